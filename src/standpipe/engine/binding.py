@@ -1,0 +1,116 @@
+"""The inputs of a task, from where it stands: constants, outputs of its siblings, inputs of its DAG."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from standpipe.errors import StandpipeError
+from standpipe.model.plan import Binding, Constant, FinalStatus, FromInput, FromTask
+from standpipe.model.templates import InputParameter, JobField, Template
+from standpipe.model.types import ArtifactInput, Input, Json, ParameterInput
+from standpipe.model.values import ArtifactValue, Value, ValueMismatch, as_text, fit, kind_of, preview
+
+
+class BindingError(StandpipeError):
+    """An input cannot be had; the message says which and why."""
+
+
+class Scope(Protocol):
+    """What a task can see: the inputs of its DAG, and its siblings."""
+
+    def component_input(self, name: str) -> Value: ...
+
+    def task_output(self, task: str, output: str) -> Value: ...
+
+    def final_status(self, task: str) -> Json: ...
+
+
+def bind(
+    bindings: Mapping[str, Binding], declared: Mapping[str, Input], scope: Scope, field: Callable[[str], str]
+) -> dict[str, Value]:
+    """The values of all inputs of a task, fitted to their declared types.
+
+    Names that are bound but not declared are kept: a command may refer to them. `field` gives the values of the
+    placeholders about the run and the task.
+
+    Raises:
+        BindingError: if an input that is not optional has no value, or one has the wrong type.
+    """
+    values = {name: _look_up(binding, scope) for name, binding in bindings.items() if not isinstance(binding, Constant)}
+    for name, binding in bindings.items():
+        if isinstance(binding, Constant):
+            values[name] = _render(binding.value, values, field)
+    return {**values, **fit_inputs(values, declared)}
+
+
+def fit_inputs(given: Mapping[str, Value], declared: Mapping[str, Input]) -> dict[str, Value]:
+    """The declared inputs, from what was given or their defaults; null only where optional.
+
+    Raises:
+        BindingError: if one is missing or has the wrong type.
+    """
+    return {name: _fit_input(name, given.get(name), declaration) for name, declaration in declared.items()}
+
+
+def _fit_input(name: str, value: Value, declaration: Input) -> Value:
+    if value is None and isinstance(declaration, ParameterInput):
+        value = declaration.default
+    if value is None:
+        if declaration.optional:
+            return None
+        raise BindingError(f"its input {name!r} has no value: nothing was passed, and it is not optional")
+    if isinstance(declaration, ArtifactInput):
+        return _fit_artifact(name, value, declaration)
+    return _fit_parameter(name, value, declaration)
+
+
+def _fit_parameter(name: str, value: Value, declaration: ParameterInput) -> Json:
+    if isinstance(value, ArtifactValue):
+        raise BindingError(f"its input {name!r} is a parameter of type {declaration.type}, and an artifact was passed")
+    try:
+        fitted = fit(value, declaration.type)
+    except ValueMismatch as mismatch:
+        raise BindingError(f"its input {name!r} does not fit: {mismatch}") from mismatch
+    if declaration.literals and fitted not in declaration.literals:
+        allowed = ", ".join(map(repr, declaration.literals))
+        raise BindingError(f"its input {name!r} is {preview(fitted)}, and only these are allowed: {allowed}")
+    return fitted
+
+
+def _fit_artifact(name: str, value: Value, declaration: ArtifactInput) -> Value:
+    artifacts = value if isinstance(value, list) else [value]
+    if declaration.is_list != isinstance(value, list) or not all(isinstance(a, ArtifactValue) for a in artifacts):
+        wanted = f"a list of {declaration.type}" if declaration.is_list else str(declaration.type)
+        raise BindingError(f"its input {name!r} wants {wanted}, and {kind_of(value)} was passed")
+    return value
+
+
+def _look_up(binding: Binding, scope: Scope) -> Value:
+    if isinstance(binding, FromTask):
+        return scope.task_output(binding.task, binding.output)
+    if isinstance(binding, FromInput):
+        return scope.component_input(binding.input)
+    assert isinstance(binding, FinalStatus), "constants were left out by the caller"
+    return scope.final_status(binding.task)
+
+
+def _render(value: Json, inputs: Mapping[str, Value], field: Callable[[str], str]) -> Json:
+    """A constant with its placeholders replaced. One that is nothing but an input keeps that input's type."""
+    if isinstance(value, Template):
+        if len(value.parts) == 1 and isinstance(value.parts[0], InputParameter):
+            return inputs.get(value.parts[0].name)
+        return "".join(_render_part(part, inputs, field) for part in value.parts)
+    if isinstance(value, list):
+        return [_render(item, inputs, field) for item in value]
+    if isinstance(value, dict):
+        return {key: _render(item, inputs, field) for key, item in value.items()}
+    return value
+
+
+def _render_part(part: object, inputs: Mapping[str, Value], field: Callable[[str], str]) -> str:
+    if isinstance(part, InputParameter):
+        return as_text(inputs.get(part.name))
+    if isinstance(part, JobField):
+        return field(part.name)
+    return str(part)  # the other placeholders mean something in a command only: here they are text

@@ -1,0 +1,165 @@
+"""What happens in a run, in three vocabularies.
+
+Events come to the engine from the world. Commands go from the engine to the world. Facts are what the engine has
+decided: they are stored, shown to observers, and enough to rebuild the engine's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Union
+
+from standpipe.model.refs import TaskRef
+from standpipe.model.states import TaskState
+from standpipe.model.values import Value
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a task failed.
+
+    `message` is one sentence; `detail` is the user's own traceback, where there is one; `hint` is what to do next.
+    `exit_code` or `signal` tell how its process ended, if it had one.
+    """
+
+    message: str
+    detail: str = ""
+    hint: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    out_of_memory: bool = False
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Start:
+    """The run begins, with these arguments for the root component's inputs."""
+
+    arguments: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class AttemptEnded:
+    """An attempt at a task came to its end: `failure` says why it failed, None that it succeeded with `outputs`."""
+
+    task: TaskRef
+    outputs: Mapping[str, Value] = field(default_factory=dict)
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class CancelRequested:
+    """The user wants the run to stop."""
+
+
+Event = Union[Start, AttemptEnded, CancelRequested]
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StartAttempt:
+    """Run the component's executor with these inputs; say `AttemptEnded` when that is over."""
+
+    task: TaskRef
+    component: str
+    inputs: Mapping[str, Value]
+    attempt: int = 0
+
+
+@dataclass(frozen=True)
+class StopAttempts:
+    """Stop all attempts that run; each still says `AttemptEnded`."""
+
+
+@dataclass(frozen=True)
+class EndRun:
+    """Nothing is left to do."""
+
+
+Command = Union[StartAttempt, StopAttempts, EndRun]
+
+# --- facts ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """A run began with these inputs of its root component, defaults included."""
+
+    inputs: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class DagStarted:
+    """A task that is itself a DAG began: its own tasks are pending now."""
+
+    task: TaskRef
+    inputs: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class TaskReady:
+    """A task's inputs are known; it waits for a free slot."""
+
+    task: TaskRef
+    inputs: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class AttemptStarted:
+    """A task was given to the runner."""
+
+    task: TaskRef
+    attempt: int
+
+
+@dataclass(frozen=True)
+class TaskSucceeded:
+    """A task ended well."""
+
+    task: TaskRef
+    outputs: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class TaskFailed:
+    """A task ended badly, or could not start."""
+
+    task: TaskRef
+    failure: Failure
+
+
+@dataclass(frozen=True)
+class TaskSkipped:
+    """A task will not run; `because` names what its upstream lacked."""
+
+    task: TaskRef
+    because: str
+
+
+@dataclass(frozen=True)
+class TaskCancelled:
+    """A task was stopped, or will not start, because the run was cancelled."""
+
+    task: TaskRef
+
+
+@dataclass(frozen=True)
+class RunCancelled:
+    """The user asked the run to stop."""
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """The run is over. `failures` are those that are not the failure of a task within, in order."""
+
+    state: TaskState
+    outputs: Mapping[str, Value]
+    failures: tuple[TaskFailed, ...] = ()
+
+
+TaskFact = Union[DagStarted, TaskReady, AttemptStarted, TaskSucceeded, TaskFailed, TaskSkipped, TaskCancelled]
+Fact = Union[RunStarted, TaskFact, RunCancelled, RunEnded]

@@ -1,0 +1,246 @@
+"""The Plan: one description of a pipeline, whoever wrote it and whoever will read it.
+
+`dsl` makes Plans from Python, `ir` from compiled files, and the engine runs them. The shape follows KFP's
+PipelineSpec (https://github.com/kubeflow/pipelines, `api/v2alpha1/pipeline_spec.proto`): tables of components and
+executors, and tasks that name them. That keeps nested pipelines flat and `load(emit(plan)) == plan` honest. What is
+text there (placeholders, commands, the source of functions) is parsed here, once.
+
+Mappings are not modified after a Plan is made.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Union
+
+from standpipe.model.templates import Argument, Template
+from standpipe.model.types import ArtifactType, Input, Json, Output
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A value that the author wrote: JSON in which every text with placeholders is a `Template`."""
+
+    value: Json
+
+
+@dataclass(frozen=True)
+class FromTask:
+    """An output of another task of the same DAG. `selector` is an expression over its value."""
+
+    task: str
+    output: str
+    selector: str = ""
+
+
+@dataclass(frozen=True)
+class FromInput:
+    """An input of the component that the DAG belongs to. `selector` is an expression over its value."""
+
+    input: str
+    selector: str = ""
+
+
+@dataclass(frozen=True)
+class FinalStatus:
+    """How another task of the same DAG ended, as a `PipelineTaskFinalStatus`."""
+
+    task: str
+
+
+Binding = Union[Constant, FromTask, FromInput, FinalStatus]
+
+
+class TriggerStrategy(enum.Enum):
+    """When a task may start, as far as its upstream tasks go."""
+
+    ALL_UPSTREAM_TASKS_SUCCEEDED = "ALL_UPSTREAM_TASKS_SUCCEEDED"
+    ALL_UPSTREAM_TASKS_COMPLETED = "ALL_UPSTREAM_TASKS_COMPLETED"
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """What a task waits for. Conditions will join the strategy here."""
+
+    strategy: TriggerStrategy = TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often a failed task is tried again, and after how many seconds (durations are in seconds)."""
+
+    max_retries: int = 0
+    backoff_duration: float = 0.0
+    backoff_factor: float = 2.0
+    backoff_max_duration: float = 3600.0
+
+
+@dataclass(frozen=True)
+class Caching:
+    """Whether a task's outputs may come from an earlier run. `key` is the author's own."""
+
+    enabled: bool = True
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A task of a DAG: a component, with its inputs bound.
+
+    `inputs` may hold more names than the component declares: values that only its command refers to. `after` names
+    every task that must come before, those that the inputs come from included.
+    """
+
+    name: str
+    component: str
+    inputs: Mapping[str, Binding] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+    display_name: str = ""
+    trigger: Trigger = Trigger()
+    retry: Retry | None = None
+    caching: Caching = Caching()
+
+    @property
+    def upstream(self) -> tuple[str, ...]:
+        """The tasks that must come to an end before this one may start, each once, in the order of mention."""
+        producers = (b.task for b in self.inputs.values() if isinstance(b, (FromTask, FinalStatus)))
+        return tuple(dict.fromkeys((*self.after, *producers)))
+
+
+@dataclass(frozen=True)
+class Dag:
+    """Tasks by name, and which of their outputs are the outputs of the whole.
+
+    The sources of an output are tried in order; the first that ran gives the value.
+    """
+
+    nodes: Mapping[str, Node]
+    outputs: Mapping[str, tuple[FromTask, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ExecutorRef:
+    """The executor that a component runs, by its label."""
+
+    label: str
+
+
+@dataclass(frozen=True)
+class TaskConfigPassthrough:
+    """A part of the task's configuration that its code receives (`TaskConfigPassthroughTypeEnum` names the fields)."""
+
+    field: str
+    apply_to_task: bool = False
+
+
+@dataclass(frozen=True)
+class Component:
+    """Inputs, outputs, and what turns the ones into the others: a DAG or an executor."""
+
+    body: Dag | ExecutorRef
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+    outputs: Mapping[str, Output] = field(default_factory=dict)
+    task_config_passthroughs: tuple[TaskConfigPassthrough, ...] = ()
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a container asks for, as the author wrote it: numbers and units, or a placeholder; empty is unset.
+
+    CPU is in cores (`0.5`, `500m`), memory in bytes with a unit (`512Mi`, `2G`).
+    """
+
+    cpu_request: str | Template = ""
+    cpu_limit: str | Template = ""
+    memory_request: str | Template = ""
+    memory_limit: str | Template = ""
+    accelerator_type: str | Template = ""
+    accelerator_count: str | Template = ""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program and its arguments, as for Kubernetes: an empty `command` leaves the image's entrypoint."""
+
+    command: tuple[Argument, ...] = ()
+    args: tuple[Argument, ...] = ()
+
+
+@dataclass(frozen=True)
+class PythonFunction:
+    """A lightweight Python component: a program's text and the function in it to call.
+
+    `source` is the text as KFP compiles it, its `import kfp` lines included. `kfp_package` is what KFP would install
+    of itself on a cluster (a requirement or a location), empty if nothing; no local runner installs it. `use_venv`
+    wraps the installation on the cluster in an environment of its own.
+
+    `artifact_classes` maps `module.Name` to the source of artifact classes that the author defined and that the
+    function's environment may lack. It has no place in a compiled file, so it does not take part in comparisons.
+    """
+
+    name: str
+    source: str
+    packages: tuple[str, ...] = ()
+    index_urls: tuple[str, ...] = ()
+    trusted_hosts: tuple[str, ...] | None = None
+    kfp_package: str = ""
+    use_venv: bool = False
+    artifact_classes: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class Container:
+    """An image, and what runs in it."""
+
+    image: str | Template
+    program: Command | PythonFunction
+    env: Mapping[str, str] = field(default_factory=dict)
+    resources: Resources = Resources()
+
+
+#: What a component without a DAG runs. Importers will join containers here.
+Executor = Container
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole pipeline. `root` is its own component; `components` and `executors` are what its tasks refer to.
+
+    `platforms` is KFP's PlatformSpec as JSON, kept for the cluster: pipeline configuration and Kubernetes settings.
+    """
+
+    name: str
+    root: Component
+    components: Mapping[str, Component]
+    executors: Mapping[str, Executor]
+    description: str = ""
+    display_name: str = ""
+    pipeline_root: str = ""
+    platforms: Mapping[str, Json] = field(default_factory=dict)
+
+
+__all__ = [
+    "ArtifactType",
+    "Binding",
+    "Caching",
+    "Command",
+    "Component",
+    "Constant",
+    "Container",
+    "Dag",
+    "Executor",
+    "ExecutorRef",
+    "FinalStatus",
+    "FromInput",
+    "FromTask",
+    "Node",
+    "Plan",
+    "PythonFunction",
+    "Resources",
+    "Retry",
+    "TaskConfigPassthrough",
+    "Trigger",
+    "TriggerStrategy",
+]

@@ -1,0 +1,158 @@
+"""What the driver needs from the world, as small Protocols; whoever implements one imports nothing else of ours."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from standpipe.model.plan import PythonFunction, Resources
+from standpipe.model.refs import RunId, TaskRef
+from standpipe.model.types import Json
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A rendered command, no placeholder left. As for Kubernetes, an empty `command` leaves the image's entrypoint."""
+
+    command: tuple[str, ...]
+    args: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TaskRequest:
+    """One attempt at one task, with everything resolved: what a runner runs.
+
+    `executor_input` is KFP's ExecutorInput as JSON; all paths in it are paths of this machine. `folder` is the
+    attempt's own folder: it exists, the outputs' folders in it too, and only this attempt writes there.
+    `pipeline_root` holds `folder`; `workspace` is the run's shared folder. `reads` are paths outside of the pipeline
+    root that the task reads: artifacts that the caller brought.
+    """
+
+    run: RunId
+    task: TaskRef
+    attempt: int
+    image: str
+    program: PythonFunction | CommandLine
+    executor_input: Mapping[str, Json]
+    folder: Path
+    pipeline_root: Path
+    workspace: Path | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    resources: Resources = Resources()
+    reads: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the process or container of an attempt ended.
+
+    Exactly one of `exit_code`, `signal` and `problem` tells how: the process ended by itself, it was killed, or it
+    could not be started or its end is not known (which counts as a failure). `detail` is what the task itself said
+    went wrong: the user's own traceback. `out_of_memory` is set where that is why it was killed.
+    """
+
+    exit_code: int | None = None
+    signal: int | None = None
+    problem: str = ""
+    detail: str = ""
+    out_of_memory: bool = False
+
+    @property
+    def succeeded(self) -> bool:
+        return self.exit_code == 0
+
+
+class Log(Protocol):
+    """Where the bytes that a task prints go, in the order in which they came."""
+
+    def write(self, data: bytes) -> None: ...
+
+
+class Cancel:
+    """A wish to stop, shared by the driver and by what runs. Set once, by any thread.
+
+    A runner that waits with `select` or `poll` on file descriptors registers a callback that wakes it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._callbacks: list[Callable[[], None]] = []
+        self._set = False
+
+    def __bool__(self) -> bool:
+        return self._set
+
+    def set(self) -> None:
+        with self._lock:
+            if self._set:
+                return
+            self._set = True
+            callbacks = list(self._callbacks)
+        for callback in callbacks:
+            callback()
+
+    def on_set(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls `callback` when the wish comes, at once if it has come; returns a function that forgets it."""
+        with self._lock:
+            already = self._set
+            if not already:
+                self._callbacks.append(callback)
+        if already:
+            callback()
+
+        def forget() -> None:
+            with self._lock:
+                if callback in self._callbacks:
+                    self._callbacks.remove(callback)
+
+        return forget
+
+
+class Runner(Protocol):
+    """Runs one attempt at one task to its end and says how it ended. It calls nobody back.
+
+    `run` is called from many threads at once. It raises a `StandpipeError` only where nothing was started; when
+    `cancel` is set it stops what it started, and returns.
+    """
+
+    def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome: ...
+
+    def close(self) -> None:
+        """Ends whatever outlives a task: servers, connections. May be called twice."""
+
+
+class Environments(Protocol):
+    """Python environments by content: the same packages give the same environment, built once."""
+
+    def python(self, function: PythonFunction, *, notice: Callable[[str], None]) -> Path:
+        """The interpreter of the environment that holds the function's packages.
+
+        Raises:
+            EnvironmentBuildError: if they cannot be installed, with the installer's own words.
+        """
+
+
+class Images(Protocol):
+    """Container images by content: an image that is on this machine, with a function's packages added."""
+
+    def image(
+        self,
+        base: str,
+        function: PythonFunction | None,
+        *,
+        run_args: Mapping[str, Any],
+        notice: Callable[[str], None],
+        cancel: Cancel,
+    ) -> str:
+        """The image to run: `base`, pulled if it is missing, or one made from it that holds the function's packages.
+
+        `run_args` are the engine's arguments for the containers of tasks; a container that installs packages uses
+        those for its network, mounts, environment and labels.
+
+        Raises:
+            EnvironmentBuildError: if the packages cannot be installed, with the installer's own words.
+            RunnerError: if the image cannot be had, or `cancel` was set meanwhile.
+        """

@@ -1,0 +1,83 @@
+"""Names of runs and of the tasks in them."""
+
+from __future__ import annotations
+
+import uuid
+from typing import NamedTuple
+from urllib.parse import quote
+
+#: A run's id: the pipeline's name and when it started; also the name of the run's folder in the pipeline root.
+RunId = str
+
+
+class TaskRef(NamedTuple):
+    """Which task of a run: the names on the way from the root DAG down to it, never parsed out of text.
+
+    Each step is a task's name and, inside a loop, the number of the iteration, from 0.
+    """
+
+    path: tuple[tuple[str, int | None], ...]
+
+    def child(self, name: str, iteration: int | None = None) -> TaskRef:
+        return TaskRef((*self.path, (name, iteration)))
+
+    @property
+    def parent(self) -> TaskRef:
+        return TaskRef(self.path[:-1])
+
+    @property
+    def name(self) -> str:
+        return self.path[-1][0] if self.path else ""
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """The folders, below the run's own, that hold what this task leaves behind."""
+        return tuple(
+            part
+            for name, iteration in self.path
+            for part in ((file_name(name),) if iteration is None else (file_name(name), str(iteration)))
+        )
+
+    def __str__(self) -> str:
+        return "/".join(name if iteration is None else f"{name}/{iteration}" for name, iteration in self.path)
+
+
+ROOT = TaskRef(())
+
+
+class RunInfo(NamedTuple):
+    """What a run knows of itself; most of it for KFP's `{{$.pipeline_…}}` placeholders. Times are ISO 8601, in UTC.
+
+    `workspace_path` is where tasks see the run's workspace; empty if they have none.
+    """
+
+    id: RunId
+    uuid: str
+    name: str
+    created: str
+    pipeline_root: str
+    workspace_path: str = ""
+
+    def placeholder(self, task: TaskRef, name: str) -> str:
+        """What `{{$.<name>}}` stands for in a task. Its uuid follows from the run's and from its place in the run."""
+        if name == "pipeline_task_name":
+            return task.name
+        if name == "pipeline_task_uuid":
+            return str(uuid.uuid5(uuid.UUID(self.uuid), str(task)))
+        return {
+            "pipeline_job_name": self.name,
+            "pipeline_job_resource_name": self.id,
+            "pipeline_job_uuid": self.uuid,
+            "pipeline_job_create_time_utc": self.created,
+            "pipeline_job_schedule_time_utc": self.created,
+            "pipeline_root": self.pipeline_root,
+            "workspace_path": self.workspace_path,
+        }[name]
+
+
+def file_name(name: str) -> str:
+    """The name of the file or folder for a task or an output: the name itself wherever that is safe.
+
+    It holds no dot and no `@`, so that it meets none of the names that Standpipe gives to files of its own.
+    """
+    return quote(name, safe=" ").replace(".", "%2E")

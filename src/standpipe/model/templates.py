@@ -1,0 +1,284 @@
+"""Text with placeholders, parsed once.
+
+KFP writes placeholders into text as `{{$...}}`: into the constants that tasks receive, and into the commands of
+containers. Here such text becomes a `Template` when a Plan is made, so that at run time nothing is parsed and a
+*value* that happens to contain `{{$...}}` stays data. What is not one of KFP's placeholders is text, too.
+
+The forms are those of the KFP backend (`placeholder` resolution in its driver and launcher).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Union
+
+from standpipe.model.types import Json
+
+
+@dataclass(frozen=True)
+class JobField:
+    """Something known about the run or the task, such as `{{$.pipeline_job_name}}`."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return "{{$." + self.name + "}}"
+
+
+@dataclass(frozen=True)
+class ExecutorInputText:
+    """The whole executor input as JSON: `{{$}}`."""
+
+    def __str__(self) -> str:
+        return "{{$}}"
+
+
+@dataclass(frozen=True)
+class InputParameter:
+    """The value of an input parameter: `{{$.inputs.parameters['x']}}`."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return "{{$.inputs.parameters['" + self.name + "']}}"
+
+
+@dataclass(frozen=True)
+class ArtifactField:
+    """A field of an input or output artifact.
+
+    `side` is `inputs` or `outputs`; `field` is `uri`, `path`, `metadata`, or empty for the whole list of artifacts as
+    JSON; `key` selects one entry of the metadata.
+    """
+
+    side: str
+    name: str
+    field: str = ""
+    key: str = ""
+
+    def __str__(self) -> str:
+        field = f".{self.field}" if self.field else ""
+        key = f"['{self.key}']" if self.key else ""
+        return "{{$." + self.side + ".artifacts['" + self.name + "']" + field + key + "}}"
+
+
+@dataclass(frozen=True)
+class OutputParameterFile:
+    """Where a container writes an output parameter: `{{$.outputs.parameters['x'].output_file}}`."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return "{{$.outputs.parameters['" + self.name + "'].output_file}}"
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """Where a container writes its executor output: `{{$.outputs.output_file}}`."""
+
+    def __str__(self) -> str:
+        return "{{$.outputs.output_file}}"
+
+
+@dataclass(frozen=True)
+class JsonEscape:
+    """An inner placeholder, escaped `times` times as the inside of a JSON string: `{{$.json_escape[1].x}}`."""
+
+    times: int
+    inner: Placeholder
+
+    def __str__(self) -> str:
+        return "{{$.json_escape[" + str(self.times) + "]" + str(self.inner)[len("{{$") :]
+
+
+Placeholder = Union[
+    JobField, ExecutorInputText, InputParameter, ArtifactField, OutputParameterFile, OutputFile, JsonEscape
+]
+
+#: The fields of the run and the task that KFP's driver knows, without the leading `$.`.
+JOB_FIELDS = (
+    "pipeline_job_name",
+    "pipeline_job_resource_name",
+    "pipeline_job_uuid",
+    "pipeline_job_create_time_utc",
+    "pipeline_job_schedule_time_utc",
+    "pipeline_task_name",
+    "pipeline_task_uuid",
+    "pipeline_root",
+    "workspace_path",
+)
+
+_PLACEHOLDER = re.compile(
+    r"""
+    \{\{\$
+    (?P<escape> \.json_escape\[(?P<times>\d+)\] )?
+    (?:
+        \.(?P<job> %s )
+      | \.inputs\.parameters\['(?P<parameter>[^'\]]+)'\]
+      | \.(?P<side>inputs|outputs)\.artifacts\['(?P<artifact>[^'\]]+)'\]
+        (?: \.(?P<field>uri|path|metadata) (?: \['(?P<key>[^'\]]+)'\] )? )?
+      | \.outputs\.parameters\['(?P<file_of>[^'\]]+)'\]\.output_file
+      | \.outputs\.(?P<output_file>output_file)
+    )?
+    \}\}
+    """
+    % "|".join(JOB_FIELDS),
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True)
+class Template:
+    """Text in which placeholders stand: pieces of text and placeholders, in order."""
+
+    parts: tuple[str | Placeholder, ...]
+
+    def __str__(self) -> str:
+        return "".join(map(str, self.parts))
+
+
+@dataclass(frozen=True)
+class IfPresent:
+    """An argument of a container that depends on whether an input was given (null means that it was not).
+
+    `then` and `otherwise` are each one argument or, as a tuple, several.
+    """
+
+    input: str
+    then: Argument | tuple[Argument, ...]
+    otherwise: Argument | tuple[Argument, ...] | None = None
+
+    def as_struct(self) -> Json:
+        body = {"InputName": self.input, "Then": _branch_struct(self.then)}
+        if self.otherwise is not None:
+            body["Else"] = _branch_struct(self.otherwise)
+        return {"IfPresent": body}
+
+    def __str__(self) -> str:
+        return json.dumps(self.as_struct())
+
+
+@dataclass(frozen=True)
+class Concat:
+    """An argument of a container that is made of several, joined."""
+
+    items: tuple[Argument, ...]
+
+    def as_struct(self) -> Json:
+        return {"Concat": [_struct(item) for item in self.items]}
+
+    def __str__(self) -> str:
+        return json.dumps(self.as_struct())
+
+
+#: One argument of a container's command. Plain text stays a `str`.
+Argument = Union[str, Template, IfPresent, Concat]
+
+
+def _struct(argument: Argument) -> Json:
+    return argument.as_struct() if isinstance(argument, (IfPresent, Concat)) else str(argument)
+
+
+def _branch_struct(branch: Argument | tuple[Argument, ...]) -> Json:
+    return [_struct(item) for item in branch] if isinstance(branch, tuple) else _struct(branch)
+
+
+def parse_text(text: str) -> str | Template:
+    """The text itself if no placeholder stands in it, otherwise a Template that prints as the same text."""
+    if "{{$" not in text:
+        return text
+    parts: list[str | Placeholder] = []
+    end = 0
+    for match in _PLACEHOLDER.finditer(text):
+        placeholder = _placeholder(match)
+        if placeholder is None:
+            continue
+        if match.start() > end:
+            parts.append(text[end : match.start()])
+        parts.append(placeholder)
+        end = match.end()
+    if not parts:
+        return text
+    if end < len(text):
+        parts.append(text[end:])
+    return Template(tuple(parts))
+
+
+def _placeholder(match: re.Match[str]) -> Placeholder | None:
+    got = match.groupdict()
+    inner: Placeholder
+    if got["job"]:
+        inner = JobField(got["job"])
+    elif got["parameter"]:
+        inner = InputParameter(got["parameter"])
+    elif got["artifact"]:
+        inner = ArtifactField(got["side"], got["artifact"], got["field"] or "", got["key"] or "")
+    elif got["file_of"]:
+        inner = OutputParameterFile(got["file_of"])
+    elif got["output_file"]:
+        inner = OutputFile()
+    elif got["escape"]:
+        return None  # an escape of nothing is not one of KFP's forms: text
+    else:
+        return ExecutorInputText()
+    return JsonEscape(int(got["times"]), inner) if got["escape"] else inner
+
+
+def parse_argument(text: str) -> Argument:
+    """One argument of a compiled command: text, a Template, or one of the two structures that KFP writes as JSON."""
+    if text.startswith(('{"IfPresent": ', '{"Concat": ')):
+        try:
+            parsed = _from_struct(json.loads(text))
+        except (ValueError, KeyError, TypeError):
+            return parse_text(text)  # it only looks like one: the user's own text
+        if str(parsed) == text:
+            return parsed
+    return parse_text(text)
+
+
+def _from_struct(struct: Json) -> Argument:
+    if isinstance(struct, str):
+        return parse_text(struct)
+    (kind, body), *rest = struct.items()
+    if rest:
+        raise ValueError("a placeholder structure has one key")
+    if kind == "Concat":
+        return Concat(tuple(_from_struct(item) for item in body))
+    if kind == "IfPresent":
+        otherwise = _branch(body["Else"]) if "Else" in body else None
+        return IfPresent(body["InputName"], _branch(body["Then"]), otherwise)
+    raise ValueError(f"{kind} is no placeholder structure")
+
+
+def _branch(struct: Json) -> Argument | tuple[Argument, ...]:
+    return tuple(map(_from_struct, struct)) if isinstance(struct, list) else _from_struct(struct)
+
+
+def parse_value(value: Json) -> Json:
+    """A constant in which every text with placeholders is a Template; lists and dicts are walked, and copied."""
+    return map_text(value, parse_text)
+
+
+def print_value(value: Json) -> Json:
+    """The opposite of `parse_value`: plain JSON, with the placeholders as text."""
+    if isinstance(value, Template):
+        return str(value)
+    if isinstance(value, list):
+        return [print_value(item) for item in value]
+    if isinstance(value, dict):
+        return {key: print_value(item) for key, item in value.items()}
+    return value
+
+
+def map_text(value: Json, change: Callable[[str], Json]) -> Json:
+    """A copy of a JSON value in which `change` was applied to every text but the keys of dicts."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [map_text(item, change) for item in value]
+    if isinstance(value, dict):
+        return {key: map_text(item, change) for key, item in value.items()}
+    return value

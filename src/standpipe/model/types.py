@@ -1,0 +1,83 @@
+"""The types of KFP's inputs and outputs (`ParameterType` and `ArtifactTypeSchema` of pipeline_spec.proto)."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any, Union
+
+#: A value that survives a trip through JSON. Integers stay integers, which protobuf's `Value` cannot promise.
+Json = Any
+
+
+class ParameterType(enum.Enum):
+    """What a parameter may hold; the names are those of `ParameterType.ParameterTypeEnum`."""
+
+    NUMBER_DOUBLE = "NUMBER_DOUBLE"
+    NUMBER_INTEGER = "NUMBER_INTEGER"
+    STRING = "STRING"
+    BOOLEAN = "BOOLEAN"
+    LIST = "LIST"
+    STRUCT = "STRUCT"
+    TASK_FINAL_STATUS = "TASK_FINAL_STATUS"
+    TASK_CONFIG = "TASK_CONFIG"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class ArtifactType:
+    """A schema title such as `system.Dataset`, with the version of that schema."""
+
+    schema_title: str
+    schema_version: str = "0.0.1"
+
+    def __str__(self) -> str:
+        return f"{self.schema_title}@{self.schema_version}"
+
+
+@dataclass(frozen=True)
+class ParameterInput:
+    """A parameter that a component takes.
+
+    An optional parameter without a default is null when nobody gives it; `default` is None then, as it is for a
+    required one. `literals` lists the only values allowed, if the author named them.
+    """
+
+    type: ParameterType
+    optional: bool = False
+    default: Json = None
+    description: str = ""
+    literals: tuple[Json, ...] = ()
+
+
+@dataclass(frozen=True)
+class ArtifactInput:
+    """An artifact that a component takes, or a list of them."""
+
+    type: ArtifactType
+    is_list: bool = False
+    optional: bool = False
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class ParameterOutput:
+    """A parameter that a component gives."""
+
+    type: ParameterType
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class ArtifactOutput:
+    """An artifact that a component gives, or a list of them."""
+
+    type: ArtifactType
+    is_list: bool = False
+    description: str = ""
+
+
+Input = Union[ParameterInput, ArtifactInput]
+Output = Union[ParameterOutput, ArtifactOutput]

@@ -1,0 +1,149 @@
+"""Values that tasks pass on, and the rules of what fits where.
+
+The rules are those of the KFP backend's driver (`resolve.go`): a STRING takes anything, as text; any other mismatch
+is an error that names both types; null only where optional. Numbers keep their kind: protobuf's `Value` knows only
+doubles, so a whole number that arrives as `3.0` for an integer becomes 3 again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Union
+
+from standpipe.errors import StandpipeError
+from standpipe.model.types import ArtifactType, Json, ParameterType
+
+
+class ValueMismatch(StandpipeError, TypeError):
+    """A value does not fit the declared type. The caller adds where that was."""
+
+
+@dataclass(frozen=True)
+class ArtifactValue:
+    """An artifact as tasks see it: KFP's RuntimeArtifact. `custom_path` is where its payload is, if not at the URI."""
+
+    name: str
+    type: ArtifactType
+    uri: str
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+    custom_path: str = ""
+
+
+#: What an input or output holds at run time: JSON, an artifact, or a list of artifacts.
+Value = Union[Json, ArtifactValue, "list[ArtifactValue]"]
+
+_PYTHON_TYPES: dict[ParameterType, tuple[type, ...]] = {
+    ParameterType.NUMBER_INTEGER: (int,),
+    ParameterType.NUMBER_DOUBLE: (int, float),
+    ParameterType.BOOLEAN: (bool,),
+    ParameterType.LIST: (list,),
+    ParameterType.STRUCT: (dict,),
+    ParameterType.TASK_FINAL_STATUS: (dict,),
+    ParameterType.TASK_CONFIG: (dict,),
+}
+
+#: What Go's `strconv.ParseBool` accepts, which is what KFP's launcher reads boolean output files with.
+_BOOLEANS = {
+    **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
+}
+
+
+def as_text(value: Json) -> str:
+    """A value as text, as it stands in a command, in text with placeholders and in a STRING parameter.
+
+    >>> [as_text(value) for value in ("a", 3, 3.5, True, None, [1, {"k": "é"}])]
+    ['a', '3', '3.5', 'true', '', '[1, {"k": "é"}]']
+    """
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def kind_of(value: Value) -> str:
+    """The name of a value's type, in KFP's words where it has one.
+
+    >>> [kind_of(value) for value in (1, 1.5, True, "a", [], {}, None)]
+    ['NUMBER_INTEGER', 'NUMBER_DOUBLE', 'BOOLEAN', 'STRING', 'LIST', 'STRUCT', 'null']
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, ArtifactValue):
+        return str(value.type)
+    if isinstance(value, bool):
+        return ParameterType.BOOLEAN.value
+    if isinstance(value, str):
+        return ParameterType.STRING.value
+    for parameter_type, python_types in _PYTHON_TYPES.items():
+        if isinstance(value, python_types):
+            return parameter_type.value
+    return type(value).__name__
+
+
+def fit(value: Json, to: ParameterType) -> Json:
+    """The value as a parameter of the type `to` holds it.
+
+    Raises:
+        ValueMismatch: if it does not fit; the message names both types.
+    """
+    if to is ParameterType.STRING:
+        return as_text(value)
+    if to is ParameterType.NUMBER_INTEGER and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if to is ParameterType.NUMBER_DOUBLE and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    fits = isinstance(value, _PYTHON_TYPES[to])
+    if fits and isinstance(value, bool) and to is not ParameterType.BOOLEAN:
+        fits = False  # a bool is an int to Python, not to KFP
+    if not fits:
+        raise ValueMismatch(f"{preview(value)} is {kind_of(value)}, and {to} is wanted")
+    return value
+
+
+def from_text(text: str, to: ParameterType) -> Json:
+    """The value that a task wrote as text into an output parameter's file.
+
+    Raises:
+        ValueMismatch: if the text does not hold a value of that type.
+    """
+    if to is ParameterType.STRING:
+        return text
+    stripped = text.strip()
+    if to is ParameterType.BOOLEAN:
+        if stripped in _BOOLEANS:
+            return _BOOLEANS[stripped]
+        raise ValueMismatch(f"the text {preview(text)} is no {to}: it should be true or false")
+    try:
+        return fit(json.loads(stripped), to)
+    except ValueError as error:
+        raise ValueMismatch(f"the text {preview(text)} is no {to}: {error}") from error
+
+
+def check_json(value: object, path: str = "the value") -> None:
+    """Raises ValueMismatch, naming the path of the offender, unless `value` can be written as JSON and read back."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueMismatch(f"{path} is {value}, and JSON has no such number")
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            check_json(item, f"{path}[{index}]")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise ValueMismatch(f"{path} has the key {key!r}, and the keys of a JSON object are text")
+            check_json(item, f"{path}[{key!r}]")
+    else:
+        raise ValueMismatch(f"{path} is a {type(value).__name__}, which JSON cannot hold")
+
+
+def preview(value: object, limit: int = 80) -> str:
+    """A value for a message: its repr, cut in the middle where it is long."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 20]}…{text[-16:]}"

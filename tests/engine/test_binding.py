@@ -1,0 +1,101 @@
+"""How the inputs of a task come about."""
+
+from __future__ import annotations
+
+import pytest
+
+from standpipe.engine.binding import BindingError, bind, fit_inputs
+from standpipe.model.plan import Constant, FromInput, FromTask
+from standpipe.model.refs import TaskRef
+from standpipe.model.templates import parse_value
+from standpipe.model.types import ArtifactInput, ArtifactType, Input, Json, ParameterInput, ParameterType
+from standpipe.model.values import ArtifactValue, Value
+from tests.plans import RUN
+
+DATASET = ArtifactType("system.Dataset")
+REF = TaskRef((("outer", None), ("train", None)))
+
+
+class Everything:
+    """A scope in which `number` is 3, `text` is text with a placeholder in it, and task `a` gives `y`."""
+
+    def component_input(self, name: str) -> Value:
+        return {"number": 3, "text": "{{$.pipeline_job_name}}"}.get(name)
+
+    def task_output(self, task: str, output: str) -> Value:
+        return {("a", "y"): [1, 2]}.get((task, output))
+
+    def final_status(self, task: str) -> Json:
+        return {"state": "SUCCEEDED"}
+
+
+def bound(bindings: dict[str, object], **declared: Input) -> dict[str, Value]:
+    return bind(bindings, declared, Everything(), lambda name: RUN.placeholder(REF, name))  # type: ignore[arg-type]
+
+
+def test_values_come_from_constants_inputs_and_tasks() -> None:
+    values = bound({"a": Constant(1.5), "b": FromInput("number"), "c": FromTask("a", "y")})
+    assert values == {"a": 1.5, "b": 3, "c": [1, 2]}
+
+
+def test_placeholders_in_a_constant_are_replaced_by_the_tasks_own_inputs() -> None:
+    text = "n={{$.inputs.parameters['pipelinechannel--n']}} in {{$.pipeline_task_name}} of {{$.pipeline_job_name}}"
+    values = bound({"pipelinechannel--n": FromInput("number"), "s": Constant(parse_value(text))})
+    assert values["s"] == "n=3 in train of job"
+
+
+def test_a_placeholder_alone_keeps_the_type_of_its_value() -> None:
+    struct = parse_value({"n": ["{{$.inputs.parameters['pipelinechannel--n']}}", 3], "unknown": "{{$.foo}}"})
+    values = bound({"pipelinechannel--n": FromInput("number"), "s": Constant(struct)})
+    assert values["s"] == {"n": [3, 3], "unknown": "{{$.foo}}"}
+
+
+def test_a_value_that_looks_like_a_placeholder_is_data() -> None:
+    text = parse_value("<{{$.inputs.parameters['t']}}>")
+    assert bound({"t": FromInput("text"), "s": Constant(text)})["s"] == "<{{$.pipeline_job_name}}>"
+
+
+def test_the_uuid_of_a_task_follows_from_its_place() -> None:
+    first = bound({"s": Constant(parse_value("{{$.pipeline_task_uuid}}"))})["s"]
+    assert first == RUN.placeholder(REF, "pipeline_task_uuid")
+    assert first != RUN.placeholder(REF.child("other"), "pipeline_task_uuid")
+
+
+def test_a_string_parameter_takes_anything_as_text() -> None:
+    declared = ParameterInput(ParameterType.STRING)
+    given: list[tuple[Value, str]] = [(5, "5"), (True, "true"), ({"k": [1, "é"]}, '{"k": [1, "é"]}'), (5.0, "5.0")]
+    for value, text in given:
+        assert fit_inputs({"s": value}, {"s": declared}) == {"s": text}
+
+
+def test_whole_doubles_become_integers_where_integers_are_declared() -> None:
+    fitted = fit_inputs({"n": 3.0}, {"n": ParameterInput(ParameterType.NUMBER_INTEGER)})["n"]
+    assert fitted == 3
+    assert isinstance(fitted, int)
+
+
+@pytest.mark.parametrize(
+    ("declared", "value", "says"),
+    [
+        (ParameterInput(ParameterType.NUMBER_INTEGER), 2.5, "NUMBER_DOUBLE, and NUMBER_INTEGER is wanted"),
+        (ParameterInput(ParameterType.NUMBER_INTEGER), True, "BOOLEAN, and NUMBER_INTEGER is wanted"),
+        (ParameterInput(ParameterType.LIST), {}, "STRUCT, and LIST is wanted"),
+        (ParameterInput(ParameterType.BOOLEAN), None, "has no value"),
+        (ParameterInput(ParameterType.STRING, literals=("a", "b")), "c", "only these are allowed: 'a', 'b'"),
+        (ParameterInput(ParameterType.LIST), ArtifactValue("d", DATASET, "/d"), "an artifact was passed"),
+        (ArtifactInput(DATASET), "text", "wants system.Dataset@0.0.1, and STRING was passed"),
+        (ArtifactInput(DATASET, is_list=True), ArtifactValue("d", DATASET, "/d"), "a list of system.Dataset"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_both_types(declared: Input, value: Value, says: str) -> None:
+    with pytest.raises(BindingError, match=f"'i'.*{says}"):
+        fit_inputs({"i": value}, {"i": declared})
+
+
+def test_null_is_the_default_where_there_is_one() -> None:
+    declared = {
+        "a": ParameterInput(ParameterType.LIST, optional=True, default=[1]),
+        "b": ParameterInput(ParameterType.LIST, optional=True),
+        "c": ArtifactInput(DATASET, optional=True),
+    }
+    assert fit_inputs({"a": None}, declared) == {"a": [1], "b": None, "c": None}

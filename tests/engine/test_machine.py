@@ -1,0 +1,256 @@
+"""The rules of scheduling, event by event; no task is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from standpipe.engine.machine import TRANSITIONS, Machine
+from standpipe.errors import InternalError
+from standpipe.model.events import (
+    AttemptEnded,
+    CancelRequested,
+    EndRun,
+    Fact,
+    Failure,
+    RunEnded,
+    Start,
+    StartAttempt,
+    StopAttempts,
+    TaskSkipped,
+)
+from standpipe.model.plan import Component, Constant, FinalStatus, FromInput, FromTask, Plan
+from standpipe.model.refs import ROOT, TaskRef
+from standpipe.model.states import TaskState
+from standpipe.model.types import ParameterInput, ParameterOutput, ParameterType
+from standpipe.model.values import Value
+from tests.plans import COMPLETED, INT, RUN, dag, leaf, node, plan
+
+Behaviour = Callable[[TaskRef, Mapping[str, Value]], "Mapping[str, Value] | Failure"]
+
+
+def task(*names: str) -> TaskRef:
+    return TaskRef(tuple((name, None) for name in names))
+
+
+class Run:
+    """Drives a machine by hand: what is started waits until the test ends it."""
+
+    def __init__(self, plan: Plan, max_parallel: int = 100, **arguments: Value) -> None:
+        self.machine = Machine(plan, RUN, max_parallel=max_parallel)
+        self.facts: list[Fact] = []
+        self.running: dict[TaskRef, StartAttempt] = {}
+        self.commands: list[object] = []
+        self.send(Start(arguments))
+
+    def send(self, event: object) -> None:
+        step = self.machine.handle(event)  # type: ignore[arg-type]
+        self.facts += step.facts
+        self.commands += step.commands
+        for command in step.commands:
+            if isinstance(command, StartAttempt):
+                self.running[command.task] = command
+
+    def end(self, *names: str, failure: str = "", **outputs: Value) -> None:
+        del self.running[task(*names)]
+        self.send(AttemptEnded(task(*names), outputs, Failure(failure) if failure else None))
+
+    @property
+    def ended(self) -> RunEnded:
+        assert isinstance(self.facts[-1], RunEnded)
+        return self.facts[-1]
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(str(ref) for ref in self.running)
+
+    def state(self, *names: str) -> TaskState:
+        return self.machine.state_of(task(*names))
+
+
+def test_a_chain_runs_in_order_and_passes_values_on() -> None:
+    run = Run(plan(dag(node("a"), node("b", x=FromTask("a", "y")), result=FromTask("b", "y"))))
+    assert run.names == ["a"]
+    run.end("a", y=41)
+    assert run.names == ["b"]
+    assert run.running[task("b")].inputs == {"x": 41}
+    run.end("b", y=42)
+    assert run.ended == RunEnded(TaskState.SUCCEEDED, {"result": 42})
+    assert run.commands[-1] == EndRun()
+
+
+def test_independent_tasks_run_side_by_side_up_to_the_limit() -> None:
+    run = Run(plan(dag(*(node(f"t{number}") for number in range(5)))), max_parallel=2)
+    assert run.names == ["t0", "t1"]
+    run.end("t1", y=1)
+    assert run.names == ["t0", "t2"]
+
+
+def test_a_failure_skips_what_depends_on_it_and_lets_the_rest_finish() -> None:
+    run = Run(plan(dag(node("bad"), node("next", "bad"), node("last", "next"), node("other"), node("after", "other"))))
+    run.end("bad", failure="boom")
+    assert run.names == ["other"]
+    assert TaskSkipped(task("next"), "its upstream task 'bad' was failed") in run.facts
+    assert run.state("last") is TaskState.SKIPPED
+    run.end("other", y=1)
+    run.end("after", y=1)
+    assert run.ended.state is TaskState.FAILED
+    assert [(str(fact.task), fact.failure.message) for fact in run.ended.failures] == [("bad", "boom")]
+
+
+def test_a_task_that_ignores_upstream_failure_runs_and_falls_back_to_its_default() -> None:
+    cleanup = leaf({"x": ParameterInput(INT, optional=True, default=7), "z": ParameterInput(INT, optional=True)})
+    clean = node("clean", component="cleanup", trigger=COMPLETED, x=FromTask("bad", "y"), z=FromTask("bad", "y"))
+    run = Run(plan(dag(node("bad"), clean), cleanup=cleanup))
+    run.end("bad", failure="boom")
+    assert run.running[task("clean")].inputs == {"x": 7, "z": None}
+    run.end("clean", y=1)
+    assert run.ended.state is TaskState.FAILED
+
+
+def test_a_final_status_tells_how_its_task_ended() -> None:
+    watcher = leaf({"status": ParameterInput(ParameterType.TASK_FINAL_STATUS, optional=True)}, {})
+    watch = node("watch", "bad", component="watcher", trigger=COMPLETED, status=FinalStatus("bad"))
+    run = Run(plan(dag(node("bad"), watch), watcher=watcher))
+    run.end("bad", failure="boom")
+    assert run.running[task("watch")].inputs["status"] == {
+        "state": "FAILED",
+        "pipelineJobResourceName": "run-1",
+        "pipelineTaskName": "bad",
+        "error": {"code": 2, "message": "boom"},
+    }
+
+
+def nested(depth: int) -> Plan:
+    """A DAG in a DAG in a DAG …, with a leaf in the innermost; each passes `x` down and `y` up."""
+    inputs, outputs = {"x": ParameterInput(INT)}, {"y": ParameterOutput(INT)}
+    components = {"level0": leaf(inputs, outputs)}
+    for level in range(1, depth):
+        inner = node("in", component=f"level{level - 1}", x=FromInput("x"))
+        components[f"level{level}"] = Component(dag(inner, y=FromTask("in", "y")), inputs, outputs)
+    top = node("in", component=f"level{depth - 1}", x=FromInput("x"))
+    return plan(dag(top, y=FromTask("in", "y")), inputs=inputs, **components)
+
+
+def test_a_nested_pipeline_has_its_own_scope_and_gives_its_outputs() -> None:
+    run = Run(nested(2), x=5)
+    assert run.running[task("in", "in")].inputs == {"x": 5}
+    run.end("in", "in", y=6)
+    assert run.ended.outputs == {"y": 6}
+
+
+def test_the_failure_of_a_nested_task_is_told_once_and_names_it() -> None:
+    run = Run(nested(3), x=5)
+    run.end("in", "in", "in", failure="boom")
+    assert run.ended.state is TaskState.FAILED
+    assert [str(fact.task) for fact in run.ended.failures] == ["in/in/in"]
+    assert run.state("in") is TaskState.FAILED
+
+
+def test_a_missing_value_fails_the_task_and_names_the_input() -> None:
+    needy = leaf({"x": ParameterInput(INT)})
+    run = Run(plan(dag(node("a", component="needy")), needy=needy))
+    assert run.ended.state is TaskState.FAILED
+    assert "input 'x' has no value" in run.ended.failures[0].failure.message
+
+
+def test_a_value_of_the_wrong_type_fails_the_task_and_names_both_types() -> None:
+    run = Run(plan(dag(node("a", x=Constant("seven")))))
+    message = run.ended.failures[0].failure.message
+    assert "'x'" in message
+    assert "STRING" in message
+    assert "NUMBER_INTEGER" in message
+
+
+def test_an_output_that_no_task_gave_fails_the_pipeline() -> None:
+    run = Run(plan(dag(node("a"), result=FromTask("a", "y"))))
+    run.end("a")
+    assert run.ended.state is TaskState.FAILED
+    assert "'result' has no value" in run.ended.failures[0].failure.message
+    assert run.ended.failures[0].task == ROOT
+
+
+def test_cancelling_stops_what_runs_and_starts_nothing_more() -> None:
+    run = Run(plan(dag(node("a"), node("b", "a"), node("c"))), max_parallel=1)
+    run.send(CancelRequested())
+    assert StopAttempts() in run.commands
+    assert run.state("c") is TaskState.CANCELLED
+    run.end("a", failure="killed")
+    assert run.state("b") is TaskState.CANCELLED
+    assert run.ended.state is TaskState.CANCELLED
+    assert run.ended.failures == ()
+
+
+def test_a_task_that_still_succeeds_after_the_cancel_has_succeeded() -> None:
+    run = Run(plan(dag(node("a"))))
+    run.send(CancelRequested())
+    run.end("a", y=1)
+    assert run.ended.state is TaskState.SUCCEEDED
+
+
+def test_an_event_that_cannot_happen_is_an_internal_error_with_its_story() -> None:
+    run = Run(plan(dag(node("a"), node("b", "a"))))
+    with pytest.raises(InternalError, match=r"TaskSucceeded came for task 'b', which is TaskState\.PENDING"):
+        run.send(AttemptEnded(task("b"), {}))
+
+
+def test_nothing_leaves_a_final_state() -> None:
+    assert all(not TRANSITIONS[state] for state in TaskState if state.is_final)
+    assert TRANSITIONS.keys() == set(TaskState)
+
+
+def test_a_long_chain_and_deep_nesting_do_not_hit_the_recursion_limit() -> None:
+    chain = Run(plan(dag(node("t0"), *(node(f"t{n}", f"t{n - 1}") for n in range(1, 2000)))))
+    chain.end("t0", failure="boom")
+    assert chain.state("t1999") is TaskState.SKIPPED
+    deep = Run(nested(500), x=1)
+    deep.end(*["in"] * 500, y=2)
+    assert deep.ended.outputs == {"y": 2}
+
+
+@st.composite
+def random_plans(draw: st.DrawFn) -> Plan:
+    """Acyclic DAGs of up to 12 tasks, some of which ignore upstream failure."""
+    count = draw(st.integers(1, 12))
+    nodes = [
+        node(
+            f"t{number}",
+            *(f"t{earlier}" for earlier in range(number) if draw(st.booleans())),
+            trigger=COMPLETED if draw(st.booleans()) else None,
+        )
+        for number in range(count)
+    ]
+    return plan(dag(*nodes))
+
+
+@settings(max_examples=150)
+@given(random_plans(), st.data())
+def test_any_order_of_endings_agrees_with_an_obvious_reading_of_the_rules(plan: Plan, data: st.DataObject) -> None:
+    fails = {name for name in plan.root.body.nodes if data.draw(st.booleans(), label=f"{name} fails")}  # type: ignore[union-attr]
+    run = Run(plan, max_parallel=data.draw(st.integers(1, 4), label="max_parallel"))
+    while run.running:
+        name = data.draw(st.sampled_from(run.names), label="ends next")
+        run.end(name, failure="boom" if name in fails else "", **({} if name in fails else {"y": 1}))
+    expected: dict[str, TaskState] = {}
+    for name, item in plan.root.body.nodes.items():  # type: ignore[union-attr]
+        may_start = item.trigger == COMPLETED or all(expected[up] is TaskState.SUCCEEDED for up in item.after)
+        ending = TaskState.FAILED if name in fails else TaskState.SUCCEEDED
+        expected[name] = ending if may_start else TaskState.SKIPPED
+    assert {name: run.state(name) for name in expected} == expected
+    assert run.ended.state is (TaskState.FAILED if TaskState.FAILED in expected.values() else TaskState.SUCCEEDED)
+
+
+@settings(max_examples=50)
+@given(random_plans(), st.data())
+def test_the_facts_alone_rebuild_the_state(plan: Plan, data: st.DataObject) -> None:
+    run = Run(plan, max_parallel=3)
+    while run.running and data.draw(st.booleans(), label="go on"):
+        run.end(data.draw(st.sampled_from(run.names), label="ends next"), y=1)
+    rebuilt = Machine(plan, RUN, max_parallel=3)
+    for fact in run.facts:
+        rebuilt.apply(fact)
+    for name in plan.root.body.nodes:  # type: ignore[union-attr]
+        assert rebuilt.state_of(task(name)) is run.state(name)

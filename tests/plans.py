@@ -1,0 +1,49 @@
+"""Small Plans for tests, written down in one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from standpipe.model.plan import (
+    Binding,
+    Command,
+    Component,
+    Container,
+    Dag,
+    ExecutorRef,
+    FromTask,
+    Node,
+    Plan,
+    Trigger,
+    TriggerStrategy,
+)
+from standpipe.model.refs import RunInfo
+from standpipe.model.types import Input, Output, ParameterInput, ParameterOutput, ParameterType
+
+INT = ParameterType.NUMBER_INTEGER
+COMPLETED = Trigger(TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED)
+RUN = RunInfo("run-1", "6f9619ff-8b86-4d01-b42d-00cf4fc964ff", "job", "2026-01-01T00:00:00Z", "/root-of-all")
+
+
+def leaf(inputs: Mapping[str, Input] | None = None, outputs: Mapping[str, Output] | None = None) -> Component:
+    """A component with an executor; by default it takes an optional `x` and gives `y`, both integers."""
+    return Component(
+        ExecutorRef("exec"),
+        {"x": ParameterInput(INT, optional=True)} if inputs is None else inputs,
+        {"y": ParameterOutput(INT)} if outputs is None else outputs,
+    )
+
+
+def node(name: str, *after: str, component: str = "leaf", trigger: Trigger | None = None, **inputs: Binding) -> Node:
+    return Node(name, component, inputs, after, trigger=trigger or Trigger())
+
+
+def dag(*nodes: Node, **outputs: FromTask) -> Dag:
+    return Dag({node.name: node for node in nodes}, {name: (source,) for name, source in outputs.items()})
+
+
+def plan(root: Dag, *, inputs: Mapping[str, Input] | None = None, **components: Component) -> Plan:
+    """A Plan with a `leaf` component among its components."""
+    outputs = {name: ParameterOutput(INT) for name in root.outputs}
+    executors = {"exec": Container("image", Command())}
+    return Plan("test", Component(root, inputs or {}, outputs), {"leaf": leaf(), **components}, executors)
