@@ -90,7 +90,8 @@ class Node:
     """A task of a DAG: a component, with its inputs bound.
 
     `inputs` may hold more names than the component declares: values that only its command refers to. `after` names
-    every task that must come before, those that the inputs come from included.
+    every task that must come before, those that the inputs come from included. `display_name` is empty where it is the
+    name.
     """
 
     name: str

@@ -1,0 +1,126 @@
+"""The loop of a run: one queue of events, one machine, a pool of threads that carry out attempts.
+
+It is the same whether a run has one task or ten thousand. Only this thread touches the machine, the store and the
+observers; the pool's threads hand their results in through the queue.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import Protocol, Union
+
+from standpipe.engine.machine import Machine
+from standpipe.model.events import (
+    AttemptEnded,
+    CancelRequested,
+    Command,
+    EndRun,
+    Event,
+    Fact,
+    RunEnded,
+    StartAttempt,
+    StopAttempts,
+)
+from standpipe.model.ports import Cancel
+
+#: Carries out one attempt, in a thread of the pool.
+Attempt = Callable[[StartAttempt, Cancel], AttemptEnded]
+
+
+class FactSink(Protocol):
+    """Takes the facts of a run, in order: the run store, an observer."""
+
+    def __call__(self, facts: Sequence[Fact]) -> None: ...
+
+
+class Driver:
+    """Drives one run from its first event to its end.
+
+    Args:
+        machine: the run's state.
+        attempt: carries out one attempt.
+        sinks: take every fact, in this order; the store comes first, so that what is shown is already kept.
+        max_parallel: how many attempts may run at once, at most as many as the machine hands out.
+    """
+
+    def __init__(self, machine: Machine, attempt: Attempt, sinks: Sequence[FactSink], *, max_parallel: int) -> None:
+        self._machine = machine
+        self._attempt = attempt
+        self._sinks = sinks
+        self._cancel = Cancel()
+        self._events: SimpleQueue[Union[Event, BaseException]] = SimpleQueue()
+        self._pool = ThreadPoolExecutor(max_parallel, thread_name_prefix="standpipe")
+        self._end: RunEnded | None = None
+
+    def run(self, first: Event) -> RunEnded:
+        """Runs until nothing is left to do.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C, once everything has stopped and the run's end is recorded.
+        """
+        with self._pool, _interrupts(self._events) as interrupts:
+            self._events.put(first)
+            try:
+                while self._end is None:
+                    self._step(self._events.get())
+            except BaseException:
+                self._cancel.set()  # a defect, or a store that cannot be written: leave no task running
+                raise
+        if interrupts:
+            raise KeyboardInterrupt
+        return self._end
+
+    def _step(self, event: Union[Event, BaseException]) -> None:
+        if isinstance(event, BaseException):
+            raise event
+        step = self._machine.handle(event)
+        for sink in self._sinks:
+            sink(step.facts)
+        for fact in step.facts:
+            if isinstance(fact, RunEnded):
+                self._end = fact
+        for command in step.commands:
+            self._carry_out(command)
+
+    def _carry_out(self, command: Command) -> None:
+        if isinstance(command, StartAttempt):
+            self._pool.submit(self._attempt, command, self._cancel).add_done_callback(self._hand_in)
+        elif isinstance(command, StopAttempts):
+            self._cancel.set()
+        else:
+            assert isinstance(command, EndRun)
+
+    def _hand_in(self, attempt: Future[AttemptEnded]) -> None:
+        error = attempt.exception()
+        self._events.put(attempt.result() if error is None else error)
+
+
+@contextmanager
+def _interrupts(events: SimpleQueue[Event | BaseException]) -> Iterator[list[int]]:
+    """Turns Ctrl-C into an event, so that it cannot hit the machine between two of its thoughts.
+
+    Gives the list of interrupts that came. Where Python's own handler is not in place, or this is not the main
+    thread, whoever handles the signal goes on doing so.
+    """
+    interrupts: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        interrupts.append(number)
+        events.put(CancelRequested())
+
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield interrupts
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

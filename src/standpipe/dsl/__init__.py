@@ -1,0 +1,89 @@
+"""What users write components and pipelines with: the names and meanings of `kfp.dsl`."""
+
+from standpipe.dsl.channels import PipelineArtifactChannel, PipelineChannel, PipelineParameterChannel
+from standpipe.dsl.components import BaseComponent, ContainerComponent, GraphComponent, PythonComponent
+from standpipe.dsl.config import (
+    KubernetesWorkspaceConfig,
+    PipelineConfig,
+    TaskConfigField,
+    TaskConfigPassthrough,
+    WorkspaceConfig,
+)
+from standpipe.dsl.decorators import ContainerSpec, component, container_component, pipeline
+from standpipe.dsl.placeholders import ConcatPlaceholder, IfPresentPlaceholder
+from standpipe.dsl.tasks import PipelineTask
+from standpipe.inside.annotations import EmbeddedInput, Input, InputPath, Output, OutputPath
+from standpipe.inside.artifacts import (
+    HTML,
+    Artifact,
+    ClassificationMetrics,
+    Dataset,
+    Markdown,
+    Metrics,
+    Model,
+    SlicedClassificationMetrics,
+    get_uri,
+)
+from standpipe.inside.constants import (
+    PIPELINE_JOB_CREATE_TIME_UTC_PLACEHOLDER,
+    PIPELINE_JOB_ID_PLACEHOLDER,
+    PIPELINE_JOB_NAME_PLACEHOLDER,
+    PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER,
+    PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER,
+    PIPELINE_ROOT_PLACEHOLDER,
+    PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
+    PIPELINE_TASK_EXECUTOR_OUTPUT_PATH_PLACEHOLDER,
+    PIPELINE_TASK_ID_PLACEHOLDER,
+    PIPELINE_TASK_NAME_PLACEHOLDER,
+    WORKSPACE_PATH_PLACEHOLDER,
+)
+from standpipe.inside.status import PipelineTaskFinalStatus, TaskConfig
+
+__all__ = [
+    "HTML",
+    "PIPELINE_JOB_CREATE_TIME_UTC_PLACEHOLDER",
+    "PIPELINE_JOB_ID_PLACEHOLDER",
+    "PIPELINE_JOB_NAME_PLACEHOLDER",
+    "PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER",
+    "PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER",
+    "PIPELINE_ROOT_PLACEHOLDER",
+    "PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER",
+    "PIPELINE_TASK_EXECUTOR_OUTPUT_PATH_PLACEHOLDER",
+    "PIPELINE_TASK_ID_PLACEHOLDER",
+    "PIPELINE_TASK_NAME_PLACEHOLDER",
+    "WORKSPACE_PATH_PLACEHOLDER",
+    "Artifact",
+    "BaseComponent",
+    "ClassificationMetrics",
+    "ConcatPlaceholder",
+    "ContainerComponent",
+    "ContainerSpec",
+    "Dataset",
+    "EmbeddedInput",
+    "GraphComponent",
+    "IfPresentPlaceholder",
+    "Input",
+    "InputPath",
+    "KubernetesWorkspaceConfig",
+    "Markdown",
+    "Metrics",
+    "Model",
+    "Output",
+    "OutputPath",
+    "PipelineArtifactChannel",
+    "PipelineChannel",
+    "PipelineConfig",
+    "PipelineParameterChannel",
+    "PipelineTask",
+    "PipelineTaskFinalStatus",
+    "PythonComponent",
+    "SlicedClassificationMetrics",
+    "TaskConfig",
+    "TaskConfigField",
+    "TaskConfigPassthrough",
+    "WorkspaceConfig",
+    "component",
+    "container_component",
+    "get_uri",
+    "pipeline",
+]

@@ -1,0 +1,143 @@
+"""The arguments of a component's call, checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from standpipe.dsl.channels import PipelineChannel
+from standpipe.dsl.interface import SYSTEM_TYPES
+from standpipe.dsl.types import are_compatible, artifact_type, constant_type
+from standpipe.errors import AuthoringTypeError, InconsistentTypeException
+from standpipe.inside.artifacts import Artifact
+from standpipe.model.types import (
+    ArtifactInput,
+    ArtifactOutput,
+    ArtifactType,
+    Input,
+    Output,
+    ParameterInput,
+    ParameterType,
+)
+from standpipe.model.values import ValueMismatch, check_json, preview
+
+if TYPE_CHECKING:
+    from standpipe.dsl.components import BaseComponent
+
+
+def check_arguments(
+    component: BaseComponent, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, traced: bool
+) -> dict[str, Any]:
+    """The arguments of a call, without those that are None for an optional input (the same as leaving them out).
+
+    Args:
+        component: what is called.
+        args: positional arguments, of which there must be none.
+        kwargs: the arguments by name.
+        traced: whether the call makes a task of a pipeline; otherwise artifacts may be passed as objects.
+
+    Raises:
+        AuthoringTypeError: if an argument is positional, unknown, missing or of the wrong type.
+    """
+    name = component.name
+    if args:
+        raise AuthoringTypeError(
+            f"Component {name!r} was called with {len(args)} positional arguments: KFP takes named arguments only."
+        )
+    public = {
+        key: declared
+        for key, declared in component.inputs.items()
+        if not (isinstance(declared, ParameterInput) and declared.type in SYSTEM_TYPES)
+    }
+    for key in kwargs:
+        if key not in public:
+            raise AuthoringTypeError(
+                f"Component {name!r} has no input {key!r}. Its inputs are: {', '.join(public) or 'none'}."
+            )
+    given = {key: value for key, value in kwargs.items() if value is not None or not public[key].optional}
+    missing = [key for key, declared in public.items() if key not in given and not declared.optional]
+    if missing:
+        raise AuthoringTypeError(
+            f"Component {name!r} is missing {len(missing)} required input{'s'[: len(missing) > 1]}: "
+            f"{', '.join(missing)}."
+        )
+    for key, value in given.items():
+        _check(f"Component {name!r}, input {key!r}", value, public[key], traced)
+    return given
+
+
+def _check(where: str, value: Any, declared: Input, traced: bool) -> None:
+    if isinstance(value, PipelineChannel):
+        check_channel(where, value, declared)
+    elif isinstance(declared, ArtifactInput):
+        _check_artifacts(where, value, declared, traced)
+    else:
+        _check_constant(where, value, declared, traced)
+
+
+def check_channel(where: str, given: PipelineChannel, wanted: Input | Output) -> None:
+    """Raises InconsistentTypeException unless the channel's type is the wanted one."""
+    wants_list = isinstance(wanted, (ArtifactInput, ArtifactOutput)) and wanted.is_list
+    fits = (
+        are_compatible(given.type, wanted.type) and given.is_artifact_list == wants_list
+        if isinstance(given.type, ArtifactType) and isinstance(wanted.type, ArtifactType)
+        else given.type == wanted.type
+    )
+    if not fits:
+        source = (
+            f"output {given.name!r} of task {given.task.name!r}" if given.task else f"pipeline input {given.name!r}"
+        )
+        raise InconsistentTypeException(
+            f"{where} is of type {f'List[{wanted.type}]' if wants_list else wanted.type}, "
+            f"and {source}, which is of type {given.type_name}, was passed to it."
+        )
+
+
+def _check_constant(where: str, value: Any, declared: ParameterInput, traced: bool) -> None:
+    given = constant_type(value)
+    if given is None:
+        raise AuthoringTypeError(
+            f"{where} is of type {declared.type}, and {preview(value)} was passed to it, a {type(value).__name__}. "
+            "Arguments must be of type str, int, float, bool, list or dict."
+        )
+    if (given, declared.type) == (ParameterType.NUMBER_INTEGER, ParameterType.NUMBER_DOUBLE) and not traced:
+        return  # the KFP SDK compiles no such pipeline, but a run's arguments are as exact as JSON is
+    if given != declared.type:
+        raise InconsistentTypeException(
+            f"{where} is of type {declared.type}, and {preview(value)}, which is of type {given}, was passed to it."
+        )
+    if isinstance(value, (list, dict, float)):
+        try:
+            check_json(_without_channels(value))
+        except ValueMismatch as mismatch:
+            raise AuthoringTypeError(f"{where} cannot be passed on: {mismatch}.") from mismatch
+
+
+def _without_channels(value: Any) -> Any:
+    """The value with text in place of the channels in it."""
+    if isinstance(value, PipelineChannel):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return [_without_channels(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _without_channels(item) for key, item in value.items()}
+    return value
+
+
+def _check_artifacts(where: str, value: Any, declared: ArtifactInput, traced: bool) -> None:
+    wanted = f"a list of {declared.type}" if declared.is_list else str(declared.type)
+    if traced:
+        raise InconsistentTypeException(
+            f"{where} wants {wanted}, and {preview(value)}, a {type(value).__name__}, was passed to it. "
+            "In a pipeline an artifact comes from another task or from an input of the pipeline."
+        )
+    given = value if isinstance(value, (list, tuple)) else [value]
+    if isinstance(value, (list, tuple)) != declared.is_list or not all(isinstance(item, Artifact) for item in given):
+        raise InconsistentTypeException(
+            f"{where} wants {wanted}, and {preview(value)}, a {type(value).__name__}, was passed to it."
+        )
+    for artifact in given:
+        if not are_compatible(artifact_type(type(artifact), where), declared.type):
+            raise InconsistentTypeException(
+                f"{where} wants {wanted}, and an artifact of type {artifact.schema_title} was passed to it."
+            )

@@ -1,0 +1,161 @@
+"""Components: what can be called in a pipeline, and by itself to be run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from standpipe.dsl import calling
+from standpipe.dsl.arguments import check_arguments
+from standpipe.dsl.interface import Interface
+from standpipe.dsl.tasks import PipelineTask, Settings
+from standpipe.dsl.tracing import current
+from standpipe.errors import AuthoringError
+from standpipe.model.kfp import kubernetes_name
+from standpipe.model.plan import (
+    Caching,
+    Component,
+    Container,
+    Dag,
+    ExecutorRef,
+    FromInput,
+    FromTask,
+    Node,
+    Plan,
+    TaskConfigPassthrough,
+)
+from standpipe.model.types import ArtifactOutput, Input, Output
+
+
+class BaseComponent:
+    """What all components have: a name, a description, inputs and outputs, and a Plan of their own.
+
+    Called while a pipeline is traced, a component gives a task of that pipeline. Called elsewhere, it is run here, as
+    `local.init` says, and gives a task that has run.
+    """
+
+    def __init__(self, name: str, interface: Interface) -> None:
+        self.name = kubernetes_name(name)
+        self.description = interface.description
+        self.inputs: Mapping[str, Input] = interface.inputs
+        self.outputs: Mapping[str, Output] = interface.outputs
+
+    def __call__(self, *args: Any, **kwargs: Any) -> PipelineTask:
+        """Makes a task of the component.
+
+        Raises:
+            AuthoringTypeError: if an argument is positional, unknown, missing or of the wrong type.
+            NotInitialized: outside of a pipeline, if `local.init()` was not called.
+            TaskFailed: outside of a pipeline, if the run fails and `raise_on_error` holds.
+        """
+        trace = current()
+        given = check_arguments(self, args, kwargs, traced=trace is not None)
+        if trace is None:
+            return calling.host().run(self, given)
+        task = PipelineTask(self, trace.name_for(self.name), given, self.settings())
+        trace.tasks[task.name] = task
+        return task
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+    @property
+    def plan(self) -> Plan:
+        """The component as a pipeline of its own."""
+        raise NotImplementedError
+
+    def settings(self) -> Settings:
+        """The settings that a new task of the component starts with."""
+        return Settings(caching=Caching(enabled=calling.caching_default()))
+
+
+class ExecutorComponent(BaseComponent):
+    """A component that runs in a container."""
+
+    def __init__(
+        self,
+        name: str,
+        interface: Interface,
+        container: Container,
+        task_config_passthroughs: tuple[TaskConfigPassthrough, ...] = (),
+    ) -> None:
+        super().__init__(name, interface)
+        self.container = container
+        self.task_config_passthroughs = task_config_passthroughs
+
+    def settings(self) -> Settings:
+        settings = super().settings()
+        settings.container = self.container
+        return settings
+
+    @property
+    def plan(self) -> Plan:
+        """A pipeline of the one task: its inputs and outputs are the task's."""
+        key, label = f"comp-{self.name}", f"exec-{self.name}"
+        inner = Component(ExecutorRef(label), self.inputs, self.outputs, self.task_config_passthroughs)
+        bindings = {name: FromInput(name) for name in self.inputs}
+        node = Node(self.name, key, bindings, caching=self.settings().caching)
+        outputs = {name: (FromTask(self.name, name),) for name in self.outputs}
+        root = Component(Dag({self.name: node}, outputs), self.inputs, self.outputs, self.task_config_passthroughs)
+        return Plan(self.name, root, {key: inner}, {label: self.container})
+
+    def _refuse_lists_of_artifacts(self) -> None:
+        for name, output in self.outputs.items():
+            if isinstance(output, ArtifactOutput) and output.is_list:
+                raise AuthoringError(
+                    f"Component {self.name!r}, output {name!r}: KFP lets only pipelines give lists of artifacts."
+                )
+
+
+class PythonComponent(ExecutorComponent):
+    """A component made of a Python function; `python_func` is the function itself."""
+
+    def __init__(
+        self,
+        name: str,
+        interface: Interface,
+        container: Container,
+        python_func: Callable[..., Any],
+        task_config_passthroughs: tuple[TaskConfigPassthrough, ...] = (),
+    ) -> None:
+        super().__init__(name, interface, container, task_config_passthroughs)
+        self.python_func = python_func
+        self._refuse_lists_of_artifacts()
+
+    def execute(self, **kwargs: Any) -> Any:
+        """Calls the function here and now, in this process."""
+        return self.python_func(**kwargs)
+
+
+class ContainerComponent(ExecutorComponent):
+    """A component made of an image and a command; `pipeline_func` is the function that described them."""
+
+    def __init__(
+        self, name: str, interface: Interface, container: Container, pipeline_func: Callable[..., Any]
+    ) -> None:
+        super().__init__(name, interface, container)
+        self.pipeline_func = pipeline_func
+        self._refuse_lists_of_artifacts()
+
+
+class GraphComponent(BaseComponent):
+    """A pipeline: a component made of tasks. `pipeline_func` is the function that was traced."""
+
+    def __init__(self, interface: Interface, plan: Plan, pipeline_func: Callable[..., Any] | None = None) -> None:
+        super().__init__(plan.name, interface)
+        self.pipeline_func = pipeline_func
+        self._plan = plan
+
+    @property
+    def plan(self) -> Plan:
+        return self._plan
+
+
+def component_of(plan: Plan) -> BaseComponent:
+    """The component that a Plan was compiled from: one that runs in a container, or a pipeline."""
+    inner = plan.components.get(f"comp-{plan.name}")
+    label = f"exec-{plan.name}"
+    if inner is not None and inner.body == ExecutorRef(label):
+        interface = Interface(inner.inputs, inner.outputs, plan.description)
+        return ExecutorComponent(plan.name, interface, plan.executors[label], inner.task_config_passthroughs)
+    return GraphComponent(Interface(plan.root.inputs, plan.root.outputs, plan.description), plan)

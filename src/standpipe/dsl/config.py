@@ -1,0 +1,129 @@
+"""Settings of a whole pipeline, and of what a task's code learns of its own configuration."""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from standpipe.errors import AuthoringError, AuthoringTypeError
+from standpipe.model.types import Json
+
+_SIZE = re.compile(r"(0|[1-9]\d*)(\.\d+)?(Ki|Mi|Gi|Ti|Pi|Ei|K|M|G|T|P|E)?")
+_INT32_MAX = 2**31 - 1
+
+
+class TaskConfigField(enum.IntEnum):
+    """Parts of a task's configuration that its code may receive (`TaskConfigPassthroughTypeEnum`)."""
+
+    RESOURCES = 1
+    ENV = 2
+    KUBERNETES_AFFINITY = 3
+    KUBERNETES_TOLERATIONS = 4
+    KUBERNETES_NODE_SELECTOR = 5
+    KUBERNETES_VOLUMES = 6
+
+
+@dataclass(frozen=True)
+class TaskConfigPassthrough:
+    """One part of the configuration that the code receives; `apply_to_task` keeps it for the task itself as well."""
+
+    field: TaskConfigField
+    apply_to_task: bool = False
+
+
+@dataclass
+class KubernetesWorkspaceConfig:
+    """How the workspace's volume is claimed on a cluster: fields to change in the claim."""
+
+    pvcSpecPatch: dict[str, Any] = field(default_factory=dict)  # noqa: N815 - KFP's name
+
+    def set_pvcSpecPatch(self, patch: dict[str, Any]) -> None:  # noqa: N802 - KFP's name
+        """Replaces the fields to change."""
+        self.pvcSpecPatch = patch
+
+
+class WorkspaceConfig:
+    """A folder that all tasks of a run share.
+
+    Args:
+        size: how large it shall be on a cluster, as a Kubernetes quantity: `'10Gi'`.
+        kubernetes: how it is claimed there.
+
+    Raises:
+        AuthoringError: if the size is no quantity.
+    """
+
+    def __init__(self, size: str, kubernetes: KubernetesWorkspaceConfig | None = None) -> None:
+        self.set_size(size)
+        self.kubernetes = kubernetes or KubernetesWorkspaceConfig()
+
+    def set_size(self, size: str) -> None:
+        """Sets the size."""
+        text = str(size).strip()
+        if not _SIZE.fullmatch(text):
+            raise AuthoringError(
+                f"The workspace size {size!r} is no quantity: write a number with a unit, as in '10Gi'."
+            )
+        self.size = text
+
+    def set_kubernetes_config(self, kubernetes_config: KubernetesWorkspaceConfig) -> None:
+        """Sets how it is claimed on a cluster."""
+        self.kubernetes = kubernetes_config
+
+
+class PipelineConfig:
+    """Settings of a whole pipeline; the cluster keeps or ends its workflow by them.
+
+    Args:
+        workspace: a folder that all tasks share.
+        ttl_seconds_after_finished: how long the workflow is kept after its end.
+        ttl_seconds_after_success: the same, after a good end.
+        ttl_seconds_after_failure: the same, after a bad one.
+        active_deadline_seconds: after how long a run is ended.
+
+    Raises:
+        AuthoringTypeError: if a number of seconds is no int.
+        AuthoringError: if it is negative or too large.
+    """
+
+    def __init__(
+        self,
+        workspace: WorkspaceConfig | None = None,
+        ttl_seconds_after_finished: int | None = None,
+        ttl_seconds_after_success: int | None = None,
+        ttl_seconds_after_failure: int | None = None,
+        active_deadline_seconds: int | None = None,
+    ) -> None:
+        self.workspace = workspace
+        self.ttl_seconds_after_finished = _check_seconds("ttl_seconds_after_finished", ttl_seconds_after_finished)
+        self.ttl_seconds_after_success = _check_seconds("ttl_seconds_after_success", ttl_seconds_after_success)
+        self.ttl_seconds_after_failure = _check_seconds("ttl_seconds_after_failure", ttl_seconds_after_failure)
+        self.active_deadline_seconds = _check_seconds("active_deadline_seconds", active_deadline_seconds)
+
+    def as_json(self) -> Json:
+        """KFP's `PipelineConfig` message; what is not set is left out."""
+        config: dict[str, Json] = {}
+        if self.workspace:
+            patch = {"pvcSpecPatch": self.workspace.kubernetes.pvcSpecPatch}
+            config["workspace"] = {"size": self.workspace.size, "kubernetes": patch}
+        for key, seconds in (
+            ("resourceTtlOnCompletion", self.ttl_seconds_after_finished),
+            ("resourceTtlOnSuccess", self.ttl_seconds_after_success),
+            ("resourceTtlOnFailure", self.ttl_seconds_after_failure),
+            ("activeDeadlineSeconds", self.active_deadline_seconds),
+        ):
+            if seconds:
+                config[key] = seconds
+        return config
+
+
+def _check_seconds(name: str, value: int | None) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise AuthoringTypeError(f"{name} must be an int, and {value!r} is a {type(value).__name__}.")
+    if not 0 <= value <= _INT32_MAX:
+        raise AuthoringError(f"{name} must be between 0 and {_INT32_MAX}, and is {value}.")
+    return value

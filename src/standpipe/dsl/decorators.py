@@ -1,0 +1,306 @@
+"""`@component`, `@container_component` and `@pipeline`."""
+
+from __future__ import annotations
+
+import functools
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, overload
+
+from standpipe.dsl import calling, placeholders
+from standpipe.dsl.channels import PipelineChannel, channel
+from standpipe.dsl.components import ContainerComponent, GraphComponent, PythonComponent
+from standpipe.dsl.config import PipelineConfig, TaskConfigField, TaskConfigPassthrough
+from standpipe.dsl.functions import program_of
+from standpipe.dsl.interface import Interface, interface_of
+from standpipe.dsl.planning import plan_of
+from standpipe.dsl.tracing import tracing
+from standpipe.errors import AuthoringError, AuthoringTypeError
+from standpipe.inside.constants import WORKSPACE_MOUNT_PATH, WORKSPACE_PATH_PLACEHOLDER
+from standpipe.model import plan as model
+from standpipe.model.kfp import DEFAULT_IMAGE, KFP_VERSION, kubernetes_name
+from standpipe.model.templates import Argument, Concat, IfPresent, parse_text, print_value
+from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Json, ParameterOutput
+
+Function = Callable[..., Any]
+
+#: How the KFP SDK runs a function that was baked into an image.
+_BAKED_COMMAND = ("python3", "-m", "kfp.dsl.executor_main")
+
+_PIPELINE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
+
+
+@overload
+def component(func: Function) -> PythonComponent: ...
+@overload
+def component(
+    func: None = None,
+    *,
+    base_image: str | None = ...,
+    target_image: str | None = ...,
+    packages_to_install: Sequence[str] | None = ...,
+    pip_index_urls: Sequence[str] | None = ...,
+    output_component_file: str | None = ...,
+    install_kfp_package: bool = ...,
+    kfp_package_path: str | None = ...,
+    pip_trusted_hosts: Sequence[str] | None = ...,
+    use_venv: bool = ...,
+    additional_funcs: Sequence[Function] | None = ...,
+    embedded_artifact_path: str | None = ...,
+    task_config_passthroughs: Sequence[TaskConfigPassthrough | TaskConfigField] | None = ...,
+) -> Callable[[Function], PythonComponent]: ...
+def component(
+    func: Function | None = None,
+    *,
+    base_image: str | None = None,
+    target_image: str | None = None,
+    packages_to_install: Sequence[str] | None = None,
+    pip_index_urls: Sequence[str] | None = None,
+    output_component_file: str | None = None,
+    install_kfp_package: bool = True,
+    kfp_package_path: str | None = None,
+    pip_trusted_hosts: Sequence[str] | None = None,
+    use_venv: bool = False,
+    additional_funcs: Sequence[Function] | None = None,
+    embedded_artifact_path: str | None = None,
+    task_config_passthroughs: Sequence[TaskConfigPassthrough | TaskConfigField] | None = None,
+) -> PythonComponent | Callable[[Function], PythonComponent]:
+    """Makes a component of a Python function. Used bare or with arguments; the arguments are the KFP SDK's.
+
+    The function is shipped as source and runs alone: what it uses must be imported or defined in its body.
+
+    Args:
+        func: the function; all its arguments need annotations.
+        base_image: the image to run in, `python:3.11` if none is named.
+        target_image: the image that the function is baked into, for containerized components.
+        packages_to_install: what pip shall install for it, as requirements.
+        pip_index_urls: where pip looks for packages, the first in place of PyPI.
+        output_component_file: a file to compile the component to; deprecated by KFP.
+        install_kfp_package: whether the cluster installs the KFP SDK for it. No local runner needs that.
+        kfp_package_path: where the cluster installs the KFP SDK from.
+        pip_trusted_hosts: hosts that pip trusts without TLS; the hosts of `pip_index_urls` by default.
+        use_venv: whether the cluster installs into an environment of its own.
+        additional_funcs: functions whose source is shipped along.
+        embedded_artifact_path: a file or folder that is shipped along, for `dsl.EmbeddedInput` arguments and imports.
+        task_config_passthroughs: parts of the task's configuration that a `dsl.TaskConfig` argument receives.
+
+    Raises:
+        AuthoringTypeError: if an annotation is missing or stands for nothing that KFP can pass.
+        AuthoringError: if the function cannot be shipped.
+    """
+    if func is None:
+        options = {name: value for name, value in locals().items() if name != "func"}
+        return functools.partial(component, **options)
+    interface = interface_of(func)
+    if target_image:
+        program: model.Command | model.PythonFunction = _baked(func)
+    else:
+        source, classes = program_of(
+            func, additional_funcs or (), Path(embedded_artifact_path) if embedded_artifact_path else None
+        )
+        packages = tuple(packages_to_install or ())
+        program = model.PythonFunction(
+            name=func.__name__,
+            source=source,
+            packages=packages,
+            index_urls=tuple(pip_index_urls or ()),
+            trusted_hosts=None if pip_trusted_hosts is None else tuple(pip_trusted_hosts),
+            kfp_package=_kfp_package(packages, install_kfp_package, kfp_package_path),
+            use_venv=use_venv,
+            artifact_classes=classes,
+        )
+    container = model.Container(parse_text(target_image or base_image or DEFAULT_IMAGE), program)
+    made = PythonComponent(func.__name__, interface, container, func, _passthroughs(task_config_passthroughs))
+    if output_component_file is not None:
+        _write(made, output_component_file)
+    return made
+
+
+def _kfp_package(packages: tuple[str, ...], install: bool, path: str | None) -> str:
+    if not install or any(package.startswith("kfp") for package in packages):
+        return ""
+    return path or f"kfp=={KFP_VERSION}"
+
+
+def _baked(func: Function) -> model.Command:
+    arguments = ("--executor_input", parse_text("{{$}}"), "--function_to_execute", func.__name__)
+    return model.Command(_BAKED_COMMAND, arguments)
+
+
+def _passthroughs(
+    given: Sequence[TaskConfigPassthrough | TaskConfigField] | None,
+) -> tuple[model.TaskConfigPassthrough, ...]:
+    passthroughs = [TaskConfigPassthrough(p) if isinstance(p, TaskConfigField) else p for p in given or ()]
+    return tuple(model.TaskConfigPassthrough(p.field.name, p.apply_to_task) for p in passthroughs)
+
+
+def _write(made: PythonComponent, path: str) -> None:
+    warnings.warn(
+        "output_component_file is deprecated: use compiler.Compiler().compile() instead.",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    calling.host().compile(made, path)
+
+
+def container_component(func: Function) -> ContainerComponent:
+    """Makes a component of a function that describes a container: it returns a `dsl.ContainerSpec`.
+
+    The function is called once, now, with placeholders for its arguments.
+
+    Raises:
+        AuthoringTypeError: if an annotation or an element of the command is of the wrong type.
+        AuthoringError: if the function returns something else, or its command refers to an unknown input.
+    """
+    interface = interface_of(func, container=True)
+    stand_ins = {
+        name: _stand_in(name, declared) for name, declared in (*interface.inputs.items(), *interface.outputs.items())
+    }
+    spec = func(**stand_ins)
+    where = f"Container component {func.__name__!r}"
+    if not isinstance(spec, ContainerSpec):
+        raise AuthoringTypeError(f"{where} must return a dsl.ContainerSpec, and returned a {type(spec).__name__}.")
+    program = model.Command(_arguments(spec.command, where), _arguments(spec.args, where))
+    for argument in (*program.command, *program.args):
+        _check_present(argument, interface, where)
+    container = model.Container(parse_text(str(spec.image)), program)
+    return ContainerComponent(func.__name__, interface, container, func)
+
+
+@dataclass
+class ContainerSpec:
+    """What a container component runs.
+
+    Args:
+        image: the image.
+        command: the program, in place of the image's entrypoint.
+        args: its arguments.
+    """
+
+    image: str
+    command: Sequence[placeholders.CommandLineElement] | None = None
+    args: Sequence[placeholders.CommandLineElement] | None = None
+
+
+def _stand_in(name: str, declared: Any) -> Any:
+    if isinstance(declared, (ArtifactInput, ArtifactOutput)):
+        side = "inputs" if isinstance(declared, ArtifactInput) else "outputs"
+        return placeholders.artifact(side, name, is_list=declared.is_list)
+    if isinstance(declared, ParameterOutput):
+        return placeholders.output_parameter(name)
+    return placeholders.input_parameter(name)
+
+
+def _arguments(elements: Sequence[Any] | None, where: str) -> tuple[Argument, ...]:
+    if isinstance(elements, str):
+        raise AuthoringTypeError(f"{where}: command and args are lists, and {elements!r} is text.")
+    return tuple(placeholders.argument(element, where) for element in elements or ())
+
+
+def _check_present(argument: Any, interface: Interface, where: str) -> None:
+    """Raises AuthoringError where an `IfPresentPlaceholder` names an input that there is not."""
+    if isinstance(argument, IfPresent):
+        if argument.input not in interface.inputs:
+            raise AuthoringError(
+                f"{where}: an IfPresentPlaceholder speaks of the input {argument.input!r}: there is none."
+            )
+        for branch in (argument.then, argument.otherwise):
+            for inner in branch if isinstance(branch, tuple) else (branch,):
+                _check_present(inner, interface, where)
+    elif isinstance(argument, Concat):
+        for inner in argument.items:
+            _check_present(inner, interface, where)
+
+
+@overload
+def pipeline(func: Function) -> GraphComponent: ...
+@overload
+def pipeline(
+    func: None = None,
+    *,
+    name: str | None = ...,
+    description: str | None = ...,
+    pipeline_root: str | None = ...,
+    display_name: str | None = ...,
+    pipeline_config: PipelineConfig | None = ...,
+) -> Callable[[Function], GraphComponent]: ...
+def pipeline(
+    func: Function | None = None,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    pipeline_root: str | None = None,
+    display_name: str | None = None,
+    pipeline_config: PipelineConfig | None = None,
+) -> GraphComponent | Callable[[Function], GraphComponent]:
+    """Makes a pipeline of a function that calls components. Used bare or with arguments; they are the KFP SDK's.
+
+    The function is called once, now, with channels for its arguments; the calls of components in it are recorded.
+
+    Args:
+        func: the function; all its arguments need annotations, and its return type if it returns something.
+        name: the pipeline's name, by default the function's; lower case letters, digits and dashes.
+        description: what it does, by default the docstring's text.
+        pipeline_root: where the cluster keeps artifacts. Local runs have theirs from `local.init`.
+        display_name: the name under which it is shown.
+        pipeline_config: settings of the whole pipeline.
+
+    Raises:
+        AuthoringTypeError: if an argument of a task is missing or of the wrong type.
+        AuthoringError: if the pipeline has no tasks, or its outputs are not those that it declares.
+    """
+    if func is None:
+        options = {option: value for option, value in locals().items() if option != "func"}
+        return functools.partial(pipeline, **options)
+    interface = interface_of(func)
+    if description:
+        interface = replace(interface, description=description)
+    own_name = kubernetes_name(name or func.__name__)
+    if not _PIPELINE_NAME.fullmatch(own_name):
+        raise AuthoringError(
+            f"The pipeline name {own_name!r} must match {_PIPELINE_NAME.pattern}: use pipeline(name=…)."
+        )
+    with tracing(own_name) as trace:
+        returned = func(**{key: _channel(key, declared) for key, declared in interface.inputs.items()})
+    plan = replace(
+        plan_of(trace, interface, returned),
+        description=interface.description,
+        display_name=display_name or "",
+        pipeline_root=pipeline_root or "",
+    )
+    if pipeline_config:
+        plan = _configured(plan, pipeline_config)
+    _check_workspace(plan, pipeline_config)
+    return GraphComponent(interface, plan, func)
+
+
+def _channel(name: str, declared: Input) -> PipelineChannel:
+    return channel(name, declared.type, is_list=isinstance(declared, ArtifactInput) and declared.is_list)
+
+
+def _configured(plan: model.Plan, config: PipelineConfig) -> model.Plan:
+    settings = config.as_json()
+    if not settings:
+        return plan
+    kubernetes = {**plan.platforms.get("kubernetes", {}), "pipelineConfig": settings}
+    return replace(plan, platforms={**plan.platforms, "kubernetes": kubernetes})
+
+
+def _check_workspace(plan: model.Plan, config: PipelineConfig | None) -> None:
+    if config is not None and config.workspace is not None:
+        return
+    assert isinstance(plan.root.body, model.Dag)
+    for node in plan.root.body.nodes.values():
+        for binding in node.inputs.values():
+            if isinstance(binding, model.Constant) and _is_in_workspace(print_value(binding.value)):
+                raise AuthoringError(
+                    f"Task {node.name!r} uses the workspace, and pipeline {plan.name!r} has none: "
+                    "pass pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig(size='1Gi'))."
+                )
+
+
+def _is_in_workspace(value: Json) -> bool:
+    return isinstance(value, str) and (WORKSPACE_PATH_PLACEHOLDER in value or value.startswith(WORKSPACE_MOUNT_PATH))

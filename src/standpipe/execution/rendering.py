@@ -1,0 +1,106 @@
+"""Commands with their placeholders replaced, as the KFP launcher does it just before a container starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+
+from standpipe.model.templates import (
+    Argument,
+    ArtifactField,
+    Concat,
+    ExecutorInputText,
+    IfPresent,
+    InputParameter,
+    JobField,
+    JsonEscape,
+    OutputFile,
+    OutputParameterFile,
+    Placeholder,
+    Template,
+)
+from standpipe.model.types import Json
+from standpipe.model.values import as_text
+
+#: The local folders at which tasks see remote storage, as KFP's launcher mounts it.
+_MOUNTS = {"gs://": "/gcs/", "s3://": "/s3/", "minio://": "/minio/"}
+
+
+class Rendering:
+    """Renders arguments for one attempt.
+
+    Args:
+        executor_input: KFP's ExecutorInput for the attempt.
+        field: gives the values of the placeholders about the run and the task.
+    """
+
+    def __init__(self, executor_input: Mapping[str, Json], field: Callable[[str], str]) -> None:
+        self._executor_input = executor_input
+        self._field = field
+        self._parameters = executor_input["inputs"]["parameterValues"]
+
+    def text(self, text: str | Template) -> str:
+        """The text with its placeholders replaced. What a placeholder stands for is data: it is not looked at again."""
+        if isinstance(text, str):
+            return text
+        return "".join(part if isinstance(part, str) else self._placeholder(part) for part in text.parts)
+
+    def arguments(self, arguments: Iterable[Argument]) -> tuple[str, ...]:
+        """The arguments of a command; an `IfPresent` may become none or several."""
+        return tuple(text for argument in arguments for text in self._argument(argument))
+
+    def _argument(self, argument: Argument) -> tuple[str, ...]:
+        if isinstance(argument, IfPresent):
+            branch = argument.then if self._is_present(argument.input) else argument.otherwise
+            if branch is None:
+                return ()
+            return self.arguments(branch if isinstance(branch, tuple) else (branch,))
+        if isinstance(argument, Concat):
+            return ("".join(self.arguments(argument.items)),)
+        return (self.text(argument),)
+
+    def _is_present(self, name: str) -> bool:
+        return name in self._parameters or name in self._executor_input["inputs"]["artifacts"]
+
+    def _placeholder(self, placeholder: Placeholder) -> str:
+        if isinstance(placeholder, JobField):
+            return self._field(placeholder.name)
+        if isinstance(placeholder, ExecutorInputText):
+            return json.dumps(self._executor_input, ensure_ascii=False)
+        if isinstance(placeholder, InputParameter):
+            return as_text(self._parameters.get(placeholder.name))
+        if isinstance(placeholder, ArtifactField):
+            return self._artifact_field(placeholder)
+        if isinstance(placeholder, OutputParameterFile):
+            parameter = self._executor_input["outputs"]["parameters"].get(placeholder.name)
+            return parameter["outputFile"] if parameter else str(placeholder)
+        if isinstance(placeholder, OutputFile):
+            return str(self._executor_input["outputs"]["outputFile"])
+        assert isinstance(placeholder, JsonEscape)
+        text = self._placeholder(placeholder.inner)
+        for _ in range(placeholder.times):
+            text = json.dumps(text, ensure_ascii=False)[1:-1]
+        return text
+
+    def _artifact_field(self, placeholder: ArtifactField) -> str:
+        artifacts = self._executor_input[placeholder.side]["artifacts"].get(placeholder.name)
+        if artifacts is None:
+            return ""  # an optional artifact that nobody passed
+        if not placeholder.field:
+            return json.dumps(artifacts["artifacts"], ensure_ascii=False)
+        artifact = artifacts["artifacts"][0]
+        if placeholder.field == "path":
+            return artifact.get("customPath") or local_path(artifact["uri"])
+        if placeholder.field == "uri":
+            return str(artifact["uri"])
+        return as_text(artifact["metadata"].get(placeholder.key) if placeholder.key else artifact["metadata"])
+
+
+def local_path(uri: str) -> str:
+    """Where a task finds the payload of an artifact; a URI of this machine's own files is already a path."""
+    for scheme, mount in _MOUNTS.items():
+        if uri.startswith(scheme):
+            return mount + uri[len(scheme) :]
+    if uri.startswith("oci://"):
+        return "/oci/" + uri[len("oci://") :].replace("/", "_")
+    return uri

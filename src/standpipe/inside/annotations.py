@@ -1,0 +1,196 @@
+"""The annotations of components, and what can be asked of them (`kfp/dsl/types/type_annotations.py`)."""
+
+from __future__ import annotations
+
+import re
+import typing
+from typing import Annotated, Any, Dict, Optional, Type, TypeVar, Union
+
+from .artifacts import BY_TITLE, Artifact
+
+T = TypeVar("T")
+
+
+class InputAnnotation:
+    """Marks an artifact that a component takes."""
+
+
+class OutputAnnotation:
+    """Marks an artifact that a component gives."""
+
+
+class EmbeddedAnnotation:
+    """Marks an artifact that is shipped with the component itself."""
+
+
+Input = Annotated[T, InputAnnotation]
+Output = Annotated[T, OutputAnnotation]
+EmbeddedInput = Annotated[T, EmbeddedAnnotation]
+
+#: What may be written for the type of a parameter, in lower case, and the Python type that it stands for.
+PARAMETER_TYPES: Dict[str, type] = {
+    **dict.fromkeys(("string", "str", "text"), str),
+    **dict.fromkeys(("integer", "int"), int),
+    **dict.fromkeys(("double", "float"), float),
+    **dict.fromkeys(("boolean", "bool"), bool),
+    **dict.fromkeys(("list", "jsonarray"), list),
+    **dict.fromkeys(("dict", "jsonobject"), dict),
+}
+
+_ARTIFACT_NAMES = {title.partition(".")[2].lower(): known for title, known in BY_TITLE.items()}
+
+
+class _Path:
+    """What `InputPath` and `OutputPath` share.
+
+    Args:
+        type: a parameter's type, or an artifact class or its name; without a type, any artifact.
+
+    `type` is the parameter's type as it was given, or `title@version` of the artifact's schema.
+    """
+
+    def __init__(self, type: Any = None) -> None:
+        self.type = _path_type(type)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Path) and other.__class__ is self.__class__ and other.type == self.type
+
+    def __hash__(self) -> int:
+        return hash((self.__class__, str(self.type)))
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}({self.type!r})"
+
+    def __call__(self) -> None:
+        """Does nothing: `typing` of Python 3.9 and 3.10 takes only what can be called for an annotation."""
+
+
+class InputPath(_Path):
+    """Annotates the parameter of a function that receives the path of an input artifact."""
+
+
+class OutputPath(_Path):
+    """Annotates the parameter of a function that receives the path where an output is to be written."""
+
+
+def annotations_of(annotated: Any) -> Dict[str, Any]:
+    """The annotations of a function or class, with those that were written as text evaluated where they were written.
+
+    What cannot be evaluated, such as the type names of KFP's first version (`'Integer'`), stays text.
+    """
+    try:
+        return typing.get_type_hints(annotated, include_extras=True)
+    except (NameError, TypeError, SyntaxError, AttributeError):
+        return {name: _evaluated(annotated, name) for name in annotated.__annotations__}
+
+
+def strip_optional(annotation: Any) -> Any:
+    """`X` of `Optional[X]`, of `Union[X, None]` and of `X | None`; anything else as it is."""
+    if not _is_union(annotation):
+        return annotation
+    others = [argument for argument in typing.get_args(annotation) if argument is not type(None)]
+    return others[0] if len(others) == 1 and len(typing.get_args(annotation)) == 2 else annotation
+
+
+def is_input(annotation: Any) -> bool:
+    """Whether it is `Input[...]`."""
+    return _marker(annotation) is InputAnnotation
+
+
+def is_output(annotation: Any) -> bool:
+    """Whether it is `Output[...]`."""
+    return _marker(annotation) is OutputAnnotation
+
+
+def is_embedded(annotation: Any) -> bool:
+    """Whether it is `EmbeddedInput[...]`."""
+    return _marker(annotation) is EmbeddedAnnotation
+
+
+def strip_marker(annotation: Any) -> Any:
+    """`X` of `Input[X]`, `Output[X]` and `EmbeddedInput[X]`; anything else as it is."""
+    return typing.get_args(annotation)[0] if _marker(annotation) is not None else annotation
+
+
+def is_artifact_class(annotation: Any) -> bool:
+    """Whether it is a class with a schema, as artifact classes have: ours, the user's, or another package's."""
+    has_schema = hasattr(annotation, "schema_title") and hasattr(annotation, "schema_version")
+    return has_schema and isinstance(annotation, type)
+
+
+def is_artifact_list(annotation: Any) -> bool:
+    """Whether it is a list of artifacts, bare or inside of `Input`, `Output` or `Optional`."""
+    bare = strip_marker(strip_optional(annotation))
+    return typing.get_origin(bare) is list and is_artifact_class(list_item(bare))
+
+
+def list_item(annotation: Any) -> Any:
+    """`X` of `List[X]` and `list[X]`."""
+    return typing.get_args(annotation)[0]
+
+
+def artifact_class(annotation: Any) -> Optional[Type[Artifact]]:
+    """The class of the artifact, or of the artifacts in the list, that an annotation speaks of; None if of none.
+
+    For `InputPath` and `OutputPath` it is the class that KFP has for the schema title.
+    """
+    bare = strip_marker(strip_optional(annotation))
+    if isinstance(bare, _Path):
+        title, _, version = bare.type.partition("@") if isinstance(bare.type, str) else ("", "", "")
+        return BY_TITLE.get(title) if version else None
+    if is_artifact_list(bare):
+        bare = list_item(bare)
+    return bare if is_artifact_class(bare) else None
+
+
+def parameter_type(annotation: Any) -> Optional[type]:
+    """The Python type that holds a parameter so annotated (`str int float bool list dict`); None if it is none."""
+    bare = strip_optional(annotation)
+    if isinstance(bare, typing.ForwardRef):
+        bare = bare.__forward_arg__
+    if isinstance(bare, str):
+        name = re.match(r"(?:typing\.)?(\w+)(?:\[.*\])?$", bare, re.DOTALL)
+        return PARAMETER_TYPES.get(name[1].lower()) if name else None
+    origin = typing.get_origin(bare) or bare
+    return origin if origin in (str, int, float, bool, list, dict) else None
+
+
+def is_named_tuple(annotation: Any) -> bool:
+    """Whether it is a class made by `typing.NamedTuple`: several named outputs."""
+    return isinstance(annotation, type) and issubclass(annotation, tuple) and hasattr(annotation, "_fields")
+
+
+def _marker(annotation: Any) -> Any:
+    metadata = getattr(annotation, "__metadata__", None)
+    known = (InputAnnotation, OutputAnnotation, EmbeddedAnnotation)
+    return metadata[0] if metadata and metadata[0] in known else None
+
+
+def _is_union(annotation: Any) -> bool:
+    # `X | None` has a type of its own, which Python 3.9 does not know.
+    return typing.get_origin(annotation) is Union or type(annotation).__name__ == "UnionType"
+
+
+def _evaluated(annotated: Any, name: str) -> Any:
+    raw = annotated.__annotations__[name]
+    alone = _Annotated({name: raw}, getattr(annotated, "__globals__", {}))
+    try:
+        return typing.get_type_hints(alone, include_extras=True)[name]
+    except (NameError, TypeError, SyntaxError, AttributeError):
+        return raw
+
+
+class _Annotated:
+    """One annotation by itself, in the form that `typing.get_type_hints` takes."""
+
+    def __init__(self, annotations: Dict[str, Any], namespace: Dict[str, Any]) -> None:
+        self.__annotations__ = annotations
+        self.__globals__ = namespace
+
+
+def _path_type(given: Any) -> Any:
+    if isinstance(given, str):
+        given = _ARTIFACT_NAMES.get(given.lower(), given)
+    if is_artifact_class(given):
+        return f"{given.schema_title}@{given.schema_version}"
+    return given if parameter_type(given) else f"{Artifact.schema_title}@{Artifact.schema_version}"

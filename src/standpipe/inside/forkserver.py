@@ -1,0 +1,172 @@
+"""A process in a task's Python that forks for each task, so that none pays for the start of an interpreter.
+
+Over its control socket it gets one message for each task: four bytes of length with two file descriptors (where to
+reply, and where what the task prints goes), then JSON with `request`, `cwd` and `env`. On the reply socket it says, in
+lines of JSON, `{"pid": …}` once the task is a process group of its own, and `{"status": …}`, the wait status, once it
+has ended; or `{"problem": …}` if it could not be started.
+
+It has one thread, it knows nothing of what tasks are, and when the control socket closes it takes its tasks along.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from contextlib import suppress
+from typing import Any, Dict, List, Optional, Tuple
+
+from .task import executor_class, run, use_utf8
+
+_Message = Tuple[Dict[str, Any], socket.socket, int]
+
+
+def serve(control_fd: int) -> int:
+    """Serves the socket with that descriptor until its other end closes."""
+    server = ForkServer(socket.socket(fileno=control_fd))
+    use_utf8()
+    with suppress(Exception):  # only ahead of time: if the SDK in this environment is broken, the tasks will say so
+        executor_class()
+    gc.collect()
+    gc.freeze()  # what is here now is shared by all tasks: their collectors must not touch, and so copy, it
+    server.serve()
+    return 0
+
+
+class ForkServer:
+    """The tasks of one environment: forked, waited for, and reported."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._wake, self._waker = socket.socketpair()
+        self._waker.setblocking(False)
+        self._replies: Dict[int, socket.socket] = {}
+
+    def serve(self) -> None:
+        """Starts tasks as they are asked for, until nobody can ask any more."""
+        signal.signal(signal.SIGCHLD, _nothing)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        while True:
+            ready, _, _ = select.select([self._control, self._wake], [], [])
+            if self._wake in ready:
+                self._wake.recv(4096)
+                self._reap()
+            if self._control in ready:
+                message = self._receive()
+                if message is None:
+                    break
+                self._start(*message)
+        for pid in self._replies:
+            os.kill(pid, signal.SIGKILL)  # it may not have made its group yet
+            _kill_group(pid)
+
+    def _receive(self) -> Optional[_Message]:
+        """The next message, or None if there will be none."""
+        head, fds, _, _ = socket.recv_fds(self._control, 4, 2)
+        body = self._exactly(int.from_bytes(head, "big")) if len(head) == 4 else b""
+        if not body:
+            return None
+        return json.loads(body), socket.socket(fileno=fds[0]), fds[1]
+
+    def _exactly(self, size: int) -> bytes:
+        received: List[bytes] = []
+        while size:
+            part = self._control.recv(size)
+            if not part:
+                return b""
+            received.append(part)
+            size -= len(part)
+        return b"".join(received)
+
+    def _start(self, message: Dict[str, Any], reply: socket.socket, log: int) -> None:
+        try:
+            pid = os.fork()
+        except OSError as error:
+            _tell(reply, problem=f"no process could be started: {error.strerror}")
+            reply.close()
+        else:
+            if pid == 0:
+                self._become_task(message, reply, log)
+            self._replies[pid] = reply
+        os.close(log)
+
+    def _become_task(self, message: Dict[str, Any], reply: socket.socket, log: int) -> None:
+        """The life of a task's process; does not return."""
+        code = 70  # a defect of ours, unless something better is known
+        try:
+            os.setsid()
+            _tell(reply, pid=os.getpid())
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            for inherited in (self._control, self._wake, self._waker, reply, *self._replies.values()):
+                inherited.close()
+            _redirect(log)
+            _move(message["cwd"], message["env"])
+            code = run(message["request"])
+            _finish()
+        except BaseException:  # noqa: BLE001  the outermost edge of this process
+            traceback.print_exc()
+            code = code or 1
+        finally:
+            os._exit(code)
+
+    def _reap(self) -> None:
+        """Reports the tasks that have ended, and ends what they left running."""
+        while self._replies:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            _kill_group(pid)  # its number is not used again before its group is empty
+            with self._replies.pop(pid) as reply:
+                _tell(reply, status=status)
+
+
+def _nothing(signum: int, frame: object) -> None:
+    """A handler must exist for the signal to wake `select`."""
+
+
+def _tell(reply: socket.socket, **message: Any) -> None:
+    with suppress(BrokenPipeError, ConnectionResetError):  # whoever asked has gone: there is nobody to tell
+        reply.sendall(json.dumps(message).encode() + b"\n")
+
+
+def _kill_group(pid: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # empty, or (on macOS) with only processes that have ended
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _redirect(log: int) -> None:
+    """Points the standard streams to nothing and to the log, for this process and for all that it starts."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.close(nothing)
+    os.close(log)
+
+
+def _move(cwd: str, env: Dict[str, str]) -> None:
+    os.chdir(cwd)
+    for name in [name for name in os.environ if name not in env]:
+        del os.environ[name]
+    for name, value in env.items():
+        if os.environ.get(name) != value:  # few differ, and setting one takes longer than looking
+            os.environ[name] = value
+    time.tzset()
+    sys.path.insert(0, cwd)  # as `python -m` does, which is how KFP starts its executor
+
+
+def _finish() -> None:
+    """What an interpreter does at its end, as far as the user's code can tell."""
+    threading._shutdown()  # type: ignore[attr-defined] # waits for threads; there is no public name for it
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()

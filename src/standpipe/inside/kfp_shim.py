@@ -1,0 +1,110 @@
+"""Answers to `import kfp` in a task, with what the KFP SDK has at run time.
+
+The SDK itself, where the task's environment has it, is left alone: whoever installed it wants it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, Callable, Dict, List, NoReturn
+
+from . import annotations as type_annotations
+from . import artifacts, constants, status
+
+#: What `from kfp.dsl import *` brings into a component, as with the SDK where `_KFP_RUNTIME=true`.
+RUNTIME_NAMES = (
+    "Input",
+    "Output",
+    "InputPath",
+    "OutputPath",
+    "PipelineTaskFinalStatus",
+    "TaskConfig",
+    "Artifact",
+    "ClassificationMetrics",
+    "Dataset",
+    "HTML",
+    "Markdown",
+    "Metrics",
+    "Model",
+    "SlicedClassificationMetrics",
+    "get_uri",
+    "PIPELINE_JOB_NAME_PLACEHOLDER",
+    "PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER",
+    "PIPELINE_JOB_ID_PLACEHOLDER",
+    "PIPELINE_TASK_NAME_PLACEHOLDER",
+    "PIPELINE_TASK_ID_PLACEHOLDER",
+    "PIPELINE_TASK_EXECUTOR_OUTPUT_PATH_PLACEHOLDER",
+    "PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER",
+    "PIPELINE_ROOT_PLACEHOLDER",
+    "PIPELINE_JOB_CREATE_TIME_UTC_PLACEHOLDER",
+    "PIPELINE_JOB_SCHEDULE_TIME_UTC_PLACEHOLDER",
+    "WORKSPACE_PATH_PLACEHOLDER",
+    "run_notebook",
+)
+
+_MARKERS = ("EmbeddedInput", "InputAnnotation", "OutputAnnotation", "EmbeddedAnnotation")
+
+
+def install() -> bool:
+    """Makes `kfp` and its modules importable, unless they are already; returns whether the SDK itself is installed."""
+    if "kfp" not in sys.modules:
+        found = importlib.util.find_spec("kfp")
+        if found is not None and found.origin is not None:
+            return True
+        # Packages such as kfp-pipeline-spec put modules into a folder `kfp` that is no package: they stay importable.
+        _install(list(found.submodule_search_locations or ()) if found else [])
+    return not hasattr(sys.modules["kfp"], "__standpipe__")
+
+
+def _install(search_path: List[str]) -> None:
+    artifact_types = _module("kfp.dsl.types.artifact_types", _public(artifacts))
+    annotations_module = _module("kfp.dsl.types.type_annotations", _public(type_annotations))
+    types = _module("kfp.dsl.types", {"artifact_types": artifact_types, "type_annotations": annotations_module})
+    dsl = _module("kfp.dsl", {**runtime_names(), "types": types, "__all__": list(RUNTIME_NAMES)})
+    kfp = _module("kfp", {"dsl": dsl, "__version__": constants.KFP_VERSION, "__standpipe__": True})
+    for package, path in ((kfp, search_path), (dsl, []), (types, [])):
+        package.__path__ = path
+        package.__dict__["__getattr__"] = _explain(package.__name__)
+
+
+def runtime_names() -> Dict[str, Any]:
+    """The names of `kfp.dsl` at run time and what they stand for."""
+    known = {
+        **vars(constants),
+        **vars(status),
+        **vars(artifacts),
+        **vars(type_annotations),
+        "run_notebook": _run_notebook,
+    }
+    return {name: known[name] for name in (*RUNTIME_NAMES, *_MARKERS)}
+
+
+def _module(name: str, members: Dict[str, Any]) -> ModuleType:
+    module = ModuleType(name, "Stands in for the KFP SDK in a task.")
+    module.__spec__ = ModuleSpec(name, None)
+    module.__dict__.update(members)
+    sys.modules[name] = module
+    return module
+
+
+def _public(module: ModuleType) -> Dict[str, Any]:
+    return {name: member for name, member in vars(module).items() if not name.startswith("_")}
+
+
+def _explain(module: str) -> Callable[[str], NoReturn]:
+    def missing(name: str) -> NoReturn:
+        raise AttributeError(
+            f"module {module!r} has no attribute {name!r} in a running task: only artifacts, annotations and "
+            "placeholders are there, not what pipelines are written with. All of it is in 'kfp', as one of the "
+            "packages_to_install."
+        )
+
+    return missing
+
+
+def _run_notebook(**kwargs: Any) -> NoReturn:
+    """Stands in for `dsl.run_notebook`, which notebook components define for themselves."""
+    raise NotImplementedError("dsl.run_notebook is only available inside a @dsl.notebook_component at runtime.")

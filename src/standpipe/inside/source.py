@@ -1,0 +1,84 @@
+"""Makes a function out of the source that a component was shipped as."""
+
+from __future__ import annotations
+
+import importlib
+import linecache
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, Callable, Dict, Mapping
+
+#: The name that KFP gives the module it writes a component's source into.
+MODULE_NAME = "ephemeral_component"
+
+#: What the source of an artifact class may refer to, besides what it imports itself.
+_PREAMBLE = "import kfp\nfrom kfp import dsl\nfrom kfp.dsl import *\nfrom typing import *\n"
+
+#: How the files that exist only here are called in tracebacks.
+_COMPONENT_FILE = "<component {}>"
+_CLASS_FILE = "<artifact class {}>"
+
+
+def load_function(source: str, name: str, artifact_classes: Mapping[str, str]) -> Callable[..., Any]:
+    """Executes the source as a module and returns the function of that name.
+
+    Args:
+        source: the program.
+        name: the function's name.
+        artifact_classes: by `module.Name`, the sources of classes that the program imports and that may be missing.
+
+    Raises:
+        Exception: whatever the program raises.
+    """
+    for qualified, text in artifact_classes.items():
+        if "<locals>" not in qualified:  # those are in the program itself
+            _provide_class(qualified, text)
+    module = ModuleType(MODULE_NAME)
+    sys.modules[MODULE_NAME] = module
+    execute(source, _COMPONENT_FILE.format(name), module.__dict__)
+    function: Callable[..., Any] = getattr(module, name)
+    return function
+
+
+def execute(source: str, filename: str, namespace: Dict[str, Any]) -> None:
+    """Executes source in a way that tracebacks can show its lines."""
+    # Without a modification time, linecache never looks for the file.
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    code = compile(source, filename, "exec", dont_inherit=True)
+    exec(code, namespace)  # noqa: S102  to run the user's program is what this process is for
+
+
+def is_user_file(filename: str) -> bool:
+    """Whether a file name in a traceback stands for source that `execute` executed."""
+    return filename.startswith((_COMPONENT_FILE.split("{")[0], _CLASS_FILE.split("{")[0]))
+
+
+def _provide_class(qualified: str, source: str) -> None:
+    """Makes `module.Name` importable from its source, if it is not importable anyway."""
+    module_name, _, name = qualified.rpartition(".")
+    try:
+        if hasattr(importlib.import_module(module_name), name):
+            return
+    except ImportError:
+        _make_modules(module_name)
+    namespace: Dict[str, Any] = dict(vars(sys.modules[module_name]))
+    exec(_PREAMBLE, namespace)  # noqa: S102  a text of ours
+    execute(source, _CLASS_FILE.format(qualified), namespace)
+    setattr(sys.modules[module_name], name, namespace[name])
+
+
+def _make_modules(name: str) -> None:
+    """Puts an empty module of that name, and those above it that are missing, where `import` finds them."""
+    parent, _, last = name.rpartition(".")
+    if parent:
+        try:
+            importlib.import_module(parent)
+        except ImportError:
+            _make_modules(parent)
+    module = ModuleType(name)
+    module.__spec__ = ModuleSpec(name, None)
+    module.__path__ = []
+    sys.modules[name] = module
+    if parent:
+        setattr(sys.modules[parent], last, module)

@@ -1,0 +1,78 @@
+"""Carries out a request: a function's source, its executor input, and where to say what went wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, Dict, Optional, Sequence
+
+from .executor import Executor
+from .kfp_shim import install
+from .report import report
+from .source import load_function
+
+
+def run(path: str) -> int:
+    """Carries out the request in a file; returns the exit code of the task.
+
+    The file is UTF-8 JSON: `source` and `function`, the program and the name of the function in it; `executor_input`,
+    KFP's ExecutorInput; `artifact_classes`, sources by `module.Name`; `error_file`, where an exception is described;
+    `owner`, a pair of user and group id that the outputs are given to, or null.
+    """
+    with open(path, encoding="utf-8") as file:
+        request = json.load(file)
+    try:
+        _execute(request)
+    except SystemExit as wish:
+        return _exit_code(wish)
+    except KeyboardInterrupt as error:
+        report(error, request["error_file"])
+        return 130  # the shell's convention for a program that SIGINT ended
+    except BaseException as error:  # noqa: BLE001  the outermost edge: whatever it is, the user reads it
+        report(error, request["error_file"])
+        return 1
+    finally:
+        _give_away(os.path.dirname(path), request.get("owner"))
+    return 0
+
+
+def executor_class() -> Any:
+    """What calls the function: our executor or, where the KFP SDK itself is installed, the SDK's own."""
+    os.environ["_KFP_RUNTIME"] = "true"  # the SDK then leaves out what only authors need
+    return import_module("kfp.dsl.executor").Executor if install() else Executor
+
+
+def _execute(request: Dict[str, Any]) -> None:
+    del sys.argv[1:]  # they are ours, and a program that parses arguments would stumble over them
+    chosen = executor_class()
+    function = load_function(request["source"], request["function"], request["artifact_classes"])
+    chosen(request["executor_input"], function).execute()
+
+
+def use_utf8() -> None:
+    """Lets any text be printed, whatever the locale, and shows each line as soon as it is complete."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+
+
+def _exit_code(wish: SystemExit) -> int:
+    """What Python itself makes of `sys.exit(...)`: a number is the code, nothing is success, text is a complaint."""
+    if wish.code is None:
+        return 0
+    if isinstance(wish.code, int):
+        return wish.code & 0xFF
+    print(wish.code, file=sys.stderr)
+    return 1
+
+
+def _give_away(folder: str, owner: Optional[Sequence[int]]) -> None:
+    """Makes another user the owner of what a task that ran as root left in its folder."""
+    if owner is None:
+        return
+    for parent, folders, files in os.walk(folder):
+        for name in (".", *folders, *files):
+            with suppress(FileNotFoundError):  # a process that the task left behind may still tidy up
+                os.chown(os.path.join(parent, name), owner[0], owner[1], follow_symlinks=False)

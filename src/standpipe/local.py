@@ -1,0 +1,268 @@
+"""Running components and pipelines on this machine: the names and meanings of `kfp.local`, and more."""
+
+from __future__ import annotations
+
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from standpipe.dsl.arguments import check_arguments
+from standpipe.dsl.calling import set_host
+from standpipe.dsl.components import BaseComponent, component_of
+from standpipe.dsl.tasks import PipelineTask
+from standpipe.errors import ArgumentError, NotInitialized
+from standpipe.inside.constants import WORKSPACE_MOUNT_PATH
+
+if TYPE_CHECKING:
+    from standpipe.model.plan import Plan
+    from standpipe.model.ports import Runner
+
+#: How many tasks run at once unless the user says otherwise, whatever the number of cores: most of them wait.
+MAX_PARALLEL = 16
+
+_HOW_TO_INIT = (
+    "Type this before the call:\n\n"
+    "    from standpipe import local\n"
+    "    local.init(runner=local.SubprocessRunner())    # or local.DockerRunner()\n"
+)
+
+
+class LocalRunner(ABC):
+    """Where tasks run, as users name it; what does the work is made when the first task comes."""
+
+    @cached_property
+    def tasks(self) -> Runner:
+        """What runs the tasks, the same for all runs that share this object."""
+        return self._open()
+
+    @abstractmethod
+    def _open(self) -> Runner: ...
+
+    @abstractmethod
+    def workspace_path(self, workspace: Path) -> str:
+        """Where tasks see a run's workspace, which is the folder `workspace` on this machine."""
+
+
+class SubprocessRunner(LocalRunner):
+    """Runs lightweight Python components in processes of this machine, each in a fresh one.
+
+    Args:
+        use_venv: whether each task runs in an environment that holds just its own packages, built once and shared by
+            all tasks that name the same ones. Otherwise tasks run in the current environment, and what is missing
+            there is installed into it.
+        serialize_pip_installs: taken for the sake of scripts written for KFP; each environment is built once, alone.
+        max_concurrent_pip_installs: the same.
+    """
+
+    def __init__(
+        self, use_venv: bool = True, serialize_pip_installs: bool = True, max_concurrent_pip_installs: int = 1
+    ) -> None:
+        self.use_venv = use_venv
+
+    def __repr__(self) -> str:
+        return f"SubprocessRunner(use_venv={self.use_venv})"
+
+    def _open(self) -> Runner:
+        from standpipe.envs.venv import CurrentEnvironment, Venvs  # costly to import, and of use to this runner only
+        from standpipe.runners.subprocess import SubprocessTasks
+
+        return SubprocessTasks(Venvs(cache_folder() / "envs") if self.use_venv else CurrentEnvironment(), _notice)
+
+    def workspace_path(self, workspace: Path) -> str:
+        return str(workspace)
+
+
+class DockerRunner(LocalRunner):
+    """Runs every kind of component in containers of a Docker engine, or of Podman by way of `DOCKER_HOST`.
+
+    Args:
+        max_concurrent_pip_installs: taken for the sake of scripts written for KFP; each image is made once, alone.
+        **container_run_args: arguments of `containers.run` in the Docker SDK, for all containers of tasks.
+
+    Raises:
+        RunArgumentError: if there is no such argument, or it cannot be given.
+    """
+
+    def __init__(self, max_concurrent_pip_installs: int = 1, **container_run_args: Any) -> None:
+        from standpipe.runners.docker_arguments import RunArguments  # few scripts use this runner
+
+        RunArguments.check(container_run_args)
+        self.container_run_args = container_run_args
+
+    def __repr__(self) -> str:
+        return f"DockerRunner({', '.join(f'{name}={value!r}' for name, value in self.container_run_args.items())})"
+
+    def _open(self) -> Runner:
+        from standpipe.envs.images import DerivedImages  # costly to import, and of use to this runner only
+        from standpipe.runners.docker import DockerTasks
+        from standpipe.runners.docker_engine import Engine
+
+        engine = Engine()
+        images = DerivedImages(engine, cache_folder() / "images")
+        return DockerTasks(self.container_run_args, images, _notice, engine)
+
+    def workspace_path(self, workspace: Path) -> str:
+        return WORKSPACE_MOUNT_PATH
+
+
+@dataclass(frozen=True)
+class Session:
+    """The options of runs; see `init`."""
+
+    runner: LocalRunner
+    pipeline_root: str | Path = "./local_outputs"
+    workspace_root: str | Path | None = None
+    raise_on_error: bool = True
+    enable_caching: bool = False
+    cache_root: str | Path | None = None
+    max_parallel: int = MAX_PARALLEL
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.runner, LocalRunner):
+            raise ArgumentError(
+                f"runner={self.runner!r} is no runner: pass local.SubprocessRunner() or local.DockerRunner()."
+            )
+        if isinstance(self.max_parallel, bool) or not isinstance(self.max_parallel, int) or self.max_parallel < 1:
+            raise ArgumentError(f"max_parallel={self.max_parallel!r} must be a whole number of tasks, at least 1.")
+        if "://" in str(self.pipeline_root):
+            raise ArgumentError(
+                f"pipeline_root={str(self.pipeline_root)!r} is not on this machine: pass a folder. "
+                "Where a cluster keeps artifacts is said with @dsl.pipeline(pipeline_root=...)."
+            )
+        if self.enable_caching:
+            _notice("enable_caching: this version does not cache yet; every task runs.")
+
+
+_session: Session | None = None
+
+
+def init(
+    runner: LocalRunner,
+    pipeline_root: str | Path = "./local_outputs",
+    workspace_root: str | Path | None = None,
+    raise_on_error: bool = True,
+    enable_caching: bool = False,
+    cache_root: str | Path | None = None,
+    *,
+    max_parallel: int = MAX_PARALLEL,
+    quiet: bool = False,
+) -> None:
+    """Says how components and pipelines run that are called from now on, in all threads of this process.
+
+    Args:
+        runner: where tasks run: `local.SubprocessRunner()` or `local.DockerRunner()`.
+        pipeline_root: the folder for what runs leave behind, each in a folder of its own; `~` is the home folder.
+        workspace_root: the folder that tasks see as their workspace. It is the user's own and is never removed. By
+            default a pipeline with a workspace has one in the folder of its run.
+        raise_on_error: whether a failed run raises; otherwise the task that the call returns says so.
+        enable_caching: whether outputs may come from earlier runs. Not done by this version, which says so.
+        cache_root: where they would come from.
+        max_parallel: how many tasks run at once.
+        quiet: shows neither progress nor what tasks print. Logs are kept all the same.
+
+    Raises:
+        ArgumentError: if an option makes no sense.
+    """
+    global _session
+    _session = Session(
+        runner, pipeline_root, workspace_root, raise_on_error, enable_caching, cache_root, max_parallel, quiet
+    )
+
+
+def run(target: BaseComponent | str | Path, arguments: Mapping[str, Any] | None = None, **options: Any) -> PipelineTask:
+    """Runs a component, a pipeline, or a compiled file of one.
+
+    Unlike a call, it says all that it needs, so that threads, libraries and tests can run side by side.
+
+    Args:
+        target: a component or pipeline, or the path of a YAML or JSON file that one was compiled to.
+        arguments: its inputs by name.
+        **options: those of `init`. What is left out is as `init` said, or as `init` has it by default; only `runner`
+            must be given in one place or the other.
+
+    Returns:
+        A task that has run: `.output`, `.outputs`, and `.error` if it failed and `raise_on_error` is false.
+
+    Raises:
+        NotInitialized: if neither `init` nor `options` name a runner.
+        AuthoringTypeError: if the arguments do not fit the inputs.
+        SpecError: if the file is not a compiled pipeline.
+        StorageError: if the pipeline root cannot be written.
+        TaskFailed: if a task fails and `raise_on_error` is true.
+        KeyboardInterrupt: after Ctrl-C, once everything has been stopped.
+    """
+    session = _session_with(options)
+    component = target if isinstance(target, BaseComponent) else component_of(_read(target))
+    given = check_arguments(component, (), arguments or {}, traced=False)
+    return _run(session, component, given)
+
+
+def cache_folder() -> Path:
+    """Where environments are kept between runs: `STANDPIPE_CACHE`, or `standpipe` in the user's cache folder."""
+    own = os.environ.get("STANDPIPE_CACHE")
+    if own:
+        return Path(own).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "standpipe"
+
+
+def _session_with(options: Mapping[str, Any]) -> Session:
+    unknown = sorted(options.keys() - Session.__dataclass_fields__.keys())
+    if unknown:
+        raise ArgumentError(
+            f"local.run has no option {unknown[0]!r}: it takes {', '.join(Session.__dataclass_fields__)}."
+        )
+    if _session is not None:
+        return replace(_session, **options) if options else _session
+    if "runner" not in options:
+        raise NotInitialized(f"Nothing says where to run it. {_HOW_TO_INIT}")
+    return Session(**options)
+
+
+def _read(path: object) -> Plan:
+    if not isinstance(path, (str, Path)):
+        raise ArgumentError(
+            f"{path!r} cannot be run: pass a component, a pipeline, or the path of a compiled file. "
+            "A plain function becomes a component with @dsl.component, and a pipeline with @dsl.pipeline."
+        )
+    from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
+
+    return ir.read(Path(path).expanduser())
+
+
+class _Host:
+    """Runs and compiles the components that are called or written outside of pipelines."""
+
+    def run(self, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
+        if _session is None:
+            raise NotInitialized(
+                f"Component {component.name!r} was called, and nothing says where to run it. {_HOW_TO_INIT}"
+            )
+        return _run(_session, component, arguments)
+
+    def compile(self, component: BaseComponent, path: str) -> None:
+        from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
+
+        ir.write(component.plan, path, description=component.description)
+
+
+set_host(_Host())
+
+
+def _run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
+    from standpipe import running  # brings the engine, which authoring and compiling do without
+
+    return running.run(session, component, arguments)
+
+
+def _notice(text: str) -> None:
+    """Tells the user something that is neither progress nor an error."""
+    sys.stderr.write(f"standpipe: {text}\n")
+
+
+__all__ = ["DockerRunner", "SubprocessRunner", "init", "run"]

@@ -1,0 +1,55 @@
+"""Progress as plain lines, for everything that is no terminal: a file, a pipe, a CI log, a notebook."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from standpipe.model.events import AttemptStarted, Fact, RunCancelled, RunEnded, TaskFailed, TaskSkipped, TaskSucceeded
+from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.observe.wording import ended, headline
+
+
+class PlainLines:
+    """Writes one line for each thing that happens, and each line that a task prints behind the task's name.
+
+    Lines go to `sys.stdout` as it is at that moment, each in one write, so that lines of several threads do not mix.
+    """
+
+    def __init__(self, run: RunInfo, folder: str) -> None:
+        self._write(headline(run, folder))
+        self._began = time.monotonic()
+        self._started: dict[TaskRef, float] = {}
+
+    def __call__(self, facts: Sequence[Fact]) -> None:
+        for fact in facts:
+            if isinstance(fact, AttemptStarted):
+                self._started[fact.task] = time.monotonic()
+                self._write(f"{fact.task}: started")
+            elif isinstance(fact, TaskSucceeded) and fact.task in self._started:
+                self._write(f"{fact.task}: succeeded in {self._seconds(fact.task)}")
+            elif isinstance(fact, TaskFailed) and fact.task in self._started:
+                self._write(f"{fact.task}: failed in {self._seconds(fact.task)}: {fact.failure.message}")
+            elif isinstance(fact, TaskFailed):
+                self._write(f"{fact.task}: failed: {fact.failure.message}")
+            elif isinstance(fact, TaskSkipped):
+                self._write(f"{fact.task}: skipped: {fact.because}")
+            elif isinstance(fact, RunCancelled):
+                self._write("Stopping.")
+            elif isinstance(fact, RunEnded):
+                self._write(ended(fact, time.monotonic() - self._began))
+
+    def line(self, task: TaskRef, text: str) -> None:
+        """A line that a task printed. Called from many threads."""
+        self._write(f"[{task}] {text}")
+
+    def close(self) -> None:
+        """There is nothing to take down."""
+
+    def _seconds(self, task: TaskRef) -> str:
+        return f"{time.monotonic() - self._started[task]:.3g} s"
+
+    @staticmethod
+    def _write(line: str) -> None:
+        sys.stdout.write(line + "\n")

@@ -1,0 +1,21 @@
+"""Nothing at all, for those who asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from standpipe.model.events import Fact
+from standpipe.model.refs import TaskRef
+
+
+class Quiet:
+    """Shows nothing; the logs and the run store have it all."""
+
+    def __call__(self, facts: Sequence[Fact]) -> None:
+        pass
+
+    def line(self, task: TaskRef, text: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,21 @@
+"""The sentences that all observers share."""
+
+from __future__ import annotations
+
+from standpipe.model.events import RunEnded
+from standpipe.model.refs import RunInfo
+from standpipe.model.states import TaskState
+
+_ENDS = {
+    TaskState.SUCCEEDED: "Succeeded",
+    TaskState.FAILED: "Failed",
+    TaskState.CANCELLED: "Cancelled",
+}
+
+
+def headline(run: RunInfo, folder: str) -> str:
+    return f"Running {run.name} in {folder}"
+
+
+def ended(fact: RunEnded, seconds: float) -> str:
+    return f"{_ENDS[fact.state]} in {seconds:.3g} s"

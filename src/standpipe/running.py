@@ -1,0 +1,172 @@
+"""One run of a component, put together from its parts and driven to its end."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from standpipe.driver import Driver, FactSink
+from standpipe.dsl.components import BaseComponent
+from standpipe.dsl.tasks import PipelineTask, Settings
+from standpipe.dsl.types import artifact_type
+from standpipe.engine.machine import Machine
+from standpipe.errors import StorageError, TaskFailed
+from standpipe.execution.attempt import Attempts
+from standpipe.inside import artifacts
+from standpipe.model import events
+from standpipe.model.plan import Plan
+from standpipe.model.refs import RunInfo, TaskRef, file_name
+from standpipe.model.states import TaskState
+from standpipe.model.values import ArtifactValue, Value
+from standpipe.observe.plain import PlainLines
+from standpipe.observe.quiet import Quiet
+from standpipe.store.runs import RunRecorder
+
+if TYPE_CHECKING:
+    from standpipe.local import Session
+
+
+def run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
+    """Runs a component with arguments that were checked; see `standpipe.local.run`."""
+    plan = component.plan
+    task = PipelineTask(component, component.name, arguments, Settings())
+    root = Path(session.pipeline_root).expanduser().absolute()
+    folder = _new_folder(root, plan.name)
+    workspace = _workspace(session, plan, folder)
+    info = RunInfo(
+        id=folder.name,
+        uuid=str(uuid.uuid4()),
+        name=plan.display_name or plan.name,
+        created=datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        pipeline_root=str(root),
+        workspace_path=session.runner.workspace_path(workspace) if workspace else "",
+    )
+    inputs = {name: _to_value(value) for name, value in arguments.items()}
+    ended = _drive(session, plan, info, folder, workspace, inputs)
+    if ended.state is TaskState.SUCCEEDED:
+        return task.finish({name: _from_value(value) for name, value in ended.outputs.items()})
+    error = TaskFailed(_story(info, ended, folder))
+    if session.raise_on_error:
+        raise error
+    return task.finish({}, error)
+
+
+def _drive(
+    session: Session, plan: Plan, info: RunInfo, folder: Path, workspace: Path | None, inputs: Mapping[str, Value]
+) -> events.RunEnded:
+    machine = Machine(plan, info, max_parallel=session.max_parallel)
+    with (
+        closing(RunRecorder(Path(info.pipeline_root), info)) as recorder,
+        closing(_observer(info, folder, quiet=session.quiet)) as observer,
+    ):
+        attempts = Attempts(plan, info, folder, workspace, session.runner.tasks, observer.line)
+        driver = Driver(machine, attempts, (recorder, observer), max_parallel=session.max_parallel)
+        return driver.run(events.Start(inputs))
+
+
+class Observer(FactSink, Protocol):
+    """Shows a run to a person."""
+
+    def line(self, task: TaskRef, text: str) -> None:
+        """Shows a line that a task printed; called from many threads."""
+
+    def close(self) -> None:
+        """Takes down what is shown."""
+
+
+def _observer(info: RunInfo, folder: Path, *, quiet: bool) -> Observer:
+    if quiet:
+        return Quiet()
+    if sys.stdout is not None and sys.stdout.isatty():
+        from standpipe.observe.live import Live  # rich costs 60 ms, worth it on a terminal only
+
+        return Live(info, str(folder))
+    return PlainLines(info, str(folder))
+
+
+def _new_folder(root: Path, pipeline: str) -> Path:
+    """A folder for a run, named after its pipeline and the time, as KFP names it."""
+    while True:
+        folder = root / f"{file_name(pipeline)}-{datetime.now().strftime('%Y-%m-%d-%H-%M-%S-%f')}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if folder.is_dir():
+                continue  # another run began in the same microsecond
+            raise StorageError(f"The pipeline root {root} is a file, and a folder is needed.") from None
+        except OSError as error:
+            raise StorageError(
+                f"The pipeline root {root} cannot be written: {error.strerror} ({error.filename}). "
+                "Choose another one: local.init(..., pipeline_root=...)."
+            ) from error
+        return folder
+
+
+def _workspace(session: Session, plan: Plan, folder: Path) -> Path | None:
+    if session.workspace_root is not None:
+        workspace = Path(session.workspace_root).expanduser().absolute()
+    elif "workspace" in plan.platforms.get("kubernetes", {}).get("pipelineConfig", {}):
+        workspace = folder / ".workspace"
+    else:
+        return None
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"The workspace {workspace} cannot be made: {error.strerror}. "
+            "Choose another one: local.init(..., workspace_root=...)."
+        ) from error
+    return workspace
+
+
+def _to_value(given: Any) -> Value:
+    if isinstance(given, (list, tuple)) and given and isinstance(given[0], artifacts.Artifact):
+        return [_to_value(item) for item in given]
+    if not isinstance(given, artifacts.Artifact):
+        return given
+    uri = given.uri if "://" in given.uri else os.path.abspath(given.uri)
+    return ArtifactValue(
+        name=given.name,
+        type=artifact_type(type(given), "argument"),
+        uri=uri,
+        metadata=dict(given.metadata),
+        custom_path=os.path.abspath(given.custom_path) if given.custom_path else "",
+    )
+
+
+def _from_value(value: Value) -> Any:
+    if isinstance(value, list):
+        return [_from_value(item) for item in value]
+    if not isinstance(value, ArtifactValue):
+        return value
+    cls = artifacts.BY_TITLE.get(value.type.schema_title, artifacts.Artifact)
+    artifact = cls(name=value.name, uri=value.uri, metadata=dict(value.metadata))
+    artifact.custom_path = value.custom_path
+    return artifact
+
+
+def _story(info: RunInfo, ended: events.RunEnded, folder: Path) -> str:
+    """What went wrong in a run, for the user: the first failure whole, the others by name."""
+    if not ended.failures:
+        return f"Run {info.id} was cancelled."
+    first, *others = ended.failures
+    parts = [_sentence(first, info)]
+    if first.failure.detail:
+        parts.append(first.failure.detail.rstrip())
+    if first.failure.hint:
+        parts.append(first.failure.hint)
+    for other in others:
+        parts.append(_sentence(other, info))
+    parts.append(f"Everything that the run left is in {folder}.")
+    return "\n\n".join(parts)
+
+
+def _sentence(fact: events.TaskFailed, info: RunInfo) -> str:
+    who = f"Task '{fact.task}'" if fact.task.path else f"Pipeline '{info.name}'"
+    return f"{who} failed: {fact.failure.message}"

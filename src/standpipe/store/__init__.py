@@ -1,0 +1,1 @@
+"""What Standpipe remembers of runs."""

@@ -1,0 +1,132 @@
+"""The run store: the facts of every run, append-only, in SQLite (`runs.sqlite` in the pipeline root).
+
+Schema, version 1:
+
+* `runs`: `id` (the run's id), `pipeline` (its name), `created` (ISO 8601, UTC).
+* `facts`: `run`, `seq` (from 1, without gaps), `at` (seconds since the epoch), `kind` (the fact's class), `body` (its
+  fields as JSON).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+
+from standpipe.errors import StorageError
+from standpipe.model.events import Fact
+from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.model.types import Json
+
+FILE_NAME = "runs.sqlite"
+
+#: Each brings a database from the version of its index to the next one. They are never changed, only added to.
+_MIGRATIONS = (
+    """
+    CREATE TABLE runs (id TEXT PRIMARY KEY, pipeline TEXT NOT NULL, created TEXT NOT NULL) STRICT;
+    CREATE TABLE facts (
+        run TEXT NOT NULL REFERENCES runs(id),
+        seq INTEGER NOT NULL,
+        at REAL NOT NULL,
+        kind TEXT NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (run, seq)
+    ) STRICT, WITHOUT ROWID;
+    """,
+)
+
+
+class RunRecorder:
+    """Appends the facts of one run, each batch in one transaction. To be used by one thread.
+
+    Raises:
+        StorageError: from any method, if the database cannot be written.
+    """
+
+    def __init__(self, pipeline_root: Path, run: RunInfo) -> None:
+        self._path = pipeline_root / FILE_NAME
+        self._run = run.id
+        self._seq = 0
+        try:
+            self._db = _open(self._path)
+            with self._db:
+                self._db.execute("INSERT INTO runs VALUES (?, ?, ?)", (run.id, run.name, run.created))
+        except sqlite3.Error as error:
+            raise self._refusal(error) from error
+
+    def __call__(self, facts: Sequence[Fact]) -> None:
+        """Appends the facts."""
+        now = time.time()
+        rows = []
+        for fact in facts:
+            self._seq += 1
+            rows.append((self._run, self._seq, now, type(fact).__name__, _dump(fact)))
+        try:
+            with self._db:
+                self._db.executemany("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)
+        except sqlite3.Error as error:
+            raise self._refusal(error) from error
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _refusal(self, error: sqlite3.Error) -> StorageError:
+        return StorageError(
+            f"The run store {self._path} cannot be written: {error}. "
+            "Check that the disk is not full and that the folder is yours, or choose another pipeline root: "
+            "local.init(..., pipeline_root=...)."
+        )
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=30, check_same_thread=True)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")  # in WAL mode this loses no committed fact when a process dies
+    _migrate(db, path)
+    return db
+
+
+def _migrate(db: sqlite3.Connection, path: Path) -> None:
+    if _version(db) == len(_MIGRATIONS):
+        return
+    db.execute("BEGIN EXCLUSIVE")  # another process may be at it
+    version = _version(db)
+    if version > len(_MIGRATIONS):
+        raise StorageError(
+            f"The run store {path} was written by a newer Standpipe (schema {version}, this one knows "
+            f"{len(_MIGRATIONS)}). Upgrade Standpipe, or choose another pipeline root."
+        )
+    for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
+        for statement in filter(str.strip, script.split(";")):
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {number}")
+    db.commit()
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _dump(fact: Fact) -> str:
+    return json.dumps(_as_json(fact), ensure_ascii=False, separators=(",", ":"))
+
+
+def _as_json(value: object) -> Json:
+    """Dataclasses as objects, task references as lists of steps, enums by name."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, TaskRef):
+        return [list(step) for step in value.path]
+    if isinstance(value, dict):
+        return {key: _as_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_json(item) for item in value]
+    if isinstance(value, Enum):
+        return value.name
+    if is_dataclass(value):
+        return {field.name: _as_json(getattr(value, field.name)) for field in fields(value)}
+    raise TypeError(f"a fact cannot hold {value!r}")

@@ -1,0 +1,297 @@
+"""Writing components: what they take and give, and what is refused."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+import pytest
+
+from standpipe import dsl
+from standpipe.errors import AuthoringError, AuthoringTypeError, StandpipeError
+from standpipe.model.plan import Command, PythonFunction
+from standpipe.model.templates import Concat, IfPresent, Template
+from standpipe.model.types import (
+    ArtifactInput,
+    ArtifactOutput,
+    ArtifactType,
+    ParameterInput,
+    ParameterOutput,
+    ParameterType,
+)
+
+DATASET = ArtifactType("system.Dataset")
+
+
+def program(component: dsl.BaseComponent) -> PythonFunction:
+    found = component.container.program  # type: ignore[attr-defined]
+    assert isinstance(found, PythonFunction)
+    return found
+
+
+def test_every_kind_of_input_and_output_is_read_from_the_signature() -> None:
+    @dsl.component
+    def everything(
+        text: str,
+        data: dsl.Input[dsl.Dataset],
+        many: dsl.Input[list[dsl.Model]],
+        bare: dsl.Artifact,
+        path: dsl.InputPath("Dataset"),  # type: ignore[valid-type]  # noqa: F821
+        model: dsl.Output[dsl.Model],
+        written: dsl.OutputPath(str),  # type: ignore[valid-type]
+        number: int = 3,
+        rate: float = 1,
+        flags: Optional[list[bool]] = None,  # noqa: UP045
+        settings: dict | None = None,
+        maybe: Optional[dsl.Input[dsl.Artifact]] = None,  # noqa: UP045
+    ) -> NamedTuple("Outputs", [("score", float), ("report", dsl.HTML)]):  # type: ignore[valid-type]
+        pass
+
+    assert everything.inputs == {
+        "text": ParameterInput(ParameterType.STRING),
+        "data": ArtifactInput(DATASET),
+        "many": ArtifactInput(ArtifactType("system.Model"), is_list=True),
+        "bare": ArtifactInput(ArtifactType("system.Artifact")),
+        "path": ArtifactInput(DATASET),
+        "number": ParameterInput(ParameterType.NUMBER_INTEGER, optional=True, default=3),
+        "rate": ParameterInput(ParameterType.NUMBER_DOUBLE, optional=True, default=1.0),
+        "flags": ParameterInput(ParameterType.LIST, optional=True),
+        "settings": ParameterInput(ParameterType.STRUCT, optional=True),
+        "maybe": ArtifactInput(ArtifactType("system.Artifact"), optional=True),
+    }
+    assert everything.outputs == {
+        "model": ArtifactOutput(ArtifactType("system.Model")),
+        "written": ParameterOutput(ParameterType.STRING),
+        "score": ParameterOutput(ParameterType.NUMBER_DOUBLE),
+        "report": ArtifactOutput(ArtifactType("system.HTML")),
+    }
+
+
+def test_names_are_made_fit_for_kubernetes() -> None:
+    @dsl.component
+    def Train_Model__v2() -> None:  # noqa: N802
+        pass
+
+    assert Train_Model__v2.name == "train-model-v2"
+
+
+def test_descriptions_come_from_the_docstring() -> None:
+    @dsl.component
+    def add(a: int, out: dsl.Output[dsl.Artifact]) -> None:
+        """Adds.
+
+        In the long run.
+
+        Args:
+            a: the first number
+
+        Returns:
+            out: the sum
+        """
+
+    assert add.description == "Adds.\nIn the long run."
+    assert add.inputs["a"].description == "the first number"
+    assert add.outputs["out"].description == "the sum"
+
+
+def test_the_source_is_shipped_without_decorator_and_indentation() -> None:
+    def helper() -> int:
+        return 1
+
+    @dsl.component(packages_to_install=["pandas"], base_image="python:3.12", additional_funcs=[helper])
+    def outer(a: int) -> int:
+        return a + helper()
+
+    function = program(outer)
+    assert outer.container.image == "python:3.12"
+    assert function.packages == ("pandas",)
+    assert function.source == textwrap.dedent(
+        """
+        import kfp
+        from kfp import dsl
+        from kfp.dsl import *
+        from typing import *
+
+        def helper() -> int:
+            return 1
+
+
+        def outer(a: int) -> int:
+            return a + helper()
+
+        """
+    )
+
+
+def test_kfp_is_named_for_the_cluster_unless_the_author_says_otherwise() -> None:
+    def f() -> None:
+        pass
+
+    assert program(dsl.component(f)).kfp_package == "kfp==2.17.0"
+    assert program(dsl.component(f, install_kfp_package=False)).kfp_package == ""  # type: ignore[call-overload]
+    assert program(dsl.component(packages_to_install=["kfp==2.9"])(f)).kfp_package == ""
+    assert program(dsl.component(kfp_package_path="git+https://x")(f)).kfp_package == "git+https://x"
+
+
+def test_a_containerized_component_runs_the_function_in_its_image() -> None:
+    @dsl.component(target_image="registry/me:1", base_image="python:3.11")
+    def baked(a: int) -> None:
+        pass
+
+    assert baked.container.image == "registry/me:1"
+    assert isinstance(baked.container.program, Command)
+    assert list(map(str, baked.container.program.args)) == [
+        "--executor_input",
+        "{{$}}",
+        "--function_to_execute",
+        "baked",
+    ]
+
+
+def test_an_embedded_file_is_shipped_with_the_source(tmp_path: Path) -> None:
+    (tmp_path / "data.txt").write_text("content")
+
+    @dsl.component(embedded_artifact_path=str(tmp_path / "data.txt"))
+    def reader(data: dsl.EmbeddedInput[dsl.Artifact]) -> None:
+        pass
+
+    assert reader.inputs == {}
+    namespace: dict[str, Any] = {}
+    exec(program(reader).source.partition("from typing import *")[2].partition("def reader")[0], namespace)  # noqa: S102
+    assert Path(namespace["__KFP_EMBEDDED_ASSET_FILE"]).read_text() == "content"
+    namespace["_embedded"].cleanup()
+
+
+def test_a_container_component_describes_its_command() -> None:
+    @dsl.container_component
+    def tool(name: str, data: dsl.Input[dsl.Dataset], model: dsl.Output[dsl.Model], score: dsl.OutputPath(float)):  # type: ignore[no-untyped-def,valid-type]
+        return dsl.ContainerSpec(
+            image="alpine:3",
+            command=["sh", "-c", f"echo {name} > {score}"],
+            args=[
+                name,
+                data.path,
+                data.metadata["rows"],
+                dsl.ConcatPlaceholder(["--model=", model.uri]),
+                dsl.IfPresentPlaceholder(input_name="name", then=["--name", name], else_="none"),
+                dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
+            ],
+        )
+
+    spec = tool.container.program
+    assert isinstance(spec, Command)
+    assert isinstance(spec.command[2], Template)
+    assert str(spec.command[2]) == (
+        "echo {{$.inputs.parameters['name']}} > {{$.outputs.parameters['score'].output_file}}"
+    )
+    assert list(map(str, spec.args[:3])) == [
+        "{{$.inputs.parameters['name']}}",
+        "{{$.inputs.artifacts['data'].path}}",
+        "{{$.inputs.artifacts['data'].metadata['rows']}}",
+    ]
+    assert isinstance(spec.args[3], Concat)
+    assert isinstance(spec.args[4], IfPresent)
+    assert tool.outputs.keys() == {"model", "score"}
+
+
+def no_annotation(a):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+    pass
+
+
+def set_annotation(a: set) -> None:  # type: ignore[type-arg]
+    pass
+
+
+def variable(*a: int) -> None:
+    pass
+
+
+def output_argument(Output: int) -> None:  # noqa: N803
+    pass
+
+
+def artifact_default(a: dsl.Input[dsl.Dataset] = "x") -> None:  # type: ignore[assignment]
+    pass
+
+
+def wrong_default(a: int = "x") -> None:  # type: ignore[assignment]
+    pass
+
+
+def list_output() -> list[dsl.Dataset]:
+    return []
+
+
+class Mine(dsl.Artifact):
+    schema_title = "mine.Thing"
+
+
+def foreign_namespace(a: dsl.Input[Mine]) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "says"),
+    [
+        (no_annotation, AuthoringTypeError, "argument 'a': it needs a type annotation"),
+        (set_annotation, AuthoringTypeError, "set is nothing that KFP can pass"),
+        (variable, AuthoringTypeError, "named arguments only"),
+        (output_argument, AuthoringError, "'Output' is the name of the returned value"),
+        (artifact_default, AuthoringError, "can only be None"),
+        (wrong_default, AuthoringTypeError, "'x' is STRING, and NUMBER_INTEGER is wanted"),
+        (list_output, AuthoringError, "only pipelines give lists of artifacts"),
+        (foreign_namespace, AuthoringTypeError, "namespace `system` or `google`"),
+        (lambda: None, AuthoringError, "not defined with `def`"),
+    ],
+)
+def test_what_cannot_be_a_component_is_refused_where_it_is_decorated(function: Any, error: type, says: str) -> None:
+    with pytest.raises(error, match=says) as caught:
+        dsl.component(function)
+    assert isinstance(caught.value, StandpipeError)
+    assert "Component" in str(caught.value) or "function" in str(caught.value)
+
+
+def test_a_function_without_source_is_refused() -> None:
+    namespace: dict[str, Any] = {}
+    exec("def typed_in(a: int) -> int:\n    return a\n", namespace)  # noqa: S102
+    with pytest.raises(AuthoringError, match="source of the function 'typed_in' cannot be found"):
+        dsl.component(namespace["typed_in"])
+
+
+def test_mistakes_in_a_container_component_are_refused() -> None:
+    def wrong_type(a: int):  # type: ignore[no-untyped-def] # noqa: ANN202
+        return dsl.ContainerSpec(image="i", command=["x", 3])  # type: ignore[list-item]
+
+    def bare_artifact(a: dsl.Input[dsl.Dataset]):  # type: ignore[no-untyped-def] # noqa: ANN202
+        return dsl.ContainerSpec(image="i", args=[a])  # type: ignore[list-item]
+
+    def unmarked(a: dsl.Dataset):  # type: ignore[no-untyped-def] # noqa: ANN202
+        return dsl.ContainerSpec(image="i")
+
+    def no_spec(a: int) -> None:
+        pass
+
+    def unknown_input(a: int):  # type: ignore[no-untyped-def] # noqa: ANN202
+        return dsl.ContainerSpec(image="i", args=[dsl.IfPresentPlaceholder("b", "x")])
+
+    def text_command(a: int):  # type: ignore[no-untyped-def] # noqa: ANN202
+        return dsl.ContainerSpec(image="i", command="ls -l")
+
+    for function, says in (
+        (wrong_type, "3 cannot stand in a command: it is a int"),
+        (bare_artifact, r"Write a\.path or a\.uri"),
+        (unmarked, r"Input\[\.\.\.\] or Output\[\.\.\.\]"),
+        (no_spec, "must return a dsl.ContainerSpec"),
+        (unknown_input, "speaks of the input 'b'"),
+        (text_command, "command and args are lists"),
+    ):
+        with pytest.raises(StandpipeError, match=says):
+            dsl.container_component(function)
+
+
+def test_structures_cannot_stand_in_f_strings_and_lists_not_in_concat() -> None:
+    with pytest.raises(AuthoringError, match="f-string"):
+        str(dsl.ConcatPlaceholder(["a"]))
+    with pytest.raises(AuthoringError, match="single elements"):
+        dsl.ConcatPlaceholder([dsl.IfPresentPlaceholder("x", ["a", "b"])])

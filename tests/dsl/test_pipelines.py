@@ -1,0 +1,338 @@
+"""Writing pipelines: what is traced, and the Plan that comes of it."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, NamedTuple
+
+import pytest
+
+from standpipe import dsl
+from standpipe.errors import AuthoringError, AuthoringTypeError, InconsistentTypeException
+from standpipe.model.plan import Caching, Constant, Dag, FinalStatus, FromInput, FromTask, Node, Plan, Retry
+from standpipe.model.plan import TriggerStrategy as Strategy
+from standpipe.model.templates import InputParameter, Template
+
+
+@dsl.component
+def add(a: int, b: int = 1) -> int:
+    return a + b
+
+
+@dsl.component
+def say(text: str, items: list | None = None) -> str:
+    return text
+
+
+@dsl.component
+def make(data: dsl.Output[dsl.Dataset]) -> None:
+    pass
+
+
+@dsl.component
+def use(data: dsl.Input[dsl.Dataset]) -> None:
+    pass
+
+
+@dsl.component
+def fit(data: dsl.Input[dsl.Model]) -> None:
+    pass
+
+
+def nodes(pipeline: dsl.BaseComponent) -> dict[str, Node]:
+    assert isinstance(pipeline.plan.root.body, Dag)
+    return dict(pipeline.plan.root.body.nodes)
+
+
+def test_calls_become_tasks_with_unique_names_and_bound_inputs() -> None:
+    @dsl.pipeline
+    def math(x: int) -> int:
+        first = add(a=x)
+        second = add(a=first.output, b=2)
+        return second.output
+
+    assert nodes(math) == {
+        "add": Node("add", "comp-add", {"a": FromInput("x")}),
+        "add-2": Node("add-2", "comp-add-2", {"a": FromTask("add", "Output"), "b": Constant(2)}, ("add",)),
+    }
+    assert math.plan.root.body.outputs == {"Output": (FromTask("add-2", "Output"),)}  # type: ignore[union-attr]
+    assert math.plan.executors.keys() == {"exec-add", "exec-add-2"}
+
+
+def test_values_inside_of_text_come_in_by_inputs_of_their_own() -> None:
+    @dsl.pipeline
+    def talk(name: str) -> None:
+        number = add(a=1)
+        say(text=f"{name}: {number.output}", items=[number.output, {"n": [name]}, 3])
+
+    node = nodes(talk)["say"]
+    assert node.inputs["text"] == Constant(
+        Template((InputParameter("pipelinechannel--name"), ": ", InputParameter("pipelinechannel--add-Output")))
+    )
+    assert node.inputs["pipelinechannel--add-Output"] == FromTask("add", "Output")
+    assert node.inputs["pipelinechannel--name"] == FromInput("name")
+    items = node.inputs["items"]
+    assert isinstance(items, Constant)
+    assert items.value[1:] == [{"n": [Template((InputParameter("pipelinechannel--name"),))]}, 3]
+    assert node.after == ("add",)
+
+
+def test_everything_that_is_set_on_a_task_is_in_the_plan() -> None:
+    @dsl.pipeline
+    def settings(image: str) -> None:
+        first = add(a=1)
+        task = add(a=2).after(first)
+        task.set_display_name("Adder").set_caching_options(False, cache_key="k").set_env_variable("A", "b")
+        task.set_retry(3, backoff_duration="2m", backoff_factor=1.5, backoff_max_duration="1 hour")
+        task.set_cpu_request("500m").set_cpu_limit("2").set_memory_request("1G").set_memory_limit("2Gi")
+        task.set_accelerator_type("nvidia.com/gpu").set_container_image(image)
+        task.set_debug_pause(before=True)
+        task.platform_config["kubernetes"] = {"podMetadata": {}}
+
+    node = nodes(settings)["add-2"]
+    assert (node.after, node.display_name, node.caching) == (("add",), "Adder", Caching(False, "k"))
+    assert node.retry == Retry(3, 120.0, 1.5, 3600.0)
+    container = settings.plan.executors["exec-add-2"]
+    assert container.env == {"A": "b", "ARGO_DEBUG_PAUSE_BEFORE": "true", "ARGO_DEBUG_PAUSE_AFTER": "true"}
+    resources = container.resources
+    assert (resources.cpu_request, resources.cpu_limit) == ("500m", "2")
+    assert (resources.memory_request, resources.memory_limit) == ("1G", "2Gi")
+    assert (resources.accelerator_type, resources.accelerator_count) == ("nvidia.com/gpu", "1")
+    assert container.image == Template((InputParameter("pipelinechannel--image"),))
+    assert settings.plan.platforms["kubernetes"]["deploymentSpec"]["executors"] == {"exec-add-2": {"podMetadata": {}}}
+    assert add.container.env == {}, "the component itself must not change"
+
+
+def test_a_nested_pipeline_brings_its_components_under_names_of_their_own() -> None:
+    @dsl.pipeline
+    def inner(x: int) -> int:
+        return add(a=add(a=x).output).output
+
+    @dsl.pipeline
+    def outer(x: int) -> int:
+        first = add(a=x)
+        return inner(x=first.output).output
+
+    plan: Plan = outer.plan
+    assert plan.components.keys() == {"comp-add", "comp-add-2", "comp-add-2-2", "comp-inner"}
+    assert plan.executors.keys() == {"exec-add", "exec-add-2", "exec-add-2-2"}
+    body = plan.components["comp-inner"].body
+    assert isinstance(body, Dag)
+    used = [plan.components[node.component].body for node in body.nodes.values()]
+    assert len(set(used)) == 2
+    assert plan.components["comp-add"].body not in used
+
+
+def test_named_outputs_and_pipeline_settings() -> None:
+    @dsl.pipeline(
+        name="My Pipeline",
+        description="what it does",
+        display_name="Mine",
+        pipeline_root="gs://bucket",
+        pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig("1Gi"), active_deadline_seconds=60),
+    )
+    def settings() -> NamedTuple("Outputs", [("total", int), ("data", dsl.Dataset)]):  # type: ignore[valid-type]
+        from collections import namedtuple
+
+        say(text=f"{dsl.WORKSPACE_PATH_PLACEHOLDER}/file")
+        return namedtuple("Outputs", ["total", "data"])(add(a=1).output, make().output)
+
+    plan = settings.plan
+    assert (plan.name, plan.description, plan.display_name) == ("my-pipeline", "what it does", "Mine")
+    assert plan.pipeline_root == "gs://bucket"
+    assert plan.root.outputs.keys() == {"total", "data"}
+    config = plan.platforms["kubernetes"]["pipelineConfig"]
+    assert config == {"workspace": {"size": "1Gi", "kubernetes": {"pvcSpecPatch": {}}}, "activeDeadlineSeconds": 60}
+
+
+def test_a_task_that_ignores_failure_may_ask_how_its_upstream_ended() -> None:
+    @dsl.component
+    def report(status: dsl.PipelineTaskFinalStatus, text: str = "none") -> None:
+        pass
+
+    @dsl.pipeline
+    def watched() -> None:
+        task = say(text="x")
+        report(text=task.output).ignore_upstream_failure()
+
+    node = nodes(watched)["report"]
+    assert node.trigger.strategy is Strategy.ALL_UPSTREAM_TASKS_COMPLETED
+    assert node.inputs["status"] == FinalStatus("say")
+
+
+def test_threads_trace_independently() -> None:
+    plans: dict[int, Plan] = {}
+    together = threading.Barrier(4)
+
+    def trace(count: int) -> None:
+        @dsl.pipeline
+        def pipeline() -> None:
+            for number in range(count):
+                together.wait(timeout=10)
+                add(a=number)
+
+        plans[count] = pipeline.plan
+
+    threads = [threading.Thread(target=trace, args=(3,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(plans[3].root.body.nodes) == 3  # type: ignore[union-attr]
+
+
+def _positional() -> None:
+    add(1)
+
+
+def _unknown() -> None:
+    add(a=1, c=2)
+
+
+def _missing() -> None:
+    add()
+
+
+def _constant_type() -> None:
+    add(a="one")
+
+
+def _tuple() -> None:
+    say(text="x", items=(1, 2))
+
+
+def _channel_type() -> None:
+    add(a=say(text="x").output)
+
+
+def _artifact_type() -> None:
+    fit(data=make().output)
+
+
+def _artifact_for_parameter() -> None:
+    say(text=make().output)
+
+
+def _artifact_object() -> None:
+    use(data=dsl.Dataset(uri="/data"))
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "says"),
+    [
+        (_positional, AuthoringTypeError, "named arguments only"),
+        (_unknown, AuthoringTypeError, "'add' has no input 'c'. Its inputs are: a, b"),
+        (_missing, AuthoringTypeError, "'add' is missing 1 required input: a"),
+        (_constant_type, InconsistentTypeException, "'add', input 'a' is of type NUMBER_INTEGER.*'one'.*STRING"),
+        (_tuple, AuthoringTypeError, "'say', input 'items' is of type LIST.*a tuple"),
+        (_channel_type, InconsistentTypeException, "'a' is of type NUMBER_INTEGER.*task 'say'.*STRING"),
+        (_artifact_type, InconsistentTypeException, "system.Model@0.0.1.*task 'make'.*system.Dataset@0.0.1"),
+        (_artifact_for_parameter, InconsistentTypeException, "STRING.*system.Dataset@0.0.1"),
+        (_artifact_object, InconsistentTypeException, "comes from another task"),
+    ],
+)
+def test_mistakes_are_caught_while_tracing(body: Any, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        dsl.pipeline(name="broken")(body)
+
+
+def test_outputs_must_be_declared_returned_and_of_the_right_type() -> None:
+    def undeclared():  # type: ignore[no-untyped-def] # noqa: ANN202
+        return add(a=1).output
+
+    def unreturned() -> int:  # type: ignore[return]
+        add(a=1)
+
+    def wrong() -> str:
+        return add(a=1).output  # type: ignore[no-any-return]
+
+    def constant() -> int:
+        add(a=1)
+        return 3
+
+    def empty() -> None:
+        pass
+
+    for function, says in (
+        (undeclared, "'Output' is returned and not declared"),
+        (unreturned, "does not return them"),
+        (wrong, "is of type STRING.*NUMBER_INTEGER"),
+        (constant, "3"),
+        (empty, "has no tasks"),
+    ):
+        with pytest.raises((AuthoringError, AuthoringTypeError), match=says):
+            dsl.pipeline(function)
+
+
+def test_a_value_of_another_pipeline_cannot_be_smuggled_in() -> None:
+    kept: list[Any] = []
+
+    @dsl.pipeline
+    def first() -> None:
+        kept.append(say(text="x"))
+
+    with pytest.raises(AuthoringError, match="output 'Output' of task 'say', which is no task of it"):
+
+        @dsl.pipeline
+        def second() -> None:
+            add(a=1)
+            use_text = f"{kept[0].output}"
+            make()
+            say.python_func  # noqa: B018
+            dsl.component(_talker)(text=use_text)
+
+
+def _talker(text: str) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda task: task.set_cpu_limit("two"), "set_cpu_limit"),
+        (lambda task: task.set_memory_limit("2 GB"), "set_memory_limit"),
+        (lambda task: task.set_accelerator_limit(-1), "set_accelerator_limit"),
+        (lambda task: task.set_retry(1, backoff_duration="soon"), "no duration"),
+        (lambda task: task.set_debug_pause(after=False), "never pause"),
+        (lambda task: task.set_debug_pause(after=False, on_error=True), "on_error"),
+        (lambda task: task.after("add"), r"\.after\(\) takes tasks"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(change: Any, says: str) -> None:
+    def body() -> None:
+        change(add(a=1))
+
+    with pytest.raises(AuthoringError, match=says):
+        dsl.pipeline(name="broken")(body)
+
+
+def test_what_needs_a_default_or_a_workspace_says_so() -> None:
+    def ignoring() -> None:
+        add(a=add(a=1).output).ignore_upstream_failure()
+
+    def no_workspace() -> None:
+        say(text=dsl.WORKSPACE_PATH_PLACEHOLDER)
+
+    def container_settings() -> None:
+        @dsl.pipeline
+        def inner() -> None:
+            add(a=1)
+
+        inner().set_cpu_limit("1")
+
+    for function, says in (
+        (ignoring, "has no default value"),
+        (no_workspace, "uses the workspace, and pipeline 'no-workspace' has none"),
+        (container_settings, "this one is a pipeline"),
+    ):
+        with pytest.raises(AuthoringError, match=says):
+            dsl.pipeline(function)
+
+
+def test_configuration_is_checked() -> None:
+    with pytest.raises(AuthoringError, match="no quantity"):
+        dsl.WorkspaceConfig("big")
+    with pytest.raises(AuthoringTypeError, match="must be an int"):
+        dsl.PipelineConfig(active_deadline_seconds="60")  # type: ignore[arg-type]
+    with pytest.raises(AuthoringError, match="between 0 and"):
+        dsl.PipelineConfig(ttl_seconds_after_failure=-1)

@@ -1,0 +1,123 @@
+"""KFP's executor contract on files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from standpipe.execution.contract import OutputError, executor_input, read_outputs
+from standpipe.model.plan import Component, ExecutorRef
+from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, Json, ParameterInput, ParameterOutput
+from standpipe.model.types import ParameterType as Type
+from standpipe.model.values import ArtifactValue
+
+DATASET = ArtifactType("system.Dataset")
+MODEL = ArtifactType("system.Model")
+
+COMPONENT = Component(
+    ExecutorRef("exec"),
+    {
+        "rate": ParameterInput(Type.NUMBER_DOUBLE, optional=True),
+        "data": ArtifactInput(DATASET),
+        "many": ArtifactInput(DATASET, is_list=True),
+    },
+    {
+        "score": ParameterOutput(Type.NUMBER_DOUBLE),
+        "count": ParameterOutput(Type.NUMBER_INTEGER),
+        "model": ArtifactOutput(MODEL),
+    },
+)
+
+
+def told(folder: Path) -> dict[str, Json]:
+    one = ArtifactValue("d", DATASET, "/data", {"rows": 3})
+    return executor_input(COMPONENT, {"rate": None, "data": one, "many": [one, one], "extra--x": 5}, folder)
+
+
+def tell(folder: Path, output: object) -> None:
+    (folder / "executor_output.json").write_text(output if isinstance(output, str) else json.dumps(output))
+
+
+def test_the_executor_input_has_values_artifacts_and_a_place_for_each_output(tmp_path: Path) -> None:
+    runtime = {
+        "name": "d",
+        "type": {"schemaTitle": "system.Dataset", "schemaVersion": "0.0.1"},
+        "uri": "/data",
+        "metadata": {"rows": 3},
+    }
+    message = told(tmp_path)
+    assert message["inputs"] == {
+        "parameterValues": {"extra--x": 5},
+        "artifacts": {"data": {"artifacts": [runtime]}, "many": {"artifacts": [runtime, runtime]}},
+    }
+    assert message["outputs"]["parameters"]["score"] == {"outputFile": str(tmp_path / "score")}
+    assert message["outputs"]["artifacts"]["model"]["artifacts"][0]["uri"] == str(tmp_path / "model")
+    assert message["outputs"]["outputFile"] == str(tmp_path / "executor_output.json")
+
+
+def test_the_executor_output_beats_the_parameters_own_file(tmp_path: Path) -> None:
+    message = told(tmp_path)
+    tell(tmp_path, {"parameterValues": {"score": 1}})
+    (tmp_path / "score").write_text("2")
+    (tmp_path / "count").write_text("3\n")
+    outputs = read_outputs(COMPONENT, message)
+    assert (outputs["score"], outputs["count"]) == (1.0, 3)
+    assert outputs["model"] == ArtifactValue("model", MODEL, str(tmp_path / "model"))
+
+
+def test_what_is_told_of_an_artifact_is_kept(tmp_path: Path) -> None:
+    message = told(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.touch()
+    artifact = {"name": "m", "uri": "gs://b/m", "metadata": {"k": [1]}, "custom_path": str(elsewhere)}
+    tell(tmp_path, {"parameterValues": {"score": 1, "count": 1}, "artifacts": {"model": {"artifacts": [artifact]}}})
+    assert read_outputs(COMPONENT, message)["model"] == ArtifactValue(
+        "m", MODEL, "gs://b/m", {"k": [1]}, str(elsewhere)
+    )
+
+
+def test_a_custom_path_that_was_only_in_the_container_is_not_kept(tmp_path: Path) -> None:
+    message = told(tmp_path)
+    artifact = {"custom_path": "/only/in/the/container"}
+    tell(tmp_path, {"parameterValues": {"score": 1, "count": 1}, "artifacts": {"model": {"artifacts": [artifact]}}})
+    assert read_outputs(COMPONENT, message)["model"] == ArtifactValue("model", MODEL, str(tmp_path / "model"))
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        ({"parameterValues": {"count": 1}}, "declares the output 'score' and did not write it"),
+        ({"parameterValues": {"score": 1, "count": 1.5}}, "output 'count' does not fit: 1.5 is NUMBER_DOUBLE"),
+        ("{", "not JSON"),
+        ("[]", "not a JSON object"),
+        (
+            {"parameterValues": {"score": 1, "count": 1}, "artifacts": {"model": {"artifacts": []}}},
+            "'model' is malformed",
+        ),
+        ({"parameterValues": {"score": 1, "count": 1}, "artifacts": {"model": [3]}}, "'model' is malformed"),
+    ],
+)
+def test_missing_and_malformed_outputs_are_named(tmp_path: Path, output: object, says: str) -> None:
+    message = told(tmp_path)
+    tell(tmp_path, output)
+    with pytest.raises(OutputError, match=says):
+        read_outputs(COMPONENT, message)
+
+
+def test_a_parameter_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    message = told(tmp_path)
+    (tmp_path / "score").write_bytes(b"\xff\xfe")
+    with pytest.raises(OutputError, match="'score'.*not UTF-8"):
+        read_outputs(COMPONENT, message)
+
+
+@pytest.mark.parametrize("name", ["../up", "..", "a/b", "log.txt", "executor_output.json", "with space", "é"])
+def test_no_name_of_an_output_leads_out_of_the_folder_or_meets_our_files(tmp_path: Path, name: str) -> None:
+    component = Component(ExecutorRef("exec"), {}, {name: ParameterOutput(Type.STRING)})
+    place = Path(executor_input(component, {}, tmp_path)["outputs"]["parameters"][name]["outputFile"])
+    assert place.parent == tmp_path
+    assert place.name not in ("log.txt", "executor_output.json", "request.json", "error.json", "..", ".")
+    place.write_text("x")
+    assert read_outputs(component, executor_input(component, {}, tmp_path)) == {name: "x"}

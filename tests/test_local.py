@@ -1,0 +1,320 @@
+"""The façade, with tasks that are plain functions; what real runners do is tested with them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import standpipe
+from standpipe import dsl, local
+from standpipe.errors import (
+    ArgumentError,
+    AuthoringError,
+    AuthoringTypeError,
+    NotInitialized,
+    StandpipeError,
+    StorageError,
+    TaskFailed,
+)
+from standpipe.model.ports import Outcome
+from tests.fakes import FakeRunner
+
+
+@dsl.component
+def add(a: int, b: int = 1) -> int:
+    return a + b
+
+
+@dsl.component
+def fail(a: int = 0) -> int:
+    raise ValueError("boom")
+
+
+@dsl.component
+def consume(data: dsl.Input[dsl.Dataset], many: dsl.Input[list[dsl.Model]]) -> str:
+    return data.path
+
+
+@dsl.pipeline
+def math(x: int, y: int = 2) -> int:
+    return add(a=add(a=x, b=y).output, b=y).output
+
+
+def plus(a: int, b: int = 1) -> dict[str, int]:
+    return {"Output": a + b}
+
+
+def boom(a: int = 0) -> Any:
+    raise ValueError("boom")
+
+
+RUNNER = FakeRunner(add=plus, add_2=plus, fail=boom)
+
+
+@pytest.fixture(autouse=True)
+def _no_session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(local, "_session", None)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_call_before_init_says_what_to_type() -> None:
+    with pytest.raises(NotInitialized, match=r"local\.init\(runner=local\.SubprocessRunner\(\)\)"):
+        add(a=1)
+    with pytest.raises(NotInitialized, match=r"local\.init"):
+        local.run(add, {"a": 1})
+
+
+def test_components_and_pipelines_are_called_like_functions() -> None:
+    local.init(RUNNER)
+    task = add(a=1, b=2)
+    assert task.output == 3
+    assert task.outputs == {"Output": 3}
+    assert task.succeeded
+    assert math(x=1).output == 5
+
+
+def test_run_says_all_that_it_needs(tmp_path: Path) -> None:
+    task = local.run(math, {"x": 3, "y": 4}, runner=RUNNER, pipeline_root=tmp_path / "here", quiet=True)
+    assert task.output == 11
+    (folder,) = (tmp_path / "here").glob("math-*")
+    assert sorted(path.name for path in folder.iterdir()) == ["add", "add-2"]
+    assert not (tmp_path / "local_outputs").exists()
+
+
+def test_two_threads_run_in_two_roots_at_once(tmp_path: Path) -> None:
+    together = threading.Barrier(2)
+
+    def meet(a: int, b: int) -> dict[str, int]:
+        together.wait(timeout=10)
+        return plus(a, b)
+
+    runner = FakeRunner(add=meet, add_2=plus)
+    outputs: dict[str, int] = {}
+
+    def go(root: str, x: int) -> None:
+        outputs[root] = local.run(math, {"x": x}, runner=runner, pipeline_root=tmp_path / root, quiet=True).output
+
+    threads = [threading.Thread(target=go, args=(root, x)) for root, x in (("one", 10), ("two", 20))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outputs == {"one": 14, "two": 24}
+    assert len(list((tmp_path / "one").glob("math-*"))) == len(list((tmp_path / "two").glob("math-*"))) == 1
+
+
+def test_a_failure_raises_with_the_tasks_name_and_the_users_traceback() -> None:
+    local.init(RUNNER)
+    with pytest.raises(TaskFailed) as caught:
+        fail()
+    assert isinstance(caught.value, RuntimeError), "what the KFP SDK raises"
+    assert "Task 'fail' failed: ValueError: boom" in str(caught.value)
+    assert "log.txt" in str(caught.value)
+
+
+def test_without_raising_the_task_says_that_it_failed() -> None:
+    local.init(RUNNER, raise_on_error=False)
+    task = fail()
+    assert not task.succeeded
+    assert task.outputs == {}
+    assert "boom" in str(task.error)
+    with pytest.raises(TaskFailed, match="'fail' failed, so it has no output"):
+        _ = task.output
+
+
+def test_one_failed_task_lets_independent_ones_finish(tmp_path: Path) -> None:
+    done: list[int] = []
+
+    def note(a: int, b: int) -> dict[str, int]:
+        done.append(a)
+        return plus(a, b)
+
+    @dsl.pipeline
+    def mixed() -> None:
+        add(a=fail().output)
+        add(a=add(a=5).output)
+
+    with pytest.raises(TaskFailed, match="Task 'fail'"):
+        local.run(mixed, runner=FakeRunner(fail=boom, add=note, add_2=note, add_3=note), quiet=True)
+    assert done == [5, 6]
+
+
+def test_arguments_are_checked_before_anything_runs(tmp_path: Path) -> None:
+    local.init(RUNNER, pipeline_root=tmp_path / "root")
+    for arguments, says in (
+        ({}, "missing 1 required input: x"),
+        ({"x": 1, "z": 2}, "has no input 'z'"),
+        ({"x": "one"}, "is of type NUMBER_INTEGER"),
+    ):
+        with pytest.raises(AuthoringTypeError, match=says):
+            math(**arguments)
+    assert not (tmp_path / "root").exists()
+
+
+def test_artifacts_are_passed_straight_into_a_call(tmp_path: Path) -> None:
+    seen: dict[str, Any] = {}
+    runner = FakeRunner(consume=lambda **given: {"Output": "x"})
+    original = runner.tasks.run
+
+    def spy(request: Any, **options: Any) -> Outcome:
+        seen.update(request.executor_input["inputs"]["artifacts"])
+        seen["reads"] = [str(path) for path in request.reads]
+        return original(request, **options)
+
+    runner.tasks.run = spy  # type: ignore[method-assign]
+    data = dsl.Dataset(name="d", uri=str(tmp_path / "data"), metadata={"rows": 3})
+    models = [dsl.Model(uri="gs://b/m"), dsl.Model(uri=str(tmp_path / "root" / "m"))]
+    local.run(consume, {"data": data, "many": models}, runner=runner, pipeline_root=tmp_path / "root", quiet=True)
+    (told,) = seen["data"]["artifacts"]
+    assert (told["uri"], told["metadata"]) == (str(tmp_path / "data"), {"rows": 3})
+    assert [artifact["uri"] for artifact in seen["many"]["artifacts"]] == ["gs://b/m", str(tmp_path / "root" / "m")]
+    assert seen["reads"] == [str(tmp_path / "data")], "only what lies outside of the pipeline root"
+    with pytest.raises(AuthoringTypeError, match=r"wants system\.Dataset.*system\.Model was passed"):
+        local.run(consume, {"data": models[0], "many": models}, runner=runner, quiet=True)
+
+
+def test_a_compiled_file_runs_as_what_it_was_compiled_from(tmp_path: Path) -> None:
+    for target, arguments, output in ((math, {"x": 1}, 5), (add, {"a": 1, "b": 5}, 6)):
+        path = tmp_path / f"{target.name}.yaml"
+        standpipe.compiler.Compiler().compile(target, path)
+        assert local.run(path, arguments, runner=RUNNER, quiet=True).output == output
+        loaded = standpipe.components.load_component_from_file(path)
+        assert local.run(loaded, arguments, runner=RUNNER, quiet=True).output == output
+        assert standpipe.components.load_component_from_text(path.read_text()).name == target.name
+        assert standpipe.components.load_component_from_url(path.as_uri()).plan == target.plan
+
+
+def test_a_loaded_component_is_a_task_of_a_pipeline() -> None:
+    standpipe.compiler.Compiler().compile(add, "add.yaml")
+    loaded = standpipe.components.load_component_from_file("add.yaml")
+
+    @dsl.pipeline
+    def twice(x: int) -> int:
+        return loaded(a=loaded(a=x).output, b=10).output
+
+    assert local.run(twice, {"x": 1}, runner=RUNNER, quiet=True).output == 12
+
+
+def test_the_workspace_is_the_users_and_stays(tmp_path: Path) -> None:
+    @dsl.component
+    def say(text: str) -> str:
+        return text
+
+    @dsl.pipeline(pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig("1Gi")))
+    def shared() -> str:
+        return say(text=dsl.WORKSPACE_PATH_PLACEHOLDER).output
+
+    runner = FakeRunner(say=lambda text: {"Output": text})
+    own = tmp_path / "own"
+    assert local.run(shared, runner=runner, workspace_root=own, quiet=True).output == str(own)
+    assert own.is_dir()
+    path = Path(local.run(shared, runner=runner, quiet=True).output)
+    assert path.is_dir()
+    assert path.is_relative_to(tmp_path / "local_outputs")
+
+
+def test_the_facts_of_a_run_are_stored(tmp_path: Path) -> None:
+    local.run(math, {"x": 1}, runner=RUNNER, pipeline_root=tmp_path, quiet=True)
+    with sqlite3.connect(tmp_path / "runs.sqlite") as db:
+        rows = db.execute("SELECT kind, body FROM facts ORDER BY seq").fetchall()
+        (run,) = db.execute("SELECT id FROM runs").fetchone()
+    assert [kind for kind, _ in rows] == [
+        "RunStarted",
+        *("TaskReady", "AttemptStarted", "TaskSucceeded") * 2,
+        "RunEnded",
+    ]
+    assert json.loads(rows[0][1]) == {"inputs": {"x": 1, "y": 2}}
+    assert json.loads(rows[-1][1]) == {"state": "SUCCEEDED", "outputs": {"Output": 5}, "failures": []}
+    assert (tmp_path / run).is_dir()
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(TaskFailed):
+        local.run(fail, runner=RUNNER)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Running fail in ")
+    assert lines[1] == "fail: started"
+    assert lines[2].startswith("fail: failed in ")
+    assert lines[3].startswith("Failed in ")
+
+
+def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    local.run(math, {"x": 1}, runner=RUNNER, quiet=True)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"runner": "docker"}, "is no runner"),
+        ({"runner": RUNNER, "max_parallel": 0}, "at least 1"),
+        ({"runner": RUNNER, "pipeline_root": "gs://bucket"}, "not on this machine"),
+        ({"runner": RUNNER, "paralel": 3}, "no option 'paralel'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ArgumentError, match=says):
+        local.run(math, {"x": 1}, **options)
+
+
+def test_what_cannot_be_run_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="cannot be run"):
+        local.run(plus, {"a": 1}, runner=RUNNER)  # type: ignore[arg-type]
+    with pytest.raises(StandpipeError, match=r"nowhere\.yaml"):
+        local.run("nowhere.yaml", runner=RUNNER)
+
+
+def test_caching_is_announced_as_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    local.init(RUNNER, enable_caching=True)
+    assert "does not cache yet" in capsys.readouterr().err
+
+
+def test_a_root_that_cannot_be_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for root in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(StorageError, match=r"file.*pipeline_root|is a file"):
+            local.run(math, {"x": 1}, runner=RUNNER, pipeline_root=root)
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    local.run(math, {"x": 1}, runner=RUNNER, pipeline_root="~/outputs", quiet=True)
+    assert list((tmp_path / "home" / "outputs").glob("math-*"))
+
+
+def test_ctrl_c_stops_the_run_records_it_and_reaches_the_caller(tmp_path: Path) -> None:
+    def interrupt(a: int, b: int) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.5)  # the main thread is told meanwhile
+        return Outcome(signal=signal.SIGINT)
+
+    runner = FakeRunner(add=interrupt, add_2=plus)
+    with pytest.raises(KeyboardInterrupt):
+        local.run(math, {"x": 1}, runner=runner, pipeline_root=tmp_path, quiet=True)
+    with sqlite3.connect(tmp_path / "runs.sqlite") as db:
+        ((body,),) = db.execute("SELECT body FROM facts WHERE kind = 'RunEnded'").fetchall()
+    assert json.loads(body)["state"] == "CANCELLED"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_setters_come_too_late_for_a_task_that_has_run() -> None:
+    task = local.run(add, {"a": 1}, runner=RUNNER, quiet=True)
+    with pytest.raises(AuthoringError, match="has already run"):
+        task.after(task)
+    with pytest.warns(UserWarning, match="does nothing"):
+        task.set_cpu_limit("1")
+
+
+def test_a_run_in_a_run_is_possible() -> None:
+    def nested(a: int, b: int) -> dict[str, int]:
+        return {"Output": local.run(math, {"x": a}, runner=RUNNER, quiet=True).output}
+
+    assert local.run(add, {"a": 1}, runner=FakeRunner(add=nested), quiet=True).output == 5
