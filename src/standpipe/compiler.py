@@ -38,7 +38,7 @@ class Compiler:
 
         Raises:
             AuthoringTypeError: if `pipeline_func` is neither a component nor a pipeline.
-            AuthoringError: if a parameter is not an input, or a value does not fit.
+            ArgumentError: if a parameter is not an input, or a value does not fit.
             SpecError: if the file's ending is none of the three.
             StorageError: if the file cannot be written.
         """

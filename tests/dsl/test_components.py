@@ -128,10 +128,10 @@ def test_kfp_is_named_for_the_cluster_unless_the_author_says_otherwise() -> None
     def f() -> None:
         pass
 
-    assert program(dsl.component(f)).kfp_package == "kfp==2.17.0"
-    assert program(dsl.component(f, install_kfp_package=False)).kfp_package == ""  # type: ignore[call-overload]
-    assert program(dsl.component(packages_to_install=["kfp==2.9"])(f)).kfp_package == ""
-    assert program(dsl.component(kfp_package_path="git+https://x")(f)).kfp_package == "git+https://x"
+    assert program(dsl.component(f)).kfp_requirements[:2] == ("kfp==2.17.0", "--no-deps")
+    assert program(dsl.component(f, install_kfp_package=False)).kfp_requirements == ()  # type: ignore[call-overload]
+    assert program(dsl.component(packages_to_install=["kfp==2.9"])(f)).kfp_requirements == ()
+    assert program(dsl.component(kfp_package_path="git+https://x")(f)).kfp_requirements == ("git+https://x",)
 
 
 def test_a_containerized_component_runs_the_function_in_its_image() -> None:

@@ -21,7 +21,7 @@ from standpipe.dsl.tracing import tracing
 from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.inside.constants import WORKSPACE_MOUNT_PATH, WORKSPACE_PATH_PLACEHOLDER
 from standpipe.model import plan as model
-from standpipe.model.kfp import DEFAULT_IMAGE, KFP_VERSION, kubernetes_name
+from standpipe.model.kfp import DEFAULT_IMAGE, KFP_REQUIREMENTS, kubernetes_name
 from standpipe.model.templates import Argument, Concat, IfPresent, parse_text, print_value
 from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Json, ParameterOutput
 
@@ -102,14 +102,17 @@ def component(
             func, additional_funcs or (), Path(embedded_artifact_path) if embedded_artifact_path else None
         )
         packages = tuple(packages_to_install or ())
+        kfp = _kfp_requirements(packages, install_kfp_package, kfp_package_path)
+        # what has no effect is left out, as it leaves no trace in a compiled file either
+        index_urls = tuple(pip_index_urls or ()) if packages or kfp else ()
         program = model.PythonFunction(
             name=func.__name__,
             source=source,
             packages=packages,
-            index_urls=tuple(pip_index_urls or ()),
-            trusted_hosts=None if pip_trusted_hosts is None else tuple(pip_trusted_hosts),
-            kfp_package=_kfp_package(packages, install_kfp_package, kfp_package_path),
-            use_venv=use_venv,
+            index_urls=index_urls,
+            trusted_hosts=tuple(pip_trusted_hosts) if index_urls and pip_trusted_hosts is not None else None,
+            kfp_requirements=kfp,
+            use_venv=use_venv and bool(kfp),
             artifact_classes=classes,
         )
     container = model.Container(parse_text(target_image or base_image or DEFAULT_IMAGE), program)
@@ -119,10 +122,13 @@ def component(
     return made
 
 
-def _kfp_package(packages: tuple[str, ...], install: bool, path: str | None) -> str:
+def _kfp_requirements(packages: tuple[str, ...], install: bool, path: str | None) -> tuple[str, ...]:
     if not install or any(package.startswith("kfp") for package in packages):
-        return ""
-    return path or f"kfp=={KFP_VERSION}"
+        return ()
+    if path is None:
+        return KFP_REQUIREMENTS
+    without_dependencies = "@refs/pull/" in path or Path(path).exists()
+    return (path, "--no-deps") if without_dependencies else (path,)
 
 
 def _baked(func: Function) -> model.Command:

@@ -8,6 +8,9 @@ from collections.abc import Container
 #: The KFP SDK whose language this is. Compiled files name it, because the cluster installs it for Python components.
 KFP_VERSION = "2.17.0"
 
+#: What a cluster installs to run Python components, as arguments for pip.
+KFP_REQUIREMENTS = (f"kfp=={KFP_VERSION}", "--no-deps", 'typing-extensions>=3.7.4,<5; python_version<"3.9"')
+
 #: The image of Python components whose author named none.
 DEFAULT_IMAGE = "python:3.11"
 

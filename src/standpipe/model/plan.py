@@ -173,9 +173,9 @@ class Command:
 class PythonFunction:
     """A lightweight Python component: a program's text and the function in it to call.
 
-    `source` is the text as KFP compiles it, its `import kfp` lines included. `kfp_package` is what KFP would install
-    of itself on a cluster (a requirement or a location), empty if nothing; no local runner installs it. `use_venv`
-    wraps the installation on the cluster in an environment of its own.
+    `source` is the text as KFP compiles it, its `import kfp` lines included. `kfp_requirements` is what a
+    cluster installs of KFP itself, as arguments for pip; no local runner does. `use_venv` wraps that installation in
+    an environment of its own.
 
     `artifact_classes` maps `module.Name` to the source of artifact classes that the author defined and that the
     function's environment may lack. It has no place in a compiled file, so it does not take part in comparisons.
@@ -186,7 +186,7 @@ class PythonFunction:
     packages: tuple[str, ...] = ()
     index_urls: tuple[str, ...] = ()
     trusted_hosts: tuple[str, ...] | None = None
-    kfp_package: str = ""
+    kfp_requirements: tuple[str, ...] = ()
     use_venv: bool = False
     artifact_classes: Mapping[str, str] = field(default_factory=dict, compare=False)
 

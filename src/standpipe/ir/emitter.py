@@ -1,0 +1,224 @@
+"""Plan -> PipelineSpec, as the KFP SDK compiles it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from standpipe.errors import SpecError
+from standpipe.ir.check import ARTIFACTS, Scope, binding_kind, check, kind, paths
+from standpipe.ir.numbers import check_value
+from standpipe.ir.proto import canonical
+from standpipe.ir.python_command import render
+from standpipe.ir.resources import emit_resources
+from standpipe.model.plan import (
+    Binding,
+    Caching,
+    Component,
+    Constant,
+    Container,
+    Dag,
+    FinalStatus,
+    FromInput,
+    FromTask,
+    Node,
+    Plan,
+    PythonFunction,
+    Retry,
+    TriggerStrategy,
+)
+from standpipe.model.templates import print_value
+from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, Input, Json, Output, ParameterInput
+
+#: The version of the KFP SDK whose files these are; backends read it.
+KFP_VERSION = "2.17.0"
+SCHEMA_VERSION = "2.1.0"
+
+
+def emit(plan: Plan) -> dict[str, Json]:
+    """The Plan as PipelineSpec: the JSON that protobuf writes for the message.
+
+    Raises:
+        SpecError: if the Plan refers to what is not there, or holds a value that the format cannot; the error names
+            the field.
+    """
+    check(plan)
+    components = {path: _emit_component(plan, component, path) for path, component in paths(plan)}
+    executors = {label: {"container": _emit_container(label, item)} for label, item in plan.executors.items()}
+    spec = {
+        "pipelineInfo": {"name": plan.name, "displayName": plan.display_name, "description": plan.description},
+        "sdkVersion": f"kfp-{KFP_VERSION}",
+        "schemaVersion": SCHEMA_VERSION,
+        "defaultPipelineRoot": plan.pipeline_root,
+        "deploymentSpec": canonical({"executors": executors}, "PipelineDeploymentConfig", "deploymentSpec"),
+        "root": components.pop("root"),
+        "components": {name: components[f"components.{name}"] for name in plan.components},
+    }
+    return canonical(spec, "PipelineSpec")
+
+
+def emit_platforms(plan: Plan) -> dict[str, Json]:
+    """The PlatformSpec that goes with the PipelineSpec; empty if the Plan has no platforms.
+
+    Raises:
+        SpecError: if it is none; the error names the field.
+    """
+    return canonical({"platforms": dict(plan.platforms)}, "PlatformSpec")
+
+
+def _emit_component(plan: Plan, component: Component, path: str) -> dict[str, Json]:
+    body = component.body
+    result: dict[str, Json] = (
+        {"dag": _emit_dag(Scope(component, body, plan.components), f"{path}.dag")}
+        if isinstance(body, Dag)
+        else {"executorLabel": body.label}
+    )
+    inputs = {name: (kind(item), _emit_input(item, path, name)) for name, item in component.inputs.items()}
+    outputs = {name: (kind(item), _emit_output(item)) for name, item in component.outputs.items()}
+    result |= _if_any("inputDefinitions", _by_kind(inputs))
+    result |= _if_any("outputDefinitions", _by_kind(outputs))
+    result["taskConfigPassthroughs"] = [
+        {"field": item.field, "applyToTask": item.apply_to_task} for item in component.task_config_passthroughs
+    ]
+    return result
+
+
+def _by_kind(items: Mapping[str, tuple[str, Json]]) -> dict[str, Json]:
+    """What is one table in a Plan is two in a file: parameters and artifacts."""
+    tables: dict[str, Json] = {}
+    for name, (table, item) in items.items():
+        tables.setdefault(table, {})[name] = item
+    return tables
+
+
+def _if_any(field: str, value: Json) -> dict[str, Json]:
+    """The field, unless it would be empty: an empty message and none are two things to protobuf."""
+    return {field: value} if value else {}
+
+
+def _emit_input(item: Input, path: str, name: str) -> dict[str, Json]:
+    common = {"isOptional": item.optional, "description": item.description}
+    if isinstance(item, ArtifactInput):
+        return {"artifactType": _emit_type(item.type), "isArtifactList": item.is_list, **common}
+    return {"parameterType": item.type.value, **common, **_emit_choices(item, path, name)}
+
+
+def _emit_choices(item: ParameterInput, path: str, name: str) -> dict[str, Json]:
+    where = f"{path}.inputDefinitions.parameters.{name}"
+    literals = list(item.literals)
+    check_value(item.default, f"{where}.defaultValue")
+    check_value(literals, f"{where}.literals")
+    default = {} if item.default is None else {"defaultValue": item.default}
+    return {"literals": literals, **default}
+
+
+def _emit_output(item: Output) -> dict[str, Json]:
+    if isinstance(item, ArtifactOutput):
+        return {
+            "artifactType": _emit_type(item.type),
+            "isArtifactList": item.is_list,
+            "description": item.description,
+        }
+    return {"parameterType": item.type.value, "description": item.description}
+
+
+def _emit_type(schema: ArtifactType) -> dict[str, Json]:
+    return {"schemaTitle": schema.schema_title, "schemaVersion": schema.schema_version}
+
+
+def _emit_dag(scope: Scope, path: str) -> dict[str, Json]:
+    dag = scope.dag
+    tasks = {name: _emit_task(scope, node, f"{path}.tasks.{name}") for name, node in dag.nodes.items()}
+    outputs: dict[str, tuple[str, Json]] = {}
+    for name, sources in dag.outputs.items():
+        table = kind(scope.owner.outputs[name])
+        outputs[name] = (table, _emit_sources(table, sources, f"{path}.outputs.{name}"))
+    return {"tasks": tasks, **_if_any("outputs", _by_kind(outputs))}
+
+
+def _emit_sources(table: str, sources: tuple[FromTask, ...], path: str) -> dict[str, Json]:
+    key = "outputArtifactKey" if table == ARTIFACTS else "outputParameterKey"
+    selectors = [{"producerSubtask": source.task, key: source.output} for source in sources]
+    if any(source.selector for source in sources):
+        raise SpecError(f"{path}: the output of a DAG cannot select a part of a value")
+    if table == ARTIFACTS:
+        return {"artifactSelectors": selectors}
+    if len(selectors) == 1:
+        return {"valueFromParameter": selectors[0]}
+    return {"valueFromOneof": {"parameterSelectors": selectors}}
+
+
+def _emit_task(scope: Scope, node: Node, path: str) -> dict[str, Json]:
+    inputs = {name: _emit_binding(scope, binding, path, name) for name, binding in node.inputs.items()}
+    result: dict[str, Json] = {
+        "taskInfo": {"name": node.display_name or node.name},
+        "componentRef": {"name": node.component},
+        "dependentTasks": list(node.after),
+        "cachingOptions": _emit_caching(node.caching),
+        **_if_any("inputs", _by_kind(inputs)),
+    }
+    if node.trigger.strategy is not TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED:
+        result["triggerPolicy"] = {"strategy": node.trigger.strategy.value}
+    if node.retry is not None:
+        result["retryPolicy"] = _emit_retry(node.retry)
+    return result
+
+
+def _emit_caching(caching: Caching) -> dict[str, Json]:
+    return {"enableCache": caching.enabled, "cacheKey": caching.key}
+
+
+def _emit_retry(retry: Retry) -> dict[str, Json]:
+    return {
+        "maxRetryCount": retry.max_retries,
+        "backoffDuration": f"{retry.backoff_duration:.9f}s",
+        "backoffFactor": retry.backoff_factor,
+        "backoffMaxDuration": f"{retry.backoff_max_duration:.9f}s",
+    }
+
+
+def _emit_binding(scope: Scope, binding: Binding, path: str, name: str) -> tuple[str, dict[str, Json]]:
+    table = binding_kind(scope, binding, path)
+    where = f"{path}.inputs.{table}.{name}"
+    if table == ARTIFACTS:
+        return table, _emit_artifact_binding(binding, where)
+    return table, _emit_parameter_binding(binding, where)
+
+
+def _emit_artifact_binding(binding: Binding, path: str) -> dict[str, Json]:
+    if isinstance(binding, (FromInput, FromTask)) and binding.selector:
+        raise SpecError(f"{path}: only of a parameter can a part be selected, not of an artifact")
+    if isinstance(binding, FromTask):
+        return {"taskOutputArtifact": {"producerTask": binding.task, "outputArtifactKey": binding.output}}
+    assert isinstance(binding, FromInput), "the other bindings bring parameters"
+    return {"componentInputArtifact": binding.input}
+
+
+def _emit_parameter_binding(binding: Binding, path: str) -> dict[str, Json]:
+    if isinstance(binding, Constant):
+        value = print_value(binding.value)
+        check_value(value, path)
+        return {"runtimeValue": {"constant": value}}
+    if isinstance(binding, FinalStatus):
+        return {"taskFinalStatus": {"producerTask": binding.task}}
+    selector = {"parameterExpressionSelector": binding.selector}
+    if isinstance(binding, FromTask):
+        source = {"producerTask": binding.task, "outputParameterKey": binding.output}
+        return {"taskOutputParameter": source, **selector}
+    return {"componentInputParameter": binding.input, **selector}
+
+
+def _emit_container(label: str, container: Container) -> dict[str, Json]:
+    program = container.program
+    command, args = (
+        render(program)
+        if isinstance(program, PythonFunction)
+        else (tuple(map(str, program.command)), tuple(map(str, program.args)))
+    )
+    path = f"deploymentSpec.executors.{label}.container.resources"
+    return {
+        "image": str(container.image),
+        "command": list(command),
+        "args": list(args),
+        "env": [{"name": name, "value": value} for name, value in container.env.items()],
+        **_if_any("resources", emit_resources(container.resources, path)),
+    }

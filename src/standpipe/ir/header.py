@@ -1,0 +1,52 @@
+"""The comment at the top of a compiled file: name, description, inputs and outputs for a human reader."""
+
+from __future__ import annotations
+
+from standpipe.model.types import Json
+
+_DESCRIPTION = "# Description: "
+_CONTINUED = "#" + " " * (len(_DESCRIPTION) - 1)
+_TITLES = {"inputDefinitions": "# Inputs:", "outputDefinitions": "# Outputs:"}
+
+#: What authors call the types of parameters.
+_PYTHON_NAMES = {
+    "STRING": "str",
+    "NUMBER_INTEGER": "int",
+    "NUMBER_DOUBLE": "float",
+    "LIST": "list",
+    "STRUCT": "dict",
+    "BOOLEAN": "bool",
+    "TASK_FINAL_STATUS": "PipelineTaskFinalStatus",
+    "TASK_CONFIG": "TaskConfig",
+}
+
+
+def write_header(spec: dict[str, Json], description: str) -> str:
+    """The comment for a PipelineSpec, in the words and the layout of the KFP SDK's files, a newline at its end."""
+    lines = ["# PIPELINE DEFINITION", f"# Name: {_one_line(spec['pipelineInfo']['name'])}"]
+    if description:
+        lines.append(_DESCRIPTION + f"\n{_CONTINUED}".join(map(_one_line, description.splitlines())))
+    for field, title in _TITLES.items():
+        if field in spec["root"]:
+            lines += [title, *_interface(spec["root"][field])]
+    return "\n".join(lines) + "\n"
+
+
+def _interface(definitions: dict[str, Json]) -> list[str]:
+    shown = {name: _parameter(item) for name, item in definitions.get("parameters", {}).items()}
+    shown |= {name: item["artifactType"]["schemaTitle"] for name, item in definitions.get("artifacts", {}).items()}
+    return [_one_line(f"#    {name}: {shown[name]}") for name in sorted(shown)]
+
+
+def _parameter(item: dict[str, Json]) -> str:
+    type_name = _PYTHON_NAMES[item["parameterType"]]
+    if "defaultValue" not in item:
+        return type_name
+    default = item["defaultValue"]
+    shown = f"'{default}'" if isinstance(default, str) else str(default)
+    return f"{type_name} [Default: {shown}]"
+
+
+def _one_line(text: str) -> str:
+    """The text with its line breaks and control characters escaped: in a comment they would break the file."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

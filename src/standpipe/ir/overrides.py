@@ -1,0 +1,56 @@
+"""What the arguments of `Compiler.compile` change in a Plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from standpipe.errors import ArgumentError, UnsupportedError
+from standpipe.model.plan import Plan
+from standpipe.model.types import ArtifactInput, Input, Json, ParameterInput
+from standpipe.model.values import ValueMismatch, fit
+
+
+def override(
+    plan: Plan,
+    name: str | None = None,
+    display_name: str | None = None,
+    parameters: Mapping[str, Json] | None = None,
+) -> Plan:
+    """A copy of the Plan with another name, display name, or other defaults of the pipeline's parameters.
+
+    Raises:
+        ArgumentError: if the pipeline has no such parameter, or a value does not fit its type.
+        UnsupportedError: if it is an artifact, which cannot have a default.
+    """
+    inputs = {**plan.root.inputs}
+    for key, value in (parameters or {}).items():
+        inputs[key] = _with_default(plan, key, value)
+    return replace(
+        plan,
+        name=plan.name if name is None else name,
+        display_name=plan.display_name if display_name is None else display_name,
+        root=replace(plan.root, inputs=inputs),
+    )
+
+
+def _with_default(plan: Plan, name: str, value: Json) -> Input:
+    declared = plan.root.inputs.get(name)
+    if declared is None:
+        there = ", ".join(key for key, item in plan.root.inputs.items() if isinstance(item, ParameterInput)) or "none"
+        raise ArgumentError(f"The pipeline {plan.name!r} has no parameter {name!r}; its parameters are: {there}.")
+    if isinstance(declared, ArtifactInput):
+        raise UnsupportedError(
+            f"The input {name!r} of the pipeline {plan.name!r} is an artifact, and only parameters can have a default. "
+            "Pass the artifact when the pipeline runs."
+        )
+    return declared if value is None else replace(declared, default=_fitted(plan, name, value, declared))
+
+
+def _fitted(plan: Plan, name: str, value: Json, declared: ParameterInput) -> Json:
+    try:
+        return fit(value, declared.type)
+    except ValueMismatch as mismatch:
+        raise ArgumentError(
+            f"The parameter {name!r} of the pipeline {plan.name!r} does not fit: {mismatch}."
+        ) from mismatch

@@ -1,0 +1,216 @@
+"""Plans of every shape that a compiled file can hold, for property tests."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from standpipe.model import plan as p
+from standpipe.model import types as t
+from standpipe.model.templates import parse_argument, parse_text, parse_value
+
+TEXT = st.text(max_size=8) | st.sampled_from(
+    ["{{$.pipeline_job_name}} é", "{{$.inputs.parameters['a']}}", "{{$.json_escape[1].pipeline_root}}", "{{$", "{{$}}"]
+)
+NAMES = st.text("abcxyz-_é. '", min_size=1, max_size=6)
+# Whole doubles come back as integers, where nothing says that they are doubles.
+NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False).filter(
+    lambda number: not number.is_integer() or abs(number) >= 1e21
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+VALUES: dict[t.ParameterType, st.SearchStrategy[t.Json]] = {
+    t.ParameterType.STRING: TEXT,
+    t.ParameterType.NUMBER_INTEGER: st.integers(-(2**53), 2**53),
+    t.ParameterType.NUMBER_DOUBLE: st.floats(allow_nan=False, allow_infinity=False),
+    t.ParameterType.BOOLEAN: st.booleans(),
+    t.ParameterType.LIST: st.lists(JSON, max_size=3),
+    t.ParameterType.STRUCT: st.dictionaries(TEXT, JSON, max_size=3),
+    t.ParameterType.TASK_CONFIG: st.none(),
+    t.ParameterType.TASK_FINAL_STATUS: st.none(),
+}
+ARTIFACT_TYPES = st.builds(t.ArtifactType, st.sampled_from(["system.Artifact", "system.Model"]), st.just("0.0.1"))
+
+
+@st.composite
+def parameter_inputs(draw: st.DrawFn) -> t.ParameterInput:
+    parameter_type = draw(st.sampled_from(t.ParameterType))
+    values = VALUES[parameter_type]
+    literals = () if parameter_type.name.startswith("TASK") else tuple(draw(st.lists(values, max_size=2)))
+    return t.ParameterInput(parameter_type, draw(st.booleans()), draw(st.none() | values), draw(TEXT), literals)
+
+
+INPUTS = parameter_inputs() | st.builds(t.ArtifactInput, ARTIFACT_TYPES, st.booleans(), st.booleans(), TEXT)
+OUTPUTS = st.builds(t.ParameterOutput, st.sampled_from(t.ParameterType), TEXT) | st.builds(
+    t.ArtifactOutput, ARTIFACT_TYPES, st.booleans(), TEXT
+)
+PASSTHROUGHS = st.builds(p.TaskConfigPassthrough, st.sampled_from(["ENV", "RESOURCES", "NONE"]), st.booleans())
+
+ARGUMENTS = (
+    TEXT | st.sampled_from(['{"Concat": ["a", "{{$}}"]}', '{"IfPresent": {"InputName": "a", "Then": ["b"]}}'])
+).map(parse_argument)
+COMMANDS = st.builds(p.Command, st.lists(ARGUMENTS, max_size=3).map(tuple), st.lists(ARGUMENTS, max_size=3).map(tuple))
+URLS = st.sampled_from(["https://a.example/simple", "https://b.example/x?y='z'", "file:///c"])
+
+
+@st.composite
+def functions(draw: st.DrawFn) -> p.PythonFunction:
+    """Functions in their normal form: nothing is said about how to install what is not installed."""
+    packages = tuple(draw(st.lists(st.text(min_size=1, max_size=8), max_size=2)))
+    deps = ("--no-deps", 'typing-extensions>=3.7.4,<5; python_version<"3.9"')
+    releases = [(f"kfp=={version}", *deps) for version in ("2.17.0", "2.14.1")]
+    locations = [("git+https://github.com/kubeflow/pipelines@main",), ("/a folder/kfp", "--no-deps")]
+    kfp = draw(st.sampled_from([(), *releases, *locations]))
+    index_urls = tuple(draw(st.lists(URLS, max_size=3))) if packages or kfp else ()
+    hosts = draw(st.none() | st.lists(URLS, max_size=2).map(tuple)) if index_urls else None
+    return p.PythonFunction(
+        name=draw(TEXT),
+        source=draw(TEXT),
+        packages=packages,
+        index_urls=index_urls,
+        trusted_hosts=None if hosts == index_urls else hosts,
+        kfp_requirements=kfp,
+        use_venv=draw(st.booleans()) if kfp else False,
+    )
+
+
+CORES = st.sampled_from(["", "0", "0.5", "500m", "2", ".5"]) | st.just(parse_text("{{$.inputs.parameters['cpu']}}"))
+MEMORY = st.sampled_from(["", "0", "1024", "512Mi", "2G", "3Ki"]) | st.just(parse_text("{{$.inputs.parameters['m']}}"))
+COUNTS = st.sampled_from(["", "0", "2"]) | st.just(parse_text("{{$.inputs.parameters['n']}}"))
+RESOURCES = st.builds(p.Resources, CORES, CORES, MEMORY, MEMORY, TEXT.map(parse_text), COUNTS)
+CONTAINERS = st.builds(
+    p.Container,
+    image=st.sampled_from(["python:3.11", "x/{{$.inputs.parameters['image']}}"]).map(parse_text),
+    program=COMMANDS | functions(),
+    env=st.dictionaries(NAMES, TEXT, max_size=3),
+    resources=RESOURCES,
+)
+SECONDS = st.integers(0, 10**7).map(lambda milliseconds: milliseconds / 1000)
+RETRIES = st.builds(p.Retry, st.integers(0, 9), SECONDS, st.sampled_from([1.0, 1.5, 2.0]), SECONDS)
+SELECTORS = st.sampled_from(["", 'parseJson(string_value)["a"]'])
+
+
+@st.composite
+def leaves(draw: st.DrawFn, label: str) -> p.Component:
+    return p.Component(
+        p.ExecutorRef(label),
+        draw(st.dictionaries(NAMES, INPUTS, max_size=3)),
+        draw(st.dictionaries(NAMES, OUTPUTS, max_size=2)),
+        tuple(draw(st.lists(PASSTHROUGHS, max_size=2))),
+    )
+
+
+@st.composite
+def dags(draw: st.DrawFn, components: Mapping[str, p.Component]) -> p.Component:
+    """A component made of tasks that run some of `components`."""
+    inputs = draw(st.dictionaries(NAMES, INPUTS, max_size=3))
+    nodes: dict[str, p.Node] = {}
+    for name in draw(st.lists(NAMES, unique=True, max_size=4)):
+        nodes[name] = draw(_nodes(name, components, inputs, nodes))
+    sources = draw(st.dictionaries(NAMES, st.sampled_from(_outputs(nodes, components) or [None]), max_size=2))
+    chosen = {name: source for name, source in sources.items() if source}
+    outputs = {name: (source,) * draw(st.integers(1, 2)) for name, (source, _) in chosen.items()}
+    return p.Component(p.Dag(nodes, outputs), inputs, {name: declared for name, (_, declared) in chosen.items()})
+
+
+def _outputs(nodes: Mapping[str, p.Node], components: Mapping[str, p.Component]) -> list[tuple[p.FromTask, t.Output]]:
+    return [
+        (p.FromTask(name, output), declared)
+        for name, node in nodes.items()
+        for output, declared in components[node.component].outputs.items()
+    ]
+
+
+@st.composite
+def _nodes(
+    draw: st.DrawFn,
+    name: str,
+    components: Mapping[str, p.Component],
+    inputs: Mapping[str, t.Input],
+    before: Mapping[str, p.Node],
+) -> p.Node:
+    component = draw(st.sampled_from(sorted(components)))
+    sources = [*_outputs(before, components), *((p.FromInput(key), declared) for key, declared in inputs.items())]
+    wanted = {**draw(st.dictionaries(NAMES, st.none(), max_size=1)), **components[component].inputs}
+    bindings = {
+        key: draw(binding) for key, item in wanted.items() for binding in _bindings(item, sources, list(before))
+    }
+    producers = [item.task for item in bindings.values() if isinstance(item, (p.FromTask, p.FinalStatus))]
+    waits = draw(st.lists(st.sampled_from(sorted(before)), unique=True)) if before else []
+    return p.Node(
+        name=name,
+        component=component,
+        inputs=bindings,
+        after=tuple(dict.fromkeys([*waits, *producers])),
+        display_name=draw(TEXT.filter(lambda shown: shown != name)),
+        trigger=p.Trigger(draw(st.sampled_from(p.TriggerStrategy))),
+        retry=draw(st.none() | RETRIES),
+        caching=draw(st.builds(p.Caching, st.booleans(), TEXT)),
+    )
+
+
+def _bindings(
+    wanted: t.Input | None, sources: list[tuple[Any, Any]], before: list[str]
+) -> list[st.SearchStrategy[p.Binding]]:
+    """How an input may be bound, as one strategy; none for an artifact that nothing gives."""
+    is_artifact = isinstance(wanted, t.ArtifactInput)
+    fitting = [
+        source for source, given in sources if isinstance(given, (t.ArtifactInput, t.ArtifactOutput)) == is_artifact
+    ]
+    found: list[st.SearchStrategy[Any]] = [st.sampled_from(fitting)] if fitting else []
+    if is_artifact:
+        return found
+    if fitting:
+        found = [st.builds(dataclasses.replace, st.sampled_from(fitting), selector=SELECTORS)]
+    if before:
+        found.append(st.builds(p.FinalStatus, st.sampled_from(before)))
+    values = VALUES[wanted.type] if isinstance(wanted, t.ParameterInput) else JSON
+    return [st.one_of(values.map(parse_value).map(p.Constant), *found)]
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> p.Plan:
+    labels = draw(st.lists(NAMES, unique=True, min_size=1, max_size=3))
+    components = {f"comp-{label}": draw(leaves(label)) for label in labels}
+    for name in draw(st.lists(NAMES, unique=True, max_size=2)):
+        components[f"dag-{name}"] = draw(dags(components))
+    kubernetes = st.fixed_dictionaries(
+        {}, optional={"deploymentSpec": st.builds(_settings, NAMES, st.dictionaries(NAMES, JSON, max_size=2))}
+    )
+    return p.Plan(
+        name=draw(NAMES),
+        root=draw(dags(components)),
+        components=components,
+        executors={label: draw(CONTAINERS) for label in labels},
+        description=draw(TEXT),
+        display_name=draw(TEXT),
+        pipeline_root=draw(TEXT),
+        platforms=draw(st.dictionaries(st.just("kubernetes"), kubernetes)),
+    )
+
+
+def _settings(label: str, settings: t.Json) -> t.Json:
+    return {"executors": {label: settings}}
+
+
+def exact(value: Any) -> str:
+    """A value as text that differs wherever the values differ, even if Python calls them equal: 1, 1.0 and True."""
+    return json.dumps(_exact(value), sort_keys=True)
+
+
+def _exact(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: _exact(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return [type(value).__name__, fields]
+    if isinstance(value, Mapping):
+        return {key: _exact(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [type(value).__name__, *map(_exact, value)]
+    return repr(value)

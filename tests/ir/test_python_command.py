@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from tests.ir.strategies import functions
+
+from standpipe.ir.python_command import recognise, render
+from standpipe.model.kfp import KFP_REQUIREMENTS
+from standpipe.model.plan import PythonFunction
+
+SOURCE = "\nimport kfp\n\ndef f(): ...\n"
+RUN = (
+    "program_path=$(mktemp -d)\n\n"
+    'printf "%s" "$0" > "$program_path/ephemeral_component.py"\n'
+    "_KFP_RUNTIME=true python3 -m kfp.dsl.executor_main                         --component_module_path"
+    '                         "$program_path/ephemeral_component.py"                         "$@"\n'
+)
+ARGS = ("--executor_input", "{{$}}", "--function_to_execute", "f")
+PIP = "python3 -m pip install --quiet --no-warn-script-location "
+KFP = "'kfp==2.17.0' '--no-deps' 'typing-extensions>=3.7.4,<5; python_version<\"3.9\"'"
+VENV = (
+    "\nexport PIP_DISABLE_PIP_VERSION_CHECK=1\ntmp=$(mktemp -d)\n"
+    'python3 -m venv "$tmp/venv" --system-site-packages\n. "$tmp/venv/bin/activate"\n'
+)
+INDEX = ("https://a/s", "https://b/s")
+
+
+def function(**changes: object) -> PythonFunction:
+    return PythonFunction("f", SOURCE, **changes)  # type: ignore[arg-type]
+
+
+def install(commands: str) -> str:
+    return (
+        '\nif ! [ -x "$(command -v pip)" ]; then\n'
+        "    python3 -m ensurepip || python3 -m ensurepip --user || apt-get install python3-pip\nfi\n\n"
+        f'PIP_DISABLE_PIP_VERSION_CHECK=1 {commands} && "$0" "$@"\n'
+    )
+
+
+RELEASE = KFP_REQUIREMENTS
+
+CASES = [
+    (function(kfp_requirements=RELEASE), f"{PIP}{KFP}"),
+    (function(kfp_requirements=RELEASE, use_venv=True), f"{VENV} {PIP}{KFP}"),
+    (function(packages=("a==1", "b")), f"{PIP}'a==1' 'b'"),
+    (function(packages=("a",), kfp_requirements=RELEASE), f"{PIP}'a'  &&  {PIP}{KFP}"),
+    (function(packages=("a",), kfp_requirements=RELEASE, use_venv=True), f"{PIP}'a'  &&  {VENV} {PIP}{KFP}"),
+    (
+        function(packages=("a",), index_urls=INDEX),
+        f"{PIP}--index-url https://a/s --extra-index-url https://b/s "
+        "--trusted-host https://a/s --trusted-host https://b/s 'a'",
+    ),
+    (function(packages=("a",), index_urls=INDEX[:1], trusted_hosts=()), f"{PIP}--index-url https://a/s 'a'"),
+    (
+        function(packages=("a",), index_urls=INDEX[:1], trusted_hosts=("h",)),
+        f"{PIP}--index-url https://a/s --trusted-host h 'a'",
+    ),
+    (function(packages=("it's", 'x; y<"3"', "back\\slash\n")), PIP + r""""it's" 'x; y<"3"' 'back\\slash\n'"""),
+    (function(packages=("a  &&  'b'",), kfp_requirements=RELEASE), f"{PIP}\"a  &&  'b'\"  &&  {PIP}{KFP}"),
+    (function(kfp_requirements=("git+x@refs/pull/1/head", "--no-deps")), f"{PIP}'git+x@refs/pull/1/head' '--no-deps'"),
+    (function(kfp_requirements=("/some/kfp", "--no-deps")), f"{PIP}'/some/kfp' '--no-deps'"),
+    (function(packages=("a",), kfp_requirements=("/none/kfp",)), f"{PIP}'a'  &&  {PIP}'/none/kfp'"),
+    (
+        function(kfp_requirements=("git+https://github.com/kubeflow/pipelines@main",)),
+        f"{PIP}'git+https://github.com/kubeflow/pipelines@main'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "commands"), CASES)
+def test_installations(given: PythonFunction, commands: str) -> None:
+    command, args = render(given)
+
+    assert command == ("sh", "-c", install(commands), "sh", "-ec", RUN, SOURCE)
+    assert args == ARGS
+    assert recognise(command, args) == given
+
+
+def test_nothing_to_install() -> None:
+    assert render(function()) == (("sh", "-ec", RUN, SOURCE), ARGS)
+    assert recognise(("sh", "-ec", RUN, SOURCE), ARGS) == function()
+
+
+@given(functions())
+def test_what_is_rendered_is_recognised(function: PythonFunction) -> None:
+    assert recognise(*render(function)) == function
+
+
+def test_trusted_hosts_that_are_the_indexes_are_the_default() -> None:
+    explicit = function(packages=("a",), index_urls=INDEX, trusted_hosts=INDEX)
+
+    assert recognise(*render(explicit)) == function(packages=("a",), index_urls=INDEX)
+
+
+def test_requirements_that_may_be_the_authors_are() -> None:
+    assert recognise(*render(function(kfp_requirements=("/none/kfp",)))) == function(packages=("/none/kfp",))
+    assert recognise(*render(function(packages=("own", "--no-deps")))) == function(packages=("own", "--no-deps"))
+    assert recognise(*render(function(packages=("--no-deps", "./own")))) == function(packages=("--no-deps", "./own"))
+
+
+def test_another_release_of_the_sdk_with_the_same_layout() -> None:
+    command, args = render(function(kfp_requirements=("kfp==2.14.3", *RELEASE[1:])))
+
+    assert "'kfp==2.14.3' '--no-deps'" in command[2]
+    assert recognise(command, args) == function(kfp_requirements=("kfp==2.14.3", *RELEASE[1:]))
+
+
+@pytest.mark.parametrize(
+    ("command", "args"),
+    [
+        ((), ()),
+        (("python3", "-m", "kfp.dsl.executor_main"), ARGS),
+        (("sh", "-ec", RUN + " ", SOURCE), ARGS),
+        (("sh", "-ec", RUN, SOURCE), (*ARGS, "--verbose")),
+        (("sh", "-ec", RUN, SOURCE), ("--executor_input", "{{$}}", "--function", "f")),
+        (("bash", "-ec", RUN, SOURCE), ARGS),
+        (("sh", "-c", install(f"{PIP}'a'") + " ", "sh", "-ec", RUN, SOURCE), ARGS),
+        (("sh", "-c", install(f"{PIP}a"), "sh", "-ec", RUN, SOURCE), ARGS),
+        (("sh", "-c", install(f"{PIP}'a' && {PIP}'b'"), "sh", "-ec", RUN, SOURCE), ARGS),
+        (("sh", "-c", install(f"{PIP}--pre 'a'"), "sh", "-ec", RUN, SOURCE), ARGS),
+        (("sh", "-c", install(f'{PIP}"a"'), "sh", "-ec", RUN, SOURCE), ARGS),
+        (("sh", "-c", install(f"{PIP}'\\x'"), "sh", "-ec", RUN, SOURCE), ARGS),
+        (("sh", "-c", install(f"{PIP}--extra-index-url x 'a'"), "sh", "-ec", RUN, SOURCE), ARGS),
+        (("sh", "-c", install(""), "sh", "-ec", RUN, SOURCE), ARGS),
+    ],
+)
+def test_what_is_not_exactly_the_sdks_stays_a_command(command: tuple[str, ...], args: tuple[str, ...]) -> None:
+    assert recognise(command, args) is None

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+
+from standpipe.errors import SpecError
+from standpipe.ir.resources import cores, emit_resources, gigabytes, load_resources
+from standpipe.ir.section import Section
+from standpipe.model.plan import Resources
+from standpipe.model.templates import parse_text
+
+PLACEHOLDER = parse_text("{{$.inputs.parameters['x']}}")
+
+
+@pytest.mark.parametrize(("text", "expected"), [("2", 2), ("0.5", 0.5), ("250m", 0.25), (".5", 0.5)])
+def test_cores(text: str, expected: float) -> None:
+    assert cores(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1000000000", 1),
+        ("5K", 5e-06),
+        ("5M", 0.005),
+        ("5G", 5),
+        ("5T", 5000),
+        ("5P", 5e6),
+        ("5E", 5e9),
+        ("1Ki", 1.024e-06),
+        ("1Mi", 0.001048576),
+        ("1Gi", 1.073741824),
+        ("1Ti", 1099.511627776),
+        ("1Pi", 1125899.906842624),
+        ("1Ei", 1152921504.606846976),
+    ],
+)
+def test_gigabytes(text: str, expected: float) -> None:
+    assert gigabytes(text) == expected
+
+
+def test_nothing_asked_for() -> None:
+    assert emit_resources(Resources(), "x") == {}
+    assert load_resources(Section({})) == Resources()
+
+
+def test_placeholders_have_no_number() -> None:
+    resources = Resources(cpu_limit=PLACEHOLDER, accelerator_count=PLACEHOLDER, accelerator_type="gpu")
+
+    emitted = emit_resources(resources, "x")
+
+    assert emitted == {
+        "resourceCpuLimit": str(PLACEHOLDER),
+        "accelerator": {"resourceCount": str(PLACEHOLDER), "resourceType": "gpu", "type": "gpu"},
+    }
+    assert load_resources(Section(emitted)) == resources
+
+
+@pytest.mark.parametrize(
+    ("resources", "field"),
+    [
+        (Resources(cpu_request="half"), "resourceCpuRequest: 'half'"),
+        (Resources(memory_limit="5 bytes"), "resourceMemoryLimit: '5 bytes'"),
+        (Resources(accelerator_count="1.5"), "accelerator.resourceCount: '1.5'"),
+    ],
+)
+def test_texts_that_are_no_quantity(resources: Resources, field: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        emit_resources(resources, "exec.resources")
+
+    assert str(caught.value) == f"exec.resources.{field} is no quantity; write it as in '0.5', '2' or '1Gi'"

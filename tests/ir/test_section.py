@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from standpipe.errors import UnsupportedError
+from standpipe.ir.section import Section
+
+
+def test_paths() -> None:
+    file = Section({"a": {"b": [{"c": 1}, {}]}, "t": {"x": {"y": 1}}})
+
+    inner = file.section("a")
+
+    assert inner.at("c") == "a.c"
+    assert [entry.path for entry in inner.entries("b")] == ["a.b[0]", "a.b[1]"]
+    assert {name: section.path for name, section in file.sections("t").items()} == {"x": "t.x"}
+    assert file.section("none").path == "none"
+
+
+def test_the_end_is_reached_only_when_everything_was_taken() -> None:
+    section = Section({"a": 1, "b": 2}, "root")
+
+    assert section.take("a") == 1
+    assert "b" in section
+    with pytest.raises(UnsupportedError, match=r"^root\.b: this version of Standpipe does not know what to do with b"):
+        section.end()
+    assert section.take("b") == 2
+    assert section.take("b", 0) == 0
+    section.end()
+
+
+def test_taking_leaves_the_mapping_as_it_was() -> None:
+    fields = {"a": 1}
+
+    Section(fields).take("a")
+
+    assert fields == {"a": 1}
