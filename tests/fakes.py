@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from standpipe.local import LocalRunner
 from standpipe.model.ports import Runner
 from standpipe.runners.fake import Behaviour, FakeTasks
+from standpipe.session import LocalRunner
 
 
 class FakeRunner(LocalRunner):

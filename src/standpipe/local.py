@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,35 +14,17 @@ from standpipe.dsl.components import BaseComponent, component_of
 from standpipe.dsl.tasks import PipelineTask
 from standpipe.errors import ArgumentError, NotInitialized
 from standpipe.inside.constants import WORKSPACE_MOUNT_PATH
+from standpipe.session import MAX_PARALLEL, LocalRunner, Session, notice
 
 if TYPE_CHECKING:
     from standpipe.model.plan import Plan
     from standpipe.model.ports import Runner
-
-#: How many tasks run at once unless the user says otherwise, whatever the number of cores: most of them wait.
-MAX_PARALLEL = 16
 
 _HOW_TO_INIT = (
     "Type this before the call:\n\n"
     "    from standpipe import local\n"
     "    local.init(runner=local.SubprocessRunner())    # or local.DockerRunner()\n"
 )
-
-
-class LocalRunner(ABC):
-    """Where tasks run, as users name it; what does the work is made when the first task comes."""
-
-    @cached_property
-    def tasks(self) -> Runner:
-        """What runs the tasks, the same for all runs that share this object."""
-        return self._open()
-
-    @abstractmethod
-    def _open(self) -> Runner: ...
-
-    @abstractmethod
-    def workspace_path(self, workspace: Path) -> str:
-        """Where tasks see a run's workspace, which is the folder `workspace` on this machine."""
 
 
 class SubprocessRunner(LocalRunner):
@@ -71,7 +50,7 @@ class SubprocessRunner(LocalRunner):
         from standpipe.envs.venv import CurrentEnvironment, Venvs  # costly to import, and of use to this runner only
         from standpipe.runners.subprocess import SubprocessTasks
 
-        return SubprocessTasks(Venvs(cache_folder() / "envs") if self.use_venv else CurrentEnvironment(), _notice)
+        return SubprocessTasks(Venvs(cache_folder() / "envs") if self.use_venv else CurrentEnvironment(), notice)
 
     def workspace_path(self, workspace: Path) -> str:
         return str(workspace)
@@ -104,39 +83,10 @@ class DockerRunner(LocalRunner):
 
         engine = Engine()
         images = DerivedImages(engine, cache_folder() / "images")
-        return DockerTasks(self.container_run_args, images, _notice, engine)
+        return DockerTasks(self.container_run_args, images, notice, engine)
 
     def workspace_path(self, workspace: Path) -> str:
         return WORKSPACE_MOUNT_PATH
-
-
-@dataclass(frozen=True)
-class Session:
-    """The options of runs; see `init`."""
-
-    runner: LocalRunner
-    pipeline_root: str | Path = "./local_outputs"
-    workspace_root: str | Path | None = None
-    raise_on_error: bool = True
-    enable_caching: bool = False
-    cache_root: str | Path | None = None
-    max_parallel: int = MAX_PARALLEL
-    quiet: bool = False
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.runner, LocalRunner):
-            raise ArgumentError(
-                f"runner={self.runner!r} is no runner: pass local.SubprocessRunner() or local.DockerRunner()."
-            )
-        if isinstance(self.max_parallel, bool) or not isinstance(self.max_parallel, int) or self.max_parallel < 1:
-            raise ArgumentError(f"max_parallel={self.max_parallel!r} must be a whole number of tasks, at least 1.")
-        if "://" in str(self.pipeline_root):
-            raise ArgumentError(
-                f"pipeline_root={str(self.pipeline_root)!r} is not on this machine: pass a folder. "
-                "Where a cluster keeps artifacts is said with @dsl.pipeline(pipeline_root=...)."
-            )
-        if self.enable_caching:
-            _notice("enable_caching: this version does not cache yet; every task runs.")
 
 
 _session: Session | None = None
@@ -258,11 +208,6 @@ def _run(session: Session, component: BaseComponent, arguments: Mapping[str, Any
     from standpipe import running  # brings the engine, which authoring and compiling do without
 
     return running.run(session, component, arguments)
-
-
-def _notice(text: str) -> None:
-    """Tells the user something that is neither progress nor an error."""
-    sys.stderr.write(f"standpipe: {text}\n")
 
 
 __all__ = ["DockerRunner", "SubprocessRunner", "init", "run"]

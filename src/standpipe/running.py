@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from standpipe.driver import Driver, FactSink
 from standpipe.dsl.components import BaseComponent
@@ -26,10 +26,8 @@ from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, Value
 from standpipe.observe.plain import PlainLines
 from standpipe.observe.quiet import Quiet
+from standpipe.session import Session
 from standpipe.store.runs import RunRecorder
-
-if TYPE_CHECKING:
-    from standpipe.local import Session
 
 
 def run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:

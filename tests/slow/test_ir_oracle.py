@@ -109,7 +109,10 @@ def test_what_a_function_needs_is_known(compiled: Path) -> None:
     assert (program("two-indexes").index_urls, program("two-indexes").trusted_hosts) == ((a, b), None)
     assert program("no-trusted-hosts").trusted_hosts == ()
     assert program("trusted-host").trusted_hosts == ("a.example",)
-    assert (program("packages-without-kfp").packages, program("packages-without-kfp").kfp_requirements) == (("numpy",), ())
+    assert (program("packages-without-kfp").packages, program("packages-without-kfp").kfp_requirements) == (
+        ("numpy",),
+        (),
+    )
     assert program("kfp-by-hand").packages == ("kfp==2.17.0", "numpy")
     assert program("packages-in-venv").use_venv
     assert program("kfp-of-folder").kfp_requirements == (str(compiled), "--no-deps")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from standpipe.model.events import AttemptStarted, Fact, RunCancelled, RunEnded, TaskFailed, TaskSkipped, TaskSucceeded
 from standpipe.model.refs import RunInfo, TaskRef
@@ -37,7 +38,7 @@ class Live:
     def __call__(self, facts: Sequence[Fact]) -> None:
         for fact in facts:
             if isinstance(fact, AttemptStarted):
-                self._running[fact.task] = self._progress.add_task(escape(str(fact.task)), total=None)
+                self._running[fact.task] = self._progress.add_task(escape(str(fact.task)), total=None)  # as markup
             elif isinstance(fact, TaskSucceeded):
                 self._finish(fact.task, "succeeded", "green")
             elif isinstance(fact, TaskFailed):
@@ -51,7 +52,7 @@ class Live:
 
     def line(self, task: TaskRef, text: str) -> None:
         """A line that a task printed. Called from many threads."""
-        self._progress.console.print(f"[dim]{escape(f'[{task}]')}[/dim] {escape(text)}")
+        self._progress.console.print(Text.assemble((f"[{task}] ", "dim"), text))
 
     def close(self) -> None:
         self._progress.stop()
@@ -64,4 +65,4 @@ class Live:
             self._say(f"{task}: {what}", style)
 
     def _say(self, line: str, style: str) -> None:
-        self._progress.console.print(escape(line), style=style)
+        self._progress.console.print(Text(line, style))

@@ -53,3 +53,4 @@ class PlainLines:
     @staticmethod
     def _write(line: str) -> None:
         sys.stdout.write(line + "\n")
+        sys.stdout.flush()  # a pipe would otherwise get it in blocks, long after it happened

@@ -1,0 +1,74 @@
+"""The options of runs, and what a runner is to those who choose one."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from standpipe.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from standpipe.model.ports import Runner
+
+#: How many tasks run at once unless the user says otherwise, whatever the number of cores: most of them wait.
+MAX_PARALLEL = 16
+
+
+class LocalRunner(ABC):
+    """Where tasks run, as users name it; what does the work is made when the first task comes."""
+
+    _opening = threading.Lock()
+    _opened: Runner | None = None
+
+    @property
+    def tasks(self) -> Runner:
+        """What runs the tasks, the same for all runs and threads that share this object."""
+        with self._opening:
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
+
+    @abstractmethod
+    def _open(self) -> Runner: ...
+
+    @abstractmethod
+    def workspace_path(self, workspace: Path) -> str:
+        """Where tasks see a run's workspace, which is the folder `workspace` on this machine."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """The options of runs; see `init`."""
+
+    runner: LocalRunner
+    pipeline_root: str | Path = "./local_outputs"
+    workspace_root: str | Path | None = None
+    raise_on_error: bool = True
+    enable_caching: bool = False
+    cache_root: str | Path | None = None
+    max_parallel: int = MAX_PARALLEL
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.runner, LocalRunner):
+            raise ArgumentError(
+                f"runner={self.runner!r} is no runner: pass local.SubprocessRunner() or local.DockerRunner()."
+            )
+        if isinstance(self.max_parallel, bool) or not isinstance(self.max_parallel, int) or self.max_parallel < 1:
+            raise ArgumentError(f"max_parallel={self.max_parallel!r} must be a whole number of tasks, at least 1.")
+        if "://" in str(self.pipeline_root):
+            raise ArgumentError(
+                f"pipeline_root={str(self.pipeline_root)!r} is not on this machine: pass a folder. "
+                "Where a cluster keeps artifacts is said with @dsl.pipeline(pipeline_root=...)."
+            )
+        if self.enable_caching:
+            notice("enable_caching: this version does not cache yet; every task runs.")
+
+
+def notice(text: str) -> None:
+    """Tells the user something that is neither progress nor an error."""
+    sys.stderr.write(f"standpipe: {text}\n")

@@ -1,0 +1,105 @@
+"""What a person sees of a run."""
+
+from __future__ import annotations
+
+import builtins
+import logging
+import re
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from tests.plans import RUN
+
+from standpipe.model.events import (
+    AttemptStarted,
+    DagStarted,
+    Fact,
+    Failure,
+    RunCancelled,
+    RunEnded,
+    TaskFailed,
+    TaskReady,
+    TaskSkipped,
+    TaskSucceeded,
+)
+from standpipe.model.refs import TaskRef
+from standpipe.model.states import TaskState
+from standpipe.observe.live import Live
+from standpipe.observe.plain import PlainLines
+from standpipe.observe.quiet import Quiet
+
+INNER = TaskRef((("prepare", None), ("load", None)))
+OUTER = TaskRef((("prepare", None),))
+NEXT = TaskRef((("train", None),))
+
+STORY: Sequence[Fact] = (
+    DagStarted(OUTER, {}),
+    TaskReady(INNER, {}),
+    AttemptStarted(INNER, 0),
+    TaskSucceeded(INNER, {}),
+    TaskSucceeded(OUTER, {}),
+    AttemptStarted(NEXT, 0),
+    TaskFailed(NEXT, Failure("[red] boom")),
+    TaskSkipped(TaskRef((("test", None),)), "its upstream task 'train' was failed"),
+    RunCancelled(),
+    RunEnded(TaskState.FAILED, {}),
+)
+
+
+def tell(observer: Any) -> None:
+    for fact in STORY:
+        observer((fact,))
+        if fact == AttemptStarted(NEXT, 0):
+            observer.line(NEXT, "epoch [bold]1[/bold]")
+    observer.close()
+
+
+def test_plain_lines_tell_the_story_once(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(PlainLines(RUN, "/root-of-all/run-1"))
+    text = re.sub(r"in \S+ s\b", "in N s", capsys.readouterr().out)
+    assert text.splitlines() == [
+        "Running job in /root-of-all/run-1",
+        "prepare/load: started",
+        "prepare/load: succeeded in N s",
+        "train: started",
+        "[train] epoch [bold]1[/bold]",
+        "train: failed in N s: [red] boom",
+        "test: skipped: its upstream task 'train' was failed",
+        "Stopping.",
+        "Failed in N s",
+    ]
+
+
+def test_the_live_view_tells_the_same_and_takes_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(Live(RUN, "/root-of-all/run-1"))
+    text = capsys.readouterr().out
+    for line in ("prepare/load: succeeded", "[train] epoch [bold]1[/bold]", "train: failed: [red] boom", "Failed in"):
+        assert line in text
+
+
+def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(Quiet())
+    assert capsys.readouterr().out == ""
+
+
+def test_observers_leave_the_process_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    before = (builtins.print, sys.stdout, sys.stderr, list(logging.getLogger().handlers))
+    for observer in (PlainLines(RUN, "/"), Live(RUN, "/")):
+        assert (builtins.print, sys.stdout, sys.stderr, list(logging.getLogger().handlers)) == before
+        observer.close()
+    assert (builtins.print, sys.stdout, sys.stderr, list(logging.getLogger().handlers)) == before
+
+
+def test_lines_of_many_threads_do_not_mix(capsys: pytest.CaptureFixture[str]) -> None:
+    observer = PlainLines(RUN, "/")
+    threads = [threading.Thread(target=lambda: [observer.line(NEXT, "x" * 200) for _ in range(100)]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert len(lines) == 800
+    assert set(lines) == {"[train] " + "x" * 200}

@@ -1,0 +1,82 @@
+"""The run store."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+from tests.plans import RUN
+
+from standpipe.errors import StorageError
+from standpipe.model.events import AttemptStarted, Failure, RunEnded, RunStarted, TaskFailed, TaskSucceeded
+from standpipe.model.refs import TaskRef
+from standpipe.model.states import TaskState
+from standpipe.model.types import ArtifactType
+from standpipe.model.values import ArtifactValue
+from standpipe.store.runs import FILE_NAME, RunRecorder
+
+TASK = TaskRef((("loop", 3), ("train", None)))
+
+
+def facts(root: Path) -> list[tuple[int, str, object]]:
+    with sqlite3.connect(root / FILE_NAME) as db:
+        rows = db.execute("SELECT seq, kind, body FROM facts WHERE run = ? ORDER BY seq", (RUN.id,))
+        return [(seq, kind, json.loads(body)) for seq, kind, body in rows]
+
+
+def test_facts_are_kept_in_order_with_all_that_they_say(tmp_path: Path) -> None:
+    recorder = RunRecorder(tmp_path, RUN)
+    artifact = ArtifactValue("m", ArtifactType("system.Model"), "/m", {"é": [1, 2.5, None]})
+    recorder((RunStarted({"x": 1}), AttemptStarted(TASK, 0)))
+    recorder((TaskSucceeded(TASK, {"model": artifact}),))
+    failed = TaskFailed(TASK, Failure("boom", signal=9))
+    recorder((RunEnded(TaskState.FAILED, {}, (failed,)),))
+    recorder.close()
+    told = {"name": "m", "type": {"schema_title": "system.Model", "schema_version": "0.0.1"}, "uri": "/m"}
+    task = [["loop", 3], ["train", None]]
+    assert facts(tmp_path)[:3] == [
+        (1, "RunStarted", {"inputs": {"x": 1}}),
+        (2, "AttemptStarted", {"task": task, "attempt": 0}),
+        (
+            3,
+            "TaskSucceeded",
+            {"task": task, "outputs": {"model": {**told, "metadata": {"é": [1, 2.5, None]}, "custom_path": ""}}},
+        ),
+    ]
+    seq, kind, body = facts(tmp_path)[3]
+    assert (seq, kind) == (4, "RunEnded")
+    assert body["state"] == "FAILED"  # type: ignore[index]
+    assert body["failures"][0]["failure"]["signal"] == 9  # type: ignore[index]
+
+
+def test_a_run_can_be_read_while_it_is_written(tmp_path: Path) -> None:
+    recorder = RunRecorder(tmp_path, RUN)
+    recorder((RunStarted({}),))
+    assert len(facts(tmp_path)) == 1
+    recorder((AttemptStarted(TASK, 0),))
+    assert len(facts(tmp_path)) == 2
+    recorder.close()
+
+
+def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / FILE_NAME) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(StorageError, match="written by a newer Standpipe"):
+        RunRecorder(tmp_path, RUN)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text("not a database at all" * 100)
+    with pytest.raises(StorageError, match=rf"{FILE_NAME} cannot be written: file is not a database"):
+        RunRecorder(tmp_path, RUN)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full, which only Linux has")
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).symlink_to("/dev/full")
+    with pytest.raises(StorageError, match="disk is not full"):
+        RunRecorder(tmp_path, RUN)

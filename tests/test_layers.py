@@ -1,0 +1,183 @@
+"""The rules of the architecture that can be read off the sources: who imports whom, and what nobody does."""
+
+from __future__ import annotations
+
+import ast
+import io
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "src" / "standpipe"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+#: What each package or module may import of ours, besides itself. Imports point down only.
+WORKERS = {"dsl", "engine", "envs", "execution", "ir", "observe", "runners", "store"}
+FACADES = {"compiler", "components", "local"}
+COMPOSED = WORKERS | {"driver", "errors", "inside", "model"}
+LAYERS: dict[str, set[str]] = {
+    "errors": set(),
+    "inside": set(),  # it runs on a bare Python 3.9 in any image
+    "model": {"errors"},
+    **{worker: {"errors", "model"} for worker in WORKERS},
+    "dsl": {"errors", "model", "inside"},  # the artifact classes, which authors and tasks share
+    "driver": {"errors", "model", "engine"},
+    "session": {"errors", "model"},
+    "running": COMPOSED | {"session"},
+    "local": COMPOSED | {"running", "session"},
+    "compiler": {"errors", "model", "dsl", "ir"},
+    "components": {"errors", "model", "dsl", "ir"},
+    "cli": {"errors", "local", "store"},
+    "as_kfp": FACADES | {"dsl", "inside", "model"},
+    "__init__": FACADES | {"as_kfp", "dsl"},
+}
+
+#: Who alone imports what: costly, or bound to one job.
+RESERVED = {"google": {"ir"}, "kfp": {"ir"}, "yaml": {"ir"}, "docker": {"runners", "envs"}, "sqlite3": {"store"}}
+
+
+#: What `inside` is called where it runs, which is without the rest of the package.
+OWN_NAMES = {"standpipe_inside"}
+
+
+class Import(NamedTuple):
+    """One imported module: its absolute name, its line, and whether it was named relatively."""
+
+    module: str
+    line: int
+    relative: bool
+
+
+def functions_of(tree: ast.AST) -> Iterator[ast.AST]:
+    return (node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
+
+
+def imports_of(tree: ast.AST, package: str) -> Iterator[Import]:
+    """Every import in a module whose package is `package`, `from a import b` as `a.b`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, node.lineno, relative=False) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parents, *([base] if base else [])])
+            yield from (Import(f"{base}.{alias.name}", node.lineno, relative=bool(node.level)) for alias in node.names)
+
+
+def unit_of(path: Path) -> str:
+    """The package or module, right below `standpipe`, that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def package_of(path: Path) -> str:
+    return ".".join(["standpipe", *path.parent.relative_to(PACKAGE).parts])
+
+
+def wrong_directions(source: str, unit: str, package: str) -> list[str]:
+    """The imports of our own that `unit` may not have."""
+    ours = (found for found in imports_of(ast.parse(source), package) if found.module.startswith("standpipe."))
+    return [
+        f"line {found.line}: {unit} may not import {found.module}"
+        for found in ours
+        if found.module.split(".")[1] not in LAYERS[unit] | {unit, "__version__"}
+    ]
+
+
+def reserved_imports(source: str, unit: str, package: str) -> list[str]:
+    return [
+        f"line {found.line}: only {' and '.join(sorted(RESERVED[top]))} may import {found.module}"
+        for found in imports_of(ast.parse(source), package)
+        if (top := found.module.split(".")[0]) in RESERVED and unit not in RESERVED[top]
+    ]
+
+
+def forbidden_things(source: str) -> list[str]:
+    """Conditions are parsed and never evaluated as Python; what is stored is JSON and never a pickle."""
+    tree = ast.parse(source)
+    evals = [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "eval"
+    ]
+    pickles = [found.line for found in imports_of(tree, "") if found.module.split(".")[0] in ("pickle", "marshal")]
+    return [f"line {line}: eval" for line in evals] + [f"line {line}: pickle" for line in pickles]
+
+
+def unexplained_imports(source: str) -> list[str]:
+    """The functions with imports where no comment, beside or above one of those imports, says why."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = {token.start[0] for token in tokens if token.type == tokenize.COMMENT}
+    found = []
+    for function in functions_of(ast.parse(source)):
+        lines = {node.lineno for node in ast.walk(function) if isinstance(node, (ast.Import, ast.ImportFrom))}
+        if lines and not {line - above for line in lines for above in (0, 1)} & comments:
+            found.append(f"line {min(lines)}: an import in a function says why beside it")
+    return found
+
+
+def foreign_imports(source: str, package: str) -> list[str]:
+    return [
+        f"line {found.line}: {found.module} is not in the standard library"
+        for found in imports_of(ast.parse(source), package)
+        if not found.relative and found.module.split(".")[0] not in {*sys.stdlib_module_names, *OWN_NAMES}
+    ]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_keeps_the_rules(path: Path) -> None:
+    source, unit, package = path.read_text(encoding="utf-8"), unit_of(path), package_of(path)
+
+    assert unit in LAYERS, f"{unit} is new: give it a row in LAYERS, and in docs/architecture.md"
+    assert wrong_directions(source, unit, package) == []
+    assert reserved_imports(source, unit, package) == []
+    assert forbidden_things(source) == []
+    assert unexplained_imports(source) == []
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "inside").rglob("*.py")), ids=lambda path: path.name)
+def test_what_runs_in_tasks_needs_nothing_but_python_3_9(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+
+    ast.parse(source, feature_version=(3, 9))
+    assert foreign_imports(source, package_of(path)) == []
+
+
+def test_wrong_directions_are_seen() -> None:
+    source = "from standpipe.model.plan import Plan\nfrom ..dsl import task\nfrom standpipe import local, errors\n"
+
+    assert wrong_directions(source, "engine", "standpipe.engine") == [
+        "line 2: engine may not import standpipe.dsl.task",
+        "line 3: engine may not import standpipe.local",
+    ]
+    assert wrong_directions("from . import topology", "engine", "standpipe.engine") == []
+
+
+def test_reserved_imports_are_seen() -> None:
+    assert reserved_imports("import yaml", "dsl", "") == ["line 1: only ir may import yaml"]
+    assert reserved_imports("from google.protobuf import json_format", "ir", "") == []
+
+
+def test_forbidden_things_are_seen() -> None:
+    assert forbidden_things("import pickle\neval('1')\nmodel.eval()") == ["line 2: eval", "line 1: pickle"]
+
+
+def test_unexplained_imports_are_seen() -> None:
+    bare = "def f():\n    import json\n"
+    beside = "def g():\n    import rich  # costly\n    import rich.live\n"
+    above = "def h():\n    # optional\n    import docker\n"
+
+    assert unexplained_imports(bare + beside + above) == ["line 2: an import in a function says why beside it"]
+
+
+def test_foreign_imports_are_seen() -> None:
+    source = "import json\nfrom . import executor\nimport yaml\nfrom standpipe import errors"
+
+    assert foreign_imports(source, "standpipe.inside") == [
+        "line 3: yaml is not in the standard library",
+        "line 4: standpipe.errors is not in the standard library",
+    ]
