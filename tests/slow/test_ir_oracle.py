@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +13,6 @@ from standpipe.model.plan import PythonFunction
 from standpipe.model.types import Json
 
 pytestmark = pytest.mark.slow
-
-SCRIPT = Path(__file__).parent / "corpus" / "compile_all.py"
 
 #: What holds containers that are no lightweight Python components, and which executors these are.
 COMMANDS = {
@@ -41,14 +37,6 @@ UNSUPPORTED = {
 EXIT_HANDLER = "exit-handler"
 
 
-@pytest.fixture(scope="session")
-def compiled(kfp_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with every file of the corpus."""
-    folder = tmp_path_factory.mktemp("compiled")
-    subprocess.run([kfp_python, SCRIPT, folder], check=True, cwd=folder)
-    return folder
-
-
 def documents(file: Path) -> list[Json]:
     """The PipelineSpec and the PlatformSpec, empty if there is none."""
     found = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
@@ -56,7 +44,7 @@ def documents(file: Path) -> list[Json]:
 
 
 def test_all_of_the_corpus_is_looked_at(compiled: Path) -> None:
-    assert {file.stem for file in compiled.iterdir()} == {*SUPPORTED, *UNSUPPORTED, EXIT_HANDLER}
+    assert {file.stem for file in compiled.glob("*.yaml")} == {*SUPPORTED, *UNSUPPORTED, EXIT_HANDLER}
 
 
 @pytest.mark.parametrize("name", SUPPORTED)
@@ -71,20 +59,14 @@ def test_documents_are_written_as_they_were_read(compiled: Path, name: str) -> N
 
 @pytest.mark.parametrize("name", SUPPORTED)
 def test_files_are_written_as_they_were_read(compiled: Path, name: str) -> None:
-    """To the byte, but for the order in which protobuf happened to show the keys of one default in the comment."""
+    """To the byte, but for the comment at the top, which alone holds the descriptions of components."""
     text = (compiled / f"{name}.yaml").read_text(encoding="utf-8")
-    plan = ir.read_text(text)
-    loaded = ir.load(*documents(compiled / f"{name}.yaml"))
 
-    written = ir.dumps(loaded, description=plan.description)
-
-    assert plan == replace(loaded, description=plan.description)
-    assert _without_table(text) == _without_table(written)
-    assert ir.read_text(written) == plan
+    assert _without_comment(ir.dumps(ir.read_text(text))) == _without_comment(text)
 
 
-def _without_table(text: str) -> list[str]:
-    return [line for line in text.splitlines() if not line.startswith("#    f: dict [Default")]
+def _without_comment(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith("#")]
 
 
 @pytest.mark.parametrize("name", SUPPORTED)
@@ -115,7 +97,7 @@ def test_what_a_function_needs_is_known(compiled: Path) -> None:
     )
     assert program("kfp-by-hand").packages == ("kfp==2.17.0", "numpy")
     assert program("packages-in-venv").use_venv
-    assert program("kfp-of-folder").kfp_requirements == (str(compiled), "--no-deps")
+    assert program("kfp-of-folder").kfp_requirements == (".", "--no-deps")
     assert "kubeflow/pipelines.git@master" in program("kfp-of-branch").kfp_requirements[0]
 
 

@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional
 
-from kfp import compiler, dsl
+from kfp import compiler, dsl  # the SDK's, or ours by install_as_kfp
 from kfp.dsl import (
     HTML,
     Artifact,
@@ -298,35 +298,11 @@ def mixed(name: str = "you", data: Optional[Input[Dataset]] = None) -> str:
     return hello.output
 
 
-@dsl.pipeline(name="exit-handler")
-def exit_handler(url: str):
-    with dsl.ExitHandler(report(note=url)):
-        no_kfp(x=url)
-
-
-@dsl.pipeline(name="condition")
-def condition(x: int):
-    with dsl.If(x == 1):
-        add(a=x, b=2)
-
-
-@dsl.pipeline(name="loop")
-def loop():
-    with dsl.ParallelFor([1, 2]) as item:
-        add(a=item, b=2)
-
-
-@dsl.pipeline(name="import-data")
-def import_data():
-    take(data=dsl.importer("gs://bucket/data", artifact_class=Dataset).output)
-
-
 CORPUS = [
     add, every_type, defaults, split, train, two_indexes, no_trusted_hosts, trusted_host, no_kfp,
     packages_without_kfp, kfp_by_hand, in_venv, packages_in_venv, kfp_of_pull_request, kfp_of_branch, kfp_of_folder,
     containerized, visualize, make, take, take_many, report, configured, say_hello, placeholders, bare,
-    math_pipeline, described, constants, artifacts, settings, nested, final_status, task_config, mixed, exit_handler,
-    condition, loop, import_data,
+    math_pipeline, described, constants, artifacts, settings, nested, final_status, task_config, mixed,
 ]  # fmt: skip
 
 if __name__ == "__main__":
