@@ -36,6 +36,10 @@ class ArgumentError(StandpipeError, TypeError):
     exit_code = 2
 
 
+class RunArgumentError(ArgumentError, ValueError):
+    """A run argument of a DockerRunner that the Docker SDK does not have, or that would break how tasks are run."""
+
+
 class NotInitialized(StandpipeError, RuntimeError):
     """A component was called before `local.init()`."""
 

@@ -37,7 +37,7 @@ def test_every_kind_of_input_and_output_is_read_from_the_signature() -> None:
         data: dsl.Input[dsl.Dataset],
         many: dsl.Input[list[dsl.Model]],
         bare: dsl.Artifact,
-        path: dsl.InputPath("Dataset"),  # type: ignore[valid-type]  # noqa: F821
+        path: dsl.InputPath("Dataset"),  # type: ignore[valid-type]
         model: dsl.Output[dsl.Model],
         written: dsl.OutputPath(str),  # type: ignore[valid-type]
         number: int = 3,
@@ -70,7 +70,7 @@ def test_every_kind_of_input_and_output_is_read_from_the_signature() -> None:
 
 def test_names_are_made_fit_for_kubernetes() -> None:
     @dsl.component
-    def Train_Model__v2() -> None:  # noqa: N802
+    def Train_Model__v2() -> None:
         pass
 
     assert Train_Model__v2.name == "train-model-v2"
@@ -158,7 +158,7 @@ def test_an_embedded_file_is_shipped_with_the_source(tmp_path: Path) -> None:
 
     assert reader.inputs == {}
     namespace: dict[str, Any] = {}
-    exec(program(reader).source.partition("from typing import *")[2].partition("def reader")[0], namespace)  # noqa: S102
+    exec(program(reader).source.partition("from typing import *")[2].partition("def reader")[0], namespace)
     assert Path(namespace["__KFP_EMBEDDED_ASSET_FILE"]).read_text() == "content"
     namespace["_embedded"].cleanup()
 
@@ -195,7 +195,7 @@ def test_a_container_component_describes_its_command() -> None:
     assert tool.outputs.keys() == {"model", "score"}
 
 
-def no_annotation(a):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def no_annotation(a):  # type: ignore[no-untyped-def]
     pass
 
 
@@ -207,7 +207,7 @@ def variable(*a: int) -> None:
     pass
 
 
-def output_argument(Output: int) -> None:  # noqa: N803
+def output_argument(Output: int) -> None:
     pass
 
 
@@ -254,28 +254,28 @@ def test_what_cannot_be_a_component_is_refused_where_it_is_decorated(function: A
 
 def test_a_function_without_source_is_refused() -> None:
     namespace: dict[str, Any] = {}
-    exec("def typed_in(a: int) -> int:\n    return a\n", namespace)  # noqa: S102
+    exec("def typed_in(a: int) -> int:\n    return a\n", namespace)
     with pytest.raises(AuthoringError, match="source of the function 'typed_in' cannot be found"):
         dsl.component(namespace["typed_in"])
 
 
 def test_mistakes_in_a_container_component_are_refused() -> None:
-    def wrong_type(a: int):  # type: ignore[no-untyped-def] # noqa: ANN202
+    def wrong_type(a: int):  # type: ignore[no-untyped-def]
         return dsl.ContainerSpec(image="i", command=["x", 3])  # type: ignore[list-item]
 
-    def bare_artifact(a: dsl.Input[dsl.Dataset]):  # type: ignore[no-untyped-def] # noqa: ANN202
+    def bare_artifact(a: dsl.Input[dsl.Dataset]):  # type: ignore[no-untyped-def]
         return dsl.ContainerSpec(image="i", args=[a])  # type: ignore[list-item]
 
-    def unmarked(a: dsl.Dataset):  # type: ignore[no-untyped-def] # noqa: ANN202
+    def unmarked(a: dsl.Dataset):  # type: ignore[no-untyped-def]
         return dsl.ContainerSpec(image="i")
 
     def no_spec(a: int) -> None:
         pass
 
-    def unknown_input(a: int):  # type: ignore[no-untyped-def] # noqa: ANN202
+    def unknown_input(a: int):  # type: ignore[no-untyped-def]
         return dsl.ContainerSpec(image="i", args=[dsl.IfPresentPlaceholder("b", "x")])
 
-    def text_command(a: int):  # type: ignore[no-untyped-def] # noqa: ANN202
+    def text_command(a: int):  # type: ignore[no-untyped-def]
         return dsl.ContainerSpec(image="i", command="ls -l")
 
     for function, says in (

@@ -237,7 +237,7 @@ def test_mistakes_are_caught_while_tracing(body: Any, error: type[Exception], sa
 
 
 def test_outputs_must_be_declared_returned_and_of_the_right_type() -> None:
-    def undeclared():  # type: ignore[no-untyped-def] # noqa: ANN202
+    def undeclared():  # type: ignore[no-untyped-def]
         return add(a=1).output
 
     def unreturned() -> int:  # type: ignore[return]

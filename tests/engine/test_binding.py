@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.plans import RUN
 
 from standpipe.engine.binding import BindingError, bind, fit_inputs
 from standpipe.model.plan import Constant, FromInput, FromTask
@@ -10,7 +11,6 @@ from standpipe.model.refs import TaskRef
 from standpipe.model.templates import parse_value
 from standpipe.model.types import ArtifactInput, ArtifactType, Input, Json, ParameterInput, ParameterType
 from standpipe.model.values import ArtifactValue, Value
-from tests.plans import RUN
 
 DATASET = ArtifactType("system.Dataset")
 REF = TaskRef((("outer", None), ("train", None)))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.plans import COMPLETED, INT, RUN, dag, leaf, node, plan
 
 from standpipe.engine.machine import TRANSITIONS, Machine
 from standpipe.errors import InternalError
@@ -27,7 +28,6 @@ from standpipe.model.refs import ROOT, TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.types import ParameterInput, ParameterOutput, ParameterType
 from standpipe.model.values import Value
-from tests.plans import COMPLETED, INT, RUN, dag, leaf, node, plan
 
 Behaviour = Callable[[TaskRef, Mapping[str, Value]], "Mapping[str, Value] | Failure"]
 

@@ -68,6 +68,11 @@ class ForkServer:
             os.kill(pid, signal.SIGKILL)  # it may not have made its group yet
             _kill_group(pid)
 
+    def close(self) -> None:
+        """Gives up what it holds; for whoever goes on to live after it."""
+        for held in (self._control, self._wake, self._waker):
+            held.close()
+
     def _receive(self) -> Optional[_Message]:
         """The next message, or None if there will be none."""
         head, fds, _, _ = socket.recv_fds(self._control, 4, 2)
@@ -107,7 +112,8 @@ class ForkServer:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            for inherited in (self._control, self._wake, self._waker, reply, *self._replies.values()):
+            self.close()
+            for inherited in (reply, *self._replies.values()):
                 inherited.close()
             _redirect(log)
             _move(message["cwd"], message["env"])
@@ -125,7 +131,7 @@ class ForkServer:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 break
-            _kill_group(pid)  # its number is not used again before its group is empty
+            _kill_group(pid)  # whatever is left in the group keeps its number from being used again
             with self._replies.pop(pid) as reply:
                 _tell(reply, status=status)
 

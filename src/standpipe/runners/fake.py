@@ -28,7 +28,7 @@ class FakeTasks:
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
         """Calls the task's behaviour; see `model.ports.Runner`."""
-        behaviour = self._behaviours.get(request.task.name, _nothing)
+        behaviour: Behaviour = self._behaviours.get(request.task.name, _nothing)
         try:
             given = behaviour(**request.executor_input["inputs"]["parameterValues"])
         except Exception as error:  # noqa: BLE001 - whatever it is, it is how the task failed

@@ -1,0 +1,1 @@
+"""What tasks run in: Python environments and container images, by content."""

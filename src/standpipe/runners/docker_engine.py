@@ -1,0 +1,205 @@
+"""The container engine: how to reach it, what it says, and whose containers on it were left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from standpipe.errors import RunnerError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+#: Seconds that the engine may take to answer a single request; a commit of a big image takes minutes.
+_PATIENCE = 600
+
+#: Connections kept open. Each running task needs two: one for its log, and one to wait for its end or to stop it.
+_CONNECTIONS = 64
+
+_ELSE = "Without an engine, lightweight Python components run with local.init(runner=local.SubprocessRunner())."
+
+
+def engine_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """What the SDK raises: its own errors, those of the connection, and `others` that the caller expects."""
+    from docker.errors import DockerException  # costly, and needed only once something went wrong
+
+    return (DockerException, OSError, *others)
+
+
+def said(error: BaseException) -> str:
+    """The engine's own words in an error of the SDK."""
+    return str(getattr(error, "explanation", None) or error).strip()
+
+
+def connect() -> DockerClient:
+    """A client for the engine that the environment names (DOCKER_HOST and its friends), or for the usual socket."""
+    import docker  # takes 0.2 s
+
+    return docker.from_env(timeout=_PATIENCE, max_pool_size=_CONNECTIONS)
+
+
+class Engine:
+    """The connection to the engine: made when it is first needed, and shared by all threads.
+
+    Calling it gives the client.
+
+    Args:
+        connect: makes the client.
+    """
+
+    def __init__(self, connect: Callable[[], DockerClient] = connect) -> None:
+        self._connect = connect
+        self._lock = threading.Lock()
+        self._client: DockerClient | None = None
+
+    def __call__(self) -> DockerClient:
+        """The client.
+
+        Raises:
+            RunnerError: if no engine answers; the message says how to get one.
+        """
+        with self._lock:
+            if self._client is None:
+                try:
+                    self._client = self._connect()
+                except engine_errors() as error:
+                    raise RunnerError(_no_engine(_reason(error))) from error
+            return self._client
+
+    def close(self) -> None:
+        """Closes the connection; a later call makes a new one."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+
+def _reason(error: BaseException) -> str:
+    """Why a connection failed, in the system's words, from below the layers of the SDK."""
+    deepest = error
+    while cause := deepest.__cause__ or deepest.__context__:
+        deepest = cause
+    return getattr(deepest, "strerror", None) or said(error)
+
+
+def _no_engine(words: str) -> str:
+    place = os.environ.get("DOCKER_HOST") or "the default socket, unix:///var/run/docker.sock"
+    if "Permission denied" in words:
+        return (
+            f"This user may not use the container engine at {place}: permission denied.\n"
+            "Join the group that owns the socket (sudo usermod -aG docker $USER, then log in again), or use a rootless "
+            f"engine and set DOCKER_HOST to its socket.\n{_ELSE}"
+        )
+    if os.environ.get("DOCKER_HOST"):
+        advice = "Start it, or correct DOCKER_HOST: `docker context ls` lists the engines that this machine knows."
+    elif shutil.which("dockerd") or shutil.which("docker") or shutil.which("podman"):
+        advice = (
+            "One is installed: start it (Docker: sudo systemctl start docker, or Docker Desktop; Podman: systemctl "
+            "--user start podman.socket). If it runs with a socket elsewhere, set DOCKER_HOST to that: "
+            "`docker context ls` shows it."
+        )
+    else:
+        advice = "Install Docker (https://docs.docker.com/engine/install/) or Podman, and start its service."
+    return f"No container engine answers at {place}: {words}\n{advice}\n{_ELSE}"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The process that containers belong to, told so that it is not mistaken for another one of the same number.
+
+    `boot` is the machine's boot, `namespace` the PID namespace, `started` when the process started in clock ticks
+    since the boot; they are empty where there is no /proc.
+    """
+
+    boot: str
+    namespace: str
+    pid: int
+    started: str
+
+    @classmethod
+    def current(cls) -> Owner:
+        """This process."""
+        return cls(_boot(), _namespace(), os.getpid(), _started(os.getpid()))
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The owner as labels of a container."""
+        return {
+            "standpipe.boot": self.boot,
+            "standpipe.namespace": self.namespace,
+            "standpipe.pid": str(self.pid),
+            "standpipe.started": self.started,
+        }
+
+    @classmethod
+    def of(cls, labels: Mapping[str, str]) -> Owner | None:
+        """The owner that a container's labels name, if they do."""
+        pid = labels.get("standpipe.pid", "")
+        if not pid.isdigit():
+            return None
+        return cls(
+            labels.get("standpipe.boot", ""),
+            labels.get("standpipe.namespace", ""),
+            int(pid),
+            labels.get("standpipe.started", ""),
+        )
+
+    def is_gone(self, *, same_machine: bool) -> bool:
+        """Whether the process has ended for certain.
+
+        Of a process elsewhere (another machine on a shared engine, another PID namespace) nothing is certain, but
+        that one of an earlier boot of this machine has ended.
+        """
+        if self.boot != _boot():
+            return same_machine
+        if self.namespace != _namespace():
+            return False
+        return not _alive(self.pid) or _started(self.pid) != self.started
+
+
+def _boot() -> str:
+    return _text("/proc/sys/kernel/random/boot_id")
+
+
+def _namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str:
+    # The name of the program, in parentheses, may hold spaces; the start time is field 22 of the line (proc(5)).
+    fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return fields[19] if len(fields) > 19 else ""
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def leftovers(client: DockerClient) -> Iterator[str]:
+    """The ids of containers whose owner is gone."""
+    same_machine = client.api.base_url.startswith("http+docker://local")  # reached through a socket, not a network
+    for container in client.api.containers(all=True, filters={"label": "standpipe.pid"}):
+        owner = Owner.of(container["Labels"])
+        if owner is not None and owner.is_gone(same_machine=same_machine):
+            yield container["Id"]

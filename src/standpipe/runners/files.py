@@ -1,0 +1,72 @@
+"""What a runner and `inside` leave for each other in the folder of an attempt at a lightweight Python component."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from standpipe.errors import StorageError
+from standpipe.model.plan import PythonFunction
+from standpipe.model.ports import TaskRequest
+
+#: What to do about a name that a function does not know, on the line that says so.
+_NAME_HINT = (
+    " (a component runs without the rest of its file: import the name in the function's body, pass it as an input, "
+    "or list the function it stands for in additional_funcs)"
+)
+
+
+class Told(NamedTuple):
+    """What a function's process said of its own failure: the user's traceback, and whether memory was the reason."""
+
+    detail: str = ""
+    out_of_memory: bool = False
+
+
+def request_file(folder: Path) -> Path:
+    """Where `inside` finds what to do."""
+    return folder / "request.json"
+
+
+def write_request(request: TaskRequest, function: PythonFunction, owner: Sequence[int] | None = None) -> None:
+    """Writes what `inside` is to do.
+
+    Args:
+        request: the attempt.
+        function: its program.
+        owner: the user and group ids that a task which runs as root gives its outputs to.
+
+    Raises:
+        StorageError: if the attempt's folder cannot be written.
+    """
+    path = request_file(request.folder)
+    content = {
+        "source": function.source,
+        "function": function.name,
+        "executor_input": request.executor_input,
+        "artifact_classes": dict(function.artifact_classes),
+        "error_file": str(_error_file(request.folder)),
+        "owner": owner,
+    }
+    try:
+        path.write_text(json.dumps(content), encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"The task {str(request.task)!r} cannot be started: {path}: {error.strerror}") from error
+
+
+def read_error(folder: Path) -> Told:
+    """What the function's process said; nothing if it ended in another way, or could not write any more."""
+    try:
+        error = json.loads(_error_file(folder).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return Told()
+    if not isinstance(error, dict):
+        return Told()
+    detail = error.get("traceback", "").rstrip() + (_NAME_HINT if "name" in error else "")
+    return Told(detail, error.get("kind") == "MemoryError")
+
+
+def _error_file(folder: Path) -> Path:
+    return folder / "error.json"

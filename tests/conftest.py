@@ -1,0 +1,37 @@
+"""What all tests share: the other side of comparisons, and the rule that CI leaves nothing out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def kfp_python() -> Path:
+    """The Python of an environment that holds the KFP SDK 2.17.0; `make test-slow` makes it."""
+    python = os.environ.get("STANDPIPE_KFP_PYTHON")
+    if not python:
+        pytest.skip("no KFP SDK to compare with: `make test-slow` installs it")
+    return Path(python).absolute()
+
+
+def left_out(config: pytest.Config) -> list[str]:
+    """The slow tests and files of tests that were skipped."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    return [report.nodeid for report in skipped if report.nodeid.startswith("tests/slow/")]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI, where an engine and an index are at hand, a slow test that was skipped has not passed."""
+    if os.environ.get("CI") == "true" and left_out(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    skipped = left_out(config)
+    if skipped:
+        failure = ", which is a failure in CI" if os.environ.get("CI") == "true" else ""
+        terminalreporter.write_line(f"slow tests skipped: {len(skipped)}{failure}")
