@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.inside.tasks import Tasks, runtime_artifact
 
@@ -177,6 +179,25 @@ def test_the_folders_of_outputs_are_made(tasks: Tasks) -> None:
     result = tasks.run("def f(a: Output[Dataset]): open(a.path, 'w')", output_artifacts={"a/b": "x", "a": "x"})
 
     assert (result.folder / "a").is_dir()
+
+
+def test_what_lies_at_a_custom_path_is_brought_to_the_uri(tasks: Tasks, tmp_path: Path) -> None:
+    source = f"""
+        def f(file: Output[Dataset], folder: Output[Model], remote: Output[Model]):
+            import os
+            for name, artifact in (('file', file), ('folder', folder), ('remote', remote)):
+                artifact.custom_path = os.path.join({str(tmp_path)!r}, 'elsewhere', name)
+            remote.uri = 'gs://bucket/remote'
+            os.makedirs(folder.path)
+            for path in (file.path, os.path.join(folder.path, 'part'), remote.path):
+                open(path, 'w').write('content')
+    """
+    outputs = {"file": "system.Dataset", "folder": "system.Model", "remote": "system.Model"}
+    result = tasks.run(source, output_artifacts=outputs)
+
+    assert Path(result.artifact("file")["uri"]).read_text() == "content"
+    assert (Path(result.artifact("folder")["uri"]) / "part").read_text() == "content"
+    assert result.artifact("remote")["uri"] == "gs://bucket/remote"
 
 
 def test_a_custom_path_is_told(tasks: Tasks) -> None:

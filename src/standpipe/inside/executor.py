@@ -166,6 +166,8 @@ class Executor:
 
     def _write(self) -> None:
         told: Dict[str, Any] = {"parameterValues": self.values} if self.values else {}
+        for artifact in self.outputs.values():
+            _put_in_place(artifact)
         if self.outputs:
             told["artifacts"] = {name: {"artifacts": [_runtime(name, a)]} for name, a in self.outputs.items()}
         with open(self.output_file, "w", encoding="utf-8") as file:
@@ -194,6 +196,32 @@ def _runtime(name: str, artifact: Artifact) -> Dict[str, Any]:
     check_json(artifact.metadata, f"the metadata of the output artifact {name!r}")
     told = {"name": artifact.name, "uri": artifact.uri, "metadata": artifact.metadata}
     return {**told, "custom_path": artifact.custom_path} if artifact.custom_path else told
+
+
+def _put_in_place(artifact: Artifact) -> None:
+    """Brings what lies at an artifact's custom path to its URI, as KFP's launcher does after the task.
+
+    The custom path may be in the container or in the working directory, which are gone then.
+    """
+    source, target = artifact.custom_path, artifact.uri
+    if not source or "://" in target or not os.path.exists(source) or os.path.exists(target):
+        return
+    import shutil  # costs 5 ms, and few artifacts have a custom path
+
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    if os.path.isdir(source):
+        shutil.copytree(source, target, copy_function=_link_or_copy)
+    else:
+        _link_or_copy(source, target)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without links
+        import shutil  # costs 5 ms, and few artifacts have a custom path
+
+        shutil.copy2(source, target)
 
 
 def _whole_number(value: Any, annotation: Any) -> Any:
