@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +224,7 @@ def test_the_workspace_is_the_users_and_stays(tmp_path: Path) -> None:
 
 def test_the_facts_of_a_run_are_stored(tmp_path: Path) -> None:
     local.run(math, {"x": 1}, runner=RUNNER, pipeline_root=tmp_path, quiet=True)
-    with sqlite3.connect(tmp_path / "runs.sqlite") as db:
+    with closing(sqlite3.connect(tmp_path / "runs.sqlite")) as db:
         rows = db.execute("SELECT kind, body FROM facts ORDER BY seq").fetchall()
         (run,) = db.execute("SELECT id FROM runs").fetchone()
     assert [kind for kind, _ in rows] == [
@@ -299,7 +300,7 @@ def test_ctrl_c_stops_the_run_records_it_and_reaches_the_caller(tmp_path: Path) 
     runner = FakeRunner(add=interrupt, add_2=plus)
     with pytest.raises(KeyboardInterrupt):
         local.run(math, {"x": 1}, runner=runner, pipeline_root=tmp_path, quiet=True)
-    with sqlite3.connect(tmp_path / "runs.sqlite") as db:
+    with closing(sqlite3.connect(tmp_path / "runs.sqlite")) as db:
         ((body,),) = db.execute("SELECT body FROM facts WHERE kind = 'RunEnded'").fetchall()
     assert json.loads(body)["state"] == "CANCELLED"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

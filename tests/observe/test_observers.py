@@ -43,7 +43,7 @@ STORY: Sequence[Fact] = (
     TaskSucceeded(OUTER, {}),
     AttemptStarted(NEXT, 0),
     TaskFailed(NEXT, Failure("[red] boom")),
-    TaskSkipped(TaskRef((("test", None),)), "its upstream task 'train' was failed"),
+    TaskSkipped(TaskRef((("test", None),)), "its upstream task 'train' failed"),
     RunCancelled(),
     RunEnded(TaskState.FAILED, {}),
 )
@@ -67,7 +67,7 @@ def test_plain_lines_tell_the_story_once(capsys: pytest.CaptureFixture[str]) -> 
         "train: started",
         "[train] epoch [bold]1[/bold]",
         "train: failed in N s: [red] boom",
-        "test: skipped: its upstream task 'train' was failed",
+        "test: skipped: its upstream task 'train' failed",
         "Stopping.",
         "Failed in N s",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ TASK = TaskRef((("loop", 3), ("train", None)))
 
 
 def facts(root: Path) -> list[tuple[int, str, object]]:
-    with sqlite3.connect(root / FILE_NAME) as db:
+    with closing(sqlite3.connect(root / FILE_NAME)) as db:
         rows = db.execute("SELECT seq, kind, body FROM facts WHERE run = ? ORDER BY seq", (RUN.id,))
         return [(seq, kind, json.loads(body)) for seq, kind, body in rows]
 
@@ -62,9 +63,8 @@ def test_a_run_can_be_read_while_it_is_written(tmp_path: Path) -> None:
 
 
 def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / FILE_NAME) as db:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
         db.execute("PRAGMA user_version = 99")
-    db.close()
     with pytest.raises(StorageError, match="written by a newer Standpipe"):
         RunRecorder(tmp_path, RUN)
 

@@ -125,7 +125,8 @@ def _unpacking(path: Path) -> str:
         "_embedded = _tempfile.TemporaryDirectory()",
         "__KFP_EMBEDDED_ASSET_DIR = _embedded.name",
         "with _tarfile.open(fileobj=_io.BytesIO(_b64.b64decode(__KFP_EMBEDDED_ARCHIVE_B64)), mode='r:gz') as _tar:",
-        "    _tar.extractall(__KFP_EMBEDDED_ASSET_DIR)",
+        "    _safe = {'filter': 'data'} if hasattr(_tarfile, 'data_filter') else {}",
+        "    _tar.extractall(__KFP_EMBEDDED_ASSET_DIR, **_safe)",
         "_sys.path.insert(0, __KFP_EMBEDDED_ASSET_DIR)",
     ]
     if path.is_file():

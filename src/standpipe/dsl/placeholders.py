@@ -83,7 +83,7 @@ class ConcatPlaceholder:
     """Several elements joined to one argument.
 
     Args:
-        items: text, placeholders, and `IfPresentPlaceholder`s whose branches are single elements.
+        items: text, placeholders, and each `IfPresentPlaceholder` whose branches are single elements.
 
     Raises:
         AuthoringError: if a branch within is a list.

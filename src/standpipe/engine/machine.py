@@ -345,7 +345,8 @@ class _Siblings:
 
 
 def _because(upstream: _Task) -> str:
-    return f"its upstream task '{upstream.ref.name}' was {upstream.state.value.lower()}"
+    ended = "failed" if upstream.state is TaskState.FAILED else f"was {upstream.state.value.lower()}"
+    return f"its upstream task '{upstream.ref.name}' {ended}"
 
 
 def _first_failure(dag: _Task) -> Failure:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -321,7 +321,11 @@ def _install(recipe: _Recipe, python: Path, notice: Notice) -> None:
         options = [part for name, value in recipe.sources for part in (f"--{name}", value)]
         command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *options]
     what = f"The packages {', '.join(recipe.requirements)} cannot be installed"
-    _run([*command, "--", *recipe.requirements], what, notice)
+    if uv and not recipe.local:
+        # What is in uv's cache needs no index: asking it takes longer than installing, and there may be no network.
+        with suppress(EnvironmentBuildError):
+            return _run([*command, "--offline", "--", *recipe.requirements], what, notice)
+    return _run([*command, "--", *recipe.requirements], what, notice)
 
 
 def _uv_options(recipe: _Recipe) -> Iterator[str]:

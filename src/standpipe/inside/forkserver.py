@@ -24,7 +24,7 @@ import traceback
 from contextlib import suppress
 from typing import Any, Dict, List, Optional, Tuple
 
-from .task import executor_class, run, use_utf8
+from .task import rehearse, run, use_utf8
 
 _Message = Tuple[Dict[str, Any], socket.socket, int]
 
@@ -34,7 +34,7 @@ def serve(control_fd: int) -> int:
     server = ForkServer(socket.socket(fileno=control_fd))
     use_utf8()
     with suppress(Exception):  # only ahead of time: if the SDK in this environment is broken, the tasks will say so
-        executor_class()
+        rehearse()
     gc.collect()
     gc.freeze()  # what is here now is shared by all tasks: their collectors must not touch, and so copy, it
     server.serve()

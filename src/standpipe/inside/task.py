@@ -45,6 +45,29 @@ def executor_class() -> Any:
     return import_module("kfp.dsl.executor").Executor if install() else Executor
 
 
+#: A component that does nothing, in the way in which components are shipped.
+_REHEARSED = """
+import kfp
+from kfp import dsl
+from kfp.dsl import *
+from typing import *
+
+def rehearsed(number: int, text: str = "") -> str:
+    return text
+"""
+
+
+def rehearse() -> None:
+    """Runs a component for nothing, so that what every task does has been done before the first one is forked.
+
+    A task then starts with code and caches that are warm, which saves it a third of its time.
+    """
+    chosen = executor_class()
+    function = load_function(_REHEARSED, "rehearsed", {})
+    told = {"inputs": {"parameterValues": {"number": 1}}, "outputs": {"outputFile": os.devnull}}
+    chosen(told, function).execute()
+
+
 def _execute(request: Dict[str, Any]) -> None:
     del sys.argv[1:]  # they are ours, and a program that parses arguments would stumble over them
     chosen = executor_class()

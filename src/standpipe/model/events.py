@@ -7,15 +7,16 @@ decided: they are stored, shown to observers, and enough to rebuild the engine's
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Union
 
+from standpipe.model.frozen import frozen
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.values import Value
 
 
-@dataclass(frozen=True)
+@frozen
 class Failure:
     """Why a task failed.
 
@@ -34,14 +35,14 @@ class Failure:
 # --- events -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@frozen
 class Start:
     """The run begins, with these arguments for the root component's inputs."""
 
     arguments: Mapping[str, Value]
 
 
-@dataclass(frozen=True)
+@frozen
 class AttemptEnded:
     """An attempt at a task came to its end: `failure` says why it failed, None that it succeeded with `outputs`."""
 
@@ -50,7 +51,7 @@ class AttemptEnded:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class CancelRequested:
     """The user wants the run to stop."""
 
@@ -60,7 +61,7 @@ Event = Union[Start, AttemptEnded, CancelRequested]
 # --- commands ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@frozen
 class StartAttempt:
     """Run the component's executor with these inputs; say `AttemptEnded` when that is over."""
 
@@ -70,12 +71,12 @@ class StartAttempt:
     attempt: int = 0
 
 
-@dataclass(frozen=True)
+@frozen
 class StopAttempts:
     """Stop all attempts that run; each still says `AttemptEnded`."""
 
 
-@dataclass(frozen=True)
+@frozen
 class EndRun:
     """Nothing is left to do."""
 
@@ -85,14 +86,14 @@ Command = Union[StartAttempt, StopAttempts, EndRun]
 # --- facts ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@frozen
 class RunStarted:
     """A run began with these inputs of its root component, defaults included."""
 
     inputs: Mapping[str, Value]
 
 
-@dataclass(frozen=True)
+@frozen
 class DagStarted:
     """A task that is itself a DAG began: its own tasks are pending now."""
 
@@ -100,7 +101,7 @@ class DagStarted:
     inputs: Mapping[str, Value]
 
 
-@dataclass(frozen=True)
+@frozen
 class TaskReady:
     """A task's inputs are known; it waits for a free slot."""
 
@@ -108,7 +109,7 @@ class TaskReady:
     inputs: Mapping[str, Value]
 
 
-@dataclass(frozen=True)
+@frozen
 class AttemptStarted:
     """A task was given to the runner."""
 
@@ -116,7 +117,7 @@ class AttemptStarted:
     attempt: int
 
 
-@dataclass(frozen=True)
+@frozen
 class TaskSucceeded:
     """A task ended well."""
 
@@ -124,7 +125,7 @@ class TaskSucceeded:
     outputs: Mapping[str, Value]
 
 
-@dataclass(frozen=True)
+@frozen
 class TaskFailed:
     """A task ended badly, or could not start."""
 
@@ -132,7 +133,7 @@ class TaskFailed:
     failure: Failure
 
 
-@dataclass(frozen=True)
+@frozen
 class TaskSkipped:
     """A task will not run; `because` names what its upstream lacked."""
 
@@ -140,19 +141,19 @@ class TaskSkipped:
     because: str
 
 
-@dataclass(frozen=True)
+@frozen
 class TaskCancelled:
     """A task was stopped, or will not start, because the run was cancelled."""
 
     task: TaskRef
 
 
-@dataclass(frozen=True)
+@frozen
 class RunCancelled:
     """The user asked the run to stop."""
 
 
-@dataclass(frozen=True)
+@frozen
 class RunEnded:
     """The run is over. `failures` are those that are not the failure of a task within, in order."""
 

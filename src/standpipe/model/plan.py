@@ -12,21 +12,22 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Union
 
+from standpipe.model.frozen import frozen
 from standpipe.model.templates import Argument, Template
 from standpipe.model.types import ArtifactType, Input, Json, Output
 
 
-@dataclass(frozen=True)
+@frozen
 class Constant:
     """A value that the author wrote: JSON in which every text with placeholders is a `Template`."""
 
     value: Json
 
 
-@dataclass(frozen=True)
+@frozen
 class FromTask:
     """An output of another task of the same DAG. `selector` is an expression over its value."""
 
@@ -35,7 +36,7 @@ class FromTask:
     selector: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class FromInput:
     """An input of the component that the DAG belongs to. `selector` is an expression over its value."""
 
@@ -43,7 +44,7 @@ class FromInput:
     selector: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class FinalStatus:
     """How another task of the same DAG ended, as a `PipelineTaskFinalStatus`."""
 
@@ -60,14 +61,14 @@ class TriggerStrategy(enum.Enum):
     ALL_UPSTREAM_TASKS_COMPLETED = "ALL_UPSTREAM_TASKS_COMPLETED"
 
 
-@dataclass(frozen=True)
+@frozen
 class Trigger:
     """What a task waits for. Conditions will join the strategy here."""
 
     strategy: TriggerStrategy = TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED
 
 
-@dataclass(frozen=True)
+@frozen
 class Retry:
     """How often a failed task is tried again, and after how many seconds (durations are in seconds)."""
 
@@ -77,7 +78,7 @@ class Retry:
     backoff_max_duration: float = 3600.0
 
 
-@dataclass(frozen=True)
+@frozen
 class Caching:
     """Whether a task's outputs may come from an earlier run. `key` is the author's own."""
 
@@ -85,7 +86,7 @@ class Caching:
     key: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class Node:
     """A task of a DAG: a component, with its inputs bound.
 
@@ -110,7 +111,7 @@ class Node:
         return tuple(dict.fromkeys((*self.after, *producers)))
 
 
-@dataclass(frozen=True)
+@frozen
 class Dag:
     """Tasks by name, and which of their outputs are the outputs of the whole.
 
@@ -121,14 +122,14 @@ class Dag:
     outputs: Mapping[str, tuple[FromTask, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@frozen
 class ExecutorRef:
     """The executor that a component runs, by its label."""
 
     label: str
 
 
-@dataclass(frozen=True)
+@frozen
 class TaskConfigPassthrough:
     """A part of the task's configuration that its code receives (`TaskConfigPassthroughTypeEnum` names the fields)."""
 
@@ -136,7 +137,7 @@ class TaskConfigPassthrough:
     apply_to_task: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Component:
     """Inputs, outputs, and what turns the ones into the others: a DAG or an executor."""
 
@@ -146,7 +147,7 @@ class Component:
     task_config_passthroughs: tuple[TaskConfigPassthrough, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Resources:
     """What a container asks for, as the author wrote it: numbers and units, or a placeholder; empty is unset.
 
@@ -161,7 +162,7 @@ class Resources:
     accelerator_count: str | Template = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class Command:
     """A program and its arguments, as for Kubernetes: an empty `command` leaves the image's entrypoint."""
 
@@ -169,7 +170,7 @@ class Command:
     args: tuple[Argument, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class PythonFunction:
     """A lightweight Python component: a program's text and the function in it to call.
 
@@ -191,7 +192,7 @@ class PythonFunction:
     artifact_classes: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
-@dataclass(frozen=True)
+@frozen
 class Container:
     """An image, and what runs in it."""
 
@@ -205,7 +206,7 @@ class Container:
 Executor = Container
 
 
-@dataclass(frozen=True)
+@frozen
 class Plan:
     """A whole pipeline. `root` is its own component; `components` and `executors` are what its tasks refer to.
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
+from standpipe.model.frozen import frozen
 from standpipe.model.plan import PythonFunction, Resources
 from standpipe.model.refs import RunId, TaskRef
 from standpipe.model.types import Json
 
 
-@dataclass(frozen=True)
+@frozen
 class CommandLine:
     """A rendered command, no placeholder left. As for Kubernetes, an empty `command` leaves the image's entrypoint."""
 
@@ -21,7 +22,7 @@ class CommandLine:
     args: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class TaskRequest:
     """One attempt at one task, with everything resolved: what a runner runs.
 
@@ -45,7 +46,7 @@ class TaskRequest:
     reads: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Outcome:
     """How the process or container of an attempt ended.
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Union
 
+from standpipe.model.frozen import frozen
 from standpipe.model.types import Json
 
 
-@dataclass(frozen=True)
+@frozen
 class JobField:
     """Something known about the run or the task, such as `{{$.pipeline_job_name}}`."""
 
@@ -28,7 +28,7 @@ class JobField:
         return "{{$." + self.name + "}}"
 
 
-@dataclass(frozen=True)
+@frozen
 class ExecutorInputText:
     """The whole executor input as JSON: `{{$}}`."""
 
@@ -36,7 +36,7 @@ class ExecutorInputText:
         return "{{$}}"
 
 
-@dataclass(frozen=True)
+@frozen
 class InputParameter:
     """The value of an input parameter: `{{$.inputs.parameters['x']}}`."""
 
@@ -46,7 +46,7 @@ class InputParameter:
         return "{{$.inputs.parameters['" + self.name + "']}}"
 
 
-@dataclass(frozen=True)
+@frozen
 class ArtifactField:
     """A field of an input or output artifact.
 
@@ -65,7 +65,7 @@ class ArtifactField:
         return "{{$." + self.side + ".artifacts['" + self.name + "']" + field + key + "}}"
 
 
-@dataclass(frozen=True)
+@frozen
 class OutputParameterFile:
     """Where a container writes an output parameter: `{{$.outputs.parameters['x'].output_file}}`."""
 
@@ -75,7 +75,7 @@ class OutputParameterFile:
         return "{{$.outputs.parameters['" + self.name + "'].output_file}}"
 
 
-@dataclass(frozen=True)
+@frozen
 class OutputFile:
     """Where a container writes its executor output: `{{$.outputs.output_file}}`."""
 
@@ -83,7 +83,7 @@ class OutputFile:
         return "{{$.outputs.output_file}}"
 
 
-@dataclass(frozen=True)
+@frozen
 class JsonEscape:
     """An inner placeholder, escaped `times` times as the inside of a JSON string: `{{$.json_escape[1].x}}`."""
 
@@ -130,7 +130,7 @@ _PLACEHOLDER = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class Template:
     """Text in which placeholders stand: pieces of text and placeholders, in order."""
 
@@ -140,7 +140,7 @@ class Template:
         return "".join(map(str, self.parts))
 
 
-@dataclass(frozen=True)
+@frozen
 class IfPresent:
     """An argument of a container that depends on whether an input was given (null means that it was not).
 
@@ -161,7 +161,7 @@ class IfPresent:
         return json.dumps(self.as_struct())
 
 
-@dataclass(frozen=True)
+@frozen
 class Concat:
     """An argument of a container that is made of several, joined."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Any, Union
+
+from standpipe.model.frozen import frozen
 
 #: A value that survives a trip through JSON. Integers stay integers, which protobuf's `Value` cannot promise.
 Json = Any
@@ -26,7 +27,7 @@ class ParameterType(enum.Enum):
         return self.value
 
 
-@dataclass(frozen=True)
+@frozen
 class ArtifactType:
     """A schema title such as `system.Dataset`, with the version of that schema."""
 
@@ -37,7 +38,7 @@ class ArtifactType:
         return f"{self.schema_title}@{self.schema_version}"
 
 
-@dataclass(frozen=True)
+@frozen
 class ParameterInput:
     """A parameter that a component takes.
 
@@ -52,7 +53,7 @@ class ParameterInput:
     literals: tuple[Json, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class ArtifactInput:
     """An artifact that a component takes, or a list of them."""
 
@@ -62,7 +63,7 @@ class ArtifactInput:
     description: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class ParameterOutput:
     """A parameter that a component gives."""
 
@@ -70,7 +71,7 @@ class ParameterOutput:
     description: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class ArtifactOutput:
     """An artifact that a component gives, or a list of them."""
 

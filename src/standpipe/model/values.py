@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Union
 
 from standpipe.errors import StandpipeError
+from standpipe.model.frozen import frozen
 from standpipe.model.types import ArtifactType, Json, ParameterType
 
 
@@ -21,7 +22,7 @@ class ValueMismatch(StandpipeError, TypeError):
     """A value does not fit the declared type. The caller adds where that was."""
 
 
-@dataclass(frozen=True)
+@frozen
 class ArtifactValue:
     """An artifact as tasks see it: KFP's RuntimeArtifact. `custom_path` is where its payload is, if not at the URI."""
 
