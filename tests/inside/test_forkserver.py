@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import os
@@ -28,7 +29,9 @@ class Client:
         self.control, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [str(python), str(BOOT), "serve", str(theirs.fileno())], pass_fds=[theirs.fileno()]
+                [str(python), str(BOOT), "serve", str(theirs.fileno())],
+                env=dict(os.environ),
+                pass_fds=[theirs.fileno()],
             )
 
     def start(self, body: str, **env: str) -> Task:
@@ -51,7 +54,9 @@ class Task:
     def __init__(self, client: Client, folder: Path, env: dict[str, str]) -> None:
         self.reply, reply_end = socket.socketpair()
         self.output, output_end = os.pipe()
-        message = json.dumps({"request": str(folder / "request.json"), "cwd": str(folder), "env": env}).encode()
+        unset = [name for name in os.environ if name not in env]
+        told = {"request": str(folder / "request.json"), "cwd": str(folder), "set": env, "unset": unset}
+        message = json.dumps(told).encode()
         with reply_end:
             socket.send_fds(client.control, [len(message).to_bytes(4, "big")], [reply_end.fileno(), output_end])
             client.control.sendall(message)
@@ -67,9 +72,12 @@ class Task:
         """The exit code and all that was printed."""
         assert self.told()["pid"] > 0
         printed = self.read()
-        status = self.told()["status"]
+        told = self.told()
+        ended = told if "status" in told else self.told()
+        code = os.waitstatus_to_exitcode(ended["status"])
+        assert told in (ended, {"code": code}), "what the task said of itself is so"
         assert self.told() == {}
-        return os.waitstatus_to_exitcode(status), printed
+        return code, printed
 
     def read(self) -> str:
         with open(self.output, closefd=False) as file:
@@ -141,7 +149,9 @@ def test_a_task_reads_nothing_and_has_no_other_descriptors(client: Client) -> No
     ):
         _, printed = task.end()
 
-    assert printed == "'' ['0', '1', '2', '3']\n"  # the last is that of the listing itself
+    read, _, descriptors = printed.partition(" ")
+    assert read == "''"
+    assert len(ast.literal_eval(descriptors)) == 5  # the streams, where to report, and that of the listing itself
 
 
 def test_tasks_run_side_by_side(client: Client) -> None:
@@ -177,7 +187,7 @@ def test_an_interrupt_is_an_exception(client: Client) -> None:
         assert os.read(task.output, 100).startswith(b"ready")
         os.killpg(pid, signal.SIGINT)
         assert "KeyboardInterrupt" in task.read()
-        assert os.waitstatus_to_exitcode(task.told()["status"]) == 130
+        assert task.told() == {"code": 130}
 
 
 def test_tasks_end_with_the_process_that_asked_for_them(client: Client) -> None:
@@ -217,7 +227,7 @@ def test_a_process_that_cannot_be_forked_is_told(monkeypatch: pytest.MonkeyPatch
     with control, reply, reply_end, contextlib.ExitStack() as undo:
         undo.callback(signal.signal, signal.SIGCHLD, signal.getsignal(signal.SIGCHLD))
         undo.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(-1))
-        socket.send_fds(control, [(2).to_bytes(4, "big"), b"{}"], [reply_end.fileno(), log])
+        socket.send_fds(control, [(15).to_bytes(4, "big"), b'{"request": ""}'], [reply_end.fileno(), log])
         os.close(log)
         control.close()
         server = ForkServer(server_end)

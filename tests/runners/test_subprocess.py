@@ -347,17 +347,20 @@ def test_a_server_that_died_is_replaced(bench: Bench) -> None:
     assert bench.server() != first
 
 
-def test_a_server_that_dies_takes_its_tasks_along_and_is_told(bench: Bench) -> None:
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_task_survives_its_server_and_has_failed_if_its_end_is_not_known(bench: Bench, is_killed: bool) -> None:
     log = Kept()
     with ThreadPoolExecutor() as pool:
-        request = bench.request("def f(): print('ready', os.getpid()); time.sleep(60)")
+        request = bench.request("def f(): print('ready', os.getpid()); time.sleep(1 if %s else 60)" % (not is_killed))
         running = pool.submit(bench.runner.run, request, log=log, cancel=Cancel())
         log.wait_for(b"\n")
         os.kill(bench.server(), signal.SIGKILL)
+        if is_killed:
+            os.kill(int(log.data.split()[1]), signal.SIGKILL)
         outcome = running.result(timeout=30)
 
-    assert outcome.problem.startswith("the process that it was forked from has died")
-    assert not outcome.succeeded
+    assert outcome.succeeded is not is_killed
+    assert outcome.problem.startswith("the process that it was forked from has died") is is_killed
     assert wait_until(lambda: not is_alive(int(log.data.split()[1])))
 
 

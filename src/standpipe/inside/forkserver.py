@@ -1,9 +1,11 @@
 """A process in a task's Python that forks for each task, so that none pays for the start of an interpreter.
 
 Over its control socket it gets one message for each task: four bytes of length with two file descriptors (where to
-reply, and where what the task prints goes), then JSON with `request`, `cwd` and `env`. On the reply socket it says, in
-lines of JSON, `{"pid": …}` once the task is a process group of its own, and `{"status": …}`, the wait status, once it
-has ended; or `{"problem": …}` if it could not be started.
+reply, and where what the task prints goes), then JSON with `request`, `cwd`, and of the environment what to `set` and
+what to `unset`. On the reply socket there come lines of JSON: from the task `{"pid": …}` once it is a process group of
+its own, and `{"code": …}`, its exit code, as the last thing that it does; from the server `{"status": …}`, the wait
+status, once it has ended, in whatever way; or `{"problem": …}` if it could not be started. That the task itself tells
+its code saves whoever waits the time that the system takes to clear up after a process.
 
 It has one thread, it knows nothing of what tasks are, and when the control socket closes it takes its tasks along.
 """
@@ -24,7 +26,7 @@ import traceback
 from contextlib import suppress
 from typing import Any, Dict, List, Optional, Tuple
 
-from .task import rehearse, run, use_utf8
+from .task import Request, prepare, rehearse, run, use_utf8
 
 _Message = Tuple[Dict[str, Any], socket.socket, int]
 
@@ -92,6 +94,7 @@ class ForkServer:
         return b"".join(received)
 
     def _start(self, message: Dict[str, Any], reply: socket.socket, log: int) -> None:
+        request = prepare(message["request"])
         try:
             pid = os.fork()
         except OSError as error:
@@ -99,11 +102,11 @@ class ForkServer:
             reply.close()
         else:
             if pid == 0:
-                self._become_task(message, reply, log)
+                self._become_task(message, request, reply, log)
             self._replies[pid] = reply
         os.close(log)
 
-    def _become_task(self, message: Dict[str, Any], reply: socket.socket, log: int) -> None:
+    def _become_task(self, message: Dict[str, Any], request: Optional[Request], reply: socket.socket, log: int) -> None:
         """The life of a task's process; does not return."""
         code = 70  # a defect of ours, unless something better is known
         try:
@@ -113,12 +116,14 @@ class ForkServer:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             self.close()
-            for inherited in (reply, *self._replies.values()):
-                inherited.close()
+            for others in self._replies.values():
+                others.close()
+            os.register_at_fork(after_in_child=reply.close)  # it is ours alone to speak for the task
             _redirect(log)
-            _move(message["cwd"], message["env"])
-            code = run(message["request"])
+            _move(message["cwd"], message["set"], message["unset"])
+            code = run(message["request"], request)
             _finish()
+            _tell(reply, code=code)
         except BaseException:  # noqa: BLE001  the outermost edge of this process
             traceback.print_exc()
             code = code or 1
@@ -159,14 +164,13 @@ def _redirect(log: int) -> None:
     os.close(log)
 
 
-def _move(cwd: str, env: Dict[str, str]) -> None:
+def _move(cwd: str, changed: Dict[str, str], removed: List[str]) -> None:
     os.chdir(cwd)
-    for name in [name for name in os.environ if name not in env]:
-        del os.environ[name]
-    for name, value in env.items():
-        if os.environ.get(name) != value:  # few differ, and setting one takes longer than looking
-            os.environ[name] = value
-    time.tzset()
+    for name in removed:
+        os.environ.pop(name, None)
+    os.environ.update(changed)
+    if "TZ" in changed or "TZ" in removed:
+        time.tzset()
     sys.path.insert(0, cwd)  # as `python -m` does, which is how KFP starts its executor
 
 

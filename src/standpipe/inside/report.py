@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any, Dict, List, Optional
 
 from .source import is_user_file
@@ -17,8 +18,9 @@ _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 def report(error: BaseException, path: str) -> None:
     """Prints the traceback to stderr and writes it, as JSON, into the file at `path`."""
     text = traceback_text(error)
-    sys.stderr.write(text)
-    sys.stderr.flush()
+    with suppress(OSError, ValueError):  # the task has closed it
+        sys.stderr.write(text)
+        sys.stderr.flush()
     try:
         with open(path, "w", encoding="utf-8") as file:
             json.dump(description(error, text), file)
@@ -27,12 +29,29 @@ def report(error: BaseException, path: str) -> None:
 
 
 def description(error: BaseException, text: str) -> Dict[str, Any]:
-    """The content of an error file: the exception's class and message, the traceback, the name that was missing."""
+    """The content of an error file.
+
+    `kind` and `message` are the exception's class and text, `summary` is both in one line, `traceback` is the text;
+    `name` is the name that the user's code looked for in vain, if that is what happened.
+    """
     # Libraries refine MemoryError, as NumPy does for its arrays.
     kind = "MemoryError" if isinstance(error, MemoryError) else type(error).__name__
-    told = {"kind": kind, "message": str(error), "traceback": text}
+    told = {"kind": kind, "message": _text(error), "summary": _summary(error), "traceback": text}
     name = _missing_name(error)
     return {**told, "name": name} if name else told
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  it is the user's own method, and has to be survived
+        return "<no text: its __str__ failed>"
+
+
+def _summary(error: BaseException) -> str:
+    """The line that names the exception: the first that is not indented, as a syntax error shows its place before."""
+    told = "".join(traceback.TracebackException.from_exception(error).format_exception_only())
+    return next((line for line in told.split("\n") if line and not line.startswith(" ")), type(error).__name__)
 
 
 def traceback_text(error: BaseException) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import linecache
 import sys
+from functools import lru_cache
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Callable, Dict, Mapping
 
 #: The name that KFP gives the module it writes a component's source into.
@@ -36,21 +37,26 @@ def load_function(source: str, name: str, artifact_classes: Mapping[str, str]) -
             _provide_class(qualified, text)
     module = ModuleType(MODULE_NAME)
     sys.modules[MODULE_NAME] = module
-    execute(source, _COMPONENT_FILE.format(name), module.__dict__)
+    exec(compiled(source, name), module.__dict__)  # noqa: S102  to run the user's program is what this process is for
     function: Callable[..., Any] = getattr(module, name)
     return function
 
 
-def execute(source: str, filename: str, namespace: Dict[str, Any]) -> None:
-    """Executes source in a way that tracebacks can show its lines."""
+@lru_cache(maxsize=64)
+def compiled(source: str, name: str) -> CodeType:
+    """The code of a program whose function `name` is called; compiled once for all tasks that a process forks."""
+    return _compile(source, _COMPONENT_FILE.format(name))
+
+
+def _compile(source: str, filename: str) -> CodeType:
+    """Compiles source in a way that tracebacks can show its lines."""
     # Without a modification time, linecache never looks for the file.
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    code = compile(source, filename, "exec", dont_inherit=True)
-    exec(code, namespace)  # noqa: S102  to run the user's program is what this process is for
+    return compile(source, filename, "exec", dont_inherit=True)
 
 
 def is_user_file(filename: str) -> bool:
-    """Whether a file name in a traceback stands for source that `execute` executed."""
+    """Whether a file name in a traceback stands for source that was compiled here."""
     return filename.startswith((_COMPONENT_FILE.split("{")[0], _CLASS_FILE.split("{")[0]))
 
 
@@ -64,7 +70,7 @@ def _provide_class(qualified: str, source: str) -> None:
         _make_modules(module_name)
     namespace: Dict[str, Any] = dict(vars(sys.modules[module_name]))
     exec(_PREAMBLE, namespace)  # noqa: S102  a text of ours
-    execute(source, _CLASS_FILE.format(qualified), namespace)
+    exec(_compile(source, _CLASS_FILE.format(qualified)), namespace)  # noqa: S102  the user's class
     setattr(sys.modules[module_name], name, namespace[name])
 
 

@@ -210,6 +210,7 @@ class _Server:
         import subprocess  # costs 20 ms, which a program that runs nothing need not pay
 
         self._lock = threading.Lock()
+        self._env = dict(env)  # what it starts with: tasks are told what is different for them
         self._control, theirs = socket.socketpair()
         # A socket, not a file, because the server's streams become those of its tasks, which print into pipes.
         self._words, words_end = socket.socketpair()
@@ -233,7 +234,11 @@ class _Server:
 
     def send(self, message: Mapping[str, Any], reply: int, output: int) -> None:
         """Asks for a task. If the server is dead nothing happens, which shows in that nobody has the other ends."""
-        body = json.dumps(message).encode()
+        env = message["env"]
+        changed = {name: value for name, value in env.items() if self._env.get(name) != value}
+        removed = [name for name in self._env if name not in env]
+        told = {"request": message["request"], "cwd": message["cwd"], "set": changed, "unset": removed}
+        body = json.dumps(told).encode()
         with self._lock, suppress(OSError):  # it died, or another thread that noticed so has closed the socket
             socket.send_fds(self._control, [len(body).to_bytes(4, "big")], [reply, output])
             self._control.sendall(body)
@@ -298,13 +303,13 @@ class _Task:
         """How the task ended, with what it wrote about its own failure."""
         if "problem" in self._told:
             return Outcome(problem=self._told["problem"])
-        code = os.waitstatus_to_exitcode(self._told["status"])
+        code = self._told["code"] if "code" in self._told else os.waitstatus_to_exitcode(self._told["status"])
         if code < 0:
             return Outcome(signal=-code, out_of_memory=-code == signal.SIGKILL and self._was_out_of_memory)
         if code == 0:
             return Outcome(exit_code=0)
         told = read_error(folder)
-        return Outcome(exit_code=code, detail=told.detail, out_of_memory=told.out_of_memory)
+        return Outcome(exit_code=code, detail=told.detail, cause=told.cause, out_of_memory=told.out_of_memory)
 
     def _watch(self, log: Log, cancel: Cancel, wake: socket.socket) -> None:
         poll = select.poll()
@@ -352,8 +357,8 @@ class _Task:
         *lines, self._heard = (self._heard + part).split(b"\n")
         for line in lines:
             self._told.update(json.loads(line))
-        self._over = not part or "status" in self._told or "problem" in self._told
-        if not part and "pid" in self._told and "status" not in self._told:
+        self._over = not part or not self._told.keys().isdisjoint(("code", "status", "problem"))
+        if not part and "pid" in self._told:
             self._signal(signal.SIGKILL)
             self._told["problem"] = "the process that it was forked from has died: " + (
                 self._server.last_words() or "it said nothing; the system may have run out of memory"
