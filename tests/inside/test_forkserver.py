@@ -106,6 +106,12 @@ def started(client: Client, body: str, **env: str) -> Iterator[Task]:
         task.close()
 
 
+def children(client: Client) -> list[int]:
+    """The processes that the server has forked and not yet waited for."""
+    pid = client.process.pid
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def is_alive(pid: int) -> bool:
     """Whether there is such a process, and it is more than a zombie that nobody has waited for."""
     try:
@@ -214,6 +220,25 @@ def test_many_at_once(client: Client) -> None:
     finally:
         for task in tasks:
             task.close()
+
+
+def test_a_spare_that_died_is_not_missed(client: Client) -> None:
+    for _ in range(2):
+        with started(client, "print('here')") as task:
+            assert task.end() == (0, "here\n")
+        assert wait_until(lambda: len(children(client)) == 1)
+        for spare in children(client):
+            os.kill(spare, signal.SIGKILL)
+        assert wait_until(lambda: not children(client))
+
+
+def test_nothing_is_left_when_the_client_goes(client: Client) -> None:
+    with started(client, "pass") as task:
+        task.end()
+    assert wait_until(lambda: len(children(client)) == 1)
+    (spare,) = children(client)
+    client.control.close()
+    assert wait_until(lambda: not is_alive(spare))
 
 
 def test_a_process_that_cannot_be_forked_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
