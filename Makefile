@@ -1,0 +1,75 @@
+# `make` lists what there is. All of it works on a machine with git, make and Python 3.10 or newer; the slow tests
+# want Docker too. Another Python: make PYTHON=python3.12 …
+
+PYTHON ?= python3
+BIN := .venv/bin
+KFP := .cache/kfp-2.17.0
+PYTHONS := 3.10 3.12 3.13
+bootstrap := @$(PYTHON) scripts/bootstrap
+slow_in_ci := $(if $(filter true,$(CI)),test-pythons test-slow)
+
+# Who told pip of an index or of certificates need not tell uv.
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+ifdef PIP_EXTRA_INDEX_URL
+export UV_INDEX ?= $(PIP_EXTRA_INDEX_URL)
+endif
+ifdef PIP_CERT
+export SSL_CERT_FILE ?= $(PIP_CERT)
+endif
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test test-pythons test-slow check lint types docs bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+demo: ## run a real machine-learning pipeline: examples/iris.py
+	$(bootstrap)
+	$(BIN)/python examples/iris.py
+
+test: ## the fast tests, with coverage: no Docker, no network
+	$(bootstrap) dev
+	$(BIN)/python -m coverage run -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m coverage report
+	@echo "Left out: the slow tests (Docker, real packages, the KFP SDK), which 'make test-slow' runs."
+
+test-pythons: ## the fast tests on every other Python that the package supports
+	$(bootstrap) dev
+	scripts/test-pythons $(PYTHONS)
+
+test-slow: $(KFP)/complete ## the slow tests: Docker, real packages, the KFP SDK
+	$(bootstrap) dev
+	@[ "$$(id -u)" != 0 ] || { scripts/docker-engine && scripts/docker-test-image; } || [ "$(CI)" != true ]
+	STANDPIPE_KFP_PYTHON=$(KFP)/bin/python $(BIN)/python -m pytest -m slow --durations=10 $(ARGS)
+
+check: lint types test docs $(slow_in_ci) ## the one gate: lint, types, tests, docs; with CI=true the slow tests too
+
+lint: ## ruff: rules and format
+	$(bootstrap) dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: ## mypy, strict
+	$(bootstrap) dev
+	$(BIN)/mypy
+
+docs: ## the documentation, in docs/_build/html
+	$(bootstrap) dev docs
+	$(BIN)/sphinx-build -q -E -W --keep-going -b html docs docs/_build/html
+
+bench: $(KFP)/complete ## measure, side by side with kfp.local; ARGS=--quick: seconds, without it
+	$(bootstrap)
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+# The KFP SDK, in an environment of its own: the oracle of the tests and the other side of the benchmarks.
+$(KFP)/complete:
+	$(bootstrap)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(KFP)
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(KFP)/bin/python kfp==2.17.0 pip
+	touch $@
+
+clean: ## remove what the targets made
+	rm -rf .venv .cache docs/_build local_outputs .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,150 @@
+"""The rows of the table: what is measured, beside what, and the target."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from sides import Failed, Side, Sides, in_turns, scratch, time_command
+
+FORK_SERVER = Path(__file__).resolve().parent / "fork_server.py"
+IMAGE = "python:3.11"
+SCIENCE = ("pandas", "scikit-learn")
+
+
+class Row(NamedTuple):
+    """One line of the table, as text, and whether the target was met."""
+
+    what: str
+    target: str
+    measured: str
+    beside: str
+    met: bool
+
+
+def seed(sides: Sides) -> Row:
+    """The documentation's first example, a component and a pipeline of two tasks, as a whole process."""
+    kfp = sides.kfp
+    assert kfp, "a quick run has no such row"
+    sides.standpipe.time_program("seed.py")  # warms the caches
+    ours, theirs = in_turns(3, lambda: sides.standpipe.time_program("seed.py"), lambda: kfp.time_program("seed.py"))
+    return Row(
+        "the documentation's first example, whole process, `SubprocessRunner()`",
+        "60 times faster than kfp.local",
+        f"{theirs / ours:.0f} times ({ours:.3f} s)",
+        f"kfp.local: {theirs:.1f} s",
+        theirs / ours >= 60,
+    )
+
+
+def chain(sides: Sides) -> Row:
+    """What one more task costs in a chain, beside a bare fork server's."""
+    ours, floor = in_turns(5, lambda: one_more_task(sides.standpipe, 10, 110), bare_fork)
+    beside = f"bare fork server: {floor * 1000:.1f} ms"
+    if sides.kfp:
+        beside += f"; kfp.local: {one_more_task(sides.kfp, 1, 3) * 1000:.0f} ms"
+    return Row(
+        "one more trivial task in a chain, `SubprocessRunner()`",
+        "5 ms, and 3 times a bare fork server's",
+        f"{ours * 1000:.1f} ms, {ours / floor:.1f} times",
+        beside,
+        ours <= 0.005 and ours / floor <= 3,
+    )
+
+
+def import_time(sides: Sides) -> Row:
+    """What the import costs, over a bare interpreter."""
+    code = "from {} import dsl, local"
+    ours, bare = in_turns(
+        15,
+        lambda: sides.standpipe.time_code(code.format("standpipe")),
+        lambda: sides.standpipe.time_code("pass"),
+    )
+    beside = f"bare interpreter: {bare * 1000:.0f} ms"
+    if kfp := sides.kfp:
+        theirs, its_bare = in_turns(5, lambda: kfp.time_code(code.format("kfp")), lambda: kfp.time_code("pass"))
+        beside += f"; kfp: {(theirs - its_bare) * 1000:.0f} ms"
+    return Row(
+        "`from standpipe import dsl, local`",
+        "60 ms over a bare interpreter",
+        f"{(ours - bare) * 1000:.0f} ms",
+        beside,
+        ours - bare <= 0.060,
+    )
+
+
+def docker_chain(sides: Sides) -> Row:
+    """What one more task costs in a container, beside `docker run` of the same image."""
+    what, target = "one more trivial task, `DockerRunner()`", "1.25 times a bare `docker run`"
+    try:
+        bare_docker()  # warms, and tells whether there is an engine with the image
+    except (Failed, FileNotFoundError) as problem:
+        return Row(what, target, "not measured", f"no Docker engine with {IMAGE}: {first_line(problem)}", False)
+    ours, floor = in_turns(5, lambda: one_more_task(sides.standpipe, 1, 5, "DockerRunner"), bare_docker)
+    return Row(
+        what,
+        target,
+        f"{ours / floor:.2f} times ({ours * 1000:.0f} ms)",
+        f"`docker run`: {floor * 1000:.0f} ms",
+        ours / floor <= 1.25,
+    )
+
+
+def build(sides: Sides) -> Row:
+    """The first task in an environment that has to be built, its packages being in uv's cache."""
+    first_task(sides)  # downloads
+    (seconds,) = in_turns(3, lambda: first_task(sides))
+    return Row(
+        "first task with pandas and scikit-learn: environment built, wheels cached",
+        "1 s",
+        f"{seconds:.2f} s",
+        "",
+        seconds <= 1,
+    )
+
+
+def next_task(sides: Sides) -> Row:
+    """Every task after that."""
+    (seconds,) = in_turns(3, lambda: one_more_task(sides.standpipe, 10, 60, packages=SCIENCE))
+    return Row("every next task in that environment", "10 ms", f"{seconds * 1000:.1f} ms", "", seconds <= 0.010)
+
+
+def memory(sides: Sides) -> Row:
+    """The most memory that the main process ever had, with a pipeline of 1,000 tasks."""
+    peak = sides.standpipe.chains([1000]).max_rss
+    return Row("memory of the main process, pipeline of 1,000 tasks", "120 MB", f"{peak:.0f} MB", "", peak < 120)
+
+
+def one_more_task(
+    side: Side, short: int, long: int, runner: str = "SubprocessRunner", packages: tuple[str, ...] = ()
+) -> float:
+    """The seconds that a task adds to a chain: the slope between a short chain and a long one, after a warm-up."""
+    _, few, many = side.chains([1, short, long], runner, packages).seconds
+    return (many - few) / (long - short)
+
+
+def bare_fork() -> float:
+    """The seconds of one task of the bare fork server."""
+    tasks = 100
+    with scratch() as folder:
+        command = [sys.executable, str(FORK_SERVER), str(tasks), str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout) / tasks
+
+
+def bare_docker() -> float:
+    """The seconds of a `docker run` that does nothing."""
+    with scratch() as folder:
+        return time_command(["docker", "run", "--rm", IMAGE, "python3", "-c", "pass"], folder)
+
+
+def first_task(sides: Sides) -> float:
+    """The seconds that a task takes where Standpipe has built nothing yet."""
+    with scratch(within=sides.cache.parent) as empty:
+        return sides.standpipe.with_environment(STANDPIPE_CACHE=str(empty)).chains([1], packages=SCIENCE).seconds[0]
+
+
+def first_line(problem: Exception) -> str:
+    return str(problem).strip().splitlines()[-1]

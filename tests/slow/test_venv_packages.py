@@ -1,0 +1,114 @@
+"""Environments with real packages, from the index that pip is set up with, and with pip instead of uv."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.envs.wheels import function, imported, make_index, make_wheel
+from tests.runners.bench import Bench
+
+from standpipe.envs import venv
+from standpipe.envs.venv import Venvs
+from standpipe.errors import EnvironmentBuildError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def venvs(tmp_path: Path) -> Venvs:
+    return Venvs(tmp_path / "envs")
+
+
+def test_pandas_and_scikit_learn(venvs: Venvs) -> None:
+    wanted = function("pandas", "scikit-learn")
+    notices: list[str] = []
+    python = venvs.python(wanted, notice=notices.append)
+    code = "import pandas, sklearn, sys; print(pandas.DataFrame({'a': [1, 2]}).a.sum())"
+
+    assert subprocess.run([python, "-c", code], capture_output=True, check=True).stdout == b"3\n"
+    assert notices[-1].startswith("The environment is ready after ")
+    start = time.perf_counter()
+    assert venvs.python(wanted, notice=notices.append) == python
+    assert time.perf_counter() - start < 0.01
+
+
+def test_a_second_build_takes_the_wheels_from_the_cache(tmp_path: Path) -> None:
+    wanted = function("pandas", "scikit-learn")
+    Venvs(tmp_path / "first").python(wanted, notice=print)
+    start = time.perf_counter()
+    python = Venvs(tmp_path / "second").python(wanted, notice=print)
+
+    assert time.perf_counter() - start < 10  # about 1 s; what is left is asking the index
+    assert python.exists()
+
+
+def test_a_package_that_no_index_has(venvs: Venvs) -> None:
+    with pytest.raises(EnvironmentBuildError, match=r"(?s)no-such-package-of-anybody.*(not found|no versions)"):
+        venvs.python(function("no-such-package-of-anybody"), notice=print)
+
+
+def test_extras(venvs: Venvs) -> None:
+    python = venvs.python(function("requests[socks]>=2.31; python_version >= '3.9'"), notice=print)
+
+    assert subprocess.run([python, "-c", "import requests, socks"], check=False).returncode == 0
+
+
+@pytest.fixture
+def bench(tmp_path: Path, venvs: Venvs) -> Iterator[Bench]:
+    (tmp_path / "tasks").mkdir()
+    bench = Bench(tmp_path / "tasks", venvs)
+    yield bench
+    bench.runner.close()
+
+
+def test_the_sdk_itself_runs_the_function_where_it_is_wished_for(bench: Bench, tmp_path: Path) -> None:
+    source = """
+        def f(a: int) -> str:
+            from kfp.dsl import executor
+            return kfp.__version__ + executor.__file__
+    """
+    value = bench.value(source, {"a": 1}, packages=("kfp==2.17.0",))
+
+    assert value.startswith(f"2.17.0{tmp_path / 'envs'}")
+
+
+def test_a_task_with_packages_starts_as_quickly_as_any(bench: Bench) -> None:
+    times = []
+    for _ in range(21):
+        start = time.perf_counter()
+        bench.value("def f() -> int: return 1", packages=("pandas", "scikit-learn"))
+        times.append(time.perf_counter() - start)
+
+    assert sorted(times[1:])[10] < 0.05  # a few milliseconds on a quiet machine
+
+
+# --- without uv
+
+
+@pytest.fixture
+def without_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(venv, "_find_uv", lambda: None)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+
+
+@pytest.mark.usefixtures("without_uv")
+def test_pip_takes_over_where_uv_is_missing(venvs: Venvs, tmp_path: Path) -> None:
+    notices: list[str] = []
+    url = make_index(tmp_path / "index", make_wheel(tmp_path, "one"))
+    python = venvs.python(function("one", index_urls=(url,)), notice=notices.append)
+
+    assert imported(python, "one") == "1.0"
+    assert "uv is not installed: pip is used instead, which takes longer." in notices
+
+
+@pytest.mark.usefixtures("without_uv")
+def test_pips_own_words(venvs: Venvs, tmp_path: Path) -> None:
+    url = make_index(tmp_path / "index", make_wheel(tmp_path, "one"))
+
+    with pytest.raises(EnvironmentBuildError, match="No matching distribution found for one==9"):
+        venvs.python(function("one==9", index_urls=(url,)), notice=print)
