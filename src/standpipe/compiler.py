@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from standpipe.dsl.components import BaseComponent
-from standpipe.errors import AuthoringTypeError, UnsupportedError
+from standpipe.errors import AuthoringError, UnsupportedError
+from standpipe.model.types import Json
+from standpipe.model.values import preview
 
 
 class Compiler:
@@ -37,16 +39,17 @@ class Compiler:
             kubernetes_manifest_format: not supported yet.
 
         Raises:
-            AuthoringTypeError: if `pipeline_func` is neither a component nor a pipeline.
-            ArgumentError: if a parameter is not an input, or a value does not fit.
-            SpecError: if the file's ending is none of the three.
+            AuthoringError: if `pipeline_func` is neither a component nor a pipeline, or has no such parameter.
+            ArgumentError: if a parameter's value does not fit its type.
+            SpecError: if the file's ending is none of the three, or the format cannot hold a value.
             StorageError: if the file cannot be written.
+            UnsupportedError: if a Kubernetes manifest is asked for.
         """
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
         if not isinstance(pipeline_func, BaseComponent):
-            raise AuthoringTypeError(
-                f"{pipeline_func!r} cannot be compiled: it is neither a component nor a pipeline. "
+            raise AuthoringError(
+                f"{preview(pipeline_func)} cannot be compiled: it is neither a component nor a pipeline. "
                 "Decorate the function with @dsl.component or @dsl.pipeline."
             )
         if kubernetes_manifest_format or kubernetes_manifest_options is not None:
@@ -55,6 +58,17 @@ class Compiler:
             pipeline_func.plan, name=pipeline_name, display_name=pipeline_display_name, parameters=pipeline_parameters
         )
         ir.write(plan, package_path, description=pipeline_func.description)
+
+
+def to_protobuf_value(value: Json) -> Any:
+    """The protobuf `Value` of a JSON value, for extensions of KFP such as kfp-kubernetes.
+
+    Raises:
+        SpecError: if it is no JSON, or protobuf cannot hold it.
+    """
+    from standpipe import ir  # brings protobuf, which runs of Python components do without
+
+    return ir.to_protobuf_value(value)
 
 
 __all__ = ["Compiler"]

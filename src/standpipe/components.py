@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from standpipe.dsl.components import (
     component_of,
 )
 from standpipe.errors import ArgumentError, StorageError
+from standpipe.model.values import preview
 
 _SECONDS_TO_WAIT = 30
 
@@ -21,23 +23,33 @@ def load_component_from_text(text: str) -> BaseComponent:
     """The component or pipeline that the text of a compiled file holds.
 
     Raises:
+        ArgumentError: if it is no text at all.
         SpecError: if it is no such text; the message names the field.
+        UnsupportedError: if it holds what this version does not run; the message names the field.
     """
     from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-    return component_of(ir.read_text(text))
+    if not isinstance(text, str):
+        raise ArgumentError(f"{preview(text)} cannot be loaded: the text of a compiled file is wanted.")
+    return component_of(ir.read_text(text), ir.read_description(text))
 
 
-def load_component_from_file(file_path: str | Path) -> BaseComponent:
+def load_component_from_file(file_path: str | os.PathLike[str]) -> BaseComponent:
     """The component or pipeline that a compiled file holds.
 
     Raises:
+        ArgumentError: if it is no path.
         SpecError: if it is no such file; the message names the field.
         StorageError: if it cannot be read.
+        UnsupportedError: if it holds what this version does not run; the message names the field.
     """
     from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-    return component_of(ir.read(Path(file_path).expanduser()))
+    if not isinstance(file_path, (str, os.PathLike)):
+        raise ArgumentError(f"{preview(file_path)} cannot be loaded: the path of a compiled file is wanted.")
+    path = Path(file_path).expanduser()
+    text = ir.text_of(path)
+    return component_of(ir.read_text(text, origin=str(path)), ir.read_description(text))
 
 
 def load_component_from_url(url: str, auth: tuple[str, str] | None = None) -> BaseComponent:

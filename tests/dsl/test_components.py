@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import collections
+import functools
 import textwrap
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional  # noqa: UP035 - users write them
 
 import pytest
 
 from standpipe import dsl
 from standpipe.errors import AuthoringError, AuthoringTypeError, StandpipeError
+from standpipe.ir.python_command import render
 from standpipe.model.plan import Command, PythonFunction
 from standpipe.model.templates import Concat, IfPresent, Template
 from standpipe.model.types import (
@@ -20,6 +23,13 @@ from standpipe.model.types import (
     ParameterOutput,
     ParameterType,
 )
+
+
+class Known(dsl.Artifact):
+    schema_title = "system.Known"
+
+
+Alias = Known
 
 DATASET = ArtifactType("system.Dataset")
 
@@ -66,6 +76,35 @@ def test_every_kind_of_input_and_output_is_read_from_the_signature() -> None:
         "score": ParameterOutput(ParameterType.NUMBER_DOUBLE),
         "report": ArtifactOutput(ArtifactType("system.HTML")),
     }
+
+
+def test_bare_generics_of_typing_are_lists_and_dicts() -> None:
+    @dsl.component
+    def generic(
+        a: List,  # type: ignore[type-arg]  # noqa: UP006
+        b: Optional[Dict] = None,  # type: ignore[type-arg]  # noqa: UP006, UP045
+        c: dsl.OutputPath(List) = None,  # type: ignore[valid-type]  # noqa: UP006
+    ) -> NamedTuple("Outputs", [("d", List), ("e", Dict)]):  # type: ignore[valid-type]  # noqa: UP006
+        pass
+
+    types = {name: declared.type for name, declared in {**generic.inputs, **generic.outputs}.items()}
+    assert types == {
+        "a": ParameterType.LIST,
+        "b": ParameterType.STRUCT,
+        "c": ParameterType.LIST,
+        "d": ParameterType.LIST,
+        "e": ParameterType.STRUCT,
+    }
+
+
+def test_defaults_are_taken_as_python_takes_them() -> None:
+    @dsl.component
+    def defaults(a: bool = 1, b: int = True, c: float = False) -> None:  # type: ignore[assignment]
+        pass
+
+    found = [declared.default for declared in defaults.inputs.values() if isinstance(declared, ParameterInput)]
+    assert found == [True, 1, 0.0]
+    assert list(map(type, found)) == [bool, int, float]
 
 
 def test_names_are_made_fit_for_kubernetes() -> None:
@@ -124,6 +163,33 @@ def test_the_source_is_shipped_without_decorator_and_indentation() -> None:
     )
 
 
+def test_the_source_of_a_nested_function_keeps_texts_that_reach_into_the_margin() -> None:
+    @dsl.component
+    def nested(a: int) -> str:
+        return """
+at the margin
+"""
+
+    assert program(nested).source.endswith('def nested(a: int) -> str:\n    return """\nat the margin\n"""\n\n')
+
+
+def test_artifact_classes_are_imported_under_the_name_that_the_signature_uses() -> None:
+    @dsl.component
+    def uses(a: dsl.Input[Known], b: "dsl.Input[Known]", c: Optional[dsl.Output[Known]] = None) -> List[int]:  # noqa: UP006, UP037, UP045
+        return []
+
+    imports = [line for line in program(uses).source.splitlines() if line.endswith("import Known")]
+    assert imports == [f"from {__name__} import Known"]
+
+
+def test_an_artifact_class_under_another_name_is_refused() -> None:
+    def uses(a: dsl.Input[Alias]) -> None:
+        pass
+
+    with pytest.raises(AuthoringTypeError, match=r"Known goes by another name in `dsl\.Input\[Alias\]`\. Use the name"):
+        dsl.component(uses)
+
+
 def test_kfp_is_named_for_the_cluster_unless_the_author_says_otherwise() -> None:
     def f() -> None:
         pass
@@ -132,6 +198,17 @@ def test_kfp_is_named_for_the_cluster_unless_the_author_says_otherwise() -> None
     assert program(dsl.component(f, install_kfp_package=False)).kfp_requirements == ()  # type: ignore[call-overload]
     assert program(dsl.component(packages_to_install=["kfp==2.9"])(f)).kfp_requirements == ()
     assert program(dsl.component(kfp_package_path="git+https://x")(f)).kfp_requirements == ("git+https://x",)
+    assert program(dsl.component(kfp_package_path="")(f)).kfp_requirements[0] == "kfp==2.17.0"
+
+
+def test_options_of_the_wrong_type_are_refused() -> None:
+    def f() -> None:
+        pass
+
+    with pytest.raises(AuthoringTypeError, match=r"packages_to_install='pandas' is text, and a list is wanted"):
+        dsl.component(packages_to_install="pandas")(f)
+    with pytest.raises(AuthoringTypeError, match=r"holds 'ENV', and a dsl\.TaskConfigField"):
+        dsl.component(task_config_passthroughs=["ENV"])(f)  # type: ignore[list-item]
 
 
 def test_a_containerized_component_runs_the_function_in_its_image() -> None:
@@ -147,6 +224,22 @@ def test_a_containerized_component_runs_the_function_in_its_image() -> None:
         "--function_to_execute",
         "baked",
     ]
+
+
+def test_a_containerized_component_installs_its_packages_as_a_lightweight_one_does() -> None:
+    def f(a: int) -> None:
+        pass
+
+    options: dict[str, Any] = {
+        "packages_to_install": ["one", "it's"],
+        "pip_index_urls": ["https://a", "https://b"],
+        "pip_trusted_hosts": ["a"],
+        "install_kfp_package": False,
+    }
+    baked = dsl.component(target_image="t", **options)(f).container.program
+    assert isinstance(baked, Command)
+    installing, _ = render(program(dsl.component(**options)(f)))
+    assert baked.command == (*installing[:3], "python3", "-m", "kfp.dsl.executor_main")
 
 
 def test_an_embedded_file_is_shipped_with_the_source(tmp_path: Path) -> None:
@@ -195,6 +288,19 @@ def test_a_container_component_describes_its_command() -> None:
     assert tool.outputs.keys() == {"model", "score"}
 
 
+def test_a_list_of_artifacts_is_passed_to_a_command_as_a_whole() -> None:
+    @dsl.container_component
+    def tool(many: dsl.Input[list[dsl.Dataset]], maybe: Optional[dsl.Input[list[dsl.Model]]] = None):  # type: ignore[no-untyped-def]  # noqa: UP045
+        return dsl.ContainerSpec(image="i", args=[many, f"--all={many}"])
+
+    assert isinstance(tool.container.program, Command)
+    assert list(map(str, tool.container.program.args)) == [
+        "{{$.inputs.artifacts['many']}}",
+        "--all={{$.inputs.artifacts['many']}}",
+    ]
+    assert tool.inputs["many"] == ArtifactInput(DATASET, is_list=True)
+
+
 def no_annotation(a):  # type: ignore[no-untyped-def]
     pass
 
@@ -223,6 +329,29 @@ def list_output() -> list[dsl.Dataset]:
     return []
 
 
+def keywords(**a: int) -> None:
+    pass
+
+
+async def coroutine(a: int) -> None:
+    pass
+
+
+Untyped = collections.namedtuple("Untyped", ["a"])
+
+
+def untyped_fields() -> Untyped:
+    pass
+
+
+def marked_return() -> dsl.Output[dsl.Dataset]:
+    pass
+
+
+def two_outputs(a: dsl.Output[dsl.Dataset]) -> NamedTuple("Outputs", [("a", int)]):  # type: ignore[valid-type]
+    pass
+
+
 class Mine(dsl.Artifact):
     schema_title = "mine.Thing"
 
@@ -235,6 +364,7 @@ def foreign_namespace(a: dsl.Input[Mine]) -> None:
     ("function", "error", "says"),
     [
         (no_annotation, AuthoringTypeError, "argument 'a': it needs a type annotation"),
+        (keywords, AuthoringTypeError, r"takes \*\*a: KFP passes named arguments only"),
         (set_annotation, AuthoringTypeError, "set is nothing that KFP can pass"),
         (variable, AuthoringTypeError, "named arguments only"),
         (output_argument, AuthoringError, "'Output' is the name of the returned value"),
@@ -242,7 +372,14 @@ def foreign_namespace(a: dsl.Input[Mine]) -> None:
         (wrong_default, AuthoringTypeError, "'x' is STRING, and NUMBER_INTEGER is wanted"),
         (list_output, AuthoringError, "only pipelines give lists of artifacts"),
         (foreign_namespace, AuthoringTypeError, "namespace `system` or `google`"),
-        (lambda: None, AuthoringError, "not defined with `def`"),
+        (lambda: None, AuthoringError, "no plain `def`"),
+        (coroutine, AuthoringError, "not with `async`"),
+        (functools.partial(wrong_default, a=1), AuthoringTypeError, "defined with `def`"),
+        ("wrong_default", AuthoringTypeError, "'wrong_default', of type str, is none"),
+        (len, AuthoringTypeError, "defined with `def`"),
+        (untyped_fields, AuthoringTypeError, "fields of Untyped have no types.*typing.NamedTuple"),
+        (marked_return, AuthoringTypeError, "returned value: write the artifact class alone, without"),
+        (two_outputs, AuthoringError, "two outputs called 'a'"),
     ],
 )
 def test_what_cannot_be_a_component_is_refused_where_it_is_decorated(function: Any, error: type, says: str) -> None:
@@ -269,8 +406,20 @@ def test_mistakes_in_a_container_component_are_refused() -> None:
     def unmarked(a: dsl.Dataset):  # type: ignore[no-untyped-def]
         return dsl.ContainerSpec(image="i")
 
-    def no_spec(a: int) -> None:
+    def no_spec(a: int):  # type: ignore[no-untyped-def]
         pass
+
+    def annotated(a: int) -> dsl.Dataset:  # type: ignore[empty-body]
+        pass
+
+    def no_image(a: int):  # type: ignore[no-untyped-def]
+        return dsl.ContainerSpec(image=None)  # type: ignore[arg-type]
+
+    def artifact_in_text(a: dsl.Input[dsl.Dataset]):  # type: ignore[no-untyped-def]
+        return dsl.ContainerSpec(image="i", args=[f"--data={a}"])
+
+    def embedded(a: dsl.EmbeddedInput[dsl.Dataset]):  # type: ignore[no-untyped-def]
+        return dsl.ContainerSpec(image="i")
 
     def unknown_input(a: int):  # type: ignore[no-untyped-def]
         return dsl.ContainerSpec(image="i", args=[dsl.IfPresentPlaceholder("b", "x")])
@@ -279,10 +428,15 @@ def test_mistakes_in_a_container_component_are_refused() -> None:
         return dsl.ContainerSpec(image="i", command="ls -l")
 
     for function, says in (
-        (wrong_type, "3 cannot stand in a command: it is a int"),
+        (wrong_type, "3, of type int, cannot stand in a command"),
         (bare_artifact, r"Write a\.path or a\.uri"),
         (unmarked, r"Input\[\.\.\.\] or Output\[\.\.\.\]"),
-        (no_spec, "must return a dsl.ContainerSpec"),
+        (no_spec, "must return a dsl.ContainerSpec, and returned None"),
+        (annotated, "declare outputs as arguments"),
+        (no_image, "its image is None"),
+        (artifact_in_text, r"Write a\.path or a\.uri"),
+        (embedded, "EmbeddedInput is for Python components"),
+        ("alpine", "of type str, is none"),
         (unknown_input, "speaks of the input 'b'"),
         (text_command, "command and args are lists"),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import Any, NamedTuple
 
@@ -213,6 +214,36 @@ def _artifact_for_parameter() -> None:
     say(text=make().output)
 
 
+def _text_for_artifact() -> None:
+    use(data="gs://data")
+
+
+def _task() -> None:
+    add(a=add(a=1))
+
+
+def _channel_key() -> None:
+    say(text="x", items=[{f"{add(a=1).output}": 1}])
+
+
+def _not_json() -> None:
+    say(text="x", items=[float("nan")])
+
+
+def _artifact_text() -> None:
+    say(text=f"{make().output}")
+
+
+def _compared() -> None:
+    if add(a=1).output == 1:
+        add(a=2)
+
+
+def _ordered() -> None:
+    if add(a=1).output > 1:
+        add(a=2)
+
+
 def _artifact_object() -> None:
     use(data=dsl.Dataset(uri="/data"))
 
@@ -224,11 +255,22 @@ def _artifact_object() -> None:
         (_unknown, AuthoringTypeError, "'add' has no input 'c'. Its inputs are: a, b"),
         (_missing, AuthoringTypeError, "'add' is missing 1 required input: a"),
         (_constant_type, InconsistentTypeException, "'add', input 'a' is of type NUMBER_INTEGER.*'one'.*STRING"),
-        (_tuple, AuthoringTypeError, "'say', input 'items' is of type LIST.*a tuple"),
+        (_tuple, AuthoringError, "'say', input 'items' is of type LIST.*a tuple.*Convert it"),
+        (_task, AuthoringError, r"<PipelineTask 'add': traced>.*Pass one of the task's outputs: \.output"),
+        (_channel_key, AuthoringError, "the key of a dict is a value that is known only"),
+        (_not_json, AuthoringError, r"input 'items' cannot be passed on: the value\[0\] is nan"),
+        (_artifact_text, InconsistentTypeException, "Task 'say', input 'text': the output 'data' of task 'make' is an"),
+        (_compared, AuthoringError, "output 'Output' of task 'add' cannot be compared"),
+        (_ordered, AuthoringError, "output 'Output' of task 'add' cannot be compared"),
         (_channel_type, InconsistentTypeException, "'a' is of type NUMBER_INTEGER.*task 'say'.*STRING"),
         (_artifact_type, InconsistentTypeException, "system.Model@0.0.1.*task 'make'.*system.Dataset@0.0.1"),
         (_artifact_for_parameter, InconsistentTypeException, "STRING.*system.Dataset@0.0.1"),
-        (_artifact_object, InconsistentTypeException, "comes from another task"),
+        (_artifact_object, AuthoringError, "comes from another task"),
+        (
+            _text_for_artifact,
+            InconsistentTypeException,
+            "'use', input 'data' wants system.Dataset@0.0.1, and 'gs://data'",
+        ),
     ],
 )
 def test_mistakes_are_caught_while_tracing(body: Any, error: type[Exception], says: str) -> None:
@@ -250,6 +292,16 @@ def test_outputs_must_be_declared_returned_and_of_the_right_type() -> None:
         add(a=1)
         return 3
 
+    def own_input(x: int) -> int:
+        add(a=x)
+        return x
+
+    def whole_task() -> int:
+        return add(a=1)  # type: ignore[return-value]
+
+    def output_argument(x: dsl.Output[dsl.Dataset]) -> None:
+        make()
+
     def empty() -> None:
         pass
 
@@ -257,7 +309,10 @@ def test_outputs_must_be_declared_returned_and_of_the_right_type() -> None:
         (undeclared, "'Output' is returned and not declared"),
         (unreturned, "does not return them"),
         (wrong, "is of type STRING.*NUMBER_INTEGER"),
-        (constant, "3"),
+        (constant, "returns 3: return an output of a task"),
+        (own_input, "outputs of its own tasks, and the pipeline input 'x' is none"),
+        (whole_task, "return an output of a task"),
+        (output_argument, "the arguments of a pipeline are its inputs"),
         (empty, "has no tasks"),
     ):
         with pytest.raises((AuthoringError, AuthoringTypeError), match=says):
@@ -282,6 +337,70 @@ def test_a_value_of_another_pipeline_cannot_be_smuggled_in() -> None:
             dsl.component(_talker)(text=use_text)
 
 
+def test_what_belongs_to_another_pipeline_is_refused_even_under_a_name_of_ones_own() -> None:
+    kept: list[Any] = []
+
+    @dsl.pipeline
+    def first(x: int) -> None:
+        kept.extend([x, add(a=1)])
+
+    def takes_output() -> None:
+        add(a=1)
+        add(a=kept[1].output)
+
+    def takes_input() -> None:
+        add(a=kept[0])
+
+    def takes_input_as_text() -> None:
+        say(text=f"{kept[0]}")
+
+    def waits() -> None:
+        add(a=1)
+        add(a=2).after(kept[1])
+
+    def returns() -> int:
+        add(a=1)
+        return kept[1].output  # type: ignore[no-any-return]
+
+    for function, says in (
+        (takes_output, "output 'Output' of task 'add', which is another pipeline's"),
+        (takes_input, "pipeline input 'x', which is no input of it"),
+        (takes_input_as_text, "pipeline input 'x', which is no input of it"),
+        (waits, r"Task 'add-2' of pipeline 'waits' was told to run \.after\(\) task 'add', which belongs to another"),
+        (returns, "outputs of its own tasks, and the output 'Output' of task 'add' is none"),
+    ):
+        with pytest.raises(AuthoringError, match=says):
+            dsl.pipeline(function)
+    with pytest.raises(AuthoringError, match=r"'add', input 'a': the output 'Output' of task 'add'.*in no pipeline"):
+        add(a=kept[1].output)
+
+
+def test_tasks_cannot_wait_for_each_other() -> None:
+    def circle() -> None:
+        first = add(a=1)
+        second = add(a=first.output)
+        first.after(second)
+
+    with pytest.raises(
+        AuthoringError, match="Pipeline 'circle': tasks wait for each other.*add(-2)? -> add(-2)? -> add"
+    ):
+        dsl.pipeline(circle)
+
+
+def test_arguments_are_passed_as_the_function_takes_them() -> None:
+    @dsl.pipeline
+    def by_position(a: int, /, b: int, *, c: int) -> None:
+        add(a=a, b=c)
+        add(a=b)
+
+    @functools.wraps(by_position.pipeline_func)  # type: ignore[arg-type]
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return by_position.pipeline_func(*args, **kwargs)  # type: ignore[misc]
+
+    assert nodes(by_position)["add"].inputs == {"a": FromInput("a"), "b": FromInput("c")}
+    assert nodes(dsl.pipeline(wrapper)) == nodes(by_position)
+
+
 def _talker(text: str) -> None:
     pass
 
@@ -289,10 +408,12 @@ def _talker(text: str) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda task: task.set_cpu_limit("two"), "set_cpu_limit"),
-        (lambda task: task.set_memory_limit("2 GB"), "set_memory_limit"),
-        (lambda task: task.set_accelerator_limit(-1), "set_accelerator_limit"),
+        (lambda task: task.set_cpu_limit("two"), r"set_cpu_limit\(\) got 'two', and a number of cores, as in"),
+        (lambda task: task.set_cpu_limit(f"{task.output}"), "by itself and not inside of text"),
+        (lambda task: task.set_memory_limit("2 GB"), "set_memory_limit.*whole number with a unit"),
+        (lambda task: task.set_accelerator_limit(-1), "set_accelerator_limit.*a whole number"),
         (lambda task: task.set_retry(1, backoff_duration="soon"), "no duration"),
+        (lambda task: task.set_retry(1, backoff_duration="100ms"), "no duration"),
         (lambda task: task.set_debug_pause(after=False), "never pause"),
         (lambda task: task.set_debug_pause(after=False, on_error=True), "on_error"),
         (lambda task: task.after("add"), r"\.after\(\) takes tasks"),
@@ -304,6 +425,53 @@ def test_settings_that_make_no_sense_are_refused(change: Any, says: str) -> None
 
     with pytest.raises(AuthoringError, match=says):
         dsl.pipeline(name="broken")(body)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda task: task.set_env_variable("A", 1), r"set_env_variable\(\) got value=1, and text is wanted"),
+        (lambda task: task.set_env_variable("A", task.output), "value=.*text is wanted"),
+        (lambda task: task.set_env_variable("A", f"x{task.output}"), "text that is known while the pipeline is traced"),
+        (lambda task: task.set_display_name(3), "set_display_name.*text is wanted"),
+        (lambda task: task.set_container_image(None), "set_container_image.*the name of an image is wanted"),
+        (lambda task: task.set_caching_options("yes"), "enable_caching='yes', and True or False is wanted"),
+        (lambda task: task.set_caching_options(True, task.output), "cache_key=.*text is wanted"),
+        (lambda task: task.set_retry(1.5), r"set_retry\(\) got num_retries=1\.5, and a whole number is wanted"),
+        (lambda task: task.set_retry("often"), "num_retries='often'"),
+    ],
+)
+def test_settings_of_the_wrong_type_are_refused(change: Any, says: str) -> None:
+    def body() -> None:
+        change(add(a=1))
+
+    with pytest.raises(AuthoringTypeError, match=says):
+        dsl.pipeline(name="broken")(body)
+
+
+def test_durations_and_counts_are_read_as_kfp_reads_them() -> None:
+    @dsl.pipeline
+    def retries() -> None:
+        add(a=1).set_retry("3", "90", 0, "2 hours")
+        add(a=1).set_retry(2.0, "1w")
+        add(a=1).set_retry(None)  # type: ignore[arg-type]
+
+    assert [node.retry for node in nodes(retries).values()] == [
+        Retry(3, 90.0, 2.0, 7200.0),
+        Retry(2, 604_800.0),
+        Retry(0),
+    ]
+
+
+def test_extensions_of_kfp_find_what_they_use() -> None:
+    @dsl.pipeline
+    def extended(secret: str) -> None:
+        first = add(a=1)
+        task = add(a=2).after(first)
+        task.register_pipeline_channels([secret])  # type: ignore[list-item]
+        assert task.dependent_tasks == ["add"]
+
+    assert nodes(extended)["add-2"].inputs == {"a": Constant(2)}
 
 
 def test_what_needs_a_default_or_a_workspace_says_so() -> None:
@@ -332,6 +500,11 @@ def test_what_needs_a_default_or_a_workspace_says_so() -> None:
 def test_configuration_is_checked() -> None:
     with pytest.raises(AuthoringError, match="no quantity"):
         dsl.WorkspaceConfig("big")
+    workspace = dsl.WorkspaceConfig(" 1Gi ", dsl.KubernetesWorkspaceConfig({"storageClassName": "fast"}))
+    with pytest.raises(AuthoringError, match="no quantity"):
+        workspace.size = "huge"
+    patch = {"pvcSpecPatch": {"storageClassName": "fast"}}
+    assert workspace.get_workspace() == {"size": "1Gi", "kubernetes": patch}
     with pytest.raises(AuthoringTypeError, match="must be an int"):
         dsl.PipelineConfig(active_deadline_seconds="60")  # type: ignore[arg-type]
     with pytest.raises(AuthoringError, match="between 0 and"):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from standpipe.ir.header import write_header
+from standpipe.ir.header import read_description, write_header
 
 SPEC = {
     "pipelineInfo": {"name": "p"},
@@ -35,6 +35,12 @@ def test_it_is_the_sdks() -> None:
         "# Outputs:\n"
         "#    Output: float\n"
     )
+
+
+def test_the_description_is_read_back() -> None:
+    for description in ("First.\n\n  Second.", "One", ""):
+        assert read_description(write_header(SPEC, description) + "components: {}\n") == description
+    assert read_description("components: {}\n") == ""
 
 
 def test_without_anything() -> None:

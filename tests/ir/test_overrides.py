@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from tests.ir.plans import MODEL, training
 
-from standpipe.errors import ArgumentError, UnsupportedError
+from standpipe.errors import ArgumentError, AuthoringError, UnsupportedError
 from standpipe.ir.overrides import override
 from standpipe.model.types import ArtifactInput, ParameterInput, ParameterType
 
@@ -35,7 +35,7 @@ def test_null_changes_nothing() -> None:
 
 
 def test_an_unknown_parameter() -> None:
-    with pytest.raises(ArgumentError) as caught:
+    with pytest.raises(AuthoringError) as caught:
         override(training(), parameters={"rat": 2})
 
     assert str(caught.value) == "The pipeline 'training' has no parameter 'rat'; its parameters are: rate."

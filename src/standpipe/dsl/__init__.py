@@ -1,5 +1,7 @@
 """What users write components and pipelines with: the names and meanings of `kfp.dsl`."""
 
+from typing import Any
+
 from standpipe.dsl.channels import PipelineArtifactChannel, PipelineChannel, PipelineParameterChannel
 from standpipe.dsl.components import BaseComponent, ContainerComponent, GraphComponent, PythonComponent
 from standpipe.dsl.config import (
@@ -38,6 +40,22 @@ from standpipe.inside.constants import (
     WORKSPACE_PATH_PLACEHOLDER,
 )
 from standpipe.inside.status import PipelineTaskFinalStatus, TaskConfig
+
+#: What KFP has besides, and Standpipe not yet.
+_LATER = (
+    *("If", "Elif", "Else", "Condition", "OneOf", "ParallelFor", "Collected", "ExitHandler"),
+    *("importer", "notebook_component", "run_notebook"),
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        raise AttributeError(
+            f"dsl.{name} is not supported yet: this version of Standpipe runs components and pipelines of components. "
+            "Compile and run what needs it with the KFP SDK."
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "HTML",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+from standpipe.errors import AuthoringError
 from standpipe.model.plan import Binding, FromInput, FromTask
-from standpipe.model.types import ArtifactType, Json, ParameterType
+from standpipe.model.types import ArtifactInput, ArtifactType, Input, Json, ParameterType
 
 if TYPE_CHECKING:
     from standpipe.dsl.tasks import PipelineTask
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _ADDED_INPUT = "pipelinechannel--"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PipelineChannel:
     """An output of a task, or an input of the pipeline that is being traced.
 
@@ -48,6 +49,11 @@ class PipelineChannel:
         return FromTask(self.task.name, self.name) if self.task else FromInput(self.name)
 
     @property
+    def described(self) -> str:
+        """What it is, for messages."""
+        return f"output {self.name!r} of task {self.task.name!r}" if self.task else f"pipeline input {self.name!r}"
+
+    @property
     def type_name(self) -> str:
         """The type as messages show it."""
         return f"List[{self.type}]" if self.is_artifact_list else str(self.type)
@@ -56,6 +62,16 @@ class PipelineChannel:
         return "{{channel:task=" + (self.task_name or "") + ";name=" + self.name + ";}}"
 
     __repr__ = __str__
+
+    def _compare(self, other: object) -> NoReturn:
+        raise AuthoringError(
+            f"The {self.described} cannot be compared while the pipeline is traced: its value is known only when the "
+            "pipeline runs. Compare it in a component."
+        )
+
+    # Python would answer `==` by itself, and the pipeline would silently lose a branch.
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _compare
+    __hash__ = object.__hash__
 
 
 class PipelineParameterChannel(PipelineChannel):
@@ -74,7 +90,17 @@ def channel(
     return cls(name, type, is_list, task)
 
 
+def input_channel(name: str, declared: Input) -> PipelineChannel:
+    """The channel of a pipeline's input."""
+    return channel(name, declared.type, is_list=isinstance(declared, ArtifactInput) and declared.is_list)
+
+
 _MARK = re.compile(r"\{\{channel:task=(?P<task>[^;{}]*);name=(?P<name>[^;{}]+);\}\}")
+
+
+def has_marks(text: str) -> bool:
+    """Whether a channel stands in the text."""
+    return _MARK.search(text) is not None
 
 
 def marks_in(value: Json | PipelineChannel) -> Iterator[tuple[str, str]]:

@@ -36,7 +36,7 @@ class BaseComponent:
 
     def __init__(self, name: str, interface: Interface) -> None:
         self.name = kubernetes_name(name)
-        self.description = interface.description
+        self.description = interface.description or None
         self.inputs: Mapping[str, Input] = interface.inputs
         self.outputs: Mapping[str, Output] = interface.outputs
 
@@ -151,11 +151,32 @@ class GraphComponent(BaseComponent):
         return self._plan
 
 
-def component_of(plan: Plan) -> BaseComponent:
-    """The component that a Plan was compiled from: one that runs in a container, or a pipeline."""
-    inner = plan.components.get(f"comp-{plan.name}")
-    label = f"exec-{plan.name}"
-    if inner is not None and inner.body == ExecutorRef(label):
-        interface = Interface(inner.inputs, inner.outputs, plan.description)
-        return ExecutorComponent(plan.name, interface, plan.executors[label], inner.task_config_passthroughs)
-    return GraphComponent(Interface(plan.root.inputs, plan.root.outputs, plan.description), plan)
+def component_of(plan: Plan, description: str = "") -> BaseComponent:
+    """The component that a Plan was compiled from: one that runs in a container, or a pipeline.
+
+    `description` is for components in containers, whose Plans have none.
+    """
+    interface = Interface(plan.root.inputs, plan.root.outputs, plan.description or description)
+    inner = _only_component(plan)
+    if inner is None:
+        return GraphComponent(interface, plan)
+    assert isinstance(inner.body, ExecutorRef)
+    return ExecutorComponent(plan.name, interface, plan.executors[inner.body.label], inner.task_config_passthroughs)
+
+
+def _only_component(plan: Plan) -> Component | None:
+    """The component that a Plan only wraps, as that of a single component does; None if the Plan is a pipeline's.
+
+    Other defaults may have been given to the root when it was compiled.
+    """
+    key = f"comp-{plan.name}"
+    inner, root = plan.components.get(key), plan.root
+    if inner is None or not isinstance(inner.body, ExecutorRef):
+        return None
+    passed_on = {name: FromInput(name) for name in root.inputs}
+    given = {name: (FromTask(plan.name, name),) for name in root.outputs}
+    assert isinstance(root.body, Dag)
+    caching = root.body.nodes[plan.name].caching if plan.name in root.body.nodes else Caching()
+    wrapper = Dag({plan.name: Node(plan.name, key, passed_on, caching=caching)}, given)
+    same_interface = (root.inputs.keys(), root.outputs.keys()) == (inner.inputs.keys(), inner.outputs.keys())
+    return inner if same_interface and root.body == wrapper else None

@@ -56,21 +56,34 @@ class WorkspaceConfig:
     """
 
     def __init__(self, size: str, kubernetes: KubernetesWorkspaceConfig | None = None) -> None:
-        self.set_size(size)
+        self.size = size
         self.kubernetes = kubernetes or KubernetesWorkspaceConfig()
 
-    def set_size(self, size: str) -> None:
-        """Sets the size."""
+    @property
+    def size(self) -> str:
+        """The size, which is checked when it is set."""
+        return self._size
+
+    @size.setter
+    def size(self, size: str) -> None:
         text = str(size).strip()
         if not _SIZE.fullmatch(text):
             raise AuthoringError(
                 f"The workspace size {size!r} is no quantity: write a number with a unit, as in '10Gi'."
             )
-        self.size = text
+        self._size = text
+
+    def set_size(self, size: str) -> None:
+        """Sets the size."""
+        self.size = size
 
     def set_kubernetes_config(self, kubernetes_config: KubernetesWorkspaceConfig) -> None:
         """Sets how it is claimed on a cluster."""
         self.kubernetes = kubernetes_config
+
+    def get_workspace(self) -> dict[str, Json]:
+        """KFP's `WorkspaceConfig` message as JSON."""
+        return {"size": self.size, "kubernetes": {"pvcSpecPatch": self.kubernetes.pvcSpecPatch}}
 
 
 class PipelineConfig:
@@ -106,8 +119,7 @@ class PipelineConfig:
         """KFP's `PipelineConfig` message; what is not set is left out."""
         config: dict[str, Json] = {}
         if self.workspace:
-            patch = {"pvcSpecPatch": self.workspace.kubernetes.pvcSpecPatch}
-            config["workspace"] = {"size": self.workspace.size, "kubernetes": patch}
+            config["workspace"] = self.workspace.get_workspace()
         for key, seconds in (
             ("resourceTtlOnCompletion", self.ttl_seconds_after_finished),
             ("resourceTtlOnSuccess", self.ttl_seconds_after_success),

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
 from standpipe.dsl import calling, placeholders
-from standpipe.dsl.channels import PipelineChannel, channel
+from standpipe.dsl.channels import input_channel
 from standpipe.dsl.components import ContainerComponent, GraphComponent, PythonComponent
 from standpipe.dsl.config import PipelineConfig, TaskConfigField, TaskConfigPassthrough
 from standpipe.dsl.functions import program_of
+from standpipe.dsl.installing import install_command
 from standpipe.dsl.interface import Interface, interface_of
 from standpipe.dsl.planning import plan_of
 from standpipe.dsl.tracing import tracing
 from standpipe.errors import AuthoringError, AuthoringTypeError
+from standpipe.inside import annotations as kfp_annotations
 from standpipe.inside.constants import WORKSPACE_MOUNT_PATH, WORKSPACE_PATH_PLACEHOLDER
 from standpipe.model import plan as model
 from standpipe.model.kfp import DEFAULT_IMAGE, KFP_REQUIREMENTS, kubernetes_name
 from standpipe.model.templates import Argument, Concat, IfPresent, parse_text, print_value
-from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Json, ParameterOutput
+from standpipe.model.types import ArtifactInput, ArtifactOutput, Json, ParameterOutput
+from standpipe.model.values import preview
 
 Function = Callable[..., Any]
 
@@ -94,53 +98,79 @@ def component(
     if func is None:
         options = {name: value for name, value in locals().items() if name != "func"}
         return functools.partial(component, **options)
+    _check_is_function(func, "@dsl.component")
     interface = interface_of(func)
+    packages = _packages(packages_to_install, func)
+    index_urls = tuple(pip_index_urls or ())
+    trusted_hosts = None if pip_trusted_hosts is None else tuple(pip_trusted_hosts)
     if target_image:
-        program: model.Command | model.PythonFunction = _baked(func)
+        install = install_command(packages, index_urls, trusted_hosts)
+        program: model.Command | model.PythonFunction = _baked(func, install)
     else:
+        kfp = _kfp_requirements(packages, install_kfp_package, kfp_package_path)
         source, classes = program_of(
             func, additional_funcs or (), Path(embedded_artifact_path) if embedded_artifact_path else None
         )
-        packages = tuple(packages_to_install or ())
-        kfp = _kfp_requirements(packages, install_kfp_package, kfp_package_path)
         # what has no effect is left out, as it leaves no trace in a compiled file either
-        index_urls = tuple(pip_index_urls or ()) if packages or kfp else ()
+        if not (packages or kfp):
+            index_urls = ()
         program = model.PythonFunction(
             name=func.__name__,
             source=source,
             packages=packages,
             index_urls=index_urls,
-            trusted_hosts=tuple(pip_trusted_hosts) if index_urls and pip_trusted_hosts is not None else None,
+            trusted_hosts=trusted_hosts if index_urls else None,
             kfp_requirements=kfp,
             use_venv=use_venv and bool(kfp),
             artifact_classes=classes,
         )
     container = model.Container(parse_text(target_image or base_image or DEFAULT_IMAGE), program)
-    made = PythonComponent(func.__name__, interface, container, func, _passthroughs(task_config_passthroughs))
-    if output_component_file is not None:
+    passthroughs = tuple(_passthrough(func, given) for given in task_config_passthroughs or ())
+    made = PythonComponent(func.__name__, interface, container, func, passthroughs)
+    if output_component_file:
         _write(made, output_component_file)
     return made
+
+
+def _check_is_function(given: object, decorator: str) -> None:
+    if not inspect.isfunction(given):
+        raise AuthoringTypeError(
+            f"{decorator} makes something of a function that is defined with `def`, and {preview(given)}, of type "
+            f"{type(given).__name__}, is none. Arguments of the decorator are passed by name."
+        )
+
+
+def _packages(given: Sequence[str] | None, func: Function) -> tuple[str, ...]:
+    if isinstance(given, str):
+        raise AuthoringTypeError(
+            f"Component {func.__name__!r}: packages_to_install={given!r} is text, and a list is wanted: [{given!r}]."
+        )
+    return tuple(given or ())
 
 
 def _kfp_requirements(packages: tuple[str, ...], install: bool, path: str | None) -> tuple[str, ...]:
     if not install or any(package.startswith("kfp") for package in packages):
         return ()
-    if path is None:
+    if not path:
         return KFP_REQUIREMENTS
     without_dependencies = "@refs/pull/" in path or Path(path).exists()
     return (path, "--no-deps") if without_dependencies else (path,)
 
 
-def _baked(func: Function) -> model.Command:
+def _baked(func: Function, install: tuple[str, ...]) -> model.Command:
     arguments = ("--executor_input", parse_text("{{$}}"), "--function_to_execute", func.__name__)
-    return model.Command(_BAKED_COMMAND, arguments)
+    return model.Command((*install, *_BAKED_COMMAND), arguments)
 
 
-def _passthroughs(
-    given: Sequence[TaskConfigPassthrough | TaskConfigField] | None,
-) -> tuple[model.TaskConfigPassthrough, ...]:
-    passthroughs = [TaskConfigPassthrough(p) if isinstance(p, TaskConfigField) else p for p in given or ()]
-    return tuple(model.TaskConfigPassthrough(p.field.name, p.apply_to_task) for p in passthroughs)
+def _passthrough(func: Function, given: object) -> model.TaskConfigPassthrough:
+    if isinstance(given, TaskConfigField):
+        return model.TaskConfigPassthrough(given.name)
+    if isinstance(given, TaskConfigPassthrough):
+        return model.TaskConfigPassthrough(given.field.name, given.apply_to_task)
+    raise AuthoringTypeError(
+        f"Component {func.__name__!r}: task_config_passthroughs holds {given!r}, and a dsl.TaskConfigField or a "
+        "dsl.TaskConfigPassthrough is wanted, as in [dsl.TaskConfigField.ENV]."
+    )
 
 
 def _write(made: PythonComponent, path: str) -> None:
@@ -161,19 +191,46 @@ def container_component(func: Function) -> ContainerComponent:
         AuthoringTypeError: if an annotation or an element of the command is of the wrong type.
         AuthoringError: if the function returns something else, or its command refers to an unknown input.
     """
+    _check_is_function(func, "@dsl.container_component")
+    where = f"Container component {func.__name__!r}"
     interface = interface_of(func, container=True)
+    _check_return_annotation(func, where)
     stand_ins = {
         name: _stand_in(name, declared) for name, declared in (*interface.inputs.items(), *interface.outputs.items())
     }
-    spec = func(**stand_ins)
-    where = f"Container component {func.__name__!r}"
+    spec = _call(func, stand_ins)
     if not isinstance(spec, ContainerSpec):
-        raise AuthoringTypeError(f"{where} must return a dsl.ContainerSpec, and returned a {type(spec).__name__}.")
+        raise AuthoringTypeError(f"{where} must return a dsl.ContainerSpec, and returned {preview(spec)}.")
+    if not spec.image or not isinstance(spec.image, (str, placeholders.Placeholder)):
+        raise AuthoringTypeError(f"{where}: its image is {spec.image!r}, and the name of an image is wanted.")
     program = model.Command(_arguments(spec.command, where), _arguments(spec.args, where))
     for argument in (*program.command, *program.args):
         _check_present(argument, interface, where)
     container = model.Container(parse_text(str(spec.image)), program)
     return ContainerComponent(func.__name__, interface, container, func)
+
+
+def _check_return_annotation(func: Function, where: str) -> None:
+    returned = kfp_annotations.annotations_of(func).get("return", ContainerSpec)
+    if returned is not ContainerSpec and not str(returned).endswith(ContainerSpec.__name__):
+        raise AuthoringTypeError(
+            f"{where} returns a dsl.ContainerSpec, whatever its container gives. Annotate it with that or not at all, "
+            "and declare outputs as arguments: Output[...] and OutputPath(...)."
+        )
+
+
+def _call(func: Function, arguments: Mapping[str, Any]) -> Any:
+    """Calls an author's function as KFP does: by position, where its signature allows that."""
+    parameters = inspect.signature(func).parameters
+    for name in parameters:
+        if name not in arguments:
+            raise AuthoringError(
+                f"Function {func.__name__!r}, argument {name!r}: the arguments of a pipeline are its inputs, and its "
+                "outputs are what it returns. EmbeddedInput is for Python components."
+            )
+    by_name = {name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY}
+    positional = [arguments[name] for name in parameters if name not in by_name]
+    return func(*positional, **{name: arguments[name] for name in by_name})
 
 
 @dataclass
@@ -261,6 +318,7 @@ def pipeline(
     if func is None:
         options = {option: value for option, value in locals().items() if option != "func"}
         return functools.partial(pipeline, **options)
+    _check_is_function(func, "@dsl.pipeline")
     interface = interface_of(func)
     if description:
         interface = replace(interface, description=description)
@@ -270,7 +328,7 @@ def pipeline(
             f"The pipeline name {own_name!r} must match {_PIPELINE_NAME.pattern}: use pipeline(name=…)."
         )
     with tracing(own_name) as trace:
-        returned = func(**{key: _channel(key, declared) for key, declared in interface.inputs.items()})
+        returned = _call(func, {key: input_channel(key, declared) for key, declared in interface.inputs.items()})
     plan = replace(
         plan_of(trace, interface, returned),
         description=interface.description,
@@ -281,10 +339,6 @@ def pipeline(
         plan = _configured(plan, pipeline_config)
     _check_workspace(plan, pipeline_config)
     return GraphComponent(interface, plan, func)
-
-
-def _channel(name: str, declared: Input) -> PipelineChannel:
-    return channel(name, declared.type, is_list=isinstance(declared, ArtifactInput) and declared.is_list)
 
 
 def _configured(plan: model.Plan, config: PipelineConfig) -> model.Plan:

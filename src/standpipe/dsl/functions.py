@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import io
 import textwrap
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from standpipe.dsl.types import hints_of
 from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.inside import annotations as kfp_annotations
 from standpipe.inside import artifacts
@@ -43,7 +45,7 @@ def source_of(function: Callable[..., Any]) -> str:
         AuthoringError: if Python cannot find it, as for functions that were typed into an interpreter.
     """
     try:
-        text = textwrap.dedent(inspect.getsource(function))
+        text = _dedented(inspect.getsource(function))
     except (OSError, TypeError) as error:
         raise AuthoringError(
             f"The source of the function {getattr(function, '__name__', function)!r} cannot be found ({error}). "
@@ -53,18 +55,28 @@ def source_of(function: Callable[..., Any]) -> str:
     start = next((number for number, line in enumerate(lines) if line.startswith("def ")), None)
     if start is None:
         raise AuthoringError(
-            f"The function {function.__name__!r} is not defined with `def`, so its source cannot be shipped."
+            f"The function {function.__name__!r} is no plain `def`, so its source cannot be shipped. "
+            "Define it with `def` at the start of a line, not as a lambda and not with `async`."
         )
     return "\n".join(lines[start:])
 
 
+def _dedented(text: str) -> str:
+    """The source of a nested function at the left margin, as KFP ships it.
+
+    KFP's way gives up where a text in several lines reaches into the margin; there, the lines that have the indentation
+    of the function lose it.
+    """
+    dedented = textwrap.dedent(text)
+    indentation = dedented[: len(dedented) - len(dedented.lstrip())]
+    return "\n".join(line.removeprefix(indentation) for line in dedented.split("\n"))
+
+
 def _own_artifact_classes(function: Callable[..., Any]) -> Iterator[tuple[str, type]]:
     """The artifact classes in the signature that are not KFP's, by argument; returned ones by `return` or field."""
-    hints = dict(kfp_annotations.annotations_of(function))
+    hints = hints_of(function)
     returned = hints.pop("return", None)
-    fields = (
-        kfp_annotations.annotations_of(returned) if kfp_annotations.is_named_tuple(returned) else {"return": returned}
-    )
+    fields = hints_of(returned) if kfp_annotations.is_named_tuple(returned) else {"return": returned}
     for name, hint in (*hints.items(), *fields.items()):
         cls = kfp_annotations.artifact_class(hint)
         if cls is not None and cls.__module__ != artifacts.__name__:
@@ -76,30 +88,39 @@ def _import_of(function: Callable[..., Any], cls: type, name: str) -> str:
     if "<locals>" in cls.__qualname__:
         return "\n" + _class_source(cls)  # nothing can import it: its source goes along
     qualified = f"{cls.__module__}.{cls.__qualname__}".split(".")
-    base = _base_symbol(function, name)
-    if base not in qualified:
+    annotation = _annotation(function, name)
+    written = [name.split(".") for name in _dotted_names(annotation)]
+    bases = [parts[0] for parts in written if parts[-1] == cls.__name__ and parts[0] in qualified]
+    if not bases:
         raise AuthoringTypeError(
-            f"Component {function.__name__!r}: the artifact class {'.'.join(qualified)} is called {base!r} in the "
-            "signature. Use the name under which it is defined: aliases cannot be imported where the component runs."
+            f"Component {function.__name__!r}: the artifact class {'.'.join(qualified)} goes by another name in "
+            f"`{ast.unparse(annotation)}`. Use the name under which it is defined: aliases cannot be imported where "
+            "the component runs."
         )
-    path = qualified[: qualified.index(base) + 1]
+    path = qualified[: qualified.index(bases[0]) + 1]
     return f"from {'.'.join(path[:-1])} import {path[-1]}" if len(path) > 1 else f"import {path[0]}"
 
 
-def _base_symbol(function: Callable[..., Any], name: str) -> str:
-    """The first name in the annotation of an argument, of the returned value, or of a field of a NamedTuple."""
+def _annotation(function: Callable[..., Any], name: str) -> ast.expr:
+    """The annotation of an argument; for the returned value and the fields of a NamedTuple, that of the function."""
     definition = ast.parse(source_of(function)).body[0]
-    assert isinstance(definition, ast.FunctionDef)
-    every = (*definition.args.posonlyargs, *definition.args.args, *definition.args.kwonlyargs)
-    by_argument = {argument.arg: argument.annotation for argument in every}
-    annotation = by_argument.get(name) or definition.returns
-    if isinstance(annotation, ast.Call):  # NamedTuple('Outputs', [('field', Class), …])
-        pairs = [node for node in ast.walk(annotation) if isinstance(node, ast.Tuple) and len(node.elts) == 2]
-        annotation = next(p.elts[1] for p in pairs if isinstance(p.elts[0], ast.Constant) and p.elts[0].value == name)
-    while isinstance(annotation, (ast.Attribute, ast.Subscript)):
-        annotation = annotation.slice if isinstance(annotation, ast.Subscript) else annotation.value
-    assert isinstance(annotation, ast.Name)
-    return annotation.id
+    assert isinstance(definition, ast.FunctionDef), "the source begins with the function"
+    arguments = definition.args
+    for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+        if argument.arg == name and argument.annotation is not None:
+            return argument.annotation
+    assert definition.returns is not None, "the class was found in an annotation"
+    return definition.returns
+
+
+def _dotted_names(annotation: ast.expr) -> Iterator[str]:
+    """Every `a.b.C` in an annotation, also where it is written as text."""
+    for node in ast.walk(annotation):
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            yield ast.unparse(node)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isprintable():
+            with contextlib.suppress(SyntaxError):  # the name of a field, say
+                yield from _dotted_names(ast.parse(node.value, mode="eval").body)
 
 
 def _class_source(cls: type) -> str:

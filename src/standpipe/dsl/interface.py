@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from standpipe.dsl.types import artifact_type, parameter_type
+from standpipe.dsl.types import artifact_type, hints_of, parameter_type, spelled_out
 from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.inside import annotations as kfp_annotations
 from standpipe.model.kfp import SINGLE_OUTPUT
@@ -39,7 +39,7 @@ class Interface:
 
 
 def interface_of(function: Callable[..., Any], *, container: bool = False) -> Interface:
-    """Reads a function's interface. `container` says that it describes a container instead of doing the work.
+    """Reads a function's interface. `container` says that it describes a container: its return type says nothing then.
 
     Raises:
         AuthoringTypeError: if an annotation is missing or stands for nothing that KFP can pass.
@@ -47,30 +47,32 @@ def interface_of(function: Callable[..., Any], *, container: bool = False) -> In
     """
     where = f"Component {function.__name__!r}"
     signature = inspect.signature(function)
-    hints = kfp_annotations.annotations_of(function)
+    hints = hints_of(function)
     inputs: dict[str, Input] = {}
     outputs: dict[str, Output] = {}
     for parameter in signature.parameters.values():
-        annotation = kfp_annotations.strip_optional(_annotation(parameter, hints, where))
+        annotation = _annotation(parameter, hints, where)
         place = f"{where}, argument {parameter.name!r}"
         if kfp_annotations.is_embedded(annotation):
             continue
         if kfp_annotations.is_output(annotation) or isinstance(annotation, kfp_annotations.OutputPath):
             outputs[parameter.name] = _output(annotation, place)
-        else:
-            if container and _is_bare_artifact(annotation):
-                raise AuthoringTypeError(
-                    f"{place}: a container component must say which way an artifact goes: "
-                    "write Input[...] or Output[...] around the class."
-                )
-            inputs[parameter.name] = _input(annotation, parameter.default, place)
-    outputs.update(_returned(hints.get("return", signature.return_annotation), container, where))
-    return _described(Interface(inputs, outputs), function)
+            continue
+        if container:
+            _refuse_bare_artifact(annotation, place)
+        inputs[parameter.name] = _input(annotation, parameter.default, place)
+    returned = {} if container else _returned(hints.get("return", _EMPTY), where)
+    for name in returned.keys() & outputs.keys():
+        raise AuthoringError(f"{where} has two outputs called {name!r}. Give one of them another name.")
+    return _described(Interface(inputs, outputs | returned), function)
 
 
 def _annotation(parameter: inspect.Parameter, hints: Mapping[str, Any], where: str) -> Any:
     if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
-        raise AuthoringTypeError(f"{where} takes *{parameter.name}: KFP passes named arguments only, list them.")
+        raise AuthoringTypeError(
+            f"{where} takes {'*' * (parameter.kind is parameter.VAR_KEYWORD)}*{parameter.name}: KFP passes named "
+            "arguments only. Name each of them in the signature."
+        )
     if parameter.name == SINGLE_OUTPUT:
         raise AuthoringError(f"{where}: {SINGLE_OUTPUT!r} is the name of the returned value, and no argument's.")
     if parameter.name not in hints:
@@ -78,14 +80,19 @@ def _annotation(parameter: inspect.Parameter, hints: Mapping[str, Any], where: s
     return hints[parameter.name]
 
 
-def _is_bare_artifact(annotation: Any) -> bool:
-    return kfp_annotations.is_artifact_class(annotation) or kfp_annotations.is_artifact_list(annotation)
+def _refuse_bare_artifact(annotation: Any, place: str) -> None:
+    is_artifact = kfp_annotations.is_artifact_class(annotation) or kfp_annotations.is_artifact_list(annotation)
+    if is_artifact and not kfp_annotations.is_input(annotation):
+        raise AuthoringTypeError(
+            f"{place}: a container component must say which way an artifact goes. "
+            "Write Input[...] or Output[...] around the class."
+        )
 
 
 def _type(annotation: Any, place: str) -> tuple[ParameterType | ArtifactType, bool]:
     """The type, and whether it is a list of artifacts of that type."""
     is_path = isinstance(annotation, (kfp_annotations.InputPath, kfp_annotations.OutputPath))
-    bare = annotation.type if is_path else kfp_annotations.strip_marker(annotation)
+    bare = spelled_out(annotation.type if is_path else kfp_annotations.strip_marker(annotation))
     if isinstance(bare, str) and "@" in bare:
         return ArtifactType(*bare.split("@", 1)), False
     if kfp_annotations.is_artifact_list(bare):
@@ -117,9 +124,16 @@ def _input(annotation: Any, default: Any, place: str) -> Input:
     if not optional or default is None:
         return ParameterInput(kind, optional)
     try:
-        return ParameterInput(kind, optional, fit(default, kind))
+        return ParameterInput(kind, optional, fit(_as_python_would(default, kind), kind))
     except ValueMismatch as mismatch:
         raise AuthoringTypeError(f"{place}: its default does not fit: {mismatch}.") from mismatch
+
+
+def _as_python_would(default: Any, kind: ParameterType) -> Any:
+    """A default that is a bool for a number, or an integer for a bool: KFP takes one for the other there."""
+    if isinstance(default, bool) and kind in (ParameterType.NUMBER_INTEGER, ParameterType.NUMBER_DOUBLE):
+        return int(default)
+    return bool(default) if isinstance(default, int) and kind is ParameterType.BOOLEAN else default
 
 
 def _output(annotation: Any, place: str) -> Output:
@@ -127,14 +141,27 @@ def _output(annotation: Any, place: str) -> Output:
     return ArtifactOutput(kind, is_list) if isinstance(kind, ArtifactType) else ParameterOutput(kind)
 
 
-def _returned(annotation: Any, container: bool, where: str) -> dict[str, Output]:
-    if container or annotation is _EMPTY or annotation is None or annotation is type(None):
-        return {}
+def _returned(annotation: Any, where: str) -> dict[str, Output]:
     place = f"{where}, returned value"
-    if hasattr(annotation, "_fields"):
-        hints = kfp_annotations.annotations_of(annotation)
-        return {name: _output(hints[name], f"{place} {name!r}") for name in annotation._fields}
-    return {SINGLE_OUTPUT: _output(annotation, place)}
+    if annotation is _EMPTY or annotation is None or annotation is type(None):
+        return {}
+    if not kfp_annotations.is_named_tuple(annotation):
+        return {SINGLE_OUTPUT: _returned_output(annotation, place)}
+    hints = hints_of(annotation)
+    if not hints.keys() >= set(annotation._fields):
+        raise AuthoringTypeError(
+            f"{place}: the fields of {annotation.__name__} have no types. Make it with typing.NamedTuple, as in "
+            "NamedTuple('Outputs', [('total', int)])."
+        )
+    return {name: _returned_output(hints[name], f"{place} {name!r}") for name in annotation._fields}
+
+
+def _returned_output(annotation: Any, place: str) -> Output:
+    if kfp_annotations.is_input(annotation) or kfp_annotations.is_output(annotation):
+        raise AuthoringTypeError(
+            f"{place}: write the artifact class alone, without Input[...] or Output[...] around it."
+        )
+    return _output(annotation, place)
 
 
 def _described(interface: Interface, function: Callable[..., Any]) -> Interface:

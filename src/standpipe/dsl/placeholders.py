@@ -63,6 +63,12 @@ class ArtifactPlaceholder:
     def metadata(self) -> MetadataPlaceholder:
         return MetadataPlaceholder(ArtifactField(self._side, self._name, "metadata"))
 
+    def __str__(self) -> str:
+        raise AuthoringError(
+            f"The artifact {self._name!r} cannot stand in a command by itself. "
+            f"Write {self._name}.path or {self._name}.uri."
+        )
+
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
             f"The artifact {self._name!r} has no attribute {name!r} in a command: use .uri, .path or .metadata."
@@ -159,7 +165,8 @@ def argument(element: object, where: str) -> Argument:
             f"Write {element._name}.path or {element._name}.uri."
         )
     raise AuthoringTypeError(
-        f"{where}: {element!r} cannot stand in a command: it is a {type(element).__name__}, and text is wanted."
+        f"{where}: {element!r}, of type {type(element).__name__}, cannot stand in a command: text is wanted. "
+        "Put it in quotes, or write a placeholder."
     )
 
 

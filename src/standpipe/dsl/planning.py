@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import graphlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from standpipe.dsl.arguments import check_channel
-from standpipe.dsl.channels import PipelineChannel, marks_in, replace_marks
+from standpipe.dsl.channels import PipelineChannel, has_marks, input_channel, marks_in, replace_marks
 from standpipe.dsl.components import ExecutorComponent, GraphComponent
 from standpipe.dsl.interface import Interface
 from standpipe.dsl.tasks import PipelineTask
 from standpipe.dsl.tracing import Trace
-from standpipe.errors import AuthoringError
+from standpipe.errors import AuthoringError, InconsistentTypeException
 from standpipe.model.kfp import SINGLE_OUTPUT, unique_name
 from standpipe.model.plan import (
     Binding,
@@ -30,7 +31,8 @@ from standpipe.model.plan import (
     TriggerStrategy,
 )
 from standpipe.model.templates import parse_text, parse_value
-from standpipe.model.types import Json, ParameterInput, ParameterType
+from standpipe.model.types import ArtifactType, Input, Json, ParameterInput, ParameterType
+from standpipe.model.values import preview
 
 _RESOURCES = ("cpu_request", "cpu_limit", "memory_request", "memory_limit", "accelerator_type", "accelerator_count")
 
@@ -39,12 +41,15 @@ def plan_of(trace: Trace, interface: Interface, returned: Any) -> Plan:
     """The Plan of a pipeline whose function was traced and has returned `returned`.
 
     Raises:
-        AuthoringError: if it has no tasks, or its outputs are not those that it declares.
+        AuthoringError: if it has no tasks, its tasks wait for each other or use what is not in it, or its outputs are
+            not those that it declares.
+        InconsistentTypeException: if an artifact stands inside of text, or an output is of another type than declared.
     """
     if not trace.tasks:
         raise AuthoringError(f"Pipeline {trace.pipeline!r} has no tasks: its function must call a component.")
-    builder = _Builder(trace)
+    builder = _Builder(trace, interface.inputs)
     nodes = {name: builder.add(task) for name, task in trace.tasks.items()}
+    _refuse_cycles(trace, nodes)
     outputs = _outputs(trace, interface, returned)
     return Plan(
         name=trace.pipeline,
@@ -60,6 +65,7 @@ class _Builder:
     """Collects components and executors under names that are unique in the Plan, as the KFP compiler does."""
 
     trace: Trace
+    inputs: Mapping[str, Input]
     components: dict[str, Component] = field(default_factory=dict)
     executors: dict[str, Executor] = field(default_factory=dict)
     platforms: dict[str, Json] = field(default_factory=dict)
@@ -113,16 +119,17 @@ class _Builder:
 
     def _node(self, task: PipelineTask, key: str) -> Node:
         inputs: dict[str, Binding] = {}
-        upstream = set(task.settings.after)
         for name, value in {**task.inputs, **_settings_with_channels(task)}.items():
-            channels = [self._channel(*mark) for mark in marks_in(value)]
-            upstream.update(channel.task.name for channel in channels if channel.task)
             if isinstance(value, PipelineChannel):
-                inputs[name] = value.binding
+                inputs[name] = self._own(value).binding
             else:
                 inputs[name] = Constant(parse_value(replace_marks(value)))
+                channels = self._channels_inside(value, f"Task {task.name!r}, input {name!r}")
                 inputs.update({channel.added_input: channel.binding for channel in channels})
-        after = tuple(sorted(upstream))
+        for channel in task.settings.channels:
+            self._own(channel)
+        producers = {binding.task for binding in inputs.values() if isinstance(binding, FromTask)}
+        after = tuple(sorted(producers.union(self._named_upstream(task))))
         inputs.update(self._final_statuses(task, after))
         return Node(
             name=task.name,
@@ -135,19 +142,50 @@ class _Builder:
             caching=task.settings.caching,
         )
 
+    def _named_upstream(self, task: PipelineTask) -> Iterator[str]:
+        for other in task.settings.after:
+            if self.trace.tasks.get(other.name) is not other:
+                raise AuthoringError(
+                    f"Task {task.name!r} of pipeline {self.trace.pipeline!r} was told to run .after() task "
+                    f"{other.name!r}, which belongs to another pipeline. Name a task of the same pipeline."
+                )
+            yield other.name
+
+    def _channels_inside(self, value: Json, where: str) -> Iterator[PipelineChannel]:
+        """The channels whose marks stand in a constant."""
+        for mark in marks_in(value):
+            found = self._channel(*mark)
+            if isinstance(found.type, ArtifactType):
+                raise InconsistentTypeException(
+                    f"{where}: the {found.described} is an artifact, and only parameters can stand inside of text, "
+                    "lists and dicts. Pass the artifact to an input of its own."
+                )
+            yield found
+
     def _channel(self, task: str, name: str) -> PipelineChannel:
-        """The channel that a mark in text stands for; the name of a task that is not here is another pipeline's."""
+        """The channel that a mark in text stands for; what is not here belongs to another pipeline."""
         if not task:
-            return PipelineChannel(name, ParameterType.STRING)
+            if name not in self.inputs:
+                raise self._foreign(f"pipeline input {name!r}", "which is no input of it")
+            return input_channel(name, self.inputs[name])
         producer = self.trace.tasks.get(task)
         if producer is None or name not in producer.outputs:
-            raise AuthoringError(
-                f"Pipeline {self.trace.pipeline!r} uses the output {name!r} of task {task!r}, which is no task of it. "
-                "A value of another pipeline must come in as an argument."
-            )
+            raise self._foreign(f"output {name!r} of task {task!r}", "which is no task of it")
         found = producer.outputs[name]
         assert isinstance(found, PipelineChannel)
         return found
+
+    def _own(self, channel: PipelineChannel) -> PipelineChannel:
+        """The channel itself, which must not be another pipeline's, whatever that calls its tasks."""
+        if self._channel(channel.task_name or "", channel.name).task is not channel.task:
+            raise self._foreign(channel.described, "which is another pipeline's")
+        return channel
+
+    def _foreign(self, what: str, why: str) -> AuthoringError:
+        return AuthoringError(
+            f"Pipeline {self.trace.pipeline!r} uses the {what}, {why}. "
+            "A value of another pipeline must come in as an argument."
+        )
 
     def _final_statuses(self, task: PipelineTask, after: tuple[str, ...]) -> dict[str, Binding]:
         wanting = [
@@ -177,7 +215,7 @@ def _settings_with_channels(task: PipelineTask) -> dict[str, str]:
         return {}
     settings = {name: getattr(container.resources, name) for name in _RESOURCES}
     settings["base_image"] = container.image
-    return {name: str(value) for name, value in settings.items() if any(marks_in(str(value)))}
+    return {name: str(value) for name, value in settings.items() if has_marks(str(value))}
 
 
 def _with_placeholders(container: Container) -> Container:
@@ -197,19 +235,33 @@ def _renamed(component: Component, keys: Mapping[str, str], labels: Mapping[str,
     return replace(component, body=replace(component.body, nodes=nodes))
 
 
+def _refuse_cycles(trace: Trace, nodes: Mapping[str, Node]) -> None:
+    try:
+        graphlib.TopologicalSorter({name: node.after for name, node in nodes.items()}).prepare()
+    except graphlib.CycleError as error:
+        cycle = " -> ".join(reversed(error.args[1]))
+        raise AuthoringError(
+            f"Pipeline {trace.pipeline!r}: tasks wait for each other, by .after() or by their inputs: {cycle}."
+        ) from error
+
+
 def _outputs(trace: Trace, interface: Interface, returned: Any) -> dict[str, tuple[FromTask, ...]]:
     outputs: dict[str, tuple[FromTask, ...]] = {}
     for name, value in _returned_by_name(trace, returned).items():
         where = f"Pipeline {trace.pipeline!r}, output {name!r}"
         if name not in interface.outputs:
             raise AuthoringError(f"{where} is returned and not declared: annotate the function's return type.")
-        if not isinstance(value, PipelineChannel) or value.task is None:
-            raise AuthoringError(f"{where}: a pipeline returns outputs of its tasks, and {value!r} is none.")
+        task = value.task if isinstance(value, PipelineChannel) else None
+        if task is None or trace.tasks.get(task.name) is not task:
+            what = f"the {value.described}" if isinstance(value, PipelineChannel) else preview(value)
+            raise AuthoringError(f"{where}: a pipeline returns outputs of its own tasks, and {what} is none.")
         check_channel(where, value, interface.outputs[name])
-        outputs[name] = (FromTask(value.task.name, value.name),)
+        outputs[name] = (FromTask(task.name, value.name),)
     missing = [name for name in interface.outputs if name not in outputs]
     if missing:
-        raise AuthoringError(f"Pipeline {trace.pipeline!r} declares outputs and does not return them: {missing}.")
+        raise AuthoringError(
+            f"Pipeline {trace.pipeline!r} declares outputs and does not return them: {', '.join(missing)}."
+        )
     return outputs
 
 

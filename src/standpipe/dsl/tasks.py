@@ -5,22 +5,41 @@ from __future__ import annotations
 import enum
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from standpipe.dsl.channels import PipelineChannel, channel
-from standpipe.errors import AuthoringError, StandpipeError, TaskFailed
+from standpipe.dsl.channels import PipelineChannel, channel, has_marks
+from standpipe.errors import AuthoringError, AuthoringTypeError, StandpipeError, TaskFailed
 from standpipe.model.plan import Caching, Container, Resources, Retry, TriggerStrategy
 from standpipe.model.types import ArtifactOutput, Json
+from standpipe.model.values import preview
 
 if TYPE_CHECKING:
     from standpipe.dsl.components import BaseComponent
 
-_CPU = re.compile(r"([0-9]*[.])?[0-9]+m?")
-_MEMORY = re.compile(r"[0-9]+(E|Ei|P|Pi|T|Ti|G|Gi|M|Mi|K|Ki)?")
 _DURATION = re.compile(r"\s*(\d+)\s*([a-z]*)\s*", re.IGNORECASE)
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_SECONDS = {
+    **dict.fromkeys(("", "s", "sec", "secs", "second", "seconds"), 1),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600),
+    **dict.fromkeys(("d", "day", "days"), 86_400),
+    **dict.fromkeys(("w", "wk", "wks", "week", "weeks"), 604_800),
+}
+
+
+class _Form(NamedTuple):
+    """How a quantity is written, for programs and for people."""
+
+    pattern: re.Pattern[str]
+    description: str
+
+
+_CPU = _Form(re.compile(r"([0-9]*[.])?[0-9]+m?"), "a number of cores, as in '2', '0.5' or '500m'")
+_MEMORY = _Form(
+    re.compile(r"[0-9]+(E|Ei|P|Pi|T|Ti|G|Gi|M|Mi|K|Ki)?"), "a whole number with a unit, as in '512Mi' or '2G'"
+)
+_COUNT = _Form(re.compile(r"\d+"), "a whole number, as in '2'")
 
 
 class TaskState(enum.Enum):
@@ -32,10 +51,14 @@ class TaskState(enum.Enum):
 
 @dataclass
 class Settings:
-    """What an author has set on a task besides its arguments."""
+    """What an author has set on a task besides its arguments.
+
+    `channels` are values that settings for a platform refer to; the platform gets them without the task's help.
+    """
 
     display_name: str = ""
-    after: list[str] = field(default_factory=list)
+    after: list[PipelineTask] = field(default_factory=list)
+    channels: list[PipelineChannel] = field(default_factory=list)
     strategy: TriggerStrategy = TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED
     caching: Caching = Caching()
     retry: Retry | None = None
@@ -104,14 +127,19 @@ class PipelineTask:
     # --- order --------------------------------------------------------------------------------------------------------
 
     def after(self, *tasks: PipelineTask) -> PipelineTask:
-        """Makes this task start only after the others have ended, although it takes nothing from them."""
+        """Makes this task start only after the others have ended, although it takes nothing from them.
+
+        Raises:
+            AuthoringError: if one of them is no task.
+        """
         self._must_be_traced("after")
         for task in tasks:
             if not isinstance(task, PipelineTask):
                 raise AuthoringError(
-                    f"Task {self.name!r}: .after() takes tasks, and {task!r} is a {type(task).__name__}."
+                    f"Task {self.name!r}: .after() takes tasks, one by one, and {task!r} is of type "
+                    f"{type(task).__name__}."
                 )
-            self._settings.after.append(task.name)
+            self._settings.after.append(task)
         return self
 
     def ignore_upstream_failure(self) -> PipelineTask:
@@ -133,8 +161,16 @@ class PipelineTask:
     # --- how it runs --------------------------------------------------------------------------------------------------
 
     def set_caching_options(self, enable_caching: bool, cache_key: str | None = None) -> PipelineTask:
-        """Says whether the outputs may come from an earlier run, and adds a key of the author's own."""
+        """Says whether the outputs may come from an earlier run, and adds a key of the author's own.
+
+        Raises:
+            AuthoringTypeError: if `enable_caching` is no bool, or the key no text.
+        """
         self._must_be_traced("set_caching_options")
+        if not isinstance(enable_caching, bool):
+            raise self._wrong_type("set_caching_options", "enable_caching", enable_caching, "True or False")
+        if cache_key is not None:
+            self._check_text("set_caching_options", "cache_key", cache_key)
         self._settings.caching = Caching(enable_caching, cache_key or "")
         return self
 
@@ -152,32 +188,54 @@ class PipelineTask:
             backoff_duration: how long to wait before the first retry, as `'60s'`, `'2m'`, `'1h'`; `'0s'` by default.
             backoff_factor: what each further wait is multiplied with; 2 by default.
             backoff_max_duration: the longest wait; `'3600s'` by default.
+
+        Raises:
+            AuthoringTypeError: if `num_retries` is no whole number.
+            AuthoringError: if a duration is none.
         """
         self._must_be_traced("set_retry")
         self._settings.retry = Retry(
-            max_retries=num_retries or 0,
+            max_retries=self._whole_number("set_retry", "num_retries", num_retries or 0),
             backoff_duration=_seconds(backoff_duration or "0s"),
             backoff_factor=float(backoff_factor or 2.0),
             backoff_max_duration=_seconds(backoff_max_duration or "3600s"),
         )
         return self
 
-    def set_display_name(self, name: str) -> PipelineTask:
-        """Sets the name under which the task is shown."""
+    def set_display_name(self, name: str | None) -> PipelineTask:
+        """Sets the name under which the task is shown.
+
+        Raises:
+            AuthoringTypeError: if it is no text, or holds a value that is known only when the pipeline runs.
+        """
         if self._is_traced("set_display_name"):
-            self._settings.display_name = name if name != self.name else ""
+            self._check_text("set_display_name", "name", name or "")
+            self._settings.display_name = name if name and name != self.name else ""
         return self
 
     def set_env_variable(self, name: str, value: str) -> PipelineTask:
-        """Sets an environment variable of the task's process."""
+        """Sets an environment variable of the task's process.
+
+        Raises:
+            AuthoringTypeError: if its name or value is no text, or holds a value that is known only when the pipeline
+                runs.
+        """
         self._must_be_traced("set_env_variable")
+        self._check_text("set_env_variable", "name", name)
+        self._check_text("set_env_variable", "value", value)
         container = self._container("set_env_variable")
         self._settings.container = replace(container, env={**container.env, name: value})
         return self
 
     def set_container_image(self, name: str | PipelineChannel) -> PipelineTask:
-        """Sets the image to run in, in place of the component's; it may be a value that another task gives."""
+        """Sets the image to run in, in place of the component's; it may be a value that another task gives.
+
+        Raises:
+            AuthoringTypeError: if it is neither text nor such a value.
+        """
         self._must_be_traced("set_container_image")
+        if not isinstance(name, (str, PipelineChannel)):
+            raise self._wrong_type("set_container_image", "name", name, "the name of an image")
         self._settings.container = replace(self._container("set_container_image"), image=str(name))
         return self
 
@@ -224,7 +282,7 @@ class PipelineTask:
 
     def set_accelerator_limit(self, limit: int | str | PipelineChannel) -> PipelineTask:
         """Sets how many accelerators the task may use; their kind is set with `set_accelerator_type`."""
-        return self._set_resource("set_accelerator_limit", "accelerator_count", limit, re.compile(r"\d+"))
+        return self._set_resource("set_accelerator_limit", "accelerator_count", limit, _COUNT)
 
     def set_gpu_limit(self, gpu: str) -> PipelineTask:
         """The older name of `set_accelerator_limit`."""
@@ -239,6 +297,19 @@ class PipelineTask:
             stacklevel=2,
         )
         return self.set_accelerator_type(accelerator)
+
+    # --- for extensions of KFP, such as kfp-kubernetes ----------------------------------------------------------------
+
+    @property
+    def dependent_tasks(self) -> list[str]:
+        """The names of the tasks that `.after()` named."""
+        self._must_be_traced("dependent_tasks")
+        return [task.name for task in self._settings.after]
+
+    def register_pipeline_channels(self, pipeline_channels: Iterable[PipelineChannel]) -> None:
+        """Says which values the task's settings for a platform refer to."""
+        self._must_be_traced("register_pipeline_channels")
+        self._settings.channels.extend(pipeline_channels)
 
     # --- within -------------------------------------------------------------------------------------------------------
 
@@ -257,13 +328,16 @@ class PipelineTask:
         return self._container("resources").resources
 
     def _set_resource(
-        self, setter: str, name: str, value: int | str | PipelineChannel, form: re.Pattern[str] | None = None
+        self, setter: str, name: str, value: int | str | PipelineChannel, form: _Form | None = None
     ) -> PipelineTask:
         if not self._is_traced(setter):
             return self
         text = str(value)
-        if form and not isinstance(value, PipelineChannel) and not form.fullmatch(text):
-            raise AuthoringError(f"Task {self.name!r}: {setter}({value!r}) is not of the form {form.pattern}.")
+        if form and not isinstance(value, PipelineChannel) and not form.pattern.fullmatch(text):
+            raise AuthoringError(
+                f"Task {self.name!r}: .{setter}() got {text!r}, and {form.description}, is wanted. An output of a task "
+                "or an input of the pipeline can be passed as well, by itself and not inside of text."
+            )
         container = self._container(setter)
         resources = replace(container.resources, **{name: text})
         self._settings.container = replace(container, resources=resources)
@@ -275,6 +349,25 @@ class PipelineTask:
                 f"Task {self.name!r}: {setter} is for components that run in a container, and this one is a pipeline."
             )
         return self._settings.container
+
+    def _check_text(self, setter: str, argument: str, value: object) -> None:
+        if not isinstance(value, str):
+            raise self._wrong_type(setter, argument, value, "text")
+        if has_marks(value):
+            raise self._wrong_type(setter, argument, value, "text that is known while the pipeline is traced")
+
+    def _whole_number(self, setter: str, argument: str, value: Any) -> int:
+        try:
+            if int(value) == float(value):
+                return int(value)
+        except (TypeError, ValueError, OverflowError):
+            pass
+        raise self._wrong_type(setter, argument, value, "a whole number")
+
+    def _wrong_type(self, setter: str, argument: str, value: object, wanted: str) -> AuthoringTypeError:
+        return AuthoringTypeError(
+            f"Task {self.name!r}: .{setter}() got {argument}={preview(value)}, and {wanted} is wanted."
+        )
 
     def _must_be_traced(self, setter: str) -> None:
         if self.state is TaskState.FINAL:
@@ -297,7 +390,6 @@ def _seconds(duration: str) -> float:
         AuthoringError: if the text is not a whole number with a unit.
     """
     match = _DURATION.fullmatch(str(duration))
-    unit = match[2][:1].lower() or "s" if match else ""
-    if not match or unit not in _SECONDS:
+    if not match or match[2].lower() not in _SECONDS:
         raise AuthoringError(f"{duration!r} is no duration: write a whole number and s, m, h, d or w, as in '60s'.")
-    return float(int(match[1]) * _SECONDS[unit])
+    return float(int(match[1]) * _SECONDS[match[2].lower()])

@@ -41,6 +41,8 @@ def emit(plan: Plan) -> dict[str, Json]:
         SpecError: if the Plan refers to what is not there, or holds a value that the format cannot; the error names
             the field.
     """
+    if not plan.name:
+        raise SpecError("pipelineInfo.name: it is empty. Name the pipeline or component with letters of the alphabet.")
     check(plan)
     components = {path: _emit_component(plan, component, path) for path, component in paths(plan)}
     executors = {label: {"container": _emit_container(label, item)} for label, item in plan.executors.items()}

@@ -18,10 +18,10 @@ from standpipe.model.plan import Plan
 from standpipe.model.types import Json
 
 
-def dumps(plan: Plan, description: str = "") -> str:
+def dumps(plan: Plan, description: str | None = None) -> str:
     """The Plan as the text of a YAML file, as `kfp` compiles it.
 
-    `description` goes into the comment at the top, and nowhere else; the Plan's own is there if it is empty.
+    `description` goes into the comment at the top, and nowhere else; without it, the Plan's own is there.
 
     Raises:
         SpecError: as `emit`.
@@ -32,7 +32,7 @@ def dumps(plan: Plan, description: str = "") -> str:
     return header + yaml.dump_all(documents, Dumper=yaml.SafeDumper, sort_keys=True)
 
 
-def write(plan: Plan, path: str | os.PathLike[str], description: str = "") -> None:
+def write(plan: Plan, path: str | os.PathLike[str], description: str | None = None) -> None:
     """Writes the Plan into a `.yaml`, `.yml` or `.json` file, completely or not at all.
 
     Raises:
@@ -75,14 +75,23 @@ def read(path: str | os.PathLike[str]) -> Plan:
         StorageError: if it cannot be read.
         UnsupportedError: if it holds what this version does not run; the error names the field.
     """
+    return read_text(text_of(path), origin=str(path))
+
+
+def text_of(path: str | os.PathLike[str]) -> str:
+    """The text of a compiled file.
+
+    Raises:
+        SpecError: if it is no text.
+        StorageError: if it cannot be read.
+    """
     file = Path(path)
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise SpecError(f"{file} is no text: give the compiled YAML file itself, not an archive of it.") from None
     except OSError as error:
         raise StorageError(f"{file} cannot be read: {error.strerror or error}. Give a compiled YAML file.") from error
-    return read_text(text, origin=str(file))
 
 
 def read_text(text: str, origin: str = "The text") -> Plan:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from standpipe.model.types import Json
 
 _DESCRIPTION = "# Description: "
@@ -30,6 +32,13 @@ def write_header(spec: dict[str, Json], description: str) -> str:
         if field in spec["root"]:
             lines += [title, *_interface(spec["root"][field])]
     return "\n".join(lines) + "\n"
+
+
+def read_description(text: str) -> str:
+    """The description in the comment at the top of a compiled file, which alone holds that of a single component."""
+    first, *more = text.partition(f"\n{_DESCRIPTION}")[2].splitlines() or [""]
+    continued = itertools.takewhile(lambda line: line.startswith(_CONTINUED), more)
+    return "\n".join([first, *(line.removeprefix(_CONTINUED) for line in continued)])
 
 
 def _interface(definitions: dict[str, Json]) -> list[str]:

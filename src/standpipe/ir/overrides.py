@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from standpipe.errors import ArgumentError, UnsupportedError
+from standpipe.errors import ArgumentError, AuthoringError, UnsupportedError
 from standpipe.model.plan import Plan
 from standpipe.model.types import ArtifactInput, Input, Json, ParameterInput
 from standpipe.model.values import ValueMismatch, fit
@@ -20,7 +20,8 @@ def override(
     """A copy of the Plan with another name, display name, or other defaults of the pipeline's parameters.
 
     Raises:
-        ArgumentError: if the pipeline has no such parameter, or a value does not fit its type.
+        AuthoringError: if the pipeline has no such parameter.
+        ArgumentError: if a value does not fit its type.
         UnsupportedError: if it is an artifact, which cannot have a default.
     """
     inputs = {**plan.root.inputs}
@@ -38,7 +39,7 @@ def _with_default(plan: Plan, name: str, value: Json) -> Input:
     declared = plan.root.inputs.get(name)
     if declared is None:
         there = ", ".join(key for key, item in plan.root.inputs.items() if isinstance(item, ParameterInput)) or "none"
-        raise ArgumentError(f"The pipeline {plan.name!r} has no parameter {name!r}; its parameters are: {there}.")
+        raise AuthoringError(f"The pipeline {plan.name!r} has no parameter {name!r}; its parameters are: {there}.")
     if isinstance(declared, ArtifactInput):
         raise UnsupportedError(
             f"The input {name!r} of the pipeline {plan.name!r} is an artifact, and only parameters can have a default. "

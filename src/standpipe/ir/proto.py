@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from google.protobuf import json_format
+from google.protobuf import json_format, struct_pb2
 
 from standpipe.errors import SpecError, UnsupportedError
 from standpipe.model.types import Json
@@ -77,6 +77,18 @@ def canonical(data: Json, message: str, path: str = "") -> dict[str, Json]:
 def _round_trip(data: Json, message_class: Any) -> dict[str, Json]:
     result: dict[str, Json] = _sorted(json_format.MessageToDict(json_format.ParseDict(data, message_class())))
     return result
+
+
+def to_protobuf_value(value: Json) -> Any:
+    """A JSON value as protobuf's `Value`.
+
+    Raises:
+        SpecError: if it is no JSON.
+    """
+    try:
+        return json_format.ParseDict(value, struct_pb2.Value())
+    except _REFUSALS as error:
+        raise SpecError(f"{preview(value)} cannot be written as protobuf: {_reason(error)}") from error
 
 
 def _sorted(value: Json) -> Json:

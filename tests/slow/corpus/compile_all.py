@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional
 
-from kfp import compiler, dsl  # the SDK's, or ours by install_as_kfp
+from kfp import compiler, components, dsl  # the SDK's, or ours by install_as_kfp
 from kfp.dsl import (
     HTML,
     Artifact,
@@ -23,6 +23,11 @@ from kfp.dsl import (
 warnings.simplefilter("ignore")
 FOLDER = Path(sys.argv[1])
 PIN = {"base_image": "python:3.11"}
+
+
+class Shape(Artifact):
+    schema_title = "google.Shape"
+    schema_version = "1.2.0"
 
 
 @dsl.component(**PIN)
@@ -51,17 +56,35 @@ def defaults(
     f: dict = {"n": 1, "x": 1.5, "s": "t", "l": [1]},
     g: str = "",
     h: int = 0,
+    i: bool = 1,
+    j: int = True,
+    k: List = [],
+    m: Optional[Dict] = None,
 ) -> None:
     pass
 
 
 @dsl.component(**PIN)
 def split(x: int) -> NamedTuple("Split", [("low", int), ("high", float), ("name", str)]):
+    """Splits.
+
+    Parameters
+    ----------
+    x : int
+        What to split.
+
+    Returns
+    -------
+    low : int
+        The lower half.
+    """
     return (x, float(x), "n")
 
 
 @dsl.component(packages_to_install=["pandas==2.2.0", "scikit-learn>=1.4,<2", 'x[extra]; python_version<"4"'], **PIN)
-def train(data: Input[Dataset], model: Output[Model], metrics: Output[Metrics], rate: float = 0.1):
+def train(
+    data: Input[Dataset], model: Output[Model], metrics: Output[Metrics], shape: Output[Shape], rate: float = 0.1
+):  # not all of it on one line
     model.metadata["rate"] = rate
 
 
@@ -128,7 +151,12 @@ def kfp_of_folder() -> None:
     pass
 
 
-@dsl.component(base_image="python:3.12", target_image="registry.example/team/image:1")
+@dsl.component(
+    base_image="python:3.12",
+    target_image="registry.example/team/image:1",
+    packages_to_install=["one", 'it\'s "two"'],
+    pip_index_urls=["https://a.example/simple", "https://b.example/simple"],
+)
 def containerized(x: int) -> int:
     return x
 
@@ -181,7 +209,13 @@ def say_hello(name: str, text: OutputPath(str)):
 
 @dsl.container_component
 def placeholders(
-    a: str, b: int, data: Input[Dataset], model: Output[Model], n: OutputPath(int), opt: Optional[str] = None
+    a: str,
+    b: int,
+    data: Input[Dataset],
+    model: Output[Model],
+    n: OutputPath(int),
+    opt: Optional[str] = None,
+    many: Optional[Input[List[Dataset]]] = None,
 ):
     return dsl.ContainerSpec(
         image="alpine:3",
@@ -196,6 +230,7 @@ def placeholders(
             model.path,
             n,
             "{{$.unknown}} {{$}}",
+            dsl.IfPresentPlaceholder(input_name="many", then=["--many", many, f"--all={many}"]),
         ],
     )
 
@@ -235,6 +270,17 @@ def constants(name: str, n: int = 1):
         g=["a", name],
         h={"n": n},
     )
+    total = add(a=n, b=1).output
+    every_type(
+        a=total,
+        b=1.5,
+        c="{} of {}, %s".format(name, n) % total + f"{n}",
+        d=False,
+        e=[[{"deep": [total, n]}], f"{n}/{total}"],
+        f={"a": {"b": [name]}},
+        g=[" ".join([str(n), str(n)])],
+        h={},
+    )
     every_type(a=0, b=0.5, c="", d=False, e=[], f={}, g=[], h={}, i="{{$.not.a.placeholder}}")
 
 
@@ -256,6 +302,11 @@ def settings(cpu: str = "1", gpu: str = "nvidia.com/gpu", image: str = "python:3
     second.set_cpu_limit(cpu).set_accelerator_type(gpu).set_accelerator_limit(2).set_container_image(image)
     third = add(a=1, b=2).after(first, second).set_accelerator_type("NVIDIA_TESLA_K80").set_memory_limit("1024")
     add(a=1, b=2).after(third).set_accelerator_limit("0").set_cpu_limit("0")
+    for number, duration in enumerate(("30s", "10 minutes", "2hours", "1d", "1 week"), start=1):
+        add(a=1, b=2).set_retry(number, duration)
+    chosen = every_type(a=0, b=0.5, c="", d=False, e=[], f={}, g=[], h={})
+    add(a=1, b=2).set_container_image(f"registry.example/me:{image}").set_debug_pause(before=True, on_error=True)
+    add(a=1, b=2).set_container_image(chosen.output).set_env_variable("ROOT", dsl.PIPELINE_ROOT_PLACEHOLDER)
 
 
 @dsl.pipeline(name="inner")
@@ -284,8 +335,15 @@ def final_status():
     report(note="done").after(first).ignore_upstream_failure()
 
 
+# .yml, because the tests look at all files that end with .yaml
+compiler.Compiler().compile(add, str(FOLDER / "loaded.yml"))
+loaded = components.load_component_from_file(str(FOLDER / "loaded.yml"))
+
+
 @dsl.pipeline(name="task-config")
 def task_config():
+    first = loaded(a=1, b=2).set_memory_limit("1Gi")
+    loaded(a=first.output, b=3)
     configured().set_cpu_limit("1").set_env_variable("A", "b")
 
 

@@ -1,0 +1,147 @@
+"""The façade of compiling: what is written where, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from standpipe import compiler, components, dsl
+from standpipe.errors import ArgumentError, AuthoringError, SpecError, StandpipeError, StorageError, UnsupportedError
+
+
+@dsl.component
+def add(a: int, b: int = 1) -> int:
+    """Adds.
+
+    Args:
+        a: the first number
+    """
+    return a + b
+
+
+@dsl.pipeline(description="What it is for.", display_name="Sums")
+def sums(x: int, title: str = "none", data: dsl.Input[dsl.Dataset] = None) -> int:  # type: ignore[assignment]
+    return add(a=x).output  # type: ignore[no-any-return]
+
+
+def compiled(component: Any, folder: Path, **options: Any) -> dict[str, Any]:
+    file = folder / "compiled.yaml"
+    compiler.Compiler().compile(component, file, **options)
+    document: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return document
+
+
+def test_a_pipeline_is_written_as_pipeline_spec(tmp_path: Path) -> None:
+    spec = compiled(sums, tmp_path)
+
+    assert spec["pipelineInfo"] == {"name": "sums", "displayName": "Sums", "description": "What it is for."}
+    assert spec["root"]["dag"]["tasks"].keys() == {"add"}
+    assert (
+        (tmp_path / "compiled.yaml").read_text().startswith("# PIPELINE DEFINITION\n# Name: sums\n# Description: What")
+    )
+
+
+def test_a_component_is_written_as_a_pipeline_of_one_task(tmp_path: Path) -> None:
+    spec = compiled(add, tmp_path)
+
+    assert spec["pipelineInfo"] == {"name": "add"}
+    assert spec["root"]["inputDefinitions"] == spec["components"]["comp-add"]["inputDefinitions"]
+    assert spec["root"]["inputDefinitions"]["parameters"]["a"]["description"] == "the first number"
+
+
+def test_name_display_name_and_defaults_can_be_given(tmp_path: Path) -> None:
+    spec = compiled(
+        sums,
+        tmp_path,
+        pipeline_name="other",
+        pipeline_display_name="Other",
+        pipeline_parameters={"x": 5, "title": "t"},
+        type_check=False,
+    )
+
+    assert (spec["pipelineInfo"]["name"], spec["pipelineInfo"]["displayName"]) == ("other", "Other")
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    assert (parameters["x"]["defaultValue"], parameters["title"]["defaultValue"]) == (5.0, "t")
+    assert sums.plan.name == "sums", "the pipeline itself must not change"
+    assert "defaultValue" not in compiled(sums, tmp_path)["root"]["inputDefinitions"]["parameters"]["x"]
+
+
+@pytest.mark.parametrize("name", ["p.yaml", "p.yml", "p.json"])
+def test_the_ending_of_the_file_says_how_it_is_written(tmp_path: Path, name: str) -> None:
+    compiler.Compiler().compile(pipeline_func=sums, package_path=str(tmp_path / name))
+
+    assert components.load_component_from_file(tmp_path / name).plan == sums.plan
+
+
+def a_function(x: int) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("component", "options", "error", "says"),
+    [
+        (a_function, {}, AuthoringError, "<function a_function .* is neither a component nor a pipeline. Decorate"),
+        (sums, {"pipeline_parameters": {"y": 1}}, AuthoringError, "no parameter 'y'; its parameters are: x, title"),
+        (sums, {"pipeline_parameters": {"x": "one"}}, ArgumentError, "'x' of the pipeline 'sums' does not fit"),
+        (sums, {"pipeline_parameters": {"data": "gs://d"}}, UnsupportedError, "only parameters can have a default"),
+        (sums, {"pipeline_name": ""}, SpecError, r"pipelineInfo\.name: it is empty"),
+        (sums, {"kubernetes_manifest_format": True}, UnsupportedError, "Kubernetes manifest is not supported yet"),
+    ],
+)
+def test_what_cannot_be_compiled_is_refused(
+    tmp_path: Path, component: Any, options: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says) as caught:
+        compiler.Compiler().compile(component, tmp_path / "p.yaml", **options)
+
+    assert isinstance(caught.value, StandpipeError)
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_that_the_format_would_change_are_refused(tmp_path: Path) -> None:
+    @dsl.pipeline
+    def large() -> None:
+        add(a=2**53 + 1)
+
+    with pytest.raises(SpecError, match=r"parameters\.a cannot be compiled.*9007199254740993 would change"):
+        compiler.Compiler().compile(large, tmp_path / "p.yaml")
+
+
+def test_files_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"p\.zip: the name of a compiled file ends with \.yaml"):
+        compiler.Compiler().compile(sums, tmp_path / "p.zip")
+    with pytest.raises(StorageError, match=r"cannot be written: No such file or directory"):
+        compiler.Compiler().compile(sums, tmp_path / "none" / "p.yaml")
+
+
+def test_a_component_can_be_compiled_where_it_is_decorated(tmp_path: Path) -> None:
+    file = tmp_path / "add.yaml"
+    with pytest.warns(DeprecationWarning, match="output_component_file is deprecated"):
+
+        @dsl.component(output_component_file=str(file))
+        def decorated(a: int) -> int:
+            return a
+
+    assert components.load_component_from_file(file).plan == decorated.plan
+
+
+@pytest.mark.parametrize(
+    ("value", "enabled"), [("1", False), (" TRUE ", False), ("on", False), ("0", True), ("", True)]
+)
+def test_caching_can_be_off_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, enabled: bool
+) -> None:
+    monkeypatch.setenv("KFP_DISABLE_EXECUTION_CACHING_BY_DEFAULT", value)
+
+    caching = compiled(add, tmp_path)["root"]["dag"]["tasks"]["add"]["cachingOptions"]
+
+    assert caching == ({"enableCache": True} if enabled else {})
+
+
+def test_values_for_extensions_become_protobufs_own() -> None:
+    assert compiler.to_protobuf_value({"a": [1, "b", None]}).struct_value["a"][1] == "b"
+    with pytest.raises(SpecError, match="cannot be written as protobuf"):
+        compiler.to_protobuf_value(object())

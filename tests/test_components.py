@@ -1,0 +1,188 @@
+"""The façade of loading: components from compiled files, and what is refused."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+import pytest
+
+from standpipe import compiler, components, dsl
+from standpipe.dsl.components import ExecutorComponent
+from standpipe.errors import ArgumentError, SpecError, StandpipeError, StorageError, UnsupportedError
+from standpipe.model.plan import Dag
+
+
+@dsl.component(base_image="python:3.12", packages_to_install=["pandas"])
+def add(
+    a: int,
+    b: int = 1,
+    data: Optional[dsl.Input[dsl.Dataset]] = None,  # noqa: UP045
+) -> NamedTuple("Outputs", [("total", int), ("model", dsl.Model)]):  # type: ignore[valid-type]
+    """Adds.
+
+    And says more.
+    """
+
+
+@dsl.container_component
+def echo(text: str, out: dsl.OutputPath(str)):  # type: ignore[no-untyped-def,valid-type]
+    return dsl.ContainerSpec(image="alpine", command=["sh"], args=[text, out])
+
+
+@dsl.pipeline(description="Twice.")
+def twice(x: int = 2) -> int:
+    first = add(a=x)
+    return add(a=first.outputs["total"]).outputs["total"]  # type: ignore[no-any-return]
+
+
+def text_of(component: dsl.BaseComponent, folder: Path, **options: Any) -> str:
+    compiler.Compiler().compile(component, folder / "compiled.yaml", **options)
+    return (folder / "compiled.yaml").read_text(encoding="utf-8")
+
+
+def nodes(pipeline: dsl.BaseComponent) -> Any:
+    assert isinstance(pipeline.plan.root.body, Dag)
+    return pipeline.plan.root.body.nodes
+
+
+@pytest.mark.parametrize("component", [add, echo, twice])
+def test_what_was_compiled_comes_back(tmp_path: Path, component: dsl.BaseComponent) -> None:
+    loaded = components.load_component_from_text(text_of(component, tmp_path))
+
+    assert (loaded.name, loaded.description) == (component.name, component.description)
+    assert (loaded.inputs, loaded.outputs, loaded.plan) == (component.inputs, component.outputs, component.plan)
+    assert text_of(loaded, tmp_path) == text_of(component, tmp_path)
+
+
+def test_loaded_components_make_tasks_with_settings_of_their_own(tmp_path: Path) -> None:
+    loaded = components.load_component_from_text(text_of(add, tmp_path))
+
+    @dsl.pipeline
+    def uses(x: int) -> None:
+        task = loaded(a=x).set_cpu_limit("2")
+        loaded(a=task.outputs["total"])
+
+    assert nodes(uses).keys() == {"add", "add-2"}
+    assert uses.plan.executors["exec-add"].resources.cpu_limit == "2"
+    assert uses.plan.executors["exec-add-2"].resources.cpu_limit == ""
+
+
+def test_loaded_pipelines_are_nested(tmp_path: Path) -> None:
+    loaded = components.load_component_from_text(text_of(twice, tmp_path))
+
+    @dsl.pipeline
+    def outer() -> int:
+        return loaded(x=loaded().output).output  # type: ignore[no-any-return]
+
+    assert nodes(outer).keys() == {"twice", "twice-2"}
+    assert len(outer.plan.executors) == 4
+
+
+def test_a_pipeline_named_like_its_only_task_stays_a_pipeline(tmp_path: Path) -> None:
+    @dsl.pipeline(name="add")
+    def narrowed(a: int) -> int:
+        return add(a=a).outputs["total"]  # type: ignore[no-any-return]
+
+    loaded = components.load_component_from_text(text_of(narrowed, tmp_path))
+
+    assert isinstance(loaded, dsl.GraphComponent)
+    assert loaded.inputs.keys() == {"a"}
+    assert loaded.outputs.keys() == {"Output"}
+
+
+def test_defaults_given_when_compiling_are_those_of_the_loaded_component(tmp_path: Path) -> None:
+    loaded = components.load_component_from_text(text_of(add, tmp_path, pipeline_parameters={"a": 4}))
+
+    @dsl.pipeline
+    def uses() -> None:
+        loaded()
+
+    assert isinstance(loaded, ExecutorComponent)
+    assert uses.plan.components["comp-add"].inputs["a"].default == 4  # type: ignore[union-attr]
+
+
+def test_files_are_loaded_by_path_and_by_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    text_of(echo, tmp_path)
+
+    for path in (tmp_path / "compiled.yaml", str(tmp_path / "compiled.yaml"), "~/compiled.yaml"):
+        assert components.load_component_from_file(path).plan == echo.plan
+
+
+class Site(BaseHTTPRequestHandler):
+    """A web server with a password that has one compiled file."""
+
+    text = ""
+
+    def do_GET(self) -> None:
+        allowed = self.headers.get("Authorization") == "Basic " + base64.b64encode("häns:pass".encode()).decode()
+        self.send_response(200 if allowed else 401)
+        self.end_headers()
+        self.wfile.write(self.text.encode())
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
+        pass
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[str]:
+    Site.text = text_of(twice, tmp_path)
+    with HTTPServer(("127.0.0.1", 0), Site) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/p.yaml"
+        server.shutdown()
+        thread.join()
+
+
+def test_components_are_loaded_from_the_web(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+    assert components.load_component_from_url(site, auth=("häns", "pass")).plan == twice.plan
+    with pytest.raises(StorageError, match=r"p\.yaml cannot be loaded: HTTP Error 401.*Check the address"):
+        components.load_component_from_url(site)
+
+
+def test_a_url_may_be_that_of_a_file(tmp_path: Path) -> None:
+    text_of(echo, tmp_path)
+
+    assert components.load_component_from_url((tmp_path / "compiled.yaml").as_uri()).plan == echo.plan
+    with pytest.raises(StorageError, match="cannot be loaded"):
+        components.load_component_from_url((tmp_path / "none.yaml").as_uri())
+
+
+@pytest.mark.parametrize(
+    ("load", "argument", "error", "says"),
+    [
+        (
+            components.load_component_from_text,
+            None,
+            ArgumentError,
+            "None cannot be loaded: the text of a compiled file",
+        ),
+        (components.load_component_from_text, "", SpecError, "The text holds 0 documents"),
+        (components.load_component_from_text, "a: [", SpecError, r"The text cannot be read as YAML.*line"),
+        (components.load_component_from_text, "a: 1", SpecError, "The text: a: there is no such field here"),
+        (components.load_component_from_text, "name: x\nimplementation: {}", UnsupportedError, "of KFP version 1"),
+        (
+            components.load_component_from_file,
+            None,
+            ArgumentError,
+            "None cannot be loaded: the path of a compiled file",
+        ),
+        (components.load_component_from_file, "none.yaml", StorageError, r"none\.yaml cannot be read: No such file"),
+        (components.load_component_from_url, "ftp://x/p.yaml", ArgumentError, "its scheme must be https, http or file"),
+        (components.load_component_from_url, "p.yaml", ArgumentError, "'p.yaml' cannot be loaded: its scheme"),
+        (components.load_component_from_url, None, ArgumentError, "None cannot be loaded"),
+    ],
+)
+def test_what_cannot_be_loaded_is_refused(load: Any, argument: Any, error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says) as caught:
+        load(argument)
+
+    assert isinstance(caught.value, StandpipeError)
