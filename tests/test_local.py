@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -27,6 +30,8 @@ from standpipe.errors import (
 )
 from standpipe.model.ports import Outcome
 from tests.fakes import FakeRunner
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @dsl.component
@@ -304,6 +309,60 @@ def test_ctrl_c_stops_the_run_records_it_and_reaches_the_caller(tmp_path: Path) 
         ((body,),) = db.execute("SELECT body FROM facts WHERE kind = 'RunEnded'").fetchall()
     assert json.loads(body)["state"] == "CANCELLED"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_the_process_ends_the_run_first(tmp_path: Path, number: signal.Signals) -> None:
+    program = f"""
+import os, sys, time
+sys.path.insert(0, {str(ROOT)!r})
+from tests.fakes import FakeRunner
+from tests.test_local import add
+from standpipe import local
+from standpipe.model.ports import Outcome
+
+def terminate(a, b):
+    os.kill(os.getpid(), {int(number)})
+    time.sleep(0.5)
+    return Outcome(signal=15)
+
+local.run(add, {{"a": 1}}, runner=FakeRunner(add=terminate), pipeline_root={str(tmp_path)!r})
+print("went on")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == -number, ended.stderr
+    assert "Cancelled in" in ended.stdout
+    assert "went on" not in ended.stdout
+    with closing(sqlite3.connect(tmp_path / "runs.sqlite")) as db:
+        ((body,),) = db.execute("SELECT body FROM facts WHERE kind = 'RunEnded'").fetchall()
+    assert json.loads(body)["state"] == "CANCELLED"
+
+
+def test_signals_that_the_program_handles_itself_are_left_to_it(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def terminate(a: int, b: int) -> dict[str, int]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.2)
+        return plus(a, b)
+
+    before = signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))
+    try:
+        task = local.run(add, {"a": 1}, runner=FakeRunner(add=terminate), pipeline_root=tmp_path, quiet=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert task.output == 2
+    assert seen == [signal.SIGTERM]
+
+
+def test_names_may_be_long(tmp_path: Path) -> None:
+    name = "long_" * 100 + "name"
+    (tmp_path / "file.py").write_text(
+        f"from standpipe import dsl\n@dsl.component\ndef {name}(a: int) -> int: return a\n"
+    )
+    component = runpy.run_path(str(tmp_path / "file.py"))[name]
+    runner = FakeRunner(**{name: lambda a: {"Output": a}})
+    assert local.run(component, {"a": 1}, runner=runner, pipeline_root=tmp_path, quiet=True).output == 1
 
 
 def test_setters_come_too_late_for_a_task_that_has_run() -> None:

@@ -32,6 +32,23 @@ from standpipe.model.ports import Cancel
 Attempt = Callable[[StartAttempt, Cancel], AttemptEnded]
 
 
+#: The signals that end a process, with the handlers that Python gives them at its start: Ctrl-C, `kill` (as `timeout`,
+#: CI and Kubernetes do it), and the terminal or connection that is closed.
+_ENDING: dict[int, object] = {
+    number: signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if (number := getattr(signal, name, None))  # Windows has no SIGHUP
+}
+
+
+class Terminated(BaseException):
+    """A signal asked this process to end: whoever drives the run lets it end so, once nothing is left to take down."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = number
+
+
 class FactSink(Protocol):
     """Takes the facts of a run, in order: the run store, an observer."""
 
@@ -62,8 +79,9 @@ class Driver:
 
         Raises:
             KeyboardInterrupt: after Ctrl-C, once everything has stopped and the run's end is recorded.
+            Terminated: the same after a signal that asks this process to end.
         """
-        with self._pool, _interrupts(self._events) as interrupts:
+        with self._pool, _interruptions(self._events) as came:
             self._events.put(first)
             try:
                 while self._end is None:
@@ -71,8 +89,8 @@ class Driver:
             except BaseException:
                 self._cancel.set()  # a defect, or a store that cannot be written: leave no task running
                 raise
-        if interrupts:
-            raise KeyboardInterrupt
+        if came:
+            raise KeyboardInterrupt if came[0] == signal.SIGINT else Terminated(came[0])
         return self._end
 
     def _step(self, event: Union[Event, BaseException]) -> None:
@@ -101,26 +119,24 @@ class Driver:
 
 
 @contextmanager
-def _interrupts(events: SimpleQueue[Event | BaseException]) -> Iterator[list[int]]:
-    """Turns Ctrl-C into an event, so that it cannot hit the machine between two of its thoughts.
+def _interruptions(events: SimpleQueue[Event | BaseException]) -> Iterator[list[int]]:
+    """Turns the signals that end a process into an event, so that they cannot hit the machine between two thoughts.
 
-    Gives the list of interrupts that came. Where Python's own handler is not in place, or this is not the main
-    thread, whoever handles the signal goes on doing so.
+    Gives the list of signals that came. Those for which Python's own handler is not in place are left to whoever
+    handles them, and all of them where this is not the main thread.
     """
-    interrupts: list[int] = []
+    came: list[int] = []
 
     def note(number: int, _: object) -> None:
-        interrupts.append(number)
+        came.append(number)
         events.put(CancelRequested())
 
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    ):
-        yield interrupts
-        return
-    signal.signal(signal.SIGINT, note)
+    in_main = threading.current_thread() is threading.main_thread()
+    ours = {number: usual for number, usual in _ENDING.items() if in_main and signal.getsignal(number) is usual}
+    for number in ours:
+        signal.signal(number, note)
     try:
-        yield interrupts
+        yield came
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, usual in ours.items():
+            signal.signal(number, usual)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import uuid
 from collections.abc import Mapping
 from contextlib import closing
@@ -11,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol
 
-from standpipe.driver import Driver, FactSink
+from standpipe.driver import Driver, FactSink, Terminated
 from standpipe.dsl.components import BaseComponent
 from standpipe.dsl.tasks import PipelineTask, Settings
 from standpipe.dsl.types import artifact_type
@@ -26,6 +25,7 @@ from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, Value
 from standpipe.observe.plain import PlainLines
 from standpipe.observe.quiet import Quiet
+from standpipe.observe.screen import Screen
 from standpipe.session import Session
 from standpipe.store.runs import RunRecorder
 
@@ -46,7 +46,11 @@ def run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]
         workspace_path=session.runner.workspace_path(workspace) if workspace else "",
     )
     inputs = {name: _to_value(value) for name, value in arguments.items()}
-    ended = _drive(session, plan, info, folder, workspace, inputs)
+    try:
+        ended = _drive(session, plan, info, folder, workspace, inputs)
+    except Terminated as order:
+        os.kill(os.getpid(), order.signal)  # its usual effect, which only had to wait for the tasks
+        raise
     if ended.state is TaskState.SUCCEEDED:
         return task.finish({name: _from_value(value) for name, value in ended.outputs.items()})
     error = TaskFailed(_story(info, ended, folder))
@@ -81,7 +85,7 @@ class Observer(FactSink, Protocol):
 def _observer(info: RunInfo, folder: Path, *, quiet: bool) -> Observer:
     if quiet:
         return Quiet()
-    if sys.stdout is not None and sys.stdout.isatty():
+    if Screen().isatty():
         from standpipe.observe.live import Live  # rich costs 60 ms, worth it on a terminal only
 
         return Live(info, str(folder))
@@ -97,7 +101,10 @@ def _new_folder(root: Path, pipeline: str) -> Path:
         except FileExistsError:
             if folder.is_dir():
                 continue  # another run began in the same microsecond
-            raise StorageError(f"The pipeline root {root} is a file, and a folder is needed.") from None
+            raise StorageError(
+                f"The pipeline root {root} is a file, or a link that leads nowhere, and a folder is needed. "
+                "Choose another one: local.init(..., pipeline_root=...)."
+            ) from None
         except OSError as error:
             raise StorageError(
                 f"The pipeline root {root} cannot be written: {error.strerror} ({error.filename}). "
@@ -155,7 +162,7 @@ def _story(info: RunInfo, ended: events.RunEnded, folder: Path) -> str:
         return f"Run {info.id} was cancelled."
     first, *others = ended.failures
     parts = [_sentence(first, info)]
-    if first.failure.detail:
+    if first.failure.detail not in ("", first.failure.message):
         parts.append(first.failure.detail.rstrip())
     if first.failure.hint:
         parts.append(first.failure.hint)

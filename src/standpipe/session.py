@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from abc import ABC, abstractmethod
@@ -23,13 +24,17 @@ class LocalRunner(ABC):
 
     _opening = threading.Lock()
     _opened: Runner | None = None
+    _opened_by = 0
 
     @property
     def tasks(self) -> Runner:
-        """What runs the tasks, the same for all runs and threads that share this object."""
-        with self._opening:
-            if self._opened is None:
-                self._opened = self._open()
+        """What runs the tasks, the same for all runs and threads that share this object.
+
+        A process that was forked from the one that opened it opens its own: connections cannot be shared.
+        """
+        with LocalRunner._opening:
+            if self._opened is None or self._opened_by != os.getpid():
+                self._opened, self._opened_by = self._open(), os.getpid()
             return self._opened
 
     @abstractmethod
@@ -38,6 +43,14 @@ class LocalRunner(ABC):
     @abstractmethod
     def workspace_path(self, workspace: Path) -> str:
         """Where tasks see a run's workspace, which is the folder `workspace` on this machine."""
+
+
+def _after_fork_in_child() -> None:
+    LocalRunner._opening = threading.Lock()  # a thread that is not in this process may hold the old one
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from tests.envs.wheels import function, imported, make_index, make_project, make
 from standpipe.envs import venv
 from standpipe.envs.venv import CurrentEnvironment, Venvs, pip_settings
 from standpipe.errors import EnvironmentBuildError
+from standpipe.model.ports import Cancel
 
 
 @pytest.fixture
@@ -250,6 +252,19 @@ def test_a_root_that_cannot_be_made(tmp_path: Path, notices: list[str]) -> None:
         Venvs(tmp_path / "file" / "envs").python(function(), notice=notices.append)
 
 
+def test_an_environment_that_cannot_be_made_is_not_blamed_on_packages(
+    venvs: Venvs, tmp_path: Path, notices: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(venv, "_base_python", lambda: tmp_path / "nothing")
+
+    with pytest.raises(EnvironmentBuildError) as failure:
+        venvs.python(function(), notice=notices.append)
+
+    assert f"cannot be made in {tmp_path / 'envs'}:" in str(failure.value)
+    assert "STANDPIPE_CACHE" in str(failure.value)
+    assert "packages_to_install" not in str(failure.value)
+
+
 @pytest.mark.parametrize("broken", ["complete.json", "bin/python"])
 def test_what_is_incomplete_or_broken_is_built_anew(
     venvs: Venvs, tmp_path: Path, notices: list[str], broken: str
@@ -319,6 +334,49 @@ def test_waiting_for_another_process_is_said(venvs: Venvs, tmp_path: Path, notic
 
         assert waiting.result(timeout=30).exists()
     assert notices == ["Waiting for another process, which is building the same environment."]
+
+
+# --- giving up
+
+
+@pytest.fixture
+def silent_index() -> Iterator[str]:
+    """The address of an index that takes every question and answers none."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/simple"
+
+
+def test_a_build_that_is_given_up_ends_at_once_and_leaves_nothing(
+    venvs: Venvs, tmp_path: Path, notices: list[str], silent_index: str
+) -> None:
+    cancel = Cancel()
+    wanted = function("no-such-package", index_urls=(silent_index,))
+    with ThreadPoolExecutor() as pool:
+        building = pool.submit(venvs.python, wanted, notice=notices.append, cancel=cancel)
+        time.sleep(0.5)
+        assert not building.done()
+        start = time.monotonic()
+        cancel.set()
+        with pytest.raises(EnvironmentBuildError, match="stopped while its environment was made"):
+            building.result(timeout=30)
+
+    assert time.monotonic() - start < 5
+    assert [path for path in (tmp_path / "envs").iterdir() if path.is_dir()] == []
+
+
+def test_who_waits_for_another_process_can_give_up(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    cancel = Cancel()
+    wanted = function()
+    lock = tmp_path / "envs" / f"{venv._recipe(venv._base_python(), wanted).key}.lock"
+    lock.parent.mkdir()
+    with lock.open("w") as held, ThreadPoolExecutor() as pool:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = pool.submit(venvs.python, wanted, notice=notices.append, cancel=cancel)
+        while not notices:
+            time.sleep(0.01)
+        cancel.set()
+        with pytest.raises(EnvironmentBuildError, match="stopped"):
+            waiting.result(timeout=30)
 
 
 # --- without uv

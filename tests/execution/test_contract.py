@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,12 @@ def test_no_name_of_an_output_leads_out_of_the_folder_or_meets_our_files(tmp_pat
     assert place.name not in ("log.txt", "executor_output.json", "request.json", "error.json", "..", ".")
     place.write_text("x")
     assert read_outputs(component, executor_input(component, {}, tmp_path)) == {name: "x"}
+
+
+def test_an_output_that_is_no_file_is_named(tmp_path: Path) -> None:
+    tell(tmp_path, {"parameterValues": {"count": 1}})
+    for make in (lambda place: place.mkdir(), lambda place: os.mkfifo(place)):
+        make(tmp_path / "score")
+        with pytest.raises(OutputError, match=r"its output 'score' in .*score cannot be read: a file .* is wanted"):
+            read_outputs(COMPONENT, told(tmp_path))
+        (tmp_path / "score").rmdir() if (tmp_path / "score").is_dir() else (tmp_path / "score").unlink()

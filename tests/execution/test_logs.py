@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -36,6 +38,30 @@ def test_a_line_without_end_is_shown_in_pieces(tmp_path: Path) -> None:
     assert "".join(lines) == "x" * 30_000
     assert max(map(len, lines)) <= 8192
     assert len(kept) == 30_000
+
+
+def test_of_a_line_that_is_written_over_the_last_state_is_shown(tmp_path: Path) -> None:
+    kept, lines = log(tmp_path, b"  0%\r 50%", b"\r100%\r\nnext\r\n")
+    assert lines == ["100%", "next"]
+    assert kept == b"  0%\r 50%\r100%\r\nnext\r\n"
+
+
+def test_the_end_of_the_log_is_remembered(tmp_path: Path) -> None:
+    with TaskLog(tmp_path, lambda line: None) as log:
+        log.write(b"".join(b"%d\n" % number for number in range(100)) + b"no newline")
+    assert log.tail.splitlines() == [*map(str, range(91, 100)), "no newline"]
+
+
+def test_a_write_that_takes_a_part_only_is_continued(tmp_path: Path) -> None:
+    class Small(io.FileIO):
+        def write(self, data: Any) -> int:
+            return super().write(memoryview(data)[:7])
+
+    with TaskLog(tmp_path, lambda line: None) as log:
+        log._file.close()
+        log._file = Small(log.path, "w")
+        log.write(b"x" * 50)
+    assert log.path.read_bytes() == b"x" * 50
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)

@@ -10,6 +10,7 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -185,6 +186,35 @@ def test_what_a_task_leaves_running_is_ended(client: Client) -> None:
 
     assert code == 0
     assert wait_until(lambda: not is_alive(int(printed)))
+
+
+DAEMONS = (
+    "print(subprocess.Popen(['sh', '-c', 'echo $$; trap \"\" INT TERM; setsid sleep 60 & sleep 60'],"
+    " start_new_session=True).pid, flush=True); time.sleep(0.2)"
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, init takes the daemons")
+def test_daemons_end_with_their_task(client: Client) -> None:
+    with started(client, "time.sleep(60)") as other, started(client, DAEMONS) as task:
+        code, printed = task.end()
+
+        assert code == 0
+        assert wait_until(lambda: not is_alive(int(printed.split()[0])))
+        assert wait_until(lambda: len(children(client)) == 2), "the other task and the spare are all that is left"
+        assert is_alive(other.told()["pid"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, init takes the daemons")
+def test_daemons_end_with_the_process_that_asked_for_their_task(client: Client) -> None:
+    with started(client, DAEMONS + "; open('left', 'w'); print('ready', flush=True); time.sleep(60)") as task:
+        assert wait_until(lambda: (client.folder / "0" / "left").exists())
+        daemon = int(os.read(task.output, 100).split()[0])
+        client.control.close()
+
+        assert client.process.wait(timeout=10) == 0
+        assert not is_alive(daemon)
+        assert not (client.folder / "0").exists(), "nobody else is sure to remove the folder that it worked in"
 
 
 def test_an_interrupt_is_an_exception(client: Client) -> None:

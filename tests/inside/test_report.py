@@ -141,3 +141,47 @@ def test_deep_recursion(tasks: Tasks) -> None:
 
     assert result.error["kind"] == "RecursionError"
     assert len(result.error["traceback"].splitlines()) < 60
+
+
+def test_an_exception_without_a_text(tasks: Tasks) -> None:
+    source = """
+        class Shy(Exception):
+            def __str__(self): raise RuntimeError("no")
+
+        def f():
+            raise Shy()
+    """
+    result = tasks.run(source)
+
+    assert result.code == 1
+    assert "raise Shy()" in result.error["traceback"]
+    assert result.error["summary"].startswith("ephemeral_component.Shy: <")
+    assert result.error["message"] == "<no text: its __str__ failed>"
+
+
+@pytest.mark.parametrize(
+    ("body", "summary"),
+    [
+        ("raise ValueError('one\\n  two\\nthree')", "ValueError: one"),
+        ("raise ValueError", "ValueError"),
+        ("raise ValueError('\\nbelow')", "ValueError: "),
+        ("exec('1 +')", "SyntaxError: invalid syntax"),
+        ("raise ValueError('x') from KeyError('cause')", "ValueError: x"),
+    ],
+)
+def test_an_exception_in_one_line(tasks: Tasks, body: str, summary: str) -> None:
+    assert tasks.run(f"def f():\n    {body}").error["summary"] == summary
+
+
+def test_a_group_of_exceptions_in_one_line(tasks: Tasks) -> None:
+    if not tasks.value_of("def f() -> bool: import builtins; return hasattr(builtins, 'ExceptionGroup')"):
+        pytest.skip("this Python has no groups of exceptions")
+    summary = tasks.run("def f(): raise ExceptionGroup('g', [ValueError('inner')])").error["summary"]
+    assert summary == "ExceptionGroup: g (1 sub-exception)"
+
+
+def test_an_exception_after_the_streams_were_closed(tasks: Tasks) -> None:
+    result = tasks.run("def f():\n    import sys\n    sys.stdout.close(); sys.stderr.close(); raise ValueError('x')")
+
+    assert result.code == 1
+    assert result.error["message"] == "x"

@@ -20,6 +20,7 @@ from standpipe.model.events import (
     Failure,
     RunCancelled,
     RunEnded,
+    TaskCancelled,
     TaskFailed,
     TaskReady,
     TaskSkipped,
@@ -34,6 +35,7 @@ from standpipe.observe.quiet import Quiet
 INNER = TaskRef((("prepare", None), ("load", None)))
 OUTER = TaskRef((("prepare", None),))
 NEXT = TaskRef((("train", None),))
+LAST = TaskRef((("report", None),))
 
 STORY: Sequence[Fact] = (
     DagStarted(OUTER, {}),
@@ -44,7 +46,10 @@ STORY: Sequence[Fact] = (
     AttemptStarted(NEXT, 0),
     TaskFailed(NEXT, Failure("[red] boom")),
     TaskSkipped(TaskRef((("test", None),)), "its upstream task 'train' failed"),
+    AttemptStarted(LAST, 0),
     RunCancelled(),
+    TaskCancelled(LAST),
+    TaskCancelled(TaskRef((("never started", None),))),
     RunEnded(TaskState.FAILED, {}),
 )
 
@@ -59,7 +64,7 @@ def tell(observer: Any) -> None:
 
 def test_plain_lines_tell_the_story_once(capsys: pytest.CaptureFixture[str]) -> None:
     tell(PlainLines(RUN, "/root-of-all/run-1"))
-    text = re.sub(r"in \S+ s\b", "in N s", capsys.readouterr().out)
+    text = re.sub(r"(in|after) \S+ s\b", r"\1 N s", capsys.readouterr().out)
     assert text.splitlines() == [
         "Running job in /root-of-all/run-1",
         "prepare/load: started",
@@ -68,7 +73,9 @@ def test_plain_lines_tell_the_story_once(capsys: pytest.CaptureFixture[str]) -> 
         "[train] epoch [bold]1[/bold]",
         "train: failed in N s: [red] boom",
         "test: skipped: its upstream task 'train' failed",
+        "report: started",
         "Stopping.",
+        "report: stopped after N s",
         "Failed in N s",
     ]
 
@@ -76,8 +83,15 @@ def test_plain_lines_tell_the_story_once(capsys: pytest.CaptureFixture[str]) -> 
 def test_the_live_view_tells_the_same_and_takes_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     tell(Live(RUN, "/root-of-all/run-1"))
     text = capsys.readouterr().out
-    for line in ("prepare/load: succeeded", "[train] epoch [bold]1[/bold]", "train: failed: [red] boom", "Failed in"):
+    for line in (
+        "prepare/load: succeeded",
+        "[train] epoch [bold]1[/bold]",
+        "train: failed: [red] boom",
+        "report: stopped",
+        "Failed in",
+    ):
         assert line in text
+    assert "never started" not in text
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

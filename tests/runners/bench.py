@@ -29,7 +29,7 @@ class Fixed:
     def __init__(self, python: Path) -> None:
         self.chosen = python
 
-    def python(self, function: PythonFunction, *, notice: Callable[[str], None]) -> Path:
+    def python(self, function: PythonFunction, *, notice: Callable[[str], None], cancel: Cancel) -> Path:
         return self.chosen
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -118,7 +120,7 @@ def test_an_exit_past_python(bench: Bench) -> None:
 def test_an_exception_is_told_with_the_users_lines(bench: Bench) -> None:
     outcome, log = bench.run("def f():\n    raise ValueError('no good')")
 
-    assert outcome == Outcome(exit_code=1, detail=log.rstrip())
+    assert outcome == Outcome(exit_code=1, detail=log.rstrip(), cause="ValueError: no good")
     assert outcome.detail.startswith("Traceback (most recent call last):\n")
     assert outcome.detail.endswith("    raise ValueError('no good')\nValueError: no good")
 
@@ -228,11 +230,13 @@ def test_a_daemon_that_holds_the_log_does_not_hold_the_task(bench: Bench) -> Non
     start = time.monotonic()
     outcome = bench.runner.run(request, log=log, cancel=Cancel())
     took = time.monotonic() - start
-    os.kill(value_in(request), signal.SIGKILL)
+    if sys.platform != "linux":
+        os.kill(value_in(request), signal.SIGKILL)  # it has gone to init
 
     assert outcome.succeeded
     assert log.data == b"said before the end\n"
     assert took < 20
+    assert wait_until(lambda: not is_alive(value_in(request)))
 
 
 def test_a_log_that_is_closed_early(bench: Bench) -> None:
@@ -394,6 +398,49 @@ def test_closing_ends_everything(bench: Bench) -> None:
         assert not running.result(timeout=30).succeeded
     assert not is_alive(server)
     assert wait_until(lambda: not is_alive(int(log.data.split()[1])))
+
+
+def test_a_forked_process_has_servers_of_its_own(bench: Bench) -> None:
+    bench.value("def f() -> int: return 0")
+    server = bench.server()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that a process with threads should not fork
+        pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            assert bench.value("def f() -> int: return 1") == 1
+            assert bench.server() != server
+            bench.runner.close()
+            code = 0
+        finally:
+            os._exit(code)
+
+    assert os.waitpid(pid, 0)[1] == 0
+    assert bench.value("def f() -> int: return 2") == 2
+    assert bench.server() == server
+
+
+def test_a_forked_process_does_not_keep_the_servers_of_one_that_died(tmp_path: Path) -> None:
+    program = f"""
+import os, sys, time
+sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r})
+from pathlib import Path
+from tests.runners.bench import Bench, Fixed
+bench = Bench(Path({str(tmp_path)!r}), Fixed(Path(sys.executable)))
+bench.value("def f() -> int: return 0")
+print(bench.server(), flush=True)
+if os.fork() == 0:
+    time.sleep(60)
+os.kill(os.getpid(), 9)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        server = int(process.stdout.readline())
+        try:
+            assert wait_until(lambda: not is_alive(server), seconds=5)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 # --- what is refused, and what is said

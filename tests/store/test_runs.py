@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
+import threading
+import warnings
 from contextlib import closing
 from pathlib import Path
 
@@ -80,3 +83,53 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).symlink_to("/dev/full")
     with pytest.raises(StorageError, match="disk is not full"):
         RunRecorder(tmp_path, RUN)
+
+
+def test_text_that_is_no_utf_8_is_kept(tmp_path: Path) -> None:
+    with closing(RunRecorder(tmp_path, RUN)) as recorder:
+        recorder((RunStarted({"path": "/data/\udcff é"}),))
+    assert facts(tmp_path) == [(1, "RunStarted", {"inputs": {"path": "/data/\udcff é"}})]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_processes_that_are_forked_in_the_middle_of_a_run_spoil_nothing(tmp_path: Path) -> None:
+    written = threading.Event()
+    end = threading.Event()
+
+    def write() -> None:
+        with closing(RunRecorder(tmp_path, RUN)) as recorder:
+            while not end.is_set():
+                recorder((AttemptStarted(TASK, 0),))
+                written.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    written.wait()
+    ends = [write_in_fork(tmp_path, f"fork-{number}") for number in range(20)]
+    end.set()
+    writer.join()
+    assert ends == [0] * 20
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert db.execute("SELECT count(*) FROM runs").fetchone() == (21,)
+        assert db.execute("SELECT count(*) FROM facts WHERE run LIKE 'fork-%'").fetchone() == (200,)
+        count, last = db.execute("SELECT count(*), max(seq) FROM facts WHERE run = ?", (RUN.id,)).fetchone()
+    assert count == last, "the run that was going on lost nothing"
+
+
+def write_in_fork(root: Path, run: str) -> int:
+    """Records a run in a process that is forked from this one; returns its exit code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that a process with threads should not fork
+        pid = os.fork()
+    if pid == 0:
+        code = 1
+        signal.alarm(60)  # to wait for ever for a lock is one way to fail
+        try:
+            with closing(RunRecorder(root, RUN._replace(id=run))) as recorder:
+                for _ in range(10):
+                    recorder((AttemptStarted(TASK, 0),))
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

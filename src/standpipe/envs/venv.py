@@ -8,17 +8,20 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import IO, NamedTuple
 
 from standpipe.errors import EnvironmentBuildError
 from standpipe.model.plan import PythonFunction
+from standpipe.model.ports import Cancel
 
 Notice = Callable[[str], None]
 
@@ -40,6 +43,9 @@ _PROGRESS = re.compile(r"(Resolved|Prepared|Installed|Building|Downloading|Colle
 _NOISE = re.compile(r"(Using Python|Resolved|Prepared|Using CPython|Creating virtual|Activate with|\s*$|\[notice\])")
 _LINES_OF_ERROR = 20
 
+#: How often a process that waits for another one's build looks whether it still should, in seconds.
+_SECONDS_BETWEEN_LOOKS = 0.05
+
 #: Folders beside a package's source that a build of it writes to, or that say nothing about it.
 _NOT_SOURCE = re.compile(r"(\..*|__pycache__|build|dist|.*\.egg-info)$")
 
@@ -57,18 +63,19 @@ class Venvs:
         self._root = Path(os.path.abspath(root))
         self._locks: dict[str, threading.Lock] = {}
 
-    def python(self, function: PythonFunction, *, notice: Notice) -> Path:
+    def python(self, function: PythonFunction, *, notice: Notice, cancel: Cancel | None = None) -> Path:
         """The interpreter of the environment with the function's packages, which is built if it is not there.
 
         Raises:
-            EnvironmentBuildError: if the packages cannot be installed, with the installer's own words.
+            EnvironmentBuildError: if the packages cannot be installed, with the installer's own words, or `cancel` was
+                set meanwhile.
         """
         recipe = _recipe(_base_python(), function)
         folder = self._root / recipe.key
         if not _is_complete(folder):
             with self._locks.setdefault(recipe.key, threading.Lock()):
                 try:
-                    _build_once(recipe, folder, notice)
+                    _build_once(recipe, folder, _Client.of(notice, cancel))
                 except OSError as error:
                     raise EnvironmentBuildError(
                         f"The environment in {folder} cannot be made: {error.strerror or error}. "
@@ -84,11 +91,12 @@ class CurrentEnvironment:
         self._lock = threading.Lock()
         self._installed: set[_Recipe] = set()
 
-    def python(self, function: PythonFunction, *, notice: Notice) -> Path:
+    def python(self, function: PythonFunction, *, notice: Notice, cancel: Cancel | None = None) -> Path:
         """This interpreter, with the function's packages installed.
 
         Raises:
-            EnvironmentBuildError: if they cannot be installed, with the installer's own words.
+            EnvironmentBuildError: if they cannot be installed, with the installer's own words, or `cancel` was set
+                meanwhile.
         """
         python = Path(sys.executable)
         if not function.packages:
@@ -96,9 +104,24 @@ class CurrentEnvironment:
         recipe = _recipe(python, function)
         with self._lock:
             if recipe not in self._installed:
-                _install(recipe, python, notice)
+                _install(recipe, python, _Client.of(notice, cancel))
                 self._installed.add(recipe)
         return python
+
+
+class _Client(NamedTuple):
+    """Whoever waits for an environment: is told how it goes, and may give it up."""
+
+    notice: Notice
+    cancel: Cancel
+
+    @classmethod
+    def of(cls, notice: Notice, cancel: Cancel | None) -> _Client:
+        return cls(notice, Cancel() if cancel is None else cancel)
+
+    def check(self) -> None:
+        if self.cancel:
+            raise EnvironmentBuildError("It was stopped while its environment was made.")
 
 
 @dataclass(frozen=True)
@@ -259,60 +282,70 @@ def _is_complete(folder: Path) -> bool:
     return os.path.exists(folder / _MARKER) and os.access(_python_in(folder), os.X_OK)
 
 
-def _build_once(recipe: _Recipe, folder: Path, notice: Notice) -> None:
+def _build_once(recipe: _Recipe, folder: Path, client: _Client) -> None:
     """Builds the environment, unless somebody else just did."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_suffix(".lock"), notice):
+    with _locked(folder.with_suffix(".lock"), client):
         if _is_complete(folder):
             return
         shutil.rmtree(folder, ignore_errors=True)  # the remains of a build that was cut short, or a broken one
         try:
-            _build(recipe, folder, notice)
+            _build(recipe, folder, client)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
 
 @contextmanager
-def _locked(path: Path, notice: Notice) -> Iterator[None]:
+def _locked(path: Path, client: _Client) -> Iterator[None]:
     """Holds a lock among processes; the file stays, because another process may be waiting for it."""
     with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            notice("Waiting for another process, which is building the same environment.")
-            fcntl.flock(file, fcntl.LOCK_EX)
+        if not _lock(file):
+            client.notice("Waiting for another process, which is building the same environment.")
+            while not _lock(file):
+                client.check()
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
         yield
 
 
-def _build(recipe: _Recipe, folder: Path, notice: Notice) -> None:
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _build(recipe: _Recipe, folder: Path, client: _Client) -> None:
     start = time.monotonic()
     names = ", ".join(recipe.requirements)
     if names:
-        notice(f"Building an environment with {names}: once, later tasks find it ready.")
-    _make_venv(recipe, folder, notice)
+        client.notice(f"Building an environment with {names}: once, later tasks find it ready.")
+    _make_venv(recipe, folder, client)
     if names:
-        _install(recipe, _python_in(folder), notice)
-        notice(f"The environment is ready after {time.monotonic() - start:.1f} s.")
+        _install(recipe, _python_in(folder), client)
+        client.notice(f"The environment is ready after {time.monotonic() - start:.1f} s.")
     content = {"python": str(recipe.base), "requirements": recipe.requirements, "created": time.time()}
     draft = folder / (_MARKER + ".new")
     draft.write_text(json.dumps(content), encoding="utf-8")
     draft.replace(folder / _MARKER)
 
 
-def _make_venv(recipe: _Recipe, folder: Path, notice: Notice) -> None:
+def _make_venv(recipe: _Recipe, folder: Path, client: _Client) -> None:
     uv = _find_uv()
     if uv:
         command = [uv, "venv", "--quiet", "--no-project", "--python", str(recipe.base), str(folder)]
     else:
         if recipe.requirements:
-            notice("uv is not installed: pip is used instead, which takes longer.")
+            client.notice("uv is not installed: pip is used instead, which takes longer.")
         without_pip = [] if recipe.requirements else ["--without-pip"]
         command = [str(recipe.base), "-m", "venv", *without_pip, str(folder)]
-    _run(command, f"An environment for {recipe.base} cannot be made", notice)
+    what = f"An environment for {recipe.base} cannot be made in {folder.parent}"
+    hint = "Make room there, see to it that you may write there, or set STANDPIPE_CACHE to another folder."
+    _run(command, what, hint, client)
 
 
-def _install(recipe: _Recipe, python: Path, notice: Notice) -> None:
+def _install(recipe: _Recipe, python: Path, client: _Client) -> None:
     """Installs the requirements for an interpreter."""
     uv = _find_uv()
     if uv:
@@ -321,11 +354,15 @@ def _install(recipe: _Recipe, python: Path, notice: Notice) -> None:
         options = [part for name, value in recipe.sources for part in (f"--{name}", value)]
         command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *options]
     what = f"The packages {', '.join(recipe.requirements)} cannot be installed"
+    hint = (
+        "Check the names and versions in packages_to_install, "
+        "and the indexes in pip_index_urls or in the settings of pip."
+    )
     if uv and not recipe.local:
         # What is in uv's cache needs no index: asking it takes longer than installing, and there may be no network.
         with suppress(EnvironmentBuildError):
-            return _run([*command, "--offline", "--", *recipe.requirements], what, notice)
-    return _run([*command, "--", *recipe.requirements], what, notice)
+            return _run([*command, "--offline", "--", *recipe.requirements], what, hint, client)
+    return _run([*command, "--", *recipe.requirements], what, hint, client)
 
 
 def _uv_options(recipe: _Recipe) -> Iterator[str]:
@@ -348,12 +385,13 @@ def _find_uv() -> str | None:
         return shutil.which("uv")
 
 
-def _run(command: Sequence[str], what: str, notice: Notice) -> None:
+def _run(command: Sequence[str], what: str, hint: str, client: _Client) -> None:
     """Runs an installer, showing its progress.
 
     Raises:
-        EnvironmentBuildError: if it fails: `what`, with the end of what it said.
+        EnvironmentBuildError: if it fails: `what`, the end of what it said, and `hint`; or if it was given up.
     """
+    client.check()
     import subprocess  # costs 20 ms, which a program that builds nothing need not pay
 
     lines = []
@@ -367,18 +405,26 @@ def _run(command: Sequence[str], what: str, notice: Notice) -> None:
         text=True,
         encoding="utf-8",
         errors="replace",
+        start_new_session=True,  # so that what it starts can be ended with it
     ) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(line.rstrip())
-            if _PROGRESS.match(line):
-                notice(line.strip())
+        forget = client.cancel.on_set(partial(_end, process.pid))
+        try:
+            for line in process.stdout:
+                lines.append(line.rstrip())
+                if _PROGRESS.match(line):
+                    client.notice(line.strip())
+        finally:
+            forget()
+    client.check()
     if process.returncode:
         words = [line for line in lines if not _NOISE.match(line)][-_LINES_OF_ERROR:]
-        raise EnvironmentBuildError(
-            "\n".join((f"{what}:", *words)) + "\nCheck the names and versions in packages_to_install, "
-            "and the indexes in pip_index_urls or in the settings of pip."
-        )
+        raise EnvironmentBuildError("\n".join((f"{what}:", *words, hint)))
+
+
+def _end(leader: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # it has just ended by itself
+        os.killpg(leader, signal.SIGTERM)
 
 
 def _installer_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -18,6 +18,10 @@ from standpipe.model.ports import Cancel, CommandLine, Outcome, Runner, TaskRequ
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.values import ArtifactValue, Value
 
+#: The most characters of a failure's sentence, and of the traceback below it.
+_LONGEST_MESSAGE = 2_000
+_LONGEST_DETAIL = 50_000
+
 #: Shows the lines that a task prints, as they come.
 LineSink = Callable[[TaskRef, str], None]
 
@@ -60,7 +64,7 @@ class Attempts:
         with TaskLog(folder, partial(self.show, command.task)) as log:
             outcome = self.runner.run(request, log=log, cancel=cancel)
         if not outcome.succeeded:
-            return AttemptEnded(command.task, failure=failure_of(outcome, log.path))
+            return AttemptEnded(command.task, failure=failure_of(outcome, log))
         try:
             return AttemptEnded(command.task, read_outputs(component, request.executor_input))
         except OutputError as error:
@@ -110,26 +114,38 @@ def _paths_elsewhere(inputs: Mapping[str, Value], pipeline_root: Path) -> tuple[
     return tuple(path for path in dict.fromkeys(paths) if path.is_absolute() and not path.is_relative_to(pipeline_root))
 
 
-def failure_of(outcome: Outcome, log: Path) -> Failure:
-    """Why an attempt failed, in a sentence, from how its process ended."""
+def failure_of(outcome: Outcome, log: TaskLog) -> Failure:
+    """Why an attempt failed, in a sentence, from how its process ended.
+
+    Who left no traceback may have said in another way what went wrong, so the end of the log stands in its place.
+    """
     if outcome.problem:
         message = outcome.problem
     elif outcome.out_of_memory:
         message = "it ran out of memory"
     elif outcome.signal is not None:
         message = f"it was killed by {signal_name(outcome.signal)}"
-    elif outcome.detail:
-        message = outcome.detail.rstrip().rpartition("\n")[2]
+    elif outcome.cause:
+        message = outcome.cause
     else:
         message = f"it exited with code {outcome.exit_code}"
+    detail = outcome.detail or (f"It printed at last:\n{log.tail}" if log.tail else "")
     return Failure(
-        message,
-        detail=outcome.detail,
-        hint=f"Its log is {log}.",
+        shortened(message, _LONGEST_MESSAGE),
+        detail=shortened(detail, _LONGEST_DETAIL),
+        hint=f"Its log is {log.path}.",
         exit_code=outcome.exit_code,
         signal=outcome.signal,
         out_of_memory=outcome.out_of_memory,
     )
+
+
+def shortened(text: str, limit: int) -> str:
+    """A text with its middle left out, where it is longer than a person would read; the log has all of it."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]} [… {len(text) - 2 * half} characters …] {text[-half:]}"
 
 
 def signal_name(number: int) -> str:

@@ -104,7 +104,7 @@ def _parameter(name: str, output: ParameterOutput, written: Mapping[str, Json], 
     try:
         if name in written:
             return fit(written[name], output.type)
-        return from_text(place.read_text(encoding="utf-8"), output.type)
+        return from_text(_text_of(place), output.type)
     except ValueMismatch as mismatch:
         raise OutputError(f"its output {name!r} does not fit: {mismatch}") from mismatch
     except FileNotFoundError:
@@ -113,6 +113,14 @@ def _parameter(name: str, output: ParameterOutput, written: Mapping[str, Json], 
         ) from None
     except UnicodeDecodeError as error:
         raise OutputError(f"its output {name!r} in {place} is not UTF-8 text: {error}") from error
+    except OSError as error:
+        raise OutputError(f"its output {name!r} in {place} cannot be read: {error.strerror or error}") from error
+
+
+def _text_of(place: Path) -> str:
+    if place.exists() and not place.is_file():
+        raise OSError("a file with the value is wanted there, and it is something else")
+    return place.read_text(encoding="utf-8")
 
 
 def _artifact(name: str, expected: Mapping[str, Json], written: Mapping[str, Json]) -> ArtifactValue:

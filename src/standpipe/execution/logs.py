@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -12,11 +13,15 @@ LOG_NAME = "log.txt"
 #: A line longer than this is shown in pieces, so that a task which never ends its line cannot fill the memory.
 _LONGEST_LINE = 8192
 
+#: How many lines at the end of a log are remembered, for the story of a failure.
+_LINES_OF_TAIL = 10
+
 
 class TaskLog:
     """Takes what a task prints: every byte goes to `log.txt`, every line to `show`.
 
-    Bytes that are no UTF-8 are shown as replacement characters and kept as they were.
+    Bytes that are no UTF-8 are shown as replacement characters and kept as they were. Of a line that was written over
+    itself, as progress bars are, its last state is shown.
     """
 
     def __init__(self, folder: Path, show: Callable[[str], None]) -> None:
@@ -24,6 +29,12 @@ class TaskLog:
         self._show = show
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._rest = ""
+        self._tail: deque[str] = deque(maxlen=_LINES_OF_TAIL)
+
+    @property
+    def tail(self) -> str:
+        """The last lines that were shown."""
+        return "\n".join(self._tail)
 
     def __enter__(self) -> TaskLog:
         self._file = self.path.open("wb", buffering=0)
@@ -33,17 +44,24 @@ class TaskLog:
         self._file.close()
         self._take(self._decode(b"", final=True))
         if self._rest:
-            self._show(self._rest)
+            self._line(self._rest)
 
     def write(self, data: bytes) -> None:
         """Keeps the bytes and shows the lines that they complete."""
-        self._file.write(data)
+        rest = memoryview(data)
+        while rest:  # a write may take a part only, as the last one before a disk is full
+            rest = rest[self._file.write(rest) :]
         self._take(self._decode(data))
 
     def _take(self, text: str) -> None:
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
-            self._show(line.rstrip("\r"))
+            self._line(line)
         while len(self._rest) > _LONGEST_LINE:
-            self._show(self._rest[:_LONGEST_LINE])
+            self._line(self._rest[:_LONGEST_LINE])
             self._rest = self._rest[_LONGEST_LINE:]
+
+    def _line(self, line: str) -> None:
+        shown = line.rstrip("\r").rpartition("\r")[2]
+        self._tail.append(shown)
+        self._show(shown)

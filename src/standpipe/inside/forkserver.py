@@ -7,7 +7,8 @@ its own, and `{"code": …}`, its exit code, as the last thing that it does; fro
 status, once it has ended, in whatever way; or `{"problem": …}` if it could not be started. That the task itself tells
 its code saves whoever waits the time that the system takes to clear up after a process.
 
-It has one thread, it knows nothing of what tasks are, and when the control socket closes it takes its tasks along.
+It has one thread, it knows nothing of what tasks are, and when the control socket closes it takes its tasks along, and
+with them the folders that they worked in, as whoever should remove those may be dead.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ import threading
 import time
 import traceback
 from contextlib import suppress
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple
 
+from . import orphans
 from .task import Request, prepare, rehearse, run, use_utf8
 
 
@@ -45,7 +47,7 @@ class _Order:
 
 def serve(control_fd: int) -> int:
     """Serves the socket with that descriptor until its other end closes."""
-    server = ForkServer(socket.socket(fileno=control_fd))
+    server = ForkServer(socket.socket(fileno=control_fd), adopts=orphans.adopt())
     use_utf8()
     with suppress(Exception):  # only ahead of time: if the SDK in this environment is broken, the tasks will say so
         rehearse()
@@ -62,11 +64,13 @@ class ForkServer:
     so copied its pages from the server, and that waits for its task. It spares the next task two thirds of its time.
     """
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, *, adopts: bool = False) -> None:
         self._control = control
+        self._adopts = adopts
         self._wake, self._waker = socket.socketpair()
         self._waker.setblocking(False)
         self._replies: Dict[int, socket.socket] = {}
+        self._folders: Dict[int, str] = {}
         self._spare: Optional[Tuple[int, socket.socket]] = None
         self._wants_spare = True
 
@@ -86,11 +90,7 @@ class ForkServer:
                 self._start(order)
             elif not ready:
                 self._make_spare()
-        if self._spare:
-            self._spare[1].close()  # which it takes for its end
-        for pid in self._replies:
-            os.kill(pid, signal.SIGKILL)  # it may not have made its group yet
-            _kill_group(pid)
+        self._end()
 
     def close(self) -> None:
         """Gives up what it holds; for whoever goes on to live after it."""
@@ -105,6 +105,7 @@ class ForkServer:
             order.reply.close()
         else:
             self._replies[pid] = order.reply
+            self._folders[pid] = order.message["cwd"]
         os.close(order.log)
         self._wants_spare = True
 
@@ -145,17 +146,52 @@ class ForkServer:
 
     def _reap(self) -> None:
         """Reports the tasks that have ended, and ends what they left running."""
-        while self._replies or self._spare:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                break
-            _kill_group(pid)  # whatever is left in the group keeps its number from being used again
-            if self._spare and pid == self._spare[0]:
-                self._spare[1].close()
-                self._spare = None
-            elif pid in self._replies:
-                with self._replies.pop(pid) as reply:
-                    _tell(reply, status=status)
+        with suppress(ChildProcessError):  # there is none left
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    break
+                _kill_group(pid)  # whatever is left in the group keeps its number from being used again
+                self._forget(pid, status)
+        self._kill_orphans()
+
+    def _forget(self, pid: int, status: int) -> None:
+        self._folders.pop(pid, None)
+        if self._spare and pid == self._spare[0]:
+            self._spare[1].close()
+            self._spare = None
+        elif pid in self._replies:
+            with self._replies.pop(pid) as reply:
+                _tell(reply, status=status)
+
+    def _kill_orphans(self) -> None:
+        """Ends the children that the server did not make: whose they were has ended, or they would not be here."""
+        if self._adopts:
+            for pid in set(orphans.children()) - self._own():
+                with suppress(PermissionError):  # it runs as another user by now
+                    os.kill(pid, signal.SIGKILL)
+
+    def _own(self) -> Set[int]:
+        return {*self._replies, *([self._spare[0]] if self._spare else [])}
+
+    def _end(self) -> None:
+        """Ends everything."""
+        folders = list(self._folders.values())
+        if self._spare:
+            self._spare[1].close()  # which it takes for its end
+        for pid in self._replies:
+            os.kill(pid, signal.SIGKILL)  # it may not have made its group yet
+            _kill_group(pid)
+        for pid in self._own():
+            self._forget(*os.waitpid(pid, 0))
+        while self._adopts and orphans.children():
+            self._kill_orphans()  # and then those that they leave
+            os.wait()
+        if folders:
+            import shutil  # costs 5 ms, and only a program that was killed has left any
+
+            for folder in folders:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _be_spare(server: ForkServer, orders: socket.socket) -> None:
@@ -175,6 +211,7 @@ def _be_spare(server: ForkServer, orders: socket.socket) -> None:
 def _leave(server: ForkServer) -> None:
     """Makes a forked process one of its own, with none of what the server holds."""
     os.setsid()
+    orphans.adopt()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -18,14 +18,18 @@ _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 def report(error: BaseException, path: str) -> None:
     """Prints the traceback to stderr and writes it, as JSON, into the file at `path`."""
     text = traceback_text(error)
-    with suppress(OSError, ValueError):  # the task has closed it
-        sys.stderr.write(text)
-        sys.stderr.flush()
+    _print(text)
     try:
         with open(path, "w", encoding="utf-8") as file:
             json.dump(description(error, text), file)
     except OSError as refusal:  # a full disk, perhaps: the log still has the traceback
-        sys.stderr.write(f"The error could not be written to {path}: {refusal}\n")
+        _print(f"The error could not be written to {path}: {refusal}\n")
+
+
+def _print(text: str) -> None:
+    with suppress(OSError, ValueError):  # the task has closed it
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def description(error: BaseException, text: str) -> Dict[str, Any]:

@@ -52,13 +52,15 @@ class Outcome:
 
     Exactly one of `exit_code`, `signal` and `problem` tells how: the process ended by itself, it was killed, or it
     could not be started or its end is not known (which counts as a failure). `detail` is what the task itself said
-    went wrong: the user's own traceback. `out_of_memory` is set where that is why it was killed.
+    went wrong: the user's own traceback; `cause` is its exception in one line. `out_of_memory` is set where that is why
+    it was killed.
     """
 
     exit_code: int | None = None
     signal: int | None = None
     problem: str = ""
     detail: str = ""
+    cause: str = ""
     out_of_memory: bool = False
 
     @property
@@ -128,11 +130,12 @@ class Runner(Protocol):
 class Environments(Protocol):
     """Python environments by content: the same packages give the same environment, built once."""
 
-    def python(self, function: PythonFunction, *, notice: Callable[[str], None]) -> Path:
+    def python(self, function: PythonFunction, *, notice: Callable[[str], None], cancel: Cancel) -> Path:
         """The interpreter of the environment that holds the function's packages.
 
         Raises:
-            EnvironmentBuildError: if they cannot be installed, with the installer's own words.
+            EnvironmentBuildError: if they cannot be installed, with the installer's own words, or `cancel` was set
+                meanwhile.
         """
 
 

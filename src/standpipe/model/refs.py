@@ -6,6 +6,9 @@ import uuid
 from typing import NamedTuple
 from urllib.parse import quote
 
+#: The longest name of a file that we make, in bytes; most file systems take 255, and a run's id adds the time.
+_LONGEST_FILE_NAME = 200
+
 #: A run's id: the pipeline's name and when it started; also the name of the run's folder in the pipeline root.
 RunId = str
 
@@ -78,6 +81,11 @@ class RunInfo(NamedTuple):
 def file_name(name: str) -> str:
     """The name of the file or folder for a task or an output: the name itself wherever that is safe.
 
-    It holds no dot and no `@`, so that it meets none of the names that Standpipe gives to files of its own.
+    It holds no dot and no `@`, so that it meets none of the names that Standpipe gives to files of its own. Of a name
+    that file systems find too long, a digest stands for the end.
     """
-    return quote(name, safe=" ").replace(".", "%2E")
+    quoted = quote(name, safe=" ", errors="surrogatepass").replace(".", "%2E")
+    if len(quoted) <= _LONGEST_FILE_NAME:
+        return quoted
+    digest = uuid.uuid5(uuid.NAMESPACE_OID, quoted).hex
+    return f"{quoted[: _LONGEST_FILE_NAME - len(digest) - 1]}={digest}"  # nothing that was quoted holds a `=`

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import IO, cast
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from standpipe.model.events import AttemptStarted, Fact, RunCancelled, RunEnded, TaskFailed, TaskSkipped, TaskSucceeded
+from standpipe.model.events import (
+    AttemptStarted,
+    Fact,
+    RunCancelled,
+    RunEnded,
+    TaskCancelled,
+    TaskFailed,
+    TaskSkipped,
+    TaskSucceeded,
+)
 from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.observe.screen import Screen
 from standpipe.observe.wording import ended, headline
 
 
@@ -19,10 +30,11 @@ class Live:
     """A spinner for each task that runs. Lines that tasks print scroll above, behind the task's name."""
 
     def __init__(self, run: RunInfo, folder: str) -> None:
-        console = Console(highlight=False, soft_wrap=True)
+        screen = Screen()
+        console = Console(file=cast("IO[str]", screen), highlight=False, soft_wrap=True)
         # redirecting would replace sys.stdout for the whole process, which is not ours to do
         self._progress = Progress(
-            SpinnerColumn(),
+            SpinnerColumn("dots" if screen.encoding.lower().startswith("utf") else "line"),
             TextColumn("{task.description}"),
             TimeElapsedColumn(),
             console=console,
@@ -45,6 +57,8 @@ class Live:
                 self._finish(fact.task, f"failed: {fact.failure.message}", "red", always=True)
             elif isinstance(fact, TaskSkipped):
                 self._say(f"{fact.task}: skipped: {fact.because}", "yellow")
+            elif isinstance(fact, TaskCancelled):
+                self._finish(fact.task, "stopped", "yellow")
             elif isinstance(fact, RunCancelled):
                 self._say("Stopping.", "yellow")
             elif isinstance(fact, RunEnded):
@@ -52,7 +66,7 @@ class Live:
 
     def line(self, task: TaskRef, text: str) -> None:
         """A line that a task printed. Called from many threads."""
-        self._progress.console.print(Text.assemble((f"[{task}] ", "dim"), text))
+        self._progress.console.print(Text.assemble((f"[{task}] ", "dim"), Text.from_ansi(text)))
 
     def close(self) -> None:
         self._progress.stop()

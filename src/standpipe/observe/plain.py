@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 
-from standpipe.model.events import AttemptStarted, Fact, RunCancelled, RunEnded, TaskFailed, TaskSkipped, TaskSucceeded
+from standpipe.model.events import (
+    AttemptStarted,
+    Fact,
+    RunCancelled,
+    RunEnded,
+    TaskCancelled,
+    TaskFailed,
+    TaskSkipped,
+    TaskSucceeded,
+)
 from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.observe.screen import Screen
 from standpipe.observe.wording import ended, headline
 
 
 class PlainLines:
     """Writes one line for each thing that happens, and each line that a task prints behind the task's name.
 
-    Lines go to `sys.stdout` as it is at that moment, each in one write, so that lines of several threads do not mix.
+    Each line goes out in one write, so that lines of several threads do not mix, and at once: a pipe would otherwise
+    get them in blocks, long after they happened.
     """
 
     def __init__(self, run: RunInfo, folder: str) -> None:
+        self._screen = Screen()
         self._write(headline(run, folder))
         self._began = time.monotonic()
         self._started: dict[TaskRef, float] = {}
@@ -35,6 +46,8 @@ class PlainLines:
                 self._write(f"{fact.task}: failed: {fact.failure.message}")
             elif isinstance(fact, TaskSkipped):
                 self._write(f"{fact.task}: skipped: {fact.because}")
+            elif isinstance(fact, TaskCancelled) and fact.task in self._started:
+                self._write(f"{fact.task}: stopped after {self._seconds(fact.task)}")
             elif isinstance(fact, RunCancelled):
                 self._write("Stopping.")
             elif isinstance(fact, RunEnded):
@@ -50,7 +63,6 @@ class PlainLines:
     def _seconds(self, task: TaskRef) -> str:
         return f"{time.monotonic() - self._started[task]:.3g} s"
 
-    @staticmethod
-    def _write(line: str) -> None:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()  # a pipe would otherwise get it in blocks, long after it happened
+    def _write(self, line: str) -> None:
+        self._screen.write(line + "\n")
+        self._screen.flush()

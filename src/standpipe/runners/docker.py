@@ -275,12 +275,13 @@ class _Task:
         if status == 0:
             return Outcome(exit_code=0)
         told = read_error(self.request.folder) if isinstance(self.request.program, PythonFunction) else Told()
-        # An engine has one number for both, as a shell does: 128 and the signal.
-        killed = 128 < status <= 128 + 64
+        # An engine has one number for both, as a shell does: 128 and the signal. What was killed leaves no traceback.
+        killed = 128 < status <= 128 + 64 and not told.detail
         return Outcome(
             exit_code=None if killed else status,
             signal=status - 128 if killed else None,
             detail=told.detail,
+            cause=told.cause,
             out_of_memory=told.out_of_memory or self._container.attrs["State"]["OOMKilled"],
         )
 

@@ -32,7 +32,8 @@ class FakeTasks:
         try:
             given = behaviour(**request.executor_input["inputs"]["parameterValues"])
         except Exception as error:  # noqa: BLE001 - whatever it is, it is how the task failed
-            return Outcome(exit_code=1, detail=f"{type(error).__name__}: {error}")
+            told = f"{type(error).__name__}: {error}"
+            return Outcome(exit_code=1, detail=told, cause=told)
         if isinstance(given, Outcome):
             return given
         with open(request.executor_input["outputs"]["outputFile"], "w", encoding="utf-8") as file:

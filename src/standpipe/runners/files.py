@@ -19,9 +19,13 @@ _NAME_HINT = (
 
 
 class Told(NamedTuple):
-    """What a function's process said of its own failure: the user's traceback, and whether memory was the reason."""
+    """What a function's process said of its own failure.
+
+    `detail` is the user's traceback, `cause` the exception in one line; `out_of_memory` whether memory was the reason.
+    """
 
     detail: str = ""
+    cause: str = ""
     out_of_memory: bool = False
 
 
@@ -64,8 +68,12 @@ def read_error(folder: Path) -> Told:
         return Told()
     if not isinstance(error, dict):
         return Told()
-    detail = error.get("traceback", "").rstrip() + (_NAME_HINT if "name" in error else "")
-    return Told(detail, error.get("kind") == "MemoryError")
+    hint = _NAME_HINT if "name" in error else ""
+    return Told(
+        detail=error.get("traceback", "").rstrip() + hint,
+        cause=error.get("summary", "") + hint,
+        out_of_memory=error.get("kind") == "MemoryError",
+    )
 
 
 def _error_file(folder: Path) -> Path:

@@ -12,11 +12,12 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from standpipe.errors import RunnerError, UnsupportedError
 from standpipe.model.plan import PythonFunction
@@ -80,14 +81,12 @@ class SubprocessTasks:
         """
         function = _function(request)
         self._compare_versions(request.image)
-        python = self._environments.python(function, notice=self._notice)
+        python = self._environments.python(function, notice=self._notice, cancel=cancel)
         if cancel:
             return Outcome(problem="it was cancelled before it started")
         write_request(request, function)
         env = _environment(python, request)
-        import tempfile  # costs 6 ms, which a program that runs nothing need not pay
-
-        with tempfile.TemporaryDirectory(prefix="standpipe-", ignore_cleanup_errors=True) as cwd:
+        with _working_directory() as cwd:
             task = self._run_in(
                 python, {"request": str(request_file(request.folder)), "cwd": cwd, "env": env}, log, cancel
             )
@@ -155,18 +154,44 @@ def _environment(python: Path, request: TaskRequest) -> dict[str, str]:
     return {**env, **request.env, "KFP_RETRY_INDEX": str(request.attempt)}
 
 
+@contextmanager
+def _working_directory() -> Iterator[str]:
+    """An empty folder that is removed afterwards, whatever a task did to it."""
+    import tempfile  # costs 6 ms, which a program that runs nothing need not pay
+
+    folder = tempfile.mkdtemp(prefix="standpipe-")
+    try:
+        yield folder
+    finally:
+        try:
+            os.rmdir(folder)  # most tasks leave nothing there
+        except OSError:
+            _remove(folder)
+
+
+def _remove(folder: str) -> None:
+    import shutil  # costs 5 ms, and tempfile has imported it
+
+    for parent, folders, _ in os.walk(folder):
+        for path in (os.path.join(parent, name) for name in folders):
+            if not os.path.islink(path):
+                with suppress(OSError):
+                    os.chmod(path, 0o700)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 class _Servers:
     """The fork servers of this process, one for each interpreter and set of variables that it started with."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: dict[Any, _Server] = {}
+        _in_this_process.add(self)
 
     def get(self, python: Path, env: Mapping[str, str], instead_of: _Server | None = None) -> _Server:
         """The server for that interpreter; started if there is none yet, or only the one that it is to replace."""
         settings = tuple(sorted((name, value) for name, value in env.items() if _START.match(name)))
-        # The servers of a process that this one was forked from are not ours.
-        key = (os.getpid(), python, settings, _changed_at(python))
+        key = (python, settings, _changed_at(python))
         with self._lock:
             server = self._running.get(key)
             if server is None or server is instead_of:
@@ -181,6 +206,25 @@ class _Servers:
             self._running.clear()
         for server in servers:
             server.close()
+
+    def let_go(self) -> None:
+        """Leaves the servers to the process that this one was forked from."""
+        self._lock = threading.Lock()  # a thread that is not in this process may hold the old one
+        for server in self._running.values():
+            server.let_go()
+        self._running.clear()
+
+
+_in_this_process: WeakSet[_Servers] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for servers in list(_in_this_process):
+        servers.let_go()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _changed_at(python: Path) -> int:
@@ -261,6 +305,12 @@ class _Server:
             self._process.kill()
             self._process.wait()
         self._words.close()
+
+    def let_go(self) -> None:
+        """Closes this process's ends, so that the server still sees it when the process that started it dies."""
+        self._control.close()
+        self._words.close()
+        self._process.returncode = 0  # it is no child of this process, which shall not warn that it still runs
 
 
 class _Task:

@@ -10,12 +10,15 @@ Schema, version 1:
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
+from weakref import WeakSet
 
 from standpipe.errors import StorageError
 from standpipe.model.events import Fact
@@ -40,6 +43,13 @@ _MIGRATIONS = (
 )
 
 
+#: Held while a database is in use. A fork waits for it, and finds all of them closed: a connection of SQLite does not
+#: survive a fork, after which both processes would take its locks for theirs and overwrite what the other one wrote
+#: (https://www.sqlite.org/howtocorrupt.html, "Carrying an open database file across a fork").
+_in_use = threading.RLock()
+_recorders: WeakSet[RunRecorder] = WeakSet()
+
+
 class RunRecorder:
     """Appends the facts of one run, each batch in one transaction. To be used by one thread.
 
@@ -51,12 +61,9 @@ class RunRecorder:
         self._path = pipeline_root / FILE_NAME
         self._run = run.id
         self._seq = 0
-        try:
-            self._db = _open(self._path)
-            with self._db:
-                self._db.execute("INSERT INTO runs VALUES (?, ?, ?)", (run.id, run.name, run.created))
-        except sqlite3.Error as error:
-            raise self._refusal(error) from error
+        self._db: sqlite3.Connection | None = None
+        _recorders.add(self)
+        self._insert("INSERT INTO runs VALUES (?, ?, ?)", [(run.id, run.name, run.created)])
 
     def __call__(self, facts: Sequence[Fact]) -> None:
         """Appends the facts."""
@@ -65,28 +72,57 @@ class RunRecorder:
         for fact in facts:
             self._seq += 1
             rows.append((self._run, self._seq, now, type(fact).__name__, _dump(fact)))
-        try:
-            with self._db:
-                self._db.executemany("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)
-        except sqlite3.Error as error:
-            raise self._refusal(error) from error
+        self._insert("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)
 
     def close(self) -> None:
-        self._db.close()
+        """Closes the database; it is opened again if there is more to append."""
+        with _in_use:
+            if self._db is not None:
+                self._db.close()
+                self._db = None
 
-    def _refusal(self, error: sqlite3.Error) -> StorageError:
-        return StorageError(
-            f"The run store {self._path} cannot be written: {error}. "
-            "Check that the disk is not full and that the folder is yours, or choose another pipeline root: "
-            "local.init(..., pipeline_root=...)."
-        )
+    def _insert(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        try:
+            with _in_use:
+                if self._db is None:
+                    self._db = _open(self._path)
+                with self._db:
+                    self._db.executemany(statement, rows)
+        except sqlite3.Error as error:
+            raise StorageError(
+                f"The run store {self._path} cannot be written: {error}. "
+                "Check that the disk is not full and that the folder is yours, or choose another pipeline root: "
+                "local.init(..., pipeline_root=...)."
+            ) from error
+
+
+def _before_fork() -> None:
+    _in_use.acquire()
+    for recorder in list(_recorders):
+        recorder.close()
+
+
+def _after_fork_in_child() -> None:
+    global _in_use
+    _in_use = threading.RLock()  # the old one is held by a thread that is not in this process
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=lambda: _in_use.release(), after_in_child=_after_fork_in_child
+    )
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=30, check_same_thread=True)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")  # in WAL mode this loses no committed fact when a process dies
-    _migrate(db, path)
+    # A thread that forks closes the connections of all the others.
+    db = sqlite3.connect(path, timeout=30, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")  # in WAL mode this loses no committed fact when a process dies
+        _migrate(db, path)
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -112,7 +148,8 @@ def _version(db: sqlite3.Connection) -> int:
 
 
 def _dump(fact: Fact) -> str:
-    return json.dumps(_as_json(fact), ensure_ascii=False, separators=(",", ":"))
+    # In ASCII: a lone surrogate, as in the name of a file that is no UTF-8, is text to Python and not to SQLite.
+    return json.dumps(_as_json(fact), separators=(",", ":"))
 
 
 def _as_json(value: object) -> Json:

@@ -1,0 +1,33 @@
+"""Processes that outlive their parents: what a task left running although it is not in the task's group any more.
+
+A daemon has a session of its own, so no signal to the task's group reaches it, and Linux gives it to init when its
+parent ends; unless a process above has asked to have it (`PR_SET_CHILD_SUBREAPER`, prctl(2)). Each task asks, so that
+its daemons are its own as long as it lives, and the fork server asks, so that they are its own afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import List
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt() -> bool:
+    """Lets this process have the orphans among its descendants; returns whether the system does that."""
+    if sys.platform != "linux":
+        return False
+    with suppress(ImportError, AttributeError, OSError):  # a Python without ctypes, a C library without prctl
+        import ctypes  # costs 5 ms, which only the fork server pays
+
+        return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    return False
+
+
+def children() -> List[int]:
+    """The children of this process, which has one thread; none where the system does not tell (proc(5))."""
+    with suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return [int(pid) for pid in file.read().split()]
+    return []
