@@ -241,7 +241,7 @@ def test_eight_programs_share_a_root(programs: Programs) -> None:
     body = "for number in range(10):\n    assert run(add, a=number).output == number + 1"
     running = [programs.start(body) for _ in range(8)]
     printed = [program.communicate()[0] for program in running]
-    assert [program.returncode for program in running] == [0] * 8, printed
+    assert [text for text, program in zip(printed, running, strict=True) if program.returncode] == []
     ends = [body["state"] for kind, body in programs.facts() if kind == "RunEnded"]
     assert ends == ["SUCCEEDED"] * 80
 
@@ -342,7 +342,7 @@ HOSTILE = {
     "thread": ("import threading; threading.Timer(0.2, print, ['late']).start()", None),
     "pool": ("import multiprocessing as m\n    with m.Pool(2) as p: assert p.map(abs, [-1]) == [1]", None),
     "killed": ("import os; os.kill(os.getpid(), 9)", "it was killed by signal 9 (SIGKILL)"),
-    "parent": ("import os, time; os.kill(os.getppid(), 9); time.sleep(60)", "it was forked from has died"),
+    "parent": ("import os; os.kill(os.getppid(), 9)", None),
 }
 
 

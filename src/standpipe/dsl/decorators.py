@@ -16,7 +16,6 @@ from standpipe.dsl.channels import input_channel
 from standpipe.dsl.components import ContainerComponent, GraphComponent, PythonComponent
 from standpipe.dsl.config import PipelineConfig, TaskConfigField, TaskConfigPassthrough
 from standpipe.dsl.functions import program_of
-from standpipe.dsl.installing import install_command
 from standpipe.dsl.interface import Interface, interface_of
 from standpipe.dsl.planning import plan_of
 from standpipe.dsl.tracing import tracing
@@ -24,7 +23,15 @@ from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.inside import annotations as kfp_annotations
 from standpipe.inside.constants import WORKSPACE_MOUNT_PATH, WORKSPACE_PATH_PLACEHOLDER
 from standpipe.model import plan as model
-from standpipe.model.kfp import DEFAULT_IMAGE, KFP_REQUIREMENTS, kubernetes_name
+from standpipe.model.kfp import (
+    DEFAULT_IMAGE,
+    INSTALL_SCRIPT,
+    KFP_REQUIREMENTS,
+    PIP_INSTALL,
+    index_options,
+    kubernetes_name,
+    quoted,
+)
 from standpipe.model.templates import Argument, Concat, IfPresent, parse_text, print_value
 from standpipe.model.types import ArtifactInput, ArtifactOutput, Json, ParameterOutput
 from standpipe.model.values import preview
@@ -104,7 +111,8 @@ def component(
     index_urls = tuple(pip_index_urls or ())
     trusted_hosts = None if pip_trusted_hosts is None else tuple(pip_trusted_hosts)
     if target_image:
-        install = install_command(packages, index_urls, trusted_hosts)
+        pip = PIP_INSTALL + index_options(index_urls, trusted_hosts) + quoted(packages)
+        install = ("sh", "-c", INSTALL_SCRIPT.replace("{commands}", pip)) if packages else ()
         program: model.Command | model.PythonFunction = _baked(func, install)
     else:
         kfp = _kfp_requirements(packages, install_kfp_package, kfp_package_path)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from standpipe.dsl.types import artifact_type, hints_of, parameter_type, spelled_out
+from standpipe.dsl.types import artifact_type, hints_of, parameter_type
 from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.inside import annotations as kfp_annotations
 from standpipe.model.kfp import SINGLE_OUTPUT
@@ -92,7 +92,7 @@ def _refuse_bare_artifact(annotation: Any, place: str) -> None:
 def _type(annotation: Any, place: str) -> tuple[ParameterType | ArtifactType, bool]:
     """The type, and whether it is a list of artifacts of that type."""
     is_path = isinstance(annotation, (kfp_annotations.InputPath, kfp_annotations.OutputPath))
-    bare = spelled_out(annotation.type if is_path else kfp_annotations.strip_marker(annotation))
+    bare = annotation.type if is_path else kfp_annotations.strip_marker(annotation)
     if isinstance(bare, str) and "@" in bare:
         return ArtifactType(*bare.split("@", 1)), False
     if kfp_annotations.is_artifact_list(bare):

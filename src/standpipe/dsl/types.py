@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import typing
 from typing import Any
 
 from standpipe.errors import AuthoringTypeError
@@ -26,17 +25,10 @@ _SYSTEM: dict[Any, ParameterType] = {
 }
 
 
-def spelled_out(annotation: Any) -> Any:
-    """`list` and `dict` for a bare `typing.List` and `typing.Dict`, which have no item that could be asked for."""
-    origin = typing.get_origin(annotation)
-    return origin if origin in (list, dict) and not typing.get_args(annotation) else annotation
-
-
 def hints_of(annotated: Any) -> dict[str, Any]:
     """The annotations of a function or a NamedTuple, without `Optional` around them."""
     return {
-        name: spelled_out(kfp_annotations.strip_optional(hint))
-        for name, hint in kfp_annotations.annotations_of(annotated).items()
+        name: kfp_annotations.strip_optional(hint) for name, hint in kfp_annotations.annotations_of(annotated).items()
     }
 
 

@@ -125,8 +125,8 @@ def is_artifact_list(annotation: Any) -> bool:
 
 
 def list_item(annotation: Any) -> Any:
-    """`X` of `List[X]` and `list[X]`."""
-    return typing.get_args(annotation)[0]
+    """`X` of `List[X]` and `list[X]`; None for a bare `List`, which names none."""
+    return (*typing.get_args(annotation), None)[0]
 
 
 def artifact_class(annotation: Any) -> Optional[Type[Artifact]]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from standpipe.model.kfp import INSTALL_SCRIPT, PIP_INSTALL, index_options, quoted
 from standpipe.model.plan import PythonFunction
 
 CommandAndArgs = tuple[tuple[str, ...], tuple[str, ...]]
@@ -33,13 +34,8 @@ class Layout:
 #: By the version of the SDK that wrote the file. The first one also serves versions that are not named here.
 LAYOUTS: dict[str, Layout] = {
     "2.17.0": Layout(
-        install=(
-            '\nif ! [ -x "$(command -v pip)" ]; then\n'
-            "    python3 -m ensurepip || python3 -m ensurepip --user || apt-get install python3-pip\n"
-            "fi\n\n"
-            'PIP_DISABLE_PIP_VERSION_CHECK=1 {commands} && "$0" "$@"\n'
-        ),
-        pip="python3 -m pip install --quiet --no-warn-script-location ",
+        install=INSTALL_SCRIPT,
+        pip=PIP_INSTALL,
         venv=(
             "\nexport PIP_DISABLE_PIP_VERSION_CHECK=1\n"
             "tmp=$(mktemp -d)\n"
@@ -77,31 +73,16 @@ def _layout_for(kfp_requirements: tuple[str, ...]) -> Layout:
 
 
 def _install_command(function: PythonFunction, layout: Layout) -> tuple[str, ...]:
-    pip = layout.pip + _index_options(function)
+    pip = layout.pip + index_options(function.index_urls, function.trusted_hosts)
     parts = []
     if function.packages:
-        parts.append(pip + _quote(function.packages))
+        parts.append(pip + quoted(function.packages))
     if function.packages and function.kfp_requirements:
         parts.append(" && ")
     if function.kfp_requirements:
         parts += [layout.venv] if function.use_venv else []
-        parts.append(pip + _quote(function.kfp_requirements))
+        parts.append(pip + quoted(function.kfp_requirements))
     return ("sh", "-c", layout.install.replace("{commands}", " ".join(parts))) if parts else ()
-
-
-def _quote(requirements: Sequence[str]) -> str:
-    return " ".join(map(repr, requirements))
-
-
-def _index_options(function: PythonFunction) -> str:
-    if not function.index_urls:
-        return ""
-    first, *more = function.index_urls
-    hosts = function.index_urls if function.trusted_hosts is None else function.trusted_hosts
-    options = [f"--index-url {first}"]
-    options += [f"--extra-index-url {url}" for url in more]
-    options += [f"--trusted-host {host}" for host in hosts]
-    return " ".join(options) + " "
 
 
 def recognise(command: Sequence[str], args: Sequence[str]) -> PythonFunction | None:
