@@ -6,11 +6,11 @@ import os
 import sys
 import threading
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from standpipe.errors import ArgumentError
+from standpipe.model.frozen import frozen
 
 if TYPE_CHECKING:
     from standpipe.model.ports import Runner
@@ -53,7 +53,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-@dataclass(frozen=True)
+@frozen
 class Session:
     """The options of runs; see `init`."""
 

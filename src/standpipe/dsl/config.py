@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from standpipe.errors import AuthoringError, AuthoringTypeError
+from standpipe.model.frozen import frozen
 from standpipe.model.types import Json
 
 _SIZE = re.compile(r"(0|[1-9]\d*)(\.\d+)?(Ki|Mi|Gi|Ti|Pi|Ei|K|M|G|T|P|E)?")
@@ -25,7 +26,7 @@ class TaskConfigField(enum.IntEnum):
     KUBERNETES_VOLUMES = 6
 
 
-@dataclass(frozen=True)
+@frozen
 class TaskConfigPassthrough:
     """One part of the configuration that the code receives; `apply_to_task` keeps it for the task itself as well."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from standpipe.dsl.types import artifact_type, hints_of, parameter_type
 from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.inside import annotations as kfp_annotations
+from standpipe.model.frozen import frozen
 from standpipe.model.kfp import SINGLE_OUTPUT
 from standpipe.model.types import (
     ArtifactInput,
@@ -29,7 +30,7 @@ _EMPTY = inspect.Parameter.empty
 SYSTEM_TYPES = (ParameterType.TASK_FINAL_STATUS, ParameterType.TASK_CONFIG)
 
 
-@dataclass(frozen=True)
+@frozen
 class Interface:
     """What a component takes and gives, by name, in the order of the signature."""
 

@@ -27,6 +27,9 @@ from standpipe.model.types import Json
 
 FILE_NAME = "runs.sqlite"
 
+#: Seconds that other processes may take to write what they have.
+_PATIENCE = 30
+
 #: Each brings a database from the version of its index to the next one. They are never changed, only added to.
 _MIGRATIONS = (
     """
@@ -115,15 +118,33 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
 
 def _open(path: Path) -> sqlite3.Connection:
     # A thread that forks closes the connections of all the others.
-    db = sqlite3.connect(path, timeout=30, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False)
     try:
-        db.execute("PRAGMA journal_mode = WAL")
+        _use_wal(db)
         db.execute("PRAGMA synchronous = NORMAL")  # in WAL mode this loses no committed fact when a process dies
         _migrate(db, path)
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Chooses the mode in which nobody who reads waits for who writes.
+
+    To switch a new database to it, a process must have it for itself, and if several try at once SQLite refuses
+    instead of waiting for the timeout.
+    """
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.005)
+        else:
+            return
 
 
 def _migrate(db: sqlite3.Connection, path: Path) -> None:
