@@ -6,7 +6,10 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
+import time
 import warnings
 from contextlib import closing
 from pathlib import Path
@@ -133,3 +136,25 @@ def write_in_fork(root: Path, run: str) -> int:
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+OPENS_AT_ONCE = """
+import sys, time
+from pathlib import Path
+from standpipe.model.refs import RunInfo
+from standpipe.store.runs import RunRecorder
+folder, process, start = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+for number in range(60):
+    while time.time() < start + number * 0.02:
+        pass
+    RunRecorder(folder / str(number), RunInfo(process, "", "job", "2026-01-01T00:00:00Z", "")).close()
+"""
+
+
+def test_many_processes_may_make_a_store_at_once(tmp_path: Path) -> None:
+    for number in range(60):
+        (tmp_path / str(number)).mkdir()
+    start = str(time.time() + 1)
+    commands = [[sys.executable, "-c", OPENS_AT_ONCE, str(tmp_path), str(number), start] for number in range(6)]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
+    assert [process.communicate()[1] for process in running] == [""] * 6
