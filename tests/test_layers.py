@@ -25,6 +25,7 @@ LAYERS: dict[str, set[str]] = {
     "model": {"errors"},
     **{worker: {"errors", "model"} for worker in WORKERS},
     "dsl": {"errors", "model", "inside"},  # the artifact classes, which authors and tasks share
+    "execution": {"errors", "model", "inside"},  # where tasks find artifacts
     "driver": {"errors", "model", "engine"},
     "session": {"errors", "model"},
     "running": COMPOSED | {"session"},

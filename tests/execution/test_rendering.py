@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from standpipe.execution.rendering import Rendering, local_path
+from standpipe.execution.rendering import Rendering
 from standpipe.model.templates import parse_argument
 from standpipe.model.types import Json
 
@@ -72,17 +72,3 @@ def test_branches_depend_on_whether_an_input_was_given() -> None:
     assert rendered(branch("data")) == ("--n", "3")
     concat = json.dumps({"Concat": ["x=", "{{$.inputs.parameters['n']}}", json.loads(branch("absent", Else="!"))]})
     assert rendered(concat) == ("x=3!",)
-
-
-@pytest.mark.parametrize(
-    ("uri", "path"),
-    [
-        ("/a/b", "/a/b"),
-        ("gs://b/k", "/gcs/b/k"),
-        ("s3://b/k", "/s3/b/k"),
-        ("minio://b/k", "/minio/b/k"),
-        ("oci://r/image:1", "/oci/r_image:1"),
-    ],
-)
-def test_remote_storage_has_local_paths(uri: str, path: str) -> None:
-    assert local_path(uri) == path

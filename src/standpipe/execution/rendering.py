@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 
+from standpipe.inside.artifacts import local_path
 from standpipe.model.templates import (
     Argument,
     ArtifactField,
@@ -21,9 +22,6 @@ from standpipe.model.templates import (
 )
 from standpipe.model.types import Json
 from standpipe.model.values import as_text
-
-#: The local folders at which tasks see remote storage, as KFP's launcher mounts it.
-_MOUNTS = {"gs://": "/gcs/", "s3://": "/s3/", "minio://": "/minio/"}
 
 
 class Rendering:
@@ -94,13 +92,3 @@ class Rendering:
         if placeholder.field == "uri":
             return str(artifact["uri"])
         return as_text(artifact["metadata"].get(placeholder.key) if placeholder.key else artifact["metadata"])
-
-
-def local_path(uri: str) -> str:
-    """Where a task finds the payload of an artifact; a URI of this machine's own files is already a path."""
-    for scheme, mount in _MOUNTS.items():
-        if uri.startswith(scheme):
-            return mount + uri[len(scheme) :]
-    if uri.startswith("oci://"):
-        return "/oci/" + uri[len("oci://") :].replace("/", "_")
-    return uri

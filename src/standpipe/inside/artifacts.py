@@ -44,7 +44,7 @@ class Artifact:
     @property
     def path(self) -> str:
         """Where the payload is in the file system; setting it sets the URI."""
-        local = self.custom_path or _local_path(self.uri)
+        local = self.custom_path or local_path(self.uri)
         if self.metadata.get("_kfp_workspace") is True:  # set by the backend: the payload is in the workspace already
             return os.path.join(WORKSPACE_MOUNT_PATH, ".artifacts", local.lstrip("/"))
         return local
@@ -310,7 +310,7 @@ def convert_local_path_to_remote_path(path: str) -> str:
     return path
 
 
-def _local_path(uri: str) -> str:
+def local_path(uri: str) -> str:
     for scheme, mount in _MOUNTS.items():
         if uri.startswith(scheme):
             rest = uri[len(scheme) :]
