@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from standpipe.dsl.components import BaseComponent
@@ -18,7 +18,7 @@ class Compiler:
     def compile(
         self,
         pipeline_func: BaseComponent,
-        package_path: str | Path,
+        package_path: str | os.PathLike[str],
         pipeline_name: str | None = None,
         pipeline_display_name: str | None = None,
         pipeline_parameters: Mapping[str, Any] | None = None,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from standpipe.dsl.components import (
     BaseComponent,
@@ -47,7 +45,7 @@ def load_component_from_file(file_path: str | os.PathLike[str]) -> BaseComponent
 
     if not isinstance(file_path, (str, os.PathLike)):
         raise ArgumentError(f"{preview(file_path)} cannot be loaded: the path of a compiled file is wanted.")
-    path = Path(file_path).expanduser()
+    path = os.path.expanduser(file_path)
     text = ir.text_of(path)
     return component_of(ir.read_text(text, origin=str(path)), ir.read_description(text))
 
@@ -65,6 +63,7 @@ def load_component_from_url(url: str, auth: tuple[str, str] | None = None) -> Ba
         StorageError: if it cannot be had.
     """
     import base64  # with urllib.request, takes 20 ms to import, and few scripts load from the web
+    from urllib.parse import urlsplit
     from urllib.request import Request, urlopen
 
     if urlsplit(str(url)).scheme not in ("http", "https", "file"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from standpipe.dsl.arguments import check_arguments
@@ -17,6 +16,8 @@ from standpipe.inside.constants import WORKSPACE_MOUNT_PATH
 from standpipe.session import MAX_PARALLEL, LocalRunner, Session, notice
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from standpipe.model.plan import Plan
     from standpipe.model.ports import Runner
 
@@ -47,10 +48,12 @@ class SubprocessRunner(LocalRunner):
         return f"SubprocessRunner(use_venv={self.use_venv})"
 
     def _open(self) -> Runner:
+        from pathlib import Path  # with the parts of this runner, of no use to authoring
+
         from standpipe.envs.venv import CurrentEnvironment, Venvs  # costly to import, and of use to this runner only
         from standpipe.runners.subprocess import SubprocessTasks
 
-        return SubprocessTasks(Venvs(cache_folder() / "envs") if self.use_venv else CurrentEnvironment(), notice)
+        return SubprocessTasks(Venvs(Path(cache_folder(), "envs")) if self.use_venv else CurrentEnvironment(), notice)
 
     def workspace_path(self, workspace: Path) -> str:
         return str(workspace)
@@ -77,12 +80,14 @@ class DockerRunner(LocalRunner):
         return f"DockerRunner({', '.join(f'{name}={value!r}' for name, value in self.container_run_args.items())})"
 
     def _open(self) -> Runner:
+        from pathlib import Path  # with the parts of this runner, of no use to authoring
+
         from standpipe.envs.images import DerivedImages  # costly to import, and of use to this runner only
         from standpipe.runners.docker import DockerTasks
         from standpipe.runners.docker_engine import Engine
 
         engine = Engine()
-        images = DerivedImages(engine, cache_folder() / "images")
+        images = DerivedImages(engine, Path(cache_folder(), "images"))
         return DockerTasks(self.container_run_args, images, notice, engine)
 
     def workspace_path(self, workspace: Path) -> str:
@@ -94,11 +99,11 @@ _session: Session | None = None
 
 def init(
     runner: LocalRunner,
-    pipeline_root: str | Path = "./local_outputs",
-    workspace_root: str | Path | None = None,
+    pipeline_root: str | os.PathLike[str] = "./local_outputs",
+    workspace_root: str | os.PathLike[str] | None = None,
     raise_on_error: bool = True,
     enable_caching: bool = False,
-    cache_root: str | Path | None = None,
+    cache_root: str | os.PathLike[str] | None = None,
     *,
     max_parallel: int = MAX_PARALLEL,
     quiet: bool = False,
@@ -125,7 +130,9 @@ def init(
     )
 
 
-def run(target: BaseComponent | str | Path, arguments: Mapping[str, Any] | None = None, **options: Any) -> PipelineTask:
+def run(
+    target: BaseComponent | str | os.PathLike[str], arguments: Mapping[str, Any] | None = None, **options: Any
+) -> PipelineTask:
     """Runs a component, a pipeline, or a compiled file of one.
 
     Unlike a call, it says all that it needs, so that threads, libraries and tests can run side by side.
@@ -153,12 +160,11 @@ def run(target: BaseComponent | str | Path, arguments: Mapping[str, Any] | None 
     return _run(session, component, given)
 
 
-def cache_folder() -> Path:
+def cache_folder() -> str:
     """Where environments are kept between runs: `STANDPIPE_CACHE`, or `standpipe` in the user's cache folder."""
-    own = os.environ.get("STANDPIPE_CACHE")
-    if own:
-        return Path(own).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "standpipe"
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
+    own = os.environ.get("STANDPIPE_CACHE") or os.path.join(caches, "standpipe")
+    return os.path.abspath(os.path.expanduser(own))
 
 
 def _session_with(options: Mapping[str, Any]) -> Session:
@@ -175,14 +181,14 @@ def _session_with(options: Mapping[str, Any]) -> Session:
 
 
 def _read(path: object) -> Plan:
-    if not isinstance(path, (str, Path)):
+    if not isinstance(path, (str, os.PathLike)):
         raise ArgumentError(
             f"{path!r} cannot be run: pass a component, a pipeline, or the path of a compiled file. "
             "A plain function becomes a component with @dsl.component, and a pipeline with @dsl.pipeline."
         )
     from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-    return ir.read(Path(path).expanduser())
+    return ir.read(os.path.expanduser(path))
 
 
 class _Host:

@@ -6,13 +6,14 @@ import os
 import sys
 import threading
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from standpipe.errors import ArgumentError
 from standpipe.model.frozen import frozen
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from standpipe.model.ports import Runner
 
 #: How many tasks run at once unless the user says otherwise, whatever the number of cores: most of them wait.
@@ -58,11 +59,11 @@ class Session:
     """The options of runs; see `init`."""
 
     runner: LocalRunner
-    pipeline_root: str | Path = "./local_outputs"
-    workspace_root: str | Path | None = None
+    pipeline_root: str | os.PathLike[str] = "./local_outputs"
+    workspace_root: str | os.PathLike[str] | None = None
     raise_on_error: bool = True
     enable_caching: bool = False
-    cache_root: str | Path | None = None
+    cache_root: str | os.PathLike[str] | None = None
     max_parallel: int = MAX_PARALLEL
     quiet: bool = False
 

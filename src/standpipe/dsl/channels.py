@@ -95,12 +95,12 @@ def input_channel(name: str, declared: Input) -> PipelineChannel:
     return channel(name, declared.type, is_list=isinstance(declared, ArtifactInput) and declared.is_list)
 
 
-_MARK = re.compile(r"\{\{channel:task=(?P<task>[^;{}]*);name=(?P<name>[^;{}]+);\}\}")
+_MARK = r"\{\{channel:task=(?P<task>[^;{}]*);name=(?P<name>[^;{}]+);\}\}"
 
 
 def has_marks(text: str) -> bool:
     """Whether a channel stands in the text."""
-    return _MARK.search(text) is not None
+    return re.search(_MARK, text) is not None
 
 
 def marks_in(value: Json | PipelineChannel) -> Iterator[tuple[str, str]]:
@@ -108,7 +108,7 @@ def marks_in(value: Json | PipelineChannel) -> Iterator[tuple[str, str]]:
     if isinstance(value, PipelineChannel):
         yield value.task_name or "", value.name
     elif isinstance(value, str):
-        for match in _MARK.finditer(value):
+        for match in re.finditer(_MARK, value):
             yield match["task"], match["name"]
     elif isinstance(value, dict):
         for item in value.values():
@@ -123,7 +123,7 @@ def replace_marks(value: Json | PipelineChannel) -> Json:
     if isinstance(value, PipelineChannel):
         return replace_marks(str(value))
     if isinstance(value, str):
-        return _MARK.sub(_placeholder, value)
+        return re.sub(_MARK, _placeholder, value)
     if isinstance(value, dict):
         return {key: replace_marks(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -11,7 +11,7 @@ from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.model.frozen import frozen
 from standpipe.model.types import Json
 
-_SIZE = re.compile(r"(0|[1-9]\d*)(\.\d+)?(Ki|Mi|Gi|Ti|Pi|Ei|K|M|G|T|P|E)?")
+_SIZE = r"(0|[1-9]\d*)(\.\d+)?(Ki|Mi|Gi|Ti|Pi|Ei|K|M|G|T|P|E)?"
 _INT32_MAX = 2**31 - 1
 
 
@@ -68,7 +68,7 @@ class WorkspaceConfig:
     @size.setter
     def size(self, size: str) -> None:
         text = str(size).strip()
-        if not _SIZE.fullmatch(text):
+        if not re.fullmatch(_SIZE, text):
             raise AuthoringError(
                 f"The workspace size {size!r} is no quantity: write a number with a unit, as in '10Gi'."
             )

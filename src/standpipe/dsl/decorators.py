@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, overload
 
 from standpipe.dsl import calling, placeholders
@@ -41,7 +41,7 @@ Function = Callable[..., Any]
 #: How the KFP SDK runs a function that was baked into an image.
 _BAKED_COMMAND = ("python3", "-m", "kfp.dsl.executor_main")
 
-_PIPELINE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,127}")
+_PIPELINE_NAME = r"[a-z0-9][a-z0-9-]{0,127}"
 
 
 @overload
@@ -116,9 +116,7 @@ def component(
         program: model.Command | model.PythonFunction = _baked(func, install)
     else:
         kfp = _kfp_requirements(packages, install_kfp_package, kfp_package_path)
-        source, classes = program_of(
-            func, additional_funcs or (), Path(embedded_artifact_path) if embedded_artifact_path else None
-        )
+        source, classes = program_of(func, additional_funcs or (), embedded_artifact_path)
         # what has no effect is left out, as it leaves no trace in a compiled file either
         if not (packages or kfp):
             index_urls = ()
@@ -161,7 +159,7 @@ def _kfp_requirements(packages: tuple[str, ...], install: bool, path: str | None
         return ()
     if not path:
         return KFP_REQUIREMENTS
-    without_dependencies = "@refs/pull/" in path or Path(path).exists()
+    without_dependencies = "@refs/pull/" in path or os.path.exists(path)
     return (path, "--no-deps") if without_dependencies else (path,)
 
 
@@ -331,10 +329,8 @@ def pipeline(
     if description:
         interface = replace(interface, description=description)
     own_name = kubernetes_name(name or func.__name__)
-    if not _PIPELINE_NAME.fullmatch(own_name):
-        raise AuthoringError(
-            f"The pipeline name {own_name!r} must match {_PIPELINE_NAME.pattern}: use pipeline(name=…)."
-        )
+    if not re.fullmatch(_PIPELINE_NAME, own_name):
+        raise AuthoringError(f"The pipeline name {own_name!r} must match {_PIPELINE_NAME}: use pipeline(name=…).")
     with tracing(own_name) as trace:
         returned = _call(func, {key: input_channel(key, declared) for key, declared in interface.inputs.items()})
     plan = replace(

@@ -6,10 +6,10 @@ import ast
 import contextlib
 import inspect
 import io
+import os
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from standpipe.dsl.types import hints_of
@@ -22,7 +22,7 @@ _LARGE_ARCHIVE_BYTES = 1024 * 1024
 
 
 def program_of(
-    function: Callable[..., Any], additional: Sequence[Callable[..., Any]], embedded: Path | None
+    function: Callable[..., Any], additional: Sequence[Callable[..., Any]], embedded: str | os.PathLike[str] | None
 ) -> tuple[str, dict[str, str]]:
     """The text of a program that defines the function and all that it needs, and the sources of its artifact classes.
 
@@ -132,13 +132,13 @@ def _class_source(cls: type) -> str:
         ) from error
 
 
-def _unpacking(path: Path) -> str:
+def _unpacking(path: str | os.PathLike[str]) -> str:
     """Code that unpacks a file or folder where the component runs and makes its modules importable.
 
     The names that it sets are KFP's: its executor looks for them to fill in `EmbeddedInput` arguments.
     """
-    if not path.exists():
-        raise AuthoringError(f"embedded_artifact_path={str(path)!r} does not exist.")
+    if not os.path.exists(path):
+        raise AuthoringError(f"embedded_artifact_path={os.fspath(path)!r} does not exist.")
     archive = _archive(path)
     lines = [
         f"__KFP_EMBEDDED_ARCHIVE_B64 = '{archive}'",
@@ -150,19 +150,20 @@ def _unpacking(path: Path) -> str:
         "    _tar.extractall(__KFP_EMBEDDED_ASSET_DIR, **_safe)",
         "_sys.path.insert(0, __KFP_EMBEDDED_ASSET_DIR)",
     ]
-    if path.is_file():
-        lines.append(f"__KFP_EMBEDDED_ASSET_FILE = _os.path.join(__KFP_EMBEDDED_ASSET_DIR, {path.name!r})")
+    if os.path.isfile(path):
+        name = os.path.basename(path)
+        lines.append(f"__KFP_EMBEDDED_ASSET_FILE = _os.path.join(__KFP_EMBEDDED_ASSET_DIR, {name!r})")
     return "\n".join(lines)
 
 
-def _archive(path: Path) -> str:
+def _archive(path: str | os.PathLike[str]) -> str:
     import base64  # these three cost 10 ms, and few components embed anything
     import gzip
     import tarfile
 
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        tar.add(path, arcname=path.name if path.is_file() else ".")
+        tar.add(path, arcname=os.path.basename(path) if os.path.isfile(path) else ".")
     compressed = gzip.compress(buffer.getvalue(), mtime=0)  # so that the same content gives the same component
     if len(compressed) > _LARGE_ARCHIVE_BYTES:
         warnings.warn(

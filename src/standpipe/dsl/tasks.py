@@ -18,7 +18,7 @@ from standpipe.model.values import preview
 if TYPE_CHECKING:
     from standpipe.dsl.components import BaseComponent
 
-_DURATION = re.compile(r"\s*(\d+)\s*([a-z]*)\s*", re.IGNORECASE)
+_DURATION = r"\s*(\d+)\s*([a-zA-Z]*)\s*"
 _SECONDS = {
     **dict.fromkeys(("", "s", "sec", "secs", "second", "seconds"), 1),
     **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60),
@@ -31,15 +31,13 @@ _SECONDS = {
 class _Form(NamedTuple):
     """How a quantity is written, for programs and for people."""
 
-    pattern: re.Pattern[str]
+    pattern: str
     description: str
 
 
-_CPU = _Form(re.compile(r"([0-9]*[.])?[0-9]+m?"), "a number of cores, as in '2', '0.5' or '500m'")
-_MEMORY = _Form(
-    re.compile(r"[0-9]+(E|Ei|P|Pi|T|Ti|G|Gi|M|Mi|K|Ki)?"), "a whole number with a unit, as in '512Mi' or '2G'"
-)
-_COUNT = _Form(re.compile(r"\d+"), "a whole number, as in '2'")
+_CPU = _Form(r"([0-9]*[.])?[0-9]+m?", "a number of cores, as in '2', '0.5' or '500m'")
+_MEMORY = _Form(r"[0-9]+(E|Ei|P|Pi|T|Ti|G|Gi|M|Mi|K|Ki)?", "a whole number with a unit, as in '512Mi' or '2G'")
+_COUNT = _Form(r"\d+", "a whole number, as in '2'")
 
 
 class TaskState(enum.Enum):
@@ -333,7 +331,7 @@ class PipelineTask:
         if not self._is_traced(setter):
             return self
         text = str(value)
-        if form and not isinstance(value, PipelineChannel) and not form.pattern.fullmatch(text):
+        if form and not isinstance(value, PipelineChannel) and not re.fullmatch(form.pattern, text):
             raise AuthoringError(
                 f"Task {self.name!r}: .{setter}() got {text!r}, and {form.description}, is wanted. An output of a task "
                 "or an input of the pipeline can be passed as well, by itself and not inside of text."
@@ -389,7 +387,7 @@ def _seconds(duration: str) -> float:
     Raises:
         AuthoringError: if the text is not a whole number with a unit.
     """
-    match = _DURATION.fullmatch(str(duration))
+    match = re.fullmatch(_DURATION, str(duration))
     if not match or match[2].lower() not in _SECONDS:
         raise AuthoringError(f"{duration!r} is no duration: write a whole number and s, m, h, d or w, as in '60s'.")
     return float(int(match[1]) * _SECONDS[match[2].lower()])

@@ -111,8 +111,8 @@ JOB_FIELDS = (
     "workspace_path",
 )
 
-_PLACEHOLDER = re.compile(
-    r"""
+#: In verbose notation; compiled when the first text with a placeholder comes.
+_PLACEHOLDER = r"""
     \{\{\$
     (?P<escape> \.json_escape\[(?P<times>\d+)\] )?
     (?:
@@ -124,10 +124,7 @@ _PLACEHOLDER = re.compile(
       | \.outputs\.(?P<output_file>output_file)
     )?
     \}\}
-    """
-    % "|".join(JOB_FIELDS),
-    re.VERBOSE,
-)
+    """ % "|".join(JOB_FIELDS)
 
 
 @frozen
@@ -192,7 +189,7 @@ def parse_text(text: str) -> str | Template:
         return text
     parts: list[str | Placeholder] = []
     end = 0
-    for match in _PLACEHOLDER.finditer(text):
+    for match in re.finditer(_PLACEHOLDER, text, re.VERBOSE):
         placeholder = _placeholder(match)
         if placeholder is None:
             continue
