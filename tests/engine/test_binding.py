@@ -92,6 +92,12 @@ def test_what_does_not_fit_is_refused_with_both_types(declared: Input, value: Va
         fit_inputs({"i": value}, {"i": declared})
 
 
+@pytest.mark.parametrize("binding", [FromTask("a", "y", "parseJson(string_value)[0]"), FromInput("number", "x")])
+def test_a_selector_is_refused_and_not_overlooked(binding: FromTask | FromInput) -> None:
+    with pytest.raises(BindingError, match="which this version does not do yet"):
+        bound({"i": binding})
+
+
 def test_null_is_the_default_where_there_is_one() -> None:
     declared = {
         "a": ParameterInput(ParameterType.LIST, optional=True, default=[1]),

@@ -87,6 +87,8 @@ def _fit_artifact(name: str, value: Value, declaration: ArtifactInput) -> Value:
 
 
 def _look_up(binding: Binding, scope: Scope) -> Value:
+    if isinstance(binding, (FromTask, FromInput)) and binding.selector:
+        raise BindingError(f"it takes a part of a value by {binding.selector!r}, which this version does not do yet")
     if isinstance(binding, FromTask):
         return scope.task_output(binding.task, binding.output)
     if isinstance(binding, FromInput):

@@ -29,7 +29,7 @@ class Constant:
 
 @frozen
 class FromTask:
-    """An output of another task of the same DAG. `selector` is an expression over its value."""
+    """An output of another task of the same DAG. `selector` is an expression over its value, as KFP compiles it."""
 
     task: str
     output: str
