@@ -1,8 +1,25 @@
 """Run Kubeflow pipelines where there is no cluster."""
 
-from standpipe import compiler, components, dsl, local
-from standpipe.as_kfp import install_as_kfp
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from standpipe import dsl, local
+
+if TYPE_CHECKING:
+    from standpipe import compiler, components
+    from standpipe.as_kfp import install_as_kfp
 
 __version__ = "0.1.0.dev0"
 
 __all__ = ["compiler", "components", "dsl", "install_as_kfp", "local"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what few programs need when it is asked for: start-up is counted in milliseconds."""
+    if name in ("compiler", "components"):
+        return import_module(f"standpipe.{name}")
+    if name == "install_as_kfp":
+        return import_module("standpipe.as_kfp").install_as_kfp
+    raise AttributeError(f"module 'standpipe' has no attribute {name!r}")
