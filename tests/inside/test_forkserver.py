@@ -90,7 +90,7 @@ class Task:
         os.close(self.output)
 
 
-@pytest.fixture(params=["3.9", "3.13", "current"])
+@pytest.fixture(params=["3.9", "current"])
 def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Client]:
     client = Client(interpreter(request.param), tmp_path)
     yield client
