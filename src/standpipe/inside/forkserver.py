@@ -25,6 +25,7 @@ import threading
 import time
 import traceback
 from contextlib import suppress
+from functools import cached_property
 from typing import Any, Dict, List, Optional, Set, Tuple
 
 from . import orphans
@@ -39,7 +40,7 @@ class _Order:
         self.reply = reply
         self.log = log
 
-    @property
+    @cached_property
     def message(self) -> Dict[str, Any]:
         message: Dict[str, Any] = json.loads(self.body)
         return message

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Union
 
 from standpipe.model.frozen import frozen
@@ -256,7 +255,13 @@ def _branch(struct: Json) -> Argument | tuple[Argument, ...]:
 
 def parse_value(value: Json) -> Json:
     """A constant in which every text with placeholders is a Template; lists and dicts are walked, and copied."""
-    return map_text(value, parse_text)
+    if isinstance(value, str):
+        return parse_text(value)
+    if isinstance(value, list):
+        return [parse_value(item) for item in value]
+    if isinstance(value, dict):
+        return {key: parse_value(item) for key, item in value.items()}
+    return value
 
 
 def print_value(value: Json) -> Json:
@@ -267,15 +272,4 @@ def print_value(value: Json) -> Json:
         return [print_value(item) for item in value]
     if isinstance(value, dict):
         return {key: print_value(item) for key, item in value.items()}
-    return value
-
-
-def map_text(value: Json, change: Callable[[str], Json]) -> Json:
-    """A copy of a JSON value in which `change` was applied to every text but the keys of dicts."""
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, list):
-        return [map_text(item, change) for item in value]
-    if isinstance(value, dict):
-        return {key: map_text(item, change) for key, item in value.items()}
     return value
