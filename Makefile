@@ -68,7 +68,7 @@ bench: $(KFP)/complete ## measure, side by side with kfp.local; ARGS=--quick: se
 $(KFP)/complete:
 	$(bootstrap)
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(KFP)
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(KFP)/bin/python kfp==2.17.0 pip
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(KFP)/bin/python 'kfp[kubernetes]==2.17.0' pip
 	touch $@
 
 clean: ## remove what the targets made

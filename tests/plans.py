@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from standpipe.model.expressions import parse
 from standpipe.model.plan import (
     Binding,
     Command,
@@ -12,6 +13,7 @@ from standpipe.model.plan import (
     Dag,
     ExecutorRef,
     FromTask,
+    Loop,
     Node,
     Plan,
     Trigger,
@@ -34,12 +36,33 @@ def leaf(inputs: Mapping[str, Input] | None = None, outputs: Mapping[str, Output
     )
 
 
-def node(name: str, *after: str, component: str = "leaf", trigger: Trigger | None = None, **inputs: Binding) -> Node:
-    return Node(name, component, inputs, after, trigger=trigger or Trigger())
+def node(
+    name: str,
+    *after: str,
+    component: str = "leaf",
+    trigger: Trigger | None = None,
+    when: str = "",
+    loop: Loop | None = None,
+    **inputs: Binding,
+) -> Node:
+    """A task; `when` is its condition."""
+    trigger = trigger or (Trigger(condition=parse(when)) if when else Trigger())
+    return Node(name, component, inputs, after, trigger=trigger, loop=loop)
 
 
-def dag(*nodes: Node, **outputs: FromTask) -> Dag:
-    return Dag({node.name: node for node in nodes}, {name: (source,) for name, source in outputs.items()})
+def dag(*nodes: Node, **outputs: FromTask | tuple[FromTask, ...]) -> Dag:
+    sources = {name: given if isinstance(given, tuple) else (given,) for name, given in outputs.items()}
+    return Dag({node.name: node for node in nodes}, sources)
+
+
+def group(body: Dag, inputs: Mapping[str, Input] | None = None, **outputs: Output) -> Component:
+    """A component that is a DAG. Its outputs are integers, unless it is said otherwise."""
+    return Component(body, inputs or {}, {name: outputs.get(name, ParameterOutput(INT)) for name in body.outputs})
+
+
+def is_(name: str, value: str) -> str:
+    """The condition that a parameter has a value, as KFP compiles it."""
+    return f"inputs.parameter_values['{name}'] == {value}"
 
 
 def plan(root: Dag, *, inputs: Mapping[str, Input] | None = None, **components: Component) -> Plan:

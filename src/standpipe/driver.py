@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import SimpleQueue
@@ -27,6 +27,7 @@ from standpipe.model.events import (
     StopAttempts,
 )
 from standpipe.model.ports import Cancel
+from standpipe.model.refs import TaskRef
 
 #: Carries out one attempt, in a thread of the pool.
 Attempt = Callable[[StartAttempt, Cancel], AttemptEnded]
@@ -69,7 +70,7 @@ class Driver:
         self._machine = machine
         self._attempt = attempt
         self._sinks = sinks
-        self._cancel = Cancel()
+        self._cancels: dict[TaskRef, Cancel] = {}  # of the attempts that run
         self._events: SimpleQueue[Union[Event, BaseException]] = SimpleQueue()
         self._pool = ThreadPoolExecutor(max_parallel, thread_name_prefix="standpipe")
         self._end: RunEnded | None = None
@@ -87,7 +88,7 @@ class Driver:
                 while self._end is None:
                     self._step(self._events.get())
             except BaseException:
-                self._cancel.set()  # a defect, or a store that cannot be written: leave no task running
+                self._stop(self._cancels)  # a defect, or a store that cannot be written: leave no task running
                 raise
         if came:
             raise KeyboardInterrupt if came[0] == signal.SIGINT else Terminated(came[0])
@@ -96,6 +97,8 @@ class Driver:
     def _step(self, event: Union[Event, BaseException]) -> None:
         if isinstance(event, BaseException):
             raise event
+        if isinstance(event, AttemptEnded):
+            del self._cancels[event.task]
         step = self._machine.handle(event)
         for sink in self._sinks:
             sink(step.facts)
@@ -107,11 +110,16 @@ class Driver:
 
     def _carry_out(self, command: Command) -> None:
         if isinstance(command, StartAttempt):
-            self._pool.submit(self._attempt, command, self._cancel).add_done_callback(self._hand_in)
+            cancel = self._cancels[command.task] = Cancel()
+            self._pool.submit(self._attempt, command, cancel).add_done_callback(self._hand_in)
         elif isinstance(command, StopAttempts):
-            self._cancel.set()
+            self._stop(command.tasks)
         else:
             assert isinstance(command, EndRun)
+
+    def _stop(self, tasks: Iterable[TaskRef]) -> None:
+        for task in tasks:
+            self._cancels[task].set()
 
     def _hand_in(self, attempt: Future[AttemptEnded]) -> None:
         error = attempt.exception()

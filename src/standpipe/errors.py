@@ -20,6 +20,14 @@ class AuthoringError(StandpipeError, ValueError):
     exit_code = 2
 
 
+class InvalidTopologyException(AuthoringError):
+    """A task takes what may not be there, from within a loop, a condition or an exit handler; the KFP SDK's name."""
+
+
+class InvalidControlFlowException(AuthoringError):
+    """A branch without the one that it follows; the name is the KFP SDK's."""
+
+
 class AuthoringTypeError(StandpipeError, TypeError):
     """A component or pipeline was called or annotated with something of the wrong type."""
 
@@ -28,6 +36,19 @@ class AuthoringTypeError(StandpipeError, TypeError):
 
 class InconsistentTypeException(AuthoringTypeError):
     """An output was passed to an input of another type; the name is the KFP SDK's."""
+
+
+class AuthoringAttributeError(StandpipeError, AttributeError):
+    """Something was asked of a task or a placeholder that it does not have."""
+
+    exit_code = 2
+
+
+class NoSuchOutput(StandpipeError, KeyError):
+    """An output was asked for that the component does not have."""
+
+    exit_code = 2
+    __str__ = Exception.__str__  # a KeyError shows its message as Python writes text
 
 
 class ArgumentError(StandpipeError, TypeError):

@@ -12,6 +12,7 @@ from standpipe.dsl.calling import set_host
 from standpipe.dsl.components import BaseComponent, component_of
 from standpipe.dsl.tasks import PipelineTask
 from standpipe.errors import ArgumentError, NotInitialized
+from standpipe.inside import artifacts
 from standpipe.inside.constants import WORKSPACE_MOUNT_PATH
 from standpipe.session import MAX_PARALLEL, LocalRunner, Session, notice
 
@@ -107,6 +108,7 @@ def init(
     *,
     max_parallel: int = MAX_PARALLEL,
     quiet: bool = False,
+    kubernetes: str | os.PathLike[str] | Mapping[str, Any] | None = None,
 ) -> None:
     """Says how components and pipelines run that are called from now on, in all threads of this process.
 
@@ -120,13 +122,23 @@ def init(
         cache_root: where they would come from.
         max_parallel: how many tasks run at once.
         quiet: shows neither progress nor what tasks print. Logs are kept all the same.
+        kubernetes: what secrets, config maps and PVCs hold, for pipelines with settings of kfp-kubernetes: a YAML file,
+            a folder, or a mapping like `{"secrets": {"db": {"password": "..."}}}`.
 
     Raises:
         ArgumentError: if an option makes no sense.
     """
     global _session
     _session = Session(
-        runner, pipeline_root, workspace_root, raise_on_error, enable_caching, cache_root, max_parallel, quiet
+        runner,
+        pipeline_root,
+        workspace_root,
+        raise_on_error,
+        enable_caching,
+        cache_root,
+        max_parallel,
+        quiet,
+        kubernetes,
     )
 
 
@@ -138,7 +150,8 @@ def run(
     Unlike a call, it says all that it needs, so that threads, libraries and tests can run side by side.
 
     Args:
-        target: a component or pipeline, or the path of a YAML or JSON file that one was compiled to.
+        target: a component or pipeline, of Standpipe or of the KFP SDK itself, or the path of a YAML or JSON file that
+            one was compiled to.
         arguments: its inputs by name.
         **options: those of `init`. What is left out is as `init` said, or as `init` has it by default; only `runner`
             must be given in one place or the other.
@@ -155,8 +168,9 @@ def run(
         KeyboardInterrupt: after Ctrl-C, once everything has been stopped.
     """
     session = _session_with(options)
-    component = target if isinstance(target, BaseComponent) else component_of(_read(target))
-    given = check_arguments(component, (), arguments or {}, traced=False)
+    component = _component(target)
+    own = {name: _own_artifacts(value) for name, value in (arguments or {}).items()}
+    given = check_arguments(component, (), own, traced=False)
     return _run(session, component, given)
 
 
@@ -178,6 +192,36 @@ def _session_with(options: Mapping[str, Any]) -> Session:
     if "runner" not in options:
         raise NotInitialized(f"Nothing says where to run it. {_HOW_TO_INIT}")
     return Session(**options)
+
+
+def _component(target: object) -> BaseComponent:
+    if isinstance(target, BaseComponent):
+        return target
+    if _is_of_the_sdk(target) and hasattr(type(target), "pipeline_spec"):
+        from standpipe.ir import kfp_objects  # brings protobuf, which runs of Python components do without
+
+        return component_of(kfp_objects.plan_of(target), getattr(target, "description", None) or "")
+    return component_of(_read(target))
+
+
+def _is_of_the_sdk(value: object) -> bool:
+    """Whether the value is an object of the real KFP SDK; our own classes are in no module of that name."""
+    return any(cls.__module__.partition(".")[0] == "kfp" for cls in type(value).__mro__)
+
+
+def _own_artifacts(value: Any) -> Any:
+    """The argument with artifacts of ours in place of the SDK's, of the same type and content."""
+    if isinstance(value, (list, tuple)):
+        return [_own_artifacts(item) for item in value] if any(map(_is_of_the_sdk, value)) else value
+    if not _is_of_the_sdk(value) or not hasattr(value, "schema_title"):
+        return value
+    schema = {"schema_title": value.schema_title, "schema_version": value.schema_version}
+    known = artifacts.BY_TITLE.get(value.schema_title)
+    own = (known or type(type(value).__name__, (artifacts.Artifact,), schema))(
+        name=value.name, uri=value.uri, metadata=dict(value.metadata)
+    )
+    own.custom_path = getattr(value, "custom_path", None) or ""  # older SDKs have none
+    return own
 
 
 def _read(path: object) -> Plan:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from standpipe.driver import Driver, FactSink, Terminated
 from standpipe.dsl.components import BaseComponent
@@ -18,6 +18,7 @@ from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError, TaskFailed
 from standpipe.execution.attempt import Attempts
 from standpipe.inside import artifacts
+from standpipe.kubernetes import concerns
 from standpipe.model import events
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunInfo, TaskRef, file_name
@@ -26,8 +27,11 @@ from standpipe.model.values import ArtifactValue, Value
 from standpipe.observe.plain import PlainLines
 from standpipe.observe.quiet import Quiet
 from standpipe.observe.screen import Screen
-from standpipe.session import Session
+from standpipe.session import Session, notice
 from standpipe.store.runs import RunRecorder
+
+if TYPE_CHECKING:
+    from standpipe.kubernetes.cluster import LocalCluster
 
 
 def run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
@@ -35,6 +39,7 @@ def run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]
     plan = component.plan
     task = PipelineTask(component, component.name, arguments, Settings())
     root = Path(session.pipeline_root).expanduser().absolute()
+    cluster = _cluster(session, plan, root)
     folder = _new_folder(root, plan.name)
     workspace = _workspace(session, plan, folder)
     info = RunInfo(
@@ -47,7 +52,7 @@ def run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]
     )
     inputs = {name: _to_value(value) for name, value in arguments.items()}
     try:
-        ended = _drive(session, plan, info, folder, workspace, inputs)
+        ended = _drive(session, plan, info, folder, workspace, inputs, cluster)
     except Terminated as order:
         os.kill(os.getpid(), order.signal)  # its usual effect, which only had to wait for the tasks
         raise
@@ -60,15 +65,24 @@ def run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]
 
 
 def _drive(
-    session: Session, plan: Plan, info: RunInfo, folder: Path, workspace: Path | None, inputs: Mapping[str, Value]
+    session: Session,
+    plan: Plan,
+    info: RunInfo,
+    folder: Path,
+    workspace: Path | None,
+    inputs: Mapping[str, Value],
+    cluster: LocalCluster | None,
 ) -> events.RunEnded:
     machine = Machine(plan, info, max_parallel=session.max_parallel)
     with (
         closing(RunRecorder(Path(info.pipeline_root), info)) as recorder,
         closing(_observer(info, folder, quiet=session.quiet)) as observer,
     ):
-        attempts = Attempts(plan, info, folder, workspace, session.runner.tasks, observer.line)
-        driver = Driver(machine, attempts, (recorder, observer), max_parallel=session.max_parallel)
+        attempts = Attempts(plan, info, folder, workspace, session.runner.tasks, observer.line, cluster)
+        sinks: list[FactSink] = [recorder, observer]
+        if cluster:
+            sinks.append(cluster)
+        driver = Driver(machine, attempts, sinks, max_parallel=session.max_parallel)
         return driver.run(events.Start(inputs))
 
 
@@ -128,6 +142,16 @@ def _workspace(session: Session, plan: Plan, folder: Path) -> Path | None:
             "Choose another one: local.init(..., workspace_root=...)."
         ) from error
     return workspace
+
+
+def _cluster(session: Session, plan: Plan, root: Path) -> LocalCluster | None:
+    """What stands in for Kubernetes, if the pipeline has anything to do with it."""
+    if not concerns(plan):
+        return None
+    from standpipe.kubernetes import provisions  # few pipelines need it
+    from standpipe.kubernetes.cluster import LocalCluster
+
+    return LocalCluster(plan, provisions.read(session.kubernetes), root / "pvcs", notice)
 
 
 def _to_value(given: Any) -> Value:

@@ -6,7 +6,8 @@ import os
 import sys
 import threading
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from standpipe.errors import ArgumentError
 from standpipe.model.frozen import frozen
@@ -66,6 +67,7 @@ class Session:
     cache_root: str | os.PathLike[str] | None = None
     max_parallel: int = MAX_PARALLEL
     quiet: bool = False
+    kubernetes: str | os.PathLike[str] | Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.runner, LocalRunner):
@@ -79,6 +81,14 @@ class Session:
                 f"pipeline_root={str(self.pipeline_root)!r} is not on this machine: pass a folder. "
                 "Where a cluster keeps artifacts is said with @dsl.pipeline(pipeline_root=...)."
             )
+        if isinstance(self.kubernetes, (str, os.PathLike)):
+            if not os.path.exists(os.path.expanduser(self.kubernetes)):
+                raise ArgumentError(
+                    f"kubernetes={str(self.kubernetes)!r} does not exist: pass the file or folder that says what "
+                    "secrets, config maps and PVCs hold on this machine."
+                )
+        elif not isinstance(self.kubernetes, (Mapping, type(None))):
+            raise ArgumentError(f"kubernetes={type(self.kubernetes).__name__} is no file, folder or mapping.")
         if self.enable_caching:
             notice("enable_caching: this version does not cache yet; every task runs.")
 

@@ -35,7 +35,7 @@ DATASET = ArtifactType("system.Dataset")
 
 
 def program(component: dsl.BaseComponent) -> PythonFunction:
-    found = component.container.program  # type: ignore[attr-defined]
+    found = component.executor.program  # type: ignore[attr-defined]
     assert isinstance(found, PythonFunction)
     return found
 
@@ -143,7 +143,7 @@ def test_the_source_is_shipped_without_decorator_and_indentation() -> None:
         return a + helper()
 
     function = program(outer)
-    assert outer.container.image == "python:3.12"
+    assert outer.executor.image == "python:3.12"
     assert function.packages == ("pandas",)
     assert function.source == textwrap.dedent(
         """
@@ -216,9 +216,9 @@ def test_a_containerized_component_runs_the_function_in_its_image() -> None:
     def baked(a: int) -> None:
         pass
 
-    assert baked.container.image == "registry/me:1"
-    assert isinstance(baked.container.program, Command)
-    assert list(map(str, baked.container.program.args)) == [
+    assert baked.executor.image == "registry/me:1"
+    assert isinstance(baked.executor.program, Command)
+    assert list(map(str, baked.executor.program.args)) == [
         "--executor_input",
         "{{$}}",
         "--function_to_execute",
@@ -236,7 +236,7 @@ def test_a_containerized_component_installs_its_packages_as_a_lightweight_one_do
         "pip_trusted_hosts": ["a"],
         "install_kfp_package": False,
     }
-    baked = dsl.component(target_image="t", **options)(f).container.program
+    baked = dsl.component(target_image="t", **options)(f).executor.program
     assert isinstance(baked, Command)
     installing, _ = render(program(dsl.component(**options)(f)))
     assert baked.command == (*installing[:3], "python3", "-m", "kfp.dsl.executor_main")
@@ -272,7 +272,7 @@ def test_a_container_component_describes_its_command() -> None:
             ],
         )
 
-    spec = tool.container.program
+    spec = tool.executor.program
     assert isinstance(spec, Command)
     assert isinstance(spec.command[2], Template)
     assert str(spec.command[2]) == (
@@ -293,8 +293,8 @@ def test_a_list_of_artifacts_is_passed_to_a_command_as_a_whole() -> None:
     def tool(many: dsl.Input[list[dsl.Dataset]], maybe: Optional[dsl.Input[list[dsl.Model]]] = None):  # type: ignore[no-untyped-def]  # noqa: UP045
         return dsl.ContainerSpec(image="i", args=[many, f"--all={many}"])
 
-    assert isinstance(tool.container.program, Command)
-    assert list(map(str, tool.container.program.args)) == [
+    assert isinstance(tool.executor.program, Command)
+    assert list(map(str, tool.executor.program.args)) == [
         "{{$.inputs.artifacts['many']}}",
         "--all={{$.inputs.artifacts['many']}}",
     ]

@@ -101,7 +101,7 @@ def test_everything_that_is_set_on_a_task_is_in_the_plan() -> None:
     assert (resources.accelerator_type, resources.accelerator_count) == ("nvidia.com/gpu", "1")
     assert container.image == Template((InputParameter("pipelinechannel--image"),))
     assert settings.plan.platforms["kubernetes"]["deploymentSpec"]["executors"] == {"exec-add-2": {"podMetadata": {}}}
-    assert add.container.env == {}, "the component itself must not change"
+    assert add.executor.env == {}, "the component itself must not change"
 
 
 def test_a_nested_pipeline_brings_its_components_under_names_of_their_own() -> None:
@@ -260,8 +260,8 @@ def _artifact_object() -> None:
         (_channel_key, AuthoringError, "the key of a dict is a value that is known only"),
         (_not_json, AuthoringError, r"input 'items' cannot be passed on: the value\[0\] is nan"),
         (_artifact_text, InconsistentTypeException, "Task 'say', input 'text': the output 'data' of task 'make' is an"),
-        (_compared, AuthoringError, "output 'Output' of task 'add' cannot be compared"),
-        (_ordered, AuthoringError, "output 'Output' of task 'add' cannot be compared"),
+        (_compared, AuthoringError, "output 'Output' of task 'add' is neither true nor false while"),
+        (_ordered, AuthoringError, "output 'Output' of task 'add' is neither true nor false while"),
         (_channel_type, InconsistentTypeException, "'a' is of type NUMBER_INTEGER.*task 'say'.*STRING"),
         (_artifact_type, InconsistentTypeException, "system.Model@0.0.1.*task 'make'.*system.Dataset@0.0.1"),
         (_artifact_for_parameter, InconsistentTypeException, "STRING.*system.Dataset@0.0.1"),
@@ -326,7 +326,7 @@ def test_a_value_of_another_pipeline_cannot_be_smuggled_in() -> None:
     def first() -> None:
         kept.append(say(text="x"))
 
-    with pytest.raises(AuthoringError, match="output 'Output' of task 'say', which is no task of it"):
+    with pytest.raises(AuthoringError, match="output 'Output' of task 'say', which is another pipeline's"):
 
         @dsl.pipeline
         def second() -> None:
@@ -364,10 +364,10 @@ def test_what_belongs_to_another_pipeline_is_refused_even_under_a_name_of_ones_o
 
     for function, says in (
         (takes_output, "output 'Output' of task 'add', which is another pipeline's"),
-        (takes_input, "pipeline input 'x', which is no input of it"),
-        (takes_input_as_text, "pipeline input 'x', which is no input of it"),
-        (waits, r"Task 'add-2' of pipeline 'waits' was told to run \.after\(\) task 'add', which belongs to another"),
-        (returns, "outputs of its own tasks, and the output 'Output' of task 'add' is none"),
+        (takes_input, "pipeline input 'x', which is another pipeline's"),
+        (takes_input_as_text, "pipeline input 'x', which is another pipeline's"),
+        (waits, r"Task 'add-2' of pipeline 'waits' was told to run \.after\(\) 'add', which belongs to another"),
+        (returns, "uses the output 'Output' of task 'add', which is another pipeline's"),
     ):
         with pytest.raises(AuthoringError, match=says):
             dsl.pipeline(function)
@@ -481,17 +481,21 @@ def test_what_needs_a_default_or_a_workspace_says_so() -> None:
     def no_workspace() -> None:
         say(text=dsl.WORKSPACE_PATH_PLACEHOLDER)
 
-    def container_settings() -> None:
-        @dsl.pipeline
-        def inner() -> None:
-            add(a=1)
+    @dsl.pipeline
+    def inner() -> None:
+        add(a=1)
 
+    def container_settings() -> None:
         inner().set_cpu_limit("1")
+
+    def defined_within() -> None:
+        dsl.pipeline(ignoring)
 
     for function, says in (
         (ignoring, "has no default value"),
         (no_workspace, "uses the workspace, and pipeline 'no-workspace' has none"),
         (container_settings, "this one is a pipeline"),
+        (defined_within, "'ignoring' is defined within the function of pipeline 'defined-within'"),
     ):
         with pytest.raises(AuthoringError, match=says):
             dsl.pipeline(function)

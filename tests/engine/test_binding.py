@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from tests.plans import RUN
+from tests.plans import INT, RUN
 
 from standpipe.engine.binding import BindingError, bind, fit_inputs
-from standpipe.model.plan import Constant, FromInput, FromTask
+from standpipe.model.expressions import parse
+from standpipe.model.plan import Binding, Constant, FromInput, FromTask
 from standpipe.model.refs import TaskRef
 from standpipe.model.templates import parse_value
 from standpipe.model.types import ArtifactInput, ArtifactType, Input, Json, ParameterInput, ParameterType
-from standpipe.model.values import ArtifactValue, Value
+from standpipe.model.values import ArtifactValue, Collected, Value
 
 DATASET = ArtifactType("system.Dataset")
 REF = TaskRef((("outer", None), ("train", None)))
@@ -23,10 +24,13 @@ class Everything:
         return {"number": 3, "text": "{{$.pipeline_job_name}}"}.get(name)
 
     def task_output(self, task: str, output: str) -> Value:
-        return {("a", "y"): [1, 2]}.get((task, output))
+        return {("a", "y"): [1, 2], ("loop", "y"): Collected([Collected([1]), Collected([2, 3])])}.get((task, output))
 
     def final_status(self, task: str) -> Json:
         return {"state": "SUCCEEDED"}
+
+    def how_ended(self, task: str) -> str:
+        return "failed"
 
 
 def bound(bindings: dict[str, object], **declared: Input) -> dict[str, Value]:
@@ -92,10 +96,48 @@ def test_what_does_not_fit_is_refused_with_both_types(declared: Input, value: Va
         fit_inputs({"i": value}, {"i": declared})
 
 
-@pytest.mark.parametrize("binding", [FromTask("a", "y", "parseJson(string_value)[0]"), FromInput("number", "x")])
-def test_a_selector_is_refused_and_not_overlooked(binding: FromTask | FromInput) -> None:
-    with pytest.raises(BindingError, match="which this version does not do yet"):
-        bound({"i": binding})
+def test_a_selector_takes_a_part_before_the_type_is_checked() -> None:
+    declared = ParameterInput(INT)
+    first = parse("parseJson(string_value)[1]")
+    assert bound({"i": FromTask("a", "y", first)}, i=declared) == {"i": 2}
+
+
+def test_a_selector_that_finds_nothing_names_the_input_itself_and_the_value() -> None:
+    with pytest.raises(BindingError, match=r"'i'.*\[1, 2\].*parseJson\(string_value\)\[5\].*no element 5"):
+        bound({"i": FromTask("a", "y", parse("parseJson(string_value)[5]"))})
+
+
+def test_of_nothing_a_selector_takes_nothing() -> None:
+    part = FromTask("a", "nothing", parse("parseJson(string_value)[0]"))
+    assert bound({"i": part}, i=ParameterInput(INT, optional=True, default=4)) == {"i": 4}
+
+
+@pytest.mark.parametrize(
+    ("binding", "says"),
+    [
+        (FromTask("bad", "y"), "output 'y' of task 'bad', which failed"),
+        (FromInput("nothing"), "input 'nothing' of the pipeline around it"),
+        (Constant(None), "null was passed"),
+    ],
+)
+def test_a_value_that_is_missing_is_told_by_where_it_should_come_from(binding: Binding, says: str) -> None:
+    with pytest.raises(BindingError, match=f"'i' has no value: .*{says}"):
+        bound({"i": binding}, i=ParameterInput(INT))
+
+
+def test_gathered_values_are_one_list_wherever_they_are_not_passed_on_whole() -> None:
+    constants = {"t": "<{{$.inputs.parameters['g']}}>", "l": ["{{$.inputs.parameters['g']}}"]}
+    values = bound(
+        {"g": FromTask("loop", "y"), **{name: Constant(parse_value(value)) for name, value in constants.items()}},
+        g=ParameterInput(ParameterType.LIST),
+        t=ParameterInput(ParameterType.STRING),
+        s=ParameterInput(ParameterType.STRING, optional=True),
+    )
+    assert values["g"] == [[1], [2, 3]]
+    assert isinstance(values["g"], Collected)
+    assert values["t"] == "<[1, 2, 3]>"
+    assert values["l"] == [[1, 2, 3]]
+    assert bound({"s": FromTask("loop", "y")}, s=ParameterInput(ParameterType.STRING)) == {"s": "[1, 2, 3]"}
 
 
 def test_null_is_the_default_where_there_is_one() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from standpipe.model import plan as p
 from standpipe.model import types as t
+from standpipe.model.expressions import parse
 from standpipe.model.templates import parse_argument, parse_text, parse_value
 
 TEXT = st.text(max_size=8) | st.sampled_from(
@@ -94,14 +95,27 @@ CONTAINERS = st.builds(
 )
 SECONDS = st.integers(0, 10**7).map(lambda milliseconds: milliseconds / 1000)
 RETRIES = st.builds(p.Retry, st.integers(0, 9), SECONDS, st.sampled_from([1.0, 1.5, 2.0]), SECONDS)
-SELECTORS = st.sampled_from(["", 'parseJson(string_value)["a"]'])
+SELECTORS = st.sampled_from([None, parse('parseJson(string_value)["a"]'), parse("parseJson(string_value)[0]")])
+IMPORTERS = st.builds(
+    p.Importer,
+    uri=TEXT | NAMES.map(p.FromInput),
+    type=ARTIFACT_TYPES,
+    metadata=st.dictionaries(TEXT, JSON, max_size=2).map(parse_value),
+    reimport=st.booleans(),
+    download_to_workspace=st.booleans(),
+)
+# The items of a loop are kept as text, and integers of any size with them.
+RAW_ITEMS = st.lists(JSON | st.integers() | st.sampled_from([1.0, -0.0, 2.5e300]), max_size=3)
 
 
 @st.composite
-def leaves(draw: st.DrawFn, label: str) -> p.Component:
+def leaves(draw: st.DrawFn, label: str, executor: p.Executor) -> p.Component:
+    inputs = draw(st.dictionaries(NAMES, INPUTS, max_size=3))
+    if isinstance(executor, p.Importer) and isinstance(executor.uri, p.FromInput):
+        inputs[executor.uri.input] = t.ParameterInput(t.ParameterType.STRING)
     return p.Component(
         p.ExecutorRef(label),
-        draw(st.dictionaries(NAMES, INPUTS, max_size=3)),
+        inputs,
         draw(st.dictionaries(NAMES, OUTPUTS, max_size=2)),
         tuple(draw(st.lists(PASSTHROUGHS, max_size=2))),
     )
@@ -113,10 +127,13 @@ def dags(draw: st.DrawFn, components: Mapping[str, p.Component]) -> p.Component:
     inputs = draw(st.dictionaries(NAMES, INPUTS, max_size=3))
     nodes: dict[str, p.Node] = {}
     for name in draw(st.lists(NAMES, unique=True, max_size=4)):
-        nodes[name] = draw(_nodes(name, components, inputs, nodes))
+        sources = [*_outputs(nodes, components), *((p.FromInput(key), given) for key, given in inputs.items())]
+        possible = [key for key, component in components.items() if _can_be_bound(component, sources)]
+        if possible:
+            nodes[name] = draw(_nodes(name, components, draw(st.sampled_from(possible)), sources, nodes))
     sources = draw(st.dictionaries(NAMES, st.sampled_from(_outputs(nodes, components) or [None]), max_size=2))
     chosen = {name: source for name, source in sources.items() if source}
-    outputs = {name: (source,) * draw(st.integers(1, 2)) for name, (source, _) in chosen.items()}
+    outputs = {name: (source,) * draw(st.integers(1, 3)) for name, (source, _) in chosen.items()}
     return p.Component(p.Dag(nodes, outputs), inputs, {name: declared for name, (_, declared) in chosen.items()})
 
 
@@ -128,21 +145,34 @@ def _outputs(nodes: Mapping[str, p.Node], components: Mapping[str, p.Component])
     ]
 
 
+def _is_artifact(declared: t.Input | t.Output | None) -> bool:
+    return isinstance(declared, (t.ArtifactInput, t.ArtifactOutput))
+
+
+def _can_be_bound(component: p.Component, sources: list[tuple[Any, Any]]) -> bool:
+    """Whether there is an artifact for every artifact that the component needs."""
+    needs = any(_is_artifact(item) and not item.optional for item in component.inputs.values())
+    return not needs or any(_is_artifact(given) for _, given in sources)
+
+
 @st.composite
 def _nodes(
     draw: st.DrawFn,
     name: str,
     components: Mapping[str, p.Component],
-    inputs: Mapping[str, t.Input],
+    component: str,
+    sources: list[tuple[Any, Any]],
     before: Mapping[str, p.Node],
 ) -> p.Node:
-    component = draw(st.sampled_from(sorted(components)))
-    sources = [*_outputs(before, components), *((p.FromInput(key), declared) for key, declared in inputs.items())]
-    wanted = {**draw(st.dictionaries(NAMES, st.none(), max_size=1)), **components[component].inputs}
+    declared = components[component].inputs
+    wanted = {**draw(st.dictionaries(NAMES, st.none(), max_size=1)), **declared}
     bindings = {
         key: draw(binding) for key, item in wanted.items() for binding in _bindings(item, sources, list(before))
     }
     producers = [item.task for item in bindings.values() if isinstance(item, (p.FromTask, p.FinalStatus))]
+    loop = draw(st.none() | _loops(components[component], bindings))
+    if loop and loop.items != p.InputItems(loop.item_input) and draw(st.booleans()):
+        bindings.pop(loop.item_input, None)  # as the SDK compiles it
     waits = draw(st.lists(st.sampled_from(sorted(before)), unique=True)) if before else []
     return p.Node(
         name=name,
@@ -150,20 +180,55 @@ def _nodes(
         inputs=bindings,
         after=tuple(dict.fromkeys([*waits, *producers])),
         display_name=draw(TEXT.filter(lambda shown: shown != name)),
-        trigger=p.Trigger(draw(st.sampled_from(p.TriggerStrategy))),
+        trigger=p.Trigger(draw(st.sampled_from(p.TriggerStrategy)), draw(st.none() | _conditions(sorted(bindings)))),
+        loop=loop,
         retry=draw(st.none() | RETRIES),
-        caching=draw(st.builds(p.Caching, st.booleans(), TEXT)),
+        caching=draw(st.none() | st.builds(p.Caching, st.booleans(), TEXT)),
     )
+
+
+def _loops(component: p.Component, bindings: dict[str, p.Binding]) -> st.SearchStrategy[p.Loop | None]:
+    """Loops over the component, if it is one that may be looped: it takes an item, and gives lists."""
+    if not component.inputs or not all(map(_is_list, component.outputs.values())):
+        return st.none()
+    return st.sampled_from(sorted(component.inputs)).flatmap(lambda item: _loops_of(item, component, bindings))
+
+
+def _loops_of(item: str, component: p.Component, bindings: dict[str, p.Binding]) -> st.SearchStrategy[p.Loop | None]:
+    of_artifacts = _is_artifact(component.inputs[item])
+    lists = [
+        p.InputItems(name)
+        for name, declared in component.inputs.items()
+        if name in bindings and _is_artifact(declared) == of_artifacts and _may_be_items(declared)
+    ]
+    raw = [] if of_artifacts else [RAW_ITEMS.map(tuple).map(p.RawItems)]
+    items: list[st.SearchStrategy[Any]] = [*raw, *([st.sampled_from(lists)] if lists else [])]
+    return st.builds(p.Loop, st.one_of(items), st.just(item), st.integers(0, 9)) if items else st.none()
+
+
+def _may_be_items(declared: t.Input) -> bool:
+    is_text = isinstance(declared, t.ParameterInput) and declared.type is t.ParameterType.STRING
+    return is_text or _is_list(declared)
+
+
+def _is_list(declared: t.Input | t.Output) -> bool:
+    if isinstance(declared, (t.ArtifactInput, t.ArtifactOutput)):
+        return declared.is_list
+    return declared.type is t.ParameterType.LIST
+
+
+def _conditions(names: list[str]) -> st.SearchStrategy[Any]:
+    named = [f"inputs.parameter_values['{name}']" for name in names if "'" not in name]
+    texts = ["true", *named, *(f"!({name} == 'it's') && int({name}) < 3" for name in named)]
+    return st.sampled_from(texts).map(parse)
 
 
 def _bindings(
     wanted: t.Input | None, sources: list[tuple[Any, Any]], before: list[str]
 ) -> list[st.SearchStrategy[p.Binding]]:
     """How an input may be bound, as one strategy; none for an artifact that nothing gives."""
-    is_artifact = isinstance(wanted, t.ArtifactInput)
-    fitting = [
-        source for source, given in sources if isinstance(given, (t.ArtifactInput, t.ArtifactOutput)) == is_artifact
-    ]
+    is_artifact = _is_artifact(wanted)
+    fitting = [source for source, given in sources if _is_artifact(given) == is_artifact]
     found: list[st.SearchStrategy[Any]] = [st.sampled_from(fitting)] if fitting else []
     if is_artifact:
         return found
@@ -178,7 +243,8 @@ def _bindings(
 @st.composite
 def plans(draw: st.DrawFn) -> p.Plan:
     labels = draw(st.lists(NAMES, unique=True, min_size=1, max_size=3))
-    components = {f"comp-{label}": draw(leaves(label)) for label in labels}
+    executors = {label: draw(CONTAINERS | IMPORTERS) for label in labels}
+    components = {f"comp-{label}": draw(leaves(label, executors[label])) for label in labels}
     for name in draw(st.lists(NAMES, unique=True, max_size=2)):
         components[f"dag-{name}"] = draw(dags(components))
     kubernetes = st.fixed_dictionaries(
@@ -188,7 +254,7 @@ def plans(draw: st.DrawFn) -> p.Plan:
         name=draw(NAMES),
         root=draw(dags(components)),
         components=components,
-        executors={label: draw(CONTAINERS) for label in labels},
+        executors=executors,
         description=draw(TEXT),
         display_name=draw(TEXT),
         pipeline_root=draw(TEXT),

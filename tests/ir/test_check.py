@@ -3,11 +3,29 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.ir.plans import training
+from tests.ir.plans import MODEL, training
 
 from standpipe.errors import SpecError
 from standpipe.ir.check import check
-from standpipe.model.plan import Component, Dag, ExecutorRef, FinalStatus, FromInput, FromTask, Node, Plan
+from standpipe.model.expressions import parse
+from standpipe.model.plan import (
+    Binding,
+    Component,
+    Constant,
+    Dag,
+    ExecutorRef,
+    FinalStatus,
+    FromInput,
+    FromTask,
+    Importer,
+    InputItems,
+    Loop,
+    Node,
+    Plan,
+    RawItems,
+    Trigger,
+)
+from standpipe.model.types import ArtifactInput, ArtifactOutput, Output, ParameterInput, ParameterOutput, ParameterType
 
 
 def with_root_dag(dag: Dag, plan: Plan | None = None) -> Plan:
@@ -78,7 +96,7 @@ def test_a_sound_plan() -> None:
             "root.dag.tasks.test.inputs.artifacts.model: it wants one of the artifacts, and gets one of the parameters",
         ),
         (
-            Node("test", "comp-test", {"rounds": FromTask("train", "model")}),
+            Node("test", "comp-test", {"rounds": FromTask("train", "model"), "model": FromTask("train", "model")}),
             "root.dag.tasks.test.inputs.parameters.rounds: it wants one of the parameters, "
             "and gets one of the artifacts",
         ),
@@ -114,6 +132,10 @@ def test_tasks(node: Node, expected: str) -> None:
             "root.dag.outputs.parameters.score: there is no task of this DAG called 'x' (there: test, train)",
         ),
         (
+            {"score": ()},
+            "root.dag.outputs.parameters.score: the component declares this output, and none of its tasks gives it",
+        ),
+        (
             {"score": (FromTask("train", "model"),)},
             "root.dag.outputs.parameters.score: it is one of the parameters, and gets one of the artifacts",
         ),
@@ -134,6 +156,121 @@ def test_a_nested_dag_sees_its_own_tasks_only() -> None:
 
     assert message(with_component("comp-inner", inner)).startswith(
         "components.comp-inner.dag.tasks.a.inputs.parameters.lr: there is no task of this DAG called 'test'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("bindings", "expected"),
+    [
+        ({"model": FromTask("train", "model")}, "inputs.parameters.rounds: the component needs it"),
+        ({"rounds": Constant(1)}, "inputs.artifacts.model: the component needs it, and the task gives it nothing"),
+    ],
+)
+def test_what_a_component_needs(bindings: dict[str, Binding], expected: str) -> None:
+    assert f"root.dag.tasks.test.{expected}" in message(with_node(Node("test", "comp-test", bindings)))
+
+
+def test_conditions_speak_of_inputs_of_the_task() -> None:
+    def with_condition(text: str) -> Plan:
+        bindings = {"extra": FromInput("rate")}
+        return with_node(Node("train", "comp-train", bindings, trigger=Trigger(condition=parse(text))))
+
+    check(with_condition("inputs.parameter_values['extra'] == 1 && !(inputs.parameter_values['lr'] < -2)"))
+    assert message(with_condition("true || !(double(inputs.parameter_values['rat']) > 1)")) == (
+        "root.dag.tasks.train.triggerPolicy.condition: there is no input of the task called 'rat' (there: extra, lr)"
+    )
+
+
+def looped(loop: Loop, outputs: dict[str, Output] | None = None, **bindings: Binding) -> Plan:
+    """The training pipeline with a loop over a component that takes an item of every kind."""
+    texts, numbers = ParameterInput(ParameterType.STRING), ParameterInput(ParameterType.NUMBER_INTEGER)
+    lists, models = ParameterInput(ParameterType.LIST), ArtifactInput(MODEL, is_list=True)
+    inputs = {"item": texts, "model": ArtifactInput(MODEL), "list": lists, "models": models, "number": numbers}
+    optional = {name: replace(item, optional=True) for name, item in inputs.items() if name != loop.item_input}
+    component = Component(ExecutorRef("exec-train"), {**inputs, **optional}, outputs or {})
+    plan = with_component("comp-loop", component)
+    dag = plan.root.body
+    assert isinstance(dag, Dag)
+    return with_root_dag(
+        replace(dag, nodes={**dag.nodes, "loop": Node("loop", "comp-loop", bindings, loop=loop)}), plan
+    )
+
+
+def test_sound_loops() -> None:
+    check(looped(Loop(RawItems((1,)), "item"), {"all": ParameterOutput(ParameterType.LIST)}))
+    check(looped(Loop(InputItems("list"), "item"), list=Constant([1])))
+    check(looped(Loop(InputItems("item"), "number"), {"all": ArtifactOutput(MODEL, True)}, item=Constant("[1]")))
+    check(looped(Loop(InputItems("models"), "model"), models=FromTask("train", "model")))
+
+
+@pytest.mark.parametrize(
+    ("plan", "expected"),
+    [
+        (
+            looped(Loop(RawItems((1,)), "it")),
+            "root.dag.tasks.loop.parameterIterator.itemInput: there is no input of the component called 'it' "
+            "(there: item, list, model, models, number)",
+        ),
+        (
+            looped(Loop(InputItems("list"), "item")),
+            "root.dag.tasks.loop.parameterIterator.items.inputParameter: there is no input of the task called 'list' "
+            "(there: none)",
+        ),
+        (
+            looped(Loop(InputItems("extra"), "item"), extra=Constant([1])),
+            "root.dag.tasks.loop.parameterIterator.items.inputParameter: there is no input among the parameters of the "
+            "component called 'extra' (there: item, list, number)",
+        ),
+        (
+            looped(Loop(InputItems("models"), "item"), models=FromTask("train", "model")),
+            "root.dag.tasks.loop.parameterIterator.items.inputParameter: there is no input among the parameters of the "
+            "component called 'models' (there: item, list, number)",
+        ),
+        (
+            looped(Loop(InputItems("number"), "item"), number=Constant(1)),
+            "root.dag.tasks.loop.parameterIterator.items.inputParameter: the items of a loop are a list, "
+            "and the input 'number' is none",
+        ),
+        (
+            looped(Loop(InputItems("model"), "models"), model=FromTask("train", "model")),
+            "root.dag.tasks.loop.artifactIterator.items.inputArtifact: the items of a loop are a list, "
+            "and the input 'model' is none",
+        ),
+        (
+            looped(Loop(RawItems(()), "item"), {"one": ParameterOutput(ParameterType.STRING)}),
+            "components.comp-loop.outputDefinitions.parameters.one: it is no list, and the task root.dag.tasks.loop "
+            "gathers it in a loop",
+        ),
+        (
+            looped(Loop(RawItems(()), "item"), {"one": ArtifactOutput(MODEL)}),
+            "components.comp-loop.outputDefinitions.artifacts.one: it is no list, and the task root.dag.tasks.loop "
+            "gathers it in a loop",
+        ),
+    ],
+)
+def test_loops(plan: Plan, expected: str) -> None:
+    assert message(plan) == expected
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        FromInput("loop-item-param-3"),
+        FromTask("test", "score-loop-item-subvar-a"),
+        FromTask("test", "pipelinechannel--condition-branches-1-oneof-2"),
+    ],
+)
+def test_what_the_sdk_loses_is_the_tasks_own_problem(lost: Binding) -> None:
+    check(with_node(Node("later", "comp-train", {"pipelinechannel--x": lost})))
+
+
+def test_the_uri_of_an_importer_is_a_parameter_of_its_component() -> None:
+    plan = training()
+    executors = {**plan.executors, "exec-train": Importer(FromInput("uri"), MODEL)}
+
+    assert message(replace(plan, executors=executors)) == (
+        "deploymentSpec.executors.exec-train.importer.artifactUri.runtimeParameter: there is no input among the "
+        "parameters of the component called 'uri' (there: lr)"
     )
 
 

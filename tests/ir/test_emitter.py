@@ -7,6 +7,7 @@ from tests.ir.plans import training, training_document
 
 from standpipe.errors import SpecError
 from standpipe.ir.emitter import emit, emit_platforms
+from standpipe.model.expressions import parse
 from standpipe.model.plan import (
     Binding,
     Caching,
@@ -89,6 +90,18 @@ def test_caching_that_is_off_is_an_empty_message() -> None:
     assert emitted_node(Node("train", "comp-train", caching=Caching(False)))["cachingOptions"] == {}
 
 
+def test_control_flow_says_nothing_of_caching() -> None:
+    assert "cachingOptions" not in emitted_node(Node("train", "comp-train", caching=None))
+
+
+def test_a_condition_is_its_text() -> None:
+    condition = parse("int(inputs.parameter_values['lr'])  ==  1")
+
+    assert emitted_node(Node("train", "comp-train", {"lr": Constant(1)}, trigger=Trigger(condition=condition)))[
+        "triggerPolicy"
+    ] == {"condition": "int(inputs.parameter_values['lr'])  ==  1"}
+
+
 @pytest.mark.parametrize(
     ("binding", "field"),
     [
@@ -96,7 +109,7 @@ def test_caching_that_is_off_is_an_empty_message() -> None:
         (Constant(None), {"runtimeValue": {"constant": None}}),
         (FinalStatus("test"), {"taskFinalStatus": {"producerTask": "test"}}),
         (
-            FromTask("test", "score", "size(string_value)"),
+            FromTask("test", "score", parse("size(string_value)")),
             {
                 "taskOutputParameter": {"producerTask": "test", "outputParameterKey": "score"},
                 "parameterExpressionSelector": "size(string_value)",
@@ -201,7 +214,7 @@ def test_text_that_is_no_unicode() -> None:
 
 
 def test_a_part_of_an_artifact_cannot_be_selected() -> None:
-    node = Node("test", "comp-test", {"model": FromTask("train", "model", "x")}, after=("train",))
+    node = Node("test", "comp-test", {"model": FromTask("train", "model", parse("x")), "rounds": Constant(1)})
 
     with pytest.raises(SpecError, match=r"root\.dag\.tasks\.test\.inputs\.artifacts\.model: only of a parameter"):
         emit(with_node(training(), node))
@@ -210,7 +223,7 @@ def test_a_part_of_an_artifact_cannot_be_selected() -> None:
 def test_a_part_of_an_output_cannot_be_selected() -> None:
     dag = training().root.body
     assert isinstance(dag, Dag)
-    selecting = replace(dag, outputs={"score": (FromTask("test", "score", "x"),)})
+    selecting = replace(dag, outputs={"score": (FromTask("test", "score", parse("x")),)})
 
     with pytest.raises(SpecError, match=r"root\.dag\.outputs\.score: the output of a DAG cannot select"):
         emit(replace(training(), root=replace(training().root, body=selecting)))

@@ -10,16 +10,19 @@ from tests.ir.strategies import exact
 from standpipe.errors import SpecError, UnsupportedError
 from standpipe.ir.emitter import emit
 from standpipe.ir.loader import load
+from standpipe.model.expressions import holds, parse
 from standpipe.model.plan import (
     Caching,
     Constant,
     Container,
     Dag,
+    FromInput,
     Node,
     Plan,
     PythonFunction,
     Resources,
     Retry,
+    Trigger,
 )
 from standpipe.model.types import Json, ParameterInput, ParameterType
 
@@ -35,7 +38,9 @@ def loaded_node(path: str, value: Json) -> Node:
 
 
 def loaded_container(path: str, value: Json) -> Container:
-    return load(changed(path, value)).executors["exec-train"]
+    container = load(changed(path, value)).executors["exec-train"]
+    assert isinstance(container, Container)
+    return container
 
 
 def loaded_constant(value: Json) -> Json:
@@ -108,9 +113,32 @@ def test_a_task_waits_for_the_tasks_that_its_inputs_come_from() -> None:
 def test_what_a_task_does_not_say() -> None:
     bare = loaded_node(TRAIN, {"componentRef": {"name": "comp-train"}, "retryPolicy": {"maxRetryCount": 1}})
 
-    assert bare.caching == Caching(enabled=False)
+    assert bare.caching is None
+    assert bare.loop is None
+    assert bare.trigger == Trigger()
     assert bare.retry == Retry(1, 0.0, 2.0, 3600.0)
     assert bare.display_name == ""
+
+
+def test_caching_options_that_say_nothing_are_off() -> None:
+    assert loaded_node(f"{TRAIN}.cachingOptions", {}).caching == Caching(enabled=False)
+
+
+def test_a_condition_is_parsed() -> None:
+    condition = "inputs.parameter_values['lr'] == 'it's'"
+
+    trigger = loaded_node(f"{TRAIN}.triggerPolicy", {"condition": condition}).trigger
+
+    assert trigger == Trigger(condition=parse(condition))
+    assert trigger.condition is not None
+    assert holds(trigger.condition, {"lr": "it's"})
+
+
+def test_a_selector_is_parsed() -> None:
+    selector = 'parseJson(string_value)["a"]'
+    binding = {"componentInputParameter": "rate", "parameterExpressionSelector": selector}
+
+    assert loaded_node(f"{TRAIN}.inputs.parameters.lr", binding).inputs["lr"] == FromInput("rate", parse(selector))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +160,7 @@ def test_a_lightweight_component_is_its_function() -> None:
     lightweight = Container("python", PythonFunction("f", "def f(): ..."))
     plan = replace(training(), executors={**training().executors, "exec-train": lightweight})
 
-    assert load(emit(plan)).executors["exec-train"].program == PythonFunction("f", "def f(): ...")
+    assert load(emit(plan)).executors["exec-train"] == lightweight
 
 
 def test_platforms() -> None:
@@ -208,6 +236,33 @@ def test_other_schema_versions_are_refused(version: str | None) -> None:
             "root.dag.outputs.artifacts.score: the component declares this output as one of its parameters",
         ),
         (f"{TRAIN}.componentRef.name", "comp-x", f"{TRAIN}.componentRef.name: there is no component called 'comp-x'"),
+        # expressions
+        (
+            f"{TRAIN}.triggerPolicy",
+            {"condition": "1 =="},
+            f"{TRAIN}.triggerPolicy.condition: '1 ==' cannot be read: a value is missing",
+        ),
+        (
+            f"{TRAIN}.inputs.parameters.lr",
+            {"componentInputParameter": "rate", "parameterExpressionSelector": "eval('1')"},
+            f"{TRAIN}.inputs.parameters.lr.parameterExpressionSelector: \"eval('1')\" cannot be read: there is no function",
+        ),
+        # loops and importers
+        (
+            f"{TRAIN}.parameterIterator",
+            {"itemInput": "lr"},
+            f"{TRAIN}.parameterIterator.items.inputParameter: it is mi",
+        ),
+        (
+            f"{TRAIN}.artifactIterator",
+            {"itemInput": "x", "items": {"inputArtifact": "y"}},
+            "parameterIterator.itemInput",
+        ),
+        (
+            "deploymentSpec.executors.exec-train",
+            {"importer": {}},
+            "importer.artifactUri.runtimeParameter: it is missing",
+        ),
     ],
 )
 def test_malformed_parts_are_named(path: str, value: Json, message: str) -> None:
@@ -235,9 +290,6 @@ def test_a_value_that_is_nested_too_deeply() -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (f"{TRAIN}.triggerPolicy.condition", "1 == 1"),
-        (f"{TRAIN}.parameterIterator", {"itemInput": "x", "items": {"raw": "[1]"}}),
-        (f"{TRAIN}.artifactIterator", {"itemInput": "x"}),
         (f"{TRAIN}.iteratorPolicy", {"parallelismLimit": 2}),
         (f"{EXECUTOR}.lifecycle", {"preCacheCheck": {"command": ["x"]}}),
         ("root.singlePlatformSpecs", [{"platform": "x"}]),
@@ -249,11 +301,6 @@ def test_what_is_not_supported_yet_is_named(path: str, value: Json) -> None:
         load(changed(path, value))
 
     assert str(caught.value).startswith(f"{path}: this version of Standpipe does not know what to do with")
-
-
-def test_importers_are_not_supported_yet() -> None:
-    with pytest.raises(UnsupportedError, match=r"^deploymentSpec\.executors\.exec-train\.importer: "):
-        load(changed("deploymentSpec.executors.exec-train", {"importer": {"reimport": True}}))
 
 
 def test_schemas_by_uri_are_not_supported() -> None:

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from standpipe.errors import UnsupportedError
+from standpipe.errors import SpecError, UnsupportedError
 from standpipe.ir.section import Section
+from standpipe.model.expressions import parse
 
 
 def test_paths() -> None:
@@ -35,3 +36,19 @@ def test_taking_leaves_the_mapping_as_it_was() -> None:
     Section(fields).take("a")
 
     assert fields == {"a": 1}
+
+
+@pytest.mark.parametrize("fields", [{}, {"name": ""}])
+def test_what_is_required_is_there(fields: dict[str, str]) -> None:
+    assert Section({"name": "x"}).required("name") == "x"
+    with pytest.raises(SpecError, match=r"^root\.name: it is missing"):
+        Section(fields, "root").required("name")
+
+
+def test_expressions() -> None:
+    section = Section({"good": "1 < 2", "bad": "1 <", "empty": ""}, "root")
+
+    assert section.expression("good") == parse("1 < 2")
+    assert section.expression("empty") is None
+    with pytest.raises(SpecError, match=r"^root\.bad: '1 <' cannot be read"):
+        section.expression("bad")

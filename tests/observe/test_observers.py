@@ -18,6 +18,8 @@ from standpipe.model.events import (
     DagStarted,
     Fact,
     Failure,
+    IterationStarted,
+    LoopStarted,
     RunCancelled,
     RunEnded,
     TaskCancelled,
@@ -35,6 +37,9 @@ from standpipe.observe.quiet import Quiet
 INNER = TaskRef((("prepare", None), ("load", None)))
 OUTER = TaskRef((("prepare", None),))
 NEXT = TaskRef((("train", None),))
+LOOP = TaskRef((("loop", None),))
+ROUND = TaskRef((("loop", 1),))
+IN_LOOP = ROUND.child("fit")
 LAST = TaskRef((("report", None),))
 
 STORY: Sequence[Fact] = (
@@ -46,6 +51,12 @@ STORY: Sequence[Fact] = (
     AttemptStarted(NEXT, 0),
     TaskFailed(NEXT, Failure("[red] boom")),
     TaskSkipped(TaskRef((("test", None),)), "its upstream task 'train' failed"),
+    LoopStarted(LOOP, {}, (1, 2)),
+    IterationStarted(ROUND, 2),
+    AttemptStarted(IN_LOOP, 0),
+    TaskFailed(IN_LOOP, Failure("boom")),
+    TaskFailed(ROUND, Failure("its task 'loop/1/fit' failed: boom", within=IN_LOOP)),
+    TaskFailed(LOOP, Failure("its task 'loop/1/fit' failed: boom", within=IN_LOOP)),
     AttemptStarted(LAST, 0),
     RunCancelled(),
     TaskCancelled(LAST),
@@ -73,6 +84,9 @@ def test_plain_lines_tell_the_story_once(capsys: pytest.CaptureFixture[str]) -> 
         "[train] epoch [bold]1[/bold]",
         "train: failed in N s: [red] boom",
         "test: skipped: its upstream task 'train' failed",
+        "loop: 2 iterations",
+        "loop/1/fit: started",
+        "loop/1/fit: failed in N s: boom",
         "report: started",
         "Stopping.",
         "report: stopped after N s",
@@ -87,11 +101,14 @@ def test_the_live_view_tells_the_same_and_takes_text_as_it_is(capsys: pytest.Cap
         "prepare/load: succeeded",
         "[train] epoch [bold]1[/bold]",
         "train: failed: [red] boom",
+        "loop: 2 iterations",
+        "loop/1/fit: failed: boom",
         "report: stopped",
         "Failed in",
     ):
         assert line in text
     assert "never started" not in text
+    assert text.count("loop/1") == 1  # a failure is shown where it happened, and not once more for all around it
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from docker.errors import APIError, DockerException
 
 from standpipe.errors import EnvironmentBuildError, RunnerError
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Cancel, CommandLine, Outcome, TaskRequest
+from standpipe.model.ports import Cancel, CommandLine, Mount, Outcome, Pod, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.runners import docker as docker_runner
 from standpipe.runners.docker import DockerTasks
@@ -241,6 +241,39 @@ def test_environment_and_labels(tmp_path: Path, engine: FakeEngine) -> None:
     assert arguments["labels"]["standpipe.run"] == "run"
     assert arguments["labels"]["standpipe.task"] == "task"
     assert arguments["labels"]["standpipe.pid"].isdigit()
+
+
+def test_settings_for_kubernetes(bench: Bench, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    pod = Pod(
+        env={"A": "pod"},
+        mounts=(Mount(data, "/a"), Mount(data, "/b", read_only=True)),
+        shared_memory=64,
+        user=7,
+        group=8,
+        labels={"team": "ml", "standpipe.run": "not theirs to set"},
+    )
+    arguments = bench.arguments(env={"A": "task", "B": "task"}, pod=pod)
+    assert arguments["volumes"] == [f"{tmp_path}:{tmp_path}:rw", f"{data}:/a:rw", f"{data}:/b:ro"]
+    assert arguments["environment"] == {"A": "pod", "B": "task", "KFP_RETRY_INDEX": "2"}
+    assert (arguments["shm_size"], arguments["user"]) == (64, "7:8")
+    assert (arguments["labels"]["team"], arguments["labels"]["standpipe.run"]) == ("ml", "run")
+    assert "A" not in bench.engine.asked_for[0][2]["environment"]
+
+
+def test_run_arguments_win_over_settings_for_kubernetes(tmp_path: Path, engine: FakeEngine) -> None:
+    bench = Bench(tmp_path, engine, {"user": "9", "volumes": {"/host": "/c"}, "environment": {"A": "runner"}})
+    arguments = bench.arguments(pod=Pod(user=7, env={"A": "pod"}, mounts=(Mount(tmp_path, "/a"),)))
+    assert (arguments["user"], arguments["environment"]["A"]) == ("9", "runner")
+    assert arguments["volumes"] == ["/host:/c:rw", f"{tmp_path}:{tmp_path}:rw", f"{tmp_path}:/a:rw"]
+
+
+def test_a_container_that_must_not_be_root_is_not_started_as_root(bench: Bench) -> None:
+    outcome = bench.run(pod=Pod(non_root=True))
+    assert "must not run as root" in outcome.problem
+    assert bench.engine.made[0].calls == ["remove"]
+    bench.engine.behaviour["user"] = "1000"
+    assert bench.run(pod=Pod(non_root=True)).succeeded
 
 
 def test_images_are_asked_for_with_the_run_arguments_and_the_function(tmp_path: Path, engine: FakeEngine) -> None:

@@ -6,18 +6,21 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.inside.tasks import interpreter
 from tests.runners.bench import HERE, Bench, Fixed, Kept, value_in
 
 from standpipe.errors import RunnerError, StorageError, UnsupportedError
-from standpipe.model.ports import Cancel, CommandLine, Outcome
+from standpipe.model.ports import Cancel, CommandLine, Mount, Outcome, Pod
 from standpipe.runners import subprocess as runner_module
 from standpipe.runners.subprocess import SubprocessTasks
 
@@ -441,6 +444,63 @@ os.kill(os.getpid(), 9)
             assert wait_until(lambda: not is_alive(server), seconds=5)
         finally:
             os.killpg(process.pid, signal.SIGKILL)
+
+
+# --- settings for Kubernetes
+
+
+def value_with(bench: Bench, source: str, pod: Pod) -> Any:
+    request = replace(bench.request(source), pod=pod)
+    log = Kept()
+    assert bench.runner.run(request, log=log, cancel=Cancel()) == Outcome(exit_code=0), log.data.decode()
+    return value_in(request)
+
+
+def test_a_secret_variable_is_known_to_its_task_only(bench: Bench) -> None:
+    source = """
+        def f() -> list:
+            with open("/proc/self/environ") as file:
+                return [os.environ.get("PW") == "s3" + "cret", "s3" + "cret" in file.read()]
+    """
+    assert value_with(bench, source, Pod(env={"PW": "s3cret", "PATH": "/bin"})) == [True, False]
+    assert bench.value(source) == [False, False]
+    left = [file for file in bench.folder.rglob("*") if file.is_file()]
+    assert [file for file in left if b"s3cret" in file.read_bytes()] == []
+
+
+def test_volumes_are_mounted_for_the_task_alone(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x").write_text("here")
+    (tmp_path / "empty").mkdir()
+    mounts = (
+        Mount(tmp_path / "data", "/standpipe-test/data", read_only=True),
+        Mount(tmp_path / "empty", str(Path(tempfile.gettempdir()))),  # which hides all that the task needs
+    )
+    source = """
+        def f() -> list:
+            import tempfile
+            with open("/standpipe-test/data/x") as file, tempfile.NamedTemporaryFile() as other:
+                return [file.read(), os.path.dirname(other.name), os.listdir(os.getcwd())]
+    """
+    assert value_with(bench, source, Pod(mounts=mounts)) == ["here", tempfile.gettempdir(), []]
+    assert not Path("/standpipe-test").exists()
+
+
+def test_what_cannot_be_mounted_fails_the_task_and_names_the_other_runner(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    request = replace(bench.request("def f(): pass"), pod=Pod(mounts=(Mount(tmp_path, str(tmp_path / "file")),)))
+    outcome = bench.runner.run(request, log=Kept(), cancel=Cancel())
+    assert outcome.problem.startswith("its volumes could not be mounted: ")
+    assert str(tmp_path / "file") in outcome.problem
+    assert "local.DockerRunner()" in outcome.problem
+
+
+def test_what_only_containers_have_is_said_once_in_a_run(bench: Bench) -> None:
+    pod = Pod(pull_policy="Always", user=0, shared_memory=1)
+    for _ in range(2):
+        bench.runner.run(replace(bench.request("def f(): pass"), pod=pod), log=Kept(), cancel=Cancel())
+    assert len(bench.notices) == 3
+    assert bench.notices[0].startswith("kubernetes: the image pull policy of task 'train' has no meaning")
 
 
 # --- what is refused, and what is said

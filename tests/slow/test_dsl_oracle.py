@@ -1,32 +1,131 @@
-"""What we compile is what the KFP SDK compiles, for every entry of the corpus."""
+"""What we compile is what the KFP SDK compiles, for the corpus and for programs that hypothesis writes."""
 
 from __future__ import annotations
 
+import json
 import subprocess
-import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-import yaml
+from hypothesis import HealthCheck, given, settings
 
-from .oracle import CORPUS
+from .generated import programs
+from .oracle import CORPUS, OURS, compile_corpus, differences, documents
 
 pytestmark = pytest.mark.slow
 
-AS_KFP = """
-import runpy, sys, standpipe
-standpipe.install_as_kfp()
-runpy.run_path(sys.argv.pop(1), run_name="__main__")
-"""
+PROGRAMS = 60
 
 
-def test_every_entry_compiles_to_the_same_documents(compiled: Path, tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-c", AS_KFP, CORPUS / "compile_all.py", "."], check=True, cwd=tmp_path)
-    names = sorted(file.name for file in tmp_path.glob("*.yaml"))
-    assert len(names) > 30
-    for name in names:
-        assert documents(tmp_path / name) == documents(compiled / name), name
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what we make of the corpus."""
+    return compile_corpus(OURS, tmp_path_factory.mktemp("ours"))
 
 
-def documents(file: Path) -> list[object]:
-    return list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+def test_the_sdk_compiles_the_whole_corpus(compiled: Path) -> None:
+    assert [file.name for file in compiled.glob("*.error")] == []
+    assert len(entries(compiled)) > 400
+
+
+def test_the_sdk_refuses_what_is_to_be_refused(compiled: Path) -> None:
+    accepted = [name for name, answer in refusals(compiled).items() if not answer]
+
+    assert accepted == []
+
+
+def test_every_entry_compiles_to_the_same_documents(compiled: Path, ours: Path) -> None:
+    found = {name: list(compare(compiled / name, ours / name)) for name in entries(compiled)}
+    different = {name: lines for name, lines in found.items() if lines}
+
+    report = "\n".join(f"  {name}: {lines[0]}{more(lines)}" for name, lines in different.items())
+    assert not different, f"{len(different)} of {len(found)} entries differ:\n{report}"
+
+
+def test_we_refuse_what_the_sdk_refuses(compiled: Path, ours: Path) -> None:
+    theirs, answers = refusals(compiled), refusals(ours)
+    ill = {
+        name: answers.get(name) or "was accepted"
+        for name in theirs
+        if "StandpipeError" not in answers.get(name, {}).get("bases", [])
+    }
+
+    report = "\n".join(f"  {name}: {answer}\n    theirs: {theirs[name]}" for name, answer in ill.items())
+    assert not ill, f"{len(ill)} of {len(theirs)} scripts are not refused with an error of ours:\n{report}"
+
+
+def entries(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir() if file.suffix in (".yaml", ".json"))
+
+
+def refusals(folder: Path) -> dict[str, dict[str, object]]:
+    return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("refused/*.json"))}
+
+
+def compare(theirs: Path, ours: Path) -> Iterator[str]:
+    if not ours.exists():
+        errors = [ours.with_name(f"{ours.name.split('.')[0]}.error"), *sorted(ours.parent.glob("*.module.error"))]
+        yield next(
+            (error.read_text(encoding="utf-8").strip().splitlines()[-1] for error in errors if error.exists()),
+            "did not compile",
+        )
+    else:
+        yield from differences(documents(theirs.read_text("utf-8")), documents(ours.read_text("utf-8")))
+
+
+def more(lines: Sequence[str]) -> str:
+    return f"\n      and {len(lines) - 1} more" if len(lines) > 1 else ""
+
+
+# programs that hypothesis writes
+
+
+class Server:
+    """A process that compiles programs: see serve.py."""
+
+    def __init__(self, command: Sequence[str | Path], folder: Path) -> None:
+        script = [*command, CORPUS / "serve.py"]
+        self.process = subprocess.Popen(
+            script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=folder, text=True
+        )
+
+    def compile(self, source: str) -> dict[str, str]:
+        """The documents as text, or the error."""
+        assert self.process.stdin
+        assert self.process.stdout
+        print(json.dumps({"source": source}), file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def servers(kfp_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
+    """Theirs and ours."""
+    folder = tmp_path_factory.mktemp("served")
+    both = Server([kfp_python, "-W", "ignore"], folder), Server(OURS, folder)
+    yield both
+    for server in both:
+        server.close()
+
+
+def test_generated_programs_compile_to_the_same_documents(servers: tuple[Server, Server]) -> None:
+    theirs, ours = servers
+    refused = []
+
+    @settings(max_examples=PROGRAMS, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(programs())
+    def compile_both(source: str) -> None:
+        expected = theirs.compile(source)
+        if "error" in expected:
+            refused.append(f"{expected['error']}\n{source}")
+            return
+        found = ours.compile(source)
+        assert "error" not in found, f"{found['error']}\n{source}"
+        different = list(differences(documents(expected["documents"]), documents(found["documents"])))
+        assert not different, f"{different[0]}{more(different)}\n{source}"
+
+    compile_both()
+    assert len(refused) <= PROGRAMS // 10, "\n\n".join(refused)

@@ -1,8 +1,6 @@
 """What users write components and pipelines with: the names and meanings of `kfp.dsl`."""
 
-from typing import Any
-
-from standpipe.dsl.channels import PipelineArtifactChannel, PipelineChannel, PipelineParameterChannel
+from standpipe.dsl.channels import Collected, PipelineArtifactChannel, PipelineChannel, PipelineParameterChannel
 from standpipe.dsl.components import BaseComponent, ContainerComponent, GraphComponent, PythonComponent
 from standpipe.dsl.config import (
     KubernetesWorkspaceConfig,
@@ -12,6 +10,8 @@ from standpipe.dsl.config import (
     WorkspaceConfig,
 )
 from standpipe.dsl.decorators import ContainerSpec, component, container_component, pipeline
+from standpipe.dsl.groups import Condition, Elif, Else, ExitHandler, If, OneOf, ParallelFor
+from standpipe.dsl.importing import importer
 from standpipe.dsl.placeholders import ConcatPlaceholder, IfPresentPlaceholder
 from standpipe.dsl.tasks import PipelineTask
 from standpipe.inside.annotations import EmbeddedInput, Input, InputPath, Output, OutputPath
@@ -41,22 +41,6 @@ from standpipe.inside.constants import (
 )
 from standpipe.inside.status import PipelineTaskFinalStatus, TaskConfig
 
-#: What KFP has besides, and Standpipe not yet.
-_LATER = (
-    *("If", "Elif", "Else", "Condition", "OneOf", "ParallelFor", "Collected", "ExitHandler"),
-    *("importer", "notebook_component", "run_notebook"),
-)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        raise AttributeError(
-            f"dsl.{name} is not supported yet: this version of Standpipe runs components and pipelines of components. "
-            "Compile and run what needs it with the KFP SDK."
-        )
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
 __all__ = [
     "HTML",
     "PIPELINE_JOB_CREATE_TIME_UTC_PLACEHOLDER",
@@ -73,12 +57,18 @@ __all__ = [
     "Artifact",
     "BaseComponent",
     "ClassificationMetrics",
+    "Collected",
     "ConcatPlaceholder",
+    "Condition",
     "ContainerComponent",
     "ContainerSpec",
     "Dataset",
+    "Elif",
+    "Else",
     "EmbeddedInput",
+    "ExitHandler",
     "GraphComponent",
+    "If",
     "IfPresentPlaceholder",
     "Input",
     "InputPath",
@@ -86,8 +76,10 @@ __all__ = [
     "Markdown",
     "Metrics",
     "Model",
+    "OneOf",
     "Output",
     "OutputPath",
+    "ParallelFor",
     "PipelineArtifactChannel",
     "PipelineChannel",
     "PipelineConfig",
@@ -103,5 +95,6 @@ __all__ = [
     "component",
     "container_component",
     "get_uri",
+    "importer",
     "pipeline",
 ]

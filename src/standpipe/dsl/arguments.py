@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from standpipe.dsl.channels import PipelineChannel, has_marks
+from standpipe.dsl.channels import LoopField, LoopParameter, PipelineChannel, has_marks
 from standpipe.dsl.interface import SYSTEM_TYPES
 from standpipe.dsl.tasks import PipelineTask
 from standpipe.dsl.types import are_compatible, artifact_type, constant_type
@@ -89,7 +89,12 @@ def _check(where: str, value: Any, declared: Input, traced: bool) -> None:
 
 
 def check_channel(where: str, given: PipelineChannel, wanted: Input | Output) -> None:
-    """Raises InconsistentTypeException unless the channel's type is the wanted one."""
+    """Raises InconsistentTypeException unless the channel's type is the wanted one.
+
+    What a loop gives whose items' type nobody wrote passes for everything, as with the KFP SDK.
+    """
+    if isinstance(given, (LoopParameter, LoopField)) and not given.annotation:
+        return
     wants_list = isinstance(wanted, (ArtifactInput, ArtifactOutput)) and wanted.is_list
     fits = (
         are_compatible(given.type, wanted.type) and given.is_artifact_list == wants_list
@@ -116,6 +121,9 @@ def _check_constant(where: str, value: Any, declared: ParameterInput, traced: bo
         raise InconsistentTypeException(
             f"{where} is of type {declared.type}, and {preview(value)}, which is of type {given}, was passed to it."
         )
+    if declared.literals and value not in declared.literals:
+        allowed = ", ".join(map(repr, declared.literals))
+        raise AuthoringError(f"{where} is {preview(value)}, and only these are allowed: {allowed}.")
     if isinstance(value, (list, dict, float)):
         try:
             check_json(_without_channels(value))

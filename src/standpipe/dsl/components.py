@@ -17,6 +17,7 @@ from standpipe.model.plan import (
     Component,
     Container,
     Dag,
+    Executor,
     ExecutorRef,
     FromInput,
     FromTask,
@@ -53,7 +54,7 @@ class BaseComponent:
         if trace is None:
             return calling.host().run(self, given)
         task = PipelineTask(self, trace.name_for(self.name), given, self.settings())
-        trace.tasks[task.name] = task
+        trace.add(task)
         return task
 
     def __repr__(self) -> str:
@@ -70,22 +71,22 @@ class BaseComponent:
 
 
 class ExecutorComponent(BaseComponent):
-    """A component that runs in a container."""
+    """A component that is made of no other ones: it runs in a container, or imports an artifact."""
 
     def __init__(
         self,
         name: str,
         interface: Interface,
-        container: Container,
+        executor: Executor,
         task_config_passthroughs: tuple[TaskConfigPassthrough, ...] = (),
     ) -> None:
         super().__init__(name, interface)
-        self.container = container
+        self.executor = executor
         self.task_config_passthroughs = task_config_passthroughs
 
     def settings(self) -> Settings:
         settings = super().settings()
-        settings.container = self.container
+        settings.container = self.executor if isinstance(self.executor, Container) else None
         return settings
 
     @property
@@ -97,7 +98,7 @@ class ExecutorComponent(BaseComponent):
         node = Node(self.name, key, bindings, caching=self.settings().caching)
         outputs = {name: (FromTask(self.name, name),) for name in self.outputs}
         root = Component(Dag({self.name: node}, outputs), self.inputs, self.outputs, self.task_config_passthroughs)
-        return Plan(self.name, root, {key: inner}, {label: self.container})
+        return Plan(self.name, root, {key: inner}, {label: self.executor})
 
     def _refuse_lists_of_artifacts(self) -> None:
         for name, output in self.outputs.items():

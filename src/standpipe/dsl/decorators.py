@@ -60,7 +60,7 @@ def component(
     pip_trusted_hosts: Sequence[str] | None = ...,
     use_venv: bool = ...,
     additional_funcs: Sequence[Function] | None = ...,
-    embedded_artifact_path: str | None = ...,
+    embedded_artifact_path: str | os.PathLike[str] | None = ...,
     task_config_passthroughs: Sequence[TaskConfigPassthrough | TaskConfigField] | None = ...,
 ) -> Callable[[Function], PythonComponent]: ...
 def component(
@@ -76,7 +76,7 @@ def component(
     pip_trusted_hosts: Sequence[str] | None = None,
     use_venv: bool = False,
     additional_funcs: Sequence[Function] | None = None,
-    embedded_artifact_path: str | None = None,
+    embedded_artifact_path: str | os.PathLike[str] | None = None,
     task_config_passthroughs: Sequence[TaskConfigPassthrough | TaskConfigField] | None = None,
 ) -> PythonComponent | Callable[[Function], PythonComponent]:
     """Makes a component of a Python function. Used bare or with arguments; the arguments are the KFP SDK's.
@@ -332,13 +332,14 @@ def pipeline(
     if not re.fullmatch(_PIPELINE_NAME, own_name):
         raise AuthoringError(f"The pipeline name {own_name!r} must match {_PIPELINE_NAME}: use pipeline(name=…).")
     with tracing(own_name) as trace:
-        returned = _call(func, {key: input_channel(key, declared) for key, declared in interface.inputs.items()})
-    plan = replace(
-        plan_of(trace, interface, returned),
-        description=interface.description,
-        display_name=display_name or "",
-        pipeline_root=pipeline_root or "",
-    )
+        trace.inputs = {key: input_channel(key, declared) for key, declared in interface.inputs.items()}
+        returned = _call(func, trace.inputs)
+        plan = replace(
+            plan_of(trace, interface, returned),
+            description=interface.description,
+            display_name=display_name or "",
+            pipeline_root=pipeline_root or "",
+        )
     if pipeline_config:
         plan = _configured(plan, pipeline_config)
     _check_workspace(plan, pipeline_config)
@@ -356,14 +357,22 @@ def _configured(plan: model.Plan, config: PipelineConfig) -> model.Plan:
 def _check_workspace(plan: model.Plan, config: PipelineConfig | None) -> None:
     if config is not None and config.workspace is not None:
         return
-    assert isinstance(plan.root.body, model.Dag)
-    for node in plan.root.body.nodes.values():
-        for binding in node.inputs.values():
-            if isinstance(binding, model.Constant) and _is_in_workspace(print_value(binding.value)):
+    for component in (plan.root, *plan.components.values()):
+        for node in component.body.nodes.values() if isinstance(component.body, model.Dag) else ():
+            if _uses_workspace(node, plan):
                 raise AuthoringError(
                     f"Task {node.name!r} uses the workspace, and pipeline {plan.name!r} has none: "
                     "pass pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig(size='1Gi'))."
                 )
+
+
+def _uses_workspace(node: model.Node, plan: model.Plan) -> bool:
+    body = plan.components[node.component].body
+    executor = plan.executors[body.label] if isinstance(body, model.ExecutorRef) else None
+    return (isinstance(executor, model.Importer) and executor.download_to_workspace) or any(
+        isinstance(binding, model.Constant) and _is_in_workspace(print_value(binding.value))
+        for binding in node.inputs.values()
+    )
 
 
 def _is_in_workspace(value: Json) -> bool:

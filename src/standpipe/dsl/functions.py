@@ -16,9 +16,24 @@ from standpipe.dsl.types import hints_of
 from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.inside import annotations as kfp_annotations
 from standpipe.inside import artifacts
+from standpipe.model.frozen import frozen
 
 _IMPORTS = ("import kfp", "from kfp import dsl", "from kfp.dsl import *", "from typing import *")
 _LARGE_ARCHIVE_BYTES = 1024 * 1024
+
+
+@frozen
+class Notebook:
+    """A notebook that is embedded: the file or folder that is shipped, and the notebook's own path in it.
+
+    It is a path like any other that is embedded, and brings along what executes it.
+    """
+
+    path: str
+    file: str
+
+    def __fspath__(self) -> str:
+        return self.path
 
 
 def program_of(
@@ -140,6 +155,7 @@ def _unpacking(path: str | os.PathLike[str]) -> str:
     if not os.path.exists(path):
         raise AuthoringError(f"embedded_artifact_path={os.fspath(path)!r} does not exist.")
     archive = _archive(path)
+    file = path.file if isinstance(path, Notebook) else os.path.basename(path) if os.path.isfile(path) else ""
     lines = [
         f"__KFP_EMBEDDED_ARCHIVE_B64 = '{archive}'",
         "import base64 as _b64, io as _io, os as _os, sys as _sys, tarfile as _tarfile, tempfile as _tempfile",
@@ -150,10 +166,22 @@ def _unpacking(path: str | os.PathLike[str]) -> str:
         "    _tar.extractall(__KFP_EMBEDDED_ASSET_DIR, **_safe)",
         "_sys.path.insert(0, __KFP_EMBEDDED_ASSET_DIR)",
     ]
-    if os.path.isfile(path):
-        name = os.path.basename(path)
-        lines.append(f"__KFP_EMBEDDED_ASSET_FILE = _os.path.join(__KFP_EMBEDDED_ASSET_DIR, {name!r})")
+    if file:
+        lines.append(f"__KFP_EMBEDDED_ASSET_FILE = _os.path.join(__KFP_EMBEDDED_ASSET_DIR, {file!r})")
+    if isinstance(path, Notebook):
+        lines.append(_executing(path))
     return "\n".join(lines)
+
+
+def _executing(notebook: Notebook) -> str:
+    """Code that makes `dsl.run_notebook` execute a notebook that was unpacked."""
+    # Imported only here: it is text to be shipped, and few components are made of notebooks.
+    from standpipe.dsl import notebook_program as program
+
+    functions = (program._run_notebook, program._inject_parameters, program._show_output)
+    sources = [inspect.getsource(function) for function in functions]
+    call = f"_run_notebook(__KFP_EMBEDDED_ASSET_DIR, {notebook.file!r}, parameters)"
+    return "\n\n".join(("", *sources, f"dsl.run_notebook = lambda **parameters: {call}"))
 
 
 def _archive(path: str | os.PathLike[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from standpipe.dsl.types import artifact_type, hints_of, parameter_type
 from standpipe.errors import AuthoringError, AuthoringTypeError
@@ -17,6 +17,7 @@ from standpipe.model.types import (
     ArtifactOutput,
     ArtifactType,
     Input,
+    Json,
     Output,
     ParameterInput,
     ParameterOutput,
@@ -103,8 +104,8 @@ def _type(annotation: Any, place: str) -> tuple[ParameterType | ArtifactType, bo
     found = parameter_type(bare)
     if found is None:
         raise AuthoringTypeError(
-            f"{place}: {_name(bare)} is nothing that KFP can pass. Use str, int, float, bool, list or dict, "
-            "an artifact class such as Input[Dataset], or InputPath and OutputPath."
+            f"{place}: {_name(bare)} is nothing that KFP can pass. Use str, int, float, bool, list or dict, a Literal "
+            "of values of one of these types, an artifact class such as Input[Dataset], or InputPath and OutputPath."
         )
     return found, False
 
@@ -122,12 +123,30 @@ def _input(annotation: Any, default: Any, place: str) -> Input:
         return ArtifactInput(kind, is_list, optional)
     if kind in SYSTEM_TYPES:
         return ParameterInput(kind, optional=True)
-    if not optional or default is None:
-        return ParameterInput(kind, optional)
+    declared = ParameterInput(kind, optional, literals=_literals(annotation), annotation=_written(annotation))
+    return (
+        declared if not optional or default is None else replace(declared, default=_default(default, declared, place))
+    )
+
+
+def _literals(annotation: Any) -> tuple[Json, ...]:
+    return get_args(annotation) if kfp_annotations.is_literal(annotation) else ()
+
+
+def _written(annotation: Any) -> str:
+    """A parameter's type as text, by which loops over it tell the types of its items and of their fields."""
+    return _name(annotation) if get_origin(annotation) is None else str(annotation)
+
+
+def _default(default: Any, declared: ParameterInput, place: str) -> Json:
     try:
-        return ParameterInput(kind, optional, fit(_as_python_would(default, kind), kind))
+        fitted = fit(_as_python_would(default, declared.type), declared.type)
     except ValueMismatch as mismatch:
         raise AuthoringTypeError(f"{place}: its default does not fit: {mismatch}.") from mismatch
+    if declared.literals and fitted not in declared.literals:
+        allowed = ", ".join(map(repr, declared.literals))
+        raise AuthoringError(f"{place}: its default is {fitted!r}, and only these are allowed: {allowed}.")
+    return fitted
 
 
 def _as_python_would(default: Any, kind: ParameterType) -> Any:
@@ -139,7 +158,9 @@ def _as_python_would(default: Any, kind: ParameterType) -> Any:
 
 def _output(annotation: Any, place: str) -> Output:
     kind, is_list = _type(annotation, place)
-    return ArtifactOutput(kind, is_list) if isinstance(kind, ArtifactType) else ParameterOutput(kind)
+    if isinstance(kind, ArtifactType):
+        return ArtifactOutput(kind, is_list)
+    return ParameterOutput(kind, annotation=_written(annotation))
 
 
 def _returned(annotation: Any, where: str) -> dict[str, Output]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Union
 
-from standpipe.errors import AuthoringError, AuthoringTypeError
+from standpipe.errors import AuthoringAttributeError, AuthoringError, AuthoringTypeError
 from standpipe.model.templates import (
     Argument,
     ArtifactField,
@@ -70,7 +70,7 @@ class ArtifactPlaceholder:
         )
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(
+        raise AuthoringAttributeError(
             f"The artifact {self._name!r} has no attribute {name!r} in a command: use .uri, .path or .metadata."
         )
 
@@ -79,7 +79,7 @@ class ArtifactListPlaceholder(Placeholder):
     """A list of artifacts in a command: it can only be passed as a whole, as JSON."""
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"A list of artifacts has no {name!r} in a command: pass the whole list.")
+        raise AuthoringAttributeError(f"A list of artifacts has no {name!r} in a command: pass the whole list.")
 
     def __getitem__(self, index: object) -> Any:
         raise KeyError("One artifact of a list cannot be chosen in a command: pass the whole list.")

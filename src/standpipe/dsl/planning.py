@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import graphlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from standpipe.dsl.arguments import check_channel
-from standpipe.dsl.channels import PipelineChannel, has_marks, input_channel, marks_in, replace_marks
+from standpipe.dsl.channels import (
+    ADDED,
+    LoopField,
+    LoopItem,
+    PipelineChannel,
+    channels_in,
+    has_marks,
+    replace_marks,
+)
 from standpipe.dsl.components import ExecutorComponent, GraphComponent
+from standpipe.dsl.crossings import Crossings, Surfaced
+from standpipe.dsl.groups import Branch, ExitHandler, ParallelFor
 from standpipe.dsl.interface import Interface
 from standpipe.dsl.tasks import PipelineTask
-from standpipe.dsl.tracing import Trace
-from standpipe.errors import AuthoringError, InconsistentTypeException
+from standpipe.dsl.tracing import TaskGroup, Trace
+from standpipe.errors import AuthoringError, InconsistentTypeException, InvalidTopologyException
+from standpipe.model import expressions
 from standpipe.model.kfp import SINGLE_OUTPUT, unique_name
 from standpipe.model.plan import (
     Binding,
@@ -24,14 +35,28 @@ from standpipe.model.plan import (
     Executor,
     ExecutorRef,
     FinalStatus,
+    FromInput,
     FromTask,
+    InputItems,
+    Loop,
     Node,
     Plan,
+    RawItems,
     Trigger,
     TriggerStrategy,
 )
 from standpipe.model.templates import parse_text, parse_value
-from standpipe.model.types import ArtifactType, Input, Json, ParameterInput, ParameterType
+from standpipe.model.types import (
+    ArtifactInput,
+    ArtifactOutput,
+    ArtifactType,
+    Input,
+    Json,
+    Output,
+    ParameterInput,
+    ParameterOutput,
+    ParameterType,
+)
 from standpipe.model.values import preview
 
 _RESOURCES = ("cpu_request", "cpu_limit", "memory_request", "memory_limit", "accelerator_type", "accelerator_count")
@@ -44,45 +69,79 @@ def plan_of(trace: Trace, interface: Interface, returned: Any) -> Plan:
         AuthoringError: if it has no tasks, its tasks wait for each other or use what is not in it, or its outputs are
             not those that it declares.
         InconsistentTypeException: if an artifact stands inside of text, or an output is of another type than declared.
+        InvalidTopologyException: if a task takes what is in a loop or a condition that it is not in.
     """
     if not trace.tasks:
         raise AuthoringError(f"Pipeline {trace.pipeline!r} has no tasks: its function must call a component.")
-    builder = _Builder(trace, interface.inputs)
-    nodes = {name: builder.add(task) for name, task in trace.tasks.items()}
-    _refuse_cycles(trace, nodes)
-    outputs = _outputs(trace, interface, returned)
+    returned = _returned_by_name(trace, returned)
+    builder = _Builder(trace, Crossings(trace, list(returned.values())))
+    builder.build()
+    outputs = _outputs(builder, interface, returned)
     return Plan(
         name=trace.pipeline,
-        root=Component(Dag(nodes, outputs), interface.inputs, interface.outputs),
+        root=Component(Dag(builder.nodes[trace.root], outputs), interface.inputs, interface.outputs),
         components=builder.components,
         executors=builder.executors,
         platforms=builder.platforms,
     )
 
 
-@dataclass
 class _Builder:
     """Collects components and executors under names that are unique in the Plan, as the KFP compiler does."""
 
-    trace: Trace
-    inputs: Mapping[str, Input]
-    components: dict[str, Component] = field(default_factory=dict)
-    executors: dict[str, Executor] = field(default_factory=dict)
-    platforms: dict[str, Json] = field(default_factory=dict)
+    def __init__(self, trace: Trace, crossings: Crossings) -> None:
+        self.trace = trace
+        self.crossings = crossings
+        self.nodes: dict[TaskGroup, dict[str, Node]] = {group: {} for group in trace.root}
+        self.components: dict[str, Component] = {}
+        self.executors: dict[str, Executor] = {}
+        self.platforms: dict[str, Json] = {}
 
-    def add(self, task: PipelineTask) -> Node:
-        component = self._executor(task) if isinstance(task.component, ExecutorComponent) else self._pipeline(task)
-        key = unique_name(f"comp-{task.name}", self.components)
+    def build(self) -> None:
+        """Makes the nodes of all groups. The order decides which of two equal names gets a number."""
+        keys: dict[TaskGroup, str] = {}
+        for group in self.trace.root:
+            for inner in group.groups:
+                keys[inner] = self._add(inner.name, self._of_group(inner))
+                self.nodes[group][inner.name] = self._group_node(inner, keys[inner])
+            for task in group.tasks:
+                self.nodes[group][task.name] = self._task_node(task, self._add(task.name, self._of_task(task)))
+        for group in self.trace.root.groups:
+            if isinstance(group, ExitHandler):
+                task = group.exit_task
+                key = self._add(task.name, self._of_task(task))
+                self.nodes[self.trace.root][task.name] = self._exit_node(task, key, group)
+        for group, key in keys.items():
+            outputs = {name: output.sources for name, output in self.crossings.outputs[group].items()}
+            self.components[key] = replace(self.components[key], body=Dag(self.nodes[group], outputs))
+        for group, nodes in self.nodes.items():
+            self._refuse_cycles(group, nodes)
+
+    def _add(self, name: str, component: Component) -> str:
+        key = unique_name(f"comp-{name}", self.components)
         self.components[key] = component
-        return self._node(task, key)
+        return key
+
+    # --- components ---------------------------------------------------------------------------------------------------
+
+    def _of_group(self, group: TaskGroup) -> Component:
+        """The component of a group, without its tasks, which come later."""
+        inputs = {name: _input(channel) for name, channel in self.crossings.inputs[group].items()}
+        if isinstance(group, ParallelFor):
+            inputs[group.item.added_input] = _input(group.item)
+        outputs = {name: _output(output) for name, output in self.crossings.outputs[group].items()}
+        return Component(Dag({}), inputs, outputs)
+
+    def _of_task(self, task: PipelineTask) -> Component:
+        return self._executor(task) if isinstance(task.component, ExecutorComponent) else self._pipeline(task)
 
     def _executor(self, task: PipelineTask) -> Component:
         assert isinstance(task.component, ExecutorComponent)
-        assert task.settings.container
         label = unique_name(f"exec-{task.name}", self.executors)
-        self.executors[label] = _with_placeholders(task.settings.container)
+        container = task.settings.container
+        self.executors[label] = _with_placeholders(container) if container else task.component.executor
         for platform, config in task.settings.platforms.items():
-            self._executor_configs(platform)[label] = replace_marks(config)
+            self._executor_configs(platform)[label] = self._seen_from(task, replace_marks(config))
         return Component(
             ExecutorRef(label),
             task.component.inputs,
@@ -103,6 +162,7 @@ class _Builder:
             labels[label] = unique_name(label, self.executors)
             self.executors[labels[label]] = executor
         for platform, settings in inner.platforms.items():
+            self.platforms.setdefault(platform, {})
             for label, config in settings.get("deploymentSpec", {}).get("executors", {}).items():
                 self._executor_configs(platform)[labels[label]] = config
         keys: dict[str, str] = {}
@@ -117,95 +177,150 @@ class _Builder:
         executors: dict[str, Json] = settings.setdefault("deploymentSpec", {}).setdefault("executors", {})
         return executors
 
-    def _node(self, task: PipelineTask, key: str) -> Node:
+    def _seen_from(self, task: PipelineTask, config: Json) -> Json:
+        """Settings for a platform, in which references to values become those to the inputs of the task's group."""
+        if isinstance(config, list):
+            return [self._seen_from(task, item) for item in config]
+        if not isinstance(config, dict):
+            return config
+        seen = {key: self._seen_from(task, item) for key, item in config.items()}
+        inputs = self.crossings.inputs[task.group] if task.group else {}
+        name = seen.get("componentInputParameter")
+        if name is not None and name not in inputs and ADDED + name in inputs:
+            seen["componentInputParameter"] = ADDED + name
+        source = seen.get("taskOutputParameter")
+        if source is not None:
+            name = f"{ADDED}{source.get('producerTask')}-{source.get('outputParameterKey')}"
+            if name in inputs:
+                del seen["taskOutputParameter"]
+                seen["componentInputParameter"] = name
+        return seen
+
+    # --- nodes --------------------------------------------------------------------------------------------------------
+
+    def _group_node(self, group: TaskGroup, key: str) -> Node:
+        assert group.group
+        loop = None
+        if isinstance(group, ParallelFor):
+            source = group.item.source
+            items = source if isinstance(source, RawItems) else InputItems(self._source(group).added_input)
+            loop = Loop(items, group.item.added_input, group.parallelism)
+        condition = expressions.parse(group.text) if isinstance(group, Branch) else None
+        return Node(
+            name=group.name,
+            component=key,
+            inputs={
+                name: _binding(channel, group.group)
+                for name, channel in self.crossings.inputs[group].items()
+                if not loop or name != loop.item_input
+            },
+            after=tuple(sorted(self.crossings.after[group])),
+            display_name=group.display_name if group.display_name != group.name else "",
+            trigger=Trigger(condition=condition),
+            loop=loop,
+            caching=None,
+        )
+
+    def _source(self, group: ParallelFor) -> PipelineChannel:
+        assert isinstance(group.item.source, PipelineChannel)
+        return self.crossings.resolved(group.item.source, group)
+
+    def _task_node(self, task: PipelineTask, key: str) -> Node:
+        after = tuple(sorted(self.crossings.after[task]))
+        node = self._node(task, key, after, task.settings.strategy)
+        wanting = _inputs_for_final_status(task)
+        if not wanting:
+            return node
+        if task.settings.strategy is not TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED:
+            raise AuthoringError(
+                f"Task {task.name!r}, input {wanting[0]!r}: PipelineTaskFinalStatus is for tasks that run whatever "
+                "became of their upstream: make it the task of a dsl.ExitHandler, or call .ignore_upstream_failure()."
+            )
+        if len(after) != 1:
+            raise InvalidTopologyException(
+                f"Task {task.name!r}, input {wanting[0]!r}: PipelineTaskFinalStatus needs exactly one upstream task in "
+                f"the same group to speak of, and there are {len(after)}."
+            )
+        return replace(node, inputs={**node.inputs, **{name: FinalStatus(after[0]) for name in wanting}})
+
+    def _exit_node(self, task: PipelineTask, key: str, group: ExitHandler) -> Node:
+        node = self._node(task, key, (group.name,), TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED)
+        statuses = {name: FinalStatus(group.name) for name in _inputs_for_final_status(task)}
+        return replace(node, inputs={**node.inputs, **statuses})
+
+    def _node(self, task: PipelineTask, key: str, after: tuple[str, ...], strategy: TriggerStrategy) -> Node:
+        scope = task.group
+        assert scope
         inputs: dict[str, Binding] = {}
         for name, value in {**task.inputs, **_settings_with_channels(task)}.items():
             if isinstance(value, PipelineChannel):
-                inputs[name] = self._own(value).binding
+                inputs[name] = _binding(self.crossings.resolved(value, task), scope)
             else:
-                inputs[name] = Constant(parse_value(replace_marks(value)))
-                channels = self._channels_inside(value, f"Task {task.name!r}, input {name!r}")
-                inputs.update({channel.added_input: channel.binding for channel in channels})
-        for channel in task.settings.channels:
-            self._own(channel)
-        producers = {binding.task for binding in inputs.values() if isinstance(binding, FromTask)}
-        after = tuple(sorted(producers.union(self._named_upstream(task))))
-        inputs.update(self._final_statuses(task, after))
+                where = f"Task {task.name!r}, input {name!r}"
+                inputs[name] = Constant(parse_value(replace_marks(value, where)))
+                inputs.update({mark.added_input: _binding(mark, scope) for mark in _parameters_in(value, where)})
         return Node(
             name=task.name,
             component=key,
             inputs=inputs,
             after=after,
             display_name=task.settings.display_name,
-            trigger=Trigger(task.settings.strategy),
+            trigger=Trigger(strategy),
             retry=task.settings.retry,
             caching=task.settings.caching,
         )
 
-    def _named_upstream(self, task: PipelineTask) -> Iterator[str]:
-        for other in task.settings.after:
-            if self.trace.tasks.get(other.name) is not other:
-                raise AuthoringError(
-                    f"Task {task.name!r} of pipeline {self.trace.pipeline!r} was told to run .after() task "
-                    f"{other.name!r}, which belongs to another pipeline. Name a task of the same pipeline."
-                )
-            yield other.name
-
-    def _channels_inside(self, value: Json, where: str) -> Iterator[PipelineChannel]:
-        """The channels whose marks stand in a constant."""
-        for mark in marks_in(value):
-            found = self._channel(*mark)
-            if isinstance(found.type, ArtifactType):
-                raise InconsistentTypeException(
-                    f"{where}: the {found.described} is an artifact, and only parameters can stand inside of text, "
-                    "lists and dicts. Pass the artifact to an input of its own."
-                )
-            yield found
-
-    def _channel(self, task: str, name: str) -> PipelineChannel:
-        """The channel that a mark in text stands for; what is not here belongs to another pipeline."""
-        if not task:
-            if name not in self.inputs:
-                raise self._foreign(f"pipeline input {name!r}", "which is no input of it")
-            return input_channel(name, self.inputs[name])
-        producer = self.trace.tasks.get(task)
-        if producer is None or name not in producer.outputs:
-            raise self._foreign(f"output {name!r} of task {task!r}", "which is no task of it")
-        found = producer.outputs[name]
-        assert isinstance(found, PipelineChannel)
-        return found
-
-    def _own(self, channel: PipelineChannel) -> PipelineChannel:
-        """The channel itself, which must not be another pipeline's, whatever that calls its tasks."""
-        if self._channel(channel.task_name or "", channel.name).task is not channel.task:
-            raise self._foreign(channel.described, "which is another pipeline's")
-        return channel
-
-    def _foreign(self, what: str, why: str) -> AuthoringError:
-        return AuthoringError(
-            f"Pipeline {self.trace.pipeline!r} uses the {what}, {why}. "
-            "A value of another pipeline must come in as an argument."
-        )
-
-    def _final_statuses(self, task: PipelineTask, after: tuple[str, ...]) -> dict[str, Binding]:
-        wanting = [
-            name
-            for name, declared in task.component.inputs.items()
-            if isinstance(declared, ParameterInput) and declared.type is ParameterType.TASK_FINAL_STATUS
-        ]
-        if not wanting:
-            return {}
-        if task.settings.strategy is not TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED:
+    def _refuse_cycles(self, group: TaskGroup, nodes: Mapping[str, Node]) -> None:
+        try:
+            graphlib.TopologicalSorter({name: node.after for name, node in nodes.items()}).prepare()
+        except graphlib.CycleError as error:
+            cycle = " -> ".join(reversed(error.args[1]))
             raise AuthoringError(
-                f"Task {task.name!r}, input {wanting[0]!r}: PipelineTaskFinalStatus is for tasks that run whatever "
-                "became of their upstream: call .ignore_upstream_failure() on the task."
+                f"Pipeline {self.trace.pipeline!r}: tasks wait for each other, by .after() or by their inputs: {cycle}."
+            ) from error
+
+
+def _binding(channel: PipelineChannel, scope: TaskGroup) -> Binding:
+    """Where the tasks of a group have a channel from."""
+    if isinstance(channel, LoopField):
+        assert channel.item
+        return FromInput(channel.item.added_input, expressions.parse(f'parseJson(string_value)["{channel.key}"]'))
+    if channel.task is not None and channel.task.group is scope and not isinstance(channel, LoopItem):
+        return FromTask(channel.task.name, channel.name)
+    at_root = scope.group is None and not isinstance(channel, LoopItem)
+    return FromInput(channel.name if at_root else channel.added_input)
+
+
+def _input(channel: PipelineChannel) -> Input:
+    if isinstance(channel.type, ArtifactType):
+        return ArtifactInput(channel.type, channel.is_artifact_list)
+    return ParameterInput(channel.type)
+
+
+def _output(output: Surfaced) -> Output:
+    kind = output.shape.type
+    return (
+        ArtifactOutput(kind, output.shape.is_artifact_list) if isinstance(kind, ArtifactType) else ParameterOutput(kind)
+    )
+
+
+def _parameters_in(value: Json, where: str) -> Iterator[PipelineChannel]:
+    """The channels whose marks stand in a constant."""
+    for found in channels_in(value, where):
+        if isinstance(found.type, ArtifactType):
+            raise InconsistentTypeException(
+                f"{where}: the {found.described} is an artifact, and only parameters can stand inside of text, "
+                "lists and dicts. Pass the artifact to an input of its own."
             )
-        if len(after) != 1:
-            raise AuthoringError(
-                f"Task {task.name!r}, input {wanting[0]!r}: PipelineTaskFinalStatus needs exactly one upstream task to "
-                f"speak of, and there are {len(after)}."
-            )
-        return {name: FinalStatus(after[0]) for name in wanting}
+        yield found
+
+
+def _inputs_for_final_status(task: PipelineTask) -> list[str]:
+    return [
+        name
+        for name, declared in task.component.inputs.items()
+        if isinstance(declared, ParameterInput) and declared.type is ParameterType.TASK_FINAL_STATUS
+    ]
 
 
 def _settings_with_channels(task: PipelineTask) -> dict[str, str]:
@@ -235,34 +350,36 @@ def _renamed(component: Component, keys: Mapping[str, str], labels: Mapping[str,
     return replace(component, body=replace(component.body, nodes=nodes))
 
 
-def _refuse_cycles(trace: Trace, nodes: Mapping[str, Node]) -> None:
-    try:
-        graphlib.TopologicalSorter({name: node.after for name, node in nodes.items()}).prepare()
-    except graphlib.CycleError as error:
-        cycle = " -> ".join(reversed(error.args[1]))
-        raise AuthoringError(
-            f"Pipeline {trace.pipeline!r}: tasks wait for each other, by .after() or by their inputs: {cycle}."
-        ) from error
-
-
-def _outputs(trace: Trace, interface: Interface, returned: Any) -> dict[str, tuple[FromTask, ...]]:
+def _outputs(builder: _Builder, interface: Interface, returned: Mapping[str, Any]) -> dict[str, tuple[FromTask, ...]]:
+    trace = builder.trace
     outputs: dict[str, tuple[FromTask, ...]] = {}
-    for name, value in _returned_by_name(trace, returned).items():
+    for name, value in returned.items():
         where = f"Pipeline {trace.pipeline!r}, output {name!r}"
         if name not in interface.outputs:
             raise AuthoringError(f"{where} is returned and not declared: annotate the function's return type.")
-        task = value.task if isinstance(value, PipelineChannel) else None
-        if task is None or trace.tasks.get(task.name) is not task:
+        if not isinstance(value, PipelineChannel) or value.task is None or isinstance(value, (LoopItem, LoopField)):
             what = f"the {value.described}" if isinstance(value, PipelineChannel) else preview(value)
             raise AuthoringError(f"{where}: a pipeline returns outputs of its own tasks, and {what} is none.")
+        value = builder.crossings.resolved(value, trace.root)
+        _check_returned(builder, value, where)
         check_channel(where, value, interface.outputs[name])
-        outputs[name] = (FromTask(task.name, value.name),)
+        outputs[name] = (FromTask(value.task.name, value.name),)
     missing = [name for name in interface.outputs if name not in outputs]
     if missing:
         raise AuthoringError(
             f"Pipeline {trace.pipeline!r} declares outputs and does not return them: {', '.join(missing)}."
         )
     return outputs
+
+
+def _check_returned(builder: _Builder, value: PipelineChannel, where: str) -> None:
+    builder.crossings.check_own(value, where)
+    group = value.task.group
+    if group is not builder.trace.root:
+        raise InvalidTopologyException(
+            f"{where}: the {value.described} is in the dsl.{type(group).__name__} {group.name!r}. What can be returned "
+            "stands at the outermost level of the function; a dsl.OneOf joins branches, a dsl.Collected iterations."
+        )
 
 
 def _returned_by_name(trace: Trace, returned: Any) -> Mapping[str, Any]:

@@ -9,10 +9,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from standpipe.dsl.channels import PipelineChannel, channel, has_marks
-from standpipe.errors import AuthoringError, AuthoringTypeError, StandpipeError, TaskFailed
+from standpipe.dsl.channels import PipelineChannel, has_marks, output_channel
+from standpipe.dsl.tracing import TaskGroup
+from standpipe.errors import (
+    AuthoringAttributeError,
+    AuthoringError,
+    AuthoringTypeError,
+    NoSuchOutput,
+    StandpipeError,
+    TaskFailed,
+)
 from standpipe.model.plan import Caching, Container, Resources, Retry, TriggerStrategy
-from standpipe.model.types import ArtifactOutput, Json
+from standpipe.model.types import Json
 from standpipe.model.values import preview
 
 if TYPE_CHECKING:
@@ -55,13 +63,24 @@ class Settings:
     """
 
     display_name: str = ""
-    after: list[PipelineTask] = field(default_factory=list)
+    after: list[PipelineTask | TaskGroup] = field(default_factory=list)
     channels: list[PipelineChannel] = field(default_factory=list)
     strategy: TriggerStrategy = TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED
     caching: Caching = Caching()
     retry: Retry | None = None
     container: Container | None = None
     platforms: dict[str, Json] = field(default_factory=dict)
+
+
+class Outputs(dict[str, Any]):
+    """The outputs of a task, by name."""
+
+    def __init__(self, task: str, outputs: Mapping[str, Any]) -> None:
+        super().__init__(outputs)
+        self._task = task
+
+    def __missing__(self, name: str) -> Any:
+        raise NoSuchOutput(f"Task {self._task!r} has no output {name!r}; it has: {', '.join(self) or 'none'}.")
 
 
 class PipelineTask:
@@ -78,16 +97,17 @@ class PipelineTask:
         self.inputs = dict(inputs)
         self.state = TaskState.FUTURE
         self.error: StandpipeError | None = None
+        self.group: TaskGroup | None = None
+        self.is_exit_task = False
         self._settings = settings
-        self._outputs: dict[str, Any] = {
-            output: channel(output, spec.type, is_list=isinstance(spec, ArtifactOutput) and spec.is_list, task=self)
-            for output, spec in component.outputs.items()
-        }
+        self._outputs = Outputs(
+            name, {output: output_channel(output, spec, self) for output, spec in component.outputs.items()}
+        )
 
     def finish(self, outputs: Mapping[str, Any], error: StandpipeError | None = None) -> PipelineTask:
         """Turns the task into one that has run, with these outputs; `error` says why it failed."""
         self.state = TaskState.FINAL
-        self._outputs = dict(outputs)
+        self._outputs = Outputs(self.name, outputs)
         self.error = error
         return self
 
@@ -106,14 +126,14 @@ class PipelineTask:
         """The only output.
 
         Raises:
-            AttributeError: if the component has no output, or several.
+            AuthoringAttributeError: if the component has no output, or several.
             TaskFailed: if the task failed.
         """
         if self.error is not None:
             raise TaskFailed(f"Task {self.name!r} failed, so it has no output. {self.error}") from self.error
         if len(self._outputs) != 1:
             names = ", ".join(self._outputs) or "none"
-            raise AttributeError(
+            raise AuthoringAttributeError(
                 f"Task {self.name!r} does not have exactly one output (it has: {names}). Use .outputs['name']."
             )
         return next(iter(self._outputs.values()))
@@ -124,18 +144,21 @@ class PipelineTask:
 
     # --- order --------------------------------------------------------------------------------------------------------
 
-    def after(self, *tasks: PipelineTask) -> PipelineTask:
+    def after(self, *tasks: PipelineTask | TaskGroup) -> PipelineTask:
         """Makes this task start only after the others have ended, although it takes nothing from them.
 
+        Args:
+            *tasks: tasks, and `dsl.ExitHandler` groups.
+
         Raises:
-            AuthoringError: if one of them is no task.
+            AuthoringError: if one of them is neither.
         """
         self._must_be_traced("after")
         for task in tasks:
-            if not isinstance(task, PipelineTask):
+            if not isinstance(task, PipelineTask) and getattr(task, "prefix", "") != "exit-handler":
                 raise AuthoringError(
-                    f"Task {self.name!r}: .after() takes tasks, one by one, and {task!r} is of type "
-                    f"{type(task).__name__}."
+                    f"Task {self.name!r}: .after() takes tasks and dsl.ExitHandler groups, one by one, and {task!r} is "
+                    f"of type {type(task).__name__}."
                 )
             self._settings.after.append(task)
         return self
@@ -222,6 +245,7 @@ class PipelineTask:
         self._check_text("set_env_variable", "name", name)
         self._check_text("set_env_variable", "value", value)
         container = self._container("set_env_variable")
+        self._check_passed_through("ENV")
         self._settings.container = replace(container, env={**container.env, name: value})
         return self
 
@@ -337,6 +361,7 @@ class PipelineTask:
                 "or an input of the pipeline can be passed as well, by itself and not inside of text."
             )
         container = self._container(setter)
+        self._check_passed_through("RESOURCES")
         resources = replace(container.resources, **{name: text})
         self._settings.container = replace(container, resources=resources)
         return self
@@ -347,6 +372,15 @@ class PipelineTask:
                 f"Task {self.name!r}: {setter} is for components that run in a container, and this one is a pipeline."
             )
         return self._settings.container
+
+    def _check_passed_through(self, field: str) -> None:
+        """A component that receives parts of the task's configuration takes no other ones."""
+        passed = [item.field for item in getattr(self.component, "task_config_passthroughs", ())]
+        if passed and field not in passed:
+            raise AuthoringError(
+                f"Task {self.name!r} cannot be given {field}: its component names in task_config_passthroughs what it "
+                f"takes: {', '.join(passed)}. Add dsl.TaskConfigField.{field} there."
+            )
 
     def _check_text(self, setter: str, argument: str, value: object) -> None:
         if not isinstance(value, str):

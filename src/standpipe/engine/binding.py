@@ -1,4 +1,8 @@
-"""The inputs of a task, from where it stands: constants, outputs of its siblings, inputs of its DAG."""
+"""The inputs of a task, from where it stands: constants, outputs of its siblings, inputs of its DAG.
+
+The order is the KFP backend's: a value is looked up, a selector takes its part of it, and that is fitted to the
+declared type.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from standpipe.errors import StandpipeError
-from standpipe.model.plan import Binding, Constant, FinalStatus, FromInput, FromTask
+from standpipe.model.expressions import ExpressionError, select
+from standpipe.model.plan import Binding, Constant, FromInput, FromTask
 from standpipe.model.templates import InputParameter, JobField, Template
-from standpipe.model.types import ArtifactInput, Input, Json, ParameterInput
-from standpipe.model.values import ArtifactValue, Value, ValueMismatch, as_text, fit, kind_of, preview
+from standpipe.model.types import ArtifactInput, Input, Json, ParameterInput, ParameterType
+from standpipe.model.values import ArtifactValue, Value, ValueMismatch, as_text, fit, flattened, kind_of, preview
 
 
 class BindingError(StandpipeError):
@@ -17,13 +22,16 @@ class BindingError(StandpipeError):
 
 
 class Scope(Protocol):
-    """What a task can see: the inputs of its DAG, and its siblings."""
+    """What a task can see: the inputs of its DAG, and its siblings. What has no value is None."""
 
     def component_input(self, name: str) -> Value: ...
 
     def task_output(self, task: str, output: str) -> Value: ...
 
     def final_status(self, task: str) -> Json: ...
+
+    def how_ended(self, task: str) -> str:
+        """A verb phrase: `failed`, `was skipped`."""
 
 
 def bind(
@@ -35,31 +43,37 @@ def bind(
     placeholders about the run and the task.
 
     Raises:
-        BindingError: if an input that is not optional has no value, or one has the wrong type.
+        BindingError: if an input that is not optional has no value, or one has the wrong type, or a selector fails.
     """
-    values = {name: _look_up(binding, scope) for name, binding in bindings.items() if not isinstance(binding, Constant)}
+    values = {
+        name: _look_up(name, binding, scope) for name, binding in bindings.items() if not isinstance(binding, Constant)
+    }
     for name, binding in bindings.items():
         if isinstance(binding, Constant):
             values[name] = _render(binding.value, values, field)
-    return {**values, **fit_inputs(values, declared)}
+    return {**values, **fit_inputs(values, declared, lambda name: _why_absent(bindings.get(name), scope))}
 
 
-def fit_inputs(given: Mapping[str, Value], declared: Mapping[str, Input]) -> dict[str, Value]:
+def fit_inputs(
+    given: Mapping[str, Value],
+    declared: Mapping[str, Input],
+    why_absent: Callable[[str], str] = lambda _: "nothing was passed",
+) -> dict[str, Value]:
     """The declared inputs, from what was given or their defaults; null only where optional.
 
     Raises:
         BindingError: if one is missing or has the wrong type.
     """
-    return {name: _fit_input(name, given.get(name), declaration) for name, declaration in declared.items()}
+    return {name: _fit_input(name, given.get(name), declaration, why_absent) for name, declaration in declared.items()}
 
 
-def _fit_input(name: str, value: Value, declaration: Input) -> Value:
+def _fit_input(name: str, value: Value, declaration: Input, why_absent: Callable[[str], str]) -> Value:
     if value is None and isinstance(declaration, ParameterInput):
         value = declaration.default
     if value is None:
         if declaration.optional:
             return None
-        raise BindingError(f"its input {name!r} has no value: nothing was passed, and it is not optional")
+        raise BindingError(f"its input {name!r} has no value: {why_absent(name)}, and it is not optional")
     if isinstance(declaration, ArtifactInput):
         return _fit_artifact(name, value, declaration)
     return _fit_parameter(name, value, declaration)
@@ -68,6 +82,8 @@ def _fit_input(name: str, value: Value, declaration: Input) -> Value:
 def _fit_parameter(name: str, value: Value, declaration: ParameterInput) -> Json:
     if isinstance(value, ArtifactValue):
         raise BindingError(f"its input {name!r} is a parameter of type {declaration.type}, and an artifact was passed")
+    if declaration.type is not ParameterType.LIST:
+        value = flattened(value)
     try:
         fitted = fit(value, declaration.type)
     except ValueMismatch as mismatch:
@@ -86,15 +102,31 @@ def _fit_artifact(name: str, value: Value, declaration: ArtifactInput) -> Value:
     return value
 
 
-def _look_up(binding: Binding, scope: Scope) -> Value:
-    if isinstance(binding, (FromTask, FromInput)) and binding.selector:
-        raise BindingError(f"it takes a part of a value by {binding.selector!r}, which this version does not do yet")
+def _look_up(name: str, binding: Binding, scope: Scope) -> Value:
     if isinstance(binding, FromTask):
-        return scope.task_output(binding.task, binding.output)
+        value = scope.task_output(binding.task, binding.output)
+    elif isinstance(binding, FromInput):
+        value = scope.component_input(binding.input)
+    else:
+        assert not isinstance(binding, Constant), "constants were left out by the caller"
+        return scope.final_status(binding.task)
+    if value is None or not binding.selector:
+        return value
+    try:
+        return select(binding.selector, flattened(value))
+    except ExpressionError as error:
+        whole = preview(flattened(value))
+        raise BindingError(f"its input {name!r} is no part of {whole} that can be had: {error}") from error
+
+
+def _why_absent(binding: Binding | None, scope: Scope) -> str:
+    if isinstance(binding, FromTask):
+        return (
+            f"it comes from output {binding.output!r} of task {binding.task!r}, which {scope.how_ended(binding.task)}"
+        )
     if isinstance(binding, FromInput):
-        return scope.component_input(binding.input)
-    assert isinstance(binding, FinalStatus), "constants were left out by the caller"
-    return scope.final_status(binding.task)
+        return f"it comes from input {binding.input!r} of the pipeline around it, which has none"
+    return "nothing was passed" if binding is None else "null was passed"
 
 
 def _render(value: Json, inputs: Mapping[str, Value], field: Callable[[str], str]) -> Json:
@@ -104,15 +136,15 @@ def _render(value: Json, inputs: Mapping[str, Value], field: Callable[[str], str
             return inputs.get(value.parts[0].name)
         return "".join(_render_part(part, inputs, field) for part in value.parts)
     if isinstance(value, list):
-        return [_render(item, inputs, field) for item in value]
+        return [flattened(_render(item, inputs, field)) for item in value]
     if isinstance(value, dict):
-        return {key: _render(item, inputs, field) for key, item in value.items()}
+        return {key: flattened(_render(item, inputs, field)) for key, item in value.items()}
     return value
 
 
 def _render_part(part: object, inputs: Mapping[str, Value], field: Callable[[str], str]) -> str:
     if isinstance(part, InputParameter):
-        return as_text(inputs.get(part.name))
+        return as_text(flattened(inputs.get(part.name)))
     if isinstance(part, JobField):
         return field(part.name)
     return str(part)  # the other placeholders mean something in a command only: here they are text

@@ -5,18 +5,25 @@ changes the state. So a run can be rebuilt from its stored facts, and every rule
 being run. All work is done by two agendas instead of recursion: chains and nesting may be of any depth.
 
 The rules are those of the KFP backend. By default a task starts when every upstream task has succeeded, and is
-skipped as soon as one has not; with `ALL_UPSTREAM_TASKS_COMPLETED` it starts whatever became of them. A DAG fails
-when one of its tasks does, after all the others that still can have come to their end.
+skipped as soon as one has not; with `ALL_UPSTREAM_TASKS_COMPLETED` it starts whatever became of them. Then its inputs
+are looked up, and its condition is decided by them. A DAG fails when one of its tasks does, and a loop when one of its
+iterations does, after all the others that still can have come to their end.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from standpipe.engine.binding import BindingError, bind, fit_inputs
+from standpipe.engine.conditions import parameters_of, why_skipped
+from standpipe.engine.consumers import Consumers
+from standpipe.engine.loops import fitted_item, gathered_outputs, items_of
+from standpipe.engine.outputs import OutputMissing, dag_outputs, first_failure, how_ended
+from standpipe.engine.siblings import Siblings
+from standpipe.engine.tasks import Task
 from standpipe.engine.topology import Topology
 from standpipe.errors import InternalError
 from standpipe.model.events import (
@@ -29,6 +36,8 @@ from standpipe.model.events import (
     Event,
     Fact,
     Failure,
+    IterationStarted,
+    LoopStarted,
     RunCancelled,
     RunEnded,
     RunStarted,
@@ -42,16 +51,18 @@ from standpipe.model.events import (
     TaskSkipped,
     TaskSucceeded,
 )
-from standpipe.model.plan import Component, Dag, Node, Plan, TriggerStrategy
+from standpipe.model.expressions import ExpressionError
+from standpipe.model.plan import Dag, Node, Plan, TriggerStrategy
 from standpipe.model.refs import ROOT, RunInfo, TaskRef
 from standpipe.model.states import TaskState
-from standpipe.model.types import Json
-from standpipe.model.values import Value
+from standpipe.model.values import Value, flattened
 
 #: Which fact may come in which state, and the state that it leads to. Anything else is a defect.
 TRANSITIONS: dict[TaskState, dict[type, TaskState]] = {
     TaskState.PENDING: {
         DagStarted: TaskState.RUNNING,
+        LoopStarted: TaskState.RUNNING,
+        IterationStarted: TaskState.RUNNING,
         TaskReady: TaskState.READY,
         TaskSkipped: TaskState.SKIPPED,
         TaskFailed: TaskState.FAILED,
@@ -81,27 +92,6 @@ class Step:
     commands: tuple[Command, ...]
 
 
-@dataclass(eq=False)
-class _Task:
-    """A task of the run. A DAG has `children` once it has started; `unfinished` counts those not yet final."""
-
-    ref: TaskRef
-    node: Node
-    component: Component
-    parent: _Task | None = None
-    waiting: int = 0
-    state: TaskState = TaskState.PENDING
-    inputs: Mapping[str, Value] = field(default_factory=dict)
-    outputs: Mapping[str, Value] = field(default_factory=dict)
-    failure: Failure | None = None
-    children: dict[str, _Task] = field(default_factory=dict)
-    unfinished: int = 0
-
-    @property
-    def dag(self) -> Dag | None:
-        return self.component.body if isinstance(self.component.body, Dag) else None
-
-
 class Machine:
     """The state of one run.
 
@@ -114,14 +104,16 @@ class Machine:
     def __init__(self, plan: Plan, run: RunInfo, *, max_parallel: int) -> None:
         self._plan = plan
         self._run = run
-        self._slots = max_parallel
-        self._cancelled = False
+        self._consumers = Consumers(plan)
+        self._max_parallel = max_parallel
+        self._running: dict[TaskRef, Task] = {}  # with an attempt each
+        self._cancels = 0  # how often the user asked to stop
         self._topologies: dict[int, Topology] = {}
-        self._root = _Task(ROOT, Node(plan.name, component=""), plan.root)
-        self._tasks: dict[TaskRef, _Task] = {ROOT: self._root}
-        self._ready: deque[_Task] = deque()
-        self._to_consider: deque[_Task] = deque()  # pending tasks whose upstream is final
-        self._to_conclude: deque[_Task] = deque()  # running DAGs whose tasks are final
+        self._root = Task(ROOT, Node(plan.name, component=""), plan.root)
+        self._tasks: dict[TaskRef, Task] = {ROOT: self._root}
+        self._ready: deque[Task] = deque()
+        self._to_consider: deque[Task] = deque()  # pending tasks whose upstream is final, and admitted iterations
+        self._to_conclude: deque[Task] = deque()  # running DAGs and loops whose parts are final
         self._failures: list[TaskFailed] = []
         self._facts: list[Fact] = []
         self._commands: list[Command] = []
@@ -157,19 +149,23 @@ class Machine:
     def _end_attempt(self, event: AttemptEnded) -> None:
         if event.failure is None:
             self._record(TaskSucceeded(event.task, event.outputs))
-        elif self._cancelled:
+        elif self._is_called_off(self._tasks[event.task]):
             self._record(TaskCancelled(event.task))
         else:
             self._record(TaskFailed(event.task, event.failure))
 
     def _cancel(self) -> None:
-        if self._cancelled:
-            return
         self._record(RunCancelled())
-        if any(task.state is TaskState.RUNNING and not task.dag for task in self._tasks.values()):
-            self._commands.append(StopAttempts())
+        to_stop = tuple(ref for ref, task in self._running.items() if self._is_called_off(task))
+        if to_stop:
+            self._commands.append(StopAttempts(to_stop))
         for task in tuple(self._ready):
-            self._record(TaskCancelled(task.ref))
+            if self._is_called_off(task):
+                self._record(TaskCancelled(task.ref))
+
+    def _is_called_off(self, task: Task) -> bool:
+        """Whether the user's wish to stop holds for a task: exit tasks clean up, until asked again."""
+        return self._cancels > 1 if task.after_all else self._cancels > 0
 
     def _settle(self) -> None:
         """Follows every consequence to its end, then hands out the free slots."""
@@ -178,66 +174,94 @@ class Machine:
                 self._consider(self._to_consider.popleft())
             else:
                 self._conclude(self._to_conclude.popleft())
-        while self._ready and self._slots:
+        while self._ready and len(self._running) < self._max_parallel:
             task = self._ready[0]
             self._commands.append(StartAttempt(task.ref, task.node.component, task.inputs))
             self._record(AttemptStarted(task.ref, 0))
 
-    def _consider(self, task: _Task) -> None:
-        """Decides what becomes of a task whose upstream tasks have all come to an end."""
-        node, parent = task.node, task.parent
-        assert parent, "the root is never considered"
-        if self._cancelled:
+    def _consider(self, task: Task) -> None:
+        """Decides what becomes of a task whose upstream tasks have all come to an end, or of an iteration."""
+        if task.state is not TaskState.PENDING:
+            return  # a replayed fact has decided it
+        if self._is_called_off(task):
             self._record(TaskCancelled(task.ref))
             return
-        if node.trigger.strategy is TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED:
-            unmet = [name for name in node.upstream if parent.children[name].state is not TaskState.SUCCEEDED]
-            if unmet:
-                self._record(TaskSkipped(task.ref, _because(parent.children[unmet[0]])))
-                return
         try:
-            field = partial(self._run.placeholder, task.ref)
-            inputs = bind(node.inputs, task.component.inputs, _Siblings(parent, self._run), field)
-        except BindingError as error:
+            self._record(self._started_iteration(task) if task.is_iteration else self._started(task))
+        except (BindingError, ExpressionError) as error:
             self._record(TaskFailed(task.ref, Failure(str(error))))
-            return
-        self._record(DagStarted(task.ref, inputs) if task.dag else TaskReady(task.ref, inputs))
 
-    def _conclude(self, dag: _Task) -> None:
-        """Decides how a DAG ended, all of whose tasks have come to an end."""
-        states = {child.state for child in dag.children.values()}
-        if self._cancelled and states - {TaskState.SUCCEEDED}:
-            fact: TaskFact = TaskCancelled(dag.ref)
+    def _started(self, task: Task) -> TaskFact:
+        """The start of a task whose upstream tasks have all come to an end, unless something skips it."""
+        because = self._unmet_upstream(task)
+        if because:
+            return TaskSkipped(task.ref, because)
+        inputs = self._bound(task)
+        if task.node.trigger.condition:
+            because = why_skipped(task.node.trigger.condition, parameters_of(inputs, task.component.inputs))
+            if because:
+                return TaskSkipped(task.ref, because)
+        if task.loop:
+            return LoopStarted(task.ref, inputs, items_of(task.loop, inputs))
+        return DagStarted(task.ref, inputs) if task.dag else self._ready_for_attempt(task, inputs)
+
+    def _unmet_upstream(self, task: Task) -> str:
+        assert task.parent, "the root is never considered"
+        assert task.parent.dag
+        if task.node.trigger.strategy is TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED:
+            for name in self._topology(task.parent.dag).upstream[task.ref.name]:
+                upstream = task.parent.children[name]
+                if upstream.state is not TaskState.SUCCEEDED:
+                    return f"its upstream task '{name}' {how_ended(upstream)}"
+        return ""
+
+    def _bound(self, task: Task) -> dict[str, Value]:
+        assert task.parent
+        declared = task.component.inputs
+        if task.loop:
+            declared = {name: found for name, found in declared.items() if name != task.loop.item_input}
+        field = partial(self._run.placeholder, task.ref)
+        return bind(task.node.inputs, declared, Siblings(task.parent, self._run), field)
+
+    def _started_iteration(self, iteration: Task) -> TaskFact:
+        loop = iteration.parent
+        assert loop
+        assert loop.loop
+        item = fitted_item(loop.loop, iteration)
+        if iteration.dag:
+            return IterationStarted(iteration.ref, item)
+        return self._ready_for_attempt(iteration, {**loop.inputs, loop.loop.item_input: item})
+
+    def _ready_for_attempt(self, task: Task, inputs: Mapping[str, Value]) -> TaskReady:
+        return TaskReady(task.ref, self._consumers.adapted(task.component, inputs))
+
+    def _conclude(self, whole: Task) -> None:
+        """Decides how a DAG or loop ended, all of whose parts have come to an end."""
+        if whole.state is not TaskState.RUNNING:
+            return  # a replayed fact has decided it
+        states = {part.state for part in whole.parts}
+        if TaskState.CANCELLED in states or (self._cancels and TaskState.FAILED in states):
+            fact: TaskFact = TaskCancelled(whole.ref)
         elif TaskState.FAILED in states:
-            fact = TaskFailed(dag.ref, _first_failure(dag))
+            fact = TaskFailed(whole.ref, first_failure(whole))
         else:
-            fact = self._dag_outputs(dag)
-        if dag is self._root:
+            try:
+                fact = TaskSucceeded(whole.ref, gathered_outputs(whole) if whole.loop else dag_outputs(whole))
+            except OutputMissing as error:
+                fact = TaskFailed(whole.ref, Failure(str(error)))
+        if whole is self._root:
             self._end_run(fact)
         else:
             self._record(fact)
 
     def _end_run(self, fact: TaskFact) -> None:
         failures = tuple(self._failures)
-        if isinstance(fact, TaskFailed) and not failures:
-            failures = (fact,)
+        if isinstance(fact, TaskFailed) and not fact.failure.within:
+            failures = (*failures, fact)
         outputs = fact.outputs if isinstance(fact, TaskSucceeded) else {}
-        self._record(RunEnded(TRANSITIONS[TaskState.RUNNING][type(fact)], outputs, failures))
+        state = TRANSITIONS[TaskState.RUNNING][type(fact)]
+        self._record(RunEnded(state, {name: flattened(value) for name, value in outputs.items()}, failures))
         self._commands.append(EndRun())
-
-    def _dag_outputs(self, dag: _Task) -> TaskFact:
-        assert dag.dag
-        outputs: dict[str, Value] = {}
-        for name, sources in dag.dag.outputs.items():
-            for source in sources:
-                child = dag.children[source.task]
-                if source.output in child.outputs:
-                    outputs[name] = child.outputs[source.output]
-                    break
-            else:
-                tried = " or ".join(f"{source.output!r} of task {source.task!r}" for source in sources)
-                return TaskFailed(dag.ref, Failure(f"its output {name!r} has no value: it comes from {tried}"))
-        return TaskSucceeded(dag.ref, outputs)
 
     # --- state --------------------------------------------------------------------------------------------------------
 
@@ -248,9 +272,9 @@ class Machine:
     def apply(self, fact: Fact) -> None:
         """Changes the state as the fact says; nothing else does."""
         if isinstance(fact, RunStarted):
-            self._open(self._root, fact.inputs)
+            self._open_dag(self._root, fact.inputs)
         elif isinstance(fact, RunCancelled):
-            self._cancelled = True
+            self._cancels += 1
         elif isinstance(fact, RunEnded):
             self._root.state, self._root.outputs = fact.state, fact.outputs
         else:
@@ -261,95 +285,89 @@ class Machine:
         before = task.state if task else None
         if task is None or before is None or type(fact) not in TRANSITIONS[before]:
             raise InternalError(f"{type(fact).__name__} came for task '{fact.task}', which is {before}")
-        if isinstance(fact, DagStarted):
-            self._open(task, fact.inputs)
-            return
         task.state = TRANSITIONS[before][type(fact)]
         if before is TaskState.READY:
             self._ready.remove(task)
-        if isinstance(fact, TaskReady):
+        self._running.pop(task.ref, None)
+        if isinstance(fact, DagStarted):
+            self._open_dag(task, fact.inputs)
+        elif isinstance(fact, IterationStarted):
+            assert task.parent
+            assert task.parent.loop
+            self._open_dag(task, {**task.parent.inputs, task.parent.loop.item_input: fact.item})
+        elif isinstance(fact, LoopStarted):
+            self._open_loop(task, fact)
+        elif isinstance(fact, TaskReady):
             task.inputs = fact.inputs
             self._ready.append(task)
         elif isinstance(fact, AttemptStarted):
-            self._slots -= 1
+            self._running[task.ref] = task
         else:
-            if before is TaskState.RUNNING and not task.dag:
-                self._slots += 1
             self._close(task, fact)
 
-    def _open(self, dag: _Task, inputs: Mapping[str, Value]) -> None:
+    def _open_dag(self, dag: Task, inputs: Mapping[str, Value]) -> None:
         """Makes the tasks of a DAG; those without upstream can be considered at once."""
         assert dag.dag
         dag.state, dag.inputs = TaskState.RUNNING, inputs
         topology = self._topology(dag.dag)
         for name, node in dag.dag.nodes.items():
             component = self._plan.components[node.component]
-            child = _Task(dag.ref.child(name), node, component, dag, waiting=topology.upstream_counts[name])
+            child = Task(dag.ref.child(name), node, component, dag, waiting=len(topology.upstream[name]))
             dag.children[name] = self._tasks[child.ref] = child
             if not child.waiting:
                 self._to_consider.append(child)
-        dag.unfinished = len(dag.children)
-        if not dag.unfinished:
-            self._to_conclude.append(dag)
+        self._await_parts(dag)
 
-    def _close(self, task: _Task, fact: TaskFact) -> None:
-        """Notes a task's end with those who wait for it: its dependents, and the DAG that it belongs to."""
+    def _open_loop(self, loop: Task, fact: LoopStarted) -> None:
+        """Makes the iterations of a loop; as many as may run at once can be considered."""
+        assert loop.parent
+        loop.inputs = fact.inputs
+        for number, item in enumerate(fact.items):
+            ref = loop.parent.ref.child(loop.ref.name, number)
+            iteration = Task(ref, loop.node, loop.component, loop, item=item)
+            loop.iterations.append(iteration)
+            self._tasks[ref] = iteration
+        self._await_parts(loop)
+        self._admit(loop)
+
+    def _await_parts(self, whole: Task) -> None:
+        whole.unfinished = len(whole.parts)
+        if not whole.unfinished:
+            self._to_conclude.append(whole)
+
+    def _admit(self, loop: Task) -> None:
+        """Lets iterations start, in order, while fewer are open than may be."""
+        assert loop.loop
+        final = len(loop.iterations) - loop.unfinished
+        end = min(len(loop.iterations), final + (loop.loop.parallelism or len(loop.iterations)))
+        self._to_consider.extend(loop.iterations[loop.admitted : end])
+        loop.admitted = max(loop.admitted, end)
+
+    def _close(self, task: Task, fact: TaskFact) -> None:
+        """Notes a task's end with those who wait for it: its dependents, and the DAG or loop that it belongs to."""
         if isinstance(fact, TaskSucceeded):
             task.outputs = fact.outputs
         elif isinstance(fact, TaskFailed):
             task.failure = fact.failure
-            if all(child.state is not TaskState.FAILED for child in task.children.values()):
-                self._failures.append(fact)  # its own, not one of its tasks'
+            if not fact.failure.within:
+                self._failures.append(fact)
         parent = task.parent
-        assert parent and parent.dag, "the root ends by RunEnded"
+        assert parent, "the root ends by RunEnded"
+        parent.unfinished -= 1
+        if not parent.unfinished:
+            self._to_conclude.append(parent)
+        if parent.loop:
+            self._admit(parent)
+            return
+        assert parent.dag
         for name in self._topology(parent.dag).dependents[task.ref.name]:
             dependent = parent.children[name]
             dependent.waiting -= 1
             if not dependent.waiting:
                 self._to_consider.append(dependent)
-        parent.unfinished -= 1
-        if not parent.unfinished:
-            self._to_conclude.append(parent)
 
     def _topology(self, dag: Dag) -> Topology:
         topology = self._topologies.get(id(dag))
         if topology is None:
             topology = self._topologies[id(dag)] = Topology.of(dag)
         return topology
-
-
-@dataclass(frozen=True)
-class _Siblings:
-    """What a task of a DAG can see."""
-
-    dag: _Task
-    run: RunInfo
-
-    def component_input(self, name: str) -> Value:
-        return self.dag.inputs.get(name)
-
-    def task_output(self, task: str, output: str) -> Value:
-        return self.dag.children[task].outputs.get(output)
-
-    def final_status(self, task: str) -> Json:
-        """KFP's `PipelineTaskFinalStatus` as JSON; the code is `UNKNOWN` of google.rpc.Code."""
-        sibling = self.dag.children[task]
-        status: dict[str, Json] = {
-            "state": sibling.state.value,
-            "pipelineJobResourceName": self.run.id,
-            "pipelineTaskName": task,
-        }
-        if sibling.failure:
-            status["error"] = {"code": 2, "message": sibling.failure.message}
-        return status
-
-
-def _because(upstream: _Task) -> str:
-    ended = "failed" if upstream.state is TaskState.FAILED else f"was {upstream.state.value.lower()}"
-    return f"its upstream task '{upstream.ref.name}' {ended}"
-
-
-def _first_failure(dag: _Task) -> Failure:
-    child = next(child for child in dag.children.values() if child.state is TaskState.FAILED)
-    assert child.failure
-    return Failure(f"its task '{child.ref.name}' failed: {child.failure.message}", child.failure.detail)

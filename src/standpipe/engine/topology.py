@@ -10,18 +10,16 @@ from standpipe.model.plan import Dag
 
 @dataclass(frozen=True)
 class Topology:
-    """For each task of a DAG: how many tasks it waits for, and which ones wait for it."""
+    """For each task of a DAG: the tasks that it waits for, and the ones that wait for it."""
 
-    upstream_counts: Mapping[str, int]
+    upstream: Mapping[str, Sequence[str]]
     dependents: Mapping[str, Sequence[str]]
 
     @classmethod
     def of(cls, dag: Dag) -> Topology:
+        upstream = {name: node.upstream for name, node in dag.nodes.items()}
         dependents: dict[str, list[str]] = {name: [] for name in dag.nodes}
-        counts = {}
-        for name, node in dag.nodes.items():
-            upstream = node.upstream
-            counts[name] = len(upstream)
-            for producer in upstream:
+        for name, producers in upstream.items():
+            for producer in producers:
                 dependents[producer].append(name)
-        return cls(counts, dependents)
+        return cls(upstream, dependents)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -10,12 +11,15 @@ from pathlib import Path
 
 from standpipe.errors import StandpipeError
 from standpipe.execution.contract import OutputError, executor_input, read_outputs
+from standpipe.execution.importing import imported
 from standpipe.execution.logs import TaskLog
 from standpipe.execution.rendering import Rendering
+from standpipe.execution.task_config import for_the_task, task_configs
 from standpipe.model.events import AttemptEnded, Failure, StartAttempt
-from standpipe.model.plan import Component, Container, ExecutorRef, Plan, PythonFunction
-from standpipe.model.ports import Cancel, CommandLine, Outcome, Runner, TaskRequest
+from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan, PythonFunction
+from standpipe.model.ports import Cancel, Cluster, CommandLine, Outcome, Pod, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.model.types import Json
 from standpipe.model.values import ArtifactValue, Value
 
 #: The most characters of a failure's sentence, and of the traceback below it.
@@ -37,6 +41,7 @@ class Attempts:
         workspace: the folder that its tasks share.
         runner: where tasks run.
         show: what to do with each line that a task prints, besides keeping it in the task's log.
+        cluster: what stands in for Kubernetes, where the pipeline has settings for it.
     """
 
     plan: Plan
@@ -45,6 +50,7 @@ class Attempts:
     workspace: Path | None
     runner: Runner
     show: LineSink
+    cluster: Cluster | None = None
 
     def __call__(self, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
         """Runs one attempt to its end. Whatever goes wrong with it is its failure, not an exception."""
@@ -59,10 +65,35 @@ class Attempts:
 
     def _run_in(self, folder: Path, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
         component = self.plan.components[command.component]
+        executor = self._executor(component)
+        if isinstance(executor, Importer):
+            return AttemptEnded(command.task, self._import(executor, component, folder, command, cancel))
         folder.mkdir(parents=True, exist_ok=True)
-        request = self._request(folder, command, component)
+        if self.cluster is None:
+            return self._run_as(Pod(), folder, command, cancel)
+        done = self.cluster.carry_out(str(executor.image), command.inputs)
+        if done is not None:
+            outputs, sentence = done
+            with TaskLog(folder, partial(self.show, command.task)) as log:
+                log.write(f"{sentence}\n".encode())
+            return AttemptEnded(command.task, outputs)
+        assert isinstance(component.body, ExecutorRef), "it has an executor"
+        with self.cluster.pod(component.body.label, self.run, command.task, command.attempt) as pod:
+            return self._run_as(pod, folder, command, cancel)
+
+    def _import(
+        self, importer: Importer, component: Component, folder: Path, command: StartAttempt, cancel: Cancel
+    ) -> dict[str, Value]:
+        told = executor_input(component, command.inputs, folder)
+        rendering = Rendering(told, partial(self.run.placeholder, command.task))
+        artifact = imported(importer, command.inputs, rendering, self.workspace, cancel)
+        return dict.fromkeys(component.outputs, artifact)
+
+    def _run_as(self, pod: Pod, folder: Path, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+        component = self.plan.components[command.component]
+        request = self._request(folder, command, component, pod)
         with TaskLog(folder, partial(self.show, command.task)) as log:
-            outcome = self.runner.run(request, log=log, cancel=cancel)
+            outcome = self._run_in_time(request, log, cancel)
         if not outcome.succeeded:
             return AttemptEnded(command.task, failure=failure_of(outcome, log))
         try:
@@ -70,10 +101,34 @@ class Attempts:
         except OutputError as error:
             return AttemptEnded(command.task, failure=Failure(str(error), hint=f"Its log is {log.path}."))
 
-    def _request(self, folder: Path, command: StartAttempt, component: Component) -> TaskRequest:
+    def _run_in_time(self, request: TaskRequest, log: TaskLog, cancel: Cancel) -> Outcome:
+        """Runs an attempt, and stops it when its timeout has passed, which counts from before images are pulled."""
+        seconds = request.pod.timeout
+        if not seconds:
+            return self.runner.run(request, log=log, cancel=cancel)
+        stop = Cancel()
+        forget = cancel.on_set(stop.set)
+        timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), stop.set)
+        timer.start()
+        try:
+            outcome = self.runner.run(request, log=log, cancel=stop)
+        except StandpipeError:
+            if cancel or not stop:
+                raise  # otherwise it says that it was cancelled, and not why
+        finally:
+            timer.cancel()
+            forget()
+        if stop and not cancel:
+            return Outcome(problem=f"it was stopped by its timeout, after {seconds} s (kubernetes.set_timeout)")
+        return outcome
+
+    def _request(self, folder: Path, command: StartAttempt, component: Component, pod: Pod) -> TaskRequest:
         container = self._container(component)
         told = executor_input(component, command.inputs, folder)
         rendering = Rendering(told, partial(self.run.placeholder, command.task))
+        configs = task_configs(component, container, self._kubernetes_settings(component), rendering)
+        told["inputs"]["parameterValues"].update(configs)
+        container = for_the_task(component, container)
         program = container.program
         return TaskRequest(
             run=self.run.id,
@@ -90,10 +145,22 @@ class Attempts:
             env=container.env,
             resources=container.resources,
             reads=_paths_elsewhere(command.inputs, Path(self.run.pipeline_root)),
+            pod=pod,
         )
 
     def _container(self, component: Component) -> Container:
-        assert isinstance(component.body, ExecutorRef), "only components with an executor are given to runners"
+        executor = self._executor(component)
+        assert isinstance(executor, Container), "importers have no container"
+        return executor
+
+    def _kubernetes_settings(self, component: Component) -> Mapping[str, Json]:
+        assert isinstance(component.body, ExecutorRef), "only components with an executor are started"
+        deployment = self.plan.platforms.get("kubernetes", {}).get("deploymentSpec", {})
+        settings: Mapping[str, Json] = deployment.get("executors", {}).get(component.body.label, {})
+        return settings
+
+    def _executor(self, component: Component) -> Executor:
+        assert isinstance(component.body, ExecutorRef), "only components with an executor are started"
         return self.plan.executors[component.body.label]
 
 
@@ -106,12 +173,9 @@ def attempt_folder(run_folder: Path, task: TaskRef, attempt: int) -> Path:
 def _paths_elsewhere(inputs: Mapping[str, Value], pipeline_root: Path) -> tuple[Path, ...]:
     """The payloads of input artifacts that are files of this machine outside of the pipeline root."""
     artifacts = [a for value in inputs.values() for a in (value if isinstance(value, list) else [value])]
-    paths = [
-        Path(artifact.custom_path or artifact.uri)
-        for artifact in artifacts
-        if isinstance(artifact, ArtifactValue) and "://" not in artifact.uri
-    ]
-    return tuple(path for path in dict.fromkeys(paths) if path.is_absolute() and not path.is_relative_to(pipeline_root))
+    places = [a.custom_path or a.uri for a in artifacts if isinstance(a, ArtifactValue)]
+    paths = [Path(place) for place in dict.fromkeys(places) if "://" not in place]
+    return tuple(path for path in paths if path.is_absolute() and not path.is_relative_to(pipeline_root))
 
 
 def failure_of(outcome: Outcome, log: TaskLog) -> Failure:

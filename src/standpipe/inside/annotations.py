@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import typing
-from typing import Annotated, Any, Dict, Optional, Type, TypeVar, Union
+from typing import Annotated, Any, Dict, Literal, Optional, Type, TypeVar, Union
 
 from .artifacts import BY_TITLE, Artifact
 
@@ -143,14 +143,25 @@ def artifact_class(annotation: Any) -> Optional[Type[Artifact]]:
     return bare if is_artifact_class(bare) else None
 
 
+def is_literal(annotation: Any) -> bool:
+    """Whether it is `Literal[...]`: a parameter that takes these values only."""
+    return typing.get_origin(annotation) is Literal
+
+
 def parameter_type(annotation: Any) -> Optional[type]:
-    """The Python type that holds a parameter so annotated (`str int float bool list dict`); None if it is none."""
+    """The Python type that holds a parameter so annotated (`str int float bool list dict`); None if it is none.
+
+    The choices of a `Literal` must all be of one type.
+    """
     bare = strip_optional(annotation)
     if isinstance(bare, typing.ForwardRef):
         bare = bare.__forward_arg__
     if isinstance(bare, str):
         name = re.match(r"(?:typing\.)?(\w+)(?:\[.*\])?$", bare, re.DOTALL)
         return PARAMETER_TYPES.get(name[1].lower()) if name else None
+    if is_literal(bare):
+        kinds = {type(choice) for choice in typing.get_args(bare)}
+        bare = kinds.pop() if len(kinds) == 1 else None
     origin = typing.get_origin(bare) or bare
     return origin if origin in (str, int, float, bool, list, dict) else None
 

@@ -1,11 +1,12 @@
 """A process in a task's Python that forks for each task, so that none pays for the start of an interpreter.
 
 Over its control socket it gets one message for each task: four bytes of length with two file descriptors (where to
-reply, and where what the task prints goes), then JSON with `request`, `cwd`, and of the environment what to `set` and
-what to `unset`. On the reply socket there come lines of JSON: from the task `{"pid": …}` once it is a process group of
-its own, and `{"code": …}`, its exit code, as the last thing that it does; from the server `{"status": …}`, the wait
-status, once it has ended, in whatever way; or `{"problem": …}` if it could not be started. That the task itself tells
-its code saves whoever waits the time that the system takes to clear up after a process.
+reply, and where what the task prints goes), then JSON with `request`, `cwd`, of the environment what to `set` and what
+to `unset`, and, for a task with volumes, `mounts` and `keep` as `mounts.enter` takes them. On the reply socket there
+come lines of JSON: from the task `{"pid": …}` once it is a process group of its own, and `{"code": …}`, its exit code,
+as the last thing that it does; from the server `{"status": …}`, the wait status, once it has ended, in whatever way; or
+`{"problem": …}` if it could not be started. That the task itself tells its code saves whoever waits the time that the
+system takes to clear up after a process.
 
 It has one thread, it knows nothing of what tasks are, and when the control socket closes it takes its tasks along, and
 with them the folders that they worked in, as whoever should remove those may be dead.
@@ -227,6 +228,8 @@ def _become_task(order: _Order, request: Optional[Request]) -> None:
         os.register_at_fork(after_in_child=order.reply.close)  # it is ours alone to speak for the task
         _redirect(order.log)
         message = order.message
+        if message.get("mounts") and not _mount(order.reply, message):
+            return
         _move(message["cwd"], message["set"], message["unset"])
         code = run(message["request"], request)
         _finish()
@@ -292,6 +295,22 @@ def _move(cwd: str, changed: Dict[str, str], removed: List[str]) -> None:
     if "TZ" in changed or "TZ" in removed:
         time.tzset()
     sys.path.insert(0, cwd)  # as `python -m` does, which is how KFP starts its executor
+
+
+def _mount(reply: socket.socket, message: Dict[str, Any]) -> bool:
+    from . import mounts  # few tasks have any
+
+    try:
+        mounts.enter(message["mounts"], message["keep"], message["cwd"])
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        _tell(
+            reply,
+            problem=f"its volumes could not be mounted: {error.strerror}{where}. A process needs a Linux that lets it "
+            "have a mount namespace of its own; local.DockerRunner() needs none",
+        )
+        return False
+    return True
 
 
 def _finish() -> None:

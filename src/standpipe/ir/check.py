@@ -10,11 +10,31 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from standpipe.errors import SpecError
-from standpipe.model.plan import Binding, Component, Dag, FinalStatus, FromInput, FromTask, Node, Plan
-from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Output
+from standpipe.model.expressions import Call, Comparison, Index, Literal, Logical, Negative, Not, Tree, Variable
+from standpipe.model.plan import (
+    Binding,
+    Component,
+    Dag,
+    FinalStatus,
+    FromInput,
+    FromTask,
+    Importer,
+    InputItems,
+    Loop,
+    Node,
+    Plan,
+)
+from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Output, ParameterInput, ParameterType
 
 #: The field that holds a kind of input or output.
 PARAMETERS, ARTIFACTS = "parameters", "artifacts"
+
+#: What is in the names of references that the KFP compiler makes for itself and sometimes loses: items of inner loops,
+#: and branches that give items. Such a file is what the SDK writes, and a cluster fails the task when it is to start.
+_LOST = ("loop-item", "-oneof-")
+
+#: What a condition takes its values from.
+_PARAMETER_VALUES = Index(Variable("inputs"), Literal("parameter_values"))
 
 
 @dataclass(frozen=True)
@@ -34,6 +54,11 @@ def kind(declared: Input | Output) -> str:
     return ARTIFACTS if isinstance(declared, (ArtifactInput, ArtifactOutput)) else PARAMETERS
 
 
+def table_of(component: Component, name: str) -> str:
+    """The field that what a task gives `name` stands in: undeclared inputs are parameters."""
+    return kind(component.inputs[name]) if name in component.inputs else PARAMETERS
+
+
 def paths(plan: Plan) -> Iterator[tuple[str, Component]]:
     """Every component, with its path in the file."""
     yield "root", plan.root
@@ -46,9 +71,26 @@ def check(plan: Plan) -> None:
     for path, component in paths(plan):
         if isinstance(component.body, Dag):
             _check_dag(Scope(component, component.body, plan.components), f"{path}.dag")
-        elif component.body.label not in plan.executors:
-            raise _unknown(f"{path}.executorLabel", "executor", component.body.label, plan.executors)
+        else:
+            _check_executor(plan, component, component.body.label, f"{path}.executorLabel")
     _check_component_cycles(plan)
+
+
+def _check_executor(plan: Plan, component: Component, label: str, path: str) -> None:
+    if label not in plan.executors:
+        raise _unknown(path, "executor", label, plan.executors)
+    executor = plan.executors[label]
+    if isinstance(executor, Importer) and isinstance(executor.uri, FromInput):
+        where = f"deploymentSpec.executors.{label}.importer.artifactUri.runtimeParameter"
+        _declared(component, PARAMETERS, executor.uri.input, where)
+
+
+def _declared(component: Component, table: str, name: str, path: str) -> Input:
+    """The input of that name, which must be one of the parameters or one of the artifacts."""
+    if name not in component.inputs or kind(component.inputs[name]) != table:
+        known = {key: item for key, item in component.inputs.items() if kind(item) == table}
+        raise _unknown(path, f"input among the {table} of the component", name, known)
+    return component.inputs[name]
 
 
 def _check_dag(scope: Scope, path: str) -> None:
@@ -61,7 +103,7 @@ def _check_dag(scope: Scope, path: str) -> None:
             if task not in nodes:
                 raise _unknown(f"{where}.dependentTasks[{index}]", "task of this DAG", task, nodes)
     for name, node in nodes.items():
-        _check_inputs(scope, node, f"{path}.tasks.{name}.inputs")
+        _check_node(scope, node, f"{path}.tasks.{name}")
     _check_outputs(scope, f"{path}.outputs")
     waits = {name: {*node.after, *producers(node)} for name, node in nodes.items()}
     _check_cycle(waits, f"{path}.tasks", "tasks wait for each other")
@@ -74,31 +116,113 @@ def producers(node: Node) -> Iterator[str]:
             yield binding.task
 
 
-def _check_inputs(scope: Scope, node: Node, path: str) -> None:
-    declared = scope.components[node.component].inputs
+def _check_node(scope: Scope, node: Node, path: str) -> None:
+    component = scope.components[node.component]
+    _check_inputs(scope, node, component, f"{path}.inputs")
+    if node.loop is not None:
+        _check_loop(node, node.loop, component, path)
+    if node.trigger.condition is not None:
+        known = {**component.inputs, **node.inputs}
+        for name in _parameters_of(node.trigger.condition.tree):
+            if name not in known:
+                raise _unknown(f"{path}.triggerPolicy.condition", "input of the task", name, known)
+
+
+def _check_inputs(scope: Scope, node: Node, component: Component, path: str) -> None:
     for name, binding in node.inputs.items():
-        wanted = kind(declared[name]) if name in declared else PARAMETERS
+        wanted = table_of(component, name)
         where = f"{path}.{wanted}.{name}"
-        given = binding_kind(scope, binding, where)
-        if given != wanted:
+        given = _binding_kind(scope, binding, where)
+        if given not in (wanted, None):
             raise SpecError(f"{where}: it wants one of the {wanted}, and gets one of the {given}")
+    item_input = node.loop.item_input if node.loop else None
+    for name, declared in component.inputs.items():
+        if _is_required(declared) and name not in node.inputs and name != item_input:
+            raise SpecError(f"{path}.{kind(declared)}.{name}: the component needs it, and the task gives it nothing")
 
 
-def binding_kind(scope: Scope, binding: Binding, path: str) -> str:
-    """Whether a binding brings a parameter or an artifact.
+def _is_required(declared: Input) -> bool:
+    return not declared.optional and (isinstance(declared, ArtifactInput) or declared.default is None)
+
+
+def _parameters_of(condition: Tree) -> Iterator[str]:
+    """The names of the parameters that a condition looks at."""
+    trees: list[Tree] = [condition]
+    while trees:
+        tree = trees.pop()
+        if isinstance(tree, Index):
+            if tree.operand == _PARAMETER_VALUES and isinstance(tree.key, Literal):
+                yield str(tree.key.value)
+            trees += (tree.operand, tree.key)
+        elif isinstance(tree, Comparison):
+            trees += (tree.left, tree.right)
+        elif isinstance(tree, Logical):
+            trees += tree.operands
+        elif isinstance(tree, Call):
+            trees.append(tree.argument)
+        elif isinstance(tree, (Not, Negative)):
+            trees.append(tree.operand)
+
+
+def _check_loop(node: Node, loop: Loop, component: Component, path: str) -> None:
+    """The iterator gives the item input its value; its items come from another input that the task binds."""
+    item = component.inputs.get(loop.item_input)
+    table = PARAMETERS if item is None else kind(item)
+    iterator = f"{path}.{'artifact' if table == ARTIFACTS else 'parameter'}Iterator"
+    if item is None:
+        raise _unknown(f"{iterator}.itemInput", "input of the component", loop.item_input, component.inputs)
+    if isinstance(loop.items, InputItems):
+        field = "inputArtifact" if table == ARTIFACTS else "inputParameter"
+        _check_items(node, loop.items.input, component, table, f"{iterator}.items.{field}")
+    for name, output in component.outputs.items():
+        if not _is_list(output):
+            raise SpecError(
+                f"components.{node.component}.outputDefinitions.{kind(output)}.{name}: it is no list, and the task "
+                f"{path} gathers it in a loop"
+            )
+
+
+def _check_items(node: Node, name: str, component: Component, table: str, path: str) -> None:
+    if name not in node.inputs:
+        raise _unknown(path, "input of the task", name, node.inputs)
+    declared = _declared(component, table, name, path)
+    may_be_text = isinstance(declared, ParameterInput) and declared.type is ParameterType.STRING
+    if not may_be_text and not _is_list(declared):
+        raise SpecError(f"{path}: the items of a loop are a list, and the input {name!r} is none")
+
+
+def _is_list(declared: Input | Output) -> bool:
+    if isinstance(declared, (ArtifactInput, ArtifactOutput)):
+        return declared.is_list
+    return declared.type is ParameterType.LIST
+
+
+def _binding_kind(scope: Scope, binding: Binding, path: str) -> str | None:
+    """Whether a binding brings a parameter or an artifact; None if the KFP compiler lost what it refers to.
 
     Raises:
         SpecError: if what it refers to is not there.
     """
     if isinstance(binding, FromInput):
         if binding.input not in scope.owner.inputs:
+            if _is_lost(binding.input):
+                return None
             raise _unknown(path, "input of the component", binding.input, scope.owner.inputs)
         return kind(scope.owner.inputs[binding.input])
     if isinstance(binding, FromTask):
-        return _source_kind(scope, binding, path)
+        return None if _is_lost_output(scope, binding) else _source_kind(scope, binding, path)
     if isinstance(binding, FinalStatus) and binding.task not in scope.dag.nodes:
         raise _unknown(path, "task of this DAG", binding.task, scope.dag.nodes)
     return PARAMETERS
+
+
+def _is_lost(name: str) -> bool:
+    return any(part in name for part in _LOST)
+
+
+def _is_lost_output(scope: Scope, source: FromTask) -> bool:
+    known = source.task not in scope.dag.nodes or source.output in scope.outputs(source.task)
+    return not known and _is_lost(source.output)
 
 
 def _source_kind(scope: Scope, source: FromTask, path: str) -> str:
@@ -118,7 +242,7 @@ def _check_outputs(scope: Scope, path: str) -> None:
     for name, output in declared.items():
         table = kind(output)
         where = f"{path}.{table}.{name}"
-        if name not in given:
+        if not given.get(name):
             raise SpecError(f"{where}: the component declares this output, and none of its tasks gives it")
         for source in given[name]:
             found = _source_kind(scope, source, where)

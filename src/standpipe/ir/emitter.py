@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from standpipe.errors import SpecError
-from standpipe.ir.check import ARTIFACTS, Scope, binding_kind, check, kind, paths
+from standpipe.ir.check import ARTIFACTS, Scope, check, kind, paths, table_of
+from standpipe.ir.importers import emit_importer, emit_type
+from standpipe.ir.loops import emit_loop
 from standpipe.ir.numbers import check_value
 from standpipe.ir.proto import canonical
 from standpipe.ir.python_command import render
@@ -17,17 +19,20 @@ from standpipe.model.plan import (
     Constant,
     Container,
     Dag,
+    Executor,
     FinalStatus,
     FromInput,
     FromTask,
+    Importer,
     Node,
     Plan,
     PythonFunction,
     Retry,
+    Trigger,
     TriggerStrategy,
 )
 from standpipe.model.templates import print_value
-from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, Input, Json, Output, ParameterInput
+from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Json, Output, ParameterInput
 
 #: The version of the KFP SDK whose files these are; backends read it.
 KFP_VERSION = "2.17.0"
@@ -45,7 +50,7 @@ def emit(plan: Plan) -> dict[str, Json]:
         raise SpecError("pipelineInfo.name: it is empty. Name the pipeline or component with letters of the alphabet.")
     check(plan)
     components = {path: _emit_component(plan, component, path) for path, component in paths(plan)}
-    executors = {label: {"container": _emit_container(label, item)} for label, item in plan.executors.items()}
+    executors = {label: _emit_executor(label, item) for label, item in plan.executors.items()}
     spec = {
         "pipelineInfo": {"name": plan.name, "displayName": plan.display_name, "description": plan.description},
         "sdkVersion": f"kfp-{KFP_VERSION}",
@@ -100,7 +105,7 @@ def _if_any(field: str, value: Json) -> dict[str, Json]:
 def _emit_input(item: Input, path: str, name: str) -> dict[str, Json]:
     common = {"isOptional": item.optional, "description": item.description}
     if isinstance(item, ArtifactInput):
-        return {"artifactType": _emit_type(item.type), "isArtifactList": item.is_list, **common}
+        return {"artifactType": emit_type(item.type), "isArtifactList": item.is_list, **common}
     return {"parameterType": item.type.value, **common, **_emit_choices(item, path, name)}
 
 
@@ -116,15 +121,11 @@ def _emit_choices(item: ParameterInput, path: str, name: str) -> dict[str, Json]
 def _emit_output(item: Output) -> dict[str, Json]:
     if isinstance(item, ArtifactOutput):
         return {
-            "artifactType": _emit_type(item.type),
+            "artifactType": emit_type(item.type),
             "isArtifactList": item.is_list,
             "description": item.description,
         }
     return {"parameterType": item.type.value, "description": item.description}
-
-
-def _emit_type(schema: ArtifactType) -> dict[str, Json]:
-    return {"schemaTitle": schema.schema_title, "schemaVersion": schema.schema_version}
 
 
 def _emit_dag(scope: Scope, path: str) -> dict[str, Json]:
@@ -150,19 +151,33 @@ def _emit_sources(table: str, sources: tuple[FromTask, ...], path: str) -> dict[
 
 
 def _emit_task(scope: Scope, node: Node, path: str) -> dict[str, Json]:
-    inputs = {name: _emit_binding(scope, binding, path, name) for name, binding in node.inputs.items()}
+    component = scope.components[node.component]
+    inputs = {
+        name: _emit_binding(binding, table_of(component, name), f"{path}.inputs", name)
+        for name, binding in node.inputs.items()
+    }
     result: dict[str, Json] = {
         "taskInfo": {"name": node.display_name or node.name},
         "componentRef": {"name": node.component},
         "dependentTasks": list(node.after),
-        "cachingOptions": _emit_caching(node.caching),
         **_if_any("inputs", _by_kind(inputs)),
+        **_if_any("triggerPolicy", _emit_trigger(node.trigger)),
     }
-    if node.trigger.strategy is not TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED:
-        result["triggerPolicy"] = {"strategy": node.trigger.strategy.value}
+    if node.loop is not None:
+        result |= emit_loop(node.loop, table_of(component, node.loop.item_input) == ARTIFACTS, path)
+    if node.caching is not None:
+        result["cachingOptions"] = _emit_caching(node.caching)
     if node.retry is not None:
         result["retryPolicy"] = _emit_retry(node.retry)
     return result
+
+
+def _emit_trigger(trigger: Trigger) -> dict[str, Json]:
+    waits_for_success = trigger.strategy is TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED
+    return {
+        **({} if waits_for_success else {"strategy": trigger.strategy.value}),
+        **({} if trigger.condition is None else {"condition": trigger.condition.text}),
+    }
 
 
 def _emit_caching(caching: Caching) -> dict[str, Json]:
@@ -178,9 +193,8 @@ def _emit_retry(retry: Retry) -> dict[str, Json]:
     }
 
 
-def _emit_binding(scope: Scope, binding: Binding, path: str, name: str) -> tuple[str, dict[str, Json]]:
-    table = binding_kind(scope, binding, path)
-    where = f"{path}.inputs.{table}.{name}"
+def _emit_binding(binding: Binding, table: str, path: str, name: str) -> tuple[str, dict[str, Json]]:
+    where = f"{path}.{table}.{name}"
     if table == ARTIFACTS:
         return table, _emit_artifact_binding(binding, where)
     return table, _emit_parameter_binding(binding, where)
@@ -202,25 +216,31 @@ def _emit_parameter_binding(binding: Binding, path: str) -> dict[str, Json]:
         return {"runtimeValue": {"constant": value}}
     if isinstance(binding, FinalStatus):
         return {"taskFinalStatus": {"producerTask": binding.task}}
-    selector = {"parameterExpressionSelector": binding.selector}
+    selector = {"parameterExpressionSelector": binding.selector.text} if binding.selector else {}
     if isinstance(binding, FromTask):
         source = {"producerTask": binding.task, "outputParameterKey": binding.output}
         return {"taskOutputParameter": source, **selector}
     return {"componentInputParameter": binding.input, **selector}
 
 
-def _emit_container(label: str, container: Container) -> dict[str, Json]:
+def _emit_executor(label: str, executor: Executor) -> dict[str, Json]:
+    path = f"deploymentSpec.executors.{label}"
+    if isinstance(executor, Importer):
+        return {"importer": emit_importer(executor, f"{path}.importer")}
+    return {"container": _emit_container(executor, f"{path}.container")}
+
+
+def _emit_container(container: Container, path: str) -> dict[str, Json]:
     program = container.program
     command, args = (
         render(program)
         if isinstance(program, PythonFunction)
         else (tuple(map(str, program.command)), tuple(map(str, program.args)))
     )
-    path = f"deploymentSpec.executors.{label}.container.resources"
     return {
         "image": str(container.image),
         "command": list(command),
         "args": list(args),
         "env": [{"name": name, "value": value} for name, value in container.env.items()],
-        **_if_any("resources", emit_resources(container.resources, path)),
+        **_if_any("resources", emit_resources(container.resources, f"{path}.resources")),
     }

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from standpipe.errors import SpecError
 from standpipe.ir.check import ARTIFACTS, PARAMETERS, check, kind, producers
 from standpipe.ir.emitter import SCHEMA_VERSION
+from standpipe.ir.importers import load_importer, load_type
+from standpipe.ir.loops import load_loop
 from standpipe.ir.numbers import restore, whole
 from standpipe.ir.proto import canonical
 from standpipe.ir.python_command import recognise
@@ -38,7 +40,6 @@ from standpipe.model.templates import parse_argument, parse_text, parse_value
 from standpipe.model.types import (
     ArtifactInput,
     ArtifactOutput,
-    ArtifactType,
     Input,
     Json,
     Output,
@@ -67,7 +68,7 @@ def load(spec: Json, platform: Json = None) -> Plan:
     executors = _load_executors(file.take("deploymentSpec", {}))
     components = _load_components({"root": file.section("root"), **_prefixed(file.sections("components"))})
     plan = Plan(
-        name=_required(info, "name"),
+        name=info.required("name"),
         display_name=info.take("displayName", ""),
         description=info.take("description", ""),
         root=components.pop("root"),
@@ -88,13 +89,6 @@ def _check_version(version: str) -> None:
             f"schemaVersion: it is {version!r}, and {SCHEMA_VERSION!r} is the only one supported. "
             "Compile the pipeline again with a KFP SDK of version 2."
         )
-
-
-def _required(section: Section, field: str) -> str:
-    value: str = section.take(field, "")
-    if not value:
-        raise SpecError(f"{section.at(field)}: it is missing")
-    return value
 
 
 def _prefixed(sections: Mapping[str, Section]) -> dict[str, Section]:
@@ -173,7 +167,7 @@ def _load_parameter_input(section: Section) -> ParameterInput:
 
 def _load_artifact_input(section: Section) -> ArtifactInput:
     item = ArtifactInput(
-        _load_artifact_type(section),
+        load_type(section.section("artifactType")),
         is_list=section.take("isArtifactList", False),
         optional=section.take("isOptional", False),
         description=section.take("description", ""),
@@ -190,7 +184,7 @@ def _load_parameter_output(section: Section) -> ParameterOutput:
 
 def _load_artifact_output(section: Section) -> ArtifactOutput:
     item = ArtifactOutput(
-        _load_artifact_type(section),
+        load_type(section.section("artifactType")),
         is_list=section.take("isArtifactList", False),
         description=section.take("description", ""),
     )
@@ -199,16 +193,7 @@ def _load_artifact_output(section: Section) -> ArtifactOutput:
 
 
 def _load_parameter_type(section: Section) -> ParameterType:
-    return ParameterType(_required(section, "parameterType"))
-
-
-def _load_artifact_type(section: Section) -> ArtifactType:
-    schema = section.section("artifactType")
-    title, version = schema.take("schemaTitle", ""), schema.take("schemaVersion", "")
-    schema.end()  # a schema by URI or by its text is unsupported rather than missing
-    if not title:
-        raise SpecError(f"{schema.at('schemaTitle')}: it is missing")
-    return ArtifactType(title, version)
+    return ParameterType(section.required("parameterType"))
 
 
 def _load_dag(section: Section, outputs: Mapping[str, Output], interfaces: Mapping[str, _Interface]) -> Dag:
@@ -251,14 +236,14 @@ def _load_artifact_sources(section: Section) -> tuple[FromTask, ...]:
 
 
 def _load_source(section: Section, key: str) -> FromTask:
-    source = FromTask(_required(section, "producerSubtask"), _required(section, key))
+    source = FromTask(section.required("producerSubtask"), section.required(key))
     section.end()
     return source
 
 
 def _load_node(name: str, section: Section, interfaces: Mapping[str, _Interface]) -> Node:
-    info, reference, caching = (section.section(field) for field in ("taskInfo", "componentRef", "cachingOptions"))
-    component, shown = _required(reference, "name"), info.take("name", "")
+    info, reference = section.section("taskInfo"), section.section("componentRef")
+    component, shown = reference.required("name"), info.take("name", "")
     interface = interfaces.get(f"components.{component}", _Interface({}, {}))
     node = Node(
         name=name,
@@ -266,11 +251,12 @@ def _load_node(name: str, section: Section, interfaces: Mapping[str, _Interface]
         inputs=_load_bindings(section.section("inputs"), interface.inputs),
         display_name="" if shown == name else shown,
         trigger=_load_trigger(section.section("triggerPolicy")),
+        loop=load_loop(section),
         retry=_load_retry(section.section("retryPolicy")) if "retryPolicy" in section else None,
-        caching=Caching(caching.take("enableCache", False), caching.take("cacheKey", "")),
+        caching=_load_caching(section.section("cachingOptions")) if "cachingOptions" in section else None,
         after=tuple(section.take("dependentTasks", [])),
     )
-    for part in (info, reference, caching, section):
+    for part in (info, reference, section):
         part.end()
     return _with_producers(node)
 
@@ -283,8 +269,15 @@ def _with_producers(node: Node) -> Node:
 
 def _load_trigger(section: Section) -> Trigger:
     strategy = section.take("strategy", TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED.value)
+    trigger = Trigger(TriggerStrategy(strategy), section.expression("condition"))
     section.end()
-    return Trigger(TriggerStrategy(strategy))
+    return trigger
+
+
+def _load_caching(section: Section) -> Caching:
+    caching = Caching(section.take("enableCache", False), section.take("cacheKey", ""))
+    section.end()
+    return caching
 
 
 def _load_retry(section: Section) -> Retry:
@@ -325,14 +318,14 @@ def _load_parameter_binding(section: Section, declared: Input | None) -> Binding
         binding = _load_constant(section.section("runtimeValue"), declared_type)
     elif "taskFinalStatus" in section:
         status = section.section("taskFinalStatus")
-        binding = FinalStatus(_required(status, "producerTask"))
+        binding = FinalStatus(status.required("producerTask"))
     elif "taskOutputParameter" in section:
         source = section.section("taskOutputParameter")
-        task, output = _required(source, "producerTask"), _required(source, "outputParameterKey")
-        binding = FromTask(task, output, section.take("parameterExpressionSelector", ""))
+        task, output = source.required("producerTask"), source.required("outputParameterKey")
+        binding = FromTask(task, output, section.expression("parameterExpressionSelector"))
     else:
-        name = _required(section, "componentInputParameter")
-        binding = FromInput(name, section.take("parameterExpressionSelector", ""))
+        name = section.required("componentInputParameter")
+        binding = FromInput(name, section.expression("parameterExpressionSelector"))
     section.end()
     return binding
 
@@ -348,9 +341,9 @@ def _load_artifact_binding(section: Section) -> Binding:
     binding: Binding
     if "taskOutputArtifact" in section:
         source = section.section("taskOutputArtifact")
-        binding = FromTask(_required(source, "producerTask"), _required(source, "outputArtifactKey"))
+        binding = FromTask(source.required("producerTask"), source.required("outputArtifactKey"))
     else:
-        binding = FromInput(_required(section, "componentInputArtifact"))
+        binding = FromInput(section.required("componentInputArtifact"))
     section.end()
     return binding
 
@@ -363,15 +356,22 @@ def _load_executors(deployment: Json) -> dict[str, Executor]:
 
 
 def _load_executor(section: Section) -> Executor:
-    container = section.section("container")
+    if "importer" in section:
+        executor: Executor = load_importer(section.section("importer"))
+    else:
+        executor = _load_container(section.section("container"))
     section.end()
+    return executor
+
+
+def _load_container(container: Section) -> Container:
     command, args = container.take("command", []), container.take("args", [])
-    executor = Container(
-        image=parse_text(_required(container, "image")),
+    loaded = Container(
+        image=parse_text(container.required("image")),
         program=recognise(command, args)
         or Command(tuple(map(parse_argument, command)), tuple(map(parse_argument, args))),
         env={item.take("name", ""): item.take("value", "") for item in container.entries("env")},
         resources=load_resources(container.section("resources")),
     )
     container.end()
-    return executor
+    return loaded

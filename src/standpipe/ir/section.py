@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from standpipe.errors import UnsupportedError
+from standpipe.errors import SpecError, UnsupportedError
+from standpipe.model.expressions import Expression, ExpressionError, parse
 from standpipe.model.types import Json
 
 
@@ -25,6 +26,21 @@ class Section:
 
     def take(self, field: str, default: Json = None) -> Json:
         return self._fields.pop(field, default)
+
+    def required(self, field: str) -> str:
+        """The text in a field. Raises SpecError if there is none."""
+        value: str = self.take(field, "")
+        if not value:
+            raise SpecError(f"{self.at(field)}: it is missing")
+        return value
+
+    def expression(self, field: str) -> Expression | None:
+        """The condition or selector in a field, or None. Raises SpecError if it cannot be read."""
+        text = self.take(field, "")
+        try:
+            return parse(text) if text else None
+        except ExpressionError as error:
+            raise SpecError(f"{self.at(field)}: {error}") from error
 
     def section(self, field: str) -> Section:
         """The mapping in a field, empty if there is none."""

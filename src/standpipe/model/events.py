@@ -21,7 +21,8 @@ class Failure:
     """Why a task failed.
 
     `message` is one sentence; `detail` is the user's own traceback, where there is one; `hint` is what to do next.
-    `exit_code` or `signal` tell how its process ended, if it had one.
+    `exit_code` or `signal` tell how its process ended, if it had one. A DAG or loop fails because of a task within;
+    `within` is that task, the one that failed by itself.
     """
 
     message: str
@@ -30,6 +31,7 @@ class Failure:
     exit_code: int | None = None
     signal: int | None = None
     out_of_memory: bool = False
+    within: TaskRef | None = None
 
 
 # --- events -----------------------------------------------------------------------------------------------------------
@@ -53,7 +55,7 @@ class AttemptEnded:
 
 @frozen
 class CancelRequested:
-    """The user wants the run to stop."""
+    """The user wants the run to stop; a second time: at once, without the tasks that come after all others."""
 
 
 Event = Union[Start, AttemptEnded, CancelRequested]
@@ -73,7 +75,9 @@ class StartAttempt:
 
 @frozen
 class StopAttempts:
-    """Stop all attempts that run; each still says `AttemptEnded`."""
+    """Stop the attempts at these tasks; each still says `AttemptEnded`."""
+
+    tasks: tuple[TaskRef, ...]
 
 
 @frozen
@@ -99,6 +103,23 @@ class DagStarted:
 
     task: TaskRef
     inputs: Mapping[str, Value]
+
+
+@frozen
+class LoopStarted:
+    """A task that is a loop began: it has one iteration for each item, whose tasks are pending now."""
+
+    task: TaskRef
+    inputs: Mapping[str, Value]
+    items: tuple[Value, ...]
+
+
+@frozen
+class IterationStarted:
+    """An iteration of a loop over a DAG began. Its inputs are those of the loop, and its item."""
+
+    task: TaskRef
+    item: Value
 
 
 @frozen
@@ -135,7 +156,7 @@ class TaskFailed:
 
 @frozen
 class TaskSkipped:
-    """A task will not run; `because` names what its upstream lacked."""
+    """A task will not run; `because` names what its upstream lacked, or the condition that is false."""
 
     task: TaskRef
     because: str
@@ -150,7 +171,7 @@ class TaskCancelled:
 
 @frozen
 class RunCancelled:
-    """The user asked the run to stop."""
+    """The user asked the run to stop; a second one says that they asked again."""
 
 
 @frozen
@@ -162,5 +183,15 @@ class RunEnded:
     failures: tuple[TaskFailed, ...] = ()
 
 
-TaskFact = Union[DagStarted, TaskReady, AttemptStarted, TaskSucceeded, TaskFailed, TaskSkipped, TaskCancelled]
+TaskFact = Union[
+    DagStarted,
+    LoopStarted,
+    IterationStarted,
+    TaskReady,
+    AttemptStarted,
+    TaskSucceeded,
+    TaskFailed,
+    TaskSkipped,
+    TaskCancelled,
+]
 Fact = Union[RunStarted, TaskFact, RunCancelled, RunEnded]

@@ -13,11 +13,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Union
+from typing import TYPE_CHECKING, Union
 
 from standpipe.model.frozen import frozen
 from standpipe.model.templates import Argument, Template
 from standpipe.model.types import ArtifactType, Input, Json, Output
+
+if TYPE_CHECKING:
+    from standpipe.model.expressions import Expression
 
 
 @frozen
@@ -29,19 +32,19 @@ class Constant:
 
 @frozen
 class FromTask:
-    """An output of another task of the same DAG. `selector` is an expression over its value, as KFP compiles it."""
+    """An output of another task of the same DAG, or the part of it that `selector` takes."""
 
     task: str
     output: str
-    selector: str = ""
+    selector: Expression | None = None
 
 
 @frozen
 class FromInput:
-    """An input of the component that the DAG belongs to. `selector` is an expression over its value."""
+    """An input of the component that the DAG belongs to, or the part of it that `selector` takes."""
 
     input: str
-    selector: str = ""
+    selector: Expression | None = None
 
 
 @frozen
@@ -63,9 +66,37 @@ class TriggerStrategy(enum.Enum):
 
 @frozen
 class Trigger:
-    """What a task waits for. Conditions will join the strategy here."""
+    """What a task waits for, and what must be true of its inputs then: where the condition is false, it is skipped."""
 
     strategy: TriggerStrategy = TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED
+    condition: Expression | None = None
+
+
+@frozen
+class RawItems:
+    """The items of a loop, written by the author."""
+
+    items: tuple[Json, ...]
+
+
+@frozen
+class InputItems:
+    """The items of a loop: what an input of the task holds, a list or the text of one, or a list of artifacts."""
+
+    input: str
+
+
+@frozen
+class Loop:
+    """A task that runs its component once for each item, in a scope of its own, which gives the item as `item_input`.
+
+    The task's outputs are those of the iterations, gathered in order. `parallelism` is how many of them may run at
+    once; 0 is no limit.
+    """
+
+    items: RawItems | InputItems
+    item_input: str
+    parallelism: int = 0
 
 
 @frozen
@@ -92,7 +123,7 @@ class Node:
 
     `inputs` may hold more names than the component declares: values that only its command refers to. `after` names
     every task that must come before, those that the inputs come from included. `display_name` is empty where it is the
-    name.
+    name. `caching` is None for tasks that stand for control flow, which nobody caches.
     """
 
     name: str
@@ -101,8 +132,9 @@ class Node:
     after: tuple[str, ...] = ()
     display_name: str = ""
     trigger: Trigger = Trigger()
+    loop: Loop | None = None
     retry: Retry | None = None
-    caching: Caching = Caching()
+    caching: Caching | None = Caching()
 
     @property
     def upstream(self) -> tuple[str, ...]:
@@ -115,7 +147,8 @@ class Node:
 class Dag:
     """Tasks by name, and which of their outputs are the outputs of the whole.
 
-    The sources of an output are tried in order; the first that ran gives the value.
+    The sources of an output are tried in order; the first that ran gives the value. Where there are several, one of
+    them must (`dsl.OneOf`).
     """
 
     nodes: Mapping[str, Node]
@@ -202,8 +235,23 @@ class Container:
     resources: Resources = Resources()
 
 
-#: What a component without a DAG runs. Importers will join containers here.
-Executor = Container
+@frozen
+class Importer:
+    """Makes an artifact of what is at a URI already.
+
+    `uri` is the text itself or the parameter input that holds it. `reimport` asks for a new artifact even if there is
+    one for that URI; `download_to_workspace` for a copy of the payload in the run's workspace.
+    """
+
+    uri: str | FromInput
+    type: ArtifactType
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+    reimport: bool = False
+    download_to_workspace: bool = False
+
+
+#: What a component without a DAG runs.
+Executor = Union[Container, Importer]
 
 
 @frozen
@@ -237,9 +285,13 @@ __all__ = [
     "FinalStatus",
     "FromInput",
     "FromTask",
+    "Importer",
+    "InputItems",
+    "Loop",
     "Node",
     "Plan",
     "PythonFunction",
+    "RawItems",
     "Resources",
     "Retry",
     "TaskConfigPassthrough",

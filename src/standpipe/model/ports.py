@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import PythonFunction, Resources
-from standpipe.model.refs import RunId, TaskRef
+from standpipe.model.refs import RunId, RunInfo, TaskRef
 from standpipe.model.types import Json
+from standpipe.model.values import Value
 
 
 @frozen
@@ -23,13 +25,43 @@ class CommandLine:
 
 
 @frozen
+class Mount:
+    """A folder of this machine, and the absolute path at which a task sees it."""
+
+    source: Path
+    path: str
+    read_only: bool = False
+
+
+@frozen
+class Pod:
+    """What a task's settings for Kubernetes ask of whoever runs it.
+
+    `env` and `mounts` may hold secrets: they are told to nobody but the task. `timeout` is in seconds, 0 for none, and
+    not the runner's business. The others are for containers: `pull_policy` is `Always`, `Never` or `IfNotPresent`,
+    the same as empty; `shared_memory` is in bytes, 0 for what is usual; `user` and `group` are numbers, the image's own
+    if None; `non_root` refuses to run as root.
+    """
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    timeout: int = 0
+    pull_policy: str = ""
+    shared_memory: int = 0
+    user: int | None = None
+    group: int | None = None
+    non_root: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@frozen
 class TaskRequest:
     """One attempt at one task, with everything resolved: what a runner runs.
 
     `executor_input` is KFP's ExecutorInput as JSON; all paths in it are paths of this machine. `folder` is the
     attempt's own folder: it exists, the outputs' folders in it too, and only this attempt writes there.
     `pipeline_root` holds `folder`; `workspace` is the run's shared folder. `reads` are paths outside of the pipeline
-    root that the task reads: artifacts that the caller brought.
+    root that the task reads: artifacts that the caller brought. The variables of `pod` win over those of `env`.
     """
 
     run: RunId
@@ -44,6 +76,7 @@ class TaskRequest:
     env: Mapping[str, str] = field(default_factory=dict)
     resources: Resources = Resources()
     reads: tuple[Path, ...] = ()
+    pod: Pod = Pod()
 
 
 @frozen
@@ -125,6 +158,28 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """Ends whatever outlives a task: servers, connections. May be called twice."""
+
+
+class Cluster(Protocol):
+    """Stands in for the cluster that a pipeline's settings for Kubernetes speak of."""
+
+    def pod(self, executor: str, run: RunInfo, task: TaskRef, attempt: int) -> AbstractContextManager[Pod]:
+        """What the settings of an executor, named by its label, come to for an attempt at a task.
+
+        What is made for the attempt alone is removed at the end.
+
+        Raises:
+            StandpipeError: if something is missing; the message says how to provide it.
+        """
+
+    def carry_out(self, image: str, inputs: Mapping[str, Value]) -> tuple[Mapping[str, Value], str] | None:
+        """Does what an image stands for that a cluster never runs: gives the outputs, and a sentence for the log.
+
+        None if the image is like any other.
+
+        Raises:
+            StandpipeError: if that fails.
+        """
 
 
 class Environments(Protocol):

@@ -33,6 +33,11 @@ class TaskRef(NamedTuple):
         return self.path[-1][0] if self.path else ""
 
     @property
+    def iteration(self) -> int | None:
+        """The number of the iteration that this is; None for what is none."""
+        return self.path[-1][1] if self.path else None
+
+    @property
     def segments(self) -> tuple[str, ...]:
         """The folders, below the run's own, that hold what this task leaves behind."""
         return tuple(

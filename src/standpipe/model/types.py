@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import field
 from typing import Any, Union
 
 from standpipe.model.frozen import frozen
@@ -43,7 +44,8 @@ class ParameterInput:
     """A parameter that a component takes.
 
     An optional parameter without a default is null when nobody gives it; `default` is None then, as it is for a
-    required one. `literals` lists the only values allowed, if the author named them.
+    required one. `literals` lists the only values allowed, if the author named them. `annotation` is the type as its
+    author wrote it, such as `typing.List[str]`; compiled files say LIST of it, so it does not take part in comparisons.
     """
 
     type: ParameterType
@@ -51,6 +53,7 @@ class ParameterInput:
     default: Json = None
     description: str = ""
     literals: tuple[Json, ...] = ()
+    annotation: str = field(default="", compare=False)
 
 
 @frozen
@@ -65,10 +68,11 @@ class ArtifactInput:
 
 @frozen
 class ParameterOutput:
-    """A parameter that a component gives."""
+    """A parameter that a component gives. For `annotation`, see `ParameterInput`."""
 
     type: ParameterType
     description: str = ""
+    annotation: str = field(default="", compare=False)
 
 
 @frozen

@@ -33,6 +33,13 @@ class ArtifactValue:
     custom_path: str = ""
 
 
+class Collected(list[Json]):
+    """The values of a parameter in the iterations of a loop, in order: a list that knows that a loop gathered it.
+
+    A loop in a loop gives `Collected` in `Collected`. In JSON it is a list like any other.
+    """
+
+
 #: What an input or output holds at run time: JSON, an artifact, or a list of artifacts.
 Value = Union[Json, ArtifactValue, "list[ArtifactValue]"]
 
@@ -84,6 +91,25 @@ def kind_of(value: Value) -> str:
         if isinstance(value, python_types):
             return parameter_type.value
     return type(value).__name__
+
+
+def flattened(value: Value, levels: int = 1) -> Value:
+    """What loops gathered, as a plain list in which so many levels of loops are left; any other value as it is.
+
+    The outer levels are those that stay. Lists that are values of a single iteration are never taken apart.
+
+    >>> gathered = Collected([Collected([1, [2]]), Collected([3])])
+    >>> flattened(gathered), flattened(gathered, levels=2)
+    ([1, [2], 3], [[1, [2]], [3]])
+    """
+    if not isinstance(value, Collected):
+        return value
+    if levels > 1:
+        return [flattened(item, levels - 1) for item in value]
+    items: list[Json] = list(value)
+    while any(isinstance(item, Collected) for item in items):
+        items = [inner for item in items for inner in (item if isinstance(item, Collected) else (item,))]
+    return items
 
 
 def fit(value: Json, to: ParameterType) -> Json:

@@ -14,6 +14,7 @@ from rich.text import Text
 from standpipe.model.events import (
     AttemptStarted,
     Fact,
+    LoopStarted,
     RunCancelled,
     RunEnded,
     TaskCancelled,
@@ -23,7 +24,7 @@ from standpipe.model.events import (
 )
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.observe.screen import Screen
-from standpipe.observe.wording import ended, headline
+from standpipe.observe.wording import ended, headline, iterations
 
 
 class Live:
@@ -51,9 +52,11 @@ class Live:
         for fact in facts:
             if isinstance(fact, AttemptStarted):
                 self._running[fact.task] = self._progress.add_task(escape(str(fact.task)), total=None)  # as markup
+            elif isinstance(fact, LoopStarted):
+                self._say(f"{fact.task}: {iterations(fact)}", "dim")
             elif isinstance(fact, TaskSucceeded):
                 self._finish(fact.task, "succeeded", "green")
-            elif isinstance(fact, TaskFailed):
+            elif isinstance(fact, TaskFailed) and not fact.failure.within:
                 self._finish(fact.task, f"failed: {fact.failure.message}", "red", always=True)
             elif isinstance(fact, TaskSkipped):
                 self._say(f"{fact.task}: skipped: {fact.because}", "yellow")

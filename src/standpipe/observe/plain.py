@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from standpipe.model.events import (
     AttemptStarted,
     Fact,
+    LoopStarted,
     RunCancelled,
     RunEnded,
     TaskCancelled,
@@ -17,7 +18,7 @@ from standpipe.model.events import (
 )
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.observe.screen import Screen
-from standpipe.observe.wording import ended, headline
+from standpipe.observe.wording import ended, headline, iterations
 
 
 class PlainLines:
@@ -38,11 +39,13 @@ class PlainLines:
             if isinstance(fact, AttemptStarted):
                 self._started[fact.task] = time.monotonic()
                 self._write(f"{fact.task}: started")
+            elif isinstance(fact, LoopStarted):
+                self._write(f"{fact.task}: {iterations(fact)}")
             elif isinstance(fact, TaskSucceeded) and fact.task in self._started:
                 self._write(f"{fact.task}: succeeded in {self._seconds(fact.task)}")
             elif isinstance(fact, TaskFailed) and fact.task in self._started:
                 self._write(f"{fact.task}: failed in {self._seconds(fact.task)}: {fact.failure.message}")
-            elif isinstance(fact, TaskFailed):
+            elif isinstance(fact, TaskFailed) and not fact.failure.within:
                 self._write(f"{fact.task}: failed: {fact.failure.message}")
             elif isinstance(fact, TaskSkipped):
                 self._write(f"{fact.task}: skipped: {fact.because}")

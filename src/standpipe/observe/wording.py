@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from standpipe.model.events import RunEnded
+from standpipe.model.events import LoopStarted, RunEnded
 from standpipe.model.refs import RunInfo
 from standpipe.model.states import TaskState
 
@@ -19,3 +19,7 @@ def headline(run: RunInfo, folder: str) -> str:
 
 def ended(fact: RunEnded, seconds: float) -> str:
     return f"{_ENDS[fact.state]} in {seconds:.3g} s"
+
+
+def iterations(fact: LoopStarted) -> str:
+    return "1 iteration" if len(fact.items) == 1 else f"{len(fact.items)} iterations"

@@ -7,14 +7,14 @@ import itertools
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from standpipe.errors import RunnerError
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Cancel, Images, Log, Outcome, TaskRequest
+from standpipe.model.ports import Cancel, Images, Log, Mount, Outcome, Pod, TaskRequest
 from standpipe.runners.docker_arguments import RunArguments, Volumes
 from standpipe.runners.docker_engine import Engine, Owner, engine_errors, leftovers, said
 from standpipe.runners.files import Told, read_error, request_file, write_request
@@ -36,6 +36,10 @@ _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGKILL")
 _STOP_PATIENCE = 2.0
 
 _STOPPED = "it was cancelled before it started"
+_MUST_NOT_BE_ROOT = (
+    "it must not run as root (kubernetes.set_security_context), and its image does: pass run_as_user, too, or use an "
+    "image with a user of its own"
+)
 
 
 @dataclass(frozen=True)
@@ -91,14 +95,16 @@ class DockerTasks:
         client = self._engine()
         traits = self._first_use(client)
         try:
-            image = self._image(request, cancel)
+            image = self._image(client, request, cancel)
         except RunnerError:
             if not cancel:
                 raise
         if cancel:
             return Outcome(problem=_STOPPED)
-        with self._container(client, image, self._create_arguments(request, traits)) as container:
+        with self._container(client, image, self._create_arguments(client, image, request, traits)) as container:
             task = _Task(request, container, traits)
+            if request.pod.non_root and task.is_root:
+                return Outcome(problem=_MUST_NOT_BE_ROOT)
             with task.prepared():
                 outcome = task.follow(log, cancel, tty=bool(self._arguments.others.get("tty")))
         self._reclaim(client, image, task)
@@ -130,21 +136,51 @@ class DockerTasks:
             except engine_errors() as error:
                 self._notice(f"The leftover container {container[:12]} was not removed: {said(error)}")
 
-    def _image(self, request: TaskRequest, cancel: Cancel) -> str:
+    def _image(self, client: DockerClient, request: TaskRequest, cancel: Cancel) -> str:
+        if request.pod.pull_policy == "Always":
+            self._pull(client, request.image, cancel)
+        elif request.pod.pull_policy == "Never" and not client.images.list(request.image):
+            raise RunnerError(
+                f"The engine has no image {request.image}, and the task's image pull policy is Never. Pull it by hand: "
+                f"docker pull {request.image}"
+            )
         function = request.program if isinstance(request.program, PythonFunction) else None
         run_args = self._arguments.merged(environment={}, labels=_labels(request), volumes={})
         run_args["labels"] = _labels(request)  # the user's own labels are for the containers of tasks
         return self._images.image(request.image, function, run_args=run_args, notice=self._notice, cancel=cancel)
 
-    def _create_arguments(self, request: TaskRequest, traits: _Traits) -> dict[str, Any]:
-        return {
-            **self._arguments.merged(
-                environment={**request.env, "KFP_RETRY_INDEX": str(request.attempt)},
-                labels=_labels(request),
-                volumes=_volumes(request, traits),
-            ),
-            **_command(request),
-        }
+    def _pull(self, client: DockerClient, image: str, cancel: Cancel) -> None:
+        self._notice(f"Pulling the image {image}, as the image pull policy Always says.")
+        try:
+            for news in client.api.pull(
+                image, stream=True, decode=True, platform=self._arguments.others.get("platform")
+            ):
+                if cancel:
+                    return
+                if "error" in news:
+                    raise RunnerError(f"The image {image} could not be pulled: {news['error']}")
+        except engine_errors() as error:
+            raise RunnerError(f"The image {image} could not be pulled: {said(error)}") from error
+
+    def _create_arguments(
+        self, client: DockerClient, image: str, request: TaskRequest, traits: _Traits
+    ) -> dict[str, Any]:
+        merged = self._arguments.merged(
+            environment={**request.env, **request.pod.env, "KFP_RETRY_INDEX": str(request.attempt)},
+            labels={**request.pod.labels, **_labels(request)},
+            volumes=_volumes(request, traits),
+        )
+        if request.pod.mounts:
+            merged["volumes"] = _as_binds(merged["volumes"], request.pod.mounts, traits)
+        return {**self._of_the_pod(client, image, request.pod), **merged, **_command(request)}
+
+    def _of_the_pod(self, client: DockerClient, image: str, pod: Pod) -> dict[str, Any]:
+        """What Kubernetes' settings are in the engine's words; run arguments of the same name win."""
+        arguments: dict[str, Any] = {"shm_size": pod.shared_memory} if pod.shared_memory else {}
+        if pod.user is not None or pod.group is not None:
+            user = _user_of(client.images.get(image).attrs) if pod.user is None else pod.user
+            arguments["user"] = str(user) if pod.group is None else f"{user}:{pod.group}"
+        return arguments
 
     @contextlib.contextmanager
     def _container(self, client: DockerClient, image: str, arguments: Mapping[str, Any]) -> Iterator[Container]:
@@ -237,12 +273,17 @@ class _Task:
         if self._user == self.caller[0]:
             return []
         folders = [self.request.folder, *filter(None, [self.request.workspace])]
+        folders += [mount.source for mount in self.request.pod.mounts if not mount.read_only]
         return [folder for folder in folders if _holds_foreign(folder, os.geteuid())]
+
+    @property
+    def is_root(self) -> bool:
+        return self._user == 0
 
     @property
     def _user(self) -> int | str:
         """Who the container runs as: a number, or a name that only its image can resolve."""
-        name = (self._container.attrs["Config"].get("User") or "0").partition(":")[0]
+        name = _user_of(self._container.attrs)
         return int(name) if name.isdigit() else {"root": 0}.get(name, name)
 
     @contextlib.contextmanager
@@ -320,6 +361,19 @@ def _volume(source: Path, target: str, mode: str, traits: _Traits) -> tuple[str,
     if ":" in f"{source}{target}":
         raise RunnerError(f"{source} cannot be mounted into a container, because its name has a colon. Rename it.")
     return str(source), {"bind": target, "mode": f"{mode},z" if traits.selinux else mode}
+
+
+def _user_of(attrs: Mapping[str, Any]) -> str:
+    """The user, without the group, that an image or a container says it runs as."""
+    return str(attrs["Config"].get("User") or "0").partition(":")[0]
+
+
+def _as_binds(volumes: Volumes, mounts: Iterable[Mount], traits: _Traits) -> list[str]:
+    """Volumes and mounts in the form of a list, which takes the same folder at several places."""
+    named = [*volumes.items()]
+    for mount in mounts:
+        named.append(_volume(mount.source, mount.path, "ro" if mount.read_only else "rw", traits))
+    return [f"{source}:{volume['bind']}:{volume.get('mode', 'rw')}" for source, volume in named]
 
 
 def _output(stream: SocketIO, tty: bool) -> Iterator[bytes]:

@@ -66,7 +66,7 @@ class SubprocessTasks:
         self._environments = environments
         self._notice = notice
         self._servers = _Servers()
-        self._noticed: set[str] = set()
+        self._noticed: set[object] = set()
         self._lock = threading.Lock()
         atexit.register(self.close)
 
@@ -81,15 +81,19 @@ class SubprocessTasks:
         """
         function = _function(request)
         self._compare_versions(request.image)
+        self._say_what_is_ignored(request)
         python = self._environments.python(function, notice=self._notice, cancel=cancel)
         if cancel:
             return Outcome(problem="it was cancelled before it started")
         write_request(request, function)
-        env = _environment(python, request)
+        shared, own = _environment(python), _variables(request)
+        # What one task is told, a secret perhaps, is no business of those that are forked from the same server.
+        start = {**shared, **{name: value for name, value in own.items() if _START.match(name)}}
         with _working_directory() as cwd:
-            task = self._run_in(
-                python, {"request": str(request_file(request.folder)), "cwd": cwd, "env": env}, log, cancel
-            )
+            message = {"request": str(request_file(request.folder)), "cwd": cwd, "env": {**shared, **own}}
+            if request.pod.mounts:
+                message.update(_volumes(python, request, cwd))
+            task = self._run_in(python, start, message, log, cancel)
         return task.outcome(request.folder)
 
     def close(self) -> None:
@@ -97,12 +101,14 @@ class SubprocessTasks:
         self._servers.close()
         atexit.unregister(self.close)
 
-    def _run_in(self, python: Path, message: dict[str, Any], log: Log, cancel: Cancel) -> _Task:
+    def _run_in(
+        self, python: Path, start: Mapping[str, str], message: Mapping[str, Any], log: Log, cancel: Cancel
+    ) -> _Task:
         """Runs one task. A server that turns out to be dead before it starts anything is replaced, once."""
-        server = self._servers.get(python, message["env"])
+        server = self._servers.get(python, start)
         task = _run_on(server, message, log, cancel)
         if not task.started:
-            server = self._servers.get(python, message["env"], instead_of=server)
+            server = self._servers.get(python, start, instead_of=server)
             task = _run_on(server, message, log, cancel)
         if task.started:
             return task
@@ -116,14 +122,32 @@ class SubprocessTasks:
         here = f"{sys.version_info[0]}.{sys.version_info[1]}"
         if not wanted or wanted[1] == here:
             return
-        with self._lock:
-            is_new = image not in self._noticed
-            self._noticed.add(image)
-        if is_new:
-            self._notice(
-                f"Components with the base image {image} run on this machine's Python {here}: the SubprocessRunner "
-                "has no images. Use local.DockerRunner() to run them in theirs."
+        self._notice_once(
+            image,
+            f"Components with the base image {image} run on this machine's Python {here}: the SubprocessRunner "
+            "has no images. Use local.DockerRunner() to run them in theirs.",
+        )
+
+    def _say_what_is_ignored(self, request: TaskRequest) -> None:
+        pod = request.pod
+        asked = {
+            "image pull policy": pod.pull_policy,
+            "security context": pod.non_root or pod.user is not None or pod.group is not None,
+            "size of shared memory": pod.shared_memory,
+        }
+        for what in (what for what, is_asked in asked.items() if is_asked):
+            self._notice_once(
+                (request.run, what),
+                f"kubernetes: the {what} of task {str(request.task)!r} has no meaning for the SubprocessRunner, so it "
+                "is not acted on. Use local.DockerRunner().",
             )
+
+    def _notice_once(self, key: object, text: str) -> None:
+        with self._lock:
+            is_new = key not in self._noticed
+            self._noticed.add(key)
+        if is_new:
+            self._notice(text)
 
 
 def _function(request: TaskRequest) -> PythonFunction:
@@ -141,8 +165,23 @@ def _run_on(server: _Server, message: Mapping[str, Any], log: Log, cancel: Cance
     return task
 
 
-def _environment(python: Path, request: TaskRequest) -> dict[str, str]:
-    """The variables of a task's process: those of this one, as seen from the task's environment, and its own."""
+def _volumes(python: Path, request: TaskRequest, cwd: str) -> dict[str, Any]:
+    """What is to be mounted, and what the task needs besides, which a volume at `/tmp` for instance would hide."""
+    needed = [request.pipeline_root, request.workspace, *request.reads, _BOOT.parent, python.parent.parent, Path(cwd)]
+    folders = [str(path) for path in (*needed, Path(sys.base_prefix)) if path is not None and path.is_dir()]
+    return {
+        "mounts": [(str(mount.source), mount.path, mount.read_only) for mount in request.pod.mounts],
+        "keep": sorted(set(folders)),
+    }
+
+
+def _variables(request: TaskRequest) -> dict[str, str]:
+    """A task's own variables."""
+    return {**request.env, **request.pod.env, "KFP_RETRY_INDEX": str(request.attempt)}
+
+
+def _environment(python: Path) -> dict[str, str]:
+    """The variables of this process, as seen from a task's environment."""
     env = dict(os.environ)
     if str(python) != sys.executable:
         for name in _HOST_PYTHON:
@@ -151,7 +190,7 @@ def _environment(python: Path, request: TaskRequest) -> dict[str, str]:
     env.pop("VIRTUAL_ENV", None)
     if (python.parent.parent / "pyvenv.cfg").exists():
         env["VIRTUAL_ENV"] = str(python.parent.parent)
-    return {**env, **request.env, "KFP_RETRY_INDEX": str(request.attempt)}
+    return env
 
 
 @contextmanager
@@ -281,7 +320,8 @@ class _Server:
         env = message["env"]
         changed = {name: value for name, value in env.items() if self._env.get(name) != value}
         removed = [name for name in self._env if name not in env]
-        told = {"request": message["request"], "cwd": message["cwd"], "set": changed, "unset": removed}
+        told = {name: value for name, value in message.items() if name != "env"}
+        told.update({"set": changed, "unset": removed})
         body = json.dumps(told).encode()
         with self._lock, suppress(OSError):  # it died, or another thread that noticed so has closed the socket
             socket.send_fds(self._control, [len(body).to_bytes(4, "big")], [reply, output])

@@ -1,0 +1,156 @@
+"""`standpipe run`: a KFP script as it is, or a compiled pipeline with arguments."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from standpipe.errors import ArgumentError
+from standpipe.session import MAX_PARALLEL
+
+if TYPE_CHECKING:
+    from standpipe.dsl.components import BaseComponent
+    from standpipe.model.types import Input
+
+_COMPILED = (".yaml", ".yml", ".json")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs what the first argument names: a script, which gets all others, or a compiled file.
+
+    Raises:
+        ArgumentError: if the file or the arguments make no sense.
+        StandpipeError: as `local.run`, for a compiled file.
+        BaseException: whatever a script raises.
+    """
+    if arguments and not arguments[0].startswith("-") and not arguments[0].endswith(_COMPILED):
+        from standpipe.cli import script  # with the names of KFP, which compiled files do without
+
+        script.load(arguments[0], arguments[1:])
+        return 0
+    options = _parser().parse_args(arguments)
+    if not options.file.endswith(_COMPILED):
+        raise ArgumentError(
+            f"{options.file} is taken for a script, and the options of `standpipe run` are for compiled files "
+            f"({', '.join(_COMPILED)}). A script says them itself, with local.init(...). Put its own behind its name."
+        )
+    _run_compiled(options)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "standpipe run",
+        usage="standpipe run SCRIPT [ARGUMENT ...]\n       standpipe run FILE [options]",
+        description=(
+            "Runs a Python script that was written for the KFP SDK, unchanged, with all arguments behind its name; "
+            "or a compiled pipeline or component, whose outputs are printed as JSON."
+        ),
+    )
+    parser.add_argument("file", metavar="FILE", help="a script, or a compiled file: .yaml, .yml or .json")
+    compiled = parser.add_argument_group("options for compiled files")
+    compiled.add_argument(
+        *("-a", "--arg"),
+        dest="given",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an input: text, JSON if the input is no text, a path or address for an artifact; may be repeated",
+    )
+    compiled.add_argument("--args-file", metavar="FILE", help="a JSON file with inputs by name; --arg goes before it")
+    compiled.add_argument("--runner", choices=("subprocess", "docker"), default="subprocess", help="where tasks run")
+    compiled.add_argument(
+        "--no-venv", action="store_true", help="run tasks in this environment instead of ones of their own"
+    )
+    compiled.add_argument("--pipeline-root", metavar="FOLDER", default="./local_outputs", help="where runs are kept")
+    compiled.add_argument("--workspace-root", metavar="FOLDER", help="the folder that tasks see as their workspace")
+    compiled.add_argument(
+        "--kubernetes", metavar="PATH", help="what secrets, config maps and volumes hold: a YAML file or a folder"
+    )
+    compiled.add_argument(
+        "--max-parallel", metavar="NUMBER", type=int, default=MAX_PARALLEL, help="how many tasks run at once"
+    )
+    compiled.add_argument("--quiet", action="store_true", help="print the outputs and nothing else")
+    return parser
+
+
+def _run_compiled(options: argparse.Namespace) -> None:
+    from standpipe import components, local  # of no use to `--help`
+
+    if options.no_venv and options.runner == "docker":
+        raise ArgumentError("--no-venv is for --runner subprocess: a container has the Python of its image.")
+    component = components.load_component_from_file(options.file)
+    arguments = {**_read_arguments(component, options.args_file), **_parse_arguments(component, options.given)}
+    runner = local.DockerRunner() if options.runner == "docker" else local.SubprocessRunner(not options.no_venv)
+    task = local.run(
+        component,
+        arguments,
+        runner=runner,
+        pipeline_root=options.pipeline_root,
+        workspace_root=options.workspace_root,
+        kubernetes=options.kubernetes,
+        max_parallel=options.max_parallel,
+        quiet=options.quiet,
+        raise_on_error=True,
+    )
+    if task.outputs:
+        print(json.dumps(dict(task.outputs), indent=2, ensure_ascii=False, default=_as_json))
+
+
+def _as_json(artifact: Any) -> dict[str, Any]:
+    return {"name": artifact.name, "uri": artifact.uri, "path": artifact.path, "metadata": artifact.metadata}
+
+
+def _read_arguments(component: BaseComponent, path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        with open(path, encoding="utf-8") as file:
+            given = json.load(file)
+    except (OSError, ValueError) as error:
+        raise ArgumentError(f"--args-file {path} cannot be read: {error}. A JSON object is wanted.") from error
+    if not isinstance(given, Mapping):
+        raise ArgumentError(f"--args-file {path} must hold a JSON object: the inputs by name.")
+    return {name: _value(component.inputs.get(name), value) for name, value in given.items()}
+
+
+def _parse_arguments(component: BaseComponent, given: Sequence[str]) -> dict[str, Any]:
+    arguments = {}
+    for each in given:
+        name, equals, text = each.partition("=")
+        if not equals:
+            raise ArgumentError(f"--arg {each!r} has no `=`: write --arg NAME=VALUE.")
+        arguments[name] = _parse(name, text, component.inputs.get(name))
+    return arguments
+
+
+def _parse(name: str, text: str, declared: Input | None) -> Any:
+    """The value that a text stands for. What has no such input is left to the check that all runs make."""
+    from standpipe.model.types import ParameterInput  # of no use to scripts
+    from standpipe.model.values import ValueMismatch, from_text
+
+    if isinstance(declared, ParameterInput):
+        try:
+            return from_text(text, declared.type)
+        except ValueMismatch as mismatch:
+            raise ArgumentError(f"--arg {name}: {mismatch}. It is read as JSON.") from mismatch
+    if declared is not None and declared.is_list:
+        try:
+            return _value(declared, json.loads(text))
+        except ValueError as error:
+            raise ArgumentError(f"--arg {name}: a JSON list of paths or addresses is wanted: {error}.") from error
+    return _value(declared, text)
+
+
+def _value(declared: Input | None, value: Any) -> Any:
+    """A value of an input: where an artifact is wanted, text says where it is."""
+    from standpipe.inside.artifacts import BY_TITLE, Artifact  # of no use to scripts
+    from standpipe.model.types import ArtifactInput
+
+    if not isinstance(declared, ArtifactInput):
+        return value
+    if isinstance(value, list):
+        return [_value(declared, item) for item in value]
+    return BY_TITLE.get(declared.type.schema_title, Artifact)(uri=value) if isinstance(value, str) else value

@@ -1,0 +1,65 @@
+"""The tasks of a run, as the machine keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from standpipe.model.events import Failure
+from standpipe.model.plan import Component, Dag, Loop, Node, TriggerStrategy
+from standpipe.model.refs import TaskRef
+from standpipe.model.states import TaskState
+from standpipe.model.values import Value
+
+
+@dataclass(eq=False, slots=True)
+class Task:
+    """A task of the run: a DAG, a loop, an iteration of one (a DAG or an attempt by itself), or what is attempted.
+
+    A DAG has `children` once it has started, a loop has `iterations`; `unfinished` counts those of them that are not
+    final. `waiting` counts the upstream tasks that are not. Of a loop's iterations, the first `admitted` may start.
+    `after_all` is set for tasks that run whatever became of those before them, and for all that is in them.
+    """
+
+    ref: TaskRef
+    node: Node
+    component: Component
+    parent: Task | None = None
+    waiting: int = 0
+    state: TaskState = TaskState.PENDING
+    inputs: Mapping[str, Value] = field(default_factory=dict)
+    outputs: Mapping[str, Value] = field(default_factory=dict)
+    failure: Failure | None = None
+    children: dict[str, Task] = field(default_factory=dict)
+    iterations: list[Task] = field(default_factory=list)
+    item: Value = None
+    admitted: int = 0
+    unfinished: int = 0
+    after_all: bool = False
+
+    def __post_init__(self) -> None:
+        strategy = self.node.trigger.strategy
+        inherited = self.parent is not None and self.parent.after_all
+        self.after_all = inherited or strategy is TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED
+
+    @property
+    def is_iteration(self) -> bool:
+        return self.ref.iteration is not None
+
+    @property
+    def loop(self) -> Loop | None:
+        return None if self.is_iteration else self.node.loop
+
+    @property
+    def dag(self) -> Dag | None:
+        return self.component.body if isinstance(self.component.body, Dag) and not self.loop else None
+
+    @property
+    def is_attempted(self) -> bool:
+        """Whether attempts are made at it, instead of at tasks within it."""
+        return not self.loop and not self.dag
+
+    @property
+    def parts(self) -> Collection[Task]:
+        """The tasks of a DAG, or the iterations of a loop."""
+        return self.iterations if self.loop else self.children.values()

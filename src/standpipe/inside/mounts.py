@@ -1,0 +1,127 @@
+"""Folders mounted where a task wants them, in a mount namespace of its own: the machine around it sees none of it.
+
+Where the system does not let this user mount anything, a user namespace does (mount_namespaces(7),
+user_namespaces(7)). Nothing is made on the machine's own file systems: a folder that lacks a mount point is covered by
+a tmpfs into which everything that the folder holds is bound.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import List, Optional, Sequence, Set, Tuple
+
+_CLONE_NEWNS, _CLONE_NEWUSER = 0x20000, 0x10000000
+_RDONLY, _REMOUNT, _BIND, _REC, _UNBINDABLE, _PRIVATE = 1, 32, 4096, 16384, 1 << 17, 1 << 18
+#: What a remount must repeat: nosuid, nodev, noexec, noatime, nodiratime; in statvfs they have the same numbers.
+_LOCKED = 2 | 4 | 8 | 1024 | 2048
+
+
+class MountsRefused(OSError):
+    """The system lets this user mount nothing, not even in namespaces of its own."""
+
+
+def enter(mounts: Sequence[Tuple[str, str, bool]], keep: Sequence[str], spare: str) -> None:
+    """Mounts folders for this process and for all that it starts.
+
+    Args:
+        mounts: folders, the absolute paths to mount them at, and whether they are read-only there.
+        keep: folders that stay visible where they are, also where a mount would hide them.
+        spare: an empty folder.
+
+    Raises:
+        MountsRefused: if the system does not allow it.
+        OSError: if one of them cannot be mounted.
+    """
+    _unshare()
+    _mount("", "/", _REC | _PRIVATE)
+    # Opened before anything hides them, and not before the namespace is ours, as only its mounts can be bound.
+    sources = [os.open(source, os.O_PATH) for source, _, _ in mounts]
+    kept = [(path, os.open(path, os.O_PATH)) for path in keep]
+    places: List[str] = []
+    covers: Set[int] = set()
+    for source, (_, path, read_only) in sorted(zip(sources, mounts), key=lambda mount: mount[1][1]):
+        _make_place(path, places, covers, spare)
+        _bind(f"/proc/self/fd/{source}", path)
+        for folder, opened in kept:
+            if _is_within(folder, path):
+                os.makedirs(folder, exist_ok=True)
+                _bind(f"/proc/self/fd/{opened}", folder)
+        if read_only:
+            _mount("", path, _REMOUNT | _BIND | _RDONLY | os.statvfs(path).f_flag & _LOCKED)
+        places.append(path)
+    for opened in (*sources, *(opened for _, opened in kept)):
+        os.close(opened)
+
+
+def _unshare() -> None:
+    uid, gid = os.geteuid(), os.getegid()
+    if uid == 0 and _call("unshare", _CLONE_NEWNS) == 0:
+        return
+    if _call("unshare", _CLONE_NEWUSER | _CLONE_NEWNS) != 0:
+        raise MountsRefused(errno.EPERM, "the system lets this user mount nothing")
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+
+
+def _make_place(path: str, places: Sequence[str], covers: Set[int], spare: str) -> None:
+    """Makes the folder to mount at, in one of the volumes that are mounted already or in a folder that is covered."""
+    parent = path
+    while not os.path.isdir(parent):
+        parent = os.path.dirname(parent)
+    if parent == path:
+        return
+    if os.stat(parent).st_dev not in covers and not any(_is_within(parent, place) for place in places):
+        _cover(parent, spare)
+        covers.add(os.stat(parent).st_dev)
+    os.makedirs(path)
+
+
+def _cover(folder: str, spare: str) -> None:
+    old, names = os.open(folder, os.O_PATH), os.listdir(folder)
+    new = spare if folder == "/" else folder
+    _mount("tmpfs", new, 0, "tmpfs", f"mode={stat.S_IMODE(os.stat(folder).st_mode):o}")
+    if folder == "/":
+        _mount("", new, _UNBINDABLE)  # or it would be bound into itself, with the folder that the spare one is in
+    for name in names:
+        source, target = f"/proc/self/fd/{old}/{name}", os.path.join(new, name)
+        if os.path.islink(source):
+            os.symlink(os.readlink(source), target)
+            continue
+        if os.path.isdir(source):
+            os.mkdir(target)
+        else:
+            os.close(os.open(target, os.O_CREAT | os.O_WRONLY))
+        _bind(source, target)
+    os.close(old)
+    if folder == "/":
+        os.chroot(new)
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _bind(source: str, target: str) -> None:
+    _mount(source, target, _BIND | _REC)
+
+
+def _mount(source: str, target: str, flags: int, kind: Optional[str] = None, data: Optional[str] = None) -> None:
+    texts = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]
+    if _call("mount", texts[0], texts[1], texts[2], flags, texts[3]) != 0:
+        import ctypes  # `_call` has imported it
+
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), target)
+
+
+def _call(function: str, *arguments: object) -> int:
+    """Calls the C library; -1 as well where it has no such function, or Python cannot call it."""
+    try:
+        import ctypes  # costs 5 ms, which few tasks pay
+    except ImportError:
+        return -1
+    library = ctypes.CDLL(None, use_errno=True)
+    return int(getattr(library, function)(*arguments)) if hasattr(library, function) else -1

@@ -1,0 +1,56 @@
+"""Where names of objects come from that are values of the run: inputs of pipelines, outputs of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from standpipe.kubernetes.settings import Name, SettingError
+from standpipe.model.events import DagStarted, Fact, RunStarted, TaskSucceeded
+from standpipe.model.plan import Constant, FromInput
+from standpipe.model.refs import ROOT, TaskRef
+from standpipe.model.values import Value, as_text
+
+
+class Scopes:
+    """The values of a run so far, taken from its facts.
+
+    The driver's thread adds to them before it starts a task that may ask for them.
+    """
+
+    def __init__(self) -> None:
+        self._inputs: dict[TaskRef, Mapping[str, Value]] = {}
+        self._outputs: dict[TaskRef, Mapping[str, Value]] = {}
+
+    def __call__(self, facts: Sequence[Fact]) -> None:
+        """Takes facts, as `driver.FactSink`."""
+        for fact in facts:
+            if isinstance(fact, RunStarted):
+                self._inputs[ROOT] = fact.inputs
+            elif isinstance(fact, DagStarted):
+                self._inputs[fact.task] = fact.inputs
+            elif isinstance(fact, TaskSucceeded):
+                self._outputs[fact.task] = fact.outputs
+
+    def name(self, source: Name, task: TaskRef) -> str | None:
+        """What a name is for a task; None where it comes from an optional value that nobody gave.
+
+        Raises:
+            SettingError: if there is no such input, or the name is empty.
+        """
+        value = self._value(source, task)
+        if value == "":
+            raise SettingError("the name of a secret, config map or PVC is empty for it")
+        return None if value is None else as_text(value)
+
+    def _value(self, source: Name, task: TaskRef) -> Value:
+        if isinstance(source, Constant):
+            return source.value
+        if isinstance(source, FromInput):
+            inputs = self._inputs.get(task.parent, {})
+            if source.input not in inputs:
+                raise SettingError(
+                    f"the name of a secret, config map or PVC for it comes from the input {source.input!r} of its "
+                    "pipeline, which has none of that name"
+                )
+            return inputs[source.input]
+        return self._outputs.get(task.parent.child(source.task), {}).get(source.output)

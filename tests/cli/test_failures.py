@@ -1,0 +1,47 @@
+"""What is written of errors, with tracebacks that are made in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from standpipe.cli import failures
+from standpipe.errors import SpecError
+from standpipe.model import values
+
+
+def caught(call: Callable[..., object], *arguments: object) -> Exception:
+    with pytest.raises(Exception) as caught:
+        call(*arguments)
+    return caught.value
+
+
+def test_a_defect_of_ours_is_shown_with_our_frames(capsys: pytest.CaptureFixture[str]) -> None:
+    assert failures.report(caught(values.as_text, {1, 2})) == 1
+    said = capsys.readouterr().err
+    assert "in as_text" in said
+    assert "in default" in said, "the frames of the library that it called, too"
+
+
+def test_an_error_of_ours_is_its_message_and_the_users_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse() -> None:
+        raise SpecError("root: it is missing")
+
+    assert failures.report(caught(refuse)) == 3
+    assert (
+        capsys.readouterr().err == f"root: it is missing\nAt {__file__}, line {refuse.__code__.co_firstlineno + 1}.\n"
+    )
+
+
+def test_errors_of_libraries_that_the_user_called_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    assert failures.report(caught(json.loads, "{")) == 1
+    assert "in raw_decode" in capsys.readouterr().err
+
+
+def test_an_error_that_causes_itself_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    error = ValueError("boom")
+    error.__cause__ = error
+    assert failures.report(error) == 1
+    assert "boom" in capsys.readouterr().err

@@ -1,0 +1,46 @@
+"""The command line in this process: which command is meant, help, errors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import standpipe
+from standpipe.cli.main import COMMANDS, main
+
+
+def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"standpipe {standpipe.__version__} (KFP 2.17.0)\n"
+
+
+def test_help_lists_the_commands_and_each_has_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    said = capsys.readouterr().out
+    for command in COMMANDS:
+        assert f"  {command} " in said
+        with pytest.raises(SystemExit, match="0"):
+            main([command, "--help"])
+        assert f"usage: standpipe {command}" in capsys.readouterr().out
+
+
+def test_what_is_neither_a_command_nor_a_file_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rnu", "pipeline.yaml"]) == 2
+    assert capsys.readouterr().err.startswith("rnu cannot be run: No such file or directory. Name a KFP script")
+
+
+def test_wrong_options_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["run", "pipeline.yaml", "--rnuner", "docker"])
+    assert "unrecognized arguments: --rnuner docker" in capsys.readouterr().err
+
+
+def test_help_imports_nothing_costly() -> None:
+    program = (
+        "import sys; from standpipe.cli.main import main\ntry: main(['run', '--help'])\nexcept SystemExit: pass\n"
+        "assert not {'google.protobuf', 'yaml', 'docker', 'rich', 'sqlite3'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)

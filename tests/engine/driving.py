@@ -1,0 +1,69 @@
+"""Runs that a test drives by hand."""
+
+from __future__ import annotations
+
+from tests.plans import RUN
+
+from standpipe.engine.machine import Machine
+from standpipe.model.events import AttemptEnded, Fact, Failure, RunEnded, Start, StartAttempt, TaskSkipped
+from standpipe.model.plan import Plan
+from standpipe.model.refs import TaskRef
+from standpipe.model.states import TaskState
+from standpipe.model.values import Value
+
+
+def task(path: str) -> TaskRef:
+    """`a/2/b` is task b in the iteration 2 of the loop a."""
+    steps: list[tuple[str, int | None]] = []
+    for part in path.split("/"):
+        if part.isdecimal():
+            steps[-1] = (steps[-1][0], int(part))
+        else:
+            steps.append((part, None))
+    return TaskRef(tuple(steps))
+
+
+class Run:
+    """Drives a machine by hand: what is started waits until the test ends it."""
+
+    def __init__(self, plan: Plan, max_parallel: int = 100, **arguments: Value) -> None:
+        self.machine = Machine(plan, RUN, max_parallel=max_parallel)
+        self.facts: list[Fact] = []
+        self.running: dict[TaskRef, StartAttempt] = {}
+        self.commands: list[object] = []
+        self.send(Start(arguments))
+
+    def send(self, event: object) -> None:
+        step = self.machine.handle(event)  # type: ignore[arg-type]
+        self.facts += step.facts
+        self.commands += step.commands
+        for command in step.commands:
+            if isinstance(command, StartAttempt):
+                self.running[command.task] = command
+
+    def end(self, path: str, failure: str = "", **outputs: Value) -> None:
+        del self.running[task(path)]
+        self.send(AttemptEnded(task(path), outputs, Failure(failure) if failure else None))
+
+    def inputs(self, path: str) -> object:
+        return self.running[task(path)].inputs
+
+    @property
+    def ended(self) -> RunEnded:
+        assert isinstance(self.facts[-1], RunEnded)
+        return self.facts[-1]
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(str(ref) for ref in self.running)
+
+    @property
+    def failures(self) -> list[tuple[str, str]]:
+        return [(str(fact.task), fact.failure.message) for fact in self.ended.failures]
+
+    def state(self, path: str) -> TaskState:
+        return self.machine.state_of(task(path))
+
+    def because(self, path: str) -> str:
+        """Why a task was skipped."""
+        return next(fact.because for fact in self.facts if isinstance(fact, TaskSkipped) and fact.task == task(path))

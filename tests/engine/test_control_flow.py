@@ -1,0 +1,529 @@
+"""Conditions, loops and what comes after them, event by event; no task is run."""
+
+from __future__ import annotations
+
+import pytest
+from tests.engine.driving import Run, task
+from tests.plans import COMPLETED, INT, dag, group, is_, leaf, node, plan
+
+from standpipe.model.events import CancelRequested, LoopStarted, RunEnded, StopAttempts
+from standpipe.model.expressions import parse
+from standpipe.model.plan import (
+    Binding,
+    Component,
+    Constant,
+    Container,
+    ExecutorRef,
+    FinalStatus,
+    FromInput,
+    FromTask,
+    InputItems,
+    Loop,
+    Plan,
+    PythonFunction,
+    RawItems,
+)
+from standpipe.model.refs import ROOT
+from standpipe.model.states import TaskState
+from standpipe.model.templates import parse_value
+from standpipe.model.types import (
+    ArtifactInput,
+    ArtifactOutput,
+    ArtifactType,
+    Input,
+    ParameterInput,
+    ParameterType,
+)
+from standpipe.model.values import ArtifactValue
+
+LIST = ParameterType.LIST
+STRING = ParameterType.STRING
+DATASET = ArtifactType("system.Dataset")
+NUMBER = {"x": ParameterInput(INT)}
+QUOTED = "'it's'"
+SUCCEEDED, FAILED, SKIPPED = TaskState.SUCCEEDED, TaskState.FAILED, TaskState.SKIPPED
+
+
+def raw(*items: object, parallelism: int = 0) -> Loop:
+    return Loop(RawItems(items), "x", parallelism)
+
+
+def over(name: str, parallelism: int = 0) -> Loop:
+    return Loop(InputItems(name), "x", parallelism)
+
+
+# --- conditions -------------------------------------------------------------------------------------------------------
+
+
+def branches(value: object) -> Plan:
+    """`If(s == "it's")` around `yes`, and its Else around `no`; OneOf of both."""
+    text = {"s": ParameterInput(STRING)}
+    yes = node("if", component="yes", when=is_("s", QUOTED), s=FromInput("s"))
+    no = node("else", component="no", when=f"!({is_('s', QUOTED)})", s=FromInput("s"))
+    return plan(
+        dag(
+            node("both", component="both", s=Constant(value)),
+            node("next", x=FromTask("both", "y")),
+            y=FromTask("next", "y"),
+        ),
+        both=group(dag(yes, no, y=(FromTask("if", "y"), FromTask("else", "y"))), text),
+        yes=group(dag(node("yes"), y=FromTask("yes", "y")), text),
+        no=group(dag(node("no"), y=FromTask("no", "y")), text),
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "branch"), [("it's", "both/if/yes"), ("its", "both/else/no"), ("' || true", "both/else/no")]
+)
+def test_one_branch_runs_whatever_stands_in_the_value(value: str, branch: str) -> None:
+    run = Run(branches(value))
+    assert run.names == [branch]
+    run.end(branch, y=1)
+    assert run.inputs("next") == {"x": 1}
+    run.end("next", y=2)
+    assert run.ended == RunEnded(SUCCEEDED, {"y": 2})
+
+
+def test_a_skipped_task_says_which_condition_was_false_of_what() -> None:
+    text = "inputs.parameter_values['pipelinechannel--flip-Output'] == 'heads'"
+    only = node("only", when=text, **{"pipelinechannel--flip-Output": Constant("tails")})
+    run = Run(plan(dag(only, node("next", "only"))))
+    assert run.because("only") == "its condition is false: flip-Output == 'heads', where flip-Output is 'tails'"
+    assert run.because("next") == "its upstream task 'only' was skipped"
+    assert run.ended.state is SUCCEEDED
+
+
+def test_a_condition_speaks_of_the_inputs_as_the_component_declares_them() -> None:
+    run = Run(
+        plan(
+            dag(node("a", component="text", when=is_("s", "'5'"), s=Constant(5))),
+            text=leaf({"s": ParameterInput(STRING)}),
+        )
+    )
+    assert run.inputs("a") == {"s": "5"}
+
+
+def test_a_condition_that_cannot_be_decided_fails_the_task_with_its_values() -> None:
+    run = Run(plan(dag(node("a", when="inputs.parameter_values['x'] < 'b'", x=Constant(1)), node("b"))))
+    run.end("b", y=1)
+    assert run.state("a") is FAILED
+    assert "inputs.parameter_values['x'] < 'b'" in run.failures[0][1]
+    assert "where x is 1" in run.failures[0][1]
+
+
+def test_null_is_no_value_that_a_condition_could_compare() -> None:
+    run = Run(
+        plan(dag(node("a", when=is_("x", "1"), x=FromInput("n"))), inputs={"n": ParameterInput(INT, optional=True)})
+    )
+    assert run.state("a") is FAILED
+
+
+def test_a_condition_over_a_list_and_a_field_of_an_item() -> None:
+    """`If(i == 2)` over the items of an upstream list, `If(i.a == 2)` over their fields."""
+    body = group(
+        dag(
+            node("plain", component="if", when=is_("x", "2"), x=FromInput("x", parse('parseJson(string_value)["a"]'))),
+        ),
+        {"x": ParameterInput(ParameterType.STRUCT)},
+    )
+    chosen = group(dag(node("a")), NUMBER)
+    loop = node("loop", component="body", loop=over("items"), items=FromTask("list", "l"))
+    run = Run(plan(dag(node("list"), loop), body=body, **{"if": chosen}))
+    run.end("list", l=[{"a": 1}, {"a": 2}])
+    assert run.names == ["loop/1/plain/a"]
+
+
+# --- outputs of DAGs --------------------------------------------------------------------------------------------------
+
+
+def test_an_output_of_a_skipped_task_is_absent_and_the_consumer_says_so() -> None:
+    inner = group(dag(node("a", when=is_("x", "1"), x=Constant(2)), y=FromTask("a", "y")))
+    run = Run(
+        plan(
+            dag(
+                node("inner", component="inner"),
+                node("needs", component="needy", x=FromTask("inner", "y")),
+                node("takes", x=FromTask("inner", "y")),
+            ),
+            inner=inner,
+            needy=leaf(NUMBER),
+        )
+    )
+    assert run.state("inner") is SUCCEEDED
+    assert run.inputs("takes") == {"x": None}
+    run.end("takes", y=1)
+    assert run.failures == [
+        (
+            "needs",
+            "its input 'x' has no value: it comes from output 'y' of task 'inner', which gave none, "
+            "and it is not optional",
+        )
+    ]
+
+
+def test_a_pipeline_whose_own_output_was_skipped_fails() -> None:
+    run = Run(plan(dag(node("a", when=is_("x", "1"), x=Constant(2)), result=FromTask("a", "y"))))
+    assert run.ended.state is FAILED
+    assert run.ended.failures[0].task == ROOT
+    assert run.failures[0][1] == (
+        "its output 'result' has no value: it comes from output 'y' of task 'a', which was skipped"
+    )
+
+
+def test_a_one_of_without_a_branch_that_ran_fails_its_dag_and_names_them() -> None:
+    def none_of(number: int) -> dict[str, object]:
+        return {"when": is_("x", str(number)), "x": Constant(0)}
+
+    two = group(dag(node("a", **none_of(1)), node("b", **none_of(2)), y=(FromTask("a", "y"), FromTask("b", "y"))))  # type: ignore[arg-type]
+    run = Run(plan(dag(node("two", component="two"), node("next", "two")), two=two))
+    assert run.state("next") is SKIPPED
+    assert run.failures == [
+        ("two", "none of the branches gave its output 'y': task 'a', which was skipped and task 'b', which was skipped")
+    ]
+
+
+def test_a_one_of_artifacts_gives_that_of_the_branch_that_ran() -> None:
+    made = leaf({}, {"d": ArtifactOutput(DATASET)})
+    two = group(
+        dag(
+            node("a", component="made", when=is_("c", "1"), c=Constant(2)),
+            node("b", component="made", when=is_("c", "2"), c=Constant(2)),
+            d=(FromTask("a", "d"), FromTask("b", "d")),
+        ),
+        d=ArtifactOutput(DATASET),
+    )
+    user = leaf({"d": ArtifactInput(DATASET)})
+    run = Run(
+        plan(
+            dag(node("two", component="two"), node("use", component="user", d=FromTask("two", "d"))),
+            two=two,
+            made=made,
+            user=user,
+        )
+    )
+    data = ArtifactValue("d", DATASET, "/d")
+    run.end("two/b", d=data)
+    assert run.inputs("use") == {"d": data}
+
+
+# --- loops ------------------------------------------------------------------------------------------------------------
+
+
+def looped(loop: Loop, *after: object, **bindings: Binding) -> Plan:
+    """A loop over a DAG with one task `a`, and a consumer `sum` of what it gathered."""
+    body = group(
+        dag(node("a", x=FromInput("x")), y=FromTask("a", "y")), {**NUMBER, "items": ParameterInput(LIST, optional=True)}
+    )
+    total = node("sum", component="sum", l=FromTask("loop", "y"))
+    return plan(
+        dag(node("loop", component="body", loop=loop, **bindings), total, y=FromTask("loop", "y")),
+        inputs={"n": ParameterInput(LIST, optional=True), "s": ParameterInput(STRING, optional=True)},
+        body=body,
+        sum=leaf({"l": ParameterInput(LIST)}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("loop", "bindings", "arguments"),
+    [
+        (raw(1, 2, 3), {}, {}),
+        (over("items"), {"items": FromInput("n")}, {"n": [1, 2, 3]}),
+        (over("text"), {"text": FromInput("s")}, {"s": "[1, 2, 3]"}),
+    ],
+)
+def test_a_loop_runs_its_component_for_each_item_and_gathers_in_order(
+    loop: Loop, bindings: dict[str, Binding], arguments: dict[str, object]
+) -> None:
+    run = Run(looped(loop, **bindings), **arguments)
+    assert run.names == ["loop/0/a", "loop/1/a", "loop/2/a"]
+    assert [run.inputs(name) for name in run.names] == [{"x": 1}, {"x": 2}, {"x": 3}]
+    for number in (2, 0, 1):
+        run.end(f"loop/{number}/a", y=number * 10)
+    assert run.inputs("sum") == {"l": [0, 10, 20]}
+    assert type(run.inputs("sum")["l"]) is list  # type: ignore[index]
+    run.end("sum", y=1)
+    assert run.ended == RunEnded(SUCCEEDED, {"y": [0, 10, 20]})
+
+
+def test_no_items_are_a_success_with_empty_outputs() -> None:
+    run = Run(looped(raw()))
+    assert run.state("loop") is SUCCEEDED
+    assert run.inputs("sum") == {"l": []}
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [("abc", "'abc', which is STRING"), ('{"a": 1}', "'{\"a\": 1}', which is STRING"), (None, "None, which is null")],
+)
+def test_items_that_are_no_list_fail_the_loop(value: str | None, says: str) -> None:
+    run = Run(looped(over("text"), text=FromInput("s")), s=value)
+    assert run.state("sum") is SKIPPED
+    assert [path for path, _ in run.failures] == ["loop"]
+    assert f"loop items are no list: its input 'text' is {says}" in run.failures[0][1]
+
+
+def test_an_item_of_the_wrong_type_fails_its_iteration_only() -> None:
+    run = Run(looped(raw(1, "two", 3, None)))
+    assert run.names == ["loop/0/a", "loop/2/a"]
+    run.end("loop/0/a", y=1)
+    run.end("loop/2/a", y=1)
+    assert [path for path, _ in run.failures] == ["loop/1", "loop/3"]
+    assert "STRING, and NUMBER_INTEGER is wanted" in run.failures[0][1]
+    assert "the loop's item is null" in run.failures[1][1]
+
+
+def test_a_string_item_takes_anything_as_text() -> None:
+    body = group(dag(node("a", component="text", x=FromInput("x"))), {"x": ParameterInput(STRING)})
+    run = Run(
+        plan(
+            dag(node("loop", component="body", loop=raw(1, True, {"k": [1]}))),
+            body=body,
+            text=leaf({"x": ParameterInput(STRING)}),
+        )
+    )
+    assert [run.inputs(name) for name in run.names] == [{"x": "1"}, {"x": "true"}, {"x": '{"k": [1]}'}]
+
+
+def test_a_failed_iteration_cancels_nothing_and_fails_the_loop_in_the_end() -> None:
+    run = Run(looped(raw(1, 2, 3)))
+    run.end("loop/1/a", failure="boom")
+    assert run.names == ["loop/0/a", "loop/2/a"]
+    run.end("loop/0/a", y=1)
+    assert run.state("loop") is TaskState.RUNNING
+    run.end("loop/2/a", y=1)
+    assert run.state("loop") is FAILED
+    assert run.because("sum") == "its upstream task 'loop' failed"
+    assert run.failures == [("loop/1/a", "boom")]
+
+
+def test_a_limited_loop_has_so_many_iterations_open_in_order() -> None:
+    run = Run(looped(raw(1, 2, 3, 4, parallelism=2)))
+    assert run.names == ["loop/0/a", "loop/1/a"]
+    run.end("loop/1/a", y=1)
+    assert run.names == ["loop/0/a", "loop/2/a"]
+    run.end("loop/0/a", failure="boom")
+    assert run.names == ["loop/2/a", "loop/3/a"]
+    run.end("loop/3/a", y=1)
+    run.end("loop/2/a", y=1)
+    assert run.state("loop") is FAILED
+
+
+def test_an_iteration_sees_what_its_loop_was_given_beside_the_item() -> None:
+    """An upstream output in the body of a loop is that output, not the item."""
+    body = group(
+        dag(node("a", component="two", a=FromInput("x"), b=FromInput("up"))),
+        {**NUMBER, "up": ParameterInput(INT)},
+    )
+    two = leaf({"a": ParameterInput(INT), "b": ParameterInput(INT)})
+    loop = node("loop", component="body", loop=raw(1, 2), up=FromTask("first", "y"))
+    run = Run(plan(dag(node("first"), loop), body=body, two=two))
+    run.end("first", y=7)
+    assert [run.inputs(name) for name in run.names] == [{"a": 1, "b": 7}, {"a": 2, "b": 7}]
+
+
+def test_a_looped_component_without_a_dag_is_attempted_for_each_item() -> None:
+    run = Run(plan(dag(node("loop", loop=raw(1, 2)), y=FromTask("loop", "y"))))
+    assert [run.inputs(name) for name in run.names] == [{"x": 1}, {"x": 2}]
+    run.end("loop/1", y=20)
+    run.end("loop/0", y=10)
+    assert run.ended.outputs == {"y": [10, 20]}
+
+
+def test_iterations_are_told_apart_by_placeholders() -> None:
+    text = parse_value("{{$.pipeline_task_name}} {{$.pipeline_task_uuid}}")
+    body = group(dag(node("a", component="text", s=Constant(text))), NUMBER)
+    run = Run(
+        plan(dag(node("loop", component="body", loop=raw(1, 2))), body=body, text=leaf({"s": ParameterInput(STRING)}))
+    )
+    first, second = (run.inputs(name)["s"].split() for name in run.names)  # type: ignore[index]
+    assert first[0] == second[0] == "a"
+    assert first[1] != second[1]
+
+
+def test_an_iteration_that_skips_its_task_is_left_out_of_what_is_gathered() -> None:
+    body = group(
+        dag(node("a", when="inputs.parameter_values['x'] != 2", x=FromInput("x")), y=FromTask("a", "y")), NUMBER
+    )
+    run = Run(plan(dag(node("loop", component="body", loop=raw(1, 2, 3)), y=FromTask("loop", "y")), body=body))
+    run.end("loop/2/a", y=30)
+    run.end("loop/0/a", y=10)
+    assert run.state("loop/1/a") is SKIPPED
+    assert run.ended.outputs == {"y": [10, 30]}
+
+
+def test_artifacts_are_items_and_are_gathered_as_one_flat_list() -> None:
+    made = leaf({"x": ArtifactInput(DATASET)}, {"d": ArtifactOutput(DATASET)})
+    item: dict[str, Input] = {"x": ArtifactInput(DATASET), "n": ParameterInput(INT, optional=True)}
+    inner = group(
+        dag(node("a", component="made", x=FromInput("x")), d=FromTask("a", "d")), item, d=ArtifactOutput(DATASET)
+    )
+    outer = group(
+        dag(node("in", component="inner", loop=Loop(RawItems((1, 2)), "n"), x=FromInput("x")), d=FromTask("in", "d")),
+        {"x": ArtifactInput(DATASET)},
+        d=ArtifactOutput(DATASET, is_list=True),
+    )
+    many = ArtifactInput(DATASET, is_list=True)
+    run = Run(
+        plan(
+            dag(
+                node("loop", component="outer", loop=over("many"), many=FromInput("many")),
+                node("use", component="user", many=FromTask("loop", "d")),
+            ),
+            inputs={"many": many},
+            inner=inner,
+            outer=outer,
+            made=made,
+            user=leaf({"many": many}),
+        ),
+        many=[ArtifactValue("a", DATASET, "/a"), ArtifactValue("b", DATASET, "/b")],
+    )
+    assert [run.inputs(name)["x"].uri for name in run.names] == ["/a", "/a", "/b", "/b"]  # type: ignore[index]
+    for name in run.names:
+        run.end(name, d=ArtifactValue("d", DATASET, name))
+    assert [data.uri for data in run.inputs("use")["many"]] == [  # type: ignore[index]
+        "loop/0/in/0/a",
+        "loop/0/in/1/a",
+        "loop/1/in/0/a",
+        "loop/1/in/1/a",
+    ]
+
+
+# --- what consumers make of nested loops ------------------------------------------------------------------------------
+
+SOURCE = """
+from kfp.dsl import *
+def flat(l: List[int]): ...
+def bare(l: list): ...
+def nested(l: List[List[int]]): ...
+def optional(l: Optional[List[List[int]]] = None): ...
+def union(l: None | typing.List['List[int]'] = None): ...
+def deep(l: List[List[List[int]]]): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "wants"),
+    [
+        ("flat", [1, 2, 1, 2]),
+        ("bare", [1, 2, 1, 2]),
+        ("nested", [[1, 2], [1, 2]]),
+        ("optional", [[1, 2], [1, 2]]),
+        ("union", [[1, 2], [1, 2]]),
+        ("deep", [[1, 2], [1, 2]]),
+        ("unknown", [1, 2, 1, 2]),
+    ],
+)
+def test_nested_loops_are_flat_unless_the_consumer_annotates_nested_lists(function: str, wants: object) -> None:
+    run = Run(_nested(SOURCE, function))
+    for name in run.names:
+        run.end(name, y=int(name.split("/")[3]) + 1)
+    assert run.inputs("use") == {"l": wants}
+    run.end("use")
+    assert run.inputs("through/use") == {"l": wants}
+    run.end("through/use")
+    assert run.ended.outputs == {"y": [1, 2, 1, 2]}
+
+
+def test_lists_that_tasks_gave_stay_and_count_as_levels_of_the_annotation() -> None:
+    run = Run(_nested(SOURCE, "nested"))
+    for name in run.names:
+        run.end(name, y=[7])
+    assert run.inputs("use") == {"l": [[7], [7], [7], [7]]}
+
+
+def test_a_source_for_another_python_gets_flat_lists() -> None:
+    run = Run(_nested("def nested(l: List[List[int]]) -> : syntax of the future", "nested"))
+    for name in run.names:
+        run.end(name, y=1)
+    assert run.inputs("use") == {"l": [1, 1, 1, 1]}
+
+
+def _nested(source: str, function: str) -> Plan:
+    """Two loops of two, whose numbers go through a pipeline to a Python function."""
+    lists = {"l": ParameterInput(LIST)}
+    inner = group(dag(node("a", component="leaf", x=FromInput("x")), y=FromTask("a", "y")), NUMBER)
+    outer = group(dag(node("in", component="inner", loop=raw(1, 2)), y=FromTask("in", "y")), NUMBER)
+    through = group(dag(node("use", component="python", l=FromInput("l"))), lists)
+    made = plan(
+        dag(
+            node("loop", component="outer", loop=raw(1, 2)),
+            node("use", component="python", l=FromTask("loop", "y")),
+            node("through", "use", component="through", l=FromTask("loop", "y")),
+            y=FromTask("loop", "y"),
+        ),
+        inner=inner,
+        outer=outer,
+        through=through,
+        python=Component(ExecutorRef("python"), lists),
+    )
+    executor = Container("image", PythonFunction(function, source))
+    return Plan(made.name, made.root, made.components, {**made.executors, "python": executor})
+
+
+def test_a_loop_over_what_a_nested_loop_gathered_goes_over_the_flat_list() -> None:
+    inner = group(dag(node("in", loop=raw(1, 2)), y=FromTask("in", "y")), NUMBER)
+    again = node("again", loop=over("items"), items=FromTask("loop", "y"))
+    first = node("if", when="size(inputs.parameter_values['l']) == 4", l=FromTask("loop", "y"))
+    part = node("part", x=FromTask("loop", "y", parse("parseJson(string_value)[2]")))
+    run = Run(plan(dag(node("loop", component="inner", loop=raw(1, 2)), again, first, part), inner=inner))
+    for name in run.names:
+        run.end(name, y=5)
+    assert run.names == ["again/0", "again/1", "again/2", "again/3", "if", "part"]
+    assert run.inputs("part") == {"x": 5}
+
+
+# --- exit handlers ----------------------------------------------------------------------------------------------------
+
+
+def handled(body: Component) -> Plan:
+    """An exit handler around `body`."""
+    status = {"status": ParameterInput(ParameterType.TASK_FINAL_STATUS, optional=True)}
+    tidy = node("tidy", "exit-handler-1", component="tidy", trigger=COMPLETED, status=FinalStatus("exit-handler-1"))
+    return plan(dag(node("exit-handler-1", component="body"), tidy), body=body, tidy=leaf(status, {}))
+
+
+def test_an_exit_task_learns_which_group_failed_and_why() -> None:
+    run = Run(handled(group(dag(node("loop", loop=raw(1, 2)), node("never", "loop")))))
+    run.end("exit-handler-1/loop/0", failure="boom")
+    assert run.names == ["exit-handler-1/loop/1"]
+    run.end("exit-handler-1/loop/1", y=1)
+    assert run.inputs("tidy") == {
+        "status": {
+            "state": "FAILED",
+            "pipelineJobResourceName": "run-1",
+            "pipelineTaskName": "exit-handler-1",
+            "error": {"code": 2, "message": "its task 'exit-handler-1/loop/0' failed: boom"},
+        }
+    }
+    run.end("tidy")
+    assert run.ended.state is FAILED
+
+
+def test_exit_tasks_run_after_a_cancel_until_asked_again() -> None:
+    run = Run(handled(group(dag(node("a"), node("b", "a")))), max_parallel=1)
+    run.send(CancelRequested())
+    run.end("exit-handler-1/a", failure="killed")
+    assert run.state("exit-handler-1/b") is TaskState.CANCELLED
+    assert run.inputs("tidy")["status"]["state"] == "CANCELLED"  # type: ignore[index]
+    assert StopAttempts((task("tidy"),)) not in run.commands
+    run.send(CancelRequested())
+    assert run.commands[-1] == StopAttempts((task("tidy"),))
+    run.end("tidy", failure="killed")
+    assert run.state("tidy") is TaskState.CANCELLED
+    assert run.ended == RunEnded(TaskState.CANCELLED, {})
+
+
+def test_cancelling_a_loop_cancels_the_iterations_that_have_not_begun() -> None:
+    run = Run(looped(raw(1, 2, 3, parallelism=1)))
+    run.send(CancelRequested())
+    run.end("loop/0/a", failure="killed")
+    assert [run.state(f"loop/{number}") for number in range(3)] == [TaskState.CANCELLED] * 3
+    assert run.ended.state is TaskState.CANCELLED
+
+
+def test_the_facts_of_a_loop_hold_its_inputs_once() -> None:
+    run = Run(looped(over("items"), items=FromInput("n")), n=[1, 2, 3])
+    holding = [fact for fact in run.facts if "[1, 2, 3]" in str(fact) or "(1, 2, 3)" in str(fact)]
+    assert [type(fact).__name__ for fact in holding] == ["RunStarted", "LoopStarted"]
+    assert isinstance(holding[1], LoopStarted)
+    assert holding[1].task == task("loop")

@@ -1,0 +1,158 @@
+"""What importers give: values in the metadata, paths of this machine, and copies in the workspace."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from standpipe.errors import StandpipeError
+from standpipe.execution.importing import imported
+from standpipe.execution.rendering import Rendering
+from standpipe.model.plan import FromInput, Importer
+from standpipe.model.ports import Cancel
+from standpipe.model.templates import parse_value
+from standpipe.model.types import ArtifactType
+from standpipe.model.values import ArtifactValue
+
+DATASET = ArtifactType("system.Dataset")
+
+
+def run(
+    importer: Importer, workspace: Path | None = None, cancel: Cancel | None = None, **inputs: Any
+) -> ArtifactValue:
+    names = {name.replace("_", "-"): value for name, value in inputs.items()}
+    rendering = Rendering({"inputs": {"parameterValues": names, "artifacts": {}}}, lambda name: f"<{name}>")
+    return imported(importer, names, rendering, workspace, cancel or Cancel())
+
+
+def test_addresses_of_objects_stay_as_they_are() -> None:
+    for uri in ("gs://bucket/a/data", "s3://bucket/a/data", "oci://registry/a/data", "https://host/a/data", "x://data"):
+        assert run(Importer(FromInput("uri"), DATASET), uri=uri) == ArtifactValue("data", DATASET, uri)
+
+
+def test_the_input_comes_before_the_constant_because_its_placeholders_are_replaced() -> None:
+    importer = Importer("gs://{{channel:task=;name=n;type=String;}}/x", DATASET)
+    assert run(importer, uri="gs://bucket/x").uri == "gs://bucket/x"
+    assert run(Importer("gs://bucket/constant", DATASET)).uri == "gs://bucket/constant"
+
+
+def test_metadata_keeps_the_types_of_values_that_stand_alone() -> None:
+    metadata = parse_value(
+        {
+            "n": "{{$.inputs.parameters['metadata']}}",
+            "text": "{{$.inputs.parameters['metadata']}} of {{$.inputs.parameters['metadata-2']}}",
+            "deep": [{"l": "{{$.inputs.parameters['metadata-2']}}", "i": 3, "f": 3.0, "b": True, "none": None}],
+            "k{{$.inputs.parameters['metadata']}}": "{{$.pipeline_job_name}}",
+        }
+    )
+    given = run(Importer("gs://b/x", DATASET, metadata), metadata=3, metadata_2=["{{$.pipeline_root}}"])
+    assert given.metadata == {
+        "n": 3,
+        "text": '3 of ["{{$.pipeline_root}}"]',
+        "deep": [{"l": ["{{$.pipeline_root}}"], "i": 3, "f": 3.0, "b": True, "none": None}],
+        "k3": "<pipeline_job_name>",
+    }
+    assert [type(value) for value in given.metadata["deep"][0].values()] == [list, int, float, bool, type(None)]
+
+
+def test_files_and_folders_of_this_machine_get_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "my data #1.csv"
+    file.write_text("a")
+    for uri in (str(file), file.name, f"./{file.name}", file.as_uri(), f"{tmp_path}/./{file.name}"):
+        assert run(Importer(FromInput("uri"), DATASET), uri=uri) == ArtifactValue(file.name, DATASET, str(file))
+    assert run(Importer(FromInput("uri"), DATASET), uri=f"{tmp_path}/").name == tmp_path.name
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("", "the URI in its input 'uri' is empty"),
+        (None, "the URI in its input 'uri' is empty"),
+        ("/no/such/file", "there is nothing at /no/such/file"),
+        ("file:///no/such/file", "there is nothing at /no/such/file"),
+    ],
+)
+def test_what_cannot_be_imported_is_named(uri: str | None, message: str) -> None:
+    with pytest.raises(StandpipeError, match=message):
+        run(Importer(FromInput("uri"), DATASET), uri=uri)
+
+
+def test_a_file_is_copied_to_where_the_backend_puts_it(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("first")
+    importer = Importer(str(tmp_path / "data.csv"), DATASET, download_to_workspace=True)
+    workspace = tmp_path / "workspace"
+    given = run(importer, workspace)
+    copy = workspace / ".artifacts" / str(tmp_path).lstrip("/") / "data.csv"
+    assert (given.uri, given.custom_path) == (str(tmp_path / "data.csv"), str(copy))
+    copy.write_text("a task changes its copy")
+    assert (tmp_path / "data.csv").read_text() == "first"
+    (tmp_path / "data.csv").write_text("second")
+    run(importer, workspace)
+    assert [path.name for path in copy.parent.iterdir()] == ["data.csv"]
+    assert copy.read_text() == "second"
+
+
+def test_a_folder_is_copied_whole(tmp_path: Path) -> None:
+    (tmp_path / "model" / "deep").mkdir(parents=True)
+    (tmp_path / "model" / "deep" / "weights").write_text("w")
+    given = run(Importer(str(tmp_path / "model"), DATASET, download_to_workspace=True), tmp_path / "workspace")
+    assert Path(given.custom_path, "deep", "weights").read_text() == "w"
+
+
+def test_a_download_needs_a_workspace_that_is_not_inside_of_it(tmp_path: Path) -> None:
+    importer = Importer(str(tmp_path), DATASET, download_to_workspace=True)
+    with pytest.raises(StandpipeError, match=r"this run has none.*dsl\.WorkspaceConfig.*workspace_root"):
+        run(importer)
+    with pytest.raises(StandpipeError, match="which lies in it"):
+        run(importer, tmp_path / "workspace")
+
+
+def test_a_download_needs_a_client() -> None:
+    with pytest.raises(StandpipeError, match="no client for gs://"):
+        run(Importer("gs://bucket/data", DATASET, download_to_workspace=True), Path("/workspace"))
+
+
+def test_a_copy_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("x")
+    (tmp_path / "workspace").write_text("a file is in the way")
+    with pytest.raises(StandpipeError, match=r"it cannot copy .*data\.csv to .*workspace"):
+        run(Importer(str(tmp_path / "data.csv"), DATASET, download_to_workspace=True), tmp_path / "workspace")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "data.csv").write_text("a,b")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path / "served"))) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  as it is called there
+        """Says nothing."""
+
+
+def test_the_web_is_downloaded_from(tmp_path: Path, server: str) -> None:
+    given = run(Importer(f"{server}/data.csv", DATASET, download_to_workspace=True), tmp_path / "workspace")
+    assert given.uri == f"{server}/data.csv"
+    assert Path(given.custom_path).read_text() == "a,b"
+    assert Path(given.custom_path).stat().st_mode & 0o777 == 0o644
+
+
+def test_a_failed_download_says_why_and_leaves_nothing(tmp_path: Path, server: str) -> None:
+    stopped = Cancel()
+    stopped.set()
+    with pytest.raises(StandpipeError, match="it cannot download .*none.csv.*404"):
+        run(Importer(f"{server}/none.csv", DATASET, download_to_workspace=True), tmp_path / "workspace")
+    with pytest.raises(StandpipeError, match="it was stopped"):
+        run(Importer(f"{server}/data.csv", DATASET, download_to_workspace=True), tmp_path / "workspace", stopped)
+    assert [path for path in (tmp_path / "workspace").rglob("*") if path.is_file()] == []

@@ -1,0 +1,67 @@
+"""PVCs as folders."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from standpipe.kubernetes import CREATE_PVC, DELETE_PVC
+from standpipe.kubernetes.claims import Claims
+from standpipe.kubernetes.settings import SettingError
+
+
+@pytest.fixture
+def claims(tmp_path: Path) -> Claims:
+    return Claims({"mine": tmp_path / "mine"}, tmp_path / "pvcs")
+
+
+def test_a_claim_is_made_found_again_and_removed(claims: Claims, tmp_path: Path) -> None:
+    outputs, sentence = claims.carry_out(CREATE_PVC, {"pvc_name": "data", "size": "1Gi", "pvc_name_suffix": None})
+    folder = tmp_path / "pvcs" / "data"
+    assert outputs == {"name": "data"}
+    assert str(folder) in sentence
+    (folder / "file").touch()
+    assert claims.folder("data") == folder
+    assert claims.carry_out(CREATE_PVC, {"pvc_name": "data"})[0] == outputs
+    assert (folder / "file").exists()
+    claims.carry_out(DELETE_PVC, {"pvc_name": "data"})
+    assert not folder.exists()
+
+
+def test_a_generated_name_ends_with_the_suffix(claims: Claims) -> None:
+    first, second = (claims.carry_out(CREATE_PVC, {"pvc_name_suffix": "-x"})[0]["name"] for _ in range(2))
+    assert first != second
+    assert str(first).endswith("-x")
+    assert claims.carry_out(CREATE_PVC, {})[0]["name"]
+
+
+def test_a_folder_of_the_user_is_never_removed(claims: Claims, tmp_path: Path) -> None:
+    assert claims.folder("mine") == tmp_path / "mine"
+    _, sentence = claims.carry_out(DELETE_PVC, {"pvc_name": "mine"})
+    assert "stays" in sentence
+    assert (tmp_path / "mine").is_dir()
+
+
+def test_any_user_of_a_container_may_write_and_other_users_of_the_machine_may_not(
+    claims: Claims, tmp_path: Path
+) -> None:
+    for folder in (claims.folder("data"), claims.folder("data", "a/b")):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o777
+    assert stat.S_IMODE((tmp_path / "pvcs").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "", ".", "Upper", "-a", "a-", "a\n", "a" * 254])
+def test_a_name_that_kubernetes_would_not_take_is_refused(claims: Claims, tmp_path: Path, name: str) -> None:
+    for act in (claims.folder, lambda name: claims.carry_out(DELETE_PVC, {"pvc_name": name})):
+        with pytest.raises(SettingError, match="no name of a PVC"):
+            act(name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cluster_fails_in_these_cases_too(claims: Claims) -> None:
+    with pytest.raises(SettingError, match="got both"):
+        claims.carry_out(CREATE_PVC, {"pvc_name": "a", "pvc_name_suffix": "-b"})
+    with pytest.raises(SettingError, match="there is no PVC 'gone'"):
+        claims.carry_out(DELETE_PVC, {"pvc_name": "gone"})

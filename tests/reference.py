@@ -1,0 +1,246 @@
+"""A slow and obvious interpreter of Plans, to compare the engine with.
+
+It walks a Plan recursively, one task after the other, with fake tasks: a `Behaviour` gives the outputs of an attempt,
+or None where it fails. It shares no code with the engine; what it knows of values and expressions is in `model`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from standpipe.model.expressions import ExpressionError, holds, select
+from standpipe.model.plan import (
+    Binding,
+    Component,
+    Constant,
+    Container,
+    Dag,
+    FinalStatus,
+    FromInput,
+    FromTask,
+    Node,
+    Plan,
+    PythonFunction,
+    RawItems,
+    TriggerStrategy,
+)
+from standpipe.model.refs import ROOT, TaskRef
+from standpipe.model.states import TaskState
+from standpipe.model.templates import InputParameter, Template
+from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, ParameterInput, ParameterType
+from standpipe.model.values import ArtifactValue, ValueMismatch, as_text, fit
+
+Behaviour = Callable[[TaskRef, Component, Mapping[str, Any]], "dict[str, Any] | None"]
+
+
+class Gathered(list[Any]):
+    """What a loop gathered of a parameter."""
+
+
+class Unable(Exception):
+    """A task that cannot start, and so fails."""
+
+
+@dataclass
+class Ended:
+    """How a task ended."""
+
+    state: TaskState
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Interpreter:
+    """Interprets one Plan; afterwards `attempts` holds the inputs of each attempt, and `states` how all tasks ended."""
+
+    plan: Plan
+    behaviour: Behaviour
+    attempts: dict[TaskRef, dict[str, Any]] = field(default_factory=dict)
+    states: dict[TaskRef, TaskState] = field(default_factory=dict)
+
+    def run(self, arguments: Mapping[str, Any]) -> Ended:
+        inputs = {name: fitted(arguments.get(name), declared) for name, declared in self.plan.root.inputs.items()}
+        ended = self.dag(ROOT, self.plan.root, inputs)
+        if ended.state is TaskState.SUCCEEDED and ended.outputs.keys() != self.plan.root.outputs.keys():
+            return Ended(TaskState.FAILED)
+        return Ended(ended.state, {name: flat(value) for name, value in ended.outputs.items()})
+
+    def dag(self, ref: TaskRef, component: Component, inputs: Mapping[str, Any]) -> Ended:
+        dag = component.body
+        assert isinstance(dag, Dag)
+        done: dict[str, Ended] = {}
+        while len(done) < len(dag.nodes):
+            for name, node in dag.nodes.items():
+                if name not in done and all(upstream in done for upstream in node.upstream):
+                    done[name] = self.task(ref.child(name), node, inputs, done)
+                    self.states[ref.child(name)] = done[name].state
+        if any(ended.state is TaskState.FAILED for ended in done.values()):
+            return Ended(TaskState.FAILED)
+        outputs = {}
+        for name, sources in dag.outputs.items():
+            values = [done[s.task].outputs[s.output] for s in sources if s.output in done[s.task].outputs]
+            if values:
+                outputs[name] = values[0]
+            elif len(sources) > 1:
+                return Ended(TaskState.FAILED)
+        return Ended(TaskState.SUCCEEDED, outputs)
+
+    def task(self, ref: TaskRef, node: Node, scope: Mapping[str, Any], done: Mapping[str, Ended]) -> Ended:
+        component = self.plan.components[node.component]
+        if node.trigger.strategy is TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED and any(
+            done[name].state is not TaskState.SUCCEEDED for name in node.upstream
+        ):
+            return Ended(TaskState.SKIPPED)
+        try:
+            inputs = self.inputs(node, component, scope, done)
+            parameters = {
+                name: flat(value)
+                for name, value in inputs.items()
+                if value is not None and not isinstance(component.inputs.get(name), ArtifactInput)
+            }
+            if node.trigger.condition and not holds(node.trigger.condition, parameters):
+                return Ended(TaskState.SKIPPED)
+            if node.loop:
+                return self.loop(ref, node, component, inputs)
+        except (Unable, ExpressionError):
+            return Ended(TaskState.FAILED)
+        return self.body(ref, component, inputs)
+
+    def loop(self, ref: TaskRef, node: Node, component: Component, inputs: Mapping[str, Any]) -> Ended:
+        assert node.loop
+        items = node.loop.items.items if isinstance(node.loop.items, RawItems) else inputs.get(node.loop.items.input)
+        if isinstance(items, str):
+            try:
+                items = json.loads(items)
+            except ValueError as error:
+                raise Unable from error
+        if not isinstance(items, (list, tuple)):
+            raise Unable
+        ended = [
+            self.iteration(ref.parent.child(ref.name, number), node.loop.item_input, item, component, inputs)
+            for number, item in enumerate(flat(items))
+        ]
+        if any(iteration.state is TaskState.FAILED for iteration in ended):
+            return Ended(TaskState.FAILED)
+        outputs: dict[str, Any] = {}
+        for name, declared in component.outputs.items():
+            values = [iteration.outputs[name] for iteration in ended if name in iteration.outputs]
+            if isinstance(declared, ArtifactOutput):
+                values = [one for value in values for one in (value if isinstance(value, list) else [value])]
+                outputs[name] = values
+            else:
+                outputs[name] = Gathered(values)
+        return Ended(TaskState.SUCCEEDED, outputs)
+
+    def iteration(self, ref: TaskRef, name: str, item: Any, component: Component, inputs: Mapping[str, Any]) -> Ended:
+        try:
+            ended = self.body(ref, component, {**inputs, name: fitted(item, component.inputs[name])})
+        except Unable:
+            ended = Ended(TaskState.FAILED)
+        self.states[ref] = ended.state
+        return ended
+
+    def body(self, ref: TaskRef, component: Component, inputs: Mapping[str, Any]) -> Ended:
+        if isinstance(component.body, Dag):
+            return self.dag(ref, component, inputs)
+        levels = self.levels(component)
+        self.attempts[ref] = {name: ungathered(value, levels.get(name, 1)) for name, value in inputs.items()}
+        outputs = self.behaviour(ref, component, self.attempts[ref])
+        return Ended(TaskState.FAILED) if outputs is None else Ended(TaskState.SUCCEEDED, outputs)
+
+    def levels(self, component: Component) -> dict[str, int]:
+        """How deep the lists are in the annotations of a component's function."""
+        executor = self.plan.executors[component.body.label]  # type: ignore[union-attr]
+        if not isinstance(executor, Container) or not isinstance(executor.program, PythonFunction):
+            return {}
+        annotated = re.findall(r"(\w+): ([\w\[\]]+)", executor.program.source)
+        return {name: annotation.count("List") for name, annotation in annotated}
+
+    # --- inputs -------------------------------------------------------------------------------------------------------
+
+    def inputs(
+        self, node: Node, component: Component, scope: Mapping[str, Any], done: Mapping[str, Ended]
+    ) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, binding in node.inputs.items():
+            values[name] = looked_up(binding, scope, done)
+        for name, binding in node.inputs.items():
+            if isinstance(binding, Constant):
+                values[name] = rendered(binding.value, values)
+        for name, declared in component.inputs.items():
+            if not node.loop or node.loop.item_input != name:
+                values[name] = fitted(values.get(name), declared)
+        return values
+
+
+def looked_up(binding: Binding, scope: Mapping[str, Any], done: Mapping[str, Ended]) -> Any:
+    if isinstance(binding, FinalStatus):
+        return {"state": done[binding.task].state.value, "pipelineTaskName": binding.task}
+    if isinstance(binding, Constant):
+        return None
+    value = (
+        scope.get(binding.input) if isinstance(binding, FromInput) else done[binding.task].outputs.get(binding.output)
+    )
+    assert isinstance(binding, (FromInput, FromTask))
+    return select(binding.selector, flat(value)) if binding.selector and value is not None else value
+
+
+def rendered(value: Any, inputs: Mapping[str, Any]) -> Any:
+    if not isinstance(value, Template):
+        return value
+    parts = [
+        as_text(flat(inputs.get(part.name))) if isinstance(part, InputParameter) else str(part) for part in value.parts
+    ]
+    return "".join(parts)
+
+
+def fitted(value: Any, declared: Input) -> Any:
+    if value is None and isinstance(declared, ParameterInput):
+        value = declared.default
+    if value is None:
+        if declared.optional:
+            return None
+        raise Unable
+    if isinstance(declared, ArtifactInput):
+        matches = isinstance(value, list) == declared.is_list
+        if matches and all(isinstance(one, ArtifactValue) for one in (value if declared.is_list else [value])):
+            return value
+        raise Unable
+    if isinstance(value, ArtifactValue):
+        raise Unable
+    try:
+        return fit(value if declared.type is ParameterType.LIST else flat(value), declared.type)
+    except ValueMismatch as error:
+        raise Unable from error
+
+
+# --- lists ------------------------------------------------------------------------------------------------------------
+
+
+def flat(value: Any) -> Any:
+    return ungathered(value, 1)
+
+
+def ungathered(value: Any, annotated: int) -> Any:
+    """Plain lists: so many levels as are annotated, less those that are in the single values; one at least."""
+    return taken_apart(value, max(1, annotated - depth(leaves(value)))) if isinstance(value, Gathered) else value
+
+
+def taken_apart(value: Any, levels: int) -> Any:
+    if not isinstance(value, Gathered):
+        return value
+    return leaves(value) if levels == 1 else [taken_apart(item, levels - 1) for item in value]
+
+
+def leaves(value: Any) -> list[Any]:
+    """The values that a single iteration gave, in order."""
+    return [leaf for item in value for leaf in (leaves(item) if isinstance(item, Gathered) else [item])]
+
+
+def depth(values: list[Any]) -> int:
+    """How many lists are around each other within a list."""
+    return max((1 + depth(value) for value in values if isinstance(value, list)), default=0)

@@ -1,0 +1,524 @@
+"""Pipelines run here as on a cluster: what `kfp.local` 2.17.0 gets wrong, and every construct, on real processes."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import logging
+import os
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from standpipe import dsl, local
+from standpipe.errors import TaskFailed
+from tests.fakes import FakeRunner
+
+RUNNER = local.SubprocessRunner(use_venv=False)
+
+
+@dsl.component
+def say(text: str) -> str:
+    return text
+
+
+@dsl.component
+def echo(x: int) -> int:
+    return x
+
+
+@dsl.component
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@dsl.component
+def count(n: int) -> list[int]:
+    return list(range(n))
+
+
+@dsl.component
+def total(values: list[int]) -> int:
+    return sum(values)
+
+
+@dsl.component
+def join(texts: list[str]) -> str:
+    return "|".join(texts)
+
+
+@dsl.component
+def several(n: int = 3) -> NamedTuple("Several", [("numbers", list[int]), ("rows", list[dict[str, int]]), ("n", int)]):
+    return (list(range(n)), [{"a": i, "b": i * i} for i in range(n)], n)  # type: ignore[return-value]
+
+
+@dsl.component
+def as_json(value: dict, items: list, text: str) -> str:
+    import json
+
+    return json.dumps([value, items, text])
+
+
+@dsl.component
+def boom(x: int = 0) -> int:
+    raise ValueError(f"boom {x}")
+
+
+@dsl.component
+def make(text: str, data: dsl.Output[dsl.Dataset]) -> None:
+    with open(data.path, "w") as file:
+        file.write(text)
+    data.metadata["text"] = text
+
+
+@dsl.component
+def read(data: dsl.Input[dsl.Dataset]) -> str:
+    with open(data.path) as file:
+        return file.read()
+
+
+@dsl.component
+def read_all(parts: dsl.Input[list[dsl.Dataset]]) -> str:
+    return "|".join(open(part.path).read() for part in parts)
+
+
+@dsl.component
+def status_of(status: dsl.PipelineTaskFinalStatus, path: str) -> None:
+    with open(path, "a") as file:
+        file.write(f"{status.state} {status.pipeline_task_name} {status.error_message}\n")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+
+    def run(target: Any, **arguments: Any) -> Any:
+        options = {"runner": RUNNER, "pipeline_root": tmp_path / "root", "quiet": True}
+        return local.run(target, arguments, **{**options, **options_of.pop("options", {})})
+
+    options_of: dict[str, Any] = {}
+    run.options = options_of  # type: ignore[attr-defined]
+    return run
+
+
+class Chosen(NamedTuple):
+    lone: str
+    items: int
+    fields: int
+
+
+class Twice(NamedTuple):
+    joined: str
+    again: str
+
+
+class Gathered(NamedTuple):
+    deep: int
+    flat: int
+    sum: int
+
+
+class Joined(NamedTuple):
+    text: str
+    data: dsl.Dataset
+
+
+# --- 1, 2: conditions -------------------------------------------------------------------------------------------------
+
+
+@dsl.pipeline
+def is_pizza(food: str) -> str:
+    given = say(text=food)
+    with dsl.If(given.output == "it's pizza"):
+        one = say(text="yes")
+    with dsl.Else():
+        two = say(text="no")
+    return dsl.OneOf(one.output, two.output)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("food", "expected"),
+    [
+        ("it's pizza", "yes"),
+        ("it's", "no"),
+        ("' == '' or True or '", "no"),
+        ("'; __import__('os').system('touch hacked'); '", "no"),
+        ('"', "no"),
+        ("", "no"),
+        ("{{$.inputs.parameters['x']}}", "no"),
+        ("a\nb\\", "no"),
+    ],
+)
+def test_a_condition_sees_its_values_as_data(run: Any, food: str, expected: str) -> None:
+    assert run(is_pizza, food=food).output == expected
+    assert not Path("hacked").exists()
+
+
+def test_conditions_on_named_outputs_items_and_fields(run: Any) -> None:
+    @dsl.pipeline
+    def chooses() -> Chosen:
+        made = several()
+        with dsl.If(made.outputs["n"] == 3):
+            say(text="lone")
+        with dsl.ParallelFor(made.outputs["numbers"]) as i:
+            with dsl.If(i == 2):
+                one = echo(x=100)
+            with dsl.Else():
+                two = echo(x=i)
+            picked = echo(x=dsl.OneOf(one.output, two.output))
+        with dsl.ParallelFor(made.outputs["rows"]) as row:
+            with dsl.If(row.b == 4):
+                three = echo(x=row.a)
+            with dsl.Else():
+                four = echo(x=0)
+            field = echo(x=dsl.OneOf(three.output, four.output))
+        lone = say(text="done")
+        return Chosen(
+            lone.output,
+            total(values=dsl.Collected(picked.output)).output,
+            total(values=dsl.Collected(field.output)).output,
+        )
+
+    task = run(chooses)
+    assert task.outputs == {"lone": "done", "items": 101, "fields": 2}
+    (folder,) = Path("root").glob("chooses-*")
+    assert (folder / "condition-1" / "say").is_dir()
+
+
+def test_a_condition_that_cannot_be_evaluated_fails_its_task(run: Any) -> None:
+    @dsl.pipeline
+    def compares(n: int) -> None:
+        with dsl.If(n == "5"):
+            echo(x=n)
+
+    with pytest.raises(TaskFailed, match=r"condition-1.*Compare it with a value of its own type"):
+        run(compares, n=5)
+
+
+# --- 3, 4, 9, 10: loops -----------------------------------------------------------------------------------------------
+
+
+def test_a_body_sees_what_comes_from_outside_beside_its_item(run: Any) -> None:
+    @dsl.pipeline
+    def loops(base: int) -> int:
+        upstream = add(a=base, b=1)
+        items = several(n=upstream.output)
+        with dsl.ParallelFor(items.outputs["numbers"]) as i:
+            inside = add(a=upstream.output, b=i)
+            again = add(a=inside.output, b=items.outputs["n"])
+        return total(values=dsl.Collected(again.output)).output  # type: ignore[no-any-return]
+
+    assert run(loops, base=2).output == sum(3 + i + 3 for i in range(3))
+
+
+def test_no_items_are_a_success_with_nothing_collected(run: Any) -> None:
+    @dsl.pipeline
+    def loops(items: list[int]) -> int:
+        with dsl.ParallelFor(items) as i:
+            made = echo(x=i)
+        return total(values=dsl.Collected(made.output)).output  # type: ignore[no-any-return]
+
+    assert run(loops, items=[]).output == 0
+    assert run(loops, items=[1, 2]).output == 3
+
+
+def test_iterations_run_side_by_side_and_no_more_than_asked_for(tmp_path: Path) -> None:
+    together = threading.Barrier(8)
+    running: list[int] = []
+    most: list[int] = []
+
+    def waits(x: int) -> dict[str, int]:
+        together.wait(timeout=20)
+        return {"Output": x}
+
+    def counts(x: int) -> dict[str, int]:
+        running.append(x)
+        most.append(len(running))
+        running.remove(x)
+        return {"Output": x}
+
+    @dsl.pipeline
+    def loops() -> None:
+        with dsl.ParallelFor(list(range(8))) as i:
+            echo(x=i)
+
+    @dsl.pipeline
+    def limited() -> None:
+        with dsl.ParallelFor(list(range(8)), parallelism=1) as i:
+            echo(x=i)
+
+    local.run(loops, {}, runner=FakeRunner(echo=waits), pipeline_root=tmp_path, quiet=True)
+    local.run(limited, {}, runner=FakeRunner(echo=counts), pipeline_root=tmp_path, quiet=True)
+    assert len(most) == 8
+    assert max(most) == 1
+
+
+def test_nothing_stays_behind_in_this_process(run: Any) -> None:
+    before = (builtins.print, list(logging.getLogger().handlers), set(os.listdir(tempfile.gettempdir())))
+
+    @dsl.pipeline
+    def loops() -> None:
+        with dsl.ParallelFor([1, 2, 3]) as i:
+            echo(x=i)
+
+    run(loops)
+    assert builtins.print is before[0]
+    assert logging.getLogger().handlers == before[1]
+    left = {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("standpipe")} - before[2]
+    assert left == set()
+
+
+def test_items_of_every_kind(run: Any) -> None:
+    @dsl.component
+    def note(x: str, path: str) -> None:
+        with open(path, "a") as file:
+            file.write(x + "\n")
+
+    @dsl.pipeline
+    def loops(path: str, nested: list[list[int]]) -> None:
+        with dsl.ParallelFor(["a", "it's"], parallelism=1) as text:
+            first = note(x=text, path=path)
+        with dsl.ParallelFor([1.5, 2.0], parallelism=1) as number:
+            second = note(x=f"{number}", path=path).after(first)
+        with dsl.ParallelFor([True], parallelism=1) as flag:
+            third = note(x=f"{flag}", path=path).after(second)
+        with dsl.ParallelFor([{"a": {"b": [1, 2]}}], parallelism=1) as row:
+            fourth = note(x=f"{row.a}", path=path).after(third)
+        with dsl.ParallelFor(nested, parallelism=1) as items, dsl.ParallelFor(items, parallelism=1) as i:
+            note(x=f"{items}: {i}", path=path).after(fourth)
+
+    run(loops, path=os.path.abspath("notes"), nested=[[1], [2, 3]])
+    assert Path("notes").read_text().splitlines() == [
+        *("a", "it's", "1.5", "2.0", "true", '{"b": [1, 2]}', "[1]: 1", "[2, 3]: 2", "[2, 3]: 3")
+    ]
+
+
+def test_artifacts_are_collected_in_order_and_looped_over(run: Any) -> None:
+    @dsl.pipeline
+    def makes(texts: list[str]) -> list[dsl.Dataset]:
+        with dsl.ParallelFor(texts) as text, dsl.ParallelFor(["1", "2"]) as number:
+            made = make(text=f"{text}{number}")
+        return dsl.Collected(made.outputs["data"])  # type: ignore[return-value]
+
+    @dsl.pipeline
+    def uses() -> Twice:
+        made = makes(texts=["a", "b"])
+        with dsl.ParallelFor(made.output) as data:
+            text = read(data=data)
+        return Twice(read_all(parts=made.output).output, join(texts=dsl.Collected(text.output)).output)
+
+    assert run(uses).outputs == {"joined": "a1|a2|b1|b2", "again": "a1|a2|b1|b2"}
+
+
+def test_nested_loops_give_lists_as_deep_as_their_consumer_takes_them(run: Any) -> None:
+    @dsl.component
+    def deep(values: list[list[int]]) -> int:
+        return len(values) * 100 + sum(len(inner) for inner in values)
+
+    @dsl.component
+    def flat(values: list) -> int:
+        return len(values)
+
+    @dsl.pipeline
+    def loops() -> Gathered:
+        with dsl.ParallelFor([1, 2]) as x, dsl.ParallelFor([10, 20, 30]) as y:
+            made = add(a=x, b=y)
+        return Gathered(
+            deep(values=dsl.Collected(made.output)).output,
+            flat(values=dsl.Collected(made.output)).output,
+            total(values=dsl.Collected(made.output)).output,
+        )
+
+    assert run(loops).outputs == {"deep": 206, "flat": 6, "sum": 129}
+
+
+# --- 5, 6: what may not be there --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("food", "expected"), [("pizza", "yes"), ("pasta", "no")])
+def test_one_of_joins_artifacts(run: Any, food: str, expected: str) -> None:
+    @dsl.pipeline
+    def chooses(food: str) -> Joined:
+        with dsl.If(food == "pizza"):
+            one = make(text="yes")
+        with dsl.Else():
+            two = make(text="no")
+        either = dsl.OneOf(one.outputs["data"], two.outputs["data"])
+        return Joined(read(data=either).output, either)
+
+    task = run(chooses, food=food)
+    assert task.outputs["text"] == expected
+    assert Path(task.outputs["data"].path).read_text() == expected
+
+
+def test_a_task_that_ignores_failure_takes_its_default(run: Any) -> None:
+    @dsl.component
+    def after_all(x: int = -1, path: str = "after-all") -> None:
+        with open(path, "w") as file:
+            file.write(str(x))
+
+    @dsl.pipeline
+    def fails(path: str) -> None:
+        after_all(x=boom(x=3).output, path=path).ignore_upstream_failure()
+
+    path = os.path.abspath("after-all")
+    with pytest.raises(TaskFailed, match="boom 3"):
+        run(fails, path=path)
+    assert Path(path).read_text() == "-1"
+
+
+def test_an_optional_parameter_may_be_left_out(run: Any) -> None:
+    @dsl.component
+    def shows(x: str = "default", y: int = 7) -> str:
+        return f"{x} {y}"
+
+    @dsl.pipeline
+    def passes(x: str | None = None, y: int | None = None) -> str:
+        return shows(x=x, y=y).output  # type: ignore[no-any-return]
+
+    assert run(passes).output == "default 7"
+    assert run(passes, x="given").output == "given 7"
+
+
+def test_skips_spread_and_other_branches_finish(run: Any) -> None:
+    @dsl.pipeline
+    def fails(path: str) -> None:
+        broken = boom()
+        echo(x=broken.output)
+        one = say(text="independent")
+        with dsl.ExitHandler(status_of(path=path)), dsl.ParallelFor([1, 2, 3]) as i:
+            with dsl.If(i == 2):
+                boom(x=i)
+            say(text=f"{i}")
+        say(text="late").after(one)
+
+    path = os.path.abspath("status")
+    with pytest.raises(TaskFailed) as caught:
+        run(fails, path=path)
+    assert 'raise ValueError(f"boom {x}")' in str(caught.value)
+    (folder,) = Path("root").glob("fails-*")
+    assert {child.name for child in folder.iterdir()} == {"boom", "exit-handler-1", "say", "say-3", "status-of"}
+    loop = folder / "exit-handler-1" / "for-loop-3"
+    assert sorted(child.name for child in loop.iterdir()) == ["0", "1", "2"]
+    state, name, message = Path(path).read_text().split(" ", 2)
+    assert (state, name) == ("FAILED", "exit-handler-1")
+    assert "boom 2" in message
+
+
+# --- 7, 13, 15, 17, 19: values and settings ---------------------------------------------------------------------------
+
+
+def test_the_users_workspace_stays_and_is_shared_by_iterations(run: Any) -> None:
+    @dsl.component
+    def leave(path: str) -> None:
+        open(path, "w").close()
+
+    @dsl.pipeline(pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig(size="1Gi")))
+    def uses() -> None:
+        with dsl.ParallelFor([1, 2]) as i:
+            leave(path=f"{dsl.WORKSPACE_PATH_PLACEHOLDER}/{i}")
+
+    Path("mine").mkdir()
+    Path("mine", "own").touch()
+    run.options["options"] = {"workspace_root": "mine"}
+    run(uses)
+    assert sorted(os.listdir("mine")) == ["1", "2", "own"]
+
+
+def test_numbers_keep_their_kind_everywhere(run: Any) -> None:
+    @dsl.pipeline
+    def passes(n: int, table: dict) -> str:
+        with dsl.ParallelFor([{"lr": 1, "deep": [2, 2.5]}]) as row:
+            text = as_json(value=table, items=[1, 2.5, True, n], text=f"epoch-{row.lr}-{n}-{row.deep}")
+        return join(texts=dsl.Collected(text.output)).output  # type: ignore[no-any-return]
+
+    value, items, text = json.loads(run(passes, n=3, table={"a": 1, "b": 1.5, "c": [2**60]}).output)
+    assert (value, items, text) == ({"a": 1, "b": 1.5, "c": [2**60]}, [1, 2.5, True, 3], "epoch-1-3-[2, 2.5]")
+    assert [type(item) for item in items] == [int, float, bool, int]
+
+
+def test_text_of_any_kind_and_size_passes_through_loops_and_branches(run: Any) -> None:
+    @dsl.pipeline
+    def passes(text: str) -> str:
+        with dsl.ParallelFor([1]), dsl.If(text != ""):
+            say(text=text)
+        return say(text=text).output  # type: ignore[no-any-return]
+
+    for text in ("{{$.foo}} {{$}} {{$.inputs.parameters['x']}}", "é漢\n'\"", "x" * 300_000):
+        assert run(passes, text=text).output == text
+
+
+def test_importers_run_alone_and_in_loops(run: Any) -> None:
+    Path("a.txt").write_text("A")
+    Path("b.txt").write_text("B")
+
+    @dsl.pipeline
+    def imports(paths: list[str]) -> str:
+        with dsl.ParallelFor(paths) as path:
+            given = dsl.importer(artifact_uri=path, artifact_class=dsl.Dataset, metadata={"from": path})
+            text = read(data=given.output)
+        return join(texts=dsl.Collected(text.output)).output  # type: ignore[no-any-return]
+
+    local.init(runner=RUNNER, pipeline_root="root", quiet=True)
+    alone = dsl.importer(artifact_uri="a.txt", artifact_class=dsl.Dataset, metadata={"n": 3})
+    assert (Path(alone.output.path).read_text(), alone.output.metadata) == ("A", {"n": 3})
+    assert run(read, data=alone.output).output == "A"
+    assert run(imports, paths=[os.path.abspath("a.txt"), os.path.abspath("b.txt")]).output == "A|B"
+
+
+def test_settings_for_clusters_harm_nothing(run: Any) -> None:
+    @dsl.pipeline
+    def sets() -> int:
+        task = echo(x=1).set_cpu_limit("1").set_memory_request("1G").set_display_name("Echo")
+        task.set_caching_options(True).set_env_variable("A", "b")
+        return task.output  # type: ignore[no-any-return]
+
+    assert run(sets).output == 1
+
+
+# --- combinations -----------------------------------------------------------------------------------------------------
+
+
+def test_a_loop_in_a_condition_in_a_pipeline_in_a_loop(run: Any) -> None:
+    @dsl.pipeline
+    def inner(n: int, text: str = "-") -> str:
+        with dsl.If(n > 1):
+            with dsl.ParallelFor(["a", "b"]) as letter:
+                made = say(text=f"{text}{letter}{n}")
+            many = join(texts=dsl.Collected(made.output))
+        with dsl.Else():
+            one = say(text=f"{text}{n}")
+        return dsl.OneOf(many.output, one.output)  # type: ignore[no-any-return]
+
+    @dsl.pipeline
+    def outer(ns: list[int]) -> str:
+        with dsl.ParallelFor(ns) as n:
+            made = inner(n=n)
+            with dsl.If(n == 3):
+                inner(n=n, text=made.output)
+        return join(texts=dsl.Collected(made.output)).output  # type: ignore[no-any-return]
+
+    assert run(outer, ns=[1, 2, 3]).output == "-1|-a2|-b2|-a3|-b3"
+
+
+def test_a_pipeline_as_exit_task(run: Any) -> None:
+    @dsl.component
+    def leave(path: str, text: str) -> None:
+        with open(path, "w") as file:
+            file.write(text)
+
+    @dsl.pipeline
+    def cleanup(path: str) -> None:
+        leave(path=path, text=say(text="cleaned").output)
+
+    @dsl.pipeline
+    def fails(path: str) -> None:
+        with dsl.ExitHandler(cleanup(path=path)):
+            boom()
+
+    with pytest.raises(TaskFailed, match="boom 0"):
+        run(fails, path=os.path.abspath("left"))
+    assert Path("left").read_text() == "cleaned"
