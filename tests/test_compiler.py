@@ -76,6 +76,64 @@ def test_the_ending_of_the_file_says_how_it_is_written(tmp_path: Path, name: str
     assert components.load_component_from_file(tmp_path / name).plan == sums.plan
 
 
+def manifests(folder: Path, component: Any = sums, **options: Any) -> list[dict[str, Any]]:
+    compiler.Compiler().compile(component, folder / "manifests", kubernetes_manifest_format=True, **options)
+    return list(yaml.safe_load_all((folder / "manifests").read_text(encoding="utf-8")))
+
+
+def test_a_manifest_is_named_like_the_pipeline(tmp_path: Path) -> None:
+    (version,) = manifests(tmp_path, pipeline_name="other")
+
+    assert version["apiVersion"] == "pipelines.kubeflow.org/v2beta1"
+    assert (version["kind"], version["metadata"]) == ("PipelineVersion", {"name": "other"})
+    assert version["spec"].pop("pipelineSpec") == compiled(sums, tmp_path, pipeline_name="other")
+    assert version["spec"] == {"displayName": "other", "pipelineName": "other", "description": "What it is for."}
+
+
+def test_names_in_manifests(tmp_path: Path) -> None:
+    options = compiler.KubernetesManifestOptions(
+        pipeline_name="p",
+        pipeline_display_name="P",
+        pipeline_version_name="v",
+        namespace="ns",
+        include_pipeline_manifest=True,
+    )
+
+    pipeline, version = manifests(tmp_path, kubernetes_manifest_options=options)
+
+    assert (pipeline["kind"], pipeline["metadata"]) == ("Pipeline", {"name": "p", "namespace": "ns"})
+    assert pipeline["spec"] == {"displayName": "P", "description": "What it is for."}
+    assert version["metadata"] == {"name": "v", "namespace": "ns"}
+    assert (version["spec"]["displayName"], version["spec"]["pipelineName"]) == ("v", "p")
+
+
+def test_manifests_hold_the_platforms(tmp_path: Path) -> None:
+    config = dsl.PipelineConfig(workspace=dsl.WorkspaceConfig(size="1Gi"))
+
+    @dsl.pipeline(pipeline_config=config)
+    def configured() -> None:
+        add(a=1)
+
+    (version,) = manifests(tmp_path, configured)
+
+    assert version["spec"]["platformSpec"]["platforms"]["kubernetes"]["pipelineConfig"]["workspace"]["size"] == "1Gi"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [("x", True, 1.0), ("rate", False, 0.0), ("rate", 2, 2.0), ("on", 1, True), ("on", 0, False)],
+)
+def test_bools_and_numbers_are_defaults_of_each_other(tmp_path: Path, name: str, value: Any, expected: Any) -> None:
+    @dsl.pipeline
+    def typed(x: int, rate: float, on: bool) -> None:
+        add(a=x)
+
+    parameters = compiled(typed, tmp_path, pipeline_parameters={name: value})["root"]["inputDefinitions"]["parameters"]
+
+    assert parameters[name]["defaultValue"] == expected
+    assert isinstance(parameters[name]["defaultValue"], type(expected))
+
+
 def a_function(x: int) -> None:
     pass
 
@@ -88,7 +146,7 @@ def a_function(x: int) -> None:
         (sums, {"pipeline_parameters": {"x": "one"}}, ArgumentError, "'x' of the pipeline 'sums' does not fit"),
         (sums, {"pipeline_parameters": {"data": "gs://d"}}, UnsupportedError, "only parameters can have a default"),
         (sums, {"pipeline_name": ""}, SpecError, r"pipelineInfo\.name: it is empty"),
-        (sums, {"kubernetes_manifest_format": True}, UnsupportedError, "Kubernetes manifest is not supported yet"),
+        (sums, {"pipeline_parameters": {"title": 5}}, ArgumentError, "5 is NUMBER_INTEGER, and STRING is wanted"),
     ],
 )
 def test_what_cannot_be_compiled_is_refused(

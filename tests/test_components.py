@@ -45,6 +45,21 @@ def text_of(component: dsl.BaseComponent, folder: Path, **options: Any) -> str:
     return (folder / "compiled.yaml").read_text(encoding="utf-8")
 
 
+V1 = """
+name: Train (v2)
+description: Trains.
+inputs:
+- {name: Training Data, type: Dataset}
+- {name: rounds, type: Integer, default: "3"}
+outputs:
+- {name: Score, type: Float}
+implementation:
+  container:
+    image: alpine
+    command: [train, {inputPath: Training Data}, {inputValue: rounds}, {outputPath: Score}]
+"""
+
+
 def nodes(pipeline: dsl.BaseComponent) -> Any:
     assert isinstance(pipeline.plan.root.body, Dag)
     return pipeline.plan.root.body.nodes
@@ -57,6 +72,38 @@ def test_what_was_compiled_comes_back(tmp_path: Path, component: dsl.BaseCompone
     assert (loaded.name, loaded.description) == (component.name, component.description)
     assert (loaded.inputs, loaded.outputs, loaded.plan) == (component.inputs, component.outputs, component.plan)
     assert text_of(loaded, tmp_path) == text_of(component, tmp_path)
+
+
+def test_components_of_version_1_are_loaded(tmp_path: Path) -> None:
+    (tmp_path / "component.yaml").write_text(V1, encoding="utf-8")
+
+    for loaded in (
+        components.load_component_from_text(V1),
+        components.load_component_from_file(tmp_path / "component.yaml"),
+        components.load_component_from_url((tmp_path / "component.yaml").as_uri()),
+    ):
+        assert (loaded.name, loaded.description) == ("train-v2", "Trains.")
+        assert loaded.inputs.keys() == {"training_data", "rounds"}
+        assert components.load_component_from_text(text_of(loaded, tmp_path)).plan == loaded.plan
+
+
+@pytest.mark.parametrize(("component", "kind"), [(add, ExecutorComponent), (twice, dsl.GraphComponent)])
+def test_what_was_loaded_says_so(tmp_path: Path, component: dsl.BaseComponent, kind: type) -> None:
+    loaded = components.load_component_from_text(text_of(component, tmp_path))
+
+    assert isinstance(loaded, components.YamlComponent)
+    assert isinstance(loaded, kind)
+    assert loaded.component_yaml == text_of(component, tmp_path)
+    with pytest.raises(NotImplementedError, match="was loaded, and has no function to execute"):
+        loaded.execute()
+
+
+def test_manifests_are_loaded(tmp_path: Path) -> None:
+    text = text_of(twice, tmp_path, kubernetes_manifest_format=True)
+
+    loaded = components.load_component_from_text(text)
+
+    assert (loaded.plan, loaded.description) == (twice.plan, "Twice.")
 
 
 def test_loaded_components_make_tasks_with_settings_of_their_own(tmp_path: Path) -> None:
@@ -168,7 +215,12 @@ def test_a_url_may_be_that_of_a_file(tmp_path: Path) -> None:
         (components.load_component_from_text, "", SpecError, "The text holds 0 documents"),
         (components.load_component_from_text, "a: [", SpecError, r"The text cannot be read as YAML.*line"),
         (components.load_component_from_text, "a: 1", SpecError, "The text: a: there is no such field here"),
-        (components.load_component_from_text, "name: x\nimplementation: {}", UnsupportedError, "of KFP version 1"),
+        (
+            components.load_component_from_text,
+            "name: x\nimplementation: {graph: {}}",
+            UnsupportedError,
+            "that are graphs",
+        ),
         (
             components.load_component_from_file,
             None,
@@ -176,7 +228,12 @@ def test_a_url_may_be_that_of_a_file(tmp_path: Path) -> None:
             "None cannot be loaded: the path of a compiled file",
         ),
         (components.load_component_from_file, "none.yaml", StorageError, r"none\.yaml cannot be read: No such file"),
-        (components.load_component_from_url, "ftp://x/p.yaml", ArgumentError, "its scheme must be https, http or file"),
+        (
+            components.load_component_from_url,
+            "ftp://x/p.yaml",
+            ArgumentError,
+            "its scheme must be https, http, file or gs",
+        ),
         (components.load_component_from_url, "p.yaml", ArgumentError, "'p.yaml' cannot be loaded: its scheme"),
         (components.load_component_from_url, None, ArgumentError, "None cannot be loaded"),
     ],

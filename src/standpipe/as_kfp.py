@@ -50,7 +50,7 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     "kfp.dsl.container_component_decorator": {"standpipe.dsl": "container_component"},
     "kfp.dsl.for_loop": {"standpipe.dsl": "Collected"},
     "kfp.dsl.graph_component": {"standpipe.dsl": "GraphComponent"},
-    "kfp.dsl.importer_component": {"standpipe.dsl.components": "ImporterComponent"},
+    "kfp.dsl.importer_component": {"standpipe.dsl.importing": "ImporterComponent"},
     "kfp.dsl.importer_node": {"standpipe.dsl": "importer"},
     "kfp.dsl.notebook_component_decorator": {"standpipe.dsl": "notebook_component"},
     "kfp.dsl.notebook_helpers": {"standpipe.dsl": "run_notebook"},

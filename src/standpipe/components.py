@@ -3,37 +3,57 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from standpipe.dsl.components import (
     BaseComponent,
     ContainerComponent,
+    ExecutorComponent,
     GraphComponent,
     PythonComponent,
     component_of,
 )
-from standpipe.errors import ArgumentError, StorageError
+from standpipe.dsl.interface import Interface
+from standpipe.errors import ArgumentError, StorageError, UnsupportedError
 from standpipe.model.values import preview
 
 _SECONDS_TO_WAIT = 30
+_GOOGLE_STORAGE, _GOOGLE_STORAGE_ON_THE_WEB = "gs://", "https://storage.googleapis.com/"
 
 
-def load_component_from_text(text: str) -> BaseComponent:
-    """The component or pipeline that the text of a compiled file holds.
+class YamlComponent(BaseComponent):
+    """A component or pipeline that was loaded; `component_yaml` is the text that it was loaded from."""
+
+    component_yaml: str
+
+    def execute(self, **kwargs: Any) -> Any:
+        """Raises UnsupportedError: what was loaded is no function of this process."""
+        raise UnsupportedError(f"{self.name!r} was loaded, and has no function to execute: call it instead.")
+
+
+class YamlExecutorComponent(YamlComponent, ExecutorComponent):
+    """A component that was loaded."""
+
+
+class YamlGraphComponent(YamlComponent, GraphComponent):
+    """A pipeline that was loaded."""
+
+
+def load_component_from_text(text: str) -> YamlComponent:
+    """The component or pipeline that a text holds: that of a compiled file, or of a component of KFP version 1.
 
     Raises:
         ArgumentError: if it is no text at all.
         SpecError: if it is no such text; the message names the field.
         UnsupportedError: if it holds what this version does not run; the message names the field.
     """
-    from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
-
     if not isinstance(text, str):
         raise ArgumentError(f"{preview(text)} cannot be loaded: the text of a compiled file is wanted.")
-    return component_of(ir.read_text(text), ir.read_description(text))
+    return _load(text, "The text")
 
 
-def load_component_from_file(file_path: str | os.PathLike[str]) -> BaseComponent:
-    """The component or pipeline that a compiled file holds.
+def load_component_from_file(file_path: str | os.PathLike[str]) -> YamlComponent:
+    """The component or pipeline that a file holds: a compiled one, or one of a component of KFP version 1.
 
     Raises:
         ArgumentError: if it is no path.
@@ -46,15 +66,14 @@ def load_component_from_file(file_path: str | os.PathLike[str]) -> BaseComponent
     if not isinstance(file_path, (str, os.PathLike)):
         raise ArgumentError(f"{preview(file_path)} cannot be loaded: the path of a compiled file is wanted.")
     path = os.path.expanduser(file_path)
-    text = ir.text_of(path)
-    return component_of(ir.read_text(text, origin=str(path)), ir.read_description(text))
+    return _load(ir.text_of(path), str(path))
 
 
-def load_component_from_url(url: str, auth: tuple[str, str] | None = None) -> BaseComponent:
-    """The component or pipeline that a compiled file on the web holds.
+def load_component_from_url(url: str, auth: tuple[str, str] | None = None) -> YamlComponent:
+    """The component or pipeline that a file on the web holds: a compiled one, or a component of KFP version 1.
 
     Args:
-        url: where it is; `https`, `http` or `file`.
+        url: where it is; `https`, `http`, `file`, or `gs` for what everybody may read.
         auth: a user and a password, for HTTP basic authentication.
 
     Raises:
@@ -66,8 +85,10 @@ def load_component_from_url(url: str, auth: tuple[str, str] | None = None) -> Ba
     from urllib.parse import urlsplit
     from urllib.request import Request, urlopen
 
+    if str(url).startswith(_GOOGLE_STORAGE):
+        url = _GOOGLE_STORAGE_ON_THE_WEB + url[len(_GOOGLE_STORAGE) :]
     if urlsplit(str(url)).scheme not in ("http", "https", "file"):
-        raise ArgumentError(f"{url!r} cannot be loaded: its scheme must be https, http or file. Download it first.")
+        raise ArgumentError(f"{url!r} cannot be loaded: its scheme must be https, http, file or gs. Download it first.")
     request = Request(url)  # noqa: S310 - the scheme was checked
     if auth is not None:
         request.add_header("Authorization", "Basic " + base64.b64encode(":".join(auth).encode()).decode())
@@ -76,7 +97,23 @@ def load_component_from_url(url: str, auth: tuple[str, str] | None = None) -> Ba
             text = response.read().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise StorageError(f"{url} cannot be loaded: {error}. Check the address and the network.") from error
-    return load_component_from_text(text)
+    return _load(text, url)
+
+
+def _load(text: str, origin: str) -> YamlComponent:
+    from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
+
+    component = component_of(*ir.read_component(text, origin))
+    interface = Interface(component.inputs, component.outputs, component.description or "")
+    loaded: YamlComponent
+    if isinstance(component, ExecutorComponent):
+        loaded = YamlExecutorComponent(
+            component.name, interface, component.executor, component.task_config_passthroughs, component.plan
+        )
+    else:
+        loaded = YamlGraphComponent(interface, component.plan)
+    loaded.component_yaml = text
+    return loaded
 
 
 __all__ = [
@@ -84,6 +121,7 @@ __all__ = [
     "ContainerComponent",
     "GraphComponent",
     "PythonComponent",
+    "YamlComponent",
     "load_component_from_file",
     "load_component_from_text",
     "load_component_from_url",

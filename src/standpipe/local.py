@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from standpipe.model.plan import Plan
     from standpipe.model.ports import Runner
+    from standpipe.model.types import Json
 
 _HOW_TO_INIT = (
     "Type this before the call:\n\n"
@@ -249,6 +250,17 @@ class _Host:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
         ir.write(component.plan, path, description=component.description)
+
+    def spec(self, component: BaseComponent) -> Json:
+        from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
+
+        return ir.emit(component.plan)
+
+    def message(self, component: BaseComponent, name: str) -> Any:
+        from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
+
+        emitted = ir.emit(component.plan) if name == "PipelineSpec" else ir.emit_platforms(component.plan)
+        return ir.message(emitted, name)
 
 
 set_host(_Host())

@@ -11,6 +11,7 @@ from typing import Any, Dict, List, NamedTuple, Optional  # noqa: UP035 - users 
 import pytest
 
 from standpipe import dsl
+from standpipe.dsl.specs import InputSpec, OutputSpec
 from standpipe.errors import AuthoringError, AuthoringTypeError, StandpipeError
 from standpipe.ir.python_command import render
 from standpipe.model.plan import Command, PythonFunction
@@ -449,3 +450,31 @@ def test_structures_cannot_stand_in_f_strings_and_lists_not_in_concat() -> None:
         str(dsl.ConcatPlaceholder(["a"]))
     with pytest.raises(AuthoringError, match="single elements"):
         dsl.ConcatPlaceholder([dsl.IfPresentPlaceholder("x", ["a", "b"])])
+
+
+def test_a_component_describes_itself_under_the_sdks_names() -> None:
+    @dsl.component(base_image="python:3.12")
+    def describes(
+        a: int,
+        b: list[str] = ["x"],  # noqa: B006 - KFP reads it and never changes it
+        data: dsl.Input[dsl.Dataset] | None = None,  # type: ignore[valid-type]
+    ) -> float:
+        """Says what it is.
+
+        Args:
+            a: a number
+        """
+        return 1.0
+
+    spec = describes.component_spec
+    assert (spec.name, spec.description) == ("describes", "Says what it is.")
+    assert spec.inputs == {
+        "a": InputSpec("Integer", description="a number"),
+        "b": InputSpec("list[str]", ["x"], True),
+        "data": InputSpec("system.Dataset@0.0.1", None, True),
+    }
+    assert spec.outputs == {"Output": OutputSpec("Float")}
+    assert spec.implementation.container
+    assert spec.implementation.container.image == "python:3.12"
+    assert describes.pipeline_spec.pipeline_info.name == "describes"
+    assert not describes.platform_spec.platforms

@@ -494,7 +494,7 @@ def test_what_needs_a_default_or_a_workspace_says_so() -> None:
     for function, says in (
         (ignoring, "has no default value"),
         (no_workspace, "uses the workspace, and pipeline 'no-workspace' has none"),
-        (container_settings, "this one is a pipeline"),
+        (container_settings, "this one is a pipeline or an importer"),
         (defined_within, "'ignoring' is defined within the function of pipeline 'defined-within'"),
     ):
         with pytest.raises(AuthoringError, match=says):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Union
+from typing import Any, Dict, List, Literal, NamedTuple, Optional, Union
 
 import pytest
 
@@ -93,6 +93,10 @@ def test_an_artifact_class_is_any_class_with_a_schema() -> None:
         (Dataset, None),
         (Any, None),
         (None, None),
+        (Literal["a", "b"], str),
+        (Optional[Literal[1, 2]], int),
+        (Literal[True, 1], None),
+        (Literal[None], None),
     ],
 )
 def test_parameter_types(annotation: Any, expected: type | None) -> None:

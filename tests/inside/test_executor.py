@@ -52,6 +52,12 @@ def test_parameter_types_by_their_old_names(tasks: Tasks) -> None:
     assert tasks.value_of(source, parameters={"a": 2.0, "b": {}}) == "[2, {}]"
 
 
+def test_literals_are_parameters_of_their_type(tasks: Tasks) -> None:
+    source = "def f(a: Literal[1, 2], b: Optional[Literal['x']] = None) -> Literal['[1, None]']: return repr([a, b])"
+
+    assert tasks.value_of(source, parameters={"a": 1.0}) == "[1, None]"
+
+
 def test_annotations_as_text(tasks: Tasks) -> None:
     source = """
         def f(a: 'Input[Dataset]', b: "OutputPath('Model')", c: 'List[int]') -> 'int':

@@ -40,6 +40,21 @@ def test_imports_in_every_form(tasks: Tasks) -> None:
     assert tasks.value_of(source) is True
 
 
+def test_the_modules_of_the_language_are_importable_by_name(tasks: Tasks) -> None:
+    source = """
+        def f() -> bool:
+            import kfp.dsl.notebook_helpers
+            from kfp.dsl.constants import WORKSPACE_MOUNT_PATH
+            from kfp.dsl.task_config import TaskConfig as Config
+            from kfp.dsl.task_final_status import PipelineTaskFinalStatus as Status
+            return (
+                Config is TaskConfig and Status is PipelineTaskFinalStatus and WORKSPACE_MOUNT_PATH == '/kfp-workspace'
+                and kfp.dsl.notebook_helpers.run_notebook is run_notebook
+            )
+    """
+    assert tasks.value_of(source) is True
+
+
 def test_a_star_import_brings_the_runtime_names_only(tasks: Tasks) -> None:
     source = "def f() -> list: return sorted(n for n in globals() if not n.startswith('__') and n not in ('f', 'dsl'))"
 
@@ -58,7 +73,7 @@ def test_what_authors_need_says_that_it_is_missing(tasks: Tasks, expression: str
 
 
 def test_the_name_of_a_notebook_helper(tasks: Tasks) -> None:
-    assert "only available inside a @dsl.notebook_component" in tasks.failure_of("def f(): dsl.run_notebook(a=1)")
+    assert "by a component without a notebook" in tasks.failure_of("def f(): dsl.run_notebook(a=1)")
 
 
 def test_packages_that_share_the_folder_of_kfp_stay_importable(tasks: Tasks) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from standpipe.ir.python_command import LAYOUTS, recognise, render
 from standpipe.model import plan as p
 from standpipe.model import types as t
 from standpipe.model.expressions import parse
@@ -63,7 +64,7 @@ URLS = st.sampled_from(["https://a.example/simple", "https://b.example/x?y='z'",
 
 @st.composite
 def functions(draw: st.DrawFn) -> p.PythonFunction:
-    """Functions in their normal form: nothing is said about how to install what is not installed."""
+    """Functions in their normal form, which is that of the command: what the command does not say is not there."""
     packages = tuple(draw(st.lists(st.text(min_size=1, max_size=8), max_size=2)))
     deps = ("--no-deps", 'typing-extensions>=3.7.4,<5; python_version<"3.9"')
     releases = [(f"kfp=={version}", *deps) for version in ("2.17.0", "2.14.1")]
@@ -71,7 +72,7 @@ def functions(draw: st.DrawFn) -> p.PythonFunction:
     kfp = draw(st.sampled_from([(), *releases, *locations]))
     index_urls = tuple(draw(st.lists(URLS, max_size=3))) if packages or kfp else ()
     hosts = draw(st.none() | st.lists(URLS, max_size=2).map(tuple)) if index_urls else None
-    return p.PythonFunction(
+    function = p.PythonFunction(
         name=draw(TEXT),
         source=draw(TEXT),
         packages=packages,
@@ -79,7 +80,11 @@ def functions(draw: st.DrawFn) -> p.PythonFunction:
         trusted_hosts=None if hosts == index_urls else hosts,
         kfp_requirements=kfp,
         use_venv=draw(st.booleans()) if kfp else False,
+        layout=draw(st.sampled_from([layout.name for layout in LAYOUTS])),
     )
+    recognised = recognise(*render(function))
+    assert recognised is not None
+    return recognised
 
 
 CORES = st.sampled_from(["", "0", "0.5", "500m", "2", ".5"]) | st.just(parse_text("{{$.inputs.parameters['cpu']}}"))
@@ -188,8 +193,8 @@ def _nodes(
 
 
 def _loops(component: p.Component, bindings: dict[str, p.Binding]) -> st.SearchStrategy[p.Loop | None]:
-    """Loops over the component, if it is one that may be looped: it takes an item, and gives lists."""
-    if not component.inputs or not all(map(_is_list, component.outputs.values())):
+    """Loops over the component, if it takes an item."""
+    if not component.inputs:
         return st.none()
     return st.sampled_from(sorted(component.inputs)).flatmap(lambda item: _loops_of(item, component, bindings))
 
@@ -211,8 +216,8 @@ def _may_be_items(declared: t.Input) -> bool:
     return is_text or _is_list(declared)
 
 
-def _is_list(declared: t.Input | t.Output) -> bool:
-    if isinstance(declared, (t.ArtifactInput, t.ArtifactOutput)):
+def _is_list(declared: t.Input) -> bool:
+    if isinstance(declared, t.ArtifactInput):
         return declared.is_list
     return declared.type is t.ParameterType.LIST
 

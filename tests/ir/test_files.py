@@ -120,8 +120,14 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     [
         ("", SpecError, "x.yaml holds 0 documents"),
         ("a: 1\n---\nb: 1\n---\nc: 1", SpecError, "x.yaml holds 3 documents: a compiled pipeline is one, or two with"),
-        ("name: c\nimplementation: {}", UnsupportedError, "x.yaml is a component of KFP version 1. Compile it with"),
-        ("apiVersion: v1\nkind: Workflow", UnsupportedError, "x.yaml is a Kubernetes manifest of the kind Workflow."),
+        ("name: c\nimplementation: {}", SpecError, "x.yaml: implementation.container.image: it is missing"),
+        ("name: c\nimplementation: {}\n---\na: 1", SpecError, "x.yaml: there are two documents: a component of KFP"),
+        ("platforms: {}", SpecError, "x.yaml: platforms: the file begins with a PlatformSpec"),
+        (
+            "apiVersion: v1\nkind: Workflow",
+            UnsupportedError,
+            "x.yaml: kind: it is a Kubernetes manifest of the kind 'Wo",
+        ),
         ("a: 1", SpecError, "x.yaml: a: there is no such field here"),
         (json.dumps(changed(f"{TRAIN}.componentRef.name", "no")), SpecError, f"x.yaml: {TRAIN}.componentRef.name: "),
         (json.dumps(changed(f"{TRAIN}.iteratorPolicy", {})), UnsupportedError, f"x.yaml: {TRAIN}.iteratorPolicy: "),

@@ -236,6 +236,12 @@ def test_other_schema_versions_are_refused(version: str | None) -> None:
             "root.dag.outputs.artifacts.score: the component declares this output as one of its parameters",
         ),
         (f"{TRAIN}.componentRef.name", "comp-x", f"{TRAIN}.componentRef.name: there is no component called 'comp-x'"),
+        (
+            "root.inputDefinitions.parameters.rate.parameterType",
+            99,
+            "rate.parameterType: there is no 99, only NUMBER_D",
+        ),
+        (f"{TRAIN}.triggerPolicy", {"strategy": 99}, f"{TRAIN}.triggerPolicy.strategy: there is no 99, only ALL_UPST"),
         # expressions
         (
             f"{TRAIN}.triggerPolicy",
@@ -245,7 +251,7 @@ def test_other_schema_versions_are_refused(version: str | None) -> None:
         (
             f"{TRAIN}.inputs.parameters.lr",
             {"componentInputParameter": "rate", "parameterExpressionSelector": "eval('1')"},
-            f"{TRAIN}.inputs.parameters.lr.parameterExpressionSelector: \"eval('1')\" cannot be read: there is no function",
+            f"{TRAIN}.inputs.parameters.lr.parameterExpressionSelector: \"eval('1')\" cannot be read: there is no",
         ),
         # loops and importers
         (

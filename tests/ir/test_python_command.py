@@ -105,6 +105,76 @@ def test_another_release_of_the_sdk_with_the_same_layout() -> None:
     assert recognise(command, args) == function(kfp_requirements=("kfp==2.14.3", *RELEASE[1:]))
 
 
+OLD_RUN = (
+    'program_path=$(mktemp -d)\nprintf "%s" "$0" > "$program_path/ephemeral_component.py"\n'
+    "python3 -m kfp.components.executor_main                         --component_module_path"
+    '                         "$program_path/ephemeral_component.py"                         "$@"\n'
+)
+OLD_PIP = PIP.replace("--quiet ", "--quiet     ")
+BESIDE = "--index-url https://a/s --trusted-host https://a/s --extra-index-url https://b/s --trusted-host https://b/s "
+DEPENDENCIES = RELEASE[1:]
+
+
+@pytest.mark.parametrize(
+    ("given", "commands", "run"),
+    [
+        # 2.9 to 2.13
+        (
+            function(packages=("a",), kfp_requirements=("kfp==2.9.0", *DEPENDENCIES), layout="2.9"),
+            f"{PIP}{KFP.replace('17', '9')}  &&  {PIP}'a'",
+            RUN,
+        ),
+        (
+            function(packages=("a",), kfp_requirements=RELEASE, use_venv=True, layout="2.9"),
+            f"{VENV} {PIP}{KFP}  &&  {PIP}'a'",
+            RUN,
+        ),
+        (function(packages=("a",), kfp_requirements=("./kfp",), layout="2.9"), f"{PIP}'./kfp'  &&  {PIP}'a'", RUN),
+        # 2.2 to 2.8
+        (
+            function(packages=("a",), kfp_requirements=RELEASE, index_urls=INDEX, layout="2.2"),
+            f"{PIP}{BESIDE}{KFP}  &&  {PIP}{BESIDE}'a'",
+            RUN,
+        ),
+        # 2.1
+        (
+            function(packages=("a",), kfp_requirements=RELEASE, index_urls=INDEX, layout="2.1"),
+            f"{OLD_PIP}{BESIDE}'a' {KFP}",
+            RUN,
+        ),
+        (function(packages=("a",), layout="2.1"), f"{OLD_PIP}'a'", RUN),
+        # 2.0
+        (function(kfp_requirements=("kfp==2.0.1",), layout="2.0"), f"{OLD_PIP}'kfp==2.0.1'", OLD_RUN),
+        (
+            function(packages=("a", "b"), kfp_requirements=("kfp==2.0.1",), layout="2.0"),
+            f"{OLD_PIP}'a' 'b' 'kfp==2.0.1'",
+            OLD_RUN,
+        ),
+        (
+            function(packages=("a",), kfp_requirements=("git+https://github.com/kubeflow/pipelines",), layout="2.0"),
+            f"{OLD_PIP}'a' 'git+https://github.com/kubeflow/pipelines'",
+            OLD_RUN,
+        ),
+    ],
+)
+def test_commands_of_older_sdks(given: PythonFunction, commands: str, run: str) -> None:
+    command = ("sh", "-c", install(commands), "sh", "-ec", run, SOURCE)
+
+    assert render(given) == (command, ARGS)
+    assert recognise(command, ARGS) == given
+
+
+def test_the_oldest_sdk_with_nothing_to_install() -> None:
+    assert recognise(("sh", "-ec", OLD_RUN, SOURCE), ARGS) == function(layout="2.0")
+
+
+def test_what_looks_more_like_kfp_is_kfp() -> None:
+    """A file by one SDK may hold components that another one compiled, so its own version says nothing."""
+    either = ("sh", "-c", install(f"{PIP}'./a'  &&  {PIP}'./b'"), "sh", "-ec", RUN, SOURCE)
+
+    assert recognise(either, ARGS) == function(packages=("./a",), kfp_requirements=("./b",))
+
+
 @pytest.mark.parametrize(
     ("command", "args"),
     [

@@ -207,6 +207,23 @@ def test_names_come_from_where_the_task_stands(tmp_path: Path) -> None:
     assert runner.seen["inner-2/work"].request.pod.env == {"A": "2", "B": "3"}
 
 
+def test_each_iteration_of_a_loop_has_its_own_names(tmp_path: Path) -> None:
+    @dsl.pipeline
+    def looping():
+        with dsl.ParallelFor(["one", "other"]) as item:
+            told = names()
+            task = work(text=item).after(told)
+            from_item = {"componentInputParameter": "pipelinechannel--loop-item-param-1"}
+            from_task = {"taskOutputParameter": {"producerTask": "names", "outputParameterKey": "Output"}}
+            configured(task, secretAsEnv=[as_env(from_item, user="A"), as_env(from_task, pw="B")])
+
+    objects = {"secrets": {"one": {"user": "1"}, "other": {"user": "2"}, "db": {"pw": "3"}}}
+    runner = Watching(names=tell)
+    local.run(looping, {}, runner=runner, pipeline_root=tmp_path, quiet=True, kubernetes=objects)
+    envs = [seen.request.pod.env for task, seen in sorted(runner.seen.items()) if task.endswith("/work")]
+    assert envs == [{"A": "1", "B": "3"}, {"A": "2", "B": "3"}]
+
+
 def test_a_name_that_nobody_gave_is_no_setting(tmp_path: Path) -> None:
     @dsl.pipeline
     def one(secret: str = None):  # noqa: RUF013 - as users of KFP write it

@@ -129,7 +129,7 @@ class Scope:
     def texts(self) -> list[str]:
         usable = set(self.in_texts).union(*(scope.in_texts for scope in self.chain() if not scope.parent))
         outputs = {text for scope in self.chain() for text in scope.channels if text.startswith("t")}
-        kinds = ("int", "str", "float", "bool", "strs")
+        kinds = ("int", "str", "float", "bool")
         return [text for kind in kinds for text in self.of(kind) if text in usable | outputs]
 
 
@@ -304,7 +304,10 @@ class Writer:
     def branches(self, scope: Scope) -> None:
         if not any(scope.of(kind) for kind in COMPARED):
             return
-        words = ["If", *["Elif"] * self.draw(st.integers(0, 2)), *["Else"] * self.draw(st.integers(0, 1))]
+        elifs = self.draw(st.integers(0, 2))
+        # Elif without Else is rare, because the SDK takes what follows it for part of it, which many programs are not
+        ends = not self.often(1) if elifs else self.often(5)
+        words = ["If", *["Elif"] * elifs, *["Else"] * ends]
         arms = []
         for word in words:
             condition = "" if word == "Else" else self.condition(scope)

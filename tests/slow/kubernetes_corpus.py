@@ -492,6 +492,14 @@ def run_volumes(secret: str = "db") -> dict:
 
 
 @entry
+def run_in_a_loop() -> list:
+    with dsl.ParallelFor(["one", "two"]) as item, dsl.If(item != "none"):
+        task = look(variables=["DB_USER"], folders=[])
+        kubernetes.use_secret_as_env(task, item, {"user": "DB_USER"})
+    return dsl.Collected(task.output)
+
+
+@entry
 def run_too_long():
     kubernetes.set_timeout(linger(seconds=60), 1)
 

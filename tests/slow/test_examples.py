@@ -35,6 +35,24 @@ def test_the_example_with_artifacts_runs(tmp_path: Path) -> None:
     run_python(tmp_path, str(EXAMPLES / "artifacts.py"))
 
 
+def test_the_search_runs_as_a_script_for_kfp_and_is_one(tmp_path: Path, kfp_python: Path) -> None:
+    output = run_python(tmp_path, "-m", "standpipe", "run", str(EXAMPLES / "search.py"))
+    assert "good: an error of 0.006" in output
+    assert "[report] The search has succeeded." in output
+
+    compile_it = """
+import runpy, sys
+from kfp import compiler
+compiler.Compiler().compile(runpy.run_path(sys.argv[1])["search"], sys.argv[2])
+"""
+    run_python(
+        tmp_path, "-W", "ignore", "-c", compile_it, str(EXAMPLES / "search.py"), "theirs.yaml", python=str(kfp_python)
+    )
+    ours = "import standpipe; standpipe.install_as_kfp()" + compile_it
+    run_python(tmp_path, "-W", "ignore", "-c", ours, str(EXAMPLES / "search.py"), "ours.yaml")
+    assert (tmp_path / "ours.yaml").read_text() == (tmp_path / "theirs.yaml").read_text()
+
+
 @pytest.mark.usefixtures("docker_client")
 def test_the_example_in_containers_runs(tmp_path: Path) -> None:
     run_python(tmp_path, str(EXAMPLES / "add.py"))

@@ -87,10 +87,8 @@ def runner(request: pytest.FixtureRequest) -> Any:
     return getattr(local, request.param)()
 
 
-def outputs_of(file: Path, runner: Any, root: Path, kubernetes: Mapping[str, Any] = OBJECTS) -> dict[str, Any]:
-    task = local.run(file, runner=runner, pipeline_root=root, quiet=True, kubernetes=kubernetes)
-    value: dict[str, Any] = task.output
-    return value
+def outputs_of(file: Path, runner: Any, root: Path, kubernetes: Mapping[str, Any] = OBJECTS) -> Any:
+    return local.run(file, runner=runner, pipeline_root=root, quiet=True, kubernetes=kubernetes).output
 
 
 def test_variables_on_each_runner(
@@ -116,6 +114,12 @@ def test_volumes_on_each_runner(theirs: Path, runner: Any, tmp_path: Path) -> No
     assert list((tmp_path / "pvcs").iterdir()) == []
     for place in ("/etc/run", "/run-data", "/run-part", "/run-scratch"):
         assert not Path(place).exists()
+
+
+def test_each_iteration_has_its_own_secret_on_each_runner(theirs: Path, runner: Any, tmp_path: Path) -> None:
+    secrets = {"one": {"user": "1"}, "two": {"user": "2"}}
+    seen = outputs_of(theirs / "run_in_a_loop.yaml", runner, tmp_path, {"secrets": secrets})
+    assert [each["env"] for each in seen] == [{"DB_USER": "1"}, {"DB_USER": "2"}]
 
 
 def test_a_timeout_on_each_runner(theirs: Path, runner: Any, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from standpipe.dsl.config import (
 from standpipe.dsl.decorators import ContainerSpec, component, container_component, pipeline
 from standpipe.dsl.groups import Condition, Elif, Else, ExitHandler, If, OneOf, ParallelFor
 from standpipe.dsl.importing import importer
+from standpipe.dsl.notebooks import notebook_component, run_notebook
 from standpipe.dsl.placeholders import ConcatPlaceholder, IfPresentPlaceholder
 from standpipe.dsl.tasks import PipelineTask
 from standpipe.inside.annotations import EmbeddedInput, Input, InputPath, Output, OutputPath
@@ -96,5 +97,7 @@ __all__ = [
     "container_component",
     "get_uri",
     "importer",
+    "notebook_component",
     "pipeline",
+    "run_notebook",
 ]

@@ -93,18 +93,18 @@ def check_channel(where: str, given: PipelineChannel, wanted: Input | Output) ->
 
     What a loop gives whose items' type nobody wrote passes for everything, as with the KFP SDK.
     """
-    if isinstance(given, (LoopParameter, LoopField)) and not given.annotation:
+    if isinstance(given, (LoopParameter, LoopField)) and not given.written:
         return
     wants_list = isinstance(wanted, (ArtifactInput, ArtifactOutput)) and wanted.is_list
     fits = (
-        are_compatible(given.type, wanted.type) and given.is_artifact_list == wants_list
-        if isinstance(given.type, ArtifactType) and isinstance(wanted.type, ArtifactType)
-        else given.type == wanted.type
+        are_compatible(given.channel_type, wanted.type) and given.is_artifact_list == wants_list
+        if isinstance(given.channel_type, ArtifactType) and isinstance(wanted.type, ArtifactType)
+        else given.channel_type == wanted.type
     )
     if not fits:
         raise InconsistentTypeException(
             f"{where} is of type {f'List[{wanted.type}]' if wants_list else wanted.type}, "
-            f"and {given.described}, which is of type {given.type_name}, was passed to it."
+            f"and {given.described}, which is of type {given.shown_type}, was passed to it."
         )
 
 

@@ -9,6 +9,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from standpipe.model.types import Json
+
 if TYPE_CHECKING:
     from standpipe.dsl.components import BaseComponent
     from standpipe.dsl.tasks import PipelineTask
@@ -22,6 +24,12 @@ class Host(Protocol):
 
     def compile(self, component: BaseComponent, path: str) -> None:
         """Writes a component to a file."""
+
+    def spec(self, component: BaseComponent) -> Json:
+        """A component's PipelineSpec as JSON."""
+
+    def message(self, component: BaseComponent, name: str) -> Any:
+        """The protobuf message of a component: its `PipelineSpec` or `PlatformSpec`."""
 
 
 _hosts: list[Host] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 from standpipe.dsl import tracing
@@ -24,19 +23,27 @@ class Producer(Protocol):
         """Its name, unique in the pipeline."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class PipelineChannel:
     """An output of a task, or an input of the pipeline that is being traced (its `task` is None then).
 
     As text it is a mark that stands for the value, so that it can be used in f-strings; the mark is taken out again
-    when the pipeline's Plan is made. `annotation` is the type as its author wrote it, where more than `type` is known.
+    when the pipeline's Plan is made. `written` is the type as its author wrote it, where that says more. The names of
+    attributes are such as fields of dicts in loops seldom have: `item.type` is a field.
     """
 
-    name: str
-    type: ParameterType | ArtifactType
-    is_artifact_list: bool = False
-    task: Any = None
-    annotation: str = ""
+    def __init__(
+        self,
+        name: str,
+        channel_type: ParameterType | ArtifactType,
+        is_artifact_list: bool = False,
+        task: Any = None,
+        written: str = "",
+    ) -> None:
+        self.name = name
+        self.channel_type = channel_type
+        self.is_artifact_list = is_artifact_list
+        self.task = task
+        self.written = written
 
     @property
     def task_name(self) -> str | None:
@@ -57,12 +64,14 @@ class PipelineChannel:
         return f"output {self.name!r} of task {self.task.name!r}" if self.task else f"pipeline input {self.name!r}"
 
     @property
-    def type_name(self) -> str:
+    def shown_type(self) -> str:
         """The type as messages show it."""
-        return f"List[{self.type}]" if self.is_artifact_list else str(self.type)
+        return f"List[{self.channel_type}]" if self.is_artifact_list else str(self.channel_type)
 
     def __str__(self) -> str:
-        return tracing.mark(self, f"{{{{channel:task={self.task_name or ''};name={self.name};}}}}")
+        return tracing.mark(
+            self, f"{{{{channel:task={self.task_name or ''};name={self.name};type={self.shown_type};}}}}"
+        )
 
     def __repr__(self) -> str:
         return str(self)
@@ -88,13 +97,13 @@ class PipelineChannel:
     __hash__ = object.__hash__
 
 
-@dataclass(frozen=True, eq=False)
 class Comparison:
     """A value that exists only when the pipeline runs, compared: the condition of a `dsl.If`."""
 
-    operator: str
-    left: object
-    right: object
+    def __init__(self, operator: str, left: object, right: object) -> None:
+        self.operator = operator
+        self.left = left
+        self.right = right
 
     @property
     def operands(self) -> tuple[object, object]:
@@ -122,11 +131,19 @@ class PipelineArtifactChannel(PipelineChannel):
 # --- loops ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class LoopItem(PipelineChannel):
-    """The item of an iteration. `source` is what the loop is over: another channel, or items that the author wrote."""
+    """The item of an iteration. `loop_items` is what the loop is over: a channel, or items that the author wrote."""
 
-    source: PipelineChannel | RawItems | None = None
+    def __init__(
+        self,
+        name: str,
+        channel_type: ParameterType | ArtifactType,
+        loop_items: PipelineChannel | RawItems,
+        task: Any = None,
+        written: str = "",
+    ) -> None:
+        super().__init__(name, channel_type, False, task, written)
+        self.loop_items = loop_items
 
     @property
     def described(self) -> str:
@@ -139,21 +156,22 @@ class LoopParameter(LoopItem, PipelineParameterChannel):
     def __getattr__(self, name: str) -> LoopField:
         if name.startswith("__"):
             raise AttributeError(name)  # Python's own questions, such as copy's
-        written = field_annotation(self.annotation)
+        written = field_annotation(self.written)
         full_name = f"{self.name}-subvar-{name}"
-        return LoopField(full_name, written_type(written), task=self.task, annotation=written, item=self, key=name)
+        return LoopField(full_name, written, self, name)
 
 
 class LoopArtifact(LoopItem, PipelineArtifactChannel):
     """An item that is an artifact."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class LoopField(PipelineParameterChannel):
     """A field of an item that is a dict."""
 
-    item: LoopItem | None = None
-    key: str = ""
+    def __init__(self, name: str, written: str, item: LoopItem, key: str) -> None:
+        super().__init__(name, written_type(written), False, item.task, written)
+        self.item = item
+        self.key = key
 
     @property
     def described(self) -> str:
@@ -219,22 +237,22 @@ class Collected(PipelineChannel):
                 "dsl.Collected takes an output of a task in a dsl.ParallelFor, and not a "
                 f"{'dsl.OneOf' if isinstance(output, OneOfChannel) else type(output).__name__}."
             )
-        is_artifact = isinstance(output.type, ArtifactType)
-        gathered = output.type if is_artifact else ParameterType.LIST
+        is_artifact = isinstance(output.channel_type, ArtifactType)
+        gathered = output.channel_type if is_artifact else ParameterType.LIST
         super().__init__(output.name, gathered, is_artifact, output.task)
-        object.__setattr__(self, "output", output)
-
-    output: PipelineChannel
+        self.output = output
 
     def __str__(self) -> str:
         raise AuthoringError("A dsl.Collected cannot stand inside of text, lists or dicts: pass it to an input.")
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class OneOfChannel(PipelineChannel):
     """What the one branch that runs gives. Its `task` is the group of the branches."""
 
-    channels: Sequence[PipelineChannel] = ()
+    def __init__(self, name: str, branches: Producer, channels: Sequence[PipelineChannel]) -> None:
+        first = channels[0]
+        super().__init__(name, first.channel_type, first.is_artifact_list, branches, first.written)
+        self.channels = channels
 
     @property
     def described(self) -> str:
@@ -282,7 +300,7 @@ def output_channel(name: str, declared: Output, task: Producer) -> PipelineChann
     return channel(name, declared.type, task=task, annotation=declared.annotation)
 
 
-_MARK = r"\{\{channel:task=[^;{}]*;name=[^;{}]+;\}\}"
+_MARK = r"\{\{channel:task=[^;{}]*;name=[^;{}]+;type=[^;{}]*;\}\}"
 
 
 def has_marks(text: str) -> bool:

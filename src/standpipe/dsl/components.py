@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from standpipe.dsl import calling
 from standpipe.dsl.arguments import check_arguments
@@ -25,7 +26,10 @@ from standpipe.model.plan import (
     Plan,
     TaskConfigPassthrough,
 )
-from standpipe.model.types import ArtifactOutput, Input, Output
+from standpipe.model.types import ArtifactOutput, Input, Output, ParameterInput
+
+if TYPE_CHECKING:
+    from standpipe.dsl.specs import ComponentSpec
 
 
 class BaseComponent:
@@ -61,6 +65,25 @@ class BaseComponent:
         return f"<{type(self).__name__} {self.name!r}>"
 
     @property
+    def component_spec(self) -> ComponentSpec:
+        """The component's name, inputs, outputs and what it runs, under the KFP SDK's names."""
+        from standpipe.dsl.specs import component_spec  # few scripts ask, and all would pay
+
+        interface = Interface(self.inputs, self.outputs, self.description or "")
+        passthroughs = getattr(self, "task_config_passthroughs", ())
+        return component_spec(self.name, interface, calling.host().spec(self), passthroughs)
+
+    @property
+    def pipeline_spec(self) -> Any:
+        """The component as KFP's protobuf message `PipelineSpec`."""
+        return calling.host().message(self, "PipelineSpec")
+
+    @property
+    def platform_spec(self) -> Any:
+        """Its settings for platforms as KFP's protobuf message `PlatformSpec`."""
+        return calling.host().message(self, "PlatformSpec")
+
+    @property
     def plan(self) -> Plan:
         """The component as a pipeline of its own."""
         raise NotImplementedError
@@ -71,7 +94,10 @@ class BaseComponent:
 
 
 class ExecutorComponent(BaseComponent):
-    """A component that is made of no other ones: it runs in a container, or imports an artifact."""
+    """A component that is made of no other ones: it runs in a container, or imports an artifact.
+
+    One that was loaded keeps its Plan, which may say more of the whole than of the component.
+    """
 
     def __init__(
         self,
@@ -79,10 +105,12 @@ class ExecutorComponent(BaseComponent):
         interface: Interface,
         executor: Executor,
         task_config_passthroughs: tuple[TaskConfigPassthrough, ...] = (),
+        plan: Plan | None = None,
     ) -> None:
         super().__init__(name, interface)
         self.executor = executor
         self.task_config_passthroughs = task_config_passthroughs
+        self._plan = plan
 
     def settings(self) -> Settings:
         settings = super().settings()
@@ -92,6 +120,8 @@ class ExecutorComponent(BaseComponent):
     @property
     def plan(self) -> Plan:
         """A pipeline of the one task: its inputs and outputs are the task's."""
+        if self._plan is not None:
+            return self._plan
         key, label = f"comp-{self.name}", f"exec-{self.name}"
         inner = Component(ExecutorRef(label), self.inputs, self.outputs, self.task_config_passthroughs)
         bindings = {name: FromInput(name) for name in self.inputs}
@@ -157,12 +187,22 @@ def component_of(plan: Plan, description: str = "") -> BaseComponent:
 
     `description` is for components in containers, whose Plans have none.
     """
-    interface = Interface(plan.root.inputs, plan.root.outputs, plan.description or description)
+    described = plan.description or description
     inner = _only_component(plan)
     if inner is None:
-        return GraphComponent(interface, plan)
+        return GraphComponent(Interface(plan.root.inputs, plan.root.outputs, described), plan)
     assert isinstance(inner.body, ExecutorRef)
-    return ExecutorComponent(plan.name, interface, plan.executors[inner.body.label], inner.task_config_passthroughs)
+    inputs = {name: _with_default_of(plan.root.inputs[name], declared) for name, declared in inner.inputs.items()}
+    interface = Interface(inputs, inner.outputs, described)
+    executor = plan.executors[inner.body.label]
+    return ExecutorComponent(plan.name, interface, executor, inner.task_config_passthroughs, plan)
+
+
+def _with_default_of(given: Input, declared: Input) -> Input:
+    """An input as its component declares it, with the default that was given when it was compiled."""
+    if isinstance(given, ParameterInput) and isinstance(declared, ParameterInput):
+        return replace(declared, default=given.default)
+    return declared
 
 
 def _only_component(plan: Plan) -> Component | None:

@@ -105,8 +105,8 @@ class Crossings:
         looked_at: list[PipelineChannel] = []
         if isinstance(group, Branch):
             looked_at = group.operands
-        elif isinstance(group, ParallelFor) and isinstance(group.item.source, PipelineChannel):
-            looked_at = [group.item.source]
+        elif isinstance(group, ParallelFor) and isinstance(group.item.loop_items, PipelineChannel):
+            looked_at = [group.item.loop_items]
         for given in looked_at:
             self.check_own(given, f"Group {group.name!r}")
             found = self.resolved(given, group, f"group {group.name!r}")
@@ -115,13 +115,13 @@ class Crossings:
 
     def _use(self, used: PipelineChannel, path: Path) -> None:
         """Makes a channel an input of all groups on a path, from where it is known on."""
-        carried = used.item if isinstance(used, LoopField) and used.item else used
+        carried = used.item if isinstance(used, LoopField) else used
         for group in self._below_home(carried, path):
             self.inputs[group][carried.added_input] = carried
-        if isinstance(carried, LoopItem) and isinstance(carried.source, PipelineChannel):
+        if isinstance(carried, LoopItem) and isinstance(carried.loop_items, PipelineChannel):
             loop = self._loops[id(carried)]
-            at_loop = path_of(loop) if _is_raw_field(carried.source) else (*path_of(loop), loop)
-            self._use(self.resolved(carried.source, loop), at_loop)
+            at_loop = path_of(loop) if _is_raw_field(carried.loop_items) else (*path_of(loop), loop)
+            self._use(self.resolved(carried.loop_items, loop), at_loop)
 
     def _below_home(self, used: PipelineChannel, path: Path) -> Path:
         if isinstance(used, LoopItem):
@@ -163,7 +163,7 @@ class Crossings:
         for group in reversed(groups):
             self.outputs[group][name] = Surfaced(given, (FromTask(inner.name, source),))
             source, inner = name, group
-        return channel(name, given.type, is_list=given.is_artifact_list, task=groups[0])
+        return channel(name, given.channel_type, is_list=given.is_artifact_list, task=groups[0])
 
     def _join(self, given: OneOfChannel) -> None:
         branches = given.task
@@ -187,7 +187,7 @@ class Crossings:
 
     def check_own(self, used: PipelineChannel, where: str) -> None:
         """Raises AuthoringError for a channel of another pipeline, whatever that calls its tasks."""
-        whole = used.item if isinstance(used, LoopField) and used.item else used
+        whole = used.item if isinstance(used, LoopField) else used
         if isinstance(whole, LoopItem):
             own = id(whole) in self._loops
         elif whole.task is None:
@@ -216,7 +216,7 @@ def used_by(task: PipelineTask) -> Iterator[PipelineChannel]:
 
 def _is_raw_field(used: PipelineChannel) -> bool:
     """Whether it is a field of items that the author wrote: these the KFP SDK brings to groups field by field."""
-    return isinstance(used, LoopField) and used.item is not None and isinstance(used.item.source, RawItems)
+    return isinstance(used, LoopField) and isinstance(used.item.loop_items, RawItems)
 
 
 def _common(one: Sequence[Member], other: Sequence[Member]) -> int:

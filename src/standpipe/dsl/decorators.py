@@ -17,7 +17,6 @@ from standpipe.dsl.components import ContainerComponent, GraphComponent, PythonC
 from standpipe.dsl.config import PipelineConfig, TaskConfigField, TaskConfigPassthrough
 from standpipe.dsl.functions import program_of
 from standpipe.dsl.interface import Interface, interface_of
-from standpipe.dsl.planning import plan_of
 from standpipe.dsl.tracing import tracing
 from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.inside import annotations as kfp_annotations
@@ -331,6 +330,8 @@ def pipeline(
     own_name = kubernetes_name(name or func.__name__)
     if not re.fullmatch(_PIPELINE_NAME, own_name):
         raise AuthoringError(f"The pipeline name {own_name!r} must match {_PIPELINE_NAME}: use pipeline(name=…).")
+    from standpipe.dsl.planning import plan_of  # with expressions, takes 5 ms to import, and components do without
+
     with tracing(own_name) as trace:
         trace.inputs = {key: input_channel(key, declared) for key, declared in interface.inputs.items()}
         returned = _call(func, trace.inputs)
@@ -359,20 +360,12 @@ def _check_workspace(plan: model.Plan, config: PipelineConfig | None) -> None:
         return
     for component in (plan.root, *plan.components.values()):
         for node in component.body.nodes.values() if isinstance(component.body, model.Dag) else ():
-            if _uses_workspace(node, plan):
+            constants = [bound.value for bound in node.inputs.values() if isinstance(bound, model.Constant)]
+            if any(_is_in_workspace(print_value(value)) for value in constants):
                 raise AuthoringError(
                     f"Task {node.name!r} uses the workspace, and pipeline {plan.name!r} has none: "
                     "pass pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig(size='1Gi'))."
                 )
-
-
-def _uses_workspace(node: model.Node, plan: model.Plan) -> bool:
-    body = plan.components[node.component].body
-    executor = plan.executors[body.label] if isinstance(body, model.ExecutorRef) else None
-    return (isinstance(executor, model.Importer) and executor.download_to_workspace) or any(
-        isinstance(binding, model.Constant) and _is_in_workspace(print_value(binding.value))
-        for binding in node.inputs.values()
-    )
 
 
 def _is_in_workspace(value: Json) -> bool:

@@ -175,13 +175,10 @@ def _unpacking(path: str | os.PathLike[str]) -> str:
 
 def _executing(notebook: Notebook) -> str:
     """Code that makes `dsl.run_notebook` execute a notebook that was unpacked."""
-    # Imported only here: it is text to be shipped, and few components are made of notebooks.
-    from standpipe.dsl import notebook_program as program
+    from standpipe.dsl import notebook_program  # few components are made of notebooks
 
-    functions = (program._run_notebook, program._inject_parameters, program._show_output)
-    sources = [inspect.getsource(function) for function in functions]
     call = f"_run_notebook(__KFP_EMBEDDED_ASSET_DIR, {notebook.file!r}, parameters)"
-    return "\n\n".join(("", *sources, f"dsl.run_notebook = lambda **parameters: {call}"))
+    return f"\n{inspect.getsource(notebook_program)}\n\ndsl.run_notebook = lambda **parameters: {call}"
 
 
 def _archive(path: str | os.PathLike[str]) -> str:

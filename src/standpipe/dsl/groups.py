@@ -250,7 +250,7 @@ _PRECEDENCE = (
 
 
 def _operand_type(operand: object) -> ParameterType:
-    found = operand.type if isinstance(operand, PipelineChannel) else constant_type(operand)
+    found = operand.channel_type if isinstance(operand, PipelineChannel) else constant_type(operand)
     if found not in _PRECEDENCE:
         what = f"the {operand.described}" if isinstance(operand, PipelineChannel) else preview(operand)
         raise AuthoringError(
@@ -264,7 +264,7 @@ def _operand_type(operand: object) -> ParameterType:
 def _operand_text(operand: Any) -> str:
     if isinstance(operand, PipelineChannel):
         reference = f"inputs.parameter_values['{operand.added_input}']"
-        return f"int({reference})" if operand.type is ParameterType.NUMBER_INTEGER else reference
+        return f"int({reference})" if operand.channel_type is ParameterType.NUMBER_INTEGER else reference
     if isinstance(operand, str):
         return f"'{operand}'"
     return str(operand).lower() if isinstance(operand, bool) else str(operand)
@@ -310,17 +310,15 @@ class OneOf:
             raise AuthoringError("dsl.OneOf needs the outputs that it chooses from: one of each branch.")
         first = channels[0]
         for channel in channels:
-            kinds = (channel.type, channel.is_artifact_list), (first.type, first.is_artifact_list)
+            kinds = (channel.channel_type, channel.is_artifact_list), (first.channel_type, first.is_artifact_list)
             if kinds[0] != kinds[1]:
                 raise AuthoringTypeError(
-                    f"dsl.OneOf needs outputs of one type: the {first.described} is {first.type_name}, and the "
-                    f"{channel.described} is {channel.type_name}."
+                    f"dsl.OneOf needs outputs of one type: the {first.described} is {first.shown_type}, and the "
+                    f"{channel.described} is {channel.shown_type}."
                 )
         branches = _branches_of(channels)
         made = OneOfArtifact if isinstance(first, PipelineArtifactChannel) else OneOfParameter
-        return made(
-            branches.next_output(), first.type, first.is_artifact_list, branches, first.annotation, tuple(channels)
-        )
+        return made(branches.next_output(), branches, channels)
 
 
 def _branches_of(channels: Sequence[PipelineChannel]) -> ConditionBranches:
@@ -377,18 +375,22 @@ class ParallelFor(TasksGroup):
         return self.item
 
 
+#: Attributes of items, which no field can be called: those that are not attributes of the class.
+_TAKEN = ("name", "channel_type", "is_artifact_list", "task", "written", "loop_items")
+
+
 def _over_channel(items: PipelineChannel) -> LoopItem:
     name = f"{items.name}-loop-item"
-    if isinstance(items.type, ArtifactType):
+    if isinstance(items.channel_type, ArtifactType):
         if not items.is_artifact_list:
             raise AuthoringError(f"dsl.ParallelFor loops over lists, and the {items.described} is a single artifact.")
-        return LoopArtifact(name, items.type, task=items.task, source=items)
-    if items.type is not ParameterType.LIST and not isinstance(items, LoopField):
+        return LoopArtifact(name, items.channel_type, items, items.task)
+    if items.channel_type is not ParameterType.LIST and not isinstance(items, LoopField):
         raise AuthoringError(
-            f"dsl.ParallelFor loops over lists, and the {items.described} is of type {items.type_name}."
+            f"dsl.ParallelFor loops over lists, and the {items.described} is of type {items.shown_type}."
         )
-    written = item_annotation(items.annotation)
-    return LoopParameter(name, written_type(written), task=items.task, annotation=written, source=items)
+    written = item_annotation(items.written)
+    return LoopParameter(name, written_type(written), items, items.task, written)
 
 
 def _over_list(items: Any, trace: Trace) -> LoopItem:
@@ -410,16 +412,16 @@ def _over_list(items: Any, trace: Trace) -> LoopItem:
     first = raw[0]
     written = type(first).__name__
     for key in first if isinstance(first, dict) else ():
-        if not key.isidentifier():
+        if not key.isidentifier() or key in _TAKEN or hasattr(LoopParameter, key):
             raise AuthoringError(
-                f"dsl.ParallelFor: the items are dicts with the key {key!r}, and KFP takes keys that are Python names, "
-                "because item.key is how they are used."
+                f"dsl.ParallelFor: the items are dicts with the key {key!r}. Keys are used as item.key, so they must "
+                "be Python names, and none of the attributes that items have."
             )
     if isinstance(first, dict) and first:
         key, value = next(iter(first.items()))
         written = f"Dict[{type(key).__name__}, {type(value).__name__}]"
     name = f"loop-item-param-{trace.next_number()}"
-    return LoopParameter(name, written_type(written), annotation=written, source=RawItems(tuple(raw)))
+    return LoopParameter(name, written_type(written), RawItems(tuple(raw)), written=written)
 
 
 class ExitHandler(TasksGroup):

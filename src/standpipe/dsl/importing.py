@@ -30,7 +30,7 @@ _IN_URI = "The artifact_uri of an importer"
 _IN_METADATA = "The metadata of an importer"
 
 #: The types of values by the names that the KFP SDK writes into its marks.
-_TYPES_IN_MARKS = {
+_TYPES_IN_MARKS: Mapping[object, str] = {
     ParameterType.STRING: "String",
     ParameterType.NUMBER_INTEGER: "Integer",
     ParameterType.NUMBER_DOUBLE: "Float",
@@ -112,14 +112,14 @@ class _Values:
         return value
 
     def _placeholder(self, channel: PipelineChannel) -> str:
-        if not isinstance(channel.type, ParameterType):
+        if not isinstance(channel.channel_type, ParameterType):
             raise AuthoringTypeError(
                 f"importer: the {channel.described} is an artifact, and only parameters can stand in metadata."
             )
         mark = str(channel)
         if mark not in self._names:
             self._names[mark] = name = unique_name(_METADATA, self.inputs)
-            self.inputs[name] = ParameterInput(channel.type)
+            self.inputs[name] = ParameterInput(channel.channel_type)
             self.given[name] = channel
         return str(InputParameter(self._names[mark]))
 
@@ -139,6 +139,5 @@ def _constant(uri: str) -> str:
 
 
 def _type_in_mark(channel: PipelineChannel) -> str:
-    if isinstance(channel, LoopItem) and channel.annotation:
-        return channel.annotation
-    return _TYPES_IN_MARKS.get(channel.type, "") if isinstance(channel.type, ParameterType) else str(channel.type)
+    written = channel.written if isinstance(channel, LoopItem) else ""
+    return written or _TYPES_IN_MARKS.get(channel.channel_type, "")

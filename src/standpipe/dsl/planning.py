@@ -137,6 +137,7 @@ class _Builder:
 
     def _executor(self, task: PipelineTask) -> Component:
         assert isinstance(task.component, ExecutorComponent)
+        _check_passed_through(task, task.component)
         label = unique_name(f"exec-{task.name}", self.executors)
         container = task.settings.container
         self.executors[label] = _with_placeholders(container) if container else task.component.executor
@@ -184,7 +185,9 @@ class _Builder:
         if not isinstance(config, dict):
             return config
         seen = {key: self._seen_from(task, item) for key, item in config.items()}
-        inputs = self.crossings.inputs[task.group] if task.group else {}
+        inputs = set(self.crossings.inputs[task.group]) if task.group else set()
+        if isinstance(task.group, ParallelFor):
+            inputs.add(task.group.item.added_input)
         name = seen.get("componentInputParameter")
         if name is not None and name not in inputs and ADDED + name in inputs:
             seen["componentInputParameter"] = ADDED + name
@@ -194,6 +197,11 @@ class _Builder:
             if name in inputs:
                 del seen["taskOutputParameter"]
                 seen["componentInputParameter"] = name
+            elif task.group and source.get("producerTask") not in {other.name for other in task.group.tasks}:
+                raise InvalidTopologyException(
+                    f"Task {task.name!r}: its settings for a platform take an output of "
+                    f"{source.get('producerTask')!r}, which is not in the same block. Pass it to an input of the task."
+                )
         return seen
 
     # --- nodes --------------------------------------------------------------------------------------------------------
@@ -202,7 +210,7 @@ class _Builder:
         assert group.group
         loop = None
         if isinstance(group, ParallelFor):
-            source = group.item.source
+            source = group.item.loop_items
             items = source if isinstance(source, RawItems) else InputItems(self._source(group).added_input)
             loop = Loop(items, group.item.added_input, group.parallelism)
         condition = expressions.parse(group.text) if isinstance(group, Branch) else None
@@ -222,8 +230,8 @@ class _Builder:
         )
 
     def _source(self, group: ParallelFor) -> PipelineChannel:
-        assert isinstance(group.item.source, PipelineChannel)
-        return self.crossings.resolved(group.item.source, group)
+        assert isinstance(group.item.loop_items, PipelineChannel)
+        return self.crossings.resolved(group.item.loop_items, group)
 
     def _task_node(self, task: PipelineTask, key: str) -> Node:
         after = tuple(sorted(self.crossings.after[task]))
@@ -283,7 +291,6 @@ class _Builder:
 def _binding(channel: PipelineChannel, scope: TaskGroup) -> Binding:
     """Where the tasks of a group have a channel from."""
     if isinstance(channel, LoopField):
-        assert channel.item
         return FromInput(channel.item.added_input, expressions.parse(f'parseJson(string_value)["{channel.key}"]'))
     if channel.task is not None and channel.task.group is scope and not isinstance(channel, LoopItem):
         return FromTask(channel.task.name, channel.name)
@@ -292,13 +299,13 @@ def _binding(channel: PipelineChannel, scope: TaskGroup) -> Binding:
 
 
 def _input(channel: PipelineChannel) -> Input:
-    if isinstance(channel.type, ArtifactType):
-        return ArtifactInput(channel.type, channel.is_artifact_list)
-    return ParameterInput(channel.type)
+    if isinstance(channel.channel_type, ArtifactType):
+        return ArtifactInput(channel.channel_type, channel.is_artifact_list)
+    return ParameterInput(channel.channel_type)
 
 
 def _output(output: Surfaced) -> Output:
-    kind = output.shape.type
+    kind = output.shape.channel_type
     return (
         ArtifactOutput(kind, output.shape.is_artifact_list) if isinstance(kind, ArtifactType) else ParameterOutput(kind)
     )
@@ -307,7 +314,7 @@ def _output(output: Surfaced) -> Output:
 def _parameters_in(value: Json, where: str) -> Iterator[PipelineChannel]:
     """The channels whose marks stand in a constant."""
     for found in channels_in(value, where):
-        if isinstance(found.type, ArtifactType):
+        if isinstance(found.channel_type, ArtifactType):
             raise InconsistentTypeException(
                 f"{where}: the {found.described} is an artifact, and only parameters can stand inside of text, "
                 "lists and dicts. Pass the artifact to an input of its own."
@@ -331,6 +338,31 @@ def _settings_with_channels(task: PipelineTask) -> dict[str, str]:
     settings = {name: getattr(container.resources, name) for name in _RESOURCES}
     settings["base_image"] = container.image
     return {name: str(value) for name, value in settings.items() if has_marks(str(value))}
+
+
+#: Settings for Kubernetes that tell of a part of the task's configuration which its code may receive.
+_KUBERNETES = {
+    "tolerations": "KUBERNETES_TOLERATIONS",
+    "nodeSelector": "KUBERNETES_NODE_SELECTOR",
+    **dict.fromkeys(("nodeAffinity", "podAffinity"), "KUBERNETES_AFFINITY"),
+    **dict.fromkeys(("pvcMount", "secretAsVolume", "configMapAsVolume"), "KUBERNETES_VOLUMES"),
+}
+
+
+def _check_passed_through(task: PipelineTask, component: ExecutorComponent) -> None:
+    """A component whose code receives parts of the task's configuration takes no other ones, as with the KFP SDK."""
+    passed = [item.field for item in component.task_config_passthroughs]
+    container, kubernetes = task.settings.container, task.settings.platforms.get("kubernetes", {})
+    given = {field for key, field in _KUBERNETES.items() if kubernetes.get(key)}
+    if container and container.env:
+        given.add("ENV")
+    if container and any(getattr(container.resources, name) for name in _RESOURCES):
+        given.add("RESOURCES")
+    for field in sorted(given.difference(passed)) if passed else ():
+        raise AuthoringError(
+            f"Task {task.name!r} cannot be given {field}: its component names in task_config_passthroughs what it "
+            f"takes: {', '.join(passed)}. Add dsl.TaskConfigField.{field} there."
+        )
 
 
 def _with_placeholders(container: Container) -> Container:

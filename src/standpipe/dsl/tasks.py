@@ -245,7 +245,6 @@ class PipelineTask:
         self._check_text("set_env_variable", "name", name)
         self._check_text("set_env_variable", "value", value)
         container = self._container("set_env_variable")
-        self._check_passed_through("ENV")
         self._settings.container = replace(container, env={**container.env, name: value})
         return self
 
@@ -361,7 +360,6 @@ class PipelineTask:
                 "or an input of the pipeline can be passed as well, by itself and not inside of text."
             )
         container = self._container(setter)
-        self._check_passed_through("RESOURCES")
         resources = replace(container.resources, **{name: text})
         self._settings.container = replace(container, resources=resources)
         return self
@@ -369,18 +367,10 @@ class PipelineTask:
     def _container(self, setter: str) -> Container:
         if self._settings.container is None:
             raise AuthoringError(
-                f"Task {self.name!r}: {setter} is for components that run in a container, and this one is a pipeline."
+                f"Task {self.name!r}: {setter} is for components that run in a container, and this one is a pipeline "
+                "or an importer."
             )
         return self._settings.container
-
-    def _check_passed_through(self, field: str) -> None:
-        """A component that receives parts of the task's configuration takes no other ones."""
-        passed = [item.field for item in getattr(self.component, "task_config_passthroughs", ())]
-        if passed and field not in passed:
-            raise AuthoringError(
-                f"Task {self.name!r} cannot be given {field}: its component names in task_config_passthroughs what it "
-                f"takes: {', '.join(passed)}. Add dsl.TaskConfigField.{field} there."
-            )
 
     def _check_text(self, setter: str, argument: str, value: object) -> None:
         if not isinstance(value, str):

@@ -63,7 +63,14 @@ def _install(search_path: List[str]) -> None:
     artifact_types = _module("kfp.dsl.types.artifact_types", _public(artifacts))
     annotations_module = _module("kfp.dsl.types.type_annotations", _public(type_annotations))
     types = _module("kfp.dsl.types", {"artifact_types": artifact_types, "type_annotations": annotations_module})
-    dsl = _module("kfp.dsl", {**runtime_names(), "types": types, "__all__": list(RUNTIME_NAMES)})
+    own: Dict[str, Dict[str, Any]] = {
+        "constants": {"WORKSPACE_MOUNT_PATH": constants.WORKSPACE_MOUNT_PATH},
+        "notebook_helpers": {"run_notebook": _run_notebook},
+        "task_config": {"TaskConfig": status.TaskConfig},
+        "task_final_status": {"PipelineTaskFinalStatus": status.PipelineTaskFinalStatus},
+    }
+    modules = {"types": types, **{name: _module(f"kfp.dsl.{name}", members) for name, members in own.items()}}
+    dsl = _module("kfp.dsl", {**runtime_names(), **modules, "__all__": list(RUNTIME_NAMES)})
     kfp = _module("kfp", {"dsl": dsl, "__version__": constants.KFP_VERSION, "__standpipe__": True})
     for package, path in ((kfp, search_path), (dsl, []), (types, [])):
         package.__path__ = path
@@ -106,5 +113,5 @@ def _explain(module: str) -> Callable[[str], NoReturn]:
 
 
 def _run_notebook(**kwargs: Any) -> NoReturn:
-    """Stands in for `dsl.run_notebook`, which notebook components define for themselves."""
-    raise NotImplementedError("dsl.run_notebook is only available inside a @dsl.notebook_component at runtime.")
+    """Stands in for `dsl.run_notebook`, which components that are made of notebooks define for themselves."""
+    raise NotImplementedError("dsl.run_notebook was called by a component without a notebook: @dsl.notebook_component")

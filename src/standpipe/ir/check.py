@@ -29,9 +29,9 @@ from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Output, 
 #: The field that holds a kind of input or output.
 PARAMETERS, ARTIFACTS = "parameters", "artifacts"
 
-#: What is in the names of references that the KFP compiler makes for itself and sometimes loses: items of inner loops,
-#: and branches that give items. Such a file is what the SDK writes, and a cluster fails the task when it is to start.
-_LOST = ("loop-item", "-oneof-")
+#: What is in the names that the KFP compiler makes for itself. It loses some of these, mostly where loops are nested:
+#: such a file is still what the SDK writes, and a cluster fails the task when it is to start.
+_MADE_BY_THE_COMPILER = ("pipelinechannel--", "loop-item")
 
 #: What a condition takes its values from.
 _PARAMETER_VALUES = Index(Variable("inputs"), Literal("parameter_values"))
@@ -165,7 +165,10 @@ def _parameters_of(condition: Tree) -> Iterator[str]:
 
 
 def _check_loop(node: Node, loop: Loop, component: Component, path: str) -> None:
-    """The iterator gives the item input its value; its items come from another input that the task binds."""
+    """The iterator gives the item input its value; its items come from another input that the task binds.
+
+    What the task gives is gathered to lists, whatever the component declares: in files of older SDKs, single values.
+    """
     item = component.inputs.get(loop.item_input)
     table = PARAMETERS if item is None else kind(item)
     iterator = f"{path}.{'artifact' if table == ARTIFACTS else 'parameter'}Iterator"
@@ -174,12 +177,6 @@ def _check_loop(node: Node, loop: Loop, component: Component, path: str) -> None
     if isinstance(loop.items, InputItems):
         field = "inputArtifact" if table == ARTIFACTS else "inputParameter"
         _check_items(node, loop.items.input, component, table, f"{iterator}.items.{field}")
-    for name, output in component.outputs.items():
-        if not _is_list(output):
-            raise SpecError(
-                f"components.{node.component}.outputDefinitions.{kind(output)}.{name}: it is no list, and the task "
-                f"{path} gathers it in a loop"
-            )
 
 
 def _check_items(node: Node, name: str, component: Component, table: str, path: str) -> None:
@@ -191,8 +188,8 @@ def _check_items(node: Node, name: str, component: Component, table: str, path: 
         raise SpecError(f"{path}: the items of a loop are a list, and the input {name!r} is none")
 
 
-def _is_list(declared: Input | Output) -> bool:
-    if isinstance(declared, (ArtifactInput, ArtifactOutput)):
+def _is_list(declared: Input) -> bool:
+    if isinstance(declared, ArtifactInput):
         return declared.is_list
     return declared.type is ParameterType.LIST
 
@@ -205,7 +202,7 @@ def _binding_kind(scope: Scope, binding: Binding, path: str) -> str | None:
     """
     if isinstance(binding, FromInput):
         if binding.input not in scope.owner.inputs:
-            if _is_lost(binding.input):
+            if _may_be_lost(binding.input):
                 return None
             raise _unknown(path, "input of the component", binding.input, scope.owner.inputs)
         return kind(scope.owner.inputs[binding.input])
@@ -216,13 +213,13 @@ def _binding_kind(scope: Scope, binding: Binding, path: str) -> str | None:
     return PARAMETERS
 
 
-def _is_lost(name: str) -> bool:
-    return any(part in name for part in _LOST)
+def _may_be_lost(name: str) -> bool:
+    return any(part in name for part in _MADE_BY_THE_COMPILER)
 
 
 def _is_lost_output(scope: Scope, source: FromTask) -> bool:
     known = source.task not in scope.dag.nodes or source.output in scope.outputs(source.task)
-    return not known and _is_lost(source.output)
+    return not known and _may_be_lost(source.output)
 
 
 def _source_kind(scope: Scope, source: FromTask, path: str) -> str:

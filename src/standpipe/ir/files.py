@@ -12,9 +12,11 @@ import yaml
 from standpipe.errors import SpecError, StorageError, UnsupportedError
 from standpipe.ir.documents import parse
 from standpipe.ir.emitter import emit, emit_platforms
-from standpipe.ir.header import write_header
+from standpipe.ir.header import read_description, write_header
 from standpipe.ir.loader import load
-from standpipe.model.plan import Plan
+from standpipe.ir.manifests import ManifestNames, emit_manifests, is_manifest, specs_of
+from standpipe.ir.v1_component import description_of, load_v1
+from standpipe.model.plan import Importer, Plan
 from standpipe.model.types import Json
 
 
@@ -27,25 +29,66 @@ def dumps(plan: Plan, description: str | None = None) -> str:
         SpecError: as `emit`.
     """
     spec, platforms = emit(plan), emit_platforms(plan)
-    documents = [spec, platforms] if platforms else [spec]
     header = write_header(spec, description or plan.description)
-    return header + yaml.dump_all(documents, Dumper=yaml.SafeDumper, sort_keys=True)
+    return header + _dump([spec, platforms] if platforms else [spec])
 
 
 def write(plan: Plan, path: str | os.PathLike[str], description: str | None = None) -> None:
     """Writes the Plan into a `.yaml`, `.yml` or `.json` file, completely or not at all.
 
     Raises:
-        SpecError: as `emit`, or if the file's name ends otherwise, or for platforms in a JSON file.
+        SpecError: as `emit`, or if the file's name ends otherwise, or for platforms in a JSON file, or if an importer
+            downloads into a workspace that the pipeline does not have.
         StorageError: if the file cannot be written.
     """
     file = Path(path)
+    _check_workspace(plan)
     if file.suffix in (".yaml", ".yml"):
         text = dumps(plan, description)
     elif file.suffix == ".json":
         text = _dumps_json(plan, file)
     else:
         raise SpecError(f"{file}: the name of a compiled file ends with .yaml; choose such a name.")
+    _write(file, text)
+
+
+def write_manifests(
+    plan: Plan,
+    path: str | os.PathLike[str],
+    names: ManifestNames,
+    description: str | None = None,
+    with_pipeline: bool = False,
+) -> None:
+    """Writes the Plan as Kubernetes manifests into a YAML file of any name, completely or not at all.
+
+    Raises:
+        SpecError: as `write`, but for the file's name.
+        StorageError: if the file cannot be written.
+    """
+    _check_workspace(plan)
+    manifests = emit_manifests(plan, names, description or plan.description, with_pipeline)
+    _write(Path(path), _dump(manifests))
+
+
+def _dump(documents: list[dict[str, Json]]) -> str:
+    text: str = yaml.dump_all(documents, Dumper=yaml.SafeDumper, sort_keys=True)
+    return text
+
+
+def _check_workspace(plan: Plan) -> None:
+    """What is run elsewhere must say what it needs there; here, a run has a workspace anyway."""
+    configurations = (platform.get("pipelineConfig", {}) for platform in plan.platforms.values())
+    if any("workspace" in configuration for configuration in configurations):
+        return
+    for label, executor in plan.executors.items():
+        if isinstance(executor, Importer) and executor.download_to_workspace:
+            raise SpecError(
+                f"deploymentSpec.executors.{label}.importer.downloadToWorkspace: the pipeline has no workspace. "
+                "Give it one: @dsl.pipeline(pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig('1Gi')))."
+            )
+
+
+def _write(file: Path, text: str) -> None:
     try:
         _write_atomically(Path(os.path.realpath(file)), text)
     except OSError as error:
@@ -96,25 +139,41 @@ def text_of(path: str | os.PathLike[str]) -> str:
 
 def read_text(text: str, origin: str = "The text") -> Plan:
     """The Plan in the text of a compiled file; errors call the text `origin`, and are those of `read`."""
+    return read_component(text, origin)[0]
+
+
+def read_component(text: str, origin: str = "The text") -> tuple[Plan, str]:
+    """The Plan in the text of a compiled file or of a component of KFP version 1, and the description there.
+
+    A Plan holds the description of a pipeline, but not that of a single component. Errors are those of `read_text`.
+    """
     documents = parse(text, origin)
     if len(documents) not in (1, 2):
         raise SpecError(
             f"{origin} holds {len(documents)} documents: a compiled pipeline is one, or two with platforms."
         )
-    _refuse_other_formats(documents[0], origin)
     try:
-        return load(*documents)
+        return _load_documents(documents, text)
     except (SpecError, UnsupportedError) as error:
         raise type(error)(f"{origin}: {error}") from error
 
 
-def _refuse_other_formats(document: dict[str, Json], origin: str) -> None:
-    if "implementation" in document:
-        raise UnsupportedError(
-            f"{origin} is a component of KFP version 1. Compile it with a KFP SDK of version 2, and give the result."
-        )
-    if "apiVersion" in document:
-        raise UnsupportedError(
-            f"{origin} is a Kubernetes manifest of the kind {document.get('kind')}. "
-            "Compile the pipeline to plain YAML, and give the result."
-        )
+def _load_documents(documents: list[dict[str, Json]], text: str) -> tuple[Plan, str]:
+    if is_manifest(documents[0]):
+        spec, platforms, description = specs_of(documents)
+        return _load_from_manifest(spec, platforms), description
+    if "implementation" in documents[0]:
+        if len(documents) > 1:
+            raise SpecError("there are two documents: a component of KFP version 1 is one")
+        return load_v1(documents[0]), description_of(documents[0])
+    if documents[0].keys() == {"platforms"}:
+        raise SpecError("platforms: the file begins with a PlatformSpec: the pipeline itself comes first")
+    plan = load(*documents)
+    return plan, plan.description or read_description(text)
+
+
+def _load_from_manifest(spec: Json, platforms: Json) -> Plan:
+    try:
+        return load(spec, platforms)
+    except (SpecError, UnsupportedError) as error:
+        raise type(error)(f"spec.pipelineSpec: {error}") from error

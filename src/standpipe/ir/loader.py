@@ -193,7 +193,7 @@ def _load_artifact_output(section: Section) -> ArtifactOutput:
 
 
 def _load_parameter_type(section: Section) -> ParameterType:
-    return ParameterType(section.required("parameterType"))
+    return section.choice("parameterType", ParameterType)
 
 
 def _load_dag(section: Section, outputs: Mapping[str, Output], interfaces: Mapping[str, _Interface]) -> Dag:
@@ -268,8 +268,8 @@ def _with_producers(node: Node) -> Node:
 
 
 def _load_trigger(section: Section) -> Trigger:
-    strategy = section.take("strategy", TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED.value)
-    trigger = Trigger(TriggerStrategy(strategy), section.expression("condition"))
+    strategy = section.choice("strategy", TriggerStrategy, TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED)
+    trigger = Trigger(strategy, section.expression("condition"))
     section.end()
     return trigger
 

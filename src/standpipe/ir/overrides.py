@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from standpipe.errors import ArgumentError, AuthoringError, UnsupportedError
 from standpipe.model.plan import Plan
-from standpipe.model.types import ArtifactInput, Input, Json, ParameterInput
-from standpipe.model.values import ValueMismatch, fit
+from standpipe.model.types import ArtifactInput, Input, Json, ParameterInput, ParameterType
+from standpipe.model.values import ValueMismatch, fit, kind_of, preview
+
+_NUMBERS = (ParameterType.NUMBER_INTEGER, ParameterType.NUMBER_DOUBLE)
 
 
 def override(
@@ -50,8 +52,19 @@ def _with_default(plan: Plan, name: str, value: Json) -> Input:
 
 def _fitted(plan: Plan, name: str, value: Json, declared: ParameterInput) -> Json:
     try:
-        return fit(value, declared.type)
+        return _fit(value, declared.type)
     except ValueMismatch as mismatch:
         raise ArgumentError(
             f"The parameter {name!r} of the pipeline {plan.name!r} does not fit: {mismatch}."
         ) from mismatch
+
+
+def _fit(value: Json, declared: ParameterType) -> Json:
+    """The value as a default, by the rules of the SDK's compiler: a bool is a number, and the other way around."""
+    if declared in _NUMBERS and isinstance(value, bool):
+        return fit(int(value), declared)
+    if declared is ParameterType.BOOLEAN and isinstance(value, int):
+        return bool(value)
+    if declared is ParameterType.STRING and not isinstance(value, str):
+        raise ValueMismatch(f"{preview(value)} is {kind_of(value)}, and {declared} is wanted")
+    return fit(value, declared)

@@ -16,8 +16,9 @@ from standpipe.errors import SpecError, UnsupportedError
 from standpipe.model.types import Json
 from standpipe.model.values import preview
 
-#: What protobuf raises for JSON that is no such message: its own errors, and Python's own where it checks nothing.
-_REFUSALS = (json_format.Error, OverflowError, RecursionError, AttributeError, TypeError, ValueError)
+#: What protobuf raises for JSON that is no such message: its own errors, and Python's own where it checks nothing; a
+#: SystemError for keys with half of a surrogate pair.
+_REFUSALS = (json_format.Error, OverflowError, RecursionError, AttributeError, TypeError, ValueError, SystemError)
 
 _LOCATION = Path("kfp", "pipeline_spec", "pipeline_spec_pb2.py")
 
@@ -49,6 +50,11 @@ def _load_module(file: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def message(data: Json, name: str) -> Any:
+    """A protobuf message of pipeline_spec.proto, made of its JSON, which `canonical` has checked."""
+    return json_format.ParseDict(data, getattr(messages(), name)())
 
 
 def canonical(data: Json, message: str, path: str = "") -> dict[str, Json]:

@@ -8,6 +8,8 @@ again, and only if putting it together gives the very same text: otherwise it st
 from __future__ import annotations
 
 import ast
+import enum
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,82 +20,103 @@ from standpipe.model.plan import PythonFunction
 CommandAndArgs = tuple[tuple[str, ...], tuple[str, ...]]
 
 
+class Order(enum.Enum):
+    """In which order a command installs the author's packages and KFP."""
+
+    AUTHOR_FIRST = enum.auto()
+    KFP_FIRST = enum.auto()
+    AT_ONCE = enum.auto()
+
+
+_RUN = (
+    "program_path=$(mktemp -d)\n\n"
+    'printf "%s" "$0" > "$program_path/ephemeral_component.py"\n'
+    "_KFP_RUNTIME=true python3 -m kfp.dsl.executor_main "
+    "                        --component_module_path "
+    '                        "$program_path/ephemeral_component.py" '
+    '                        "$@"\n'
+)
+_OLD_RUN = _RUN.replace("\n\n", "\n").replace("_KFP_RUNTIME=true ", "").replace("kfp.dsl.", "kfp.components.")
+_OLD_PIP = PIP_INSTALL.replace("--quiet ", "--quiet     ")
+
+_VENV = (
+    "\nexport PIP_DISABLE_PIP_VERSION_CHECK=1\n"
+    "tmp=$(mktemp -d)\n"
+    'python3 -m venv "$tmp/venv" --system-site-packages\n'
+    '. "$tmp/venv/bin/activate"\n'
+)
+
+
 @dataclass(frozen=True)
 class Layout:
     """How versions of the SDK write the command, byte for byte.
 
-    `install` has the place of the pip commands (`{commands}`); `run` receives the program's text as its `$0`.
+    `name` is the first of these versions. `install` has the place of the pip commands (`{commands}`); `run` receives
+    the program's text as its `$0`. `host_after_url` says that each index URL is followed by its host, which is trusted.
     """
 
-    install: str
-    pip: str
-    venv: str
-    run: str
+    name: str
+    order: Order = Order.AUTHOR_FIRST
+    host_after_url: bool = False
+    install: str = INSTALL_SCRIPT
+    pip: str = PIP_INSTALL
+    venv: str = _VENV
+    run: str = _RUN
 
 
-#: By the version of the SDK that wrote the file. The first one also serves versions that are not named here.
-LAYOUTS: dict[str, Layout] = {
-    "2.17.0": Layout(
-        install=INSTALL_SCRIPT,
-        pip=PIP_INSTALL,
-        venv=(
-            "\nexport PIP_DISABLE_PIP_VERSION_CHECK=1\n"
-            "tmp=$(mktemp -d)\n"
-            'python3 -m venv "$tmp/venv" --system-site-packages\n'
-            '. "$tmp/venv/bin/activate"\n'
-        ),
-        run=(
-            "program_path=$(mktemp -d)\n\n"
-            'printf "%s" "$0" > "$program_path/ephemeral_component.py"\n'
-            "_KFP_RUNTIME=true python3 -m kfp.dsl.executor_main "
-            "                        --component_module_path "
-            '                        "$program_path/ephemeral_component.py" '
-            '                        "$@"\n'
-        ),
-    ),
-}
+#: The newest first, that of 2.14; it has no name, as it is the one that we write ourselves.
+LAYOUTS = (
+    Layout(""),
+    Layout("2.9", Order.KFP_FIRST),
+    Layout("2.2", Order.KFP_FIRST, host_after_url=True),
+    Layout("2.1", Order.AT_ONCE, host_after_url=True, pip=_OLD_PIP),
+    Layout("2.0", Order.AT_ONCE, host_after_url=True, pip=_OLD_PIP, run=_OLD_RUN),
+)
 
-_KFP_RELEASE = re.compile(r"kfp==(?P<version>\S+)")
+_KFP_RELEASE = re.compile(r"kfp==\S+")
 _LITERAL = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
-_OPTION = re.compile(r"--(index-url|extra-index-url|trusted-host) (\S+) ")
+_OPTION = r"--(index-url|extra-index-url|trusted-host) (\S+) "
 
 
 def render(function: PythonFunction) -> CommandAndArgs:
     """The command and the arguments that the KFP SDK compiles the function to."""
-    layout = _layout_for(function.kfp_requirements)
+    layout = next(layout for layout in LAYOUTS if layout.name == function.layout)
     run = ("sh", "-ec", layout.run, function.source)
     args = ("--executor_input", "{{$}}", "--function_to_execute", function.name)
     return _install_command(function, layout) + run, args
 
 
-def _layout_for(kfp_requirements: tuple[str, ...]) -> Layout:
-    release = _KFP_RELEASE.fullmatch(kfp_requirements[0]) if kfp_requirements else None
-    newest = next(iter(LAYOUTS.values()))
-    return LAYOUTS.get(release["version"], newest) if release else newest
-
-
 def _install_command(function: PythonFunction, layout: Layout) -> tuple[str, ...]:
-    pip = layout.pip + index_options(function.index_urls, function.trusted_hosts)
-    parts = []
-    if function.packages:
-        parts.append(pip + quoted(function.packages))
-    if function.packages and function.kfp_requirements:
-        parts.append(" && ")
-    if function.kfp_requirements:
-        parts += [layout.venv] if function.use_venv else []
-        parts.append(pip + quoted(function.kfp_requirements))
-    return ("sh", "-c", layout.install.replace("{commands}", " ".join(parts))) if parts else ()
+    pip = layout.pip + _index_options(function, layout)
+    author, kfp = function.packages, function.kfp_requirements
+    if layout.order is Order.AT_ONCE:
+        groups = [(*author, *kfp)]
+    else:
+        groups = [author, kfp] if layout.order is Order.AUTHOR_FIRST else [kfp, author]
+    in_venv = kfp if function.use_venv else None
+    steps = [(f"{layout.venv} " if group is in_venv else "") + pip + quoted(group) for group in groups if group]
+    if not steps:
+        return ()
+    return ("sh", "-c", layout.install.replace("{commands}", "  &&  ".join(steps)))
+
+
+def _index_options(function: PythonFunction, layout: Layout) -> str:
+    urls = function.index_urls
+    if not layout.host_after_url:
+        return index_options(urls, function.trusted_hosts)
+    options = ("--extra-index-url" if position else "--index-url" for position in range(len(urls)))
+    return "".join(f"{option} {url} --trusted-host {url} " for option, url in zip(options, urls, strict=True))
 
 
 def recognise(command: Sequence[str], args: Sequence[str]) -> PythonFunction | None:
     """The function that a compiled command runs, or None if it is not exactly what `render` gives for one.
 
-    What two different functions are both compiled to is read one way: requirements that are installed alone are the
-    author's own, unless they are a release or a location with KFP's `--no-deps`, or where KFP's sources are; trusted
-    hosts that are the index URLs are the default.
+    What two different functions are both compiled to is read one way: as what the newest layout makes of it;
+    requirements that are installed alone are the author's own, unless they are a release or a location with KFP's
+    `--no-deps`, or where KFP's sources are; trusted hosts that are the index URLs are the default.
     """
     given = (tuple(command), tuple(args))
-    for layout in LAYOUTS.values():
+    for layout in LAYOUTS:
         function = _take_apart(*given, layout)
         if function is not None and render(function) == given:
             return function
@@ -105,39 +128,44 @@ def _take_apart(command: tuple[str, ...], args: tuple[str, ...], layout: Layout)
         return None
     name, source = args[3], command[-1]
     if len(command) == 4:
-        return PythonFunction(name, source)
+        return PythonFunction(name, source, layout=layout.name)
     before, after = layout.install.split("{commands}")
     script = command[2]
     if not (script.startswith(before) and script.endswith(after)):
         return None
     found = _pattern(layout).fullmatch(script[len(before) : -len(after)])
-    return _function(found, name, source) if found else None
+    return _function(found, name, source, layout) if found else None
 
 
+@functools.cache
 def _pattern(layout: Layout) -> re.Pattern[str]:
-    requirements = rf"{_LITERAL}(?: {_LITERAL})*"
-    pip = rf"{re.escape(layout.pip)}(?P<%s_options>(?:{_OPTION.pattern})*)(?P<%s>{requirements})"
-    user, kfp = pip % ("user", "user"), pip % ("kfp", "kfp")
-    return re.compile(rf"(?:{user})?(?:(?:  &&  )?(?P<venv>{re.escape(layout.venv)} )?{kfp})?", re.DOTALL)
+    """One or two steps of pip, each perhaps in an environment of its own."""
+    venv, pip = f"(?:{re.escape(layout.venv)} )?", re.escape(layout.pip)
+    step = rf"(?P<%s>{venv}){pip}(?P<%s>(?:{_OPTION})*)(?P<%s>{_LITERAL}(?: {_LITERAL})*)"
+    first = step % ("first_venv", "first_options", "first")
+    second = step % ("second_venv", "second_options", "second")
+    return re.compile(rf"{first}(?:  &&  {second})?", re.DOTALL)
 
 
-def _function(found: re.Match[str], name: str, source: str) -> PythonFunction | None:
-    user, kfp = _unquote(found["user"]), _unquote(found["kfp"])
-    if user is None or kfp is None:
+def _function(found: re.Match[str], name: str, source: str, layout: Layout) -> PythonFunction | None:
+    first, second = _unquote(found["first"]), _unquote(found["second"])
+    if first is None or second is None:
         return None
-    if user and not kfp and _is_kfp(user):
-        user, kfp = (), user
-    options = _OPTION.findall(found["user_options"] or found["kfp_options"] or "")
+    parts = _parts(first, second, layout)
+    if parts is None:
+        return None
+    options = re.findall(_OPTION, found["first_options"])
     index_urls = tuple(value for option, value in options if option != "trusted-host")
     trusted_hosts = tuple(value for option, value in options if option == "trusted-host")
     return PythonFunction(
         name,
         source,
-        packages=user,
+        packages=parts[0],
         index_urls=index_urls,
         trusted_hosts=None if trusted_hosts == index_urls else trusted_hosts,
-        kfp_requirements=kfp,
-        use_venv=found["venv"] is not None,
+        kfp_requirements=parts[1],
+        use_venv=bool(found["first_venv"] or found["second_venv"]),
+        layout=layout.name,
     )
 
 
@@ -148,8 +176,36 @@ def _unquote(requirements: str | None) -> tuple[str, ...] | None:
         return None  # not what Python writes: the author's own command
 
 
-def _is_kfp(requirements: tuple[str, ...]) -> bool:
+def _parts(
+    first: tuple[str, ...], second: tuple[str, ...], layout: Layout
+) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """The author's packages and what is installed of KFP; None if only another order of the two makes sense."""
+    if layout.order is Order.AT_ONCE:
+        end = _end_of_packages(first)
+        return None if second else (first[:end], first[end:])
+    if not second:
+        return ((), first) if _likeness(first) == _CERTAIN else (first, ())
+    author, kfp = (first, second) if layout.order is Order.AUTHOR_FIRST else (second, first)
+    return None if _likeness(author) > _likeness(kfp) else (author, kfp)
+
+
+_CERTAIN = 2
+
+
+def _likeness(requirements: tuple[str, ...]) -> int:
+    """How much requirements look like those of KFP itself: 0 for not at all."""
     location, *options = requirements
-    if not options:
-        return "kubeflow/pipelines" in location
-    return options[0] == "--no-deps" and ("/" in location or _KFP_RELEASE.fullmatch(location) is not None)
+    if not options and "kubeflow/pipelines" in location:
+        return _CERTAIN
+    if options[:1] == ["--no-deps"] and ("/" in location or _KFP_RELEASE.fullmatch(location)):
+        return _CERTAIN
+    return 1 if not options and "/" in location else 0
+
+
+def _end_of_packages(requirements: tuple[str, ...]) -> int:
+    """Where the author's packages end and KFP's own begin, in the one list of both."""
+    for length in (3, 1):
+        own = requirements[-length:]
+        if len(own) == length and (_likeness(own) == _CERTAIN or (length == 1 and _KFP_RELEASE.fullmatch(own[0]))):
+            return len(requirements) - length
+    return len(requirements)

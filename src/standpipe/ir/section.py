@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import enum
+from typing import TypeVar
+
 from standpipe.errors import SpecError, UnsupportedError
 from standpipe.model.expressions import Expression, ExpressionError, parse
 from standpipe.model.types import Json
+from standpipe.model.values import preview
+
+_Choice = TypeVar("_Choice", bound=enum.Enum)
 
 
 class Section:
@@ -33,6 +39,15 @@ class Section:
         if not value:
             raise SpecError(f"{self.at(field)}: it is missing")
         return value
+
+    def choice(self, field: str, among: type[_Choice], default: _Choice | None = None) -> _Choice:
+        """The value in a field. Raises SpecError if there is none, or one that has no name."""
+        value = self.required(field) if default is None else self.take(field, default.value)
+        try:
+            return among(value)
+        except ValueError:  # protobuf takes any number for a value of an enum, and leaves it one
+            there = ", ".join(str(known.value) for known in among)
+            raise SpecError(f"{self.at(field)}: there is no {preview(value)}, only {there}") from None
 
     def expression(self, field: str) -> Expression | None:
         """The condition or selector in a field, or None. Raises SpecError if it cannot be read."""

@@ -51,7 +51,7 @@ class LocalCluster:
         self._settings = {label: settings.read(config, f"{_PATH}.{label}") for label, config in configs.items()}
         self._provisions = provisions
         self._claims = Claims(provisions.claims, claims)
-        self._scopes = Scopes()
+        self._scopes = Scopes(plan)
         self._tell = notice
         self._told: set[str] = set()
         self._lock = threading.Lock()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from standpipe.kubernetes.settings import Name, SettingError
-from standpipe.model.events import DagStarted, Fact, RunStarted, TaskSucceeded
-from standpipe.model.plan import Constant, FromInput
+from standpipe.model.events import DagStarted, Fact, IterationStarted, LoopStarted, RunStarted, TaskSucceeded
+from standpipe.model.plan import Constant, Dag, FromInput, Plan
 from standpipe.model.refs import ROOT, TaskRef
 from standpipe.model.values import Value, as_text
 
@@ -15,9 +15,13 @@ class Scopes:
     """The values of a run so far, taken from its facts.
 
     The driver's thread adds to them before it starts a task that may ask for them.
+
+    Args:
+        plan: what runs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
         self._inputs: dict[TaskRef, Mapping[str, Value]] = {}
         self._outputs: dict[TaskRef, Mapping[str, Value]] = {}
 
@@ -26,10 +30,23 @@ class Scopes:
         for fact in facts:
             if isinstance(fact, RunStarted):
                 self._inputs[ROOT] = fact.inputs
-            elif isinstance(fact, DagStarted):
+            elif isinstance(fact, (DagStarted, LoopStarted)):
                 self._inputs[fact.task] = fact.inputs
+            elif isinstance(fact, IterationStarted):
+                self._inputs[fact.task] = self._with_item(fact)
             elif isinstance(fact, TaskSucceeded):
                 self._outputs[fact.task] = fact.outputs
+
+    def _with_item(self, iteration: IterationStarted) -> Mapping[str, Value]:
+        """The inputs of an iteration: those of its loop, and the item under the name that the loop gives it."""
+        path, component = iteration.task.path, self._plan.root
+        for name, _ in path:
+            assert isinstance(component.body, Dag), "what has tasks is a DAG"
+            node = component.body.nodes[name]
+            component = self._plan.components[node.component]
+        assert node.loop, "only loops have iterations"
+        loop = TaskRef((*path[:-1], (iteration.task.name, None)))
+        return {**self._inputs[loop], node.loop.item_input: iteration.item}
 
     def name(self, source: Name, task: TaskRef) -> str | None:
         """What a name is for a task; None where it comes from an optional value that nobody gave.

@@ -209,7 +209,8 @@ class PythonFunction:
 
     `source` is the text as KFP compiles it, its `import kfp` lines included. `kfp_requirements` is what a
     cluster installs of KFP itself, as arguments for pip; no local runner does. `use_venv` wraps that installation in
-    an environment of its own.
+    an environment of its own. `layout` names the versions of the KFP SDK that write its command in a way of their own
+    (`ir.python_command`); it is empty for that of today.
 
     `artifact_classes` maps `module.Name` to the source of artifact classes that the author defined and that the
     function's environment may lack. It has no place in a compiled file, so it does not take part in comparisons.
@@ -223,6 +224,7 @@ class PythonFunction:
     kfp_requirements: tuple[str, ...] = ()
     use_venv: bool = False
     artifact_classes: Mapping[str, str] = field(default_factory=dict, compare=False)
+    layout: str = ""
 
 
 @frozen

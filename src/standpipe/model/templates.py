@@ -228,7 +228,7 @@ def parse_argument(text: str) -> Argument:
     if text.startswith(('{"IfPresent": ', '{"Concat": ')):
         try:
             parsed = _from_struct(json.loads(text))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return parse_text(text)  # it only looks like one: the user's own text
         if str(parsed) == text:
             return parsed

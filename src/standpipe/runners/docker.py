@@ -353,7 +353,8 @@ def _volumes(request: TaskRequest, traits: _Traits) -> Volumes:
     for path in request.reads:
         # The engine would make a folder of what does not exist; the task itself shall find that it is missing.
         if path.exists() and not path.is_relative_to(request.pipeline_root):
-            wanted.append((path, str(path), "ro"))
+            is_own = request.workspace is not None and path.is_relative_to(request.workspace)
+            wanted.append((path, str(path), "rw" if is_own else "ro"))
     return dict(_volume(source, target, mode, traits) for source, target, mode in wanted)
 
 

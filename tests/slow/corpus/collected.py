@@ -2,9 +2,6 @@
 
 from typing import List, NamedTuple
 
-from kfp import dsl
-from kfp.dsl import Artifact, Dataset, Input, Model
-
 from corpus.entries import pipeline
 from corpus.shared import (
     add,
@@ -26,6 +23,8 @@ from corpus.shared import (
     use_data,
     words,
 )
+from kfp import dsl
+from kfp.dsl import Artifact, Dataset, Input, Model
 
 
 @pipeline

@@ -25,7 +25,7 @@ def main(folder: Path, *names: str) -> None:
     for module in MODULES:
         try:
             importlib.import_module(f"corpus.{module}")
-        except Exception:
+        except Exception:  # noqa: BLE001  # whatever it is, the next module is imported
             (folder / f"{module}.module.error").write_text(traceback.format_exc(), encoding="utf-8")
     for name in names or CORPUS:
         if name in CORPUS:
@@ -40,7 +40,7 @@ def compile_entry(folder: Path, name: str) -> None:
     entry = CORPUS[name]
     try:
         compiler.Compiler().compile(entry.make(), str(folder / f"{name}{entry.suffix}"), **entry.arguments)
-    except Exception:
+    except Exception:  # noqa: BLE001  # whatever it is, the next entry is compiled
         (folder / f"{name}.error").write_text(traceback.format_exc(), encoding="utf-8")
 
 
@@ -50,7 +50,7 @@ def refuse_entry(folder: Path, name: str) -> None:
         made = REFUSED[name]()
         if made is not None:
             compiler.Compiler().compile(made, str(folder / f"{name}.yaml"))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # its class is what is asked for
         answer = {"bases": [base.__name__ for base in type(error).__mro__], "message": str(error)}
     (folder / f"{name}.json").write_text(json.dumps(answer), encoding="utf-8")
 

@@ -2,9 +2,9 @@
 
 from typing import Dict, List, NamedTuple, Optional
 
-from kfp import compiler
+from corpus.entries import PIN, components, entry, pipeline
+from kfp import compiler, dsl
 from kfp import components as kfp_components
-from kfp import dsl
 from kfp.dsl import (
     HTML,
     Artifact,
@@ -18,8 +18,6 @@ from kfp.dsl import (
     Output,
     OutputPath,
 )
-
-from corpus.entries import PIN, components, entry, pipeline
 
 
 class Shape(Artifact):
@@ -626,11 +624,6 @@ def embeds_pipeline_values(text: str, n: int):
         a=n, b=1.0, c=f"{text}{text}-{n}", d=True, e=[text, [n], {"k": text}], f={"t": text, "n": [n, f"{n}"]},
         g=[text, f"a{text}"], h={"a": n}, i=f"{{{text}}}",
     )  # fmt: skip
-
-
-@pipeline
-def channels_as_keys(text: str):
-    every_type(a=1, b=1.0, c="", d=True, e=[], f={f"{text}": 1, "deep": {f"k-{text}": text}}, g=[], h={})
 
 
 @pipeline

@@ -2,10 +2,9 @@
 
 from typing import Dict, List, Optional
 
-from kfp import dsl
-
 from corpus.entries import pipeline, quirk
 from corpus.shared import add, clean_up, coin, dice, echo, negate, nothing, numbers, ready, rows, say, score, several
+from kfp import dsl
 
 
 @pipeline(name="condition")
@@ -72,7 +71,7 @@ def if_with_constants_on_the_left(n: int, x: float, text: str, on: bool):
         nothing()
     with dsl.If("a" != text):
         nothing()
-    with dsl.If(True == on):
+    with dsl.If(True == on):  # noqa: E712
         nothing()
 
 
@@ -90,11 +89,11 @@ def if_on_floats(x: float):
 
 @pipeline
 def if_on_booleans(on: bool):
-    with dsl.If(on == True):
+    with dsl.If(on == True):  # noqa: E712
         nothing()
-    with dsl.If(on == False):
+    with dsl.If(on == False):  # noqa: E712
         nothing()
-    with dsl.If(on != True):
+    with dsl.If(on != True):  # noqa: E712
         nothing()
 
 
@@ -108,7 +107,7 @@ def if_mixes_types(n: int, x: float, text: str, on: bool):
         nothing()
     with dsl.If(text == 3.5):
         nothing()
-    with dsl.If(text == True):
+    with dsl.If(text == True):  # noqa: E712
         nothing()
     with dsl.If(n == "4"):
         nothing()
@@ -237,7 +236,7 @@ def branches_on_different_channels(text: str, n: int, on: bool = True):
         nothing()
     with dsl.Elif(n == 2):
         nothing()
-    with dsl.Elif(on == True):
+    with dsl.Elif(on == True):  # noqa: E712
         echo(x=n)
     with dsl.Elif(score().output >= 0.5):
         nothing()
@@ -326,7 +325,7 @@ def condition_on_loop_items():
         with dsl.If(x < 1):
             nothing()
     with dsl.ParallelFor([True, False]) as on:
-        with dsl.If(on == True):
+        with dsl.If(on == True):  # noqa: E712
             negate(on=on)
 
 
@@ -414,7 +413,7 @@ def conditions_on_optional_parameters(n: int = 3, text: str = "", on: bool = Fal
         nothing()
     with dsl.If(text == ""):
         nothing()
-    with dsl.If(on == False):
+    with dsl.If(on == False):  # noqa: E712
         nothing()
     with dsl.If(maybe == "x"):
         clean_up(path=maybe)
@@ -454,3 +453,53 @@ def same_comparison_twice(x: int):
         nothing()
     with dsl.If(compared):
         nothing()
+
+
+# The SDK closes If and Elif only where there is an Else: what follows goes into the same group.
+
+
+@pipeline
+def tasks_after_elif_without_else(x: int):
+    with dsl.If(x == 1):
+        nothing()
+    with dsl.Elif(x == 2):
+        nothing()
+    first = echo(x=x)
+    echo(x=first.output)
+    with dsl.ParallelFor([1, 2]) as n:
+        add(a=n, b=first.output)
+
+
+@pipeline
+def branches_after_elif_without_else(x: int):
+    with dsl.If(x == 1):
+        nothing()
+    with dsl.Elif(x == 2):
+        nothing()
+    with dsl.If(x == 3):
+        nothing()
+    with dsl.Elif(x == 4):
+        nothing()
+    with dsl.Else():
+        nothing()
+    nothing()
+
+
+@pipeline
+def loop_that_ends_with_elif_without_else():
+    with dsl.ParallelFor([1, 2]) as n:
+        with dsl.If(n == 1):
+            nothing()
+        with dsl.Elif(n == 2):
+            nothing()
+    say(text="after the loop")
+
+
+@pipeline
+def branch_that_ends_with_elif_without_else(x: int, text: str):
+    with dsl.If(text == "a"):
+        with dsl.If(x == 1):
+            nothing()
+        with dsl.Elif(x == 2):
+            nothing()
+    say(text=text)

@@ -2,9 +2,6 @@
 
 from typing import Dict, List
 
-from kfp import dsl
-from kfp.dsl import Dataset, Input, Model
-
 from corpus.entries import pipeline
 from corpus.shared import (
     add,
@@ -27,6 +24,8 @@ from corpus.shared import (
     use_model,
     words,
 )
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Model
 
 
 @dsl.pipeline
@@ -93,7 +92,7 @@ def four_loops(a: List[int], b: List[str]):
                 with dsl.ParallelFor(words().output) as word:
                     join(texts=[word], sep=text)
                     echo(x=n)
-                with dsl.If(on == True):
+                with dsl.If(on == True):  # noqa: E712
                     echo(x=n)
 
 
@@ -206,7 +205,7 @@ def fields_through_groups(jobs: List[Dict[str, str]], on: bool = True):
             say(text=job.target)
             with dsl.ParallelFor([1, 2]) as n:
                 echo(x=n)
-                with dsl.If(on == True):
+                with dsl.If(on == True):  # noqa: E712
                     say(text=job.command)
         with dsl.Else():
             join(texts=["x"], sep=job.command)

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
+from corpus.entries import PIN, SMALL, components, pipeline
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Model, Output
-
-from corpus.entries import PIN, SMALL, components, pipeline
 
 ASSETS = Path(__file__).parent / "assets"
 

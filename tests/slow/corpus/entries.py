@@ -14,7 +14,7 @@ class Entry(NamedTuple):
     """One thing to compile; made late, so that what fails is this entry and no other."""
 
     make: Callable[[], Any]
-    arguments: Dict[str, Any] = {}
+    arguments: Dict[str, Any]  # of `Compiler.compile`
     suffix: str = ".yaml"
 
 
@@ -37,15 +37,21 @@ def pipeline(function: Optional[Callable[..., Any]] = None, **arguments: Any) ->
     """Enters a pipeline, which is not traced yet; the arguments are those of `dsl.pipeline`."""
 
     def enter(function: Callable[..., Any]) -> Callable[..., Any]:
-        _enter(CORPUS, function, Entry(lambda: dsl.pipeline(function, **arguments)))
+        _enter(CORPUS, function, Entry(lambda: dsl.pipeline(function, **arguments), {}))
         return function
 
     return enter(function) if function else enter
 
 
+def garbled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Enters a pipeline of which the SDK compiles a document that has its own marks for values left in texts."""
+    _enter(CORPUS, function, Entry(lambda: dsl.pipeline(function), {}, ".garbled.yaml"))
+    return function
+
+
 def quirk(function: Callable[..., Any]) -> Callable[..., Any]:
     """Enters a pipeline of which the SDK compiles a document that refers to inputs that are not there."""
-    _enter(CORPUS, function, Entry(lambda: dsl.pipeline(function), suffix=".quirk.yaml"))
+    _enter(CORPUS, function, Entry(lambda: dsl.pipeline(function), {}, ".quirk.yaml"))
     return function
 
 
@@ -64,7 +70,7 @@ def refused_pipeline(function: Callable[..., Any]) -> Callable[..., Any]:
 def components(*entries: Any) -> None:
     """Enters components and pipelines that exist already, by their own names."""
     for item in entries:
-        _add(CORPUS, item.name, Entry(lambda item=item: item))
+        _add(CORPUS, item.name, Entry(lambda item=item: item, {}))
 
 
 def _enter(table: Dict[str, Any], function: Callable[..., Any], item: Any) -> None:

@@ -2,9 +2,6 @@
 
 from typing import List, Optional
 
-from kfp import dsl
-from kfp.dsl import Dataset, Input, Model
-
 from corpus.entries import SMALL, pipeline
 from corpus.shared import (
     add,
@@ -22,6 +19,8 @@ from corpus.shared import (
     use_data,
     words,
 )
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Model
 
 
 @dsl.component(**SMALL)

@@ -2,6 +2,8 @@
 
 from typing import List
 
+from corpus.entries import pipeline
+from corpus.shared import coin, fit, make_data, say, several, use_any, use_data, use_model, words
 from kfp import dsl
 from kfp.dsl import (
     HTML,
@@ -14,9 +16,6 @@ from kfp.dsl import (
     Model,
     SlicedClassificationMetrics,
 )
-
-from corpus.entries import pipeline
-from corpus.shared import coin, fit, make_data, say, several, use_any, use_data, use_model, words
 
 
 class Picture(Artifact):

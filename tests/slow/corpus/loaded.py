@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import List, Optional
 
+from corpus import nested, shared
+from corpus.components import every_type, optional_inputs, report, train, visualize
+from corpus.containers import concatenated_conditions, conditions_on_inputs, every_type_of_output
+from corpus.entries import entry, pipeline
 from kfp import compiler, dsl
 from kfp.components import load_component_from_file, load_component_from_text
 from kfp.dsl import Dataset, Input
-
-from corpus import nested, shared
-from corpus.containers import concatenated_conditions, conditions_on_inputs, every_type_of_output
-from corpus.components import every_type, optional_inputs, report, train, visualize
-from corpus.entries import entry, pipeline
 
 
 def reloaded(component, name="reloaded.yml"):
@@ -125,7 +124,7 @@ def loaded_with_a_hand_written_text():
     return load_component_from_text("""
 pipelineInfo: {name: by-hand}
 schemaVersion: 2.1.0
-sdkVersion: kfp-2.0.0
+sdkVersion: kfp-2.17.0
 components:
   comp-by-hand:
     executorLabel: exec-by-hand

@@ -2,9 +2,6 @@
 
 from typing import Any, Dict, List, Optional
 
-from kfp import dsl
-from kfp.dsl import Artifact, Dataset, Input, Model
-
 from corpus.entries import pipeline, quirk
 from corpus.shared import (
     add,
@@ -30,6 +27,8 @@ from corpus.shared import (
     use_model,
     words,
 )
+from kfp import dsl
+from kfp.dsl import Artifact, Dataset, Input, Model
 
 
 @pipeline
@@ -195,7 +194,6 @@ def loop_over_an_output_of_dicts():
     with dsl.ParallelFor(rows().output) as row:
         add(a=row.a, b=row.b)
         look_up(table=row)
-        say(text=f"{row.a}")
 
 
 @pipeline
@@ -487,3 +485,9 @@ def fields_of_static_items_in_an_exit_handler():
     with dsl.ExitHandler(nothing()):
         with dsl.ParallelFor([{"a": 1}]) as item:
             echo(x=item.a)
+
+
+@quirk
+def fields_of_outputs_in_texts():
+    with dsl.ParallelFor(rows().output) as row:
+        say(text=f"{row.a}")

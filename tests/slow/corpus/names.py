@@ -9,7 +9,10 @@ def import_of_v2():
     from kfp.v2 import compiler, components, dsl
     from kfp.v2.dsl import Artifact, Dataset, Input, Model, Output, component, pipeline
 
-    assert compiler.Compiler and components.load_component_from_text and dsl.component and v2
+    assert compiler.Compiler
+    assert components.load_component_from_text
+    assert dsl.component
+    assert v2
 
     @component(base_image="python:3.11")
     def fit(data: Input[Dataset], model: Output[Model], any_kind: Output[Artifact]) -> None:
@@ -41,7 +44,10 @@ def import_of_artifact_types():
     from kfp.dsl.types.artifact_types import HTML, Artifact, Dataset
     from kfp.dsl.types.type_annotations import InputPath, OutputPath
 
-    assert artifact_types.Dataset is Dataset and type_annotations.InputPath is InputPath and HTML and Artifact
+    assert artifact_types.Dataset is Dataset
+    assert type_annotations.InputPath is InputPath
+    assert HTML
+    assert Artifact
     from kfp import dsl
 
     @dsl.component(base_image="python:3.11")
@@ -60,7 +66,10 @@ def import_of_submodules():
     from kfp.dsl.pipeline_context import pipeline
     from kfp.dsl.structures import ContainerSpec
 
-    assert compiler.Compiler and load_component_from_file and load_component_from_text and load_component_from_url
+    assert compiler.Compiler
+    assert load_component_from_file
+    assert load_component_from_text
+    assert load_component_from_url
 
     @component(base_image="python:3.11")
     def one() -> int:
@@ -79,6 +88,7 @@ def import_of_submodules():
 
 @entry
 def import_of_more_submodules():
+    from kfp import dsl
     from kfp.dsl.for_loop import Collected
     from kfp.dsl.importer_node import importer
     from kfp.dsl.notebook_component_decorator import notebook_component
@@ -89,8 +99,6 @@ def import_of_more_submodules():
     from kfp.dsl.task_config import TaskConfig
     from kfp.dsl.task_final_status import PipelineTaskFinalStatus
     from kfp.dsl.tasks_group import Condition, Elif, Else, ExitHandler, If, ParallelFor
-
-    from kfp import dsl
 
     for named in (
         Collected, importer, notebook_component, OneOf, PipelineConfig, WorkspaceConfig, KubernetesWorkspaceConfig,
@@ -106,7 +114,8 @@ def import_of_more_submodules():
     @dsl.pipeline(name="of-more-submodules")
     def only():
         task = one()
-        assert isinstance(task, PipelineTask) and isinstance(task.output, PipelineChannel)
+        assert isinstance(task, PipelineTask)
+        assert isinstance(task.output, PipelineChannel)
         with If(task.output == 1):
             one()
 
@@ -120,7 +129,9 @@ def import_as_a_module():
     import kfp.components
     import kfp.dsl as language
 
-    assert kfp.compiler.Compiler and kfp.components.BaseComponent and kfp.__version__.startswith("2.")
+    assert kfp.compiler.Compiler
+    assert kfp.components.BaseComponent
+    assert kfp.__version__.startswith("2.")
 
     @kfp.dsl.component(base_image="python:3.11")
     def one() -> int:
@@ -148,6 +159,8 @@ def import_of_everything():
 
 @entry
 def classes_of_components():
+    from corpus import nested, shared
+    from corpus.containers import image_only
     from kfp.components import (
         BaseComponent,
         ContainerComponent,
@@ -159,34 +172,36 @@ def classes_of_components():
     from kfp.dsl.graph_component import GraphComponent
     from kfp.dsl.python_component import PythonComponent as Python
 
-    from corpus import nested, shared
-    from corpus.containers import image_only
-
     loaded = load_component_from_text("{name: l, implementation: {container: {image: alpine}}}")
-    assert isinstance(shared.add, PythonComponent) and isinstance(image_only, ContainerComponent)
-    assert isinstance(nested.one_step, GraphComponent) and isinstance(loaded, YamlComponent)
+    assert isinstance(shared.add, PythonComponent)
+    assert isinstance(image_only, ContainerComponent)
+    assert isinstance(nested.one_step, GraphComponent)
+    assert isinstance(loaded, YamlComponent)
     assert all(isinstance(item, BaseComponent) for item in (shared.add, image_only, nested.one_step, loaded))
-    assert Base is BaseComponent and Python is PythonComponent
+    assert Base is BaseComponent
+    assert Python is PythonComponent
     return loaded
 
 
 @entry
 def attributes_of_components():
+    from corpus import nested, shared
     from google.protobuf import json_format
-
     from kfp import dsl
 
-    from corpus import nested, shared
-
-    assert shared.add.name == "add" and shared.add.python_func(1, 2) == 3
-    assert shared.add.component_spec.name == "add" and set(shared.add.component_spec.inputs) == {"a", "b"}
+    assert shared.add.name == "add"
+    assert shared.add.python_func(1, 2) == 3
+    assert shared.add.component_spec.name == "add"
+    assert set(shared.add.component_spec.inputs) == {"a", "b"}
     compiled = json_format.MessageToDict(shared.add.pipeline_spec)
     assert compiled["pipelineInfo"] == {"name": "add"}
     assert json_format.MessageToDict(nested.in_three.platform_spec) == {}
 
     def of(x: int):
         task = shared.add(a=x, b=1)
-        assert task.name == "add" and set(task.inputs) == {"a", "b"} and set(task.outputs) == {"Output"}
+        assert task.name == "add"
+        assert set(task.inputs) == {"a", "b"}
+        assert set(task.outputs) == {"Output"}
         assert task.after(shared.nothing()).dependent_tasks == ["nothing"]
         shared.say(text=f"{task.name} {list(task.outputs)}")
 

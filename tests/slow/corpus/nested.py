@@ -2,9 +2,6 @@
 
 from typing import Dict, List, NamedTuple, Optional
 
-from kfp import dsl
-from kfp.dsl import Artifact, Dataset, Input, Model
-
 from corpus.entries import SMALL, pipeline
 from corpus.shared import (
     add,
@@ -21,6 +18,8 @@ from corpus.shared import (
     use_data,
     use_model,
 )
+from kfp import dsl
+from kfp.dsl import Artifact, Dataset, Input, Model
 
 
 @dsl.pipeline
@@ -309,7 +308,7 @@ def loops_over_outputs_of_pipelines():
 @pipeline
 def texts_from_outputs_of_pipelines():
     made = returns_inputs_of_tasks()
-    say(text=f"{made.outputs['n']} {made.outputs['words']}")
+    say(text=f"{made.outputs['n']} {made.outputs['numbers']}")
     say(text=f"<{no_inputs().output}>")
 
 

@@ -2,10 +2,7 @@
 
 from typing import List, NamedTuple
 
-from kfp import dsl
-from kfp.dsl import Artifact, Dataset, Input, Model
-
-from corpus.entries import pipeline
+from corpus.entries import pipeline, quirk
 from corpus.shared import (
     coin,
     dice,
@@ -16,6 +13,7 @@ from corpus.shared import (
     make_data,
     make_several,
     merge,
+    negate,
     nothing,
     ready,
     say,
@@ -28,6 +26,8 @@ from corpus.shared import (
     use_data,
     words,
 )
+from kfp import dsl
+from kfp.dsl import Artifact, Dataset, Input, Model
 
 
 @pipeline
@@ -143,11 +143,8 @@ def one_of_every_parameter_type(x: float):
     with dsl.Else():
         a2, b2, c2, d2, e2 = score(), ready(), words(), table(), several()
     scale(x=dsl.OneOf(a1.output, a2.output))
-    with dsl.If(dsl.OneOf(b1.output, b2.output) == True):
-        nothing()
+    negate(on=dsl.OneOf(b1.output, b2.output))
     join(texts=dsl.OneOf(c1.output, c2.output))
-    with dsl.ParallelFor(dsl.OneOf(e1.outputs["numbers"], e2.outputs["numbers"])) as item:
-        say(text=item)
     look_up(table=dsl.OneOf(d1.output, d2.output))
     show(items=dsl.OneOf(e1.outputs["numbers"], e2.outputs["numbers"]))
 
@@ -273,7 +270,7 @@ def one_of_in_an_exit_handler():
         say(text=dsl.OneOf(a.output, b.output))
 
 
-@pipeline
+@quirk
 def one_of_as_items():
     flip = coin()
     with dsl.If(flip.output == "heads"):
@@ -308,6 +305,16 @@ def one_of_used_in_a_later_loop():
     either = dsl.OneOf(a.output, b.output)
     with dsl.ParallelFor([1, 2]):
         echo(x=either)
+
+
+@quirk
+def one_of_in_nothing_but_a_condition():
+    with dsl.If(coin().output == "heads"):
+        a = dice()
+    with dsl.Else():
+        b = dice()
+    with dsl.If(dsl.OneOf(a.output, b.output) == 6):
+        nothing()
 
 
 @dsl.pipeline

@@ -6,10 +6,9 @@ hold a group with the name of one in a group outside, it mixes up the two.
 
 from typing import List
 
+from corpus.entries import SMALL
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Model, Output
-
-from corpus.entries import SMALL
 
 
 @dsl.component(**SMALL)

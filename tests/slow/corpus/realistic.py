@@ -3,10 +3,9 @@
 from typing import Dict, List, NamedTuple, Optional
 
 import kfp
+from corpus.entries import PIN, pipeline
 from kfp import dsl
 from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, InputPath, Markdown, Metrics, Model, Output, OutputPath
-
-from corpus.entries import PIN, pipeline
 
 
 @dsl.component(base_image="python:3.11", packages_to_install=["pandas==2.2.3", "pyarrow"])
@@ -193,7 +192,7 @@ def retrain_or_reuse(url: str, model_uri: str, force: bool = False) -> NamedTupl
     "Out", [("model", Model), ("endpoint", str)]
 ):
     table = ingest(url=url)
-    with dsl.If(force == True):
+    with dsl.If(force == True):  # noqa: E712
         fitted = train(data=table.outputs["table"], params={})
     with dsl.Elif(table.outputs["rows"] > 1000):
         more = train(data=table.outputs["table"], params={"rate": 0.01}, kind="linear")

@@ -1,10 +1,7 @@
 """Scripts that the SDK refuses, and that we must refuse as well."""
 
+import tempfile
 from typing import Dict, List, NamedTuple
-
-from kfp import compiler, dsl
-from kfp.components import load_component_from_text
-from kfp.dsl import Artifact, Dataset, Input, Model, Output, OutputPath
 
 from corpus import shared
 from corpus.entries import PIN, SMALL, refused, refused_pipeline
@@ -29,6 +26,9 @@ from corpus.shared import (
     use_data,
     use_model,
 )
+from kfp import compiler, dsl
+from kfp.components import load_component_from_text
+from kfp.dsl import Artifact, Dataset, Input, Model, Output, OutputPath
 
 # If, Elif, Else
 
@@ -115,7 +115,7 @@ def if_on_an_artifact():
 
 @refused_pipeline
 def if_on_a_number_and_a_bool(n: int):
-    with dsl.If(n == True):
+    with dsl.If(n == True):  # noqa: E712
         nothing()
 
 
@@ -993,7 +993,8 @@ def platform_in_json():
         name="configured",
         pipeline_config=dsl.PipelineConfig(ttl_seconds_after_finished=1),
     )
-    compiler.Compiler().compile(configured, "out.json")
+    with tempfile.TemporaryDirectory() as folder:
+        compiler.Compiler().compile(configured, f"{folder}/out.json")
 
 
 @refused

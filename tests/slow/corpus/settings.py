@@ -2,11 +2,10 @@
 
 from typing import List
 
-from kfp import dsl
-from kfp.dsl import Dataset
-
 from corpus.entries import SMALL, pipeline
 from corpus.shared import add, coin, dice, echo, nothing, say
+from kfp import dsl
+from kfp.dsl import Dataset
 
 
 @pipeline

@@ -2,10 +2,9 @@
 
 from typing import Dict, List, NamedTuple, Optional
 
+from corpus.entries import SMALL
 from kfp import dsl
 from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output, OutputPath
-
-from corpus.entries import SMALL
 
 
 @dsl.component(**SMALL)

@@ -1,0 +1,337 @@
+"""Component files of KFP version 1 -> Plan: the one container that the KFP SDK of version 2 makes of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from standpipe.errors import SpecError, UnsupportedError
+from standpipe.model.kfp import kubernetes_name
+from standpipe.model.plan import (
+    Caching,
+    Command,
+    Component,
+    Container,
+    Dag,
+    ExecutorRef,
+    FromInput,
+    FromTask,
+    Node,
+    Plan,
+)
+from standpipe.model.templates import (
+    Argument,
+    ArtifactField,
+    Concat,
+    ExecutorInputText,
+    IfPresent,
+    InputParameter,
+    OutputParameterFile,
+    Template,
+    parse_text,
+)
+from standpipe.model.types import (
+    ArtifactInput,
+    ArtifactOutput,
+    ArtifactType,
+    Input,
+    Json,
+    Output,
+    ParameterInput,
+    ParameterOutput,
+    ParameterType,
+)
+from standpipe.model.values import preview
+
+_UNNAMED = "name"
+_FINAL_STATUS = "PipelineTaskFinalStatus"
+_TRUE, _FALSE = ("y", "yes", "t", "true", "on", "1"), ("n", "no", "f", "false", "off", "0")
+
+
+def _to_bool(value: Json) -> bool:
+    if not isinstance(value, str):
+        return bool(value)
+    if value.lower() in (*_TRUE, *_FALSE):
+        return value.lower() in _TRUE
+    raise ValueError("it should be true or false")
+
+
+def _to_json(value: Json) -> Json:
+    """What is no JSON stays the text that it is, as it does for the SDK."""
+    try:
+        return json.loads(value)
+    except (TypeError, ValueError, RecursionError):
+        return value
+
+
+#: The types of parameters by their names in lower case, with how a default, mostly text, becomes a value.
+_PARAMETER_TYPES: dict[str, tuple[ParameterType, Callable[[Any], Json]]] = {
+    **dict.fromkeys(("integer", "int"), (ParameterType.NUMBER_INTEGER, int)),
+    **dict.fromkeys(("double", "float"), (ParameterType.NUMBER_DOUBLE, float)),
+    **dict.fromkeys(("string", "str", "text"), (ParameterType.STRING, str)),
+    **dict.fromkeys(("boolean", "bool"), (ParameterType.BOOLEAN, _to_bool)),
+    **dict.fromkeys(("dict", "jsonobject"), (ParameterType.STRUCT, _to_json)),
+    **dict.fromkeys(("list", "jsonarray"), (ParameterType.LIST, _to_json)),
+}
+_ARTIFACT_CLASSES = {
+    name.lower(): f"system.{name}"
+    for name in (
+        *("Artifact", "Model", "Dataset", "Metrics", "ClassificationMetrics", "SlicedClassificationMetrics"),
+        *("HTML", "Markdown"),
+    )
+}
+
+
+def load_v1(document: Mapping[str, Json]) -> Plan:
+    """The Plan of a component file of KFP version 1, a pipeline of the one task. Its description is not in the Plan.
+
+    Raises:
+        SpecError: if the file is malformed; the error names the field.
+        UnsupportedError: if the component is a graph of others.
+    """
+    _check_fields(document, "", "name", "description", "metadata", "inputs", "outputs", "implementation", "version")
+    _check_fields(_mapping(document, "metadata", ""), "metadata", "annotations", "labels")
+    _text(document, "description", "")
+    shown = _text(document, "name", "") if document.get("name") is not None else _UNNAMED
+    name = kubernetes_name(shown)
+    if not name:
+        raise SpecError(f"name: it is {shown!r}. Name the component with letters of the alphabet.")
+    reader = _Reader(document)
+    return _wrapped(name, Component(ExecutorRef(f"exec-{name}"), reader.inputs(), reader.outputs()), reader.container())
+
+
+def description_of(document: Mapping[str, Json]) -> str:
+    """The description of a component file of KFP version 1."""
+    return document.get("description") or ""
+
+
+def _wrapped(name: str, component: Component, container: Container) -> Plan:
+    key = f"comp-{name}"
+    node = Node(name, key, {given: FromInput(given) for given in component.inputs}, caching=Caching())
+    outputs = {given: (FromTask(name, given),) for given in component.outputs}
+    root = Component(Dag({name: node}, outputs), component.inputs, component.outputs)
+    return Plan(name, root, {key: component}, {f"exec-{name}": container})
+
+
+class _Reader:
+    """Reads a component: its interface by the names that authors gave, and its container, which refers to those."""
+
+    def __init__(self, document: Mapping[str, Json]) -> None:
+        self._document = document
+        self._input_types = {given["name"]: given.get("type") for _, given in self._entries("inputs")}
+        self._output_types = {given["name"]: given.get("type") for _, given in self._entries("outputs")}
+
+    def _entries(self, field: str) -> Iterator[tuple[str, Mapping[str, Json]]]:
+        """The inputs or outputs, each with its path."""
+        names: set[str] = set()
+        for index, entry in enumerate(_list(self._document, field, "")):
+            path = f"{field}[{index}]"
+            own_fields = ("default", "optional") if field == "inputs" else ()
+            _check_fields(entry, path, "name", "type", "description", "annotations", *own_fields)
+            _text(entry, "description", path)
+            name = _text(entry, "name", path, required=True)
+            if name in names:
+                raise SpecError(f"{path}.name: {name!r} is the name of another one, too")
+            names.add(name)
+            yield path, entry
+
+    def inputs(self) -> dict[str, Input]:
+        return {_variable(entry, path): _input(entry, path) for path, entry in self._entries("inputs")}
+
+    def outputs(self) -> dict[str, Output]:
+        return {_variable(entry, path): _output(entry, path) for path, entry in self._entries("outputs")}
+
+    def container(self) -> Container:
+        implementation = _mapping(self._document, "implementation", "")
+        path = "implementation.container"
+        if "graph" in implementation:
+            raise UnsupportedError(
+                "implementation.graph: KFP of version 2 runs no components that are graphs. Write a pipeline instead."
+            )
+        _check_fields(implementation, "implementation", "container")
+        fields = _mapping(implementation, "container", "implementation")
+        _check_fields(fields, path, "image", "command", "args", "env", "fileOutputs")
+        for name in _mapping(fields, "fileOutputs", path):
+            self._known(name, self._output_types, "output", f"{path}.fileOutputs")
+        env = _mapping(fields, "env", path)
+        return Container(
+            image=parse_text(_text(fields, "image", path, required=True)),
+            program=Command(self._arguments(fields, "command", path), self._arguments(fields, "args", path)),
+            env={name: _text(env, name, f"{path}.env", required=True) for name in env},
+        )
+
+    def _arguments(self, fields: Mapping[str, Json], field: str, path: str) -> tuple[Argument, ...]:
+        items = _list(fields, field, path)
+        return tuple(self._argument(item, f"{path}.{field}[{index}]") for index, item in enumerate(items))
+
+    def _argument(self, item: Json, path: str, joined: bool = False) -> Argument:
+        if isinstance(item, str):
+            return parse_text(item)
+        if not isinstance(item, dict) or len(item) != 1:
+            raise SpecError(f"{path}: it is {preview(item)}, and text or one placeholder is wanted")
+        ((kind, body),) = item.items()
+        where = f"{path}.{kind}"
+        if kind == "concat":
+            parts = _list(item, kind, path)
+            return Concat(tuple(self._argument(part, f"{where}[{index}]", True) for index, part in enumerate(parts)))
+        if kind == "if":
+            return self._if_present(_mapping(item, kind, path), where, joined)
+        if kind == "executorInput" and body is None:
+            return Template((ExecutorInputText(),))
+        if not isinstance(body, str):
+            raise SpecError(f"{where}: it is {preview(body)}, and the name of an input or output is wanted")
+        return self._placeholder(kind, body, where)
+
+    def _if_present(self, fields: Mapping[str, Json], path: str, joined: bool) -> IfPresent:
+        _check_fields(fields, path, "cond", "then", "else")
+        condition = _mapping(fields, "cond", path)
+        _check_fields(condition, f"{path}.cond", "isPresent")
+        name = _text(condition, "isPresent", f"{path}.cond", required=True)
+        self._known(name, self._input_types, "input", f"{path}.cond.isPresent")
+        then = self._branch(fields, "then", path, joined)
+        otherwise = self._branch(fields, "else", path, joined) if fields.get("else") else None
+        return IfPresent(_sanitized(name), then, otherwise)
+
+    def _branch(
+        self, fields: Mapping[str, Json], field: str, path: str, joined: bool
+    ) -> Argument | tuple[Argument, ...]:
+        if not isinstance(fields.get(field), list):
+            return self._argument(fields.get(field), f"{path}.{field}", joined)
+        if joined:
+            raise SpecError(f"{path}.{field}: it is a list, and within a concat only one argument can be chosen")
+        return self._arguments(fields, field, path)
+
+    def _placeholder(self, kind: str, name: str, path: str) -> Template:
+        if kind in ("inputValue", "inputPath", "inputUri"):
+            side, types = "inputs", self._input_types
+        elif kind in ("outputPath", "outputUri"):
+            side, types = "outputs", self._output_types
+        else:
+            raise SpecError(f"{path}: there is no such placeholder in KFP of version 2")
+        self._known(name, types, side[:-1], path)
+        variable = _sanitized(name)
+        is_parameter = types[name] == _FINAL_STATUS or _parameter_type(types[name]) is not None
+        if kind == "outputPath" and is_parameter:
+            return Template((OutputParameterFile(variable),))
+        if is_parameter != (kind == "inputValue"):
+            what = "a parameter, which has no path" if is_parameter else "an artifact, which has no value"
+            raise SpecError(f"{path}: {name!r} is {what} of its own")
+        if kind == "inputValue":
+            return Template((InputParameter(variable),))
+        return Template((ArtifactField(side, variable, "uri" if kind.endswith("Uri") else "path"),))
+
+    def _known(self, name: str, types: Mapping[str, Json], what: str, path: str) -> None:
+        if name not in types:
+            there = ", ".join(sorted(types)) or "none"
+            raise SpecError(f"{path}: there is no {what} called {name!r} (there: {there})")
+
+
+def _input(entry: Mapping[str, Json], path: str) -> Input:
+    declared, default, optional = entry.get("type"), entry.get("default"), entry.get("optional")
+    if not isinstance(default, (str, int, float, type(None))):
+        raise SpecError(f"{path}.default: it is {preview(default)}; write it as text")
+    if not isinstance(optional, (bool, type(None))):
+        raise SpecError(f"{path}.optional: it is {preview(optional)}, and true or false is wanted")
+    may_be_missing = bool(optional) or default is not None
+    if declared == _FINAL_STATUS:
+        return ParameterInput(ParameterType.TASK_FINAL_STATUS, optional=True)
+    parameter_type = _parameter_type(declared)
+    if parameter_type is None:
+        return ArtifactInput(_artifact_type(declared, path), optional=may_be_missing)
+    return ParameterInput(parameter_type, may_be_missing, _default(declared, default, path))
+
+
+def _default(declared: Json, default: Json, path: str) -> Json:
+    """The SDK reads the defaults of plain types only, and takes those of `List[str]` for the text that they are."""
+    known = _PARAMETER_TYPES.get(declared.lower())
+    if known is None or default is None:
+        return default
+    try:
+        return known[1](default)
+    except (ValueError, OverflowError) as error:
+        raise SpecError(f"{path}.default: {preview(default)} is no {declared}: {error}") from error
+
+
+def _output(entry: Mapping[str, Json], path: str) -> Output:
+    declared = entry.get("type")
+    parameter_type = _parameter_type(declared)
+    return ArtifactOutput(_artifact_type(declared, path)) if parameter_type is None else ParameterOutput(parameter_type)
+
+
+def _parameter_type(declared: Json) -> ParameterType | None:
+    if not isinstance(declared, str):
+        return None
+    known = _PARAMETER_TYPES.get(_without_items(declared).lower())
+    return known[0] if known else None
+
+
+def _without_items(declared: str) -> str:
+    """The name of a type that may say what it holds: `typing.List[str]` is `List`."""
+    bare = declared.removeprefix("typing.")
+    return bare.split("[")[0] if bare.lower().startswith(("list", "dict")) else bare
+
+
+def _artifact_type(declared: Json, path: str) -> ArtifactType:
+    """The type of that name; every other name, which version 1 left to authors, is that of an artifact of any kind."""
+    if not isinstance(declared, (str, dict, type(None))):
+        raise SpecError(f"{path}.type: it is {preview(declared)}, and the name of a type is wanted")
+    if isinstance(declared, str) and re.fullmatch(r"google\.[A-Za-z]+", declared):
+        return ArtifactType(declared)
+    name = declared.lower() if isinstance(declared, str) else ""
+    return ArtifactType(_ARTIFACT_CLASSES.get(name, "system.Artifact"))
+
+
+def _variable(entry: Mapping[str, Json], path: str) -> str:
+    name = _sanitized(entry["name"])
+    if not name[:1].isalpha():
+        raise SpecError(f"{path}.name: it is {entry['name']!r}, and a name begins with a letter of the alphabet")
+    return name
+
+
+def _sanitized(name: str) -> str:
+    """The name that an input or output has in KFP of version 2: `Training Data` is `training_data`."""
+    return re.sub("[^_0-9a-z]+", "_", name.lower()).strip("_")
+
+
+def _check_fields(value: Json, path: str, *known: str) -> None:
+    if not isinstance(value, dict):
+        raise SpecError(f"{path}: it is {preview(value)}, and a mapping is wanted")
+    for field in value:
+        if field not in known:
+            raise SpecError(f"{_join(path, field)}: there is no such field here; the fields are {', '.join(known)}")
+
+
+def _mapping(fields: Mapping[str, Json], field: str, path: str) -> dict[str, Json]:
+    value = fields.get(field)
+    if value is None and field != "implementation":
+        return {}
+    if not isinstance(value, dict):
+        raise SpecError(f"{_join(path, field)}: it is {preview(value)}, and a mapping is wanted")
+    return value
+
+
+def _list(fields: Mapping[str, Json], field: str, path: str) -> list[Json]:
+    value = fields.get(field)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise SpecError(f"{_join(path, field)}: it is {preview(value)}, and a list is wanted")
+    return value
+
+
+def _text(fields: Mapping[str, Json], field: str, path: str, required: bool = False) -> str:
+    value = fields.get(field)
+    if value is None and not required:
+        return ""
+    if not isinstance(value, str):
+        missing = value is None and field not in fields
+        raise SpecError(
+            f"{_join(path, field)}: it is {'missing' if missing else f'{preview(value)}, and text is wanted'}"
+        )
+    return value
+
+
+def _join(path: str, field: object) -> str:
+    return f"{path}.{field}" if path else str(field)
