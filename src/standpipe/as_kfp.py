@@ -35,7 +35,6 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     "kfp.compiler.pipeline_spec_builder": {"standpipe.compiler": "to_protobuf_value"},
     "kfp.components": {
         "standpipe.components": _ALL,
-        "standpipe.dsl": "YamlComponent=BaseComponent",  # what was loaded is of no class of its own here
         "kfp.dsl": "base_component placeholders",
     },
     "kfp.components.load_yaml_utilities": {

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from standpipe import ir
-from standpipe.errors import StandpipeError
 from standpipe.model.plan import PythonFunction
 from standpipe.model.types import Json
 
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.slow
 def specs(compiled: Path) -> list[Path]:
     """The PipelineSpecs of the corpus that are whole: Kubernetes manifests are none."""
     files = sorted(file for file in compiled.iterdir() if file.suffix in (".yaml", ".json"))
-    return [file for file in files if not file.name.endswith((".manifest.yaml", ".quirk.yaml"))]
+    return [file for file in files if not file.name.endswith(".manifest.yaml")]
 
 
 def both(file: Path) -> list[Json]:
@@ -74,13 +73,6 @@ def test_every_lightweight_component_is_recognised(compiled: Path, subtests: pyt
             assert {
                 label for label, item in executors.items() if isinstance(getattr(item, "program", None), PythonFunction)
             } == functions
-
-
-def test_inputs_that_are_not_there_are_found(compiled: Path, subtests: pytest.Subtests) -> None:
-    """The SDK compiles such documents, and a cluster would fail at them."""
-    for file in sorted(compiled.glob("*.quirk.yaml")):
-        with subtests.test(file.name), pytest.raises(StandpipeError, match="pipelinechannel--"):
-            ir.read(file)
 
 
 def test_what_a_function_needs_is_known(compiled: Path) -> None:

@@ -118,7 +118,7 @@ class Expression:
 
 
 #: How deeply an expression may be nested.
-_DEEPEST = 100
+_DEEPEST = 50
 
 #: How many readings of its quotes are tried before an expression is given up.
 _MOST_READINGS = 100
@@ -182,6 +182,8 @@ class _Parser:
         tree = self._condition()
         if self._peek():
             raise self._problem(f"{self._peek()!r} is one too many")
+        if _is_deep(tree):
+            raise self._problem("it is nested too deeply")
         return tree
 
     def next_reading(self) -> list[int] | None:
@@ -230,7 +232,6 @@ class _Parser:
 
     def _member(self) -> Tree:
         tree = self._primary()
-        steps = 0
         while True:
             if self._take("."):
                 tree = Index(tree, Literal(self._name()))
@@ -239,9 +240,6 @@ class _Parser:
                 self._expect("]")
             else:
                 return tree
-            steps += 1
-            if steps > _DEEPEST:
-                raise self._problem("it is nested too deeply")
 
     def _primary(self) -> Tree:
         if self._take("("):
@@ -318,6 +316,22 @@ class _Parser:
 
     def _problem(self, what: str) -> ExpressionError:
         return ExpressionError(f"{preview(self._text)} cannot be read: {what}, at character {self._at + 1}")
+
+
+def _is_deep(tree: Tree) -> bool:
+    """Whether evaluating would recurse too deeply: chains of fields are long without brackets."""
+    level: list[object] = [tree]
+    for _ in range(2 * _DEEPEST):
+        level = [part for node in level for part in _parts(node)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(node: object) -> list[object]:
+    if isinstance(node, Logical):
+        return [*node.operands]
+    return [] if isinstance(node, (Literal, Unquoted, Variable, str)) else list(vars(node).values())
 
 
 def _number(text: str) -> int | float:
