@@ -2,6 +2,7 @@
 
 from standpipe.dsl.channels import Collected, PipelineArtifactChannel, PipelineChannel, PipelineParameterChannel
 from standpipe.dsl.components import BaseComponent, ContainerComponent, GraphComponent, PythonComponent
+from standpipe.dsl.conditions import Condition, Elif, Else, If, OneOf
 from standpipe.dsl.config import (
     KubernetesWorkspaceConfig,
     PipelineConfig,
@@ -10,8 +11,9 @@ from standpipe.dsl.config import (
     WorkspaceConfig,
 )
 from standpipe.dsl.decorators import ContainerSpec, component, container_component, pipeline
-from standpipe.dsl.groups import Condition, Elif, Else, ExitHandler, If, OneOf, ParallelFor
+from standpipe.dsl.groups import ExitHandler
 from standpipe.dsl.importing import importer
+from standpipe.dsl.loops import ParallelFor
 from standpipe.dsl.notebooks import notebook_component, run_notebook
 from standpipe.dsl.placeholders import ConcatPlaceholder, IfPresentPlaceholder
 from standpipe.dsl.tasks import PipelineTask

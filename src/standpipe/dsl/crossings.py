@@ -20,7 +20,9 @@ from standpipe.dsl.channels import (
     channel,
     channels_in,
 )
-from standpipe.dsl.groups import Branch, ConditionBranches, ExitHandler, ParallelFor, path_of
+from standpipe.dsl.conditions import Branch, ConditionBranches
+from standpipe.dsl.groups import ExitHandler, path_of
+from standpipe.dsl.loops import ParallelFor
 from standpipe.dsl.tasks import PipelineTask
 from standpipe.dsl.tracing import TaskGroup, Trace
 from standpipe.errors import AuthoringError, InvalidTopologyException

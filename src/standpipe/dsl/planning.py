@@ -18,9 +18,11 @@ from standpipe.dsl.channels import (
     replace_marks,
 )
 from standpipe.dsl.components import ExecutorComponent, GraphComponent
+from standpipe.dsl.conditions import Branch
 from standpipe.dsl.crossings import Crossings, Surfaced
-from standpipe.dsl.groups import Branch, ExitHandler, ParallelFor
+from standpipe.dsl.groups import ExitHandler
 from standpipe.dsl.interface import Interface
+from standpipe.dsl.loops import ParallelFor
 from standpipe.dsl.tasks import PipelineTask
 from standpipe.dsl.tracing import TaskGroup, Trace
 from standpipe.errors import AuthoringError, InconsistentTypeException, InvalidTopologyException
