@@ -98,6 +98,7 @@ class _Builder:
         self.components: dict[str, Component] = {}
         self.executors: dict[str, Executor] = {}
         self.platforms: dict[str, Json] = {}
+        self._numbers: dict[str, int] = {}
 
     def build(self) -> None:
         """Makes the nodes of all groups. The order decides which of two equal names gets a number."""
@@ -120,7 +121,7 @@ class _Builder:
             self._refuse_cycles(group, nodes)
 
     def _add(self, name: str, component: Component) -> str:
-        key = unique_name(f"comp-{name}", self.components)
+        key = unique_name(f"comp-{name}", self.components, self._numbers)
         self.components[key] = component
         return key
 
@@ -140,7 +141,7 @@ class _Builder:
     def _executor(self, task: PipelineTask) -> Component:
         assert isinstance(task.component, ExecutorComponent)
         _check_passed_through(task, task.component)
-        label = unique_name(f"exec-{task.name}", self.executors)
+        label = unique_name(f"exec-{task.name}", self.executors, self._numbers)
         container = task.settings.container
         self.executors[label] = _with_placeholders(container) if container else task.component.executor
         for platform, config in task.settings.platforms.items():

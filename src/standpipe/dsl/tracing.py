@@ -51,6 +51,7 @@ class Trace:
         self.marks: dict[str, PipelineChannel] = {}
         self._open = [self.root]
         self._groups = 0
+        self._numbers: dict[str, int] = {}
 
     @property
     def group(self) -> TaskGroup:
@@ -59,7 +60,7 @@ class Trace:
 
     def name_for(self, component: str) -> str:
         """The name of a component's next task, unique in this pipeline."""
-        return unique_name(kubernetes_name(component) or "task", self.tasks)
+        return unique_name(kubernetes_name(component) or "task", self.tasks, self._numbers)
 
     def next_number(self) -> int:
         """The number that the next group's name ends with."""

@@ -37,16 +37,22 @@ def kubernetes_name(name: str) -> str:
     return re.sub("[^0-9a-z]+", "-", name.lower()).strip("-")
 
 
-def unique_name(name: str, taken: Container[str]) -> str:
+def unique_name(name: str, taken: Container[str], numbers: dict[str, int] | None = None) -> str:
     """The name, or with the first number from 2 on that is not `taken` yet.
+
+    `numbers` is for those who ask for thousands: it remembers for each name up to which number all are taken.
 
     >>> unique_name("train", {"train", "train-2"})
     'train-3'
     """
-    unique, number = name, 2
-    while unique in taken:
-        unique, number = f"{name}-{number}", number + 1
-    return unique
+    if name not in taken:
+        return name
+    number = numbers.get(name, 2) if numbers else 2
+    while f"{name}-{number}" in taken:
+        number += 1
+    if numbers is not None:
+        numbers[name] = number
+    return f"{name}-{number}"
 
 
 def index_options(index_urls: Sequence[str], trusted_hosts: Sequence[str] | None) -> str:
