@@ -1,7 +1,7 @@
 """Measures Standpipe beside `kfp.local` and beside the floor of the machine, and says whether the targets are met.
 
     make bench                  everything; some minutes; writes benchmarks/results.md
-    make bench ARGS=--quick     imports, a chain of tasks and memory, without kfp.local; some seconds
+    make bench ARGS=--quick     imports, a chain of tasks, memory and the scheduler, without kfp.local; some seconds
 
 What is compared is measured in turns in one run, and medians are taken: read the ratios, the machine is noisy. Both
 sides are installed byte-compiled in environments of their own, on one Python, and run the same programs but for the
@@ -25,7 +25,7 @@ from sides import Sides
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results.md"
 
-QUICK: tuple[Callable[[Sides], rows.Row], ...] = (rows.chain, rows.import_time, rows.memory)
+QUICK: tuple[Callable[[Sides], rows.Row], ...] = (rows.chain, rows.import_time, rows.memory, rows.scale)
 FULL: tuple[Callable[[Sides], rows.Row], ...] = (
     rows.seed,
     rows.chain,
@@ -34,6 +34,7 @@ FULL: tuple[Callable[[Sides], rows.Row], ...] = (
     rows.build,
     rows.next_task,
     rows.memory,
+    rows.scale,
 )
 
 

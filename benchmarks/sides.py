@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 KFP = "kfp-2.17.0"
+MAX_RSS_PER_MB = 1e6 if os.uname().sysname == "Darwin" else 1e3  # getrusage counts bytes there, KiB elsewhere
 
 
 class Failed(Exception):
@@ -57,8 +58,7 @@ class Side:
             asked = {"runner": runner, "packages": packages, "lengths": lengths, "to": str(folder / "seconds.json")}
             self._time(folder, str(self._program("chain.py", folder)), json.dumps(asked))
             found = json.loads((folder / "seconds.json").read_text())
-        unit = 1e6 if os.uname().sysname == "Darwin" else 1e3  # getrusage counts bytes there, KiB elsewhere
-        return Chains(found["seconds"], found["max_rss"] / unit)
+        return Chains(found["seconds"], found["max_rss"] / MAX_RSS_PER_MB)
 
     def _program(self, name: str, folder: Path) -> Path:
         """The program, with the import line of this side, in a folder where only this run writes."""

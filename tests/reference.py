@@ -1,7 +1,8 @@
 """A slow and obvious interpreter of Plans, to compare the engine with.
 
 It walks a Plan recursively, one task after the other, with fake tasks: a `Behaviour` gives the outputs of an attempt,
-or None where it fails. It shares no code with the engine; what it knows of values and expressions is in `model`.
+or None where it fails; attempts are counted from 0. It shares no code with the engine; what it knows of values and
+expressions is in `model`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from standpipe.model.templates import InputParameter, Template
 from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, ParameterInput, ParameterType
 from standpipe.model.values import ArtifactValue, ValueMismatch, as_text, fit
 
-Behaviour = Callable[[TaskRef, Component, Mapping[str, Any]], "dict[str, Any] | None"]
+Behaviour = Callable[[TaskRef, Component, Mapping[str, Any], int], "dict[str, Any] | None"]
 
 
 class Gathered(list[Any]):
@@ -55,28 +56,29 @@ class Ended:
 
 @dataclass
 class Interpreter:
-    """Interprets one Plan; afterwards `attempts` holds the inputs of each attempt, and `states` how all tasks ended."""
+    """Interprets one Plan; afterwards `attempts` holds the inputs of each task that was attempted and the number of
+    attempts at it, and `states` how all tasks ended."""
 
     plan: Plan
     behaviour: Behaviour
-    attempts: dict[TaskRef, dict[str, Any]] = field(default_factory=dict)
+    attempts: dict[TaskRef, tuple[dict[str, Any], int]] = field(default_factory=dict)
     states: dict[TaskRef, TaskState] = field(default_factory=dict)
 
     def run(self, arguments: Mapping[str, Any]) -> Ended:
         inputs = {name: fitted(arguments.get(name), declared) for name, declared in self.plan.root.inputs.items()}
-        ended = self.dag(ROOT, self.plan.root, inputs)
+        ended = self.dag(ROOT, self.plan.root, inputs, 0)
         if ended.state is TaskState.SUCCEEDED and ended.outputs.keys() != self.plan.root.outputs.keys():
             return Ended(TaskState.FAILED)
         return Ended(ended.state, {name: flat(value) for name, value in ended.outputs.items()})
 
-    def dag(self, ref: TaskRef, component: Component, inputs: Mapping[str, Any]) -> Ended:
+    def dag(self, ref: TaskRef, component: Component, inputs: Mapping[str, Any], retries: int) -> Ended:
         dag = component.body
         assert isinstance(dag, Dag)
         done: dict[str, Ended] = {}
         while len(done) < len(dag.nodes):
             for name, node in dag.nodes.items():
                 if name not in done and all(upstream in done for upstream in node.upstream):
-                    done[name] = self.task(ref.child(name), node, inputs, done)
+                    done[name] = self.task(ref.child(name), node, inputs, done, retries)
                     self.states[ref.child(name)] = done[name].state
         if any(ended.state is TaskState.FAILED for ended in done.values()):
             return Ended(TaskState.FAILED)
@@ -89,8 +91,11 @@ class Interpreter:
                 return Ended(TaskState.FAILED)
         return Ended(TaskState.SUCCEEDED, outputs)
 
-    def task(self, ref: TaskRef, node: Node, scope: Mapping[str, Any], done: Mapping[str, Ended]) -> Ended:
+    def task(
+        self, ref: TaskRef, node: Node, scope: Mapping[str, Any], done: Mapping[str, Ended], retries: int
+    ) -> Ended:
         component = self.plan.components[node.component]
+        retries = node.retry.max_retries if node.retry else retries
         if node.trigger.strategy is TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED and any(
             done[name].state is not TaskState.SUCCEEDED for name in node.upstream
         ):
@@ -105,12 +110,12 @@ class Interpreter:
             if node.trigger.condition and not holds(node.trigger.condition, parameters):
                 return Ended(TaskState.SKIPPED)
             if node.loop:
-                return self.loop(ref, node, component, inputs)
+                return self.loop(ref, node, component, inputs, retries)
         except (Unable, ExpressionError):
             return Ended(TaskState.FAILED)
-        return self.body(ref, component, inputs)
+        return self.body(ref, component, inputs, retries)
 
-    def loop(self, ref: TaskRef, node: Node, component: Component, inputs: Mapping[str, Any]) -> Ended:
+    def loop(self, ref: TaskRef, node: Node, component: Component, inputs: Mapping[str, Any], retries: int) -> Ended:
         assert node.loop
         items = node.loop.items.items if isinstance(node.loop.items, RawItems) else inputs.get(node.loop.items.input)
         if isinstance(items, str):
@@ -121,7 +126,7 @@ class Interpreter:
         if not isinstance(items, (list, tuple)):
             raise Unable
         ended = [
-            self.iteration(ref.parent.child(ref.name, number), node.loop.item_input, item, component, inputs)
+            self.iteration(ref.parent.child(ref.name, number), node.loop.item_input, item, component, inputs, retries)
             for number, item in enumerate(flat(items))
         ]
         if any(iteration.state is TaskState.FAILED for iteration in ended):
@@ -136,21 +141,29 @@ class Interpreter:
                 outputs[name] = Gathered(values)
         return Ended(TaskState.SUCCEEDED, outputs)
 
-    def iteration(self, ref: TaskRef, name: str, item: Any, component: Component, inputs: Mapping[str, Any]) -> Ended:
+    def iteration(
+        self, ref: TaskRef, name: str, item: Any, component: Component, inputs: Mapping[str, Any], retries: int
+    ) -> Ended:
         try:
-            ended = self.body(ref, component, {**inputs, name: fitted(item, component.inputs[name])})
+            if item is None or not isinstance(component.body, Dag):
+                item = fitted(item, component.inputs[name])
+            ended = self.body(ref, component, {**inputs, name: item}, retries)
         except Unable:
             ended = Ended(TaskState.FAILED)
         self.states[ref] = ended.state
         return ended
 
-    def body(self, ref: TaskRef, component: Component, inputs: Mapping[str, Any]) -> Ended:
+    def body(self, ref: TaskRef, component: Component, inputs: Mapping[str, Any], retries: int) -> Ended:
         if isinstance(component.body, Dag):
-            return self.dag(ref, component, inputs)
+            return self.dag(ref, component, inputs, retries)
         levels = self.levels(component)
-        self.attempts[ref] = {name: ungathered(value, levels.get(name, 1)) for name, value in inputs.items()}
-        outputs = self.behaviour(ref, component, self.attempts[ref])
-        return Ended(TaskState.FAILED) if outputs is None else Ended(TaskState.SUCCEEDED, outputs)
+        inputs = {name: ungathered(value, levels.get(name, 1)) for name, value in inputs.items()}
+        for attempt in range(retries + 1):
+            self.attempts[ref] = (inputs, attempt + 1)
+            outputs = self.behaviour(ref, component, inputs, attempt)
+            if outputs is not None:
+                return Ended(TaskState.SUCCEEDED, outputs)
+        return Ended(TaskState.FAILED)
 
     def levels(self, component: Component) -> dict[str, int]:
         """How deep the lists are in the annotations of a component's function."""

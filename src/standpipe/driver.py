@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Protocol, Union
 
 from standpipe.engine.machine import Machine
@@ -25,6 +26,7 @@ from standpipe.model.events import (
     RunEnded,
     StartAttempt,
     StopAttempts,
+    TimePassed,
 )
 from standpipe.model.ports import Cancel
 from standpipe.model.refs import TaskRef
@@ -72,6 +74,8 @@ class Driver:
         self._sinks = sinks
         self._cancels: dict[TaskRef, Cancel] = {}  # of the attempts that run
         self._events: SimpleQueue[Union[Event, BaseException]] = SimpleQueue()
+        # The engine's clock tells seconds since the epoch, but goes evenly, whoever sets the clock of the machine.
+        self._epoch = time.time() - time.monotonic()
         self._pool = ThreadPoolExecutor(max_parallel, thread_name_prefix="standpipe")
         self._end: RunEnded | None = None
 
@@ -86,7 +90,7 @@ class Driver:
             self._events.put(first)
             try:
                 while self._end is None:
-                    self._step(self._events.get())
+                    self._turn()
             except BaseException:
                 self._stop(self._cancels)  # a defect, or a store that cannot be written: leave no task running
                 raise
@@ -94,19 +98,48 @@ class Driver:
             raise KeyboardInterrupt if came[0] == signal.SIGINT else Terminated(came[0])
         return self._end
 
-    def _step(self, event: Union[Event, BaseException]) -> None:
-        if isinstance(event, BaseException):
-            raise event
-        if isinstance(event, AttemptEnded):
-            del self._cancels[event.task]
-        step = self._machine.handle(event)
-        for sink in self._sinks:
-            sink(step.facts)
-        for fact in step.facts:
-            if isinstance(fact, RunEnded):
-                self._end = fact
-        for command in step.commands:
+    def _turn(self) -> None:
+        """Handles all that has happened. The sinks hear of it at once, which costs them far less, before it goes on."""
+        facts: list[Fact] = []
+        commands: list[Command] = []
+        try:
+            for event in self._happened():
+                step = self._machine.handle(event, self._now())
+                facts += step.facts
+                commands += step.commands
+                if step.facts and isinstance(step.facts[-1], RunEnded):
+                    self._end = step.facts[-1]
+                    break  # a wish to stop comes too late now
+        finally:  # whatever defect comes next, this has happened
+            for sink in self._sinks:
+                sink(facts)
+        for command in commands:
             self._carry_out(command)
+
+    def _happened(self) -> Iterator[Event]:
+        """What has happened; if that is nothing, the next thing that does."""
+        event = self._wait()
+        while True:
+            if isinstance(event, BaseException):
+                raise event
+            if isinstance(event, AttemptEnded):
+                del self._cancels[event.task]
+            yield event
+            try:
+                event = self._events.get_nowait()
+            except Empty:
+                return
+
+    def _wait(self) -> Event | BaseException:
+        due = self._machine.due
+        timeout = None if due is None else min(max(0.0, due - self._now()), threading.TIMEOUT_MAX)
+        try:
+            return self._events.get(timeout=timeout)
+        except Empty:
+            return TimePassed()
+
+    def _now(self) -> float:
+        return self._epoch + time.monotonic()
 
     def _carry_out(self, command: Command) -> None:
         if isinstance(command, StartAttempt):
@@ -119,7 +152,8 @@ class Driver:
 
     def _stop(self, tasks: Iterable[TaskRef]) -> None:
         for task in tasks:
-            self._cancels[task].set()
+            if task in self._cancels:  # otherwise it has just come to its end by itself
+                self._cancels[task].set()
 
     def _hand_in(self, attempt: Future[AttemptEnded]) -> None:
         error = attempt.exception()

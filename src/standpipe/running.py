@@ -198,4 +198,4 @@ def _story(info: RunInfo, ended: events.RunEnded, folder: Path) -> str:
 
 def _sentence(fact: events.TaskFailed, info: RunInfo) -> str:
     who = f"Task '{fact.task}'" if fact.task.path else f"Pipeline '{info.name}'"
-    return f"{who} failed: {fact.failure.message}"
+    return f"{who} {fact.failure.predicate}"

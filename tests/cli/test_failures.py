@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from standpipe import local
 from standpipe.cli import failures
 from standpipe.errors import SpecError
 from standpipe.model import values
@@ -33,6 +34,14 @@ def test_an_error_of_ours_is_its_message_and_the_users_line(capsys: pytest.Captu
     assert (
         capsys.readouterr().err == f"root: it is missing\nAt {__file__}, line {refuse.__code__.co_firstlineno + 1}.\n"
     )
+
+
+def test_code_that_is_in_no_file_is_not_the_users_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse() -> None:
+        local.init(local.SubprocessRunner(), max_parallel=0)  # which a method refuses that a frozen class generated
+
+    assert failures.report(caught(refuse)) == 2
+    assert capsys.readouterr().err.endswith(f"\nAt {__file__}, line {refuse.__code__.co_firstlineno + 1}.\n")
 
 
 def test_errors_of_libraries_that_the_user_called_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:

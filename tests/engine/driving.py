@@ -5,7 +5,16 @@ from __future__ import annotations
 from tests.plans import RUN
 
 from standpipe.engine.machine import Machine
-from standpipe.model.events import AttemptEnded, Fact, Failure, RunEnded, Start, StartAttempt, TaskSkipped
+from standpipe.model.events import (
+    AttemptEnded,
+    Fact,
+    Failure,
+    RunEnded,
+    Start,
+    StartAttempt,
+    TaskSkipped,
+    TimePassed,
+)
 from standpipe.model.plan import Plan
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
@@ -28,13 +37,14 @@ class Run:
 
     def __init__(self, plan: Plan, max_parallel: int = 100, **arguments: Value) -> None:
         self.machine = Machine(plan, RUN, max_parallel=max_parallel)
+        self.now = 0.0
         self.facts: list[Fact] = []
         self.running: dict[TaskRef, StartAttempt] = {}
         self.commands: list[object] = []
         self.send(Start(arguments))
 
     def send(self, event: object) -> None:
-        step = self.machine.handle(event)  # type: ignore[arg-type]
+        step = self.machine.handle(event, self.now)  # type: ignore[arg-type]
         self.facts += step.facts
         self.commands += step.commands
         for command in step.commands:
@@ -44,6 +54,11 @@ class Run:
     def end(self, path: str, failure: str = "", **outputs: Value) -> None:
         del self.running[task(path)]
         self.send(AttemptEnded(task(path), outputs, Failure(failure) if failure else None))
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass while nothing else happens."""
+        self.now += seconds
+        self.send(TimePassed())
 
     def inputs(self, path: str) -> object:
         return self.running[task(path)].inputs

@@ -29,6 +29,7 @@ from standpipe.model.plan import (
     Plan,
     PythonFunction,
     RawItems,
+    Retry,
     Trigger,
 )
 from standpipe.model.refs import TaskRef
@@ -212,7 +213,8 @@ class Maker:
             condition = parse(form.replace("{}", f"inputs.parameter_values['{name}']"))
         trigger = Trigger(COMPLETED.strategy if self.chance(15) else Trigger().strategy, condition)
         after = tuple(node.name for node in scope.nodes if self.chance(10))
-        return self.put(scope, Node(self.name(), component, bindings, after, trigger=trigger, loop=loop))
+        retry = Retry(self.pick(0, 1, 2), self.pick(0.0, 0.0, 10.0)) if self.chance(20) else None
+        return self.put(scope, Node(self.name(), component, bindings, after, trigger=trigger, loop=loop, retry=retry))
 
     def bound(self, scope: Scope, kind: Kind) -> Binding | None:
         """What an input comes from: seldom something of another type, or nothing."""
@@ -266,12 +268,12 @@ def output_of(kind: Kind) -> Output:
     return ParameterOutput(kind) if isinstance(kind, ParameterType) else ArtifactOutput(DATASET, is_list=kind == MANY)
 
 
-def behaviour(failing: int) -> Callable[[TaskRef, Component, Mapping[str, Any]], dict[str, Any] | None]:
-    """Fake tasks: what they give follows from what they are given; so many percent of them fail."""
+def behaviour(failing: int) -> Callable[[TaskRef, Component, Mapping[str, Any], int], dict[str, Any] | None]:
+    """Fake tasks: what they give follows from what they are given; so many percent of attempts fail."""
 
-    def attempt(ref: TaskRef, component: Component, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+    def behave(ref: TaskRef, component: Component, inputs: Mapping[str, Any], attempt: int) -> dict[str, Any] | None:
         told = {name: value for name, value in inputs.items() if name != "status"}
-        number = zlib.crc32(repr((str(ref), sorted(told.items()))).encode())
+        number = zlib.crc32(repr((str(ref), attempt, sorted(told.items()))).encode())
         if number % 100 < failing:
             return None
         number //= 100
@@ -284,4 +286,4 @@ def behaviour(failing: int) -> Callable[[TaskRef, Component, Mapping[str, Any]],
         }
         return {name: values[kind_of(output)] for name, output in component.outputs.items()}
 
-    return attempt
+    return behave

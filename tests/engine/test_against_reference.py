@@ -15,16 +15,24 @@ from tests.reference import Behaviour, Interpreter
 from standpipe.engine.machine import Machine
 from standpipe.model.events import (
     AttemptEnded,
+    CancelRequested,
+    DagStarted,
+    Event,
     Fact,
     Failure,
+    IterationStarted,
+    LoopStarted,
     RunEnded,
     Start,
     StartAttempt,
+    TaskCancelled,
     TaskFailed,
+    TaskReady,
     TaskSkipped,
     TaskSucceeded,
+    TimePassed,
 )
-from standpipe.model.plan import Plan
+from standpipe.model.plan import Plan, TriggerStrategy
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 
@@ -33,29 +41,41 @@ ARGUMENTS = {"n": 3, "l": [3, 1]}
 
 
 class Driven:
-    """A run whose attempts end in random order."""
+    """A run whose attempts end in random order; time passes only if nothing runs, or the moment has come."""
 
     def __init__(self, plan: Plan, behave: Behaviour, order: Random, max_parallel: int) -> None:
         self.plan, self.behave, self.order = plan, behave, order
-        self.attempts: dict[TaskRef, Any] = {}
+        self.attempts: dict[TaskRef, tuple[Any, int]] = {}
         self.running: list[StartAttempt] = []
         self.facts: list[Fact] = []
         self.most = 0
+        self.now = 0.0
         self.machine = Machine(plan, RUN, max_parallel=max_parallel)
         self.send(Start(ARGUMENTS))
 
-    def send(self, event: Start | AttemptEnded) -> None:
-        step = self.machine.handle(event)
+    def send(self, event: Event) -> None:
+        step = self.machine.handle(event, self.now)
         self.facts += step.facts
         started = [command for command in step.commands if isinstance(command, StartAttempt)]
         self.running += started
-        self.attempts.update({command.task: command.inputs for command in started})
+        self.attempts.update({command.task: (command.inputs, command.attempt + 1) for command in started})
         self.most = max(self.most, len(self.running))
 
-    def end_one(self) -> None:
+    def go_on(self) -> None:
+        """An attempt ends, or the next one is due."""
+        due = self.machine.due
+        if due is not None and (not self.running or self.order.randrange(3) == 0):
+            self.now = max(self.now, due)
+            self.send(TimePassed())
+            return
         command = self.running.pop(self.order.randrange(len(self.running)))
-        outputs = self.behave(command.task, self.plan.components[command.component], command.inputs)
+        component = self.plan.components[command.component]
+        outputs = self.behave(command.task, component, command.inputs, command.attempt)
         self.send(AttemptEnded(command.task, outputs or {}, Failure("boom") if outputs is None else None))
+
+    @property
+    def is_over(self) -> bool:
+        return isinstance(self.facts[-1], RunEnded)
 
     @property
     def ended(self) -> RunEnded:
@@ -64,7 +84,10 @@ class Driven:
 
     @property
     def states(self) -> dict[TaskRef, TaskState]:
-        return {fact.task: ENDS[type(fact)] for fact in self.facts if isinstance(fact, tuple(ENDS))}  # type: ignore[attr-defined]
+        return {fact.task: ENDS[type(fact)] for fact in self.facts_of(*ENDS)}
+
+    def facts_of(self, *kinds: type) -> list[Any]:
+        return [fact for fact in self.facts if isinstance(fact, kinds)]
 
 
 SEEDS = st.integers(0, 2**32)
@@ -79,8 +102,8 @@ def test_engine_and_reference_agree(seed: int, tasks: int, failing: int, max_par
     expected = reference.run(ARGUMENTS)
 
     run = Driven(plan, behaviour(failing), random, max_parallel)
-    while run.running:
-        run.end_one()
+    while not run.is_over:
+        run.go_on()
         rebuilt_after -= 1
         if not rebuilt_after:  # from then on a machine decides that knows of the run by its facts
             run.machine = Machine(plan, RUN, max_parallel=max_parallel)
@@ -94,12 +117,51 @@ def test_engine_and_reference_agree(seed: int, tasks: int, failing: int, max_par
     assert run.most <= max_parallel
 
 
-def _told(attempts: Mapping[TaskRef, Mapping[str, Any]]) -> dict[str, str]:
-    """The inputs of all attempts, as text, which tells 1 from 1.0 and from True.
+@settings(max_examples=50, deadline=None)
+@given(SEEDS, st.integers(1, 40), st.integers(0, 10), st.integers(1, 5))
+def test_a_cancelled_run_ends_and_starts_nothing_but_what_comes_after_all(
+    seed: int, tasks: int, until: int, max_parallel: int
+) -> None:
+    random = Random(seed)
+    run = Driven(Maker(random, tasks).plan(), behaviour(10), random, max_parallel)
+    while until and not run.is_over:
+        run.go_on()
+        until -= 1
+    cancels = 0
+    while not run.is_over:
+        before = dict(run.attempts)
+        if cancels < 2 and random.randrange(2):
+            run.send(CancelRequested())
+            cancels += 1
+        if not run.is_over:
+            run.go_on()
+        new = {ref for ref, attempt in run.attempts.items() if attempt != before.get(ref)}
+        assert not cancels or all(_comes_after_all(run.plan, ref) for ref in new)
+        assert cancels < 2 or not new
+    assert run.ended.state is TaskState.CANCELLED or cancels == 0 or not run.facts_of(TaskCancelled)
+    begun = {fact.task for fact in run.facts_of(DagStarted, LoopStarted, IterationStarted, TaskReady)}
+    assert begun <= {fact.task for fact in run.facts_of(*ENDS, TaskCancelled)}
+
+
+def _comes_after_all(plan: Plan, ref: TaskRef) -> bool:
+    component = plan.root
+    for name, _ in ref.path:
+        node = component.body.nodes[name]  # type: ignore[union-attr]
+        if node.trigger.strategy is TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED:
+            return True
+        component = plan.components[node.component]
+    return False
+
+
+def _told(attempts: Mapping[TaskRef, tuple[Mapping[str, Any], int]]) -> dict[str, tuple[str, int]]:
+    """The inputs of all tasks that were attempted, and how often; inputs as text, which tells 1 from 1.0 and from True.
 
     Of a final status it holds what both sides know: the reference writes no messages.
     """
-    return {str(ref): repr(sorted({**inputs, **_status(inputs)}.items())) for ref, inputs in attempts.items()}
+    return {
+        str(ref): (repr(sorted({**inputs, **_status(inputs)}.items())), number)
+        for ref, (inputs, number) in attempts.items()
+    }
 
 
 def _status(inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from standpipe.model.types import (
     ArtifactType,
     Input,
     ParameterInput,
+    ParameterOutput,
     ParameterType,
 )
 from standpipe.model.values import ArtifactValue
@@ -93,6 +94,11 @@ def test_a_skipped_task_says_which_condition_was_false_of_what() -> None:
     assert run.ended.state is SUCCEEDED
 
 
+def test_a_long_condition_is_cut_in_messages() -> None:
+    run = Run(plan(dag(node("a", when=is_("x", f"'{'n' * 1000}'"), x=Constant(1)))))
+    assert len(run.because("a")) < 300
+
+
 def test_a_condition_speaks_of_the_inputs_as_the_component_declares_them() -> None:
     run = Run(
         plan(
@@ -131,6 +137,43 @@ def test_a_condition_over_a_list_and_a_field_of_an_item() -> None:
     run = Run(plan(dag(node("list"), loop), body=body, **{"if": chosen}))
     run.end("list", l=[{"a": 1}, {"a": 2}])
     assert run.names == ["loop/1/plain/a"]
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_parameter_that_was_left_out_is_null_and_a_default_takes_its_place() -> None:
+    defaulted = leaf({"x": ParameterInput(INT, optional=True, default=7)})
+    absent = {"n": ParameterInput(INT, optional=True)}
+    inner = group(dag(node("a", x=FromInput("n")), node("b", component="defaulted", x=FromInput("n"))), absent)
+    run = Run(
+        plan(dag(node("in", component="inner", n=FromInput("n"))), inputs=absent, inner=inner, defaulted=defaulted)
+    )
+    assert run.inputs("in/a") == {"x": None}
+    assert run.inputs("in/b") == {"x": 7}
+
+
+def test_whole_numbers_stay_whole_in_lists_structs_and_text() -> None:
+    declared = {
+        "s": ParameterInput(STRING),
+        "d": ParameterInput(ParameterType.STRUCT),
+        "part": ParameterInput(INT),
+    }
+    text = parse_value("epoch-{{$.inputs.parameters['channel']}}")
+    struct = parse_value({"n": ["{{$.inputs.parameters['channel']}}", 3]})
+    taken = FromTask("first", "y", parse('parseJson(string_value)["n"]'))
+    many = node("a", component="many", s=Constant(text), d=Constant(struct), part=taken, channel=FromInput("x"))
+    body = group(dag(node("first", component="struct"), many), NUMBER)
+    run = Run(
+        plan(
+            dag(node("loop", component="body", loop=raw(5))),
+            body=body,
+            many=leaf(declared),
+            struct=leaf({}, {"y": ParameterOutput(ParameterType.STRUCT)}),
+        )
+    )
+    run.end("loop/0/first", y={"n": 4})
+    assert repr(run.inputs("loop/0/a")) == repr({"part": 4, "channel": 5, "s": "epoch-5", "d": {"n": [5, 3]}})
 
 
 # --- outputs of DAGs --------------------------------------------------------------------------------------------------
@@ -267,21 +310,38 @@ def test_an_item_of_the_wrong_type_fails_its_iteration_only() -> None:
     assert run.names == ["loop/0/a", "loop/2/a"]
     run.end("loop/0/a", y=1)
     run.end("loop/2/a", y=1)
-    assert [path for path, _ in run.failures] == ["loop/1", "loop/3"]
-    assert "STRING, and NUMBER_INTEGER is wanted" in run.failures[0][1]
-    assert "the loop's item is null" in run.failures[1][1]
+    assert dict(run.failures).keys() == {"loop/1/a", "loop/3"}
+    assert "STRING, and NUMBER_INTEGER is wanted" in dict(run.failures)["loop/1/a"]
+    assert "the loop's item is null" in dict(run.failures)["loop/3"]
 
 
-def test_a_string_item_takes_anything_as_text() -> None:
-    body = group(dag(node("a", component="text", x=FromInput("x"))), {"x": ParameterInput(STRING)})
+@pytest.mark.parametrize("declared", [STRING, INT])
+def test_an_item_keeps_its_type_for_the_tasks_that_take_it(declared: ParameterType) -> None:
+    """The KFP compiler says of the items of an untyped list that they are text."""
+    tasks = [node(name, component=name, x=FromInput("x")) for name in ("text", "number")]
+    condition = node("if", component="if", when=is_("x", "'1'"), x=FromInput("x"))
     run = Run(
         plan(
             dag(node("loop", component="body", loop=raw(1, True, {"k": [1]}))),
-            body=body,
+            body=group(dag(*tasks, condition), {"x": ParameterInput(declared)}),
             text=leaf({"x": ParameterInput(STRING)}),
+            number=leaf(NUMBER),
+            **{"if": group(dag(node("a", x=Constant(5))), {"x": ParameterInput(STRING)})},
         )
     )
-    assert [run.inputs(name) for name in run.names] == [{"x": "1"}, {"x": "true"}, {"x": '{"k": [1]}'}]
+    assert {name: run.inputs(name) for name in run.names} == {
+        "loop/0/text": {"x": "1"},
+        "loop/0/number": {"x": 1},
+        "loop/0/if/a": {"x": 5},
+        "loop/1/text": {"x": "true"},
+        "loop/2/text": {"x": '{"k": [1]}'},
+    }
+
+
+def test_a_looped_component_without_a_dag_checks_its_item_itself() -> None:
+    run = Run(plan(dag(node("loop", loop=raw(1, "two")))))
+    run.end("loop/0", y=1)
+    assert [path for path, _ in run.failures] == ["loop/1"]
 
 
 def test_a_failed_iteration_cancels_nothing_and_fails_the_loop_in_the_end() -> None:
@@ -341,14 +401,19 @@ def test_iterations_are_told_apart_by_placeholders() -> None:
 
 
 def test_an_iteration_that_skips_its_task_is_left_out_of_what_is_gathered() -> None:
-    body = group(
-        dag(node("a", when="inputs.parameter_values['x'] != 2", x=FromInput("x")), y=FromTask("a", "y")), NUMBER
-    )
-    run = Run(plan(dag(node("loop", component="body", loop=raw(1, 2, 3)), y=FromTask("loop", "y")), body=body))
-    run.end("loop/2/a", y=30)
-    run.end("loop/0/a", y=10)
+    seldom = node("a", when="inputs.parameter_values['x'] != 2", x=FromInput("x"))
+    body = group(dag(seldom, node("b"), y=FromTask("a", "y"), always=FromTask("b", "y")), NUMBER)
+    loop = node("loop", component="body", loop=raw(1, 2, 3))
+    run = Run(plan(dag(loop, y=FromTask("loop", "y"), always=FromTask("loop", "always")), body=body))
+    for name in run.names:
+        run.end(name, y=int(name.split("/")[1]))
     assert run.state("loop/1/a") is SKIPPED
-    assert run.ended.outputs == {"y": [10, 30]}
+    assert run.ended.outputs == {"y": [0, 2], "always": [0, 1, 2]}
+
+
+def test_an_item_that_the_component_does_not_declare_is_there_for_its_command() -> None:
+    run = Run(plan(dag(node("loop", component="bare", loop=raw("a"))), bare=leaf({})))
+    assert run.inputs("loop/0") == {"x": "a"}
 
 
 def test_artifacts_are_items_and_are_gathered_as_one_flat_list() -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests.plans import RUN
 
 from standpipe.model.events import (
+    AttemptFailed,
     AttemptStarted,
     DagStarted,
     Fact,
@@ -41,6 +42,8 @@ LOOP = TaskRef((("loop", None),))
 ROUND = TaskRef((("loop", 1),))
 IN_LOOP = ROUND.child("fit")
 LAST = TaskRef((("report", None),))
+AGAIN = TaskRef((("again", None),))
+SLOW = TaskRef((("slow", None),))
 
 STORY: Sequence[Fact] = (
     DagStarted(OUTER, {}),
@@ -58,8 +61,17 @@ STORY: Sequence[Fact] = (
     TaskFailed(ROUND, Failure("its task 'loop/1/fit' failed: boom", within=IN_LOOP)),
     TaskFailed(LOOP, Failure("its task 'loop/1/fit' failed: boom", within=IN_LOOP)),
     AttemptStarted(LAST, 0),
+    AttemptFailed(LAST, 0, 3, Failure("no luck"), 1000.0, 0.0),
+    AttemptStarted(LAST, 1),
+    AttemptFailed(LAST, 1, 3, Failure("no luck"), 1010.0, 10.0),
+    AttemptStarted(LAST, 2),
+    TaskFailed(LAST, Failure("no luck", attempts=3)),
+    AttemptStarted(AGAIN, 0),
+    AttemptFailed(AGAIN, 0, 2, Failure("boom"), 1020.0, 3600.0),
+    AttemptStarted(SLOW, 0),
     RunCancelled(),
-    TaskCancelled(LAST),
+    TaskCancelled(AGAIN),
+    TaskCancelled(SLOW),
     TaskCancelled(TaskRef((("never started", None),))),
     RunEnded(TaskState.FAILED, {}),
 )
@@ -88,8 +100,16 @@ def test_plain_lines_tell_the_story_once(capsys: pytest.CaptureFixture[str]) -> 
         "loop/1/fit: started",
         "loop/1/fit: failed in N s: boom",
         "report: started",
+        "report: failed in N s: no luck; attempt 2 of 3 follows",
+        "report: attempt 2 started",
+        "report: failed in N s: no luck; attempt 3 of 3 in N s",
+        "report: attempt 3 started",
+        "report: failed in N s in attempt 3 of 3: no luck",
+        "again: started",
+        "again: failed in N s: boom; attempt 2 of 2 in N s",
+        "slow: started",
         "Stopping.",
-        "report: stopped after N s",
+        "slow: stopped after N s",
         "Failed in N s",
     ]
 
@@ -103,11 +123,15 @@ def test_the_live_view_tells_the_same_and_takes_text_as_it_is(capsys: pytest.Cap
         "train: failed: [red] boom",
         "loop: 2 iterations",
         "loop/1/fit: failed: boom",
-        "report: stopped",
+        "report: failed: no luck; attempt 2 of 3 follows",
+        "report: failed: no luck; attempt 3 of 3 in 10 s",
+        "report: failed in attempt 3 of 3: no luck",
+        "slow: stopped",
         "Failed in",
     ):
         assert line in text
     assert "never started" not in text
+    assert "again: stopped" not in text
     assert text.count("loop/1") == 1  # a failure is shown where it happened, and not once more for all around it
 
 

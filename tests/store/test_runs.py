@@ -18,11 +18,20 @@ import pytest
 from tests.plans import RUN
 
 from standpipe.errors import StorageError
-from standpipe.model.events import AttemptStarted, Failure, RunEnded, RunStarted, TaskFailed, TaskSucceeded
+from standpipe.model.events import (
+    AttemptFailed,
+    AttemptStarted,
+    Failure,
+    RunEnded,
+    RunStarted,
+    TaskFailed,
+    TaskReady,
+    TaskSucceeded,
+)
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.types import ArtifactType
-from standpipe.model.values import ArtifactValue
+from standpipe.model.values import ArtifactValue, Collected
 from standpipe.store.runs import FILE_NAME, RunRecorder
 
 TASK = TaskRef((("loop", 3), ("train", None)))
@@ -40,13 +49,13 @@ def test_facts_are_kept_in_order_with_all_that_they_say(tmp_path: Path) -> None:
     recorder((RunStarted({"x": 1}), AttemptStarted(TASK, 0)))
     recorder((TaskSucceeded(TASK, {"model": artifact}),))
     failed = TaskFailed(TASK, Failure("boom", signal=9))
-    recorder((RunEnded(TaskState.FAILED, {}, (failed,)),))
+    recorder((RunEnded(TaskState.FAILED, {}, (failed,)), AttemptFailed(TASK, 0, 3, Failure("boom"), 1000.5, 2.0)))
     recorder.close()
     told = {"name": "m", "type": {"schema_title": "system.Model", "schema_version": "0.0.1"}, "uri": "/m"}
     task = [["loop", 3], ["train", None]]
     assert facts(tmp_path)[:3] == [
         (1, "RunStarted", {"inputs": {"x": 1}}),
-        (2, "AttemptStarted", {"task": task, "attempt": 0}),
+        (2, "AttemptStarted", {"task": task, "attempt": 0, "at": 0.0}),
         (
             3,
             "TaskSucceeded",
@@ -56,7 +65,49 @@ def test_facts_are_kept_in_order_with_all_that_they_say(tmp_path: Path) -> None:
     seq, kind, body = facts(tmp_path)[3]
     assert (seq, kind) == (4, "RunEnded")
     assert body["state"] == "FAILED"  # type: ignore[index]
+    assert body["failures"][0]["task"] == task  # type: ignore[index]
     assert body["failures"][0]["failure"]["signal"] == 9  # type: ignore[index]
+    seq, kind, body = facts(tmp_path)[4]
+    assert kind == "AttemptFailed"
+    assert body.items() >= {"task": task, "attempt": 0, "attempts": 3, "at": 1000.5, "delay": 2.0}.items()  # type: ignore[attr-defined]
+
+
+GATHERED = Collected([Collected([1, [2]]), Collected(), 3])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(GATHERED, [[1], [2]], {}, {"a": 1}, "$collected"),
+        *({"$collected": [1]}, {"$collected": {"$collected": [1]}}, {"$collected": None}, {"$collected": [1], "b": 2}),
+        *({"a": {"$collected": [1]}}, [{"$collected": [1]}], Collected([{"$collected": [1]}, {"$collected": {}}])),
+    ],
+)
+def test_what_a_loop_gathered_can_be_told_from_a_list(tmp_path: Path, value: object) -> None:
+    with closing(RunRecorder(tmp_path, RUN)) as recorder:
+        recorder((TaskSucceeded(TASK, {"y": value}), TaskReady(TASK, {"x": value})))
+    for (_, _, body), field in zip(facts(tmp_path), ("outputs", "inputs"), strict=True):
+        (found,) = body[field].values()  # type: ignore[index]
+        assert repr(marked(found)) == repr(value)
+        assert gathered(marked(found)) == gathered(value)
+
+
+def marked(told: object) -> object:
+    """Reads a value as the module's docstring says."""
+    if not isinstance(told, dict) or told.keys() != {"$collected"}:
+        return told
+    inner = told["$collected"]
+    return Collected(map(marked, inner)) if isinstance(inner, list) else inner
+
+
+def gathered(value: object) -> object:
+    """Where the marks are: lists that loops gathered as tuples."""
+    return tuple(map(gathered, value)) if isinstance(value, Collected) else value
+
+
+def test_a_fact_that_json_cannot_hold_is_a_defect(tmp_path: Path) -> None:
+    with closing(RunRecorder(tmp_path, RUN)) as recorder, pytest.raises(TypeError, match="a fact cannot hold <object"):
+        recorder((RunStarted({"x": object()}),))
 
 
 def test_a_run_can_be_read_while_it_is_written(tmp_path: Path) -> None:

@@ -83,7 +83,8 @@ def _is_defect(steps: Sequence[TracebackType]) -> bool:
 
 def _is_users(step: TracebackType) -> bool:
     is_library = _is_below(step, _PYTHON) or "site-packages" in Path(_file(step)).parts
-    return not (is_library or _is_below(step, _OURS) or _file(step).startswith("<frozen "))
+    is_generated = _file(step).startswith("<")  # as the methods of frozen classes, and what Python has frozen
+    return not (is_library or is_generated or _is_below(step, _OURS))
 
 
 def _is_below(step: TracebackType, folder: str) -> bool:

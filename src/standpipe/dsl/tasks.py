@@ -208,7 +208,7 @@ class PipelineTask:
             num_retries: how many times at most.
             backoff_duration: how long to wait before the first retry, as `'60s'`, `'2m'`, `'1h'`; `'0s'` by default.
             backoff_factor: what each further wait is multiplied with; 2 by default.
-            backoff_max_duration: the longest wait; `'3600s'` by default.
+            backoff_max_duration: no attempt begins later than that after the first one did; `'3600s'` by default.
 
         Raises:
             AuthoringTypeError: if `num_retries` is no whole number.

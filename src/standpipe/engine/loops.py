@@ -29,14 +29,16 @@ def items_of(loop: Loop, inputs: Mapping[str, Value]) -> tuple[Value, ...]:
     return tuple(items)
 
 
-def fitted_item(loop: Loop, iteration: Task) -> Value:
-    """The item of an iteration, as its component declares it.
+def item_of(loop: Loop, iteration: Task) -> Value:
+    """The item of an iteration. A DAG gets it as it is: the tasks in it say of which type they want it.
+
+    For that type is the better one: of the items of an untyped list, the KFP compiler says that they are text.
 
     Raises:
-        BindingError: if the item does not fit.
+        BindingError: if the item is null or, where no DAG but a task gets it, of the wrong type.
     """
     declared = iteration.component.inputs.get(loop.item_input)
-    if declared is None:
+    if declared is None or (iteration.dag and iteration.item is not None):
         return iteration.item
     given = {loop.item_input: iteration.item}
     return fit_inputs(given, {loop.item_input: declared}, lambda _: "the loop's item is null")[loop.item_input]

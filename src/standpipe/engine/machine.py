@@ -7,27 +7,31 @@ being run. All work is done by two agendas instead of recursion: chains and nest
 The rules are those of the KFP backend. By default a task starts when every upstream task has succeeded, and is
 skipped as soon as one has not; with `ALL_UPSTREAM_TASKS_COMPLETED` it starts whatever became of them. Then its inputs
 are looked up, and its condition is decided by them. A DAG fails when one of its tasks does, and a loop when one of its
-iterations does, after all the others that still can have come to their end.
+iterations does, after all the others that still can have come to their end. A task whose attempt failed is ready
+again if it may be retried; it holds no slot while it waits for its time.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from heapq import heappop, heappush
 
 from standpipe.engine.binding import BindingError, bind, fit_inputs
 from standpipe.engine.conditions import parameters_of, why_skipped
 from standpipe.engine.consumers import Consumers
-from standpipe.engine.loops import fitted_item, gathered_outputs, items_of
+from standpipe.engine.loops import gathered_outputs, item_of, items_of
 from standpipe.engine.outputs import OutputMissing, dag_outputs, first_failure, how_ended
+from standpipe.engine.retries import delay_before_next
 from standpipe.engine.siblings import Siblings
 from standpipe.engine.tasks import Task
 from standpipe.engine.topology import Topology
 from standpipe.errors import InternalError
 from standpipe.model.events import (
     AttemptEnded,
+    AttemptFailed,
     AttemptStarted,
     CancelRequested,
     Command,
@@ -52,7 +56,7 @@ from standpipe.model.events import (
     TaskSucceeded,
 )
 from standpipe.model.expressions import ExpressionError
-from standpipe.model.plan import Dag, Node, Plan, TriggerStrategy
+from standpipe.model.plan import Dag, Node, Plan, Retry, TriggerStrategy
 from standpipe.model.refs import ROOT, RunInfo, TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.values import Value, flattened
@@ -73,6 +77,7 @@ TRANSITIONS: dict[TaskState, dict[type, TaskState]] = {
         TaskCancelled: TaskState.CANCELLED,
     },
     TaskState.RUNNING: {
+        AttemptFailed: TaskState.READY,
         TaskSucceeded: TaskState.SUCCEEDED,
         TaskFailed: TaskState.FAILED,
         TaskCancelled: TaskState.CANCELLED,
@@ -111,15 +116,19 @@ class Machine:
         self._topologies: dict[int, Topology] = {}
         self._root = Task(ROOT, Node(plan.name, component=""), plan.root)
         self._tasks: dict[TaskRef, Task] = {ROOT: self._root}
-        self._ready: deque[Task] = deque()
+        self._ready: deque[Task] = deque()  # for their first attempts
+        self._resting: list[tuple[float, int, Task]] = []  # a heap: for another attempt, by when that is due
+        self._rested = 0  # how many ever were there: those that are due at the same time go by their order
         self._to_consider: deque[Task] = deque()  # pending tasks whose upstream is final, and admitted iterations
         self._to_conclude: deque[Task] = deque()  # running DAGs and loops whose parts are final
         self._failures: list[TaskFailed] = []
         self._facts: list[Fact] = []
         self._commands: list[Command] = []
 
-    def handle(self, event: Event) -> Step:
+    def handle(self, event: Event, now: float) -> Step:
         """Takes what happened and says what follows from it.
+
+        `now` is when that is, in seconds since the epoch; it never goes back.
 
         Raises:
             InternalError: if the event cannot happen in the state that the run is in.
@@ -127,14 +136,20 @@ class Machine:
         if isinstance(event, Start):
             self._start(event)
         elif isinstance(event, AttemptEnded):
-            self._end_attempt(event)
+            self._end_attempt(event, now)
         elif isinstance(event, CancelRequested):
             self._cancel()
-        self._settle()
+        self._settle(now)
         step = Step(tuple(self._facts), tuple(self._commands))
         self._facts.clear()
         self._commands.clear()
         return step
+
+    @property
+    def due(self) -> float | None:
+        """When `TimePassed` must be told, unless something else happens before; None if nothing waits for its time."""
+        resting = self._first_resting()
+        return resting.due if resting and self._has_free_slot else None
 
     def state_of(self, task: TaskRef) -> TaskState:
         """The state of a task that the run has reached."""
@@ -146,20 +161,28 @@ class Machine:
         inputs = fit_inputs(event.arguments, self._plan.root.inputs)
         self._record(RunStarted(inputs))
 
-    def _end_attempt(self, event: AttemptEnded) -> None:
-        if event.failure is None:
-            self._record(TaskSucceeded(event.task, event.outputs))
-        elif self._is_called_off(self._tasks[event.task]):
-            self._record(TaskCancelled(event.task))
+    def _end_attempt(self, event: AttemptEnded, now: float) -> None:
+        task, failure = self._tasks[event.task], event.failure
+        if failure is None:
+            self._record(TaskSucceeded(task.ref, event.outputs))
+            return
+        if self._is_called_off(task):
+            self._record(TaskCancelled(task.ref))
+            return
+        retry = task.retry or Retry()
+        delay = delay_before_next(task.failed, retry, task.began, now)
+        if delay is not None:
+            self._record(AttemptFailed(task.ref, task.failed, retry.max_retries + 1, failure, now, delay))
         else:
-            self._record(TaskFailed(event.task, event.failure))
+            tried_again = replace(failure, attempts=task.failed + 1) if task.failed else failure
+            self._record(TaskFailed(task.ref, tried_again))
 
     def _cancel(self) -> None:
         self._record(RunCancelled())
         to_stop = tuple(ref for ref, task in self._running.items() if self._is_called_off(task))
         if to_stop:
             self._commands.append(StopAttempts(to_stop))
-        for task in tuple(self._ready):
+        for task in (*self._ready, *self._all_resting()):
             if self._is_called_off(task):
                 self._record(TaskCancelled(task.ref))
 
@@ -167,17 +190,27 @@ class Machine:
         """Whether the user's wish to stop holds for a task: exit tasks clean up, until asked again."""
         return self._cancels > 1 if task.after_all else self._cancels > 0
 
-    def _settle(self) -> None:
+    def _settle(self, now: float) -> None:
         """Follows every consequence to its end, then hands out the free slots."""
         while self._to_consider or self._to_conclude:
             if self._to_consider:
                 self._consider(self._to_consider.popleft())
             else:
                 self._conclude(self._to_conclude.popleft())
-        while self._ready and len(self._running) < self._max_parallel:
-            task = self._ready[0]
-            self._commands.append(StartAttempt(task.ref, task.node.component, task.inputs))
-            self._record(AttemptStarted(task.ref, 0))
+        while self._has_free_slot and (task := self._next_ready(now)):
+            self._commands.append(StartAttempt(task.ref, task.node.component, task.inputs, task.failed))
+            self._record(AttemptStarted(task.ref, task.failed, now))
+
+    @property
+    def _has_free_slot(self) -> bool:
+        return len(self._running) < self._max_parallel
+
+    def _next_ready(self, now: float) -> Task | None:
+        """Who gets a slot: those whose time has come begin exactly then, before all that have not begun at all."""
+        resting = self._first_resting()
+        if resting and resting.due <= now:
+            return resting
+        return self._ready[0] if self._ready else None
 
     def _consider(self, task: Task) -> None:
         """Decides what becomes of a task whose upstream tasks have all come to an end, or of an iteration."""
@@ -227,7 +260,7 @@ class Machine:
         loop = iteration.parent
         assert loop
         assert loop.loop
-        item = fitted_item(loop.loop, iteration)
+        item = item_of(loop.loop, iteration)
         if iteration.dag:
             return IterationStarted(iteration.ref, item)
         return self._ready_for_attempt(iteration, {**loop.inputs, loop.loop.item_input: item})
@@ -286,7 +319,7 @@ class Machine:
         if task is None or before is None or type(fact) not in TRANSITIONS[before]:
             raise InternalError(f"{type(fact).__name__} came for task '{fact.task}', which is {before}")
         task.state = TRANSITIONS[before][type(fact)]
-        if before is TaskState.READY:
+        if before is TaskState.READY and not task.failed:
             self._ready.remove(task)
         self._running.pop(task.ref, None)
         if isinstance(fact, DagStarted):
@@ -302,8 +335,26 @@ class Machine:
             self._ready.append(task)
         elif isinstance(fact, AttemptStarted):
             self._running[task.ref] = task
+            if not fact.attempt:
+                task.began = fact.at
+        elif isinstance(fact, AttemptFailed):
+            task.failed, task.due = fact.attempt + 1, fact.due
+            heappush(self._resting, (task.due, self._rested, task))
+            self._rested += 1
         else:
             self._close(task, fact)
+
+    def _first_resting(self) -> Task | None:
+        """The task whose next attempt is due first. Those that began or were cancelled are forgotten here."""
+        while self._resting:
+            due, _, task = self._resting[0]
+            if task.state is TaskState.READY and task.due == due:
+                return task
+            heappop(self._resting)
+        return None
+
+    def _all_resting(self) -> tuple[Task, ...]:
+        return tuple(dict.fromkeys(task for _, _, task in self._resting if task.state is TaskState.READY))
 
     def _open_dag(self, dag: Task, inputs: Mapping[str, Value]) -> None:
         """Makes the tasks of a DAG; those without upstream can be considered at once."""

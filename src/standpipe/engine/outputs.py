@@ -46,7 +46,7 @@ def first_failure(whole: Task) -> Failure:
     assert failure
     if failure.within:
         return failure
-    return Failure(f"its task '{part.ref}' failed: {failure.message}", failure.detail, within=part.ref)
+    return Failure(f"its task '{part.ref}' {failure.predicate}", failure.detail, within=part.ref)
 
 
 def how_ended(task: Task) -> str:

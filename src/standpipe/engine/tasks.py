@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from standpipe.model.events import Failure
-from standpipe.model.plan import Component, Dag, Loop, Node, TriggerStrategy
+from standpipe.model.plan import Component, Dag, Loop, Node, Retry, TriggerStrategy
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.values import Value
@@ -18,7 +18,9 @@ class Task:
 
     A DAG has `children` once it has started, a loop has `iterations`; `unfinished` counts those of them that are not
     final. `waiting` counts the upstream tasks that are not. Of a loop's iterations, the first `admitted` may start.
-    `after_all` is set for tasks that run whatever became of those before them, and for all that is in them.
+    `after_all` is set for tasks that run whatever became of those before them, and for all that is in them. `retry` is
+    the task's own, or that of what it is in. So many attempts at it have `failed`; the first one `began`, and the next
+    one is `due`, at these seconds since the epoch.
     """
 
     ref: TaskRef
@@ -36,28 +38,22 @@ class Task:
     admitted: int = 0
     unfinished: int = 0
     after_all: bool = False
+    retry: Retry | None = None
+    failed: int = 0
+    began: float = 0.0
+    due: float = 0.0
+    is_iteration: bool = field(init=False)
+    loop: Loop | None = field(init=False)
+    dag: Dag | None = field(init=False)
 
     def __post_init__(self) -> None:
         strategy = self.node.trigger.strategy
         inherited = self.parent is not None and self.parent.after_all
         self.after_all = inherited or strategy is TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED
-
-    @property
-    def is_iteration(self) -> bool:
-        return self.ref.iteration is not None
-
-    @property
-    def loop(self) -> Loop | None:
-        return None if self.is_iteration else self.node.loop
-
-    @property
-    def dag(self) -> Dag | None:
-        return self.component.body if isinstance(self.component.body, Dag) and not self.loop else None
-
-    @property
-    def is_attempted(self) -> bool:
-        """Whether attempts are made at it, instead of at tasks within it."""
-        return not self.loop and not self.dag
+        self.retry = self.node.retry or (self.parent.retry if self.parent else None)
+        self.is_iteration = self.ref.iteration is not None
+        self.loop = None if self.is_iteration else self.node.loop
+        self.dag = self.component.body if isinstance(self.component.body, Dag) and not self.loop else None
 
     @property
     def parts(self) -> Collection[Task]:

@@ -22,7 +22,8 @@ class Failure:
 
     `message` is one sentence; `detail` is the user's own traceback, where there is one; `hint` is what to do next.
     `exit_code` or `signal` tell how its process ended, if it had one. A DAG or loop fails because of a task within;
-    `within` is that task, the one that failed by itself.
+    `within` is that task, the one that failed by itself. `attempts` is how many there were of a task that was
+    tried again, all of which failed; 0 for other tasks.
     """
 
     message: str
@@ -32,6 +33,17 @@ class Failure:
     signal: int | None = None
     out_of_memory: bool = False
     within: TaskRef | None = None
+    attempts: int = 0
+
+    @property
+    def in_attempt(self) -> str:
+        """` in attempt 3 of 3`, to be put behind a verb; empty for a task that was not tried again."""
+        return f" in attempt {self.attempts} of {self.attempts}" if self.attempts else ""
+
+    @property
+    def predicate(self) -> str:
+        """What became of the task, as a sentence without its subject: `failed in attempt 3 of 3: it ran out of …`."""
+        return f"failed{self.in_attempt}: {self.message}"
 
 
 # --- events -----------------------------------------------------------------------------------------------------------
@@ -58,7 +70,12 @@ class CancelRequested:
     """The user wants the run to stop; a second time: at once, without the tasks that come after all others."""
 
 
-Event = Union[Start, AttemptEnded, CancelRequested]
+@frozen
+class TimePassed:
+    """The moment has come that the engine named (`Machine.due`)."""
+
+
+Event = Union[Start, AttemptEnded, CancelRequested, TimePassed]
 
 # --- commands ---------------------------------------------------------------------------------------------------------
 
@@ -132,10 +149,32 @@ class TaskReady:
 
 @frozen
 class AttemptStarted:
-    """A task was given to the runner."""
+    """A task was given to the runner; `attempt` counts from 0. That was `at`: see `AttemptFailed`."""
 
     task: TaskRef
     attempt: int
+    at: float = 0.0
+
+
+@frozen
+class AttemptFailed:
+    """An attempt at a task ended badly, and the task is tried again: `attempts` is how many there may be in all.
+
+    That was `at`, in seconds since the epoch by the engine's clock; the next attempt begins `delay` seconds later, or
+    as soon as a slot is free after that.
+    """
+
+    task: TaskRef
+    attempt: int
+    attempts: int
+    failure: Failure
+    at: float
+    delay: float
+
+    @property
+    def due(self) -> float:
+        """When the next attempt may begin."""
+        return self.at + self.delay
 
 
 @frozen
@@ -189,6 +228,7 @@ TaskFact = Union[
     IterationStarted,
     TaskReady,
     AttemptStarted,
+    AttemptFailed,
     TaskSucceeded,
     TaskFailed,
     TaskSkipped,

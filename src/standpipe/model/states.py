@@ -9,7 +9,7 @@ class TaskState(enum.Enum):
     """Where a task stands. The names of the final states are those of KFP's `PipelineStateEnum`."""
 
     PENDING = "PENDING"  # waits for its upstream tasks
-    READY = "READY"  # waits for a free slot
+    READY = "READY"  # waits for a free slot, or for the time of its next attempt
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"

@@ -12,6 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from rich.text import Text
 
 from standpipe.model.events import (
+    AttemptFailed,
     AttemptStarted,
     Fact,
     LoopStarted,
@@ -24,7 +25,7 @@ from standpipe.model.events import (
 )
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.observe.screen import Screen
-from standpipe.observe.wording import ended, headline, iterations
+from standpipe.observe.wording import ended, headline, iterations, next_attempt
 
 
 class Live:
@@ -57,7 +58,9 @@ class Live:
             elif isinstance(fact, TaskSucceeded):
                 self._finish(fact.task, "succeeded", "green")
             elif isinstance(fact, TaskFailed) and not fact.failure.within:
-                self._finish(fact.task, f"failed: {fact.failure.message}", "red", always=True)
+                self._finish(fact.task, fact.failure.predicate, "red", always=True)
+            elif isinstance(fact, AttemptFailed):
+                self._finish(fact.task, f"failed: {fact.failure.message}; {next_attempt(fact)}", "yellow")
             elif isinstance(fact, TaskSkipped):
                 self._say(f"{fact.task}: skipped: {fact.because}", "yellow")
             elif isinstance(fact, TaskCancelled):

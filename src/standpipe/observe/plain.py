@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from standpipe.model.events import (
+    AttemptFailed,
     AttemptStarted,
     Fact,
     LoopStarted,
@@ -18,7 +19,7 @@ from standpipe.model.events import (
 )
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.observe.screen import Screen
-from standpipe.observe.wording import ended, headline, iterations
+from standpipe.observe.wording import ended, headline, iterations, next_attempt
 
 
 class PlainLines:
@@ -38,13 +39,19 @@ class PlainLines:
         for fact in facts:
             if isinstance(fact, AttemptStarted):
                 self._started[fact.task] = time.monotonic()
-                self._write(f"{fact.task}: started")
+                attempt = f"attempt {fact.attempt + 1} " if fact.attempt else ""
+                self._write(f"{fact.task}: {attempt}started")
+            elif isinstance(fact, AttemptFailed):
+                failed = f"failed in {self._seconds(fact.task)}: {fact.failure.message}"
+                self._write(f"{fact.task}: {failed}; {next_attempt(fact)}")
+                del self._started[fact.task]
             elif isinstance(fact, LoopStarted):
                 self._write(f"{fact.task}: {iterations(fact)}")
             elif isinstance(fact, TaskSucceeded) and fact.task in self._started:
                 self._write(f"{fact.task}: succeeded in {self._seconds(fact.task)}")
             elif isinstance(fact, TaskFailed) and fact.task in self._started:
-                self._write(f"{fact.task}: failed in {self._seconds(fact.task)}: {fact.failure.message}")
+                failure = fact.failure
+                self._write(f"{fact.task}: failed in {self._seconds(fact.task)}{failure.in_attempt}: {failure.message}")
             elif isinstance(fact, TaskFailed) and not fact.failure.within:
                 self._write(f"{fact.task}: failed: {fact.failure.message}")
             elif isinstance(fact, TaskSkipped):

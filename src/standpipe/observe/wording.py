@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from standpipe.model.events import LoopStarted, RunEnded
+from standpipe.model.events import AttemptFailed, LoopStarted, RunEnded
 from standpipe.model.refs import RunInfo
 from standpipe.model.states import TaskState
 
@@ -19,6 +19,12 @@ def headline(run: RunInfo, folder: str) -> str:
 
 def ended(fact: RunEnded, seconds: float) -> str:
     return f"{_ENDS[fact.state]} in {seconds:.3g} s"
+
+
+def next_attempt(fact: AttemptFailed) -> str:
+    """`attempt 2 of 3 in 10 s`, after the first one has failed."""
+    when = f"in {fact.delay:g} s" if fact.delay else "follows"
+    return f"attempt {fact.attempt + 2} of {fact.attempts} {when}"
 
 
 def iterations(fact: LoopStarted) -> str:

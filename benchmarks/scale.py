@@ -1,0 +1,105 @@
+"""What large pipelines cost when their tasks cost nothing.
+
+    python scale.py FOLDER
+
+A loop of 1,000 iterations, one of 10,000, and a pipeline of 2,000 tasks are driven through the scheduler, with tasks
+that end as soon as they begin. Prints as JSON, for each: the number of tasks, the seconds with facts that go nowhere
+(`bare`), and the seconds with facts that go to the run store (`stored`), of several runs the best; and the most memory
+that the process ever had.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from standpipe.driver import Driver, FactSink
+from standpipe.engine.machine import Machine
+from standpipe.model.events import AttemptEnded, Start, StartAttempt
+from standpipe.model.plan import (
+    Command,
+    Component,
+    Container,
+    Dag,
+    ExecutorRef,
+    FromInput,
+    FromTask,
+    Loop,
+    Node,
+    Plan,
+    RawItems,
+)
+from standpipe.model.ports import Cancel
+from standpipe.model.refs import RunInfo
+from standpipe.model.states import TaskState
+from standpipe.model.types import ParameterInput, ParameterOutput, ParameterType
+from standpipe.store.runs import RunRecorder
+
+MAX_PARALLEL = 16
+RUNS = 3
+INTEGER = ParameterType.NUMBER_INTEGER
+TASK = Component(ExecutorRef("exec"), {"x": ParameterInput(INTEGER, optional=True)}, {"y": ParameterOutput(INTEGER)})
+
+
+def loop(iterations: int) -> Plan:
+    """A loop over a task, and what it gathers."""
+    body = Dag({"task": Node("task", "task", {"x": FromInput("x")})}, {"y": (FromTask("task", "y"),)})
+    over = Loop(RawItems(tuple(range(iterations))), "x")
+    components = {"task": TASK, "body": Component(body, {"x": ParameterInput(INTEGER)}, TASK.outputs)}
+    return _plan(Dag({"loop": Node("loop", "body", loop=over)}, {"y": (FromTask("loop", "y"),)}), components)
+
+
+def wide(tasks: int) -> Plan:
+    """Independent tasks."""
+    return _plan(Dag({f"t{number}": Node(f"t{number}", "task") for number in range(tasks)}), {"task": TASK})
+
+
+def _plan(dag: Dag, components: dict[str, Component]) -> Plan:
+    outputs = {name: ParameterOutput(ParameterType.LIST) for name in dag.outputs}
+    return Plan("scale", Component(dag, {}, outputs), components, {"exec": Container("image", Command())})
+
+
+def seconds(plan: Plan, sinks: Sequence[FactSink]) -> float:
+    """The seconds of a whole run."""
+    machine = Machine(plan, _info(Path()), max_parallel=MAX_PARALLEL)
+    start = time.perf_counter()
+    ended = Driver(machine, _attempt, sinks, max_parallel=MAX_PARALLEL).run(Start({}))
+    assert ended.state is TaskState.SUCCEEDED
+    return time.perf_counter() - start
+
+
+def _stored_seconds(plan: Plan, folder: Path, run: str) -> float:
+    with closing(RunRecorder(folder, _info(folder, run))) as recorder:
+        return seconds(plan, (recorder,))
+
+
+def _attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+    return AttemptEnded(command.task, {"y": 1})
+
+
+def _info(root: Path, name: str = "scale") -> RunInfo:
+    return RunInfo(name, "6f9619ff-8b86-4d01-b42d-00cf4fc964ff", name, "2026-01-01T00:00:00Z", str(root))
+
+
+def main(folder: Path) -> None:
+    """Measures and prints."""
+    seconds(loop(100), ())  # warms
+    found: dict[str, object] = {}
+    for name, plan, tasks in (
+        ("short", loop(1_000), 1_000),
+        ("long", loop(10_000), 10_000),
+        ("wide", wide(2_000), 2_000),
+    ):
+        bare = min(seconds(plan, ()) for _ in range(RUNS))
+        stored = min(_stored_seconds(plan, folder, f"{name}-{number}") for number in range(RUNS))
+        found[name] = {"bare": bare, "stored": stored, "tasks": tasks}
+    print(json.dumps({**found, "max_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

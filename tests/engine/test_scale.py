@@ -1,0 +1,74 @@
+"""Long loops, wide and deep pipelines: what they cost grows with their size, and nothing recurses over it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+
+from tests.plans import INT, RUN, dag, group, node, plan
+
+from standpipe.engine.machine import Machine
+from standpipe.model.events import AttemptEnded, RunEnded, Start, StartAttempt
+from standpipe.model.plan import Constant, FromInput, FromTask, Loop, Plan, RawItems
+from standpipe.model.states import TaskState
+from standpipe.model.types import ParameterInput
+from standpipe.model.values import Value
+
+NUMBER = {"x": ParameterInput(INT)}
+
+
+def drive(plan: Plan) -> Mapping[str, Value]:
+    """Runs a Plan of tasks that give 1 at once; returns the outputs."""
+    machine = Machine(plan, RUN, max_parallel=16)
+    step = machine.handle(Start({}), 0)
+    running: deque[StartAttempt] = deque()
+    while True:
+        running += [command for command in step.commands if isinstance(command, StartAttempt)]
+        if not running:
+            break
+        step = machine.handle(AttemptEnded(running.popleft().task, {"y": 1}), 0)
+    ended = step.facts[-1]
+    assert isinstance(ended, RunEnded)
+    assert ended.state is TaskState.SUCCEEDED
+    return ended.outputs
+
+
+def loop(count: int, parallelism: int = 0) -> Plan:
+    body = group(dag(node("a", x=FromInput("x")), y=FromTask("a", "y")), NUMBER)
+    over = Loop(RawItems(tuple(range(count))), "x", parallelism)
+    return plan(dag(node("loop", component="body", loop=over), y=FromTask("loop", "y")), body=body)
+
+
+def cost(plan: Plan) -> float:
+    """The processor's seconds, which other processes have little to do with; of two runs the better one."""
+    costs = []
+    for _ in range(2):
+        start = time.process_time()
+        drive(plan)
+        costs.append(time.process_time() - start)
+    return min(costs)
+
+
+def test_a_loop_of_five_times_the_items_costs_about_five_times_as_much() -> None:
+    for parallelism in (0, 3):
+        assert cost(loop(1500, parallelism)) < 12 * cost(loop(300, parallelism))
+
+
+def test_a_task_costs_the_scheduler_far_less_than_starting_a_process() -> None:
+    assert cost(plan(dag(*(node(f"t{number}") for number in range(1000))))) / 1000 < 0.001
+
+
+def test_a_long_chain_passes_its_value_on() -> None:
+    tasks = [node("t0"), *(node(f"t{n}", x=FromTask(f"t{n - 1}", "y")) for n in range(1, 1000))]
+    assert drive(plan(dag(*tasks, y=FromTask("t999", "y")))) == {"y": 1}
+
+
+def test_loops_and_conditions_in_each_other_nest_as_deep_as_one_likes() -> None:
+    components = {"level0": group(dag(node("a", x=FromInput("x")), y=FromTask("a", "y")), NUMBER)}
+    for level in range(1, 200):
+        form = {"loop": Loop(RawItems((level,)), "x")} if level % 2 else {"when": "inputs.parameter_values['c'] == 1"}
+        inner = node("in", component=f"level{level - 1}", x=FromInput("x"), c=Constant(1), **form)  # type: ignore[arg-type]
+        components[f"level{level}"] = group(dag(inner, y=FromTask("in", "y")), NUMBER)
+    top = node("in", component="level199", x=Constant(1))
+    assert drive(plan(dag(top, y=FromTask("in", "y")), **components)) == {"y": [1]}
