@@ -39,6 +39,11 @@ def add(a: int, b: int = 1) -> int:
     return a + b
 
 
+class Shape(dsl.Artifact):
+    schema_title = "google.Shape"
+    schema_version = "0.0.2"
+
+
 @dsl.component
 def fail(a: int = 0) -> int:
     raise ValueError("boom")
@@ -185,6 +190,21 @@ def test_artifacts_are_passed_straight_into_a_call(tmp_path: Path) -> None:
     assert seen["reads"] == [str(tmp_path / "data")], "only what lies outside of the pipeline root"
     with pytest.raises(AuthoringTypeError, match=r"wants system\.Dataset.*system\.Model was passed"):
         local.run(consume, {"data": models[0], "many": models}, runner=runner, quiet=True)
+
+
+def test_an_artifact_of_a_type_of_ones_own_comes_back_as_that(tmp_path: Path) -> None:
+    @dsl.component
+    def draw(shape: dsl.Output[Shape]) -> None:
+        shape.metadata["sides"] = 3
+
+    @dsl.component
+    def sides(shape: dsl.Input[Shape]) -> int:
+        return shape.metadata["sides"]
+
+    runner = FakeRunner(sides=lambda: {"Output": 3})
+    shape = local.run(draw, {}, runner=runner, pipeline_root=tmp_path, quiet=True).outputs["shape"]
+    assert (shape.schema_title, isinstance(shape, dsl.Artifact)) == ("google.Shape", True)
+    assert local.run(sides, {"shape": shape}, runner=runner, pipeline_root=tmp_path, quiet=True).output == 3
 
 
 def test_a_compiled_file_runs_as_what_it_was_compiled_from(tmp_path: Path) -> None:

@@ -408,6 +408,47 @@ def test_skips_spread_and_other_branches_finish(run: Any) -> None:
     assert "boom 2" in message
 
 
+# --- 11, 12, 14: failures ---------------------------------------------------------------------------------------------
+
+
+def test_a_retry_in_a_loop_gives_the_outputs_of_its_last_attempt(run: Any) -> None:
+    @dsl.component
+    def second_try(n: int, data: dsl.Output[dsl.Dataset]) -> int:
+        import os
+
+        index = os.environ["KFP_RETRY_INDEX"]
+        with open(data.path, "x") as file:
+            file.write(f"{n} at {index}")
+        if n == 2 and index == "0":
+            data.metadata["failed"] = True
+            raise ValueError("the first try fails")
+        return int(index)
+
+    @dsl.pipeline
+    def tries() -> Joined:
+        with dsl.ParallelFor([1, 2]) as n:
+            tried = second_try(n=n).set_retry(3)
+            text = say(text=f"{read(data=tried.outputs['data']).output}: {tried.outputs['Output']}")
+        return Joined(join(texts=dsl.Collected(text.output)).output, make(text="end").outputs["data"])
+
+    assert run(tries).outputs["text"] == "1 at 0: 0|2 at 1: 1"
+
+
+def test_an_output_that_was_not_written_fails_its_task(run: Any) -> None:
+    @dsl.component
+    def forgets(there: dsl.OutputPath(str), missing: dsl.OutputPath(int)) -> None:  # type: ignore[valid-type]
+        with open(there, "w") as file:
+            file.write("x")
+
+    @dsl.pipeline
+    def outer() -> None:
+        with dsl.ParallelFor([1]):
+            echo(x=forgets().outputs["missing"])
+
+    with pytest.raises(TaskFailed, match=r"for-loop-2/0/forgets.*declares the output 'missing' and did not write it"):
+        run(outer)
+
+
 # --- 7, 13, 15, 17, 19: values and settings ---------------------------------------------------------------------------
 
 
@@ -467,6 +508,16 @@ def test_importers_run_alone_and_in_loops(run: Any) -> None:
     assert (Path(alone.output.path).read_text(), alone.output.metadata) == ("A", {"n": 3})
     assert run(read, data=alone.output).output == "A"
     assert run(imports, paths=[os.path.abspath("a.txt"), os.path.abspath("b.txt")]).output == "A|B"
+
+
+def test_text_that_names_a_placeholder_of_no_input_stays_as_it_is(run: Any) -> None:
+    texts = ["{{$.inputs.parameters['text']}}", "{{$.inputs.parameters['n']}} {{$.outputs.output_file}}"]
+
+    @dsl.pipeline
+    def passes() -> str:
+        return join(texts=[say(text=texts[0]).output, say(text=texts[1]).output]).output  # type: ignore[no-any-return]
+
+    assert run(passes).output == "|".join(texts)
 
 
 def test_settings_for_clusters_harm_nothing(run: Any) -> None:

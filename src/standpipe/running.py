@@ -174,7 +174,10 @@ def _from_value(value: Value) -> Any:
         return [_from_value(item) for item in value]
     if not isinstance(value, ArtifactValue):
         return value
-    cls = artifacts.BY_TITLE.get(value.type.schema_title, artifacts.Artifact)
+    title, version = value.type.schema_title, value.type.schema_version
+    cls = artifacts.BY_TITLE.get(title) or type(
+        title.rpartition(".")[2], (artifacts.Artifact,), {"schema_title": title, "schema_version": version}
+    )
     artifact = cls(name=value.name, uri=value.uri, metadata=dict(value.metadata))
     artifact.custom_path = value.custom_path
     return artifact

@@ -496,6 +496,24 @@ def _after_a_loop_group(n: Any) -> None:
     echo().after(loop)
 
 
+@dsl.component
+def condition_1(x: int = 1) -> int:
+    return x
+
+
+def _named_like_a_group(n: Any) -> None:
+    made = condition_1()
+    with dsl.If(made.output == 1):
+        echo()
+
+
+def _loop_over_what_is_collected(n: Any) -> None:
+    with dsl.ParallelFor([1]):
+        made = echo()
+    with dsl.ParallelFor(dsl.Collected(made.output)) as x:
+        echo(x=x)
+
+
 def _returned_from_a_condition(n: Any) -> Any:
     with dsl.If(n == 1):
         made = echo()
@@ -532,6 +550,8 @@ def _returned_from_a_condition(n: Any) -> Any:
         (_loop_over_text, AuthoringError, "got 'abc', and a list"),
         (_loop_over_an_artifact, AuthoringError, "output 'data' of task 'make' is a single artifact"),
         (_loop_over_channels, AuthoringError, "stands in the list of items"),
+        (_loop_over_what_is_collected, AuthoringError, r"cannot loop over a dsl\.Collected"),
+        (_named_like_a_group, AuthoringError, "a task and a group that are both called 'condition-1'"),
         (_negative_parallelism, AuthoringError, "parallelism=-1"),
         (_exit_task_that_waits, AuthoringError, "it waits for another task"),
         (_exit_handler_in_a_loop, AuthoringError, "only stand at the outermost level"),
@@ -552,6 +572,18 @@ def test_what_is_returned_stands_at_the_outermost_level() -> None:
         return _returned_from_a_condition(n)  # type: ignore[no-any-return]
 
     with pytest.raises(InvalidTopologyException, match=r"is in the dsl\.If 'condition-1'"):
+        dsl.pipeline(pipeline)
+
+
+def test_a_plain_tuple_is_no_way_to_return_several_outputs() -> None:
+    def pipeline(n: int) -> int:
+        with dsl.If(n == 1):
+            one = echo()
+        with dsl.Else():
+            two = echo()
+        return one.output, dsl.OneOf(one.output, two.output)  # type: ignore[return-value]
+
+    with pytest.raises(AuthoringError, match="returns a tuple: return an output of a task, or a NamedTuple"):
         dsl.pipeline(pipeline)
 
 

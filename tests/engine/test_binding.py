@@ -21,7 +21,10 @@ class Everything:
     """A scope in which `number` is 3, `text` is text with a placeholder in it, and task `a` gives `y`."""
 
     def component_input(self, name: str) -> Value:
-        return {"number": 3, "text": "{{$.pipeline_job_name}}"}.get(name)
+        return {"number": 3, "text": "{{$.pipeline_job_name}}", "null": {"a": None}}.get(name)
+
+    def takes(self, name: str) -> bool:
+        return name != "lost"
 
     def task_output(self, task: str, output: str) -> Value:
         return {("a", "y"): [1, 2], ("loop", "y"): Collected([Collected([1]), Collected([2, 3])])}.get((task, output))
@@ -52,6 +55,12 @@ def test_a_placeholder_alone_keeps_the_type_of_its_value() -> None:
     struct = parse_value({"n": ["{{$.inputs.parameters['pipelinechannel--n']}}", 3], "unknown": "{{$.foo}}"})
     values = bound({"pipelinechannel--n": FromInput("number"), "s": Constant(struct)})
     assert values["s"] == {"n": [3, 3], "unknown": "{{$.foo}}"}
+
+
+def test_a_placeholder_of_no_input_is_text() -> None:
+    alone, within = "{{$.inputs.parameters['text']}}", "a {{$.inputs.parameters['other']}}"
+    bindings: dict[str, Binding] = {"text": Constant(parse_value(alone)), "within": Constant(parse_value(within))}
+    assert bound(bindings) == {"text": alone, "within": within}
 
 
 def test_a_value_that_looks_like_a_placeholder_is_data() -> None:
@@ -117,12 +126,19 @@ def test_of_nothing_a_selector_takes_nothing() -> None:
     [
         (FromTask("bad", "y"), "output 'y' of task 'bad', which failed"),
         (FromInput("nothing"), "input 'nothing' of the pipeline around it"),
+        (FromInput("lost"), "input 'lost' of what is around it, and there is none.*compile it with Standpipe"),
+        (FromInput("null", parse('parseJson(string_value)["a"]')), r"\[\"a\"\] of input 'null' is null"),
         (Constant(None), "null was passed"),
     ],
 )
 def test_a_value_that_is_missing_is_told_by_where_it_should_come_from(binding: Binding, says: str) -> None:
     with pytest.raises(BindingError, match=f"'i' has no value: .*{says}"):
         bound({"i": binding}, i=ParameterInput(INT))
+
+
+def test_what_is_null_does_not_pass_into_a_group() -> None:
+    with pytest.raises(BindingError, match="KFP passes no null into a condition, loop or exit handler"):
+        bound({"pipelinechannel--a": FromInput("nothing")}, **{"pipelinechannel--a": ParameterInput(INT)})
 
 
 def test_gathered_values_are_one_list_wherever_they_are_not_passed_on_whole() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from standpipe.dsl.channels import (
+    Collected,
     LoopArtifact,
     LoopField,
     LoopItem,
@@ -55,6 +56,11 @@ _TAKEN = ("name", "channel_type", "is_artifact_list", "task", "written", "loop_i
 
 
 def _over_channel(items: PipelineChannel) -> LoopItem:
+    if isinstance(items, Collected):
+        raise AuthoringError(
+            "dsl.ParallelFor cannot loop over a dsl.Collected: KFP has no such loop. Pass the dsl.Collected to a task "
+            "or a pipeline, and loop over its list there."
+        )
     name = f"{items.name}-loop-item"
     if isinstance(items.channel_type, ArtifactType):
         if not items.is_artifact_list:

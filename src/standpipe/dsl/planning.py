@@ -106,19 +106,27 @@ class _Builder:
         for group in self.trace.root:
             for inner in group.groups:
                 keys[inner] = self._add(inner.name, self._of_group(inner))
-                self.nodes[group][inner.name] = self._group_node(inner, keys[inner])
+                self._place(group, self._group_node(inner, keys[inner]))
             for task in group.tasks:
-                self.nodes[group][task.name] = self._task_node(task, self._add(task.name, self._of_task(task)))
+                self._place(group, self._task_node(task, self._add(task.name, self._of_task(task))))
         for group in self.trace.root.groups:
             if isinstance(group, ExitHandler):
                 task = group.exit_task
                 key = self._add(task.name, self._of_task(task))
-                self.nodes[self.trace.root][task.name] = self._exit_node(task, key, group)
+                self._place(self.trace.root, self._exit_node(task, key, group))
         for group, key in keys.items():
             outputs = {name: output.sources for name, output in self.crossings.outputs[group].items()}
             self.components[key] = replace(self.components[key], body=Dag(self.nodes[group], outputs))
         for group, nodes in self.nodes.items():
             self._refuse_cycles(group, nodes)
+
+    def _place(self, group: TaskGroup, node: Node) -> None:
+        if node.name in self.nodes[group]:
+            raise AuthoringError(
+                f"Pipeline {self.trace.pipeline!r} has a task and a group that are both called {node.name!r}, and one "
+                "would take the place of the other. Rename the task's component."
+            )
+        self.nodes[group][node.name] = node
 
     def _add(self, name: str, component: Component) -> str:
         key = unique_name(f"comp-{name}", self.components, self._numbers)
@@ -428,5 +436,10 @@ def _returned_by_name(trace: Trace, returned: Any) -> Mapping[str, Any]:
     if isinstance(returned, dict):
         return returned
     raise AuthoringError(
-        f"Pipeline {trace.pipeline!r} returns {returned!r}: return an output of a task, or a NamedTuple of them."
+        f"Pipeline {trace.pipeline!r} returns {_shown(returned)}: return an output of a task, or a NamedTuple of them."
     )
+
+
+def _shown(returned: Any) -> str:
+    """What was returned, for a message; collections may hold what cannot be text."""
+    return f"a {type(returned).__name__}" if isinstance(returned, (tuple, list, set)) else preview(returned)

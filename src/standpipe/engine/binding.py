@@ -16,6 +16,9 @@ from standpipe.model.templates import InputParameter, JobField, Template
 from standpipe.model.types import ArtifactInput, Input, Json, ParameterInput, ParameterType
 from standpipe.model.values import ArtifactValue, Value, ValueMismatch, as_text, fit, flattened, kind_of, preview
 
+#: What the names of inputs begin with that the compiler gives to conditions, loops and exit handlers.
+_MADE_BY_THE_COMPILER = "pipelinechannel--"
+
 
 class BindingError(StandpipeError):
     """An input cannot be had; the message says which and why."""
@@ -25,6 +28,9 @@ class Scope(Protocol):
     """What a task can see: the inputs of its DAG, and its siblings. What has no value is None."""
 
     def component_input(self, name: str) -> Value: ...
+
+    def takes(self, name: str) -> bool:
+        """Whether the component that the DAG belongs to declares an input."""
 
     def task_output(self, task: str, output: str) -> Value: ...
 
@@ -51,7 +57,7 @@ def bind(
     for name, binding in bindings.items():
         if isinstance(binding, Constant):
             values[name] = _render(binding.value, values, field)
-    return {**values, **fit_inputs(values, declared, lambda name: _why_absent(bindings.get(name), scope))}
+    return {**values, **fit_inputs(values, declared, lambda name: _why_absent(name, bindings.get(name), scope))}
 
 
 def fit_inputs(
@@ -119,21 +125,31 @@ def _look_up(name: str, binding: Binding, scope: Scope) -> Value:
         raise BindingError(f"its input {name!r} is no part of {whole} that can be had: {error}") from error
 
 
-def _why_absent(binding: Binding | None, scope: Scope) -> str:
+def _why_absent(name: str, binding: Binding | None, scope: Scope) -> str:
     if isinstance(binding, FromTask):
         return (
             f"it comes from output {binding.output!r} of task {binding.task!r}, which {scope.how_ended(binding.task)}"
         )
+    if isinstance(binding, FromInput) and not scope.takes(binding.input):
+        return (
+            f"it comes from input {binding.input!r} of what is around it, and there is none. The KFP SDK loses such a "
+            "reference in compiling: run the pipeline itself, or compile it with Standpipe"
+        )
+    if isinstance(binding, FromInput) and scope.component_input(binding.input) is not None:
+        return f"{binding.selector} of input {binding.input!r} is null"
     if isinstance(binding, FromInput):
-        return f"it comes from input {binding.input!r} of the pipeline around it, which has none"
+        why = f"it comes from input {binding.input!r} of the pipeline around it, which has none"
+        remedy = "; KFP passes no null into a condition, loop or exit handler: give that input a default"
+        return why + remedy if name.startswith(_MADE_BY_THE_COMPILER) else why
     return "nothing was passed" if binding is None else "null was passed"
 
 
 def _render(value: Json, inputs: Mapping[str, Value], field: Callable[[str], str]) -> Json:
     """A constant with its placeholders replaced. One that is nothing but an input keeps that input's type."""
     if isinstance(value, Template):
-        if len(value.parts) == 1 and isinstance(value.parts[0], InputParameter):
-            return inputs.get(value.parts[0].name)
+        first, *rest = value.parts
+        if isinstance(first, InputParameter) and first.name in inputs and not rest:
+            return inputs[first.name]
         return "".join(_render_part(part, inputs, field) for part in value.parts)
     if isinstance(value, list):
         return [flattened(_render(item, inputs, field)) for item in value]
@@ -143,8 +159,8 @@ def _render(value: Json, inputs: Mapping[str, Value], field: Callable[[str], str
 
 
 def _render_part(part: object, inputs: Mapping[str, Value], field: Callable[[str], str]) -> str:
-    if isinstance(part, InputParameter):
-        return as_text(flattened(inputs.get(part.name)))
+    if isinstance(part, InputParameter) and part.name in inputs:
+        return as_text(flattened(inputs[part.name]))
     if isinstance(part, JobField):
         return field(part.name)
-    return str(part)  # the other placeholders mean something in a command only: here they are text
+    return str(part)  # what names no input of the task, or means something in a command only, is text here

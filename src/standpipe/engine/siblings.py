@@ -21,6 +21,9 @@ class Siblings:
     def component_input(self, name: str) -> Value:
         return self.dag.inputs.get(name)
 
+    def takes(self, name: str) -> bool:
+        return name in self.dag.component.inputs
+
     def task_output(self, task: str, output: str) -> Value:
         return self.dag.children[task].outputs.get(output)
 

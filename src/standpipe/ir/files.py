@@ -129,6 +129,8 @@ def text_of(path: str | os.PathLike[str]) -> str:
         StorageError: if it cannot be read.
     """
     file = Path(path)
+    if "\0" in str(path) or not str(path):
+        raise StorageError(f"{str(path)!r} is no path. Give a compiled YAML file.")
     try:
         return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
