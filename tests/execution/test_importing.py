@@ -148,6 +148,12 @@ def test_the_web_is_downloaded_from(tmp_path: Path, server: str) -> None:
     assert Path(given.custom_path).stat().st_mode & 0o777 == 0o644
 
 
+def test_a_download_stays_in_the_workspace(tmp_path: Path, server: str) -> None:
+    with pytest.raises(StandpipeError, match=r"a path with `\.\.` in it would lead out of the workspace"):
+        run(Importer(f"{server}/../../../data.csv", DATASET, download_to_workspace=True), tmp_path / "workspace")
+    assert not (tmp_path / "workspace").exists()
+
+
 def test_a_failed_download_says_why_and_leaves_nothing(tmp_path: Path, server: str) -> None:
     stopped = Cancel()
     stopped.set()

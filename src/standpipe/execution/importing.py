@@ -105,7 +105,10 @@ def _downloaded(uri: str, workspace: Path | None, cancel: Cancel) -> str:
             "folder: local.init(..., workspace_root=...)"
         )
     scheme, _, rest = uri.rpartition("://")
-    target = workspace / _DOWNLOADS / (f"{scheme}/{rest}" if scheme else local_path(uri)).lstrip("/")
+    place = Path((f"{scheme}/{rest}" if scheme else local_path(uri)).lstrip("/"))
+    if ".." in place.parts:
+        raise ImportFailed(f"it downloads {uri!r}, and a path with `..` in it would lead out of the workspace")
+    target = workspace / _DOWNLOADS / place
     if scheme in ("http", "https"):
         _fetch(uri, target, cancel)
     elif scheme:
