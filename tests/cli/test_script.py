@@ -96,12 +96,12 @@ def test_a_run_without_init_says_what_to_type(tmp_path: Path) -> None:
 
 
 def test_the_frames_of_the_users_code_are_all_that_is_shown(tmp_path: Path) -> None:
-    done = run(f"{IMPORTS}\n@dsl.pipeline\ndef broken():\n    1 / 0\n", folder=tmp_path)
+    done = run(f"{IMPORTS}\ndef broken():\n    1 / 0\ndsl.pipeline(broken)\n", folder=tmp_path)
 
     assert done.returncode == 1
     files = [line for line in done.stderr.splitlines() if line.startswith("  File")]
     script = tmp_path / "script.py"
-    assert files == [f'  File "{script}", line 4, in <module>', f'  File "{script}", line 6, in broken']
+    assert files == [f'  File "{script}", line 6, in <module>', f'  File "{script}", line 5, in broken']
 
 
 def test_ctrl_c_ends_it_with_130(tmp_path: Path) -> None:
