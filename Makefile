@@ -21,7 +21,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-pythons test-slow check lint types docs bench clean
+.PHONY: help demo test coverage test-pythons test-slow check lint types docs bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -30,11 +30,15 @@ demo: ## run a real machine-learning pipeline: examples/iris.py
 	$(bootstrap)
 	$(BIN)/python examples/iris.py
 
-test: ## the fast tests, with coverage: no Docker, no network
+test: ## the fast tests: no Docker, no network
+	$(bootstrap) dev
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@echo "Left out: the slow tests (Docker, real packages, the KFP SDK), which 'make test-slow' runs."
+
+coverage: ## the fast tests, and what of the code they run
 	$(bootstrap) dev
 	$(BIN)/python -m coverage run -m pytest -m "not slow" $(ARGS)
 	$(BIN)/python -m coverage report
-	@echo "Left out: the slow tests (Docker, real packages, the KFP SDK), which 'make test-slow' runs."
 
 test-pythons: ## the fast tests on every other Python that the package supports
 	$(bootstrap) dev
@@ -45,7 +49,7 @@ test-slow: $(KFP)/complete ## the slow tests: Docker, real packages, the KFP SDK
 	@[ "$$(id -u)" != 0 ] || { scripts/docker-engine && scripts/docker-test-image; } || [ "$(CI)" != true ]
 	STANDPIPE_KFP_PYTHON=$(KFP)/bin/python $(BIN)/python -m pytest -m slow --durations=10 $(ARGS)
 
-check: lint types test docs $(slow_in_ci) ## the one gate: lint, types, tests, docs; with CI=true the slow tests too
+check: lint types coverage docs $(slow_in_ci) ## the one gate: lint, types, tests, docs; with CI=true the slow tests too
 
 lint: ## ruff: rules and format
 	$(bootstrap) dev

@@ -133,7 +133,7 @@ def test_everything_is_sound() -> None:
     assert ir.load(ir.emit(everything())) == everything()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(broken_documents())
 def test_broken_documents_are_loaded_or_refused(document: Json) -> None:
     try:
@@ -143,7 +143,7 @@ def test_broken_documents_are_loaded_or_refused(document: Json) -> None:
     assert ir.load(ir.emit(plan)) == plan
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.text("{}[]:,-&*!|>'\"% \n\tabnull01.#\x00\ud800é", max_size=60))
 def test_texts_are_read_or_refused(text: str) -> None:
     with contextlib.suppress(StandpipeError):

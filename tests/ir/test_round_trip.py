@@ -20,7 +20,7 @@ from standpipe.model.plan import (
 )
 from standpipe.model.types import ParameterInput, ParameterOutput, ParameterType
 
-generously = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+generously = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @generously

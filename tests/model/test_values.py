@@ -5,7 +5,7 @@ from __future__ import annotations
 import doctest
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from standpipe.model import kfp, values
@@ -63,6 +63,7 @@ def test_text_takes_any_json(value: object) -> None:
     check_json(value)
 
 
+@settings(max_examples=40)
 @given(st.lists(json_values) | st.dictionaries(st.text(), json_values))
 def test_lists_and_structs_survive_the_trip_through_text(value: object) -> None:
     type_ = ParameterType.LIST if isinstance(value, list) else ParameterType.STRUCT
