@@ -485,6 +485,14 @@ def _exit_handler_in_a_loop(n: Any) -> None:
         echo()
 
 
+def _exit_task_twice(n: Any) -> None:
+    bye = echo()
+    with dsl.ExitHandler(bye):
+        echo()
+    with dsl.ExitHandler(bye):
+        echo()
+
+
 def _status_of_nothing(n: Any) -> None:
     report()
 
@@ -555,6 +563,7 @@ def _returned_from_a_condition(n: Any) -> Any:
         (_negative_parallelism, AuthoringError, "parallelism=-1"),
         (_exit_task_that_waits, AuthoringError, "it waits for another task"),
         (_exit_handler_in_a_loop, AuthoringError, "only stand at the outermost level"),
+        (_exit_task_twice, AuthoringError, r"exit task of another dsl\.ExitHandler"),
         (_status_of_nothing, AuthoringError, r"dsl\.ExitHandler, or call \.ignore_upstream_failure"),
         (_after_a_loop_group, AuthoringError, r"tasks and dsl\.ExitHandler groups"),
     ],

@@ -74,6 +74,7 @@ class ExitHandler(TasksGroup):
     """
 
     prefix = "exit-handler"
+    is_awaitable = True
 
     def __init__(self, exit_task: PipelineTask, name: str | None = None) -> None:
         super().__init__(name)
@@ -89,8 +90,12 @@ class ExitHandler(TasksGroup):
                 f"Task {exit_task.name!r} cannot be an exit task: it waits for another task. It may take constants and "
                 "inputs of the pipeline, and a dsl.PipelineTaskFinalStatus."
             )
+        if exit_task.is_exit_task:
+            raise AuthoringError(
+                f"Task {exit_task.name!r} is the exit task of another dsl.ExitHandler. Call its component for each."
+            )
         self.exit_task = exit_task
-        if exit_task.group is not None and not exit_task.is_exit_task:
+        if exit_task.group is not None:
             exit_task.group.tasks.remove(exit_task)
         exit_task.group = trace.root
         exit_task.is_exit_task = True

@@ -155,7 +155,7 @@ class PipelineTask:
         """
         self._must_be_traced("after")
         for task in tasks:
-            if not isinstance(task, PipelineTask) and getattr(task, "prefix", "") != "exit-handler":
+            if not isinstance(task, PipelineTask) and not (isinstance(task, TaskGroup) and task.is_awaitable):
                 raise AuthoringError(
                     f"Task {self.name!r}: .after() takes tasks and dsl.ExitHandler groups, one by one, and {task!r} is "
                     f"of type {type(task).__name__}."

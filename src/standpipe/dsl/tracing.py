@@ -23,6 +23,8 @@ class TaskGroup:
 
     #: What names begin with.
     prefix = ""
+    #: Whether tasks outside may be told to come after the whole group.
+    is_awaitable = False
 
     def __init__(self, name: str | None = None) -> None:
         self.name = ""
