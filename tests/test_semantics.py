@@ -469,6 +469,23 @@ def test_the_users_workspace_stays_and_is_shared_by_iterations(run: Any) -> None
     assert sorted(os.listdir("mine")) == ["1", "2", "own"]
 
 
+def test_a_pipeline_is_stopped_at_its_deadline(run: Any) -> None:
+    @dsl.component
+    def wait(seconds: int) -> int:
+        import time
+
+        time.sleep(seconds)
+        return seconds
+
+    @dsl.pipeline(pipeline_config=dsl.PipelineConfig(active_deadline_seconds=1))
+    def waits(seconds: int) -> int:
+        return wait(seconds=wait(seconds=seconds).output).output  # type: ignore[no-any-return]
+
+    with pytest.raises(TaskFailed, match=r"was stopped: it had not ended after 1 s \(PipelineConfig"):
+        run(waits, seconds=60)
+    assert run(waits, seconds=0).output == 0
+
+
 def test_numbers_keep_their_kind_everywhere(run: Any) -> None:
     @dsl.pipeline
     def passes(n: int, table: dict) -> str:

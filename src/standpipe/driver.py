@@ -98,6 +98,10 @@ class Driver:
             raise KeyboardInterrupt if came[0] == signal.SIGINT else Terminated(came[0])
         return self._end
 
+    def cancel(self) -> None:
+        """Asks the run to stop, as Ctrl-C does. May be called by any thread."""
+        self._events.put(CancelRequested())
+
     def _turn(self) -> None:
         """Handles all that has happened. The sinks hear of it at once, which costs them far less, before it goes on."""
         facts: list[Fact] = []

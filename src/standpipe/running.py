@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import uuid
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -58,7 +59,7 @@ def run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]
         raise
     if ended.state is TaskState.SUCCEEDED:
         return task.finish({name: _from_value(value) for name, value in ended.outputs.items()})
-    error = TaskFailed(_story(info, ended, folder))
+    error = TaskFailed(_story(info, ended, folder, _deadline(plan)))
     if session.raise_on_error:
         raise error
     return task.finish({}, error)
@@ -83,7 +84,30 @@ def _drive(
         if cluster:
             sinks.append(cluster)
         driver = Driver(machine, attempts, sinks, max_parallel=session.max_parallel)
-        return driver.run(events.Start(inputs))
+        with _at(_deadline(plan), driver.cancel):
+            return driver.run(events.Start(inputs))
+
+
+def _deadline(plan: Plan) -> float:
+    """After how many seconds the run is stopped (`PipelineConfig.active_deadline_seconds`); 0 for never."""
+    return float(_pipeline_config(plan).get("activeDeadlineSeconds", 0))
+
+
+def _pipeline_config(plan: Plan) -> Mapping[str, Any]:
+    config: Mapping[str, Any] = plan.platforms.get("kubernetes", {}).get("pipelineConfig", {})
+    return config
+
+
+@contextmanager
+def _at(seconds: float, call: Callable[[], None]) -> Iterator[None]:
+    """Calls a function when so much time has passed, unless the block has ended by then; never for 0 seconds."""
+    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), call)
+    if seconds:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Observer(FactSink, Protocol):
@@ -130,7 +154,7 @@ def _new_folder(root: Path, pipeline: str) -> Path:
 def _workspace(session: Session, plan: Plan, folder: Path) -> Path | None:
     if session.workspace_root is not None:
         workspace = Path(session.workspace_root).expanduser().absolute()
-    elif "workspace" in plan.platforms.get("kubernetes", {}).get("pipelineConfig", {}):
+    elif "workspace" in _pipeline_config(plan):
         workspace = folder / ".workspace"
     else:
         return None
@@ -183,10 +207,14 @@ def _from_value(value: Value) -> Any:
     return artifact
 
 
-def _story(info: RunInfo, ended: events.RunEnded, folder: Path) -> str:
+def _story(info: RunInfo, ended: events.RunEnded, folder: Path, deadline: float) -> str:
     """What went wrong in a run, for the user: the first failure whole, the others by name."""
     if not ended.failures:
-        return f"Run {info.id} was cancelled."
+        # whoever pressed Ctrl-C gets a KeyboardInterrupt: here it was the deadline
+        return (
+            f"Run {info.id} was stopped: it had not ended after {deadline:g} s "
+            f"(PipelineConfig(active_deadline_seconds=...)).\n\nEverything that the run left is in {folder}."
+        )
     first, *others = ended.failures
     parts = [_sentence(first, info)]
     if first.failure.detail not in ("", first.failure.message):
