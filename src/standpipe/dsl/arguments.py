@@ -20,7 +20,7 @@ from standpipe.model.types import (
     ParameterInput,
     ParameterType,
 )
-from standpipe.model.values import ValueMismatch, check_json, preview
+from standpipe.model.values import ValueMismatch, check_json, not_allowed, preview
 
 if TYPE_CHECKING:
     from standpipe.dsl.components import BaseComponent
@@ -121,9 +121,8 @@ def _check_constant(where: str, value: Any, declared: ParameterInput, traced: bo
         raise InconsistentTypeException(
             f"{where} is of type {declared.type}, and {preview(value)}, which is of type {given}, was passed to it."
         )
-    if declared.literals and value not in declared.literals:
-        allowed = ", ".join(map(repr, declared.literals))
-        raise AuthoringError(f"{where} is {preview(value)}, and only these are allowed: {allowed}.")
+    if refused := not_allowed(value, declared.literals):
+        raise AuthoringError(f"{where} {refused}.")
     if isinstance(value, (list, dict, float)):
         try:
             check_json(_without_channels(value))

@@ -10,7 +10,7 @@ from standpipe.dsl.channels import LoopItem, PipelineChannel, PipelineParameterC
 from standpipe.dsl.components import ExecutorComponent
 from standpipe.dsl.interface import Interface
 from standpipe.dsl.tasks import PipelineTask
-from standpipe.dsl.types import artifact_type
+from standpipe.dsl.types import SDK_NAMES, artifact_type
 from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.inside import annotations as kfp_annotations
 from standpipe.inside.artifacts import Artifact
@@ -28,16 +28,6 @@ _ARTIFACT = "artifact"
 #: Where a value stands that is not of this pipeline, for messages.
 _IN_URI = "The artifact_uri of an importer"
 _IN_METADATA = "The metadata of an importer"
-
-#: The types of values by the names that the KFP SDK writes into its marks.
-_TYPES_IN_MARKS: Mapping[object, str] = {
-    ParameterType.STRING: "String",
-    ParameterType.NUMBER_INTEGER: "Integer",
-    ParameterType.NUMBER_DOUBLE: "Float",
-    ParameterType.BOOLEAN: "Boolean",
-    ParameterType.LIST: "List",
-    ParameterType.STRUCT: "Dict",
-}
 
 
 class ImporterComponent(ExecutorComponent):
@@ -140,4 +130,4 @@ def _constant(uri: str) -> str:
 
 def _type_in_mark(channel: PipelineChannel) -> str:
     written = channel.written if isinstance(channel, LoopItem) else ""
-    return written or _TYPES_IN_MARKS.get(channel.channel_type, "")
+    return written or SDK_NAMES.get(channel.channel_type, "")

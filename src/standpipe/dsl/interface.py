@@ -23,7 +23,7 @@ from standpipe.model.types import (
     ParameterOutput,
     ParameterType,
 )
-from standpipe.model.values import ValueMismatch, fit
+from standpipe.model.values import ValueMismatch, fit, not_allowed
 
 _EMPTY = inspect.Parameter.empty
 
@@ -143,9 +143,8 @@ def _default(default: Any, declared: ParameterInput, place: str) -> Json:
         fitted = fit(_as_python_would(default, declared.type), declared.type)
     except ValueMismatch as mismatch:
         raise AuthoringTypeError(f"{place}: its default does not fit: {mismatch}.") from mismatch
-    if declared.literals and fitted not in declared.literals:
-        allowed = ", ".join(map(repr, declared.literals))
-        raise AuthoringError(f"{place}: its default is {fitted!r}, and only these are allowed: {allowed}.")
+    if refused := not_allowed(fitted, declared.literals):
+        raise AuthoringError(f"{place}: its default {refused}.")
     return fitted
 
 

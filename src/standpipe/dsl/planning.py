@@ -196,6 +196,8 @@ class _Builder:
         if not isinstance(config, dict):
             return config
         seen = {key: self._seen_from(task, item) for key, item in config.items()}
+        if seen.keys().isdisjoint(("componentInputParameter", "taskOutputParameter")):
+            return seen
         inputs = set(self.crossings.inputs[task.group]) if task.group else set()
         if isinstance(task.group, ParallelFor):
             inputs.add(task.group.item.added_input)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Union
 
+from standpipe.dsl.types import SDK_NAMES
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import TaskConfigPassthrough
 from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Json, Output, ParameterType
@@ -14,12 +15,7 @@ if TYPE_CHECKING:
 
 #: The names of parameter types in the KFP SDK's descriptions of components.
 _NAMES = {
-    ParameterType.NUMBER_INTEGER: "Integer",
-    ParameterType.NUMBER_DOUBLE: "Float",
-    ParameterType.STRING: "String",
-    ParameterType.BOOLEAN: "Boolean",
-    ParameterType.LIST: "List",
-    ParameterType.STRUCT: "Dict",
+    **SDK_NAMES,
     ParameterType.TASK_FINAL_STATUS: "PipelineTaskFinalStatus",
     ParameterType.TASK_CONFIG: "TaskConfig",
 }

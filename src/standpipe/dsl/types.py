@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from standpipe.errors import AuthoringTypeError
@@ -17,6 +18,16 @@ _BY_CLASS: dict[Any, ParameterType] = {
     bool: ParameterType.BOOLEAN,
     list: ParameterType.LIST,
     dict: ParameterType.STRUCT,
+}
+
+#: What the KFP SDK calls the types of values, in its descriptions of components and in its marks of channels.
+SDK_NAMES: Mapping[object, str] = {
+    ParameterType.STRING: "String",
+    ParameterType.NUMBER_INTEGER: "Integer",
+    ParameterType.NUMBER_DOUBLE: "Float",
+    ParameterType.BOOLEAN: "Boolean",
+    ParameterType.LIST: "List",
+    ParameterType.STRUCT: "Dict",
 }
 
 _SYSTEM: dict[Any, ParameterType] = {

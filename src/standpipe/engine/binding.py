@@ -14,7 +14,17 @@ from standpipe.model.expressions import ExpressionError, select
 from standpipe.model.plan import Binding, Constant, FromInput, FromTask
 from standpipe.model.templates import InputParameter, JobField, Template
 from standpipe.model.types import ArtifactInput, Input, Json, ParameterInput, ParameterType
-from standpipe.model.values import ArtifactValue, Value, ValueMismatch, as_text, fit, flattened, kind_of, preview
+from standpipe.model.values import (
+    ArtifactValue,
+    Value,
+    ValueMismatch,
+    as_text,
+    fit,
+    flattened,
+    kind_of,
+    not_allowed,
+    preview,
+)
 
 #: What the names of inputs begin with that the compiler gives to conditions, loops and exit handlers.
 _MADE_BY_THE_COMPILER = "pipelinechannel--"
@@ -94,9 +104,8 @@ def _fit_parameter(name: str, value: Value, declaration: ParameterInput) -> Json
         fitted = fit(value, declaration.type)
     except ValueMismatch as mismatch:
         raise BindingError(f"its input {name!r} does not fit: {mismatch}") from mismatch
-    if declaration.literals and fitted not in declaration.literals:
-        allowed = ", ".join(map(repr, declaration.literals))
-        raise BindingError(f"its input {name!r} is {preview(fitted)}, and only these are allowed: {allowed}")
+    if refused := not_allowed(fitted, declaration.literals):
+        raise BindingError(f"its input {name!r} {refused}")
     return fitted
 
 

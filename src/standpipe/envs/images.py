@@ -91,6 +91,11 @@ class DerivedImages:
                     build.commit_as(name, key, notice)
         return name
 
+    def pull(self, name: str, *, run_args: Mapping[str, Any], notice: Notice, cancel: Cancel) -> None:
+        """Pulls an image that may be here; see `model.ports.Images`."""
+        with _explained(f"The image {name} could not be pulled"):
+            _pull(self._client(), name, run_args.get("platform"), notice, cancel)
+
     def _inspect(self, name: str) -> dict[str, Any] | None:
         from docker.errors import ImageNotFound  # costly; only a user of containers needs it
 
@@ -106,7 +111,7 @@ class DerivedImages:
             with self._locked(f"pull-{hashlib.sha256(name.encode()).hexdigest()[:20]}", cancel):
                 found = self._inspect(name)
                 if found is None:
-                    _pull(self._client(), name, platform, notice, cancel)
+                    _pull_missing(self._client(), name, platform, notice, cancel)
                     found = self._inspect(name)
         if found is None:
             raise RunnerError(
@@ -252,12 +257,10 @@ def _index_options(function: PythonFunction) -> list[str]:
     ]
 
 
-def _pull(client: DockerClient, name: str, platform: str | None, notice: Notice, cancel: Cancel) -> None:
+def _pull_missing(client: DockerClient, name: str, platform: str | None, notice: Notice, cancel: Cancel) -> None:
     notice(f"Pulling the image {name}, which is not on this machine.")
     try:
-        events = client.api.pull(name, stream=True, decode=True, platform=platform)
-        for text in _progress(_checked(events, cancel)):
-            notice(f"Pulling the image {name}: {text}.")
+        _pull(client, name, platform, notice, cancel)
     except _engine_errors() as error:
         raise RunnerError(
             f"The image {name} is not on this machine, and could not be pulled: {_said(error)}\n"
@@ -265,6 +268,12 @@ def _pull(client: DockerClient, name: str, platform: str | None, notice: Notice,
             f"Offline, bring it with `docker load`, or build it: `docker build -t {name} .`"
         ) from error
     notice(f"Pulled the image {name}.")
+
+
+def _pull(client: DockerClient, name: str, platform: str | None, notice: Notice, cancel: Cancel) -> None:
+    events = client.api.pull(name, stream=True, decode=True, platform=platform)
+    for text in _progress(_checked(events, cancel)):
+        notice(f"Pulling the image {name}: {text}.")
 
 
 def _checked(events: Iterable[dict[str, Any]], cancel: Cancel) -> Iterator[dict[str, Any]]:

@@ -215,3 +215,10 @@ class Images(Protocol):
             EnvironmentBuildError: if the packages cannot be installed, with the installer's own words.
             RunnerError: if the image cannot be had, or `cancel` was set meanwhile.
         """
+
+    def pull(self, name: str, *, run_args: Mapping[str, Any], notice: Callable[[str], None], cancel: Cancel) -> None:
+        """Pulls an image even if it is on this machine, for its name may stand for a newer one by now.
+
+        Raises:
+            RunnerError: if it cannot be pulled, or `cancel` was set meanwhile.
+        """

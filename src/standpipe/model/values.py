@@ -132,6 +132,13 @@ def fit(value: Json, to: ParameterType) -> Json:
     return value
 
 
+def not_allowed(value: Json, literals: tuple[Json, ...]) -> str:
+    """What is wrong with a value that is none of those that the author named; empty where nothing is."""
+    if not literals or value in literals:
+        return ""
+    return f"is {preview(value)}, and only these are allowed: {', '.join(map(repr, literals))}"
+
+
 def from_text(text: str, to: ParameterType) -> Json:
     """The value that a task wrote as text into an output parameter's file.
 

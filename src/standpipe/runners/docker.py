@@ -137,30 +137,18 @@ class DockerTasks:
                 self._notice(f"The leftover container {container[:12]} was not removed: {said(error)}")
 
     def _image(self, client: DockerClient, request: TaskRequest, cancel: Cancel) -> str:
+        function = request.program if isinstance(request.program, PythonFunction) else None
+        run_args = self._arguments.merged(environment={}, labels=_labels(request), volumes={})
+        run_args["labels"] = _labels(request)  # the user's own labels are for the containers of tasks
         if request.pod.pull_policy == "Always":
-            self._pull(client, request.image, cancel)
+            self._notice(f"Pulling the image {request.image}, as the image pull policy Always says.")
+            self._images.pull(request.image, run_args=run_args, notice=self._notice, cancel=cancel)
         elif request.pod.pull_policy == "Never" and not client.images.list(request.image):
             raise RunnerError(
                 f"The engine has no image {request.image}, and the task's image pull policy is Never. Pull it by hand: "
                 f"docker pull {request.image}"
             )
-        function = request.program if isinstance(request.program, PythonFunction) else None
-        run_args = self._arguments.merged(environment={}, labels=_labels(request), volumes={})
-        run_args["labels"] = _labels(request)  # the user's own labels are for the containers of tasks
         return self._images.image(request.image, function, run_args=run_args, notice=self._notice, cancel=cancel)
-
-    def _pull(self, client: DockerClient, image: str, cancel: Cancel) -> None:
-        self._notice(f"Pulling the image {image}, as the image pull policy Always says.")
-        try:
-            for news in client.api.pull(
-                image, stream=True, decode=True, platform=self._arguments.others.get("platform")
-            ):
-                if cancel:
-                    return
-                if "error" in news:
-                    raise RunnerError(f"The image {image} could not be pulled: {news['error']}")
-        except engine_errors() as error:
-            raise RunnerError(f"The image {image} could not be pulled: {said(error)}") from error
 
     def _create_arguments(
         self, client: DockerClient, image: str, request: TaskRequest, traits: _Traits
