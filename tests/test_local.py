@@ -258,7 +258,7 @@ def test_the_facts_of_a_run_are_stored(tmp_path: Path) -> None:
         "RunEnded",
     ]
     assert json.loads(rows[0][1]) == {"inputs": {"x": 1, "y": 2}}
-    assert json.loads(rows[-1][1]) == {"state": "SUCCEEDED", "outputs": {"Output": 5}, "failures": []}
+    assert json.loads(rows[-1][1]) == {"state": "SUCCEEDED", "outputs": {"Output": 5}}
     assert (tmp_path / run).is_dir()
 
 

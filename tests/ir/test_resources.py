@@ -3,17 +3,12 @@ from __future__ import annotations
 import pytest
 
 from standpipe.errors import SpecError
-from standpipe.ir.resources import cores, emit_resources, gigabytes, load_resources
+from standpipe.ir.resources import emit_resources, gigabytes, load_resources
 from standpipe.ir.section import Section
 from standpipe.model.plan import Resources
 from standpipe.model.templates import parse_text
 
 PLACEHOLDER = parse_text("{{$.inputs.parameters['x']}}")
-
-
-@pytest.mark.parametrize(("text", "expected"), [("2", 2), ("0.5", 0.5), ("250m", 0.25), (".5", 0.5)])
-def test_cores(text: str, expected: float) -> None:
-    assert cores(text) == expected
 
 
 @pytest.mark.parametrize(

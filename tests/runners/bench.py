@@ -66,7 +66,7 @@ class Bench:
         parameters: Mapping[str, Any] | None = None,
         *,
         env: Mapping[str, str] | None = None,
-        attempt: int = 0,
+        retry: int = 0,
         image: str = f"python:{HERE}",
         program: CommandLine | None = None,
         packages: tuple[str, ...] = (),
@@ -78,7 +78,8 @@ class Bench:
         return TaskRequest(
             run="run",
             task=TaskRef((("train", None),)),
-            attempt=attempt,
+            attempt=retry,
+            retry=retry,
             image=image,
             program=program or PythonFunction("f", IMPORTS + dedent(source), packages),
             executor_input={

@@ -51,15 +51,15 @@ def test_facts_are_kept_in_order_with_all_that_they_say(tmp_path: Path) -> None:
     failed = TaskFailed(TASK, Failure("boom", signal=9))
     recorder((RunEnded(TaskState.FAILED, {}, (failed,)), AttemptFailed(TASK, 0, 3, Failure("boom"), 1000.5, 2.0)))
     recorder.close()
-    told = {"name": "m", "type": {"schema_title": "system.Model", "schema_version": "0.0.1"}, "uri": "/m"}
+    told = {"name": "m", "type": {"schema_title": "system.Model"}, "uri": "/m"}
     task = [["loop", 3], ["train", None]]
     assert facts(tmp_path)[:3] == [
         (1, "RunStarted", {"inputs": {"x": 1}}),
-        (2, "AttemptStarted", {"task": task, "attempt": 0, "at": 0.0}),
+        (2, "AttemptStarted", {"task": task, "attempt": 0}),
         (
             3,
             "TaskSucceeded",
-            {"task": task, "outputs": {"model": {**told, "metadata": {"é": [1, 2.5, None]}, "custom_path": ""}}},
+            {"task": task, "outputs": {"model": {**told, "metadata": {"é": [1, 2.5, None]}}}},
         ),
     ]
     seq, kind, body = facts(tmp_path)[3]

@@ -198,7 +198,9 @@ class Machine:
             else:
                 self._conclude(self._to_conclude.popleft())
         while self._has_free_slot and (task := self._next_ready(now)):
-            self._commands.append(StartAttempt(task.ref, task.node.component, task.inputs, task.failed))
+            self._commands.append(
+                StartAttempt(task.ref, task.node.component, task.inputs, task.failed, task.failed, task.node.caching)
+            )
             self._record(AttemptStarted(task.ref, task.failed, now))
 
     @property

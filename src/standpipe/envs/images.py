@@ -167,7 +167,7 @@ class _Build:
         shared = {name: value for name, value in self._run_args.items() if name in _SHARED}
         container = self._client.containers.create(self._base, entrypoint=list(_IDLE), command=[], **shared)
         killer = threading.Thread(target=_kill, args=(container,), daemon=True)
-        forget = self._cancel.on_set(killer.start)
+        forget = self._cancel.on_set(lambda: _start_once(killer))
         try:
             container.start()
             yield container
@@ -303,6 +303,11 @@ def _progress(events: Iterable[dict[str, Any]]) -> Iterator[str]:
 def _check(cancel: Cancel) -> None:
     if cancel:
         raise RunnerError("It was stopped while its image was made ready.")
+
+
+def _start_once(thread: threading.Thread) -> None:
+    if thread.ident is None:
+        thread.start()
 
 
 def _kill(container: Container) -> None:

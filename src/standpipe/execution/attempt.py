@@ -19,6 +19,7 @@ from standpipe.model.events import AttemptEnded, Failure, StartAttempt
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan, PythonFunction
 from standpipe.model.ports import Cancel, Cluster, CommandLine, Outcome, Pod, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.model.resources import Limits
 from standpipe.model.types import Json
 from standpipe.model.values import ArtifactValue, Value
 
@@ -107,7 +108,7 @@ class Attempts:
         if not seconds:
             return self.runner.run(request, log=log, cancel=cancel)
         stop = Cancel()
-        forget = cancel.on_set(stop.set)
+        forget = cancel.on_set(lambda: stop.set(urgent=cancel.urgent))
         timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), stop.set)
         timer.start()
         try:
@@ -143,9 +144,10 @@ class Attempts:
             pipeline_root=Path(self.run.pipeline_root),
             workspace=self.workspace,
             env=container.env,
-            resources=container.resources,
+            limits=Limits(command.needs.cpu_limit, command.needs.memory_limit, command.gpus),
             reads=_paths_elsewhere(command.inputs, Path(self.run.pipeline_root)),
             pod=pod,
+            retry=command.retry,
         )
 
     def _container(self, component: Component) -> Container:

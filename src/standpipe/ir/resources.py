@@ -11,27 +11,16 @@ from collections.abc import Callable
 from standpipe.errors import SpecError
 from standpipe.ir.section import Section
 from standpipe.model.plan import Resources
+from standpipe.model.resources import cores, size
 from standpipe.model.templates import Template, parse_text
 from standpipe.model.types import Json
 
 _GIGABYTE = 10**9
-_MEMORY_UNITS: dict[str, int] = {
-    **{unit: 1000**power for power, unit in enumerate(("K", "M", "G", "T", "P", "E"), start=1)},
-    **{unit: 1024**power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
-}
-
-
-def cores(text: str) -> float:
-    """CPU cores: `0.5` and `500m` are 0.5."""
-    return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
 
 
 def gigabytes(text: str) -> float:
     """Memory in units of 10^9 bytes: `2G` is 2, `1Gi` is 1.073741824, a bare number counts bytes."""
-    for unit, size in _MEMORY_UNITS.items():
-        if text.endswith(unit):
-            return float(text.removesuffix(unit)) * size / _GIGABYTE
-    return float(text) / _GIGABYTE
+    return size(text) / _GIGABYTE
 
 
 #: Field of `Resources`: the field for text, the field for the number, and how one becomes the other.

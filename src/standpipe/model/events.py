@@ -11,7 +11,9 @@ from dataclasses import field
 from typing import Union
 
 from standpipe.model.frozen import frozen
+from standpipe.model.plan import Caching
 from standpipe.model.refs import TaskRef
+from standpipe.model.resources import Needs
 from standpipe.model.states import TaskState
 from standpipe.model.values import Value
 
@@ -46,6 +48,22 @@ class Failure:
         return f"failed{self.in_attempt}: {self.message}"
 
 
+@frozen
+class Report:
+    """What an attempt took, and what it printed.
+
+    `seconds` go from its start to its end, waiting for its environment included. `cpu_seconds` and `peak_memory`
+    (bytes) are those of its processes, None where the runner cannot tell. `log_bytes` and `log_lines` say where its log
+    ended.
+    """
+
+    seconds: float
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
+    log_bytes: int = 0
+    log_lines: int = 0
+
+
 # --- events -----------------------------------------------------------------------------------------------------------
 
 
@@ -58,11 +76,16 @@ class Start:
 
 @frozen
 class AttemptEnded:
-    """An attempt at a task came to its end: `failure` says why it failed, None that it succeeded with `outputs`."""
+    """An attempt at a task came to its end: `failure` says why it failed, None that it succeeded with `outputs`.
+
+    `cached` names where the outputs come from, a run and its task, if nothing had to run.
+    """
 
     task: TaskRef
     outputs: Mapping[str, Value] = field(default_factory=dict)
     failure: Failure | None = None
+    report: Report | None = None
+    cached: str = ""
 
 
 @frozen
@@ -82,19 +105,29 @@ Event = Union[Start, AttemptEnded, CancelRequested, TimePassed]
 
 @frozen
 class StartAttempt:
-    """Run the component's executor with these inputs; say `AttemptEnded` when that is over."""
+    """Run the component's executor with these inputs; say `AttemptEnded` when that is over.
+
+    `attempt` counts all attempts at the task from 0, those that a killed program began included; `retry` those that
+    failed since the run began or was resumed, which is KFP's number of the retry. `gpus` are the accelerators handed
+    out to it.
+    """
 
     task: TaskRef
     component: str
     inputs: Mapping[str, Value]
     attempt: int = 0
+    retry: int = 0
+    caching: Caching | None = None
+    needs: Needs = Needs()
+    gpus: tuple[str, ...] = ()
 
 
 @frozen
 class StopAttempts:
-    """Stop the attempts at these tasks; each still says `AttemptEnded`."""
+    """Stop the attempts at these tasks; each still says `AttemptEnded`. `now` is without asking them first."""
 
     tasks: tuple[TaskRef, ...]
+    now: bool = False
 
 
 @frozen
@@ -141,10 +174,11 @@ class IterationStarted:
 
 @frozen
 class TaskReady:
-    """A task's inputs are known; it waits for a free slot."""
+    """A task's inputs are known; it waits for a free slot, and for what it needs of the machine."""
 
     task: TaskRef
     inputs: Mapping[str, Value]
+    needs: Needs = Needs()
 
 
 @frozen
@@ -154,6 +188,7 @@ class AttemptStarted:
     task: TaskRef
     attempt: int
     at: float = 0.0
+    gpus: tuple[str, ...] = ()
 
 
 @frozen
@@ -170,6 +205,7 @@ class AttemptFailed:
     failure: Failure
     at: float
     delay: float
+    report: Report | None = None
 
     @property
     def due(self) -> float:
@@ -179,10 +215,12 @@ class AttemptFailed:
 
 @frozen
 class TaskSucceeded:
-    """A task ended well."""
+    """A task ended well. `cached` names the run and task that its outputs come from, if it did not have to run."""
 
     task: TaskRef
     outputs: Mapping[str, Value]
+    report: Report | None = None
+    cached: str = ""
 
 
 @frozen
@@ -191,6 +229,7 @@ class TaskFailed:
 
     task: TaskRef
     failure: Failure
+    report: Report | None = None
 
 
 @frozen
@@ -206,6 +245,7 @@ class TaskCancelled:
     """A task was stopped, or will not start, because the run was cancelled."""
 
     task: TaskRef
+    report: Report | None = None
 
 
 @frozen

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from standpipe.model.frozen import frozen
-from standpipe.model.plan import PythonFunction, Resources
+from standpipe.model.plan import PythonFunction
 from standpipe.model.refs import RunId, RunInfo, TaskRef
+from standpipe.model.resources import Limits
 from standpipe.model.types import Json
 from standpipe.model.values import Value
 
@@ -62,6 +63,9 @@ class TaskRequest:
     attempt's own folder: it exists, the outputs' folders in it too, and only this attempt writes there.
     `pipeline_root` holds `folder`; `workspace` is the run's shared folder. `reads` are paths outside of the pipeline
     root that the task reads: artifacts that the caller brought. The variables of `pod` win over those of `env`.
+    `attempt` is the number of the attempt, from 0, and `retry` how many of those before it count as failed, which the
+    task sees as `KFP_RETRY_INDEX`. `limits` is what it may use. With `debug` it runs under a debugger, on the terminal
+    of this process.
     """
 
     run: RunId
@@ -74,9 +78,11 @@ class TaskRequest:
     pipeline_root: Path
     workspace: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)
-    resources: Resources = Resources()
+    limits: Limits = Limits()
     reads: tuple[Path, ...] = ()
     pod: Pod = Pod()
+    retry: int = 0
+    debug: bool = False
 
 
 @frozen
@@ -86,7 +92,8 @@ class Outcome:
     Exactly one of `exit_code`, `signal` and `problem` tells how: the process ended by itself, it was killed, or it
     could not be started or its end is not known (which counts as a failure). `detail` is what the task itself said
     went wrong: the user's own traceback; `cause` is its exception in one line. `out_of_memory` is set where that is why
-    it was killed.
+    it was killed. `cpu_seconds` and `peak_memory` (bytes) are what all its processes used together, None where that is
+    not known.
     """
 
     exit_code: int | None = None
@@ -95,6 +102,8 @@ class Outcome:
     detail: str = ""
     cause: str = ""
     out_of_memory: bool = False
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -108,34 +117,43 @@ class Log(Protocol):
 
 
 class Cancel:
-    """A wish to stop, shared by the driver and by what runs. Set once, by any thread.
+    """A wish to stop, shared by the driver and by what runs. Set by any thread; it may become urgent later.
 
-    A runner that waits with `select` or `poll` on file descriptors registers a callback that wakes it.
+    What runs is asked to end first; where the wish is urgent it is killed at once. A runner that waits with `select` or
+    `poll` on file descriptors registers a callback that wakes it.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
         self._set = False
+        self._urgent = False
 
     def __bool__(self) -> bool:
         return self._set
 
-    def set(self) -> None:
+    @property
+    def urgent(self) -> bool:
+        """Whether there is no time to ask first."""
+        return self._urgent
+
+    def set(self, *, urgent: bool = False) -> None:
         with self._lock:
-            if self._set:
+            if self._set and (self._urgent or not urgent):
                 return
-            self._set = True
+            self._set, self._urgent = True, urgent
             callbacks = list(self._callbacks)
         for callback in callbacks:
             callback()
 
     def on_set(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Calls `callback` when the wish comes, at once if it has come; returns a function that forgets it."""
+        """Calls `callback` when the wish comes, at once if it has come, and again when it becomes urgent.
+
+        Returns a function that forgets it.
+        """
         with self._lock:
             already = self._set
-            if not already:
-                self._callbacks.append(callback)
+            self._callbacks.append(callback)
         if already:
             callback()
 
@@ -155,6 +173,13 @@ class Runner(Protocol):
     """
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome: ...
+
+    def fingerprint(self, request: TaskRequest) -> str:
+        """What the runner itself has a part in a task's result with: the digest of the image, the version of Python.
+
+        Empty where it does not know; then nothing is remembered of the task's result. It starts nothing, and costs
+        microseconds for all but the first task of a kind.
+        """
 
     def close(self) -> None:
         """Ends whatever outlives a task: servers, connections. May be called twice."""

@@ -23,14 +23,37 @@ class ValueMismatch(StandpipeError, TypeError):
 
 
 @frozen
+class Seal:
+    """What an artifact's payload was when its task had left it.
+
+    `digest` is `sha256:` and the hexadecimal digest of the file, or of a listing of the folder with the digests of its
+    files; `size` is in bytes. `signature` is what the file system said of the payload (sizes, times of change): as long
+    as it says the same, the content is the same, and need not be read again.
+    """
+
+    digest: str
+    size: int
+    signature: str
+
+
+@frozen
 class ArtifactValue:
-    """An artifact as tasks see it: KFP's RuntimeArtifact. `custom_path` is where its payload is, if not at the URI."""
+    """An artifact as tasks see it: KFP's RuntimeArtifact. `custom_path` is where its payload is, if not at the URI.
+
+    `seal` is None where there is no payload on this machine, or nobody has looked at it. Tasks are not told of it.
+    """
 
     name: str
     type: ArtifactType
     uri: str
     metadata: Mapping[str, Json] = field(default_factory=dict)
     custom_path: str = ""
+    seal: Seal | None = field(default=None, compare=False)
+
+    @property
+    def place(self) -> str:
+        """Where the payload is: a path of this machine, or a URI."""
+        return self.custom_path or self.uri
 
 
 class Collected(list[Json]):

@@ -110,6 +110,12 @@ class DockerTasks:
         self._reclaim(client, image, task)
         return outcome
 
+    def fingerprint(self, request: TaskRequest) -> str:
+        """The id of the image, which is the digest of its content; empty while it is not on this machine."""
+        with contextlib.suppress(*engine_errors()):
+            return str(self._engine().images.get(request.image).id)
+        return ""
+
     def close(self) -> None:
         """Closes the connection to the engine. A later run opens it again."""
         self._engine.close()
@@ -154,7 +160,7 @@ class DockerTasks:
         self, client: DockerClient, image: str, request: TaskRequest, traits: _Traits
     ) -> dict[str, Any]:
         merged = self._arguments.merged(
-            environment={**request.env, **request.pod.env, "KFP_RETRY_INDEX": str(request.attempt)},
+            environment={**request.env, **request.pod.env, "KFP_RETRY_INDEX": str(request.retry)},
             labels={**request.pod.labels, **_labels(request)},
             volumes=_volumes(request, traits),
         )
@@ -290,8 +296,8 @@ class _Task:
     @contextlib.contextmanager
     def _stopped_by(self, cancel: Cancel) -> Iterator[None]:
         ended = threading.Event()
-        stopper = threading.Thread(target=_stop, args=(self._container, ended), daemon=True)
-        forget = cancel.on_set(stopper.start)
+        stopper = threading.Thread(target=_stop, args=(self._container, cancel, ended), daemon=True)
+        forget = cancel.on_set(lambda: None if stopper.ident else stopper.start())
         try:
             yield
         finally:
@@ -377,9 +383,11 @@ def _output(stream: SocketIO, tty: bool) -> Iterator[bytes]:
         yield f"\n[the connection to the container engine broke: {said(error)}]\n".encode()
 
 
-def _stop(container: Container, ended: threading.Event) -> None:
+def _stop(container: Container, cancel: Cancel, ended: threading.Event) -> None:
     """Asks a container to end, more plainly each time, until it has."""
     for signal in itertools.chain(_STOP_SIGNALS, itertools.repeat("SIGKILL")):
+        if cancel.urgent:
+            signal = "SIGKILL"
         # It may have ended by itself meanwhile; whoever waits for it sees what became of it.
         with contextlib.suppress(*engine_errors()):
             container.kill(signal=signal)

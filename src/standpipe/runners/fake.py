@@ -40,6 +40,10 @@ class FakeTasks:
             json.dump({"parameterValues": given}, file)
         return Outcome(exit_code=0)
 
+    def fingerprint(self, request: TaskRequest) -> str:
+        """The same for all tasks: behaviours are what a test makes of them."""
+        return "fake"
+
     def close(self) -> None:
         """There is nothing to end."""
 

@@ -96,6 +96,10 @@ class SubprocessTasks:
             task = self._run_in(python, start, message, log, cancel)
         return task.outcome(request.folder)
 
+    def fingerprint(self, request: TaskRequest) -> str:
+        """The version of Python, and the kind of machine that it was made for."""
+        return f"{sys.implementation.cache_tag}-{sys.platform}-{os.uname().machine}"
+
     def close(self) -> None:
         """Ends the servers, and with them whatever still runs."""
         self._servers.close()
@@ -177,7 +181,7 @@ def _volumes(python: Path, request: TaskRequest, cwd: str) -> dict[str, Any]:
 
 def _variables(request: TaskRequest) -> dict[str, str]:
     """A task's own variables."""
-    return {**request.env, **request.pod.env, "KFP_RETRY_INDEX": str(request.attempt)}
+    return {**request.env, **request.pod.env, "KFP_RETRY_INDEX": str(request.retry)}
 
 
 def _environment(python: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@ Schema, version 1:
 
 * `runs`: `id` (the run's id), `pipeline` (its name), `created` (ISO 8601, UTC).
 * `facts`: `run`, `seq` (from 1, without gaps), `at` (seconds since the epoch), `kind` (the fact's class), `body` (its
-  fields as JSON).
+  fields as JSON; those that have their default value are left out).
 
 In a `body`, a value among `inputs` or `outputs` that is an object with nothing but `$collected` in it is a mark. If it
 holds a list, a loop gathered its items (`model.values.Collected`), which may be marked themselves. Otherwise it holds
@@ -184,8 +184,11 @@ def _plain(value: object) -> Json:
         return value.name
     if not is_dataclass(value):
         raise TypeError(f"a fact cannot hold {value!r}")
+    defaults = vars(type(value))  # where a dataclass keeps those of its fields
     plain: dict[str, Any] = {
-        name: item.path if isinstance(item, TaskRef) else item for name, item in vars(value).items()
+        name: item.path if isinstance(item, TaskRef) else item
+        for name, item in vars(value).items()
+        if name not in defaults or item != defaults[name]
     }
     for name in _VALUES & plain.keys():
         plain[name] = {key: _marked(item) for key, item in plain[name].items()}
