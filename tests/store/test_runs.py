@@ -25,13 +25,12 @@ from standpipe.model.events import (
     RunEnded,
     RunStarted,
     TaskFailed,
-    TaskReady,
     TaskSucceeded,
 )
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.types import ArtifactType
-from standpipe.model.values import ArtifactValue, Collected
+from standpipe.model.values import ArtifactValue
 from standpipe.store.runs import FILE_NAME, RunRecorder
 
 TASK = TaskRef((("loop", 3), ("train", None)))
@@ -70,39 +69,6 @@ def test_facts_are_kept_in_order_with_all_that_they_say(tmp_path: Path) -> None:
     seq, kind, body = facts(tmp_path)[4]
     assert kind == "AttemptFailed"
     assert body.items() >= {"task": task, "attempt": 0, "attempts": 3, "at": 1000.5, "delay": 2.0}.items()  # type: ignore[attr-defined]
-
-
-GATHERED = Collected([Collected([1, [2]]), Collected(), 3])
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        *(GATHERED, [[1], [2]], {}, {"a": 1}, "$collected"),
-        *({"$collected": [1]}, {"$collected": {"$collected": [1]}}, {"$collected": None}, {"$collected": [1], "b": 2}),
-        *({"a": {"$collected": [1]}}, [{"$collected": [1]}], Collected([{"$collected": [1]}, {"$collected": {}}])),
-    ],
-)
-def test_what_a_loop_gathered_can_be_told_from_a_list(tmp_path: Path, value: object) -> None:
-    with closing(RunRecorder(tmp_path, RUN)) as recorder:
-        recorder((TaskSucceeded(TASK, {"y": value}), TaskReady(TASK, {"x": value})))
-    for (_, _, body), field in zip(facts(tmp_path), ("outputs", "inputs"), strict=True):
-        (found,) = body[field].values()  # type: ignore[index]
-        assert repr(marked(found)) == repr(value)
-        assert gathered(marked(found)) == gathered(value)
-
-
-def marked(told: object) -> object:
-    """Reads a value as the module's docstring says."""
-    if not isinstance(told, dict) or told.keys() != {"$collected"}:
-        return told
-    inner = told["$collected"]
-    return Collected(map(marked, inner)) if isinstance(inner, list) else inner
-
-
-def gathered(value: object) -> object:
-    """Where the marks are: lists that loops gathered as tuples."""
-    return tuple(map(gathered, value)) if isinstance(value, Collected) else value
 
 
 def test_a_fact_that_json_cannot_hold_is_a_defect(tmp_path: Path) -> None:

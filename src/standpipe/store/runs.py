@@ -4,32 +4,23 @@ Schema, version 1:
 
 * `runs`: `id` (the run's id), `pipeline` (its name), `created` (ISO 8601, UTC).
 * `facts`: `run`, `seq` (from 1, without gaps), `at` (seconds since the epoch), `kind` (the fact's class), `body` (its
-  fields as JSON; those that have their default value are left out).
-
-In a `body`, a value among `inputs` or `outputs` that is an object with nothing but `$collected` in it is a mark. If it
-holds a list, a loop gathered its items (`model.values.Collected`), which may be marked themselves. Otherwise it holds
-the value itself: a dict that has no other key.
+  fields as JSON: see `store.facts`).
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import is_dataclass
-from enum import Enum
 from pathlib import Path
-from typing import Any
 from weakref import WeakSet
 
 from standpipe.errors import StorageError
 from standpipe.model.events import Fact
-from standpipe.model.refs import RunInfo, TaskRef
-from standpipe.model.types import Json
-from standpipe.model.values import Collected, Value
+from standpipe.model.refs import RunInfo
+from standpipe.store.facts import encode
 
 FILE_NAME = "runs.sqlite"
 
@@ -50,11 +41,6 @@ _MIGRATIONS = (
     ) STRICT, WITHOUT ROWID;
     """,
 )
-
-
-#: The fields of facts that hold values by name, and the key that marks those that loops gathered.
-_VALUES = {"inputs", "outputs"}
-_MARK = "$collected"
 
 #: Held while a database is in use. A fork waits for it, and finds all of them closed: a connection of SQLite does not
 #: survive a fork, after which both processes would take its locks for theirs and overwrite what the other one wrote
@@ -84,7 +70,7 @@ class RunRecorder:
         rows = []
         for fact in facts:
             self._seq += 1
-            rows.append((self._run, self._seq, now, type(fact).__name__, _dump(fact)))
+            rows.append((self._run, self._seq, now, *encode(fact)))
         self._insert("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)
 
     def close(self) -> None:
@@ -176,33 +162,3 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
 
 def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _plain(value: object) -> Json:
-    """What JSON lacks: dataclasses as objects, with references to tasks as lists of steps, and enums by name."""
-    if isinstance(value, Enum):
-        return value.name
-    if not is_dataclass(value):
-        raise TypeError(f"a fact cannot hold {value!r}")
-    defaults = vars(type(value))  # where a dataclass keeps those of its fields
-    plain: dict[str, Any] = {
-        name: item.path if isinstance(item, TaskRef) else item
-        for name, item in vars(value).items()
-        if name not in defaults or item != defaults[name]
-    }
-    for name in _VALUES & plain.keys():
-        plain[name] = {key: _marked(item) for key, item in plain[name].items()}
-    return plain
-
-
-def _marked(value: Value) -> Json:
-    """A value with its mark, if a loop gathered it; a dict that looks like a mark is put into one."""
-    if isinstance(value, Collected):
-        return {_MARK: [_marked(item) for item in value]}
-    if isinstance(value, dict) and value.keys() == {_MARK}:
-        return {_MARK: value}
-    return value
-
-
-# In ASCII: a lone surrogate, as in the name of a file that is no UTF-8, is text to Python and not to SQLite.
-_dump = json.JSONEncoder(separators=(",", ":"), default=_plain).encode

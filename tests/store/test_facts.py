@@ -1,0 +1,168 @@
+"""The law of facts as text: what is encoded is decoded as it was."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from standpipe.errors import StorageError
+from standpipe.model import events as e
+from standpipe.model.refs import TaskRef
+from standpipe.model.resources import Needs
+from standpipe.model.states import TaskState
+from standpipe.model.types import ArtifactType
+from standpipe.model.values import ArtifactValue, Collected, Seal
+from standpipe.store.facts import decode, encode
+
+TEXT = st.text(max_size=6) | st.sampled_from(["$collected", "$value", "/data/\udcff"])
+NAMES = st.sampled_from(["x", "train", "$collected", "$value", "name"])
+COUNTS = st.integers(0, 5)
+SECONDS = st.floats(0, 1e10)
+STEPS = st.tuples(NAMES, st.none() | COUNTS)
+TASKS = st.lists(STEPS, max_size=3).map(lambda steps: TaskRef(tuple(steps)))
+KEYS = st.sampled_from(["$collected", "$value", "a"])
+LIKE_ARTIFACTS = st.fixed_dictionaries(
+    {"name": TEXT, "type": st.just({"schema_title": "system.Model"}), "uri": TEXT},
+    optional={"metadata": st.just({}), "more": TEXT},
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT | LIKE_ARTIFACTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=2),
+    max_leaves=8,
+)
+ARTIFACTS = st.builds(
+    ArtifactValue,
+    name=TEXT,
+    type=st.builds(ArtifactType, TEXT, st.sampled_from(["0.0.1", "2"])),
+    uri=TEXT,
+    metadata=st.dictionaries(TEXT, JSON, max_size=2),
+    custom_path=TEXT,
+    seal=st.none() | st.builds(Seal, TEXT, COUNTS, TEXT),
+)
+PLAIN_VALUES = JSON | ARTIFACTS | st.lists(ARTIFACTS, max_size=2)
+VALUES = PLAIN_VALUES | st.recursive(
+    st.lists(PLAIN_VALUES, max_size=2).map(Collected),
+    lambda inner: st.lists(inner | JSON, max_size=3).map(Collected),
+    max_leaves=4,
+)
+FAILURES = st.builds(
+    e.Failure, TEXT, TEXT, TEXT, st.none() | COUNTS, st.none() | COUNTS, st.booleans(), st.none() | TASKS, COUNTS
+)
+FAILED = st.builds(e.TaskFailed, TASKS, FAILURES, st.none() | st.builds(e.Report, SECONDS, SECONDS, COUNTS, COUNTS))
+
+#: The strategy of a field by its annotation.
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "int": COUNTS,
+    "str": TEXT,
+    "float": SECONDS,
+    "Value": VALUES,
+    "tuple[Value, ...]": st.lists(VALUES, max_size=3).map(tuple),
+    "tuple[str, ...]": st.lists(TEXT, max_size=2).map(tuple),
+    "Mapping[str, Value]": st.dictionaries(NAMES, VALUES, max_size=2),
+    "TaskRef": TASKS,
+    "tuple[TaskRef, ...]": st.lists(TASKS, max_size=2).map(tuple),
+    "TaskState": st.sampled_from(TaskState),
+    "Needs": st.builds(Needs, SECONDS, COUNTS, COUNTS, st.none() | SECONDS, st.none() | COUNTS, TEXT),
+    "Report | None": st.none() | st.builds(e.Report, SECONDS, st.none() | SECONDS, st.none() | COUNTS, COUNTS, COUNTS),
+    "Failure": FAILURES,
+    "tuple[TaskFailed, ...]": st.lists(FAILED, max_size=2).map(tuple),
+}
+
+
+@st.composite
+def facts_of(draw: st.DrawFn, kind: type) -> Any:
+    return kind(**{field.name: draw(FIELDS[str(field.type)]) for field in fields(kind)})
+
+
+def told(value: object) -> object:
+    """A value with all that an equal one may lack: the types of its parts, and what takes no part in comparisons."""
+    if is_dataclass(value):
+        parts: object = {field.name: told(getattr(value, field.name)) for field in fields(value)}
+    elif isinstance(value, dict):
+        parts = {name: told(item) for name, item in value.items()}
+    elif isinstance(value, (list, tuple)):
+        parts = [told(item) for item in value]
+    else:
+        parts = value if isinstance(value, Enum) else repr(value)
+    return type(value), parts
+
+
+@pytest.mark.parametrize("kind", get_args(e.Fact), ids=lambda kind: kind.__name__)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_what_is_encoded_is_decoded_as_it_was(kind: type, data: st.DataObject) -> None:
+    fact = data.draw(facts_of(kind))
+
+    assert told(decode(*encode(fact))) == told(fact)
+
+
+LIKE_AN_ARTIFACT = {"name": "m", "type": {"schema_title": "system.Model"}, "uri": "/m"}
+ARTIFACT = ArtifactValue("m", ArtifactType("system.Model"), "/m", seal=Seal("sha256:0", 3, "s"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *([], {}, "$collected", {"a": 1}, Collected(), Collected([Collected([1, [2]]), Collected(), 3])),
+        *({"$collected": [1]}, {"$collected": {"$collected": [1]}}, {"$collected": None}, {"$collected": [1], "b": 2}),
+        *({"a": {"$collected": [1]}}, [{"$collected": [1]}], Collected([{"$collected": [1]}, {"$value": {}}])),
+        *({"$value": 1}, {"$value": {"$value": 1}}, ARTIFACT, [ARTIFACT], Collected([ARTIFACT, [ARTIFACT]])),
+        *(LIKE_AN_ARTIFACT, [LIKE_AN_ARTIFACT], [[LIKE_AN_ARTIFACT]], [LIKE_AN_ARTIFACT, 1], {"a": LIKE_AN_ARTIFACT}),
+        *({**LIKE_AN_ARTIFACT, "more": 1}, {**LIKE_AN_ARTIFACT, "type": "system.Model"}),
+    ],
+    ids=repr,
+)
+def test_values_are_not_taken_for_others(value: object) -> None:
+    task = TaskRef((("loop", 3), ("train", None)))
+    facts = (
+        e.TaskSucceeded(task, {"y": value}),
+        e.LoopStarted(task, {"x": value}, (value, value)),
+        e.IterationStarted(task, value),
+    )
+    for fact in facts:
+        assert told(decode(*encode(fact))) == told(fact)
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ({"$collected": [{"$collected": [1]}, 2]}, Collected([Collected([1]), 2])),
+        ({"$collected": {"$collected": [1]}}, {"$collected": [1]}),
+        (LIKE_AN_ARTIFACT, ArtifactValue("m", ArtifactType("system.Model"), "/m")),
+        (
+            [{**LIKE_AN_ARTIFACT, "metadata": {"a": 1}}],
+            [ArtifactValue("m", ArtifactType("system.Model"), "/m", {"a": 1})],
+        ),
+    ],
+    ids=repr,
+)
+def test_what_the_first_stores_held_is_read(written: object, value: object) -> None:
+    fact = decode("RunStarted", json.dumps({"inputs": {"x": written}}))
+
+    assert told(fact) == told(e.RunStarted({"x": value}))
+
+
+def test_what_has_its_default_value_is_left_out() -> None:
+    task = TaskRef((("loop", 3), ("train", None)))
+
+    assert encode(e.AttemptStarted(task, 0)) == ("AttemptStarted", '{"task":[["loop",3],["train",null]],"attempt":0}')
+
+
+def test_what_a_newer_standpipe_wrote_is_named() -> None:
+    with pytest.raises(StorageError, match="a fact of the kind 'TaskDreamt', which .* Upgrade Standpipe"):
+        decode("TaskDreamt", "{}")
+    with pytest.raises(StorageError, match=r"a RunStarted that cannot be read: .*'mood'.* and upgrading helps"):
+        decode("RunStarted", '{"inputs": {}, "mood": "good"}')
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", "3", "{}", '{"inputs": 3}', '{"task": 3, "because": ""}'])
+def test_damage_is_named(body: str) -> None:
+    kind = "TaskSkipped" if "task" in body else "RunStarted"
+    with pytest.raises(StorageError, match=f"holds a {kind} that cannot be read: .*the store is damaged"):
+        decode(kind, body)
