@@ -6,6 +6,7 @@ observers; the pool's threads hand their results in through the queue.
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -44,6 +45,10 @@ _ENDING: dict[int, object] = {
 }
 
 
+#: Seconds between two looks at whether somebody asked the run to stop from elsewhere.
+_PULSE = 0.2
+
+
 class Terminated(BaseException):
     """A signal asked this process to end: whoever drives the run lets it end so, once nothing is left to take down."""
 
@@ -66,12 +71,24 @@ class Driver:
         attempt: carries out one attempt.
         sinks: take every fact, in this order; the store comes first, so that what is shown is already kept.
         max_parallel: how many attempts may run at once, at most as many as the machine hands out.
+        asked_to_stop: whether somebody who cannot call `cancel`, as in another process, wants the run to stop; asked a
+            few times in a second.
     """
 
-    def __init__(self, machine: Machine, attempt: Attempt, sinks: Sequence[FactSink], *, max_parallel: int) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        attempt: Attempt,
+        sinks: Sequence[FactSink],
+        *,
+        max_parallel: int,
+        asked_to_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._machine = machine
         self._attempt = attempt
         self._sinks = sinks
+        self._asked_to_stop = asked_to_stop
+        self._look_again = time.monotonic() + _PULSE
         self._cancels: dict[TaskRef, Cancel] = {}  # of the attempts that run
         self._events: SimpleQueue[Union[Event, BaseException]] = SimpleQueue()
         # The engine's clock tells seconds since the epoch, but goes evenly, whoever sets the clock of the machine.
@@ -135,12 +152,22 @@ class Driver:
                 return
 
     def _wait(self) -> Event | BaseException:
-        due = self._machine.due
-        timeout = None if due is None else min(max(0.0, due - self._now()), threading.TIMEOUT_MAX)
-        try:
-            return self._events.get(timeout=timeout)
-        except Empty:
-            return TimePassed()
+        """The next thing that happens: an event, or that it is time for something."""
+        while True:
+            now = time.monotonic()
+            if now >= self._look_again:
+                self._look_again = now + _PULSE
+                if self._asked_to_stop():
+                    self._look_again = math.inf  # they need not say it twice
+                    return CancelRequested()
+            due = self._machine.due
+            until_due = math.inf if due is None else max(0.0, due - self._now())
+            patience = min(until_due, max(0.0, self._look_again - now))
+            try:
+                return self._events.get(timeout=min(patience, threading.TIMEOUT_MAX))
+            except Empty:
+                if patience == until_due:
+                    return TimePassed()
 
     def _now(self) -> float:
         return self._epoch + time.monotonic()
@@ -150,14 +177,14 @@ class Driver:
             cancel = self._cancels[command.task] = Cancel()
             self._pool.submit(self._attempt, command, cancel).add_done_callback(self._hand_in)
         elif isinstance(command, StopAttempts):
-            self._stop(command.tasks)
+            self._stop(command.tasks, urgent=command.now)
         else:
             assert isinstance(command, EndRun)
 
-    def _stop(self, tasks: Iterable[TaskRef]) -> None:
+    def _stop(self, tasks: Iterable[TaskRef], *, urgent: bool = False) -> None:
         for task in tasks:
             if task in self._cancels:  # otherwise it has just come to its end by itself
-                self._cancels[task].set()
+                self._cancels[task].set(urgent=urgent)
 
     def _hand_in(self, attempt: Future[AttemptEnded]) -> None:
         error = attempt.exception()

@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,24 +24,55 @@ from standpipe.kubernetes import concerns
 from standpipe.model import events
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunInfo, TaskRef, file_name
+from standpipe.model.resources import UNBOUNDED, ResourcePolicy
 from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, Value
 from standpipe.observe.plain import PlainLines
 from standpipe.observe.quiet import Quiet
 from standpipe.observe.screen import Screen
 from standpipe.session import Session, notice
+from standpipe.store.locks import RunLock, is_asked_to_stop
 from standpipe.store.runs import RunRecorder
+from standpipe.stories import story
 
 if TYPE_CHECKING:
     from standpipe.kubernetes.cluster import LocalCluster
 
 
-def run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
-    """Runs a component with arguments that were checked; see `standpipe.local.run`."""
+@dataclass(frozen=True)
+class Setup:
+    """What a run is made of besides its state: what runs, how, and where."""
+
+    session: Session
+    plan: Plan
+    info: RunInfo
+    folder: Path
+    workspace: Path | None
+    cluster: LocalCluster | None
+    debug: bool = False
+
+    def machine(self, plan: Plan | None = None, later: Mapping[str, Plan] | None = None) -> Machine:
+        """The state of the run at its beginning, with the Plan that it had then, and those that came later."""
+        return Machine(
+            plan or self.plan,
+            self.info,
+            max_parallel=self.session.max_parallel,
+            capacity=UNBOUNDED,
+            policy=ResourcePolicy(self.session.resources),
+            later=later,
+        )
+
+
+def run(
+    session: Session, component: BaseComponent, arguments: Mapping[str, Any], *, repeats: str = "", debug: bool = False
+) -> PipelineTask:
+    """Runs a component with arguments that were checked; see `standpipe.local.run`.
+
+    `repeats` names the run and the task that it runs again; with `debug` its task runs under a debugger.
+    """
     plan = component.plan
-    task = PipelineTask(component, component.name, arguments, Settings())
-    root = Path(session.pipeline_root).expanduser().absolute()
-    cluster = _cluster(session, plan, root)
+    root = root_of(session)
+    cluster = cluster_for(session, plan, root)
     folder = _new_folder(root, plan.name)
     workspace = _workspace(session, plan, folder)
     info = RunInfo(
@@ -51,44 +83,75 @@ def run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]
         pipeline_root=str(root),
         workspace_path=session.runner.workspace_path(workspace) if workspace else "",
     )
+    setup = Setup(session, plan, info, folder, workspace, cluster, debug)
     inputs = {name: _to_value(value) for name, value in arguments.items()}
-    try:
-        ended = _drive(session, plan, info, folder, workspace, inputs, cluster)
-    except Terminated as order:
-        os.kill(os.getpid(), order.signal)  # its usual effect, which only had to wait for the tasks
-        raise
+    with RunLock(folder):
+        recorder = RunRecorder(root, info, plan, workspace=str(workspace or ""), repeats=repeats)
+        machine = setup.machine()
+        ended = drive(setup, machine, recorder, events.Start(inputs))
+    return finished(setup, machine, ended, PipelineTask(component, component.name, arguments, Settings()))
+
+
+def drive(setup: Setup, machine: Machine, recorder: RunRecorder, first: events.Event) -> events.RunEnded:
+    """Drives a run that nobody else is at, from an event to its end.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, once everything has stopped and the run's end is recorded.
+        Terminated: after another signal that asks this process to end.
+        StorageError: if the run cannot be recorded.
+    """
+    session, plan = setup.session, setup.plan
+    with (
+        closing(recorder),
+        closing(_observer(setup.info, setup.folder, quiet=session.quiet or setup.debug)) as observer,
+    ):
+        attempts = Attempts(
+            plan, setup.info, setup.folder, setup.workspace, session.runner.tasks, observer.line, setup.cluster
+        )
+        sinks: list[FactSink] = [recorder, observer]
+        if setup.cluster:
+            sinks.append(setup.cluster)
+        driver = Driver(
+            machine,
+            attempts,
+            sinks,
+            max_parallel=session.max_parallel,
+            asked_to_stop=lambda: is_asked_to_stop(setup.folder),
+        )
+        with _at(deadline(plan), driver.cancel):
+            return driver.run(first)
+
+
+def finished(setup: Setup, machine: Machine, ended: events.RunEnded, task: PipelineTask) -> PipelineTask:
+    """The task that the call of a component returns, from how its run ended.
+
+    Raises:
+        TaskFailed: if the run failed, and the session wants that raised.
+    """
     if ended.state is TaskState.SUCCEEDED:
         return task.finish({name: _from_value(value) for name, value in ended.outputs.items()})
-    error = TaskFailed(_story(info, ended, folder, _deadline(plan)))
-    if session.raise_on_error:
+    error = TaskFailed(story(setup.info, machine, ended, setup.folder, deadline(setup.plan)))
+    if setup.session.raise_on_error:
         raise error
     return task.finish({}, error)
 
 
-def _drive(
-    session: Session,
-    plan: Plan,
-    info: RunInfo,
-    folder: Path,
-    workspace: Path | None,
-    inputs: Mapping[str, Value],
-    cluster: LocalCluster | None,
-) -> events.RunEnded:
-    machine = Machine(plan, info, max_parallel=session.max_parallel)
-    with (
-        closing(RunRecorder(Path(info.pipeline_root), info)) as recorder,
-        closing(_observer(info, folder, quiet=session.quiet)) as observer,
-    ):
-        attempts = Attempts(plan, info, folder, workspace, session.runner.tasks, observer.line, cluster)
-        sinks: list[FactSink] = [recorder, observer]
-        if cluster:
-            sinks.append(cluster)
-        driver = Driver(machine, attempts, sinks, max_parallel=session.max_parallel)
-        with _at(_deadline(plan), driver.cancel):
-            return driver.run(events.Start(inputs))
+@contextmanager
+def ending_as_asked() -> Iterator[None]:
+    """Lets a signal that asked this process to end have its usual effect, which only had to wait for the tasks."""
+    try:
+        yield
+    except Terminated as order:
+        os.kill(os.getpid(), order.signal)
+        raise
 
 
-def _deadline(plan: Plan) -> float:
+def root_of(session: Session) -> Path:
+    """The pipeline root, as an absolute path."""
+    return Path(session.pipeline_root).expanduser().absolute()
+
+
+def deadline(plan: Plan) -> float:
     """After how many seconds the run is stopped (`PipelineConfig.active_deadline_seconds`); 0 for never."""
     return float(_pipeline_config(plan).get("activeDeadlineSeconds", 0))
 
@@ -168,7 +231,7 @@ def _workspace(session: Session, plan: Plan, folder: Path) -> Path | None:
     return workspace
 
 
-def _cluster(session: Session, plan: Plan, root: Path) -> LocalCluster | None:
+def cluster_for(session: Session, plan: Plan, root: Path) -> LocalCluster | None:
     """What stands in for Kubernetes, if the pipeline has anything to do with it."""
     if not concerns(plan):
         return None
@@ -205,28 +268,3 @@ def _from_value(value: Value) -> Any:
     artifact = cls(name=value.name, uri=value.uri, metadata=dict(value.metadata))
     artifact.custom_path = value.custom_path
     return artifact
-
-
-def _story(info: RunInfo, ended: events.RunEnded, folder: Path, deadline: float) -> str:
-    """What went wrong in a run, for the user: the first failure whole, the others by name."""
-    if not ended.failures:
-        # whoever pressed Ctrl-C gets a KeyboardInterrupt: here it was the deadline
-        return (
-            f"Run {info.id} was stopped: it had not ended after {deadline:g} s "
-            f"(PipelineConfig(active_deadline_seconds=...)).\n\nEverything that the run left is in {folder}."
-        )
-    first, *others = ended.failures
-    parts = [_sentence(first, info)]
-    if first.failure.detail not in ("", first.failure.message):
-        parts.append(first.failure.detail.rstrip())
-    if first.failure.hint:
-        parts.append(first.failure.hint)
-    for other in others:
-        parts.append(_sentence(other, info))
-    parts.append(f"Everything that the run left is in {folder}.")
-    return "\n\n".join(parts)
-
-
-def _sentence(fact: events.TaskFailed, info: RunInfo) -> str:
-    who = f"Task '{fact.task}'" if fact.task.path else f"Pipeline '{info.name}'"
-    return f"{who} {fact.failure.predicate}"

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: How many tasks run at once unless the user says otherwise, whatever the number of cores: most of them wait.
 MAX_PARALLEL = 16
 
+#: What may become of tasks that ask for more than the machine has (`model.resources.ResourcePolicy`).
+RESOURCE_POLICIES = ("clamp", "strict", "ignore")
+
 
 class LocalRunner(ABC):
     """Where tasks run, as users name it; what does the work is made when the first task comes."""
@@ -68,6 +71,7 @@ class Session:
     max_parallel: int = MAX_PARALLEL
     quiet: bool = False
     kubernetes: str | os.PathLike[str] | Mapping[str, Any] | None = None
+    resources: str = "clamp"
 
     def __post_init__(self) -> None:
         if not isinstance(self.runner, LocalRunner):
@@ -80,6 +84,11 @@ class Session:
             raise ArgumentError(
                 f"pipeline_root={str(self.pipeline_root)!r} is not on this machine: pass a folder. "
                 "Where a cluster keeps artifacts is said with @dsl.pipeline(pipeline_root=...)."
+            )
+        if self.resources not in RESOURCE_POLICIES:
+            raise ArgumentError(
+                f"resources={self.resources!r} must be one of {', '.join(map(repr, RESOURCE_POLICIES))}: what becomes of "
+                "tasks that ask for more than this machine has."
             )
         if isinstance(self.kubernetes, (str, os.PathLike)):
             if not os.path.exists(os.path.expanduser(self.kubernetes)):

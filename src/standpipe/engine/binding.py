@@ -66,7 +66,7 @@ def bind(
     }
     for name, binding in bindings.items():
         if isinstance(binding, Constant):
-            values[name] = _render(binding.value, values, field)
+            values[name] = rendered(binding.value, values, field)
     return {**values, **fit_inputs(values, declared, lambda name: _why_absent(name, bindings.get(name), scope))}
 
 
@@ -153,7 +153,7 @@ def _why_absent(name: str, binding: Binding | None, scope: Scope) -> str:
     return "nothing was passed" if binding is None else "null was passed"
 
 
-def _render(value: Json, inputs: Mapping[str, Value], field: Callable[[str], str]) -> Json:
+def rendered(value: Json, inputs: Mapping[str, Value], field: Callable[[str], str]) -> Json:
     """A constant with its placeholders replaced. One that is nothing but an input keeps that input's type."""
     if isinstance(value, Template):
         first, *rest = value.parts
@@ -161,9 +161,9 @@ def _render(value: Json, inputs: Mapping[str, Value], field: Callable[[str], str
             return inputs[first.name]
         return "".join(_render_part(part, inputs, field) for part in value.parts)
     if isinstance(value, list):
-        return [flattened(_render(item, inputs, field)) for item in value]
+        return [flattened(rendered(item, inputs, field)) for item in value]
     if isinstance(value, dict):
-        return {key: flattened(_render(item, inputs, field)) for key, item in value.items()}
+        return {key: flattened(rendered(item, inputs, field)) for key, item in value.items()}
     return value
 
 

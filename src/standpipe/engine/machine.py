@@ -8,7 +8,11 @@ The rules are those of the KFP backend. By default a task starts when every upst
 skipped as soon as one has not; with `ALL_UPSTREAM_TASKS_COMPLETED` it starts whatever became of them. Then its inputs
 are looked up, and its condition is decided by them. A DAG fails when one of its tasks does, and a loop when one of its
 iterations does, after all the others that still can have come to their end. A task whose attempt failed is ready
-again if it may be retried; it holds no slot while it waits for its time.
+again if it may be retried; it holds no slot while it waits for its time. An attempt starts when there is room for what
+it needs of the machine.
+
+A run that had ended or was interrupted can go on, with another Plan too: `RunResumed` takes the tasks out that are to
+be done again, and all else stays as it was.
 """
 
 from __future__ import annotations
@@ -17,17 +21,20 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from heapq import heappop, heappush
 
 from standpipe.engine.binding import BindingError, bind, fit_inputs
 from standpipe.engine.conditions import parameters_of, why_skipped
 from standpipe.engine.consumers import Consumers
 from standpipe.engine.loops import gathered_outputs, item_of, items_of
+from standpipe.engine.needs import needs_of
 from standpipe.engine.outputs import OutputMissing, dag_outputs, first_failure, how_ended
+from standpipe.engine.reopening import reopened
 from standpipe.engine.retries import delay_before_next
+from standpipe.engine.room import Room
 from standpipe.engine.siblings import Siblings
 from standpipe.engine.tasks import Task
-from standpipe.engine.topology import Topology
+from standpipe.engine.topology import Topologies
+from standpipe.engine.waiting import Waiting
 from standpipe.errors import InternalError
 from standpipe.model.events import (
     AttemptEnded,
@@ -42,8 +49,10 @@ from standpipe.model.events import (
     Failure,
     IterationStarted,
     LoopStarted,
+    Resume,
     RunCancelled,
     RunEnded,
+    RunResumed,
     RunStarted,
     Start,
     StartAttempt,
@@ -56,8 +65,9 @@ from standpipe.model.events import (
     TaskSucceeded,
 )
 from standpipe.model.expressions import ExpressionError
-from standpipe.model.plan import Dag, Node, Plan, Retry, TriggerStrategy
+from standpipe.model.plan import ExecutorRef, Node, Plan, Retry, TriggerStrategy
 from standpipe.model.refs import ROOT, RunInfo, TaskRef
+from standpipe.model.resources import UNBOUNDED, Capacity, ResourcePolicy
 from standpipe.model.states import TaskState
 from standpipe.model.values import Value, flattened
 
@@ -104,21 +114,34 @@ class Machine:
         plan: what runs.
         run: what the run knows of itself.
         max_parallel: how many attempts may run at once.
+        capacity: what the machine has for them.
+        policy: what becomes of a task that asks for more.
+        later: the Plans that the run goes on with when it is resumed, by their digests.
     """
 
-    def __init__(self, plan: Plan, run: RunInfo, *, max_parallel: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        run: RunInfo,
+        *,
+        max_parallel: int,
+        capacity: Capacity = UNBOUNDED,
+        policy: ResourcePolicy = ResourcePolicy.CLAMP,
+        later: Mapping[str, Plan] | None = None,
+    ) -> None:
         self._plan = plan
         self._run = run
+        self._capacity = capacity
+        self._policy = policy
+        self._later = later or {}
         self._consumers = Consumers(plan)
-        self._max_parallel = max_parallel
-        self._running: dict[TaskRef, Task] = {}  # with an attempt each
+        self._topologies = Topologies()
+        self._room = Room(capacity, max_parallel)
+        self._waiting = Waiting()
         self._cancels = 0  # how often the user asked to stop
-        self._topologies: dict[int, Topology] = {}
         self._root = Task(ROOT, Node(plan.name, component=""), plan.root)
         self._tasks: dict[TaskRef, Task] = {ROOT: self._root}
-        self._ready: deque[Task] = deque()  # for their first attempts
-        self._resting: list[tuple[float, int, Task]] = []  # a heap: for another attempt, by when that is due
-        self._rested = 0  # how many ever were there: those that are due at the same time go by their order
+        self._attempts: dict[TaskRef, int] = {}  # how many there were before the run was resumed
         self._to_consider: deque[Task] = deque()  # pending tasks whose upstream is final, and admitted iterations
         self._to_conclude: deque[Task] = deque()  # running DAGs and loops whose parts are final
         self._failures: list[TaskFailed] = []
@@ -132,9 +155,12 @@ class Machine:
 
         Raises:
             InternalError: if the event cannot happen in the state that the run is in.
+            BindingError: if the run's own inputs do not fit the Plan that it starts or goes on with.
         """
         if isinstance(event, Start):
             self._start(event)
+        elif isinstance(event, Resume):
+            self._resume(event)
         elif isinstance(event, AttemptEnded):
             self._end_attempt(event, now)
         elif isinstance(event, CancelRequested):
@@ -148,8 +174,16 @@ class Machine:
     @property
     def due(self) -> float | None:
         """When `TimePassed` must be told, unless something else happens before; None if nothing waits for its time."""
-        resting = self._first_resting()
-        return resting.due if resting and self._has_free_slot else None
+        return self._waiting.next_due if self._room.has_slot else None
+
+    @property
+    def root(self) -> Task:
+        """The run itself as a task, with all others in it; to be read only."""
+        return self._root
+
+    def task(self, ref: TaskRef) -> Task:
+        """A task that the run has reached; to be read only."""
+        return self._tasks[ref]
 
     def state_of(self, task: TaskRef) -> TaskState:
         """The state of a task that the run has reached."""
@@ -161,28 +195,35 @@ class Machine:
         inputs = fit_inputs(event.arguments, self._plan.root.inputs)
         self._record(RunStarted(inputs))
 
+    def _resume(self, event: Resume) -> None:
+        declared = self._later.get(event.plan, self._plan).root.inputs
+        kept = {name: value for name, value in self._root.inputs.items() if name in declared}
+        self._record(RunResumed(event.again, event.plan, fit_inputs(kept, declared)))
+
     def _end_attempt(self, event: AttemptEnded, now: float) -> None:
         task, failure = self._tasks[event.task], event.failure
         if failure is None:
-            self._record(TaskSucceeded(task.ref, event.outputs))
+            self._record(TaskSucceeded(task.ref, event.outputs, event.report, event.cached))
             return
         if self._is_called_off(task):
-            self._record(TaskCancelled(task.ref))
+            self._record(TaskCancelled(task.ref, event.report))
             return
         retry = task.retry or Retry()
         delay = delay_before_next(task.failed, retry, task.began, now)
         if delay is not None:
-            self._record(AttemptFailed(task.ref, task.failed, retry.max_retries + 1, failure, now, delay))
+            attempt = task.attempts - 1
+            of = attempt - task.failed + retry.max_retries + 1
+            self._record(AttemptFailed(task.ref, attempt, of, failure, now, delay, event.report))
         else:
             tried_again = replace(failure, attempts=task.failed + 1) if task.failed else failure
-            self._record(TaskFailed(task.ref, tried_again))
+            self._record(TaskFailed(task.ref, tried_again, event.report))
 
     def _cancel(self) -> None:
         self._record(RunCancelled())
-        to_stop = tuple(ref for ref, task in self._running.items() if self._is_called_off(task))
+        to_stop = tuple(task.ref for task in self._room.holders if self._is_called_off(task))
         if to_stop:
-            self._commands.append(StopAttempts(to_stop))
-        for task in (*self._ready, *self._all_resting()):
+            self._commands.append(StopAttempts(to_stop, now=self._cancels > 1))
+        for task in list(self._waiting):
             if self._is_called_off(task):
                 self._record(TaskCancelled(task.ref))
 
@@ -197,22 +238,24 @@ class Machine:
                 self._consider(self._to_consider.popleft())
             else:
                 self._conclude(self._to_conclude.popleft())
-        while self._has_free_slot and (task := self._next_ready(now)):
-            self._commands.append(
-                StartAttempt(task.ref, task.node.component, task.inputs, task.failed, task.failed, task.node.caching)
+        while self._room.has_slot and (task := self._waiting.next(now, self._room)):
+            self._begin_attempt(task, now)
+
+    def _begin_attempt(self, task: Task, now: float) -> None:
+        gpus = self._room.free_gpus(task.needs.gpus)
+        self._commands.append(
+            StartAttempt(
+                task.ref,
+                task.node.component,
+                task.inputs,
+                attempt=task.attempts,
+                retry=task.failed,
+                caching=task.node.caching,
+                needs=task.needs,
+                gpus=gpus,
             )
-            self._record(AttemptStarted(task.ref, task.failed, now))
-
-    @property
-    def _has_free_slot(self) -> bool:
-        return len(self._running) < self._max_parallel
-
-    def _next_ready(self, now: float) -> Task | None:
-        """Who gets a slot: those whose time has come begin exactly then, before all that have not begun at all."""
-        resting = self._first_resting()
-        if resting and resting.due <= now:
-            return resting
-        return self._ready[0] if self._ready else None
+        )
+        self._record(AttemptStarted(task.ref, task.attempts, now, gpus))
 
     def _consider(self, task: Task) -> None:
         """Decides what becomes of a task whose upstream tasks have all come to an end, or of an iteration."""
@@ -244,7 +287,7 @@ class Machine:
         assert task.parent, "the root is never considered"
         assert task.parent.dag
         if task.node.trigger.strategy is TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED:
-            for name in self._topology(task.parent.dag).upstream[task.ref.name]:
+            for name in self._topologies.of(task.parent.dag).upstream[task.ref.name]:
                 upstream = task.parent.children[name]
                 if upstream.state is not TaskState.SUCCEEDED:
                     return f"its upstream task '{name}' {how_ended(upstream)}"
@@ -268,7 +311,11 @@ class Machine:
         return self._ready_for_attempt(iteration, {**loop.inputs, loop.loop.item_input: item})
 
     def _ready_for_attempt(self, task: Task, inputs: Mapping[str, Value]) -> TaskReady:
-        return TaskReady(task.ref, self._consumers.adapted(task.component, inputs))
+        assert isinstance(task.component.body, ExecutorRef), "DAGs are opened"
+        executor = self._plan.executors[task.component.body.label]
+        field = partial(self._run.placeholder, task.ref)
+        needs = needs_of(task.component, executor, inputs, self._capacity, self._policy, field)
+        return TaskReady(task.ref, self._consumers.adapted(task.component, inputs), needs)
 
     def _conclude(self, whole: Task) -> None:
         """Decides how a DAG or loop ended, all of whose parts have come to an end."""
@@ -310,6 +357,8 @@ class Machine:
             self._open_dag(self._root, fact.inputs)
         elif isinstance(fact, RunCancelled):
             self._cancels += 1
+        elif isinstance(fact, RunResumed):
+            self._reopen(fact)
         elif isinstance(fact, RunEnded):
             self._root.state, self._root.outputs = fact.state, fact.outputs
         else:
@@ -321,9 +370,7 @@ class Machine:
         if task is None or before is None or type(fact) not in TRANSITIONS[before]:
             raise InternalError(f"{type(fact).__name__} came for task '{fact.task}', which is {before}")
         task.state = TRANSITIONS[before][type(fact)]
-        if before is TaskState.READY and not task.failed:
-            self._ready.remove(task)
-        self._running.pop(task.ref, None)
+        self._room.give_back(task)
         if isinstance(fact, DagStarted):
             self._open_dag(task, fact.inputs)
         elif isinstance(fact, IterationStarted):
@@ -333,42 +380,58 @@ class Machine:
         elif isinstance(fact, LoopStarted):
             self._open_loop(task, fact)
         elif isinstance(fact, TaskReady):
-            task.inputs = fact.inputs
-            self._ready.append(task)
+            task.inputs, task.needs = fact.inputs, fact.needs
+            self._waiting.add(task)
         elif isinstance(fact, AttemptStarted):
-            self._running[task.ref] = task
-            if not fact.attempt:
+            task.attempts = fact.attempt + 1
+            if not task.failed:
                 task.began = fact.at
+            self._room.take(task, fact.gpus)
         elif isinstance(fact, AttemptFailed):
-            task.failed, task.due = fact.attempt + 1, fact.due
-            heappush(self._resting, (task.due, self._rested, task))
-            self._rested += 1
+            task.failed, task.due = task.failed + 1, fact.due
+            self._waiting.rest(task)
         else:
             self._close(task, fact)
 
-    def _first_resting(self) -> Task | None:
-        """The task whose next attempt is due first. Those that began or were cancelled are forgotten here."""
-        while self._resting:
-            due, _, task = self._resting[0]
-            if task.state is TaskState.READY and task.due == due:
-                return task
-            heappop(self._resting)
-        return None
+    def _reopen(self, fact: RunResumed) -> None:
+        """Lets the run go on, all of whose attempts have ended somehow."""
+        self._attempts.update({ref: task.attempts for ref, task in self._tasks.items() if task.attempts})
+        self._plan = self._later.get(fact.plan, self._plan)
+        self._consumers, self._topologies = Consumers(self._plan), Topologies()
+        self._room.clear()
+        self._waiting = Waiting()
+        self._cancels = 0
+        for left in (self._tasks, self._to_consider, self._to_conclude, self._failures):
+            left.clear()
+        self._root.become(self._root.node, self._plan.root)
+        self._root.inputs = fact.inputs
+        for task in reopened(self._root, self._plan, frozenset(fact.again)):
+            self._tasks[task.ref] = task
+            self._go_on(task)
 
-    def _all_resting(self) -> tuple[Task, ...]:
-        return tuple(dict.fromkeys(task for _, _, task in self._resting if task.state is TaskState.READY))
+    def _go_on(self, task: Task) -> None:
+        """Puts a task of a run that is resumed where it belongs."""
+        if task.state is TaskState.PENDING:
+            task.attempts = self._attempts.get(task.ref, 0)
+            if task.parent and task.parent.dag:
+                self._await_upstream(task)
+        elif task.state is TaskState.READY:
+            (self._waiting.rest if task.failed else self._waiting.add)(task)
+        elif task.state is TaskState.RUNNING:
+            self._await_parts(task)
+            if task.loop:
+                self._admit(task)
 
     def _open_dag(self, dag: Task, inputs: Mapping[str, Value]) -> None:
         """Makes the tasks of a DAG; those without upstream can be considered at once."""
         assert dag.dag
         dag.state, dag.inputs = TaskState.RUNNING, inputs
-        topology = self._topology(dag.dag)
         for name, node in dag.dag.nodes.items():
-            component = self._plan.components[node.component]
-            child = Task(dag.ref.child(name), node, component, dag, waiting=len(topology.upstream[name]))
+            child = Task(dag.ref.child(name), node, self._plan.components[node.component], dag)
+            child.attempts = self._attempts.get(child.ref, 0)
             dag.children[name] = self._tasks[child.ref] = child
-            if not child.waiting:
-                self._to_consider.append(child)
+        for child in dag.children.values():
+            self._await_upstream(child)
         self._await_parts(dag)
 
     def _open_loop(self, loop: Task, fact: LoopStarted) -> None:
@@ -378,23 +441,37 @@ class Machine:
         for number, item in enumerate(fact.items):
             ref = loop.parent.ref.child(loop.ref.name, number)
             iteration = Task(ref, loop.node, loop.component, loop, item=item)
+            iteration.attempts = self._attempts.get(ref, 0)
             loop.iterations.append(iteration)
             self._tasks[ref] = iteration
         self._await_parts(loop)
         self._admit(loop)
 
+    def _await_upstream(self, task: Task) -> None:
+        """Counts the upstream tasks that are not final; a task without any can be considered at once."""
+        assert task.parent
+        assert task.parent.dag
+        upstream = self._topologies.of(task.parent.dag).upstream[task.ref.name]
+        task.waiting = sum(not task.parent.children[name].state.is_final for name in upstream)
+        if not task.waiting:
+            self._to_consider.append(task)
+
     def _await_parts(self, whole: Task) -> None:
-        whole.unfinished = len(whole.parts)
+        """Counts the parts that are not final; without any, it can be concluded."""
+        whole.unfinished = sum(not part.state.is_final for part in whole.parts)
         if not whole.unfinished:
             self._to_conclude.append(whole)
 
     def _admit(self, loop: Task) -> None:
         """Lets iterations start, in order, while fewer are open than may be."""
         assert loop.loop
-        final = len(loop.iterations) - loop.unfinished
-        end = min(len(loop.iterations), final + (loop.loop.parallelism or len(loop.iterations)))
-        self._to_consider.extend(loop.iterations[loop.admitted : end])
-        loop.admitted = max(loop.admitted, end)
+        most = loop.loop.parallelism or len(loop.iterations)
+        while loop.open < most and loop.admitted < len(loop.iterations):
+            iteration = loop.iterations[loop.admitted]
+            loop.admitted += 1
+            if iteration.state is TaskState.PENDING:
+                loop.open += 1
+                self._to_consider.append(iteration)
 
     def _close(self, task: Task, fact: TaskFact) -> None:
         """Notes a task's end with those who wait for it: its dependents, and the DAG or loop that it belongs to."""
@@ -410,17 +487,12 @@ class Machine:
         if not parent.unfinished:
             self._to_conclude.append(parent)
         if parent.loop:
+            parent.open -= 1
             self._admit(parent)
             return
         assert parent.dag
-        for name in self._topology(parent.dag).dependents[task.ref.name]:
+        for name in self._topologies.of(parent.dag).dependents[task.ref.name]:
             dependent = parent.children[name]
             dependent.waiting -= 1
             if not dependent.waiting:
                 self._to_consider.append(dependent)
-
-    def _topology(self, dag: Dag) -> Topology:
-        topology = self._topologies.get(id(dag))
-        if topology is None:
-            topology = self._topologies[id(dag)] = Topology.of(dag)
-        return topology

@@ -23,3 +23,17 @@ class Topology:
             for producer in producers:
                 dependents[producer].append(name)
         return cls(upstream, dependents)
+
+
+class Topologies:
+    """The topologies of the DAGs of a Plan, each made once."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, Topology] = {}
+
+    def of(self, dag: Dag) -> Topology:
+        """That of a DAG, which lives as long as this."""
+        made = self._made.get(id(dag))
+        if made is None:
+            made = self._made[id(dag)] = Topology.of(dag)
+        return made

@@ -22,7 +22,8 @@ from standpipe.model.values import Value
 class Failure:
     """Why a task failed.
 
-    `message` is one sentence; `detail` is the user's own traceback, where there is one; `hint` is what to do next.
+    `message` is one sentence; `detail` is the user's own traceback, where there is one; `printed` is the end of its log;
+    `hint` is what to do next.
     `exit_code` or `signal` tell how its process ended, if it had one. A DAG or loop fails because of a task within;
     `within` is that task, the one that failed by itself. `attempts` is how many there were of a task that was
     tried again, all of which failed; 0 for other tasks.
@@ -36,6 +37,7 @@ class Failure:
     out_of_memory: bool = False
     within: TaskRef | None = None
     attempts: int = 0
+    printed: str = ""
 
     @property
     def in_attempt(self) -> str:
@@ -75,6 +77,17 @@ class Start:
 
 
 @frozen
+class Resume:
+    """A run that had ended or was interrupted goes on; see `RunResumed`, which follows from it.
+
+    `plan` names the Plan to go on with, by the name that the engine was given it under; empty for the same.
+    """
+
+    again: tuple[TaskRef, ...]
+    plan: str = ""
+
+
+@frozen
 class AttemptEnded:
     """An attempt at a task came to its end: `failure` says why it failed, None that it succeeded with `outputs`.
 
@@ -98,7 +111,7 @@ class TimePassed:
     """The moment has come that the engine named (`Machine.due`)."""
 
 
-Event = Union[Start, AttemptEnded, CancelRequested, TimePassed]
+Event = Union[Start, Resume, AttemptEnded, CancelRequested, TimePassed]
 
 # --- commands ---------------------------------------------------------------------------------------------------------
 
@@ -254,6 +267,20 @@ class RunCancelled:
 
 
 @frozen
+class RunResumed:
+    """A run that had ended or was interrupted goes on, with the tasks `again` as if they had never been.
+
+    Nothing is kept of what is in a DAG or loop among them. All others keep their state; what has not come to a good
+    end goes on, or is done again. `plan` is the digest of the Plan that it goes on with, empty if that is the same;
+    `inputs` are the inputs of its root component.
+    """
+
+    again: tuple[TaskRef, ...]
+    plan: str = ""
+    inputs: Mapping[str, Value] = field(default_factory=dict)
+
+
+@frozen
 class RunEnded:
     """The run is over. `failures` are those that are not the failure of a task within, in order."""
 
@@ -274,4 +301,4 @@ TaskFact = Union[
     TaskSkipped,
     TaskCancelled,
 ]
-Fact = Union[RunStarted, TaskFact, RunCancelled, RunEnded]
+Fact = Union[RunStarted, TaskFact, RunCancelled, RunResumed, RunEnded]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import re
 
 from standpipe.errors import StandpipeError
@@ -47,6 +48,27 @@ class Limits:
     cpu: float | None = None
     memory: int | None = None
     gpus: tuple[str, ...] = ()
+
+
+@frozen
+class Capacity:
+    """What the machine has for tasks: cores, bytes of memory, and accelerators by the names that CUDA has for them."""
+
+    cpu: float
+    memory: int
+    gpus: tuple[str, ...] = ()
+
+
+#: A machine that holds anything.
+UNBOUNDED = Capacity(float(10**9), 2**63)
+
+
+class ResourcePolicy(enum.Enum):
+    """What becomes of a task that asks for more than the machine has."""
+
+    CLAMP = "clamp"  # it gets all that there is, with a notice
+    STRICT = "strict"  # it fails
+    IGNORE = "ignore"  # nothing is counted, and no limit is set
 
 
 def cores(text: str) -> float:

@@ -1,8 +1,11 @@
 """The run store: the facts of every run, append-only, in SQLite (`runs.sqlite` in the pipeline root).
 
-Schema, version 1:
+Schema, version 2:
 
-* `runs`: `id` (the run's id), `pipeline` (its name), `created` (ISO 8601, UTC).
+* `runs`: `id` (the run's id), `pipeline` (its name), `created` (ISO 8601, UTC), `uuid`, `plan` (the digest of the Plan
+  that it began with), `workspace` (the folder on this machine; empty if it has none), `repeats` (the run and the task
+  that were run again by `rerun_task`; empty for others). Those after `created` are empty where version 1 wrote them.
+* `plans`: `digest` (SHA-256 of the body), `body` (a Plan as JSON: see `store.plans`).
 * `facts`: `run`, `seq` (from 1, without gaps), `at` (seconds since the epoch), `kind` (the fact's class), `body` (its
   fields as JSON: see `store.facts`).
 """
@@ -19,8 +22,10 @@ from weakref import WeakSet
 
 from standpipe.errors import StorageError
 from standpipe.model.events import Fact
+from standpipe.model.plan import Plan
 from standpipe.model.refs import RunInfo
 from standpipe.store.facts import encode
+from standpipe.store.plans import dump
 
 FILE_NAME = "runs.sqlite"
 
@@ -40,6 +45,13 @@ _MIGRATIONS = (
         PRIMARY KEY (run, seq)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE runs ADD COLUMN uuid TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN plan TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN workspace TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN repeats TEXT NOT NULL DEFAULT '';
+    CREATE TABLE plans (digest TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    """,
 )
 
 #: Held while a database is in use. A fork waits for it, and finds all of them closed: a connection of SQLite does not
@@ -52,17 +64,34 @@ _recorders: WeakSet[RunRecorder] = WeakSet()
 class RunRecorder:
     """Appends the facts of one run, each batch in one transaction. To be used by one thread.
 
+    What the run is comes with its first facts, so that no run is without any.
+
+    Args:
+        pipeline_root: where the store is.
+        run: the run.
+        plan: what it begins with, or goes on with.
+        workspace: its folder on this machine, empty if it has none.
+        repeats: the run and the task that it runs again.
+        recorded: how many facts of the run there are already, where it goes on.
+
     Raises:
         StorageError: from any method, if the database cannot be written.
     """
 
-    def __init__(self, pipeline_root: Path, run: RunInfo) -> None:
+    def __init__(
+        self, pipeline_root: Path, run: RunInfo, plan: Plan, *, workspace: str = "", repeats: str = "", recorded: int = 0
+    ) -> None:
         self._path = pipeline_root / FILE_NAME
         self._run = run.id
-        self._seq = 0
+        self._seq = recorded
         self._db: sqlite3.Connection | None = None
         _recorders.add(self)
-        self._insert("INSERT INTO runs VALUES (?, ?, ?)", [(run.id, run.name, run.created)])
+        body, self.plan = dump(plan)
+        self._unwritten = [("INSERT OR IGNORE INTO plans VALUES (?, ?)", [(self.plan, body)])]
+        if not recorded:
+            row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, repeats)
+            self._unwritten.append(("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", [row]))
+        self._write(())  # if that cannot be, nothing has been started yet
 
     def __call__(self, facts: Sequence[Fact]) -> None:
         """Appends the facts."""
@@ -71,7 +100,8 @@ class RunRecorder:
         for fact in facts:
             self._seq += 1
             rows.append((self._run, self._seq, now, *encode(fact)))
-        self._insert("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)
+        self._write([*self._unwritten, ("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)])
+        self._unwritten.clear()
 
     def close(self) -> None:
         """Closes the database; it is opened again if there is more to append."""
@@ -80,13 +110,14 @@ class RunRecorder:
                 self._db.close()
                 self._db = None
 
-    def _insert(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    def _write(self, statements: Sequence[tuple[str, Sequence[tuple[object, ...]]]]) -> None:
         try:
             with _in_use:
                 if self._db is None:
                     self._db = _open(self._path)
                 with self._db:
-                    self._db.executemany(statement, rows)
+                    for statement, rows in statements:
+                        self._db.executemany(statement, rows)
         except sqlite3.Error as error:
             raise StorageError(
                 f"The run store {self._path} cannot be written: {error}. "

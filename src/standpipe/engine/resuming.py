@@ -1,0 +1,161 @@
+"""What has to be done again when a run is resumed, and why.
+
+What has come to a good end is kept, unless it, or something that it takes, is another one now. A skipped task is kept
+under the same condition: it was skipped for what is still true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from standpipe.engine.tasks import Task
+from standpipe.model.plan import Dag, Node, Plan
+from standpipe.model.refs import TaskRef
+from standpipe.model.states import TaskState
+
+#: Says what is different in a component, named by its keys in the Plan of before and in that of now; empty if nothing.
+Difference = Callable[[str, str], str]
+
+_ENDED_BADLY = {
+    TaskState.FAILED: "it failed",
+    TaskState.CANCELLED: "it was stopped",
+    TaskState.RUNNING: "it was interrupted",
+}
+
+
+def done_again(root: Task, now: Plan, difference: Difference, reasons: Mapping[TaskRef, str]) -> dict[TaskRef, str]:
+    """The tasks of a run that are to be done again, each with the reason.
+
+    What is in a DAG or loop among them is not named. Tasks that never began are not among them; nor are DAGs and loops
+    that go on.
+
+    Args:
+        root: the run as it stood, in the Plan that it had then.
+        now: the Plan to go on with.
+        difference: compares components that have an executor.
+        reasons: the caller's own reasons for tasks, such as that the user named them.
+    """
+    return _Resuming(now, difference, reasons).of(root)
+
+
+class _Part(NamedTuple):
+    """A task as it stands, with its part in the Plan to go on with: its node, and the DAG that it is, if it is one."""
+
+    task: Task
+    node: Node
+    dag: Dag | None
+
+
+class _Resuming:
+    def __init__(self, now: Plan, difference: Difference, reasons: Mapping[TaskRef, str]) -> None:
+        self._now = now
+        self._difference = difference
+        self._reasons = reasons
+        self._own: dict[TaskRef, str] = {}  # why a task is done again, looked at for itself
+        self._touched: set[TaskRef] = set()  # those on whose outputs nobody can rely
+
+    def of(self, root: Task) -> dict[TaskRef, str]:
+        known = list(self._in_both_plans(root))
+        for part in reversed(known):  # parts before the whole
+            self._look_at(part)
+        again: dict[TaskRef, str] = {}
+        for part in known:  # the whole before its parts
+            if not _is_in_one_of(part.task.ref, again):
+                again.update(self._parts_done_again(part))
+        return again
+
+    def _in_both_plans(self, root: Task) -> Iterator[_Part]:
+        """All tasks that there have been and will be."""
+        body = self._now.root.body
+        assert isinstance(body, Dag)
+        found = [_Part(root, root.node, body)]
+        for part in found:  # which grows
+            yield part
+            if part.task.loop:
+                found += (_Part(iteration, part.node, part.dag) for iteration in part.task.iterations)
+            elif part.dag:
+                for name, child in part.task.children.items():
+                    if name in part.dag.nodes:
+                        found.append(self._part(child, part.dag.nodes[name]))
+
+    def _part(self, task: Task, node: Node) -> _Part:
+        body = self._now.components[node.component].body
+        return _Part(task, node, body if isinstance(body, Dag) else None)
+
+    def _look_at(self, part: _Part) -> None:
+        """Decides about a task by itself, and whether something in it is done again or was never done."""
+        task = part.task
+        reason = self._own_reason(part)
+        if reason:
+            self._own[task.ref] = reason
+        has_new = part.dag is not None and task.dag is not None and not task.children.keys() >= part.dag.nodes.keys()
+        is_done = task.state in (TaskState.SUCCEEDED, TaskState.SKIPPED)
+        if reason or not is_done or has_new or any(inner.ref in self._touched for inner in task.parts):
+            self._touched.add(task.ref)
+
+    def _own_reason(self, part: _Part) -> str:
+        task = part.task
+        if task.ref in self._reasons:
+            return self._reasons[task.ref]
+        if task.parent is None or task.state is TaskState.PENDING:
+            return ""
+        if (not task.is_composite or not task.parts) and task.state in _ENDED_BADLY:
+            return _ENDED_BADLY[task.state]
+        return self._change(part)
+
+    def _change(self, part: _Part) -> str:
+        """How a task differs from what it was."""
+        old, new = part.task.node, part.node
+        if part.task.is_iteration:
+            return self._difference(old.component, new.component) if not part.dag else ""
+        if old.inputs != new.inputs:
+            return "its inputs come from elsewhere now"
+        if old.trigger != new.trigger:
+            return "its condition is another one now"
+        if old.loop != new.loop:
+            return "its loop is another one now"
+        if part.task.dag and not part.dag:
+            return "it is no pipeline any more"
+        return "" if part.task.is_composite else self._difference(old.component, new.component)
+
+    def _parts_done_again(self, whole: _Part) -> Iterator[tuple[TaskRef, str]]:
+        """The parts of a DAG or loop that goes on which are done again."""
+        if whole.task.loop:
+            yield from ((part.ref, self._own[part.ref]) for part in whole.task.iterations if part.ref in self._own)
+            return
+        redone: set[str] = set()
+        for name in _in_order(whole.dag) if whole.dag else ():
+            part = whole.task.children.get(name)
+            if part is None or part.state is TaskState.PENDING:
+                redone.add(name)
+                continue
+            reason = self._own.get(part.ref, "")
+            for before in whole.dag.nodes[name].upstream if whole.dag and not reason else ():
+                if before in redone:
+                    reason = f"'{before}' comes before it"
+            if reason:
+                yield part.ref, reason
+            if reason or part.ref in self._touched:
+                redone.add(name)
+
+
+def _is_in_one_of(ref: TaskRef, again: Mapping[TaskRef, str]) -> bool:
+    """Whether a task, or what it is in, is done again."""
+    return any(TaskRef(ref.path[:length]) in again for length in range(1, len(ref.path) + 1))
+
+
+def _in_order(dag: Dag) -> Iterator[str]:
+    """The tasks of a DAG, each after those that it waits for."""
+    waiting = {name: len(node.upstream) for name, node in dag.nodes.items()}
+    dependents: dict[str, list[str]] = {name: [] for name in dag.nodes}
+    for name, node in dag.nodes.items():
+        for other in node.upstream:
+            dependents[other].append(name)
+    ready = [name for name, number in waiting.items() if not number]
+    for name in ready:  # which grows
+        yield name
+        for dependent in dependents[name]:
+            waiting[dependent] -= 1
+            if not waiting[dependent]:
+                ready.append(dependent)

@@ -1,0 +1,161 @@
+"""Whose run it is: a file in the run's folder that is locked for as long as the run goes on.
+
+The lock goes with the process that holds it, however that ends, so it tells a run that goes on from one whose process
+was killed. The same folder takes the wish of another process that the run should stop.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from types import TracebackType
+from weakref import WeakSet
+
+from standpipe.errors import StorageError
+
+_LOCK = ".running"
+_WISH = ".stop"
+
+#: What a file system says that has no locks.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+class RunIsActive(StorageError):
+    """Another process, or another thread, is at this run."""
+
+
+class RunLock:
+    """Holds a run, from `with` to its end.
+
+    Args:
+        folder: the run's own.
+
+    Raises:
+        RunIsActive: on entering, if somebody else holds it.
+        StorageError: on entering, if the folder cannot be written, or its file system has no locks.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / _LOCK
+        self._file = -1
+        _held.add(self)
+
+    def __enter__(self) -> RunLock:
+        try:
+            while not self._locked():
+                pass  # whoever had it has removed the file in the meantime
+        except BlockingIOError as error:
+            raise RunIsActive(
+                f"Run {self._path.parent.name} is still going on, in the process {_owner(self._path)}. Wait for its "
+                "end, or stop it: local.get_run(...).cancel(), or `standpipe cancel`."
+            ) from error
+        except OSError as error:
+            raise StorageError(f"The run in {self._path.parent} cannot be locked: {_why(error)}") from error
+        _forget_wish(self._path.parent)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        _forget_wish(self._path.parent)
+        self._path.unlink(missing_ok=True)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Closes the file. In a process that was forked, that leaves the lock to the one that it was forked from."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _locked(self) -> bool:
+        """Locks the file; returns whether it is still the one that everybody finds."""
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            _lock(file)
+            is_current = _same(file, self._path)
+            if is_current:
+                os.ftruncate(file, 0)
+                os.write(file, str(os.getpid()).encode())
+                self._file = file
+        finally:
+            if self._file != file:
+                os.close(file)
+        return is_current
+
+
+_held: WeakSet[RunLock] = WeakSet()
+
+
+def is_active(folder: Path) -> bool:
+    """Whether the run in a folder goes on, here or in another process."""
+    try:
+        file = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False  # nobody made one, or whoever did has removed it
+    try:
+        _lock(file)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+def ask_to_stop(folder: Path) -> None:
+    """Leaves the wish that the run in a folder should stop, for whoever drives it.
+
+    Raises:
+        StorageError: if the folder cannot be written.
+    """
+    try:
+        (folder / _WISH).touch()
+    except OSError as error:
+        raise StorageError(f"The run in {folder} cannot be asked to stop: {error.strerror}") from error
+
+
+def is_asked_to_stop(folder: Path) -> bool:
+    """Whether somebody left the wish that the run in a folder should stop."""
+    return (folder / _WISH).exists()
+
+
+def _forget_wish(folder: Path) -> None:
+    (folder / _WISH).unlink(missing_ok=True)
+
+
+def _lock(file: int) -> None:
+    try:
+        import fcntl  # there is none on Windows
+    except ImportError:
+        return
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _same(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.read_text() or "that has just begun"
+    except OSError:
+        return "that has just ended"
+
+
+def _why(error: OSError) -> str:
+    if error.errno in _NO_LOCKS:
+        return (
+            f"its file system has no locks ({error.strerror}), so that two processes could take the same run. Choose a "
+            "pipeline root on another one: local.init(..., pipeline_root=...)"
+        )
+    return f"{error.strerror} ({error.filename})"
+
+
+def _after_fork_in_child() -> None:
+    for lock in list(_held):
+        lock.let_go()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork_in_child)
