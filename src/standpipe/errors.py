@@ -51,6 +51,20 @@ class NoSuchOutput(StandpipeError, KeyError):
     __str__ = Exception.__str__  # a KeyError shows its message as Python writes text
 
 
+class NoSuchRun(StandpipeError, KeyError):
+    """A run was asked for that the run store does not have, or an abbreviation that several runs share."""
+
+    exit_code = 2
+    __str__ = Exception.__str__  # a KeyError shows its message as Python writes text
+
+
+class NoSuchTask(StandpipeError, KeyError):
+    """A task was asked for that the run does not have, or has not reached, or a name that several tasks share."""
+
+    exit_code = 2
+    __str__ = Exception.__str__  # a KeyError shows its message as Python writes text
+
+
 class ArgumentError(StandpipeError, TypeError):
     """A run was asked for with arguments that the component or pipeline does not take."""
 

@@ -46,6 +46,10 @@ class TaskRef(NamedTuple):
             for part in ((file_name(name),) if iteration is None else (file_name(name), str(iteration)))
         )
 
+    def attempt_segments(self, attempt: int) -> tuple[str, ...]:
+        """The folders of an attempt: those of the task and, for a repeated one, one beside it that no task can have."""
+        return (*self.segments[:-1], f"{self.segments[-1]}@{attempt}") if attempt else self.segments
+
     def __str__(self) -> str:
         return "/".join(name if iteration is None else f"{name}/{iteration}" for name, iteration in self.path)
 
