@@ -28,8 +28,10 @@ LAYERS: dict[str, set[str]] = {
     "execution": {"errors", "model", "inside"},  # where tasks find artifacts
     "driver": {"errors", "model", "engine"},
     "session": {"errors", "model"},
-    "running": COMPOSED | {"session"},
-    "local": COMPOSED | {"running", "session"},
+    "stories": {"errors", "model", "engine"},
+    "running": COMPOSED | {"session", "stories"},
+    "again": COMPOSED | {"running", "session"},
+    "local": COMPOSED | {"again", "history", "running", "session"},
     "compiler": {"errors", "model", "dsl", "ir"},
     "components": {"errors", "model", "dsl", "ir"},
     "cli": FACADES | {"as_kfp", "dsl", "errors", "inside", "model", "session"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from standpipe.session import MAX_PARALLEL, LocalRunner, Session, notice
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from standpipe.history import Run
     from standpipe.model.plan import Plan
     from standpipe.model.ports import Runner
     from standpipe.model.types import Json
@@ -110,6 +111,7 @@ def init(
     max_parallel: int = MAX_PARALLEL,
     quiet: bool = False,
     kubernetes: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    resources: str = "clamp",
 ) -> None:
     """Says how components and pipelines run that are called from now on, in all threads of this process.
 
@@ -125,6 +127,9 @@ def init(
         quiet: shows neither progress nor what tasks print. Logs are kept all the same.
         kubernetes: what secrets, config maps and PVCs hold, for pipelines with settings of kfp-kubernetes: a YAML file,
             a folder, or a mapping like `{"secrets": {"db": {"password": "..."}}}`.
+        resources: what becomes of tasks that ask for more CPU, memory or accelerators than this machine has: `"clamp"`
+            gives them what there is, with a notice; `"strict"` lets them fail; `"ignore"` neither counts nor limits
+            what any task uses.
 
     Raises:
         ArgumentError: if an option makes no sense.
@@ -140,6 +145,7 @@ def init(
         max_parallel,
         quiet,
         kubernetes,
+        resources,
     )
 
 
@@ -175,6 +181,67 @@ def run(
     return _run(session, component, given)
 
 
+def resume(
+    run: str | Run,
+    *,
+    pipeline: BaseComponent | str | os.PathLike[str] | None = None,
+    from_task: str | Sequence[str] | None = None,
+    **options: Any,
+) -> PipelineTask:
+    """Lets a run go on that failed, was stopped, or whose process was killed.
+
+    What succeeded is not done again, unless its component, its inputs or something before it has changed since, or what
+    it made is damaged. A notice says what is done again, and why.
+
+    Args:
+        run: the run, or its id, or the beginning of that; `"latest"` is the one that began last.
+        pipeline: what it goes on with, as for `run`. By default the pipeline or component of its name that this program
+            defines; if there is none, what the run began with.
+        from_task: the name or the path (`"loop/2/train"`) of a task, or of several, to be done again with all that
+            depends on them.
+        **options: those of `init`, as for `run`.
+
+    Returns:
+        What the first call would have returned.
+
+    Raises:
+        NoSuchRun: if there is no such run in the pipeline root.
+        ArgumentError: if it has no task of the name `from_task`, or its arguments do not fit the pipeline any more.
+        StorageError: if it is still going on, or cannot be read or written.
+        TaskFailed: if a task fails and `raise_on_error` is true.
+        KeyboardInterrupt: after Ctrl-C, once everything has been stopped.
+    """
+    session = _session_with(_with_root_of(run, options))
+    component = None if pipeline is None else _component(pipeline)
+    from standpipe import again, running  # bring the engine and the store, which authoring and compiling do without
+
+    with running.ending_as_asked():
+        return again.resume(session, _id_of(run), component, from_task)
+
+
+def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any) -> PipelineTask:
+    """Runs one task of a run again, with exactly the inputs that it had; it is a run of its own.
+
+    Args:
+        run: the run, or its id, or the beginning of that; `"latest"` is the one that began last.
+        task: its name or its path (`"loop/2/train"`).
+        debug: runs it under Python's debugger, on this terminal: it stops at the first line of the function, and where
+            an exception ends it. Only the SubprocessRunner does that.
+        **options: those of `init`, as for `run`; another `runner` than the run had, for instance.
+
+    Raises:
+        NoSuchRun: if there is no such run in the pipeline root.
+        ArgumentError: if it has no such task, several of that name, or the task never began.
+        UnsupportedError: if the runner has no debugger.
+        TaskFailed: if the task fails and `raise_on_error` is true.
+    """
+    session = _session_with(_with_root_of(run, options))
+    from standpipe import again, running  # bring the engine and the store, which authoring and compiling do without
+
+    with running.ending_as_asked():
+        return again.rerun_task(session, _id_of(run), task, debug=debug)
+
+
 def cache_folder() -> str:
     """Where environments are kept between runs: `STANDPIPE_CACHE`, or `standpipe` in the user's cache folder."""
     caches = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
@@ -193,6 +260,20 @@ def _session_with(options: Mapping[str, Any]) -> Session:
     if "runner" not in options:
         raise NotInitialized(f"Nothing says where to run it. {_HOW_TO_INIT}")
     return Session(**options)
+
+
+def _id_of(run: str | Run) -> str:
+    if isinstance(run, str):
+        return run
+    found: object = getattr(run, "id", None)
+    if not isinstance(found, str):
+        raise ArgumentError(f"{run!r} is no run: pass its id, or what local.runs() and local.get_run() give.")
+    return found
+
+
+def _with_root_of(run: str | Run, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options, with the pipeline root that a run was found in unless they name one."""
+    return options if isinstance(run, str) else {"pipeline_root": run.folder.parent, **options}
 
 
 def _component(target: object) -> BaseComponent:
@@ -269,7 +350,8 @@ set_host(_Host())
 def _run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
     from standpipe import running  # brings the engine, which authoring and compiling do without
 
-    return running.run(session, component, arguments)
+    with running.ending_as_asked():
+        return running.run(session, component, arguments)
 
 
-__all__ = ["DockerRunner", "SubprocessRunner", "init", "run"]
+__all__ = ["DockerRunner", "SubprocessRunner", "init", "rerun_task", "resume", "run"]

@@ -129,7 +129,7 @@ def finished(setup: Setup, machine: Machine, ended: events.RunEnded, task: Pipel
         TaskFailed: if the run failed, and the session wants that raised.
     """
     if ended.state is TaskState.SUCCEEDED:
-        return task.finish({name: _from_value(value) for name, value in ended.outputs.items()})
+        return task.finish(as_arguments(ended.outputs))
     error = TaskFailed(story(setup.info, machine, ended, setup.folder, deadline(setup.plan)))
     if setup.session.raise_on_error:
         raise error
@@ -239,6 +239,11 @@ def cluster_for(session: Session, plan: Plan, root: Path) -> LocalCluster | None
     from standpipe.kubernetes.cluster import LocalCluster
 
     return LocalCluster(plan, provisions.read(session.kubernetes), root / "pvcs", notice)
+
+
+def as_arguments(values: Mapping[str, Value]) -> dict[str, Any]:
+    """The values of inputs or outputs as users have them: parameters as Python values, artifacts as objects."""
+    return {name: _from_value(value) for name, value in values.items()}
 
 
 def _to_value(given: Any) -> Value:

@@ -87,8 +87,8 @@ class Session:
             )
         if self.resources not in RESOURCE_POLICIES:
             raise ArgumentError(
-                f"resources={self.resources!r} must be one of {', '.join(map(repr, RESOURCE_POLICIES))}: what becomes of "
-                "tasks that ask for more than this machine has."
+                f"resources={self.resources!r} must be one of {', '.join(map(repr, RESOURCE_POLICIES))}: what becomes "
+                "of tasks that ask for more than this machine has."
             )
         if isinstance(self.kubernetes, (str, os.PathLike)):
             if not os.path.exists(os.path.expanduser(self.kubernetes)):

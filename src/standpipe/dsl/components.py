@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
 
 from standpipe.dsl import calling
 from standpipe.dsl.arguments import check_arguments
@@ -30,6 +31,9 @@ from standpipe.model.types import ArtifactOutput, Input, Output, ParameterInput
 
 if TYPE_CHECKING:
     from standpipe.dsl.specs import ComponentSpec
+
+
+_C = TypeVar("_C", bound="BaseComponent")
 
 
 class BaseComponent:
@@ -180,6 +184,20 @@ class GraphComponent(BaseComponent):
     @property
     def plan(self) -> Plan:
         return self._plan
+
+
+_defined: WeakValueDictionary[str, BaseComponent] = WeakValueDictionary()
+
+
+def define(component: _C) -> _C:
+    """Notes a component that this program defines, in place of an earlier one of its name."""
+    _defined[component.name] = component
+    return component
+
+
+def defined(name: str) -> BaseComponent | None:
+    """The component or pipeline of that name that this program defined last."""
+    return _defined.get(name)
 
 
 def component_of(plan: Plan, description: str = "") -> BaseComponent:

@@ -17,9 +17,11 @@ from urllib.request import pathname2url
 from standpipe.errors import NoSuchRun, StorageError
 from standpipe.model.events import Fact, RunEnded
 from standpipe.model.frozen import frozen
+from standpipe.model.plan import Plan
 from standpipe.model.refs import RunId
 from standpipe.store import runs
 from standpipe.store.facts import decode
+from standpipe.store.plans import load
 
 #: What names the run that began last.
 LATEST = "latest"
@@ -35,6 +37,7 @@ _RUNS = """
     LEFT JOIN facts AS last ON last.run = runs.id AND last.seq = (SELECT max(seq) FROM facts WHERE run = runs.id)
     ORDER BY created DESC, runs.rowid DESC
 """
+_SINCE_VERSION_2 = ("uuid", "plan", "workspace", "repeats")
 _FACTS = "SELECT seq, at, kind, body FROM facts WHERE run = ? AND seq <= ? ORDER BY seq"
 
 
@@ -44,7 +47,8 @@ class RunRow:
 
     `created` is ISO 8601, in UTC. `length` is how many facts there are of it; `began` and `latest` are when the first
     and the last of them were stored, in seconds since the epoch, None where there is none. `end` is the last fact, if
-    that is the end of the run.
+    that is the end of the run. `uuid`, `plan`, `workspace` and `repeats` are those of the store's schema: empty where
+    an older Standpipe wrote it.
     """
 
     id: RunId
@@ -54,6 +58,10 @@ class RunRow:
     began: float | None = None
     latest: float | None = None
     end: RunEnded | None = None
+    uuid: str = ""
+    plan: str = ""
+    workspace: str = ""
+    repeats: str = ""
 
 
 def run_rows(pipeline_root: Path) -> list[RunRow]:
@@ -105,6 +113,19 @@ def read_run(pipeline_root: Path, run: str) -> tuple[RunRow, list[tuple[float, F
     return row, run_facts(pipeline_root, row)
 
 
+def read_plan(pipeline_root: Path, digest: str) -> Plan:
+    """The Plan of that digest.
+
+    Raises:
+        StorageError: if the store cannot be read, or lacks it.
+    """
+    path = pipeline_root / runs.FILE_NAME
+    found = _select(path, "SELECT body FROM plans WHERE digest = ?", digest)
+    if not found:
+        raise StorageError(_damaged(path, f"the pipeline {digest} of a run is not there"))
+    return load(found[0]["body"])
+
+
 def _row(found: sqlite3.Row) -> RunRow:
     last = decode(found["kind"], found["body"]) if found["kind"] == RunEnded.__name__ else None
     return RunRow(
@@ -115,6 +136,7 @@ def _row(found: sqlite3.Row) -> RunRow:
         began=found["began"],
         latest=found["latest"],
         end=last if isinstance(last, RunEnded) else None,
+        **{name: found[name] for name in _SINCE_VERSION_2 if name in found.keys()},  # noqa: SIM118 - not those of a dict
     )
 
 

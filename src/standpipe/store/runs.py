@@ -79,7 +79,14 @@ class RunRecorder:
     """
 
     def __init__(
-        self, pipeline_root: Path, run: RunInfo, plan: Plan, *, workspace: str = "", repeats: str = "", recorded: int = 0
+        self,
+        pipeline_root: Path,
+        run: RunInfo,
+        plan: Plan,
+        *,
+        workspace: str = "",
+        repeats: str = "",
+        recorded: int = 0,
     ) -> None:
         self._path = pipeline_root / FILE_NAME
         self._run = run.id
@@ -87,7 +94,9 @@ class RunRecorder:
         self._db: sqlite3.Connection | None = None
         _recorders.add(self)
         body, self.plan = dump(plan)
-        self._unwritten = [("INSERT OR IGNORE INTO plans VALUES (?, ?)", [(self.plan, body)])]
+        self._unwritten: list[tuple[str, list[tuple[object, ...]]]] = [
+            ("INSERT OR IGNORE INTO plans VALUES (?, ?)", [(self.plan, body)])
+        ]
         if not recorded:
             row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, repeats)
             self._unwritten.append(("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", [row]))
