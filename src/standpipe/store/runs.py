@@ -14,27 +14,20 @@ the value itself: a dict that has no other key.
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
 
-from standpipe.errors import StorageError
 from standpipe.model.events import Fact
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.types import Json
 from standpipe.model.values import Collected, Value
+from standpipe.store.database import Database, Schema
 
 FILE_NAME = "runs.sqlite"
-
-#: Seconds that other processes may take to write what they have.
-_PATIENCE = 30
 
 #: Each brings a database from the version of its index to the next one. They are never changed, only added to.
 _MIGRATIONS = (
@@ -51,16 +44,17 @@ _MIGRATIONS = (
     """,
 )
 
+_SCHEMA = Schema(
+    name="run store",
+    migrations=_MIGRATIONS,
+    advice="Check that the disk is not full and that the folder is yours, or choose another pipeline root: "
+    "local.init(..., pipeline_root=...).",
+    elsewhere="choose another pipeline root: local.init(..., pipeline_root=...)",
+)
 
 #: The fields of facts that hold values by name, and the key that marks those that loops gathered.
 _VALUES = {"inputs", "outputs"}
 _MARK = "$collected"
-
-#: Held while a database is in use. A fork waits for it, and finds all of them closed: a connection of SQLite does not
-#: survive a fork, after which both processes would take its locks for theirs and overwrite what the other one wrote
-#: (https://www.sqlite.org/howtocorrupt.html, "Carrying an open database file across a fork").
-_in_use = threading.RLock()
-_recorders: WeakSet[RunRecorder] = WeakSet()
 
 
 class RunRecorder:
@@ -71,11 +65,9 @@ class RunRecorder:
     """
 
     def __init__(self, pipeline_root: Path, run: RunInfo) -> None:
-        self._path = pipeline_root / FILE_NAME
+        self._database = Database(pipeline_root / FILE_NAME, _SCHEMA)
         self._run = run.id
         self._seq = 0
-        self._db: sqlite3.Connection | None = None
-        _recorders.add(self)
         self._insert("INSERT INTO runs VALUES (?, ?, ?)", [(run.id, run.name, run.created)])
 
     def __call__(self, facts: Sequence[Fact]) -> None:
@@ -89,93 +81,11 @@ class RunRecorder:
 
     def close(self) -> None:
         """Closes the database; it is opened again if there is more to append."""
-        with _in_use:
-            if self._db is not None:
-                self._db.close()
-                self._db = None
+        self._database.close()
 
     def _insert(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        try:
-            with _in_use:
-                if self._db is None:
-                    self._db = _open(self._path)
-                with self._db:
-                    self._db.executemany(statement, rows)
-        except sqlite3.Error as error:
-            raise StorageError(
-                f"The run store {self._path} cannot be written: {error}. "
-                "Check that the disk is not full and that the folder is yours, or choose another pipeline root: "
-                "local.init(..., pipeline_root=...)."
-            ) from error
-
-
-def _before_fork() -> None:
-    _in_use.acquire()
-    for recorder in list(_recorders):
-        recorder.close()
-
-
-def _after_fork_in_child() -> None:
-    global _in_use
-    _in_use = threading.RLock()  # the old one is held by a thread that is not in this process
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=lambda: _in_use.release(), after_in_child=_after_fork_in_child
-    )
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    # A thread that forks closes the connections of all the others.
-    db = sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False)
-    try:
-        _use_wal(db)
-        db.execute("PRAGMA synchronous = NORMAL")  # in WAL mode this loses no committed fact when a process dies
-        _migrate(db, path)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _use_wal(db: sqlite3.Connection) -> None:
-    """Chooses the mode in which nobody who reads waits for who writes.
-
-    To switch a new database to it, a process must have it for itself, and if several try at once SQLite refuses
-    instead of waiting for the timeout.
-    """
-    end = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > end:
-                raise
-            time.sleep(0.005)
-        else:
-            return
-
-
-def _migrate(db: sqlite3.Connection, path: Path) -> None:
-    if _version(db) == len(_MIGRATIONS):
-        return
-    db.execute("BEGIN EXCLUSIVE")  # another process may be at it
-    version = _version(db)
-    if version > len(_MIGRATIONS):
-        raise StorageError(
-            f"The run store {path} was written by a newer Standpipe (schema {version}, this one knows "
-            f"{len(_MIGRATIONS)}). Upgrade Standpipe, or choose another pipeline root."
-        )
-    for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
-        for statement in filter(str.strip, script.split(";")):
-            db.execute(statement)
-        db.execute(f"PRAGMA user_version = {number}")
-    db.commit()
-
-
-def _version(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
+        with self._database.transaction() as db:
+            db.executemany(statement, rows)
 
 
 def _plain(value: object) -> Json:
