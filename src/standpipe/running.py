@@ -6,7 +6,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +18,7 @@ from standpipe.dsl.types import artifact_type
 from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError, TaskFailed
 from standpipe.execution.attempt import Attempts
+from standpipe.execution.caching import Results
 from standpipe.inside import artifacts
 from standpipe.kubernetes import concerns
 from standpipe.model import events
@@ -29,6 +30,7 @@ from standpipe.observe.plain import PlainLines
 from standpipe.observe.quiet import Quiet
 from standpipe.observe.screen import Screen
 from standpipe.session import Session, notice
+from standpipe.store.cache import CacheIndex
 from standpipe.store.runs import RunRecorder
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]
     task = PipelineTask(component, component.name, arguments, Settings())
     root = Path(session.pipeline_root).expanduser().absolute()
     cluster = _cluster(session, plan, root)
+    cache = _cache(session, root)
     folder = _new_folder(root, plan.name)
     workspace = _workspace(session, plan, folder)
     info = RunInfo(
@@ -53,7 +56,7 @@ def run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]
     )
     inputs = {name: _to_value(value) for name, value in arguments.items()}
     try:
-        ended = _drive(session, plan, info, folder, workspace, inputs, cluster)
+        ended = _drive(session, plan, info, folder, workspace, inputs, cluster, cache)
     except Terminated as order:
         os.kill(os.getpid(), order.signal)  # its usual effect, which only had to wait for the tasks
         raise
@@ -73,13 +76,16 @@ def _drive(
     workspace: Path | None,
     inputs: Mapping[str, Value],
     cluster: LocalCluster | None,
+    cache: CacheIndex | None,
 ) -> events.RunEnded:
     machine = Machine(plan, info, max_parallel=session.max_parallel)
     with (
         closing(RunRecorder(Path(info.pipeline_root), info)) as recorder,
         closing(_observer(info, folder, quiet=session.quiet)) as observer,
+        closing(cache) if cache else nullcontext(),
     ):
-        attempts = Attempts(plan, info, folder, workspace, session.runner.tasks, observer.line, cluster)
+        results = Results(cache, info.id, notice) if cache else None
+        attempts = Attempts(plan, info, folder, workspace, session.runner.tasks, observer.line, cluster, results)
         sinks: list[FactSink] = [recorder, observer]
         if cluster:
             sinks.append(cluster)
@@ -176,6 +182,12 @@ def _cluster(session: Session, plan: Plan, root: Path) -> LocalCluster | None:
     from standpipe.kubernetes.cluster import LocalCluster
 
     return LocalCluster(plan, provisions.read(session.kubernetes), root / "pvcs", notice)
+
+
+def _cache(session: Session, root: Path) -> CacheIndex | None:
+    if not session.enable_caching:
+        return None
+    return CacheIndex(Path(session.cache_root).expanduser().absolute() if session.cache_root else root)
 
 
 def _to_value(given: Any) -> Value:

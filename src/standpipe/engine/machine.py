@@ -164,18 +164,18 @@ class Machine:
     def _end_attempt(self, event: AttemptEnded, now: float) -> None:
         task, failure = self._tasks[event.task], event.failure
         if failure is None:
-            self._record(TaskSucceeded(task.ref, event.outputs))
+            self._record(TaskSucceeded(task.ref, event.outputs, event.report, event.cached))
             return
         if self._is_called_off(task):
-            self._record(TaskCancelled(task.ref))
+            self._record(TaskCancelled(task.ref, event.report))
             return
         retry = task.retry or Retry()
         delay = delay_before_next(task.failed, retry, task.began, now)
         if delay is not None:
-            self._record(AttemptFailed(task.ref, task.failed, retry.max_retries + 1, failure, now, delay))
+            self._record(AttemptFailed(task.ref, task.failed, retry.max_retries + 1, failure, now, delay, event.report))
         else:
             tried_again = replace(failure, attempts=task.failed + 1) if task.failed else failure
-            self._record(TaskFailed(task.ref, tried_again))
+            self._record(TaskFailed(task.ref, tried_again, event.report))
 
     def _cancel(self) -> None:
         self._record(RunCancelled())
