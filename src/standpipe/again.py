@@ -22,7 +22,7 @@ from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.signatures import difference
 from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, flattened
-from standpipe.running import Setup, as_arguments, cluster_for, drive, finished, root_of, run
+from standpipe.running import Setup, as_arguments, cache_for, cluster_for, drive, finished, root_of, run
 from standpipe.session import Session, notice
 from standpipe.store.locks import RunLock
 from standpipe.store.reading import RunRow, read_plan, read_run, run_row
@@ -128,7 +128,9 @@ def _setup(session: Session, root: Path, row: RunRow, plan: Plan) -> Setup:
         pipeline_root=str(root),
         workspace_path=session.runner.workspace_path(workspace) if workspace else "",
     )
-    return Setup(session, plan, info, _folder(root, row), workspace, cluster_for(session, plan, root))
+    return Setup(
+        session, plan, info, _folder(root, row), workspace, cluster_for(session, plan, root), cache_for(session, root)
+    )
 
 
 def _folder(root: Path, row: RunRow) -> Path:

@@ -121,8 +121,8 @@ def init(
         workspace_root: the folder that tasks see as their workspace. It is the user's own and is never removed. By
             default a pipeline with a workspace has one in the folder of its run.
         raise_on_error: whether a failed run raises; otherwise the task that the call returns says so.
-        enable_caching: whether outputs may come from earlier runs. Not done by this version, which says so.
-        cache_root: where they would come from.
+        enable_caching: whether outputs may come from earlier runs of the same tasks with the same inputs.
+        cache_root: the folder for what is remembered of them; by default the pipeline root.
         max_parallel: how many tasks run at once.
         quiet: shows neither progress nor what tasks print. Logs are kept all the same.
         kubernetes: what secrets, config maps and PVCs hold, for pipelines with settings of kfp-kubernetes: a YAML file,

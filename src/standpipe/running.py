@@ -6,7 +6,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,6 +19,7 @@ from standpipe.dsl.types import artifact_type
 from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError, TaskFailed
 from standpipe.execution.attempt import Attempts
+from standpipe.execution.caching import Results
 from standpipe.inside import artifacts
 from standpipe.kubernetes import concerns
 from standpipe.model import events
@@ -31,6 +32,7 @@ from standpipe.observe.plain import PlainLines
 from standpipe.observe.quiet import Quiet
 from standpipe.observe.screen import Screen
 from standpipe.session import Session, notice
+from standpipe.store.cache import CacheIndex
 from standpipe.store.locks import RunLock, is_asked_to_stop
 from standpipe.store.runs import RunRecorder
 from standpipe.stories import story
@@ -49,6 +51,7 @@ class Setup:
     folder: Path
     workspace: Path | None
     cluster: LocalCluster | None
+    cache: CacheIndex | None
     debug: bool = False
 
     def machine(self, plan: Plan | None = None, later: Mapping[str, Plan] | None = None) -> Machine:
@@ -73,6 +76,7 @@ def run(
     plan = component.plan
     root = root_of(session)
     cluster = cluster_for(session, plan, root)
+    cache = cache_for(session, root)
     folder = _new_folder(root, plan.name)
     workspace = _workspace(session, plan, folder)
     info = RunInfo(
@@ -83,7 +87,7 @@ def run(
         pipeline_root=str(root),
         workspace_path=session.runner.workspace_path(workspace) if workspace else "",
     )
-    setup = Setup(session, plan, info, folder, workspace, cluster, debug)
+    setup = Setup(session, plan, info, folder, workspace, cluster, cache, debug)
     inputs = {name: _to_value(value) for name, value in arguments.items()}
     with RunLock(folder):
         recorder = RunRecorder(root, info, plan, workspace=str(workspace or ""), repeats=repeats)
@@ -104,9 +108,11 @@ def drive(setup: Setup, machine: Machine, recorder: RunRecorder, first: events.E
     with (
         closing(recorder),
         closing(_observer(setup.info, setup.folder, quiet=session.quiet or setup.debug)) as observer,
+        closing(setup.cache) if setup.cache else nullcontext(),
     ):
+        results = Results(setup.cache, setup.info.id, notice) if setup.cache else None
         attempts = Attempts(
-            plan, setup.info, setup.folder, setup.workspace, session.runner.tasks, observer.line, setup.cluster
+            plan, setup.info, setup.folder, setup.workspace, session.runner.tasks, observer.line, setup.cluster, results
         )
         sinks: list[FactSink] = [recorder, observer]
         if setup.cluster:
@@ -239,6 +245,13 @@ def cluster_for(session: Session, plan: Plan, root: Path) -> LocalCluster | None
     from standpipe.kubernetes.cluster import LocalCluster
 
     return LocalCluster(plan, provisions.read(session.kubernetes), root / "pvcs", notice)
+
+
+def cache_for(session: Session, root: Path) -> CacheIndex | None:
+    """Where results are remembered, if they are."""
+    if not session.enable_caching:
+        return None
+    return CacheIndex(Path(session.cache_root).expanduser().absolute() if session.cache_root else root)
 
 
 def as_arguments(values: Mapping[str, Value]) -> dict[str, Any]:

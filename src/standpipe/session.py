@@ -98,8 +98,6 @@ class Session:
                 )
         elif not isinstance(self.kubernetes, (Mapping, type(None))):
             raise ArgumentError(f"kubernetes={type(self.kubernetes).__name__} is no file, folder or mapping.")
-        if self.enable_caching:
-            notice("enable_caching: this version does not cache yet; every task runs.")
 
 
 def notice(text: str) -> None:

@@ -98,7 +98,7 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text("not a database at all" * 100)
-    with pytest.raises(StorageError, match=rf"{FILE_NAME} cannot be written: file is not a database"):
+    with pytest.raises(StorageError, match=rf"{FILE_NAME} cannot be used: file is not a database"):
         RunRecorder(tmp_path, RUN, PLAN)
 
 

@@ -30,6 +30,8 @@ class TaskLog:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._rest = ""
         self._tail: deque[str] = deque(maxlen=_LINES_OF_TAIL)
+        self.bytes = 0
+        self.lines = 0
 
     @property
     def tail(self) -> str:
@@ -44,6 +46,7 @@ class TaskLog:
         self._file.close()
         self._take(self._decode(b"", final=True))
         if self._rest:
+            self.lines += 1
             self._line(self._rest)
 
     def write(self, data: bytes) -> None:
@@ -51,6 +54,8 @@ class TaskLog:
         rest = memoryview(data)
         while rest:  # a write may take a part only, as the last one before a disk is full
             rest = rest[self._file.write(rest) :]
+        self.bytes += len(data)
+        self.lines += data.count(b"\n")
         self._take(self._decode(data))
 
     def _take(self, text: str) -> None:

@@ -122,7 +122,7 @@ class LocalCluster:
         if isinstance(volume, Scratch):
             fresh.mkdir()
             fresh.chmod(0o777)
-            return Mount(fresh, volume.path)
+            return Mount(fresh, volume.path, temporary=True)
         name = self._scopes.name(volume.name, task)
         if isinstance(volume, AsVolume):
             return None if name is None else self._data_mount(volume, name, fresh)
@@ -140,7 +140,7 @@ class LocalCluster:
             file = fresh / key
             file.write_bytes(content)
             file.chmod(0o644)  # as on a cluster; whatever the umask is
-        return Mount(fresh, volume.path, read_only=True)
+        return Mount(fresh, volume.path, read_only=True, temporary=True)
 
     def _missing(self, kind: Kind, name: str, key: str = "") -> SettingError:
         known = self._provisions.data[kind]

@@ -19,7 +19,7 @@ from standpipe.model.events import Fact, RunEnded
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunId
-from standpipe.store import runs
+from standpipe.store import database, runs
 from standpipe.store.facts import decode
 from standpipe.store.plans import load
 
@@ -167,8 +167,8 @@ def _select(path: Path, statement: str, *parameters: object) -> list[sqlite3.Row
     """
     if not os.path.lexists(path):
         return []
-    # A fork waits, as it does for those who write: see `runs._in_use`.
-    with _explained(path), runs._in_use, closing(_connect(path)) as db:
+    # A fork waits, as it does for those who write: see `database.in_use`.
+    with _explained(path), database.in_use, closing(_connect(path)) as db:
         if not _is_ready(db, path):
             return []
         db.row_factory = sqlite3.Row
@@ -182,7 +182,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     and nobody has such notes there, the file itself is all that there is.
     """
     uri = f"file:{pathname2url(str(path.absolute()))}?mode=ro"
-    db = sqlite3.connect(uri, uri=True, timeout=runs._PATIENCE)
+    db = sqlite3.connect(uri, uri=True, timeout=database.PATIENCE)
     try:
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:
@@ -198,7 +198,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _is_ready(db: sqlite3.Connection, path: Path) -> bool:
     """Whether the store has its tables; a new one has not until its first run has begun."""
-    version, known = runs._version(db), len(runs._MIGRATIONS)
+    version, known = database.version_of(db), len(runs.SCHEMA.migrations)
     if version > known:
         raise StorageError(
             f"The run store {path} was written by a newer Standpipe (schema {version}, this one knows {known}). "
