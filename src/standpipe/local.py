@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from standpipe.dsl.calling import set_host
 from standpipe.dsl.components import BaseComponent, component_of
 from standpipe.dsl.tasks import PipelineTask
 from standpipe.errors import ArgumentError, NotInitialized
+from standpipe.faults import Delay, Fail, Fault, Kill
 from standpipe.inside import artifacts
 from standpipe.inside.constants import WORKSPACE_MOUNT_PATH
 from standpipe.session import MAX_PARALLEL, LocalRunner, Session, notice
@@ -110,6 +111,7 @@ def init(
     max_parallel: int = MAX_PARALLEL,
     quiet: bool = False,
     kubernetes: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    faults: Sequence[Fault] = (),
 ) -> None:
     """Says how components and pipelines run that are called from now on, in all threads of this process.
 
@@ -125,6 +127,7 @@ def init(
         quiet: shows neither progress nor what tasks print. Logs are kept all the same.
         kubernetes: what secrets, config maps and PVCs hold, for pipelines with settings of kfp-kubernetes: a YAML file,
             a folder, or a mapping like `{"secrets": {"db": {"password": "..."}}}`.
+        faults: what is to go wrong, to see what a pipeline does about it: `local.Fail`, `local.Delay` and `local.Kill`.
 
     Raises:
         ArgumentError: if an option makes no sense.
@@ -140,6 +143,7 @@ def init(
         max_parallel,
         quiet,
         kubernetes,
+        faults,
     )
 
 
@@ -272,4 +276,4 @@ def _run(session: Session, component: BaseComponent, arguments: Mapping[str, Any
     return running.run(session, component, arguments)
 
 
-__all__ = ["DockerRunner", "SubprocessRunner", "init", "run"]
+__all__ = ["Delay", "DockerRunner", "Fail", "Kill", "SubprocessRunner", "init", "run"]

@@ -18,6 +18,7 @@ from standpipe.dsl.types import artifact_type
 from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError, TaskFailed
 from standpipe.execution.attempt import Attempts
+from standpipe.faults.tasks import injected
 from standpipe.inside import artifacts
 from standpipe.kubernetes import concerns
 from standpipe.model import events
@@ -76,10 +77,11 @@ def _drive(
 ) -> events.RunEnded:
     machine = Machine(plan, info, max_parallel=session.max_parallel)
     with (
+        injected(session.runner.tasks, session.faults, notice) as runner,
         closing(RunRecorder(Path(info.pipeline_root), info)) as recorder,
         closing(_observer(info, folder, quiet=session.quiet)) as observer,
     ):
-        attempts = Attempts(plan, info, folder, workspace, session.runner.tasks, observer.line, cluster)
+        attempts = Attempts(plan, info, folder, workspace, runner, observer.line, cluster)
         sinks: list[FactSink] = [recorder, observer]
         if cluster:
             sinks.append(cluster)

@@ -6,10 +6,11 @@ import os
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from standpipe.errors import ArgumentError
+from standpipe.faults import Fault, check_faults
 from standpipe.model.frozen import frozen
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Session:
     max_parallel: int = MAX_PARALLEL
     quiet: bool = False
     kubernetes: str | os.PathLike[str] | Mapping[str, Any] | None = None
+    faults: Sequence[Fault] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.runner, LocalRunner):
@@ -89,6 +91,7 @@ class Session:
                 )
         elif not isinstance(self.kubernetes, (Mapping, type(None))):
             raise ArgumentError(f"kubernetes={type(self.kubernetes).__name__} is no file, folder or mapping.")
+        check_faults(self.faults)
         if self.enable_caching:
             notice("enable_caching: this version does not cache yet; every task runs.")
 
