@@ -28,8 +28,9 @@ LAYERS: dict[str, set[str]] = {
     "execution": {"errors", "model", "inside"},  # where tasks find artifacts
     "driver": {"errors", "model", "engine"},
     "session": {"errors", "faults", "model"},  # what its options are made of
-    "running": COMPOSED | {"session"},
-    "local": COMPOSED | {"running", "session"},
+    "secrets": {"errors", "model"},
+    "running": COMPOSED | {"secrets", "session"},
+    "local": COMPOSED | {"running", "secrets", "session"},
     "compiler": {"errors", "model", "dsl", "ir"},
     "components": {"errors", "model", "dsl", "ir"},
     "cli": FACADES | {"as_kfp", "dsl", "errors", "inside", "model", "session"},

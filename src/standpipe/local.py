@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,13 @@ class DockerRunner(LocalRunner):
         images = DerivedImages(engine, Path(cache_folder(), "images"))
         return DockerTasks(self.container_run_args, images, notice, engine)
 
+    @property
+    def variables(self) -> Mapping[str, str]:
+        from standpipe.runners.docker_arguments import RunArguments  # few scripts use this runner
+
+        given = RunArguments.check(self.container_run_args).environment
+        return {name: value for name, value in given.items() if value is not None}
+
     def workspace_path(self, workspace: Path) -> str:
         return WORKSPACE_MOUNT_PATH
 
@@ -112,6 +120,7 @@ def init(
     quiet: bool = False,
     kubernetes: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     faults: Sequence[Fault] = (),
+    secrets: Sequence[str] = (),
 ) -> None:
     """Says how components and pipelines run that are called from now on, in all threads of this process.
 
@@ -128,6 +137,8 @@ def init(
         kubernetes: what secrets, config maps and PVCs hold, for pipelines with settings of kfp-kubernetes: a YAML file,
             a folder, or a mapping like `{"secrets": {"db": {"password": "..."}}}`.
         faults: what is to go wrong, to see what a pipeline does about it: `local.Fail`, `local.Delay` and `local.Kill`.
+        secrets: names of environment variables, of this process or of tasks, whose values are in no log, message or
+            run store. Those of secrets in `kubernetes` never are.
 
     Raises:
         ArgumentError: if an option makes no sense.
@@ -144,6 +155,7 @@ def init(
         quiet,
         kubernetes,
         faults,
+        secrets,
     )
 
 
@@ -175,7 +187,8 @@ def run(
     session = _session_with(options)
     component = _component(target)
     own = {name: _own_artifacts(value) for name, value in (arguments or {}).items()}
-    given = check_arguments(component, (), own, traced=False)
+    with _masking_errors(session, component):
+        given = check_arguments(component, (), own, traced=False)
     return _run(session, component, given)
 
 
@@ -197,6 +210,15 @@ def _session_with(options: Mapping[str, Any]) -> Session:
     if "runner" not in options:
         raise NotInitialized(f"Nothing says where to run it. {_HOW_TO_INIT}")
     return Session(**options)
+
+
+def _masking_errors(session: Session | None, component: BaseComponent) -> AbstractContextManager[None]:
+    """Takes secrets out of errors about a component's arguments, which come before those of a run."""
+    if session is None or not session.secrets:
+        return nullcontext()
+    from standpipe.secrets import redactor_for  # few scripts name secrets
+
+    return redactor_for(session.secrets, component.plan, session.runner.variables, {}, lambda notice: None).errors()
 
 
 def _component(target: object) -> BaseComponent:
@@ -242,6 +264,9 @@ def _read(path: object) -> Plan:
 
 class _Host:
     """Runs and compiles the components that are called or written outside of pipelines."""
+
+    def errors(self, component: BaseComponent) -> AbstractContextManager[None]:
+        return _masking_errors(_session, component)
 
     def run(self, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
         if _session is None:

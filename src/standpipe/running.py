@@ -23,12 +23,14 @@ from standpipe.inside import artifacts
 from standpipe.kubernetes import concerns
 from standpipe.model import events
 from standpipe.model.plan import Plan
+from standpipe.model.redaction import Redactor
 from standpipe.model.refs import RunInfo, TaskRef, file_name
 from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, Value
 from standpipe.observe.plain import PlainLines
 from standpipe.observe.quiet import Quiet
 from standpipe.observe.screen import Screen
+from standpipe.secrets import redactor_for
 from standpipe.session import Session, notice
 from standpipe.store.runs import RunRecorder
 
@@ -39,9 +41,24 @@ if TYPE_CHECKING:
 def run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
     """Runs a component with arguments that were checked; see `standpipe.local.run`."""
     plan = component.plan
-    task = PipelineTask(component, component.name, arguments, Settings())
     root = Path(session.pipeline_root).expanduser().absolute()
     cluster = _cluster(session, plan, root)
+    provided = cluster.secrets if cluster else {}
+    redactor = redactor_for(session.secrets, plan, session.runner.variables, provided, notice)
+    with redactor.errors():
+        return _run(session, component, arguments, root, cluster, redactor)
+
+
+def _run(
+    session: Session,
+    component: BaseComponent,
+    arguments: Mapping[str, Any],
+    root: Path,
+    cluster: LocalCluster | None,
+    redactor: Redactor,
+) -> PipelineTask:
+    plan = component.plan
+    task = PipelineTask(component, component.name, arguments, Settings())
     folder = _new_folder(root, plan.name)
     workspace = _workspace(session, plan, folder)
     info = RunInfo(
@@ -54,13 +71,13 @@ def run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]
     )
     inputs = {name: _to_value(value) for name, value in arguments.items()}
     try:
-        ended = _drive(session, plan, info, folder, workspace, inputs, cluster)
+        ended = _drive(session, plan, info, folder, workspace, inputs, cluster, redactor)
     except Terminated as order:
         os.kill(os.getpid(), order.signal)  # its usual effect, which only had to wait for the tasks
         raise
     if ended.state is TaskState.SUCCEEDED:
         return task.finish({name: _from_value(value) for name, value in ended.outputs.items()})
-    error = TaskFailed(_story(info, ended, folder, _deadline(plan)))
+    error = TaskFailed(redactor.text(_story(info, ended, folder, _deadline(plan))))
     if session.raise_on_error:
         raise error
     return task.finish({}, error)
@@ -74,6 +91,7 @@ def _drive(
     workspace: Path | None,
     inputs: Mapping[str, Value],
     cluster: LocalCluster | None,
+    redactor: Redactor,
 ) -> events.RunEnded:
     machine = Machine(plan, info, max_parallel=session.max_parallel)
     with (
@@ -81,11 +99,11 @@ def _drive(
         closing(RunRecorder(Path(info.pipeline_root), info)) as recorder,
         closing(_observer(info, folder, quiet=session.quiet)) as observer,
     ):
-        attempts = Attempts(plan, info, folder, workspace, runner, observer.line, cluster)
-        sinks: list[FactSink] = [recorder, observer]
+        attempts = Attempts(plan, info, folder, workspace, runner, observer.line, cluster, redactor)
+        sinks: list[FactSink] = [redactor.sink(recorder), redactor.sink(observer)]
         if cluster:
             sinks.append(cluster)
-        driver = Driver(machine, attempts, sinks, max_parallel=session.max_parallel)
+        driver = Driver(machine, redactor.attempt(attempts), sinks, max_parallel=session.max_parallel)
         with _at(_deadline(plan), driver.cancel):
             return driver.run(events.Start(inputs))
 

@@ -43,6 +43,11 @@ class LocalRunner(ABC):
     @abstractmethod
     def _open(self) -> Runner: ...
 
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """Environment variables that the user's options give to all tasks."""
+        return {}
+
     @abstractmethod
     def workspace_path(self, workspace: Path) -> str:
         """Where tasks see a run's workspace, which is the folder `workspace` on this machine."""
@@ -70,6 +75,7 @@ class Session:
     quiet: bool = False
     kubernetes: str | os.PathLike[str] | Mapping[str, Any] | None = None
     faults: Sequence[Fault] = ()
+    secrets: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.runner, LocalRunner):
@@ -92,6 +98,8 @@ class Session:
         elif not isinstance(self.kubernetes, (Mapping, type(None))):
             raise ArgumentError(f"kubernetes={type(self.kubernetes).__name__} is no file, folder or mapping.")
         check_faults(self.faults)
+        if isinstance(self.secrets, str) or not all(isinstance(name, str) for name in self.secrets):
+            raise ArgumentError("secrets must be a list of names of environment variables: secrets=['API_TOKEN'].")
         if self.enable_caching:
             notice("enable_caching: this version does not cache yet; every task runs.")
 

@@ -18,6 +18,7 @@ from standpipe.execution.task_config import for_the_task, task_configs
 from standpipe.model.events import AttemptEnded, Failure, StartAttempt
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan, PythonFunction
 from standpipe.model.ports import Cancel, Cluster, CommandLine, Outcome, Pod, Runner, TaskRequest
+from standpipe.model.redaction import NO_SECRETS, Redactor
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import Limits
 from standpipe.model.types import Json
@@ -43,6 +44,7 @@ class Attempts:
         runner: where tasks run.
         show: what to do with each line that a task prints, besides keeping it in the task's log.
         cluster: what stands in for Kubernetes, where the pipeline has settings for it.
+        redactor: takes secrets out of logs, where there are any.
     """
 
     plan: Plan
@@ -52,6 +54,7 @@ class Attempts:
     runner: Runner
     show: LineSink
     cluster: Cluster | None = None
+    redactor: Redactor = NO_SECRETS
 
     def __call__(self, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
         """Runs one attempt to its end. Whatever goes wrong with it is its failure, not an exception."""
@@ -75,7 +78,7 @@ class Attempts:
         done = self.cluster.carry_out(str(executor.image), command.inputs)
         if done is not None:
             outputs, sentence = done
-            with TaskLog(folder, partial(self.show, command.task)) as log:
+            with TaskLog(folder, partial(self.show, command.task), self.redactor) as log:
                 log.write(f"{sentence}\n".encode())
             return AttemptEnded(command.task, outputs)
         assert isinstance(component.body, ExecutorRef), "it has an executor"
@@ -93,7 +96,7 @@ class Attempts:
     def _run_as(self, pod: Pod, folder: Path, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
         component = self.plan.components[command.component]
         request = self._request(folder, command, component, pod)
-        with TaskLog(folder, partial(self.show, command.task)) as log:
+        with TaskLog(folder, partial(self.show, command.task), self.redactor) as log:
             outcome = self._run_in_time(request, log, cancel)
         if not outcome.succeeded:
             return AttemptEnded(command.task, failure=failure_of(outcome, log))
