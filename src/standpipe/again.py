@@ -18,13 +18,15 @@ from standpipe.execution.sealing import artifacts_in, is_unchanged, payload_of, 
 from standpipe.model import events
 from standpipe.model.plan import Component, Constant, Dag, ExecutorRef, FromInput, FromTask, Node, Plan
 from standpipe.model.ports import Cancel
+from standpipe.model.redaction import was_masked
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.signatures import difference
 from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, flattened
-from standpipe.running import Setup, as_arguments, cache_for, cluster_for, drive, finished, root_of, run
+from standpipe.running import Setup, as_arguments, cache_for, cluster_for, drive, finished, redactor_of, root_of, run
 from standpipe.session import Session, notice
 from standpipe.store.locks import RunLock
+from standpipe.store.plans import dump, load
 from standpipe.store.reading import RunRow, read_plan, read_run, run_row
 from standpipe.store.runs import RunRecorder
 
@@ -49,25 +51,32 @@ def resume(
     row = run_row(root, run_id)
     with RunLock(_folder(root, row)):
         stored = _stored(session, root, row.id)
-        component = component or defined(stored.plan.name) or component_of(stored.plan)
-        setup = _setup(session, root, row, component.plan)
-        asked = dict.fromkeys(_named(stored.machine.root, from_task), "you asked for it")
-        lost = {ref: why for ref, why in _lost(stored.machine.root) if ref not in asked}
-        again = done_again(
-            stored.machine.root, component.plan, difference(stored.plan, component.plan), {**lost, **asked}
-        )
-        _tell(row, again)
-        recorder = RunRecorder(root, setup.info, component.plan, recorded=row.length)
-        machine = _machine(setup, stored.facts, root, row, {recorder.plan: component.plan})
-        if setup.cluster:
-            setup.cluster(stored.facts)
-        try:
-            ended = drive(setup, machine, recorder, events.Resume(tuple(again), recorder.plan))
-        except BindingError as error:
-            raise ArgumentError(
-                f"Run {row.id} cannot go on with the pipeline as it is now: {error}. Give that input a default, or run "
-                "the pipeline anew."
-            ) from error
+        now = component or defined(stored.plan.name) or _as_it_was(stored)
+        setup = _setup(session, root, row, now.plan)
+        with setup.redactor.errors():
+            return _go_on(setup, stored, now, from_task)
+
+
+def _go_on(
+    setup: Setup, stored: _Stored, component: BaseComponent, from_task: str | Sequence[str] | None
+) -> PipelineTask:
+    row, root = stored.row, Path(setup.info.pipeline_root)
+    recorder = RunRecorder(root, setup.info, component.plan, redactor=setup.redactor, recorded=row.length)
+    now = load(dump(component.plan, setup.redactor)[0]) if row.masked or setup.redactor else component.plan
+    asked = dict.fromkeys(_named(stored.machine.root, from_task), "you asked for it")
+    reasons = {**dict(_lost(stored)), **asked}
+    again = done_again(stored.machine.root, now, difference(stored.plan, now), reasons)
+    _tell(row, again)
+    machine = _machine(setup, stored.facts, root, row, {recorder.plan: component.plan})
+    if setup.cluster:
+        setup.cluster(stored.facts)
+    try:
+        ended = drive(setup, machine, recorder, events.Resume(tuple(again), recorder.plan))
+    except BindingError as error:
+        raise ArgumentError(
+            f"Run {row.id} cannot go on with the pipeline as it is now: {error}. Give that input a default, or run the "
+            "pipeline anew."
+        ) from error
     inputs = as_arguments(machine.root.inputs)
     return finished(setup, machine, ended, PipelineTask(component, component.name, inputs, Settings()))
 
@@ -86,9 +95,24 @@ def rerun_task(session: Session, run_id: str, task: str, *, debug: bool) -> Pipe
     if found.is_composite or not found.attempts:
         why = "is a pipeline or a loop: name a task in it" if found.is_composite else "never began, so it had no inputs"
         raise ArgumentError(f"Task '{ref}' of run {stored.row.id} cannot be run again by itself: it {why}.")
-    component = component_of(_alone(stored.plan, found))
+    if stored.row.masked and was_masked(found.inputs):
+        raise ArgumentError(
+            f"Task '{ref}' of run {stored.row.id} cannot be run again by itself: its inputs held a secret, which the "
+            "run store does not keep."
+        )
+    component = component_of(_alone(_as_it_was(stored).plan, found))
     arguments = as_arguments({name: found.inputs[name] for name in component.inputs if name in found.inputs})
     return run(session, component, arguments, repeats=f"{stored.row.id}/{ref}", debug=debug)
+
+
+def _as_it_was(stored: _Stored) -> BaseComponent:
+    """The pipeline that the run had, where this program does not define it."""
+    if stored.row.masked and was_masked(stored.plan):
+        raise ArgumentError(
+            f"The pipeline of run {stored.row.id} holds secrets, which the run store does not keep. Pass it: "
+            "pipeline=..., or let the program define it."
+        )
+    return component_of(stored.plan)
 
 
 # --- runs as the store has them ---------------------------------------------------------------------------------------
@@ -128,9 +152,9 @@ def _setup(session: Session, root: Path, row: RunRow, plan: Plan) -> Setup:
         pipeline_root=str(root),
         workspace_path=session.runner.workspace_path(workspace) if workspace else "",
     )
-    return Setup(
-        session, plan, info, _folder(root, row), workspace, cluster_for(session, plan, root), cache_for(session, root)
-    )
+    cluster, cache = cluster_for(session, plan, root), cache_for(session, root)
+    redactor = redactor_of(session, plan, cluster)
+    return Setup(session, plan, info, _folder(root, row), workspace, cluster, cache, redactor)
 
 
 def _folder(root: Path, row: RunRow) -> Path:
@@ -165,10 +189,25 @@ def _named(root: Task, names: str | Sequence[str] | None) -> list[TaskRef]:
     return found
 
 
-def _lost(root: Task) -> Iterator[tuple[TaskRef, str]]:
-    """The tasks that succeeded, and whose outputs are not what they were, with the reason."""
+def _lost(stored: _Stored) -> Iterator[tuple[TaskRef, str]]:
+    """The tasks whose outputs are not what they were, or whose values are not known any more, with the reason.
+
+    Raises:
+        ArgumentError: if the arguments of the run are not known any more.
+    """
+    root, masked = stored.machine.root, bool(stored.row.masked)
+    if masked and was_masked(root.inputs):
+        raise ArgumentError(
+            f"Run {stored.row.id} cannot go on: its arguments held a secret, which the run store does not keep. Run "
+            "the pipeline anew."
+        )
     for task in _all_in(root):
-        if task.state is TaskState.SUCCEEDED and not task.is_composite:
+        if task is root:
+            continue
+        is_done = task.state is TaskState.SUCCEEDED
+        if masked and (was_masked(task.outputs) or (was_masked(task.inputs) and (task.is_composite or not is_done))):
+            yield task.ref, "it has to do with a secret, which the run store does not keep"
+        elif is_done and not task.is_composite:
             damages = (_damage(artifact) for artifact in artifacts_in(task.outputs.values()))
             if damage := next(filter(None, damages), ""):
                 yield task.ref, damage

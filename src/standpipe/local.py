@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from standpipe.dsl.calling import set_host
 from standpipe.dsl.components import BaseComponent, component_of
 from standpipe.dsl.tasks import PipelineTask
 from standpipe.errors import ArgumentError, NotInitialized
+from standpipe.faults import Delay, Fail, Fault, Kill
 from standpipe.inside import artifacts
 from standpipe.inside.constants import WORKSPACE_MOUNT_PATH
 from standpipe.session import MAX_PARALLEL, LocalRunner, Session, notice
@@ -93,6 +95,13 @@ class DockerRunner(LocalRunner):
         images = DerivedImages(engine, Path(cache_folder(), "images"))
         return DockerTasks(self.container_run_args, images, notice, engine)
 
+    @property
+    def variables(self) -> Mapping[str, str]:
+        from standpipe.runners.docker_arguments import RunArguments  # few scripts use this runner
+
+        given = RunArguments.check(self.container_run_args).environment
+        return {name: value for name, value in given.items() if value is not None}
+
     def workspace_path(self, workspace: Path) -> str:
         return WORKSPACE_MOUNT_PATH
 
@@ -112,6 +121,8 @@ def init(
     quiet: bool = False,
     kubernetes: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     resources: str = "clamp",
+    faults: Sequence[Fault] = (),
+    secrets: Sequence[str] = (),
 ) -> None:
     """Says how components and pipelines run that are called from now on, in all threads of this process.
 
@@ -130,6 +141,9 @@ def init(
         resources: what becomes of tasks that ask for more CPU, memory or accelerators than this machine has: `"clamp"`
             gives them what there is, with a notice; `"strict"` lets them fail; `"ignore"` neither counts nor limits
             what any task uses.
+        faults: what is to go wrong, to see what a pipeline does about it: `local.Fail`, `local.Delay` and `local.Kill`.
+        secrets: names of environment variables, of this process or of tasks, whose values are in no log, message or
+            run store. Those of secrets in `kubernetes` never are.
 
     Raises:
         ArgumentError: if an option makes no sense.
@@ -146,6 +160,8 @@ def init(
         quiet,
         kubernetes,
         resources,
+        faults,
+        secrets,
     )
 
 
@@ -177,7 +193,8 @@ def run(
     session = _session_with(options)
     component = _component(target)
     own = {name: _own_artifacts(value) for name, value in (arguments or {}).items()}
-    given = check_arguments(component, (), own, traced=False)
+    with _masking_errors(session, component):
+        given = check_arguments(component, (), own, traced=False)
     return _run(session, component, given)
 
 
@@ -211,12 +228,12 @@ def resume(
         TaskFailed: if a task fails and `raise_on_error` is true.
         KeyboardInterrupt: after Ctrl-C, once everything has been stopped.
     """
-    session = _session_with(_with_root_of(run, options))
+    run_id, session = _named(run, options)
     component = None if pipeline is None else _component(pipeline)
     from standpipe import again, running  # bring the engine and the store, which authoring and compiling do without
 
     with running.ending_as_asked():
-        return again.resume(session, _id_of(run), component, from_task)
+        return again.resume(session, run_id, component, from_task)
 
 
 def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any) -> PipelineTask:
@@ -235,11 +252,11 @@ def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any
         UnsupportedError: if the runner has no debugger.
         TaskFailed: if the task fails and `raise_on_error` is true.
     """
-    session = _session_with(_with_root_of(run, options))
+    run_id, session = _named(run, options)
     from standpipe import again, running  # bring the engine and the store, which authoring and compiling do without
 
     with running.ending_as_asked():
-        return again.rerun_task(session, _id_of(run), task, debug=debug)
+        return again.rerun_task(session, run_id, task, debug=debug)
 
 
 def cache_folder() -> str:
@@ -262,18 +279,22 @@ def _session_with(options: Mapping[str, Any]) -> Session:
     return Session(**options)
 
 
-def _id_of(run: str | Run) -> str:
+def _named(run: str | Run, options: Mapping[str, Any]) -> tuple[str, Session]:
+    """The id of a run, and the options: those of `init` with these, in the pipeline root that the run was found in."""
     if isinstance(run, str):
-        return run
-    found: object = getattr(run, "id", None)
-    if not isinstance(found, str):
+        return run, _session_with(options)
+    if not hasattr(run, "folder"):
         raise ArgumentError(f"{run!r} is no run: pass its id, or what local.runs() and local.get_run() give.")
-    return found
+    return run.id, _session_with({"pipeline_root": run.folder.parent, **options})
 
 
-def _with_root_of(run: str | Run, options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The options, with the pipeline root that a run was found in unless they name one."""
-    return options if isinstance(run, str) else {"pipeline_root": run.folder.parent, **options}
+def _masking_errors(session: Session | None, component: BaseComponent) -> AbstractContextManager[None]:
+    """Takes secrets out of errors about a component's arguments, which come before those of a run."""
+    if session is None or not session.secrets:
+        return nullcontext()
+    from standpipe.secrets import redactor_for  # few scripts name secrets
+
+    return redactor_for(session.secrets, component.plan, session.runner.variables, {}, lambda notice: None).errors()
 
 
 def _component(target: object) -> BaseComponent:
@@ -320,6 +341,9 @@ def _read(path: object) -> Plan:
 class _Host:
     """Runs and compiles the components that are called or written outside of pipelines."""
 
+    def errors(self, component: BaseComponent) -> AbstractContextManager[None]:
+        return _masking_errors(_session, component)
+
     def run(self, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
         if _session is None:
             raise NotInitialized(
@@ -354,4 +378,4 @@ def _run(session: Session, component: BaseComponent, arguments: Mapping[str, Any
         return running.run(session, component, arguments)
 
 
-__all__ = ["DockerRunner", "SubprocessRunner", "init", "rerun_task", "resume", "run"]
+__all__ = ["Delay", "DockerRunner", "Fail", "Kill", "SubprocessRunner", "init", "rerun_task", "resume", "run"]

@@ -20,10 +20,12 @@ from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError, TaskFailed
 from standpipe.execution.attempt import Attempts
 from standpipe.execution.caching import Results
+from standpipe.faults.tasks import injected
 from standpipe.inside import artifacts
 from standpipe.kubernetes import concerns
 from standpipe.model import events
 from standpipe.model.plan import Plan
+from standpipe.model.redaction import Redactor
 from standpipe.model.refs import RunInfo, TaskRef, file_name
 from standpipe.model.resources import UNBOUNDED, ResourcePolicy
 from standpipe.model.states import TaskState
@@ -31,6 +33,7 @@ from standpipe.model.values import ArtifactValue, Value
 from standpipe.observe.plain import PlainLines
 from standpipe.observe.quiet import Quiet
 from standpipe.observe.screen import Screen
+from standpipe.secrets import redactor_for
 from standpipe.session import Session, notice
 from standpipe.store.cache import CacheIndex
 from standpipe.store.locks import RunLock, is_asked_to_stop
@@ -52,6 +55,7 @@ class Setup:
     workspace: Path | None
     cluster: LocalCluster | None
     cache: CacheIndex | None
+    redactor: Redactor
     debug: bool = False
 
     def machine(self, plan: Plan | None = None, later: Mapping[str, Plan] | None = None) -> Machine:
@@ -75,25 +79,26 @@ def run(
     """
     plan = component.plan
     root = root_of(session)
-    cluster = cluster_for(session, plan, root)
-    cache = cache_for(session, root)
-    folder = _new_folder(root, plan.name)
-    workspace = _workspace(session, plan, folder)
-    info = RunInfo(
-        id=folder.name,
-        uuid=str(uuid.uuid4()),
-        name=plan.display_name or plan.name,
-        created=datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        pipeline_root=str(root),
-        workspace_path=session.runner.workspace_path(workspace) if workspace else "",
-    )
-    setup = Setup(session, plan, info, folder, workspace, cluster, cache, debug)
-    inputs = {name: _to_value(value) for name, value in arguments.items()}
-    with RunLock(folder):
-        recorder = RunRecorder(root, info, plan, workspace=str(workspace or ""), repeats=repeats)
-        machine = setup.machine()
-        ended = drive(setup, machine, recorder, events.Start(inputs))
-    return finished(setup, machine, ended, PipelineTask(component, component.name, arguments, Settings()))
+    cluster, cache = cluster_for(session, plan, root), cache_for(session, root)
+    redactor = redactor_of(session, plan, cluster)
+    with redactor.errors():
+        folder = _new_folder(root, plan.name)
+        workspace = _workspace(session, plan, folder)
+        info = RunInfo(
+            id=folder.name,
+            uuid=str(uuid.uuid4()),
+            name=plan.display_name or plan.name,
+            created=datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            pipeline_root=str(root),
+            workspace_path=session.runner.workspace_path(workspace) if workspace else "",
+        )
+        setup = Setup(session, plan, info, folder, workspace, cluster, cache, redactor, debug)
+        inputs = {name: _to_value(value) for name, value in arguments.items()}
+        with RunLock(folder):
+            recorder = RunRecorder(root, info, plan, workspace=str(workspace or ""), repeats=repeats, redactor=redactor)
+            machine = setup.machine()
+            ended = drive(setup, machine, recorder, events.Start(inputs))
+        return finished(setup, machine, ended, PipelineTask(component, component.name, arguments, Settings()))
 
 
 def drive(setup: Setup, machine: Machine, recorder: RunRecorder, first: events.Event) -> events.RunEnded:
@@ -106,20 +111,29 @@ def drive(setup: Setup, machine: Machine, recorder: RunRecorder, first: events.E
     """
     session, plan = setup.session, setup.plan
     with (
+        injected(session.runner.tasks, session.faults, notice) as runner,
         closing(recorder),
         closing(_observer(setup.info, setup.folder, quiet=session.quiet or setup.debug)) as observer,
         closing(setup.cache) if setup.cache else nullcontext(),
     ):
         results = Results(setup.cache, setup.info.id, notice) if setup.cache else None
         attempts = Attempts(
-            plan, setup.info, setup.folder, setup.workspace, session.runner.tasks, observer.line, setup.cluster, results
+            plan,
+            setup.info,
+            setup.folder,
+            setup.workspace,
+            runner,
+            observer.line,
+            setup.cluster,
+            results,
+            setup.redactor,
         )
-        sinks: list[FactSink] = [recorder, observer]
+        sinks: list[FactSink] = [setup.redactor.sink(recorder), setup.redactor.sink(observer)]
         if setup.cluster:
             sinks.append(setup.cluster)
         driver = Driver(
             machine,
-            attempts,
+            setup.redactor.attempt(attempts),
             sinks,
             max_parallel=session.max_parallel,
             asked_to_stop=lambda: is_asked_to_stop(setup.folder),
@@ -136,7 +150,8 @@ def finished(setup: Setup, machine: Machine, ended: events.RunEnded, task: Pipel
     """
     if ended.state is TaskState.SUCCEEDED:
         return task.finish(as_arguments(ended.outputs))
-    error = TaskFailed(story(setup.info, machine, ended, setup.folder, deadline(setup.plan)))
+    told = story(setup.info, machine, ended, setup.folder, deadline(setup.plan))
+    error = TaskFailed(setup.redactor.text(told))
     if setup.session.raise_on_error:
         raise error
     return task.finish({}, error)
@@ -245,6 +260,12 @@ def cluster_for(session: Session, plan: Plan, root: Path) -> LocalCluster | None
     from standpipe.kubernetes.cluster import LocalCluster
 
     return LocalCluster(plan, provisions.read(session.kubernetes), root / "pvcs", notice)
+
+
+def redactor_of(session: Session, plan: Plan, cluster: LocalCluster | None) -> Redactor:
+    """What takes the secrets of a run out of all that it leaves and shows."""
+    provided = cluster.secrets if cluster else {}
+    return redactor_for(session.secrets, plan, session.runner.variables, provided, notice)
 
 
 def cache_for(session: Session, root: Path) -> CacheIndex | None:

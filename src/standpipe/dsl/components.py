@@ -58,9 +58,11 @@ class BaseComponent:
             TaskFailed: outside of a pipeline, if the run fails and `raise_on_error` holds.
         """
         trace = current()
-        given = check_arguments(self, args, kwargs, traced=trace is not None)
         if trace is None:
+            with calling.host().errors(self):
+                given = check_arguments(self, args, kwargs, traced=False)
             return calling.host().run(self, given)
+        given = check_arguments(self, args, kwargs, traced=True)
         task = PipelineTask(self, trace.name_for(self.name), given, self.settings())
         trace.add(task)
         return task

@@ -22,6 +22,7 @@ from standpipe.execution.task_config import for_the_task, task_configs
 from standpipe.model.events import AttemptEnded, Failure, Report, StartAttempt
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan, PythonFunction
 from standpipe.model.ports import Cancel, Cluster, CommandLine, Outcome, Pod, Runner, TaskRequest
+from standpipe.model.redaction import NO_SECRETS, Redactor
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import Limits
 from standpipe.model.types import Json
@@ -48,6 +49,7 @@ class Attempts:
         show: what to do with each line that a task prints, besides keeping it in the task's log.
         cluster: what stands in for Kubernetes, where the pipeline has settings for it.
         results: what earlier attempts left, if this run may use that.
+        redactor: takes secrets out of logs, where there are any.
     """
 
     plan: Plan
@@ -58,6 +60,7 @@ class Attempts:
     show: LineSink
     cluster: Cluster | None = None
     results: Results | None = None
+    redactor: Redactor = NO_SECRETS
 
     def __call__(self, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
         """Runs one attempt to its end. Whatever goes wrong with it is its failure, not an exception."""
@@ -85,7 +88,7 @@ class Attempts:
         if done is not None:
             outputs, sentence = done
             folder.mkdir(parents=True, exist_ok=True)
-            with TaskLog(folder, partial(self.show, command.task)) as log:
+            with TaskLog(folder, partial(self.show, command.task), self.redactor) as log:
                 log.write(f"{sentence}\n".encode())
             return AttemptEnded(command.task, outputs, report=_report(log))
         assert isinstance(component.body, ExecutorRef), "it has an executor"
@@ -120,7 +123,7 @@ class Attempts:
     def _run(self, request: TaskRequest, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
         component = self.plan.components[command.component]
         request.folder.mkdir(parents=True, exist_ok=True)
-        with TaskLog(request.folder, partial(self.show, command.task)) as log:
+        with TaskLog(request.folder, partial(self.show, command.task), self.redactor) as log:
             outcome = self._run_in_time(request, log, cancel)
         report = _report(log, outcome)
         if not outcome.succeeded:

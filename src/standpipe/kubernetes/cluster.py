@@ -62,6 +62,12 @@ class LocalCluster:
         """Notes the values that names may come from."""
         self._scopes(facts)
 
+    @property
+    def secrets(self) -> dict[str, bytes]:
+        """The values of all secrets at hand, by what messages call them."""
+        secrets = self._provisions.data[Kind.SECRET].items()
+        return {f"the key {key!r} of the secret {name!r}": data[key] for name, data in secrets for key in data}
+
     def carry_out(self, image: str, inputs: Mapping[str, Value]) -> tuple[Mapping[str, Value], str] | None:
         """Does what CreatePVC and DeletePVC stand for; see `model.ports.Cluster`."""
         return self._claims.carry_out(image, inputs) if image in (CREATE_PVC, DELETE_PVC) else None

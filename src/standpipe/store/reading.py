@@ -37,7 +37,7 @@ _RUNS = """
     LEFT JOIN facts AS last ON last.run = runs.id AND last.seq = (SELECT max(seq) FROM facts WHERE run = runs.id)
     ORDER BY created DESC, runs.rowid DESC
 """
-_SINCE_VERSION_2 = ("uuid", "plan", "workspace", "repeats")
+_SINCE_VERSION_2 = ("uuid", "plan", "workspace", "repeats", "masked")
 _FACTS = "SELECT seq, at, kind, body FROM facts WHERE run = ? AND seq <= ? ORDER BY seq"
 
 
@@ -47,8 +47,8 @@ class RunRow:
 
     `created` is ISO 8601, in UTC. `length` is how many facts there are of it; `began` and `latest` are when the first
     and the last of them were stored, in seconds since the epoch, None where there is none. `end` is the last fact, if
-    that is the end of the run. `uuid`, `plan`, `workspace` and `repeats` are those of the store's schema: empty where
-    an older Standpipe wrote it.
+    that is the end of the run. `uuid`, `plan`, `workspace`, `repeats` and `masked` are those of the store's schema:
+    empty where an older Standpipe wrote it.
     """
 
     id: RunId
@@ -62,6 +62,7 @@ class RunRow:
     plan: str = ""
     workspace: str = ""
     repeats: str = ""
+    masked: int = 0
 
 
 def run_rows(pipeline_root: Path) -> list[RunRow]:

@@ -4,7 +4,8 @@ Schema, version 2:
 
 * `runs`: `id` (the run's id), `pipeline` (its name), `created` (ISO 8601, UTC), `uuid`, `plan` (the digest of the Plan
   that it began with), `workspace` (the folder on this machine; empty if it has none), `repeats` (the run and the task
-  that were run again by `rerun_task`; empty for others). Those after `created` are empty where version 1 wrote them.
+  that were run again by `rerun_task`; empty for others), `masked` (1 if secrets may have been masked in what is kept of
+  it). Those after `created` are empty or 0 where version 1 wrote them.
 * `plans`: `digest` (SHA-256 of the body), `body` (a Plan as JSON: see `store.plans`).
 * `facts`: `run`, `seq` (from 1, without gaps), `at` (seconds since the epoch), `kind` (the fact's class), `body` (its
   fields as JSON: see `store.facts`).
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from standpipe.model.events import Fact
 from standpipe.model.plan import Plan
+from standpipe.model.redaction import NO_SECRETS, Redactor
 from standpipe.model.refs import RunInfo
 from standpipe.store.database import Database, Schema
 from standpipe.store.facts import encode
@@ -43,6 +45,7 @@ _MIGRATIONS = (
     ALTER TABLE runs ADD COLUMN plan TEXT NOT NULL DEFAULT '';
     ALTER TABLE runs ADD COLUMN workspace TEXT NOT NULL DEFAULT '';
     ALTER TABLE runs ADD COLUMN repeats TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN masked INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE plans (digest TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
     """,
 )
@@ -67,6 +70,7 @@ class RunRecorder:
         plan: what it begins with, or goes on with.
         workspace: its folder on this machine, empty if it has none.
         repeats: the run and the task that it runs again.
+        redactor: takes secrets out of the plan; facts are given without them.
         recorded: how many facts of the run there are already, where it goes on.
 
     Raises:
@@ -81,18 +85,19 @@ class RunRecorder:
         *,
         workspace: str = "",
         repeats: str = "",
+        redactor: Redactor = NO_SECRETS,
         recorded: int = 0,
     ) -> None:
         self._database = Database(pipeline_root / FILE_NAME, SCHEMA)
         self._run = run.id
         self._seq = recorded
-        body, self.plan = dump(plan)
+        body, self.plan = dump(plan, redactor)
         self._unwritten: list[tuple[str, list[tuple[object, ...]]]] = [
             ("INSERT OR IGNORE INTO plans VALUES (?, ?)", [(self.plan, body)])
         ]
         if not recorded:
-            row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, repeats)
-            self._unwritten.append(("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", [row]))
+            row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, repeats, int(bool(redactor)))
+            self._unwritten.append(("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row]))
         self._write(())  # if that cannot be, nothing has been started yet
 
     def __call__(self, facts: Sequence[Fact]) -> None:
