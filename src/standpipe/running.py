@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -127,8 +127,10 @@ def drive(setup: Setup, machine: Machine, recorder: RunRecorder, first: events.E
             setup.cluster,
             results,
             setup.redactor,
+            setup.debug,
         )
         sinks: list[FactSink] = [setup.redactor.sink(recorder), setup.redactor.sink(observer)]
+        sinks.append(_Lacking())
         if setup.cluster:
             sinks.append(setup.cluster)
         driver = Driver(
@@ -192,6 +194,22 @@ def _at(seconds: float, call: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+class _Lacking:
+    """Tells the user, once for each thing, what tasks ask for and this machine does not have."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def __call__(self, facts: Sequence[events.Fact]) -> None:
+        for fact in facts:
+            if isinstance(fact, events.TaskReady) and fact.needs.lacking and fact.needs.lacking not in self._told:
+                self._told.add(fact.needs.lacking)
+                notice(
+                    f"Task '{fact.task}' asks for {fact.needs.lacking}: it gets what there is. "
+                    "local.init(..., resources='strict') lets such tasks fail."
+                )
 
 
 class Observer(FactSink, Protocol):

@@ -63,7 +63,9 @@ def _how_to_repeat(fact: events.TaskFailed, info: RunInfo, machine: Machine) -> 
     task = machine.task(fact.task)
     if not task.attempts:
         return []  # it never began
-    parts = [f"Its inputs:\n{_inputs(task.inputs)}"] if task.inputs else []
+    code = fact.failure.exit_code
+    parts = [f"It exited with code {code}."] if code is not None and f"code {code}" not in fact.failure.message else []
+    parts += [f"Its inputs:\n{_inputs(task.inputs)}"] if task.inputs else []
     return [*parts, f"To run just this task again:\n    {command('rerun', info, str(fact.task))}"]
 
 

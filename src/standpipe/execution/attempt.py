@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +11,8 @@ from pathlib import Path
 
 from standpipe.errors import StandpipeError
 from standpipe.execution.caching import Results
-from standpipe.execution.contract import OutputError, executor_input, read_outputs
+from standpipe.execution.contract import OutputError, executor_input, forget_outputs, read_outputs
+from standpipe.execution.failures import failure_of, refusal
 from standpipe.execution.importing import imported
 from standpipe.execution.keys import Work, import_work, task_work
 from standpipe.execution.logs import TaskLog
@@ -27,10 +27,6 @@ from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import Limits
 from standpipe.model.types import Json
 from standpipe.model.values import Seal, Value
-
-#: The most characters of a failure's sentence, and of the traceback below it.
-_LONGEST_MESSAGE = 2_000
-_LONGEST_DETAIL = 50_000
 
 #: Shows the lines that a task prints, as they come.
 LineSink = Callable[[TaskRef, str], None]
@@ -50,6 +46,7 @@ class Attempts:
         cluster: what stands in for Kubernetes, where the pipeline has settings for it.
         results: what earlier attempts left, if this run may use that.
         redactor: takes secrets out of logs, where there are any.
+        debug: runs them under a debugger, on the terminal of this process.
     """
 
     plan: Plan
@@ -61,6 +58,7 @@ class Attempts:
     cluster: Cluster | None = None
     results: Results | None = None
     redactor: Redactor = NO_SECRETS
+    debug: bool = False
 
     def __call__(self, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
         """Runs one attempt to its end. Whatever goes wrong with it is its failure, not an exception."""
@@ -71,8 +69,7 @@ class Attempts:
         except StandpipeError as error:
             ended = AttemptEnded(command.task, failure=Failure(str(error)))
         except OSError as error:
-            failure = Failure(describe_os_error(error, folder), hint=_os_hint(error))
-            ended = AttemptEnded(command.task, failure=failure)
+            ended = AttemptEnded(command.task, failure=refusal(error, folder))
         if ended.cached:
             return ended
         return replace(ended, report=replace(ended.report or Report(0), seconds=time.monotonic() - began))
@@ -127,7 +124,9 @@ class Attempts:
             outcome = self._run_in_time(request, log, cancel)
         report = _report(log, outcome)
         if not outcome.succeeded:
-            return AttemptEnded(command.task, failure=failure_of(outcome, log), report=report)
+            if cancel:
+                forget_outputs(request.executor_input)
+            return AttemptEnded(command.task, failure=failure_of(outcome, log, request.limits), report=report)
         try:
             outputs = read_outputs(component, request.executor_input)
         except OutputError as error:
@@ -207,6 +206,7 @@ class Attempts:
             reads=_paths_elsewhere(command.inputs, Path(self.run.pipeline_root)),
             pod=pod,
             retry=command.retry,
+            debug=self.debug,
         )
 
     def _container(self, component: Component) -> Container:
@@ -242,60 +242,3 @@ def _report(log: TaskLog, outcome: Outcome | None = None) -> Report:
     """What is known of an attempt but the time that it took."""
     used = outcome or Outcome()
     return Report(0, used.cpu_seconds, used.peak_memory, log.bytes, log.lines)
-
-
-def failure_of(outcome: Outcome, log: TaskLog) -> Failure:
-    """Why an attempt failed, in a sentence, from how its process ended.
-
-    Who left no traceback may have said in another way what went wrong, so the end of the log stands in its place.
-    """
-    if outcome.problem:
-        message = outcome.problem
-    elif outcome.out_of_memory:
-        message = "it ran out of memory"
-    elif outcome.signal is not None:
-        message = f"it was killed by {signal_name(outcome.signal)}"
-    elif outcome.cause:
-        message = outcome.cause
-    else:
-        message = f"it exited with code {outcome.exit_code}"
-    detail = outcome.detail or (f"It printed at last:\n{log.tail}" if log.tail else "")
-    return Failure(
-        shortened(message, _LONGEST_MESSAGE),
-        detail=shortened(detail, _LONGEST_DETAIL),
-        hint=f"Its log is {log.path}.",
-        exit_code=outcome.exit_code,
-        signal=outcome.signal,
-        out_of_memory=outcome.out_of_memory,
-    )
-
-
-def shortened(text: str, limit: int) -> str:
-    """A text with its middle left out, where it is longer than a person would read; the log has all of it."""
-    if len(text) <= limit:
-        return text
-    half = limit // 2
-    return f"{text[:half]} [… {len(text) - 2 * half} characters …] {text[-half:]}"
-
-
-def signal_name(number: int) -> str:
-    """`signal 9 (SIGKILL)`, or the bare number where it has no name."""
-    import signal  # costs enum set-up that a run without killed tasks need not pay
-
-    try:
-        return f"signal {number} ({signal.Signals(number).name})"
-    except ValueError:
-        return f"signal {number}"
-
-
-def describe_os_error(error: OSError, folder: Path) -> str:
-    """An operating system's refusal in words that name the place."""
-    return f"{error.strerror or error} at {error.filename or folder}"
-
-
-def _os_hint(error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
-        return "Free some space, or choose a pipeline root on another disk: local.init(..., pipeline_root=...)."
-    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        return "Choose a pipeline root that you may write to: local.init(..., pipeline_root=...)."
-    return ""

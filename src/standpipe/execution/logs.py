@@ -16,7 +16,7 @@ LOG_NAME = "log.txt"
 _LONGEST_LINE = 8192
 
 #: How many lines at the end of a log are remembered, for the story of a failure.
-_LINES_OF_TAIL = 10
+_LINES_OF_TAIL = 50
 
 
 class TaskLog:
