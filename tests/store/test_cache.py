@@ -118,7 +118,9 @@ def test_an_entry_that_nobody_wrote_is_told(tmp_path: Path) -> None:
 def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
         db.execute("PRAGMA user_version = 99")
-    with pytest.raises(StorageError, match=r"cache .*written by a newer Standpipe .*choose another: .*cache_root"):
+    with pytest.raises(
+        StorageError, match=r"cache .*written by a newer Standpipe .*another folder for it: .*cache_root"
+    ):
         CacheIndex(tmp_path)
 
 
@@ -150,7 +152,7 @@ def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytes
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "lockf", lockf)
-    with pytest.raises(StorageError, match=r"its file system has no locks .*local\.init\(\.\.\., cache_root"):
+    with pytest.raises(StorageError, match=r"its file system has no locks \(.*local\.init\(\.\.\., cache_root"):
         CacheIndex(tmp_path)
 
 

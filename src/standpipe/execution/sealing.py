@@ -28,7 +28,7 @@ _PIECE = 1024 * 1024
 _TICK = 10_000_000
 
 #: To read so many bytes again costs less than to wait for the next tick.
-_SMALL = 64 * 1024
+_SMALL = 256 * 1024
 
 
 #: Seals what is at a path; None if that cannot be, or if nobody should read it.
