@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from standpipe.execution import sealing
-from standpipe.execution.sealing import is_unchanged, payload_of, seal_of, sealed
+from standpipe.execution.sealing import is_unchanged, payload_of, seal_of, sealed, signature_of
 from standpipe.model.ports import Cancel
 from standpipe.model.types import ArtifactType
 from standpipe.model.values import ArtifactValue, Seal
@@ -171,8 +171,9 @@ def test_what_has_no_content_has_no_seal(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(folder / "s"))
     os.mkfifo(tmp_path / "fifo")
-    for path in (folder, folder / "s", tmp_path / "fifo", tmp_path / "missing", Path("/dev/zero")):
+    for path in (folder, folder / "s", tmp_path / "fifo", tmp_path / "missing", Path("/dev/zero"), "/\0", "/\ud800"):
         assert seal_of(str(path), Cancel()) is None
+    assert signature_of("/\0") == signature_of(str(tmp_path / "missing")) == ""
 
 
 def test_who_has_to_stop_reads_nothing(tmp_path: Path) -> None:
@@ -209,9 +210,9 @@ def test_a_payload_is_at_the_custom_path_or_where_the_uri_is_mounted() -> None:
 
 def test_each_payload_is_sealed_once_and_unchanged_inputs_not_at_all(tmp_path: Path) -> None:
     file, given = tmp_path / "f", tmp_path / "given"
-    for path in (file, given):
-        path.write_text("a")
+    given.write_text("a")
     source = ArtifactValue("i", DATASET, str(given), seal=seal(aged(given)))
+    file.write_text("a")
     read: list[str] = []
 
     def sealer(path: str) -> Seal | None:
