@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tests.plans import RUN, leaf
 
 from standpipe.execution.attempt import Attempts, failure_of, shortened
 from standpipe.execution.logs import TaskLog
-from standpipe.model.events import StartAttempt
+from standpipe.model.events import AttemptEnded, Report, StartAttempt
 from standpipe.model.plan import Command, Component, Container, Plan, TaskConfigPassthrough
 from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
 from standpipe.model.refs import TaskRef
@@ -66,8 +67,64 @@ class Recorder:
         self.requests.append(request)
         return Outcome(exit_code=0)
 
+    def fingerprint(self, request: TaskRequest) -> str:
+        return "recorder"
+
     def close(self) -> None:
         """Has nothing to close."""
+
+
+class Writer(Recorder):
+    """A runner whose tasks leave a file as each output, a word in the log, and an end of our choice."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+    def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
+        for told in request.executor_input["outputs"]["artifacts"].values():
+            Path(told["artifacts"][0]["uri"]).write_text("content")
+        log.write(b"one\ntwo\n")
+        return self.outcome
+
+
+def ended(tmp_path: Path, component: Component, runner: Recorder, root: Path | None = None) -> AttemptEnded:
+    plan = Plan("test", component, {"leaf": component}, {"exec": Container("image", Command())})
+    run = RUN._replace(pipeline_root=str(root or tmp_path))
+    attempts = Attempts(plan, run, tmp_path / "run", None, runner, lambda task, line: None)
+    return attempts(StartAttempt(TaskRef((("task", None),)), "leaf", {}), Cancel())
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_every_attempt_says_what_it_took(tmp_path: Path, code: int) -> None:
+    outcome = Outcome(exit_code=code, cpu_seconds=1.5, peak_memory=2**20)
+    report = ended(tmp_path, leaf({}, {}), Writer(outcome)).report
+    assert report is not None
+    assert report.seconds > 0
+    assert replace(report, seconds=0) == Report(0, 1.5, 2**20, log_bytes=8, log_lines=2)
+
+
+def test_an_attempt_that_never_started_took_its_time(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    end = ended(tmp_path, leaf({}, {}), Recorder())
+    assert end.failure is not None
+    assert end.report is not None
+    assert replace(end.report, seconds=0) == Report(0)
+
+
+def test_what_an_attempt_left_is_sealed_also_where_nothing_is_cached(tmp_path: Path) -> None:
+    making = leaf({}, {"data": ArtifactOutput(ArtifactType("system.Dataset"))})
+    data = ended(tmp_path, making, Writer(Outcome(exit_code=0))).outputs["data"]
+    assert isinstance(data, ArtifactValue)
+    assert data.seal is not None
+    assert (data.seal.digest, data.seal.size) == (f"sha256:{hashlib.sha256(b'content').hexdigest()}", 7)
+
+
+def test_what_users_have_elsewhere_is_read_for_the_cache_only(tmp_path: Path) -> None:
+    making = leaf({}, {"data": ArtifactOutput(ArtifactType("system.Dataset"))})
+    data = ended(tmp_path, making, Writer(Outcome(exit_code=0)), root=tmp_path / "root").outputs["data"]
+    assert isinstance(data, ArtifactValue)
+    assert data.seal is None
 
 
 def requested(

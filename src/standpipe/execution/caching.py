@@ -83,7 +83,7 @@ class Results:
         if any(artifact.seal is None and _has_payload(artifact) for artifact in artifacts_in(entry.outputs.values())):
             return  # what cannot be sealed cannot be trusted later
         standing = self._use(lambda: self._cache.keep(key, entry))
-        if standing is None or standing.origin == entry.origin:
+        if standing is None or standing == entry:
             return
         try:
             self._verified(standing, cancel)

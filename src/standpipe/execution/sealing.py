@@ -28,7 +28,7 @@ _PIECE = 1024 * 1024
 _TICK = 10_000_000
 
 #: To read so many bytes again costs less than to wait for the next tick.
-_SMALL = 64 * 1024
+_SMALL = 256 * 1024
 
 
 #: Seals what is at a path; None if that cannot be, or if nobody should read it.
@@ -37,6 +37,10 @@ Sealer = Callable[[str], Union[Seal, None]]
 
 class _NoSeal(StandpipeError):
     """There is something that has no content, such as a socket, or nobody waits for the seal any more."""
+
+
+#: A ValueError is that of a path that no file can have, which a task may have written down.
+_UNREADABLE = (OSError, ValueError, _NoSeal)
 
 
 class _State(NamedTuple):
@@ -64,16 +68,17 @@ def sealed(outputs: Mapping[str, Value], inputs: Mapping[str, Value], seal: Seal
 
     What several artifacts share is sealed once, and what was an input and has not changed is not read at all.
     """
-    known = {payload_of(artifact): artifact.seal for artifact in artifacts_in(inputs.values())}
+    given = {payload_of(artifact): artifact.seal for artifact in artifacts_in(inputs.values())}
+    seals: dict[str, Seal | None] = {}
 
     def with_seal(artifact: ArtifactValue) -> ArtifactValue:
         path = payload_of(artifact)
         if not path:
             return artifact
-        given = known.get(path)
-        if given is None or not is_unchanged(path, given):
-            known[path] = seal(path)
-        return replace(artifact, seal=known[path])
+        if path not in seals:
+            known = given.get(path)
+            seals[path] = known if known and is_unchanged(path, known) else seal(path)
+        return replace(artifact, seal=seals[path])
 
     return {name: with_seal(value) if isinstance(value, ArtifactValue) else value for name, value in outputs.items()}
 
@@ -88,7 +93,7 @@ def seal_of(path: str, cancel: Cancel) -> Seal | None:
         began, before = _settled(path)
         digest = _digest(path, cancel)
         is_firm = _state(path) == before and began - before.changed > _TICK
-    except (OSError, _NoSeal):
+    except _UNREADABLE:
         return None  # whoever needs it will say so; the task has done its part
     return Seal(f"sha256:{digest}", before.size, before.signature if is_firm else "")
 
@@ -97,7 +102,7 @@ def signature_of(path: str) -> str:
     """What the file system says of a payload, in short; empty if there is none that could be sealed."""
     try:
         return _state(path).signature
-    except (OSError, _NoSeal):
+    except _UNREADABLE:
         return ""
 
 

@@ -43,7 +43,10 @@ _ADVICE = (
     "nothing is lost but time. Or choose another folder: local.init(..., cache_root=...)."
 )
 _SCHEMA = Schema(
-    name="cache", migrations=_MIGRATIONS, advice=_ADVICE, elsewhere="choose another: local.init(..., cache_root=...)"
+    name="cache",
+    migrations=_MIGRATIONS,
+    advice=_ADVICE,
+    elsewhere="choose another folder for it: local.init(..., cache_root=...)",
 )
 
 

@@ -109,14 +109,15 @@ class Database:
             raise self._unusable(error) from error
 
     def _unusable(self, error: sqlite3.Error | OSError) -> StorageError:
+        reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
         without_locks = isinstance(error, OSError) and error.errno in _NO_LOCKS
-        if without_locks or "locking protocol" in str(error):
+        if without_locks or "locking protocol" in reason:
             return StorageError(
-                f"The {self._schema.name} {self._path} cannot be used: its file system has no locks ({error}), and "
-                "several processes could not write to it without harm. "
-                f"Choose a folder on a disk of this machine: {self._schema.elsewhere}."
+                f"The {self._schema.name} {self._path} cannot be used: its file system has no locks ({reason}), and "
+                "without them processes would overwrite what others wrote. On a disk of this machine it works: "
+                f"{self._schema.elsewhere}."
             )
-        return StorageError(f"The {self._schema.name} {self._path} cannot be used: {error}. {self._schema.advice}")
+        return StorageError(f"The {self._schema.name} {self._path} cannot be used: {reason}. {self._schema.advice}")
 
     def _migrate(self, db: sqlite3.Connection) -> None:
         migrations = self._schema.migrations
