@@ -109,8 +109,6 @@ class Session:
         check_faults(self.faults)
         if isinstance(self.secrets, str) or not all(isinstance(name, str) for name in self.secrets):
             raise ArgumentError("secrets must be a list of names of environment variables: secrets=['API_TOKEN'].")
-        if self.enable_caching:
-            notice("enable_caching: this version does not cache yet; every task runs.")
 
 
 def notice(text: str) -> None:

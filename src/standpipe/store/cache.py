@@ -81,16 +81,22 @@ class CacheIndex:
 
     def keep(self, key: str, entry: CacheEntry, instead_of: CacheEntry | None = None) -> CacheEntry:
         """Lets an entry stand for a key, unless another one does; see `model.ports.Cache`."""
-        replaced = instead_of.origin if instead_of else None
+        row = {
+            "key": key,
+            "origin": entry.origin,
+            "created": time.time(),
+            "outputs": _dump_outputs(entry.outputs),
+            "replaced": instead_of.origin if instead_of else None,
+        }
         with self._database.transaction() as db:
             # One statement, so that of many processes exactly one is the first.
             db.execute(
-                "INSERT INTO entries VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key) DO UPDATE "
-                "SET origin = ?2, created = ?3, outputs = ?4 WHERE origin = ?5",
-                (key, entry.origin, time.time(), _dump_outputs(entry.outputs), replaced),
+                "INSERT INTO entries VALUES (:key, :origin, :created, :outputs) ON CONFLICT (key) DO UPDATE "
+                "SET origin = :origin, created = :created, outputs = :outputs WHERE origin = :replaced",
+                row,
             )
-            row = db.execute("SELECT origin, outputs FROM entries WHERE key = ?", (key,)).fetchone()
-        return self._entry(*row)
+            standing = db.execute("SELECT origin, outputs FROM entries WHERE key = ?", (key,)).fetchone()
+        return self._entry(*standing)
 
     def seal(self, path: str, signature: str) -> Seal | None:
         """What is known of a payload; see `model.ports.Cache`."""
