@@ -49,6 +49,10 @@ class SubprocessRunner(LocalRunner):
     ) -> None:
         self.use_venv = use_venv
 
+    @property
+    def command_options(self) -> tuple[str, ...]:
+        return () if self.use_venv else ("--no-venv",)
+
     def __repr__(self) -> str:
         return f"SubprocessRunner(use_venv={self.use_venv})"
 
@@ -80,6 +84,10 @@ class DockerRunner(LocalRunner):
 
         RunArguments.check(container_run_args)
         self.container_run_args = container_run_args
+
+    @property
+    def command_options(self) -> tuple[str, ...]:
+        return ("--runner", "docker")
 
     def __repr__(self) -> str:
         return f"DockerRunner({', '.join(f'{name}={value!r}' for name, value in self.container_run_args.items())})"

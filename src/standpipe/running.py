@@ -152,7 +152,8 @@ def finished(setup: Setup, machine: Machine, ended: events.RunEnded, task: Pipel
     """
     if ended.state is TaskState.SUCCEEDED:
         return task.finish(as_arguments(ended.outputs))
-    told = story(setup.info, machine, ended, setup.folder, deadline(setup.plan))
+    how = setup.session.runner.command_options
+    told = story(setup.info, machine, ended, setup.folder, deadline(setup.plan), how)
     error = TaskFailed(setup.redactor.text(told))
     if setup.session.raise_on_error:
         raise error

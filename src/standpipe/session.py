@@ -51,6 +51,11 @@ class LocalRunner(ABC):
         """Environment variables that the user's options give to all tasks."""
         return {}
 
+    @property
+    def command_options(self) -> tuple[str, ...]:
+        """The options of `standpipe resume` that choose such a runner."""
+        return ()
+
     @abstractmethod
     def workspace_path(self, workspace: Path) -> str:
         """Where tasks see a run's workspace, which is the folder `workspace` on this machine."""

@@ -196,25 +196,6 @@ def _program(program: Command | PythonFunction, field: Callable[[str], str]) -> 
     }, {}
 
 
-<<<<<<< HEAD
-=======
-@lru_cache(maxsize=1024)
-def code_digest(source: str) -> str:
-    """A digest of Python code as its compiler sees it: comments and formatting make no difference.
-
-    >>> code_digest("x = 1  # one") == code_digest("x  =  1")
-    True
-    >>> code_digest("x = 1") == code_digest("x = 2")
-    False
-    """
-    try:
-        meaning = ast.dump(ast.parse(source))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        meaning = source  # written for another Python perhaps, or nested deeper than this one takes
-    return hashlib.sha256(meaning.encode(errors="surrogatepass")).hexdigest()
-
-
->>>>>>> cache
 def _job_fields(argument: Argument) -> Iterator[str]:
     """The names of the placeholders about the run and the task in an argument."""
     if isinstance(argument, Template):

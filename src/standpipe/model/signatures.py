@@ -22,8 +22,8 @@ def code_digest(source: str) -> str:
     """
     try:
         meaning = ast.dump(ast.parse(source))
-    except (SyntaxError, ValueError, RecursionError):
-        meaning = source  # written for another Python, perhaps
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        meaning = source  # written for another Python perhaps, or nested deeper than this one takes
     return hashlib.sha256(meaning.encode(errors="surrogatepass")).hexdigest()
 
 
