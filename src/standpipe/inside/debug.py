@@ -18,6 +18,7 @@ class Debugger(pdb.Pdb):
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(skip=_NOT_THE_USERS)
         self._code = function.__code__
+        self._has_begun = False
 
     def debug(self, call: Callable[[], None]) -> None:
         """Makes a call, in which the function is called, and stops in the function.
@@ -40,7 +41,7 @@ class Debugger(pdb.Pdb):
     def _trace(self, call: Callable[[], None]) -> None:
         self.reset()
         # A break of its own, and not a wrapped function: what calls it looks at its code and its annotations.
-        self.set_break(self._code.co_filename, self._code.co_firstlineno, True, None, self._code.co_name)
+        self.set_break(self._code.co_filename, self._code.co_firstlineno, funcname=self._code.co_name)
         self.botframe = sys._getframe()  # where tracing is off again
         self.set_continue()
         sys.settrace(self.trace_dispatch)
@@ -48,6 +49,13 @@ class Debugger(pdb.Pdb):
             call()
         finally:
             sys.settrace(None)
+
+    def user_line(self, frame: Any) -> None:
+        """Shows a line, as always, but for the first time without the break that led there."""
+        if not self._has_begun:
+            self._has_begun = True
+            self.clear_all_breaks()
+        super().user_line(frame)
 
     def user_return(self, frame: Any, return_value: Any) -> None:
         """Shows the return, as always; after that of the function itself, stops nowhere any more."""

@@ -57,8 +57,9 @@ def kill_tree(pid: int) -> None:
             with suppress(ProcessLookupError, PermissionError):  # it has ended, or runs as another user by now
                 os.kill(other, signal.SIGKILL)
         time.sleep(_LOOK_EVERY)
-    with suppress(ProcessLookupError, PermissionError):  # as above
-        os.killpg(pid, signal.SIGKILL)
+    for kill in (os.killpg, os.kill):  # it may lead no group
+        with suppress(ProcessLookupError, PermissionError):  # as above
+            kill(pid, signal.SIGKILL)
 
 
 def resident(pids: list[int]) -> int:
