@@ -53,6 +53,7 @@ class Client:
 
 class Task:
     def __init__(self, client: Client, folder: Path, env: dict[str, str]) -> None:
+        self.used: dict[str, Any] = {}
         self.reply, reply_end = socket.socketpair()
         self.output, output_end = os.pipe()
         unset = [name for name in os.environ if name not in env]
@@ -65,9 +66,11 @@ class Task:
         self.lines = self.reply.makefile()
 
     def told(self) -> dict[str, Any]:
-        """The next thing that the server says; nothing at the end."""
+        """The next thing that the server says, without what the task used, which is kept; nothing at the end."""
         line = self.lines.readline()
-        return json.loads(line) if line else {}
+        told: dict[str, Any] = json.loads(line) if line else {}
+        self.used = {name: told.pop(name) for name in ("cpu_seconds", "peak_memory") if name in told} or self.used
+        return told
 
     def end(self) -> tuple[int, str]:
         """The exit code and all that was printed."""

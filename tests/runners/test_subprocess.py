@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,28 +17,12 @@ from typing import Any
 
 import pytest
 from tests.inside.tasks import interpreter
-from tests.runners.bench import HERE, Bench, Fixed, Kept, value_in
+from tests.runners.bench import HERE, Bench, Fixed, Kept, is_alive, value_in, wait_until
 
 from standpipe.errors import RunnerError, StorageError, UnsupportedError
 from standpipe.model.ports import Cancel, CommandLine, Mount, Outcome, Pod
-from standpipe.runners import subprocess as runner_module
+from standpipe.runners import task_process
 from standpipe.runners.subprocess import SubprocessTasks
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):  # gone before the file was opened, or while it was read
-        return False
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    limit = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > limit:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 @pytest.fixture
@@ -151,7 +135,7 @@ def test_memory_that_python_could_not_have(bench: Bench) -> None:
 
 def test_memory_that_the_kernel_took_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     kills = iter((7, 8))
-    monkeypatch.setattr(runner_module, "_out_of_memory_kills", lambda: next(kills))
+    monkeypatch.setattr(task_process, "_out_of_memory_kills", lambda: next(kills))
 
     assert bench.run("def f(): os.kill(os.getpid(), 9)")[0] == Outcome(signal=9, out_of_memory=True)
 
@@ -159,7 +143,7 @@ def test_memory_that_the_kernel_took_back(bench: Bench, monkeypatch: pytest.Monk
 def test_the_kernels_count_is_read() -> None:
     text = Path("/proc/vmstat").read_text()
 
-    assert f"oom_kill {runner_module._out_of_memory_kills()}\n" in text
+    assert f"oom_kill {task_process._out_of_memory_kills()}\n" in text
 
 
 # --- what a task runs in
@@ -302,19 +286,78 @@ def test_a_cancelled_task_is_interrupted(bench: Bench) -> None:
 
 
 def test_a_task_that_ignores_interrupts_is_terminated(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "_PATIENCE", 0.2)
+    monkeypatch.setattr(task_process, "_PATIENCE", 0.2)
     outcome, _, _ = cancelled(bench, "signal.signal(2, signal.SIG_IGN); print('ready'); time.sleep(60)")
 
     assert outcome == Outcome(signal=signal.SIGTERM)
 
 
 def test_a_task_that_ignores_everything_is_killed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "_PATIENCE", 0.2)
+    monkeypatch.setattr(task_process, "_PATIENCE", 0.2)
     ignore = "[signal.signal(n, signal.SIG_IGN) for n in (2, 15)]; "
     outcome, took, _ = cancelled(bench, f"{ignore} subprocess.Popen(['sleep', '60']); print('ready'); time.sleep(60)")
 
     assert outcome == Outcome(signal=signal.SIGKILL)
     assert 0.4 <= took < 5
+
+
+IGNORES = "[signal.signal(n, signal.SIG_IGN) for n in (2, 15)]; "
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_urgent_wish_kills_what_ignores_everything(bench: Bench, at_once: bool) -> None:
+    log, cancel = Kept(), Cancel()
+    request = bench.request(f"def f():\n  {IGNORES}print('ready'); time.sleep(60)")
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(bench.runner.run, request, log=log, cancel=cancel)
+        log.wait_for(b"ready")
+        start = time.monotonic()
+        if not at_once:
+            cancel.set()
+        cancel.set(urgent=True)
+        outcome = running.result(timeout=30)
+
+    assert outcome == Outcome(signal=signal.SIGKILL)
+    assert time.monotonic() - start < 0.8
+
+
+def test_a_daemon_is_asked_to_end_as_its_task_is(bench: Bench) -> None:
+    source = """
+        def f():
+            trap = 'trap "echo cleaned up; exit" INT; echo ready; while :; do sleep 0.05; done'
+            daemon = subprocess.Popen(['sh', '-c', trap], start_new_session=True)
+            try:
+                time.sleep(60)
+            finally:
+                daemon.wait()
+    """
+    log, cancel = Kept(), Cancel()
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(bench.runner.run, bench.request(source), log=log, cancel=cancel)
+        log.wait_for(b"ready")
+        start = time.monotonic()
+        cancel.set()
+        running.result(timeout=30)
+
+    assert b"cleaned up" in log.data
+    assert time.monotonic() - start < 1.5
+
+
+def test_a_daemon_of_a_task_that_ignores_everything_is_killed(bench: Bench) -> None:
+    log, cancel = Kept(), Cancel()
+    source = f"""
+        def f():
+            {IGNORES}
+            print(subprocess.Popen(['sh', '-c', 'trap "" INT TERM; sleep 60'], start_new_session=True).pid, flush=True)
+            time.sleep(60)
+    """
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(bench.runner.run, bench.request(source), log=log, cancel=cancel)
+        log.wait_for(b"\n")
+        cancel.set(urgent=True)
+        running.result(timeout=30)
+
+    assert wait_until(lambda: not is_alive(int(log.data)), seconds=1)
 
 
 def test_a_task_that_is_cancelled_before_it_starts_is_not_started(bench: Bench) -> None:
@@ -354,21 +397,37 @@ def test_a_server_that_died_is_replaced(bench: Bench) -> None:
     assert bench.server() != first
 
 
-@pytest.mark.parametrize("is_killed", [False, True])
-def test_a_task_survives_its_server_and_has_failed_if_its_end_is_not_known(bench: Bench, is_killed: bool) -> None:
+def test_a_task_ends_with_its_server_and_takes_its_daemons_along(bench: Bench) -> None:
+    source = """
+        def f():
+            daemon = subprocess.Popen(['sh', '-c', 'setsid sleep 60 & echo $!; sleep 60'], start_new_session=True)
+            print(daemon.pid, os.getpid(), flush=True)
+            time.sleep(60)
+    """
     log = Kept()
     with ThreadPoolExecutor() as pool:
-        request = bench.request("def f(): print('ready', os.getpid()); time.sleep(1 if %s else 60)" % (not is_killed))
+        running = pool.submit(bench.runner.run, bench.request(source), log=log, cancel=Cancel())
+        assert wait_until(lambda: log.data.count(b"\n") == 2)
+        start = time.monotonic()
+        os.kill(bench.server(), signal.SIGKILL)
+        outcome = running.result(timeout=30)
+
+    assert outcome.problem.startswith("the process that it was forked from has died")
+    assert time.monotonic() - start < 1
+    assert [pid for pid in log.data.split() if is_alive(int(pid))] == []
+    assert bench.value("def f() -> int: return 1") == 1
+
+
+def test_a_task_has_failed_if_its_end_is_not_known(bench: Bench) -> None:
+    log = Kept()
+    with ThreadPoolExecutor() as pool:
+        request = bench.request("def f(): print(os.getpid()); time.sleep(60)")
         running = pool.submit(bench.runner.run, request, log=log, cancel=Cancel())
         log.wait_for(b"\n")
         os.kill(bench.server(), signal.SIGKILL)
-        if is_killed:
-            os.kill(int(log.data.split()[1]), signal.SIGKILL)
-        outcome = running.result(timeout=30)
+        os.kill(int(log.data), signal.SIGKILL)
 
-    assert outcome.succeeded is not is_killed
-    assert outcome.problem.startswith("the process that it was forked from has died") is is_killed
-    assert wait_until(lambda: not is_alive(int(log.data.split()[1])))
+        assert running.result(timeout=30).problem.startswith("the process that it was forked from has died")
 
 
 def test_an_interpreter_that_does_not_start(tmp_path: Path) -> None:

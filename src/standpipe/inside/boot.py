@@ -1,5 +1,7 @@
 """Starts tasks: `python3 boot.py run <request.json>`, or `python3 boot.py serve <fd>` to fork one whenever asked.
 
+With `debug` for `run` the task is under a debugger, on the terminal.
+
 A plain script for a bare Python 3.9 or newer. It loads the folder that it lies in as the package `standpipe_inside`,
 and leaves nothing of that on `sys.path`.
 """
@@ -39,10 +41,12 @@ def main(mode: str, argument: str) -> int:
         return int(serve(int(argument)))
     from standpipe_inside.task import run, use_utf8  # type: ignore[import-not-found] # just made
 
-    os.dup2(1, 2)  # one stream, so that what is printed to both keeps its order in the log
+    debugs = mode == "debug"
+    if not debugs:
+        os.dup2(1, 2)  # one stream, so that what is printed to both keeps its order in the log
     use_utf8()
     sys.path.insert(0, os.getcwd())  # as `python -m` does, which is how KFP starts its executor
-    return int(run(argument))
+    return int(run(argument, debugs=debugs))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 Over its control socket it gets one message for each task: four bytes of length with two file descriptors (where to
 reply, and where what the task prints goes), then JSON with `request`, `cwd`, of the environment what to `set` and what
-to `unset`, and, for a task with volumes, `mounts` and `keep` as `mounts.enter` takes them. On the reply socket there
-come lines of JSON: from the task `{"pid": …}` once it is a process group of its own, and `{"code": …}`, its exit code,
-as the last thing that it does; from the server `{"status": …}`, the wait status, once it has ended, in whatever way; or
-`{"problem": …}` if it could not be started. That the task itself tells its code saves whoever waits the time that the
-system takes to clear up after a process.
+to `unset`, for a task with volumes `mounts` and `keep` as `mounts.enter` takes them, and for one with limits `limits`
+as `limits.enter` does. On the reply socket there come lines of JSON: from the task `{"pid": …}` once it is a process
+group of its own, `{"grouped": …}`, whether a control group limits it, and `{"code": …}`, its exit code, as the last
+thing that it does; from the server `{"status": …}`, the wait status, once it has ended, in whatever way; or
+`{"problem": …}` if it could not be started. With the code and the status comes what it used (`usage.of`). That the task
+itself tells its code saves whoever waits the time that the system takes to clear up after a process.
 
 It has one thread, it knows nothing of what tasks are, and when the control socket closes it takes its tasks along, and
 with them the folders that they worked in, as whoever should remove those may be dead.
@@ -29,7 +30,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, Dict, List, Optional, Set, Tuple
 
-from . import orphans
+from . import orphans, usage
 from .task import Request, prepare, rehearse, run, use_utf8
 
 
@@ -150,21 +151,21 @@ class ForkServer:
         """Reports the tasks that have ended, and ends what they left running."""
         with suppress(ChildProcessError):  # there is none left
             while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status, used = os.wait4(-1, os.WNOHANG)
                 if pid == 0:
                     break
                 _kill_group(pid)  # whatever is left in the group keeps its number from being used again
-                self._forget(pid, status)
+                self._forget(pid, status, used)
         self._kill_orphans()
 
-    def _forget(self, pid: int, status: int) -> None:
+    def _forget(self, pid: int, status: int, used: Any) -> None:
         self._folders.pop(pid, None)
         if self._spare and pid == self._spare[0]:
             self._spare[1].close()
             self._spare = None
         elif pid in self._replies:
             with self._replies.pop(pid) as reply:
-                _tell(reply, status=status)
+                _tell(reply, status=status, **usage.of(used))
 
     def _kill_orphans(self) -> None:
         """Ends the children that the server did not make: whose they were has ended, or they would not be here."""
@@ -185,7 +186,7 @@ class ForkServer:
             os.kill(pid, signal.SIGKILL)  # it may not have made its group yet
             _kill_group(pid)
         for pid in self._own():
-            self._forget(*os.waitpid(pid, 0))
+            self._forget(*os.wait4(pid, 0))
         while self._adopts and orphans.children():
             self._kill_orphans()  # and then those that they leave
             os.wait()
@@ -228,12 +229,14 @@ def _become_task(order: _Order, request: Optional[Request]) -> None:
         os.register_at_fork(after_in_child=order.reply.close)  # it is ours alone to speak for the task
         _redirect(order.log)
         message = order.message
+        if message.get("limits"):
+            _limit(order.reply, message["limits"])
         if message.get("mounts") and not _mount(order.reply, message):
             return
         _move(message["cwd"], message["set"], message["unset"])
         code = run(message["request"], request)
         _finish()
-        _tell(order.reply, code=code)
+        _tell(order.reply, code=code, **usage.used())
     except BaseException:  # noqa: BLE001  the outermost edge of this process
         traceback.print_exc()
         code = code or 1
@@ -295,6 +298,12 @@ def _move(cwd: str, changed: Dict[str, str], removed: List[str]) -> None:
     if "TZ" in changed or "TZ" in removed:
         time.tzset()
     sys.path.insert(0, cwd)  # as `python -m` does, which is how KFP starts its executor
+
+
+def _limit(reply: socket.socket, wanted: Dict[str, Any]) -> None:
+    from . import limits  # few tasks have any
+
+    _tell(reply, grouped=limits.enter(wanted))
 
 
 def _mount(reply: socket.socket, message: Dict[str, Any]) -> bool:

@@ -7,12 +7,13 @@ import os
 import sys
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, Optional, Sequence
 
 from .executor import Executor
 from .kfp_shim import install
 from .report import report
 from .source import compiled, load_function
+from .usage import leave
 
 #: Up to this size, in bytes, a request is read and compiled before the fork.
 _LARGE = 256 * 1024
@@ -26,7 +27,8 @@ def read(path: str) -> Request:
 
     The file is UTF-8 JSON: `source` and `function`, the program and the name of the function in it; `executor_input`,
     KFP's ExecutorInput; `artifact_classes`, sources by `module.Name`; `error_file`, where an exception is described;
-    `owner`, a pair of user and group id that the outputs are given to, or null.
+    `owner`, a pair of user and group id that the outputs are given to, or null; `usage_file`, where what the task used
+    is written, or null.
     """
     with open(path, encoding="utf-8") as file:
         request: Request = json.load(file)
@@ -47,11 +49,14 @@ def prepare(path: str) -> Optional[Request]:
     return None
 
 
-def run(path: str, request: Optional[Request] = None) -> int:
-    """Carries out the request in a file, or as it was prepared; returns the exit code of the task."""
+def run(path: str, request: Optional[Request] = None, *, debugs: bool = False) -> int:
+    """Carries out the request in a file, or as it was prepared; returns the exit code of the task.
+
+    With `debugs` it does so under a debugger, on the terminal.
+    """
     request = request or read(path)
     try:
-        _execute(request)
+        _execute(request, debugs)
     except SystemExit as wish:
         return _exit_code(wish)
     except KeyboardInterrupt as error:
@@ -61,6 +66,9 @@ def run(path: str, request: Optional[Request] = None) -> int:
         report(error, request["error_file"])
         return 1
     finally:
+        if request.get("usage_file"):
+            with suppress(OSError):  # a full disk, perhaps: then it is not known
+                leave(request["usage_file"])
         _give_away(os.path.dirname(path), request.get("owner"))
     return 0
 
@@ -94,11 +102,17 @@ def rehearse() -> None:
     chosen(told, function).execute()
 
 
-def _execute(request: Request) -> None:
+def _execute(request: Request, debugs: bool) -> None:
     del sys.argv[1:]  # they are ours, and a program that parses arguments would stumble over them
     chosen = executor_class()
     function = load_function(request["source"], request["function"], request["artifact_classes"])
-    chosen(request["executor_input"], function).execute()
+    execute: Callable[[], None] = chosen(request["executor_input"], function).execute
+    if debugs:
+        from .debug import Debugger  # costs 20 ms, and only a person who debugs needs it
+
+        Debugger(function).debug(execute)
+    else:
+        execute()
 
 
 def use_utf8() -> None:

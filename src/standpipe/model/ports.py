@@ -97,7 +97,7 @@ class Outcome:
     could not be started or its end is not known (which counts as a failure). `detail` is what the task itself said
     went wrong: the user's own traceback; `cause` is its exception in one line. `out_of_memory` is set where that is why
     it was killed. `cpu_seconds` and `peak_memory` (bytes) are what all its processes used together, None where that is
-    not known.
+    not known; they take no part in comparisons, as they say nothing of how it ended.
     """
 
     exit_code: int | None = None
@@ -106,8 +106,8 @@ class Outcome:
     detail: str = ""
     cause: str = ""
     out_of_memory: bool = False
-    cpu_seconds: float | None = None
-    peak_memory: int | None = None
+    cpu_seconds: float | None = field(default=None, compare=False)
+    peak_memory: int | None = field(default=None, compare=False)
 
     @property
     def succeeded(self) -> bool:

@@ -34,13 +34,23 @@ def request_file(folder: Path) -> Path:
     return folder / "request.json"
 
 
-def write_request(request: TaskRequest, function: PythonFunction, owner: Sequence[int] | None = None) -> None:
+class Used(NamedTuple):
+    """What a function's process said that it used: seconds of CPU time, and bytes of memory at its peak."""
+
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
+
+
+def write_request(
+    request: TaskRequest, function: PythonFunction, owner: Sequence[int] | None = None, *, usage: bool = False
+) -> None:
     """Writes what `inside` is to do.
 
     Args:
         request: the attempt.
         function: its program.
         owner: the user and group ids that a task which runs as root gives its outputs to.
+        usage: whether it is to write what it used, where no fork server tells.
 
     Raises:
         StorageError: if the attempt's folder cannot be written.
@@ -53,6 +63,7 @@ def write_request(request: TaskRequest, function: PythonFunction, owner: Sequenc
         "artifact_classes": dict(function.artifact_classes),
         "error_file": str(_error_file(request.folder)),
         "owner": owner,
+        "usage_file": str(_usage_file(request.folder)) if usage else None,
     }
     try:
         path.write_text(json.dumps(content), encoding="utf-8")
@@ -74,6 +85,19 @@ def read_error(folder: Path) -> Told:
         cause=error.get("summary", "") + hint,
         out_of_memory=error.get("kind") == "MemoryError",
     )
+
+
+def read_usage(folder: Path) -> Used:
+    """What the function's process used; nothing if it was killed, or could not write any more."""
+    try:
+        told = json.loads(_usage_file(folder).read_text(encoding="utf-8"))
+        return Used(float(told["cpu_seconds"]), int(told["peak_memory"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return Used()
+
+
+def _usage_file(folder: Path) -> Path:
+    return folder / "usage.json"
 
 
 def _error_file(folder: Path) -> Path:
