@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from tests.test_caching import share
 
 pytestmark = pytest.mark.slow
