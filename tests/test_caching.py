@@ -331,27 +331,32 @@ def many(n: int = 0) -> None:
         double(x=number)
 
 
-def run_often(root: str, start: str) -> None:
-    """Runs the same pipeline five times, from a time on; what `test_processes_share_one_cache` starts."""
+def run_often(root: str, times: str, start: str) -> None:
+    """Runs the same pipeline so many times, from a time on: what `share` lets processes do."""
     runner = FakeRunner(double=lambda x: {"Output": 2 * x})
     time.sleep(max(0.0, float(start) - time.time()))
-    for _ in range(5):
+    for _ in range(int(times)):
         local.run(many, {}, runner=runner, pipeline_root=root, enable_caching=True, quiet=True)
 
 
-def test_processes_share_one_cache(tmp_path: Path) -> None:
+def share(root: Path, processes: int, times: int) -> None:
+    """Lets processes run pipelines in one root at the same time: nothing may be lost, and nothing doubled."""
     program = f"import sys; from {__name__} import run_often; run_often(*sys.argv[1:])"
-    command = [sys.executable, "-c", program, str(tmp_path), str(time.time() + 1)]
+    command = [sys.executable, "-c", program, str(root), str(times), str(time.time() + 1)]
     here = Path(__file__).parent.parent
-    running = [subprocess.Popen(command, cwd=here, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    assert [process.communicate()[1] for process in running] == [""] * 3
-    with closing(sqlite3.connect(tmp_path / "cache.sqlite")) as db:
+    running = [subprocess.Popen(command, cwd=here, stderr=subprocess.PIPE, text=True) for _ in range(processes)]
+    assert [process.communicate()[1] for process in running] == [""] * processes
+    with closing(sqlite3.connect(root / "cache.sqlite")) as db:
         kept = db.execute("SELECT outputs FROM entries").fetchall()
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert sorted(json.loads(outputs)["Output"][1] for (outputs,) in kept) == [0, 2, 4, 6, 8]
-    with closing(sqlite3.connect(tmp_path / "runs.sqlite")) as db:
+    with closing(sqlite3.connect(root / "runs.sqlite")) as db:
         ended = db.execute("SELECT body FROM facts WHERE kind = 'RunEnded'").fetchall()
-    assert [json.loads(body)["state"] for (body,) in ended] == ["SUCCEEDED"] * 15
+    assert [json.loads(body)["state"] for (body,) in ended] == ["SUCCEEDED"] * processes * times
+
+
+def test_processes_share_one_cache(tmp_path: Path) -> None:
+    share(tmp_path, processes=3, times=5)
 
 
 def test_a_hit_costs_little(faked: Runs) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,6 +182,21 @@ def test_a_payload_is_read_once_as_long_as_it_stays(bench: Bench) -> None:
     changed = results.seal(str(path), Cancel())
     assert changed is not None
     assert changed.digest != seals[0].digest  # type: ignore[union-attr]
+
+
+def test_a_payload_that_many_tasks_want_at_once_is_read_once(bench: Bench) -> None:
+    path = bench.artifact("x" * 5_000_000).uri
+    results, ready = bench.results(), threading.Barrier(4)
+
+    def seal(_: int) -> Seal | None:
+        ready.wait()
+        return results.seal(path, Cancel())
+
+    with ThreadPoolExecutor(4) as pool:
+        first, *others = pool.map(seal, range(4))
+    assert first is not None
+    assert others == [first] * 3
+    assert bench.read == [path]
 
 
 def test_a_cache_that_breaks_is_told_once_and_costs_no_task(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

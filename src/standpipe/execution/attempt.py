@@ -17,7 +17,7 @@ from standpipe.execution.importing import imported
 from standpipe.execution.keys import Work, import_work, task_work
 from standpipe.execution.logs import TaskLog
 from standpipe.execution.rendering import Rendering
-from standpipe.execution.sealing import Sealer, artifacts_in, seal_of, sealed
+from standpipe.execution.sealing import Sealer, artifacts_in, payload_of, seal_of, sealed
 from standpipe.execution.task_config import for_the_task, task_configs
 from standpipe.model.events import AttemptEnded, Failure, Report, StartAttempt
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan, PythonFunction
@@ -98,17 +98,16 @@ class Attempts:
         told = executor_input(component, command.inputs, folder)
         rendering = Rendering(told, partial(self.run.placeholder, command.task))
         artifact = imported(importer, command.inputs, rendering, self.workspace, cancel)
-        outputs = sealed(dict.fromkeys(component.outputs, artifact), command.inputs, self._sealer(cancel))
-        ended = AttemptEnded(command.task, outputs)
-        if self.results is None:
-            return ended
-        seal = partial(self.results.seal, cancel=cancel)
-        work = import_work(command, component, importer, artifact, seal)
-        if work is None:
-            return ended
+        seal = partial(self.results.seal, cancel=cancel) if self.results else self._sealer(cancel)
+        path = payload_of(artifact)
+        artifact = replace(artifact, seal=seal(path) if path else None)
+        outputs: dict[str, Value] = dict.fromkeys(component.outputs, artifact)
+        work = import_work(command, component, importer, artifact, seal) if self.results else None
+        if self.results is None or work is None:
+            return AttemptEnded(command.task, outputs)
         # An import that was remembered gives what is at this URI all the same, so nothing of it needs to be kept.
-        known = self.results.of(work, command, cancel, lambda: AttemptEnded(command.task))
-        return replace(known, outputs=outputs)
+        ended = self.results.of(work, command, cancel, lambda: AttemptEnded(command.task))
+        return replace(ended, outputs=outputs)
 
     def _run_as(self, pod: Pod, folder: Path, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
         request = self._request(folder, command, self.plan.components[command.component], pod)

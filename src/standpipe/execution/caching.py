@@ -39,6 +39,7 @@ class Results:
         self._run = run
         self._notice = notice
         self._lock = threading.Lock()
+        self._reading: dict[str, threading.Lock] = {}
         self._is_lost = False
 
     def of(self, work: Work, command: StartAttempt, cancel: Cancel, run: Callable[[], AttemptEnded]) -> AttemptEnded:
@@ -59,14 +60,17 @@ class Results:
 
     def seal(self, path: str, cancel: Cancel) -> Seal | None:
         """The seal of what is at a path, read once as long as it does not change; None as in `sealing.seal_of`."""
-        signature = signature_of(path)
-        known = self._use(lambda: self._cache.seal(path, signature)) if signature else None
-        if known is not None:
-            return known
-        seal = seal_of(path, cancel)
-        if seal is not None and seal.signature:
-            self._use(lambda: self._cache.note(path, seal))
-        return seal
+        with self._lock:
+            one_at_a_time = self._reading.setdefault(path, threading.Lock())
+        with one_at_a_time:  # who comes second finds what the first one has noted
+            signature = signature_of(path)
+            known = self._use(lambda: self._cache.seal(path, signature)) if signature else None
+            if known is not None:
+                return known
+            seal = seal_of(path, cancel)
+            if seal is not None and seal.signature:
+                self._use(lambda: self._cache.note(path, seal))
+            return seal
 
     def _find(self, key: str, command: StartAttempt, cancel: Cancel) -> CacheEntry | None:
         entry = self._use(lambda: self._cache.find(key))
