@@ -35,12 +35,24 @@ _MOST_NAMED = 8
 
 
 class _Stored(NamedTuple):
-    """A run as the store has it, brought back to where it stood."""
+    """A run as the store has it, with the Plans that it had, by their digests, in the order in which it had them."""
 
     row: RunRow
     facts: list[events.Fact]
-    plan: Plan  # the one that it had last
-    machine: Machine
+    plans: dict[str, Plan]
+
+    @property
+    def plan(self) -> Plan:
+        """The Plan that it had last."""
+        return list(self.plans.values())[-1]
+
+    def machine(self, setup: Setup, later: Mapping[str, Plan] | None = None) -> Machine:
+        """The state that its facts led to; it can go on with the Plans that come later."""
+        plans = {**self.plans, **(later or {})}
+        machine = setup.machine(plans[self.row.plan], plans)
+        for fact in self.facts:
+            machine.apply(fact)
+        return machine
 
 
 def resume(
@@ -50,7 +62,7 @@ def resume(
     root = root_of(session)
     row = run_row(root, run_id)
     with RunLock(_folder(root, row)):
-        stored = _stored(session, root, row.id)
+        stored = _stored(root, row.id)
         now = component or defined(stored.plan.name) or _as_it_was(stored)
         setup = _setup(session, root, row, now.plan)
         with setup.redactor.errors():
@@ -63,11 +75,11 @@ def _go_on(
     row, root = stored.row, Path(setup.info.pipeline_root)
     recorder = RunRecorder(root, setup.info, component.plan, redactor=setup.redactor, recorded=row.length)
     now = load(dump(component.plan, setup.redactor)[0]) if row.masked or setup.redactor else component.plan
-    asked = dict.fromkeys(_named(stored.machine.root, from_task), "you asked for it")
-    reasons = {**dict(_lost(stored)), **asked}
-    again = done_again(stored.machine.root, now, difference(stored.plan, now), reasons)
+    machine = stored.machine(setup, {recorder.plan: component.plan})
+    asked = dict.fromkeys(_named(machine.root, from_task), "you asked for it")
+    reasons = {**dict(_lost(machine.root, row)), **asked}
+    again = done_again(machine.root, now, difference(stored.plan, now), reasons)
     _tell(row, again)
-    machine = _machine(setup, stored.facts, root, row, {recorder.plan: component.plan})
     if setup.cluster:
         setup.cluster(stored.facts)
     try:
@@ -84,9 +96,10 @@ def _go_on(
 def rerun_task(session: Session, run_id: str, task: str, *, debug: bool) -> PipelineTask:
     """Runs one task of a run again, as a run of its own; see `standpipe.local.rerun_task`."""
     root = root_of(session)
-    stored = _stored(session, root, run_id)
-    (ref, *others) = _named(stored.machine.root, task)
-    found = stored.machine.task(ref)
+    stored = _stored(root, run_id)
+    machine = stored.machine(_setup(session, root, stored.row, stored.plan))
+    (ref, *others) = _named(machine.root, task)
+    found = machine.task(ref)
     if others:
         raise ArgumentError(
             f"Run {stored.row.id} has {len(others) + 1} tasks {task!r}: {', '.join(map(str, (ref, *others)))}. Name "
@@ -118,7 +131,7 @@ def _as_it_was(stored: _Stored) -> BaseComponent:
 # --- runs as the store has them ---------------------------------------------------------------------------------------
 
 
-def _stored(session: Session, root: Path, run_id: str) -> _Stored:
+def _stored(root: Path, run_id: str) -> _Stored:
     row, dated = read_run(root, run_id)
     if not row.plan or not row.length:
         raise StorageError(
@@ -126,20 +139,9 @@ def _stored(session: Session, root: Path, run_id: str) -> _Stored:
             "the pipeline anew."
         )
     facts = [fact for _, fact in dated]
-    resumed = [fact.plan for fact in facts if isinstance(fact, events.RunResumed)]
-    plan = read_plan(root, resumed[-1] if resumed else row.plan)
-    machine = _machine(_setup(session, root, row, plan), facts, root, row, {})
-    return _Stored(row, facts, plan, machine)
-
-
-def _machine(setup: Setup, facts: Sequence[events.Fact], root: Path, row: RunRow, known: Mapping[str, Plan]) -> Machine:
-    """The state that the facts of a run led to."""
-    digests = {row.plan, *(fact.plan for fact in facts if isinstance(fact, events.RunResumed))} - known.keys()
-    plans = {**known, **{digest: read_plan(root, digest) for digest in digests}}
-    machine = setup.machine(plans[row.plan], plans)
-    for fact in facts:
-        machine.apply(fact)
-    return machine
+    digests = [row.plan, *(fact.plan for fact in facts if isinstance(fact, events.RunResumed))]
+    in_order = dict.fromkeys(digest for number, digest in enumerate(digests) if digest not in digests[number + 1 :])
+    return _Stored(row, facts, {digest: read_plan(root, digest) for digest in in_order})
 
 
 def _setup(session: Session, root: Path, row: RunRow, plan: Plan) -> Setup:
@@ -189,16 +191,16 @@ def _named(root: Task, names: str | Sequence[str] | None) -> list[TaskRef]:
     return found
 
 
-def _lost(stored: _Stored) -> Iterator[tuple[TaskRef, str]]:
+def _lost(root: Task, row: RunRow) -> Iterator[tuple[TaskRef, str]]:
     """The tasks whose outputs are not what they were, or whose values are not known any more, with the reason.
 
     Raises:
         ArgumentError: if the arguments of the run are not known any more.
     """
-    root, masked = stored.machine.root, bool(stored.row.masked)
+    masked = bool(row.masked)
     if masked and was_masked(root.inputs):
         raise ArgumentError(
-            f"Run {stored.row.id} cannot go on: its arguments held a secret, which the run store does not keep. Run "
+            f"Run {row.id} cannot go on: its arguments held a secret, which the run store does not keep. Run "
             "the pipeline anew."
         )
     for task in _all_in(root):
