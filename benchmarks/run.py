@@ -25,7 +25,14 @@ from sides import Sides
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results.md"
 
-QUICK: tuple[Callable[[Sides], rows.Row], ...] = (rows.chain, rows.import_time, rows.memory, rows.scale)
+QUICK: tuple[Callable[[Sides], rows.Row], ...] = (
+    rows.chain,
+    rows.import_time,
+    rows.memory,
+    rows.scale,
+    rows.recording,
+    rows.remembering,
+)
 FULL: tuple[Callable[[Sides], rows.Row], ...] = (
     rows.seed,
     rows.chain,
@@ -35,6 +42,8 @@ FULL: tuple[Callable[[Sides], rows.Row], ...] = (
     rows.next_task,
     rows.memory,
     rows.scale,
+    rows.recording,
+    rows.remembering,
 )
 
 
