@@ -19,6 +19,7 @@ from standpipe.session import MAX_PARALLEL, LocalRunner, Session, notice
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from standpipe.history import Run
     from standpipe.model.plan import Plan
     from standpipe.model.ports import Runner
     from standpipe.model.types import Json
@@ -175,6 +176,43 @@ def run(
     return _run(session, component, given)
 
 
+def runs(pipeline_root: str | os.PathLike[str] | None = None) -> list[Run]:
+    """All runs below a pipeline root, the newest first.
+
+    Args:
+        pipeline_root: where the runs are; by default where `init` said, or `./local_outputs`.
+
+    Raises:
+        StorageError: if the run store cannot be read.
+    """
+    from standpipe import history  # brings SQLite, which authoring and compiling do without
+
+    return history.runs(_root(pipeline_root))
+
+
+def get_run(run: str, pipeline_root: str | os.PathLike[str] | None = None) -> Run:
+    """One run: its status, its tasks with their attempts, its artifacts and where they come from.
+
+    Args:
+        run: its id, or as much of the beginning as no other id begins with; `latest` is the newest run.
+        pipeline_root: where the run is; by default where `init` said, or `./local_outputs`.
+
+    Raises:
+        NoSuchRun: if there is no such run, or several.
+        StorageError: if the run store cannot be read.
+    """
+    from standpipe import history  # brings SQLite, which authoring and compiling do without
+
+    return history.get_run(_root(pipeline_root), run)
+
+
+def _root(given: str | os.PathLike[str] | None) -> Path:
+    from pathlib import Path  # of no use to authoring
+
+    default = _session.pipeline_root if _session else Session.pipeline_root
+    return Path(default if given is None else given).expanduser().absolute()
+
+
 def cache_folder() -> str:
     """Where environments are kept between runs: `STANDPIPE_CACHE`, or `standpipe` in the user's cache folder."""
     caches = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
@@ -272,4 +310,4 @@ def _run(session: Session, component: BaseComponent, arguments: Mapping[str, Any
     return running.run(session, component, arguments)
 
 
-__all__ = ["DockerRunner", "SubprocessRunner", "init", "run"]
+__all__ = ["DockerRunner", "SubprocessRunner", "get_run", "init", "run", "runs"]

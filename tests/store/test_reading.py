@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.plans import RUN
+from tests.plans import RUN, dag, node, plan
 
 from standpipe.errors import NoSuchRun, StorageError
 from standpipe.model.events import AttemptStarted, Fact, RunEnded, RunStarted, TaskReady, TaskSucceeded
@@ -20,10 +20,11 @@ from standpipe.store.runs import FILE_NAME, RunRecorder
 TASK = TaskRef((("train", None),))
 STARTED, ENDED = RunStarted({"x": 1}), RunEnded(TaskState.SUCCEEDED, {"y": 2})
 FACTS = (STARTED, TaskReady(TASK, {"x": 1}), AttemptStarted(TASK, 0, 5.0), TaskSucceeded(TASK, {"y": 2}), ENDED)
+PLAN = plan(dag(node("train")))
 
 
 def record(root: Path, run: str, *facts: Fact, created: str = "2026-01-01T00:00:00Z") -> None:
-    with closing(RunRecorder(root, RUN._replace(id=run, created=created))) as recorder:
+    with closing(RunRecorder(root, RUN._replace(id=run, created=created), PLAN, workspace="/w")) as recorder:
         recorder(facts)
 
 
@@ -87,7 +88,7 @@ def test_a_run_that_is_not_there_is_told_with_the_closest(tmp_path: Path) -> Non
 
 
 def test_what_is_recorded_after_the_row_was_read_does_not_count(tmp_path: Path) -> None:
-    with closing(RunRecorder(tmp_path, RUN)) as recorder:
+    with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
         recorder(FACTS[:2])
         row = run_row(tmp_path, RUN.id)
         recorder(FACTS[2:])

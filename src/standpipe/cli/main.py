@@ -15,6 +15,8 @@ from standpipe.model.kfp import KFP_VERSION
 COMMANDS = {
     "run": "run a KFP script unchanged, or a compiled pipeline",
     "compile": "compile a pipeline or component of a script to YAML",
+    "runs": "list the runs, the newest first",
+    "show": "show a run, or one of its tasks",
 }
 
 

@@ -35,6 +35,7 @@ _RUNS = """
     LEFT JOIN facts AS last ON last.run = runs.id AND last.seq = (SELECT max(seq) FROM facts WHERE run = runs.id)
     ORDER BY created DESC, runs.rowid DESC
 """
+_SINCE_VERSION_2 = ("uuid", "plan", "workspace", "repeats")
 _FACTS = "SELECT seq, at, kind, body FROM facts WHERE run = ? AND seq <= ? ORDER BY seq"
 
 
@@ -42,7 +43,8 @@ _FACTS = "SELECT seq, at, kind, body FROM facts WHERE run = ? AND seq <= ? ORDER
 class RunRow:
     """What the store says of a run at a glance.
 
-    `created` is ISO 8601, in UTC. `length` is how many facts there are of it; `began` and `latest` are when the first
+    `created` is ISO 8601, in UTC. `uuid`, `plan` (the digest of the Plan that it began with), `workspace` and `repeats`
+    are as in `store.runs`. `length` is how many facts there are of it; `began` and `latest` are when the first
     and the last of them were stored, in seconds since the epoch, None where there is none. `end` is the last fact, if
     that is the end of the run.
     """
@@ -50,6 +52,10 @@ class RunRow:
     id: RunId
     pipeline: str
     created: str
+    uuid: str = ""
+    plan: str = ""
+    workspace: str = ""
+    repeats: str = ""
     length: int = 0
     began: float | None = None
     latest: float | None = None
@@ -111,6 +117,7 @@ def _row(found: sqlite3.Row) -> RunRow:
         found["id"],
         found["pipeline"],
         found["created"],
+        **{name: found[name] for name in _SINCE_VERSION_2 if name in found.keys()},  # noqa: SIM118 - a row has values
         length=found["length"] or 0,
         began=found["began"],
         latest=found["latest"],
