@@ -74,7 +74,7 @@ def seconds(plan: Plan, sinks: Sequence[FactSink]) -> float:
 
 
 def _stored_seconds(plan: Plan, folder: Path, run: str) -> float:
-    with closing(RunRecorder(folder, _info(folder, run))) as recorder:
+    with closing(RunRecorder(folder, _info(folder, run), plan)) as recorder:
         return seconds(plan, (recorder,))
 
 

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "standpipe"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: What each package or module may import of ours, besides itself. Imports point down only.
-WORKERS = {"dsl", "engine", "envs", "execution", "ir", "kubernetes", "observe", "runners", "store"}
+WORKERS = {"dsl", "engine", "envs", "execution", "faults", "ir", "kubernetes", "observe", "runners", "store"}
 FACADES = {"compiler", "components", "local"}
 COMPOSED = WORKERS | {"driver", "errors", "inside", "model"}
 LAYERS: dict[str, set[str]] = {
@@ -27,10 +27,13 @@ LAYERS: dict[str, set[str]] = {
     "dsl": {"errors", "model", "inside"},  # the artifact classes, which authors and tasks share
     "execution": {"errors", "model", "inside"},  # where tasks find artifacts
     "driver": {"errors", "model", "engine"},
-    "session": {"errors", "model"},
+    "session": {"errors", "faults", "model"},  # what its options are made of
+    "secrets": {"errors", "model"},
+    "stories": {"errors", "model", "engine"},
     "history": {"errors", "model", "store"},
-    "running": COMPOSED | {"session"},
-    "local": COMPOSED | {"history", "running", "session"},
+    "running": COMPOSED | {"secrets", "session", "stories"},
+    "again": COMPOSED | {"running", "session"},
+    "local": COMPOSED | {"again", "history", "running", "secrets", "session"},
     "compiler": {"errors", "model", "dsl", "ir"},
     "components": {"errors", "model", "dsl", "ir"},
     "cli": FACADES | {"as_kfp", "dsl", "errors", "history", "inside", "model", "session"},

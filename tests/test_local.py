@@ -298,11 +298,6 @@ def test_what_cannot_be_run_is_refused() -> None:
         local.run("nowhere.yaml", runner=RUNNER)
 
 
-def test_caching_is_announced_as_missing(capsys: pytest.CaptureFixture[str]) -> None:
-    local.init(RUNNER, enable_caching=True)
-    assert "does not cache yet" in capsys.readouterr().err
-
-
 def test_a_root_that_cannot_be_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for root in (tmp_path / "file", tmp_path / "file" / "below"):

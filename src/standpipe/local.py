@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from standpipe.dsl.calling import set_host
 from standpipe.dsl.components import BaseComponent, component_of
 from standpipe.dsl.tasks import PipelineTask
 from standpipe.errors import ArgumentError, NotInitialized
+from standpipe.faults import Delay, Fail, Fault, Kill
 from standpipe.inside import artifacts
 from standpipe.inside.constants import WORKSPACE_MOUNT_PATH
 from standpipe.session import MAX_PARALLEL, LocalRunner, Session, notice
@@ -47,6 +49,10 @@ class SubprocessRunner(LocalRunner):
     ) -> None:
         self.use_venv = use_venv
 
+    @property
+    def command_options(self) -> tuple[str, ...]:
+        return () if self.use_venv else ("--no-venv",)
+
     def __repr__(self) -> str:
         return f"SubprocessRunner(use_venv={self.use_venv})"
 
@@ -79,6 +85,10 @@ class DockerRunner(LocalRunner):
         RunArguments.check(container_run_args)
         self.container_run_args = container_run_args
 
+    @property
+    def command_options(self) -> tuple[str, ...]:
+        return ("--runner", "docker")
+
     def __repr__(self) -> str:
         return f"DockerRunner({', '.join(f'{name}={value!r}' for name, value in self.container_run_args.items())})"
 
@@ -92,6 +102,13 @@ class DockerRunner(LocalRunner):
         engine = Engine()
         images = DerivedImages(engine, Path(cache_folder(), "images"))
         return DockerTasks(self.container_run_args, images, notice, engine)
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        from standpipe.runners.docker_arguments import RunArguments  # few scripts use this runner
+
+        given = RunArguments.check(self.container_run_args).environment
+        return {name: value for name, value in given.items() if value is not None}
 
     def workspace_path(self, workspace: Path) -> str:
         return WORKSPACE_MOUNT_PATH
@@ -111,6 +128,9 @@ def init(
     max_parallel: int = MAX_PARALLEL,
     quiet: bool = False,
     kubernetes: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    resources: str = "clamp",
+    faults: Sequence[Fault] = (),
+    secrets: Sequence[str] = (),
 ) -> None:
     """Says how components and pipelines run that are called from now on, in all threads of this process.
 
@@ -120,12 +140,18 @@ def init(
         workspace_root: the folder that tasks see as their workspace. It is the user's own and is never removed. By
             default a pipeline with a workspace has one in the folder of its run.
         raise_on_error: whether a failed run raises; otherwise the task that the call returns says so.
-        enable_caching: whether outputs may come from earlier runs. Not done by this version, which says so.
-        cache_root: where they would come from.
+        enable_caching: whether outputs may come from earlier runs of the same tasks with the same inputs.
+        cache_root: the folder for what is remembered of them; by default the pipeline root.
         max_parallel: how many tasks run at once.
         quiet: shows neither progress nor what tasks print. Logs are kept all the same.
         kubernetes: what secrets, config maps and PVCs hold, for pipelines with settings of kfp-kubernetes: a YAML file,
             a folder, or a mapping like `{"secrets": {"db": {"password": "..."}}}`.
+        resources: what becomes of tasks that ask for more CPU, memory or accelerators than this machine has: `"clamp"`
+            gives them what there is, with a notice; `"strict"` lets them fail; `"ignore"` neither counts nor limits
+            what any task uses.
+        faults: what is to go wrong, to see what a pipeline does about it: `local.Fail`, `local.Delay` and `local.Kill`.
+        secrets: names of environment variables, of this process or of tasks, whose values are in no log, message or
+            run store. Those of secrets in `kubernetes` never are.
 
     Raises:
         ArgumentError: if an option makes no sense.
@@ -141,6 +167,9 @@ def init(
         max_parallel,
         quiet,
         kubernetes,
+        resources,
+        faults,
+        secrets,
     )
 
 
@@ -172,7 +201,8 @@ def run(
     session = _session_with(options)
     component = _component(target)
     own = {name: _own_artifacts(value) for name, value in (arguments or {}).items()}
-    given = check_arguments(component, (), own, traced=False)
+    with _masking_errors(session, component):
+        given = check_arguments(component, (), own, traced=False)
     return _run(session, component, given)
 
 
@@ -206,11 +236,65 @@ def get_run(run: str, pipeline_root: str | os.PathLike[str] | None = None) -> Ru
     return history.get_run(_root(pipeline_root), run)
 
 
-def _root(given: str | os.PathLike[str] | None) -> Path:
-    from pathlib import Path  # of no use to authoring
+def resume(
+    run: str | Run,
+    *,
+    pipeline: BaseComponent | str | os.PathLike[str] | None = None,
+    from_task: str | Sequence[str] | None = None,
+    **options: Any,
+) -> PipelineTask:
+    """Lets a run go on that failed, was stopped, or whose process was killed.
 
-    default = _session.pipeline_root if _session else Session.pipeline_root
-    return Path(default if given is None else given).expanduser().absolute()
+    What succeeded is not done again, unless its component, its inputs or something before it has changed since, or what
+    it made is damaged. A notice says what is done again, and why.
+
+    Args:
+        run: the run, or its id, or the beginning of that; `"latest"` is the one that began last.
+        pipeline: what it goes on with, as for `run`. By default the pipeline or component of its name that this program
+            defines; if there is none, what the run began with.
+        from_task: the name or the path (`"loop/2/train"`) of a task, or of several, to be done again with all that
+            depends on them.
+        **options: those of `init`, as for `run`.
+
+    Returns:
+        What the first call would have returned.
+
+    Raises:
+        NoSuchRun: if there is no such run in the pipeline root.
+        ArgumentError: if it has no task of the name `from_task`, or its arguments do not fit the pipeline any more.
+        StorageError: if it is still going on, or cannot be read or written.
+        TaskFailed: if a task fails and `raise_on_error` is true.
+        KeyboardInterrupt: after Ctrl-C, once everything has been stopped.
+    """
+    run_id, session = _named(run, options)
+    component = None if pipeline is None else _component(pipeline)
+    from standpipe import again, running  # bring the engine and the store, which authoring and compiling do without
+
+    with running.ending_as_asked():
+        return again.resume(session, run_id, component, from_task)
+
+
+def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any) -> PipelineTask:
+    """Runs one task of a run again, with exactly the inputs that it had; it is a run of its own.
+
+    Args:
+        run: the run, or its id, or the beginning of that; `"latest"` is the one that began last.
+        task: its name or its path (`"loop/2/train"`).
+        debug: runs it under Python's debugger, on this terminal: it stops at the first line of the function, and where
+            an exception ends it. Only the SubprocessRunner does that.
+        **options: those of `init`, as for `run`; another `runner` than the run had, for instance.
+
+    Raises:
+        NoSuchRun: if there is no such run in the pipeline root.
+        ArgumentError: if it has no such task, several of that name, or the task never began.
+        UnsupportedError: if the runner has no debugger.
+        TaskFailed: if the task fails and `raise_on_error` is true.
+    """
+    run_id, session = _named(run, options)
+    from standpipe import again, running  # bring the engine and the store, which authoring and compiling do without
+
+    with running.ending_as_asked():
+        return again.rerun_task(session, run_id, task, debug=debug)
 
 
 def cache_folder() -> str:
@@ -231,6 +315,31 @@ def _session_with(options: Mapping[str, Any]) -> Session:
     if "runner" not in options:
         raise NotInitialized(f"Nothing says where to run it. {_HOW_TO_INIT}")
     return Session(**options)
+
+
+def _root(given: str | os.PathLike[str] | None) -> Path:
+    from pathlib import Path  # of no use to authoring
+
+    default = _session.pipeline_root if _session else Session.pipeline_root
+    return Path(default if given is None else given).expanduser().absolute()
+
+
+def _named(run: str | Run, options: Mapping[str, Any]) -> tuple[str, Session]:
+    """The id of a run, and the options: those of `init` with these, in the pipeline root that the run was found in."""
+    if isinstance(run, str):
+        return run, _session_with(options)
+    if not hasattr(run, "folder"):
+        raise ArgumentError(f"{run!r} is no run: pass its id, or what local.runs() and local.get_run() give.")
+    return run.id, _session_with({"pipeline_root": run.folder.parent, **options})
+
+
+def _masking_errors(session: Session | None, component: BaseComponent) -> AbstractContextManager[None]:
+    """Takes secrets out of errors about a component's arguments, which come before those of a run."""
+    if session is None or not session.secrets:
+        return nullcontext()
+    from standpipe.secrets import redactor_for  # few scripts name secrets
+
+    return redactor_for(session.secrets, component.plan, session.runner.variables, {}, lambda notice: None).errors()
 
 
 def _component(target: object) -> BaseComponent:
@@ -277,6 +386,9 @@ def _read(path: object) -> Plan:
 class _Host:
     """Runs and compiles the components that are called or written outside of pipelines."""
 
+    def errors(self, component: BaseComponent) -> AbstractContextManager[None]:
+        return _masking_errors(_session, component)
+
     def run(self, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
         if _session is None:
             raise NotInitialized(
@@ -307,7 +419,20 @@ set_host(_Host())
 def _run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
     from standpipe import running  # brings the engine, which authoring and compiling do without
 
-    return running.run(session, component, arguments)
+    with running.ending_as_asked():
+        return running.run(session, component, arguments)
 
 
-__all__ = ["DockerRunner", "SubprocessRunner", "get_run", "init", "run", "runs"]
+__all__ = [
+    "Delay",
+    "DockerRunner",
+    "Fail",
+    "Kill",
+    "SubprocessRunner",
+    "get_run",
+    "init",
+    "rerun_task",
+    "resume",
+    "run",
+    "runs",
+]

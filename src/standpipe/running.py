@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,10 +19,13 @@ from standpipe.dsl.types import artifact_type
 from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError, TaskFailed
 from standpipe.execution.attempt import Attempts
+from standpipe.execution.caching import Results
+from standpipe.faults.tasks import injected
 from standpipe.inside import artifacts
 from standpipe.kubernetes import concerns
 from standpipe.model import events
 from standpipe.model.plan import Plan
+from standpipe.model.redaction import Redactor
 from standpipe.model.refs import RunInfo, TaskRef, file_name
 from standpipe.model.resources import UNBOUNDED, ResourcePolicy
 from standpipe.model.states import TaskState
@@ -30,7 +33,9 @@ from standpipe.model.values import ArtifactValue, Value
 from standpipe.observe.plain import PlainLines
 from standpipe.observe.quiet import Quiet
 from standpipe.observe.screen import Screen
+from standpipe.secrets import redactor_for
 from standpipe.session import Session, notice
+from standpipe.store.cache import CacheIndex
 from standpipe.store.locks import RunLock, is_asked_to_stop
 from standpipe.store.runs import RunRecorder
 from standpipe.stories import story
@@ -49,6 +54,8 @@ class Setup:
     folder: Path
     workspace: Path | None
     cluster: LocalCluster | None
+    cache: CacheIndex | None
+    redactor: Redactor
     debug: bool = False
 
     def machine(self, plan: Plan | None = None, later: Mapping[str, Plan] | None = None) -> Machine:
@@ -72,24 +79,26 @@ def run(
     """
     plan = component.plan
     root = root_of(session)
-    cluster = cluster_for(session, plan, root)
-    folder = _new_folder(root, plan.name)
-    workspace = _workspace(session, plan, folder)
-    info = RunInfo(
-        id=folder.name,
-        uuid=str(uuid.uuid4()),
-        name=plan.display_name or plan.name,
-        created=datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        pipeline_root=str(root),
-        workspace_path=session.runner.workspace_path(workspace) if workspace else "",
-    )
-    setup = Setup(session, plan, info, folder, workspace, cluster, debug)
-    inputs = {name: _to_value(value) for name, value in arguments.items()}
-    with RunLock(folder):
-        recorder = RunRecorder(root, info, plan, workspace=str(workspace or ""), repeats=repeats)
-        machine = setup.machine()
-        ended = drive(setup, machine, recorder, events.Start(inputs))
-    return finished(setup, machine, ended, PipelineTask(component, component.name, arguments, Settings()))
+    cluster, cache = cluster_for(session, plan, root), cache_for(session, root)
+    redactor = redactor_of(session, plan, cluster)
+    with redactor.errors():
+        folder = _new_folder(root, plan.name)
+        workspace = _workspace(session, plan, folder)
+        info = RunInfo(
+            id=folder.name,
+            uuid=str(uuid.uuid4()),
+            name=plan.display_name or plan.name,
+            created=datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            pipeline_root=str(root),
+            workspace_path=session.runner.workspace_path(workspace) if workspace else "",
+        )
+        setup = Setup(session, plan, info, folder, workspace, cluster, cache, redactor, debug)
+        inputs = {name: _to_value(value) for name, value in arguments.items()}
+        with RunLock(folder):
+            recorder = RunRecorder(root, info, plan, workspace=str(workspace or ""), repeats=repeats, redactor=redactor)
+            machine = setup.machine()
+            ended = drive(setup, machine, recorder, events.Start(inputs))
+        return finished(setup, machine, ended, PipelineTask(component, component.name, arguments, Settings()))
 
 
 def drive(setup: Setup, machine: Machine, recorder: RunRecorder, first: events.Event) -> events.RunEnded:
@@ -102,18 +111,31 @@ def drive(setup: Setup, machine: Machine, recorder: RunRecorder, first: events.E
     """
     session, plan = setup.session, setup.plan
     with (
+        injected(session.runner.tasks, session.faults, notice) as runner,
         closing(recorder),
         closing(_observer(setup.info, setup.folder, quiet=session.quiet or setup.debug)) as observer,
+        closing(setup.cache) if setup.cache else nullcontext(),
     ):
+        results = Results(setup.cache, setup.info.id, notice) if setup.cache else None
         attempts = Attempts(
-            plan, setup.info, setup.folder, setup.workspace, session.runner.tasks, observer.line, setup.cluster
+            plan,
+            setup.info,
+            setup.folder,
+            setup.workspace,
+            runner,
+            observer.line,
+            setup.cluster,
+            results,
+            setup.redactor,
+            setup.debug,
         )
-        sinks: list[FactSink] = [recorder, observer]
+        sinks: list[FactSink] = [setup.redactor.sink(recorder), setup.redactor.sink(observer)]
+        sinks.append(_Lacking())
         if setup.cluster:
             sinks.append(setup.cluster)
         driver = Driver(
             machine,
-            attempts,
+            setup.redactor.attempt(attempts),
             sinks,
             max_parallel=session.max_parallel,
             asked_to_stop=lambda: is_asked_to_stop(setup.folder),
@@ -129,8 +151,10 @@ def finished(setup: Setup, machine: Machine, ended: events.RunEnded, task: Pipel
         TaskFailed: if the run failed, and the session wants that raised.
     """
     if ended.state is TaskState.SUCCEEDED:
-        return task.finish({name: _from_value(value) for name, value in ended.outputs.items()})
-    error = TaskFailed(story(setup.info, machine, ended, setup.folder, deadline(setup.plan)))
+        return task.finish(as_arguments(ended.outputs))
+    how = setup.session.runner.command_options
+    told = story(setup.info, machine, ended, setup.folder, deadline(setup.plan), how)
+    error = TaskFailed(setup.redactor.text(told))
     if setup.session.raise_on_error:
         raise error
     return task.finish({}, error)
@@ -171,6 +195,22 @@ def _at(seconds: float, call: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+class _Lacking:
+    """Tells the user, once for each thing, what tasks ask for and this machine does not have."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def __call__(self, facts: Sequence[events.Fact]) -> None:
+        for fact in facts:
+            if isinstance(fact, events.TaskReady) and fact.needs.lacking and fact.needs.lacking not in self._told:
+                self._told.add(fact.needs.lacking)
+                notice(
+                    f"Task '{fact.task}' asks for {fact.needs.lacking}: it gets what there is. "
+                    "local.init(..., resources='strict') lets such tasks fail."
+                )
 
 
 class Observer(FactSink, Protocol):
@@ -239,6 +279,24 @@ def cluster_for(session: Session, plan: Plan, root: Path) -> LocalCluster | None
     from standpipe.kubernetes.cluster import LocalCluster
 
     return LocalCluster(plan, provisions.read(session.kubernetes), root / "pvcs", notice)
+
+
+def redactor_of(session: Session, plan: Plan, cluster: LocalCluster | None) -> Redactor:
+    """What takes the secrets of a run out of all that it leaves and shows."""
+    provided = cluster.secrets if cluster else {}
+    return redactor_for(session.secrets, plan, session.runner.variables, provided, notice)
+
+
+def cache_for(session: Session, root: Path) -> CacheIndex | None:
+    """Where results are remembered, if they are."""
+    if not session.enable_caching:
+        return None
+    return CacheIndex(Path(session.cache_root).expanduser().absolute() if session.cache_root else root)
+
+
+def as_arguments(values: Mapping[str, Value]) -> dict[str, Any]:
+    """The values of inputs or outputs as users have them: parameters as Python values, artifacts as objects."""
+    return {name: _from_value(value) for name, value in values.items()}
 
 
 def _to_value(given: Any) -> Value:

@@ -6,10 +6,11 @@ import os
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from standpipe.errors import ArgumentError
+from standpipe.faults import Fault, check_faults
 from standpipe.model.frozen import frozen
 
 if TYPE_CHECKING:
@@ -45,6 +46,16 @@ class LocalRunner(ABC):
     @abstractmethod
     def _open(self) -> Runner: ...
 
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """Environment variables that the user's options give to all tasks."""
+        return {}
+
+    @property
+    def command_options(self) -> tuple[str, ...]:
+        """The options of `standpipe resume` that choose such a runner."""
+        return ()
+
     @abstractmethod
     def workspace_path(self, workspace: Path) -> str:
         """Where tasks see a run's workspace, which is the folder `workspace` on this machine."""
@@ -72,6 +83,8 @@ class Session:
     quiet: bool = False
     kubernetes: str | os.PathLike[str] | Mapping[str, Any] | None = None
     resources: str = "clamp"
+    faults: Sequence[Fault] = ()
+    secrets: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.runner, LocalRunner):
@@ -87,8 +100,8 @@ class Session:
             )
         if self.resources not in RESOURCE_POLICIES:
             raise ArgumentError(
-                f"resources={self.resources!r} must be one of {', '.join(map(repr, RESOURCE_POLICIES))}: what becomes of "
-                "tasks that ask for more than this machine has."
+                f"resources={self.resources!r} must be one of {', '.join(map(repr, RESOURCE_POLICIES))}: what becomes "
+                "of tasks that ask for more than this machine has."
             )
         if isinstance(self.kubernetes, (str, os.PathLike)):
             if not os.path.exists(os.path.expanduser(self.kubernetes)):
@@ -98,8 +111,9 @@ class Session:
                 )
         elif not isinstance(self.kubernetes, (Mapping, type(None))):
             raise ArgumentError(f"kubernetes={type(self.kubernetes).__name__} is no file, folder or mapping.")
-        if self.enable_caching:
-            notice("enable_caching: this version does not cache yet; every task runs.")
+        check_faults(self.faults)
+        if isinstance(self.secrets, str) or not all(isinstance(name, str) for name in self.secrets):
+            raise ArgumentError("secrets must be a list of names of environment variables: secrets=['API_TOKEN'].")
 
 
 def notice(text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from standpipe.engine.machine import Machine
@@ -15,7 +15,9 @@ from standpipe.model.values import ArtifactValue, Value, flattened, preview
 _MOST_INPUTS = 20
 
 
-def story(info: RunInfo, machine: Machine, ended: events.RunEnded, folder: Path, deadline: float) -> str:
+def story(
+    info: RunInfo, machine: Machine, ended: events.RunEnded, folder: Path, deadline: float, how: Sequence[str]
+) -> str:
     """What went wrong: the first failure whole, the others by name; and how to go on.
 
     Args:
@@ -24,9 +26,10 @@ def story(info: RunInfo, machine: Machine, ended: events.RunEnded, folder: Path,
         ended: how it ended.
         folder: where everything is that it left.
         deadline: after how many seconds the run was to be stopped; 0 for never.
+        how: the options of commands that choose the runner.
     """
     left = f"Everything that the run left is in {folder}."
-    go_on = f"To go on from here: local.resume({info.id!r}), or\n    {command('resume', info)}"
+    go_on = f"To go on from here: local.resume({info.id!r}), or\n    {command('resume', info, how)}"
     if not ended.failures:
         if deadline:
             why = f"it had not ended after {deadline:g} s (PipelineConfig(active_deadline_seconds=...))"
@@ -36,14 +39,14 @@ def story(info: RunInfo, machine: Machine, ended: events.RunEnded, folder: Path,
     first, *others = ended.failures
     parts = [_sentence(first, info), *_details(first.failure)]
     if first.task.path:
-        parts += _how_to_repeat(first, info, machine)
+        parts += _how_to_repeat(first, info, machine, how)
     parts += [_sentence(other, info) for other in others]
     return "\n\n".join((*parts, left, go_on))
 
 
-def command(name: str, info: RunInfo, *arguments: str) -> str:
+def command(name: str, info: RunInfo, how: Sequence[str], *arguments: str) -> str:
     """A command of Standpipe for a run, to be typed into a shell."""
-    return shlex.join(("standpipe", name, "--root", info.pipeline_root, info.id, *arguments))
+    return shlex.join(("standpipe", name, *how, "--root", info.pipeline_root, info.id, *arguments))
 
 
 def _sentence(fact: events.TaskFailed, info: RunInfo) -> str:
@@ -58,13 +61,15 @@ def _details(failure: events.Failure) -> list[str]:
     return [*told, failure.hint] if failure.hint else told
 
 
-def _how_to_repeat(fact: events.TaskFailed, info: RunInfo, machine: Machine) -> list[str]:
+def _how_to_repeat(fact: events.TaskFailed, info: RunInfo, machine: Machine, how: Sequence[str]) -> list[str]:
     """The inputs that the task had, and the command that runs just it again."""
     task = machine.task(fact.task)
     if not task.attempts:
         return []  # it never began
-    parts = [f"Its inputs:\n{_inputs(task.inputs)}"] if task.inputs else []
-    return [*parts, f"To run just this task again:\n    {command('rerun', info, str(fact.task))}"]
+    code = fact.failure.exit_code
+    parts = [f"It exited with code {code}."] if code is not None and f"code {code}" not in fact.failure.message else []
+    parts += [f"Its inputs:\n{_inputs(task.inputs)}"] if task.inputs else []
+    return [*parts, f"To run just this task again:\n    {command('rerun', info, how, str(fact.task))}"]
 
 
 def _inputs(inputs: Mapping[str, Value]) -> str:

@@ -12,9 +12,13 @@ from standpipe.model.events import (
     AttemptEnded,
     CancelRequested,
     EndRun,
+    Failure,
+    Report,
     RunEnded,
     StopAttempts,
+    TaskFailed,
     TaskSkipped,
+    TaskSucceeded,
 )
 from standpipe.model.plan import Component, Constant, FinalStatus, FromInput, FromTask, Plan
 from standpipe.model.refs import ROOT
@@ -160,3 +164,11 @@ def test_a_long_chain_and_deep_nesting_do_not_hit_the_recursion_limit() -> None:
     deep = Run(nested(500), x=1)
     deep.end("/".join(["in"] * 500), y=2)
     assert deep.ended.outputs == {"y": 2}
+
+
+def test_what_an_attempt_took_and_where_its_outputs_come_from_are_facts() -> None:
+    run, report = Run(plan(dag(node("a"), node("b")))), Report(2.5, log_lines=3)
+    run.send(AttemptEnded(task("a"), {"y": 1}, cached="run-0/a"))
+    run.send(AttemptEnded(task("b"), failure=Failure("boom"), report=report))
+    assert TaskSucceeded(task("a"), {"y": 1}, cached="run-0/a") in run.facts
+    assert TaskFailed(task("b"), Failure("boom"), report) in run.facts

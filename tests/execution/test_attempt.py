@@ -1,59 +1,21 @@
-"""What a runner is asked for, and what is told of an attempt that failed."""
+"""What a runner is asked for, and what is kept of an attempt."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.plans import RUN, leaf
 
-from standpipe.execution.attempt import Attempts, failure_of, shortened
-from standpipe.execution.logs import TaskLog
-from standpipe.model.events import StartAttempt
+from standpipe.execution.attempt import Attempts
+from standpipe.model.events import AttemptEnded, Report, StartAttempt
 from standpipe.model.plan import Command, Component, Container, Plan, TaskConfigPassthrough
 from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, ParameterInput, ParameterType
 from standpipe.model.values import ArtifactValue, Value
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> TaskLog:
-    with TaskLog(tmp_path, lambda line: None) as log:
-        log.write(b"first\nlast words")
-    return log
-
-
-@pytest.mark.parametrize(
-    ("outcome", "message"),
-    [
-        (Outcome(exit_code=3), "it exited with code 3"),
-        (Outcome(signal=9), "it was killed by signal 9 (SIGKILL)"),
-        (Outcome(signal=99), "it was killed by signal 99"),
-        (Outcome(signal=9, out_of_memory=True), "it ran out of memory"),
-        (Outcome(problem="no engine"), "no engine"),
-    ],
-)
-def test_the_end_of_the_log_stands_where_no_traceback_does(log: TaskLog, outcome: Outcome, message: str) -> None:
-    failure = failure_of(outcome, log)
-    assert failure.message == message
-    assert failure.detail == "It printed at last:\nfirst\nlast words"
-    assert failure.hint == f"Its log is {log.path}."
-
-
-def test_an_exception_is_told_in_one_line_and_with_its_traceback(log: TaskLog) -> None:
-    detail = "Traceback (most recent call last):\n  File …\nValueError: several\nlines"
-    failure = failure_of(Outcome(exit_code=1, detail=detail, cause="ValueError: several"), log)
-    assert (failure.message, failure.detail) == ("ValueError: several", detail)
-
-
-def test_nobody_has_to_read_megabytes(log: TaskLog) -> None:
-    failure = failure_of(Outcome(exit_code=1, detail="x" * 5_000_000, cause="y" * 5_000_000), log)
-    assert len(failure.message) < 3_000
-    assert len(failure.detail) < 60_000
-    assert shortened("a" * 50 + "b" * 50, 20) == "aaaaaaaaaa [… 80 characters …] bbbbbbbbbb"
-    assert shortened("short", 20) == "short"
 
 
 class Recorder:
@@ -66,8 +28,64 @@ class Recorder:
         self.requests.append(request)
         return Outcome(exit_code=0)
 
+    def fingerprint(self, request: TaskRequest) -> str:
+        return "recorder"
+
     def close(self) -> None:
         """Has nothing to close."""
+
+
+class Writer(Recorder):
+    """A runner whose tasks leave a file as each output, a word in the log, and an end of our choice."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+    def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
+        for told in request.executor_input["outputs"]["artifacts"].values():
+            Path(told["artifacts"][0]["uri"]).write_text("content")
+        log.write(b"one\ntwo\n")
+        return self.outcome
+
+
+def ended(tmp_path: Path, component: Component, runner: Recorder, root: Path | None = None) -> AttemptEnded:
+    plan = Plan("test", component, {"leaf": component}, {"exec": Container("image", Command())})
+    run = RUN._replace(pipeline_root=str(root or tmp_path))
+    attempts = Attempts(plan, run, tmp_path / "run", None, runner, lambda task, line: None)
+    return attempts(StartAttempt(TaskRef((("task", None),)), "leaf", {}), Cancel())
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_every_attempt_says_what_it_took(tmp_path: Path, code: int) -> None:
+    outcome = Outcome(exit_code=code, cpu_seconds=1.5, peak_memory=2**20)
+    report = ended(tmp_path, leaf({}, {}), Writer(outcome)).report
+    assert report is not None
+    assert report.seconds > 0
+    assert replace(report, seconds=0) == Report(0, 1.5, 2**20, log_bytes=8, log_lines=2)
+
+
+def test_an_attempt_that_never_started_took_its_time(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    end = ended(tmp_path, leaf({}, {}), Recorder())
+    assert end.failure is not None
+    assert end.report is not None
+    assert replace(end.report, seconds=0) == Report(0)
+
+
+def test_what_an_attempt_left_is_sealed_also_where_nothing_is_cached(tmp_path: Path) -> None:
+    making = leaf({}, {"data": ArtifactOutput(ArtifactType("system.Dataset"))})
+    data = ended(tmp_path, making, Writer(Outcome(exit_code=0))).outputs["data"]
+    assert isinstance(data, ArtifactValue)
+    assert data.seal is not None
+    assert (data.seal.digest, data.seal.size) == (f"sha256:{hashlib.sha256(b'content').hexdigest()}", 7)
+
+
+def test_what_users_have_elsewhere_is_read_for_the_cache_only(tmp_path: Path) -> None:
+    making = leaf({}, {"data": ArtifactOutput(ArtifactType("system.Dataset"))})
+    data = ended(tmp_path, making, Writer(Outcome(exit_code=0)), root=tmp_path / "root").outputs["data"]
+    assert isinstance(data, ArtifactValue)
+    assert data.seal is None
 
 
 def requested(

@@ -49,7 +49,7 @@ def test_of_a_line_that_is_written_over_the_last_state_is_shown(tmp_path: Path) 
 def test_the_end_of_the_log_is_remembered(tmp_path: Path) -> None:
     with TaskLog(tmp_path, lambda line: None) as log:
         log.write(b"".join(b"%d\n" % number for number in range(100)) + b"no newline")
-    assert log.tail.splitlines() == [*map(str, range(91, 100)), "no newline"]
+    assert log.tail.splitlines() == [*map(str, range(51, 100)), "no newline"]
 
 
 def test_a_write_that_takes_a_part_only_is_continued(tmp_path: Path) -> None:
@@ -69,3 +69,10 @@ def test_a_write_that_takes_a_part_only_is_continued(tmp_path: Path) -> None:
 def test_every_byte_is_kept(tmp_path: Path, chunks: list[bytes]) -> None:
     kept, _ = log(tmp_path, *chunks)
     assert kept == b"".join(chunks)
+
+
+def test_a_log_knows_how_long_it_is(tmp_path: Path) -> None:
+    with TaskLog(tmp_path, lambda line: None) as log:
+        for chunk in (b"on", b"e\ntwo\r\n", b"\nfour"):
+            log.write(chunk)
+    assert (log.bytes, log.lines) == (len(log.path.read_bytes()), 4)

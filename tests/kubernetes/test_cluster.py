@@ -176,6 +176,7 @@ def test_volumes_are_folders_while_the_task_runs(run: Callable[..., Watching], t
     mounts = {mount.path: mount for mount in seen.request.pod.mounts}
     assert {path for path, mount in mounts.items() if mount.read_only} == {"/etc/db", "/etc/none", "/etc/app"}
     assert seen.modes["/scratch"] == 0o777
+    assert {path for path, mount in mounts.items() if not mount.temporary} == {"/data", "/part"}
     private = mounts["/etc/db"].source.parent
     assert not private.exists()
     assert mounts["/data"].source == tmp_path / "root" / "pvcs" / "data"

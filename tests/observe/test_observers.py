@@ -44,6 +44,7 @@ IN_LOOP = ROUND.child("fit")
 LAST = TaskRef((("report", None),))
 AGAIN = TaskRef((("again", None),))
 SLOW = TaskRef((("slow", None),))
+KNOWN = TaskRef((("known", None),))
 
 STORY: Sequence[Fact] = (
     DagStarted(OUTER, {}),
@@ -51,6 +52,8 @@ STORY: Sequence[Fact] = (
     AttemptStarted(INNER, 0),
     TaskSucceeded(INNER, {}),
     TaskSucceeded(OUTER, {}),
+    AttemptStarted(KNOWN, 0),
+    TaskSucceeded(KNOWN, {}, cached="run-0/known"),
     AttemptStarted(NEXT, 0),
     TaskFailed(NEXT, Failure("[red] boom")),
     TaskSkipped(TaskRef((("test", None),)), "its upstream task 'train' failed"),
@@ -92,6 +95,8 @@ def test_plain_lines_tell_the_story_once(capsys: pytest.CaptureFixture[str]) -> 
         "Running job in /root-of-all/run-1",
         "prepare/load: started",
         "prepare/load: succeeded in N s",
+        "known: started",
+        "known: cached (from run-0/known)",
         "train: started",
         "[train] epoch [bold]1[/bold]",
         "train: failed in N s: [red] boom",
@@ -119,6 +124,7 @@ def test_the_live_view_tells_the_same_and_takes_text_as_it_is(capsys: pytest.Cap
     text = capsys.readouterr().out
     for line in (
         "prepare/load: succeeded",
+        "known: cached (from run-0/known)",
         "[train] epoch [bold]1[/bold]",
         "train: failed: [red] boom",
         "loop: 2 iterations",

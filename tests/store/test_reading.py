@@ -20,11 +20,12 @@ from standpipe.store.runs import FILE_NAME, RunRecorder
 TASK = TaskRef((("train", None),))
 STARTED, ENDED = RunStarted({"x": 1}), RunEnded(TaskState.SUCCEEDED, {"y": 2})
 FACTS = (STARTED, TaskReady(TASK, {"x": 1}), AttemptStarted(TASK, 0, 5.0), TaskSucceeded(TASK, {"y": 2}), ENDED)
-PLAN = plan(dag(node("train")))
+
+PLAN = plan(dag(node("a")))
 
 
 def record(root: Path, run: str, *facts: Fact, created: str = "2026-01-01T00:00:00Z") -> None:
-    with closing(RunRecorder(root, RUN._replace(id=run, created=created), PLAN, workspace="/w")) as recorder:
+    with closing(RunRecorder(root, RUN._replace(id=run, created=created), PLAN)) as recorder:
         recorder(facts)
 
 

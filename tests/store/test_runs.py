@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.plans import RUN
+from tests.plans import RUN, dag, node, plan
 
 from standpipe.errors import StorageError
 from standpipe.model.events import (
@@ -33,6 +33,7 @@ from standpipe.model.types import ArtifactType
 from standpipe.model.values import ArtifactValue
 from standpipe.store.runs import FILE_NAME, RunRecorder
 
+PLAN = plan(dag(node("a")))
 TASK = TaskRef((("loop", 3), ("train", None)))
 
 
@@ -43,7 +44,7 @@ def facts(root: Path) -> list[tuple[int, str, object]]:
 
 
 def test_facts_are_kept_in_order_with_all_that_they_say(tmp_path: Path) -> None:
-    recorder = RunRecorder(tmp_path, RUN)
+    recorder = RunRecorder(tmp_path, RUN, PLAN)
     artifact = ArtifactValue("m", ArtifactType("system.Model"), "/m", {"é": [1, 2.5, None]})
     recorder((RunStarted({"x": 1}), AttemptStarted(TASK, 0)))
     recorder((TaskSucceeded(TASK, {"model": artifact}),))
@@ -72,12 +73,15 @@ def test_facts_are_kept_in_order_with_all_that_they_say(tmp_path: Path) -> None:
 
 
 def test_a_fact_that_json_cannot_hold_is_a_defect(tmp_path: Path) -> None:
-    with closing(RunRecorder(tmp_path, RUN)) as recorder, pytest.raises(TypeError, match="a fact cannot hold <object"):
+    with (
+        closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder,
+        pytest.raises(TypeError, match="a fact cannot hold <object"),
+    ):
         recorder((RunStarted({"x": object()}),))
 
 
 def test_a_run_can_be_read_while_it_is_written(tmp_path: Path) -> None:
-    recorder = RunRecorder(tmp_path, RUN)
+    recorder = RunRecorder(tmp_path, RUN, PLAN)
     recorder((RunStarted({}),))
     assert len(facts(tmp_path)) == 1
     recorder((AttemptStarted(TASK, 0),))
@@ -89,24 +93,24 @@ def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(StorageError, match="written by a newer Standpipe"):
-        RunRecorder(tmp_path, RUN)
+        RunRecorder(tmp_path, RUN, PLAN)
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text("not a database at all" * 100)
-    with pytest.raises(StorageError, match=rf"{FILE_NAME} cannot be written: file is not a database"):
-        RunRecorder(tmp_path, RUN)
+    with pytest.raises(StorageError, match=rf"{FILE_NAME} cannot be used: file is not a database"):
+        RunRecorder(tmp_path, RUN, PLAN)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full, which only Linux has")
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).symlink_to("/dev/full")
     with pytest.raises(StorageError, match="disk is not full"):
-        RunRecorder(tmp_path, RUN)
+        RunRecorder(tmp_path, RUN, PLAN)
 
 
 def test_text_that_is_no_utf_8_is_kept(tmp_path: Path) -> None:
-    with closing(RunRecorder(tmp_path, RUN)) as recorder:
+    with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
         recorder((RunStarted({"path": "/data/\udcff é"}),))
     assert facts(tmp_path) == [(1, "RunStarted", {"inputs": {"path": "/data/\udcff é"}})]
 
@@ -117,7 +121,7 @@ def test_processes_that_are_forked_in_the_middle_of_a_run_spoil_nothing(tmp_path
     end = threading.Event()
 
     def write() -> None:
-        with closing(RunRecorder(tmp_path, RUN)) as recorder:
+        with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
             while not end.is_set():
                 recorder((AttemptStarted(TASK, 0),))
                 written.set()
@@ -146,7 +150,7 @@ def write_in_fork(root: Path, run: str) -> int:
         code = 1
         signal.alarm(60)  # to wait for ever for a lock is one way to fail
         try:
-            with closing(RunRecorder(root, RUN._replace(id=run))) as recorder:
+            with closing(RunRecorder(root, RUN._replace(id=run), PLAN)) as recorder:
                 for _ in range(10):
                     recorder((AttemptStarted(TASK, 0),))
             code = 0
@@ -159,12 +163,14 @@ OPENS_AT_ONCE = """
 import sys, time
 from pathlib import Path
 from standpipe.model.refs import RunInfo
+from standpipe.model.plan import Component, Dag, Plan
 from standpipe.store.runs import RunRecorder
+plan = Plan("p", Component(Dag({})), {}, {})
 folder, process, start = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 for number in range(60):
     while time.time() < start + number * 0.02:
         pass
-    RunRecorder(folder / str(number), RunInfo(process, "", "job", "2026-01-01T00:00:00Z", "")).close()
+    RunRecorder(folder / str(number), RunInfo(process, "", "job", "2026-01-01T00:00:00Z", ""), plan).close()
 """
 
 

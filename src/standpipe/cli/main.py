@@ -17,6 +17,9 @@ COMMANDS = {
     "compile": "compile a pipeline or component of a script to YAML",
     "runs": "list the runs, the newest first",
     "show": "show a run, or one of its tasks",
+    "resume": "let a run go on that failed, was stopped or was killed",
+    "rerun": "run one task of a run again, under a debugger if asked",
+    "cancel": "ask a run to stop that another process is at",
 }
 
 

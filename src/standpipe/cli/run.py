@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from standpipe.cli import options as shared
+from standpipe.cli import outputs
 from standpipe.errors import ArgumentError
-from standpipe.session import MAX_PARALLEL
 
 if TYPE_CHECKING:
     from standpipe.dsl.components import BaseComponent
@@ -60,47 +61,16 @@ def _parser() -> argparse.ArgumentParser:
         help="an input: text, JSON if the input is no text, a path or address for an artifact; may be repeated",
     )
     compiled.add_argument("--args-file", metavar="FILE", help="a JSON file with inputs by name; --arg goes before it")
-    compiled.add_argument("--runner", choices=("subprocess", "docker"), default="subprocess", help="where tasks run")
-    compiled.add_argument(
-        "--no-venv", action="store_true", help="run tasks in this environment instead of ones of their own"
-    )
-    compiled.add_argument("--pipeline-root", metavar="FOLDER", default="./local_outputs", help="where runs are kept")
-    compiled.add_argument("--workspace-root", metavar="FOLDER", help="the folder that tasks see as their workspace")
-    compiled.add_argument(
-        "--kubernetes", metavar="PATH", help="what secrets, config maps and volumes hold: a YAML file or a folder"
-    )
-    compiled.add_argument(
-        "--max-parallel", metavar="NUMBER", type=int, default=MAX_PARALLEL, help="how many tasks run at once"
-    )
-    compiled.add_argument("--quiet", action="store_true", help="print the outputs and nothing else")
+    shared.add_session(compiled)
     return parser
 
 
 def _run_compiled(options: argparse.Namespace) -> None:
     from standpipe import components, local  # of no use to `--help`
 
-    if options.no_venv and options.runner == "docker":
-        raise ArgumentError("--no-venv is for --runner subprocess: a container has the Python of its image.")
     component = components.load_component_from_file(options.file)
     arguments = {**_read_arguments(component, options.args_file), **_parse_arguments(component, options.given)}
-    runner = local.DockerRunner() if options.runner == "docker" else local.SubprocessRunner(not options.no_venv)
-    task = local.run(
-        component,
-        arguments,
-        runner=runner,
-        pipeline_root=options.pipeline_root,
-        workspace_root=options.workspace_root,
-        kubernetes=options.kubernetes,
-        max_parallel=options.max_parallel,
-        quiet=options.quiet,
-        raise_on_error=True,
-    )
-    if task.outputs:
-        print(json.dumps(dict(task.outputs), indent=2, ensure_ascii=False, default=_as_json))
-
-
-def _as_json(artifact: Any) -> dict[str, Any]:
-    return {"name": artifact.name, "uri": artifact.uri, "path": artifact.path, "metadata": artifact.metadata}
+    outputs.show(local.run(component, arguments, **shared.session(options)))
 
 
 def _read_arguments(component: BaseComponent, path: str | None) -> dict[str, Any]:

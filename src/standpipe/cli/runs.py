@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from standpipe.cli import terminal
+from standpipe.cli import options, terminal
 
 if TYPE_CHECKING:
     from standpipe.history import Run
@@ -19,12 +19,12 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         StorageError: if the run store cannot be read.
     """
-    options = _parser().parse_args(arguments)
+    given = _parser().parse_args(arguments)
     from standpipe import local  # of no use to `--help`
     from standpipe.history.documents import summary
 
-    found = local.runs(options.root)
-    if options.json:
+    found = local.runs(given.pipeline_root)
+    if given.json:
         terminal.show(json.dumps([summary(run) for run in found], indent=2))
     elif not found:
         terminal.show("There are no runs here. Another pipeline root is named by --root FOLDER.")
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("standpipe runs", description="Lists the runs, the newest first.")
-    terminal.add_root(parser)
+    options.add_root(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     return parser
 

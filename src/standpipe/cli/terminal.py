@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import shutil
@@ -17,11 +16,6 @@ _COLOURS = {"FAILED": 31, "CANCELLED": 33, "INTERRUPTED": 33, "RUNNING": 36, "SU
 
 #: The status in a line such as `  train: failed in 3 s: …`.
 _STATUS = re.compile(rf"^( *[^:\n]+: )({'|'.join(_COLOURS).lower()})\b", re.MULTILINE)
-
-
-def add_root(parser: argparse.ArgumentParser) -> None:
-    """Adds the option that says where runs are."""
-    parser.add_argument("--root", metavar="FOLDER", default="./local_outputs", help="the pipeline root: where runs are")
 
 
 def width() -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from standpipe.model.types import Json
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 class Host(Protocol):
     """What happens to components outside of pipelines."""
+
+    def errors(self, component: BaseComponent) -> AbstractContextManager[None]:
+        """Around the check of a call's arguments: errors that leave it hold no secrets."""
 
     def run(self, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
         """Runs a component that was called outside of a pipeline."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
 
 from standpipe.dsl import calling
 from standpipe.dsl.arguments import check_arguments
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from standpipe.dsl.specs import ComponentSpec
 
 
+_C = TypeVar("_C", bound="BaseComponent")
+
+
 class BaseComponent:
     """What all components have: a name, a description, inputs and outputs, and a Plan of their own.
 
@@ -54,9 +58,11 @@ class BaseComponent:
             TaskFailed: outside of a pipeline, if the run fails and `raise_on_error` holds.
         """
         trace = current()
-        given = check_arguments(self, args, kwargs, traced=trace is not None)
         if trace is None:
+            with calling.host().errors(self):
+                given = check_arguments(self, args, kwargs, traced=False)
             return calling.host().run(self, given)
+        given = check_arguments(self, args, kwargs, traced=True)
         task = PipelineTask(self, trace.name_for(self.name), given, self.settings())
         trace.add(task)
         return task
@@ -180,6 +186,20 @@ class GraphComponent(BaseComponent):
     @property
     def plan(self) -> Plan:
         return self._plan
+
+
+_defined: WeakValueDictionary[str, BaseComponent] = WeakValueDictionary()
+
+
+def define(component: _C) -> _C:
+    """Notes a component that this program defines, in place of an earlier one of its name."""
+    _defined[component.name] = component
+    return component
+
+
+def defined(name: str) -> BaseComponent | None:
+    """The component or pipeline of that name that this program defined last."""
+    return _defined.get(name)
 
 
 def component_of(plan: Plan, description: str = "") -> BaseComponent:

@@ -13,7 +13,7 @@ from typing import Any, overload
 
 from standpipe.dsl import calling, placeholders
 from standpipe.dsl.channels import input_channel
-from standpipe.dsl.components import ContainerComponent, GraphComponent, PythonComponent
+from standpipe.dsl.components import ContainerComponent, GraphComponent, PythonComponent, define
 from standpipe.dsl.config import PipelineConfig, TaskConfigField, TaskConfigPassthrough
 from standpipe.dsl.functions import program_of
 from standpipe.dsl.interface import Interface, interface_of
@@ -131,7 +131,7 @@ def component(
         )
     container = model.Container(parse_text(target_image or base_image or DEFAULT_IMAGE), program)
     passthroughs = tuple(_passthrough(func, given) for given in task_config_passthroughs or ())
-    made = PythonComponent(func.__name__, interface, container, func, passthroughs)
+    made = define(PythonComponent(func.__name__, interface, container, func, passthroughs))
     if output_component_file:
         _write(made, output_component_file)
     return made
@@ -212,7 +212,7 @@ def container_component(func: Function) -> ContainerComponent:
     for argument in (*program.command, *program.args):
         _check_present(argument, interface, where)
     container = model.Container(parse_text(str(spec.image)), program)
-    return ContainerComponent(func.__name__, interface, container, func)
+    return define(ContainerComponent(func.__name__, interface, container, func))
 
 
 def _check_return_annotation(func: Function, where: str) -> None:
@@ -344,7 +344,7 @@ def pipeline(
     if pipeline_config:
         plan = _configured(plan, pipeline_config)
     _check_workspace(plan, pipeline_config)
-    return GraphComponent(interface, plan, func)
+    return define(GraphComponent(interface, plan, func))
 
 
 def _configured(plan: model.Plan, config: PipelineConfig) -> model.Plan:

@@ -89,7 +89,7 @@ class _Resuming:
         reason = self._own_reason(part)
         if reason:
             self._own[task.ref] = reason
-        has_new = part.dag is not None and task.dag is not None and not task.children.keys() >= part.dag.nodes.keys()
+        has_new = part.dag is not None and bool(task.children) and not task.children.keys() >= part.dag.nodes.keys()
         is_done = task.state in (TaskState.SUCCEEDED, TaskState.SKIPPED)
         if reason or not is_done or has_new or any(inner.ref in self._touched for inner in task.parts):
             self._touched.add(task.ref)

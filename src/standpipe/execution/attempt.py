@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import errno
 import threading
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from standpipe.errors import StandpipeError
-from standpipe.execution.contract import OutputError, executor_input, read_outputs
+from standpipe.execution.caching import Results
+from standpipe.execution.contract import OutputError, executor_input, forget_outputs, read_outputs
+from standpipe.execution.failures import failure_of, refusal
 from standpipe.execution.importing import imported
+from standpipe.execution.keys import Work, import_work, task_work
 from standpipe.execution.logs import TaskLog
 from standpipe.execution.rendering import Rendering
+from standpipe.execution.sealing import Sealer, artifacts_in, seal_of, sealed
 from standpipe.execution.task_config import for_the_task, task_configs
-from standpipe.model.events import AttemptEnded, Failure, StartAttempt
+from standpipe.model.events import AttemptEnded, Failure, Report, StartAttempt
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan, PythonFunction
 from standpipe.model.ports import Cancel, Cluster, CommandLine, Outcome, Pod, Runner, TaskRequest
+from standpipe.model.redaction import NO_SECRETS, Redactor
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import Limits
 from standpipe.model.types import Json
-from standpipe.model.values import ArtifactValue, Value
-
-#: The most characters of a failure's sentence, and of the traceback below it.
-_LONGEST_MESSAGE = 2_000
-_LONGEST_DETAIL = 50_000
+from standpipe.model.values import Seal, Value
 
 #: Shows the lines that a task prints, as they come.
 LineSink = Callable[[TaskRef, str], None]
@@ -43,6 +44,9 @@ class Attempts:
         runner: where tasks run.
         show: what to do with each line that a task prints, besides keeping it in the task's log.
         cluster: what stands in for Kubernetes, where the pipeline has settings for it.
+        results: what earlier attempts left, if this run may use that.
+        redactor: takes secrets out of logs, where there are any.
+        debug: runs them under a debugger, on the terminal of this process.
     """
 
     plan: Plan
@@ -52,55 +56,109 @@ class Attempts:
     runner: Runner
     show: LineSink
     cluster: Cluster | None = None
+    results: Results | None = None
+    redactor: Redactor = NO_SECRETS
+    debug: bool = False
 
     def __call__(self, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
         """Runs one attempt to its end. Whatever goes wrong with it is its failure, not an exception."""
+        began = time.monotonic()
         folder = attempt_folder(self.folder, command.task, command.attempt)
         try:
-            return self._run_in(folder, command, cancel)
+            ended = self._run_in(folder, command, cancel)
         except StandpipeError as error:
-            failure = Failure(str(error))
+            ended = AttemptEnded(command.task, failure=Failure(str(error)))
         except OSError as error:
-            failure = Failure(describe_os_error(error, folder), hint=_os_hint(error))
-        return AttemptEnded(command.task, failure=failure)
+            ended = AttemptEnded(command.task, failure=refusal(error, folder))
+        if ended.cached:
+            return ended
+        return replace(ended, report=replace(ended.report or Report(0), seconds=time.monotonic() - began))
 
     def _run_in(self, folder: Path, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
         component = self.plan.components[command.component]
         executor = self._executor(component)
         if isinstance(executor, Importer):
-            return AttemptEnded(command.task, self._import(executor, component, folder, command, cancel))
-        folder.mkdir(parents=True, exist_ok=True)
+            return self._import(executor, component, folder, command, cancel)
         if self.cluster is None:
             return self._run_as(Pod(), folder, command, cancel)
         done = self.cluster.carry_out(str(executor.image), command.inputs)
         if done is not None:
             outputs, sentence = done
-            with TaskLog(folder, partial(self.show, command.task)) as log:
+            folder.mkdir(parents=True, exist_ok=True)
+            with TaskLog(folder, partial(self.show, command.task), self.redactor) as log:
                 log.write(f"{sentence}\n".encode())
-            return AttemptEnded(command.task, outputs)
+            return AttemptEnded(command.task, outputs, report=_report(log))
         assert isinstance(component.body, ExecutorRef), "it has an executor"
         with self.cluster.pod(component.body.label, self.run, command.task, command.attempt) as pod:
             return self._run_as(pod, folder, command, cancel)
 
     def _import(
         self, importer: Importer, component: Component, folder: Path, command: StartAttempt, cancel: Cancel
-    ) -> dict[str, Value]:
+    ) -> AttemptEnded:
         told = executor_input(component, command.inputs, folder)
         rendering = Rendering(told, partial(self.run.placeholder, command.task))
         artifact = imported(importer, command.inputs, rendering, self.workspace, cancel)
-        return dict.fromkeys(component.outputs, artifact)
+        outputs = sealed(dict.fromkeys(component.outputs, artifact), command.inputs, self._sealer(cancel))
+        ended = AttemptEnded(command.task, outputs)
+        if self.results is None:
+            return ended
+        seal = partial(self.results.seal, cancel=cancel)
+        work = import_work(command, component, importer, artifact, seal)
+        if work is None:
+            return ended
+        # An import that was remembered gives what is at this URI all the same, so nothing of it needs to be kept.
+        known = self.results.of(work, command, cancel, lambda: AttemptEnded(command.task))
+        return replace(known, outputs=outputs)
 
     def _run_as(self, pod: Pod, folder: Path, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+        request = self._request(folder, command, self.plan.components[command.component], pod)
+        work = self._work(request, command, cancel)
+        if self.results is None or work is None:
+            return self._run(request, command, cancel)
+        return self.results.of(work, command, cancel, lambda: self._run(request, command, cancel))
+
+    def _run(self, request: TaskRequest, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
         component = self.plan.components[command.component]
-        request = self._request(folder, command, component, pod)
-        with TaskLog(folder, partial(self.show, command.task)) as log:
+        request.folder.mkdir(parents=True, exist_ok=True)
+        with TaskLog(request.folder, partial(self.show, command.task), self.redactor) as log:
             outcome = self._run_in_time(request, log, cancel)
+        report = _report(log, outcome)
         if not outcome.succeeded:
-            return AttemptEnded(command.task, failure=failure_of(outcome, log))
+            if cancel:
+                forget_outputs(request.executor_input)
+            return AttemptEnded(command.task, failure=failure_of(outcome, log, request.limits), report=report)
         try:
-            return AttemptEnded(command.task, read_outputs(component, request.executor_input))
+            outputs = read_outputs(component, request.executor_input)
         except OutputError as error:
-            return AttemptEnded(command.task, failure=Failure(str(error), hint=f"Its log is {log.path}."))
+            failure = Failure(str(error), hint=f"Its log is {log.path}.")
+            return AttemptEnded(command.task, failure=failure, report=report)
+        return AttemptEnded(command.task, sealed(outputs, command.inputs, self._sealer(cancel)), report=report)
+
+    def _work(self, request: TaskRequest, command: StartAttempt, cancel: Cancel) -> Work | None:
+        if self.results is None:
+            return None
+        component = self.plan.components[command.component]
+        return task_work(
+            command,
+            component,
+            self._container(component).program,
+            request,
+            places=(str(self.workspace), self.run.workspace_path) if self.workspace else (),
+            field=partial(self.run.placeholder, command.task),
+            fingerprint=self.runner.fingerprint,
+            seal=partial(self.results.seal, cancel=cancel),
+        )
+
+    def _sealer(self, cancel: Cancel) -> Sealer:
+        """Seals what runs made. What users have elsewhere is read for the cache only, which does so once."""
+        ours = [root for root in (Path(self.run.pipeline_root), self.workspace) if root]
+
+        def seal(path: str) -> Seal | None:
+            if any(Path(path).is_relative_to(root) for root in ours):
+                return seal_of(path, cancel)
+            return self.results.seal(path, cancel) if self.results else None
+
+        return seal
 
     def _run_in_time(self, request: TaskRequest, log: TaskLog, cancel: Cancel) -> Outcome:
         """Runs an attempt, and stops it when its timeout has passed, which counts from before images are pulled."""
@@ -148,6 +206,7 @@ class Attempts:
             reads=_paths_elsewhere(command.inputs, Path(self.run.pipeline_root)),
             pod=pod,
             retry=command.retry,
+            debug=self.debug,
         )
 
     def _container(self, component: Component) -> Container:
@@ -174,64 +233,12 @@ def attempt_folder(run_folder: Path, task: TaskRef, attempt: int) -> Path:
 
 def _paths_elsewhere(inputs: Mapping[str, Value], pipeline_root: Path) -> tuple[Path, ...]:
     """The payloads of input artifacts that are files of this machine outside of the pipeline root."""
-    artifacts = [a for value in inputs.values() for a in (value if isinstance(value, list) else [value])]
-    places = [a.custom_path or a.uri for a in artifacts if isinstance(a, ArtifactValue)]
+    places = [artifact.place for artifact in artifacts_in(inputs.values())]
     paths = [Path(place) for place in dict.fromkeys(places) if "://" not in place]
     return tuple(path for path in paths if path.is_absolute() and not path.is_relative_to(pipeline_root))
 
 
-def failure_of(outcome: Outcome, log: TaskLog) -> Failure:
-    """Why an attempt failed, in a sentence, from how its process ended.
-
-    Who left no traceback may have said in another way what went wrong, so the end of the log stands in its place.
-    """
-    if outcome.problem:
-        message = outcome.problem
-    elif outcome.out_of_memory:
-        message = "it ran out of memory"
-    elif outcome.signal is not None:
-        message = f"it was killed by {signal_name(outcome.signal)}"
-    elif outcome.cause:
-        message = outcome.cause
-    else:
-        message = f"it exited with code {outcome.exit_code}"
-    detail = outcome.detail or (f"It printed at last:\n{log.tail}" if log.tail else "")
-    return Failure(
-        shortened(message, _LONGEST_MESSAGE),
-        detail=shortened(detail, _LONGEST_DETAIL),
-        hint=f"Its log is {log.path}.",
-        exit_code=outcome.exit_code,
-        signal=outcome.signal,
-        out_of_memory=outcome.out_of_memory,
-    )
-
-
-def shortened(text: str, limit: int) -> str:
-    """A text with its middle left out, where it is longer than a person would read; the log has all of it."""
-    if len(text) <= limit:
-        return text
-    half = limit // 2
-    return f"{text[:half]} [… {len(text) - 2 * half} characters …] {text[-half:]}"
-
-
-def signal_name(number: int) -> str:
-    """`signal 9 (SIGKILL)`, or the bare number where it has no name."""
-    import signal  # costs enum set-up that a run without killed tasks need not pay
-
-    try:
-        return f"signal {number} ({signal.Signals(number).name})"
-    except ValueError:
-        return f"signal {number}"
-
-
-def describe_os_error(error: OSError, folder: Path) -> str:
-    """An operating system's refusal in words that name the place."""
-    return f"{error.strerror or error} at {error.filename or folder}"
-
-
-def _os_hint(error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
-        return "Free some space, or choose a pipeline root on another disk: local.init(..., pipeline_root=...)."
-    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        return "Choose a pipeline root that you may write to: local.init(..., pipeline_root=...)."
-    return ""
+def _report(log: TaskLog, outcome: Outcome | None = None) -> Report:
+    """What is known of an attempt but the time that it took."""
+    used = outcome or Outcome()
+    return Report(0, used.cpu_seconds, used.peak_memory, log.bytes, log.lines)

@@ -8,7 +8,9 @@ The messages are those of pipeline_spec.proto; the rules are those of the KFP ba
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from standpipe.errors import StandpipeError
@@ -86,6 +88,19 @@ def read_outputs(component: Component, given: Mapping[str, Json]) -> dict[str, V
             (expected,) = places["artifacts"][name]["artifacts"]
             outputs[name] = _artifact(name, expected, written.get("artifacts", {}))
     return outputs
+
+
+def forget_outputs(given: Mapping[str, Json]) -> None:
+    """Removes what an attempt that was stopped has left of its outputs: nobody knows how much of them is there."""
+    outputs = given["outputs"]
+    places = [parameter["outputFile"] for parameter in outputs["parameters"].values()]
+    places += [artifact["uri"] for output in outputs["artifacts"].values() for artifact in output["artifacts"]]
+    for place in map(Path, places):
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            with suppress(OSError):  # it was never written, or belongs to a user that a container had
+                place.unlink()
 
 
 def _executor_output(path: Path) -> dict[str, Json]:

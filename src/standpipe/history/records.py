@@ -15,6 +15,7 @@ from standpipe.errors import NoSuchTask, StorageError
 from standpipe.history.wording import lines_of_run, lines_of_task
 from standpipe.model.events import Failure
 from standpipe.model.types import Json
+from standpipe.store.locks import ask_to_stop, is_active
 
 
 class Status(enum.Enum):
@@ -214,6 +215,17 @@ class Run:
             StorageError: if the log is not there any more.
         """
         return _log(task if isinstance(task, Task) else self.task(task), attempt)
+
+    def cancel(self) -> bool:
+        """Asks the run to stop, as Ctrl-C would in the process that is at it; returns whether one is.
+
+        Raises:
+            StorageError: if it cannot be asked.
+        """
+        goes_on = is_active(self.folder)
+        if goes_on:
+            ask_to_stop(self.folder)
+        return goes_on
 
     def __str__(self) -> str:
         return "\n".join(lines_of_run(self))

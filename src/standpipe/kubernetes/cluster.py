@@ -62,6 +62,12 @@ class LocalCluster:
         """Notes the values that names may come from."""
         self._scopes(facts)
 
+    @property
+    def secrets(self) -> dict[str, bytes]:
+        """The values of all secrets at hand, by what messages call them."""
+        secrets = self._provisions.data[Kind.SECRET].items()
+        return {f"the key {key!r} of the secret {name!r}": data[key] for name, data in secrets for key in data}
+
     def carry_out(self, image: str, inputs: Mapping[str, Value]) -> tuple[Mapping[str, Value], str] | None:
         """Does what CreatePVC and DeletePVC stand for; see `model.ports.Cluster`."""
         return self._claims.carry_out(image, inputs) if image in (CREATE_PVC, DELETE_PVC) else None
@@ -122,7 +128,7 @@ class LocalCluster:
         if isinstance(volume, Scratch):
             fresh.mkdir()
             fresh.chmod(0o777)
-            return Mount(fresh, volume.path)
+            return Mount(fresh, volume.path, temporary=True)
         name = self._scopes.name(volume.name, task)
         if isinstance(volume, AsVolume):
             return None if name is None else self._data_mount(volume, name, fresh)
@@ -140,7 +146,7 @@ class LocalCluster:
             file = fresh / key
             file.write_bytes(content)
             file.chmod(0o644)  # as on a cluster; whatever the umask is
-        return Mount(fresh, volume.path, read_only=True)
+        return Mount(fresh, volume.path, read_only=True, temporary=True)
 
     def _missing(self, kind: Kind, name: str, key: str = "") -> SettingError:
         known = self._provisions.data[kind]

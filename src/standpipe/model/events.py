@@ -22,11 +22,10 @@ from standpipe.model.values import Value
 class Failure:
     """Why a task failed.
 
-    `message` is one sentence; `detail` is the user's own traceback, where there is one; `printed` is the end of its log;
-    `hint` is what to do next.
-    `exit_code` or `signal` tell how its process ended, if it had one. A DAG or loop fails because of a task within;
-    `within` is that task, the one that failed by itself. `attempts` is how many there were of a task that was
-    tried again, all of which failed; 0 for other tasks.
+    `message` is one sentence; `detail` is the user's own traceback, where there is one; `printed` is the end of its
+    log; `hint` is what to do next. `exit_code` or `signal` tell how its process ended, if it had one. A DAG or loop
+    fails because of a task within; `within` is that task, the one that failed by itself. `attempts` is how many there
+    were of a task that was tried again, all of which failed; 0 for other tasks.
     """
 
     message: str

@@ -14,7 +14,7 @@ from standpipe.model.plan import PythonFunction
 from standpipe.model.refs import RunId, RunInfo, TaskRef
 from standpipe.model.resources import Limits
 from standpipe.model.types import Json
-from standpipe.model.values import Value
+from standpipe.model.values import Seal, Value
 
 
 @frozen
@@ -27,11 +27,15 @@ class CommandLine:
 
 @frozen
 class Mount:
-    """A folder of this machine, and the absolute path at which a task sees it."""
+    """A folder of this machine, and the absolute path at which a task sees it.
+
+    A `temporary` one is made for one attempt, and removed after it.
+    """
 
     source: Path
     path: str
     read_only: bool = False
+    temporary: bool = False
 
 
 @frozen
@@ -205,6 +209,36 @@ class Cluster(Protocol):
         Raises:
             StandpipeError: if that fails.
         """
+
+
+@frozen
+class CacheEntry:
+    """The outputs of an attempt that ended well, and where they come from: a run and its task."""
+
+    origin: str
+    outputs: Mapping[str, Value]
+
+
+class Cache(Protocol):
+    """Remembers what attempts left, by a key that stands for all that went into them, and the seals of payloads.
+
+    Threads and processes share it. Each method raises a `StorageError` where it cannot be read or written.
+    """
+
+    def find(self, key: str) -> CacheEntry | None:
+        """The entry for a key. Its artifacts may be damaged or gone by now."""
+
+    def keep(self, key: str, entry: CacheEntry, instead_of: CacheEntry | None = None) -> CacheEntry:
+        """Lets an entry stand for a key, and gives the one that does.
+
+        That is another one if it was there first and is not the one that `instead_of` names.
+        """
+
+    def seal(self, path: str, signature: str) -> Seal | None:
+        """The seal that was noted for what is at a path, if it had this signature."""
+
+    def note(self, path: str, seal: Seal) -> None:
+        """Remembers the seal of what is at a path, in place of an older one."""
 
 
 class Environments(Protocol):

@@ -5,23 +5,26 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Plan, PythonFunction
 from standpipe.model.types import Json
 
 
-@cache
-def code_of(source: str) -> str:
-    """What stands for a program without its comments and formatting: a digest of its syntax tree.
+@lru_cache(maxsize=1024)
+def code_digest(source: str) -> str:
+    """A digest of Python code as its compiler sees it: comments and formatting make no difference.
 
-    Of text that this Python cannot parse, that of the text: it may be meant for another one.
+    >>> code_digest("x = 1  # one") == code_digest("x  =  1")
+    True
+    >>> code_digest("x = 1") == code_digest("x = 2")
+    False
     """
     try:
-        tree = ast.dump(ast.parse(source))
+        meaning = ast.dump(ast.parse(source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        tree = source
-    return hashlib.sha256(tree.encode("utf-8", "surrogatepass")).hexdigest()
+        meaning = source  # written for another Python perhaps, or nested deeper than this one takes
+    return hashlib.sha256(meaning.encode(errors="surrogatepass")).hexdigest()
 
 
 def difference(then: Plan, now: Plan) -> Callable[[str, str], str]:
@@ -59,8 +62,8 @@ def _between_executors(was: Executor, now: Executor) -> str:
 
 
 def _code(function: PythonFunction) -> object:
-    classes = {name: code_of(source) for name, source in function.artifact_classes.items()}
-    return function.name, code_of(function.source), classes
+    classes = {name: code_digest(source) for name, source in function.artifact_classes.items()}
+    return function.name, code_digest(function.source), classes
 
 
 def _packages(function: PythonFunction) -> object:

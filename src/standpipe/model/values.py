@@ -28,7 +28,8 @@ class Seal:
 
     `digest` is `sha256:` and the hexadecimal digest of the file, or of a listing of the folder with the digests of its
     files; `size` is in bytes. `signature` is what the file system said of the payload (sizes, times of change): as long
-    as it says the same, the content is the same, and need not be read again.
+    as it says the same, the content is the same, and need not be read again. It is empty where it would prove nothing,
+    as the payload had changed so short a time before that another change would leave the same times behind.
     """
 
     digest: str

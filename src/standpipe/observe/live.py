@@ -25,7 +25,7 @@ from standpipe.model.events import (
 )
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.observe.screen import Screen
-from standpipe.observe.wording import ended, headline, iterations, next_attempt
+from standpipe.observe.wording import cached, ended, headline, iterations, next_attempt
 
 
 class Live:
@@ -56,7 +56,7 @@ class Live:
             elif isinstance(fact, LoopStarted):
                 self._say(f"{fact.task}: {iterations(fact)}", "dim")
             elif isinstance(fact, TaskSucceeded):
-                self._finish(fact.task, "succeeded", "green")
+                self._finish(fact.task, cached(fact) if fact.cached else "succeeded", "green")
             elif isinstance(fact, TaskFailed) and not fact.failure.within:
                 self._finish(fact.task, fact.failure.predicate, "red", always=True)
             elif isinstance(fact, AttemptFailed):

@@ -19,7 +19,7 @@ from standpipe.model.events import (
 )
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.observe.screen import Screen
-from standpipe.observe.wording import ended, headline, iterations, next_attempt
+from standpipe.observe.wording import cached, ended, headline, iterations, next_attempt
 
 
 class PlainLines:
@@ -47,6 +47,8 @@ class PlainLines:
                 del self._started[fact.task]
             elif isinstance(fact, LoopStarted):
                 self._write(f"{fact.task}: {iterations(fact)}")
+            elif isinstance(fact, TaskSucceeded) and fact.cached:
+                self._write(f"{fact.task}: {cached(fact)}")
             elif isinstance(fact, TaskSucceeded) and fact.task in self._started:
                 self._write(f"{fact.task}: succeeded in {self._seconds(fact.task)}")
             elif isinstance(fact, TaskFailed) and fact.task in self._started:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from standpipe.model.events import AttemptFailed, LoopStarted, RunEnded
+from standpipe.model.events import AttemptFailed, LoopStarted, RunEnded, TaskSucceeded
 from standpipe.model.refs import RunInfo
 from standpipe.model.states import TaskState
 
@@ -19,6 +19,11 @@ def headline(run: RunInfo, folder: str) -> str:
 
 def ended(fact: RunEnded, seconds: float) -> str:
     return f"{_ENDS[fact.state]} in {seconds:.3g} s"
+
+
+def cached(fact: TaskSucceeded) -> str:
+    """What became of a task that did not have to run."""
+    return f"cached (from {fact.cached})"
 
 
 def next_attempt(fact: AttemptFailed) -> str:

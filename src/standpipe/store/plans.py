@@ -19,6 +19,7 @@ from standpipe.model import plan as plans
 from standpipe.model import templates, types
 from standpipe.model.expressions import Expression, parse
 from standpipe.model.plan import Plan
+from standpipe.model.redaction import NO_SECRETS, Redactor
 from standpipe.model.types import Json
 
 _MARK = "$"
@@ -39,9 +40,9 @@ _OTHERS: dict[str, Callable[[Json], Any]] = {
 }
 
 
-def dump(plan: Plan) -> tuple[str, str]:
-    """A Plan as text, and the SHA-256 of that in hexadecimal, which names it in the run store."""
-    body = json.dumps(_encoded(plan), separators=(",", ":"))
+def dump(plan: Plan, redactor: Redactor = NO_SECRETS) -> tuple[str, str]:
+    """A Plan as text, without secrets, and the SHA-256 of that in hexadecimal, which names it in the run store."""
+    body = json.dumps(redactor.json(_encoded(plan)), separators=(",", ":"))
     return body, hashlib.sha256(body.encode()).hexdigest()
 
 

@@ -17,9 +17,11 @@ from urllib.request import pathname2url
 from standpipe.errors import NoSuchRun, StorageError
 from standpipe.model.events import Fact, RunEnded
 from standpipe.model.frozen import frozen
+from standpipe.model.plan import Plan
 from standpipe.model.refs import RunId
-from standpipe.store import runs
+from standpipe.store import database, runs
 from standpipe.store.facts import decode
+from standpipe.store.plans import load
 
 #: What names the run that began last.
 LATEST = "latest"
@@ -35,7 +37,7 @@ _RUNS = """
     LEFT JOIN facts AS last ON last.run = runs.id AND last.seq = (SELECT max(seq) FROM facts WHERE run = runs.id)
     ORDER BY created DESC, runs.rowid DESC
 """
-_SINCE_VERSION_2 = ("uuid", "plan", "workspace", "repeats")
+_SINCE_VERSION_2 = ("uuid", "plan", "workspace", "repeats", "masked")
 _FACTS = "SELECT seq, at, kind, body FROM facts WHERE run = ? AND seq <= ? ORDER BY seq"
 
 
@@ -43,23 +45,24 @@ _FACTS = "SELECT seq, at, kind, body FROM facts WHERE run = ? AND seq <= ? ORDER
 class RunRow:
     """What the store says of a run at a glance.
 
-    `created` is ISO 8601, in UTC. `uuid`, `plan` (the digest of the Plan that it began with), `workspace` and `repeats`
-    are as in `store.runs`. `length` is how many facts there are of it; `began` and `latest` are when the first
+    `created` is ISO 8601, in UTC. `length` is how many facts there are of it; `began` and `latest` are when the first
     and the last of them were stored, in seconds since the epoch, None where there is none. `end` is the last fact, if
-    that is the end of the run.
+    that is the end of the run. `uuid`, `plan`, `workspace`, `repeats` and `masked` are those of the store's schema:
+    empty where an older Standpipe wrote it.
     """
 
     id: RunId
     pipeline: str
     created: str
-    uuid: str = ""
-    plan: str = ""
-    workspace: str = ""
-    repeats: str = ""
     length: int = 0
     began: float | None = None
     latest: float | None = None
     end: RunEnded | None = None
+    uuid: str = ""
+    plan: str = ""
+    workspace: str = ""
+    repeats: str = ""
+    masked: int = 0
 
 
 def run_rows(pipeline_root: Path) -> list[RunRow]:
@@ -111,17 +114,30 @@ def read_run(pipeline_root: Path, run: str) -> tuple[RunRow, list[tuple[float, F
     return row, run_facts(pipeline_root, row)
 
 
+def read_plan(pipeline_root: Path, digest: str) -> Plan:
+    """The Plan of that digest.
+
+    Raises:
+        StorageError: if the store cannot be read, or lacks it.
+    """
+    path = pipeline_root / runs.FILE_NAME
+    found = _select(path, "SELECT body FROM plans WHERE digest = ?", digest)
+    if not found:
+        raise StorageError(_damaged(path, f"the pipeline {digest} of a run is not there"))
+    return load(found[0]["body"])
+
+
 def _row(found: sqlite3.Row) -> RunRow:
     last = decode(found["kind"], found["body"]) if found["kind"] == RunEnded.__name__ else None
     return RunRow(
         found["id"],
         found["pipeline"],
         found["created"],
-        **{name: found[name] for name in _SINCE_VERSION_2 if name in found.keys()},  # noqa: SIM118 - a row has values
         length=found["length"] or 0,
         began=found["began"],
         latest=found["latest"],
         end=last if isinstance(last, RunEnded) else None,
+        **{name: found[name] for name in _SINCE_VERSION_2 if name in found.keys()},  # noqa: SIM118 - not those of a dict
     )
 
 
@@ -152,8 +168,8 @@ def _select(path: Path, statement: str, *parameters: object) -> list[sqlite3.Row
     """
     if not os.path.lexists(path):
         return []
-    # A fork waits, as it does for those who write: see `runs._in_use`.
-    with _explained(path), runs._in_use, closing(_connect(path)) as db:
+    # A fork waits, as it does for those who write: see `database.in_use`.
+    with _explained(path), database.in_use, closing(_connect(path)) as db:
         if not _is_ready(db, path):
             return []
         db.row_factory = sqlite3.Row
@@ -167,7 +183,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     and nobody has such notes there, the file itself is all that there is.
     """
     uri = f"file:{pathname2url(str(path.absolute()))}?mode=ro"
-    db = sqlite3.connect(uri, uri=True, timeout=runs._PATIENCE)
+    db = sqlite3.connect(uri, uri=True, timeout=database.PATIENCE)
     try:
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:
@@ -183,7 +199,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _is_ready(db: sqlite3.Connection, path: Path) -> bool:
     """Whether the store has its tables; a new one has not until its first run has begun."""
-    version, known = runs._version(db), len(runs._MIGRATIONS)
+    version, known = database.version_of(db), len(runs.SCHEMA.migrations)
     if version > known:
         raise StorageError(
             f"The run store {path} was written by a newer Standpipe (schema {version}, this one knows {known}). "

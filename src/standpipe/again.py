@@ -1,0 +1,256 @@
+"""Runs that go on after they had ended or were interrupted, and tasks that are run again by themselves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from standpipe.dsl.components import BaseComponent, component_of, defined
+from standpipe.dsl.tasks import PipelineTask, Settings
+from standpipe.engine.binding import BindingError
+from standpipe.engine.machine import Machine
+from standpipe.engine.resuming import done_again
+from standpipe.engine.tasks import Task
+from standpipe.errors import ArgumentError, StorageError
+from standpipe.execution.sealing import artifacts_in, is_unchanged, payload_of, seal_of
+from standpipe.model import events
+from standpipe.model.plan import Component, Constant, Dag, ExecutorRef, FromInput, FromTask, Node, Plan
+from standpipe.model.ports import Cancel
+from standpipe.model.redaction import was_masked
+from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.model.signatures import difference
+from standpipe.model.states import TaskState
+from standpipe.model.values import ArtifactValue, flattened
+from standpipe.running import Setup, as_arguments, cache_for, cluster_for, drive, finished, redactor_of, root_of, run
+from standpipe.session import Session, notice
+from standpipe.store.locks import RunLock
+from standpipe.store.plans import dump, load
+from standpipe.store.reading import RunRow, read_plan, read_run, run_row
+from standpipe.store.runs import RunRecorder
+
+#: The most tasks that a notice names.
+_MOST_NAMED = 8
+
+
+class _Stored(NamedTuple):
+    """A run as the store has it, brought back to where it stood."""
+
+    row: RunRow
+    facts: list[events.Fact]
+    plan: Plan  # the one that it had last
+    machine: Machine
+
+
+def resume(
+    session: Session, run_id: str, component: BaseComponent | None, from_task: str | Sequence[str] | None
+) -> PipelineTask:
+    """Lets a run go on; see `standpipe.local.resume`."""
+    root = root_of(session)
+    row = run_row(root, run_id)
+    with RunLock(_folder(root, row)):
+        stored = _stored(session, root, row.id)
+        now = component or defined(stored.plan.name) or _as_it_was(stored)
+        setup = _setup(session, root, row, now.plan)
+        with setup.redactor.errors():
+            return _go_on(setup, stored, now, from_task)
+
+
+def _go_on(
+    setup: Setup, stored: _Stored, component: BaseComponent, from_task: str | Sequence[str] | None
+) -> PipelineTask:
+    row, root = stored.row, Path(setup.info.pipeline_root)
+    recorder = RunRecorder(root, setup.info, component.plan, redactor=setup.redactor, recorded=row.length)
+    now = load(dump(component.plan, setup.redactor)[0]) if row.masked or setup.redactor else component.plan
+    asked = dict.fromkeys(_named(stored.machine.root, from_task), "you asked for it")
+    reasons = {**dict(_lost(stored)), **asked}
+    again = done_again(stored.machine.root, now, difference(stored.plan, now), reasons)
+    _tell(row, again)
+    machine = _machine(setup, stored.facts, root, row, {recorder.plan: component.plan})
+    if setup.cluster:
+        setup.cluster(stored.facts)
+    try:
+        ended = drive(setup, machine, recorder, events.Resume(tuple(again), recorder.plan))
+    except BindingError as error:
+        raise ArgumentError(
+            f"Run {row.id} cannot go on with the pipeline as it is now: {error}. Give that input a default, or run the "
+            "pipeline anew."
+        ) from error
+    inputs = as_arguments(machine.root.inputs)
+    return finished(setup, machine, ended, PipelineTask(component, component.name, inputs, Settings()))
+
+
+def rerun_task(session: Session, run_id: str, task: str, *, debug: bool) -> PipelineTask:
+    """Runs one task of a run again, as a run of its own; see `standpipe.local.rerun_task`."""
+    root = root_of(session)
+    stored = _stored(session, root, run_id)
+    (ref, *others) = _named(stored.machine.root, task)
+    found = stored.machine.task(ref)
+    if others:
+        raise ArgumentError(
+            f"Run {stored.row.id} has {len(others) + 1} tasks {task!r}: {', '.join(map(str, (ref, *others)))}. Name "
+            "one by its whole path."
+        )
+    if found.is_composite or not found.attempts:
+        why = "is a pipeline or a loop: name a task in it" if found.is_composite else "never began, so it had no inputs"
+        raise ArgumentError(f"Task '{ref}' of run {stored.row.id} cannot be run again by itself: it {why}.")
+    if stored.row.masked and was_masked(found.inputs):
+        raise ArgumentError(
+            f"Task '{ref}' of run {stored.row.id} cannot be run again by itself: its inputs held a secret, which the "
+            "run store does not keep."
+        )
+    component = component_of(_alone(_as_it_was(stored).plan, found))
+    arguments = as_arguments({name: found.inputs[name] for name in component.inputs if name in found.inputs})
+    return run(session, component, arguments, repeats=f"{stored.row.id}/{ref}", debug=debug)
+
+
+def _as_it_was(stored: _Stored) -> BaseComponent:
+    """The pipeline that the run had, where this program does not define it."""
+    if stored.row.masked and was_masked(stored.plan):
+        raise ArgumentError(
+            f"The pipeline of run {stored.row.id} holds secrets, which the run store does not keep. Pass it: "
+            "pipeline=..., or let the program define it."
+        )
+    return component_of(stored.plan)
+
+
+# --- runs as the store has them ---------------------------------------------------------------------------------------
+
+
+def _stored(session: Session, root: Path, run_id: str) -> _Stored:
+    row, dated = read_run(root, run_id)
+    if not row.plan or not row.length:
+        raise StorageError(
+            f"Run {row.id} was recorded by an older Standpipe, which did not keep pipelines, so it cannot go on. Run "
+            "the pipeline anew."
+        )
+    facts = [fact for _, fact in dated]
+    resumed = [fact.plan for fact in facts if isinstance(fact, events.RunResumed)]
+    plan = read_plan(root, resumed[-1] if resumed else row.plan)
+    machine = _machine(_setup(session, root, row, plan), facts, root, row, {})
+    return _Stored(row, facts, plan, machine)
+
+
+def _machine(setup: Setup, facts: Sequence[events.Fact], root: Path, row: RunRow, known: Mapping[str, Plan]) -> Machine:
+    """The state that the facts of a run led to."""
+    digests = {row.plan, *(fact.plan for fact in facts if isinstance(fact, events.RunResumed))} - known.keys()
+    plans = {**known, **{digest: read_plan(root, digest) for digest in digests}}
+    machine = setup.machine(plans[row.plan], plans)
+    for fact in facts:
+        machine.apply(fact)
+    return machine
+
+
+def _setup(session: Session, root: Path, row: RunRow, plan: Plan) -> Setup:
+    workspace = Path(row.workspace) if row.workspace else None
+    info = RunInfo(
+        id=row.id,
+        uuid=row.uuid,
+        name=row.pipeline,
+        created=row.created,
+        pipeline_root=str(root),
+        workspace_path=session.runner.workspace_path(workspace) if workspace else "",
+    )
+    cluster, cache = cluster_for(session, plan, root), cache_for(session, root)
+    redactor = redactor_of(session, plan, cluster)
+    return Setup(session, plan, info, _folder(root, row), workspace, cluster, cache, redactor)
+
+
+def _folder(root: Path, row: RunRow) -> Path:
+    folder = root / row.id
+    if not folder.is_dir():
+        raise StorageError(
+            f"The folder of run {row.id} is not there any more: {folder}. What its tasks made is lost, so it cannot go "
+            "on: run the pipeline anew."
+        )
+    return folder
+
+
+# --- what is done again -----------------------------------------------------------------------------------------------
+
+
+def _named(root: Task, names: str | Sequence[str] | None) -> list[TaskRef]:
+    """The tasks of those names or paths.
+
+    Raises:
+        ArgumentError: if there is none; the message lists those that there are.
+    """
+    wanted = [names] if isinstance(names, str) else list(names or ())
+    tasks = [task for task in _all_in(root) if task is not root]
+    found = []
+    for name in wanted:
+        by_path = [task.ref for task in tasks if str(task.ref) == name]
+        by_name = [task.ref for task in tasks if task.ref.name == name and not task.is_iteration]
+        if not by_path and not by_name:
+            known = ", ".join(sorted({str(task.ref) for task in tasks})[:50]) or "none: it never began"
+            raise ArgumentError(f"The run has no task {name!r}. It has: {known}.")
+        found += by_path or by_name
+    return found
+
+
+def _lost(stored: _Stored) -> Iterator[tuple[TaskRef, str]]:
+    """The tasks whose outputs are not what they were, or whose values are not known any more, with the reason.
+
+    Raises:
+        ArgumentError: if the arguments of the run are not known any more.
+    """
+    root, masked = stored.machine.root, bool(stored.row.masked)
+    if masked and was_masked(root.inputs):
+        raise ArgumentError(
+            f"Run {stored.row.id} cannot go on: its arguments held a secret, which the run store does not keep. Run "
+            "the pipeline anew."
+        )
+    for task in _all_in(root):
+        if task is root:
+            continue
+        is_done = task.state is TaskState.SUCCEEDED
+        if masked and (was_masked(task.outputs) or (was_masked(task.inputs) and (task.is_composite or not is_done))):
+            yield task.ref, "it has to do with a secret, which the run store does not keep"
+        elif is_done and not task.is_composite:
+            damages = (_damage(artifact) for artifact in artifacts_in(task.outputs.values()))
+            if damage := next(filter(None, damages), ""):
+                yield task.ref, damage
+
+
+def _damage(artifact: ArtifactValue) -> str:
+    """How an artifact's payload is not what its task left; empty if it is, or nobody knows."""
+    path = payload_of(artifact)
+    if artifact.seal is None or not path or is_unchanged(path, artifact.seal):
+        return ""
+    if not os.path.exists(path):
+        return f"its output {path} is gone"
+    now = seal_of(path, Cancel())
+    return "" if now and now.digest == artifact.seal.digest else f"its output {path} is no longer what it was"
+
+
+def _all_in(root: Task) -> Iterator[Task]:
+    found = [root]
+    for task in found:  # which grows
+        yield task
+        found += task.parts if task.is_composite else ()
+
+
+def _tell(row: RunRow, again: Mapping[TaskRef, str]) -> None:
+    """Tells the user what of a run is done again, and why."""
+    lines = [f"    {ref}: {why}" for ref, why in list(again.items())[:_MOST_NAMED]]
+    if len(again) > _MOST_NAMED:
+        lines.append(f"    and {len(again) - _MOST_NAMED} more")
+    done = "Done again are" if again else "Nothing of what has begun is done again."
+    notice("\n".join((f"Run {row.id} goes on. {done}", *lines)))
+
+
+def _alone(plan: Plan, task: Task) -> Plan:
+    """A pipeline of one task of another one, whose inputs are the task's."""
+    name, key = task.ref.name, task.node.component
+    component = plan.components[key]
+    assert isinstance(component.body, ExecutorRef), "it has an executor"
+    bindings = {
+        name: FromInput(name) if name in component.inputs else Constant(flattened(value))  # for its command only
+        for name, value in task.inputs.items()
+    }
+    node = Node(name, key, bindings)
+    outputs = {output: (FromTask(name, output),) for output in component.outputs}
+    root = Component(Dag({name: node}, outputs), component.inputs, component.outputs)
+    executors = {component.body.label: plan.executors[component.body.label]}
+    return Plan(name, root, {key: component}, executors, platforms=plan.platforms)

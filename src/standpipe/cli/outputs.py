@@ -1,0 +1,19 @@
+"""The outputs of a run, as commands print them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from standpipe.dsl.tasks import PipelineTask
+
+
+def show(task: PipelineTask) -> None:
+    """Prints the outputs of a task that has run as JSON; nothing if it has none."""
+    if task.outputs:
+        print(json.dumps(dict(task.outputs), indent=2, ensure_ascii=False, default=_as_json))
+
+
+def _as_json(artifact: Any) -> dict[str, Any]:
+    return {"name": artifact.name, "uri": artifact.uri, "path": artifact.path, "metadata": artifact.metadata}

@@ -1,0 +1,356 @@
+"""Runs that go on: what is kept, what is done again, and that the end is that of an undisturbed run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.engine.driving import Run, task
+from tests.engine.random_plans import Maker, behaviour
+from tests.engine.test_against_reference import ARGUMENTS, SEEDS, Driven
+from tests.plans import COMPLETED, RUN, dag, group, leaf, node, plan
+from tests.reference import Behaviour, Interpreter
+
+from standpipe.engine.machine import Machine
+from standpipe.engine.resuming import done_again
+from standpipe.model.events import (
+    AttemptStarted,
+    CancelRequested,
+    Fact,
+    Resume,
+    RunResumed,
+    TaskFailed,
+    TaskSucceeded,
+)
+from standpipe.model.plan import Constant, FinalStatus, FromInput, FromTask, Loop, Node, Plan, RawItems, Retry
+from standpipe.model.refs import TaskRef
+from standpipe.model.states import TaskState
+from standpipe.model.types import ParameterInput, ParameterType
+
+LIST = ParameterType.LIST
+
+
+def nothing(old: str, new: str) -> str:
+    """No component differs."""
+    return ""
+
+
+def folded(made: Plan, facts: list[Fact], later: Mapping[str, Plan] | None = None) -> Machine:
+    machine = Machine(made, RUN, max_parallel=3, later=later)
+    for fact in facts:
+        machine.apply(fact)
+    return machine
+
+
+def go_on(run: Driven, now: Plan | None = None, reasons: Mapping[TaskRef, str] | None = None) -> dict[TaskRef, str]:
+    """Forgets a run, and lets it go on from its facts; returns what is done again."""
+    first, now = run.plan, now or run.plan
+    again = done_again(folded(first, run.facts).root, now, nothing, reasons or {})
+    run.machine, run.plan, run.running = folded(first, run.facts, {"now": now}), now, []
+    run.send(Resume(tuple(again), "now"))
+    return again
+
+
+def steady(failing: int, seed: int) -> Behaviour:
+    """Tasks whose outputs do not depend on the attempt; so many percent of them fail in each attempt."""
+    plain = behaviour(0)
+    failures = Random(seed)
+    fails: dict[TaskRef, bool] = {}
+
+    def behave(ref: TaskRef, component: Any, inputs: Mapping[str, Any], attempt: int) -> dict[str, Any] | None:
+        if fails.setdefault(ref, failures.randrange(100) < failing):
+            return None
+        return plain(ref, component, inputs, 0)
+
+    return behave
+
+
+def to_the_end(run: Driven, until: Callable[[], bool] = lambda: False) -> None:
+    while not run.is_over and not until():
+        run.go_on()
+
+
+@settings(max_examples=150, deadline=None)
+@given(SEEDS, st.integers(1, 40), st.lists(st.integers(0, 15), max_size=4))
+def test_a_run_that_is_killed_ends_as_if_it_had_not_been(seed: int, tasks: int, kills: list[int]) -> None:
+    random = Random(seed)
+    made = Maker(random, tasks).plan()
+    expected = Interpreter(made, steady(0, seed))
+    ended = expected.run(ARGUMENTS)
+    run = Driven(made, steady(0, seed), random, 3)
+    for steps in kills:
+        for _ in range(steps):
+            if not run.is_over:
+                run.go_on()
+        if run.is_over:
+            break
+        go_on(run)
+    to_the_end(run)
+
+    assert run.ended.state is ended.state
+    assert repr(run.ended.outputs) == repr(ended.outputs)
+    assert states(run) == expected.states
+    if not run.facts_of(TaskFailed):  # else what comes after that one, however it ended, sees another end now
+        assert_nothing_that_succeeded_runs_again(run.facts)
+
+
+@settings(max_examples=150, deadline=None)
+@given(SEEDS, st.integers(1, 40), st.sampled_from([5, 20, 50]), st.booleans())
+def test_a_run_that_failed_or_was_stopped_ends_as_if_nothing_had_been_wrong(
+    seed: int, tasks: int, failing: int, stopped: bool
+) -> None:
+    random = Random(seed)
+    made = Maker(random, tasks).plan()
+    expected = Interpreter(made, steady(0, seed))
+    ended = expected.run(ARGUMENTS)
+    run = Driven(made, steady(failing, seed), random, 3)
+    if stopped:
+        for _ in range(random.randrange(20)):
+            if not run.is_over:
+                run.go_on()
+        if not run.is_over:
+            run.send(CancelRequested())
+    to_the_end(run)
+    run.behave = steady(0, seed)
+    again = go_on(run)
+    assert all(again.values())
+    to_the_end(run)
+
+    assert run.ended.state is ended.state
+    assert repr(run.ended.outputs) == repr(ended.outputs)
+    assert states(run) == expected.states
+
+
+def states(run: Driven) -> dict[TaskRef, TaskState]:
+    """The states of all tasks that the run has now."""
+    found = [run.machine.root]
+    for each in found:
+        found += each.parts if each.is_composite else ()
+    return {each.ref: each.state for each in found[1:]}
+
+
+def assert_nothing_that_succeeded_runs_again(facts: list[Fact]) -> None:
+    done: set[TaskRef] = set()
+    for fact in facts:
+        if isinstance(fact, TaskSucceeded):
+            done.add(fact.task)
+        assert not isinstance(fact, AttemptStarted) or fact.task not in done
+
+
+class Resumed(Run):
+    """A run driven by hand that goes on after another one."""
+
+    def __init__(self, before: Run, first: Plan, now: Plan, reasons: Mapping[TaskRef, str], different: Any) -> None:
+        self.again = {
+            str(ref): why for ref, why in done_again(folded(first, before.facts).root, now, different, reasons).items()
+        }
+        self.machine = folded(first, before.facts, {"now": now})
+        self.now, self.facts, self.running, self.commands = before.now, list(before.facts), {}, []
+        self.send(Resume(tuple(map(task, self.again)), "now"))
+
+
+def resumed(
+    before: Run,
+    first: Plan,
+    now: Plan | None = None,
+    reasons: Mapping[str, str] | None = None,
+    different: Any = nothing,
+) -> Resumed:
+    return Resumed(before, first, now or first, {task(name): why for name, why in (reasons or {}).items()}, different)
+
+
+CHAIN = plan(dag(node("a"), node("b", "a"), node("c", "b"), node("other"), y=FromTask("c", "y")))
+
+
+def test_what_failed_is_done_again_and_what_comes_after_it_too_and_nothing_else() -> None:
+    run = Run(CHAIN)
+    run.end("a", y=1)
+    run.end("other", y=2)
+    run.end("b", failure="boom")
+    assert run.state("c") is TaskState.SKIPPED
+    run = resumed(run, CHAIN)
+    assert run.again == {"b": "it failed", "c": "'b' comes before it"}
+    assert run.names == ["b"]
+    run.end("b", y=3)
+    run.end("c", y=4)
+    assert (run.ended.state, run.ended.outputs, run.ended.failures) == (TaskState.SUCCEEDED, {"y": 4}, ())
+
+
+def test_attempts_are_counted_on_and_retries_anew() -> None:
+    made = plan(dag(replace(node("a"), retry=Retry(1))))
+    run = Run(made)
+    run.end("a", failure="boom")
+    run.end("a", failure="boom")
+    run = resumed(run, made)
+    assert (run.running[task("a")].attempt, run.running[task("a")].retry) == (2, 0)
+    run.end("a", failure="boom")
+    assert (run.running[task("a")].attempt, run.running[task("a")].retry) == (3, 1)
+    run.end("a", failure="boom")
+    assert run.ended.failures[0].failure.attempts == 2
+
+
+def test_a_retry_that_waits_for_its_time_still_does() -> None:
+    made = plan(dag(replace(node("a"), retry=Retry(1, 10.0))))
+    run = Run(made)
+    run.end("a", failure="boom")
+    run = resumed(run, made)
+    assert run.again == {}
+    assert run.names == []
+    assert run.machine.due == 10.0
+    run.wait(10.0)
+    assert run.running[task("a")].retry == 1
+
+
+def test_a_named_task_is_done_again_with_what_depends_on_it() -> None:
+    run = Run(CHAIN)
+    for name in ("a", "other", "b", "c"):
+        run.end(name, y=1)
+    assert run.ended.state is TaskState.SUCCEEDED
+    run = resumed(run, CHAIN, reasons={"b": "you asked for it"})
+    assert run.again == {"b": "you asked for it", "c": "'b' comes before it"}
+    run.end("b", y=5)
+    run.end("c", y=6)
+    assert run.ended.outputs == {"y": 6}
+
+
+def test_a_run_that_has_succeeded_ends_again_at_once() -> None:
+    run = Run(CHAIN)
+    for name in ("a", "other", "b", "c"):
+        run.end(name, y=1)
+    run = resumed(run, CHAIN)
+    assert (run.again, run.ended.outputs) == ({}, {"y": 1})
+
+
+INNER = group(dag(node("x"), node("z", "x"), y=FromTask("z", "y")))
+NESTED = plan(dag(node("in", component="inner"), node("after", "in"), y=FromTask("after", "y")), inner=INNER)
+
+
+def done(made: Plan, *names: str) -> Run:
+    run = Run(made)
+    for name in names:
+        run.end(name, y=1)
+    return run
+
+
+def test_a_component_that_has_changed_within_a_pipeline_is_done_again_with_what_depends_on_it() -> None:
+    run = done(NESTED, "in/x", "in/z", "after")
+    now = replace(
+        NESTED,
+        components={**NESTED.components, "new": leaf(), "inner": group(dag(
+            node("x"), node("z", "x", component="new"), y=FromTask("z", "y")
+        ))},
+    )  # fmt: skip
+    run = resumed(run, NESTED, now, different=lambda old, new: "" if old == new else "its code is another one now")
+    assert run.again == {"in/z": "its code is another one now", "after": "'in' comes before it"}
+    assert run.names == ["in/z"]
+    run.end("in/z", y=7)
+    run.end("after", y=8)
+    assert run.ended.outputs == {"y": 8}
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        (node("b", "a", x=Constant(5)), "its inputs come from elsewhere now"),
+        (node("b", "a", x=Constant(5), when="1 == 1"), "its inputs come from elsewhere now"),
+        (node("b", "a", when="1 == 1"), "its condition is another one now"),
+        (node("b", "a", loop=Loop(RawItems((1,)), "x")), "its loop is another one now"),
+    ],
+)
+def test_a_task_that_stands_otherwise_in_its_pipeline_is_done_again(changed: Node, why: str) -> None:
+    run = done(CHAIN, "a", "other", "b", "c")
+    now = plan(dag(node("a"), changed, node("c", "b"), node("other"), y=FromTask("c", "y")))
+    assert resumed(run, CHAIN, now).again == {"b": why, "c": "'b' comes before it"}
+
+
+def test_settings_that_change_no_result_are_taken_over_and_nothing_is_done_again() -> None:
+    run = done(CHAIN, "a", "other")
+    now = plan(dag(node("a"), replace(node("b", "a"), retry=Retry(1)), node("c", "b"), node("other")))
+    run.end("b", failure="boom")
+    run = resumed(run, CHAIN, now)
+    assert list(run.again) == ["b", "c"]
+    run.end("b", failure="boom")
+    assert run.names == ["b"]  # its retry
+
+
+def test_tasks_that_are_new_run_and_those_that_are_gone_are_forgotten() -> None:
+    run = done(CHAIN, "a", "other", "b", "c")
+    now = plan(dag(node("a"), node("new", "a"), node("c", "new"), y=FromTask("new", "y")))
+    run = resumed(run, CHAIN, now)
+    assert run.again == {"c": "'new' comes before it"}
+    assert run.names == ["new"]
+    run.end("new", y=9)
+    run.end("c", y=9)
+    assert run.ended.outputs == {"y": 9}
+
+
+def test_a_pipeline_whose_outputs_are_others_gives_them_without_a_task_being_run() -> None:
+    run = done(NESTED, "in/x", "in/z", "after")
+    inner = group(dag(node("x"), node("z", "x"), y=FromTask("x", "y")))
+    now = replace(NESTED, components={**NESTED.components, "inner": inner})
+    run = resumed(run, NESTED, now)
+    assert (run.again, run.ended.outputs) == ({}, {"y": 1})
+
+
+def test_an_exit_task_runs_again_when_what_it_comes_after_has_gone_on() -> None:
+    made = plan(
+        dag(node("work"), node("tidy", trigger=COMPLETED, component="status", status=FinalStatus("work"))),
+        status=leaf({"status": ParameterInput(ParameterType.TASK_FINAL_STATUS)}),
+    )
+    run = Run(made)
+    run.end("work", failure="boom")
+    run.end("tidy", y=1)
+    run = resumed(run, made)
+    assert list(run.again) == ["work", "tidy"]
+    run.end("work", y=1)
+    assert run.inputs("tidy")["status"]["state"] == "SUCCEEDED"  # type: ignore[index]
+
+
+def loop_plan(parallelism: int = 0) -> Plan:
+    body = group(dag(node("a", x=FromInput("i")), node("b", "a"), y=FromTask("b", "y")), {"i": ParameterInput(LIST)})
+    over = Loop(RawItems((1, 2, 3, 4)), "i", parallelism)
+    return plan(dag(node("loop", component="body", loop=over), node("end", "loop")), body=body)
+
+
+def test_iterations_that_have_succeeded_are_kept() -> None:
+    made = loop_plan()
+    run = Run(made)
+    for number in range(4):
+        run.end(f"loop/{number}/a", y=number)
+    for number in (0, 2, 3):
+        run.end(f"loop/{number}/b", y=number)
+    run.end("loop/1/b", failure="boom")
+    run = resumed(run, made)
+    assert run.again == {"loop/1/b": "it failed", "end": "'loop' comes before it"}
+    run.end("loop/1/b", y=1)
+    run.end("end", y=1)
+    assert run.ended.state is TaskState.SUCCEEDED
+
+
+def test_no_more_iterations_are_open_than_may_be_although_others_have_succeeded() -> None:
+    made = loop_plan(parallelism=2)
+    run = Run(made)
+    run.end("loop/1/a", y=1)
+    run.end("loop/1/b", y=1)  # so that 0 and 2 are open
+    run = resumed(run, made)
+    assert run.names == ["loop/0/a", "loop/2/a"]
+    run.end("loop/0/a", y=1)
+    run.end("loop/0/b", y=1)
+    assert run.names == ["loop/2/a", "loop/3/a"]
+
+
+def test_a_new_input_of_the_run_needs_a_default() -> None:
+    run = done(CHAIN, "a", "other")
+    declared = {"new": ParameterInput(LIST, default=[1])}
+    now = plan(dag(*CHAIN.root.body.nodes.values()), inputs=declared)  # type: ignore[union-attr]
+    assert next(
+        fact.inputs for fact in resumed(run, CHAIN, now).facts if isinstance(fact, RunResumed)
+    ) == {"new": [1]}  # fmt: skip
+    without = plan(dag(*CHAIN.root.body.nodes.values()), inputs={"new": ParameterInput(LIST)})  # type: ignore[union-attr]
+    with pytest.raises(Exception, match="its input 'new' has no value"):
+        resumed(run, CHAIN, without)

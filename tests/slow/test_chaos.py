@@ -1,0 +1,200 @@
+"""A run of 60 tasks whose processes are killed at random moments, and which goes on: `make chaos`.
+
+`STANDPIPE_KILLS` says how often (20 times by default), `STANDPIPE_CHAOS_SEED` where the random numbers begin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from standpipe.model.events import AttemptStarted, RunEnded, RunResumed, TaskSucceeded
+from standpipe.model.refs import TaskRef
+from standpipe.model.states import TaskState
+from standpipe.store.reading import run_facts, run_rows
+
+pytestmark = pytest.mark.slow
+
+KILLS = int(os.environ.get("STANDPIPE_KILLS", "20"))
+SEED = int(os.environ.get("STANDPIPE_CHAOS_SEED", "0")) or random.randrange(10**6)
+PROGRAM = Path(__file__).parent.parent / "chaos" / "program.py"
+
+#: Seconds after which nothing may be left of what was killed.
+PATIENCE = 1.0
+
+needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks for processes in /proc")
+
+
+class Chaos:
+    """Runs the program in a pipeline root, and knows its processes by a variable that they inherit."""
+
+    def __init__(self, root: Path, runner: str) -> None:
+        self.root, self.runner = root, runner
+        self.mark = f"STANDPIPE_CHAOS={uuid.uuid4().hex}"
+        name, _, value = self.mark.partition("=")
+        self.environment = {**os.environ, name: value}
+
+    def start(self, seed: int, run: str | None = None) -> subprocess.Popen[str]:
+        command = [sys.executable, str(PROGRAM), str(self.root), self.runner, str(seed), *([run] if run else [])]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=self.environment)
+
+    def processes(self) -> set[int]:
+        """All that the programs started and that still runs."""
+        found = set()
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                with suppress(OSError), open(f"/proc/{entry}/environ", "rb") as file:
+                    if self.mark.encode() in file.read().split(b"\0") and _runs(int(entry)):
+                        found.add(int(entry))
+        return found
+
+    def until_nothing_is_left(self) -> None:
+        end = time.monotonic() + PATIENCE
+        while (left := self.processes()) and time.monotonic() < end:
+            time.sleep(0.02)
+        assert not left, [_command(pid) for pid in left]
+
+    def check_store(self) -> None:
+        if (self.root / "runs.sqlite").exists():
+            with closing(sqlite3.connect(self.root / "runs.sqlite")) as db:
+                assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+    @property
+    def latest(self) -> str | None:
+        rows = run_rows(self.root)
+        return rows[0].id if rows else None
+
+    def to_the_end(self, seed: int, kill: Callable[[subprocess.Popen[str]], object]) -> dict[str, Any]:
+        """Begins a run, lets `kill` do its worst, and lets the run go on until it ends; returns its outputs."""
+        before = self.latest
+        process = self.start(seed)
+        kill(process)
+        for _ in range(20):
+            told, errors = process.communicate(timeout=60)
+            assert process.returncode in (0, 10, -signal.SIGKILL), errors
+            self.until_nothing_is_left()
+            self.check_store()
+            if process.returncode == 0:
+                assert self.latest
+                check_nothing_was_done_twice(self.root, self.latest)
+                return json.loads(told)  # type: ignore[no-any-return]
+            run = self.latest if self.latest != before else None  # else it was killed before it had begun
+            process = self.start(seed, run)
+            if process.returncode is None and random.randrange(3) == 0:
+                kill(process)
+        raise AssertionError(f"20 times was not enough: {errors}")
+
+
+def check_nothing_was_done_twice(root: Path, run: str) -> None:
+    """No task whose success was recorded began again, unless something before it had failed."""
+    (row,) = [row for row in run_rows(root) if row.id == run]
+    done: set[TaskRef] = set()
+    began: Counter[TaskRef] = Counter()
+    ended_badly = False
+    for _, fact in run_facts(root, row):
+        if isinstance(fact, RunEnded):
+            ended_badly = fact.state is not TaskState.SUCCEEDED
+        if isinstance(fact, RunResumed):
+            assert ended_badly or done.isdisjoint(fact.again), "of what was killed, nothing that is done is done again"
+            done -= set(fact.again)
+        elif isinstance(fact, TaskSucceeded):
+            done.add(fact.task)
+        elif isinstance(fact, AttemptStarted):
+            assert fact.task not in done, fact
+            assert fact.attempt == began[fact.task], "each attempt has a number of its own"
+            began[fact.task] += 1
+
+
+def _runs(pid: int) -> bool:
+    with suppress(OSError), open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    return False
+
+
+def _command(pid: int) -> str:
+    with suppress(OSError), open(f"/proc/{pid}/cmdline") as file:
+        return file.read().replace("\0", " ")
+    return str(pid)
+
+
+@pytest.fixture
+def chaos(tmp_path: Path) -> Iterator[Chaos]:
+    random.seed(SEED)
+    print(f"STANDPIPE_CHAOS_SEED={SEED}")  # shown when the test fails
+    made = Chaos(tmp_path, "SubprocessRunner")
+    yield made
+    for pid in made.processes():
+        os.kill(pid, signal.SIGKILL)
+
+
+def undisturbed(chaos: Chaos, seed: int) -> tuple[dict[str, Any], float]:
+    """The outputs of a run that nobody disturbs, elsewhere; and the seconds that it takes."""
+    alone = Chaos(chaos.root / "undisturbed", chaos.runner)
+    start = time.monotonic()
+    outputs = alone.to_the_end(seed, lambda process: None)
+    return outputs, time.monotonic() - start
+
+
+def after(seconds: float, kill: Callable[[subprocess.Popen[str]], object]) -> Callable[[subprocess.Popen[str]], None]:
+    """Kills at a random moment within so many seconds."""
+
+    def disturb(process: subprocess.Popen[str]) -> None:
+        time.sleep(random.uniform(0, seconds))
+        kill(process)
+
+    return disturb
+
+
+@needs_proc
+def test_the_main_process_is_killed(chaos: Chaos) -> None:
+    expected, seconds = undisturbed(chaos, 0)
+    killed = 0
+
+    def kill(process: subprocess.Popen[str]) -> None:
+        nonlocal killed
+        killed += process.poll() is None
+        process.kill()
+
+    for number in range(KILLS):
+        outputs = chaos.to_the_end(number, after(seconds, kill))
+        assert outputs == {**expected, "total": expected["total"] + number}
+    assert killed >= KILLS / 4
+
+
+@needs_proc
+@pytest.mark.parametrize("victim", ["fork server", "task"])
+def test_another_process_is_killed(chaos: Chaos, victim: str) -> None:
+    expected, seconds = undisturbed(chaos, 5)
+
+    def kill(process: subprocess.Popen[str]) -> None:
+        others = sorted(chaos.processes() - {process.pid})
+        servers = [pid for pid in others if "boot.py" in _command(pid) and _parent(pid) == process.pid]
+        found = servers if victim == "fork server" else [pid for pid in others if _parent(pid) in servers]
+        if found:
+            with suppress(ProcessLookupError):
+                os.kill(random.choice(found), signal.SIGKILL)
+
+    for _ in range(max(2, KILLS // 4)):
+        outputs = chaos.to_the_end(5, after(seconds, kill))
+        assert outputs == expected
+
+
+def _parent(pid: int) -> int:
+    with suppress(OSError), open(f"/proc/{pid}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+    return 0

@@ -1,0 +1,165 @@
+"""The cache's file: entries and seals that outlive runs, shared by processes, and what becomes of a bad one."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import multiprocessing
+import os
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from standpipe.errors import StorageError
+from standpipe.model.ports import CacheEntry
+from standpipe.model.types import ArtifactType
+from standpipe.model.values import ArtifactValue, Seal
+from standpipe.store.cache import FILE_NAME, CacheIndex
+
+SEAL = Seal("sha256:00", 3, "3-1-1-1")
+MODEL = ArtifactValue("m", ArtifactType("system.Model", "0.0.2"), "/m/\udcff", {"é": [1, 2.0, None]}, "/c", SEAL)
+
+
+def entry(origin: str, **outputs: Any) -> CacheEntry:
+    return CacheEntry(origin, outputs)
+
+
+def test_outputs_come_back_as_they_were(tmp_path: Path) -> None:
+    outputs = {"model": MODEL, "none": None, "whole": 3, "double": 3.0, "list": ["artifact", {"b": 1, "a": 2}]}
+    with closing(CacheIndex(tmp_path / "new")) as cache:
+        assert cache.find("k") is None
+        cache.keep("k", entry("run/task", **outputs))
+    with closing(CacheIndex(tmp_path / "new")) as cache:
+        found = cache.find("k")
+    assert found is not None
+    assert repr(found) == repr(entry("run/task", **outputs)), "types, orders and the seal included"
+
+
+def test_the_first_entry_stands_until_it_is_named_to_be_replaced(tmp_path: Path) -> None:
+    first, second, third = (entry(f"run-{number}/task", y=number) for number in range(3))
+    with closing(CacheIndex(tmp_path)) as cache:
+        assert cache.keep("k", first) == first
+        assert cache.keep("k", second) == first
+        assert cache.keep("k", second, instead_of=first) == second
+        assert cache.keep("k", third, instead_of=first) == second, "somebody else was faster"
+        assert cache.find("k") == second
+
+
+def test_a_seal_is_known_by_the_path_and_the_signature(tmp_path: Path) -> None:
+    with closing(CacheIndex(tmp_path)) as cache:
+        cache.note("/a/\udcff", SEAL)
+        assert cache.seal("/a/\udcff", SEAL.signature) == SEAL
+        assert cache.seal("/a/\udcff", "other") is None
+        assert cache.seal("/b", SEAL.signature) is None
+        cache.note("/a/\udcff", Seal("sha256:11", 4, "later"))
+        assert cache.seal("/a/\udcff", SEAL.signature) is None
+
+
+def test_threads_share_it(tmp_path: Path) -> None:
+    with closing(CacheIndex(tmp_path)) as cache, ThreadPoolExecutor(8) as pool:
+
+        def use(number: int) -> bool:
+            key = str(number % 10)
+            return cache.keep(key, entry(f"{number}/t")) == cache.find(key)
+
+        assert all(pool.map(use, range(200)))
+
+
+def keep_all(folder: str, process: int, came: Any) -> None:
+    with closing(CacheIndex(Path(folder))) as cache:
+        came.wait()
+        for key in map(str, range(50)):
+            origin = cache.keep(key, entry(f"{process}/t", y=process)).origin
+            assert cache.find(key) == entry(origin, y=int(origin[0]))
+
+
+def test_of_many_processes_one_is_the_first(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
+    came = context.Barrier(4)
+    processes = [context.Process(target=keep_all, args=(str(tmp_path), number, came)) for number in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 4
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        assert db.execute("SELECT count(*) FROM entries").fetchone() == (50,)
+
+
+@pytest.mark.parametrize("damage", ["garbage", "half"])
+def test_a_damaged_file_is_found_at_once_and_may_be_deleted(tmp_path: Path, damage: str) -> None:
+    file = tmp_path / FILE_NAME
+    with closing(CacheIndex(tmp_path)) as cache:
+        for number in range(50):
+            cache.keep(str(number), entry("run/task", y="x" * 500))
+    content = file.read_bytes()
+    file.write_bytes(b"no database" * 1000 if damage == "garbage" else content[: len(content) // 2])
+    with pytest.raises(
+        StorageError, match=rf"cache {file} cannot be used: .*delete the file.*nothing is lost but time"
+    ):
+        CacheIndex(tmp_path)
+    file.unlink()
+    CacheIndex(tmp_path).close()
+
+
+def test_an_entry_that_nobody_wrote_is_told(tmp_path: Path) -> None:
+    with closing(CacheIndex(tmp_path)) as cache:
+        for key, outputs in enumerate(("{", "[]", '{"x": ["artifact", {}]}')):
+            with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+                db.execute("INSERT INTO entries VALUES (?, 'o', 0, ?)", (str(key), outputs))
+            with pytest.raises(StorageError, match=r"holds what no Standpipe wrote.*delete the file"):
+                cache.find(str(key))
+
+
+def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(
+        StorageError, match=r"cache .*written by a newer Standpipe .*another folder for it: .*cache_root"
+    ):
+        CacheIndex(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"file/folder for the cache cannot be made.*cache_root"):
+        CacheIndex(tmp_path / "file" / "folder")
+
+
+def test_a_file_that_may_only_be_read_is_found_out_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    CacheIndex(tmp_path).close()
+    connect = sqlite3.connect
+
+    def read_only(path: Path, **options: Any) -> sqlite3.Connection:
+        db = connect(path, **options)
+        db.execute("PRAGMA query_only = ON")
+        return db
+
+    monkeypatch.setattr(sqlite3, "connect", read_only)
+    with pytest.raises(StorageError, match=r"readonly database.*cache_root"):
+        CacheIndex(tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def lockf(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    with pytest.raises(StorageError, match=r"its file system has no locks \(.*local\.init\(\.\.\., cache_root"):
+        CacheIndex(tmp_path)
+
+
+def test_locks_that_break_down_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("locking protocol")
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    with pytest.raises(StorageError, match="its file system has no locks"):
+        CacheIndex(tmp_path)

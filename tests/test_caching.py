@@ -1,0 +1,367 @@
+"""Runs that need not run again: what users see of the cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from standpipe import dsl, local
+from standpipe.errors import StorageError, TaskFailed
+from standpipe.execution import sealing
+from standpipe.model.ports import Cancel, Outcome
+from tests.fakes import FakeRunner
+
+
+@dsl.component
+def double(x: int) -> int:
+    return 2 * x
+
+
+@dsl.component
+def write(text: str, out: dsl.Output[dsl.Dataset]):  # type: ignore[no-untyped-def]
+    with open(out.path, "w") as file:
+        file.write(text)
+    out.metadata["length"] = len(text)
+
+
+@dsl.component
+def read(data: dsl.Input[dsl.Dataset]) -> str:
+    with open(data.path) as file:
+        return file.read()
+
+
+@dsl.component
+def measure(metrics: dsl.Output[dsl.Metrics]):  # type: ignore[no-untyped-def]
+    metrics.log_metric("accuracy", 0.9)
+
+
+@dsl.component
+def judge(metrics: dsl.Input[dsl.Metrics]) -> float:
+    return metrics.metadata["accuracy"]  # type: ignore[no-any-return]
+
+
+@dsl.pipeline
+def copying(text: str = "content") -> str:
+    return read(data=write(text=text).outputs["out"]).output  # type: ignore[no-any-return]
+
+
+@dsl.pipeline
+def importing(path: str) -> str:
+    data = dsl.importer(artifact_uri=path, artifact_class=dsl.Dataset, reimport=False)
+    return read(data=data.output).output  # type: ignore[no-any-return]
+
+
+class Runs:
+    """Runs with caching, all in one root, and what became of each of their tasks."""
+
+    def __init__(self, root: Path, runner: local.LocalRunner) -> None:
+        self.root = root
+        self.runner = runner
+
+    def __call__(self, target: Any, arguments: dict[str, Any] | None = None, **options: Any) -> Any:
+        options = {"enable_caching": True, "runner": self.runner, "pipeline_root": self.root, "quiet": True, **options}
+        return local.run(target, arguments or {}, **options)
+
+    @property
+    def last(self) -> str:
+        with closing(sqlite3.connect(self.root / "runs.sqlite")) as db:
+            return str(db.execute("SELECT id FROM runs ORDER BY rowid DESC LIMIT 1").fetchone()[0])
+
+    @property
+    def ran(self) -> list[str]:
+        """The tasks of the last run that ran."""
+        return [name for name, cached in self._ends() if not cached]
+
+    @property
+    def cached(self) -> list[str]:
+        """Where the outputs of the last run's other tasks came from."""
+        return [cached for _, cached in self._ends() if cached]
+
+    def _ends(self) -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(self.root / "runs.sqlite")) as db:
+            facts = db.execute(
+                "SELECT kind, body FROM facts WHERE run = ? AND kind IN ('AttemptStarted', 'TaskSucceeded')",
+                (self.last,),
+            )
+            told = [(kind, json.loads(body)) for kind, body in facts]
+        started = [body["task"] for kind, body in told if kind == "AttemptStarted"]
+        return [
+            (body["task"][-1][0], body.get("cached", ""))
+            for kind, body in told
+            if kind == "TaskSucceeded" and body["task"] in started
+        ]
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[local.SubprocessRunner]:
+    runner = local.SubprocessRunner()
+    yield runner
+    runner.tasks.close()
+
+
+@pytest.fixture
+def run(tmp_path: Path, processes: local.SubprocessRunner) -> Runs:
+    return Runs(tmp_path / "root", processes)
+
+
+@pytest.fixture
+def faked(tmp_path: Path) -> Runs:
+    return Runs(tmp_path / "root", FakeRunner(double=lambda x: {"Output": 2 * x}, read=lambda: {"Output": "read"}))
+
+
+def test_it_is_off_by_default(faked: Runs) -> None:
+    for _ in range(2):
+        faked(double, {"x": 1}, enable_caching=False)
+        assert faked.ran == ["double"]
+    assert not (faked.root / "cache.sqlite").exists()
+
+
+def test_a_component_and_a_pipeline_run_once(run: Runs) -> None:
+    for target, arguments, tasks in ((double, {"x": 3}, ["double"]), (copying, {}, ["write", "read"])):
+        first = run(target, arguments)
+        assert run.ran == tasks
+        origins = [f"{run.last}/{task}" for task in tasks]
+        second = run(target, arguments)
+        assert (run.ran, run.cached) == ([], origins)
+        assert first.output == second.output
+        assert list((run.root / run.last).iterdir()) == [], "nothing was made for what did not run"
+
+
+def test_a_cached_artifact_is_that_of_the_run_which_made_it(run: Runs) -> None:
+    first, second = (run(write, {"text": "content"}).output for _ in range(2))
+    assert run.ran == []
+    assert (second.path, second.metadata) == (first.path, {"length": 7})
+    assert Path(second.path).read_text() == "content"
+
+
+def test_other_values_are_other_work(faked: Runs) -> None:
+    assert [faked(double, {"x": x}).output for x in (1, 2, 1)] == [2, 4, 2]
+    assert faked.ran == []
+
+
+def test_comments_and_formatting_are_no_change_and_code_is(faked: Runs) -> None:
+    def commented() -> Any:
+        @dsl.component
+        def double(x: int) -> int:
+            # what a comment
+
+            return 2 * x  # twice
+
+        return double
+
+    def changed() -> Any:
+        @dsl.component
+        def double(x: int) -> int:
+            return x + x
+
+        return double
+
+    faked(double, {"x": 1})
+    faked(commented(), {"x": 1})
+    assert faked.ran == []
+    faked(changed(), {"x": 1})
+    assert faked.ran == ["double"]
+
+
+def with_settings(change: Callable[[dsl.PipelineTask], object]) -> Any:
+    @dsl.pipeline
+    def doubling(x: int = 1) -> int:
+        task = double(x=x)
+        change(task)
+        return task.output  # type: ignore[no-any-return]
+
+    return doubling
+
+
+def test_variables_are_part_of_the_work(faked: Runs) -> None:
+    for value, ran in (("1", ["double"]), ("2", ["double"]), ("1", [])):
+        faked(with_settings(lambda task, value=value: task.set_env_variable("A", value)))  # type: ignore[misc]
+        assert faked.ran == ran
+
+
+def test_a_task_may_decline(faked: Runs) -> None:
+    for _ in range(2):
+        faked(with_settings(lambda task: task.set_caching_options(False)))
+        assert faked.ran == ["double"]
+
+
+def test_the_authors_key_stands_for_everything(faked: Runs) -> None:
+    mine = with_settings(lambda task: task.set_caching_options(True, "mine"))
+    assert [faked(mine, {"x": x}).output for x in (1, 2)] == [2, 2]
+    yours = with_settings(lambda task: task.set_caching_options(True, "yours"))
+    assert faked(yours, {"x": 2}).output == 4
+
+
+def test_metrics_have_no_payload_and_are_cached_all_the_same(run: Runs) -> None:
+    @dsl.pipeline
+    def judging() -> float:
+        return judge(metrics=measure().outputs["metrics"]).output  # type: ignore[no-any-return]
+
+    assert [run(judging).output for _ in range(2)] == [0.9, 0.9]
+    assert run.ran == []
+    shutil.rmtree(next(run.root.glob("judging-*/measure")))
+    run(judging)
+    assert run.ran == [], "there was nothing but the metadata"
+
+
+def test_inputs_count_by_their_content(faked: Runs, tmp_path: Path) -> None:
+    file, copy = tmp_path / "file", tmp_path / "copy"
+    file.write_text("one")
+    times = file.stat()
+    faked(read, {"data": dsl.Dataset(uri=str(file))})
+    faked(read, {"data": dsl.Dataset(uri=str(file))})
+    assert faked.ran == []
+    file.write_text("two")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    faked(read, {"data": dsl.Dataset(uri=str(file))})
+    assert faked.ran == ["read"]
+    copy.write_text("one")
+    faked(read, {"data": dsl.Dataset(uri=str(copy))})
+    assert faked.ran == []
+
+
+def test_imports_count_by_their_content(faked: Runs, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in "abc"]
+    for path, content in zip(paths, ("one", "one", "two"), strict=True):
+        path.write_text(content)
+    ran = []
+    for path in (paths[0], paths[0], paths[1], paths[2]):
+        faked(importing, {"path": str(path)})
+        ran.append(faked.ran)
+    assert ran == [["importer", "read"], [], [], ["importer", "read"]]
+
+
+def test_a_cached_import_is_still_that_of_its_uri(faked: Runs, tmp_path: Path) -> None:
+    @dsl.pipeline
+    def only(path: str) -> dsl.Dataset:
+        return dsl.importer(artifact_uri=path, artifact_class=dsl.Dataset).output  # type: ignore[no-any-return]
+
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("same")
+        assert faked(only, {"path": str(tmp_path / name)}).output.path == str(tmp_path / name)
+    assert faked.ran == []
+
+
+@pytest.mark.parametrize("damage", ["changed", "gone"])
+def test_a_damaged_artifact_is_made_again(run: Runs, capsys: pytest.CaptureFixture[str], damage: str) -> None:
+    path = Path(run(write, {"text": "content"}).output.path)
+    origin = f"{run.last}/write"
+    path.write_text("CONTENT") if damage == "changed" else path.unlink()
+    assert Path(run(write, {"text": "content"}).output.path).read_text() == "content"
+    assert run.ran == ["write"]
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"the artifact 'out' of {origin} at {path}" in told
+    run(write, {"text": "content"})
+    assert run.ran == []
+    assert capsys.readouterr().err == ""
+
+
+def test_a_failed_task_is_no_result(faked: Runs) -> None:
+    failing = FakeRunner(double=lambda x: Outcome(exit_code=1))
+    with pytest.raises(TaskFailed):
+        faked(double, {"x": 1}, runner=failing)
+    faked(double, {"x": 1})
+    assert faked.ran == ["double"]
+
+
+def test_the_cache_may_be_elsewhere_and_shared(faked: Runs, tmp_path: Path) -> None:
+    other = Runs(tmp_path / "other", faked.runner)
+    faked(double, {"x": 1}, cache_root=tmp_path / "cache")
+    other(double, {"x": 1}, cache_root=tmp_path / "cache")
+    assert other.cached == [f"{faked.last}/double"]
+    assert list(tmp_path.glob("*/cache.sqlite")) == [tmp_path / "cache" / "cache.sqlite"]
+
+
+def test_a_cache_that_cannot_be_used_stops_the_run_before_it_begins(faked: Runs, tmp_path: Path) -> None:
+    (tmp_path / "cache.sqlite").write_bytes(b"garbage" * 1000)
+    with pytest.raises(StorageError, match="delete the file"):
+        faked(double, {"x": 1}, cache_root=tmp_path)
+    assert not faked.root.exists()
+
+
+def test_users_see_what_did_not_run(faked: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    faked(double, {"x": 1})
+    origin = faked.last
+    faked(double, {"x": 1}, quiet=False)
+    assert f"\ndouble: cached (from {origin}/double)\n" in capsys.readouterr().out
+
+
+def test_a_large_file_is_read_once_whoever_takes_it(
+    faked: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    big = tmp_path / "big"
+    with big.open("wb") as file:
+        file.truncate(5_000_000)
+    digests: list[str] = []
+    digest = sealing._file_digest
+
+    def counted(path: str, cancel: Cancel) -> str:
+        digests.append(path)
+        return digest(path, cancel)
+
+    @dsl.pipeline
+    def reading(path: str) -> None:
+        data = dsl.importer(artifact_uri=path, artifact_class=dsl.Dataset)
+        with dsl.ParallelFor([1, 2, 3]) as number:
+            read(data=data.output)
+            double(x=number)
+
+    monkeypatch.setattr(sealing, "_file_digest", counted)
+    for _ in range(2):
+        faked(reading, {"path": str(big)})
+    faked(read, {"data": dsl.Dataset(uri=str(big))})
+    assert digests == [str(big)]
+
+
+@dsl.pipeline
+def many(n: int = 0) -> None:
+    with dsl.ParallelFor([0, 1, 2, 3, 4]) as number:
+        double(x=number)
+
+
+def run_often(root: str, start: str) -> None:
+    """Runs the same pipeline five times, from a time on; what `test_processes_share_one_cache` starts."""
+    runner = FakeRunner(double=lambda x: {"Output": 2 * x})
+    time.sleep(max(0.0, float(start) - time.time()))
+    for _ in range(5):
+        local.run(many, {}, runner=runner, pipeline_root=root, enable_caching=True, quiet=True)
+
+
+def test_processes_share_one_cache(tmp_path: Path) -> None:
+    program = f"import sys; from {__name__} import run_often; run_often(*sys.argv[1:])"
+    command = [sys.executable, "-c", program, str(tmp_path), str(time.time() + 1)]
+    here = Path(__file__).parent.parent
+    running = [subprocess.Popen(command, cwd=here, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [process.communicate()[1] for process in running] == [""] * 3
+    with closing(sqlite3.connect(tmp_path / "cache.sqlite")) as db:
+        kept = db.execute("SELECT outputs FROM entries").fetchall()
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert sorted(json.loads(outputs)["Output"][1] for (outputs,) in kept) == [0, 2, 4, 6, 8]
+    with closing(sqlite3.connect(tmp_path / "runs.sqlite")) as db:
+        ended = db.execute("SELECT body FROM facts WHERE kind = 'RunEnded'").fetchall()
+    assert [json.loads(body)["state"] for (body,) in ended] == ["SUCCEEDED"] * 15
+
+
+def test_a_hit_costs_little(faked: Runs) -> None:
+    @dsl.pipeline
+    def wide() -> None:
+        with dsl.ParallelFor(list(range(300))) as number:
+            double(x=number)
+
+    faked(wide)
+    began = time.perf_counter()
+    faked(wide)
+    assert faked.ran == []
+    assert time.perf_counter() - began < 3, "0.1 s where nothing else runs"
