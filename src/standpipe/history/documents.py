@@ -12,9 +12,16 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from standpipe.history.records import Run, Task
+from standpipe.history.records import Artifact, Attempt, Run, Task
 from standpipe.model.refs import TaskRef
 from standpipe.model.types import Json
+
+#: What is shown of records besides their fields.
+_COMPUTED: dict[type, tuple[str, ...]] = {
+    Artifact: ("path",),
+    Attempt: ("folder", "log"),
+    Task: ("duration", "folder"),
+}
 
 
 def summary(run: Run) -> dict[str, Json]:
@@ -45,8 +52,12 @@ def _with_parents(run: Run) -> Iterator[tuple[Task, str | None]]:
 
 
 def _task(task: Task, parent: str | None) -> dict[str, Json]:
-    told = {field.name: _json(getattr(task, field.name)) for field in fields(task) if field.name != "children"}
-    return {**told, "duration": task.duration, "parent": parent}
+    return {**_record(task), "parent": parent}
+
+
+def _record(record: Any) -> dict[str, Json]:
+    own = (field.name for field in fields(record) if field.name != "children" and not field.name.startswith("_"))
+    return {name: _json(getattr(record, name)) for name in (*own, *_COMPUTED.get(type(record), ()))}
 
 
 def _json(value: Any) -> Json:
@@ -59,7 +70,7 @@ def _json(value: Any) -> Json:
     if isinstance(value, Path):
         return str(value)
     if is_dataclass(value):
-        return {field.name: _json(getattr(value, field.name)) for field in fields(value)}
+        return _record(value)
     if isinstance(value, dict):
         return {name: _json(item) for name, item in value.items()}
     return [_json(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -13,11 +13,9 @@ from typing import Any
 from standpipe.history.lineage import Lineage
 from standpipe.history.records import Attempt, Status, Story, Task, moment
 from standpipe.model import events as e
+from standpipe.model.lasting import lasting_objects
 from standpipe.model.refs import ROOT, TaskRef
 from standpipe.model.values import Value
-
-#: The name of an attempt's log in its folder.
-_LOG_NAME = "log.txt"
 
 #: Where a task stands that keeps its state when the run is resumed; all others go on, or are done again.
 _KEPT = {Status.SUCCEEDED, Status.SKIPPED, Status.READY}
@@ -122,8 +120,7 @@ class _Fold:
         node, began = self._node(fact.task), fact.at or at
         node.end_attempt(Status.INTERRUPTED, None, None, None)
         node.status, node.started = Status.RUNNING, began if node.started is None else node.started
-        folder = self._folder.joinpath(*fact.task.attempt_segments(fact.attempt))
-        node.attempts.append(Attempt(fact.attempt, Status.RUNNING, moment(began), folder, folder / _LOG_NAME))
+        node.attempts.append(Attempt(fact.attempt, Status.RUNNING, moment(began), self._folder, fact.task))
 
     def attempt_failed(self, _: float, fact: e.AttemptFailed) -> None:
         node = self._node(fact.task)
@@ -222,7 +219,8 @@ class _Fold:
             failure=node.failure,
             attempts=tuple(node.attempts),
             children=tuple(reversed(node.children)),
-            folder=self._folder.joinpath(*ref.segments),
+            _run_folder=self._folder,
+            _ref=ref,
         )
 
 
@@ -253,11 +251,12 @@ def fold(facts: Sequence[tuple[float, e.Fact]], folder: Path, *, is_over: bool) 
         is_over: whether nobody is at the run any more.
     """
     folded = _Fold(folder)
-    for at, fact in facts:
-        take = _TAKES.get(type(fact))
-        if take:
-            take(folded, at, fact)
-    return folded.story(is_over=is_over)
+    with lasting_objects():
+        for at, fact in facts:
+            take = _TAKES.get(type(fact))
+            if take:
+                take(folded, at, fact)
+        return folded.story(is_over=is_over)
 
 
 def _tree_parent(ref: TaskRef) -> TaskRef:

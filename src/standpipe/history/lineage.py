@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from standpipe.history.records import Artifact, Value
 from standpipe.model.values import ArtifactValue, Seal
@@ -93,11 +92,11 @@ def _told(known: _Known) -> Artifact:
             name=value.name,
             type=value.type.schema_title,
             uri=value.uri,
-            path=None if "://" in value.place else Path(value.place),
             digest=seal.digest if seal else "",
             size=seal.size if seal else None,
             metadata=value.metadata,
             made_by=known.made_by,
             used_by=tuple(known.used_by),
+            _place=value.place,
         )
     return known.told

@@ -14,8 +14,12 @@ from typing import Any, Union
 from standpipe.errors import NoSuchTask, StorageError
 from standpipe.history.wording import lines_of_run, lines_of_task
 from standpipe.model.events import Failure
+from standpipe.model.refs import TaskRef
 from standpipe.model.types import Json
 from standpipe.store.locks import ask_to_stop, is_active
+
+#: The name of an attempt's log in its folder.
+_LOG_NAME = "log.txt"
 
 
 class Status(enum.Enum):
@@ -34,21 +38,26 @@ class Status(enum.Enum):
 class Artifact:
     """An artifact of a run, and its lineage.
 
-    `path` is where its payload is on this machine, None if it is elsewhere. `digest` (`sha256:…`) and `size` (bytes)
-    are those of the payload when its task had left it; empty and None if nobody has looked at it. `made_by` is the path
-    of the task that made it, None for what was brought to the run; `used_by` are those of the tasks that took it. Both
-    name tasks that ran by themselves, never the pipelines and loops around them.
+    `digest` (`sha256:…`) and `size` (bytes) are those of the payload when its task had left it; empty and None if
+    nobody has looked at it. `made_by` is the path of the task that made it, None for what was brought to the run;
+    `used_by` are those of the tasks that took it. Both name tasks that ran by themselves, never the pipelines and loops
+    around them.
     """
 
     name: str
     type: str
     uri: str
-    path: Path | None
     digest: str
     size: int | None
     metadata: Mapping[str, Json]
     made_by: str | None
     used_by: tuple[str, ...]
+    _place: str = field(repr=False)
+
+    @property
+    def path(self) -> Path | None:
+        """Where its payload is on this machine; None if it is elsewhere."""
+        return None if "://" in self._place else Path(self._place)
 
 
 #: An input or output: JSON, an artifact, or a list of artifacts.
@@ -60,14 +69,14 @@ class Attempt:
     """One attempt at a task. `number` counts from 0, those of a run that was interrupted included.
 
     `cpu_seconds` and `peak_memory` (bytes) are those of all its processes, None where nobody could tell. `log_bytes`
-    and `log_lines` say where its log ended, which is the file `log`; None for an attempt without a report.
+    and `log_lines` say where its log ended; None for an attempt without a report.
     """
 
     number: int
     status: Status
     started: datetime
-    folder: Path
-    log: Path
+    _run_folder: Path = field(repr=False)
+    _task: TaskRef = field(repr=False)
     ended: datetime | None = None
     duration: float | None = None
     failure: Failure | None = None
@@ -76,6 +85,16 @@ class Attempt:
     log_bytes: int | None = None
     log_lines: int | None = None
 
+    @property
+    def folder(self) -> Path:
+        """What it left."""
+        return self._run_folder.joinpath(*self._task.attempt_segments(self.number))
+
+    @property
+    def log(self) -> Path:
+        """The file with everything that it printed."""
+        return self.folder / _LOG_NAME
+
 
 @dataclass(frozen=True)
 class Task:
@@ -83,7 +102,7 @@ class Task:
 
     `path` is its name behind those of the tasks around it; an iteration has its number for a name, from 0, and `item`.
     `cached_from` names the run and task that its outputs come from, if it did not have to run; `skipped_because` says
-    why it was skipped. It `started` when its first attempt did, or it began as a whole. `folder` holds what it left.
+    why it was skipped. It `started` when its first attempt did, or it began as a whole.
     """
 
     path: str
@@ -99,8 +118,14 @@ class Task:
     skipped_because: str
     failure: Failure | None
     attempts: tuple[Attempt, ...]
-    children: tuple[Task, ...] = field(repr=False)
-    folder: Path
+    children: tuple[Task, ...]
+    _run_folder: Path
+    _ref: TaskRef
+
+    @property
+    def folder(self) -> Path:
+        """What it left: the folder of its first attempt, or those of its children."""
+        return self._run_folder.joinpath(*self._ref.segments)
 
     @property
     def duration(self) -> float | None:
