@@ -206,6 +206,36 @@ def run(
     return _run(session, component, given)
 
 
+def runs(pipeline_root: str | os.PathLike[str] | None = None) -> list[Run]:
+    """All runs below a pipeline root, the newest first.
+
+    Args:
+        pipeline_root: where the runs are; by default where `init` said, or `./local_outputs`.
+
+    Raises:
+        StorageError: if the run store cannot be read.
+    """
+    from standpipe import history  # brings SQLite, which authoring and compiling do without
+
+    return history.runs(_root(pipeline_root))
+
+
+def get_run(run: str, pipeline_root: str | os.PathLike[str] | None = None) -> Run:
+    """One run: its status, its tasks with their attempts, its artifacts and where they come from.
+
+    Args:
+        run: its id, or as much of the beginning as no other id begins with; `latest` is the newest run.
+        pipeline_root: where the run is; by default where `init` said, or `./local_outputs`.
+
+    Raises:
+        NoSuchRun: if there is no such run, or several.
+        StorageError: if the run store cannot be read.
+    """
+    from standpipe import history  # brings SQLite, which authoring and compiling do without
+
+    return history.get_run(_root(pipeline_root), run)
+
+
 def resume(
     run: str | Run,
     *,
@@ -285,6 +315,13 @@ def _session_with(options: Mapping[str, Any]) -> Session:
     if "runner" not in options:
         raise NotInitialized(f"Nothing says where to run it. {_HOW_TO_INIT}")
     return Session(**options)
+
+
+def _root(given: str | os.PathLike[str] | None) -> Path:
+    from pathlib import Path  # of no use to authoring
+
+    default = _session.pipeline_root if _session else Session.pipeline_root
+    return Path(default if given is None else given).expanduser().absolute()
 
 
 def _named(run: str | Run, options: Mapping[str, Any]) -> tuple[str, Session]:
@@ -386,4 +423,16 @@ def _run(session: Session, component: BaseComponent, arguments: Mapping[str, Any
         return running.run(session, component, arguments)
 
 
-__all__ = ["Delay", "DockerRunner", "Fail", "Kill", "SubprocessRunner", "init", "rerun_task", "resume", "run"]
+__all__ = [
+    "Delay",
+    "DockerRunner",
+    "Fail",
+    "Kill",
+    "SubprocessRunner",
+    "get_run",
+    "init",
+    "rerun_task",
+    "resume",
+    "run",
+    "runs",
+]

@@ -15,6 +15,8 @@ from standpipe.model.kfp import KFP_VERSION
 COMMANDS = {
     "run": "run a KFP script unchanged, or a compiled pipeline",
     "compile": "compile a pipeline or component of a script to YAML",
+    "runs": "list the runs, the newest first",
+    "show": "show a run, or one of its tasks",
     "resume": "let a run go on that failed, was stopped or was killed",
     "rerun": "run one task of a run again, under a debugger if asked",
     "cancel": "ask a run to stop that another process is at",

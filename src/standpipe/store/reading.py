@@ -17,6 +17,7 @@ from urllib.request import pathname2url
 from standpipe.errors import NoSuchRun, StorageError
 from standpipe.model.events import Fact, RunEnded
 from standpipe.model.frozen import frozen
+from standpipe.model.lasting import lasting_objects
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunId
 from standpipe.store import database, runs
@@ -100,7 +101,8 @@ def run_facts(pipeline_root: Path, row: RunRow) -> list[tuple[float, Fact]]:
     found = _select(path, _FACTS, row.id, row.length)
     if len(found) != row.length:
         raise StorageError(_damaged(path, f"of the {row.length} facts of run {row.id}, {len(found)} are there"))
-    return [(fact["at"], decode(fact["kind"], fact["body"])) for fact in found]
+    with lasting_objects():
+        return [(at, decode(kind, body)) for _, at, kind, body in found]
 
 
 def read_run(pipeline_root: Path, run: str) -> tuple[RunRow, list[tuple[float, Fact]]]:

@@ -1,0 +1,76 @@
+"""Runs and tasks as JSON, for programs: the attributes of the objects, by their names.
+
+Tasks are not nested: a run has all of them in one list, each before its children, and each names its `parent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from standpipe.history.records import Artifact, Attempt, Run, Task
+from standpipe.model.refs import TaskRef
+from standpipe.model.types import Json
+
+#: What is shown of records besides their fields.
+_COMPUTED: dict[type, tuple[str, ...]] = {
+    Artifact: ("path",),
+    Attempt: ("folder", "log"),
+    Task: ("duration", "folder"),
+}
+
+
+def summary(run: Run) -> dict[str, Json]:
+    """A run without what is in it."""
+    names = ("id", "pipeline", "status", "created", "started", "ended", "duration", "folder", "repeats")
+    return {name: _json(getattr(run, name)) for name in names}
+
+
+def document(run: Run) -> dict[str, Json]:
+    """A run with all that is known of it."""
+    return {
+        **summary(run),
+        **{name: _json(getattr(run, name)) for name in ("inputs", "outputs", "artifacts", "failures", "resumed")},
+        "tasks": [_task(task, parent) for task, parent in _with_parents(run)],
+    }
+
+
+def task_document(run: Run, task: Task) -> dict[str, Json]:
+    """One task of a run."""
+    return next(_task(each, parent) for each, parent in _with_parents(run) if each.path == task.path)
+
+
+def _with_parents(run: Run) -> Iterator[tuple[Task, str | None]]:
+    parents: dict[str, str] = {}
+    for task in run.all_tasks():
+        parents.update({child.path: task.path for child in task.children})
+        yield task, parents.get(task.path)
+
+
+def _task(task: Task, parent: str | None) -> dict[str, Json]:
+    return {**_record(task), "parent": parent}
+
+
+def _record(record: Any) -> dict[str, Json]:
+    own = (field.name for field in fields(record) if field.name != "children" and not field.name.startswith("_"))
+    return {name: _json(getattr(record, name)) for name in (*own, *_COMPUTED.get(type(record), ()))}
+
+
+def _json(value: Any) -> Json:
+    if isinstance(value, TaskRef):
+        return str(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    if is_dataclass(value):
+        return _record(value)
+    if isinstance(value, dict):
+        return {name: _json(item) for name, item in value.items()}
+    return [_json(item) for item in value] if isinstance(value, (list, tuple)) else value

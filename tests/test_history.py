@@ -1,0 +1,349 @@
+"""Looking back at runs: through runs of tasks that are plain functions, and through facts that break off."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from standpipe import dsl, local
+from standpipe.errors import NoSuchRun, NoSuchTask, StorageError
+from standpipe.history import Run, Status, Task
+from standpipe.history.documents import document
+from standpipe.model import events as e
+from standpipe.model.ports import Outcome
+from standpipe.model.refs import TaskRef
+from standpipe.model.states import TaskState
+from standpipe.model.types import ArtifactType
+from standpipe.model.values import ArtifactValue, Seal
+from standpipe.store.locks import RunLock
+from standpipe.store.runs import RunRecorder
+from tests.fakes import FakeRunner
+from tests.plans import RUN, dag, node, plan
+
+
+@dsl.component
+def make(rows: int, data: dsl.Output[dsl.Dataset]) -> None: ...
+
+
+@dsl.component
+def train(data: dsl.Input[dsl.Dataset], rate: int, model: dsl.Output[dsl.Model]) -> int: ...
+
+
+@dsl.component
+def pick(models: dsl.Input[list[dsl.Model]]) -> int: ...
+
+
+@dsl.component
+def shaky(x: int) -> int: ...
+
+
+@dsl.pipeline
+def prepare(rows: int) -> dsl.Dataset:
+    return make(rows=rows).outputs["data"]
+
+
+@dsl.pipeline
+def search(rows: int = 3) -> int:
+    data = prepare(rows=rows)
+    with dsl.ParallelFor([10, 20]) as rate:
+        trained = train(data=data.output, rate=rate)
+        with dsl.If(trained.outputs["Output"] > 15):
+            shaky(x=trained.outputs["Output"])
+    return pick(models=dsl.Collected(trained.outputs["model"])).output
+
+
+@dsl.pipeline
+def fragile(x: int = 1) -> None:
+    first = shaky(x=x).set_retry(2, backoff_duration="0s")
+    shaky(x=first.output)
+    make(rows=x)
+
+
+RUNNER = FakeRunner(train=lambda rate: {"Output": rate}, pick=lambda: {"Output": 1}, shaky=lambda x: {"Output": x + 1})
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(local, "_session", None)
+    monkeypatch.chdir(tmp_path)
+
+
+def run_of(pipeline: Any, runner: FakeRunner = RUNNER, **arguments: Any) -> Run:
+    local.run(pipeline, arguments, runner=runner, quiet=True, raise_on_error=False)
+    return local.get_run("latest")
+
+
+def shape(tasks: tuple[Task, ...]) -> dict[str, Any]:
+    """The tasks as a tree: the status of those without children."""
+    return {task.name: shape(task.children) or task.status.value for task in tasks}
+
+
+def test_a_run_is_told_with_its_tasks_as_a_tree() -> None:
+    before = datetime.now(timezone.utc) - timedelta(seconds=1)
+    run = run_of(search)
+
+    assert (run.pipeline, run.status, run.inputs, run.outputs) == (
+        "search",
+        Status.SUCCEEDED,
+        {"rows": 3},
+        {"Output": 1},
+    )
+    assert run.folder == Path("local_outputs", run.id).absolute()
+    assert run.folder.is_dir()
+    assert run.started
+    assert run.ended
+    assert before < run.created <= run.started <= run.ended
+    assert run.duration == (run.ended - run.started).total_seconds()
+    assert shape(run.tasks) == {
+        "prepare": {"make": "SUCCEEDED"},
+        "for-loop-2": {
+            "0": {"train": "SUCCEEDED", "condition-3": "SKIPPED"},
+            "1": {"train": "SUCCEEDED", "condition-3": {"shaky": "SUCCEEDED"}},
+        },
+        "pick": "SUCCEEDED",
+    }
+    assert (run.failures, run.resumed) == ((), 0)
+
+
+def test_a_task_is_found_by_its_path_or_its_only_name() -> None:
+    run = run_of(search)
+
+    trained = run.task("for-loop-2/1/train")
+    assert (trained.path, trained.inputs["rate"], trained.outputs["Output"]) == ("for-loop-2/1/train", 20, 20)
+    assert run.task("pick").path == "pick"
+    assert (run.task("for-loop-2/1").iteration, run.task("for-loop-2/1").item) == (1, 20)
+    assert "condition" in run.task("for-loop-2/0/condition-3").skipped_because
+    with pytest.raises(
+        NoSuchTask, match="2 tasks of run .* named 'train': give the path of one, such as 'for-loop-2/0/tr"
+    ):
+        run.task("train")
+    with pytest.raises(
+        NoSuchTask, match="has not reached a task 'pcik'. The closest are pick; `standpipe show search-"
+    ):
+        run.task("pcik")
+
+
+def test_artifacts_say_who_made_and_who_used_them() -> None:
+    run = run_of(search)
+
+    lineage = {(artifact.type, artifact.made_by): artifact.used_by for artifact in run.artifacts}
+    assert lineage == {
+        ("system.Dataset", "prepare/make"): ("for-loop-2/0/train", "for-loop-2/1/train"),
+        ("system.Model", "for-loop-2/0/train"): ("pick",),
+        ("system.Model", "for-loop-2/1/train"): ("pick",),
+    }
+    (data,) = run.task("make").artifacts
+    assert data.path == run.folder / "prepare" / "make" / "data"
+    assert run.task("for-loop-2/0/train").inputs["data"] is data
+    assert run.task("pick").inputs["models"] == [
+        run.task(f"for-loop-2/{number}/train").artifacts[0] for number in (0, 1)
+    ]
+
+
+def test_failures_and_attempts_are_told() -> None:
+    calls: list[int] = []
+
+    def fails_twice(x: int) -> Mapping[str, Any]:
+        calls.append(x)
+        return Outcome(exit_code=1, cause="ValueError: boom") if len(calls) < 3 else {"Output": 5}  # type: ignore[return-value]
+
+    def fails(x: int) -> Mapping[str, Any]:
+        raise ValueError(x)
+
+    run = run_of(fragile, FakeRunner(shaky=fails_twice, shaky_2=fails))
+
+    first, second = run.task("shaky"), run.task("shaky-2")
+    assert (run.status, first.status, second.status) == (Status.FAILED, Status.SUCCEEDED, Status.FAILED)
+    told = [(attempt.number, attempt.status, attempt.folder.name) for attempt in first.attempts]
+    assert told == [
+        (0, Status.FAILED, "shaky"),
+        (1, Status.FAILED, "shaky@1"),
+        (2, Status.SUCCEEDED, "shaky@2"),
+    ]
+    assert first.attempts[0].failure
+    assert first.attempts[0].failure.message == "ValueError: boom"
+    assert all(attempt.duration is not None and attempt.log.is_file() for attempt in first.attempts)
+    assert second.failure
+    assert run.failures == ("Task 'shaky-2' failed: ValueError: 5",)
+
+
+def test_logs_are_read(tmp_path: Path) -> None:
+    run = run_of(fragile)
+    task = run.task("shaky")
+    task.attempts[-1].log.write_bytes(b"caf\xc3\xa9 \xff\n")
+
+    assert run.log("shaky") == run.log(task, attempt=0) == "café \ufffd\n"
+    with pytest.raises(NoSuchTask, match="No attempt 7 at task 'shaky' left a log: it has 0"):
+        run.log("shaky", attempt=7)
+    task.attempts[-1].log.unlink()
+    with pytest.raises(StorageError, match="log of task 'shaky' is not there any more: .*log.txt"):
+        run.log("shaky")
+    looped = run_of(search)
+    with pytest.raises(NoSuchTask, match="its status is SKIPPED"):
+        looped.log("for-loop-2/0/condition-3")
+    with pytest.raises(NoSuchTask, match="Its children have logs of their own"):
+        looped.log("prepare")
+
+
+def test_runs_are_listed_newest_first_wherever_they_are(tmp_path: Path) -> None:
+    assert local.runs() == []
+    first, second = run_of(search), run_of(fragile)
+
+    assert [run.id for run in local.runs()] == [second.id, first.id]
+    assert local.runs(tmp_path / "elsewhere") == []
+    local.init(RUNNER, pipeline_root=tmp_path / "elsewhere")
+    assert local.runs() == []
+    with pytest.raises(NoSuchRun, match="holds no runs"):
+        local.get_run(first.id)
+    assert local.get_run(first.id, "local_outputs").id == first.id
+
+
+def test_the_text_of_a_run_is_a_tree() -> None:
+    run = run_of(search)
+    lines = [line.rstrip("0123456789.e-s ") for line in str(run).splitlines()]
+
+    assert lines[1:5] == [
+        "  prepare: succeeded in",
+        "    make: succeeded in",
+        "  for-loop-2: succeeded in",
+        "    0: succeeded in",
+    ]
+    assert "      condition-3: skipped: its condition is false" in str(run)
+    assert str(run.task("pick")).startswith("pick: succeeded in ")
+    assert f"  log: {run.folder / 'pick' / 'log.txt'}" in str(run.task("pick"))
+    assert repr(run.task("pick")) == "<Task pick: SUCCEEDED>"
+
+
+def test_the_document_of_a_run_is_json_with_each_task_once() -> None:
+    run = run_of(search)
+    told = json.loads(json.dumps(document(run)))
+
+    assert (told["id"], told["status"], told["duration"]) == (run.id, "SUCCEEDED", run.duration)
+    assert [(task["path"], task["parent"]) for task in told["tasks"][:4]] == [
+        *(("prepare", None), ("prepare/make", "prepare")),
+        *(("for-loop-2", None), ("for-loop-2/0", "for-loop-2")),
+    ]
+    assert told["tasks"][1]["outputs"]["data"]["made_by"] == "prepare/make"
+
+
+# --- facts that break off, or go on ---------------------------------------------------------------------------------
+
+A, B, LOOP = TaskRef((("a", None),)), TaskRef((("b", None),)), TaskRef((("loop", None),))
+INSIDE = TaskRef((("loop", 0), ("a", None)))
+REPORT = e.Report(2.5, cpu_seconds=1.5, peak_memory=2048, log_bytes=10, log_lines=2)
+BOOM = e.Failure("boom")
+
+
+def recorded(root: Path, *facts: e.Fact) -> Run:
+    with closing(RunRecorder(root, RUN, plan(dag(node("a"))))) as recorder:
+        recorder((e.RunStarted({}), *facts))
+    return local.get_run(RUN.id, root)
+
+
+def test_a_run_without_an_end_goes_on_or_was_interrupted(tmp_path: Path) -> None:
+    facts = (e.TaskReady(A, {}), e.AttemptStarted(A, 0, 5.0), e.TaskReady(B, {}))
+    (tmp_path / RUN.id).mkdir()
+    with RunLock(tmp_path / RUN.id):
+        run = recorded(tmp_path, *facts)
+        assert (run.status, run.ended, run.duration) == (Status.RUNNING, None, None)
+        assert shape(run.tasks) == {"a": "RUNNING", "b": "READY"}
+    run = local.get_run(RUN.id, tmp_path)
+    assert (run.status, run.ended) == (Status.INTERRUPTED, None)
+    assert shape(run.tasks) == {"a": "INTERRUPTED", "b": "INTERRUPTED"}
+    (attempt,) = run.task("a").attempts
+    assert (attempt.status, attempt.started.timestamp(), attempt.ended) == (Status.INTERRUPTED, 5.0, None)
+
+
+def test_what_an_attempt_took_is_told(tmp_path: Path) -> None:
+    run = recorded(tmp_path, e.TaskReady(A, {}), e.AttemptStarted(A, 0, 5.0), e.TaskSucceeded(A, {}, REPORT))
+
+    (attempt,) = run.task("a").attempts
+    assert (attempt.duration, attempt.cpu_seconds, attempt.peak_memory) == (2.5, 1.5, 2048)
+    assert (attempt.log_bytes, attempt.log_lines) == (10, 2)
+    assert "attempt 0: succeeded in 2.5 s, CPU 1.5 s, memory 2 KiB, 2 lines of log\n" in str(run.task("a"))
+
+
+def test_a_task_that_was_cached_had_no_attempt(tmp_path: Path) -> None:
+    run = recorded(
+        *(tmp_path, e.TaskReady(A, {}), e.AttemptStarted(A, 0, 5.0), e.TaskSucceeded(A, {"y": 1}, cached="run-0/a")),
+        e.RunEnded(TaskState.SUCCEEDED, {}),
+    )
+
+    task = run.task("a")
+    assert (task.status, task.cached_from, task.attempts) == (Status.SUCCEEDED, "run-0/a", ())
+    assert "a: succeeded in " in str(run)
+    assert str(run).endswith("cached from run-0/a")
+    with pytest.raises(NoSuchTask, match="it was cached, from run-0/a"):
+        run.log("a")
+
+
+def test_a_run_that_was_resumed_is_told_as_it_went_on(tmp_path: Path) -> None:
+    began = (e.LoopStarted(LOOP, {}, (1,)), e.IterationStarted(INSIDE.parent, 1))
+    failed = (e.TaskReady(INSIDE, {}), e.AttemptStarted(INSIDE, 0), e.TaskFailed(INSIDE, BOOM))
+    ends = (
+        e.TaskFailed(INSIDE.parent, e.Failure("x", within=INSIDE)),
+        e.TaskFailed(LOOP, e.Failure("x", within=INSIDE)),
+    )
+    killed = (e.TaskReady(B, {}), e.AttemptStarted(B, 0))
+    resumed = (e.RunResumed((INSIDE,), inputs={"n": 2}), e.TaskReady(INSIDE, {}), e.AttemptStarted(INSIDE, 1))
+
+    (tmp_path / RUN.id).mkdir()
+    with RunLock(tmp_path / RUN.id):
+        run = recorded(tmp_path, *began, *failed, *killed, *ends, *resumed)
+    assert (run.resumed, run.inputs, run.failures) == (1, {"n": 2}, ())
+
+    with RunLock(tmp_path / RUN.id):
+        run = local.get_run(RUN.id, tmp_path)
+        assert shape(run.tasks) == {"loop": {"0": {"a": "RUNNING"}}}
+        assert run.task("loop").status is run.task("loop/0").status is Status.RUNNING
+        assert run.task("loop").failure is None
+    assert [attempt.status for attempt in run.task("loop/0/a").attempts] == [Status.FAILED, Status.RUNNING]
+
+
+def test_what_was_in_a_loop_that_is_done_again_is_gone(tmp_path: Path) -> None:
+    began = (e.LoopStarted(LOOP, {}, (1,)), e.IterationStarted(INSIDE.parent, 1), e.TaskReady(INSIDE, {}))
+    run = recorded(tmp_path, *began, e.AttemptStarted(INSIDE, 0), e.TaskSucceeded(INSIDE, {}), e.RunResumed((LOOP,)))
+
+    assert run.tasks == ()
+
+
+def artifact(digest: str = "", uri: str = "/data") -> ArtifactValue:
+    return ArtifactValue("d", ArtifactType("system.Dataset"), uri, seal=Seal(digest, 7, "s") if digest else None)
+
+
+def test_an_artifact_is_known_by_its_place_and_its_content(tmp_path: Path) -> None:
+    run = recorded(
+        tmp_path,
+        *(e.TaskReady(A, {"x": artifact("sha256:old")}), e.TaskSucceeded(A, {"d": artifact("sha256:new")})),
+        *(e.TaskReady(B, {"d": artifact(), "far": artifact(uri="gs://bucket/far")}), e.TaskSucceeded(B, {})),
+    )
+
+    told = {(each.uri, each.digest): (each.made_by, each.used_by, each.size, each.path) for each in run.artifacts}
+    assert told == {
+        ("/data", "sha256:new"): ("a", ("b",), 7, Path("/data")),
+        ("/data", "sha256:old"): (None, ("a",), 7, Path("/data")),
+        ("gs://bucket/far", ""): (None, ("b",), None, None),
+    }
+
+
+def test_of_many_iterations_those_that_went_well_are_counted(tmp_path: Path) -> None:
+    facts: list[e.Fact] = [e.LoopStarted(LOOP, {}, tuple(range(50)))]
+    for number in range(50):
+        ref = TaskRef((("loop", number),))
+        facts += [e.TaskReady(ref, {}), e.TaskFailed(ref, BOOM) if number == 7 else e.TaskSucceeded(ref, {})]
+    run = recorded(tmp_path, *facts)
+
+    assert [line.strip() for line in str(run).splitlines()[2:4]] == ["7: failed: boom", "and 49 that succeeded"]
+
+
+def test_authoring_does_without_the_run_store() -> None:
+    program = "import sys; from standpipe import dsl, local\nassert not {'sqlite3', 'difflib'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", program], check=True)
