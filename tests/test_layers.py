@@ -29,7 +29,8 @@ LAYERS: dict[str, set[str]] = {
     "driver": {"errors", "model", "engine"},
     "session": {"errors", "faults", "model"},  # what its options are made of
     "secrets": {"errors", "model"},
-    "running": COMPOSED | {"secrets", "session"},
+    "umask": set(),
+    "running": COMPOSED | {"secrets", "session", "umask"},
     "local": COMPOSED | {"running", "secrets", "session"},
     "compiler": {"errors", "model", "dsl", "ir"},
     "components": {"errors", "model", "dsl", "ir"},
@@ -48,6 +49,15 @@ RESERVED = {
     "sqlite3": {"store"},
 }
 
+#: What makes programs of texts, or of stored bytes.
+FORBIDDEN_CALLS = {
+    *("eval", "__import__", "yaml.load", "yaml.full_load", "yaml.unsafe_load"),
+    *("os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput", "asyncio.create_subprocess_shell"),
+}
+FORBIDDEN_MODULES = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "commands", "pty"}
+
+#: Who runs the programs of users, which is what they ask for: in a task's process, and `standpipe run script.py`.
+EXECUTORS = {"inside", "cli"}
 
 #: What `inside` is called where it runs, which is without the rest of the package.
 OWN_NAMES = {"standpipe_inside"}
@@ -105,16 +115,20 @@ def reserved_imports(source: str, unit: str, package: str) -> list[str]:
     ]
 
 
-def forbidden_things(source: str) -> list[str]:
-    """Conditions are parsed and never evaluated as Python; what is stored is JSON and never a pickle."""
+def forbidden_things(source: str, unit: str) -> list[str]:
+    """Text becomes no program, what is stored is JSON, and programs are started from lists of arguments."""
     tree = ast.parse(source)
-    evals = [
-        node.lineno
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "eval"
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    found = [(call.lineno, name) for call in calls if (name := ast.unparse(call.func)) in FORBIDDEN_CALLS]
+    found += [(call.lineno, "exec") for call in calls if ast.unparse(call.func) == "exec" and unit not in EXECUTORS]
+    found += [
+        (call.lineno, "shell=")
+        for call in calls
+        if any(keyword.arg == "shell" and ast.unparse(keyword.value) != "False" for keyword in call.keywords)
     ]
-    pickles = [found.line for found in imports_of(tree, "") if found.module.split(".")[0] in ("pickle", "marshal")]
-    return [f"line {line}: eval" for line in evals] + [f"line {line}: pickle" for line in pickles]
+    imports = imports_of(tree, "")
+    found += [(line, top) for module, line, _ in imports if (top := module.partition(".")[0]) in FORBIDDEN_MODULES]
+    return [f"line {line}: {what}" for line, what in found]
 
 
 def unexplained_imports(source: str) -> list[str]:
@@ -144,7 +158,7 @@ def test_a_file_keeps_the_rules(path: Path) -> None:
     assert unit in LAYERS, f"{unit} is new: give it a row in LAYERS, and in docs/architecture.md"
     assert wrong_directions(source, unit, package) == []
     assert reserved_imports(source, unit, package) == []
-    assert forbidden_things(source) == []
+    assert forbidden_things(source, unit) == []
     assert unexplained_imports(source) == []
 
 
@@ -171,8 +185,27 @@ def test_reserved_imports_are_seen() -> None:
     assert reserved_imports("from google.protobuf import json_format", "ir", "") == []
 
 
-def test_forbidden_things_are_seen() -> None:
-    assert forbidden_things("import pickle\neval('1')\nmodel.eval()") == ["line 2: eval", "line 1: pickle"]
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("eval('1')", ["line 1: eval"]),
+        ("import pickle", ["line 1: pickle"]),
+        ("from marshal import loads", ["line 1: marshal"]),
+        ("exec(text)", ["line 1: exec"]),
+        ("os.system('ls')", ["line 1: os.system"]),
+        ("subprocess.run('ls', shell=True)", ["line 1: shell="]),
+        ("subprocess.run('ls', shell=wish)", ["line 1: shell="]),
+        ("yaml.load(text)", ["line 1: yaml.load"]),
+        ("model.eval()\nsubprocess.run(['ls'], shell=False)\nyaml.safe_load(text)", []),
+    ],
+)
+def test_forbidden_things_are_seen(source: str, found: list[str]) -> None:
+    assert forbidden_things(source, "engine") == found
+
+
+def test_those_who_run_the_programs_of_users_may() -> None:
+    assert forbidden_things("exec(text)", "inside") == []
+    assert forbidden_things("eval(text)", "inside") == ["line 1: eval"]
 
 
 def test_unexplained_imports_are_seen() -> None:

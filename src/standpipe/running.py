@@ -33,6 +33,7 @@ from standpipe.observe.screen import Screen
 from standpipe.secrets import redactor_for
 from standpipe.session import Session, notice
 from standpipe.store.runs import RunRecorder
+from standpipe.umask import not_for_everybody
 
 if TYPE_CHECKING:
     from standpipe.kubernetes.cluster import LocalCluster
@@ -45,7 +46,7 @@ def run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]
     cluster = _cluster(session, plan, root)
     provided = cluster.secrets if cluster else {}
     redactor = redactor_for(session.secrets, plan, session.runner.variables, provided, notice)
-    with redactor.errors():
+    with redactor.errors(), not_for_everybody():
         return _run(session, component, arguments, root, cluster, redactor)
 
 

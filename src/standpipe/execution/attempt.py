@@ -16,6 +16,7 @@ from standpipe.execution.logs import TaskLog
 from standpipe.execution.rendering import Rendering
 from standpipe.execution.task_config import for_the_task, task_configs
 from standpipe.model.events import AttemptEnded, Failure, StartAttempt
+from standpipe.model.places import make_folder
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan, PythonFunction
 from standpipe.model.ports import Cancel, Cluster, CommandLine, Outcome, Pod, Runner, TaskRequest
 from standpipe.model.redaction import NO_SECRETS, Redactor
@@ -72,7 +73,7 @@ class Attempts:
         executor = self._executor(component)
         if isinstance(executor, Importer):
             return AttemptEnded(command.task, self._import(executor, component, folder, command, cancel))
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, self.folder)
         if self.cluster is None:
             return self._run_as(Pod(), folder, command, cancel)
         done = self.cluster.carry_out(str(executor.image), command.inputs)
