@@ -158,6 +158,8 @@ def finished(setup: Setup, machine: Machine, ended: events.RunEnded, task: Pipel
     error = TaskFailed(setup.redactor.text(told))
     if setup.session.raise_on_error:
         raise error
+    if not setup.session.quiet:
+        notice(str(error))  # which nobody else tells the user
     return task.finish({}, error)
 
 
