@@ -49,6 +49,15 @@ class Limits:
     gpus: tuple[str, ...] = ()
 
 
+@frozen
+class Capacity:
+    """What tasks may use of this machine, all together: cores, bytes, and accelerators by CUDA's names for them."""
+
+    cpu: float
+    memory: int
+    gpus: tuple[str, ...] = ()
+
+
 def cores(text: str) -> float:
     """CPU cores: `0.5` and `500m` are 0.5.
 
