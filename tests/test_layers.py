@@ -18,7 +18,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 #: What each package or module may import of ours, besides itself. Imports point down only.
 WORKERS = {"dsl", "engine", "envs", "execution", "faults", "ir", "kubernetes", "observe", "runners", "store"}
 FACADES = {"compiler", "components", "local"}
-COMPOSED = WORKERS | {"driver", "errors", "inside", "model"}
+COMPOSED = WORKERS | {"capacity", "driver", "errors", "inside", "model"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "inside": set(),  # it runs on a bare Python 3.9 in any image
@@ -27,6 +27,7 @@ LAYERS: dict[str, set[str]] = {
     "dsl": {"errors", "model", "inside"},  # the artifact classes, which authors and tasks share
     "execution": {"errors", "model", "inside"},  # where tasks find artifacts
     "driver": {"errors", "model", "engine"},
+    "capacity": {"errors", "model"},
     "session": {"errors", "faults", "model"},  # what its options are made of
     "secrets": {"errors", "model"},
     "stories": {"errors", "model", "engine"},

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from standpipe.capacity import capacity
 from standpipe.driver import Driver, FactSink, Terminated
 from standpipe.dsl.components import BaseComponent
 from standpipe.dsl.tasks import PipelineTask, Settings
@@ -27,7 +28,7 @@ from standpipe.model import events
 from standpipe.model.plan import Plan
 from standpipe.model.redaction import Redactor
 from standpipe.model.refs import RunInfo, TaskRef, file_name
-from standpipe.model.resources import UNBOUNDED, ResourcePolicy
+from standpipe.model.resources import ResourcePolicy
 from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, Value
 from standpipe.observe.plain import PlainLines
@@ -65,7 +66,7 @@ class Setup:
             plan or self.plan,
             self.info,
             max_parallel=self.session.max_parallel,
-            capacity=UNBOUNDED,
+            capacity=capacity(),
             policy=ResourcePolicy(self.session.resources),
             later=later,
         )

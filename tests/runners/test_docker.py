@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from typing import Any
 import pytest
 from docker.errors import APIError, DockerException
 
-from standpipe.errors import EnvironmentBuildError, RunnerError
+from standpipe.errors import EnvironmentBuildError, RunnerError, UnsupportedError
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Cancel, CommandLine, Mount, Outcome, Pod, TaskRequest
 from standpipe.model.refs import TaskRef
+from standpipe.model.resources import Limits
 from standpipe.runners import docker as docker_runner
+from standpipe.runners import docker_task
 from standpipe.runners.docker import DockerTasks
-from standpipe.runners.docker_engine import Engine
+from standpipe.runners.docker_engine import Engine, Owner
 
 SHELL = CommandLine(("sh", "-c"), ("true",))
 FUNCTION = PythonFunction("work", "def work(): ...\n")
@@ -36,6 +39,7 @@ class FakeContainer:
     status: int = 0
     user: str = ""
     out_of_memory: bool = False
+    memory: int = 0
     on_start: Callable[[], None] = lambda: None
     on_wait: Callable[[], None] = lambda: None
     calls: list[str] = field(default_factory=list)
@@ -44,7 +48,8 @@ class FakeContainer:
 
     @property
     def attrs(self) -> dict[str, Any]:
-        return {"Config": {"User": self.user}, "State": {"OOMKilled": self.out_of_memory}}
+        state, host = {"OOMKilled": self.out_of_memory}, {"Memory": self.memory}
+        return {"Config": {"User": self.user}, "State": state, "HostConfig": host}
 
     def attach(self) -> socket.socket:
         self.calls.append("attach")
@@ -120,6 +125,22 @@ class FakeEngine:
         self.removed.append("the connection")
 
 
+class FakeReaper:
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.guarded: list[Any] = []
+        self.closed: list[bool] = []
+
+    @contextlib.contextmanager
+    def guards(self, labels: Any) -> Iterator[None]:
+        self.guarded.append(labels)
+        yield
+
+    def close(self, *, everything_removed: bool) -> None:
+        self.closed.append(everything_removed)
+
+
 class Log(list[bytes]):
     """Keeps what a task prints."""
 
@@ -137,8 +158,9 @@ class Bench:
     notices: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.reaper: Any = FakeReaper()
         connection: Any = Engine(lambda: self.engine)  # type: ignore[arg-type, return-value]
-        self.runner = DockerTasks(self.run_args, self.engine, self.notices.append, connection)
+        self.runner = DockerTasks(self.run_args, self.engine, self.notices.append, connection, self.reaper)
         self.folder = self.root / "run" / "task"
         (self.folder / "model").mkdir(parents=True)
 
@@ -299,6 +321,63 @@ def test_what_the_engine_refuses_to_make_is_told_in_its_words(bench: Bench) -> N
         bench.run()
 
 
+# --- limits -----------------------------------------------------------------------------------------------------------
+
+
+def test_limits_are_those_of_the_container(bench: Bench) -> None:
+    arguments = bench.arguments(limits=Limits(cpu=0.5, memory=64 * 2**20, gpus=("0", "GPU-2")))
+    assert arguments["nano_cpus"] == 500_000_000
+    assert arguments["mem_limit"] == arguments["memswap_limit"] == 64 * 2**20
+    (devices,) = arguments["device_requests"]
+    assert (devices["DeviceIDs"], devices["Capabilities"]) == (["0", "GPU-2"], [["gpu"]])
+    assert "CUDA_VISIBLE_DEVICES" not in arguments["environment"], "a container counts its own from 0"
+
+
+def test_a_container_without_limits_has_none(bench: Bench) -> None:
+    assert bench.arguments().keys() == {"image", "command", "entrypoint", "environment", "labels", "volumes"}
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"mem_limit": "1g"}, {"mem_limit": "1g", "nano_cpus": 10**9}),
+        ({"cpu_quota": 50_000}, {"cpu_quota": 50_000, "mem_limit": 7, "memswap_limit": 7}),
+        ({"memswap_limit": 9}, {"nano_cpus": 10**9, "mem_limit": 7, "memswap_limit": 9}),
+    ],
+)
+def test_run_arguments_win_over_limits(
+    tmp_path: Path, engine: FakeEngine, given: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    arguments = Bench(tmp_path, engine, given).arguments(limits=Limits(cpu=1.0, memory=7))
+    about = {"mem_limit", "memswap_limit", "nano_cpus", "cpu_quota"}
+    assert {name: value for name, value in arguments.items() if name in about} == kept
+
+
+def test_a_debugger_needs_the_other_runner(bench: Bench) -> None:
+    with pytest.raises(UnsupportedError, match=r"'task' cannot be debugged in a container.*SubprocessRunner\(\)"):
+        bench.run(FUNCTION, debug=True)
+    assert bench.engine.made == []
+
+
+def test_a_function_says_what_it_used(bench: Bench) -> None:
+    (bench.folder / "usage.json").write_text('{"cpu_seconds": 0.5, "peak_memory": 1024}')
+    outcome = bench.run(FUNCTION)
+    assert (outcome.cpu_seconds, outcome.peak_memory) == (0.5, 1024)
+    assert json.loads((bench.folder / "request.json").read_text())["usage_file"] == str(bench.folder / "usage.json")
+    assert bench.run().cpu_seconds is None, "nobody in there would tell of a command"
+
+
+@pytest.mark.parametrize("left", ["", "[]", '{"cpu_seconds": null}'])
+def test_what_is_no_usage_is_none(bench: Bench, left: str) -> None:
+    (bench.folder / "usage.json").write_text(left)
+    assert bench.run(FUNCTION).peak_memory is None
+
+
+def test_the_peak_of_what_the_kernel_killed_is_the_limit(bench: Bench) -> None:
+    bench.engine.behaviour = {"status": 137, "out_of_memory": True, "memory": 64 * 2**20}
+    assert bench.run().peak_memory == 64 * 2**20
+
+
 # --- how it ends ------------------------------------------------------------------------------------------------------
 
 
@@ -366,13 +445,42 @@ def test_a_container_is_removed_whatever_happens(bench: Bench, interruption: typ
     assert bench.engine.made[0].calls[-1] == "remove"
 
 
-def test_a_container_that_cannot_be_removed_is_a_notice(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_container_that_cannot_be_removed_is_a_notice_and_is_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, comes_back: bool
+) -> None:
     def refuse(self: FakeContainer, **_: bool) -> None:
         raise APIError("500", explanation="device or resource busy")
 
-    monkeypatch.setattr(FakeContainer, "remove", refuse)
-    assert bench.run().succeeded
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeContainer, "remove", refuse)
+        assert bench.run().succeeded
     assert bench.notices == ["The container 0123456789 was not removed: device or resource busy"]
+    if comes_back:
+        bench.run()
+        assert bench.engine.removed == ["0123456789abcdef"]
+    bench.runner.close()
+    assert bench.reaper.closed == [comes_back]
+
+
+def test_the_reaper_looks_after_a_run_from_before_its_image_is_made(bench: Bench) -> None:
+    def image(*_: Any, **__: Any) -> str:
+        assert bench.reaper.guarded == [Owner.current().labels]
+        raise EnvironmentBuildError("no")
+
+    bench.engine.image = image  # type: ignore[method-assign]
+    with pytest.raises(EnvironmentBuildError):
+        bench.run()
+
+
+def test_an_engine_that_died_is_named(bench: Bench) -> None:
+    def vanish() -> None:
+        raise ConnectionError("refused") from ConnectionRefusedError(111, "Connection refused")
+
+    bench.engine.behaviour = {"on_wait": vanish}
+    assert bench.run().problem.startswith(
+        "how its container ended is not known: the container engine stopped answering (Connection refused). Start it"
+    )
 
 
 def test_a_failed_function_has_its_traceback(bench: Bench) -> None:
@@ -386,7 +494,7 @@ def test_a_failed_function_has_its_traceback(bench: Bench) -> None:
 
 
 def test_a_container_is_asked_to_stop_more_and_more_plainly(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docker_runner, "_STOP_PATIENCE", 0.05)
+    monkeypatch.setattr(docker_task, "_STOP_PATIENCE", 0.05)
     cancel, killed = Cancel(), threading.Event()
 
     def kill(self: FakeContainer, signal: str) -> None:
@@ -402,6 +510,30 @@ def test_a_container_is_asked_to_stop_more_and_more_plainly(bench: Bench, monkey
     assert outcome == Outcome(signal=9)
     signals = [call for call in bench.engine.made[0].calls if call.startswith("SIG")]
     assert signals == ["SIGINT", "SIGTERM", "SIGKILL", "SIGKILL"]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_urgent_wish_kills_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch, at_once: bool) -> None:
+    cancel, asked, killed = Cancel(), threading.Event(), threading.Event()
+
+    def kill(self: FakeContainer, signal: str) -> None:
+        self.calls.append(signal)
+        (killed if signal == "SIGKILL" else asked).set()
+
+    def wish() -> None:
+        cancel.set(urgent=at_once)
+
+    def wait() -> None:
+        if not at_once:
+            assert asked.wait(5)
+            cancel.set(urgent=True)
+        assert killed.wait(1), "sooner than any patience"
+
+    monkeypatch.setattr(FakeContainer, "kill", kill)
+    bench.engine.behaviour = {"status": 137, "on_start": wish, "on_wait": wait}
+    assert bench.runner.run(bench.request(), log=Log(), cancel=cancel) == Outcome(signal=9)
+    signals = [call for call in bench.engine.made[0].calls if call.startswith("SIG")]
+    assert signals == (["SIGKILL"] if at_once else ["SIGINT", "SIGKILL"])
 
 
 def test_what_was_cancelled_before_does_not_start(bench: Bench) -> None:

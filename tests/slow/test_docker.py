@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -69,7 +68,7 @@ def test_the_workspace_is_writable_and_brought_artifacts_are_not(bench: Bench, t
 def test_the_environment_is_that_of_the_component_and_then_that_of_the_runner(make_bench: MakeBench) -> None:
     bench = make_bench(environment={"BOTH": "runner", "RUNNER": "r"})
     log = Log()
-    bench.shell("echo $BOTH $RUNNER $TASK $KFP_RETRY_INDEX", log, env={"BOTH": "task", "TASK": "t"}, attempt=2)
+    bench.shell("echo $BOTH $RUNNER $TASK $KFP_RETRY_INDEX", log, env={"BOTH": "task", "TASK": "t"}, retry=2)
     assert log.text == "runner r t 2\n"
 
 
@@ -217,15 +216,11 @@ def test_a_task_that_was_cancelled_before_it_started_does_not_last(bench: Bench)
 def test_the_container_of_a_process_that_was_killed_is_swept_at_the_next_start(
     bench: Bench, docker_client: DockerClient
 ) -> None:
-    child = os.fork()
-    if child == 0:
-        bench.shell("sleep 60")
-        os._exit(1)
-    (container,) = wait_for(lambda: containers_of(docker_client, bench.run_id))
-    wait_for(lambda: docker_client.containers.get(container).status == "running")
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    assert containers_of(docker_client, bench.run_id) == [container]
+    killed = replace(Owner.current(), pid=2**22 + 1)  # whose reaper was killed, too
+    labels = {"standpipe.run": bench.run_id, **killed.labels}
+    container = docker_client.containers.create(IMAGE, ["sleep", "60"], labels=labels)
+    container.start()
+    assert containers_of(docker_client, bench.run_id) == [container.id]
     assert bench.shell("true", name="next").succeeded
     assert containers_of(docker_client, bench.run_id) == []
 

@@ -36,6 +36,13 @@ def said(error: BaseException) -> str:
     return str(getattr(error, "explanation", None) or error).strip()
 
 
+def lost(error: BaseException) -> str:
+    """Why nothing more is known of a container: the engine says so, or it does not answer."""
+    if getattr(error, "explanation", None):
+        return said(error)
+    return f"the container engine stopped answering ({_reason(error)}). Start it again, and run the pipeline again"
+
+
 def connect() -> DockerClient:
     """A client for the engine that the environment names (DOCKER_HOST and its friends), or for the usual socket."""
     import docker  # takes 0.2 s

@@ -1,0 +1,162 @@
+"""Limits of containers, what they used, and that none of them is left, on the real engine."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from standpipe.errors import RunnerError
+from standpipe.model.ports import Cancel, CommandLine, Outcome
+from standpipe.model.resources import Limits
+
+from .docker_engine import Bench, Log, containers_of, python_function, wait_for
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("docker_client")]
+
+ROOT = Path(__file__).resolve().parents[2]
+MIB = 1024**2
+
+
+def test_a_container_over_its_memory_is_killed_and_its_peak_is_the_limit(bench: Bench) -> None:
+    source = "def work():\n    held = []\n    while True: held.append(bytearray(b'x') * (1 << 20))\n"
+    outcome = bench.run(bench.request(python_function(source), limits=Limits(memory=64 * MIB)))
+    assert outcome == Outcome(signal=9, out_of_memory=True)
+    assert outcome.peak_memory == 64 * MIB
+
+
+def test_the_limit_of_cores_reaches_the_engine(bench: Bench, docker_client: DockerClient) -> None:
+    request = bench.request(CommandLine(("sleep", "60"), ()), limits=Limits(cpu=0.5, memory=64 * MIB))
+    cancel = Cancel()
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(bench.run, request, cancel=cancel)
+        (container,) = wait_for(lambda: containers_of(docker_client, bench.run_id))
+        host = docker_client.containers.get(container).attrs["HostConfig"]
+        wait_for(lambda: docker_client.containers.get(container).status == "running")
+        start = time.monotonic()
+        cancel.set(urgent=True)
+        assert not running.result(timeout=20).succeeded
+    assert time.monotonic() - start < 1.5
+    assert (host["NanoCpus"], host["Memory"], host["MemorySwap"]) == (500_000_000, 64 * MIB, 64 * MIB)
+
+
+def test_a_function_says_what_it_used(bench: Bench) -> None:
+    source = """def work():
+    import time
+    held = bytearray(b"x") * (70 << 20)
+    while time.process_time() < 0.3: pass
+"""
+    outcome = bench.run(bench.request(python_function(source)))
+    assert outcome.cpu_seconds is not None
+    assert outcome.peak_memory is not None
+    assert 0.3 <= outcome.cpu_seconds < 5
+    assert 70 * MIB < outcome.peak_memory < 500 * MIB
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from concurrent.futures import ThreadPoolExecutor
+from tests.slow.docker_engine import Bench
+bench = Bench(Path({folder!r}))
+print(bench.run_id, flush=True)
+with ThreadPoolExecutor() as pool:
+    list(pool.map(lambda name: bench.shell("sleep 60", name=name), ["a", "b", "c"]))
+"""
+
+
+@pytest.mark.parametrize("containers", [1, 3])
+def test_nothing_is_left_of_a_process_that_was_killed(
+    tmp_path: Path, docker_client: DockerClient, containers: int
+) -> None:
+    program = KILLED.format(root=str(ROOT), folder=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        run = process.stdout.readline().strip()
+        wait_for(lambda: len(containers_of(docker_client, run)) >= containers)
+        os.kill(process.pid, signal.SIGKILL)
+    wait_for(lambda: not containers_of(docker_client, run), seconds=2)
+    time.sleep(1)
+    assert containers_of(docker_client, run) == [], "none that was asked for just before came after"
+
+
+class Door:
+    """A socket before that of the engine. Shut, it is as if the engine had died; the engine of others lives on."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._opened: list[socket.socket] = []
+
+    def open(self) -> None:
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(self.place))
+        listening.listen()
+        self._opened.append(listening)
+        threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
+
+    def shut(self) -> None:
+        self.place.unlink()
+        for opened in self._opened:
+            with contextlib.suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+            opened.close()
+        self._opened.clear()
+
+    def _accept(self, listening: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                inside, _ = listening.accept()
+                outside = socket.socket(socket.AF_UNIX)
+                outside.connect("/var/run/docker.sock")
+                self._opened += [inside, outside]
+                for source, target in ((inside, outside), (outside, inside)):
+                    threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the SDK does not close a socket that nobody answers at
+@pytest.mark.skipif("DOCKER_HOST" in os.environ, reason="the engine is not at the usual place")
+def test_a_run_whose_engine_dies_fails_and_the_next_one_works(
+    tmp_path: Path, docker_client: DockerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = Door(tmp_path / "engine.sock")
+    door.open()
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{door.place}")
+    bench, log = Bench(tmp_path / "root"), Log()
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(bench.shell, "echo started; sleep 60", log)
+        wait_for(lambda: log.pieces)
+        door.shut()
+        outcome = running.result(timeout=20)
+    assert outcome.problem.startswith(
+        "how its container ended is not known: the container engine stopped answering (No such file or directory)."
+    )
+    assert len(containers_of(docker_client, bench.run_id)) == 1
+    with pytest.raises(RunnerError, match="No such file or directory"):
+        bench.shell("true", name="too early")
+    door.open()
+    assert bench.shell("true", name="next").succeeded
+    assert containers_of(docker_client, bench.run_id) == [], "what could not be removed is removed by now"
+    bench.runner.close()
+    door.shut()
+    gc.collect()
