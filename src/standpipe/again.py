@@ -29,6 +29,7 @@ from standpipe.store.locks import RunLock
 from standpipe.store.plans import dump, load
 from standpipe.store.reading import RunRow, read_plan, read_run, run_row
 from standpipe.store.runs import RunRecorder
+from standpipe.umask import not_for_everybody
 
 #: The most tasks that a notice names.
 _MOST_NAMED = 8
@@ -61,7 +62,7 @@ def resume(
     """Lets a run go on; see `standpipe.local.resume`."""
     root = root_of(session)
     row = run_row(root, run_id)
-    with RunLock(_folder(root, row)):
+    with not_for_everybody(), RunLock(_folder(root, row)):
         stored = _stored(root, row.id)
         now = component or defined(stored.plan.name) or _as_it_was(stored)
         setup = _setup(session, root, row, now.plan)

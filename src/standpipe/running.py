@@ -39,6 +39,7 @@ from standpipe.store.cache import CacheIndex
 from standpipe.store.locks import RunLock, is_asked_to_stop
 from standpipe.store.runs import RunRecorder
 from standpipe.stories import story
+from standpipe.umask import not_for_everybody
 
 if TYPE_CHECKING:
     from standpipe.kubernetes.cluster import LocalCluster
@@ -81,7 +82,7 @@ def run(
     root = root_of(session)
     cluster, cache = cluster_for(session, plan, root), cache_for(session, root)
     redactor = redactor_of(session, plan, cluster)
-    with redactor.errors():
+    with redactor.errors(), not_for_everybody():
         folder = _new_folder(root, plan.name)
         workspace = _workspace(session, plan, folder)
         info = RunInfo(

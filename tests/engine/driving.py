@@ -15,7 +15,7 @@ from standpipe.model.events import (
     TaskSkipped,
     TimePassed,
 )
-from standpipe.model.plan import Plan
+from standpipe.model.plan import Plan, TriggerStrategy
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.values import Value
@@ -30,6 +30,17 @@ def task(path: str) -> TaskRef:
         else:
             steps.append((part, None))
     return TaskRef(tuple(steps))
+
+
+def comes_after_all(plan: Plan, ref: TaskRef) -> bool:
+    """Whether a task runs whatever became of those before it, or is in one that does."""
+    component = plan.root
+    for name, _ in ref.path:
+        node = component.body.nodes[name]  # type: ignore[union-attr]
+        if node.trigger.strategy is TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED:
+            return True
+        component = plan.components[node.component]
+    return False
 
 
 class Run:

@@ -103,12 +103,13 @@ class Scope:
 
 @dataclass
 class Maker:
-    """Makes a Plan with at least so many tasks, and a few more to close what it began."""
+    """Makes a Plan with at least so many tasks, and a few more to close what it began; `retried` is in percent."""
 
     random: Random
     tasks: int
     components: dict[str, Component] = field(default_factory=lambda: {**LEAVES, "tidy": TIDY})
     numbers: itertools.count[int] = field(default_factory=itertools.count)
+    retried: int = 20
 
     def plan(self) -> Plan:
         inputs = {"n": INPUTS[INT], "absent": INPUTS[INT], "l": INPUTS[LIST]}
@@ -213,7 +214,7 @@ class Maker:
             condition = parse(form.replace("{}", f"inputs.parameter_values['{name}']"))
         trigger = Trigger(COMPLETED.strategy if self.chance(15) else Trigger().strategy, condition)
         after = tuple(node.name for node in scope.nodes if self.chance(10))
-        retry = Retry(self.pick(0, 1, 2), self.pick(0.0, 0.0, 10.0)) if self.chance(20) else None
+        retry = Retry(self.pick(0, 1, 2), self.pick(0.0, 0.0, 10.0)) if self.chance(self.retried) else None
         return self.put(scope, Node(self.name(), component, bindings, after, trigger=trigger, loop=loop, retry=retry))
 
     def bound(self, scope: Scope, kind: Kind) -> Binding | None:

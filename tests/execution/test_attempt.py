@@ -131,4 +131,4 @@ def test_what_is_passed_through_to_the_code_is_in_its_input_and_not_in_its_envir
     given = request.executor_input["inputs"]["parameterValues"]["config"]
     assert given == {"resources": {}, "env": [{"name": "A", "value": "a"}]}
     assert request.env == {}
-    assert requested(tmp_path, component, container, config=None).env == {"A": "a"}
+    assert requested(tmp_path, component, container, 1, config=None).env == {"A": "a"}

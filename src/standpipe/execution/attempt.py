@@ -20,6 +20,7 @@ from standpipe.execution.rendering import Rendering
 from standpipe.execution.sealing import Sealer, artifacts_in, payload_of, seal_of, sealed
 from standpipe.execution.task_config import for_the_task, task_configs
 from standpipe.model.events import AttemptEnded, Failure, Report, StartAttempt
+from standpipe.model.places import make_folder
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan, PythonFunction
 from standpipe.model.ports import Cancel, Cluster, CommandLine, Outcome, Pod, Runner, TaskRequest
 from standpipe.model.redaction import NO_SECRETS, Redactor
@@ -84,7 +85,7 @@ class Attempts:
         done = self.cluster.carry_out(str(executor.image), command.inputs)
         if done is not None:
             outputs, sentence = done
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder, self.folder)
             with TaskLog(folder, partial(self.show, command.task), self.redactor) as log:
                 log.write(f"{sentence}\n".encode())
             return AttemptEnded(command.task, outputs, report=_report(log))
@@ -118,7 +119,7 @@ class Attempts:
 
     def _run(self, request: TaskRequest, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
         component = self.plan.components[command.component]
-        request.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(request.folder, self.folder)
         with TaskLog(request.folder, partial(self.show, command.task), self.redactor) as log:
             outcome = self._run_in_time(request, log, cancel)
         report = _report(log, outcome)

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
+import stat
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
 from standpipe.errors import StandpipeError
 from standpipe.execution.rendering import Rendering
 from standpipe.inside.artifacts import local_path
+from standpipe.model.places import check_inside
 from standpipe.model.plan import FromInput, Importer
 from standpipe.model.ports import Cancel
 from standpipe.model.templates import InputParameter, Template, parse_text
@@ -69,7 +72,10 @@ def _uri(importer: Importer, inputs: Mapping[str, Value]) -> str:
     uri = str(inputs.get(name) or constant)
     if not uri:
         raise ImportFailed(f"it has nothing to import: the URI in its input {name!r} is empty")
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        raise ImportFailed(f"it imports {uri!r}, which is no address: {error}") from error
     if "://" in uri and parts.scheme != "file":
         return uri
     path = os.path.abspath(unquote(parts.path) if parts.scheme == "file" else uri)
@@ -110,7 +116,7 @@ def _downloaded(uri: str, workspace: Path | None, cancel: Cancel) -> str:
         raise ImportFailed(f"it downloads {uri!r}, and a path with `..` in it would lead out of the workspace")
     target = workspace / _DOWNLOADS / place
     if scheme in ("http", "https"):
-        _fetch(uri, target, cancel)
+        _fetch(uri, target, workspace, cancel)
     elif scheme:
         raise ImportFailed(
             f"it cannot download {uri!r} into the workspace, because Standpipe has no client for {scheme}://. Download "
@@ -120,26 +126,37 @@ def _downloaded(uri: str, workspace: Path | None, cancel: Cancel) -> str:
         raise ImportFailed(f"it cannot copy {uri} into the workspace {workspace}, which lies in it")
     else:
         try:
-            _copy(Path(uri), target)
+            _copy(Path(uri), target, workspace)
         except OSError as error:
             raise ImportFailed(f"it cannot copy {uri} to {target}: {error}") from error
     return str(target)
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, workspace: Path) -> None:
     """Copies a file or folder over what is there. Each file appears whole: other tasks may be reading it."""
+    if not source.is_dir():
+        _copy_file(source, target, workspace)
+        return
+    for folder, _, files in os.walk(source, onerror=_raise, followlinks=True):
+        place = target / os.path.relpath(folder, source)
+        check_inside(place, workspace)
+        place.mkdir(parents=True, exist_ok=True)
+        for name in files:
+            _copy_file(Path(folder, name), place / name, workspace)
 
-    def place(source: str, target: str) -> None:
-        _write_whole(Path(target), lambda path: shutil.copy2(source, path))
 
-    if source.is_dir():
-        shutil.copytree(source, target, copy_function=place, dirs_exist_ok=True)
-    else:
-        place(str(source), str(target))
+def _copy_file(source: Path, target: Path, workspace: Path) -> None:
+    mode = source.stat().st_mode
+    _write_whole(target, workspace, mode, lambda path: shutil.copy2(source, path))
 
 
-def _fetch(uri: str, target: Path, cancel: Cancel) -> None:
-    from urllib.request import urlopen  # costs 30 ms, and few importers download
+def _raise(error: OSError) -> NoReturn:
+    raise error
+
+
+def _fetch(uri: str, target: Path, workspace: Path, cancel: Cancel) -> None:
+    from http.client import HTTPException  # costs 30 ms with the next one, and few importers download
+    from urllib.request import urlopen
 
     def fetch(path: str) -> None:
         with urlopen(uri, timeout=_PATIENCE) as answer, open(path, "wb") as file:  # noqa: S310  http and https only
@@ -147,22 +164,30 @@ def _fetch(uri: str, target: Path, cancel: Cancel) -> None:
                 if cancel:
                     raise ImportFailed("it was stopped while it downloaded")
                 file.write(piece)
-        os.chmod(path, 0o644)  # a temporary file is its owner's alone, and the users of containers may be others
 
     try:
-        _write_whole(target, fetch)
-    except OSError as error:
+        _write_whole(target, workspace, 0o666, fetch)
+    except (OSError, ValueError, HTTPException) as error:
         raise ImportFailed(f"it cannot download {uri!r} to {target}: {error}") from error
 
 
-def _write_whole(target: Path, write: Callable[[str], object]) -> None:
-    """Lets `write` fill a file, which then takes the place of `target` in one step."""
+def _write_whole(target: Path, workspace: Path, mode: int, write: Callable[[str], object]) -> None:
+    """Lets `write` fill a file, which then takes the place of `target` in one step.
+
+    It has the permissions `mode`, as far as the user's umask lets it: a temporary file would be its owner's alone, and
+    the users of containers may be others.
+    """
+    check_inside(target.parent, workspace)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=target.parent, prefix=".partial-")
-    os.close(handle)
+    partial = target.parent / f".partial-{uuid.uuid4().hex}"
+    handle = os.open(partial, os.O_CREAT | os.O_EXCL, 0o777)
     try:
-        write(partial)
-        os.replace(partial, target)
+        allowed = stat.S_IMODE(os.fstat(handle).st_mode)
+        write(str(partial))
+        partial.chmod(mode & allowed)
+        partial.replace(target)
     except BaseException:
-        os.unlink(partial)
+        partial.unlink()
         raise
+    finally:
+        os.close(handle)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from standpipe.kubernetes import CREATE_PVC
 from standpipe.kubernetes.settings import SettingError
+from standpipe.model.places import check_inside
 from standpipe.model.values import Value
 
 #: What Kubernetes takes for a name (RFC 1123), which is a safe name of a folder, too.
@@ -33,6 +34,7 @@ class Claims:
 
         Raises:
             SettingError: if Kubernetes would not take the name.
+            StorageError: if a link in the PVC leads out of it.
         """
         folder = self._place(name)
         if name in self._provided:
@@ -43,6 +45,7 @@ class Claims:
             folder.mkdir(exist_ok=True)
             folder.chmod(0o777)
         inner = folder / sub_path
+        check_inside(inner, folder)
         if not inner.exists():
             inner.mkdir(parents=True, exist_ok=True)
             inner.chmod(folder.stat().st_mode & 0o777)  # as Kubernetes has it

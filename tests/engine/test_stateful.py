@@ -1,0 +1,204 @@
+"""The engine in the hands of hypothesis: whatever happens in whatever order, the rules of runs hold.
+
+After every step the run is rebuilt from its facts alone, and the machine that comes of it must be in the same state and
+decide the same. What it is compared by is in `snapshot`.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.engine.driving import comes_after_all
+from tests.engine.random_plans import Maker, behaviour
+from tests.plans import RUN
+
+from standpipe.engine.machine import Machine, Step
+from standpipe.model.events import (
+    AttemptEnded,
+    AttemptStarted,
+    CancelRequested,
+    EndRun,
+    Event,
+    Fact,
+    Failure,
+    RunCancelled,
+    RunEnded,
+    Start,
+    StartAttempt,
+    StopAttempts,
+    TimePassed,
+)
+from standpipe.model.plan import Plan
+from standpipe.model.refs import TaskRef
+from standpipe.model.states import TaskState
+
+BEHAVE = behaviour(failing=0)
+INDEX = st.integers(0, 1000)
+RUN_OF = {"seed": st.integers(0, 2**32), "tasks": st.integers(1, 25), "max_parallel": st.integers(1, 4)}
+
+
+def snapshot(machine: Machine) -> dict[str, Any]:
+    """All of a machine's state that decides about what comes next, in values that can be compared.
+
+    Values are compared as text, which tells 1 from 1.0 and from True.
+    """
+    tasks = {
+        str(ref): (task.state, repr(task.inputs), repr(task.outputs), task.failure, task.failed, task.began, task.due)
+        for ref, task in machine._tasks.items()
+    }
+    return {"tasks": tasks, "due": machine.due}
+
+
+def rebuilt(plan: Plan, max_parallel: int, facts: list[Fact]) -> Machine:
+    machine = Machine(plan, RUN, max_parallel=max_parallel)
+    for fact in facts:
+        machine.apply(fact)
+    return machine
+
+
+class Runs(RuleBasedStateMachine):
+    """A run: what it is told, and what it has said so far."""
+
+    @initialize(**RUN_OF)
+    def begins(self, seed: int, tasks: int, max_parallel: int) -> None:
+        self.plan = Maker(Random(seed), tasks, retried=80).plan()
+        self.max_parallel = max_parallel
+        self.machine = Machine(self.plan, RUN, max_parallel=max_parallel)
+        self.now = 1000.0
+        self.facts: list[Fact] = []
+        self.running: dict[TaskRef, StartAttempt] = {}
+        self.started: set[tuple[TaskRef, int]] = set()
+        self.final: dict[str, tuple[Any, ...]] = {}
+        self.send(Start({"n": 3, "l": [3, 1]}))
+
+    # --- what may happen
+
+    @precondition(lambda self: self.running)
+    @rule(index=INDEX)
+    def an_attempt_ends_well(self, index: int) -> None:
+        command = self.ended(index)
+        outputs = BEHAVE(command.task, self.plan.components[command.component], command.inputs, command.attempt)
+        self.send(AttemptEnded(command.task, outputs or {}))
+
+    @precondition(lambda self: self.running)
+    @rule(index=INDEX)
+    def an_attempt_ends_badly(self, index: int) -> None:
+        self.send(AttemptEnded(self.ended(index).task, failure=Failure("boom")))
+
+    @precondition(lambda self: not self.is_over)
+    @rule(seconds=st.sampled_from([0.0, 0.5, 9.0, 10.0, 5000.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.send(TimePassed())
+
+    @precondition(lambda self: self.machine.due is not None and not self.is_over)
+    @rule()
+    def the_next_attempt_is_due(self) -> None:
+        self.wait()
+
+    @precondition(lambda self: self.machine.due is not None and not self.is_over)
+    @rule()
+    def the_user_cancels_while_one_waits(self) -> None:
+        self.send(CancelRequested())
+
+    @precondition(lambda self: not self.is_over)
+    @rule()
+    def the_user_cancels(self) -> None:
+        self.send(CancelRequested())
+
+    @precondition(lambda self: self.is_over)
+    @rule(**RUN_OF)
+    def another_one_begins(self, seed: int, tasks: int, max_parallel: int) -> None:
+        self.begins(seed, tasks, max_parallel)
+
+    def teardown(self) -> None:
+        """From wherever it is, the run comes to its end when all attempts do."""
+        while hasattr(self, "plan") and not self.is_over:
+            if self.running:
+                self.an_attempt_ends_well(0)
+            else:
+                self.wait()
+            self.nothing_waits_forever()
+
+    # --- what holds
+
+    @invariant()
+    def no_more_run_than_may(self) -> None:
+        assert len(self.running) <= self.max_parallel
+
+    @invariant()
+    def what_has_ended_stays_so(self) -> None:
+        tasks = snapshot(self.machine)["tasks"]
+        assert {task: tasks[task] for task in self.final} == self.final
+        self.final = {task: kept for task, kept in tasks.items() if kept[0].is_final}
+
+    @invariant()
+    def nothing_waits_forever(self) -> None:
+        assert self.is_over or self.running or self.machine.due is not None
+
+    @invariant()
+    def the_end_is_the_end_of_everything(self) -> None:
+        if self.is_over:
+            assert not self.running
+            assert all(kept[0].is_final for kept in snapshot(self.machine)["tasks"].values())
+
+    @invariant()
+    def those_that_run_are_running(self) -> None:
+        assert all(self.machine.state_of(task) is TaskState.RUNNING for task in self.running)
+
+    # --- how
+
+    @property
+    def is_over(self) -> bool:
+        return bool(self.facts) and isinstance(self.facts[-1], RunEnded)
+
+    def wait(self) -> None:
+        assert self.machine.due is not None
+        self.now = max(self.now, self.machine.due)
+        self.send(TimePassed())
+
+    def ended(self, index: int) -> StartAttempt:
+        return self.running.pop([*self.running][index % len(self.running)])
+
+    def send(self, event: Event) -> None:
+        """Tells the machine and one that was rebuilt from the facts: both must say the same, and be the same."""
+        twin = rebuilt(self.plan, self.max_parallel, self.facts)
+        step = self.machine.handle(event, self.now)
+        assert repr(twin.handle(event, self.now)) == repr(step)
+        self.take(step)
+        assert snapshot(rebuilt(self.plan, self.max_parallel, self.facts)) == snapshot(self.machine)
+
+    def take(self, step: Step) -> None:
+        self.facts += step.facts
+        self.check_commands(step)
+        for command in step.commands:
+            if isinstance(command, StartAttempt):
+                assert command.task not in self.running
+                self.running[command.task] = command
+
+    def check_commands(self, step: Step) -> None:
+        """Commands are what the facts come to: an attempt for each that began, no other, and the end with the end."""
+        begun = [(fact.task, fact.attempt) for fact in step.facts if isinstance(fact, AttemptStarted)]
+        starts = [command for command in step.commands if isinstance(command, StartAttempt)]
+        assert [(command.task, command.attempt) for command in starts] == begun
+        assert len({*begun}) == len(begun)
+        assert not self.started & {*begun}, "an attempt begins once"
+        self.started |= {*begun}
+        cancels = sum(isinstance(fact, RunCancelled) for fact in self.facts)
+        late = begun if cancels else []
+        assert all(comes_after_all(self.plan, task) for task, _ in late), "after a wish to stop, exit tasks only"
+        assert cancels < 2 or not late
+        for command in step.commands:
+            if isinstance(command, StopAttempts):
+                assert set(command.tasks) <= self.running.keys(), "only what runs is stopped"
+        ends = [fact for fact in step.facts if isinstance(fact, RunEnded)]
+        assert len([command for command in step.commands if isinstance(command, EndRun)]) == len(ends)
+        assert not ends or step.facts[-1] is ends[0]
+
+
+TestRuns = Runs.TestCase
+TestRuns.settings = settings(max_examples=80, stateful_step_count=25, deadline=None)

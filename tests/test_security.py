@@ -1,0 +1,295 @@
+"""Whatever a pipeline names and its tasks leave: no file appears outside of the roots, and none is for everybody."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from standpipe import dsl, local
+from standpipe.errors import StandpipeError, TaskFailed
+from standpipe.ir import emit
+from standpipe.model.plan import (
+    Command,
+    Component,
+    Constant,
+    Container,
+    Dag,
+    ExecutorRef,
+    FromInput,
+    Importer,
+    Node,
+    Plan,
+)
+from standpipe.model.ports import Outcome
+from standpipe.model.types import ArtifactOutput, ArtifactType, ParameterInput, ParameterOutput, ParameterType
+from tests.fakes import FakeRunner
+
+STRING = ParameterType.STRING
+DATASET = ArtifactType("system.Dataset")
+HOSTILE = [
+    "../up",
+    "../../../up",
+    "..",
+    ".",
+    "/absolute",
+    "a/../../up",
+    "nul\0byte",
+    "new\nline",
+    "x" * 3000,
+    "@1",
+    "~",
+]
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Iterator[Path]:
+    """A folder with the pipeline root and the workspace in it. At the end, nothing else may be in it or above it."""
+    before = set(tmp_path.parent.iterdir())
+    yield tmp_path
+    assert {path.name for path in tmp_path.iterdir()} <= {"root", "workspace", "given.yaml", "outside"}
+    assert set(tmp_path.parent.iterdir()) == before
+    assert not Path("/absolute").exists()
+    assert not list((tmp_path / "outside").glob("*"))
+
+
+def run(places: Path, target: Any, runner: local.LocalRunner | None = None, **arguments: Any) -> Any:
+    return local.run(
+        target,
+        arguments,
+        runner=runner or FakeRunner(),
+        pipeline_root=places / "root",
+        workspace_root=places / "workspace",
+        quiet=True,
+    )
+
+
+class Writing(FakeRunner):
+    """Tasks that write each output to where they are told to, as containers do."""
+
+    def _open(self) -> Any:
+        class Tasks(type(super()._open())):  # type: ignore[misc]
+            def run(self, request: Any, *, log: Any, cancel: Any) -> Outcome:
+                log.write(b"written\n")
+                outputs = request.executor_input["outputs"]
+                for parameter in outputs["parameters"].values():
+                    Path(parameter["outputFile"]).write_text("x")
+                for artifacts in outputs["artifacts"].values():
+                    Path(artifacts["artifacts"][0]["uri"]).write_text("payload")
+                return Outcome(exit_code=0)
+
+        return Tasks()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_name_leads_out_of_the_root(places: Path, name: str) -> None:
+    outputs = {name: ParameterOutput(STRING), f"{name}-data": ArtifactOutput(DATASET)}
+    leaf = Component(ExecutorRef("exec"), {}, outputs)
+    inner = Component(Dag({name: Node(name, "leaf")}))
+    plan = Plan(
+        name,
+        Component(Dag({name: Node(name, "inner")})),
+        {"leaf": leaf, "inner": inner},
+        {"exec": Container("image", Command())},
+        display_name=name,
+    )
+    run(places, component_of(plan), Writing())
+    logs = list((places / "root").rglob("log.txt"))
+    assert [log.parent.parent.parent.parent for log in logs] == [places / "root"]
+    assert len([path for path in logs[0].parent.iterdir() if path.is_file()]) == 3
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_name_in_a_compiled_file_leads_out_of_the_root(places: Path, name: str) -> None:
+    @dsl.container_component
+    def taskword(outword: dsl.OutputPath(str), dataword: dsl.Output[dsl.Dataset]):  # type: ignore[valid-type]
+        return dsl.ContainerSpec(image="image", command=["run", outword, dataword.path])
+
+    @dsl.pipeline
+    def pipeword() -> None:
+        taskword()
+
+    compiled = json.dumps(emit(pipeword.plan))  # type: ignore[attr-defined]
+    for word in ("taskword", "pipeword", "outword", "dataword"):
+        assert word in compiled
+        compiled = compiled.replace(word, json.dumps(f"{name}{word[0]}" if word == "dataword" else name)[1:-1])
+    (places / "given.yaml").write_text(compiled)
+    run(places, places / "given.yaml", Writing())
+    (log,) = (places / "root").rglob("log.txt")
+    assert log.parent.parent.parent == places / "root"
+    assert len([path for path in log.parent.iterdir() if path.is_file()]) == 3
+
+
+def component_of(plan: Plan) -> Any:
+    from standpipe.dsl.components import component_of
+
+    return component_of(plan)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://127.0.0.1:9/../../../up",
+        "http://127.0.0.1:9/a/../../../../../up",
+        "http://127.0.0.1:9/" + "x" * 5000,
+        "http://127.0.0.1:9/nul\0byte",
+        "http://127.0.0.1:9/new\nline",
+        "http://[",
+        "http://",
+        "file:///../../up",
+        "gs://../../up",
+        "../up",
+        "nul\0byte",
+        "",
+    ],
+)
+def test_no_address_leads_out_of_the_workspace(places: Path, uri: str) -> None:
+    made = Component(ExecutorRef("import"), {"uri": ParameterInput(STRING)}, {"artifact": ArtifactOutput(DATASET)})
+    importer = Importer(FromInput("uri"), DATASET, download_to_workspace=True)
+    root = Component(Dag({"import": Node("import", "importer", {"uri": Constant(uri)})}))
+    with pytest.raises(TaskFailed, match="^Task 'import' failed: it "):
+        run(places, component_of(Plan("p", root, {"importer": made}, {"import": importer})))
+    assert [path for path in (places / "workspace").rglob("*") if path.is_file()] == []
+
+
+def test_a_link_in_the_workspace_leads_no_download_out_of_it(places: Path) -> None:
+    (places / "outside").mkdir()
+    source = places / "root" / "model" / "deep"
+    source.mkdir(parents=True)
+    (source / "weights").write_text("w")
+    copy = places / "workspace" / ".artifacts" / str(source.parent).lstrip("/")
+
+    @dsl.pipeline
+    def imports(uri: str) -> None:
+        dsl.importer(uri, dsl.Model, download_to_workspace=True)
+
+    for link in (copy / "deep", copy, places / "workspace" / ".artifacts"):
+        subprocess.run(["rm", "-rf", str(places / "workspace")], check=True)
+        link.parent.mkdir(parents=True)
+        link.symlink_to(places / "outside")
+        with pytest.raises(TaskFailed, match=r"leads out of .*workspace, to .*outside.*Remove the link"):
+            run(places, imports, uri=str(source.parent))
+
+
+@pytest.mark.parametrize("where", ["victim", "victim/log.txt", "inner", "loop", "loop/0"])
+def test_a_task_leads_no_other_one_out_of_the_run_by_a_link(places: Path, where: str) -> None:
+    outside = places / "outside"
+    outside.mkdir()
+
+    def attack(run: str) -> dict[str, Any]:
+        (folder,) = (places / "root").glob("attacked-*")
+        link = folder / where.replace("loop", "for-loop-2").replace("inner", "victims")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(outside / "log.txt" if link.name == "log.txt" else outside)
+        return {"Output": "done"}
+
+    @dsl.component
+    def attacker(run: str) -> str:
+        return run
+
+    @dsl.component
+    def victim(text: str) -> str:
+        return text
+
+    @dsl.pipeline
+    def victims(text: str) -> None:
+        victim(text=text)
+
+    @dsl.pipeline
+    def attacked() -> None:
+        first = attacker(run="")
+        victim(text=first.output)
+        victims(text=first.output)
+        with dsl.ParallelFor([1]):
+            victim(text=first.output)
+
+    give = {"Output": "x"}
+    runner = FakeRunner(attacker=attack, victim=lambda **_: give, victim_2=lambda **_: give)
+    with pytest.raises(TaskFailed, match=r"leads out of|exists already"):
+        run(places, attacked, runner)
+    assert list(outside.iterdir()) == []
+
+
+def test_a_link_in_a_volume_leads_no_mount_out_of_it(places: Path) -> None:
+    from standpipe.kubernetes.claims import Claims
+
+    claims = Claims({}, places / "root" / "pvcs")
+    (places / "outside").mkdir()
+    (claims.folder("data") / "link").symlink_to(places / "outside")
+    with pytest.raises(StandpipeError, match="leads out of"):
+        claims.folder("data", "link/sub")
+
+
+@pytest.mark.parametrize("wish", ["/etc/standpipe-test", "../../up", "nul\0byte"])
+def test_what_a_task_tells_of_an_artifact_makes_no_file(places: Path, wish: str) -> None:
+    @dsl.component
+    def tell(wish: str, data: dsl.Output[dsl.Dataset]) -> None:
+        data.uri = wish
+        data.custom_path = wish
+        data.name = wish
+        data.metadata[wish] = wish
+
+    @dsl.component
+    def take(data: dsl.Input[dsl.Dataset]) -> str:
+        return str(data.metadata)
+
+    @dsl.pipeline
+    def passing(wish: str) -> str:
+        return take(data=tell(wish=wish).outputs["data"]).output  # type: ignore[no-any-return]
+
+    assert run(places, passing, local.SubprocessRunner(use_venv=False), wish=wish).output == str({wish: wish})
+    assert not Path("/etc/standpipe-test").exists()
+
+
+PROGRAM = """
+import os, sys
+os.umask(int(sys.argv[1], 8))
+from standpipe import dsl, local
+from standpipe.local import run
+
+@dsl.component
+def write_files(data: dsl.Output[dsl.Dataset], folder: dsl.Output[dsl.Model]) -> str:
+    import os
+    with open(data.path, "w") as file:
+        file.write("payload")
+    os.makedirs(os.path.join(folder.path, "deep"))
+    return "x"
+
+@dsl.pipeline(pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig(size="1Gi")))
+def pipeline():
+    write_files()
+    dsl.importer(os.path.abspath("given"), dsl.Dataset, download_to_workspace=True)
+
+run(pipeline, runner=local.SubprocessRunner(use_venv=False), pipeline_root="root/deep", quiet=True)
+found = os.umask(0)
+assert found == int(sys.argv[1], 8), oct(found)
+"""
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o000, 0o027])
+def test_files_have_the_permissions_that_the_umask_leaves_and_are_never_for_everybody(
+    tmp_path: Path, umask: int
+) -> None:
+    (tmp_path / "given").mkdir(mode=0o777)
+    for name in ("given", "given/data", "given/tool"):
+        path = tmp_path / name
+        if name != "given":
+            path.write_text("x")
+        path.chmod(0o666 if name.endswith("data") else 0o777)
+    (tmp_path / "program.py").write_text(PROGRAM)
+    program = [sys.executable, "program.py", f"{umask:o}"]
+    done = subprocess.run(program, cwd=tmp_path, check=False, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    made = [path for path in (tmp_path / "root").rglob("*") if not path.is_symlink()]
+    names = {path.name for path in made}
+    assert names >= {"runs.sqlite", "log.txt", "request.json", "executor_output.json", "data", "deep", "tool"}
+    forbidden = umask | 0o002
+    modes = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "root", *made)}
+    assert {str(path): oct(mode) for path, mode in modes.items() if mode & forbidden} == {}
+    (tool,) = (path for path in made if path.name == "tool")
+    assert modes[tool] == 0o777 & ~forbidden, "and no less"
