@@ -23,7 +23,7 @@ from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.types import ArtifactType
 from standpipe.model.values import ArtifactValue, Seal
-from standpipe.store.locks import RunLock
+from standpipe.store.locks import RunLock, is_asked_to_stop
 from standpipe.store.runs import RunRecorder
 from tests.fakes import FakeRunner
 from tests.plans import RUN, dag, node, plan
@@ -219,7 +219,7 @@ def test_the_text_of_a_run_is_a_tree() -> None:
     assert "      condition-3: skipped: its condition is false" in str(run)
     assert str(run.task("pick")).startswith("pick: succeeded in ")
     assert f"  log: {run.folder / 'pick' / 'log.txt'}" in str(run.task("pick"))
-    assert repr(run.task("pick")) == "<Task pick: SUCCEEDED>"
+    assert (repr(run), repr(run.task("pick"))) == (f"<Run {run.id}: SUCCEEDED>", "<Task pick: SUCCEEDED>")
 
 
 def test_the_document_of_a_run_is_json_with_each_task_once() -> None:
@@ -232,6 +232,36 @@ def test_the_document_of_a_run_is_json_with_each_task_once() -> None:
         *(("for-loop-2", None), ("for-loop-2/0", "for-loop-2")),
     ]
     assert told["tasks"][1]["outputs"]["data"]["made_by"] == "prepare/make"
+
+
+def test_a_run_that_went_on_is_told_whole() -> None:
+    def fails(x: int) -> Mapping[str, Any]:
+        raise ValueError(x)
+
+    gives_5 = {"shaky": lambda x: {"Output": 5}}
+    failed = run_of(fragile, FakeRunner(**gives_5, shaky_2=fails))
+    local.resume(failed.id, pipeline=fragile, runner=FakeRunner(**gives_5, shaky_2=gives_5["shaky"]), quiet=True)
+    run = local.get_run(failed.id)
+
+    assert (failed.status, failed.resumed, run.status, run.resumed) == (Status.FAILED, 0, Status.SUCCEEDED, 1)
+    assert [attempt.status for attempt in run.task("shaky-2").attempts] == [Status.FAILED, Status.SUCCEEDED]
+    assert [attempt.number for attempt in run.task("shaky").attempts] == [0]
+    assert run.failures == ()
+    assert failed.failures == ("Task 'shaky-2' failed: ValueError: 5",)
+
+
+def test_outputs_from_the_cache_are_told_with_where_they_come_from() -> None:
+    local.init(RUNNER, quiet=True, enable_caching=True)
+    first = run_of(search)
+    second = run_of(search)
+
+    task = second.task("make")
+    assert (task.status, task.cached_from, task.attempts) == (Status.SUCCEEDED, f"{first.id}/prepare/make", ())
+    assert (task.artifacts[0].path, task.artifacts[0].made_by) == (first.task("make").artifacts[0].path, "prepare/make")
+
+
+def test_a_run_that_is_over_cannot_be_asked_to_stop() -> None:
+    assert run_of(search).cancel() is False
 
 
 # --- facts that break off, or go on ---------------------------------------------------------------------------------
@@ -254,6 +284,7 @@ def test_a_run_without_an_end_goes_on_or_was_interrupted(tmp_path: Path) -> None
     with RunLock(tmp_path / RUN.id):
         run = recorded(tmp_path, *facts)
         assert (run.status, run.ended, run.duration) == (Status.RUNNING, None, None)
+        assert run.cancel() is is_asked_to_stop(run.folder) is True
         assert shape(run.tasks) == {"a": "RUNNING", "b": "READY"}
     run = local.get_run(RUN.id, tmp_path)
     assert (run.status, run.ended) == (Status.INTERRUPTED, None)

@@ -25,10 +25,10 @@ from standpipe.faults.tasks import injected
 from standpipe.inside import artifacts
 from standpipe.kubernetes import concerns
 from standpipe.model import events
-from standpipe.model.plan import Plan
+from standpipe.model.plan import Container, Plan, Resources
 from standpipe.model.redaction import Redactor
 from standpipe.model.refs import RunInfo, TaskRef, file_name
-from standpipe.model.resources import ResourcePolicy
+from standpipe.model.resources import UNBOUNDED, ResourcePolicy
 from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, Value
 from standpipe.observe.plain import PlainLines
@@ -66,7 +66,7 @@ class Setup:
             plan or self.plan,
             self.info,
             max_parallel=self.session.max_parallel,
-            capacity=capacity(),
+            capacity=capacity() if _has_needs(self.plan) else UNBOUNDED,
             policy=ResourcePolicy(self.session.resources),
             later=later,
         )
@@ -172,6 +172,13 @@ def ending_as_asked() -> Iterator[None]:
     except Terminated as order:
         os.kill(os.getpid(), order.signal)
         raise
+
+
+def _has_needs(plan: Plan) -> bool:
+    """Whether a task asks for resources, so that somebody needs to know what there is."""
+    return any(
+        isinstance(executor, Container) and executor.resources != Resources() for executor in plan.executors.values()
+    )
 
 
 def root_of(session: Session) -> Path:

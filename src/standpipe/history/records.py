@@ -252,6 +252,9 @@ class Run:
             ask_to_stop(self.folder)
         return goes_on
 
+    def __repr__(self) -> str:
+        return f"<Run {self.id}: {self.status.value}>"
+
     def __str__(self) -> str:
         return "\n".join(lines_of_run(self))
 

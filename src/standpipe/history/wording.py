@@ -107,7 +107,7 @@ def _lines_of_attempt(attempt: Attempt) -> Iterator[str]:
     if attempt.peak_memory is not None:
         facts.append(f"memory {in_words(attempt.peak_memory)}")
     if attempt.log_lines is not None:
-        facts.append(f"{attempt.log_lines} lines of log")
+        facts.append(f"{attempt.log_lines} {'line' if attempt.log_lines == 1 else 'lines'} of log")
     failure = f": {attempt.failure.message}" if attempt.failure else ""
     yield f"attempt {attempt.number}: {', '.join(facts)}{failure}"
     yield f"  log: {attempt.log}"

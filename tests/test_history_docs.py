@@ -1,0 +1,54 @@
+"""What the documentation says of the run store is so."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from dataclasses import fields
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from standpipe.model import events as e
+from standpipe.model.refs import TaskRef
+from standpipe.store.runs import FILE_NAME, RunRecorder
+from tests.plans import RUN, dag, node, plan
+
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "history.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", get_args(e.Fact), ids=lambda kind: kind.__name__)
+def test_each_kind_of_fact_is_there_with_its_fields(kind: type) -> None:
+    row = re.search(rf"^\| `{kind.__name__}` \| (.*?)\| ", PAGE, re.MULTILINE)
+    assert row
+    assert re.findall(r"`(\w+)`", row[1]) == [field.name for field in fields(kind)]  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    task = TaskRef((("a", None),))
+    with closing(RunRecorder(tmp_path, RUN, plan(dag(node("a"))))) as recorder:
+        recorder((e.RunStarted({}), e.TaskSucceeded(task, {}, e.Report(2.5))))
+    return tmp_path / FILE_NAME
+
+
+def test_each_table_is_there_with_its_columns_and_the_version(store: Path) -> None:
+    with closing(sqlite3.connect(store)) as db:
+        names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        columns = {name: [row[1] for row in db.execute(f"PRAGMA table_info({name})")] for name in names}
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+    told: dict[str, list[str]] = {}
+    described = ""
+    for table, names in re.findall(r"^\| (`\w+`)? ?\| ((?:`\w+`(?:, )?)+) \|", PAGE.split("## The run store")[1], re.M):
+        described = table.strip("`") or described  # without a name it is the table of the row above
+        told.setdefault(described, []).extend(re.findall(r"`(\w+)`", names))
+    assert {name: told[name] for name in columns} == columns
+    assert f"is the version of the schema, {version} at present" in PAGE
+
+
+def test_the_question_in_sql_has_an_answer(store: Path) -> None:
+    (question,) = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+    with closing(sqlite3.connect(store)) as db:
+        assert db.execute(question).fetchall() == [(RUN.id, '[["a",null]]', 2.5)]
