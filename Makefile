@@ -21,7 +21,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test coverage test-pythons test-slow check lint types docs bench clean
+.PHONY: help demo test coverage test-pythons test-slow chaos check lint types docs bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,11 @@ test-slow: $(KFP)/complete ## the slow tests: Docker, real packages, the KFP SDK
 	$(bootstrap) dev
 	@[ "$$(id -u)" != 0 ] || { scripts/docker-engine && scripts/docker-test-image; } || [ "$(CI)" != true ]
 	STANDPIPE_KFP_PYTHON=$(KFP)/bin/python $(BIN)/python -m pytest -m slow --durations=10 $(ARGS)
+
+chaos: ## kill a run at 200 random moments, and let it go on; its short form is among the slow tests
+	$(bootstrap) dev
+	@[ "$$(id -u)" != 0 ] || { scripts/docker-engine && scripts/docker-test-image; }
+	STANDPIPE_KILLS=200 $(BIN)/python -m pytest -s -m slow tests/slow/test_chaos.py $(ARGS)
 
 check: lint types coverage docs $(slow_in_ci) ## the one gate: lint, types, tests, docs; with CI=true the slow tests too
 
