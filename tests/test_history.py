@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import NoSuchRun, NoSuchTask, StorageError
-from standpipe.history import Run, Status, Task
+from standpipe.history import Run, Status, Task, wording
 from standpipe.history.documents import document
 from standpipe.model import events as e
 from standpipe.model.ports import Outcome
@@ -373,6 +374,10 @@ def test_of_many_iterations_those_that_went_well_are_counted(tmp_path: Path) -> 
     run = recorded(tmp_path, *facts)
 
     assert [line.strip() for line in str(run).splitlines()[2:4]] == ["7: failed: boom", "and 49 that succeeded"]
+
+
+def test_durations_are_in_words() -> None:
+    assert doctest.testmod(wording).failed == 0
 
 
 def test_authoring_does_without_the_run_store() -> None:
