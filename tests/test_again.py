@@ -15,7 +15,7 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.dsl import Dataset, Input, Output
-from standpipe.errors import ArgumentError, NoSuchRun, StorageError, TaskFailed
+from standpipe.errors import ArgumentError, NoSuchRun, NoSuchTask, StorageError, TaskFailed
 from standpipe.store.locks import RunIsActive
 from tests.fakes import FakeRunner
 
@@ -291,7 +291,7 @@ def test_runs_and_tasks_that_do_not_exist(tasks: Counted, tmp_path: Path) -> Non
     run = failed(tasks, "two")
     with pytest.raises(NoSuchRun, match=f"The closest are {run}"):
         local.resume(f"{run}9")
-    with pytest.raises(ArgumentError, match=r"The run has no task 'train'. It has: one, three, two."):
+    with pytest.raises(NoSuchTask, match=r"The run has no task 'train'. It has: one, three, two."):
         local.resume(run, from_task="train")
     with pytest.raises(ArgumentError, match="no run: pass its id"):
         local.resume(5, pipeline_root=tmp_path)  # type: ignore[arg-type]

@@ -13,9 +13,10 @@ from standpipe.engine.binding import BindingError
 from standpipe.engine.machine import Machine
 from standpipe.engine.resuming import done_again
 from standpipe.engine.tasks import Task
-from standpipe.errors import ArgumentError, StorageError
+from standpipe.errors import ArgumentError, NoSuchTask, StorageError
 from standpipe.execution.sealing import artifacts_in, is_unchanged, payload_of, seal_of
 from standpipe.model import events
+from standpipe.model.lasting import lasting_objects
 from standpipe.model.plan import Component, Constant, Dag, ExecutorRef, FromInput, FromTask, Node, Plan
 from standpipe.model.ports import Cancel
 from standpipe.model.redaction import was_masked
@@ -51,8 +52,9 @@ class _Stored(NamedTuple):
         """The state that its facts led to; it can go on with the Plans that come later."""
         plans = {**self.plans, **(later or {})}
         machine = setup.machine(plans[self.row.plan], plans)
-        for fact in self.facts:
-            machine.apply(fact)
+        with lasting_objects():
+            for fact in self.facts:
+                machine.apply(fact)
         return machine
 
 
@@ -102,7 +104,7 @@ def rerun_task(session: Session, run_id: str, task: str, *, debug: bool) -> Pipe
     (ref, *others) = _named(machine.root, task)
     found = machine.task(ref)
     if others:
-        raise ArgumentError(
+        raise NoSuchTask(
             f"Run {stored.row.id} has {len(others) + 1} tasks {task!r}: {', '.join(map(str, (ref, *others)))}. Name "
             "one by its whole path."
         )
@@ -177,7 +179,7 @@ def _named(root: Task, names: str | Sequence[str] | None) -> list[TaskRef]:
     """The tasks of those names or paths.
 
     Raises:
-        ArgumentError: if there is none; the message lists those that there are.
+        NoSuchTask: if there is none; the message lists those that there are.
     """
     wanted = [names] if isinstance(names, str) else list(names or ())
     tasks = [task for task in _all_in(root) if task is not root]
@@ -187,7 +189,7 @@ def _named(root: Task, names: str | Sequence[str] | None) -> list[TaskRef]:
         by_name = [task.ref for task in tasks if task.ref.name == name and not task.is_iteration]
         if not by_path and not by_name:
             known = ", ".join(sorted({str(task.ref) for task in tasks})[:50]) or "none: it never began"
-            raise ArgumentError(f"The run has no task {name!r}. It has: {known}.")
+            raise NoSuchTask(f"The run has no task {name!r}. It has: {known}.")
         found += by_path or by_name
     return found
 

@@ -261,7 +261,8 @@ def resume(
 
     Raises:
         NoSuchRun: if there is no such run in the pipeline root.
-        ArgumentError: if it has no task of the name `from_task`, or its arguments do not fit the pipeline any more.
+        NoSuchTask: if it has no task of the name `from_task`.
+        ArgumentError: if its arguments do not fit the pipeline any more.
         StorageError: if it is still going on, or cannot be read or written.
         TaskFailed: if a task fails and `raise_on_error` is true.
         KeyboardInterrupt: after Ctrl-C, once everything has been stopped.
@@ -286,7 +287,8 @@ def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any
 
     Raises:
         NoSuchRun: if there is no such run in the pipeline root.
-        ArgumentError: if it has no such task, several of that name, or the task never began.
+        NoSuchTask: if it has no such task, or several of that name.
+        ArgumentError: if the task never began.
         UnsupportedError: if the runner has no debugger.
         TaskFailed: if the task fails and `raise_on_error` is true.
     """

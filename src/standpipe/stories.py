@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from standpipe.engine.machine import Machine
 from standpipe.model import events
+from standpipe.model.commands import command
 from standpipe.model.refs import RunInfo
 from standpipe.model.values import ArtifactValue, Value, flattened, preview
 
@@ -29,7 +29,8 @@ def story(
         how: the options of commands that choose the runner.
     """
     left = f"Everything that the run left is in {folder}."
-    go_on = f"To go on from here: local.resume({info.id!r}), or\n    {command('resume', info, how)}"
+    resume = command("resume", info.pipeline_root, info.id, how=how)
+    go_on = f"To go on from here: local.resume({info.id!r}), or\n    {resume}"
     if not ended.failures:
         if deadline:
             why = f"it had not ended after {deadline:g} s (PipelineConfig(active_deadline_seconds=...))"
@@ -42,11 +43,6 @@ def story(
         parts += _how_to_repeat(first, info, machine, how)
     parts += [_sentence(other, info) for other in others]
     return "\n\n".join((*parts, left, go_on))
-
-
-def command(name: str, info: RunInfo, how: Sequence[str], *arguments: str) -> str:
-    """A command of Standpipe for a run, to be typed into a shell."""
-    return shlex.join(("standpipe", name, *how, "--root", info.pipeline_root, info.id, *arguments))
 
 
 def _sentence(fact: events.TaskFailed, info: RunInfo) -> str:
@@ -69,7 +65,8 @@ def _how_to_repeat(fact: events.TaskFailed, info: RunInfo, machine: Machine, how
     code = fact.failure.exit_code
     parts = [f"It exited with code {code}."] if code is not None and f"code {code}" not in fact.failure.message else []
     parts += [f"Its inputs:\n{_inputs(task.inputs)}"] if task.inputs else []
-    return [*parts, f"To run just this task again:\n    {command('rerun', info, how, str(fact.task))}"]
+    repeat = command("rerun", info.pipeline_root, info.id, str(fact.task), how=how)
+    return [*parts, f"To run just this task again:\n    {repeat}"]
 
 
 def _inputs(inputs: Mapping[str, Value]) -> str:

@@ -64,7 +64,7 @@ class Attempts:
     def __call__(self, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
         """Runs one attempt to its end. Whatever goes wrong with it is its failure, not an exception."""
         began = time.monotonic()
-        folder = attempt_folder(self.folder, command.task, command.attempt)
+        folder = self.folder.joinpath(*command.task.attempt_segments(command.attempt))
         try:
             ended = self._run_in(folder, command, cancel)
         except StandpipeError as error:
@@ -223,12 +223,6 @@ class Attempts:
     def _executor(self, component: Component) -> Executor:
         assert isinstance(component.body, ExecutorRef), "only components with an executor are started"
         return self.plan.executors[component.body.label]
-
-
-def attempt_folder(run_folder: Path, task: TaskRef, attempt: int) -> Path:
-    """The folder of an attempt: that of the task and, for a repeated attempt, one beside it that no task can have."""
-    folder = run_folder.joinpath(*task.segments)
-    return folder if not attempt else folder.with_name(f"{folder.name}@{attempt}")
 
 
 def _paths_elsewhere(inputs: Mapping[str, Value], pipeline_root: Path) -> tuple[Path, ...]:

@@ -13,6 +13,7 @@ from typing import Any, Union
 
 from standpipe.errors import NoSuchTask, StorageError
 from standpipe.history.wording import lines_of_run, lines_of_task
+from standpipe.model.commands import command
 from standpipe.model.events import Failure
 from standpipe.model.refs import TaskRef
 from standpipe.model.types import Json
@@ -126,6 +127,13 @@ class Task:
     def folder(self) -> Path:
         """What it left: the folder of its first attempt, or those of its children."""
         return self._run_folder.joinpath(*self._ref.segments)
+
+    @property
+    def rerun_command(self) -> str:
+        """The command that runs just this task again, with the inputs that it had; empty if no attempt began."""
+        if not self.attempts:
+            return ""
+        return command("rerun", self._run_folder.parent, self._run_folder.name, self.path)
 
     @property
     def duration(self) -> float | None:

@@ -9,6 +9,7 @@ from standpipe.model.resources import in_words
 
 if TYPE_CHECKING:
     from standpipe.history.records import Artifact, Attempt, Run, Task, Value
+    from standpipe.model.events import Failure
 
 #: Of more children than these, those that succeeded are only counted.
 _MANY = 20
@@ -37,9 +38,11 @@ def lines_of_task(task: Task) -> Iterator[str]:
             yield from (f"  {name} = {_shown(value)}" for name, value in values.items())
     for attempt in task.attempts:
         yield from _lines_of_attempt(attempt)
-    if task.failure and task.failure.detail not in ("", task.failure.message):
-        yield task.failure.detail.rstrip()
+    if task.failure:
+        yield from _lines_of_failure(task.failure)
     yield f"folder: {task.folder}"
+    if task.rerun_command:
+        yield f"to run it again: {task.rerun_command}"
     yield from _tree(task.children)
 
 
@@ -111,6 +114,18 @@ def _lines_of_attempt(attempt: Attempt) -> Iterator[str]:
     failure = f": {attempt.failure.message}" if attempt.failure else ""
     yield f"attempt {attempt.number}: {', '.join(facts)}{failure}"
     yield f"  log: {attempt.log}"
+
+
+def _lines_of_failure(failure: Failure) -> Iterator[str]:
+    if failure.detail not in ("", failure.message):
+        yield failure.detail.rstrip()
+    if failure.printed:
+        yield "printed at last:"
+        yield from (f"  {line}" for line in failure.printed.splitlines())
+    if failure.exit_code is not None:
+        yield f"exit code: {failure.exit_code}"
+    if failure.signal is not None:
+        yield f"signal: {failure.signal}"
 
 
 def _shown(value: Value) -> str:
