@@ -60,7 +60,7 @@ def fill(data: dsl.Output[dsl.Dataset]) -> None:
 @pytest.fixture
 def run(tmp_path: Path) -> Any:
     def run(target: Any, runner: local.LocalRunner = PROCESSES, **arguments: Any) -> Any:
-        return local.run(target, arguments, runner=runner, pipeline_root=tmp_path)
+        return local.run(target, arguments, runner=runner, pipeline_root=tmp_path, quiet=False)
 
     return run
 
