@@ -1,0 +1,88 @@
+"""Roots that turn out to be too small, or that cannot be written any more: what only real mounts show."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes import FakeRunner
+
+from standpipe import dsl, local
+from standpipe.errors import StorageError, TaskFailed
+from standpipe.store.runs import FILE_NAME
+
+pytestmark = pytest.mark.slow
+
+
+@dsl.component
+def say(text: str) -> str:
+    return text
+
+
+@dsl.component
+def fill(data: dsl.Output[dsl.Dataset]) -> None:
+    """Leaves no room, and gives back enough for a few facts."""
+    import os
+
+    with open(data.path, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 65536)
+        except OSError:
+            os.truncate(data.path, os.path.getsize(data.path) - 1_000_000)
+            raise
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "root"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(place)]
+    if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("only root can mount a small disk")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def remount(place: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", str(place)], check=True)
+
+
+def kinds_of_facts(root: Path) -> list[str]:
+    with closing(sqlite3.connect(root / FILE_NAME)) as db:
+        return [kind for (kind,) in db.execute("SELECT kind FROM facts ORDER BY seq")]
+
+
+def run(root: Path, target: Any, runner: local.LocalRunner) -> Any:
+    arguments = {"text": "x"} if target is say else {}
+    return local.run(target, arguments, runner=runner, pipeline_root=root, quiet=True)
+
+
+def test_a_root_that_cannot_be_written_any_more_is_named_and_keeps_what_it_has(root: Path) -> None:
+    runner = FakeRunner(say=lambda text: {"Output": text})
+    run(root, say, runner)
+    remount(root, "ro")
+    with pytest.raises(StorageError, match=r"The pipeline root .* cannot be written: Read-only file system"):
+        run(root, say, runner)
+    remount(root, "rw")
+    run(root, say, runner)
+    assert kinds_of_facts(root).count("RunEnded") == 2
+
+
+def test_a_task_that_fills_the_disk_fails_alone_if_there_is_room_again(root: Path) -> None:
+    @dsl.pipeline
+    def beside() -> None:
+        fill()
+        say(text="x")
+
+    with pytest.raises(TaskFailed, match=r"Task 'fill' failed: OSError: \[Errno 28\] No space left on device"):
+        run(root, beside, local.SubprocessRunner(use_venv=False))
+    kinds = kinds_of_facts(root)
+    assert kinds[-1] == "RunEnded"
+    assert "TaskSucceeded" in kinds

@@ -1,0 +1,227 @@
+"""What the machine around a run may do to it: full disks, damaged databases, clocks that jump. Mounts are in `slow`."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from standpipe import dsl, local
+from standpipe.driver import Driver
+from standpipe.engine.machine import Machine
+from standpipe.errors import StandpipeError, StorageError, TaskFailed
+from standpipe.execution import logs
+from standpipe.model.events import (
+    AttemptEnded,
+    AttemptFailed,
+    AttemptStarted,
+    Failure,
+    Start,
+    StartAttempt,
+)
+from standpipe.model.plan import Retry
+from standpipe.model.ports import Cancel
+from standpipe.model.states import TaskState
+from standpipe.store.runs import FILE_NAME
+from tests.fakes import FakeRunner
+from tests.plans import RUN, dag, node, plan
+from tests.test_driver import Kept
+
+PROCESSES = local.SubprocessRunner(use_venv=False)
+needs_dev_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which only Linux has")
+
+
+@dsl.component
+def say(text: str) -> str:
+    print(text)
+    return text
+
+
+@dsl.component
+def fill(data: dsl.Output[dsl.Dataset]) -> None:
+    import os
+
+    os.symlink("/dev/full", data.path)
+    with open(data.path, "w") as file:
+        file.write("x" * 100_000)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Any:
+    def run(target: Any, runner: local.LocalRunner = PROCESSES, **arguments: Any) -> Any:
+        return local.run(target, arguments, runner=runner, pipeline_root=tmp_path, quiet=False)
+
+    return run
+
+
+def kinds_of(root: Path, task: str) -> list[str]:
+    """The kinds of facts that are stored of a task."""
+    with closing(sqlite3.connect(root / FILE_NAME)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        facts = db.execute("SELECT kind, body FROM facts ORDER BY run, seq").fetchall()
+    return [kind for kind, body in facts if json.loads(body).get("task") == [[task, None]]]
+
+
+# --- disks
+
+
+@needs_dev_full
+def test_a_task_that_fills_the_disk_fails_and_the_others_go_on(run: Any, tmp_path: Path) -> None:
+    @dsl.pipeline
+    def two() -> None:
+        fill()
+        say(text="unharmed")
+
+    with pytest.raises(TaskFailed, match=r"Task 'fill' failed: OSError: \[Errno 28\] No space left on device"):
+        run(two)
+    assert kinds_of(tmp_path, "say")[-1] == "TaskSucceeded"
+    assert kinds_of(tmp_path, "fill")[-1] == "TaskFailed"
+
+
+@needs_dev_full
+def test_a_log_that_cannot_be_kept_fails_its_task_and_the_hint_says_what_to_do(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "LOG_NAME", "/dev/full")
+    message = r"Task 'say' failed: No space left on device at .*say\n\nFree some space, or choose a pipeline root"
+    with pytest.raises(TaskFailed, match=message):
+        run(say, text="lost")
+    assert kinds_of(tmp_path, "say") == ["TaskReady", "AttemptStarted", "TaskFailed"]
+
+
+FULL_STORE = """
+import resource, sys
+from standpipe import dsl, local
+from standpipe.errors import StorageError
+from tests.fakes import FakeRunner
+
+@dsl.component
+def say(text: str) -> str:
+    return text
+
+@dsl.pipeline
+def many():
+    with dsl.ParallelFor([str(number) for number in range(400)]) as text:
+        say(text=text)
+
+def run(target, arguments):
+    runner = FakeRunner(say=lambda text: {"Output": text})
+    local.run(target, arguments, runner=runner, pipeline_root=sys.argv[1], quiet=True)
+
+run(say, {"text": "before"})
+resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))  # bytes, which no file exceeds from now on
+try:
+    run(many, {})
+except StorageError as error:
+    print(error)
+"""
+
+
+def test_a_store_that_cannot_grow_is_named_and_what_it_holds_stays(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(FULL_STORE)
+    root = tmp_path / "root"
+    repository = Path(__file__).resolve().parents[1]
+    done = subprocess.run(
+        [sys.executable, tmp_path / "program.py", root],
+        cwd=repository,
+        env={"PYTHONPATH": str(repository)},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"The run store {root / FILE_NAME} cannot be written: ")
+    assert "Check that the disk is not full" in done.stdout
+    assert kinds_of(root, "say")[-1] == "TaskSucceeded", "the first run"
+
+
+@pytest.mark.parametrize("size", [50, 100, 1000, 4096, 5000, 8192])
+def test_a_truncated_database_is_named_and_what_is_beside_it_stays(run: Any, tmp_path: Path, size: int) -> None:
+    runner = FakeRunner(say=lambda text: {"Output": text})
+    run(say, runner, text="x")
+    whole = (tmp_path / FILE_NAME).read_bytes()
+    assert len(whole) > size
+    (tmp_path / FILE_NAME).write_bytes(whole[:size])
+    with pytest.raises(StorageError, match=rf"^The run store .*{FILE_NAME} cannot be "):
+        run(say, runner, text="y")
+    assert (tmp_path / FILE_NAME).read_bytes() == whole[:size], "the user may want to save what there is"
+    assert len(list(tmp_path.glob("say-*/say/executor_output.json"))) == 1
+
+
+@pytest.mark.parametrize("at", [0, 16, 18, 100, 4096, 4100])
+def test_a_database_with_garbage_in_it_is_used_or_refused_and_nothing_else(run: Any, tmp_path: Path, at: int) -> None:
+    runner = FakeRunner(say=lambda text: {"Output": text})
+    run(say, runner, text="x")
+    damaged = bytearray((tmp_path / FILE_NAME).read_bytes())
+    damaged[at : at + 64] = b"\xa5" * 64
+    (tmp_path / FILE_NAME).write_bytes(damaged)
+    try:
+        told = run(say, runner, text="y").output
+    except StandpipeError as error:
+        told = str(error)
+    assert told == "y" or FILE_NAME in told
+
+
+def test_a_database_that_is_damaged_while_a_run_goes_on_ends_it(run: Any, tmp_path: Path) -> None:
+    @dsl.pipeline
+    def two() -> None:
+        say(text=say(text="first").output)
+
+    def damage(text: str) -> dict[str, Any]:
+        for path in tmp_path.glob(f"{FILE_NAME}*"):
+            path.write_bytes(b"garbage" * 5000)
+        return {"Output": text}
+
+    with pytest.raises(StandpipeError, match=FILE_NAME):
+        run(two, FakeRunner(say=damage, say_2=lambda text: {"Output": text}))
+
+
+# --- clocks
+
+
+@pytest.fixture
+def jumping(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
+    """The clock of the machine is set back and forth by somebody, all the time."""
+    real, jumps = time.time, itertools.cycle([0.0, -86_400.0, 3_600.0, -10.0, 1e9])
+    monkeypatch.setattr(time, "time", lambda: real() + next(jumps))
+    return real
+
+
+def test_a_clock_that_jumps_changes_no_delay_and_no_order(jumping: Callable[[], float]) -> None:
+    began: list[float] = []
+
+    def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+        began.append(time.monotonic())
+        return AttemptEnded(command.task, {"y": 1}, Failure("boom") if command.attempt < 3 else None)
+
+    kept = Kept()
+    machine = Machine(plan(dag(replace(node("a"), retry=Retry(5, 0.03, 1.0)))), RUN, max_parallel=2)
+    ended = Driver(machine, attempt, [kept], max_parallel=2).run(Start({}))
+    assert ended.state is TaskState.SUCCEEDED
+    gaps = [after - before for before, after in itertools.pairwise(began)]
+    assert len(gaps) == 3
+    assert all(0.03 <= gap < 2 for gap in gaps)
+    told = [fact.at for fact in kept.facts if isinstance(fact, (AttemptStarted, AttemptFailed))]
+    assert told == sorted(told)
+    assert told[-1] - told[0] == pytest.approx(began[-1] - began[0], abs=0.05)
+
+
+def test_no_duration_is_negative_or_long_because_a_clock_jumps(
+    run: Any, jumping: Callable[[], float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(say, FakeRunner(say=lambda text: {"Output": text}), text="x").output == "x"
+    seconds = [float(found) for found in re.findall(r" in (\S+) s$", capsys.readouterr().out, re.MULTILINE)]
+    assert len(seconds) == 2
+    assert all(0 <= each < 20 for each in seconds)
