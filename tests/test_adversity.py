@@ -142,7 +142,7 @@ def test_a_store_that_cannot_grow_is_named_and_what_it_holds_stays(tmp_path: Pat
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"The run store {root / FILE_NAME} cannot be written: ")
+    assert done.stdout.startswith(f"The run store {root / FILE_NAME} cannot be used: ")
     assert "Check that the disk is not full" in done.stdout
     assert kinds_of(root, "say")[-1] == "TaskSucceeded", "the first run"
 

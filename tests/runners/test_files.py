@@ -30,6 +30,7 @@ def test_the_request_holds_what_inside_needs(tmp_path: Path) -> None:
         "artifact_classes": {"a.B": "class B: ..."},
         "error_file": str(tmp_path / "error.json"),
         "owner": [1, 2],
+        "usage_file": None,
     }
 
 
