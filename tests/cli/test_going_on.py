@@ -1,0 +1,146 @@
+"""`standpipe resume`, `rerun` and `cancel`."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes import FakeRunner
+
+from standpipe import dsl, local
+from standpipe.cli.main import main
+
+
+@dsl.component
+def first(x: int) -> int:
+    return x
+
+
+@dsl.component
+def second(x: int) -> int:
+    return x
+
+
+@dsl.pipeline
+def both(x: int = 1) -> int:
+    return second(x=first(x=x).output).output
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The pipeline root of a run of `both`, in which the second task has failed."""
+
+    def boom(x: int) -> Any:
+        raise ValueError("boom")
+
+    runner = FakeRunner(first=lambda x: {"Output": x + 1}, second=boom)
+    local.run(both, runner=runner, pipeline_root=tmp_path, raise_on_error=False, quiet=True)
+    mended = FakeRunner(first=lambda x: {"Output": x + 100}, second=lambda x: {"Output": x + 10})
+    monkeypatch.setattr(local, "SubprocessRunner", lambda use_venv: mended)
+    return tmp_path
+
+
+def test_a_run_goes_on_and_prints_its_outputs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resume", "latest", "--root", str(root), "--quiet"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out) == {"Output": 12}
+    assert "second: it failed" in told.err
+
+
+def test_a_task_can_be_named_to_be_done_again(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resume", "both", "--root", str(root), "--quiet", "--from-task", "first"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"Output": 111}
+
+
+SCRIPT = """
+from kfp import dsl
+
+@dsl.component
+def first(x: int) -> int:
+    return x
+
+@dsl.component
+def second(x: int) -> int:
+    return x + 5
+
+@dsl.pipeline
+def both(x: int = 1) -> int:
+    one = first(x=x)
+    more = second(x=one.output)
+    return second(x=more.output).output
+
+if __name__ == "__main__":
+    both(x=7)
+"""
+
+
+def test_a_script_has_the_pipeline_as_it_is_now(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "script.py").write_text(SCRIPT)
+    runner = FakeRunner(second=lambda x: {"Output": x + 10}, second_2=lambda x: {"Output": x + 10})
+    monkeypatch.setattr(local, "SubprocessRunner", lambda use_venv: runner)
+    assert main(["resume", "latest", "--root", str(root), "--quiet", "--script", str(root / "script.py")]) == 0
+    assert json.loads(capsys.readouterr().out) == {"Output": 22}
+
+
+def test_one_task_is_run_again(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rerun", "latest", "second", "--root", str(root), "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"Output": 12}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "code"),
+    [
+        (["resume", "nobody"], "There is no run 'nobody'", 2),
+        (["rerun", "latest", "third"], "The run has no task 'third'. It has: first, second.", 2),
+        (["resume", "latest", "--from-task", "third"], "The run has no task 'third'", 2),
+        (["resume", "latest", "--runner", "docker", "--no-venv"], "--no-venv is for --runner subprocess", 2),
+        (["cancel", "nobody"], "There is no run 'nobody'", 2),
+    ],
+)
+def test_what_cannot_be_done_says_so(
+    root: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str, code: int
+) -> None:
+    assert main([*arguments, "--root", str(root)]) == code
+    assert message in capsys.readouterr().err
+
+
+def test_a_run_is_stopped_from_elsewhere(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    began, release = threading.Event(), threading.Event()
+
+    def wait(x: int) -> dict[str, int]:
+        began.set()
+        release.wait(20)
+        return {"Output": x}
+
+    def run() -> None:
+        done.append(
+            local.run(both, runner=FakeRunner(first=wait), pipeline_root=root, raise_on_error=False, quiet=True)
+        )
+
+    done: list[Any] = []
+    thread = threading.Thread(target=run)
+    thread.start()
+    began.wait(20)
+    try:
+        assert main(["cancel", "latest", "--root", str(root)]) == 0
+        assert "was asked to stop" in capsys.readouterr().out
+        threading.Event().wait(0.5)  # until the driver has looked
+    finally:
+        release.set()
+        thread.join()
+    assert "was stopped: somebody asked it to" in str(done[0].error)
+    assert main(["cancel", "latest", "--root", str(root)]) == 1
+    assert "is not going on" in capsys.readouterr().out
+
+
+def test_each_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("resume", "rerun", "cancel"):
+        with pytest.raises(SystemExit) as end:
+            main([command, "--help"])
+        assert end.value.code == 0
+        assert f"standpipe {command}" in capsys.readouterr().out
