@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -58,7 +59,7 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.present = {"base:1": "sha256:base"}
-        self.elsewhere: dict[str, list[dict[str, Any]]] = {}
+        self.elsewhere: dict[str, Iterable[dict[str, Any]]] = {}
         self.pulled: list[tuple[str, str | None]] = []
         self.made: list[FakeContainer] = []
         self.images = self.containers = self.api = self
@@ -329,6 +330,24 @@ def test_a_pull_can_be_cancelled(bench: Bench) -> None:
     with pytest.raises(RunnerError, match="stopped"):
         bench.image("far:1", None)
     assert "far:1" not in bench.engine.present
+
+
+def test_a_pull_from_a_registry_that_says_nothing_can_be_cancelled(bench: Bench) -> None:
+    silence = threading.Event()
+
+    def events() -> Iterator[dict[str, Any]]:
+        yield {"status": "Pulling"}
+        silence.wait(30)
+
+    bench.engine.elsewhere["far:1"] = events()
+    with ThreadPoolExecutor() as pool:
+        pulling = pool.submit(bench.image, "far:1", None)
+        time.sleep(0.1)
+        assert not pulling.done()
+        bench.cancel.set()
+        with pytest.raises(RunnerError, match="stopped"):
+            pulling.result(timeout=2)
+    silence.set()
 
 
 def test_waiting_for_another_who_builds_can_be_cancelled(bench: Bench, tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ def request(folder: Path) -> TaskRequest:
     return TaskRequest("run", TaskRef((("t", None),)), 0, "image", FUNCTION, {"inputs": {"ü": "🚀"}}, folder, folder)
 
 
-def test_the_request_holds_what_inside_needs(tmp_path: Path) -> None:
-    write_request(request(tmp_path), FUNCTION, owner=(1, 2))
+@pytest.mark.parametrize("usage", [True, False])
+def test_the_request_holds_what_inside_needs(tmp_path: Path, usage: bool) -> None:
+    write_request(request(tmp_path), FUNCTION, owner=(1, 2), usage=usage)
     assert json.loads(request_file(tmp_path).read_text(encoding="utf-8")) == {
         "source": FUNCTION.source,
         "function": "work",
@@ -30,7 +31,7 @@ def test_the_request_holds_what_inside_needs(tmp_path: Path) -> None:
         "artifact_classes": {"a.B": "class B: ..."},
         "error_file": str(tmp_path / "error.json"),
         "owner": [1, 2],
-        "usage_file": None,
+        "usage_file": str(tmp_path / "usage.json") if usage else None,
     }
 
 

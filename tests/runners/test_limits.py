@@ -17,6 +17,7 @@ from standpipe.model.ports import Cancel, Outcome, TaskRequest
 from standpipe.model.resources import Limits
 from standpipe.runners.bounds import Limiter
 from standpipe.runners.cgroups import ControlGroups
+from standpipe.runners.cores import Cores
 from standpipe.runners.memory import backstop
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it takes /proc")
@@ -120,6 +121,17 @@ def test_a_task_runs_on_as_many_cores_as_its_limit_says(bench: Bench, cpu: float
 
     assert outcome.succeeded
     assert len(value_in(request)) == 1
+
+
+def test_limited_tasks_keep_out_of_each_others_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 2, 3, 5})
+    cores = Cores()
+    with cores.some(1.5) as two, cores.some(1) as one, cores.some(0.1) as another:
+        assert sorted([*two, *one, *another]) == [1, 2, 3, 5]
+        with cores.some(3.0) as three:
+            assert len(set(three)) == 3
+    with cores.some(2) as again:
+        assert again == two, "all are free again"
 
 
 def test_a_limit_of_all_cores_is_none(bench: Bench) -> None:

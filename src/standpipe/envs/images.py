@@ -14,7 +14,9 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from standpipe.errors import EnvironmentBuildError, RunnerError
@@ -271,19 +273,44 @@ def _pull_missing(client: DockerClient, name: str, platform: str | None, notice:
 
 
 def _pull(client: DockerClient, name: str, platform: str | None, notice: Notice, cancel: Cancel) -> None:
-    events = client.api.pull(name, stream=True, decode=True, platform=platform)
-    for text in _progress(_checked(events, cancel)):
+    pull = partial(client.api.pull, name, stream=True, decode=True, platform=platform)
+    for text in _progress(_checked(pull, cancel)):
         notice(f"Pulling the image {name}: {text}.")
 
 
-def _checked(events: Iterable[dict[str, Any]], cancel: Cancel) -> Iterator[dict[str, Any]]:
+def _checked(pull: Callable[[], Iterable[dict[str, Any]]], cancel: Cancel) -> Iterator[dict[str, Any]]:
     from docker.errors import DockerException  # costly; only a user of containers needs it
 
-    for event in events:
-        _check(cancel)
+    for event in _awaited(pull, cancel):
         if "error" in event:
             raise DockerException(event["error"])  # an engine tells late failures in the stream
         yield event
+
+
+def _awaited(pull: Callable[[], Iterable[dict[str, Any]]], cancel: Cancel) -> Iterator[dict[str, Any]]:
+    """The events as they come. A registry may send nothing for minutes, so that another thread waits for them."""
+    _check(cancel)
+    arrived: SimpleQueue[dict[str, Any] | Exception | None] = SimpleQueue()
+
+    def read() -> None:
+        try:
+            for event in pull():
+                arrived.put(event)
+            arrived.put(None)
+        except Exception as error:  # noqa: BLE001  it is raised where they are wanted
+            arrived.put(error)
+
+    forget = cancel.on_set(lambda: arrived.put(None))
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        while (news := arrived.get()) is not None:
+            _check(cancel)
+            if isinstance(news, Exception):
+                raise news
+            yield news
+        _check(cancel)
+    finally:
+        forget()
 
 
 def _progress(events: Iterable[dict[str, Any]]) -> Iterator[str]:

@@ -408,7 +408,7 @@ def _run(command: Sequence[str], what: str, hint: str, client: _Client) -> None:
         start_new_session=True,  # so that what it starts can be ended with it
     ) as process:
         assert process.stdout is not None
-        forget = client.cancel.on_set(partial(_end, process.pid))
+        forget = client.cancel.on_set(partial(_end, process.pid, client.cancel))
         try:
             for line in process.stdout:
                 lines.append(line.rstrip())
@@ -422,9 +422,9 @@ def _run(command: Sequence[str], what: str, hint: str, client: _Client) -> None:
         raise EnvironmentBuildError("\n".join((f"{what}:", *words, hint)))
 
 
-def _end(leader: int) -> None:
+def _end(leader: int, cancel: Cancel) -> None:
     with suppress(ProcessLookupError, PermissionError):  # it has just ended by itself
-        os.killpg(leader, signal.SIGTERM)
+        os.killpg(leader, signal.SIGKILL if cancel.urgent else signal.SIGTERM)
 
 
 def _installer_environment(environ: Mapping[str, str]) -> dict[str, str]:

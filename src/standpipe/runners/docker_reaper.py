@@ -31,7 +31,7 @@ _WAITS_FOR = 30.0
 _PAUSE = 0.1
 
 #: Seconds that the program may take to end when it is told to.
-_ENDS_WITHIN = 10.0
+_ENDS_WITHIN = 3.0
 
 
 class Reaper:

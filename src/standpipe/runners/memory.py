@@ -9,6 +9,9 @@ from standpipe.runners.processes import descendants, kept, resident
 #: Seconds between two looks. In that time a process may take some hundred megabytes, hence `backstop`.
 _EVERY = 0.05
 
+#: How many times as long as a costly look took there is none, so that looking slows no task by more than a tenth.
+_REST = 10
+
 _GIB = 1024**3
 
 
@@ -34,6 +37,7 @@ class MemoryWatch:
         if resident(tree) <= self.limit:
             return False
         found = kept(tree)
+        self.next += (time.monotonic() - now) * _REST
         self.peak = max(self.peak, found)
         return found > self.limit
 

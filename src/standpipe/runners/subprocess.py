@@ -74,7 +74,7 @@ class SubprocessTasks:
             from standpipe.runners.debugging import run_debugged  # only a person who debugs needs it
 
             with _working_directory() as cwd:
-                return run_debugged(python, request, _everything(python, request), cwd, log, cancel)
+                return run_debugged(python, request, {**_environment(python), **_variables(request)}, cwd, log, cancel)
         return self._run_in_server(python, request, log, cancel)
 
     def fingerprint(self, request: TaskRequest) -> str:
@@ -87,11 +87,11 @@ class SubprocessTasks:
         atexit.unregister(self.close)
 
     def _run_in_server(self, python: Path, request: TaskRequest, log: Log, cancel: Cancel) -> Outcome:
-        own = _variables(request)
+        shared, own = _environment(python), _variables(request)
         # What one task is told, a secret perhaps, is no business of those that are forked from the same server.
-        start = {**_environment(python), **{name: value for name, value in own.items() if START.match(name)}}
+        start = {**shared, **{name: value for name, value in own.items() if START.match(name)}}
         with _working_directory() as cwd, self._limiter.bounds(request.limits) as bounds:
-            message = {"request": str(request_file(request.folder)), "cwd": cwd, "env": _everything(python, request)}
+            message = {"request": str(request_file(request.folder)), "cwd": cwd, "env": {**shared, **own}}
             if request.pod.mounts:
                 message.update(_volumes(python, request, cwd))
             if bounds.told:
@@ -181,11 +181,6 @@ def _volumes(python: Path, request: TaskRequest, cwd: str) -> dict[str, Any]:
 def _variables(request: TaskRequest) -> dict[str, str]:
     """A task's own variables."""
     return {**request.env, **request.pod.env, **variables(request.limits), "KFP_RETRY_INDEX": str(request.retry)}
-
-
-def _everything(python: Path, request: TaskRequest) -> dict[str, str]:
-    """All variables that a task sees."""
-    return {**_environment(python), **_variables(request)}
 
 
 def _environment(python: Path) -> dict[str, str]:
