@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.inside.tasks import interpreter
+from tests.runners.bench import is_alive
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -107,6 +108,14 @@ def test_quitting_is_a_failure_without_a_traceback(tmp_path: Path) -> None:
     assert "The task was ended in its debugger." in session.shown
     assert "Traceback" not in session.shown
     assert (session.told["exit_code"], session.told["cause"]) == (1, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, init takes the daemons")
+def test_nothing_that_it_started_is_left(tmp_path: Path) -> None:
+    source = "def f(n: int) -> int:\n    return subprocess.Popen(['sleep', '60'], start_new_session=True).pid\n"
+    session = Session(tmp_path, "c\n", source)
+
+    assert not is_alive(session.told["value"])
 
 
 def test_cancelling_ends_the_session(tmp_path: Path) -> None:

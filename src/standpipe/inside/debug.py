@@ -8,6 +8,8 @@ import traceback
 from bdb import BdbQuit
 from typing import Any, Callable
 
+from . import orphans, task
+
 #: What lies between the user's function and the end of the task, where nobody wants to stop.
 _NOT_THE_USERS = ("standpipe_inside.*", "kfp.*")
 
@@ -62,3 +64,17 @@ class Debugger(pdb.Pdb):
         super().user_return(frame, return_value)
         if frame.f_code is self._code and not self.quitting:
             self.set_continue()
+
+
+def run(path: str) -> int:
+    """Carries out the request in a file under a debugger; returns the exit code of the task.
+
+    There is no fork server that would end what the task leaves running, or the task if the main process dies.
+    """
+    orphans.die_with_parent()
+    adopts = orphans.adopt()
+    try:
+        return task.run(path, debugs=True)
+    finally:
+        if adopts:
+            orphans.end()

@@ -187,9 +187,8 @@ class ForkServer:
             _kill_group(pid)
         for pid in self._own():
             self._forget(*os.wait4(pid, 0))
-        while self._adopts and orphans.children():
-            self._kill_orphans()  # and then those that they leave
-            os.wait()
+        if self._adopts:
+            orphans.end()
         if folders:
             import shutil  # costs 5 ms, and only a program that was killed has left any
 

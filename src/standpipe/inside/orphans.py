@@ -8,21 +8,45 @@ its daemons are its own as long as it lives, and the fork server asks, so that t
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from contextlib import suppress
 from typing import List
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 def adopt() -> bool:
     """Lets this process have the orphans among its descendants; returns whether the system does that."""
+    return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent() -> bool:
+    """Has the kernel kill this process when its parent dies; returns whether the system does that."""
+    return _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def end() -> None:
+    """Kills the children of this process, and then those that they leave, until there is none."""
+    while True:
+        killed = 0
+        for pid in children():
+            with suppress(PermissionError):  # it runs as another user by now
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+        if not killed:
+            return
+        os.wait()
+
+
+def _prctl(option: int, value: int) -> bool:
     if sys.platform != "linux":
         return False
     with suppress(ImportError, AttributeError, OSError):  # a Python without ctypes, a C library without prctl
         import ctypes  # costs 5 ms, which only the fork server pays
 
-        return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+        return bool(ctypes.CDLL(None).prctl(option, value, 0, 0, 0) == 0)
     return False
 
 
