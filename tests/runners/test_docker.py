@@ -10,10 +10,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, ImageNotFound
 
 from standpipe.errors import EnvironmentBuildError, RunnerError, UnsupportedError
 from standpipe.model.plan import PythonFunction
@@ -90,6 +91,9 @@ class FakeEngine:
         self.removed: list[str] = []
         self.asked_for: list[tuple[str, Any, dict[str, Any]]] = []
         self.containers = self
+        self.images = self
+        self.ids: dict[str, str] = {}
+        self.looked_up: list[str] = []
         self.api = self
         self.base_url = "http+docker://localhost"
         self.refusal: Exception | None = None
@@ -117,6 +121,12 @@ class FakeEngine:
     def image(self, base: str, function: Any, *, run_args: Any, notice: Any, cancel: Any) -> str:
         self.asked_for.append((base, function, run_args))
         return base
+
+    def get(self, name: str) -> Any:
+        self.looked_up.append(name)
+        if name not in self.ids:
+            raise ImageNotFound("no such image")
+        return SimpleNamespace(id=self.ids[name])
 
     def pull(self, name: str, **_: Any) -> None:
         raise AssertionError(f"no task of these tests asks for a fresh {name}")
@@ -655,3 +665,28 @@ def test_a_rootless_engine_s_root_is_the_caller(bench: Bench, as_caller: Callabl
     bench.engine.options, bench.engine.behaviour = ["name=rootless"], {"user": "1001"}
     bench.run()
     assert bench.engine.made[1].arguments["entrypoint"][:3] == ["chown", "-Rh", "0:0"]
+
+
+def test_the_part_of_the_runner_in_a_result_is_the_image_and_what_all_containers_get(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    engine.ids["image:1"] = "sha256:1"
+
+    def of(number: int, **run_args: Any) -> str:
+        bench = Bench(tmp_path / str(number), engine, run_args)
+        return bench.runner.fingerprint(bench.request())
+
+    plain = of(1)
+    assert plain == of(2)
+    assert "sha256:1" in plain
+    others = [of(3, environment={"A": "1"}), of(4, volumes=["/a:/b"]), of(5, network_mode="host")]
+    assert len({plain, *others}) == 4
+    engine.ids["image:1"] = "sha256:2"
+    assert of(6) != plain
+    engine.ids.clear()
+    assert of(7) == ""
+
+
+def test_an_image_is_looked_up_once_for_many_tasks_that_follow_each_other(bench: Bench) -> None:
+    bench.engine.ids["image:1"] = "sha256:1"
+    assert len({bench.runner.fingerprint(bench.request()) for _ in range(50)}) == 1
+    assert len(bench.engine.looked_up) < 10

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +34,9 @@ _INSIDE_HERE = Path(__file__).resolve().parent.parent / "inside"
 
 #: The run arguments that say how much of the cores a container gets; the engine takes only one way.
 _CPU_ARGUMENTS = {"nano_cpus", "cpu_period", "cpu_quota"}
+
+#: Seconds for which the id of an image is taken to be what it was.
+_IDS_LAST = 1.0
 
 _STOPPED = "it was cancelled before it started"
 _MUST_NOT_BE_ROOT = (
@@ -77,6 +82,7 @@ class DockerTasks:
         self._reaper = reaper or Reaper()
         self._unremoved: set[str] = set()
         self._lock = threading.Lock()
+        self._image_ids: dict[str, tuple[float, str]] = {}  # with when they were asked for
         self._traits: Traits | None = None
         atexit.register(self.close)
 
@@ -116,10 +122,22 @@ class DockerTasks:
         return outcome
 
     def fingerprint(self, request: TaskRequest) -> str:
-        """The id of the image, which is the digest of its content; empty while it is not on this machine."""
-        with contextlib.suppress(*engine_errors()):
-            return str(self._engine().images.get(request.image).id)
-        return ""
+        """The digest of the image, and what the user gives to all containers.
+
+        Empty while the image is not on this machine.
+        """
+        image = self._image_id(request.image)
+        return f"{image} {self._arguments.in_words}" if image else ""
+
+    def _image_id(self, name: str) -> str:
+        """The digest of an image's content, asked for once in a while: a name may stand for another one later."""
+        now = time.monotonic()
+        asked, image = self._image_ids.get(name, (-math.inf, ""))
+        if now - asked > _IDS_LAST or not image:
+            with contextlib.suppress(*engine_errors()):  # it is not here, or nobody answers, which the task will say
+                image = str(self._engine().images.get(name).id)
+            self._image_ids[name] = (now, image)
+        return image
 
     def close(self) -> None:
         """Closes the connection to the engine. A later run opens it again."""

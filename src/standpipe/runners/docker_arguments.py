@@ -6,6 +6,7 @@ They are those of `containers.run` in the Docker SDK (https://docker-py.readthed
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +65,12 @@ class RunArguments:
             labels={name: value or "" for name, value in _pairs(given.get("labels")).items()},
             volumes=_volumes(given.get("volumes")),
         )
+
+    @property
+    def in_words(self) -> str:
+        """All of them, the same for the same arguments."""
+        given = [self.environment, self.volumes, self.others]
+        return json.dumps(given, sort_keys=True, default=repr)
 
     def merged(
         self, *, environment: Mapping[str, str | None], labels: Mapping[str, str], volumes: Volumes
