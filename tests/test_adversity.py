@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import json
 import re
@@ -10,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -148,15 +147,6 @@ def test_a_store_that_cannot_grow_is_named_and_what_it_holds_stays(tmp_path: Pat
     assert kinds_of(root, "say")[-1] == "TaskSucceeded", "the first run"
 
 
-@pytest.fixture
-def unclosed() -> Iterator[None]:
-    """A store that opens, and whose first fact cannot be written, leaves its connection to the garbage collector."""
-    yield
-    gc.collect()
-
-
-@pytest.mark.usefixtures("unclosed")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("size", [50, 100, 1000, 4096, 5000, 8192])
 def test_a_truncated_database_is_named_and_what_is_beside_it_stays(run: Any, tmp_path: Path, size: int) -> None:
     runner = FakeRunner(say=lambda text: {"Output": text})
@@ -170,8 +160,6 @@ def test_a_truncated_database_is_named_and_what_is_beside_it_stays(run: Any, tmp
     assert len(list(tmp_path.glob("say-*/say/executor_output.json"))) == 1
 
 
-@pytest.mark.usefixtures("unclosed")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("at", [0, 16, 18, 100, 4096, 4100])
 def test_a_database_with_garbage_in_it_is_used_or_refused_and_nothing_else(run: Any, tmp_path: Path, at: int) -> None:
     runner = FakeRunner(say=lambda text: {"Output": text})

@@ -52,9 +52,9 @@ class Waiting:
         return self._resting[0][0] if self._resting else None
 
     def __iter__(self) -> Iterator[Task]:
-        """All that wait: those for their first attempts, then the others."""
-        lines = [*self._fresh.values(), *self._due.values(), sorted(entry[1:] for entry in self._resting)]
-        yield from [task for line in lines for place, task in line if _is_valid(place, task)]
+        """All that wait, in the order in which they began to."""
+        lines = [*self._fresh.values(), *self._due.values(), [entry[1:] for entry in self._resting]]
+        yield from (task for place, task in sorted(entry for line in lines for entry in line) if _is_valid(place, task))
 
     def _enter(self, task: Task) -> int:
         self._entries += 1

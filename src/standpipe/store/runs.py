@@ -98,11 +98,17 @@ class RunRecorder:
         if not recorded:
             row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, repeats, int(bool(redactor)))
             self._unwritten.append(("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row]))
-        self._write(())  # if that cannot be, nothing has been started yet
+        # It tells seconds since the epoch, but goes evenly, whoever sets the clock of the machine meanwhile.
+        self._epoch = time.time() - time.monotonic()
+        try:
+            self._write(())  # if that cannot be, nothing has been started yet
+        except BaseException:
+            self.close()
+            raise
 
     def __call__(self, facts: Sequence[Fact]) -> None:
         """Appends the facts."""
-        now = time.time()
+        now = self._epoch + time.monotonic()
         rows = []
         for fact in facts:
             self._seq += 1
