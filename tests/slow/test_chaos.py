@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections import Counter
@@ -26,6 +28,8 @@ from standpipe.model.events import AttemptStarted, RunEnded, RunResumed, TaskSuc
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.store.reading import run_facts, run_rows
+
+from .docker_engine import IMAGE, leave_out
 
 pytestmark = pytest.mark.slow
 
@@ -198,3 +202,89 @@ def _parent(pid: int) -> int:
     with suppress(OSError), open(f"/proc/{pid}/stat") as file:
         return int(file.read().rpartition(")")[2].split()[1])
     return 0
+
+
+class PrivateEngine:
+    """A Docker engine of the test's own, with the image of tasks, that can be killed without harm to others."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.host = f"unix://{folder}/docker.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        options = [f"--{name}={self.folder}/{name}" for name in ("data-root", "exec-root")]
+        options += [f"--pidfile={self.folder}/docker.pid", f"--host={self.host}", "--bridge=none", "--iptables=false"]
+        (self.folder / "docker.pid").unlink(missing_ok=True)
+        with open(self.folder / "log.txt", "ab") as log:
+            self._process = subprocess.Popen(
+                ["dockerd", *options, "--ip6tables=false"], stdout=log, stderr=log, start_new_session=True
+            )
+        end = time.monotonic() + 60
+        while self.docker("version").returncode:
+            assert time.monotonic() < end, (self.folder / "log.txt").read_text()[-2000:]
+            assert self._process.poll() is None, (self.folder / "log.txt").read_text()[-2000:]
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        assert self._process
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """Ends it, with all that it started."""
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(30)
+        for pid in [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]:
+            if str(self.folder) in _command(pid) and pid != os.getpid():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def docker(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(["docker", "--host", self.host, *arguments], capture_output=True, check=False, **options)
+
+
+@pytest.fixture
+def engine(docker_client: object) -> Iterator[PrivateEngine]:
+    if os.geteuid() != 0 or not shutil.which("dockerd"):
+        leave_out("only root, with a dockerd, can start an engine to be killed")
+    with tempfile.TemporaryDirectory(prefix="standpipe-engine-", ignore_cleanup_errors=True) as folder:
+        made = PrivateEngine(Path(folder))
+        try:
+            made.start()
+            image = subprocess.run(["docker", "save", IMAGE], capture_output=True, check=True).stdout
+            loaded = made.docker("load", input=image)
+            assert loaded.returncode == 0, loaded.stderr
+            yield made
+        finally:
+            made.stop()
+
+
+@needs_proc
+def test_the_container_engine_is_killed(chaos: Chaos, engine: PrivateEngine) -> None:
+    expected, _ = undisturbed(chaos, 3)
+    chaos.runner = "DockerRunner"
+    chaos.environment["DOCKER_HOST"] = engine.host
+    process = chaos.start(3)
+    end = time.monotonic() + 60
+    while len(engine.docker("ps", "-q", "--all").stdout.split()) < 2:
+        assert time.monotonic() < end
+        assert process.poll() is None, process.communicate()
+    time.sleep(random.uniform(0, 4))
+    engine.kill()
+    told, errors = process.communicate(timeout=120)
+    assert process.returncode == 10, (told, errors)
+    chaos.check_store()
+    engine.start()
+    assert chaos.latest
+    for _ in range(3):  # a container that the engine lost may be in the way of the first ones
+        process = chaos.start(3, chaos.latest)
+        told, errors = process.communicate(timeout=240)
+        if process.returncode == 0:
+            break
+    assert process.returncode == 0, errors
+    assert json.loads(told) == expected
+    check_nothing_was_done_twice(chaos.root, chaos.latest)
+    chaos.until_nothing_is_left()  # nor what waited for the engine, to remove the containers that it had
+    assert engine.docker("ps", "-q", "--all").stdout == b""
