@@ -83,7 +83,7 @@ def test_nothing_is_left_of_a_main_process_that_was_killed(tmp_path: Path, seed:
         assert wait_until(lambda: not marked(mark), seconds=1), marked(mark)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(8))
 def test_nothing_is_left_of_a_fork_server_that_was_killed(tmp_path: Path, seed: int) -> None:
     with program(tmp_path) as (process, mark):
         assert wait_until(lambda: any("boot.py serve" in command for command in marked(mark).values()))

@@ -235,6 +235,7 @@ def _become_task(order: _Order, request: Optional[Request]) -> None:
         _move(message["cwd"], message["set"], message["unset"])
         code = run(message["request"], request)
         _finish()
+        orphans.end()  # as long as this process lives, whoever kills it finds them, even if the server has died
         _tell(order.reply, code=code, **usage.used())
     except BaseException:  # noqa: BLE001  the outermost edge of this process
         traceback.print_exc()

@@ -10,11 +10,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from typing import List
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+
+#: How long what was killed may take to be gone, in seconds, and how often to look.
+_DIES_WITHIN = 1.0
+_PAUSE = 0.001
 
 
 def adopt() -> bool:
@@ -28,16 +33,16 @@ def die_with_parent() -> bool:
 
 
 def end() -> None:
-    """Kills the children of this process, and then those that they leave, until there is none."""
-    while True:
-        killed = 0
-        for pid in children():
-            with suppress(PermissionError):  # it runs as another user by now
+    """Kills the children of this process, and then those that they leave, until there is none that dies in time."""
+    limit = time.monotonic() + _DIES_WITHIN
+    while (left := children()) and time.monotonic() < limit:
+        for pid in left:
+            with suppress(ProcessLookupError, PermissionError):  # it has ended, or runs as another user by now
                 os.kill(pid, signal.SIGKILL)
-                killed += 1
-        if not killed:
-            return
-        os.wait()
+        with suppress(ChildProcessError):  # there is none left
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        time.sleep(_PAUSE)
 
 
 def _prctl(option: int, value: int) -> bool:
