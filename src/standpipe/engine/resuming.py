@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from standpipe.engine.tasks import Task
-from standpipe.model.plan import Dag, Node, Plan
-from standpipe.model.refs import TaskRef
+from standpipe.model.plan import Dag, Loop, Node, Plan
+from standpipe.model.refs import ROOT, TaskRef
 from standpipe.model.states import TaskState
 
 #: Says what is different in a component, named by its keys in the Plan of before and in that of now; empty if nothing.
@@ -89,9 +89,8 @@ class _Resuming:
         reason = self._own_reason(part)
         if reason:
             self._own[task.ref] = reason
-        has_new = part.dag is not None and bool(task.children) and not task.children.keys() >= part.dag.nodes.keys()
         is_done = task.state in (TaskState.SUCCEEDED, TaskState.SKIPPED)
-        if reason or not is_done or has_new or any(inner.ref in self._touched for inner in task.parts):
+        if reason or not is_done or _is_another(part) or any(inner.ref in self._touched for inner in task.parts):
             self._touched.add(task.ref)
 
     def _own_reason(self, part: _Part) -> str:
@@ -108,13 +107,15 @@ class _Resuming:
         """How a task differs from what it was."""
         old, new = part.task.node, part.node
         if part.task.is_iteration:
-            return self._difference(old.component, new.component) if not part.dag else ""
+            return "" if part.task.dag and part.dag else self._difference(old.component, new.component)
         if old.inputs != new.inputs:
             return "its inputs come from elsewhere now"
         if old.trigger != new.trigger:
             return "its condition is another one now"
-        if old.loop != new.loop:
+        if _items(old.loop) != _items(new.loop):
             return "its loop is another one now"
+        if part.task.is_composite and part.task.component.inputs != self._now.components[new.component].inputs:
+            return "its inputs are others now"
         if part.task.dag and not part.dag:
             return "it is no pipeline any more"
         return "" if part.task.is_composite else self._difference(old.component, new.component)
@@ -140,9 +141,28 @@ class _Resuming:
                 redone.add(name)
 
 
+def _is_another(part: _Part) -> bool:
+    """Whether a DAG has got other tasks, or gives other outputs to those who take them."""
+    before, now = part.task.dag, part.dag
+    if not before or not now or not part.task.children:
+        return False
+    return not part.task.children.keys() >= now.nodes.keys() or any(
+        now.outputs.get(name) != sources for name, sources in before.outputs.items()
+    )
+
+
+def _items(loop: Loop | None) -> object:
+    """What a loop goes over; how many iterations may run at once changes no result."""
+    return loop and (loop.items, loop.item_input)
+
+
 def _is_in_one_of(ref: TaskRef, again: Mapping[TaskRef, str]) -> bool:
     """Whether a task, or what it is in, is done again."""
-    return any(TaskRef(ref.path[:length]) in again for length in range(1, len(ref.path) + 1))
+    while ref != ROOT:
+        if ref in again:
+            return True
+        ref = ref.whole
+    return False
 
 
 def _in_order(dag: Dag) -> Iterator[str]:

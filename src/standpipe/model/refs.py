@@ -29,6 +29,11 @@ class TaskRef(NamedTuple):
         return TaskRef(self.path[:-1])
 
     @property
+    def whole(self) -> TaskRef:
+        """The task that this one is a part of: of an iteration its loop, of any other its parent."""
+        return TaskRef((*self.path[:-1], (self.name, None))) if self.iteration is not None else self.parent
+
+    @property
     def name(self) -> str:
         return self.path[-1][0] if self.path else ""
 
