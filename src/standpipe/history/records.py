@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Union
 
-from standpipe.errors import NoSuchTask, StorageError
+from standpipe.errors import ArgumentError, NoSuchTask, StorageError
 from standpipe.history.wording import lines_of_run, lines_of_task
 from standpipe.model.events import Failure
 from standpipe.model.refs import TaskRef
@@ -222,8 +222,11 @@ class Run:
         """The task of that path, such as `loop/3/train`, or the only one of that name.
 
         Raises:
+            ArgumentError: if `path` is no text.
             NoSuchTask: if there is none, or several have that name.
         """
+        if not isinstance(path, str):
+            raise ArgumentError(f"{path!r} is no task: pass its name or its path, such as 'loop/3/train'.")
         found = self._by_path.get(path)
         if found:
             return found
@@ -236,9 +239,12 @@ class Run:
         """What an attempt at a task printed, the last one by default. Bytes that are no UTF-8 are replaced.
 
         Raises:
+            ArgumentError: as `task`, or if `attempt` is no number.
             NoSuchTask: as `task`, or if there was no such attempt.
             StorageError: if the log is not there any more.
         """
+        if attempt is not None and not isinstance(attempt, int):
+            raise ArgumentError(f"attempt={attempt!r} is no number of an attempt: they count from 0.")
         return _log(task if isinstance(task, Task) else self.task(task), attempt)
 
     def cancel(self) -> bool:
