@@ -17,6 +17,7 @@ import pytest
 from standpipe import dsl, local
 from standpipe.dsl import Dataset, Input, Output
 from standpipe.errors import ArgumentError, NoSuchRun, StorageError, TaskFailed
+from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
 from standpipe.store.locks import RunIsActive
 from tests.fakes import FakeRunner
 
@@ -446,3 +447,36 @@ def test_a_run_that_was_stopped_before_its_deadline_does_not_blame_that(tmp_path
 
     done = local.run(patient, runner=FakeRunner(one=stop), pipeline_root=tmp_path, quiet=True, raise_on_error=False)
     assert "was stopped: somebody asked it to" in str(done.error)
+
+
+def test_a_run_that_is_asked_twice_to_stop_from_elsewhere_stops_without_its_exit_tasks(tmp_path: Path) -> None:
+    @dsl.pipeline
+    def tidied() -> None:
+        with dsl.ExitHandler(two(x=1)):
+            one(x=1)
+
+    def sleep(request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
+        stopped = threading.Event()
+        cancel.on_set(stopped.set)
+        began[request.task.name].set()
+        return Outcome(signal=9) if stopped.wait(20) else Outcome(exit_code=0)
+
+    class Sleeping(FakeRunner):
+        def _open(self) -> Any:
+            opened = super()._open()
+            opened.run = sleep
+            return opened
+
+    began = {"one": threading.Event(), "two": threading.Event()}
+    options: Any = {"runner": Sleeping(), "pipeline_root": tmp_path, "quiet": True, "raise_on_error": False}
+    thread = threading.Thread(target=lambda: local.run(tidied, **options))
+    thread.start()
+    for name in began:
+        assert began[name].wait(10)
+        assert local.get_run("latest", tmp_path).cancel()
+    thread.join(10)
+    run = local.get_run("latest", tmp_path)
+    assert [(task.name, task.status.name) for task in run.tasks] == [
+        ("exit-handler-1", "CANCELLED"),
+        ("two", "CANCELLED"),
+    ]

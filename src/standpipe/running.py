@@ -37,7 +37,7 @@ from standpipe.observe.screen import Screen
 from standpipe.secrets import redactor_for
 from standpipe.session import Session, notice
 from standpipe.store.cache import CacheIndex
-from standpipe.store.locks import RunLock, is_asked_to_stop
+from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
 from standpipe.stories import story
 from standpipe.umask import not_for_everybody
@@ -152,7 +152,7 @@ def drive(setup: Setup, machine: Machine, recorder: RunRecorder, first: events.E
             _anew(setup.redactor.attempt(attempts), setup.anew),
             sinks,
             max_parallel=session.max_parallel,
-            asked_to_stop=lambda: is_asked_to_stop(setup.folder),
+            asked_to_stop=lambda: was_asked_to_stop(setup.folder),
         )
         with _at(deadline(plan), driver.cancel) as is_late:
             ended = driver.run(first)

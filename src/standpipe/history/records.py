@@ -250,6 +250,8 @@ class Run:
     def cancel(self) -> bool:
         """Asks the run to stop, as Ctrl-C would in the process that is at it; returns whether one is.
 
+        Its exit tasks still run. Asked again, it stops without them.
+
         Raises:
             StorageError: if it cannot be asked.
         """
