@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sqlite3
 import threading
 import time
@@ -16,6 +17,7 @@ import pytest
 from standpipe import dsl, local
 from standpipe.dsl import Dataset, Input, Output
 from standpipe.errors import ArgumentError, NoSuchRun, NoSuchTask, StorageError, TaskFailed
+from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
 from standpipe.store.locks import RunIsActive
 from tests.fakes import FakeRunner
 
@@ -327,3 +329,154 @@ def test_a_run_of_a_version_that_kept_no_pipeline(tasks: Counted, tmp_path: Path
         db.commit()
     with pytest.raises(StorageError, match="recorded by an older Standpipe"):
         local.resume(run)
+
+
+def test_a_task_that_the_pipeline_does_not_have_any_more_is_gone_from_the_run(tasks: Counted) -> None:
+    @dsl.pipeline
+    def inner(x: int) -> int:
+        return two(x=one(x=x).output).output
+
+    @dsl.pipeline
+    def larger() -> int:
+        first = one(x=1)
+        inner(x=first.output)
+        return first.output
+
+    @dsl.pipeline
+    def smaller() -> int:
+        return one(x=1).output
+
+    run = failed(tasks, "two", target=larger)
+    assert local.resume(run, pipeline=smaller).output == 2
+    assert tasks.ran == []
+    assert [repr(task) for task in local.get_run(run).all_tasks()] == ["<Task one: SUCCEEDED>"]
+
+
+@dsl.component
+def into(workspace: str) -> int: ...
+
+
+@dsl.pipeline(pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig("1Gi")))
+def with_workspace() -> int:
+    return into(workspace=dsl.WORKSPACE_PATH_PLACEHOLDER).output
+
+
+def test_a_run_whose_pipeline_root_was_moved_goes_on_with_its_own_workspace(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def look(workspace: str) -> dict[str, int]:
+        seen.append(workspace)
+        return {"Output": 1 // Path(workspace, "made").exists()}
+
+    def run(root: Path) -> Any:
+        return {"runner": FakeRunner(into=look), "pipeline_root": root, "quiet": True, "raise_on_error": False}
+
+    local.run(with_workspace, **run(tmp_path / "before"))
+    Path(seen[0], "made").touch()
+    (tmp_path / "before").rename(tmp_path / "after")
+    assert local.resume("latest", **run(tmp_path / "after")).output == 1
+    assert not (tmp_path / "before").exists()
+
+
+def test_a_workspace_that_the_user_named_stays_where_it_is(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def look(workspace: str) -> dict[str, int]:
+        seen.append(workspace)
+        return {"Output": 1 // (len(seen) - 1)}
+
+    options: Any = {"runner": FakeRunner(into=look), "pipeline_root": tmp_path / "root", "quiet": True}
+    local.run(with_workspace, **options, workspace_root=tmp_path / "own", raise_on_error=False)
+    local.resume("latest", **options)
+    assert seen == [str(tmp_path / "own")] * 2
+
+
+def test_a_pipeline_that_has_a_workspace_now_gets_one(tasks: Counted, tmp_path: Path) -> None:
+    @dsl.pipeline
+    def without() -> int:
+        return two(x=one(x=1).output).output
+
+    seen: list[str] = []
+    run = failed(tasks, "two", target=without)
+    options: Any = {"runner": FakeRunner(into=lambda workspace: seen.append(workspace) or {"Output": 1})}
+    local.resume(run, pipeline=with_workspace, **options)
+    assert seen == [str(tmp_path / run / ".workspace")]
+    assert Path(*seen).is_dir()
+
+
+@pytest.mark.parametrize("wrong", [5, b"chain", Path("one"), [None], object()])
+def test_what_is_no_task_is_refused_before_anything_is_done(tasks: Counted, tmp_path: Path, wrong: Any) -> None:
+    run = failed(tasks, "two")
+    with pytest.raises(ArgumentError, match="names no tasks"):
+        local.resume(run, from_task=wrong)
+    with pytest.raises(ArgumentError, match="is no task"):
+        local.rerun_task(run, wrong)
+    with pytest.raises(ArgumentError, match="is no id of a run"):
+        local.get_run(wrong)
+    with pytest.raises(ArgumentError, match="is no task"):
+        local.get_run(run).task(wrong)
+    with pytest.raises(ArgumentError, match="is no number of an attempt"):
+        local.get_run(run).log("one", "1" if isinstance(wrong, int) else wrong)
+    assert tasks.ran == []
+    assert [each.id for each in local.runs()] == [run]
+
+
+def test_the_commands_that_are_told_choose_what_the_call_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("cluster.yaml").touch()
+    given: Any = {"kubernetes": "cluster.yaml", "secrets": ["MY TOKEN"], "workspace_root": "w", "resources": "ignore"}
+    with pytest.raises(TaskFailed) as error:
+        local.run(chain, runner=FakeRunner(), pipeline_root="r", quiet=True, enable_caching=True, **given)
+    (told,) = re.findall(r"^ +standpipe resume (.*)$", str(error.value), re.MULTILINE)
+    *options, run = shlex.split(told)
+    root, workspace, cluster = (str(tmp_path / name) for name in ("r", "w", "cluster.yaml"))
+    expected = ["--workspace-root", workspace, "--kubernetes", cluster, "--resources", "ignore", "--secret", "MY TOKEN"]
+    assert options == [*expected, "--cache", "--root", root]
+    assert (tmp_path / "r" / run).is_dir()
+
+
+def test_a_run_that_was_stopped_before_its_deadline_does_not_blame_that(tmp_path: Path) -> None:
+    @dsl.pipeline(pipeline_config=dsl.PipelineConfig(active_deadline_seconds=1000))
+    def patient() -> int:
+        return one(x=1).output
+
+    def stop(x: int) -> dict[str, int]:
+        assert local.get_run("latest", tmp_path).cancel()
+        time.sleep(0.5)  # until the driver has looked
+        raise ValueError("too late")
+
+    done = local.run(patient, runner=FakeRunner(one=stop), pipeline_root=tmp_path, quiet=True, raise_on_error=False)
+    assert "was stopped: somebody asked it to" in str(done.error)
+
+
+def test_a_run_that_is_asked_twice_to_stop_from_elsewhere_stops_without_its_exit_tasks(tmp_path: Path) -> None:
+    @dsl.pipeline
+    def tidied() -> None:
+        with dsl.ExitHandler(two(x=1)):
+            one(x=1)
+
+    def sleep(request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
+        stopped = threading.Event()
+        cancel.on_set(stopped.set)
+        began[request.task.name].set()
+        return Outcome(signal=9) if stopped.wait(20) else Outcome(exit_code=0)
+
+    class Sleeping(FakeRunner):
+        def _open(self) -> Any:
+            opened = super()._open()
+            opened.run = sleep
+            return opened
+
+    began = {"one": threading.Event(), "two": threading.Event()}
+    options: Any = {"runner": Sleeping(), "pipeline_root": tmp_path, "quiet": True, "raise_on_error": False}
+    thread = threading.Thread(target=lambda: local.run(tidied, **options))
+    thread.start()
+    for name in began:
+        assert began[name].wait(10)
+        assert local.get_run("latest", tmp_path).cancel()
+    thread.join(10)
+    run = local.get_run("latest", tmp_path)
+    assert [(task.name, task.status.name) for task in run.tasks] == [
+        ("exit-handler-1", "CANCELLED"),
+        ("two", "CANCELLED"),
+    ]

@@ -370,3 +370,28 @@ def test_a_hit_costs_little(faked: Runs) -> None:
     faked(wide)
     assert faked.ran == []
     assert time.perf_counter() - began < 3, "0.1 s where nothing else runs"
+
+
+def test_what_the_user_wants_to_see_again_runs_whatever_is_remembered(tmp_path: Path) -> None:
+    ran: list[int] = []
+
+    def counted(x: int) -> dict[str, int]:
+        ran.append(x)
+        return {"Output": 2 * x}
+
+    @dsl.pipeline
+    def doubling() -> int:
+        with dsl.ParallelFor([1, 2]) as item:
+            double(x=item)
+        return double(x=4).output  # type: ignore[no-any-return]
+
+    local.init(FakeRunner(double=counted, double_2=counted), tmp_path, enable_caching=True, quiet=True)
+    doubling()
+    doubling()
+    assert sorted(ran) == [1, 2, 4]
+    local.resume("latest", from_task="double-2")
+    assert ran[3:] == [4]
+    local.resume("latest", from_task="for-loop-2/1")
+    assert ran[4:] == [2]
+    local.rerun_task("latest", "double-2")
+    assert ran[5:] == [4]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,20 +12,32 @@ from standpipe.dsl.components import BaseComponent, component_of, defined
 from standpipe.dsl.tasks import PipelineTask, Settings
 from standpipe.engine.binding import BindingError
 from standpipe.engine.machine import Machine
-from standpipe.engine.resuming import done_again
+from standpipe.engine.resuming import done_again, gone
 from standpipe.engine.tasks import Task
 from standpipe.errors import ArgumentError, NoSuchTask, StorageError
 from standpipe.execution.sealing import artifacts_in, is_unchanged, payload_of, seal_of
 from standpipe.model import events
 from standpipe.model.lasting import lasting_objects
-from standpipe.model.plan import Component, Constant, Dag, ExecutorRef, FromInput, FromTask, Node, Plan
+from standpipe.model.plan import Caching, Component, Constant, Dag, ExecutorRef, FromInput, FromTask, Node, Plan
 from standpipe.model.ports import Cancel
 from standpipe.model.redaction import was_masked
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.signatures import difference
 from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, flattened
-from standpipe.running import Setup, as_arguments, cache_for, cluster_for, drive, finished, redactor_of, root_of, run
+from standpipe.running import (
+    OWN_WORKSPACE,
+    Setup,
+    as_arguments,
+    cache_for,
+    cluster_for,
+    drive,
+    finished,
+    redactor_of,
+    root_of,
+    run,
+    workspace_for,
+)
 from standpipe.session import Session, notice
 from standpipe.store.locks import RunLock
 from standpipe.store.plans import dump, load
@@ -58,9 +71,7 @@ class _Stored(NamedTuple):
         return machine
 
 
-def resume(
-    session: Session, run_id: str, component: BaseComponent | None, from_task: str | Sequence[str] | None
-) -> PipelineTask:
+def resume(session: Session, run_id: str, component: BaseComponent | None, from_task: Sequence[str]) -> PipelineTask:
     """Lets a run go on; see `standpipe.local.resume`."""
     root = root_of(session)
     row = run_row(root, run_id)
@@ -72,9 +83,7 @@ def resume(
             return _go_on(setup, stored, now, from_task)
 
 
-def _go_on(
-    setup: Setup, stored: _Stored, component: BaseComponent, from_task: str | Sequence[str] | None
-) -> PipelineTask:
+def _go_on(setup: Setup, stored: _Stored, component: BaseComponent, from_task: Sequence[str]) -> PipelineTask:
     row, root = stored.row, Path(setup.info.pipeline_root)
     recorder = RunRecorder(root, setup.info, component.plan, redactor=setup.redactor, recorded=row.length)
     now = load(dump(component.plan, setup.redactor)[0]) if row.masked or setup.redactor else component.plan
@@ -86,14 +95,19 @@ def _go_on(
     if setup.cluster:
         setup.cluster(stored.facts)
     try:
-        ended = drive(setup, machine, recorder, events.Resume(tuple(again), recorder.plan))
+        ending = drive(
+            replace(setup, anew=frozenset(asked)),
+            machine,
+            recorder,
+            events.Resume((*again, *gone(machine.root, now)), recorder.plan),
+        )
     except BindingError as error:
         raise ArgumentError(
             f"Run {row.id} cannot go on with the pipeline as it is now: {error}. Give that input a default, or run the "
             "pipeline anew."
         ) from error
     inputs = as_arguments(machine.root.inputs)
-    return finished(setup, machine, ended, PipelineTask(component, component.name, inputs, Settings()))
+    return finished(setup, machine, ending, PipelineTask(component, component.name, inputs, Settings()))
 
 
 def rerun_task(session: Session, run_id: str, task: str, *, debug: bool) -> PipelineTask:
@@ -101,7 +115,7 @@ def rerun_task(session: Session, run_id: str, task: str, *, debug: bool) -> Pipe
     root = root_of(session)
     stored = _stored(root, run_id)
     machine = stored.machine(_setup(session, root, stored.row, stored.plan))
-    (ref, *others) = _named(machine.root, task)
+    (ref, *others) = _named(machine.root, [task])
     found = machine.task(ref)
     if others:
         raise NoSuchTask(
@@ -148,7 +162,8 @@ def _stored(root: Path, run_id: str) -> _Stored:
 
 
 def _setup(session: Session, root: Path, row: RunRow, plan: Plan) -> Setup:
-    workspace = Path(row.workspace) if row.workspace else None
+    folder = _folder(root, row)
+    workspace = _workspace(session, row, plan, folder)
     info = RunInfo(
         id=row.id,
         uuid=row.uuid,
@@ -159,7 +174,15 @@ def _setup(session: Session, root: Path, row: RunRow, plan: Plan) -> Setup:
     )
     cluster, cache = cluster_for(session, plan, root), cache_for(session, root)
     redactor = redactor_of(session, plan, cluster)
-    return Setup(session, plan, info, _folder(root, row), workspace, cluster, cache, redactor)
+    return Setup(session, plan, info, folder, workspace, cluster, cache, redactor)
+
+
+def _workspace(session: Session, row: RunRow, plan: Plan, folder: Path) -> Path | None:
+    """The workspace that the run had, its own one where its folder is now; if it had none, one if it needs it now."""
+    if not row.workspace:
+        return workspace_for(session, plan, folder)
+    had = Path(row.workspace)
+    return folder / OWN_WORKSPACE if had.parts[-2:] == (row.id, OWN_WORKSPACE) else had
 
 
 def _folder(root: Path, row: RunRow) -> Path:
@@ -175,16 +198,15 @@ def _folder(root: Path, row: RunRow) -> Path:
 # --- what is done again -----------------------------------------------------------------------------------------------
 
 
-def _named(root: Task, names: str | Sequence[str] | None) -> list[TaskRef]:
+def _named(root: Task, names: Sequence[str]) -> list[TaskRef]:
     """The tasks of those names or paths.
 
     Raises:
         NoSuchTask: if there is none; the message lists those that there are.
     """
-    wanted = [names] if isinstance(names, str) else list(names or ())
     tasks = [task for task in _all_in(root) if task is not root]
     found = []
-    for name in wanted:
+    for name in names:
         by_path = [task.ref for task in tasks if str(task.ref) == name]
         by_name = [task.ref for task in tasks if task.ref.name == name and not task.is_iteration]
         if not by_path and not by_name:
@@ -254,7 +276,7 @@ def _alone(plan: Plan, task: Task) -> Plan:
         name: FromInput(name) if name in component.inputs else Constant(flattened(value))  # for its command only
         for name, value in task.inputs.items()
     }
-    node = Node(name, key, bindings)
+    node = Node(name, key, bindings, caching=Caching(enabled=False))  # who asks for it wants to see it run
     outputs = {output: (FromTask(name, output),) for output in component.outputs}
     root = Component(Dag({name: node}, outputs), component.inputs, component.outputs)
     executors = {component.body.label: plan.executors[component.body.label]}

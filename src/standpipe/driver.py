@@ -71,8 +71,8 @@ class Driver:
         attempt: carries out one attempt.
         sinks: take every fact, in this order; the store comes first, so that what is shown is already kept.
         max_parallel: how many attempts may run at once, at most as many as the machine hands out.
-        asked_to_stop: whether somebody who cannot call `cancel`, as in another process, wants the run to stop; asked a
-            few times in a second.
+        asked_to_stop: whether somebody who cannot call `cancel`, as in another process, has said since the last time
+            that the run should stop; asked a few times in a second.
     """
 
     def __init__(
@@ -158,7 +158,6 @@ class Driver:
             if now >= self._look_again:
                 self._look_again = now + _PULSE
                 if self._asked_to_stop():
-                    self._look_again = math.inf  # they need not say it twice
                     return CancelRequested()
             due = self._machine.due
             until_due = math.inf if due is None else max(0.0, due - self._now())

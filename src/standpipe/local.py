@@ -16,7 +16,7 @@ from standpipe.errors import ArgumentError, NotInitialized
 from standpipe.faults import Delay, Fail, Fault, Kill
 from standpipe.inside import artifacts
 from standpipe.inside.constants import WORKSPACE_MOUNT_PATH
-from standpipe.session import MAX_PARALLEL, LocalRunner, Session, notice
+from standpipe.session import MAX_PARALLEL, LocalRunner, Session, check_folder, notice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -200,6 +200,8 @@ def run(
     """
     session = _session_with(options)
     component = _component(target)
+    if arguments is not None and not isinstance(arguments, Mapping):
+        raise ArgumentError(f"arguments={arguments!r} are no inputs by name: pass a dict such as {{'rate': 0.1}}.")
     own = {name: _own_artifacts(value) for name, value in (arguments or {}).items()}
     with _masking_errors(session, component):
         given = check_arguments(component, (), own, traced=False)
@@ -233,6 +235,8 @@ def get_run(run: str, pipeline_root: str | os.PathLike[str] | None = None) -> Ru
     """
     from standpipe import history  # brings SQLite, which authoring and compiling do without
 
+    if not isinstance(run, str):
+        raise ArgumentError(f"{run!r} is no id of a run: pass text such as 'latest', or what local.runs() shows.")
     return history.get_run(_root(pipeline_root), run)
 
 
@@ -268,11 +272,14 @@ def resume(
         KeyboardInterrupt: after Ctrl-C, once everything has been stopped.
     """
     run_id, session = _named(run, options)
+    names = [from_task] if isinstance(from_task, str) else from_task or ()
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise ArgumentError(f"from_task={from_task!r} names no tasks: pass the name or the path of one, or a list.")
     component = None if pipeline is None else _component(pipeline)
     from standpipe import again, running  # bring the engine and the store, which authoring and compiling do without
 
     with running.ending_as_asked():
-        return again.resume(session, run_id, component, from_task)
+        return again.resume(session, run_id, component, names)
 
 
 def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any) -> PipelineTask:
@@ -293,6 +300,8 @@ def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any
         TaskFailed: if the task fails and `raise_on_error` is true.
     """
     run_id, session = _named(run, options)
+    if not isinstance(task, str):
+        raise ArgumentError(f"{task!r} is no task: pass its name or its path, such as 'loop/2/train'.")
     from standpipe import again, running  # bring the engine and the store, which authoring and compiling do without
 
     with running.ending_as_asked():
@@ -309,9 +318,7 @@ def cache_folder() -> str:
 def _session_with(options: Mapping[str, Any]) -> Session:
     unknown = sorted(options.keys() - Session.__dataclass_fields__.keys())
     if unknown:
-        raise ArgumentError(
-            f"local.run has no option {unknown[0]!r}: it takes {', '.join(Session.__dataclass_fields__)}."
-        )
+        raise ArgumentError(f"Runs have no option {unknown[0]!r}: they take {', '.join(Session.__dataclass_fields__)}.")
     if _session is not None:
         return replace(_session, **options) if options else _session
     if "runner" not in options:
@@ -323,6 +330,8 @@ def _root(given: str | os.PathLike[str] | None) -> Path:
     from pathlib import Path  # of no use to authoring
 
     default = _session.pipeline_root if _session else Session.pipeline_root
+    if given is not None:
+        check_folder("pipeline_root", given)
     return Path(default if given is None else given).expanduser().absolute()
 
 

@@ -7,13 +7,13 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from standpipe.capacity import capacity
-from standpipe.driver import Driver, FactSink, Terminated
+from standpipe.driver import Attempt, Driver, FactSink, Terminated
 from standpipe.dsl.components import BaseComponent
 from standpipe.dsl.tasks import PipelineTask, Settings
 from standpipe.dsl.types import artifact_type
@@ -26,6 +26,7 @@ from standpipe.inside import artifacts
 from standpipe.kubernetes import concerns
 from standpipe.model import events
 from standpipe.model.plan import Container, Plan, Resources
+from standpipe.model.ports import Cancel
 from standpipe.model.redaction import Redactor
 from standpipe.model.refs import RunInfo, TaskRef, file_name
 from standpipe.model.resources import UNBOUNDED, ResourcePolicy
@@ -37,13 +38,17 @@ from standpipe.observe.screen import Screen
 from standpipe.secrets import redactor_for
 from standpipe.session import Session, notice
 from standpipe.store.cache import CacheIndex
-from standpipe.store.locks import RunLock, is_asked_to_stop
+from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
 from standpipe.stories import story
 from standpipe.umask import not_for_everybody
 
 if TYPE_CHECKING:
     from standpipe.kubernetes.cluster import LocalCluster
+
+
+#: The workspace in the folder of a run whose user named none.
+OWN_WORKSPACE = ".workspace"
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Setup:
     cache: CacheIndex | None
     redactor: Redactor
     debug: bool = False
+    anew: frozenset[TaskRef] = frozenset()  # what the user wants to see run, whatever is remembered of it
 
     def machine(self, plan: Plan | None = None, later: Mapping[str, Plan] | None = None) -> Machine:
         """The state of the run at its beginning, with the Plan that it had then, and those that came later."""
@@ -85,7 +91,7 @@ def run(
     redactor = redactor_of(session, plan, cluster)
     with redactor.errors(), not_for_everybody():
         folder = _new_folder(root, plan.name)
-        workspace = _workspace(session, plan, folder)
+        workspace = workspace_for(session, plan, folder)
         info = RunInfo(
             id=folder.name,
             uuid=str(uuid.uuid4()),
@@ -99,11 +105,18 @@ def run(
         with RunLock(folder):
             recorder = RunRecorder(root, info, plan, workspace=str(workspace or ""), repeats=repeats, redactor=redactor)
             machine = setup.machine()
-            ended = drive(setup, machine, recorder, events.Start(inputs))
-        return finished(setup, machine, ended, PipelineTask(component, component.name, arguments, Settings()))
+            ending = drive(setup, machine, recorder, events.Start(inputs))
+        return finished(setup, machine, ending, PipelineTask(component, component.name, arguments, Settings()))
 
 
-def drive(setup: Setup, machine: Machine, recorder: RunRecorder, first: events.Event) -> events.RunEnded:
+class Ending(NamedTuple):
+    """How a run ended, and whether it was stopped because it took too long."""
+
+    fact: events.RunEnded
+    was_late: bool
+
+
+def drive(setup: Setup, machine: Machine, recorder: RunRecorder, first: events.Event) -> Ending:
     """Drives a run that nobody else is at, from an event to its end.
 
     Raises:
@@ -137,25 +150,27 @@ def drive(setup: Setup, machine: Machine, recorder: RunRecorder, first: events.E
             sinks.append(setup.cluster)
         driver = Driver(
             machine,
-            setup.redactor.attempt(attempts),
+            _anew(setup.redactor.attempt(attempts), setup.anew),
             sinks,
             max_parallel=session.max_parallel,
-            asked_to_stop=lambda: is_asked_to_stop(setup.folder),
+            asked_to_stop=lambda: was_asked_to_stop(setup.folder),
         )
-        with _at(deadline(plan), driver.cancel):
-            return driver.run(first)
+        with _at(deadline(plan), driver.cancel) as is_late:
+            ended = driver.run(first)
+        return Ending(ended, is_late.is_set())
 
 
-def finished(setup: Setup, machine: Machine, ended: events.RunEnded, task: PipelineTask) -> PipelineTask:
+def finished(setup: Setup, machine: Machine, ending: Ending, task: PipelineTask) -> PipelineTask:
     """The task that the call of a component returns, from how its run ended.
 
     Raises:
         TaskFailed: if the run failed, and the session wants that raised.
     """
+    ended = ending.fact
     if ended.state is TaskState.SUCCEEDED:
         return task.finish(as_arguments(ended.outputs))
-    how = setup.session.runner.command_options
-    told = story(setup.info, machine, ended, setup.folder, deadline(setup.plan), how)
+    how = setup.session.command_options
+    told = story(setup.info, machine, ended, setup.folder, deadline(setup.plan) if ending.was_late else 0, how)
     error = TaskFailed(setup.redactor.text(told))
     if setup.session.raise_on_error:
         raise error
@@ -197,15 +212,33 @@ def _pipeline_config(plan: Plan) -> Mapping[str, Any]:
 
 
 @contextmanager
-def _at(seconds: float, call: Callable[[], None]) -> Iterator[None]:
-    """Calls a function when so much time has passed, unless the block has ended by then; never for 0 seconds."""
-    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), call)
+def _at(seconds: float, call: Callable[[], None]) -> Iterator[threading.Event]:
+    """Calls a function when so much time has passed, unless the block has ended by then; never for 0 seconds.
+
+    Gives what is set when it is called.
+    """
+    passed = threading.Event()
+
+    def strike() -> None:
+        passed.set()
+        call()
+
+    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), strike)
     if seconds:
         timer.start()
     try:
-        yield
+        yield passed
     finally:
         timer.cancel()
+
+
+def _anew(attempt: Attempt, tasks: frozenset[TaskRef]) -> Attempt:
+    """Lets these tasks run, and all that is in them, instead of taking what is remembered of them."""
+
+    def uncached(command: events.StartAttempt, cancel: Cancel) -> events.AttemptEnded:
+        return attempt(replace(command, caching=None) if command.task.is_within(tasks) else command, cancel)
+
+    return uncached if tasks else attempt
 
 
 class _Lacking:
@@ -265,11 +298,16 @@ def _new_folder(root: Path, pipeline: str) -> Path:
         return folder
 
 
-def _workspace(session: Session, plan: Plan, folder: Path) -> Path | None:
+def workspace_for(session: Session, plan: Plan, folder: Path) -> Path | None:
+    """The workspace of a run with that folder, if it has one; it is made if need be.
+
+    Raises:
+        StorageError: if it cannot be made.
+    """
     if session.workspace_root is not None:
         workspace = Path(session.workspace_root).expanduser().absolute()
     elif "workspace" in _pipeline_config(plan):
-        workspace = folder / ".workspace"
+        workspace = folder / OWN_WORKSPACE
     else:
         return None
     try:

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from standpipe.errors import ArgumentError
@@ -93,6 +93,10 @@ class Session:
             )
         if isinstance(self.max_parallel, bool) or not isinstance(self.max_parallel, int) or self.max_parallel < 1:
             raise ArgumentError(f"max_parallel={self.max_parallel!r} must be a whole number of tasks, at least 1.")
+        check_folder("pipeline_root", self.pipeline_root)
+        for name in ("workspace_root", "cache_root"):
+            if (folder := getattr(self, name)) is not None:
+                check_folder(name, folder)
         if "://" in str(self.pipeline_root):
             raise ArgumentError(
                 f"pipeline_root={str(self.pipeline_root)!r} is not on this machine: pass a folder. "
@@ -112,8 +116,37 @@ class Session:
         elif not isinstance(self.kubernetes, (Mapping, type(None))):
             raise ArgumentError(f"kubernetes={type(self.kubernetes).__name__} is no file, folder or mapping.")
         check_faults(self.faults)
-        if isinstance(self.secrets, str) or not all(isinstance(name, str) for name in self.secrets):
+        names = self.secrets
+        if (
+            not isinstance(names, Iterable)
+            or isinstance(names, str)
+            or not all(isinstance(name, str) for name in names)
+        ):
             raise ArgumentError("secrets must be a list of names of environment variables: secrets=['API_TOKEN'].")
+
+    @property
+    def command_options(self) -> tuple[str, ...]:
+        """The options of `standpipe resume` that say the same, as far as they can; without where runs are kept."""
+        told = [*self.runner.command_options]
+        if self.workspace_root is not None:
+            told += ["--workspace-root", _absolute(self.workspace_root)]
+        if isinstance(self.kubernetes, (str, os.PathLike)):
+            told += ["--kubernetes", _absolute(self.kubernetes)]
+        if self.resources != Session.resources:
+            told += ["--resources", self.resources]
+        for name in self.secrets:
+            told += ["--secret", name]
+        return (*told, "--cache") if self.enable_caching else tuple(told)
+
+
+def check_folder(name: str, folder: object) -> None:
+    """Raises ArgumentError unless a folder is named as Python names files."""
+    if not isinstance(folder, (str, os.PathLike)) or not isinstance(path := os.fspath(folder), str) or "\0" in path:
+        raise ArgumentError(f"{name}={folder!r} is no folder: pass its path, as text or as a pathlib.Path.")
+
+
+def _absolute(path: str | os.PathLike[str]) -> str:
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def notice(text: str) -> None:

@@ -25,7 +25,7 @@ def story(
         machine: its state at the end.
         ended: how it ended.
         folder: where everything is that it left.
-        deadline: after how many seconds the run was to be stopped; 0 for never.
+        deadline: after how many seconds the run was stopped; 0 if that was not why it ended.
         how: the options of commands that choose the runner.
     """
     left = f"Everything that the run left is in {folder}."

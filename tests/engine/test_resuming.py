@@ -32,7 +32,7 @@ from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.types import ParameterInput, ParameterType
 
-LIST = ParameterType.LIST
+INT, LIST = ParameterType.NUMBER_INTEGER, ParameterType.LIST
 
 
 def nothing(old: str, new: str) -> str:
@@ -289,12 +289,43 @@ def test_tasks_that_are_new_run_and_those_that_are_gone_are_forgotten() -> None:
     assert run.ended.outputs == {"y": 9}
 
 
-def test_a_pipeline_whose_outputs_are_others_gives_them_without_a_task_being_run() -> None:
-    run = done(NESTED, "in/x", "in/z", "after")
+def test_a_pipeline_whose_outputs_are_others_gives_them_without_its_tasks_being_run() -> None:
+    run = done(NESTED, "in/x")
+    run.end("in/z", y=2)
+    run.end("after", y=3)
     inner = group(dag(node("x"), node("z", "x"), y=FromTask("x", "y")))
-    now = replace(NESTED, components={**NESTED.components, "inner": inner})
+    now = plan(dag(node("in", component="inner"), node("after", "in"), y=FromTask("in", "y")), inner=inner)
     run = resumed(run, NESTED, now)
+    assert run.again == {"after": "'in' comes before it"}  # it may have taken what the pipeline gave before
+    run.end("after", y=3)
+    assert run.ended.outputs == {"y": 1}
+
+
+def test_a_pipeline_that_gives_more_than_before_is_as_it_was_for_those_who_take_the_rest() -> None:
+    run = done(NESTED, "in/x", "in/z", "after")
+    inner = group(dag(node("x"), node("z", "x"), y=FromTask("z", "y"), more=FromTask("x", "y")))
+    run = resumed(run, NESTED, replace(NESTED, components={**NESTED.components, "inner": inner}))
     assert (run.again, run.ended.outputs) == ({}, {"y": 1})
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"i": ParameterInput(INT, default=2)},
+        {"i": ParameterInput(INT, default=1), "more": ParameterInput(INT, default=1)},
+        {},
+    ],
+)
+def test_a_pipeline_within_whose_inputs_are_others_is_done_again_as_a_whole(inputs: dict[str, ParameterInput]) -> None:
+    def with_inputs(declared: Mapping[str, ParameterInput]) -> Plan:
+        inner = group(dag(node("x", **{"x": FromInput("i")} if "i" in declared else {})), declared)
+        return plan(dag(node("in", component="inner"), node("after", "in")), inner=inner)
+
+    made = with_inputs({"i": ParameterInput(INT, default=1)})
+    again = {"in": "its inputs are others now", "after": "'in' comes before it"}
+    run = resumed(done(made, "in/x", "after"), made, with_inputs(inputs))
+    assert run.again == again
+    assert run.inputs("in/x").get("x") == (inputs["i"].default if inputs else None)
 
 
 def test_an_exit_task_runs_again_when_what_it_comes_after_has_gone_on() -> None:
@@ -330,6 +361,36 @@ def test_iterations_that_have_succeeded_are_kept() -> None:
     run.end("loop/1/b", y=1)
     run.end("end", y=1)
     assert run.ended.state is TaskState.SUCCEEDED
+
+
+def test_as_many_iterations_run_at_once_as_the_loop_says_now_and_none_is_done_again() -> None:
+    run = done(loop_plan(parallelism=1), "loop/0/a", "loop/0/b")
+    run = resumed(run, loop_plan(parallelism=1), loop_plan(parallelism=2))
+    assert run.again == {"loop/1/a": "it was interrupted"}
+    assert run.names == ["loop/1/a", "loop/2/a"]
+
+
+def test_what_is_in_a_loop_that_is_done_again_is_not_named() -> None:
+    made = loop_plan()
+    run = resumed(done(made, "loop/0/a"), made, reasons={"loop": "you asked for it"})
+    assert run.again == {"loop": "you asked for it"}
+
+
+def test_an_iteration_that_is_a_pipeline_now_is_done_again_and_so_is_what_takes_it() -> None:
+    def over(component: str) -> Plan:
+        loop = node("loop", component=component, loop=Loop(RawItems((1,)), "x"))
+        body = group(dag(node("a", x=FromInput("x")), y=FromTask("a", "y")), leaf().inputs)
+        return plan(dag(loop, node("end", "loop")), body=body)
+
+    different = {("leaf", "body"): "it is another kind of component now"}
+    run = resumed(
+        done(over("leaf"), "loop/0", "end"),
+        over("leaf"),
+        over("body"),
+        different=lambda old, new: different.get((old, new), ""),
+    )
+    assert run.again == {"loop/0": "it is another kind of component now", "end": "'loop' comes before it"}
+    assert run.names == ["loop/0/a"]
 
 
 def test_no_more_iterations_are_open_than_may_be_although_others_have_succeeded() -> None:

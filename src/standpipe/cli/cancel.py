@@ -19,7 +19,10 @@ def main(arguments: Sequence[str]) -> int:
 
     run = local.get_run(given.run, pipeline_root=given.pipeline_root)
     if run.cancel():
-        print(f"Run {run.id} was asked to stop: its tasks are ended, and its exit tasks run.")
+        print(
+            f"Run {run.id} was asked to stop: its tasks are ended, and its exit tasks run. "
+            "Asked again, it stops without them."
+        )
         return 0
     print(f"Run {run.id} is not going on.")
     return 1

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from standpipe.engine.tasks import Task
-from standpipe.model.plan import Dag, Node, Plan
+from standpipe.model.plan import Dag, Loop, Node, Plan
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 
@@ -39,6 +39,17 @@ def done_again(root: Task, now: Plan, difference: Difference, reasons: Mapping[T
     return _Resuming(now, difference, reasons).of(root)
 
 
+def gone(root: Task, now: Plan) -> tuple[TaskRef, ...]:
+    """The tasks of a run that the Plan to go on with does not have any more, without what is in them."""
+    return tuple(
+        child.ref
+        for part in _in_both_plans(root, now)
+        if part.dag
+        for name, child in part.task.children.items()
+        if name not in part.dag.nodes
+    )
+
+
 class _Part(NamedTuple):
     """A task as it stands, with its part in the Plan to go on with: its node, and the DAG that it is, if it is one."""
 
@@ -56,32 +67,14 @@ class _Resuming:
         self._touched: set[TaskRef] = set()  # those on whose outputs nobody can rely
 
     def of(self, root: Task) -> dict[TaskRef, str]:
-        known = list(self._in_both_plans(root))
+        known = list(_in_both_plans(root, self._now))
         for part in reversed(known):  # parts before the whole
             self._look_at(part)
         again: dict[TaskRef, str] = {}
         for part in known:  # the whole before its parts
-            if not _is_in_one_of(part.task.ref, again):
+            if not part.task.ref.is_within(again):
                 again.update(self._parts_done_again(part))
         return again
-
-    def _in_both_plans(self, root: Task) -> Iterator[_Part]:
-        """All tasks that there have been and will be."""
-        body = self._now.root.body
-        assert isinstance(body, Dag)
-        found = [_Part(root, root.node, body)]
-        for part in found:  # which grows
-            yield part
-            if part.task.loop:
-                found += (_Part(iteration, part.node, part.dag) for iteration in part.task.iterations)
-            elif part.dag:
-                for name, child in part.task.children.items():
-                    if name in part.dag.nodes:
-                        found.append(self._part(child, part.dag.nodes[name]))
-
-    def _part(self, task: Task, node: Node) -> _Part:
-        body = self._now.components[node.component].body
-        return _Part(task, node, body if isinstance(body, Dag) else None)
 
     def _look_at(self, part: _Part) -> None:
         """Decides about a task by itself, and whether something in it is done again or was never done."""
@@ -89,9 +82,8 @@ class _Resuming:
         reason = self._own_reason(part)
         if reason:
             self._own[task.ref] = reason
-        has_new = part.dag is not None and bool(task.children) and not task.children.keys() >= part.dag.nodes.keys()
         is_done = task.state in (TaskState.SUCCEEDED, TaskState.SKIPPED)
-        if reason or not is_done or has_new or any(inner.ref in self._touched for inner in task.parts):
+        if reason or not is_done or _is_another(part) or any(inner.ref in self._touched for inner in task.parts):
             self._touched.add(task.ref)
 
     def _own_reason(self, part: _Part) -> str:
@@ -108,13 +100,15 @@ class _Resuming:
         """How a task differs from what it was."""
         old, new = part.task.node, part.node
         if part.task.is_iteration:
-            return self._difference(old.component, new.component) if not part.dag else ""
+            return "" if part.task.dag and part.dag else self._difference(old.component, new.component)
         if old.inputs != new.inputs:
             return "its inputs come from elsewhere now"
         if old.trigger != new.trigger:
             return "its condition is another one now"
-        if old.loop != new.loop:
+        if _items(old.loop) != _items(new.loop):
             return "its loop is another one now"
+        if part.task.is_composite and part.task.component.inputs != self._now.components[new.component].inputs:
+            return "its inputs are others now"
         if part.task.dag and not part.dag:
             return "it is no pipeline any more"
         return "" if part.task.is_composite else self._difference(old.component, new.component)
@@ -140,9 +134,39 @@ class _Resuming:
                 redone.add(name)
 
 
-def _is_in_one_of(ref: TaskRef, again: Mapping[TaskRef, str]) -> bool:
-    """Whether a task, or what it is in, is done again."""
-    return any(TaskRef(ref.path[:length]) in again for length in range(1, len(ref.path) + 1))
+def _in_both_plans(root: Task, now: Plan) -> Iterator[_Part]:
+    """All tasks that there have been and will be, each before those that are in it."""
+    body = now.root.body
+    assert isinstance(body, Dag)
+    found = [_Part(root, root.node, body)]
+    for part in found:  # which grows
+        yield part
+        if part.task.loop:
+            found += (_Part(iteration, part.node, part.dag) for iteration in part.task.iterations)
+        elif part.dag:
+            for name, child in part.task.children.items():
+                if name in part.dag.nodes:
+                    found.append(_part(child, part.dag.nodes[name], now))
+
+
+def _part(task: Task, node: Node, now: Plan) -> _Part:
+    body = now.components[node.component].body
+    return _Part(task, node, body if isinstance(body, Dag) else None)
+
+
+def _is_another(part: _Part) -> bool:
+    """Whether a DAG has got other tasks, or gives other outputs to those who take them."""
+    before, now = part.task.dag, part.dag
+    if not before or not now or not part.task.children:
+        return False
+    return not part.task.children.keys() >= now.nodes.keys() or any(
+        now.outputs.get(name) != sources for name, sources in before.outputs.items()
+    )
+
+
+def _items(loop: Loop | None) -> object:
+    """What a loop goes over; how many iterations may run at once changes no result."""
+    return loop and (loop.items, loop.item_input)
 
 
 def _in_order(dag: Dag) -> Iterator[str]:

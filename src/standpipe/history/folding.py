@@ -93,7 +93,7 @@ class _Fold:
         self._failures.clear()
         again = set(fact.again)
         for ref, node in list(self._nodes.items()):  # each before those that are in it
-            if _tree_parent(ref) in again:
+            if ref.whole in again:
                 again.add(ref)
             node.end_attempt(Status.INTERRUPTED, None, None, None)
             if ref in again or (not node.is_whole and node.status not in _KEPT):
@@ -152,10 +152,10 @@ class _Fold:
         node = self._nodes.get(ref)
         if node is None:
             node = self._nodes[ref] = _Node(ref, attempts=self._earlier.pop(ref, []))
-        around = self._nodes.get(_tree_parent(ref))
+        around = self._nodes.get(ref.whole)
         while around and around.ended is not None:
             around.reopen()
-            around = self._nodes.get(_tree_parent(around.ref))
+            around = self._nodes.get(around.ref.whole)
         return node
 
     def _begun(self, ref: TaskRef, at: float) -> _Node:
@@ -174,7 +174,7 @@ class _Fold:
         lineage = self._lineage()
         tasks: list[Task] = []
         for node in reversed(self._nodes.values()):  # children before what they are in
-            around = self._nodes.get(_tree_parent(node.ref))
+            around = self._nodes.get(node.ref.whole)
             (around.children if around else tasks).append(self._task(node, lineage))
         return Story(
             inputs=lineage.shown(self._inputs),
@@ -257,12 +257,6 @@ def fold(facts: Sequence[tuple[float, e.Fact]], folder: Path, *, is_over: bool) 
             if take:
                 take(folded, at, fact)
         return folded.story(is_over=is_over)
-
-
-def _tree_parent(ref: TaskRef) -> TaskRef:
-    """The task that this one stands below: of an iteration its loop."""
-    *around, (name, iteration) = ref.path or [("", None)]
-    return TaskRef((*around, (name, None))) if iteration is not None else TaskRef(tuple(around))
 
 
 def _sentence(task: TaskRef, failure: e.Failure) -> str:

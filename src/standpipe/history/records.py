@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Union
 
-from standpipe.errors import NoSuchTask, StorageError
+from standpipe.errors import ArgumentError, NoSuchTask, StorageError
 from standpipe.history.wording import lines_of_run, lines_of_task
 from standpipe.model.commands import command
 from standpipe.model.events import Failure
@@ -230,8 +230,11 @@ class Run:
         """The task of that path, such as `loop/3/train`, or the only one of that name.
 
         Raises:
+            ArgumentError: if `path` is no text.
             NoSuchTask: if there is none, or several have that name.
         """
+        if not isinstance(path, str):
+            raise ArgumentError(f"{path!r} is no task: pass its name or its path, such as 'loop/3/train'.")
         found = self._by_path.get(path)
         if found:
             return found
@@ -244,13 +247,18 @@ class Run:
         """What an attempt at a task printed, the last one by default. Bytes that are no UTF-8 are replaced.
 
         Raises:
+            ArgumentError: as `task`, or if `attempt` is no number.
             NoSuchTask: as `task`, or if there was no such attempt.
             StorageError: if the log is not there any more.
         """
+        if attempt is not None and not isinstance(attempt, int):
+            raise ArgumentError(f"attempt={attempt!r} is no number of an attempt: they count from 0.")
         return _log(task if isinstance(task, Task) else self.task(task), attempt)
 
     def cancel(self) -> bool:
         """Asks the run to stop, as Ctrl-C would in the process that is at it; returns whether one is.
+
+        Its exit tasks still run. Asked again, it stops without them.
 
         Raises:
             StorageError: if it cannot be asked.

@@ -269,9 +269,9 @@ class RunCancelled:
 class RunResumed:
     """A run that had ended or was interrupted goes on, with the tasks `again` as if they had never been.
 
-    Nothing is kept of what is in a DAG or loop among them. All others keep their state; what has not come to a good
-    end goes on, or is done again. `plan` is the digest of the Plan that it goes on with, empty if that is the same;
-    `inputs` are the inputs of its root component.
+    Those that the Plan does not have any more are among them, and nothing is kept of what is in a DAG or loop among
+    them. All others keep their state; what has not come to a good end goes on, or is done again. `plan` is the digest
+    of the Plan that it goes on with, empty if that is the same; `inputs` are the inputs of its root component.
     """
 
     again: tuple[TaskRef, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Container
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -27,6 +28,20 @@ class TaskRef(NamedTuple):
     @property
     def parent(self) -> TaskRef:
         return TaskRef(self.path[:-1])
+
+    @property
+    def whole(self) -> TaskRef:
+        """The task that this one is a part of: of an iteration its loop, of any other its parent."""
+        return TaskRef((*self.path[:-1], (self.name, None))) if self.iteration is not None else self.parent
+
+    def is_within(self, tasks: Container[TaskRef]) -> bool:
+        """Whether it is one of these tasks, or a part of one."""
+        ref = self
+        while ref.path:
+            if ref in tasks:
+                return True
+            ref = ref.whole
+        return False
 
     @property
     def name(self) -> str:

@@ -112,9 +112,13 @@ def ask_to_stop(folder: Path) -> None:
         raise StorageError(f"The run in {folder} cannot be asked to stop: {error.strerror}") from error
 
 
-def is_asked_to_stop(folder: Path) -> bool:
-    """Whether somebody left the wish that the run in a folder should stop."""
-    return (folder / _WISH).exists()
+def was_asked_to_stop(folder: Path) -> bool:
+    """Takes the wish that the run in a folder should stop, if there is one; whoever repeats it leaves another."""
+    try:
+        (folder / _WISH).unlink()
+    except OSError:
+        return False  # there is none, or the folder is gone
+    return True
 
 
 def _forget_wish(folder: Path) -> None:
