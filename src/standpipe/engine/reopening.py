@@ -59,7 +59,7 @@ def _kept(new: Task, before: Task | None, again: frozenset[TaskRef]) -> Task:
 
 def _open_again(whole: Task) -> None:
     """Lets a DAG or loop go on that has parts which are not final, or that has come to no good end."""
-    if not whole.parts or whole.state in (TaskState.PENDING, TaskState.SKIPPED):
+    if whole.state in (TaskState.PENDING, TaskState.SKIPPED):
         return
     is_final = all(part.state.is_final for part in whole.parts)
     if whole.state is not TaskState.SUCCEEDED or not is_final:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 from weakref import WeakSet
@@ -16,6 +17,9 @@ from standpipe.errors import StorageError
 
 _LOCK = ".running"
 _WISH = ".stop"
+
+#: Seconds that somebody may hold the file who only looks whether the run goes on (`is_active`), on a busy machine.
+_GLANCE = 0.1
 
 #: What a file system says that has no locks.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -42,9 +46,10 @@ class RunLock:
         _held.add(self)
 
     def __enter__(self) -> RunLock:
+        patience_ends = time.monotonic() + _GLANCE
         try:
-            while not self._locked():
-                pass  # whoever had it has removed the file in the meantime
+            while not self._locked(patience_ends):
+                pass  # whoever had it has removed the file in the meantime, or may only have looked at it
         except BlockingIOError as error:
             raise RunIsActive(
                 f"Run {self._path.parent.name} is still going on, in the process {_owner(self._path)}. Wait for its "
@@ -66,16 +71,21 @@ class RunLock:
             os.close(self._file)
             self._file = -1
 
-    def _locked(self) -> bool:
-        """Locks the file; returns whether it is still the one that everybody finds."""
+    def _locked(self, patience_ends: float) -> bool:
+        """Locks the file; returns whether it could, and it is still the one that everybody finds."""
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            _lock(file)
+            _lock(file, exclusively=True)
             is_current = _same(file, self._path)
             if is_current:
                 os.ftruncate(file, 0)
                 os.write(file, str(os.getpid()).encode())
                 self._file = file
+        except BlockingIOError:
+            if time.monotonic() > patience_ends:
+                raise
+            time.sleep(_GLANCE / 50)
+            return False
         finally:
             if self._file != file:
                 os.close(file)
@@ -92,7 +102,7 @@ def is_active(folder: Path) -> bool:
     except OSError:
         return False  # nobody made one, or whoever did has removed it
     try:
-        _lock(file)
+        _lock(file, exclusively=False)  # so that who looks does not take another one who looks for the run
     except BlockingIOError:
         return True
     finally:
@@ -125,12 +135,12 @@ def _forget_wish(folder: Path) -> None:
     (folder / _WISH).unlink(missing_ok=True)
 
 
-def _lock(file: int) -> None:
+def _lock(file: int, *, exclusively: bool) -> None:
     try:
         import fcntl  # there is none on Windows
     except ImportError:
         return
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(file, (fcntl.LOCK_EX if exclusively else fcntl.LOCK_SH) | fcntl.LOCK_NB)
 
 
 def _same(file: int, path: Path) -> bool:
