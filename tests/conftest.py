@@ -8,11 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from standpipe import local
+
 
 def pytest_configure() -> None:
     """Lets Ctrl-C mean Ctrl-C, also where the tests were started in the background, which ignores it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test says with `local.init` holds for no other one."""
+    monkeypatch.setattr(local, "_session", None)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import shlex
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -66,11 +66,10 @@ class Counted:
 
 
 @pytest.fixture
-def tasks(tmp_path: Path) -> Iterator[Counted]:
+def tasks(tmp_path: Path) -> Counted:
     counted = Counted()
     local.init(runner=counted.runner, pipeline_root=tmp_path, quiet=True)
-    yield counted
-    local._session = None
+    return counted
 
 
 def failed(tasks: Counted, *failing: str, target: Any = chain) -> str:
@@ -239,17 +238,13 @@ def test_what_a_task_made_must_still_be_there(
         return {"Output": 1}
 
     local.init(runner=Writing(read=reads), pipeline_root=tmp_path, quiet=True)
-    try:
-        with pytest.raises(TaskFailed):
-            files()
-        broken.clear()
-        broken.append(False)
-        (payload,) = tmp_path.glob("files-*/write/data")
-        damage(payload)
-        ran.clear()
-        assert local.resume("latest").output == 1
-    finally:
-        local._session = None
+    with pytest.raises(TaskFailed):
+        files()
+    broken[0] = False
+    (payload,) = tmp_path.glob("files-*/write/data")
+    damage(payload)
+    ran.clear()
+    assert local.resume("latest").output == 1
     assert ran == (["write", "read"] if why else ["read"])
     assert why in capsys.readouterr().err
 

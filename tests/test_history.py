@@ -24,7 +24,7 @@ from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.types import ArtifactType
 from standpipe.model.values import ArtifactValue, Seal
-from standpipe.store.locks import RunLock, is_asked_to_stop
+from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
 from tests.fakes import FakeRunner
 from tests.plans import RUN, dag, node, plan
@@ -73,7 +73,6 @@ RUNNER = FakeRunner(train=lambda rate: {"Output": rate}, pick=lambda: {"Output":
 
 @pytest.fixture(autouse=True)
 def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(local, "_session", None)
     monkeypatch.chdir(tmp_path)
 
 
@@ -285,7 +284,7 @@ def test_a_run_without_an_end_goes_on_or_was_interrupted(tmp_path: Path) -> None
     with RunLock(tmp_path / RUN.id):
         run = recorded(tmp_path, *facts)
         assert (run.status, run.ended, run.duration) == (Status.RUNNING, None, None)
-        assert run.cancel() is is_asked_to_stop(run.folder) is True
+        assert run.cancel() is was_asked_to_stop(run.folder) is True
         assert shape(run.tasks) == {"a": "RUNNING", "b": "READY"}
     run = local.get_run(RUN.id, tmp_path)
     assert (run.status, run.ended) == (Status.INTERRUPTED, None)

@@ -71,8 +71,7 @@ RUNNER = FakeRunner(add=plus, add_2=plus, fail=boom)
 
 
 @pytest.fixture(autouse=True)
-def _no_session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(local, "_session", None)
+def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 

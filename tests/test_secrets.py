@@ -62,7 +62,6 @@ def report(status: dsl.PipelineTaskFinalStatus) -> None:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("API_TOKEN", TOKEN)
-    monkeypatch.setattr(local, "_session", None)
 
     def run(target: Any, runner: local.LocalRunner = PROCESSES, **options: Any) -> Any:
         arguments = options.pop("arguments", {})
