@@ -205,7 +205,10 @@ def _parent(pid: int) -> int:
 
 
 class PrivateEngine:
-    """A Docker engine of the test's own, with the image of tasks, that can be killed without harm to others."""
+    """A Docker engine of the test's own, with the image of tasks, that can be killed without harm to others.
+
+    It has a network of its own, too: an engine that is told to have no bridge takes that of another one away.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -218,7 +221,10 @@ class PrivateEngine:
         (self.folder / "docker.pid").unlink(missing_ok=True)
         with open(self.folder / "log.txt", "ab") as log:
             self._process = subprocess.Popen(
-                ["dockerd", *options, "--ip6tables=false"], stdout=log, stderr=log, start_new_session=True
+                ["unshare", "--net", "dockerd", *options, "--ip6tables=false"],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         end = time.monotonic() + 60
         while self.docker("version").returncode:
@@ -247,7 +253,7 @@ class PrivateEngine:
 
 @pytest.fixture
 def engine(docker_client: object) -> Iterator[PrivateEngine]:
-    if os.geteuid() != 0 or not shutil.which("dockerd"):
+    if os.geteuid() != 0 or not shutil.which("dockerd") or not shutil.which("unshare"):
         leave_out("only root, with a dockerd, can start an engine to be killed")
     with tempfile.TemporaryDirectory(prefix="standpipe-engine-", ignore_cleanup_errors=True) as folder:
         made = PrivateEngine(Path(folder))
