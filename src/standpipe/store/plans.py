@@ -54,12 +54,13 @@ def load(body: str) -> Plan:
     """
     try:
         plan = _decoded(json.loads(body))
+        if not isinstance(plan, Plan):
+            raise TypeError("it is something else")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StorageError(
             f"The pipeline of the run cannot be read from the run store ({type(error).__name__}: {error}). It may have "
             "been written by a newer Standpipe: upgrade, or run the pipeline anew."
         ) from error
-    assert isinstance(plan, Plan)
     return plan
 
 

@@ -1,0 +1,115 @@
+"""Who is at a run."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from standpipe.errors import StorageError
+from standpipe.store.locks import RunIsActive, RunLock, ask_to_stop, is_active, was_asked_to_stop
+
+
+def test_one_at_a_time_and_nothing_is_left(tmp_path: Path) -> None:
+    assert not is_active(tmp_path)
+    with RunLock(tmp_path):
+        assert is_active(tmp_path)
+        with pytest.raises(RunIsActive, match=f"is still going on, in the process {os.getpid()}"), RunLock(tmp_path):
+            raise AssertionError
+        assert is_active(tmp_path)
+    assert not is_active(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_those_who_only_look_take_nothing_from_anybody(tmp_path: Path) -> None:
+    (tmp_path / ".running").touch()  # as a process leaves it that was killed
+    end = threading.Event()
+
+    def look() -> None:
+        while not end.is_set():
+            is_active(tmp_path)
+
+    lookers = [threading.Thread(target=look) for _ in range(2)]
+    for looker in lookers:
+        looker.start()
+    try:
+        for _ in range(50):
+            with RunLock(tmp_path):
+                pass
+    finally:
+        end.set()
+        for looker in lookers:
+            looker.join()
+
+
+HOLDS = """
+import sys, time
+from pathlib import Path
+from standpipe.store.locks import RunLock
+with RunLock(Path(sys.argv[1])):
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_lock_goes_with_the_process_that_holds_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLDS, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        assert is_active(tmp_path)
+        with pytest.raises(RunIsActive, match=f"in the process {process.pid}"), RunLock(tmp_path):
+            raise AssertionError
+        process.send_signal(signal.SIGKILL)
+    assert not is_active(tmp_path)
+    with RunLock(tmp_path):
+        assert is_active(tmp_path)
+
+
+def test_a_process_that_was_forked_does_not_hold_it(tmp_path: Path) -> None:
+    lock = RunLock(tmp_path)
+    with lock:
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.write(write, b".")
+            signal.pause()
+        os.read(read, 1)
+    assert not is_active(tmp_path)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(read)
+    os.close(write)
+
+
+def test_a_wish_is_heard_once_and_an_old_one_never(tmp_path: Path) -> None:
+    ask_to_stop(tmp_path)
+    with RunLock(tmp_path):
+        assert not was_asked_to_stop(tmp_path), "it was for a run that is over"
+        ask_to_stop(tmp_path)
+        assert was_asked_to_stop(tmp_path)
+        assert not was_asked_to_stop(tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StorageError, match="its file system has no locks"), RunLock(tmp_path):
+        raise AssertionError
+
+
+def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot be locked: No such file"), RunLock(tmp_path / "gone"):
+        raise AssertionError
+    with pytest.raises(StorageError, match="cannot be asked to stop: No such file"):
+        ask_to_stop(tmp_path / "gone")

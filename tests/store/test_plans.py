@@ -1,0 +1,51 @@
+"""Plans in the run store: whole, and without secrets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from tests.ir.strategies import exact, plans
+from tests.plans import dag, node, plan
+
+from standpipe.errors import StorageError
+from standpipe.model.plan import Constant, Container, Plan, PythonFunction
+from standpipe.model.redaction import Redactor
+from standpipe.store.plans import dump, load
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(plans())
+def test_a_plan_comes_back_as_it_was(made: Plan) -> None:
+    body, digest = dump(made)
+    assert exact(load(body)) == exact(made)
+    assert dump(load(body)) == (body, digest)
+
+
+def test_what_compiled_files_have_no_place_for_comes_back_too() -> None:
+    function = PythonFunction("f", "def f(): ...", artifact_classes={"m.Mine": "class Mine: ..."})
+    made = replace(plan(dag(node("a"))), executors={"exec": Container("image", function)})
+    (found,) = load(dump(made)[0]).executors.values()
+    assert isinstance(found, Container)
+    assert isinstance(found.program, PythonFunction)
+    assert found.program.artifact_classes == {"m.Mine": "class Mine: ..."}
+
+
+@pytest.mark.parametrize("value", [{"$": 1}, {"$": "tuple", "of": [1]}, {"$": "Plan"}, [{"$": {"$": None}}]])
+def test_values_that_look_like_marks_are_values(value: object) -> None:
+    made = plan(dag(node("a", x=Constant(value))))
+    assert load(dump(made)[0]) == made
+
+
+def test_secrets_are_not_kept() -> None:
+    made = plan(dag(node("a", x=Constant("the secret word"))))
+    body, _ = dump(made, Redactor(["secret word"]))
+    assert "secret" not in body
+    assert load(body) == plan(dag(node("a", x=Constant("the ***"))))
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", '{"$": "Plan"}', '{"$": "Unheard"}', '{"$": "Enum", "name": "X"}'])
+def test_what_is_no_plan_says_so(body: str) -> None:
+    with pytest.raises(StorageError, match="cannot be read from the run store"):
+        load(body)
