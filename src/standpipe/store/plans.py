@@ -53,14 +53,13 @@ def load(body: str) -> Plan:
         StorageError: if the text is no Plan, or one of a newer Standpipe.
     """
     try:
-        plan = _decoded(json.loads(body))
-        if not isinstance(plan, Plan):
-            raise TypeError("it is something else")
+        plan = _decoded({**json.loads(body), _MARK: "Plan"})
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StorageError(
             f"The pipeline of the run cannot be read from the run store ({type(error).__name__}: {error}). It may have "
             "been written by a newer Standpipe: upgrade, or run the pipeline anew."
         ) from error
+    assert isinstance(plan, Plan)
     return plan
 
 
