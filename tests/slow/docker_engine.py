@@ -164,8 +164,9 @@ def variant(client: DockerClient, script: str = "true", **config: Any) -> Iterat
 
 
 def containers_of(client: DockerClient, run: str) -> list[str]:
-    found = client.containers.list(all=True, filters={"label": f"standpipe.run={run}"})
-    return [str(container.id) for container in found]
+    # The other way to list them looks at each, which may be gone by then.
+    found = client.api.containers(all=True, filters={"label": f"standpipe.run={run}"})
+    return [str(container["Id"]) for container in found]
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 20) -> Any:
