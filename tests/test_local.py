@@ -282,6 +282,7 @@ def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         ({"runner": "docker"}, "is no runner"),
         ({"runner": RUNNER, "max_parallel": 0}, "at least 1"),
         ({"runner": RUNNER, "pipeline_root": "gs://bucket"}, "not on this machine"),
+        ({"runner": RUNNER, "cache_root": "gs://bucket"}, "cache_root=.* is not on this machine"),
         ({"runner": RUNNER, "paralel": 3}, "no option 'paralel'"),
     ],
 )

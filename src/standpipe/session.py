@@ -102,6 +102,8 @@ class Session:
                 f"pipeline_root={str(self.pipeline_root)!r} is not on this machine: pass a folder. "
                 "Where a cluster keeps artifacts is said with @dsl.pipeline(pipeline_root=...)."
             )
+        if "://" in str(self.cache_root or ""):
+            raise ArgumentError(f"cache_root={str(self.cache_root)!r} is not on this machine: pass a folder.")
         if self.resources not in RESOURCE_POLICIES:
             raise ArgumentError(
                 f"resources={self.resources!r} must be one of {', '.join(map(repr, RESOURCE_POLICIES))}: what becomes "
