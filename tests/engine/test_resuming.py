@@ -415,3 +415,19 @@ def test_a_new_input_of_the_run_needs_a_default() -> None:
     without = plan(dag(*CHAIN.root.body.nodes.values()), inputs={"new": ParameterInput(LIST)})  # type: ignore[union-attr]
     with pytest.raises(Exception, match="its input 'new' has no value"):
         resumed(run, CHAIN, without)
+
+
+def test_what_comes_after_a_skipped_task_only_now_is_skipped_too_and_the_other_way_round() -> None:
+    never = node("never", when="1 == 2")
+    before = plan(dag(never, node("a"), node("b", "never")))
+    run = done(before, "a")
+    assert (run.state("b"), run.ended.state) == (TaskState.SKIPPED, TaskState.SUCCEEDED)
+    run = resumed(run, before, plan(dag(never, node("a", "never"), node("b", "a"))))
+    assert run.again == {"a": "it comes after others now", "b": "it comes after others now"}
+    assert run.state("a") is run.state("b") is TaskState.SKIPPED
+
+
+def test_what_comes_after_a_task_that_has_succeeded_only_now_is_kept() -> None:
+    run = done(CHAIN, "a", "other", "b", "c")
+    now = plan(dag(node("a"), node("b", "a", "other"), node("c", "b"), node("other"), y=FromTask("c", "y")))
+    assert resumed(run, CHAIN, now).again == {}

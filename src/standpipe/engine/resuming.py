@@ -107,11 +107,19 @@ class _Resuming:
             return "its condition is another one now"
         if _items(old.loop) != _items(new.loop):
             return "its loop is another one now"
+        if self._skipped_among(part.task, {*old.upstream} ^ {*new.upstream}):
+            return "it comes after others now"
         if part.task.is_composite and part.task.component.inputs != self._now.components[new.component].inputs:
             return "its inputs are others now"
         if part.task.dag and not part.dag:
             return "it is no pipeline any more"
         return "" if part.task.is_composite else self._difference(old.component, new.component)
+
+    @staticmethod
+    def _skipped_among(task: Task, names: set[str]) -> bool:
+        """Whether one of its siblings was skipped, which skips what comes after it."""
+        siblings = task.parent.children if task.parent else {}
+        return any(name in siblings and siblings[name].state is TaskState.SKIPPED for name in names)
 
     def _parts_done_again(self, whole: _Part) -> Iterator[tuple[TaskRef, str]]:
         """The parts of a DAG or loop that goes on which are done again."""
