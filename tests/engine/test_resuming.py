@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.engine.changed_plans import changed
 from tests.engine.driving import Run, task
 from tests.engine.random_plans import Maker, behaviour
 from tests.engine.test_against_reference import ARGUMENTS, SEEDS, Driven
@@ -17,7 +18,7 @@ from tests.plans import COMPLETED, RUN, dag, group, leaf, node, plan
 from tests.reference import Behaviour, Interpreter
 
 from standpipe.engine.machine import Machine
-from standpipe.engine.resuming import done_again
+from standpipe.engine.resuming import Difference, done_again, gone
 from standpipe.model.events import (
     AttemptStarted,
     CancelRequested,
@@ -29,6 +30,7 @@ from standpipe.model.events import (
 )
 from standpipe.model.plan import Constant, FinalStatus, FromInput, FromTask, Loop, Node, Plan, RawItems, Retry
 from standpipe.model.refs import TaskRef
+from standpipe.model.signatures import difference
 from standpipe.model.states import TaskState
 from standpipe.model.types import ParameterInput, ParameterType
 
@@ -47,12 +49,14 @@ def folded(made: Plan, facts: list[Fact], later: Mapping[str, Plan] | None = Non
     return machine
 
 
-def go_on(run: Driven, now: Plan | None = None, reasons: Mapping[TaskRef, str] | None = None) -> dict[TaskRef, str]:
+def go_on(run: Driven, now: Plan | None = None, different: Difference = nothing) -> dict[TaskRef, str]:
     """Forgets a run, and lets it go on from its facts; returns what is done again."""
     first, now = run.plan, now or run.plan
-    again = done_again(folded(first, run.facts).root, now, nothing, reasons or {})
-    run.machine, run.plan, run.running = folded(first, run.facts, {"now": now}), now, []
-    run.send(Resume(tuple(again), "now"))
+    run.machine = folded(first, run.facts, {"now": now})
+    again = done_again(run.machine.root, now, different, {})
+    left = gone(run.machine.root, now)
+    run.plan, run.running = now, []
+    run.send(Resume((*again, *left), "now"))
     return again
 
 
@@ -119,6 +123,31 @@ def test_a_run_that_failed_or_was_stopped_ends_as_if_nothing_had_been_wrong(
     run.behave = steady(0, seed)
     again = go_on(run)
     assert all(again.values())
+    to_the_end(run)
+
+    assert run.ended.state is ended.state
+    assert repr(run.ended.outputs) == repr(ended.outputs)
+    assert states(run) == expected.states
+
+
+@settings(max_examples=150, deadline=None)
+@given(SEEDS, st.integers(1, 30), st.integers(1, 3), st.sampled_from([0, 0, 20]), st.sampled_from([3, 10, 10**6]))
+def test_a_run_whose_pipeline_has_changed_ends_as_a_new_one_would(
+    seed: int, tasks: int, changes: int, failing: int, steps: int
+) -> None:
+    random = Random(seed)
+    made = Maker(random, tasks).plan()
+    now = made
+    for _ in range(changes):
+        now = changed(now, random)
+    expected = Interpreter(now, steady(0, seed))
+    ended = expected.run(ARGUMENTS)
+    run = Driven(made, steady(failing, seed), random, 3)
+    while not run.is_over and steps:
+        run.go_on()
+        steps -= 1
+    run.behave = steady(0, seed)
+    go_on(run, now, different=difference(made, now))
     to_the_end(run)
 
     assert run.ended.state is ended.state
