@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -79,13 +80,15 @@ def resume(session: Session, run_id: str, component: BaseComponent | None, from_
         stored = _stored(root, row.id)
         now = component or defined(stored.plan.name) or _as_it_was(stored)
         setup = _setup(session, root, row, now.plan)
-        with setup.redactor.errors():
-            return _go_on(setup, stored, now, from_task)
+        kept = RunRecorder(root, setup.info, now.plan, redactor=setup.redactor, recorded=stored.row.length)
+        with setup.redactor.errors(), closing(kept) as recorder:
+            return _go_on(setup, stored, now, from_task, recorder)
 
 
-def _go_on(setup: Setup, stored: _Stored, component: BaseComponent, from_task: Sequence[str]) -> PipelineTask:
-    row, root = stored.row, Path(setup.info.pipeline_root)
-    recorder = RunRecorder(root, setup.info, component.plan, redactor=setup.redactor, recorded=row.length)
+def _go_on(
+    setup: Setup, stored: _Stored, component: BaseComponent, from_task: Sequence[str], recorder: RunRecorder
+) -> PipelineTask:
+    row = stored.row
     now = load(dump(component.plan, setup.redactor)[0]) if row.masked or setup.redactor else component.plan
     machine = stored.machine(setup, {recorder.plan: component.plan})
     asked = dict.fromkeys(_named(machine.root, from_task), "you asked for it")

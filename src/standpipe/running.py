@@ -102,9 +102,11 @@ def run(
         )
         setup = Setup(session, plan, info, folder, workspace, cluster, cache, redactor, debug)
         inputs = {name: _to_value(value) for name, value in arguments.items()}
-        with RunLock(folder):
-            recorder = RunRecorder(root, info, plan, workspace=str(workspace or ""), repeats=repeats, redactor=redactor)
-            machine = setup.machine()
+        machine, lasting = setup.machine(), str(workspace or "")
+        with (
+            RunLock(folder),
+            closing(RunRecorder(root, info, plan, workspace=lasting, repeats=repeats, redactor=redactor)) as recorder,
+        ):
             ending = drive(setup, machine, recorder, events.Start(inputs))
         return finished(setup, machine, ending, PipelineTask(component, component.name, arguments, Settings()))
 
@@ -127,7 +129,6 @@ def drive(setup: Setup, machine: Machine, recorder: RunRecorder, first: events.E
     session, plan = setup.session, setup.plan
     with (
         injected(session.runner.tasks, session.faults, notice) as runner,
-        closing(recorder),
         closing(_observer(setup.info, setup.folder, quiet=session.quiet or setup.debug)) as observer,
         closing(setup.cache) if setup.cache else nullcontext(),
     ):

@@ -70,8 +70,11 @@ class CacheIndex:
                 f"The folder {folder} for the cache cannot be made: {error.strerror}. Choose another one: "
                 "local.init(..., cache_root=...)."
             ) from error
-        with self._database.transaction() as db:
-            db.execute("BEGIN IMMEDIATE")  # whoever may only read would find out after the first task has run
+        try:
+            with self._database.transaction() as db:
+                db.execute("BEGIN IMMEDIATE")  # whoever may only read would find out after the first task has run
+        finally:
+            self._database.close()  # it is opened again by the first who needs it, and not all do
 
     def find(self, key: str) -> CacheEntry | None:
         """What stands for a key; see `model.ports.Cache`."""
