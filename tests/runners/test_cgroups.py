@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +21,6 @@ from standpipe.runners.bounds import Limiter
 from standpipe.runners.cgroups import ControlGroups, Group, Usage
 
 MIB = 1024**2
-DEAD = 2**22 + 1  # more than any process id
 
 
 class Kernel:
@@ -36,9 +37,12 @@ class Kernel:
             f"30 23 0:26 / /sys rw - sysfs sysfs rw\n31 30 0:27 / {self.mount} rw shared:4 - cgroup2 cgroup2 rw\n"
         )
 
-    def control(self, group: str, *, enabled: str = "", there: str = "") -> None:
+    def control(self, group: str, *, enabled: str = "", there: str = "", kind: str = "", held: str = "") -> None:
         (self.mount / group / "cgroup.subtree_control").write_text(enabled)
         (self.mount / group / "cgroup.controllers").write_text(there)
+        (self.mount / group / "cgroup.procs").write_text(held)
+        if kind:  # the root of all groups has none
+            (self.mount / group / "cgroup.type").write_text(f"{kind}\n")
 
     def groups(self) -> list[Path]:
         return sorted(self.mount.rglob("standpipe-*"))
@@ -88,6 +92,32 @@ def test_controllers_that_are_there_are_enabled(kernel: Kernel) -> None:
     assert (kernel.mount / "user" / "cgroup.subtree_control").read_text() == "+memory"
 
 
+@pytest.mark.parametrize(("kind", "held"), [("domain", "1\n"), ("domain threaded", ""), ("domain invalid", "")])
+def test_a_group_that_processes_could_not_join_is_not_made_and_the_one_above_is_left_as_it_is(
+    kernel: Kernel, kind: str, held: str
+) -> None:
+    kernel.control("user/own", there="cpu", kind=kind, held=held)
+    kernel.control("user", there="cpu", kind="domain")
+
+    assert ControlGroups(kernel.proc).group(Limits(cpu=1)) is not None
+    assert [made.parent for made in kernel.groups()] == [kernel.mount / "user"]
+    assert (kernel.own / "cgroup.subtree_control").read_text() == ""
+
+
+def test_the_root_of_all_groups_may_hold_processes(kernel: Kernel) -> None:
+    kernel.control("", enabled="cpu", held="1\n")
+
+    assert ControlGroups(kernel.proc).group(Limits(cpu=1)) is not None
+
+
+def test_the_groups_of_two_runners_do_not_meet(kernel: Kernel) -> None:
+    kernel.control("user", enabled="cpu")
+    made = [ControlGroups(kernel.proc).group(Limits(cpu=1)) for _ in range(2)]
+
+    assert None not in made
+    assert len(kernel.groups()) == 2
+
+
 def test_a_group_that_does_not_take_its_limit_is_not_had(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     kernel.control("user", enabled="memory")
     monkeypatch.setattr(Group, "_limit", refuse)
@@ -108,16 +138,45 @@ def test_a_system_without_control_groups(tmp_path: Path) -> None:
     assert ControlGroups(tmp_path).group(Limits(memory=MIB)) is None
 
 
-def test_what_a_killed_program_left_is_removed(kernel: Kernel) -> None:
-    kernel.control("user", enabled="memory")
-    left, alive = (kernel.mount / "user" / f"standpipe-{pid}-0" for pid in (DEAD, 1))
-    left.mkdir()
-    alive.mkdir()
-    group = ControlGroups(kernel.proc).group(Limits(memory=MIB))
+def test_what_a_killed_program_left_running_is_killed_and_a_living_one_keeps_its_groups(kernel: Kernel) -> None:
+    kernel.control("user", enabled="cpu")
+    program = f"""
+import os, signal
+from pathlib import Path
+from standpipe.model.resources import Limits
+from standpipe.runners.cgroups import ControlGroups
+group = ControlGroups(Path({str(kernel.proc)!r})).group(Limits(cpu=1))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", program], check=False)
+    (left,) = kernel.groups()
+    alive = ControlGroups(kernel.proc).group(Limits(cpu=1))
+    assert alive is not None
+    ControlGroups(kernel.proc).group(Limits(cpu=1))
 
-    assert group is not None
+    assert (left / "cgroup.kill").read_text() == "1"
+    assert not Path(alive.entrance).with_name("cgroup.kill").exists()
+
+
+def test_an_empty_group_that_nobody_holds_is_removed(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = kernel.mount / "user" / "standpipe-1-0"
+    left.mkdir()
+    monkeypatch.setattr(cgroups, "_write", refuse)  # the folder stays empty, as the kernel's counts as
+    ControlGroups(kernel.proc).group(Limits(cpu=1))
+
     assert not left.exists()
-    assert alive.exists()
+
+
+def test_a_group_that_is_being_swept_is_not_had(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel.control("user", enabled="cpu")
+
+    def refuse_lock(*_: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(fcntl, "flock", refuse_lock)
+
+    assert ControlGroups(kernel.proc).group(Limits(cpu=1)) is None
+    assert kernel.groups() == []
 
 
 def test_a_group_tells_what_was_used_and_goes(tmp_path: Path) -> None:
@@ -180,6 +239,21 @@ def test_what_the_kernel_killed_in_a_group_ran_out_of_memory(bench: Bench, kerne
 
     assert outcome == Outcome(signal=signal.SIGKILL, out_of_memory=True)
     assert (outcome.peak_memory, outcome.cpu_seconds) == (MIB, 7e-6)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it takes prctl")
+def test_a_task_in_a_group_ends_when_its_server_does(bench: Bench) -> None:
+    source = """
+        def f() -> int:
+            import ctypes
+            number = ctypes.c_int()
+            ctypes.CDLL(None).prctl(2, ctypes.byref(number))  # PR_GET_PDEATHSIG
+            return number.value
+    """
+    request = replace(bench.request(source), limits=Limits(memory=MIB))
+    bench.runner.run(request, log=Kept(), cancel=Cancel())
+
+    assert value_in(request) == signal.SIGKILL
 
 
 def test_a_task_that_may_not_join_its_group_is_watched(

@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 from typing import Any, Mapping
 
+from . import orphans
+
 
 def enter(limits: Mapping[str, Any]) -> bool:
     """Limits this process; returns whether a control group does it, which needs nothing else.
@@ -14,6 +16,7 @@ def enter(limits: Mapping[str, Any]) -> bool:
     `data` is the most memory of its own that each process may have, in bytes, and `cores` are those it may run on.
     """
     if limits.get("group") and _joined(limits["group"]):
+        orphans.die_with_parent()  # whoever ends all processes of a service does not find those in another group
         return True
     if limits.get("data"):
         _limit_data(limits["data"])

@@ -6,6 +6,7 @@ wrong here means that the task is limited in the other way.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import time
@@ -24,10 +25,17 @@ _SMALLEST_SHARE = 1_000
 _TRIES = 50
 _PAUSE = 0.002
 
+#: Numbers the groups of this process, which may have many runners at once.
+_numbering = itertools.count()
+
 
 @dataclass(frozen=True)
 class Usage:
-    """What the processes of a group used together. `kills` is how many of them were killed for memory."""
+    """What the processes of a group used together. `kills` is how many of them were killed for memory.
+
+    `peak_memory`, in bytes, is what counts towards the limit: the files that the kernel kept in memory for them, too,
+    which it drops rather than kill, and not what they share with the process that they were forked from.
+    """
 
     cpu_seconds: float | None
     peak_memory: int | None
@@ -35,14 +43,20 @@ class Usage:
 
 
 class Group:
-    """A control group for one attempt."""
+    """A control group for one attempt. Its folder is locked for as long as its maker lives (`_sweep`)."""
 
     def __init__(self, folder: Path, limits: Limits) -> None:
         self._folder = folder
         folder.mkdir()
         try:
+            self._lock = _locked(folder)
+        except OSError:
+            folder.rmdir()
+            raise
+        try:
             self._limit(limits)
         except OSError:
+            os.close(self._lock)
             folder.rmdir()
             raise
 
@@ -64,13 +78,8 @@ class Group:
 
     def remove(self) -> None:
         """Kills what is left in the group, and removes it. What takes longer to die leaves it to a later sweep."""
-        with suppress(OSError):  # a kernel before 5.14; the runner has killed what it knows of
-            _write(self._folder / "cgroup.kill", "1")
-        for _ in range(_TRIES):
-            with suppress(OSError):  # a process in it is not gone yet
-                self._folder.rmdir()
-                return
-            time.sleep(_PAUSE)
+        _end(self._folder)
+        os.close(self._lock)
 
     def _limit(self, limits: Limits) -> None:
         if limits.memory is not None:
@@ -92,7 +101,6 @@ class ControlGroups:
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
         self._proc = proc
-        self._made = itertools.count()
 
     def group(self, limits: Limits) -> Group | None:
         """A new group with these limits; None if it cannot be had."""
@@ -100,7 +108,7 @@ class ControlGroups:
         for folder in self._above:
             with suppress(OSError):  # it is not ours to change, or it holds processes, which then may have no groups
                 _enable(folder, needed)
-                return Group(folder / f"standpipe-{os.getpid()}-{next(self._made)}", limits)
+                return Group(folder / f"standpipe-{os.getpid()}-{next(_numbering)}", limits)
         return None
 
     @cached_property
@@ -129,9 +137,16 @@ class ControlGroups:
 def _enable(folder: Path, controllers: set[str]) -> None:
     """Has a group control these in the groups below it.
 
+    The kernel lets a group that holds processes control the cores, and no memory; but then it is the root of a tree of
+    threads, and no process can join the groups below it. So it is left as it is, unless it is the root of all groups,
+    which may hold processes, and has no type.
+
     Raises:
         OSError: if it cannot.
     """
+    kind = _text(folder / "cgroup.type")
+    if kind and (kind != "domain" or _text(folder / "cgroup.procs")):
+        raise OSError(f"{folder} is {kind}, or holds processes")
     missing = controllers - set(_text(folder / "cgroup.subtree_control").split())
     if missing - set(_text(folder / "cgroup.controllers").split()):
         raise OSError(f"{folder} does not have all of {controllers}")
@@ -140,12 +155,47 @@ def _enable(folder: Path, controllers: set[str]) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Removes the empty groups of programs that were killed."""
+    """Removes the groups of programs that were killed, with all that these left running there.
+
+    Their process ids would not tell: a living program may be in a container, where it has another one.
+    """
     for group in folder.glob("standpipe-*-*"):
-        owner = group.name.split("-")[1]
-        if owner.isdigit() and not Path("/proc", owner).exists():
-            with suppress(OSError):  # it is in use, or belongs to another user
-                group.rmdir()
+        with suppress(OSError):  # its program lives, or somebody else removes it
+            lock = _locked(group)
+            _end(group)
+            os.close(lock)
+
+
+def _locked(folder: Path) -> int:
+    """Locks a folder until the descriptor that is returned is closed, at the latest when this process ends.
+
+    Raises:
+        OSError: if somebody else has locked it, or it is gone.
+    """
+    import fcntl  # there is none on Windows
+
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(opened)
+        raise
+    return opened
+
+
+def _end(folder: Path) -> None:
+    """Kills what is in a group, and removes it if that dies in time."""
+    with suppress(OSError):  # a kernel before 5.14; the runner has killed what it knows of
+        _write(folder / "cgroup.kill", "1")
+    for _ in range(_TRIES):
+        try:
+            folder.rmdir()
+        except OSError as error:
+            if error.errno != errno.EBUSY:  # it is somebody else's; otherwise a process in it is not gone yet
+                return
+        else:
+            return
+        time.sleep(_PAUSE)
 
 
 def _numbers(path: Path) -> dict[str, int]:
