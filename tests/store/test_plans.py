@@ -32,7 +32,7 @@ def test_what_compiled_files_have_no_place_for_comes_back_too() -> None:
     assert found.program.artifact_classes == {"m.Mine": "class Mine: ..."}
 
 
-@pytest.mark.parametrize("value", [{"$": 1}, {"$": "tuple", "of": [1]}, {"$": "Plan"}, [{"$": {"$": None}}]])
+@pytest.mark.parametrize("value", ["$", {"$": 1}, {"$": "tuple", "of": [1]}, {"$": "Plan"}, [{"$": {"$": None}}]])
 def test_values_that_look_like_marks_are_values(value: object) -> None:
     made = plan(dag(node("a", x=Constant(value))))
     assert load(dump(made)[0]) == made

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
@@ -73,7 +73,7 @@ def _encoded(value: object) -> Json:
         told = {
             field.name: _encoded(item)
             for field in fields(value)
-            if (item := getattr(value, field.name)) is not defaults.get(field.name, _MARK)
+            if (item := getattr(value, field.name)) is not defaults.get(field.name, MISSING)
         }
         return {_MARK: type(value).__name__, **told}
     if isinstance(value, tuple):
