@@ -16,7 +16,7 @@ from standpipe.engine.machine import Machine
 from standpipe.engine.resuming import done_again, gone
 from standpipe.engine.tasks import Task
 from standpipe.errors import ArgumentError, NoSuchTask, StorageError
-from standpipe.execution.sealing import artifacts_in, is_unchanged, payload_of, seal_of
+from standpipe.execution.sealing import is_unchanged, payload_of, seal_of
 from standpipe.model import events
 from standpipe.model.lasting import lasting_objects
 from standpipe.model.plan import Caching, Component, Constant, Dag, ExecutorRef, FromInput, FromTask, Node, Plan
@@ -25,7 +25,7 @@ from standpipe.model.redaction import was_masked
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.signatures import difference
 from standpipe.model.states import TaskState
-from standpipe.model.values import ArtifactValue, flattened
+from standpipe.model.values import ArtifactValue, artifacts_in, flattened
 from standpipe.running import (
     OWN_WORKSPACE,
     Setup,

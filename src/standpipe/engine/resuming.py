@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from standpipe.engine.tasks import Task
+from standpipe.engine.topology import Topologies
 from standpipe.model.plan import Dag, Loop, Node, Plan
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
@@ -61,6 +62,7 @@ class _Part(NamedTuple):
 class _Resuming:
     def __init__(self, now: Plan, difference: Difference, reasons: Mapping[TaskRef, str]) -> None:
         self._now = now
+        self._topologies = Topologies()
         self._difference = difference
         self._reasons = reasons
         self._own: dict[TaskRef, str] = {}  # why a task is done again, looked at for itself
@@ -127,7 +129,7 @@ class _Resuming:
             yield from ((part.ref, self._own[part.ref]) for part in whole.task.iterations if part.ref in self._own)
             return
         redone: set[str] = set()
-        for name in _in_order(whole.dag) if whole.dag else ():
+        for name in self._topologies.of(whole.dag).in_order() if whole.dag else ():
             part = whole.task.children.get(name)
             if part is None or part.state is TaskState.PENDING:
                 redone.add(name)
@@ -175,19 +177,3 @@ def _is_another(part: _Part) -> bool:
 def _items(loop: Loop | None) -> object:
     """What a loop goes over; how many iterations may run at once changes no result."""
     return loop and (loop.items, loop.item_input)
-
-
-def _in_order(dag: Dag) -> Iterator[str]:
-    """The tasks of a DAG, each after those that it waits for."""
-    waiting = {name: len(node.upstream) for name, node in dag.nodes.items()}
-    dependents: dict[str, list[str]] = {name: [] for name in dag.nodes}
-    for name, node in dag.nodes.items():
-        for other in node.upstream:
-            dependents[other].append(name)
-    ready = [name for name, number in waiting.items() if not number]
-    for name in ready:  # which grows
-        yield name
-        for dependent in dependents[name]:
-            waiting[dependent] -= 1
-            if not waiting[dependent]:
-                ready.append(dependent)

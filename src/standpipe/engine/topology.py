@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from standpipe.model.plan import Dag
@@ -23,6 +23,17 @@ class Topology:
             for producer in producers:
                 dependents[producer].append(name)
         return cls(upstream, dependents)
+
+    def in_order(self) -> Iterator[str]:
+        """The tasks, each after those that it waits for."""
+        waiting = {name: len(producers) for name, producers in self.upstream.items()}
+        ready = [name for name, number in waiting.items() if not number]
+        for name in ready:  # which grows
+            yield name
+            for dependent in self.dependents[name]:
+                waiting[dependent] -= 1
+                if not waiting[dependent]:
+                    ready.append(dependent)
 
 
 class Topologies:

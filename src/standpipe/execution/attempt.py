@@ -17,7 +17,7 @@ from standpipe.execution.importing import imported
 from standpipe.execution.keys import Work, import_work, task_work
 from standpipe.execution.logs import TaskLog
 from standpipe.execution.rendering import Rendering
-from standpipe.execution.sealing import Sealer, artifacts_in, payload_of, seal_of, sealed
+from standpipe.execution.sealing import Sealer, payload_of, seal_of, sealed
 from standpipe.execution.task_config import for_the_task, task_configs
 from standpipe.model.events import AttemptEnded, Failure, Report, StartAttempt
 from standpipe.model.places import make_folder
@@ -26,8 +26,7 @@ from standpipe.model.ports import Cancel, Cluster, CommandLine, Outcome, Pod, Ru
 from standpipe.model.redaction import NO_SECRETS, Redactor
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import Limits
-from standpipe.model.types import Json
-from standpipe.model.values import Seal, Value
+from standpipe.model.values import Seal, Value, artifacts_in
 
 #: Shows the lines that a task prints, as they come.
 LineSink = Callable[[TaskRef, str], None]
@@ -185,7 +184,9 @@ class Attempts:
         container = self._container(component)
         told = executor_input(component, command.inputs, folder)
         rendering = Rendering(told, partial(self.run.placeholder, command.task))
-        configs = task_configs(component, container, self._kubernetes_settings(component), rendering)
+        assert isinstance(component.body, ExecutorRef), "only components with an executor are started"
+        settings = self.plan.kubernetes_settings(component.body.label)
+        configs = task_configs(component, container, settings, rendering)
         told["inputs"]["parameterValues"].update(configs)
         container = for_the_task(component, container)
         program = container.program
@@ -213,12 +214,6 @@ class Attempts:
         executor = self._executor(component)
         assert isinstance(executor, Container), "importers have no container"
         return executor
-
-    def _kubernetes_settings(self, component: Component) -> Mapping[str, Json]:
-        assert isinstance(component.body, ExecutorRef), "only components with an executor are started"
-        deployment = self.plan.platforms.get("kubernetes", {}).get("deploymentSpec", {})
-        settings: Mapping[str, Json] = deployment.get("executors", {}).get(component.body.label, {})
-        return settings
 
     def _executor(self, component: Component) -> Executor:
         assert isinstance(component.body, ExecutorRef), "only components with an executor are started"

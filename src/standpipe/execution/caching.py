@@ -10,11 +10,11 @@ from typing import TypeVar
 
 from standpipe.errors import StandpipeError, StorageError
 from standpipe.execution.keys import Work
-from standpipe.execution.sealing import artifacts_in, is_unchanged, payload_of, seal_of, signature_of
+from standpipe.execution.sealing import is_unchanged, payload_of, seal_of, signature_of
 from standpipe.model.events import AttemptEnded, StartAttempt
 from standpipe.model.ports import Cache, CacheEntry, Cancel
 from standpipe.model.refs import RunId
-from standpipe.model.values import ArtifactValue, Seal, Value
+from standpipe.model.values import ArtifactValue, Seal, Value, artifacts_in
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from standpipe.errors import StandpipeError
-from standpipe.execution.sealing import Sealer, artifacts_in, is_unchanged, payload_of, seal_of
+from standpipe.execution.sealing import Sealer, is_unchanged, payload_of, seal_of
 from standpipe.model.events import StartAttempt
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import Command, Component, Importer, PythonFunction
@@ -20,7 +20,7 @@ from standpipe.model.ports import Cancel, Mount, Pod, TaskRequest
 from standpipe.model.signatures import code_digest
 from standpipe.model.templates import Argument, Concat, IfPresent, JobField, JsonEscape, Placeholder, Template
 from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Json, Output
-from standpipe.model.values import ArtifactValue, Value
+from standpipe.model.values import ArtifactValue, Value, artifacts_in
 
 #: Goes up with every change of what is said here, so that no key means two things.
 _FORMAT = 1

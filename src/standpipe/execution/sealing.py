@@ -12,14 +12,14 @@ import json
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple, Union
 
 from standpipe.errors import StandpipeError
 from standpipe.inside.artifacts import local_path
 from standpipe.model.ports import Cancel
-from standpipe.model.values import ArtifactValue, Seal, Value
+from standpipe.model.values import ArtifactValue, Seal, Value, artifacts_in
 
 _PIECE = 1024 * 1024
 
@@ -49,12 +49,6 @@ class _State(NamedTuple):
     signature: str
     size: int
     changed: int
-
-
-def artifacts_in(values: Iterable[Value]) -> Iterator[ArtifactValue]:
-    """The artifacts among values, those in lists included."""
-    for value in values:
-        yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, ArtifactValue))
 
 
 def payload_of(artifact: ArtifactValue) -> str:

@@ -5,11 +5,11 @@ An artifact is known by where its payload is and what that was: its place, and i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from standpipe.history.records import Artifact, Value
-from standpipe.model.values import ArtifactValue, Seal
+from standpipe.model.values import ArtifactValue, Seal, artifacts_in
 from standpipe.model.values import Value as StoredValue
 
 
@@ -32,18 +32,18 @@ class Lineage:
 
     def made(self, values: Mapping[str, StoredValue], task: str) -> None:
         """The task has these outputs."""
-        for value in _artifacts(values):
+        for value in artifacts_in(values.values()):
             known = self._known(value)
             known.made_by = known.made_by or task
 
     def used(self, values: Mapping[str, StoredValue], task: str) -> None:
         """The task took these inputs."""
-        for value in _artifacts(values):
+        for value in artifacts_in(values.values()):
             self._known(value).used_by[task] = None
 
     def brought(self, values: Mapping[str, StoredValue]) -> None:
         """The run was given these inputs."""
-        for value in _artifacts(values):
+        for value in artifacts_in(values.values()):
             self._known(value)
 
     def all(self) -> tuple[Artifact, ...]:
@@ -77,12 +77,6 @@ class Lineage:
 
 def _may_be_same(one: Seal | None, other: Seal | None) -> bool:
     return one is None or other is None or one.digest == other.digest
-
-
-def _artifacts(values: Mapping[str, StoredValue]) -> Iterator[ArtifactValue]:
-    for value in values.values():
-        items: Iterable[StoredValue] = value if isinstance(value, list) else (value,)
-        yield from (item for item in items if isinstance(item, ArtifactValue))
 
 
 def _told(known: _Known) -> Artifact:

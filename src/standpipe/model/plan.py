@@ -272,6 +272,12 @@ class Plan:
     pipeline_root: str = ""
     platforms: Mapping[str, Json] = field(default_factory=dict)
 
+    def kubernetes_settings(self, label: str) -> Mapping[str, Json]:
+        """The settings for Kubernetes of an executor, named by its label; empty if it has none."""
+        executors = self.platforms.get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+        settings: Mapping[str, Json] = executors.get(label, {})
+        return settings
+
 
 __all__ = [
     "ArtifactType",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache, lru_cache
 
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Plan, PythonFunction
-from standpipe.model.types import Json
 
 
 @lru_cache(maxsize=1024)
@@ -40,7 +39,7 @@ def difference(then: Plan, now: Plan) -> Callable[[str, str], str]:
             return "it is another kind of component now"
         if _interface(was) != _interface(is_now):
             return "its inputs or outputs are others now"
-        if _settings(then, was.body.label) != _settings(now, is_now.body.label):
+        if then.kubernetes_settings(was.body.label) != now.kubernetes_settings(is_now.body.label):
             return "its settings for Kubernetes are others now"
         return _between_executors(then.executors[was.body.label], now.executors[is_now.body.label])
 
@@ -72,8 +71,3 @@ def _packages(function: PythonFunction) -> object:
 
 def _interface(component: Component) -> object:
     return component.inputs, component.outputs, component.task_config_passthroughs
-
-
-def _settings(plan: Plan, label: str) -> Json:
-    deployment: Mapping[str, Json] = plan.platforms.get("kubernetes", {}).get("deploymentSpec", {})
-    return deployment.get("executors", {}).get(label, {})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from typing import Union
 
@@ -66,6 +66,13 @@ class Collected(list[Json]):
 
 #: What an input or output holds at run time: JSON, an artifact, or a list of artifacts.
 Value = Union[Json, ArtifactValue, "list[ArtifactValue]"]
+
+
+def artifacts_in(values: Iterable[Value]) -> Iterator[ArtifactValue]:
+    """The artifacts among values, those in lists included."""
+    for value in values:
+        yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, ArtifactValue))
+
 
 _PYTHON_TYPES: dict[ParameterType, tuple[type, ...]] = {
     ParameterType.NUMBER_INTEGER: (int,),

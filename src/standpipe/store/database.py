@@ -24,7 +24,7 @@ if sys.platform != "win32":
 PATIENCE = 30
 
 #: What a system answers for a file system that has no locks.
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 #: Held while a database is in use. A fork waits for it, and finds all of them closed: a connection of SQLite does not
 #: survive a fork, after which both processes would take its locks for theirs and overwrite what the other one wrote
@@ -110,7 +110,7 @@ class Database:
 
     def _unusable(self, error: sqlite3.Error | OSError) -> StorageError:
         reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
-        without_locks = isinstance(error, OSError) and error.errno in _NO_LOCKS
+        without_locks = isinstance(error, OSError) and error.errno in NO_LOCKS
         if without_locks or "locking protocol" in reason:
             return StorageError(
                 f"The {self._schema.name} {self._path} cannot be used: its file system has no locks ({reason}), and "

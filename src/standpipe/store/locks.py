@@ -6,7 +6,6 @@ was killed. The same folder takes the wish of another process that the run shoul
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from pathlib import Path
@@ -14,15 +13,13 @@ from types import TracebackType
 from weakref import WeakSet
 
 from standpipe.errors import StorageError
+from standpipe.store.database import NO_LOCKS
 
 _LOCK = ".running"
 _WISH = ".stop"
 
 #: Seconds that somebody may hold the file who only looks whether the run goes on (`is_active`), on a busy machine.
 _GLANCE = 0.1
-
-#: What a file system says that has no locks.
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 class RunIsActive(StorageError):
@@ -158,7 +155,7 @@ def _owner(path: Path) -> str:
 
 
 def _why(error: OSError) -> str:
-    if error.errno in _NO_LOCKS:
+    if error.errno in NO_LOCKS:
         return (
             f"its file system has no locks ({error.strerror}), so that two processes could take the same run. Choose a "
             "pipeline root on another one: local.init(..., pipeline_root=...)"
