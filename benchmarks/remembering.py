@@ -17,10 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from standpipe import dsl, local
-from standpipe.execution.sealing import seal_of
+from standpipe.execution.cache.checksums import seal_of
 from standpipe.model.ports import Cancel, Log, Outcome, Runner, TaskRequest
 from standpipe.runners.fake import FakeTasks
-from standpipe.session import LocalRunner
+from standpipe.runs.options import LocalRunner
 
 RUNS = 3
 GIGABYTE = 10**9

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from standpipe.driver import Driver, FactSink
 from standpipe.engine.machine import Machine
 from standpipe.model.events import AttemptEnded, Start, StartAttempt
 from standpipe.model.plan import (
@@ -38,6 +37,7 @@ from standpipe.model.ports import Cancel
 from standpipe.model.refs import RunInfo
 from standpipe.model.states import TaskState
 from standpipe.model.types import ParameterInput, ParameterOutput, ParameterType
+from standpipe.runs.driver import Driver, FactSink
 from standpipe.store.runs import RunRecorder
 
 MAX_PARALLEL = 16

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from standpipe.model.ports import Runner
 from standpipe.runners.fake import Behaviour, FakeTasks
-from standpipe.session import LocalRunner
+from standpipe.runs.options import LocalRunner
 
 
 class FakeRunner(LocalRunner):

@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 
 from standpipe import dsl, local
-from standpipe.driver import Driver
 from standpipe.engine.machine import Machine
 from standpipe.errors import StandpipeError, StorageError, TaskFailed
 from standpipe.execution import logs
@@ -33,10 +32,11 @@ from standpipe.model.events import (
 from standpipe.model.plan import Retry
 from standpipe.model.ports import Cancel
 from standpipe.model.states import TaskState
+from standpipe.runs.driver import Driver
 from standpipe.store.runs import FILE_NAME
 from tests.fakes import FakeRunner
 from tests.plans import RUN, dag, node, plan
-from tests.test_driver import Kept
+from tests.runs.test_driver import Kept
 
 PROCESSES = local.SubprocessRunner(use_venv=False)
 needs_dev_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which only Linux has")

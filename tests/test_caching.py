@@ -18,7 +18,7 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import StorageError, TaskFailed
-from standpipe.execution import sealing
+from standpipe.execution.cache import checksums
 from standpipe.model.ports import Cancel, Outcome
 from tests.fakes import FakeRunner
 
@@ -305,7 +305,7 @@ def test_a_large_file_is_read_once_whoever_takes_it(
     with big.open("wb") as file:
         file.truncate(5_000_000)
     digests: list[str] = []
-    digest = sealing._file_digest
+    digest = checksums._file_digest
 
     def counted(path: str, cancel: Cancel) -> str:
         digests.append(path)
@@ -318,7 +318,7 @@ def test_a_large_file_is_read_once_whoever_takes_it(
             read(data=data.output)
             double(x=number)
 
-    monkeypatch.setattr(sealing, "_file_digest", counted)
+    monkeypatch.setattr(checksums, "_file_digest", counted)
     for _ in range(2):
         faked(reading, {"path": str(big)})
     faked(read, {"data": dsl.Dataset(uri=str(big))})

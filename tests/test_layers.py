@@ -16,46 +16,40 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "standpipe"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: What each package or module may import of ours, besides itself. Imports point down only.
-WORKERS = {"dsl", "engine", "envs", "execution", "faults", "ir", "kubernetes", "observe", "runners", "store"}
+BASE = {"errors", "model", "support"}
+WORKERS = {"console", "dsl", "engine", "execution", "faults", "ir", "kubernetes", "runners", "store"}
 FACADES = {"compiler", "components", "local"}
-COMPOSED = WORKERS | {"capacity", "driver", "errors", "inside", "model"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
-    "inside": set(),  # it runs on a bare Python 3.9 in any image
+    "worker": set(),  # it runs on a bare Python 3.9 in any image
     "model": {"errors"},
-    **{worker: {"errors", "model"} for worker in WORKERS},
-    "dsl": {"errors", "model", "inside"},  # the artifact classes, which authors and tasks share
-    "execution": {"errors", "model", "inside"},  # where tasks find artifacts
-    "driver": {"errors", "model", "engine"},
-    "capacity": {"errors", "model"},
-    "session": {"errors", "faults", "model"},  # what its options are made of
-    "secrets": {"errors", "model"},
-    "stories": {"errors", "model", "engine"},
-    "history": {"errors", "model", "store"},
-    "umask": set(),
-    "running": COMPOSED | {"secrets", "session", "stories", "umask"},
-    "again": COMPOSED | {"running", "session", "umask"},
-    "local": COMPOSED | {"again", "history", "running", "secrets", "session"},
-    "compiler": {"errors", "model", "dsl", "ir"},
-    "components": {"errors", "model", "dsl", "ir"},
-    "cli": FACADES | {"as_kfp", "dsl", "errors", "history", "inside", "model", "session"},
+    "support": {"errors", "model"},
+    **dict.fromkeys(WORKERS, BASE),
+    "dsl": BASE | {"worker"},  # the artifact classes, which authors and tasks share
+    "execution": BASE | {"worker"},  # where tasks find artifacts
+    "history": BASE | {"store"},
+    "runs": BASE | WORKERS | {"worker"},
+    "local": BASE | WORKERS | {"history", "kfp_compat", "runs", "worker"},
+    "compiler": BASE | {"dsl", "ir"},
+    "components": BASE | {"dsl", "ir"},
+    "cli": BASE | FACADES | {"dsl", "history", "kfp_compat", "runs", "worker"},
     "__main__": {"cli"},
-    "as_kfp": FACADES | {"dsl", "errors", "inside", "model"},
-    "__init__": FACADES | {"as_kfp", "dsl"},
+    "kfp_compat": BASE | FACADES | {"dsl", "ir", "worker"},
+    "__init__": FACADES | {"dsl", "kfp_compat"},
 }
 
 #: Who alone imports what: costly, or bound to one job.
 RESERVED = {
-    "google": {"ir"},
+    "google": {"ir", "kfp_compat"},
     "kfp": {"ir"},
     "yaml": {"ir", "kubernetes"},
-    "docker": {"runners", "envs"},
+    "docker": {"runners"},
     "sqlite3": {"store"},
 }
 
 
-#: What `inside` is called where it runs, which is without the rest of the package.
-OWN_NAMES = {"standpipe_inside"}
+#: What `worker` is called where it runs, which is without the rest of the package.
+OWN_NAMES = {"standpipe_worker"}
 
 
 class Import(NamedTuple):
@@ -153,7 +147,7 @@ def test_a_file_keeps_the_rules(path: Path) -> None:
     assert unexplained_imports(source) == []
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "inside").rglob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((PACKAGE / "worker").rglob("*.py")), ids=lambda path: path.name)
 def test_what_runs_in_tasks_needs_nothing_but_python_3_9(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
 
@@ -191,7 +185,7 @@ def test_unexplained_imports_are_seen() -> None:
 def test_foreign_imports_are_seen() -> None:
     source = "import json\nfrom . import executor\nimport yaml\nfrom standpipe import errors"
 
-    assert foreign_imports(source, "standpipe.inside") == [
+    assert foreign_imports(source, "standpipe.worker") == [
         "line 3: yaml is not in the standard library",
         "line 4: standpipe.errors is not in the standard library",
     ]

@@ -9,7 +9,7 @@ from standpipe import dsl, local
 
 if TYPE_CHECKING:
     from standpipe import compiler, components
-    from standpipe.as_kfp import install_as_kfp
+    from standpipe.kfp_compat.modules import install_as_kfp
 
 __version__ = "0.1.0.dev0"
 
@@ -21,5 +21,5 @@ def __getattr__(name: str) -> Any:
     if name in ("compiler", "components"):
         return import_module(f"standpipe.{name}")
     if name == "install_as_kfp":
-        return import_module("standpipe.as_kfp").install_as_kfp
+        return import_module("standpipe.kfp_compat.modules").install_as_kfp
     raise AttributeError(f"module 'standpipe' has no attribute {name!r}")

@@ -14,9 +14,9 @@ from standpipe.dsl.components import BaseComponent, component_of
 from standpipe.dsl.tasks import PipelineTask
 from standpipe.errors import ArgumentError, NotInitialized
 from standpipe.faults import Delay, Fail, Fault, Kill
-from standpipe.inside import artifacts
-from standpipe.inside.constants import WORKSPACE_MOUNT_PATH
-from standpipe.session import MAX_PARALLEL, LocalRunner, Session, check_folder, notice
+from standpipe.runs.options import MAX_PARALLEL, LocalRunner, Session, check_folder, notice
+from standpipe.worker import artifacts
+from standpipe.worker.constants import WORKSPACE_MOUNT_PATH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,8 +59,11 @@ class SubprocessRunner(LocalRunner):
     def _open(self) -> Runner:
         from pathlib import Path  # with the parts of this runner, of no use to authoring
 
-        from standpipe.envs.venv import CurrentEnvironment, Venvs  # costly to import, and of use to this runner only
-        from standpipe.runners.subprocess import SubprocessTasks
+        from standpipe.runners.process.runner import SubprocessTasks
+        from standpipe.runners.process.venv import (  # costly to import, and of use to this runner only
+            CurrentEnvironment,
+            Venvs,
+        )
 
         return SubprocessTasks(Venvs(Path(cache_folder(), "envs")) if self.use_venv else CurrentEnvironment(), notice)
 
@@ -80,7 +83,7 @@ class DockerRunner(LocalRunner):
     """
 
     def __init__(self, max_concurrent_pip_installs: int = 1, **container_run_args: Any) -> None:
-        from standpipe.runners.docker_arguments import RunArguments  # few scripts use this runner
+        from standpipe.runners.docker.run_arguments import RunArguments  # few scripts use this runner
 
         RunArguments.check(container_run_args)
         self.container_run_args = container_run_args
@@ -95,9 +98,9 @@ class DockerRunner(LocalRunner):
     def _open(self) -> Runner:
         from pathlib import Path  # with the parts of this runner, of no use to authoring
 
-        from standpipe.envs.images import DerivedImages  # costly to import, and of use to this runner only
-        from standpipe.runners.docker import DockerTasks
-        from standpipe.runners.docker_engine import Engine
+        from standpipe.runners.docker.engine import Engine
+        from standpipe.runners.docker.images import DerivedImages  # costly to import, and of use to this runner only
+        from standpipe.runners.docker.runner import DockerTasks
 
         engine = Engine()
         images = DerivedImages(engine, Path(cache_folder(), "images"))
@@ -105,7 +108,7 @@ class DockerRunner(LocalRunner):
 
     @property
     def variables(self) -> Mapping[str, str]:
-        from standpipe.runners.docker_arguments import RunArguments  # few scripts use this runner
+        from standpipe.runners.docker.run_arguments import RunArguments  # few scripts use this runner
 
         given = RunArguments.check(self.container_run_args).environment
         return {name: value for name, value in given.items() if value is not None}
@@ -276,10 +279,11 @@ def resume(
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise ArgumentError(f"from_task={from_task!r} names no tasks: pass the name or the path of one, or a list.")
     component = None if pipeline is None else _component(pipeline)
-    from standpipe import again, running  # bring the engine and the store, which authoring and compiling do without
+    from standpipe.runs import launch  # bring the engine and the store, which authoring does without
+    from standpipe.runs import resume as resuming
 
-    with running.ending_as_asked():
-        return again.resume(session, run_id, component, names)
+    with launch.ending_as_asked():
+        return resuming.resume(session, run_id, component, names)
 
 
 def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any) -> PipelineTask:
@@ -302,10 +306,11 @@ def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any
     run_id, session = _named(run, options)
     if not isinstance(task, str):
         raise ArgumentError(f"{task!r} is no task: pass its name or its path, such as 'loop/2/train'.")
-    from standpipe import again, running  # bring the engine and the store, which authoring and compiling do without
+    from standpipe.runs import launch  # bring the engine and the store, which authoring does without
+    from standpipe.runs import resume as resuming
 
-    with running.ending_as_asked():
-        return again.rerun_task(session, run_id, task, debug=debug)
+    with launch.ending_as_asked():
+        return resuming.rerun_task(session, run_id, task, debug=debug)
 
 
 def cache_folder() -> str:
@@ -348,7 +353,7 @@ def _masking_errors(session: Session | None, component: BaseComponent) -> Abstra
     """Takes secrets out of errors about a component's arguments, which come before those of a run."""
     if session is None or not session.secrets:
         return nullcontext()
-    from standpipe.secrets import redactor_for  # few scripts name secrets
+    from standpipe.support.secrets import redactor_for  # few scripts name secrets
 
     return redactor_for(session.secrets, component.plan, session.runner.variables, {}, lambda notice: None).errors()
 
@@ -357,9 +362,9 @@ def _component(target: object) -> BaseComponent:
     if isinstance(target, BaseComponent):
         return target
     if _is_of_the_sdk(target) and hasattr(type(target), "pipeline_spec"):
-        from standpipe.ir import kfp_objects  # brings protobuf, which runs of Python components do without
+        from standpipe.kfp_compat import sdk_objects  # brings protobuf, which runs of Python components do without
 
-        return component_of(kfp_objects.plan_of(target), getattr(target, "description", None) or "")
+        return component_of(sdk_objects.plan_of(target), getattr(target, "description", None) or "")
     return component_of(_read(target))
 
 
@@ -428,10 +433,10 @@ set_host(_Host())
 
 
 def _run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
-    from standpipe import running  # brings the engine, which authoring and compiling do without
+    from standpipe.runs import launch  # brings the engine, which authoring and compiling do without
 
-    with running.ending_as_asked():
-        return running.run(session, component, arguments)
+    with launch.ending_as_asked():
+        return launch.run(session, component, arguments)
 
 
 __all__ = [

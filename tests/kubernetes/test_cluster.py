@@ -13,7 +13,7 @@ import pytest
 from standpipe import dsl, local
 from standpipe.errors import ArgumentError, RunnerError, SpecError, TaskFailed
 from standpipe.model.ports import Cancel, Log, Outcome, Runner, TaskRequest
-from standpipe.session import LocalRunner
+from standpipe.runs.options import LocalRunner
 
 
 class Seen(NamedTuple):

@@ -11,12 +11,12 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from tests.inside.tasks import PREAMBLE
+from tests.worker.tasks import PREAMBLE
 
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Cancel, CommandLine, Environments, Outcome, TaskRequest
 from standpipe.model.refs import TaskRef
-from standpipe.runners.subprocess import SubprocessTasks
+from standpipe.runners.process.runner import SubprocessTasks
 
 #: The Python of the tests, as the tag of an image.
 HERE = "{}.{}".format(*sys.version_info[:2])

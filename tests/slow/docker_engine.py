@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from standpipe.envs.images import DerivedImages
 from standpipe.errors import RunnerError
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Cancel, CommandLine, Outcome, TaskRequest
 from standpipe.model.refs import TaskRef
-from standpipe.runners.docker import DockerTasks
-from standpipe.runners.docker_engine import Engine
+from standpipe.runners.docker.engine import Engine
+from standpipe.runners.docker.images import DerivedImages
+from standpipe.runners.docker.runner import DockerTasks
 
 if TYPE_CHECKING:
     from docker import DockerClient

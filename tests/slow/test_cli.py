@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import standpipe
-from standpipe.as_kfp import MODULES
+from standpipe.kfp_compat.modules import MODULES
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ import pytest
 
 from standpipe.errors import RunnerError
 from standpipe.model.ports import Cancel, CommandLine, Outcome
-from standpipe.runners.docker_engine import Owner
+from standpipe.runners.docker.engine import Owner
 
 from .docker_engine import IMAGE, Bench, Log, MakeBench, containers_of, run_function, variant, wait_for
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.envs.wheels import function, imported, make_index, make_wheel
 from tests.runners.bench import Bench
+from tests.wheels import function, imported, make_index, make_wheel
 
-from standpipe.envs import venv
-from standpipe.envs.venv import Venvs
 from standpipe.errors import EnvironmentBuildError
+from standpipe.runners.process import venv
+from standpipe.runners.process.venv import Venvs
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ from tests.plans import dag, node, plan
 
 from standpipe.errors import StorageError
 from standpipe.model.plan import Constant, Container, Plan, PythonFunction
-from standpipe.model.redaction import Redactor
 from standpipe.store.plans import dump, load
+from standpipe.support.redaction import Redactor
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from standpipe.errors import ArgumentError
-from standpipe.session import MAX_PARALLEL, RESOURCE_POLICIES
+from standpipe.runs.options import MAX_PARALLEL, RESOURCE_POLICIES
 
 if TYPE_CHECKING:
     from argparse import _ActionsContainer

@@ -116,8 +116,8 @@ def _parse(name: str, text: str, declared: Input | None) -> Any:
 
 def _value(declared: Input | None, value: Any) -> Any:
     """A value of an input: where an artifact is wanted, text says where it is."""
-    from standpipe.inside.artifacts import BY_TITLE, Artifact  # of no use to scripts
     from standpipe.model.types import ArtifactInput
+    from standpipe.worker.artifacts import BY_TITLE, Artifact  # of no use to scripts
 
     if not isinstance(declared, ArtifactInput):
         return value

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from importlib.machinery import SourceFileLoader
 from types import ModuleType
 
-from standpipe.as_kfp import install_as_kfp
 from standpipe.errors import ArgumentError
+from standpipe.kfp_compat.modules import install_as_kfp
 
 
 def load(path: str, arguments: Sequence[str], name: str = "__main__") -> ModuleType:

@@ -17,8 +17,8 @@ from standpipe.dsl.loops import ParallelFor
 from standpipe.dsl.notebooks import notebook_component, run_notebook
 from standpipe.dsl.placeholders import ConcatPlaceholder, IfPresentPlaceholder
 from standpipe.dsl.tasks import PipelineTask
-from standpipe.inside.annotations import EmbeddedInput, Input, InputPath, Output, OutputPath
-from standpipe.inside.artifacts import (
+from standpipe.worker.annotations import EmbeddedInput, Input, InputPath, Output, OutputPath
+from standpipe.worker.artifacts import (
     HTML,
     Artifact,
     ClassificationMetrics,
@@ -29,7 +29,7 @@ from standpipe.inside.artifacts import (
     SlicedClassificationMetrics,
     get_uri,
 )
-from standpipe.inside.constants import (
+from standpipe.worker.constants import (
     PIPELINE_JOB_CREATE_TIME_UTC_PLACEHOLDER,
     PIPELINE_JOB_ID_PLACEHOLDER,
     PIPELINE_JOB_NAME_PLACEHOLDER,
@@ -42,7 +42,7 @@ from standpipe.inside.constants import (
     PIPELINE_TASK_NAME_PLACEHOLDER,
     WORKSPACE_PATH_PLACEHOLDER,
 )
-from standpipe.inside.status import PipelineTaskFinalStatus, TaskConfig
+from standpipe.worker.status import PipelineTaskFinalStatus, TaskConfig
 
 __all__ = [
     "HTML",

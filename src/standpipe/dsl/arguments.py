@@ -10,7 +10,6 @@ from standpipe.dsl.interface import SYSTEM_TYPES
 from standpipe.dsl.tasks import PipelineTask
 from standpipe.dsl.types import are_compatible, artifact_type, constant_type
 from standpipe.errors import AuthoringError, AuthoringTypeError, InconsistentTypeException
-from standpipe.inside.artifacts import Artifact
 from standpipe.model.types import (
     ArtifactInput,
     ArtifactOutput,
@@ -21,6 +20,7 @@ from standpipe.model.types import (
     ParameterType,
 )
 from standpipe.model.values import ValueMismatch, check_json, not_allowed, preview
+from standpipe.worker.artifacts import Artifact
 
 if TYPE_CHECKING:
     from standpipe.dsl.components import BaseComponent

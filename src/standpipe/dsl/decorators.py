@@ -19,8 +19,6 @@ from standpipe.dsl.functions import program_of
 from standpipe.dsl.interface import Interface, interface_of
 from standpipe.dsl.tracing import tracing
 from standpipe.errors import AuthoringError, AuthoringTypeError
-from standpipe.inside import annotations as kfp_annotations
-from standpipe.inside.constants import WORKSPACE_MOUNT_PATH, WORKSPACE_PATH_PLACEHOLDER
 from standpipe.model import plan as model
 from standpipe.model.kfp import (
     DEFAULT_IMAGE,
@@ -34,6 +32,8 @@ from standpipe.model.kfp import (
 from standpipe.model.templates import Argument, Concat, IfPresent, parse_text, print_value
 from standpipe.model.types import ArtifactInput, ArtifactOutput, Json, ParameterOutput
 from standpipe.model.values import preview
+from standpipe.worker import annotations as kfp_annotations
+from standpipe.worker.constants import WORKSPACE_MOUNT_PATH, WORKSPACE_PATH_PLACEHOLDER
 
 Function = Callable[..., Any]
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from standpipe.dsl.types import hints_of
 from standpipe.errors import AuthoringError, AuthoringTypeError
-from standpipe.inside import annotations as kfp_annotations
-from standpipe.inside import artifacts
 from standpipe.model.frozen import frozen
+from standpipe.worker import annotations as kfp_annotations
+from standpipe.worker import artifacts
 
 _IMPORTS = ("import kfp", "from kfp import dsl", "from kfp.dsl import *", "from typing import *")
 _LARGE_ARCHIVE_BYTES = 1024 * 1024

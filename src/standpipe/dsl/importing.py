@@ -12,13 +12,13 @@ from standpipe.dsl.interface import Interface
 from standpipe.dsl.tasks import PipelineTask
 from standpipe.dsl.types import SDK_NAMES, artifact_type
 from standpipe.errors import AuthoringError, AuthoringTypeError
-from standpipe.inside import annotations as kfp_annotations
-from standpipe.inside.artifacts import Artifact
 from standpipe.model.kfp import unique_name
 from standpipe.model.plan import FromInput, Importer
 from standpipe.model.templates import InputParameter, parse_value
 from standpipe.model.types import ArtifactOutput, Input, Json, ParameterInput, ParameterType
 from standpipe.model.values import ValueMismatch, check_json, preview
+from standpipe.worker import annotations as kfp_annotations
+from standpipe.worker.artifacts import Artifact
 
 _NAME = "importer"
 _URI = "uri"

@@ -9,7 +9,6 @@ from typing import Any, get_args, get_origin
 
 from standpipe.dsl.types import artifact_type, hints_of, parameter_type
 from standpipe.errors import AuthoringError, AuthoringTypeError
-from standpipe.inside import annotations as kfp_annotations
 from standpipe.model.frozen import frozen
 from standpipe.model.kfp import SINGLE_OUTPUT
 from standpipe.model.types import (
@@ -24,6 +23,7 @@ from standpipe.model.types import (
     ParameterType,
 )
 from standpipe.model.values import ValueMismatch, fit, not_allowed
+from standpipe.worker import annotations as kfp_annotations
 
 _EMPTY = inspect.Parameter.empty
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from standpipe.errors import AuthoringTypeError
-from standpipe.inside import annotations as kfp_annotations
-from standpipe.inside.status import PipelineTaskFinalStatus, TaskConfig
 from standpipe.model.types import ArtifactType, ParameterType
+from standpipe.worker import annotations as kfp_annotations
+from standpipe.worker.status import PipelineTaskFinalStatus, TaskConfig
 
 _BY_CLASS: dict[Any, ParameterType] = {
     str: ParameterType.STRING,

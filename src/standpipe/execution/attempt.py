@@ -10,23 +10,23 @@ from functools import partial
 from pathlib import Path
 
 from standpipe.errors import StandpipeError
-from standpipe.execution.caching import Results
+from standpipe.execution.cache.checksums import Sealer, payload_of, seal_of, sealed
+from standpipe.execution.cache.keys import Work, import_work, task_work
+from standpipe.execution.cache.lookup import Results
 from standpipe.execution.contract import OutputError, executor_input, forget_outputs, read_outputs
 from standpipe.execution.failures import failure_of, refusal
 from standpipe.execution.importing import imported
-from standpipe.execution.keys import Work, import_work, task_work
 from standpipe.execution.logs import TaskLog
 from standpipe.execution.rendering import Rendering
-from standpipe.execution.sealing import Sealer, payload_of, seal_of, sealed
 from standpipe.execution.task_config import for_the_task, task_configs
 from standpipe.model.events import AttemptEnded, Failure, Report, StartAttempt
-from standpipe.model.places import make_folder
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan, PythonFunction
 from standpipe.model.ports import Cancel, Cluster, CommandLine, Outcome, Pod, Runner, TaskRequest
-from standpipe.model.redaction import NO_SECRETS, Redactor
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import Limits
 from standpipe.model.values import Seal, Value, artifacts_in
+from standpipe.support.paths import make_folder
+from standpipe.support.redaction import NO_SECRETS, Redactor
 
 #: Shows the lines that a task prints, as they come.
 LineSink = Callable[[TaskRef, str], None]

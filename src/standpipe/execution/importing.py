@@ -17,13 +17,13 @@ from urllib.parse import unquote, urlsplit
 
 from standpipe.errors import StandpipeError
 from standpipe.execution.rendering import Rendering
-from standpipe.inside.artifacts import local_path
-from standpipe.model.places import check_inside
 from standpipe.model.plan import FromInput, Importer
 from standpipe.model.ports import Cancel
 from standpipe.model.templates import InputParameter, Template, parse_text
 from standpipe.model.types import Json
 from standpipe.model.values import ArtifactValue, Value
+from standpipe.support.paths import check_inside
+from standpipe.worker.artifacts import local_path
 
 #: The input of the KFP SDK's importers that holds the URI, also where the compiled importer has it as a constant.
 _URI_INPUT = "uri"

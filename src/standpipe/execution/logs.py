@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from standpipe.model.redaction import NO_SECRETS, Redactor
+from standpipe.support.redaction import NO_SECRETS, Redactor
 
 LOG_NAME = "log.txt"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 
-from standpipe.inside.artifacts import local_path
 from standpipe.model.templates import (
     Argument,
     ArtifactField,
@@ -22,6 +21,7 @@ from standpipe.model.templates import (
 )
 from standpipe.model.types import Json
 from standpipe.model.values import as_text
+from standpipe.worker.artifacts import local_path
 
 
 class Rendering:

@@ -13,9 +13,9 @@ from typing import Any
 from standpipe.history.lineage import Lineage
 from standpipe.history.records import Attempt, Status, Story, Task, moment
 from standpipe.model import events as e
-from standpipe.model.lasting import lasting_objects
 from standpipe.model.refs import ROOT, TaskRef
 from standpipe.model.values import Value
+from standpipe.support.garbage_collection import lasting_objects
 
 #: Where a task stands that keeps its state when the run is resumed; all others go on, or are done again.
 _KEPT = {Status.SUCCEEDED, Status.SKIPPED, Status.READY}

@@ -13,11 +13,11 @@ from typing import Any, Union
 
 from standpipe.errors import ArgumentError, NoSuchTask, StorageError
 from standpipe.history.wording import lines_of_run, lines_of_task
-from standpipe.model.commands import command
 from standpipe.model.events import Failure
 from standpipe.model.refs import TaskRef
 from standpipe.model.types import Json
 from standpipe.store.locks import ask_to_stop, is_active
+from standpipe.support.shell_commands import command
 
 #: The name of an attempt's log in its folder.
 _LOG_NAME = "log.txt"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from standpipe.kubernetes import CREATE_PVC
 from standpipe.kubernetes.settings import SettingError
-from standpipe.model.places import check_inside
 from standpipe.model.values import Value
+from standpipe.support.paths import check_inside
 
 #: What Kubernetes takes for a name (RFC 1123), which is a safe name of a folder, too.
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")

@@ -34,7 +34,7 @@ _ELSEWHERE = {
 
 
 class LocalCluster:
-    """Implements `model.ports.Cluster` for one run; takes the run's facts, too, as `driver.FactSink`.
+    """Implements `model.ports.Cluster` for one run; takes the run's facts, too, as `runs.driver.FactSink`.
 
     Args:
         plan: what runs.

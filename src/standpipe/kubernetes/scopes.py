@@ -26,7 +26,7 @@ class Scopes:
         self._outputs: dict[TaskRef, Mapping[str, Value]] = {}
 
     def __call__(self, facts: Sequence[Fact]) -> None:
-        """Takes facts, as `driver.FactSink`."""
+        """Takes facts, as `runs.driver.FactSink`."""
         for fact in facts:
             if isinstance(fact, RunStarted):
                 self._inputs[ROOT] = fact.inputs

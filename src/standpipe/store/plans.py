@@ -19,8 +19,8 @@ from standpipe.model import plan as plans
 from standpipe.model import templates, types
 from standpipe.model.expressions import Expression, parse
 from standpipe.model.plan import Plan
-from standpipe.model.redaction import NO_SECRETS, Redactor
 from standpipe.model.types import Json
+from standpipe.support.redaction import NO_SECRETS, Redactor
 
 _MARK = "$"
 

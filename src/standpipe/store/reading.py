@@ -17,12 +17,12 @@ from urllib.request import pathname2url
 from standpipe.errors import NoSuchRun, StorageError
 from standpipe.model.events import Fact, RunEnded
 from standpipe.model.frozen import frozen
-from standpipe.model.lasting import lasting_objects
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunId
 from standpipe.store import database, runs
 from standpipe.store.facts import decode
 from standpipe.store.plans import load
+from standpipe.support.garbage_collection import lasting_objects
 
 #: What names the run that began last.
 LATEST = "latest"

@@ -19,11 +19,11 @@ from pathlib import Path
 
 from standpipe.model.events import Fact
 from standpipe.model.plan import Plan
-from standpipe.model.redaction import NO_SECRETS, Redactor
 from standpipe.model.refs import RunInfo
 from standpipe.store.database import Database, Schema
 from standpipe.store.facts import encode
 from standpipe.store.plans import dump
+from standpipe.support.redaction import NO_SECRETS, Redactor
 
 FILE_NAME = "runs.sqlite"
 

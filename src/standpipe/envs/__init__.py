@@ -1,1 +1,0 @@
-"""What tasks run in: Python environments and container images, by content."""

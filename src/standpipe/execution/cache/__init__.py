@@ -1,0 +1,1 @@
+"""Outputs of earlier attempts: keys, lookup, checksums of payloads."""

@@ -1,0 +1,1 @@
+"""The runner of tasks in containers of a Docker engine."""

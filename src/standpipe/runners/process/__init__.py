@@ -1,0 +1,1 @@
+"""The runner of tasks in processes of this machine."""

@@ -1,0 +1,1 @@
+"""What several packages need: locks, fork hooks, redaction, paths."""

@@ -1,0 +1,166 @@
+"""What a person sees of a run."""
+
+from __future__ import annotations
+
+import builtins
+import logging
+import re
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from tests.plans import RUN
+
+from standpipe.console.live import Live
+from standpipe.console.plain import PlainLines
+from standpipe.console.quiet import Quiet
+from standpipe.model.events import (
+    AttemptFailed,
+    AttemptStarted,
+    DagStarted,
+    Fact,
+    Failure,
+    IterationStarted,
+    LoopStarted,
+    RunCancelled,
+    RunEnded,
+    TaskCancelled,
+    TaskFailed,
+    TaskReady,
+    TaskSkipped,
+    TaskSucceeded,
+)
+from standpipe.model.refs import TaskRef
+from standpipe.model.states import TaskState
+
+INNER = TaskRef((("prepare", None), ("load", None)))
+OUTER = TaskRef((("prepare", None),))
+NEXT = TaskRef((("train", None),))
+LOOP = TaskRef((("loop", None),))
+ROUND = TaskRef((("loop", 1),))
+IN_LOOP = ROUND.child("fit")
+LAST = TaskRef((("report", None),))
+AGAIN = TaskRef((("again", None),))
+SLOW = TaskRef((("slow", None),))
+KNOWN = TaskRef((("known", None),))
+
+STORY: Sequence[Fact] = (
+    DagStarted(OUTER, {}),
+    TaskReady(INNER, {}),
+    AttemptStarted(INNER, 0),
+    TaskSucceeded(INNER, {}),
+    TaskSucceeded(OUTER, {}),
+    AttemptStarted(KNOWN, 0),
+    TaskSucceeded(KNOWN, {}, cached="run-0/known"),
+    AttemptStarted(NEXT, 0),
+    TaskFailed(NEXT, Failure("[red] boom")),
+    TaskSkipped(TaskRef((("test", None),)), "its upstream task 'train' failed"),
+    LoopStarted(LOOP, {}, (1, 2)),
+    IterationStarted(ROUND, 2),
+    AttemptStarted(IN_LOOP, 0),
+    TaskFailed(IN_LOOP, Failure("boom")),
+    TaskFailed(ROUND, Failure("its task 'loop/1/fit' failed: boom", within=IN_LOOP)),
+    TaskFailed(LOOP, Failure("its task 'loop/1/fit' failed: boom", within=IN_LOOP)),
+    AttemptStarted(LAST, 0),
+    AttemptFailed(LAST, 0, 3, Failure("no luck"), 1000.0, 0.0),
+    AttemptStarted(LAST, 1),
+    AttemptFailed(LAST, 1, 3, Failure("no luck"), 1010.0, 10.0),
+    AttemptStarted(LAST, 2),
+    TaskFailed(LAST, Failure("no luck", attempts=3)),
+    AttemptStarted(AGAIN, 0),
+    AttemptFailed(AGAIN, 0, 2, Failure("boom"), 1020.0, 3600.0),
+    AttemptStarted(SLOW, 0),
+    RunCancelled(),
+    TaskCancelled(AGAIN),
+    TaskCancelled(SLOW),
+    TaskCancelled(TaskRef((("never started", None),))),
+    RunEnded(TaskState.FAILED, {}),
+)
+
+
+def tell(observer: Any) -> None:
+    for fact in STORY:
+        observer((fact,))
+        if fact == AttemptStarted(NEXT, 0):
+            observer.line(NEXT, "epoch [bold]1[/bold]")
+    observer.close()
+
+
+def test_plain_lines_tell_the_story_once(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(PlainLines(RUN, "/root-of-all/run-1"))
+    text = re.sub(r"(in|after) \S+ s\b", r"\1 N s", capsys.readouterr().out)
+    assert text.splitlines() == [
+        "Running job in /root-of-all/run-1",
+        "prepare/load: started",
+        "prepare/load: succeeded in N s",
+        "known: started",
+        "known: cached (from run-0/known)",
+        "train: started",
+        "[train] epoch [bold]1[/bold]",
+        "train: failed in N s: [red] boom",
+        "test: skipped: its upstream task 'train' failed",
+        "loop: 2 iterations",
+        "loop/1/fit: started",
+        "loop/1/fit: failed in N s: boom",
+        "report: started",
+        "report: failed in N s: no luck; attempt 2 of 3 follows",
+        "report: attempt 2 started",
+        "report: failed in N s: no luck; attempt 3 of 3 in N s",
+        "report: attempt 3 started",
+        "report: failed in N s in attempt 3 of 3: no luck",
+        "again: started",
+        "again: failed in N s: boom; attempt 2 of 2 in N s",
+        "slow: started",
+        "Stopping.",
+        "slow: stopped after N s",
+        "Failed in N s",
+    ]
+
+
+def test_the_live_view_tells_the_same_and_takes_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(Live(RUN, "/root-of-all/run-1"))
+    text = capsys.readouterr().out
+    for line in (
+        "prepare/load: succeeded",
+        "known: cached (from run-0/known)",
+        "[train] epoch [bold]1[/bold]",
+        "train: failed: [red] boom",
+        "loop: 2 iterations",
+        "loop/1/fit: failed: boom",
+        "report: failed: no luck; attempt 2 of 3 follows",
+        "report: failed: no luck; attempt 3 of 3 in 10 s",
+        "report: failed in attempt 3 of 3: no luck",
+        "slow: stopped",
+        "Failed in",
+    ):
+        assert line in text
+    assert "never started" not in text
+    assert "again: stopped" not in text
+    assert text.count("loop/1") == 1  # a failure is shown where it happened, and not once more for all around it
+
+
+def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(Quiet())
+    assert capsys.readouterr().out == ""
+
+
+def test_observers_leave_the_process_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    before = (builtins.print, sys.stdout, sys.stderr, list(logging.getLogger().handlers))
+    for observer in (PlainLines(RUN, "/"), Live(RUN, "/")):
+        assert (builtins.print, sys.stdout, sys.stderr, list(logging.getLogger().handlers)) == before
+        observer.close()
+    assert (builtins.print, sys.stdout, sys.stderr, list(logging.getLogger().handlers)) == before
+
+
+def test_lines_of_many_threads_do_not_mix(capsys: pytest.CaptureFixture[str]) -> None:
+    observer = PlainLines(RUN, "/")
+    threads = [threading.Thread(target=lambda: [observer.line(NEXT, "x" * 200) for _ in range(100)]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert len(lines) == 800
+    assert set(lines) == {"[train] " + "x" * 200}

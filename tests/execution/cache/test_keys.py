@@ -1,0 +1,262 @@
+"""What makes two attempts the same work, and what makes them another one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.plans import RUN, leaf
+
+from standpipe.execution.attempt import Attempts
+from standpipe.execution.cache.checksums import seal_of
+from standpipe.execution.cache.keys import Work, code_digest, import_work, task_work
+from standpipe.model.events import StartAttempt
+from standpipe.model.plan import Caching, Command, Component, Container, Importer, Plan, PythonFunction
+from standpipe.model.ports import Cancel, Mount, Pod
+from standpipe.model.refs import TaskRef
+from standpipe.model.resources import Needs
+from standpipe.model.templates import parse_argument
+from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, ParameterInput, ParameterType
+from standpipe.model.values import ArtifactValue, Seal, Value
+from standpipe.runners.fake import FakeTasks
+
+DATASET = ArtifactType("system.Dataset")
+POD, NEEDS = Pod(), Needs()
+TASK = TaskRef((("task", None),))
+SOURCE = "def f(x):\n    return x\n"
+FUNCTION = PythonFunction(
+    "f", SOURCE, ("pandas==2", "numpy"), ("https://index",), artifact_classes={"m.A": "class A: 1"}
+)
+COMPONENT = leaf(
+    {"x": ParameterInput(ParameterType.STRUCT, optional=True), "data": ArtifactInput(DATASET, optional=True)},
+    {"out": ArtifactOutput(DATASET)},
+)
+
+
+def seal(path: str) -> Seal | None:
+    return seal_of(path, Cancel())
+
+
+def key(
+    program: Command | PythonFunction = FUNCTION,
+    component: Component = COMPONENT,
+    *,
+    env: dict[str, str] | None = None,
+    pod: Pod = POD,
+    caching: Caching | None = Caching(),
+    task: TaskRef = TASK,
+    folder: str = "run-1",
+    fingerprint: str = "image",
+    workspace: Path | None = None,
+    needs: Needs = NEEDS,
+    debug: bool = False,
+    **inputs: Value,
+) -> str:
+    """The key of an attempt; empty if its result is not to be remembered."""
+    run = RUN._replace(id=folder, uuid=RUN.uuid if folder == "run-1" else "7f9619ff-8b86-4d01-b42d-00cf4fc964ff")
+    plan = Plan("test", component, {"leaf": component}, {"exec": Container("image", program, env or {})})
+    attempts = Attempts(plan, run, Path("/root-of-all", folder), workspace, FakeTasks(), lambda task, line: None)
+    command = StartAttempt(task, "leaf", inputs, caching=caching, needs=needs)
+    request = attempts._request(attempts.folder / "task", command, component, pod)
+    work = task_work(
+        command,
+        component,
+        program,
+        replace(request, debug=debug),
+        places=[str(workspace)] if workspace else [],
+        field=lambda name: run.placeholder(task, name),
+        fingerprint=lambda request: fingerprint,
+        seal=seal,
+    )
+    return work.key() if work else ""
+
+
+def artifact(path: object, **changes: Any) -> ArtifactValue:
+    return replace(ArtifactValue("a", DATASET, str(path)), **changes)
+
+
+def test_what_differs_from_run_to_run_makes_no_difference() -> None:
+    assert len(key()) == 64
+    assert key() == key(folder="run-2", task=TaskRef((("another", 3),)), needs=Needs(cpu_limit=2))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(x):\n    return x  # the same\n",
+        "# above\n\ndef f( x ):\n\n    return (\n        x\n    )\n",
+    ],
+)
+def test_comments_and_formatting_make_no_difference(source: str) -> None:
+    assert key(replace(FUNCTION, source=source)) == key()
+
+
+def test_the_order_of_packages_makes_no_difference() -> None:
+    assert key(replace(FUNCTION, packages=("numpy", "pandas==2"))) == key()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"source": "def f(x):\n    return -x\n"},
+        {"source": "def f(x):\n    'x'\n    return x\n"},
+        {"source": "def f(x)\n    return x\n"},
+        {"name": "g"},
+        {"packages": ("pandas==3", "numpy")},
+        {"index_urls": ("https://other",)},
+        {"use_venv": True},
+        {"artifact_classes": {"m.A": "class A: 2"}},
+    ],
+)
+def test_all_that_a_function_is_made_of_makes_a_difference(changes: dict[str, Any]) -> None:
+    assert key(replace(FUNCTION, **changes)) not in ("", key())
+
+
+def test_code_that_does_not_parse_is_its_text() -> None:
+    assert code_digest("def f(:  # a") != code_digest("def f(:  # b")
+    assert code_digest("x = '\udcff'") != code_digest("x = '\udcfe'")
+    assert code_digest("(" * 10_000 + ")" * 10_000) == code_digest("(" * 10_000 + ")" * 10_000)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"env": {"A": "a"}},
+        {"pod": Pod(env={"A": "a"})},
+        {"pod": Pod(mounts=(Mount(Path("/"), "/scratch", temporary=True),))},
+        {"fingerprint": "other"},
+        {"x": {"a": 1, "b": 2}},
+        {"component": replace(COMPONENT, outputs={"model": ArtifactOutput(ArtifactType("system.Model"))})},
+        {"component": leaf({**COMPONENT.inputs, "more": ArtifactInput(DATASET)}, COMPONENT.outputs)},
+    ],
+)
+def test_the_rest_of_what_a_task_gets_makes_a_difference(changes: dict[str, Any]) -> None:
+    assert key(**changes) not in ("", key())
+
+
+def test_values_are_told_apart_as_code_may() -> None:
+    values: list[Value] = [1, 1.0, True, "1", None, [1], {"a": 1, "b": 2}, {"b": 2, "a": 1}]
+    assert len({key(x=value) for value in values}) == len(values)
+
+
+def test_variables_have_no_order_and_those_of_the_pod_win() -> None:
+    assert (
+        key(env={"A": "a", "B": "b"}) == key(env={"B": "b", "A": "a"}) == key(env={"A": "a"}, pod=Pod(env={"B": "b"}))
+    )
+    assert key(env={"A": "a"}, pod=Pod(env={"A": "b"})) == key(env={"A": "b"})
+
+
+def test_an_artifact_is_its_type_its_metadata_and_its_content(tmp_path: Path) -> None:
+    for name, content in (("one", "a"), ("two", "a"), ("three", "b")):
+        (tmp_path / name).write_text(content)
+    one = key(data=artifact(tmp_path / "one"))
+    assert one == key(data=artifact(tmp_path / "two", name="b"))
+    others = [
+        artifact(tmp_path / "three"),
+        artifact(tmp_path / "none"),
+        artifact(tmp_path / "one", metadata={"k": 1}),
+        artifact(tmp_path / "one", type=ArtifactType("system.Model")),
+    ]
+    assert one not in [key(data=other) for other in others]
+    assert key(data=[artifact(tmp_path / "one"), artifact(tmp_path / "three")]) != one
+
+
+def test_a_seal_is_believed_as_long_as_its_signature_holds(tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    file.write_text("a")
+    time.sleep(0.02)
+    good = seal(str(file))
+    assert good is not None
+    believed = artifact(file, seal=replace(good, digest="sha256:00"))
+    wrong = key(data=believed)
+    assert wrong != key(data=artifact(file))
+    assert key(data=artifact(file, seal=replace(good, digest="sha256:00", signature=""))) == key(data=artifact(file))
+    file.write_text("b")
+    assert key(data=believed) == key(data=artifact(file)) != wrong
+
+
+def test_what_is_elsewhere_is_its_uri_and_what_is_nowhere_its_metadata() -> None:
+    assert key(data=artifact("gs://b/1")) != key(data=artifact("gs://b/2"))
+    assert key(data=artifact("/none/1", metadata={"n": 1})) == key(data=artifact("/none/2", metadata={"n": 1}))
+
+
+def test_secrets_in_files_count_by_their_content(tmp_path: Path) -> None:
+    keys = set()
+    for folder, content in (("1", "a"), ("2", "b"), ("3", "a")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "password").write_text(content)
+        keys.add(key(pod=Pod(mounts=(Mount(tmp_path / folder, "/s", read_only=True, temporary=True),))))
+    assert len(keys) == 2
+
+
+def command(*arguments: str) -> Command:
+    return Command(tuple(map(parse_argument, arguments)))
+
+
+def test_a_command_is_its_text_with_the_values_about_the_run() -> None:
+    writing = command("sh", "{{$.outputs.artifacts['out'].path}}", "{{$.inputs.parameters['x']}}")
+    assert key(writing) == key(writing, folder="run-2") != key(command("sh"))
+    for text in (
+        "{{$.pipeline_job_uuid}}",
+        '{"IfPresent": {"InputName": "x", "Then": ["{{$.pipeline_job_uuid}}"]}}',
+        '{"IfPresent": {"InputName": "x", "Then": "a", "Else": "{{$.pipeline_job_uuid}}"}}',
+        '{"Concat": ["a", "{{$.pipeline_job_uuid}}"]}',
+        "{{$.json_escape[1].pipeline_job_uuid}}",
+    ):
+        assert key(command(text)) == key(command(text)) != key(command(text), folder="run-2")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"caching": None},
+        {"caching": Caching(enabled=False)},
+        {"caching": Caching(enabled=False, key="mine")},
+        {"fingerprint": ""},
+        {"debug": True},
+        {"pod": Pod(mounts=(Mount(Path("/claims/a"), "/a"),))},
+        {"pod": Pod(pull_policy="Always")},
+        {"workspace": Path("/space"), "x": {"path": "/space/file"}},
+        {"workspace": Path("/space"), "data": ArtifactValue("a", DATASET, "x://y", custom_path="/space/a")},
+        {"data": ArtifactValue("a", DATASET, "/dev/null")},
+        {"pod": Pod(mounts=(Mount(Path("/none"), "/a", read_only=True),))},
+    ],
+)
+def test_some_work_is_never_remembered(changes: dict[str, Any]) -> None:
+    assert key(**changes) == ""
+
+
+def test_the_workspace_alone_forbids_nothing() -> None:
+    assert key(workspace=Path("/space"), x={"path": "/other"}) != ""
+
+
+def test_the_authors_key_stands_for_everything_but_the_component() -> None:
+    mine = Caching(key="mine")
+    other = replace(FUNCTION, source="def f(): pass")
+    assert key(caching=mine) == key(other, caching=mine, x={}, env={"A": "a"}, fingerprint="")
+    assert key(caching=mine) not in (key(), key(caching=Caching(key="yours")))
+    assert key(caching=mine) != key(component=leaf({}, {}), caching=mine)
+
+
+def import_key(artifact: ArtifactValue, **changes: Any) -> str:
+    importer = Importer("", DATASET, **{name: changes.pop(name) for name in changes.keys() & {"reimport"}})
+    command = StartAttempt(TASK, "leaf", {}, caching=changes.get("caching", Caching()))
+    work: Work | None = import_work(command, COMPONENT, importer, artifact, seal)
+    return work.key() if work else ""
+
+
+def test_an_import_is_its_content_or_the_uri_of_what_is_elsewhere(tmp_path: Path) -> None:
+    for name, content in (("one", "a"), ("two", "a"), ("three", "b")):
+        (tmp_path / name).write_text(content)
+    one, two, three = (import_key(artifact(tmp_path / name)) for name in ("one", "two", "three"))
+    assert one == two != three
+    assert import_key(artifact("gs://b/1")) != import_key(artifact("gs://b/2"))
+    assert import_key(artifact("gs://b/1"), caching=Caching(key="k")) == import_key(
+        artifact("gs://b/2"), caching=Caching(key="k")
+    )
+    for forbidden in ({"reimport": True}, {"caching": None}, {"caching": Caching(enabled=False)}):
+        assert import_key(artifact("gs://b/1"), **forbidden) == ""
+    assert import_key(artifact("/dev/null")) == ""

@@ -1,0 +1,214 @@
+"""What is remembered of attempts, and when that is believed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from standpipe.errors import StorageError
+from standpipe.execution.cache import lookup as caching
+from standpipe.execution.cache.checksums import seal_of
+from standpipe.execution.cache.keys import Work
+from standpipe.execution.cache.lookup import Results
+from standpipe.model.events import AttemptEnded, Failure, StartAttempt
+from standpipe.model.ports import Cancel
+from standpipe.model.refs import TaskRef
+from standpipe.model.types import ArtifactType
+from standpipe.model.values import ArtifactValue, Seal, Value
+from standpipe.store.cache import CacheIndex
+
+TASK = TaskRef((("task", None),))
+COMMAND = StartAttempt(TASK, "leaf", {})
+WORK = Work("words")
+
+
+class Bench:
+    """Runs of one task in one cache; each makes the number of the run its output."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cache = CacheIndex(folder)
+        self.notices: list[str] = []
+        self.read: list[str] = []
+        self.runs = 0
+
+    def results(self) -> Results:
+        self.runs += 1
+        return Results(self.cache, f"run-{self.runs}", self.notices.append)
+
+    def run(
+        self,
+        work: Work = WORK,
+        command: StartAttempt = COMMAND,
+        failure: Failure | None = None,
+        cancel: Cancel | None = None,
+        **outputs: Value,
+    ) -> tuple[str, object]:
+        """Where the outputs come from, and the number of the run that made them."""
+        results = self.results()
+        given = {"y": self.runs, **outputs}
+        cancel = cancel or Cancel()
+        ended = results.of(work, command, cancel, lambda: AttemptEnded(TASK, given, failure))
+        return ended.cached, ended.outputs["y"]
+
+    def artifact(self, content: str = "content", name: str = "a") -> ArtifactValue:
+        path = self.folder / name
+        path.write_text(content)
+        time.sleep(0.02)
+        seal = seal_of(str(path), Cancel())
+        assert seal is not None
+        assert seal.signature
+        return ArtifactValue(name, ArtifactType("system.Dataset"), str(path), seal=seal)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+
+    def counted(path: str, cancel: Cancel) -> Seal | None:
+        bench.read.append(path)
+        return seal_of(path, cancel)
+
+    monkeypatch.setattr(caching, "seal_of", counted)
+    yield bench
+    bench.cache.close()
+
+
+def test_the_same_work_is_done_once(bench: Bench) -> None:
+    assert [bench.run() for _ in range(3)] == [("", 1), ("run-1/task", 1), ("run-1/task", 1)]
+    assert bench.run(Work("others")) == ("", 4)
+
+
+def test_a_failure_is_not_remembered(bench: Bench) -> None:
+    bench.run(failure=Failure("boom"))
+    assert bench.run() == ("", 2)
+
+
+def test_what_is_tried_again_runs_and_is_remembered(bench: Bench) -> None:
+    again = replace(COMMAND, attempt=1, retry=1)
+    bench.run(command=again)
+    assert bench.run() == ("run-1/task", 1)
+    assert bench.run(command=again) == ("", 3)
+    assert bench.run() == ("run-1/task", 1), "what holds is not replaced"
+
+
+def test_what_no_runner_knows_is_not_remembered(bench: Bench) -> None:
+    assert [bench.run(Work("words", lambda: "")) for _ in range(2)] == [("", 1), ("", 2)]
+
+
+def test_a_runner_may_learn_its_part_while_it_runs(bench: Bench) -> None:
+    parts = iter(["", "image"])
+    assert bench.run(Work("words", lambda: next(parts))) == ("", 1)
+    assert bench.run(Work("words", lambda: "image")) == ("run-1/task", 1)
+
+
+def test_an_image_that_changes_meanwhile_leaves_nothing_to_remember(bench: Bench) -> None:
+    parts = iter(["old", "new"])
+    bench.run(Work("words", lambda: next(parts)))
+    assert bench.run(Work("words", lambda: "old")) == ("", 2)
+    assert bench.run(Work("words", lambda: "new")) == ("", 3)
+
+
+def test_an_artifact_that_did_not_change_is_not_read(bench: Bench) -> None:
+    bench.run(a=bench.artifact())
+    assert bench.run() == ("run-1/task", 1)
+    assert (bench.read, bench.notices) == ([], [])
+
+
+@pytest.mark.parametrize(("content", "how"), [("CONTENT", "is not what the task had left"), (None, "is gone")])
+def test_a_damaged_artifact_is_told_and_made_anew(bench: Bench, content: str | None, how: str) -> None:
+    artifact = bench.artifact()
+    bench.run(a=artifact)
+    path = Path(artifact.uri)
+    path.write_text(content) if content else path.unlink()
+    assert bench.run(a=bench.artifact(name="new")) == ("", 2)
+    assert bench.notices == [f"cache: the artifact 'a' of run-1/task at {path} {how}; task 'task' runs again."]
+    assert bench.run() == ("run-2/task", 2)
+
+
+def test_a_damaged_artifact_is_replaced_by_what_was_tried_again(bench: Bench) -> None:
+    artifact = bench.artifact()
+    bench.run(a=artifact)
+    Path(artifact.uri).unlink()
+    bench.run(command=replace(COMMAND, retry=1))
+    assert bench.run() == ("run-2/task", 2)
+
+
+def test_an_artifact_that_was_only_touched_is_read_once(bench: Bench) -> None:
+    artifact = bench.artifact()
+    bench.run(a=artifact)
+    Path(artifact.uri).touch()
+    time.sleep(0.02)
+    assert [bench.run() for _ in range(3)] == [("run-1/task", 1)] * 3
+    assert bench.read == [artifact.uri]
+
+
+def test_an_artifact_without_payload_is_its_metadata(bench: Bench) -> None:
+    metrics = ArtifactValue("m", ArtifactType("system.Metrics"), str(bench.folder / "none"), {"accuracy": 0.9})
+    bench.run(m=metrics)
+    ended = bench.results().of(WORK, COMMAND, Cancel(), lambda: AttemptEnded(TASK))
+    assert ended.outputs == {"y": 1, "m": metrics}
+
+
+def test_a_payload_that_cannot_be_sealed_is_not_remembered(bench: Bench) -> None:
+    bench.run(a=ArtifactValue("a", ArtifactType("system.Dataset"), "/dev/null"))
+    assert bench.run() == ("", 2)
+
+
+def test_who_has_to_stop_calls_nothing_damaged(bench: Bench) -> None:
+    artifact = bench.artifact()
+    bench.run(a=artifact)
+    Path(artifact.uri).touch()
+    stopped = Cancel()
+    stopped.set()
+    assert bench.run(cancel=stopped) == ("", 2)
+    assert bench.notices == []
+    assert bench.run() == ("run-1/task", 1)
+
+
+def test_a_payload_is_read_once_as_long_as_it_stays(bench: Bench) -> None:
+    path = Path(bench.artifact("x" * 100).uri)
+    results = bench.results()
+    seals = [results.seal(str(path), Cancel()) for _ in range(3)] + [bench.results().seal(str(path), Cancel())]
+    assert bench.read == [str(path)]
+    assert len({seal.digest for seal in seals if seal}) == 1
+    path.write_text("y" * 100)
+    changed = results.seal(str(path), Cancel())
+    assert changed is not None
+    assert changed.digest != seals[0].digest  # type: ignore[union-attr]
+
+
+def test_a_payload_that_many_tasks_want_at_once_is_read_once(bench: Bench) -> None:
+    path = bench.artifact("x" * 5_000_000).uri
+    results, ready = bench.results(), threading.Barrier(4)
+
+    def seal(_: int) -> Seal | None:
+        ready.wait()
+        return results.seal(path, Cancel())
+
+    with ThreadPoolExecutor(4) as pool:
+        first, *others = pool.map(seal, range(4))
+    assert first is not None
+    assert others == [first] * 3
+    assert bench.read == [path]
+
+
+def test_a_cache_that_breaks_is_told_once_and_costs_no_task(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def broken(key: str) -> None:
+        asked.append(key)
+        raise StorageError("The cache is broken. Delete it.")
+
+    monkeypatch.setattr(bench.cache, "find", broken)
+    results = bench.results()
+    for _ in range(3):
+        assert results.of(WORK, COMMAND, Cancel(), lambda: AttemptEnded(TASK, {"y": 1})).outputs == {"y": 1}
+    assert bench.notices == ["The cache is broken. Delete it. This run goes on without it."]
+    assert len(asked) == 1

@@ -1,0 +1,360 @@
+"""What images are made of and when, with an engine that only writes it down. The real one is in tests/slow."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker.errors import APIError, ImageNotFound
+
+from standpipe.errors import EnvironmentBuildError, RunnerError
+from standpipe.model.plan import PythonFunction
+from standpipe.model.ports import Cancel
+from standpipe.runners.docker import images as images_module
+from standpipe.runners.docker.images import DerivedImages
+
+FUNCTION = PythonFunction("work", "", packages=("b", "a"))
+CONFIG = {"Cmd": ["bash"], "Env": ["PATH=/bin"], "Labels": {"of": "the base"}}
+
+
+class FakeContainer:
+    """A container in which commands are executed; `answers` gives their exit codes and words."""
+
+    def __init__(self, engine: FakeEngine, arguments: dict[str, Any]) -> None:
+        self.engine = engine
+        self.arguments = arguments
+        self.executed: list[tuple[list[str], dict[str, str]]] = []
+        self.committed: tuple[str, str, dict[str, Any]] | None = None
+        self.labels = {**CONFIG["Labels"], **arguments.get("labels", {})}  # type: ignore[dict-item]
+        self.removed = self.killed = False
+
+    def start(self) -> None:
+        self.engine.on_start()
+
+    def exec_run(self, command: list[str], *, user: str, environment: dict[str, str]) -> tuple[int | None, bytes]:
+        assert user == "0"
+        self.executed.append((command, environment))
+        return self.engine.answers(command)
+
+    def commit(self, repository: str, tag: str, *, pause: bool, conf: dict[str, Any]) -> None:
+        self.committed = (repository, tag, conf)
+        self.engine.present[f"{repository}:{tag}"] = "sha256:derived"
+
+    def kill(self) -> None:
+        self.killed = True
+
+    def remove(self, **_: bool) -> None:
+        self.removed = True
+
+
+class FakeEngine:
+    """A client of an engine. `present` has the names and ids of its images, `elsewhere` what it can pull."""
+
+    def __init__(self) -> None:
+        self.present = {"base:1": "sha256:base"}
+        self.elsewhere: dict[str, Iterable[dict[str, Any]]] = {}
+        self.pulled: list[tuple[str, str | None]] = []
+        self.made: list[FakeContainer] = []
+        self.images = self.containers = self.api = self
+        self.answers: Callable[[list[str]], tuple[int | None, bytes]] = lambda command: (0, b"")
+        self.on_start: Callable[[], None] = lambda: None
+
+    def get(self, name: str) -> Any:
+        if name not in self.present:
+            raise ImageNotFound("404", explanation=f"No such image: {name}")
+        return type("Image", (), {"attrs": {"Id": self.present[name], "Config": CONFIG}})
+
+    def pull(self, name: str, *, stream: bool, decode: bool, platform: str | None) -> Iterator[dict[str, Any]]:
+        assert stream
+        assert decode
+        self.pulled.append((name, platform))
+        if name not in self.elsewhere:
+            raise APIError("404", explanation="pull access denied")
+        time.sleep(0.02)
+        yield from self.elsewhere[name]
+        self.present[name] = "sha256:pulled"
+
+    def create(self, image: str, **arguments: Any) -> FakeContainer:
+        self.made.append(FakeContainer(self, {"image": image, **arguments}))
+        return self.made[-1]
+
+
+class Bench:
+    """Derived images of a fake engine."""
+
+    def __init__(self, locks: Path) -> None:
+        self.engine = FakeEngine()
+        self.notices: list[str] = []
+        self.cancel = Cancel()
+        self.images = DerivedImages(lambda: self.engine, locks)  # type: ignore[arg-type, return-value]
+
+    def image(self, base: str = "base:1", function: PythonFunction | None = FUNCTION, **run_args: Any) -> str:
+        return self.images.image(base, function, run_args=run_args, notice=self.notices.append, cancel=self.cancel)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "locks")
+
+
+# --- which image ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", [None, PythonFunction("work", "")])
+def test_without_packages_it_is_the_base_and_nothing_is_made_or_pulled(
+    bench: Bench, function: PythonFunction | None
+) -> None:
+    assert bench.image(function=function) == "base:1"
+    assert (bench.engine.pulled, bench.engine.made, bench.notices) == ([], [], [])
+
+
+def test_a_derived_image_is_made_once_by_many_threads(bench: Bench) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        names = set(pool.map(lambda _: bench.image(), range(16)))
+    assert len(names) == len(bench.engine.made) == 1
+    assert bench.notices[0] == "Installing b, a into the image base:1."
+    assert len(bench.notices) == 2
+
+
+def test_the_order_of_packages_does_not_matter_but_everything_else_does(bench: Bench) -> None:
+    name = bench.image()
+    assert bench.image(function=replace(FUNCTION, name="another", packages=("a", "b"))) == name
+    others = [
+        replace(FUNCTION, packages=("a",)),
+        replace(FUNCTION, index_urls=("https://index/simple",)),
+        replace(FUNCTION, index_urls=("https://index/simple",), trusted_hosts=()),
+        replace(FUNCTION, use_venv=True),
+    ]
+    names = {bench.image(function=function) for function in others}
+    bench.engine.present["base:1"] = "sha256:newer"
+    names.add(bench.image())
+    assert len(names | {name}) == 6
+
+
+# --- how it is made ---------------------------------------------------------------------------------------------------
+
+
+def test_pip_installs_as_root_in_a_container_of_the_base(bench: Bench) -> None:
+    bench.image(
+        environment={"PIP_CERT": "/c"}, network_mode="host", mounts=["m"], labels={"standpipe.pid": "1"}, mem_limit="1m"
+    )
+    (container,) = bench.engine.made
+    arguments = container.arguments
+    assert arguments["image"] == "base:1"
+    assert (arguments["network_mode"], arguments["mounts"]) == ("host", ["m"])
+    assert arguments["labels"] == {"standpipe.pid": "1"}
+    assert not {"mem_limit", "environment"} & arguments.keys()  # what a container's environment has, a commit keeps
+    commands = [command for command, _ in container.executed]
+    assert commands == [
+        ["python3", "-m", "pip", "--version"],
+        ["python3", "-m", "pip", "install", "--no-cache-dir", "b", "a"],
+    ]
+    assert all(environment["PIP_CERT"] == "/c" for _, environment in container.executed)
+    assert container.removed
+
+
+def test_indexes_are_pip_s_options_as_kfp_compiles_them(bench: Bench) -> None:
+    bench.image(function=replace(FUNCTION, index_urls=("https://one", "https://two")))
+    bench.image(function=replace(FUNCTION, index_urls=("https://one",), trusted_hosts=("host",)))
+    first, second = (container.executed[-1][0][5:-2] for container in bench.engine.made)
+    assert first == [
+        *("--index-url", "https://one", "--extra-index-url", "https://two"),
+        *("--trusted-host", "https://one", "--trusted-host", "https://two"),
+    ]
+    assert second == ["--index-url", "https://one", "--trusted-host", "host"]
+
+
+def test_a_missing_pip_is_brought_by_ensurepip(bench: Bench) -> None:
+    bench.engine.answers = lambda command: (1 if command[-1] == "--version" else 0, b"")
+    bench.image()
+    commands = [command[2:4] for command, _ in bench.engine.made[0].executed]
+    assert commands == [["pip", "--version"], ["ensurepip"], ["pip", "install"]]
+
+
+@pytest.mark.parametrize(("use_venv", "expected"), [(False, None), (True, "1")])
+def test_only_use_venv_installs_into_what_a_distribution_manages(
+    bench: Bench, use_venv: bool, expected: str | None
+) -> None:
+    bench.image(function=replace(FUNCTION, use_venv=use_venv))
+    assert bench.engine.made[0].executed[-1][1].get("PIP_BREAK_SYSTEM_PACKAGES") == expected
+
+
+def test_the_commit_keeps_the_base_s_configuration_and_tells_what_is_in_it(bench: Bench) -> None:
+    function = replace(FUNCTION, packages=("b", "a @ https://me:secret@host/a.whl"))
+    name = bench.image(function=function, labels={"standpipe.pid": "1"})
+    assert bench.engine.made[0].committed is not None
+    repository, tag, conf = bench.engine.made[0].committed
+    assert name == f"{repository}:{tag}"
+    labels = conf.pop("Labels")
+    assert conf == {"Cmd": ["bash"], "Entrypoint": [], "Env": ["PATH=/bin"]}
+    assert labels == {
+        "of": "the base",
+        "standpipe.pid": "",
+        "standpipe.key": tag,
+        "standpipe.base": "base:1",
+        "standpipe.packages": json.dumps(["a @ https://***@host/a.whl", "b"]),
+    }
+    assert "secret" not in "".join(bench.notices)
+
+
+def pip_fails(words: bytes, code: int | None = 1) -> Callable[[list[str]], tuple[int | None, bytes]]:
+    return lambda command: (code, words) if "install" in command else (0, b"")
+
+
+def failure(bench: Bench, **arguments: Any) -> str:
+    with pytest.raises(EnvironmentBuildError) as caught:
+        bench.image(**arguments)
+    return str(caught.value)
+
+
+def test_a_failure_has_pip_s_own_words_from_its_first_error_on(bench: Bench) -> None:
+    lines = [
+        b"Collecting b",
+        *[b"WARNING: Retrying after 'Network is unreachable': /simple/b/"] * 5,
+        b"ERROR: Could not find b",
+        b"ERROR: No matching distribution found for b",
+        b"[notice] A new release of pip is available",
+    ]
+    bench.engine.answers = pip_fails(b"\n".join(lines))
+    message = failure(bench)
+    assert message.startswith("The packages of 'work' could not be installed into the image base:1: pip failed.\n  ")
+    assert [line for line in message.splitlines() if line.startswith("  ")] == [
+        "  WARNING: Retrying after 'Network is unreachable': /simple/b/",
+        "  ERROR: Could not find b",
+        "  ERROR: No matching distribution found for b",
+    ]
+    assert bench.engine.made[0].removed
+    assert bench.engine.made[0].committed is None
+
+
+def test_a_failure_without_a_word_of_error_has_pip_s_last_lines(bench: Bench) -> None:
+    bench.engine.answers = pip_fails(b"\n".join(b"line %d" % number for number in range(100)))
+    message = failure(bench)
+    assert "  line 99" in message
+    assert "line 79" not in message
+
+
+def test_an_exit_code_that_is_not_known_is_a_failure(bench: Bench) -> None:
+    bench.engine.answers = pip_fails(b"", code=None)
+    assert "pip failed" in failure(bench)
+
+
+def test_after_a_failure_it_is_tried_again(bench: Bench) -> None:
+    bench.engine.answers = pip_fails(b"ERROR: no")
+    failure(bench)
+    bench.engine.answers = lambda command: (0, b"")
+    assert bench.image().startswith("standpipe/env:")
+
+
+def test_an_engine_that_fails_meanwhile_is_told_in_its_words(bench: Bench) -> None:
+    def refuse() -> None:
+        raise APIError("400", explanation='exec: "python3": executable file not found')
+
+    bench.engine.on_start = refuse
+    message = failure(bench)
+    assert message == (
+        'The engine failed to install b, a into the image base:1: exec: "python3": executable file not found'
+    )
+    assert bench.engine.made[0].removed
+
+
+def test_cancelling_kills_the_container_that_installs(bench: Bench) -> None:
+    def install(command: list[str]) -> tuple[int, bytes]:
+        bench.cancel.set()
+        return 137, b""
+
+    bench.engine.answers = install
+    with pytest.raises(RunnerError, match="stopped"):
+        bench.image()
+    (container,) = bench.engine.made
+    assert container.killed
+    assert container.removed
+    assert container.committed is None
+
+
+# --- pulling ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_image_is_pulled_once_by_many_threads(bench: Bench) -> None:
+    bench.engine.elsewhere["far:1"] = []
+    with ThreadPoolExecutor(16) as pool:
+        names = set(pool.map(lambda _: bench.image("far:1", None, platform="linux/amd64"), range(16)))
+    assert names == {"far:1"}
+    assert bench.engine.pulled == [("far:1", "linux/amd64")]
+    assert bench.notices == [
+        "Pulling the image far:1, which is not on this machine.",
+        "Pulled the image far:1.",
+    ]
+
+
+def test_progress_is_the_sum_of_the_layers(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images_module, "_SECONDS_BETWEEN_NOTICES", 0.0)
+    bench.engine.elsewhere["far:1"] = [
+        {"status": "Pulling from far", "id": "1"},
+        {"status": "Downloading", "id": "a", "progressDetail": {"current": 10_000_000, "total": 30_000_000}},
+        {"status": "Downloading", "id": "b", "progressDetail": {"current": 5_000_000, "total": 20_000_000}},
+        {"status": "Downloading", "id": "a", "progressDetail": {"current": 30_000_000, "total": 30_000_000}},
+        {"status": "Download complete", "id": "a", "progressDetail": {}},
+    ]
+    bench.image("far:1", None)
+    assert bench.notices[1:-1] == [
+        "Pulling the image far:1: 10 of 30 MB.",
+        "Pulling the image far:1: 15 of 50 MB.",
+        "Pulling the image far:1: 35 of 50 MB.",
+        "Pulling the image far:1: 35 of 50 MB.",
+    ]
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_an_image_that_cannot_be_pulled_is_explained(bench: Bench, late: bool) -> None:
+    if late:
+        bench.engine.elsewhere["far:1"] = [{"status": "Pulling"}, {"error": "pull access denied"}]
+    with pytest.raises(RunnerError) as caught:
+        bench.image("far:1", None)
+    message = str(caught.value)
+    assert message.startswith("The image far:1 is not on this machine, and could not be pulled: pull access denied\n")
+    for advice in ("typo", "docker login", "docker load", "docker build -t far:1"):
+        assert advice in message
+
+
+def test_a_pull_can_be_cancelled(bench: Bench) -> None:
+    bench.engine.elsewhere["far:1"] = [{"status": "Pulling"}] * 3
+    bench.cancel.set()
+    with pytest.raises(RunnerError, match="stopped"):
+        bench.image("far:1", None)
+    assert "far:1" not in bench.engine.present
+
+
+def test_a_pull_from_a_registry_that_says_nothing_can_be_cancelled(bench: Bench) -> None:
+    silence = threading.Event()
+
+    def events() -> Iterator[dict[str, Any]]:
+        yield {"status": "Pulling"}
+        silence.wait(30)
+
+    bench.engine.elsewhere["far:1"] = events()
+    with ThreadPoolExecutor() as pool:
+        pulling = pool.submit(bench.image, "far:1", None)
+        time.sleep(0.1)
+        assert not pulling.done()
+        bench.cancel.set()
+        with pytest.raises(RunnerError, match="stopped"):
+            pulling.result(timeout=2)
+    silence.set()
+
+
+def test_waiting_for_another_who_builds_can_be_cancelled(bench: Bench, tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as pool, bench.images._locked("key", Cancel()):
+        waiting = pool.submit(lambda: bench.images._locked("key", bench.cancel).__enter__())
+        time.sleep(0.1)
+        assert not waiting.done()
+        bench.cancel.set()
+        with pytest.raises(RunnerError, match="stopped"):
+            waiting.result(timeout=5)

@@ -1,0 +1,453 @@
+"""Python environments by content. Nothing here needs a network: the packages are made here."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from tests.wheels import function, imported, make_index, make_project, make_wheel
+
+from standpipe.errors import EnvironmentBuildError
+from standpipe.model.ports import Cancel
+from standpipe.runners.process import venv
+from standpipe.runners.process.venv import CurrentEnvironment, Venvs, pip_settings
+
+
+@pytest.fixture
+def notices() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def venvs(tmp_path: Path) -> Venvs:
+    return Venvs(tmp_path / "envs")
+
+
+@pytest.fixture(autouse=True)
+def _settings_of_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No setting of pip or uv of whoever runs the tests reaches them, but for uv's cache."""
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("UV_NO_CONFIG", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    venv._user_sources.cache_clear()
+    yield
+    venv._user_sources.cache_clear()
+
+
+# --- what an environment is
+
+
+def test_a_function_without_packages_has_an_empty_environment(venvs: Venvs, notices: list[str]) -> None:
+    python = venvs.python(function(), notice=notices.append)
+    code = (
+        "import sys, json, importlib.metadata as m\n"
+        "print(json.dumps([sys.prefix, sys.version, len(list(m.distributions()))]))"
+    )
+    told = json.loads(subprocess.run([python, "-c", code], capture_output=True, check=True).stdout)
+
+    assert told == [str(python.parent.parent), sys.version, 0]
+    assert notices == []
+
+
+def test_the_same_packages_give_the_same_environment(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    one, two = make_wheel(tmp_path, "one"), make_wheel(tmp_path, "two")
+    first = venvs.python(function(str(one), str(two)), notice=notices.append)
+    told = len(notices)
+
+    assert venvs.python(function(str(two), str(one)), notice=notices.append) == first
+    assert Venvs(tmp_path / "envs").python(function(str(one), str(two)), notice=notices.append) == first
+    assert len(notices) == told
+    assert (imported(first, "one"), imported(first, "two")) == ("1.0", "1.0")
+
+
+def test_other_packages_give_another_environment(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    wheel = make_wheel(tmp_path, "one")
+    empty = venvs.python(function(), notice=notices.append)
+    full = venvs.python(function(str(wheel)), notice=notices.append)
+
+    assert full != empty
+    assert imported(empty, "one") == ""
+
+
+def test_an_environment_is_found_in_no_time(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    wanted = function(str(make_wheel(tmp_path, "one")))
+    venvs.python(wanted, notice=notices.append)
+    start = time.perf_counter()
+    for _ in range(100):
+        venvs.python(wanted, notice=notices.append)
+
+    assert (time.perf_counter() - start) / 100 < 0.005
+
+
+def test_what_happens_is_said(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    wheel = make_wheel(tmp_path, "one")
+    venvs.python(function(str(wheel)), notice=notices.append)
+
+    assert notices[0] == f"Building an environment with {wheel}: once, later tasks find it ready."
+    assert any(notice.startswith("Installed 1 package") for notice in notices)
+    assert notices[-1].startswith("The environment is ready after ")
+
+
+# --- forms of requirements
+
+
+def test_extras_and_markers(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    dependency = make_wheel(tmp_path, "two")
+    requires = f"Provides-Extra: more\nRequires-Dist: two @ {dependency.as_uri()} ; extra == 'more'\n"
+    wheel = make_wheel(tmp_path, "one", requires=requires)
+    python = venvs.python(
+        function(f"{wheel}[more] ; python_version > '3'", "nothing-such ; python_version < '3'"), notice=notices.append
+    )
+
+    assert (imported(python, "one"), imported(python, "two")) == ("1.0", "1.0")
+
+
+@pytest.mark.parametrize("form", ["./{name}", "{name}", "one @ {uri}", "{uri}", "../{parent}/{name}"])
+def test_a_file_of_this_machine(
+    venvs: Venvs, tmp_path: Path, notices: list[str], monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    folder = tmp_path / "wheels"
+    wheel = make_wheel(folder, "one")
+    monkeypatch.chdir(folder)
+    requirement = form.format(name=wheel.name, uri=wheel.as_uri(), parent=folder.name)
+
+    assert imported(venvs.python(function(requirement), notice=notices.append), "one") == "1.0"
+
+
+def test_a_changed_file_gives_another_environment(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    wheel = make_wheel(tmp_path, "one")
+    before = venvs.python(function(str(wheel)), notice=notices.append)
+    make_wheel(tmp_path / "new", "one", "2.0").rename(wheel)
+    os.utime(wheel, (1, 1))
+
+    with pytest.raises(EnvironmentBuildError, match="one"):  # it is tried: the name says 1.0, the content 2.0
+        venvs.python(function(str(wheel)), notice=notices.append)
+    assert imported(before, "one") == "1.0"
+
+
+def test_a_changed_project_gives_another_environment(
+    venvs: Venvs, tmp_path: Path, notices: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_project(tmp_path / "one", "first")
+    monkeypatch.chdir(tmp_path)
+    before = venvs.python(function("./one"), notice=notices.append)
+    assert venvs.python(function("./one"), notice=notices.append) == before
+    (tmp_path / "one" / "content.txt").write_text("changed")
+    after = venvs.python(function("./one"), notice=notices.append)
+
+    assert (imported(before, "one"), imported(after, "one")) == ("first", "changed")
+
+
+# --- where packages come from
+
+
+def test_the_indexes_of_the_author(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    first = make_index(tmp_path / "first", make_wheel(tmp_path / "w1", "one"))
+    second = make_index(
+        tmp_path / "second", make_wheel(tmp_path / "w2", "one", "2.0"), make_wheel(tmp_path / "w2", "two")
+    )
+    python = venvs.python(function("one", "two", index_urls=(first, second)), notice=notices.append)
+
+    assert (imported(python, "one"), imported(python, "two")) == ("2.0", "1.0")  # the newest of all, as with pip
+
+
+def test_the_indexes_are_part_of_the_content(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    urls = [make_index(tmp_path / v, make_wheel(tmp_path / f"w{v}", "one", v)) for v in ("1.0", "2.0")]
+    pythons = [venvs.python(function("one", index_urls=(url,)), notice=notices.append) for url in urls]
+
+    assert [imported(python, "one") for python in pythons] == ["1.0", "2.0"]
+
+
+def test_the_settings_of_pip_are_respected(
+    venvs: Venvs, tmp_path: Path, notices: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", make_index(tmp_path / "index", make_wheel(tmp_path / "w1", "one")))
+    make_wheel(tmp_path / "w2", "two")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "w2"))
+    python = venvs.python(function("one", "two"), notice=notices.append)
+
+    assert (imported(python, "one"), imported(python, "two")) == ("1.0", "1.0")
+
+
+def test_settings_from_files_and_variables(tmp_path: Path) -> None:
+    (tmp_path / "pip").mkdir()
+    (tmp_path / "pip" / "pip.conf").write_text(
+        "[global]\nindex-url = https://a/simple\nextra-index-url =\n  https://b\n  https://c\ntimeout = 3\n"
+        "[install]\nfind-links = /wheels\n"
+    )
+    (tmp_path / "strong.conf").write_text("[global]\nindex-url = https://d\n")
+    weak = {"XDG_CONFIG_HOME": str(tmp_path), "HOME": "/nowhere"}
+
+    from_file = pip_settings(weak)
+    assert from_file["extra-index-url"] == ["https://b", "https://c"]
+    assert (from_file["index-url"], from_file["find-links"]) == (["https://a/simple"], ["/wheels"])
+    strong = pip_settings(
+        {**weak, "PIP_CONFIG_FILE": str(tmp_path / "strong.conf"), "PIP_EXTRA_INDEX_URL": "https://e"}
+    )
+    assert (strong["index-url"], strong["extra-index-url"]) == (["https://d"], ["https://e"])
+
+
+def test_uvs_own_settings_win_over_pips() -> None:
+    environ = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "https://a"}
+
+    assert pip_settings(environ) == {"index-url": ["https://a"]}
+    assert pip_settings({**environ, "UV_DEFAULT_INDEX": "https://b"}) == {}
+
+
+def test_a_configuration_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "pip.conf").write_text("index-url without a section")
+
+    with pytest.raises(EnvironmentBuildError, match=r"pip.conf cannot be read"):
+        pip_settings({"PIP_CONFIG_FILE": str(tmp_path / "pip.conf")})
+
+
+@pytest.mark.parametrize(("trusted", "hosts"), [(None, ["a.org", "b.org:8080"]), ((), []), (("c.org",), ["c.org"])])
+def test_who_is_trusted(trusted: tuple[str, ...] | None, hosts: list[str]) -> None:
+    urls = ("https://user:secret@a.org/simple", "http://b.org:8080/simple")
+    wanted = function("x", index_urls=urls, trusted_hosts=trusted)
+    options = list(venv._uv_options(venv._recipe(Path("python"), wanted)))
+
+    assert options[:4] == ["--index-url", urls[0], "--extra-index-url", urls[1]]
+    assert [options[i + 1] for i, name in enumerate(options) if name == "--allow-insecure-host"] == hosts
+
+
+# --- what goes wrong
+
+
+def test_a_package_that_does_not_exist(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    empty = make_index(tmp_path / "index", make_wheel(tmp_path, "one"))
+
+    with pytest.raises(EnvironmentBuildError) as failure:
+        venvs.python(function("one==9", index_urls=(empty,)), notice=notices.append)
+
+    message = str(failure.value)
+    assert message.startswith("The packages one==9 cannot be installed:\n")
+    assert "one==9" in message.partition("\n")[2]  # uv's own words
+    assert "Using Python" not in message
+    assert message.endswith("and the indexes in pip_index_urls or in the settings of pip.")
+    assert [path for path in (tmp_path / "envs").iterdir() if path.is_dir()] == []
+
+
+def test_a_requirement_is_never_an_option(venvs: Venvs, notices: list[str]) -> None:
+    with pytest.raises(EnvironmentBuildError, match="--help"):
+        venvs.python(function("--help"), notice=notices.append)
+
+
+def test_a_root_that_cannot_be_made(tmp_path: Path, notices: list[str]) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(EnvironmentBuildError, match="cannot be made: Not a directory"):
+        Venvs(tmp_path / "file" / "envs").python(function(), notice=notices.append)
+
+
+def test_an_environment_that_cannot_be_made_is_not_blamed_on_packages(
+    venvs: Venvs, tmp_path: Path, notices: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(venv, "_base_python", lambda: tmp_path / "nothing")
+
+    with pytest.raises(EnvironmentBuildError) as failure:
+        venvs.python(function(), notice=notices.append)
+
+    assert f"cannot be made in {tmp_path / 'envs'}:" in str(failure.value)
+    assert "STANDPIPE_CACHE" in str(failure.value)
+    assert "packages_to_install" not in str(failure.value)
+
+
+@pytest.mark.parametrize("broken", ["complete.json", "bin/python"])
+def test_what_is_incomplete_or_broken_is_built_anew(
+    venvs: Venvs, tmp_path: Path, notices: list[str], broken: str
+) -> None:
+    wanted = function(str(make_wheel(tmp_path, "one")))
+    python = venvs.python(wanted, notice=notices.append)
+    (python.parent.parent / broken).unlink()
+    (python.parent.parent / "left over").touch()
+
+    assert venvs.python(wanted, notice=notices.append) == python
+    assert imported(python, "one") == "1.0"
+    assert not (python.parent.parent / "left over").exists()
+
+
+def test_a_build_that_is_interrupted_leaves_nothing(
+    venvs: Venvs, tmp_path: Path, notices: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(venv, "_install", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        venvs.python(function(str(make_wheel(tmp_path, "one"))), notice=notices.append)
+
+    assert [path for path in (tmp_path / "envs").iterdir() if path.is_dir()] == []
+
+
+# --- several at once
+
+
+def test_many_threads_build_once(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    wanted = function(str(make_wheel(tmp_path, "one")))
+    with ThreadPoolExecutor(16) as pool:
+        pythons = set(pool.map(lambda _: venvs.python(wanted, notice=notices.append), range(16)))
+
+    assert len(pythons) == 1
+    assert len([notice for notice in notices if notice.startswith("Building")]) == 1
+    assert not any(notice.startswith("Waiting") for notice in notices)
+
+
+def test_two_processes_build_once(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from standpipe.runners.process.venv import Venvs\n"
+        "from standpipe.model.plan import PythonFunction\n"
+        "print(Venvs(Path(sys.argv[1])).python(PythonFunction('f', '', (sys.argv[2],)), notice=print))\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "envs"), str(make_wheel(tmp_path, "one"))]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    outputs = [process.communicate()[0].splitlines() for process in running]
+
+    assert [process.returncode for process in running] == [0, 0, 0]
+    assert len({lines[-1] for lines in outputs}) == 1
+    assert sum(line.startswith("Building") for lines in outputs for line in lines) == 1
+
+
+def test_waiting_for_another_process_is_said(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    wanted = function()
+    lock = tmp_path / "envs" / f"{venv._recipe(venv._base_python(), wanted).key}.lock"
+    lock.parent.mkdir()
+    with lock.open("w") as held, ThreadPoolExecutor() as pool:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = pool.submit(venvs.python, wanted, notice=notices.append)
+        while not notices:
+            time.sleep(0.01)
+        assert not waiting.done()
+        fcntl.flock(held, fcntl.LOCK_UN)
+
+        assert waiting.result(timeout=30).exists()
+    assert notices == ["Waiting for another process, which is building the same environment."]
+
+
+# --- giving up
+
+
+@pytest.fixture
+def silent_index() -> Iterator[str]:
+    """The address of an index that takes every question and answers none."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/simple"
+
+
+def test_a_build_that_is_given_up_ends_at_once_and_leaves_nothing(
+    venvs: Venvs, tmp_path: Path, notices: list[str], silent_index: str
+) -> None:
+    cancel = Cancel()
+    wanted = function("no-such-package", index_urls=(silent_index,))
+    with ThreadPoolExecutor() as pool:
+        building = pool.submit(venvs.python, wanted, notice=notices.append, cancel=cancel)
+        time.sleep(0.5)
+        assert not building.done()
+        start = time.monotonic()
+        cancel.set()
+        with pytest.raises(EnvironmentBuildError, match="stopped while its environment was made"):
+            building.result(timeout=30)
+
+    assert time.monotonic() - start < 5
+    assert [path for path in (tmp_path / "envs").iterdir() if path.is_dir()] == []
+
+
+def test_who_waits_for_another_process_can_give_up(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    cancel = Cancel()
+    wanted = function()
+    lock = tmp_path / "envs" / f"{venv._recipe(venv._base_python(), wanted).key}.lock"
+    lock.parent.mkdir()
+    with lock.open("w") as held, ThreadPoolExecutor() as pool:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = pool.submit(venvs.python, wanted, notice=notices.append, cancel=cancel)
+        while not notices:
+            time.sleep(0.01)
+        cancel.set()
+        with pytest.raises(EnvironmentBuildError, match="stopped"):
+            waiting.result(timeout=30)
+
+
+# --- without uv
+
+
+def test_an_empty_environment_needs_no_uv(venvs: Venvs, notices: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(venv, "_find_uv", lambda: None)
+    python = venvs.python(function(), notice=notices.append)
+
+    assert notices == []
+    assert subprocess.run([python, "-c", "import pip"], capture_output=True, check=False).returncode != 0
+
+
+# --- the current environment
+
+
+@pytest.fixture
+def current(venvs: Venvs, monkeypatch: pytest.MonkeyPatch, notices: list[str]) -> Path:
+    """An interpreter that stands for the one that runs the tests, whose packages are nobody else's business."""
+    python = venvs.python(function(), notice=notices.append)
+    monkeypatch.setattr(sys, "executable", str(python))
+    return python
+
+
+def test_the_current_environment_without_packages(current: Path, notices: list[str]) -> None:
+    assert CurrentEnvironment().python(function(), notice=notices.append) == current
+
+
+def test_what_is_missing_is_installed_into_the_current_environment(
+    current: Path, tmp_path: Path, notices: list[str]
+) -> None:
+    url = make_index(tmp_path / "index", make_wheel(tmp_path, "one"))
+    environment = CurrentEnvironment()
+
+    assert environment.python(function("one>=1", index_urls=(url,)), notice=notices.append) == current
+    assert imported(current, "one") == "1.0"
+    assert any(notice.startswith("Installed 1 package") for notice in notices)
+
+
+def test_what_is_there_is_not_looked_for(current: Path, tmp_path: Path, notices: list[str]) -> None:
+    url = make_index(tmp_path / "index", make_wheel(tmp_path, "one"))
+    CurrentEnvironment().python(function("one", index_urls=(url,)), notice=notices.append)
+    notices.clear()
+    (tmp_path / "index" / "one" / "index.html").unlink()
+
+    CurrentEnvironment().python(function("one", index_urls=(url,)), notice=notices.append)
+    assert notices == []
+
+
+def test_the_current_environment_is_asked_once(
+    current: Path, tmp_path: Path, notices: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = make_wheel(tmp_path, "one")
+    environment = CurrentEnvironment()
+    runs: list[object] = []
+    run, lock = venv._run, threading.Lock()
+
+    def counted(*arguments: object) -> None:
+        with lock:
+            runs.append(arguments)
+        run(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(venv, "_run", counted)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: environment.python(function(str(wheel)), notice=notices.append), range(8)))
+
+    assert len(runs) == 1
+
+
+def test_a_package_that_the_current_environment_cannot_have(current: Path, tmp_path: Path, notices: list[str]) -> None:
+    url = make_index(tmp_path / "index", make_wheel(tmp_path, "one"))
+
+    with pytest.raises(EnvironmentBuildError, match="The packages one==9 cannot be installed"):
+        CurrentEnvironment().python(function("one==9", index_urls=(url,)), notice=notices.append)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from standpipe.errors import StorageError
+from standpipe.model.plan import PythonFunction
+from standpipe.model.ports import TaskRequest
+from standpipe.model.refs import TaskRef
+from standpipe.runners.request_files import Told, read_error, request_file, write_request
+
+FUNCTION = PythonFunction("work", "def work(): 'ü'\n", artifact_classes={"a.B": "class B: ..."})
+
+
+def request(folder: Path) -> TaskRequest:
+    return TaskRequest("run", TaskRef((("t", None),)), 0, "image", FUNCTION, {"inputs": {"ü": "🚀"}}, folder, folder)
+
+
+@pytest.mark.parametrize("usage", [True, False])
+def test_the_request_holds_what_inside_needs(tmp_path: Path, usage: bool) -> None:
+    write_request(request(tmp_path), FUNCTION, owner=(1, 2), usage=usage)
+    assert json.loads(request_file(tmp_path).read_text(encoding="utf-8")) == {
+        "source": FUNCTION.source,
+        "function": "work",
+        "executor_input": {"inputs": {"ü": "🚀"}},
+        "artifact_classes": {"a.B": "class B: ..."},
+        "error_file": str(tmp_path / "error.json"),
+        "owner": [1, 2],
+        "usage_file": str(tmp_path / "usage.json") if usage else None,
+    }
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    missing = replace(request(tmp_path), folder=tmp_path / "missing")
+    with pytest.raises(StorageError, match=f"The task 't' cannot be started: {request_file(missing.folder)}: No such"):
+        write_request(missing, FUNCTION)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"kind": "ValueError", "traceback": "Traceback\nValueError: no\n"}, Told("Traceback\nValueError: no")),
+        ({"kind": "MemoryError", "traceback": "MemoryError"}, Told("MemoryError", out_of_memory=True)),
+        ({}, Told()),
+        ([1], Told()),
+    ],
+)
+def test_an_error_is_the_user_s_traceback(tmp_path: Path, content: Any, told: Told) -> None:
+    (tmp_path / "error.json").write_text(json.dumps(content))
+    assert read_error(tmp_path) == told
+
+
+def test_a_missing_name_gets_a_hint_on_its_line(tmp_path: Path) -> None:
+    error = {"kind": "NameError", "traceback": "NameError: name 'np' is not defined\n", "name": "np"}
+    (tmp_path / "error.json").write_text(json.dumps(error))
+    assert read_error(tmp_path).detail.startswith("NameError: name 'np' is not defined (a component runs without")
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"half', b"\xff"])
+def test_a_task_that_was_killed_said_nothing(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "error.json").write_bytes(content)
+    assert read_error(tmp_path) == Told()
+
+
+def test_a_task_may_have_left_anything_in_that_place(tmp_path: Path) -> None:
+    os.mkdir(tmp_path / "error.json")
+    assert read_error(tmp_path) == Told()

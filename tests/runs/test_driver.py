@@ -1,0 +1,165 @@
+"""The loop of a run, with attempts that are functions."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from tests.engine.driving import task
+from tests.plans import RUN, dag, node, plan
+
+from standpipe.engine.machine import Machine
+from standpipe.model.events import (
+    AttemptEnded,
+    AttemptFailed,
+    AttemptStarted,
+    Fact,
+    Failure,
+    RunEnded,
+    Start,
+    StartAttempt,
+    TaskSucceeded,
+)
+from standpipe.model.plan import Plan, Retry
+from standpipe.model.ports import Cancel
+from standpipe.model.states import TaskState
+from standpipe.runs.driver import Attempt, Driver, FactSink
+
+
+def drive(made: Plan, attempt: Attempt, *sinks: FactSink, max_parallel: int = 4) -> RunEnded:
+    machine = Machine(made, RUN, max_parallel=max_parallel)
+    return Driver(machine, attempt, sinks, max_parallel=max_parallel).run(Start({}))
+
+
+class Kept:
+    """A sink that keeps all facts, and in which call they came."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+        self.calls: list[Sequence[Fact]] = []
+
+    def __call__(self, facts: Sequence[Fact]) -> None:
+        self.facts += facts
+        self.calls.append(tuple(facts))
+
+
+def test_a_failed_attempt_is_followed_by_another_when_it_is_due_and_no_sooner() -> None:
+    began: list[float] = []
+
+    def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+        began.append(time.monotonic())
+        failure = Failure("boom") if command.attempt < 2 else None
+        return AttemptEnded(command.task, {"y": command.attempt}, failure)
+
+    kept = Kept()
+    before = time.time()
+    retried = replace(node("a"), retry=Retry(5, 0.05, 3.0))
+    assert drive(plan(dag(retried)), attempt, kept).state is TaskState.SUCCEEDED
+    assert len(began) == 3
+    assert 0.05 <= began[1] - began[0] < 2
+    assert 0.15 <= began[2] - began[1] < 2
+    failed = [fact for fact in kept.facts if isinstance(fact, AttemptFailed)]
+    assert [(fact.attempt, fact.delay) for fact in failed] == [(0, 0.05), (1, pytest.approx(0.15))]
+    assert all(before - 1 < fact.at < before + 5 for fact in failed)
+
+
+def test_other_tasks_go_on_while_one_waits_for_longer_than_a_wait_can_be() -> None:
+    done = threading.Event()
+
+    def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+        if command.task.name == "fails":
+            return AttemptEnded(command.task, failure=Failure("boom"))
+        if command.task.name == "last":
+            done.set()
+            os.kill(os.getpid(), signal.SIGINT)
+        return AttemptEnded(command.task, {"y": 1})
+
+    retried = replace(node("fails"), retry=Retry(1, 1e12, backoff_max_duration=1e12))
+    with pytest.raises(KeyboardInterrupt):
+        drive(plan(dag(retried, node("first"), node("last", "first"))), attempt)
+    assert done.is_set()
+
+
+def test_what_begins_and_what_ended_is_kept_before_anything_follows_from_it() -> None:
+    kept = Kept()
+
+    def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+        assert any(isinstance(fact, AttemptStarted) and fact.task == command.task for fact in kept.facts)
+        assert command.task.name == "a" or any(isinstance(fact, TaskSucceeded) for fact in kept.facts)
+        return AttemptEnded(command.task, {"y": 1})
+
+    assert drive(plan(dag(node("a"), node("b", "a"))), attempt, kept).state is TaskState.SUCCEEDED
+
+
+def test_what_happened_at_the_same_time_is_told_at_once() -> None:
+    release = threading.Event()
+    ended = threading.Barrier(5)
+
+    class Slow(Kept):
+        def __call__(self, facts: Sequence[Fact]) -> None:
+            super().__call__(facts)
+            if any(isinstance(fact, TaskSucceeded) for fact in facts) and not release.is_set():
+                release.set()
+                ended.wait(5)
+                time.sleep(0.05)  # until the last one is in the queue
+
+    def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+        if command.task.name != "first":
+            release.wait(5)
+            ended.wait(5)
+        return AttemptEnded(command.task, {"y": 1})
+
+    kept = Slow()
+    drive(plan(dag(node("first"), *(node(f"t{number}") for number in range(4)))), attempt, kept, max_parallel=5)
+    assert [len(call) for call in kept.calls] == [1 + 2 * 5, 1, 5]
+
+
+def test_what_ended_is_kept_whatever_defect_comes_next() -> None:
+    release = threading.Event()
+
+    class Slow(Kept):
+        def __call__(self, facts: Sequence[Fact]) -> None:
+            super().__call__(facts)
+            if TaskSucceeded(task("a"), {"y": 1}) in facts:
+                release.set()
+                time.sleep(0.05)  # until the ends of the others are in the queue
+
+    def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+        if command.task.name == "b":
+            release.wait(5)
+        if command.task.name == "defect":
+            release.wait(5)
+            time.sleep(0.02)
+            raise RuntimeError("a defect")
+        return AttemptEnded(command.task, {"y": 1})
+
+    kept = Slow()
+    with pytest.raises(RuntimeError, match="a defect"):
+        drive(plan(dag(node("a"), node("b"), node("defect"))), attempt, kept)
+    assert TaskSucceeded(task("b"), {"y": 1}) in kept.facts
+
+
+def test_a_task_that_ends_just_when_it_is_to_be_stopped_disturbs_nothing() -> None:
+    release = threading.Event()
+
+    def stop(facts: Sequence[Fact]) -> None:
+        if any(isinstance(fact, TaskSucceeded) for fact in facts):
+            signal.raise_signal(signal.SIGINT)
+            release.set()
+            time.sleep(0.05)  # until its end is in the queue, behind the wish to stop it
+
+    def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+        if command.task.name == "b":
+            release.wait(5)
+        return AttemptEnded(command.task, {"y": 1})
+
+    kept = Kept()
+    with pytest.raises(KeyboardInterrupt):
+        drive(plan(dag(node("a"), node("b"))), attempt, kept, stop)
+    assert isinstance(kept.facts[-1], RunEnded)
+    assert kept.facts[-1].state is TaskState.SUCCEEDED

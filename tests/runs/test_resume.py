@@ -1,0 +1,477 @@
+"""Runs that go on, and tasks that are run again, as users ask for it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes import FakeRunner
+
+from standpipe import dsl, local
+from standpipe.dsl import Dataset, Input, Output
+from standpipe.errors import ArgumentError, NoSuchRun, NoSuchTask, StorageError, TaskFailed
+from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
+from standpipe.store.locks import RunIsActive
+
+
+@dsl.component
+def one(x: int = 0) -> int:
+    return x + 1
+
+
+@dsl.component
+def two(x: int) -> int:
+    return x + 2
+
+
+@dsl.component
+def three(x: int) -> int:
+    return x + 3
+
+
+@dsl.pipeline
+def chain(x: int = 1) -> int:
+    first = one(x=x)
+    second = two(x=first.output)
+    return three(x=second.output).output
+
+
+class Counted:
+    """Fake tasks of `chain` that count how often they run; those named fail."""
+
+    def __init__(self, *failing: str) -> None:
+        self.ran: list[str] = []
+        self.failing = set(failing)
+
+    @property
+    def runner(self) -> FakeRunner:
+        return FakeRunner(one=self._add("one", 1), two=self._add("two", 2), three=self._add("three", 3))
+
+    def _add(self, name: str, number: int) -> Callable[..., dict[str, int]]:
+        def behave(x: int) -> dict[str, int]:
+            self.ran.append(name)
+            if name in self.failing:
+                raise ValueError("boom")
+            return {"Output": x + number}
+
+        return behave
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> Counted:
+    counted = Counted()
+    local.init(runner=counted.runner, pipeline_root=tmp_path, quiet=True)
+    return counted
+
+
+def failed(tasks: Counted, *failing: str, target: Any = chain) -> str:
+    """Runs the chain, in which those tasks fail; returns the run's id."""
+    tasks.failing = set(failing)
+    with pytest.raises(TaskFailed) as error:
+        target()
+    tasks.failing = set()
+    tasks.ran.clear()
+    found = re.search(r"local\.resume\('([^']*)'\)", str(error.value))
+    assert found
+    return found[1]
+
+
+def test_a_failed_run_goes_on_and_gives_what_the_first_call_would_have(
+    tasks: Counted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = failed(tasks, "two")
+    assert local.resume(run).output == 7
+    assert tasks.ran == ["two", "three"]
+    assert f"Run {run} goes on." in capsys.readouterr().err
+    assert local.resume("latest").outputs == {"Output": 7}
+    assert tasks.ran == ["two", "three"]
+
+
+def test_it_may_fail_again_and_go_on_again(tasks: Counted) -> None:
+    run = failed(tasks, "two")
+    tasks.failing = {"three"}
+    with pytest.raises(TaskFailed, match="Task 'three' failed"):
+        local.resume(run)
+    tasks.failing = set()
+    assert local.resume(run).output == 7
+    assert tasks.ran == ["two", "three", "three"]
+
+
+def test_each_attempt_has_a_folder_of_its_own(tasks: Counted, tmp_path: Path) -> None:
+    run = failed(tasks, "two")
+    local.resume(run)
+    local.resume(run, from_task="two")
+    assert {path.name for path in (tmp_path / run).iterdir()} == {"one", "two", "two@1", "two@2", "three", "three@1"}
+
+
+def test_from_task_does_it_again_with_what_depends_on_it(tasks: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+    assert chain().output == 7
+    tasks.ran.clear()
+    assert local.resume("latest", from_task="two").output == 7
+    assert tasks.ran == ["two", "three"]
+    assert "    two: you asked for it\n    three: 'two' comes before it" in capsys.readouterr().err
+
+
+def test_a_changed_component_is_done_again(tasks: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+    def first() -> Any:
+        @dsl.component
+        def one(x: int = 0) -> int:
+            return x + 1
+
+        @dsl.pipeline
+        def story(x: int = 1) -> int:
+            return two(x=one(x=x).output).output
+
+        return story
+
+    def formatted() -> Any:
+        @dsl.component
+        def one(x: int = 0) -> int:
+            # only a comment
+            return  x  +  1  # fmt: skip
+
+        @dsl.pipeline
+        def story(x: int = 1) -> int:
+            return two(x=one(x=x).output).output
+
+        return story
+
+    def changed() -> Any:
+        @dsl.component
+        def one(x: int = 0) -> int:
+            return x + 100
+
+        @dsl.pipeline
+        def story(x: int = 1) -> int:
+            return two(x=one(x=x).output).output
+
+        return story
+
+    run = failed(tasks, "two", target=first())
+    now = formatted()
+    local.resume(run)
+    assert tasks.ran == ["two"]
+    tasks.ran.clear()
+    now = changed()  # noqa: F841 - it is found by its name as long as the program has it
+    local.resume(run)
+    assert tasks.ran == ["one", "two"]
+    assert "one: its code is another one now" in capsys.readouterr().err
+
+
+def test_a_program_that_does_not_define_the_pipeline_goes_on_with_what_is_stored(tasks: Counted) -> None:
+    def defined() -> str:
+        @dsl.pipeline
+        def passing(x: int = 1) -> int:
+            return two(x=one(x=x).output).output
+
+        return failed(tasks, "two", target=passing)
+
+    assert local.resume(defined()).output == 4
+    assert tasks.ran == ["two"]
+
+
+def test_another_pipeline_can_be_named(tasks: Counted) -> None:
+    run = failed(tasks, "three")
+
+    @dsl.pipeline
+    def longer(x: int = 1) -> int:
+        first = one(x=x)
+        return three(x=first.output).output
+
+    assert local.resume(run, pipeline=longer).output == 5
+    assert tasks.ran == ["three"]
+
+
+@dsl.component
+def write(data: Output[Dataset]) -> None: ...
+
+
+@dsl.component
+def read(data: Input[Dataset]) -> int: ...
+
+
+@dsl.pipeline
+def files() -> int:
+    return read(data=write().outputs["data"]).output
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda path: path.unlink(), "is gone"),
+        (lambda path: path.write_text("BBB"), "is no longer what it was"),
+        (lambda path: None, ""),
+    ],
+)
+def test_what_a_task_made_must_still_be_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], object], why: str
+) -> None:
+    ran: list[str] = []
+    broken = [True]
+
+    class Writing(FakeRunner):
+        def _open(self) -> Any:
+            opened = super()._open()
+            run = opened.run
+
+            def with_file(request: Any, **more: Any) -> Any:
+                ran.append(request.task.name)
+                if request.task.name == "write":
+                    (artifact,) = request.executor_input["outputs"]["artifacts"]["data"]["artifacts"]
+                    Path(artifact["uri"]).write_text("AAA")
+                return run(request, **more)
+
+            opened.run = with_file
+            return opened
+
+    def reads() -> dict[str, int]:
+        if broken[0]:
+            raise ValueError("boom")
+        return {"Output": 1}
+
+    local.init(runner=Writing(read=reads), pipeline_root=tmp_path, quiet=True)
+    with pytest.raises(TaskFailed):
+        files()
+    broken[0] = False
+    (payload,) = tmp_path.glob("files-*/write/data")
+    damage(payload)
+    ran.clear()
+    assert local.resume("latest").output == 1
+    assert ran == (["write", "read"] if why else ["read"])
+    assert why in capsys.readouterr().err
+
+
+def test_a_run_that_goes_on_cannot_be_resumed_and_can_be_stopped_from_elsewhere(tasks: Counted, tmp_path: Path) -> None:
+    from standpipe.store.locks import ask_to_stop, is_active
+
+    began, release = threading.Event(), threading.Event()
+
+    def wait(x: int) -> dict[str, int]:
+        began.set()
+        release.wait(20)
+        return {"Output": x}
+
+    def run() -> None:
+        done.append(local.run(chain, runner=FakeRunner(one=wait), raise_on_error=False))
+
+    done: list[Any] = []
+    thread = threading.Thread(target=run)
+    thread.start()
+    began.wait(20)
+    (folder,) = tmp_path.glob("chain-*")
+    try:
+        assert is_active(folder)
+        with pytest.raises(RunIsActive, match="is still going on"):
+            local.resume("latest")
+        ask_to_stop(folder)
+        time.sleep(0.5)  # until the driver has looked
+    finally:
+        release.set()
+        thread.join()
+    assert "was stopped: somebody asked it to" in str(done[0].error)
+    assert not is_active(folder)
+    assert {path.name for path in folder.iterdir()} == {"one"}
+    assert local.resume("latest").output == 6
+
+
+def test_runs_and_tasks_that_do_not_exist(tasks: Counted, tmp_path: Path) -> None:
+    with pytest.raises(NoSuchRun, match="holds no runs"):
+        local.resume("chain-1")
+    run = failed(tasks, "two")
+    with pytest.raises(NoSuchRun, match=f"The closest are {run}"):
+        local.resume(f"{run}9")
+    with pytest.raises(NoSuchTask, match=r"The run has no task 'train'. It has: one, three, two."):
+        local.resume(run, from_task="train")
+    with pytest.raises(ArgumentError, match="no run: pass its id"):
+        local.resume(5, pipeline_root=tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="it never began"):
+        local.rerun_task(run, "three")
+    (tmp_path / run).rename(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match="The folder of run .* is not there any more"):
+        local.resume(run)
+
+
+def test_a_task_is_run_again_with_the_inputs_that_it_had(tasks: Counted, tmp_path: Path) -> None:
+    run = failed(tasks, "two")
+    again = local.rerun_task(run, "two")
+    assert again.output == 4
+    assert tasks.ran == ["two"]
+    with closing(sqlite3.connect(tmp_path / "runs.sqlite")) as db:
+        found = db.execute("SELECT pipeline, repeats FROM runs ORDER BY rowid").fetchall()
+    assert found == [("chain", ""), ("two", f"{run}/two")]
+
+
+def test_arguments_of_a_run_are_kept(tasks: Counted) -> None:
+    tasks.failing = {"three"}
+    with pytest.raises(TaskFailed):
+        chain(x=10)
+    tasks.failing = set()
+    assert local.resume("latest").output == 16
+
+
+def test_a_run_of_a_version_that_kept_no_pipeline(tasks: Counted, tmp_path: Path) -> None:
+    run = failed(tasks, "two")
+    with closing(sqlite3.connect(tmp_path / "runs.sqlite")) as db:
+        db.execute("UPDATE runs SET plan = ''")
+        db.commit()
+    with pytest.raises(StorageError, match="recorded by an older Standpipe"):
+        local.resume(run)
+
+
+def test_a_task_that_the_pipeline_does_not_have_any_more_is_gone_from_the_run(tasks: Counted) -> None:
+    @dsl.pipeline
+    def inner(x: int) -> int:
+        return two(x=one(x=x).output).output
+
+    @dsl.pipeline
+    def larger() -> int:
+        first = one(x=1)
+        inner(x=first.output)
+        return first.output
+
+    @dsl.pipeline
+    def smaller() -> int:
+        return one(x=1).output
+
+    run = failed(tasks, "two", target=larger)
+    assert local.resume(run, pipeline=smaller).output == 2
+    assert tasks.ran == []
+    assert [repr(task) for task in local.get_run(run).all_tasks()] == ["<Task one: SUCCEEDED>"]
+
+
+@dsl.component
+def into(workspace: str) -> int: ...
+
+
+@dsl.pipeline(pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig("1Gi")))
+def with_workspace() -> int:
+    return into(workspace=dsl.WORKSPACE_PATH_PLACEHOLDER).output
+
+
+def test_a_run_whose_pipeline_root_was_moved_goes_on_with_its_own_workspace(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def look(workspace: str) -> dict[str, int]:
+        seen.append(workspace)
+        return {"Output": 1 // Path(workspace, "made").exists()}
+
+    def run(root: Path) -> Any:
+        return {"runner": FakeRunner(into=look), "pipeline_root": root, "quiet": True, "raise_on_error": False}
+
+    local.run(with_workspace, **run(tmp_path / "before"))
+    Path(seen[0], "made").touch()
+    (tmp_path / "before").rename(tmp_path / "after")
+    assert local.resume("latest", **run(tmp_path / "after")).output == 1
+    assert not (tmp_path / "before").exists()
+
+
+def test_a_workspace_that_the_user_named_stays_where_it_is(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def look(workspace: str) -> dict[str, int]:
+        seen.append(workspace)
+        return {"Output": 1 // (len(seen) - 1)}
+
+    options: Any = {"runner": FakeRunner(into=look), "pipeline_root": tmp_path / "root", "quiet": True}
+    local.run(with_workspace, **options, workspace_root=tmp_path / "own", raise_on_error=False)
+    local.resume("latest", **options)
+    assert seen == [str(tmp_path / "own")] * 2
+
+
+def test_a_pipeline_that_has_a_workspace_now_gets_one(tasks: Counted, tmp_path: Path) -> None:
+    @dsl.pipeline
+    def without() -> int:
+        return two(x=one(x=1).output).output
+
+    seen: list[str] = []
+    run = failed(tasks, "two", target=without)
+    options: Any = {"runner": FakeRunner(into=lambda workspace: seen.append(workspace) or {"Output": 1})}
+    local.resume(run, pipeline=with_workspace, **options)
+    assert seen == [str(tmp_path / run / ".workspace")]
+    assert Path(*seen).is_dir()
+
+
+@pytest.mark.parametrize("wrong", [5, b"chain", Path("one"), [None], object()])
+def test_what_is_no_task_is_refused_before_anything_is_done(tasks: Counted, tmp_path: Path, wrong: Any) -> None:
+    run = failed(tasks, "two")
+    with pytest.raises(ArgumentError, match="names no tasks"):
+        local.resume(run, from_task=wrong)
+    with pytest.raises(ArgumentError, match="is no task"):
+        local.rerun_task(run, wrong)
+    with pytest.raises(ArgumentError, match="is no id of a run"):
+        local.get_run(wrong)
+    with pytest.raises(ArgumentError, match="is no task"):
+        local.get_run(run).task(wrong)
+    with pytest.raises(ArgumentError, match="is no number of an attempt"):
+        local.get_run(run).log("one", "1" if isinstance(wrong, int) else wrong)
+    assert tasks.ran == []
+    assert [each.id for each in local.runs()] == [run]
+
+
+def test_the_commands_that_are_told_choose_what_the_call_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("cluster.yaml").touch()
+    given: Any = {"kubernetes": "cluster.yaml", "secrets": ["MY TOKEN"], "workspace_root": "w", "resources": "ignore"}
+    with pytest.raises(TaskFailed) as error:
+        local.run(chain, runner=FakeRunner(), pipeline_root="r", quiet=True, enable_caching=True, **given)
+    (told,) = re.findall(r"^ +standpipe resume (.*)$", str(error.value), re.MULTILINE)
+    *options, run = shlex.split(told)
+    root, workspace, cluster = (str(tmp_path / name) for name in ("r", "w", "cluster.yaml"))
+    expected = ["--workspace-root", workspace, "--kubernetes", cluster, "--resources", "ignore", "--secret", "MY TOKEN"]
+    assert options == [*expected, "--cache", "--root", root]
+    assert (tmp_path / "r" / run).is_dir()
+
+
+def test_a_run_that_was_stopped_before_its_deadline_does_not_blame_that(tmp_path: Path) -> None:
+    @dsl.pipeline(pipeline_config=dsl.PipelineConfig(active_deadline_seconds=1000))
+    def patient() -> int:
+        return one(x=1).output
+
+    def stop(x: int) -> dict[str, int]:
+        assert local.get_run("latest", tmp_path).cancel()
+        time.sleep(0.5)  # until the driver has looked
+        raise ValueError("too late")
+
+    done = local.run(patient, runner=FakeRunner(one=stop), pipeline_root=tmp_path, quiet=True, raise_on_error=False)
+    assert "was stopped: somebody asked it to" in str(done.error)
+
+
+def test_a_run_that_is_asked_twice_to_stop_from_elsewhere_stops_without_its_exit_tasks(tmp_path: Path) -> None:
+    @dsl.pipeline
+    def tidied() -> None:
+        with dsl.ExitHandler(two(x=1)):
+            one(x=1)
+
+    def sleep(request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
+        stopped = threading.Event()
+        cancel.on_set(stopped.set)
+        began[request.task.name].set()
+        return Outcome(signal=9) if stopped.wait(20) else Outcome(exit_code=0)
+
+    class Sleeping(FakeRunner):
+        def _open(self) -> Any:
+            opened = super()._open()
+            opened.run = sleep
+            return opened
+
+    began = {"one": threading.Event(), "two": threading.Event()}
+    options: Any = {"runner": Sleeping(), "pipeline_root": tmp_path, "quiet": True, "raise_on_error": False}
+    thread = threading.Thread(target=lambda: local.run(tidied, **options))
+    thread.start()
+    for name in began:
+        assert began[name].wait(10)
+        assert local.get_run("latest", tmp_path).cancel()
+    thread.join(10)
+    run = local.get_run("latest", tmp_path)
+    assert [(task.name, task.status.name) for task in run.tasks] == [
+        ("exit-handler-1", "CANCELLED"),
+        ("two", "CANCELLED"),
+    ]

@@ -1,0 +1,220 @@
+"""Values marked secret are in nothing that a run shows or keeps, but in what its tasks tell each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes import FakeRunner
+
+from standpipe import dsl, local
+from standpipe.errors import ArgumentError, AuthoringTypeError, TaskFailed
+
+TOKEN = "t0k3n-0f-m1ne-which-n0b0dy-kn0ws"
+PROCESSES = local.SubprocessRunner(use_venv=False)
+
+
+@dsl.component
+def tell(model: dsl.Output[dsl.Model]) -> str:
+    import os
+    import sys
+    import time
+
+    token = os.environ["API_TOKEN"]
+    print("the token is", token)
+    sys.stderr.write(f"and again: {token[:9]}")
+    sys.stderr.flush()
+    time.sleep(0.05)
+    sys.stderr.write(token[9:] + "\n")
+    sys.stderr.write("Continue? " + token[:5])
+    model.metadata["token"] = {"is": [token]}
+    model.uri = f"https://me:{token}@host/model"
+    return f"<{token}>"
+
+
+@dsl.component
+def crash() -> None:
+    import os
+
+    def connect(token: str) -> None:
+        raise ValueError(f"no access with {token}")
+
+    connect(os.environ["API_TOKEN"])
+
+
+@dsl.component
+def echo(text: str) -> str:
+    return text
+
+
+@dsl.component
+def number(n: int) -> int:
+    return n
+
+
+@dsl.component
+def report(status: dsl.PipelineTaskFinalStatus) -> None:
+    print(status.error_message)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("API_TOKEN", TOKEN)
+
+    def run(target: Any, runner: local.LocalRunner = PROCESSES, **options: Any) -> Any:
+        arguments = options.pop("arguments", {})
+        return local.run(target, arguments, runner=runner, pipeline_root=tmp_path, secrets=["API_TOKEN"], **options)
+
+    return run
+
+
+def telling(root: Path, secret: str = TOKEN) -> set[str]:
+    """The names of the files in which the secret stands in clear."""
+    files = [path for path in root.rglob("*") if path.is_file()]
+    assert any(path.name == "runs.sqlite" for path in files)
+    return {path.name for path in files if secret.encode() in path.read_bytes()}
+
+
+def log_of(root: Path, task: str) -> str:
+    (path,) = root.glob(f"*/{task}/log.txt")
+    return path.read_text()
+
+
+def test_what_a_task_prints_and_gives_is_masked_and_the_caller_gets_it(
+    run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    task = run(tell)
+    assert task.outputs["Output"] == f"<{TOKEN}>"
+    assert task.outputs["model"].metadata == {"token": {"is": [TOKEN]}}
+    assert telling(tmp_path) == {"executor_output.json"}, "the contract between the task and Standpipe"
+    log = log_of(tmp_path, "tell")
+    assert sorted(log.splitlines()) == [f"Continue? {TOKEN[:5]}", "and again: ***", "the token is ***"]
+    shown = "".join(capfd.readouterr())
+    assert TOKEN not in shown
+    assert "[tell] and again: ***" in shown
+
+
+def test_a_failure_is_told_without_it_to_the_user_and_to_exit_tasks(
+    run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    @dsl.pipeline
+    def handled() -> None:
+        with dsl.ExitHandler(report()):
+            crash()
+
+    with pytest.raises(TaskFailed, match=r"ValueError: no access with \*\*\*") as caught:
+        run(handled)
+    assert TOKEN not in str(caught.value)
+    assert "connect(os.environ" in str(caught.value), "the rest of the traceback is there"
+    assert "no access with ***" in log_of(tmp_path, "report")
+    assert telling(tmp_path) == {"error.json"}
+    assert TOKEN not in "".join(capfd.readouterr())
+
+
+def test_an_error_that_is_returned_is_masked_too(run: Any) -> None:
+    assert TOKEN not in str(run(crash, raise_on_error=False).error)
+
+
+def test_an_argument_is_masked_in_the_store_and_given_to_the_task(run: Any, tmp_path: Path) -> None:
+    @dsl.pipeline
+    def passing(token: str) -> str:
+        with dsl.ParallelFor([1]):
+            echo(text=f"in a loop: {token}")
+        return echo(text=token).output  # type: ignore[no-any-return]
+
+    arguments = {"token": TOKEN}
+    runner = FakeRunner(echo=lambda text, **_: {"Output": text}, echo_2=lambda text: {"Output": text})
+    assert run(passing, runner, arguments=arguments).output == TOKEN
+    assert telling(tmp_path) == {"executor_output.json"}
+    assert run(passing, arguments=arguments, quiet=True).output == TOKEN
+    assert telling(tmp_path) == {"executor_output.json", "request.json"}
+
+
+def test_messages_about_arguments_and_values_are_masked(run: Any, tmp_path: Path) -> None:
+    def fails(text: str) -> Any:
+        raise RuntimeError(f"not {text}")
+
+    with pytest.raises(TaskFailed, match=r"RuntimeError: not \*\*\*"):
+        run(echo, FakeRunner(echo=fails), arguments={"text": TOKEN})
+    with pytest.raises(TaskFailed, match=r"does not fit: '\*\*\*' is STRING"):
+        run(number, FakeRunner(number=lambda n: {"Output": TOKEN}), arguments={"n": 1})
+    with pytest.raises(AuthoringTypeError, match=r"'\*\*\*'"):
+        run(number, arguments={"n": TOKEN})
+    assert telling(tmp_path) == {"executor_output.json"}
+    local.init(runner=FakeRunner(), pipeline_root=tmp_path, secrets=["API_TOKEN"])
+    with pytest.raises(AuthoringTypeError, match=r"'\*\*\*'"):
+        number(n=TOKEN)
+
+
+def test_the_variables_of_tasks_and_of_runners_are_meant_as_well(tmp_path: Path) -> None:
+    @dsl.pipeline
+    def configured() -> None:
+        tell().set_env_variable("API_TOKEN", "of-the-task")
+
+    class Configured(FakeRunner):
+        @property
+        def variables(self) -> Mapping[str, str]:
+            return {"API_TOKEN": "of-the-runner"}
+
+    def fails() -> Any:
+        raise ValueError("of-the-task, of-the-runner, of-nobody")
+
+    with pytest.raises(TaskFailed, match=r"ValueError: \*\*\*, \*\*\*, of-nobody"):
+        local.run(configured, runner=Configured(tell=fails), pipeline_root=tmp_path, secrets=["API_TOKEN"])
+
+
+def test_a_docker_runner_names_its_variables() -> None:
+    assert local.DockerRunner(environment=["A=b", "C"]).variables == {"A": "b"}
+    assert local.DockerRunner().variables == {}
+
+
+def test_what_cannot_be_masked_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIN", "123")
+    options = {"pipeline_root": tmp_path, "quiet": True, "secrets": ["PIN", "NO_SUCH_TOKEN"]}
+    runner = FakeRunner(echo=lambda text: {"Output": text})
+    assert local.run(echo, {"text": "a 123"}, runner=runner, **options).output == "a 123"
+    assert capsys.readouterr().err.splitlines() == [
+        "standpipe: secrets: there is no variable 'NO_SUCH_TOKEN', neither in this process nor in a task.",
+        "standpipe: secrets: the variable 'PIN': shorter than 4 characters, which stand in many other texts, "
+        "so not masked.",
+    ]
+
+
+@pytest.mark.parametrize("secrets", ["API_TOKEN", [1]])
+def test_the_option_takes_a_list_of_names(secrets: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"secrets=\['API_TOKEN'\]"):
+        local.run(echo, {"text": ""}, runner=FakeRunner(), secrets=secrets)
+
+
+def configured_for_kubernetes(task: dsl.PipelineTask) -> dsl.PipelineTask:
+    task.platform_config["kubernetes"] = {
+        "secretAsEnv": [{"secretName": "db", "keyToEnv": [{"secretKey": "pw", "envVar": "API_TOKEN"}]}]
+    }
+    return task
+
+
+def test_secrets_for_kubernetes_are_secret_without_being_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("API_TOKEN", raising=False)
+
+    @dsl.pipeline
+    def with_secret() -> str:
+        return configured_for_kubernetes(tell()).outputs["Output"]  # type: ignore[no-any-return]
+
+    options = {"runner": PROCESSES, "pipeline_root": tmp_path, "kubernetes": {"secrets": {"db": {"pw": TOKEN + "\n"}}}}
+    assert local.run(with_secret, **options).output == f"<{TOKEN}\n>"
+    assert telling(tmp_path) == {"executor_output.json"}
+    assert "the token is ***" in log_of(tmp_path, "tell")
+    assert TOKEN not in "".join(capsys.readouterr())
+
+
+def test_secrets_for_kubernetes_are_not_read_for_pipelines_that_have_nothing_to_do_with_it(tmp_path: Path) -> None:
+    unread = tmp_path / "k8s.yaml"
+    unread.write_text("{ no yaml")
+    runner = FakeRunner(echo=lambda text: {"Output": text})
+    assert local.run(echo, {"text": "a"}, runner=runner, pipeline_root=tmp_path, kubernetes=unread).output == "a"

@@ -1,0 +1,45 @@
+"""The umask of the process, which is every thread's, comes back as it was."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from standpipe.support import umask
+from standpipe.support.umask import not_for_everybody
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def current() -> int:
+    now = os.umask(0)
+    os.umask(now)
+    return now
+
+
+@pytest.mark.parametrize(("own", "inside"), [(0o000, 0o002), (0o020, 0o022), (0o022, 0o022), (0o077, 0o077)])
+@pytest.mark.parametrize("told", ["by the kernel", "by changing it"])
+def test_a_umask_loses_what_everybody_would_get_until_the_last_block_ends(
+    own: int, inside: int, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if told == "by changing it":
+
+        def nowhere(*_: object, **__: object) -> None:
+            raise FileNotFoundError
+
+        monkeypatch.setattr(umask, "open", nowhere, raising=False)
+    os.umask(own)
+    first, second = not_for_everybody(), not_for_everybody()
+    with first:
+        assert current() == inside
+        second.__enter__()
+    assert current() == inside, "another run goes on"
+    second.__exit__(None, None, None)
+    assert current() == own
