@@ -14,7 +14,8 @@ from standpipe.dsl.components import BaseComponent, component_of
 from standpipe.dsl.tasks import PipelineTask
 from standpipe.errors import ArgumentError, NotInitialized
 from standpipe.faults import Delay, Fail, Fault, Kill
-from standpipe.runs.options import MAX_PARALLEL, LocalRunner, Session, check_folder, notice
+from standpipe.runs.options import MAX_PARALLEL, LocalRunner, Session, check_folder
+from standpipe.support.notices import warn
 from standpipe.worker import artifacts
 from standpipe.worker.constants import WORKSPACE_MOUNT_PATH
 
@@ -65,7 +66,7 @@ class SubprocessRunner(LocalRunner):
             Venvs,
         )
 
-        return SubprocessTasks(Venvs(Path(cache_folder(), "envs")) if self.use_venv else CurrentEnvironment(), notice)
+        return SubprocessTasks(Venvs(Path(cache_folder(), "envs")) if self.use_venv else CurrentEnvironment(), warn)
 
     def workspace_path(self, workspace: Path) -> str:
         return str(workspace)
@@ -104,7 +105,7 @@ class DockerRunner(LocalRunner):
 
         engine = Engine()
         images = DerivedImages(engine, Path(cache_folder(), "images"))
-        return DockerTasks(self.container_run_args, images, notice, engine)
+        return DockerTasks(self.container_run_args, images, warn, engine)
 
     @property
     def variables(self) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ from standpipe.errors import StandpipeError
 from standpipe.faults import Delay, Fail, Fault, Kill
 from standpipe.model.ports import Cancel, Log, Outcome, Runner, TaskRequest
 from standpipe.model.refs import TaskRef
+from standpipe.support.timers import cancel_after
 
 #: How many tasks a notice lists; loops may have thousands.
 _MOST_LISTED = 20
@@ -88,28 +89,13 @@ class FaultyTasks:
 
     def _killed(self, kill: Kill, request: TaskRequest, log: Log, cancel: Cancel) -> Outcome:
         """Runs an attempt until its time has come. A wish of the user to stop is heard as ever."""
-        stop = Cancel()
-        killed = threading.Event()
-
-        def strike() -> None:
-            killed.set()
-            stop.set(urgent=True)
-
-        forget = cancel.on_set(lambda: stop.set(urgent=cancel.urgent))
-        timer = threading.Timer(min(kill.after, threading.TIMEOUT_MAX), strike)
-        if kill.after:
-            timer.start()
-        else:
-            strike()  # by a timer, a task that is quick enough would escape
         outcome = Outcome()
-        try:
-            outcome = self._runner.run(request, log=log, cancel=stop)
-        except StandpipeError:
-            if cancel or not killed.is_set():
-                raise  # otherwise it says that it was cancelled
-        finally:
-            timer.cancel()
-            forget()
+        with cancel_after(kill.after, cancel, urgent=True) as (stop, killed):
+            try:
+                outcome = self._runner.run(request, log=log, cancel=stop)
+            except StandpipeError:
+                if cancel or not killed.is_set():
+                    raise  # otherwise it says that it was cancelled
         if cancel or not killed.is_set():
             return outcome
         self._tell(kill, log)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from standpipe.model.plan import Plan
 from standpipe.model.ports import Mount, Pod
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.values import Value
+from standpipe.support.notices import Once
 
 _PATH = "platforms.kubernetes.deploymentSpec.executors"
 
@@ -53,8 +53,7 @@ class LocalCluster:
         self._claims = Claims(provisions.claims, claims)
         self._scopes = Scopes(plan)
         self._tell = notice
-        self._told: set[str] = set()
-        self._lock = threading.Lock()
+        self._told = Once()
         if provisions.unused:
             notice(f"kubernetes: {provisions.origin} holds {', '.join(sorted(provisions.unused))}, of no use here.")
 
@@ -165,10 +164,7 @@ class LocalCluster:
     def _say_what_is_ignored(self, given: Settings, task: TaskRef) -> None:
         asks = {ask for volume in given.volumes if isinstance(volume, Scratch) for ask in volume.asks}
         for what in (*(_ELSEWHERE.get(name, f"the setting {name}") for name in given.elsewhere), *sorted(asks)):
-            with self._lock:
-                is_new = what not in self._told
-                self._told.add(what)
-            if is_new:
+            if self._told.is_first(what):
                 self._tell(f"kubernetes: {what} of task {str(task)!r}: no meaning on this machine, so not acted on.")
 
     def _remove(self, folder: Path) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -33,13 +32,15 @@ from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, Value
 from standpipe.runs.driver import Attempt, Driver, FactSink, Terminated
 from standpipe.runs.failure_report import story
-from standpipe.runs.options import Session, notice
+from standpipe.runs.options import Session
 from standpipe.store.cache import CacheIndex
 from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
 from standpipe.support.machine_capacity import capacity
+from standpipe.support.notices import Once, log, quiet_notices, warn
 from standpipe.support.redaction import Redactor
 from standpipe.support.secrets import redactor_for
+from standpipe.support.timers import call_after
 from standpipe.support.umask import not_for_everybody
 from standpipe.worker import artifacts
 
@@ -128,11 +129,11 @@ def drive(setup: Setup, machine: Machine, recorder: RunRecorder, first: events.E
     """
     session, plan = setup.session, setup.plan
     with (
-        injected(session.runner.tasks, session.faults, notice) as runner,
+        injected(session.runner.tasks, session.faults, warn) as runner,
         closing(_observer(setup.info, setup.folder, quiet=session.quiet or setup.debug)) as observer,
         closing(setup.cache) if setup.cache else nullcontext(),
     ):
-        results = Results(setup.cache, setup.info.id, notice) if setup.cache else None
+        results = Results(setup.cache, setup.info.id, warn) if setup.cache else None
         attempts = Attempts(
             plan,
             setup.info,
@@ -146,19 +147,23 @@ def drive(setup: Setup, machine: Machine, recorder: RunRecorder, first: events.E
             setup.debug,
         )
         sinks: list[FactSink] = [setup.redactor.sink(recorder), setup.redactor.sink(observer)]
-        sinks.append(_Lacking())
+        sinks += [_Lacking(), _log_cache_hits]
         if setup.cluster:
             sinks.append(setup.cluster)
         driver = Driver(
             machine,
-            _anew(setup.redactor.attempt(attempts), setup.anew),
+            _anew(setup.redactor.attempt(_quietly(attempts) if session.quiet else attempts), setup.anew),
             sinks,
             max_parallel=session.max_parallel,
             asked_to_stop=lambda: was_asked_to_stop(setup.folder),
         )
-        with _at(deadline(plan), driver.cancel) as is_late:
-            ended = driver.run(first)
-        return Ending(ended, is_late.is_set())
+        with quiet_notices(session.quiet):
+            seconds = deadline(plan)
+            if not seconds:
+                return Ending(driver.run(first), was_late=False)
+            with call_after(seconds, driver.cancel) as expired:
+                ended = driver.run(first)
+            return Ending(ended, expired.is_set())
 
 
 def finished(setup: Setup, machine: Machine, ending: Ending, task: PipelineTask) -> PipelineTask:
@@ -176,7 +181,7 @@ def finished(setup: Setup, machine: Machine, ending: Ending, task: PipelineTask)
     if setup.session.raise_on_error:
         raise error
     if not setup.session.quiet:
-        notice(str(error))  # which nobody else tells the user
+        warn(str(error))  # nothing else tells the user
     return task.finish({}, error)
 
 
@@ -212,27 +217,6 @@ def _pipeline_config(plan: Plan) -> Mapping[str, Any]:
     return config
 
 
-@contextmanager
-def _at(seconds: float, call: Callable[[], None]) -> Iterator[threading.Event]:
-    """Calls a function when so much time has passed, unless the block has ended by then; never for 0 seconds.
-
-    Gives what is set when it is called.
-    """
-    passed = threading.Event()
-
-    def strike() -> None:
-        passed.set()
-        call()
-
-    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), strike)
-    if seconds:
-        timer.start()
-    try:
-        yield passed
-    finally:
-        timer.cancel()
-
-
 def _anew(attempt: Attempt, tasks: frozenset[TaskRef]) -> Attempt:
     """Lets these tasks run, and all that is in them, instead of taking what is remembered of them."""
 
@@ -242,17 +226,33 @@ def _anew(attempt: Attempt, tasks: frozenset[TaskRef]) -> Attempt:
     return uncached if tasks else attempt
 
 
+def _quietly(attempt: Attempt) -> Attempt:
+    """Keep notices of slow steps off standard error, in the thread of each attempt."""
+
+    def quiet_attempt(command: events.StartAttempt, cancel: Cancel) -> events.AttemptEnded:
+        with quiet_notices():
+            return attempt(command, cancel)
+
+    return quiet_attempt
+
+
+def _log_cache_hits(facts: Sequence[events.Fact]) -> None:
+    """Log each task whose outputs came from the cache, as `kfp.local` does on its logger (kfp 2.17.0)."""
+    for fact in facts:
+        if isinstance(fact, events.TaskSucceeded) and fact.cached:
+            log(f"Task {str(fact.task)!r}: cache hit, outputs of {fact.cached}")
+
+
 class _Lacking:
     """Tells the user, once for each thing, what tasks ask for and this machine does not have."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._told = Once()
 
     def __call__(self, facts: Sequence[events.Fact]) -> None:
         for fact in facts:
-            if isinstance(fact, events.TaskReady) and fact.needs.lacking and fact.needs.lacking not in self._told:
-                self._told.add(fact.needs.lacking)
-                notice(
+            if isinstance(fact, events.TaskReady) and fact.needs.lacking and self._told.is_first(fact.needs.lacking):
+                warn(
                     f"Task '{fact.task}' asks for {fact.needs.lacking}: it gets what there is. "
                     "local.init(..., resources='strict') lets such tasks fail."
                 )
@@ -328,13 +328,13 @@ def cluster_for(session: Session, plan: Plan, root: Path) -> LocalCluster | None
     from standpipe.kubernetes import provisions  # few pipelines need it
     from standpipe.kubernetes.cluster import LocalCluster
 
-    return LocalCluster(plan, provisions.read(session.kubernetes), root / "pvcs", notice)
+    return LocalCluster(plan, provisions.read(session.kubernetes), root / "pvcs", warn)
 
 
 def redactor_of(session: Session, plan: Plan, cluster: LocalCluster | None) -> Redactor:
     """What takes the secrets of a run out of all that it leaves and shows."""
     provided = cluster.secrets if cluster else {}
-    return redactor_for(session.secrets, plan, session.runner.variables, provided, notice)
+    return redactor_for(session.secrets, plan, session.runner.variables, provided, warn)
 
 
 def cache_for(session: Session, root: Path) -> CacheIndex | None:

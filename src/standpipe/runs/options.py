@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from standpipe.errors import ArgumentError
 from standpipe.faults import Fault, check_faults
 from standpipe.model.frozen import frozen
+from standpipe.support.forking import register_functions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,8 +65,7 @@ def _after_fork_in_child() -> None:
     LocalRunner._opening = threading.Lock()  # a thread that is not in this process may hold the old one
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+register_functions(in_child=_after_fork_in_child)
 
 
 @frozen
@@ -149,8 +148,3 @@ def check_folder(name: str, folder: object) -> None:
 
 def _absolute(path: str | os.PathLike[str]) -> str:
     return os.path.abspath(os.path.expanduser(path))
-
-
-def notice(text: str) -> None:
-    """Tells the user something that is neither progress nor an error."""
-    sys.stderr.write(f"standpipe: {text}\n")

@@ -37,12 +37,13 @@ from standpipe.runs.launch import (
     run,
     workspace_for,
 )
-from standpipe.runs.options import Session, notice
+from standpipe.runs.options import Session
 from standpipe.store.locks import RunLock
 from standpipe.store.plans import dump, load
 from standpipe.store.reading import RunRow, read_plan, read_run, run_row
 from standpipe.store.runs import RunRecorder
 from standpipe.support.garbage_collection import lasting_objects
+from standpipe.support.notices import inform
 from standpipe.support.redaction import was_masked
 from standpipe.support.umask import not_for_everybody
 
@@ -267,7 +268,7 @@ def _tell(row: RunRow, again: Mapping[TaskRef, str]) -> None:
     if len(again) > _MOST_NAMED:
         lines.append(f"    and {len(again) - _MOST_NAMED} more")
     done = "Done again are" if again else "Nothing of what has begun is done again."
-    notice("\n".join((f"Run {row.id} goes on. {done}", *lines)))
+    inform("\n".join((f"Run {row.id} goes on. {done}", *lines)))
 
 
 def _alone(plan: Plan, task: Task) -> Plan:

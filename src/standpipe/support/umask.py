@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from standpipe.support.forking import register_functions
+
 #: The permission that is never given: that of all other users to write.
 _OTHERS_WRITE = 0o002
 
@@ -52,5 +54,4 @@ def _after_fork_in_child() -> None:
     _lock = threading.Lock()  # a thread that is not in this process may hold the old one
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+register_functions(in_child=_after_fork_in_child)

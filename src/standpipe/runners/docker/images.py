@@ -7,7 +7,6 @@ the network, the mounts and the environment that the user's tasks have hold for 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import re
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from standpipe.errors import EnvironmentBuildError, RunnerError
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Cancel
+from standpipe.support.locks import lock_file
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -124,14 +124,7 @@ class DerivedImages:
     @contextlib.contextmanager
     def _locked(self, name: str, cancel: Cancel) -> Iterator[None]:
         self._locks.mkdir(parents=True, exist_ok=True)
-        with (self._locks / f"{name}.lock").open("w") as file:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    _check(cancel)
-                    time.sleep(0.05)
+        with lock_file(self._locks / f"{name}.lock", keep_waiting=lambda: _check(cancel)):
             yield
 
 

@@ -1,34 +1,24 @@
-"""Removes the containers of a process that was killed: a small process which outlives it, and looks after it.
-
-This file is a program, too, of the standard library alone until it has something to do: it waits for the end of its
-standard input, which the process that started it holds open. A byte before that says that nothing is left.
-"""
+"""Starts and stops the process that removes the containers of this one if it is killed; see `reaper_program`."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from standpipe.support.forking import register_object
 
 if TYPE_CHECKING:
     from subprocess import Popen
 
+_PROGRAM = Path(__file__).with_name("reaper_program.py")
+
 #: What says that all containers were removed.
 _GOODBYE = b"."
-
-#: Seconds for which the program looks again, as the engine may be about to make a container that was asked for; for
-#: which it waits for an engine that does not answer; and between two looks.
-_LOOKS_FOR = 0.6
-_WAITS_FOR = 30.0
-_PAUSE = 0.1
 
 #: Seconds that the program may take to end when it is told to.
 _ENDS_WITHIN = 3.0
@@ -41,7 +31,7 @@ class Reaper:
         self._lock = threading.Lock()
         self._process: Popen[bytes] | None = None
         self._guarded = 0
-        _in_this_process.add(self)
+        register_object(self)
 
     @contextmanager
     def guards(self, labels: Mapping[str, str]) -> Iterator[None]:
@@ -79,7 +69,7 @@ class Reaper:
             process.stdin.close()
             process.returncode = 0  # if it still runs, that is no concern of this process
 
-    def after_fork(self) -> None:
+    def after_fork_in_child(self) -> None:
         """Leaves the program to the process that this one was forked from."""
         self._lock = threading.Lock()  # a thread that is not in this process may hold the old one
         self._guarded = 0
@@ -90,62 +80,9 @@ class Reaper:
 
         told = json.dumps({"path": sys.path, "labels": dict(labels)})
         return subprocess.Popen(
-            (sys.executable, "-I", "-S", __file__, told),
+            (sys.executable, "-I", "-S", str(_PROGRAM), told),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # what kills the process that it looks after shall not kill it
         )
-
-
-_in_this_process: WeakSet[Reaper] = WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for reaper in list(_in_this_process):
-        reaper.after_fork()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def main(told: str) -> None:
-    """Waits for the end of the process that started this one, and then removes its containers."""
-    order = json.loads(told)
-    if sys.stdin.buffer.read(1):
-        return
-    sys.path[:] = order["path"]
-    reap(order["labels"])
-
-
-def reap(labels: Mapping[str, str]) -> None:
-    """Removes all containers with these labels, until a last look finds none."""
-    import docker  # takes 0.2 s, and is here only when it is needed
-
-    start = time.monotonic()
-    wanted = {"label": [f"{name}={value}" for name, value in labels.items()]}
-    client = None
-    with ThreadPoolExecutor(16) as pool:
-        while time.monotonic() < start + _WAITS_FOR:
-            try:
-                client = client or docker.from_env().api
-                found = client.containers(all=True, filters=wanted)
-            except (docker.errors.DockerException, OSError):  # the engine has died, too: it may come back
-                time.sleep(_PAUSE)
-                continue
-            list(pool.map(partial(_remove, client), [container["Id"] for container in found]))
-            if not found and time.monotonic() > start + _LOOKS_FOR:
-                return
-            time.sleep(_PAUSE)
-
-
-def _remove(client: Any, container: str) -> None:
-    import docker  # it was imported by whoever found the container
-
-    with suppress(docker.errors.DockerException, OSError):  # the next look finds it again
-        client.remove_container(container, v=True, force=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

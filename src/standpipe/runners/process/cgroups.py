@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 
 from standpipe.model.resources import Limits
+from standpipe.support.locks import try_lock
 
 #: The period, in microseconds, for which a group has its share of the cores, and the smallest share.
 _PERIOD = 100_000
@@ -172,14 +173,10 @@ def _locked(folder: Path) -> int:
     Raises:
         OSError: if somebody else has locked it, or it is gone.
     """
-    import fcntl  # there is none on Windows
-
     opened = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not try_lock(opened):
         os.close(opened)
-        raise
+        raise BlockingIOError(f"{folder} is locked by another process")
     return opened
 
 

@@ -13,9 +13,9 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
 
 from standpipe.errors import RunnerError
+from standpipe.support.forking import register_object
 
 BOOT = Path(__file__).parents[2] / "worker" / "boot.py"
 
@@ -33,7 +33,7 @@ class Servers:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: dict[Any, Server] = {}
-        _in_this_process.add(self)
+        register_object(self)
 
     def get(self, python: Path, env: Mapping[str, str], instead_of: Server | None = None) -> Server:
         """The server for that interpreter; started if there is none yet, or only the one that it is to replace."""
@@ -54,24 +54,12 @@ class Servers:
         for server in servers:
             server.close()
 
-    def let_go(self) -> None:
-        """Leaves the servers to the process that this one was forked from."""
+    def after_fork_in_child(self) -> None:
+        """Leave the servers to the process that this one was forked from."""
         self._lock = threading.Lock()  # a thread that is not in this process may hold the old one
         for server in self._running.values():
             server.let_go()
         self._running.clear()
-
-
-_in_this_process: WeakSet[Servers] = WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for servers in list(_in_this_process):
-        servers.let_go()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _changed_at(python: Path) -> int:

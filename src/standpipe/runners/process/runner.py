@@ -6,7 +6,6 @@ import atexit
 import os
 import re
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from standpipe.runners.process.fork_servers import BOOT, START, Server, Servers
 from standpipe.runners.process.limits import Bounds, Limiter, variables
 from standpipe.runners.process.task_process import TaskProcess
 from standpipe.runners.request_files import request_file, write_request
+from standpipe.support.notices import Once
 
 #: Variables that would bring the host's packages and settings into another environment.
 _HOST_PYTHON = (
@@ -50,8 +50,7 @@ class SubprocessTasks:
         self._notice = notice
         self._servers = Servers()
         self._limiter = Limiter()
-        self._noticed: set[object] = set()
-        self._lock = threading.Lock()
+        self._noticed = Once()
         atexit.register(self.close)
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
@@ -152,10 +151,7 @@ class SubprocessTasks:
             )
 
     def _notice_once(self, key: object, text: str) -> None:
-        with self._lock:
-            is_new = key not in self._noticed
-            self._noticed.add(key)
-        if is_new:
+        if self._noticed.is_first(key):
             self._notice(text)
 
 

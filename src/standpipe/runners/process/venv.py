@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -17,11 +16,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from standpipe.errors import EnvironmentBuildError
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Cancel
+from standpipe.support.locks import lock_file
 
 Notice = Callable[[str], None]
 
@@ -42,9 +42,6 @@ _UV_SOURCES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_U
 _PROGRESS = re.compile(r"(Resolved|Prepared|Installed|Building|Downloading|Collecting|Successfully installed) ")
 _NOISE = re.compile(r"(Using Python|Resolved|Prepared|Using CPython|Creating virtual|Activate with|\s*$|\[notice\])")
 _LINES_OF_ERROR = 20
-
-#: How often a process that waits for another one's build looks whether it still should, in seconds.
-_SECONDS_BETWEEN_LOOKS = 0.05
 
 #: Folders beside a package's source that a build of it writes to, or that say nothing about it.
 _NOT_SOURCE = re.compile(r"(\..*|__pycache__|build|dist|.*\.egg-info)$")
@@ -298,22 +295,10 @@ def _build_once(recipe: _Recipe, folder: Path, client: _Client) -> None:
 
 @contextmanager
 def _locked(path: Path, client: _Client) -> Iterator[None]:
-    """Holds a lock among processes; the file stays, because another process may be waiting for it."""
-    with path.open("w") as file:
-        if not _lock(file):
-            client.notice("Waiting for another process, which is building the same environment.")
-            while not _lock(file):
-                client.check()
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
+    """Holds the lock for the building of an environment."""
+    waiting = "Waiting for another process, which is building the same environment."
+    with lock_file(path, keep_waiting=client.check, on_wait=lambda: client.notice(waiting)):
         yield
-
-
-def _lock(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _build(recipe: _Recipe, folder: Path, client: _Client) -> None:

@@ -1,0 +1,97 @@
+"""What users are told besides progress and errors.
+
+A notice is a record of the logger `standpipe`, which users can handle, filter and capture as any other; and it is a
+line on standard error, unless the user's own logging writes to the terminal already. The level `INFO` is for steps
+that take long, `WARNING` for what is not done as asked. Lines of level `INFO` are left out where a run is quiet.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from logging import Logger
+
+#: The levels of the module `logging`, which takes 6 ms to import. Where nobody has imported it, nobody can listen.
+_INFO, _WARNING = 20, 30
+
+_thread = threading.local()
+
+
+def warn(text: str) -> None:
+    """Tell the user that something is not done as asked, or needs their attention."""
+    _tell(text, _WARNING)
+
+
+def inform(text: str) -> None:
+    """Tell the user of a step that takes long, such as the building of an environment."""
+    _tell(text, _INFO)
+
+
+def log(text: str) -> None:
+    """Write a record of level `INFO` for those who use `logging`, and nothing on standard error."""
+    logger = _logger()
+    if logger is not None:
+        logger.info("%s", text)
+
+
+@contextmanager
+def quiet_notices(quiet: bool = True) -> Iterator[None]:
+    """Keep notices of level `INFO` off standard error, in this thread during the block. They are still logged."""
+    before = getattr(_thread, "quiet", False)
+    _thread.quiet = quiet
+    try:
+        yield
+    finally:
+        _thread.quiet = before
+
+
+class Once:
+    """Tells what is new from what was told before. Any thread may ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._keys: set[Hashable] = set()
+
+    def is_first(self, key: Hashable) -> bool:
+        """Return True the first time that it is asked about a key."""
+        with self._lock:
+            is_new = key not in self._keys
+            self._keys.add(key)
+        return is_new
+
+
+def _tell(text: str, level: int) -> None:
+    logger = _logger()
+    if logger is not None:
+        if not logger.isEnabledFor(level):
+            return
+        logger.log(level, "%s", text)
+        if _is_on_terminal(logger, level):
+            return
+    if level >= _WARNING or not getattr(_thread, "quiet", False):
+        sys.stderr.write(f"standpipe: {text}\n")
+
+
+def _logger() -> Logger | None:
+    """Return the logger, or None where nothing in this process has imported `logging`."""
+    logging = sys.modules.get("logging")
+    if logging is None:
+        return None
+    logger: Logger = logging.getLogger("standpipe")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())  # without any, `logging` itself would write to standard error
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+    return logger
+
+
+def _is_on_terminal(logger: Logger, level: int) -> bool:
+    """Return whether a handler of the user's writes such a record to the standard streams."""
+    streams = (sys.stderr, sys.stdout, sys.__stderr__, sys.__stdout__)
+    handlers = [*logger.handlers, *(logger.root.handlers if logger.propagate else ())]
+    return any(level >= handler.level and getattr(handler, "stream", None) in streams for handler in handlers)

@@ -1,0 +1,56 @@
+"""Timers that end with a block."""
+
+from __future__ import annotations
+
+import threading
+
+from standpipe.model.ports import Cancel
+from standpipe.support.timers import call_after, cancel_after
+
+
+def test_a_function_is_called_when_the_time_has_passed() -> None:
+    called = threading.Event()
+
+    with call_after(0.001, called.set) as expired:
+        assert called.wait(30)
+        assert expired.is_set()
+
+
+def test_a_function_is_not_called_after_the_block() -> None:
+    with call_after(3600, lambda: None) as expired:
+        timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    for timer in timers:
+        timer.join(30)
+
+    assert timers
+    assert not any(timer.is_alive() for timer in timers)
+    assert not expired.is_set()
+
+
+def test_a_cancellation_from_outside_reaches_the_block() -> None:
+    cancel = Cancel()
+
+    with cancel_after(3600, cancel) as (linked, expired):
+        assert not linked
+        cancel.set(urgent=True)
+        assert linked
+        assert linked.urgent
+    assert not expired.is_set()
+
+
+def test_the_time_cancels_the_block_and_nothing_else() -> None:
+    cancel = Cancel()
+    woken = threading.Event()
+
+    with cancel_after(0.001, cancel) as (linked, expired):
+        linked.on_set(woken.set)
+        assert woken.wait(30)
+        assert expired.is_set()
+        assert not linked.urgent
+    assert not cancel
+
+
+def test_no_time_at_all_cancels_at_once() -> None:
+    with cancel_after(0, Cancel(), urgent=True) as (linked, expired):
+        assert linked.urgent
+        assert expired.is_set()
