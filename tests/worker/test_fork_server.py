@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from tests.worker.tasks import BOOT, PREAMBLE, interpreter
 
-from standpipe.worker.forkserver import ForkServer
+from standpipe.worker.fork_server import ForkServer
 
 
 class Client:
