@@ -21,6 +21,7 @@ from standpipe import dsl, local
 from standpipe.engine.machine import Machine
 from standpipe.errors import StandpipeError, StorageError, TaskFailed
 from standpipe.execution import logs
+from standpipe.local import FakeRunner
 from standpipe.model.events import (
     AttemptEnded,
     AttemptFailed,
@@ -34,7 +35,6 @@ from standpipe.model.ports import Cancel
 from standpipe.model.states import TaskState
 from standpipe.runs.driver import Driver
 from standpipe.store.runs import FILE_NAME
-from tests.fakes import FakeRunner
 from tests.plans import RUN, dag, node, plan
 from tests.runs.test_driver import Kept
 
@@ -104,7 +104,7 @@ FULL_STORE = """
 import resource, sys
 from standpipe import dsl, local
 from standpipe.errors import StorageError
-from tests.fakes import FakeRunner
+from standpipe.local import FakeRunner
 
 @dsl.component
 def say(text: str) -> str:

@@ -19,8 +19,8 @@ import pytest
 from standpipe import dsl, local
 from standpipe.errors import StorageError, TaskFailed
 from standpipe.execution.cache import checksums
+from standpipe.local import FakeRunner
 from standpipe.model.ports import Cancel, Outcome
-from tests.fakes import FakeRunner
 
 
 @dsl.component
@@ -107,7 +107,7 @@ class Runs:
 def processes() -> Iterator[local.SubprocessRunner]:
     runner = local.SubprocessRunner()
     yield runner
-    runner.tasks.close()
+    runner.task_runner.close()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from standpipe import dsl, local
 from standpipe.errors import NoSuchRun, NoSuchTask, StorageError
 from standpipe.history import Run, Status, Task, wording
 from standpipe.history.documents import document
+from standpipe.local import FakeRunner
 from standpipe.model import events as e
 from standpipe.model.ports import Outcome
 from standpipe.model.refs import TaskRef
@@ -26,7 +27,6 @@ from standpipe.model.types import ArtifactType
 from standpipe.model.values import ArtifactValue, Seal
 from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
-from tests.fakes import FakeRunner
 from tests.plans import RUN, dag, node, plan
 
 

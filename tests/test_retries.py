@@ -13,8 +13,8 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import TaskFailed
+from standpipe.local import FakeRunner
 from standpipe.model.ports import Outcome
-from tests.fakes import FakeRunner
 
 
 @dsl.component

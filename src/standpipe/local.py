@@ -14,108 +14,27 @@ from standpipe.dsl.components import BaseComponent, component_of
 from standpipe.dsl.tasks import PipelineTask
 from standpipe.errors import ArgumentError, NotInitialized
 from standpipe.faults import Delay, Fail, Fault, Kill
-from standpipe.runs.options import MAX_PARALLEL, LocalRunner, Session, check_folder
-from standpipe.support.notices import warn
+from standpipe.runners.api import RUNNERS, LocalRunner, runner_class, suggestions
+from standpipe.runs.options import MAX_PARALLEL, Session, check_folder
 from standpipe.worker import artifacts
-from standpipe.worker.constants import WORKSPACE_MOUNT_PATH
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from standpipe.history import Run
     from standpipe.model.plan import Plan
-    from standpipe.model.ports import Runner
     from standpipe.model.types import Json
+
+    # For type checkers and editors; `__getattr__` provides what is in the registry.
+    from standpipe.runners.docker.api import DockerRunner as DockerRunner
+    from standpipe.runners.fake import FakeRunner as FakeRunner
+    from standpipe.runners.process.api import SubprocessRunner as SubprocessRunner
 
 _HOW_TO_INIT = (
     "Type this before the call:\n\n"
     "    from standpipe import local\n"
-    "    local.init(runner=local.SubprocessRunner())    # or local.DockerRunner()\n"
+    f"    local.init(runner={suggestions()[0]})    # or {' or '.join(suggestions()[1:])}\n"
 )
-
-
-class SubprocessRunner(LocalRunner):
-    """Runs lightweight Python components in processes of this machine, each in a fresh one.
-
-    Args:
-        use_venv: whether each task runs in an environment that holds just its own packages, built once and shared by
-            all tasks that name the same ones. Otherwise tasks run in the current environment, and what is missing
-            there is installed into it.
-        serialize_pip_installs: taken for the sake of scripts written for KFP; each environment is built once, alone.
-        max_concurrent_pip_installs: the same.
-    """
-
-    def __init__(
-        self, use_venv: bool = True, serialize_pip_installs: bool = True, max_concurrent_pip_installs: int = 1
-    ) -> None:
-        self.use_venv = use_venv
-
-    @property
-    def command_options(self) -> tuple[str, ...]:
-        return () if self.use_venv else ("--no-venv",)
-
-    def __repr__(self) -> str:
-        return f"SubprocessRunner(use_venv={self.use_venv})"
-
-    def _open(self) -> Runner:
-        from pathlib import Path  # with the parts of this runner, of no use to authoring
-
-        from standpipe.runners.process.runner import SubprocessTasks
-        from standpipe.runners.process.venv import (  # costly to import, and of use to this runner only
-            CurrentEnvironment,
-            Venvs,
-        )
-
-        return SubprocessTasks(Venvs(Path(cache_folder(), "envs")) if self.use_venv else CurrentEnvironment(), warn)
-
-    def workspace_path(self, workspace: Path) -> str:
-        return str(workspace)
-
-
-class DockerRunner(LocalRunner):
-    """Runs every kind of component in containers of a Docker engine, or of Podman by way of `DOCKER_HOST`.
-
-    Args:
-        max_concurrent_pip_installs: taken for the sake of scripts written for KFP; each image is made once, alone.
-        **container_run_args: arguments of `containers.run` in the Docker SDK, for all containers of tasks.
-
-    Raises:
-        RunArgumentError: if there is no such argument, or it cannot be given.
-    """
-
-    def __init__(self, max_concurrent_pip_installs: int = 1, **container_run_args: Any) -> None:
-        from standpipe.runners.docker.run_arguments import RunArguments  # few scripts use this runner
-
-        RunArguments.check(container_run_args)
-        self.container_run_args = container_run_args
-
-    @property
-    def command_options(self) -> tuple[str, ...]:
-        return ("--runner", "docker")
-
-    def __repr__(self) -> str:
-        return f"DockerRunner({', '.join(f'{name}={value!r}' for name, value in self.container_run_args.items())})"
-
-    def _open(self) -> Runner:
-        from pathlib import Path  # with the parts of this runner, of no use to authoring
-
-        from standpipe.runners.docker.engine import Engine
-        from standpipe.runners.docker.images import DerivedImages  # costly to import, and of use to this runner only
-        from standpipe.runners.docker.runner import DockerTasks
-
-        engine = Engine()
-        images = DerivedImages(engine, Path(cache_folder(), "images"))
-        return DockerTasks(self.container_run_args, images, warn, engine)
-
-    @property
-    def variables(self) -> Mapping[str, str]:
-        from standpipe.runners.docker.run_arguments import RunArguments  # few scripts use this runner
-
-        given = RunArguments.check(self.container_run_args).environment
-        return {name: value for name, value in given.items() if value is not None}
-
-    def workspace_path(self, workspace: Path) -> str:
-        return WORKSPACE_MOUNT_PATH
 
 
 _session: Session | None = None
@@ -139,7 +58,7 @@ def init(
     """Says how components and pipelines run that are called from now on, in all threads of this process.
 
     Args:
-        runner: where tasks run: `local.SubprocessRunner()` or `local.DockerRunner()`.
+        runner: where tasks run: `local.SubprocessRunner()`, `local.DockerRunner()` or, in tests, `local.FakeRunner()`.
         pipeline_root: the folder for what runs leave behind, each in a folder of its own; `~` is the home folder.
         workspace_root: the folder that tasks see as their workspace. It is the user's own and is never removed. By
             default a pipeline with a workspace has one in the folder of its run.
@@ -314,13 +233,6 @@ def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any
         return resuming.rerun_task(session, run_id, task, debug=debug)
 
 
-def cache_folder() -> str:
-    """Where environments are kept between runs: `STANDPIPE_CACHE`, or `standpipe` in the user's cache folder."""
-    caches = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
-    own = os.environ.get("STANDPIPE_CACHE") or os.path.join(caches, "standpipe")
-    return os.path.abspath(os.path.expanduser(own))
-
-
 def _session_with(options: Mapping[str, Any]) -> Session:
     unknown = sorted(options.keys() - Session.__dataclass_fields__.keys())
     if unknown:
@@ -442,14 +354,26 @@ def _run(session: Session, component: BaseComponent, arguments: Mapping[str, Any
 
 __all__ = [
     "Delay",
-    "DockerRunner",
     "Fail",
     "Kill",
-    "SubprocessRunner",
+    "LocalRunner",
     "get_run",
     "init",
     "rerun_task",
     "resume",
     "run",
     "runs",
+    *RUNNERS,
 ]
+
+
+if not TYPE_CHECKING:  # otherwise type checkers would take every name for one of this module
+
+    def __getattr__(name: str) -> type[LocalRunner]:
+        """Return a runner's class, imported when it is first used."""
+        if name in RUNNERS:
+            return runner_class(name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *RUNNERS})

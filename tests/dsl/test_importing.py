@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
 from standpipe.dsl.importing import importer
 from standpipe.errors import AuthoringError, AuthoringTypeError, InconsistentTypeException
+from standpipe.local import FakeRunner
 from standpipe.model.plan import Constant, Dag, FromInput, FromTask, Importer, Node, Plan
 from standpipe.model.templates import parse_text
 from standpipe.model.types import ArtifactOutput, ArtifactType, ParameterInput, ParameterType

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
 from standpipe.dsl import Dataset, Input, Output
 from standpipe.errors import ArgumentError, NoSuchRun, NoSuchTask, StorageError, TaskFailed
+from standpipe.local import FakeRunner
 from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
 from standpipe.store.locks import RunIsActive
 
@@ -218,8 +218,8 @@ def test_what_a_task_made_must_still_be_there(
     broken = [True]
 
     class Writing(FakeRunner):
-        def _open(self) -> Any:
-            opened = super()._open()
+        def open(self) -> Any:
+            opened = super().open()
             run = opened.run
 
             def with_file(request: Any, **more: Any) -> Any:
@@ -457,8 +457,8 @@ def test_a_run_that_is_asked_twice_to_stop_from_elsewhere_stops_without_its_exit
         return Outcome(signal=9) if stopped.wait(20) else Outcome(exit_code=0)
 
     class Sleeping(FakeRunner):
-        def _open(self) -> Any:
-            opened = super()._open()
+        def open(self) -> Any:
+            opened = super().open()
             opened.run = sleep
             return opened
 

@@ -22,7 +22,8 @@ from standpipe.model.ports import Cancel, CommandLine, Outcome, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.runners.docker.engine import Engine
 from standpipe.runners.docker.images import DerivedImages
-from standpipe.runners.docker.runner import DockerTasks
+from standpipe.runners.docker.run_arguments import RunArguments
+from standpipe.runners.docker.runner import ContainerTaskRunner
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -92,7 +93,10 @@ class Bench:
         self.run_id = f"test-{uuid.uuid4().hex[:12]}"
         self.engine = Engine()
         self.images = DerivedImages(self.engine, self.root / "locks")
-        self.runner = DockerTasks(self.run_args, self.images, self.notices.append, self.engine)
+        arguments = RunArguments.check(self.run_args)
+        self.runner = ContainerTaskRunner(
+            arguments, self.images, self.engine, warn=self.notices.append, inform=self.notices.append
+        )
 
     def folder(self, name: str = "task") -> Path:
         return self.root / self.run_id / name

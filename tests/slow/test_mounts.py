@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
 from standpipe.errors import StorageError, TaskFailed
+from standpipe.local import FakeRunner
 from standpipe.store.runs import FILE_NAME
 
 pytestmark = pytest.mark.slow

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
+from standpipe.local import FakeRunner
 from standpipe.support.notices import Once, inform, log, quiet_notices, warn
 
 

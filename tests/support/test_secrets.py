@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
 from standpipe.errors import ArgumentError, AuthoringTypeError, TaskFailed
+from standpipe.local import FakeRunner
 
 TOKEN = "t0k3n-0f-m1ne-which-n0b0dy-kn0ws"
 PROCESSES = local.SubprocessRunner(use_venv=False)

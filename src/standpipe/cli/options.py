@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from standpipe.errors import ArgumentError
+from standpipe.runners import api as runners
 from standpipe.runs.options import MAX_PARALLEL, RESOURCE_POLICIES
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def add_root(parser: _ActionsContainer) -> None:
 
 def add_session(parser: _ActionsContainer) -> None:
     """Adds the options that say where and how tasks run."""
-    parser.add_argument("--runner", choices=("subprocess", "docker"), default="subprocess", help="where tasks run")
+    parser.add_argument("--runner", choices=runners.flags(), default=runners.default_flag(), help="where tasks run")
     parser.add_argument(
         "--no-venv", action="store_true", help="run tasks in this environment instead of ones of their own"
     )
@@ -53,12 +53,8 @@ def session(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         ArgumentError: if two of them contradict each other.
     """
-    from standpipe import local  # of no use to `--help`
-
-    if options.no_venv and options.runner == "docker":
-        raise ArgumentError("--no-venv is for --runner subprocess: a container has the Python of its image.")
     return {
-        "runner": local.DockerRunner() if options.runner == "docker" else local.SubprocessRunner(not options.no_venv),
+        "runner": runners.from_command_line(options.runner, no_venv=options.no_venv),
         "pipeline_root": options.pipeline_root,
         "workspace_root": options.workspace_root,
         "kubernetes": options.kubernetes,

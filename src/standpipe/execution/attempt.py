@@ -208,6 +208,7 @@ class Attempts:
             pod=pod,
             retry=command.retry,
             debug=self.debug,
+            component=command.component,
         )
 
     def _container(self, component: Component) -> Container:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import PythonFunction
 from standpipe.model.refs import RunId, RunInfo, TaskRef
-from standpipe.model.resources import Limits
+from standpipe.model.resources import Capacity, Limits
 from standpipe.model.types import Json
 from standpipe.model.values import Seal, Value
 
@@ -69,7 +69,7 @@ class TaskRequest:
     root that the task reads: artifacts that the caller brought. The variables of `pod` win over those of `env`.
     `attempt` is the number of the attempt, from 0, and `retry` how many of those before it count as failed, which the
     task sees as `KFP_RETRY_INDEX`. `limits` is what it may use. With `debug` it runs under a debugger, on the terminal
-    of this process.
+    of this process. `component` is the key of its component in the Plan.
     """
 
     run: RunId
@@ -87,6 +87,7 @@ class TaskRequest:
     pod: Pod = Pod()
     retry: int = 0
     debug: bool = False
+    component: str = ""
 
 
 @frozen
@@ -185,6 +186,12 @@ class Runner(Protocol):
         microseconds for all but the first task of a kind.
         """
 
+    def capacity(self) -> Capacity:
+        """Return the CPU, memory and accelerators that its tasks share at this moment.
+
+        Runs whose tasks ask for resources call it once, before the first task.
+        """
+
     def close(self) -> None:
         """Ends whatever outlives a task: servers, connections. May be called twice."""
 
@@ -239,45 +246,3 @@ class Cache(Protocol):
 
     def note(self, path: str, seal: Seal) -> None:
         """Remembers the seal of what is at a path, in place of an older one."""
-
-
-class Environments(Protocol):
-    """Python environments by content: the same packages give the same environment, built once."""
-
-    def python(self, function: PythonFunction, *, notice: Callable[[str], None], cancel: Cancel) -> Path:
-        """The interpreter of the environment that holds the function's packages.
-
-        Raises:
-            EnvironmentBuildError: if they cannot be installed, with the installer's own words, or `cancel` was set
-                meanwhile.
-        """
-
-
-class Images(Protocol):
-    """Container images by content: an image that is on this machine, with a function's packages added."""
-
-    def image(
-        self,
-        base: str,
-        function: PythonFunction | None,
-        *,
-        run_args: Mapping[str, Any],
-        notice: Callable[[str], None],
-        cancel: Cancel,
-    ) -> str:
-        """The image to run: `base`, pulled if it is missing, or one made from it that holds the function's packages.
-
-        `run_args` are the engine's arguments for the containers of tasks; a container that installs packages uses
-        those for its network, mounts, environment and labels.
-
-        Raises:
-            EnvironmentBuildError: if the packages cannot be installed, with the installer's own words.
-            RunnerError: if the image cannot be had, or `cancel` was set meanwhile.
-        """
-
-    def pull(self, name: str, *, run_args: Mapping[str, Any], notice: Callable[[str], None], cancel: Cancel) -> None:
-        """Pulls an image even if it is on this machine, for its name may stand for a newer one by now.
-
-        Raises:
-            RunnerError: if it cannot be pulled, or `cancel` was set meanwhile.
-        """

@@ -21,7 +21,7 @@ from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError, TaskFailed
 from standpipe.execution.attempt import Attempts
 from standpipe.execution.cache.lookup import Results
-from standpipe.faults.tasks import injected
+from standpipe.faults.runner import inject_faults
 from standpipe.kubernetes import concerns
 from standpipe.model import events
 from standpipe.model.plan import Container, Plan, Resources
@@ -36,7 +36,6 @@ from standpipe.runs.options import Session
 from standpipe.store.cache import CacheIndex
 from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
-from standpipe.support.machine_capacity import capacity
 from standpipe.support.notices import Once, log, quiet_notices, warn
 from standpipe.support.redaction import Redactor
 from standpipe.support.secrets import redactor_for
@@ -73,7 +72,7 @@ class Setup:
             plan or self.plan,
             self.info,
             max_parallel=self.session.max_parallel,
-            capacity=capacity() if _has_needs(self.plan) else UNBOUNDED,
+            capacity=self.session.runner.task_runner.capacity() if _has_needs(self.plan) else UNBOUNDED,
             policy=ResourcePolicy(self.session.resources),
             later=later,
         )
@@ -129,7 +128,7 @@ def drive(setup: Setup, machine: Machine, recorder: RunRecorder, first: events.E
     """
     session, plan = setup.session, setup.plan
     with (
-        injected(session.runner.tasks, session.faults, warn) as runner,
+        inject_faults(session.runner.task_runner, session.faults) as runner,
         closing(_observer(setup.info, setup.folder, quiet=session.quiet or setup.debug)) as observer,
         closing(setup.cache) if setup.cache else nullcontext(),
     ):

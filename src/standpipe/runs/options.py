@@ -1,71 +1,21 @@
-"""The options of runs, and what a runner is to those who choose one."""
+"""The options of runs."""
 
 from __future__ import annotations
 
 import os
-import threading
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from standpipe.errors import ArgumentError
 from standpipe.faults import Fault, check_faults
 from standpipe.model.frozen import frozen
-from standpipe.support.forking import register_functions
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from standpipe.model.ports import Runner
+from standpipe.runners.api import LocalRunner, suggestions
 
 #: How many tasks run at once unless the user says otherwise, whatever the number of cores: most of them wait.
 MAX_PARALLEL = 16
 
 #: What may become of tasks that ask for more than the machine has (`model.resources.ResourcePolicy`).
 RESOURCE_POLICIES = ("clamp", "strict", "ignore")
-
-
-class LocalRunner(ABC):
-    """Where tasks run, as users name it; what does the work is made when the first task comes."""
-
-    _opening = threading.Lock()
-    _opened: Runner | None = None
-    _opened_by = 0
-
-    @property
-    def tasks(self) -> Runner:
-        """What runs the tasks, the same for all runs and threads that share this object.
-
-        A process that was forked from the one that opened it opens its own: connections cannot be shared.
-        """
-        with LocalRunner._opening:
-            if self._opened is None or self._opened_by != os.getpid():
-                self._opened, self._opened_by = self._open(), os.getpid()
-            return self._opened
-
-    @abstractmethod
-    def _open(self) -> Runner: ...
-
-    @property
-    def variables(self) -> Mapping[str, str]:
-        """Environment variables that the user's options give to all tasks."""
-        return {}
-
-    @property
-    def command_options(self) -> tuple[str, ...]:
-        """The options of `standpipe resume` that choose such a runner."""
-        return ()
-
-    @abstractmethod
-    def workspace_path(self, workspace: Path) -> str:
-        """Where tasks see a run's workspace, which is the folder `workspace` on this machine."""
-
-
-def _after_fork_in_child() -> None:
-    LocalRunner._opening = threading.Lock()  # a thread that is not in this process may hold the old one
-
-
-register_functions(in_child=_after_fork_in_child)
 
 
 @frozen
@@ -87,9 +37,7 @@ class Session:
 
     def __post_init__(self) -> None:
         if not isinstance(self.runner, LocalRunner):
-            raise ArgumentError(
-                f"runner={self.runner!r} is no runner: pass local.SubprocessRunner() or local.DockerRunner()."
-            )
+            raise ArgumentError(f"Invalid runner={self.runner!r}: expected {' or '.join(suggestions())}.")
         if isinstance(self.max_parallel, bool) or not isinstance(self.max_parallel, int) or self.max_parallel < 1:
             raise ArgumentError(f"max_parallel={self.max_parallel!r} must be a whole number of tasks, at least 1.")
         check_folder("pipeline_root", self.pipeline_root)

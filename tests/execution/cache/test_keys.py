@@ -21,7 +21,7 @@ from standpipe.model.resources import Needs
 from standpipe.model.templates import parse_argument
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, ParameterInput, ParameterType
 from standpipe.model.values import ArtifactValue, Seal, Value
-from standpipe.runners.fake import FakeTasks
+from standpipe.runners.fake import FakeTaskRunner
 
 DATASET = ArtifactType("system.Dataset")
 POD, NEEDS = Pod(), Needs()
@@ -58,7 +58,7 @@ def key(
     """The key of an attempt; empty if its result is not to be remembered."""
     run = RUN._replace(id=folder, uuid=RUN.uuid if folder == "run-1" else "7f9619ff-8b86-4d01-b42d-00cf4fc964ff")
     plan = Plan("test", component, {"leaf": component}, {"exec": Container("image", program, env or {})})
-    attempts = Attempts(plan, run, Path("/root-of-all", folder), workspace, FakeTasks(), lambda task, line: None)
+    attempts = Attempts(plan, run, Path("/root-of-all", folder), workspace, FakeTaskRunner(), lambda task, line: None)
     command = StartAttempt(task, "leaf", inputs, caching=caching, needs=needs)
     request = attempts._request(attempts.folder / "task", command, component, pod)
     work = task_work(
