@@ -208,7 +208,6 @@ class Attempts:
             pod=pod,
             retry=command.retry,
             debug=self.debug,
-            component=command.component,
         )
 
     def _container(self, component: Component) -> Container:

@@ -69,7 +69,7 @@ class TaskRequest:
     root that the task reads: artifacts that the caller brought. The variables of `pod` win over those of `env`.
     `attempt` is the number of the attempt, from 0, and `retry` how many of those before it count as failed, which the
     task sees as `KFP_RETRY_INDEX`. `limits` is what it may use. With `debug` it runs under a debugger, on the terminal
-    of this process. `component` is the key of its component in the Plan.
+    of this process.
     """
 
     run: RunId
@@ -87,7 +87,6 @@ class TaskRequest:
     pod: Pod = Pod()
     retry: int = 0
     debug: bool = False
-    component: str = ""
 
 
 @frozen

@@ -11,10 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Cancel, Log, Outcome, Runner, TaskRequest
 from standpipe.model.resources import UNBOUNDED, Capacity
 from standpipe.runners.api import LocalRunner
-from standpipe.worker.annotations import is_artifact_list
+from standpipe.worker.annotations import annotations_of, is_artifact_list
 from standpipe.worker.artifacts import Artifact, create
 
 #: What stands in for a task: it takes inputs by name, and returns outputs by name or its single output.
@@ -35,8 +36,8 @@ class FakeRunner(LocalRunner):
     process's own output, not to the log of the task. A task without a function succeeds with no outputs.
 
     Args:
-        functions: by the name of a task (`"train"`), its path in the run (`"loop/2/train"`), or the name of its
-            component, which stands for all tasks of that component. The most exact name wins; `-` and `_` are the same.
+        functions: by the path of a task in its run (`"for-loop-1/2/train"`), by the name of a task (`"train-2"`), or by
+            the name of a component (`"train"`), for all its tasks. The first of these wins; `-` and `_` are the same.
         capacity: what the tasks share; by default there is no bound, so that no task waits for CPU, memory or
             accelerators, and none asks for too much.
         **by_name: functions by names that are valid in Python: `FakeRunner(train=lambda rate: 0.9)`.
@@ -108,8 +109,15 @@ class FakeTaskRunner:
         """Do nothing: nothing is open."""
 
     def _function(self, request: TaskRequest) -> Function | None:
-        names = (str(request.task), request.task.name, request.component.removeprefix("comp-"))
+        names = (str(request.task), request.task.name, _component_of(request))
         return next((self._functions[name] for name in map(_normalized, names) if name in self._functions), None)
+
+
+def _component_of(request: TaskRequest) -> str:
+    """Return the name of a task's component, whose tasks KFP numbers: `train`, `train-2` and so on."""
+    if isinstance(request.program, PythonFunction):
+        return request.program.name
+    return re.sub(r"-\d+$", "", request.task.name)
 
 
 def _normalized(name: str) -> str:
@@ -131,10 +139,15 @@ def _arguments(function: Function, request: TaskRequest, outputs: Mapping[str, A
     for name, described in inputs.get("artifacts", {}).items():
         if name in named:
             artifacts = [create(None, runtime) for runtime in described["artifacts"]]
-            is_list = len(artifacts) != 1 or is_artifact_list(named[name].annotation)
+            is_list = len(artifacts) != 1 or _is_list(function, name)
             arguments[name] = artifacts if is_list else artifacts[0]
     arguments.update({name: artifact for name, artifact in outputs.items() if name in named})
     return arguments
+
+
+def _is_list(function: Function, name: str) -> bool:
+    """Return whether a function's annotation says that an input is a list of artifacts."""
+    return hasattr(function, "__annotations__") and is_artifact_list(annotations_of(function).get(name))
 
 
 def _write_outputs(returned: Any, artifacts: dict[str, Artifact], request: TaskRequest) -> None:
@@ -162,7 +175,7 @@ def _write_outputs(returned: Any, artifacts: dict[str, Artifact], request: TaskR
 def _by_name(returned: Any, names: set[str]) -> dict[str, Any]:
     if returned is None:
         return {}
-    is_by_name = isinstance(returned, Mapping) and (names != {_SINGLE_OUTPUT} or not returned.keys() - names)
+    is_by_name = isinstance(returned, Mapping) and (not returned.keys() - names or _SINGLE_OUTPUT not in names)
     return dict(returned) if is_by_name else {_SINGLE_OUTPUT: returned}
 
 
