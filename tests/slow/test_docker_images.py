@@ -80,7 +80,7 @@ def test_an_image_without_pip_is_given_it_or_the_reason_is_told(
             reason = str(error)
         remove_derived(docker_client, image)
     # Debian's Python does not let ensurepip install pip for the system; that of the official images does.
-    assert not reason or ("ensurepip could not bring it" in reason and "ensurepip is disabled" in reason)
+    assert not reason or ("ensurepip could not install it" in reason and "ensurepip is disabled" in reason)
 
 
 def test_a_python_that_belongs_to_its_distribution_is_left_alone_as_on_a_cluster(
@@ -105,7 +105,7 @@ def test_a_package_that_does_not_exist_is_told_in_pip_s_words(make_bench: MakeBe
     message = str(caught.value)
     assert message.startswith(f"The packages of 'work' could not be installed into the image {IMAGE}: pip failed.")
     assert "ERROR: No matching distribution found for no-such-package-of-standpipe==1.0" in message
-    assert "Does the package exist" in message
+    assert "Check the names and versions" in message
 
 
 def test_installing_can_be_cancelled(make_bench: MakeBench) -> None:

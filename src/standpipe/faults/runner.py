@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from standpipe.errors import StandpipeError
 from standpipe.faults import Delay, Fail, Fault, Kill
-from standpipe.model.ports import Cancel, Log, Outcome, Runner, TaskRequest
+from standpipe.model.ports import CANCELLED_BEFORE_START, Cancel, Log, Outcome, Runner, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Capacity
 from standpipe.support.notices import Notice, warn
@@ -63,7 +63,7 @@ class FaultInjectingRunner:
             self._record(delay, log)
             _wait(delay.seconds, cancel)
             if cancel:
-                return Outcome(problem="it was cancelled before it started")
+                return CANCELLED_BEFORE_START
         for fail in _of_kind(Fail, faults):
             self._mark(fail)
             return Outcome(exit_code=1, cause=f"InjectedFault: {fail.message}")

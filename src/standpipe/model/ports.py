@@ -114,6 +114,10 @@ class Outcome:
         return self.exit_code == 0
 
 
+#: The outcome of an attempt that was cancelled before it started.
+CANCELLED_BEFORE_START = Outcome(problem="it was cancelled before it started")
+
+
 class Log(Protocol):
     """Where the bytes that a task prints go, in the order in which they came."""
 

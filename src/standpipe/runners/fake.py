@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Cancel, Log, Outcome, Runner, TaskRequest
+from standpipe.model.ports import CANCELLED_BEFORE_START, Cancel, Log, Outcome, Runner, TaskRequest
 from standpipe.model.resources import UNBOUNDED, Capacity
 from standpipe.runners.api import LocalRunner
 from standpipe.worker.annotations import annotations_of, is_artifact_list
@@ -81,7 +81,7 @@ class FakeTaskRunner:
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
         """Call the function of one attempt; see `model.ports.Runner`."""
         if cancel:
-            return Outcome(problem="it was cancelled before it started")
+            return CANCELLED_BEFORE_START
         function = self._function(request)
         if function is None:
             return Outcome(exit_code=0)
@@ -91,8 +91,8 @@ class FakeTaskRunner:
             if isinstance(returned, Outcome):
                 return returned
             _write_outputs(returned, outputs, request)
-        except SystemExit as wish:
-            return Outcome(exit_code=wish.code if isinstance(wish.code, int) else int(wish.code is not None))
+        except SystemExit as error:
+            return Outcome(exit_code=error.code if isinstance(error.code, int) else int(error.code is not None))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is how the task failed
             return _failure(error)
         return Outcome(exit_code=0)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from standpipe.model.resources import Capacity
+from standpipe.support.system_files import read_text
 
 #: What a system is taken to have that does not tell how much memory it has: more than any task asks for.
 _UNKNOWN = 2**62
@@ -49,9 +50,9 @@ def _memory() -> int:
 
 def _groups(root: Path) -> Iterator[Path]:
     """The folders of the control groups that this process is in, with those of the groups above."""
-    own = [line.split(":", 2) for line in _text(root / "proc/self/cgroup").splitlines()]
+    own = [line.split(":", 2) for line in read_text(root / "proc/self/cgroup").splitlines()]
     paths = {name: path for _, controllers, path in own for name in controllers.split(",")}
-    for line in _text(root / "proc/self/mountinfo").splitlines():
+    for line in read_text(root / "proc/self/mountinfo").splitlines():
         place, _, system = line.partition(" - ")
         kind, _, options = system.split()[:3]
         names = {"cgroup2": {""}, "cgroup": {"cpu", "memory"} & set(options.split(","))}.get(kind, set())
@@ -64,9 +65,10 @@ def _groups(root: Path) -> Iterator[Path]:
 
 def _shares(group: Path) -> Iterator[float]:
     """The cores that a group may use, if that is limited."""
-    quota, _, period = _text(group / "cpu.max").partition(" ")  # version 2; `max` is no limit
+    quota, _, period = read_text(group / "cpu.max").partition(" ")  # version 2; `max` is no limit
     if not quota:
-        quota, period = _text(group / "cpu.cfs_quota_us"), _text(group / "cpu.cfs_period_us")  # version 1; -1 is none
+        quota = read_text(group / "cpu.cfs_quota_us")  # version 1; -1 is no limit
+        period = read_text(group / "cpu.cfs_period_us")
     if quota.isdigit() and period.isdigit() and int(period):
         yield int(quota) / int(period)
 
@@ -74,7 +76,7 @@ def _shares(group: Path) -> Iterator[float]:
 def _limits(group: Path) -> Iterator[int]:
     """The memory that a group may use, if that is limited."""
     # Without a limit, version 2 says `max`, and version 1 more than any machine has.
-    limit = _text(group / "memory.max") or _text(group / "memory.limit_in_bytes")
+    limit = read_text(group / "memory.max") or read_text(group / "memory.limit_in_bytes")
     if limit.isdigit():
         yield int(limit)
 
@@ -98,9 +100,3 @@ def _names(folder: Path) -> list[str]:
     with suppress(OSError):  # there is none
         return os.listdir(folder)
     return []
-
-
-def _text(path: Path) -> str:
-    with suppress(OSError):  # this system does not tell
-        return path.read_text().strip()
-    return ""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from standpipe.errors import RunnerError
+from standpipe.support.system_files import read_text
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -173,7 +174,7 @@ class Owner:
 
 
 def _boot() -> str:
-    return _text("/proc/sys/kernel/random/boot_id")
+    return read_text(Path("/proc/sys/kernel/random/boot_id"))
 
 
 def _namespace() -> str:
@@ -185,15 +186,8 @@ def _namespace() -> str:
 
 def _started(pid: int) -> str:
     # The name of the program, in parentheses, may hold spaces; the start time is field 22 of the line (proc(5)).
-    fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    fields = read_text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
     return fields[19] if len(fields) > 19 else ""
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text().strip()
-    except OSError:
-        return ""
 
 
 def _alive(pid: int) -> bool:

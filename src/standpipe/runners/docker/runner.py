@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from standpipe.errors import RunnerError, UnsupportedError
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Cancel, Log, Mount, Outcome, Pod, TaskRequest
+from standpipe.model.ports import CANCELLED_BEFORE_START, Cancel, Log, Mount, Outcome, Pod, TaskRequest
 from standpipe.model.resources import Capacity, Limits
 from standpipe.runners.docker.container import EngineTraits, TaskContainer, user_of
 from standpipe.runners.docker.engine import Engine, Owner, engine_errors, leftovers, message_of
@@ -40,7 +40,6 @@ _CPU_ARGUMENTS = {"nano_cpus", "cpu_period", "cpu_quota"}
 #: The seconds for which the id of an image is remembered.
 _ID_LIFETIME = 1.0
 
-_CANCELLED = "it was cancelled before it started"
 _MUST_NOT_BE_ROOT = (
     "its image runs as root, which kubernetes.set_security_context forbids: pass run_as_user, too, or use an image "
     "with a user of its own"
@@ -148,7 +147,7 @@ class ContainerTaskRunner:
             if not cancel:
                 raise
         if cancel:
-            return Outcome(problem=_CANCELLED)
+            return CANCELLED_BEFORE_START
         with self._container(client, image, self._create_arguments(client, image, request, traits)) as container:
             task = TaskContainer(request, container, traits)
             if request.pod.non_root and task.is_root:

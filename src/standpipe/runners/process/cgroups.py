@@ -17,6 +17,7 @@ from pathlib import Path
 
 from standpipe.model.resources import Limits
 from standpipe.support.locks import try_lock
+from standpipe.support.system_files import read_text
 
 #: The period of a group's CPU quota, and the smallest quota, in microseconds.
 _PERIOD = 100_000
@@ -71,7 +72,7 @@ class Group:
         """Return the usage until now; kernels before 5.19 do not report the peak memory."""
         microseconds = _numbers(self._folder / "cpu.stat").get("usage_usec")
         events = _numbers(self._folder / "memory.events")
-        peak = _text(self._folder / "memory.peak")
+        peak = read_text(self._folder / "memory.peak")
         return Usage(
             None if microseconds is None else microseconds / 1e6,
             int(peak) if peak.isdigit() else None,
@@ -115,9 +116,10 @@ class ControlGroups:
 
     @cached_property
     def _ancestors(self) -> list[Path]:
-        """The groups that this process is in, its own first; what killed programs have left in them is removed."""
+        """The groups that this process is in, its own first, without what killed programs have left in them."""
         mount, root = self._mount()
-        own = next((line[3:] for line in _text(self._proc / "self" / "cgroup").splitlines() if line[:3] == "0::"), "")
+        lines = read_text(self._proc / "self" / "cgroup").splitlines()
+        own = next((line[3:] for line in lines if line[:3] == "0::"), "")
         if mount is None or not own or "/.." in own or not Path(own).is_relative_to(root):
             return []
         folder = mount / Path(own).relative_to(root)
@@ -128,7 +130,7 @@ class ControlGroups:
 
     def _mount(self) -> tuple[Path | None, str]:
         """Return where cgroup v2 is mounted, and the group at the root of the mount."""
-        for line in _text(self._proc / "self" / "mountinfo").splitlines():
+        for line in read_text(self._proc / "self" / "mountinfo").splitlines():
             fields, _, kind = line.partition(" - ")
             if kind.startswith("cgroup2 "):
                 root, mount = fields.split()[3:5]
@@ -146,11 +148,11 @@ def _enable(folder: Path, controllers: set[str]) -> None:
     Raises:
         OSError: if they cannot be enabled.
     """
-    kind = _text(folder / "cgroup.type")
-    if kind and (kind != "domain" or _text(folder / "cgroup.procs")):
+    kind = read_text(folder / "cgroup.type")
+    if kind and (kind != "domain" or read_text(folder / "cgroup.procs")):
         raise OSError(f"{folder} is {kind}, or holds processes")
-    missing = controllers - set(_text(folder / "cgroup.subtree_control").split())
-    if missing - set(_text(folder / "cgroup.controllers").split()):
+    missing = controllers - set(read_text(folder / "cgroup.subtree_control").split())
+    if missing - set(read_text(folder / "cgroup.controllers").split()):
         raise OSError(f"{folder} does not have all of {controllers}")
     if missing:
         _write(folder / "cgroup.subtree_control", " ".join(f"+{name}" for name in sorted(missing)))
@@ -198,14 +200,8 @@ def _kill_and_remove(folder: Path) -> None:
 
 def _numbers(path: Path) -> dict[str, int]:
     """Parse a file with a name and a number in each line."""
-    pairs = (line.split() for line in _text(path).splitlines())
+    pairs = (line.split() for line in read_text(path).splitlines())
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
-
-
-def _text(path: Path) -> str:
-    with suppress(OSError):  # this system has no such file
-        return path.read_text().strip()
-    return ""
 
 
 def _write(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from standpipe.errors import RunnerError
-from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
+from standpipe.model.ports import CANCELLED_BEFORE_START, Cancel, Log, Outcome, TaskRequest
 from standpipe.runners.process.fork_servers import BOOT
 from standpipe.runners.process.process_tree import kill_tree
 from standpipe.runners.request_files import read_error, read_usage, request_file
@@ -40,7 +40,7 @@ def run_debugged(
     log.write(_NOTE)
     with _terminal:
         if cancel:
-            return Outcome(problem="it was cancelled before it started")
+            return CANCELLED_BEFORE_START
         command = (str(python), str(BOOT), "debug", str(request_file(request.folder)))
         try:
             process = subprocess.Popen(command, env=dict(env), cwd=cwd)

@@ -82,11 +82,11 @@ def _unreclaimable(pid: int) -> int:
 
 
 def _children(pid: int) -> list[int]:
-    found: list[int] = []
+    pids: list[int] = []
     with suppress(OSError):  # it has ended, or there is no /proc
         for thread in os.listdir(f"/proc/{pid}/task"):  # children are those of the thread that started them
-            found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
-    return found
+            pids += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
+    return pids
 
 
 def _is_zombie(pid: int) -> bool:

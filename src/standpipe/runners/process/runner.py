@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from standpipe.errors import RunnerError, UnsupportedError
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
+from standpipe.model.ports import CANCELLED_BEFORE_START, Cancel, Log, Outcome, TaskRequest
 from standpipe.model.resources import Capacity
 from standpipe.runners.process.fork_servers import BOOT, START_VARIABLES, ForkServer, ForkServers
 from standpipe.runners.process.limits import AttemptLimits, Limiter, gpu_variables
@@ -88,7 +88,7 @@ class ProcessTaskRunner:
         self._warn_of_ignored_settings(request)
         python = self._environments.python(function, inform=self._inform, cancel=cancel)
         if cancel:
-            return Outcome(problem="it was cancelled before it started")
+            return CANCELLED_BEFORE_START
         write_request(request, function, usage=request.debug)
         if request.debug:
             from standpipe.runners.process.debugger import run_debugged  # only debugging needs it
