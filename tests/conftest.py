@@ -18,9 +18,9 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test says with `local.init` holds for no other one."""
-    monkeypatch.setattr(local, "_session", None)
+    monkeypatch.setattr(local, "_defaults", None)
 
 
 @pytest.fixture(scope="session")

@@ -481,7 +481,7 @@ def test_a_pipeline_is_stopped_at_its_deadline(run: Any) -> None:
     def waits(seconds: int) -> int:
         return wait(seconds=wait(seconds=seconds).output).output  # type: ignore[no-any-return]
 
-    with pytest.raises(TaskFailed, match=r"was stopped: it had not ended after 1 s \(PipelineConfig"):
+    with pytest.raises(TaskFailed, match=r"was cancelled: it had not ended after 1 s \(PipelineConfig"):
         run(waits, seconds=60)
     assert run(waits, seconds=0).output == 0
 

@@ -377,7 +377,7 @@ def test_claims_are_made_and_removed_without_a_runner(tmp_path: Path) -> None:
 
 
 def test_an_option_that_makes_no_sense_is_refused_at_once(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match=r"kubernetes='.*none.yaml' does not exist"):
+    with pytest.raises(ArgumentError, match=r"kubernetes='.*none.yaml': there is no such file or folder"):
         local.init(runner=Watching(), kubernetes=tmp_path / "none.yaml")
-    with pytest.raises(ArgumentError, match="is no file, folder or mapping"):
+    with pytest.raises(ArgumentError, match="expected a file, a folder or a mapping"):
         local.init(runner=Watching(), kubernetes=5)  # type: ignore[arg-type]

@@ -65,7 +65,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def run(target: Any, runner: local.LocalRunner = PROCESSES, **options: Any) -> Any:
         arguments = options.pop("arguments", {})
-        return local.run(target, arguments, runner=runner, pipeline_root=tmp_path, secrets=["API_TOKEN"], **options)
+        return local.run(target, arguments, runner=runner, pipeline_root=tmp_path, secret_env=["API_TOKEN"], **options)
 
     return run
 
@@ -143,7 +143,7 @@ def test_messages_about_arguments_and_values_are_masked(run: Any, tmp_path: Path
     with pytest.raises(AuthoringTypeError, match=r"'\*\*\*'"):
         run(number, arguments={"n": TOKEN})
     assert telling(tmp_path) == {"executor_output.json"}
-    local.init(runner=FakeRunner(), pipeline_root=tmp_path, secrets=["API_TOKEN"])
+    local.init(runner=FakeRunner(), pipeline_root=tmp_path, secret_env=["API_TOKEN"])
     with pytest.raises(AuthoringTypeError, match=r"'\*\*\*'"):
         number(n=TOKEN)
 
@@ -162,7 +162,7 @@ def test_the_variables_of_tasks_and_of_runners_are_meant_as_well(tmp_path: Path)
         raise ValueError("of-the-task, of-the-runner, of-nobody")
 
     with pytest.raises(TaskFailed, match=r"ValueError: \*\*\*, \*\*\*, of-nobody"):
-        local.run(configured, runner=Configured(tell=fails), pipeline_root=tmp_path, secrets=["API_TOKEN"])
+        local.run(configured, runner=Configured(tell=fails), pipeline_root=tmp_path, secret_env=["API_TOKEN"])
 
 
 def test_a_docker_runner_names_its_variables() -> None:
@@ -174,7 +174,7 @@ def test_what_cannot_be_masked_is_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PIN", "123")
-    options = {"pipeline_root": tmp_path, "quiet": True, "secrets": ["PIN", "NO_SUCH_TOKEN"]}
+    options = {"pipeline_root": tmp_path, "quiet": True, "secret_env": ["PIN", "NO_SUCH_TOKEN"]}
     runner = FakeRunner(echo=lambda text: {"Output": text})
     assert local.run(echo, {"text": "a 123"}, runner=runner, **options).output == "a 123"
     assert capsys.readouterr().err.splitlines() == [
@@ -186,8 +186,8 @@ def test_what_cannot_be_masked_is_said_once(
 
 @pytest.mark.parametrize("secrets", ["API_TOKEN", [1]])
 def test_the_option_takes_a_list_of_names(secrets: Any) -> None:
-    with pytest.raises(ArgumentError, match=r"secrets=\['API_TOKEN'\]"):
-        local.run(echo, {"text": ""}, runner=FakeRunner(), secrets=secrets)
+    with pytest.raises(ArgumentError, match=r"Invalid secret_env=.*such as \['API_TOKEN'\]"):
+        local.run(echo, {"text": ""}, runner=FakeRunner(), secret_env=secrets)
 
 
 def configured_for_kubernetes(task: dsl.PipelineTask) -> dsl.PipelineTask:

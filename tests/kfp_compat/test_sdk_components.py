@@ -17,7 +17,7 @@ from standpipe import dsl, local
 from standpipe.errors import ArgumentError, AuthoringTypeError
 from standpipe.ir import emit, emit_platforms
 from standpipe.ir.proto import messages
-from standpipe.kfp_compat.sdk_objects import plan_of
+from standpipe.kfp_compat.sdk_components import plan_of
 
 
 @dsl.component
@@ -86,7 +86,7 @@ def test_their_artifacts_are_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.chdir(tmp_path)
     given: dict[str, Any] = {}
     monkeypatch.setattr(
-        local, "_run", lambda _, component, arguments: given.update(arguments) or SimpleNamespace(output=1)
+        local, "_start", lambda _, component, arguments: given.update(arguments) or SimpleNamespace(output=1)
     )
     run(GraphComponent(read), data=Dataset("data"), many=(Dataset("gs://b/1"), dsl.Dataset(uri="gs://b/2")))
     assert isinstance(given["data"], dsl.Dataset)
@@ -100,5 +100,5 @@ def test_the_types_of_their_artifacts_are_checked() -> None:
 
 
 def test_their_other_objects_are_refused() -> None:
-    with pytest.raises(ArgumentError, match="cannot be run: pass a component"):
+    with pytest.raises(ArgumentError, match="Cannot run .*: expected a component"):
         run(Dataset("data"))

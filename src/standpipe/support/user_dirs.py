@@ -1,0 +1,12 @@
+"""The folders of this user."""
+
+from __future__ import annotations
+
+import os
+
+
+def cache_folder() -> str:
+    """Return the folder of environments: `STANDPIPE_CACHE`, or `standpipe` in the user's cache folder."""
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
+    own = os.environ.get("STANDPIPE_CACHE") or os.path.join(caches, "standpipe")
+    return os.path.abspath(os.path.expanduser(own))
