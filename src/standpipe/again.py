@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from standpipe.dsl.components import BaseComponent, component_of, defined
 from standpipe.dsl.tasks import PipelineTask, Settings
-from standpipe.engine.binding import BindingError
+from standpipe.engine.inputs import BindingError
 from standpipe.engine.machine import Machine
-from standpipe.engine.resuming import done_again, gone
+from standpipe.engine.reruns import done_again, gone
 from standpipe.engine.tasks import Task
 from standpipe.errors import ArgumentError, NoSuchTask, StorageError
 from standpipe.execution.sealing import is_unchanged, payload_of, seal_of

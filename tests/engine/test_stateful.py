@@ -17,7 +17,7 @@ from tests.engine.random_plans import Maker, behaviour
 from tests.plans import RUN
 
 from standpipe.engine.machine import Machine, Step
-from standpipe.engine.resuming import done_again
+from standpipe.engine.reruns import done_again
 from standpipe.model.events import (
     AttemptEnded,
     AttemptStarted,

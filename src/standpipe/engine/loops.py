@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from standpipe.engine.binding import BindingError, fit_inputs
+from standpipe.engine.inputs import BindingError, fit_inputs
 from standpipe.engine.tasks import Task
 from standpipe.model.plan import Loop, RawItems
 from standpipe.model.types import ArtifactOutput

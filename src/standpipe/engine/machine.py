@@ -22,19 +22,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from standpipe.engine.binding import BindingError, bind, fit_inputs
 from standpipe.engine.conditions import parameters_of, why_skipped
-from standpipe.engine.consumers import Consumers
+from standpipe.engine.inputs import BindingError, bind, fit_inputs
 from standpipe.engine.loops import gathered_outputs, item_of, items_of
-from standpipe.engine.needs import needs_of
+from standpipe.engine.nested_lists import Consumers
 from standpipe.engine.outputs import OutputMissing, dag_outputs, first_failure, how_ended
-from standpipe.engine.reopening import reopened
+from standpipe.engine.ready_queue import Waiting
+from standpipe.engine.resource_pool import Room
+from standpipe.engine.resource_requests import needs_of
+from standpipe.engine.resume import reopened
 from standpipe.engine.retries import delay_before_next
-from standpipe.engine.room import Room
-from standpipe.engine.siblings import Siblings
+from standpipe.engine.scope import Siblings
 from standpipe.engine.tasks import Task
 from standpipe.engine.topology import Topologies
-from standpipe.engine.waiting import Waiting
 from standpipe.errors import InternalError
 from standpipe.model.events import (
     AttemptEnded,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from standpipe.engine.binding import BindingError, rendered
+from standpipe.engine.inputs import BindingError, rendered
 from standpipe.model.plan import Component, Container, Executor, Resources
 from standpipe.model.resources import (
     Capacity,

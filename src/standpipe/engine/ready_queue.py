@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from heapq import heappop, heappush
 
-from standpipe.engine.room import Room
+from standpipe.engine.resource_pool import Room
 from standpipe.engine.tasks import Task
 from standpipe.model.resources import Needs
 from standpipe.model.states import TaskState

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.engine.driving import Run, task
 from tests.plans import RUN, dag, plan
 
-from standpipe.engine.binding import BindingError
+from standpipe.engine.inputs import BindingError
 from standpipe.engine.machine import Machine
-from standpipe.engine.needs import needs_of
+from standpipe.engine.resource_requests import needs_of
 from standpipe.model.events import (
     AttemptEnded,
     AttemptStarted,

@@ -18,7 +18,7 @@ from tests.plans import COMPLETED, RUN, dag, group, leaf, node, plan
 from tests.reference import Behaviour, Interpreter
 
 from standpipe.engine.machine import Machine
-from standpipe.engine.resuming import Difference, done_again, gone
+from standpipe.engine.reruns import Difference, done_again, gone
 from standpipe.model.events import (
     AttemptStarted,
     CancelRequested,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.plans import INT, RUN
 
-from standpipe.engine.binding import BindingError, bind, fit_inputs
+from standpipe.engine.inputs import BindingError, bind, fit_inputs
 from standpipe.model.expressions import parse
 from standpipe.model.plan import Binding, Constant, FromInput, FromTask
 from standpipe.model.refs import TaskRef
