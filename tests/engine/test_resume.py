@@ -216,9 +216,9 @@ def test_attempts_are_counted_on_and_retries_anew() -> None:
     run.end("a", failure="boom")
     run.end("a", failure="boom")
     run = resumed(run, made)
-    assert (run.running[task("a")].attempt, run.running[task("a")].retry) == (2, 0)
+    assert (run.running[task("a")].attempt, run.running[task("a")].retry_index) == (2, 0)
     run.end("a", failure="boom")
-    assert (run.running[task("a")].attempt, run.running[task("a")].retry) == (3, 1)
+    assert (run.running[task("a")].attempt, run.running[task("a")].retry_index) == (3, 1)
     run.end("a", failure="boom")
     assert run.ended.failures[0].failure.attempts == 2
 
@@ -232,7 +232,7 @@ def test_a_retry_that_waits_for_its_time_still_does() -> None:
     assert run.names == []
     assert run.machine.due == 10.0
     run.wait(10.0)
-    assert run.running[task("a")].retry == 1
+    assert run.running[task("a")].retry_index == 1
 
 
 def test_a_named_task_is_done_again_with_what_depends_on_it() -> None:

@@ -249,7 +249,7 @@ class Machine:
                 task.node.component,
                 task.inputs,
                 attempt=task.attempts,
-                retry=task.failed,
+                retry_index=task.failed,
                 caching=task.node.caching,
                 needs=task.needs,
                 gpus=gpus,

@@ -2,6 +2,16 @@
 
 Events come to the engine from the world. Commands go from the engine to the world. Facts are what the engine has
 decided: they are stored, shown to observers, and enough to rebuild the engine's state.
+
+Three numbers count the attempts at a task, here and in all other packages:
+
+* `attempt` is the number of an attempt, from 0. It counts every attempt at the task in the run, also those before the
+  run was resumed and those of a process that was killed, so it is never used twice.
+* `retry_index` is the number of attempts that failed since the run was started or last resumed. It is what the task
+  reads as `KFP_RETRY_INDEX`.
+* `max_retries` is the `retry_index` of the last attempt that the author of the pipeline allows (`model.plan.Retry`).
+
+In messages, attempts are numbered from 1: "attempt N of M".
 """
 
 from __future__ import annotations
@@ -117,18 +127,17 @@ Event = Union[Start, Resume, AttemptEnded, CancelRequested, TimePassed]
 
 @frozen
 class StartAttempt:
-    """Run the component's executor with these inputs; say `AttemptEnded` when that is over.
+    """Run the component's executor with these inputs; send `AttemptEnded` when it has ended.
 
-    `attempt` counts all attempts at the task from 0, those that a killed program began included; `retry` those that
-    failed since the run began or was resumed, which is KFP's number of the retry. `gpus` are the accelerators handed
-    out to it.
+    `attempt` and `retry_index` count as this module's description says. `gpus` are the accelerators that the attempt
+    may use.
     """
 
     task: TaskRef
     component: str
     inputs: Mapping[str, Value]
     attempt: int = 0
-    retry: int = 0
+    retry_index: int = 0
     caching: Caching | None = None
     needs: Needs = Needs()
     gpus: tuple[str, ...] = ()
