@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 from standpipe.dsl.components import BaseComponent, component_of, defined
 from standpipe.dsl.tasks import PipelineTask, Settings
-from standpipe.engine.inputs import BindingError
+from standpipe.engine.inputs import InputError
 from standpipe.engine.machine import Machine
-from standpipe.engine.reruns import done_again, gone
-from standpipe.engine.tasks import Task
+from standpipe.engine.reruns import find_removed_tasks, select_reruns
+from standpipe.engine.tasks import DagTask, ExecutorTask
 from standpipe.errors import ArgumentError, NoSuchTask, StorageError
 from standpipe.execution.sealing import is_unchanged, payload_of, seal_of
 from standpipe.model import events
 from standpipe.model.lasting import lasting_objects
-from standpipe.model.plan import Caching, Component, Constant, Dag, ExecutorRef, FromInput, FromTask, Node, Plan
+from standpipe.model.plan import Caching, Component, Constant, Dag, FromInput, FromTask, Node, Plan
 from standpipe.model.ports import Cancel
 from standpipe.model.redaction import was_masked
 from standpipe.model.refs import RunInfo, TaskRef
@@ -93,7 +93,7 @@ def _go_on(
     machine = stored.machine(setup, {recorder.plan: component.plan})
     asked = dict.fromkeys(_named(machine.root, from_task), "you asked for it")
     reasons = {**dict(_lost(machine.root, row)), **asked}
-    again = done_again(machine.root, now, difference(stored.plan, now), reasons)
+    again = select_reruns(machine.root, now, difference(stored.plan, now), reasons)
     _tell(row, again)
     if setup.cluster:
         setup.cluster(stored.facts)
@@ -102,9 +102,9 @@ def _go_on(
             replace(setup, anew=frozenset(asked)),
             machine,
             recorder,
-            events.Resume((*again, *gone(machine.root, now)), recorder.plan),
+            events.Resume((*again, *find_removed_tasks(machine.root, now)), recorder.plan),
         )
-    except BindingError as error:
+    except InputError as error:
         raise ArgumentError(
             f"Run {row.id} cannot go on with the pipeline as it is now: {error}. Give that input a default, or run the "
             "pipeline anew."
@@ -125,8 +125,9 @@ def rerun_task(session: Session, run_id: str, task: str, *, debug: bool) -> Pipe
             f"Run {stored.row.id} has {len(others) + 1} tasks {task!r}: {', '.join(map(str, (ref, *others)))}. Name "
             "one by its whole path."
         )
-    if found.is_composite or not found.attempts:
-        why = "is a pipeline or a loop: name a task in it" if found.is_composite else "never began, so it had no inputs"
+    if not isinstance(found, ExecutorTask) or not found.next_attempt:
+        is_executed = isinstance(found, ExecutorTask)
+        why = "never began, so it had no inputs" if is_executed else "is a pipeline or a loop: name a task in it"
         raise ArgumentError(f"Task '{ref}' of run {stored.row.id} cannot be run again by itself: it {why}.")
     if stored.row.masked and was_masked(found.inputs):
         raise ArgumentError(
@@ -201,17 +202,17 @@ def _folder(root: Path, row: RunRow) -> Path:
 # --- what is done again -----------------------------------------------------------------------------------------------
 
 
-def _named(root: Task, names: Sequence[str]) -> list[TaskRef]:
+def _named(root: DagTask, names: Sequence[str]) -> list[TaskRef]:
     """The tasks of those names or paths.
 
     Raises:
         NoSuchTask: if there is none; the message lists those that there are.
     """
-    tasks = [task for task in _all_in(root) if task is not root]
+    tasks = [task for task in root.walk() if task is not root]
     found = []
     for name in names:
         by_path = [task.ref for task in tasks if str(task.ref) == name]
-        by_name = [task.ref for task in tasks if task.ref.name == name and not task.is_iteration]
+        by_name = [task.ref for task in tasks if task.ref.name == name and task.ref.iteration is None]
         if not by_path and not by_name:
             known = ", ".join(sorted({str(task.ref) for task in tasks})[:50]) or "none: it never began"
             raise NoSuchTask(f"The run has no task {name!r}. It has: {known}.")
@@ -219,7 +220,7 @@ def _named(root: Task, names: Sequence[str]) -> list[TaskRef]:
     return found
 
 
-def _lost(root: Task, row: RunRow) -> Iterator[tuple[TaskRef, str]]:
+def _lost(root: DagTask, row: RunRow) -> Iterator[tuple[TaskRef, str]]:
     """The tasks whose outputs are not what they were, or whose values are not known any more, with the reason.
 
     Raises:
@@ -231,13 +232,14 @@ def _lost(root: Task, row: RunRow) -> Iterator[tuple[TaskRef, str]]:
             f"Run {row.id} cannot go on: its arguments held a secret, which the run store does not keep. Run "
             "the pipeline anew."
         )
-    for task in _all_in(root):
+    for task in root.walk():
         if task is root:
             continue
         is_done = task.state is TaskState.SUCCEEDED
-        if masked and (was_masked(task.outputs) or (was_masked(task.inputs) and (task.is_composite or not is_done))):
+        is_executed = isinstance(task, ExecutorTask)
+        if masked and (was_masked(task.outputs) or (was_masked(task.inputs) and not (is_executed and is_done))):
             yield task.ref, "it has to do with a secret, which the run store does not keep"
-        elif is_done and not task.is_composite:
+        elif is_done and is_executed:
             damages = (_damage(artifact) for artifact in artifacts_in(task.outputs.values()))
             if damage := next(filter(None, damages), ""):
                 yield task.ref, damage
@@ -254,13 +256,6 @@ def _damage(artifact: ArtifactValue) -> str:
     return "" if now and now.digest == artifact.seal.digest else f"its output {path} is no longer what it was"
 
 
-def _all_in(root: Task) -> Iterator[Task]:
-    found = [root]
-    for task in found:  # which grows
-        yield task
-        found += task.parts if task.is_composite else ()
-
-
 def _tell(row: RunRow, again: Mapping[TaskRef, str]) -> None:
     """Tells the user what of a run is done again, and why."""
     lines = [f"    {ref}: {why}" for ref, why in list(again.items())[:_MOST_NAMED]]
@@ -270,11 +265,10 @@ def _tell(row: RunRow, again: Mapping[TaskRef, str]) -> None:
     notice("\n".join((f"Run {row.id} goes on. {done}", *lines)))
 
 
-def _alone(plan: Plan, task: Task) -> Plan:
+def _alone(plan: Plan, task: ExecutorTask) -> Plan:
     """A pipeline of one task of another one, whose inputs are the task's."""
     name, key = task.ref.name, task.node.component
     component = plan.components[key]
-    assert isinstance(component.body, ExecutorRef), "it has an executor"
     bindings = {
         name: FromInput(name) if name in component.inputs else Constant(flattened(value))  # for its command only
         for name, value in task.inputs.items()
@@ -282,5 +276,5 @@ def _alone(plan: Plan, task: Task) -> Plan:
     node = Node(name, key, bindings, caching=Caching(enabled=False))  # who asks for it wants to see it run
     outputs = {output: (FromTask(name, output),) for output in component.outputs}
     root = Component(Dag({name: node}, outputs), component.inputs, component.outputs)
-    executors = {component.body.label: plan.executors[component.body.label]}
+    executors = {task.executor.label: plan.executors[task.executor.label]}
     return Plan(name, root, {key: component}, executors, platforms=plan.platforms)

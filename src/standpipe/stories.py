@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from standpipe.engine.machine import Machine
+from standpipe.engine.tasks import ExecutorTask
 from standpipe.model import events
 from standpipe.model.commands import command
 from standpipe.model.refs import RunInfo
@@ -60,7 +61,7 @@ def _details(failure: events.Failure) -> list[str]:
 def _how_to_repeat(fact: events.TaskFailed, info: RunInfo, machine: Machine, how: Sequence[str]) -> list[str]:
     """The inputs that the task had, and the command that runs just it again."""
     task = machine.task(fact.task)
-    if not task.attempts:
+    if not isinstance(task, ExecutorTask) or not task.next_attempt:
         return []  # it never began
     code = fact.failure.exit_code
     parts = [f"It exited with code {code}."] if code is not None and f"code {code}" not in fact.failure.message else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.plans import INT, RUN
 
-from standpipe.engine.inputs import BindingError, bind, fit_inputs
+from standpipe.engine.inputs import InputError, fit_inputs, resolve_inputs
 from standpipe.model.expressions import parse
 from standpipe.model.plan import Binding, Constant, FromInput, FromTask
 from standpipe.model.refs import TaskRef
@@ -20,24 +20,24 @@ REF = TaskRef((("outer", None), ("train", None)))
 class Everything:
     """A scope in which `number` is 3, `text` is text with a placeholder in it, and task `a` gives `y`."""
 
-    def component_input(self, name: str) -> Value:
+    def get_input(self, name: str) -> Value:
         return {"number": 3, "text": "{{$.pipeline_job_name}}", "null": {"a": None}}.get(name)
 
-    def takes(self, name: str) -> bool:
+    def declares_input(self, name: str) -> bool:
         return name != "lost"
 
-    def task_output(self, task: str, output: str) -> Value:
+    def get_output(self, task: str, output: str) -> Value:
         return {("a", "y"): [1, 2], ("loop", "y"): Collected([Collected([1]), Collected([2, 3])])}.get((task, output))
 
-    def final_status(self, task: str) -> Json:
+    def get_final_status(self, task: str) -> Json:
         return {"state": "SUCCEEDED"}
 
-    def how_ended(self, task: str) -> str:
+    def describe_end(self, task: str) -> str:
         return "failed"
 
 
 def bound(bindings: dict[str, object], **declared: Input) -> dict[str, Value]:
-    return bind(bindings, declared, Everything(), lambda name: RUN.placeholder(REF, name))  # type: ignore[arg-type]
+    return resolve_inputs(bindings, declared, Everything(), lambda name: RUN.placeholder(REF, name))  # type: ignore[arg-type]
 
 
 def test_values_come_from_constants_inputs_and_tasks() -> None:
@@ -95,13 +95,17 @@ def test_whole_doubles_become_integers_where_integers_are_declared() -> None:
         (ParameterInput(ParameterType.LIST), {}, "STRUCT, and LIST is wanted"),
         (ParameterInput(ParameterType.BOOLEAN), None, "has no value"),
         (ParameterInput(ParameterType.STRING, literals=("a", "b")), "c", "only these are allowed: 'a', 'b'"),
-        (ParameterInput(ParameterType.LIST), ArtifactValue("d", DATASET, "/d"), "an artifact was passed"),
-        (ArtifactInput(DATASET), "text", "wants system.Dataset@0.0.1, and STRING was passed"),
+        (
+            ParameterInput(ParameterType.LIST),
+            ArtifactValue("d", DATASET, "/d"),
+            "expected a parameter of type LIST, got an artifact",
+        ),
+        (ArtifactInput(DATASET), "text", "expected system.Dataset@0.0.1, got STRING"),
         (ArtifactInput(DATASET, is_list=True), ArtifactValue("d", DATASET, "/d"), "a list of system.Dataset"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_both_types(declared: Input, value: Value, says: str) -> None:
-    with pytest.raises(BindingError, match=f"'i'.*{says}"):
+    with pytest.raises(InputError, match=f"'i'.*{says}"):
         fit_inputs({"i": value}, {"i": declared})
 
 
@@ -112,7 +116,7 @@ def test_a_selector_takes_a_part_before_the_type_is_checked() -> None:
 
 
 def test_a_selector_that_finds_nothing_names_the_input_itself_and_the_value() -> None:
-    with pytest.raises(BindingError, match=r"'i'.*\[1, 2\].*parseJson\(string_value\)\[5\].*no element 5"):
+    with pytest.raises(InputError, match=r"'i'.*\[1, 2\].*parseJson\(string_value\)\[5\].*no element 5"):
         bound({"i": FromTask("a", "y", parse("parseJson(string_value)[5]"))})
 
 
@@ -125,19 +129,22 @@ def test_of_nothing_a_selector_takes_nothing() -> None:
     ("binding", "says"),
     [
         (FromTask("bad", "y"), "output 'y' of task 'bad', which failed"),
-        (FromInput("nothing"), "input 'nothing' of the pipeline around it"),
-        (FromInput("lost"), "input 'lost' of what is around it, and there is none.*compile it with Standpipe"),
+        (FromInput("nothing"), "input 'nothing' of the enclosing pipeline, which has no value"),
+        (
+            FromInput("lost"),
+            "input 'lost' of the enclosing component, which does not declare it.*compile it with Standpipe",
+        ),
         (FromInput("null", parse('parseJson(string_value)["a"]')), r"\[\"a\"\] of input 'null' is null"),
         (Constant(None), "null was passed"),
     ],
 )
 def test_a_value_that_is_missing_is_told_by_where_it_should_come_from(binding: Binding, says: str) -> None:
-    with pytest.raises(BindingError, match=f"'i' has no value: .*{says}"):
+    with pytest.raises(InputError, match=f"'i' has no value: .*{says}"):
         bound({"i": binding}, i=ParameterInput(INT))
 
 
 def test_what_is_null_does_not_pass_into_a_group() -> None:
-    with pytest.raises(BindingError, match="KFP passes no null into a condition, loop or exit handler"):
+    with pytest.raises(InputError, match="KFP passes no null into a condition, loop or exit handler"):
         bound({"pipelinechannel--a": FromInput("nothing")}, **{"pipelinechannel--a": ParameterInput(INT)})
 
 

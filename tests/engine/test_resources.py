@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.engine.driving import Run, task
 from tests.plans import RUN, dag, plan
 
-from standpipe.engine.inputs import BindingError
+from standpipe.engine.inputs import InputError
 from standpipe.engine.machine import Machine
-from standpipe.engine.resource_requests import needs_of
+from standpipe.engine.resource_requests import resolve_needs
 from standpipe.model.events import (
     AttemptEnded,
     AttemptStarted,
@@ -51,7 +51,7 @@ COMPONENT = Component(ExecutorRef("exec"), {"x": ParameterInput(ParameterType.ST
 def needs(policy: ResourcePolicy = CLAMP, inputs: dict[str, str] | None = None, **asked: str) -> Needs:
     resources = Resources(**{name: parse_text(text) for name, text in asked.items()})
     container = Container("image", Command(), resources=resources)
-    return needs_of(COMPONENT, container, inputs or {}, MACHINE, policy, lambda name: name)
+    return resolve_needs(COMPONENT, container, inputs or {}, MACHINE, policy, lambda name: name)
 
 
 @pytest.mark.parametrize(
@@ -81,25 +81,25 @@ def test_quantities_may_be_inputs() -> None:
 @pytest.mark.parametrize(
     ("asked", "clamped", "lacking"),
     [
-        ({"cpu_limit": "64"}, Needs(cpu=4), "64 cores, and this machine has 4"),
-        ({"memory_limit": "1Ti"}, Needs(memory=16 * GIB), "1 TiB of memory, and this machine has 16 GiB"),
+        ({"cpu_limit": "64"}, Needs(cpu=4), "64 cores (this machine has 4)"),
+        ({"memory_limit": "1Ti"}, Needs(memory=16 * GIB), "1 TiB of memory (this machine has 16 GiB)"),
         (
             {"accelerator_count": "8", "accelerator_type": "nvidia.com/gpu"},
             Needs(gpus=3),
-            "8 of nvidia.com/gpu, and this machine has 3",
+            "8 of nvidia.com/gpu (this machine has 3)",
         ),
-        ({"accelerator_type": "google.com/tpu"}, Needs(), "1 of google.com/tpu, and this machine has none"),
+        ({"accelerator_type": "google.com/tpu"}, Needs(), "1 of google.com/tpu (this machine has none)"),
         (
             {"cpu_request": "5", "memory_request": "17Gi"},
             Needs(cpu=4, memory=16 * GIB),
-            "5 cores, and this machine has 4 and for 17 GiB of memory, and this machine has 16 GiB",
+            "5 cores (this machine has 4) and 17 GiB of memory (this machine has 16 GiB)",
         ),
     ],
 )
 def test_what_the_machine_cannot_hold(asked: dict[str, str], clamped: Needs, lacking: str) -> None:
     assert needs(CLAMP, **asked) == replace(clamped, lacking=lacking)
     assert needs(IGNORE, **asked) == Needs()
-    with pytest.raises(BindingError, match="^it asks for .* Run it on a larger machine") as error:
+    with pytest.raises(InputError, match="^it requests .* Run it on a larger machine") as error:
         needs(STRICT, **asked)
     assert lacking in str(error.value)
 
@@ -107,15 +107,15 @@ def test_what_the_machine_cannot_hold(asked: dict[str, str], clamped: Needs, lac
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"memory_limit": "lots"}, "its memory limit cannot be read: 'lots' is no amount of memory"),
-        ({"cpu_request": "1g"}, "its cpu request cannot be read: '1g' is no number of cores"),
-        ({"accelerator_count": "a few"}, "its accelerator count cannot be read"),
+        ({"memory_limit": "lots"}, "its memory limit is invalid: 'lots' is no amount of memory"),
+        ({"cpu_request": "1g"}, "its cpu request is invalid: '1g' is no number of cores"),
+        ({"accelerator_count": "a few"}, "its accelerator count is invalid"),
         ({"memory_request": "2Gi", "memory_limit": "1Gi"}, "its memory request, 2Gi, is above its memory limit, 1Gi"),
     ],
 )
 def test_what_cannot_be_read(asked: dict[str, str], message: str) -> None:
     for policy in (CLAMP, STRICT):
-        with pytest.raises(BindingError, match=message):
+        with pytest.raises(InputError, match=message):
             needs(policy, **asked)
     assert needs(IGNORE, **asked) == Needs()
 
@@ -124,9 +124,9 @@ def test_what_is_only_passed_on_to_the_code_is_not_needed() -> None:
     container = Container("image", Command(), resources=Resources(cpu_limit="2"))
     for passed, expected in ((False, Needs()), (True, Needs(cpu=2, cpu_limit=2))):
         component = replace(COMPONENT, task_config_passthroughs=(TaskConfigPassthrough("RESOURCES", passed),))
-        assert needs_of(component, container, {}, MACHINE, CLAMP, str) == expected
+        assert resolve_needs(component, container, {}, MACHINE, CLAMP, str) == expected
     importer = Importer("gs://x", ArtifactType("system.Model"))
-    assert needs_of(COMPONENT, importer, {}, MACHINE, STRICT, str) == Needs()
+    assert resolve_needs(COMPONENT, importer, {}, MACHINE, STRICT, str) == Needs()
 
 
 def asking(**tasks: Resources) -> Plan:
@@ -162,9 +162,7 @@ def test_who_asks_for_more_than_there_is_waits_for_all_of_it() -> None:
     assert run.names == ["a"]
     run.end("a", y=1)
     assert run.names == ["b"]
-    assert run.running[task("b")].needs == Needs(
-        memory=16 * GIB, lacking="1 TiB of memory, and this machine has 16 GiB"
-    )
+    assert run.running[task("b")].needs == Needs(memory=16 * GIB, lacking="1 TiB of memory (this machine has 16 GiB)")
 
 
 def test_strict_lets_it_fail_and_all_others_run() -> None:
@@ -172,8 +170,8 @@ def test_strict_lets_it_fail_and_all_others_run() -> None:
     assert run.state("a") is TaskState.FAILED
     run.end("b", y=1)
     assert [message for _, message in run.failures] == [
-        "it asks for 9 cores, and this machine has 4. Run it on a larger machine, ask for less, or let it have what "
-        "there is: local.init(..., resources='clamp')"
+        "it requests 9 cores (this machine has 4). Run it on a larger machine, lower its requests, or clamp them to "
+        "what the machine has: local.init(..., resources='clamp')"
     ]
 
 

@@ -18,7 +18,7 @@ from tests.plans import COMPLETED, RUN, dag, group, leaf, node, plan
 from tests.reference import Behaviour, Interpreter
 
 from standpipe.engine.machine import Machine
-from standpipe.engine.reruns import Difference, done_again, gone
+from standpipe.engine.reruns import Difference, find_removed_tasks, select_reruns
 from standpipe.model.events import (
     AttemptStarted,
     CancelRequested,
@@ -53,8 +53,8 @@ def go_on(run: Driven, now: Plan | None = None, different: Difference = nothing)
     """Forgets a run, and lets it go on from its facts; returns what is done again."""
     first, now = run.plan, now or run.plan
     run.machine = folded(first, run.facts, {"now": now})
-    again = done_again(run.machine.root, now, different, {})
-    left = gone(run.machine.root, now)
+    again = select_reruns(run.machine.root, now, different, {})
+    left = find_removed_tasks(run.machine.root, now)
     run.plan, run.running = now, []
     run.send(Resume((*again, *left), "now"))
     return again
@@ -157,10 +157,7 @@ def test_a_run_whose_pipeline_has_changed_ends_as_a_new_one_would(
 
 def states(run: Driven) -> dict[TaskRef, TaskState]:
     """The states of all tasks that the run has now."""
-    found = [run.machine.root]
-    for each in found:
-        found += each.parts if each.is_composite else ()
-    return {each.ref: each.state for each in found[1:]}
+    return {each.ref: each.state for each in run.machine.root.walk() if each.position}
 
 
 def assert_nothing_that_succeeded_runs_again(facts: list[Fact]) -> None:
@@ -176,7 +173,8 @@ class Resumed(Run):
 
     def __init__(self, before: Run, first: Plan, now: Plan, reasons: Mapping[TaskRef, str], different: Any) -> None:
         self.again = {
-            str(ref): why for ref, why in done_again(folded(first, before.facts).root, now, different, reasons).items()
+            str(ref): why
+            for ref, why in select_reruns(folded(first, before.facts).root, now, different, reasons).items()
         }
         self.machine = folded(first, before.facts, {"now": now})
         self.now, self.facts, self.running, self.commands = before.now, list(before.facts), {}, []
@@ -203,7 +201,7 @@ def test_what_failed_is_done_again_and_what_comes_after_it_too_and_nothing_else(
     run.end("b", failure="boom")
     assert run.state("c") is TaskState.SKIPPED
     run = resumed(run, CHAIN)
-    assert run.again == {"b": "it failed", "c": "'b' comes before it"}
+    assert run.again == {"b": "it failed", "c": "its upstream task 'b' has to run"}
     assert run.names == ["b"]
     run.end("b", y=3)
     run.end("c", y=4)
@@ -241,7 +239,7 @@ def test_a_named_task_is_done_again_with_what_depends_on_it() -> None:
         run.end(name, y=1)
     assert run.ended.state is TaskState.SUCCEEDED
     run = resumed(run, CHAIN, reasons={"b": "you asked for it"})
-    assert run.again == {"b": "you asked for it", "c": "'b' comes before it"}
+    assert run.again == {"b": "you asked for it", "c": "its upstream task 'b' has to run"}
     run.end("b", y=5)
     run.end("c", y=6)
     assert run.ended.outputs == {"y": 6}
@@ -275,7 +273,7 @@ def test_a_component_that_has_changed_within_a_pipeline_is_done_again_with_what_
         ))},
     )  # fmt: skip
     run = resumed(run, NESTED, now, different=lambda old, new: "" if old == new else "its code is another one now")
-    assert run.again == {"in/z": "its code is another one now", "after": "'in' comes before it"}
+    assert run.again == {"in/z": "its code is another one now", "after": "its upstream task 'in' has to run"}
     assert run.names == ["in/z"]
     run.end("in/z", y=7)
     run.end("after", y=8)
@@ -285,19 +283,19 @@ def test_a_component_that_has_changed_within_a_pipeline_is_done_again_with_what_
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        (node("b", "a", x=Constant(5)), "its inputs come from elsewhere now"),
-        (node("b", "a", x=Constant(5), when="1 == 1"), "its inputs come from elsewhere now"),
-        (node("b", "a", when="1 == 1"), "its condition is another one now"),
-        (node("b", "a", loop=Loop(RawItems((1,)), "x")), "its loop is another one now"),
+        (node("b", "a", x=Constant(5)), "its inputs have changed"),
+        (node("b", "a", x=Constant(5), when="1 == 1"), "its inputs have changed"),
+        (node("b", "a", when="1 == 1"), "its condition has changed"),
+        (node("b", "a", loop=Loop(RawItems((1,)), "x")), "its loop has changed"),
     ],
 )
-def test_a_task_that_stands_otherwise_in_its_pipeline_is_done_again(changed: Node, why: str) -> None:
+def test_a_task_that_stands_otherwise_in_its_pipeline_is_rerun(changed: Node, why: str) -> None:
     run = done(CHAIN, "a", "other", "b", "c")
     now = plan(dag(node("a"), changed, node("c", "b"), node("other"), y=FromTask("c", "y")))
-    assert resumed(run, CHAIN, now).again == {"b": why, "c": "'b' comes before it"}
+    assert resumed(run, CHAIN, now).again == {"b": why, "c": "its upstream task 'b' has to run"}
 
 
-def test_settings_that_change_no_result_are_taken_over_and_nothing_is_done_again() -> None:
+def test_settings_that_change_no_result_are_taken_over_and_nothing_is_rerun() -> None:
     run = done(CHAIN, "a", "other")
     now = plan(dag(node("a"), replace(node("b", "a"), retry=Retry(1)), node("c", "b"), node("other")))
     run.end("b", failure="boom")
@@ -311,7 +309,7 @@ def test_tasks_that_are_new_run_and_those_that_are_gone_are_forgotten() -> None:
     run = done(CHAIN, "a", "other", "b", "c")
     now = plan(dag(node("a"), node("new", "a"), node("c", "new"), y=FromTask("new", "y")))
     run = resumed(run, CHAIN, now)
-    assert run.again == {"c": "'new' comes before it"}
+    assert run.again == {"c": "its upstream task 'new' has to run"}
     assert run.names == ["new"]
     run.end("new", y=9)
     run.end("c", y=9)
@@ -325,7 +323,9 @@ def test_a_pipeline_whose_outputs_are_others_gives_them_without_its_tasks_being_
     inner = group(dag(node("x"), node("z", "x"), y=FromTask("x", "y")))
     now = plan(dag(node("in", component="inner"), node("after", "in"), y=FromTask("in", "y")), inner=inner)
     run = resumed(run, NESTED, now)
-    assert run.again == {"after": "'in' comes before it"}  # it may have taken what the pipeline gave before
+    assert run.again == {
+        "after": "its upstream task 'in' has to run"
+    }  # it may have taken what the pipeline gave before
     run.end("after", y=3)
     assert run.ended.outputs == {"y": 1}
 
@@ -351,7 +351,7 @@ def test_a_pipeline_within_whose_inputs_are_others_is_done_again_as_a_whole(inpu
         return plan(dag(node("in", component="inner"), node("after", "in")), inner=inner)
 
     made = with_inputs({"i": ParameterInput(INT, default=1)})
-    again = {"in": "its inputs are others now", "after": "'in' comes before it"}
+    again = {"in": "its declared inputs have changed", "after": "its upstream task 'in' has to run"}
     run = resumed(done(made, "in/x", "after"), made, with_inputs(inputs))
     assert run.again == again
     assert run.inputs("in/x").get("x") == (inputs["i"].default if inputs else None)
@@ -386,13 +386,13 @@ def test_iterations_that_have_succeeded_are_kept() -> None:
         run.end(f"loop/{number}/b", y=number)
     run.end("loop/1/b", failure="boom")
     run = resumed(run, made)
-    assert run.again == {"loop/1/b": "it failed", "end": "'loop' comes before it"}
+    assert run.again == {"loop/1/b": "it failed", "end": "its upstream task 'loop' has to run"}
     run.end("loop/1/b", y=1)
     run.end("end", y=1)
     assert run.ended.state is TaskState.SUCCEEDED
 
 
-def test_as_many_iterations_run_at_once_as_the_loop_says_now_and_none_is_done_again() -> None:
+def test_as_many_iterations_run_at_once_as_the_loop_says_now_and_none_is_rerun() -> None:
     run = done(loop_plan(parallelism=1), "loop/0/a", "loop/0/b")
     run = resumed(run, loop_plan(parallelism=1), loop_plan(parallelism=2))
     assert run.again == {"loop/1/a": "it was interrupted"}
@@ -418,7 +418,7 @@ def test_an_iteration_that_is_a_pipeline_now_is_done_again_and_so_is_what_takes_
         over("body"),
         different=lambda old, new: different.get((old, new), ""),
     )
-    assert run.again == {"loop/0": "it is another kind of component now", "end": "'loop' comes before it"}
+    assert run.again == {"loop/0": "it is another kind of component now", "end": "its upstream task 'loop' has to run"}
     assert run.names == ["loop/0/a"]
 
 
@@ -452,7 +452,7 @@ def test_what_comes_after_a_skipped_task_only_now_is_skipped_too_and_the_other_w
     run = done(before, "a")
     assert (run.state("b"), run.ended.state) == (TaskState.SKIPPED, TaskState.SUCCEEDED)
     run = resumed(run, before, plan(dag(never, node("a", "never"), node("b", "a"))))
-    assert run.again == {"a": "it comes after others now", "b": "it comes after others now"}
+    assert run.again == {"a": "its upstream tasks have changed", "b": "its upstream tasks have changed"}
     assert run.state("a") is run.state("b") is TaskState.SKIPPED
 
 

@@ -9,7 +9,7 @@ from tests.engine.driving import Run, task
 from tests.plans import COMPLETED, INT, RUN, dag, group, is_, leaf, node, plan
 
 from standpipe.engine.machine import Machine
-from standpipe.engine.retries import delay_before_next
+from standpipe.engine.retries import compute_retry_delay
 from standpipe.model.events import AttemptFailed, AttemptStarted, CancelRequested, Failure, RunEnded, StopAttempts
 from standpipe.model.plan import Constant, FinalStatus, FromInput, FromTask, Loop, Node, RawItems, Retry
 from standpipe.model.states import TaskState
@@ -50,7 +50,7 @@ def attempts(run: Run, path: str) -> list[int]:
 def test_delays_grow_by_their_factor_until_time_is_up(retry: Retry, delays: list[float | None]) -> None:
     now, found = 1000.0, list[float | None]()
     for attempt in range(len(delays)):
-        found.append(delay_before_next(attempt, retry, 1000.0, now))
+        found.append(compute_retry_delay(attempt, retry, 1000.0, now))
         now += found[-1] or 0.0
     assert found == delays
 

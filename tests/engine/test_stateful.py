@@ -17,7 +17,8 @@ from tests.engine.random_plans import Maker, behaviour
 from tests.plans import RUN
 
 from standpipe.engine.machine import Machine, Step
-from standpipe.engine.reruns import done_again
+from standpipe.engine.reruns import select_reruns
+from standpipe.engine.tasks import ExecutorTask, Task
 from standpipe.model.events import (
     AttemptEnded,
     AttemptStarted,
@@ -52,10 +53,17 @@ def snapshot(machine: Machine) -> dict[str, Any]:
     Values are compared as text, which tells 1 from 1.0 and from True.
     """
     tasks = {
-        str(ref): (task.state, repr(task.inputs), repr(task.outputs), task.failure, task.failed, task.began, task.due)
-        for ref, task in machine._tasks.items()
+        str(task.ref): (task.state, repr(task.inputs), repr(task.outputs), task.failure, *attempts(task))
+        for task in machine.root.walk()
     }
     return {"tasks": tasks, "due": machine.due}
+
+
+def attempts(task: Task) -> tuple[float, ...]:
+    """What the attempts at a task decide about its next one."""
+    if not isinstance(task, ExecutorTask):
+        return ()
+    return (task.next_attempt, task.retry_index, task.first_started_at, task.due_at)
 
 
 def rebuilt(plan: Plan, max_parallel: int, facts: list[Fact]) -> Machine:
@@ -120,8 +128,8 @@ class Runs(RuleBasedStateMachine):
     @rule()
     def it_is_killed_or_has_ended_and_goes_on(self) -> None:
         self.resumed += 1
-        done = {ref for ref, task in self.machine._tasks.items() if task.state is TaskState.SUCCEEDED}
-        again = done_again(self.machine.root, self.plan, lambda old, new: "", {})
+        done = {task.ref for task in self.machine.root.walk() if task.state is TaskState.SUCCEEDED}
+        again = select_reruns(self.machine.root, self.plan, lambda old, new: "", {})
         assert self.has_failed or done.isdisjoint(again), "what has succeeded is only done again after a failure"
         self.machine = rebuilt(self.plan, self.max_parallel, self.facts)
         self.running, self.final = {}, {}

@@ -1,4 +1,4 @@
-"""Tasks that are ready for an attempt, and who of them is next."""
+"""The queue of tasks that are ready for an attempt."""
 
 from __future__ import annotations
 
@@ -6,78 +6,85 @@ from collections import deque
 from collections.abc import Iterator
 from heapq import heappop, heappush
 
-from standpipe.engine.resource_pool import Room
-from standpipe.engine.tasks import Task
+from standpipe.engine.resource_pool import ResourcePool
+from standpipe.engine.tasks import ExecutorTask
 from standpipe.model.resources import Needs
 from standpipe.model.states import TaskState
 
-#: What of a task's needs decides whether it may start.
+#: What decides whether a task fits into the resource pool: cores, bytes, accelerators.
 _Demand = tuple[float, int, int]
 
+#: Tasks with their tickets, in the order in which they were added.
+_Lane = deque[tuple[int, ExecutorTask]]
 
-class Waiting:
-    """Who waits for a slot. Those whose next attempt is due go first, by when that is; then the others, in order.
 
-    A task that the machine has no room for now lets those behind it pass, if they fit. To find them without looking at
-    everybody, those that need the same stand in a line of their own. A task leaves by not being ready any more.
+class ReadyQueue:
+    """Tasks that are ready for an attempt. Due retries go first, by the time they were due; then the others, in order.
+
+    A task that does not fit into the resource pool lets later ones pass, if they fit. To find those without a look at
+    every task, tasks with the same demand share a lane. A task leaves the queue by no longer being ready.
     """
 
     def __init__(self) -> None:
-        self._entries = 0
-        self._fresh: dict[_Demand, deque[tuple[int, Task]]] = {}  # for their first attempts
-        self._due: dict[_Demand, deque[tuple[int, Task]]] = {}  # for another one, whose time has come
-        self._resting: list[tuple[float, int, Task]] = []  # a heap: for another one, by when that is due
+        self._tickets = 0
+        self._first_attempts: dict[_Demand, _Lane] = {}
+        self._due_retries: dict[_Demand, _Lane] = {}
+        self._delayed_retries: list[tuple[float, int, ExecutorTask]] = []  # a heap, by the time they are due
 
-    def add(self, task: Task) -> None:
-        """Lets a task wait that may start at once."""
-        self._line(self._fresh, task.needs).append((self._enter(task), task))
+    def add(self, task: ExecutorTask) -> None:
+        """Add a task that may start at once."""
+        self._get_lane(self._first_attempts, task.needs).append((self._issue_ticket(task), task))
 
-    def rest(self, task: Task) -> None:
-        """Lets a task wait for its next attempt, which is due at `task.due`."""
-        heappush(self._resting, (task.due, self._enter(task), task))
+    def add_retry(self, task: ExecutorTask) -> None:
+        """Add a task that may start at `task.due_at`."""
+        heappush(self._delayed_retries, (task.due_at, self._issue_ticket(task), task))
 
-    def next(self, now: float, room: Room) -> Task | None:
-        """Who may start now."""
-        while self._resting and (self._resting[0][0] <= now or not _is_valid(*self._resting[0][1:])):
-            _, place, task = heappop(self._resting)
-            if _is_valid(place, task):
-                self._line(self._due, task.needs).append((place, task))
-        return _first(self._due, room, by_due=True) or _first(self._fresh, room, by_due=False)
+    def find_next(self, now: float, pool: ResourcePool) -> ExecutorTask | None:
+        """Return the task to start now, or None."""
+        delayed = self._delayed_retries
+        while delayed and (delayed[0][0] <= now or not _is_valid(*delayed[0][1:])):
+            _, ticket, task = heappop(delayed)
+            if _is_valid(ticket, task):
+                self._get_lane(self._due_retries, task.needs).append((ticket, task))
+        return _find_first(self._due_retries, pool, by_due=True) or _find_first(
+            self._first_attempts, pool, by_due=False
+        )
 
     @property
     def next_due(self) -> float | None:
-        """When the next attempt is due that was not yet when `next` was asked last."""
-        while self._resting and not _is_valid(*self._resting[0][1:]):
-            heappop(self._resting)
-        return self._resting[0][0] if self._resting else None
+        """When the next retry is due that was not when `find_next` was last called; None if there is none."""
+        while self._delayed_retries and not _is_valid(*self._delayed_retries[0][1:]):
+            heappop(self._delayed_retries)
+        return self._delayed_retries[0][0] if self._delayed_retries else None
 
-    def __iter__(self) -> Iterator[Task]:
-        """All that wait, in the order in which they began to."""
-        lines = [*self._fresh.values(), *self._due.values(), [entry[1:] for entry in self._resting]]
-        yield from (task for place, task in sorted(entry for line in lines for entry in line) if _is_valid(place, task))
+    def __iter__(self) -> Iterator[ExecutorTask]:
+        """Yield all tasks in the queue, in the order in which they were added."""
+        lanes = [*self._first_attempts.values(), *self._due_retries.values(), [e[1:] for e in self._delayed_retries]]
+        entries = sorted(entry for lane in lanes for entry in lane)
+        yield from (task for ticket, task in entries if _is_valid(ticket, task))
 
-    def _enter(self, task: Task) -> int:
-        self._entries += 1
-        task.place = self._entries
-        return self._entries
+    def _issue_ticket(self, task: ExecutorTask) -> int:
+        self._tickets += 1
+        task.ticket = self._tickets
+        return self._tickets
 
     @staticmethod
-    def _line(lines: dict[_Demand, deque[tuple[int, Task]]], needs: Needs) -> deque[tuple[int, Task]]:
-        return lines.setdefault((needs.cpu, needs.memory, needs.gpus), deque())
+    def _get_lane(lanes: dict[_Demand, _Lane], needs: Needs) -> _Lane:
+        return lanes.setdefault((needs.cpu, needs.memory, needs.gpus), deque())
 
 
-def _is_valid(place: int, task: Task) -> bool:
-    """Whether a task still waits at its place in a line."""
-    return task.state is TaskState.READY and task.place == place
+def _is_valid(ticket: int, task: ExecutorTask) -> bool:
+    """Return whether a task is still ready, and has not been added again since."""
+    return task.state is TaskState.READY and task.ticket == ticket
 
 
-def _first(lines: dict[_Demand, deque[tuple[int, Task]]], room: Room, *, by_due: bool) -> Task | None:
-    """Of those at the heads of the lines that fit, the first."""
+def _find_first(lanes: dict[_Demand, _Lane], pool: ResourcePool, *, by_due: bool) -> ExecutorTask | None:
+    """Return the first task that fits, of those at the heads of the lanes."""
     heads = []
-    for line in lines.values():
-        while line and not _is_valid(*line[0]):
-            line.popleft()
-        if line and room.fits(line[0][1].needs):
-            place, task = line[0]
-            heads.append((task.due if by_due else 0.0, place, task))
+    for lane in lanes.values():
+        while lane and not _is_valid(*lane[0]):
+            lane.popleft()
+        if lane and pool.fits(lane[0][1].needs):
+            ticket, task = lane[0]
+            heads.append((task.due_at if by_due else 0.0, ticket, task))
     return min(heads)[2] if heads else None

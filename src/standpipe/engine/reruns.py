@@ -1,7 +1,7 @@
-"""What has to be done again when a run is resumed, and why.
+"""Which tasks to rerun when a run is resumed, and why.
 
-What has come to a good end is kept, unless it, or something that it takes, is another one now. A skipped task is kept
-under the same condition: it was skipped for what is still true.
+A task that succeeded keeps its result, unless the task itself, or something that it depends on, has changed. A skipped
+task stays skipped under the same condition.
 """
 
 from __future__ import annotations
@@ -9,171 +9,179 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from standpipe.engine.tasks import Task
+from standpipe.engine.tasks import DagMember, DagTask, ExecutorTask, Iteration, LoopTask, Task, get_root_dag
 from standpipe.engine.topology import Topologies
 from standpipe.model.plan import Dag, Loop, Node, Plan
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 
-#: Says what is different in a component, named by its keys in the Plan of before and in that of now; empty if nothing.
+#: Returns how a component has changed, from its key in the old Plan and its key in the new one; empty if it has not.
 Difference = Callable[[str, str], str]
 
-_ENDED_BADLY = {
+_UNSUCCESSFUL = {
     TaskState.FAILED: "it failed",
-    TaskState.CANCELLED: "it was stopped",
+    TaskState.CANCELLED: "it was cancelled",
     TaskState.RUNNING: "it was interrupted",
 }
 
 
-def done_again(root: Task, now: Plan, difference: Difference, reasons: Mapping[TaskRef, str]) -> dict[TaskRef, str]:
-    """The tasks of a run that are to be done again, each with the reason.
+def select_reruns(
+    root: DagTask, plan: Plan, difference: Difference, reasons: Mapping[TaskRef, str]
+) -> dict[TaskRef, str]:
+    """Return the tasks of a run that have to be rerun, each with the reason.
 
-    What is in a DAG or loop among them is not named. Tasks that never began are not among them; nor are DAGs and loops
-    that go on.
+    Tasks that never started are not among them, and neither is what is in a DAG or loop that is rerun as a whole.
 
     Args:
-        root: the run as it stood, in the Plan that it had then.
-        now: the Plan to go on with.
+        root: the run as it is, with the Plan that it had.
+        plan: the Plan to resume with.
         difference: compares components that have an executor.
-        reasons: the caller's own reasons for tasks, such as that the user named them.
+        reasons: reasons of the caller, such as that the user named a task.
     """
-    return _Resuming(now, difference, reasons).of(root)
+    return _Selection(plan, difference, reasons).select(root)
 
 
-def gone(root: Task, now: Plan) -> tuple[TaskRef, ...]:
-    """The tasks of a run that the Plan to go on with does not have any more, without what is in them."""
+def find_removed_tasks(root: DagTask, plan: Plan) -> tuple[TaskRef, ...]:
+    """Return the tasks of a run that a Plan does not have any more, without what is in them."""
     return tuple(
         child.ref
-        for part in _in_both_plans(root, now)
-        if part.dag
-        for name, child in part.task.children.items()
-        if name not in part.dag.nodes
+        for pair in _pair_with_plan(root, plan)
+        if isinstance(pair.task, DagTask) and pair.dag
+        for name, child in pair.task.children.items()
+        if name not in pair.dag.nodes
     )
 
 
-class _Part(NamedTuple):
-    """A task as it stands, with its part in the Plan to go on with: its node, and the DAG that it is, if it is one."""
+class _Pair(NamedTuple):
+    """A task of the run, with its node in the Plan to resume with, and the node's DAG if it is one."""
 
     task: Task
     node: Node
     dag: Dag | None
 
 
-class _Resuming:
-    def __init__(self, now: Plan, difference: Difference, reasons: Mapping[TaskRef, str]) -> None:
-        self._now = now
+class _Selection:
+    def __init__(self, plan: Plan, difference: Difference, reasons: Mapping[TaskRef, str]) -> None:
+        self._plan = plan
         self._topologies = Topologies()
         self._difference = difference
         self._reasons = reasons
-        self._own: dict[TaskRef, str] = {}  # why a task is done again, looked at for itself
-        self._touched: set[TaskRef] = set()  # those on whose outputs nobody can rely
+        self._own_reasons: dict[TaskRef, str] = {}  # reasons that do not come from upstream tasks
+        self._outdated: set[TaskRef] = set()  # tasks whose outputs may change
 
-    def of(self, root: Task) -> dict[TaskRef, str]:
-        known = list(_in_both_plans(root, self._now))
-        for part in reversed(known):  # parts before the whole
-            self._look_at(part)
-        again: dict[TaskRef, str] = {}
-        for part in known:  # the whole before its parts
-            if not part.task.ref.is_within(again):
-                again.update(self._parts_done_again(part))
-        return again
+    def select(self, root: DagTask) -> dict[TaskRef, str]:
+        """Return the tasks to rerun."""
+        pairs = list(_pair_with_plan(root, self._plan))
+        for pair in reversed(pairs):  # parts before the whole
+            self._examine(pair)
+        reruns: dict[TaskRef, str] = {}
+        for pair in pairs:  # the whole before its parts
+            if not pair.task.ref.is_within(reruns):
+                reruns.update(self._select_parts(pair))
+        return reruns
 
-    def _look_at(self, part: _Part) -> None:
-        """Decides about a task by itself, and whether something in it is done again or was never done."""
-        task = part.task
-        reason = self._own_reason(part)
+    def _examine(self, pair: _Pair) -> None:
+        """Find the task's own reason, and whether its outputs may change."""
+        task = pair.task
+        reason = self._find_own_reason(pair)
         if reason:
-            self._own[task.ref] = reason
+            self._own_reasons[task.ref] = reason
         is_done = task.state in (TaskState.SUCCEEDED, TaskState.SKIPPED)
-        if reason or not is_done or _is_another(part) or any(inner.ref in self._touched for inner in task.parts):
-            self._touched.add(task.ref)
+        if reason or not is_done or _is_changed_dag(pair) or any(part.ref in self._outdated for part in task.parts):
+            self._outdated.add(task.ref)
 
-    def _own_reason(self, part: _Part) -> str:
-        task = part.task
+    def _find_own_reason(self, pair: _Pair) -> str:
+        task = pair.task
         if task.ref in self._reasons:
             return self._reasons[task.ref]
-        if task.parent is None or task.state is TaskState.PENDING:
+        if task.position is None or task.state is TaskState.PENDING:
             return ""
-        if (not task.is_composite or not task.parts) and task.state in _ENDED_BADLY:
-            return _ENDED_BADLY[task.state]
-        return self._change(part)
+        if not task.parts and task.state in _UNSUCCESSFUL:
+            return _UNSUCCESSFUL[task.state]
+        return self._describe_change(pair)
 
-    def _change(self, part: _Part) -> str:
-        """How a task differs from what it was."""
-        old, new = part.task.node, part.node
-        if part.task.is_iteration:
-            return "" if part.task.dag and part.dag else self._difference(old.component, new.component)
+    def _describe_change(self, pair: _Pair) -> str:
+        """Return how a task differs from what it was; empty if it does not."""
+        task, old, new = pair.task, pair.task.node, pair.node
+        if isinstance(task.position, Iteration):
+            is_dag = isinstance(task, DagTask) and pair.dag
+            return "" if is_dag else self._difference(old.component, new.component)
         if old.inputs != new.inputs:
-            return "its inputs come from elsewhere now"
+            return "its inputs have changed"
         if old.trigger != new.trigger:
-            return "its condition is another one now"
-        if _items(old.loop) != _items(new.loop):
-            return "its loop is another one now"
-        if self._skipped_among(part.task, {*old.upstream} ^ {*new.upstream}):
-            return "it comes after others now"
-        if part.task.is_composite and part.task.component.inputs != self._now.components[new.component].inputs:
-            return "its inputs are others now"
-        if part.task.dag and not part.dag:
-            return "it is no pipeline any more"
-        return "" if part.task.is_composite else self._difference(old.component, new.component)
+            return "its condition has changed"
+        if _get_items(old.loop) != _get_items(new.loop):
+            return "its loop has changed"
+        if _has_skipped(task.position, {*old.upstream} ^ {*new.upstream}):
+            return "its upstream tasks have changed"
+        if isinstance(task, ExecutorTask):
+            return self._difference(old.component, new.component)
+        if task.component.inputs != self._plan.components[new.component].inputs:
+            return "its declared inputs have changed"
+        if isinstance(task, DagTask) and not pair.dag:
+            return "it is no longer a pipeline"
+        return ""
 
-    @staticmethod
-    def _skipped_among(task: Task, names: set[str]) -> bool:
-        """Whether one of its siblings was skipped, which skips what comes after it."""
-        siblings = task.parent.children if task.parent else {}
-        return any(name in siblings and siblings[name].state is TaskState.SKIPPED for name in names)
+    def _select_parts(self, whole: _Pair) -> Iterator[tuple[TaskRef, str]]:
+        """Yield the parts to rerun of a DAG or loop that is not rerun as a whole."""
+        if isinstance(whole.task, LoopTask):
+            for part in whole.task.iterations:
+                if part.ref in self._own_reasons:
+                    yield part.ref, self._own_reasons[part.ref]
+        elif isinstance(whole.task, DagTask) and whole.dag:
+            yield from self._select_children(whole.task, whole.dag)
 
-    def _parts_done_again(self, whole: _Part) -> Iterator[tuple[TaskRef, str]]:
-        """The parts of a DAG or loop that goes on which are done again."""
-        if whole.task.loop:
-            yield from ((part.ref, self._own[part.ref]) for part in whole.task.iterations if part.ref in self._own)
-            return
-        redone: set[str] = set()
-        for name in self._topologies.of(whole.dag).in_order() if whole.dag else ():
-            part = whole.task.children.get(name)
-            if part is None or part.state is TaskState.PENDING:
-                redone.add(name)
+    def _select_children(self, dag: DagTask, new: Dag) -> Iterator[tuple[TaskRef, str]]:
+        outdated: set[str] = set()
+        for name in self._topologies.get(new).sort():
+            child = dag.children.get(name)
+            if child is None or child.state is TaskState.PENDING:
+                outdated.add(name)
                 continue
-            reason = self._own.get(part.ref, "")
-            for before in whole.dag.nodes[name].upstream if whole.dag and not reason else ():
-                if before in redone:
-                    reason = f"'{before}' comes before it"
+            reason = self._own_reasons.get(child.ref, "")
+            if not reason:
+                upstream = [other for other in new.nodes[name].upstream if other in outdated]
+                reason = f"its upstream task '{upstream[-1]}' has to run" if upstream else ""
             if reason:
-                yield part.ref, reason
-            if reason or part.ref in self._touched:
-                redone.add(name)
+                yield child.ref, reason
+            if reason or child.ref in self._outdated:
+                outdated.add(name)
 
 
-def _in_both_plans(root: Task, now: Plan) -> Iterator[_Part]:
-    """All tasks that there have been and will be, each before those that are in it."""
-    body = now.root.body
-    assert isinstance(body, Dag)
-    found = [_Part(root, root.node, body)]
-    for part in found:  # which grows
-        yield part
-        if part.task.loop:
-            found += (_Part(iteration, part.node, part.dag) for iteration in part.task.iterations)
-        elif part.dag:
-            for name, child in part.task.children.items():
-                if name in part.dag.nodes:
-                    found.append(_part(child, part.dag.nodes[name], now))
+def _pair_with_plan(root: DagTask, plan: Plan) -> Iterator[_Pair]:
+    """Yield the tasks of a run that a Plan has, too, each before its parts."""
+    pairs = [_Pair(root, root.node, get_root_dag(plan))]
+    for pair in pairs:  # grows
+        yield pair
+        if isinstance(pair.task, LoopTask):
+            pairs += (_Pair(iteration, pair.node, pair.dag) for iteration in pair.task.iterations)
+        elif isinstance(pair.task, DagTask) and pair.dag:
+            for name, child in pair.task.children.items():
+                if name in pair.dag.nodes:
+                    pairs.append(_make_pair(child, pair.dag.nodes[name], plan))
 
 
-def _part(task: Task, node: Node, now: Plan) -> _Part:
-    body = now.components[node.component].body
-    return _Part(task, node, body if isinstance(body, Dag) else None)
+def _make_pair(task: Task, node: Node, plan: Plan) -> _Pair:
+    body = plan.components[node.component].body
+    return _Pair(task, node, body if isinstance(body, Dag) else None)
 
 
-def _is_another(part: _Part) -> bool:
-    """Whether a DAG has got other tasks, or gives other outputs to those who take them."""
-    before, now = part.task.dag, part.dag
-    if not before or not now or not part.task.children:
+def _has_skipped(position: DagMember | None, names: set[str]) -> bool:
+    """Return whether one of these tasks was skipped, which skips the tasks that depend on it."""
+    children = position.parent.children if position else {}
+    return any(name in children and children[name].state is TaskState.SKIPPED for name in names)
+
+
+def _is_changed_dag(pair: _Pair) -> bool:
+    """Return whether a DAG has new tasks, or outputs from other sources."""
+    if not isinstance(pair.task, DagTask) or not pair.dag or not pair.task.children:
         return False
-    return not part.task.children.keys() >= now.nodes.keys() or any(
-        now.outputs.get(name) != sources for name, sources in before.outputs.items()
+    old, new = pair.task.dag, pair.dag
+    return not pair.task.children.keys() >= new.nodes.keys() or any(
+        new.outputs.get(name) != sources for name, sources in old.outputs.items()
     )
 
 
-def _items(loop: Loop | None) -> object:
-    """What a loop goes over; how many iterations may run at once changes no result."""
+def _get_items(loop: Loop | None) -> object:
+    """Return what decides about the iterations of a loop; how many may run at once does not."""
     return loop and (loop.items, loop.item_input)

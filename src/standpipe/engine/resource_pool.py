@@ -1,13 +1,13 @@
-"""What of the machine is free for further attempts."""
+"""The resources that attempts share: slots, cores, memory, accelerators."""
 
 from __future__ import annotations
 
-from standpipe.engine.tasks import Task
+from standpipe.engine.tasks import ExecutorTask
 from standpipe.model.resources import Capacity, Needs
 
 
-class Room:
-    """Counts what the running attempts hold: slots, cores, memory, accelerators.
+class ResourcePool:
+    """Counts what running attempts have acquired.
 
     Args:
         capacity: what the machine has.
@@ -17,55 +17,55 @@ class Room:
     def __init__(self, capacity: Capacity, slots: int) -> None:
         self._capacity = capacity
         self._slots = slots
-        self._held: dict[Task, tuple[str, ...]] = {}
-        self.clear()
+        self._holders: dict[ExecutorTask, tuple[str, ...]] = {}
+        self.release_all()
 
-    def clear(self) -> None:
-        """Takes everything back."""
-        self._held.clear()
-        self._cpu = _thousandths(self._capacity.cpu)
-        self._memory = self._capacity.memory
-        self._gpus = dict.fromkeys(self._capacity.gpus)
-
-    @property
-    def has_slot(self) -> bool:
-        """Whether another attempt may start at all."""
-        return len(self._held) < self._slots
+    def release_all(self) -> None:
+        """Free everything."""
+        self._holders.clear()
+        self._free_cpu = _to_millicores(self._capacity.cpu)
+        self._free_memory = self._capacity.memory
+        self._free_gpus = dict.fromkeys(self._capacity.gpus)
 
     @property
-    def holders(self) -> tuple[Task, ...]:
-        """The tasks with an attempt that runs."""
-        return tuple(self._held)
+    def has_free_slot(self) -> bool:
+        """Whether fewer attempts run than may."""
+        return len(self._holders) < self._slots
+
+    @property
+    def holders(self) -> tuple[ExecutorTask, ...]:
+        """The tasks with a running attempt."""
+        return tuple(self._holders)
 
     def fits(self, needs: Needs) -> bool:
-        """Whether an attempt that needs so much may start now. One that is alone always may."""
-        if not self._held:
+        """Return whether an attempt with these needs may start now. One that would run alone always may."""
+        if not self._holders:
             return True
-        enough = _thousandths(needs.cpu) <= self._cpu and needs.memory <= self._memory
-        return self.has_slot and enough and needs.gpus <= len(self._gpus)
+        enough = _to_millicores(needs.cpu) <= self._free_cpu and needs.memory <= self._free_memory
+        return self.has_free_slot and enough and needs.gpus <= len(self._free_gpus)
 
-    def free_gpus(self, number: int) -> tuple[str, ...]:
-        """Accelerators to hand out, in the machine's order."""
-        return tuple(gpu for gpu in self._capacity.gpus if gpu in self._gpus)[:number]
+    def select_gpus(self, number: int) -> tuple[str, ...]:
+        """Return free accelerators for an attempt, in the machine's order."""
+        return tuple(gpu for gpu in self._capacity.gpus if gpu in self._free_gpus)[:number]
 
-    def take(self, task: Task, gpus: tuple[str, ...]) -> None:
-        """Notes that an attempt at the task runs, with these accelerators."""
-        self._held[task] = gpus
-        self._cpu -= _thousandths(task.needs.cpu)
-        self._memory -= task.needs.memory
+    def acquire(self, task: ExecutorTask, gpus: tuple[str, ...]) -> None:
+        """Take what an attempt at the task needs, with these accelerators."""
+        self._holders[task] = gpus
+        self._free_cpu -= _to_millicores(task.needs.cpu)
+        self._free_memory -= task.needs.memory
         for gpu in gpus:
-            self._gpus.pop(gpu, None)  # the run may have begun on a machine that had others
+            self._free_gpus.pop(gpu, None)  # a run may have started on a machine with other accelerators
 
-    def give_back(self, task: Task) -> None:
-        """Notes that the task's attempt has ended, if one ran."""
-        if task not in self._held:
+    def release(self, task: ExecutorTask) -> None:
+        """Free what the task's attempt acquired, if one runs."""
+        if task not in self._holders:
             return
-        gpus = self._held.pop(task)
-        self._cpu += _thousandths(task.needs.cpu)
-        self._memory += task.needs.memory
-        self._gpus.update(dict.fromkeys(gpu for gpu in gpus if gpu in self._capacity.gpus))
+        gpus = self._holders.pop(task)
+        self._free_cpu += _to_millicores(task.needs.cpu)
+        self._free_memory += task.needs.memory
+        self._free_gpus.update(dict.fromkeys(gpu for gpu in gpus if gpu in self._capacity.gpus))
 
 
-def _thousandths(cores: float) -> int:
-    """Cores as a whole number, so that adding and taking away leaves nothing over."""
+def _to_millicores(cores: float) -> int:
+    """Return cores as a whole number, so that sums are exact."""
     return round(cores * 1000)

@@ -1,43 +1,41 @@
-"""What a task of a DAG can see."""
+"""The values that the tasks of a DAG can refer to."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from standpipe.engine.outputs import how_ended
-from standpipe.engine.tasks import Task
+from standpipe.engine.outputs import describe_end
+from standpipe.engine.tasks import DagTask
 from standpipe.model.refs import RunInfo
 from standpipe.model.types import Json
 from standpipe.model.values import Value
 
 
-@dataclass(frozen=True)
-class Siblings:
-    """The scope of a task: the inputs of its DAG, and the other tasks of that DAG."""
+class DagScope:
+    """The scope of the tasks of a DAG: the inputs of the DAG, and its tasks. See `inputs.Scope`."""
 
-    dag: Task
-    run: RunInfo
+    def __init__(self, dag: DagTask, run: RunInfo) -> None:
+        self._dag = dag
+        self._run = run
 
-    def component_input(self, name: str) -> Value:
-        return self.dag.inputs.get(name)
+    def get_input(self, name: str) -> Value:
+        return self._dag.inputs.get(name)
 
-    def takes(self, name: str) -> bool:
-        return name in self.dag.component.inputs
+    def declares_input(self, name: str) -> bool:
+        return name in self._dag.component.inputs
 
-    def task_output(self, task: str, output: str) -> Value:
-        return self.dag.children[task].outputs.get(output)
+    def get_output(self, task: str, output: str) -> Value:
+        return self._dag.children[task].outputs.get(output)
 
-    def how_ended(self, task: str) -> str:
-        return how_ended(self.dag.children[task])
+    def describe_end(self, task: str) -> str:
+        return describe_end(self._dag.children[task])
 
-    def final_status(self, task: str) -> Json:
-        """KFP's `PipelineTaskFinalStatus` as JSON; the code is `UNKNOWN` of google.rpc.Code."""
-        sibling = self.dag.children[task]
+    def get_final_status(self, task: str) -> Json:
+        """Return KFP's `PipelineTaskFinalStatus` of a task as JSON. The error code is `UNKNOWN` of google.rpc.Code."""
+        ended = self._dag.children[task]
         status: dict[str, Json] = {
-            "state": sibling.state.value,
-            "pipelineJobResourceName": self.run.id,
+            "state": ended.state.value,
+            "pipelineJobResourceName": self._run.id,
             "pipelineTaskName": task,
         }
-        if sibling.failure:
-            status["error"] = {"code": 2, "message": sibling.failure.message}
+        if ended.failure:
+            status["error"] = {"code": 2, "message": ended.failure.message}
         return status
