@@ -1,4 +1,4 @@
-"""How the inputs of a task come about."""
+"""How the inputs of a task are resolved."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_value_that_looks_like_a_placeholder_is_data() -> None:
     assert bound({"t": FromInput("text"), "s": Constant(text)})["s"] == "<{{$.pipeline_job_name}}>"
 
 
-def test_the_uuid_of_a_task_follows_from_its_place() -> None:
+def test_the_uuid_of_a_task_follows_from_its_path() -> None:
     first = bound({"s": Constant(parse_value("{{$.pipeline_task_uuid}}"))})["s"]
     assert first == RUN.placeholder(REF, "pipeline_task_uuid")
     assert first != RUN.placeholder(REF.child("other"), "pipeline_task_uuid")
@@ -104,7 +104,7 @@ def test_whole_doubles_become_integers_where_integers_are_declared() -> None:
         (ArtifactInput(DATASET, is_list=True), ArtifactValue("d", DATASET, "/d"), "a list of system.Dataset"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_both_types(declared: Input, value: Value, says: str) -> None:
+def test_a_value_of_the_wrong_type_is_an_error_with_both_types(declared: Input, value: Value, says: str) -> None:
     with pytest.raises(InputError, match=f"'i'.*{says}"):
         fit_inputs({"i": value}, {"i": declared})
 
@@ -120,7 +120,7 @@ def test_a_selector_that_finds_nothing_names_the_input_itself_and_the_value() ->
         bound({"i": FromTask("a", "y", parse("parseJson(string_value)[5]"))})
 
 
-def test_of_nothing_a_selector_takes_nothing() -> None:
+def test_a_selector_of_a_missing_value_gives_no_value() -> None:
     part = FromTask("a", "nothing", parse("parseJson(string_value)[0]"))
     assert bound({"i": part}, i=ParameterInput(INT, optional=True, default=4)) == {"i": 4}
 
@@ -138,17 +138,17 @@ def test_of_nothing_a_selector_takes_nothing() -> None:
         (Constant(None), "null was passed"),
     ],
 )
-def test_a_value_that_is_missing_is_told_by_where_it_should_come_from(binding: Binding, says: str) -> None:
+def test_the_error_about_a_missing_value_names_its_source(binding: Binding, says: str) -> None:
     with pytest.raises(InputError, match=f"'i' has no value: .*{says}"):
         bound({"i": binding}, i=ParameterInput(INT))
 
 
-def test_what_is_null_does_not_pass_into_a_group() -> None:
+def test_null_is_not_passed_into_a_group() -> None:
     with pytest.raises(InputError, match="KFP passes no null into a condition, loop or exit handler"):
         bound({"pipelinechannel--a": FromInput("nothing")}, **{"pipelinechannel--a": ParameterInput(INT)})
 
 
-def test_gathered_values_are_one_list_wherever_they_are_not_passed_on_whole() -> None:
+def test_collected_values_are_one_flat_list_unless_they_are_passed_on_unchanged() -> None:
     constants = {"t": "<{{$.inputs.parameters['g']}}>", "l": ["{{$.inputs.parameters['g']}}"]}
     values = bound(
         {"g": FromTask("loop", "y"), **{name: Constant(parse_value(value)) for name, value in constants.items()}},

@@ -1,4 +1,4 @@
-"""How many attempts run at once, by what they need of the machine."""
+"""Resource requests, and how many attempts run at once with them."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_quantities_may_be_inputs() -> None:
         ),
     ],
 )
-def test_what_the_machine_cannot_hold(asked: dict[str, str], clamped: Needs, lacking: str) -> None:
+def test_requests_above_the_capacity_are_clamped_or_fail(asked: dict[str, str], clamped: Needs, lacking: str) -> None:
     assert needs(CLAMP, **asked) == replace(clamped, lacking=lacking)
     assert needs(IGNORE, **asked) == Needs()
     with pytest.raises(InputError, match="^it requests .* Run it on a larger machine") as error:
@@ -113,14 +113,14 @@ def test_what_the_machine_cannot_hold(asked: dict[str, str], clamped: Needs, lac
         ({"memory_request": "2Gi", "memory_limit": "1Gi"}, "its memory request, 2Gi, is above its memory limit, 1Gi"),
     ],
 )
-def test_what_cannot_be_read(asked: dict[str, str], message: str) -> None:
+def test_invalid_quantities_are_errors(asked: dict[str, str], message: str) -> None:
     for policy in (CLAMP, STRICT):
         with pytest.raises(InputError, match=message):
             needs(policy, **asked)
     assert needs(IGNORE, **asked) == Needs()
 
 
-def test_what_is_only_passed_on_to_the_code_is_not_needed() -> None:
+def test_resources_that_are_only_passed_on_to_the_code_are_not_acquired() -> None:
     container = Container("image", Command(), resources=Resources(cpu_limit="2"))
     for passed, expected in ((False, Needs()), (True, Needs(cpu=2, cpu_limit=2))):
         component = replace(COMPONENT, task_config_passthroughs=(TaskConfigPassthrough("RESOURCES", passed),))
@@ -147,7 +147,7 @@ class Machined(Run):
         self.send(Start({}))
 
 
-def test_no_more_starts_than_the_machine_holds() -> None:
+def test_no_more_attempts_start_than_fit_into_the_resource_pool() -> None:
     three = Resources(cpu_request="3")
     run = Machined(asking(a=three, b=three, c=Resources(cpu_request="1"), d=Resources()))
     assert run.names == ["a", "c", "d"], "those that fit pass the one that does not"
@@ -157,7 +157,7 @@ def test_no_more_starts_than_the_machine_holds() -> None:
     assert run.names == ["b", "d"]
 
 
-def test_who_asks_for_more_than_there_is_waits_for_all_of_it() -> None:
+def test_a_task_that_requests_more_than_the_capacity_waits_for_all_of_it() -> None:
     run = Machined(asking(a=Resources(memory_request="1Gi"), b=Resources(memory_limit="1Ti")))
     assert run.names == ["a"]
     run.end("a", y=1)
@@ -165,7 +165,7 @@ def test_who_asks_for_more_than_there_is_waits_for_all_of_it() -> None:
     assert run.running[task("b")].needs == Needs(memory=16 * GIB, lacking="1 TiB of memory (this machine has 16 GiB)")
 
 
-def test_strict_lets_it_fail_and_all_others_run() -> None:
+def test_under_the_strict_policy_it_fails_and_all_others_run() -> None:
     run = Machined(asking(a=Resources(cpu_limit="9"), b=Resources()), policy=STRICT)
     assert run.state("a") is TaskState.FAILED
     run.end("b", y=1)
@@ -175,7 +175,7 @@ def test_strict_lets_it_fail_and_all_others_run() -> None:
     ]
 
 
-def test_accelerators_are_handed_out_one_by_one_and_given_back() -> None:
+def test_accelerators_are_acquired_one_by_one_and_released() -> None:
     gpu = Resources(accelerator_type="nvidia.com/gpu", accelerator_count="1")
     two = replace(gpu, accelerator_count="2")
     run = Machined(asking(a=gpu, b=two, c=gpu, d=two))
@@ -187,7 +187,7 @@ def test_accelerators_are_handed_out_one_by_one_and_given_back() -> None:
     assert run.running[task("d")].gpus == ("0", "2")
 
 
-def test_a_retry_waits_for_room_without_being_asked_for_again_and_again() -> None:
+def test_a_retry_waits_for_resources_without_being_due_all_the_time() -> None:
     made = asking(a=Resources(cpu_request="4"), b=Resources(cpu_request="4"))
     dag_of = made.root.body.nodes  # type: ignore[union-attr]
     made = replace(made, root=replace(made.root, body=dag(replace(dag_of["a"], retry=Retry(1, 5.0)), dag_of["b"])))
@@ -246,7 +246,7 @@ def test_whatever_happens_the_machine_is_never_overcommitted(seed: int, number: 
     }
 
 
-def test_those_that_wait_for_room_can_be_cancelled() -> None:
+def test_tasks_that_wait_for_resources_can_be_cancelled() -> None:
     four = Resources(cpu_request="4")
     run = Machined(asking(a=four, b=four, c=four))
     run.send(CancelRequested())

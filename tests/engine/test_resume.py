@@ -1,4 +1,4 @@
-"""Runs that go on: what is kept, what is done again, and that the end is that of an undisturbed run."""
+"""Resumed runs: what is kept, what is rerun, and that they end as an undisturbed run does."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def folded(made: Plan, facts: list[Fact], later: Mapping[str, Plan] | None = Non
     return machine
 
 
-def go_on(run: Driven, now: Plan | None = None, different: Difference = nothing) -> dict[TaskRef, str]:
-    """Forgets a run, and lets it go on from its facts; returns what is done again."""
+def resume_run(run: Driven, now: Plan | None = None, different: Difference = nothing) -> dict[TaskRef, str]:
+    """Rebuild a run from its facts and resume it; return what is rerun."""
     first, now = run.plan, now or run.plan
     run.machine = folded(first, run.facts, {"now": now})
     again = select_reruns(run.machine.root, now, different, {})
@@ -93,7 +93,7 @@ def test_a_run_that_is_killed_ends_as_if_it_had_not_been(seed: int, tasks: int, 
                 run.go_on()
         if run.is_over:
             break
-        go_on(run)
+        resume_run(run)
     to_the_end(run)
 
     assert run.ended.state is ended.state
@@ -121,7 +121,7 @@ def test_a_run_that_failed_or_was_stopped_ends_as_if_nothing_had_been_wrong(
             run.send(CancelRequested())
     to_the_end(run)
     run.behave = steady(0, seed)
-    again = go_on(run)
+    again = resume_run(run)
     assert all(again.values())
     to_the_end(run)
 
@@ -147,7 +147,7 @@ def test_a_run_whose_pipeline_has_changed_ends_as_a_new_one_would(
         run.go_on()
         steps -= 1
     run.behave = steady(0, seed)
-    go_on(run, now, different=difference(made, now))
+    resume_run(run, now, different=difference(made, now))
     to_the_end(run)
 
     assert run.ended.state is ended.state
@@ -169,7 +169,7 @@ def assert_nothing_that_succeeded_runs_again(facts: list[Fact]) -> None:
 
 
 class Resumed(Run):
-    """A run driven by hand that goes on after another one."""
+    """A run driven by hand that resumes another one."""
 
     def __init__(self, before: Run, first: Plan, now: Plan, reasons: Mapping[TaskRef, str], different: Any) -> None:
         self.again = {
@@ -194,7 +194,7 @@ def resumed(
 CHAIN = plan(dag(node("a"), node("b", "a"), node("c", "b"), node("other"), y=FromTask("c", "y")))
 
 
-def test_what_failed_is_done_again_and_what_comes_after_it_too_and_nothing_else() -> None:
+def test_a_failed_task_is_rerun_with_its_dependents_and_nothing_else() -> None:
     run = Run(CHAIN)
     run.end("a", y=1)
     run.end("other", y=2)
@@ -208,7 +208,7 @@ def test_what_failed_is_done_again_and_what_comes_after_it_too_and_nothing_else(
     assert (run.ended.state, run.ended.outputs, run.ended.failures) == (TaskState.SUCCEEDED, {"y": 4}, ())
 
 
-def test_attempts_are_counted_on_and_retries_anew() -> None:
+def test_a_resume_continues_the_numbers_of_attempts_and_resets_the_retry_index() -> None:
     made = plan(dag(replace(node("a"), retry=Retry(1))))
     run = Run(made)
     run.end("a", failure="boom")
@@ -233,7 +233,7 @@ def test_a_retry_that_waits_for_its_time_still_does() -> None:
     assert run.running[task("a")].retry_index == 1
 
 
-def test_a_named_task_is_done_again_with_what_depends_on_it() -> None:
+def test_a_named_task_is_rerun_with_its_dependents() -> None:
     run = Run(CHAIN)
     for name in ("a", "other", "b", "c"):
         run.end(name, y=1)
@@ -264,7 +264,7 @@ def done(made: Plan, *names: str) -> Run:
     return run
 
 
-def test_a_component_that_has_changed_within_a_pipeline_is_done_again_with_what_depends_on_it() -> None:
+def test_a_changed_component_in_a_nested_pipeline_is_rerun_with_its_dependents() -> None:
     run = done(NESTED, "in/x", "in/z", "after")
     now = replace(
         NESTED,
@@ -289,7 +289,7 @@ def test_a_component_that_has_changed_within_a_pipeline_is_done_again_with_what_
         (node("b", "a", loop=Loop(RawItems((1,)), "x")), "its loop has changed"),
     ],
 )
-def test_a_task_that_stands_otherwise_in_its_pipeline_is_rerun(changed: Node, why: str) -> None:
+def test_a_task_with_another_place_in_its_pipeline_is_rerun(changed: Node, why: str) -> None:
     run = done(CHAIN, "a", "other", "b", "c")
     now = plan(dag(node("a"), changed, node("c", "b"), node("other"), y=FromTask("c", "y")))
     assert resumed(run, CHAIN, now).again == {"b": why, "c": "its upstream task 'b' has to run"}
@@ -305,7 +305,7 @@ def test_settings_that_change_no_result_are_taken_over_and_nothing_is_rerun() ->
     assert run.names == ["b"]  # its retry
 
 
-def test_tasks_that_are_new_run_and_those_that_are_gone_are_forgotten() -> None:
+def test_new_tasks_run_and_removed_tasks_are_forgotten() -> None:
     run = done(CHAIN, "a", "other", "b", "c")
     now = plan(dag(node("a"), node("new", "a"), node("c", "new"), y=FromTask("new", "y")))
     run = resumed(run, CHAIN, now)
@@ -316,7 +316,7 @@ def test_tasks_that_are_new_run_and_those_that_are_gone_are_forgotten() -> None:
     assert run.ended.outputs == {"y": 9}
 
 
-def test_a_pipeline_whose_outputs_are_others_gives_them_without_its_tasks_being_run() -> None:
+def test_a_pipeline_with_other_outputs_gives_them_without_rerunning_its_tasks() -> None:
     run = done(NESTED, "in/x")
     run.end("in/z", y=2)
     run.end("after", y=3)
@@ -330,7 +330,7 @@ def test_a_pipeline_whose_outputs_are_others_gives_them_without_its_tasks_being_
     assert run.ended.outputs == {"y": 1}
 
 
-def test_a_pipeline_that_gives_more_than_before_is_as_it_was_for_those_who_take_the_rest() -> None:
+def test_an_additional_output_of_a_pipeline_does_not_rerun_its_dependents() -> None:
     run = done(NESTED, "in/x", "in/z", "after")
     inner = group(dag(node("x"), node("z", "x"), y=FromTask("z", "y"), more=FromTask("x", "y")))
     run = resumed(run, NESTED, replace(NESTED, components={**NESTED.components, "inner": inner}))
@@ -345,7 +345,7 @@ def test_a_pipeline_that_gives_more_than_before_is_as_it_was_for_those_who_take_
         {},
     ],
 )
-def test_a_pipeline_within_whose_inputs_are_others_is_done_again_as_a_whole(inputs: dict[str, ParameterInput]) -> None:
+def test_a_nested_pipeline_with_other_declared_inputs_is_rerun_as_a_whole(inputs: dict[str, ParameterInput]) -> None:
     def with_inputs(declared: Mapping[str, ParameterInput]) -> Plan:
         inner = group(dag(node("x", **{"x": FromInput("i")} if "i" in declared else {})), declared)
         return plan(dag(node("in", component="inner"), node("after", "in")), inner=inner)
@@ -357,7 +357,7 @@ def test_a_pipeline_within_whose_inputs_are_others_is_done_again_as_a_whole(inpu
     assert run.inputs("in/x").get("x") == (inputs["i"].default if inputs else None)
 
 
-def test_an_exit_task_runs_again_when_what_it_comes_after_has_gone_on() -> None:
+def test_an_exit_task_is_rerun_when_its_upstream_task_was_resumed() -> None:
     made = plan(
         dag(node("work"), node("tidy", trigger=COMPLETED, component="status", status=FinalStatus("work"))),
         status=leaf({"status": ParameterInput(ParameterType.TASK_FINAL_STATUS)}),
@@ -399,13 +399,13 @@ def test_as_many_iterations_run_at_once_as_the_loop_says_now_and_none_is_rerun()
     assert run.names == ["loop/1/a", "loop/2/a"]
 
 
-def test_what_is_in_a_loop_that_is_done_again_is_not_named() -> None:
+def test_the_parts_of_a_loop_that_is_rerun_are_not_listed() -> None:
     made = loop_plan()
     run = resumed(done(made, "loop/0/a"), made, reasons={"loop": "you asked for it"})
     assert run.again == {"loop": "you asked for it"}
 
 
-def test_an_iteration_that_is_a_pipeline_now_is_done_again_and_so_is_what_takes_it() -> None:
+def test_an_iteration_that_has_become_a_pipeline_is_rerun_with_the_dependents_of_its_loop() -> None:
     def over(component: str) -> Plan:
         loop = node("loop", component=component, loop=Loop(RawItems((1,)), "x"))
         body = group(dag(node("a", x=FromInput("x")), y=FromTask("a", "y")), leaf().inputs)
@@ -422,7 +422,7 @@ def test_an_iteration_that_is_a_pipeline_now_is_done_again_and_so_is_what_takes_
     assert run.names == ["loop/0/a"]
 
 
-def test_no_more_iterations_are_open_than_may_be_although_others_have_succeeded() -> None:
+def test_no_more_iterations_are_active_than_may_be_although_others_have_succeeded() -> None:
     made = loop_plan(parallelism=2)
     run = Run(made)
     run.end("loop/1/a", y=1)
@@ -446,7 +446,7 @@ def test_a_new_input_of_the_run_needs_a_default() -> None:
         resumed(run, CHAIN, without)
 
 
-def test_what_comes_after_a_skipped_task_only_now_is_skipped_too_and_the_other_way_round() -> None:
+def test_other_upstream_tasks_are_a_reason_if_one_of_them_was_skipped() -> None:
     never = node("never", when="1 == 2")
     before = plan(dag(never, node("a"), node("b", "never")))
     run = done(before, "a")
@@ -456,7 +456,7 @@ def test_what_comes_after_a_skipped_task_only_now_is_skipped_too_and_the_other_w
     assert run.state("a") is run.state("b") is TaskState.SKIPPED
 
 
-def test_what_comes_after_a_task_that_has_succeeded_only_now_is_kept() -> None:
+def test_a_new_dependent_of_a_task_that_has_succeeded_is_kept() -> None:
     run = done(CHAIN, "a", "other", "b", "c")
     now = plan(dag(node("a"), node("b", "a", "other"), node("c", "b"), node("other"), y=FromTask("c", "y")))
     assert resumed(run, CHAIN, now).again == {}

@@ -126,11 +126,10 @@ class LoopTask(CompositeTask):
 class ExecutorTask(BaseTask):
     """A task that runs an executor, in one or more attempts.
 
-    `next_attempt` and `retry_index` are those of the running attempt's successor and of the next failure's retry, as
-    `model.events` counts them: `next_attempt` attempts have started, and `retry_index` of those since the run was
-    started or resumed have failed. The first of the latter started at `first_started_at`, and the next one may start at
-    `due_at`, both in seconds since the epoch. The task acquires `needs` from the resource pool; `ticket` is its valid
-    entry in the ready queue.
+    `next_attempt` is the number of the next attempt, so as many have started. `retry_index` is that of the running
+    attempt, or else of the next one. Both count as `model.events` says. The attempt with the retry index 0 started at
+    `first_started_at`, and the next retry may start at `due_at`, both in seconds since the epoch. The task acquires
+    `needs` from the resource pool; `ticket` is its valid entry in the ready queue.
     """
 
     executor: ExecutorRef = field(kw_only=True)
