@@ -186,8 +186,8 @@ class Machine:
         delay = compute_retry_delay(task.retry_index, retry, task.first_started_at, now)
         if delay is not None:
             attempt = task.next_attempt - 1
-            attempts = task.next_attempt + retry.max_retries - task.retry_index
-            self._record(AttemptFailed(task.ref, attempt, attempts, failure, now, delay, event.report))
+            max_attempts = task.next_attempt + retry.max_retries - task.retry_index
+            self._record(AttemptFailed(task.ref, attempt, max_attempts, failure, now, delay, event.report))
         else:
             if task.retry_index:
                 failure = replace(failure, attempts=task.retry_index + 1)

@@ -11,7 +11,9 @@ Three numbers count the attempts at a task, here and in all other packages:
   reads as `KFP_RETRY_INDEX`.
 * `max_retries` is the `retry_index` of the last attempt that the author of the pipeline allows (`model.plan.Retry`).
 
-In messages, attempts are numbered from 1: "attempt N of M".
+Messages count attempts from 1, as in "attempt 2 of 3". What they show is derived from these numbers once, in the
+engine: `AttemptFailed.max_attempts` is the last `attempt` that `max_retries` allows plus 1, `Failure.attempts` the last
+`retry_index` plus 1.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ class Failure:
 
     `message` is one sentence; `detail` is the user's own traceback, where there is one; `printed` is the end of its
     log; `hint` is what to do next. `exit_code` or `signal` tell how its process ended, if it had one. A DAG or loop
-    fails because of a task within; `within` is that task, the one that failed by itself. `attempts` is how many there
-    were of a task that was tried again, all of which failed; 0 for other tasks.
+    fails because of a task within; `within` is that task, the one that failed by itself. `attempts` is the retry index
+    of the last attempt plus 1, for a task that was retried; 0 for other tasks.
     """
 
     message: str
@@ -214,7 +216,7 @@ class AttemptStarted:
 
 @frozen
 class AttemptFailed:
-    """An attempt at a task ended badly, and the task is tried again: `attempts` is how many there may be in all.
+    """An attempt at a task failed, and the task is retried; `max_attempts` is how many attempts there may be in all.
 
     That was `at`, in seconds since the epoch by the engine's clock; the next attempt begins `delay` seconds later, or
     as soon as a slot is free after that.
@@ -222,7 +224,7 @@ class AttemptFailed:
 
     task: TaskRef
     attempt: int
-    attempts: int
+    max_attempts: int
     failure: Failure
     at: float
     delay: float
