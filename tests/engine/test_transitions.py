@@ -86,6 +86,13 @@ def test_tasks_that_take_the_same_steps_share_their_history() -> None:
     assert histories[0] is histories[1] is histories[2]
 
 
+def test_a_task_shows_its_kind_its_path_and_its_state() -> None:
+    shown = [repr(each) for each in Run(KINDS).machine.root.walk()]
+    assert shown[:2] == ["<DagTask '' RUNNING>", "<ExecutorTask 'leaf' RUNNING>"]
+    assert "<LoopTask 'loop' RUNNING>" in shown
+    assert "<DagTask 'loop/1' PENDING>" in shown
+
+
 @pytest.mark.parametrize(
     "fact",
     [

@@ -51,7 +51,7 @@ class Iteration:
         self.item = item
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(init=False, repr=False, eq=False, slots=True)
 class BaseTask:
     """What all tasks of a run have.
 
@@ -72,20 +72,23 @@ class BaseTask:
     outputs: Mapping[str, Value] = field(default_factory=dict)
     failure: Failure | None = None
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} '{self.ref}' {self.state.value}>"
+
     @property
     def parts(self) -> Collection[Task]:
         """The tasks of a DAG, or the iterations of a loop; empty before it has started."""
         return ()
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(init=False, repr=False, eq=False, slots=True)
 class CompositeTask(BaseTask):
     """A task that consists of other tasks; `unfinished_parts` of them are not final."""
 
     unfinished_parts: int = 0
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(repr=False, eq=False, slots=True)
 class DagTask(CompositeTask):
     """A task that is a DAG: the run itself, a nested pipeline, or an iteration of a loop over one."""
 
@@ -104,7 +107,7 @@ class DagTask(CompositeTask):
             tasks += task.parts
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(repr=False, eq=False, slots=True)
 class LoopTask(CompositeTask):
     """A task that is a loop, with one iteration for each of its `items`.
 
@@ -122,7 +125,7 @@ class LoopTask(CompositeTask):
         return self.iterations
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(repr=False, eq=False, slots=True)
 class ExecutorTask(BaseTask):
     """A task that runs an executor, in one or more attempts.
 
