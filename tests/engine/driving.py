@@ -32,8 +32,8 @@ def task(path: str) -> TaskRef:
     return TaskRef(tuple(steps))
 
 
-def comes_after_all(plan: Plan, ref: TaskRef) -> bool:
-    """Whether a task runs whatever became of those before it, or is in one that does."""
+def ignores_upstream_failure(plan: Plan, ref: TaskRef) -> bool:
+    """Return whether a task, or one around it, runs however its upstream tasks end."""
     component = plan.root
     for name, _ in ref.path:
         node = component.body.nodes[name]  # type: ignore[union-attr]

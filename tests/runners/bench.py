@@ -66,7 +66,7 @@ class Bench:
         parameters: Mapping[str, Any] | None = None,
         *,
         env: Mapping[str, str] | None = None,
-        retry: int = 0,
+        retry_index: int = 0,
         image: str = f"python:{HERE}",
         program: CommandLine | None = None,
         packages: tuple[str, ...] = (),
@@ -78,8 +78,8 @@ class Bench:
         return TaskRequest(
             run="run",
             task=TaskRef((("train", None),)),
-            attempt=retry,
-            retry=retry,
+            attempt=retry_index,
+            retry_index=retry_index,
             image=image,
             program=program or PythonFunction("f", IMPORTS + dedent(source), packages),
             executor_input={

@@ -117,7 +117,7 @@ def test_from_task_does_it_again_with_what_depends_on_it(tasks: Counted, capsys:
     tasks.ran.clear()
     assert local.resume("latest", from_task="two").output == 7
     assert tasks.ran == ["two", "three"]
-    assert "    two: requested with from_task\n    three: 'two' comes before it" in capsys.readouterr().err
+    assert "    two: requested with from_task\n    three: its upstream task 'two' has to run" in capsys.readouterr().err
 
 
 def test_a_changed_component_is_done_again(tasks: Counted, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,7 +69,7 @@ def test_facts_are_kept_in_order_with_all_that_they_say(tmp_path: Path) -> None:
     assert body["failures"][0]["failure"]["signal"] == 9  # type: ignore[index]
     seq, kind, body = facts(tmp_path)[4]
     assert kind == "AttemptFailed"
-    assert body.items() >= {"task": task, "attempt": 0, "attempts": 3, "at": 1000.5, "delay": 2.0}.items()  # type: ignore[attr-defined]
+    assert body.items() >= {"task": task, "attempt": 0, "max_attempts": 3, "at": 1000.5, "delay": 2.0}.items()  # type: ignore[attr-defined]
 
 
 def test_a_fact_that_json_cannot_hold_is_a_defect(tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ class Attempts:
             limits=Limits(command.needs.cpu_limit, command.needs.memory_limit, command.gpus),
             reads=_paths_elsewhere(command.inputs, Path(self.run.pipeline_root)),
             pod=pod,
-            retry=command.retry,
+            retry_index=command.retry_index,
             debug=self.debug,
         )
 

@@ -67,9 +67,8 @@ class TaskRequest:
     attempt's own folder: it exists, the outputs' folders in it too, and only this attempt writes there.
     `pipeline_root` holds `folder`; `workspace` is the run's shared folder. `reads` are paths outside of the pipeline
     root that the task reads: artifacts that the caller brought. The variables of `pod` win over those of `env`.
-    `attempt` is the number of the attempt, from 0, and `retry` how many of those before it count as failed, which the
-    task sees as `KFP_RETRY_INDEX`. `limits` is what it may use. With `debug` it runs under a debugger, on the terminal
-    of this process.
+    `attempt` and `retry_index` count as in `model.events`; the task sees the second as `KFP_RETRY_INDEX`. `limits` is
+    what it may use. With `debug` it runs under a debugger, on the terminal of this process.
     """
 
     run: RunId
@@ -85,7 +84,7 @@ class TaskRequest:
     limits: Limits = Limits()
     reads: tuple[Path, ...] = ()
     pod: Pod = Pod()
-    retry: int = 0
+    retry_index: int = 0
     debug: bool = False
 
 

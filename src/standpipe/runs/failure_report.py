@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from standpipe.engine.machine import Machine
+from standpipe.engine.tasks import ExecutorTask
 from standpipe.model import events
 from standpipe.model.refs import RunInfo
 from standpipe.model.values import ArtifactValue, Value, flattened, preview
@@ -60,7 +61,7 @@ def _error_details(failure: events.Failure) -> list[str]:
 def _task_details(fact: events.TaskFailed, info: RunInfo, machine: Machine, flags: Sequence[str]) -> list[str]:
     """Return the exit code and the inputs of a task, and the command that reruns it."""
     task = machine.task(fact.task)
-    if not task.attempts:
+    if not isinstance(task, ExecutorTask) or not task.next_attempt:
         return []  # it never started
     code = fact.failure.exit_code
     parts = [f"It exited with code {code}."] if code is not None and f"code {code}" not in fact.failure.message else []

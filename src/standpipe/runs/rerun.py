@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from standpipe.dsl.components import component_of
 from standpipe.dsl.tasks import PipelineTask
-from standpipe.engine.tasks import Task
+from standpipe.engine.tasks import ExecutorTask
 from standpipe.errors import ArgumentError, NoSuchTask
-from standpipe.model.plan import Caching, Component, Constant, Dag, ExecutorRef, FromInput, FromTask, Node, Plan
+from standpipe.model.plan import Caching, Component, Constant, Dag, FromInput, FromTask, Node, Plan
 from standpipe.model.values import flattened
 from standpipe.runs.arguments import from_values
 from standpipe.runs.context import pipeline_root_of
@@ -28,8 +28,9 @@ def rerun_task(options: RunOptions, run_id: str, task_name: str, *, debug: bool)
             "Pass the path of one of them."
         )
     task = machine.task(ref)
-    if task.is_composite or not task.attempts:
-        reason = "it is a pipeline or a loop: pass a task in it" if task.is_composite else "it never started"
+    if not isinstance(task, ExecutorTask) or not task.next_attempt:
+        is_executed = isinstance(task, ExecutorTask)
+        reason = "it never started" if is_executed else "it is a pipeline or a loop: pass a task in it"
         raise ArgumentError(f"Cannot rerun task '{ref}' of run {stored.row.id}: {reason}.")
     if stored.row.masked and was_masked(task.inputs):
         raise ArgumentError(
@@ -41,11 +42,10 @@ def rerun_task(options: RunOptions, run_id: str, task_name: str, *, debug: bool)
     return start(options, component, arguments, rerun_of=f"{stored.row.id}/{ref}", debug=debug)
 
 
-def _single_task_plan(plan: Plan, task: Task) -> Plan:
+def _single_task_plan(plan: Plan, task: ExecutorTask) -> Plan:
     """Return a pipeline of one task of another pipeline; its inputs are those of the task."""
     name, key = task.ref.name, task.node.component
     component = plan.components[key]
-    assert isinstance(component.body, ExecutorRef), "it has an executor"
     bindings = {
         name: FromInput(name) if name in component.inputs else Constant(flattened(value))  # for its command only
         for name, value in task.inputs.items()
@@ -53,5 +53,5 @@ def _single_task_plan(plan: Plan, task: Task) -> Plan:
     node = Node(name, key, bindings, caching=Caching(enabled=False))  # who reruns a task wants to see it run
     outputs = {output: (FromTask(name, output),) for output in component.outputs}
     root = Component(Dag({name: node}, outputs), component.inputs, component.outputs)
-    executors = {component.body.label: plan.executors[component.body.label]}
+    executors = {task.executor.label: plan.executors[task.executor.label]}
     return Plan(name, root, {key: component}, executors, platforms=plan.platforms)

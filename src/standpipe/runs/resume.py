@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from standpipe.dsl.components import BaseComponent, defined
 from standpipe.dsl.tasks import PipelineTask, Settings
-from standpipe.engine.binding import BindingError
-from standpipe.engine.resuming import done_again, gone
-from standpipe.engine.tasks import Task
+from standpipe.engine.inputs import InputError
+from standpipe.engine.reruns import find_removed_tasks, select_reruns
+from standpipe.engine.tasks import DagTask, ExecutorTask
 from standpipe.errors import ArgumentError
 from standpipe.execution.cache.checksums import is_unchanged, payload_of, seal_of
 from standpipe.model import events
@@ -24,7 +24,7 @@ from standpipe.runs.arguments import from_values
 from standpipe.runs.context import RunContext, pipeline_root_of
 from standpipe.runs.launch import drive, finish_task
 from standpipe.runs.options import RunOptions
-from standpipe.runs.stored_run import StoredRun, all_tasks, existing_context, find_tasks, load_run, run_folder
+from standpipe.runs.stored_run import StoredRun, existing_context, find_tasks, load_run, run_folder
 from standpipe.store.locks import RunLock
 from standpipe.store.plans import dump, load
 from standpipe.store.reading import RunRow, run_row
@@ -59,7 +59,7 @@ def _resume(
     machine = stored.replay(context, {recorder.plan: component.plan})
     requested = dict.fromkeys(find_tasks(machine.root, from_task), "requested with from_task")
     reasons = {**dict(_find_unusable(machine.root, row)), **requested}
-    reruns = done_again(machine.root, plan, difference(stored.plan, plan), reasons)
+    reruns = select_reruns(machine.root, plan, difference(stored.plan, plan), reasons)
     _announce(row, reruns)
     if context.cluster:
         context.cluster(stored.facts)
@@ -68,9 +68,9 @@ def _resume(
             replace(context, uncached=frozenset(requested)),
             machine,
             recorder,
-            events.Resume((*reruns, *gone(machine.root, plan)), recorder.plan),
+            events.Resume((*reruns, *find_removed_tasks(machine.root, plan)), recorder.plan),
         )
-    except BindingError as error:
+    except InputError as error:
         raise ArgumentError(
             f"Cannot resume run {row.id} with the pipeline as it is now: {error}. Give that input a default, or start "
             "a new run."
@@ -79,7 +79,7 @@ def _resume(
     return finish_task(context, machine, result, PipelineTask(component, component.name, inputs, Settings()))
 
 
-def _find_unusable(root: Task, row: RunRow) -> Iterator[tuple[TaskRef, str]]:
+def _find_unusable(root: DagTask, row: RunRow) -> Iterator[tuple[TaskRef, str]]:
     """Yield the tasks whose outputs have changed, or whose values are not in the store, with the reason.
 
     Raises:
@@ -91,15 +91,14 @@ def _find_unusable(root: Task, row: RunRow) -> Iterator[tuple[TaskRef, str]]:
             f"Cannot resume run {row.id}: its arguments held a secret, which the run store does not keep. Start a new "
             "run."
         )
-    for task in all_tasks(root):
+    for task in root.walk():
         if task is root:
             continue
         succeeded = task.state is TaskState.SUCCEEDED
-        if is_masked and (
-            was_masked(task.outputs) or (was_masked(task.inputs) and (task.is_composite or not succeeded))
-        ):
+        is_executed = isinstance(task, ExecutorTask)
+        if is_masked and (was_masked(task.outputs) or (was_masked(task.inputs) and not (is_executed and succeeded))):
             yield task.ref, "its inputs or outputs held a secret, which the run store does not keep"
-        elif succeeded and not task.is_composite:
+        elif succeeded and is_executed:
             damages = map(_describe_damage, artifacts_in(task.outputs.values()))
             if damage := next(filter(None, damages), ""):
                 yield task.ref, damage

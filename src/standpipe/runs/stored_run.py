@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from standpipe.dsl.components import BaseComponent, component_of
 from standpipe.engine.machine import Machine
-from standpipe.engine.tasks import Task
+from standpipe.engine.tasks import DagTask
 from standpipe.errors import ArgumentError, NoSuchTask, StorageError
 from standpipe.model import events
 from standpipe.model.plan import Plan
@@ -124,7 +124,7 @@ def run_folder(root: Path, row: RunRow) -> Path:
     return folder
 
 
-def find_tasks(root: Task, names: Sequence[str]) -> list[TaskRef]:
+def find_tasks(root: DagTask, names: Sequence[str]) -> list[TaskRef]:
     """Return the tasks of these names or paths (`loop/2/train`).
 
     Args:
@@ -134,24 +134,16 @@ def find_tasks(root: Task, names: Sequence[str]) -> list[TaskRef]:
     Raises:
         NoSuchTask: if there is none; the message lists those that there are.
     """
-    tasks = [task for task in all_tasks(root) if task is not root]
+    tasks = [task for task in root.walk() if task is not root]
     refs: list[TaskRef] = []
     for name in names:
         by_path = [task.ref for task in tasks if str(task.ref) == name]
-        by_name = [task.ref for task in tasks if task.ref.name == name and not task.is_iteration]
+        by_name = [task.ref for task in tasks if task.ref.name == name and task.ref.iteration is None]
         if not by_path and not by_name:
             known = ", ".join(sorted({str(task.ref) for task in tasks})[:_MAX_LISTED]) or "none: it never started"
             raise NoSuchTask(f"The run has no task {name!r}. It has: {known}.")
         refs += by_path or by_name
     return refs
-
-
-def all_tasks(root: Task) -> Iterator[Task]:
-    """Yield a task and all tasks in it, each before its parts."""
-    queue = [root]
-    for task in queue:  # which grows
-        yield task
-        queue += task.parts if task.is_composite else ()
 
 
 def _workspace(options: RunOptions, row: RunRow, plan: Plan, folder: Path) -> Path | None:

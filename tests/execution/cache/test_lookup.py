@@ -91,7 +91,7 @@ def test_a_failure_is_not_remembered(bench: Bench) -> None:
 
 
 def test_what_is_tried_again_runs_and_is_remembered(bench: Bench) -> None:
-    again = replace(COMMAND, attempt=1, retry=1)
+    again = replace(COMMAND, attempt=1, retry_index=1)
     bench.run(command=again)
     assert bench.run() == ("run-1/task", 1)
     assert bench.run(command=again) == ("", 3)
@@ -136,7 +136,7 @@ def test_a_damaged_artifact_is_replaced_by_what_was_tried_again(bench: Bench) ->
     artifact = bench.artifact()
     bench.run(a=artifact)
     Path(artifact.uri).unlink()
-    bench.run(command=replace(COMMAND, retry=1))
+    bench.run(command=replace(COMMAND, retry_index=1))
     assert bench.run() == ("run-2/task", 2)
 
 

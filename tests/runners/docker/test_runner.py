@@ -176,7 +176,9 @@ class Bench:
 
     def request(self, program: CommandLine | PythonFunction = SHELL, **more: Any) -> TaskRequest:
         ref = TaskRef((("task", None),))
-        return TaskRequest("run", ref, 2, "image:1", program, {"inputs": {}}, self.folder, self.root, retry=2, **more)
+        return TaskRequest(
+            "run", ref, 2, "image:1", program, {"inputs": {}}, self.folder, self.root, retry_index=2, **more
+        )
 
     def run(self, program: CommandLine | PythonFunction = SHELL, *, log: Any = None, **more: Any) -> Outcome:
         return self.runner.run(self.request(program, **more), log=Log() if log is None else log, cancel=Cancel())

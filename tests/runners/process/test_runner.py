@@ -160,7 +160,7 @@ def test_the_environment_of_a_task(other: Bench, monkeypatch: pytest.MonkeyPatch
         "def f() -> list: return [os.environ.get(n) for n in ('FROM_HOST', 'OWN', 'KFP_RETRY_INDEX', 'VIRTUAL_ENV')]"
     )
 
-    assert other.value(source, env={"OWN": "1"}, retry=2) == ["é", "1", "2", None]
+    assert other.value(source, env={"OWN": "1"}, retry_index=2) == ["é", "1", "2", None]
     assert "/host" not in other.value("def f() -> list: return sys.path")
     assert other.value("def f() -> str: return os.environ['PATH']").startswith(f"{chosen(other).parent}:")
 

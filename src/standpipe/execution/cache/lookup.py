@@ -48,7 +48,7 @@ class Results:
         What is tried again runs in any case.
         """
         key = work.key()
-        found = self._find(key, command, cancel) if key and not command.retry else None
+        found = self._find(key, command, cancel) if key and not command.retry_index else None
         if found is not None:
             return AttemptEnded(command.task, found.outputs, cached=found.origin)
         ended = run()

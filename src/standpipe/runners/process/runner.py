@@ -176,7 +176,7 @@ def _volumes(python: Path, request: TaskRequest, cwd: str) -> dict[str, Any]:
 
 def _variables(request: TaskRequest) -> dict[str, str]:
     """A task's own variables."""
-    return {**request.env, **request.pod.env, **variables(request.limits), "KFP_RETRY_INDEX": str(request.retry)}
+    return {**request.env, **request.pod.env, **variables(request.limits), "KFP_RETRY_INDEX": str(request.retry_index)}
 
 
 def _environment(python: Path) -> dict[str, str]:

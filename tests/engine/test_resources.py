@@ -1,4 +1,4 @@
-"""How many attempts run at once, by what they need of the machine."""
+"""Resource requests, and how many attempts run at once with them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.engine.driving import Run, task
 from tests.plans import RUN, dag, plan
 
-from standpipe.engine.binding import BindingError
+from standpipe.engine.inputs import InputError
 from standpipe.engine.machine import Machine
-from standpipe.engine.needs import needs_of
+from standpipe.engine.resource_requests import resolve_needs
 from standpipe.model.events import (
     AttemptEnded,
     AttemptStarted,
@@ -51,7 +51,7 @@ COMPONENT = Component(ExecutorRef("exec"), {"x": ParameterInput(ParameterType.ST
 def needs(policy: ResourcePolicy = CLAMP, inputs: dict[str, str] | None = None, **asked: str) -> Needs:
     resources = Resources(**{name: parse_text(text) for name, text in asked.items()})
     container = Container("image", Command(), resources=resources)
-    return needs_of(COMPONENT, container, inputs or {}, MACHINE, policy, lambda name: name)
+    return resolve_needs(COMPONENT, container, inputs or {}, MACHINE, policy, lambda name: name)
 
 
 @pytest.mark.parametrize(
@@ -81,25 +81,25 @@ def test_quantities_may_be_inputs() -> None:
 @pytest.mark.parametrize(
     ("asked", "clamped", "lacking"),
     [
-        ({"cpu_limit": "64"}, Needs(cpu=4), "64 cores, and this machine has 4"),
-        ({"memory_limit": "1Ti"}, Needs(memory=16 * GIB), "1 TiB of memory, and this machine has 16 GiB"),
+        ({"cpu_limit": "64"}, Needs(cpu=4), "64 cores (this machine has 4)"),
+        ({"memory_limit": "1Ti"}, Needs(memory=16 * GIB), "1 TiB of memory (this machine has 16 GiB)"),
         (
             {"accelerator_count": "8", "accelerator_type": "nvidia.com/gpu"},
             Needs(gpus=3),
-            "8 of nvidia.com/gpu, and this machine has 3",
+            "8 of nvidia.com/gpu (this machine has 3)",
         ),
-        ({"accelerator_type": "google.com/tpu"}, Needs(), "1 of google.com/tpu, and this machine has none"),
+        ({"accelerator_type": "google.com/tpu"}, Needs(), "1 of google.com/tpu (this machine has none)"),
         (
             {"cpu_request": "5", "memory_request": "17Gi"},
             Needs(cpu=4, memory=16 * GIB),
-            "5 cores, and this machine has 4 and for 17 GiB of memory, and this machine has 16 GiB",
+            "5 cores (this machine has 4) and 17 GiB of memory (this machine has 16 GiB)",
         ),
     ],
 )
-def test_what_the_machine_cannot_hold(asked: dict[str, str], clamped: Needs, lacking: str) -> None:
+def test_requests_above_the_capacity_are_clamped_or_fail(asked: dict[str, str], clamped: Needs, lacking: str) -> None:
     assert needs(CLAMP, **asked) == replace(clamped, lacking=lacking)
     assert needs(IGNORE, **asked) == Needs()
-    with pytest.raises(BindingError, match="^it asks for .* Run it on a larger machine") as error:
+    with pytest.raises(InputError, match="^it requests .* Run it on a larger machine") as error:
         needs(STRICT, **asked)
     assert lacking in str(error.value)
 
@@ -107,26 +107,26 @@ def test_what_the_machine_cannot_hold(asked: dict[str, str], clamped: Needs, lac
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"memory_limit": "lots"}, "its memory limit cannot be read: 'lots' is no amount of memory"),
-        ({"cpu_request": "1g"}, "its cpu request cannot be read: '1g' is no number of cores"),
-        ({"accelerator_count": "a few"}, "its accelerator count cannot be read"),
+        ({"memory_limit": "lots"}, "its memory limit is invalid: 'lots' is no amount of memory"),
+        ({"cpu_request": "1g"}, "its cpu request is invalid: '1g' is no number of cores"),
+        ({"accelerator_count": "a few"}, "its accelerator count is invalid"),
         ({"memory_request": "2Gi", "memory_limit": "1Gi"}, "its memory request, 2Gi, is above its memory limit, 1Gi"),
     ],
 )
-def test_what_cannot_be_read(asked: dict[str, str], message: str) -> None:
+def test_invalid_quantities_are_errors(asked: dict[str, str], message: str) -> None:
     for policy in (CLAMP, STRICT):
-        with pytest.raises(BindingError, match=message):
+        with pytest.raises(InputError, match=message):
             needs(policy, **asked)
     assert needs(IGNORE, **asked) == Needs()
 
 
-def test_what_is_only_passed_on_to_the_code_is_not_needed() -> None:
+def test_resources_that_are_only_passed_on_to_the_code_are_not_acquired() -> None:
     container = Container("image", Command(), resources=Resources(cpu_limit="2"))
     for passed, expected in ((False, Needs()), (True, Needs(cpu=2, cpu_limit=2))):
         component = replace(COMPONENT, task_config_passthroughs=(TaskConfigPassthrough("RESOURCES", passed),))
-        assert needs_of(component, container, {}, MACHINE, CLAMP, str) == expected
+        assert resolve_needs(component, container, {}, MACHINE, CLAMP, str) == expected
     importer = Importer("gs://x", ArtifactType("system.Model"))
-    assert needs_of(COMPONENT, importer, {}, MACHINE, STRICT, str) == Needs()
+    assert resolve_needs(COMPONENT, importer, {}, MACHINE, STRICT, str) == Needs()
 
 
 def asking(**tasks: Resources) -> Plan:
@@ -147,7 +147,7 @@ class Machined(Run):
         self.send(Start({}))
 
 
-def test_no_more_starts_than_the_machine_holds() -> None:
+def test_no_more_attempts_start_than_fit_into_the_resource_pool() -> None:
     three = Resources(cpu_request="3")
     run = Machined(asking(a=three, b=three, c=Resources(cpu_request="1"), d=Resources()))
     assert run.names == ["a", "c", "d"], "those that fit pass the one that does not"
@@ -157,27 +157,25 @@ def test_no_more_starts_than_the_machine_holds() -> None:
     assert run.names == ["b", "d"]
 
 
-def test_who_asks_for_more_than_there_is_waits_for_all_of_it() -> None:
+def test_a_task_that_requests_more_than_the_capacity_waits_for_all_of_it() -> None:
     run = Machined(asking(a=Resources(memory_request="1Gi"), b=Resources(memory_limit="1Ti")))
     assert run.names == ["a"]
     run.end("a", y=1)
     assert run.names == ["b"]
-    assert run.running[task("b")].needs == Needs(
-        memory=16 * GIB, lacking="1 TiB of memory, and this machine has 16 GiB"
-    )
+    assert run.running[task("b")].needs == Needs(memory=16 * GIB, lacking="1 TiB of memory (this machine has 16 GiB)")
 
 
-def test_strict_lets_it_fail_and_all_others_run() -> None:
+def test_under_the_strict_policy_it_fails_and_all_others_run() -> None:
     run = Machined(asking(a=Resources(cpu_limit="9"), b=Resources()), policy=STRICT)
     assert run.state("a") is TaskState.FAILED
     run.end("b", y=1)
     assert [message for _, message in run.failures] == [
-        "it asks for 9 cores, and this machine has 4. Run it on a larger machine, ask for less, or let it have what "
-        "there is: local.init(..., resources='clamp')"
+        "it requests 9 cores (this machine has 4). Run it on a larger machine, lower its requests, or clamp them to "
+        "what the machine has: local.init(..., resource_policy='clamp')"
     ]
 
 
-def test_accelerators_are_handed_out_one_by_one_and_given_back() -> None:
+def test_accelerators_are_acquired_one_by_one_and_released() -> None:
     gpu = Resources(accelerator_type="nvidia.com/gpu", accelerator_count="1")
     two = replace(gpu, accelerator_count="2")
     run = Machined(asking(a=gpu, b=two, c=gpu, d=two))
@@ -189,7 +187,7 @@ def test_accelerators_are_handed_out_one_by_one_and_given_back() -> None:
     assert run.running[task("d")].gpus == ("0", "2")
 
 
-def test_a_retry_waits_for_room_without_being_asked_for_again_and_again() -> None:
+def test_a_retry_waits_for_resources_without_being_due_all_the_time() -> None:
     made = asking(a=Resources(cpu_request="4"), b=Resources(cpu_request="4"))
     dag_of = made.root.body.nodes  # type: ignore[union-attr]
     made = replace(made, root=replace(made.root, body=dag(replace(dag_of["a"], retry=Retry(1, 5.0)), dag_of["b"])))
@@ -248,7 +246,7 @@ def test_whatever_happens_the_machine_is_never_overcommitted(seed: int, number: 
     }
 
 
-def test_those_that_wait_for_room_can_be_cancelled() -> None:
+def test_tasks_that_wait_for_resources_can_be_cancelled() -> None:
     four = Resources(cpu_request="4")
     run = Machined(asking(a=four, b=four, c=four))
     run.send(CancelRequested())

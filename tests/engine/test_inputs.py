@@ -1,11 +1,11 @@
-"""How the inputs of a task come about."""
+"""How the inputs of a task are resolved."""
 
 from __future__ import annotations
 
 import pytest
 from tests.plans import INT, RUN
 
-from standpipe.engine.binding import BindingError, bind, fit_inputs
+from standpipe.engine.inputs import InputError, fit_inputs, resolve_inputs
 from standpipe.model.expressions import parse
 from standpipe.model.plan import Binding, Constant, FromInput, FromTask
 from standpipe.model.refs import TaskRef
@@ -20,24 +20,24 @@ REF = TaskRef((("outer", None), ("train", None)))
 class Everything:
     """A scope in which `number` is 3, `text` is text with a placeholder in it, and task `a` gives `y`."""
 
-    def component_input(self, name: str) -> Value:
+    def get_input(self, name: str) -> Value:
         return {"number": 3, "text": "{{$.pipeline_job_name}}", "null": {"a": None}}.get(name)
 
-    def takes(self, name: str) -> bool:
+    def declares_input(self, name: str) -> bool:
         return name != "lost"
 
-    def task_output(self, task: str, output: str) -> Value:
+    def get_output(self, task: str, output: str) -> Value:
         return {("a", "y"): [1, 2], ("loop", "y"): Collected([Collected([1]), Collected([2, 3])])}.get((task, output))
 
-    def final_status(self, task: str) -> Json:
+    def get_final_status(self, task: str) -> Json:
         return {"state": "SUCCEEDED"}
 
-    def how_ended(self, task: str) -> str:
+    def describe_end(self, task: str) -> str:
         return "failed"
 
 
 def bound(bindings: dict[str, object], **declared: Input) -> dict[str, Value]:
-    return bind(bindings, declared, Everything(), lambda name: RUN.placeholder(REF, name))  # type: ignore[arg-type]
+    return resolve_inputs(bindings, declared, Everything(), lambda name: RUN.placeholder(REF, name))  # type: ignore[arg-type]
 
 
 def test_values_come_from_constants_inputs_and_tasks() -> None:
@@ -68,7 +68,7 @@ def test_a_value_that_looks_like_a_placeholder_is_data() -> None:
     assert bound({"t": FromInput("text"), "s": Constant(text)})["s"] == "<{{$.pipeline_job_name}}>"
 
 
-def test_the_uuid_of_a_task_follows_from_its_place() -> None:
+def test_the_uuid_of_a_task_follows_from_its_path() -> None:
     first = bound({"s": Constant(parse_value("{{$.pipeline_task_uuid}}"))})["s"]
     assert first == RUN.placeholder(REF, "pipeline_task_uuid")
     assert first != RUN.placeholder(REF.child("other"), "pipeline_task_uuid")
@@ -95,13 +95,17 @@ def test_whole_doubles_become_integers_where_integers_are_declared() -> None:
         (ParameterInput(ParameterType.LIST), {}, "STRUCT, and LIST is wanted"),
         (ParameterInput(ParameterType.BOOLEAN), None, "has no value"),
         (ParameterInput(ParameterType.STRING, literals=("a", "b")), "c", "only these are allowed: 'a', 'b'"),
-        (ParameterInput(ParameterType.LIST), ArtifactValue("d", DATASET, "/d"), "an artifact was passed"),
-        (ArtifactInput(DATASET), "text", "wants system.Dataset@0.0.1, and STRING was passed"),
+        (
+            ParameterInput(ParameterType.LIST),
+            ArtifactValue("d", DATASET, "/d"),
+            "expected a parameter of type LIST, got an artifact",
+        ),
+        (ArtifactInput(DATASET), "text", "expected system.Dataset@0.0.1, got STRING"),
         (ArtifactInput(DATASET, is_list=True), ArtifactValue("d", DATASET, "/d"), "a list of system.Dataset"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_both_types(declared: Input, value: Value, says: str) -> None:
-    with pytest.raises(BindingError, match=f"'i'.*{says}"):
+def test_a_value_of_the_wrong_type_is_an_error_with_both_types(declared: Input, value: Value, says: str) -> None:
+    with pytest.raises(InputError, match=f"'i'.*{says}"):
         fit_inputs({"i": value}, {"i": declared})
 
 
@@ -112,11 +116,11 @@ def test_a_selector_takes_a_part_before_the_type_is_checked() -> None:
 
 
 def test_a_selector_that_finds_nothing_names_the_input_itself_and_the_value() -> None:
-    with pytest.raises(BindingError, match=r"'i'.*\[1, 2\].*parseJson\(string_value\)\[5\].*no element 5"):
+    with pytest.raises(InputError, match=r"'i'.*\[1, 2\].*parseJson\(string_value\)\[5\].*no element 5"):
         bound({"i": FromTask("a", "y", parse("parseJson(string_value)[5]"))})
 
 
-def test_of_nothing_a_selector_takes_nothing() -> None:
+def test_a_selector_of_a_missing_value_gives_no_value() -> None:
     part = FromTask("a", "nothing", parse("parseJson(string_value)[0]"))
     assert bound({"i": part}, i=ParameterInput(INT, optional=True, default=4)) == {"i": 4}
 
@@ -125,23 +129,26 @@ def test_of_nothing_a_selector_takes_nothing() -> None:
     ("binding", "says"),
     [
         (FromTask("bad", "y"), "output 'y' of task 'bad', which failed"),
-        (FromInput("nothing"), "input 'nothing' of the pipeline around it"),
-        (FromInput("lost"), "input 'lost' of what is around it, and there is none.*compile it with Standpipe"),
+        (FromInput("nothing"), "input 'nothing' of the enclosing pipeline, which has no value"),
+        (
+            FromInput("lost"),
+            "input 'lost' of the enclosing component, which does not declare it.*compile it with Standpipe",
+        ),
         (FromInput("null", parse('parseJson(string_value)["a"]')), r"\[\"a\"\] of input 'null' is null"),
         (Constant(None), "null was passed"),
     ],
 )
-def test_a_value_that_is_missing_is_told_by_where_it_should_come_from(binding: Binding, says: str) -> None:
-    with pytest.raises(BindingError, match=f"'i' has no value: .*{says}"):
+def test_the_error_about_a_missing_value_names_its_source(binding: Binding, says: str) -> None:
+    with pytest.raises(InputError, match=f"'i' has no value: .*{says}"):
         bound({"i": binding}, i=ParameterInput(INT))
 
 
-def test_what_is_null_does_not_pass_into_a_group() -> None:
-    with pytest.raises(BindingError, match="KFP passes no null into a condition, loop or exit handler"):
+def test_null_is_not_passed_into_a_group() -> None:
+    with pytest.raises(InputError, match="KFP passes no null into a condition, loop or exit handler"):
         bound({"pipelinechannel--a": FromInput("nothing")}, **{"pipelinechannel--a": ParameterInput(INT)})
 
 
-def test_gathered_values_are_one_list_wherever_they_are_not_passed_on_whole() -> None:
+def test_collected_values_are_one_flat_list_unless_they_are_passed_on_unchanged() -> None:
     constants = {"t": "<{{$.inputs.parameters['g']}}>", "l": ["{{$.inputs.parameters['g']}}"]}
     values = bound(
         {"g": FromTask("loop", "y"), **{name: Constant(parse_value(value)) for name, value in constants.items()}},

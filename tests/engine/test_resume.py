@@ -1,4 +1,4 @@
-"""Runs that go on: what is kept, what is done again, and that the end is that of an undisturbed run."""
+"""Resumed runs: what is kept, what is rerun, and that they end as an undisturbed run does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.plans import COMPLETED, RUN, dag, group, leaf, node, plan
 from tests.reference import Behaviour, Interpreter
 
 from standpipe.engine.machine import Machine
-from standpipe.engine.resuming import Difference, done_again, gone
+from standpipe.engine.reruns import Difference, find_removed_tasks, select_reruns
 from standpipe.model.events import (
     AttemptStarted,
     CancelRequested,
@@ -49,12 +49,12 @@ def folded(made: Plan, facts: list[Fact], later: Mapping[str, Plan] | None = Non
     return machine
 
 
-def go_on(run: Driven, now: Plan | None = None, different: Difference = nothing) -> dict[TaskRef, str]:
-    """Forgets a run, and lets it go on from its facts; returns what is done again."""
+def resume_run(run: Driven, now: Plan | None = None, different: Difference = nothing) -> dict[TaskRef, str]:
+    """Rebuild a run from its facts and resume it; return what is rerun."""
     first, now = run.plan, now or run.plan
     run.machine = folded(first, run.facts, {"now": now})
-    again = done_again(run.machine.root, now, different, {})
-    left = gone(run.machine.root, now)
+    again = select_reruns(run.machine.root, now, different, {})
+    left = find_removed_tasks(run.machine.root, now)
     run.plan, run.running = now, []
     run.send(Resume((*again, *left), "now"))
     return again
@@ -93,7 +93,7 @@ def test_a_run_that_is_killed_ends_as_if_it_had_not_been(seed: int, tasks: int, 
                 run.go_on()
         if run.is_over:
             break
-        go_on(run)
+        resume_run(run)
     to_the_end(run)
 
     assert run.ended.state is ended.state
@@ -121,7 +121,7 @@ def test_a_run_that_failed_or_was_stopped_ends_as_if_nothing_had_been_wrong(
             run.send(CancelRequested())
     to_the_end(run)
     run.behave = steady(0, seed)
-    again = go_on(run)
+    again = resume_run(run)
     assert all(again.values())
     to_the_end(run)
 
@@ -147,7 +147,7 @@ def test_a_run_whose_pipeline_has_changed_ends_as_a_new_one_would(
         run.go_on()
         steps -= 1
     run.behave = steady(0, seed)
-    go_on(run, now, different=difference(made, now))
+    resume_run(run, now, different=difference(made, now))
     to_the_end(run)
 
     assert run.ended.state is ended.state
@@ -157,10 +157,7 @@ def test_a_run_whose_pipeline_has_changed_ends_as_a_new_one_would(
 
 def states(run: Driven) -> dict[TaskRef, TaskState]:
     """The states of all tasks that the run has now."""
-    found = [run.machine.root]
-    for each in found:
-        found += each.parts if each.is_composite else ()
-    return {each.ref: each.state for each in found[1:]}
+    return {each.ref: each.state for each in run.machine.root.walk() if each.position}
 
 
 def assert_nothing_that_succeeded_runs_again(facts: list[Fact]) -> None:
@@ -172,11 +169,12 @@ def assert_nothing_that_succeeded_runs_again(facts: list[Fact]) -> None:
 
 
 class Resumed(Run):
-    """A run driven by hand that goes on after another one."""
+    """A run driven by hand that resumes another one."""
 
     def __init__(self, before: Run, first: Plan, now: Plan, reasons: Mapping[TaskRef, str], different: Any) -> None:
         self.again = {
-            str(ref): why for ref, why in done_again(folded(first, before.facts).root, now, different, reasons).items()
+            str(ref): why
+            for ref, why in select_reruns(folded(first, before.facts).root, now, different, reasons).items()
         }
         self.machine = folded(first, before.facts, {"now": now})
         self.now, self.facts, self.running, self.commands = before.now, list(before.facts), {}, []
@@ -196,29 +194,29 @@ def resumed(
 CHAIN = plan(dag(node("a"), node("b", "a"), node("c", "b"), node("other"), y=FromTask("c", "y")))
 
 
-def test_what_failed_is_done_again_and_what_comes_after_it_too_and_nothing_else() -> None:
+def test_a_failed_task_is_rerun_with_its_dependents_and_nothing_else() -> None:
     run = Run(CHAIN)
     run.end("a", y=1)
     run.end("other", y=2)
     run.end("b", failure="boom")
     assert run.state("c") is TaskState.SKIPPED
     run = resumed(run, CHAIN)
-    assert run.again == {"b": "it failed", "c": "'b' comes before it"}
+    assert run.again == {"b": "it failed", "c": "its upstream task 'b' has to run"}
     assert run.names == ["b"]
     run.end("b", y=3)
     run.end("c", y=4)
     assert (run.ended.state, run.ended.outputs, run.ended.failures) == (TaskState.SUCCEEDED, {"y": 4}, ())
 
 
-def test_attempts_are_counted_on_and_retries_anew() -> None:
+def test_a_resume_continues_the_numbers_of_attempts_and_resets_the_retry_index() -> None:
     made = plan(dag(replace(node("a"), retry=Retry(1))))
     run = Run(made)
     run.end("a", failure="boom")
     run.end("a", failure="boom")
     run = resumed(run, made)
-    assert (run.running[task("a")].attempt, run.running[task("a")].retry) == (2, 0)
+    assert (run.running[task("a")].attempt, run.running[task("a")].retry_index) == (2, 0)
     run.end("a", failure="boom")
-    assert (run.running[task("a")].attempt, run.running[task("a")].retry) == (3, 1)
+    assert (run.running[task("a")].attempt, run.running[task("a")].retry_index) == (3, 1)
     run.end("a", failure="boom")
     assert run.ended.failures[0].failure.attempts == 2
 
@@ -232,16 +230,16 @@ def test_a_retry_that_waits_for_its_time_still_does() -> None:
     assert run.names == []
     assert run.machine.due == 10.0
     run.wait(10.0)
-    assert run.running[task("a")].retry == 1
+    assert run.running[task("a")].retry_index == 1
 
 
-def test_a_named_task_is_done_again_with_what_depends_on_it() -> None:
+def test_a_named_task_is_rerun_with_its_dependents() -> None:
     run = Run(CHAIN)
     for name in ("a", "other", "b", "c"):
         run.end(name, y=1)
     assert run.ended.state is TaskState.SUCCEEDED
     run = resumed(run, CHAIN, reasons={"b": "you asked for it"})
-    assert run.again == {"b": "you asked for it", "c": "'b' comes before it"}
+    assert run.again == {"b": "you asked for it", "c": "its upstream task 'b' has to run"}
     run.end("b", y=5)
     run.end("c", y=6)
     assert run.ended.outputs == {"y": 6}
@@ -266,7 +264,7 @@ def done(made: Plan, *names: str) -> Run:
     return run
 
 
-def test_a_component_that_has_changed_within_a_pipeline_is_done_again_with_what_depends_on_it() -> None:
+def test_a_changed_component_in_a_nested_pipeline_is_rerun_with_its_dependents() -> None:
     run = done(NESTED, "in/x", "in/z", "after")
     now = replace(
         NESTED,
@@ -275,7 +273,7 @@ def test_a_component_that_has_changed_within_a_pipeline_is_done_again_with_what_
         ))},
     )  # fmt: skip
     run = resumed(run, NESTED, now, different=lambda old, new: "" if old == new else "its code is another one now")
-    assert run.again == {"in/z": "its code is another one now", "after": "'in' comes before it"}
+    assert run.again == {"in/z": "its code is another one now", "after": "its upstream task 'in' has to run"}
     assert run.names == ["in/z"]
     run.end("in/z", y=7)
     run.end("after", y=8)
@@ -285,19 +283,19 @@ def test_a_component_that_has_changed_within_a_pipeline_is_done_again_with_what_
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        (node("b", "a", x=Constant(5)), "its inputs come from elsewhere now"),
-        (node("b", "a", x=Constant(5), when="1 == 1"), "its inputs come from elsewhere now"),
-        (node("b", "a", when="1 == 1"), "its condition is another one now"),
-        (node("b", "a", loop=Loop(RawItems((1,)), "x")), "its loop is another one now"),
+        (node("b", "a", x=Constant(5)), "its inputs have changed"),
+        (node("b", "a", x=Constant(5), when="1 == 1"), "its inputs have changed"),
+        (node("b", "a", when="1 == 1"), "its condition has changed"),
+        (node("b", "a", loop=Loop(RawItems((1,)), "x")), "its loop has changed"),
     ],
 )
-def test_a_task_that_stands_otherwise_in_its_pipeline_is_done_again(changed: Node, why: str) -> None:
+def test_a_task_with_another_place_in_its_pipeline_is_rerun(changed: Node, why: str) -> None:
     run = done(CHAIN, "a", "other", "b", "c")
     now = plan(dag(node("a"), changed, node("c", "b"), node("other"), y=FromTask("c", "y")))
-    assert resumed(run, CHAIN, now).again == {"b": why, "c": "'b' comes before it"}
+    assert resumed(run, CHAIN, now).again == {"b": why, "c": "its upstream task 'b' has to run"}
 
 
-def test_settings_that_change_no_result_are_taken_over_and_nothing_is_done_again() -> None:
+def test_settings_that_change_no_result_are_taken_over_and_nothing_is_rerun() -> None:
     run = done(CHAIN, "a", "other")
     now = plan(dag(node("a"), replace(node("b", "a"), retry=Retry(1)), node("c", "b"), node("other")))
     run.end("b", failure="boom")
@@ -307,30 +305,32 @@ def test_settings_that_change_no_result_are_taken_over_and_nothing_is_done_again
     assert run.names == ["b"]  # its retry
 
 
-def test_tasks_that_are_new_run_and_those_that_are_gone_are_forgotten() -> None:
+def test_new_tasks_run_and_removed_tasks_are_forgotten() -> None:
     run = done(CHAIN, "a", "other", "b", "c")
     now = plan(dag(node("a"), node("new", "a"), node("c", "new"), y=FromTask("new", "y")))
     run = resumed(run, CHAIN, now)
-    assert run.again == {"c": "'new' comes before it"}
+    assert run.again == {"c": "its upstream task 'new' has to run"}
     assert run.names == ["new"]
     run.end("new", y=9)
     run.end("c", y=9)
     assert run.ended.outputs == {"y": 9}
 
 
-def test_a_pipeline_whose_outputs_are_others_gives_them_without_its_tasks_being_run() -> None:
+def test_a_pipeline_with_other_outputs_gives_them_without_rerunning_its_tasks() -> None:
     run = done(NESTED, "in/x")
     run.end("in/z", y=2)
     run.end("after", y=3)
     inner = group(dag(node("x"), node("z", "x"), y=FromTask("x", "y")))
     now = plan(dag(node("in", component="inner"), node("after", "in"), y=FromTask("in", "y")), inner=inner)
     run = resumed(run, NESTED, now)
-    assert run.again == {"after": "'in' comes before it"}  # it may have taken what the pipeline gave before
+    assert run.again == {
+        "after": "its upstream task 'in' has to run"
+    }  # it may have taken what the pipeline gave before
     run.end("after", y=3)
     assert run.ended.outputs == {"y": 1}
 
 
-def test_a_pipeline_that_gives_more_than_before_is_as_it_was_for_those_who_take_the_rest() -> None:
+def test_an_additional_output_of_a_pipeline_does_not_rerun_its_dependents() -> None:
     run = done(NESTED, "in/x", "in/z", "after")
     inner = group(dag(node("x"), node("z", "x"), y=FromTask("z", "y"), more=FromTask("x", "y")))
     run = resumed(run, NESTED, replace(NESTED, components={**NESTED.components, "inner": inner}))
@@ -345,19 +345,19 @@ def test_a_pipeline_that_gives_more_than_before_is_as_it_was_for_those_who_take_
         {},
     ],
 )
-def test_a_pipeline_within_whose_inputs_are_others_is_done_again_as_a_whole(inputs: dict[str, ParameterInput]) -> None:
+def test_a_nested_pipeline_with_other_declared_inputs_is_rerun_as_a_whole(inputs: dict[str, ParameterInput]) -> None:
     def with_inputs(declared: Mapping[str, ParameterInput]) -> Plan:
         inner = group(dag(node("x", **{"x": FromInput("i")} if "i" in declared else {})), declared)
         return plan(dag(node("in", component="inner"), node("after", "in")), inner=inner)
 
     made = with_inputs({"i": ParameterInput(INT, default=1)})
-    again = {"in": "its inputs are others now", "after": "'in' comes before it"}
+    again = {"in": "its declared inputs have changed", "after": "its upstream task 'in' has to run"}
     run = resumed(done(made, "in/x", "after"), made, with_inputs(inputs))
     assert run.again == again
     assert run.inputs("in/x").get("x") == (inputs["i"].default if inputs else None)
 
 
-def test_an_exit_task_runs_again_when_what_it_comes_after_has_gone_on() -> None:
+def test_an_exit_task_is_rerun_when_its_upstream_task_was_resumed() -> None:
     made = plan(
         dag(node("work"), node("tidy", trigger=COMPLETED, component="status", status=FinalStatus("work"))),
         status=leaf({"status": ParameterInput(ParameterType.TASK_FINAL_STATUS)}),
@@ -386,26 +386,26 @@ def test_iterations_that_have_succeeded_are_kept() -> None:
         run.end(f"loop/{number}/b", y=number)
     run.end("loop/1/b", failure="boom")
     run = resumed(run, made)
-    assert run.again == {"loop/1/b": "it failed", "end": "'loop' comes before it"}
+    assert run.again == {"loop/1/b": "it failed", "end": "its upstream task 'loop' has to run"}
     run.end("loop/1/b", y=1)
     run.end("end", y=1)
     assert run.ended.state is TaskState.SUCCEEDED
 
 
-def test_as_many_iterations_run_at_once_as_the_loop_says_now_and_none_is_done_again() -> None:
+def test_as_many_iterations_run_at_once_as_the_loop_says_now_and_none_is_rerun() -> None:
     run = done(loop_plan(parallelism=1), "loop/0/a", "loop/0/b")
     run = resumed(run, loop_plan(parallelism=1), loop_plan(parallelism=2))
     assert run.again == {"loop/1/a": "it was interrupted"}
     assert run.names == ["loop/1/a", "loop/2/a"]
 
 
-def test_what_is_in_a_loop_that_is_done_again_is_not_named() -> None:
+def test_the_parts_of_a_loop_that_is_rerun_are_not_listed() -> None:
     made = loop_plan()
     run = resumed(done(made, "loop/0/a"), made, reasons={"loop": "you asked for it"})
     assert run.again == {"loop": "you asked for it"}
 
 
-def test_an_iteration_that_is_a_pipeline_now_is_done_again_and_so_is_what_takes_it() -> None:
+def test_an_iteration_that_has_become_a_pipeline_is_rerun_with_the_dependents_of_its_loop() -> None:
     def over(component: str) -> Plan:
         loop = node("loop", component=component, loop=Loop(RawItems((1,)), "x"))
         body = group(dag(node("a", x=FromInput("x")), y=FromTask("a", "y")), leaf().inputs)
@@ -418,11 +418,11 @@ def test_an_iteration_that_is_a_pipeline_now_is_done_again_and_so_is_what_takes_
         over("body"),
         different=lambda old, new: different.get((old, new), ""),
     )
-    assert run.again == {"loop/0": "it is another kind of component now", "end": "'loop' comes before it"}
+    assert run.again == {"loop/0": "it is another kind of component now", "end": "its upstream task 'loop' has to run"}
     assert run.names == ["loop/0/a"]
 
 
-def test_no_more_iterations_are_open_than_may_be_although_others_have_succeeded() -> None:
+def test_no_more_iterations_are_active_than_may_be_although_others_have_succeeded() -> None:
     made = loop_plan(parallelism=2)
     run = Run(made)
     run.end("loop/1/a", y=1)
@@ -446,17 +446,17 @@ def test_a_new_input_of_the_run_needs_a_default() -> None:
         resumed(run, CHAIN, without)
 
 
-def test_what_comes_after_a_skipped_task_only_now_is_skipped_too_and_the_other_way_round() -> None:
+def test_other_upstream_tasks_are_a_reason_if_one_of_them_was_skipped() -> None:
     never = node("never", when="1 == 2")
     before = plan(dag(never, node("a"), node("b", "never")))
     run = done(before, "a")
     assert (run.state("b"), run.ended.state) == (TaskState.SKIPPED, TaskState.SUCCEEDED)
     run = resumed(run, before, plan(dag(never, node("a", "never"), node("b", "a"))))
-    assert run.again == {"a": "it comes after others now", "b": "it comes after others now"}
+    assert run.again == {"a": "its upstream tasks have changed", "b": "its upstream tasks have changed"}
     assert run.state("a") is run.state("b") is TaskState.SKIPPED
 
 
-def test_what_comes_after_a_task_that_has_succeeded_only_now_is_kept() -> None:
+def test_a_new_dependent_of_a_task_that_has_succeeded_is_kept() -> None:
     run = done(CHAIN, "a", "other", "b", "c")
     now = plan(dag(node("a"), node("b", "a", "other"), node("c", "b"), node("other"), y=FromTask("c", "y")))
     assert resumed(run, CHAIN, now).again == {}

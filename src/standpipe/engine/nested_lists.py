@@ -1,7 +1,7 @@
-"""How deeply a component wants what loops gathered: as the annotations of its Python function say.
+"""Outputs of nested loops as inputs: flat lists, or nested as the annotations of a Python function say.
 
-A compiled file says LIST for all lists. A function whose input is annotated with `List[List[int]]` gets the list of
-each iteration of the outer loop by itself; everybody else gets one list, as on a cluster.
+A compiled file declares every list as LIST. A function whose input is annotated with `List[List[int]]` gets one list
+for each iteration of the outer loop; every other component gets one flat list, as on a cluster.
 """
 
 from __future__ import annotations
@@ -9,73 +9,71 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
-from standpipe.model.plan import Component, Container, ExecutorRef, Plan, PythonFunction
+from standpipe.model.plan import Container, ExecutorRef, Plan, PythonFunction
 from standpipe.model.types import Json
 from standpipe.model.values import Collected, Value, flattened
 
 _LISTS = {"List", "list"}
-_TRANSPARENT = {"Optional", "Union", "Annotated"}  # their first argument that is not None counts
+_WRAPPERS = {"Optional", "Union", "Annotated"}  # their first argument that is not None counts
 
 
-class Consumers:
-    """What the components of a Plan want; each function is parsed once, and only if somebody asks."""
+class ListFlattener:
+    """Flattens the inputs of the components of a Plan. Each function is parsed once, when it is first needed."""
 
     def __init__(self, plan: Plan) -> None:
         self._executors = plan.executors
         self._levels: dict[str, dict[str, int]] = {}
 
-    def adapted(self, component: Component, inputs: Mapping[str, Value]) -> dict[str, Value]:
-        """The inputs of a component that has an executor, as plain lists where loops gathered them."""
-        return {name: self._plain(component, name, value) for name, value in inputs.items()}
+    def flatten(self, executor: ExecutorRef, inputs: Mapping[str, Value]) -> dict[str, Value]:
+        """Return the inputs of an executor, with plain lists in place of what loops collected."""
+        return {name: self._flatten_value(executor, name, value) for name, value in inputs.items()}
 
-    def _plain(self, component: Component, name: str, value: Value) -> Value:
+    def _flatten_value(self, executor: ExecutorRef, name: str, value: Value) -> Value:
         if not isinstance(value, Collected):
             return value
         flat = flattened(value)
         if not any(isinstance(item, Collected) for item in value):
             return flat
-        return flattened(value, max(1, self._annotated(component, name) - _levels_of(flat)))
+        return flattened(value, max(1, self._get_levels(executor.label, name) - _count_levels(flat)))
 
-    def _annotated(self, component: Component, name: str) -> int:
-        assert isinstance(component.body, ExecutorRef)
-        label = component.body.label
+    def _get_levels(self, label: str, name: str) -> int:
         if label not in self._levels:
             executor = self._executors[label]
             program = executor.program if isinstance(executor, Container) else None
-            self._levels[label] = list_levels(program) if isinstance(program, PythonFunction) else {}
+            self._levels[label] = parse_list_levels(program) if isinstance(program, PythonFunction) else {}
         return self._levels[label].get(name, 1)
 
 
-def list_levels(function: PythonFunction) -> dict[str, int]:
-    """How many lists are around each other in the annotation of each parameter: 2 for `List[List[int]]`."""
+def parse_list_levels(function: PythonFunction) -> dict[str, int]:
+    """Return the depth of the list in the annotation of each parameter: 2 for `List[List[int]]`."""
     try:
         tree = ast.parse(function.source)
     except (SyntaxError, ValueError, RecursionError):
-        return {}  # written for another Python: its lists are flat, as on a cluster
+        return {}  # syntax of another Python version: flat lists, as on a cluster
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == function.name:
             arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
-            return {argument.arg: _annotation_levels(argument.annotation) for argument in arguments}
+            return {argument.arg: _count_annotated_levels(argument.annotation) for argument in arguments}
     return {}
 
 
-def _annotation_levels(annotation: ast.expr | None) -> int:
+def _count_annotated_levels(annotation: ast.expr | None) -> int:
     levels = 0
     while annotation is not None:
-        name, arguments = _taken_apart(annotation)
+        name, arguments = _split_annotation(annotation)
         levels += name in _LISTS
         inner = [argument for argument in arguments if not (isinstance(argument, ast.Constant) and not argument.value)]
-        annotation = inner[0] if inner and name in _LISTS | _TRANSPARENT else None
+        annotation = inner[0] if inner and name in _LISTS | _WRAPPERS else None
     return levels
 
 
-def _taken_apart(annotation: ast.expr) -> tuple[str, list[ast.expr]]:
-    """The name of a type and its arguments; `X | None` is a Union, too."""
+def _split_annotation(annotation: ast.expr) -> tuple[str, list[ast.expr]]:
+    """Return the name of a type and its arguments. `X | None` is a Union."""
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         try:
             annotation = ast.parse(annotation.value, mode="eval").body
         except (SyntaxError, ValueError, RecursionError):
-            return "", []  # text that is no Python names no list
+            return "", []
     if isinstance(annotation, ast.BinOp):
         return "Union", [annotation.left, annotation.right]
     arguments: list[ast.expr] = []
@@ -87,8 +85,8 @@ def _taken_apart(annotation: ast.expr) -> tuple[str, list[ast.expr]]:
     return annotation.id if isinstance(annotation, ast.Name) else "", arguments
 
 
-def _levels_of(items: Json) -> int:
-    """How many lists are around each other within a list."""
+def _count_levels(items: Json) -> int:
+    """Return the depth of the lists in a list."""
     levels = 0
     while inner := [item for item in items if isinstance(item, list)]:
         levels += 1
