@@ -1,14 +1,16 @@
-"""The cache's file: entries and seals that outlive runs, shared by processes, and what becomes of a bad one."""
+"""The cache: entries and checksums that outlive runs, shared by processes, and errors of a damaged file."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import multiprocessing
 import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from standpipe.errors import StorageError
 from standpipe.model.ports import CacheEntry
 from standpipe.model.types import ArtifactType
 from standpipe.model.values import ArtifactValue, Seal
-from standpipe.store.cache import FILE_NAME, CacheIndex
+from standpipe.store.cache import FILE_NAME, SCHEMA, CacheIndex
 
 SEAL = Seal("sha256:00", 3, "3-1-1-1")
 MODEL = ArtifactValue("m", ArtifactType("system.Model", "0.0.2"), "/m/\udcff", {"é": [1, 2.0, None]}, "/c", SEAL)
@@ -36,7 +38,7 @@ def test_outputs_come_back_as_they_were(tmp_path: Path) -> None:
     with closing(CacheIndex(tmp_path / "new")) as cache:
         found = cache.find("k")
     assert found is not None
-    assert repr(found) == repr(entry("run/task", **outputs)), "types, orders and the seal included"
+    assert repr(found) == repr(entry("run/task", **outputs)), "types, orders and the checksum included"
 
 
 def test_the_first_entry_stands_until_it_is_named_to_be_replaced(tmp_path: Path) -> None:
@@ -98,9 +100,7 @@ def test_a_damaged_file_is_found_at_once_and_may_be_deleted(tmp_path: Path, dama
             cache.keep(str(number), entry("run/task", y="x" * 500))
     content = file.read_bytes()
     file.write_bytes(b"no database" * 1000 if damage == "garbage" else content[: len(content) // 2])
-    with pytest.raises(
-        StorageError, match=rf"cache {file} cannot be used: .*delete the file.*nothing is lost but time"
-    ):
+    with pytest.raises(StorageError, match=rf"cache {file} cannot be used: .*delete the file.*nothing else is lost"):
         CacheIndex(tmp_path)
     file.unlink()
     CacheIndex(tmp_path).close()
@@ -108,11 +108,34 @@ def test_a_damaged_file_is_found_at_once_and_may_be_deleted(tmp_path: Path, dama
 
 def test_an_entry_that_nobody_wrote_is_told(tmp_path: Path) -> None:
     with closing(CacheIndex(tmp_path)) as cache:
-        for key, outputs in enumerate(("{", "[]", '{"x": ["artifact", {}]}')):
+        unknown_field = '{"x": {"name": "m", "type": {"schema_title": "system.Model", "mood": 1}, "uri": "/m"}}'
+        for key, outputs in enumerate(("{", "[]", unknown_field)):
             with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
-                db.execute("INSERT INTO entries VALUES (?, 'o', 0, ?)", (str(key), outputs))
-            with pytest.raises(StorageError, match=r"holds what no Standpipe wrote.*delete the file"):
+                db.execute("INSERT INTO entries VALUES (?, 'o', 0, ?, 2)", (str(key), outputs))
+            with pytest.raises(StorageError, match=r"has a damaged entry.*delete the file"):
                 cache.find(str(key))
+
+
+def test_what_the_first_schema_wrote_is_found_and_replaced(tmp_path: Path) -> None:
+    fields = {"name": "m", "type": ["system.Model", "0.0.2"], "uri": "/m", "metadata": {"a": 1}, "custom_path": ""}
+    outputs = {
+        "model": ["artifact", {**fields, "seal": ["sha256:00", 3, "3-1-1-1"]}],
+        "bare": ["artifact", fields],
+        "list": ["parameter", ["artifact", {}]],
+    }
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+        db.executescript(SCHEMA.migrations[0])
+        db.execute("INSERT INTO entries VALUES ('k', 'run/task', 0, ?)", (json.dumps(outputs),))
+        db.execute("INSERT INTO digests VALUES (?, 'sha256:00', 3, '3-1-1-1')", (b"/m",))
+        db.execute("PRAGMA user_version = 1")
+    bare = ArtifactValue("m", ArtifactType("system.Model", "0.0.2"), "/m", {"a": 1})
+    old = entry("run/task", model=replace(bare, seal=SEAL), bare=bare, list=["artifact", {}])
+    new = entry("run-2/task", model=MODEL)
+    with closing(CacheIndex(tmp_path)) as cache:
+        assert repr(cache.find("k")) == repr(old)
+        assert cache.seal("/m", SEAL.signature) == SEAL
+        assert cache.keep("k", new, instead_of=old) == new
+        assert repr(cache.find("k")) == repr(new)
 
 
 def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
@@ -126,7 +149,7 @@ def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match=r"file/folder for the cache cannot be made.*cache_root"):
+    with pytest.raises(StorageError, match=r"file/folder for the cache cannot be created.*cache_root"):
         CacheIndex(tmp_path / "file" / "folder")
 
 

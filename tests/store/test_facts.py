@@ -52,7 +52,7 @@ VALUES = PLAIN_VALUES | st.recursive(
     max_leaves=4,
 )
 FAILURES = st.builds(
-    e.Failure, TEXT, TEXT, TEXT, st.none() | COUNTS, st.none() | COUNTS, st.booleans(), st.none() | TASKS, COUNTS
+    e.Failure, TEXT, TEXT, TEXT, st.none() | COUNTS, st.none() | COUNTS, st.booleans(), st.none() | TASKS, COUNTS, TEXT
 )
 FAILED = st.builds(e.TaskFailed, TASKS, FAILURES, st.none() | st.builds(e.Report, SECONDS, SECONDS, COUNTS, COUNTS))
 
@@ -155,14 +155,14 @@ def test_what_has_its_default_value_is_left_out() -> None:
 
 
 def test_what_a_newer_standpipe_wrote_is_named() -> None:
-    with pytest.raises(StorageError, match="a fact of the kind 'TaskDreamt', which .* Upgrade Standpipe"):
+    with pytest.raises(StorageError, match="a fact of the unknown kind 'TaskDreamt': .* Upgrade Standpipe"):
         decode("TaskDreamt", "{}")
-    with pytest.raises(StorageError, match=r"a RunStarted that cannot be read: .*'mood'.* and upgrading helps"):
+    with pytest.raises(StorageError, match=r"a RunStarted that cannot be read: unknown field 'mood'.* upgrade"):
         decode("RunStarted", '{"inputs": {}, "mood": "good"}')
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "3", "{}", '{"inputs": 3}', '{"task": 3, "because": ""}'])
 def test_damage_is_named(body: str) -> None:
     kind = "TaskSkipped" if "task" in body else "RunStarted"
-    with pytest.raises(StorageError, match=f"holds a {kind} that cannot be read: .*the store is damaged"):
+    with pytest.raises(StorageError, match=f"has a {kind} that cannot be read: .*the store is damaged"):
         decode(kind, body)

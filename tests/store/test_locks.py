@@ -21,7 +21,7 @@ def test_one_at_a_time_and_nothing_is_left(tmp_path: Path) -> None:
     assert not is_active(tmp_path)
     with RunLock(tmp_path):
         assert is_active(tmp_path)
-        with pytest.raises(RunIsActive, match=f"is still going on, in the process {os.getpid()}"), RunLock(tmp_path):
+        with pytest.raises(RunIsActive, match=f"is still active, in the process {os.getpid()}"), RunLock(tmp_path):
             raise AssertionError
         assert is_active(tmp_path)
     assert not is_active(tmp_path)
@@ -111,5 +111,5 @@ def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytes
 def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be locked: No such file"), RunLock(tmp_path / "gone"):
         raise AssertionError
-    with pytest.raises(StorageError, match="cannot be asked to stop: No such file"):
+    with pytest.raises(StorageError, match="cannot be cancelled: No such file"):
         ask_to_stop(tmp_path / "gone")

@@ -38,6 +38,14 @@ def test_values_that_look_like_marks_are_values(value: object) -> None:
     assert load(dump(made)[0]) == made
 
 
+def test_values_of_subclasses_of_json_types_are_values() -> None:
+    class Text(str):
+        __slots__ = ()
+
+    made = plan(dag(node("a", x=Constant({"a": [Text("b")]}))))
+    assert load(dump(made)[0]) == made
+
+
 def test_secrets_are_not_kept() -> None:
     made = plan(dag(node("a", x=Constant("the secret word"))))
     body, _ = dump(made, Redactor(["secret word"]))

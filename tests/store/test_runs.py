@@ -31,7 +31,8 @@ from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.types import ArtifactType
 from standpipe.model.values import ArtifactValue
-from standpipe.store.runs import FILE_NAME, RunRecorder
+from standpipe.store.plans import dump
+from standpipe.store.runs import FILE_NAME, SCHEMA, RunRecorder
 
 PLAN = plan(dag(node("a")))
 TASK = TaskRef((("loop", 3), ("train", None)))
@@ -69,7 +70,8 @@ def test_facts_are_kept_in_order_with_all_that_they_say(tmp_path: Path) -> None:
     assert body["failures"][0]["failure"]["signal"] == 9  # type: ignore[index]
     seq, kind, body = facts(tmp_path)[4]
     assert kind == "AttemptFailed"
-    assert body.items() >= {"task": task, "attempt": 0, "attempts": 3, "at": 1000.5, "delay": 2.0}.items()  # type: ignore[attr-defined]
+    told = {"task": task, "attempt": 0, "max_attempts": 3, "failed_at": 1000.5, "retry_delay": 2.0}
+    assert body.items() >= told.items()  # type: ignore[attr-defined]
 
 
 def test_a_fact_that_json_cannot_hold_is_a_defect(tmp_path: Path) -> None:
@@ -113,6 +115,30 @@ def test_text_that_is_no_utf_8_is_kept(tmp_path: Path) -> None:
     with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
         recorder((RunStarted({"path": "/data/\udcff é"}),))
     assert facts(tmp_path) == [(1, "RunStarted", {"inputs": {"path": "/data/\udcff é"}})]
+
+
+def test_a_migration_leaves_what_is_stored_as_it_is(tmp_path: Path) -> None:
+    """Bodies keep their bytes, so ids of Plans stay valid, and a process of the version before can still append."""
+    body = '{"task":[["a",null]],"because":"no"}'
+    text, digest = dump(PLAN)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+        for migration in SCHEMA.migrations[:2]:
+            db.executescript(migration)
+        db.execute("INSERT INTO plans VALUES (?, ?)", (digest, text))
+        db.execute("INSERT INTO runs VALUES ('old', 'job', '', '', ?, '', 'another/task', 1)", (digest,))
+        db.execute("INSERT INTO facts VALUES ('old', 1, 0.0, 'TaskSkipped', ?)", (body,))
+        db.execute("PRAGMA user_version = 2")
+    with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
+        recorder((RunStarted({}),))
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
+        assert db.execute("SELECT rerun_of, redacted, plan FROM runs WHERE id = 'old'").fetchall() == [
+            ("another/task", 1, digest)
+        ]
+        assert db.execute("SELECT body FROM plans WHERE digest = ?", (digest,)).fetchone() == (text,)
+        assert db.execute("SELECT body FROM facts WHERE run = 'old'").fetchall() == [(body,)]
+        db.execute("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", ("old", 2, 0.0, "TaskSkipped", body))
+        db.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", ("older", "job", "", "", digest, "", "", 0))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
