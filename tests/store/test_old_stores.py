@@ -78,13 +78,13 @@ def everything_in(root: Path) -> list[str]:
     return [repr((run, run.inputs, run.outputs, run.artifacts, list(run.all_tasks()))) for run in local.runs(root)]
 
 
-def test_its_runs_are_listed(root: Path) -> None:
+def test_runs_are_listed(root: Path) -> None:
     listed = local.runs(root)
     assert [(run.pipeline, run.status.name, run.resumed) for run in listed] == RUNS
     assert [run.repeats for run in listed if run.repeats] == [f"{listed[FIRST].id}/sample-training/for-loop-1/1/train"]
 
 
-def test_a_run_is_shown_with_all_that_is_in_it(root: Path) -> None:
+def test_a_run_is_shown_with_tasks_attempts_and_artifacts(root: Path) -> None:
     run = nth(root, FIRST)
     assert run.inputs == {"path": f"{root}/imported.csv", "rows": 3}
     assert run.outputs == {"Output": "model of size 2 for 3 rows"}
@@ -129,7 +129,7 @@ def test_failures_are_shown_with_their_details(root: Path) -> None:
     assert [attempt.number for attempt in nth(root, RESUMED).task("require").attempts] == [0, 1, 2]
 
 
-def test_to_read_it_does_not_change_it(root: Path) -> None:
+def test_reading_does_not_change_the_store(root: Path) -> None:
     before = (root / "runs.sqlite").read_bytes()
     everything_in(root)
     assert (root / "runs.sqlite").read_bytes() == before
@@ -158,7 +158,7 @@ def test_a_failed_run_is_resumed(root: Path) -> None:
 
 @pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("number", [CANCELLED, INTERRUPTED])
-def test_a_run_that_was_stopped_is_resumed(root: Path, number: int) -> None:
+def test_a_run_that_was_cancelled_or_killed_is_resumed(root: Path, number: int) -> None:
     run = nth(root, number)
     (root / "gate").touch()
     assert local.resume(run, pipeline=pipelines.waiting).output == "row\n" * 2
@@ -202,14 +202,14 @@ def test_a_task_is_rerun(root: Path) -> None:
 
 
 @pytest.mark.usefixtures("processes")
-def test_what_was_recorded_is_the_same_after_it_was_brought_up_to_date(root: Path) -> None:
+def test_runs_are_the_same_after_the_migration(root: Path) -> None:
     before = everything_in(root)
     local.rerun_task(nth(root, FIRST), "generate")
     assert version(root / "runs.sqlite") == len(SCHEMA.migrations)
     assert everything_in(root)[1:] == before
 
 
-def test_the_cache_finds_what_it_held(root: Path) -> None:
+def test_the_cache_finds_its_entries(root: Path) -> None:
     with closing(sqlite3.connect(root / "cache.sqlite")) as db:
         keys = dict(db.execute("SELECT origin, key FROM entries").fetchall())
         noted: list[Any] = db.execute("SELECT path, digest, size, signature FROM digests").fetchall()
