@@ -97,7 +97,7 @@ class Runs:
             told = [(kind, json.loads(body)) for kind, body in facts]
         started = [body["task"] for kind, body in told if kind == "AttemptStarted"]
         return [
-            (body["task"][-1][0], body.get("cached", ""))
+            (body["task"][-1][0], body.get("cached_from", ""))
             for kind, body in told
             if kind == "TaskSucceeded" and body["task"] in started
         ]
@@ -349,7 +349,7 @@ def share(root: Path, processes: int, times: int) -> None:
     with closing(sqlite3.connect(root / "cache.sqlite")) as db:
         kept = db.execute("SELECT outputs FROM entries").fetchall()
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert sorted(json.loads(outputs)["Output"][1] for (outputs,) in kept) == [0, 2, 4, 6, 8]
+    assert sorted(json.loads(outputs)["Output"] for (outputs,) in kept) == [0, 2, 4, 6, 8]
     with closing(sqlite3.connect(root / "runs.sqlite")) as db:
         ended = db.execute("SELECT body FROM facts WHERE kind = 'RunEnded'").fetchall()
     assert [json.loads(body)["state"] for (body,) in ended] == ["SUCCEEDED"] * processes * times

@@ -269,7 +269,7 @@ def test_a_run_that_goes_on_cannot_be_resumed_and_can_be_stopped_from_elsewhere(
     (folder,) = tmp_path.glob("chain-*")
     try:
         assert is_active(folder)
-        with pytest.raises(RunIsActive, match="is still going on"):
+        with pytest.raises(RunIsActive, match="is still active"):
             local.resume("latest")
         ask_to_stop(folder)
         time.sleep(0.5)  # until the driver has looked
@@ -305,7 +305,7 @@ def test_a_task_is_run_again_with_the_inputs_that_it_had(tasks: Counted, tmp_pat
     assert again.output == 4
     assert tasks.ran == ["two"]
     with closing(sqlite3.connect(tmp_path / "runs.sqlite")) as db:
-        found = db.execute("SELECT pipeline, repeats FROM runs ORDER BY rowid").fetchall()
+        found = db.execute("SELECT pipeline, rerun_of FROM runs ORDER BY rowid").fetchall()
     assert found == [("chain", ""), ("two", f"{run}/two")]
 
 
