@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import sqlite3
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from weakref import WeakSet
 
 from standpipe.errors import StorageError
 from standpipe.model.frozen import frozen
+from standpipe.support.forking import register_functions
 
 if sys.platform != "win32":
     import fcntl
@@ -148,10 +148,7 @@ def _after_fork_in_child() -> None:
     in_use = threading.RLock()  # a thread that this process does not have holds the old one
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=lambda: in_use.release(), after_in_child=_after_fork_in_child
-    )
+register_functions(before=_before_fork, in_parent=lambda: in_use.release(), in_child=_after_fork_in_child)
 
 
 def _use_wal(db: sqlite3.Connection) -> None:

@@ -10,10 +10,11 @@ import os
 import time
 from pathlib import Path
 from types import TracebackType
-from weakref import WeakSet
 
 from standpipe.errors import StorageError
 from standpipe.store.database import NO_LOCKS
+from standpipe.support.forking import register_object
+from standpipe.support.locks import try_lock
 
 _LOCK = ".running"
 _REQUEST = ".stop"
@@ -40,7 +41,7 @@ class RunLock:
     def __init__(self, folder: Path) -> None:
         self._path = folder / _LOCK
         self._file = -1
-        _held.add(self)
+        register_object(self)
 
     def __enter__(self) -> RunLock:
         patience_ends = time.monotonic() + _CHECK_TIME
@@ -63,33 +64,33 @@ class RunLock:
         self.close()
 
     def close(self) -> None:
-        """Close the file. In a forked process, the parent process keeps the lock."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        """Close the file, which releases the lock unless a parent process holds it, too."""
+        file, self._file = self._file, -1  # in this order: a fork in between must not close the number twice
+        if file >= 0:
+            os.close(file)
+
+    def after_fork_in_child(self) -> None:
+        """Leave the lock to the parent process."""
+        self.close()
 
     def _acquire(self, patience_ends: float) -> bool:
         """Lock the file; return whether it is locked and still at its path."""
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            _lock(file, exclusively=True)
+            if not try_lock(file):
+                if time.monotonic() > patience_ends:
+                    raise BlockingIOError
+                time.sleep(_CHECK_TIME / 50)
+                return False
             is_current = _same(file, self._path)
             if is_current:
                 os.ftruncate(file, 0)
                 os.write(file, str(os.getpid()).encode())
                 self._file = file
-        except BlockingIOError:
-            if time.monotonic() > patience_ends:
-                raise
-            time.sleep(_CHECK_TIME / 50)
-            return False
         finally:
             if self._file != file:
                 os.close(file)
         return is_current
-
-
-_held: WeakSet[RunLock] = WeakSet()
 
 
 def is_active(folder: Path) -> bool:
@@ -99,12 +100,9 @@ def is_active(folder: Path) -> bool:
     except OSError:
         return False  # it was not created, or removed since
     try:
-        _lock(file, exclusively=False)  # a shared lock: two checks do not take each other for the run
-    except BlockingIOError:
-        return True
+        return not try_lock(file, shared=True)  # shared, so that two checks do not take each other for the run
     finally:
         os.close(file)
-    return False
 
 
 def ask_to_stop(folder: Path) -> None:
@@ -132,14 +130,6 @@ def _remove_request(folder: Path) -> None:
     (folder / _REQUEST).unlink(missing_ok=True)
 
 
-def _lock(file: int, *, exclusively: bool) -> None:
-    try:
-        import fcntl  # there is none on Windows
-    except ImportError:
-        return
-    fcntl.flock(file, (fcntl.LOCK_EX if exclusively else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-
-
 def _same(file: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(file), path.stat())
@@ -161,12 +151,3 @@ def _reason(error: OSError) -> str:
             "pipeline root on another file system: local.init(..., pipeline_root=...)"
         )
     return f"{error.strerror} ({error.filename})"
-
-
-def _after_fork_in_child() -> None:
-    for lock in list(_held):
-        lock.close()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_after_fork_in_child)
