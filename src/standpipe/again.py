@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from standpipe.dsl.components import BaseComponent, component_of, defined
-from standpipe.dsl.tasks import PipelineTask, Settings
+from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.engine.binding import BindingError
 from standpipe.engine.machine import Machine
 from standpipe.engine.resuming import done_again, gone

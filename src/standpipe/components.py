@@ -13,7 +13,7 @@ from standpipe.dsl.components import (
     PythonComponent,
     component_of,
 )
-from standpipe.dsl.interface import Interface
+from standpipe.dsl.functions.interface import Interface
 from standpipe.errors import ArgumentError, StorageError, UnsupportedError
 from standpipe.model.values import preview
 

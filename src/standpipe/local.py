@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from standpipe.dsl.arguments import check_arguments
 from standpipe.dsl.calling import set_host
 from standpipe.dsl.components import BaseComponent, component_of
-from standpipe.dsl.tasks import PipelineTask
+from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.errors import ArgumentError, NotInitialized
 from standpipe.faults import Delay, Fail, Fault, Kill
 from standpipe.inside import artifacts

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from standpipe.dsl.channels import LoopField, LoopParameter, PipelineChannel, has_marks
-from standpipe.dsl.interface import SYSTEM_TYPES
-from standpipe.dsl.tasks import PipelineTask
+from standpipe.dsl.functions.interface import SYSTEM_TYPES
+from standpipe.dsl.tracing.channels import LoopField, LoopParameter, PipelineChannel, has_marks
+from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.dsl.types import are_compatible, artifact_type, constant_type
 from standpipe.errors import AuthoringError, AuthoringTypeError, InconsistentTypeException
 from standpipe.inside.artifacts import Artifact

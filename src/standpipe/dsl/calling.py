@@ -14,7 +14,7 @@ from standpipe.model.types import Json
 
 if TYPE_CHECKING:
     from standpipe.dsl.components import BaseComponent
-    from standpipe.dsl.tasks import PipelineTask
+    from standpipe.dsl.tracing.tasks import PipelineTask
 
 
 class Host(Protocol):

@@ -9,9 +9,9 @@ from weakref import WeakValueDictionary
 
 from standpipe.dsl import calling
 from standpipe.dsl.arguments import check_arguments
-from standpipe.dsl.interface import Interface
-from standpipe.dsl.tasks import PipelineTask, Settings
-from standpipe.dsl.tracing import current
+from standpipe.dsl.functions.interface import Interface
+from standpipe.dsl.tracing.tasks import PipelineTask, Settings
+from standpipe.dsl.tracing.trace import current
 from standpipe.errors import AuthoringError
 from standpipe.model.kfp import kubernetes_name
 from standpipe.model.plan import (

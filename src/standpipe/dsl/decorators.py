@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any, overload
 
 from standpipe.dsl import calling, placeholders
-from standpipe.dsl.channels import input_channel
 from standpipe.dsl.components import ContainerComponent, GraphComponent, PythonComponent, define
 from standpipe.dsl.config import PipelineConfig, TaskConfigField, TaskConfigPassthrough
-from standpipe.dsl.functions import program_of
-from standpipe.dsl.interface import Interface, interface_of
-from standpipe.dsl.tracing import tracing
+from standpipe.dsl.functions.interface import Interface, interface_of
+from standpipe.dsl.functions.source import program_of
+from standpipe.dsl.tracing.channels import input_channel
+from standpipe.dsl.tracing.trace import tracing
 from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.inside import annotations as kfp_annotations
 from standpipe.inside.constants import WORKSPACE_MOUNT_PATH, WORKSPACE_PATH_PLACEHOLDER
@@ -330,7 +330,8 @@ def pipeline(
     own_name = kubernetes_name(name or func.__name__)
     if not re.fullmatch(_PIPELINE_NAME, own_name):
         raise AuthoringError(f"The pipeline name {own_name!r} must match {_PIPELINE_NAME}: use pipeline(name=…).")
-    from standpipe.dsl.planning import plan_of  # with expressions, takes 5 ms to import, and components do without
+    # with expressions, it takes 5 ms to import, and components do not need it
+    from standpipe.dsl.planning.plan_builder import plan_of
 
     with tracing(own_name) as trace:
         trace.inputs = {key: input_channel(key, declared) for key, declared in interface.inputs.items()}

@@ -6,10 +6,10 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from standpipe.dsl.channels import LoopItem, PipelineChannel, PipelineParameterChannel, channels_in
 from standpipe.dsl.components import ExecutorComponent
-from standpipe.dsl.interface import Interface
-from standpipe.dsl.tasks import PipelineTask
+from standpipe.dsl.functions.interface import Interface
+from standpipe.dsl.tracing.channels import LoopItem, PipelineChannel, PipelineParameterChannel, channels_in
+from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.dsl.types import SDK_NAMES, artifact_type
 from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.inside import annotations as kfp_annotations

@@ -11,7 +11,7 @@ from standpipe.model.plan import TaskConfigPassthrough
 from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Json, Output, ParameterType
 
 if TYPE_CHECKING:
-    from standpipe.dsl.interface import Interface
+    from standpipe.dsl.functions.interface import Interface
 
 #: The names of parameter types in the KFP SDK's descriptions of components.
 _NAMES = {

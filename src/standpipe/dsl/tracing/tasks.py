@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from standpipe.dsl.channels import PipelineChannel, has_marks, output_channel
-from standpipe.dsl.tracing import TaskGroup
+from standpipe.dsl.tracing.channels import PipelineChannel, has_marks, output_channel
+from standpipe.dsl.tracing.trace import TaskGroup
 from standpipe.errors import (
     AuthoringAttributeError,
     AuthoringError,

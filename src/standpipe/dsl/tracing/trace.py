@@ -11,8 +11,8 @@ from standpipe.errors import AuthoringError
 from standpipe.model.kfp import kubernetes_name, unique_name
 
 if TYPE_CHECKING:
-    from standpipe.dsl.channels import PipelineChannel
-    from standpipe.dsl.tasks import PipelineTask
+    from standpipe.dsl.tracing.channels import PipelineChannel
+    from standpipe.dsl.tracing.tasks import PipelineTask
 
 
 class TaskGroup:

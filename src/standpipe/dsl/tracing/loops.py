@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from standpipe.dsl.channels import (
+from standpipe.dsl.tracing.channels import (
     Collected,
     LoopArtifact,
     LoopField,
@@ -15,8 +15,8 @@ from standpipe.dsl.channels import (
     item_annotation,
     written_type,
 )
-from standpipe.dsl.groups import TasksGroup, the_trace
-from standpipe.dsl.tracing import Trace
+from standpipe.dsl.tracing.groups import TasksGroup, the_trace
+from standpipe.dsl.tracing.trace import Trace
 from standpipe.errors import AuthoringError
 from standpipe.model.plan import RawItems
 from standpipe.model.types import ArtifactType, ParameterType

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Union
 
-from standpipe.dsl.channels import (
+from standpipe.dsl.tracing.channels import (
     Collected,
     LoopField,
     LoopItem,
@@ -20,11 +20,11 @@ from standpipe.dsl.channels import (
     channel,
     channels_in,
 )
-from standpipe.dsl.conditions import Branch, ConditionBranches
-from standpipe.dsl.groups import ExitHandler, path_of
-from standpipe.dsl.loops import ParallelFor
-from standpipe.dsl.tasks import PipelineTask
-from standpipe.dsl.tracing import TaskGroup, Trace
+from standpipe.dsl.tracing.conditions import Branch, ConditionBranches
+from standpipe.dsl.tracing.groups import ExitHandler, path_of
+from standpipe.dsl.tracing.loops import ParallelFor
+from standpipe.dsl.tracing.tasks import PipelineTask
+from standpipe.dsl.tracing.trace import TaskGroup, Trace
 from standpipe.errors import AuthoringError, InvalidTopologyException
 from standpipe.model.plan import FromTask, RawItems
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from standpipe.dsl.channels import (
+from standpipe.dsl.tracing.channels import (
     ADDED,
     Collected,
     Comparison,
@@ -17,9 +17,9 @@ from standpipe.dsl.channels import (
     PipelineArtifactChannel,
     PipelineChannel,
 )
-from standpipe.dsl.groups import TasksGroup, path_of, the_trace
-from standpipe.dsl.tasks import PipelineTask
-from standpipe.dsl.tracing import TaskGroup, Trace
+from standpipe.dsl.tracing.groups import TasksGroup, path_of, the_trace
+from standpipe.dsl.tracing.tasks import PipelineTask
+from standpipe.dsl.tracing.trace import TaskGroup, Trace
 from standpipe.dsl.types import constant_type
 from standpipe.errors import AuthoringError, AuthoringTypeError, InvalidControlFlowException
 from standpipe.model.types import ParameterType

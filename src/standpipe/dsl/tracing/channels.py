@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn, Protocol
 
-from standpipe.dsl import tracing
+from standpipe.dsl.tracing import trace as tracing
 from standpipe.errors import AuthoringError
 from standpipe.model.plan import RawItems
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, Input, Json, Output, ParameterType

@@ -175,7 +175,7 @@ def _unpacking(path: str | os.PathLike[str]) -> str:
 
 def _executing(notebook: Notebook) -> str:
     """Code that makes `dsl.run_notebook` execute a notebook that was unpacked."""
-    from standpipe.dsl import notebook_program  # few components are made of notebooks
+    from standpipe.dsl.functions import notebook_program  # few components are made of notebooks
 
     call = f"_run_notebook(__KFP_EMBEDDED_ASSET_DIR, {notebook.file!r}, parameters)"
     return f"\n{inspect.getsource(notebook_program)}\n\ndsl.run_notebook = lambda **parameters: {call}"

@@ -10,10 +10,10 @@ import warnings
 from types import TracebackType
 from typing import Any
 
-from standpipe.dsl.channels import PipelineChannel
 from standpipe.dsl.components import ExecutorComponent
-from standpipe.dsl.tasks import PipelineTask
-from standpipe.dsl.tracing import TaskGroup, Trace, current
+from standpipe.dsl.tracing.channels import PipelineChannel
+from standpipe.dsl.tracing.tasks import PipelineTask
+from standpipe.dsl.tracing.trace import TaskGroup, Trace, current
 from standpipe.errors import AuthoringError
 from standpipe.model.values import preview
 

@@ -8,7 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from standpipe.dsl.arguments import check_channel
-from standpipe.dsl.channels import (
+from standpipe.dsl.components import ExecutorComponent, GraphComponent
+from standpipe.dsl.functions.interface import Interface
+from standpipe.dsl.planning.dataflow import Crossings, Surfaced
+from standpipe.dsl.tracing.channels import (
     ADDED,
     LoopField,
     LoopItem,
@@ -17,14 +20,11 @@ from standpipe.dsl.channels import (
     has_marks,
     replace_marks,
 )
-from standpipe.dsl.components import ExecutorComponent, GraphComponent
-from standpipe.dsl.conditions import Branch
-from standpipe.dsl.crossings import Crossings, Surfaced
-from standpipe.dsl.groups import ExitHandler
-from standpipe.dsl.interface import Interface
-from standpipe.dsl.loops import ParallelFor
-from standpipe.dsl.tasks import PipelineTask
-from standpipe.dsl.tracing import TaskGroup, Trace
+from standpipe.dsl.tracing.conditions import Branch
+from standpipe.dsl.tracing.groups import ExitHandler
+from standpipe.dsl.tracing.loops import ParallelFor
+from standpipe.dsl.tracing.tasks import PipelineTask
+from standpipe.dsl.tracing.trace import TaskGroup, Trace
 from standpipe.errors import AuthoringError, InconsistentTypeException, InvalidTopologyException
 from standpipe.model import expressions
 from standpipe.model.kfp import SINGLE_OUTPUT, unique_name
