@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from standpipe.dsl.components import BaseComponent, component_of, defined
+from standpipe.dsl.base_component import BaseComponent
+from standpipe.dsl.components import component_from_plan
+from standpipe.dsl.registry import defined_components
 from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.engine.binding import BindingError
 from standpipe.engine.machine import Machine
@@ -78,7 +80,7 @@ def resume(session: Session, run_id: str, component: BaseComponent | None, from_
     row = run_row(root, run_id)
     with not_for_everybody(), RunLock(_folder(root, row)):
         stored = _stored(root, row.id)
-        now = component or defined(stored.plan.name) or _as_it_was(stored)
+        now = component or defined_components.get(stored.plan.name) or _as_it_was(stored)
         setup = _setup(session, root, row, now.plan)
         kept = RunRecorder(root, setup.info, now.plan, redactor=setup.redactor, recorded=stored.row.length)
         with setup.redactor.errors(), closing(kept) as recorder:
@@ -133,7 +135,7 @@ def rerun_task(session: Session, run_id: str, task: str, *, debug: bool) -> Pipe
             f"Task '{ref}' of run {stored.row.id} cannot be run again by itself: its inputs held a secret, which the "
             "run store does not keep."
         )
-    component = component_of(_alone(_as_it_was(stored).plan, found))
+    component = component_from_plan(_alone(_as_it_was(stored).plan, found))
     arguments = as_arguments({name: found.inputs[name] for name in component.inputs if name in found.inputs})
     return run(session, component, arguments, repeats=f"{stored.row.id}/{ref}", debug=debug)
 
@@ -145,7 +147,7 @@ def _as_it_was(stored: _Stored) -> BaseComponent:
             f"The pipeline of run {stored.row.id} holds secrets, which the run store does not keep. Pass it: "
             "pipeline=..., or let the program define it."
         )
-    return component_of(stored.plan)
+    return component_from_plan(stored.plan)
 
 
 # --- runs as the store has them ---------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from standpipe.dsl.arguments import check_arguments
-from standpipe.dsl.calling import set_host
-from standpipe.dsl.components import BaseComponent, component_of
+from standpipe.dsl.base_component import BaseComponent, set_backend
+from standpipe.dsl.components import component_from_plan
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.errors import ArgumentError, NotInitialized
 from standpipe.faults import Delay, Fail, Fault, Kill
@@ -359,8 +359,8 @@ def _component(target: object) -> BaseComponent:
     if _is_of_the_sdk(target) and hasattr(type(target), "pipeline_spec"):
         from standpipe.ir import kfp_objects  # brings protobuf, which runs of Python components do without
 
-        return component_of(kfp_objects.plan_of(target), getattr(target, "description", None) or "")
-    return component_of(_read(target))
+        return component_from_plan(kfp_objects.plan_of(target), getattr(target, "description", None) or "")
+    return component_from_plan(_read(target))
 
 
 def _is_of_the_sdk(value: object) -> bool:
@@ -394,37 +394,41 @@ def _read(path: object) -> Plan:
     return ir.read(os.path.expanduser(path))
 
 
-class _Host:
-    """Runs and compiles the components that are called or written outside of pipelines."""
+class _LocalBackend:
+    """Runs and compiles components outside pipelines; see `standpipe.dsl.base_component.Backend`."""
 
-    def errors(self, component: BaseComponent) -> AbstractContextManager[None]:
+    def redact_errors(self, component: BaseComponent) -> AbstractContextManager[None]:
         return _masking_errors(_session, component)
 
-    def run(self, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
+    def run_component(self, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
         if _session is None:
             raise NotInitialized(
                 f"Component {component.name!r} was called, and nothing says where to run it. {_HOW_TO_INIT}"
             )
         return _run(_session, component, arguments)
 
-    def compile(self, component: BaseComponent, path: str) -> None:
+    def compile_component(self, component: BaseComponent, path: str) -> None:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
         ir.write(component.plan, path, description=component.description)
 
-    def spec(self, component: BaseComponent) -> Json:
+    def pipeline_spec_json(self, component: BaseComponent) -> Json:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
         return ir.emit(component.plan)
 
-    def message(self, component: BaseComponent, name: str) -> Any:
+    def pipeline_spec_message(self, component: BaseComponent) -> Any:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-        emitted = ir.emit(component.plan) if name == "PipelineSpec" else ir.emit_platforms(component.plan)
-        return ir.message(emitted, name)
+        return ir.message(ir.emit(component.plan), "PipelineSpec")
+
+    def platform_spec_message(self, component: BaseComponent) -> Any:
+        from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
+
+        return ir.message(ir.emit_platforms(component.plan), "PlatformSpec")
 
 
-set_host(_Host())
+set_backend(_LocalBackend())
 
 
 def _run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:

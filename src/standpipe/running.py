@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from standpipe.capacity import capacity
 from standpipe.driver import Attempt, Driver, FactSink, Terminated
-from standpipe.dsl.components import BaseComponent
+from standpipe.dsl.base_component import BaseComponent
 from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.dsl.types import artifact_type
 from standpipe.engine.machine import Machine

@@ -1,6 +1,7 @@
-"""What users write components and pipelines with: the names and meanings of `kfp.dsl`."""
+"""Define components and pipelines: the names and meanings of `kfp.dsl`."""
 
-from standpipe.dsl.components import BaseComponent, ContainerComponent, GraphComponent, PythonComponent
+from standpipe.dsl.base_component import BaseComponent
+from standpipe.dsl.components import ContainerComponent, GraphComponent, PythonComponent
 from standpipe.dsl.config import (
     KubernetesWorkspaceConfig,
     PipelineConfig,

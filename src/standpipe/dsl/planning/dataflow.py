@@ -1,7 +1,8 @@
-"""What crosses the borders of groups: every group becomes a component, which sees only what its inputs bring.
+"""The flow of values across the borders of groups.
 
-A value that a task deep inside uses becomes an input of each group on the way down, and what is gathered inside
-becomes an output of each group on the way up. The names of these inputs and outputs are the KFP SDK's.
+Each group becomes a component, which has access only to its inputs. So a value from outside that a task in a group uses
+becomes an input of each group around the task, and an output that is used outside by `dsl.Collected` or `dsl.OneOf`
+becomes an output of each group around its task. The names of these inputs and outputs are those of the KFP SDK.
 """
 
 from __future__ import annotations
@@ -11,20 +12,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Union
 
+from standpipe.dsl.planning.container_settings import settings_with_channels
 from standpipe.dsl.tracing.channels import (
     Collected,
     LoopField,
     LoopItem,
     OneOfChannel,
     PipelineChannel,
-    channel,
-    channels_in,
+    create_channel,
+    describe_channel,
+    find_channels,
 )
 from standpipe.dsl.tracing.conditions import Branch, ConditionBranches
-from standpipe.dsl.tracing.groups import ExitHandler, path_of
+from standpipe.dsl.tracing.groups import ExitHandler, enclosing_groups
 from standpipe.dsl.tracing.loops import ParallelFor
-from standpipe.dsl.tracing.tasks import PipelineTask
-from standpipe.dsl.tracing.trace import TaskGroup, Trace
+from standpipe.dsl.tracing.tasks import PipelineTask, TaskGroup
+from standpipe.dsl.tracing.trace import Trace
 from standpipe.errors import AuthoringError, InvalidTopologyException
 from standpipe.model.plan import FromTask, RawItems
 
@@ -33,196 +36,215 @@ Path = tuple[TaskGroup, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Surfaced:
-    """An output of a group: its type is that of `shape`, and its value comes from one of the sources."""
+class GroupOutput:
+    """An output of a group: it has the type of `channel`, and its value comes from one of the sources."""
 
-    shape: PipelineChannel
+    channel: PipelineChannel
     sources: tuple[FromTask, ...]
 
 
-class Crossings:
-    """What crosses the borders of a pipeline's groups.
+class Dataflow:
+    """The inputs and outputs that a pipeline's groups need, and the order of tasks and groups.
 
-    `inputs` holds for each group the channels that come in, by the name of the input; `outputs` what goes out; `after`
-    the names of the tasks and groups beside it that a task or group waits for.
+    `inputs` are the channels that enter each group, by the name of the input. `outputs` are the outputs of each group
+    by name. `after` has the names of the tasks and groups at the same level that a task or group waits for.
 
     Args:
         trace: the pipeline.
-        returned: the values that it returns.
+        returned: the values that its function returned.
 
     Raises:
-        InvalidTopologyException: if a value is used where it may not be there, or be several.
+        InvalidTopologyException: if a value is used where it may not exist, or has several values.
         AuthoringError: if a value of another pipeline is used.
     """
 
     def __init__(self, trace: Trace, returned: Sequence[object]) -> None:
         self.inputs: dict[TaskGroup, dict[str, PipelineChannel]] = defaultdict(dict)
-        self.outputs: dict[TaskGroup, dict[str, Surfaced]] = defaultdict(dict)
+        self.outputs: dict[TaskGroup, dict[str, GroupOutput]] = defaultdict(dict)
         self.after: dict[Member, set[str]] = defaultdict(set)
         self._trace = trace
         self._loops = {id(group.item): group for group in trace.root if isinstance(group, ParallelFor)}
         self._members = {id(member) for member in (*trace.tasks.values(), *trace.root)}
         for task in trace.tasks.values():
-            self._connect(task)
+            self._connect_task(task)
         for group in trace.root:
-            self._open(group)
+            self._connect_group(group)
         for value in returned:
             if isinstance(value, (Collected, OneOfChannel)):
-                self.resolved(value, trace.root, "the pipeline")
+                self.resolve_channel(value, trace.root, "the pipeline")
 
-    def resolved(self, given: PipelineChannel, consumer: Member, described: str = "") -> PipelineChannel:
-        """What a consumer takes: the channel itself, or what a group gives in place of what is gathered inside it."""
-        if isinstance(given, Collected):
-            return self._gathered(given, consumer, described or f"task {consumer.name!r}")
-        if isinstance(given, OneOfChannel):
-            self._join(given)
-        return given
+    def resolve_channel(self, channel: PipelineChannel, consumer: Member, description: str = "") -> PipelineChannel:
+        """Return what a consumer uses: the channel itself, or the output of a group that stands for a `dsl.Collected`.
 
-    # --- down: inputs -------------------------------------------------------------------------------------------------
+        Outputs of groups are created where a `dsl.Collected` or a `dsl.OneOf` needs them.
 
-    def _connect(self, task: PipelineTask) -> None:
-        """Brings to a task all that it uses, and notes whom it waits for."""
-        for given in used_by(task):
-            self.check_own(given, f"Task {task.name!r}")
-            found = self.resolved(given, task)
-            self._use(found, path_of(task))
-            if found.task is not None:
-                self._wait(task, found.task, takes=True)
-        for group in path_of(task):
+        Args:
+            channel: the channel.
+            consumer: the task or group that uses it.
+            description: what the consumer is, for messages.
+        """
+        if isinstance(channel, Collected):
+            return self._collect(channel, consumer, description or f"task {consumer.name!r}")
+        if isinstance(channel, OneOfChannel):
+            self._join_branches(channel)
+        return channel
+
+    # --- inputs, from outer groups to inner ones ----------------------------------------------------------------------
+
+    def _connect_task(self, task: PipelineTask) -> None:
+        """Bring all the values that a task uses to it, and record which tasks it waits for."""
+        for channel in used_channels(task):
+            self.check_ownership(channel, f"Task {task.name!r}")
+            resolved = self.resolve_channel(channel, task)
+            self._add_inputs(resolved, enclosing_groups(task))
+            if resolved.task is not None:
+                self._add_dependency(task, resolved.task, uses_output=True)
+        for group in enclosing_groups(task):
             for operand in group.operands if isinstance(group, Branch) else ():
-                if not _is_raw_field(operand):
-                    self._use(self.resolved(operand, task), path_of(task))
+                if not _is_field_of_raw_item(operand):
+                    self._add_inputs(self.resolve_channel(operand, task), enclosing_groups(task))
                 if operand.task is not None:
-                    self._wait(task, self.resolved(operand, task).task, takes=True)
+                    self._add_dependency(task, self.resolve_channel(operand, task).task, uses_output=True)
         for other in task.settings.after:
             if id(other) not in self._members:
                 raise AuthoringError(
-                    f"Task {task.name!r} of pipeline {self._trace.pipeline!r} was told to run .after() {other.name!r}, "
-                    "which belongs to another pipeline. Name a task of the same pipeline."
+                    f"Task {task.name!r} of pipeline {self._trace.pipeline!r}: .after() got {other.name!r}, which "
+                    "belongs to another pipeline. Pass a task of the same pipeline."
                 )
-            self._wait(task, other, takes=False)
+            self._add_dependency(task, other, uses_output=False)
 
-    def _open(self, group: TaskGroup) -> None:
-        """Brings to a group what it looks at itself: the operands of its condition, the items of its loop."""
-        looked_at: list[PipelineChannel] = []
+    def _connect_group(self, group: TaskGroup) -> None:
+        """Bring the values that a group itself uses to it: the operands of its condition, the items of its loop."""
+        channels: list[PipelineChannel] = []
         if isinstance(group, Branch):
-            looked_at = group.operands
+            channels = group.operands
         elif isinstance(group, ParallelFor) and isinstance(group.item.loop_items, PipelineChannel):
-            looked_at = [group.item.loop_items]
-        for given in looked_at:
-            self.check_own(given, f"Group {group.name!r}")
-            found = self.resolved(given, group, f"group {group.name!r}")
-            self._use(found, path_of(group))
-            self.inputs[group][found.added_input] = found
+            channels = [group.item.loop_items]
+        for channel in channels:
+            self.check_ownership(channel, f"Group {group.name!r}")
+            resolved = self.resolve_channel(channel, group, f"group {group.name!r}")
+            self._add_inputs(resolved, enclosing_groups(group))
+            self.inputs[group][resolved.added_input] = resolved
 
-    def _use(self, used: PipelineChannel, path: Path) -> None:
-        """Makes a channel an input of all groups on a path, from where it is known on."""
-        carried = used.item if isinstance(used, LoopField) else used
-        for group in self._below_home(carried, path):
+    def _add_inputs(self, channel: PipelineChannel, path: Path) -> None:
+        """Make a channel an input of all the groups on a path that are below the group where it is available."""
+        carried = channel.item if isinstance(channel, LoopField) else channel
+        for group in self._groups_below_source(carried, path):
             self.inputs[group][carried.added_input] = carried
         if isinstance(carried, LoopItem) and isinstance(carried.loop_items, PipelineChannel):
             loop = self._loops[id(carried)]
-            at_loop = path_of(loop) if _is_raw_field(carried.loop_items) else (*path_of(loop), loop)
-            self._use(self.resolved(carried.loop_items, loop), at_loop)
+            outer_path = enclosing_groups(loop)
+            loop_path = outer_path if _is_field_of_raw_item(carried.loop_items) else (*outer_path, loop)
+            self._add_inputs(self.resolve_channel(carried.loop_items, loop), loop_path)
 
-    def _below_home(self, used: PipelineChannel, path: Path) -> Path:
-        if isinstance(used, LoopItem):
-            loop = self._loops.get(id(used))
+    def _groups_below_source(self, channel: PipelineChannel, path: Path) -> Path:
+        if isinstance(channel, LoopItem):
+            loop = self._loops.get(id(channel))
             if not any(group is loop for group in path):
                 raise InvalidTopologyException(
-                    f"The {used.described} is used outside of that loop, where it is no single value. Use it inside of "
-                    "the `with dsl.ParallelFor` block."
+                    f"The {describe_channel(channel)} is used outside of that loop, where it has several values. Use "
+                    "it inside the `with dsl.ParallelFor` block."
                 )
             return path[1 + next(n for n, group in enumerate(path) if group is loop) :]
-        return path if used.task is None else path[_common(path_of(used.task), path) :]
+        return path if channel.task is None else path[_common_length(enclosing_groups(channel.task), path) :]
 
     # --- order --------------------------------------------------------------------------------------------------------
 
-    def _wait(self, task: PipelineTask, upstream: Member, *, takes: bool) -> None:
-        """Notes that a task comes after another one: it or its outermost group that the other one is not in."""
-        up: tuple[Member, ...] = (*path_of(upstream), upstream)
-        down: tuple[Member, ...] = (*path_of(task), task)
-        common = _common(up, down)
-        if common in (len(up), len(down)):
-            raise AuthoringError(f"Task {task.name!r} waits for {upstream.name!r}, which it is a part of.")
-        border = up[common]
-        if border is not upstream:
-            _check_border(task, upstream, border, takes=takes)
-        self.after[down[common]].add(border.name)
+    def _add_dependency(self, task: PipelineTask, upstream: Member, *, uses_output: bool) -> None:
+        """Record that a task waits for another one.
 
-    # --- up: outputs --------------------------------------------------------------------------------------------------
+        The dependency is between the outermost groups that contain only one of the two, or the tasks themselves.
+        """
+        upstream_path: tuple[Member, ...] = (*enclosing_groups(upstream), upstream)
+        task_path: tuple[Member, ...] = (*enclosing_groups(task), task)
+        common = _common_length(upstream_path, task_path)
+        if common in (len(upstream_path), len(task_path)):
+            raise AuthoringError(f"Task {task.name!r} waits for {upstream.name!r}, which contains it.")
+        sibling = upstream_path[common]
+        if sibling is not upstream:
+            _check_border(task, upstream, sibling, uses_output=uses_output)
+        self.after[task_path[common]].add(sibling.name)
 
-    def _gathered(self, given: Collected, consumer: Member, described: str) -> PipelineChannel:
-        self.check_own(given.output, f"dsl.Collected for {described}")
-        task = given.output.task
+    # --- outputs, from inner groups to outer ones ---------------------------------------------------------------------
+
+    def _collect(self, collected: Collected, consumer: Member, description: str) -> PipelineChannel:
+        self.check_ownership(collected.output, f"dsl.Collected for {description}")
+        task = collected.output.task
         if task is None:
-            raise InvalidTopologyException(f"dsl.Collected got the {given.output.described}, which is not in a loop.")
-        path = path_of(task)
-        groups = path[_common(path, (*path_of(consumer), consumer)) :]
-        _check_gathering(given.output, groups, described)
-        name = given.output.added_input
-        source, inner = given.output.name, task
+            raise InvalidTopologyException(
+                f"dsl.Collected for {description} got the {describe_channel(collected.output)}, which is not in a loop."
+            )
+        path = enclosing_groups(task)
+        groups = path[_common_length(path, (*enclosing_groups(consumer), consumer)) :]
+        _check_collected(collected.output, groups, description)
+        name = collected.output.added_input
+        source, producer = collected.output.name, task
         for group in reversed(groups):
-            self.outputs[group][name] = Surfaced(given, (FromTask(inner.name, source),))
-            source, inner = name, group
-        return channel(name, given.channel_type, is_list=given.is_artifact_list, task=groups[0])
+            self.outputs[group][name] = GroupOutput(collected, (FromTask(producer.name, source),))
+            source, producer = name, group
+        return create_channel(name, collected.channel_type, is_list=collected.is_artifact_list, task=groups[0])
 
-    def _join(self, given: OneOfChannel) -> None:
-        branches = given.task
+    def _join_branches(self, one_of: OneOfChannel) -> None:
+        branches = one_of.task
         sources = []
-        for one in given.channels:
-            self.check_own(one, "dsl.OneOf")
-            path = path_of(one.task)
-            inner: Member = one.task
-            source = one.name
+        for channel in one_of.channels:
+            self.check_ownership(channel, "dsl.OneOf")
+            path = enclosing_groups(channel.task)
+            producer: Member = channel.task
+            source = channel.name
             for group in reversed(path[1 + next(n for n, group in enumerate(path) if group is branches) :]):
                 if isinstance(group, ParallelFor):
                     raise InvalidTopologyException(
-                        f"dsl.OneOf takes the {one.described}, which the loop {group.name!r} gives many times."
+                        f"dsl.OneOf got the {describe_channel(channel)}, which has several values: it is in the loop "
+                        f"{group.name!r}."
                     )
-                self.outputs[group][one.added_input] = Surfaced(one, (FromTask(inner.name, source),))
-                inner, source = group, one.added_input
-            sources.append(FromTask(inner.name, source))
-        self.outputs[branches][given.name] = Surfaced(given, tuple(sources))
+                self.outputs[group][channel.added_input] = GroupOutput(channel, (FromTask(producer.name, source),))
+                producer, source = group, channel.added_input
+            sources.append(FromTask(producer.name, source))
+        self.outputs[branches][one_of.name] = GroupOutput(one_of, tuple(sources))
 
-    # --- belonging ----------------------------------------------------------------------------------------------------
+    # --- ownership ----------------------------------------------------------------------------------------------------
 
-    def check_own(self, used: PipelineChannel, where: str) -> None:
-        """Raises AuthoringError for a channel of another pipeline, whatever that calls its tasks."""
-        whole = used.item if isinstance(used, LoopField) else used
-        if isinstance(whole, LoopItem):
-            own = id(whole) in self._loops
-        elif whole.task is None:
-            own = self._trace.inputs.get(whole.name) is whole
+    def check_ownership(self, channel: PipelineChannel, location: str) -> None:
+        """Check that a channel belongs to this pipeline. Names are not compared: another pipeline may use the same.
+
+        Raises:
+            AuthoringError: if it belongs to another pipeline; the message begins with the location.
+        """
+        carried = channel.item if isinstance(channel, LoopField) else channel
+        if isinstance(carried, LoopItem):
+            is_own = id(carried) in self._loops
+        elif carried.task is None:
+            is_own = self._trace.inputs.get(carried.name) is carried
         else:
-            own = id(whole.task) in self._members
-        if not own:
+            is_own = id(carried.task) in self._members
+        if not is_own:
             raise AuthoringError(
-                f"{where} of pipeline {self._trace.pipeline!r} uses the {used.described}, which is another pipeline's. "
-                "A value of another pipeline must come in as an argument."
+                f"{location} of pipeline {self._trace.pipeline!r} uses the {describe_channel(channel)}, which belongs "
+                "to another pipeline. Pass a value of another pipeline as an argument."
             )
 
 
-def used_by(task: PipelineTask) -> Iterator[PipelineChannel]:
-    """The channels that a task's arguments and settings mention."""
-    where = f"Task {task.name!r}"
+def used_channels(task: PipelineTask) -> Iterator[PipelineChannel]:
+    """Yield the channels in a task's arguments and settings."""
+    location = f"Task {task.name!r}"
     for value in task.inputs.values():
-        yield from channels_in(value, where)
-    container = task.settings.container
-    if container is not None:
-        yield from channels_in(str(container.image), where)
-        for quantity in vars(container.resources).values():
-            yield from channels_in(str(quantity), where)
+        yield from find_channels(value, location)
+    for text in settings_with_channels(task.settings.container).values():
+        yield from find_channels(text, location)
     yield from task.settings.channels
 
 
-def _is_raw_field(used: PipelineChannel) -> bool:
-    """Whether it is a field of items that the author wrote: these the KFP SDK brings to groups field by field."""
-    return isinstance(used, LoopField) and isinstance(used.item.loop_items, RawItems)
+def _is_field_of_raw_item(channel: PipelineChannel) -> bool:
+    """Return whether it is a field of an item of a list in the pipeline's code.
+
+    The KFP SDK brings such fields to groups one by one, and not the whole item.
+    """
+    return isinstance(channel, LoopField) and isinstance(channel.item.loop_items, RawItems)
 
 
-def _common(one: Sequence[Member], other: Sequence[Member]) -> int:
-    """How many members two paths begin with together."""
+def _common_length(one: Sequence[Member], other: Sequence[Member]) -> int:
+    """Return the length of the common beginning of two paths."""
     length = 0
     for left, right in zip(one, other, strict=False):
         if left is not right:
@@ -231,28 +253,29 @@ def _common(one: Sequence[Member], other: Sequence[Member]) -> int:
     return length
 
 
-def _check_border(task: PipelineTask, upstream: Member, border: Member, *, takes: bool) -> None:
-    if isinstance(border, (Branch, ExitHandler)) or (takes and isinstance(border, ConditionBranches)):
-        remedy = "join the branches with dsl.OneOf" if takes and not isinstance(border, ExitHandler) else "move it"
+def _check_border(task: PipelineTask, upstream: Member, border: Member, *, uses_output: bool) -> None:
+    if isinstance(border, (Branch, ExitHandler)) or (uses_output and isinstance(border, ConditionBranches)):
+        joins_branches = uses_output and not isinstance(border, ExitHandler)
+        remedy = "join the branches with dsl.OneOf" if joins_branches else "move it"
         raise InvalidTopologyException(
             f"Task {task.name!r} depends on {upstream.name!r}, which is in the dsl.{type(border).__name__} "
             f"{border.name!r} and may not run. Put the task into the same block, or {remedy}."
         )
-    if takes and isinstance(border, ParallelFor):
+    if uses_output and isinstance(border, ParallelFor):
         raise InvalidTopologyException(
-            f"Task {task.name!r} takes an output of {upstream.name!r}, which the loop {border.name!r} runs many times. "
-            "Put the task into the same block, or take the outputs as a list: dsl.Collected(...)."
+            f"Task {task.name!r} uses an output of {upstream.name!r}, which has several values: it is in the loop "
+            f"{border.name!r}. Put the task into the same block, or use the outputs as a list: dsl.Collected(...)."
         )
 
 
-def _check_gathering(output: PipelineChannel, groups: Path, consumer: str) -> None:
+def _check_collected(output: PipelineChannel, groups: Path, consumer: str) -> None:
     if not any(isinstance(group, ParallelFor) for group in groups):
         raise InvalidTopologyException(
-            f"dsl.Collected for {consumer} got the {output.described}, which is in no dsl.ParallelFor that the "
-            "consumer is not in, too. Take the output itself."
+            f"dsl.Collected for {consumer} got the {describe_channel(output)}, which has one value there: it is not in "
+            "a dsl.ParallelFor, or in the same one as the consumer. Use the output itself."
         )
     if not isinstance(groups[0], ParallelFor):
         raise InvalidTopologyException(
-            f"dsl.Collected for {consumer} got the {output.described}, whose loop is in the "
+            f"dsl.Collected for {consumer} got the {describe_channel(output)}, whose loop is in the "
             f"dsl.{type(groups[0]).__name__} {groups[0].name!r} and may not run. Put the consumer into the same block."
         )

@@ -1,4 +1,4 @@
-"""Values that exist only when a pipeline runs, as its author handles them while it is traced."""
+"""Channels: the values that exist only when a pipeline runs, as they are passed around while it is traced."""
 
 from __future__ import annotations
 
@@ -6,29 +6,38 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn, Protocol
 
-from standpipe.dsl.tracing import trace as tracing
+from standpipe.dsl.tracing.marks import MARK_PATTERN, register_mark, resolve_mark
 from standpipe.errors import AuthoringError
 from standpipe.model.plan import RawItems
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, Input, Json, Output, ParameterType
 
-#: The prefix of inputs that the compiler adds for values that come from outside of a group or stand inside of text.
-ADDED = "pipelinechannel--"
+#: The prefix of the inputs that the compiler adds for values from outside a group or inside text. The KFP SDK's prefix.
+ADDED_INPUT_PREFIX = "pipelinechannel--"
 
 
 class Producer(Protocol):
-    """A task, or a group of tasks that passes an output of one of them on."""
+    """A task, or a group of tasks that has an output of one of them as its own."""
 
     @property
     def name(self) -> str:
-        """Its name, unique in the pipeline."""
+        """The name, unique in the pipeline."""
 
 
 class PipelineChannel:
-    """An output of a task, or an input of the pipeline that is being traced (its `task` is None then).
+    """An output of a task, or an input of the pipeline that is being traced (then `task` is None).
 
-    As text it is a mark that stands for the value, so that it can be used in f-strings; the mark is taken out again
-    when the pipeline's Plan is made. `written` is the type as its author wrote it, where that says more. The names of
-    attributes are such as fields of dicts in loops seldom have: `item.type` is a field.
+    `str(channel)` is a mark that stands for the value, so that a channel can be used in f-strings. The mark is replaced
+    when the Plan is built.
+
+    Attributes of items of loops hide fields of the same name (`item.a` is a field), so the attributes have names that
+    fields seldom have, and texts for messages come from functions: `describe_channel`, `describe_type`.
+
+    Args:
+        name: the name of the output or input.
+        channel_type: its type.
+        is_artifact_list: whether it is a list of artifacts of that type.
+        task: the task or group that produces it.
+        type_annotation: the type in the author's notation, such as `typing.List[str]`, if that says more.
     """
 
     def __init__(
@@ -37,13 +46,13 @@ class PipelineChannel:
         channel_type: ParameterType | ArtifactType,
         is_artifact_list: bool = False,
         task: Any = None,
-        written: str = "",
+        type_annotation: str = "",
     ) -> None:
         self.name = name
         self.channel_type = channel_type
         self.is_artifact_list = is_artifact_list
         self.task = task
-        self.written = written
+        self.type_annotation = type_annotation
 
     @property
     def task_name(self) -> str | None:
@@ -55,28 +64,17 @@ class PipelineChannel:
 
     @property
     def added_input(self) -> str:
-        """The name of the input that brings this value into a group, or to a task which has it inside of text."""
-        return ADDED + self.full_name
-
-    @property
-    def described(self) -> str:
-        """What it is, for messages."""
-        return f"output {self.name!r} of task {self.task.name!r}" if self.task else f"pipeline input {self.name!r}"
-
-    @property
-    def shown_type(self) -> str:
-        """The type as messages show it."""
-        return f"List[{self.channel_type}]" if self.is_artifact_list else str(self.channel_type)
+        """The name of the input that brings this value into a group, or to a task that has it inside text."""
+        return ADDED_INPUT_PREFIX + self.full_name
 
     def __str__(self) -> str:
-        return tracing.mark(
-            self, f"{{{{channel:task={self.task_name or ''};name={self.name};type={self.shown_type};}}}}"
-        )
+        text = f"{{{{channel:task={self.task_name or ''};name={self.name};type={describe_type(self)};}}}}"
+        return register_mark(text, self)
 
     def __repr__(self) -> str:
         return str(self)
 
-    def __eq__(self, other: object) -> Comparison:  # type: ignore[override]  # a condition, as KFP writes it
+    def __eq__(self, other: object) -> Comparison:  # type: ignore[override]  # a condition, in KFP's notation
         return Comparison("==", self, other)
 
     def __ne__(self, other: object) -> Comparison:  # type: ignore[override]
@@ -96,9 +94,22 @@ class PipelineChannel:
 
     __hash__ = object.__hash__
 
+    def _describe(self) -> str:
+        return f"output {self.name!r} of task {self.task.name!r}" if self.task else f"pipeline input {self.name!r}"
+
+
+def describe_channel(channel: PipelineChannel) -> str:
+    """Return what a channel is, for messages: `output 'model' of task 'train'`."""
+    return channel._describe()
+
+
+def describe_type(channel: PipelineChannel) -> str:
+    """Return the type of a channel, for messages: `STRING`, `List[system.Model@0.0.1]`."""
+    return f"List[{channel.channel_type}]" if channel.is_artifact_list else str(channel.channel_type)
+
 
 class Comparison:
-    """A value that exists only when the pipeline runs, compared: the condition of a `dsl.If`."""
+    """A comparison with a value that exists only when the pipeline runs: the condition of a `dsl.If`."""
 
     def __init__(self, operator: str, left: object, right: object) -> None:
         self.operator = operator
@@ -110,29 +121,26 @@ class Comparison:
         return self.left, self.right
 
     def __bool__(self) -> NoReturn:
+        left = f"the {describe_channel(self.left)}" if isinstance(self.left, PipelineChannel) else repr(self.left)
         raise AuthoringError(
-            f"A comparison with {_described(self.left)} is neither true nor false while the pipeline is traced: its "
-            "value is known only when the pipeline runs. Use it in `with dsl.If(...):`, or compare in a component."
+            f"A comparison with {left} is neither true nor false while the pipeline is traced: its value is known only "
+            "when the pipeline runs. Use it in `with dsl.If(...):`, or compare in a component."
         )
 
 
-def _described(operand: object) -> str:
-    return f"the {operand.described}" if isinstance(operand, PipelineChannel) else repr(operand)
-
-
 class PipelineParameterChannel(PipelineChannel):
-    """A channel that brings a parameter."""
+    """A channel for a parameter."""
 
 
 class PipelineArtifactChannel(PipelineChannel):
-    """A channel that brings an artifact, or a list of them."""
+    """A channel for an artifact, or for a list of artifacts."""
 
 
 # --- loops ------------------------------------------------------------------------------------------------------------
 
 
 class LoopItem(PipelineChannel):
-    """The item of an iteration. `loop_items` is what the loop is over: a channel, or items that the author wrote."""
+    """The item of an iteration. `loop_items` are the items of the loop: a channel, or a list in the pipeline's code."""
 
     def __init__(
         self,
@@ -140,25 +148,24 @@ class LoopItem(PipelineChannel):
         channel_type: ParameterType | ArtifactType,
         loop_items: PipelineChannel | RawItems,
         task: Any = None,
-        written: str = "",
+        type_annotation: str = "",
     ) -> None:
-        super().__init__(name, channel_type, False, task, written)
+        super().__init__(name, channel_type, False, task, type_annotation)
         self.loop_items = loop_items
 
-    @property
-    def described(self) -> str:
+    def _describe(self) -> str:
         return f"item {self.name!r} of a loop"
 
 
 class LoopParameter(LoopItem, PipelineParameterChannel):
-    """An item that is a parameter. Of items that are dicts, each attribute is a field: `item.a`."""
+    """An item that is a parameter. If the items are dicts, an unknown attribute is a field: `item.a`."""
 
     def __getattr__(self, name: str) -> LoopField:
         if name.startswith("__"):
-            raise AttributeError(name)  # Python's own questions, such as copy's
-        written = field_annotation(self.written)
+            raise AttributeError(name)  # looked up by Python itself, for example by `copy`
+        annotation = value_annotation(self.type_annotation)
         full_name = f"{self.name}-subvar-{name}"
-        return LoopField(full_name, written, self, name)
+        return LoopField(full_name, annotation, self, name)
 
 
 class LoopArtifact(LoopItem, PipelineArtifactChannel):
@@ -168,18 +175,17 @@ class LoopArtifact(LoopItem, PipelineArtifactChannel):
 class LoopField(PipelineParameterChannel):
     """A field of an item that is a dict."""
 
-    def __init__(self, name: str, written: str, item: LoopItem, key: str) -> None:
-        super().__init__(name, written_type(written), False, item.task, written)
+    def __init__(self, name: str, type_annotation: str, item: LoopItem, key: str) -> None:
+        super().__init__(name, parse_annotation(type_annotation), False, item.task, type_annotation)
         self.item = item
         self.key = key
 
-    @property
-    def described(self) -> str:
+    def _describe(self) -> str:
         return f"field {self.key!r} of the items of a loop"
 
 
-_WRITTEN = r"(?:typing\.)?(?P<name>\w+)(?:\[(?P<arguments>.+)\])?"
-_BY_WRITTEN_NAME = {
+_ANNOTATION = r"(?:typing\.)?(?P<name>\w+)(?:\[(?P<arguments>.+)\])?"
+_TYPES_BY_NAME = {
     **dict.fromkeys(("int", "integer"), ParameterType.NUMBER_INTEGER),
     **dict.fromkeys(("float", "double"), ParameterType.NUMBER_DOUBLE),
     **dict.fromkeys(("bool", "boolean"), ParameterType.BOOLEAN),
@@ -188,78 +194,77 @@ _BY_WRITTEN_NAME = {
 }
 
 
-def written_type(annotation: str) -> ParameterType:
-    """The parameter type that a written type stands for; text where nothing better is known, as KFP has it.
+def parse_annotation(annotation: str) -> ParameterType:
+    """Return the parameter type of a type annotation. As in the KFP SDK, an unknown type is a string.
 
-    >>> written_type("typing.List[str]"), written_type("int"), written_type("")
+    >>> parse_annotation("typing.List[str]"), parse_annotation("int"), parse_annotation("")
     (<ParameterType.LIST: 'LIST'>, <ParameterType.NUMBER_INTEGER: 'NUMBER_INTEGER'>, <ParameterType.STRING: 'STRING'>)
     """
-    match = re.fullmatch(_WRITTEN, annotation)
-    return _BY_WRITTEN_NAME.get(match["name"].lower() if match else "", ParameterType.STRING)
+    match = re.fullmatch(_ANNOTATION, annotation)
+    return _TYPES_BY_NAME.get(match["name"].lower() if match else "", ParameterType.STRING)
 
 
 def item_annotation(annotation: str) -> str:
-    """The written type of a list's items.
+    """Return the annotation of the items of a list.
 
     >>> item_annotation("typing.List[typing.Dict[str, int]]"), item_annotation("list")
     ('typing.Dict[str, int]', '')
     """
-    match = re.fullmatch(_WRITTEN, annotation)
+    match = re.fullmatch(_ANNOTATION, annotation)
     return (match["arguments"] or "") if match else ""
 
 
-def field_annotation(annotation: str) -> str:
-    """The written type of the values of a dict.
+def value_annotation(annotation: str) -> str:
+    """Return the annotation of the values of a dict.
 
-    >>> field_annotation("typing.Dict[str, int]"), field_annotation("dict")
+    >>> value_annotation("typing.Dict[str, int]"), value_annotation("dict")
     ('int', '')
     """
     _, _, value = item_annotation(annotation).partition(",")
     return value.strip()
 
 
-# --- gathering --------------------------------------------------------------------------------------------------------
+# --- channels that combine others -------------------------------------------------------------------------------------
 
 
 class Collected(PipelineChannel):
-    """What a task in a loop gives in all iterations, as a list, for tasks outside of the loop and for the pipeline.
+    """The outputs of a task in all iterations of a loop, as a list, for tasks outside the loop and for the pipeline.
 
     Args:
         output: an output of a task in a `dsl.ParallelFor`.
 
     Raises:
-        AuthoringError: if `output` is no such thing.
+        AuthoringError: if `output` is something else.
     """
 
     def __init__(self, output: PipelineChannel) -> None:
         if not isinstance(output, PipelineChannel) or isinstance(output, (OneOfChannel, LoopItem, LoopField)):
             raise AuthoringError(
-                "dsl.Collected takes an output of a task in a dsl.ParallelFor, and not a "
+                "dsl.Collected: expected an output of a task in a dsl.ParallelFor, got a "
                 f"{'dsl.OneOf' if isinstance(output, OneOfChannel) else type(output).__name__}."
             )
         is_artifact = isinstance(output.channel_type, ArtifactType)
-        gathered = output.channel_type if is_artifact else ParameterType.LIST
-        super().__init__(output.name, gathered, is_artifact, output.task)
+        collected_type = output.channel_type if is_artifact else ParameterType.LIST
+        super().__init__(output.name, collected_type, is_artifact, output.task)
         self.output = output
 
     def __str__(self) -> str:
-        raise AuthoringError("A dsl.Collected cannot stand inside of text, lists or dicts: pass it to an input.")
+        raise AuthoringError("A dsl.Collected cannot be used inside text, lists or dicts: pass it to an input.")
 
 
 class OneOfChannel(PipelineChannel):
-    """What the one branch that runs gives. Its `task` is the group of the branches."""
+    """The output of the one branch that runs. Its `task` is the group of the branches."""
 
     def __init__(self, name: str, branches: Producer, channels: Sequence[PipelineChannel]) -> None:
         first = channels[0]
-        super().__init__(name, first.channel_type, first.is_artifact_list, branches, first.written)
+        super().__init__(name, first.channel_type, first.is_artifact_list, branches, first.type_annotation)
         self.channels = channels
 
-    @property
-    def described(self) -> str:
+    def _describe(self) -> str:
         return "dsl.OneOf"
 
     def __str__(self) -> str:
-        raise AuthoringError("A dsl.OneOf cannot stand inside of text, lists or dicts: pass it to an input.")
+        raise AuthoringError("A dsl.OneOf cannot be used inside text, lists or dicts: pass it to an input.")
 
 
 class OneOfParameter(OneOfChannel, PipelineParameterChannel):
@@ -270,10 +275,10 @@ class OneOfArtifact(OneOfChannel, PipelineArtifactChannel):
     """A `dsl.OneOf` of artifacts."""
 
 
-# --- making and finding channels --------------------------------------------------------------------------------------
+# --- create and find channels -----------------------------------------------------------------------------------------
 
 
-def channel(
+def create_channel(
     name: str,
     type: ParameterType | ArtifactType,
     *,
@@ -281,64 +286,64 @@ def channel(
     task: Producer | None = None,
     annotation: str = "",
 ) -> PipelineChannel:
-    """A channel of the class that fits its type."""
+    """Return a channel of the class that fits its type."""
     cls = PipelineParameterChannel if isinstance(type, ParameterType) else PipelineArtifactChannel
     return cls(name, type, is_list, task, annotation)
 
 
-def input_channel(name: str, declared: Input) -> PipelineChannel:
-    """The channel of a pipeline's input."""
+def create_input_channel(name: str, declared: Input) -> PipelineChannel:
+    """Return the channel of a pipeline's input."""
     if isinstance(declared, ArtifactInput):
-        return channel(name, declared.type, is_list=declared.is_list)
-    return channel(name, declared.type, annotation=declared.annotation)
+        return create_channel(name, declared.type, is_list=declared.is_list)
+    return create_channel(name, declared.type, annotation=declared.annotation)
 
 
-def output_channel(name: str, declared: Output, task: Producer) -> PipelineChannel:
-    """The channel of a task's output."""
+def create_output_channel(name: str, declared: Output, task: Producer) -> PipelineChannel:
+    """Return the channel of a task's output."""
     if isinstance(declared, ArtifactOutput):
-        return channel(name, declared.type, is_list=declared.is_list, task=task)
-    return channel(name, declared.type, task=task, annotation=declared.annotation)
+        return create_channel(name, declared.type, is_list=declared.is_list, task=task)
+    return create_channel(name, declared.type, task=task, annotation=declared.annotation)
 
 
-_MARK = r"\{\{channel:task=[^;{}]*;name=[^;{}]+;type=[^;{}]*;\}\}"
+def find_channels(value: Json | PipelineChannel, location: str) -> Iterator[PipelineChannel]:
+    """Yield the channels in a value, one for each occurrence.
 
-
-def has_marks(text: str) -> bool:
-    """Whether a channel stands in the text."""
-    return re.search(_MARK, text) is not None
-
-
-def channels_in(value: Json | PipelineChannel, where: str) -> Iterator[PipelineChannel]:
-    """The channels in a constant, each as often as it stands there.
+    Args:
+        value: a channel, or JSON whose texts may hold marks.
+        location: the location of the value, for the message.
 
     Raises:
-        AuthoringError: if one of them belongs to another pipeline.
+        AuthoringError: if one of the channels belongs to another pipeline.
     """
     if isinstance(value, PipelineChannel):
         yield value
     elif isinstance(value, str):
-        for match in re.finditer(_MARK, value):
-            yield tracing.marked(match[0], where)
+        for match in re.finditer(MARK_PATTERN, value):
+            yield resolve_mark(match[0], location)
     elif isinstance(value, dict):
         for item in value.values():
-            yield from channels_in(item, where)
+            yield from find_channels(item, location)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from channels_in(item, where)
+            yield from find_channels(item, location)
 
 
-def replace_marks(value: Json | PipelineChannel, where: str = "A value") -> Json:
-    """The constant with every channel in it replaced by KFP's placeholder for the input that brings its value."""
+def replace_channels(value: Json | PipelineChannel, location: str = "A value") -> Json:
+    """Return the value with each channel replaced by KFP's placeholder for the input that brings it.
+
+    Raises:
+        AuthoringError: if one of the channels belongs to another pipeline.
+    """
     if isinstance(value, PipelineChannel):
-        return _placeholder(value)
+        return _input_placeholder(value)
     if isinstance(value, str):
-        return re.sub(_MARK, lambda match: _placeholder(tracing.marked(match[0], where)), value)
+        return re.sub(MARK_PATTERN, lambda match: _input_placeholder(resolve_mark(match[0], location)), value)
     if isinstance(value, dict):
-        return {key: replace_marks(item, where) for key, item in value.items()}
+        return {key: replace_channels(item, location) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [replace_marks(item, where) for item in value]
+        return [replace_channels(item, location) for item in value]
     return value
 
 
-def _placeholder(channel: PipelineChannel) -> str:
+def _input_placeholder(channel: PipelineChannel) -> str:
     return "{{$.inputs.parameters['" + channel.added_input + "']}}"

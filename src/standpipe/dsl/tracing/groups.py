@@ -1,7 +1,7 @@
-"""Groups of tasks that `with` blocks make, and `ExitHandler`; conditions and loops are built on them.
+"""Groups of tasks that `with` blocks make, and `ExitHandler`. Conditions and loops are built on them.
 
-The tasks of a group become a component of their own. The names and numbers of groups are the KFP SDK's, because they
-stand in compiled files and in what users see of a run.
+The tasks of a group become a component of their own. The names and numbers of groups are those of the KFP SDK, since
+they appear in compiled files and in the user interfaces of runs.
 """
 
 from __future__ import annotations
@@ -10,67 +10,55 @@ import warnings
 from types import TracebackType
 from typing import Any
 
-from standpipe.dsl.components import ExecutorComponent
 from standpipe.dsl.tracing.channels import PipelineChannel
-from standpipe.dsl.tracing.tasks import PipelineTask
-from standpipe.dsl.tracing.trace import TaskGroup, Trace, current
+from standpipe.dsl.tracing.tasks import PipelineTask, TaskGroup
+from standpipe.dsl.tracing.trace import require_trace
 from standpipe.errors import AuthoringError
+from standpipe.model.plan import Importer
 from standpipe.model.values import preview
 
 
 class TasksGroup(TaskGroup):
-    """A group that a `with` block makes."""
+    """A group of the tasks in a `with` block."""
 
     def __enter__(self) -> Any:
-        trace = the_trace(type(self).__name__)
-        self.name = f"{self.prefix}-{trace.next_number()}"
-        trace.enter(self)
+        trace = require_trace(type(self).__name__)
+        self.name = f"{self.prefix}-{trace.next_group_number()}"
+        trace.enter_group(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        left = the_trace(type(self).__name__).leave()
-        if left is not self:
-            what = f"dsl.{type(self).__name__}"
+        left_group = require_trace(type(self).__name__).leave_group()
+        if left_group is not self:
+            construct = f"dsl.{type(self).__name__}"
             warnings.warn(
-                f"A dsl.Elif in the {what} has no dsl.Else. The KFP compiler takes what comes after it into the same "
-                f"group, even what follows the {what}: that is what runs, on a cluster and here. Add a dsl.Else.",
+                f"A dsl.Elif in the {construct} has no dsl.Else. Like the KFP compiler, Standpipe puts the tasks that "
+                f"follow into the same group as the dsl.Elif, even tasks after the {construct}. Add a dsl.Else.",
                 stacklevel=2,
             )
 
 
-def the_trace(what: str) -> Trace:
-    """The pipeline that is being traced.
-
-    Raises:
-        AuthoringError: if none is; the message says `what` needs one.
-    """
-    trace = current()
-    if trace is None:
-        raise AuthoringError(f"dsl.{what} stands outside of a pipeline: use it in a function with @dsl.pipeline.")
-    return trace
-
-
-def path_of(member: PipelineTask | TaskGroup) -> tuple[TaskGroup, ...]:
-    """The groups that a task or group is in, outermost first, without the pipeline's own."""
-    path: list[TaskGroup] = []
+def enclosing_groups(member: PipelineTask | TaskGroup) -> tuple[TaskGroup, ...]:
+    """Return the groups that a task or group is in, outermost first, without the group of the pipeline."""
+    groups: list[TaskGroup] = []
     group = member.group
     while group is not None and group.group is not None:
-        path.append(group)
+        groups.append(group)
         group = group.group
-    return tuple(reversed(path))
+    return tuple(reversed(groups))
 
 
 class ExitHandler(TasksGroup):
-    """Runs a task once all the tasks of its block have come to their end, well or not.
+    """Runs a task when all tasks of its block have ended, whether they succeeded or failed.
 
     Args:
-        exit_task: the task; it was made before, and takes nothing from other tasks.
-        name: the name under which the group is shown.
+        exit_task: the task. It is created before the block and has no inputs from other tasks.
+        name: the display name of the group.
 
     Raises:
-        AuthoringError: if the exit task takes something from another task, or the block is within another one.
+        AuthoringError: if the exit task has an input from another task, or the block is inside another one.
     """
 
     prefix = "exit-handler"
@@ -78,17 +66,19 @@ class ExitHandler(TasksGroup):
 
     def __init__(self, exit_task: PipelineTask, name: str | None = None) -> None:
         super().__init__(name)
-        trace = the_trace("ExitHandler")
+        trace = require_trace("ExitHandler")
         if not isinstance(exit_task, PipelineTask) or trace.tasks.get(exit_task.name) is not exit_task:
-            raise AuthoringError(f"dsl.ExitHandler got {preview(exit_task)}, and a task of the pipeline is wanted.")
-        if exit_task.settings.container is None and isinstance(exit_task.component, ExecutorComponent):
-            raise AuthoringError(f"Task {exit_task.name!r} is an importer, which KFP does not take for an exit task.")
+            raise AuthoringError(f"dsl.ExitHandler expected a task of the pipeline, got {preview(exit_task)}.")
+        if isinstance(exit_task.component.executor, Importer):
+            raise AuthoringError(
+                f"Task {exit_task.name!r} is an importer, which KFP does not accept as an exit task. Use a component."
+            )
         if exit_task.settings.after or any(
             isinstance(value, PipelineChannel) and value.task for value in exit_task.inputs.values()
         ):
             raise AuthoringError(
-                f"Task {exit_task.name!r} cannot be an exit task: it waits for another task. It may take constants and "
-                "inputs of the pipeline, and a dsl.PipelineTaskFinalStatus."
+                f"Task {exit_task.name!r} cannot be an exit task: it waits for another task. Its inputs can be "
+                "constants, inputs of the pipeline, and a dsl.PipelineTaskFinalStatus."
             )
         if exit_task.is_exit_task:
             raise AuthoringError(
@@ -101,9 +91,10 @@ class ExitHandler(TasksGroup):
         exit_task.is_exit_task = True
 
     def __enter__(self) -> Any:
-        if the_trace("ExitHandler").group.group is not None:
+        enclosing_group = require_trace("ExitHandler").group
+        if enclosing_group.group is not None:
             raise AuthoringError(
-                "dsl.ExitHandler can only stand at the outermost level of a pipeline's function, and this one is in "
-                f"{the_trace('ExitHandler').group.name}. Make a pipeline of it, and call that where it shall run."
+                "dsl.ExitHandler must be at the outermost level of a pipeline function, and this one is in "
+                f"{enclosing_group.name}. Make a pipeline of the block, and call it there."
             )
         return super().__enter__()

@@ -1,45 +1,16 @@
-"""The pipeline that is being traced: what calls of components and `with` blocks are recorded in."""
+"""The trace of a pipeline function: the record of its component calls and `with` blocks."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
+from standpipe.dsl.tracing.channels import PipelineChannel
+from standpipe.dsl.tracing.marks import collect_marks
+from standpipe.dsl.tracing.tasks import PipelineTask, TaskGroup
 from standpipe.errors import AuthoringError
 from standpipe.model.kfp import kubernetes_name, unique_name
-
-if TYPE_CHECKING:
-    from standpipe.dsl.tracing.channels import PipelineChannel
-    from standpipe.dsl.tracing.tasks import PipelineTask
-
-
-class TaskGroup:
-    """Tasks that belong together: a whole pipeline, or what stands in one `with` block; groups nest.
-
-    `group` is the one that this one is in, None for the pipeline's own. `name` is unique in the pipeline.
-    """
-
-    #: What names begin with.
-    prefix = ""
-    #: Whether tasks outside may be told to come after the whole group.
-    is_awaitable = False
-
-    def __init__(self, name: str | None = None) -> None:
-        self.name = ""
-        self.display_name = name or ""
-        self.group: TaskGroup | None = None
-        self.tasks: list[PipelineTask] = []
-        self.groups: list[TaskGroup] = []
-
-    def __iter__(self) -> Iterator[TaskGroup]:
-        """This group and all that are in it, outer ones first."""
-        waiting = [self]
-        while waiting:
-            group = waiting.pop()
-            yield group
-            waiting.extend(reversed(group.groups))
 
 
 class Trace:
@@ -50,93 +21,84 @@ class Trace:
         self.inputs: dict[str, PipelineChannel] = {}
         self.tasks: dict[str, PipelineTask] = {}
         self.root = TaskGroup()
-        self.marks: dict[str, PipelineChannel] = {}
-        self._open = [self.root]
-        self._groups = 0
-        self._numbers: dict[str, int] = {}
+        self._open_groups = [self.root]
+        self._group_count = 0
+        self._name_counts: dict[str, int] = {}
 
     @property
     def group(self) -> TaskGroup:
         """The group that the next task belongs to."""
-        return self._open[-1]
+        return self._open_groups[-1]
 
-    def name_for(self, component: str) -> str:
-        """The name of a component's next task, unique in this pipeline."""
-        return unique_name(kubernetes_name(component) or "task", self.tasks, self._numbers)
+    def create_task_name(self, component: str) -> str:
+        """Return the name of a component's next task, unique in this pipeline."""
+        return unique_name(kubernetes_name(component) or "task", self.tasks, self._name_counts)
 
-    def next_number(self) -> int:
-        """The number that the next group's name ends with."""
-        self._groups += 1
-        return self._groups
+    def next_group_number(self) -> int:
+        """Return the number at the end of the next group's name."""
+        self._group_count += 1
+        return self._group_count
 
-    def add(self, task: PipelineTask) -> None:
-        """Records a task."""
+    def add_task(self, task: PipelineTask) -> None:
+        """Record a task."""
         self.tasks[task.name] = task
         task.group = self.group
         self.group.tasks.append(task)
 
-    def enter(self, group: TaskGroup) -> None:
-        """Records a group: tasks that come now belong to it."""
+    def enter_group(self, group: TaskGroup) -> None:
+        """Record a group. The tasks that follow belong to it."""
         group.group = self.group
         self.group.groups.append(group)
-        self._open.append(group)
+        self._open_groups.append(group)
 
-    def leave(self) -> TaskGroup:
-        """Ends the group that was entered last, and returns it."""
-        return self._open.pop()
+    def leave_group(self) -> TaskGroup:
+        """Leave the group that was entered last, and return it."""
+        return self._open_groups.pop()
 
 
-class _Current(threading.local):
-    """Threads trace independently of each other."""
+class _ActiveTrace(threading.local):
+    """The trace of this thread. Threads trace independently of each other."""
 
     trace: Trace | None = None
 
 
-_current = _Current()
+_active = _ActiveTrace()
 
 
-def current() -> Trace | None:
-    """The trace of the pipeline function that runs in this thread, if one does."""
-    return _current.trace
+def current_trace() -> Trace | None:
+    """Return the trace of the pipeline function that runs in this thread, None outside a pipeline function."""
+    return _active.trace
+
+
+def require_trace(construct: str) -> Trace:
+    """Return the trace of the pipeline function that runs in this thread.
+
+    Raises:
+        AuthoringError: outside a pipeline function; the message says that `dsl.<construct>` needs one.
+    """
+    trace = current_trace()
+    if trace is None:
+        raise AuthoringError(
+            f"dsl.{construct} is used outside of a pipeline. Use it in a function that is decorated with @dsl.pipeline."
+        )
+    return trace
 
 
 @contextmanager
-def tracing(pipeline: str) -> Iterator[Trace]:
-    """Records calls of components in a new trace.
+def record_trace(pipeline: str) -> Iterator[Trace]:
+    """Record component calls and `with` blocks in a new trace until the block ends.
 
     Raises:
         AuthoringError: if another pipeline is being traced in this thread.
     """
-    if _current.trace is not None:
+    if _active.trace is not None:
         raise AuthoringError(
-            f"Pipeline {pipeline!r} is defined within the function of pipeline {_current.trace.pipeline!r}, which KFP "
-            "does not allow. Define it before, and call it there."
+            f"Pipeline {pipeline!r} is defined inside the function of pipeline {_active.trace.pipeline!r}, which KFP "
+            "does not allow. Define it before that function, and call it in the function."
         )
-    _current.trace = Trace(pipeline)
+    _active.trace = Trace(pipeline)
     try:
-        yield _current.trace
+        with collect_marks():
+            yield _active.trace
     finally:
-        _current.trace = None
-
-
-def mark(channel: PipelineChannel, text: str) -> str:
-    """Remembers what a text stands for that is put into other text, and returns it."""
-    trace = current()
-    if trace is not None:
-        trace.marks.setdefault(text, channel)
-    return text
-
-
-def marked(text: str, where: str) -> PipelineChannel:
-    """The channel that a mark in text stands for.
-
-    Raises:
-        AuthoringError: if the mark was not made in the pipeline that is being traced; the message says `where` it is.
-    """
-    trace = current()
-    if trace is None or text not in trace.marks:
-        raise AuthoringError(
-            f"{where} holds the mark {text}, which stands for a value of another pipeline. "
-            "A value of another pipeline must come in as an argument."
-        )
-    return trace.marks[text]
+        _active.trace = None
