@@ -1,13 +1,12 @@
 """The registry of the components and pipelines that this program defines, by name.
 
 `local.resume(run)` looks for the run's pipeline here, so that it resumes with the pipeline as the program defines it
-now.
+now. A pipeline is registered when it is decorated, also inside a function that has returned since.
 """
 
 from __future__ import annotations
 
 from typing import TypeVar
-from weakref import WeakValueDictionary
 
 from standpipe.dsl.base_component import BaseComponent
 
@@ -15,10 +14,15 @@ _C = TypeVar("_C", bound=BaseComponent)
 
 
 class ComponentRegistry:
-    """Refers to the newest component of each name, as long as the program has it."""
+    """Keeps the newest component of each name, and no older ones.
+
+    If a name is defined again, the newest definition replaces the earlier one, as with Python functions. So a program
+    that defines the same pipeline thousands of times, in a loop or in a notebook, keeps one of them in memory.
+    Components that are loaded from files are not registered.
+    """
 
     def __init__(self) -> None:
-        self._components: WeakValueDictionary[str, BaseComponent] = WeakValueDictionary()
+        self._components: dict[str, BaseComponent] = {}
 
     def register(self, component: _C) -> _C:
         """Keep a component in place of an earlier one of its name, and return it."""
