@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from standpipe.dsl.arguments import check_arguments
 from standpipe.dsl.functions.interface import Interface
+from standpipe.dsl.tracing.source_locations import caller_location
 from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.dsl.tracing.trace import current_trace
 from standpipe.model.kfp import kubernetes_name
@@ -101,7 +102,7 @@ class BaseComponent:
             return get_backend().run_component(self, arguments)
         arguments = check_arguments(self, args, kwargs, traced=True)
         name = trace.create_task_name(self.name)
-        task = PipelineTask(self, name, arguments, self.settings())
+        task = PipelineTask(self, name, arguments, self.settings(), caller_location())
         trace.add_task(task)
         return task
 

@@ -21,6 +21,7 @@ from standpipe.model.plan import (
     FromTask,
     Node,
     Plan,
+    SourceLocation,
     TaskConfigPassthrough,
 )
 from standpipe.model.types import ArtifactOutput, Input, ParameterInput
@@ -35,6 +36,7 @@ class ExecutorComponent(BaseComponent):
         executor: what it runs.
         task_config_passthroughs: the parts of a task's configuration that its code receives.
         plan: the Plan that the component was loaded from, which may have settings that the component alone has not.
+        source_location: where its function is defined.
     """
 
     executor: Executor
@@ -46,10 +48,12 @@ class ExecutorComponent(BaseComponent):
         executor: Executor,
         task_config_passthroughs: tuple[TaskConfigPassthrough, ...] = (),
         plan: Plan | None = None,
+        source_location: SourceLocation | None = None,
     ) -> None:
         super().__init__(name, interface)
         self.executor = executor
         self.task_config_passthroughs = task_config_passthroughs
+        self.source_location = source_location
         self._plan = plan
 
     def settings(self) -> Settings:
@@ -63,7 +67,7 @@ class ExecutorComponent(BaseComponent):
         if self._plan is not None:
             return self._plan
         key, label = f"comp-{self.name}", f"exec-{self.name}"
-        interface = (self.inputs, self.outputs, self.task_config_passthroughs)
+        interface = (self.inputs, self.outputs, self.task_config_passthroughs, self.source_location)
         inner = Component(ExecutorRef(label), *interface)
         bindings = {name: FromInput(name) for name in self.inputs}
         node = Node(self.name, key, bindings, caching=self.settings().caching)
@@ -90,8 +94,9 @@ class PythonComponent(ExecutorComponent):
         container: Container,
         python_func: Callable[..., Any],
         task_config_passthroughs: tuple[TaskConfigPassthrough, ...] = (),
+        source_location: SourceLocation | None = None,
     ) -> None:
-        super().__init__(name, interface, container, task_config_passthroughs)
+        super().__init__(name, interface, container, task_config_passthroughs, source_location=source_location)
         self.python_func = python_func
         self._check_artifact_lists()
 
@@ -109,8 +114,9 @@ class ContainerComponent(ExecutorComponent):
         interface: Interface,
         container: Container,
         pipeline_func: Callable[..., Any],
+        source_location: SourceLocation | None = None,
     ) -> None:
-        super().__init__(name, interface, container)
+        super().__init__(name, interface, container, source_location=source_location)
         self.pipeline_func = pipeline_func
         self._check_artifact_lists()
 
@@ -143,7 +149,9 @@ def component_from_plan(plan: Plan, description: str = "") -> BaseComponent:
     inputs = {name: _with_default(plan.root.inputs[name], declared) for name, declared in inner.inputs.items()}
     interface = Interface(inputs, inner.outputs, description)
     executor = plan.executors[inner.body.label]
-    return ExecutorComponent(plan.name, interface, executor, inner.task_config_passthroughs, plan)
+    return ExecutorComponent(
+        plan.name, interface, executor, inner.task_config_passthroughs, plan, inner.source_location
+    )
 
 
 def _with_default(root_input: Input, declared: Input) -> Input:

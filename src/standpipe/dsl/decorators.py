@@ -19,6 +19,7 @@ from standpipe.dsl.functions.interface import Interface, read_interface
 from standpipe.dsl.functions.source import build_program
 from standpipe.dsl.registry import defined_components
 from standpipe.dsl.tracing.channels import create_input_channel
+from standpipe.dsl.tracing.source_locations import function_location
 from standpipe.dsl.tracing.trace import record_trace
 from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.inside import annotations as kfp_annotations
@@ -134,7 +135,7 @@ def component(
     container = model.Container(parse_text(target_image or base_image or DEFAULT_IMAGE), program)
     passthroughs = tuple(_convert_passthrough(func, item) for item in task_config_passthroughs or ())
     python_component = defined_components.register(
-        PythonComponent(func.__name__, interface, container, func, passthroughs)
+        PythonComponent(func.__name__, interface, container, func, passthroughs, function_location(func))
     )
     if output_component_file:
         _write_component(python_component, output_component_file)
@@ -218,7 +219,9 @@ def container_component(func: Function) -> ContainerComponent:
     for argument in (*program.command, *program.args):
         _check_if_present(argument, interface, location)
     container = model.Container(parse_text(str(spec.image)), program)
-    return defined_components.register(ContainerComponent(func.__name__, interface, container, func))
+    return defined_components.register(
+        ContainerComponent(func.__name__, interface, container, func, function_location(func))
+    )
 
 
 def _check_return_annotation(func: Function, location: str) -> None:
@@ -343,7 +346,7 @@ def pipeline(
         trace.inputs = {key: create_input_channel(key, declared) for key, declared in interface.inputs.items()}
         returned = _call_function(func, trace.inputs)
         plan = replace(
-            build_plan(trace, interface, returned),
+            build_plan(trace, interface, returned, function_location(func)),
             description=interface.description,
             display_name=display_name or "",
             pipeline_root=pipeline_root or "",

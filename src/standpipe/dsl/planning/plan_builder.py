@@ -44,6 +44,7 @@ from standpipe.model.plan import (
     Node,
     Plan,
     RawItems,
+    SourceLocation,
     Trigger,
     TriggerStrategy,
 )
@@ -61,13 +62,16 @@ from standpipe.model.types import (
 )
 
 
-def build_plan(trace: Trace, interface: Interface, returned: Any) -> Plan:
+def build_plan(
+    trace: Trace, interface: Interface, returned: Any, source_location: SourceLocation | None = None
+) -> Plan:
     """Return the Plan of a pipeline whose function was traced.
 
     Args:
         trace: the trace of the function.
         interface: the inputs and outputs that the function declares.
         returned: the value that it returned.
+        source_location: where it is defined.
 
     Raises:
         AuthoringError: if it has no tasks, if its tasks wait for each other or use values of another pipeline, or if
@@ -84,7 +88,7 @@ def build_plan(trace: Trace, interface: Interface, returned: Any) -> Plan:
     dag = Dag(builder.nodes[trace.root], bind_outputs(trace, dataflow, interface, outputs))
     return Plan(
         name=trace.pipeline,
-        root=Component(dag, interface.inputs, interface.outputs),
+        root=Component(dag, interface.inputs, interface.outputs, source_location=source_location),
         components=builder.components,
         executors=builder.executors,
         platforms=builder.platforms,
@@ -165,6 +169,7 @@ class _PlanBuilder:
             task.component.inputs,
             task.component.outputs,
             task.component.task_config_passthroughs,
+            task.component.source_location,
         )
 
     def _pipeline_component(self, task: PipelineTask) -> Component:
@@ -224,6 +229,7 @@ class _PlanBuilder:
             trigger=Trigger(condition=condition),
             loop=loop,
             caching=None,
+            source_location=group.source_location,
         )
 
     def _loop_channel(self, group: ParallelFor) -> PipelineChannel:
@@ -275,6 +281,7 @@ class _PlanBuilder:
             trigger=Trigger(strategy),
             retry=task.settings.retry,
             caching=task.settings.caching,
+            source_location=task.source_location,
         )
 
     def _check_cycles(self, group: TaskGroup, nodes: Mapping[str, Node]) -> None:

@@ -168,6 +168,7 @@ def _wrap_last_branch(trace: Trace) -> None:
     branches = ConditionBranches()
     number = branch.name.rpartition("-")[2]
     branches.name = f"{branches.prefix}-{number}"
+    branches.source_location = branch.source_location
     branch.name = f"{branch.prefix}-{trace.next_group_number()}"
     trace.enter_group(branches)
     trace.enter_group(branch)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from standpipe.dsl.tracing.channels import PipelineChannel
+from standpipe.dsl.tracing.source_locations import caller_location
 from standpipe.dsl.tracing.tasks import PipelineTask, TaskGroup
 from standpipe.dsl.tracing.trace import require_trace
 from standpipe.errors import AuthoringError
@@ -20,6 +21,10 @@ from standpipe.model.values import preview
 
 class TasksGroup(TaskGroup):
     """A group of the tasks in a `with` block."""
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name)
+        self.source_location = caller_location()
 
     def __enter__(self) -> Any:
         trace = require_trace(type(self).__name__)

@@ -23,7 +23,7 @@ from standpipe.errors import (
     StandpipeError,
     TaskFailed,
 )
-from standpipe.model.plan import Caching, Container, Executor, Resources, Retry, TriggerStrategy
+from standpipe.model.plan import Caching, Container, Executor, Resources, Retry, SourceLocation, TriggerStrategy
 from standpipe.model.types import Input, Json, Output
 from standpipe.model.values import preview
 
@@ -86,6 +86,7 @@ class TaskGroup:
     def __init__(self, name: str | None = None) -> None:
         self.name = ""
         self.display_name = name or ""
+        self.source_location: SourceLocation | None = None
         self.group: TaskGroup | None = None
         self.tasks: list[PipelineTask] = []
         self.groups: list[TaskGroup] = []
@@ -122,6 +123,7 @@ class PipelineTask:
         name: the name of the task, unique in its pipeline.
         inputs: the arguments by name.
         settings: the settings that the task starts with.
+        source_location: the file and line where the component was called.
     """
 
     def __init__(
@@ -130,10 +132,12 @@ class PipelineTask:
         name: str,
         inputs: Mapping[str, Any],
         settings: Settings,
+        source_location: SourceLocation | None = None,
     ) -> None:
         self.component = component
         self.name = name
         self.inputs = dict(inputs)
+        self.source_location = source_location
         self.state = TaskState.FUTURE
         self.error: StandpipeError | None = None
         self.group: TaskGroup | None = None
