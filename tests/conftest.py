@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from standpipe import local
+from standpipe.dsl.registry import defined_components
 
 
 def pytest_configure() -> None:
@@ -21,6 +22,12 @@ def pytest_configure() -> None:
 def _no_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test says with `local.init` holds for no other one."""
     monkeypatch.setattr(local, "_defaults", None)
+
+
+@pytest.fixture(autouse=True)
+def _no_leftover_pipelines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the components and pipelines that a test defines from the registry when the test ends."""
+    monkeypatch.setattr(defined_components, "_components", dict(defined_components._components))
 
 
 @pytest.fixture(scope="session")

@@ -162,7 +162,7 @@ def test_arguments_are_checked_before_anything_runs(tmp_path: Path) -> None:
     for arguments, says in (
         ({}, "missing 1 required input: x"),
         ({"x": 1, "z": 2}, "has no input 'z'"),
-        ({"x": "one"}, "is of type NUMBER_INTEGER"),
+        ({"x": "one"}, "expected NUMBER_INTEGER, got .one."),
     ):
         with pytest.raises(AuthoringTypeError, match=says):
             math(**arguments)
@@ -187,7 +187,7 @@ def test_artifacts_are_passed_straight_into_a_call(tmp_path: Path) -> None:
     assert (told["uri"], told["metadata"]) == (str(tmp_path / "data"), {"rows": 3})
     assert [artifact["uri"] for artifact in seen["many"]["artifacts"]] == ["gs://b/m", str(tmp_path / "root" / "m")]
     assert seen["reads"] == [str(tmp_path / "data")], "only what lies outside of the pipeline root"
-    with pytest.raises(AuthoringTypeError, match=r"wants system\.Dataset.*system\.Model was passed"):
+    with pytest.raises(AuthoringTypeError, match=r"expected system\.Dataset.*, got an artifact of type system\.Model"):
         local.run(consume, {"data": models[0], "many": models}, runner=runner, quiet=True)
 
 
@@ -390,7 +390,7 @@ def test_setters_come_too_late_for_a_task_that_has_run() -> None:
     task = local.run(add, {"a": 1}, runner=RUNNER, quiet=True)
     with pytest.raises(AuthoringError, match="has already run"):
         task.after(task)
-    with pytest.warns(UserWarning, match="does nothing"):
+    with pytest.warns(UserWarning, match="has no effect"):
         task.set_cpu_limit("1")
 
 

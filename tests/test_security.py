@@ -98,7 +98,7 @@ def test_no_name_leads_out_of_the_root(places: Path, name: str) -> None:
         {"exec": Container("image", Command())},
         display_name=name,
     )
-    run(places, component_of(plan), Writing())
+    run(places, component_from_plan(plan), Writing())
     logs = list((places / "root").rglob("log.txt"))
     assert [log.parent.parent.parent.parent for log in logs] == [places / "root"]
     assert len([path for path in logs[0].parent.iterdir() if path.is_file()]) == 3
@@ -125,10 +125,10 @@ def test_no_name_in_a_compiled_file_leads_out_of_the_root(places: Path, name: st
     assert len([path for path in log.parent.iterdir() if path.is_file()]) == 3
 
 
-def component_of(plan: Plan) -> Any:
-    from standpipe.dsl.components import component_of
+def component_from_plan(plan: Plan) -> Any:
+    from standpipe.dsl.components import component_from_plan
 
-    return component_of(plan)
+    return component_from_plan(plan)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_no_address_leads_out_of_the_workspace(places: Path, uri: str) -> None:
     importer = Importer(FromInput("uri"), DATASET, download_to_workspace=True)
     root = Component(Dag({"import": Node("import", "importer", {"uri": Constant(uri)})}))
     with pytest.raises(TaskFailed, match="^Task 'import' failed: it "):
-        run(places, component_of(Plan("p", root, {"importer": made}, {"import": importer})))
+        run(places, component_from_plan(Plan("p", root, {"importer": made}, {"import": importer})))
     assert [path for path in (places / "workspace").rglob("*") if path.is_file()] == []
 
 

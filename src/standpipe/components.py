@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from standpipe.dsl.base_component import BaseComponent
 from standpipe.dsl.components import (
-    BaseComponent,
     ContainerComponent,
     ExecutorComponent,
     GraphComponent,
     PythonComponent,
-    component_of,
+    component_from_plan,
 )
-from standpipe.dsl.interface import Interface
+from standpipe.dsl.functions.interface import Interface
 from standpipe.errors import ArgumentError, StorageError, UnsupportedError
 from standpipe.model.values import preview
 
@@ -103,7 +103,7 @@ def load_component_from_url(url: str, auth: tuple[str, str] | None = None) -> Ya
 def _load(text: str, origin: str) -> YamlComponent:
     from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-    component = component_of(*ir.read_component(text, origin))
+    component = component_from_plan(*ir.read_component(text, origin))
     interface = Interface(component.inputs, component.outputs, component.description or "")
     loaded: YamlComponent
     if isinstance(component, ExecutorComponent):

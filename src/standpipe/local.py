@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from standpipe.dsl.arguments import check_arguments
-from standpipe.dsl.calling import set_host
-from standpipe.dsl.components import BaseComponent, component_of
-from standpipe.dsl.tasks import PipelineTask
+from standpipe.dsl.base_component import BaseComponent, set_backend
+from standpipe.dsl.components import component_from_plan
+from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.errors import ArgumentError, NotInitialized
 from standpipe.faults import Delay, Fail, Kill
 from standpipe.kfp_compat.sdk_artifacts import from_sdk as _from_sdk
@@ -318,8 +318,8 @@ def _to_component(target: object) -> BaseComponent:
     if is_sdk_object(target) and hasattr(type(target), "pipeline_spec"):
         from standpipe.kfp_compat import sdk_components  # brings protobuf, which runs of Python components do without
 
-        return component_of(sdk_components.plan_of(target), getattr(target, "description", None) or "")
-    return component_of(_read_plan(target))
+        return component_from_plan(sdk_components.plan_of(target), getattr(target, "description", None) or "")
+    return component_from_plan(_read_plan(target))
 
 
 def _read_plan(path: object) -> Plan:
@@ -333,35 +333,39 @@ def _read_plan(path: object) -> Plan:
     return ir.read(os.path.expanduser(path))
 
 
-class _Host:
-    """Runs and compiles the components that are called or written outside of pipelines."""
+class _LocalBackend:
+    """Runs and compiles components outside pipelines; see `standpipe.dsl.base_component.Backend`."""
 
-    def errors(self, component: BaseComponent) -> AbstractContextManager[None]:
+    def redact_errors(self, component: BaseComponent) -> AbstractContextManager[None]:
         return _masked_errors(_defaults, component)
 
-    def run(self, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
+    def run_component(self, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
         if _defaults is None:
             raise NotInitialized(f"Cannot run component {component.name!r}: no runner is set. {_HOW_TO_INIT}")
         return _start(_defaults, component, arguments)
 
-    def compile(self, component: BaseComponent, path: str) -> None:
+    def compile_component(self, component: BaseComponent, path: str) -> None:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
         ir.write(component.plan, path, description=component.description)
 
-    def spec(self, component: BaseComponent) -> Json:
+    def pipeline_spec_json(self, component: BaseComponent) -> Json:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
         return ir.emit(component.plan)
 
-    def message(self, component: BaseComponent, name: str) -> Any:
+    def pipeline_spec_message(self, component: BaseComponent) -> Any:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-        emitted = ir.emit(component.plan) if name == "PipelineSpec" else ir.emit_platforms(component.plan)
-        return ir.message(emitted, name)
+        return ir.message(ir.emit(component.plan), "PipelineSpec")
+
+    def platform_spec_message(self, component: BaseComponent) -> Any:
+        from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
+
+        return ir.message(ir.emit_platforms(component.plan), "PlatformSpec")
 
 
-set_host(_Host())
+set_backend(_LocalBackend())
 
 
 def _start(options: RunOptions, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:

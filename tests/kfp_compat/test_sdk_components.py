@@ -95,7 +95,9 @@ def test_their_artifacts_are_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_the_types_of_their_artifacts_are_checked() -> None:
-    with pytest.raises(AuthoringTypeError, match=r"wants system\.Dataset.*, and an artifact of type google\.OfTheUser"):
+    with pytest.raises(
+        AuthoringTypeError, match=r"expected system\.Dataset.*, got an artifact of type google\.OfTheUser"
+    ):
         run(GraphComponent(read), data=OfTheUser("data"), many=[])
 
 

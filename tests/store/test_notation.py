@@ -60,10 +60,11 @@ Checksum: digest, size, signature
 #: The same for Plans.
 PLAN_NAMES = """
 Plan: name, root, components, executors, description="", display_name="", pipeline_root="", platforms={}
-Component: body, inputs={}, outputs={}, task_config_passthroughs={"$":"tuple","of":[]}
+Component: body, inputs={}, outputs={}, task_config_passthroughs={"$":"tuple","of":[]}, source_location=null
 Dag: nodes, outputs={}
 Node: name, component, inputs={}, after={"$":"tuple","of":[]}, display_name="", trigger={"$":"Trigger"}, loop=null,
-    retry=null, caching={"$":"Caching"}
+    retry=null, caching={"$":"Caching"}, source_location=null
+SourceLocation: file, line
 Constant: value
 FromTask: task, output, selector=null
 FromInput: input, selector=null

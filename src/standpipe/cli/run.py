@@ -12,7 +12,7 @@ from standpipe.cli import outputs
 from standpipe.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from standpipe.dsl.components import BaseComponent
+    from standpipe.dsl.base_component import BaseComponent
     from standpipe.model.types import Input
 
 _COMPILED = (".yaml", ".yml", ".json")

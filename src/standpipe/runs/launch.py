@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, Protocol
 from standpipe.console.plain import PlainLines
 from standpipe.console.quiet import Quiet
 from standpipe.console.screen import Screen
-from standpipe.dsl.components import BaseComponent
-from standpipe.dsl.tasks import PipelineTask, Settings
+from standpipe.dsl.base_component import BaseComponent
+from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError, TaskFailed
 from standpipe.execution.attempt import Attempts

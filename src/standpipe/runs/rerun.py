@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from standpipe.dsl.components import component_of
-from standpipe.dsl.tasks import PipelineTask
+from standpipe.dsl.components import component_from_plan
+from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.engine.tasks import ExecutorTask
 from standpipe.errors import ArgumentError, NoSuchTask
 from standpipe.model.plan import Caching, Component, Constant, Dag, FromInput, FromTask, Node, Plan
@@ -37,7 +37,7 @@ def rerun_task(options: RunOptions, run_id: str, task_name: str, *, debug: bool)
             f"Cannot rerun task '{ref}' of run {stored.row.id}: its inputs held a secret, which the run store does not "
             "keep."
         )
-    component = component_of(_single_task_plan(stored.as_component().plan, task))
+    component = component_from_plan(_single_task_plan(stored.as_component().plan, task))
     arguments = from_values({name: task.inputs[name] for name in component.inputs if name in task.inputs})
     return start(options, component, arguments, rerun_of=f"{stored.row.id}/{ref}", debug=debug)
 

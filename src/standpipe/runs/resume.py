@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 
-from standpipe.dsl.components import BaseComponent, defined
-from standpipe.dsl.tasks import PipelineTask, Settings
+from standpipe.dsl.base_component import BaseComponent
+from standpipe.dsl.registry import defined_components
+from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.engine.inputs import InputError
 from standpipe.engine.reruns import find_removed_tasks, select_reruns
 from standpipe.engine.tasks import DagTask, ExecutorTask
@@ -43,7 +44,7 @@ def resume(options: RunOptions, run_id: str, component: BaseComponent | None, fr
     row = run_row(root, run_id)
     with restrict_umask(), RunLock(run_folder(root, row)):
         stored = load_run(root, row.id)
-        current = component or defined(stored.plan.name) or stored.as_component()
+        current = component or defined_components.get(stored.plan.name) or stored.as_component()
         context = existing_context(options, root, row, current.plan)
         recorder = RunRecorder(root, context.info, current.plan, redactor=context.redactor, recorded=stored.row.length)
         with context.redactor.errors(), closing(recorder):

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from standpipe.dsl.components import BaseComponent, component_of
+from standpipe.dsl.base_component import BaseComponent
+from standpipe.dsl.components import component_from_plan
 from standpipe.engine.machine import Machine
 from standpipe.engine.tasks import DagTask
 from standpipe.errors import ArgumentError, NoSuchTask, StorageError
@@ -62,7 +63,7 @@ class StoredRun(NamedTuple):
                 f"The pipeline of run {self.row.id} holds secrets, which the run store does not keep. Pass it with "
                 "pipeline=..., or define it in this program."
             )
-        return component_of(self.plan)
+        return component_from_plan(self.plan)
 
 
 def load_run(root: Path, run: str) -> StoredRun:

@@ -145,6 +145,7 @@ RECORDS = (
         inputs="inputs",
         outputs="outputs",
         task_config_passthroughs="task_config_passthroughs",
+        source_location="source_location",
     ),
     _record(p.Dag, "Dag", nodes="nodes", outputs="outputs"),
     _record(
@@ -159,7 +160,9 @@ RECORDS = (
         loop="loop",
         retry="retry",
         caching="caching",
+        source_location="source_location",
     ),
+    _record(p.SourceLocation, "SourceLocation", file="file", line="line"),
     _record(p.Constant, "Constant", value="value"),
     _record(p.FromTask, "FromTask", task="task", output="output", selector="selector"),
     _record(p.FromInput, "FromInput", input="input", selector="selector"),

@@ -13,8 +13,8 @@ import pytest
 from docker.errors import DockerException
 
 from standpipe.errors import RunnerError
-from standpipe.runners.docker import engine as docker_engine
 from standpipe.runners.docker.engine import Engine, Owner, leftovers
+from standpipe.runners.docker.runner import engine as docker_engine
 
 
 def unreachable(words: str, cause: OSError | None = None) -> Engine:

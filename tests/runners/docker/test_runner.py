@@ -21,10 +21,10 @@ from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Cancel, CommandLine, Mount, Outcome, Pod, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Limits
-from standpipe.runners.docker import container as docker_task
-from standpipe.runners.docker import runner as docker_runner
 from standpipe.runners.docker.engine import Engine, Owner
 from standpipe.runners.docker.runner import DockerTasks
+from standpipe.runners.docker.runner import container as docker_task
+from standpipe.runners.docker.runner import runner as docker_runner
 
 SHELL = CommandLine(("sh", "-c"), ("true",))
 FUNCTION = PythonFunction("work", "def work(): ...\n")

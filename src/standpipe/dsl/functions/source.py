@@ -1,4 +1,4 @@
-"""The source of lightweight components: what KFP ships of a function to the place where it runs."""
+"""Read the source of Python components, which is shipped to where the component runs."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _LARGE_ARCHIVE_BYTES = 1024 * 1024
 
 @frozen
 class Notebook:
-    """A notebook that is embedded: the file or folder that is shipped, and the notebook's own path in it.
+    """An embedded notebook: the file or folder that is embedded, and the path of the notebook in it.
 
-    It is a path like any other that is embedded, and brings along what executes it.
+    It can be used like other embedded paths. The program of the component also gets the code that executes it.
     """
 
     path: str
@@ -36,59 +36,74 @@ class Notebook:
         return self.path
 
 
-def program_of(
-    function: Callable[..., Any], additional: Sequence[Callable[..., Any]], embedded: str | os.PathLike[str] | None
+def build_program(
+    function: Callable[..., Any],
+    additional_functions: Sequence[Callable[..., Any]],
+    embedded: str | os.PathLike[str] | None,
 ) -> tuple[str, dict[str, str]]:
-    """The text of a program that defines the function and all that it needs, and the sources of its artifact classes.
+    """Return a program that defines a function, and the sources of the artifact classes in its signature.
+
+    Args:
+        function: the function.
+        additional_functions: functions that are defined in the program before it.
+        embedded: a file or folder that is embedded in the program.
+
+    Returns:
+        The text of the program, and the source of each artifact class by `module.Name`.
 
     Raises:
-        AuthoringError: if a source cannot be had, or `embedded` does not exist.
+        AuthoringError: if a source cannot be read, or `embedded` does not exist.
     """
-    classes = dict(_own_artifact_classes(function))
-    imports = "\n".join((*_IMPORTS, *dict.fromkeys(_import_of(function, cls, name) for name, cls in classes.items())))
-    helpers = "".join("\n\n" + source_of(helper) for helper in additional)
+    classes = dict(_custom_artifact_classes(function))
+    imports = "\n".join(
+        (*_IMPORTS, *dict.fromkeys(_import_statement(function, cls, name) for name, cls in classes.items()))
+    )
+    helpers = "".join("\n\n" + read_source(helper) for helper in additional_functions)
     if embedded:
-        helpers += f"\n\n{_unpacking(embedded)}\n"
+        helpers += f"\n\n{_unpack_code(embedded)}\n"
     sources = {f"{cls.__module__}.{cls.__qualname__}": _class_source(cls) for cls in classes.values()}
-    return f"\n{imports}{helpers}\n\n{source_of(function)}\n", sources
+    return f"\n{imports}{helpers}\n\n{read_source(function)}\n", sources
 
 
-def source_of(function: Callable[..., Any]) -> str:
-    """The source of a function without its decorators and its indentation.
+def read_source(function: Callable[..., Any]) -> str:
+    """Return the source of a function without its decorators and its indentation.
 
     Raises:
-        AuthoringError: if Python cannot find it, as for functions that were typed into an interpreter.
+        AuthoringError: if Python has no source of it, for example of a function in the interactive interpreter.
     """
     try:
-        text = _dedented(inspect.getsource(function))
+        text = _dedent(inspect.getsource(function))
     except (OSError, TypeError) as error:
         raise AuthoringError(
-            f"The source of the function {getattr(function, '__name__', function)!r} cannot be found ({error}). "
-            "A component is shipped as source: define it with `def` in a file or a notebook cell."
+            f"The source of the function {getattr(function, '__name__', function)!r} was not found ({error}). A "
+            "component is shipped as source: define its function with `def` in a file or a notebook cell."
         ) from error
     lines = text.split("\n")
     start = next((number for number, line in enumerate(lines) if line.startswith("def ")), None)
     if start is None:
         raise AuthoringError(
-            f"The function {function.__name__!r} is no plain `def`, so its source cannot be shipped. "
-            "Define it with `def` at the start of a line, not as a lambda and not with `async`."
+            f"The source of the function {function.__name__!r} cannot be shipped: expected a function that is defined "
+            "with `def` at the start of a line, not a lambda and not `async def`."
         )
     return "\n".join(lines[start:])
 
 
-def _dedented(text: str) -> str:
-    """The source of a nested function at the left margin, as KFP ships it.
+def _dedent(text: str) -> str:
+    """Return the source of a nested function without its indentation, as KFP ships it.
 
-    KFP's way gives up where a text in several lines reaches into the margin; there, the lines that have the indentation
-    of the function lose it.
+    `textwrap.dedent`, which KFP uses, removes less if a multi-line string has less indentation than the function. In
+    that case, the indentation is removed from the lines that have it.
     """
     dedented = textwrap.dedent(text)
     indentation = dedented[: len(dedented) - len(dedented.lstrip())]
     return "\n".join(line.removeprefix(indentation) for line in dedented.split("\n"))
 
 
-def _own_artifact_classes(function: Callable[..., Any]) -> Iterator[tuple[str, type]]:
-    """The artifact classes in the signature that are not KFP's, by argument; returned ones by `return` or field."""
+def _custom_artifact_classes(function: Callable[..., Any]) -> Iterator[tuple[str, type]]:
+    """Yield the artifact classes in the signature that are not KFP's, with the name of the argument.
+
+    The name of a returned artifact is `return`, or that of its field.
+    """
     hints = hints_of(function)
     returned = hints.pop("return", None)
     fields = hints_of(returned) if kfp_annotations.is_named_tuple(returned) else {"return": returned}
@@ -98,27 +113,27 @@ def _own_artifact_classes(function: Callable[..., Any]) -> Iterator[tuple[str, t
             yield name, cls
 
 
-def _import_of(function: Callable[..., Any], cls: type, name: str) -> str:
-    """The line that makes an artifact class known under the name that the function's signature has for it."""
+def _import_statement(function: Callable[..., Any], cls: type, name: str) -> str:
+    """Return the statement that defines an artifact class under its name in the function's signature."""
     if "<locals>" in cls.__qualname__:
-        return "\n" + _class_source(cls)  # nothing can import it: its source goes along
+        return "\n" + _class_source(cls)  # it cannot be imported, so its source is shipped
     qualified = f"{cls.__module__}.{cls.__qualname__}".split(".")
     annotation = _annotation(function, name)
-    written = [name.split(".") for name in _dotted_names(annotation)]
-    bases = [parts[0] for parts in written if parts[-1] == cls.__name__ and parts[0] in qualified]
+    names = [name.split(".") for name in _dotted_names(annotation)]
+    bases = [parts[0] for parts in names if parts[-1] == cls.__name__ and parts[0] in qualified]
     if not bases:
         raise AuthoringTypeError(
-            f"Component {function.__name__!r}: the artifact class {'.'.join(qualified)} goes by another name in "
-            f"`{ast.unparse(annotation)}`. Use the name under which it is defined: aliases cannot be imported where "
-            "the component runs."
+            f"Component {function.__name__!r}: `{ast.unparse(annotation)}` uses an alias of the artifact class "
+            f"{'.'.join(qualified)}. Use the name that it is defined with: an alias cannot be imported where the "
+            "component runs."
         )
     path = qualified[: qualified.index(bases[0]) + 1]
     return f"from {'.'.join(path[:-1])} import {path[-1]}" if len(path) > 1 else f"import {path[0]}"
 
 
 def _annotation(function: Callable[..., Any], name: str) -> ast.expr:
-    """The annotation of an argument; for the returned value and the fields of a NamedTuple, that of the function."""
-    definition = ast.parse(source_of(function)).body[0]
+    """Return the annotation of an argument, or of the function for other names: `return` and fields of a NamedTuple."""
+    definition = ast.parse(read_source(function)).body[0]
     assert isinstance(definition, ast.FunctionDef), "the source begins with the function"
     arguments = definition.args
     for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
@@ -129,12 +144,12 @@ def _annotation(function: Callable[..., Any], name: str) -> ast.expr:
 
 
 def _dotted_names(annotation: ast.expr) -> Iterator[str]:
-    """Every `a.b.C` in an annotation, also where it is written as text."""
+    """Yield every `a.b.C` in an annotation, also in annotations that are strings."""
     for node in ast.walk(annotation):
         if isinstance(node, (ast.Name, ast.Attribute)):
             yield ast.unparse(node)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isprintable():
-            with contextlib.suppress(SyntaxError):  # the name of a field, say
+            with contextlib.suppress(SyntaxError):  # it may be any string, such as the name of a field
                 yield from _dotted_names(ast.parse(node.value, mode="eval").body)
 
 
@@ -143,17 +158,19 @@ def _class_source(cls: type) -> str:
         return textwrap.dedent(inspect.getsource(cls))
     except (OSError, TypeError) as error:
         raise AuthoringError(
-            f"The source of the artifact class {cls.__qualname__} cannot be found: {error}."
+            f"The source of the artifact class {cls.__qualname__} was not found: {error}. Define it in a file."
         ) from error
 
 
-def _unpacking(path: str | os.PathLike[str]) -> str:
-    """Code that unpacks a file or folder where the component runs and makes its modules importable.
+def _unpack_code(path: str | os.PathLike[str]) -> str:
+    """Return code that unpacks a file or folder where the component runs and makes its modules importable.
 
-    The names that it sets are KFP's: its executor looks for them to fill in `EmbeddedInput` arguments.
+    The names that it sets are KFP's. Its executor reads them to pass `EmbeddedInput` arguments.
     """
     if not os.path.exists(path):
-        raise AuthoringError(f"embedded_artifact_path={os.fspath(path)!r} does not exist.")
+        raise AuthoringError(
+            f"embedded_artifact_path={os.fspath(path)!r} does not exist. Pass the path of a file or folder."
+        )
     archive = _archive(path)
     file = path.file if isinstance(path, Notebook) else os.path.basename(path) if os.path.isfile(path) else ""
     lines = [
@@ -169,30 +186,30 @@ def _unpacking(path: str | os.PathLike[str]) -> str:
     if file:
         lines.append(f"__KFP_EMBEDDED_ASSET_FILE = _os.path.join(__KFP_EMBEDDED_ASSET_DIR, {file!r})")
     if isinstance(path, Notebook):
-        lines.append(_executing(path))
+        lines.append(_notebook_code(path))
     return "\n".join(lines)
 
 
-def _executing(notebook: Notebook) -> str:
-    """Code that makes `dsl.run_notebook` execute a notebook that was unpacked."""
-    from standpipe.dsl import notebook_program  # few components are made of notebooks
+def _notebook_code(notebook: Notebook) -> str:
+    """Return code that makes `dsl.run_notebook` execute an unpacked notebook."""
+    from standpipe.dsl.functions import notebook_program  # only few components have notebooks
 
     call = f"_run_notebook(__KFP_EMBEDDED_ASSET_DIR, {notebook.file!r}, parameters)"
     return f"\n{inspect.getsource(notebook_program)}\n\ndsl.run_notebook = lambda **parameters: {call}"
 
 
 def _archive(path: str | os.PathLike[str]) -> str:
-    import base64  # these three cost 10 ms, and few components embed anything
+    import base64  # these three take 10 ms to import, and only few components embed files
     import gzip
     import tarfile
 
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         tar.add(path, arcname=os.path.basename(path) if os.path.isfile(path) else ".")
-    compressed = gzip.compress(buffer.getvalue(), mtime=0)  # so that the same content gives the same component
+    compressed = gzip.compress(buffer.getvalue(), mtime=0)  # so that equal content makes an equal component
     if len(compressed) > _LARGE_ARCHIVE_BYTES:
         warnings.warn(
-            f"{path} is embedded in the component with {len(compressed) / 2**20:.1f} MiB: consider an image.",
+            f"{path} adds {len(compressed) / 2**20:.1f} MiB to the component. Consider an image that contains it.",
             stacklevel=6,
         )
     return base64.b64encode(compressed).decode("ascii")

@@ -1,16 +1,20 @@
-"""Tasks: components with arguments, in a pipeline that is being traced or after they have run."""
+"""Tasks and the groups that they are in, in a pipeline that is being traced or after a run.
+
+A task knows its group and a group knows its tasks, so both classes are in this file.
+"""
 
 from __future__ import annotations
 
 import enum
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, Protocol
 
-from standpipe.dsl.channels import PipelineChannel, has_marks, output_channel
-from standpipe.dsl.tracing import TaskGroup
+from standpipe.dsl.tracing.channels import PipelineChannel, create_output_channel
+from standpipe.dsl.tracing.marks import has_marks
+from standpipe.dsl.tracing.quantities import COUNT, CPU, MEMORY, Quantity, parse_duration
 from standpipe.errors import (
     AuthoringAttributeError,
     AuthoringError,
@@ -19,37 +23,33 @@ from standpipe.errors import (
     StandpipeError,
     TaskFailed,
 )
-from standpipe.model.plan import Caching, Container, Resources, Retry, TriggerStrategy
-from standpipe.model.types import Json
+from standpipe.model.plan import Caching, Container, Executor, Resources, Retry, SourceLocation, TriggerStrategy
+from standpipe.model.types import Input, Json, Output
 from standpipe.model.values import preview
 
-if TYPE_CHECKING:
-    from standpipe.dsl.components import BaseComponent
 
-_DURATION = r"\s*(\d+)\s*([a-zA-Z]*)\s*"
-_SECONDS = {
-    **dict.fromkeys(("", "s", "sec", "secs", "second", "seconds"), 1),
-    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60),
-    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600),
-    **dict.fromkeys(("d", "day", "days"), 86_400),
-    **dict.fromkeys(("w", "wk", "wks", "week", "weeks"), 604_800),
-}
+class TaskComponent(Protocol):
+    """The component of a task, as far as the task needs it. `dsl.BaseComponent` implements it."""
 
+    @property
+    def name(self) -> str:
+        """The name of the component."""
 
-class _Form(NamedTuple):
-    """How a quantity is written, for programs and for people."""
+    @property
+    def inputs(self) -> Mapping[str, Input]:
+        """The declared inputs by name."""
 
-    pattern: str
-    description: str
+    @property
+    def outputs(self) -> Mapping[str, Output]:
+        """The declared outputs by name."""
 
-
-_CPU = _Form(r"([0-9]*[.])?[0-9]+m?", "a number of cores, as in '2', '0.5' or '500m'")
-_MEMORY = _Form(r"[0-9]+(E|Ei|P|Pi|T|Ti|G|Gi|M|Mi|K|Ki)?", "a whole number with a unit, as in '512Mi' or '2G'")
-_COUNT = _Form(r"\d+", "a whole number, as in '2'")
+    @property
+    def executor(self) -> Executor | None:
+        """What the component runs: a container or an importer; None for a pipeline."""
 
 
 class TaskState(enum.Enum):
-    """Whether a task is still a plan, or has run."""
+    """Whether a task is part of a pipeline that is being traced, or has run."""
 
     FUTURE = "FUTURE"
     FINAL = "FINAL"
@@ -57,9 +57,9 @@ class TaskState(enum.Enum):
 
 @dataclass
 class Settings:
-    """What an author has set on a task besides its arguments.
+    """The settings of a task besides its arguments, as its setters record them.
 
-    `channels` are values that settings for a platform refer to; the platform gets them without the task's help.
+    `channels` are values that settings for a platform refer to. The platform resolves them itself.
     """
 
     display_name: str = ""
@@ -70,6 +70,34 @@ class Settings:
     retry: Retry | None = None
     container: Container | None = None
     platforms: dict[str, Json] = field(default_factory=dict)
+
+
+class TaskGroup:
+    """Tasks that belong together: those of a whole pipeline, or of one `with` block. Groups nest.
+
+    `group` is the enclosing group, None for the group of the pipeline. `name` is unique in the pipeline.
+    """
+
+    #: The beginning of the names of such groups.
+    prefix = ""
+    #: Whether tasks may be set to run after the whole group, with `.after(group)`.
+    is_awaitable = False
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = ""
+        self.display_name = name or ""
+        self.source_location: SourceLocation | None = None
+        self.group: TaskGroup | None = None
+        self.tasks: list[PipelineTask] = []
+        self.groups: list[TaskGroup] = []
+
+    def __iter__(self) -> Iterator[TaskGroup]:
+        """Yield this group and all groups in it, outer groups first."""
+        pending = [self]
+        while pending:
+            group = pending.pop()
+            yield group
+            pending.extend(reversed(group.groups))
 
 
 class Outputs(dict[str, Any]):
@@ -84,28 +112,43 @@ class Outputs(dict[str, Any]):
 
 
 class PipelineTask:
-    """A component with arguments. Made by calling the component, never directly.
+    """A component with arguments. Created by calling the component, not directly.
 
-    While a pipeline is traced, `.output` and `.outputs` are channels to be passed to other tasks, and the setters
-    say how the task shall run. After a component or pipeline was run here, they are its values: parameters as Python
-    values, artifacts as objects of `dsl.Artifact`'s subclasses, whose `.path` can be read.
+    While a pipeline is traced, `.output` and `.outputs` are channels that can be passed to other tasks, and the setters
+    configure how the task runs. After a local run they are values: parameters as Python values, and artifacts as
+    objects of `dsl.Artifact` or its subclasses, whose `.path` can be read.
+
+    Args:
+        component: the component.
+        name: the name of the task, unique in its pipeline.
+        inputs: the arguments by name.
+        settings: the settings that the task starts with.
+        source_location: the file and line where the component was called.
     """
 
-    def __init__(self, component: BaseComponent, name: str, inputs: Mapping[str, Any], settings: Settings) -> None:
+    def __init__(
+        self,
+        component: TaskComponent,
+        name: str,
+        inputs: Mapping[str, Any],
+        settings: Settings,
+        source_location: SourceLocation | None = None,
+    ) -> None:
         self.component = component
         self.name = name
         self.inputs = dict(inputs)
+        self.source_location = source_location
         self.state = TaskState.FUTURE
         self.error: StandpipeError | None = None
         self.group: TaskGroup | None = None
         self.is_exit_task = False
         self._settings = settings
         self._outputs = Outputs(
-            name, {output: output_channel(output, spec, self) for output, spec in component.outputs.items()}
+            name, {output: create_output_channel(output, spec, self) for output, spec in component.outputs.items()}
         )
 
     def finish(self, outputs: Mapping[str, Any], error: StandpipeError | None = None) -> PipelineTask:
-        """Turns the task into one that has run, with these outputs; `error` says why it failed."""
+        """Mark the task as run, with its outputs, and with the error if it failed. Return the task."""
         self.state = TaskState.FINAL
         self._outputs = Outputs(self.name, outputs)
         self.error = error
@@ -113,12 +156,12 @@ class PipelineTask:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the task has run, and well."""
+        """Whether the task has run and succeeded."""
         return self.state is TaskState.FINAL and self.error is None
 
     @property
     def outputs(self) -> Mapping[str, Any]:
-        """The outputs by name: channels while a pipeline is traced, values once it has run (none if it failed)."""
+        """The outputs by name: channels while a pipeline is traced, values after a run (none if it failed)."""
         return self._outputs
 
     @property
@@ -126,7 +169,7 @@ class PipelineTask:
         """The only output.
 
         Raises:
-            AuthoringAttributeError: if the component has no output, or several.
+            AuthoringAttributeError: if the component has no outputs or several.
             TaskFailed: if the task failed.
         """
         if self.error is not None:
@@ -145,49 +188,49 @@ class PipelineTask:
     # --- order --------------------------------------------------------------------------------------------------------
 
     def after(self, *tasks: PipelineTask | TaskGroup) -> PipelineTask:
-        """Makes this task start only after the others have ended, although it takes nothing from them.
+        """Start this task only after other tasks have ended, without an input from them.
 
         Args:
             *tasks: tasks, and `dsl.ExitHandler` groups.
 
         Raises:
-            AuthoringError: if one of them is neither.
+            AuthoringError: if an argument is neither.
         """
-        self._must_be_traced("after")
+        self._check_is_traced("after")
         for task in tasks:
             if not isinstance(task, PipelineTask) and not (isinstance(task, TaskGroup) and task.is_awaitable):
                 raise AuthoringError(
-                    f"Task {self.name!r}: .after() takes tasks and dsl.ExitHandler groups, one by one, and {task!r} is "
-                    f"of type {type(task).__name__}."
+                    f"Task {self.name!r}: .after() expected tasks or dsl.ExitHandler groups as separate arguments, got "
+                    f"{task!r} of type {type(task).__name__}."
                 )
             self._settings.after.append(task)
         return self
 
     def ignore_upstream_failure(self) -> PipelineTask:
-        """Makes this task start once its upstream tasks have ended, however they ended.
+        """Start this task when its upstream tasks have ended, whether they succeeded or failed.
 
         Raises:
-            AuthoringError: if an input that comes from another task has no default to fall back to.
+            AuthoringError: if an input that comes from another task has no default value.
         """
-        self._must_be_traced("ignore_upstream_failure")
+        self._check_is_traced("ignore_upstream_failure")
         for name, value in self.inputs.items():
             if isinstance(value, PipelineChannel) and value.task and not self.component.inputs[name].optional:
                 raise AuthoringError(
-                    f"Task {self.name!r} cannot ignore upstream failure: its input {name!r} comes from task "
-                    f"{value.task.name!r}, which may not produce it, and has no default value."
+                    f"Task {self.name!r} cannot ignore upstream failures: its input {name!r} comes from task "
+                    f"{value.task.name!r}, which may fail, and has no default value. Give the input a default value."
                 )
         self._settings.strategy = TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED
         return self
 
-    # --- how it runs --------------------------------------------------------------------------------------------------
+    # --- execution ----------------------------------------------------------------------------------------------------
 
     def set_caching_options(self, enable_caching: bool, cache_key: str | None = None) -> PipelineTask:
-        """Says whether the outputs may come from an earlier run, and adds a key of the author's own.
+        """Set whether the outputs may come from the cache, and optionally the cache key.
 
         Raises:
-            AuthoringTypeError: if `enable_caching` is no bool, or the key no text.
+            AuthoringTypeError: if `enable_caching` is not a bool, or the key not a string.
         """
-        self._must_be_traced("set_caching_options")
+        self._check_is_traced("set_caching_options")
         if not isinstance(enable_caching, bool):
             raise self._wrong_type("set_caching_options", "enable_caching", enable_caching, "True or False")
         if cache_key is not None:
@@ -202,32 +245,32 @@ class PipelineTask:
         backoff_factor: float | None = None,
         backoff_max_duration: str | None = None,
     ) -> PipelineTask:
-        """Says how often the task is tried again when it fails.
+        """Set how often the task is retried when it fails.
 
         Args:
-            num_retries: how many times at most.
-            backoff_duration: how long to wait before the first retry, as `'60s'`, `'2m'`, `'1h'`; `'0s'` by default.
-            backoff_factor: what each further wait is multiplied with; 2 by default.
-            backoff_max_duration: no attempt begins later than that after the first one did; `'3600s'` by default.
+            num_retries: the maximum number of retries.
+            backoff_duration: the wait before the first retry, such as `'60s'`, `'2m'` or `'1h'`; `'0s'` by default.
+            backoff_factor: the factor between one wait and the next; 2 by default.
+            backoff_max_duration: the latest start of an attempt after the start of the first; `'3600s'` by default.
 
         Raises:
-            AuthoringTypeError: if `num_retries` is no whole number.
-            AuthoringError: if a duration is none.
+            AuthoringTypeError: if `num_retries` is not a whole number.
+            AuthoringError: if a duration is invalid.
         """
-        self._must_be_traced("set_retry")
+        self._check_is_traced("set_retry")
         self._settings.retry = Retry(
-            max_retries=self._whole_number("set_retry", "num_retries", num_retries or 0),
-            backoff_duration=_seconds(backoff_duration or "0s"),
+            max_retries=self._parse_whole_number("set_retry", "num_retries", num_retries or 0),
+            backoff_duration=parse_duration(backoff_duration or "0s"),
             backoff_factor=float(backoff_factor or 2.0),
-            backoff_max_duration=_seconds(backoff_max_duration or "3600s"),
+            backoff_max_duration=parse_duration(backoff_max_duration or "3600s"),
         )
         return self
 
     def set_display_name(self, name: str | None) -> PipelineTask:
-        """Sets the name under which the task is shown.
+        """Set the display name of the task.
 
         Raises:
-            AuthoringTypeError: if it is no text, or holds a value that is known only when the pipeline runs.
+            AuthoringTypeError: if it is not a string, or contains a value that is known only when the pipeline runs.
         """
         if self._is_traced("set_display_name"):
             self._check_text("set_display_name", "name", name or "")
@@ -235,13 +278,13 @@ class PipelineTask:
         return self
 
     def set_env_variable(self, name: str, value: str) -> PipelineTask:
-        """Sets an environment variable of the task's process.
+        """Set an environment variable of the task.
 
         Raises:
-            AuthoringTypeError: if its name or value is no text, or holds a value that is known only when the pipeline
-                runs.
+            AuthoringTypeError: if its name or value is not a string, or contains a value that is known only when the
+                pipeline runs.
         """
-        self._must_be_traced("set_env_variable")
+        self._check_is_traced("set_env_variable")
         self._check_text("set_env_variable", "name", name)
         self._check_text("set_env_variable", "value", value)
         container = self._container("set_env_variable")
@@ -249,12 +292,12 @@ class PipelineTask:
         return self
 
     def set_container_image(self, name: str | PipelineChannel) -> PipelineTask:
-        """Sets the image to run in, in place of the component's; it may be a value that another task gives.
+        """Set the container image, in place of the component's. It may be a value that is known only at run time.
 
         Raises:
-            AuthoringTypeError: if it is neither text nor such a value.
+            AuthoringTypeError: if it is neither a string nor such a value.
         """
-        self._must_be_traced("set_container_image")
+        self._check_is_traced("set_container_image")
         if not isinstance(name, (str, PipelineChannel)):
             raise self._wrong_type("set_container_image", "name", name, "the name of an image")
         self._settings.container = replace(self._container("set_container_image"), image=str(name))
@@ -279,39 +322,39 @@ class PipelineTask:
     # --- resources ----------------------------------------------------------------------------------------------------
 
     def set_cpu_request(self, cpu: str | PipelineChannel) -> PipelineTask:
-        """Sets how much CPU the task needs at least, in cores: `'2'`, `'0.5'`, or `'500m'`."""
-        return self._set_resource("set_cpu_request", "cpu_request", cpu, _CPU)
+        """Set the CPU request in cores, such as `'2'`, `'0.5'` or `'500m'`."""
+        return self._set_resource("set_cpu_request", "cpu_request", cpu, CPU)
 
     def set_cpu_limit(self, cpu: str | PipelineChannel) -> PipelineTask:
-        """Sets how much CPU the task may use at most, in cores: `'2'`, `'0.5'`, or `'500m'`."""
-        return self._set_resource("set_cpu_limit", "cpu_limit", cpu, _CPU)
+        """Set the CPU limit in cores, such as `'2'`, `'0.5'` or `'500m'`."""
+        return self._set_resource("set_cpu_limit", "cpu_limit", cpu, CPU)
 
     def set_memory_request(self, memory: str | PipelineChannel) -> PipelineTask:
-        """Sets how much memory the task needs at least: bytes, or a number with a unit such as `'512Mi'` or `'2G'`."""
-        return self._set_resource("set_memory_request", "memory_request", memory, _MEMORY)
+        """Set the memory request in bytes, with or without a unit, such as `'512Mi'` or `'2G'`."""
+        return self._set_resource("set_memory_request", "memory_request", memory, MEMORY)
 
     def set_memory_limit(self, memory: str | PipelineChannel) -> PipelineTask:
-        """Sets how much memory the task may use at most: bytes, or a number with a unit such as `'512Mi'` or `'2G'`."""
-        return self._set_resource("set_memory_limit", "memory_limit", memory, _MEMORY)
+        """Set the memory limit in bytes, with or without a unit, such as `'512Mi'` or `'2G'`."""
+        return self._set_resource("set_memory_limit", "memory_limit", memory, MEMORY)
 
     def set_accelerator_type(self, accelerator: str | PipelineChannel) -> PipelineTask:
-        """Sets the kind of accelerator that the task needs, such as `'nvidia.com/gpu'`; one of them by default."""
+        """Set the type of accelerator, such as `'nvidia.com/gpu'`. The task gets one unless a limit is set."""
         self._set_resource("set_accelerator_type", "accelerator_type", accelerator)
         if self.state is TaskState.FUTURE and not self._resources.accelerator_count:
             self._set_resource("set_accelerator_type", "accelerator_count", "1")
         return self
 
     def set_accelerator_limit(self, limit: int | str | PipelineChannel) -> PipelineTask:
-        """Sets how many accelerators the task may use; their kind is set with `set_accelerator_type`."""
-        return self._set_resource("set_accelerator_limit", "accelerator_count", limit, _COUNT)
+        """Set the number of accelerators. Their type is set with `set_accelerator_type`."""
+        return self._set_resource("set_accelerator_limit", "accelerator_count", limit, COUNT)
 
     def set_gpu_limit(self, gpu: str) -> PipelineTask:
-        """The older name of `set_accelerator_limit`."""
+        """Call `set_accelerator_limit`: this is its deprecated name."""
         warnings.warn("'set_gpu_limit' is deprecated: use 'set_accelerator_limit'.", DeprecationWarning, stacklevel=2)
         return self.set_accelerator_limit(gpu)
 
     def add_node_selector_constraint(self, accelerator: str) -> PipelineTask:
-        """The older name of `set_accelerator_type`."""
+        """Call `set_accelerator_type`: this is its deprecated name."""
         warnings.warn(
             "'add_node_selector_constraint' is deprecated: use 'set_accelerator_type'.",
             DeprecationWarning,
@@ -323,25 +366,25 @@ class PipelineTask:
 
     @property
     def dependent_tasks(self) -> list[str]:
-        """The names of the tasks that `.after()` named."""
-        self._must_be_traced("dependent_tasks")
+        """The names of the tasks that were passed to `.after()`."""
+        self._check_is_traced("dependent_tasks")
         return [task.name for task in self._settings.after]
 
     def register_pipeline_channels(self, pipeline_channels: Iterable[PipelineChannel]) -> None:
-        """Says which values the task's settings for a platform refer to."""
-        self._must_be_traced("register_pipeline_channels")
+        """Record the channels that the task's settings for a platform refer to."""
+        self._check_is_traced("register_pipeline_channels")
         self._settings.channels.extend(pipeline_channels)
 
-    # --- within -------------------------------------------------------------------------------------------------------
+    # --- internal -----------------------------------------------------------------------------------------------------
 
     @property
     def platform_config(self) -> dict[str, Json]:
-        """Settings for one platform, as extensions of KFP write them: `{'kubernetes': {...}}`."""
+        """The settings by platform, as extensions of KFP write them: `{'kubernetes': {...}}`."""
         return self._settings.platforms
 
     @property
     def settings(self) -> Settings:
-        """What was set; the Plan is made from it."""
+        """The settings, from which the Plan is built."""
         return self._settings
 
     @property
@@ -349,15 +392,15 @@ class PipelineTask:
         return self._container("resources").resources
 
     def _set_resource(
-        self, setter: str, name: str, value: int | str | PipelineChannel, form: _Form | None = None
+        self, setter: str, name: str, value: int | str | PipelineChannel, notation: Quantity | None = None
     ) -> PipelineTask:
         if not self._is_traced(setter):
             return self
         text = str(value)
-        if form and not isinstance(value, PipelineChannel) and not re.fullmatch(form.pattern, text):
+        if notation and not isinstance(value, PipelineChannel) and not re.fullmatch(notation.pattern, text):
             raise AuthoringError(
-                f"Task {self.name!r}: .{setter}() got {text!r}, and {form.description}, is wanted. An output of a task "
-                "or an input of the pipeline can be passed as well, by itself and not inside of text."
+                f"Task {self.name!r}: .{setter}() expected {notation.description}, got {text!r}. An output of a task "
+                "or an input of the pipeline can be passed as well, but not inside text."
             )
         container = self._container(setter)
         resources = replace(container.resources, **{name: text})
@@ -367,18 +410,18 @@ class PipelineTask:
     def _container(self, setter: str) -> Container:
         if self._settings.container is None:
             raise AuthoringError(
-                f"Task {self.name!r}: {setter} is for components that run in a container, and this one is a pipeline "
-                "or an importer."
+                f"Task {self.name!r}: .{setter}() expected a component that runs in a container. This one is a "
+                "pipeline or an importer."
             )
         return self._settings.container
 
     def _check_text(self, setter: str, argument: str, value: object) -> None:
         if not isinstance(value, str):
-            raise self._wrong_type(setter, argument, value, "text")
+            raise self._wrong_type(setter, argument, value, "a string")
         if has_marks(value):
-            raise self._wrong_type(setter, argument, value, "text that is known while the pipeline is traced")
+            raise self._wrong_type(setter, argument, value, "a string that is known while the pipeline is traced")
 
-    def _whole_number(self, setter: str, argument: str, value: Any) -> int:
+    def _parse_whole_number(self, setter: str, argument: str, value: Any) -> int:
         try:
             if int(value) == float(value):
                 return int(value)
@@ -386,32 +429,20 @@ class PipelineTask:
             pass
         raise self._wrong_type(setter, argument, value, "a whole number")
 
-    def _wrong_type(self, setter: str, argument: str, value: object, wanted: str) -> AuthoringTypeError:
+    def _wrong_type(self, setter: str, argument: str, value: object, expected: str) -> AuthoringTypeError:
         return AuthoringTypeError(
-            f"Task {self.name!r}: .{setter}() got {argument}={preview(value)}, and {wanted} is wanted."
+            f"Task {self.name!r}: .{setter}() expected {argument} to be {expected}, got {preview(value)}."
         )
 
-    def _must_be_traced(self, setter: str) -> None:
+    def _check_is_traced(self, setter: str) -> None:
         if self.state is TaskState.FINAL:
             raise AuthoringError(
-                f"Task {self.name!r} has already run, so .{setter}() comes too late. "
-                "Call the component within a @dsl.pipeline function and set it there."
+                f"Task {self.name!r} has already run: .{setter}() must be called before. Call the component in a "
+                "@dsl.pipeline function and set it there."
             )
 
     def _is_traced(self, setter: str) -> bool:
-        """Whether a setter can still act; KFP only warns of those that would not change what the task does."""
+        """Return whether a setter still has an effect, and warn if not. KFP does not raise for such setters."""
         if self.state is TaskState.FINAL:
-            warnings.warn(f"Task {self.name!r} has already run, so .{setter}() does nothing.", stacklevel=3)
+            warnings.warn(f"Task {self.name!r} has already run: .{setter}() has no effect.", stacklevel=3)
         return self.state is TaskState.FUTURE
-
-
-def _seconds(duration: str) -> float:
-    """`'90'`, `'60s'`, `'2 minutes'`, `'1h'` in seconds.
-
-    Raises:
-        AuthoringError: if the text is not a whole number with a unit.
-    """
-    match = re.fullmatch(_DURATION, str(duration))
-    if not match or match[2].lower() not in _SECONDS:
-        raise AuthoringError(f"{duration!r} is no duration: write a whole number and s, m, h, d or w, as in '60s'.")
-    return float(int(match[1]) * _SECONDS[match[2].lower()])
