@@ -21,7 +21,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test coverage test-pythons test-slow chaos check lint types docs bench clean
+.PHONY: help demo test coverage test-pythons test-slow chaos check lint types docs bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -72,6 +72,12 @@ docs: ## the documentation, in docs/_build/html
 bench: $(KFP)/complete ## measure, side by side with kfp.local; ARGS=--quick: seconds, without it
 	$(bootstrap)
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+lock: ## pin the newest releases of all that is installed, in requirements.lock; ARGS='-P ruff': of one package
+	$(bootstrap)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command 'make lock' --group build --group dev --group docs \
+		$(or $(ARGS),--upgrade) --output-file requirements.lock pyproject.toml
 
 # The KFP SDK, in an environment of its own: the oracle of the tests and the other side of the benchmarks.
 $(KFP)/complete:
