@@ -86,7 +86,7 @@ class If(Branch):
         AuthoringError: if the condition is none, or compares what has no order.
     """
 
-    def __init__(self, condition: Comparison, name: str | None = None) -> None:
+    def __init__(self, condition: Comparison | bool, name: str | None = None) -> None:
         super().__init__((), _checked(condition, "If"), name)
 
 
@@ -130,7 +130,7 @@ class Elif(_Alternative):
         AuthoringError: if the condition is none.
     """
 
-    def __init__(self, condition: Comparison, name: str | None = None) -> None:
+    def __init__(self, condition: Comparison | bool, name: str | None = None) -> None:
         super().__init__(_checked(condition, "Elif"), name)
 
 
