@@ -96,7 +96,7 @@ class Chaos:
             if process.returncode == 0:
                 assert self.latest
                 check_nothing_was_done_twice(self.root, self.latest)
-                return json.loads(told)  # type: ignore[no-any-return]
+                return json.loads(told)
             run = self.latest if self.latest != before else None  # else it was killed before it had begun
             process = self.start(seed, run)
             if process.returncode is None and random.randrange(3) == 0:
