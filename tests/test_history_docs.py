@@ -23,7 +23,7 @@ PAGE = (Path(__file__).resolve().parents[1] / "docs" / "history.md").read_text(e
 def test_each_kind_of_fact_is_there_with_its_fields(kind: type) -> None:
     row = re.search(rf"^\| `{kind.__name__}` \| (.*?)\| ", PAGE, re.MULTILINE)
     assert row
-    assert re.findall(r"`(\w+)`", row[1]) == [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    assert re.findall(r"`(\w+)`", row[1]) == [field.name for field in fields(kind)]
 
 
 @pytest.fixture

@@ -219,7 +219,7 @@ def test_what_a_task_made_must_still_be_there(
 
     class Writing(FakeRunner):
         def _open(self) -> Any:
-            opened = super()._open()
+            opened: Any = super()._open()
             run = opened.run
 
             def with_file(request: Any, **more: Any) -> Any:
@@ -411,7 +411,7 @@ def test_what_is_no_task_is_refused_before_anything_is_done(tasks: Counted, tmp_
     with pytest.raises(ArgumentError, match="is no task"):
         local.get_run(run).task(wrong)
     with pytest.raises(ArgumentError, match="is no number of an attempt"):
-        local.get_run(run).log("one", "1" if isinstance(wrong, int) else wrong)
+        local.get_run(run).log("one", "1" if isinstance(wrong, int) else wrong)  # type: ignore[arg-type]
     assert tasks.ran == []
     assert [each.id for each in local.runs()] == [run]
 
@@ -458,7 +458,7 @@ def test_a_run_that_is_asked_twice_to_stop_from_elsewhere_stops_without_its_exit
 
     class Sleeping(FakeRunner):
         def _open(self) -> Any:
-            opened = super()._open()
+            opened: Any = super()._open()
             opened.run = sleep
             return opened
 

@@ -15,7 +15,7 @@ from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
 from standpipe.errors import StorageError, TaskFailed
-from standpipe.session import LocalRunner
+from standpipe.runs.options import LocalRunner
 from standpipe.store.runs import FILE_NAME
 
 pytestmark = pytest.mark.slow
