@@ -21,7 +21,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test coverage test-pythons test-slow chaos check lint types docs bench lock clean
+.PHONY: help demo test coverage test-pythons test-slow chaos check lint types docs bench dist lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -56,10 +56,11 @@ chaos: ## kill a run at 200 random moments, and let it go on; its short form is 
 
 check: lint types coverage docs $(slow_in_ci) ## the one gate: lint, types, tests, docs; with CI=true the slow tests too
 
-lint: ## ruff: rules and format
+lint: ## ruff: rules and format; zizmor: the workflows
 	$(bootstrap) dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/zizmor --offline --quiet .github
 
 types: ## mypy, strict
 	$(bootstrap) dev
@@ -72,6 +73,14 @@ docs: ## the documentation, in docs/_build/html
 bench: $(KFP)/complete ## measure, side by side with kfp.local; ARGS=--quick: seconds, without it
 	$(bootstrap)
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+dist: ## the sdist and the wheel, in dist; TAG=v1.2.3: they must be of that version
+	$(bootstrap)
+	@version=$$($(BIN)/python -c 'import standpipe; print(standpipe.__version__)'); \
+	[ -z "$(TAG)" ] || [ "$(TAG)" = "v$$version" ] || { echo "dist: the tag is $(TAG), and __version__ $$version" >&2; exit 1; }
+	rm -rf dist
+	$(BIN)/uv build --quiet --python $(BIN)/python --build-constraint requirements.lock --require-hashes --out-dir dist
+	$(BIN)/uv run --quiet --isolated --no-project --with dist/*.whl standpipe --version
 
 lock: ## pin the newest releases of all that is installed, in requirements.lock; ARGS='-P ruff': of one package
 	$(bootstrap)
@@ -87,4 +96,4 @@ $(KFP)/complete:
 	touch $@
 
 clean: ## remove what the targets made
-	rm -rf .venv .cache docs/_build local_outputs .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .cache dist docs/_build local_outputs .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
