@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 KFP := .cache/kfp-2.17.0
-PYTHONS := 3.10 3.12 3.13
+PYTHONS := 3.10 3.12 3.13 3.14?
 bootstrap := @$(PYTHON) scripts/bootstrap
 slow_in_ci := $(if $(filter true,$(CI)),test-pythons test-slow)
 

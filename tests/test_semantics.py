@@ -256,7 +256,10 @@ def test_iterations_run_side_by_side_and_no_more_than_asked_for(tmp_path: Path) 
     assert max(most) == 1
 
 
-def test_nothing_stays_behind_in_this_process(run: Any) -> None:
+def test_nothing_stays_behind_in_this_process(
+    run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("t")))  # other tests use the system's
     before = (builtins.print, list(logging.getLogger().handlers), set(os.listdir(tempfile.gettempdir())))
 
     @dsl.pipeline
