@@ -10,11 +10,20 @@ import pytest
 
 from standpipe import local
 
+SECONDS_FOR_SLOW_TESTS = 900
+
 
 def pytest_configure() -> None:
     """Lets Ctrl-C mean Ctrl-C, also where the tests were started in the background, which ignores it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give a slow test without a timeout of its own more time: it builds images and environments."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SECONDS_FOR_SLOW_TESTS))
 
 
 @pytest.fixture(autouse=True)

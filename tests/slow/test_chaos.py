@@ -31,10 +31,10 @@ from standpipe.store.reading import run_facts, run_rows
 
 from .docker_engine import IMAGE, leave_out
 
-pytestmark = pytest.mark.slow
-
 KILLS = int(os.environ.get("STANDPIPE_KILLS", "20"))
 SEED = int(os.environ.get("STANDPIPE_CHAOS_SEED", "0")) or random.randrange(10**6)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300 + 30 * KILLS)]
+
 PROGRAM = Path(__file__).parent.parent / "chaos" / "program.py"
 
 #: Seconds after which nothing may be left of what was killed.
