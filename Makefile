@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 KFP := .cache/kfp-2.17.0
 PYTHONS := 3.10 3.12 3.13 3.14?
+# Fast tests run side by side; ARGS="-n 0" runs them one after another, as a debugger needs.
+parallel := -n auto --maxprocesses 4 --dist worksteal
 bootstrap := @$(PYTHON) scripts/bootstrap
 slow_in_ci := $(if $(filter true,$(CI)),test-pythons test-slow)
 
@@ -32,13 +34,12 @@ demo: ## run a real machine-learning pipeline: examples/iris.py
 
 test: ## the fast tests: no Docker, no network
 	$(bootstrap) dev
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" $(parallel) $(ARGS)
 	@echo "Left out: the slow tests (Docker, real packages, the KFP SDK), which 'make test-slow' runs."
 
 coverage: ## the fast tests, and what of the code they run
 	$(bootstrap) dev
-	$(BIN)/python -m coverage run -m pytest -m "not slow" $(ARGS)
-	$(BIN)/python -m coverage report
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term-missing $(parallel) $(ARGS)
 
 test-pythons: ## the fast tests on every other Python that the package supports
 	$(bootstrap) dev
