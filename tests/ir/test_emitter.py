@@ -3,7 +3,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.ir.plans import training, training_document
 
 from standpipe.errors import SpecError
 from standpipe.ir.emitter import emit, emit_platforms
@@ -28,6 +27,7 @@ from standpipe.model.plan import (
 )
 from standpipe.model.templates import InputParameter, Template
 from standpipe.model.types import ParameterInput
+from tests.ir.plans import training, training_document
 
 PLACEHOLDER = Template((InputParameter("x"),))
 

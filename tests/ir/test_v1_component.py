@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.ir.strategies import exact
 
 from standpipe.errors import SpecError, UnsupportedError
 from standpipe.ir.emitter import emit
@@ -22,6 +21,7 @@ from standpipe.model.types import (
     ParameterOutput,
     ParameterType,
 )
+from tests.ir.strategies import exact
 
 TEXT, WHOLE = ParameterInput(ParameterType.STRING), ParameterInput(ParameterType.NUMBER_INTEGER)
 ANY = ArtifactType("system.Artifact")

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from tests.engine.driving import task
-from tests.plans import RUN, dag, node, plan
 
 from standpipe.engine.machine import Machine
 from standpipe.model.events import (
@@ -29,6 +27,8 @@ from standpipe.model.plan import Plan, Retry
 from standpipe.model.ports import Cancel
 from standpipe.model.states import TaskState
 from standpipe.runs.driver import Attempt, Driver, FactSink
+from tests.engine.driving import task
+from tests.plans import RUN, dag, node, plan
 
 
 def drive(made: Plan, attempt: Attempt, *sinks: FactSink, max_parallel: int = 4) -> RunEnded:

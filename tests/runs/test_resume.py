@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
 from standpipe.dsl import Dataset, Input, Output
 from standpipe.errors import ArgumentError, NoSuchRun, NoSuchTask, StorageError, TaskFailed
 from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
 from standpipe.store.locks import RunIsActive
+from tests.fakes import FakeRunner
 
 
 @dsl.component

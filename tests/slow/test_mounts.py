@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
 from standpipe.errors import StorageError, TaskFailed
 from standpipe.runs.options import LocalRunner
 from standpipe.store.runs import FILE_NAME
+from tests.fakes import FakeRunner
 
 pytestmark = pytest.mark.slow
 

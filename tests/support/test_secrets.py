@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
 from standpipe.errors import ArgumentError, AuthoringTypeError, TaskFailed
 from standpipe.runs.options import LocalRunner
+from tests.fakes import FakeRunner
 
 TOKEN = "t0k3n-0f-m1ne-which-n0b0dy-kn0ws"
 PROCESSES = local.SubprocessRunner(use_venv=False)

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.worker.tasks import BOOT, PREAMBLE, interpreter
 
 from standpipe.worker.forkserver import ForkServer
+from tests.worker.tasks import BOOT, PREAMBLE, interpreter
 
 
 class Client:

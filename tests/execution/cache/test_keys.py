@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.plans import RUN, leaf
 
 from standpipe.execution.attempt import Attempts
 from standpipe.execution.cache.checksums import seal_of
@@ -23,6 +22,7 @@ from standpipe.model.templates import parse_argument
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, ParameterInput, ParameterType
 from standpipe.model.values import ArtifactValue, Seal, Value
 from standpipe.runners.fake import FakeTasks
+from tests.plans import RUN, leaf
 
 DATASET = ArtifactType("system.Dataset")
 POD, NEEDS = Pod(), Needs()
