@@ -7,10 +7,15 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from standpipe import local
 
 SECONDS_FOR_SLOW_TESTS = 900
+
+# Tests run side by side, and on busy machines: the time that one example takes says nothing.
+settings.register_profile("standpipe", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("standpipe")
 
 
 def pytest_configure() -> None:
