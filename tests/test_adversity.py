@@ -33,6 +33,7 @@ from standpipe.model.plan import Retry
 from standpipe.model.ports import Cancel
 from standpipe.model.states import TaskState
 from standpipe.runs.driver import Driver
+from standpipe.runs.options import LocalRunner
 from standpipe.store.runs import FILE_NAME
 from tests.fakes import FakeRunner
 from tests.plans import RUN, dag, node, plan
@@ -59,7 +60,7 @@ def fill(data: dsl.Output[dsl.Dataset]) -> None:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Any:
-    def run(target: Any, runner: local.LocalRunner = PROCESSES, **arguments: Any) -> Any:
+    def run(target: Any, runner: LocalRunner = PROCESSES, **arguments: Any) -> Any:
         return local.run(target, arguments, runner=runner, pipeline_root=tmp_path, quiet=False)
 
     return run

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.plans import RUN, leaf
 
 from standpipe.execution.attempt import Attempts
 from standpipe.model.events import AttemptEnded, Report, StartAttempt
@@ -16,6 +15,7 @@ from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, ParameterInput, ParameterType
 from standpipe.model.values import ArtifactValue, Value
+from tests.plans import RUN, leaf
 
 
 class Recorder:

@@ -186,7 +186,7 @@ def test_containers_of_a_program_that_was_killed_are_removed_at_the_next_start(
         program.kill()
         assert program.stdout is not None
         program.stdout.read()
-    left = {"all": True, "filters": {"label": f"standpipe.pid={program.pid}"}}
+    left: dict[str, Any] = {"all": True, "filters": {"label": f"standpipe.pid={program.pid}"}}
     assert docker_client.containers.list(**left)
     programs.run("run(add, 'DockerRunner', a=1)")
     assert docker_client.containers.list(**left) == []

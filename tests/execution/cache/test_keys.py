@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.plans import RUN, leaf
 
 from standpipe.execution.attempt import Attempts
 from standpipe.execution.cache.checksums import seal_of
-from standpipe.execution.cache.keys import Work, code_digest, import_work, task_work
+from standpipe.execution.cache.keys import Work, import_work, task_work
 from standpipe.model.events import StartAttempt
 from standpipe.model.plan import Caching, Command, Component, Container, Importer, Plan, PythonFunction
 from standpipe.model.ports import Cancel, Mount, Pod
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Needs
+from standpipe.model.signatures import code_digest
 from standpipe.model.templates import parse_argument
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, ParameterInput, ParameterType
 from standpipe.model.values import ArtifactValue, Seal, Value
 from standpipe.runners.fake import FakeTasks
+from tests.plans import RUN, leaf
 
 DATASET = ArtifactType("system.Dataset")
 POD, NEEDS = Pod(), Needs()
