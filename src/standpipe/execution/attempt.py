@@ -20,6 +20,7 @@ from standpipe.execution.logs import TaskLog
 from standpipe.execution.rendering import Rendering
 from standpipe.execution.task_config import for_the_task, task_configs
 from standpipe.model.events import AttemptEnded, Failure, Report, StartAttempt
+from standpipe.model.layout import attempt_folder
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan, PythonFunction
 from standpipe.model.ports import Cancel, Cluster, CommandLine, Outcome, Pod, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
@@ -63,7 +64,7 @@ class Attempts:
     def __call__(self, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
         """Runs one attempt to its end. Whatever goes wrong with it is its failure, not an exception."""
         began = time.monotonic()
-        folder = self.folder.joinpath(*command.task.attempt_segments(command.attempt))
+        folder = attempt_folder(self.folder, command.task, command.attempt)
         try:
             ended = self._run_in(folder, command, cancel)
         except StandpipeError as error:

@@ -14,12 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from standpipe.errors import StandpipeError
+from standpipe.model.layout import EXECUTOR_OUTPUT_FILE, file_name
 from standpipe.model.plan import Component
-from standpipe.model.refs import file_name
 from standpipe.model.types import ArtifactOutput, ArtifactType, Json, ParameterInput, ParameterOutput
 from standpipe.model.values import ArtifactValue, Value, ValueMismatch, fit, from_text, preview
-
-EXECUTOR_OUTPUT = "executor_output.json"
 
 
 class OutputError(StandpipeError):
@@ -54,7 +52,7 @@ def executor_input(component: Component, inputs: Mapping[str, Value], folder: Pa
                 for name, output in component.outputs.items()
                 if isinstance(output, ArtifactOutput)
             },
-            "outputFile": str(folder / EXECUTOR_OUTPUT),
+            "outputFile": str(folder / EXECUTOR_OUTPUT_FILE),
         },
     }
 

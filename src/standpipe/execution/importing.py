@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from standpipe.errors import StandpipeError
 from standpipe.execution.rendering import Rendering
+from standpipe.model.layout import DOWNLOADS_FOLDER
 from standpipe.model.plan import FromInput, Importer
 from standpipe.model.ports import Cancel
 from standpipe.model.templates import InputParameter, Template, parse_text
@@ -27,9 +28,6 @@ from standpipe.worker.artifacts import local_path
 
 #: The input of the KFP SDK's importers that holds the URI, also where the compiled importer has it as a constant.
 _URI_INPUT = "uri"
-
-#: Where the backend puts what it downloads, below the workspace.
-_DOWNLOADS = ".artifacts"
 
 _PIECE = 1024 * 1024
 _PATIENCE = 60.0
@@ -114,7 +112,7 @@ def _downloaded(uri: str, workspace: Path | None, cancel: Cancel) -> str:
     place = Path((f"{scheme}/{rest}" if scheme else local_path(uri)).lstrip("/"))
     if ".." in place.parts:
         raise ImportFailed(f"it downloads {uri!r}, and a path with `..` in it would lead out of the workspace")
-    target = workspace / _DOWNLOADS / place
+    target = workspace / DOWNLOADS_FOLDER / place
     if scheme in ("http", "https"):
         _fetch(uri, target, workspace, cancel)
     elif scheme:

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from standpipe.model.layout import LOG_FILE
 from standpipe.support.redaction import NO_SECRETS, Redactor
-
-LOG_NAME = "log.txt"
 
 #: A line longer than this is shown in pieces, so that a task which never ends its line cannot fill the memory.
 _LONGEST_LINE = 8192
@@ -28,7 +27,7 @@ class TaskLog:
     """
 
     def __init__(self, folder: Path, show: Callable[[str], None], redactor: Redactor = NO_SECRETS) -> None:
-        self.path = folder / LOG_NAME
+        self.path = folder / LOG_FILE
         self._show = show
         self._masked = redactor.stream()
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError
 from standpipe.kubernetes import concerns
+from standpipe.model.layout import WORKSPACE_FOLDER, StateLayout
 from standpipe.model.plan import Container, Plan, Resources
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import UNBOUNDED, ResourcePolicy
@@ -22,9 +23,6 @@ from standpipe.support.secrets import redactor_for
 
 if TYPE_CHECKING:
     from standpipe.kubernetes.cluster import LocalCluster
-
-#: The workspace in the folder of a run whose user named none.
-OWN_WORKSPACE = ".workspace"
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def make_workspace(options: RunOptions, plan: Plan, folder: Path) -> Path | None
     if options.workspace_root is not None:
         workspace = Path(options.workspace_root).expanduser().absolute()
     elif "workspace" in _pipeline_config(plan):
-        workspace = folder / OWN_WORKSPACE
+        workspace = folder / WORKSPACE_FOLDER
     else:
         return None
     try:
@@ -111,7 +109,7 @@ def local_cluster(options: RunOptions, plan: Plan, root: Path) -> LocalCluster |
     from standpipe.kubernetes import provisions  # few pipelines need it
     from standpipe.kubernetes.cluster import LocalCluster
 
-    return LocalCluster(plan, provisions.read(options.kubernetes), root / "pvcs", warn)
+    return LocalCluster(plan, provisions.read(options.kubernetes), StateLayout(root).volumes, warn)
 
 
 def run_redactor(options: RunOptions, plan: Plan, cluster: LocalCluster | None) -> Redactor:

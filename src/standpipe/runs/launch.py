@@ -22,8 +22,9 @@ from standpipe.execution.attempt import Attempts
 from standpipe.execution.cache.lookup import Results
 from standpipe.faults.tasks import injected
 from standpipe.model import events
+from standpipe.model.layout import StateLayout, file_name
 from standpipe.model.ports import Cancel
-from standpipe.model.refs import RunInfo, TaskRef, file_name
+from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.states import TaskState
 from standpipe.runs.arguments import from_values, to_values
 from standpipe.runs.context import (
@@ -219,7 +220,8 @@ def _observer(info: RunInfo, folder: Path, *, quiet: bool) -> Observer:
 def _make_run_folder(root: Path, pipeline: str) -> Path:
     """Make a folder for a run, named after its pipeline and the time, as KFP names it."""
     while True:
-        folder = root / f"{file_name(pipeline)}-{datetime.now().strftime('%Y-%m-%d-%H-%M-%S-%f')}"
+        run_id = f"{file_name(pipeline)}-{datetime.now().strftime('%Y-%m-%d-%H-%M-%S-%f')}"
+        folder = StateLayout(root).run_folder(run_id)
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
