@@ -21,6 +21,7 @@ from standpipe.execution.rendering import Rendering
 from standpipe.execution.task_config import for_the_task, task_configs
 from standpipe.model.events import AttemptEnded, Failure, Report, StartAttempt
 from standpipe.model.layout import attempt_folder
+from standpipe.model.locations import is_remote
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan, PythonFunction
 from standpipe.model.ports import Cancel, Cluster, CommandLine, Outcome, Pod, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
@@ -224,7 +225,7 @@ class Attempts:
 def _paths_elsewhere(inputs: Mapping[str, Value], pipeline_root: Path) -> tuple[Path, ...]:
     """The payloads of input artifacts that are files of this machine outside of the pipeline root."""
     places = [artifact.place for artifact in artifacts_in(inputs.values())]
-    paths = [Path(place) for place in dict.fromkeys(places) if "://" not in place]
+    paths = [Path(place) for place in dict.fromkeys(places) if not is_remote(place)]
     return tuple(path for path in paths if path.is_absolute() and not path.is_relative_to(pipeline_root))
 
 

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 from standpipe.errors import StandpipeError
 from standpipe.execution.rendering import Rendering
 from standpipe.model.layout import DOWNLOADS_FOLDER
+from standpipe.model.locations import is_remote, split_scheme
 from standpipe.model.plan import FromInput, Importer
 from standpipe.model.ports import Cancel
 from standpipe.model.templates import InputParameter, Template, parse_text
@@ -74,7 +75,7 @@ def _uri(importer: Importer, inputs: Mapping[str, Value]) -> str:
         parts = urlsplit(uri)
     except ValueError as error:
         raise ImportFailed(f"it imports {uri!r}, which is no address: {error}") from error
-    if "://" in uri and parts.scheme != "file":
+    if is_remote(uri) and parts.scheme != "file":
         return uri
     path = os.path.abspath(unquote(parts.path) if parts.scheme == "file" else uri)
     if not os.path.exists(path):
@@ -108,7 +109,7 @@ def _downloaded(uri: str, workspace: Path | None, cancel: Cancel) -> str:
             "@dsl.pipeline(pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig(size='1Gi'))), or name a "
             "folder: local.init(..., workspace_root=...)"
         )
-    scheme, _, rest = uri.rpartition("://")
+    scheme, rest = split_scheme(uri)
     place = Path((f"{scheme}/{rest}" if scheme else local_path(uri)).lstrip("/"))
     if ".." in place.parts:
         raise ImportFailed(f"it downloads {uri!r}, and a path with `..` in it would lead out of the workspace")

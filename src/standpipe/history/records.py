@@ -15,6 +15,7 @@ from standpipe.errors import ArgumentError, NoSuchTask, StorageError
 from standpipe.history.wording import lines_of_run, lines_of_task
 from standpipe.model.events import Failure
 from standpipe.model.layout import LOG_FILE, attempt_folder, task_folder
+from standpipe.model.locations import is_remote
 from standpipe.model.refs import TaskRef
 from standpipe.model.types import Json
 from standpipe.store.locks import ask_to_stop, is_active
@@ -56,7 +57,7 @@ class Artifact:
     @property
     def path(self) -> Path | None:
         """Where its payload is on this machine; None if it is elsewhere."""
-        return None if "://" in self._place else Path(self._place)
+        return None if is_remote(self._place) else Path(self._place)
 
 
 #: An input or output: JSON, an artifact, or a list of artifacts.

@@ -15,6 +15,7 @@ from standpipe.errors import StandpipeError
 from standpipe.execution.cache.checksums import Sealer, is_unchanged, payload_of, seal_of
 from standpipe.model.events import StartAttempt
 from standpipe.model.frozen import frozen
+from standpipe.model.locations import is_remote
 from standpipe.model.plan import Command, Component, Importer, PythonFunction
 from standpipe.model.ports import Cancel, Mount, Pod, TaskRequest
 from standpipe.model.signatures import code_digest
@@ -168,7 +169,7 @@ def _content(artifact: ArtifactValue, seal: Sealer) -> Json:
 def _payload(artifact: ArtifactValue, seal: Sealer) -> str:
     path = payload_of(artifact)
     if not path or not os.path.exists(path):
-        return artifact.uri if "://" in artifact.uri else ""  # metrics have no payload
+        return artifact.uri if is_remote(artifact.uri) else ""  # metrics have no payload
     if artifact.seal and is_unchanged(path, artifact.seal):
         return artifact.seal.digest
     found = seal(path)
