@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from standpipe.execution.contract import OutputError, executor_input, read_outputs
+from standpipe.artifact_stores.local import LocalArtifactStore
+from standpipe.execution.contract import OutputError, build_executor_input, read_outputs, remove_outputs
 from standpipe.model.plan import Component, ExecutorRef
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, Json, ParameterInput, ParameterOutput
 from standpipe.model.types import ParameterType as Type
@@ -16,6 +17,7 @@ from standpipe.model.values import ArtifactValue
 
 DATASET = ArtifactType("system.Dataset")
 MODEL = ArtifactType("system.Model")
+STORE = LocalArtifactStore([])
 
 COMPONENT = Component(
     ExecutorRef("exec"),
@@ -34,7 +36,9 @@ COMPONENT = Component(
 
 def told(folder: Path) -> dict[str, Json]:
     one = ArtifactValue("d", DATASET, "/data", {"rows": 3})
-    return executor_input(COMPONENT, {"rate": None, "data": one, "many": [one, one], "extra--x": 5}, folder)
+    return build_executor_input(
+        COMPONENT, {"rate": None, "data": one, "many": [one, one], "extra--x": 5}, folder, STORE
+    )
 
 
 def tell(folder: Path, output: object) -> None:
@@ -89,15 +93,18 @@ def test_a_custom_path_that_was_only_in_the_container_is_not_kept(tmp_path: Path
 @pytest.mark.parametrize(
     ("output", "says"),
     [
-        ({"parameterValues": {"count": 1}}, "declares the output 'score' and did not write it"),
+        ({"parameterValues": {"count": 1}}, "did not write its output 'score'"),
         ({"parameterValues": {"score": 1, "count": 1.5}}, "output 'count' does not fit: 1.5 is NUMBER_DOUBLE"),
         ("{", "not JSON"),
         ("[]", "not a JSON object"),
         (
             {"parameterValues": {"score": 1, "count": 1}, "artifacts": {"model": {"artifacts": []}}},
-            "'model' is malformed",
+            "malformed entry for its output artifact 'model'",
         ),
-        ({"parameterValues": {"score": 1, "count": 1}, "artifacts": {"model": [3]}}, "'model' is malformed"),
+        (
+            {"parameterValues": {"score": 1, "count": 1}, "artifacts": {"model": [3]}},
+            "malformed entry for its output artifact 'model'",
+        ),
     ],
 )
 def test_missing_and_malformed_outputs_are_named(tmp_path: Path, output: object, says: str) -> None:
@@ -117,17 +124,29 @@ def test_a_parameter_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../up", "..", "a/b", "log.txt", "executor_output.json", "with space", "é"])
 def test_no_name_of_an_output_leads_out_of_the_folder_or_meets_our_files(tmp_path: Path, name: str) -> None:
     component = Component(ExecutorRef("exec"), {}, {name: ParameterOutput(Type.STRING)})
-    place = Path(executor_input(component, {}, tmp_path)["outputs"]["parameters"][name]["outputFile"])
+    place = Path(build_executor_input(component, {}, tmp_path, STORE)["outputs"]["parameters"][name]["outputFile"])
     assert place.parent == tmp_path
     assert place.name not in ("log.txt", "executor_output.json", "request.json", "error.json", "..", ".")
     place.write_text("x")
-    assert read_outputs(component, executor_input(component, {}, tmp_path)) == {name: "x"}
+    assert read_outputs(component, build_executor_input(component, {}, tmp_path, STORE)) == {name: "x"}
 
 
 def test_an_output_that_is_no_file_is_named(tmp_path: Path) -> None:
     tell(tmp_path, {"parameterValues": {"count": 1}})
     for make in (lambda place: place.mkdir(), lambda place: os.mkfifo(place)):
         make(tmp_path / "score")
-        with pytest.raises(OutputError, match=r"its output 'score' in .*score cannot be read: a file .* is wanted"):
+        with pytest.raises(
+            OutputError, match=r"its output 'score' in .*score cannot be read: expected a file with the value"
+        ):
             read_outputs(COMPONENT, told(tmp_path))
         (tmp_path / "score").rmdir() if (tmp_path / "score").is_dir() else (tmp_path / "score").unlink()
+
+
+def test_outputs_of_a_cancelled_attempt_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    message = told(tmp_path)
+    tell(tmp_path, {})
+    (tmp_path / "score").write_text("1")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights").touch()
+    remove_outputs(message, STORE)
+    assert [path.name for path in tmp_path.iterdir()] == ["executor_output.json"]

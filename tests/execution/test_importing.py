@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from standpipe.artifact_stores.local import LocalArtifactStore
 from standpipe.errors import StandpipeError
-from standpipe.execution.importing import imported
-from standpipe.execution.rendering import Rendering
+from standpipe.execution.importing import import_artifact
+from standpipe.execution.rendering import Renderer
 from standpipe.model.plan import FromInput, Importer
 from standpipe.model.ports import Cancel
 from standpipe.model.templates import parse_value
@@ -27,8 +28,8 @@ def run(
     importer: Importer, workspace: Path | None = None, cancel: Cancel | None = None, **inputs: Any
 ) -> ArtifactValue:
     names = {name.replace("_", "-"): value for name, value in inputs.items()}
-    rendering = Rendering({"inputs": {"parameterValues": names, "artifacts": {}}}, lambda name: f"<{name}>")
-    return imported(importer, names, rendering, workspace, cancel or Cancel())
+    renderer = Renderer({"inputs": {"parameterValues": names, "artifacts": {}}}, lambda name: f"<{name}>")
+    return import_artifact(importer, names, renderer, LocalArtifactStore([]), workspace, cancel or Cancel())
 
 
 def test_addresses_of_objects_stay_as_they_are() -> None:
@@ -110,7 +111,7 @@ def test_a_download_needs_a_workspace_that_is_not_inside_of_it(tmp_path: Path) -
     importer = Importer(str(tmp_path), DATASET, download_to_workspace=True)
     with pytest.raises(StandpipeError, match=r"this run has none.*dsl\.WorkspaceConfig.*workspace_root"):
         run(importer)
-    with pytest.raises(StandpipeError, match="which lies in it"):
+    with pytest.raises(StandpipeError, match="which is inside of it"):
         run(importer, tmp_path / "workspace")
 
 
@@ -159,6 +160,6 @@ def test_a_failed_download_says_why_and_leaves_nothing(tmp_path: Path, server: s
     stopped.set()
     with pytest.raises(StandpipeError, match="it cannot download .*none.csv.*404"):
         run(Importer(f"{server}/none.csv", DATASET, download_to_workspace=True), tmp_path / "workspace")
-    with pytest.raises(StandpipeError, match="it was stopped"):
+    with pytest.raises(StandpipeError, match="it was cancelled"):
         run(Importer(f"{server}/data.csv", DATASET, download_to_workspace=True), tmp_path / "workspace", stopped)
     assert [path for path in (tmp_path / "workspace").rglob("*") if path.is_file()] == []

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from standpipe.execution.rendering import Rendering
+from standpipe.execution.rendering import Renderer
 from standpipe.model.templates import parse_argument
 from standpipe.model.types import Json
 
@@ -25,7 +25,7 @@ TOLD: dict[str, Json] = {
 
 
 def rendered(*texts: str) -> tuple[str, ...]:
-    return Rendering(TOLD, lambda name: f"<{name}>").arguments(map(parse_argument, texts))
+    return Renderer(TOLD, lambda name: f"<{name}>").render_arguments(map(parse_argument, texts))
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from standpipe.artifact_stores.local import LocalArtifactStore
 from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError
 from standpipe.kubernetes import concerns
 from standpipe.model.layout import WORKSPACE_FOLDER, StateLayout
 from standpipe.model.plan import Container, Plan, Resources
+from standpipe.model.ports import ArtifactStore
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import UNBOUNDED, ResourcePolicy
 from standpipe.runs.options import RunOptions
@@ -52,6 +54,11 @@ class RunContext:
     redactor: Redactor
     debug: bool = False
     uncached: frozenset[TaskRef] = frozenset()
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """Return the store of the payloads that the run's tasks read and write."""
+        return LocalArtifactStore([Path(self.info.pipeline_root), *filter(None, [self.workspace])])
 
     def new_machine(self, plan: Plan | None = None, later: Mapping[str, Plan] | None = None) -> Machine:
         """Return the state of the run at its beginning.

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from tests.plans import RUN, leaf
 
-from standpipe.execution.attempt import Attempts
-from standpipe.execution.cache.checksums import seal_of
-from standpipe.execution.cache.keys import Work, code_digest, import_work, task_work
+from standpipe.artifact_stores.local import LocalArtifactStore
+from standpipe.execution.cache.keys import code_digest, collect_import_inputs, collect_task_inputs
+from standpipe.execution.checksums import payload_digest
+from standpipe.execution.requests import build_request
 from standpipe.model.events import StartAttempt
 from standpipe.model.plan import Caching, Command, Component, Container, Importer, Plan, PythonFunction
 from standpipe.model.ports import Cancel, Mount, Pod
@@ -21,9 +22,9 @@ from standpipe.model.resources import Needs
 from standpipe.model.templates import parse_argument
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, ParameterInput, ParameterType
 from standpipe.model.values import ArtifactValue, Seal, Value
-from standpipe.runners.fake import FakeTasks
 
 DATASET = ArtifactType("system.Dataset")
+STORE = LocalArtifactStore([])
 POD, NEEDS = Pod(), Needs()
 TASK = TaskRef((("task", None),))
 SOURCE = "def f(x):\n    return x\n"
@@ -36,8 +37,12 @@ COMPONENT = leaf(
 )
 
 
-def seal(path: str) -> Seal | None:
-    return seal_of(path, Cancel())
+def checksum(location: str) -> Seal | None:
+    return STORE.checksum(location, Cancel())
+
+
+def digest(of: ArtifactValue) -> str | None:
+    return payload_digest(of, STORE, checksum)
 
 
 def key(
@@ -58,20 +63,28 @@ def key(
     """The key of an attempt; empty if its result is not to be remembered."""
     run = RUN._replace(id=folder, uuid=RUN.uuid if folder == "run-1" else "7f9619ff-8b86-4d01-b42d-00cf4fc964ff")
     plan = Plan("test", component, {"leaf": component}, {"exec": Container("image", program, env or {})})
-    attempts = Attempts(plan, run, Path("/root-of-all", folder), workspace, FakeTasks(), lambda task, line: None)
     command = StartAttempt(task, "leaf", inputs, caching=caching, needs=needs)
-    request = attempts._request(attempts.folder / "task", command, component, pod)
-    work = task_work(
+    request = build_request(
+        plan,
+        run,
+        command,
+        pod,
+        folder=Path("/root-of-all", folder, "task"),
+        workspace=workspace,
+        store=STORE,
+        debug=debug,
+    )
+    inputs_of_key = collect_task_inputs(
         command,
         component,
         program,
-        replace(request, debug=debug),
-        places=[str(workspace)] if workspace else [],
+        request,
+        workspace_paths=[str(workspace)] if workspace else [],
         field=lambda name: run.placeholder(task, name),
         fingerprint=lambda request: fingerprint,
-        seal=seal,
+        digest=digest,
     )
-    return work.key() if work else ""
+    return inputs_of_key.compute_key() if inputs_of_key else ""
 
 
 def artifact(path: object, **changes: Any) -> ArtifactValue:
@@ -168,7 +181,7 @@ def test_a_seal_is_believed_as_long_as_its_signature_holds(tmp_path: Path) -> No
     file = tmp_path / "f"
     file.write_text("a")
     time.sleep(0.02)
-    good = seal(str(file))
+    good = checksum(str(file))
     assert good is not None
     believed = artifact(file, seal=replace(good, digest="sha256:00"))
     wrong = key(data=believed)
@@ -244,8 +257,8 @@ def test_the_authors_key_stands_for_everything_but_the_component() -> None:
 def import_key(artifact: ArtifactValue, **changes: Any) -> str:
     importer = Importer("", DATASET, **{name: changes.pop(name) for name in changes.keys() & {"reimport"}})
     command = StartAttempt(TASK, "leaf", {}, caching=changes.get("caching", Caching()))
-    work: Work | None = import_work(command, COMPONENT, importer, artifact, seal)
-    return work.key() if work else ""
+    inputs = collect_import_inputs(command, COMPONENT, importer, artifact, digest)
+    return inputs.compute_key() if inputs else ""
 
 
 def test_an_import_is_its_content_or_the_uri_of_what_is_elsewhere(tmp_path: Path) -> None:
