@@ -71,6 +71,7 @@ class ArtifactStoreContract(ABC):
         assert store.exists(location)
         assert store.checksum(location, Cancel()) == checksum
         assert store.signature(location) == checksum.signature != ""
+        assert store.checksum(store.local_path(location), Cancel()) == checksum, "a path is a location, too"
         store.fetch(location, tmp_path / "space" / "deep" / "copy", tmp_path / "space", Cancel())
         assert (tmp_path / "space" / "deep" / "copy").read_text() == "content"
 
@@ -79,7 +80,7 @@ class ArtifactStoreContract(ABC):
     ) -> None:
         one, two = store.locate(folder, "one"), store.locate(folder, "two")
         for location in (one, two):
-            write(store, f"{location}/deep/a", "a", at=Path(store.local_path(location), "deep", "a"))
+            write(store, location, "a", at=Path(store.local_path(location), "deep", "a"))
         assert put(store, one).digest == put(store, two).digest
         assert put(store, one).size == 1
         store.fetch(one, tmp_path / "space" / "copy", tmp_path / "space", Cancel())
@@ -127,7 +128,7 @@ class ArtifactStoreContract(ABC):
             assert store.checksum(location, Cancel()) is None
             with pytest.raises((StandpipeError, OSError)):
                 store.fetch(location, tmp_path / "copy", tmp_path, Cancel())
-            store.remove(location)  # once more does no harm
+            store.remove(location)  # there is nothing to remove, which is not an error
 
     def test_nothing_is_read_once_the_caller_has_cancelled(
         self, store: ArtifactStore, folder: Path, tmp_path: Path

@@ -31,13 +31,13 @@ def test_a_payload_is_at_its_path_or_where_its_bucket_is_mounted() -> None:
 
 
 def test_only_payloads_below_a_root_are_its_own(tmp_path: Path) -> None:
-    for name in ("root", "workspace", "elsewhere"):
+    for name in ("root", "workspace", "other"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "data").write_text("content")
     store = LocalArtifactStore([tmp_path / "root", tmp_path / "workspace"])
-    own = {name: store.put(str(tmp_path / name / "data"), Cancel()) for name in ("root", "workspace", "elsewhere")}
+    own = {name: store.put(str(tmp_path / name / "data"), Cancel()) for name in ("root", "workspace", "other")}
     assert [name for name, checksum in own.items() if checksum] == ["root", "workspace"]
-    assert store.checksum(str(tmp_path / "elsewhere" / "data"), Cancel()) == own["root"]
+    assert store.checksum(str(tmp_path / "other" / "data"), Cancel()) == own["root"]
 
 
 def test_what_has_no_content_exists_without_a_checksum(tmp_path: Path) -> None:

@@ -211,14 +211,14 @@ class Cluster(Protocol):
 
 
 class ArtifactStore(Protocol):
-    """Keeps the payloads of artifacts. Each is a file or a folder, at a location: a URI, or a path of this machine.
+    """Keeps the payloads of artifacts. Each is a file or a folder, at a location: a URI, or the `local_path` of one.
 
     An attempt uses it in this order: `locate` names the URI of each output before the task starts; `put` takes the
     payload over after the task has succeeded; `remove` deletes what a cancelled task has left. `exists`, `checksum` and
     `signature` tell the cache and `resume` whether a payload is still what its task left. `fetch` copies one to a path,
     for importers. A folder of this machine has the payload where the task wrote it, so that `put` only reads it. A
     store of objects, such as `s3://`, gives it a `local_path` of its own, uploads from there in `put`, and takes its
-    signature from the object's ETag or version.
+    signature from the object's ETag or version; docs/contributing/artifact-stores.md has the steps.
 
     Each method may be called from many threads at once, and with any location: tasks choose URIs of their own.
     """
