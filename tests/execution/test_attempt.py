@@ -1,4 +1,4 @@
-"""What a runner is asked for, and what is kept of an attempt."""
+"""Requests to the runner, and the ends of attempts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from standpipe.model.values import ArtifactValue, Value
 
 
 class Recorder:
-    """A runner that starts nothing, and keeps what it was asked for."""
+    """A runner that starts nothing, and keeps its requests."""
 
     def __init__(self) -> None:
         self.requests: list[TaskRequest] = []
@@ -44,8 +44,8 @@ class Writer(Recorder):
         self.outcome = outcome
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
-        for told in request.executor_input["outputs"]["artifacts"].values():
-            Path(told["artifacts"][0]["uri"]).write_text("content")
+        for output in request.executor_input["outputs"]["artifacts"].values():
+            Path(output["artifacts"][0]["uri"]).write_text("content")
         log.write(b"one\ntwo\n")
         return self.outcome
 
@@ -94,7 +94,7 @@ def test_outputs_get_checksums_even_if_nothing_is_cached(tmp_path: Path) -> None
     assert (data.seal.digest, data.seal.size) == (f"sha256:{hashlib.sha256(b'content').hexdigest()}", 7)
 
 
-def test_what_users_have_elsewhere_is_read_for_the_cache_only(tmp_path: Path) -> None:
+def test_payloads_outside_of_the_pipeline_root_are_read_for_the_cache_only(tmp_path: Path) -> None:
     making = leaf({}, {"data": ArtifactOutput(ArtifactType("system.Dataset"))})
     data = ended(tmp_path, making, Writer(Outcome(exit_code=0)), root=tmp_path / "root").outputs["data"]
     assert isinstance(data, ArtifactValue)
@@ -123,7 +123,7 @@ def test_each_attempt_has_a_folder_and_outputs_of_its_own(tmp_path: Path) -> Non
         assert Path(data["uri"]).parent == request.folder
 
 
-def test_the_files_of_artifacts_are_told_wherever_they_are_on_this_machine(tmp_path: Path) -> None:
+def test_a_request_lists_the_files_of_artifacts_outside_of_the_pipeline_root(tmp_path: Path) -> None:
     kind = ArtifactType("system.Dataset")
     request = requested(
         tmp_path,

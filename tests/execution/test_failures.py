@@ -1,4 +1,4 @@
-"""What is told of an attempt that failed."""
+"""Failures of attempts, as users read them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def log(tmp_path: Path) -> TaskLog:
         (Outcome(problem="no engine"), "no engine"),
     ],
 )
-def test_the_end_of_the_log_is_told(log: TaskLog, outcome: Outcome, message: str) -> None:
+def test_a_failure_has_the_end_of_the_log(log: TaskLog, outcome: Outcome, message: str) -> None:
     failure = describe_failure(outcome, log, Limits())
     assert failure.message == message
     assert (failure.detail, failure.printed) == ("", "first\nlast words")
     assert failure.hint == f"Its log is {log.path}."
 
 
-def test_an_exception_is_told_in_one_line_and_with_its_traceback(log: TaskLog) -> None:
+def test_a_failure_has_the_exception_in_one_line_and_its_traceback(log: TaskLog) -> None:
     detail = "Traceback (most recent call last):\n  File …\nValueError: several\nlines"
     failure = describe_failure(Outcome(exit_code=1, detail=detail, cause="ValueError: several"), log, Limits())
     assert (failure.message, failure.detail) == ("ValueError: several", detail)
@@ -67,7 +67,7 @@ def test_what_ran_out_of_memory_tells_its_peak_and_its_limit(
     assert describe_failure(outcome, log, Limits(memory=limit)).message == message
 
 
-def test_the_traceback_that_a_task_prints_is_not_told_twice(tmp_path: Path) -> None:
+def test_the_traceback_that_a_task_prints_is_not_repeated(tmp_path: Path) -> None:
     detail = "Traceback (most recent call last):\n  File …\nValueError: boom"
     with TaskLog(tmp_path, lambda line: None) as log:
         log.write(b"".join(b"line %d\n" % number for number in range(20)) + detail.encode() + b"\n")

@@ -28,7 +28,7 @@ def is_unchanged(path: str, before: Seal) -> bool:
 
 
 def aged(path: Path) -> Path:
-    """The path, once the clock of the file system has gone on."""
+    """The path, after the clock of the file system has advanced."""
     time.sleep(0.02)
     return path
 
@@ -47,7 +47,7 @@ def test_the_checksum_of_a_file_is_the_digest_of_its_content(tmp_path: Path) -> 
     found = checksum(tmp_path / "f")
     assert found.digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
     assert found.size == len(content)
-    assert is_unchanged(str(tmp_path / "f"), found), "it waited until a change could be told"
+    assert is_unchanged(str(tmp_path / "f"), found), "it waited until a change could be seen"
 
 
 def test_what_has_just_changed_has_no_signature(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ class AttemptExecutor:
         return add_checksums(outputs, command.inputs, self.artifacts, partial(self._put, cancel=cancel))
 
     def _put(self, location: str, cancel: Cancel) -> Seal | None:
-        """Let the store take a payload over. What is not the store's own is read for the cache only."""
+        """Let the store take a payload over. Other payloads are read for the cache only."""
         checksum = self.artifacts.put(location, cancel)
         return self.cache.checksum(location, cancel) if checksum is None and self.cache else checksum
 
@@ -155,7 +155,7 @@ class AttemptExecutor:
         if self.cache:
             digest = partial(payload_digest, store=self.artifacts, compute=compute)
             inputs = collect_import_inputs(command, component, importer, artifact, digest)
-        # A cached import has what is at the URI now as its output, so the cache need not keep it.
+        # The output of a cached import is the payload at the URI now, so that the cache entry has no outputs.
         ended = self._use_cache(inputs, command, cancel, lambda: AttemptEnded(command.task))
         return replace(ended, outputs=outputs)
 
@@ -237,6 +237,6 @@ def _run_with_timeout(runner: Runner, request: TaskRequest, log: Log, cancel: Ca
 
 
 def _build_report(log: TaskLog, outcome: Outcome | None = None) -> Report:
-    """Return what is known of an attempt; its duration is added later."""
+    """Return the report of an attempt; its duration is added later."""
     used = outcome or Outcome()
     return Report(0, used.cpu_seconds, used.peak_memory, log.bytes, log.lines)

@@ -10,7 +10,7 @@ from standpipe.model.locations import is_remote
 from standpipe.model.ports import ArtifactStore
 from standpipe.model.values import ArtifactValue, Seal, Value, artifacts_in
 
-#: Returns the checksum of the payload at a location; None if there is none, or nobody should read it.
+#: Returns the checksum of the payload at a location; None if there is none, or it should not be read.
 ChecksumFunction = Callable[[str], Union[Seal, None]]
 
 
@@ -48,8 +48,8 @@ def payload_digest(artifact: ArtifactValue, store: ArtifactStore, compute: Check
     """Return what identifies the content of an artifact in a cache key.
 
     Returns:
-        The digest of its payload; where the store finds none, the URI of an object elsewhere, or an empty text for an
-        artifact that is all metadata. None if there is a payload that cannot be read.
+        The digest of its payload; where the store finds none, a remote URI, or an empty text for an artifact that
+        is all metadata. None if there is a payload that cannot be read.
     """
     location = artifact.place
     if not store.exists(location):

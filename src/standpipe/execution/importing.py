@@ -1,4 +1,4 @@
-"""Importers: tasks without a process, whose artifact is what is already at a URI.
+"""Importers: tasks without a process, whose artifact already exists at a URI.
 
 The rules are those of the KFP backend (`backend/src/v2/component/importer_launcher.go`). In addition, the URI may be a
 path of this machine.
@@ -105,7 +105,7 @@ def _render_metadata(value: Json, inputs: Mapping[str, Value], renderer: Rendere
 
 
 def _download(uri: str, store: ArtifactStore, workspace: Path | None, cancel: Cancel) -> str:
-    """Copy what is at a URI into the workspace, to where the backend puts it, and return the path of the copy."""
+    """Copy a payload into the workspace, to the path that the backend uses, and return the path of the copy."""
     if workspace is None:
         raise ImportFailed(
             "it downloads into the workspace, and this run has none. Give the pipeline one with "

@@ -1,4 +1,4 @@
-"""The configuration of a task as an input of its code, for jobs that the code starts elsewhere.
+"""The configuration of a task as an input of its code, for jobs that the code starts.
 
 A component passes parts of its configuration through to an input of the type `TaskConfig`. What is passed through does
 not apply to the task itself, unless the component says so. The rules and forms are those of the KFP backend

@@ -20,7 +20,7 @@
       <output>
 ```
 
-Only the payloads of artifacts may be elsewhere: an artifact store (`model.ports.ArtifactStore`) says where they are.
+Only the payloads of artifacts may be remote: an artifact store (`model.ports.ArtifactStore`) locates them.
 Everything else is the state of runs, and always on this machine.
 """
 
@@ -60,7 +60,7 @@ LOG_FILE = "log.txt"
 #: What a task tells by KFP's contract; its path is part of the executor input.
 EXECUTOR_OUTPUT_FILE = "executor_output.json"
 
-#: What the worker has to do. It is told the paths of the next two.
+#: What the worker has to do. It contains the paths of the next two.
 REQUEST_FILE = "request.json"
 ERROR_FILE = "error.json"
 USAGE_FILE = "usage.json"

@@ -1,4 +1,4 @@
-"""Locations of payloads: a path of this machine, or a URI that names an object elsewhere.
+"""Locations of payloads: a path of this machine, or a URI that names a remote object.
 
 `worker.artifacts` has an `is_remote` of its own, as it imports nothing of ours; a test holds the two together.
 """

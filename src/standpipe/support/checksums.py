@@ -50,7 +50,7 @@ def compute_checksum(path: str, cancel: Cancel) -> Seal | None:
 
     Returns:
         None if nothing is there, or something that cannot be read: a device, a file of another user. Also None once
-        `cancel` is set, as whoever must stop cannot wait for gigabytes.
+        `cancel` is set, as reading gigabytes would delay the cancellation.
     """
     try:
         began, before = _settled_state(path)
@@ -139,5 +139,5 @@ def _below(folder: str) -> Iterator[tuple[os.DirEntry[str], str]]:
                 prefixes.append(f"{prefix}{entry.name}/")
 
 
-def _line(*words: str) -> bytes:
-    return json.dumps(words).encode() + b"\n"
+def _line(*fields: str) -> bytes:
+    return json.dumps(fields).encode() + b"\n"

@@ -28,7 +28,7 @@ def check_inside(path: Path, root: Path) -> None:
 
 
 def make_folder(folder: Path, root: Path) -> None:
-    """Makes a folder below `root`, and those above it that are missing. It must be new: what is in it is then ours.
+    """Make a folder below `root`, and those above it that are missing. It must be new, so that its content is ours.
 
     Raises:
         StorageError: if it is there already, or links lead out of `root`.

@@ -1,4 +1,4 @@
-"""What makes two attempts the same work, and what makes them another one."""
+"""Which attempts have the same cache key, and which have another one or none."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_the_rest_of_what_a_task_gets_makes_a_difference(changes: dict[str, Any]
     assert key(**changes) not in ("", key())
 
 
-def test_values_are_told_apart_as_code_may() -> None:
+def test_values_that_code_can_distinguish_have_different_keys() -> None:
     values: list[Value] = [1, 1.0, True, "1", None, [1], {"a": 1, "b": 2}, {"b": 2, "a": 1}]
     assert len({key(x=value) for value in values}) == len(values)
 
@@ -177,7 +177,7 @@ def test_an_artifact_is_its_type_its_metadata_and_its_content(tmp_path: Path) ->
     assert key(data=[artifact(tmp_path / "one"), artifact(tmp_path / "three")]) != one
 
 
-def test_a_seal_is_believed_as_long_as_its_signature_holds(tmp_path: Path) -> None:
+def test_a_checksum_is_trusted_as_long_as_its_signature_holds(tmp_path: Path) -> None:
     file = tmp_path / "f"
     file.write_text("a")
     time.sleep(0.02)
@@ -191,7 +191,7 @@ def test_a_seal_is_believed_as_long_as_its_signature_holds(tmp_path: Path) -> No
     assert key(data=believed) == key(data=artifact(file)) != wrong
 
 
-def test_what_is_elsewhere_is_its_uri_and_what_is_nowhere_its_metadata() -> None:
+def test_a_remote_artifact_is_its_uri_and_one_without_payload_its_metadata() -> None:
     assert key(data=artifact("gs://b/1")) != key(data=artifact("gs://b/2"))
     assert key(data=artifact("/none/1", metadata={"n": 1})) == key(data=artifact("/none/2", metadata={"n": 1}))
 
@@ -238,7 +238,7 @@ def test_a_command_is_its_text_with_the_values_about_the_run() -> None:
         {"pod": Pod(mounts=(Mount(Path("/none"), "/a", read_only=True),))},
     ],
 )
-def test_some_work_is_never_remembered(changes: dict[str, Any]) -> None:
+def test_some_results_are_never_cached(changes: dict[str, Any]) -> None:
     assert key(**changes) == ""
 
 
@@ -261,7 +261,7 @@ def import_key(artifact: ArtifactValue, **changes: Any) -> str:
     return inputs.compute_key() if inputs else ""
 
 
-def test_an_import_is_its_content_or_the_uri_of_what_is_elsewhere(tmp_path: Path) -> None:
+def test_an_import_is_its_content_or_its_remote_uri(tmp_path: Path) -> None:
     for name, content in (("one", "a"), ("two", "a"), ("three", "b")):
         (tmp_path / name).write_text(content)
     one, two, three = (import_key(artifact(tmp_path / name)) for name in ("one", "two", "three"))

@@ -25,7 +25,7 @@ from standpipe.support.checksums import compute_checksum
 
 TASK = TaskRef((("task", None),))
 COMMAND = StartAttempt(TASK, "leaf", {})
-INPUTS = KeyInputs("words")
+INPUTS = KeyInputs("text")
 
 
 class CountingStore(LocalArtifactStore):
@@ -86,17 +86,17 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.cache.close()
 
 
-def test_the_same_work_is_done_once(bench: Bench) -> None:
+def test_attempts_with_the_same_key_run_once(bench: Bench) -> None:
     assert [bench.run() for _ in range(3)] == [("", 1), ("run-1/task", 1), ("run-1/task", 1)]
     assert bench.run(KeyInputs("others")) == ("", 4)
 
 
-def test_a_failure_is_not_remembered(bench: Bench) -> None:
+def test_a_failure_is_not_cached(bench: Bench) -> None:
     bench.run(failure=Failure("boom"))
     assert bench.run() == ("", 2)
 
 
-def test_what_is_tried_again_runs_and_is_remembered(bench: Bench) -> None:
+def test_a_retry_runs_and_is_cached(bench: Bench) -> None:
     again = replace(COMMAND, attempt=1, retry_index=1)
     bench.run(command=again)
     assert bench.run() == ("run-1/task", 1)
@@ -104,21 +104,21 @@ def test_what_is_tried_again_runs_and_is_remembered(bench: Bench) -> None:
     assert bench.run() == ("run-1/task", 1), "what holds is not replaced"
 
 
-def test_what_no_runner_knows_is_not_remembered(bench: Bench) -> None:
-    assert [bench.run(KeyInputs("words", lambda: "")) for _ in range(2)] == [("", 1), ("", 2)]
+def test_a_result_without_a_fingerprint_is_not_cached(bench: Bench) -> None:
+    assert [bench.run(KeyInputs("text", lambda: "")) for _ in range(2)] == [("", 1), ("", 2)]
 
 
 def test_a_runner_may_learn_its_part_while_it_runs(bench: Bench) -> None:
     parts = iter(["", "image"])
-    assert bench.run(KeyInputs("words", lambda: next(parts))) == ("", 1)
-    assert bench.run(KeyInputs("words", lambda: "image")) == ("run-1/task", 1)
+    assert bench.run(KeyInputs("text", lambda: next(parts))) == ("", 1)
+    assert bench.run(KeyInputs("text", lambda: "image")) == ("run-1/task", 1)
 
 
-def test_an_image_that_changes_meanwhile_leaves_nothing_to_remember(bench: Bench) -> None:
+def test_a_result_whose_image_changes_meanwhile_is_not_cached(bench: Bench) -> None:
     parts = iter(["old", "new"])
-    bench.run(KeyInputs("words", lambda: next(parts)))
-    assert bench.run(KeyInputs("words", lambda: "old")) == ("", 2)
-    assert bench.run(KeyInputs("words", lambda: "new")) == ("", 3)
+    bench.run(KeyInputs("text", lambda: next(parts)))
+    assert bench.run(KeyInputs("text", lambda: "old")) == ("", 2)
+    assert bench.run(KeyInputs("text", lambda: "new")) == ("", 3)
 
 
 def test_an_artifact_that_did_not_change_is_not_read(bench: Bench) -> None:
@@ -128,7 +128,7 @@ def test_an_artifact_that_did_not_change_is_not_read(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("content", "how"), [("CONTENT", "has changed"), (None, "is missing")])
-def test_a_damaged_artifact_is_told_and_made_anew(bench: Bench, content: str | None, how: str) -> None:
+def test_a_changed_artifact_gives_a_notice_and_a_new_attempt(bench: Bench, content: str | None, how: str) -> None:
     artifact = bench.artifact()
     bench.run(a=artifact)
     path = Path(artifact.uri)
@@ -162,7 +162,7 @@ def test_an_artifact_without_payload_is_its_metadata(bench: Bench) -> None:
     assert ended.outputs == {"y": 1, "m": metrics}
 
 
-def test_a_payload_that_has_no_checksum_is_not_remembered(bench: Bench) -> None:
+def test_a_payload_without_a_checksum_is_not_cached(bench: Bench) -> None:
     bench.run(a=ArtifactValue("a", ArtifactType("system.Dataset"), "/dev/null"))
     assert bench.run() == ("", 2)
 
@@ -207,7 +207,7 @@ def test_a_payload_that_many_tasks_want_at_once_is_read_once(bench: Bench) -> No
     assert bench.read == [path]
 
 
-def test_a_cache_that_breaks_is_told_once_and_costs_no_task(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_fails_gives_one_notice_and_fails_no_task(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def broken(key: str) -> None:

@@ -25,7 +25,7 @@ class _ArtifactChanged(StandpipeError):
 class ResultCache:
     """The cache as the attempts of one run use it, from any thread.
 
-    A cache that fails makes no task fail: the user is told once, and from then on every task runs.
+    A cache that fails makes no task fail: the user gets one notice, and from then on every task runs.
 
     Args:
         cache: stores the outputs of attempts, by key, and checksums.
@@ -89,7 +89,7 @@ class ResultCache:
     def _store(self, key: str, entry: CacheEntry, cancel: Cancel) -> None:
         artifacts = artifacts_in(entry.outputs.values())
         if any(artifact.seal is None and self._artifacts.exists(artifact.place) for artifact in artifacts):
-            return  # without a checksum, nobody can tell later whether the payload is the same
+            return  # without a checksum, a later run cannot check the payload
         current = self._try(lambda: self._cache.keep(key, entry))
         if current is None or current == entry:
             return
