@@ -94,7 +94,7 @@ def test_a_task_that_fills_the_disk_fails_and_the_others_go_on(run: Any, tmp_pat
 def test_a_log_that_cannot_be_kept_fails_its_task_and_the_hint_says_what_to_do(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "LOG_NAME", "/dev/full")
+    monkeypatch.setattr(logs, "LOG_FILE", "/dev/full")
     message = r"Task 'say' failed: No space left on device at .*say\n\nFree some space, or choose a pipeline root"
     with pytest.raises(TaskFailed, match=message):
         run(say, text="lost")

@@ -18,9 +18,9 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import StorageError, TaskFailed
-from standpipe.execution.cache import checksums
 from standpipe.model.ports import Cancel, Outcome
 from standpipe.runs.options import LocalRunner
+from standpipe.support import checksums
 from tests.fakes import FakeRunner
 
 

@@ -73,7 +73,7 @@ def test_whatever_made_an_attempt_fail_there_is_another_in_a_folder_of_its_own(r
     ]
     memory, output = (body["failure"]["message"] for kind, body in told if kind == "AttemptFailed")
     assert memory == "it ran out of memory"
-    assert output.startswith("it declares the output 'Output' and did not write it")
+    assert output.startswith("it did not write its output 'Output'")
 
 
 def test_the_error_names_the_attempt(run: Any) -> None:

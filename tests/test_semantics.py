@@ -448,7 +448,7 @@ def test_an_output_that_was_not_written_fails_its_task(run: Any) -> None:
         with dsl.ParallelFor([1]):
             echo(x=forgets().outputs["missing"])
 
-    with pytest.raises(TaskFailed, match=r"for-loop-2/0/forgets.*declares the output 'missing' and did not write it"):
+    with pytest.raises(TaskFailed, match=r"for-loop-2/0/forgets.*did not write its output 'missing'"):
         run(outer)
 
 
