@@ -7,8 +7,16 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from standpipe import local
+from standpipe.dsl.registry import defined_components
+
+SECONDS_FOR_SLOW_TESTS = 900
+
+# Tests run side by side, and on busy machines: the time that one example takes says nothing.
+settings.register_profile("standpipe", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("standpipe")
 
 
 def pytest_configure() -> None:
@@ -17,10 +25,23 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give a slow test without a timeout of its own more time: it builds images and environments."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SECONDS_FOR_SLOW_TESTS))
+
+
 @pytest.fixture(autouse=True)
-def _no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test says with `local.init` holds for no other one."""
-    monkeypatch.setattr(local, "_session", None)
+    monkeypatch.setattr(local, "_defaults", None)
+
+
+@pytest.fixture(autouse=True)
+def _no_leftover_pipelines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the components and pipelines that a test defines from the registry when the test ends."""
+    monkeypatch.setattr(defined_components, "_components", dict(defined_components._components))
 
 
 @pytest.fixture(scope="session")

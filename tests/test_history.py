@@ -239,8 +239,8 @@ def test_a_run_that_went_on_is_told_whole() -> None:
         raise ValueError(x)
 
     gives_5 = {"shaky": lambda x: {"Output": 5}}
-    failed = run_of(fragile, FakeRunner(**gives_5, shaky_2=fails))
-    local.resume(failed.id, pipeline=fragile, runner=FakeRunner(**gives_5, shaky_2=gives_5["shaky"]), quiet=True)
+    failed = run_of(fragile, FakeRunner(gives_5, shaky_2=fails))
+    local.resume(failed.id, pipeline=fragile, runner=FakeRunner(gives_5, shaky_2=gives_5["shaky"]), quiet=True)
     run = local.get_run(failed.id)
 
     assert (failed.status, failed.resumed, run.status, run.resumed) == (Status.FAILED, 0, Status.SUCCEEDED, 1)

@@ -5,25 +5,37 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import closing
-from dataclasses import fields
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from standpipe.model import events as e
 from standpipe.model.refs import TaskRef
+from standpipe.store import facts, notation
 from standpipe.store.runs import FILE_NAME, RunRecorder
 from tests.plans import RUN, dag, node, plan
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "history.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("kind", get_args(e.Fact), ids=lambda kind: kind.__name__)
-def test_each_kind_of_fact_is_there_with_its_fields(kind: type) -> None:
-    row = re.search(rf"^\| `{kind.__name__}` \| (.*?)\| ", PAGE, re.MULTILINE)
+RECORDS = (
+    *facts.RECORDS,
+    *(facts.FAILURE, facts.REPORT, facts.RESOURCES),
+    *(notation.ARTIFACT, notation.ARTIFACT_TYPE, notation.CHECKSUM),
+)
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.name)
+def test_each_kind_and_object_is_there_with_its_fields(record: notation.Record) -> None:
+    row = re.search(rf"^\| `{record.name}` \| (.*?)\| ", PAGE, re.MULTILINE)
     assert row
-    assert re.findall(r"`(\w+)`", row[1]) == [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    assert re.findall(r"`(\w+)`", row[1]) == [field.name for field in record.fields.values()]
+
+
+def test_the_older_names_are_there() -> None:
+    section = PAGE.split("### Older names")[1].split("###")[0]
+    former = [(r.name, field.name, old) for r in RECORDS for field in r.fields.values() for old in field.former]
+    assert re.findall(r"^\| `(\w+)` \| `(\w+)` \| `(\w+)` \|$", section, re.MULTILINE) == former
 
 
 @pytest.fixture

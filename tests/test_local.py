@@ -162,7 +162,7 @@ def test_arguments_are_checked_before_anything_runs(tmp_path: Path) -> None:
     for arguments, says in (
         ({}, "missing 1 required input: x"),
         ({"x": 1, "z": 2}, "has no input 'z'"),
-        ({"x": "one"}, "is of type NUMBER_INTEGER"),
+        ({"x": "one"}, "expected NUMBER_INTEGER, got .one."),
     ):
         with pytest.raises(AuthoringTypeError, match=says):
             math(**arguments)
@@ -187,7 +187,7 @@ def test_artifacts_are_passed_straight_into_a_call(tmp_path: Path) -> None:
     assert (told["uri"], told["metadata"]) == (str(tmp_path / "data"), {"rows": 3})
     assert [artifact["uri"] for artifact in seen["many"]["artifacts"]] == ["gs://b/m", str(tmp_path / "root" / "m")]
     assert seen["reads"] == [str(tmp_path / "data")], "only what lies outside of the pipeline root"
-    with pytest.raises(AuthoringTypeError, match=r"wants system\.Dataset.*system\.Model was passed"):
+    with pytest.raises(AuthoringTypeError, match=r"expected system\.Dataset.*, got an artifact of type system\.Model"):
         local.run(consume, {"data": models[0], "many": models}, runner=runner, quiet=True)
 
 
@@ -279,11 +279,17 @@ def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"runner": "docker"}, r"Invalid runner='docker': expected local.SubprocessRunner\(\) or"),
+        ({"runner": "docker"}, "Invalid runner='docker': expected local"),
         ({"runner": RUNNER, "max_parallel": 0}, "at least 1"),
-        ({"runner": RUNNER, "pipeline_root": "gs://bucket"}, "not on this machine"),
-        ({"runner": RUNNER, "cache_root": "gs://bucket"}, "cache_root=.* is not on this machine"),
-        ({"runner": RUNNER, "paralel": 3}, "no option 'paralel'"),
+        (
+            {"runner": RUNNER, "pipeline_root": "gs://bucket"},
+            "pipeline_root='gs://bucket': expected a folder on",
+        ),
+        (
+            {"runner": RUNNER, "cache_root": "gs://bucket"},
+            "cache_root='gs://bucket': expected a folder on",
+        ),
+        ({"runner": RUNNER, "paralel": 3}, "Unknown option 'paralel'"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], says: str) -> None:
@@ -292,7 +298,7 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], says: s
 
 
 def test_what_cannot_be_run_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="cannot be run"):
+    with pytest.raises(ArgumentError, match="Cannot run .*: expected a component"):
         local.run(plus, {"a": 1}, runner=RUNNER)  # type: ignore[arg-type]
     with pytest.raises(StandpipeError, match=r"nowhere\.yaml"):
         local.run("nowhere.yaml", runner=RUNNER)
@@ -376,7 +382,7 @@ def test_names_may_be_long(tmp_path: Path) -> None:
         f"from standpipe import dsl\n@dsl.component\ndef {name}(a: int) -> int: return a\n"
     )
     component = runpy.run_path(str(tmp_path / "file.py"))[name]
-    runner = FakeRunner(**{name: lambda a: {"Output": a}})
+    runner = FakeRunner({name: lambda a: {"Output": a}})
     assert local.run(component, {"a": 1}, runner=runner, pipeline_root=tmp_path, quiet=True).output == 1
 
 
@@ -384,7 +390,7 @@ def test_setters_come_too_late_for_a_task_that_has_run() -> None:
     task = local.run(add, {"a": 1}, runner=RUNNER, quiet=True)
     with pytest.raises(AuthoringError, match="has already run"):
         task.after(task)
-    with pytest.warns(UserWarning, match="does nothing"):
+    with pytest.warns(UserWarning, match="has no effect"):
         task.set_cpu_limit("1")
 
 

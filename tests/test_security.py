@@ -29,6 +29,7 @@ from standpipe.model.plan import (
 )
 from standpipe.model.ports import Outcome
 from standpipe.model.types import ArtifactOutput, ArtifactType, ParameterInput, ParameterOutput, ParameterType
+from standpipe.runners.api import LocalRunner
 
 STRING = ParameterType.STRING
 DATASET = ArtifactType("system.Dataset")
@@ -58,7 +59,7 @@ def places(tmp_path: Path) -> Iterator[Path]:
     assert not list((tmp_path / "outside").glob("*"))
 
 
-def run(places: Path, target: Any, runner: local.LocalRunner | None = None, **arguments: Any) -> Any:
+def run(places: Path, target: Any, runner: LocalRunner | None = None, **arguments: Any) -> Any:
     return local.run(
         target,
         arguments,
@@ -88,7 +89,10 @@ class Writing(FakeRunner):
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_name_leads_out_of_the_root(places: Path, name: str) -> None:
-    outputs = {name: ParameterOutput(STRING), f"{name}-data": ArtifactOutput(DATASET)}
+    outputs: dict[str, ParameterOutput | ArtifactOutput] = {
+        name: ParameterOutput(STRING),
+        f"{name}-data": ArtifactOutput(DATASET),
+    }
     leaf = Component(ExecutorRef("exec"), {}, outputs)
     inner = Component(Dag({name: Node(name, "leaf")}))
     plan = Plan(
@@ -98,7 +102,7 @@ def test_no_name_leads_out_of_the_root(places: Path, name: str) -> None:
         {"exec": Container("image", Command())},
         display_name=name,
     )
-    run(places, component_of(plan), Writing())
+    run(places, component_from_plan(plan), Writing())
     logs = list((places / "root").rglob("log.txt"))
     assert [log.parent.parent.parent.parent for log in logs] == [places / "root"]
     assert len([path for path in logs[0].parent.iterdir() if path.is_file()]) == 3
@@ -107,14 +111,14 @@ def test_no_name_leads_out_of_the_root(places: Path, name: str) -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_name_in_a_compiled_file_leads_out_of_the_root(places: Path, name: str) -> None:
     @dsl.container_component
-    def taskword(outword: dsl.OutputPath(str), dataword: dsl.Output[dsl.Dataset]):  # type: ignore[valid-type]
+    def taskword(outword: dsl.OutputPath(str), dataword: dsl.Output[dsl.Dataset]) -> dsl.ContainerSpec:  # type: ignore[valid-type]
         return dsl.ContainerSpec(image="image", command=["run", outword, dataword.path])
 
     @dsl.pipeline
     def pipeword() -> None:
         taskword()
 
-    compiled = json.dumps(emit(pipeword.plan))  # type: ignore[attr-defined]
+    compiled = json.dumps(emit(pipeword.plan))
     for word in ("taskword", "pipeword", "outword", "dataword"):
         assert word in compiled
         compiled = compiled.replace(word, json.dumps(f"{name}{word[0]}" if word == "dataword" else name)[1:-1])
@@ -125,10 +129,10 @@ def test_no_name_in_a_compiled_file_leads_out_of_the_root(places: Path, name: st
     assert len([path for path in log.parent.iterdir() if path.is_file()]) == 3
 
 
-def component_of(plan: Plan) -> Any:
-    from standpipe.dsl.components import component_of
+def component_from_plan(plan: Plan) -> Any:
+    from standpipe.dsl.components import component_from_plan
 
-    return component_of(plan)
+    return component_from_plan(plan)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +157,7 @@ def test_no_address_leads_out_of_the_workspace(places: Path, uri: str) -> None:
     importer = Importer(FromInput("uri"), DATASET, download_to_workspace=True)
     root = Component(Dag({"import": Node("import", "importer", {"uri": Constant(uri)})}))
     with pytest.raises(TaskFailed, match="^Task 'import' failed: it "):
-        run(places, component_of(Plan("p", root, {"importer": made}, {"import": importer})))
+        run(places, component_from_plan(Plan("p", root, {"importer": made}, {"import": importer})))
     assert [path for path in (places / "workspace").rglob("*") if path.is_file()] == []
 
 
@@ -240,7 +244,7 @@ def test_what_a_task_tells_of_an_artifact_makes_no_file(places: Path, wish: str)
 
     @dsl.pipeline
     def passing(wish: str) -> str:
-        return take(data=tell(wish=wish).outputs["data"]).output  # type: ignore[no-any-return]
+        return take(data=tell(wish=wish).outputs["data"]).output
 
     assert run(places, passing, local.SubprocessRunner(use_venv=False), wish=wish).output == str({wish: wish})
     assert not Path("/etc/standpipe-test").exists()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from standpipe.dsl.components import BaseComponent
+from standpipe.dsl.base_component import BaseComponent
 from standpipe.errors import AuthoringError
 from standpipe.model.types import Json
 from standpipe.model.values import preview

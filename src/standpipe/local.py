@@ -1,4 +1,4 @@
-"""Running components and pipelines on this machine: the names and meanings of `kfp.local`, and more."""
+"""Run components and pipelines on this machine: the names and meanings of `kfp.local`, and more."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from standpipe.dsl.arguments import check_arguments
-from standpipe.dsl.calling import set_host
-from standpipe.dsl.components import BaseComponent, component_of
-from standpipe.dsl.tasks import PipelineTask
+from standpipe.dsl.base_component import BaseComponent, set_backend
+from standpipe.dsl.components import component_from_plan
+from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.errors import ArgumentError, NotInitialized
-from standpipe.faults import Delay, Fail, Fault, Kill
+from standpipe.faults import Delay, Fail, Kill
+from standpipe.kfp_compat.sdk_artifacts import from_sdk as _from_sdk
+from standpipe.kfp_compat.sdk_artifacts import is_sdk_object
 from standpipe.runners.api import RUNNERS, LocalRunner, runner_class, suggestions
-from standpipe.runs.options import MAX_PARALLEL, Session, check_folder
-from standpipe.worker import artifacts
+from standpipe.runs.options import RunOptions, check_folder, takes_run_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,78 +38,35 @@ _HOW_TO_INIT = (
 )
 
 
-_session: Session | None = None
+_defaults: RunOptions | None = None
 
 
-def init(
-    runner: LocalRunner,
-    pipeline_root: str | os.PathLike[str] = "./local_outputs",
-    workspace_root: str | os.PathLike[str] | None = None,
-    raise_on_error: bool = True,
-    enable_caching: bool = False,
-    cache_root: str | os.PathLike[str] | None = None,
-    *,
-    max_parallel: int = MAX_PARALLEL,
-    quiet: bool = False,
-    kubernetes: str | os.PathLike[str] | Mapping[str, Any] | None = None,
-    resources: str = "clamp",
-    faults: Sequence[Fault] = (),
-    secrets: Sequence[str] = (),
-) -> None:
-    """Says how components and pipelines run that are called from now on, in all threads of this process.
+@takes_run_options(RunOptions)
+def init(*args: Any, **kwargs: Any) -> None:
+    """Set the options of all components and pipelines that are called from now on, in all threads of this process.
 
-    Args:
-        runner: where tasks run: `local.SubprocessRunner()`, `local.DockerRunner()` or, in tests, `local.FakeRunner()`.
-        pipeline_root: the folder for what runs leave behind, each in a folder of its own; `~` is the home folder.
-        workspace_root: the folder that tasks see as their workspace. It is the user's own and is never removed. By
-            default a pipeline with a workspace has one in the folder of its run.
-        raise_on_error: whether a failed run raises; otherwise the task that the call returns says so.
-        enable_caching: whether outputs may come from earlier runs of the same tasks with the same inputs.
-        cache_root: the folder for what is remembered of them; by default the pipeline root.
-        max_parallel: how many tasks run at once.
-        quiet: shows neither progress nor what tasks print. Logs are kept all the same.
-        kubernetes: what secrets, config maps and PVCs hold, for pipelines with settings of kfp-kubernetes: a YAML file,
-            a folder, or a mapping like `{"secrets": {"db": {"password": "..."}}}`.
-        resources: what becomes of tasks that ask for more CPU, memory or accelerators than this machine has: `"clamp"`
-            gives them what there is, with a notice; `"strict"` lets them fail; `"ignore"` neither counts nor limits
-            what any task uses.
-        faults: what is to go wrong, to see what a pipeline does about it: `local.Fail`, `local.Delay` and `local.Kill`.
-        secrets: names of environment variables, of this process or of tasks, whose values are in no log, message or
-            run store. Those of secrets in `kubernetes` never are.
+    {options}
 
     Raises:
-        ArgumentError: if an option makes no sense.
+        ArgumentError: if an option has a value that it cannot have.
     """
-    global _session
-    _session = Session(
-        runner,
-        pipeline_root,
-        workspace_root,
-        raise_on_error,
-        enable_caching,
-        cache_root,
-        max_parallel,
-        quiet,
-        kubernetes,
-        resources,
-        faults,
-        secrets,
-    )
+    global _defaults
+    _defaults = RunOptions(*args, **kwargs)
 
 
 def run(
     target: BaseComponent | str | os.PathLike[str], arguments: Mapping[str, Any] | None = None, **options: Any
 ) -> PipelineTask:
-    """Runs a component, a pipeline, or a compiled file of one.
+    """Run a component, a pipeline, or a compiled file of one.
 
-    Unlike a call, it says all that it needs, so that threads, libraries and tests can run side by side.
+    Unlike a call, it names all that it needs, so that threads, libraries and tests can run side by side.
 
     Args:
         target: a component or pipeline, of Standpipe or of the KFP SDK itself, or the path of a YAML or JSON file that
             one was compiled to.
         arguments: its inputs by name.
-        **options: those of `init`. What is left out is as `init` said, or as `init` has it by default; only `runner`
-            must be given in one place or the other.
+        **options: those of `init`. By default they are as `init` set them, or as they are by default; only `runner` is
+            required in one place or the other.
 
     Returns:
         A task that has run: `.output`, `.outputs`, and `.error` if it failed and `raise_on_error` is false.
@@ -121,21 +79,21 @@ def run(
         TaskFailed: if a task fails and `raise_on_error` is true.
         KeyboardInterrupt: after Ctrl-C, once everything has been stopped.
     """
-    session = _session_with(options)
-    component = _component(target)
+    run_options = _options_with(options)
+    component = _to_component(target)
     if arguments is not None and not isinstance(arguments, Mapping):
-        raise ArgumentError(f"arguments={arguments!r} are no inputs by name: pass a dict such as {{'rate': 0.1}}.")
-    own = {name: _own_artifacts(value) for name, value in (arguments or {}).items()}
-    with _masking_errors(session, component):
-        given = check_arguments(component, (), own, traced=False)
-    return _run(session, component, given)
+        raise ArgumentError(f"Invalid arguments={arguments!r}: expected a dict of inputs such as {{'rate': 0.1}}.")
+    converted = {name: _from_sdk(value) for name, value in (arguments or {}).items()}
+    with _masked_errors(run_options, component):
+        checked = check_arguments(component, (), converted, traced=False)
+    return _start(run_options, component, checked)
 
 
 def runs(pipeline_root: str | os.PathLike[str] | None = None) -> list[Run]:
-    """All runs below a pipeline root, the newest first.
+    """Return all runs below a pipeline root, the newest first.
 
     Args:
-        pipeline_root: where the runs are; by default where `init` said, or `./local_outputs`.
+        pipeline_root: where the runs are; by default where `init` set it, or `./local_outputs`.
 
     Raises:
         StorageError: if the run store cannot be read.
@@ -146,11 +104,11 @@ def runs(pipeline_root: str | os.PathLike[str] | None = None) -> list[Run]:
 
 
 def get_run(run: str, pipeline_root: str | os.PathLike[str] | None = None) -> Run:
-    """One run: its status, its tasks with their attempts, its artifacts and where they come from.
+    """Return one run: its status, its tasks with their attempts, its artifacts and their lineage.
 
     Args:
-        run: its id, or as much of the beginning as no other id begins with; `latest` is the newest run.
-        pipeline_root: where the run is; by default where `init` said, or `./local_outputs`.
+        run: its id, or as much of its beginning as no other id begins with; `latest` is the newest run.
+        pipeline_root: where the run is; by default where `init` set it, or `./local_outputs`.
 
     Raises:
         NoSuchRun: if there is no such run, or several.
@@ -159,7 +117,7 @@ def get_run(run: str, pipeline_root: str | os.PathLike[str] | None = None) -> Ru
     from standpipe import history  # brings SQLite, which authoring and compiling do without
 
     if not isinstance(run, str):
-        raise ArgumentError(f"{run!r} is no id of a run: pass text such as 'latest', or what local.runs() shows.")
+        raise ArgumentError(f"Invalid run id {run!r}: expected text such as 'latest'; local.runs() lists all ids.")
     return history.get_run(_root(pipeline_root), run)
 
 
@@ -170,17 +128,17 @@ def resume(
     from_task: str | Sequence[str] | None = None,
     **options: Any,
 ) -> PipelineTask:
-    """Lets a run go on that failed, was stopped, or whose process was killed.
+    """Resume a run that failed, was cancelled, or whose process was killed.
 
-    What succeeded is not done again, unless its component, its inputs or something before it has changed since, or what
-    it made is damaged. A notice says what is done again, and why.
+    Tasks that succeeded are not rerun, unless their component, their inputs or a task before them has changed since,
+    or an output of theirs is damaged. A notice lists the tasks that are rerun, with the reasons.
 
     Args:
-        run: the run, or its id, or the beginning of that; `"latest"` is the one that began last.
-        pipeline: what it goes on with, as for `run`. By default the pipeline or component of its name that this program
-            defines; if there is none, what the run began with.
-        from_task: the name or the path (`"loop/2/train"`) of a task, or of several, to be done again with all that
-            depends on them.
+        run: the run, or its id, or the beginning of its id; `"latest"` is the newest run.
+        pipeline: what it is resumed with, as for `run`. By default the pipeline or component of its name that this
+            program defines; if there is none, what the run started with.
+        from_task: the name or the path (`"loop/2/train"`) of a task, or of several, to be rerun with all tasks that
+            depend on them.
         **options: those of `init`, as for `run`.
 
     Returns:
@@ -190,166 +148,149 @@ def resume(
         NoSuchRun: if there is no such run in the pipeline root.
         NoSuchTask: if it has no task of the name `from_task`.
         ArgumentError: if its arguments do not fit the pipeline any more.
-        StorageError: if it is still going on, or cannot be read or written.
+        StorageError: if it is still running, or cannot be read or written.
         TaskFailed: if a task fails and `raise_on_error` is true.
         KeyboardInterrupt: after Ctrl-C, once everything has been stopped.
     """
-    run_id, session = _named(run, options)
+    run_id, run_options = _run_and_options(run, options)
     names = [from_task] if isinstance(from_task, str) else from_task or ()
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
-        raise ArgumentError(f"from_task={from_task!r} names no tasks: pass the name or the path of one, or a list.")
-    component = None if pipeline is None else _component(pipeline)
-    from standpipe.runs import launch  # bring the engine and the store, which authoring does without
-    from standpipe.runs import resume as resuming
+        raise ArgumentError(f"Invalid from_task={from_task!r}: expected the name or path of a task, or a list of them.")
+    component = None if pipeline is None else _to_component(pipeline)
+    from standpipe.runs import launch, resume  # bring the engine and the store, which authoring does without
 
-    with launch.ending_as_asked():
-        return resuming.resume(session, run_id, component, names)
+    with launch.deferred_signals():
+        return resume.resume(run_options, run_id, component, names)
 
 
 def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any) -> PipelineTask:
-    """Runs one task of a run again, with exactly the inputs that it had; it is a run of its own.
+    """Rerun one task of a run, with exactly the inputs that it had, as a run of its own.
 
     Args:
-        run: the run, or its id, or the beginning of that; `"latest"` is the one that began last.
+        run: the run, or its id, or the beginning of its id; `"latest"` is the newest run.
         task: its name or its path (`"loop/2/train"`).
-        debug: runs it under Python's debugger, on this terminal: it stops at the first line of the function, and where
-            an exception ends it. Only the SubprocessRunner does that.
-        **options: those of `init`, as for `run`; another `runner` than the run had, for instance.
+        debug: whether it runs under Python's debugger, on this terminal: it stops at the first line of the function,
+            and where an exception ends it. Only the SubprocessRunner supports that.
+        **options: those of `init`, as for `run`; for instance another `runner`.
 
     Raises:
         NoSuchRun: if there is no such run in the pipeline root.
         NoSuchTask: if it has no such task, or several of that name.
-        ArgumentError: if the task never began.
+        ArgumentError: if the task never started.
         UnsupportedError: if the runner has no debugger.
         TaskFailed: if the task fails and `raise_on_error` is true.
     """
-    run_id, session = _named(run, options)
+    run_id, run_options = _run_and_options(run, options)
     if not isinstance(task, str):
-        raise ArgumentError(f"{task!r} is no task: pass its name or its path, such as 'loop/2/train'.")
-    from standpipe.runs import launch  # bring the engine and the store, which authoring does without
-    from standpipe.runs import resume as resuming
+        raise ArgumentError(f"Invalid task {task!r}: expected its name or its path, such as 'loop/2/train'.")
+    from standpipe.runs import launch, rerun  # bring the engine and the store, which authoring does without
 
-    with launch.ending_as_asked():
-        return resuming.rerun_task(session, run_id, task, debug=debug)
+    with launch.deferred_signals():
+        return rerun.rerun_task(run_options, run_id, task, debug=debug)
 
 
-def _session_with(options: Mapping[str, Any]) -> Session:
-    unknown = sorted(options.keys() - Session.__dataclass_fields__.keys())
+def _options_with(changes: Mapping[str, Any]) -> RunOptions:
+    """Return the options that `init` set, or their defaults, with these changes."""
+    unknown = sorted(changes.keys() - RunOptions.__dataclass_fields__.keys())
     if unknown:
-        raise ArgumentError(f"Runs have no option {unknown[0]!r}: they take {', '.join(Session.__dataclass_fields__)}.")
-    if _session is not None:
-        return replace(_session, **options) if options else _session
-    if "runner" not in options:
-        raise NotInitialized(f"Nothing says where to run it. {_HOW_TO_INIT}")
-    return Session(**options)
+        known = ", ".join(RunOptions.__dataclass_fields__)
+        raise ArgumentError(f"Unknown option {unknown[0]!r} of a run: expected one of {known}.")
+    if _defaults is not None:
+        return replace(_defaults, **changes) if changes else _defaults
+    if "runner" not in changes:
+        raise NotInitialized(f"No runner is set. {_HOW_TO_INIT}")
+    return RunOptions(**changes)
 
 
-def _root(given: str | os.PathLike[str] | None) -> Path:
+def _root(pipeline_root: str | os.PathLike[str] | None) -> Path:
     from pathlib import Path  # of no use to authoring
 
-    default = _session.pipeline_root if _session else Session.pipeline_root
-    if given is not None:
-        check_folder("pipeline_root", given)
-    return Path(default if given is None else given).expanduser().absolute()
+    if pipeline_root is not None:
+        check_folder("pipeline_root", pipeline_root)
+    else:
+        pipeline_root = (_defaults or RunOptions).pipeline_root
+    return Path(pipeline_root).expanduser().absolute()
 
 
-def _named(run: str | Run, options: Mapping[str, Any]) -> tuple[str, Session]:
-    """The id of a run, and the options: those of `init` with these, in the pipeline root that the run was found in."""
+def _run_and_options(run: str | Run, changes: Mapping[str, Any]) -> tuple[str, RunOptions]:
+    """Return the id of a run, and the options with these changes, in the pipeline root in which the run was found."""
     if isinstance(run, str):
-        return run, _session_with(options)
+        return run, _options_with(changes)
     if not hasattr(run, "folder"):
-        raise ArgumentError(f"{run!r} is no run: pass its id, or what local.runs() and local.get_run() give.")
-    return run.id, _session_with({"pipeline_root": run.folder.parent, **options})
+        raise ArgumentError(f"Invalid run {run!r}: expected its id, or an object of local.runs() or local.get_run().")
+    return run.id, _options_with({"pipeline_root": run.folder.parent, **changes})
 
 
-def _masking_errors(session: Session | None, component: BaseComponent) -> AbstractContextManager[None]:
-    """Takes secrets out of errors about a component's arguments, which come before those of a run."""
-    if session is None or not session.secrets:
+def _masked_errors(options: RunOptions | None, component: BaseComponent) -> AbstractContextManager[None]:
+    """Mask secrets in errors about a component's arguments, which come before those of a run."""
+    if options is None or not options.secret_env:
         return nullcontext()
     from standpipe.support.secrets import redactor_for  # few scripts name secrets
 
-    return redactor_for(session.secrets, component.plan, session.runner.variables, {}, lambda notice: None).errors()
+    return redactor_for(options.secret_env, component.plan, options.runner.variables, {}, lambda notice: None).errors()
 
 
-def _component(target: object) -> BaseComponent:
+def _to_component(target: object) -> BaseComponent:
     if isinstance(target, BaseComponent):
         return target
-    if _is_of_the_sdk(target) and hasattr(type(target), "pipeline_spec"):
-        from standpipe.kfp_compat import sdk_objects  # brings protobuf, which runs of Python components do without
+    if is_sdk_object(target) and hasattr(type(target), "pipeline_spec"):
+        from standpipe.kfp_compat import sdk_components  # brings protobuf, which runs of Python components do without
 
-        return component_of(sdk_objects.plan_of(target), getattr(target, "description", None) or "")
-    return component_of(_read(target))
-
-
-def _is_of_the_sdk(value: object) -> bool:
-    """Whether the value is an object of the real KFP SDK; our own classes are in no module of that name."""
-    return any(cls.__module__.partition(".")[0] == "kfp" for cls in type(value).__mro__)
+        return component_from_plan(sdk_components.plan_of(target), getattr(target, "description", None) or "")
+    return component_from_plan(_read_plan(target))
 
 
-def _own_artifacts(value: Any) -> Any:
-    """The argument with artifacts of ours in place of the SDK's, of the same type and content."""
-    if isinstance(value, (list, tuple)):
-        return [_own_artifacts(item) for item in value] if any(map(_is_of_the_sdk, value)) else value
-    if not _is_of_the_sdk(value) or not hasattr(value, "schema_title"):
-        return value
-    schema = {"schema_title": value.schema_title, "schema_version": value.schema_version}
-    known = artifacts.BY_TITLE.get(value.schema_title)
-    own = (known or type(type(value).__name__, (artifacts.Artifact,), schema))(
-        name=value.name, uri=value.uri, metadata=dict(value.metadata)
-    )
-    own.custom_path = getattr(value, "custom_path", None) or ""  # older SDKs have none
-    return own
-
-
-def _read(path: object) -> Plan:
+def _read_plan(path: object) -> Plan:
     if not isinstance(path, (str, os.PathLike)):
         raise ArgumentError(
-            f"{path!r} cannot be run: pass a component, a pipeline, or the path of a compiled file. "
-            "A plain function becomes a component with @dsl.component, and a pipeline with @dsl.pipeline."
+            f"Cannot run {path!r}: expected a component, a pipeline, or the path of a compiled file. A plain function "
+            "becomes a component with @dsl.component, and a pipeline with @dsl.pipeline."
         )
     from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
     return ir.read(os.path.expanduser(path))
 
 
-class _Host:
-    """Runs and compiles the components that are called or written outside of pipelines."""
+class _LocalBackend:
+    """Runs and compiles components outside pipelines; see `standpipe.dsl.base_component.Backend`."""
 
-    def errors(self, component: BaseComponent) -> AbstractContextManager[None]:
-        return _masking_errors(_session, component)
+    def redact_errors(self, component: BaseComponent) -> AbstractContextManager[None]:
+        return _masked_errors(_defaults, component)
 
-    def run(self, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
-        if _session is None:
-            raise NotInitialized(
-                f"Component {component.name!r} was called, and nothing says where to run it. {_HOW_TO_INIT}"
-            )
-        return _run(_session, component, arguments)
+    def run_component(self, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
+        if _defaults is None:
+            raise NotInitialized(f"Cannot run component {component.name!r}: no runner is set. {_HOW_TO_INIT}")
+        return _start(_defaults, component, arguments)
 
-    def compile(self, component: BaseComponent, path: str) -> None:
+    def compile_component(self, component: BaseComponent, path: str) -> None:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
         ir.write(component.plan, path, description=component.description)
 
-    def spec(self, component: BaseComponent) -> Json:
+    def pipeline_spec_json(self, component: BaseComponent) -> Json:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
         return ir.emit(component.plan)
 
-    def message(self, component: BaseComponent, name: str) -> Any:
+    def pipeline_spec_message(self, component: BaseComponent) -> Any:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-        emitted = ir.emit(component.plan) if name == "PipelineSpec" else ir.emit_platforms(component.plan)
-        return ir.message(emitted, name)
+        return ir.message(ir.emit(component.plan), "PipelineSpec")
+
+    def platform_spec_message(self, component: BaseComponent) -> Any:
+        from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
+
+        return ir.message(ir.emit_platforms(component.plan), "PlatformSpec")
 
 
-set_host(_Host())
+set_backend(_LocalBackend())
 
 
-def _run(session: Session, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
+def _start(options: RunOptions, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
     from standpipe.runs import launch  # brings the engine, which authoring and compiling do without
 
-    with launch.ending_as_asked():
-        return launch.run(session, component, arguments)
+    with launch.deferred_signals():
+        return launch.start(options, component, arguments)
 
 
 __all__ = [

@@ -133,7 +133,7 @@ def test_a_run_is_stopped_from_elsewhere(root: Path, capsys: pytest.CaptureFixtu
     finally:
         release.set()
         thread.join()
-    assert "was stopped: somebody asked it to" in str(done[0].error)
+    assert "was cancelled: cancellation was requested" in str(done[0].error)
     assert main(["cancel", "latest", "--root", str(root)]) == 1
     assert "is not going on" in capsys.readouterr().out
 

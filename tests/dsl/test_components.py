@@ -187,7 +187,9 @@ def test_an_artifact_class_under_another_name_is_refused() -> None:
     def uses(a: dsl.Input[Alias]) -> None:
         pass
 
-    with pytest.raises(AuthoringTypeError, match=r"Known goes by another name in `dsl\.Input\[Alias\]`\. Use the name"):
+    with pytest.raises(
+        AuthoringTypeError, match=r"`dsl\.Input\[Alias\]` uses an alias of the artifact class .*Known\. Use the name"
+    ):
         dsl.component(uses)
 
 
@@ -206,9 +208,11 @@ def test_options_of_the_wrong_type_are_refused() -> None:
     def f() -> None:
         pass
 
-    with pytest.raises(AuthoringTypeError, match=r"packages_to_install='pandas' is text, and a list is wanted"):
+    with pytest.raises(AuthoringTypeError, match=r"packages_to_install to be a list, got the string 'pandas'"):
         dsl.component(packages_to_install="pandas")(f)
-    with pytest.raises(AuthoringTypeError, match=r"holds 'ENV', and a dsl\.TaskConfigField"):
+    with pytest.raises(
+        AuthoringTypeError, match=r"task_config_passthroughs to contain dsl\.TaskConfigField .*, got 'ENV'"
+    ):
         dsl.component(task_config_passthroughs=["ENV"])(f)  # type: ignore[list-item]
 
 
@@ -364,23 +368,23 @@ def foreign_namespace(a: dsl.Input[Mine]) -> None:
 @pytest.mark.parametrize(
     ("function", "error", "says"),
     [
-        (no_annotation, AuthoringTypeError, "argument 'a': it needs a type annotation"),
+        (no_annotation, AuthoringTypeError, "argument 'a': the type annotation is missing"),
         (keywords, AuthoringTypeError, r"takes \*\*a: KFP passes named arguments only"),
-        (set_annotation, AuthoringTypeError, "set is nothing that KFP can pass"),
+        (set_annotation, AuthoringTypeError, "KFP cannot pass set"),
         (variable, AuthoringTypeError, "named arguments only"),
         (output_argument, AuthoringError, "'Output' is the name of the returned value"),
         (artifact_default, AuthoringError, "can only be None"),
         (wrong_default, AuthoringTypeError, "'x' is STRING, and NUMBER_INTEGER is wanted"),
-        (list_output, AuthoringError, "only pipelines give lists of artifacts"),
+        (list_output, AuthoringError, "only pipelines can have lists of artifacts"),
         (foreign_namespace, AuthoringTypeError, "namespace `system` or `google`"),
-        (lambda: None, AuthoringError, "no plain `def`"),
-        (coroutine, AuthoringError, "not with `async`"),
+        (lambda: None, AuthoringError, "defined with `def` at the start of a line, not a lambda"),
+        (coroutine, AuthoringError, "not `async def`"),
         (functools.partial(wrong_default, a=1), AuthoringTypeError, "defined with `def`"),
-        ("wrong_default", AuthoringTypeError, "'wrong_default', of type str, is none"),
+        ("wrong_default", AuthoringTypeError, "got 'wrong_default' of type str"),
         (len, AuthoringTypeError, "defined with `def`"),
         (untyped_fields, AuthoringTypeError, "fields of Untyped have no types.*typing.NamedTuple"),
-        (marked_return, AuthoringTypeError, "returned value: write the artifact class alone, without"),
-        (two_outputs, AuthoringError, "two outputs called 'a'"),
+        (marked_return, AuthoringTypeError, "returned value: write the artifact class without"),
+        (two_outputs, AuthoringError, "two outputs with the name 'a'"),
     ],
 )
 def test_what_cannot_be_a_component_is_refused_where_it_is_decorated(function: Any, error: type, says: str) -> None:
@@ -393,7 +397,7 @@ def test_what_cannot_be_a_component_is_refused_where_it_is_decorated(function: A
 def test_a_function_without_source_is_refused() -> None:
     namespace: dict[str, Any] = {}
     exec("def typed_in(a: int) -> int:\n    return a\n", namespace)
-    with pytest.raises(AuthoringError, match="source of the function 'typed_in' cannot be found"):
+    with pytest.raises(AuthoringError, match="source of the function 'typed_in' was not found"):
         dsl.component(namespace["typed_in"])
 
 
@@ -429,17 +433,17 @@ def test_mistakes_in_a_container_component_are_refused() -> None:
         return dsl.ContainerSpec(image="i", command="ls -l")
 
     for function, says in (
-        (wrong_type, "3, of type int, cannot stand in a command"),
+        (wrong_type, "expected strings and placeholders in the command, got 3 of type int"),
         (bare_artifact, r"Write a\.path or a\.uri"),
         (unmarked, r"Input\[\.\.\.\] or Output\[\.\.\.\]"),
-        (no_spec, "must return a dsl.ContainerSpec, and returned None"),
+        (no_spec, "must return a dsl.ContainerSpec. It returned None"),
         (annotated, "declare outputs as arguments"),
-        (no_image, "its image is None"),
+        (no_image, "image to be the name of an image, got None"),
         (artifact_in_text, r"Write a\.path or a\.uri"),
         (embedded, "EmbeddedInput is for Python components"),
-        ("alpine", "of type str, is none"),
-        (unknown_input, "speaks of the input 'b'"),
-        (text_command, "command and args are lists"),
+        ("alpine", "expected a function .*, got 'alpine' of type str"),
+        (unknown_input, "refers to the input 'b', which is not declared"),
+        (text_command, "expected command and args to be lists"),
     ):
         with pytest.raises(StandpipeError, match=says):
             dsl.container_component(function)

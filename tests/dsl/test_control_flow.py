@@ -535,37 +535,37 @@ def _returned_from_a_condition(n: Any) -> Any:
         (_else_alone, InvalidControlFlowException, r"dsl\.Else has no dsl\.If before it"),
         (_else_after_else, InvalidControlFlowException, r"dsl\.Else has no dsl\.If before it"),
         (_elif_after_loop, InvalidControlFlowException, r"dsl\.Elif has no dsl\.If before it"),
-        (_constant, AuthoringError, r"dsl\.If got True, of type bool, and a comparison is wanted"),
+        (_constant, AuthoringError, r"dsl\.If expected a comparison .*, got True of type bool"),
         (_compared_list, AuthoringError, "output 'numbers' of task 'many' is of type LIST"),
         (_bool_with_number, AuthoringError, "Compare it with True or False"),
         (_out_of_condition, InvalidTopologyException, r"in the dsl\.If 'condition-1'.*dsl\.OneOf"),
         (_after_condition, InvalidTopologyException, r"in the dsl\.If 'condition-1' and may not run"),
         (_out_of_branches, InvalidTopologyException, r"dsl\.ConditionBranches 'condition-branches-1'.*dsl\.OneOf"),
-        (_out_of_loop, InvalidTopologyException, r"loop 'for-loop-2' runs many times.*dsl\.Collected"),
+        (_out_of_loop, InvalidTopologyException, r"has several values: it is in the loop 'for-loop-2'.*dsl\.Collected"),
         (_out_of_exit_handler, InvalidTopologyException, r"dsl\.ExitHandler 'exit-handler-1'"),
-        (_collected_outside_of_loops, InvalidTopologyException, "Take the output itself"),
-        (_collected_in_its_loop, InvalidTopologyException, "Take the output itself"),
+        (_collected_outside_of_loops, InvalidTopologyException, "Use the output itself"),
+        (_collected_in_its_loop, InvalidTopologyException, "Use the output itself"),
         (_collected_from_a_loop_in_a_condition, InvalidTopologyException, r"dsl\.If 'condition-1' and may not run"),
-        (_collected_one_of, AuthoringError, r"not a dsl\.OneOf"),
-        (_collected_in_text, AuthoringError, "cannot stand inside of text"),
+        (_collected_one_of, AuthoringError, r"got a dsl\.OneOf"),
+        (_collected_in_text, AuthoringError, "cannot be used inside text"),
         (_one_of_without_else, AuthoringError, r"ends with a dsl\.Else"),
         (_one_of_anything, AuthoringError, "branches of one condition"),
         (_one_of_two_types, AuthoringTypeError, "is NUMBER_INTEGER.*is STRING"),
-        (_one_of_a_loop, InvalidTopologyException, "the loop 'for-loop-3' gives many times"),
+        (_one_of_a_loop, InvalidTopologyException, "has several values: it is in the loop 'for-loop-3'"),
         (_item_outside, InvalidTopologyException, "used outside of that loop"),
         (_loop_over_number, AuthoringError, "pipeline input 'n' is of type NUMBER_INTEGER"),
-        (_loop_over_nothing, AuthoringError, r"got \[\], and a list with at least one item is wanted"),
-        (_loop_over_text, AuthoringError, "got 'abc', and a list"),
+        (_loop_over_nothing, AuthoringError, r"expected a list with at least one item.*, got \[\]"),
+        (_loop_over_text, AuthoringError, "expected a list .*, got 'abc'"),
         (_loop_over_an_artifact, AuthoringError, "output 'data' of task 'make' is a single artifact"),
-        (_loop_over_channels, AuthoringError, "stands in the list of items"),
+        (_loop_over_channels, AuthoringError, "the list of items contains the pipeline input 'n'"),
         (_loop_over_what_is_collected, AuthoringError, r"cannot loop over a dsl\.Collected"),
-        (_named_like_a_group, AuthoringError, "a task and a group that are both called 'condition-1'"),
-        (_negative_parallelism, AuthoringError, "parallelism=-1"),
+        (_named_like_a_group, AuthoringError, "a task and a group with the same name 'condition-1'"),
+        (_negative_parallelism, AuthoringError, "parallelism to be a whole number, at least 0, got -1"),
         (_exit_task_that_waits, AuthoringError, "it waits for another task"),
-        (_exit_handler_in_a_loop, AuthoringError, "only stand at the outermost level"),
+        (_exit_handler_in_a_loop, AuthoringError, "must be at the outermost level"),
         (_exit_task_twice, AuthoringError, r"exit task of another dsl\.ExitHandler"),
         (_status_of_nothing, AuthoringError, r"dsl\.ExitHandler, or call \.ignore_upstream_failure"),
-        (_after_a_loop_group, AuthoringError, r"tasks and dsl\.ExitHandler groups"),
+        (_after_a_loop_group, AuthoringError, r"expected tasks or dsl\.ExitHandler groups"),
     ],
 )
 def test_mistakes_are_caught_while_tracing(mistake: Any, error: type[StandpipeError], says: str) -> None:
@@ -592,13 +592,15 @@ def test_a_plain_tuple_is_no_way_to_return_several_outputs() -> None:
             two = echo()
         return one.output, dsl.OneOf(one.output, two.output)  # type: ignore[return-value]
 
-    with pytest.raises(AuthoringError, match="returns a tuple: return an output of a task, or a NamedTuple"):
+    with pytest.raises(
+        AuthoringError, match="must return an output.*, or a NamedTuple of outputs. It returned a tuple"
+    ):
         dsl.pipeline(pipeline)
 
 
 def test_control_flow_stands_in_pipelines() -> None:
     for use in (lambda: dsl.ParallelFor([1]), lambda: dsl.OneOf(), lambda: dsl.ExitHandler(None), lambda: dsl.Else()):  # type: ignore[arg-type]
-        with pytest.raises(AuthoringError, match="stands outside of a pipeline"):
+        with pytest.raises(AuthoringError, match="is used outside of a pipeline"):
             use()
 
 

@@ -110,7 +110,7 @@ def test_a_value_inside_of_the_text_of_a_uri_is_warned_of() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert quiet.plan
-    with pytest.warns(UserWarning, match="pipeline input 'uri' stands inside of the text of artifact_uri"):
+    with pytest.warns(UserWarning, match="pipeline input 'uri' is inside the text of artifact_uri"):
         plan = dsl.pipeline(imports).plan
     assert node(plan).inputs["uri"] == Constant(parse_text("{{$.inputs.parameters['pipelinechannel--uri']}}/data"))
 
@@ -119,9 +119,13 @@ def test_a_value_inside_of_the_text_of_a_uri_is_warned_of() -> None:
     ("arguments", "error", "message"),
     [
         ({"artifact_uri": 3}, InconsistentTypeException, "input 'uri'"),
-        ({"artifact_uri": Path("data")}, AuthoringError, "a PosixPath, was passed"),
-        ({"artifact_uri": "x", "artifact_class": str}, AuthoringTypeError, "artifact_class is <class 'str'>"),
-        ({"artifact_uri": "x", "metadata": ["a"]}, AuthoringTypeError, "a dict is wanted"),
+        ({"artifact_uri": Path("data")}, AuthoringError, "of type PosixPath"),
+        (
+            {"artifact_uri": "x", "artifact_class": str},
+            AuthoringTypeError,
+            "such as dsl.Dataset, got <class 'str'>",
+        ),
+        ({"artifact_uri": "x", "metadata": ["a"]}, AuthoringTypeError, "metadata to be a dict, got"),
         ({"artifact_uri": "x", "metadata": {"k": object}}, AuthoringError, r"metadata\['k'\] is a type"),
         ({"artifact_uri": "x", "metadata": {1: "k"}}, AuthoringError, "the key 1"),
         ({"artifact_uri": "x", "metadata": {"k": float("nan")}}, AuthoringError, "nan"),
@@ -144,7 +148,7 @@ def test_artifacts_are_no_uris_and_no_metadata() -> None:
     def as_metadata(data: dsl.Input[dsl.Dataset]) -> None:
         importer("x", metadata={"data": data})
 
-    with pytest.raises(InconsistentTypeException, match="input 'uri' is of type STRING"):
+    with pytest.raises(InconsistentTypeException, match="input 'uri': expected STRING"):
         dsl.pipeline(as_uri)
     with pytest.raises(AuthoringTypeError, match="pipeline input 'data' is an artifact"):
         dsl.pipeline(as_metadata)
@@ -159,7 +163,7 @@ def test_an_importer_takes_the_settings_of_tasks_but_not_those_of_containers() -
 
     made = node(dsl.pipeline(fine).plan)
     assert (made.display_name, made.after) == ("Data", ("find",))
-    with pytest.raises(AuthoringError, match="set_env_variable is for components that run in a container"):
+    with pytest.raises(AuthoringError, match=r"set_env_variable\(\) expected a component that runs in a container"):
         dsl.pipeline(wrong)
 
 

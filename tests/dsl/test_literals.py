@@ -60,7 +60,7 @@ def test_the_values_of_a_choice_are_of_one_type() -> None:
 
     for function in (mixed, nothing):
         with pytest.raises(
-            AuthoringTypeError, match=r"argument 'x': typing\.Literal\[.* a Literal of values of one of"
+            AuthoringTypeError, match=r"argument 'x': KFP cannot pass typing\.Literal\[.* a Literal of values of one of"
         ):
             dsl.component(function)
 
@@ -68,7 +68,7 @@ def test_the_values_of_a_choice_are_of_one_type() -> None:
 def test_a_default_is_one_of_the_choices() -> None:
     def wrong(x: Literal["a", "b"] = "c") -> None: ...
 
-    with pytest.raises(AuthoringError, match="its default is 'c', and only these are allowed: 'a', 'b'"):
+    with pytest.raises(AuthoringError, match="the default value is 'c', and only these are allowed: 'a', 'b'"):
         dsl.component(wrong)
 
 

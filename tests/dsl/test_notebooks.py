@@ -106,9 +106,9 @@ def test_a_compiled_notebook_comes_back(folder: Path) -> None:
     ("path", "message"),
     [
         ("none.ipynb", "none.ipynb' does not exist"),
-        ("helper.py", "helper.py' is no .ipynb file"),
-        ("empty", "a folder with 0 notebooks, and exactly one is wanted. Name"),
-        (".", "a folder with 2 notebooks, and exactly one is wanted: deep/train.ipynb, other.ipynb. Name"),
+        ("helper.py", "helper.py' is not an .ipynb file"),
+        ("empty", "expected a folder with exactly one notebook, got 0. Pass"),
+        (".", "expected a folder with exactly one notebook, got 2: deep/train.ipynb, other.ipynb. Pass"),
     ],
 )
 def test_there_must_be_one_notebook(folder: Path, path: str, message: str) -> None:

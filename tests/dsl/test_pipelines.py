@@ -254,22 +254,26 @@ def _artifact_object() -> None:
         (_positional, AuthoringTypeError, "named arguments only"),
         (_unknown, AuthoringTypeError, "'add' has no input 'c'. Its inputs are: a, b"),
         (_missing, AuthoringTypeError, "'add' is missing 1 required input: a"),
-        (_constant_type, InconsistentTypeException, "'add', input 'a' is of type NUMBER_INTEGER.*'one'.*STRING"),
-        (_tuple, AuthoringError, "'say', input 'items' is of type LIST.*a tuple.*Convert it"),
+        (
+            _constant_type,
+            InconsistentTypeException,
+            "'add', input 'a': expected NUMBER_INTEGER, got 'one'.*STRING",
+        ),
+        (_tuple, AuthoringError, "'say', input 'items': expected LIST, got .* of type tuple.*Convert it"),
         (_task, AuthoringError, r"<PipelineTask 'add': traced>.*Pass one of the task's outputs: \.output"),
         (_channel_key, AuthoringError, "the key of a dict is a value that is known only"),
-        (_not_json, AuthoringError, r"input 'items' cannot be passed on: the value\[0\] is nan"),
+        (_not_json, AuthoringError, r"input 'items' cannot be passed: the value\[0\] is nan"),
         (_artifact_text, InconsistentTypeException, "Task 'say', input 'text': the output 'data' of task 'make' is an"),
         (_compared, AuthoringError, "output 'Output' of task 'add' is neither true nor false while"),
         (_ordered, AuthoringError, "output 'Output' of task 'add' is neither true nor false while"),
-        (_channel_type, InconsistentTypeException, "'a' is of type NUMBER_INTEGER.*task 'say'.*STRING"),
+        (_channel_type, InconsistentTypeException, "'a': expected NUMBER_INTEGER, got the .*task 'say' of type STRING"),
         (_artifact_type, InconsistentTypeException, "system.Model@0.0.1.*task 'make'.*system.Dataset@0.0.1"),
         (_artifact_for_parameter, InconsistentTypeException, "STRING.*system.Dataset@0.0.1"),
         (_artifact_object, AuthoringError, "comes from another task"),
         (
             _text_for_artifact,
             InconsistentTypeException,
-            "'use', input 'data' wants system.Dataset@0.0.1, and 'gs://data'",
+            "'use', input 'data': expected system.Dataset@0.0.1, got 'gs://data'",
         ),
     ],
 )
@@ -306,11 +310,11 @@ def test_outputs_must_be_declared_returned_and_of_the_right_type() -> None:
         pass
 
     for function, says in (
-        (undeclared, "'Output' is returned and not declared"),
-        (unreturned, "does not return them"),
-        (wrong, "is of type STRING.*NUMBER_INTEGER"),
-        (constant, "returns 3: return an output of a task"),
-        (own_input, "outputs of its own tasks, and the pipeline input 'x' is none"),
+        (undeclared, "'Output' is returned but not declared"),
+        (unreturned, "declares outputs that it does not return: Output"),
+        (wrong, "expected STRING, got .*NUMBER_INTEGER"),
+        (constant, "must return an output of a task.* It returned 3"),
+        (own_input, "expected an output of a task of the pipeline, got the pipeline input 'x'"),
         (whole_task, "return an output of a task"),
         (output_argument, "the arguments of a pipeline are its inputs"),
         (empty, "has no tasks"),
@@ -326,7 +330,7 @@ def test_a_value_of_another_pipeline_cannot_be_smuggled_in() -> None:
     def first() -> None:
         kept.append(say(text="x"))
 
-    with pytest.raises(AuthoringError, match="output 'Output' of task 'say', which is another pipeline's"):
+    with pytest.raises(AuthoringError, match="output 'Output' of task 'say', which belongs to another pipeline"):
 
         @dsl.pipeline
         def second() -> None:
@@ -363,15 +367,15 @@ def test_what_belongs_to_another_pipeline_is_refused_even_under_a_name_of_ones_o
         return kept[1].output  # type: ignore[no-any-return]
 
     for function, says in (
-        (takes_output, "output 'Output' of task 'add', which is another pipeline's"),
-        (takes_input, "pipeline input 'x', which is another pipeline's"),
-        (takes_input_as_text, "pipeline input 'x', which is another pipeline's"),
-        (waits, r"Task 'add-2' of pipeline 'waits' was told to run \.after\(\) 'add', which belongs to another"),
-        (returns, "uses the output 'Output' of task 'add', which is another pipeline's"),
+        (takes_output, "output 'Output' of task 'add', which belongs to another pipeline"),
+        (takes_input, "pipeline input 'x', which belongs to another pipeline"),
+        (takes_input_as_text, "pipeline input 'x', which belongs to another pipeline"),
+        (waits, r"Task 'add-2' of pipeline 'waits': \.after\(\) got 'add', which belongs to another"),
+        (returns, "uses the output 'Output' of task 'add', which belongs to another pipeline"),
     ):
         with pytest.raises(AuthoringError, match=says):
             dsl.pipeline(function)
-    with pytest.raises(AuthoringError, match=r"'add', input 'a': the output 'Output' of task 'add'.*in no pipeline"):
+    with pytest.raises(AuthoringError, match=r"'add', input 'a': got the output 'Output' of.*outside of a pipeline"):
         add(a=kept[1].output)
 
 
@@ -382,7 +386,7 @@ def test_tasks_cannot_wait_for_each_other() -> None:
         first.after(second)
 
     with pytest.raises(
-        AuthoringError, match="Pipeline 'circle': tasks wait for each other.*add(-2)? -> add(-2)? -> add"
+        AuthoringError, match="Pipeline 'circle': its tasks wait for each other.*add(-2)? -> add(-2)? -> add"
     ):
         dsl.pipeline(circle)
 
@@ -408,15 +412,15 @@ def _talker(text: str) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda task: task.set_cpu_limit("two"), r"set_cpu_limit\(\) got 'two', and a number of cores, as in"),
-        (lambda task: task.set_cpu_limit(f"{task.output}"), "by itself and not inside of text"),
+        (lambda task: task.set_cpu_limit("two"), r"set_cpu_limit\(\) expected a number of cores such as .*, got 'two'"),
+        (lambda task: task.set_cpu_limit(f"{task.output}"), "but not inside text"),
         (lambda task: task.set_memory_limit("2 GB"), "set_memory_limit.*whole number with a unit"),
         (lambda task: task.set_accelerator_limit(-1), "set_accelerator_limit.*a whole number"),
-        (lambda task: task.set_retry(1, backoff_duration="soon"), "no duration"),
-        (lambda task: task.set_retry(1, backoff_duration="100ms"), "no duration"),
+        (lambda task: task.set_retry(1, backoff_duration="soon"), "Invalid duration"),
+        (lambda task: task.set_retry(1, backoff_duration="100ms"), "Invalid duration"),
         (lambda task: task.set_debug_pause(after=False), "never pause"),
         (lambda task: task.set_debug_pause(after=False, on_error=True), "on_error"),
-        (lambda task: task.after("add"), r"\.after\(\) takes tasks"),
+        (lambda task: task.after("add"), r"\.after\(\) expected tasks"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(change: Any, says: str) -> None:
@@ -430,15 +434,18 @@ def test_settings_that_make_no_sense_are_refused(change: Any, says: str) -> None
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda task: task.set_env_variable("A", 1), r"set_env_variable\(\) got value=1, and text is wanted"),
-        (lambda task: task.set_env_variable("A", task.output), "value=.*text is wanted"),
-        (lambda task: task.set_env_variable("A", f"x{task.output}"), "text that is known while the pipeline is traced"),
-        (lambda task: task.set_display_name(3), "set_display_name.*text is wanted"),
-        (lambda task: task.set_container_image(None), "set_container_image.*the name of an image is wanted"),
-        (lambda task: task.set_caching_options("yes"), "enable_caching='yes', and True or False is wanted"),
-        (lambda task: task.set_caching_options(True, task.output), "cache_key=.*text is wanted"),
-        (lambda task: task.set_retry(1.5), r"set_retry\(\) got num_retries=1\.5, and a whole number is wanted"),
-        (lambda task: task.set_retry("often"), "num_retries='often'"),
+        (lambda task: task.set_env_variable("A", 1), r"set_env_variable\(\) expected value to be a string, got 1"),
+        (lambda task: task.set_env_variable("A", task.output), "expected value to be a string"),
+        (
+            lambda task: task.set_env_variable("A", f"x{task.output}"),
+            "a string that is known while the pipeline is",
+        ),
+        (lambda task: task.set_display_name(3), "set_display_name.* to be a string"),
+        (lambda task: task.set_container_image(None), "set_container_image.* to be the name of an image"),
+        (lambda task: task.set_caching_options("yes"), "enable_caching to be True or False, got 'yes'"),
+        (lambda task: task.set_caching_options(True, task.output), "cache_key to be a string"),
+        (lambda task: task.set_retry(1.5), r"set_retry\(\) expected num_retries to be a whole number, got 1\.5"),
+        (lambda task: task.set_retry("often"), "num_retries to be a whole number, got 'often'"),
     ],
 )
 def test_settings_of_the_wrong_type_are_refused(change: Any, says: str) -> None:
@@ -494,22 +501,22 @@ def test_what_needs_a_default_or_a_workspace_says_so() -> None:
     for function, says in (
         (ignoring, "has no default value"),
         (no_workspace, "uses the workspace, and pipeline 'no-workspace' has none"),
-        (container_settings, "this one is a pipeline or an importer"),
-        (defined_within, "'ignoring' is defined within the function of pipeline 'defined-within'"),
+        (container_settings, "This one is a pipeline or an importer"),
+        (defined_within, "'ignoring' is defined inside the function of pipeline 'defined-within'"),
     ):
         with pytest.raises(AuthoringError, match=says):
             dsl.pipeline(function)
 
 
 def test_configuration_is_checked() -> None:
-    with pytest.raises(AuthoringError, match="no quantity"):
+    with pytest.raises(AuthoringError, match="Invalid workspace size 'big'"):
         dsl.WorkspaceConfig("big")
     workspace = dsl.WorkspaceConfig(" 1Gi ", dsl.KubernetesWorkspaceConfig({"storageClassName": "fast"}))
-    with pytest.raises(AuthoringError, match="no quantity"):
+    with pytest.raises(AuthoringError, match="Invalid workspace size 'huge'"):
         workspace.size = "huge"
     patch = {"pvcSpecPatch": {"storageClassName": "fast"}}
     assert workspace.get_workspace() == {"size": "1Gi", "kubernetes": patch}
-    with pytest.raises(AuthoringTypeError, match="must be an int"):
+    with pytest.raises(AuthoringTypeError, match="expected an int, got '60'"):
         dsl.PipelineConfig(active_deadline_seconds="60")  # type: ignore[arg-type]
     with pytest.raises(AuthoringError, match="between 0 and"):
         dsl.PipelineConfig(ttl_seconds_after_failure=-1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from tests.plans import RUN
-
 from standpipe.engine.machine import Machine
 from standpipe.model.events import (
     AttemptEnded,
@@ -19,6 +17,7 @@ from standpipe.model.plan import Plan, TriggerStrategy
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.values import Value
+from tests.plans import RUN
 
 
 def task(path: str) -> TaskRef:
@@ -32,8 +31,8 @@ def task(path: str) -> TaskRef:
     return TaskRef(tuple(steps))
 
 
-def comes_after_all(plan: Plan, ref: TaskRef) -> bool:
-    """Whether a task runs whatever became of those before it, or is in one that does."""
+def ignores_upstream_failure(plan: Plan, ref: TaskRef) -> bool:
+    """Return whether a task, or one around it, runs however its upstream tasks end."""
     component = plan.root
     for name, _ in ref.path:
         node = component.body.nodes[name]  # type: ignore[union-attr]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.engine.driving import Run, task
-from tests.plans import COMPLETED, INT, dag, group, is_, leaf, node, plan
 
 from standpipe.model.events import CancelRequested, LoopStarted, RunEnded, StopAttempts
 from standpipe.model.expressions import parse
@@ -36,6 +34,8 @@ from standpipe.model.types import (
     ParameterType,
 )
 from standpipe.model.values import ArtifactValue
+from tests.engine.driving import Run, task
+from tests.plans import COMPLETED, INT, dag, group, is_, leaf, node, plan
 
 LIST = ParameterType.LIST
 STRING = ParameterType.STRING
@@ -198,7 +198,7 @@ def test_an_output_of_a_skipped_task_is_absent_and_the_consumer_says_so() -> Non
     assert run.failures == [
         (
             "needs",
-            "its input 'x' has no value: it comes from output 'y' of task 'inner', which gave none, "
+            "its input 'x' has no value: it comes from output 'y' of task 'inner', which produced none, "
             "and it is not optional",
         )
     ]
@@ -221,7 +221,7 @@ def test_a_one_of_without_a_branch_that_ran_fails_its_dag_and_names_them() -> No
     run = Run(plan(dag(node("two", component="two"), node("next", "two")), two=two))
     assert run.state("next") is SKIPPED
     assert run.failures == [
-        ("two", "none of the branches gave its output 'y': task 'a', which was skipped and task 'b', which was skipped")
+        ("two", "no branch produced its output 'y': task 'a', which was skipped and task 'b', which was skipped")
     ]
 
 
@@ -296,13 +296,13 @@ def test_no_items_are_a_success_with_empty_outputs() -> None:
 
 @pytest.mark.parametrize(
     ("value", "says"),
-    [("abc", "'abc', which is STRING"), ('{"a": 1}', "'{\"a\": 1}', which is STRING"), (None, "None, which is null")],
+    [("abc", "'abc' (STRING)"), ('{"a": 1}', "'{\"a\": 1}' (STRING)"), (None, "None (null)")],
 )
 def test_items_that_are_no_list_fail_the_loop(value: str | None, says: str) -> None:
     run = Run(looped(over("text"), text=FromInput("s")), s=value)
     assert run.state("sum") is SKIPPED
     assert [path for path, _ in run.failures] == ["loop"]
-    assert f"loop items are no list: its input 'text' is {says}" in run.failures[0][1]
+    assert f"its loop items are invalid: expected a list, got {says} from its input 'text'" in run.failures[0][1]
 
 
 def test_an_item_of_the_wrong_type_fails_its_iteration_only() -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.engine.driving import Run, task
-from tests.plans import COMPLETED, INT, dag, leaf, node, plan
 
-from standpipe.engine.machine import TRANSITIONS
+from standpipe.engine.transitions import TRANSITIONS
 from standpipe.errors import InternalError
 from standpipe.model.events import (
     AttemptEnded,
@@ -24,6 +22,8 @@ from standpipe.model.plan import Component, Constant, FinalStatus, FromInput, Fr
 from standpipe.model.refs import ROOT
 from standpipe.model.states import TaskState
 from standpipe.model.types import ParameterInput, ParameterOutput, ParameterType
+from tests.engine.driving import Run, task
+from tests.plans import COMPLETED, INT, dag, leaf, node, plan
 
 
 def test_a_chain_runs_in_order_and_passes_values_on() -> None:
@@ -97,7 +97,7 @@ def test_a_nested_pipeline_has_its_own_scope_and_gives_its_outputs() -> None:
     assert run.ended.outputs == {"y": 6}
 
 
-def test_the_failure_of_a_nested_task_is_told_once_and_names_it() -> None:
+def test_the_failure_of_a_nested_task_is_reported_once_and_names_it() -> None:
     run = Run(nested(3), x=5)
     run.end("in/in/in", failure="boom")
     assert run.ended.state is TaskState.FAILED
@@ -146,9 +146,9 @@ def test_a_task_that_still_succeeds_after_the_cancel_has_succeeded() -> None:
     assert run.ended.state is TaskState.SUCCEEDED
 
 
-def test_an_event_that_cannot_happen_is_an_internal_error_with_its_story() -> None:
+def test_an_event_that_the_state_does_not_allow_is_an_internal_error() -> None:
     run = Run(plan(dag(node("a"), node("b", "a"))))
-    with pytest.raises(InternalError, match=r"TaskSucceeded came for task 'b', which is TaskState\.PENDING"):
+    with pytest.raises(InternalError, match="'b': TaskSucceeded is not allowed for an executor task in state PENDING"):
         run.send(AttemptEnded(task("b"), {}))
 
 
@@ -166,7 +166,7 @@ def test_a_long_chain_and_deep_nesting_do_not_hit_the_recursion_limit() -> None:
     assert deep.ended.outputs == {"y": 2}
 
 
-def test_what_an_attempt_took_and_where_its_outputs_come_from_are_facts() -> None:
+def test_the_report_of_an_attempt_and_the_source_of_cached_outputs_are_in_the_facts() -> None:
     run, report = Run(plan(dag(node("a"), node("b")))), Report(2.5, log_lines=3)
     run.send(AttemptEnded(task("a"), {"y": 1}, cached="run-0/a"))
     run.send(AttemptEnded(task("b"), failure=Failure("boom"), report=report))

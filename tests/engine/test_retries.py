@@ -1,19 +1,19 @@
-"""When failed tasks are tried again, to the second, by a clock that stands still between events; no task is run."""
+"""When failed tasks are retried, to the second, by a clock that stands still between events; no task is run."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
-from tests.engine.driving import Run, task
-from tests.plans import COMPLETED, INT, RUN, dag, group, is_, leaf, node, plan
 
 from standpipe.engine.machine import Machine
-from standpipe.engine.retries import delay_before_next
+from standpipe.engine.retries import compute_retry_delay
 from standpipe.model.events import AttemptFailed, AttemptStarted, CancelRequested, Failure, RunEnded, StopAttempts
 from standpipe.model.plan import Constant, FinalStatus, FromInput, FromTask, Loop, Node, RawItems, Retry
 from standpipe.model.states import TaskState
 from standpipe.model.types import ParameterInput, ParameterType
+from tests.engine.driving import Run, task
+from tests.plans import COMPLETED, INT, RUN, dag, group, is_, leaf, node, plan
 
 TWICE = Retry(2)
 SLOWLY = Retry(3, 10.0)
@@ -50,7 +50,7 @@ def attempts(run: Run, path: str) -> list[int]:
 def test_delays_grow_by_their_factor_until_time_is_up(retry: Retry, delays: list[float | None]) -> None:
     now, found = 1000.0, list[float | None]()
     for attempt in range(len(delays)):
-        found.append(delay_before_next(attempt, retry, 1000.0, now))
+        found.append(compute_retry_delay(attempt, retry, 1000.0, now))
         now += found[-1] or 0.0
     assert found == delays
 
@@ -118,13 +118,13 @@ def test_the_last_failure_is_the_tasks_own_and_names_the_attempt() -> None:
 
 
 @pytest.mark.parametrize("retry", [None, Retry(0), Retry(-1)])
-def test_no_retries_are_one_attempt_of_which_nobody_speaks(retry: Retry | None) -> None:
+def test_without_retries_the_message_names_no_attempt(retry: Retry | None) -> None:
     run = Run(plan(dag(retried(node("a"), retry))))
     run.end("a", failure="boom")
     assert run.ended.failures[0].failure.predicate == "failed: boom"
 
 
-def test_what_never_was_an_attempt_is_not_tried_again() -> None:
+def test_a_task_that_fails_before_its_first_attempt_is_not_retried() -> None:
     run = Run(plan(dag(retried(node("a", x=Constant("seven")), TWICE))))
     assert attempts(run, "a") == []
     assert run.ended.failures[0].failure.attempts == 0
@@ -166,7 +166,7 @@ def test_a_component_that_is_looped_itself_retries_each_item() -> None:
     assert run.ended.outputs == {"y": [10, 20]}
 
 
-def test_an_exit_task_runs_once_retries_are_used_up_and_learns_of_them() -> None:
+def test_an_exit_task_runs_when_retries_are_used_up_and_its_status_tells() -> None:
     status = {"status": ParameterInput(ParameterType.TASK_FINAL_STATUS, optional=True)}
     tidy = node("tidy", "group", component="tidy", trigger=COMPLETED, status=FinalStatus("group"))
     body = group(dag(retried(node("a"), SLOWLY)))
@@ -179,10 +179,10 @@ def test_an_exit_task_runs_once_retries_are_used_up_and_learns_of_them() -> None
     assert run.inputs("tidy")["status"]["error"]["message"] == "its task 'group/a' failed in attempt 4 of 4: boom"  # type: ignore[index]
 
 
-# --- stopping, and starting over --------------------------------------------------------------------------------------
+# --- cancel, and replay -----------------------------------------------------------------------------------------------
 
 
-def test_cancelling_ends_those_that_wait_and_tries_nothing_again() -> None:
+def test_cancelling_ends_tasks_that_wait_for_a_retry_and_retries_nothing() -> None:
     run = Run(plan(dag(retried(node("a"), SLOWLY), retried(node("b"), TWICE))))
     run.end("a", failure="boom")
     run.send(CancelRequested())
@@ -193,7 +193,7 @@ def test_cancelling_ends_those_that_wait_and_tries_nothing_again() -> None:
     assert run.ended == RunEnded(TaskState.CANCELLED, {})
 
 
-def test_an_exit_task_is_tried_again_after_a_cancel_until_asked_once_more() -> None:
+def test_an_exit_task_is_retried_after_a_cancel_until_the_second_one() -> None:
     tidy = retried(node("tidy", "a", trigger=COMPLETED), SLOWLY)
     run = Run(plan(dag(node("a"), tidy)))
     run.send(CancelRequested())

@@ -12,12 +12,10 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.engine.driving import comes_after_all
-from tests.engine.random_plans import Maker, behaviour
-from tests.plans import RUN
 
 from standpipe.engine.machine import Machine, Step
-from standpipe.engine.resuming import done_again
+from standpipe.engine.reruns import select_reruns
+from standpipe.engine.tasks import ExecutorTask, Task
 from standpipe.model.events import (
     AttemptEnded,
     AttemptStarted,
@@ -40,6 +38,9 @@ from standpipe.model.events import (
 from standpipe.model.plan import Plan
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
+from tests.engine.driving import ignores_upstream_failure
+from tests.engine.random_plans import Maker, behaviour
+from tests.plans import RUN
 
 BEHAVE = behaviour(failing=0)
 INDEX = st.integers(0, 1000)
@@ -52,10 +53,17 @@ def snapshot(machine: Machine) -> dict[str, Any]:
     Values are compared as text, which tells 1 from 1.0 and from True.
     """
     tasks = {
-        str(ref): (task.state, repr(task.inputs), repr(task.outputs), task.failure, task.failed, task.began, task.due)
-        for ref, task in machine._tasks.items()
+        str(task.ref): (task.state, repr(task.inputs), repr(task.outputs), task.failure, *attempts(task))
+        for task in machine.root.walk()
     }
     return {"tasks": tasks, "due": machine.due}
+
+
+def attempts(task: Task) -> tuple[float, ...]:
+    """What a task keeps of its attempts."""
+    if not isinstance(task, ExecutorTask):
+        return ()
+    return (task.next_attempt, task.retry_index, task.first_started_at, task.due_at)
 
 
 def rebuilt(plan: Plan, max_parallel: int, facts: list[Fact]) -> Machine:
@@ -118,11 +126,11 @@ class Runs(RuleBasedStateMachine):
 
     @precondition(lambda self: self.resumed < 3)
     @rule()
-    def it_is_killed_or_has_ended_and_goes_on(self) -> None:
+    def it_is_killed_or_has_ended_and_is_resumed(self) -> None:
         self.resumed += 1
-        done = {ref for ref, task in self.machine._tasks.items() if task.state is TaskState.SUCCEEDED}
-        again = done_again(self.machine.root, self.plan, lambda old, new: "", {})
-        assert self.has_failed or done.isdisjoint(again), "what has succeeded is only done again after a failure"
+        done = {task.ref for task in self.machine.root.walk() if task.state is TaskState.SUCCEEDED}
+        again = select_reruns(self.machine.root, self.plan, lambda old, new: "", {})
+        assert self.has_failed or done.isdisjoint(again), "what has succeeded is only rerun after a failure"
         self.machine = rebuilt(self.plan, self.max_parallel, self.facts)
         self.running, self.final = {}, {}
         self.send(Resume(tuple(again)))
@@ -212,7 +220,7 @@ class Runs(RuleBasedStateMachine):
         since = max((at for at, fact in enumerate(self.facts) if isinstance(fact, RunResumed)), default=0)
         cancels = sum(isinstance(fact, RunCancelled) for fact in self.facts[since:])
         late = begun if cancels else []
-        assert all(comes_after_all(self.plan, task) for task, _ in late), "after a wish to stop, exit tasks only"
+        assert all(ignores_upstream_failure(self.plan, task) for task, _ in late), "after a cancel, exit tasks only"
         assert cancels < 2 or not late
         for command in step.commands:
             if isinstance(command, StopAttempts):

@@ -11,12 +11,11 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from tests.worker.tasks import PREAMBLE
-
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Cancel, CommandLine, Outcome, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.runners.process.runner import Environments, ProcessTaskRunner
+from tests.worker.tasks import PREAMBLE
 
 #: The Python of the tests, as the tag of an image.
 HERE = "{}.{}".format(*sys.version_info[:2])
@@ -66,7 +65,7 @@ class Bench:
         parameters: Mapping[str, Any] | None = None,
         *,
         env: Mapping[str, str] | None = None,
-        retry: int = 0,
+        retry_index: int = 0,
         image: str = f"python:{HERE}",
         program: CommandLine | None = None,
         packages: tuple[str, ...] = (),
@@ -78,8 +77,8 @@ class Bench:
         return TaskRequest(
             run="run",
             task=TaskRef((("train", None),)),
-            attempt=retry,
-            retry=retry,
+            attempt=retry_index,
+            retry_index=retry_index,
             image=image,
             program=program or PythonFunction("f", IMPORTS + dedent(source), packages),
             executor_input={

@@ -19,18 +19,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.runners.bench import Kept, wait_until
-from tests.worker.tasks import PREAMBLE
 
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Cancel, Outcome, Pod, Runner, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Limits
+from tests.runners.bench import Kept, wait_until
+from tests.worker.tasks import PREAMBLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kfp.dsl import Dataset, Input, Model, Output
+    from standpipe.dsl import Dataset, Input, Model, Output
 
 MIB = 1024**2
 
@@ -76,7 +76,7 @@ class Harness(ABC):
         return TaskRequest(
             run="contract",
             task=TaskRef(((name, None),)),
-            attempt=fields.get("retry", 0),
+            attempt=fields.get("retry_index", 0),
             image=self.image,
             program=self.program(function, name),
             executor_input={
@@ -325,7 +325,7 @@ class IsolatedRunnerContract(RunnerContract):
     def test_environment_variables_are_those_of_the_request(self, harness: Harness) -> None:
         names = ["ONE", "TWO", "KFP_RETRY_INDEX"]
         pod = Pod(env={"TWO": "of the pod"})
-        request = harness.request(variables, {"names": names}, env={"ONE": "é=1", "TWO": "2"}, pod=pod, retry=2)
+        request = harness.request(variables, {"names": names}, env={"ONE": "é=1", "TWO": "2"}, pod=pod, retry_index=2)
         other = harness.request(variables, {"names": names})
 
         assert harness.run(request).succeeded

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.runners.bench import HERE, Fixed
-from tests.runners.contract import Harness, IsolatedRunnerContract, RunnerContract
 
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Outcome, TaskRequest
 from standpipe.runners.fake import FakeTaskRunner, Function
 from standpipe.runners.process.runner import ProcessTaskRunner
+from tests.runners.bench import HERE, Fixed
+from tests.runners.contract import Harness, IsolatedRunnerContract, RunnerContract
 
 
 class FakeHarness(Harness):

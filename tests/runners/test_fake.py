@@ -35,7 +35,7 @@ def describe() -> dict:
 
 
 @dsl.container_component
-def report(text: str):
+def report(text: str) -> dsl.ContainerSpec:
     return dsl.ContainerSpec(image="reports", command=["report", text])
 
 
@@ -81,7 +81,7 @@ def test_a_task_in_a_loop_has_a_path(run: Any) -> None:
         data = load(rows=1)
         with dsl.ParallelFor([0.1, 0.2]) as rate:
             trained = train_model(rate=rate, data=data.outputs["data"])
-        return dsl.Collected(trained.outputs["Output"])
+        return dsl.Collected(trained.outputs["Output"])  # type: ignore[return-value]
 
     runner = FakeRunner(
         {"for-loop-2/1/train-model": lambda: {"Output": 9.0}, "train-model": lambda rate: {"Output": rate}}
@@ -154,4 +154,4 @@ def test_tasks_wait_for_nothing_unless_a_capacity_is_passed(run: Any, capsys: py
     run(large, FakeRunner())
     assert capsys.readouterr().err == ""
     run(large, FakeRunner(capacity=Capacity(cpu=2.0, memory=1024)))
-    assert "asks for 100000" in capsys.readouterr().err
+    assert "requests 100000 cores" in capsys.readouterr().err

@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
+from queue import SimpleQueue
 
 import pytest
-from tests.engine.driving import task
-from tests.plans import RUN, dag, node, plan
 
 from standpipe.engine.machine import Machine
 from standpipe.model.events import (
@@ -28,12 +28,18 @@ from standpipe.model.events import (
 from standpipe.model.plan import Plan, Retry
 from standpipe.model.ports import Cancel
 from standpipe.model.states import TaskState
+from standpipe.runs.clock import Clock, SystemClock
 from standpipe.runs.driver import Attempt, Driver, FactSink
+from tests.clock import FastClock
+from tests.engine.driving import task
+from tests.plans import RUN, dag, node, plan
 
 
-def drive(made: Plan, attempt: Attempt, *sinks: FactSink, max_parallel: int = 4) -> RunEnded:
+def drive(
+    made: Plan, attempt: Attempt, *sinks: FactSink, max_parallel: int = 4, clock: Clock | None = None
+) -> RunEnded:
     machine = Machine(made, RUN, max_parallel=max_parallel)
-    return Driver(machine, attempt, sinks, max_parallel=max_parallel).run(Start({}))
+    return Driver(machine, attempt, sinks, max_parallel=max_parallel, clock=clock).run(Start({}))
 
 
 class Kept:
@@ -50,22 +56,43 @@ class Kept:
 
 def test_a_failed_attempt_is_followed_by_another_when_it_is_due_and_no_sooner() -> None:
     began: list[float] = []
+    clock = FastClock()
 
     def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
-        began.append(time.monotonic())
+        began.append(clock.now())
         failure = Failure("boom") if command.attempt < 2 else None
         return AttemptEnded(command.task, {"y": command.attempt}, failure)
 
     kept = Kept()
-    before = time.time()
-    retried = replace(node("a"), retry=Retry(5, 0.05, 3.0))
-    assert drive(plan(dag(retried)), attempt, kept).state is TaskState.SUCCEEDED
-    assert len(began) == 3
-    assert 0.05 <= began[1] - began[0] < 2
-    assert 0.15 <= began[2] - began[1] < 2
+    retried = replace(node("a"), retry=Retry(5, 50, 3.0))
+    assert drive(plan(dag(retried)), attempt, kept, clock=clock).state is TaskState.SUCCEEDED
+    assert [after - before for before, after in pairwise(began)] == [50, 150]
     failed = [fact for fact in kept.facts if isinstance(fact, AttemptFailed)]
-    assert [(fact.attempt, fact.delay) for fact in failed] == [(0, 0.05), (1, pytest.approx(0.15))]
-    assert all(before - 1 < fact.at < before + 5 for fact in failed)
+    assert [(fact.attempt, fact.delay, fact.at) for fact in failed] == [(0, 50, began[0]), (1, 150, began[1])]
+
+
+def test_the_time_of_the_system_passes_evenly_and_is_that_of_the_day() -> None:
+    clock = SystemClock()
+    before = clock.now()
+
+    assert abs(before - time.time()) < 60
+    assert clock.wait(SimpleQueue(), before + 0.01, 60) is None
+    assert before + 0.01 <= clock.now() < before + 30
+
+
+def test_a_run_is_cancelled_when_its_time_is_over() -> None:
+    clock = FastClock()
+    began = clock.now()
+
+    def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+        return AttemptEnded(command.task, failure=Failure("boom"))
+
+    retried = replace(node("a"), retry=Retry(1, 5000, 1.0, 5000))
+    machine = Machine(plan(dag(retried)), RUN, max_parallel=1)
+    driver = Driver(machine, attempt, (), max_parallel=1, timeout=1000, clock=clock)
+    assert driver.run(Start({})).state is TaskState.CANCELLED
+    assert driver.timed_out
+    assert clock.now() == began + 1000
 
 
 def test_other_tasks_go_on_while_one_waits_for_longer_than_a_wait_can_be() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.dsl import Dataset, Input, Output
+from standpipe.dsl.registry import defined_components
 from standpipe.errors import ArgumentError, NoSuchRun, NoSuchTask, StorageError, TaskFailed
 from standpipe.local import FakeRunner
 from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
@@ -90,7 +91,7 @@ def test_a_failed_run_goes_on_and_gives_what_the_first_call_would_have(
     run = failed(tasks, "two")
     assert local.resume(run).output == 7
     assert tasks.ran == ["two", "three"]
-    assert f"Run {run} goes on." in capsys.readouterr().err
+    assert f"Resuming run {run}." in capsys.readouterr().err
     assert local.resume("latest").outputs == {"Output": 7}
     assert tasks.ran == ["two", "three"]
 
@@ -117,7 +118,7 @@ def test_from_task_does_it_again_with_what_depends_on_it(tasks: Counted, capsys:
     tasks.ran.clear()
     assert local.resume("latest", from_task="two").output == 7
     assert tasks.ran == ["two", "three"]
-    assert "    two: you asked for it\n    three: 'two' comes before it" in capsys.readouterr().err
+    assert "    two: requested with from_task\n    three: its upstream task 'two' has to run" in capsys.readouterr().err
 
 
 def test_a_changed_component_is_done_again(tasks: Counted, capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,17 +157,19 @@ def test_a_changed_component_is_done_again(tasks: Counted, capsys: pytest.Captur
         return story
 
     run = failed(tasks, "two", target=first())
-    now = formatted()
+    formatted()
     local.resume(run)
     assert tasks.ran == ["two"]
     tasks.ran.clear()
-    now = changed()  # noqa: F841 - it is found by its name as long as the program has it
+    changed()
     local.resume(run)
     assert tasks.ran == ["one", "two"]
     assert "one: its code is another one now" in capsys.readouterr().err
 
 
-def test_a_program_that_does_not_define_the_pipeline_goes_on_with_what_is_stored(tasks: Counted) -> None:
+def test_a_program_that_does_not_define_the_pipeline_goes_on_with_what_is_stored(
+    tasks: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def defined() -> str:
         @dsl.pipeline
         def passing(x: int = 1) -> int:
@@ -174,7 +177,9 @@ def test_a_program_that_does_not_define_the_pipeline_goes_on_with_what_is_stored
 
         return failed(tasks, "two", target=passing)
 
-    assert local.resume(defined()).output == 4
+    run = defined()
+    monkeypatch.setattr(defined_components, "_components", {})
+    assert local.resume(run).output == 4
     assert tasks.ran == ["two"]
 
 
@@ -206,8 +211,8 @@ def files() -> int:
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
-        (lambda path: path.unlink(), "is gone"),
-        (lambda path: path.write_text("BBB"), "is no longer what it was"),
+        (lambda path: path.unlink(), "is missing"),
+        (lambda path: path.write_text("BBB"), "has changed"),
         (lambda path: None, ""),
     ],
 )
@@ -219,7 +224,7 @@ def test_what_a_task_made_must_still_be_there(
 
     class Writing(FakeRunner):
         def open(self) -> Any:
-            opened = super().open()
+            opened: Any = super().open()
             run = opened.run
 
             def with_file(request: Any, **more: Any) -> Any:
@@ -269,14 +274,14 @@ def test_a_run_that_goes_on_cannot_be_resumed_and_can_be_stopped_from_elsewhere(
     (folder,) = tmp_path.glob("chain-*")
     try:
         assert is_active(folder)
-        with pytest.raises(RunIsActive, match="is still going on"):
+        with pytest.raises(RunIsActive, match="is still active"):
             local.resume("latest")
         ask_to_stop(folder)
         time.sleep(0.5)  # until the driver has looked
     finally:
         release.set()
         thread.join()
-    assert "was stopped: somebody asked it to" in str(done[0].error)
+    assert "was cancelled: cancellation was requested" in str(done[0].error)
     assert not is_active(folder)
     assert {path.name for path in folder.iterdir()} == {"one"}
     assert local.resume("latest").output == 6
@@ -290,12 +295,12 @@ def test_runs_and_tasks_that_do_not_exist(tasks: Counted, tmp_path: Path) -> Non
         local.resume(f"{run}9")
     with pytest.raises(NoSuchTask, match=r"The run has no task 'train'. It has: one, three, two."):
         local.resume(run, from_task="train")
-    with pytest.raises(ArgumentError, match="no run: pass its id"):
+    with pytest.raises(ArgumentError, match="Invalid run 5: expected its id"):
         local.resume(5, pipeline_root=tmp_path)  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match="it never began"):
+    with pytest.raises(ArgumentError, match="it never started"):
         local.rerun_task(run, "three")
     (tmp_path / run).rename(tmp_path / "elsewhere")
-    with pytest.raises(StorageError, match="The folder of run .* is not there any more"):
+    with pytest.raises(StorageError, match="Cannot resume run .*: its folder .* is missing"):
         local.resume(run)
 
 
@@ -305,7 +310,7 @@ def test_a_task_is_run_again_with_the_inputs_that_it_had(tasks: Counted, tmp_pat
     assert again.output == 4
     assert tasks.ran == ["two"]
     with closing(sqlite3.connect(tmp_path / "runs.sqlite")) as db:
-        found = db.execute("SELECT pipeline, repeats FROM runs ORDER BY rowid").fetchall()
+        found = db.execute("SELECT pipeline, rerun_of FROM runs ORDER BY rowid").fetchall()
     assert found == [("chain", ""), ("two", f"{run}/two")]
 
 
@@ -402,16 +407,16 @@ def test_a_pipeline_that_has_a_workspace_now_gets_one(tasks: Counted, tmp_path: 
 @pytest.mark.parametrize("wrong", [5, b"chain", Path("one"), [None], object()])
 def test_what_is_no_task_is_refused_before_anything_is_done(tasks: Counted, tmp_path: Path, wrong: Any) -> None:
     run = failed(tasks, "two")
-    with pytest.raises(ArgumentError, match="names no tasks"):
+    with pytest.raises(ArgumentError, match="Invalid from_task=.*: expected the name or path of a task"):
         local.resume(run, from_task=wrong)
-    with pytest.raises(ArgumentError, match="is no task"):
+    with pytest.raises(ArgumentError, match="(is no|Invalid) task"):
         local.rerun_task(run, wrong)
-    with pytest.raises(ArgumentError, match="is no id of a run"):
+    with pytest.raises(ArgumentError, match="Invalid run id"):
         local.get_run(wrong)
-    with pytest.raises(ArgumentError, match="is no task"):
+    with pytest.raises(ArgumentError, match="(is no|Invalid) task"):
         local.get_run(run).task(wrong)
     with pytest.raises(ArgumentError, match="is no number of an attempt"):
-        local.get_run(run).log("one", "1" if isinstance(wrong, int) else wrong)
+        local.get_run(run).log("one", "1" if isinstance(wrong, int) else wrong)  # type: ignore[arg-type]
     assert tasks.ran == []
     assert [each.id for each in local.runs()] == [run]
 
@@ -419,14 +424,15 @@ def test_what_is_no_task_is_refused_before_anything_is_done(tasks: Counted, tmp_
 def test_the_commands_that_are_told_choose_what_the_call_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("cluster.yaml").touch()
-    given: Any = {"kubernetes": "cluster.yaml", "secrets": ["MY TOKEN"], "workspace_root": "w", "resources": "ignore"}
+    given: Any = {"kubernetes": "cluster.yaml", "secret_env": ["MY TOKEN"], "workspace_root": "w"}
+    given["resource_policy"] = "ignore"
     with pytest.raises(TaskFailed) as error:
         local.run(chain, runner=FakeRunner(), pipeline_root="r", quiet=True, enable_caching=True, **given)
     (told,) = re.findall(r"^ +standpipe resume (.*)$", str(error.value), re.MULTILINE)
     *options, run = shlex.split(told)
     root, workspace, cluster = (str(tmp_path / name) for name in ("r", "w", "cluster.yaml"))
-    expected = ["--workspace-root", workspace, "--kubernetes", cluster, "--resources", "ignore", "--secret", "MY TOKEN"]
-    assert options == [*expected, "--cache", "--root", root]
+    flags = ["--resource-policy", "ignore", "--secret-env", "MY TOKEN"]
+    assert options == ["--workspace-root", workspace, "--cache", "--kubernetes", cluster, *flags, "--root", root]
     assert (tmp_path / "r" / run).is_dir()
 
 
@@ -441,7 +447,7 @@ def test_a_run_that_was_stopped_before_its_deadline_does_not_blame_that(tmp_path
         raise ValueError("too late")
 
     done = local.run(patient, runner=FakeRunner(one=stop), pipeline_root=tmp_path, quiet=True, raise_on_error=False)
-    assert "was stopped: somebody asked it to" in str(done.error)
+    assert "was cancelled: cancellation was requested" in str(done.error)
 
 
 def test_a_run_that_is_asked_twice_to_stop_from_elsewhere_stops_without_its_exit_tasks(tmp_path: Path) -> None:
@@ -458,7 +464,7 @@ def test_a_run_that_is_asked_twice_to_stop_from_elsewhere_stops_without_its_exit
 
     class Sleeping(FakeRunner):
         def open(self) -> Any:
-            opened = super().open()
+            opened: Any = super().open()
             opened.run = sleep
             return opened
 

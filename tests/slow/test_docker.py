@@ -68,7 +68,7 @@ def test_the_workspace_is_writable_and_brought_artifacts_are_not(bench: Bench, t
 def test_the_environment_is_that_of_the_component_and_then_that_of_the_runner(make_bench: MakeBench) -> None:
     bench = make_bench(environment={"BOTH": "runner", "RUNNER": "r"})
     log = Log()
-    bench.shell("echo $BOTH $RUNNER $TASK $KFP_RETRY_INDEX", log, env={"BOTH": "task", "TASK": "t"}, retry=2)
+    bench.shell("echo $BOTH $RUNNER $TASK $KFP_RETRY_INDEX", log, env={"BOTH": "task", "TASK": "t"}, retry_index=2)
     assert log.text == "runner r t 2\n"
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.runners.contract import Harness, IsolatedRunnerContract
 
 from standpipe.model.ports import TaskRequest
+from tests.runners.contract import Harness, IsolatedRunnerContract
 
 from .docker_engine import IMAGE, Bench, EngineProxy, containers_of
 

@@ -1,14 +1,16 @@
-"""The cache's file: entries and seals that outlive runs, shared by processes, and what becomes of a bad one."""
+"""The cache: entries and checksums that outlive runs, shared by processes, and errors of a damaged file."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import multiprocessing
 import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from standpipe.errors import StorageError
 from standpipe.model.ports import CacheEntry
 from standpipe.model.types import ArtifactType
 from standpipe.model.values import ArtifactValue, Seal
-from standpipe.store.cache import FILE_NAME, CacheIndex
+from standpipe.store.cache import FILE_NAME, SCHEMA, CacheIndex
 
 SEAL = Seal("sha256:00", 3, "3-1-1-1")
 MODEL = ArtifactValue("m", ArtifactType("system.Model", "0.0.2"), "/m/\udcff", {"é": [1, 2.0, None]}, "/c", SEAL)
@@ -28,7 +30,7 @@ def entry(origin: str, **outputs: Any) -> CacheEntry:
     return CacheEntry(origin, outputs)
 
 
-def test_outputs_come_back_as_they_were(tmp_path: Path) -> None:
+def test_outputs_are_found_as_they_were_stored(tmp_path: Path) -> None:
     outputs = {"model": MODEL, "none": None, "whole": 3, "double": 3.0, "list": ["artifact", {"b": 1, "a": 2}]}
     with closing(CacheIndex(tmp_path / "new")) as cache:
         assert cache.find("k") is None
@@ -36,10 +38,10 @@ def test_outputs_come_back_as_they_were(tmp_path: Path) -> None:
     with closing(CacheIndex(tmp_path / "new")) as cache:
         found = cache.find("k")
     assert found is not None
-    assert repr(found) == repr(entry("run/task", **outputs)), "types, orders and the seal included"
+    assert repr(found) == repr(entry("run/task", **outputs)), "types, orders and the checksum included"
 
 
-def test_the_first_entry_stands_until_it_is_named_to_be_replaced(tmp_path: Path) -> None:
+def test_an_entry_is_replaced_only_if_it_is_named(tmp_path: Path) -> None:
     first, second, third = (entry(f"run-{number}/task", y=number) for number in range(3))
     with closing(CacheIndex(tmp_path)) as cache:
         assert cache.keep("k", first) == first
@@ -49,7 +51,7 @@ def test_the_first_entry_stands_until_it_is_named_to_be_replaced(tmp_path: Path)
         assert cache.find("k") == second
 
 
-def test_a_seal_is_known_by_the_path_and_the_signature(tmp_path: Path) -> None:
+def test_a_checksum_is_found_by_path_and_signature(tmp_path: Path) -> None:
     with closing(CacheIndex(tmp_path)) as cache:
         cache.note("/a/\udcff", SEAL)
         assert cache.seal("/a/\udcff", SEAL.signature) == SEAL
@@ -59,7 +61,7 @@ def test_a_seal_is_known_by_the_path_and_the_signature(tmp_path: Path) -> None:
         assert cache.seal("/a/\udcff", SEAL.signature) is None
 
 
-def test_threads_share_it(tmp_path: Path) -> None:
+def test_threads_share_the_cache(tmp_path: Path) -> None:
     with closing(CacheIndex(tmp_path)) as cache, ThreadPoolExecutor(8) as pool:
 
         def use(number: int) -> bool:
@@ -77,7 +79,7 @@ def keep_all(folder: str, process: int, came: Any) -> None:
             assert cache.find(key) == entry(origin, y=int(origin[0]))
 
 
-def test_of_many_processes_one_is_the_first(tmp_path: Path) -> None:
+def test_one_of_many_processes_inserts_an_entry(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
     came = context.Barrier(4)
     processes = [context.Process(target=keep_all, args=(str(tmp_path), number, came)) for number in range(4)]
@@ -91,31 +93,52 @@ def test_of_many_processes_one_is_the_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["garbage", "half"])
-def test_a_damaged_file_is_found_at_once_and_may_be_deleted(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_file_is_an_error_and_can_be_deleted(tmp_path: Path, damage: str) -> None:
     file = tmp_path / FILE_NAME
     with closing(CacheIndex(tmp_path)) as cache:
         for number in range(50):
             cache.keep(str(number), entry("run/task", y="x" * 500))
     content = file.read_bytes()
     file.write_bytes(b"no database" * 1000 if damage == "garbage" else content[: len(content) // 2])
-    with pytest.raises(
-        StorageError, match=rf"cache {file} cannot be used: .*delete the file.*nothing is lost but time"
-    ):
+    with pytest.raises(StorageError, match=rf"cache {file} cannot be used: .*delete the file.*nothing else is lost"):
         CacheIndex(tmp_path)
     file.unlink()
     CacheIndex(tmp_path).close()
 
 
-def test_an_entry_that_nobody_wrote_is_told(tmp_path: Path) -> None:
+def test_a_damaged_entry_is_an_error(tmp_path: Path) -> None:
     with closing(CacheIndex(tmp_path)) as cache:
-        for key, outputs in enumerate(("{", "[]", '{"x": ["artifact", {}]}')):
+        unknown_field = '{"x": {"name": "m", "type": {"schema_title": "system.Model", "mood": 1}, "uri": "/m"}}'
+        for key, outputs in enumerate(("{", "[]", unknown_field)):
             with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
-                db.execute("INSERT INTO entries VALUES (?, 'o', 0, ?)", (str(key), outputs))
-            with pytest.raises(StorageError, match=r"holds what no Standpipe wrote.*delete the file"):
+                db.execute("INSERT INTO entries VALUES (?, 'o', 0, ?, 2)", (str(key), outputs))
+            with pytest.raises(StorageError, match=r"has a damaged entry.*delete the file"):
                 cache.find(str(key))
 
 
-def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+def test_entries_of_schema_1_are_found_and_replaced(tmp_path: Path) -> None:
+    fields = {"name": "m", "type": ["system.Model", "0.0.2"], "uri": "/m", "metadata": {"a": 1}, "custom_path": ""}
+    outputs = {
+        "model": ["artifact", {**fields, "seal": ["sha256:00", 3, "3-1-1-1"]}],
+        "bare": ["artifact", fields],
+        "list": ["parameter", ["artifact", {}]],
+    }
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+        db.executescript(SCHEMA.migrations[0])
+        db.execute("INSERT INTO entries VALUES ('k', 'run/task', 0, ?)", (json.dumps(outputs),))
+        db.execute("INSERT INTO digests VALUES (?, 'sha256:00', 3, '3-1-1-1')", (b"/m",))
+        db.execute("PRAGMA user_version = 1")
+    bare = ArtifactValue("m", ArtifactType("system.Model", "0.0.2"), "/m", {"a": 1})
+    old = entry("run/task", model=replace(bare, seal=SEAL), bare=bare, list=["artifact", {}])
+    new = entry("run-2/task", model=MODEL)
+    with closing(CacheIndex(tmp_path)) as cache:
+        assert repr(cache.find("k")) == repr(old)
+        assert cache.seal("/m", SEAL.signature) == SEAL
+        assert cache.keep("k", new, instead_of=old) == new
+        assert repr(cache.find("k")) == repr(new)
+
+
+def test_a_newer_schema_is_an_error(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(
@@ -124,15 +147,13 @@ def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
         CacheIndex(tmp_path)
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match=r"file/folder for the cache cannot be made.*cache_root"):
+    with pytest.raises(StorageError, match=r"file/folder for the cache cannot be created.*cache_root"):
         CacheIndex(tmp_path / "file" / "folder")
 
 
-def test_a_file_that_may_only_be_read_is_found_out_before_anything_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_read_only_file_is_an_error_before_a_task_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     CacheIndex(tmp_path).close()
     connect = sqlite3.connect
 
@@ -147,7 +168,7 @@ def test_a_file_that_may_only_be_read_is_found_out_before_anything_runs(
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_file_system_without_locks_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def lockf(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -156,7 +177,7 @@ def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytes
         CacheIndex(tmp_path)
 
 
-def test_locks_that_break_down_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_locks_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(*_: object, **__: object) -> None:
         raise sqlite3.OperationalError("locking protocol")
 

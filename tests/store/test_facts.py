@@ -1,4 +1,4 @@
-"""The law of facts as text: what is encoded is decoded as it was."""
+"""Facts as text: decoding is the inverse of encoding."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ VALUES = PLAIN_VALUES | st.recursive(
     max_leaves=4,
 )
 FAILURES = st.builds(
-    e.Failure, TEXT, TEXT, TEXT, st.none() | COUNTS, st.none() | COUNTS, st.booleans(), st.none() | TASKS, COUNTS
+    e.Failure, TEXT, TEXT, TEXT, st.none() | COUNTS, st.none() | COUNTS, st.booleans(), st.none() | TASKS, COUNTS, TEXT
 )
 FAILED = st.builds(e.TaskFailed, TASKS, FAILURES, st.none() | st.builds(e.Report, SECONDS, SECONDS, COUNTS, COUNTS))
 
@@ -96,7 +96,7 @@ def told(value: object) -> object:
 @pytest.mark.parametrize("kind", get_args(e.Fact), ids=lambda kind: kind.__name__)
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
-def test_what_is_encoded_is_decoded_as_it_was(kind: type, data: st.DataObject) -> None:
+def test_decoding_is_the_inverse_of_encoding(kind: type, data: st.DataObject) -> None:
     fact = data.draw(facts_of(kind))
 
     assert told(decode(*encode(fact))) == told(fact)
@@ -118,7 +118,7 @@ ARTIFACT = ArtifactValue("m", ArtifactType("system.Model"), "/m", seal=Seal("sha
     ],
     ids=repr,
 )
-def test_values_are_not_taken_for_others(value: object) -> None:
+def test_values_that_look_alike_are_distinguished(value: object) -> None:
     task = TaskRef((("loop", 3), ("train", None)))
     facts = (
         e.TaskSucceeded(task, {"y": value}),
@@ -142,27 +142,27 @@ def test_values_are_not_taken_for_others(value: object) -> None:
     ],
     ids=repr,
 )
-def test_what_the_first_stores_held_is_read(written: object, value: object) -> None:
+def test_values_of_the_first_stores_are_read(written: object, value: object) -> None:
     fact = decode("RunStarted", json.dumps({"inputs": {"x": written}}))
 
     assert told(fact) == told(e.RunStarted({"x": value}))
 
 
-def test_what_has_its_default_value_is_left_out() -> None:
+def test_default_values_are_not_stored() -> None:
     task = TaskRef((("loop", 3), ("train", None)))
 
     assert encode(e.AttemptStarted(task, 0)) == ("AttemptStarted", '{"task":[["loop",3],["train",null]],"attempt":0}')
 
 
-def test_what_a_newer_standpipe_wrote_is_named() -> None:
-    with pytest.raises(StorageError, match="a fact of the kind 'TaskDreamt', which .* Upgrade Standpipe"):
+def test_unknown_names_of_a_newer_standpipe_are_an_error() -> None:
+    with pytest.raises(StorageError, match="a fact of the unknown kind 'TaskDreamt': .* Upgrade Standpipe"):
         decode("TaskDreamt", "{}")
-    with pytest.raises(StorageError, match=r"a RunStarted that cannot be read: .*'mood'.* and upgrading helps"):
+    with pytest.raises(StorageError, match=r"a RunStarted that cannot be read: unknown field 'mood'.* upgrade"):
         decode("RunStarted", '{"inputs": {}, "mood": "good"}')
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "3", "{}", '{"inputs": 3}', '{"task": 3, "because": ""}'])
-def test_damage_is_named(body: str) -> None:
+def test_a_damaged_body_is_an_error(body: str) -> None:
     kind = "TaskSkipped" if "task" in body else "RunStarted"
-    with pytest.raises(StorageError, match=f"holds a {kind} that cannot be read: .*the store is damaged"):
+    with pytest.raises(StorageError, match=f"has a {kind} that cannot be read: .*the store is damaged"):
         decode(kind, body)

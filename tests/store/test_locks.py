@@ -1,4 +1,4 @@
-"""Who is at a run."""
+"""The locks of runs."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from standpipe.errors import StorageError
 from standpipe.store.locks import RunIsActive, RunLock, ask_to_stop, is_active, was_asked_to_stop
 
 
-def test_one_at_a_time_and_nothing_is_left(tmp_path: Path) -> None:
+def test_one_lock_at_a_time_and_no_file_is_left(tmp_path: Path) -> None:
     assert not is_active(tmp_path)
     with RunLock(tmp_path):
         assert is_active(tmp_path)
-        with pytest.raises(RunIsActive, match=f"is still going on, in the process {os.getpid()}"), RunLock(tmp_path):
+        with pytest.raises(RunIsActive, match=f"is still active, in the process {os.getpid()}"), RunLock(tmp_path):
             raise AssertionError
         assert is_active(tmp_path)
     assert not is_active(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_those_who_only_look_take_nothing_from_anybody(tmp_path: Path) -> None:
+def test_checks_do_not_prevent_the_lock(tmp_path: Path) -> None:
     (tmp_path / ".running").touch()  # as a process leaves it that was killed
     end = threading.Event()
 
@@ -59,7 +59,7 @@ with RunLock(Path(sys.argv[1])):
 """
 
 
-def test_the_lock_goes_with_the_process_that_holds_it(tmp_path: Path) -> None:
+def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLDS, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -73,7 +73,7 @@ def test_the_lock_goes_with_the_process_that_holds_it(tmp_path: Path) -> None:
         assert is_active(tmp_path)
 
 
-def test_a_process_that_was_forked_does_not_hold_it(tmp_path: Path) -> None:
+def test_a_forked_process_does_not_hold_the_lock(tmp_path: Path) -> None:
     lock = RunLock(tmp_path)
     with lock:
         read, write = os.pipe()
@@ -89,7 +89,7 @@ def test_a_process_that_was_forked_does_not_hold_it(tmp_path: Path) -> None:
     os.close(write)
 
 
-def test_a_wish_is_heard_once_and_an_old_one_never(tmp_path: Path) -> None:
+def test_a_cancel_request_is_read_once_and_an_old_one_never(tmp_path: Path) -> None:
     ask_to_stop(tmp_path)
     with RunLock(tmp_path):
         assert not was_asked_to_stop(tmp_path), "it was for a run that is over"
@@ -99,7 +99,7 @@ def test_a_wish_is_heard_once_and_an_old_one_never(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_file_system_without_locks_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def refuse(*_: object) -> None:
         raise OSError(number, "No locks available")
 
@@ -108,8 +108,8 @@ def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytes
         raise AssertionError
 
 
-def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be locked: No such file"), RunLock(tmp_path / "gone"):
         raise AssertionError
-    with pytest.raises(StorageError, match="cannot be asked to stop: No such file"):
+    with pytest.raises(StorageError, match="cannot be cancelled: No such file"):
         ask_to_stop(tmp_path / "gone")

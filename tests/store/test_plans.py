@@ -1,4 +1,4 @@
-"""Plans in the run store: whole, and without secrets."""
+"""Plans in the run store."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from tests.ir.strategies import exact, plans
-from tests.plans import dag, node, plan
 
 from standpipe.errors import StorageError
 from standpipe.model.plan import Constant, Container, Plan, PythonFunction
 from standpipe.store.plans import dump, load
 from standpipe.support.redaction import Redactor
+from tests.ir.strategies import exact, plans
+from tests.plans import dag, node, plan
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plans())
-def test_a_plan_comes_back_as_it_was(made: Plan) -> None:
+def test_loading_is_the_inverse_of_dumping(made: Plan) -> None:
     body, digest = dump(made)
     assert exact(load(body)) == exact(made)
     assert dump(load(body)) == (body, digest)
 
 
-def test_what_compiled_files_have_no_place_for_comes_back_too() -> None:
+def test_fields_that_compiled_files_lack_are_stored() -> None:
     function = PythonFunction("f", "def f(): ...", artifact_classes={"m.Mine": "class Mine: ..."})
     made = replace(plan(dag(node("a"))), executors={"exec": Container("image", function)})
     (found,) = load(dump(made)[0]).executors.values()
@@ -38,7 +38,15 @@ def test_values_that_look_like_marks_are_values(value: object) -> None:
     assert load(dump(made)[0]) == made
 
 
-def test_secrets_are_not_kept() -> None:
+def test_values_of_subclasses_of_json_types_are_values() -> None:
+    class Text(str):
+        __slots__ = ()
+
+    made = plan(dag(node("a", x=Constant({"a": [Text("b")]}))))
+    assert load(dump(made)[0]) == made
+
+
+def test_secrets_are_not_stored() -> None:
     made = plan(dag(node("a", x=Constant("the secret word"))))
     body, _ = dump(made, Redactor(["secret word"]))
     assert "secret" not in body
@@ -46,6 +54,6 @@ def test_secrets_are_not_kept() -> None:
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", '{"$": "Plan"}', '{"$": "Unheard"}', '{"$": "Enum", "name": "X"}'])
-def test_what_is_no_plan_says_so(body: str) -> None:
+def test_a_body_that_is_not_a_plan_is_an_error(body: str) -> None:
     with pytest.raises(StorageError, match="cannot be read from the run store"):
         load(body)

@@ -1,4 +1,4 @@
-"""The run store read back."""
+"""Reading the run store."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.plans import RUN, dag, node, plan
 
 from standpipe.errors import NoSuchRun, StorageError
-from standpipe.model.events import AttemptStarted, Fact, RunEnded, RunStarted, TaskReady, TaskSucceeded
+from standpipe.model.events import AttemptStarted, Fact, RunEnded, RunStarted, TaskReady, TaskSkipped, TaskSucceeded
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.store.reading import read_run, run_facts, run_row, run_rows
-from standpipe.store.runs import FILE_NAME, RunRecorder
+from standpipe.store.runs import FILE_NAME, SCHEMA, RunRecorder
+from tests.plans import RUN, dag, node, plan
 
 TASK = TaskRef((("train", None),))
 STARTED, ENDED = RunStarted({"x": 1}), RunEnded(TaskState.SUCCEEDED, {"y": 2})
@@ -52,43 +52,43 @@ def test_runs_come_newest_first_also_within_a_millisecond(tmp_path: Path) -> Non
     ]
 
 
-def test_where_no_store_is_there_are_no_runs_and_none_is_made(tmp_path: Path) -> None:
+def test_without_a_store_there_are_no_runs_and_none_is_created(tmp_path: Path) -> None:
     assert run_rows(tmp_path) == run_rows(tmp_path / "nowhere") == []
-    with pytest.raises(NoSuchRun, match=f"no run 'latest': {tmp_path} holds no runs. Another folder"):
+    with pytest.raises(NoSuchRun, match=f"no run 'latest': {tmp_path} holds no runs. Name another folder"):
         run_row(tmp_path, "latest")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_store_whose_first_run_has_not_begun_has_none(tmp_path: Path) -> None:
+def test_a_store_whose_first_run_has_not_started_has_no_runs(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).touch()
 
     assert run_rows(tmp_path) == []
 
 
-def test_a_run_is_named_by_what_its_id_begins_with_or_as_the_latest(tmp_path: Path) -> None:
+def test_a_run_is_named_by_a_prefix_of_its_id_or_as_latest(tmp_path: Path) -> None:
     for run in ("job-1", "job-12", "other-3"):
         record(tmp_path, run)
 
     assert run_row(tmp_path, "job-1").id == "job-1"
     assert run_row(tmp_path, "o").id == run_row(tmp_path, "latest").id == "other-3"
-    with pytest.raises(NoSuchRun, match="2 runs in .* begins with 'job': job-12, job-1. Give more of it"):
+    with pytest.raises(NoSuchRun, match="2 runs in .* begins with 'job': job-12, job-1. Use a longer prefix"):
         run_row(tmp_path, "job")
 
 
-def test_a_run_that_is_not_there_is_told_with_the_closest(tmp_path: Path) -> None:
+def test_an_error_about_a_missing_run_names_the_closest(tmp_path: Path) -> None:
     for run in ("train-1", "evaluate-1"):
         record(tmp_path, run)
 
-    with pytest.raises(NoSuchRun, match=r"no run 'tarin-1' in .* closest are train-1, or say 'latest'; local.runs\(\)"):
+    with pytest.raises(NoSuchRun, match=r"no run 'tarin-1' in .* closest are train-1, or use 'latest'; local.runs\(\)"):
         run_row(tmp_path, "tarin-1")
     for nothing in ("", "%"):
-        with pytest.raises(NoSuchRun, match="The newest are evaluate-1, train-1, or say"):
+        with pytest.raises(NoSuchRun, match="The newest are evaluate-1, train-1, or use"):
             run_row(tmp_path, nothing)
     with pytest.raises(KeyError):
         run_row(tmp_path, "zzz")
 
 
-def test_what_is_recorded_after_the_row_was_read_does_not_count(tmp_path: Path) -> None:
+def test_facts_recorded_after_the_row_was_read_are_not_read(tmp_path: Path) -> None:
     with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
         recorder(FACTS[:2])
         row = run_row(tmp_path, RUN.id)
@@ -96,58 +96,77 @@ def test_what_is_recorded_after_the_row_was_read_does_not_count(tmp_path: Path) 
         assert [fact for _, fact in run_facts(tmp_path, row)] == [*FACTS[:2]]
 
 
-def test_a_database_of_a_newer_version_is_named_and_left_alone(tmp_path: Path) -> None:
+def test_a_newer_schema_is_an_error_and_is_not_changed(tmp_path: Path) -> None:
     record(tmp_path, "job-1", *FACTS)
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
         db.execute("PRAGMA user_version = 99")
     before = (tmp_path / FILE_NAME).read_bytes()
 
-    with pytest.raises(StorageError, match=r"written by a newer Standpipe \(schema 99, this one knows \d+\). Upgrade"):
+    with pytest.raises(StorageError, match=r"written by a newer Standpipe \(schema 99, expected at most \d+\)"):
         run_rows(tmp_path)
     assert (tmp_path / FILE_NAME).read_bytes() == before
 
 
 @pytest.mark.parametrize("left", [1, 50, 100, 5_000, 9_000, 20_000])
-def test_a_truncated_database_is_named_and_left_alone(tmp_path: Path, left: int) -> None:
+def test_a_truncated_database_is_an_error_and_is_not_changed(tmp_path: Path, left: int) -> None:
     record(tmp_path, "job-1", *FACTS * 100)
     whole = (tmp_path / FILE_NAME).read_bytes()
     assert len(whole) > left
     (tmp_path / FILE_NAME).write_bytes(whole[:left])
 
-    with pytest.raises(StorageError, match=rf"{FILE_NAME} is damaged: .* move it away: the next run begins a new one"):
+    with pytest.raises(StorageError, match=rf"{FILE_NAME} is damaged: .* move it away: the next run creates a new one"):
         read_run(tmp_path, "job-1")
     assert (tmp_path / FILE_NAME).read_bytes() == whole[:left]
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_an_error(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text("not a database at all" * 100)
 
     with pytest.raises(StorageError, match=rf"{FILE_NAME} is damaged: file is not a database"):
         run_rows(tmp_path)
 
 
-def test_a_store_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).mkdir()
 
-    with pytest.raises(StorageError, match=rf"{FILE_NAME} cannot be read: .* Check that the file"):
+    with pytest.raises(StorageError, match=rf"{FILE_NAME} cannot be read: .* Check that you may read"):
         run_rows(tmp_path)
 
 
-def test_facts_that_are_missing_are_noticed(tmp_path: Path) -> None:
+def test_missing_facts_are_an_error(tmp_path: Path) -> None:
     record(tmp_path, "job-1", *FACTS)
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
         db.execute("DELETE FROM facts WHERE seq = 3")
 
-    with pytest.raises(StorageError, match="damaged: of the 5 facts of run job-1, 4 are there"):
+    with pytest.raises(StorageError, match="damaged: run job-1 has 4 facts, expected 5"):
         read_run(tmp_path, "job-1")
 
 
-def test_a_store_is_read_where_nothing_can_be_written_beside_it(tmp_path: Path) -> None:
+def test_a_store_in_a_read_only_folder_is_read(tmp_path: Path) -> None:
     record(tmp_path, "job-1", *FACTS)
     assert not os.path.exists(tmp_path / f"{FILE_NAME}-wal"), "the recorder was closed"
     (tmp_path / f"{FILE_NAME}-shm").mkdir()  # where SQLite keeps what readers and writers tell each other
 
     assert len(read_run(tmp_path, "job-1")[1]) == len(FACTS)
+
+
+def test_a_store_of_schema_1_is_read(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+        db.executescript(SCHEMA.migrations[0])
+        db.execute("INSERT INTO runs VALUES ('job-1', 'job', '2026-01-01T00:00:00Z')")
+        bodies = ['{"inputs":{"x":1}}', '{"task":[["a",null]],"because":"no"}', '{"state":"SUCCEEDED","outputs":{}}']
+        for seq, body in enumerate(bodies):
+            kind = ("RunStarted", "TaskSkipped", "RunEnded")[seq]
+            db.execute("INSERT INTO facts VALUES ('job-1', ?, 5.0, ?, ?)", (seq + 1, kind, body))
+        db.execute("PRAGMA user_version = 1")
+    before = (tmp_path / FILE_NAME).read_bytes()
+
+    row, facts = read_run(tmp_path, "job-1")
+
+    ended = RunEnded(TaskState.SUCCEEDED, {})
+    assert [fact for _, fact in facts] == [STARTED, TaskSkipped(TaskRef((("a", None),)), "no"), ended]
+    assert (row.end, row.uuid, row.plan, row.repeats, row.masked) == (ended, "", "", "", 0)
+    assert (tmp_path / FILE_NAME).read_bytes() == before
 
 
 def test_a_folder_may_have_any_name(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The run store."""
+"""Writing the run store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.plans import RUN, dag, node, plan
 
 from standpipe.errors import StorageError
 from standpipe.model.events import (
@@ -31,7 +30,9 @@ from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.types import ArtifactType
 from standpipe.model.values import ArtifactValue
-from standpipe.store.runs import FILE_NAME, RunRecorder
+from standpipe.store.plans import dump
+from standpipe.store.runs import FILE_NAME, SCHEMA, RunRecorder
+from tests.plans import RUN, dag, node, plan
 
 PLAN = plan(dag(node("a")))
 TASK = TaskRef((("loop", 3), ("train", None)))
@@ -43,7 +44,7 @@ def facts(root: Path) -> list[tuple[int, str, object]]:
         return [(seq, kind, json.loads(body)) for seq, kind, body in rows]
 
 
-def test_facts_are_kept_in_order_with_all_that_they_say(tmp_path: Path) -> None:
+def test_facts_are_stored_in_order_with_all_fields(tmp_path: Path) -> None:
     recorder = RunRecorder(tmp_path, RUN, PLAN)
     artifact = ArtifactValue("m", ArtifactType("system.Model"), "/m", {"é": [1, 2.5, None]})
     recorder((RunStarted({"x": 1}), AttemptStarted(TASK, 0)))
@@ -69,10 +70,11 @@ def test_facts_are_kept_in_order_with_all_that_they_say(tmp_path: Path) -> None:
     assert body["failures"][0]["failure"]["signal"] == 9  # type: ignore[index]
     seq, kind, body = facts(tmp_path)[4]
     assert kind == "AttemptFailed"
-    assert body.items() >= {"task": task, "attempt": 0, "attempts": 3, "at": 1000.5, "delay": 2.0}.items()  # type: ignore[attr-defined]
+    told = {"task": task, "attempt": 0, "max_attempts": 3, "failed_at": 1000.5, "retry_delay": 2.0}
+    assert body.items() >= told.items()  # type: ignore[attr-defined]
 
 
-def test_a_fact_that_json_cannot_hold_is_a_defect(tmp_path: Path) -> None:
+def test_a_value_that_json_cannot_hold_is_a_type_error(tmp_path: Path) -> None:
     with (
         closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder,
         pytest.raises(TypeError, match="a fact cannot hold <object"),
@@ -80,7 +82,7 @@ def test_a_fact_that_json_cannot_hold_is_a_defect(tmp_path: Path) -> None:
         recorder((RunStarted({"x": object()}),))
 
 
-def test_a_run_can_be_read_while_it_is_written(tmp_path: Path) -> None:
+def test_a_run_can_be_read_while_it_is_active(tmp_path: Path) -> None:
     recorder = RunRecorder(tmp_path, RUN, PLAN)
     recorder((RunStarted({}),))
     assert len(facts(tmp_path)) == 1
@@ -89,34 +91,58 @@ def test_a_run_can_be_read_while_it_is_written(tmp_path: Path) -> None:
     recorder.close()
 
 
-def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+def test_a_newer_schema_is_an_error(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(StorageError, match="written by a newer Standpipe"):
         RunRecorder(tmp_path, RUN, PLAN)
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_an_error(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text("not a database at all" * 100)
     with pytest.raises(StorageError, match=rf"{FILE_NAME} cannot be used: file is not a database"):
         RunRecorder(tmp_path, RUN, PLAN)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full, which only Linux has")
-def test_a_full_disk_is_named(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).symlink_to("/dev/full")
     with pytest.raises(StorageError, match="disk is not full"):
         RunRecorder(tmp_path, RUN, PLAN)
 
 
-def test_text_that_is_no_utf_8_is_kept(tmp_path: Path) -> None:
+def test_text_that_is_not_utf_8_is_stored(tmp_path: Path) -> None:
     with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
         recorder((RunStarted({"path": "/data/\udcff é"}),))
     assert facts(tmp_path) == [(1, "RunStarted", {"inputs": {"path": "/data/\udcff é"}})]
 
 
+def test_a_migration_does_not_change_bodies(tmp_path: Path) -> None:
+    """Bodies keep their bytes, so ids of Plans stay valid, and a process of the version before can still append."""
+    body = '{"task":[["a",null]],"because":"no"}'
+    text, digest = dump(PLAN)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+        for migration in SCHEMA.migrations[:2]:
+            db.executescript(migration)
+        db.execute("INSERT INTO plans VALUES (?, ?)", (digest, text))
+        db.execute("INSERT INTO runs VALUES ('old', 'job', '', '', ?, '', 'another/task', 1)", (digest,))
+        db.execute("INSERT INTO facts VALUES ('old', 1, 0.0, 'TaskSkipped', ?)", (body,))
+        db.execute("PRAGMA user_version = 2")
+    with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
+        recorder((RunStarted({}),))
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
+        assert db.execute("SELECT rerun_of, redacted, plan FROM runs WHERE id = 'old'").fetchall() == [
+            ("another/task", 1, digest)
+        ]
+        assert db.execute("SELECT body FROM plans WHERE digest = ?", (digest,)).fetchone() == (text,)
+        assert db.execute("SELECT body FROM facts WHERE run = 'old'").fetchall() == [(body,)]
+        db.execute("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", ("old", 2, 0.0, "TaskSkipped", body))
+        db.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", ("older", "job", "", "", digest, "", "", 0))
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_processes_that_are_forked_in_the_middle_of_a_run_spoil_nothing(tmp_path: Path) -> None:
+def test_a_fork_during_a_run_loses_no_facts(tmp_path: Path) -> None:
     written = threading.Event()
     end = threading.Event()
 
@@ -174,7 +200,7 @@ for number in range(60):
 """
 
 
-def test_many_processes_may_make_a_store_at_once(tmp_path: Path) -> None:
+def test_many_processes_can_create_a_store_at_once(tmp_path: Path) -> None:
     for number in range(60):
         (tmp_path / str(number)).mkdir()
     start = str(time.time() + 1)

@@ -107,7 +107,7 @@ def test_a_cache_hit_is_logged_once_per_task(
 
     @dsl.pipeline
     def twice(x: int) -> int:
-        return double(x=double(x=x).output).output  # type: ignore[no-any-return]
+        return double(x=double(x=x).output).output
 
     def behave(x: int) -> dict[str, int]:
         return {"Output": 2 * x}

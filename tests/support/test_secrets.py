@@ -11,6 +11,7 @@ import pytest
 from standpipe import dsl, local
 from standpipe.errors import ArgumentError, AuthoringTypeError, TaskFailed
 from standpipe.local import FakeRunner
+from standpipe.runners.api import LocalRunner
 
 TOKEN = "t0k3n-0f-m1ne-which-n0b0dy-kn0ws"
 PROCESSES = local.SubprocessRunner(use_venv=False)
@@ -63,9 +64,9 @@ def report(status: dsl.PipelineTaskFinalStatus) -> None:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("API_TOKEN", TOKEN)
 
-    def run(target: Any, runner: local.LocalRunner = PROCESSES, **options: Any) -> Any:
+    def run(target: Any, runner: LocalRunner = PROCESSES, **options: Any) -> Any:
         arguments = options.pop("arguments", {})
-        return local.run(target, arguments, runner=runner, pipeline_root=tmp_path, secrets=["API_TOKEN"], **options)
+        return local.run(target, arguments, runner=runner, pipeline_root=tmp_path, secret_env=["API_TOKEN"], **options)
 
     return run
 
@@ -122,7 +123,7 @@ def test_an_argument_is_masked_in_the_store_and_given_to_the_task(run: Any, tmp_
     def passing(token: str) -> str:
         with dsl.ParallelFor([1]):
             echo(text=f"in a loop: {token}")
-        return echo(text=token).output  # type: ignore[no-any-return]
+        return echo(text=token).output
 
     arguments = {"token": TOKEN}
     runner = FakeRunner(echo=lambda text, **_: {"Output": text}, echo_2=lambda text: {"Output": text})
@@ -143,7 +144,7 @@ def test_messages_about_arguments_and_values_are_masked(run: Any, tmp_path: Path
     with pytest.raises(AuthoringTypeError, match=r"'\*\*\*'"):
         run(number, arguments={"n": TOKEN})
     assert telling(tmp_path) == {"executor_output.json"}
-    local.init(runner=FakeRunner(), pipeline_root=tmp_path, secrets=["API_TOKEN"])
+    local.init(runner=FakeRunner(), pipeline_root=tmp_path, secret_env=["API_TOKEN"])
     with pytest.raises(AuthoringTypeError, match=r"'\*\*\*'"):
         number(n=TOKEN)
 
@@ -162,7 +163,7 @@ def test_the_variables_of_tasks_and_of_runners_are_meant_as_well(tmp_path: Path)
         raise ValueError("of-the-task, of-the-runner, of-nobody")
 
     with pytest.raises(TaskFailed, match=r"ValueError: \*\*\*, \*\*\*, of-nobody"):
-        local.run(configured, runner=Configured(tell=fails), pipeline_root=tmp_path, secrets=["API_TOKEN"])
+        local.run(configured, runner=Configured(tell=fails), pipeline_root=tmp_path, secret_env=["API_TOKEN"])
 
 
 def test_a_docker_runner_names_its_variables() -> None:
@@ -174,7 +175,7 @@ def test_what_cannot_be_masked_is_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PIN", "123")
-    options = {"pipeline_root": tmp_path, "quiet": True, "secrets": ["PIN", "NO_SUCH_TOKEN"]}
+    options = {"pipeline_root": tmp_path, "quiet": True, "secret_env": ["PIN", "NO_SUCH_TOKEN"]}
     runner = FakeRunner(echo=lambda text: {"Output": text})
     assert local.run(echo, {"text": "a 123"}, runner=runner, **options).output == "a 123"
     assert capsys.readouterr().err.splitlines() == [
@@ -186,8 +187,8 @@ def test_what_cannot_be_masked_is_said_once(
 
 @pytest.mark.parametrize("secrets", ["API_TOKEN", [1]])
 def test_the_option_takes_a_list_of_names(secrets: Any) -> None:
-    with pytest.raises(ArgumentError, match=r"secrets=\['API_TOKEN'\]"):
-        local.run(echo, {"text": ""}, runner=FakeRunner(), secrets=secrets)
+    with pytest.raises(ArgumentError, match=r"Invalid secret_env=.*such as \['API_TOKEN'\]"):
+        local.run(echo, {"text": ""}, runner=FakeRunner(), secret_env=secrets)
 
 
 def configured_for_kubernetes(task: dsl.PipelineTask) -> dsl.PipelineTask:
@@ -204,10 +205,11 @@ def test_secrets_for_kubernetes_are_secret_without_being_named(
 
     @dsl.pipeline
     def with_secret() -> str:
-        return configured_for_kubernetes(tell()).outputs["Output"]  # type: ignore[no-any-return]
+        return configured_for_kubernetes(tell()).outputs["Output"]
 
-    options = {"runner": PROCESSES, "pipeline_root": tmp_path, "kubernetes": {"secrets": {"db": {"pw": TOKEN + "\n"}}}}
-    assert local.run(with_secret, **options).output == f"<{TOKEN}\n>"
+    objects = {"secrets": {"db": {"pw": TOKEN + "\n"}}}
+    ended = local.run(with_secret, runner=PROCESSES, pipeline_root=tmp_path, kubernetes=objects)
+    assert ended.output == f"<{TOKEN}\n>"
     assert telling(tmp_path) == {"executor_output.json"}
     assert "the token is ***" in log_of(tmp_path, "tell")
     assert TOKEN not in "".join(capsys.readouterr())

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from standpipe.support import umask
-from standpipe.support.umask import not_for_everybody
+from standpipe.support.umask import restrict_umask
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def test_a_umask_loses_what_everybody_would_get_until_the_last_block_ends(
 
         monkeypatch.setattr(umask, "open", nowhere, raising=False)
     os.umask(own)
-    first, second = not_for_everybody(), not_for_everybody()
+    first, second = restrict_umask(), restrict_umask()
     with first:
         assert current() == inside
         second.__enter__()

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from standpipe.dsl.tasks import PipelineTask
+    from standpipe.dsl.tracing.tasks import PipelineTask
 
 
 def show(task: PipelineTask) -> None:

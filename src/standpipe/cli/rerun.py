@@ -17,7 +17,7 @@ def main(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(arguments)
     from standpipe import local  # of no use to `--help`
 
-    outputs.show(local.rerun_task(given.run, given.task, debug=given.debug, **options.session(given)))
+    outputs.show(local.rerun_task(given.run, given.task, debug=given.debug, **options.run_options(given)))
     return 0
 
 
@@ -32,5 +32,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run", metavar="RUN", help="its id, the beginning of that, or `latest`")
     parser.add_argument("task", metavar="TASK", help="the task's name or path, as `loop/2/train`")
     parser.add_argument("--debug", action="store_true", help="run it under Python's debugger, on this terminal")
-    options.add_session(parser)
+    options.add_run_options(parser)
     return parser

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
         from standpipe.cli import script  # with the names of KFP, which other runs do without
 
         script.load(given.script, (), name="__standpipe__")
-    outputs.show(local.resume(given.run, from_task=given.from_task, **options.session(given)))
+    outputs.show(local.resume(given.run, from_task=given.from_task, **options.run_options(given)))
     return 0
 
 
@@ -38,5 +38,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--from-task", action="append", metavar="TASK", help="do this task again, with what depends on it"
     )
-    options.add_session(parser)
+    options.add_run_options(parser)
     return parser

@@ -12,7 +12,7 @@ from standpipe.cli import outputs
 from standpipe.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from standpipe.dsl.components import BaseComponent
+    from standpipe.dsl.base_component import BaseComponent
     from standpipe.model.types import Input
 
 _COMPILED = (".yaml", ".yml", ".json")
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         help="an input: text, JSON if the input is no text, a path or address for an artifact; may be repeated",
     )
     compiled.add_argument("--args-file", metavar="FILE", help="a JSON file with inputs by name; --arg goes before it")
-    shared.add_session(compiled)
+    shared.add_run_options(compiled)
     return parser
 
 
@@ -70,7 +70,7 @@ def _run_compiled(options: argparse.Namespace) -> None:
 
     component = components.load_component_from_file(options.file)
     arguments = {**_read_arguments(component, options.args_file), **_parse_arguments(component, options.given)}
-    outputs.show(local.run(component, arguments, **shared.session(options)))
+    outputs.show(local.run(component, arguments, **shared.run_options(options)))
 
 
 def _read_arguments(component: BaseComponent, path: str | None) -> dict[str, Any]:

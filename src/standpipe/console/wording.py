@@ -29,7 +29,7 @@ def cached(fact: TaskSucceeded) -> str:
 def next_attempt(fact: AttemptFailed) -> str:
     """`attempt 2 of 3 in 10 s`, after the first one has failed."""
     when = f"in {fact.delay:g} s" if fact.delay else "follows"
-    return f"attempt {fact.attempt + 2} of {fact.attempts} {when}"
+    return f"attempt {fact.attempt + 2} of {fact.max_attempts} {when}"
 
 
 def iterations(fact: LoopStarted) -> str:

@@ -1,8 +1,7 @@
-"""What users write components and pipelines with: the names and meanings of `kfp.dsl`."""
+"""Define components and pipelines: the names and meanings of `kfp.dsl`."""
 
-from standpipe.dsl.channels import Collected, PipelineArtifactChannel, PipelineChannel, PipelineParameterChannel
-from standpipe.dsl.components import BaseComponent, ContainerComponent, GraphComponent, PythonComponent
-from standpipe.dsl.conditions import Condition, Elif, Else, If, OneOf
+from standpipe.dsl.base_component import BaseComponent
+from standpipe.dsl.components import ContainerComponent, GraphComponent, PythonComponent
 from standpipe.dsl.config import (
     KubernetesWorkspaceConfig,
     PipelineConfig,
@@ -11,12 +10,14 @@ from standpipe.dsl.config import (
     WorkspaceConfig,
 )
 from standpipe.dsl.decorators import ContainerSpec, component, container_component, pipeline
-from standpipe.dsl.groups import ExitHandler
 from standpipe.dsl.importing import importer
-from standpipe.dsl.loops import ParallelFor
 from standpipe.dsl.notebooks import notebook_component, run_notebook
 from standpipe.dsl.placeholders import ConcatPlaceholder, IfPresentPlaceholder
-from standpipe.dsl.tasks import PipelineTask
+from standpipe.dsl.tracing.channels import Collected, PipelineArtifactChannel, PipelineChannel, PipelineParameterChannel
+from standpipe.dsl.tracing.conditions import Condition, Elif, Else, If, OneOf
+from standpipe.dsl.tracing.groups import ExitHandler
+from standpipe.dsl.tracing.loops import ParallelFor
+from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.worker.annotations import EmbeddedInput, Input, InputPath, Output, OutputPath
 from standpipe.worker.artifacts import (
     HTML,

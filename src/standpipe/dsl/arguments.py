@@ -1,13 +1,20 @@
-"""The arguments of a component's call, checked before anything runs."""
+"""Check the arguments of a component's call, before anything runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from standpipe.dsl.channels import LoopField, LoopParameter, PipelineChannel, has_marks
-from standpipe.dsl.interface import SYSTEM_TYPES
-from standpipe.dsl.tasks import PipelineTask
+from standpipe.dsl.functions.interface import SYSTEM_TYPES
+from standpipe.dsl.tracing.channels import (
+    LoopField,
+    LoopParameter,
+    PipelineChannel,
+    describe_channel,
+    describe_type,
+)
+from standpipe.dsl.tracing.marks import has_marks
+from standpipe.dsl.tracing.tasks import PipelineTask, TaskComponent
 from standpipe.dsl.types import are_compatible, artifact_type, constant_type
 from standpipe.errors import AuthoringError, AuthoringTypeError, InconsistentTypeException
 from standpipe.model.types import (
@@ -22,46 +29,43 @@ from standpipe.model.types import (
 from standpipe.model.values import ValueMismatch, check_json, not_allowed, preview
 from standpipe.worker.artifacts import Artifact
 
-if TYPE_CHECKING:
-    from standpipe.dsl.components import BaseComponent
-
 
 def check_arguments(
-    component: BaseComponent, args: Sequence[Any], kwargs: Mapping[str, Any], *, traced: bool
+    component: TaskComponent, args: Sequence[Any], kwargs: Mapping[str, Any], *, traced: bool
 ) -> dict[str, Any]:
-    """The arguments of a call, without those that are None for an optional input (the same as leaving them out).
+    """Return the arguments of a call, without those that are None for an optional input (as if they were left out).
 
     Args:
-        component: what is called.
-        args: positional arguments, of which there must be none.
+        component: the component that is called.
+        args: the positional arguments, of which there must be none.
         kwargs: the arguments by name.
-        traced: whether the call makes a task of a pipeline; otherwise artifacts may be passed as objects.
+        traced: whether the call creates a task of a pipeline. Otherwise, artifacts may be passed as objects.
 
     Raises:
         AuthoringTypeError: if an argument is positional, unknown or missing.
-        InconsistentTypeException: if it is of another type than the input.
-        AuthoringError: if it is nothing that KFP can pass.
+        InconsistentTypeException: if its type is not the type of the input.
+        AuthoringError: if KFP cannot pass a value of its type.
     """
     name = component.name
     if args:
         raise AuthoringTypeError(
             f"Component {name!r} was called with {len(args)} positional arguments: KFP takes named arguments only."
         )
-    public = {key: declared for key, declared in component.inputs.items() if declared.type not in SYSTEM_TYPES}
-    _check_names(name, kwargs, public)
-    given = {key: value for key, value in kwargs.items() if value is not None or not public[key].optional}
-    for key, value in given.items():
-        _check(f"Component {name!r}, input {key!r}", value, public[key], traced)
-    return given
+    inputs = {key: declared for key, declared in component.inputs.items() if declared.type not in SYSTEM_TYPES}
+    _check_names(name, kwargs, inputs)
+    arguments = {key: value for key, value in kwargs.items() if value is not None or not inputs[key].optional}
+    for key, value in arguments.items():
+        _check_argument(f"Component {name!r}, input {key!r}", value, inputs[key], traced)
+    return arguments
 
 
-def _check_names(component: str, given: Iterable[str], public: Mapping[str, Input]) -> None:
-    for key in given:
-        if key not in public:
+def _check_names(component: str, names: Iterable[str], inputs: Mapping[str, Input]) -> None:
+    for key in names:
+        if key not in inputs:
             raise AuthoringTypeError(
-                f"Component {component!r} has no input {key!r}. Its inputs are: {', '.join(public) or 'none'}."
+                f"Component {component!r} has no input {key!r}. Its inputs are: {', '.join(inputs) or 'none'}."
             )
-    missing = [key for key, declared in public.items() if key not in given and _is_required(declared)]
+    missing = [key for key, declared in inputs.items() if key not in names and _is_required(declared)]
     if missing:
         raise AuthoringTypeError(
             f"Component {component!r} is missing {len(missing)} required input{'s'[: len(missing) > 1]}: "
@@ -70,101 +74,105 @@ def _check_names(component: str, given: Iterable[str], public: Mapping[str, Inpu
 
 
 def _is_required(declared: Input) -> bool:
-    """Whether an argument must be given. What got its default from `Compiler.compile` need not be called optional."""
+    """Return whether an argument is required. `Compiler.compile` can set defaults of inputs that are not optional."""
     return not declared.optional and getattr(declared, "default", None) is None
 
 
-def _check(where: str, value: Any, declared: Input, traced: bool) -> None:
+def _check_argument(location: str, value: Any, declared: Input, traced: bool) -> None:
     if isinstance(value, PipelineChannel):
         if not traced:
             raise AuthoringError(
-                f"{where}: the {value.described} was passed to it, which has a value only when its pipeline runs, and "
-                "this call is in no pipeline. Make the call in the pipeline's function."
+                f"{location}: got the {describe_channel(value)}, which has a value only when its pipeline runs, and "
+                "this call is outside of a pipeline. Move the call into the pipeline function."
             )
-        check_channel(where, value, declared)
+        check_channel(location, value, declared)
     elif isinstance(declared, ArtifactInput):
-        _check_artifacts(where, value, declared, traced)
+        _check_artifacts(location, value, declared, traced)
     else:
-        _check_constant(where, value, declared, traced)
+        _check_constant(location, value, declared, traced)
 
 
-def check_channel(where: str, given: PipelineChannel, wanted: Input | Output) -> None:
-    """Raises InconsistentTypeException unless the channel's type is the wanted one.
+def check_channel(location: str, channel: PipelineChannel, declared: Input | Output) -> None:
+    """Check that the type of a channel is that of an input or output.
 
-    What a loop gives whose items' type nobody wrote passes for everything, as with the KFP SDK.
+    As in the KFP SDK, items of loops whose type is not declared are accepted everywhere.
+
+    Args:
+        location: the location of the input or output, for the message.
+        channel: the channel.
+        declared: the input or output.
+
+    Raises:
+        InconsistentTypeException: if the types differ.
     """
-    if isinstance(given, (LoopParameter, LoopField)) and not given.written:
+    if isinstance(channel, (LoopParameter, LoopField)) and not channel.type_annotation:
         return
-    wants_list = isinstance(wanted, (ArtifactInput, ArtifactOutput)) and wanted.is_list
+    expects_list = isinstance(declared, (ArtifactInput, ArtifactOutput)) and declared.is_list
     fits = (
-        are_compatible(given.channel_type, wanted.type) and given.is_artifact_list == wants_list
-        if isinstance(given.channel_type, ArtifactType) and isinstance(wanted.type, ArtifactType)
-        else given.channel_type == wanted.type
+        are_compatible(channel.channel_type, declared.type) and channel.is_artifact_list == expects_list
+        if isinstance(channel.channel_type, ArtifactType) and isinstance(declared.type, ArtifactType)
+        else channel.channel_type == declared.type
     )
     if not fits:
         raise InconsistentTypeException(
-            f"{where} is of type {f'List[{wanted.type}]' if wants_list else wanted.type}, "
-            f"and {given.described}, which is of type {given.shown_type}, was passed to it."
+            f"{location}: expected {f'List[{declared.type}]' if expects_list else declared.type}, got the "
+            f"{describe_channel(channel)} of type {describe_type(channel)}."
         )
 
 
-def _check_constant(where: str, value: Any, declared: ParameterInput, traced: bool) -> None:
-    given = constant_type(value)
-    if given is None:
+def _check_constant(location: str, value: Any, declared: ParameterInput, traced: bool) -> None:
+    value_type = constant_type(value)
+    if value_type is None:
         raise AuthoringError(
-            f"{where} is of type {declared.type}, and {preview(value)}, a {type(value).__name__}, was passed to it. "
-            f"{_how_to_pass(value)}"
+            f"{location}: expected {declared.type}, got {preview(value)} of type {type(value).__name__}. "
+            f"{_suggest_argument(value)}"
         )
-    if (given, declared.type) == (ParameterType.NUMBER_INTEGER, ParameterType.NUMBER_DOUBLE) and not traced:
-        return  # the KFP SDK compiles no such pipeline, but a run's arguments are as exact as JSON is
-    if given != declared.type:
+    if (value_type, declared.type) == (ParameterType.NUMBER_INTEGER, ParameterType.NUMBER_DOUBLE) and not traced:
+        return  # the KFP SDK does not compile such a pipeline, but in JSON, the arguments of a run, both are numbers
+    if value_type != declared.type:
         raise InconsistentTypeException(
-            f"{where} is of type {declared.type}, and {preview(value)}, which is of type {given}, was passed to it."
+            f"{location}: expected {declared.type}, got {preview(value)} of type {value_type}."
         )
-    if refused := not_allowed(value, declared.literals):
-        raise AuthoringError(f"{where} {refused}.")
+    if problem := not_allowed(value, declared.literals):
+        raise AuthoringError(f"{location} {problem}.")
     if isinstance(value, (list, dict, float)):
         try:
-            check_json(_without_channels(value))
+            check_json(_replace_channels_with_text(value))
         except ValueMismatch as mismatch:
-            raise AuthoringError(f"{where} cannot be passed on: {mismatch}.") from mismatch
+            raise AuthoringError(f"{location} cannot be passed: {mismatch}.") from mismatch
 
 
-def _how_to_pass(value: object) -> str:
+def _suggest_argument(value: object) -> str:
     if isinstance(value, PipelineTask):
         return "Pass one of the task's outputs: .output or .outputs['name']."
-    return "Convert it: arguments are of the types str, int, float, bool, list and dict, and of no subclass of them."
+    return "Convert it to str, int, float, bool, list or dict; subclasses of these types cannot be passed."
 
 
-def _without_channels(value: Any) -> Any:
-    """The value with text in place of the channels in it; the keys of its dicts are no place for them."""
+def _replace_channels_with_text(value: Any) -> Any:
+    """Return the value with text in place of the channels in it. Keys of dicts cannot be channels."""
     if isinstance(value, PipelineChannel):
         return str(value)
     if isinstance(value, (list, tuple)):
-        return [_without_channels(item) for item in value]
+        return [_replace_channels_with_text(item) for item in value]
     if isinstance(value, dict):
         for key in value:
             if isinstance(key, PipelineChannel) or (isinstance(key, str) and has_marks(key)):
                 raise ValueMismatch("the key of a dict is a value that is known only when the pipeline runs")
-        return {key: _without_channels(item) for key, item in value.items()}
+        return {key: _replace_channels_with_text(item) for key, item in value.items()}
     return value
 
 
-def _check_artifacts(where: str, value: Any, declared: ArtifactInput, traced: bool) -> None:
-    wanted = f"a list of {declared.type}" if declared.is_list else str(declared.type)
+def _check_artifacts(location: str, value: Any, declared: ArtifactInput, traced: bool) -> None:
+    expected = f"a list of {declared.type}" if declared.is_list else str(declared.type)
+    problem = f"{location}: expected {expected}, got {preview(value)} of type {type(value).__name__}."
     if traced:
         error = AuthoringError if constant_type(value) is None else InconsistentTypeException
-        raise error(
-            f"{where} wants {wanted}, and {preview(value)}, a {type(value).__name__}, was passed to it. "
-            "In a pipeline an artifact comes from another task or from an input of the pipeline."
-        )
-    given = value if isinstance(value, (list, tuple)) else [value]
-    if isinstance(value, (list, tuple)) != declared.is_list or not all(isinstance(item, Artifact) for item in given):
-        raise InconsistentTypeException(
-            f"{where} wants {wanted}, and {preview(value)}, a {type(value).__name__}, was passed to it."
-        )
-    for artifact in given:
-        if not are_compatible(artifact_type(type(artifact), where), declared.type):
+        raise error(f"{problem} In a pipeline, an artifact comes from another task or from an input of the pipeline.")
+    items = value if isinstance(value, (list, tuple)) else [value]
+    if isinstance(value, (list, tuple)) != declared.is_list or not all(isinstance(item, Artifact) for item in items):
+        raise InconsistentTypeException(problem)
+    for artifact in items:
+        if not are_compatible(artifact_type(type(artifact), location), declared.type):
             raise InconsistentTypeException(
-                f"{where} wants {wanted}, and an artifact of type {artifact.schema_title} was passed to it."
+                f"{location}: expected {expected}, got an artifact of type {artifact.schema_title}."
             )

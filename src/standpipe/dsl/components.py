@@ -1,19 +1,15 @@
-"""Components: what can be called in a pipeline, and by itself to be run."""
+"""The kinds of components: Python components, container components and pipelines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakValueDictionary
+from typing import Any
 
-from standpipe.dsl import calling
-from standpipe.dsl.arguments import check_arguments
-from standpipe.dsl.interface import Interface
-from standpipe.dsl.tasks import PipelineTask, Settings
-from standpipe.dsl.tracing import current
+from standpipe.dsl.base_component import BaseComponent
+from standpipe.dsl.functions.interface import Interface
+from standpipe.dsl.tracing.tasks import Settings
 from standpipe.errors import AuthoringError
-from standpipe.model.kfp import kubernetes_name
 from standpipe.model.plan import (
     Caching,
     Component,
@@ -25,85 +21,25 @@ from standpipe.model.plan import (
     FromTask,
     Node,
     Plan,
+    SourceLocation,
     TaskConfigPassthrough,
 )
-from standpipe.model.types import ArtifactOutput, Input, Output, ParameterInput
-
-if TYPE_CHECKING:
-    from standpipe.dsl.specs import ComponentSpec
-
-
-_C = TypeVar("_C", bound="BaseComponent")
-
-
-class BaseComponent:
-    """What all components have: a name, a description, inputs and outputs, and a Plan of their own.
-
-    Called while a pipeline is traced, a component gives a task of that pipeline. Called elsewhere, it is run here, as
-    `local.init` says, and gives a task that has run.
-    """
-
-    def __init__(self, name: str, interface: Interface) -> None:
-        self.name = kubernetes_name(name)
-        self.description = interface.description or None
-        self.inputs: Mapping[str, Input] = interface.inputs
-        self.outputs: Mapping[str, Output] = interface.outputs
-
-    def __call__(self, *args: Any, **kwargs: Any) -> PipelineTask:
-        """Makes a task of the component.
-
-        Raises:
-            AuthoringTypeError: if an argument is positional, unknown, missing or of the wrong type.
-            NotInitialized: outside of a pipeline, if `local.init()` was not called.
-            TaskFailed: outside of a pipeline, if the run fails and `raise_on_error` holds.
-        """
-        trace = current()
-        if trace is None:
-            with calling.host().errors(self):
-                given = check_arguments(self, args, kwargs, traced=False)
-            return calling.host().run(self, given)
-        given = check_arguments(self, args, kwargs, traced=True)
-        task = PipelineTask(self, trace.name_for(self.name), given, self.settings())
-        trace.add(task)
-        return task
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r}>"
-
-    @property
-    def component_spec(self) -> ComponentSpec:
-        """The component's name, inputs, outputs and what it runs, under the KFP SDK's names."""
-        from standpipe.dsl.specs import component_spec  # few scripts ask, and all would pay
-
-        interface = Interface(self.inputs, self.outputs, self.description or "")
-        passthroughs = getattr(self, "task_config_passthroughs", ())
-        return component_spec(self.name, interface, calling.host().spec(self), passthroughs)
-
-    @property
-    def pipeline_spec(self) -> Any:
-        """The component as KFP's protobuf message `PipelineSpec`."""
-        return calling.host().message(self, "PipelineSpec")
-
-    @property
-    def platform_spec(self) -> Any:
-        """Its settings for platforms as KFP's protobuf message `PlatformSpec`."""
-        return calling.host().message(self, "PlatformSpec")
-
-    @property
-    def plan(self) -> Plan:
-        """The component as a pipeline of its own."""
-        raise NotImplementedError
-
-    def settings(self) -> Settings:
-        """The settings that a new task of the component starts with."""
-        return Settings(caching=Caching(enabled=calling.caching_default()))
+from standpipe.model.types import ArtifactOutput, Input, ParameterInput
 
 
 class ExecutorComponent(BaseComponent):
-    """A component that is made of no other ones: it runs in a container, or imports an artifact.
+    """A component that is not a pipeline: it runs in a container, or imports an artifact.
 
-    One that was loaded keeps its Plan, which may say more of the whole than of the component.
+    Args:
+        name: the name of the component.
+        interface: its inputs and outputs.
+        executor: what it runs.
+        task_config_passthroughs: the parts of a task's configuration that its code receives.
+        plan: the Plan that the component was loaded from, which may have settings that the component alone has not.
+        source_location: where its function is defined.
     """
+
+    executor: Executor
 
     def __init__(
         self,
@@ -112,10 +48,12 @@ class ExecutorComponent(BaseComponent):
         executor: Executor,
         task_config_passthroughs: tuple[TaskConfigPassthrough, ...] = (),
         plan: Plan | None = None,
+        source_location: SourceLocation | None = None,
     ) -> None:
         super().__init__(name, interface)
         self.executor = executor
         self.task_config_passthroughs = task_config_passthroughs
+        self.source_location = source_location
         self._plan = plan
 
     def settings(self) -> Settings:
@@ -125,27 +63,29 @@ class ExecutorComponent(BaseComponent):
 
     @property
     def plan(self) -> Plan:
-        """A pipeline of the one task: its inputs and outputs are the task's."""
+        """A pipeline with one task, whose inputs and outputs are those of the pipeline."""
         if self._plan is not None:
             return self._plan
         key, label = f"comp-{self.name}", f"exec-{self.name}"
-        inner = Component(ExecutorRef(label), self.inputs, self.outputs, self.task_config_passthroughs)
+        interface = (self.inputs, self.outputs, self.task_config_passthroughs, self.source_location)
+        inner = Component(ExecutorRef(label), *interface)
         bindings = {name: FromInput(name) for name in self.inputs}
         node = Node(self.name, key, bindings, caching=self.settings().caching)
         outputs = {name: (FromTask(self.name, name),) for name in self.outputs}
-        root = Component(Dag({self.name: node}, outputs), self.inputs, self.outputs, self.task_config_passthroughs)
+        root = Component(Dag({self.name: node}, outputs), *interface)
         return Plan(self.name, root, {key: inner}, {label: self.executor})
 
-    def _refuse_lists_of_artifacts(self) -> None:
+    def _check_artifact_lists(self) -> None:
         for name, output in self.outputs.items():
             if isinstance(output, ArtifactOutput) and output.is_list:
                 raise AuthoringError(
-                    f"Component {self.name!r}, output {name!r}: KFP lets only pipelines give lists of artifacts."
+                    f"Component {self.name!r}, output {name!r}: only pipelines can have lists of artifacts as outputs "
+                    "in KFP. Write one output for each artifact."
                 )
 
 
 class PythonComponent(ExecutorComponent):
-    """A component made of a Python function; `python_func` is the function itself."""
+    """A component that runs a Python function. `python_func` is the function."""
 
     def __init__(
         self,
@@ -154,29 +94,35 @@ class PythonComponent(ExecutorComponent):
         container: Container,
         python_func: Callable[..., Any],
         task_config_passthroughs: tuple[TaskConfigPassthrough, ...] = (),
+        source_location: SourceLocation | None = None,
     ) -> None:
-        super().__init__(name, interface, container, task_config_passthroughs)
+        super().__init__(name, interface, container, task_config_passthroughs, source_location=source_location)
         self.python_func = python_func
-        self._refuse_lists_of_artifacts()
+        self._check_artifact_lists()
 
     def execute(self, **kwargs: Any) -> Any:
-        """Calls the function here and now, in this process."""
+        """Call the function in this process and return its result."""
         return self.python_func(**kwargs)
 
 
 class ContainerComponent(ExecutorComponent):
-    """A component made of an image and a command; `pipeline_func` is the function that described them."""
+    """A component that runs a command in an image. `pipeline_func` is the function that returned its container spec."""
 
     def __init__(
-        self, name: str, interface: Interface, container: Container, pipeline_func: Callable[..., Any]
+        self,
+        name: str,
+        interface: Interface,
+        container: Container,
+        pipeline_func: Callable[..., Any],
+        source_location: SourceLocation | None = None,
     ) -> None:
-        super().__init__(name, interface, container)
+        super().__init__(name, interface, container, source_location=source_location)
         self.pipeline_func = pipeline_func
-        self._refuse_lists_of_artifacts()
+        self._check_artifact_lists()
 
 
 class GraphComponent(BaseComponent):
-    """A pipeline: a component made of tasks. `pipeline_func` is the function that was traced."""
+    """A pipeline: a component that consists of tasks. `pipeline_func` is the function that was traced."""
 
     def __init__(self, interface: Interface, plan: Plan, pipeline_func: Callable[..., Any] | None = None) -> None:
         super().__init__(plan.name, interface)
@@ -188,56 +134,46 @@ class GraphComponent(BaseComponent):
         return self._plan
 
 
-_defined: WeakValueDictionary[str, BaseComponent] = WeakValueDictionary()
+def component_from_plan(plan: Plan, description: str = "") -> BaseComponent:
+    """Return the component that a Plan describes: a pipeline, or the component of a Plan that only wraps it.
 
-
-def define(component: _C) -> _C:
-    """Notes a component that this program defines, in place of an earlier one of its name."""
-    _defined[component.name] = component
-    return component
-
-
-def defined(name: str) -> BaseComponent | None:
-    """The component or pipeline of that name that this program defined last."""
-    return _defined.get(name)
-
-
-def component_of(plan: Plan, description: str = "") -> BaseComponent:
-    """The component that a Plan was compiled from: one that runs in a container, or a pipeline.
-
-    `description` is for components in containers, whose Plans have none.
+    Args:
+        plan: the Plan.
+        description: the description of a component that is not a pipeline: Plans of those have none.
     """
-    described = plan.description or description
-    inner = _only_component(plan)
+    description = plan.description or description
+    inner = _wrapped_component(plan)
     if inner is None:
-        return GraphComponent(Interface(plan.root.inputs, plan.root.outputs, described), plan)
+        return GraphComponent(Interface(plan.root.inputs, plan.root.outputs, description), plan)
     assert isinstance(inner.body, ExecutorRef)
-    inputs = {name: _with_default_of(plan.root.inputs[name], declared) for name, declared in inner.inputs.items()}
-    interface = Interface(inputs, inner.outputs, described)
+    inputs = {name: _with_default(plan.root.inputs[name], declared) for name, declared in inner.inputs.items()}
+    interface = Interface(inputs, inner.outputs, description)
     executor = plan.executors[inner.body.label]
-    return ExecutorComponent(plan.name, interface, executor, inner.task_config_passthroughs, plan)
+    return ExecutorComponent(
+        plan.name, interface, executor, inner.task_config_passthroughs, plan, inner.source_location
+    )
 
 
-def _with_default_of(given: Input, declared: Input) -> Input:
-    """An input as its component declares it, with the default that was given when it was compiled."""
-    if isinstance(given, ParameterInput) and isinstance(declared, ParameterInput):
-        return replace(declared, default=given.default)
+def _with_default(root_input: Input, declared: Input) -> Input:
+    """Return an input as its component declares it, with the default value that it was compiled with."""
+    if isinstance(root_input, ParameterInput) and isinstance(declared, ParameterInput):
+        return replace(declared, default=root_input.default)
     return declared
 
 
-def _only_component(plan: Plan) -> Component | None:
-    """The component that a Plan only wraps, as that of a single component does; None if the Plan is a pipeline's.
+def _wrapped_component(plan: Plan) -> Component | None:
+    """Return the component that a Plan only wraps, None if the Plan is that of a pipeline.
 
-    Other defaults may have been given to the root when it was compiled.
+    The inputs of the root may have default values that the inputs of the component do not have.
     """
     key = f"comp-{plan.name}"
     inner, root = plan.components.get(key), plan.root
     if inner is None or not isinstance(inner.body, ExecutorRef):
         return None
-    passed_on = {name: FromInput(name) for name in root.inputs}
-    given = {name: (FromTask(plan.name, name),) for name in root.outputs}
+    bindings = {name: FromInput(name) for name in root.inputs}
+    outputs = {name: (FromTask(plan.name, name),) for name in root.outputs}
     assert isinstance(root.body, Dag)
     caching = root.body.nodes[plan.name].caching if plan.name in root.body.nodes else Caching()
-    wrapper = Dag({plan.name: Node(plan.name, key, passed_on, caching=caching)}, given)
+    wrapper = Dag({plan.name: Node(plan.name, key, bindings, caching=caching)}, outputs)
     same_interface = (root.inputs.keys(), root.outputs.keys()) == (inner.inputs.keys(), inner.outputs.keys())
     return inner if same_interface and root.body == wrapper else None

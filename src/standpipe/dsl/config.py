@@ -1,4 +1,4 @@
-"""Settings of a whole pipeline, and of what a task's code learns of its own configuration."""
+"""Settings of pipelines, and of the configuration that a task's code receives."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TaskConfigField(enum.IntEnum):
 
 @frozen
 class TaskConfigPassthrough:
-    """One part of the configuration that the code receives; `apply_to_task` keeps it for the task itself as well."""
+    """A part of the configuration that the code receives. `apply_to_task` also applies it to the task itself."""
 
     field: TaskConfigField
     apply_to_task: bool = False
@@ -36,24 +36,24 @@ class TaskConfigPassthrough:
 
 @dataclass
 class KubernetesWorkspaceConfig:
-    """How the workspace's volume is claimed on a cluster: fields to change in the claim."""
+    """Settings of the workspace's volume claim on a cluster: the fields to change in the claim."""
 
     pvcSpecPatch: dict[str, Any] = field(default_factory=dict)  # noqa: N815 - KFP's name
 
     def set_pvcSpecPatch(self, patch: dict[str, Any]) -> None:  # noqa: N802 - KFP's name
-        """Replaces the fields to change."""
+        """Set the fields to change."""
         self.pvcSpecPatch = patch
 
 
 class WorkspaceConfig:
-    """A folder that all tasks of a run share.
+    """The workspace of a run: a folder that all its tasks share.
 
     Args:
-        size: how large it shall be on a cluster, as a Kubernetes quantity: `'10Gi'`.
-        kubernetes: how it is claimed there.
+        size: its size on a cluster as a Kubernetes quantity, such as `'10Gi'`.
+        kubernetes: the settings of its volume claim there.
 
     Raises:
-        AuthoringError: if the size is no quantity.
+        AuthoringError: if the size is not a quantity.
     """
 
     def __init__(self, size: str, kubernetes: KubernetesWorkspaceConfig | None = None) -> None:
@@ -62,43 +62,41 @@ class WorkspaceConfig:
 
     @property
     def size(self) -> str:
-        """The size, which is checked when it is set."""
+        """The size. It is checked when it is set."""
         return self._size
 
     @size.setter
     def size(self, size: str) -> None:
         text = str(size).strip()
         if not re.fullmatch(_SIZE, text):
-            raise AuthoringError(
-                f"The workspace size {size!r} is no quantity: write a number with a unit, as in '10Gi'."
-            )
+            raise AuthoringError(f"Invalid workspace size {size!r}: expected a number with a unit, such as '10Gi'.")
         self._size = text
 
     def set_size(self, size: str) -> None:
-        """Sets the size."""
+        """Set the size."""
         self.size = size
 
     def set_kubernetes_config(self, kubernetes_config: KubernetesWorkspaceConfig) -> None:
-        """Sets how it is claimed on a cluster."""
+        """Set the settings of the volume claim on a cluster."""
         self.kubernetes = kubernetes_config
 
     def get_workspace(self) -> dict[str, Json]:
-        """KFP's `WorkspaceConfig` message as JSON."""
+        """Return KFP's `WorkspaceConfig` message as JSON."""
         return {"size": self.size, "kubernetes": {"pvcSpecPatch": self.kubernetes.pvcSpecPatch}}
 
 
 class PipelineConfig:
-    """Settings of a whole pipeline; the cluster keeps or ends its workflow by them.
+    """Settings of a whole pipeline. Those in seconds apply to the workflow on a cluster.
 
     Args:
         workspace: a folder that all tasks share.
-        ttl_seconds_after_finished: how long the workflow is kept after its end.
-        ttl_seconds_after_success: the same, after a good end.
-        ttl_seconds_after_failure: the same, after a bad one.
-        active_deadline_seconds: after how long a run is ended.
+        ttl_seconds_after_finished: how long the workflow is kept after it has finished.
+        ttl_seconds_after_success: how long it is kept after it has succeeded.
+        ttl_seconds_after_failure: how long it is kept after it has failed.
+        active_deadline_seconds: how long a run may take before it is terminated.
 
     Raises:
-        AuthoringTypeError: if a number of seconds is no int.
+        AuthoringTypeError: if a number of seconds is not an int.
         AuthoringError: if it is negative or too large.
     """
 
@@ -117,7 +115,7 @@ class PipelineConfig:
         self.active_deadline_seconds = _check_seconds("active_deadline_seconds", active_deadline_seconds)
 
     def as_json(self) -> Json:
-        """KFP's `PipelineConfig` message; what is not set is left out."""
+        """Return KFP's `PipelineConfig` message as JSON, without the fields that are not set."""
         config: dict[str, Json] = {}
         if self.workspace:
             config["workspace"] = self.workspace.get_workspace()
@@ -136,7 +134,7 @@ def _check_seconds(name: str, value: int | None) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
-        raise AuthoringTypeError(f"{name} must be an int, and {value!r} is a {type(value).__name__}.")
+        raise AuthoringTypeError(f"{name}: expected an int, got {value!r} of type {type(value).__name__}.")
     if not 0 <= value <= _INT32_MAX:
-        raise AuthoringError(f"{name} must be between 0 and {_INT32_MAX}, and is {value}.")
+        raise AuthoringError(f"{name}: expected a number between 0 and {_INT32_MAX}, got {value}.")
     return value

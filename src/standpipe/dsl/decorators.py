@@ -11,13 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
-from standpipe.dsl import calling, placeholders
-from standpipe.dsl.channels import input_channel
-from standpipe.dsl.components import ContainerComponent, GraphComponent, PythonComponent, define
+from standpipe.dsl import placeholders
+from standpipe.dsl.base_component import get_backend
+from standpipe.dsl.components import ContainerComponent, GraphComponent, PythonComponent
 from standpipe.dsl.config import PipelineConfig, TaskConfigField, TaskConfigPassthrough
-from standpipe.dsl.functions import program_of
-from standpipe.dsl.interface import Interface, interface_of
-from standpipe.dsl.tracing import tracing
+from standpipe.dsl.functions.interface import Interface, read_interface
+from standpipe.dsl.functions.source import build_program
+from standpipe.dsl.registry import defined_components
+from standpipe.dsl.tracing.channels import create_input_channel
+from standpipe.dsl.tracing.source_locations import function_location
+from standpipe.dsl.tracing.trace import record_trace
 from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.model import plan as model
 from standpipe.model.kfp import (
@@ -37,8 +40,8 @@ from standpipe.worker.constants import WORKSPACE_MOUNT_PATH, WORKSPACE_PATH_PLAC
 
 Function = Callable[..., Any]
 
-#: How the KFP SDK runs a function that was baked into an image.
-_BAKED_COMMAND = ("python3", "-m", "kfp.dsl.executor_main")
+#: The command of the KFP SDK for a function that is contained in its image.
+_CONTAINERIZED_COMMAND = ("python3", "-m", "kfp.dsl.executor_main")
 
 _PIPELINE_NAME = r"[a-z0-9][a-z0-9-]{0,127}"
 
@@ -78,45 +81,45 @@ def component(
     embedded_artifact_path: str | os.PathLike[str] | None = None,
     task_config_passthroughs: Sequence[TaskConfigPassthrough | TaskConfigField] | None = None,
 ) -> PythonComponent | Callable[[Function], PythonComponent]:
-    """Makes a component of a Python function. Used bare or with arguments; the arguments are the KFP SDK's.
+    """Make a component of a Python function. It can be used without or with arguments, which are the KFP SDK's.
 
-    The function is shipped as source and runs alone: what it uses must be imported or defined in its body.
+    Only the source of the function is shipped: it must import or define what it uses in its body.
 
     Args:
-        func: the function; all its arguments need annotations.
-        base_image: the image to run in, `python:3.11` if none is named.
-        target_image: the image that the function is baked into, for containerized components.
-        packages_to_install: what pip shall install for it, as requirements.
-        pip_index_urls: where pip looks for packages, the first in place of PyPI.
+        func: the function. All its arguments need annotations.
+        base_image: the image to run in, by default `python:3.11`.
+        target_image: the image that contains the function, for containerized components.
+        packages_to_install: the packages that pip installs for it, as requirements.
+        pip_index_urls: the package indexes for pip. The first one replaces PyPI.
         output_component_file: a file to compile the component to; deprecated by KFP.
-        install_kfp_package: whether the cluster installs the KFP SDK for it. No local runner needs that.
-        kfp_package_path: where the cluster installs the KFP SDK from.
+        install_kfp_package: whether the cluster installs the KFP SDK for it. Local runners do not need it.
+        kfp_package_path: the requirement or path that the cluster installs the KFP SDK from.
         pip_trusted_hosts: hosts that pip trusts without TLS; the hosts of `pip_index_urls` by default.
-        use_venv: whether the cluster installs into an environment of its own.
-        additional_funcs: functions whose source is shipped along.
-        embedded_artifact_path: a file or folder that is shipped along, for `dsl.EmbeddedInput` arguments and imports.
+        use_venv: whether the cluster installs the packages into a virtual environment.
+        additional_funcs: functions whose source is shipped as well.
+        embedded_artifact_path: a file or folder to embed, for `dsl.EmbeddedInput` arguments and imports.
         task_config_passthroughs: parts of the task's configuration that a `dsl.TaskConfig` argument receives.
 
     Raises:
-        AuthoringTypeError: if an annotation is missing or stands for nothing that KFP can pass.
-        AuthoringError: if the function cannot be shipped.
+        AuthoringTypeError: if an annotation is missing or is not a type that KFP can pass.
+        AuthoringError: if the source of the function cannot be shipped.
     """
     if func is None:
         options = {name: value for name, value in locals().items() if name != "func"}
         return functools.partial(component, **options)
     _check_is_function(func, "@dsl.component")
-    interface = interface_of(func)
-    packages = _packages(packages_to_install, func)
+    interface = read_interface(func)
+    packages = _check_packages(packages_to_install, func)
     index_urls = tuple(pip_index_urls or ())
     trusted_hosts = None if pip_trusted_hosts is None else tuple(pip_trusted_hosts)
     if target_image:
         pip = PIP_INSTALL + index_options(index_urls, trusted_hosts) + quoted(packages)
         install = ("sh", "-c", INSTALL_SCRIPT.replace("{commands}", pip)) if packages else ()
-        program: model.Command | model.PythonFunction = _baked(func, install)
+        program: model.Command | model.PythonFunction = _containerized_command(func, install)
     else:
         kfp = _kfp_requirements(packages, install_kfp_package, kfp_package_path)
-        source, classes = program_of(func, additional_funcs or (), embedded_artifact_path)
-        # what has no effect is left out, as it leaves no trace in a compiled file either
+        source, classes = build_program(func, additional_funcs or (), embedded_artifact_path)
+        # options without effect are left out, since a compiled file does not contain them either
         if not (packages or kfp):
             index_urls = ()
         program = model.PythonFunction(
@@ -130,27 +133,30 @@ def component(
             artifact_classes=classes,
         )
     container = model.Container(parse_text(target_image or base_image or DEFAULT_IMAGE), program)
-    passthroughs = tuple(_passthrough(func, given) for given in task_config_passthroughs or ())
-    made = define(PythonComponent(func.__name__, interface, container, func, passthroughs))
+    passthroughs = tuple(_convert_passthrough(func, item) for item in task_config_passthroughs or ())
+    python_component = defined_components.register(
+        PythonComponent(func.__name__, interface, container, func, passthroughs, function_location(func))
+    )
     if output_component_file:
-        _write(made, output_component_file)
-    return made
+        _write_component(python_component, output_component_file)
+    return python_component
 
 
-def _check_is_function(given: object, decorator: str) -> None:
-    if not inspect.isfunction(given):
+def _check_is_function(func: object, decorator: str) -> None:
+    if not inspect.isfunction(func):
         raise AuthoringTypeError(
-            f"{decorator} makes something of a function that is defined with `def`, and {preview(given)}, of type "
-            f"{type(given).__name__}, is none. Arguments of the decorator are passed by name."
+            f"{decorator} expected a function that is defined with `def`, got {preview(func)} of type "
+            f"{type(func).__name__}. Pass the arguments of the decorator by name."
         )
 
 
-def _packages(given: Sequence[str] | None, func: Function) -> tuple[str, ...]:
-    if isinstance(given, str):
+def _check_packages(packages: Sequence[str] | None, func: Function) -> tuple[str, ...]:
+    if isinstance(packages, str):
         raise AuthoringTypeError(
-            f"Component {func.__name__!r}: packages_to_install={given!r} is text, and a list is wanted: [{given!r}]."
+            f"Component {func.__name__!r}: expected packages_to_install to be a list, got the string {packages!r}. "
+            f"Write [{packages!r}]."
         )
-    return tuple(given or ())
+    return tuple(packages or ())
 
 
 def _kfp_requirements(packages: tuple[str, ...], install: bool, path: str | None) -> tuple[str, ...]:
@@ -162,76 +168,79 @@ def _kfp_requirements(packages: tuple[str, ...], install: bool, path: str | None
     return (path, "--no-deps") if without_dependencies else (path,)
 
 
-def _baked(func: Function, install: tuple[str, ...]) -> model.Command:
+def _containerized_command(func: Function, install: tuple[str, ...]) -> model.Command:
     arguments = ("--executor_input", parse_text("{{$}}"), "--function_to_execute", func.__name__)
-    return model.Command((*install, *_BAKED_COMMAND), arguments)
+    return model.Command((*install, *_CONTAINERIZED_COMMAND), arguments)
 
 
-def _passthrough(func: Function, given: object) -> model.TaskConfigPassthrough:
-    if isinstance(given, TaskConfigField):
-        return model.TaskConfigPassthrough(given.name)
-    if isinstance(given, TaskConfigPassthrough):
-        return model.TaskConfigPassthrough(given.field.name, given.apply_to_task)
+def _convert_passthrough(func: Function, item: object) -> model.TaskConfigPassthrough:
+    if isinstance(item, TaskConfigField):
+        return model.TaskConfigPassthrough(item.name)
+    if isinstance(item, TaskConfigPassthrough):
+        return model.TaskConfigPassthrough(item.field.name, item.apply_to_task)
     raise AuthoringTypeError(
-        f"Component {func.__name__!r}: task_config_passthroughs holds {given!r}, and a dsl.TaskConfigField or a "
-        "dsl.TaskConfigPassthrough is wanted, as in [dsl.TaskConfigField.ENV]."
+        f"Component {func.__name__!r}: expected task_config_passthroughs to contain dsl.TaskConfigField or "
+        f"dsl.TaskConfigPassthrough objects, such as [dsl.TaskConfigField.ENV], got {item!r}."
     )
 
 
-def _write(made: PythonComponent, path: str) -> None:
+def _write_component(python_component: PythonComponent, path: str) -> None:
     warnings.warn(
         "output_component_file is deprecated: use compiler.Compiler().compile() instead.",
         DeprecationWarning,
         stacklevel=3,
     )
-    calling.host().compile(made, path)
+    get_backend().compile_component(python_component, path)
 
 
 def container_component(func: Function) -> ContainerComponent:
-    """Makes a component of a function that describes a container: it returns a `dsl.ContainerSpec`.
+    """Make a component of a function that returns a `dsl.ContainerSpec`.
 
-    The function is called once, now, with placeholders for its arguments.
+    The function is called once, immediately, with placeholders as arguments.
 
     Raises:
-        AuthoringTypeError: if an annotation or an element of the command is of the wrong type.
-        AuthoringError: if the function returns something else, or its command refers to an unknown input.
+        AuthoringTypeError: if an annotation, the returned value or an element of the command is of the wrong type.
+        AuthoringError: if its command refers to an unknown input.
     """
     _check_is_function(func, "@dsl.container_component")
-    where = f"Container component {func.__name__!r}"
-    interface = interface_of(func, container=True)
-    _check_return_annotation(func, where)
-    stand_ins = {
-        name: _stand_in(name, declared) for name, declared in (*interface.inputs.items(), *interface.outputs.items())
+    location = f"Container component {func.__name__!r}"
+    interface = read_interface(func, container=True)
+    _check_return_annotation(func, location)
+    arguments = {
+        name: _create_placeholder(name, declared)
+        for name, declared in (*interface.inputs.items(), *interface.outputs.items())
     }
-    spec = _call(func, stand_ins)
+    spec = _call_function(func, arguments)
     if not isinstance(spec, ContainerSpec):
-        raise AuthoringTypeError(f"{where} must return a dsl.ContainerSpec, and returned {preview(spec)}.")
+        raise AuthoringTypeError(f"{location} must return a dsl.ContainerSpec. It returned {preview(spec)}.")
     if not spec.image or not isinstance(spec.image, (str, placeholders.Placeholder)):
-        raise AuthoringTypeError(f"{where}: its image is {spec.image!r}, and the name of an image is wanted.")
-    program = model.Command(_arguments(spec.command, where), _arguments(spec.args, where))
+        raise AuthoringTypeError(f"{location}: expected image to be the name of an image, got {spec.image!r}.")
+    program = model.Command(_create_arguments(spec.command, location), _create_arguments(spec.args, location))
     for argument in (*program.command, *program.args):
-        _check_present(argument, interface, where)
+        _check_if_present(argument, interface, location)
     container = model.Container(parse_text(str(spec.image)), program)
-    return define(ContainerComponent(func.__name__, interface, container, func))
+    return defined_components.register(
+        ContainerComponent(func.__name__, interface, container, func, function_location(func))
+    )
 
 
-def _check_return_annotation(func: Function, where: str) -> None:
+def _check_return_annotation(func: Function, location: str) -> None:
     returned = kfp_annotations.annotations_of(func).get("return", ContainerSpec)
     if returned is not ContainerSpec and not str(returned).endswith(ContainerSpec.__name__):
         raise AuthoringTypeError(
-            f"{where} returns a dsl.ContainerSpec, whatever its container gives. Annotate it with that or not at all, "
-            "and declare outputs as arguments: Output[...] and OutputPath(...)."
+            f"{location} returns a dsl.ContainerSpec, but its return annotation is another type. Use that annotation "
+            "or none, and declare outputs as arguments: Output[...] and OutputPath(...)."
         )
 
 
-def _call(func: Function, arguments: Mapping[str, Any]) -> Any:
-    """Calls an author's function as KFP does: by position, where its signature allows that."""
+def _call_function(func: Function, arguments: Mapping[str, Any]) -> Any:
+    """Call a function as KFP does: with positional arguments where its signature allows it."""
     parameters = inspect.signature(func).parameters
     for name in parameters:
         if name not in arguments:
             raise AuthoringError(
-                f"Function {func.__name__!r}, argument {name!r}: the arguments of a pipeline are its inputs, and its "
-                "outputs are what it returns. EmbeddedInput is for Python components."
+                f"Function {func.__name__!r}, argument {name!r}: the arguments of a pipeline are its inputs, and the "
+                "values that it returns are its outputs. EmbeddedInput is for Python components."
             )
     by_name = {name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY}
     positional = [arguments[name] for name in parameters if name not in by_name]
@@ -244,8 +253,8 @@ class ContainerSpec:
 
     Args:
         image: the image.
-        command: the program, in place of the image's entrypoint.
-        args: its arguments.
+        command: the command, in place of the image's entrypoint.
+        args: the arguments of the command.
     """
 
     image: str
@@ -253,7 +262,7 @@ class ContainerSpec:
     args: Sequence[placeholders.CommandLineElement] | None = None
 
 
-def _stand_in(name: str, declared: Any) -> Any:
+def _create_placeholder(name: str, declared: Any) -> Any:
     if isinstance(declared, (ArtifactInput, ArtifactOutput)):
         side = "inputs" if isinstance(declared, ArtifactInput) else "outputs"
         return placeholders.artifact(side, name, is_list=declared.is_list)
@@ -262,25 +271,25 @@ def _stand_in(name: str, declared: Any) -> Any:
     return placeholders.input_parameter(name)
 
 
-def _arguments(elements: Sequence[Any] | None, where: str) -> tuple[Argument, ...]:
+def _create_arguments(elements: Sequence[Any] | None, location: str) -> tuple[Argument, ...]:
     if isinstance(elements, str):
-        raise AuthoringTypeError(f"{where}: command and args are lists, and {elements!r} is text.")
-    return tuple(placeholders.argument(element, where) for element in elements or ())
+        raise AuthoringTypeError(f"{location}: expected command and args to be lists, got the string {elements!r}.")
+    return tuple(placeholders.create_argument(element, location) for element in elements or ())
 
 
-def _check_present(argument: Any, interface: Interface, where: str) -> None:
-    """Raises AuthoringError where an `IfPresentPlaceholder` names an input that there is not."""
+def _check_if_present(argument: Any, interface: Interface, location: str) -> None:
+    """Raise AuthoringError if an `IfPresentPlaceholder` refers to an unknown input."""
     if isinstance(argument, IfPresent):
         if argument.input not in interface.inputs:
             raise AuthoringError(
-                f"{where}: an IfPresentPlaceholder speaks of the input {argument.input!r}: there is none."
+                f"{location}: an IfPresentPlaceholder refers to the input {argument.input!r}, which is not declared."
             )
         for branch in (argument.then, argument.otherwise):
             for inner in branch if isinstance(branch, tuple) else (branch,):
-                _check_present(inner, interface, where)
+                _check_if_present(inner, interface, location)
     elif isinstance(argument, Concat):
         for inner in argument.items:
-            _check_present(inner, interface, where)
+            _check_if_present(inner, interface, location)
 
 
 @overload
@@ -304,17 +313,17 @@ def pipeline(
     display_name: str | None = None,
     pipeline_config: PipelineConfig | None = None,
 ) -> GraphComponent | Callable[[Function], GraphComponent]:
-    """Makes a pipeline of a function that calls components. Used bare or with arguments; they are the KFP SDK's.
+    """Make a pipeline of a function that calls components. It can be used without or with arguments, as in the KFP SDK.
 
-    The function is called once, now, with channels for its arguments; the calls of components in it are recorded.
+    The function is called once, immediately, with channels as arguments, and the component calls in it are recorded.
 
     Args:
-        func: the function; all its arguments need annotations, and its return type if it returns something.
-        name: the pipeline's name, by default the function's; lower case letters, digits and dashes.
-        description: what it does, by default the docstring's text.
-        pipeline_root: where the cluster keeps artifacts. Local runs have theirs from `local.init`.
-        display_name: the name under which it is shown.
-        pipeline_config: settings of the whole pipeline.
+        func: the function. All its arguments need annotations, and the function itself if it returns something.
+        name: the name of the pipeline, by default that of the function: lower case letters, digits and dashes.
+        description: the description, by default the text of the docstring.
+        pipeline_root: the pipeline root on the cluster. That of local runs is set with `local.init`.
+        display_name: the display name.
+        pipeline_config: the settings of the pipeline.
 
     Raises:
         AuthoringTypeError: if an argument of a task is missing or of the wrong type.
@@ -324,30 +333,31 @@ def pipeline(
         options = {option: value for option, value in locals().items() if option != "func"}
         return functools.partial(pipeline, **options)
     _check_is_function(func, "@dsl.pipeline")
-    interface = interface_of(func)
+    interface = read_interface(func)
     if description:
         interface = replace(interface, description=description)
     own_name = kubernetes_name(name or func.__name__)
     if not re.fullmatch(_PIPELINE_NAME, own_name):
-        raise AuthoringError(f"The pipeline name {own_name!r} must match {_PIPELINE_NAME}: use pipeline(name=…).")
-    from standpipe.dsl.planning import plan_of  # with expressions, takes 5 ms to import, and components do without
+        raise AuthoringError(f"Invalid pipeline name {own_name!r}: expected {_PIPELINE_NAME}. Use pipeline(name=…).")
+    # takes 5 ms to import, and components do not need it
+    from standpipe.dsl.planning.plan_builder import build_plan
 
-    with tracing(own_name) as trace:
-        trace.inputs = {key: input_channel(key, declared) for key, declared in interface.inputs.items()}
-        returned = _call(func, trace.inputs)
+    with record_trace(own_name) as trace:
+        trace.inputs = {key: create_input_channel(key, declared) for key, declared in interface.inputs.items()}
+        returned = _call_function(func, trace.inputs)
         plan = replace(
-            plan_of(trace, interface, returned),
+            build_plan(trace, interface, returned, function_location(func)),
             description=interface.description,
             display_name=display_name or "",
             pipeline_root=pipeline_root or "",
         )
     if pipeline_config:
-        plan = _configured(plan, pipeline_config)
+        plan = _add_pipeline_config(plan, pipeline_config)
     _check_workspace(plan, pipeline_config)
-    return define(GraphComponent(interface, plan, func))
+    return defined_components.register(GraphComponent(interface, plan, func))
 
 
-def _configured(plan: model.Plan, config: PipelineConfig) -> model.Plan:
+def _add_pipeline_config(plan: model.Plan, config: PipelineConfig) -> model.Plan:
     settings = config.as_json()
     if not settings:
         return plan
@@ -360,7 +370,7 @@ def _check_workspace(plan: model.Plan, config: PipelineConfig | None) -> None:
         return
     for component in (plan.root, *plan.components.values()):
         for node in component.body.nodes.values() if isinstance(component.body, model.Dag) else ():
-            constants = [bound.value for bound in node.inputs.values() if isinstance(bound, model.Constant)]
+            constants = [binding.value for binding in node.inputs.values() if isinstance(binding, model.Constant)]
             if any(_is_in_workspace(print_value(value)) for value in constants):
                 raise AuthoringError(
                     f"Task {node.name!r} uses the workspace, and pipeline {plan.name!r} has none: "

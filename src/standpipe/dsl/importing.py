@@ -1,4 +1,4 @@
-"""`importer`: what exists already somewhere, as an artifact of a pipeline."""
+"""`importer`: make an artifact of a pipeline from what exists at a URI."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from standpipe.dsl.channels import LoopItem, PipelineChannel, PipelineParameterChannel, channels_in
 from standpipe.dsl.components import ExecutorComponent
-from standpipe.dsl.interface import Interface
-from standpipe.dsl.tasks import PipelineTask
+from standpipe.dsl.functions.interface import Interface
+from standpipe.dsl.tracing.channels import (
+    LoopItem,
+    PipelineChannel,
+    PipelineParameterChannel,
+    describe_channel,
+    find_channels,
+)
+from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.dsl.types import SDK_NAMES, artifact_type
 from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.model.kfp import unique_name
@@ -25,13 +31,13 @@ _URI = "uri"
 _METADATA = "metadata"
 _ARTIFACT = "artifact"
 
-#: Where a value stands that is not of this pipeline, for messages.
+#: The locations of values, for messages about values of another pipeline.
 _IN_URI = "The artifact_uri of an importer"
 _IN_METADATA = "The metadata of an importer"
 
 
 class ImporterComponent(ExecutorComponent):
-    """What `importer` makes a task of. It takes the URI, and the values that the metadata refers to."""
+    """The component of an `importer`. Its inputs are the URI and the values that the metadata contains."""
 
 
 def importer(
@@ -41,86 +47,87 @@ def importer(
     metadata: Mapping[str, Any] | None = None,
     download_to_workspace: bool = False,
 ) -> PipelineTask:
-    """Makes a task that gives what is at a URI as an artifact, its only output, called `artifact`.
+    """Create a task whose only output, `artifact`, is an artifact with the content at a URI.
 
-    Called outside of a pipeline it runs at once, as a call of a component does.
+    A call outside a pipeline runs the importer now, like a call of a component.
 
     Args:
-        artifact_uri: where it is: a path of this machine, relative to the working directory unless it is absolute, or
-            the address of an object, as in `gs://bucket/object`. It may be a value that is known only when the
-            pipeline runs.
-        artifact_class: what it is.
-        reimport: whether a cluster makes a new artifact even where it has one of that URI. Here it always is new.
-        metadata: what to say about it. Such values may stand in it, alone or inside of text.
-        download_to_workspace: whether to copy it into the run's workspace, so that tasks may change their copy.
+        artifact_uri: a path of this machine, absolute or relative to the working directory, or the URI of an object,
+            such as `gs://bucket/object`. It may be a value that is known only when the pipeline runs.
+        artifact_class: the class of the artifact.
+        reimport: whether a cluster makes a new artifact even if it has one of that URI. A local run always does.
+        metadata: the metadata of the artifact. It may contain values that are known only when the pipeline runs, also
+            inside text.
+        download_to_workspace: whether to copy the content into the run's workspace, where tasks may change it.
 
     Raises:
         AuthoringTypeError: if an argument is of the wrong type.
-        AuthoringError: if the metadata holds what JSON cannot.
+        AuthoringError: if the metadata cannot be JSON.
     """
     if not kfp_annotations.is_artifact_class(artifact_class):
         raise AuthoringTypeError(
-            f"importer: artifact_class is {preview(artifact_class)}, and an artifact class is wanted: dsl.Dataset, say."
+            "importer: expected artifact_class to be an artifact class such as dsl.Dataset, got "
+            f"{preview(artifact_class)}."
         )
     if metadata is not None and not isinstance(metadata, Mapping):
-        raise AuthoringTypeError(f"importer: metadata is {preview(metadata)}, and a dict is wanted.")
-    kind = artifact_type(artifact_class, _NAME)
-    values = _Values()
-    told = values.replaced(dict(metadata or {}))
+        raise AuthoringTypeError(f"importer: expected metadata to be a dict, got {preview(metadata)}.")
+    output_type = artifact_type(artifact_class, _NAME)
+    inputs = _MetadataInputs()
+    constant_metadata = inputs.replace_channels(dict(metadata or {}))
     try:
-        check_json(told, _METADATA)
+        check_json(constant_metadata, _METADATA)
     except ValueMismatch as mismatch:
-        raise AuthoringError(f"importer: it cannot be passed on: {mismatch}.") from mismatch
+        raise AuthoringError(f"importer: the metadata cannot be passed: {mismatch}.") from mismatch
     interface = Interface(
-        {_URI: ParameterInput(ParameterType.STRING), **values.inputs}, {_ARTIFACT: ArtifactOutput(kind)}
+        {_URI: ParameterInput(ParameterType.STRING), **inputs.declared}, {_ARTIFACT: ArtifactOutput(output_type)}
     )
-    uri = _constant(artifact_uri) if isinstance(artifact_uri, str) else FromInput(_URI)
-    executor = Importer(uri, kind, parse_value(told), reimport, download_to_workspace)
-    return ImporterComponent(_NAME, interface, executor)(**{_URI: artifact_uri}, **values.given)
+    uri = _constant_uri(artifact_uri) if isinstance(artifact_uri, str) else FromInput(_URI)
+    executor = Importer(uri, output_type, parse_value(constant_metadata), reimport, download_to_workspace)
+    return ImporterComponent(_NAME, interface, executor)(**{_URI: artifact_uri}, **inputs.arguments)
 
 
-class _Values:
-    """What the metadata refers to: an input of the importer for each channel, however often that is mentioned."""
+class _MetadataInputs:
+    """The inputs of an importer for the channels in its metadata: one for each channel."""
 
     def __init__(self) -> None:
-        self.inputs: dict[str, Input] = {}
-        self.given: dict[str, PipelineChannel] = {}
-        self._names: dict[str, str] = {}
+        self.declared: dict[str, Input] = {}
+        self.arguments: dict[str, PipelineChannel] = {}
+        self._names_by_mark: dict[str, str] = {}
 
-    def replaced(self, value: Any) -> Json:
-        """The metadata with KFP's placeholders in place of channels, in the keys of dicts as well."""
+    def replace_channels(self, value: Any) -> Json:
+        """Return the metadata with KFP's placeholders in place of channels, also in the keys of dicts."""
         if isinstance(value, PipelineChannel):
             return self._placeholder(value)
         if isinstance(value, str):
-            for channel in channels_in(value, _IN_METADATA):
+            for channel in find_channels(value, _IN_METADATA):
                 value = value.replace(str(channel), self._placeholder(channel))
             return value
         if isinstance(value, Mapping):
-            return {self.replaced(key): self.replaced(item) for key, item in value.items()}
+            return {self.replace_channels(key): self.replace_channels(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self.replaced(item) for item in value]
+            return [self.replace_channels(item) for item in value]
         return value
 
     def _placeholder(self, channel: PipelineChannel) -> str:
         if not isinstance(channel.channel_type, ParameterType):
             raise AuthoringTypeError(
-                f"importer: the {channel.described} is an artifact, and only parameters can stand in metadata."
+                f"importer: the {describe_channel(channel)} is an artifact, and metadata can contain only parameters."
             )
         mark = str(channel)
-        if mark not in self._names:
-            self._names[mark] = name = unique_name(_METADATA, self.inputs)
-            self.inputs[name] = ParameterInput(channel.channel_type)
-            self.given[name] = channel
-        return str(InputParameter(self._names[mark]))
+        if mark not in self._names_by_mark:
+            self._names_by_mark[mark] = name = unique_name(_METADATA, self.declared)
+            self.declared[name] = ParameterInput(channel.channel_type)
+            self.arguments[name] = channel
+        return str(InputParameter(self._names_by_mark[mark]))
 
 
-def _constant(uri: str) -> str:
-    """The URI as the KFP SDK compiles it: values in the text stay marks there, which no cluster replaces."""
-    for channel in channels_in(uri, _IN_URI):
+def _constant_uri(uri: str) -> str:
+    """Return the URI as the KFP SDK compiles it: with a mark for each value in the text, which no cluster replaces."""
+    for channel in find_channels(uri, _IN_URI):
         warnings.warn(
-            f"importer: the {channel.described} stands inside of the text of artifact_uri. That works here, and not on "
-            "a cluster, to which KFP's compiled form brings a value only where it is the whole URI. Make the URI in a "
-            "component and pass its output.",
+            f"importer: the {describe_channel(channel)} is inside the text of artifact_uri. That works in local runs "
+            "but not on a cluster, where KFP passes a value only if it is the whole URI. Create the URI in a component "
+            "and pass its output.",
             stacklevel=3,
         )
         mark = f"{{{{channel:task={channel.task_name or ''};name={channel.name};type={_type_in_mark(channel)};}}}}"
@@ -129,5 +136,5 @@ def _constant(uri: str) -> str:
 
 
 def _type_in_mark(channel: PipelineChannel) -> str:
-    written = channel.written if isinstance(channel, LoopItem) else ""
-    return written or SDK_NAMES.get(channel.channel_type, "")
+    annotation = channel.type_annotation if isinstance(channel, LoopItem) else ""
+    return annotation or SDK_NAMES.get(channel.channel_type, "")

@@ -1,4 +1,4 @@
-"""`@notebook_component`: a component made of a Jupyter notebook and of the function that runs it."""
+"""`@notebook_component`: make a component of a Jupyter notebook and a function that runs it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any, overload
 from standpipe.dsl.components import PythonComponent
 from standpipe.dsl.config import TaskConfigField, TaskConfigPassthrough
 from standpipe.dsl.decorators import component
-from standpipe.dsl.functions import Notebook
+from standpipe.dsl.functions.source import Notebook
 from standpipe.errors import AuthoringError, UnsupportedError
 
 Function = Callable[..., Any]
 
-#: What executes notebooks, where the author names no packages.
+#: The packages that execute notebooks, installed unless other packages are named.
 _PACKAGES = ("nbclient>=0.10,<1", "ipykernel>=6,<7", "jupyter_client>=7,<9")
 
 _SUFFIX = ".ipynb"
 
-#: The folder of copies that Jupyter keeps.
+#: The folder of backup copies that Jupyter creates.
 _CHECKPOINTS = ".ipynb_checkpoints"
 
 
@@ -67,32 +67,32 @@ def notebook_component(
     install_kfp_package: bool = True,
     task_config_passthroughs: Sequence[TaskConfigPassthrough | TaskConfigField] | None = None,
 ) -> PythonComponent | Callable[[Function], PythonComponent]:
-    """Makes a component of a notebook, which is shipped along, and of a function that calls `dsl.run_notebook`.
+    """Make a component of a function that calls `dsl.run_notebook`, and of the notebook, which is embedded in it.
 
-    `dsl.run_notebook(name=value, …)` in the function executes the notebook: a cell that sets these names is put below
-    the cell with the tag `parameters`, or at the top where no cell has it. What the cells print and show is in the
-    task's log, and a cell that fails fails the task. Their working directory holds what was shipped.
+    `dsl.run_notebook(name=value, …)` in the function executes the notebook. A cell that sets these names is inserted
+    below the cell with the tag `parameters`, or at the top if no cell has that tag. The output of the cells is in the
+    task's log, and if a cell fails, the task fails. The working directory of the cells contains the embedded files.
 
     Args:
-        func: the function; its arguments and what it returns are those of the component.
-        notebook_path: an .ipynb file, or a folder with one of them, which is shipped whole.
-        packages_to_install: what pip shall install for it. By default that is what executes notebooks, which are
-            nbclient, ipykernel and jupyter_client; who names other packages names these too, if the image lacks them.
-        base_image: as for `@component`, and so are all that follow.
+        func: the function. Its arguments and return values are those of the component.
+        notebook_path: an .ipynb file, or a folder with exactly one, which is embedded as a whole.
+        packages_to_install: the packages that pip installs, by default those that execute notebooks: nbclient,
+            ipykernel and jupyter_client. If you name other packages, add these unless the image has them.
+        base_image: as in `@component`, like all arguments that follow.
         output_component_file: a file to compile the component to; deprecated by KFP.
-        pip_index_urls: where pip looks for packages, the first in place of PyPI.
+        pip_index_urls: the package indexes for pip. The first one replaces PyPI.
         pip_trusted_hosts: hosts that pip trusts without TLS.
-        use_venv: whether the cluster installs into an environment of its own.
-        kfp_package_path: where the cluster installs the KFP SDK from.
-        install_kfp_package: whether the cluster installs the KFP SDK for it.
+        use_venv: whether the cluster installs the packages into a virtual environment.
+        kfp_package_path: the requirement or path that the cluster installs the KFP SDK from.
+        install_kfp_package: whether the cluster installs the KFP SDK for the component.
         task_config_passthroughs: parts of the task's configuration that a `dsl.TaskConfig` argument receives.
 
     Raises:
-        AuthoringTypeError: if an annotation is missing or stands for nothing that KFP can pass.
-        AuthoringError: if there is no notebook, or the function cannot be shipped.
+        AuthoringTypeError: if an annotation is missing or is not a type that KFP can pass.
+        AuthoringError: if there is no notebook, or the source of the function cannot be shipped.
     """
-    made = component(
-        embedded_artifact_path=Notebook(os.fspath(notebook_path), _notebook_in(os.fspath(notebook_path))),
+    decorate = component(
+        embedded_artifact_path=Notebook(os.fspath(notebook_path), _find_notebook(os.fspath(notebook_path))),
         base_image=base_image,
         packages_to_install=_PACKAGES if packages_to_install is None else packages_to_install,
         output_component_file=output_component_file,
@@ -103,39 +103,39 @@ def notebook_component(
         install_kfp_package=install_kfp_package,
         task_config_passthroughs=task_config_passthroughs,
     )
-    return made if func is None else made(func)
+    return decorate if func is None else decorate(func)
 
 
-def _notebook_in(given: str) -> str:
-    """The notebook that a path names, relative to what is shipped."""
+def _find_notebook(notebook_path: str) -> str:
+    """Return the path of the notebook relative to what is embedded."""
     from pathlib import Path  # costs 5 ms, and few components are made of notebooks
 
-    path = Path(given)
+    path = Path(notebook_path)
     if path.is_file() and path.suffix.lower() == _SUFFIX:
         return path.name
     if not path.is_dir():
-        problem = "is no .ipynb file" if path.exists() else "does not exist"
-        raise AuthoringError(f"notebook_path={given!r} {problem}: name a notebook, or a folder with one.")
-    found = [
+        problem = "is not an .ipynb file" if path.exists() else "does not exist"
+        raise AuthoringError(f"notebook_path={notebook_path!r} {problem}: pass a notebook, or a folder with one.")
+    notebooks = [
         file.relative_to(path).as_posix()
         for file in path.rglob(f"*{_SUFFIX}")
         if file.is_file() and _CHECKPOINTS not in file.parts
     ]
-    if len(found) != 1:
+    if len(notebooks) != 1:
         raise AuthoringError(
-            f"notebook_path={given!r} is a folder with {len(found)} notebooks, and exactly one is wanted"
-            f"{': ' if found else ''}{', '.join(sorted(found))}. Name the notebook itself."
+            f"notebook_path={notebook_path!r}: expected a folder with exactly one notebook, got {len(notebooks)}"
+            f"{': ' if notebooks else ''}{', '.join(sorted(notebooks))}. Pass the notebook itself."
         )
-    return found[0]
+    return notebooks[0]
 
 
 def run_notebook(**parameters: Any) -> None:
-    """Executes the notebook of a `@notebook_component`, with these parameters. It can do so in a running task only.
+    """Execute the notebook of a `@notebook_component` with parameters. This works only in a running task.
 
     Raises:
-        UnsupportedError: here, where there is no notebook.
+        UnsupportedError: outside a task.
     """
     raise UnsupportedError(
-        "dsl.run_notebook was called where no notebook is: call it in the function of a @dsl.notebook_component, and "
-        "run that as a task."
+        "dsl.run_notebook was called outside of a task. Call it in the function of a @dsl.notebook_component, and run "
+        "the component as a task."
     )

@@ -1,4 +1,4 @@
-"""What the author of a container component writes in its command for values that are known only later."""
+"""Placeholders: what stands in the command of a container component for values that are known only at run time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from standpipe.model.templates import Placeholder as ModelPlaceholder
 
 
 class Placeholder:
-    """Stands for a value in a command; usable as an element of its own and in f-strings."""
+    """Stands for a value in a command. It can be an element of its own, or be used in f-strings."""
 
     def __init__(self, placeholder: ModelPlaceholder) -> None:
         self._placeholder = placeholder
@@ -36,7 +36,7 @@ class Placeholder:
 
 
 class MetadataPlaceholder(Placeholder):
-    """The metadata of an artifact; an index selects one entry."""
+    """The metadata of an artifact. An index selects one entry."""
 
     _placeholder: ArtifactField
 
@@ -45,7 +45,7 @@ class MetadataPlaceholder(Placeholder):
 
 
 class ArtifactPlaceholder:
-    """An artifact in a command: of it one can say `.uri`, `.path` and `.metadata`."""
+    """An artifact in a command. Its `.uri`, `.path` and `.metadata` are placeholders."""
 
     def __init__(self, side: str, name: str) -> None:
         self._side = side
@@ -65,8 +65,8 @@ class ArtifactPlaceholder:
 
     def __str__(self) -> str:
         raise AuthoringError(
-            f"The artifact {self._name!r} cannot stand in a command by itself. "
-            f"Write {self._name}.path or {self._name}.uri."
+            f"The artifact {self._name!r} itself cannot be used in a command. Write {self._name}.path or "
+            f"{self._name}.uri."
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -76,41 +76,41 @@ class ArtifactPlaceholder:
 
 
 class ArtifactListPlaceholder(Placeholder):
-    """A list of artifacts in a command: it can only be passed as a whole, as JSON."""
+    """A list of artifacts in a command. It can only be passed as a whole, as JSON."""
 
     def __getattr__(self, name: str) -> Any:
         raise AuthoringAttributeError(f"A list of artifacts has no {name!r} in a command: pass the whole list.")
 
     def __getitem__(self, index: object) -> Any:
-        raise KeyError("One artifact of a list cannot be chosen in a command: pass the whole list.")
+        raise KeyError("An artifact of a list cannot be selected in a command: pass the whole list.")
 
 
 class ConcatPlaceholder:
-    """Several elements joined to one argument.
+    """Joins several elements to one argument.
 
     Args:
-        items: text, placeholders, and each `IfPresentPlaceholder` whose branches are single elements.
+        items: strings and placeholders. The branches of an `IfPresentPlaceholder` must be single elements.
 
     Raises:
-        AuthoringError: if a branch within is a list.
+        AuthoringError: if a branch is a list.
     """
 
     def __init__(self, items: Sequence[CommandLineElement]) -> None:
         self.items = list(items)
         for item in self.items:
-            _refuse_list_branches(item)
+            _check_branches_are_elements(item)
 
     def __str__(self) -> str:
-        raise AuthoringError("A ConcatPlaceholder cannot stand in an f-string: put the text among its items.")
+        raise AuthoringError("A ConcatPlaceholder cannot be used in an f-string: add the text to its items.")
 
 
 class IfPresentPlaceholder:
-    """One argument or several, depending on whether an optional input was given.
+    """One or several arguments that depend on whether an optional input has a value.
 
     Args:
-        input_name: the input.
-        then: what stands there if the input was given: an element, or a list of them.
-        else_: what stands there otherwise; nothing if left out.
+        input_name: the name of the input.
+        then: the element or list of elements if the input has a value.
+        else_: the element or list of elements if it has none; nothing by default.
     """
 
     def __init__(
@@ -124,56 +124,56 @@ class IfPresentPlaceholder:
         self.else_ = else_
 
     def __str__(self) -> str:
-        raise AuthoringError("An IfPresentPlaceholder cannot stand in an f-string: use a ConcatPlaceholder.")
+        raise AuthoringError("An IfPresentPlaceholder cannot be used in an f-string: use a ConcatPlaceholder.")
 
 
 CommandLineElement = Union[str, Placeholder, ConcatPlaceholder, IfPresentPlaceholder]
 
 
-def _refuse_list_branches(item: object) -> None:
+def _check_branches_are_elements(item: object) -> None:
     if isinstance(item, IfPresentPlaceholder):
         for branch in (item.then, item.else_):
             if isinstance(branch, (list, tuple)):
                 raise AuthoringError(
-                    f"The IfPresentPlaceholder for {item.input_name!r} stands in a ConcatPlaceholder, "
-                    "so its branches must be single elements, not lists."
+                    f"The IfPresentPlaceholder for {item.input_name!r} is in a ConcatPlaceholder, so its branches must "
+                    "be single elements, not lists."
                 )
-            _refuse_list_branches(branch)
+            _check_branches_are_elements(branch)
     elif isinstance(item, ConcatPlaceholder):
         for inner in item.items:
-            _refuse_list_branches(inner)
+            _check_branches_are_elements(inner)
 
 
-def argument(element: object, where: str) -> Argument:
-    """The argument that an element of a command means.
+def create_argument(element: object, location: str) -> Argument:
+    """Return the argument for an element of a command.
 
     Raises:
-        AuthoringTypeError: if it is neither text nor a placeholder.
+        AuthoringTypeError: if it is neither a string nor a placeholder.
     """
     if isinstance(element, str):
         return parse_text(element)
     if isinstance(element, Placeholder):
         return Template((element._placeholder,))
     if isinstance(element, ConcatPlaceholder):
-        return Concat(tuple(argument(item, where) for item in element.items))
+        return Concat(tuple(create_argument(item, location) for item in element.items))
     if isinstance(element, IfPresentPlaceholder):
-        otherwise = _branch(element.else_, where) if element.else_ else None
-        return IfPresent(element.input_name, _branch(element.then, where), otherwise)
+        otherwise = _create_branch(element.else_, location) if element.else_ else None
+        return IfPresent(element.input_name, _create_branch(element.then, location), otherwise)
     if isinstance(element, ArtifactPlaceholder):
         raise AuthoringError(
-            f"{where}: the artifact {element._name!r} cannot stand in a command by itself. "
-            f"Write {element._name}.path or {element._name}.uri."
+            f"{location}: the artifact {element._name!r} itself cannot be used in a command. Write "
+            f"{element._name}.path or {element._name}.uri."
         )
     raise AuthoringTypeError(
-        f"{where}: {element!r}, of type {type(element).__name__}, cannot stand in a command: text is wanted. "
-        "Put it in quotes, or write a placeholder."
+        f"{location}: expected strings and placeholders in the command, got {element!r} of type "
+        f"{type(element).__name__}. Convert it to a string."
     )
 
 
-def _branch(branch: object, where: str) -> Argument | tuple[Argument, ...]:
+def _create_branch(branch: object, location: str) -> Argument | tuple[Argument, ...]:
     if isinstance(branch, (list, tuple)):
-        return tuple(argument(item, where) for item in branch)
-    return argument(branch, where)
+        return tuple(create_argument(item, location) for item in branch)
+    return create_argument(branch, location)
 
 
 def input_parameter(name: str) -> Placeholder:

@@ -1,17 +1,15 @@
-"""What a component says of itself to those who ask as they would ask the KFP SDK: `component.component_spec`."""
+"""Descriptions of components under the names of the KFP SDK: `component.component_spec`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Union
+from typing import Union
 
+from standpipe.dsl.functions.interface import Interface
 from standpipe.dsl.types import SDK_NAMES
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import TaskConfigPassthrough
 from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Json, Output, ParameterType
-
-if TYPE_CHECKING:
-    from standpipe.dsl.interface import Interface
 
 #: The names of parameter types in the KFP SDK's descriptions of components.
 _NAMES = {
@@ -34,7 +32,7 @@ class InputSpec:
 
 @frozen
 class OutputSpec:
-    """An output; for `type`, see `InputSpec`."""
+    """An output. `type` is as in `InputSpec`."""
 
     type: str
     is_artifact_list: bool = False
@@ -43,7 +41,7 @@ class OutputSpec:
 
 @frozen
 class ContainerSpecImplementation:
-    """The container of a component, as it is compiled; placeholders are text."""
+    """The container of a component, as it is compiled. Placeholders are text."""
 
     image: str
     command: list[str] | None = None
@@ -53,7 +51,7 @@ class ContainerSpecImplementation:
 
 @frozen
 class Implementation:
-    """What a component runs. One of the three is set; importers and pipelines as the JSON of a compiled file."""
+    """What a component runs. One field is set. Importers and pipelines are the JSON of a compiled file."""
 
     container: ContainerSpecImplementation | None = None
     importer: Json = None
@@ -62,7 +60,7 @@ class Implementation:
 
 @frozen
 class ComponentSpec:
-    """A component: its name, what it takes and gives, and what it runs."""
+    """A component: its name, inputs, outputs and implementation."""
 
     name: str
     implementation: Implementation
@@ -75,7 +73,7 @@ class ComponentSpec:
 def component_spec(
     name: str, interface: Interface, compiled: Json, passthroughs: tuple[TaskConfigPassthrough, ...] = ()
 ) -> ComponentSpec:
-    """The description of a component. `compiled` is its PipelineSpec as JSON."""
+    """Return the description of a component. `compiled` is its PipelineSpec as JSON."""
     return ComponentSpec(
         name,
         _implementation(name, compiled),

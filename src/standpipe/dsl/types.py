@@ -1,4 +1,4 @@
-"""From Python annotations to KFP's types."""
+"""Convert Python annotations and values to KFP's types."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BY_CLASS: dict[Any, ParameterType] = {
     dict: ParameterType.STRUCT,
 }
 
-#: What the KFP SDK calls the types of values, in its descriptions of components and in its marks of channels.
+#: The names of parameter types in the KFP SDK, in its descriptions of components and in its marks of channels.
 SDK_NAMES: Mapping[object, str] = {
     ParameterType.STRING: "String",
     ParameterType.NUMBER_INTEGER: "Integer",
@@ -37,47 +37,54 @@ _SYSTEM: dict[Any, ParameterType] = {
 
 
 def hints_of(annotated: Any) -> dict[str, Any]:
-    """The annotations of a function or a NamedTuple, without `Optional` around them."""
+    """Return the annotations of a function or a NamedTuple, without `Optional` around them."""
     return {
         name: kfp_annotations.strip_optional(hint) for name, hint in kfp_annotations.annotations_of(annotated).items()
     }
 
 
 def parameter_type(annotation: Any) -> ParameterType | None:
-    """The parameter type that an annotation stands for, or None where it stands for no parameter."""
+    """Return the parameter type of an annotation, None if it is not an annotation of a parameter."""
     if isinstance(annotation, type) and annotation in _SYSTEM:
         return _SYSTEM[annotation]
     return _BY_CLASS.get(kfp_annotations.parameter_type(annotation))
 
 
 def constant_type(value: object) -> ParameterType | None:
-    """The parameter type of a constant argument, or None where a constant cannot be of that type."""
-    return _BY_CLASS.get(type(value))  # a subclass would not survive the trip through a compiled file
+    """Return the parameter type of a constant argument, None if a constant cannot have its type."""
+    return _BY_CLASS.get(type(value))  # a compiled file cannot hold an object of a subclass
 
 
-def artifact_type(cls: type, where: str) -> ArtifactType:
-    """The type of an artifact class, checked as KFP checks it.
+def artifact_type(cls: type, location: str) -> ArtifactType:
+    """Return the type of an artifact class, after KFP's checks.
+
+    Args:
+        cls: the artifact class.
+        location: where it is used, for the message.
 
     Raises:
-        AuthoringTypeError: if its schema title or version is not of KFP's form.
+        AuthoringTypeError: if its schema title or version does not have KFP's format.
     """
     title, version = getattr(cls, "schema_title", ""), getattr(cls, "schema_version", "")
     if not re.fullmatch(r"(system|google)\.[^.@]+", title):
         raise AuthoringTypeError(
-            f"{where}: the artifact class {cls.__name__} has the schema_title {title!r}. "
-            "It must be a name in the namespace `system` or `google`, as in `system.Dataset`."
+            f"{location}: invalid schema_title {title!r} of the artifact class {cls.__name__}: expected a name in the "
+            "namespace `system` or `google`, such as `system.Dataset`."
         )
     if not re.fullmatch(r"[^.@]+\.[^.@]+\.[^.@]+", version):
         raise AuthoringTypeError(
-            f"{where}: the artifact class {cls.__name__} has the schema_version {version!r}. "
-            "It must have three parts, as in `0.0.1`."
+            f"{location}: invalid schema_version {version!r} of the artifact class {cls.__name__}: expected three "
+            "parts, such as `0.0.1`."
         )
     return ArtifactType(title, version)
 
 
-def are_compatible(given: ArtifactType, wanted: ArtifactType) -> bool:
-    """Whether one artifact may be passed as the other: same title and major version, or one is `system.Artifact`."""
-    if "system.Artifact" in (given.schema_title, wanted.schema_title):
+def are_compatible(actual: ArtifactType, expected: ArtifactType) -> bool:
+    """Return whether one artifact may be passed as the other.
+
+    It may if both have the same title and major version, or if one is a `system.Artifact`.
+    """
+    if "system.Artifact" in (actual.schema_title, expected.schema_title):
         return True
-    same_major = given.schema_version.partition(".")[0] == wanted.schema_version.partition(".")[0]
-    return given.schema_title == wanted.schema_title and same_major
+    same_major = actual.schema_version.partition(".")[0] == expected.schema_version.partition(".")[0]
+    return actual.schema_title == expected.schema_title and same_major

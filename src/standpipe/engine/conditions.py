@@ -1,4 +1,4 @@
-"""Whether the condition of a task holds, and how that is told."""
+"""Conditions of tasks: whether they hold, and the messages about them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from standpipe.model.expressions import Expression, ExpressionError, holds
 from standpipe.model.types import ArtifactInput, Input, Json
 from standpipe.model.values import Value, flattened, preview
 
-#: How the KFP compiler refers to an input; read for messages only.
+#: The notation of the KFP compiler for an input; read for messages only.
 _REFERENCE = r"inputs\.parameter_values\['([^']*)'\]"
 
-#: The most characters of a condition that a message holds.
-_LONGEST = 200
+#: The maximum number of characters of a condition in a message.
+_MAX_LENGTH = 200
 
 
-def parameters_of(inputs: Mapping[str, Value], declared: Mapping[str, Input]) -> dict[str, Json]:
-    """What a condition can speak of: a task's parameters; those that are null are not there."""
+def select_parameters(inputs: Mapping[str, Value], declared: Mapping[str, Input]) -> dict[str, Json]:
+    """Return the inputs that a condition can refer to: the parameters that are not null."""
     return {
         name: flattened(value)
         for name, value in inputs.items()
@@ -25,29 +25,32 @@ def parameters_of(inputs: Mapping[str, Value], declared: Mapping[str, Input]) ->
     }
 
 
-def why_skipped(condition: Expression, parameters: Mapping[str, Json]) -> str:
-    """Why a condition skips its task, in words; empty if it holds.
+def explain_skip(condition: Expression, parameters: Mapping[str, Json]) -> str:
+    """Return why a condition skips its task; empty if the condition holds.
 
     Raises:
-        ExpressionError: if it cannot be evaluated, or is neither true nor false; the message holds the values.
+        ExpressionError: if the condition cannot be evaluated, or is neither true nor false. The message holds the
+            values of its inputs.
     """
     try:
         if holds(condition, parameters):
             return ""
     except ExpressionError as error:
-        raise ExpressionError(f"its condition cannot be decided: {error}{_values(condition, parameters)}") from error
-    words = re.sub(_REFERENCE, lambda reference: _short(reference[1]), condition.text)
-    if len(words) > _LONGEST:
-        words = f"{words[:_LONGEST]}…"
-    return f"its condition is false: {words}{_values(condition, parameters)}"
+        raise ExpressionError(
+            f"its condition cannot be evaluated: {error}{_list_values(condition, parameters)}"
+        ) from error
+    text = re.sub(_REFERENCE, lambda reference: _shorten(reference[1]), condition.text)
+    if len(text) > _MAX_LENGTH:
+        text = f"{text[:_MAX_LENGTH]}…"
+    return f"its condition is false: {text}{_list_values(condition, parameters)}"
 
 
-def _values(condition: Expression, parameters: Mapping[str, Json]) -> str:
-    """The values of the inputs that a condition names: `, where n is 3 and s is 'a'`."""
+def _list_values(condition: Expression, parameters: Mapping[str, Json]) -> str:
+    """Return the values of the inputs that a condition names: `, where n is 3 and s is 'a'`."""
     named = dict.fromkeys(re.findall(_REFERENCE, condition.text))
-    shown = [f"{_short(name)} is {preview(parameters[name])}" for name in named if name in parameters]
+    shown = [f"{_shorten(name)} is {preview(parameters[name])}" for name in named if name in parameters]
     return ", where " + " and ".join(shown) if shown else ""
 
 
-def _short(name: str) -> str:
+def _shorten(name: str) -> str:
     return name.removeprefix("pipelinechannel--")

@@ -1,72 +1,74 @@
-"""Loops: their items, and what is gathered from their iterations."""
+"""Loops: their items, and the outputs collected from their iterations."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 
-from standpipe.engine.binding import BindingError, fit_inputs
-from standpipe.engine.tasks import Task
+from standpipe.engine.inputs import InputError, fit_inputs
+from standpipe.engine.tasks import DagTask, Iteration, LoopTask, Task
 from standpipe.model.plan import Loop, RawItems
 from standpipe.model.types import ArtifactOutput
 from standpipe.model.values import ArtifactValue, Collected, Value, flattened, kind_of, preview
 
 
-def items_of(loop: Loop, inputs: Mapping[str, Value]) -> tuple[Value, ...]:
-    """What a loop goes over: what its author wrote, or a list or the text of a JSON list among its task's inputs.
+def resolve_items(loop: Loop, inputs: Mapping[str, Value]) -> tuple[Value, ...]:
+    """Return the items of a loop: constants, or an input that is a list or the text of a JSON list.
 
     Raises:
-        BindingError: if that is no list.
+        InputError: if the input is not a list.
     """
     if isinstance(loop.items, RawItems):
         return loop.items.items
-    given = flattened(inputs.get(loop.items.input))
-    items = _parsed(given) if isinstance(given, str) else given
+    value = flattened(inputs.get(loop.items.input))
+    items = _parse(value) if isinstance(value, str) else value
     if not isinstance(items, list):
-        raise BindingError(
-            f"its loop items are no list: its input {loop.items.input!r} is {preview(given)}, which is {kind_of(given)}"
+        raise InputError(
+            f"its loop items are invalid: expected a list, got {preview(value)} ({kind_of(value)}) from its input "
+            f"{loop.items.input!r}"
         )
     return tuple(items)
 
 
-def item_of(loop: Loop, iteration: Task) -> Value:
-    """The item of an iteration. A DAG gets it as it is: the tasks in it say of which type they want it.
+def fit_item(iteration: Task, position: Iteration) -> Value:
+    """Return the item of an iteration, fitted to its declared type unless the iteration is a DAG.
 
-    For that type is the better one: of the items of an untyped list, the KFP compiler says that they are text.
+    A DAG passes its item on to tasks that declare types of their own. Those are the better ones: of the items of an
+    untyped list, the KFP compiler says that they are text.
 
     Raises:
-        BindingError: if the item is null or, where no DAG but a task gets it, of the wrong type.
+        InputError: if the item is null, or has the wrong type.
     """
-    declared = iteration.component.inputs.get(loop.item_input)
-    if declared is None or (iteration.dag and iteration.item is not None):
-        return iteration.item
-    given = {loop.item_input: iteration.item}
-    return fit_inputs(given, {loop.item_input: declared}, lambda _: "the loop's item is null")[loop.item_input]
+    name, item = position.parent.loop.item_input, position.item
+    declared = iteration.component.inputs.get(name)
+    if declared is None or (isinstance(iteration, DagTask) and item is not None):
+        return item
+    return fit_inputs({name: item}, {name: declared}, lambda _: "the loop's item is null")[name]
 
 
-def gathered_outputs(loop: Task) -> dict[str, Value]:
-    """The outputs of a loop: those of its iterations, in order. An iteration that lacks one is left out."""
+def collect_loop_outputs(loop: LoopTask) -> dict[str, Value]:
+    """Return the outputs of a loop: those of its iterations, in order. An iteration without an output is left out."""
     return {
-        name: _artifacts(loop, name)
+        name: _collect_artifacts(loop, name)
         if isinstance(output, ArtifactOutput)
         else Collected(part.outputs[name] for part in loop.iterations if name in part.outputs)
         for name, output in loop.component.outputs.items()
     }
 
 
-def _artifacts(loop: Task, name: str) -> Value:
-    gathered: list[ArtifactValue] = []
+def _collect_artifacts(loop: LoopTask, name: str) -> Value:
+    artifacts: list[ArtifactValue] = []
     for iteration in loop.iterations:
         value = iteration.outputs.get(name)
         if isinstance(value, list):
-            gathered += value
+            artifacts += value
         elif value is not None:
-            gathered.append(value)
-    return gathered
+            artifacts.append(value)
+    return artifacts
 
 
-def _parsed(text: str) -> Value:
+def _parse(text: str) -> Value:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        return text  # which the caller refuses as no list
+        return text  # not a list, which the caller reports

@@ -1,8 +1,8 @@
-"""How DAGs end: their outputs, and why they failed."""
+"""The end of DAGs and loops: outputs and failures."""
 
 from __future__ import annotations
 
-from standpipe.engine.tasks import Task
+from standpipe.engine.tasks import CompositeTask, DagTask, Task
 from standpipe.errors import StandpipeError
 from standpipe.model.events import Failure
 from standpipe.model.plan import FromTask
@@ -11,50 +11,48 @@ from standpipe.model.values import Value
 
 
 class OutputMissing(StandpipeError):
-    """A DAG has come to its end without an output that it owes; the message says which and why."""
+    """A DAG has ended without a required output. The message names the output and says why."""
 
 
-def dag_outputs(dag: Task) -> dict[str, Value]:
-    """The outputs of a DAG none of whose tasks failed.
+def collect_dag_outputs(dag: DagTask) -> dict[str, Value]:
+    """Return the outputs of a DAG of which no task failed.
 
-    An output whose only source was skipped is absent, which only the run itself may not leave so. Of several sources
+    An output whose only source was skipped is left out, except in the root, where that is an error. Of several sources
     (`dsl.OneOf`) one must have run.
 
     Raises:
-        OutputMissing: if an output has no value, and must.
+        OutputMissing: if a required output has no value.
     """
-    assert dag.dag
     outputs: dict[str, Value] = {}
     for name, sources in dag.dag.outputs.items():
         source = next((source for source in sources if source.output in dag.children[source.task].outputs), None)
         if source:
             outputs[name] = dag.children[source.task].outputs[source.output]
         elif len(sources) > 1:
-            raise OutputMissing(f"none of the branches gave its output {name!r}: {_all_ended(dag, sources)}")
-        elif not dag.parent:
+            raise OutputMissing(f"no branch produced its output {name!r}: {_describe_ends(dag, sources)}")
+        elif dag.position is None:
             raise OutputMissing(
                 f"its output {name!r} has no value: it comes from output {sources[0].output!r} of "
-                f"{_all_ended(dag, sources)}"
+                f"{_describe_ends(dag, sources)}"
             )
     return outputs
 
 
-def first_failure(whole: Task) -> Failure:
-    """Why a DAG or loop failed: because of the first of its parts that did, in the order of the Plan."""
-    part = next(part for part in whole.parts if part.state is TaskState.FAILED)
-    failure = part.failure
-    assert failure
-    if failure.within:
+def find_failure(whole: CompositeTask) -> Failure | None:
+    """Return the failure of a DAG or loop: that of its first part that failed, in the order of the Plan."""
+    part = next((part for part in whole.parts if part.state is TaskState.FAILED), None)
+    failure = part.failure if part else None
+    if part is None or failure is None or failure.within:
         return failure
     return Failure(f"its task '{part.ref}' {failure.predicate}", failure.detail, within=part.ref)
 
 
-def how_ended(task: Task) -> str:
-    """How a task ended that is in the way of others, as a verb phrase."""
+def describe_end(task: Task) -> str:
+    """Return how a task ended without the output that another task requires, as a verb phrase."""
     if task.state is TaskState.SUCCEEDED:
-        return "gave none"
+        return "produced none"
     return "failed" if task.state is TaskState.FAILED else f"was {task.state.value.lower()}"
 
 
-def _all_ended(dag: Task, sources: tuple[FromTask, ...]) -> str:
-    return " and ".join(f"task {source.task!r}, which {how_ended(dag.children[source.task])}" for source in sources)
+def _describe_ends(dag: DagTask, sources: tuple[FromTask, ...]) -> str:
+    return " and ".join(f"task {source.task!r}, which {describe_end(dag.children[source.task])}" for source in sources)

@@ -1,22 +1,22 @@
-"""Who waits for whom in a DAG."""
+"""The order of the tasks of a DAG."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from standpipe.model.plan import Dag
 
 
-@dataclass(frozen=True)
-class Topology:
-    """For each task of a DAG: the tasks that it waits for, and the ones that wait for it."""
+class Topology(NamedTuple):
+    """The upstream tasks of each task of a DAG, and the tasks that depend on it."""
 
     upstream: Mapping[str, Sequence[str]]
     dependents: Mapping[str, Sequence[str]]
 
     @classmethod
     def of(cls, dag: Dag) -> Topology:
+        """Return the topology of a DAG."""
         upstream = {name: node.upstream for name, node in dag.nodes.items()}
         dependents: dict[str, list[str]] = {name: [] for name in dag.nodes}
         for name, producers in upstream.items():
@@ -24,27 +24,27 @@ class Topology:
                 dependents[producer].append(name)
         return cls(upstream, dependents)
 
-    def in_order(self) -> Iterator[str]:
-        """The tasks, each after those that it waits for."""
-        waiting = {name: len(producers) for name, producers in self.upstream.items()}
-        ready = [name for name, number in waiting.items() if not number]
-        for name in ready:  # which grows
+    def sort(self) -> Iterator[str]:
+        """Yield the names of the tasks, each after its upstream tasks."""
+        unfinished = {name: len(producers) for name, producers in self.upstream.items()}
+        ready = [name for name, number in unfinished.items() if not number]
+        for name in ready:  # grows
             yield name
             for dependent in self.dependents[name]:
-                waiting[dependent] -= 1
-                if not waiting[dependent]:
+                unfinished[dependent] -= 1
+                if not unfinished[dependent]:
                     ready.append(dependent)
 
 
 class Topologies:
-    """The topologies of the DAGs of a Plan, each made once."""
+    """The topologies of the DAGs of a Plan, each computed once."""
 
     def __init__(self) -> None:
-        self._made: dict[int, Topology] = {}
+        self._known: dict[int, Topology] = {}
 
-    def of(self, dag: Dag) -> Topology:
-        """That of a DAG, which lives as long as this."""
-        made = self._made.get(id(dag))
-        if made is None:
-            made = self._made[id(dag)] = Topology.of(dag)
-        return made
+    def get(self, dag: Dag) -> Topology:
+        """Return the topology of a DAG, which must live as long as this object."""
+        topology = self._known.get(id(dag))
+        if topology is None:
+            topology = self._known[id(dag)] = Topology.of(dag)
+        return topology

@@ -90,7 +90,7 @@ def check_faults(faults: object) -> None:
         raise ArgumentError(f"Invalid faults={faults!r}: expected a list such as faults=[local.Fail('task')].")
     for fault in faults:
         if not isinstance(fault, (Fail, Delay, Kill)):
-            raise ArgumentError(f"Invalid fault {fault!r}: expected a local.Fail, local.Delay or local.Kill.")
+            raise ArgumentError(f"Invalid faults: expected local.Fail, local.Delay or local.Kill, got {fault!r}.")
 
 
 def _check(fault: Fault) -> None:

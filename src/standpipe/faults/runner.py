@@ -55,7 +55,7 @@ class FaultInjectingRunner:
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
         """Run one attempt with its faults; see `model.ports.Runner`."""
-        number = request.retry + 1
+        number = request.retry_index + 1
         faults = [fault for fault in self._faults_of(request.task) if fault.attempt in (None, number)]
         with self._lock:
             self._attempts[request.task] = number

@@ -53,10 +53,10 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     "kfp.dsl.importer_node": {"standpipe.dsl": "importer"},
     "kfp.dsl.notebook_component_decorator": {"standpipe.dsl": "notebook_component"},
     "kfp.dsl.notebook_helpers": {"standpipe.dsl": "run_notebook"},
-    "kfp.dsl.pipeline_channel": {"standpipe.dsl": "OneOf", "standpipe.dsl.channels": _ALL},
+    "kfp.dsl.pipeline_channel": {"standpipe.dsl": "OneOf", "standpipe.dsl.tracing.channels": _ALL},
     "kfp.dsl.pipeline_config": {"standpipe.dsl": "KubernetesWorkspaceConfig PipelineConfig WorkspaceConfig"},
     "kfp.dsl.pipeline_context": {"standpipe.dsl": "pipeline"},
-    "kfp.dsl.pipeline_task": {"standpipe.dsl": "PipelineTask", "standpipe.dsl.tasks": "TaskState"},
+    "kfp.dsl.pipeline_task": {"standpipe.dsl": "PipelineTask", "standpipe.dsl.tracing.tasks": "TaskState"},
     "kfp.dsl.placeholders": {
         "standpipe.dsl": "ConcatPlaceholder IfPresentPlaceholder",
         "standpipe.dsl.placeholders": _ALL,

@@ -2,6 +2,18 @@
 
 Events come to the engine from the world. Commands go from the engine to the world. Facts are what the engine has
 decided: they are stored, shown to observers, and enough to rebuild the engine's state.
+
+Three numbers count the attempts at a task, here and in all other packages:
+
+* `attempt` is the number of an attempt, from 0. It counts every attempt at the task in the run, also those before the
+  run was resumed and those of a process that was killed, so it is never used twice.
+* `retry_index` is the number of attempts that failed since the run was started or last resumed. It is what the task
+  reads as `KFP_RETRY_INDEX`.
+* `max_retries` is the `retry_index` of the last attempt that the author of the pipeline allows (`model.plan.Retry`).
+
+Messages count attempts from 1, as in "attempt 2 of 3". What they show is derived from these numbers once, in the
+engine: `AttemptFailed.max_attempts` is the last `attempt` that `max_retries` allows plus 1, `Failure.attempts` the last
+`retry_index` plus 1.
 """
 
 from __future__ import annotations
@@ -24,8 +36,8 @@ class Failure:
 
     `message` is one sentence; `detail` is the user's own traceback, where there is one; `printed` is the end of its
     log; `hint` is what to do next. `exit_code` or `signal` tell how its process ended, if it had one. A DAG or loop
-    fails because of a task within; `within` is that task, the one that failed by itself. `attempts` is how many there
-    were of a task that was tried again, all of which failed; 0 for other tasks.
+    fails because of a task within; `within` is that task, the one that failed by itself. `attempts` is the retry index
+    of the last attempt plus 1, for a task that was retried; 0 for other tasks.
     """
 
     message: str
@@ -117,18 +129,17 @@ Event = Union[Start, Resume, AttemptEnded, CancelRequested, TimePassed]
 
 @frozen
 class StartAttempt:
-    """Run the component's executor with these inputs; say `AttemptEnded` when that is over.
+    """Run the component's executor with these inputs; send `AttemptEnded` when it has ended.
 
-    `attempt` counts all attempts at the task from 0, those that a killed program began included; `retry` those that
-    failed since the run began or was resumed, which is KFP's number of the retry. `gpus` are the accelerators handed
-    out to it.
+    `attempt` and `retry_index` count as this module's description says. `gpus` are the accelerators that the attempt
+    may use.
     """
 
     task: TaskRef
     component: str
     inputs: Mapping[str, Value]
     attempt: int = 0
-    retry: int = 0
+    retry_index: int = 0
     caching: Caching | None = None
     needs: Needs = Needs()
     gpus: tuple[str, ...] = ()
@@ -205,7 +216,7 @@ class AttemptStarted:
 
 @frozen
 class AttemptFailed:
-    """An attempt at a task ended badly, and the task is tried again: `attempts` is how many there may be in all.
+    """An attempt at a task failed, and the task is retried; `max_attempts` is how many attempts there may be in all.
 
     That was `at`, in seconds since the epoch by the engine's clock; the next attempt begins `delay` seconds later, or
     as soon as a slot is free after that.
@@ -213,7 +224,7 @@ class AttemptFailed:
 
     task: TaskRef
     attempt: int
-    attempts: int
+    max_attempts: int
     failure: Failure
     at: float
     delay: float

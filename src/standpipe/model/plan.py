@@ -24,6 +24,18 @@ if TYPE_CHECKING:
 
 
 @frozen
+class SourceLocation:
+    """A file and a line, counted from 1, of the Python code that a part of a Plan comes from.
+
+    The file is an absolute path, or a name in angle brackets such as `<stdin>`. Compiled files hold no locations, and
+    they do not take part in comparisons of Plans.
+    """
+
+    file: str
+    line: int
+
+
+@frozen
 class Constant:
     """A value that the author wrote: JSON in which every text with placeholders is a `Template`."""
 
@@ -123,7 +135,8 @@ class Node:
 
     `inputs` may hold more names than the component declares: values that only its command refers to. `after` names
     every task that must come before, those that the inputs come from included. `display_name` is empty where it is the
-    name. `caching` is None for tasks that stand for control flow, which nobody caches.
+    name. `caching` is None for tasks that stand for control flow, which nobody caches. `source_location` is where the
+    task's component was called, or where the `with` block of a control flow task begins; None if it is not known.
     """
 
     name: str
@@ -135,6 +148,7 @@ class Node:
     loop: Loop | None = None
     retry: Retry | None = None
     caching: Caching | None = Caching()
+    source_location: SourceLocation | None = field(default=None, compare=False)
 
     @property
     def upstream(self) -> tuple[str, ...]:
@@ -172,12 +186,16 @@ class TaskConfigPassthrough:
 
 @frozen
 class Component:
-    """Inputs, outputs, and what turns the ones into the others: a DAG or an executor."""
+    """Inputs, outputs, and what turns the ones into the others: a DAG or an executor.
+
+    `source_location` is where its function is defined; None if it is not known, and for components of `with` blocks.
+    """
 
     body: Dag | ExecutorRef
     inputs: Mapping[str, Input] = field(default_factory=dict)
     outputs: Mapping[str, Output] = field(default_factory=dict)
     task_config_passthroughs: tuple[TaskConfigPassthrough, ...] = ()
+    source_location: SourceLocation | None = field(default=None, compare=False)
 
 
 @frozen
@@ -302,6 +320,7 @@ __all__ = [
     "RawItems",
     "Resources",
     "Retry",
+    "SourceLocation",
     "TaskConfigPassthrough",
     "Trigger",
     "TriggerStrategy",

@@ -44,7 +44,7 @@ class FakeRunner(LocalRunner):
     """
 
     def __init__(
-        self, functions: Mapping[str, Function] | None = None, *, capacity: Capacity = UNBOUNDED, **by_name: Function
+        self, functions: Mapping[str, Function] | None = None, /, *, capacity: Capacity = UNBOUNDED, **by_name: Function
     ) -> None:
         self.functions: Mapping[str, Function] = {
             _normalized(name): function for name, function in {**(functions or {}), **by_name}.items()

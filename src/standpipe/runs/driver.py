@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,26 +30,25 @@ from standpipe.model.events import (
 )
 from standpipe.model.ports import Cancel
 from standpipe.model.refs import TaskRef
+from standpipe.runs.clock import Clock, SystemClock
 
 #: Carries out one attempt, in a thread of the pool.
 Attempt = Callable[[StartAttempt, Cancel], AttemptEnded]
 
-
-#: The signals that end a process, with the handlers that Python gives them at its start: Ctrl-C, `kill` (as `timeout`,
+#: The signals that end a process, with the handlers that Python installs at its start: Ctrl-C, `kill` (as `timeout`,
 #: CI and Kubernetes do it), and the terminal or connection that is closed.
-_ENDING: dict[int, object] = {
+_TERMINATING_SIGNALS: dict[int, object] = {
     number: signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
     for name in ("SIGINT", "SIGTERM", "SIGHUP")
     if (number := getattr(signal, name, None))  # Windows has no SIGHUP
 }
 
-
-#: Seconds between two looks at whether somebody asked the run to stop from elsewhere.
-_PULSE = 0.2
+#: Seconds between two checks for a cancel request of another process.
+_POLL_INTERVAL = 0.2
 
 
 class Terminated(BaseException):
-    """A signal asked this process to end: whoever drives the run lets it end so, once nothing is left to take down."""
+    """A signal asked this process to end. Whoever drives the run lets it, once all tasks have stopped."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -60,7 +58,7 @@ class Terminated(BaseException):
 class FactSink(Protocol):
     """Takes the facts of a run, in order: the run store, an observer."""
 
-    def __call__(self, facts: Sequence[Fact]) -> None: ...
+    def __call__(self, facts: Sequence[Fact], /) -> None: ...
 
 
 class Driver:
@@ -69,10 +67,12 @@ class Driver:
     Args:
         machine: the run's state.
         attempt: carries out one attempt.
-        sinks: take every fact, in this order; the store comes first, so that what is shown is already kept.
-        max_parallel: how many attempts may run at once, at most as many as the machine hands out.
-        asked_to_stop: whether somebody who cannot call `cancel`, as in another process, has said since the last time
-            that the run should stop; asked a few times in a second.
+        sinks: take every fact, in this order; the store comes first, so that what is shown is already stored.
+        max_parallel: the number of attempts that may run at once, at most as many as the machine hands out.
+        cancel_requested: returns whether another process, which cannot call `cancel`, has asked the run to stop since
+            the last call; called a few times per second.
+        timeout: after how many seconds the run is cancelled; None for never.
+        clock: tells the time, and waits.
     """
 
     def __init__(
@@ -82,63 +82,66 @@ class Driver:
         sinks: Sequence[FactSink],
         *,
         max_parallel: int,
-        asked_to_stop: Callable[[], bool] = lambda: False,
+        cancel_requested: Callable[[], bool] = lambda: False,
+        timeout: float | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._machine = machine
         self._attempt = attempt
         self._sinks = sinks
-        self._asked_to_stop = asked_to_stop
-        self._look_again = time.monotonic() + _PULSE
+        self._cancel_requested = cancel_requested
+        self._clock = clock or SystemClock()
+        self._next_poll = self._clock.now() + _POLL_INTERVAL
+        self._deadline = math.inf if timeout is None else self._clock.now() + timeout
         self._cancels: dict[TaskRef, Cancel] = {}  # of the attempts that run
         self._events: SimpleQueue[Union[Event, BaseException]] = SimpleQueue()
-        # The engine's clock tells seconds since the epoch, but goes evenly, whoever sets the clock of the machine.
-        self._epoch = time.time() - time.monotonic()
         self._pool = ThreadPoolExecutor(max_parallel, thread_name_prefix="standpipe")
         self._end: RunEnded | None = None
 
     def run(self, first: Event) -> RunEnded:
-        """Runs until nothing is left to do.
+        """Run until nothing is left to do.
 
         Raises:
             KeyboardInterrupt: after Ctrl-C, once everything has stopped and the run's end is recorded.
             Terminated: the same after a signal that asks this process to end.
         """
-        with self._pool, _interruptions(self._events) as came:
+        with self._pool, _signals_as_events(self._events) as received:
             self._events.put(first)
             try:
                 while self._end is None:
-                    self._turn()
+                    self._handle_events()
             except BaseException:
                 self._stop(self._cancels)  # a defect, or a store that cannot be written: leave no task running
                 raise
-        if came:
-            raise KeyboardInterrupt if came[0] == signal.SIGINT else Terminated(came[0])
+        if received:
+            raise KeyboardInterrupt if received[0] == signal.SIGINT else Terminated(received[0])
         return self._end
 
-    def cancel(self) -> None:
-        """Asks the run to stop, as Ctrl-C does. May be called by any thread."""
-        self._events.put(CancelRequested())
+    @property
+    def timed_out(self) -> bool:
+        """Whether the run was cancelled because its time was over."""
+        return self._deadline == -math.inf
 
-    def _turn(self) -> None:
-        """Handles all that has happened. The sinks hear of it at once, which costs them far less, before it goes on."""
+    def _handle_events(self) -> None:
+        """Handle all events that have come. The sinks get their facts in one call, which costs far less."""
         facts: list[Fact] = []
         commands: list[Command] = []
         try:
-            for event in self._happened():
-                step = self._machine.handle(event, self._now())
+            for event in self._take_events():
+                step = self._machine.handle(event, self._clock.now())
                 facts += step.facts
                 commands += step.commands
                 if step.facts and isinstance(step.facts[-1], RunEnded):
                     self._end = step.facts[-1]
-                    break  # a wish to stop comes too late now
+                    break  # a request to cancel comes too late now
         finally:  # whatever defect comes next, this has happened
             for sink in self._sinks:
                 sink(facts)
         for command in commands:
             self._carry_out(command)
 
-    def _happened(self) -> Iterator[Event]:
-        """What has happened; if that is nothing, the next thing that does."""
+    def _take_events(self) -> Iterator[Event]:
+        """Yield the events that have come; if there are none, wait for the next one."""
         event = self._wait()
         while True:
             if isinstance(event, BaseException):
@@ -152,24 +155,23 @@ class Driver:
                 return
 
     def _wait(self) -> Event | BaseException:
-        """The next thing that happens: an event, or that it is time for something."""
+        """Return the next event: from the queue, a cancel request of another process, or a time that has come."""
         while True:
-            now = time.monotonic()
-            if now >= self._look_again:
-                self._look_again = now + _PULSE
-                if self._asked_to_stop():
+            now = self._clock.now()
+            if now >= self._deadline > -math.inf:
+                self._deadline = -math.inf
+                return CancelRequested()
+            if now >= self._next_poll:
+                self._next_poll = now + _POLL_INTERVAL
+                if self._cancel_requested():
                     return CancelRequested()
-            due = self._machine.due
-            until_due = math.inf if due is None else max(0.0, due - self._now())
-            patience = min(until_due, max(0.0, self._look_again - now))
-            try:
-                return self._events.get(timeout=min(patience, threading.TIMEOUT_MAX))
-            except Empty:
-                if patience == until_due:
-                    return TimePassed()
-
-    def _now(self) -> float:
-        return self._epoch + time.monotonic()
+            due = math.inf if self._machine.due is None else self._machine.due
+            until = due if self.timed_out else min(due, self._deadline)
+            event = self._clock.wait(self._events, until, max(0.0, self._next_poll - now))
+            if event is not None:
+                return event
+            if self._clock.now() >= due:
+                return TimePassed()
 
     def _carry_out(self, command: Command) -> None:
         if isinstance(command, StartAttempt):
@@ -182,7 +184,7 @@ class Driver:
 
     def _stop(self, tasks: Iterable[TaskRef], *, urgent: bool = False) -> None:
         for task in tasks:
-            if task in self._cancels:  # otherwise it has just come to its end by itself
+            if task in self._cancels:  # otherwise its attempt has just ended by itself
                 self._cancels[task].set(urgent=urgent)
 
     def _hand_in(self, attempt: Future[AttemptEnded]) -> None:
@@ -191,24 +193,31 @@ class Driver:
 
 
 @contextmanager
-def _interruptions(events: SimpleQueue[Event | BaseException]) -> Iterator[list[int]]:
-    """Turns the signals that end a process into an event, so that they cannot hit the machine between two thoughts.
+def _signals_as_events(events: SimpleQueue[Event | BaseException]) -> Iterator[list[int]]:
+    """Turn the signals that end a process into events, so that they cannot interrupt the machine in the middle.
 
-    Gives the list of signals that came. Those for which Python's own handler is not in place are left to whoever
-    handles them, and all of them where this is not the main thread.
+    Signals for which Python's own handler is not in place are left to whoever handles them, and so are all of them
+    where this is not the main thread.
+
+    Yields:
+        The list of signals that were received.
     """
-    came: list[int] = []
+    received: list[int] = []
 
-    def note(number: int, _: object) -> None:
-        came.append(number)
+    def receive(number: int, _: object) -> None:
+        received.append(number)
         events.put(CancelRequested())
 
     in_main = threading.current_thread() is threading.main_thread()
-    ours = {number: usual for number, usual in _ENDING.items() if in_main and signal.getsignal(number) is usual}
-    for number in ours:
-        signal.signal(number, note)
+    replaced = {
+        number: handler
+        for number, handler in _TERMINATING_SIGNALS.items()
+        if in_main and signal.getsignal(number) is handler
+    }
+    for number in replaced:
+        signal.signal(number, receive)
     try:
-        yield came
+        yield received
     finally:
-        for number, usual in ours.items():
-            signal.signal(number, usual)
+        for number, handler in replaced.items():
+            signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""What went wrong in a run, told to the user whole: it is the message of the exception."""
+"""The failure report of a run, which is the message of the exception: what failed, why, and what to do next."""
 
 from __future__ import annotations
 
@@ -6,77 +6,78 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from standpipe.engine.machine import Machine
+from standpipe.engine.tasks import ExecutorTask
 from standpipe.model import events
 from standpipe.model.refs import RunInfo
 from standpipe.model.values import ArtifactValue, Value, flattened, preview
 from standpipe.support.shell_commands import command
 
 #: The most inputs that are shown of a task.
-_MOST_INPUTS = 20
+_MAX_INPUTS = 20
 
 
-def story(
-    info: RunInfo, machine: Machine, ended: events.RunEnded, folder: Path, deadline: float, how: Sequence[str]
+def failure_report(
+    info: RunInfo, machine: Machine, end: events.RunEnded, folder: Path, timeout: float, flags: Sequence[str]
 ) -> str:
-    """What went wrong: the first failure whole, the others by name; and how to go on.
+    """Return the report of a run that failed or was cancelled: the first failure in full, the others in short.
 
     Args:
         info: the run.
         machine: its state at the end.
-        ended: how it ended.
-        folder: where everything is that it left.
-        deadline: after how many seconds the run was stopped; 0 if that was not why it ended.
-        how: the options of commands that choose the runner.
+        end: how it ended.
+        folder: the run's own folder.
+        timeout: after how many seconds the run was stopped; 0 if that was not why it ended.
+        flags: the flags of the suggested commands that set the options of the run.
     """
-    left = f"Everything that the run left is in {folder}."
-    resume = command("resume", info.pipeline_root, info.id, how=how)
-    go_on = f"To go on from here: local.resume({info.id!r}), or\n    {resume}"
-    if not ended.failures:
-        if deadline:
-            why = f"it had not ended after {deadline:g} s (PipelineConfig(active_deadline_seconds=...))"
+    files = f"All files of the run are in {folder}."
+    resume = command("resume", info.pipeline_root, info.id, how=flags)
+    next_step = f"To resume the run: local.resume({info.id!r}), or\n    {resume}"
+    if not end.failures:
+        if timeout:
+            reason = f"it had not ended after {timeout:g} s (PipelineConfig(active_deadline_seconds=...))"
         else:
-            why = "somebody asked it to"
-        return "\n\n".join((f"Run {info.id} was stopped: {why}.", left, go_on))
-    first, *others = ended.failures
-    parts = [_sentence(first, info), *_details(first.failure)]
+            reason = "cancellation was requested"
+        return "\n\n".join((f"Run {info.id} was cancelled: {reason}.", files, next_step))
+    first, *others = end.failures
+    parts = [_sentence(first, info), *_error_details(first.failure)]
     if first.task.path:
-        parts += _how_to_repeat(first, info, machine, how)
+        parts += _task_details(first, info, machine, flags)
     parts += [_sentence(other, info) for other in others]
-    return "\n\n".join((*parts, left, go_on))
+    return "\n\n".join((*parts, files, next_step))
 
 
 def _sentence(fact: events.TaskFailed, info: RunInfo) -> str:
-    who = f"Task '{fact.task}'" if fact.task.path else f"Pipeline '{info.name}'"
-    return f"{who} {fact.failure.predicate}"
+    subject = f"Task '{fact.task}'" if fact.task.path else f"Pipeline '{info.name}'"
+    return f"{subject} {fact.failure.predicate}"
 
 
-def _details(failure: events.Failure) -> list[str]:
-    told = [] if failure.detail in ("", failure.message) else [failure.detail.rstrip()]
+def _error_details(failure: events.Failure) -> list[str]:
+    details = [] if failure.detail in ("", failure.message) else [failure.detail.rstrip()]
     if failure.printed:
-        told.append(f"It printed at last:\n{failure.printed}")
-    return [*told, failure.hint] if failure.hint else told
+        details.append(f"The end of its log:\n{failure.printed}")
+    return [*details, failure.hint] if failure.hint else details
 
 
-def _how_to_repeat(fact: events.TaskFailed, info: RunInfo, machine: Machine, how: Sequence[str]) -> list[str]:
-    """The inputs that the task had, and the command that runs just it again."""
+def _task_details(fact: events.TaskFailed, info: RunInfo, machine: Machine, flags: Sequence[str]) -> list[str]:
+    """Return the exit code and the inputs of a task, and the command that reruns it."""
     task = machine.task(fact.task)
-    if not task.attempts:
-        return []  # it never began
+    if not isinstance(task, ExecutorTask) or not task.next_attempt:
+        return []  # it never started
     code = fact.failure.exit_code
     parts = [f"It exited with code {code}."] if code is not None and f"code {code}" not in fact.failure.message else []
     parts += [f"Its inputs:\n{_inputs(task.inputs)}"] if task.inputs else []
-    repeat = command("rerun", info.pipeline_root, info.id, str(fact.task), how=how)
-    return [*parts, f"To run just this task again:\n    {repeat}"]
+    rerun = command("rerun", info.pipeline_root, info.id, str(fact.task), how=flags)
+    return [*parts, f"To rerun only this task:\n    {rerun}"]
 
 
 def _inputs(inputs: Mapping[str, Value]) -> str:
-    lines = [f"    {name} = {_shown(value)}" for name, value in list(inputs.items())[:_MOST_INPUTS]]
-    if len(inputs) > _MOST_INPUTS:
-        lines.append(f"    and {len(inputs) - _MOST_INPUTS} more")
+    lines = [f"    {name} = {_preview(value)}" for name, value in list(inputs.items())[:_MAX_INPUTS]]
+    if len(inputs) > _MAX_INPUTS:
+        lines.append(f"    and {len(inputs) - _MAX_INPUTS} more")
     return "\n".join(lines)
 
 
-def _shown(value: Value) -> str:
+def _preview(value: Value) -> str:
     if isinstance(value, ArtifactValue):
         return f"{value.type.schema_title} at {value.place}"
     if isinstance(value, list) and value and isinstance(value[0], ArtifactValue):

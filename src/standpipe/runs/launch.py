@@ -1,4 +1,4 @@
-"""One run of a component, put together from its parts and driven to its end."""
+"""One run of a component: put together from its parts, driven to its end, and its result handed to the caller."""
 
 from __future__ import annotations
 
@@ -6,233 +6,173 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from standpipe.console.plain import PlainLines
 from standpipe.console.quiet import Quiet
 from standpipe.console.screen import Screen
-from standpipe.dsl.components import BaseComponent
-from standpipe.dsl.tasks import PipelineTask, Settings
-from standpipe.dsl.types import artifact_type
+from standpipe.dsl.base_component import BaseComponent
+from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError, TaskFailed
-from standpipe.execution.attempt import Attempts
-from standpipe.execution.cache.lookup import Results
+from standpipe.execution.attempt import AttemptExecutor
+from standpipe.execution.cache.lookup import ResultCache
 from standpipe.faults.runner import inject_faults
-from standpipe.kubernetes import concerns
 from standpipe.model import events
-from standpipe.model.plan import Container, Plan, Resources
+from standpipe.model.layout import StateLayout, file_name
 from standpipe.model.ports import Cancel
-from standpipe.model.refs import RunInfo, TaskRef, file_name
-from standpipe.model.resources import UNBOUNDED, ResourcePolicy
+from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.states import TaskState
-from standpipe.model.values import ArtifactValue, Value
+from standpipe.runs.arguments import from_values, to_values
+from standpipe.runs.context import (
+    RunContext,
+    local_cluster,
+    make_workspace,
+    pipeline_root_of,
+    result_cache,
+    run_redactor,
+    timeout_of,
+)
 from standpipe.runs.driver import Attempt, Driver, FactSink, Terminated
-from standpipe.runs.failure_report import story
-from standpipe.runs.options import Session
-from standpipe.store.cache import CacheIndex
+from standpipe.runs.failure_report import failure_report
+from standpipe.runs.options import RunOptions
 from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
 from standpipe.support.notices import Once, log, quiet_notices, warn
-from standpipe.support.redaction import Redactor
-from standpipe.support.secrets import redactor_for
-from standpipe.support.timers import call_after
-from standpipe.support.umask import not_for_everybody
-from standpipe.worker import artifacts
-
-if TYPE_CHECKING:
-    from standpipe.kubernetes.cluster import LocalCluster
+from standpipe.support.umask import restrict_umask
 
 
-#: The workspace in the folder of a run whose user named none.
-OWN_WORKSPACE = ".workspace"
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What a run is made of besides its state: what runs, how, and where."""
-
-    session: Session
-    plan: Plan
-    info: RunInfo
-    folder: Path
-    workspace: Path | None
-    cluster: LocalCluster | None
-    cache: CacheIndex | None
-    redactor: Redactor
-    debug: bool = False
-    anew: frozenset[TaskRef] = frozenset()  # what the user wants to see run, whatever is remembered of it
-
-    def machine(self, plan: Plan | None = None, later: Mapping[str, Plan] | None = None) -> Machine:
-        """The state of the run at its beginning, with the Plan that it had then, and those that came later."""
-        return Machine(
-            plan or self.plan,
-            self.info,
-            max_parallel=self.session.max_parallel,
-            capacity=self.session.runner.task_runner.capacity() if _has_needs(self.plan) else UNBOUNDED,
-            policy=ResourcePolicy(self.session.resources),
-            later=later,
-        )
-
-
-def run(
-    session: Session, component: BaseComponent, arguments: Mapping[str, Any], *, repeats: str = "", debug: bool = False
+def start(
+    options: RunOptions,
+    component: BaseComponent,
+    arguments: Mapping[str, Any],
+    *,
+    rerun_of: str = "",
+    debug: bool = False,
 ) -> PipelineTask:
-    """Runs a component with arguments that were checked; see `standpipe.local.run`.
+    """Run a component with arguments that were checked; see `standpipe.local.run`.
 
-    `repeats` names the run and the task that it runs again; with `debug` its task runs under a debugger.
+    Args:
+        options: how it runs.
+        component: what runs.
+        arguments: its inputs by name.
+        rerun_of: the run and the task that it runs again; empty for other runs.
+        debug: whether its task runs under a debugger.
     """
-    plan = component.plan
-    root = root_of(session)
-    cluster, cache = cluster_for(session, plan, root), cache_for(session, root)
-    redactor = redactor_of(session, plan, cluster)
-    with redactor.errors(), not_for_everybody():
-        folder = _new_folder(root, plan.name)
-        workspace = workspace_for(session, plan, folder)
+    plan, root = component.plan, pipeline_root_of(options)
+    cluster, cache = local_cluster(options, plan, root), result_cache(options, root)
+    redactor = run_redactor(options, plan, cluster)
+    with redactor.errors(), restrict_umask():
+        folder = _make_run_folder(root, plan.name)
+        workspace = make_workspace(options, plan, folder)
         info = RunInfo(
             id=folder.name,
             uuid=str(uuid.uuid4()),
             name=plan.display_name or plan.name,
             created=datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             pipeline_root=str(root),
-            workspace_path=session.runner.workspace_path(workspace) if workspace else "",
+            workspace_path=options.runner.workspace_path(workspace) if workspace else "",
         )
-        setup = Setup(session, plan, info, folder, workspace, cluster, cache, redactor, debug)
-        inputs = {name: _to_value(value) for name, value in arguments.items()}
-        machine, lasting = setup.machine(), str(workspace or "")
-        with (
-            RunLock(folder),
-            closing(RunRecorder(root, info, plan, workspace=lasting, repeats=repeats, redactor=redactor)) as recorder,
-        ):
-            ending = drive(setup, machine, recorder, events.Start(inputs))
-        return finished(setup, machine, ending, PipelineTask(component, component.name, arguments, Settings()))
+        context = RunContext(options, plan, info, folder, workspace, cluster, cache, redactor, debug)
+        inputs = to_values(arguments)
+        machine = context.new_machine()
+        recorder = RunRecorder(root, info, plan, workspace=str(workspace or ""), repeats=rerun_of, redactor=redactor)
+        with RunLock(folder), closing(recorder):
+            result = drive(context, machine, recorder, events.Start(inputs))
+        return finish_task(context, machine, result, PipelineTask(component, component.name, arguments, Settings()))
 
 
-class Ending(NamedTuple):
-    """How a run ended, and whether it was stopped because it took too long."""
+class RunResult(NamedTuple):
+    """How a run ended, and whether it was stopped because its time was over."""
 
-    fact: events.RunEnded
-    was_late: bool
+    end: events.RunEnded
+    timed_out: bool
 
 
-def drive(setup: Setup, machine: Machine, recorder: RunRecorder, first: events.Event) -> Ending:
-    """Drives a run that nobody else is at, from an event to its end.
+def drive(context: RunContext, machine: Machine, recorder: RunRecorder, first: events.Event) -> RunResult:
+    """Drive a run, whose lock this process holds, from an event to its end.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, once everything has stopped and the run's end is recorded.
         Terminated: after another signal that asks this process to end.
         StorageError: if the run cannot be recorded.
     """
-    session, plan = setup.session, setup.plan
+    options = context.options
     with (
-        inject_faults(session.runner.task_runner, session.faults) as runner,
-        closing(_observer(setup.info, setup.folder, quiet=session.quiet or setup.debug)) as observer,
-        closing(setup.cache) if setup.cache else nullcontext(),
+        inject_faults(options.runner.task_runner, options.faults) as runner,
+        closing(_observer(context.info, context.folder, quiet=options.quiet or context.debug)) as observer,
+        closing(context.cache) if context.cache else nullcontext(),
+        quiet_notices(options.quiet),
     ):
-        results = Results(setup.cache, setup.info.id, warn) if setup.cache else None
-        attempts = Attempts(
-            plan,
-            setup.info,
-            setup.folder,
-            setup.workspace,
-            runner,
-            observer.line,
-            setup.cluster,
-            results,
-            setup.redactor,
-            setup.debug,
+        artifacts = context.artifacts
+        executor = AttemptExecutor(
+            plan=context.plan,
+            run=context.info,
+            run_folder=context.folder,
+            workspace=context.workspace,
+            runner=runner,
+            artifacts=artifacts,
+            show_line=observer.line,
+            cluster=context.cluster,
+            cache=ResultCache(context.cache, context.info.id, artifacts, warn) if context.cache else None,
+            redactor=context.redactor,
+            debug=context.debug,
         )
-        sinks: list[FactSink] = [setup.redactor.sink(recorder), setup.redactor.sink(observer)]
-        sinks += [_Lacking(), _log_cache_hits]
-        if setup.cluster:
-            sinks.append(setup.cluster)
+        sinks: list[FactSink] = [context.redactor.sink(recorder), context.redactor.sink(observer)]
+        sinks += [_MissingResources(), _log_cache_hits, *([context.cluster] if context.cluster else [])]
         driver = Driver(
             machine,
-            _anew(setup.redactor.attempt(_quietly(attempts) if session.quiet else attempts), setup.anew),
+            _wrap(context, context.redactor.attempt(executor.execute)),
             sinks,
-            max_parallel=session.max_parallel,
-            asked_to_stop=lambda: was_asked_to_stop(setup.folder),
+            max_parallel=options.max_parallel,
+            cancel_requested=lambda: was_asked_to_stop(context.folder),
+            timeout=timeout_of(context.plan) or None,
         )
-        with quiet_notices(session.quiet):
-            seconds = deadline(plan)
-            if not seconds:
-                return Ending(driver.run(first), was_late=False)
-            with call_after(seconds, driver.cancel) as expired:
-                ended = driver.run(first)
-            return Ending(ended, expired.is_set())
+        return RunResult(driver.run(first), driver.timed_out)
 
 
-def finished(setup: Setup, machine: Machine, ending: Ending, task: PipelineTask) -> PipelineTask:
-    """The task that the call of a component returns, from how its run ended.
+def finish_task(context: RunContext, machine: Machine, result: RunResult, task: PipelineTask) -> PipelineTask:
+    """Return the task that the call of a component returns, with the outputs or the error of its run.
 
     Raises:
-        TaskFailed: if the run failed, and the session wants that raised.
+        TaskFailed: if the run failed, and its options want that raised.
     """
-    ended = ending.fact
-    if ended.state is TaskState.SUCCEEDED:
-        return task.finish(as_arguments(ended.outputs))
-    how = setup.session.command_options
-    told = story(setup.info, machine, ended, setup.folder, deadline(setup.plan) if ending.was_late else 0, how)
-    error = TaskFailed(setup.redactor.text(told))
-    if setup.session.raise_on_error:
+    if result.end.state is TaskState.SUCCEEDED:
+        return task.finish(from_values(result.end.outputs))
+    timeout = timeout_of(context.plan) if result.timed_out else 0
+    flags = context.options.command_options
+    report = failure_report(context.info, machine, result.end, context.folder, timeout, flags)
+    error = TaskFailed(context.redactor.text(report))
+    if context.options.raise_on_error:
         raise error
-    if not setup.session.quiet:
+    if not context.options.quiet:
         warn(str(error))  # nothing else tells the user
     return task.finish({}, error)
 
 
 @contextmanager
-def ending_as_asked() -> Iterator[None]:
-    """Lets a signal that asked this process to end have its usual effect, which only had to wait for the tasks."""
+def deferred_signals() -> Iterator[None]:
+    """Let a signal that asked this process to end have its usual effect, which had to wait for the tasks to stop."""
     try:
         yield
-    except Terminated as order:
-        os.kill(os.getpid(), order.signal)
+    except Terminated as terminated:
+        os.kill(os.getpid(), terminated.signal)
         raise
 
 
-def _has_needs(plan: Plan) -> bool:
-    """Whether a task asks for resources, so that somebody needs to know what there is."""
-    return any(
-        isinstance(executor, Container) and executor.resources != Resources() for executor in plan.executors.values()
-    )
+def _wrap(context: RunContext, attempt: Attempt) -> Attempt:
+    """Keep the notices of a quiet run off standard error, and run what is not to come from the cache."""
 
-
-def root_of(session: Session) -> Path:
-    """The pipeline root, as an absolute path."""
-    return Path(session.pipeline_root).expanduser().absolute()
-
-
-def deadline(plan: Plan) -> float:
-    """After how many seconds the run is stopped (`PipelineConfig.active_deadline_seconds`); 0 for never."""
-    return float(_pipeline_config(plan).get("activeDeadlineSeconds", 0))
-
-
-def _pipeline_config(plan: Plan) -> Mapping[str, Any]:
-    config: Mapping[str, Any] = plan.platforms.get("kubernetes", {}).get("pipelineConfig", {})
-    return config
-
-
-def _anew(attempt: Attempt, tasks: frozenset[TaskRef]) -> Attempt:
-    """Lets these tasks run, and all that is in them, instead of taking what is remembered of them."""
-
-    def uncached(command: events.StartAttempt, cancel: Cancel) -> events.AttemptEnded:
-        return attempt(replace(command, caching=None) if command.task.is_within(tasks) else command, cancel)
-
-    return uncached if tasks else attempt
-
-
-def _quietly(attempt: Attempt) -> Attempt:
-    """Keep notices of slow steps off standard error, in the thread of each attempt."""
-
-    def quiet_attempt(command: events.StartAttempt, cancel: Cancel) -> events.AttemptEnded:
-        with quiet_notices():
+    def wrapped(command: events.StartAttempt, cancel: Cancel) -> events.AttemptEnded:
+        if command.task.is_within(context.uncached):
+            command = replace(command, caching=None)
+        with quiet_notices(context.options.quiet):
             return attempt(command, cancel)
 
-    return quiet_attempt
+    return wrapped
 
 
 def _log_cache_hits(facts: Sequence[events.Fact]) -> None:
@@ -242,18 +182,20 @@ def _log_cache_hits(facts: Sequence[events.Fact]) -> None:
             log(f"Task {str(fact.task)!r}: cache hit, outputs of {fact.cached}")
 
 
-class _Lacking:
-    """Tells the user, once for each thing, what tasks ask for and this machine does not have."""
+class _MissingResources:
+    """Warns, once for each kind, of resources that tasks request and this machine does not have."""
 
     def __init__(self) -> None:
-        self._told = Once()
+        self._once = Once()
 
     def __call__(self, facts: Sequence[events.Fact]) -> None:
         for fact in facts:
-            if isinstance(fact, events.TaskReady) and fact.needs.lacking and self._told.is_first(fact.needs.lacking):
+            missing = fact.needs.lacking if isinstance(fact, events.TaskReady) else ""
+            if missing and self._once.is_first(missing):
+                assert isinstance(fact, events.TaskReady), "it has such a request"
                 warn(
-                    f"Task '{fact.task}' asks for {fact.needs.lacking}: it gets what there is. "
-                    "local.init(..., resources='strict') lets such tasks fail."
+                    f"Task '{fact.task}' requests {missing}: it gets what there is. "
+                    "local.init(..., resource_policy='strict') fails such tasks."
                 )
 
 
@@ -261,10 +203,10 @@ class Observer(FactSink, Protocol):
     """Shows a run to a person."""
 
     def line(self, task: TaskRef, text: str) -> None:
-        """Shows a line that a task printed; called from many threads."""
+        """Show a line that a task printed; called from many threads."""
 
     def close(self) -> None:
-        """Takes down what is shown."""
+        """Remove what is shown only while the run lasts."""
 
 
 def _observer(info: RunInfo, folder: Path, *, quiet: bool) -> Observer:
@@ -277,101 +219,23 @@ def _observer(info: RunInfo, folder: Path, *, quiet: bool) -> Observer:
     return PlainLines(info, str(folder))
 
 
-def _new_folder(root: Path, pipeline: str) -> Path:
-    """A folder for a run, named after its pipeline and the time, as KFP names it."""
+def _make_run_folder(root: Path, pipeline: str) -> Path:
+    """Make a folder for a run, named after its pipeline and the time, as KFP names it."""
     while True:
-        folder = root / f"{file_name(pipeline)}-{datetime.now().strftime('%Y-%m-%d-%H-%M-%S-%f')}"
+        run_id = f"{file_name(pipeline)}-{datetime.now().strftime('%Y-%m-%d-%H-%M-%S-%f')}"
+        folder = StateLayout(root).run_folder(run_id)
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
             if folder.is_dir():
                 continue  # another run began in the same microsecond
             raise StorageError(
-                f"The pipeline root {root} is a file, or a link that leads nowhere, and a folder is needed. "
+                f"The pipeline root {root} is a file or a broken link: expected a folder. "
                 "Choose another one: local.init(..., pipeline_root=...)."
             ) from None
         except OSError as error:
             raise StorageError(
-                f"The pipeline root {root} cannot be written: {error.strerror} ({error.filename}). "
+                f"Cannot write to the pipeline root {root}: {error.strerror} ({error.filename}). "
                 "Choose another one: local.init(..., pipeline_root=...)."
             ) from error
         return folder
-
-
-def workspace_for(session: Session, plan: Plan, folder: Path) -> Path | None:
-    """The workspace of a run with that folder, if it has one; it is made if need be.
-
-    Raises:
-        StorageError: if it cannot be made.
-    """
-    if session.workspace_root is not None:
-        workspace = Path(session.workspace_root).expanduser().absolute()
-    elif "workspace" in _pipeline_config(plan):
-        workspace = folder / OWN_WORKSPACE
-    else:
-        return None
-    try:
-        workspace.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"The workspace {workspace} cannot be made: {error.strerror}. "
-            "Choose another one: local.init(..., workspace_root=...)."
-        ) from error
-    return workspace
-
-
-def cluster_for(session: Session, plan: Plan, root: Path) -> LocalCluster | None:
-    """What stands in for Kubernetes, if the pipeline has anything to do with it."""
-    if not concerns(plan):
-        return None
-    from standpipe.kubernetes import provisions  # few pipelines need it
-    from standpipe.kubernetes.cluster import LocalCluster
-
-    return LocalCluster(plan, provisions.read(session.kubernetes), root / "pvcs", warn)
-
-
-def redactor_of(session: Session, plan: Plan, cluster: LocalCluster | None) -> Redactor:
-    """What takes the secrets of a run out of all that it leaves and shows."""
-    provided = cluster.secrets if cluster else {}
-    return redactor_for(session.secrets, plan, session.runner.variables, provided, warn)
-
-
-def cache_for(session: Session, root: Path) -> CacheIndex | None:
-    """Where results are remembered, if they are."""
-    if not session.enable_caching:
-        return None
-    return CacheIndex(Path(session.cache_root).expanduser().absolute() if session.cache_root else root)
-
-
-def as_arguments(values: Mapping[str, Value]) -> dict[str, Any]:
-    """The values of inputs or outputs as users have them: parameters as Python values, artifacts as objects."""
-    return {name: _from_value(value) for name, value in values.items()}
-
-
-def _to_value(given: Any) -> Value:
-    if isinstance(given, (list, tuple)) and given and isinstance(given[0], artifacts.Artifact):
-        return [_to_value(item) for item in given]
-    if not isinstance(given, artifacts.Artifact):
-        return given
-    uri = given.uri if "://" in given.uri else os.path.abspath(given.uri)
-    return ArtifactValue(
-        name=given.name,
-        type=artifact_type(type(given), "argument"),
-        uri=uri,
-        metadata=dict(given.metadata),
-        custom_path=os.path.abspath(given.custom_path) if given.custom_path else "",
-    )
-
-
-def _from_value(value: Value) -> Any:
-    if isinstance(value, list):
-        return [_from_value(item) for item in value]
-    if not isinstance(value, ArtifactValue):
-        return value
-    title, version = value.type.schema_title, value.type.schema_version
-    cls = artifacts.BY_TITLE.get(title) or type(
-        title.rpartition(".")[2], (artifacts.Artifact,), {"schema_title": title, "schema_version": version}
-    )
-    artifact = cls(name=value.name, uri=value.uri, metadata=dict(value.metadata))
-    artifact.custom_path = value.custom_path
-    return artifact

@@ -1,98 +1,288 @@
-"""The options of runs."""
+"""The options of a run, each declared once, in `RunOptions`.
+
+The signature and the documentation of `local.init`, the flags of the command line, the commands that messages suggest,
+and the table in the documentation all follow from it. A new option is one field here, and the code that acts on it.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, field, fields
+from typing import Any, NamedTuple, ParamSpec, cast
 
 from standpipe.errors import ArgumentError
 from standpipe.faults import Fault, check_faults
 from standpipe.model.frozen import frozen
+from standpipe.model.locations import is_remote
 from standpipe.runners.api import LocalRunner, suggestions
 
-#: How many tasks run at once unless the user says otherwise, whatever the number of cores: most of them wait.
-MAX_PARALLEL = 16
+P = ParamSpec("P")
 
-#: What may become of tasks that ask for more than the machine has (`model.resources.ResourcePolicy`).
+#: How a task that asks for more than the machine has is treated (`model.resources.ResourcePolicy`).
 RESOURCE_POLICIES = ("clamp", "strict", "ignore")
 
 
-@frozen
-class Session:
-    """The options of runs; see `init`."""
+# --- what an option is ------------------------------------------------------------------------------------------------
 
-    runner: LocalRunner
-    pipeline_root: str | os.PathLike[str] = "./local_outputs"
-    workspace_root: str | os.PathLike[str] | None = None
-    raise_on_error: bool = True
-    enable_caching: bool = False
-    cache_root: str | os.PathLike[str] | None = None
-    max_parallel: int = MAX_PARALLEL
-    quiet: bool = False
-    kubernetes: str | os.PathLike[str] | Mapping[str, Any] | None = None
-    resources: str = "clamp"
-    faults: Sequence[Fault] = ()
-    secrets: Sequence[str] = ()
+
+class Flag(NamedTuple):
+    """How the command line takes an option.
+
+    `names` are those of the flag; a flag of an option that is false by default takes no value. `metavar` stands for
+    the value in the help. `choices` are the only values, if there are any. A `repeated` flag adds a value each time.
+    `parse` makes the value of the text. Commands that messages suggest repeat the flag if it is `suggested`.
+    """
+
+    names: tuple[str, ...]
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+    repeated: bool = False
+    parse: Callable[[str], Any] = str
+    suggested: bool = True
+
+
+class Option(NamedTuple):
+    """An option of a run as the command line and the documentation see it.
+
+    `type` is its annotation, `default` is `dataclasses.MISSING` where a value is required, and `page` is the page of
+    the documentation that says more. `check` raises an `ArgumentError` for a value that the option cannot have; it is
+    called with the option's name and the value.
+    """
+
+    name: str
+    type: str
+    default: Any
+    help: str
+    check: Callable[[str, Any], None]
+    flag: Flag | None
+    page: str
+
+
+def _no_check(name: str, value: object) -> None:
+    """Accept any value: whether it is true or false is all that counts."""
+
+
+def _declare(
+    help: str,  # noqa: A002 - as argparse calls it
+    check: Callable[[str, Any], None] = _no_check,
+    *,
+    flag: Flag | None = None,
+    page: str = "",
+) -> dict[str, Any]:
+    """Return what a field of `RunOptions` says of its option."""
+    return {"help": help, "check": check, "flag": flag, "page": page}
+
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+
+def check_folder(name: str, value: object) -> None:
+    """Raise an ArgumentError unless the value is the path of a folder on this machine."""
+    if not isinstance(value, (str, os.PathLike)) or not isinstance(path := os.fspath(value), str) or "\0" in path:
+        raise ArgumentError(f"Invalid {name}={value!r}: expected the path of a folder, as str or pathlib.Path.")
+    if is_remote(path):
+        hint = " For artifacts on a cluster: @dsl.pipeline(pipeline_root=...)." if name == "pipeline_root" else ""
+        raise ArgumentError(f"Invalid {name}={path!r}: expected a folder on this machine.{hint}")
+
+
+def _check_optional_folder(name: str, value: object) -> None:
+    if value is not None:
+        check_folder(name, value)
+
+
+def _check_runner(name: str, value: object) -> None:
+    if not isinstance(value, LocalRunner):
+        raise ArgumentError(f"Invalid {name}={value!r}: expected {' or '.join(suggestions())}.")
+
+
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ArgumentError(f"Invalid {name}={value!r}: expected a whole number of tasks, at least 1.")
+
+
+def _check_policy(name: str, value: object) -> None:
+    if value not in RESOURCE_POLICIES:
+        raise ArgumentError(f"Invalid {name}={value!r}: expected one of {', '.join(map(repr, RESOURCE_POLICIES))}.")
+
+
+def _check_kubernetes(name: str, value: object) -> None:
+    if isinstance(value, (str, os.PathLike)):
+        if not os.path.exists(os.path.expanduser(value)):
+            raise ArgumentError(
+                f"Invalid {name}={str(value)!r}: there is no such file or folder. Pass the one that says what secrets, "
+                "config maps and PVCs hold on this machine."
+            )
+    elif not isinstance(value, (Mapping, type(None))):
+        raise ArgumentError(f"Invalid {name}: expected a file, a folder or a mapping, got {type(value).__name__}.")
+
+
+def _check_faults(_: str, value: Any) -> None:
+    check_faults(value)
+
+
+def _check_names(name: str, value: object) -> None:
+    if not isinstance(value, Iterable) or isinstance(value, str) or not all(isinstance(each, str) for each in value):
+        raise ArgumentError(
+            f"Invalid {name}={value!r}: expected a list of names of environment variables, such as ['API_TOKEN']."
+        )
+
+
+# --- the options ------------------------------------------------------------------------------------------------------
+
+_FOLDER = "FOLDER"
+
+
+@frozen
+class RunOptions:
+    """The options of a run; each field is one, with its type, default, help, check and flag."""
+
+    runner: LocalRunner = field(
+        metadata=_declare(
+            "Where tasks run: `local.SubprocessRunner()`, `local.DockerRunner()` or another runner of `local`.",
+            _check_runner,
+            page="runners.md",
+        )
+    )
+    pipeline_root: str | os.PathLike[str] = field(
+        default="./local_outputs",
+        metadata=_declare(
+            "The folder in which each run has a folder of its own; `~` is the home folder.",
+            check_folder,
+            flag=Flag(("--root", "--pipeline-root"), _FOLDER, suggested=False),  # commands name it by themselves
+        ),
+    )
+    workspace_root: str | os.PathLike[str] | None = field(
+        default=None,
+        metadata=_declare(
+            "The folder that tasks see as their workspace. It is never removed. By default a pipeline with a workspace "
+            "has one in the folder of its run.",
+            _check_optional_folder,
+            flag=Flag(("--workspace-root",), _FOLDER),
+        ),
+    )
+    raise_on_error: bool = field(
+        default=True, metadata=_declare("Whether a failed run raises; otherwise the returned task holds the error.")
+    )
+    enable_caching: bool = field(
+        default=False,
+        metadata=_declare(
+            "Whether outputs may come from earlier runs of the same tasks with the same inputs.",
+            flag=Flag(("--cache",)),
+            page="caching.md",
+        ),
+    )
+    cache_root: str | os.PathLike[str] | None = field(
+        default=None,
+        metadata=_declare(
+            "The folder of the cache; by default the pipeline root.",
+            _check_optional_folder,
+            flag=Flag(("--cache-root",), _FOLDER),
+            page="caching.md",
+        ),
+    )
+    max_parallel: int = field(
+        default=16,  # whatever the number of cores: most tasks wait
+        kw_only=True,
+        metadata=_declare(
+            "The number of tasks that may run at the same time.",
+            _check_count,
+            flag=Flag(("--max-parallel",), "NUMBER", parse=int, suggested=False),
+        ),
+    )
+    quiet: bool = field(
+        default=False,
+        kw_only=True,
+        metadata=_declare(
+            "Whether to show neither progress nor what tasks print. Logs are kept all the same.",
+            flag=Flag(("--quiet",), suggested=False),
+        ),
+    )
+    kubernetes: str | os.PathLike[str] | Mapping[str, Any] | None = field(
+        default=None,
+        kw_only=True,
+        metadata=_declare(
+            "The contents of secrets, config maps and PVCs, for pipelines with settings of kfp-kubernetes: a YAML "
+            'file, a folder, or a mapping such as `{"secrets": {"db": {"password": "..."}}}`.',
+            _check_kubernetes,
+            flag=Flag(("--kubernetes",), "PATH"),
+            page="kubernetes.md",
+        ),
+    )
+    resource_policy: str = field(
+        default="clamp",
+        kw_only=True,
+        metadata=_declare(
+            'For tasks that ask for more CPU, memory or accelerators than this machine has: `"clamp"` gives them what '
+            'there is, with a notice; `"strict"` fails them; `"ignore"` neither counts nor limits what any task uses.',
+            _check_policy,
+            flag=Flag(("--resource-policy",), choices=RESOURCE_POLICIES),
+            page="resources.md",
+        ),
+    )
+    faults: Sequence[Fault] = field(
+        default=(),
+        kw_only=True,
+        metadata=_declare(
+            "The faults to inject: `local.Fail`, `local.Delay` and `local.Kill`.", _check_faults, page="faults.md"
+        ),
+    )
+    secret_env: Sequence[str] = field(
+        default=(),
+        kw_only=True,
+        metadata=_declare(
+            "The names of environment variables, of this process or of tasks, whose values are masked in logs, "
+            "messages and the run store. Those of secrets in `kubernetes` always are.",
+            _check_names,
+            flag=Flag(("--secret-env",), "NAME", repeated=True),
+            page="secrets.md",
+        ),
+    )
 
     def __post_init__(self) -> None:
-        if not isinstance(self.runner, LocalRunner):
-            raise ArgumentError(f"Invalid runner={self.runner!r}: expected {' or '.join(suggestions())}.")
-        if isinstance(self.max_parallel, bool) or not isinstance(self.max_parallel, int) or self.max_parallel < 1:
-            raise ArgumentError(f"max_parallel={self.max_parallel!r} must be a whole number of tasks, at least 1.")
-        check_folder("pipeline_root", self.pipeline_root)
-        for name in ("workspace_root", "cache_root"):
-            if (folder := getattr(self, name)) is not None:
-                check_folder(name, folder)
-        if "://" in str(self.pipeline_root):
-            raise ArgumentError(
-                f"pipeline_root={str(self.pipeline_root)!r} is not on this machine: pass a folder. "
-                "Where a cluster keeps artifacts is said with @dsl.pipeline(pipeline_root=...)."
-            )
-        if "://" in str(self.cache_root or ""):
-            raise ArgumentError(f"cache_root={str(self.cache_root)!r} is not on this machine: pass a folder.")
-        if self.resources not in RESOURCE_POLICIES:
-            raise ArgumentError(
-                f"resources={self.resources!r} must be one of {', '.join(map(repr, RESOURCE_POLICIES))}: what becomes "
-                "of tasks that ask for more than this machine has."
-            )
-        if isinstance(self.kubernetes, (str, os.PathLike)):
-            if not os.path.exists(os.path.expanduser(self.kubernetes)):
-                raise ArgumentError(
-                    f"kubernetes={str(self.kubernetes)!r} does not exist: pass the file or folder that says what "
-                    "secrets, config maps and PVCs hold on this machine."
-                )
-        elif not isinstance(self.kubernetes, (Mapping, type(None))):
-            raise ArgumentError(f"kubernetes={type(self.kubernetes).__name__} is no file, folder or mapping.")
-        check_faults(self.faults)
-        names = self.secrets
-        if (
-            not isinstance(names, Iterable)
-            or isinstance(names, str)
-            or not all(isinstance(name, str) for name in names)
-        ):
-            raise ArgumentError("secrets must be a list of names of environment variables: secrets=['API_TOKEN'].")
+        for option in all_options():
+            option.check(option.name, getattr(self, option.name))
 
     @property
     def command_options(self) -> tuple[str, ...]:
-        """The options of `standpipe resume` that say the same, as far as they can; without where runs are kept."""
-        told = [*self.runner.command_options]
-        if self.workspace_root is not None:
-            told += ["--workspace-root", _absolute(self.workspace_root)]
-        if isinstance(self.kubernetes, (str, os.PathLike)):
-            told += ["--kubernetes", _absolute(self.kubernetes)]
-        if self.resources != Session.resources:
-            told += ["--resources", self.resources]
-        for name in self.secrets:
-            told += ["--secret", name]
-        return (*told, "--cache") if self.enable_caching else tuple(told)
+        """The flags of `standpipe resume` and `rerun` that set the same options, as far as a command line can."""
+        flags = [*self.runner.command_options]
+        for option in all_options():
+            value = getattr(self, option.name)
+            if option.flag and option.flag.suggested and value != option.default and not isinstance(value, Mapping):
+                flags += _as_flags(option.flag, value)
+        return tuple(flags)
 
 
-def check_folder(name: str, folder: object) -> None:
-    """Raises ArgumentError unless a folder is named as Python names files."""
-    if not isinstance(folder, (str, os.PathLike)) or not isinstance(path := os.fspath(folder), str) or "\0" in path:
-        raise ArgumentError(f"{name}={folder!r} is no folder: pass its path, as text or as a pathlib.Path.")
+def all_options() -> Iterator[Option]:
+    """Yield the options of a run, in the order of the parameters of `local.init`."""
+    for each in fields(cast("Any", RunOptions)):
+        yield Option(each.name, str(each.type), each.default, **each.metadata)
 
 
-def _absolute(path: str | os.PathLike[str]) -> str:
-    return os.path.abspath(os.path.expanduser(path))
+def _as_flags(flag: Flag, value: object) -> list[str]:
+    name = flag.names[0]
+    if isinstance(value, bool):
+        return [name]
+    if flag.repeated:
+        assert isinstance(value, Iterable), "a repeated flag has a list of values"
+        return [part for item in value for part in (name, str(item))]
+    is_path = isinstance(value, os.PathLike) or flag.metavar in (_FOLDER, "PATH")
+    return [name, os.path.abspath(os.path.expanduser(str(value))) if is_path else str(value)]
+
+
+def takes_run_options(options: Callable[P, RunOptions]) -> Callable[[Callable[..., None]], Callable[P, None]]:
+    """Give a function the signature of `RunOptions`, and put the help of each option into its docstring."""
+
+    def decorate(function: Callable[..., None]) -> Callable[P, None]:
+        args = "\n".join(f"    {option.name}: {option.help}" for option in all_options())
+        function.__doc__ = (function.__doc__ or "").replace("{options}", f"Args:\n    {args.strip()}")
+        function.__wrapped__ = options  # type: ignore[attr-defined] # where `inspect.signature` looks
+        return cast("Callable[P, None]", function)
+
+    return decorate
+
+
+def is_required(option: Option) -> bool:
+    """Return whether an option has no default."""
+    return option.default is MISSING

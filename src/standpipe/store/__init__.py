@@ -1,1 +1,1 @@
-"""What Standpipe remembers of runs."""
+"""The run store and the cache, both in SQLite, and the locks of runs."""

@@ -1,13 +1,14 @@
-"""The cache: what attempts left, by what went into them, in SQLite (`cache.sqlite` in the pipeline root or cache root).
+"""The cache: outputs of attempts by their cache key, in SQLite (`cache.sqlite` in the pipeline root or cache root).
 
-Schema, version 1:
+Schema, version 2:
 
-* `entries`: `key` (all that the result depends on, as one digest), `origin` (the run and the task that the outputs come
-  from), `created` (seconds since the epoch), `outputs` (JSON by name, each with the kind of value that it is).
-* `digests`: `path` (bytes, as the file system has it) of what no seal stands for, with its `digest`, `size` and
-  `signature` (`model.values.Seal`).
+* `entries`: `key` (the cache key), `origin` (the run and the task that the outputs come from), `created` (seconds since
+  the epoch), `outputs` (a JSON object: values by name, written as in facts, see `store.notation`), `version` (2, or 1
+  where schema 1 wrote the outputs: `["parameter", value]` or `["artifact", fields]` by name).
+* `checksums`: `path` (bytes, as the file system has it) of a payload that no artifact in a run has a checksum of, with
+  its `digest`, `size` and `signature` (`model.values.Seal`).
 
-Nothing in it is lost with it: whoever deletes the file lets every task run once more.
+If the file is deleted, all tasks run again, and nothing else is lost.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from standpipe.errors import StorageError
+from standpipe.model.layout import CACHE_FILE
 from standpipe.model.ports import CacheEntry
 from standpipe.model.types import ArtifactType, Json
 from standpipe.model.values import ArtifactValue, Seal, Value
 from standpipe.store.database import Database, Schema
+from standpipe.store.notation import decode_values, encode_values
 
-FILE_NAME = "cache.sqlite"
+FILE_NAME = CACHE_FILE
 
-#: Each brings a database from the version of its index to the next one. They are never changed, only added to.
+#: See `database.Schema`.
 _MIGRATIONS = (
     """
     CREATE TABLE entries (
@@ -36,17 +38,23 @@ _MIGRATIONS = (
         path BLOB PRIMARY KEY, digest TEXT NOT NULL, size INTEGER NOT NULL, signature TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE entries ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE digests RENAME TO checksums;
+    """,
 )
+_VERSION = len(_MIGRATIONS)
 
 _ADVICE = (
-    "If the disk is not full and the folder is yours, delete the file and those beside it that begin with its name: "
-    "nothing is lost but time. Or choose another folder: local.init(..., cache_root=...)."
+    "If the disk is not full and you may write to the folder, delete the file and those beside it whose names begin "
+    "with its name: all tasks run again, and nothing else is lost. Or choose another folder: "
+    "local.init(..., cache_root=...)."
 )
-_SCHEMA = Schema(
+SCHEMA = Schema(
     name="cache",
     migrations=_MIGRATIONS,
     advice=_ADVICE,
-    elsewhere="choose another folder for it: local.init(..., cache_root=...)",
+    alternative="choose another folder for it: local.init(..., cache_root=...)",
 )
 
 
@@ -54,109 +62,96 @@ class CacheIndex:
     """Implements `model.ports.Cache` on a file in a folder, which many threads and processes share.
 
     Args:
-        folder: where the file is; made if it is missing.
+        folder: the folder of the file; it is created if it is missing.
 
     Raises:
-        StorageError: from here if the cache cannot be read or written, and from any method that meets that later.
+        StorageError: if the cache cannot be read or written, also from each method.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE_NAME
-        self._database = Database(self._path, _SCHEMA)
+        self._database = Database(self._path, SCHEMA)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(
-                f"The folder {folder} for the cache cannot be made: {error.strerror}. Choose another one: "
+                f"The folder {folder} for the cache cannot be created: {error.strerror}. Choose another one: "
                 "local.init(..., cache_root=...)."
             ) from error
         try:
             with self._database.transaction() as db:
-                db.execute("BEGIN IMMEDIATE")  # whoever may only read would find out after the first task has run
+                db.execute("BEGIN IMMEDIATE")  # a file that may only be read fails here, before any task runs
         finally:
-            self._database.close()  # it is opened again by the first who needs it, and not all do
+            self._database.close()  # the first that needs it opens it again
 
     def find(self, key: str) -> CacheEntry | None:
-        """What stands for a key; see `model.ports.Cache`."""
+        """Return the entry of a key; see `model.ports.Cache`."""
         with self._database.transaction() as db:
-            row = db.execute("SELECT origin, outputs FROM entries WHERE key = ?", (key,)).fetchone()
+            row = db.execute("SELECT origin, outputs, version FROM entries WHERE key = ?", (key,)).fetchone()
         return row and self._entry(*row)
 
     def keep(self, key: str, entry: CacheEntry, instead_of: CacheEntry | None = None) -> CacheEntry:
-        """Lets an entry stand for a key, unless another one does; see `model.ports.Cache`."""
+        """Store the entry of a key, unless it has one; see `model.ports.Cache`."""
         row = {
             "key": key,
             "origin": entry.origin,
             "created": time.time(),
-            "outputs": _dump_outputs(entry.outputs),
+            "outputs": json.dumps(encode_values(entry.outputs), separators=(",", ":")),  # in ASCII: see store.facts
+            "version": _VERSION,
             "replaced": instead_of.origin if instead_of else None,
         }
         with self._database.transaction() as db:
-            # One statement, so that of many processes exactly one is the first.
+            # One statement, so that exactly one of many processes inserts the entry.
             db.execute(
-                "INSERT INTO entries VALUES (:key, :origin, :created, :outputs) ON CONFLICT (key) DO UPDATE "
-                "SET origin = :origin, created = :created, outputs = :outputs WHERE origin = :replaced",
+                "INSERT INTO entries VALUES (:key, :origin, :created, :outputs, :version) ON CONFLICT (key) DO UPDATE "
+                "SET origin = :origin, created = :created, outputs = :outputs, version = :version "
+                "WHERE origin = :replaced",
                 row,
             )
-            standing = db.execute("SELECT origin, outputs FROM entries WHERE key = ?", (key,)).fetchone()
-        return self._entry(*standing)
+            stored = db.execute("SELECT origin, outputs, version FROM entries WHERE key = ?", (key,)).fetchone()
+        return self._entry(*stored)
 
     def seal(self, path: str, signature: str) -> Seal | None:
-        """What is known of a payload; see `model.ports.Cache`."""
+        """Return the checksum of a payload; see `model.ports.Cache`."""
         with self._database.transaction() as db:
             row = db.execute(
-                "SELECT digest, size, signature FROM digests WHERE path = ? AND signature = ?",
+                "SELECT digest, size, signature FROM checksums WHERE path = ? AND signature = ?",
                 (os.fsencode(path), signature),
             ).fetchone()
         return row and Seal(*row)
 
     def note(self, path: str, seal: Seal) -> None:
-        """Remembers a payload's seal; see `model.ports.Cache`."""
+        """Store the checksum of a payload; see `model.ports.Cache`."""
         with self._database.transaction() as db:
             db.execute(
-                "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO checksums VALUES (?, ?, ?, ?)",
                 (os.fsencode(path), seal.digest, seal.size, seal.signature),
             )
 
     def close(self) -> None:
-        """Closes the file; it is opened again if there is more to do."""
+        """Close the file. The next call opens it again."""
         self._database.close()
 
-    def _entry(self, origin: str, outputs: str) -> CacheEntry:
+    def _entry(self, origin: str, outputs: str, version: int) -> CacheEntry:
+        decode = decode_values if version > 1 else _decode_version_1
         try:
-            return CacheEntry(origin, {name: _load(*told) for name, told in json.loads(outputs).items()})
+            return CacheEntry(origin, decode(json.loads(outputs)))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise StorageError(f"The cache {self._path} holds what no Standpipe wrote: {error}. {_ADVICE}") from error
+            raise StorageError(f"The cache {self._path} has a damaged entry: {error}. {_ADVICE}") from error
 
 
-def _dump_outputs(outputs: Mapping[str, Value]) -> str:
-    # In ASCII: a lone surrogate, as in the name of a file that is no UTF-8, is text to Python and not to SQLite.
-    return json.dumps({name: _dump(value) for name, value in outputs.items()}, separators=(",", ":"))
-
-
-def _dump(value: Value) -> tuple[str, Json]:
-    if not isinstance(value, ArtifactValue):
-        return "parameter", value
-    told: dict[str, Json] = {
-        "name": value.name,
-        "type": [value.type.schema_title, value.type.schema_version],
-        "uri": value.uri,
-        "metadata": dict(value.metadata),
-        "custom_path": value.custom_path,
+def _decode_version_1(outputs: Json) -> dict[str, Value]:
+    return {
+        name: _artifact_of_version_1(item) if kind == "artifact" else item for name, (kind, item) in outputs.items()
     }
-    if value.seal:
-        told["seal"] = [value.seal.digest, value.seal.size, value.seal.signature]
-    return "artifact", told
 
 
-def _load(kind: str, told: Json) -> Value:
-    if kind == "parameter":
-        return told
+def _artifact_of_version_1(item: Json) -> ArtifactValue:
     return ArtifactValue(
-        told["name"],
-        ArtifactType(*told["type"]),
-        told["uri"],
-        told["metadata"],
-        told["custom_path"],
-        Seal(*told["seal"]) if "seal" in told else None,
+        item["name"],
+        ArtifactType(*item["type"]),
+        item["uri"],
+        item["metadata"],
+        item["custom_path"],
+        Seal(*item["seal"]) if "seal" in item else None,
     )

@@ -1,9 +1,8 @@
-"""SQLite files that many threads and processes use at once: opened, brought up to date, and closed before a fork."""
+"""SQLite files that many threads and processes share: opened, migrated, and closed before a fork."""
 
 from __future__ import annotations
 
 import errno
-import os
 import sqlite3
 import sys
 import tempfile
@@ -16,18 +15,19 @@ from weakref import WeakSet
 
 from standpipe.errors import StorageError
 from standpipe.model.frozen import frozen
+from standpipe.support.forking import register_functions
 
 if sys.platform != "win32":
     import fcntl
 
-#: Seconds that other processes may take to write what they have.
+#: The longest wait for another process that writes, in seconds.
 PATIENCE = 30
 
-#: What a system answers for a file system that has no locks.
+#: The errors of a file system that has no locks.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
-#: Held while a database is in use. A fork waits for it, and finds all of them closed: a connection of SQLite does not
-#: survive a fork, after which both processes would take its locks for theirs and overwrite what the other one wrote
+#: Held while a database is in use. A fork waits for it and closes all databases: if a connection of SQLite were open
+#: across a fork, both processes would hold its locks and overwrite what the other one wrote
 #: (https://www.sqlite.org/howtocorrupt.html, "Carrying an open database file across a fork").
 in_use = threading.RLock()
 _databases: WeakSet[Database] = WeakSet()
@@ -35,25 +35,25 @@ _databases: WeakSet[Database] = WeakSet()
 
 @frozen
 class Schema:
-    """What a database holds, and what messages say of it.
+    """The tables of a database, and the texts of its errors.
 
-    Each of the `migrations` brings a database from the version of its index to the next one. They are never changed,
-    only added to. `advice` is what to do when it cannot be used, and `elsewhere` how to have it in another folder: a
-    clause that begins with a verb.
+    Each of the `migrations` is a script that brings a database from the version of its index to the next version. A
+    migration is never changed once it is released. `advice` says what to do if the database cannot be used, and
+    `alternative` how to choose another folder for it: a clause that begins with a verb.
     """
 
     name: str
     migrations: tuple[str, ...]
     advice: str
-    elsewhere: str
+    alternative: str
 
 
 class Database:
-    """One SQLite file. It is opened when it is first used, and again after it was closed; any thread may use it.
+    """One SQLite file. It is opened when it is used, also after it was closed; any thread may use it.
 
     Args:
         path: the file. Its folder exists.
-        schema: what it holds.
+        schema: its schema.
     """
 
     def __init__(self, path: Path, schema: Schema) -> None:
@@ -64,7 +64,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Lends the connection for a transaction, which should be short: meanwhile nobody else in this process has it.
+        """Give the connection for a transaction. Keep it short: other threads of this process wait for its end.
 
         Raises:
             StorageError: if the database cannot be used.
@@ -79,7 +79,7 @@ class Database:
             raise self._unusable(error) from error
 
     def close(self) -> None:
-        """Closes the database; it is opened again if there is more to do."""
+        """Close the database. The next transaction opens it again."""
         with in_use:
             if self._db is not None:
                 self._db.close()
@@ -87,11 +87,11 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         self._need_locks()
-        # A thread that forks closes the connections of all the others.
+        # A thread that forks closes the connections of other threads.
         db = sqlite3.connect(self._path, timeout=PATIENCE, check_same_thread=False)
         try:
             _use_wal(db)
-            db.execute("PRAGMA synchronous = NORMAL")  # in WAL mode this loses nothing committed when a process dies
+            db.execute("PRAGMA synchronous = NORMAL")  # in WAL mode no commit is lost when a process is killed
             self._migrate(db)
         except BaseException:
             db.close()
@@ -99,7 +99,7 @@ class Database:
         return db
 
     def _need_locks(self) -> None:
-        """Tries a lock beside the file: SQLite takes one that nobody can have for one that somebody has, and waits."""
+        """Check that the file system has locks: without them SQLite waits as if another process held the lock."""
         if sys.platform == "win32":
             return
         try:
@@ -113,9 +113,9 @@ class Database:
         without_locks = isinstance(error, OSError) and error.errno in NO_LOCKS
         if without_locks or "locking protocol" in reason:
             return StorageError(
-                f"The {self._schema.name} {self._path} cannot be used: its file system has no locks ({reason}), and "
-                "without them processes would overwrite what others wrote. On a disk of this machine it works: "
-                f"{self._schema.elsewhere}."
+                f"The {self._schema.name} {self._path} cannot be used: its file system has no locks ({reason}), so "
+                "processes would overwrite what others wrote. A local disk has locks: "
+                f"{self._schema.alternative}."
             )
         return StorageError(f"The {self._schema.name} {self._path} cannot be used: {reason}. {self._schema.advice}")
 
@@ -123,12 +123,12 @@ class Database:
         migrations = self._schema.migrations
         if version_of(db) == len(migrations):
             return
-        db.execute("BEGIN EXCLUSIVE")  # another process may be at it
+        db.execute("BEGIN EXCLUSIVE")  # another process may be migrating it
         version = version_of(db)
         if version > len(migrations):
             raise StorageError(
-                f"The {self._schema.name} {self._path} was written by a newer Standpipe (schema {version}, this one "
-                f"knows {len(migrations)}). Upgrade Standpipe, or {self._schema.elsewhere}."
+                f"The {self._schema.name} {self._path} was written by a newer Standpipe (schema {version}, expected at "
+                f"most {len(migrations)}). Upgrade Standpipe, or {self._schema.alternative}."
             )
         for number, script in enumerate(migrations[version:], start=version + 1):
             for statement in filter(str.strip, script.split(";")):
@@ -145,20 +145,17 @@ def _before_fork() -> None:
 
 def _after_fork_in_child() -> None:
     global in_use
-    in_use = threading.RLock()  # the old one is held by a thread that is not in this process
+    in_use = threading.RLock()  # a thread that this process does not have holds the old one
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=lambda: in_use.release(), after_in_child=_after_fork_in_child
-    )
+register_functions(before=_before_fork, in_parent=lambda: in_use.release(), in_child=_after_fork_in_child)
 
 
 def _use_wal(db: sqlite3.Connection) -> None:
-    """Chooses the mode in which nobody who reads waits for who writes.
+    """Switch to the write-ahead log, in which readers do not wait for writers.
 
-    To switch a new database to it, a process must have it for itself, and if several try at once SQLite refuses
-    instead of waiting for the timeout.
+    The switch of a new database needs exclusive access. If several processes try at once, SQLite fails instead of
+    waiting for the timeout.
     """
     end = time.monotonic() + PATIENCE
     while True:
@@ -173,4 +170,5 @@ def _use_wal(db: sqlite3.Connection) -> None:
 
 
 def version_of(db: sqlite3.Connection) -> int:
+    """Return the version of the schema of a database, 0 for a new one."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])

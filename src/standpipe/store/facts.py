@@ -1,66 +1,188 @@
-"""Facts as text: the kind and the body that the run store keeps of each, and back.
+"""Facts as text: the kind and the body that the run store keeps of each.
 
-A body is a JSON object of the fact's fields; those that have their default value are left out. A reference to a task is
-the list of its steps, an enum stands by name, and a failure, a report or needs are objects of their own fields. How a
-field is written follows from its annotation, so that a new class of facts needs nothing here as long as `_FIELDS` has
-the types of its fields.
-
-Values that tasks pass on are JSON as they are, with these exceptions. An object with nothing but `$collected` in it,
-which is a list, is what a loop gathered (`model.values.Collected`); its items are values like these. An object that has
-the fields of an artifact is an artifact, and a list of nothing else is a list of artifacts. JSON that only looks like
-one of those is put into an object with nothing but `$value` in it. The first stores had no `$value`: what looked like
-`$collected` was put into another `$collected`, and what looked like an artifact was not told from one.
+The tables below give each class of facts its kind, and each field its name; `store.notation` has the rules. A new class
+of facts needs a row in `RECORDS`, a new field one in the record of its class. A body is a JSON object of the fields. A
+reference to a task is the list of its steps, each a name and the number of the iteration or null.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
-from functools import cache
-from typing import Any, NamedTuple, get_args
 
 from standpipe.errors import StorageError
-from standpipe.model.events import Fact, Failure, Report, TaskFailed
+from standpipe.model import events as e
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Needs
 from standpipe.model.states import TaskState
-from standpipe.model.types import ArtifactType, Json
-from standpipe.model.values import ArtifactValue, Collected, Seal, Value
+from standpipe.model.types import Json
+from standpipe.store.notation import VALUE, VALUES, Codec, Field, Record, by_name, optional, several
 
-_COLLECTED = "$collected"
-_VALUE = "$value"
+# --- what fields hold -------------------------------------------------------------------------------------------------
+
+TASK = Codec(lambda task: task.path, lambda steps: TaskRef(tuple(map(tuple, steps))))
+STATES = {
+    "PENDING": TaskState.PENDING,
+    "READY": TaskState.READY,
+    "RUNNING": TaskState.RUNNING,
+    "SUCCEEDED": TaskState.SUCCEEDED,
+    "FAILED": TaskState.FAILED,
+    "SKIPPED": TaskState.SKIPPED,
+    "CANCELLED": TaskState.CANCELLED,
+}
+FAILURE = Record(
+    e.Failure,
+    "Failure",
+    {
+        "message": Field("message"),
+        "detail": Field("detail"),
+        "hint": Field("hint"),
+        "exit_code": Field("exit_code"),
+        "signal": Field("signal"),
+        "out_of_memory": Field("out_of_memory"),
+        "within": Field("cause_task", optional(TASK), former=("within",)),
+        "attempts": Field("attempts"),
+        "printed": Field("log_tail", former=("printed",)),
+    },
+)
+REPORT = Record(
+    e.Report,
+    "Report",
+    {
+        "seconds": Field("seconds"),
+        "cpu_seconds": Field("cpu_seconds"),
+        "peak_memory": Field("peak_memory"),
+        "log_bytes": Field("log_bytes"),
+        "log_lines": Field("log_lines"),
+    },
+)
+RESOURCES = Record(
+    Needs,
+    "Resources",
+    {
+        "cpu": Field("cpu"),
+        "memory": Field("memory"),
+        "gpus": Field("gpus"),
+        "cpu_limit": Field("cpu_limit"),
+        "memory_limit": Field("memory_limit"),
+        "lacking": Field("unavailable", former=("lacking",)),
+    },
+)
+
+# --- facts ------------------------------------------------------------------------------------------------------------
+
+_TASK = Field("task", TASK)
+_INPUTS = Field("inputs", VALUES)
+_OUTPUTS = Field("outputs", VALUES)
+_REPORT = Field("report", optional(REPORT.codec))
+
+_TASK_FAILED = Record(
+    e.TaskFailed, "TaskFailed", {"task": _TASK, "failure": Field("failure", FAILURE.codec), "report": _REPORT}
+)
+_RUN_ENDED = Record(
+    e.RunEnded,
+    "RunEnded",
+    {
+        "state": Field("state", by_name(STATES)),
+        "outputs": _OUTPUTS,
+        "failures": Field("failures", several(_TASK_FAILED.codec)),
+    },
+)
+
+#: Each class of facts; the name of its record is its kind.
+RECORDS = (
+    Record(e.RunStarted, "RunStarted", {"inputs": _INPUTS}),
+    Record(e.DagStarted, "DagStarted", {"task": _TASK, "inputs": _INPUTS}),
+    Record(e.LoopStarted, "LoopStarted", {"task": _TASK, "inputs": _INPUTS, "items": Field("items", several(VALUE))}),
+    Record(e.IterationStarted, "IterationStarted", {"task": _TASK, "item": Field("item", VALUE)}),
+    Record(
+        e.TaskReady,
+        "TaskReady",
+        {"task": _TASK, "inputs": _INPUTS, "needs": Field("resources", RESOURCES.codec, former=("needs",))},
+    ),
+    Record(
+        e.AttemptStarted,
+        "AttemptStarted",
+        {
+            "task": _TASK,
+            "attempt": Field("attempt"),
+            "at": Field("started_at", former=("at",)),
+            "gpus": Field("gpus", several(Codec())),
+        },
+    ),
+    Record(
+        e.AttemptFailed,
+        "AttemptFailed",
+        {
+            "task": _TASK,
+            "attempt": Field("attempt"),
+            "max_attempts": Field("max_attempts", former=("attempts",)),
+            "failure": Field("failure", FAILURE.codec),
+            "at": Field("failed_at", former=("at",)),
+            "delay": Field("retry_delay", former=("delay",)),
+            "report": _REPORT,
+        },
+    ),
+    Record(
+        e.TaskSucceeded,
+        "TaskSucceeded",
+        {
+            "task": _TASK,
+            "outputs": _OUTPUTS,
+            "report": _REPORT,
+            "cached": Field("cached_from", former=("cached",)),
+        },
+    ),
+    _TASK_FAILED,
+    Record(e.TaskSkipped, "TaskSkipped", {"task": _TASK, "because": Field("reason", former=("because",))}),
+    Record(e.TaskCancelled, "TaskCancelled", {"task": _TASK, "report": _REPORT}),
+    Record(e.RunCancelled, "RunCancelled", {}),
+    Record(
+        e.RunResumed,
+        "RunResumed",
+        {
+            "again": Field("rerun_tasks", several(TASK), former=("again",)),
+            "plan": Field("plan"),
+            "inputs": _INPUTS,
+        },
+    ),
+    _RUN_ENDED,
+)
+
+#: The kind of the last fact of a run that has ended.
+RUN_ENDED = _RUN_ENDED.name
+
+_BY_CLASS = {record.cls: (record.name, record.encode) for record in RECORDS}
+_BY_KIND = {record.name: record for record in RECORDS}
 
 
-def encode(fact: Fact) -> tuple[str, str]:
-    """The kind and the body of a fact.
+def encode(fact: e.Fact) -> tuple[str, str]:
+    """Return the kind and the body of a fact.
 
     Raises:
         TypeError: if the fact holds what JSON cannot.
     """
-    kind: type = type(fact)
-    return kind.__name__, _dump(_form(kind).write(fact))
+    kind, encode_fields = _BY_CLASS[type(fact)]
+    return kind, _dump(encode_fields(fact))
 
 
-def decode(kind: str, body: str) -> Fact:
-    """The fact that was encoded.
+def decode(kind: str, body: str) -> e.Fact:
+    """Return the fact that was encoded.
 
     Raises:
-        StorageError: if there is no such kind of fact or field, as in the store of a newer Standpipe, or the body is
-            damaged.
+        StorageError: if the kind or a field is unknown, as in the store of a newer Standpipe, or the body is damaged.
     """
-    known = _kinds().get(kind)
-    if known is None:
+    record = _BY_KIND.get(kind)
+    if record is None:
         raise StorageError(
-            f"The run store holds a fact of the kind {kind!r}, which this Standpipe does not know: a newer one wrote "
-            "it. Upgrade Standpipe to read this run."
+            f"The run store has a fact of the unknown kind {kind!r}: a newer Standpipe wrote it. Upgrade Standpipe to "
+            "read this run."
         )
     try:
-        fact: Fact = _form(known).read(json.loads(body))
+        fact: e.Fact = record.decode(json.loads(body))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise StorageError(
-            f"The run store holds a {kind} that cannot be read: {error}. Either a newer Standpipe wrote it, and "
-            f"upgrading helps, or the store is damaged. It begins with {body[:80]!r}."
+            f"The run store has a {kind} that cannot be read: {error}. Either a newer Standpipe wrote it, then upgrade "
+            f"Standpipe, or the store is damaged. The body begins with {body[:80]!r}."
         ) from error
     return fact
 
@@ -71,132 +193,3 @@ def _refuse(value: object) -> Json:
 
 # In ASCII: a lone surrogate, as in the name of a file that is no UTF-8, is text to Python and not to SQLite.
 _dump = json.JSONEncoder(separators=(",", ":"), default=_refuse).encode
-
-
-@cache
-def _kinds() -> Mapping[str, type]:
-    return {cls.__name__: cls for cls in get_args(Fact)}
-
-
-class _Form(NamedTuple):
-    """How values of one type are written as JSON, and read again."""
-
-    write: Callable[[Any], Json]
-    read: Callable[[Any], Any]
-
-
-@cache
-def _form(cls: type) -> _Form:
-    """The form of a dataclass: an object of its fields."""
-    declared = [(field.name, _FIELDS[str(field.type)], field.default) for field in fields(cls)]
-    readers = [(name, form.read) for name, form, _ in declared if form is not _PLAIN]
-
-    def write(value: Any) -> Json:
-        return {
-            name: form.write(item)
-            for name, form, default in declared
-            if (item := getattr(value, name)) is not default and (default is MISSING or item != default)
-        }
-
-    def read(told: dict[str, Any]) -> Any:
-        for name, reader in readers:
-            if name in told:
-                told[name] = reader(told[name])
-        return cls(**told)
-
-    return _Form(write, read)
-
-
-# --- values that tasks pass on ----------------------------------------------------------------------------------------
-
-_ARTIFACT_FIELDS = {field.name for field in fields(ArtifactValue)}
-_ARTIFACT_ALWAYS = {field.name for field in fields(ArtifactValue) if field.default is field.default_factory is MISSING}
-
-
-def _write_value(value: Value) -> Json:
-    if isinstance(value, ArtifactValue):
-        return _form(ArtifactValue).write(value)
-    if isinstance(value, Collected):
-        return {_COLLECTED: [_write_value(item) for item in value]}
-    if isinstance(value, list) and value and isinstance(value[0], ArtifactValue):
-        return [_write_value(item) for item in value]
-    is_misleading = _mark_of(value) or _looks_like_artifacts(value)
-    return {_VALUE: value} if is_misleading else value
-
-
-def _read_value(told: Json) -> Value:
-    mark = _mark_of(told)
-    if mark == _COLLECTED and isinstance(told[mark], list):
-        return Collected(map(_read_value, told[mark]))
-    if mark:
-        return told[mark]
-    if not _looks_like_artifacts(told):
-        return told
-    read = _form(ArtifactValue).read
-    return [read(item) for item in told] if isinstance(told, list) else read(told)
-
-
-def _mark_of(value: Json) -> str:
-    """The mark that a value has, or that it only looks like; empty for others."""
-    if isinstance(value, dict) and len(value) == 1:
-        (key,) = value
-        return key if key in (_COLLECTED, _VALUE) else ""
-    return ""
-
-
-def _looks_like_artifacts(value: Json) -> bool:
-    if isinstance(value, list):
-        return bool(value) and all(isinstance(item, dict) and _looks_like_artifacts(item) for item in value)
-    return (
-        isinstance(value, dict)
-        and _ARTIFACT_ALWAYS <= value.keys() <= _ARTIFACT_FIELDS
-        and isinstance(value["type"], dict)
-        and "schema_title" in value["type"]
-    )
-
-
-# --- fields -----------------------------------------------------------------------------------------------------------
-
-
-def _object(cls: type) -> _Form:
-    """The form of a dataclass, made when it is first needed."""
-    return _Form(lambda value: _form(cls).write(value), lambda told: _form(cls).read(told))
-
-
-def _optional(form: _Form) -> _Form:
-    return _Form(
-        lambda value: None if value is None else form.write(value),
-        lambda told: None if told is None else form.read(told),
-    )
-
-
-def _several(form: _Form) -> _Form:
-    return _Form(lambda values: [form.write(value) for value in values], lambda told: tuple(map(form.read, told)))
-
-
-_PLAIN = _Form(lambda value: value, lambda told: told)
-_ANY_VALUE = _Form(_write_value, _read_value)
-_VALUES = _Form(
-    lambda values: {name: _write_value(value) for name, value in values.items()},
-    lambda told: {name: _read_value(value) for name, value in told.items()},
-)
-_TASK = _Form(lambda task: task.path, lambda steps: TaskRef(tuple(map(tuple, steps))))
-
-#: The form of a field by its annotation.
-_FIELDS: dict[str, _Form] = {
-    **dict.fromkeys(("bool", "int", "float", "str", "int | None", "float | None", "Mapping[str, Json]"), _PLAIN),
-    "tuple[str, ...]": _several(_PLAIN),
-    "Value": _ANY_VALUE,
-    "tuple[Value, ...]": _several(_ANY_VALUE),
-    "Mapping[str, Value]": _VALUES,
-    "TaskRef": _TASK,
-    "TaskRef | None": _optional(_TASK),
-    "tuple[TaskRef, ...]": _several(_TASK),
-    "TaskState": _Form(lambda state: state.name, TaskState.__getitem__),
-    "ArtifactType": _object(ArtifactType),
-    "Seal | None": _optional(_object(Seal)),
-    "Needs": _object(Needs),
-    "Report | None": _optional(_object(Report)),
-    "Failure": _object(Failure),
-    "tuple[TaskFailed, ...]": _several(_object(TaskFailed)),
-}

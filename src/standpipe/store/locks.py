@@ -1,7 +1,7 @@
-"""Whose run it is: a file in the run's folder that is locked for as long as the run goes on.
+"""The lock of a run: a file in the run's folder that is locked while a process executes the run.
 
-The lock goes with the process that holds it, however that ends, so it tells a run that goes on from one whose process
-was killed. The same folder takes the wish of another process that the run should stop.
+The system releases the lock when the process ends, in whatever way, so the lock tells an active run from one whose
+process was killed. Another process requests the cancellation of the run by a file in the same folder.
 """
 
 from __future__ import annotations
@@ -10,134 +10,125 @@ import os
 import time
 from pathlib import Path
 from types import TracebackType
-from weakref import WeakSet
 
 from standpipe.errors import StorageError
+from standpipe.model.layout import LOCK_FILE, STOP_FILE
 from standpipe.store.database import NO_LOCKS
+from standpipe.support.forking import register_object
+from standpipe.support.locks import try_lock
 
-_LOCK = ".running"
-_WISH = ".stop"
+_LOCK = LOCK_FILE
+_REQUEST = STOP_FILE
 
-#: Seconds that somebody may hold the file who only looks whether the run goes on (`is_active`), on a busy machine.
-_GLANCE = 0.1
+#: The longest time that `is_active` holds the lock on a busy machine, in seconds.
+_CHECK_TIME = 0.1
 
 
 class RunIsActive(StorageError):
-    """Another process, or another thread, is at this run."""
+    """Another process or thread executes this run."""
 
 
 class RunLock:
-    """Holds a run, from `with` to its end.
+    """Holds the lock of a run for the duration of a `with` block.
 
     Args:
-        folder: the run's own.
+        folder: the folder of the run.
 
     Raises:
-        RunIsActive: on entering, if somebody else holds it.
-        StorageError: on entering, if the folder cannot be written, or its file system has no locks.
+        RunIsActive: on entry, if another process or thread holds the lock.
+        StorageError: on entry, if the folder cannot be written, or its file system has no locks.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _LOCK
         self._file = -1
-        _held.add(self)
+        register_object(self)
 
     def __enter__(self) -> RunLock:
-        patience_ends = time.monotonic() + _GLANCE
+        patience_ends = time.monotonic() + _CHECK_TIME
         try:
-            while not self._locked(patience_ends):
-                pass  # whoever had it has removed the file in the meantime, or may only have looked at it
+            while not self._acquire(patience_ends):
+                pass  # the file was removed since, or `is_active` held the lock
         except BlockingIOError as error:
             raise RunIsActive(
-                f"Run {self._path.parent.name} is still going on, in the process {_owner(self._path)}. Wait for its "
-                "end, or stop it: local.get_run(...).cancel(), or `standpipe cancel`."
+                f"Run {self._path.parent.name} is still active, in the process {_owner(self._path)}. Wait until it "
+                "has ended, or cancel it: local.get_run(...).cancel(), or `standpipe cancel`."
             ) from error
         except OSError as error:
-            raise StorageError(f"The run in {self._path.parent} cannot be locked: {_why(error)}") from error
-        _forget_wish(self._path.parent)
+            raise StorageError(f"The run in {self._path.parent} cannot be locked: {_reason(error)}") from error
+        _remove_request(self._path.parent)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        _forget_wish(self._path.parent)
+        _remove_request(self._path.parent)
         self._path.unlink(missing_ok=True)
-        self.let_go()
+        self.close()
 
-    def let_go(self) -> None:
-        """Closes the file. In a process that was forked, that leaves the lock to the one that it was forked from."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+    def close(self) -> None:
+        """Close the file, which releases the lock unless a parent process holds it, too."""
+        file, self._file = self._file, -1  # in this order: a fork in between must not close the number twice
+        if file >= 0:
+            os.close(file)
 
-    def _locked(self, patience_ends: float) -> bool:
-        """Locks the file; returns whether it could, and it is still the one that everybody finds."""
+    def after_fork_in_child(self) -> None:
+        """Leave the lock to the parent process."""
+        self.close()
+
+    def _acquire(self, patience_ends: float) -> bool:
+        """Lock the file; return whether it is locked and still at its path."""
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            _lock(file, exclusively=True)
+            if not try_lock(file):
+                if time.monotonic() > patience_ends:
+                    raise BlockingIOError
+                time.sleep(_CHECK_TIME / 50)
+                return False
             is_current = _same(file, self._path)
             if is_current:
                 os.ftruncate(file, 0)
                 os.write(file, str(os.getpid()).encode())
                 self._file = file
-        except BlockingIOError:
-            if time.monotonic() > patience_ends:
-                raise
-            time.sleep(_GLANCE / 50)
-            return False
         finally:
             if self._file != file:
                 os.close(file)
         return is_current
 
 
-_held: WeakSet[RunLock] = WeakSet()
-
-
 def is_active(folder: Path) -> bool:
-    """Whether the run in a folder goes on, here or in another process."""
+    """Return whether a process executes the run in a folder, this one or another."""
     try:
         file = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return False  # nobody made one, or whoever did has removed it
+        return False  # it was not created, or removed since
     try:
-        _lock(file, exclusively=False)  # so that who looks does not take another one who looks for the run
-    except BlockingIOError:
-        return True
+        return not try_lock(file, shared=True)  # shared, so that two checks do not take each other for the run
     finally:
         os.close(file)
-    return False
 
 
 def ask_to_stop(folder: Path) -> None:
-    """Leaves the wish that the run in a folder should stop, for whoever drives it.
+    """Request the cancellation of the run in a folder from the process that executes it.
 
     Raises:
         StorageError: if the folder cannot be written.
     """
     try:
-        (folder / _WISH).touch()
+        (folder / _REQUEST).touch()
     except OSError as error:
-        raise StorageError(f"The run in {folder} cannot be asked to stop: {error.strerror}") from error
+        raise StorageError(f"The run in {folder} cannot be cancelled: {error.strerror} ({error.filename})") from error
 
 
 def was_asked_to_stop(folder: Path) -> bool:
-    """Takes the wish that the run in a folder should stop, if there is one; whoever repeats it leaves another."""
+    """Remove a request to cancel the run in a folder; return whether there was one. A second request is a new file."""
     try:
-        (folder / _WISH).unlink()
+        (folder / _REQUEST).unlink()
     except OSError:
-        return False  # there is none, or the folder is gone
+        return False  # there is none, or the folder was removed
     return True
 
 
-def _forget_wish(folder: Path) -> None:
-    (folder / _WISH).unlink(missing_ok=True)
-
-
-def _lock(file: int, *, exclusively: bool) -> None:
-    try:
-        import fcntl  # there is none on Windows
-    except ImportError:
-        return
-    fcntl.flock(file, (fcntl.LOCK_EX if exclusively else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+def _remove_request(folder: Path) -> None:
+    (folder / _REQUEST).unlink(missing_ok=True)
 
 
 def _same(file: int, path: Path) -> bool:
@@ -149,24 +140,15 @@ def _same(file: int, path: Path) -> bool:
 
 def _owner(path: Path) -> str:
     try:
-        return path.read_text() or "that has just begun"
+        return path.read_text() or "that has just started"
     except OSError:
         return "that has just ended"
 
 
-def _why(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     if error.errno in NO_LOCKS:
         return (
-            f"its file system has no locks ({error.strerror}), so that two processes could take the same run. Choose a "
-            "pipeline root on another one: local.init(..., pipeline_root=...)"
+            f"its file system has no locks ({error.strerror}), so two processes could execute the same run. Choose a "
+            "pipeline root on another file system: local.init(..., pipeline_root=...)"
         )
     return f"{error.strerror} ({error.filename})"
-
-
-def _after_fork_in_child() -> None:
-    for lock in list(_held):
-        lock.let_go()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_after_fork_in_child)

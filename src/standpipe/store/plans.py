@@ -1,102 +1,275 @@
-"""Plans as JSON, whole: with what compiled files have no place for, such as artifact classes of the author's own.
+"""Plans as text: all that they hold, also what compiled files have no place for, such as artifact classes of authors.
 
-A frozen class of the model is an object with its name at `$` and its fields beside it, those that have their default
-value left out. So are what else JSON lacks: tuples, members of enums, and objects that have a key `$` of their own.
-Expressions are kept as text.
+The tables below give each class that a Plan is made of its kind, and each field its name; `store.notation` has the
+rules. A new class needs a row in `RECORDS` or `ENUMS`, a new field one in the row of its class.
+
+An object of these classes has its kind at `$` and its fields beside it. Whatever else JSON lacks has a mark, too:
+
+* `{"$": "<kind>", "name": ...}` is the member of an enum;
+* `{"$": "tuple", "of": [...]}` is a tuple;
+* `{"$": "object", "of": [[key, value], ...]}` is an object that has a key `$` itself;
+* `{"$": "Expression", "text": ...}` is an expression.
+
+The id of a Plan is the SHA-256 of its text, which runs and their facts refer to. So a Plan that is stored is never
+changed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
 from standpipe.errors import StorageError
-from standpipe.model import plan as plans
-from standpipe.model import templates, types
+from standpipe.model import plan as p
+from standpipe.model import templates as t
 from standpipe.model.expressions import Expression, parse
-from standpipe.model.plan import Plan
-from standpipe.model.types import Json
+from standpipe.model.types import (
+    ArtifactInput,
+    ArtifactOutput,
+    ArtifactType,
+    Json,
+    ParameterInput,
+    ParameterOutput,
+    ParameterType,
+)
+from standpipe.store.notation import Codec, Field, Record, UnknownName
 from standpipe.support.redaction import NO_SECRETS, Redactor
 
 _MARK = "$"
-
-#: The classes that a Plan is made of, by name.
-_CLASSES: dict[str, Any] = {
-    name: found
-    for module in (plans, templates, types)
-    for name, found in vars(module).items()
-    if isinstance(found, type) and (is_dataclass(found) or issubclass(found, Enum))
-}
-
-#: What else has a mark, and how it is read back.
-_OTHERS: dict[str, Callable[[Json], Any]] = {
-    "tuple": lambda told: tuple(_decoded(item) for item in told["of"]),
-    "object": lambda told: {key: _decoded(item) for key, item in told["of"]},
-    "Expression": lambda told: parse(told["text"]),
-}
+_SCALARS = {str, int, float, bool, type(None)}
 
 
-def dump(plan: Plan, redactor: Redactor = NO_SECRETS) -> tuple[str, str]:
-    """A Plan as text, without secrets, and the SHA-256 of that in hexadecimal, which names it in the run store."""
-    body = json.dumps(redactor.json(_encoded(plan)), separators=(",", ":"))
+def dump(plan: p.Plan, redactor: Redactor = NO_SECRETS) -> tuple[str, str]:
+    """Return a Plan as text, without secrets, and its id: the SHA-256 of the text in hexadecimal."""
+    body = json.dumps(redactor.json(_encode(plan)), separators=(",", ":"))
     return body, hashlib.sha256(body.encode()).hexdigest()
 
 
-def load(body: str) -> Plan:
-    """The Plan that was dumped.
+def load(body: str) -> p.Plan:
+    """Return the Plan that was dumped.
 
     Raises:
-        StorageError: if the text is no Plan, or one of a newer Standpipe.
+        StorageError: if the text is not a Plan, or has names that only a newer Standpipe knows.
     """
     try:
-        plan = _decoded({**json.loads(body), _MARK: "Plan"})
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        plan = _decode({**json.loads(body), _MARK: "Plan"})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StorageError(
-            f"The pipeline of the run cannot be read from the run store ({type(error).__name__}: {error}). It may have "
-            "been written by a newer Standpipe: upgrade, or run the pipeline anew."
+            f"The pipeline of the run cannot be read from the run store ({type(error).__name__}: {error}). A newer "
+            "Standpipe may have written it: upgrade Standpipe, or start a new run."
         ) from error
-    assert isinstance(plan, Plan)
+    assert isinstance(plan, p.Plan)
     return plan
 
 
-def _encoded(value: object) -> Json:
-    if isinstance(value, Expression):
-        return {_MARK: "Expression", "text": value.text}
-    if isinstance(value, Enum):
-        return {_MARK: type(value).__name__, "name": value.name}
-    if is_dataclass(value):
-        defaults = vars(type(value))  # where a dataclass keeps those of its fields
-        told = {
-            field.name: _encoded(item)
-            for field in fields(value)
-            if (item := getattr(value, field.name)) is not defaults.get(field.name, MISSING)
-        }
-        return {_MARK: type(value).__name__, **told}
+def _encode(value: Any) -> Json:
+    cls = type(value)
+    if cls in _SCALARS:
+        return value
+    if cls in _BY_CLASS:
+        record = _BY_CLASS[cls]
+        return {_MARK: record.name, **record.encode(value)}
     if isinstance(value, tuple):
-        return {_MARK: "tuple", "of": [_encoded(item) for item in value]}
+        return {_MARK: "tuple", "of": [_encode(item) for item in value]}
     if isinstance(value, list):
-        return [_encoded(item) for item in value]
+        return [_encode(item) for item in value]
     if isinstance(value, Mapping):
-        plain = {key: _encoded(item) for key, item in value.items()}
-        return {_MARK: "object", "of": list(plain.items())} if _MARK in plain else plain
-    return value
+        items = {key: _encode(item) for key, item in value.items()}
+        return {_MARK: "object", "of": list(items.items())} if _MARK in items else items
+    if cls is Expression:
+        return {_MARK: "Expression", "text": value.text}
+    if cls in _ENUM_NAMES:
+        kind, names = _ENUM_NAMES[cls]
+        return {_MARK: kind, "name": names[value]}
+    return value  # a subclass of a JSON type, such as the user's own str; anything else json.dumps refuses
 
 
-def _decoded(told: Json) -> Any:
-    if isinstance(told, list):
-        return [_decoded(item) for item in told]
-    if not isinstance(told, dict):
-        return told
-    kind = told.get(_MARK)
-    if kind is None:
-        return {key: _decoded(item) for key, item in told.items()}
-    if kind in _OTHERS:
-        return _OTHERS[kind](told)
-    made = _CLASSES[kind]
-    if issubclass(made, Enum):
-        return made[told["name"]]
-    return made(**{name: _decoded(item) for name, item in told.items() if name != _MARK})
+def _decode(item: Json) -> Any:
+    if isinstance(item, list):
+        return [_decode(each) for each in item]
+    if not isinstance(item, dict):
+        return item
+    if _MARK not in item:
+        return {key: _decode(each) for key, each in item.items()}
+    kind = item.pop(_MARK)
+    if kind in _BY_KIND:
+        return _BY_KIND[kind].decode(item)
+    if kind == "tuple":
+        return tuple(map(_decode, item["of"]))
+    if kind == "object":
+        return {key: _decode(each) for key, each in item["of"]}
+    if kind == "Expression":
+        return parse(item["text"])
+    if kind in ENUMS:
+        return ENUMS[kind][item["name"]]
+    raise UnknownName(f"unknown kind {kind!r}")
+
+
+_PART = Codec(_encode, _decode)
+
+
+def _record(cls: type, kind: str, /, **fields: str | tuple[str, ...]) -> Record:
+    """Return the record of a class.
+
+    Args:
+        cls: the class.
+        kind: its stored name.
+        fields: the stored name of each attribute, or a tuple of that and the names that it had before.
+    """
+    names = {attribute: (name,) if isinstance(name, str) else name for attribute, name in fields.items()}
+    table = {attribute: Field(name, _PART, tuple(former)) for attribute, (name, *former) in names.items()}
+    return Record(cls, kind, table, omits_equal=False)
+
+
+#: Each class that a Plan is made of; the name of its record is its kind.
+RECORDS = (
+    _record(
+        p.Plan,
+        "Plan",
+        name="name",
+        root="root",
+        components="components",
+        executors="executors",
+        description="description",
+        display_name="display_name",
+        pipeline_root="pipeline_root",
+        platforms="platforms",
+    ),
+    _record(
+        p.Component,
+        "Component",
+        body="body",
+        inputs="inputs",
+        outputs="outputs",
+        task_config_passthroughs="task_config_passthroughs",
+        source_location="source_location",
+    ),
+    _record(p.Dag, "Dag", nodes="nodes", outputs="outputs"),
+    _record(
+        p.Node,
+        "Node",
+        name="name",
+        component="component",
+        inputs="inputs",
+        after="after",
+        display_name="display_name",
+        trigger="trigger",
+        loop="loop",
+        retry="retry",
+        caching="caching",
+        source_location="source_location",
+    ),
+    _record(p.SourceLocation, "SourceLocation", file="file", line="line"),
+    _record(p.Constant, "Constant", value="value"),
+    _record(p.FromTask, "FromTask", task="task", output="output", selector="selector"),
+    _record(p.FromInput, "FromInput", input="input", selector="selector"),
+    _record(p.FinalStatus, "FinalStatus", task="task"),
+    _record(p.Trigger, "Trigger", strategy="strategy", condition="condition"),
+    _record(p.Loop, "Loop", items="items", item_input="item_input", parallelism="parallelism"),
+    _record(p.RawItems, "RawItems", items="items"),
+    _record(p.InputItems, "InputItems", input="input"),
+    _record(
+        p.Retry,
+        "Retry",
+        max_retries="max_retries",
+        backoff_duration="backoff_duration",
+        backoff_factor="backoff_factor",
+        backoff_max_duration="backoff_max_duration",
+    ),
+    _record(p.Caching, "Caching", enabled="enabled", key="key"),
+    _record(p.ExecutorRef, "ExecutorRef", label="label"),
+    _record(p.TaskConfigPassthrough, "TaskConfigPassthrough", field="field", apply_to_task="apply_to_task"),
+    _record(p.Container, "Container", image="image", program="program", env="env", resources="resources"),
+    _record(
+        p.Resources,
+        "Resources",
+        cpu_request="cpu_request",
+        cpu_limit="cpu_limit",
+        memory_request="memory_request",
+        memory_limit="memory_limit",
+        accelerator_type="accelerator_type",
+        accelerator_count="accelerator_count",
+    ),
+    _record(p.Command, "Command", command="command", args="args"),
+    _record(
+        p.PythonFunction,
+        "PythonFunction",
+        name="name",
+        source="source",
+        packages="packages",
+        index_urls="index_urls",
+        trusted_hosts="trusted_hosts",
+        kfp_requirements="kfp_requirements",
+        use_venv="use_venv",
+        artifact_classes="artifact_classes",
+        layout="layout",
+    ),
+    _record(
+        p.Importer,
+        "Importer",
+        uri="uri",
+        type="type",
+        metadata="metadata",
+        reimport="reimport",
+        download_to_workspace="download_to_workspace",
+    ),
+    _record(
+        ParameterInput,
+        "ParameterInput",
+        type="type",
+        optional="optional",
+        default="default",
+        description="description",
+        literals="literals",
+        annotation="annotation",
+    ),
+    _record(
+        ArtifactInput,
+        "ArtifactInput",
+        type="type",
+        is_list="is_list",
+        optional="optional",
+        description="description",
+    ),
+    _record(ParameterOutput, "ParameterOutput", type="type", description="description", annotation="annotation"),
+    _record(ArtifactOutput, "ArtifactOutput", type="type", is_list="is_list", description="description"),
+    _record(ArtifactType, "ArtifactType", schema_title="schema_title", schema_version="schema_version"),
+    _record(t.Template, "Template", parts="parts"),
+    _record(t.Concat, "Concat", items="items"),
+    _record(t.IfPresent, "IfPresent", input="input", then="then", otherwise="otherwise"),
+    _record(t.JobField, "JobField", name="name"),
+    _record(t.ExecutorInputText, "ExecutorInputText"),
+    _record(t.InputParameter, "InputParameter", name="name"),
+    _record(t.ArtifactField, "ArtifactField", side="side", name="name", field="field", key="key"),
+    _record(t.OutputParameterFile, "OutputParameterFile", name="name"),
+    _record(t.OutputFile, "OutputFile"),
+    _record(t.JsonEscape, "JsonEscape", times="times", inner="inner"),
+)
+
+#: The members of each enum that a Plan holds, by its kind and their stored names.
+ENUMS: dict[str, dict[str, Enum]] = {
+    "TriggerStrategy": {
+        "ALL_UPSTREAM_TASKS_SUCCEEDED": p.TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED,
+        "ALL_UPSTREAM_TASKS_COMPLETED": p.TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED,
+    },
+    "ParameterType": {
+        "NUMBER_DOUBLE": ParameterType.NUMBER_DOUBLE,
+        "NUMBER_INTEGER": ParameterType.NUMBER_INTEGER,
+        "STRING": ParameterType.STRING,
+        "BOOLEAN": ParameterType.BOOLEAN,
+        "LIST": ParameterType.LIST,
+        "STRUCT": ParameterType.STRUCT,
+        "TASK_FINAL_STATUS": ParameterType.TASK_FINAL_STATUS,
+        "TASK_CONFIG": ParameterType.TASK_CONFIG,
+    },
+}
+
+_BY_CLASS = {record.cls: record for record in RECORDS}
+_BY_KIND = {record.name: record for record in RECORDS}
+_ENUM_NAMES = {
+    type(next(iter(members.values()))): (kind, {member: name for name, member in members.items()})
+    for kind, members in ENUMS.items()
+}

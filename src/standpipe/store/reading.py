@@ -1,7 +1,8 @@
-"""The run store read back: which runs there are, and the facts of one of them.
+"""Reading the run store: its runs, the facts of a run, Plans.
 
-Whoever reads changes nothing and never makes a store. Runs may go on meanwhile: what is read is what was there at one
-moment, and as facts are only appended, the first so many facts of a run stay what they are.
+A reader never changes a store and never creates or migrates one, so it reads every version of the schema. Runs may be
+active meanwhile: a reader sees the store as it was at one moment. Since facts are only appended, the first N facts of a
+run stay the same.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from standpipe.model.frozen import frozen
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunId
 from standpipe.store import database, runs
-from standpipe.store.facts import decode
+from standpipe.store.facts import RUN_ENDED, decode
 from standpipe.store.plans import load
 from standpipe.support.garbage_collection import lasting_objects
 
-#: What names the run that began last.
+#: The name of the run that was started last.
 LATEST = "latest"
 
-#: How many runs a message names.
-_NAMED = 5
+#: The largest number of runs that a message names.
+_MOST_NAMED = 5
 
-#: Of each run, its row and what its first and its last fact say of it.
+#: Each run with what its first and its last fact say of it.
 _RUNS = """
     SELECT runs.*, first.at AS began, last.seq AS length, last.at AS latest, last.kind AS kind, last.body AS body
     FROM runs
@@ -38,18 +39,26 @@ _RUNS = """
     LEFT JOIN facts AS last ON last.run = runs.id AND last.seq = (SELECT max(seq) FROM facts WHERE run = runs.id)
     ORDER BY created DESC, runs.rowid DESC
 """
-_SINCE_VERSION_2 = ("uuid", "plan", "workspace", "repeats", "masked")
+
+#: The attributes of a row that schema 1 lacks, with their column and its name in older schemas.
+_SINCE_VERSION_2 = {
+    "uuid": ("uuid",),
+    "plan": ("plan",),
+    "workspace": ("workspace",),
+    "repeats": ("rerun_of", "repeats"),
+    "masked": ("redacted", "masked"),
+}
 _FACTS = "SELECT seq, at, kind, body FROM facts WHERE run = ? AND seq <= ? ORDER BY seq"
 
 
 @frozen
 class RunRow:
-    """What the store says of a run at a glance.
+    """A run without its facts.
 
-    `created` is ISO 8601, in UTC. `length` is how many facts there are of it; `began` and `latest` are when the first
-    and the last of them were stored, in seconds since the epoch, None where there is none. `end` is the last fact, if
-    that is the end of the run. `uuid`, `plan`, `workspace`, `repeats` and `masked` are those of the store's schema:
-    empty where an older Standpipe wrote it.
+    `created` is ISO 8601, in UTC. `length` is the number of its facts; `began` and `latest` are the times at which the
+    first and the last of them were stored, in seconds since the epoch, None if it has no facts. `end` is the last fact
+    if the run has ended. `uuid`, `plan` and `workspace` are the columns of the store, `repeats` is `rerun_of` and
+    `masked` is `redacted`: empty in a store of schema 1.
     """
 
     id: RunId
@@ -67,49 +76,49 @@ class RunRow:
 
 
 def run_rows(pipeline_root: Path) -> list[RunRow]:
-    """All runs below a pipeline root, the newest first; none where there is no store.
+    """Return all runs below a pipeline root, the newest first; none if there is no store.
 
     Raises:
         StorageError: if the store cannot be read.
     """
-    return [_row(found) for found in _select(pipeline_root / runs.FILE_NAME, _RUNS)]
+    return [_row(selected) for selected in _select(pipeline_root / runs.FILE_NAME, _RUNS)]
 
 
 def run_row(pipeline_root: Path, run: str) -> RunRow:
-    """The run of that id, or of the only id that begins so; `latest` is the newest run.
+    """Return the run of an id, or of the only id with that prefix; `latest` is the newest run.
 
     Raises:
-        NoSuchRun: if there is none, or several ids begin so.
+        NoSuchRun: if there is none, or several ids have that prefix.
         StorageError: if the store cannot be read.
     """
     rows = run_rows(pipeline_root)
     if run == LATEST and rows:
         return rows[0]
-    found = [row for row in rows if row.id == run] or [row for row in rows if run and row.id.startswith(run)]
-    if len(found) == 1:
-        return found[0]
-    raise NoSuchRun(_no_such_run(pipeline_root, run, [row.id for row in rows], [row.id for row in found]))
+    matches = [row for row in rows if row.id == run] or [row for row in rows if run and row.id.startswith(run)]
+    if len(matches) == 1:
+        return matches[0]
+    raise NoSuchRun(_no_such_run(pipeline_root, run, [row.id for row in rows], [row.id for row in matches]))
 
 
 def run_facts(pipeline_root: Path, row: RunRow) -> list[tuple[float, Fact]]:
-    """The facts of a run that its row speaks of, each with the time at which it was stored.
+    """Return the facts of a run up to its row's `length`, each with the time at which it was stored.
 
     Raises:
         StorageError: if the store cannot be read, or lacks one of them.
     """
     path = pipeline_root / runs.FILE_NAME
-    found = _select(path, _FACTS, row.id, row.length)
-    if len(found) != row.length:
-        raise StorageError(_damaged(path, f"of the {row.length} facts of run {row.id}, {len(found)} are there"))
+    selected = _select(path, _FACTS, row.id, row.length)
+    if len(selected) != row.length:
+        raise StorageError(_damaged(path, f"run {row.id} has {len(selected)} facts, expected {row.length}"))
     with lasting_objects():
-        return [(at, decode(kind, body)) for _, at, kind, body in found]
+        return [(at, decode(kind, body)) for _, at, kind, body in selected]
 
 
 def read_run(pipeline_root: Path, run: str) -> tuple[RunRow, list[tuple[float, Fact]]]:
-    """A run, named as for `run_row`, and all its facts with the times at which they were stored.
+    """Return a run, named as for `run_row`, and all its facts with the times at which they were stored.
 
     Raises:
-        NoSuchRun: if there is none, or several ids begin so.
+        NoSuchRun: if there is none, or several ids have that prefix.
         StorageError: if the store cannot be read.
     """
     row = run_row(pipeline_root, run)
@@ -117,60 +126,68 @@ def read_run(pipeline_root: Path, run: str) -> tuple[RunRow, list[tuple[float, F
 
 
 def read_plan(pipeline_root: Path, digest: str) -> Plan:
-    """The Plan of that digest.
+    """Return the Plan of an id.
 
     Raises:
         StorageError: if the store cannot be read, or lacks it.
     """
     path = pipeline_root / runs.FILE_NAME
-    found = _select(path, "SELECT body FROM plans WHERE digest = ?", digest)
-    if not found:
-        raise StorageError(_damaged(path, f"the pipeline {digest} of a run is not there"))
-    return load(found[0]["body"])
+    selected = _select(path, "SELECT body FROM plans WHERE digest = ?", digest)
+    if not selected:
+        raise StorageError(_damaged(path, f"the pipeline {digest} of a run is missing"))
+    return load(selected[0]["body"])
 
 
-def _row(found: sqlite3.Row) -> RunRow:
-    last = decode(found["kind"], found["body"]) if found["kind"] == RunEnded.__name__ else None
+def _row(selected: sqlite3.Row) -> RunRow:
+    columns = set(selected.keys())
+    last = decode(selected["kind"], selected["body"]) if selected["kind"] == RUN_ENDED else None
     return RunRow(
-        found["id"],
-        found["pipeline"],
-        found["created"],
-        length=found["length"] or 0,
-        began=found["began"],
-        latest=found["latest"],
+        selected["id"],
+        selected["pipeline"],
+        selected["created"],
+        length=selected["length"] or 0,
+        began=selected["began"],
+        latest=selected["latest"],
         end=last if isinstance(last, RunEnded) else None,
-        **{name: found[name] for name in _SINCE_VERSION_2 if name in found.keys()},  # noqa: SIM118 - not those of a dict
+        **{
+            attribute: selected[name]
+            for attribute, names in _SINCE_VERSION_2.items()
+            for name in columns.intersection(names)
+        },
     )
 
 
-def _no_such_run(root: Path, run: str, all_ids: list[RunId], found: list[RunId]) -> str:
-    if found:
-        which = f"{len(found)} runs in {root} have an id that begins with {run!r}: {_listed(found)}. Give more of it"
+def _no_such_run(root: Path, run: str, all_ids: list[RunId], matches: list[RunId]) -> str:
+    if matches:
+        which = (
+            f"{len(matches)} runs in {root} have an id that begins with {run!r}: {_listed(matches)}. "
+            "Use a longer prefix"
+        )
     elif not all_ids:
-        return f"There is no run {run!r}: {root} holds no runs. Another folder is named by pipeline_root=... or --root."
+        return f"There is no run {run!r}: {root} holds no runs. Name another folder with pipeline_root=... or --root."
     else:
-        close = get_close_matches(run, all_ids, _NAMED)
+        close = get_close_matches(run, all_ids, _MOST_NAMED)
         which = f"There is no run {run!r} in {root}. "
         which += f"The closest are {_listed(close)}" if close else f"The newest are {_listed(all_ids)}"
-    return f"{which}, or say {LATEST!r}; local.runs() and `standpipe runs` list all."
+    return f"{which}, or use {LATEST!r}; local.runs() and `standpipe runs` list all runs."
 
 
 def _listed(ids: list[RunId]) -> str:
-    return ", ".join(ids[:_NAMED]) + (", …" if len(ids) > _NAMED else "")
+    return ", ".join(ids[:_MOST_NAMED]) + (", …" if len(ids) > _MOST_NAMED else "")
 
 
 # --- the database -----------------------------------------------------------------------------------------------------
 
 
 def _select(path: Path, statement: str, *parameters: object) -> list[sqlite3.Row]:
-    """The rows that a statement selects; none where there is no store yet.
+    """Return the rows of a statement; none if there is no store.
 
     Raises:
         StorageError: if the store cannot be read; the message says what to do.
     """
     if not os.path.lexists(path):
         return []
-    # A fork waits, as it does for those who write: see `database.in_use`.
+    # A fork waits for readers, too: see `database.in_use`.
     with _explained(path), database.in_use, closing(_connect(path)) as db:
         if not _is_ready(db, path):
             return []
@@ -179,10 +196,10 @@ def _select(path: Path, statement: str, *parameters: object) -> list[sqlite3.Row
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """A connection that reads, and waits for those who write.
+    """Return a connection for reading, which waits for writers.
 
-    SQLite keeps notes beside a database while it is in use. Where it may not, as in a folder that is write-protected,
-    and nobody has such notes there, the file itself is all that there is.
+    SQLite creates files beside a database while it is in use. In a folder that is write-protected it cannot: then the
+    database is opened as immutable, unless a write-ahead log shows that it is in use.
     """
     uri = f"file:{pathname2url(str(path.absolute()))}?mode=ro"
     db = sqlite3.connect(uri, uri=True, timeout=database.PATIENCE)
@@ -200,36 +217,36 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _is_ready(db: sqlite3.Connection, path: Path) -> bool:
-    """Whether the store has its tables; a new one has not until its first run has begun."""
+    """Return whether the store has tables: a new store has none until its first run has started."""
     version, known = database.version_of(db), len(runs.SCHEMA.migrations)
     if version > known:
         raise StorageError(
-            f"The run store {path} was written by a newer Standpipe (schema {version}, this one knows {known}). "
+            f"The run store {path} was written by a newer Standpipe (schema {version}, expected at most {known}). "
             "Upgrade Standpipe, or choose another pipeline root."
         )
     page_size = db.execute("PRAGMA page_size").fetchone()[0]
     if os.path.getsize(path) % page_size:
-        raise StorageError(_damaged(path, "its end is missing"))  # SQLite takes what is missing of a page for zeros
+        raise StorageError(_damaged(path, "its end is missing"))  # SQLite reads zeros for the rest of a page
     return version > 0
 
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turns what SQLite and the system refuse into errors that say what to do."""
+    """Raise errors of SQLite and the system as errors that say what to do."""
     try:
         yield
     except sqlite3.OperationalError as error:
         raise StorageError(
-            f"The run store {path} cannot be read: {error}. Check that the file and its folder are yours to read, and "
-            "that no other program holds it."
+            f"The run store {path} cannot be read: {error}. Check that you may read the file and its folder, and that "
+            "no other program has locked it."
         ) from error
     except sqlite3.Error as error:
         raise StorageError(_damaged(path, str(error))) from error
 
 
-def _damaged(path: Path, why: str) -> str:
+def _damaged(path: Path, reason: str) -> str:
     return (
-        f"The run store {path} is damaged: {why}. The folders of the runs beside it are whole. Put a backup of the "
-        f"file in its place, save what is left of it with `sqlite3 {path.name} .recover`, or move it away: the next "
-        "run begins a new one."
+        f"The run store {path} is damaged: {reason}. The folders of the runs beside it are intact. Restore a backup of "
+        f"the file, recover its content with `sqlite3 {path.name} .recover`, or move it away: the next run creates a "
+        "new one."
     )

@@ -1,14 +1,16 @@
 """The run store: the facts of every run, append-only, in SQLite (`runs.sqlite` in the pipeline root).
 
-Schema, version 2:
+Schema, version 3:
 
-* `runs`: `id` (the run's id), `pipeline` (its name), `created` (ISO 8601, UTC), `uuid`, `plan` (the digest of the Plan
-  that it began with), `workspace` (the folder on this machine; empty if it has none), `repeats` (the run and the task
-  that were run again by `rerun_task`; empty for others), `masked` (1 if secrets may have been masked in what is kept of
-  it). Those after `created` are empty or 0 where version 1 wrote them.
-* `plans`: `digest` (SHA-256 of the body), `body` (a Plan as JSON: see `store.plans`).
-* `facts`: `run`, `seq` (from 1, without gaps), `at` (seconds since the epoch), `kind` (the fact's class), `body` (its
-  fields as JSON: see `store.facts`).
+* `runs`: `id` (the run's id), `pipeline` (its name), `created` (ISO 8601, UTC), `uuid`, `plan` (the id of the Plan that
+  it began with), `workspace` (the folder on this machine; empty if it has none), `rerun_of` (the run and the task of
+  which it is a rerun; empty for others), `redacted` (1 if secrets may have been redacted from what is stored of it).
+  Those after `created` are empty or 0 where version 1 wrote them.
+* `plans`: `digest` (the id of a Plan: the SHA-256 of its body), `body` (the Plan as JSON: see `store.plans`).
+* `facts`: `run`, `seq` (from 1, without gaps), `at` (seconds since the epoch), `kind`, `body` (see `store.facts`).
+
+A migration changes tables and columns, never bodies: those keep the names that they were written with, which
+`store.notation` explains.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from standpipe.model.events import Fact
+from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunInfo
 from standpipe.store.database import Database, Schema
@@ -25,9 +28,9 @@ from standpipe.store.facts import encode
 from standpipe.store.plans import dump
 from standpipe.support.redaction import NO_SECRETS, Redactor
 
-FILE_NAME = "runs.sqlite"
+FILE_NAME = RUN_STORE_FILE
 
-#: Each brings a database from the version of its index to the next one. They are never changed, only added to.
+#: See `database.Schema`.
 _MIGRATIONS = (
     """
     CREATE TABLE runs (id TEXT PRIMARY KEY, pipeline TEXT NOT NULL, created TEXT NOT NULL) STRICT;
@@ -48,30 +51,34 @@ _MIGRATIONS = (
     ALTER TABLE runs ADD COLUMN masked INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE plans (digest TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE runs RENAME COLUMN repeats TO rerun_of;
+    ALTER TABLE runs RENAME COLUMN masked TO redacted;
+    """,
 )
 
 SCHEMA = Schema(
     name="run store",
     migrations=_MIGRATIONS,
-    advice="Check that the disk is not full and that the folder is yours, or choose another pipeline root: "
+    advice="Check that the disk is not full and that you may write to the folder, or choose another pipeline root: "
     "local.init(..., pipeline_root=...).",
-    elsewhere="choose another pipeline root: local.init(..., pipeline_root=...)",
+    alternative="choose another pipeline root: local.init(..., pipeline_root=...)",
 )
 
 
 class RunRecorder:
-    """Appends the facts of one run, each batch in one transaction. To be used by one thread.
+    """Appends the facts of one run, each batch in one transaction. For one thread.
 
-    What the run is comes with its first facts, so that no run is without any.
+    The row of the run is written together with its first facts, so that no run is without facts.
 
     Args:
-        pipeline_root: where the store is.
+        pipeline_root: the folder of the store.
         run: the run.
-        plan: what it begins with, or goes on with.
-        workspace: its folder on this machine, empty if it has none.
-        repeats: the run and the task that it runs again.
-        redactor: takes secrets out of the plan; facts are given without them.
-        recorded: how many facts of the run there are already, where it goes on.
+        plan: the Plan that it starts or is resumed with.
+        workspace: the folder of its workspace on this machine, empty if it has none.
+        repeats: the run and the task of which it is a rerun.
+        redactor: redacts secrets from the plan; facts come without them.
+        recorded: the number of facts that the store has of the run, if it is resumed.
 
     Raises:
         StorageError: from any method, if the database cannot be written.
@@ -98,16 +105,16 @@ class RunRecorder:
         if not recorded:
             row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, repeats, int(bool(redactor)))
             self._unwritten.append(("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row]))
-        # It tells seconds since the epoch, but goes evenly, whoever sets the clock of the machine meanwhile.
+        # Seconds since the epoch, from a clock that nobody sets while the run lasts.
         self._epoch = time.time() - time.monotonic()
         try:
-            self._write(())  # if that cannot be, nothing has been started yet
+            self._write(())  # fails before anything of the run has started
         except BaseException:
             self.close()
             raise
 
     def __call__(self, facts: Sequence[Fact]) -> None:
-        """Appends the facts."""
+        """Append facts."""
         now = self._epoch + time.monotonic()
         rows = []
         for fact in facts:
@@ -117,7 +124,7 @@ class RunRecorder:
         self._unwritten.clear()
 
     def close(self) -> None:
-        """Closes the database; it is opened again if there is more to append."""
+        """Close the database. The next call opens it again."""
         self._database.close()
 
     def _write(self, statements: Sequence[tuple[str, Sequence[tuple[object, ...]]]]) -> None:

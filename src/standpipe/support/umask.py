@@ -18,7 +18,7 @@ _users_own = 0
 
 
 @contextmanager
-def not_for_everybody() -> Iterator[None]:
+def restrict_umask() -> Iterator[None]:
     """Takes from the files and folders made in the block, and by the processes started in it, what nobody should have.
 
     A umask is the whole process's. It is touched only if it lets everybody write, as few do; then what other threads

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from . import annotations as ann
 from . import artifacts
-from .artifacts import Artifact
+from .artifacts import Artifact, is_remote
 from .status import PipelineTaskFinalStatus, TaskConfig, final_status, task_config
 
 #: KFP's name for the output of a function that returns a single value.
@@ -207,7 +207,7 @@ def _copy_custom_path(artifact: Artifact) -> None:
     The custom path may be in the container or in the working directory, which are removed after the task.
     """
     source, target = artifact.custom_path, artifact.uri
-    if not source or "://" in target or not os.path.exists(source) or os.path.exists(target):
+    if not source or is_remote(target) or not os.path.exists(source) or os.path.exists(target):
         return
     import shutil  # costs 5 ms, and few artifacts have a custom path
 

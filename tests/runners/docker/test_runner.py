@@ -169,13 +169,14 @@ class Bench:
     notices: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.reaper: Any = FakeReaper()
+        self.reaper = FakeReaper()
+        reaper: Any = self.reaper
         connection: Any = Engine(lambda: self.engine)  # type: ignore[arg-type, return-value]
         self.runner = ContainerTaskRunner(
             RunArguments.check(self.run_args),
             self.engine,
             connection,
-            self.reaper,
+            reaper,
             warn=self.notices.append,
             inform=self.notices.append,
         )
@@ -184,7 +185,9 @@ class Bench:
 
     def request(self, program: CommandLine | PythonFunction = SHELL, **more: Any) -> TaskRequest:
         ref = TaskRef((("task", None),))
-        return TaskRequest("run", ref, 2, "image:1", program, {"inputs": {}}, self.folder, self.root, retry=2, **more)
+        return TaskRequest(
+            "run", ref, 2, "image:1", program, {"inputs": {}}, self.folder, self.root, retry_index=2, **more
+        )
 
     def run(self, program: CommandLine | PythonFunction = SHELL, *, log: Any = None, **more: Any) -> Outcome:
         return self.runner.run(self.request(program, **more), log=Log() if log is None else log, cancel=Cancel())
@@ -638,7 +641,7 @@ def test_an_image_s_own_user_can_write_outputs_while_it_runs(
     bench: Bench, as_caller: Callable[[int], None], user: str, mode: int
 ) -> None:
     as_caller(1000)
-    modes = []
+    modes: list[int] = []
     for folder in (bench.folder, bench.folder / "model"):
         folder.chmod(0o755)
 

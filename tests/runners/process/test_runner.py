@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.runners.bench import HERE, Bench, Fixed, Kept, is_alive, value_in, wait_until
-from tests.worker.tasks import interpreter
 
 from standpipe.errors import RunnerError, StorageError, UnsupportedError
 from standpipe.model.ports import Cancel, CommandLine, Mount, Outcome, Pod
 from standpipe.runners.process import task_process
 from standpipe.runners.process.runner import ProcessTaskRunner
+from tests.runners.bench import HERE, Bench, Fixed, Kept, is_alive, value_in, wait_until
+from tests.worker.tasks import interpreter
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_the_environment_of_a_task(other: Bench, monkeypatch: pytest.MonkeyPatch
         "def f() -> list: return [os.environ.get(n) for n in ('FROM_HOST', 'OWN', 'KFP_RETRY_INDEX', 'VIRTUAL_ENV')]"
     )
 
-    assert other.value(source, env={"OWN": "1"}, retry=2) == ["é", "1", "2", None]
+    assert other.value(source, env={"OWN": "1"}, retry_index=2) == ["é", "1", "2", None]
     assert "/host" not in other.value("def f() -> list: return sys.path")
     assert other.value("def f() -> str: return os.environ['PATH']").startswith(f"{chosen(other).parent}:")
 

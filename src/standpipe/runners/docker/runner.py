@@ -233,7 +233,7 @@ class ContainerTaskRunner:
         self, client: DockerClient, image: str, request: TaskRequest, traits: EngineTraits
     ) -> dict[str, Any]:
         merged = self._arguments.merged(
-            environment={**request.env, **request.pod.env, "KFP_RETRY_INDEX": str(request.retry)},
+            environment={**request.env, **request.pod.env, "KFP_RETRY_INDEX": str(request.retry_index)},
             labels={**request.pod.labels, **_labels(request)},
             volumes=_volumes(request, traits),
         )

@@ -203,7 +203,8 @@ def _mounts(python: Path, request: TaskRequest, cwd: str) -> dict[str, Any]:
 
 def _task_variables(request: TaskRequest) -> dict[str, str]:
     """Return the environment variables of this task alone."""
-    return {**request.env, **request.pod.env, **gpu_variables(request.limits), "KFP_RETRY_INDEX": str(request.retry)}
+    retry = {"KFP_RETRY_INDEX": str(request.retry_index)}
+    return {**request.env, **request.pod.env, **gpu_variables(request.limits), **retry}
 
 
 def _environment(python: Path) -> dict[str, str]:

@@ -1,0 +1,144 @@
+"""`BaseComponent`: what happens when a component is called, and the port to what runs and compiles components.
+
+A call in a pipeline function records a task in the trace of that pipeline. A call outside a pipeline runs the
+component now. This package does not know how to run or to compile, so it asks a `Backend`. `standpipe.local` sets
+itself as the backend when `standpipe` is imported:
+
+    component(x=1)  ->  check_arguments  ->  Backend.run_component  ->  a PipelineTask that has run
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from standpipe.dsl.arguments import check_arguments
+from standpipe.dsl.functions.interface import Interface
+from standpipe.dsl.tracing.source_locations import caller_location
+from standpipe.dsl.tracing.tasks import PipelineTask, Settings
+from standpipe.dsl.tracing.trace import current_trace
+from standpipe.model.kfp import kubernetes_name
+from standpipe.model.plan import Caching, Executor, Plan
+from standpipe.model.types import Input, Json, Output
+
+if TYPE_CHECKING:
+    from standpipe.dsl.specs import ComponentSpec
+
+
+class Backend(Protocol):
+    """Runs and compiles components outside pipelines."""
+
+    def redact_errors(self, component: BaseComponent) -> AbstractContextManager[None]:
+        """Return a context that removes secrets from the errors about a component's arguments."""
+
+    def run_component(self, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
+        """Run a component with checked arguments, and return the task that has run.
+
+        Raises:
+            NotInitialized: if `local.init()` was not called.
+            TaskFailed: if the run fails and `raise_on_error` is true.
+        """
+
+    def compile_component(self, component: BaseComponent, path: str) -> None:
+        """Write a component to a file."""
+
+    def pipeline_spec_json(self, component: BaseComponent) -> Json:
+        """Return a component's PipelineSpec as JSON."""
+
+    def pipeline_spec_message(self, component: BaseComponent) -> Any:
+        """Return a component's `PipelineSpec` as a protobuf message."""
+
+    def platform_spec_message(self, component: BaseComponent) -> Any:
+        """Return a component's `PlatformSpec` as a protobuf message."""
+
+
+class _BackendSlot:
+    """Holds the backend, which is set once, when `standpipe.local` is imported."""
+
+    backend: Backend | None = None
+
+
+def set_backend(backend: Backend) -> None:
+    """Set what runs and compiles components outside pipelines."""
+    _BackendSlot.backend = backend
+
+
+def get_backend() -> Backend:
+    """Return what runs and compiles components outside pipelines."""
+    assert _BackendSlot.backend is not None, "`import standpipe` sets it"
+    return _BackendSlot.backend
+
+
+class BaseComponent:
+    """What all components have in common: a name, a description, inputs and outputs, and a Plan of their own.
+
+    A call in a pipeline function returns a task of that pipeline. A call outside a pipeline runs the component as
+    `local.init` configures it, and returns a task that has run.
+    """
+
+    #: What the component runs: a container or an importer; None for a pipeline.
+    executor: Executor | None = None
+
+    def __init__(self, name: str, interface: Interface) -> None:
+        self.name = kubernetes_name(name)
+        self.description = interface.description or None
+        self.inputs: Mapping[str, Input] = interface.inputs
+        self.outputs: Mapping[str, Output] = interface.outputs
+
+    def __call__(self, *args: Any, **kwargs: Any) -> PipelineTask:
+        """Create a task of the component.
+
+        Raises:
+            AuthoringTypeError: if an argument is positional, unknown, missing or of the wrong type.
+            NotInitialized: outside a pipeline, if `local.init()` was not called.
+            TaskFailed: outside a pipeline, if the run fails and `raise_on_error` is true.
+        """
+        trace = current_trace()
+        if trace is None:
+            with get_backend().redact_errors(self):
+                arguments = check_arguments(self, args, kwargs, traced=False)
+            return get_backend().run_component(self, arguments)
+        arguments = check_arguments(self, args, kwargs, traced=True)
+        name = trace.create_task_name(self.name)
+        task = PipelineTask(self, name, arguments, self.settings(), caller_location())
+        trace.add_task(task)
+        return task
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}>"
+
+    @property
+    def component_spec(self) -> ComponentSpec:
+        """The component's name, inputs, outputs and implementation, under the names of the KFP SDK."""
+        from standpipe.dsl.specs import component_spec  # only few scripts need it
+
+        interface = Interface(self.inputs, self.outputs, self.description or "")
+        passthroughs = getattr(self, "task_config_passthroughs", ())
+        return component_spec(self.name, interface, get_backend().pipeline_spec_json(self), passthroughs)
+
+    @property
+    def pipeline_spec(self) -> Any:
+        """The component as KFP's protobuf message `PipelineSpec`."""
+        return get_backend().pipeline_spec_message(self)
+
+    @property
+    def platform_spec(self) -> Any:
+        """The component's settings for platforms as KFP's protobuf message `PlatformSpec`."""
+        return get_backend().platform_spec_message(self)
+
+    @property
+    def plan(self) -> Plan:
+        """The component as a pipeline of its own."""
+        raise NotImplementedError
+
+    def settings(self) -> Settings:
+        """Return the settings that a new task of the component starts with."""
+        return Settings(caching=Caching(enabled=is_caching_default()))
+
+
+def is_caching_default() -> bool:
+    """Return whether new tasks use the cache: true unless KFP's environment variable disables it."""
+    value = os.environ.get("KFP_DISABLE_EXECUTION_CACHING_BY_DEFAULT", "")
+    return value.strip().lower() not in {"1", "true", "t", "yes", "y", "on"}

@@ -1,0 +1,1 @@
+"""Read Python functions: the `interface` that a signature declares, and the `source` that a component is shipped as."""

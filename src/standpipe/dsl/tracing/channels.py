@@ -1,0 +1,349 @@
+"""Channels: the values that exist only when a pipeline runs, as they are passed around while it is traced."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn, Protocol
+
+from standpipe.dsl.tracing.marks import MARK_PATTERN, register_mark, resolve_mark
+from standpipe.errors import AuthoringError
+from standpipe.model.plan import RawItems
+from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, Input, Json, Output, ParameterType
+
+#: The prefix of the inputs that the compiler adds for values from outside a group or inside text. The KFP SDK's prefix.
+ADDED_INPUT_PREFIX = "pipelinechannel--"
+
+
+class Producer(Protocol):
+    """A task, or a group of tasks that has an output of one of them as its own."""
+
+    @property
+    def name(self) -> str:
+        """The name, unique in the pipeline."""
+
+
+class PipelineChannel:
+    """An output of a task, or an input of the pipeline that is being traced (then `task` is None).
+
+    `str(channel)` is a mark that stands for the value, so that a channel can be used in f-strings. The mark is replaced
+    when the Plan is built.
+
+    Attributes of items of loops hide fields of the same name (`item.a` is a field), so the attributes have names that
+    fields seldom have, and texts for messages come from functions: `describe_channel`, `describe_type`.
+
+    Args:
+        name: the name of the output or input.
+        channel_type: its type.
+        is_artifact_list: whether it is a list of artifacts of that type.
+        task: the task or group that produces it.
+        type_annotation: the type in the author's notation, such as `typing.List[str]`, if that says more.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        channel_type: ParameterType | ArtifactType,
+        is_artifact_list: bool = False,
+        task: Any = None,
+        type_annotation: str = "",
+    ) -> None:
+        self.name = name
+        self.channel_type = channel_type
+        self.is_artifact_list = is_artifact_list
+        self.task = task
+        self.type_annotation = type_annotation
+
+    @property
+    def task_name(self) -> str | None:
+        return self.task.name if self.task else None
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.task.name}-{self.name}" if self.task else self.name
+
+    @property
+    def added_input(self) -> str:
+        """The name of the input that brings this value into a group, or to a task that has it inside text."""
+        return ADDED_INPUT_PREFIX + self.full_name
+
+    def __str__(self) -> str:
+        text = f"{{{{channel:task={self.task_name or ''};name={self.name};type={describe_type(self)};}}}}"
+        return register_mark(text, self)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __eq__(self, other: object) -> Comparison:  # type: ignore[override]  # a condition, in KFP's notation
+        return Comparison("==", self, other)
+
+    def __ne__(self, other: object) -> Comparison:  # type: ignore[override]
+        return Comparison("!=", self, other)
+
+    def __lt__(self, other: object) -> Comparison:
+        return Comparison("<", self, other)
+
+    def __le__(self, other: object) -> Comparison:
+        return Comparison("<=", self, other)
+
+    def __gt__(self, other: object) -> Comparison:
+        return Comparison(">", self, other)
+
+    def __ge__(self, other: object) -> Comparison:
+        return Comparison(">=", self, other)
+
+    __hash__ = object.__hash__
+
+    def _describe(self) -> str:
+        return f"output {self.name!r} of task {self.task.name!r}" if self.task else f"pipeline input {self.name!r}"
+
+
+def describe_channel(channel: PipelineChannel) -> str:
+    """Return what a channel is, for messages: `output 'model' of task 'train'`."""
+    return channel._describe()
+
+
+def describe_type(channel: PipelineChannel) -> str:
+    """Return the type of a channel, for messages: `STRING`, `List[system.Model@0.0.1]`."""
+    return f"List[{channel.channel_type}]" if channel.is_artifact_list else str(channel.channel_type)
+
+
+class Comparison:
+    """A comparison with a value that exists only when the pipeline runs: the condition of a `dsl.If`."""
+
+    def __init__(self, operator: str, left: object, right: object) -> None:
+        self.operator = operator
+        self.left = left
+        self.right = right
+
+    @property
+    def operands(self) -> tuple[object, object]:
+        return self.left, self.right
+
+    def __bool__(self) -> NoReturn:
+        left = f"the {describe_channel(self.left)}" if isinstance(self.left, PipelineChannel) else repr(self.left)
+        raise AuthoringError(
+            f"A comparison with {left} is neither true nor false while the pipeline is traced: its value is known only "
+            "when the pipeline runs. Use it in `with dsl.If(...):`, or compare in a component."
+        )
+
+
+class PipelineParameterChannel(PipelineChannel):
+    """A channel for a parameter."""
+
+
+class PipelineArtifactChannel(PipelineChannel):
+    """A channel for an artifact, or for a list of artifacts."""
+
+
+# --- loops ------------------------------------------------------------------------------------------------------------
+
+
+class LoopItem(PipelineChannel):
+    """The item of an iteration. `loop_items` are the items of the loop: a channel, or a list in the pipeline's code."""
+
+    def __init__(
+        self,
+        name: str,
+        channel_type: ParameterType | ArtifactType,
+        loop_items: PipelineChannel | RawItems,
+        task: Any = None,
+        type_annotation: str = "",
+    ) -> None:
+        super().__init__(name, channel_type, False, task, type_annotation)
+        self.loop_items = loop_items
+
+    def _describe(self) -> str:
+        return f"item {self.name!r} of a loop"
+
+
+class LoopParameter(LoopItem, PipelineParameterChannel):
+    """An item that is a parameter. If the items are dicts, an unknown attribute is a field: `item.a`."""
+
+    def __getattr__(self, name: str) -> LoopField:
+        if name.startswith("__"):
+            raise AttributeError(name)  # looked up by Python itself, for example by `copy`
+        annotation = value_annotation(self.type_annotation)
+        full_name = f"{self.name}-subvar-{name}"
+        return LoopField(full_name, annotation, self, name)
+
+
+class LoopArtifact(LoopItem, PipelineArtifactChannel):
+    """An item that is an artifact."""
+
+
+class LoopField(PipelineParameterChannel):
+    """A field of an item that is a dict."""
+
+    def __init__(self, name: str, type_annotation: str, item: LoopItem, key: str) -> None:
+        super().__init__(name, parse_annotation(type_annotation), False, item.task, type_annotation)
+        self.item = item
+        self.key = key
+
+    def _describe(self) -> str:
+        return f"field {self.key!r} of the items of a loop"
+
+
+_ANNOTATION = r"(?:typing\.)?(?P<name>\w+)(?:\[(?P<arguments>.+)\])?"
+_TYPES_BY_NAME = {
+    **dict.fromkeys(("int", "integer"), ParameterType.NUMBER_INTEGER),
+    **dict.fromkeys(("float", "double"), ParameterType.NUMBER_DOUBLE),
+    **dict.fromkeys(("bool", "boolean"), ParameterType.BOOLEAN),
+    **dict.fromkeys(("list", "jsonarray"), ParameterType.LIST),
+    **dict.fromkeys(("dict", "jsonobject"), ParameterType.STRUCT),
+}
+
+
+def parse_annotation(annotation: str) -> ParameterType:
+    """Return the parameter type of a type annotation. As in the KFP SDK, an unknown type is a string.
+
+    >>> parse_annotation("typing.List[str]"), parse_annotation("int"), parse_annotation("")
+    (<ParameterType.LIST: 'LIST'>, <ParameterType.NUMBER_INTEGER: 'NUMBER_INTEGER'>, <ParameterType.STRING: 'STRING'>)
+    """
+    match = re.fullmatch(_ANNOTATION, annotation)
+    return _TYPES_BY_NAME.get(match["name"].lower() if match else "", ParameterType.STRING)
+
+
+def item_annotation(annotation: str) -> str:
+    """Return the annotation of the items of a list.
+
+    >>> item_annotation("typing.List[typing.Dict[str, int]]"), item_annotation("list")
+    ('typing.Dict[str, int]', '')
+    """
+    match = re.fullmatch(_ANNOTATION, annotation)
+    return (match["arguments"] or "") if match else ""
+
+
+def value_annotation(annotation: str) -> str:
+    """Return the annotation of the values of a dict.
+
+    >>> value_annotation("typing.Dict[str, int]"), value_annotation("dict")
+    ('int', '')
+    """
+    _, _, value = item_annotation(annotation).partition(",")
+    return value.strip()
+
+
+# --- channels that combine others -------------------------------------------------------------------------------------
+
+
+class Collected(PipelineChannel):
+    """The outputs of a task in all iterations of a loop, as a list, for tasks outside the loop and for the pipeline.
+
+    Args:
+        output: an output of a task in a `dsl.ParallelFor`.
+
+    Raises:
+        AuthoringError: if `output` is something else.
+    """
+
+    def __init__(self, output: PipelineChannel) -> None:
+        if not isinstance(output, PipelineChannel) or isinstance(output, (OneOfChannel, LoopItem, LoopField)):
+            raise AuthoringError(
+                "dsl.Collected: expected an output of a task in a dsl.ParallelFor, got a "
+                f"{'dsl.OneOf' if isinstance(output, OneOfChannel) else type(output).__name__}."
+            )
+        is_artifact = isinstance(output.channel_type, ArtifactType)
+        collected_type = output.channel_type if is_artifact else ParameterType.LIST
+        super().__init__(output.name, collected_type, is_artifact, output.task)
+        self.output = output
+
+    def __str__(self) -> str:
+        raise AuthoringError("A dsl.Collected cannot be used inside text, lists or dicts: pass it to an input.")
+
+
+class OneOfChannel(PipelineChannel):
+    """The output of the one branch that runs. Its `task` is the group of the branches."""
+
+    def __init__(self, name: str, branches: Producer, channels: Sequence[PipelineChannel]) -> None:
+        first = channels[0]
+        super().__init__(name, first.channel_type, first.is_artifact_list, branches, first.type_annotation)
+        self.channels = channels
+
+    def _describe(self) -> str:
+        return "dsl.OneOf"
+
+    def __str__(self) -> str:
+        raise AuthoringError("A dsl.OneOf cannot be used inside text, lists or dicts: pass it to an input.")
+
+
+class OneOfParameter(OneOfChannel, PipelineParameterChannel):
+    """A `dsl.OneOf` of parameters."""
+
+
+class OneOfArtifact(OneOfChannel, PipelineArtifactChannel):
+    """A `dsl.OneOf` of artifacts."""
+
+
+# --- create and find channels -----------------------------------------------------------------------------------------
+
+
+def create_channel(
+    name: str,
+    type: ParameterType | ArtifactType,
+    *,
+    is_list: bool = False,
+    task: Producer | None = None,
+    annotation: str = "",
+) -> PipelineChannel:
+    """Return a channel of the class that fits its type."""
+    cls = PipelineParameterChannel if isinstance(type, ParameterType) else PipelineArtifactChannel
+    return cls(name, type, is_list, task, annotation)
+
+
+def create_input_channel(name: str, declared: Input) -> PipelineChannel:
+    """Return the channel of a pipeline's input."""
+    if isinstance(declared, ArtifactInput):
+        return create_channel(name, declared.type, is_list=declared.is_list)
+    return create_channel(name, declared.type, annotation=declared.annotation)
+
+
+def create_output_channel(name: str, declared: Output, task: Producer) -> PipelineChannel:
+    """Return the channel of a task's output."""
+    if isinstance(declared, ArtifactOutput):
+        return create_channel(name, declared.type, is_list=declared.is_list, task=task)
+    return create_channel(name, declared.type, task=task, annotation=declared.annotation)
+
+
+def find_channels(value: Json | PipelineChannel, location: str) -> Iterator[PipelineChannel]:
+    """Yield the channels in a value, one for each occurrence.
+
+    Args:
+        value: a channel, or JSON whose texts may hold marks.
+        location: the location of the value, for the message.
+
+    Raises:
+        AuthoringError: if one of the channels belongs to another pipeline.
+    """
+    if isinstance(value, PipelineChannel):
+        yield value
+    elif isinstance(value, str):
+        for match in re.finditer(MARK_PATTERN, value):
+            yield resolve_mark(match[0], location)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from find_channels(item, location)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from find_channels(item, location)
+
+
+def replace_channels(value: Json | PipelineChannel, location: str = "A value") -> Json:
+    """Return the value with each channel replaced by KFP's placeholder for the input that brings it.
+
+    Raises:
+        AuthoringError: if one of the channels belongs to another pipeline.
+    """
+    if isinstance(value, PipelineChannel):
+        return _input_placeholder(value)
+    if isinstance(value, str):
+        return re.sub(MARK_PATTERN, lambda match: _input_placeholder(resolve_mark(match[0], location)), value)
+    if isinstance(value, dict):
+        return {key: replace_channels(item, location) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [replace_channels(item, location) for item in value]
+    return value
+
+
+def _input_placeholder(channel: PipelineChannel) -> str:
+    return "{{$.inputs.parameters['" + channel.added_input + "']}}"

@@ -1,0 +1,293 @@
+"""`If`, `Elif` and `Else`, and `OneOf`, which joins the outputs of their branches."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from standpipe.dsl.tracing.channels import (
+    ADDED_INPUT_PREFIX,
+    Collected,
+    Comparison,
+    OneOfArtifact,
+    OneOfChannel,
+    OneOfParameter,
+    PipelineArtifactChannel,
+    PipelineChannel,
+    describe_channel,
+    describe_type,
+)
+from standpipe.dsl.tracing.groups import TasksGroup, enclosing_groups
+from standpipe.dsl.tracing.tasks import PipelineTask, TaskGroup
+from standpipe.dsl.tracing.trace import Trace, require_trace
+from standpipe.dsl.types import constant_type
+from standpipe.errors import AuthoringError, AuthoringTypeError, InvalidControlFlowException
+from standpipe.model.types import ParameterType
+from standpipe.model.values import preview
+
+
+class ConditionBranches(TaskGroup):
+    """The group around an `If` and the `Elif` or `Else` that follow it."""
+
+    prefix = "condition-branches"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._output_count = 0
+
+    def next_output(self) -> str:
+        """Return the name of the output for the next `OneOf` over these branches."""
+        self._output_count += 1
+        return f"{ADDED_INPUT_PREFIX}{self.name}-oneof-{self._output_count}"
+
+
+class Branch(TasksGroup):
+    """A branch of a condition. It runs if `comparison` is true and all the `earlier` comparisons are false.
+
+    Args:
+        earlier: the comparisons of the branches before this one.
+        comparison: the comparison of this branch, None for an `Else`.
+        name: the display name of the group.
+    """
+
+    prefix = "condition"
+
+    def __init__(self, earlier: Sequence[Comparison], comparison: Comparison | None, name: str | None) -> None:
+        super().__init__(name)
+        self.earlier = tuple(earlier)
+        self.comparison = comparison
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """The comparisons of this branch and of those before it. All are false where a later branch runs."""
+        return self.earlier if self.comparison is None else (*self.earlier, self.comparison)
+
+    @property
+    def operands(self) -> list[PipelineChannel]:
+        """The channels that the condition compares."""
+        return [
+            operand
+            for comparison in self.comparisons
+            for operand in comparison.operands
+            if isinstance(operand, PipelineChannel)
+        ]
+
+    @property
+    def text(self) -> str:
+        """The condition in CEL, as the KFP SDK compiles it."""
+        terms = [f"!({format_comparison(comparison)})" for comparison in self.earlier]
+        if self.comparison is not None:
+            terms.append(format_comparison(self.comparison))
+        return " && ".join(terms)
+
+
+class If(Branch):
+    """Runs its tasks only if a comparison is true when the pipeline runs.
+
+    Args:
+        condition: a comparison with an output of a task or an input of the pipeline: `task.output == 'yes'`.
+        name: the display name of the group.
+
+    Raises:
+        AuthoringError: if the condition is not a comparison, or the operands cannot be compared.
+    """
+
+    def __init__(self, condition: Comparison | bool, name: str | None = None) -> None:
+        super().__init__((), _check_condition(condition, "If"), name)
+
+
+class Condition(If):
+    """The deprecated name of `If`."""
+
+    def __enter__(self) -> Any:
+        warnings.warn("dsl.Condition is deprecated: use dsl.If.", DeprecationWarning, stacklevel=2)
+        return super().__enter__()
+
+
+class _LaterBranch(Branch):
+    """A branch that follows another one: an `Elif` or an `Else`."""
+
+    def __init__(self, comparison: Comparison | None, name: str | None) -> None:
+        construct = type(self).__name__
+        siblings = require_trace(construct).group.groups
+        previous = siblings[-1] if siblings else None
+        if not isinstance(previous, Branch) or isinstance(previous, Else):
+            raise InvalidControlFlowException(
+                f"dsl.{construct} has no dsl.If before it: it must follow a dsl.If or dsl.Elif at the same level."
+            )
+        super().__init__(previous.comparisons, comparison, name)
+
+    def __enter__(self) -> Any:
+        trace = require_trace(type(self).__name__)
+        if not isinstance(trace.group, ConditionBranches) or not isinstance(trace.group.groups[-1], Elif):
+            _wrap_last_branch(trace)
+        return super().__enter__()
+
+
+class Elif(_LaterBranch):
+    """Runs its tasks if its comparison is true and those of the `If` and `Elif` before it are false.
+
+    Args:
+        condition: a comparison, as for `If`.
+        name: the display name of the group.
+
+    Raises:
+        InvalidControlFlowException: if it does not follow an `If` or `Elif`.
+        AuthoringError: if the condition is not a comparison.
+    """
+
+    def __init__(self, condition: Comparison | bool, name: str | None = None) -> None:
+        super().__init__(_check_condition(condition, "Elif"), name)
+
+
+class Else(_LaterBranch):
+    """Runs its tasks if all comparisons of the `If` and `Elif` before it are false.
+
+    Args:
+        name: the display name of the group.
+
+    Raises:
+        InvalidControlFlowException: if it does not follow an `If` or `Elif`.
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(None, name)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, traceback)
+        require_trace("Else").leave_group()  # the group of the branches ends with the last branch
+
+
+def _wrap_last_branch(trace: Trace) -> None:
+    """Move the branch before an `Elif` or `Else` into a new group for all branches, which takes over its number."""
+    branch = trace.group.groups.pop()
+    branches = ConditionBranches()
+    number = branch.name.rpartition("-")[2]
+    branches.name = f"{branches.prefix}-{number}"
+    branches.source_location = branch.source_location
+    branch.name = f"{branch.prefix}-{trace.next_group_number()}"
+    trace.enter_group(branches)
+    trace.enter_group(branch)
+    trace.leave_group()
+
+
+def _check_condition(condition: object, construct: str) -> Comparison:
+    if not isinstance(condition, Comparison):
+        raise AuthoringError(
+            f"dsl.{construct} expected a comparison with an output of a task or an input of the pipeline, such as "
+            f"task.output == 'yes', got {preview(condition)} of type {type(condition).__name__}."
+        )
+    format_comparison(condition)  # raises if it cannot be compiled
+    return condition
+
+
+def format_comparison(comparison: Comparison) -> str:
+    """Return a comparison in CEL. As in the KFP SDK, strings are quoted and not escaped.
+
+    Raises:
+        AuthoringError: if an operand is not a string, a number or a bool, or if the two have no common type.
+    """
+    operands = [(_format_operand(operand), _operand_type(operand)) for operand in comparison.operands]
+    types = {operand_type for _, operand_type in operands}
+    common_type = next(candidate for candidate in _PRECEDENCE if candidate in types)
+    left, right = (
+        text if operand_type is common_type else _convert_operand(text, common_type) for text, operand_type in operands
+    )
+    return f"{left} {comparison.operator} {right}"
+
+
+#: The common type of two operands is the one that comes first here.
+_PRECEDENCE = (
+    ParameterType.STRING,
+    ParameterType.BOOLEAN,
+    ParameterType.NUMBER_DOUBLE,
+    ParameterType.NUMBER_INTEGER,
+)
+
+
+def _operand_type(operand: object) -> ParameterType:
+    operand_type = operand.channel_type if isinstance(operand, PipelineChannel) else constant_type(operand)
+    if operand_type not in _PRECEDENCE:
+        subject = f"the {describe_channel(operand)}" if isinstance(operand, PipelineChannel) else preview(operand)
+        raise AuthoringError(
+            f"A condition compares strings, numbers and bools, and {subject} is of type "
+            f"{operand_type or type(operand).__name__}. Compare in a component that returns a bool."
+        )
+    assert isinstance(operand_type, ParameterType)
+    return operand_type
+
+
+def _format_operand(operand: Any) -> str:
+    if isinstance(operand, PipelineChannel):
+        reference = f"inputs.parameter_values['{operand.added_input}']"
+        return f"int({reference})" if operand.channel_type is ParameterType.NUMBER_INTEGER else reference
+    if isinstance(operand, str):
+        return f"'{operand}'"
+    return str(operand).lower() if isinstance(operand, bool) else str(operand)
+
+
+def _convert_operand(text: str, to: ParameterType) -> str:
+    if to is ParameterType.STRING:
+        return f"'{text}'"
+    if to is ParameterType.NUMBER_DOUBLE:
+        return f"double({text})"
+    try:
+        return "true" if int(text) == 0 else "false"  # inverted, as the KFP SDK compiles it
+    except ValueError:
+        raise AuthoringError(
+            "A bool is compared with a fraction, or with a number that is known only when the pipeline runs. "
+            "Compare it with True or False."
+        ) from None
+
+
+class OneOf:
+    """Joins outputs of the branches of a condition into one value: the output of the branch that runs.
+
+    Args:
+        *channels: outputs of tasks in the branches of one `If` … `Else`, all of the same type.
+
+    Returns:
+        A channel that can be passed to tasks or returned.
+
+    Raises:
+        AuthoringError: if they are not in the branches of one condition, or that has no `Else`.
+        AuthoringTypeError: if their types differ.
+    """
+
+    def __new__(cls, *channels: PipelineChannel) -> Any:
+        require_trace("OneOf")
+        for channel in channels:
+            if not isinstance(channel, PipelineChannel) or isinstance(channel, (Collected, OneOfChannel)):
+                raise AuthoringError(
+                    f"dsl.OneOf expected outputs of tasks, got a {type(channel).__name__}. It can contain neither a "
+                    "dsl.Collected nor another dsl.OneOf."
+                )
+        if not channels:
+            raise AuthoringError("dsl.OneOf expected the outputs to choose from: one of each branch.")
+        first = channels[0]
+        for channel in channels:
+            if (channel.channel_type, channel.is_artifact_list) != (first.channel_type, first.is_artifact_list):
+                raise AuthoringTypeError(
+                    f"dsl.OneOf expected outputs of one type: the {describe_channel(first)} is {describe_type(first)}, "
+                    f"and the {describe_channel(channel)} is {describe_type(channel)}."
+                )
+        branches = _find_branches(channels)
+        channel_class = OneOfArtifact if isinstance(first, PipelineArtifactChannel) else OneOfParameter
+        return channel_class(branches.next_output(), branches, channels)
+
+
+def _find_branches(channels: Sequence[PipelineChannel]) -> ConditionBranches:
+    """Return the branches that all the channels come from: the innermost ones, if conditions are nested."""
+    paths = [enclosing_groups(channel.task) if isinstance(channel.task, PipelineTask) else () for channel in channels]
+    common_groups = [group for group in paths[0] if all(any(group is other for other in path) for path in paths)]
+    branches = next((group for group in reversed(common_groups) if isinstance(group, ConditionBranches)), None)
+    if branches is None or not isinstance(branches.groups[-1], Else):
+        raise AuthoringError(
+            "dsl.OneOf expected outputs of tasks in the branches of one condition that ends with a dsl.Else, so that "
+            "one of the branches always runs."
+        )
+    return branches

@@ -1,0 +1,52 @@
+"""Where users call components and define functions: the file and line of their own code."""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+import os
+import re
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from types import FrameType
+from typing import Any
+
+from standpipe.model.plan import SourceLocation
+
+_PACKAGE = "standpipe"
+
+#: How many lines of decorators are searched for the `def` of a function.
+_MAX_DECORATOR_LINES = 500
+
+
+def caller_location() -> SourceLocation | None:
+    """Return the location of the statement outside this package that led to this call; None if there is none."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__") or ""
+        if module != _PACKAGE and not module.startswith(f"{_PACKAGE}."):
+            return SourceLocation(_absolute_path(frame.f_code.co_filename), frame.f_lineno)
+        frame = frame.f_back
+    return None
+
+
+def function_location(function: Callable[..., Any]) -> SourceLocation:
+    """Return the location of the `def` of a function, below its decorators.
+
+    If the source cannot be read, it is the line that Python has for the function: that of its first decorator.
+    """
+    code = inspect.unwrap(function).__code__
+    definition = re.compile(rf"\s*(async\s+)?def\s+{re.escape(code.co_name)}\b")
+    first = code.co_firstlineno
+    lines = linecache.getlines(code.co_filename, function.__globals__)
+    for number in range(first, min(first + _MAX_DECORATOR_LINES, len(lines) + 1)):
+        if definition.match(lines[number - 1]):
+            return SourceLocation(_absolute_path(code.co_filename), number)
+    return SourceLocation(_absolute_path(code.co_filename), first)
+
+
+@lru_cache(maxsize=256)
+def _absolute_path(file: str) -> str:
+    """Return a file name as an absolute path. Names such as `<stdin>` and `<ipython-input-1>` stay as they are."""
+    return file if file.startswith("<") else os.path.abspath(file)

@@ -1,0 +1,448 @@
+"""Tasks and the groups that they are in, in a pipeline that is being traced or after a run.
+
+A task knows its group and a group knows its tasks, so both classes are in this file.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from standpipe.dsl.tracing.channels import PipelineChannel, create_output_channel
+from standpipe.dsl.tracing.marks import has_marks
+from standpipe.dsl.tracing.quantities import COUNT, CPU, MEMORY, Quantity, parse_duration
+from standpipe.errors import (
+    AuthoringAttributeError,
+    AuthoringError,
+    AuthoringTypeError,
+    NoSuchOutput,
+    StandpipeError,
+    TaskFailed,
+)
+from standpipe.model.plan import Caching, Container, Executor, Resources, Retry, SourceLocation, TriggerStrategy
+from standpipe.model.types import Input, Json, Output
+from standpipe.model.values import preview
+
+
+class TaskComponent(Protocol):
+    """The component of a task, as far as the task needs it. `dsl.BaseComponent` implements it."""
+
+    @property
+    def name(self) -> str:
+        """The name of the component."""
+
+    @property
+    def inputs(self) -> Mapping[str, Input]:
+        """The declared inputs by name."""
+
+    @property
+    def outputs(self) -> Mapping[str, Output]:
+        """The declared outputs by name."""
+
+    @property
+    def executor(self) -> Executor | None:
+        """What the component runs: a container or an importer; None for a pipeline."""
+
+
+class TaskState(enum.Enum):
+    """Whether a task is part of a pipeline that is being traced, or has run."""
+
+    FUTURE = "FUTURE"
+    FINAL = "FINAL"
+
+
+@dataclass
+class Settings:
+    """The settings of a task besides its arguments, as its setters record them.
+
+    `channels` are values that settings for a platform refer to. The platform resolves them itself.
+    """
+
+    display_name: str = ""
+    after: list[PipelineTask | TaskGroup] = field(default_factory=list)
+    channels: list[PipelineChannel] = field(default_factory=list)
+    strategy: TriggerStrategy = TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED
+    caching: Caching = Caching()
+    retry: Retry | None = None
+    container: Container | None = None
+    platforms: dict[str, Json] = field(default_factory=dict)
+
+
+class TaskGroup:
+    """Tasks that belong together: those of a whole pipeline, or of one `with` block. Groups nest.
+
+    `group` is the enclosing group, None for the group of the pipeline. `name` is unique in the pipeline.
+    """
+
+    #: The beginning of the names of such groups.
+    prefix = ""
+    #: Whether tasks may be set to run after the whole group, with `.after(group)`.
+    is_awaitable = False
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = ""
+        self.display_name = name or ""
+        self.source_location: SourceLocation | None = None
+        self.group: TaskGroup | None = None
+        self.tasks: list[PipelineTask] = []
+        self.groups: list[TaskGroup] = []
+
+    def __iter__(self) -> Iterator[TaskGroup]:
+        """Yield this group and all groups in it, outer groups first."""
+        pending = [self]
+        while pending:
+            group = pending.pop()
+            yield group
+            pending.extend(reversed(group.groups))
+
+
+class Outputs(dict[str, Any]):
+    """The outputs of a task, by name."""
+
+    def __init__(self, task: str, outputs: Mapping[str, Any]) -> None:
+        super().__init__(outputs)
+        self._task = task
+
+    def __missing__(self, name: str) -> Any:
+        raise NoSuchOutput(f"Task {self._task!r} has no output {name!r}; it has: {', '.join(self) or 'none'}.")
+
+
+class PipelineTask:
+    """A component with arguments. Created by calling the component, not directly.
+
+    While a pipeline is traced, `.output` and `.outputs` are channels that can be passed to other tasks, and the setters
+    configure how the task runs. After a local run they are values: parameters as Python values, and artifacts as
+    objects of `dsl.Artifact` or its subclasses, whose `.path` can be read.
+
+    Args:
+        component: the component.
+        name: the name of the task, unique in its pipeline.
+        inputs: the arguments by name.
+        settings: the settings that the task starts with.
+        source_location: the file and line where the component was called.
+    """
+
+    def __init__(
+        self,
+        component: TaskComponent,
+        name: str,
+        inputs: Mapping[str, Any],
+        settings: Settings,
+        source_location: SourceLocation | None = None,
+    ) -> None:
+        self.component = component
+        self.name = name
+        self.inputs = dict(inputs)
+        self.source_location = source_location
+        self.state = TaskState.FUTURE
+        self.error: StandpipeError | None = None
+        self.group: TaskGroup | None = None
+        self.is_exit_task = False
+        self._settings = settings
+        self._outputs = Outputs(
+            name, {output: create_output_channel(output, spec, self) for output, spec in component.outputs.items()}
+        )
+
+    def finish(self, outputs: Mapping[str, Any], error: StandpipeError | None = None) -> PipelineTask:
+        """Mark the task as run, with its outputs, and with the error if it failed. Return the task."""
+        self.state = TaskState.FINAL
+        self._outputs = Outputs(self.name, outputs)
+        self.error = error
+        return self
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the task has run and succeeded."""
+        return self.state is TaskState.FINAL and self.error is None
+
+    @property
+    def outputs(self) -> Mapping[str, Any]:
+        """The outputs by name: channels while a pipeline is traced, values after a run (none if it failed)."""
+        return self._outputs
+
+    @property
+    def output(self) -> Any:
+        """The only output.
+
+        Raises:
+            AuthoringAttributeError: if the component has no outputs or several.
+            TaskFailed: if the task failed.
+        """
+        if self.error is not None:
+            raise TaskFailed(f"Task {self.name!r} failed, so it has no output. {self.error}") from self.error
+        if len(self._outputs) != 1:
+            names = ", ".join(self._outputs) or "none"
+            raise AuthoringAttributeError(
+                f"Task {self.name!r} does not have exactly one output (it has: {names}). Use .outputs['name']."
+            )
+        return next(iter(self._outputs.values()))
+
+    def __repr__(self) -> str:
+        state = "traced" if self.state is TaskState.FUTURE else "succeeded" if self.succeeded else "failed"
+        return f"<PipelineTask {self.name!r}: {state}>"
+
+    # --- order --------------------------------------------------------------------------------------------------------
+
+    def after(self, *tasks: PipelineTask | TaskGroup) -> PipelineTask:
+        """Start this task only after other tasks have ended, without an input from them.
+
+        Args:
+            *tasks: tasks, and `dsl.ExitHandler` groups.
+
+        Raises:
+            AuthoringError: if an argument is neither.
+        """
+        self._check_is_traced("after")
+        for task in tasks:
+            if not isinstance(task, PipelineTask) and not (isinstance(task, TaskGroup) and task.is_awaitable):
+                raise AuthoringError(
+                    f"Task {self.name!r}: .after() expected tasks or dsl.ExitHandler groups as separate arguments, got "
+                    f"{task!r} of type {type(task).__name__}."
+                )
+            self._settings.after.append(task)
+        return self
+
+    def ignore_upstream_failure(self) -> PipelineTask:
+        """Start this task when its upstream tasks have ended, whether they succeeded or failed.
+
+        Raises:
+            AuthoringError: if an input that comes from another task has no default value.
+        """
+        self._check_is_traced("ignore_upstream_failure")
+        for name, value in self.inputs.items():
+            if isinstance(value, PipelineChannel) and value.task and not self.component.inputs[name].optional:
+                raise AuthoringError(
+                    f"Task {self.name!r} cannot ignore upstream failures: its input {name!r} comes from task "
+                    f"{value.task.name!r}, which may fail, and has no default value. Give the input a default value."
+                )
+        self._settings.strategy = TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED
+        return self
+
+    # --- execution ----------------------------------------------------------------------------------------------------
+
+    def set_caching_options(self, enable_caching: bool, cache_key: str | None = None) -> PipelineTask:
+        """Set whether the outputs may come from the cache, and optionally the cache key.
+
+        Raises:
+            AuthoringTypeError: if `enable_caching` is not a bool, or the key not a string.
+        """
+        self._check_is_traced("set_caching_options")
+        if not isinstance(enable_caching, bool):
+            raise self._wrong_type("set_caching_options", "enable_caching", enable_caching, "True or False")
+        if cache_key is not None:
+            self._check_text("set_caching_options", "cache_key", cache_key)
+        self._settings.caching = Caching(enable_caching, cache_key or "")
+        return self
+
+    def set_retry(
+        self,
+        num_retries: int,
+        backoff_duration: str | None = None,
+        backoff_factor: float | None = None,
+        backoff_max_duration: str | None = None,
+    ) -> PipelineTask:
+        """Set how often the task is retried when it fails.
+
+        Args:
+            num_retries: the maximum number of retries.
+            backoff_duration: the wait before the first retry, such as `'60s'`, `'2m'` or `'1h'`; `'0s'` by default.
+            backoff_factor: the factor between one wait and the next; 2 by default.
+            backoff_max_duration: the latest start of an attempt after the start of the first; `'3600s'` by default.
+
+        Raises:
+            AuthoringTypeError: if `num_retries` is not a whole number.
+            AuthoringError: if a duration is invalid.
+        """
+        self._check_is_traced("set_retry")
+        self._settings.retry = Retry(
+            max_retries=self._parse_whole_number("set_retry", "num_retries", num_retries or 0),
+            backoff_duration=parse_duration(backoff_duration or "0s"),
+            backoff_factor=float(backoff_factor or 2.0),
+            backoff_max_duration=parse_duration(backoff_max_duration or "3600s"),
+        )
+        return self
+
+    def set_display_name(self, name: str | None) -> PipelineTask:
+        """Set the display name of the task.
+
+        Raises:
+            AuthoringTypeError: if it is not a string, or contains a value that is known only when the pipeline runs.
+        """
+        if self._is_traced("set_display_name"):
+            self._check_text("set_display_name", "name", name or "")
+            self._settings.display_name = name if name and name != self.name else ""
+        return self
+
+    def set_env_variable(self, name: str, value: str) -> PipelineTask:
+        """Set an environment variable of the task.
+
+        Raises:
+            AuthoringTypeError: if its name or value is not a string, or contains a value that is known only when the
+                pipeline runs.
+        """
+        self._check_is_traced("set_env_variable")
+        self._check_text("set_env_variable", "name", name)
+        self._check_text("set_env_variable", "value", value)
+        container = self._container("set_env_variable")
+        self._settings.container = replace(container, env={**container.env, name: value})
+        return self
+
+    def set_container_image(self, name: str | PipelineChannel) -> PipelineTask:
+        """Set the container image, in place of the component's. It may be a value that is known only at run time.
+
+        Raises:
+            AuthoringTypeError: if it is neither a string nor such a value.
+        """
+        self._check_is_traced("set_container_image")
+        if not isinstance(name, (str, PipelineChannel)):
+            raise self._wrong_type("set_container_image", "name", name, "the name of an image")
+        self._settings.container = replace(self._container("set_container_image"), image=str(name))
+        return self
+
+    def set_debug_pause(self, before: bool = False, after: bool = True, on_error: bool = False) -> PipelineTask:
+        """Asks the cluster to keep the task's pod for a debugger, before it starts or after it has ended.
+
+        Raises:
+            AuthoringError: if there is nothing to pause at, or the arguments contradict each other.
+        """
+        if on_error and not after:
+            raise AuthoringError("set_debug_pause(on_error=True) pauses after the task, so it cannot have after=False.")
+        if not (before or after):
+            raise AuthoringError("set_debug_pause(before=False, after=False) would never pause.")
+        if before:
+            self.set_env_variable("ARGO_DEBUG_PAUSE_BEFORE", "true")
+        if after:
+            self.set_env_variable("ARGO_DEBUG_PAUSE_ON_ERROR" if on_error else "ARGO_DEBUG_PAUSE_AFTER", "true")
+        return self
+
+    # --- resources ----------------------------------------------------------------------------------------------------
+
+    def set_cpu_request(self, cpu: str | PipelineChannel) -> PipelineTask:
+        """Set the CPU request in cores, such as `'2'`, `'0.5'` or `'500m'`."""
+        return self._set_resource("set_cpu_request", "cpu_request", cpu, CPU)
+
+    def set_cpu_limit(self, cpu: str | PipelineChannel) -> PipelineTask:
+        """Set the CPU limit in cores, such as `'2'`, `'0.5'` or `'500m'`."""
+        return self._set_resource("set_cpu_limit", "cpu_limit", cpu, CPU)
+
+    def set_memory_request(self, memory: str | PipelineChannel) -> PipelineTask:
+        """Set the memory request in bytes, with or without a unit, such as `'512Mi'` or `'2G'`."""
+        return self._set_resource("set_memory_request", "memory_request", memory, MEMORY)
+
+    def set_memory_limit(self, memory: str | PipelineChannel) -> PipelineTask:
+        """Set the memory limit in bytes, with or without a unit, such as `'512Mi'` or `'2G'`."""
+        return self._set_resource("set_memory_limit", "memory_limit", memory, MEMORY)
+
+    def set_accelerator_type(self, accelerator: str | PipelineChannel) -> PipelineTask:
+        """Set the type of accelerator, such as `'nvidia.com/gpu'`. The task gets one unless a limit is set."""
+        self._set_resource("set_accelerator_type", "accelerator_type", accelerator)
+        if self.state is TaskState.FUTURE and not self._resources.accelerator_count:
+            self._set_resource("set_accelerator_type", "accelerator_count", "1")
+        return self
+
+    def set_accelerator_limit(self, limit: int | str | PipelineChannel) -> PipelineTask:
+        """Set the number of accelerators. Their type is set with `set_accelerator_type`."""
+        return self._set_resource("set_accelerator_limit", "accelerator_count", limit, COUNT)
+
+    def set_gpu_limit(self, gpu: str) -> PipelineTask:
+        """Call `set_accelerator_limit`: this is its deprecated name."""
+        warnings.warn("'set_gpu_limit' is deprecated: use 'set_accelerator_limit'.", DeprecationWarning, stacklevel=2)
+        return self.set_accelerator_limit(gpu)
+
+    def add_node_selector_constraint(self, accelerator: str) -> PipelineTask:
+        """Call `set_accelerator_type`: this is its deprecated name."""
+        warnings.warn(
+            "'add_node_selector_constraint' is deprecated: use 'set_accelerator_type'.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.set_accelerator_type(accelerator)
+
+    # --- for extensions of KFP, such as kfp-kubernetes ----------------------------------------------------------------
+
+    @property
+    def dependent_tasks(self) -> list[str]:
+        """The names of the tasks that were passed to `.after()`."""
+        self._check_is_traced("dependent_tasks")
+        return [task.name for task in self._settings.after]
+
+    def register_pipeline_channels(self, pipeline_channels: Iterable[PipelineChannel]) -> None:
+        """Record the channels that the task's settings for a platform refer to."""
+        self._check_is_traced("register_pipeline_channels")
+        self._settings.channels.extend(pipeline_channels)
+
+    # --- internal -----------------------------------------------------------------------------------------------------
+
+    @property
+    def platform_config(self) -> dict[str, Json]:
+        """The settings by platform, as extensions of KFP write them: `{'kubernetes': {...}}`."""
+        return self._settings.platforms
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, from which the Plan is built."""
+        return self._settings
+
+    @property
+    def _resources(self) -> Resources:
+        return self._container("resources").resources
+
+    def _set_resource(
+        self, setter: str, name: str, value: int | str | PipelineChannel, notation: Quantity | None = None
+    ) -> PipelineTask:
+        if not self._is_traced(setter):
+            return self
+        text = str(value)
+        if notation and not isinstance(value, PipelineChannel) and not re.fullmatch(notation.pattern, text):
+            raise AuthoringError(
+                f"Task {self.name!r}: .{setter}() expected {notation.description}, got {text!r}. An output of a task "
+                "or an input of the pipeline can be passed as well, but not inside text."
+            )
+        container = self._container(setter)
+        resources = replace(container.resources, **{name: text})
+        self._settings.container = replace(container, resources=resources)
+        return self
+
+    def _container(self, setter: str) -> Container:
+        if self._settings.container is None:
+            raise AuthoringError(
+                f"Task {self.name!r}: .{setter}() expected a component that runs in a container. This one is a "
+                "pipeline or an importer."
+            )
+        return self._settings.container
+
+    def _check_text(self, setter: str, argument: str, value: object) -> None:
+        if not isinstance(value, str):
+            raise self._wrong_type(setter, argument, value, "a string")
+        if has_marks(value):
+            raise self._wrong_type(setter, argument, value, "a string that is known while the pipeline is traced")
+
+    def _parse_whole_number(self, setter: str, argument: str, value: Any) -> int:
+        try:
+            if int(value) == float(value):
+                return int(value)
+        except (TypeError, ValueError, OverflowError):
+            pass
+        raise self._wrong_type(setter, argument, value, "a whole number")
+
+    def _wrong_type(self, setter: str, argument: str, value: object, expected: str) -> AuthoringTypeError:
+        return AuthoringTypeError(
+            f"Task {self.name!r}: .{setter}() expected {argument} to be {expected}, got {preview(value)}."
+        )
+
+    def _check_is_traced(self, setter: str) -> None:
+        if self.state is TaskState.FINAL:
+            raise AuthoringError(
+                f"Task {self.name!r} has already run: .{setter}() must be called before. Call the component in a "
+                "@dsl.pipeline function and set it there."
+            )
+
+    def _is_traced(self, setter: str) -> bool:
+        """Return whether a setter still has an effect, and warn if not. KFP does not raise for such setters."""
+        if self.state is TaskState.FINAL:
+            warnings.warn(f"Task {self.name!r} has already run: .{setter}() has no effect.", stacklevel=3)
+        return self.state is TaskState.FUTURE

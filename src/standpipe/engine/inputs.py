@@ -1,0 +1,191 @@
+"""The inputs of a task: constants, outputs of other tasks of its DAG, inputs of its DAG.
+
+The order is the KFP backend's: a value is looked up, a selector takes a part of it, and the result is fitted to the
+declared type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from standpipe.errors import StandpipeError
+from standpipe.model.expressions import ExpressionError, select
+from standpipe.model.plan import Binding, Constant, FromInput, FromTask
+from standpipe.model.templates import InputParameter, JobField, Template
+from standpipe.model.types import ArtifactInput, Input, Json, ParameterInput, ParameterType
+from standpipe.model.values import (
+    ArtifactValue,
+    Value,
+    ValueMismatch,
+    as_text,
+    fit,
+    flattened,
+    kind_of,
+    not_allowed,
+    preview,
+)
+
+#: The prefix of the inputs that the compiler adds to conditions, loops and exit handlers.
+_COMPILER_PREFIX = "pipelinechannel--"
+
+
+class InputError(StandpipeError):
+    """An input, or a resource request, cannot be resolved. The message names it and says why."""
+
+
+class Scope(Protocol):
+    """The values that a task can refer to. A missing value is None."""
+
+    def get_input(self, name: str) -> Value:
+        """Return the value of an input of the DAG."""
+
+    def declares_input(self, name: str) -> bool:
+        """Return whether the component of the DAG declares an input."""
+
+    def get_output(self, task: str, output: str) -> Value:
+        """Return the value of an output of a task."""
+
+    def get_final_status(self, task: str) -> Json:
+        """Return KFP's `PipelineTaskFinalStatus` of a task as JSON."""
+
+    def describe_end(self, task: str) -> str:
+        """Return how a task ended, as a verb phrase: `failed`, `was skipped`."""
+
+
+def resolve_inputs(
+    bindings: Mapping[str, Binding], declared: Mapping[str, Input], scope: Scope, get_field: Callable[[str], str]
+) -> dict[str, Value]:
+    """Return the values of all inputs of a task, fitted to their declared types.
+
+    Inputs that are bound but not declared are kept: a command may refer to them.
+
+    Args:
+        bindings: where the value of each input comes from.
+        declared: the inputs that the component declares.
+        scope: the values that the task can refer to.
+        get_field: returns the value of a placeholder about the run or the task.
+
+    Raises:
+        InputError: if a required input has no value, a value has the wrong type, or a selector fails.
+    """
+    values = {
+        name: _look_up(name, binding, scope) for name, binding in bindings.items() if not isinstance(binding, Constant)
+    }
+    for name, binding in bindings.items():
+        if isinstance(binding, Constant):
+            values[name] = render_constant(binding.value, values, get_field)
+    return {**values, **fit_inputs(values, declared, lambda name: _explain_missing(name, bindings.get(name), scope))}
+
+
+def fit_inputs(
+    values: Mapping[str, Value],
+    declared: Mapping[str, Input],
+    explain_missing: Callable[[str], str] = lambda _: "nothing was passed",
+) -> dict[str, Value]:
+    """Return the declared inputs: their values, or else their defaults; null only for optional inputs.
+
+    Args:
+        values: the values by the names of inputs.
+        declared: the inputs that the component declares.
+        explain_missing: returns why an input has no value, for the error.
+
+    Raises:
+        InputError: if a required input has no value, or a value has the wrong type.
+    """
+    return {
+        name: _fit_input(name, values.get(name), declaration, explain_missing) for name, declaration in declared.items()
+    }
+
+
+def _fit_input(name: str, value: Value, declaration: Input, explain_missing: Callable[[str], str]) -> Value:
+    if value is None and isinstance(declaration, ParameterInput):
+        value = declaration.default
+    if value is None:
+        if declaration.optional:
+            return None
+        raise InputError(f"its input {name!r} has no value: {explain_missing(name)}, and it is not optional")
+    if isinstance(declaration, ArtifactInput):
+        return _fit_artifact(name, value, declaration)
+    return _fit_parameter(name, value, declaration)
+
+
+def _fit_parameter(name: str, value: Value, declaration: ParameterInput) -> Json:
+    if isinstance(value, ArtifactValue):
+        raise InputError(
+            f"its input {name!r} is invalid: expected a parameter of type {declaration.type}, got an artifact"
+        )
+    if declaration.type is not ParameterType.LIST:
+        value = flattened(value)
+    try:
+        fitted = fit(value, declaration.type)
+    except ValueMismatch as mismatch:
+        raise InputError(f"its input {name!r} is invalid: {mismatch}") from mismatch
+    if refused := not_allowed(fitted, declaration.literals):
+        raise InputError(f"its input {name!r} {refused}")
+    return fitted
+
+
+def _fit_artifact(name: str, value: Value, declaration: ArtifactInput) -> Value:
+    artifacts = value if isinstance(value, list) else [value]
+    if declaration.is_list != isinstance(value, list) or not all(isinstance(a, ArtifactValue) for a in artifacts):
+        expected = f"a list of {declaration.type}" if declaration.is_list else str(declaration.type)
+        raise InputError(f"its input {name!r} is invalid: expected {expected}, got {kind_of(value)}")
+    return value
+
+
+def _look_up(name: str, binding: Binding, scope: Scope) -> Value:
+    if isinstance(binding, FromTask):
+        value = scope.get_output(binding.task, binding.output)
+    elif isinstance(binding, FromInput):
+        value = scope.get_input(binding.input)
+    else:
+        assert not isinstance(binding, Constant), "the caller renders constants"
+        return scope.get_final_status(binding.task)
+    if value is None or not binding.selector:
+        return value
+    try:
+        return select(binding.selector, flattened(value))
+    except ExpressionError as error:
+        whole = preview(flattened(value))
+        raise InputError(f"its input {name!r} cannot be selected from {whole}: {error}") from error
+
+
+def _explain_missing(name: str, binding: Binding | None, scope: Scope) -> str:
+    if isinstance(binding, FromTask):
+        end = scope.describe_end(binding.task)
+        return f"it comes from output {binding.output!r} of task {binding.task!r}, which {end}"
+    if isinstance(binding, FromInput) and not scope.declares_input(binding.input):
+        return (
+            f"it comes from input {binding.input!r} of the enclosing component, which does not declare it. The KFP SDK "
+            "loses such a reference when it compiles: run the pipeline itself, or compile it with Standpipe"
+        )
+    if isinstance(binding, FromInput) and scope.get_input(binding.input) is not None:
+        return f"{binding.selector} of input {binding.input!r} is null"
+    if isinstance(binding, FromInput):
+        why = f"it comes from input {binding.input!r} of the enclosing pipeline, which has no value"
+        hint = "; KFP passes no null into a condition, loop or exit handler: give that input a default"
+        return why + hint if name.startswith(_COMPILER_PREFIX) else why
+    return "nothing was passed" if binding is None else "null was passed"
+
+
+def render_constant(value: Json, inputs: Mapping[str, Value], get_field: Callable[[str], str]) -> Json:
+    """Return a constant with its placeholders replaced. A placeholder alone keeps the type of its input."""
+    if isinstance(value, Template):
+        first, *rest = value.parts
+        if isinstance(first, InputParameter) and first.name in inputs and not rest:
+            return inputs[first.name]
+        return "".join(_render_part(part, inputs, get_field) for part in value.parts)
+    if isinstance(value, list):
+        return [flattened(render_constant(item, inputs, get_field)) for item in value]
+    if isinstance(value, dict):
+        return {key: flattened(render_constant(item, inputs, get_field)) for key, item in value.items()}
+    return value
+
+
+def _render_part(part: object, inputs: Mapping[str, Value], get_field: Callable[[str], str]) -> str:
+    if isinstance(part, InputParameter) and part.name in inputs:
+        return as_text(flattened(inputs[part.name]))
+    if isinstance(part, JobField):
+        return get_field(part.name)
+    return str(part)  # any other placeholder is for commands only, and is text here

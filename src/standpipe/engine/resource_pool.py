@@ -1,0 +1,71 @@
+"""The resources that attempts share: slots, cores, memory, accelerators."""
+
+from __future__ import annotations
+
+from standpipe.engine.tasks import ExecutorTask
+from standpipe.model.resources import Capacity, Needs
+
+
+class ResourcePool:
+    """Counts what running attempts have acquired.
+
+    Args:
+        capacity: what the machine has.
+        slots: how many attempts may run at once.
+    """
+
+    def __init__(self, capacity: Capacity, slots: int) -> None:
+        self._capacity = capacity
+        self._slots = slots
+        self._holders: dict[ExecutorTask, tuple[str, ...]] = {}
+        self.release_all()
+
+    def release_all(self) -> None:
+        """Free everything."""
+        self._holders.clear()
+        self._free_cpu = _to_millicores(self._capacity.cpu)
+        self._free_memory = self._capacity.memory
+        self._free_gpus = dict.fromkeys(self._capacity.gpus)
+
+    @property
+    def has_free_slot(self) -> bool:
+        """Whether fewer attempts run than may."""
+        return len(self._holders) < self._slots
+
+    @property
+    def holders(self) -> tuple[ExecutorTask, ...]:
+        """The tasks with a running attempt."""
+        return tuple(self._holders)
+
+    def fits(self, needs: Needs) -> bool:
+        """Return whether an attempt with these needs may start now. One that would run alone always may."""
+        if not self._holders:
+            return True
+        enough = _to_millicores(needs.cpu) <= self._free_cpu and needs.memory <= self._free_memory
+        return self.has_free_slot and enough and needs.gpus <= len(self._free_gpus)
+
+    def select_gpus(self, number: int) -> tuple[str, ...]:
+        """Return free accelerators for an attempt, in the machine's order."""
+        return tuple(gpu for gpu in self._capacity.gpus if gpu in self._free_gpus)[:number]
+
+    def acquire(self, task: ExecutorTask, gpus: tuple[str, ...]) -> None:
+        """Take what an attempt at the task needs, with these accelerators."""
+        self._holders[task] = gpus
+        self._free_cpu -= _to_millicores(task.needs.cpu)
+        self._free_memory -= task.needs.memory
+        for gpu in gpus:
+            self._free_gpus.pop(gpu, None)  # a run may have started on a machine with other accelerators
+
+    def release(self, task: ExecutorTask) -> None:
+        """Free what the task's attempt acquired, if one runs."""
+        if task not in self._holders:
+            return
+        gpus = self._holders.pop(task)
+        self._free_cpu += _to_millicores(task.needs.cpu)
+        self._free_memory += task.needs.memory
+        self._free_gpus.update(dict.fromkeys(gpu for gpu in gpus if gpu in self._capacity.gpus))
+
+
+def _to_millicores(cores: float) -> int:
+    """Return cores as a whole number, so that sums are exact."""
+    return round(cores * 1000)

@@ -1,0 +1,250 @@
+"""The state of a run, which only facts change."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from standpipe.engine.nested_lists import ListFlattener
+from standpipe.engine.ready_queue import ReadyQueue
+from standpipe.engine.resource_pool import ResourcePool
+from standpipe.engine.resume import resume_tasks
+from standpipe.engine.tasks import (
+    DagMember,
+    DagTask,
+    ExecutorTask,
+    Iteration,
+    LoopTask,
+    Task,
+    make_root,
+    make_task,
+)
+from standpipe.engine.topology import Topologies
+from standpipe.engine.transitions import IllegalTransition, Transitions
+from standpipe.model.events import (
+    AttemptFailed,
+    AttemptStarted,
+    DagStarted,
+    Fact,
+    IterationStarted,
+    LoopStarted,
+    RunCancelled,
+    RunEnded,
+    RunResumed,
+    RunStarted,
+    TaskFact,
+    TaskFailed,
+    TaskReady,
+    TaskSucceeded,
+)
+from standpipe.model.plan import Component, Node, Plan
+from standpipe.model.refs import TaskRef
+from standpipe.model.states import TaskState
+from standpipe.model.values import Value
+
+
+class RunState:
+    """The tasks of a run, with everything that follows from their states: queues, counters, acquired resources.
+
+    Args:
+        plan: the Plan to start with.
+        later: the Plans to resume with, by the names that `RunResumed` has for them.
+        pool: the resources for attempts.
+    """
+
+    def __init__(self, plan: Plan, later: Mapping[str, Plan], pool: ResourcePool) -> None:
+        self.plan = plan
+        self.pool = pool
+        self.queue = ReadyQueue()
+        self.transitions = Transitions()
+        self.topologies = Topologies()
+        self.list_flattener = ListFlattener(plan)
+        self.root = make_root(plan)
+        self.tasks: dict[TaskRef, Task] = {self.root.ref: self.root}
+        self.startable: deque[Task] = deque()  # pending tasks whose upstream tasks are final, and admitted iterations
+        self.finishable: deque[DagTask | LoopTask] = deque()  # running DAGs and loops whose parts are final
+        self.failures: list[TaskFailed] = []  # without those of DAGs and loops that failed because of a part
+        self.cancel_requests = 0
+        self._later = later
+        self._earlier_attempts: dict[TaskRef, int] = {}  # the number of attempts before the run was resumed
+
+    def get_plan(self, name: str) -> Plan:
+        """Return the Plan that `RunResumed` names."""
+        return self._later.get(name, self.plan)
+
+    def apply(self, fact: Fact) -> None:
+        """Change the state as a fact says.
+
+        Raises:
+            IllegalTransition: if the state does not allow the fact.
+        """
+        if isinstance(fact, RunStarted):
+            self.transitions.force(self.root, TaskState.RUNNING, RunStarted)
+            self._open_dag(self.root, fact.inputs)
+        elif isinstance(fact, RunCancelled):
+            self.cancel_requests += 1
+        elif isinstance(fact, RunResumed):
+            self._resume(fact)
+        elif isinstance(fact, RunEnded):
+            self.transitions.force(self.root, fact.state, RunEnded)
+            self.root.outputs = fact.outputs
+        else:
+            self._apply_to_task(fact)
+
+    def _apply_to_task(self, fact: TaskFact) -> None:
+        task = self.tasks.get(fact.task)
+        if task is None:
+            raise IllegalTransition(fact.task, None, type(fact).__name__, self.transitions.event)
+        self.transitions.advance(task, fact)
+        if isinstance(task, ExecutorTask):
+            self._apply_to_executor_task(task, fact)
+        elif isinstance(fact, DagStarted) and isinstance(task, DagTask):
+            self._open_dag(task, fact.inputs)
+        elif isinstance(fact, IterationStarted) and isinstance(task, DagTask) and isinstance(task.position, Iteration):
+            loop = task.position.parent
+            self._open_dag(task, {**loop.inputs, loop.loop.item_input: fact.item})
+        elif isinstance(fact, LoopStarted) and isinstance(task, LoopTask) and isinstance(task.position, DagMember):
+            self._open_loop(task, task.position.parent, fact)
+        else:
+            self._close(task, fact)
+
+    def _apply_to_executor_task(self, task: ExecutorTask, fact: TaskFact) -> None:
+        self.pool.release(task)
+        if isinstance(fact, TaskReady):
+            task.inputs, task.needs = fact.inputs, fact.needs
+            self.queue.add(task)
+        elif isinstance(fact, AttemptStarted):
+            task.next_attempt = fact.attempt + 1
+            if not task.retry_index:
+                task.first_started_at = fact.at
+            self.pool.acquire(task, fact.gpus)
+        elif isinstance(fact, AttemptFailed):
+            task.retry_index, task.due_at = task.retry_index + 1, fact.due
+            self.queue.add_retry(task)
+        else:
+            self._close(task, fact)
+
+    # --- start of DAGs and loops --------------------------------------------------------------------------------------
+
+    def _open_dag(self, dag: DagTask, inputs: Mapping[str, Value]) -> None:
+        """Make the tasks of a DAG. Those without upstream tasks can start."""
+        dag.inputs = inputs
+        members = []
+        for name, node in dag.dag.nodes.items():
+            position = DagMember(dag)
+            task = self._add_task(dag.ref.child(name), node, self.plan.components[node.component], position)
+            dag.children[name] = task
+            members.append((task, position))
+        for task, position in members:
+            self._count_upstream(task, position)
+        self._count_parts(dag)
+
+    def _open_loop(self, loop: LoopTask, parent: DagTask, fact: LoopStarted) -> None:
+        """Make the iterations of a loop. As many as may run at once can start."""
+        loop.inputs, loop.items = fact.inputs, fact.items
+        for number, item in enumerate(fact.items):
+            ref = parent.ref.child(loop.ref.name, number)
+            loop.iterations.append(self._add_task(ref, loop.node, loop.component, Iteration(loop, item)))
+        self._count_parts(loop)
+        self._admit_iterations(loop)
+
+    def _add_task(self, ref: TaskRef, node: Node, component: Component, position: DagMember | Iteration) -> Task:
+        task = self.tasks[ref] = make_task(ref, node, component, position)
+        if self._earlier_attempts and isinstance(task, ExecutorTask):
+            task.next_attempt = self._earlier_attempts.get(ref, 0)
+        return task
+
+    def _count_upstream(self, task: Task, position: DagMember) -> None:
+        """Count the upstream tasks that are not final; without any, the task can start."""
+        dag = position.parent
+        upstream = self.topologies.get(dag.dag).upstream[task.ref.name]
+        position.unfinished_upstream = sum(not dag.children[name].state.is_final for name in upstream)
+        if not position.unfinished_upstream:
+            self.startable.append(task)
+
+    def _count_parts(self, whole: DagTask | LoopTask) -> None:
+        """Count the parts that are not final; without any, the whole can finish."""
+        whole.unfinished_parts = sum(not part.state.is_final for part in whole.parts)
+        if not whole.unfinished_parts:
+            self.finishable.append(whole)
+
+    def _admit_iterations(self, loop: LoopTask) -> None:
+        """Let pending iterations start, in order, while fewer are active than may run at once."""
+        limit = loop.loop.parallelism or len(loop.iterations)
+        while loop.active < limit and loop.next_to_admit < len(loop.iterations):
+            iteration = loop.iterations[loop.next_to_admit]
+            loop.next_to_admit += 1
+            if iteration.state is TaskState.PENDING:
+                loop.active += 1
+                self.startable.append(iteration)
+
+    # --- end of tasks -------------------------------------------------------------------------------------------------
+
+    def _close(self, task: Task, fact: TaskFact) -> None:
+        """Keep the result of a final task, and tell its dependents and the DAG or loop around it."""
+        if isinstance(fact, TaskSucceeded):
+            task.outputs = fact.outputs
+        elif isinstance(fact, TaskFailed):
+            task.failure = fact.failure
+            if not fact.failure.within:
+                self.failures.append(fact)
+        position = task.position
+        if isinstance(position, DagMember):
+            self._close_part(position.parent)
+            self._close_upstream(task.ref.name, position.parent)
+        elif isinstance(position, Iteration):
+            loop = position.parent
+            self._close_part(loop)
+            loop.active -= 1
+            self._admit_iterations(loop)
+
+    def _close_part(self, whole: DagTask | LoopTask) -> None:
+        whole.unfinished_parts -= 1
+        if not whole.unfinished_parts:
+            self.finishable.append(whole)
+
+    def _close_upstream(self, name: str, dag: DagTask) -> None:
+        for dependent_name in self.topologies.get(dag.dag).dependents[name]:
+            dependent = dag.children[dependent_name]
+            if isinstance(dependent.position, DagMember):
+                dependent.position.unfinished_upstream -= 1
+                if not dependent.position.unfinished_upstream:
+                    self.startable.append(dependent)
+
+    # --- resume -------------------------------------------------------------------------------------------------------
+
+    def _resume(self, fact: RunResumed) -> None:
+        """Continue the run, whose attempts have all ended, with the Plan that the fact names."""
+        self._earlier_attempts.update(
+            (ref, task.next_attempt)
+            for ref, task in self.tasks.items()
+            if isinstance(task, ExecutorTask) and task.next_attempt
+        )
+        self.plan = self.get_plan(fact.plan)
+        self.list_flattener, self.topologies = ListFlattener(self.plan), Topologies()
+        self.pool.release_all()
+        self.queue = ReadyQueue()
+        self.cancel_requests = 0
+        self.startable.clear()
+        self.finishable.clear()
+        self.failures.clear()
+        self.root = resume_tasks(self.root, self.plan, frozenset(fact.again), self.transitions)
+        self.tasks = {task.ref: task for task in self.root.walk()}
+        self.root.inputs = fact.inputs
+        for task in self.tasks.values():
+            self._continue_task(task)
+
+    def _continue_task(self, task: Task) -> None:
+        """Put a task of a resumed run into the queue that its state calls for."""
+        if task.state is TaskState.PENDING:
+            if isinstance(task, ExecutorTask):
+                task.next_attempt = self._earlier_attempts.get(task.ref, 0)
+            if isinstance(task.position, DagMember):
+                self._count_upstream(task, task.position)
+        elif isinstance(task, ExecutorTask):
+            if task.state is TaskState.READY:
+                (self.queue.add_retry if task.retry_index else self.queue.add)(task)
+        elif task.state is TaskState.RUNNING:
+            self._count_parts(task)
+            if isinstance(task, LoopTask):
+                self._admit_iterations(task)

@@ -1,0 +1,51 @@
+"""Conversion between what users pass and get (Python values, artifact objects) and the values of the engine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from standpipe.dsl.types import artifact_type
+from standpipe.model.locations import is_remote
+from standpipe.model.values import ArtifactValue, Value
+from standpipe.worker import artifacts
+
+
+def to_values(arguments: Mapping[str, Any]) -> dict[str, Value]:
+    """Return arguments as values: artifact objects become `ArtifactValue`s with absolute paths."""
+    return {name: _to_value(argument) for name, argument in arguments.items()}
+
+
+def from_values(values: Mapping[str, Value]) -> dict[str, Any]:
+    """Return inputs or outputs as users have them: parameters as Python values, artifacts as objects."""
+    return {name: _from_value(value) for name, value in values.items()}
+
+
+def _to_value(argument: Any) -> Value:
+    if isinstance(argument, (list, tuple)) and argument and isinstance(argument[0], artifacts.Artifact):
+        return [_to_value(item) for item in argument]
+    if not isinstance(argument, artifacts.Artifact):
+        return argument
+    uri = argument.uri if is_remote(argument.uri) else os.path.abspath(argument.uri)
+    return ArtifactValue(
+        name=argument.name,
+        type=artifact_type(type(argument), "argument"),
+        uri=uri,
+        metadata=dict(argument.metadata),
+        custom_path=os.path.abspath(argument.custom_path) if argument.custom_path else "",
+    )
+
+
+def _from_value(value: Value) -> Any:
+    if isinstance(value, list):
+        return [_from_value(item) for item in value]
+    if not isinstance(value, ArtifactValue):
+        return value
+    title, version = value.type.schema_title, value.type.schema_version
+    cls = artifacts.BY_TITLE.get(title) or type(
+        title.rpartition(".")[2], (artifacts.Artifact,), {"schema_title": title, "schema_version": version}
+    )
+    artifact = cls(name=value.name, uri=value.uri, metadata=dict(value.metadata))
+    artifact.custom_path = value.custom_path
+    return artifact

@@ -1,0 +1,143 @@
+"""What a run consists of besides its state: what runs, with which options, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from standpipe.artifact_stores.local import LocalArtifactStore
+from standpipe.engine.machine import Machine
+from standpipe.errors import StorageError
+from standpipe.kubernetes import concerns
+from standpipe.model.layout import WORKSPACE_FOLDER, StateLayout
+from standpipe.model.plan import Container, Plan, Resources
+from standpipe.model.ports import ArtifactStore
+from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.model.resources import UNBOUNDED, ResourcePolicy
+from standpipe.runs.options import RunOptions
+from standpipe.store.cache import CacheIndex
+from standpipe.support.notices import warn
+from standpipe.support.redaction import Redactor
+from standpipe.support.secrets import redactor_for
+
+if TYPE_CHECKING:
+    from standpipe.kubernetes.cluster import LocalCluster
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """A run besides its state.
+
+    Attributes:
+        options: how it runs.
+        plan: what runs.
+        info: what the run knows of itself.
+        folder: the run's own folder.
+        workspace: the folder that its tasks share, None if they have none.
+        cluster: what stands in for Kubernetes, None if the pipeline has no settings for it.
+        cache: the outputs of earlier runs, None if this run may not use them.
+        redactor: masks the run's secrets.
+        debug: whether its task runs under a debugger, on the terminal of this process.
+        uncached: the tasks that run even if the cache has their outputs, with all tasks in them.
+    """
+
+    options: RunOptions
+    plan: Plan
+    info: RunInfo
+    folder: Path
+    workspace: Path | None
+    cluster: LocalCluster | None
+    cache: CacheIndex | None
+    redactor: Redactor
+    debug: bool = False
+    uncached: frozenset[TaskRef] = frozenset()
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """Return the store of the payloads that the run's tasks read and write."""
+        return LocalArtifactStore([Path(self.info.pipeline_root), *filter(None, [self.workspace])])
+
+    def new_machine(self, plan: Plan | None = None, later: Mapping[str, Plan] | None = None) -> Machine:
+        """Return the state of the run at its beginning.
+
+        Args:
+            plan: the Plan that it began with; by default the present one.
+            later: the Plans that it was resumed with since, by their digests.
+        """
+        return Machine(
+            plan or self.plan,
+            self.info,
+            max_parallel=self.options.max_parallel,
+            capacity=self.options.runner.task_runner.capacity() if _requests_resources(self.plan) else UNBOUNDED,
+            policy=ResourcePolicy(self.options.resource_policy),
+            later=later,
+        )
+
+
+def pipeline_root_of(options: RunOptions) -> Path:
+    """Return the pipeline root as an absolute path."""
+    return Path(options.pipeline_root).expanduser().absolute()
+
+
+def timeout_of(plan: Plan) -> float:
+    """Return after how many seconds the run is stopped (`PipelineConfig.active_deadline_seconds`); 0 for never."""
+    return float(_pipeline_config(plan).get("activeDeadlineSeconds", 0))
+
+
+def make_workspace(options: RunOptions, plan: Plan, folder: Path) -> Path | None:
+    """Return the workspace of the run with that folder, None if it has none; it is made if it is missing.
+
+    Raises:
+        StorageError: if it cannot be made.
+    """
+    if options.workspace_root is not None:
+        workspace = Path(options.workspace_root).expanduser().absolute()
+    elif "workspace" in _pipeline_config(plan):
+        workspace = folder / WORKSPACE_FOLDER
+    else:
+        return None
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"Cannot create the workspace {workspace}: {error.strerror}. "
+            "Choose another one: local.init(..., workspace_root=...)."
+        ) from error
+    return workspace
+
+
+def local_cluster(options: RunOptions, plan: Plan, root: Path) -> LocalCluster | None:
+    """Return what stands in for Kubernetes; None if the pipeline has no settings for it."""
+    if not concerns(plan):
+        return None
+    from standpipe.kubernetes import provisions  # few pipelines need it
+    from standpipe.kubernetes.cluster import LocalCluster
+
+    return LocalCluster(plan, provisions.read(options.kubernetes), StateLayout(root).volumes, warn)
+
+
+def run_redactor(options: RunOptions, plan: Plan, cluster: LocalCluster | None) -> Redactor:
+    """Return what masks the secrets of a run in all that it leaves and shows."""
+    provided = cluster.secrets if cluster else {}
+    return redactor_for(options.secret_env, plan, options.runner.variables, provided, warn)
+
+
+def result_cache(options: RunOptions, root: Path) -> CacheIndex | None:
+    """Return the cache, None if the run does not use it."""
+    if not options.enable_caching:
+        return None
+    return CacheIndex(Path(options.cache_root).expanduser().absolute() if options.cache_root else root)
+
+
+def _requests_resources(plan: Plan) -> bool:
+    """Return whether a task requests resources, so that the capacity of the machine matters."""
+    return any(
+        isinstance(executor, Container) and executor.resources != Resources() for executor in plan.executors.values()
+    )
+
+
+def _pipeline_config(plan: Plan) -> Mapping[str, Any]:
+    config: Mapping[str, Any] = plan.platforms.get("kubernetes", {}).get("pipelineConfig", {})
+    return config

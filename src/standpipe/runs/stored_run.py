@@ -1,0 +1,155 @@
+"""A run as the store has it: its row, its facts, its Plans, and the state that they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from standpipe.dsl.base_component import BaseComponent
+from standpipe.dsl.components import component_from_plan
+from standpipe.engine.machine import Machine
+from standpipe.engine.tasks import DagTask
+from standpipe.errors import ArgumentError, NoSuchTask, StorageError
+from standpipe.model import events
+from standpipe.model.layout import WORKSPACE_FOLDER, StateLayout
+from standpipe.model.plan import Plan
+from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.runs.context import (
+    RunContext,
+    local_cluster,
+    make_workspace,
+    result_cache,
+    run_redactor,
+)
+from standpipe.runs.options import RunOptions
+from standpipe.store.reading import RunRow, read_plan, read_run
+from standpipe.support.garbage_collection import lasting_objects
+from standpipe.support.redaction import was_masked
+
+#: The most tasks that an error lists.
+_MAX_LISTED = 50
+
+
+class StoredRun(NamedTuple):
+    """A run as the store has it, with the Plans that it had, by their digests, in the order in which it had them."""
+
+    row: RunRow
+    facts: list[events.Fact]
+    plans: dict[str, Plan]
+
+    @property
+    def plan(self) -> Plan:
+        """The Plan that it had last."""
+        return list(self.plans.values())[-1]
+
+    def replay(self, context: RunContext, later: Mapping[str, Plan] | None = None) -> Machine:
+        """Return the state that its facts led to, which can go on with the Plans in `later`, by their digests."""
+        plans = {**self.plans, **(later or {})}
+        machine = context.new_machine(plans[self.row.plan], plans)
+        with lasting_objects():
+            for fact in self.facts:
+                machine.apply(fact)
+        return machine
+
+    def as_component(self) -> BaseComponent:
+        """Return the pipeline that the run had last.
+
+        Raises:
+            ArgumentError: if it holds secrets, which are masked in the store.
+        """
+        if self.row.masked and was_masked(self.plan):
+            raise ArgumentError(
+                f"The pipeline of run {self.row.id} holds secrets, which the run store does not keep. Pass it with "
+                "pipeline=..., or define it in this program."
+            )
+        return component_from_plan(self.plan)
+
+
+def load_run(root: Path, run: str) -> StoredRun:
+    """Read a run from the store below a pipeline root.
+
+    Args:
+        root: the pipeline root.
+        run: its id, or the beginning of it, or `latest`.
+
+    Raises:
+        NoSuchRun: if there is none, or several ids begin so.
+        StorageError: if it cannot be read, or was recorded without its pipeline.
+    """
+    row, dated_facts = read_run(root, run)
+    if not row.plan or not row.length:
+        raise StorageError(
+            f"Cannot resume run {row.id}: it was recorded by an older Standpipe, which did not store pipelines. Start "
+            "a new run."
+        )
+    facts = [fact for _, fact in dated_facts]
+    digests = [row.plan, *(fact.plan for fact in facts if isinstance(fact, events.RunResumed))]
+    in_order = dict.fromkeys(digest for number, digest in enumerate(digests) if digest not in digests[number + 1 :])
+    return StoredRun(row, facts, {digest: read_plan(root, digest) for digest in in_order})
+
+
+def existing_context(options: RunOptions, root: Path, row: RunRow, plan: Plan) -> RunContext:
+    """Return the context of a run that exists, for a Plan.
+
+    Raises:
+        StorageError: if its folder is missing.
+    """
+    folder = run_folder(root, row)
+    workspace = _workspace(options, row, plan, folder)
+    info = RunInfo(
+        id=row.id,
+        uuid=row.uuid,
+        name=row.pipeline,
+        created=row.created,
+        pipeline_root=str(root),
+        workspace_path=options.runner.workspace_path(workspace) if workspace else "",
+    )
+    cluster, cache = local_cluster(options, plan, root), result_cache(options, root)
+    redactor = run_redactor(options, plan, cluster)
+    return RunContext(options, plan, info, folder, workspace, cluster, cache, redactor)
+
+
+def run_folder(root: Path, row: RunRow) -> Path:
+    """Return the folder of a run.
+
+    Raises:
+        StorageError: if it is missing.
+    """
+    folder = StateLayout(root).run_folder(row.id)
+    if not folder.is_dir():
+        raise StorageError(
+            f"Cannot resume run {row.id}: its folder {folder} is missing, and with it the outputs of its tasks. Start "
+            "a new run."
+        )
+    return folder
+
+
+def find_tasks(root: DagTask, names: Sequence[str]) -> list[TaskRef]:
+    """Return the tasks of these names or paths (`loop/2/train`).
+
+    Args:
+        root: the root task of the run.
+        names: names and paths of tasks.
+
+    Raises:
+        NoSuchTask: if there is none; the message lists those that there are.
+    """
+    tasks = [task for task in root.walk() if task is not root]
+    refs: list[TaskRef] = []
+    for name in names:
+        by_path = [task.ref for task in tasks if str(task.ref) == name]
+        by_name = [task.ref for task in tasks if task.ref.name == name and task.ref.iteration is None]
+        if not by_path and not by_name:
+            known = ", ".join(sorted({str(task.ref) for task in tasks})[:_MAX_LISTED]) or "none: it never started"
+            raise NoSuchTask(f"The run has no task {name!r}. It has: {known}.")
+        refs += by_path or by_name
+    return refs
+
+
+def _workspace(options: RunOptions, row: RunRow, plan: Plan, folder: Path) -> Path | None:
+    """Return the workspace that the run had, its own one where its folder is now; a new one if it needs one now."""
+    if not row.workspace:
+        return make_workspace(options, plan, folder)
+    recorded = Path(row.workspace)
+    return folder / WORKSPACE_FOLDER if recorded.parts[-2:] == (row.id, WORKSPACE_FOLDER) else recorded

@@ -1,0 +1,29 @@
+"""A clock for the driver that need not wait: where only time has to pass, it passes at once."""
+
+from __future__ import annotations
+
+import math
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+T = TypeVar("T")
+
+#: Real seconds that an attempt, which tests make of functions, may take to hand in its result before time passes.
+_PATIENCE = 0.02
+
+
+class FastClock:
+    """Implements `standpipe.runs.clock.Clock`. Time stands still but for the waits for a time that is named."""
+
+    def __init__(self, start: float = 1_000_000.0) -> None:
+        self.time = start
+
+    def now(self) -> float:
+        return self.time
+
+    def wait(self, queue: SimpleQueue[T], until: float, at_most: float) -> T | None:
+        try:
+            return queue.get(timeout=at_most if math.isinf(until) else min(at_most, _PATIENCE))
+        except Empty:
+            self.time = max(self.time, self.time + at_most if math.isinf(until) else until)
+            return None
