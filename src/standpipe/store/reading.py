@@ -30,16 +30,20 @@ LATEST = "latest"
 #: How many runs a message names.
 _NAMED = 5
 
-#: Of each run, its row and what its first and its last fact say of it.
+#: Of each run, its number, its row, and what its first and its last fact say about it.
 _RUNS = """
-    SELECT runs.*, first.at AS began, last.seq AS length, last.at AS latest, last.kind AS kind, last.body AS body
+    SELECT runs.*, first.at AS began, last.seq AS length, last.at AS latest, last.kind AS kind, last.body AS body,
+        runs.rowid AS number
     FROM runs
     LEFT JOIN facts AS first ON first.run = runs.id AND first.seq = 1
     LEFT JOIN facts AS last ON last.run = runs.id AND last.seq = (SELECT max(seq) FROM facts WHERE run = runs.id)
-    ORDER BY created DESC, runs.rowid DESC
 """
+_NEWEST_FIRST = f"{_RUNS} ORDER BY created DESC, runs.rowid DESC"
+_RUNS_SINCE = f"{_RUNS} WHERE runs.rowid > ? ORDER BY runs.rowid"
+_RUN = f"{_RUNS} WHERE runs.id = ?"
 _SINCE_VERSION_2 = ("uuid", "plan", "workspace", "repeats", "masked")
-_FACTS = "SELECT seq, at, kind, body FROM facts WHERE run = ? AND seq <= ? ORDER BY seq"
+_FACTS = "SELECT seq, at, kind, body FROM facts WHERE run = ? AND seq > ? AND seq <= ? ORDER BY seq"
+_LAST = 2**63 - 1  # the highest number that SQLite has
 
 
 @frozen
@@ -49,7 +53,7 @@ class RunRow:
     `created` is ISO 8601, in UTC. `length` is how many facts there are of it; `began` and `latest` are when the first
     and the last of them were stored, in seconds since the epoch, None where there is none. `end` is the last fact, if
     that is the end of the run. `uuid`, `plan`, `workspace`, `repeats` and `masked` are those of the store's schema:
-    empty where an older Standpipe wrote it.
+    empty where an older Standpipe wrote it. `number` is higher for runs that were recorded later.
     """
 
     id: RunId
@@ -64,6 +68,12 @@ class RunRow:
     workspace: str = ""
     repeats: str = ""
     masked: int = 0
+    number: int = 0
+
+    @property
+    def rerun_of(self) -> str:
+        """The run and the task that it reruns; empty for other runs."""
+        return self.repeats
 
 
 def run_rows(pipeline_root: Path) -> list[RunRow]:
@@ -72,7 +82,7 @@ def run_rows(pipeline_root: Path) -> list[RunRow]:
     Raises:
         StorageError: if the store cannot be read.
     """
-    return [_row(found) for found in _select(pipeline_root / runs.FILE_NAME, _RUNS)]
+    return [_row(found) for found in _select(pipeline_root / runs.FILE_NAME, _NEWEST_FIRST)]
 
 
 def run_row(pipeline_root: Path, run: str) -> RunRow:
@@ -97,12 +107,7 @@ def run_facts(pipeline_root: Path, row: RunRow) -> list[tuple[float, Fact]]:
     Raises:
         StorageError: if the store cannot be read, or lacks one of them.
     """
-    path = pipeline_root / runs.FILE_NAME
-    found = _select(path, _FACTS, row.id, row.length)
-    if len(found) != row.length:
-        raise StorageError(_damaged(path, f"of the {row.length} facts of run {row.id}, {len(found)} are there"))
-    with lasting_objects():
-        return [(at, decode(kind, body)) for _, at, kind, body in found]
+    return StoredFacts(pipeline_root).facts_since(row.id, until=row.length)
 
 
 def read_run(pipeline_root: Path, run: str) -> tuple[RunRow, list[tuple[float, Fact]]]:
@@ -129,6 +134,38 @@ def read_plan(pipeline_root: Path, digest: str) -> Plan:
     return load(found[0]["body"])
 
 
+class StoredFacts:
+    """The `FactReader` of the run store in a pipeline root.
+
+    Args:
+        pipeline_root: the folder with the run store. It may not exist yet; then there are no runs.
+    """
+
+    def __init__(self, pipeline_root: Path) -> None:
+        self._path = pipeline_root / runs.FILE_NAME
+
+    def runs_since(self, number: int = 0) -> list[RunRow]:
+        """Return the runs with a higher number, in ascending order."""
+        return [_row(found) for found in _select(self._path, _RUNS_SINCE, number)]
+
+    def run(self, run: RunId) -> RunRow:
+        """Return what the store says about a run now."""
+        rows = _select(self._path, _RUN, run)
+        if not rows:
+            raise NoSuchRun(f"Run {run!r} is no longer in {self._path}.")
+        return _row(rows[0])
+
+    def facts_since(self, run: RunId, seq: int = 0, until: int | None = None) -> list[tuple[float, Fact]]:
+        """Return the facts of a run with a higher sequence number, in order, with their times."""
+        found = _select(self._path, _FACTS, run, seq, _LAST if until is None else until)
+        expected = until if until is not None else found[-1]["seq"] if found else seq
+        if len(found) != expected - seq:
+            problem = f"of the {expected} facts of run {run}, {seq + len(found)} are there"
+            raise StorageError(_damaged(self._path, problem))
+        with lasting_objects():
+            return [(at, decode(kind, body)) for _, at, kind, body in found]
+
+
 def _row(found: sqlite3.Row) -> RunRow:
     last = decode(found["kind"], found["body"]) if found["kind"] == RunEnded.__name__ else None
     return RunRow(
@@ -139,6 +176,7 @@ def _row(found: sqlite3.Row) -> RunRow:
         began=found["began"],
         latest=found["latest"],
         end=last if isinstance(last, RunEnded) else None,
+        number=found["number"],
         **{name: found[name] for name in _SINCE_VERSION_2 if name in found.keys()},  # noqa: SIM118 - not those of a dict
     )
 
