@@ -58,7 +58,7 @@ def test_json_is_a_list(tmp_path: Path, two_runs: list[str], capsys: pytest.Capt
     told = json.loads(capsys.readouterr().out)
     assert [(run["id"], run["status"]) for run in told] == list(zip(two_runs, ("FAILED", "SUCCEEDED"), strict=True))
     assert told[0].keys() == {
-        *("id", "pipeline", "status", "created", "started", "ended", "duration", "folder", "repeats"),
+        *("id", "pipeline", "status", "created", "started", "ended", "duration", "folder", "rerun_of"),
     }
 
 

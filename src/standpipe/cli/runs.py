@@ -51,6 +51,6 @@ def _table(found: Sequence[Run]) -> Iterator[str]:
 
 
 def _took(run: Run) -> str:
-    from standpipe.history.wording import duration_in_words  # brings SQLite, of no use to `--help`
+    from standpipe.history.render import format_duration  # imports the store, which `--help` does not need
 
-    return "" if run.duration is None else duration_in_words(run.duration)
+    return "" if run.duration is None else format_duration(run.duration)
