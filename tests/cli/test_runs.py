@@ -64,7 +64,7 @@ def test_json_is_a_list(tmp_path: Path, two_runs: list[str], capsys: pytest.Capt
 
 def test_where_no_runs_are_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs", "--root", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == "There are no runs here. Another pipeline root is named by --root FOLDER.\n"
+    assert capsys.readouterr().out == f"No runs in {tmp_path}. Use --root FOLDER for another pipeline root.\n"
     main(["runs", "--root", str(tmp_path), "--json"])
     assert capsys.readouterr().out == "[]\n"
 
