@@ -20,10 +20,10 @@ from tests.engine.random_plans import Maker, behaviour
 from tests.fakes import FakeRunner
 from tests.plans import RUN, dag, node, plan
 
-from standpipe import dsl, local
+from standpipe import dsl, history, local
 from standpipe.engine.machine import Machine
 from standpipe.errors import NoSuchRun, StorageError
-from standpipe.history import Run, Status, get_run
+from standpipe.history import Run, Status, get_run, runs
 from standpipe.history.documents import document
 from standpipe.history.folding import RunFold
 from standpipe.history.reader import RunReader
@@ -31,7 +31,7 @@ from standpipe.model import events as e
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunId, TaskRef
 from standpipe.model.states import TaskState
-from standpipe.store.locks import RunLock
+from standpipe.store.locks import RunLock, is_active
 from standpipe.store.reading import RunRow, StoredFacts
 from standpipe.store.runs import FILE_NAME, RunRecorder
 
@@ -179,6 +179,30 @@ def test_a_run_that_ends_while_it_is_read_was_not_interrupted(tmp_path: Path, re
     assert (run.status, statuses(run)) == (Status.FAILED, {"a": "SUCCEEDED", "b": "FAILED"})
 
 
+def test_a_run_that_ends_while_all_are_listed_was_not_interrupted(
+    tmp_path: Path, recorder: RunRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end_and_check(folder: Path) -> bool:
+        if not ended:
+            ended.append(folder)
+            recorder(FACTS[5:])
+        return is_active(folder)
+
+    ended: list[Path] = []
+    recorder(FACTS[:5])
+    with closing(RunRecorder(tmp_path, RUN._replace(id="run-0"), plan(dag(node("a"))))) as other:
+        other(FACTS[:3])
+    assert [run.status for run in runs(tmp_path)] == [Status.INTERRUPTED, Status.INTERRUPTED]
+    monkeypatch.setattr(history, "is_active", end_and_check)
+
+    listed = {run.id: (run.status, statuses(run)) for run in runs(tmp_path)}
+
+    assert listed == {
+        RUN.id: (Status.FAILED, {"a": "SUCCEEDED", "b": "FAILED"}),
+        "run-0": (Status.INTERRUPTED, {"a": "INTERRUPTED"}),
+    }
+
+
 def test_a_run_that_is_resumed_while_it_is_read_is_running(tmp_path: Path, recorder: RunRecorder) -> None:
     class Resumes(StoredFacts):
         """A store whose run is resumed just before it is read again."""
@@ -213,7 +237,8 @@ def test_a_run_that_was_deleted_is_named(tmp_path: Path, recorder: RunRecorder) 
 
 
 @dsl.component
-def wait(number: int) -> int: ...
+def wait(number: int) -> int:
+    return number
 
 
 @dsl.pipeline
@@ -257,7 +282,7 @@ RECORDS = """
 import sys
 from contextlib import closing
 from pathlib import Path
-from standpipe.store.locks import RunLock
+from standpipe.store.locks import RunLock, is_active
 from standpipe.store.runs import RunRecorder
 from tests.history.test_reader import FACTS
 from tests.plans import RUN, dag, node, plan

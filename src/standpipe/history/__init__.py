@@ -8,7 +8,8 @@ from standpipe.history.reader import RunReader
 from standpipe.history.records import Artifact, Attempt, Status
 from standpipe.history.run import Run
 from standpipe.history.task import Task
-from standpipe.model.ports import RecordedRun
+from standpipe.model.refs import RunId
+from standpipe.store.locks import is_active
 from standpipe.store.reading import StoredFacts, run_row, run_rows
 
 __all__ = ["Artifact", "Attempt", "Run", "Status", "Task", "get_run", "runs"]
@@ -16,13 +17,18 @@ __all__ = ["Artifact", "Attempt", "Run", "Status", "Task", "get_run", "runs"]
 
 def runs(pipeline_root: Path) -> list[Run]:
     """Return all runs in a pipeline root, newest first; see `standpipe.local.runs`."""
-    return [_read(pipeline_root, row) for row in run_rows(pipeline_root)]
+    rows = run_rows(pipeline_root)
+    idle = {row.id: row.length for row in rows if row.end is None and not is_active(pipeline_root / row.id)}
+    if idle:
+        rows = run_rows(pipeline_root)  # one of them may have ended, or been resumed, before its lock was checked
+    return [_reader(pipeline_root, row.id).snapshot(row, idle_since=idle.get(row.id)) for row in rows]
 
 
 def get_run(pipeline_root: Path, run: str) -> Run:
     """Return one run; see `standpipe.local.get_run`."""
-    return _read(pipeline_root, run_row(pipeline_root, run))
+    row = run_row(pipeline_root, run)
+    return _reader(pipeline_root, row.id).snapshot(row)
 
 
-def _read(pipeline_root: Path, run: RecordedRun) -> Run:
-    return RunReader(StoredFacts(pipeline_root), run.id, pipeline_root / run.id).snapshot(run)
+def _reader(pipeline_root: Path, run: RunId) -> RunReader:
+    return RunReader(StoredFacts(pipeline_root), run, pipeline_root / run)

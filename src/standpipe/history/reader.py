@@ -31,17 +31,18 @@ class RunReader:
         self._lock = threading.Lock()
         self._restart()
 
-    def snapshot(self, recorded: RecordedRun | None = None) -> Run:
+    def snapshot(self, recorded: RecordedRun | None = None, *, idle_since: int | None = None) -> Run:
         """Return the run as it is now. Its details are read when they are first used, and stay those of now.
 
         Args:
             recorded: what the store says about the run, if that was just read.
+            idle_since: the number of facts that the run had when, before `recorded` was read, no process worked on it.
 
         Raises:
             NoSuchRun: if there is no such run.
             StorageError: if the store cannot be read.
         """
-        recorded, status = self._status(recorded or self._facts.run(self._run))
+        recorded, status = self._status(recorded or self._facts.run(self._run), idle_since)
         is_over = status is not Status.RUNNING
         return Run(
             id=recorded.id,
@@ -56,18 +57,19 @@ class RunReader:
             _refresh=self.snapshot,
         )
 
-    def _status(self, recorded: RecordedRun) -> tuple[RecordedRun, Status]:
-        """Return the status of a run, with what the store said about the run at that time.
+    def _status(self, recorded: RecordedRun, idle_since: int | None) -> tuple[RecordedRun, Status]:
+        """Return the status of a run, with what is recorded about it at that time.
 
-        A run may end, or be resumed, between reading the store and looking at its lock. So a run without an end that
-        no process works on is read again, until nothing has been recorded in between.
+        A run may end, or be resumed, between reading the store and checking its lock. So a run without an end that no
+        process works on is interrupted only if nothing has been recorded after that check.
         """
-        while recorded.end is None and not is_active(self._folder):
-            later = self._facts.run(self._run)
-            if later.length == recorded.length:
-                return later, Status.INTERRUPTED
-            recorded = later
-        return recorded, Status[recorded.end.state.name] if recorded.end else Status.RUNNING
+        while recorded.end is None:
+            if recorded.length == idle_since:
+                return recorded, Status.INTERRUPTED
+            if is_active(self._folder):
+                return recorded, Status.RUNNING
+            recorded, idle_since = self._facts.run(self._run), recorded.length
+        return recorded, Status[recorded.end.state.name]
 
     def _details(self, length: int, *, is_over: bool) -> RunDetails:
         """Return the details of the run after its first facts, as many as `length`."""
