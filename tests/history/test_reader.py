@@ -241,8 +241,8 @@ def wait(number: int) -> int:
     return number
 
 
-@dsl.pipeline
-def chain() -> int:
+@dsl.pipeline  # its name is its own: `local.resume` finds the pipelines of a program by their names
+def followed_pipeline() -> int:
     task = wait(number=0)
     for _ in range(19):
         task = wait(number=task.output)
@@ -259,7 +259,7 @@ def test_a_run_in_another_thread_is_followed_to_its_end(tmp_path: Path) -> None:
 
     runner = FakeRunner(**{"wait" if n == 1 else f"wait_{n}": call for n in range(1, 21)})
     options: dict[str, Any] = {"runner": runner, "pipeline_root": tmp_path, "quiet": True}
-    thread = threading.Thread(target=lambda: local.run(chain, **options))
+    thread = threading.Thread(target=lambda: local.run(followed_pipeline, **options))
     thread.start()
     try:
         has_started.wait(30)
