@@ -13,7 +13,7 @@ from standpipe.errors import NoSuchRun, StorageError
 from standpipe.model.events import AttemptStarted, Fact, RunEnded, RunStarted, TaskReady, TaskSkipped, TaskSucceeded
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
-from standpipe.store.reading import read_run, run_facts, run_row, run_rows
+from standpipe.store.reading import StoredFacts, read_run, run_facts, run_row, run_rows
 from standpipe.store.runs import FILE_NAME, SCHEMA, RunRecorder
 from tests.plans import RUN, dag, node, plan
 
@@ -96,6 +96,46 @@ def test_facts_recorded_after_the_row_was_read_are_not_read(tmp_path: Path) -> N
         assert [fact for _, fact in run_facts(tmp_path, row)] == [*FACTS[:2]]
 
 
+def test_runs_are_read_since_a_number_in_the_order_in_which_they_began(tmp_path: Path) -> None:
+    reader = StoredFacts(tmp_path)
+    assert reader.runs_since() == []
+    record(tmp_path, "b", *FACTS, created="2026-01-02T00:00:00Z")
+    record(tmp_path, "a", STARTED)
+
+    first, second = reader.runs_since()
+    assert [(run.id, run.length, run.end) for run in (first, second)] == [("b", 5, ENDED), ("a", 1, None)]
+    assert reader.runs_since(first.number) == [second] == [reader.run("a")]
+    assert reader.runs_since(second.number) == []
+    record(tmp_path, "c")
+    assert [run.id for run in reader.runs_since(second.number)] == ["c"]
+
+
+def test_facts_are_read_since_a_number(tmp_path: Path) -> None:
+    reader = StoredFacts(tmp_path)
+    assert reader.facts_since("job-1") == []
+    record(tmp_path, "job-1", *FACTS)
+    record(tmp_path, "job-2", STARTED)
+
+    everything = reader.facts_since("job-1")
+    assert [fact for _, fact in everything] == [*FACTS]
+    for seq in range(len(FACTS) + 1):
+        assert reader.facts_since("job-1", seq) == everything[seq:]
+        assert reader.facts_since("job-1", min(seq, 4), until=4) == everything[seq:4]
+    with pytest.raises(NoSuchRun, match=f"Run 'job-3' is no longer in {tmp_path}"):
+        reader.run("job-3")
+
+
+def test_facts_that_are_missing_after_a_number_are_noticed(tmp_path: Path) -> None:
+    record(tmp_path, "job-1", *FACTS)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+        db.execute("DELETE FROM facts WHERE seq IN (1, 3)")
+
+    reader = StoredFacts(tmp_path)
+    assert [fact for _, fact in reader.facts_since("job-1", 3)] == [*FACTS[3:]]
+    with pytest.raises(StorageError, match="damaged: run job-1 has 4 facts, expected 5"):
+        reader.facts_since("job-1", 2)
+
+
 def test_a_newer_schema_is_an_error_and_is_not_changed(tmp_path: Path) -> None:
     record(tmp_path, "job-1", *FACTS)
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
@@ -165,7 +205,7 @@ def test_a_store_of_schema_1_is_read(tmp_path: Path) -> None:
 
     ended = RunEnded(TaskState.SUCCEEDED, {})
     assert [fact for _, fact in facts] == [STARTED, TaskSkipped(TaskRef((("a", None),)), "no"), ended]
-    assert (row.end, row.uuid, row.plan, row.repeats, row.masked) == (ended, "", "", "", 0)
+    assert (row.end, row.uuid, row.plan, row.rerun_of, row.redacted) == (ended, "", "", "", 0)
     assert (tmp_path / FILE_NAME).read_bytes() == before
 
 

@@ -76,7 +76,7 @@ class RunRecorder:
         run: the run.
         plan: the Plan that it starts or is resumed with.
         workspace: the folder of its workspace on this machine, empty if it has none.
-        repeats: the run and the task of which it is a rerun.
+        rerun_of: the run and the task of which it is a rerun.
         redactor: redacts secrets from the plan; facts come without them.
         recorded: the number of facts that the store has of the run, if it is resumed.
 
@@ -91,7 +91,7 @@ class RunRecorder:
         plan: Plan,
         *,
         workspace: str = "",
-        repeats: str = "",
+        rerun_of: str = "",
         redactor: Redactor = NO_SECRETS,
         recorded: int = 0,
     ) -> None:
@@ -103,7 +103,7 @@ class RunRecorder:
             ("INSERT OR IGNORE INTO plans VALUES (?, ?)", [(self.plan, body)])
         ]
         if not recorded:
-            row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, repeats, int(bool(redactor)))
+            row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, rerun_of, int(bool(redactor)))
             self._unwritten.append(("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row]))
         # Seconds since the epoch, from a clock that nobody sets while the run lasts.
         self._epoch = time.time() - time.monotonic()
