@@ -25,12 +25,13 @@ from standpipe.history.documents import document
 from standpipe.history.folding import RunFold
 from standpipe.history.reader import RunReader
 from standpipe.model import events as e
+from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunId, TaskRef
 from standpipe.model.states import TaskState
 from standpipe.store.locks import RunLock, is_active
 from standpipe.store.reading import RunRow, StoredFacts
-from standpipe.store.runs import FILE_NAME, RunRecorder
+from standpipe.store.runs import RunRecorder
 from tests.engine.random_plans import Maker, behaviour
 from tests.fakes import FakeRunner
 from tests.plans import RUN, dag, node, plan
@@ -144,7 +145,7 @@ def test_facts_that_were_read_are_not_decoded_again(tmp_path: Path, recorder: Ru
     recorder(FACTS[:4])
     run = get_run(tmp_path, RUN.id)
     assert statuses(run) == {"a": "SUCCEEDED"}
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+    with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db, db:
         db.execute("UPDATE facts SET body = 'unreadable'")
     recorder(FACTS[4:])
 
@@ -225,11 +226,11 @@ def test_a_run_that_is_resumed_while_it_is_read_is_running(tmp_path: Path, recor
 def test_a_run_that_was_deleted_is_named(tmp_path: Path, recorder: RunRecorder) -> None:
     recorder(FACTS)
     run = get_run(tmp_path, RUN.id)
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+    with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db, db:
         db.execute("DELETE FROM facts")
         db.execute("DELETE FROM runs")
 
-    with pytest.raises(NoSuchRun, match=f"Run '{RUN.id}' is no longer in .*{FILE_NAME}"):
+    with pytest.raises(NoSuchRun, match=f"Run '{RUN.id}' is no longer in .*{RUN_STORE_FILE}"):
         run.refresh()
 
 

@@ -18,6 +18,7 @@ from urllib.request import pathname2url
 from standpipe.errors import NoSuchRun, StorageError
 from standpipe.model.events import Fact, RunEnded
 from standpipe.model.frozen import frozen
+from standpipe.model.layout import StateLayout
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunId
 from standpipe.store import database, runs
@@ -86,7 +87,7 @@ def run_rows(pipeline_root: Path) -> list[RunRow]:
     Raises:
         StorageError: if the store cannot be read.
     """
-    return [_row(selected) for selected in _select(pipeline_root / runs.FILE_NAME, _NEWEST_FIRST)]
+    return [_row(selected) for selected in _select(StateLayout(pipeline_root).run_store, _NEWEST_FIRST)]
 
 
 def run_row(pipeline_root: Path, run: str) -> RunRow:
@@ -131,7 +132,7 @@ def read_plan(pipeline_root: Path, digest: str) -> Plan:
     Raises:
         StorageError: if the store cannot be read, or lacks it.
     """
-    path = pipeline_root / runs.FILE_NAME
+    path = StateLayout(pipeline_root).run_store
     selected = _select(path, "SELECT body FROM plans WHERE digest = ?", digest)
     if not selected:
         raise StorageError(_damaged(path, f"the pipeline {digest} of a run is missing"))
@@ -146,7 +147,7 @@ class StoredFacts:
     """
 
     def __init__(self, pipeline_root: Path) -> None:
-        self._path = pipeline_root / runs.FILE_NAME
+        self._path = StateLayout(pipeline_root).run_store
 
     def runs_since(self, number: int = 0) -> list[RunRow]:
         """Return the runs with a higher number, in ascending order."""

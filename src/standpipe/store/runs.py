@@ -20,15 +20,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from standpipe.model.events import Fact
-from standpipe.model.layout import RUN_STORE_FILE
+from standpipe.model.layout import StateLayout
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunInfo
 from standpipe.store.database import Database, Schema
 from standpipe.store.facts import encode
 from standpipe.store.plans import dump
 from standpipe.support.redaction import NO_SECRETS, Redactor
-
-FILE_NAME = RUN_STORE_FILE
 
 #: See `database.Schema`.
 _MIGRATIONS = (
@@ -95,7 +93,7 @@ class RunRecorder:
         redactor: Redactor = NO_SECRETS,
         recorded: int = 0,
     ) -> None:
-        self._database = Database(pipeline_root / FILE_NAME, SCHEMA)
+        self._database = Database(StateLayout(pipeline_root).run_store, SCHEMA)
         self._run = run.id
         self._seq = recorded
         body, self.plan = dump(plan, redactor)
