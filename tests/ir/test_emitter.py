@@ -232,5 +232,5 @@ def test_a_part_of_an_output_cannot_be_selected() -> None:
 def test_references_are_checked_first() -> None:
     plan = replace(training(), root=Component(Dag({"a": Node("a", "comp-none")})))
 
-    with pytest.raises(SpecError, match=r"root\.dag\.tasks\.a\.componentRef\.name: there is no component"):
+    with pytest.raises(SpecError, match=r"root\.dag\.tasks\.a\.componentRef\.name: unknown component"):
         emit(plan)

@@ -235,7 +235,7 @@ def test_other_schema_versions_are_refused(version: str | None) -> None:
             {"score": {}},
             "root.dag.outputs.artifacts.score: the component declares this output as one of its parameters",
         ),
-        (f"{TRAIN}.componentRef.name", "comp-x", f"{TRAIN}.componentRef.name: there is no component called 'comp-x'"),
+        (f"{TRAIN}.componentRef.name", "comp-x", f"{TRAIN}.componentRef.name: unknown component: 'comp-x'"),
         (
             "root.inputDefinitions.parameters.rate.parameterType",
             99,

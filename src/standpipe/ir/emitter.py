@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from standpipe.errors import SpecError
-from standpipe.ir.check import ARTIFACTS, Scope, check, kind, paths, table_of
 from standpipe.ir.importers import emit_importer, emit_type
 from standpipe.ir.loops import emit_loop
 from standpipe.ir.numbers import check_value
 from standpipe.ir.proto import canonical
 from standpipe.ir.python_command import render
 from standpipe.ir.resources import emit_resources
+from standpipe.model.kfp import KFP_VERSION
 from standpipe.model.plan import (
     Binding,
     Caching,
@@ -32,10 +32,19 @@ from standpipe.model.plan import (
     TriggerStrategy,
 )
 from standpipe.model.templates import print_value
-from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Json, Output, ParameterInput
+from standpipe.model.types import (
+    ARTIFACTS,
+    ArtifactInput,
+    ArtifactOutput,
+    Input,
+    Json,
+    Output,
+    ParameterInput,
+    table_of,
+)
+from standpipe.model.validation import Scope, require_valid
 
-#: The version of the KFP SDK whose files these are; backends read it.
-KFP_VERSION = "2.17.0"
+#: The only version of the format's schema that this package reads and writes.
 SCHEMA_VERSION = "2.1.0"
 
 
@@ -48,8 +57,8 @@ def emit(plan: Plan) -> dict[str, Json]:
     """
     if not plan.name:
         raise SpecError("pipelineInfo.name: it is empty. Name the pipeline or component with letters of the alphabet.")
-    check(plan)
-    components = {path: _emit_component(plan, component, path) for path, component in paths(plan)}
+    require_valid(plan)
+    components = {path: _emit_component(plan, component, path) for path, component in plan.components_by_path()}
     executors = {label: _emit_executor(label, item) for label, item in plan.executors.items()}
     spec = {
         "pipelineInfo": {"name": plan.name, "displayName": plan.display_name, "description": plan.description},
@@ -79,8 +88,8 @@ def _emit_component(plan: Plan, component: Component, path: str) -> dict[str, Js
         if isinstance(body, Dag)
         else {"executorLabel": body.label}
     )
-    inputs = {name: (kind(item), _emit_input(item, path, name)) for name, item in component.inputs.items()}
-    outputs = {name: (kind(item), _emit_output(item)) for name, item in component.outputs.items()}
+    inputs = {name: (table_of(item), _emit_input(item, path, name)) for name, item in component.inputs.items()}
+    outputs = {name: (table_of(item), _emit_output(item)) for name, item in component.outputs.items()}
     result |= _if_any("inputDefinitions", _by_kind(inputs))
     result |= _if_any("outputDefinitions", _by_kind(outputs))
     result["taskConfigPassthroughs"] = [
@@ -133,7 +142,7 @@ def _emit_dag(scope: Scope, path: str) -> dict[str, Json]:
     tasks = {name: _emit_task(scope, node, f"{path}.tasks.{name}") for name, node in dag.nodes.items()}
     outputs: dict[str, tuple[str, Json]] = {}
     for name, sources in dag.outputs.items():
-        table = kind(scope.owner.outputs[name])
+        table = table_of(scope.owner.outputs[name])
         outputs[name] = (table, _emit_sources(table, sources, f"{path}.outputs.{name}"))
     return {"tasks": tasks, **_if_any("outputs", _by_kind(outputs))}
 
@@ -153,7 +162,7 @@ def _emit_sources(table: str, sources: tuple[FromTask, ...], path: str) -> dict[
 def _emit_task(scope: Scope, node: Node, path: str) -> dict[str, Json]:
     component = scope.components[node.component]
     inputs = {
-        name: _emit_binding(binding, table_of(component, name), f"{path}.inputs", name)
+        name: _emit_binding(binding, component.input_table(name), f"{path}.inputs", name)
         for name, binding in node.inputs.items()
     }
     result: dict[str, Json] = {
@@ -164,7 +173,7 @@ def _emit_task(scope: Scope, node: Node, path: str) -> dict[str, Json]:
         **_if_any("triggerPolicy", _emit_trigger(node.trigger)),
     }
     if node.loop is not None:
-        result |= emit_loop(node.loop, table_of(component, node.loop.item_input) == ARTIFACTS, path)
+        result |= emit_loop(node.loop, component.input_table(node.loop.item_input) == ARTIFACTS, path)
     if node.caching is not None:
         result["cachingOptions"] = _emit_caching(node.caching)
     if node.retry is not None:

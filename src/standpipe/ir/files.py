@@ -77,8 +77,7 @@ def _dump(documents: list[dict[str, Json]]) -> str:
 
 def _check_workspace(plan: Plan) -> None:
     """What is run elsewhere must say what it needs there; here, a run has a workspace anyway."""
-    configurations = (platform.get("pipelineConfig", {}) for platform in plan.platforms.values())
-    if any("workspace" in configuration for configuration in configurations):
+    if "workspace" in plan.pipeline_config:
         return
     for label, executor in plan.executors.items():
         if isinstance(executor, Importer) and executor.download_to_workspace:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from standpipe.errors import SpecError
-from standpipe.ir.check import ARTIFACTS, PARAMETERS, check, kind, producers
 from standpipe.ir.emitter import SCHEMA_VERSION
 from standpipe.ir.importers import load_importer, load_type
 from standpipe.ir.loops import load_loop
@@ -38,6 +37,8 @@ from standpipe.model.plan import (
 )
 from standpipe.model.templates import parse_argument, parse_text, parse_value
 from standpipe.model.types import (
+    ARTIFACTS,
+    PARAMETERS,
     ArtifactInput,
     ArtifactOutput,
     Input,
@@ -46,7 +47,9 @@ from standpipe.model.types import (
     ParameterInput,
     ParameterOutput,
     ParameterType,
+    table_of,
 )
+from standpipe.model.validation import require_valid
 
 
 class _Interface(NamedTuple):
@@ -79,7 +82,7 @@ def load(spec: Json, platform: Json = None) -> Plan:
     )
     info.end()
     file.end()
-    check(plan)
+    require_valid(plan)
     return plan
 
 
@@ -208,8 +211,10 @@ def _load_dag_outputs(section: Section, declared: Mapping[str, Output]) -> dict[
     section.end()
     for table, items in ((PARAMETERS, parameters), (ARTIFACTS, artifacts)):
         for name, item in items.items():
-            if name in declared and kind(declared[name]) != table:
-                raise SpecError(f"{item.path}: the component declares this output as one of its {kind(declared[name])}")
+            if name in declared and table_of(declared[name]) != table:
+                raise SpecError(
+                    f"{item.path}: the component declares this output as one of its {table_of(declared[name])}"
+                )
     return _one_table(
         {name: _load_parameter_sources(item) for name, item in parameters.items()},
         {name: _load_artifact_sources(item) for name, item in artifacts.items()},
@@ -263,7 +268,7 @@ def _load_node(name: str, section: Section, interfaces: Mapping[str, _Interface]
 
 def _with_producers(node: Node) -> Node:
     """The node, after every task that its inputs come from: the SDK lists these, files by hand may not."""
-    missing = dict.fromkeys(task for task in producers(node) if task not in node.after)
+    missing = dict.fromkeys(task for task in node.producers if task not in node.after)
     return node if not missing else dataclasses.replace(node, after=(*node.after, *missing))
 
 
@@ -301,7 +306,7 @@ def _load_bindings(section: Section, declared: Mapping[str, Input]) -> dict[str,
     section.end()
     for table, items in ((PARAMETERS, parameters), (ARTIFACTS, artifacts)):
         for name, item in items.items():
-            wanted = kind(declared[name]) if name in declared else PARAMETERS
+            wanted = table_of(declared[name]) if name in declared else PARAMETERS
             if wanted != table:
                 raise SpecError(f"{item.path}: the component takes {name!r} as one of its {wanted}")
     return _one_table(

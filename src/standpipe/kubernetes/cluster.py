@@ -47,8 +47,9 @@ class LocalCluster:
     """
 
     def __init__(self, plan: Plan, provisions: Provisions, claims: Path, notice: Callable[[str], None]) -> None:
-        configs = plan.platforms.get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
-        self._settings = {label: settings.read(config, f"{_PATH}.{label}") for label, config in configs.items()}
+        self._settings = {
+            label: settings.read(config, f"{_PATH}.{label}") for label, config in plan.kubernetes_executors.items()
+        }
         self._provisions = provisions
         self._claims = Claims(provisions.claims, claims)
         self._scopes = Scopes(plan)

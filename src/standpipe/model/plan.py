@@ -11,13 +11,13 @@ Mappings are not modified after a Plan is made.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Union
 
 from standpipe.model.frozen import frozen
 from standpipe.model.templates import Argument, Template
-from standpipe.model.types import ArtifactType, Input, Json, Output
+from standpipe.model.types import PARAMETERS, ArtifactType, Input, Json, Output, table_of
 
 if TYPE_CHECKING:
     from standpipe.model.expressions import Expression
@@ -152,9 +152,13 @@ class Node:
 
     @property
     def upstream(self) -> tuple[str, ...]:
-        """The tasks that must come to an end before this one may start, each once, in the order of mention."""
-        producers = (b.task for b in self.inputs.values() if isinstance(b, (FromTask, FinalStatus)))
-        return tuple(dict.fromkeys((*self.after, *producers)))
+        """The tasks that must finish before this one can start, each once, in the order of mention."""
+        return tuple(dict.fromkeys((*self.after, *self.producers)))
+
+    @property
+    def producers(self) -> Iterator[str]:
+        """The tasks that the inputs come from, in the order of the inputs."""
+        return (b.task for b in self.inputs.values() if isinstance(b, (FromTask, FinalStatus)))
 
 
 @frozen
@@ -196,6 +200,10 @@ class Component:
     outputs: Mapping[str, Output] = field(default_factory=dict)
     task_config_passthroughs: tuple[TaskConfigPassthrough, ...] = ()
     source_location: SourceLocation | None = field(default=None, compare=False)
+
+    def input_table(self, name: str) -> str:
+        """Return the table that a task binds an input in; an input that is not declared is a parameter."""
+        return table_of(self.inputs[name]) if name in self.inputs else PARAMETERS
 
 
 @frozen
@@ -290,10 +298,29 @@ class Plan:
     pipeline_root: str = ""
     platforms: Mapping[str, Json] = field(default_factory=dict)
 
+    def components_by_path(self) -> Iterator[tuple[str, Component]]:
+        """Yield every component with its path in the compiled file, the root first."""
+        yield "root", self.root
+        for name, component in self.components.items():
+            yield f"components.{name}", component
+
+    @property
+    def pipeline_config(self) -> Mapping[str, Json]:
+        """KFP's `PipelineConfig` as JSON (workspace, deadline and so on); empty if the pipeline has none."""
+        config: Mapping[str, Json] = self.platforms.get("kubernetes", {}).get("pipelineConfig", {})
+        return config
+
+    @property
+    def kubernetes_executors(self) -> Mapping[str, Json]:
+        """The settings for Kubernetes of all executors, by the label of the executor."""
+        executors: Mapping[str, Json] = (
+            self.platforms.get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+        )
+        return executors
+
     def kubernetes_settings(self, label: str) -> Mapping[str, Json]:
-        """The settings for Kubernetes of an executor, named by its label; empty if it has none."""
-        executors = self.platforms.get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
-        settings: Mapping[str, Json] = executors.get(label, {})
+        """Return the settings for Kubernetes of an executor, by its label; empty if it has none."""
+        settings: Mapping[str, Json] = self.kubernetes_executors.get(label, {})
         return settings
 
 

@@ -86,3 +86,11 @@ class ArtifactOutput:
 
 Input = Union[ParameterInput, ArtifactInput]
 Output = Union[ParameterOutput, ArtifactOutput]
+
+#: The two kinds of inputs and outputs, by the fields of PipelineSpec that hold their tables.
+PARAMETERS, ARTIFACTS = "parameters", "artifacts"
+
+
+def table_of(declared: Input | Output) -> str:
+    """Return which of the two tables an input or output is declared in: `PARAMETERS` or `ARTIFACTS`."""
+    return ARTIFACTS if isinstance(declared, (ArtifactInput, ArtifactOutput)) else PARAMETERS

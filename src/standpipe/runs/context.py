@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError
@@ -79,7 +79,7 @@ def pipeline_root_of(options: RunOptions) -> Path:
 
 def timeout_of(plan: Plan) -> float:
     """Return after how many seconds the run is stopped (`PipelineConfig.active_deadline_seconds`); 0 for never."""
-    return float(_pipeline_config(plan).get("activeDeadlineSeconds", 0))
+    return float(plan.pipeline_config.get("activeDeadlineSeconds", 0))
 
 
 def make_workspace(options: RunOptions, plan: Plan, folder: Path) -> Path | None:
@@ -90,7 +90,7 @@ def make_workspace(options: RunOptions, plan: Plan, folder: Path) -> Path | None
     """
     if options.workspace_root is not None:
         workspace = Path(options.workspace_root).expanduser().absolute()
-    elif "workspace" in _pipeline_config(plan):
+    elif "workspace" in plan.pipeline_config:
         workspace = folder / OWN_WORKSPACE
     else:
         return None
@@ -132,8 +132,3 @@ def _requests_resources(plan: Plan) -> bool:
     return any(
         isinstance(executor, Container) and executor.resources != Resources() for executor in plan.executors.values()
     )
-
-
-def _pipeline_config(plan: Plan) -> Mapping[str, Any]:
-    config: Mapping[str, Any] = plan.platforms.get("kubernetes", {}).get("pipelineConfig", {})
-    return config
