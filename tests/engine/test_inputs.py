@@ -116,7 +116,7 @@ def test_a_selector_takes_a_part_before_the_type_is_checked() -> None:
 
 
 def test_a_selector_that_finds_nothing_names_the_input_itself_and_the_value() -> None:
-    with pytest.raises(InputError, match=r"'i'.*\[1, 2\].*parseJson\(string_value\)\[5\].*no element 5"):
+    with pytest.raises(InputError, match=r"'i'.*\[1, 2\].*parseJson\(string_value\)\[5\].*index 5 is out of range"):
         bound({"i": FromTask("a", "y", parse("parseJson(string_value)[5]"))})
 
 

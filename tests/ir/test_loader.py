@@ -10,7 +10,8 @@ from tests.ir.strategies import exact
 from standpipe.errors import SpecError, UnsupportedError
 from standpipe.ir.emitter import emit
 from standpipe.ir.loader import load
-from standpipe.model.expressions import holds, parse
+from standpipe.model.evaluation import holds
+from standpipe.model.expressions import parse
 from standpipe.model.plan import (
     Caching,
     Constant,
@@ -246,12 +247,13 @@ def test_other_schema_versions_are_refused(version: str | None) -> None:
         (
             f"{TRAIN}.triggerPolicy",
             {"condition": "1 =="},
-            f"{TRAIN}.triggerPolicy.condition: '1 ==' cannot be read: a value is missing",
+            f"{TRAIN}.triggerPolicy.condition: invalid expression '1 ==': expected a value",
         ),
         (
             f"{TRAIN}.inputs.parameters.lr",
             {"componentInputParameter": "rate", "parameterExpressionSelector": "eval('1')"},
-            f"{TRAIN}.inputs.parameters.lr.parameterExpressionSelector: \"eval('1')\" cannot be read: there is no",
+            f"{TRAIN}.inputs.parameters.lr.parameterExpressionSelector: "
+            "invalid expression \"eval('1')\": unknown function 'eval'",
         ),
         # loops and importers
         (

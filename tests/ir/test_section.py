@@ -50,5 +50,5 @@ def test_expressions() -> None:
 
     assert section.expression("good") == parse("1 < 2")
     assert section.expression("empty") is None
-    with pytest.raises(SpecError, match=r"^root\.bad: '1 <' cannot be read"):
+    with pytest.raises(SpecError, match=r"^root\.bad: invalid expression '1 <'"):
         section.expression("bad")
