@@ -16,9 +16,9 @@ from standpipe.engine.tasks import DagTask, ExecutorTask
 from standpipe.errors import ArgumentError
 from standpipe.execution.cache.checksums import is_unchanged, payload_of, seal_of
 from standpipe.model import events
+from standpipe.model.component_changes import difference
 from standpipe.model.ports import Cancel
 from standpipe.model.refs import TaskRef
-from standpipe.model.signatures import difference
 from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, artifacts_in
 from standpipe.runs.arguments import from_values
