@@ -14,8 +14,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from standpipe.model.kfp import INSTALL_SCRIPT, PIP_INSTALL, index_options, quoted
 from standpipe.model.plan import PythonFunction
+from standpipe.support.pip_commands import INSTALL_SCRIPT, PIP_INSTALL, format_index_options, quote_requirements
 
 CommandAndArgs = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -94,7 +94,9 @@ def _install_command(function: PythonFunction, layout: Layout) -> tuple[str, ...
     else:
         groups = [author, kfp] if layout.order is Order.AUTHOR_FIRST else [kfp, author]
     in_venv = kfp if function.use_venv else None
-    steps = [(f"{layout.venv} " if group is in_venv else "") + pip + quoted(group) for group in groups if group]
+    steps = [
+        (f"{layout.venv} " if group is in_venv else "") + pip + quote_requirements(group) for group in groups if group
+    ]
     if not steps:
         return ()
     return ("sh", "-c", layout.install.replace("{commands}", "  &&  ".join(steps)))
@@ -103,7 +105,7 @@ def _install_command(function: PythonFunction, layout: Layout) -> tuple[str, ...
 def _index_options(function: PythonFunction, layout: Layout) -> str:
     urls = function.index_urls
     if not layout.host_after_url:
-        return index_options(urls, function.trusted_hosts)
+        return format_index_options(urls, function.trusted_hosts)
     options = ("--extra-index-url" if position else "--index-url" for position in range(len(urls)))
     return "".join(f"{option} {url} --trusted-host {url} " for option, url in zip(options, urls, strict=True))
 
