@@ -146,7 +146,7 @@ def a_function(x: int) -> None:
         (sums, {"pipeline_parameters": {"x": "one"}}, ArgumentError, "'x' of the pipeline 'sums' does not fit"),
         (sums, {"pipeline_parameters": {"data": "gs://d"}}, UnsupportedError, "only parameters can have a default"),
         (sums, {"pipeline_name": ""}, SpecError, r"pipelineInfo\.name: it is empty"),
-        (sums, {"pipeline_parameters": {"title": 5}}, ArgumentError, "5 is NUMBER_INTEGER, and STRING is wanted"),
+        (sums, {"pipeline_parameters": {"title": 5}}, ArgumentError, r"expected STRING, got 5 \(NUMBER_INTEGER\)"),
     ],
 )
 def test_what_cannot_be_compiled_is_refused(

@@ -186,9 +186,9 @@ def test_platforms_that_are_none() -> None:
     [
         (2**53 + 1, "9007199254740993 would change"),
         ([{"k": 10**400}], "would change"),
-        (float("nan"), "JSON has no such number"),
-        ({1: 2}, "the keys of a JSON object are text"),
-        ({1, 2}, "set, which JSON cannot hold"),
+        (float("nan"), "is nan: expected a finite number"),
+        ({1: 2}, "has the key 1: expected text"),
+        ({1, 2}, "is of type set: expected text, a number"),
     ],
 )
 def test_values_that_the_format_cannot_hold(value: object, message: str) -> None:

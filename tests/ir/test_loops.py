@@ -56,8 +56,8 @@ def test_no_loop() -> None:
             r"^t\.parameterIterator\.items\.raw: it is .*, and the items of a loop are a list",
         ),
         (items("1, 2"), SpecError, r"^t\.parameterIterator\.items\.raw: it is '1, 2', and the text of a JSON list"),
-        (items("[NaN]"), SpecError, r"^t\.parameterIterator\.items\.raw: the items are no JSON: .*\[0\] is nan"),
-        (items("[1e999]"), SpecError, r"items\.raw: the items are no JSON: .*\[0\] is inf"),
+        (items("[NaN]"), SpecError, r"^t\.parameterIterator\.items\.raw: the items are not JSON: .*\[0\] is nan"),
+        (items("[1e999]"), SpecError, r"items\.raw: the items are not JSON: .*\[0\] is inf"),
         (items("[" * 100_000), SpecError, r"items\.raw: it is "),
         (items("[%s]" % ("9" * 5000)), SpecError, r"items\.raw: it is "),
         (
@@ -86,8 +86,8 @@ def test_what_is_no_loop_is_refused(fields: dict[str, Json], error: type[Excepti
 @pytest.mark.parametrize(
     ("item", "of_artifacts", "says"),
     [
-        (float("nan"), False, r"^t\.parameterIterator\.items\.raw: the items are no JSON: .* is nan"),
-        (object(), False, r"^t\.parameterIterator\.items\.raw: the items are no JSON: .* is a object"),
+        (float("nan"), False, r"^t\.parameterIterator\.items\.raw: the items are not JSON: .* is nan"),
+        (object(), False, r"^t\.parameterIterator\.items\.raw: the items are not JSON: .* is of type object"),
         ("a", True, r"^t\.artifactIterator\.items: the items are artifacts"),
     ],
 )

@@ -17,7 +17,7 @@ def emit_loop(loop: Loop, of_artifacts: bool, path: str) -> dict[str, Json]:
     """The fields of `PipelineTaskSpec` for the task at `path`; `of_artifacts` says what its items are.
 
     Raises:
-        SpecError: if the items are no JSON, or artifacts that the author wrote.
+        SpecError: if the items are not JSON, or artifacts that the author wrote.
     """
     iterator = _ARTIFACTS if of_artifacts else _PARAMETERS
     items = _emit_items(loop.items, of_artifacts, f"{path}.{iterator}.items")
@@ -85,4 +85,4 @@ def _check_items(items: list[Json], path: str) -> None:
     try:
         check_json(items, path)
     except (ValueMismatch, RecursionError) as error:
-        raise SpecError(f"{path}: the items are no JSON: {error}") from error
+        raise SpecError(f"{path}: the items are not JSON: {error}") from error

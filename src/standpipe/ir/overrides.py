@@ -66,5 +66,5 @@ def _fit(value: Json, declared: ParameterType) -> Json:
     if declared is ParameterType.BOOLEAN and isinstance(value, int):
         return bool(value)
     if declared is ParameterType.STRING and not isinstance(value, str):
-        raise ValueMismatch(f"{preview(value)} is {kind_of(value)}, and {declared} is wanted")
+        raise ValueMismatch(f"expected {declared}, got {preview(value)} ({kind_of(value)})")
     return fit(value, declared)

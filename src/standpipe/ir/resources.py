@@ -11,7 +11,7 @@ from collections.abc import Callable
 from standpipe.errors import SpecError
 from standpipe.ir.section import Section
 from standpipe.model.plan import Resources
-from standpipe.model.resources import cores, size
+from standpipe.model.resources import parse_cpu, parse_memory
 from standpipe.model.templates import Template, parse_text
 from standpipe.model.types import Json
 
@@ -20,13 +20,13 @@ _GIGABYTE = 10**9
 
 def gigabytes(text: str) -> float:
     """Memory in units of 10^9 bytes: `2G` is 2, `1Gi` is 1.073741824, a bare number counts bytes."""
-    return size(text) / _GIGABYTE
+    return parse_memory(text) / _GIGABYTE
 
 
 #: Field of `Resources`: the field for text, the field for the number, and how one becomes the other.
 _FIELDS: dict[str, tuple[str, str, Callable[[str], float]]] = {
-    "cpu_limit": ("resourceCpuLimit", "cpuLimit", cores),
-    "cpu_request": ("resourceCpuRequest", "cpuRequest", cores),
+    "cpu_limit": ("resourceCpuLimit", "cpuLimit", parse_cpu),
+    "cpu_request": ("resourceCpuRequest", "cpuRequest", parse_cpu),
     "memory_limit": ("resourceMemoryLimit", "memoryLimit", gigabytes),
     "memory_request": ("resourceMemoryRequest", "memoryRequest", gigabytes),
 }
