@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import functools
 import json
@@ -120,7 +121,7 @@ def broken_documents(draw: st.DrawFn) -> Json:
         if change == "drop":
             del holder[key]
         elif change == "replace" or not isinstance(holder, dict):
-            holder[key] = draw(st.sampled_from(WRONG))
+            holder[key] = copy.deepcopy(draw(st.sampled_from(WRONG)))  # further changes may modify it
         elif change == "rename":
             holder[draw(st.sampled_from([*map(str, holder), "x", ""]))] = holder.pop(key)
         else:
