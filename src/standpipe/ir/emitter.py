@@ -8,7 +8,7 @@ from standpipe.errors import SpecError
 from standpipe.ir.importers import emit_importer, emit_type
 from standpipe.ir.loops import emit_loop
 from standpipe.ir.numbers import check_value
-from standpipe.ir.proto import canonical
+from standpipe.ir.proto import canonicalize
 from standpipe.ir.python_command import render
 from standpipe.ir.resources import emit_resources
 from standpipe.model.kfp import KFP_VERSION
@@ -44,19 +44,18 @@ from standpipe.model.types import (
 )
 from standpipe.model.validation import Scope, require_valid
 
-#: The only version of the format's schema that this package reads and writes.
+#: The version of the schema that this package reads and writes.
 SCHEMA_VERSION = "2.1.0"
 
 
 def emit(plan: Plan) -> dict[str, Json]:
-    """The Plan as PipelineSpec: the JSON that protobuf writes for the message.
+    """Return a Plan as PipelineSpec: the JSON that protobuf writes for the message.
 
     Raises:
-        SpecError: if the Plan refers to what is not there, or holds a value that the format cannot; the error names
-            the field.
+        SpecError: if the Plan is invalid, or has a value that the format cannot represent; the error names the field.
     """
     if not plan.name:
-        raise SpecError("pipelineInfo.name: it is empty. Name the pipeline or component with letters of the alphabet.")
+        raise SpecError("pipelineInfo.name: the name is empty. Use a name with letters of the alphabet.")
     require_valid(plan)
     components = {path: _emit_component(plan, component, path) for path, component in plan.components_by_path()}
     executors = {label: _emit_executor(label, item) for label, item in plan.executors.items()}
@@ -65,20 +64,20 @@ def emit(plan: Plan) -> dict[str, Json]:
         "sdkVersion": f"kfp-{KFP_VERSION}",
         "schemaVersion": SCHEMA_VERSION,
         "defaultPipelineRoot": plan.pipeline_root,
-        "deploymentSpec": canonical({"executors": executors}, "PipelineDeploymentConfig", "deploymentSpec"),
+        "deploymentSpec": canonicalize({"executors": executors}, "PipelineDeploymentConfig", "deploymentSpec"),
         "root": components.pop("root"),
         "components": {name: components[f"components.{name}"] for name in plan.components},
     }
-    return canonical(spec, "PipelineSpec")
+    return canonicalize(spec, "PipelineSpec")
 
 
 def emit_platforms(plan: Plan) -> dict[str, Json]:
-    """The PlatformSpec that goes with the PipelineSpec; empty if the Plan has no platforms.
+    """Return the PlatformSpec of a Plan; empty if the Plan has no platforms.
 
     Raises:
-        SpecError: if it is none; the error names the field.
+        SpecError: if the platforms are not a valid PlatformSpec; the error names the field.
     """
-    return canonical({"platforms": dict(plan.platforms)}, "PlatformSpec")
+    return canonicalize({"platforms": dict(plan.platforms)}, "PlatformSpec")
 
 
 def _emit_component(plan: Plan, component: Component, path: str) -> dict[str, Json]:
@@ -99,7 +98,7 @@ def _emit_component(plan: Plan, component: Component, path: str) -> dict[str, Js
 
 
 def _by_kind(items: Mapping[str, tuple[str, Json]]) -> dict[str, Json]:
-    """What is one table in a Plan is two in a file: parameters and artifacts."""
+    """Return the two tables of a file, parameters and artifacts, for the one table of a Plan."""
     tables: dict[str, Json] = {}
     for name, (table, item) in items.items():
         tables.setdefault(table, {})[name] = item
@@ -107,7 +106,7 @@ def _by_kind(items: Mapping[str, tuple[str, Json]]) -> dict[str, Json]:
 
 
 def _if_any(field: str, value: Json) -> dict[str, Json]:
-    """The field, unless it would be empty: an empty message and none are two things to protobuf."""
+    """Return the field unless it is empty: for protobuf, an empty message is not the same as none."""
     return {field: value} if value else {}
 
 
@@ -151,7 +150,7 @@ def _emit_sources(table: str, sources: tuple[FromTask, ...], path: str) -> dict[
     key = "outputArtifactKey" if table == ARTIFACTS else "outputParameterKey"
     selectors = [{"producerSubtask": source.task, key: source.output} for source in sources]
     if any(source.selector for source in sources):
-        raise SpecError(f"{path}: the output of a DAG cannot select a part of a value")
+        raise SpecError(f"{path}: cannot select a part of a value for the output of a DAG")
     if table == ARTIFACTS:
         return {"artifactSelectors": selectors}
     if len(selectors) == 1:
@@ -211,10 +210,10 @@ def _emit_binding(binding: Binding, table: str, path: str, name: str) -> tuple[s
 
 def _emit_artifact_binding(binding: Binding, path: str) -> dict[str, Json]:
     if isinstance(binding, (FromInput, FromTask)) and binding.selector:
-        raise SpecError(f"{path}: only of a parameter can a part be selected, not of an artifact")
+        raise SpecError(f"{path}: cannot select a part of an artifact, only of a parameter")
     if isinstance(binding, FromTask):
         return {"taskOutputArtifact": {"producerTask": binding.task, "outputArtifactKey": binding.output}}
-    assert isinstance(binding, FromInput), "the other bindings bring parameters"
+    assert isinstance(binding, FromInput), "all other bindings are for parameters"
     return {"componentInputArtifact": binding.input}
 
 
