@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError
-from standpipe.kubernetes import concerns
+from standpipe.kubernetes import uses_kubernetes
 from standpipe.model.plan import Container, Plan, Resources
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import UNBOUNDED, ResourcePolicy
@@ -106,7 +106,7 @@ def make_workspace(options: RunOptions, plan: Plan, folder: Path) -> Path | None
 
 def local_cluster(options: RunOptions, plan: Plan, root: Path) -> LocalCluster | None:
     """Return what stands in for Kubernetes; None if the pipeline has no settings for it."""
-    if not concerns(plan):
+    if not uses_kubernetes(plan):
         return None
     from standpipe.kubernetes import provisions  # few pipelines need it
     from standpipe.kubernetes.cluster import LocalCluster
