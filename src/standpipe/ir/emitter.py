@@ -118,10 +118,10 @@ def _emit_input(item: Input, path: str, name: str) -> dict[str, Json]:
 
 
 def _emit_choices(item: ParameterInput, path: str, name: str) -> dict[str, Json]:
-    where = f"{path}.inputDefinitions.parameters.{name}"
+    field_path = f"{path}.inputDefinitions.parameters.{name}"
     literals = list(item.literals)
-    check_value(item.default, f"{where}.defaultValue")
-    check_value(literals, f"{where}.literals")
+    check_value(item.default, f"{field_path}.defaultValue")
+    check_value(literals, f"{field_path}.literals")
     default = {} if item.default is None else {"defaultValue": item.default}
     return {"literals": literals, **default}
 
@@ -202,10 +202,10 @@ def _emit_retry(retry: Retry) -> dict[str, Json]:
 
 
 def _emit_binding(binding: Binding, table: str, path: str, name: str) -> tuple[str, dict[str, Json]]:
-    where = f"{path}.{table}.{name}"
+    field_path = f"{path}.{table}.{name}"
     if table == ARTIFACTS:
-        return table, _emit_artifact_binding(binding, where)
-    return table, _emit_parameter_binding(binding, where)
+        return table, _emit_artifact_binding(binding, field_path)
+    return table, _emit_parameter_binding(binding, field_path)
 
 
 def _emit_artifact_binding(binding: Binding, path: str) -> dict[str, Json]:

@@ -16,7 +16,7 @@ from standpipe.errors import SpecError, UnsupportedError
 from standpipe.model.types import Json
 from standpipe.model.values import preview
 
-#: The errors of protobuf for invalid JSON of a message: its own, and those of Python where it does not check. It raises
+#: The errors of protobuf for invalid JSON of a message: its own, and those of Python if it does not check. It raises
 #: a SystemError for keys with half of a surrogate pair.
 _ERRORS = (json_format.Error, OverflowError, RecursionError, AttributeError, TypeError, ValueError, SystemError)
 
@@ -146,10 +146,10 @@ def _find_invalid_part_of_field(value: Json, field: Any, path: str, reason: str)
         parts = _items(value, path)
     else:
         parts = iter([(path, value)])
-    for where, part in parts:
+    for part_path, part in parts:
         problem = _find_problem(part, descriptor._concrete_class)
         if problem:
-            return _find_invalid_part(part, descriptor, where, problem)
+            return _find_invalid_part(part, descriptor, part_path, problem)
     return path, reason
 
 

@@ -112,7 +112,7 @@ def read_v1_description(document: Mapping[str, Json]) -> str:
 def _wrap_in_pipeline(name: str, component: Component, container: Container) -> Plan:
     key = f"comp-{name}"
     node = Node(name, key, {name: FromInput(name) for name in component.inputs}, caching=Caching())
-    outputs = {given: (FromTask(name, given),) for given in component.outputs}
+    outputs = {output: (FromTask(name, output),) for output in component.outputs}
     root = Component(Dag({name: node}, outputs), component.inputs, component.outputs)
     return Plan(name, root, {key: component}, {f"exec-{name}": container})
 
@@ -174,17 +174,19 @@ class _Reader:
         if not isinstance(item, dict) or len(item) != 1:
             raise SpecError(f"{path}: expected text or one placeholder, got {preview(item)}")
         ((kind, body),) = item.items()
-        where = f"{path}.{kind}"
+        field_path = f"{path}.{kind}"
         if kind == "concat":
             parts = _list(item, kind, path)
-            return Concat(tuple(self._argument(part, f"{where}[{index}]", True) for index, part in enumerate(parts)))
+            return Concat(
+                tuple(self._argument(part, f"{field_path}[{index}]", True) for index, part in enumerate(parts))
+            )
         if kind == "if":
-            return self._if_present(_mapping(item, kind, path), where, joined)
+            return self._if_present(_mapping(item, kind, path), field_path, joined)
         if kind == "executorInput" and body is None:
             return Template((ExecutorInputText(),))
         if not isinstance(body, str):
-            raise SpecError(f"{where}: expected the name of an input or output, got {preview(body)}")
-        return self._placeholder(kind, body, where)
+            raise SpecError(f"{field_path}: expected the name of an input or output, got {preview(body)}")
+        return self._placeholder(kind, body, field_path)
 
     def _if_present(self, fields: Mapping[str, Json], path: str, joined: bool) -> IfPresent:
         _check_fields(fields, path, "cond", "then", "else")

@@ -116,13 +116,13 @@ def _add_file(provisions: Provisions, path: Path) -> None:
             _add_document(provisions, document, str(path), path.parent)
 
 
-def _add_document(provisions: Provisions, document: object, where: str, base: Path) -> None:
-    fields = _mapping(document, where)
+def _add_document(provisions: Provisions, document: object, location: str, base: Path) -> None:
+    fields = _mapping(document, location)
     if "kind" in fields:
-        _add_manifest(provisions, fields, where)
+        _add_manifest(provisions, fields, location)
         return
     for section, content in fields.items():
-        at = f"{where}: {section}"
+        at = f"{location}: {section}"
         kind = next((kind for kind in Kind if kind.plural == section), None)
         if kind:
             for name, keys in _mapping(content, at).items():
@@ -141,21 +141,21 @@ def _add_document(provisions: Provisions, document: object, where: str, base: Pa
             )
 
 
-def _add_manifest(provisions: Provisions, manifest: Mapping[str, Any], where: str) -> None:
+def _add_manifest(provisions: Provisions, manifest: Mapping[str, Any], location: str) -> None:
     kind = str(manifest["kind"])
     if kind.endswith("List") and isinstance(manifest.get("items"), list):
         for index, item in enumerate(manifest["items"]):
-            inner = _mapping(item, f"{where}: items[{index}]")
-            _add_manifest(provisions, {"kind": kind.removesuffix("List"), **inner}, where)
+            inner = _mapping(item, f"{location}: items[{index}]")
+            _add_manifest(provisions, {"kind": kind.removesuffix("List"), **inner}, location)
         return
     if kind not in ("Secret", "ConfigMap"):
         provisions.ignored_kinds.add(kind)
         return
-    metadata = _mapping(manifest.get("metadata"), f"{where}: metadata of a {kind}")
+    metadata = _mapping(manifest.get("metadata"), f"{location}: metadata of a {kind}")
     name = metadata.get("name")
     if not isinstance(name, str):
-        raise ArgumentError(f"{where}: expected metadata.name in a {kind}.")
-    at = f"{where}: {kind} {name!r}"
+        raise ArgumentError(f"{location}: expected metadata.name in a {kind}.")
+    at = f"{location}: {kind} {name!r}"
     encoded, plain = ("data", "stringData") if kind == "Secret" else ("binaryData", "data")
     keys = {key: _decoded(value, f"{at}, {encoded}.{key}") for key, value in _pairs(manifest, encoded, at)}
     keys.update({key: _bytes(value, f"{at}, {plain}.{key}") for key, value in _pairs(manifest, plain, at)})
@@ -167,28 +167,28 @@ def _pairs(manifest: Mapping[str, Any], field: str, at: str) -> list[tuple[str, 
     return [(_key(key, at), value) for key, value in pairs.items()]
 
 
-def _mapping(value: object, where: str) -> Mapping[str, Any]:
+def _mapping(value: object, location: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise ArgumentError(f"{where}: expected a mapping with text as keys.")
+        raise ArgumentError(f"{location}: expected a mapping with text as keys.")
     return value
 
 
-def _key(key: str, where: object) -> str:
+def _key(key: str, location: object) -> str:
     if not _KEY.fullmatch(key):
-        raise ArgumentError(f"{where}: invalid key {key!r}: expected letters, digits, '-', '_' and '.'.")
+        raise ArgumentError(f"{location}: invalid key {key!r}: expected letters, digits, '-', '_' and '.'.")
     return key
 
 
-def _bytes(value: object, where: str) -> bytes:
+def _bytes(value: object, location: str) -> bytes:
     if isinstance(value, bytes):
         return value
     if not isinstance(value, str):
-        raise ArgumentError(f"{where}: expected text, got {type(value).__name__}: put it in quotes.")
+        raise ArgumentError(f"{location}: expected text, got {type(value).__name__}: put it in quotes.")
     return value.encode("utf-8", "surrogateescape")
 
 
-def _decoded(value: object, where: str) -> bytes:
+def _decoded(value: object, location: str) -> bytes:
     try:
         return base64.b64decode("".join(value.split()) if isinstance(value, str) else b"?", validate=True)
     except (binascii.Error, ValueError):
-        raise ArgumentError(f"{where}: invalid base64. Use stringData for plain text in a Secret.") from None
+        raise ArgumentError(f"{location}: invalid base64. Use stringData for plain text in a Secret.") from None

@@ -51,7 +51,7 @@ RULES = {
     "component-cycle": "A component does not contain itself, directly or through other components.",
 }
 
-#: Parts of the names that the KFP compiler generates. It loses some of these, mostly where loops are nested. Such a
+#: Parts of the names that the KFP compiler generates. It loses some of these, mostly in nested loops. Such a
 #: file is still what the SDK writes, and a cluster fails the task when it is about to start.
 _GENERATED_NAME_PARTS = ("pipelinechannel--", "loop-item")
 
@@ -325,7 +325,7 @@ def _check_component_cycles(plan: Plan) -> Iterator[Finding]:
 def _find_cycles(edges: Mapping[str, set[str]]) -> Iterator[list[str]]:
     """Yield cycles among names that have `edges` to others: each begins and ends with its first name in the alphabet.
 
-    No name is in two of the cycles: where cycles overlap, one of them is found.
+    No name is in two of the cycles: of overlapping cycles, only one is found.
     """
     remaining = {name: sorted(targets) for name, targets in edges.items()}
     while True:
