@@ -136,7 +136,7 @@ def test_everything_is_sound() -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(broken_documents())
-def test_broken_documents_are_loaded_or_refused(document: Json) -> None:
+def test_broken_documents_are_loaded_or_rejected(document: Json) -> None:
     try:
         plan = ir.load(document)
     except StandpipeError:
@@ -146,6 +146,6 @@ def test_broken_documents_are_loaded_or_refused(document: Json) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.text("{}[]:,-&*!|>'\"% \n\tabnull01.#\x00\ud800é", max_size=60))
-def test_texts_are_read_or_refused(text: str) -> None:
+def test_texts_are_read_or_rejected(text: str) -> None:
     with contextlib.suppress(StandpipeError):
         ir.read_component(text)

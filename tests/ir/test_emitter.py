@@ -208,7 +208,7 @@ def test_a_default_that_the_format_cannot_hold() -> None:
         emit(replace(training(), root=broken))
 
 
-def test_text_that_is_no_unicode() -> None:
+def test_text_that_is_not_unicode() -> None:
     with pytest.raises(SpecError, match="surrogates not allowed"):
         emit(with_node(training(), Node("train", "comp-train", {"lr": Constant("\ud800")})))
 

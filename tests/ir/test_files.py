@@ -133,7 +133,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         (json.dumps(changed(f"{TRAIN}.iteratorPolicy", {})), UnsupportedError, f"x.yaml: {TRAIN}.iteratorPolicy: "),
     ],
 )
-def test_texts_that_are_no_pipeline(text: str, error: type[Exception], expected: str) -> None:
+def test_texts_that_are_not_a_pipeline(text: str, error: type[Exception], expected: str) -> None:
     with pytest.raises(error) as caught:
         read_text(text, origin="x.yaml")
 

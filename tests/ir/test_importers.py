@@ -67,7 +67,7 @@ def test_importers(importer: Importer, fields: dict[str, Json]) -> None:
         ),
     ],
 )
-def test_what_is_no_importer_is_refused(fields: dict[str, Json], error: type[Exception], says: str) -> None:
+def test_an_invalid_importer_is_rejected(fields: dict[str, Json], error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         load_importer(Section(fields, "e"))
 

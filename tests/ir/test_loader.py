@@ -172,7 +172,7 @@ def test_platforms() -> None:
 
 
 @pytest.mark.parametrize("version", ["2.0.0", "3.0.0", None])
-def test_other_schema_versions_are_refused(version: str | None) -> None:
+def test_other_schema_versions_are_rejected(version: str | None) -> None:
     with pytest.raises(SpecError, match=r"^schemaVersion: unsupported version .*, expected '2\.1\.0'"):
         load(changed("schemaVersion", version))
 
@@ -293,7 +293,7 @@ def test_malformed_parts_are_named(path: str, value: Json, message: str) -> None
 
 
 @pytest.mark.parametrize("document", [None, [], "text", 3])
-def test_a_document_that_is_no_mapping(document: Json) -> None:
+def test_a_document_that_is_not_a_mapping(document: Json) -> None:
     with pytest.raises(SpecError, match=r"The file: expected a mapping, got .*"):
         load(document)
 

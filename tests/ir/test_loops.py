@@ -78,7 +78,7 @@ def test_no_loop() -> None:
         ({**items("[]"), "iteratorPolicy": {"more": 1}}, UnsupportedError, r"^t\.iteratorPolicy\.more: "),
     ],
 )
-def test_what_is_no_loop_is_refused(fields: dict[str, Json], error: type[Exception], says: str) -> None:
+def test_an_invalid_loop_is_rejected(fields: dict[str, Json], error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         load_loop(Section(fields, "t"))
 

@@ -65,7 +65,7 @@ def test_errors_have_the_path_within_the_manifest() -> None:
         ([version(pipelineSpec={}, description=3)], SpecError, r"^spec\.description: expected text, got 3"),
     ],
 )
-def test_what_is_no_manifest_of_a_pipeline(documents: list[Json], error: type[Exception], says: str) -> None:
+def test_manifests_that_are_not_of_a_pipeline(documents: list[Json], error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         read_specs(documents)
 

@@ -82,7 +82,7 @@ def test_nothing_to_install() -> None:
 
 
 @given(functions())
-def test_what_is_rendered_is_recognised(function: PythonFunction) -> None:
+def test_what_is_rendered_is_recognized(function: PythonFunction) -> None:
     assert recognize(*render(function)) == function
 
 

@@ -18,7 +18,7 @@ def test_paths() -> None:
     assert file.take_section("none").path == "none"
 
 
-def test_the_end_is_reached_only_when_everything_was_taken() -> None:
+def test_fields_that_were_not_taken_are_reported() -> None:
     section = Section({"a": 1, "b": 2}, "root")
 
     assert section.take("a") == 1

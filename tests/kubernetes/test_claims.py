@@ -53,7 +53,7 @@ def test_any_user_of_a_container_may_write_and_other_users_of_the_machine_may_no
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", "", ".", "Upper", "-a", "a-", "a\n", "a" * 254])
-def test_a_name_that_kubernetes_would_not_take_is_refused(claims: Claims, tmp_path: Path, name: str) -> None:
+def test_an_invalid_name_is_rejected(claims: Claims, tmp_path: Path, name: str) -> None:
     for act in (claims.folder, lambda name: claims.carry_out(DELETE_PVC, {"pvc_name": name})):
         with pytest.raises(SettingError, match="invalid PVC name"):
             act(name)

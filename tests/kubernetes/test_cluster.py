@@ -225,7 +225,7 @@ def test_each_iteration_of_a_loop_has_its_own_names(tmp_path: Path) -> None:
     assert envs == [{"A": "1", "B": "3"}, {"A": "2", "B": "3"}]
 
 
-def test_a_name_that_nobody_gave_is_no_setting(tmp_path: Path) -> None:
+def test_a_name_from_an_input_without_a_value_omits_the_setting(tmp_path: Path) -> None:
     @dsl.pipeline
     def one(secret: str = None):  # noqa: RUF013 - as users of KFP write it
         name = {"componentInputParameter": "secret"}
@@ -260,7 +260,7 @@ def test_a_name_that_nobody_gave_is_no_setting(tmp_path: Path) -> None:
         ({"emptyDirMounts": [{"mountPath": "/x"}, {"mountPath": "/x/"}]}, ["two volumes are mounted at /x"]),
     ],
 )
-def test_what_is_missing_fails_the_task_and_says_what_to_do(
+def test_a_missing_object_fails_the_task_with_a_fix(
     run: Callable[..., Watching], config: dict[str, Any], words: list[str]
 ) -> None:
     with pytest.raises(TaskFailed) as caught:
@@ -282,7 +282,7 @@ def test_a_malformed_setting_is_found_before_the_run(run: Callable[..., Watching
     assert not (tmp_path / "root").exists()
 
 
-def test_what_has_no_meaning_here_is_told_once(
+def test_ignored_settings_are_reported_once(
     run: Callable[..., Watching], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @dsl.pipeline

@@ -38,7 +38,7 @@ def between(now: Any, **component: Any) -> str:
         replace(CONTAINER, resources=Resources(cpu_limit="2")),
     ],
 )
-def test_what_changes_no_result_is_no_difference(same: Container) -> None:
+def test_a_change_that_cannot_change_a_result_is_ignored(same: Container) -> None:
     assert between(same) == ""
 
 
@@ -68,7 +68,7 @@ def test_settings_for_kubernetes_count() -> None:
     assert difference(of(CONTAINER), now)("leaf", "leaf") == "its Kubernetes settings have changed"
 
 
-def test_a_pipeline_in_its_place_is_another_kind() -> None:
+def test_a_component_that_became_a_pipeline_has_changed() -> None:
     now = replace(of(CONTAINER), components={"leaf": of(CONTAINER).root})
     assert difference(of(CONTAINER), now)("leaf", "leaf") == "its kind of component has changed"
 

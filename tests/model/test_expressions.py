@@ -30,7 +30,7 @@ from standpipe.model.expressions import ExpressionError, parse
         "\x00",
     ],
 )
-def test_what_is_no_expression_is_refused(text: str) -> None:
+def test_an_invalid_expression_is_rejected(text: str) -> None:
     with pytest.raises(ExpressionError):
         parse(text)
 

@@ -161,7 +161,7 @@ def test_an_unknown_executor() -> None:
     )
 
 
-def test_a_nested_dag_sees_its_own_tasks_only() -> None:
+def test_a_nested_dag_can_use_only_its_own_tasks() -> None:
     inner = Component(Dag({"a": Node("a", "comp-train", {"lr": FromTask("test", "score")})}))
 
     assert message(with_component("comp-inner", inner)).startswith(
@@ -180,11 +180,11 @@ def test_a_nested_dag_sees_its_own_tasks_only() -> None:
         ),
     ],
 )
-def test_what_a_component_needs(bindings: dict[str, Binding], expected: str) -> None:
+def test_required_inputs_have_a_value(bindings: dict[str, Binding], expected: str) -> None:
     assert f"root.dag.tasks.test.{expected}" in message(with_node(Node("test", "comp-test", bindings)))
 
 
-def test_conditions_speak_of_inputs_of_the_task() -> None:
+def test_conditions_refer_to_inputs_of_the_task() -> None:
     def with_condition(text: str) -> Plan:
         bindings = {"extra": FromInput("rate")}
         return with_node(Node("train", "comp-train", bindings, trigger=Trigger(condition=parse(text))))
@@ -274,7 +274,7 @@ def test_loops(plan: Plan, expected: str) -> None:
         FromInput("pipelinechannel--texts"),
     ],
 )
-def test_what_the_sdk_loses_is_the_tasks_own_problem(lost: Binding) -> None:
+def test_references_that_the_sdk_loses_are_no_findings(lost: Binding) -> None:
     require_valid(with_node(Node("later", "comp-train", {"pipelinechannel--x": lost})))
 
 

@@ -52,7 +52,7 @@ def test_output_files_are_read_by_their_type(text: str, type_: ParameterType, va
         ("[", ParameterType.STRUCT),
     ],
 )
-def test_an_output_file_that_holds_something_else_is_refused(text: str, type_: ParameterType) -> None:
+def test_an_output_file_of_another_type_is_rejected(text: str, type_: ParameterType) -> None:
     with pytest.raises(ValueMismatch, match=str(type_)):
         from_text(text, type_)
 
@@ -65,7 +65,7 @@ def test_text_accepts_any_json(value: object) -> None:
 
 @settings(max_examples=40)
 @given(st.lists(json_values) | st.dictionaries(st.text(), json_values))
-def test_lists_and_structs_survive_the_trip_through_text(value: object) -> None:
+def test_lists_and_structs_are_restored_from_text(value: object) -> None:
     type_ = ParameterType.LIST if isinstance(value, list) else ParameterType.STRUCT
     assert from_text(as_text(value), type_) == value
 
