@@ -131,12 +131,12 @@ class Caching:
 
 @frozen
 class Node:
-    """A task of a DAG: a component, with its inputs bound.
+    """A task of a DAG: a reference to a component, and the bindings of its inputs.
 
-    `inputs` may hold more names than the component declares: values that only its command refers to. `after` names
-    every task that must come before, those that the inputs come from included. `display_name` is empty where it is the
-    name. `caching` is None for tasks that stand for control flow, which nobody caches. `source_location` is where the
-    task's component was called, or where the `with` block of a control flow task begins; None if it is not known.
+    `inputs` can have names that the component does not declare: values that only its command uses. `after` has all
+    upstream tasks, including those that the inputs come from. `display_name` is empty if it is equal to the name.
+    `caching` is None for control flow tasks, which are not cached. `source_location` is the location of the call of the
+    component, or of the `with` block of a control flow task; None if it is unknown.
     """
 
     name: str
@@ -189,9 +189,9 @@ class TaskConfigPassthrough:
 
 @frozen
 class Component:
-    """Inputs, outputs, and what turns the ones into the others: a DAG or an executor.
+    """The inputs and outputs of a component, and its body: a DAG or an executor.
 
-    `source_location` is where its function is defined; None if it is not known, and for components of `with` blocks.
+    `source_location` is the location of its function; None if it is unknown, and for components of `with` blocks.
     """
 
     body: Dag | ExecutorRef
