@@ -3,7 +3,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.ir.plans import MODEL, training
 
 from standpipe.errors import SpecError
 from standpipe.model.expressions import parse
@@ -34,6 +33,7 @@ from standpipe.model.types import (
     ParameterType,
 )
 from standpipe.model.validation import RULES, Finding, require_valid, validate
+from tests.ir.plans import MODEL, training
 
 
 def with_root_dag(dag: Dag, plan: Plan | None = None) -> Plan:
