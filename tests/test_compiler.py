@@ -141,7 +141,12 @@ def a_function(x: int) -> None:
 @pytest.mark.parametrize(
     ("component", "options", "error", "says"),
     [
-        (a_function, {}, AuthoringError, "<function a_function .* is neither a component nor a pipeline. Decorate"),
+        (
+            a_function,
+            {},
+            AuthoringError,
+            "Cannot compile <function a_function .*: expected a component or a pipeline. Decorate",
+        ),
         (sums, {"pipeline_parameters": {"y": 1}}, AuthoringError, "no parameter 'y'; its parameters are: x, title"),
         (sums, {"pipeline_parameters": {"x": "one"}}, ArgumentError, "'x' of the pipeline 'sums' does not fit"),
         (sums, {"pipeline_parameters": {"data": "gs://d"}}, UnsupportedError, "only parameters can have a default"),

@@ -94,7 +94,7 @@ def test_what_was_loaded_says_so(tmp_path: Path, component: dsl.BaseComponent, k
     assert isinstance(loaded, components.YamlComponent)
     assert isinstance(loaded, kind)
     assert loaded.component_yaml == text_of(component, tmp_path)
-    with pytest.raises(NotImplementedError, match="was loaded, and has no function to execute"):
+    with pytest.raises(NotImplementedError, match="was loaded, and does not have a Python function"):
         loaded.execute()
 
 
@@ -191,7 +191,7 @@ def test_components_are_loaded_from_the_web(site: str, monkeypatch: pytest.Monke
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
     assert components.load_component_from_url(site, auth=("häns", "pass")).plan == twice.plan
-    with pytest.raises(StorageError, match=r"p\.yaml cannot be loaded: HTTP Error 401.*Check the address"):
+    with pytest.raises(StorageError, match=r"Cannot load .*p\.yaml: HTTP Error 401.*Check the URL"):
         components.load_component_from_url(site)
 
 
@@ -199,7 +199,7 @@ def test_a_url_may_be_that_of_a_file(tmp_path: Path) -> None:
     text_of(echo, tmp_path)
 
     assert components.load_component_from_url((tmp_path / "compiled.yaml").as_uri()).plan == echo.plan
-    with pytest.raises(StorageError, match="cannot be loaded"):
+    with pytest.raises(StorageError, match="Cannot load"):
         components.load_component_from_url((tmp_path / "none.yaml").as_uri())
 
 
@@ -210,7 +210,7 @@ def test_a_url_may_be_that_of_a_file(tmp_path: Path) -> None:
             components.load_component_from_text,
             None,
             ArgumentError,
-            "None cannot be loaded: the text of a compiled file",
+            "Cannot load None: expected the text of a compiled file",
         ),
         (components.load_component_from_text, "", SpecError, "The text holds 0 documents"),
         (components.load_component_from_text, "a: [", SpecError, r"The text cannot be read as YAML.*line"),
@@ -225,17 +225,17 @@ def test_a_url_may_be_that_of_a_file(tmp_path: Path) -> None:
             components.load_component_from_file,
             None,
             ArgumentError,
-            "None cannot be loaded: the path of a compiled file",
+            "Cannot load None: expected the path of a compiled file",
         ),
         (components.load_component_from_file, "none.yaml", StorageError, r"none\.yaml cannot be read: No such file"),
         (
             components.load_component_from_url,
             "ftp://x/p.yaml",
             ArgumentError,
-            "its scheme must be https, http, file or gs",
+            "expected the scheme https, http, file or gs",
         ),
-        (components.load_component_from_url, "p.yaml", ArgumentError, "'p.yaml' cannot be loaded: its scheme"),
-        (components.load_component_from_url, None, ArgumentError, "None cannot be loaded"),
+        (components.load_component_from_url, "p.yaml", ArgumentError, "Cannot load 'p.yaml': expected the scheme"),
+        (components.load_component_from_url, None, ArgumentError, "Cannot load None"),
     ],
 )
 def test_what_cannot_be_loaded_is_refused(load: Any, argument: Any, error: type[Exception], says: str) -> None:

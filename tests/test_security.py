@@ -172,7 +172,7 @@ def test_a_link_in_the_workspace_leads_no_download_out_of_it(places: Path) -> No
         subprocess.run(["rm", "-rf", str(places / "workspace")], check=True)
         link.parent.mkdir(parents=True)
         link.symlink_to(places / "outside")
-        with pytest.raises(TaskFailed, match=r"leads out of .*workspace, to .*outside.*Remove the link"):
+        with pytest.raises(TaskFailed, match=r"leads out of .*workspace to .*outside.*Remove the link"):
             run(places, imports, uri=str(source.parent))
 
 

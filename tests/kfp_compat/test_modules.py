@@ -166,7 +166,7 @@ def test_what_is_missing_is_missing_in_the_way_of_python() -> None:
     assert "pip install kfp`" in client
     assert "pip install kfp-kubernetes`" in kubernetes
     assert executor.startswith("module 'kfp.dsl' has no attribute 'executor' in Standpipe")
-    assert component == "kfp.dsl.component is no module: import it with `from kfp.dsl import component`."
+    assert component == "kfp.dsl.component is not a module: import it with `from kfp.dsl import component`."
     assert "NoSuchModule: module 'kfp.dsl' has no attribute 'nothing'" in done.stderr
 
 

@@ -17,7 +17,7 @@ from standpipe import dsl, local
 from standpipe.errors import ArgumentError, AuthoringTypeError
 from standpipe.ir import emit, emit_platforms
 from standpipe.ir.proto import messages
-from standpipe.kfp_compat.sdk_components import plan_of
+from standpipe.kfp_compat.sdk_components import convert_component
 
 
 @dsl.component
@@ -74,7 +74,7 @@ def run(target: Any, **arguments: Any) -> Any:
 
 @pytest.mark.parametrize("component", [add, math])
 def test_their_messages_give_the_plan_that_they_were_made_of(component: Any) -> None:
-    assert plan_of(GraphComponent(component)) == component.plan
+    assert convert_component(GraphComponent(component)) == component.plan
 
 
 def test_their_components_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_a_store_of_schema_1_is_read(tmp_path: Path) -> None:
 
     ended = RunEnded(TaskState.SUCCEEDED, {})
     assert [fact for _, fact in facts] == [STARTED, TaskSkipped(TaskRef((("a", None),)), "no"), ended]
-    assert (row.end, row.uuid, row.plan, row.repeats, row.masked) == (ended, "", "", "", 0)
+    assert (row.end, row.uuid, row.plan, row.repeats, row.redacted) == (ended, "", "", "", 0)
     assert (tmp_path / FILE_NAME).read_bytes() == before
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from standpipe.model.resources import Capacity
-from standpipe.support.machine_capacity import capacity
+from standpipe.support.machine_capacity import read_capacity
 
 GIB = 1024**3
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -38,11 +38,11 @@ def write(place: Path, files: dict[str, str]) -> None:
 
 
 def test_this_machine_has_something_and_says_so_quickly() -> None:
-    capacity()
+    read_capacity()
     took = []
     for _ in range(20):
         start = time.perf_counter()
-        found = capacity(environ={})
+        found = read_capacity(environ={})
         took.append(time.perf_counter() - start)
 
     assert 0 < found.cpu <= (os.cpu_count() or 1)
@@ -51,7 +51,7 @@ def test_this_machine_has_something_and_says_so_quickly() -> None:
 
 
 def test_a_system_without_groups_gives_everything(tmp_path: Path) -> None:
-    assert capacity(tmp_path, {}) == Capacity(
+    assert read_capacity(tmp_path, {}) == Capacity(
         float(CORES or 1), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     )
 
@@ -59,7 +59,7 @@ def test_a_system_without_groups_gives_everything(tmp_path: Path) -> None:
 def test_a_container_has_what_its_group_has(tmp_path: Path) -> None:
     root = system(tmp_path, "0::/\n", V2, **{"cpu.max": "50000 100000", "memory.max": str(GIB // 8)})
 
-    assert capacity(root, {}) == Capacity(0.5, GIB // 8)
+    assert read_capacity(root, {}) == Capacity(0.5, GIB // 8)
 
 
 def test_the_groups_above_count(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_the_groups_above_count(tmp_path: Path) -> None:
         "memory.max": str(GIB // 8),
         "c__memory.max": "1",
     }
-    assert capacity(system(tmp_path, "0::/a/b\n", V2, **files), {}) == Capacity(0.25, GIB // 8)
+    assert read_capacity(system(tmp_path, "0::/a/b\n", V2, **files), {}) == Capacity(0.25, GIB // 8)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_groups_of_version_1(tmp_path: Path, path: str, shown: str, place: str) 
     }
     root = system(tmp_path, f"9:memory:{path}\n4:cpu,cpuacct:{path}\n0::/\n", V1.format(root=shown), **files)
 
-    assert capacity(root, {}) == Capacity(0.2, GIB // 16)
+    assert read_capacity(root, {}) == Capacity(0.2, GIB // 16)
 
 
 def test_no_limits_of_version_1(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_no_limits_of_version_1(tmp_path: Path) -> None:
     }
     root = system(tmp_path, "9:memory:/\n4:cpu,cpuacct:/\n", V1.format(root="/"), **files)
 
-    assert capacity(root, {}) == capacity(tmp_path / "nothing", {})
+    assert read_capacity(root, {}) == read_capacity(tmp_path / "nothing", {})
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_the_variable_says_which_accelerators_there_are(
 ) -> None:
     write(tmp_path, {"dev__nvidia0": ""})
 
-    assert capacity(tmp_path, {"CUDA_VISIBLE_DEVICES": variable}).gpus == expected
+    assert read_capacity(tmp_path, {"CUDA_VISIBLE_DEVICES": variable}).gpus == expected
 
 
 @pytest.mark.parametrize(
@@ -123,4 +123,4 @@ def test_the_variable_says_which_accelerators_there_are(
 def test_accelerators_are_found(tmp_path: Path, files: list[str], expected: tuple[str, ...]) -> None:
     write(tmp_path, dict.fromkeys(files, ""))
 
-    assert capacity(tmp_path, {}).gpus == expected
+    assert read_capacity(tmp_path, {}).gpus == expected

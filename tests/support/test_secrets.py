@@ -178,9 +178,10 @@ def test_what_cannot_be_masked_is_said_once(
     runner = FakeRunner(echo=lambda text: {"Output": text})
     assert local.run(echo, {"text": "a 123"}, runner=runner, **options).output == "a 123"
     assert capsys.readouterr().err.splitlines() == [
-        "standpipe: secrets: there is no variable 'NO_SUCH_TOKEN', neither in this process nor in a task.",
-        "standpipe: secrets: the variable 'PIN': shorter than 4 characters, which stand in many other texts, "
-        "so not masked.",
+        "standpipe: Secret variable 'NO_SUCH_TOKEN' not found: neither this process nor a task has it. Correct the "
+        "name in secret_env.",
+        "standpipe: Secrets are not redacted if they are shorter than 4 characters, because many other texts contain "
+        "these: variable 'PIN'. Use longer values.",
     ]
 
 

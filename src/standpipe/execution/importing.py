@@ -22,7 +22,7 @@ from standpipe.model.ports import Cancel
 from standpipe.model.templates import InputParameter, Template, parse_text
 from standpipe.model.types import Json
 from standpipe.model.values import ArtifactValue, Value
-from standpipe.support.paths import check_inside
+from standpipe.support.paths import check_within
 from standpipe.worker.artifacts import local_path
 
 #: The input of the KFP SDK's importers that holds the URI, also where the compiled importer has it as a constant.
@@ -139,7 +139,7 @@ def _copy(source: Path, target: Path, workspace: Path) -> None:
         return
     for folder, _, files in os.walk(source, onerror=_raise, followlinks=True):
         place = target / os.path.relpath(folder, source)
-        check_inside(place, workspace)
+        check_within(place, workspace)
         place.mkdir(parents=True, exist_ok=True)
         for name in files:
             _copy_file(Path(folder, name), place / name, workspace)
@@ -177,7 +177,7 @@ def _write_whole(target: Path, workspace: Path, mode: int, write: Callable[[str]
     It has the permissions `mode`, as far as the user's umask lets it: a temporary file would be its owner's alone, and
     the users of containers may be others.
     """
-    check_inside(target.parent, workspace)
+    check_within(target.parent, workspace)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.parent / f".partial-{uuid.uuid4().hex}"
     handle = os.open(partial, os.O_CREAT | os.O_EXCL, 0o777)

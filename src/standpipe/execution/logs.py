@@ -30,7 +30,7 @@ class TaskLog:
     def __init__(self, folder: Path, show: Callable[[str], None], redactor: Redactor = NO_SECRETS) -> None:
         self.path = folder / LOG_NAME
         self._show = show
-        self._masked = redactor.stream()
+        self._redacted = redactor.open_stream()
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._rest = ""
         self._tail: deque[str] = deque(maxlen=_LINES_OF_TAIL)
@@ -48,7 +48,7 @@ class TaskLog:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         try:
-            self._keep(self._masked.finish())
+            self._keep(self._redacted.finish())
         finally:
             self._file.close()
         self._take(self._decode(b"", final=True))
@@ -58,7 +58,7 @@ class TaskLog:
 
     def write(self, data: bytes) -> None:
         """Keeps the bytes and shows the lines that they complete."""
-        self._keep(self._masked.feed(data))
+        self._keep(self._redacted.feed(data))
 
     def _keep(self, data: bytes) -> None:
         rest = memoryview(data)

@@ -15,7 +15,7 @@ from standpipe.history.records import Attempt, Status, Story, Task, moment
 from standpipe.model import events as e
 from standpipe.model.refs import ROOT, TaskRef
 from standpipe.model.values import Value
-from standpipe.support.garbage_collection import lasting_objects
+from standpipe.support.garbage_collection import pause_garbage_collection
 
 #: Where a task stands that keeps its state when the run is resumed; all others go on, or are done again.
 _KEPT = {Status.SUCCEEDED, Status.SKIPPED, Status.READY}
@@ -251,7 +251,7 @@ def fold(facts: Sequence[tuple[float, e.Fact]], folder: Path, *, is_over: bool) 
         is_over: whether nobody is at the run any more.
     """
     folded = _Fold(folder)
-    with lasting_objects():
+    with pause_garbage_collection():
         for at, fact in facts:
             take = _TAKES.get(type(fact))
             if take:

@@ -17,7 +17,7 @@ from standpipe.model.events import Failure
 from standpipe.model.refs import TaskRef
 from standpipe.model.types import Json
 from standpipe.store.locks import ask_to_stop, is_active
-from standpipe.support.shell_commands import command
+from standpipe.support.shell_commands import standpipe_command
 
 #: The name of an attempt's log in its folder.
 _LOG_NAME = "log.txt"
@@ -133,7 +133,7 @@ class Task:
         """The command that runs just this task again, with the inputs that it had; empty if no attempt began."""
         if not self.attempts:
             return ""
-        return command("rerun", self._run_folder.parent, self._run_folder.name, self.path)
+        return standpipe_command("rerun", self._run_folder.parent, self._run_folder.name, self.path)
 
     @property
     def duration(self) -> float | None:

@@ -23,7 +23,7 @@ from standpipe.model.refs import RunId
 from standpipe.store import database, runs
 from standpipe.store.facts import RUN_ENDED, decode
 from standpipe.store.plans import load
-from standpipe.support.garbage_collection import lasting_objects
+from standpipe.support.garbage_collection import pause_garbage_collection
 
 #: The name of the run that was started last.
 LATEST = "latest"
@@ -46,7 +46,7 @@ _SINCE_VERSION_2 = {
     "plan": ("plan",),
     "workspace": ("workspace",),
     "repeats": ("rerun_of", "repeats"),
-    "masked": ("redacted", "masked"),
+    "redacted": ("redacted", "masked"),
 }
 _FACTS = "SELECT seq, at, kind, body FROM facts WHERE run = ? AND seq <= ? ORDER BY seq"
 
@@ -57,8 +57,8 @@ class RunRow:
 
     `created` is ISO 8601, in UTC. `length` is the number of its facts; `began` and `latest` are the times at which the
     first and the last of them were stored, in seconds since the epoch, None if it has no facts. `end` is the last fact
-    if the run has ended. `uuid`, `plan` and `workspace` are the columns of the store, `repeats` is `rerun_of` and
-    `masked` is `redacted`: empty in a store of schema 1.
+    if the run has ended. `uuid`, `plan`, `workspace` and `redacted` are the columns of the store, and `repeats` is
+    `rerun_of`: empty in a store of schema 1.
     """
 
     id: RunId
@@ -72,7 +72,7 @@ class RunRow:
     plan: str = ""
     workspace: str = ""
     repeats: str = ""
-    masked: int = 0
+    redacted: int = 0
 
 
 def run_rows(pipeline_root: Path) -> list[RunRow]:
@@ -110,7 +110,7 @@ def run_facts(pipeline_root: Path, row: RunRow) -> list[tuple[float, Fact]]:
     selected = _select(path, _FACTS, row.id, row.length)
     if len(selected) != row.length:
         raise StorageError(_damaged(path, f"run {row.id} has {len(selected)} facts, expected {row.length}"))
-    with lasting_objects():
+    with pause_garbage_collection():
         return [(at, decode(kind, body)) for _, at, kind, body in selected]
 
 
