@@ -92,6 +92,7 @@ def load_component_from_url(url: str, auth: tuple[str, str] | None = None) -> Ya
         UnsupportedError: if it has something that this version does not support; the message names the field.
     """
     import base64  # with urllib.request, takes 20 ms to import, and few scripts load from the web
+    from urllib.error import HTTPError
     from urllib.parse import urlsplit
     from urllib.request import Request, urlopen
 
@@ -106,6 +107,8 @@ def load_component_from_url(url: str, auth: tuple[str, str] | None = None) -> Ya
         with urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310 - the scheme was checked
             text = response.read().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, HTTPError):
+            error.close()  # it holds the connection; Python 3.14 warns where nobody closes it
         raise StorageError(f"Cannot load {url}: {error}. Check the URL and the network.") from error
     return _load(text, url)
 

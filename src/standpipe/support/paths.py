@@ -1,8 +1,13 @@
-"""Checks that a path stays below a folder, even if the tasks of a run have created symbolic links."""
+"""Files and folders that must stay below a root folder, even if tasks have created symbolic links in it."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import stat
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 
@@ -51,3 +56,42 @@ def make_folder(folder: Path, root: Path) -> None:
             f"Cannot create the folder {folder}: it exists already, or one of its parents is a file. Another task "
             "probably created it. Nothing was written. Let tasks write to their own outputs only."
         ) from None
+
+
+def remove_path(path: Path) -> None:
+    """Remove a file, a link, or a folder with its contents. What cannot be removed stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):  # it does not exist, or belongs to the user of a container
+            path.unlink()
+
+
+def write_atomically(target: Path, root: Path, mode: int, write: Callable[[str], object]) -> None:
+    """Write a file, which replaces `target` in one step, because other tasks may be reading it.
+
+    Args:
+        target: a path below `root`; its missing parents are created.
+        root: the folder that it must be in.
+        mode: the permissions of the file, as far as the user's umask allows them. A temporary file would be its owner's
+            alone, and containers may run as other users.
+        write: called with the path of a temporary file, which it fills.
+
+    Raises:
+        StorageError: if symbolic links lead out of `root`.
+        OSError: if the file cannot be written.
+    """
+    check_within(target.parent, root)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.parent / f".partial-{uuid.uuid4().hex}"
+    handle = os.open(partial, os.O_CREAT | os.O_EXCL, 0o777)
+    try:
+        allowed = stat.S_IMODE(os.fstat(handle).st_mode)
+        write(str(partial))
+        partial.chmod(mode & allowed)
+        partial.replace(target)
+    except BaseException:
+        partial.unlink()
+        raise
+    finally:
+        os.close(handle)

@@ -43,7 +43,7 @@ _OMISSION = re.compile(r"( \[… \d+ characters …\] |…)")
 class Sink(Protocol):
     """Takes facts; see `runs.driver.FactSink`."""
 
-    def __call__(self, facts: Sequence[Fact]) -> None: ...
+    def __call__(self, facts: Sequence[Fact], /) -> None: ...
 
 
 class Redactor:
