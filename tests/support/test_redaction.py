@@ -1,4 +1,4 @@
-"""Secrets are taken out of texts, facts and streams of bytes."""
+"""Redaction of texts, facts and streams of bytes."""
 
 from __future__ import annotations
 
@@ -48,34 +48,34 @@ AWKWARD = "a\"b\\c'd é€/?"
         (f"https://me:{quote(AWKWARD, safe='')}@host", "https://me:***@host"),
     ],
 )
-def test_a_secret_is_redacted_in_whatever_way_it_is_written(text: str, redacted: str) -> None:
+def test_a_secret_is_redacted_in_every_spelling(text: str, redacted: str) -> None:
     assert Redactor([TOKEN, KEY, AWKWARD]).redact_text(text) == redacted
 
 
-def test_of_several_secrets_the_longest_is_redacted() -> None:
+def test_the_longest_matching_secret_is_redacted() -> None:
     assert Redactor(["long", "longer", "longest"]).redact_text("longest longer long lon") == "*** *** *** lon"
 
 
-def test_what_is_short_is_not_masked() -> None:
+def test_short_values_are_not_redacted() -> None:
     redactor = Redactor(["abc", " de\n", "", b"\n"])
     assert not redactor
     assert redactor.redact_text("abc de") == "abc de"
     assert [is_redactable(value) for value in ("abc", "abcd", b" abc ", "")] == [False, True, False, False]
 
 
-def test_bytes_that_are_no_text_are_secrets_too() -> None:
+def test_bytes_that_are_not_utf_8_are_redacted() -> None:
     stream = Redactor([b"\xff\xfe\x00\x01"]).open_stream()
     assert stream.feed(b"a\xff\xfe\x00\x01b") + stream.finish() == b"a***b"
 
 
 @pytest.mark.parametrize("length", [70, 100, 3000])
-def test_what_a_cut_leaves_of_a_secret_is_redacted_as_well(length: int) -> None:
+def test_parts_of_secrets_next_to_an_omission_are_redacted(length: int) -> None:
     secret = "".join(chr(ord("a") + number % 26) + str(number) for number in range(length))[:length]
     shown = Redactor([secret]).redact_text(f"is {preview(secret)} and {preview({'k': [secret]})}")
     assert not {secret[at : at + 4] for at in range(length)} & {shown[at : at + 4] for at in range(len(shown))}
 
 
-def test_the_texts_of_facts_are_masked_and_what_they_are_about_is_not() -> None:
+def test_texts_in_facts_are_redacted_and_task_references_are_not() -> None:
     redactor = Redactor([TOKEN, "123456", "sha256", "train"])
     train = task("train")
     kind = ArtifactType("system.Model")
@@ -108,7 +108,7 @@ def test_the_texts_of_facts_are_masked_and_what_they_are_about_is_not() -> None:
         AttemptFailed(task("a"), 0, 2, Failure("m", f"…{TOKEN}", TOKEN), 1.0, 0.0),
     ],
 )
-def test_no_fact_keeps_a_secret(fact: Fact) -> None:
+def test_every_kind_of_fact_is_redacted(fact: Fact) -> None:
     kept: list[Fact] = []
     Redactor([TOKEN]).wrap_sink(kept.extend)([fact])
     (redacted,) = kept
@@ -117,7 +117,7 @@ def test_no_fact_keeps_a_secret(fact: Fact) -> None:
     assert is_redacted(redacted)
 
 
-def test_without_secrets_nothing_is_touched() -> None:
+def test_without_secrets_nothing_is_wrapped_or_copied() -> None:
     sink: list[Fact] = []
     value = {"a": [TOKEN]}
     take, attempt = sink.extend, lambda command, cancel: AttemptEnded(command.task)
@@ -127,7 +127,7 @@ def test_without_secrets_nothing_is_touched() -> None:
     assert NO_SECRETS.open_stream().feed(b"data") == b"data"
 
 
-def test_a_failure_is_redacted_before_other_tasks_are_told_of_it_and_outputs_go_on() -> None:
+def test_failures_of_attempts_are_redacted_and_outputs_are_not() -> None:
     def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
         return AttemptEnded(command.task, {"y": TOKEN}, Failure(f"no {TOKEN}") if command.attempt else None)
 
@@ -136,7 +136,7 @@ def test_a_failure_is_redacted_before_other_tasks_are_told_of_it_and_outputs_go_
     assert redacted(StartAttempt(task("a"), "c", {}, attempt=1), Cancel()).failure == Failure(f"no {REDACTED}")
 
 
-def test_errors_and_their_causes_lose_their_secrets_and_nothing_else() -> None:
+def test_errors_and_their_causes_are_redacted() -> None:
     def fail() -> None:
         try:
             raise StandpipeError(f"first {TOKEN}")
@@ -148,11 +148,11 @@ def test_errors_and_their_causes_lose_their_secrets_and_nothing_else() -> None:
     assert str(caught.value) == "then ***"
     assert str(caught.value.__cause__) == "first ***"
     with pytest.raises(KeyError, match=TOKEN), Redactor([TOKEN]).redact_errors():
-        raise KeyError(TOKEN)  # not ours to change
+        raise KeyError(TOKEN)  # not a StandpipeError
 
 
 @given(st.lists(st.text("ab*", min_size=4, max_size=9), max_size=4), st.lists(st.text("ab* ", max_size=9), max_size=12))
-def test_a_stream_gives_what_the_whole_would_give(secrets: list[str], chunks: list[str]) -> None:
+def test_a_stream_redacts_like_the_whole_text(secrets: list[str], chunks: list[str]) -> None:
     stream = Redactor(secrets).open_stream()
     given = b"".join([*(stream.feed(chunk.encode()) for chunk in chunks), stream.finish()])
     pieces = sorted({re.escape(secret) for secret in secrets}, key=len, reverse=True)
@@ -161,14 +161,14 @@ def test_a_stream_gives_what_the_whole_would_give(secrets: list[str], chunks: li
 
 
 @pytest.mark.parametrize("chunks", [[TOKEN[:4], TOKEN[4:]], [*TOKEN], [f"a{TOKEN}{TOKEN[:2]}", TOKEN[2:]]])
-def test_a_secret_in_several_pieces_is_redacted(chunks: list[str]) -> None:
+def test_a_secret_in_several_chunks_is_redacted(chunks: list[str]) -> None:
     stream = Redactor([TOKEN]).open_stream()
     given = b"".join([*(stream.feed(chunk.encode()) for chunk in chunks), stream.finish()])
     assert TOKEN not in given.decode()
     assert REDACTED in given.decode()
 
 
-def test_only_what_could_be_the_beginning_of_a_secret_is_held_back() -> None:
+def test_a_stream_holds_back_only_possible_beginnings_of_secrets() -> None:
     stream = Redactor([TOKEN, "t0k"]).open_stream()
     fed: list[Any] = [stream.feed(data) for data in (b"Name: ", b"prompt t", b"urn", b" t0k3n-o", b"f-mine? ")]
     assert fed == [b"Name: ", b"prompt ", b"turn", b" ", b"***? "]
