@@ -60,7 +60,7 @@ class Option(NamedTuple):
 
 
 def _no_check(name: str, value: object) -> None:
-    """Accept any value: whether it is true or false is all that counts."""
+    """Accept any value, because only its truth matters."""
 
 
 def _declare(
@@ -70,7 +70,7 @@ def _declare(
     flag: Flag | None = None,
     page: str = "",
 ) -> dict[str, Any]:
-    """Return what a field of `RunOptions` says of its option."""
+    """Return the metadata of a field of `RunOptions`."""
     return {"help": help, "check": check, "flag": flag, "page": page}
 
 
@@ -110,8 +110,8 @@ def _check_kubernetes(name: str, value: object) -> None:
     if isinstance(value, (str, os.PathLike)):
         if not os.path.exists(os.path.expanduser(value)):
             raise ArgumentError(
-                f"Invalid {name}={str(value)!r}: there is no such file or folder. Pass the one that says what secrets, "
-                "config maps and PVCs hold on this machine."
+                f"Invalid {name}={str(value)!r}: there is no such file or folder. Pass the path of a file or folder "
+                "with the contents of secrets, config maps and PVCs."
             )
     elif not isinstance(value, (Mapping, type(None))):
         raise ArgumentError(f"Invalid {name}: expected a file, a folder or a mapping, got {type(value).__name__}.")
@@ -182,7 +182,7 @@ class RunOptions:
         ),
     )
     max_parallel: int = field(
-        default=16,  # whatever the number of cores: most tasks wait
+        default=16,  # independent of the number of cores: most tasks wait for I/O
         kw_only=True,
         metadata=_declare(
             "The number of tasks that may run at the same time.",
@@ -231,7 +231,7 @@ class RunOptions:
         default=(),
         kw_only=True,
         metadata=_declare(
-            "The names of environment variables, of this process or of tasks, whose values are masked in logs, "
+            "The names of environment variables, of this process or of tasks, whose values are redacted in logs, "
             "messages and the run store. Those of secrets in `kubernetes` always are.",
             _check_names,
             flag=Flag(("--secret-env",), "NAME", repeated=True),
@@ -245,7 +245,7 @@ class RunOptions:
 
     @property
     def command_options(self) -> tuple[str, ...]:
-        """The flags of `standpipe resume` and `rerun` that set the same options, as far as a command line can."""
+        """Return the flags of `standpipe resume` and `rerun` that set the same options, where flags for them exist."""
         flags = [*self.runner.command_options]
         for option in all_options():
             value = getattr(self, option.name)

@@ -177,7 +177,7 @@ class ContainerTaskRunner:
 
         An engine in a virtual machine (Docker Desktop) or on another machine may have less or more.
         """
-        return machine_capacity.capacity()
+        return machine_capacity.read_capacity()
 
     def close(self) -> None:
         """Close the connection to the engine. A later run opens it again."""

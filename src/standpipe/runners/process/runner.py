@@ -105,7 +105,7 @@ class ProcessTaskRunner:
 
     def capacity(self) -> Capacity:
         """Return the capacity of this machine, as far as this process may use it."""
-        return machine_capacity.capacity()
+        return machine_capacity.read_capacity()
 
     def close(self) -> None:
         """Stop the fork servers, and with them all tasks that still run."""
