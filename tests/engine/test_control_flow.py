@@ -572,7 +572,7 @@ def test_exit_tasks_run_after_a_cancel_until_asked_again() -> None:
     assert run.inputs("tidy")["status"]["state"] == "CANCELLED"  # type: ignore[index]
     assert StopAttempts((task("tidy"),)) not in run.commands
     run.send(CancelRequested())
-    assert run.commands[-1] == StopAttempts((task("tidy"),), now=True)
+    assert run.commands[-1] == StopAttempts((task("tidy"),), urgent=True)
     run.end("tidy", failure="killed")
     assert run.state("tidy") is TaskState.CANCELLED
     assert run.ended == RunEnded(TaskState.CANCELLED, {})

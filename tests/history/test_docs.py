@@ -43,7 +43,7 @@ def test_former_names_are_documented() -> None:
 def store(tmp_path: Path) -> Path:
     task = TaskRef((("a", None),))
     with closing(RunRecorder(tmp_path, RUN, plan(dag(node("a"))))) as recorder:
-        recorder((e.RunStarted({}), e.TaskSucceeded(task, {}, e.Report(2.5))))
+        recorder((e.RunStarted({}), e.TaskSucceeded(task, {}, e.AttemptReport(2.5))))
     return tmp_path / RUN_STORE_FILE
 
 
