@@ -15,7 +15,7 @@ from standpipe.store import facts, notation
 from standpipe.store.runs import FILE_NAME, RunRecorder
 from tests.plans import RUN, dag, node, plan
 
-PAGE = (Path(__file__).resolve().parents[1] / "docs" / "history.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "how-to" / "history.md").read_text(encoding="utf-8")
 
 
 RECORDS = (

@@ -1,7 +1,7 @@
 """What the user provides in place of a cluster's objects: secrets, config maps, and folders for PVCs.
 
-Three forms say the same, and `docs/kubernetes.md` shows them: a tree of keys (a mapping, or a YAML or JSON file), the
-same tree as folders and files, and manifests as `kubectl get -o yaml` prints them. No message holds a value.
+Three forms say the same, and `docs/how-to/kubernetes.md` shows them: a tree of keys (a mapping, or a YAML or JSON
+file), the same tree as folders and files, and manifests as `kubectl get -o yaml` prints them. No message holds a value.
 """
 
 from __future__ import annotations
