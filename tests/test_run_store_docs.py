@@ -15,7 +15,7 @@ from standpipe.store import facts, notation
 from standpipe.store.runs import FILE_NAME, RunRecorder
 from tests.plans import RUN, dag, node, plan
 
-PAGE = (Path(__file__).resolve().parents[1] / "docs" / "how-to" / "history.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "reference" / "run-store.md").read_text(encoding="utf-8")
 
 
 RECORDS = (
@@ -33,7 +33,7 @@ def test_each_kind_and_object_is_there_with_its_fields(record: notation.Record) 
 
 
 def test_the_older_names_are_there() -> None:
-    section = PAGE.split("### Older names")[1].split("###")[0]
+    section = PAGE.split("## Older names")[1].split("## ")[0]
     former = [(r.name, field.name, old) for r in RECORDS for field in r.fields.values() for old in field.former]
     assert re.findall(r"^\| `(\w+)` \| `(\w+)` \| `(\w+)` \|$", section, re.MULTILINE) == former
 
@@ -53,7 +53,7 @@ def test_each_table_is_there_with_its_columns_and_the_version(store: Path) -> No
         (version,) = db.execute("PRAGMA user_version").fetchone()
     told: dict[str, list[str]] = {}
     described = ""
-    for table, names in re.findall(r"^\| (`\w+`)? ?\| ((?:`\w+`(?:, )?)+) \|", PAGE.split("## The run store")[1], re.M):
+    for table, names in re.findall(r"^\| (`\w+`)? ?\| ((?:`\w+`(?:, )?)+) \|", PAGE, re.M):
         described = table.strip("`") or described  # without a name it is the table of the row above
         told.setdefault(described, []).extend(re.findall(r"`(\w+)`", names))
     assert {name: told[name] for name in columns} == columns
