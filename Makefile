@@ -4,7 +4,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 KFP := .cache/kfp-2.17.0
-PYTHONS := 3.10 3.12 3.13
+PYTHONS := 3.10 3.12 3.13 3.14?
+# Fast tests run side by side; ARGS="-n 0" runs them one after another, as a debugger needs.
+parallel := -n auto --maxprocesses 4 --dist worksteal
 bootstrap := @$(PYTHON) scripts/bootstrap
 slow_in_ci := $(if $(filter true,$(CI)),test-pythons test-slow)
 
@@ -21,7 +23,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test coverage test-pythons test-slow chaos check lint types docs bench clean
+.PHONY: help demo test coverage test-pythons test-slow chaos check lint types docs bench dist lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -32,13 +34,12 @@ demo: ## run a real machine-learning pipeline: examples/iris.py
 
 test: ## the fast tests: no Docker, no network
 	$(bootstrap) dev
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" $(parallel) $(ARGS)
 	@echo "Left out: the slow tests (Docker, real packages, the KFP SDK), which 'make test-slow' runs."
 
 coverage: ## the fast tests, and what of the code they run
 	$(bootstrap) dev
-	$(BIN)/python -m coverage run -m pytest -m "not slow" $(ARGS)
-	$(BIN)/python -m coverage report
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term-missing $(parallel) $(ARGS)
 
 test-pythons: ## the fast tests on every other Python that the package supports
 	$(bootstrap) dev
@@ -56,10 +57,11 @@ chaos: ## kill a run at 200 random moments, and let it go on; its short form is 
 
 check: lint types coverage docs $(slow_in_ci) ## the one gate: lint, types, tests, docs; with CI=true the slow tests too
 
-lint: ## ruff: rules and format
+lint: ## ruff: rules and format; zizmor: the workflows
 	$(bootstrap) dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/zizmor --offline --quiet .github
 
 types: ## mypy, strict
 	$(bootstrap) dev
@@ -73,6 +75,20 @@ bench: $(KFP)/complete ## measure, side by side with kfp.local; ARGS=--quick: se
 	$(bootstrap)
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
+dist: ## the sdist and the wheel, in dist; TAG=v1.2.3: they must be of that version
+	$(bootstrap)
+	@version=$$($(BIN)/python -c 'import standpipe; print(standpipe.__version__)'); \
+	[ -z "$(TAG)" ] || [ "$(TAG)" = "v$$version" ] || { echo "dist: the tag is $(TAG), and __version__ $$version" >&2; exit 1; }
+	rm -rf dist
+	$(BIN)/uv build --quiet --python $(BIN)/python --build-constraint requirements.lock --require-hashes --out-dir dist
+	$(BIN)/uv run --quiet --isolated --no-project --with dist/*.whl standpipe --version
+
+lock: ## pin the newest releases of all that is installed, in requirements.lock; ARGS='-P ruff': of one package
+	$(bootstrap)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command 'make lock' --group build --group dev --group docs \
+		$(or $(ARGS),--upgrade) --output-file requirements.lock pyproject.toml
+
 # The KFP SDK, in an environment of its own: the oracle of the tests and the other side of the benchmarks.
 $(KFP)/complete:
 	$(bootstrap)
@@ -81,4 +97,4 @@ $(KFP)/complete:
 	touch $@
 
 clean: ## remove what the targets made
-	rm -rf .venv .cache docs/_build local_outputs .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .cache dist docs/_build local_outputs .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -17,10 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from standpipe import dsl, local
-from standpipe.execution.cache.checksums import seal_of
 from standpipe.model.ports import Cancel, Log, Outcome, Runner, TaskRequest
 from standpipe.runners.fake import FakeTasks
 from standpipe.runs.options import LocalRunner
+from standpipe.support.checksums import compute_checksum
 
 RUNS = 3
 GIGABYTE = 10**9
@@ -89,7 +89,7 @@ def main(folder: Path) -> None:
         for _ in range(GIGABYTE // 10**6):
             file.write(b"x" * 10**6)
     found["read"] = _best(lambda: _read(payload))
-    found["seal"] = _best(lambda: seal_of(str(payload), Cancel()))
+    found["seal"] = _best(lambda: compute_checksum(str(payload), Cancel()))
     print(json.dumps(found))
 
 

@@ -7,15 +7,29 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from standpipe import local
 from standpipe.dsl.registry import defined_components
+
+SECONDS_FOR_SLOW_TESTS = 900
+
+# Tests run side by side, and on busy machines: the time that one example takes says nothing.
+settings.register_profile("standpipe", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("standpipe")
 
 
 def pytest_configure() -> None:
     """Lets Ctrl-C mean Ctrl-C, also where the tests were started in the background, which ignores it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give a slow test without a timeout of its own more time: it builds images and environments."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SECONDS_FOR_SLOW_TESTS))
 
 
 @pytest.fixture(autouse=True)

@@ -33,6 +33,7 @@ from standpipe.model.plan import Retry
 from standpipe.model.ports import Cancel
 from standpipe.model.states import TaskState
 from standpipe.runs.driver import Driver
+from standpipe.runs.options import LocalRunner
 from standpipe.store.runs import FILE_NAME
 from tests.fakes import FakeRunner
 from tests.plans import RUN, dag, node, plan
@@ -59,7 +60,7 @@ def fill(data: dsl.Output[dsl.Dataset]) -> None:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Any:
-    def run(target: Any, runner: local.LocalRunner = PROCESSES, **arguments: Any) -> Any:
+    def run(target: Any, runner: LocalRunner = PROCESSES, **arguments: Any) -> Any:
         return local.run(target, arguments, runner=runner, pipeline_root=tmp_path, quiet=False)
 
     return run
@@ -93,7 +94,7 @@ def test_a_task_that_fills_the_disk_fails_and_the_others_go_on(run: Any, tmp_pat
 def test_a_log_that_cannot_be_kept_fails_its_task_and_the_hint_says_what_to_do(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "LOG_NAME", "/dev/full")
+    monkeypatch.setattr(logs, "LOG_FILE", "/dev/full")
     message = r"Task 'say' failed: No space left on device at .*say\n\nFree some space, or choose a pipeline root"
     with pytest.raises(TaskFailed, match=message):
         run(say, text="lost")

@@ -18,8 +18,9 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import StorageError, TaskFailed
-from standpipe.execution.cache import checksums
 from standpipe.model.ports import Cancel, Outcome
+from standpipe.runs.options import LocalRunner
+from standpipe.support import checksums
 from tests.fakes import FakeRunner
 
 
@@ -48,24 +49,24 @@ def measure(metrics: dsl.Output[dsl.Metrics]):  # type: ignore[no-untyped-def]
 
 @dsl.component
 def judge(metrics: dsl.Input[dsl.Metrics]) -> float:
-    return metrics.metadata["accuracy"]  # type: ignore[no-any-return]
+    return metrics.metadata["accuracy"]
 
 
 @dsl.pipeline
 def copying(text: str = "content") -> str:
-    return read(data=write(text=text).outputs["out"]).output  # type: ignore[no-any-return]
+    return read(data=write(text=text).outputs["out"]).output
 
 
 @dsl.pipeline
 def importing(path: str) -> str:
     data = dsl.importer(artifact_uri=path, artifact_class=dsl.Dataset, reimport=False)
-    return read(data=data.output).output  # type: ignore[no-any-return]
+    return read(data=data.output).output
 
 
 class Runs:
     """Runs with caching, all in one root, and what became of each of their tasks."""
 
-    def __init__(self, root: Path, runner: local.LocalRunner) -> None:
+    def __init__(self, root: Path, runner: LocalRunner) -> None:
         self.root = root
         self.runner = runner
 
@@ -179,7 +180,7 @@ def with_settings(change: Callable[[dsl.PipelineTask], object]) -> Any:
     def doubling(x: int = 1) -> int:
         task = double(x=x)
         change(task)
-        return task.output  # type: ignore[no-any-return]
+        return task.output
 
     return doubling
 
@@ -206,7 +207,7 @@ def test_the_authors_key_stands_for_everything(faked: Runs) -> None:
 def test_metrics_have_no_payload_and_are_cached_all_the_same(run: Runs) -> None:
     @dsl.pipeline
     def judging() -> float:
-        return judge(metrics=measure().outputs["metrics"]).output  # type: ignore[no-any-return]
+        return judge(metrics=measure().outputs["metrics"]).output
 
     assert [run(judging).output for _ in range(2)] == [0.9, 0.9]
     assert run.ran == []
@@ -245,7 +246,7 @@ def test_imports_count_by_their_content(faked: Runs, tmp_path: Path) -> None:
 def test_a_cached_import_is_still_that_of_its_uri(faked: Runs, tmp_path: Path) -> None:
     @dsl.pipeline
     def only(path: str) -> dsl.Dataset:
-        return dsl.importer(artifact_uri=path, artifact_class=dsl.Dataset).output  # type: ignore[no-any-return]
+        return dsl.importer(artifact_uri=path, artifact_class=dsl.Dataset).output
 
     for name in ("a", "b"):
         (tmp_path / name).write_text("same")
@@ -383,7 +384,7 @@ def test_what_the_user_wants_to_see_again_runs_whatever_is_remembered(tmp_path: 
     def doubling() -> int:
         with dsl.ParallelFor([1, 2]) as item:
             double(x=item)
-        return double(x=4).output  # type: ignore[no-any-return]
+        return double(x=4).output
 
     local.init(FakeRunner(double=counted, double_2=counted), tmp_path, enable_caching=True, quiet=True)
     doubling()

@@ -24,7 +24,7 @@ def add(a: int, b: int = 1) -> int:
 
 @dsl.pipeline(description="What it is for.", display_name="Sums")
 def sums(x: int, title: str = "none", data: dsl.Input[dsl.Dataset] = None) -> int:  # type: ignore[assignment]
-    return add(a=x).output  # type: ignore[no-any-return]
+    return add(a=x).output
 
 
 def compiled(component: Any, folder: Path, **options: Any) -> dict[str, Any]:

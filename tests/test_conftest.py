@@ -9,6 +9,21 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+PASSES = """
+import pytest
+
+def test_fast(request) -> None:
+    assert request.node.get_closest_marker("timeout") is None
+
+@pytest.mark.slow
+def test_slow(request) -> None:
+    assert request.node.get_closest_marker("timeout").args == (900,)
+
+@pytest.mark.slow
+@pytest.mark.timeout(5)
+def test_slow_with_a_timeout_of_its_own(request) -> None:
+    assert [mark.args for mark in request.node.iter_markers("timeout")] == [(5,)]
+"""
 SKIPS = "import pytest\n\npytest.skip('no engine', allow_module_level=True)\n"
 
 
@@ -18,7 +33,7 @@ def test_only_in_ci_is_a_skipped_slow_test_a_failure(tmp_path: Path, ci: str, fo
     shutil.copy(CHECKOUT / "pyproject.toml", tmp_path)
     shutil.copy(CHECKOUT / "tests" / "conftest.py", tmp_path / "tests")
     (tmp_path / "tests" / folder / "test_skips.py").write_text(SKIPS)
-    (tmp_path / "tests" / "test_passes.py").write_text("def test_passes() -> None: ...\n")
+    (tmp_path / "tests" / "test_passes.py").write_text(PASSES)
 
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],

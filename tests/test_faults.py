@@ -14,6 +14,7 @@ from standpipe import dsl, local
 from standpipe.errors import ArgumentError, TaskFailed
 from standpipe.faults.tasks import FaultyTasks
 from standpipe.model.ports import Cancel, Outcome
+from standpipe.runs.options import LocalRunner
 from tests.fakes import FakeRunner
 from tests.runners.bench import Bench, Fixed, Kept
 
@@ -41,7 +42,7 @@ def report(status: dsl.PipelineTaskFinalStatus) -> str:
 
 @dsl.pipeline
 def retried(x: int = 5) -> int:
-    return echo(x=x).set_retry(2).output  # type: ignore[no-any-return]
+    return echo(x=x).set_retry(2).output
 
 
 @dsl.pipeline
@@ -54,17 +55,17 @@ def handled() -> None:
 def looped() -> list[int]:
     with dsl.ParallelFor([1, 2, 3]) as x:
         task = echo(x=x)
-    return dsl.Collected(task.output)  # type: ignore[no-any-return]
+    return dsl.Collected(task.output)  # type: ignore[return-value]
 
 
 @dsl.pipeline
 def nested() -> int:
-    return retried(x=4).output  # type: ignore[no-any-return]
+    return retried(x=4).output
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Any:
-    def run(target: Any, *faults: Any, runner: local.LocalRunner | None = None, **arguments: Any) -> Any:
+    def run(target: Any, *faults: Any, runner: LocalRunner | None = None, **arguments: Any) -> Any:
         runner = runner or FakeRunner(echo=lambda x: {"Output": x}, report=lambda status: {"Output": ""})
         return local.run(target, arguments, runner=runner, pipeline_root=tmp_path, quiet=True, faults=faults)
 

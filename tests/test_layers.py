@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 #: What each package or module may import of ours, besides itself. Imports point down only.
 BASE = {"errors", "model", "support"}
-WORKERS = {"console", "dsl", "engine", "execution", "faults", "ir", "kubernetes", "runners", "store"}
+WORKERS = {"artifact_stores", "console", "dsl", "engine", "execution", "faults", "ir", "kubernetes", "runners", "store"}
 FACADES = {"compiler", "components", "local"}
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
@@ -26,6 +26,7 @@ LAYERS: dict[str, set[str]] = {
     "support": {"errors", "model"},
     **dict.fromkeys(WORKERS, BASE),
     "dsl": BASE | {"worker"},  # the artifact classes, which authors and tasks share
+    "artifact_stores": BASE | {"worker"},  # where buckets are mounted
     "execution": BASE | {"worker"},  # where tasks find artifacts
     "history": BASE | {"store"},
     "runs": BASE | WORKERS | {"worker"},

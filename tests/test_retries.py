@@ -14,6 +14,7 @@ import pytest
 from standpipe import dsl, local
 from standpipe.errors import TaskFailed
 from standpipe.model.ports import Outcome
+from standpipe.runs.options import LocalRunner
 from tests.fakes import FakeRunner
 
 
@@ -47,7 +48,7 @@ def failing(times: int, *outcomes: Outcome) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., Any]:
-    def run(target: Any, runner: local.LocalRunner, **arguments: Any) -> Any:
+    def run(target: Any, runner: LocalRunner, **arguments: Any) -> Any:
         return local.run(target, arguments, runner=runner, pipeline_root=tmp_path, quiet=True)
 
     return run
@@ -55,7 +56,7 @@ def run(tmp_path: Path) -> Callable[..., Any]:
 
 @dsl.pipeline
 def once(x: int = 5) -> int:
-    return flaky(x=x).set_retry(2).output  # type: ignore[no-any-return]
+    return flaky(x=x).set_retry(2).output
 
 
 def test_whatever_made_an_attempt_fail_there_is_another_in_a_folder_of_its_own(run: Any, tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ def test_whatever_made_an_attempt_fail_there_is_another_in_a_folder_of_its_own(r
     ]
     memory, output = (body["failure"]["message"] for kind, body in told if kind == "AttemptFailed")
     assert memory == "it ran out of memory"
-    assert output.startswith("it declares the output 'Output' and did not write it")
+    assert output.startswith("it did not write its output 'Output'")
 
 
 def test_the_error_names_the_attempt(run: Any) -> None:
@@ -98,11 +99,11 @@ def test_the_tasks_of_a_loop_in_a_condition_are_tried_again_each_by_itself(run: 
 def test_the_retries_of_a_pipeline_are_those_of_the_tasks_in_it(run: Any) -> None:
     @dsl.pipeline
     def inner(x: int) -> int:
-        return flaky(x=x).output  # type: ignore[no-any-return]
+        return flaky(x=x).output
 
     @dsl.pipeline
     def outer() -> int:
-        return inner(x=4).set_retry(2).output  # type: ignore[no-any-return]
+        return inner(x=4).set_retry(2).output
 
     assert run(outer, FakeRunner(flaky=failing(2))).output == 4
 
@@ -153,6 +154,6 @@ def test_a_process_knows_which_attempt_it_is(run: Any) -> None:
     @dsl.pipeline
     def lucky() -> str:
         task = third_time_lucky().set_retry(2)
-        return read(data=task.outputs["data"], index=task.outputs["Output"]).output  # type: ignore[no-any-return]
+        return read(data=task.outputs["data"], index=task.outputs["Output"]).output
 
     assert run(lucky, local.SubprocessRunner(use_venv=False)).output == "22"

@@ -28,6 +28,7 @@ from standpipe.model.plan import (
 )
 from standpipe.model.ports import Outcome
 from standpipe.model.types import ArtifactOutput, ArtifactType, ParameterInput, ParameterOutput, ParameterType
+from standpipe.runs.options import LocalRunner
 from tests.fakes import FakeRunner
 
 STRING = ParameterType.STRING
@@ -58,7 +59,7 @@ def places(tmp_path: Path) -> Iterator[Path]:
     assert not list((tmp_path / "outside").glob("*"))
 
 
-def run(places: Path, target: Any, runner: local.LocalRunner | None = None, **arguments: Any) -> Any:
+def run(places: Path, target: Any, runner: LocalRunner | None = None, **arguments: Any) -> Any:
     return local.run(
         target,
         arguments,
@@ -88,7 +89,10 @@ class Writing(FakeRunner):
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_name_leads_out_of_the_root(places: Path, name: str) -> None:
-    outputs = {name: ParameterOutput(STRING), f"{name}-data": ArtifactOutput(DATASET)}
+    outputs: dict[str, ParameterOutput | ArtifactOutput] = {
+        name: ParameterOutput(STRING),
+        f"{name}-data": ArtifactOutput(DATASET),
+    }
     leaf = Component(ExecutorRef("exec"), {}, outputs)
     inner = Component(Dag({name: Node(name, "leaf")}))
     plan = Plan(
@@ -107,14 +111,14 @@ def test_no_name_leads_out_of_the_root(places: Path, name: str) -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_name_in_a_compiled_file_leads_out_of_the_root(places: Path, name: str) -> None:
     @dsl.container_component
-    def taskword(outword: dsl.OutputPath(str), dataword: dsl.Output[dsl.Dataset]):  # type: ignore[valid-type]
+    def taskword(outword: dsl.OutputPath(str), dataword: dsl.Output[dsl.Dataset]) -> dsl.ContainerSpec:  # type: ignore[valid-type]
         return dsl.ContainerSpec(image="image", command=["run", outword, dataword.path])
 
     @dsl.pipeline
     def pipeword() -> None:
         taskword()
 
-    compiled = json.dumps(emit(pipeword.plan))  # type: ignore[attr-defined]
+    compiled = json.dumps(emit(pipeword.plan))
     for word in ("taskword", "pipeword", "outword", "dataword"):
         assert word in compiled
         compiled = compiled.replace(word, json.dumps(f"{name}{word[0]}" if word == "dataword" else name)[1:-1])
@@ -240,7 +244,7 @@ def test_what_a_task_tells_of_an_artifact_makes_no_file(places: Path, wish: str)
 
     @dsl.pipeline
     def passing(wish: str) -> str:
-        return take(data=tell(wish=wish).outputs["data"]).output  # type: ignore[no-any-return]
+        return take(data=tell(wish=wish).outputs["data"]).output
 
     assert run(places, passing, local.SubprocessRunner(use_venv=False), wish=wish).output == str({wish: wish})
     assert not Path("/etc/standpipe-test").exists()

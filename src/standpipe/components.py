@@ -82,6 +82,7 @@ def load_component_from_url(url: str, auth: tuple[str, str] | None = None) -> Ya
         StorageError: if it cannot be had.
     """
     import base64  # with urllib.request, takes 20 ms to import, and few scripts load from the web
+    from urllib.error import HTTPError
     from urllib.parse import urlsplit
     from urllib.request import Request, urlopen
 
@@ -96,6 +97,8 @@ def load_component_from_url(url: str, auth: tuple[str, str] | None = None) -> Ya
         with urlopen(request, timeout=_SECONDS_TO_WAIT) as response:  # noqa: S310 - the scheme was checked
             text = response.read().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, HTTPError):
+            error.close()  # it holds the connection; Python 3.14 warns where nobody closes it
         raise StorageError(f"{url} cannot be loaded: {error}. Check the address and the network.") from error
     return _load(text, url)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
 from standpipe.cli.main import main
+from tests.fakes import FakeRunner
 
 
 @dsl.component

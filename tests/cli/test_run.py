@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import compiler, dsl, local
 from standpipe.cli.main import main
+from tests.fakes import FakeRunner
 
 
 @dsl.component

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
 from standpipe.cli import terminal
 from standpipe.cli.main import main
+from tests.fakes import FakeRunner
 
 
 @dsl.component

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
 from standpipe.cli.main import main
 from standpipe.history import Run
+from tests.fakes import FakeRunner
 
 
 @dsl.component

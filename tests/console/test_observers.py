@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from tests.plans import RUN
 
 from standpipe.console.live import Live
 from standpipe.console.plain import PlainLines
@@ -34,6 +33,7 @@ from standpipe.model.events import (
 )
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
+from tests.plans import RUN
 
 INNER = TaskRef((("prepare", None), ("load", None)))
 OUTER = TaskRef((("prepare", None),))

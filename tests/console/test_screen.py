@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.plans import RUN
 
 from standpipe.console.live import Live
 from standpipe.console.plain import PlainLines
@@ -17,6 +16,7 @@ from standpipe.console.screen import Screen
 from standpipe.model.events import AttemptStarted, RunEnded
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
+from tests.plans import RUN
 
 TASK = TaskRef((("train", None),))
 

@@ -13,7 +13,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 PAGES = [page for page in PAGES if "_build" not in page.parts]
 
 _BLOCK = re.compile(
-    r"(?:^<!-- (?P<comment>[^\n]*?) -->\n\n?)?"
+    r"(?:^ *<!-- (?P<comment>[^\n]*?) -->\n\n?)?"
     r"^(?P<indent> *)(?P<fence>```+)(?P<language>[^\n]*)\n"
     r"(?P<text>.*?)"
     r"^(?P=indent)(?P=fence) *$",

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
 from standpipe.dsl.importing import importer
@@ -15,6 +14,7 @@ from standpipe.errors import AuthoringError, AuthoringTypeError, InconsistentTyp
 from standpipe.model.plan import Constant, Dag, FromInput, FromTask, Importer, Node, Plan
 from standpipe.model.templates import parse_text
 from standpipe.model.types import ArtifactOutput, ArtifactType, ParameterInput, ParameterType
+from tests.fakes import FakeRunner
 
 DATASET = ArtifactType("system.Dataset")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, ir, local
 from standpipe.errors import AuthoringError, AuthoringTypeError, InconsistentTypeException, StandpipeError
 from standpipe.model.types import ParameterInput, ParameterOutput, ParameterType
+from tests.fakes import FakeRunner
 
 STRING, INT = ParameterType.STRING, ParameterType.NUMBER_INTEGER
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from weakref import ref
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
 from standpipe.dsl.registry import ComponentRegistry, defined_components
 from standpipe.errors import TaskFailed
+from tests.fakes import FakeRunner
 
 
 @dsl.component

@@ -14,13 +14,13 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import compiler, dsl, ir, local
 from standpipe.dsl.components import component_from_plan
 from standpipe.model.plan import Dag, Node, Plan, SourceLocation
 from standpipe.model.signatures import difference
 from standpipe.store.plans import dump, load
+from tests.fakes import FakeRunner
 
 
 @dsl.component

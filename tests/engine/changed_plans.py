@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from tests.plans import INT
-
 from standpipe.model.plan import Component, Constant, Dag, FromInput, FromTask, Node, Plan, RawItems, Trigger
 from standpipe.model.types import ParameterInput
+from tests.plans import INT
 
 #: Changes a DAG and its inputs in place.
 Change = Callable[[Plan, Random, dict[str, Node], dict[str, tuple[FromTask, ...]], dict[str, object]], None]

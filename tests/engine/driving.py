@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from tests.plans import RUN
-
 from standpipe.engine.machine import Machine
 from standpipe.model.events import (
     AttemptEnded,
@@ -19,6 +17,7 @@ from standpipe.model.plan import Plan, TriggerStrategy
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.values import Value
+from tests.plans import RUN
 
 
 def task(path: str) -> TaskRef:

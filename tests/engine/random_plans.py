@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tests.plans import COMPLETED, INT, leaf
-
 from standpipe.model.expressions import parse
 from standpipe.model.plan import (
     Binding,
@@ -45,6 +43,7 @@ from standpipe.model.types import (
     ParameterType,
 )
 from standpipe.model.values import ArtifactValue
+from tests.plans import COMPLETED, INT, leaf
 
 STRING, LIST, STRUCT = ParameterType.STRING, ParameterType.LIST, ParameterType.STRUCT
 DATASET = ArtifactType("system.Dataset")

@@ -8,10 +8,6 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.engine.driving import ignores_upstream_failure
-from tests.engine.random_plans import Maker, behaviour
-from tests.plans import RUN
-from tests.reference import Behaviour, Interpreter
 
 from standpipe.engine.machine import Machine
 from standpipe.model.events import (
@@ -36,6 +32,10 @@ from standpipe.model.events import (
 from standpipe.model.plan import Plan
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
+from tests.engine.driving import ignores_upstream_failure
+from tests.engine.random_plans import Maker, behaviour
+from tests.plans import RUN
+from tests.reference import Behaviour, Interpreter
 
 ENDS = {TaskSucceeded: TaskState.SUCCEEDED, TaskFailed: TaskState.FAILED, TaskSkipped: TaskState.SKIPPED}
 ARGUMENTS = {"n": 3, "l": [3, 1]}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.engine.driving import Run, task
-from tests.plans import COMPLETED, INT, dag, group, is_, leaf, node, plan
 
 from standpipe.model.events import CancelRequested, LoopStarted, RunEnded, StopAttempts
 from standpipe.model.expressions import parse
@@ -36,6 +34,8 @@ from standpipe.model.types import (
     ParameterType,
 )
 from standpipe.model.values import ArtifactValue
+from tests.engine.driving import Run, task
+from tests.plans import COMPLETED, INT, dag, group, is_, leaf, node, plan
 
 LIST = ParameterType.LIST
 STRING = ParameterType.STRING

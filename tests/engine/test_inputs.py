@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.plans import INT, RUN
 
 from standpipe.engine.inputs import InputError, fit_inputs, resolve_inputs
 from standpipe.model.expressions import parse
@@ -12,6 +11,7 @@ from standpipe.model.refs import TaskRef
 from standpipe.model.templates import parse_value
 from standpipe.model.types import ArtifactInput, ArtifactType, Input, Json, ParameterInput, ParameterType
 from standpipe.model.values import ArtifactValue, Collected, Value
+from tests.plans import INT, RUN
 
 DATASET = ArtifactType("system.Dataset")
 REF = TaskRef((("outer", None), ("train", None)))

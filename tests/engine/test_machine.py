@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.engine.driving import Run, task
-from tests.plans import COMPLETED, INT, dag, leaf, node, plan
 
 from standpipe.engine.transitions import TRANSITIONS
 from standpipe.errors import InternalError
@@ -24,6 +22,8 @@ from standpipe.model.plan import Component, Constant, FinalStatus, FromInput, Fr
 from standpipe.model.refs import ROOT
 from standpipe.model.states import TaskState
 from standpipe.model.types import ParameterInput, ParameterOutput, ParameterType
+from tests.engine.driving import Run, task
+from tests.plans import COMPLETED, INT, dag, leaf, node, plan
 
 
 def test_a_chain_runs_in_order_and_passes_values_on() -> None:

@@ -8,8 +8,6 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.engine.driving import Run, task
-from tests.plans import RUN, dag, plan
 
 from standpipe.engine.inputs import InputError
 from standpipe.engine.machine import Machine
@@ -41,6 +39,8 @@ from standpipe.model.resources import Capacity, Needs, ResourcePolicy
 from standpipe.model.states import TaskState
 from standpipe.model.templates import parse_text
 from standpipe.model.types import ArtifactType, ParameterInput, ParameterOutput, ParameterType
+from tests.engine.driving import Run, task
+from tests.plans import RUN, dag, plan
 
 CLAMP, STRICT, IGNORE = ResourcePolicy.CLAMP, ResourcePolicy.STRICT, ResourcePolicy.IGNORE
 GIB = 1024**3

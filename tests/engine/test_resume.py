@@ -10,12 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.engine.changed_plans import changed
-from tests.engine.driving import Run, task
-from tests.engine.random_plans import Maker, behaviour
-from tests.engine.test_against_reference import ARGUMENTS, SEEDS, Driven
-from tests.plans import COMPLETED, RUN, dag, group, leaf, node, plan
-from tests.reference import Behaviour, Interpreter
 
 from standpipe.engine.machine import Machine
 from standpipe.engine.reruns import Difference, find_removed_tasks, select_reruns
@@ -33,6 +27,12 @@ from standpipe.model.refs import TaskRef
 from standpipe.model.signatures import difference
 from standpipe.model.states import TaskState
 from standpipe.model.types import ParameterInput, ParameterType
+from tests.engine.changed_plans import changed
+from tests.engine.driving import Run, task
+from tests.engine.random_plans import Maker, behaviour
+from tests.engine.test_against_reference import ARGUMENTS, SEEDS, Driven
+from tests.plans import COMPLETED, RUN, dag, group, leaf, node, plan
+from tests.reference import Behaviour, Interpreter
 
 INT, LIST = ParameterType.NUMBER_INTEGER, ParameterType.LIST
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.engine.driving import Run, task
-from tests.plans import COMPLETED, INT, RUN, dag, group, is_, leaf, node, plan
 
 from standpipe.engine.machine import Machine
 from standpipe.engine.retries import compute_retry_delay
@@ -14,6 +12,8 @@ from standpipe.model.events import AttemptFailed, AttemptStarted, CancelRequeste
 from standpipe.model.plan import Constant, FinalStatus, FromInput, FromTask, Loop, Node, RawItems, Retry
 from standpipe.model.states import TaskState
 from standpipe.model.types import ParameterInput, ParameterType
+from tests.engine.driving import Run, task
+from tests.plans import COMPLETED, INT, RUN, dag, group, is_, leaf, node, plan
 
 TWICE = Retry(2)
 SLOWLY = Retry(3, 10.0)

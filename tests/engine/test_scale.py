@@ -6,14 +6,13 @@ import time
 from collections import deque
 from collections.abc import Mapping
 
-from tests.plans import INT, RUN, dag, group, node, plan
-
 from standpipe.engine.machine import Machine
 from standpipe.model.events import AttemptEnded, RunEnded, Start, StartAttempt
 from standpipe.model.plan import Constant, FromInput, FromTask, Loop, Plan, RawItems
 from standpipe.model.states import TaskState
 from standpipe.model.types import ParameterInput
 from standpipe.model.values import Value
+from tests.plans import INT, RUN, dag, group, node, plan
 
 NUMBER = {"x": ParameterInput(INT)}
 

@@ -12,9 +12,6 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.engine.driving import ignores_upstream_failure
-from tests.engine.random_plans import Maker, behaviour
-from tests.plans import RUN
 
 from standpipe.engine.machine import Machine, Step
 from standpipe.engine.reruns import select_reruns
@@ -41,6 +38,9 @@ from standpipe.model.events import (
 from standpipe.model.plan import Plan
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
+from tests.engine.driving import ignores_upstream_failure
+from tests.engine.random_plans import Maker, behaviour
+from tests.plans import RUN
 
 BEHAVE = behaviour(failing=0)
 INDEX = st.integers(0, 1000)

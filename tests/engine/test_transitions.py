@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.engine.driving import Run, task
-from tests.plans import RUN, dag, group, node, plan
 
 from standpipe.engine.machine import Machine
 from standpipe.engine.transitions import TRANSITIONS, IllegalTransition, history_of
@@ -26,6 +24,8 @@ from standpipe.model.events import (
 from standpipe.model.plan import Loop, Plan, RawItems, Retry
 from standpipe.model.refs import ROOT
 from standpipe.model.states import TaskState
+from tests.engine.driving import Run, task
+from tests.plans import RUN, dag, group, node, plan
 
 INNER = group(dag(node("x")))
 KINDS = plan(

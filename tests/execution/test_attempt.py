@@ -1,4 +1,4 @@
-"""What a runner is asked for, and what is kept of an attempt."""
+"""Requests to the runner, and the ends of attempts."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.plans import RUN, leaf
 
-from standpipe.execution.attempt import Attempts
+from standpipe.artifact_stores.local import LocalArtifactStore
+from standpipe.execution.attempt import AttemptExecutor
 from standpipe.model.events import AttemptEnded, Report, StartAttempt
 from standpipe.model.plan import Command, Component, Container, Plan, TaskConfigPassthrough
-from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
-from standpipe.model.refs import TaskRef
+from standpipe.model.ports import Cancel, Log, Outcome, Runner, TaskRequest
+from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, ParameterInput, ParameterType
 from standpipe.model.values import ArtifactValue, Value
+from tests.plans import RUN, leaf
 
 
 class Recorder:
-    """A runner that starts nothing, and keeps what it was asked for."""
+    """A runner that starts nothing, and keeps its requests."""
 
     def __init__(self) -> None:
         self.requests: list[TaskRequest] = []
@@ -43,17 +44,29 @@ class Writer(Recorder):
         self.outcome = outcome
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
-        for told in request.executor_input["outputs"]["artifacts"].values():
-            Path(told["artifacts"][0]["uri"]).write_text("content")
+        for output in request.executor_input["outputs"]["artifacts"].values():
+            Path(output["artifacts"][0]["uri"]).write_text("content")
         log.write(b"one\ntwo\n")
         return self.outcome
+
+
+def execute(plan: Plan, run: RunInfo, tmp_path: Path, runner: Runner, command: StartAttempt) -> AttemptEnded:
+    executor = AttemptExecutor(
+        plan=plan,
+        run=run,
+        run_folder=tmp_path / "run",
+        workspace=None,
+        runner=runner,
+        artifacts=LocalArtifactStore([Path(run.pipeline_root)]),
+        show_line=lambda task, line: None,
+    )
+    return executor.execute(command, Cancel())
 
 
 def ended(tmp_path: Path, component: Component, runner: Recorder, root: Path | None = None) -> AttemptEnded:
     plan = Plan("test", component, {"leaf": component}, {"exec": Container("image", Command())})
     run = RUN._replace(pipeline_root=str(root or tmp_path))
-    attempts = Attempts(plan, run, tmp_path / "run", None, runner, lambda task, line: None)
-    return attempts(StartAttempt(TaskRef((("task", None),)), "leaf", {}), Cancel())
+    return execute(plan, run, tmp_path, runner, StartAttempt(TaskRef((("task", None),)), "leaf", {}))
 
 
 @pytest.mark.parametrize("code", [0, 3])
@@ -73,7 +86,7 @@ def test_an_attempt_that_never_started_took_its_time(tmp_path: Path) -> None:
     assert replace(end.report, seconds=0) == Report(0)
 
 
-def test_what_an_attempt_left_is_sealed_also_where_nothing_is_cached(tmp_path: Path) -> None:
+def test_outputs_get_checksums_even_if_nothing_is_cached(tmp_path: Path) -> None:
     making = leaf({}, {"data": ArtifactOutput(ArtifactType("system.Dataset"))})
     data = ended(tmp_path, making, Writer(Outcome(exit_code=0))).outputs["data"]
     assert isinstance(data, ArtifactValue)
@@ -81,7 +94,7 @@ def test_what_an_attempt_left_is_sealed_also_where_nothing_is_cached(tmp_path: P
     assert (data.seal.digest, data.seal.size) == (f"sha256:{hashlib.sha256(b'content').hexdigest()}", 7)
 
 
-def test_what_users_have_elsewhere_is_read_for_the_cache_only(tmp_path: Path) -> None:
+def test_payloads_outside_of_the_pipeline_root_are_read_for_the_cache_only(tmp_path: Path) -> None:
     making = leaf({}, {"data": ArtifactOutput(ArtifactType("system.Dataset"))})
     data = ended(tmp_path, making, Writer(Outcome(exit_code=0)), root=tmp_path / "root").outputs["data"]
     assert isinstance(data, ArtifactValue)
@@ -94,8 +107,8 @@ def requested(
     """What the runner is asked for by an attempt at a task with these inputs."""
     recorder = Recorder()
     plan = Plan("test", component, {"leaf": component}, {"exec": container})
-    attempts = Attempts(plan, RUN, tmp_path / "run", None, recorder, lambda task, line: None)
-    ended = attempts(StartAttempt(TaskRef((("task", None),)), "leaf", inputs, attempt), Cancel())
+    command = StartAttempt(TaskRef((("task", None),)), "leaf", inputs, attempt)
+    ended = execute(plan, RUN, tmp_path, recorder, command)
     assert ended.failure is None
     return recorder.requests[0]
 
@@ -110,7 +123,7 @@ def test_each_attempt_has_a_folder_and_outputs_of_its_own(tmp_path: Path) -> Non
         assert Path(data["uri"]).parent == request.folder
 
 
-def test_the_files_of_artifacts_are_told_wherever_they_are_on_this_machine(tmp_path: Path) -> None:
+def test_a_request_lists_the_files_of_artifacts_outside_of_the_pipeline_root(tmp_path: Path) -> None:
     kind = ArtifactType("system.Dataset")
     request = requested(
         tmp_path,

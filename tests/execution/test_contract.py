@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from standpipe.execution.contract import OutputError, executor_input, read_outputs
+from standpipe.artifact_stores.local import LocalArtifactStore
+from standpipe.execution.contract import OutputError, build_executor_input, read_outputs, remove_outputs
 from standpipe.model.plan import Component, ExecutorRef
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, Json, ParameterInput, ParameterOutput
 from standpipe.model.types import ParameterType as Type
@@ -16,6 +17,7 @@ from standpipe.model.values import ArtifactValue
 
 DATASET = ArtifactType("system.Dataset")
 MODEL = ArtifactType("system.Model")
+STORE = LocalArtifactStore([])
 
 COMPONENT = Component(
     ExecutorRef("exec"),
@@ -32,9 +34,11 @@ COMPONENT = Component(
 )
 
 
-def told(folder: Path) -> dict[str, Json]:
+def build_message(folder: Path) -> dict[str, Json]:
     one = ArtifactValue("d", DATASET, "/data", {"rows": 3})
-    return executor_input(COMPONENT, {"rate": None, "data": one, "many": [one, one], "extra--x": 5}, folder)
+    return build_executor_input(
+        COMPONENT, {"rate": None, "data": one, "many": [one, one], "extra--x": 5}, folder, STORE
+    )
 
 
 def tell(folder: Path, output: object) -> None:
@@ -48,7 +52,7 @@ def test_the_executor_input_has_values_artifacts_and_a_place_for_each_output(tmp
         "uri": "/data",
         "metadata": {"rows": 3},
     }
-    message = told(tmp_path)
+    message = build_message(tmp_path)
     assert message["inputs"] == {
         "parameterValues": {"extra--x": 5},
         "artifacts": {"data": {"artifacts": [runtime]}, "many": {"artifacts": [runtime, runtime]}},
@@ -59,7 +63,7 @@ def test_the_executor_input_has_values_artifacts_and_a_place_for_each_output(tmp
 
 
 def test_the_executor_output_beats_the_parameters_own_file(tmp_path: Path) -> None:
-    message = told(tmp_path)
+    message = build_message(tmp_path)
     tell(tmp_path, {"parameterValues": {"score": 1}})
     (tmp_path / "score").write_text("2")
     (tmp_path / "count").write_text("3\n")
@@ -68,19 +72,17 @@ def test_the_executor_output_beats_the_parameters_own_file(tmp_path: Path) -> No
     assert outputs["model"] == ArtifactValue("model", MODEL, str(tmp_path / "model"))
 
 
-def test_what_is_told_of_an_artifact_is_kept(tmp_path: Path) -> None:
-    message = told(tmp_path)
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.touch()
-    artifact = {"name": "m", "uri": "gs://b/m", "metadata": {"k": [1]}, "custom_path": str(elsewhere)}
+def test_the_fields_that_a_task_writes_of_an_artifact_are_read(tmp_path: Path) -> None:
+    message = build_message(tmp_path)
+    custom = tmp_path / "custom"
+    custom.touch()
+    artifact = {"name": "m", "uri": "gs://b/m", "metadata": {"k": [1]}, "custom_path": str(custom)}
     tell(tmp_path, {"parameterValues": {"score": 1, "count": 1}, "artifacts": {"model": {"artifacts": [artifact]}}})
-    assert read_outputs(COMPONENT, message)["model"] == ArtifactValue(
-        "m", MODEL, "gs://b/m", {"k": [1]}, str(elsewhere)
-    )
+    assert read_outputs(COMPONENT, message)["model"] == ArtifactValue("m", MODEL, "gs://b/m", {"k": [1]}, str(custom))
 
 
 def test_a_custom_path_that_was_only_in_the_container_is_not_kept(tmp_path: Path) -> None:
-    message = told(tmp_path)
+    message = build_message(tmp_path)
     artifact = {"custom_path": "/only/in/the/container"}
     tell(tmp_path, {"parameterValues": {"score": 1, "count": 1}, "artifacts": {"model": {"artifacts": [artifact]}}})
     assert read_outputs(COMPONENT, message)["model"] == ArtifactValue("model", MODEL, str(tmp_path / "model"))
@@ -89,26 +91,29 @@ def test_a_custom_path_that_was_only_in_the_container_is_not_kept(tmp_path: Path
 @pytest.mark.parametrize(
     ("output", "says"),
     [
-        ({"parameterValues": {"count": 1}}, "declares the output 'score' and did not write it"),
+        ({"parameterValues": {"count": 1}}, "did not write its output 'score'"),
         ({"parameterValues": {"score": 1, "count": 1.5}}, "output 'count' does not fit: 1.5 is NUMBER_DOUBLE"),
         ("{", "not JSON"),
         ("[]", "not a JSON object"),
         (
             {"parameterValues": {"score": 1, "count": 1}, "artifacts": {"model": {"artifacts": []}}},
-            "'model' is malformed",
+            "malformed entry for its output artifact 'model'",
         ),
-        ({"parameterValues": {"score": 1, "count": 1}, "artifacts": {"model": [3]}}, "'model' is malformed"),
+        (
+            {"parameterValues": {"score": 1, "count": 1}, "artifacts": {"model": [3]}},
+            "malformed entry for its output artifact 'model'",
+        ),
     ],
 )
 def test_missing_and_malformed_outputs_are_named(tmp_path: Path, output: object, says: str) -> None:
-    message = told(tmp_path)
+    message = build_message(tmp_path)
     tell(tmp_path, output)
     with pytest.raises(OutputError, match=says):
         read_outputs(COMPONENT, message)
 
 
 def test_a_parameter_file_that_is_no_text_is_named(tmp_path: Path) -> None:
-    message = told(tmp_path)
+    message = build_message(tmp_path)
     (tmp_path / "score").write_bytes(b"\xff\xfe")
     with pytest.raises(OutputError, match="'score'.*not UTF-8"):
         read_outputs(COMPONENT, message)
@@ -117,17 +122,29 @@ def test_a_parameter_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../up", "..", "a/b", "log.txt", "executor_output.json", "with space", "é"])
 def test_no_name_of_an_output_leads_out_of_the_folder_or_meets_our_files(tmp_path: Path, name: str) -> None:
     component = Component(ExecutorRef("exec"), {}, {name: ParameterOutput(Type.STRING)})
-    place = Path(executor_input(component, {}, tmp_path)["outputs"]["parameters"][name]["outputFile"])
+    place = Path(build_executor_input(component, {}, tmp_path, STORE)["outputs"]["parameters"][name]["outputFile"])
     assert place.parent == tmp_path
     assert place.name not in ("log.txt", "executor_output.json", "request.json", "error.json", "..", ".")
     place.write_text("x")
-    assert read_outputs(component, executor_input(component, {}, tmp_path)) == {name: "x"}
+    assert read_outputs(component, build_executor_input(component, {}, tmp_path, STORE)) == {name: "x"}
 
 
 def test_an_output_that_is_no_file_is_named(tmp_path: Path) -> None:
     tell(tmp_path, {"parameterValues": {"count": 1}})
     for make in (lambda place: place.mkdir(), lambda place: os.mkfifo(place)):
         make(tmp_path / "score")
-        with pytest.raises(OutputError, match=r"its output 'score' in .*score cannot be read: a file .* is wanted"):
-            read_outputs(COMPONENT, told(tmp_path))
+        with pytest.raises(
+            OutputError, match=r"its output 'score' in .*score cannot be read: expected a file with the value"
+        ):
+            read_outputs(COMPONENT, build_message(tmp_path))
         (tmp_path / "score").rmdir() if (tmp_path / "score").is_dir() else (tmp_path / "score").unlink()
+
+
+def test_outputs_of_a_cancelled_attempt_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    message = build_message(tmp_path)
+    tell(tmp_path, {})
+    (tmp_path / "score").write_text("1")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights").touch()
+    remove_outputs(message, STORE)
+    assert [path.name for path in tmp_path.iterdir()] == ["executor_output.json"]

@@ -1,4 +1,4 @@
-"""What is told of an attempt that failed."""
+"""Failures of attempts, as users read them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from standpipe.execution.failures import failure_of, refusal, shortened
+from standpipe.execution.failures import describe_failure, describe_os_error, shorten
 from standpipe.execution.logs import TaskLog
 from standpipe.model.ports import Outcome
 from standpipe.model.resources import Limits
@@ -30,25 +30,25 @@ def log(tmp_path: Path) -> TaskLog:
         (Outcome(problem="no engine"), "no engine"),
     ],
 )
-def test_the_end_of_the_log_is_told(log: TaskLog, outcome: Outcome, message: str) -> None:
-    failure = failure_of(outcome, log, Limits())
+def test_a_failure_has_the_end_of_the_log(log: TaskLog, outcome: Outcome, message: str) -> None:
+    failure = describe_failure(outcome, log, Limits())
     assert failure.message == message
     assert (failure.detail, failure.printed) == ("", "first\nlast words")
     assert failure.hint == f"Its log is {log.path}."
 
 
-def test_an_exception_is_told_in_one_line_and_with_its_traceback(log: TaskLog) -> None:
+def test_a_failure_has_the_exception_in_one_line_and_its_traceback(log: TaskLog) -> None:
     detail = "Traceback (most recent call last):\n  File …\nValueError: several\nlines"
-    failure = failure_of(Outcome(exit_code=1, detail=detail, cause="ValueError: several"), log, Limits())
+    failure = describe_failure(Outcome(exit_code=1, detail=detail, cause="ValueError: several"), log, Limits())
     assert (failure.message, failure.detail) == ("ValueError: several", detail)
 
 
 def test_nobody_has_to_read_megabytes(log: TaskLog) -> None:
-    failure = failure_of(Outcome(exit_code=1, detail="x" * 5_000_000, cause="y" * 5_000_000), log, Limits())
+    failure = describe_failure(Outcome(exit_code=1, detail="x" * 5_000_000, cause="y" * 5_000_000), log, Limits())
     assert len(failure.message) < 3_000
     assert len(failure.detail) < 60_000
-    assert shortened("a" * 50 + "b" * 50, 20) == "aaaaaaaaaa [… 80 characters …] bbbbbbbbbb"
-    assert shortened("short", 20) == "short"
+    assert shorten("a" * 50 + "b" * 50, 20) == "aaaaaaaaaa [… 80 characters …] bbbbbbbbbb"
+    assert shorten("short", 20) == "short"
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,14 @@ def test_what_ran_out_of_memory_tells_its_peak_and_its_limit(
     log: TaskLog, peak: int | None, limit: int | None, message: str
 ) -> None:
     outcome = Outcome(signal=9, out_of_memory=True, peak_memory=peak)
-    assert failure_of(outcome, log, Limits(memory=limit)).message == message
+    assert describe_failure(outcome, log, Limits(memory=limit)).message == message
 
 
-def test_the_traceback_that_a_task_prints_is_not_told_twice(tmp_path: Path) -> None:
+def test_the_traceback_that_a_task_prints_is_not_repeated(tmp_path: Path) -> None:
     detail = "Traceback (most recent call last):\n  File …\nValueError: boom"
     with TaskLog(tmp_path, lambda line: None) as log:
         log.write(b"".join(b"line %d\n" % number for number in range(20)) + detail.encode() + b"\n")
-    failure = failure_of(Outcome(exit_code=1, detail=detail, cause="ValueError: boom"), log, Limits())
+    failure = describe_failure(Outcome(exit_code=1, detail=detail, cause="ValueError: boom"), log, Limits())
     assert failure.printed.splitlines() == [f"line {number}" for number in range(10, 20)]
 
 
@@ -80,6 +80,6 @@ def test_the_traceback_that_a_task_prints_is_not_told_twice(tmp_path: Path) -> N
     [(errno.ENOSPC, "Free some space"), (errno.EROFS, "Choose a pipeline root that you may write to"), (errno.EIO, "")],
 )
 def test_what_the_system_refuses_names_the_place(number: int, hint: str) -> None:
-    failure = refusal(OSError(number, "no", "/some/file"), Path("/folder"))
+    failure = describe_os_error(OSError(number, "no", "/some/file"), Path("/folder"))
     assert failure.message == "no at /some/file"
     assert failure.hint.startswith(hint)

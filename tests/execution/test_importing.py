@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from standpipe.artifact_stores.local import LocalArtifactStore
 from standpipe.errors import StandpipeError
-from standpipe.execution.importing import imported
-from standpipe.execution.rendering import Rendering
+from standpipe.execution.importing import import_artifact
+from standpipe.execution.rendering import Renderer
 from standpipe.model.plan import FromInput, Importer
 from standpipe.model.ports import Cancel
 from standpipe.model.templates import parse_value
@@ -27,8 +28,8 @@ def run(
     importer: Importer, workspace: Path | None = None, cancel: Cancel | None = None, **inputs: Any
 ) -> ArtifactValue:
     names = {name.replace("_", "-"): value for name, value in inputs.items()}
-    rendering = Rendering({"inputs": {"parameterValues": names, "artifacts": {}}}, lambda name: f"<{name}>")
-    return imported(importer, names, rendering, workspace, cancel or Cancel())
+    renderer = Renderer({"inputs": {"parameterValues": names, "artifacts": {}}}, lambda name: f"<{name}>")
+    return import_artifact(importer, names, renderer, LocalArtifactStore([]), workspace, cancel or Cancel())
 
 
 def test_addresses_of_objects_stay_as_they_are() -> None:
@@ -51,14 +52,14 @@ def test_metadata_keeps_the_types_of_values_that_stand_alone() -> None:
             "k{{$.inputs.parameters['metadata']}}": "{{$.pipeline_job_name}}",
         }
     )
-    given = run(Importer("gs://b/x", DATASET, metadata), metadata=3, metadata_2=["{{$.pipeline_root}}"])
-    assert given.metadata == {
+    artifact = run(Importer("gs://b/x", DATASET, metadata), metadata=3, metadata_2=["{{$.pipeline_root}}"])
+    assert artifact.metadata == {
         "n": 3,
         "text": '3 of ["{{$.pipeline_root}}"]',
         "deep": [{"l": ["{{$.pipeline_root}}"], "i": 3, "f": 3.0, "b": True, "none": None}],
         "k3": "<pipeline_job_name>",
     }
-    assert [type(value) for value in given.metadata["deep"][0].values()] == [list, int, float, bool, type(None)]
+    assert [type(value) for value in artifact.metadata["deep"][0].values()] == [list, int, float, bool, type(None)]
 
 
 def test_files_and_folders_of_this_machine_get_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,9 +89,9 @@ def test_a_file_is_copied_to_where_the_backend_puts_it(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("first")
     importer = Importer(str(tmp_path / "data.csv"), DATASET, download_to_workspace=True)
     workspace = tmp_path / "workspace"
-    given = run(importer, workspace)
+    artifact = run(importer, workspace)
     copy = workspace / ".artifacts" / str(tmp_path).lstrip("/") / "data.csv"
-    assert (given.uri, given.custom_path) == (str(tmp_path / "data.csv"), str(copy))
+    assert (artifact.uri, artifact.custom_path) == (str(tmp_path / "data.csv"), str(copy))
     copy.write_text("a task changes its copy")
     assert (tmp_path / "data.csv").read_text() == "first"
     (tmp_path / "data.csv").write_text("second")
@@ -102,15 +103,15 @@ def test_a_file_is_copied_to_where_the_backend_puts_it(tmp_path: Path) -> None:
 def test_a_folder_is_copied_whole(tmp_path: Path) -> None:
     (tmp_path / "model" / "deep").mkdir(parents=True)
     (tmp_path / "model" / "deep" / "weights").write_text("w")
-    given = run(Importer(str(tmp_path / "model"), DATASET, download_to_workspace=True), tmp_path / "workspace")
-    assert Path(given.custom_path, "deep", "weights").read_text() == "w"
+    artifact = run(Importer(str(tmp_path / "model"), DATASET, download_to_workspace=True), tmp_path / "workspace")
+    assert Path(artifact.custom_path, "deep", "weights").read_text() == "w"
 
 
 def test_a_download_needs_a_workspace_that_is_not_inside_of_it(tmp_path: Path) -> None:
     importer = Importer(str(tmp_path), DATASET, download_to_workspace=True)
     with pytest.raises(StandpipeError, match=r"this run has none.*dsl\.WorkspaceConfig.*workspace_root"):
         run(importer)
-    with pytest.raises(StandpipeError, match="which lies in it"):
+    with pytest.raises(StandpipeError, match="which is inside of it"):
         run(importer, tmp_path / "workspace")
 
 
@@ -142,10 +143,10 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 def test_the_web_is_downloaded_from(tmp_path: Path, server: str) -> None:
-    given = run(Importer(f"{server}/data.csv", DATASET, download_to_workspace=True), tmp_path / "workspace")
-    assert given.uri == f"{server}/data.csv"
-    assert Path(given.custom_path).read_text() == "a,b"
-    assert Path(given.custom_path).stat().st_mode & 0o777 == 0o644
+    artifact = run(Importer(f"{server}/data.csv", DATASET, download_to_workspace=True), tmp_path / "workspace")
+    assert artifact.uri == f"{server}/data.csv"
+    assert Path(artifact.custom_path).read_text() == "a,b"
+    assert Path(artifact.custom_path).stat().st_mode & 0o777 == 0o644
 
 
 def test_a_download_stays_in_the_workspace(tmp_path: Path, server: str) -> None:
@@ -159,6 +160,6 @@ def test_a_failed_download_says_why_and_leaves_nothing(tmp_path: Path, server: s
     stopped.set()
     with pytest.raises(StandpipeError, match="it cannot download .*none.csv.*404"):
         run(Importer(f"{server}/none.csv", DATASET, download_to_workspace=True), tmp_path / "workspace")
-    with pytest.raises(StandpipeError, match="it was stopped"):
+    with pytest.raises(StandpipeError, match="it was cancelled"):
         run(Importer(f"{server}/data.csv", DATASET, download_to_workspace=True), tmp_path / "workspace", stopped)
     assert [path for path in (tmp_path / "workspace").rglob("*") if path.is_file()] == []

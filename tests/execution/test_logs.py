@@ -46,7 +46,7 @@ def test_of_a_line_that_is_written_over_the_last_state_is_shown(tmp_path: Path) 
     assert kept == b"  0%\r 50%\r100%\r\nnext\r\n"
 
 
-def test_the_end_of_the_log_is_remembered(tmp_path: Path) -> None:
+def test_the_end_of_the_log_stays_in_memory(tmp_path: Path) -> None:
     with TaskLog(tmp_path, lambda line: None) as log:
         log.write(b"".join(b"%d\n" % number for number in range(100)) + b"no newline")
     assert log.tail.splitlines() == [*map(str, range(51, 100)), "no newline"]

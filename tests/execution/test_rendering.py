@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from standpipe.execution.rendering import Rendering
+from standpipe.execution.rendering import Renderer
 from standpipe.model.templates import parse_argument
 from standpipe.model.types import Json
 
 ARTIFACT = {"name": "d", "uri": "gs://bucket/d", "metadata": {"rows": 3, "name": "é"}}
-TOLD: dict[str, Json] = {
+EXECUTOR_INPUT: dict[str, Json] = {
     "inputs": {
         "parameterValues": {"n": 3, "text": 'say "{{$.pipeline_job_name}}"', "struct": {"k": [1, "é"]}, "yes": True},
         "artifacts": {"data": {"artifacts": [ARTIFACT]}},
@@ -25,7 +25,7 @@ TOLD: dict[str, Json] = {
 
 
 def rendered(*texts: str) -> tuple[str, ...]:
-    return Rendering(TOLD, lambda name: f"<{name}>").arguments(map(parse_argument, texts))
+    return Renderer(EXECUTOR_INPUT, lambda name: f"<{name}>").render_arguments(map(parse_argument, texts))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_each_placeholder_stands_for_its_value(text: str, expected: str) -> None
 
 def test_the_whole_executor_input_is_json() -> None:
     (text,) = rendered("{{$}}")
-    assert json.loads(text) == TOLD
+    assert json.loads(text) == EXECUTOR_INPUT
 
 
 def test_a_value_is_never_substituted_again() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from standpipe.execution.rendering import Rendering
-from standpipe.execution.task_config import for_the_task, task_configs
+from standpipe.execution.rendering import Renderer
+from standpipe.execution.task_config import build_task_configs, drop_passed_through
 from standpipe.model.plan import Command, Component, Container, ExecutorRef, Resources, TaskConfigPassthrough
 from standpipe.model.templates import parse_text
 from standpipe.model.types import Json, ParameterInput, ParameterType
@@ -20,7 +20,7 @@ RESOURCES = Resources(
     accelerator_count="1",
 )
 CONTAINER = Container("image", Command(), {"A": "a", "B": ""}, RESOURCES)
-RENDERING = Rendering({"inputs": {"parameterValues": {"size": "1Gi"}, "artifacts": {}}}, str)
+RENDERER = Renderer({"inputs": {"parameterValues": {"size": "1Gi"}, "artifacts": {}}}, str)
 KUBERNETES = {"nodeSelector": {"labels": {"disk": "ssd"}}, "tolerations": [{"key": "gpu", "operator": "Exists"}]}
 REQUIREMENTS = {"limits": {"cpu": "2", "memory": "1Gi", "nvidia.com/gpu": "1"}, "requests": {"cpu": "500m"}}
 
@@ -47,22 +47,22 @@ def component(*passed: tuple[str, bool]) -> Component:
     ],
 )
 def test_what_is_passed_through_is_in_the_config(passed: tuple[tuple[str, bool], ...], config: Json) -> None:
-    assert task_configs(component(*passed), CONTAINER, KUBERNETES, RENDERING) == {"config": config}
+    assert build_task_configs(component(*passed), CONTAINER, KUBERNETES, RENDERER) == {"config": config}
 
 
 def test_who_takes_no_config_gets_none() -> None:
     alone = Component(ExecutorRef("exec"), {}, {}, (TaskConfigPassthrough("ENV"),))
-    assert task_configs(alone, CONTAINER, {}, RENDERING) == {}
+    assert build_task_configs(alone, CONTAINER, {}, RENDERER) == {}
 
 
 def test_what_is_unset_is_empty() -> None:
     both = component(("RESOURCES", False), ("ENV", False), ("KUBERNETES_TOLERATIONS", False))
-    bare: Mapping[str, Json] = task_configs(both, Container("image", Command()), {}, RENDERING)
+    bare: Mapping[str, Json] = build_task_configs(both, Container("image", Command()), {}, RENDERER)
     assert bare == {"config": {"resources": {}, "env": [], "tolerations": None}}
 
 
 def test_what_is_passed_through_only_is_not_the_tasks_own() -> None:
-    kept = for_the_task(component(("ENV", True), ("RESOURCES", True), ("KUBERNETES_VOLUMES", False)), CONTAINER)
-    assert kept == CONTAINER == for_the_task(component(), CONTAINER)
-    passed = for_the_task(component(("ENV", False), ("RESOURCES", False)), CONTAINER)
+    kept = drop_passed_through(component(("ENV", True), ("RESOURCES", True), ("KUBERNETES_VOLUMES", False)), CONTAINER)
+    assert kept == CONTAINER == drop_passed_through(component(), CONTAINER)
+    passed = drop_passed_through(component(("ENV", False), ("RESOURCES", False)), CONTAINER)
     assert passed == Container("image", Command())

@@ -136,8 +136,8 @@ def dags(draw: st.DrawFn, components: Mapping[str, p.Component]) -> p.Component:
         possible = [key for key, component in components.items() if _can_be_bound(component, sources)]
         if possible:
             nodes[name] = draw(_nodes(name, components, draw(st.sampled_from(possible)), sources, nodes))
-    sources = draw(st.dictionaries(NAMES, st.sampled_from(_outputs(nodes, components) or [None]), max_size=2))
-    chosen = {name: source for name, source in sources.items() if source}
+    produced = _outputs(nodes, components)
+    chosen = draw(st.dictionaries(NAMES, st.sampled_from(produced), max_size=2)) if produced else {}
     outputs = {name: (source,) * draw(st.integers(1, 3)) for name, (source, _) in chosen.items()}
     return p.Component(p.Dag(nodes, outputs), inputs, {name: declared for name, (_, declared) in chosen.items()})
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.ir.plans import MODEL, training
 
 from standpipe import ir
 from standpipe.errors import StandpipeError
@@ -36,6 +35,7 @@ from standpipe.model.plan import (
     TriggerStrategy,
 )
 from standpipe.model.types import ArtifactOutput, Json, ParameterInput, ParameterOutput, ParameterType
+from tests.ir.plans import MODEL, training
 
 WRONG: list[Json] = [
     *(None, True, 0, -1, 1.5, 2**70, "", "x", "root", [], [None], [[]], ["x"], {}, {"": 1}, {"a": {"b": []}}),

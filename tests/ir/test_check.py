@@ -3,7 +3,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.ir.plans import MODEL, training
 
 from standpipe.errors import SpecError
 from standpipe.ir.check import check
@@ -34,6 +33,7 @@ from standpipe.model.types import (
     ParameterOutput,
     ParameterType,
 )
+from tests.ir.plans import MODEL, training
 
 
 def with_root_dag(dag: Dag, plan: Plan | None = None) -> Plan:

@@ -3,7 +3,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.ir.plans import training, training_document
 
 from standpipe.errors import SpecError
 from standpipe.ir.emitter import emit, emit_platforms
@@ -27,6 +26,8 @@ from standpipe.model.plan import (
     TriggerStrategy,
 )
 from standpipe.model.templates import InputParameter, Template
+from standpipe.model.types import ParameterInput
+from tests.ir.plans import training, training_document
 
 PLACEHOLDER = Template((InputParameter("x"),))
 
@@ -202,7 +203,9 @@ def test_values_that_the_format_cannot_hold(value: object, message: str) -> None
 
 def test_a_default_that_the_format_cannot_hold() -> None:
     root = training().root
-    broken = replace(root, inputs={"rate": replace(root.inputs["rate"], default=2**60 + 1)})
+    rate = root.inputs["rate"]
+    assert isinstance(rate, ParameterInput)
+    broken = replace(root, inputs={"rate": replace(rate, default=2**60 + 1)})
 
     with pytest.raises(SpecError, match=r"root\.inputDefinitions\.parameters\.rate\.defaultValue cannot be compiled"):
         emit(replace(training(), root=broken))

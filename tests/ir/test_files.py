@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.ir.plans import TRAIN, changed, training, training_document
 
 from standpipe.errors import SpecError, StorageError, UnsupportedError
 from standpipe.ir.files import dumps, read, read_text, write
+from tests.ir.plans import TRAIN, changed, training, training_document
 
 PLATFORMS = {"kubernetes": {"pipelineConfig": {"activeDeadlineSeconds": 5}}}
 

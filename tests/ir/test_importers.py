@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.ir.plans import MODEL
-from tests.ir.strategies import exact
 
 from standpipe.errors import SpecError, UnsupportedError
 from standpipe.ir.importers import emit_importer, load_importer
@@ -11,6 +9,8 @@ from standpipe.ir.section import Section
 from standpipe.model.plan import FromInput, Importer
 from standpipe.model.templates import parse_value
 from standpipe.model.types import Json
+from tests.ir.plans import MODEL
+from tests.ir.strategies import exact
 
 TYPE = {"schemaTitle": "system.Model", "schemaVersion": "0.0.1"}
 

@@ -4,8 +4,6 @@ import datetime
 from dataclasses import replace
 
 import pytest
-from tests.ir.plans import EXECUTOR, TEST, TRAIN, changed, training, training_document
-from tests.ir.strategies import exact
 
 from standpipe.errors import SpecError, UnsupportedError
 from standpipe.ir.emitter import emit
@@ -25,6 +23,8 @@ from standpipe.model.plan import (
     Trigger,
 )
 from standpipe.model.types import Json, ParameterInput, ParameterType
+from tests.ir.plans import EXECUTOR, TEST, TRAIN, changed, training, training_document
+from tests.ir.strategies import exact
 
 
 def node(plan: Plan, name: str = "train") -> Node:

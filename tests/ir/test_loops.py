@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.ir.strategies import exact
 
 from standpipe.errors import SpecError, UnsupportedError
 from standpipe.ir.loops import emit_loop, load_loop
 from standpipe.ir.section import Section
 from standpipe.model.plan import InputItems, Loop, RawItems
 from standpipe.model.types import Json
+from tests.ir.strategies import exact
 
 
 def items(raw: Json) -> dict[str, Json]:

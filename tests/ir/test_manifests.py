@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.ir.plans import changed, training, training_document
 
 from standpipe.errors import SpecError, UnsupportedError
 from standpipe.ir.files import dumps, read_component
 from standpipe.ir.manifests import ManifestNames, emit_manifests, specs_of
 from standpipe.model.types import Json
+from tests.ir.plans import changed, training, training_document
 
 API_VERSION = "pipelines.kubeflow.org/v2beta1"
 NAMES = ManifestNames("p", "P", "v", "V")

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.ir.strategies import exact
 
 from standpipe.errors import SpecError
 from standpipe.ir.numbers import check_value, restore, whole
 from standpipe.model.types import ParameterType
+from tests.ir.strategies import exact
 
 
 @pytest.mark.parametrize("value", [None, True, "a", 2**53, 2**60, -1.5, [1, {"k": [2]}], (1, 2)])

@@ -3,11 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.ir.plans import MODEL, training
 
 from standpipe.errors import ArgumentError, AuthoringError, UnsupportedError
 from standpipe.ir.overrides import override
 from standpipe.model.types import ArtifactInput, ParameterInput, ParameterType
+from tests.ir.plans import MODEL, training
 
 
 def test_nothing_to_change() -> None:

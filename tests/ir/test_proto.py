@@ -8,7 +8,6 @@ from types import ModuleType
 import pytest
 
 from standpipe.errors import SpecError, UnsupportedError
-from standpipe.ir import proto
 from standpipe.ir.proto import canonical, messages
 
 
@@ -58,7 +57,7 @@ def test_the_module_is_shared_with_an_imported_sdk(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.usefixtures("_fresh")
 def test_without_the_distribution(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(proto.sys, "path", [str(tmp_path)])
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
 
     with pytest.raises(UnsupportedError, match=r"the package kfp-pipeline-spec is missing\. Install it with"):
         messages()

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from tests.ir.strategies import functions
 
 from standpipe.ir.python_command import recognise, render
 from standpipe.model.kfp import KFP_REQUIREMENTS
 from standpipe.model.plan import PythonFunction
+from tests.ir.strategies import functions
 
 SOURCE = "\nimport kfp\n\ndef f(): ...\n"
 RUN = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hypothesis import HealthCheck, given, settings
-from tests.ir.strategies import exact, plans
 
 from standpipe import ir
 from standpipe.model.plan import (
@@ -19,6 +18,7 @@ from standpipe.model.plan import (
     Plan,
 )
 from standpipe.model.types import ParameterInput, ParameterOutput, ParameterType
+from tests.ir.strategies import exact, plans
 
 generously = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.ir.strategies import exact
 
 from standpipe.errors import SpecError, UnsupportedError
 from standpipe.ir.emitter import emit
@@ -22,9 +21,11 @@ from standpipe.model.types import (
     ParameterOutput,
     ParameterType,
 )
+from tests.ir.strategies import exact
 
 TEXT, WHOLE = ParameterInput(ParameterType.STRING), ParameterInput(ParameterType.NUMBER_INTEGER)
 ANY = ArtifactType("system.Artifact")
+UNKNOWN_TYPES: list[Json] = [None, "GCSPath", "system.Model", "Listing", {"GCSPath": {}}, "a[b]"]
 
 
 def component(text: str = "", **changes: Json) -> dict[str, Json]:
@@ -97,7 +98,7 @@ def test_the_description_is_not_in_the_plan() -> None:
         ("Model", ArtifactInput(ArtifactType("system.Model"))),
         ("html", ArtifactInput(ArtifactType("system.HTML"))),
         ("google.VertexModel", ArtifactInput(ArtifactType("google.VertexModel"))),
-        *((name, ArtifactInput(ANY)) for name in (None, "GCSPath", "system.Model", "Listing", {"GCSPath": {}}, "a[b]")),
+        *((name, ArtifactInput(ANY)) for name in UNKNOWN_TYPES),
     ],
 )
 def test_types_of_inputs(declared: Json, expected: Input) -> None:

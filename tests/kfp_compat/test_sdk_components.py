@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
 from standpipe.errors import ArgumentError, AuthoringTypeError
 from standpipe.ir import emit, emit_platforms
 from standpipe.ir.proto import messages
 from standpipe.kfp_compat.sdk_components import plan_of
+from tests.fakes import FakeRunner
 
 
 @dsl.component

@@ -12,7 +12,7 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import ArgumentError, RunnerError, SpecError, TaskFailed
-from standpipe.model.ports import Cancel, Log, Outcome, Runner, TaskRequest
+from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
 from standpipe.runs.options import LocalRunner
 
 
@@ -31,7 +31,7 @@ class Watching(LocalRunner):
         self.behaviours = behaviours
         self.seen: dict[str, Seen] = {}
 
-    def _open(self) -> Runner:
+    def _open(self) -> Any:
         return self
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
@@ -41,8 +41,8 @@ class Watching(LocalRunner):
             {mount.path: {f.name: f.read_bytes() for f in mount.source.iterdir() if f.is_file()} for mount in mounts},
             {mount.path: stat.S_IMODE(mount.source.stat().st_mode) for mount in mounts},
         )
-        behaviour = self.behaviours.get(request.task.name, lambda *_: Outcome(exit_code=0))
-        return behaviour(request, cancel)
+        behaviour = self.behaviours.get(request.task.name)
+        return behaviour(request, cancel) if behaviour else Outcome(exit_code=0)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -52,7 +52,7 @@ class Watching(LocalRunner):
 
 
 @dsl.component
-def work(text: str = ""):
+def work(text: str = "") -> None:
     pass
 
 
@@ -91,7 +91,7 @@ def run(tmp_path: Path) -> Callable[..., Watching]:
         config: dict[str, Any], kubernetes: object = None, *, runner: Watching | None = None, **arguments: Any
     ) -> Watching:
         @dsl.pipeline
-        def one():
+        def one() -> None:
             configured(work(), **config)
 
         runner = runner or Watching()
@@ -186,7 +186,7 @@ def test_volumes_are_folders_while_the_task_runs(run: Callable[..., Watching], t
 
 def test_names_come_from_where_the_task_stands(tmp_path: Path) -> None:
     @dsl.pipeline
-    def inner(secret: str):
+    def inner(secret: str) -> None:
         told = names()
         task = work().after(told)
         from_task = {"taskOutputParameter": {"producerTask": "names", "outputParameterKey": "Output"}}
@@ -197,7 +197,7 @@ def test_names_come_from_where_the_task_stands(tmp_path: Path) -> None:
         configured(task, secretAsEnv=pairs)
 
     @dsl.pipeline
-    def outer(first: str):
+    def outer(first: str) -> None:
         inner(secret=first)
         inner(secret="other")
 
@@ -210,7 +210,7 @@ def test_names_come_from_where_the_task_stands(tmp_path: Path) -> None:
 
 def test_each_iteration_of_a_loop_has_its_own_names(tmp_path: Path) -> None:
     @dsl.pipeline
-    def looping():
+    def looping() -> None:
         with dsl.ParallelFor(["one", "other"]) as item:
             told = names()
             task = work(text=item).after(told)
@@ -227,7 +227,7 @@ def test_each_iteration_of_a_loop_has_its_own_names(tmp_path: Path) -> None:
 
 def test_a_name_that_nobody_gave_is_no_setting(tmp_path: Path) -> None:
     @dsl.pipeline
-    def one(secret: str = None):  # noqa: RUF013 - as users of KFP write it
+    def one(secret: str = None) -> None:  # type: ignore[assignment]  # noqa: RUF013 - as users of KFP write it
         name = {"componentInputParameter": "secret"}
         configured(work(), secretAsEnv=[as_env(name, user="A")])
 
@@ -283,7 +283,7 @@ def test_what_has_no_meaning_here_is_told_once(
     run: Callable[..., Watching], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @dsl.pipeline
-    def several():
+    def several() -> None:
         for _ in range(3):
             config = {"tolerations": [{"key": "a"}], "nodeSelector": {"labels": {"a": "b"}}, "brandNew": 1}
             configured(work(), **config, emptyDirMounts=[{"mountPath": "/x", "sizeLimit": "1Gi"}])

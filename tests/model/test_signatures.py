@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.plans import INT, dag, node, plan
 
 from standpipe.model.plan import Command, Container, Importer, Plan, PythonFunction, Resources
 from standpipe.model.signatures import code_digest, difference
 from standpipe.model.types import ArtifactType, ParameterInput
+from tests.plans import INT, dag, node, plan
 
 FUNCTION = PythonFunction("f", "def f(x):\n    return x\n", packages=("numpy", "pandas==2"))
 CONTAINER = Container("python:3.11", FUNCTION, {"A": "1"})

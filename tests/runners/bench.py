@@ -11,12 +11,11 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from tests.worker.tasks import PREAMBLE
-
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Cancel, CommandLine, Environments, Outcome, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.runners.process.runner import SubprocessTasks
+from tests.worker.tasks import PREAMBLE
 
 #: The Python of the tests, as the tag of an image.
 HERE = "{}.{}".format(*sys.version_info[:2])

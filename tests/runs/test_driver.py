@@ -12,9 +12,6 @@ from itertools import pairwise
 from queue import SimpleQueue
 
 import pytest
-from tests.clock import FastClock
-from tests.engine.driving import task
-from tests.plans import RUN, dag, node, plan
 
 from standpipe.engine.machine import Machine
 from standpipe.model.events import (
@@ -33,6 +30,9 @@ from standpipe.model.ports import Cancel
 from standpipe.model.states import TaskState
 from standpipe.runs.clock import Clock, SystemClock
 from standpipe.runs.driver import Attempt, Driver, FactSink
+from tests.clock import FastClock
+from tests.engine.driving import task
+from tests.plans import RUN, dag, node, plan
 
 
 def drive(

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import local
 from standpipe.cli.options import add_run_options, run_options
 from standpipe.errors import ArgumentError
 from standpipe.runs.options import RunOptions, all_options, is_required
+from tests.fakes import FakeRunner
 
 
 def parsed(*flags: str) -> dict[str, Any]:

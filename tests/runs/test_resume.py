@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
 from standpipe.dsl import Dataset, Input, Output
@@ -21,6 +20,7 @@ from standpipe.dsl.registry import defined_components
 from standpipe.errors import ArgumentError, NoSuchRun, NoSuchTask, StorageError, TaskFailed
 from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
 from standpipe.store.locks import RunIsActive
+from tests.fakes import FakeRunner
 
 
 @dsl.component
@@ -224,7 +224,7 @@ def test_what_a_task_made_must_still_be_there(
 
     class Writing(FakeRunner):
         def _open(self) -> Any:
-            opened = super()._open()
+            opened: Any = super()._open()
             run = opened.run
 
             def with_file(request: Any, **more: Any) -> Any:
@@ -416,7 +416,7 @@ def test_what_is_no_task_is_refused_before_anything_is_done(tasks: Counted, tmp_
     with pytest.raises(ArgumentError, match="(is no|Invalid) task"):
         local.get_run(run).task(wrong)
     with pytest.raises(ArgumentError, match="is no number of an attempt"):
-        local.get_run(run).log("one", "1" if isinstance(wrong, int) else wrong)
+        local.get_run(run).log("one", "1" if isinstance(wrong, int) else wrong)  # type: ignore[arg-type]
     assert tasks.ran == []
     assert [each.id for each in local.runs()] == [run]
 
@@ -464,7 +464,7 @@ def test_a_run_that_is_asked_twice_to_stop_from_elsewhere_stops_without_its_exit
 
     class Sleeping(FakeRunner):
         def _open(self) -> Any:
-            opened = super()._open()
+            opened: Any = super()._open()
             opened.run = sleep
             return opened
 

@@ -12,6 +12,8 @@ import pytest
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "bootstrap"
 DIGEST = "0" * 64
 URL = "https://index.example/simple/pip/"
+UV_PIN = "uv==0.13.9 \\\n    --hash=sha256:00 \\\n    --hash=sha256:11\n"
+LOCK = f"uvicorn==1.0 \\\n    --hash=sha256:22\n{UV_PIN}    # via standpipe (pyproject.toml)\nzizmor==1.32.0\n"
 
 
 @pytest.fixture
@@ -24,8 +26,11 @@ def bootstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     loader.exec_module(module)
     monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(module, "PYTHON", tmp_path / "python")
+    monkeypatch.setattr(module, "UV", tmp_path / "uv")
+    monkeypatch.setattr(module, "LOCK", tmp_path / "requirements.lock")
     monkeypatch.setattr(module, "STAMP", tmp_path / "stamp.json")
     (tmp_path / "pyproject.toml").write_text("[project]")
+    (tmp_path / "requirements.lock").write_text(LOCK)
     (tmp_path / "python").touch()
     return module
 
@@ -93,18 +98,47 @@ def test_nothing_is_done_when_the_groups_are_there(bootstrap: ModuleType, monkey
     bootstrap.main(["docs"])
 
 
-def test_an_environment_is_out_of_date_when_its_ground_has_changed(bootstrap: ModuleType) -> None:
-    assert bootstrap.installed_groups() is None  # no stamp yet
+def test_an_environment_is_out_of_date_without_a_stamp_or_a_python(bootstrap: ModuleType) -> None:
+    assert bootstrap.installed_groups() is None
 
     stamp(bootstrap, "dev")
     assert bootstrap.installed_groups() == {"dev"}
 
-    (bootstrap.ROOT / "pyproject.toml").write_text("[project]\nname = 'x'")
-    assert bootstrap.installed_groups() is None
-
-    stamp(bootstrap, "dev")
     bootstrap.PYTHON.unlink()
     assert bootstrap.installed_groups() is None
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "requirements.lock"])
+def test_an_environment_is_out_of_date_when_a_file_has_changed(bootstrap: ModuleType, name: str) -> None:
+    stamp(bootstrap, "dev")
+
+    (bootstrap.ROOT / name).write_text("changed")
+
+    assert bootstrap.installed_groups() is None
+
+
+def test_the_pinned_uv_is_installed_with_its_hashes(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed: list[tuple[str, str]] = []
+
+    def run(command: list[str], **_: object) -> None:
+        installed.append((command[0], Path(command[-1]).read_text()))
+        assert "--require-hashes" in command
+
+    monkeypatch.setattr(bootstrap, "run", run)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+
+    bootstrap.install_uv()
+    bootstrap.UV.touch()
+    bootstrap.install_uv()
+
+    assert installed == [("/usr/bin/uv", UV_PIN)]
+
+
+def test_a_lock_without_a_pin_is_named(bootstrap: ModuleType) -> None:
+    bootstrap.LOCK.write_text("uvicorn==1.0\n")
+
+    with pytest.raises(SystemExit, match=r"requirements\.lock does not pin uv: run `make lock`"):
+        bootstrap.pinned("uv")
 
 
 def test_groups_are_added_to_those_that_are_there(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,10 +146,14 @@ def test_groups_are_added_to_those_that_are_there(bootstrap: ModuleType, monkeyp
     monkeypatch.setattr(bootstrap, "run", lambda command, **_: commands.append(" ".join(command)))
     stamp(bootstrap, "dev")
 
+    bootstrap.UV.touch()
+
     bootstrap.main(["docs"])
 
     assert bootstrap.installed_groups() == {"dev", "docs"}
-    assert commands[-1].endswith("--group dev --group docs")
+    assert len(commands) == 1
+    assert commands[0].endswith("--group dev --group docs")
+    assert f"--constraint {bootstrap.LOCK} --build-constraint {bootstrap.LOCK}" in commands[0]
 
 
 def test_a_failed_command_is_shown_and_ends_the_bootstrap(bootstrap: ModuleType) -> None:

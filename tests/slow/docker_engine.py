@@ -129,7 +129,7 @@ MakeBench = Callable[..., Bench]
 @pytest.fixture
 def make_bench(tmp_path: Path, docker_client: DockerClient) -> Iterator[MakeBench]:
     """Makes runners whose run arguments are given, and sees that their containers are gone at the end."""
-    benches = []
+    benches: list[Bench] = []
 
     def make(**run_args: Any) -> Bench:
         benches.append(Bench(tmp_path / f"root{len(benches)}", run_args=run_args))

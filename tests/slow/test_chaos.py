@@ -31,10 +31,10 @@ from standpipe.store.reading import run_facts, run_rows
 
 from .docker_engine import IMAGE, leave_out
 
-pytestmark = pytest.mark.slow
-
 KILLS = int(os.environ.get("STANDPIPE_KILLS", "20"))
 SEED = int(os.environ.get("STANDPIPE_CHAOS_SEED", "0")) or random.randrange(10**6)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300 + 30 * KILLS)]
+
 PROGRAM = Path(__file__).parent.parent / "chaos" / "program.py"
 
 #: Seconds after which nothing may be left of what was killed.
@@ -96,7 +96,7 @@ class Chaos:
             if process.returncode == 0:
                 assert self.latest
                 check_nothing_was_done_twice(self.root, self.latest)
-                return json.loads(told)  # type: ignore[no-any-return]
+                return json.loads(told)
             run = self.latest if self.latest != before else None  # else it was killed before it had begun
             process = self.start(seed, run)
             if process.returncode is None and random.randrange(3) == 0:

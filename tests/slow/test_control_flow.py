@@ -94,7 +94,7 @@ def shell(
             said,
             data.path,
             dsl.ConcatPlaceholder(
-                ["--text=", text, dsl.IfPresentPlaceholder("note", dsl.ConcatPlaceholder(["/", note]))]
+                ["--text=", text, dsl.IfPresentPlaceholder("note", dsl.ConcatPlaceholder(["/", note]))]  # type: ignore[list-item]
             ),
             dsl.IfPresentPlaceholder("given", ["--given", given.metadata["text"]], ["--nothing"]),  # type: ignore[union-attr]
         ],
@@ -144,14 +144,14 @@ def branch(n: int) -> str:
         many = join(texts=dsl.Collected(made.output))
     with dsl.Else():
         one = say(text=f"only {n}")
-    return dsl.OneOf(many.output, one.output)  # type: ignore[no-any-return]
+    return dsl.OneOf(many.output, one.output)
 
 
 @dsl.pipeline
 def summed_over(ns: List[int]) -> str:  # noqa: UP006
     with dsl.ParallelFor(ns) as n:
         made = add(a=n)
-    return say(text=f"{show(items=dsl.Collected(made.output)).output}").output  # type: ignore[no-any-return]
+    return say(text=f"{show(items=dsl.Collected(made.output)).output}").output
 
 
 @dsl.pipeline
@@ -230,7 +230,7 @@ def test_files_of_this_machine_are_imported_and_downloaded(run: Any) -> None:
             both = say(text=f"{read(data=left.output).output} {read(data=copy.output).output}")
             where = place(data=copy.output)
             told = say(text=f"{both.output} {where.output}")
-        return join(texts=dsl.Collected(told.output)).output  # type: ignore[no-any-return]
+        return join(texts=dsl.Collected(told.output)).output
 
     Path("elsewhere").mkdir()
     given = Path("elsewhere", "a.txt").absolute()
@@ -246,7 +246,7 @@ def test_a_task_in_a_loop_is_tried_again_in_a_clean_place(run: Any) -> None:
         with dsl.ParallelFor([1, 2]) as n:
             tried = second_try(n=n).set_retry(2)
             both = say(text=f"{tried.outputs['Output']}{read(data=tried.outputs['data']).output}")
-        return join(texts=dsl.Collected(both.output)).output  # type: ignore[no-any-return]
+        return join(texts=dsl.Collected(both.output)).output
 
     assert run(tries).output == "00 11"
 

@@ -50,7 +50,7 @@ def test_packages_are_installed_once_in_a_derived_image(
     def derive(base: str) -> str:
         return bench.images.image(base, function, run_args=network, notice=bench.notices.append, cancel=Cancel())
 
-    config = {"Env": ["KEPT=yes"], "WorkingDir": "/srv", "User": "1001", "Labels": {"of": "the base"}}
+    config: dict[str, Any] = {"Env": ["KEPT=yes"], "WorkingDir": "/srv", "User": "1001", "Labels": {"of": "the base"}}
     with variant(docker_client, **config) as base, ThreadPoolExecutor(4) as pool:
         (name,) = set(pool.map(derive, [base] * 4))
         assert [notice.split()[0] for notice in bench.notices] == ["Installing", "Installed"]

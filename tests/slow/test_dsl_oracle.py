@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -77,7 +78,7 @@ def entries(folder: Path) -> list[str]:
     return sorted(name for name in files if not name.endswith(WRONG))
 
 
-def refusals(folder: Path) -> dict[str, dict[str, object]]:
+def refusals(folder: Path) -> dict[str, dict[str, Any]]:
     return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("refused/*.json"))}
 
 

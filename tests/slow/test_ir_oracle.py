@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from standpipe import ir
-from standpipe.model.plan import PythonFunction
+from standpipe.model.plan import Container, PythonFunction
 from standpipe.model.types import Json
 
 from .oracle import documents
@@ -78,6 +78,7 @@ def test_every_lightweight_component_is_recognised(compiled: Path, subtests: pyt
 def test_what_a_function_needs_is_known(compiled: Path) -> None:
     def program(name: str) -> PythonFunction:
         (executor,) = ir.read(compiled / f"{name}.yaml").executors.values()
+        assert isinstance(executor, Container)
         assert isinstance(executor.program, PythonFunction)
         return executor.program
 

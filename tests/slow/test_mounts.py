@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
 from standpipe.errors import StorageError, TaskFailed
+from standpipe.runs.options import LocalRunner
 from standpipe.store.runs import FILE_NAME
+from tests.fakes import FakeRunner
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +60,7 @@ def kinds_of_facts(root: Path) -> list[str]:
         return [kind for (kind,) in db.execute("SELECT kind FROM facts ORDER BY seq")]
 
 
-def run(root: Path, target: Any, runner: local.LocalRunner) -> Any:
+def run(root: Path, target: Any, runner: LocalRunner) -> Any:
     arguments = {"text": "x"} if target is say else {}
     return local.run(target, arguments, runner=runner, pipeline_root=root, quiet=True)
 

@@ -51,7 +51,7 @@ def good(tmp_path: Path) -> Path:
     )
 
 
-def run(tmp_path: Path, component: object, **arguments: object) -> tuple[object, str]:
+def run(tmp_path: Path, component: dsl.BaseComponent | str, **arguments: object) -> tuple[object, str]:
     """The output of a run and the log of its only task."""
     root = tmp_path / "root"
     ended = local.run(component, arguments, runner=local.SubprocessRunner(), pipeline_root=root, quiet=True)

@@ -16,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.runners.bench import Bench, Fixed, wait_until
 
 from standpipe.model.ports import Cancel
+from tests.runners.bench import Bench, Fixed, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="it takes /proc")]
 

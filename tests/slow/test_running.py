@@ -186,7 +186,7 @@ def test_containers_of_a_program_that_was_killed_are_removed_at_the_next_start(
         program.kill()
         assert program.stdout is not None
         program.stdout.read()
-    left = {"all": True, "filters": {"label": f"standpipe.pid={program.pid}"}}
+    left: dict[str, Any] = {"all": True, "filters": {"label": f"standpipe.pid={program.pid}"}}
     assert docker_client.containers.list(**left)
     programs.run("run(add, 'DockerRunner', a=1)")
     assert docker_client.containers.list(**left) == []
@@ -334,7 +334,7 @@ HOSTILE = {
     "flood": ("import sys; [sys.stdout.write('x' * 1_000_000) for _ in range(200)]", None),
     "closed": ("import os; os.close(1); os.close(2)", None),
     "stdin": ("input('what? ')", "EOFError: EOF when reading a line"),
-    "exit": ("import os; os._exit(0)", "declares the output 'Output' and did not write it"),
+    "exit": ("import os; os._exit(0)", "did not write its output 'Output'"),
     "sys.exit": ("import sys; sys.exit('the reason')", "it exited with code 1\n\nIt printed at last:\nthe reason"),
     "base": ("raise BaseException('x')", "BaseException: x"),
     "recursion": ("f = lambda: f(); f()", "RecursionError"),

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.runners.bench import Bench
-from tests.wheels import function, imported, make_index, make_wheel
 
 from standpipe.errors import EnvironmentBuildError
 from standpipe.runners.process import venv
 from standpipe.runners.process.venv import Venvs
+from tests.runners.bench import Bench
+from tests.wheels import function, imported, make_index, make_wheel
 
 pytestmark = pytest.mark.slow
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.worker.tasks import Tasks, runtime_artifact
 
 pytestmark = pytest.mark.slow

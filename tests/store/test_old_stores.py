@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.store.data.schema_2 import pipelines
 
 from standpipe import local
 from standpipe.history import Artifact, Run
 from standpipe.model.values import ArtifactValue
 from standpipe.store.cache import CacheIndex
 from standpipe.store.runs import SCHEMA
+from tests.store.data.schema_2 import pipelines
 
 SAMPLE = Path(pipelines.__file__).parent / "root"
 MADE_IN = "/tmp/standpipe-sample"

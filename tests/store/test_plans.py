@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from tests.ir.strategies import exact, plans
-from tests.plans import dag, node, plan
 
 from standpipe.errors import StorageError
 from standpipe.model.plan import Constant, Container, Plan, PythonFunction
 from standpipe.store.plans import dump, load
 from standpipe.support.redaction import Redactor
+from tests.ir.strategies import exact, plans
+from tests.plans import dag, node, plan
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

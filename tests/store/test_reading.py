@@ -8,7 +8,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.plans import RUN, dag, node, plan
 
 from standpipe.errors import NoSuchRun, StorageError
 from standpipe.model.events import AttemptStarted, Fact, RunEnded, RunStarted, TaskReady, TaskSkipped, TaskSucceeded
@@ -16,6 +15,7 @@ from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.store.reading import read_run, run_facts, run_row, run_rows
 from standpipe.store.runs import FILE_NAME, SCHEMA, RunRecorder
+from tests.plans import RUN, dag, node, plan
 
 TASK = TaskRef((("train", None),))
 STARTED, ENDED = RunStarted({"x": 1}), RunEnded(TaskState.SUCCEEDED, {"y": 2})

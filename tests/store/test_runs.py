@@ -15,7 +15,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.plans import RUN, dag, node, plan
 
 from standpipe.errors import StorageError
 from standpipe.model.events import (
@@ -33,6 +32,7 @@ from standpipe.model.types import ArtifactType
 from standpipe.model.values import ArtifactValue
 from standpipe.store.plans import dump
 from standpipe.store.runs import FILE_NAME, SCHEMA, RunRecorder
+from tests.plans import RUN, dag, node, plan
 
 PLAN = plan(dag(node("a")))
 TASK = TaskRef((("loop", 3), ("train", None)))

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
 from standpipe.support.notices import Once, inform, log, quiet_notices, warn
+from tests.fakes import FakeRunner
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +107,7 @@ def test_a_cache_hit_is_logged_once_per_task(
 
     @dsl.pipeline
     def twice(x: int) -> int:
-        return double(x=double(x=x).output).output  # type: ignore[no-any-return]
+        return double(x=double(x=x).output).output
 
     def behave(x: int) -> dict[str, int]:
         return {"Output": 2 * x}

@@ -10,7 +10,6 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.engine.driving import task
 
 from standpipe.errors import StandpipeError, StorageError
 from standpipe.model.events import (
@@ -28,6 +27,7 @@ from standpipe.model.ports import Cancel
 from standpipe.model.types import ArtifactType
 from standpipe.model.values import ArtifactValue, Collected, Seal, preview
 from standpipe.support.redaction import MASK, NO_SECRETS, Redactor, can_mask, was_masked
+from tests.engine.driving import task
 
 TOKEN = "t0k3n-of-mine"
 KEY = "-----BEGIN KEY-----\nMIIEvQ+IBADAN\nAgE=\n\n=x\n-----END KEY-----\n"

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import FakeRunner
 
 from standpipe import dsl, local
 from standpipe.errors import ArgumentError, AuthoringTypeError, TaskFailed
+from standpipe.runs.options import LocalRunner
+from tests.fakes import FakeRunner
 
 TOKEN = "t0k3n-0f-m1ne-which-n0b0dy-kn0ws"
 PROCESSES = local.SubprocessRunner(use_venv=False)
@@ -63,7 +64,7 @@ def report(status: dsl.PipelineTaskFinalStatus) -> None:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("API_TOKEN", TOKEN)
 
-    def run(target: Any, runner: local.LocalRunner = PROCESSES, **options: Any) -> Any:
+    def run(target: Any, runner: LocalRunner = PROCESSES, **options: Any) -> Any:
         arguments = options.pop("arguments", {})
         return local.run(target, arguments, runner=runner, pipeline_root=tmp_path, secret_env=["API_TOKEN"], **options)
 
@@ -122,7 +123,7 @@ def test_an_argument_is_masked_in_the_store_and_given_to_the_task(run: Any, tmp_
     def passing(token: str) -> str:
         with dsl.ParallelFor([1]):
             echo(text=f"in a loop: {token}")
-        return echo(text=token).output  # type: ignore[no-any-return]
+        return echo(text=token).output
 
     arguments = {"token": TOKEN}
     runner = FakeRunner(echo=lambda text, **_: {"Output": text}, echo_2=lambda text: {"Output": text})
@@ -204,10 +205,11 @@ def test_secrets_for_kubernetes_are_secret_without_being_named(
 
     @dsl.pipeline
     def with_secret() -> str:
-        return configured_for_kubernetes(tell()).outputs["Output"]  # type: ignore[no-any-return]
+        return configured_for_kubernetes(tell()).outputs["Output"]
 
-    options = {"runner": PROCESSES, "pipeline_root": tmp_path, "kubernetes": {"secrets": {"db": {"pw": TOKEN + "\n"}}}}
-    assert local.run(with_secret, **options).output == f"<{TOKEN}\n>"
+    objects = {"secrets": {"db": {"pw": TOKEN + "\n"}}}
+    ended = local.run(with_secret, runner=PROCESSES, pipeline_root=tmp_path, kubernetes=objects)
+    assert ended.output == f"<{TOKEN}\n>"
     assert telling(tmp_path) == {"executor_output.json"}
     assert "the token is ***" in log_of(tmp_path, "tell")
     assert TOKEN not in "".join(capsys.readouterr())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.worker.tasks import Tasks
 
 from standpipe.model import kfp
 from standpipe.worker.constants import KFP_VERSION
+from tests.worker.tasks import Tasks
 
 RUNTIME_NAMES = [
     *("Artifact", "ClassificationMetrics", "Dataset", "HTML", "Markdown", "Metrics", "Model"),

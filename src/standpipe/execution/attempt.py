@@ -1,233 +1,242 @@
-"""An attempt: its folder, its executor input, its command, the runner, and then its outputs."""
+"""One attempt at a task: set up, run, tear down, and always an `AttemptEnded`."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from standpipe.errors import StandpipeError
-from standpipe.execution.cache.checksums import Sealer, payload_of, seal_of, sealed
-from standpipe.execution.cache.keys import Work, import_work, task_work
-from standpipe.execution.cache.lookup import Results
-from standpipe.execution.contract import OutputError, executor_input, forget_outputs, read_outputs
-from standpipe.execution.failures import failure_of, refusal
-from standpipe.execution.importing import imported
+from standpipe.execution.cache.keys import KeyInputs, collect_import_inputs, collect_task_inputs
+from standpipe.execution.cache.lookup import ResultCache
+from standpipe.execution.checksums import ChecksumFunction, add_checksums, payload_digest
+from standpipe.execution.contract import OutputError, build_executor_input, read_outputs, remove_outputs
+from standpipe.execution.failures import describe_failure, describe_os_error
+from standpipe.execution.importing import import_artifact
 from standpipe.execution.logs import TaskLog
-from standpipe.execution.rendering import Rendering
-from standpipe.execution.task_config import for_the_task, task_configs
+from standpipe.execution.rendering import Renderer
+from standpipe.execution.requests import build_request
 from standpipe.model.events import AttemptEnded, Failure, Report, StartAttempt
-from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan, PythonFunction
-from standpipe.model.ports import Cancel, Cluster, CommandLine, Outcome, Pod, Runner, TaskRequest
+from standpipe.model.layout import attempt_folder
+from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan
+from standpipe.model.ports import ArtifactStore, Cancel, Cluster, Log, Outcome, Pod, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
-from standpipe.model.resources import Limits
-from standpipe.model.values import Seal, Value, artifacts_in
+from standpipe.model.values import Seal, Value
 from standpipe.support.paths import make_folder
 from standpipe.support.redaction import NO_SECRETS, Redactor
+from standpipe.support.timers import cancel_after
 
-#: Shows the lines that a task prints, as they come.
+#: Shows a line that a task has printed.
 LineSink = Callable[[TaskRef, str], None]
 
 
 @dataclass(frozen=True)
-class Attempts:
-    """Carries out attempts of one run, each in the thread that asks.
+class AttemptExecutor:
+    """Executes the attempts of one run, each in the caller's thread.
 
     Args:
-        plan: what runs.
-        run: what the run knows of itself.
-        folder: the run's own folder.
-        workspace: the folder that its tasks share.
-        runner: where tasks run.
-        show: what to do with each line that a task prints, besides keeping it in the task's log.
-        cluster: what stands in for Kubernetes, where the pipeline has settings for it.
-        results: what earlier attempts left, if this run may use that.
-        redactor: takes secrets out of logs, where there are any.
-        debug: runs them under a debugger, on the terminal of this process.
+        plan: the Plan of the run.
+        run: the run's id and the values of its placeholders.
+        run_folder: the run's own folder.
+        workspace: the folder that its tasks share, if it has one.
+        runner: runs tasks.
+        artifacts: keeps the payloads of artifacts.
+        show_line: called with each line that a task prints, which its log gets in any case.
+        cluster: stands in for Kubernetes, if the pipeline has settings for it.
+        cache: the results of earlier attempts, if the run may use them.
+        redactor: removes secrets from logs.
+        debug: runs tasks under a debugger, on the terminal of this process.
     """
 
     plan: Plan
     run: RunInfo
-    folder: Path
+    run_folder: Path
     workspace: Path | None
     runner: Runner
-    show: LineSink
+    artifacts: ArtifactStore
+    show_line: LineSink
     cluster: Cluster | None = None
-    results: Results | None = None
+    cache: ResultCache | None = None
     redactor: Redactor = NO_SECRETS
     debug: bool = False
 
-    def __call__(self, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
-        """Runs one attempt to its end. Whatever goes wrong with it is its failure, not an exception."""
-        began = time.monotonic()
-        folder = self.folder.joinpath(*command.task.attempt_segments(command.attempt))
+    def execute(self, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+        """Execute one attempt, and return how it ended. Whatever goes wrong is its failure, not an exception."""
+        started = time.monotonic()
+        folder = attempt_folder(self.run_folder, command.task, command.attempt)
         try:
-            ended = self._run_in(folder, command, cancel)
+            ended = self._dispatch(folder, command, cancel)
         except StandpipeError as error:
             ended = AttemptEnded(command.task, failure=Failure(str(error)))
         except OSError as error:
-            ended = AttemptEnded(command.task, failure=refusal(error, folder))
+            ended = AttemptEnded(command.task, failure=describe_os_error(error, folder))
         if ended.cached:
             return ended
-        return replace(ended, report=replace(ended.report or Report(0), seconds=time.monotonic() - began))
+        return replace(ended, report=replace(ended.report or Report(0), seconds=time.monotonic() - started))
 
-    def _run_in(self, folder: Path, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
-        component = self.plan.components[command.component]
-        executor = self._executor(component)
+    def _dispatch(self, folder: Path, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+        """Execute an attempt as an importer, as an operation of the cluster, or as a task of the runner."""
+        executor = self._find_executor(command)
         if isinstance(executor, Importer):
-            return self._import(executor, component, folder, command, cancel)
+            return self._execute_importer(executor, folder, command, cancel)
+        if self.cluster:
+            result = self.cluster.carry_out(str(executor.image), command.inputs)
+            if result is not None:
+                return self._log_operation(*result, folder, command)
+        return self._execute_task(executor, folder, command, cancel)
+
+    # --- tasks of the runner ------------------------------------------------------------------------------------------
+
+    def _execute_task(self, container: Container, folder: Path, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+        """Set up the pod, run the task in it unless its result is cached, and tear the pod down."""
+        with self._open_pod(command) as pod:
+            request = build_request(
+                self.plan,
+                self.run,
+                command,
+                pod,
+                folder=folder,
+                workspace=self.workspace,
+                store=self.artifacts,
+                debug=self.debug,
+            )
+            inputs = self._collect_key_inputs(container, request, command, cancel)
+            return self._use_cache(inputs, command, cancel, lambda: self._run_task(request, command, cancel))
+
+    def _open_pod(self, command: StartAttempt) -> AbstractContextManager[Pod]:
         if self.cluster is None:
-            return self._run_as(Pod(), folder, command, cancel)
-        done = self.cluster.carry_out(str(executor.image), command.inputs)
-        if done is not None:
-            outputs, sentence = done
-            make_folder(folder, self.folder)
-            with TaskLog(folder, partial(self.show, command.task), self.redactor) as log:
-                log.write(f"{sentence}\n".encode())
-            return AttemptEnded(command.task, outputs, report=_report(log))
-        assert isinstance(component.body, ExecutorRef), "it has an executor"
-        with self.cluster.pod(component.body.label, self.run, command.task, command.attempt) as pod:
-            return self._run_as(pod, folder, command, cancel)
+            return nullcontext(_PLAIN_POD)
+        label = _executor_label(self._find_component(command))
+        return self.cluster.pod(label, self.run, command.task, command.attempt)
 
-    def _import(
-        self, importer: Importer, component: Component, folder: Path, command: StartAttempt, cancel: Cancel
-    ) -> AttemptEnded:
-        told = executor_input(component, command.inputs, folder)
-        rendering = Rendering(told, partial(self.run.placeholder, command.task))
-        artifact = imported(importer, command.inputs, rendering, self.workspace, cancel)
-        seal = partial(self.results.seal, cancel=cancel) if self.results else self._sealer(cancel)
-        path = payload_of(artifact)
-        artifact = replace(artifact, seal=seal(path) if path else None)
-        outputs: dict[str, Value] = dict.fromkeys(component.outputs, artifact)
-        work = import_work(command, component, importer, artifact, seal) if self.results else None
-        if self.results is None or work is None:
-            return AttemptEnded(command.task, outputs)
-        # An import that was remembered gives what is at this URI all the same, so nothing of it needs to be kept.
-        ended = self.results.of(work, command, cancel, lambda: AttemptEnded(command.task))
-        return replace(ended, outputs=outputs)
-
-    def _run_as(self, pod: Pod, folder: Path, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
-        request = self._request(folder, command, self.plan.components[command.component], pod)
-        work = self._work(request, command, cancel)
-        if self.results is None or work is None:
-            return self._run(request, command, cancel)
-        return self.results.of(work, command, cancel, lambda: self._run(request, command, cancel))
-
-    def _run(self, request: TaskRequest, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
-        component = self.plan.components[command.component]
-        make_folder(request.folder, self.folder)
-        with TaskLog(request.folder, partial(self.show, command.task), self.redactor) as log:
-            outcome = self._run_in_time(request, log, cancel)
-        report = _report(log, outcome)
+    def _run_task(self, request: TaskRequest, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+        """Make the attempt's folder, run the task with its log open, and collect what it leaves."""
+        make_folder(request.folder, self.run_folder)
+        with self._open_log(request.folder, command) as log:
+            outcome = _run_with_timeout(self.runner, request, log, cancel)
+        report = _build_report(log, outcome)
         if not outcome.succeeded:
             if cancel:
-                forget_outputs(request.executor_input)
-            return AttemptEnded(command.task, failure=failure_of(outcome, log, request.limits), report=report)
+                remove_outputs(request.executor_input, self.artifacts)
+            return AttemptEnded(command.task, failure=describe_failure(outcome, log, request.limits), report=report)
         try:
-            outputs = read_outputs(component, request.executor_input)
+            outputs = self._collect_outputs(request, command, cancel)
         except OutputError as error:
-            failure = Failure(str(error), hint=f"Its log is {log.path}.")
-            return AttemptEnded(command.task, failure=failure, report=report)
-        return AttemptEnded(command.task, sealed(outputs, command.inputs, self._sealer(cancel)), report=report)
+            return AttemptEnded(
+                command.task, failure=Failure(str(error), hint=f"Its log is {log.path}."), report=report
+            )
+        return AttemptEnded(command.task, outputs, report=report)
 
-    def _work(self, request: TaskRequest, command: StartAttempt, cancel: Cancel) -> Work | None:
-        if self.results is None:
+    def _collect_outputs(self, request: TaskRequest, command: StartAttempt, cancel: Cancel) -> dict[str, Value]:
+        outputs = read_outputs(self._find_component(command), request.executor_input)
+        return add_checksums(outputs, command.inputs, self.artifacts, partial(self._put, cancel=cancel))
+
+    def _put(self, location: str, cancel: Cancel) -> Seal | None:
+        """Let the store take a payload over. Other payloads are read for the cache only."""
+        checksum = self.artifacts.put(location, cancel)
+        return self.cache.checksum(location, cancel) if checksum is None and self.cache else checksum
+
+    # --- importers and operations of the cluster ----------------------------------------------------------------------
+
+    def _execute_importer(
+        self, importer: Importer, folder: Path, command: StartAttempt, cancel: Cancel
+    ) -> AttemptEnded:
+        component = self._find_component(command)
+        executor_input = build_executor_input(component, command.inputs, folder, self.artifacts)
+        renderer = Renderer(executor_input, partial(self.run.placeholder, command.task))
+        artifact = import_artifact(importer, command.inputs, renderer, self.artifacts, self.workspace, cancel)
+        compute = self._checksum_function(cancel)
+        artifact = replace(artifact, seal=compute(artifact.place))
+        outputs: dict[str, Value] = dict.fromkeys(component.outputs, artifact)
+        inputs = None
+        if self.cache:
+            digest = partial(payload_digest, store=self.artifacts, compute=compute)
+            inputs = collect_import_inputs(command, component, importer, artifact, digest)
+        # The output of a cached import is the payload at the URI now, so that the cache entry has no outputs.
+        ended = self._use_cache(inputs, command, cancel, lambda: AttemptEnded(command.task))
+        return replace(ended, outputs=outputs)
+
+    def _log_operation(
+        self, outputs: Mapping[str, Value], message: str, folder: Path, command: StartAttempt
+    ) -> AttemptEnded:
+        """Return the end of an attempt that the cluster has carried out by itself, with its message as the log."""
+        make_folder(folder, self.run_folder)
+        with self._open_log(folder, command) as log:
+            log.write(f"{message}\n".encode())
+        return AttemptEnded(command.task, outputs, report=_build_report(log))
+
+    # --- the cache ----------------------------------------------------------------------------------------------------
+
+    def _use_cache(
+        self, inputs: KeyInputs | None, command: StartAttempt, cancel: Cancel, run: Callable[[], AttemptEnded]
+    ) -> AttemptEnded:
+        if self.cache is None or inputs is None:
+            return run()
+        return self.cache.reuse_or_run(inputs, command, cancel, run)
+
+    def _collect_key_inputs(
+        self, container: Container, request: TaskRequest, command: StartAttempt, cancel: Cancel
+    ) -> KeyInputs | None:
+        if self.cache is None:
             return None
-        component = self.plan.components[command.component]
-        return task_work(
+        return collect_task_inputs(
             command,
-            component,
-            self._container(component).program,
+            self._find_component(command),
+            container.program,
             request,
-            places=(str(self.workspace), self.run.workspace_path) if self.workspace else (),
+            workspace_paths=(str(self.workspace), self.run.workspace_path) if self.workspace else (),
             field=partial(self.run.placeholder, command.task),
             fingerprint=self.runner.fingerprint,
-            seal=partial(self.results.seal, cancel=cancel),
+            digest=partial(payload_digest, store=self.artifacts, compute=self._checksum_function(cancel)),
         )
 
-    def _sealer(self, cancel: Cancel) -> Sealer:
-        """Seals what runs made. What users have elsewhere is read for the cache only, which does so once."""
-        ours = [root for root in (Path(self.run.pipeline_root), self.workspace) if root]
+    def _checksum_function(self, cancel: Cancel) -> ChecksumFunction:
+        return partial(self.cache.checksum if self.cache else self._put, cancel=cancel)
 
-        def seal(path: str) -> Seal | None:
-            if any(Path(path).is_relative_to(root) for root in ours):
-                return seal_of(path, cancel)
-            return self.results.seal(path, cancel) if self.results else None
+    # --- helpers ------------------------------------------------------------------------------------------------------
 
-        return seal
+    def _open_log(self, folder: Path, command: StartAttempt) -> TaskLog:
+        return TaskLog(folder, partial(self.show_line, command.task), self.redactor)
 
-    def _run_in_time(self, request: TaskRequest, log: TaskLog, cancel: Cancel) -> Outcome:
-        """Runs an attempt, and stops it when its timeout has passed, which counts from before images are pulled."""
-        seconds = request.pod.timeout
-        if not seconds:
-            return self.runner.run(request, log=log, cancel=cancel)
-        stop = Cancel()
-        forget = cancel.on_set(lambda: stop.set(urgent=cancel.urgent))
-        timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), stop.set)
-        timer.start()
+    def _find_component(self, command: StartAttempt) -> Component:
+        return self.plan.components[command.component]
+
+    def _find_executor(self, command: StartAttempt) -> Executor:
+        return self.plan.executors[_executor_label(self._find_component(command))]
+
+
+_PLAIN_POD = Pod()
+
+
+def _executor_label(component: Component) -> str:
+    assert isinstance(component.body, ExecutorRef), "only components with an executor are started"
+    return component.body.label
+
+
+def _run_with_timeout(runner: Runner, request: TaskRequest, log: Log, cancel: Cancel) -> Outcome:
+    """Run a task, and stop it when its timeout has passed, which includes the time to get an image.
+
+    Raises:
+        StandpipeError: if the runner could not start it.
+    """
+    seconds = request.pod.timeout
+    if not seconds:
+        return runner.run(request, log=log, cancel=cancel)
+    timed_out = Outcome(problem=f"it was stopped by its timeout, after {seconds} s (kubernetes.set_timeout)")
+    with cancel_after(seconds, cancel) as (linked, expired):
         try:
-            outcome = self.runner.run(request, log=log, cancel=stop)
+            outcome = runner.run(request, log=log, cancel=linked)
         except StandpipeError:
-            if cancel or not stop:
-                raise  # otherwise it says that it was cancelled, and not why
-        finally:
-            timer.cancel()
-            forget()
-        if stop and not cancel:
-            return Outcome(problem=f"it was stopped by its timeout, after {seconds} s (kubernetes.set_timeout)")
-        return outcome
-
-    def _request(self, folder: Path, command: StartAttempt, component: Component, pod: Pod) -> TaskRequest:
-        container = self._container(component)
-        told = executor_input(component, command.inputs, folder)
-        rendering = Rendering(told, partial(self.run.placeholder, command.task))
-        assert isinstance(component.body, ExecutorRef), "only components with an executor are started"
-        settings = self.plan.kubernetes_settings(component.body.label)
-        configs = task_configs(component, container, settings, rendering)
-        told["inputs"]["parameterValues"].update(configs)
-        container = for_the_task(component, container)
-        program = container.program
-        return TaskRequest(
-            run=self.run.id,
-            task=command.task,
-            attempt=command.attempt,
-            image=rendering.text(container.image),
-            program=program
-            if isinstance(program, PythonFunction)
-            else CommandLine(rendering.arguments(program.command), rendering.arguments(program.args)),
-            executor_input=told,
-            folder=folder,
-            pipeline_root=Path(self.run.pipeline_root),
-            workspace=self.workspace,
-            env=container.env,
-            limits=Limits(command.needs.cpu_limit, command.needs.memory_limit, command.gpus),
-            reads=_paths_elsewhere(command.inputs, Path(self.run.pipeline_root)),
-            pod=pod,
-            retry_index=command.retry_index,
-            debug=self.debug,
-        )
-
-    def _container(self, component: Component) -> Container:
-        executor = self._executor(component)
-        assert isinstance(executor, Container), "importers have no container"
-        return executor
-
-    def _executor(self, component: Component) -> Executor:
-        assert isinstance(component.body, ExecutorRef), "only components with an executor are started"
-        return self.plan.executors[component.body.label]
+            if cancel or not expired.is_set():
+                raise
+            return timed_out  # the error only says that it was cancelled
+    return timed_out if expired.is_set() and not cancel else outcome
 
 
-def _paths_elsewhere(inputs: Mapping[str, Value], pipeline_root: Path) -> tuple[Path, ...]:
-    """The payloads of input artifacts that are files of this machine outside of the pipeline root."""
-    places = [artifact.place for artifact in artifacts_in(inputs.values())]
-    paths = [Path(place) for place in dict.fromkeys(places) if "://" not in place]
-    return tuple(path for path in paths if path.is_absolute() and not path.is_relative_to(pipeline_root))
-
-
-def _report(log: TaskLog, outcome: Outcome | None = None) -> Report:
-    """What is known of an attempt but the time that it took."""
+def _build_report(log: TaskLog, outcome: Outcome | None = None) -> Report:
+    """Return the report of an attempt; its duration is added later."""
     used = outcome or Outcome()
     return Report(0, used.cpu_seconds, used.peak_memory, log.bytes, log.lines)

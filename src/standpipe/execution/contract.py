@@ -1,38 +1,45 @@
-"""KFP's executor contract: what a task is told (ExecutorInput) and what it tells (ExecutorOutput), as JSON.
+"""KFP's executor contract: the input of a task (ExecutorInput) and its output (ExecutorOutput), as JSON.
 
 The messages are those of pipeline_spec.proto; the rules are those of the KFP backend's launcher
-(`backend/src/v2/component/launcher_v2.go`): folders of outputs exist before the task starts, an output in
-`executor_output.json` beats the parameter's own file, and a declared parameter that was not written is a failure.
+(`backend/src/v2/component/launcher_v2.go`): the folders of outputs exist before the task starts, an output in
+`executor_output.json` wins over the parameter's own file, and a declared parameter that was not written is a failure.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from standpipe.errors import StandpipeError
+from standpipe.model.layout import EXECUTOR_OUTPUT_FILE, file_name
 from standpipe.model.plan import Component
-from standpipe.model.refs import file_name
+from standpipe.model.ports import ArtifactStore
 from standpipe.model.types import ArtifactOutput, ArtifactType, Json, ParameterInput, ParameterOutput
 from standpipe.model.values import ArtifactValue, Value, ValueMismatch, fit, from_text, preview
-
-EXECUTOR_OUTPUT = "executor_output.json"
+from standpipe.support.paths import remove_path
 
 
 class OutputError(StandpipeError):
-    """A task ended well but did not leave what it declares."""
+    """A task succeeded without leaving the outputs that it declares."""
 
 
-def executor_input(component: Component, inputs: Mapping[str, Value], folder: Path) -> dict[str, Json]:
-    """KFP's ExecutorInput for one attempt; every output has its place in `folder`."""
+def build_executor_input(
+    component: Component, inputs: Mapping[str, Value], folder: Path, store: ArtifactStore
+) -> dict[str, Json]:
+    """Return KFP's ExecutorInput for one attempt.
+
+    Args:
+        component: the component that runs.
+        inputs: the values of its inputs; None for an optional one that nobody passed.
+        folder: the attempt's own folder, which gets the files of output parameters.
+        store: says where the payloads of output artifacts go.
+    """
     parameters = {}
     artifacts = {}
     for name, value in inputs.items():
         if value is None:
-            continue  # absent: the function's own default holds, and IfPresent sees nothing
+            continue  # absent: the function's own default applies, and IfPresent is false
         if isinstance(component.inputs.get(name), ParameterInput) or name not in component.inputs:
             parameters[name] = value
         else:
@@ -48,13 +55,11 @@ def executor_input(component: Component, inputs: Mapping[str, Value], folder: Pa
                 if isinstance(output, ParameterOutput)
             },
             "artifacts": {
-                name: {
-                    "artifacts": [_runtime_artifact(ArtifactValue(name, output.type, str(folder / file_name(name))))]
-                }
+                name: {"artifacts": [_runtime_artifact(ArtifactValue(name, output.type, store.locate(folder, name)))]}
                 for name, output in component.outputs.items()
                 if isinstance(output, ArtifactOutput)
             },
-            "outputFile": str(folder / EXECUTOR_OUTPUT),
+            "outputFile": str(folder / EXECUTOR_OUTPUT_FILE),
         },
     }
 
@@ -71,39 +76,40 @@ def _runtime_artifact(artifact: ArtifactValue) -> dict[str, Json]:
     return runtime
 
 
-def read_outputs(component: Component, given: Mapping[str, Json]) -> dict[str, Value]:
-    """The outputs of an attempt that ended well; `given` is the executor input that it had.
+def read_outputs(component: Component, executor_input: Mapping[str, Json]) -> dict[str, Value]:
+    """Return the outputs of an attempt that succeeded.
+
+    Args:
+        component: the component that ran.
+        executor_input: what `build_executor_input` returned for the attempt.
 
     Raises:
         OutputError: if a declared parameter is missing or has the wrong type, or what was written cannot be read.
     """
-    places = given["outputs"]
-    written = _executor_output(Path(places["outputFile"]))
+    declared = executor_input["outputs"]
+    written = _read_executor_output(Path(declared["outputFile"]))
     outputs: dict[str, Value] = {}
     for name, output in component.outputs.items():
         if isinstance(output, ParameterOutput):
-            place = Path(places["parameters"][name]["outputFile"])
-            outputs[name] = _parameter(name, output, written.get("parameterValues", {}), place)
+            file = Path(declared["parameters"][name]["outputFile"])
+            outputs[name] = _read_parameter(name, output, written.get("parameterValues", {}), file)
         else:
-            (expected,) = places["artifacts"][name]["artifacts"]
-            outputs[name] = _artifact(name, expected, written.get("artifacts", {}))
+            (expected,) = declared["artifacts"][name]["artifacts"]
+            outputs[name] = _read_artifact(name, expected, written.get("artifacts", {}))
     return outputs
 
 
-def forget_outputs(given: Mapping[str, Json]) -> None:
-    """Removes what an attempt that was stopped has left of its outputs: nobody knows how much of them is there."""
-    outputs = given["outputs"]
-    places = [parameter["outputFile"] for parameter in outputs["parameters"].values()]
-    places += [artifact["uri"] for output in outputs["artifacts"].values() for artifact in output["artifacts"]]
-    for place in map(Path, places):
-        if place.is_dir() and not place.is_symlink():
-            shutil.rmtree(place, ignore_errors=True)
-        else:
-            with suppress(OSError):  # it was never written, or belongs to a user that a container had
-                place.unlink()
+def remove_outputs(executor_input: Mapping[str, Json], store: ArtifactStore) -> None:
+    """Remove what a cancelled attempt has left of its outputs, as they may be incomplete."""
+    outputs = executor_input["outputs"]
+    for parameter in outputs["parameters"].values():
+        remove_path(Path(parameter["outputFile"]))
+    for output in outputs["artifacts"].values():
+        for artifact in output["artifacts"]:
+            store.remove(artifact["uri"])
 
 
-def _executor_output(path: Path) -> dict[str, Json]:
+def _read_executor_output(path: Path) -> dict[str, Json]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -115,42 +121,42 @@ def _executor_output(path: Path) -> dict[str, Json]:
     return content
 
 
-def _parameter(name: str, output: ParameterOutput, written: Mapping[str, Json], place: Path) -> Json:
+def _read_parameter(name: str, output: ParameterOutput, written: Mapping[str, Json], file: Path) -> Json:
     try:
         if name in written:
             return fit(written[name], output.type)
-        return from_text(_text_of(place), output.type)
+        return from_text(_read_text(file), output.type)
     except ValueMismatch as mismatch:
         raise OutputError(f"its output {name!r} does not fit: {mismatch}") from mismatch
     except FileNotFoundError:
         raise OutputError(
-            f"it declares the output {name!r} and did not write it: return a value for it, or write it to {place}"
+            f"it did not write its output {name!r}: return a value for it, or write it to {file}"
         ) from None
     except UnicodeDecodeError as error:
-        raise OutputError(f"its output {name!r} in {place} is not UTF-8 text: {error}") from error
+        raise OutputError(f"its output {name!r} in {file} is not UTF-8 text: {error}") from error
     except OSError as error:
-        raise OutputError(f"its output {name!r} in {place} cannot be read: {error.strerror or error}") from error
+        raise OutputError(f"its output {name!r} in {file} cannot be read: {error.strerror or error}") from error
 
 
-def _text_of(place: Path) -> str:
-    if place.exists() and not place.is_file():
-        raise OSError("a file with the value is wanted there, and it is something else")
-    return place.read_text(encoding="utf-8")
+def _read_text(file: Path) -> str:
+    if file.exists() and not file.is_file():
+        raise OSError("expected a file with the value, got something else")
+    return file.read_text(encoding="utf-8")
 
 
-def _artifact(name: str, expected: Mapping[str, Json], written: Mapping[str, Json]) -> ArtifactValue:
+def _read_artifact(name: str, expected: Mapping[str, Json], written: Mapping[str, Json]) -> ArtifactValue:
     try:
-        (told,) = written.get(name, {"artifacts": [{}]})["artifacts"]
+        (runtime,) = written.get(name, {"artifacts": [{}]})["artifacts"]
         artifact_type = ArtifactType(expected["type"]["schemaTitle"], expected["type"]["schemaVersion"])
-        custom_path = told.get("custom_path") or told.get("customPath") or ""
+        custom_path = runtime.get("custom_path") or runtime.get("customPath") or ""
         return ArtifactValue(
-            name=told.get("name") or expected["name"],
+            name=runtime.get("name") or expected["name"],
             type=artifact_type,
-            uri=told.get("uri") or expected["uri"],
-            metadata=told.get("metadata") or {},
+            uri=runtime.get("uri") or expected["uri"],
+            metadata=runtime.get("metadata") or {},
             custom_path=custom_path if custom_path and Path(custom_path).exists() else "",
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise OutputError(
-            f"what it wrote of its output artifact {name!r} is malformed: {preview(written[name])}"
+            f"it wrote a malformed entry for its output artifact {name!r}: {preview(written[name])}"
         ) from error

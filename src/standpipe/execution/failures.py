@@ -1,4 +1,4 @@
-"""Why an attempt failed, in the words that its user reads."""
+"""Failures of attempts, as users read them."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from standpipe.model.events import Failure
 from standpipe.model.ports import Outcome
 from standpipe.model.resources import Limits, in_words
 
-#: The most characters of a failure's sentence, and of the traceback below it.
-_LONGEST_MESSAGE = 2_000
-_LONGEST_DETAIL = 50_000
+#: The most characters of a failure's message, and of the traceback below it.
+_MAX_MESSAGE = 2_000
+_MAX_DETAIL = 50_000
 
-#: How many lines of its log a failure holds.
-_LINES = 10
+#: How many lines at the end of its log a failure contains.
+_LOG_LINES = 10
 
 
-def failure_of(outcome: Outcome, log: TaskLog, limits: Limits) -> Failure:
-    """Why an attempt failed, from how its process ended.
+def describe_failure(outcome: Outcome, log: TaskLog, limits: Limits) -> Failure:
+    """Return the failure of an attempt that did not succeed.
 
     Args:
-        outcome: how that was.
+        outcome: how its process ended.
         log: what it printed.
-        limits: what it might use.
+        limits: the limits that it ran with.
     """
     return Failure(
-        shortened(_message(outcome, limits), _LONGEST_MESSAGE),
-        detail=shortened(outcome.detail, _LONGEST_DETAIL),
+        shorten(_message(outcome, limits), _MAX_MESSAGE),
+        detail=shorten(outcome.detail, _MAX_DETAIL),
         hint=f"Its log is {log.path}.",
         exit_code=outcome.exit_code,
         signal=outcome.signal,
         out_of_memory=outcome.out_of_memory,
-        printed=shortened(_printed_before(outcome.detail, log), _LONGEST_DETAIL),
+        printed=shorten(_last_lines(outcome.detail, log), _MAX_DETAIL),
     )
 
 
-def refusal(error: OSError, folder: Path) -> Failure:
-    """A failure for what the operating system refused on the way to an attempt."""
+def describe_os_error(error: OSError, folder: Path) -> Failure:
+    """Return the failure of an attempt that the operating system did not let start."""
     return Failure(f"{error.strerror or error} at {error.filename or folder}", hint=_os_hint(error))
 
 
@@ -53,19 +53,19 @@ def _message(outcome: Outcome, limits: Limits) -> str:
 
 
 def _out_of_memory(peak: int | None, limit: int | None) -> str:
-    told = [f"it used {in_words(peak)} at its peak"] if peak else []
-    told += [f"its limit is {in_words(limit)}"] if limit else []
-    return ": ".join(["it ran out of memory", *([", and ".join(told)] if told else [])])
+    details = [f"it used {in_words(peak)} at its peak"] if peak else []
+    details += [f"its limit is {in_words(limit)}"] if limit else []
+    return ": ".join(["it ran out of memory", *([", and ".join(details)] if details else [])])
 
 
-def _printed_before(detail: str, log: TaskLog) -> str:
-    """The last lines that a task printed, without its traceback, which it prints, too."""
-    told = set(detail.splitlines())
-    return "\n".join([line for line in log.tail.splitlines() if line not in told][-_LINES:])
+def _last_lines(detail: str, log: TaskLog) -> str:
+    """Return the last lines that a task printed, without the traceback that `detail` has already."""
+    in_detail = set(detail.splitlines())
+    return "\n".join([line for line in log.tail.splitlines() if line not in in_detail][-_LOG_LINES:])
 
 
-def shortened(text: str, limit: int) -> str:
-    """A text with its middle left out, where it is longer than a person would read; the log has all of it."""
+def shorten(text: str, limit: int) -> str:
+    """Return a text without its middle, if it is longer than `limit` characters; the log has all of it."""
     if len(text) <= limit:
         return text
     half = limit // 2
@@ -73,8 +73,8 @@ def shortened(text: str, limit: int) -> str:
 
 
 def signal_name(number: int) -> str:
-    """`signal 9 (SIGKILL)`, or the bare number where it has no name."""
-    import signal  # costs enum set-up that a run without killed tasks need not pay
+    """Return `signal 9 (SIGKILL)`, or the bare number of a signal without a name."""
+    import signal  # slow to import, and only killed tasks need it
 
     try:
         return f"signal {number} ({signal.Signals(number).name})"

@@ -1,4 +1,4 @@
-"""The log of an attempt: kept in its folder byte by byte, and shown line by line."""
+"""The log of an attempt: stored in its folder byte by byte, and shown line by line."""
 
 from __future__ import annotations
 
@@ -8,38 +8,37 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from standpipe.model.layout import LOG_FILE
 from standpipe.support.redaction import NO_SECRETS, Redactor
 
-LOG_NAME = "log.txt"
+#: Characters after which a line is shown in pieces, so that a task which never ends its line cannot fill the memory.
+_MAX_LINE = 8192
 
-#: A line longer than this is shown in pieces, so that a task which never ends its line cannot fill the memory.
-_LONGEST_LINE = 8192
-
-#: How many lines at the end of a log are remembered, for the story of a failure.
-_LINES_OF_TAIL = 50
+#: How many lines at the end of a log stay in memory, for the failure report.
+_TAIL_LINES = 50
 
 
 class TaskLog:
     """Takes what a task prints: every byte goes to `log.txt`, every line to `show`.
 
-    Bytes that are no UTF-8 are shown as replacement characters and kept as they were. Of a line that was written over
-    itself, as progress bars are, its last state is shown. Secrets are neither kept nor shown; where the task has
-    printed what could be the beginning of one, that waits for the task's next bytes, or its end.
+    Bytes that are not UTF-8 are stored as they are and shown as replacement characters. Of a line that overwrites
+    itself, as progress bars do, the last state is shown. Secrets are neither stored nor shown; bytes that could be the
+    beginning of one are held back until the next bytes, or the end of the task.
     """
 
     def __init__(self, folder: Path, show: Callable[[str], None], redactor: Redactor = NO_SECRETS) -> None:
-        self.path = folder / LOG_NAME
+        self.path = folder / LOG_FILE
         self._show = show
         self._masked = redactor.stream()
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._rest = ""
-        self._tail: deque[str] = deque(maxlen=_LINES_OF_TAIL)
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self.bytes = 0
         self.lines = 0
 
     @property
     def tail(self) -> str:
-        """The last lines that were shown."""
+        """Return the last lines that were shown."""
         return "\n".join(self._tail)
 
     def __enter__(self) -> TaskLog:
@@ -48,35 +47,35 @@ class TaskLog:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         try:
-            self._keep(self._masked.finish())
+            self._store(self._masked.finish())
         finally:
             self._file.close()
-        self._take(self._decode(b"", final=True))
+        self._decode_lines(self._decode(b"", final=True))
         if self._rest:
             self.lines += 1
-            self._line(self._rest)
+            self._show_line(self._rest)
 
     def write(self, data: bytes) -> None:
-        """Keeps the bytes and shows the lines that they complete."""
-        self._keep(self._masked.feed(data))
+        """Store the bytes, and show the lines that they complete."""
+        self._store(self._masked.feed(data))
 
-    def _keep(self, data: bytes) -> None:
+    def _store(self, data: bytes) -> None:
         rest = memoryview(data)
-        while rest:  # a write may take a part only, as the last one before a disk is full
+        while rest:  # a write may be partial, as the last one before a disk is full
             rest = rest[self._file.write(rest) :]
         self.bytes += len(data)
         self.lines += data.count(b"\n")
-        self._take(self._decode(data))
+        self._decode_lines(self._decode(data))
 
-    def _take(self, text: str) -> None:
+    def _decode_lines(self, text: str) -> None:
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
-            self._line(line)
-        while len(self._rest) > _LONGEST_LINE:
-            self._line(self._rest[:_LONGEST_LINE])
-            self._rest = self._rest[_LONGEST_LINE:]
+            self._show_line(line)
+        while len(self._rest) > _MAX_LINE:
+            self._show_line(self._rest[:_MAX_LINE])
+            self._rest = self._rest[_MAX_LINE:]
 
-    def _line(self, line: str) -> None:
+    def _show_line(self, line: str) -> None:
         shown = line.rstrip("\r").rpartition("\r")[2]
         self._tail.append(shown)
         self._show(shown)

@@ -1,4 +1,4 @@
-"""Commands with their placeholders replaced, as the KFP launcher does it just before a container starts."""
+"""Placeholders of commands replaced by their values, as the KFP launcher does just before a container starts."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from standpipe.model.values import as_text
 from standpipe.worker.artifacts import local_path
 
 
-class Rendering:
-    """Renders arguments for one attempt.
+class Renderer:
+    """Renders texts and arguments for one attempt.
 
     Args:
         executor_input: KFP's ExecutorInput for the attempt.
-        field: gives the values of the placeholders about the run and the task.
+        field: returns the values of the placeholders about the run and the task.
     """
 
     def __init__(self, executor_input: Mapping[str, Json], field: Callable[[str], str]) -> None:
@@ -37,30 +37,30 @@ class Rendering:
         self._field = field
         self._parameters = executor_input["inputs"]["parameterValues"]
 
-    def text(self, text: str | Template) -> str:
-        """The text with its placeholders replaced. What a placeholder stands for is data: it is not looked at again."""
+    def render(self, text: str | Template) -> str:
+        """Return a text with its placeholders replaced. Their values are data: placeholders in them stay."""
         if isinstance(text, str):
             return text
-        return "".join(part if isinstance(part, str) else self._placeholder(part) for part in text.parts)
+        return "".join(part if isinstance(part, str) else self._render_placeholder(part) for part in text.parts)
 
-    def arguments(self, arguments: Iterable[Argument]) -> tuple[str, ...]:
-        """The arguments of a command; an `IfPresent` may become none or several."""
-        return tuple(text for argument in arguments for text in self._argument(argument))
+    def render_arguments(self, arguments: Iterable[Argument]) -> tuple[str, ...]:
+        """Return the arguments of a command; an `IfPresent` may become none or several."""
+        return tuple(text for argument in arguments for text in self._render_argument(argument))
 
-    def _argument(self, argument: Argument) -> tuple[str, ...]:
+    def _render_argument(self, argument: Argument) -> tuple[str, ...]:
         if isinstance(argument, IfPresent):
             branch = argument.then if self._is_present(argument.input) else argument.otherwise
             if branch is None:
                 return ()
-            return self.arguments(branch if isinstance(branch, tuple) else (branch,))
+            return self.render_arguments(branch if isinstance(branch, tuple) else (branch,))
         if isinstance(argument, Concat):
-            return ("".join(self.arguments(argument.items)),)
-        return (self.text(argument),)
+            return ("".join(self.render_arguments(argument.items)),)
+        return (self.render(argument),)
 
     def _is_present(self, name: str) -> bool:
         return name in self._parameters or name in self._executor_input["inputs"]["artifacts"]
 
-    def _placeholder(self, placeholder: Placeholder) -> str:
+    def _render_placeholder(self, placeholder: Placeholder) -> str:
         if isinstance(placeholder, JobField):
             return self._field(placeholder.name)
         if isinstance(placeholder, ExecutorInputText):
@@ -68,19 +68,19 @@ class Rendering:
         if isinstance(placeholder, InputParameter):
             return as_text(self._parameters.get(placeholder.name))
         if isinstance(placeholder, ArtifactField):
-            return self._artifact_field(placeholder)
+            return self._render_artifact_field(placeholder)
         if isinstance(placeholder, OutputParameterFile):
             parameter = self._executor_input["outputs"]["parameters"].get(placeholder.name)
             return parameter["outputFile"] if parameter else str(placeholder)
         if isinstance(placeholder, OutputFile):
             return str(self._executor_input["outputs"]["outputFile"])
         assert isinstance(placeholder, JsonEscape)
-        text = self._placeholder(placeholder.inner)
+        text = self._render_placeholder(placeholder.inner)
         for _ in range(placeholder.times):
             text = json.dumps(text, ensure_ascii=False)[1:-1]
         return text
 
-    def _artifact_field(self, placeholder: ArtifactField) -> str:
+    def _render_artifact_field(self, placeholder: ArtifactField) -> str:
         artifacts = self._executor_input[placeholder.side]["artifacts"].get(placeholder.name)
         if artifacts is None:
             return ""  # an optional artifact that nobody passed

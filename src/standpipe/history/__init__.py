@@ -7,6 +7,7 @@ from pathlib import Path
 
 from standpipe.history.folding import fold
 from standpipe.history.records import Artifact, Attempt, Run, Status, Story, Task, moment
+from standpipe.model.layout import StateLayout
 from standpipe.store.locks import is_active
 from standpipe.store.reading import RunRow, run_facts, run_row, run_rows
 
@@ -24,7 +25,7 @@ def get_run(pipeline_root: Path, run: str) -> Run:
 
 
 def _run(root: Path, row: RunRow) -> Run:
-    folder = root / row.id
+    folder = StateLayout(root).run_folder(row.id)
     status = _status(row, folder)
 
     def read() -> Story:

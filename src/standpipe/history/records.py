@@ -14,13 +14,12 @@ from typing import Any, Union
 from standpipe.errors import ArgumentError, NoSuchTask, StorageError
 from standpipe.history.wording import lines_of_run, lines_of_task
 from standpipe.model.events import Failure
+from standpipe.model.layout import LOG_FILE, attempt_folder, task_folder
+from standpipe.model.locations import is_remote
 from standpipe.model.refs import TaskRef
 from standpipe.model.types import Json
 from standpipe.store.locks import ask_to_stop, is_active
 from standpipe.support.shell_commands import command
-
-#: The name of an attempt's log in its folder.
-_LOG_NAME = "log.txt"
 
 
 class Status(enum.Enum):
@@ -58,7 +57,7 @@ class Artifact:
     @property
     def path(self) -> Path | None:
         """Where its payload is on this machine; None if it is elsewhere."""
-        return None if "://" in self._place else Path(self._place)
+        return None if is_remote(self._place) else Path(self._place)
 
 
 #: An input or output: JSON, an artifact, or a list of artifacts.
@@ -89,12 +88,12 @@ class Attempt:
     @property
     def folder(self) -> Path:
         """What it left."""
-        return self._run_folder.joinpath(*self._task.attempt_segments(self.number))
+        return attempt_folder(self._run_folder, self._task, self.number)
 
     @property
     def log(self) -> Path:
         """The file with everything that it printed."""
-        return self.folder / _LOG_NAME
+        return self.folder / LOG_FILE
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ class Task:
     @property
     def folder(self) -> Path:
         """What it left: the folder of its first attempt, or those of its children."""
-        return self._run_folder.joinpath(*self._ref.segments)
+        return task_folder(self._run_folder, self._ref)
 
     @property
     def rerun_command(self) -> str:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping
 
 from standpipe.kubernetes.settings import SettingError
+from standpipe.model.layout import task_segments
 from standpipe.model.refs import RunInfo, TaskRef
 
 _NAMESPACE = "default"
@@ -28,7 +29,7 @@ class PodFields:
     def __init__(
         self, run: RunInfo, task: TaskRef, attempt: int, labels: Mapping[str, str], annotations: Mapping[str, str]
     ) -> None:
-        pod = "-".join((run.id, *task.segments, *([str(attempt)] if attempt else [])))
+        pod = "-".join((run.id, *task_segments(task), *([str(attempt)] if attempt else [])))
         self._entries = {
             "labels": {"pipeline/runid": run.uuid, "workflows.argoproj.io/workflow": run.id, **labels},
             "annotations": {"pipelines.kubeflow.org/run_name": run.name, **annotations},

@@ -210,6 +210,68 @@ class Cluster(Protocol):
         """
 
 
+class ArtifactStore(Protocol):
+    """Keeps the payloads of artifacts. Each is a file or a folder, at a location: a URI, or the `local_path` of one.
+
+    An attempt uses it in this order: `locate` names the URI of each output before the task starts; `put` takes the
+    payload over after the task has succeeded; `remove` deletes what a cancelled task has left. `exists`, `checksum` and
+    `signature` tell the cache and `resume` whether a payload is still what its task left. `fetch` copies one to a path,
+    for importers. A folder of this machine has the payload where the task wrote it, so that `put` only reads it. A
+    store of objects, such as `s3://`, gives it a `local_path` of its own, uploads from there in `put`, and takes its
+    signature from the object's ETag or version; docs/contributing/artifact-stores.md has the steps.
+
+    Each method may be called from many threads at once, and with any location: tasks choose URIs of their own.
+    """
+
+    def locate(self, folder: Path, output: str) -> str:
+        """Return the URI of an output that is not written yet.
+
+        Args:
+            folder: the attempt's own folder, which no other attempt of any run has.
+            output: the name of the output, unique in its attempt.
+        """
+
+    def local_path(self, location: str) -> str:
+        """Return the absolute path at which tasks on this machine read or write a payload; empty if there is none."""
+
+    def exists(self, location: str) -> bool:
+        """Return whether anything is at a location, readable or not."""
+
+    def put(self, location: str, cancel: Cancel) -> Seal | None:
+        """Take over the payload that a task has written at the `local_path` of a location, and return its checksum.
+
+        Returns:
+            None if the location is not the store's own, or as `checksum`.
+        """
+
+    def checksum(self, location: str, cancel: Cancel) -> Seal | None:
+        """Return the checksum of a payload, wherever it is.
+
+        Returns:
+            None if there is no payload, it cannot be read, or `cancel` is set meanwhile.
+        """
+
+    def signature(self, location: str) -> str:
+        """Return what tells one state of a payload from the next without reading it; empty if there is none."""
+
+    def fetch(self, location: str, target: Path, root: Path, cancel: Cancel) -> None:
+        """Copy a payload to `target`, over what is there. Each file appears whole, as other tasks may be reading it.
+
+        Args:
+            location: where the payload is.
+            target: a path below `root`; the folders above it are made.
+            root: the folder that no link may lead out of.
+            cancel: stops the copying.
+
+        Raises:
+            StandpipeError: if the store cannot read such a location, links lead out of `root`, or `cancel` is set.
+            OSError: if the payload is missing, or cannot be read or written.
+        """
+
+    def remove(self, location: str) -> None:
+        """Remove the payload at a location, if one is there and can be removed."""
+
+
 @frozen
 class CacheEntry:
     """The outputs of an attempt that ended well, and where they come from: a run and its task."""

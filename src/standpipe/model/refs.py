@@ -5,10 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Container
 from typing import NamedTuple
-from urllib.parse import quote
-
-#: The longest name of a file that we make, in bytes; most file systems take 255, and a run's id adds the time.
-_LONGEST_FILE_NAME = 200
 
 #: A run's id: the pipeline's name and when it started; also the name of the run's folder in the pipeline root.
 RunId = str
@@ -52,19 +48,6 @@ class TaskRef(NamedTuple):
         """The number of the iteration that this is; None for what is none."""
         return self.path[-1][1] if self.path else None
 
-    @property
-    def segments(self) -> tuple[str, ...]:
-        """The folders, below the run's own, that hold what this task leaves behind."""
-        return tuple(
-            part
-            for name, iteration in self.path
-            for part in ((file_name(name),) if iteration is None else (file_name(name), str(iteration)))
-        )
-
-    def attempt_segments(self, attempt: int) -> tuple[str, ...]:
-        """The folders of an attempt: those of the task and, for a repeated one, one beside it that no task can have."""
-        return (*self.segments[:-1], f"{self.segments[-1]}@{attempt}") if attempt else self.segments
-
     def __str__(self) -> str:
         return "/".join(name if iteration is None else f"{name}/{iteration}" for name, iteration in self.path)
 
@@ -100,16 +83,3 @@ class RunInfo(NamedTuple):
             "pipeline_root": self.pipeline_root,
             "workspace_path": self.workspace_path,
         }[name]
-
-
-def file_name(name: str) -> str:
-    """The name of the file or folder for a task or an output: the name itself wherever that is safe.
-
-    It holds no dot and no `@`, so that it meets none of the names that Standpipe gives to files of its own. Of a name
-    that file systems find too long, a digest stands for the end.
-    """
-    quoted = quote(name, safe=" ", errors="surrogatepass").replace(".", "%2E")
-    if len(quoted) <= _LONGEST_FILE_NAME:
-        return quoted
-    digest = uuid.uuid5(uuid.NAMESPACE_OID, quoted).hex
-    return f"{quoted[: _LONGEST_FILE_NAME - len(digest) - 1]}={digest}"  # nothing that was quoted holds a `=`

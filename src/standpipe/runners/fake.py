@@ -9,8 +9,8 @@ from typing import Any
 from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
 from standpipe.model.types import Json
 
-#: What a task does: it gets its parameters by name, and returns its output parameters by name.
-Behaviour = Callable[..., Mapping[str, Json]]
+#: What a task does: it gets its parameters by name, and returns its output parameters by name, or an outcome.
+Behaviour = Callable[..., Mapping[str, Json] | Outcome]
 
 
 class FakeTasks:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from standpipe.errors import StorageError
+from standpipe.model.layout import ERROR_FILE, REQUEST_FILE, USAGE_FILE
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import TaskRequest
 
@@ -31,7 +32,7 @@ class Told(NamedTuple):
 
 def request_file(folder: Path) -> Path:
     """Where `worker` finds what to do."""
-    return folder / "request.json"
+    return folder / REQUEST_FILE
 
 
 class Used(NamedTuple):
@@ -97,8 +98,8 @@ def read_usage(folder: Path) -> Used:
 
 
 def _usage_file(folder: Path) -> Path:
-    return folder / "usage.json"
+    return folder / USAGE_FILE
 
 
 def _error_file(folder: Path) -> Path:
-    return folder / "error.json"
+    return folder / ERROR_FILE

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from standpipe.dsl.types import artifact_type
+from standpipe.model.locations import is_remote
 from standpipe.model.values import ArtifactValue, Value
 from standpipe.worker import artifacts
 
@@ -26,7 +27,7 @@ def _to_value(argument: Any) -> Value:
         return [_to_value(item) for item in argument]
     if not isinstance(argument, artifacts.Artifact):
         return argument
-    uri = argument.uri if "://" in argument.uri else os.path.abspath(argument.uri)
+    uri = argument.uri if is_remote(argument.uri) else os.path.abspath(argument.uri)
     return ArtifactValue(
         name=argument.name,
         type=artifact_type(type(argument), "argument"),

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from standpipe.artifact_stores.local import LocalArtifactStore
 from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError
 from standpipe.kubernetes import concerns
+from standpipe.model.layout import WORKSPACE_FOLDER, StateLayout
 from standpipe.model.plan import Container, Plan, Resources
+from standpipe.model.ports import ArtifactStore
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import UNBOUNDED, ResourcePolicy
 from standpipe.runs.options import RunOptions
@@ -22,9 +25,6 @@ from standpipe.support.secrets import redactor_for
 
 if TYPE_CHECKING:
     from standpipe.kubernetes.cluster import LocalCluster
-
-#: The workspace in the folder of a run whose user named none.
-OWN_WORKSPACE = ".workspace"
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ class RunContext:
     redactor: Redactor
     debug: bool = False
     uncached: frozenset[TaskRef] = frozenset()
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """Return the store of the payloads that the run's tasks read and write."""
+        return LocalArtifactStore([Path(self.info.pipeline_root), *filter(None, [self.workspace])])
 
     def new_machine(self, plan: Plan | None = None, later: Mapping[str, Plan] | None = None) -> Machine:
         """Return the state of the run at its beginning.
@@ -91,7 +96,7 @@ def make_workspace(options: RunOptions, plan: Plan, folder: Path) -> Path | None
     if options.workspace_root is not None:
         workspace = Path(options.workspace_root).expanduser().absolute()
     elif "workspace" in _pipeline_config(plan):
-        workspace = folder / OWN_WORKSPACE
+        workspace = folder / WORKSPACE_FOLDER
     else:
         return None
     try:
@@ -111,7 +116,7 @@ def local_cluster(options: RunOptions, plan: Plan, root: Path) -> LocalCluster |
     from standpipe.kubernetes import provisions  # few pipelines need it
     from standpipe.kubernetes.cluster import LocalCluster
 
-    return LocalCluster(plan, provisions.read(options.kubernetes), root / "pvcs", warn)
+    return LocalCluster(plan, provisions.read(options.kubernetes), StateLayout(root).volumes, warn)
 
 
 def run_redactor(options: RunOptions, plan: Plan, cluster: LocalCluster | None) -> Redactor:

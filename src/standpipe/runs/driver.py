@@ -58,7 +58,7 @@ class Terminated(BaseException):
 class FactSink(Protocol):
     """Takes the facts of a run, in order: the run store, an observer."""
 
-    def __call__(self, facts: Sequence[Fact]) -> None: ...
+    def __call__(self, facts: Sequence[Fact], /) -> None: ...
 
 
 class Driver:

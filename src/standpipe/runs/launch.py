@@ -18,12 +18,13 @@ from standpipe.dsl.base_component import BaseComponent
 from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError, TaskFailed
-from standpipe.execution.attempt import Attempts
-from standpipe.execution.cache.lookup import Results
+from standpipe.execution.attempt import AttemptExecutor
+from standpipe.execution.cache.lookup import ResultCache
 from standpipe.faults.tasks import injected
 from standpipe.model import events
+from standpipe.model.layout import StateLayout, file_name
 from standpipe.model.ports import Cancel
-from standpipe.model.refs import RunInfo, TaskRef, file_name
+from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.states import TaskState
 from standpipe.runs.arguments import from_values, to_values
 from standpipe.runs.context import (
@@ -106,23 +107,25 @@ def drive(context: RunContext, machine: Machine, recorder: RunRecorder, first: e
         closing(context.cache) if context.cache else nullcontext(),
         quiet_notices(options.quiet),
     ):
-        attempts = Attempts(
-            context.plan,
-            context.info,
-            context.folder,
-            context.workspace,
-            runner,
-            observer.line,
-            context.cluster,
-            Results(context.cache, context.info.id, warn) if context.cache else None,
-            context.redactor,
-            context.debug,
+        artifacts = context.artifacts
+        executor = AttemptExecutor(
+            plan=context.plan,
+            run=context.info,
+            run_folder=context.folder,
+            workspace=context.workspace,
+            runner=runner,
+            artifacts=artifacts,
+            show_line=observer.line,
+            cluster=context.cluster,
+            cache=ResultCache(context.cache, context.info.id, artifacts, warn) if context.cache else None,
+            redactor=context.redactor,
+            debug=context.debug,
         )
         sinks: list[FactSink] = [context.redactor.sink(recorder), context.redactor.sink(observer)]
         sinks += [_MissingResources(), _log_cache_hits, *([context.cluster] if context.cluster else [])]
         driver = Driver(
             machine,
-            _wrap(context, context.redactor.attempt(attempts)),
+            _wrap(context, context.redactor.attempt(executor.execute)),
             sinks,
             max_parallel=options.max_parallel,
             cancel_requested=lambda: was_asked_to_stop(context.folder),
@@ -219,7 +222,8 @@ def _observer(info: RunInfo, folder: Path, *, quiet: bool) -> Observer:
 def _make_run_folder(root: Path, pipeline: str) -> Path:
     """Make a folder for a run, named after its pipeline and the time, as KFP names it."""
     while True:
-        folder = root / f"{file_name(pipeline)}-{datetime.now().strftime('%Y-%m-%d-%H-%M-%S-%f')}"
+        run_id = f"{file_name(pipeline)}-{datetime.now().strftime('%Y-%m-%d-%H-%M-%S-%f')}"
+        folder = StateLayout(root).run_folder(run_id)
         try:
             folder.mkdir(parents=True)
         except FileExistsError:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, cast
 from standpipe.errors import ArgumentError
 from standpipe.faults import Fault, check_faults
 from standpipe.model.frozen import frozen
+from standpipe.model.locations import is_remote
 from standpipe.support.forking import register_functions
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def check_folder(name: str, value: object) -> None:
     """Raise an ArgumentError unless the value is the path of a folder on this machine."""
     if not isinstance(value, (str, os.PathLike)) or not isinstance(path := os.fspath(value), str) or "\0" in path:
         raise ArgumentError(f"Invalid {name}={value!r}: expected the path of a folder, as str or pathlib.Path.")
-    if "://" in path:
+    if is_remote(path):
         hint = " For artifacts on a cluster: @dsl.pipeline(pipeline_root=...)." if name == "pipeline_root" else ""
         raise ArgumentError(f"Invalid {name}={path!r}: expected a folder on this machine.{hint}")
 

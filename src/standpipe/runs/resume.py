@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -14,9 +13,9 @@ from standpipe.engine.inputs import InputError
 from standpipe.engine.reruns import find_removed_tasks, select_reruns
 from standpipe.engine.tasks import DagTask, ExecutorTask
 from standpipe.errors import ArgumentError
-from standpipe.execution.cache.checksums import is_unchanged, payload_of, seal_of
+from standpipe.execution.checksums import is_unchanged
 from standpipe.model import events
-from standpipe.model.ports import Cancel
+from standpipe.model.ports import ArtifactStore, Cancel
 from standpipe.model.refs import TaskRef
 from standpipe.model.signatures import difference
 from standpipe.model.states import TaskState
@@ -59,7 +58,7 @@ def _resume(
     plan = load(dump(component.plan, context.redactor)[0]) if is_masked else component.plan
     machine = stored.replay(context, {recorder.plan: component.plan})
     requested = dict.fromkeys(find_tasks(machine.root, from_task), "requested with from_task")
-    reasons = {**dict(_find_unusable(machine.root, row)), **requested}
+    reasons = {**dict(_find_unusable(machine.root, row, context.artifacts)), **requested}
     reruns = select_reruns(machine.root, plan, difference(stored.plan, plan), reasons)
     _announce(row, reruns)
     if context.cluster:
@@ -80,7 +79,7 @@ def _resume(
     return finish_task(context, machine, result, PipelineTask(component, component.name, inputs, Settings()))
 
 
-def _find_unusable(root: DagTask, row: RunRow) -> Iterator[tuple[TaskRef, str]]:
+def _find_unusable(root: DagTask, row: RunRow, store: ArtifactStore) -> Iterator[tuple[TaskRef, str]]:
     """Yield the tasks whose outputs have changed, or whose values are not in the store, with the reason.
 
     Raises:
@@ -100,20 +99,21 @@ def _find_unusable(root: DagTask, row: RunRow) -> Iterator[tuple[TaskRef, str]]:
         if is_masked and (was_masked(task.outputs) or (was_masked(task.inputs) and not (is_executed and succeeded))):
             yield task.ref, "its inputs or outputs held a secret, which the run store does not keep"
         elif succeeded and is_executed:
-            damages = map(_describe_damage, artifacts_in(task.outputs.values()))
+            damages = (_describe_damage(artifact, store) for artifact in artifacts_in(task.outputs.values()))
             if damage := next(filter(None, damages), ""):
                 yield task.ref, damage
 
 
-def _describe_damage(artifact: ArtifactValue) -> str:
+def _describe_damage(artifact: ArtifactValue, store: ArtifactStore) -> str:
     """Return how an artifact's payload differs from what its task wrote; empty if it does not as far as known."""
-    path = payload_of(artifact)
-    if artifact.seal is None or not path or is_unchanged(path, artifact.seal):
+    location, expected = artifact.place, artifact.seal
+    if expected is None or is_unchanged(location, expected, store):
         return ""
-    if not os.path.exists(path):
+    path = store.local_path(location)
+    if not store.exists(location):
         return f"its output {path} is missing"
-    current = seal_of(path, Cancel())
-    return "" if current and current.digest == artifact.seal.digest else f"its output {path} has changed"
+    current = store.checksum(location, Cancel())
+    return "" if current and current.digest == expected.digest else f"its output {path} has changed"
 
 
 def _announce(row: RunRow, reruns: Mapping[TaskRef, str]) -> None:

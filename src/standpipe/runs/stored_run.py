@@ -12,10 +12,10 @@ from standpipe.engine.machine import Machine
 from standpipe.engine.tasks import DagTask
 from standpipe.errors import ArgumentError, NoSuchTask, StorageError
 from standpipe.model import events
+from standpipe.model.layout import WORKSPACE_FOLDER, StateLayout
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.runs.context import (
-    OWN_WORKSPACE,
     RunContext,
     local_cluster,
     make_workspace,
@@ -116,7 +116,7 @@ def run_folder(root: Path, row: RunRow) -> Path:
     Raises:
         StorageError: if it is missing.
     """
-    folder = root / row.id
+    folder = StateLayout(root).run_folder(row.id)
     if not folder.is_dir():
         raise StorageError(
             f"Cannot resume run {row.id}: its folder {folder} is missing, and with it the outputs of its tasks. Start "
@@ -152,4 +152,4 @@ def _workspace(options: RunOptions, row: RunRow, plan: Plan, folder: Path) -> Pa
     if not row.workspace:
         return make_workspace(options, plan, folder)
     recorded = Path(row.workspace)
-    return folder / OWN_WORKSPACE if recorded.parts[-2:] == (row.id, OWN_WORKSPACE) else recorded
+    return folder / WORKSPACE_FOLDER if recorded.parts[-2:] == (row.id, WORKSPACE_FOLDER) else recorded

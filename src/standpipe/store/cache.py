@@ -19,13 +19,14 @@ import time
 from pathlib import Path
 
 from standpipe.errors import StorageError
+from standpipe.model.layout import CACHE_FILE
 from standpipe.model.ports import CacheEntry
 from standpipe.model.types import ArtifactType, Json
 from standpipe.model.values import ArtifactValue, Seal, Value
 from standpipe.store.database import Database, Schema
 from standpipe.store.notation import decode_values, encode_values
 
-FILE_NAME = "cache.sqlite"
+FILE_NAME = CACHE_FILE
 
 #: See `database.Schema`.
 _MIGRATIONS = (

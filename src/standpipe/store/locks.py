@@ -12,12 +12,13 @@ from pathlib import Path
 from types import TracebackType
 
 from standpipe.errors import StorageError
+from standpipe.model.layout import LOCK_FILE, STOP_FILE
 from standpipe.store.database import NO_LOCKS
 from standpipe.support.forking import register_object
 from standpipe.support.locks import try_lock
 
-_LOCK = ".running"
-_REQUEST = ".stop"
+_LOCK = LOCK_FILE
+_REQUEST = STOP_FILE
 
 #: The longest time that `is_active` holds the lock on a busy machine, in seconds.
 _CHECK_TIME = 0.1

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from standpipe.model.events import Fact
+from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunInfo
 from standpipe.store.database import Database, Schema
@@ -27,7 +28,7 @@ from standpipe.store.facts import encode
 from standpipe.store.plans import dump
 from standpipe.support.redaction import NO_SECRETS, Redactor
 
-FILE_NAME = "runs.sqlite"
+FILE_NAME = RUN_STORE_FILE
 
 #: See `database.Schema`.
 _MIGRATIONS = (

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import stat
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 
@@ -23,7 +28,7 @@ def check_inside(path: Path, root: Path) -> None:
 
 
 def make_folder(folder: Path, root: Path) -> None:
-    """Makes a folder below `root`, and those above it that are missing. It must be new: what is in it is then ours.
+    """Make a folder below `root`, and those above it that are missing. It must be new, so that its content is ours.
 
     Raises:
         StorageError: if it is there already, or links lead out of `root`.
@@ -37,3 +42,42 @@ def make_folder(folder: Path, root: Path) -> None:
             f"{folder} exists already, or a file is in its way, so another task must have made it. Nothing was written "
             "into it. Let tasks write into their own outputs only."
         ) from None
+
+
+def remove_path(path: Path) -> None:
+    """Remove a file, a link or a folder with all that is in it, as far as that is possible."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):  # nothing is there, or it belongs to the user of a container
+            path.unlink()
+
+
+def write_atomically(target: Path, root: Path, mode: int, write: Callable[[str], object]) -> None:
+    """Let `write` fill a file, which then replaces `target` in one step: other tasks may be reading it.
+
+    Args:
+        target: a path below `root`; the folders above it are made.
+        root: the folder that no link may lead out of.
+        mode: the permissions of the file, as far as the user's umask allows them. A temporary file would be its owner's
+            alone, and containers may run as other users.
+        write: gets the path of the file to fill.
+
+    Raises:
+        StorageError: if links lead out of `root`.
+        OSError: if the file cannot be written.
+    """
+    check_inside(target.parent, root)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.parent / f".partial-{uuid.uuid4().hex}"
+    handle = os.open(partial, os.O_CREAT | os.O_EXCL, 0o777)
+    try:
+        allowed = stat.S_IMODE(os.fstat(handle).st_mode)
+        write(str(partial))
+        partial.chmod(mode & allowed)
+        partial.replace(target)
+    except BaseException:
+        partial.unlink()
+        raise
+    finally:
+        os.close(handle)

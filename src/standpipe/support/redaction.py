@@ -43,7 +43,7 @@ _CUT = re.compile(r"( \[… \d+ characters …\] |…)")
 class Sink(Protocol):
     """Takes facts, as `runs.driver.FactSink` does."""
 
-    def __call__(self, facts: Sequence[Fact]) -> None: ...
+    def __call__(self, facts: Sequence[Fact], /) -> None: ...
 
 
 class Redactor:

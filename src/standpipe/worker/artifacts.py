@@ -310,6 +310,11 @@ def convert_local_path_to_remote_path(path: str) -> str:
     return path
 
 
+def is_remote(location: str) -> bool:
+    """Return whether a location is a URI such as `s3://bucket/key`, and not a path."""
+    return "://" in location
+
+
 def local_path(uri: str) -> str:
     for scheme, mount in _MOUNTS.items():
         if uri.startswith(scheme):

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from . import annotations as ann
 from . import artifacts
-from .artifacts import Artifact
+from .artifacts import Artifact, is_remote
 from .status import PipelineTaskFinalStatus, TaskConfig, final_status, task_config
 
 #: What KFP calls the output of a function that returns a single value.
@@ -204,7 +204,7 @@ def _put_in_place(artifact: Artifact) -> None:
     The custom path may be in the container or in the working directory, which are gone then.
     """
     source, target = artifact.custom_path, artifact.uri
-    if not source or "://" in target or not os.path.exists(source) or os.path.exists(target):
+    if not source or is_remote(target) or not os.path.exists(source) or os.path.exists(target):
         return
     import shutil  # costs 5 ms, and few artifacts have a custom path
 

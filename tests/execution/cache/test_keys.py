@@ -1,4 +1,4 @@
-"""What makes two attempts the same work, and what makes them another one."""
+"""Which attempts have the same cache key, and which have another one or none."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.plans import RUN, leaf
 
-from standpipe.execution.attempt import Attempts
-from standpipe.execution.cache.checksums import seal_of
-from standpipe.execution.cache.keys import Work, code_digest, import_work, task_work
+from standpipe.artifact_stores.local import LocalArtifactStore
+from standpipe.execution.cache.keys import collect_import_inputs, collect_task_inputs
+from standpipe.execution.checksums import payload_digest
+from standpipe.execution.requests import build_request
 from standpipe.model.events import StartAttempt
 from standpipe.model.plan import Caching, Command, Component, Container, Importer, Plan, PythonFunction
 from standpipe.model.ports import Cancel, Mount, Pod
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Needs
+from standpipe.model.signatures import code_digest
 from standpipe.model.templates import parse_argument
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, ParameterInput, ParameterType
 from standpipe.model.values import ArtifactValue, Seal, Value
-from standpipe.runners.fake import FakeTasks
+from tests.plans import RUN, leaf
 
 DATASET = ArtifactType("system.Dataset")
+STORE = LocalArtifactStore([])
 POD, NEEDS = Pod(), Needs()
 TASK = TaskRef((("task", None),))
 SOURCE = "def f(x):\n    return x\n"
@@ -36,8 +38,12 @@ COMPONENT = leaf(
 )
 
 
-def seal(path: str) -> Seal | None:
-    return seal_of(path, Cancel())
+def checksum(location: str) -> Seal | None:
+    return STORE.checksum(location, Cancel())
+
+
+def digest(of: ArtifactValue) -> str | None:
+    return payload_digest(of, STORE, checksum)
 
 
 def key(
@@ -58,20 +64,28 @@ def key(
     """The key of an attempt; empty if its result is not to be remembered."""
     run = RUN._replace(id=folder, uuid=RUN.uuid if folder == "run-1" else "7f9619ff-8b86-4d01-b42d-00cf4fc964ff")
     plan = Plan("test", component, {"leaf": component}, {"exec": Container("image", program, env or {})})
-    attempts = Attempts(plan, run, Path("/root-of-all", folder), workspace, FakeTasks(), lambda task, line: None)
     command = StartAttempt(task, "leaf", inputs, caching=caching, needs=needs)
-    request = attempts._request(attempts.folder / "task", command, component, pod)
-    work = task_work(
+    request = build_request(
+        plan,
+        run,
+        command,
+        pod,
+        folder=Path("/root-of-all", folder, "task"),
+        workspace=workspace,
+        store=STORE,
+        debug=debug,
+    )
+    inputs_of_key = collect_task_inputs(
         command,
         component,
         program,
-        replace(request, debug=debug),
-        places=[str(workspace)] if workspace else [],
+        request,
+        workspace_paths=[str(workspace)] if workspace else [],
         field=lambda name: run.placeholder(task, name),
         fingerprint=lambda request: fingerprint,
-        seal=seal,
+        digest=digest,
     )
-    return work.key() if work else ""
+    return inputs_of_key.compute_key() if inputs_of_key else ""
 
 
 def artifact(path: object, **changes: Any) -> ArtifactValue:
@@ -137,7 +151,7 @@ def test_the_rest_of_what_a_task_gets_makes_a_difference(changes: dict[str, Any]
     assert key(**changes) not in ("", key())
 
 
-def test_values_are_told_apart_as_code_may() -> None:
+def test_values_that_code_can_distinguish_have_different_keys() -> None:
     values: list[Value] = [1, 1.0, True, "1", None, [1], {"a": 1, "b": 2}, {"b": 2, "a": 1}]
     assert len({key(x=value) for value in values}) == len(values)
 
@@ -164,11 +178,11 @@ def test_an_artifact_is_its_type_its_metadata_and_its_content(tmp_path: Path) ->
     assert key(data=[artifact(tmp_path / "one"), artifact(tmp_path / "three")]) != one
 
 
-def test_a_seal_is_believed_as_long_as_its_signature_holds(tmp_path: Path) -> None:
+def test_a_checksum_is_trusted_as_long_as_its_signature_holds(tmp_path: Path) -> None:
     file = tmp_path / "f"
     file.write_text("a")
     time.sleep(0.02)
-    good = seal(str(file))
+    good = checksum(str(file))
     assert good is not None
     believed = artifact(file, seal=replace(good, digest="sha256:00"))
     wrong = key(data=believed)
@@ -178,7 +192,7 @@ def test_a_seal_is_believed_as_long_as_its_signature_holds(tmp_path: Path) -> No
     assert key(data=believed) == key(data=artifact(file)) != wrong
 
 
-def test_what_is_elsewhere_is_its_uri_and_what_is_nowhere_its_metadata() -> None:
+def test_a_remote_artifact_is_its_uri_and_one_without_payload_its_metadata() -> None:
     assert key(data=artifact("gs://b/1")) != key(data=artifact("gs://b/2"))
     assert key(data=artifact("/none/1", metadata={"n": 1})) == key(data=artifact("/none/2", metadata={"n": 1}))
 
@@ -225,7 +239,7 @@ def test_a_command_is_its_text_with_the_values_about_the_run() -> None:
         {"pod": Pod(mounts=(Mount(Path("/none"), "/a", read_only=True),))},
     ],
 )
-def test_some_work_is_never_remembered(changes: dict[str, Any]) -> None:
+def test_some_results_are_never_cached(changes: dict[str, Any]) -> None:
     assert key(**changes) == ""
 
 
@@ -244,11 +258,11 @@ def test_the_authors_key_stands_for_everything_but_the_component() -> None:
 def import_key(artifact: ArtifactValue, **changes: Any) -> str:
     importer = Importer("", DATASET, **{name: changes.pop(name) for name in changes.keys() & {"reimport"}})
     command = StartAttempt(TASK, "leaf", {}, caching=changes.get("caching", Caching()))
-    work: Work | None = import_work(command, COMPONENT, importer, artifact, seal)
-    return work.key() if work else ""
+    inputs = collect_import_inputs(command, COMPONENT, importer, artifact, digest)
+    return inputs.compute_key() if inputs else ""
 
 
-def test_an_import_is_its_content_or_the_uri_of_what_is_elsewhere(tmp_path: Path) -> None:
+def test_an_import_is_its_content_or_its_remote_uri(tmp_path: Path) -> None:
     for name, content in (("one", "a"), ("two", "a"), ("three", "b")):
         (tmp_path / name).write_text(content)
     one, two, three = (import_key(artifact(tmp_path / name)) for name in ("one", "two", "three"))

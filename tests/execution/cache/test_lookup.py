@@ -1,4 +1,4 @@
-"""What is remembered of attempts, and when that is believed."""
+"""Which results are cached, and when a cached one is used."""
 
 from __future__ import annotations
 
@@ -11,21 +11,33 @@ from pathlib import Path
 
 import pytest
 
+from standpipe.artifact_stores.local import LocalArtifactStore
 from standpipe.errors import StorageError
-from standpipe.execution.cache import lookup as caching
-from standpipe.execution.cache.checksums import seal_of
-from standpipe.execution.cache.keys import Work
-from standpipe.execution.cache.lookup import Results
+from standpipe.execution.cache.keys import KeyInputs
+from standpipe.execution.cache.lookup import ResultCache
 from standpipe.model.events import AttemptEnded, Failure, StartAttempt
 from standpipe.model.ports import Cancel
 from standpipe.model.refs import TaskRef
 from standpipe.model.types import ArtifactType
 from standpipe.model.values import ArtifactValue, Seal, Value
 from standpipe.store.cache import CacheIndex
+from standpipe.support.checksums import compute_checksum
 
 TASK = TaskRef((("task", None),))
 COMMAND = StartAttempt(TASK, "leaf", {})
-WORK = Work("words")
+INPUTS = KeyInputs("text")
+
+
+class CountingStore(LocalArtifactStore):
+    """A store that notes what it reads."""
+
+    def __init__(self, read: list[str]) -> None:
+        super().__init__([])
+        self._read = read
+
+    def checksum(self, location: str, cancel: Cancel) -> Seal | None:
+        self._read.append(location)
+        return super().checksum(location, cancel)
 
 
 class Bench:
@@ -38,13 +50,13 @@ class Bench:
         self.read: list[str] = []
         self.runs = 0
 
-    def results(self) -> Results:
+    def results(self) -> ResultCache:
         self.runs += 1
-        return Results(self.cache, f"run-{self.runs}", self.notices.append)
+        return ResultCache(self.cache, f"run-{self.runs}", CountingStore(self.read), self.notices.append)
 
     def run(
         self,
-        work: Work = WORK,
+        inputs: KeyInputs = INPUTS,
         command: StartAttempt = COMMAND,
         failure: Failure | None = None,
         cancel: Cancel | None = None,
@@ -54,43 +66,37 @@ class Bench:
         results = self.results()
         given = {"y": self.runs, **outputs}
         cancel = cancel or Cancel()
-        ended = results.of(work, command, cancel, lambda: AttemptEnded(TASK, given, failure))
+        ended = results.reuse_or_run(inputs, command, cancel, lambda: AttemptEnded(TASK, given, failure))
         return ended.cached, ended.outputs["y"]
 
     def artifact(self, content: str = "content", name: str = "a") -> ArtifactValue:
         path = self.folder / name
         path.write_text(content)
         time.sleep(0.02)
-        seal = seal_of(str(path), Cancel())
-        assert seal is not None
-        assert seal.signature
-        return ArtifactValue(name, ArtifactType("system.Dataset"), str(path), seal=seal)
+        checksum = compute_checksum(str(path), Cancel())
+        assert checksum is not None
+        assert checksum.signature
+        return ArtifactValue(name, ArtifactType("system.Dataset"), str(path), seal=checksum)
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+def bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path)
-
-    def counted(path: str, cancel: Cancel) -> Seal | None:
-        bench.read.append(path)
-        return seal_of(path, cancel)
-
-    monkeypatch.setattr(caching, "seal_of", counted)
     yield bench
     bench.cache.close()
 
 
-def test_the_same_work_is_done_once(bench: Bench) -> None:
+def test_attempts_with_the_same_key_run_once(bench: Bench) -> None:
     assert [bench.run() for _ in range(3)] == [("", 1), ("run-1/task", 1), ("run-1/task", 1)]
-    assert bench.run(Work("others")) == ("", 4)
+    assert bench.run(KeyInputs("others")) == ("", 4)
 
 
-def test_a_failure_is_not_remembered(bench: Bench) -> None:
+def test_a_failure_is_not_cached(bench: Bench) -> None:
     bench.run(failure=Failure("boom"))
     assert bench.run() == ("", 2)
 
 
-def test_what_is_tried_again_runs_and_is_remembered(bench: Bench) -> None:
+def test_a_retry_runs_and_is_cached(bench: Bench) -> None:
     again = replace(COMMAND, attempt=1, retry_index=1)
     bench.run(command=again)
     assert bench.run() == ("run-1/task", 1)
@@ -98,21 +104,21 @@ def test_what_is_tried_again_runs_and_is_remembered(bench: Bench) -> None:
     assert bench.run() == ("run-1/task", 1), "what holds is not replaced"
 
 
-def test_what_no_runner_knows_is_not_remembered(bench: Bench) -> None:
-    assert [bench.run(Work("words", lambda: "")) for _ in range(2)] == [("", 1), ("", 2)]
+def test_a_result_without_a_fingerprint_is_not_cached(bench: Bench) -> None:
+    assert [bench.run(KeyInputs("text", lambda: "")) for _ in range(2)] == [("", 1), ("", 2)]
 
 
 def test_a_runner_may_learn_its_part_while_it_runs(bench: Bench) -> None:
     parts = iter(["", "image"])
-    assert bench.run(Work("words", lambda: next(parts))) == ("", 1)
-    assert bench.run(Work("words", lambda: "image")) == ("run-1/task", 1)
+    assert bench.run(KeyInputs("text", lambda: next(parts))) == ("", 1)
+    assert bench.run(KeyInputs("text", lambda: "image")) == ("run-1/task", 1)
 
 
-def test_an_image_that_changes_meanwhile_leaves_nothing_to_remember(bench: Bench) -> None:
+def test_a_result_whose_image_changes_meanwhile_is_not_cached(bench: Bench) -> None:
     parts = iter(["old", "new"])
-    bench.run(Work("words", lambda: next(parts)))
-    assert bench.run(Work("words", lambda: "old")) == ("", 2)
-    assert bench.run(Work("words", lambda: "new")) == ("", 3)
+    bench.run(KeyInputs("text", lambda: next(parts)))
+    assert bench.run(KeyInputs("text", lambda: "old")) == ("", 2)
+    assert bench.run(KeyInputs("text", lambda: "new")) == ("", 3)
 
 
 def test_an_artifact_that_did_not_change_is_not_read(bench: Bench) -> None:
@@ -121,8 +127,8 @@ def test_an_artifact_that_did_not_change_is_not_read(bench: Bench) -> None:
     assert (bench.read, bench.notices) == ([], [])
 
 
-@pytest.mark.parametrize(("content", "how"), [("CONTENT", "is not what the task had left"), (None, "is gone")])
-def test_a_damaged_artifact_is_told_and_made_anew(bench: Bench, content: str | None, how: str) -> None:
+@pytest.mark.parametrize(("content", "how"), [("CONTENT", "has changed"), (None, "is missing")])
+def test_a_changed_artifact_gives_a_notice_and_a_new_attempt(bench: Bench, content: str | None, how: str) -> None:
     artifact = bench.artifact()
     bench.run(a=artifact)
     path = Path(artifact.uri)
@@ -152,11 +158,11 @@ def test_an_artifact_that_was_only_touched_is_read_once(bench: Bench) -> None:
 def test_an_artifact_without_payload_is_its_metadata(bench: Bench) -> None:
     metrics = ArtifactValue("m", ArtifactType("system.Metrics"), str(bench.folder / "none"), {"accuracy": 0.9})
     bench.run(m=metrics)
-    ended = bench.results().of(WORK, COMMAND, Cancel(), lambda: AttemptEnded(TASK))
+    ended = bench.results().reuse_or_run(INPUTS, COMMAND, Cancel(), lambda: AttemptEnded(TASK))
     assert ended.outputs == {"y": 1, "m": metrics}
 
 
-def test_a_payload_that_cannot_be_sealed_is_not_remembered(bench: Bench) -> None:
+def test_a_payload_without_a_checksum_is_not_cached(bench: Bench) -> None:
     bench.run(a=ArtifactValue("a", ArtifactType("system.Dataset"), "/dev/null"))
     assert bench.run() == ("", 2)
 
@@ -175,31 +181,33 @@ def test_who_has_to_stop_calls_nothing_damaged(bench: Bench) -> None:
 def test_a_payload_is_read_once_as_long_as_it_stays(bench: Bench) -> None:
     path = Path(bench.artifact("x" * 100).uri)
     results = bench.results()
-    seals = [results.seal(str(path), Cancel()) for _ in range(3)] + [bench.results().seal(str(path), Cancel())]
+    checksums = [results.checksum(str(path), Cancel()) for _ in range(3)] + [
+        bench.results().checksum(str(path), Cancel())
+    ]
     assert bench.read == [str(path)]
-    assert len({seal.digest for seal in seals if seal}) == 1
+    assert len({each.digest for each in checksums if each}) == 1
     path.write_text("y" * 100)
-    changed = results.seal(str(path), Cancel())
+    changed = results.checksum(str(path), Cancel())
     assert changed is not None
-    assert changed.digest != seals[0].digest  # type: ignore[union-attr]
+    assert changed.digest != checksums[0].digest  # type: ignore[union-attr]
 
 
 def test_a_payload_that_many_tasks_want_at_once_is_read_once(bench: Bench) -> None:
     path = bench.artifact("x" * 5_000_000).uri
     results, ready = bench.results(), threading.Barrier(4)
 
-    def seal(_: int) -> Seal | None:
+    def checksum(_: int) -> Seal | None:
         ready.wait()
-        return results.seal(path, Cancel())
+        return results.checksum(path, Cancel())
 
     with ThreadPoolExecutor(4) as pool:
-        first, *others = pool.map(seal, range(4))
+        first, *others = pool.map(checksum, range(4))
     assert first is not None
     assert others == [first] * 3
     assert bench.read == [path]
 
 
-def test_a_cache_that_breaks_is_told_once_and_costs_no_task(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_fails_gives_one_notice_and_fails_no_task(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def broken(key: str) -> None:
@@ -209,6 +217,6 @@ def test_a_cache_that_breaks_is_told_once_and_costs_no_task(bench: Bench, monkey
     monkeypatch.setattr(bench.cache, "find", broken)
     results = bench.results()
     for _ in range(3):
-        assert results.of(WORK, COMMAND, Cancel(), lambda: AttemptEnded(TASK, {"y": 1})).outputs == {"y": 1}
-    assert bench.notices == ["The cache is broken. Delete it. This run goes on without it."]
+        assert results.reuse_or_run(INPUTS, COMMAND, Cancel(), lambda: AttemptEnded(TASK, {"y": 1})).outputs == {"y": 1}
+    assert bench.notices == ["The cache is broken. Delete it. This run continues without the cache."]
     assert len(asked) == 1

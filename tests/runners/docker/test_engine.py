@@ -13,8 +13,8 @@ import pytest
 from docker.errors import DockerException
 
 from standpipe.errors import RunnerError
+from standpipe.runners.docker import engine as docker_engine
 from standpipe.runners.docker.engine import Engine, Owner, leftovers
-from standpipe.runners.docker.runner import engine as docker_engine
 
 
 def unreachable(words: str, cause: OSError | None = None) -> Engine:
@@ -65,7 +65,7 @@ def test_a_user_who_may_not_use_the_socket_is_told_of_its_group() -> None:
 
 
 def test_one_connection_is_made_for_all_threads_and_a_new_one_after_closing() -> None:
-    made = []
+    made: list[Any] = []
 
     def connect() -> Any:
         time.sleep(0.02)

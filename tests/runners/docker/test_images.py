@@ -17,8 +17,8 @@ from docker.errors import APIError, ImageNotFound
 from standpipe.errors import EnvironmentBuildError, RunnerError
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Cancel
+from standpipe.runners.docker import images as images_module
 from standpipe.runners.docker.images import DerivedImages
-from standpipe.runners.docker.runner import images as images_module
 
 FUNCTION = PythonFunction("work", "", packages=("b", "a"))
 CONFIG = {"Cmd": ["bash"], "Env": ["PATH=/bin"], "Labels": {"of": "the base"}}

@@ -7,14 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from tests.runners.bench import is_alive, wait_until
 
 from standpipe.runners.docker.reaper import Reaper
+from tests.runners.bench import is_alive, wait_until
 
 #: The SDK, as far as the program uses it. The name of a container's file is its labels.
 FAKE_SDK = """
@@ -72,7 +71,7 @@ class Engine:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
+def engine(tmp_path: Path) -> Engine:
     return Engine(tmp_path)
 
 

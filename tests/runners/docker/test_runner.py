@@ -21,10 +21,10 @@ from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Cancel, CommandLine, Mount, Outcome, Pod, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Limits
+from standpipe.runners.docker import container as docker_task
+from standpipe.runners.docker import runner as docker_runner
 from standpipe.runners.docker.engine import Engine, Owner
 from standpipe.runners.docker.runner import DockerTasks
-from standpipe.runners.docker.runner import container as docker_task
-from standpipe.runners.docker.runner import runner as docker_runner
 
 SHELL = CommandLine(("sh", "-c"), ("true",))
 FUNCTION = PythonFunction("work", "def work(): ...\n")
@@ -168,9 +168,10 @@ class Bench:
     notices: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.reaper: Any = FakeReaper()
+        self.reaper = FakeReaper()
+        reaper: Any = self.reaper
         connection: Any = Engine(lambda: self.engine)  # type: ignore[arg-type, return-value]
-        self.runner = DockerTasks(self.run_args, self.engine, self.notices.append, connection, self.reaper)
+        self.runner = DockerTasks(self.run_args, self.engine, self.notices.append, connection, reaper)
         self.folder = self.root / "run" / "task"
         (self.folder / "model").mkdir(parents=True)
 
@@ -632,7 +633,7 @@ def test_an_image_s_own_user_can_write_outputs_while_it_runs(
     bench: Bench, as_caller: Callable[[int], None], user: str, mode: int
 ) -> None:
     as_caller(1000)
-    modes = []
+    modes: list[int] = []
     for folder in (bench.folder, bench.folder / "model"):
         folder.chmod(0o755)
 

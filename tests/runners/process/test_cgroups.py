@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.runners.bench import Bench, Fixed, Kept, value_in
 
 from standpipe.model.ports import Cancel, Outcome
 from standpipe.model.resources import Limits
 from standpipe.runners.process import cgroups
 from standpipe.runners.process.cgroups import ControlGroups, Group, Usage
 from standpipe.runners.process.limits import Limiter
+from tests.runners.bench import Bench, Fixed, Kept, value_in
 
 MIB = 1024**2
 

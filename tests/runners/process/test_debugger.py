@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tests.runners.bench import is_alive
 from tests.worker.tasks import interpreter
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.runners.bench import Bench, Fixed, Kept, is_alive, value_in, wait_until
 
 from standpipe.model.ports import Cancel, Outcome, TaskRequest
 from standpipe.model.resources import Limits
@@ -19,6 +18,7 @@ from standpipe.runners.process.cgroups import ControlGroups
 from standpipe.runners.process.cpu_affinity import Cores
 from standpipe.runners.process.limits import Limiter
 from standpipe.runners.process.memory_watch import backstop
+from tests.runners.bench import Bench, Fixed, Kept, is_alive, value_in, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it takes /proc")
 

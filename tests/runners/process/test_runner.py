@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.runners.bench import HERE, Bench, Fixed, Kept, is_alive, value_in, wait_until
-from tests.worker.tasks import interpreter
 
 from standpipe.errors import RunnerError, StorageError, UnsupportedError
 from standpipe.model.ports import Cancel, CommandLine, Mount, Outcome, Pod
 from standpipe.runners.process import task_process
 from standpipe.runners.process.runner import SubprocessTasks
+from tests.runners.bench import HERE, Bench, Fixed, Kept, is_alive, value_in, wait_until
+from tests.worker.tasks import interpreter
 
 
 @pytest.fixture

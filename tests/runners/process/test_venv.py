@@ -15,12 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.wheels import function, imported, make_index, make_project, make_wheel
 
 from standpipe.errors import EnvironmentBuildError
 from standpipe.model.ports import Cancel
 from standpipe.runners.process import venv
 from standpipe.runners.process.venv import CurrentEnvironment, Venvs, pip_settings
+from tests.wheels import function, imported, make_index, make_project, make_wheel
 
 
 @pytest.fixture

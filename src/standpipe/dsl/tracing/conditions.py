@@ -94,7 +94,7 @@ class If(Branch):
         AuthoringError: if the condition is not a comparison, or the operands cannot be compared.
     """
 
-    def __init__(self, condition: Comparison, name: str | None = None) -> None:
+    def __init__(self, condition: Comparison | bool, name: str | None = None) -> None:
         super().__init__((), _check_condition(condition, "If"), name)
 
 
@@ -138,7 +138,7 @@ class Elif(_LaterBranch):
         AuthoringError: if the condition is not a comparison.
     """
 
-    def __init__(self, condition: Comparison, name: str | None = None) -> None:
+    def __init__(self, condition: Comparison | bool, name: str | None = None) -> None:
         super().__init__(_check_condition(condition, "Elif"), name)
 
 

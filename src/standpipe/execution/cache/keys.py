@@ -1,18 +1,16 @@
-"""What the result of a task depends on, put into words, and then into a key of the cache.
+"""Cache keys: a digest of everything that the result of a task depends on.
 
-Two attempts with the same key would leave the same. So everything belongs in a key that can change a result, and
-nothing else does: no path or name of a run, no comment in the code.
+Two attempts with the same key would leave the same outputs. So a key covers everything that can change a result, and
+nothing else: no path or name of a run, no comment in the code.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from standpipe.errors import StandpipeError
-from standpipe.execution.cache.checksums import Sealer, is_unchanged, payload_of, seal_of
 from standpipe.model.events import StartAttempt
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import Command, Component, Importer, PythonFunction
@@ -21,167 +19,164 @@ from standpipe.model.signatures import code_digest
 from standpipe.model.templates import Argument, Concat, IfPresent, JobField, JsonEscape, Placeholder, Template
 from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Json, Output
 from standpipe.model.values import ArtifactValue, Value, artifacts_in
+from standpipe.support.checksums import compute_checksum
 
-#: Goes up with every change of what is said here, so that no key means two things.
+#: Increased with every change of what keys are made of, so that no key means two things.
 _FORMAT = 1
 
-#: What stands for the runner where it has no part in the result.
+#: The fingerprint of the runner for a result in which no runner takes part.
 _NO_RUNNER = "-"
+
+#: Returns what identifies the content of an artifact; None if that cannot be read (`execution.checksums`).
+DigestFunction = Callable[[ArtifactValue], str | None]
 
 
 @frozen
-class Work:
-    """What an attempt would do, as far as its result goes.
+class KeyInputs:
+    """Everything that goes into a cache key.
 
-    `words` say all of it but the runner's part, which `fingerprint` gives as long as it is known.
+    `text` describes all but the runner, whose `fingerprint` is asked for whenever the key is computed.
     """
 
-    words: str
+    text: str
     fingerprint: Callable[[], str] = lambda: _NO_RUNNER
 
-    def key(self) -> str:
-        """The key of the result: 64 hexadecimal digits; empty while the runner cannot tell its part."""
-        part = self.fingerprint()
-        return hashlib.sha256(f"{self.words}\n{part}".encode()).hexdigest() if part else ""
+    def compute_key(self) -> str:
+        """Return the key: 64 hexadecimal digits; empty as long as the runner does not know its fingerprint."""
+        fingerprint = self.fingerprint()
+        return hashlib.sha256(f"{self.text}\n{fingerprint}".encode()).hexdigest() if fingerprint else ""
 
 
 class _NoKey(StandpipeError):
-    """There is something in the work that cannot be put into words."""
+    """The result depends on something whose content cannot be read."""
 
 
-def task_work(
+def collect_task_inputs(
     command: StartAttempt,
     component: Component,
     program: Command | PythonFunction,
     request: TaskRequest,
     *,
-    places: Iterable[str],
+    workspace_paths: Iterable[str],
     field: Callable[[str], str],
     fingerprint: Callable[[TaskRequest], str],
-    seal: Sealer,
-) -> Work | None:
-    """The work of an attempt; None if its result is not to be remembered.
+    digest: DigestFunction,
+) -> KeyInputs | None:
+    """Return what the result of an attempt depends on; None if it is not to be cached.
 
     Args:
-        command: what to do; it has the task's inputs.
-        component: what runs.
-        program: its program, with its placeholders in it: what they stand for may be paths of this run.
-        request: what the runner is asked for.
-        places: where the run's workspace is. What is in it may be another thing in the next run.
-        field: gives the values of the placeholders about the run and the task.
-        fingerprint: gives the runner's part.
-        seal: seals the payloads that have no seal that holds.
+        command: the attempt, with the inputs of its task.
+        component: the component that runs.
+        program: its program, with its placeholders, as their values may be paths of this run.
+        request: the request to the runner.
+        workspace_paths: where the run's workspace is. Its content may be another in the next run.
+        field: returns the values of the placeholders about the run and the task.
+        fingerprint: returns the fingerprint of the runner.
+        digest: returns what identifies the content of an artifact.
     """
-    if command.caching is None or not command.caching.enabled or request.debug or _has_effects(request.pod):
+    if command.caching is None or not command.caching.enabled or request.debug or _has_side_effects(request.pod):
         return None
     parameters = request.executor_input["inputs"]["parameterValues"]
-    code, fields = _program(program, field)
-    if _mentions(places, [parameters, fields, [artifact.place for artifact in artifacts_in(command.inputs.values())]]):
+    code, fields = _describe_program(program, field)
+    locations = [artifact.place for artifact in artifacts_in(command.inputs.values())]
+    if _mentions(workspace_paths, [parameters, fields, locations]):
         return None
     if command.caching.key:
-        return _authors_own(command, component)
+        return _use_custom_key(command, component)
     try:
-        words = {
+        content = {
             "program": code,
             "fields": fields,
-            "interface": _interface(component),
-            "env": _sorted({**request.env, **request.pod.env}),
-            "mounts": [_mount(mount) for mount in request.pod.mounts],
-            "parameters": _sorted(parameters),
-            "artifacts": _sorted({name: _contents(value, seal) for name, value in command.inputs.items()}),
+            "interface": _describe_interface(component),
+            "env": _sort({**request.env, **request.pod.env}),
+            "mounts": [_describe_mount(mount) for mount in request.pod.mounts],
+            "parameters": _sort(parameters),
+            "artifacts": _sort({name: _describe_artifacts(value, digest) for name, value in command.inputs.items()}),
         }
     except _NoKey:
         return None
-    return Work(_in_words("task", words), lambda: fingerprint(request))
+    return KeyInputs(_to_text("task", content), lambda: fingerprint(request))
 
 
-def import_work(
-    command: StartAttempt, component: Component, importer: Importer, artifact: ArtifactValue, seal: Sealer
-) -> Work | None:
-    """The work of importing an artifact, by its content where that is on this machine; None as in `task_work`."""
+def collect_import_inputs(
+    command: StartAttempt, component: Component, importer: Importer, artifact: ArtifactValue, digest: DigestFunction
+) -> KeyInputs | None:
+    """Return what the result of an import depends on: its content, where it can be read. None as for tasks."""
     if command.caching is None or not command.caching.enabled or importer.reimport or importer.download_to_workspace:
         return None
     if command.caching.key:
-        return _authors_own(command, component)
+        return _use_custom_key(command, component)
     try:
-        return Work(_in_words("import", [_interface(component), _content(artifact, seal)]))
+        return KeyInputs(_to_text("import", [_describe_interface(component), _describe_artifact(artifact, digest)]))
     except _NoKey:
         return None
 
 
-def _authors_own(command: StartAttempt, component: Component) -> Work:
-    """As on a cluster, the key that the author gives stands for everything that goes in."""
+def _use_custom_key(command: StartAttempt, component: Component) -> KeyInputs:
+    """Return the author's own key. As on a cluster, it replaces everything that goes in."""
     assert command.caching is not None, "it has a key"
-    return Work(_in_words("author", [command.caching.key, command.component, _interface(component)["outputs"]]))
+    outputs = _describe_interface(component)["outputs"]
+    return KeyInputs(_to_text("author", [command.caching.key, command.component, outputs]))
 
 
-def _in_words(kind: str, said: Json) -> str:
-    return json.dumps([_FORMAT, kind, said], separators=(",", ":"))
+def _to_text(kind: str, content: Json) -> str:
+    return json.dumps([_FORMAT, kind, content], separators=(",", ":"))
 
 
-def _sorted(items: Mapping[str, Json]) -> dict[str, Json]:
-    """Names in order. Values stay as they are: code may tell one order of a dict from another."""
+def _sort(items: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the items by name. Values stay as they are: code may tell one order of a dict from another."""
     return dict(sorted(items.items()))
 
 
-def _has_effects(pod: Pod) -> bool:
-    """Whether an attempt does more than leave its outputs, or may run in another image than the one that is here."""
+def _has_side_effects(pod: Pod) -> bool:
+    """Return whether an attempt does more than leave its outputs, or may run in a newer image than the local one."""
     return pod.pull_policy == "Always" or any(not (mount.read_only or mount.temporary) for mount in pod.mounts)
 
 
-def _mentions(places: Iterable[str], said: Json) -> bool:
-    text = json.dumps(said)
-    return any(json.dumps(place)[1:-1] in text for place in places)
+def _mentions(paths: Iterable[str], content: Json) -> bool:
+    text = json.dumps(content)
+    return any(json.dumps(path)[1:-1] in text for path in paths)
 
 
-def _interface(component: Component) -> dict[str, Json]:
+def _describe_interface(component: Component) -> dict[str, Json]:
     return {
-        "inputs": _sorted({name: _declared(given) for name, given in component.inputs.items()}),
-        "outputs": _sorted({name: _declared(given) for name, given in component.outputs.items()}),
+        "inputs": _sort({name: _describe_port(port) for name, port in component.inputs.items()}),
+        "outputs": _sort({name: _describe_port(port) for name, port in component.outputs.items()}),
     }
 
 
-def _declared(given: Input | Output) -> Json:
-    is_list = isinstance(given, (ArtifactInput, ArtifactOutput)) and given.is_list
-    return [str(given.type), is_list]
+def _describe_port(port: Input | Output) -> Json:
+    is_list = isinstance(port, (ArtifactInput, ArtifactOutput)) and port.is_list
+    return [str(port.type), is_list]
 
 
-def _mount(mount: Mount) -> Json:
-    """What a task finds at a mount: secrets, for one. Nobody gets to see more of them than a digest of all the work."""
+def _describe_mount(mount: Mount) -> Json:
+    """Describe a mount and its content, such as a secret. Only a digest of the whole description is ever stored."""
     if not mount.read_only:
         return [mount.path, ""]
-    seal = seal_of(str(mount.source), Cancel())
-    if seal is None:
+    checksum = compute_checksum(str(mount.source), Cancel())
+    if checksum is None:
         raise _NoKey
-    return [mount.path, seal.digest]
+    return [mount.path, checksum.digest]
 
 
-def _contents(value: Value, seal: Sealer) -> Json:
-    return [_content(artifact, seal) for artifact in artifacts_in([value])]
+def _describe_artifacts(value: Value, digest: DigestFunction) -> Json:
+    return [_describe_artifact(artifact, digest) for artifact in artifacts_in([value])]
 
 
-def _content(artifact: ArtifactValue, seal: Sealer) -> Json:
-    """An artifact, wherever it is and whatever its name: its type, its metadata, and the digest of its payload."""
-    return [str(artifact.type), dict(artifact.metadata), _payload(artifact, seal)]
-
-
-def _payload(artifact: ArtifactValue, seal: Sealer) -> str:
-    path = payload_of(artifact)
-    if not path or not os.path.exists(path):
-        return artifact.uri if "://" in artifact.uri else ""  # metrics have no payload
-    if artifact.seal and is_unchanged(path, artifact.seal):
-        return artifact.seal.digest
-    found = seal(path)
-    if found is None:
+def _describe_artifact(artifact: ArtifactValue, digest: DigestFunction) -> Json:
+    """Describe an artifact by type, metadata and content, wherever it is and whatever its name."""
+    content = digest(artifact)
+    if content is None:
         raise _NoKey
-    return found.digest
+    return [str(artifact.type), dict(artifact.metadata), content]
 
 
 # --- programs ---------------------------------------------------------------------------------------------------------
 
 
-def _program(program: Command | PythonFunction, field: Callable[[str], str]) -> tuple[Json, dict[str, str]]:
-    """A program in words, and what it says of the run and the task, by name."""
+def _describe_program(program: Command | PythonFunction, field: Callable[[str], str]) -> tuple[Json, dict[str, str]]:
+    """Describe a program, and the values of its placeholders about the run and the task, by name."""
     if isinstance(program, Command):
         arguments = (*program.command, *program.args)
         names = sorted({name for argument in arguments for name in _job_fields(argument)})
@@ -192,12 +187,12 @@ def _program(program: Command | PythonFunction, field: Callable[[str], str]) -> 
         "packages": sorted(program.packages),
         "indexes": program.index_urls,
         "venv": program.use_venv,
-        "classes": _sorted({name: code_digest(source) for name, source in program.artifact_classes.items()}),
+        "classes": _sort({name: code_digest(source) for name, source in program.artifact_classes.items()}),
     }, {}
 
 
 def _job_fields(argument: Argument) -> Iterator[str]:
-    """The names of the placeholders about the run and the task in an argument."""
+    """Yield the names of the placeholders about the run and the task in an argument."""
     if isinstance(argument, Template):
         for part in argument.parts:
             yield from () if isinstance(part, str) else _job_field(part)

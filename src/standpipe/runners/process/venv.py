@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from standpipe.errors import EnvironmentBuildError
+from standpipe.model.locations import is_remote
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Cancel
 from standpipe.support.locks import lock_file
@@ -247,7 +248,7 @@ def _with_absolute_path(requirement: str) -> tuple[str, Path | None]:
     parts = re.fullmatch(r"(.*?)(\s*(?:\[[^\]]*\])?\s*(?:;.*)?)", requirement, re.DOTALL)
     assert parts is not None  # each part may be empty
     place, rest = parts[1], parts[2]
-    if "://" in place or not (place.startswith((".", "/", "~")) or place.endswith(_ARCHIVES)):
+    if is_remote(place) or not (place.startswith((".", "/", "~")) or place.endswith(_ARCHIVES)):
         return requirement, None
     path = Path(os.path.abspath(os.path.expanduser(place)))
     return f"{path}{rest}", path

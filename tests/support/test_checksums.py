@@ -1,4 +1,4 @@
-"""Seals of payloads: what they are made of, what changes them, and what is not read."""
+"""Checksums of files and folders: what they are made of, what changes them, and what is not read."""
 
 from __future__ import annotations
 
@@ -11,27 +11,24 @@ from pathlib import Path
 
 import pytest
 
-from standpipe.execution.cache import checksums as sealing
-from standpipe.execution.cache.checksums import is_unchanged, payload_of, seal_of, sealed, signature_of
 from standpipe.model.ports import Cancel
-from standpipe.model.types import ArtifactType
-from standpipe.model.values import ArtifactValue, Seal
-
-DATASET = ArtifactType("system.Dataset")
-
-
-def seal(path: Path) -> Seal:
-    found = seal_of(str(path), Cancel())
-    assert found is not None
-    return found
+from standpipe.model.values import Seal
+from standpipe.support import checksums
+from standpipe.support.checksums import compute_checksum, compute_signature
 
 
-def artifact(uri: object, custom_path: str = "") -> ArtifactValue:
-    return ArtifactValue("a", DATASET, str(uri), custom_path=custom_path)
+def checksum(path: Path) -> Seal:
+    computed = compute_checksum(str(path), Cancel())
+    assert computed is not None
+    return computed
+
+
+def is_unchanged(path: str, before: Seal) -> bool:
+    return bool(before.signature) and before.signature == compute_signature(path)
 
 
 def aged(path: Path) -> Path:
-    """The path, once the clock of the file system has gone on."""
+    """The path, after the clock of the file system has advanced."""
     time.sleep(0.02)
     return path
 
@@ -44,19 +41,19 @@ def fill(folder: Path) -> Path:
     return folder
 
 
-def test_the_seal_of_a_file_is_the_digest_of_its_content(tmp_path: Path) -> None:
+def test_the_checksum_of_a_file_is_the_digest_of_its_content(tmp_path: Path) -> None:
     content = os.urandom(3 * 1024 * 1024 + 1)
     (tmp_path / "f").write_bytes(content)
-    found = seal(tmp_path / "f")
+    found = checksum(tmp_path / "f")
     assert found.digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
     assert found.size == len(content)
-    assert is_unchanged(str(tmp_path / "f"), found), "it waited until a change could be told"
+    assert is_unchanged(str(tmp_path / "f"), found), "it waited until a change could be seen"
 
 
 def test_what_has_just_changed_has_no_signature(tmp_path: Path) -> None:
     file = tmp_path / "f"
     file.write_text("a")
-    fresh, old = seal(file), seal(aged(file))
+    fresh, old = checksum(file), checksum(aged(file))
     assert (fresh.signature, fresh.digest) == ("", old.digest)
     assert not is_unchanged(str(file), fresh)
     assert is_unchanged(str(file), old)
@@ -65,15 +62,15 @@ def test_what_has_just_changed_has_no_signature(tmp_path: Path) -> None:
 def test_a_change_of_the_same_size_and_time_is_seen(tmp_path: Path) -> None:
     file = tmp_path / "f"
     file.write_text("a")
-    before, times = seal(aged(file)), file.stat()
+    before, times = checksum(aged(file)), file.stat()
     file.write_text("b")
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert not is_unchanged(str(file), before)
-    assert seal(file).digest != before.digest
+    assert checksum(file).digest != before.digest
 
 
 def test_equal_folders_have_one_digest_wherever_they_are(tmp_path: Path) -> None:
-    one, two = seal(fill(tmp_path / "one")), seal(fill(tmp_path / "two"))
+    one, two = checksum(fill(tmp_path / "one")), checksum(fill(tmp_path / "two"))
     assert one.digest == two.digest
     assert one.size == 2
 
@@ -115,30 +112,30 @@ def file_instead_of_folder(folder: Path) -> None:
 )
 def test_every_change_in_a_folder_is_seen(tmp_path: Path, change: Callable[[Path], None]) -> None:
     folder = aged(fill(tmp_path / "folder"))
-    before = seal(folder)
+    before = checksum(folder)
     assert is_unchanged(str(folder), before)
     change(folder)
     assert not is_unchanged(str(folder), before)
-    assert seal(folder).digest != before.digest
+    assert checksum(folder).digest != before.digest
 
 
 def test_links_lead_out_of_no_folder(tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "link").symlink_to(tmp_path / "outside")
-    before = seal(tmp_path / "folder")
+    before = checksum(tmp_path / "folder")
     (tmp_path / "outside" / "more").write_text("more")
-    assert seal(tmp_path / "folder").digest == before.digest
+    assert checksum(tmp_path / "folder").digest == before.digest
 
 
 def test_an_empty_folder_is_no_empty_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
-    assert seal(tmp_path / "file").digest != seal(tmp_path / "folder").digest
+    assert checksum(tmp_path / "file").digest != checksum(tmp_path / "folder").digest
 
 
 def test_the_order_of_the_file_system_makes_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = seal(fill(tmp_path / "folder"))
+    before = checksum(fill(tmp_path / "folder"))
     scandir = os.scandir
 
     class Backwards:
@@ -153,7 +150,7 @@ def test_the_order_of_the_file_system_makes_no_difference(tmp_path: Path, monkey
             """Has nothing to close."""
 
     monkeypatch.setattr(os, "scandir", Backwards)
-    assert seal(tmp_path / "folder").digest == before.digest
+    assert checksum(tmp_path / "folder").digest == before.digest
 
 
 def test_names_that_are_no_utf_8_are_names(tmp_path: Path) -> None:
@@ -162,25 +159,25 @@ def test_names_that_are_no_utf_8_are_names(tmp_path: Path) -> None:
         (tmp_path / "folder" / "\udcff").touch()
     except OSError:
         pytest.skip("this file system takes no such names")
-    assert seal(tmp_path / "folder").size == 0
+    assert checksum(tmp_path / "folder").size == 0
 
 
-def test_what_has_no_content_has_no_seal(tmp_path: Path) -> None:
+def test_what_has_no_content_has_no_checksum(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(folder / "s"))
     os.mkfifo(tmp_path / "fifo")
     for path in (folder, folder / "s", tmp_path / "fifo", tmp_path / "missing", Path("/dev/zero"), "/\0", "/\ud800"):
-        assert seal_of(str(path), Cancel()) is None
-    assert signature_of("/\0") == signature_of(str(tmp_path / "missing")) == ""
+        assert compute_checksum(str(path), Cancel()) is None
+    assert compute_signature("/\0") == compute_signature(str(tmp_path / "missing")) == ""
 
 
 def test_who_has_to_stop_reads_nothing(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("a")
     cancel = Cancel()
     cancel.set()
-    assert seal_of(str(tmp_path / "f"), cancel) is None
+    assert compute_checksum(str(tmp_path / "f"), cancel) is None
 
 
 def test_a_payload_that_changes_while_it_is_read_has_no_signature(
@@ -188,7 +185,7 @@ def test_a_payload_that_changes_while_it_is_read_has_no_signature(
 ) -> None:
     file = tmp_path / "f"
     file.write_text("a")
-    digest = sealing._digest
+    digest = checksums._digest
 
     def written_meanwhile(path: str, cancel: Cancel) -> str:
         try:
@@ -196,34 +193,5 @@ def test_a_payload_that_changes_while_it_is_read_has_no_signature(
         finally:
             file.write_text("b")
 
-    monkeypatch.setattr(sealing, "_digest", written_meanwhile)
-    assert seal(aged(file)).signature == ""
-
-
-def test_a_payload_is_at_the_custom_path_or_where_the_uri_is_mounted() -> None:
-    assert payload_of(artifact("/a")) == "/a"
-    assert payload_of(artifact("https://host/a", "/c")) == "/c"
-    assert payload_of(artifact("gs://bucket/a")) == "/gcs/bucket/a"
-    assert payload_of(artifact("https://host/a")) == ""
-    assert payload_of(artifact("relative")) == ""
-
-
-def test_each_payload_is_sealed_once_and_unchanged_inputs_not_at_all(tmp_path: Path) -> None:
-    file, given = tmp_path / "f", tmp_path / "given"
-    given.write_text("a")
-    source = ArtifactValue("i", DATASET, str(given), seal=seal(aged(given)))
-    file.write_text("a")
-    read: list[str] = []
-
-    def sealer(path: str) -> Seal | None:
-        read.append(path)
-        return seal_of(path, Cancel())
-
-    outputs = {"a": artifact(file), "b": artifact(file), "c": artifact(given), "far": artifact("x://y"), "n": 3}
-    found = sealed(outputs, {"i": [source]}, sealer)
-    assert read == [str(file)]
-    digests = {name: value.seal and value.seal.digest for name, value in found.items() if value != 3}  # type: ignore[union-attr]
-    assert digests == {"a": seal(file).digest, "b": seal(file).digest, "c": seal(given).digest, "far": None}
-    given.write_text("b")
-    sealed({"c": artifact(given)}, {"i": source}, sealer)
-    assert read == [str(file), str(given)]
+    monkeypatch.setattr(checksums, "_digest", written_meanwhile)
+    assert checksum(aged(file)).signature == ""

@@ -1,0 +1,1 @@
+"""Where the payloads of artifacts live: one module for each implementation of `model.ports.ArtifactStore`."""

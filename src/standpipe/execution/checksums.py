@@ -1,0 +1,60 @@
+"""Checksums of artifacts: added when their task has left them, compared before anybody relies on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Union
+
+from standpipe.model.locations import is_remote
+from standpipe.model.ports import ArtifactStore
+from standpipe.model.values import ArtifactValue, Seal, Value, artifacts_in
+
+#: Returns the checksum of the payload at a location; None if there is none, or it should not be read.
+ChecksumFunction = Callable[[str], Union[Seal, None]]
+
+
+def is_unchanged(location: str, checksum: Seal, store: ArtifactStore) -> bool:
+    """Return whether a payload is known to be the one of a checksum without reading it."""
+    return bool(checksum.signature) and checksum.signature == store.signature(location)
+
+
+def add_checksums(
+    outputs: Mapping[str, Value], inputs: Mapping[str, Value], store: ArtifactStore, compute: ChecksumFunction
+) -> dict[str, Value]:
+    """Return the outputs of an attempt, with the checksum of each payload that can be read.
+
+    A payload of several artifacts is read once, and one that is an unchanged input not at all.
+    """
+    of_inputs = {artifact.place: artifact.seal for artifact in artifacts_in(inputs.values())}
+    checksums: dict[str, Seal | None] = {}
+
+    def with_checksum(artifact: ArtifactValue) -> ArtifactValue:
+        location = artifact.place
+        if not store.local_path(location):
+            return artifact
+        if location not in checksums:
+            known = of_inputs.get(location)
+            is_known = known is not None and is_unchanged(location, known, store)
+            checksums[location] = known if is_known else compute(location)
+        return replace(artifact, seal=checksums[location])
+
+    return {
+        name: with_checksum(value) if isinstance(value, ArtifactValue) else value for name, value in outputs.items()
+    }
+
+
+def payload_digest(artifact: ArtifactValue, store: ArtifactStore, compute: ChecksumFunction) -> str | None:
+    """Return what identifies the content of an artifact in a cache key.
+
+    Returns:
+        The digest of its payload; where the store finds none, a remote URI, or an empty text for an artifact that
+        is all metadata. None if there is a payload that cannot be read.
+    """
+    location = artifact.place
+    if not store.exists(location):
+        return artifact.uri if is_remote(artifact.uri) else ""
+    if artifact.seal and is_unchanged(location, artifact.seal, store):
+        return artifact.seal.digest
+    checksum = compute(location)
+    return checksum.digest if checksum else None

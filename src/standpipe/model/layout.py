@@ -1,0 +1,122 @@
+"""The names of all files and folders that runs leave, and the paths that they make up.
+
+```text
+<root>/                         StateLayout: the user's `pipeline_root`
+  runs.sqlite
+  cache.sqlite                  unless the user chose another `cache_root`
+  pvcs/<name>/
+  <run id>/                     one run
+    .running
+    .stop
+    .workspace/
+      .artifacts/
+    <task>/                     the folder of a task, and of its first attempt
+    <task>@1/                   the folder of its attempt 1
+      log.txt
+      request.json
+      error.json
+      usage.json
+      executor_output.json
+      <output>
+```
+
+Only the payloads of artifacts may be remote: an artifact store (`model.ports.ArtifactStore`) locates them.
+Everything else is the state of runs, and always on this machine.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from urllib.parse import quote
+
+from standpipe.model.frozen import frozen
+from standpipe.model.refs import RunId, TaskRef
+
+#: The run store: the facts of all runs, and their Plans.
+RUN_STORE_FILE = "runs.sqlite"
+
+#: The index of the cache.
+CACHE_FILE = "cache.sqlite"
+
+#: The folder of the PVCs that pipelines create or claim.
+VOLUMES_FOLDER = "pvcs"
+
+#: Locked by the process that drives the run.
+LOCK_FILE = ".running"
+
+#: Left by a process that asks the run to stop.
+STOP_FILE = ".stop"
+
+#: The workspace of a run whose user named no other.
+WORKSPACE_FOLDER = ".workspace"
+
+#: Where importers put what they download, below a workspace, as on a cluster (`worker.artifacts` has it, too).
+DOWNLOADS_FOLDER = ".artifacts"
+
+#: Everything that an attempt printed.
+LOG_FILE = "log.txt"
+
+#: What a task tells by KFP's contract; its path is part of the executor input.
+EXECUTOR_OUTPUT_FILE = "executor_output.json"
+
+#: What the worker has to do. It contains the paths of the next two.
+REQUEST_FILE = "request.json"
+ERROR_FILE = "error.json"
+USAGE_FILE = "usage.json"
+
+#: The most bytes in a file name that we make. Most file systems take 255, and the id of a run adds the time.
+_MAX_FILE_NAME = 200
+
+
+@frozen
+class StateLayout:
+    """The paths of everything but artifacts that runs below one root leave.
+
+    Args:
+        root: the absolute path of the user's `pipeline_root`.
+    """
+
+    root: Path
+
+    @property
+    def volumes(self) -> Path:
+        """The folder of the PVCs that pipelines create or claim; each is a folder in it."""
+        return self.root / VOLUMES_FOLDER
+
+    def run_folder(self, run: RunId) -> Path:
+        """Return the folder of a run."""
+        return self.root / run
+
+
+def task_folder(run_folder: Path, task: TaskRef) -> Path:
+    """Return the folder of a task, which is that of its first attempt and holds those of the tasks in it."""
+    return run_folder.joinpath(*task_segments(task))
+
+
+def attempt_folder(run_folder: Path, task: TaskRef, attempt: int) -> Path:
+    """Return the folder of an attempt, counted from 0. The `@` keeps the later ones apart from every task's."""
+    folder = task_folder(run_folder, task)
+    return folder.with_name(f"{folder.name}@{attempt}") if attempt else folder
+
+
+def task_segments(task: TaskRef) -> tuple[str, ...]:
+    """Return the names of the folders from a run's own down to a task's."""
+    return tuple(
+        part
+        for name, iteration in task.path
+        for part in ((file_name(name),) if iteration is None else (file_name(name), str(iteration)))
+    )
+
+
+def file_name(name: str) -> str:
+    """Return the name of the file or folder for a task or an output: the name itself wherever that is safe.
+
+    It contains no dot and no `@`, so that it never equals a name in this module. A digest replaces the end of a name
+    that is too long for file systems.
+    """
+    quoted = quote(name, safe=" ", errors="surrogatepass").replace(".", "%2E")
+    if len(quoted) <= _MAX_FILE_NAME:
+        return quoted
+    digest = uuid.uuid5(uuid.NAMESPACE_OID, quoted).hex
+    return f"{quoted[: _MAX_FILE_NAME - len(digest) - 1]}={digest}"  # a quoted name contains no `=`

@@ -1,0 +1,59 @@
+"""The store that keeps payloads where tasks write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from standpipe.artifact_stores.local import LocalArtifactStore
+from standpipe.model.ports import ArtifactStore, Cancel
+from tests.artifact_stores.contract import ArtifactStoreContract
+
+
+class TestLocalArtifactStore(ArtifactStoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> ArtifactStore:
+        return LocalArtifactStore([tmp_path / "root"])
+
+
+def test_an_output_is_a_file_in_the_folder_of_its_attempt(tmp_path: Path) -> None:
+    location = LocalArtifactStore([tmp_path]).locate(tmp_path / "run" / "task", "a/b")
+    assert location == str(tmp_path / "run" / "task" / "a%2Fb")
+
+
+def test_a_payload_is_at_its_path_or_where_its_bucket_is_mounted() -> None:
+    store = LocalArtifactStore([])
+    assert store.local_path("/a") == "/a"
+    assert store.local_path("gs://bucket/a") == "/gcs/bucket/a"
+    assert store.local_path("https://host/a") == ""
+    assert store.local_path("relative") == ""
+
+
+def test_only_payloads_below_a_root_are_its_own(tmp_path: Path) -> None:
+    for name in ("root", "workspace", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data").write_text("content")
+    store = LocalArtifactStore([tmp_path / "root", tmp_path / "workspace"])
+    own = {name: store.put(str(tmp_path / name / "data"), Cancel()) for name in ("root", "workspace", "other")}
+    assert [name for name, checksum in own.items() if checksum] == ["root", "workspace"]
+    assert store.checksum(str(tmp_path / "other" / "data"), Cancel()) == own["root"]
+
+
+def test_what_has_no_content_exists_without_a_checksum(tmp_path: Path) -> None:
+    (tmp_path / "broken").symlink_to(tmp_path / "missing")
+    store = LocalArtifactStore([tmp_path])
+    for location in (str(tmp_path / "broken"), "/dev/null"):
+        assert store.exists(location)
+        assert store.checksum(location, Cancel()) is None
+
+
+def test_a_folder_is_not_copied_over_links_that_lead_out(tmp_path: Path) -> None:
+    (tmp_path / "data" / "deep").mkdir(parents=True)
+    (tmp_path / "data" / "deep" / "file").touch()
+    (tmp_path / "space" / "copy").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "space" / "copy" / "deep").symlink_to(tmp_path / "outside")
+    with pytest.raises(Exception, match="leads out of"):
+        LocalArtifactStore([]).fetch(str(tmp_path / "data"), tmp_path / "space/copy", tmp_path / "space", Cancel())
+    assert list((tmp_path / "outside").iterdir()) == []
