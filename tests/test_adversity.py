@@ -29,12 +29,12 @@ from standpipe.model.events import (
     Start,
     StartAttempt,
 )
+from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.plan import Retry
 from standpipe.model.ports import Cancel
 from standpipe.model.states import TaskState
 from standpipe.runs.driver import Driver
 from standpipe.runs.options import LocalRunner
-from standpipe.store.runs import FILE_NAME
 from tests.fakes import FakeRunner
 from tests.plans import RUN, dag, node, plan
 from tests.runs.test_driver import Kept
@@ -68,7 +68,7 @@ def run(tmp_path: Path) -> Any:
 
 def kinds_of(root: Path, task: str) -> list[str]:
     """The kinds of facts that are stored of a task."""
-    with closing(sqlite3.connect(root / FILE_NAME)) as db:
+    with closing(sqlite3.connect(root / RUN_STORE_FILE)) as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         facts = db.execute("SELECT kind, body FROM facts ORDER BY run, seq").fetchall()
     return [kind for kind, body in facts if json.loads(body).get("task") == [[task, None]]]
@@ -143,7 +143,7 @@ def test_a_store_that_cannot_grow_is_named_and_what_it_holds_stays(tmp_path: Pat
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"The run store {root / FILE_NAME} cannot be used: ")
+    assert done.stdout.startswith(f"The run store {root / RUN_STORE_FILE} cannot be used: ")
     assert "Check that the disk is not full" in done.stdout
     assert kinds_of(root, "say")[-1] == "TaskSucceeded", "the first run"
 
@@ -152,12 +152,12 @@ def test_a_store_that_cannot_grow_is_named_and_what_it_holds_stays(tmp_path: Pat
 def test_a_truncated_database_is_named_and_what_is_beside_it_stays(run: Any, tmp_path: Path, size: int) -> None:
     runner = FakeRunner(say=lambda text: {"Output": text})
     run(say, runner, text="x")
-    whole = (tmp_path / FILE_NAME).read_bytes()
+    whole = (tmp_path / RUN_STORE_FILE).read_bytes()
     assert len(whole) > size
-    (tmp_path / FILE_NAME).write_bytes(whole[:size])
-    with pytest.raises(StorageError, match=rf"^The run store .*{FILE_NAME} cannot be "):
+    (tmp_path / RUN_STORE_FILE).write_bytes(whole[:size])
+    with pytest.raises(StorageError, match=rf"^The run store .*{RUN_STORE_FILE} cannot be "):
         run(say, runner, text="y")
-    assert (tmp_path / FILE_NAME).read_bytes() == whole[:size], "the user may want to save what there is"
+    assert (tmp_path / RUN_STORE_FILE).read_bytes() == whole[:size], "the user may want to save what there is"
     assert len(list(tmp_path.glob("say-*/say/executor_output.json"))) == 1
 
 
@@ -165,14 +165,14 @@ def test_a_truncated_database_is_named_and_what_is_beside_it_stays(run: Any, tmp
 def test_a_database_with_garbage_in_it_is_used_or_refused_and_nothing_else(run: Any, tmp_path: Path, at: int) -> None:
     runner = FakeRunner(say=lambda text: {"Output": text})
     run(say, runner, text="x")
-    damaged = bytearray((tmp_path / FILE_NAME).read_bytes())
+    damaged = bytearray((tmp_path / RUN_STORE_FILE).read_bytes())
     damaged[at : at + 64] = b"\xa5" * 64
-    (tmp_path / FILE_NAME).write_bytes(damaged)
+    (tmp_path / RUN_STORE_FILE).write_bytes(damaged)
     try:
         told = run(say, runner, text="y").output
     except StandpipeError as error:
         told = str(error)
-    assert told == "y" or FILE_NAME in told
+    assert told == "y" or RUN_STORE_FILE in told
 
 
 def test_a_database_that_is_damaged_while_a_run_goes_on_ends_it(run: Any, tmp_path: Path) -> None:
@@ -181,11 +181,11 @@ def test_a_database_that_is_damaged_while_a_run_goes_on_ends_it(run: Any, tmp_pa
         say(text=say(text="first").output)
 
     def damage(text: str) -> dict[str, Any]:
-        for path in tmp_path.glob(f"{FILE_NAME}*"):
+        for path in tmp_path.glob(f"{RUN_STORE_FILE}*"):
             path.write_bytes(b"garbage" * 5000)
         return {"Output": text}
 
-    with pytest.raises(StandpipeError, match=FILE_NAME):
+    with pytest.raises(StandpipeError, match=RUN_STORE_FILE):
         run(two, FakeRunner(say=damage, say_2=lambda text: {"Output": text}))
 
 

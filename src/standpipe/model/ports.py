@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
+from standpipe.model.events import Fact, RunEnded
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import PythonFunction
 from standpipe.model.refs import RunId, RunInfo, TaskRef
@@ -300,6 +301,74 @@ class Cache(Protocol):
 
     def note(self, path: str, seal: Seal) -> None:
         """Remembers the seal of what is at a path, in place of an older one."""
+
+
+class RecordedRun(Protocol):
+    """What a store says about a run at one moment, without its facts."""
+
+    @property
+    def number(self) -> int:
+        """The number of the run in the store. A run that began later has a higher one."""
+
+    @property
+    def id(self) -> RunId: ...
+
+    @property
+    def pipeline(self) -> str: ...
+
+    @property
+    def created(self) -> str:
+        """When the run was requested: ISO 8601, in UTC."""
+
+    @property
+    def rerun_of(self) -> str:
+        """The run and the task that it reruns; empty for other runs."""
+
+    @property
+    def length(self) -> int:
+        """How many facts it has, which is the sequence number of the last one."""
+
+    @property
+    def began(self) -> float | None:
+        """When its first fact was recorded, in seconds since the epoch; None if it has no facts."""
+
+    @property
+    def latest(self) -> float | None:
+        """When its last fact was recorded, in seconds since the epoch; None if it has no facts."""
+
+    @property
+    def end(self) -> RunEnded | None:
+        """Its last fact, if the run has ended."""
+
+
+class FactReader(Protocol):
+    """Reads runs and their facts, from any thread, also while they are in progress.
+
+    Facts are immutable and only appended, and the facts of a run are numbered from 1 without gaps; runs have ascending
+    numbers. So a reader that keeps the last number it has seen can follow them without reading anything twice. Each
+    method raises a `StorageError` if the store cannot be read.
+    """
+
+    def runs_since(self, number: int = 0) -> Sequence[RecordedRun]:
+        """Return the runs with a higher number, in ascending order."""
+
+    def run(self, run: RunId) -> RecordedRun:
+        """Return what the store says about a run now.
+
+        Raises:
+            NoSuchRun: if there is no run with this id.
+        """
+
+    def facts_since(self, run: RunId, seq: int = 0, until: int | None = None) -> Sequence[tuple[float, Fact]]:
+        """Return the facts of a run with a higher sequence number, in order.
+
+        Each is paired with the time at which it was recorded, in seconds since the epoch.
+
+        Args:
+            run: the id of the run. An unknown run has no facts.
+            seq: the sequence number of the last fact that is known; 0 returns all facts.
+            until: the sequence number of the last fact to return; by default, of the last one that is recorded.
+        """
 
 
 class Environments(Protocol):

@@ -79,7 +79,7 @@ def start(
         context = RunContext(options, plan, info, folder, workspace, cluster, cache, redactor, debug)
         inputs = to_values(arguments)
         machine = context.new_machine()
-        recorder = RunRecorder(root, info, plan, workspace=str(workspace or ""), repeats=rerun_of, redactor=redactor)
+        recorder = RunRecorder(root, info, plan, workspace=str(workspace or ""), rerun_of=rerun_of, redactor=redactor)
         with RunLock(folder), closing(recorder):
             result = drive(context, machine, recorder, events.Start(inputs))
         return finish_task(context, machine, result, PipelineTask(component, component.name, arguments, Settings()))

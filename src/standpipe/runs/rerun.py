@@ -32,7 +32,7 @@ def rerun_task(options: RunOptions, run_id: str, task_name: str, *, debug: bool)
         is_executed = isinstance(task, ExecutorTask)
         reason = "it never started" if is_executed else "it is a pipeline or a loop: pass a task in it"
         raise ArgumentError(f"Cannot rerun task '{ref}' of run {stored.row.id}: {reason}.")
-    if stored.row.masked and was_masked(task.inputs):
+    if stored.row.redacted and was_masked(task.inputs):
         raise ArgumentError(
             f"Cannot rerun task '{ref}' of run {stored.row.id}: its inputs held a secret, which the run store does not "
             "keep."

@@ -54,7 +54,7 @@ def _resume(
     context: RunContext, stored: StoredRun, component: BaseComponent, from_task: Sequence[str], recorder: RunRecorder
 ) -> PipelineTask:
     row = stored.row
-    is_masked = row.masked or context.redactor  # then secrets differ from what the store has, and are no change
+    is_masked = row.redacted or context.redactor  # then secrets differ from what the store has, and are no change
     plan = load(dump(component.plan, context.redactor)[0]) if is_masked else component.plan
     machine = stored.replay(context, {recorder.plan: component.plan})
     requested = dict.fromkeys(find_tasks(machine.root, from_task), "requested with from_task")
@@ -85,7 +85,7 @@ def _find_unusable(root: DagTask, row: RunRow, store: ArtifactStore) -> Iterator
     Raises:
         ArgumentError: if the arguments of the run are not in the store.
     """
-    is_masked = bool(row.masked)
+    is_masked = bool(row.redacted)
     if is_masked and was_masked(root.inputs):
         raise ArgumentError(
             f"Cannot resume run {row.id}: its arguments held a secret, which the run store does not keep. Start a new "

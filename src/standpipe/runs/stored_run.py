@@ -58,7 +58,7 @@ class StoredRun(NamedTuple):
         Raises:
             ArgumentError: if it holds secrets, which are masked in the store.
         """
-        if self.row.masked and was_masked(self.plan):
+        if self.row.redacted and was_masked(self.plan):
             raise ArgumentError(
                 f"The pipeline of run {self.row.id} holds secrets, which the run store does not keep. Pass it with "
                 "pipeline=..., or define it in this program."

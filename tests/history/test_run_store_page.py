@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from standpipe.model import events as e
+from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.refs import TaskRef
 from standpipe.store import facts, notation
-from standpipe.store.runs import FILE_NAME, RunRecorder
+from standpipe.store.runs import RunRecorder
 from tests.plans import RUN, dag, node, plan
 
-PAGE = (Path(__file__).resolve().parents[1] / "docs" / "reference" / "run-store.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "run-store.md").read_text(encoding="utf-8")
 
 
 RECORDS = (
@@ -43,7 +44,7 @@ def store(tmp_path: Path) -> Path:
     task = TaskRef((("a", None),))
     with closing(RunRecorder(tmp_path, RUN, plan(dag(node("a"))))) as recorder:
         recorder((e.RunStarted({}), e.TaskSucceeded(task, {}, e.Report(2.5))))
-    return tmp_path / FILE_NAME
+    return tmp_path / RUN_STORE_FILE
 
 
 def test_each_table_is_there_with_its_columns_and_the_version(store: Path) -> None:
