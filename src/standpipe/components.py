@@ -66,7 +66,7 @@ def load_component_from_file(file_path: str | os.PathLike[str]) -> YamlComponent
     if not isinstance(file_path, (str, os.PathLike)):
         raise ArgumentError(f"{preview(file_path)} cannot be loaded: the path of a compiled file is wanted.")
     path = os.path.expanduser(file_path)
-    return _load(ir.text_of(path), str(path))
+    return _load(ir.read_file_text(path), str(path))
 
 
 def load_component_from_url(url: str, auth: tuple[str, str] | None = None) -> YamlComponent:

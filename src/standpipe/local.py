@@ -357,12 +357,12 @@ class _LocalBackend:
     def pipeline_spec_message(self, component: BaseComponent) -> Any:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-        return ir.message(ir.emit(component.plan), "PipelineSpec")
+        return ir.to_message(ir.emit(component.plan), "PipelineSpec")
 
     def platform_spec_message(self, component: BaseComponent) -> Any:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-        return ir.message(ir.emit_platforms(component.plan), "PlatformSpec")
+        return ir.to_message(ir.emit_platforms(component.plan), "PlatformSpec")
 
 
 set_backend(_LocalBackend())

@@ -103,7 +103,7 @@ def test_artifacts_are_printed_with_where_they_are(capsys: pytest.CaptureFixture
     [
         (("take.yaml",), 2, "missing 4 required inputs: flag, number, some, text"),
         (("take.yaml", "--arg", "number"), 2, "Invalid --arg 'number': expected NAME=VALUE"),
-        (("take.yaml", "--arg", "number=x"), 2, "--arg number: the text 'x' is no NUMBER_INTEGER"),
+        (("take.yaml", "--arg", "number=x"), 2, "--arg number: expected NUMBER_INTEGER, got the text 'x'"),
         (("take.yaml", "--arg", "nubmer=1"), 2, "has no input 'nubmer'"),
         (("read.yaml", "--arg", "many=a"), 2, "--arg many: expected a JSON list of paths or URIs"),
         (("read.yaml", "--args-file", "none.json"), 2, "--args-file none.json cannot be read"),

@@ -15,7 +15,7 @@ from google.protobuf import json_format
 from standpipe import dsl, local
 from standpipe.errors import ArgumentError, AuthoringTypeError
 from standpipe.ir import emit, emit_platforms
-from standpipe.ir.proto import messages
+from standpipe.ir.proto import load_messages
 from standpipe.kfp_compat.sdk_components import plan_of
 from tests.fakes import FakeRunner
 
@@ -44,11 +44,11 @@ class GraphComponent:
 
     @property
     def pipeline_spec(self) -> Any:
-        return json_format.ParseDict(emit(self.component.plan), messages().PipelineSpec())
+        return json_format.ParseDict(emit(self.component.plan), load_messages().PipelineSpec())
 
     @property
     def platform_spec(self) -> Any:
-        return json_format.ParseDict(emit_platforms(self.component.plan), messages().PlatformSpec())
+        return json_format.ParseDict(emit_platforms(self.component.plan), load_messages().PlatformSpec())
 
 
 class Dataset:

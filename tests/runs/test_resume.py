@@ -164,7 +164,7 @@ def test_a_changed_component_is_done_again(tasks: Counted, capsys: pytest.Captur
     changed()
     local.resume(run)
     assert tasks.ran == ["one", "two"]
-    assert "one: its code is another one now" in capsys.readouterr().err
+    assert "one: its code has changed" in capsys.readouterr().err
 
 
 def test_a_program_that_does_not_define_the_pipeline_goes_on_with_what_is_stored(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from standpipe.artifact_stores.local import LocalArtifactStore
 from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError
-from standpipe.kubernetes import concerns
+from standpipe.kubernetes import uses_kubernetes
 from standpipe.model.layout import WORKSPACE_FOLDER, StateLayout
 from standpipe.model.plan import Container, Plan, Resources
 from standpipe.model.ports import ArtifactStore
@@ -84,7 +84,7 @@ def pipeline_root_of(options: RunOptions) -> Path:
 
 def timeout_of(plan: Plan) -> float:
     """Return after how many seconds the run is stopped (`PipelineConfig.active_deadline_seconds`); 0 for never."""
-    return float(_pipeline_config(plan).get("activeDeadlineSeconds", 0))
+    return float(plan.pipeline_config.get("activeDeadlineSeconds", 0))
 
 
 def make_workspace(options: RunOptions, plan: Plan, folder: Path) -> Path | None:
@@ -95,7 +95,7 @@ def make_workspace(options: RunOptions, plan: Plan, folder: Path) -> Path | None
     """
     if options.workspace_root is not None:
         workspace = Path(options.workspace_root).expanduser().absolute()
-    elif "workspace" in _pipeline_config(plan):
+    elif "workspace" in plan.pipeline_config:
         workspace = folder / WORKSPACE_FOLDER
     else:
         return None
@@ -111,7 +111,7 @@ def make_workspace(options: RunOptions, plan: Plan, folder: Path) -> Path | None
 
 def local_cluster(options: RunOptions, plan: Plan, root: Path) -> LocalCluster | None:
     """Return what stands in for Kubernetes; None if the pipeline has no settings for it."""
-    if not concerns(plan):
+    if not uses_kubernetes(plan):
         return None
     from standpipe.kubernetes import provisions  # few pipelines need it
     from standpipe.kubernetes.cluster import LocalCluster
@@ -137,8 +137,3 @@ def _requests_resources(plan: Plan) -> bool:
     return any(
         isinstance(executor, Container) and executor.resources != Resources() for executor in plan.executors.values()
     )
-
-
-def _pipeline_config(plan: Plan) -> Mapping[str, Any]:
-    config: Mapping[str, Any] = plan.platforms.get("kubernetes", {}).get("pipelineConfig", {})
-    return config

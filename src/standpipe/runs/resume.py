@@ -15,9 +15,9 @@ from standpipe.engine.tasks import DagTask, ExecutorTask
 from standpipe.errors import ArgumentError
 from standpipe.execution.checksums import is_unchanged
 from standpipe.model import events
+from standpipe.model.component_changes import difference
 from standpipe.model.ports import ArtifactStore, Cancel
 from standpipe.model.refs import TaskRef
-from standpipe.model.signatures import difference
 from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, artifacts_in
 from standpipe.runs.arguments import from_values
