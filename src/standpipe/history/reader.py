@@ -12,7 +12,7 @@ from standpipe.history.run import Run, RunDetails
 from standpipe.model.ports import FactReader, RecordedRun
 from standpipe.model.refs import RunId
 from standpipe.store.locks import is_active
-from standpipe.support.garbage_collection import lasting_objects
+from standpipe.support.garbage_collection import pause_garbage_collection
 
 
 class RunReader:
@@ -73,7 +73,7 @@ class RunReader:
 
     def _details(self, length: int, *, is_over: bool) -> RunDetails:
         """Return the details of the run after its first facts, as many as `length`."""
-        with self._lock, lasting_objects():
+        with self._lock, pause_garbage_collection():
             if length < self._length:
                 self._restart()  # a later snapshot was read before this one
             for at, fact in self._facts.facts_since(self._run, self._length, length):

@@ -12,7 +12,7 @@ from standpipe.history.render import format_status, format_value, render_attempt
 from standpipe.model.events import Failure
 from standpipe.model.layout import task_folder
 from standpipe.model.refs import TaskRef
-from standpipe.support.shell_commands import command
+from standpipe.support.shell_commands import standpipe_command
 
 #: With more children than this, those that succeeded are only counted.
 _MAX_SHOWN = 20
@@ -54,7 +54,7 @@ class Task:
         """The command that reruns only this task, with the same inputs; empty if it had no attempt."""
         if not self.attempts:
             return ""
-        return command("rerun", self._run_folder.parent, self._run_folder.name, self.path)
+        return standpipe_command("rerun", self._run_folder.parent, self._run_folder.name, self.path)
 
     @property
     def duration(self) -> float | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from standpipe.kubernetes import CREATE_PVC
 from standpipe.kubernetes.settings import SettingError
 from standpipe.model.values import Value
-from standpipe.support.paths import check_inside
+from standpipe.support.paths import check_within
 
 #: A valid name of a Kubernetes object (RFC 1123). It is also a safe name of a folder.
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -49,7 +49,7 @@ class Claims:
             folder.mkdir(exist_ok=True)
             folder.chmod(0o777)
         inner = folder / sub_path
-        check_inside(inner, folder)
+        check_within(inner, folder)
         if not inner.exists():
             inner.mkdir(parents=True, exist_ok=True)
             inner.chmod(folder.stat().st_mode & 0o777)  # as in Kubernetes

@@ -24,7 +24,7 @@ from standpipe.model.refs import RunId
 from standpipe.store import database, runs
 from standpipe.store.facts import RUN_ENDED, decode
 from standpipe.store.plans import load
-from standpipe.support.garbage_collection import lasting_objects
+from standpipe.support.garbage_collection import pause_garbage_collection
 
 #: The name of the run that was started last.
 LATEST = "latest"
@@ -167,7 +167,7 @@ class StoredFacts:
         if len(selected) != expected - seq:
             problem = f"run {run} has {seq + len(selected)} facts, expected {expected}"
             raise StorageError(_damaged(self._path, problem))
-        with lasting_objects():
+        with pause_garbage_collection():
             return [(at, decode(kind, body)) for _, at, kind, body in selected]
 
 
