@@ -18,10 +18,10 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import StorageError, TaskFailed
+from standpipe.local import FakeRunner
 from standpipe.model.ports import Cancel, Outcome
-from standpipe.runs.options import LocalRunner
+from standpipe.runners.api import LocalRunner
 from standpipe.support import checksums
-from tests.fakes import FakeRunner
 
 
 @dsl.component
@@ -108,7 +108,7 @@ class Runs:
 def processes() -> Iterator[local.SubprocessRunner]:
     runner = local.SubprocessRunner()
     yield runner
-    runner.tasks.close()
+    runner.task_runner.close()
 
 
 @pytest.fixture

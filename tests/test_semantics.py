@@ -15,7 +15,7 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import TaskFailed
-from tests.fakes import FakeRunner
+from standpipe.local import FakeRunner
 
 RUNNER = local.SubprocessRunner(use_venv=False)
 

@@ -88,7 +88,13 @@ class Page:
 
     def __init__(self, page: Path, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
-        self.names: dict[str, Any] = {"dsl": dsl, "local": local, "compiler": compiler, "components": components}
+        self.names: dict[str, Any] = {
+            "__name__": "__main__",
+            "dsl": dsl,
+            "local": local,
+            "compiler": compiler,
+            "components": components,
+        }
         self.program = folder / f"{page.stem}_page.py"
         self.printed = ""
         self._capture = capture
@@ -121,6 +127,10 @@ def run_python(page: Page, block: Block) -> None:
 
     else:
         exec(code, page.names)
+    for name in [name for name in page.names if name.startswith("test_")]:
+        tmp_path = page.folder / name
+        tmp_path.mkdir()
+        page.names.pop(name)(tmp_path=tmp_path)
 
 
 def run_commands(page: Page, block: Block) -> None:

@@ -50,8 +50,8 @@ def test_each_block_that_is_not_run_has_the_right_syntax(path: Path) -> None:
 def test_the_blocks_of_a_page_run(
     path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tasks = RUNNER.tasks
-    monkeypatch.setattr(local.SubprocessRunner, "_open", lambda _: tasks)  # no environment is built for a page
+    tasks = RUNNER.task_runner
+    monkeypatch.setattr(local.SubprocessRunner, "open", lambda _: tasks)  # no environment is built for a page
     with opened(path, tmp_path, capfd) as page:
         for block in blocks_of(path):
             if is_executed(block) and not is_slow(block):

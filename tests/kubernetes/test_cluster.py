@@ -13,7 +13,7 @@ import pytest
 from standpipe import dsl, local
 from standpipe.errors import ArgumentError, RunnerError, SpecError, TaskFailed
 from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
-from standpipe.runs.options import LocalRunner
+from standpipe.runners.api import LocalRunner
 
 
 class Seen(NamedTuple):
@@ -31,7 +31,7 @@ class Watching(LocalRunner):
         self.behaviours = behaviours
         self.seen: dict[str, Seen] = {}
 
-    def _open(self) -> Any:
+    def open(self) -> Any:
         return self
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
