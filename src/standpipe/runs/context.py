@@ -76,12 +76,12 @@ class RunContext:
         )
 
 
-def pipeline_root_of(options: RunOptions) -> Path:
+def resolve_pipeline_root(options: RunOptions) -> Path:
     """Return the pipeline root as an absolute path."""
     return Path(options.pipeline_root).expanduser().absolute()
 
 
-def timeout_of(plan: Plan) -> float:
+def get_timeout(plan: Plan) -> float:
     """Return the time limit of the run in seconds (`PipelineConfig.active_deadline_seconds`); 0 for none."""
     return float(plan.pipeline_config.get("activeDeadlineSeconds", 0))
 
@@ -113,7 +113,7 @@ def make_workspace(options: RunOptions, plan: Plan, folder: Path) -> Path | None
     return workspace
 
 
-def local_cluster(options: RunOptions, plan: Plan, root: Path) -> LocalCluster | None:
+def make_cluster(options: RunOptions, plan: Plan, root: Path) -> LocalCluster | None:
     """Return the local substitute for Kubernetes; None if the pipeline has no settings for Kubernetes."""
     if not uses_kubernetes(plan):
         return None
@@ -123,13 +123,13 @@ def local_cluster(options: RunOptions, plan: Plan, root: Path) -> LocalCluster |
     return LocalCluster(plan, provisions.read(options.kubernetes), StateLayout(root).volumes, warn)
 
 
-def run_redactor(options: RunOptions, plan: Plan, cluster: LocalCluster | None) -> Redactor:
+def make_run_redactor(options: RunOptions, plan: Plan, cluster: LocalCluster | None) -> Redactor:
     """Return the redactor for all that a run stores and shows."""
     provided = cluster.secrets if cluster else {}
     return make_redactor(options.secret_env, plan, options.runner.variables, provided, warn)
 
 
-def result_cache(options: RunOptions, root: Path) -> CacheIndex | None:
+def open_cache(options: RunOptions, root: Path) -> CacheIndex | None:
     """Return the cache, None if the run does not use it."""
     if not options.enable_caching:
         return None

@@ -29,12 +29,12 @@ from standpipe.model.states import TaskState
 from standpipe.runs.arguments import from_values, to_values
 from standpipe.runs.context import (
     RunContext,
-    local_cluster,
+    get_timeout,
+    make_cluster,
+    make_run_redactor,
     make_workspace,
-    pipeline_root_of,
-    result_cache,
-    run_redactor,
-    timeout_of,
+    open_cache,
+    resolve_pipeline_root,
 )
 from standpipe.runs.driver import Attempt, Driver, FactSink, Terminated
 from standpipe.runs.failure_report import failure_report
@@ -62,9 +62,9 @@ def start(
         rerun_of: the run and the task that this run reruns; empty for other runs.
         debug: whether its task runs under a debugger.
     """
-    plan, root = component.plan, pipeline_root_of(options)
-    cluster, cache = local_cluster(options, plan, root), result_cache(options, root)
-    redactor = run_redactor(options, plan, cluster)
+    plan, root = component.plan, resolve_pipeline_root(options)
+    cluster, cache = make_cluster(options, plan, root), open_cache(options, root)
+    redactor = make_run_redactor(options, plan, cluster)
     with redactor.redact_errors(), restrict_umask():
         folder = _make_run_folder(root, plan.name)
         workspace = make_workspace(options, plan, folder)
@@ -129,7 +129,7 @@ def drive(context: RunContext, machine: Machine, recorder: RunRecorder, first: e
             sinks,
             max_parallel=options.max_parallel,
             cancel_requested=lambda: was_asked_to_stop(context.folder),
-            timeout=timeout_of(context.plan) or None,
+            timeout=get_timeout(context.plan) or None,
         )
         return RunResult(driver.run(first), driver.timed_out)
 
@@ -142,7 +142,7 @@ def finish_task(context: RunContext, machine: Machine, result: RunResult, task: 
     """
     if result.end.state is TaskState.SUCCEEDED:
         return task.finish(from_values(result.end.outputs))
-    timeout = timeout_of(context.plan) if result.timed_out else 0
+    timeout = get_timeout(context.plan) if result.timed_out else 0
     flags = context.options.command_options
     report = failure_report(context.info, machine, result.end, context.folder, timeout, flags)
     error = TaskFailed(context.redactor.redact_text(report))

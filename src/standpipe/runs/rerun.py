@@ -9,7 +9,7 @@ from standpipe.errors import ArgumentError, NoSuchTask
 from standpipe.model.plan import Caching, Component, Constant, Dag, FromInput, FromTask, Node, Plan
 from standpipe.model.values import flatten
 from standpipe.runs.arguments import from_values
-from standpipe.runs.context import pipeline_root_of
+from standpipe.runs.context import resolve_pipeline_root
 from standpipe.runs.launch import start
 from standpipe.runs.options import RunOptions
 from standpipe.runs.stored_run import existing_context, find_tasks, load_run
@@ -25,7 +25,7 @@ def rerun_task(options: RunOptions, run_id: str, task_name: str, *, debug: bool)
         task_name: the name or the path of the task.
         debug: whether the task runs under a debugger.
     """
-    root = pipeline_root_of(options)
+    root = resolve_pipeline_root(options)
     stored = load_run(root, run_id)
     machine = stored.replay(existing_context(options, root, stored.row, stored.plan))
     (ref, *others) = find_tasks(machine.root, [task_name])

@@ -22,7 +22,7 @@ from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, find_artifacts
 from standpipe.runs.arguments import from_values
-from standpipe.runs.context import RunContext, pipeline_root_of
+from standpipe.runs.context import RunContext, resolve_pipeline_root
 from standpipe.runs.launch import drive, finish_task
 from standpipe.runs.options import RunOptions
 from standpipe.runs.stored_run import StoredRun, existing_context, find_tasks, load_run, run_folder
@@ -47,7 +47,7 @@ def resume(options: RunOptions, run_id: str, component: BaseComponent | None, fr
         component: the pipeline to resume it with; None for the one of its name that is defined, or the stored one.
         from_task: the names or paths of tasks to rerun with all tasks that depend on them.
     """
-    root = pipeline_root_of(options)
+    root = resolve_pipeline_root(options)
     row = run_row(root, run_id)
     with restrict_umask(), RunLock(run_folder(root, row)):
         stored = load_run(root, row.id)

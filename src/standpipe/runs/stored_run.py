@@ -17,10 +17,10 @@ from standpipe.model.plan import Plan
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.runs.context import (
     RunContext,
-    local_cluster,
+    make_cluster,
+    make_run_redactor,
     make_workspace,
-    result_cache,
-    run_redactor,
+    open_cache,
 )
 from standpipe.runs.options import RunOptions
 from standpipe.store.reading import RunRow, read_plan, read_run
@@ -110,8 +110,8 @@ def existing_context(options: RunOptions, root: Path, row: RunRow, plan: Plan) -
         pipeline_root=str(root),
         workspace_path=options.runner.workspace_path(workspace) if workspace else "",
     )
-    cluster, cache = local_cluster(options, plan, root), result_cache(options, root)
-    redactor = run_redactor(options, plan, cluster)
+    cluster, cache = make_cluster(options, plan, root), open_cache(options, root)
+    redactor = make_run_redactor(options, plan, cluster)
     return RunContext(options, plan, info, folder, workspace, cluster, cache, redactor)
 
 
