@@ -11,6 +11,7 @@ from standpipe.model.plan import (
     Component,
     Container,
     Dag,
+    Executor,
     ExecutorRef,
     FromTask,
     Loop,
@@ -34,6 +35,12 @@ def leaf(inputs: Mapping[str, Input] | None = None, outputs: Mapping[str, Output
         {"x": ParameterInput(INT, optional=True)} if inputs is None else inputs,
         {"y": ParameterOutput(INT)} if outputs is None else outputs,
     )
+
+
+def container(executor: Executor | None) -> Container:
+    """Return an executor that must be a container."""
+    assert isinstance(executor, Container)
+    return executor
 
 
 def node(

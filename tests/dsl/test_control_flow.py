@@ -44,7 +44,7 @@ def say(text: str) -> str:
 
 
 @dsl.component
-def many() -> NamedTuple("Many", [("numbers", list[int]), ("rows", list[dict[str, int]]), ("anything", list)]):
+def many() -> NamedTuple("Many", [("numbers", list[int]), ("rows", list[dict[str, int]]), ("anything", list)]):  # type: ignore[valid-type]
     return ([], [], [])
 
 
@@ -69,7 +69,7 @@ def report(status: dsl.PipelineTaskFinalStatus, note: str = "") -> None:
 
 
 def component(pipeline: Any, name: str = "") -> Component:
-    return pipeline.plan.components[f"comp-{name}"] if name else pipeline.plan.root  # type: ignore[no-any-return]
+    return pipeline.plan.components[f"comp-{name}"] if name else pipeline.plan.root
 
 
 def node(pipeline: Any, name: str, group: str = "") -> Node:
@@ -280,8 +280,9 @@ def test_artifacts_are_collected_and_looped_over() -> None:
     name = "pipelinechannel--make-data"
     dataset = dsl.Dataset.schema_title
     loop = component(inner, "for-loop-2")
-    assert isinstance(loop.outputs[name], ArtifactOutput)
-    assert loop.outputs[name].is_list
+    gathered = loop.outputs[name]
+    assert isinstance(gathered, ArtifactOutput)
+    assert gathered.is_list
     assert isinstance(loop.body, Dag)
     assert loop.body.outputs == {name: (FromTask("for-loop-4", name),)}
     looped = component(outer, "for-loop-1").inputs["pipelinechannel--inner-Output"]
@@ -333,7 +334,7 @@ def _elif_after_loop(n: Any) -> None:
 
 
 def _constant(n: Any) -> None:
-    with dsl.If(True):  # type: ignore[arg-type]
+    with dsl.If(True):
         echo()
 
 
@@ -578,7 +579,7 @@ def test_mistakes_are_caught_while_tracing(mistake: Any, error: type[StandpipeEr
 
 def test_what_is_returned_stands_at_the_outermost_level() -> None:
     def pipeline(n: int) -> int:
-        return _returned_from_a_condition(n)  # type: ignore[no-any-return]
+        return _returned_from_a_condition(n)
 
     with pytest.raises(InvalidTopologyException, match=r"is in the dsl\.If 'condition-1'"):
         dsl.pipeline(pipeline)

@@ -143,7 +143,7 @@ def test_arguments_of_the_wrong_kind_are_refused(
 
 def test_artifacts_are_no_uris_and_no_metadata() -> None:
     def as_uri(data: dsl.Input[dsl.Dataset]) -> None:
-        importer(data)
+        importer(data)  # type: ignore[arg-type]
 
     def as_metadata(data: dsl.Input[dsl.Dataset]) -> None:
         importer("x", metadata={"data": data})

@@ -46,7 +46,7 @@ def test_the_choices_are_in_the_compiled_file_and_come_back() -> None:
     ("annotation", "kind"), [(Literal["a"], STRING), (Literal[1.5], ParameterType.NUMBER_DOUBLE), (Literal[3, 4], INT)]
 )
 def test_a_choice_may_be_returned(annotation: Any, kind: ParameterType) -> None:
-    def returns():
+    def returns() -> Any:
         return 1
 
     returns.__annotations__["return"] = annotation
@@ -66,7 +66,7 @@ def test_the_values_of_a_choice_are_of_one_type() -> None:
 
 
 def test_a_default_is_one_of_the_choices() -> None:
-    def wrong(x: Literal["a", "b"] = "c") -> None: ...
+    def wrong(x: Literal["a", "b"] = "c") -> None: ...  # type: ignore[assignment]
 
     with pytest.raises(AuthoringError, match="the default value is 'c', and only these are allowed: 'a', 'b'"):
         dsl.component(wrong)

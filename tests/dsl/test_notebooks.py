@@ -18,6 +18,7 @@ from standpipe.dsl.components import PythonComponent
 from standpipe.dsl.notebooks import notebook_component, run_notebook
 from standpipe.errors import AuthoringError, UnsupportedError
 from standpipe.model.plan import Container, PythonFunction
+from tests.plans import container
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_the_options_are_those_of_components(folder: Path) -> None:
         task_config_passthroughs=[dsl.TaskConfigField.ENV],
     )
     function = program(component)
-    assert component.plan.executors["exec-train"].image == "jupyter/base"
+    assert container(component.plan.executors["exec-train"]).image == "jupyter/base"
     assert (function.index_urls, function.trusted_hosts) == (("https://a.example/simple",), ("a.example",))
     assert (function.use_venv, function.kfp_requirements) == (True, ("kfp==2.16.0",))
     assert [passthrough.field for passthrough in component.task_config_passthroughs] == ["ENV"]

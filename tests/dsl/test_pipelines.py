@@ -13,6 +13,7 @@ from standpipe.errors import AuthoringError, AuthoringTypeError, InconsistentTyp
 from standpipe.model.plan import Caching, Constant, Dag, FinalStatus, FromInput, FromTask, Node, Plan, Retry
 from standpipe.model.plan import TriggerStrategy as Strategy
 from standpipe.model.templates import InputParameter, Template
+from tests.plans import container
 
 
 @dsl.component
@@ -93,15 +94,15 @@ def test_everything_that_is_set_on_a_task_is_in_the_plan() -> None:
     node = nodes(settings)["add-2"]
     assert (node.after, node.display_name, node.caching) == (("add",), "Adder", Caching(False, "k"))
     assert node.retry == Retry(3, 120.0, 1.5, 3600.0)
-    container = settings.plan.executors["exec-add-2"]
-    assert container.env == {"A": "b", "ARGO_DEBUG_PAUSE_BEFORE": "true", "ARGO_DEBUG_PAUSE_AFTER": "true"}
-    resources = container.resources
+    adder = container(settings.plan.executors["exec-add-2"])
+    assert adder.env == {"A": "b", "ARGO_DEBUG_PAUSE_BEFORE": "true", "ARGO_DEBUG_PAUSE_AFTER": "true"}
+    resources = adder.resources
     assert (resources.cpu_request, resources.cpu_limit) == ("500m", "2")
     assert (resources.memory_request, resources.memory_limit) == ("1G", "2Gi")
     assert (resources.accelerator_type, resources.accelerator_count) == ("nvidia.com/gpu", "1")
-    assert container.image == Template((InputParameter("pipelinechannel--image"),))
+    assert adder.image == Template((InputParameter("pipelinechannel--image"),))
     assert settings.plan.platforms["kubernetes"]["deploymentSpec"]["executors"] == {"exec-add-2": {"podMetadata": {}}}
-    assert add.executor.env == {}, "the component itself must not change"
+    assert container(add.executor).env == {}, "the component itself must not change"
 
 
 def test_a_nested_pipeline_brings_its_components_under_names_of_their_own() -> None:
@@ -136,7 +137,8 @@ def test_named_outputs_and_pipeline_settings() -> None:
         from collections import namedtuple
 
         say(text=f"{dsl.WORKSPACE_PATH_PLACEHOLDER}/file")
-        return namedtuple("Outputs", ["total", "data"])(add(a=1).output, make().output)
+        Outputs = namedtuple("Outputs", ["total", "data"])
+        return Outputs(add(a=1).output, make().output)
 
     plan = settings.plan
     assert (plan.name, plan.description, plan.display_name) == ("my-pipeline", "what it does", "Mine")
@@ -290,7 +292,7 @@ def test_outputs_must_be_declared_returned_and_of_the_right_type() -> None:
         add(a=1)
 
     def wrong() -> str:
-        return add(a=1).output  # type: ignore[no-any-return]
+        return add(a=1).output
 
     def constant() -> int:
         add(a=1)
@@ -364,7 +366,7 @@ def test_what_belongs_to_another_pipeline_is_refused_even_under_a_name_of_ones_o
 
     def returns() -> int:
         add(a=1)
-        return kept[1].output  # type: ignore[no-any-return]
+        return kept[1].output
 
     for function, says in (
         (takes_output, "output 'Output' of task 'add', which belongs to another pipeline"),
@@ -459,8 +461,8 @@ def test_settings_of_the_wrong_type_are_refused(change: Any, says: str) -> None:
 def test_durations_and_counts_are_read_as_kfp_reads_them() -> None:
     @dsl.pipeline
     def retries() -> None:
-        add(a=1).set_retry("3", "90", 0, "2 hours")
-        add(a=1).set_retry(2.0, "1w")
+        add(a=1).set_retry("3", "90", 0, "2 hours")  # type: ignore[arg-type]
+        add(a=1).set_retry(2.0, "1w")  # type: ignore[arg-type]
         add(a=1).set_retry(None)  # type: ignore[arg-type]
 
     assert [node.retry for node in nodes(retries).values()] == [

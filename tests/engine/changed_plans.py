@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from standpipe.model.plan import Component, Constant, Dag, FromInput, FromTask, Node, Plan, RawItems, Trigger
+from standpipe.model.plan import Binding, Component, Constant, Dag, FromInput, FromTask, Node, Plan, RawItems, Trigger
 from standpipe.model.types import ParameterInput
 from tests.plans import INT
 
@@ -90,7 +90,8 @@ def _default(plan: Plan, random: Random, nodes: object, outputs: object, inputs:
 def _add(plan: Plan, random: Random, nodes: dict[str, Node], outputs: object, inputs: dict[str, object]) -> None:
     if "new" not in nodes:
         inputs["fresh"] = ParameterInput(INT, optional=True, default=3)
-        bound = random.choice([Constant(1), FromInput("fresh")])
+        choices: list[Binding] = [Constant(1), FromInput("fresh")]
+        bound = random.choice(choices)
         nodes["new"] = Node("new", "number", {"a": bound}, after=(random.choice(list(nodes)),))
 
 
@@ -102,4 +103,4 @@ def _after(plan: Plan, random: Random, nodes: dict[str, Node], *_: object) -> No
         nodes[node.name] = replace(node, after=(*node.after, names[earlier]))
 
 
-_CHANGES: tuple[Change, ...] = (_remove, _bind, _condition, _items, _output, _default, _add, _after)  # type: ignore[assignment]
+_CHANGES: tuple[Change, ...] = (_remove, _bind, _condition, _items, _output, _default, _add, _after)

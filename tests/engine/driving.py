@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from standpipe.engine.machine import Machine
 from standpipe.model.events import (
     AttemptEnded,
@@ -70,7 +73,7 @@ class Run:
         self.now += seconds
         self.send(TimePassed())
 
-    def inputs(self, path: str) -> object:
+    def inputs(self, path: str) -> Mapping[str, Any]:
         return self.running[task(path)].inputs
 
     @property

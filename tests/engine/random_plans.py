@@ -79,6 +79,8 @@ CONDITIONS: dict[Kind, tuple[str, ...]] = {
     LIST: ("size({}) > 1",),
     STRUCT: ('{}["a"] == 1', "size({}) == 2"),
 }
+#: Selectors of an integer in a value.
+PARTS: dict[Kind, str] = {STRUCT: 'parseJson(string_value)["a"]', LIST: "parseJson(string_value)[0]"}
 DEEPEST = 3
 
 
@@ -165,8 +167,8 @@ class Maker:
             trigger = Trigger(condition=condition)
             self.put(whole, Node(self.name(), self.keep(component), {"c": FromInput("c")}, trigger=trigger))
         one_of = tuple(FromTask(node.name, "y") for node in whole.nodes)
-        component = self.keep(Component(whole.dag(y=one_of), inputs, {"y": ParameterOutput(INT)}))
-        self.place(scope, component, c=self.pick(Constant(1), Constant(4), *scope.of_kind(INT)))
+        branches = self.keep(Component(whole.dag(y=one_of), inputs, {"y": ParameterOutput(INT)}))
+        self.place(scope, branches, c=self.pick(Constant(1), Constant(4), *scope.of_kind(INT)))
 
     def group(self, scope: Scope, level: int, item: Mapping[str, Input]) -> str:
         """A component around a DAG; its inputs are of kinds that the scope around it has, and the item of a loop."""
@@ -234,7 +236,7 @@ class Maker:
         for name, output in component.outputs.items():
             kind = gathered(kind_of(output)) if looped_leaf else kind_of(output)
             scope.sources.append((FromTask(node.name, name), kind))
-            part = {STRUCT: 'parseJson(string_value)["a"]', LIST: "parseJson(string_value)[0]"}.get(kind)  # type: ignore[call-overload]
+            part = PARTS.get(kind)
             if part:
                 scope.sources.append((FromTask(node.name, name, parse(part)), INT))
         return node.name

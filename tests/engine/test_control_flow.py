@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from standpipe.model.events import CancelRequested, LoopStarted, RunEnded, StopAttempts
@@ -87,7 +89,8 @@ def test_one_branch_runs_whatever_stands_in_the_value(value: str, branch: str) -
 
 def test_a_skipped_task_says_which_condition_was_false_of_what() -> None:
     text = "inputs.parameter_values['pipelinechannel--flip-Output'] == 'heads'"
-    only = node("only", when=text, **{"pipelinechannel--flip-Output": Constant("tails")})
+    inputs: dict[str, Any] = {"pipelinechannel--flip-Output": Constant("tails")}
+    only = node("only", when=text, **inputs)
     run = Run(plan(dag(only, node("next", "only"))))
     assert run.because("only") == "its condition is false: flip-Output == 'heads', where flip-Output is 'tails'"
     assert run.because("next") == "its upstream task 'only' was skipped"
@@ -126,15 +129,16 @@ def test_null_is_no_value_that_a_condition_could_compare() -> None:
 
 def test_a_condition_over_a_list_and_a_field_of_an_item() -> None:
     """`If(i == 2)` over the items of an upstream list, `If(i.a == 2)` over their fields."""
+    field = parse('parseJson(string_value)["a"]')
     body = group(
         dag(
-            node("plain", component="if", when=is_("x", "2"), x=FromInput("x", parse('parseJson(string_value)["a"]'))),
+            node("plain", component="chosen", when=is_("x", "2"), x=FromInput("x", field)),
         ),
         {"x": ParameterInput(ParameterType.STRUCT)},
     )
     chosen = group(dag(node("a")), NUMBER)
     loop = node("loop", component="body", loop=over("items"), items=FromTask("list", "l"))
-    run = Run(plan(dag(node("list"), loop), body=body, **{"if": chosen}))
+    run = Run(plan(dag(node("list"), loop), body=body, chosen=chosen))
     run.end("list", l=[{"a": 1}, {"a": 2}])
     assert run.names == ["loop/1/plain/a"]
 
@@ -252,7 +256,7 @@ def test_a_one_of_artifacts_gives_that_of_the_branch_that_ran() -> None:
 # --- loops ------------------------------------------------------------------------------------------------------------
 
 
-def looped(loop: Loop, *after: object, **bindings: Binding) -> Plan:
+def looped(loop: Loop, **bindings: Any) -> Plan:
     """A loop over a DAG with one task `a`, and a consumer `sum` of what it gathered."""
     body = group(
         dag(node("a", x=FromInput("x")), y=FromTask("a", "y")), {**NUMBER, "items": ParameterInput(LIST, optional=True)}
@@ -275,7 +279,7 @@ def looped(loop: Loop, *after: object, **bindings: Binding) -> Plan:
     ],
 )
 def test_a_loop_runs_its_component_for_each_item_and_gathers_in_order(
-    loop: Loop, bindings: dict[str, Binding], arguments: dict[str, object]
+    loop: Loop, bindings: dict[str, Binding], arguments: dict[str, Any]
 ) -> None:
     run = Run(looped(loop, **bindings), **arguments)
     assert run.names == ["loop/0/a", "loop/1/a", "loop/2/a"]
@@ -283,7 +287,7 @@ def test_a_loop_runs_its_component_for_each_item_and_gathers_in_order(
     for number in (2, 0, 1):
         run.end(f"loop/{number}/a", y=number * 10)
     assert run.inputs("sum") == {"l": [0, 10, 20]}
-    assert type(run.inputs("sum")["l"]) is list  # type: ignore[index]
+    assert type(run.inputs("sum")["l"]) is list
     run.end("sum", y=1)
     assert run.ended == RunEnded(SUCCEEDED, {"y": [0, 10, 20]})
 
@@ -319,14 +323,14 @@ def test_an_item_of_the_wrong_type_fails_its_iteration_only() -> None:
 def test_an_item_keeps_its_type_for_the_tasks_that_take_it(declared: ParameterType) -> None:
     """The KFP compiler says of the items of an untyped list that they are text."""
     tasks = [node(name, component=name, x=FromInput("x")) for name in ("text", "number")]
-    condition = node("if", component="if", when=is_("x", "'1'"), x=FromInput("x"))
+    condition = node("if", component="chosen", when=is_("x", "'1'"), x=FromInput("x"))
     run = Run(
         plan(
             dag(node("loop", component="body", loop=raw(1, True, {"k": [1]}))),
             body=group(dag(*tasks, condition), {"x": ParameterInput(declared)}),
             text=leaf({"x": ParameterInput(STRING)}),
             number=leaf(NUMBER),
-            **{"if": group(dag(node("a", x=Constant(5))), {"x": ParameterInput(STRING)})},
+            chosen=group(dag(node("a", x=Constant(5))), {"x": ParameterInput(STRING)}),
         )
     )
     assert {name: run.inputs(name) for name in run.names} == {
@@ -395,7 +399,7 @@ def test_iterations_are_told_apart_by_placeholders() -> None:
     run = Run(
         plan(dag(node("loop", component="body", loop=raw(1, 2))), body=body, text=leaf({"s": ParameterInput(STRING)}))
     )
-    first, second = (run.inputs(name)["s"].split() for name in run.names)  # type: ignore[index]
+    first, second = (run.inputs(name)["s"].split() for name in run.names)
     assert first[0] == second[0] == "a"
     assert first[1] != second[1]
 
@@ -442,10 +446,10 @@ def test_artifacts_are_items_and_are_gathered_as_one_flat_list() -> None:
         ),
         many=[ArtifactValue("a", DATASET, "/a"), ArtifactValue("b", DATASET, "/b")],
     )
-    assert [run.inputs(name)["x"].uri for name in run.names] == ["/a", "/a", "/b", "/b"]  # type: ignore[index]
+    assert [run.inputs(name)["x"].uri for name in run.names] == ["/a", "/a", "/b", "/b"]
     for name in run.names:
         run.end(name, d=ArtifactValue("d", DATASET, name))
-    assert [data.uri for data in run.inputs("use")["many"]] == [  # type: ignore[index]
+    assert [data.uri for data in run.inputs("use")["many"]] == [
         "loop/0/in/0/a",
         "loop/0/in/1/a",
         "loop/1/in/0/a",
@@ -569,7 +573,7 @@ def test_exit_tasks_run_after_a_cancel_until_asked_again() -> None:
     run.send(CancelRequested())
     run.end("exit-handler-1/a", failure="killed")
     assert run.state("exit-handler-1/b") is TaskState.CANCELLED
-    assert run.inputs("tidy")["status"]["state"] == "CANCELLED"  # type: ignore[index]
+    assert run.inputs("tidy")["status"]["state"] == "CANCELLED"
     assert StopAttempts((task("tidy"),)) not in run.commands
     run.send(CancelRequested())
     assert run.commands[-1] == StopAttempts((task("tidy"),), now=True)

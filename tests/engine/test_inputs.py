@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from standpipe.engine.inputs import InputError, fit_inputs, resolve_inputs
@@ -36,8 +38,8 @@ class Everything:
         return "failed"
 
 
-def bound(bindings: dict[str, object], **declared: Input) -> dict[str, Value]:
-    return resolve_inputs(bindings, declared, Everything(), lambda name: RUN.placeholder(REF, name))  # type: ignore[arg-type]
+def bound(bindings: Mapping[str, Binding], **declared: Input) -> dict[str, Value]:
+    return resolve_inputs(bindings, declared, Everything(), lambda name: RUN.placeholder(REF, name))
 
 
 def test_values_come_from_constants_inputs_and_tasks() -> None:
@@ -164,7 +166,7 @@ def test_collected_values_are_one_flat_list_unless_they_are_passed_on_unchanged(
 
 
 def test_null_is_the_default_where_there_is_one() -> None:
-    declared = {
+    declared: dict[str, Input] = {
         "a": ParameterInput(ParameterType.LIST, optional=True, default=[1]),
         "b": ParameterInput(ParameterType.LIST, optional=True),
         "c": ArtifactInput(DATASET, optional=True),

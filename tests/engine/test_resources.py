@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -70,7 +71,7 @@ def needs(policy: ResourcePolicy = CLAMP, inputs: dict[str, str] | None = None, 
         ({"accelerator_type": "nvidia.com/gpu", "accelerator_count": "0"}, Needs()),
     ],
 )
-def test_a_limit_without_a_request_is_one(asked: dict[str, str], expected: Needs) -> None:
+def test_a_limit_without_a_request_is_one(asked: dict[str, Any], expected: Needs) -> None:
     assert needs(**asked) == expected
 
 
@@ -96,7 +97,7 @@ def test_quantities_may_be_inputs() -> None:
         ),
     ],
 )
-def test_requests_above_the_capacity_are_clamped_or_fail(asked: dict[str, str], clamped: Needs, lacking: str) -> None:
+def test_requests_above_the_capacity_are_clamped_or_fail(asked: dict[str, Any], clamped: Needs, lacking: str) -> None:
     assert needs(CLAMP, **asked) == replace(clamped, lacking=lacking)
     assert needs(IGNORE, **asked) == Needs()
     with pytest.raises(InputError, match="^it requests .* Run it on a larger machine") as error:
@@ -113,7 +114,7 @@ def test_requests_above_the_capacity_are_clamped_or_fail(asked: dict[str, str], 
         ({"memory_request": "2Gi", "memory_limit": "1Gi"}, "its memory request, 2Gi, is above its memory limit, 1Gi"),
     ],
 )
-def test_invalid_quantities_are_errors(asked: dict[str, str], message: str) -> None:
+def test_invalid_quantities_are_errors(asked: dict[str, Any], message: str) -> None:
     for policy in (CLAMP, STRICT):
         with pytest.raises(InputError, match=message):
             needs(policy, **asked)
@@ -132,7 +133,7 @@ def test_resources_that_are_only_passed_on_to_the_code_are_not_acquired() -> Non
 def asking(**tasks: Resources) -> Plan:
     """Independent tasks that ask for so much."""
     outputs = {"y": ParameterOutput(ParameterType.NUMBER_INTEGER)}
-    components = {name: Component(ExecutorRef(name), {}, outputs) for name in tasks}
+    components: dict[str, Any] = {name: Component(ExecutorRef(name), {}, outputs) for name in tasks}
     made = plan(dag(*(Node(name, name) for name in tasks)), **components)
     executors = {name: Container("image", Command(), resources=asked) for name, asked in tasks.items()}
     return replace(made, executors={**made.executors, **executors})

@@ -347,7 +347,8 @@ def test_an_additional_output_of_a_pipeline_does_not_rerun_its_dependents() -> N
 )
 def test_a_nested_pipeline_with_other_declared_inputs_is_rerun_as_a_whole(inputs: dict[str, ParameterInput]) -> None:
     def with_inputs(declared: Mapping[str, ParameterInput]) -> Plan:
-        inner = group(dag(node("x", **{"x": FromInput("i")} if "i" in declared else {})), declared)
+        bindings: dict[str, Any] = {"x": FromInput("i")} if "i" in declared else {}
+        inner = group(dag(node("x", **bindings)), declared)
         return plan(dag(node("in", component="inner"), node("after", "in")), inner=inner)
 
     made = with_inputs({"i": ParameterInput(INT, default=1)})
@@ -368,7 +369,7 @@ def test_an_exit_task_is_rerun_when_its_upstream_task_was_resumed() -> None:
     run = resumed(run, made)
     assert list(run.again) == ["work", "tidy"]
     run.end("work", y=1)
-    assert run.inputs("tidy")["status"]["state"] == "SUCCEEDED"  # type: ignore[index]
+    assert run.inputs("tidy")["status"]["state"] == "SUCCEEDED"
 
 
 def loop_plan(parallelism: int = 0) -> Plan:

@@ -176,7 +176,7 @@ def test_an_exit_task_runs_when_retries_are_used_up_and_its_status_tells() -> No
         assert run.names == []
         run.wait(delay)
     run.end("group/a", failure="boom")
-    assert run.inputs("tidy")["status"]["error"]["message"] == "its task 'group/a' failed in attempt 4 of 4: boom"  # type: ignore[index]
+    assert run.inputs("tidy")["status"]["error"]["message"] == "its task 'group/a' failed in attempt 4 of 4: boom"
 
 
 # --- cancel, and replay -----------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
+from typing import Any
 
 from standpipe.engine.machine import Machine
 from standpipe.model.events import AttemptEnded, RunEnded, Start, StartAttempt
@@ -64,10 +65,11 @@ def test_a_long_chain_passes_its_value_on() -> None:
 
 
 def test_loops_and_conditions_in_each_other_nest_as_deep_as_one_likes() -> None:
-    components = {"level0": group(dag(node("a", x=FromInput("x")), y=FromTask("a", "y")), NUMBER)}
+    components: dict[str, Any] = {"level0": group(dag(node("a", x=FromInput("x")), y=FromTask("a", "y")), NUMBER)}
     for level in range(1, 200):
-        form = {"loop": Loop(RawItems((level,)), "x")} if level % 2 else {"when": "inputs.parameter_values['c'] == 1"}
-        inner = node("in", component=f"level{level - 1}", x=FromInput("x"), c=Constant(1), **form)  # type: ignore[arg-type]
+        loop, when = {"loop": Loop(RawItems((level,)), "x")}, {"when": "inputs.parameter_values['c'] == 1"}
+        form: dict[str, Any] = loop if level % 2 else when
+        inner = node("in", component=f"level{level - 1}", x=FromInput("x"), c=Constant(1), **form)
         components[f"level{level}"] = group(dag(inner, y=FromTask("in", "y")), NUMBER)
     top = node("in", component="level199", x=Constant(1))
     assert drive(plan(dag(top, y=FromTask("in", "y")), **components)) == {"y": [1]}

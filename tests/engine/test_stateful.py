@@ -44,7 +44,7 @@ from tests.plans import RUN
 
 BEHAVE = behaviour(failing=0)
 INDEX = st.integers(0, 1000)
-RUN_OF = {"seed": st.integers(0, 2**32), "tasks": st.integers(1, 25), "max_parallel": st.integers(1, 4)}
+RUN_OF: dict[str, Any] = {"seed": st.integers(0, 2**32), "tasks": st.integers(1, 25), "max_parallel": st.integers(1, 4)}
 
 
 def snapshot(machine: Machine) -> dict[str, Any]:

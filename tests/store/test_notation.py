@@ -172,7 +172,7 @@ def test_each_class_and_field_has_a_stored_name(
             continue
         assert cls in by_class, f"{cls.__name__} has no stored name: add a Record to the table in store/"
         named = set(by_class[cls].fields)
-        declared = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        declared = {field.name for field in fields(cls)}
         assert declared <= named, f"{cls.__name__}: add a stored name for {declared - named} to its Record in store/"
         assert named <= declared, f"{cls.__name__} has no {named - declared}: change the Python side of its Record"
     assert set(by_class) <= set(classes), "a Record of a class that nothing holds"

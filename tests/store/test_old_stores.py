@@ -96,7 +96,9 @@ def test_a_run_is_shown_with_tasks_attempts_and_artifacts(root: Path) -> None:
     loop = run.task("for-loop-1")
     assert [child.item for child in loop.children] == [1, 2]
     assert loop.outputs["pipelinechannel--train-Output"] == [1 / 3, 2 / 3]
-    assert [model.metadata for model in loop.outputs["pipelinechannel--train-model"]] == [{"size": 1}, {"size": 2}]
+    models = loop.outputs["pipelinechannel--train-model"]
+    assert isinstance(models, list)
+    assert [model.metadata for model in models] == [{"size": 1}, {"size": 2}]
     data = run.task("generate").outputs["data"]
     assert isinstance(data, Artifact)
     assert (data.type, data.uri, data.digest, data.size, data.metadata) == (

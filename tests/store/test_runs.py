@@ -13,6 +13,7 @@ import time
 import warnings
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ PLAN = plan(dag(node("a")))
 TASK = TaskRef((("loop", 3), ("train", None)))
 
 
-def facts(root: Path) -> list[tuple[int, str, object]]:
+def facts(root: Path) -> list[tuple[int, str, Any]]:
     with closing(sqlite3.connect(root / FILE_NAME)) as db:
         rows = db.execute("SELECT seq, kind, body FROM facts WHERE run = ? ORDER BY seq", (RUN.id,))
         return [(seq, kind, json.loads(body)) for seq, kind, body in rows]
@@ -65,13 +66,13 @@ def test_facts_are_stored_in_order_with_all_fields(tmp_path: Path) -> None:
     ]
     seq, kind, body = facts(tmp_path)[3]
     assert (seq, kind) == (4, "RunEnded")
-    assert body["state"] == "FAILED"  # type: ignore[index]
-    assert body["failures"][0]["task"] == task  # type: ignore[index]
-    assert body["failures"][0]["failure"]["signal"] == 9  # type: ignore[index]
+    assert body["state"] == "FAILED"
+    assert body["failures"][0]["task"] == task
+    assert body["failures"][0]["failure"]["signal"] == 9
     seq, kind, body = facts(tmp_path)[4]
     assert kind == "AttemptFailed"
-    told = {"task": task, "attempt": 0, "max_attempts": 3, "failed_at": 1000.5, "retry_delay": 2.0}
-    assert body.items() >= told.items()  # type: ignore[attr-defined]
+    attempt = {"task": task, "attempt": 0, "max_attempts": 3, "failed_at": 1000.5, "retry_delay": 2.0}
+    assert body.items() >= attempt.items()
 
 
 def test_a_value_that_json_cannot_hold_is_a_type_error(tmp_path: Path) -> None:
