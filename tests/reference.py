@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from standpipe.model.expressions import ExpressionError, holds, select
+from standpipe.model.evaluation import holds, select
+from standpipe.model.expressions import ExpressionError
 from standpipe.model.plan import (
     Binding,
     Component,

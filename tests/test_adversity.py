@@ -1,4 +1,4 @@
-"""What the machine around a run may do to it: full disks, damaged databases, clocks that jump. Mounts are in `slow`."""
+"""Failures of the machine: full disks, damaged databases, changed clocks. Mounts are in `slow`."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from standpipe.model.events import (
     Start,
     StartAttempt,
 )
+from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.plan import Retry
 from standpipe.model.ports import Cancel
 from standpipe.model.states import TaskState
 from standpipe.runs.driver import Driver
 from standpipe.runs.options import LocalRunner
-from standpipe.store.runs import FILE_NAME
 from tests.fakes import FakeRunner
 from tests.plans import RUN, dag, node, plan
 from tests.runs.test_driver import Kept
@@ -67,8 +67,8 @@ def run(tmp_path: Path) -> Any:
 
 
 def kinds_of(root: Path, task: str) -> list[str]:
-    """The kinds of facts that are stored of a task."""
-    with closing(sqlite3.connect(root / FILE_NAME)) as db:
+    """Return the kinds of the stored facts of a task."""
+    with closing(sqlite3.connect(root / RUN_STORE_FILE)) as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         facts = db.execute("SELECT kind, body FROM facts ORDER BY run, seq").fetchall()
     return [kind for kind, body in facts if json.loads(body).get("task") == [[task, None]]]
@@ -78,7 +78,7 @@ def kinds_of(root: Path, task: str) -> list[str]:
 
 
 @needs_dev_full
-def test_a_task_that_fills_the_disk_fails_and_the_others_go_on(run: Any, tmp_path: Path) -> None:
+def test_a_task_that_fills_the_disk_fails_and_others_finish(run: Any, tmp_path: Path) -> None:
     @dsl.pipeline
     def two() -> None:
         fill()
@@ -91,7 +91,7 @@ def test_a_task_that_fills_the_disk_fails_and_the_others_go_on(run: Any, tmp_pat
 
 
 @needs_dev_full
-def test_a_log_that_cannot_be_kept_fails_its_task_and_the_hint_says_what_to_do(
+def test_a_log_that_cannot_be_written_fails_its_task_with_a_hint(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logs, "LOG_FILE", "/dev/full")
@@ -121,7 +121,7 @@ def run(target, arguments):
     local.run(target, arguments, runner=runner, pipeline_root=sys.argv[1], quiet=True)
 
 run(say, {"text": "before"})
-resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))  # bytes, which no file exceeds from now on
+resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))  # bytes, the largest size of files from here on
 try:
     run(many, {})
 except StorageError as error:
@@ -129,7 +129,7 @@ except StorageError as error:
 """
 
 
-def test_a_store_that_cannot_grow_is_named_and_what_it_holds_stays(tmp_path: Path) -> None:
+def test_a_full_run_store_is_an_error_and_keeps_its_facts(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(FULL_STORE)
     root = tmp_path / "root"
     repository = Path(__file__).resolve().parents[1]
@@ -143,49 +143,49 @@ def test_a_store_that_cannot_grow_is_named_and_what_it_holds_stays(tmp_path: Pat
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"The run store {root / FILE_NAME} cannot be used: ")
+    assert done.stdout.startswith(f"The run store {root / RUN_STORE_FILE} cannot be used: ")
     assert "Check that the disk is not full" in done.stdout
     assert kinds_of(root, "say")[-1] == "TaskSucceeded", "the first run"
 
 
 @pytest.mark.parametrize("size", [50, 100, 1000, 4096, 5000, 8192])
-def test_a_truncated_database_is_named_and_what_is_beside_it_stays(run: Any, tmp_path: Path, size: int) -> None:
+def test_a_truncated_database_is_an_error_and_other_files_stay(run: Any, tmp_path: Path, size: int) -> None:
     runner = FakeRunner(say=lambda text: {"Output": text})
     run(say, runner, text="x")
-    whole = (tmp_path / FILE_NAME).read_bytes()
+    whole = (tmp_path / RUN_STORE_FILE).read_bytes()
     assert len(whole) > size
-    (tmp_path / FILE_NAME).write_bytes(whole[:size])
-    with pytest.raises(StorageError, match=rf"^The run store .*{FILE_NAME} cannot be "):
+    (tmp_path / RUN_STORE_FILE).write_bytes(whole[:size])
+    with pytest.raises(StorageError, match=rf"^The run store .*{RUN_STORE_FILE} cannot be "):
         run(say, runner, text="y")
-    assert (tmp_path / FILE_NAME).read_bytes() == whole[:size], "the user may want to save what there is"
+    assert (tmp_path / RUN_STORE_FILE).read_bytes() == whole[:size], "the user can still repair the damaged file"
     assert len(list(tmp_path.glob("say-*/say/executor_output.json"))) == 1
 
 
 @pytest.mark.parametrize("at", [0, 16, 18, 100, 4096, 4100])
-def test_a_database_with_garbage_in_it_is_used_or_refused_and_nothing_else(run: Any, tmp_path: Path, at: int) -> None:
+def test_a_damaged_database_is_read_or_refused(run: Any, tmp_path: Path, at: int) -> None:
     runner = FakeRunner(say=lambda text: {"Output": text})
     run(say, runner, text="x")
-    damaged = bytearray((tmp_path / FILE_NAME).read_bytes())
+    damaged = bytearray((tmp_path / RUN_STORE_FILE).read_bytes())
     damaged[at : at + 64] = b"\xa5" * 64
-    (tmp_path / FILE_NAME).write_bytes(damaged)
+    (tmp_path / RUN_STORE_FILE).write_bytes(damaged)
     try:
         told = run(say, runner, text="y").output
     except StandpipeError as error:
         told = str(error)
-    assert told == "y" or FILE_NAME in told
+    assert told == "y" or RUN_STORE_FILE in told
 
 
-def test_a_database_that_is_damaged_while_a_run_goes_on_ends_it(run: Any, tmp_path: Path) -> None:
+def test_a_database_that_is_damaged_during_a_run_ends_it(run: Any, tmp_path: Path) -> None:
     @dsl.pipeline
     def two() -> None:
         say(text=say(text="first").output)
 
     def damage(text: str) -> dict[str, Any]:
-        for path in tmp_path.glob(f"{FILE_NAME}*"):
+        for path in tmp_path.glob(f"{RUN_STORE_FILE}*"):
             path.write_bytes(b"garbage" * 5000)
         return {"Output": text}
 
-    with pytest.raises(StandpipeError, match=FILE_NAME):
+    with pytest.raises(StandpipeError, match=RUN_STORE_FILE):
         run(two, FakeRunner(say=damage, say_2=lambda text: {"Output": text}))
 
 
@@ -194,13 +194,13 @@ def test_a_database_that_is_damaged_while_a_run_goes_on_ends_it(run: Any, tmp_pa
 
 @pytest.fixture
 def jumping(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
-    """The clock of the machine is set back and forth by somebody, all the time."""
+    """Change the clock of the machine back and forth at each call."""
     real, jumps = time.time, itertools.cycle([0.0, -86_400.0, 3_600.0, -10.0, 1e9])
     monkeypatch.setattr(time, "time", lambda: real() + next(jumps))
     return real
 
 
-def test_a_clock_that_jumps_changes_no_delay_and_no_order(jumping: Callable[[], float]) -> None:
+def test_clock_changes_do_not_affect_delays_and_order(jumping: Callable[[], float]) -> None:
     began: list[float] = []
 
     def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
@@ -219,7 +219,7 @@ def test_a_clock_that_jumps_changes_no_delay_and_no_order(jumping: Callable[[], 
     assert told[-1] - told[0] == pytest.approx(began[-1] - began[0], abs=0.05)
 
 
-def test_no_duration_is_negative_or_long_because_a_clock_jumps(
+def test_clock_changes_do_not_affect_durations(
     run: Any, jumping: Callable[[], float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(say, FakeRunner(say=lambda text: {"Output": text}), text="x").output == "x"

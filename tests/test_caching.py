@@ -1,4 +1,4 @@
-"""Runs that need not run again: what users see of the cache."""
+"""Caching through the public functions."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def importing(path: str) -> str:
 
 
 class Runs:
-    """Runs with caching, all in one root, and what became of each of their tasks."""
+    """Runs with caching in one pipeline root, and the results of their tasks."""
 
     def __init__(self, root: Path, runner: LocalRunner) -> None:
         self.root = root
@@ -81,12 +81,12 @@ class Runs:
 
     @property
     def ran(self) -> list[str]:
-        """The tasks of the last run that ran."""
+        """Return the tasks of the last run that were executed."""
         return [name for name, cached in self._ends() if not cached]
 
     @property
     def cached(self) -> list[str]:
-        """Where the outputs of the last run's other tasks came from."""
+        """Return the origins of the cached outputs of the last run."""
         return [cached for _, cached in self._ends() if cached]
 
     def _ends(self) -> list[tuple[str, str]]:
@@ -121,14 +121,14 @@ def faked(tmp_path: Path) -> Runs:
     return Runs(tmp_path / "root", FakeRunner(double=lambda x: {"Output": 2 * x}, read=lambda: {"Output": "read"}))
 
 
-def test_it_is_off_by_default(faked: Runs) -> None:
+def test_caching_is_off_by_default(faked: Runs) -> None:
     for _ in range(2):
         faked(double, {"x": 1}, enable_caching=False)
         assert faked.ran == ["double"]
     assert not (faked.root / "cache.sqlite").exists()
 
 
-def test_a_component_and_a_pipeline_run_once(run: Runs) -> None:
+def test_the_second_run_of_a_component_or_pipeline_is_cached(run: Runs) -> None:
     for target, arguments, tasks in ((double, {"x": 3}, ["double"]), (copying, {}, ["write", "read"])):
         first = run(target, arguments)
         assert run.ran == tasks
@@ -136,26 +136,26 @@ def test_a_component_and_a_pipeline_run_once(run: Runs) -> None:
         second = run(target, arguments)
         assert (run.ran, run.cached) == ([], origins)
         assert first.output == second.output
-        assert list((run.root / run.last).iterdir()) == [], "nothing was made for what did not run"
+        assert list((run.root / run.last).iterdir()) == [], "cached tasks do not have folders"
 
 
-def test_a_cached_artifact_is_that_of_the_run_which_made_it(run: Runs) -> None:
+def test_a_cached_artifact_is_that_of_the_first_run(run: Runs) -> None:
     first, second = (run(write, {"text": "content"}).output for _ in range(2))
     assert run.ran == []
     assert (second.path, second.metadata) == (first.path, {"length": 7})
     assert Path(second.path).read_text() == "content"
 
 
-def test_other_values_are_other_work(faked: Runs) -> None:
+def test_other_inputs_have_another_cache_key(faked: Runs) -> None:
     assert [faked(double, {"x": x}).output for x in (1, 2, 1)] == [2, 4, 2]
     assert faked.ran == []
 
 
-def test_comments_and_formatting_are_no_change_and_code_is(faked: Runs) -> None:
+def test_changes_of_code_miss_the_cache_and_comments_do_not(faked: Runs) -> None:
     def commented() -> Any:
         @dsl.component
         def double(x: int) -> int:
-            # what a comment
+            # a comment
 
             return 2 * x  # twice
 
@@ -185,26 +185,26 @@ def with_settings(change: Callable[[dsl.PipelineTask], object]) -> Any:
     return doubling
 
 
-def test_variables_are_part_of_the_work(faked: Runs) -> None:
+def test_variables_are_part_of_the_cache_key(faked: Runs) -> None:
     for value, ran in (("1", ["double"]), ("2", ["double"]), ("1", [])):
         faked(with_settings(lambda task, value=value: task.set_env_variable("A", value)))  # type: ignore[misc]
         assert faked.ran == ran
 
 
-def test_a_task_may_decline(faked: Runs) -> None:
+def test_a_task_can_disable_caching(faked: Runs) -> None:
     for _ in range(2):
         faked(with_settings(lambda task: task.set_caching_options(False)))
         assert faked.ran == ["double"]
 
 
-def test_the_authors_key_stands_for_everything(faked: Runs) -> None:
+def test_a_user_provided_key_replaces_the_cache_key(faked: Runs) -> None:
     mine = with_settings(lambda task: task.set_caching_options(True, "mine"))
     assert [faked(mine, {"x": x}).output for x in (1, 2)] == [2, 2]
     yours = with_settings(lambda task: task.set_caching_options(True, "yours"))
     assert faked(yours, {"x": 2}).output == 4
 
 
-def test_metrics_have_no_payload_and_are_cached_all_the_same(run: Runs) -> None:
+def test_metrics_without_a_payload_are_cached(run: Runs) -> None:
     @dsl.pipeline
     def judging() -> float:
         return judge(metrics=measure().outputs["metrics"]).output
@@ -213,10 +213,10 @@ def test_metrics_have_no_payload_and_are_cached_all_the_same(run: Runs) -> None:
     assert run.ran == []
     shutil.rmtree(next(run.root.glob("judging-*/measure")))
     run(judging)
-    assert run.ran == [], "there was nothing but the metadata"
+    assert run.ran == [], "the outputs are metadata only"
 
 
-def test_inputs_count_by_their_content(faked: Runs, tmp_path: Path) -> None:
+def test_the_cache_key_has_the_content_of_inputs(faked: Runs, tmp_path: Path) -> None:
     file, copy = tmp_path / "file", tmp_path / "copy"
     file.write_text("one")
     times = file.stat()
@@ -232,7 +232,7 @@ def test_inputs_count_by_their_content(faked: Runs, tmp_path: Path) -> None:
     assert faked.ran == []
 
 
-def test_imports_count_by_their_content(faked: Runs, tmp_path: Path) -> None:
+def test_the_cache_key_has_the_content_of_imports(faked: Runs, tmp_path: Path) -> None:
     paths = [tmp_path / name for name in "abc"]
     for path, content in zip(paths, ("one", "one", "two"), strict=True):
         path.write_text(content)
@@ -243,7 +243,7 @@ def test_imports_count_by_their_content(faked: Runs, tmp_path: Path) -> None:
     assert ran == [["importer", "read"], [], [], ["importer", "read"]]
 
 
-def test_a_cached_import_is_still_that_of_its_uri(faked: Runs, tmp_path: Path) -> None:
+def test_a_cached_import_keeps_its_uri(faked: Runs, tmp_path: Path) -> None:
     @dsl.pipeline
     def only(path: str) -> dsl.Dataset:
         return dsl.importer(artifact_uri=path, artifact_class=dsl.Dataset).output
@@ -255,7 +255,7 @@ def test_a_cached_import_is_still_that_of_its_uri(faked: Runs, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("damage", ["changed", "gone"])
-def test_a_damaged_artifact_is_made_again(run: Runs, capsys: pytest.CaptureFixture[str], damage: str) -> None:
+def test_a_task_with_a_damaged_artifact_is_rerun(run: Runs, capsys: pytest.CaptureFixture[str], damage: str) -> None:
     path = Path(run(write, {"text": "content"}).output.path)
     origin = f"{run.last}/write"
     path.write_text("CONTENT") if damage == "changed" else path.unlink()
@@ -269,7 +269,7 @@ def test_a_damaged_artifact_is_made_again(run: Runs, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err == ""
 
 
-def test_a_failed_task_is_no_result(faked: Runs) -> None:
+def test_a_failed_task_is_not_cached(faked: Runs) -> None:
     failing = FakeRunner(double=lambda x: Outcome(exit_code=1))
     with pytest.raises(TaskFailed):
         faked(double, {"x": 1}, runner=failing)
@@ -277,7 +277,7 @@ def test_a_failed_task_is_no_result(faked: Runs) -> None:
     assert faked.ran == ["double"]
 
 
-def test_the_cache_may_be_elsewhere_and_shared(faked: Runs, tmp_path: Path) -> None:
+def test_a_cache_root_is_shared_by_pipeline_roots(faked: Runs, tmp_path: Path) -> None:
     other = Runs(tmp_path / "other", faked.runner)
     faked(double, {"x": 1}, cache_root=tmp_path / "cache")
     other(double, {"x": 1}, cache_root=tmp_path / "cache")
@@ -285,21 +285,21 @@ def test_the_cache_may_be_elsewhere_and_shared(faked: Runs, tmp_path: Path) -> N
     assert list(tmp_path.glob("*/cache.sqlite")) == [tmp_path / "cache" / "cache.sqlite"]
 
 
-def test_a_cache_that_cannot_be_used_stops_the_run_before_it_begins(faked: Runs, tmp_path: Path) -> None:
+def test_an_unusable_cache_fails_before_the_run_starts(faked: Runs, tmp_path: Path) -> None:
     (tmp_path / "cache.sqlite").write_bytes(b"garbage" * 1000)
     with pytest.raises(StorageError, match="delete the file"):
         faked(double, {"x": 1}, cache_root=tmp_path)
     assert not faked.root.exists()
 
 
-def test_users_see_what_did_not_run(faked: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_shows_cached_tasks(faked: Runs, capsys: pytest.CaptureFixture[str]) -> None:
     faked(double, {"x": 1})
     origin = faked.last
     faked(double, {"x": 1}, quiet=False)
     assert f"\ndouble: cached (from {origin}/double)\n" in capsys.readouterr().out
 
 
-def test_a_large_file_is_read_once_whoever_takes_it(
+def test_a_large_file_is_hashed_once_for_all_tasks(
     faked: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     big = tmp_path / "big"
@@ -333,7 +333,7 @@ def many(n: int = 0) -> None:
 
 
 def run_often(root: str, times: str, start: str) -> None:
-    """Runs the same pipeline so many times, from a time on: what `share` lets processes do."""
+    """Run the same pipeline several times, beginning at a time; the processes of `share` call this."""
     runner = FakeRunner(double=lambda x: {"Output": 2 * x})
     time.sleep(max(0.0, float(start) - time.time()))
     for _ in range(int(times)):
@@ -341,7 +341,7 @@ def run_often(root: str, times: str, start: str) -> None:
 
 
 def share(root: Path, processes: int, times: int) -> None:
-    """Lets processes run pipelines in one root at the same time: nothing may be lost, and nothing doubled."""
+    """Run pipelines in one root in several processes at the same time, and check that each entry is stored once."""
     program = f"import sys; from {__name__} import run_often; run_often(*sys.argv[1:])"
     command = [sys.executable, "-c", program, str(root), str(times), str(time.time() + 1)]
     here = Path(__file__).parent.parent
@@ -360,7 +360,7 @@ def test_processes_share_one_cache(tmp_path: Path) -> None:
     share(tmp_path, processes=3, times=5)
 
 
-def test_a_hit_costs_little(faked: Runs) -> None:
+def test_cache_hits_are_fast(faked: Runs) -> None:
     @dsl.pipeline
     def wide() -> None:
         with dsl.ParallelFor(list(range(300))) as number:
@@ -370,10 +370,10 @@ def test_a_hit_costs_little(faked: Runs) -> None:
     began = time.perf_counter()
     faked(wide)
     assert faked.ran == []
-    assert time.perf_counter() - began < 3, "0.1 s where nothing else runs"
+    assert time.perf_counter() - began < 3, "0.1 s on an idle machine"
 
 
-def test_what_the_user_wants_to_see_again_runs_whatever_is_remembered(tmp_path: Path) -> None:
+def test_from_task_and_rerun_task_ignore_the_cache(tmp_path: Path) -> None:
     ran: list[int] = []
 
     def counted(x: int) -> dict[str, int]:

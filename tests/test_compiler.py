@@ -1,4 +1,4 @@
-"""The façade of compiling: what is written where, and what is refused."""
+"""The public functions of `compiler`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def compiled(component: Any, folder: Path, **options: Any) -> dict[str, Any]:
     return document
 
 
-def test_a_pipeline_is_written_as_pipeline_spec(tmp_path: Path) -> None:
+def test_a_pipeline_compiles_to_a_pipeline_spec(tmp_path: Path) -> None:
     spec = compiled(sums, tmp_path)
 
     assert spec["pipelineInfo"] == {"name": "sums", "displayName": "Sums", "description": "What it is for."}
@@ -44,7 +44,7 @@ def test_a_pipeline_is_written_as_pipeline_spec(tmp_path: Path) -> None:
     )
 
 
-def test_a_component_is_written_as_a_pipeline_of_one_task(tmp_path: Path) -> None:
+def test_a_component_compiles_to_a_pipeline_of_one_task(tmp_path: Path) -> None:
     spec = compiled(add, tmp_path)
 
     assert spec["pipelineInfo"] == {"name": "add"}
@@ -52,7 +52,7 @@ def test_a_component_is_written_as_a_pipeline_of_one_task(tmp_path: Path) -> Non
     assert spec["root"]["inputDefinitions"]["parameters"]["a"]["description"] == "the first number"
 
 
-def test_name_display_name_and_defaults_can_be_given(tmp_path: Path) -> None:
+def test_name_display_name_and_defaults_can_be_replaced(tmp_path: Path) -> None:
     spec = compiled(
         sums,
         tmp_path,
@@ -70,7 +70,7 @@ def test_name_display_name_and_defaults_can_be_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["p.yaml", "p.yml", "p.json"])
-def test_the_ending_of_the_file_says_how_it_is_written(tmp_path: Path, name: str) -> None:
+def test_the_suffix_of_the_file_selects_the_format(tmp_path: Path, name: str) -> None:
     compiler.Compiler().compile(pipeline_func=sums, package_path=str(tmp_path / name))
 
     assert components.load_component_from_file(tmp_path / name).plan == sums.plan
@@ -81,7 +81,7 @@ def manifests(folder: Path, component: Any = sums, **options: Any) -> list[dict[
     return list(yaml.safe_load_all((folder / "manifests").read_text(encoding="utf-8")))
 
 
-def test_a_manifest_is_named_like_the_pipeline(tmp_path: Path) -> None:
+def test_a_manifest_has_the_name_of_the_pipeline(tmp_path: Path) -> None:
     (version,) = manifests(tmp_path, pipeline_name="other")
 
     assert version["apiVersion"] == "pipelines.kubeflow.org/v2beta1"
@@ -90,7 +90,7 @@ def test_a_manifest_is_named_like_the_pipeline(tmp_path: Path) -> None:
     assert version["spec"] == {"displayName": "other", "pipelineName": "other", "description": "What it is for."}
 
 
-def test_names_in_manifests(tmp_path: Path) -> None:
+def test_manifest_options_set_the_names(tmp_path: Path) -> None:
     options = compiler.KubernetesManifestOptions(
         pipeline_name="p",
         pipeline_display_name="P",
@@ -107,7 +107,7 @@ def test_names_in_manifests(tmp_path: Path) -> None:
     assert (version["spec"]["displayName"], version["spec"]["pipelineName"]) == ("v", "p")
 
 
-def test_manifests_hold_the_platforms(tmp_path: Path) -> None:
+def test_manifests_contain_the_platforms(tmp_path: Path) -> None:
     config = dsl.PipelineConfig(workspace=dsl.WorkspaceConfig(size="1Gi"))
 
     @dsl.pipeline(pipeline_config=config)
@@ -123,7 +123,9 @@ def test_manifests_hold_the_platforms(tmp_path: Path) -> None:
     ("name", "value", "expected"),
     [("x", True, 1.0), ("rate", False, 0.0), ("rate", 2, 2.0), ("on", 1, True), ("on", 0, False)],
 )
-def test_bools_and_numbers_are_defaults_of_each_other(tmp_path: Path, name: str, value: Any, expected: Any) -> None:
+def test_bools_and_numbers_convert_to_each_other_as_defaults(
+    tmp_path: Path, name: str, value: Any, expected: Any
+) -> None:
     @dsl.pipeline
     def typed(x: int, rate: float, on: bool) -> None:
         add(a=x)
@@ -141,15 +143,25 @@ def a_function(x: int) -> None:
 @pytest.mark.parametrize(
     ("component", "options", "error", "says"),
     [
-        (a_function, {}, AuthoringError, "<function a_function .* is neither a component nor a pipeline. Decorate"),
-        (sums, {"pipeline_parameters": {"y": 1}}, AuthoringError, "no parameter 'y'; its parameters are: x, title"),
+        (
+            a_function,
+            {},
+            AuthoringError,
+            "Cannot compile <function a_function .*: expected a component or a pipeline. Decorate",
+        ),
+        (
+            sums,
+            {"pipeline_parameters": {"y": 1}},
+            AuthoringError,
+            "Unknown parameter 'y' of .*: expected one of x, title",
+        ),
         (sums, {"pipeline_parameters": {"x": "one"}}, ArgumentError, "'x' of the pipeline 'sums' does not fit"),
         (sums, {"pipeline_parameters": {"data": "gs://d"}}, UnsupportedError, "only parameters can have a default"),
-        (sums, {"pipeline_name": ""}, SpecError, r"pipelineInfo\.name: it is empty"),
-        (sums, {"pipeline_parameters": {"title": 5}}, ArgumentError, "5 is NUMBER_INTEGER, and STRING is wanted"),
+        (sums, {"pipeline_name": ""}, SpecError, r"pipelineInfo\.name: the name is empty"),
+        (sums, {"pipeline_parameters": {"title": 5}}, ArgumentError, r"expected STRING, got 5 \(NUMBER_INTEGER\)"),
     ],
 )
-def test_what_cannot_be_compiled_is_refused(
+def test_invalid_arguments_of_compile_are_refused(
     tmp_path: Path, component: Any, options: dict[str, Any], error: type[Exception], says: str
 ) -> None:
     with pytest.raises(error, match=says) as caught:
@@ -159,7 +171,7 @@ def test_what_cannot_be_compiled_is_refused(
     assert not list(tmp_path.iterdir())
 
 
-def test_numbers_that_the_format_would_change_are_refused(tmp_path: Path) -> None:
+def test_numbers_that_are_not_doubles_are_refused(tmp_path: Path) -> None:
     @dsl.pipeline
     def large() -> None:
         add(a=2**53 + 1)
@@ -168,14 +180,14 @@ def test_numbers_that_the_format_would_change_are_refused(tmp_path: Path) -> Non
         compiler.Compiler().compile(large, tmp_path / "p.yaml")
 
 
-def test_files_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"p\.zip: the name of a compiled file ends with \.yaml"):
+def test_files_that_cannot_be_written_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"p\.zip: expected a file name that ends with \.yaml"):
         compiler.Compiler().compile(sums, tmp_path / "p.zip")
     with pytest.raises(StorageError, match=r"cannot be written: No such file or directory"):
         compiler.Compiler().compile(sums, tmp_path / "none" / "p.yaml")
 
 
-def test_a_component_can_be_compiled_where_it_is_decorated(tmp_path: Path) -> None:
+def test_a_decorator_can_compile_its_component(tmp_path: Path) -> None:
     file = tmp_path / "add.yaml"
     with pytest.warns(DeprecationWarning, match="output_component_file is deprecated"):
 
@@ -189,7 +201,7 @@ def test_a_component_can_be_compiled_where_it_is_decorated(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("value", "enabled"), [("1", False), (" TRUE ", False), ("on", False), ("0", True), ("", True)]
 )
-def test_caching_can_be_off_by_default(
+def test_a_variable_disables_caching_by_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, enabled: bool
 ) -> None:
     monkeypatch.setenv("KFP_DISABLE_EXECUTION_CACHING_BY_DEFAULT", value)
@@ -199,7 +211,7 @@ def test_caching_can_be_off_by_default(
     assert caching == ({"enableCache": True} if enabled else {})
 
 
-def test_values_for_extensions_become_protobufs_own() -> None:
+def test_to_protobuf_value_converts_json() -> None:
     assert compiler.to_protobuf_value({"a": [1, "b", None]}).struct_value["a"][1] == "b"
     with pytest.raises(SpecError, match="cannot be written as protobuf"):
         compiler.to_protobuf_value(object())

@@ -1,4 +1,4 @@
-"""The façade of loading: components from compiled files, and what is refused."""
+"""The public functions of `components`."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def nodes(pipeline: dsl.BaseComponent) -> Any:
 
 
 @pytest.mark.parametrize("component", [add, echo, twice])
-def test_what_was_compiled_comes_back(tmp_path: Path, component: dsl.BaseComponent) -> None:
+def test_a_compiled_component_loads_with_the_same_plan(tmp_path: Path, component: dsl.BaseComponent) -> None:
     loaded = components.load_component_from_text(text_of(component, tmp_path))
 
     assert (loaded.name, loaded.description) == (component.name, component.description)
@@ -88,13 +88,15 @@ def test_components_of_version_1_are_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("component", "kind"), [(add, ExecutorComponent), (twice, dsl.GraphComponent)])
-def test_what_was_loaded_says_so(tmp_path: Path, component: dsl.BaseComponent, kind: type) -> None:
+def test_a_loaded_component_has_its_yaml_and_no_function(
+    tmp_path: Path, component: dsl.BaseComponent, kind: type
+) -> None:
     loaded = components.load_component_from_text(text_of(component, tmp_path))
 
     assert isinstance(loaded, components.YamlComponent)
     assert isinstance(loaded, kind)
     assert loaded.component_yaml == text_of(component, tmp_path)
-    with pytest.raises(NotImplementedError, match="was loaded, and has no function to execute"):
+    with pytest.raises(NotImplementedError, match="was loaded, and does not have a Python function"):
         loaded.execute()
 
 
@@ -106,7 +108,7 @@ def test_manifests_are_loaded(tmp_path: Path) -> None:
     assert (loaded.plan, loaded.description) == (twice.plan, "Twice.")
 
 
-def test_loaded_components_make_tasks_with_settings_of_their_own(tmp_path: Path) -> None:
+def test_tasks_of_a_loaded_component_have_independent_settings(tmp_path: Path) -> None:
     loaded = components.load_component_from_text(text_of(add, tmp_path))
 
     @dsl.pipeline
@@ -120,7 +122,7 @@ def test_loaded_components_make_tasks_with_settings_of_their_own(tmp_path: Path)
     assert containers["exec-add-2"].resources.cpu_limit == ""
 
 
-def test_loaded_pipelines_are_nested(tmp_path: Path) -> None:
+def test_loaded_pipelines_can_be_nested(tmp_path: Path) -> None:
     loaded = components.load_component_from_text(text_of(twice, tmp_path))
 
     @dsl.pipeline
@@ -131,7 +133,7 @@ def test_loaded_pipelines_are_nested(tmp_path: Path) -> None:
     assert len(outer.plan.executors) == 4
 
 
-def test_a_pipeline_named_like_its_only_task_stays_a_pipeline(tmp_path: Path) -> None:
+def test_a_pipeline_with_the_name_of_its_only_task_stays_a_pipeline(tmp_path: Path) -> None:
     @dsl.pipeline(name="add")
     def narrowed(a: int) -> int:
         return add(a=a).outputs["total"]
@@ -143,7 +145,7 @@ def test_a_pipeline_named_like_its_only_task_stays_a_pipeline(tmp_path: Path) ->
     assert loaded.outputs.keys() == {"Output"}
 
 
-def test_defaults_given_when_compiling_are_those_of_the_loaded_component(tmp_path: Path) -> None:
+def test_a_loaded_component_has_the_defaults_set_when_compiling(tmp_path: Path) -> None:
     loaded = components.load_component_from_text(text_of(add, tmp_path, pipeline_parameters={"a": 4}))
 
     @dsl.pipeline
@@ -154,7 +156,7 @@ def test_defaults_given_when_compiling_are_those_of_the_loaded_component(tmp_pat
     assert uses.plan.components["comp-add"].inputs["a"].default == 4  # type: ignore[union-attr]
 
 
-def test_files_are_loaded_by_path_and_by_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_loaded_by_path_and_from_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     text_of(echo, tmp_path)
 
@@ -163,7 +165,7 @@ def test_files_are_loaded_by_path_and_by_home_folder(tmp_path: Path, monkeypatch
 
 
 class Site(BaseHTTPRequestHandler):
-    """A web server with a password that has one compiled file."""
+    """A web server that serves one compiled file to users with a password."""
 
     text = ""
 
@@ -188,19 +190,19 @@ def site(tmp_path: Path) -> Iterator[str]:
         thread.join()
 
 
-def test_components_are_loaded_from_the_web(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_components_are_loaded_from_a_url(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
     assert components.load_component_from_url(site, auth=("häns", "pass")).plan == twice.plan
-    with pytest.raises(StorageError, match=r"p\.yaml cannot be loaded: HTTP Error 401.*Check the address"):
+    with pytest.raises(StorageError, match=r"Cannot load .*p\.yaml: HTTP Error 401.*Check the URL"):
         components.load_component_from_url(site)
 
 
-def test_a_url_may_be_that_of_a_file(tmp_path: Path) -> None:
+def test_components_are_loaded_from_a_file_url(tmp_path: Path) -> None:
     text_of(echo, tmp_path)
 
     assert components.load_component_from_url((tmp_path / "compiled.yaml").as_uri()).plan == echo.plan
-    with pytest.raises(StorageError, match="cannot be loaded"):
+    with pytest.raises(StorageError, match="Cannot load"):
         components.load_component_from_url((tmp_path / "none.yaml").as_uri())
 
 
@@ -211,35 +213,40 @@ def test_a_url_may_be_that_of_a_file(tmp_path: Path) -> None:
             components.load_component_from_text,
             None,
             ArgumentError,
-            "None cannot be loaded: the text of a compiled file",
+            "Cannot load None: expected the text of a compiled file",
         ),
-        (components.load_component_from_text, "", SpecError, "The text holds 0 documents"),
+        (
+            components.load_component_from_text,
+            "",
+            SpecError,
+            "The text: expected one document, .*, got 0",
+        ),
         (components.load_component_from_text, "a: [", SpecError, r"The text cannot be read as YAML.*line"),
-        (components.load_component_from_text, "a: 1", SpecError, "The text: a: there is no such field here"),
+        (components.load_component_from_text, "a: 1", SpecError, "The text: a: unknown field"),
         (
             components.load_component_from_text,
             "name: x\nimplementation: {graph: {}}",
             UnsupportedError,
-            "that are graphs",
+            "does not support graph components",
         ),
         (
             components.load_component_from_file,
             None,
             ArgumentError,
-            "None cannot be loaded: the path of a compiled file",
+            "Cannot load None: expected the path of a compiled file",
         ),
         (components.load_component_from_file, "none.yaml", StorageError, r"none\.yaml cannot be read: No such file"),
         (
             components.load_component_from_url,
             "ftp://x/p.yaml",
             ArgumentError,
-            "its scheme must be https, http, file or gs",
+            "expected the scheme https, http, file or gs",
         ),
-        (components.load_component_from_url, "p.yaml", ArgumentError, "'p.yaml' cannot be loaded: its scheme"),
-        (components.load_component_from_url, None, ArgumentError, "None cannot be loaded"),
+        (components.load_component_from_url, "p.yaml", ArgumentError, "Cannot load 'p.yaml': expected the scheme"),
+        (components.load_component_from_url, None, ArgumentError, "Cannot load None"),
     ],
 )
-def test_what_cannot_be_loaded_is_refused(load: Any, argument: Any, error: type[Exception], says: str) -> None:
+def test_invalid_arguments_of_load_are_refused(load: Any, argument: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says) as caught:
         load(argument)
 

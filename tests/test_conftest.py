@@ -28,7 +28,7 @@ SKIPS = "import pytest\n\npytest.skip('no engine', allow_module_level=True)\n"
 
 
 @pytest.mark.parametrize(("ci", "folder", "code"), [("true", "slow", 1), ("", "slow", 0), ("true", "fast", 0)])
-def test_only_in_ci_is_a_skipped_slow_test_a_failure(tmp_path: Path, ci: str, folder: str, code: int) -> None:
+def test_skipped_slow_tests_fail_in_ci_only(tmp_path: Path, ci: str, folder: str, code: int) -> None:
     (tmp_path / "tests" / folder).mkdir(parents=True)
     shutil.copy(CHECKOUT / "pyproject.toml", tmp_path)
     shutil.copy(CHECKOUT / "tests" / "conftest.py", tmp_path / "tests")

@@ -1,4 +1,4 @@
-"""Failures that a user asks for, from `local.run(..., faults=...)` to what the pipeline makes of them."""
+"""Fault injection with `local.run(..., faults=...)`."""
 
 from __future__ import annotations
 
@@ -78,20 +78,20 @@ def log_of(root: Path, task: str) -> str:
 
 
 @pytest.mark.parametrize("runner", [FakeRunner(echo=lambda x: {"Output": x}), PROCESSES], ids=["fake", "processes"])
-def test_a_task_that_may_be_tried_again_succeeds_in_its_third_attempt(run: Any, runner: Any, tmp_path: Path) -> None:
+def test_a_task_with_two_faults_succeeds_in_its_third_attempt(run: Any, runner: Any, tmp_path: Path) -> None:
     faults = local.Fail("echo"), local.Kill("echo", attempt=2)
     assert run(retried, *faults, runner=runner).output == 5
     (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
     assert sorted(path.name for path in folder.iterdir()) == ["echo", "echo@1", "echo@2"]
 
 
-def test_every_attempt_can_fail_and_the_message_is_the_users_own(run: Any) -> None:
+def test_a_fault_can_fail_every_attempt_with_a_message(run: Any) -> None:
     message = r"^Task 'echo' failed in attempt 3 of 3: InjectedFault: the disk is gone"
     with pytest.raises(TaskFailed, match=message):
         run(retried, local.Fail("echo", attempt=None, message="the disk is gone"))
 
 
-def test_an_exit_handler_learns_of_it(run: Any) -> None:
+def test_an_exit_handler_receives_the_injected_failure(run: Any) -> None:
     told = []
     runner = FakeRunner(report=lambda status: told.append(status) or {"Output": ""})
     with pytest.raises(TaskFailed, match="InjectedFault: local.Fail asked for it"):
@@ -101,7 +101,7 @@ def test_an_exit_handler_learns_of_it(run: Any) -> None:
     assert "failed: InjectedFault" in status["error"]["message"]
 
 
-def test_what_is_killed_tells_so_as_if_the_system_had_done_it(run: Any, tmp_path: Path) -> None:
+def test_a_killed_task_fails_with_the_signal(run: Any, tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(TaskFailed, match=r"^Task 'sleep' failed: it was killed by signal 9 \(SIGKILL\)"):
         run(sleep, local.Kill("sleep", after=0.4), runner=PROCESSES, seconds=30.0)
@@ -111,12 +111,12 @@ def test_what_is_killed_tells_so_as_if_the_system_had_done_it(run: Any, tmp_path
     )
 
 
-def test_what_has_ended_before_is_not_killed(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_task_that_ends_before_the_kill_succeeds(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(retried, local.Kill("echo", after=60)).output == 5
     assert "Kill(task='echo', attempt=1, after=60) did not happen." in capsys.readouterr().err
 
 
-def test_a_delay_comes_before_the_task(run: Any, tmp_path: Path) -> None:
+def test_a_delay_precedes_the_task(run: Any, tmp_path: Path) -> None:
     started = time.monotonic()
     assert run(retried, local.Delay("echo", seconds=0.3), runner=PROCESSES).output == 5
     assert time.monotonic() - started >= 0.3
@@ -133,19 +133,19 @@ def test_a_delay_comes_before_the_task(run: Any, tmp_path: Path) -> None:
         ("for-loop-2/1/echo", ["for-loop-2/1/echo"]),
     ],
 )
-def test_a_name_is_meant_wherever_it_stands_and_a_path_in_one_place(run: Any, task: str, failed: list[str]) -> None:
+def test_a_name_selects_all_tasks_of_that_name_and_a_path_selects_one(run: Any, task: str, failed: list[str]) -> None:
     with pytest.raises(TaskFailed) as caught:
         run(looped, local.Fail(task))
     told = [line.split("'")[1] for line in str(caught.value).splitlines() if "InjectedFault" in line]
     assert sorted(told) == failed
 
 
-def test_the_tasks_of_nested_pipelines_have_paths_too(run: Any) -> None:
+def test_a_path_selects_a_task_of_a_nested_pipeline(run: Any) -> None:
     with pytest.raises(TaskFailed, match="Task 'retried/echo' failed in attempt 3 of 3"):
         run(nested, local.Fail("retried/echo", attempt=None))
 
 
-def test_a_fault_that_did_not_happen_is_told_with_the_tasks_that_ran(
+def test_faults_that_did_not_happen_are_reported_with_the_tasks_that_ran(
     run: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(retried, local.Fail("echo"), local.Fail("ecco"), local.Fail("echo", attempt=9))
@@ -180,7 +180,7 @@ def test_a_long_list_of_tasks_is_cut(run: Any, capsys: pytest.CaptureFixture[str
         (lambda: local.Kill("a", after=math.inf), "a number of seconds"),
     ],
 )
-def test_faults_that_make_no_sense_are_refused(make: Any, message: str) -> None:
+def test_invalid_faults_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         make()
 
@@ -194,7 +194,7 @@ def test_the_option_takes_a_list_of_faults(faults: Any, message: str) -> None:
 
 
 class Waiting:
-    """A runner whose tasks run until they are stopped."""
+    """A runner whose tasks run until they are cancelled."""
 
     def __init__(self) -> None:
         self.started = threading.Event()
@@ -212,11 +212,11 @@ class Waiting:
         return "waiting"
 
     def close(self) -> None:
-        """Has nothing to close."""
+        """Do nothing."""
 
 
 @pytest.mark.parametrize("urgent", [False, True])
-def test_the_users_wish_to_stop_reaches_a_task_that_is_to_be_killed(tmp_path: Path, urgent: bool) -> None:
+def test_cancellation_reaches_a_task_with_a_kill(tmp_path: Path, urgent: bool) -> None:
     runner, cancel = Waiting(), Cancel()
     faulty = FaultyTasks(runner, [local.Kill("train", after=60)], print)
     threading.Timer(0.05, lambda: runner.started.wait(20) and cancel.set(urgent=urgent)).start()
@@ -225,7 +225,7 @@ def test_the_users_wish_to_stop_reaches_a_task_that_is_to_be_killed(tmp_path: Pa
     assert runner.urgent == [urgent]
 
 
-def test_a_delay_ends_when_the_run_is_to_stop(tmp_path: Path) -> None:
+def test_cancellation_ends_a_delay(tmp_path: Path) -> None:
     runner, cancel = Waiting(), Cancel()
     faulty = FaultyTasks(runner, [local.Delay("train", 60)], print)
     threading.Timer(0.05, cancel.set).start()
@@ -234,7 +234,7 @@ def test_a_delay_ends_when_the_run_is_to_stop(tmp_path: Path) -> None:
     assert not runner.started.is_set()
 
 
-def test_nothing_is_remembered_of_tasks_with_faults(tmp_path: Path) -> None:
+def test_tasks_with_faults_are_not_cached(tmp_path: Path) -> None:
     request = Bench(tmp_path, Fixed(tmp_path)).request("")
     assert FaultyTasks(Waiting(), [local.Fail("train", attempt=7)], print).fingerprint(request) == ""
     assert FaultyTasks(Waiting(), [local.Fail("other")], print).fingerprint(request) == "waiting"

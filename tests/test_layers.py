@@ -1,4 +1,4 @@
-"""The rules of the architecture that can be read off the sources: who imports whom, and what nobody does."""
+"""The rules of the architecture for the sources: imports between packages, and forbidden calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "standpipe"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-#: What each package or module may import of ours, besides itself. Imports point down only.
+#: The packages and modules of Standpipe that each may import, besides itself. Imports point down only.
 BASE = {"errors", "model", "support"}
 WORKERS = {"artifact_stores", "console", "dsl", "engine", "execution", "faults", "ir", "kubernetes", "runners", "store"}
 FACADES = {"compiler", "components", "local"}
@@ -39,7 +39,7 @@ LAYERS: dict[str, set[str]] = {
     "__init__": FACADES | {"dsl", "kfp_compat"},
 }
 
-#: Who alone imports what: costly, or bound to one job.
+#: Libraries that only some packages may import, because they are slow to import or have one purpose.
 RESERVED = {
     "google": {"ir", "kfp_compat"},
     "kfp": {"ir"},
@@ -49,7 +49,7 @@ RESERVED = {
 }
 
 
-#: What `worker` is called where it runs, which is without the rest of the package.
+#: The name of `worker` in the processes of tasks, which do not have the rest of the package.
 OWN_NAMES = {"standpipe_worker"}
 
 
@@ -138,7 +138,7 @@ def foreign_imports(source: str, package: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_file_keeps_the_rules(path: Path) -> None:
+def test_a_file_follows_the_rules(path: Path) -> None:
     source, unit, package = path.read_text(encoding="utf-8"), unit_of(path), package_of(path)
 
     assert unit in LAYERS, f"{unit} is new: give it a row in LAYERS, and in docs/architecture.md"
@@ -149,14 +149,14 @@ def test_a_file_keeps_the_rules(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "worker").rglob("*.py")), ids=lambda path: path.name)
-def test_what_runs_in_tasks_needs_nothing_but_python_3_9(path: Path) -> None:
+def test_the_worker_package_needs_only_python_3_9(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
 
     ast.parse(source, feature_version=(3, 9))
     assert foreign_imports(source, package_of(path)) == []
 
 
-def test_wrong_directions_are_seen() -> None:
+def test_upward_imports_are_found() -> None:
     source = "from standpipe.model.plan import Plan\nfrom ..dsl import task\nfrom standpipe import local, errors\n"
 
     assert wrong_directions(source, "engine", "standpipe.engine") == [
@@ -166,16 +166,16 @@ def test_wrong_directions_are_seen() -> None:
     assert wrong_directions("from . import topology", "engine", "standpipe.engine") == []
 
 
-def test_reserved_imports_are_seen() -> None:
+def test_reserved_imports_are_found() -> None:
     assert reserved_imports("import yaml", "dsl", "") == ["line 1: only ir and kubernetes may import yaml"]
     assert reserved_imports("from google.protobuf import json_format", "ir", "") == []
 
 
-def test_forbidden_things_are_seen() -> None:
+def test_forbidden_calls_are_found() -> None:
     assert forbidden_things("import pickle\neval('1')\nmodel.eval()") == ["line 2: eval", "line 1: pickle"]
 
 
-def test_unexplained_imports_are_seen() -> None:
+def test_unexplained_imports_are_found() -> None:
     bare = "def f():\n    import json\n"
     beside = "def g():\n    import rich  # costly\n    import rich.live\n"
     above = "def h():\n    # optional\n    import docker\n"
@@ -183,7 +183,7 @@ def test_unexplained_imports_are_seen() -> None:
     assert unexplained_imports(bare + beside + above) == ["line 2: an import in a function says why beside it"]
 
 
-def test_foreign_imports_are_seen() -> None:
+def test_foreign_imports_are_found() -> None:
     source = "import json\nfrom . import executor\nimport yaml\nfrom standpipe import errors"
 
     assert foreign_imports(source, "standpipe.worker") == [

@@ -1,4 +1,4 @@
-"""The façade, with tasks that are plain functions; what real runners do is tested with them."""
+"""The public functions of `local`, with fake tasks."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_call_before_init_says_what_to_type() -> None:
+def test_a_call_before_init_is_an_error_with_a_hint() -> None:
     with pytest.raises(NotInitialized, match=r"local\.init\(runner=local\.SubprocessRunner\(\)\)"):
         add(a=1)
     with pytest.raises(NotInitialized, match=r"local\.init"):
@@ -91,7 +91,7 @@ def test_components_and_pipelines_are_called_like_functions() -> None:
     assert math(x=1).output == 5
 
 
-def test_run_says_all_that_it_needs(tmp_path: Path) -> None:
+def test_run_takes_all_options_as_arguments(tmp_path: Path) -> None:
     task = local.run(math, {"x": 3, "y": 4}, runner=RUNNER, pipeline_root=tmp_path / "here", quiet=True)
     assert task.output == 11
     (folder,) = (tmp_path / "here").glob("math-*")
@@ -99,7 +99,7 @@ def test_run_says_all_that_it_needs(tmp_path: Path) -> None:
     assert not (tmp_path / "local_outputs").exists()
 
 
-def test_two_threads_run_in_two_roots_at_once(tmp_path: Path) -> None:
+def test_two_threads_run_in_two_pipeline_roots(tmp_path: Path) -> None:
     together = threading.Barrier(2)
 
     def meet(a: int, b: int) -> dict[str, int]:
@@ -121,16 +121,16 @@ def test_two_threads_run_in_two_roots_at_once(tmp_path: Path) -> None:
     assert len(list((tmp_path / "one").glob("math-*"))) == len(list((tmp_path / "two").glob("math-*"))) == 1
 
 
-def test_a_failure_raises_with_the_tasks_name_and_the_users_traceback() -> None:
+def test_a_failure_raises_with_the_task_name_and_the_traceback() -> None:
     local.init(RUNNER)
     with pytest.raises(TaskFailed) as caught:
         fail()
-    assert isinstance(caught.value, RuntimeError), "what the KFP SDK raises"
+    assert isinstance(caught.value, RuntimeError), "the KFP SDK raises it"
     assert "Task 'fail' failed: ValueError: boom" in str(caught.value)
     assert "log.txt" in str(caught.value)
 
 
-def test_without_raising_the_task_says_that_it_failed() -> None:
+def test_without_raise_on_error_the_task_has_the_error() -> None:
     local.init(RUNNER, raise_on_error=False)
     task = fail()
     assert not task.succeeded
@@ -140,7 +140,7 @@ def test_without_raising_the_task_says_that_it_failed() -> None:
         _ = task.output
 
 
-def test_one_failed_task_lets_independent_ones_finish(tmp_path: Path) -> None:
+def test_independent_tasks_finish_after_a_failure(tmp_path: Path) -> None:
     done: list[int] = []
 
     def note(a: int, b: int) -> dict[str, int]:
@@ -169,7 +169,7 @@ def test_arguments_are_checked_before_anything_runs(tmp_path: Path) -> None:
     assert not (tmp_path / "root").exists()
 
 
-def test_artifacts_are_passed_straight_into_a_call(tmp_path: Path) -> None:
+def test_artifacts_are_arguments_of_a_call(tmp_path: Path) -> None:
     seen: dict[str, Any] = {}
     runner = FakeRunner(consume=lambda **given: {"Output": "x"})
     original = runner.tasks.run
@@ -191,7 +191,7 @@ def test_artifacts_are_passed_straight_into_a_call(tmp_path: Path) -> None:
         local.run(consume, {"data": models[0], "many": models}, runner=runner, quiet=True)
 
 
-def test_an_artifact_of_a_type_of_ones_own_comes_back_as_that(tmp_path: Path) -> None:
+def test_an_artifact_of_a_custom_type_is_returned_as_that_type(tmp_path: Path) -> None:
     @dsl.component
     def draw(shape: dsl.Output[Shape]) -> None:
         shape.metadata["sides"] = 3
@@ -206,7 +206,7 @@ def test_an_artifact_of_a_type_of_ones_own_comes_back_as_that(tmp_path: Path) ->
     assert local.run(sides, {"shape": shape}, runner=runner, pipeline_root=tmp_path, quiet=True).output == 3
 
 
-def test_a_compiled_file_runs_as_what_it_was_compiled_from(tmp_path: Path) -> None:
+def test_a_compiled_file_runs_like_its_source(tmp_path: Path) -> None:
     for target, arguments, output in ((math, {"x": 1}, 5), (add, {"a": 1, "b": 5}, 6)):
         path = tmp_path / f"{target.name}.yaml"
         standpipe.compiler.Compiler().compile(target, path)
@@ -228,7 +228,7 @@ def test_a_loaded_component_is_a_task_of_a_pipeline() -> None:
     assert local.run(twice, {"x": 1}, runner=RUNNER, quiet=True).output == 12
 
 
-def test_the_workspace_is_the_users_and_stays(tmp_path: Path) -> None:
+def test_the_workspace_root_is_not_removed(tmp_path: Path) -> None:
     @dsl.component
     def say(text: str) -> str:
         return text
@@ -261,7 +261,7 @@ def test_the_facts_of_a_run_are_stored(tmp_path: Path) -> None:
     assert (tmp_path / run).is_dir()
 
 
-def test_progress_is_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_plain_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(TaskFailed):
         local.run(fail, runner=RUNNER)
     lines = capsys.readouterr().out.splitlines()
@@ -292,35 +292,35 @@ def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         ({"runner": RUNNER, "paralel": 3}, "Unknown option 'paralel'"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(options: dict[str, Any], says: str) -> None:
+def test_invalid_options_are_refused(options: dict[str, Any], says: str) -> None:
     with pytest.raises(ArgumentError, match=says):
         local.run(math, {"x": 1}, **options)
 
 
-def test_what_cannot_be_run_is_refused() -> None:
+def test_invalid_targets_are_refused() -> None:
     with pytest.raises(ArgumentError, match="Cannot run .*: expected a component"):
         local.run(plus, {"a": 1}, runner=RUNNER)  # type: ignore[arg-type]
     with pytest.raises(StandpipeError, match=r"nowhere\.yaml"):
         local.run("nowhere.yaml", runner=RUNNER)
 
 
-def test_a_root_that_cannot_be_a_folder_is_named(tmp_path: Path) -> None:
+def test_a_pipeline_root_that_is_not_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for root in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(StorageError, match=r"file.*pipeline_root|is a file"):
             local.run(math, {"x": 1}, runner=RUNNER, pipeline_root=root)
 
 
-def test_the_home_folder_may_be_written_as_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     local.run(math, {"x": 1}, runner=RUNNER, pipeline_root="~/outputs", quiet=True)
     assert list((tmp_path / "home" / "outputs").glob("math-*"))
 
 
-def test_ctrl_c_stops_the_run_records_it_and_reaches_the_caller(tmp_path: Path) -> None:
+def test_ctrl_c_cancels_the_run_and_reaches_the_caller(tmp_path: Path) -> None:
     def interrupt(a: int, b: int) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.5)  # the main thread is told meanwhile
+        time.sleep(0.5)  # until the main thread handles the signal
         return Outcome(signal=signal.SIGINT)
 
     runner = FakeRunner(add=interrupt, add_2=plus)
@@ -333,7 +333,7 @@ def test_ctrl_c_stops_the_run_records_it_and_reaches_the_caller(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_that_ends_the_process_ends_the_run_first(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_terminating_signal_cancels_the_run_first(tmp_path: Path, number: signal.Signals) -> None:
     program = f"""
 import os, sys, time
 sys.path.insert(0, {str(ROOT)!r})
@@ -359,7 +359,7 @@ print("went on")
     assert json.loads(body)["state"] == "CANCELLED"
 
 
-def test_signals_that_the_program_handles_itself_are_left_to_it(tmp_path: Path) -> None:
+def test_signals_with_a_handler_of_the_program_are_left_alone(tmp_path: Path) -> None:
     seen: list[int] = []
 
     def terminate(a: int, b: int) -> dict[str, int]:
@@ -376,7 +376,7 @@ def test_signals_that_the_program_handles_itself_are_left_to_it(tmp_path: Path) 
     assert seen == [signal.SIGTERM]
 
 
-def test_names_may_be_long(tmp_path: Path) -> None:
+def test_long_names_are_supported(tmp_path: Path) -> None:
     name = "long_" * 100 + "name"
     (tmp_path / "file.py").write_text(
         f"from standpipe import dsl\n@dsl.component\ndef {name}(a: int) -> int: return a\n"
@@ -386,7 +386,7 @@ def test_names_may_be_long(tmp_path: Path) -> None:
     assert local.run(component, {"a": 1}, runner=runner, pipeline_root=tmp_path, quiet=True).output == 1
 
 
-def test_setters_come_too_late_for_a_task_that_has_run() -> None:
+def test_setters_of_a_finished_task_are_errors() -> None:
     task = local.run(add, {"a": 1}, runner=RUNNER, quiet=True)
     with pytest.raises(AuthoringError, match="has already run"):
         task.after(task)
@@ -394,7 +394,7 @@ def test_setters_come_too_late_for_a_task_that_has_run() -> None:
         task.set_cpu_limit("1")
 
 
-def test_a_run_in_a_run_is_possible() -> None:
+def test_a_task_can_start_a_run() -> None:
     def nested(a: int, b: int) -> dict[str, int]:
         return {"Output": local.run(math, {"x": a}, runner=RUNNER, quiet=True).output}
 

@@ -1,4 +1,4 @@
-"""Tasks that are tried again, from `set_retry` to the folders that their attempts leave."""
+"""Retries of tasks, from `set_retry` to the folders of attempts."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def total(values: list[int]) -> int:
 
 @dsl.component
 def report(status: dsl.PipelineTaskFinalStatus) -> None:
-    """Takes the message of whoever failed."""
+    """Takes the final status."""
 
 
 def failing(times: int, *outcomes: Outcome) -> Callable[..., dict[str, Any]]:
-    """A behaviour that fails so many times for each value of `x`, and then gives that."""
+    """Return a behaviour that fails several times for each value of `x`, and then returns it."""
     seen: list[int] = []
 
     def behave(x: int) -> Any:
@@ -59,8 +59,10 @@ def once(x: int = 5) -> int:
     return flaky(x=x).set_retry(2).output
 
 
-def test_whatever_made_an_attempt_fail_there_is_another_in_a_folder_of_its_own(run: Any, tmp_path: Path) -> None:
-    behave = failing(2, Outcome(signal=9, out_of_memory=True), Outcome(exit_code=0))  # the latter without its output
+def test_every_failed_attempt_is_retried_in_its_own_folder(run: Any, tmp_path: Path) -> None:
+    behave = failing(
+        2, Outcome(signal=9, out_of_memory=True), Outcome(exit_code=0)
+    )  # the second attempt does not write its output
     assert run(once, FakeRunner(flaky=behave)).output == 5
     (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
     assert sorted(path.name for path in folder.iterdir()) == ["flaky", "flaky@1", "flaky@2"]
@@ -79,10 +81,10 @@ def test_whatever_made_an_attempt_fail_there_is_another_in_a_folder_of_its_own(r
 def test_the_error_names_the_attempt(run: Any) -> None:
     with pytest.raises(TaskFailed, match=r"^Task 'flaky' failed in attempt 3 of 3: it exited with code 3") as caught:
         run(once, FakeRunner(flaky=failing(3)))
-    assert "flaky@2" in str(caught.value), "where its log is"
+    assert "flaky@2" in str(caught.value), "the folder of the last attempt"
 
 
-def test_the_tasks_of_a_loop_in_a_condition_are_tried_again_each_by_itself(run: Any) -> None:
+def test_iterations_of_a_loop_in_a_condition_are_retried_independently(run: Any) -> None:
     @dsl.pipeline
     def looped(n: int) -> None:
         with dsl.If(n == 1):
@@ -96,7 +98,7 @@ def test_the_tasks_of_a_loop_in_a_condition_are_tried_again_each_by_itself(run: 
     assert gathered == [[1, 2, 3]]
 
 
-def test_the_retries_of_a_pipeline_are_those_of_the_tasks_in_it(run: Any) -> None:
+def test_retries_of_a_pipeline_apply_to_its_tasks(run: Any) -> None:
     @dsl.pipeline
     def inner(x: int) -> int:
         return flaky(x=x).output
@@ -108,7 +110,7 @@ def test_the_retries_of_a_pipeline_are_those_of_the_tasks_in_it(run: Any) -> Non
     assert run(outer, FakeRunner(flaky=failing(2))).output == 4
 
 
-def test_an_exit_task_learns_of_the_last_attempt(run: Any) -> None:
+def test_an_exit_task_receives_the_failure_of_the_last_attempt(run: Any) -> None:
     @dsl.pipeline
     def handled() -> None:
         with dsl.ExitHandler(report()):
@@ -122,7 +124,7 @@ def test_an_exit_task_learns_of_the_last_attempt(run: Any) -> None:
     ]
 
 
-def test_an_importer_is_tried_again_too(run: Any) -> None:
+def test_an_importer_is_retried(run: Any) -> None:
     @dsl.pipeline
     def imports() -> None:
         dsl.importer("/nowhere", dsl.Dataset).set_retry(1)
@@ -135,7 +137,7 @@ def test_an_importer_is_tried_again_too(run: Any) -> None:
 def third_time_lucky(data: dsl.Output[dsl.Dataset]) -> str:
     import os
 
-    assert not os.path.exists(data.path), "a clean place"
+    assert not os.path.exists(data.path), "the folder is new"
     with open(data.path, "w") as file:
         file.write(os.environ["KFP_RETRY_INDEX"])
     if os.environ["KFP_RETRY_INDEX"] == "0":
@@ -150,7 +152,7 @@ def read(data: dsl.Input[dsl.Dataset], index: str) -> str:
         return file.read() + index
 
 
-def test_a_process_knows_which_attempt_it_is(run: Any) -> None:
+def test_a_process_has_the_index_of_its_attempt(run: Any) -> None:
     @dsl.pipeline
     def lucky() -> str:
         task = third_time_lucky().set_retry(2)

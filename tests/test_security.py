@@ -1,4 +1,4 @@
-"""Whatever a pipeline names and its tasks leave: no file appears outside of the roots, and none is for everybody."""
+"""Hostile names, links and URIs: no file is written outside of the roots, and none is writable for all users."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ HOSTILE = [
 
 @pytest.fixture
 def places(tmp_path: Path) -> Iterator[Path]:
-    """A folder with the pipeline root and the workspace in it. At the end, nothing else may be in it or above it."""
+    """Return a folder for the pipeline root and the workspace, and check that no other file is written near it."""
     before = set(tmp_path.parent.iterdir())
     yield tmp_path
     assert {path.name for path in tmp_path.iterdir()} <= {"root", "workspace", "given.yaml", "outside"}
@@ -71,7 +71,7 @@ def run(places: Path, target: Any, runner: LocalRunner | None = None, **argument
 
 
 class Writing(FakeRunner):
-    """Tasks that write each output to where they are told to, as containers do."""
+    """Tasks that write each output to its path in the executor input, as containers do."""
 
     def _open(self) -> Any:
         class Tasks(type(super()._open())):  # type: ignore[misc]
@@ -88,7 +88,7 @@ class Writing(FakeRunner):
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_no_name_leads_out_of_the_root(places: Path, name: str) -> None:
+def test_no_name_leads_out_of_the_pipeline_root(places: Path, name: str) -> None:
     outputs: dict[str, ParameterOutput | ArtifactOutput] = {
         name: ParameterOutput(STRING),
         f"{name}-data": ArtifactOutput(DATASET),
@@ -109,7 +109,7 @@ def test_no_name_leads_out_of_the_root(places: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_no_name_in_a_compiled_file_leads_out_of_the_root(places: Path, name: str) -> None:
+def test_no_name_in_a_compiled_file_leads_out_of_the_pipeline_root(places: Path, name: str) -> None:
     @dsl.container_component
     def taskword(outword: dsl.OutputPath(str), dataword: dsl.Output[dsl.Dataset]) -> dsl.ContainerSpec:  # type: ignore[valid-type]
         return dsl.ContainerSpec(image="image", command=["run", outword, dataword.path])
@@ -152,7 +152,7 @@ def component_from_plan(plan: Plan) -> Any:
         "",
     ],
 )
-def test_no_address_leads_out_of_the_workspace(places: Path, uri: str) -> None:
+def test_no_uri_leads_out_of_the_workspace(places: Path, uri: str) -> None:
     made = Component(ExecutorRef("import"), {"uri": ParameterInput(STRING)}, {"artifact": ArtifactOutput(DATASET)})
     importer = Importer(FromInput("uri"), DATASET, download_to_workspace=True)
     root = Component(Dag({"import": Node("import", "importer", {"uri": Constant(uri)})}))
@@ -161,7 +161,7 @@ def test_no_address_leads_out_of_the_workspace(places: Path, uri: str) -> None:
     assert [path for path in (places / "workspace").rglob("*") if path.is_file()] == []
 
 
-def test_a_link_in_the_workspace_leads_no_download_out_of_it(places: Path) -> None:
+def test_downloads_do_not_follow_links_out_of_the_workspace(places: Path) -> None:
     (places / "outside").mkdir()
     source = places / "root" / "model" / "deep"
     source.mkdir(parents=True)
@@ -176,12 +176,12 @@ def test_a_link_in_the_workspace_leads_no_download_out_of_it(places: Path) -> No
         subprocess.run(["rm", "-rf", str(places / "workspace")], check=True)
         link.parent.mkdir(parents=True)
         link.symlink_to(places / "outside")
-        with pytest.raises(TaskFailed, match=r"leads out of .*workspace, to .*outside.*Remove the link"):
+        with pytest.raises(TaskFailed, match=r"leads out of .*workspace to .*outside.*Remove the link"):
             run(places, imports, uri=str(source.parent))
 
 
 @pytest.mark.parametrize("where", ["victim", "victim/log.txt", "inner", "loop", "loop/0"])
-def test_a_task_leads_no_other_one_out_of_the_run_by_a_link(places: Path, where: str) -> None:
+def test_tasks_do_not_follow_links_of_other_tasks_out_of_the_run(places: Path, where: str) -> None:
     outside = places / "outside"
     outside.mkdir()
 
@@ -219,7 +219,7 @@ def test_a_task_leads_no_other_one_out_of_the_run_by_a_link(places: Path, where:
     assert list(outside.iterdir()) == []
 
 
-def test_a_link_in_a_volume_leads_no_mount_out_of_it(places: Path) -> None:
+def test_mounts_do_not_follow_links_out_of_a_volume(places: Path) -> None:
     from standpipe.kubernetes.claims import Claims
 
     claims = Claims({}, places / "root" / "pvcs")
@@ -230,7 +230,7 @@ def test_a_link_in_a_volume_leads_no_mount_out_of_it(places: Path) -> None:
 
 
 @pytest.mark.parametrize("wish", ["/etc/standpipe-test", "../../up", "nul\0byte"])
-def test_what_a_task_tells_of_an_artifact_makes_no_file(places: Path, wish: str) -> None:
+def test_artifact_properties_do_not_create_files(places: Path, wish: str) -> None:
     @dsl.component
     def tell(wish: str, data: dsl.Output[dsl.Dataset]) -> None:
         data.uri = wish
@@ -276,9 +276,7 @@ assert found == int(sys.argv[1], 8), oct(found)
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o000, 0o027])
-def test_files_have_the_permissions_that_the_umask_leaves_and_are_never_for_everybody(
-    tmp_path: Path, umask: int
-) -> None:
+def test_files_have_the_permissions_of_the_umask_and_are_never_writable_for_all(tmp_path: Path, umask: int) -> None:
     (tmp_path / "given").mkdir(mode=0o777)
     for name in ("given", "given/data", "given/tool"):
         path = tmp_path / name
@@ -296,4 +294,4 @@ def test_files_have_the_permissions_that_the_umask_leaves_and_are_never_for_ever
     modes = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "root", *made)}
     assert {str(path): oct(mode) for path, mode in modes.items() if mode & forbidden} == {}
     (tool,) = (path for path in made if path.name == "tool")
-    assert modes[tool] == 0o777 & ~forbidden, "and no less"
+    assert modes[tool] == 0o777 & ~forbidden, "executable files stay executable"

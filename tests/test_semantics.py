@@ -1,4 +1,4 @@
-"""Pipelines run here as on a cluster: what `kfp.local` 2.17.0 gets wrong, and every construct, on real processes."""
+"""The semantics of a cluster: every construct, and bugs of `kfp.local` 2.17.0, with real processes."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def is_pizza(food: str) -> str:
         ("a\nb\\", "no"),
     ],
 )
-def test_a_condition_sees_its_values_as_data(run: Any, food: str, expected: str) -> None:
+def test_values_in_conditions_are_data(run: Any, food: str, expected: str) -> None:
     assert run(is_pizza, food=food).output == expected
     assert not Path("hacked").exists()
 
@@ -201,7 +201,7 @@ def test_a_condition_that_cannot_be_evaluated_fails_its_task(run: Any) -> None:
 # --- 3, 4, 9, 10: loops -----------------------------------------------------------------------------------------------
 
 
-def test_a_body_sees_what_comes_from_outside_beside_its_item(run: Any) -> None:
+def test_loop_bodies_use_values_from_outside_the_loop(run: Any) -> None:
     @dsl.pipeline
     def loops(base: int) -> int:
         upstream = add(a=base, b=1)
@@ -214,7 +214,7 @@ def test_a_body_sees_what_comes_from_outside_beside_its_item(run: Any) -> None:
     assert run(loops, base=2).output == sum(3 + i + 3 for i in range(3))
 
 
-def test_no_items_are_a_success_with_nothing_collected(run: Any) -> None:
+def test_a_loop_without_items_succeeds_and_collects_nothing(run: Any) -> None:
     @dsl.pipeline
     def loops(items: list[int]) -> int:
         with dsl.ParallelFor(items) as i:
@@ -225,7 +225,7 @@ def test_no_items_are_a_success_with_nothing_collected(run: Any) -> None:
     assert run(loops, items=[1, 2]).output == 3
 
 
-def test_iterations_run_side_by_side_and_no_more_than_asked_for(tmp_path: Path) -> None:
+def test_iterations_run_in_parallel_up_to_the_parallelism(tmp_path: Path) -> None:
     together = threading.Barrier(8)
     running: list[int] = []
     most: list[int] = []
@@ -256,7 +256,7 @@ def test_iterations_run_side_by_side_and_no_more_than_asked_for(tmp_path: Path) 
     assert max(most) == 1
 
 
-def test_nothing_stays_behind_in_this_process(
+def test_a_run_leaves_nothing_in_this_process(
     run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("t")))  # other tests use the system's
@@ -274,7 +274,7 @@ def test_nothing_stays_behind_in_this_process(
     assert left == set()
 
 
-def test_items_of_every_kind(run: Any) -> None:
+def test_loops_take_items_of_every_type(run: Any) -> None:
     @dsl.component
     def note(x: str, path: str) -> None:
         with open(path, "a") as file:
@@ -316,7 +316,7 @@ def test_artifacts_are_collected_in_order_and_looped_over(run: Any) -> None:
     assert run(uses).outputs == {"joined": "a1|a2|b1|b2", "again": "a1|a2|b1|b2"}
 
 
-def test_nested_loops_give_lists_as_deep_as_their_consumer_takes_them(run: Any) -> None:
+def test_nested_loops_collect_lists_as_deep_as_the_consumer_input(run: Any) -> None:
     @dsl.component
     def deep(values: list[list[int]]) -> int:
         return len(values) * 100 + sum(len(inner) for inner in values)
@@ -338,7 +338,7 @@ def test_nested_loops_give_lists_as_deep_as_their_consumer_takes_them(run: Any) 
     assert run(loops).outputs == {"deep": 206, "flat": 6, "sum": 129}
 
 
-# --- 5, 6: what may not be there --------------------------------------------------------------------------------------
+# --- 5, 6: optional inputs and skipped tasks --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("food", "expected"), [("pizza", "yes"), ("pasta", "no")])
@@ -357,7 +357,7 @@ def test_one_of_joins_artifacts(run: Any, food: str, expected: str) -> None:
     assert Path(task.outputs["data"].path).read_text() == expected
 
 
-def test_a_task_that_ignores_failure_takes_its_default(run: Any) -> None:
+def test_a_task_that_ignores_upstream_failure_gets_the_default(run: Any) -> None:
     @dsl.component
     def after_all(x: int = -1, path: str = "after-all") -> None:
         with open(path, "w") as file:
@@ -373,7 +373,7 @@ def test_a_task_that_ignores_failure_takes_its_default(run: Any) -> None:
     assert Path(path).read_text() == "-1"
 
 
-def test_an_optional_parameter_may_be_left_out(run: Any) -> None:
+def test_optional_parameters_can_be_omitted(run: Any) -> None:
     @dsl.component
     def shows(x: str = "default", y: int = 7) -> str:
         return f"{x} {y}"
@@ -386,7 +386,7 @@ def test_an_optional_parameter_may_be_left_out(run: Any) -> None:
     assert run(passes, x="given").output == "given 7"
 
 
-def test_skips_spread_and_other_branches_finish(run: Any) -> None:
+def test_skips_propagate_and_other_branches_finish(run: Any) -> None:
     @dsl.pipeline
     def fails(path: str) -> None:
         broken = boom()
@@ -414,7 +414,7 @@ def test_skips_spread_and_other_branches_finish(run: Any) -> None:
 # --- 11, 12, 14: failures ---------------------------------------------------------------------------------------------
 
 
-def test_a_retry_in_a_loop_gives_the_outputs_of_its_last_attempt(run: Any) -> None:
+def test_a_retry_in_a_loop_returns_the_outputs_of_the_last_attempt(run: Any) -> None:
     @dsl.component
     def second_try(n: int, data: dsl.Output[dsl.Dataset]) -> int:
         import os
@@ -437,7 +437,7 @@ def test_a_retry_in_a_loop_gives_the_outputs_of_its_last_attempt(run: Any) -> No
     assert run(tries).outputs["text"] == "1 at 0: 0|2 at 1: 1"
 
 
-def test_an_output_that_was_not_written_fails_its_task(run: Any) -> None:
+def test_a_missing_output_fails_its_task(run: Any) -> None:
     @dsl.component
     def forgets(there: dsl.OutputPath(str), missing: dsl.OutputPath(int)) -> None:  # type: ignore[valid-type]
         with open(there, "w") as file:
@@ -455,7 +455,7 @@ def test_an_output_that_was_not_written_fails_its_task(run: Any) -> None:
 # --- 7, 13, 15, 17, 19: values and settings ---------------------------------------------------------------------------
 
 
-def test_the_users_workspace_stays_and_is_shared_by_iterations(run: Any) -> None:
+def test_the_workspace_is_kept_and_shared_by_iterations(run: Any) -> None:
     @dsl.component
     def leave(path: str) -> None:
         open(path, "w").close()
@@ -489,7 +489,7 @@ def test_a_pipeline_is_stopped_at_its_deadline(run: Any) -> None:
     assert run(waits, seconds=0).output == 0
 
 
-def test_numbers_keep_their_kind_everywhere(run: Any) -> None:
+def test_numbers_keep_their_types(run: Any) -> None:
     @dsl.pipeline
     def passes(n: int, table: dict) -> str:
         with dsl.ParallelFor([{"lr": 1, "deep": [2, 2.5]}]) as row:
@@ -501,7 +501,7 @@ def test_numbers_keep_their_kind_everywhere(run: Any) -> None:
     assert [type(item) for item in items] == [int, float, bool, int]
 
 
-def test_text_of_any_kind_and_size_passes_through_loops_and_branches(run: Any) -> None:
+def test_any_text_passes_through_loops_and_branches(run: Any) -> None:
     @dsl.pipeline
     def passes(text: str) -> str:
         with dsl.ParallelFor([1]), dsl.If(text != ""):
@@ -530,7 +530,7 @@ def test_importers_run_alone_and_in_loops(run: Any) -> None:
     assert run(imports, paths=[os.path.abspath("a.txt"), os.path.abspath("b.txt")]).output == "A|B"
 
 
-def test_text_that_names_a_placeholder_of_no_input_stays_as_it_is(run: Any) -> None:
+def test_placeholders_of_unknown_inputs_stay_as_text(run: Any) -> None:
     texts = ["{{$.inputs.parameters['text']}}", "{{$.inputs.parameters['n']}} {{$.outputs.output_file}}"]
 
     @dsl.pipeline
@@ -540,7 +540,7 @@ def test_text_that_names_a_placeholder_of_no_input_stays_as_it_is(run: Any) -> N
     assert run(passes).output == "|".join(texts)
 
 
-def test_settings_for_clusters_harm_nothing(run: Any) -> None:
+def test_settings_for_clusters_are_accepted(run: Any) -> None:
     @dsl.pipeline
     def sets() -> int:
         task = echo(x=1).set_cpu_limit("1").set_memory_request("1G").set_display_name("Echo")

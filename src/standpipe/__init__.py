@@ -1,4 +1,4 @@
-"""Run Kubeflow pipelines where there is no cluster."""
+"""Run Kubeflow pipelines without a cluster."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["compiler", "components", "dsl", "install_as_kfp", "local"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what few programs need when it is asked for: start-up is counted in milliseconds."""
+    """Import a module that few programs need at its first use, to keep the import of `standpipe` fast."""
     if name in ("compiler", "components"):
         return import_module(f"standpipe.{name}")
     if name == "install_as_kfp":

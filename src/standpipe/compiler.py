@@ -1,4 +1,4 @@
-"""Compiling components and pipelines for a cluster: the names and meanings of `kfp.compiler`."""
+"""Compilation of components and pipelines for a cluster, as in `kfp.compiler`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from standpipe.model.values import preview
 
 @dataclass
 class KubernetesManifestOptions:
-    """How the resources of a Kubernetes manifest are called.
+    """The names of the resources in a Kubernetes manifest.
 
     Args:
-        pipeline_name: the name of the Pipeline; without one, that of the pipeline itself.
-        pipeline_display_name: what is shown for it; without one, its name.
-        pipeline_version_name: the name of the PipelineVersion; without one, that of the Pipeline.
-        pipeline_version_display_name: what is shown for it; without one, its name.
-        namespace: where the resources are.
-        include_pipeline_manifest: whether the manifest of the Pipeline is written, too.
+        pipeline_name: the name of the Pipeline; by default the name of the compiled pipeline.
+        pipeline_display_name: the display name of the Pipeline; by default its name.
+        pipeline_version_name: the name of the PipelineVersion; by default that of the Pipeline.
+        pipeline_version_display_name: the display name of the PipelineVersion; by default its name.
+        namespace: the namespace of the resources.
+        include_pipeline_manifest: whether to write the manifest of the Pipeline, too.
     """
 
     pipeline_name: str | None = None
@@ -34,15 +34,22 @@ class KubernetesManifestOptions:
     include_pipeline_manifest: bool = False
 
     def names(self, name: str) -> tuple[str, str, str, str]:
-        """What the Pipeline and the PipelineVersion are called and shown as; `name` is that of what is compiled."""
+        """Return the names and display names of the Pipeline and the PipelineVersion.
+
+        Args:
+            name: the name of the compiled pipeline.
+
+        Returns:
+            The name and the display name of the Pipeline, then those of the PipelineVersion.
+        """
         pipeline = name if self.pipeline_name is None else self.pipeline_name
         version = self.pipeline_version_name or pipeline
-        shown = self.pipeline_display_name or pipeline
-        return pipeline, shown, version, self.pipeline_version_display_name or version or shown
+        display_name = self.pipeline_display_name or pipeline
+        return pipeline, display_name, version, self.pipeline_version_display_name or version or display_name
 
 
 class Compiler:
-    """Writes components and pipelines in the format that KFP clusters run."""
+    """Compiles components and pipelines to the files that KFP clusters run."""
 
     def compile(
         self,
@@ -55,30 +62,30 @@ class Compiler:
         kubernetes_manifest_options: KubernetesManifestOptions | None = None,
         kubernetes_manifest_format: bool = False,
     ) -> None:
-        """Writes a component or pipeline to a YAML file (or JSON, which KFP has deprecated), in one step or not at all.
+        """Compile a component or pipeline to a YAML file, or JSON, which KFP has deprecated. The write is atomic.
 
         Args:
             pipeline_func: a component or pipeline.
             package_path: the file, ending in `.yaml`, `.yml` or `.json`.
-            pipeline_name: a name in place of its own.
-            pipeline_display_name: a display name in place of its own.
-            pipeline_parameters: defaults in place of its inputs' own.
-            type_check: taken for the sake of scripts written for KFP; types were checked when the pipeline was traced.
-            kubernetes_manifest_options: names in the Kubernetes manifest, if one is asked for.
-            kubernetes_manifest_format: whether to write a Kubernetes manifest, into a YAML file of any name.
+            pipeline_name: a name that replaces that of the pipeline.
+            pipeline_display_name: a display name that replaces that of the pipeline.
+            pipeline_parameters: values that replace the defaults of inputs.
+            type_check: accepted for compatibility with KFP; types were checked when the pipeline was traced.
+            kubernetes_manifest_options: the names in the Kubernetes manifest.
+            kubernetes_manifest_format: whether to write a Kubernetes manifest, to a YAML file of any name.
 
         Raises:
             AuthoringError: if `pipeline_func` is neither a component nor a pipeline, or has no such parameter.
             ArgumentError: if a parameter's value does not fit its type.
-            SpecError: if the file's ending is none of the three, or the format cannot hold a value.
+            SpecError: if the file name ends differently, or the format cannot represent a value.
             StorageError: if the file cannot be written.
-            UnsupportedError: if an artifact is to have a default.
+            UnsupportedError: if `pipeline_parameters` sets an artifact.
         """
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
         if not isinstance(pipeline_func, BaseComponent):
             raise AuthoringError(
-                f"{preview(pipeline_func)} cannot be compiled: it is neither a component nor a pipeline. "
+                f"Cannot compile {preview(pipeline_func)}: expected a component or a pipeline. "
                 "Decorate the function with @dsl.component or @dsl.pipeline."
             )
         plan = ir.override(
@@ -95,10 +102,10 @@ class Compiler:
 
 
 def to_protobuf_value(value: Json) -> Any:
-    """The protobuf `Value` of a JSON value, for extensions of KFP such as kfp-kubernetes.
+    """Return the protobuf `Value` of a JSON value, for extensions of KFP such as kfp-kubernetes.
 
     Raises:
-        SpecError: if it is no JSON, or protobuf cannot hold it.
+        SpecError: if it is not a JSON value, or protobuf cannot represent it.
     """
     from standpipe import ir  # brings protobuf, which runs of Python components do without
 

@@ -1,121 +1,121 @@
-"""Every error of Standpipe: what happened, where, what to do next, and the exit code of a command that ends so.
+"""The errors of Standpipe, with the exit codes of the command line.
 
-The message is written for the user's terminal; it needs no traceback of ours beside it. Where the KFP SDK raises a
-`TypeError`, a `ValueError` or a `RuntimeError`, the class here is one too, so that code written for the SDK still
-catches it.
+A message says what happened, where, and what to do next; users need no traceback of Standpipe to understand it. Where
+the KFP SDK raises a `TypeError`, a `ValueError` or a `RuntimeError`, the class here is a subclass of it, so that code
+written for the SDK still catches it.
 """
 
 from __future__ import annotations
 
 
 class StandpipeError(Exception):
-    """The base of all errors that Standpipe raises."""
+    """The base class of all errors that Standpipe raises."""
 
     exit_code = 1
 
 
 class AuthoringError(StandpipeError, ValueError):
-    """A component or pipeline was written in a way that KFP does not allow."""
+    """A component or pipeline is defined in a way that KFP does not allow."""
 
     exit_code = 2
 
 
 class InvalidTopologyException(AuthoringError):
-    """A task takes what may not be there, from within a loop, a condition or an exit handler; the KFP SDK's name."""
+    """An input is an output of a task in a loop, condition or exit handler, which may not exist; the KFP SDK's name."""
 
 
 class InvalidControlFlowException(AuthoringError):
-    """A branch without the one that it follows; the name is the KFP SDK's."""
+    """An `Elif` or `Else` without an `If`; the KFP SDK's name."""
 
 
 class AuthoringTypeError(StandpipeError, TypeError):
-    """A component or pipeline was called or annotated with something of the wrong type."""
+    """An argument or an annotation of a component or pipeline has the wrong type."""
 
     exit_code = 2
 
 
 class InconsistentTypeException(AuthoringTypeError):
-    """An output was passed to an input of another type; the name is the KFP SDK's."""
+    """An output is passed to an input of another type; the KFP SDK's name."""
 
 
 class AuthoringAttributeError(StandpipeError, AttributeError):
-    """Something was asked of a task or a placeholder that it does not have."""
+    """A task or a placeholder does not have an attribute."""
 
     exit_code = 2
 
 
 class NoSuchOutput(StandpipeError, KeyError):
-    """An output was asked for that the component does not have."""
+    """A component does not have an output."""
 
     exit_code = 2
-    __str__ = Exception.__str__  # a KeyError shows its message as Python writes text
+    __str__ = Exception.__str__  # a KeyError would show the repr of its message
 
 
 class NoSuchRun(StandpipeError, KeyError):
-    """A run was asked for that the run store does not have, or an abbreviation that several runs share."""
+    """The run store does not have a run, or the beginning of its id is ambiguous."""
 
     exit_code = 2
-    __str__ = Exception.__str__  # a KeyError shows its message as Python writes text
+    __str__ = Exception.__str__  # a KeyError would show the repr of its message
 
 
 class NoSuchTask(StandpipeError, KeyError):
-    """A task was asked for that the run does not have, or has not reached, or a name that several tasks share."""
+    """A run does not have a task, or not yet, or its name is ambiguous."""
 
     exit_code = 2
-    __str__ = Exception.__str__  # a KeyError shows its message as Python writes text
+    __str__ = Exception.__str__  # a KeyError would show the repr of its message
 
 
 class ArgumentError(StandpipeError, TypeError):
-    """A run was asked for with arguments that the component or pipeline does not take."""
+    """An argument of a function, a command or a pipeline is invalid."""
 
     exit_code = 2
 
 
 class RunArgumentError(ArgumentError, ValueError):
-    """A run argument of a DockerRunner that the Docker SDK does not have, or that would break how tasks are run."""
+    """A run argument of a DockerRunner does not exist in the Docker SDK, or cannot be set for tasks."""
 
 
 class NotInitialized(StandpipeError, RuntimeError):
-    """A component was called before `local.init()`."""
+    """A component is called before `local.init()`."""
 
     exit_code = 2
 
 
 class SpecError(StandpipeError, ValueError):
-    """A compiled file, or a component's YAML, is not what it should be; the message holds the field's path."""
+    """A compiled file, or a component's YAML, is malformed; the message has the path of the field."""
 
     exit_code = 3
 
 
 class UnsupportedError(StandpipeError, NotImplementedError):
-    """Something that this version, or the runner at hand, does not do."""
+    """This version, or the runner, does not support something."""
 
     exit_code = 4
 
 
 class RunnerError(StandpipeError, RuntimeError):
-    """The place that tasks run in could not be had: no engine, no image, no interpreter."""
+    """The environment of a task is not available, for instance the Docker engine, an image or an interpreter."""
 
     exit_code = 5
 
 
 class EnvironmentBuildError(RunnerError):
-    """The packages of a task could not be installed."""
+    """The packages of a task cannot be installed."""
 
 
 class StorageError(StandpipeError, OSError):
-    """The pipeline root could not be read or written."""
+    """The pipeline root, or another file or folder, cannot be read or written."""
 
     exit_code = 6
 
 
 class TaskFailed(StandpipeError, RuntimeError):
-    """At least one task of a run failed. The message holds the task's name and the user's own traceback."""
+    """A task of a run failed. The message has the name of the task and the traceback of its function."""
 
     exit_code = 10
 
 
 class InternalError(StandpipeError, RuntimeError):
-    """Standpipe broke one of its own rules: a defect to report."""
+    """An invariant of Standpipe is violated. This is a bug to report."""
 
     exit_code = 70

@@ -1,4 +1,4 @@
-"""Run components and pipelines on this machine: the names and meanings of `kfp.local`, and more."""
+"""Local runs of components and pipelines, as in `kfp.local`, and their history."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from standpipe.dsl.components import component_from_plan
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.errors import ArgumentError, NotInitialized
 from standpipe.faults import Delay, Fail, Kill
-from standpipe.kfp_compat.sdk_artifacts import from_sdk as _from_sdk
-from standpipe.kfp_compat.sdk_artifacts import is_sdk_object
+from standpipe.kfp_compat.sdk_artifacts import convert_artifacts, is_sdk_object
 from standpipe.runs.options import LocalRunner, RunOptions, check_folder, takes_run_options
 from standpipe.support.notices import warn
 from standpipe.support.user_dirs import cache_folder
@@ -125,12 +124,12 @@ _defaults: RunOptions | None = None
 
 @takes_run_options(RunOptions)
 def init(*args: Any, **kwargs: Any) -> None:
-    """Set the options of all components and pipelines that are called from now on, in all threads of this process.
+    """Set the options of all later calls of components and pipelines, in all threads of this process.
 
     {options}
 
     Raises:
-        ArgumentError: if an option has a value that it cannot have.
+        ArgumentError: if the value of an option is invalid.
     """
     global _defaults
     _defaults = RunOptions(*args, **kwargs)
@@ -141,20 +140,21 @@ def run(
 ) -> PipelineTask:
     """Run a component, a pipeline, or a compiled file of one.
 
-    Unlike a call, it names all that it needs, so that threads, libraries and tests can run side by side.
+    Unlike a call of a component, it takes all options as arguments, so that threads, libraries and tests can run at
+    the same time with different options.
 
     Args:
-        target: a component or pipeline, of Standpipe or of the KFP SDK itself, or the path of a YAML or JSON file that
-            one was compiled to.
+        target: a component or pipeline, of Standpipe or of the KFP SDK itself, or the path of a compiled YAML or JSON
+            file.
         arguments: its inputs by name.
-        **options: those of `init`. By default they are as `init` set them, or as they are by default; only `runner` is
-            required in one place or the other.
+        **options: the options of `init`. Those that are not passed have the values that `init` set, or their defaults;
+            `runner` has none.
 
     Returns:
-        A task that has run: `.output`, `.outputs`, and `.error` if it failed and `raise_on_error` is false.
+        The finished task: `.output`, `.outputs`, and `.error` if it failed and `raise_on_error` is false.
 
     Raises:
-        NotInitialized: if neither `init` nor `options` name a runner.
+        NotInitialized: if neither `init` nor `options` set a runner.
         AuthoringTypeError: if the arguments do not fit the inputs.
         SpecError: if the file is not a compiled pipeline.
         StorageError: if the pipeline root cannot be written.
@@ -165,8 +165,8 @@ def run(
     component = _to_component(target)
     if arguments is not None and not isinstance(arguments, Mapping):
         raise ArgumentError(f"Invalid arguments={arguments!r}: expected a dict of inputs such as {{'rate': 0.1}}.")
-    converted = {name: _from_sdk(value) for name, value in (arguments or {}).items()}
-    with _masked_errors(run_options, component):
+    converted = {name: convert_artifacts(value) for name, value in (arguments or {}).items()}
+    with _redact_errors(run_options, component):
         checked = check_arguments(component, (), converted, traced=False)
     return _start(run_options, component, checked)
 
@@ -175,7 +175,7 @@ def runs(pipeline_root: str | os.PathLike[str] | None = None) -> list[Run]:
     """Return all runs below a pipeline root, the newest first.
 
     Args:
-        pipeline_root: where the runs are; by default where `init` set it, or `./local_outputs`.
+        pipeline_root: the folder of the runs; by default the one that `init` set, or `./local_outputs`.
 
     Raises:
         StorageError: if the run store cannot be read.
@@ -189,11 +189,11 @@ def get_run(run: str, pipeline_root: str | os.PathLike[str] | None = None) -> Ru
     """Return one run: its status, its tasks with their attempts, its artifacts and their lineage.
 
     Args:
-        run: its id, or as much of its beginning as no other id begins with; `latest` is the newest run.
-        pipeline_root: where the run is; by default where `init` set it, or `./local_outputs`.
+        run: the id of the run, or a unique prefix of it; `latest` is the newest run.
+        pipeline_root: the folder of the runs; by default the one that `init` set, or `./local_outputs`.
 
     Raises:
-        NoSuchRun: if there is no such run, or several.
+        NoSuchRun: if there is no such run, or several ids begin so.
         StorageError: if the run store cannot be read.
     """
     from standpipe import history  # brings SQLite, which authoring and compiling do without
@@ -212,24 +212,24 @@ def resume(
 ) -> PipelineTask:
     """Resume a run that failed, was cancelled, or whose process was killed.
 
-    Tasks that succeeded are not rerun, unless their component, their inputs or a task before them has changed since,
-    or an output of theirs is damaged. A notice lists the tasks that are rerun, with the reasons.
+    Tasks that succeeded are not rerun, unless their component, their inputs or an upstream task has changed, or an
+    output of theirs is damaged. A notice lists the tasks that are rerun, with the reasons.
 
     Args:
-        run: the run, or its id, or the beginning of its id; `"latest"` is the newest run.
-        pipeline: what it is resumed with, as for `run`. By default the pipeline or component of its name that this
-            program defines; if there is none, what the run started with.
-        from_task: the name or the path (`"loop/2/train"`) of a task, or of several, to be rerun with all tasks that
+        run: the run, its id, or a unique prefix of the id; `"latest"` is the newest run.
+        pipeline: the component, pipeline or file to resume it with, as for `run`. By default the pipeline or component
+            of the same name that this program defines; if there is none, the one that the run had.
+        from_task: the name or the path (`"loop/2/train"`) of a task, or a list of them, to rerun with all tasks that
             depend on them.
-        **options: those of `init`, as for `run`.
+        **options: the options of `init`, as for `run`.
 
     Returns:
-        What the first call would have returned.
+        The finished task, as `run` returns it.
 
     Raises:
         NoSuchRun: if there is no such run in the pipeline root.
-        NoSuchTask: if it has no task of the name `from_task`.
-        ArgumentError: if its arguments do not fit the pipeline any more.
+        NoSuchTask: if it does not have a task of `from_task`.
+        ArgumentError: if its arguments no longer fit the pipeline.
         StorageError: if it is still running, or cannot be read or written.
         TaskFailed: if a task fails and `raise_on_error` is true.
         KeyboardInterrupt: after Ctrl-C, once everything has been stopped.
@@ -246,20 +246,23 @@ def resume(
 
 
 def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any) -> PipelineTask:
-    """Rerun one task of a run, with exactly the inputs that it had, as a run of its own.
+    """Rerun one task of a run, with the inputs that it had, as a new run.
 
     Args:
-        run: the run, or its id, or the beginning of its id; `"latest"` is the newest run.
-        task: its name or its path (`"loop/2/train"`).
-        debug: whether it runs under Python's debugger, on this terminal: it stops at the first line of the function,
-            and where an exception ends it. Only the SubprocessRunner supports that.
-        **options: those of `init`, as for `run`; for instance another `runner`.
+        run: the run, its id, or a unique prefix of the id; `"latest"` is the newest run.
+        task: the name or the path (`"loop/2/train"`) of the task.
+        debug: whether the task runs under Python's debugger, on this terminal. The debugger stops at the first line of
+            the function, and at an exception that is not caught. Only the SubprocessRunner supports it.
+        **options: the options of `init`, as for `run`; for instance another `runner`.
+
+    Returns:
+        The finished task, as `run` returns it.
 
     Raises:
         NoSuchRun: if there is no such run in the pipeline root.
-        NoSuchTask: if it has no such task, or several of that name.
+        NoSuchTask: if it does not have such a task, or several of that name.
         ArgumentError: if the task never started.
-        UnsupportedError: if the runner has no debugger.
+        UnsupportedError: if the runner does not support `debug`.
         TaskFailed: if the task fails and `raise_on_error` is true.
     """
     run_id, run_options = _run_and_options(run, options)
@@ -295,7 +298,7 @@ def _root(pipeline_root: str | os.PathLike[str] | None) -> Path:
 
 
 def _run_and_options(run: str | Run, changes: Mapping[str, Any]) -> tuple[str, RunOptions]:
-    """Return the id of a run, and the options with these changes, in the pipeline root in which the run was found."""
+    """Return the id of a run, and the options with these changes; a `Run` sets the pipeline root."""
     if isinstance(run, str):
         return run, _options_with(changes)
     if not hasattr(run, "folder"):
@@ -303,13 +306,14 @@ def _run_and_options(run: str | Run, changes: Mapping[str, Any]) -> tuple[str, R
     return run.id, _options_with({"pipeline_root": run.folder.parent, **changes})
 
 
-def _masked_errors(options: RunOptions | None, component: BaseComponent) -> AbstractContextManager[None]:
-    """Mask secrets in errors about a component's arguments, which come before those of a run."""
+def _redact_errors(options: RunOptions | None, component: BaseComponent) -> AbstractContextManager[None]:
+    """Redact errors about the arguments of a component, which are checked before a run has a redactor."""
     if options is None or not options.secret_env:
         return nullcontext()
-    from standpipe.support.secrets import redactor_for  # few scripts name secrets
+    from standpipe.support.secrets import make_redactor  # few scripts name secrets
 
-    return redactor_for(options.secret_env, component.plan, options.runner.variables, {}, lambda notice: None).errors()
+    redactor = make_redactor(options.secret_env, component.plan, options.runner.variables, {}, lambda text: None)
+    return redactor.redact_errors()
 
 
 def _to_component(target: object) -> BaseComponent:
@@ -318,7 +322,7 @@ def _to_component(target: object) -> BaseComponent:
     if is_sdk_object(target) and hasattr(type(target), "pipeline_spec"):
         from standpipe.kfp_compat import sdk_components  # brings protobuf, which runs of Python components do without
 
-        return component_from_plan(sdk_components.plan_of(target), getattr(target, "description", None) or "")
+        return component_from_plan(sdk_components.convert_component(target), getattr(target, "description", None) or "")
     return component_from_plan(_read_plan(target))
 
 
@@ -337,7 +341,7 @@ class _LocalBackend:
     """Runs and compiles components outside pipelines; see `standpipe.dsl.base_component.Backend`."""
 
     def redact_errors(self, component: BaseComponent) -> AbstractContextManager[None]:
-        return _masked_errors(_defaults, component)
+        return _redact_errors(_defaults, component)
 
     def run_component(self, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
         if _defaults is None:
@@ -357,12 +361,12 @@ class _LocalBackend:
     def pipeline_spec_message(self, component: BaseComponent) -> Any:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-        return ir.message(ir.emit(component.plan), "PipelineSpec")
+        return ir.to_message(ir.emit(component.plan), "PipelineSpec")
 
     def platform_spec_message(self, component: BaseComponent) -> Any:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-        return ir.message(ir.emit_platforms(component.plan), "PlatformSpec")
+        return ir.to_message(ir.emit_platforms(component.plan), "PlatformSpec")
 
 
 set_backend(_LocalBackend())

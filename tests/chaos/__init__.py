@@ -1,1 +1,1 @@
-"""A pipeline that is killed at random moments, and the program that runs it."""
+"""A pipeline that is killed at random times, and the program that runs it."""

@@ -1,10 +1,9 @@
-"""Runs a pipeline of 60 tasks, or lets a run of it go on; prints its outputs as JSON.
+"""Run a pipeline of 60 tasks, or resume a run of it, and print its outputs as JSON.
 
-    python program.py ROOT RUNNER SEED          begins a run
-    python program.py ROOT RUNNER SEED RUN      lets one go on
+    python program.py ROOT RUNNER SEED          starts a run
+    python program.py ROOT RUNNER SEED RUN      resumes a run
 
-Exits with 3 where there is no such run: the one that began was killed before it was recorded. Exits with 10 where a
-task failed.
+The exit code is 3 if the run does not exist, because it was killed before it was recorded, and 10 if a task failed.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def flaky(x: int) -> int:
     import subprocess
     import sys
 
-    # What a task leaves running is nobody's business once it has ended, however that was.
+    # Standpipe must kill the processes that a task leaves running.
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], start_new_session=True)
     if os.environ["KFP_RETRY_INDEX"] == "0":
         raise RuntimeError("not at first")
@@ -110,7 +109,7 @@ def chaos(seed: int) -> Totals:
 
 
 def main(root: str, runner: str, seed: int, run: str | None) -> int:
-    """Runs it."""
+    """Run or resume the pipeline, and return the exit code."""
     local.init(getattr(local, runner)(), root, enable_caching=True, quiet=True)
     try:
         task = chaos(seed=seed) if run is None else local.resume(run)

@@ -47,9 +47,12 @@ def test_where_it_is_not_clear_what_is_meant_the_names_are_listed(tmp_path: Path
     (tmp_path / "script.py").write_text(f"{SCRIPT.partition('if __name__')[0]}\nother = math")
     done = compile_(tmp_path, "script.py")
     assert done.returncode == 2
-    assert "Name one of these: script.py:math, script.py:other." in done.stderr
+    assert (
+        "script.py has several pipelines or components to compile. Expected one of script.py:math, script.py:other."
+        in done.stderr
+    )
 
     (tmp_path / "script.py").write_text("")
     done = compile_(tmp_path, "script.py:math")
     assert done.returncode == 2
-    assert "script.py has no pipeline or component 'math'. script.py defines none at its top level" in done.stderr
+    assert "script.py has no pipeline or component 'math'. Define one at the top level of the script" in done.stderr

@@ -29,7 +29,7 @@ def test_help_lists_the_commands_and_each_has_its_own(capsys: pytest.CaptureFixt
 
 def test_what_is_neither_a_command_nor_a_file_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rnu", "pipeline.yaml"]) == 2
-    assert capsys.readouterr().err.startswith("rnu cannot be run: No such file or directory. Name a KFP script")
+    assert capsys.readouterr().err.startswith("rnu cannot be run: No such file or directory. Expected a KFP script")
 
 
 def test_wrong_options_are_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -128,14 +128,14 @@ def test_a_run_is_stopped_from_elsewhere(root: Path, capsys: pytest.CaptureFixtu
     began.wait(20)
     try:
         assert main(["cancel", "latest", "--root", str(root)]) == 0
-        assert "was asked to stop" in capsys.readouterr().out
+        assert "Requested the cancellation of run both-" in capsys.readouterr().out
         threading.Event().wait(0.5)  # until the driver has looked
     finally:
         release.set()
         thread.join()
     assert "was cancelled: cancellation was requested" in str(done[0].error)
     assert main(["cancel", "latest", "--root", str(root)]) == 1
-    assert "is not going on" in capsys.readouterr().out
+    assert "is not in progress" in capsys.readouterr().out
 
 
 def test_each_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:

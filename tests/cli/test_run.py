@@ -102,12 +102,12 @@ def test_artifacts_are_printed_with_where_they_are(capsys: pytest.CaptureFixture
     ("arguments", "code", "says"),
     [
         (("take.yaml",), 2, "missing 4 required inputs: flag, number, some, text"),
-        (("take.yaml", "--arg", "number"), 2, "--arg 'number' has no `=`"),
-        (("take.yaml", "--arg", "number=x"), 2, "--arg number: the text 'x' is no NUMBER_INTEGER"),
+        (("take.yaml", "--arg", "number"), 2, "Invalid --arg 'number': expected NAME=VALUE"),
+        (("take.yaml", "--arg", "number=x"), 2, "--arg number: expected NUMBER_INTEGER, got the text 'x'"),
         (("take.yaml", "--arg", "nubmer=1"), 2, "has no input 'nubmer'"),
-        (("read.yaml", "--arg", "many=a"), 2, "--arg many: a JSON list of paths or addresses is wanted"),
+        (("read.yaml", "--arg", "many=a"), 2, "--arg many: expected a JSON list of paths or URIs"),
         (("read.yaml", "--args-file", "none.json"), 2, "--args-file none.json cannot be read"),
-        (("read.yaml", "--args-file", "list.json"), 2, "must hold a JSON object"),
+        (("read.yaml", "--args-file", "list.json"), 2, "expected a JSON object"),
         (("read.yaml", "--runner", "docker", "--no-venv"), 2, "--no-venv is for --runner subprocess"),
         (("nowhere.yaml",), 6, "nowhere.yaml cannot be read"),
         (("broken.yaml",), 3, "broken.yaml"),
@@ -125,4 +125,4 @@ def test_a_failure_ends_with_its_message_and_exit_code(
 
 def test_options_before_a_script_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--quiet", "script.py"]) == 2
-    assert "A script says them itself, with local.init(...)" in capsys.readouterr().err
+    assert "Configure a script in its code, with local.init(...)" in capsys.readouterr().err

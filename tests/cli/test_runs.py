@@ -58,13 +58,13 @@ def test_json_is_a_list(tmp_path: Path, two_runs: list[str], capsys: pytest.Capt
     told = json.loads(capsys.readouterr().out)
     assert [(run["id"], run["status"]) for run in told] == list(zip(two_runs, ("FAILED", "SUCCEEDED"), strict=True))
     assert told[0].keys() == {
-        *("id", "pipeline", "status", "created", "started", "ended", "duration", "folder", "repeats"),
+        *("id", "pipeline", "status", "created", "started", "ended", "duration", "folder", "rerun_of"),
     }
 
 
 def test_where_no_runs_are_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs", "--root", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == "There are no runs here. Another pipeline root is named by --root FOLDER.\n"
+    assert capsys.readouterr().out == f"No runs in {tmp_path}. Use --root FOLDER for another pipeline root.\n"
     main(["runs", "--root", str(tmp_path), "--json"])
     assert capsys.readouterr().out == "[]\n"
 

@@ -91,4 +91,4 @@ def test_what_is_not_there_is_named(run: Run, tmp_path: Path, capsys: pytest.Cap
     assert show(run, "--log") == 2
     assert f"standpipe show {run.id} TASK --log" in capsys.readouterr().err
     assert show(run, "add", "--log", "--json") == 2
-    assert "leave out --json, or --log" in capsys.readouterr().err
+    assert "Invalid options --log and --json" in capsys.readouterr().err

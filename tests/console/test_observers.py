@@ -113,8 +113,8 @@ def test_plain_lines_tell_the_story_once(capsys: pytest.CaptureFixture[str]) -> 
         "again: started",
         "again: failed in N s: boom; attempt 2 of 2 in N s",
         "slow: started",
-        "Stopping.",
-        "slow: stopped after N s",
+        "Cancelling",
+        "slow: cancelled after N s",
         "Failed in N s",
     ]
 
@@ -132,12 +132,12 @@ def test_the_live_view_tells_the_same_and_takes_text_as_it_is(capsys: pytest.Cap
         "report: failed: no luck; attempt 2 of 3 follows",
         "report: failed: no luck; attempt 3 of 3 in 10 s",
         "report: failed in attempt 3 of 3: no luck",
-        "slow: stopped",
+        "slow: cancelled",
         "Failed in",
     ):
         assert line in text
     assert "never started" not in text
-    assert "again: stopped" not in text
+    assert "again: cancelled" not in text
     assert text.count("loop/1") == 1  # a failure is shown where it happened, and not once more for all around it
 
 

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -21,8 +22,8 @@ from tests.plans import RUN
 TASK = TaskRef((("train", None),))
 
 
-class Refusing(io.StringIO):
-    """A stream that nothing can be written to any more."""
+class BrokenPipe(io.StringIO):
+    """A stream whose reader has gone."""
 
     def write(self, text: str) -> int:
         raise BrokenPipeError(32, "Broken pipe")
@@ -44,28 +45,70 @@ def closed() -> io.StringIO:
     return stream
 
 
-def full() -> io.TextIOWrapper:
-    return io.TextIOWrapper(io.FileIO(os.open("/dev/full", os.O_WRONLY), "w", closefd=True), write_through=True)
+def full(buffering: int) -> io.TextIOWrapper:
+    """A file on a full disk; without buffering (0) writing it fails, otherwise flushing it."""
+    return io.TextIOWrapper(open("/dev/full", "wb", buffering), write_through=True)
 
 
-@pytest.mark.parametrize("stream", [lambda: None, closed, Refusing, Bare])
+NEEDS_DEV_FULL = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full, which only Linux has")
+
+
+def is_broken(stream: io.TextIOBase) -> bool:
+    try:
+        stream.write("x")
+        stream.flush()
+    except (OSError, ValueError):
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: None,
+        closed,
+        BrokenPipe,
+        pytest.param(lambda: full(0), marks=NEEDS_DEV_FULL),
+        pytest.param(lambda: full(8192), marks=NEEDS_DEV_FULL),
+    ],
+    ids=["none", "closed", "broken pipe", "full disk", "full disk, buffered"],
+)
 @pytest.mark.parametrize("observer", [PlainLines, Live])
-def test_a_run_goes_on_where_it_cannot_be_shown(
-    monkeypatch: pytest.MonkeyPatch, stream: Callable[[], Any], observer: Callable[..., Any]
+def test_a_run_continues_without_stdout_and_is_shown_again_once_it_works(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[], Any], observer: Callable[..., Any]
 ) -> None:
-    monkeypatch.setattr(sys, "stdout", stream())
+    stream, whole = make(), io.StringIO()
+    assert stream is None or is_broken(stream)
+
+    monkeypatch.setattr(sys, "stdout", stream)
     shown = observer(RUN, "/root")
     shown((AttemptStarted(TASK, 0),))
+    shown.line(TASK, "epoch 1")
+    monkeypatch.setattr(sys, "stdout", whole)
+    shown.line(TASK, "epoch 2")
+    shown((RunEnded(TaskState.SUCCEEDED, {}),))
+    shown.close()
+
+    line, end = (text for text in whole.getvalue().splitlines() if text.strip())
+    assert line == "[train] epoch 2"
+    assert end.startswith("Succeeded in ")
+    if stream is not None:
+        with suppress(OSError):  # what its buffer holds cannot be written
+            stream.close()
+
+
+@pytest.mark.parametrize("observer", [PlainLines, Live])
+def test_stdout_needs_only_a_write_method(monkeypatch: pytest.MonkeyPatch, observer: Callable[..., Any]) -> None:
+    stream = Bare()
+    monkeypatch.setattr(sys, "stdout", stream)
+    shown = observer(RUN, "/root")
     shown.line(TASK, "epoch 1")
     shown((RunEnded(TaskState.SUCCEEDED, {}),))
     shown.close()
 
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full, which only Linux has")
-def test_a_full_disk_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    with full() as stream:
-        monkeypatch.setattr(sys, "stdout", stream)
-        PlainLines(RUN, "/root").line(TASK, "epoch 1")
+    headline, line, end = (text for text in stream.text.splitlines() if text.strip())
+    assert (headline, line) == ("Running job in /root", "[train] epoch 1")
+    assert end.startswith("Succeeded in ")
 
 
 @pytest.mark.parametrize(("encoding", "shown"), [("ascii", r"\xfc \U0001d11e"), ("cp1252", "ü \\U0001d11e")])

@@ -126,7 +126,7 @@ def test_a_value_inside_of_the_text_of_a_uri_is_warned_of() -> None:
             "such as dsl.Dataset, got <class 'str'>",
         ),
         ({"artifact_uri": "x", "metadata": ["a"]}, AuthoringTypeError, "metadata to be a dict, got"),
-        ({"artifact_uri": "x", "metadata": {"k": object}}, AuthoringError, r"metadata\['k'\] is a type"),
+        ({"artifact_uri": "x", "metadata": {"k": object}}, AuthoringError, r"metadata\['k'\] is of type type: "),
         ({"artifact_uri": "x", "metadata": {1: "k"}}, AuthoringError, "the key 1"),
         ({"artifact_uri": "x", "metadata": {"k": float("nan")}}, AuthoringError, "nan"),
     ],

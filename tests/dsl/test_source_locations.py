@@ -17,8 +17,8 @@ import pytest
 
 from standpipe import compiler, dsl, ir, local
 from standpipe.dsl.components import component_from_plan
+from standpipe.model.component_changes import difference
 from standpipe.model.plan import Dag, Node, Plan, SourceLocation
-from standpipe.model.signatures import difference
 from standpipe.store.plans import dump, load
 from tests.fakes import FakeRunner
 

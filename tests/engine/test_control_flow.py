@@ -315,7 +315,7 @@ def test_an_item_of_the_wrong_type_fails_its_iteration_only() -> None:
     run.end("loop/0/a", y=1)
     run.end("loop/2/a", y=1)
     assert dict(run.failures).keys() == {"loop/1/a", "loop/3"}
-    assert "STRING, and NUMBER_INTEGER is wanted" in dict(run.failures)["loop/1/a"]
+    assert "expected NUMBER_INTEGER, got" in dict(run.failures)["loop/1/a"]
     assert "the loop's item is null" in dict(run.failures)["loop/3"]
 
 

@@ -108,8 +108,8 @@ def test_requests_above_the_capacity_are_clamped_or_fail(asked: dict[str, Any], 
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"memory_limit": "lots"}, "its memory limit is invalid: 'lots' is no amount of memory"),
-        ({"cpu_request": "1g"}, "its cpu request is invalid: '1g' is no number of cores"),
+        ({"memory_limit": "lots"}, "its memory limit is invalid: invalid memory quantity 'lots'"),
+        ({"cpu_request": "1g"}, "its cpu request is invalid: invalid CPU quantity '1g'"),
         ({"accelerator_count": "a few"}, "its accelerator count is invalid"),
         ({"memory_request": "2Gi", "memory_limit": "1Gi"}, "its memory request, 2Gi, is above its memory limit, 1Gi"),
     ],

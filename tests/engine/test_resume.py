@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from standpipe.engine.machine import Machine
 from standpipe.engine.reruns import Difference, find_removed_tasks, select_reruns
+from standpipe.model.component_changes import difference
 from standpipe.model.events import (
     AttemptStarted,
     CancelRequested,
@@ -24,7 +25,6 @@ from standpipe.model.events import (
 )
 from standpipe.model.plan import Constant, FinalStatus, FromInput, FromTask, Loop, Node, Plan, RawItems, Retry
 from standpipe.model.refs import TaskRef
-from standpipe.model.signatures import difference
 from standpipe.model.states import TaskState
 from standpipe.model.types import ParameterInput, ParameterType
 from tests.engine.changed_plans import changed
@@ -272,8 +272,8 @@ def test_a_changed_component_in_a_nested_pipeline_is_rerun_with_its_dependents()
             node("x"), node("z", "x", component="new"), y=FromTask("z", "y")
         ))},
     )  # fmt: skip
-    run = resumed(run, NESTED, now, different=lambda old, new: "" if old == new else "its code is another one now")
-    assert run.again == {"in/z": "its code is another one now", "after": "its upstream task 'in' has to run"}
+    run = resumed(run, NESTED, now, different=lambda old, new: "" if old == new else "its code has changed")
+    assert run.again == {"in/z": "its code has changed", "after": "its upstream task 'in' has to run"}
     assert run.names == ["in/z"]
     run.end("in/z", y=7)
     run.end("after", y=8)
@@ -412,14 +412,14 @@ def test_an_iteration_that_has_become_a_pipeline_is_rerun_with_the_dependents_of
         body = group(dag(node("a", x=FromInput("x")), y=FromTask("a", "y")), leaf().inputs)
         return plan(dag(loop, node("end", "loop")), body=body)
 
-    different = {("leaf", "body"): "it is another kind of component now"}
+    different = {("leaf", "body"): "its kind of component has changed"}
     run = resumed(
         done(over("leaf"), "loop/0", "end"),
         over("leaf"),
         over("body"),
         different=lambda old, new: different.get((old, new), ""),
     )
-    assert run.again == {"loop/0": "it is another kind of component now", "end": "its upstream task 'loop' has to run"}
+    assert run.again == {"loop/0": "its kind of component has changed", "end": "its upstream task 'loop' has to run"}
     assert run.names == ["loop/0/a"]
 
 

@@ -92,7 +92,10 @@ def test_a_custom_path_that_was_only_in_the_container_is_not_kept(tmp_path: Path
     ("output", "says"),
     [
         ({"parameterValues": {"count": 1}}, "did not write its output 'score'"),
-        ({"parameterValues": {"score": 1, "count": 1.5}}, "output 'count' does not fit: 1.5 is NUMBER_DOUBLE"),
+        (
+            {"parameterValues": {"score": 1, "count": 1.5}},
+            "output 'count' does not fit: expected NUMBER_INTEGER, got 1.5",
+        ),
         ("{", "not JSON"),
         ("[]", "not a JSON object"),
         (

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from standpipe.ir.python_command import LAYOUTS, recognise, render
+from standpipe.ir.python_command import LAYOUTS, recognize, render
 from standpipe.model import plan as p
 from standpipe.model import types as t
 from standpipe.model.expressions import parse
@@ -82,9 +82,9 @@ def functions(draw: st.DrawFn) -> p.PythonFunction:
         use_venv=draw(st.booleans()) if kfp else False,
         layout=draw(st.sampled_from([layout.name for layout in LAYOUTS])),
     )
-    recognised = recognise(*render(function))
-    assert recognised is not None
-    return recognised
+    recognized = recognize(*render(function))
+    assert recognized is not None
+    return recognized
 
 
 CORES = st.sampled_from(["", "0", "0.5", "500m", "2", ".5"]) | st.just(parse_text("{{$.inputs.parameters['cpu']}}"))

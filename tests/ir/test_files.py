@@ -39,7 +39,7 @@ def test_platforms_are_a_second_document(tmp_path: Path) -> None:
     assert [*yaml.safe_load_all((tmp_path / "p.yml").read_text())] == [training_document(), {"platforms": PLATFORMS}]
     assert read(tmp_path / "p.yml") == plan
     with pytest.raises(
-        SpecError, match=r"JSON has no place for platform features; choose a name that ends with \.yaml"
+        SpecError, match=r"a JSON file cannot have platform settings\. Choose a file name that ends with \.yaml"
     ):
         write(plan, tmp_path / "p.json")
 
@@ -68,7 +68,7 @@ def test_a_file_with_a_byte_order_mark(tmp_path: Path) -> None:
 
 
 def test_another_ending(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"p\.txt: the name of a compiled file ends with \.yaml"):
+    with pytest.raises(SpecError, match=r"p\.txt: expected a file name that ends with \.yaml"):
         write(training(), tmp_path / "p.txt")
 
 
@@ -106,10 +106,10 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_bytes(b"PK\x03\x04\xff\xfe")
 
     with pytest.raises(
-        SpecError, match=r"p\.yaml is no text: give the compiled YAML file itself, not an archive of it"
+        SpecError, match=r"p\.yaml is not a text file\. Pass the compiled YAML file, not an archive of it"
     ):
         read(tmp_path / "p.yaml")
-    with pytest.raises(StorageError, match=r"none\.yaml cannot be read: No such file or directory\. Give a compiled"):
+    with pytest.raises(StorageError, match=r"none\.yaml cannot be read: No such file or directory\. Pass a compiled"):
         read(tmp_path / "none.yaml")
     with pytest.raises(StorageError, match="cannot be read: Is a directory"):
         read(tmp_path)
@@ -118,22 +118,22 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "expected"),
     [
-        ("", SpecError, "x.yaml holds 0 documents"),
-        ("a: 1\n---\nb: 1\n---\nc: 1", SpecError, "x.yaml holds 3 documents: a compiled pipeline is one, or two with"),
-        ("name: c\nimplementation: {}", SpecError, "x.yaml: implementation.container.image: it is missing"),
-        ("name: c\nimplementation: {}\n---\na: 1", SpecError, "x.yaml: there are two documents: a component of KFP"),
-        ("platforms: {}", SpecError, "x.yaml: platforms: the file begins with a PlatformSpec"),
+        ("", SpecError, "x.yaml: expected one document, or two with a PlatformSpec, got 0"),
+        ("a: 1\n---\nb: 1\n---\nc: 1", SpecError, "x.yaml: expected one document, or two with a PlatformSpec, got 3"),
+        ("name: c\nimplementation: {}", SpecError, "x.yaml: implementation.container.image: missing required field"),
+        ("name: c\nimplementation: {}\n---\na: 1", SpecError, "x.yaml: expected one document for a component of KFP"),
+        ("platforms: {}", SpecError, "x.yaml: platforms: expected a PipelineSpec as the first document"),
         (
             "apiVersion: v1\nkind: Workflow",
             UnsupportedError,
-            "x.yaml: kind: it is a Kubernetes manifest of the kind 'Wo",
+            "x.yaml: kind: unsupported kind of Kubernetes manifest 'Wo",
         ),
-        ("a: 1", SpecError, "x.yaml: a: there is no such field here"),
+        ("a: 1", SpecError, "x.yaml: a: unknown field"),
         (json.dumps(changed(f"{TRAIN}.componentRef.name", "no")), SpecError, f"x.yaml: {TRAIN}.componentRef.name: "),
         (json.dumps(changed(f"{TRAIN}.iteratorPolicy", {})), UnsupportedError, f"x.yaml: {TRAIN}.iteratorPolicy: "),
     ],
 )
-def test_texts_that_are_no_pipeline(text: str, error: type[Exception], expected: str) -> None:
+def test_texts_that_are_not_a_pipeline(text: str, error: type[Exception], expected: str) -> None:
     with pytest.raises(error) as caught:
         read_text(text, origin="x.yaml")
 

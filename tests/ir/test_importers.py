@@ -4,7 +4,7 @@ import pytest
 
 from standpipe.errors import SpecError, UnsupportedError
 from standpipe.ir.importers import emit_importer, load_importer
-from standpipe.ir.proto import canonical
+from standpipe.ir.proto import canonicalize
 from standpipe.ir.section import Section
 from standpipe.model.plan import FromInput, Importer
 from standpipe.model.templates import parse_value
@@ -41,20 +41,20 @@ TYPE = {"schemaTitle": "system.Model", "schemaVersion": "0.0.1"}
 def test_importers(importer: Importer, fields: dict[str, Json]) -> None:
     executor = {"executors": {"e": {"importer": emit_importer(importer, "e")}}}
 
-    assert canonical(executor, "PipelineDeploymentConfig")["executors"]["e"]["importer"] == fields
+    assert canonicalize(executor, "PipelineDeploymentConfig")["executors"]["e"]["importer"] == fields
     assert exact(load_importer(Section(fields))) == exact(importer)
 
 
 @pytest.mark.parametrize(
     ("fields", "error", "says"),
     [
-        ({"typeSchema": TYPE}, SpecError, r"^e\.artifactUri\.runtimeParameter: it is missing"),
+        ({"typeSchema": TYPE}, SpecError, r"^e\.artifactUri\.runtimeParameter: missing required field"),
         (
             {"artifactUri": {"constant": 1.0}, "typeSchema": TYPE},
             SpecError,
-            r"^e\.artifactUri\.constant: it is 1\.0, and",
+            r"^e\.artifactUri\.constant: expected a URI as text, got 1\.0",
         ),
-        ({"artifactUri": {"constant": "x"}}, SpecError, r"^e\.typeSchema\.schemaTitle: it is missing"),
+        ({"artifactUri": {"constant": "x"}}, SpecError, r"^e\.typeSchema\.schemaTitle: missing required field"),
         (
             {"artifactUri": {"constant": "x"}, "typeSchema": {"schemaUri": "y"}},
             UnsupportedError,
@@ -67,11 +67,11 @@ def test_importers(importer: Importer, fields: dict[str, Json]) -> None:
         ),
     ],
 )
-def test_what_is_no_importer_is_refused(fields: dict[str, Json], error: type[Exception], says: str) -> None:
+def test_an_invalid_importer_is_rejected(fields: dict[str, Json], error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         load_importer(Section(fields, "e"))
 
 
 def test_metadata_that_cannot_be_written() -> None:
-    with pytest.raises(SpecError, match=r"^e\.metadata\['n'\] cannot be compiled: .* keeps numbers as doubles"):
+    with pytest.raises(SpecError, match=r"^e\.metadata\['n'\] cannot be compiled: .* stores numbers as doubles"):
         emit_importer(Importer("x", MODEL, {"n": 2**53 + 1}), "e")

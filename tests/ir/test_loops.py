@@ -40,7 +40,7 @@ def test_loops(loop: Loop, of_artifacts: bool, fields: dict[str, Json]) -> None:
 
     assert emit_loop(loop, of_artifacts, "task") == fields
     assert exact(load_loop(section)) == exact(loop)
-    section.end()
+    section.check_all_taken()
 
 
 def test_no_loop() -> None:
@@ -53,32 +53,32 @@ def test_no_loop() -> None:
         (
             items('{"a": 1}'),
             SpecError,
-            r"^t\.parameterIterator\.items\.raw: it is .*, and the items of a loop are a list",
+            r"^t\.parameterIterator\.items\.raw: expected a JSON list as text, got .*",
         ),
-        (items("1, 2"), SpecError, r"^t\.parameterIterator\.items\.raw: it is '1, 2', and the text of a JSON list"),
-        (items("[NaN]"), SpecError, r"^t\.parameterIterator\.items\.raw: the items are no JSON: .*\[0\] is nan"),
-        (items("[1e999]"), SpecError, r"items\.raw: the items are no JSON: .*\[0\] is inf"),
-        (items("[" * 100_000), SpecError, r"items\.raw: it is "),
-        (items("[%s]" % ("9" * 5000)), SpecError, r"items\.raw: it is "),
+        (items("1, 2"), SpecError, r"^t\.parameterIterator\.items\.raw: expected a JSON list as text, got '1, 2'"),
+        (items("[NaN]"), SpecError, r"^t\.parameterIterator\.items\.raw: the items are not JSON: .*\[0\] is nan"),
+        (items("[1e999]"), SpecError, r"items\.raw: the items are not JSON: .*\[0\] is inf"),
+        (items("[" * 100_000), SpecError, r"items\.raw: expected a JSON list"),
+        (items("[%s]" % ("9" * 5000)), SpecError, r"items\.raw: expected a JSON list"),
         (
             {"parameterIterator": {"itemInput": "x"}},
             SpecError,
-            r"^t\.parameterIterator\.items\.inputParameter: it is miss",
+            r"^t\.parameterIterator\.items\.inputParameter: missing required",
         ),
         (
             {"artifactIterator": {"items": {"inputArtifact": "xs"}}},
             SpecError,
-            r"^t\.artifactIterator\.itemInput: it is missing",
+            r"^t\.artifactIterator\.itemInput: missing required field",
         ),
         (
             {**items("[]"), "iteratorPolicy": {"parallelismLimit": -1}},
             SpecError,
-            r"^t\.iteratorPolicy\.parallelismLimit: it is -1, and 0 is the least",
+            r"^t\.iteratorPolicy\.parallelismLimit: expected 0 \(no limit\) or more, got -1",
         ),
         ({**items("[]"), "iteratorPolicy": {"more": 1}}, UnsupportedError, r"^t\.iteratorPolicy\.more: "),
     ],
 )
-def test_what_is_no_loop_is_refused(fields: dict[str, Json], error: type[Exception], says: str) -> None:
+def test_an_invalid_loop_is_rejected(fields: dict[str, Json], error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         load_loop(Section(fields, "t"))
 
@@ -86,9 +86,9 @@ def test_what_is_no_loop_is_refused(fields: dict[str, Json], error: type[Excepti
 @pytest.mark.parametrize(
     ("item", "of_artifacts", "says"),
     [
-        (float("nan"), False, r"^t\.parameterIterator\.items\.raw: the items are no JSON: .* is nan"),
-        (object(), False, r"^t\.parameterIterator\.items\.raw: the items are no JSON: .* is a object"),
-        ("a", True, r"^t\.artifactIterator\.items: the items are artifacts"),
+        (float("nan"), False, r"^t\.parameterIterator\.items\.raw: the items are not JSON: .* is nan"),
+        (object(), False, r"^t\.parameterIterator\.items\.raw: the items are not JSON: .* is of type object"),
+        ("a", True, r"^t\.artifactIterator\.items: expected an input with a list of artifacts"),
     ],
 )
 def test_items_that_cannot_be_written(item: Json, of_artifacts: bool, says: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from standpipe.errors import SpecError, UnsupportedError
 from standpipe.ir.files import dumps, read_component
-from standpipe.ir.manifests import ManifestNames, emit_manifests, specs_of
+from standpipe.ir.manifests import ManifestNames, emit_manifests, read_specs
 from standpipe.model.types import Json
 from tests.ir.plans import changed, training, training_document
 
@@ -20,7 +20,7 @@ def test_the_version_of_a_pipeline() -> None:
     expected = version(displayName="V", pipelineName="p", pipelineSpec=training_document())
 
     assert emit_manifests(training(), NAMES) == [expected]
-    assert specs_of([expected]) == (training_document(), None, "")
+    assert read_specs([expected]) == (training_document(), None, "")
 
 
 def test_the_pipeline_comes_first() -> None:
@@ -32,7 +32,7 @@ def test_the_pipeline_comes_first() -> None:
         "metadata": {"name": "p"},
         "spec": {"displayName": "P", "description": "What for"},
     }
-    assert specs_of([pipeline, described]) == (training_document(), None, "What for")
+    assert read_specs([pipeline, described]) == (training_document(), None, "What for")
 
 
 def test_errors_have_the_path_within_the_manifest() -> None:
@@ -52,21 +52,25 @@ def test_errors_have_the_path_within_the_manifest() -> None:
         (
             [{"apiVersion": "v1", "kind": "Pod"}],
             UnsupportedError,
-            r"^kind: it is a Kubernetes manifest of the kind 'Pod'",
+            r"^kind: unsupported kind of Kubernetes manifest 'Pod'",
         ),
-        ([{"apiVersion": API_VERSION, "kind": "Pipeline"}], SpecError, "there are 0 manifests of a PipelineVersion"),
-        ([version(pipelineSpec={})] * 2, SpecError, "there are 2 manifests of a PipelineVersion, and one is wanted"),
-        ([{**version(), "spec": []}], SpecError, r"^spec: it is \[\], and a mapping is wanted"),
-        ([version()], SpecError, r"^spec\.pipelineSpec: it is missing"),
-        ([version(pipelineSpec={}, description=3)], SpecError, r"^spec\.description: it is 3, and text is wanted"),
+        (
+            [{"apiVersion": API_VERSION, "kind": "Pipeline"}],
+            SpecError,
+            "expected one manifest of kind PipelineVersion, got 0",
+        ),
+        ([version(pipelineSpec={})] * 2, SpecError, "expected one manifest of kind PipelineVersion, got 2"),
+        ([{**version(), "spec": []}], SpecError, r"^spec: expected a mapping, got \[\]"),
+        ([version()], SpecError, r"^spec\.pipelineSpec: missing required field"),
+        ([version(pipelineSpec={}, description=3)], SpecError, r"^spec\.description: expected text, got 3"),
     ],
 )
-def test_what_is_no_manifest_of_a_pipeline(documents: list[Json], error: type[Exception], says: str) -> None:
+def test_manifests_that_are_not_of_a_pipeline(documents: list[Json], error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
-        specs_of(documents)
+        read_specs(documents)
 
 
 def test_a_platform_in_a_manifest_is_read() -> None:
     config = {"platforms": {"kubernetes": {"pipelineConfig": {"activeDeadlineSeconds": 5}}}}
 
-    assert specs_of([version(pipelineSpec=changed("pipelineInfo.name", "x"), platformSpec=config)])[1] == config
+    assert read_specs([version(pipelineSpec=changed("pipelineInfo.name", "x"), platformSpec=config)])[1] == config

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from standpipe.ir.python_command import recognise, render
+from standpipe.ir.python_command import recognize, render
 from standpipe.model.kfp import KFP_REQUIREMENTS
 from standpipe.model.plan import PythonFunction
 from tests.ir.strategies import functions
@@ -73,36 +73,36 @@ def test_installations(given: PythonFunction, commands: str) -> None:
 
     assert command == ("sh", "-c", install(commands), "sh", "-ec", RUN, SOURCE)
     assert args == ARGS
-    assert recognise(command, args) == given
+    assert recognize(command, args) == given
 
 
 def test_nothing_to_install() -> None:
     assert render(function()) == (("sh", "-ec", RUN, SOURCE), ARGS)
-    assert recognise(("sh", "-ec", RUN, SOURCE), ARGS) == function()
+    assert recognize(("sh", "-ec", RUN, SOURCE), ARGS) == function()
 
 
 @given(functions())
-def test_what_is_rendered_is_recognised(function: PythonFunction) -> None:
-    assert recognise(*render(function)) == function
+def test_what_is_rendered_is_recognized(function: PythonFunction) -> None:
+    assert recognize(*render(function)) == function
 
 
 def test_trusted_hosts_that_are_the_indexes_are_the_default() -> None:
     explicit = function(packages=("a",), index_urls=INDEX, trusted_hosts=INDEX)
 
-    assert recognise(*render(explicit)) == function(packages=("a",), index_urls=INDEX)
+    assert recognize(*render(explicit)) == function(packages=("a",), index_urls=INDEX)
 
 
 def test_requirements_that_may_be_the_authors_are() -> None:
-    assert recognise(*render(function(kfp_requirements=("/none/kfp",)))) == function(packages=("/none/kfp",))
-    assert recognise(*render(function(packages=("own", "--no-deps")))) == function(packages=("own", "--no-deps"))
-    assert recognise(*render(function(packages=("--no-deps", "./own")))) == function(packages=("--no-deps", "./own"))
+    assert recognize(*render(function(kfp_requirements=("/none/kfp",)))) == function(packages=("/none/kfp",))
+    assert recognize(*render(function(packages=("own", "--no-deps")))) == function(packages=("own", "--no-deps"))
+    assert recognize(*render(function(packages=("--no-deps", "./own")))) == function(packages=("--no-deps", "./own"))
 
 
 def test_another_release_of_the_sdk_with_the_same_layout() -> None:
     command, args = render(function(kfp_requirements=("kfp==2.14.3", *RELEASE[1:])))
 
     assert "'kfp==2.14.3' '--no-deps'" in command[2]
-    assert recognise(command, args) == function(kfp_requirements=("kfp==2.14.3", *RELEASE[1:]))
+    assert recognize(command, args) == function(kfp_requirements=("kfp==2.14.3", *RELEASE[1:]))
 
 
 OLD_RUN = (
@@ -161,18 +161,18 @@ def test_commands_of_older_sdks(given: PythonFunction, commands: str, run: str) 
     command = ("sh", "-c", install(commands), "sh", "-ec", run, SOURCE)
 
     assert render(given) == (command, ARGS)
-    assert recognise(command, ARGS) == given
+    assert recognize(command, ARGS) == given
 
 
 def test_the_oldest_sdk_with_nothing_to_install() -> None:
-    assert recognise(("sh", "-ec", OLD_RUN, SOURCE), ARGS) == function(layout="2.0")
+    assert recognize(("sh", "-ec", OLD_RUN, SOURCE), ARGS) == function(layout="2.0")
 
 
 def test_what_looks_more_like_kfp_is_kfp() -> None:
     """A file by one SDK may hold components that another one compiled, so its own version says nothing."""
     either = ("sh", "-c", install(f"{PIP}'./a'  &&  {PIP}'./b'"), "sh", "-ec", RUN, SOURCE)
 
-    assert recognise(either, ARGS) == function(packages=("./a",), kfp_requirements=("./b",))
+    assert recognize(either, ARGS) == function(packages=("./a",), kfp_requirements=("./b",))
 
 
 @pytest.mark.parametrize(
@@ -195,4 +195,4 @@ def test_what_looks_more_like_kfp_is_kfp() -> None:
     ],
 )
 def test_what_is_not_exactly_the_sdks_stays_a_command(command: tuple[str, ...], args: tuple[str, ...]) -> None:
-    assert recognise(command, args) is None
+    assert recognize(command, args) is None

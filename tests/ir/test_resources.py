@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from standpipe.errors import SpecError
-from standpipe.ir.resources import emit_resources, gigabytes, load_resources
+from standpipe.ir.resources import emit_resources, load_resources, parse_gigabytes
 from standpipe.ir.section import Section
 from standpipe.model.plan import Resources
 from standpipe.model.templates import parse_text
@@ -30,7 +30,7 @@ PLACEHOLDER = parse_text("{{$.inputs.parameters['x']}}")
     ],
 )
 def test_gigabytes(text: str, expected: float) -> None:
-    assert gigabytes(text) == expected
+    assert parse_gigabytes(text) == expected
 
 
 def test_nothing_asked_for() -> None:
@@ -53,13 +53,13 @@ def test_placeholders_have_no_number() -> None:
 @pytest.mark.parametrize(
     ("resources", "field"),
     [
-        (Resources(cpu_request="half"), "resourceCpuRequest: 'half'"),
-        (Resources(memory_limit="5 bytes"), "resourceMemoryLimit: '5 bytes'"),
-        (Resources(accelerator_count="1.5"), "accelerator.resourceCount: '1.5'"),
+        (Resources(cpu_request="half"), "resourceCpuRequest: invalid quantity 'half'"),
+        (Resources(memory_limit="5 bytes"), "resourceMemoryLimit: invalid quantity '5 bytes'"),
+        (Resources(accelerator_count="1.5"), "accelerator.resourceCount: invalid quantity '1.5'"),
     ],
 )
-def test_texts_that_are_no_quantity(resources: Resources, field: str) -> None:
+def test_invalid_quantities(resources: Resources, field: str) -> None:
     with pytest.raises(SpecError) as caught:
         emit_resources(resources, "exec.resources")
 
-    assert str(caught.value) == f"exec.resources.{field} is no quantity; write it as in '0.5', '2' or '1Gi'"
+    assert str(caught.value) == f"exec.resources.{field}, expected a quantity such as '0.5', '2' or '1Gi'"

@@ -25,7 +25,7 @@ generously = settings(max_examples=15, deadline=None, suppress_health_check=[Hea
 
 @generously
 @given(plans())
-def test_a_plan_survives_the_documents(plan: Plan) -> None:
+def test_a_plan_is_restored_from_its_documents(plan: Plan) -> None:
     loaded = ir.load(ir.emit(plan), ir.emit_platforms(plan))
 
     assert loaded == plan
@@ -34,7 +34,7 @@ def test_a_plan_survives_the_documents(plan: Plan) -> None:
 
 @generously
 @given(plans())
-def test_a_plan_survives_the_file(plan: Plan) -> None:
+def test_a_plan_is_restored_from_its_file(plan: Plan) -> None:
     assert ir.read_text(ir.dumps(plan)) == plan
 
 

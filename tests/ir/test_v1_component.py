@@ -8,7 +8,7 @@ import yaml
 from standpipe.errors import SpecError, UnsupportedError
 from standpipe.ir.emitter import emit
 from standpipe.ir.loader import load
-from standpipe.ir.v1_component import description_of, load_v1
+from standpipe.ir.v1_component import load_v1, read_v1_description
 from standpipe.model.plan import Command, Container, Plan
 from standpipe.model.types import (
     ArtifactInput,
@@ -78,7 +78,7 @@ def test_a_component_without_a_name_is_called_name() -> None:
 def test_the_description_is_not_in_the_plan() -> None:
     document = component(description="What for")
 
-    assert description_of(document) == "What for"
+    assert read_v1_description(document) == "What for"
     assert load_v1(document).description == ""
 
 
@@ -186,45 +186,48 @@ def test_the_container() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"name": 3}, r"^name: it is 3, and text is wanted"),
-        ({"name": "!!!"}, r"^name: it is '!!!'\. Name the component with letters"),
-        ({"foo": 1}, r"^foo: there is no such field here; the fields are name, description"),
-        ({"description": 3}, r"^description: it is 3, and text is wanted"),
-        ({"metadata": {"foo": 1}}, r"^metadata\.foo: there is no such field here"),
-        ({"implementation": None}, r"^implementation: it is None, and a mapping is wanted"),
-        ({"implementation": {"container": []}}, r"^implementation\.container: it is \[\], and a mapping"),
-        ({"implementation": {"container": {}}}, r"^implementation\.container\.image: it is missing"),
-        ({"implementation": {"container": {"image": "a", "x": 1}}}, r"^implementation\.container\.x: there is no such"),
+        ({"name": 3}, r"^name: expected text, got 3"),
+        ({"name": "!!!"}, r"^name: invalid name '!!!'\. Use a name with letters"),
+        ({"foo": 1}, r"^foo: unknown field, expected one of name, description"),
+        ({"description": 3}, r"^description: expected text, got 3"),
+        ({"metadata": {"foo": 1}}, r"^metadata\.foo: unknown field"),
+        ({"implementation": None}, r"^implementation: expected a mapping, got None"),
+        ({"implementation": {"container": []}}, r"^implementation\.container: expected a mapping, got \[\]"),
+        ({"implementation": {"container": {}}}, r"^implementation\.container\.image: missing required field"),
+        ({"implementation": {"container": {"image": "a", "x": 1}}}, r"^implementation\.container\.x: unknown field"),
         (
             {"implementation": {"container": {"image": "a", "env": {"A": 1}}}},
-            r"^implementation\.container\.env\.A: it is 1",
+            r"^implementation\.container\.env\.A: expected text, got 1",
         ),
         (
             {"implementation": {"container": {"image": "a", "command": "b"}}},
-            r"\.command: it is 'b', and a list is wanted",
+            r"\.command: expected a list, got 'b'",
         ),
         (
             {"implementation": {"container": {"image": "a", "fileOutputs": {"x": "y"}}}},
-            r"fileOutputs: there is no output",
+            r"fileOutputs: unknown output",
         ),
-        ({"inputs": {}}, r"^inputs: it is \{\}, and a list is wanted"),
-        ({"inputs": ["a"]}, r"^inputs\[0\]: it is 'a', and a mapping is wanted"),
-        ({"inputs": [{"type": "String"}]}, r"^inputs\[0\]\.name: it is missing"),
-        ({"inputs": [{"name": "a"}, {"name": "a"}]}, r"^inputs\[1\]\.name: 'a' is the name of another one"),
-        ({"inputs": [{"name": "9"}]}, r"^inputs\[0\]\.name: it is '9', and a name begins with a letter"),
-        ({"inputs": [{"name": "a", "x": 1}]}, r"^inputs\[0\]\.x: there is no such field here"),
-        ({"inputs": [{"name": "a", "type": ["x"]}]}, r"^inputs\[0\]\.type: it is \['x'\], and the name of a type"),
-        ({"inputs": [{"name": "a", "optional": "x"}]}, r"^inputs\[0\]\.optional: it is 'x', and true or false"),
+        ({"inputs": {}}, r"^inputs: expected a list, got \{\}"),
+        ({"inputs": ["a"]}, r"^inputs\[0\]: expected a mapping, got 'a'"),
+        ({"inputs": [{"type": "String"}]}, r"^inputs\[0\]\.name: missing required field"),
+        ({"inputs": [{"name": "a"}, {"name": "a"}]}, r"^inputs\[1\]\.name: duplicate name 'a'"),
+        (
+            {"inputs": [{"name": "9"}]},
+            r"^inputs\[0\]\.name: invalid name '9', expected a name that begins with a letter",
+        ),
+        ({"inputs": [{"name": "a", "x": 1}]}, r"^inputs\[0\]\.x: unknown field"),
+        ({"inputs": [{"name": "a", "type": ["x"]}]}, r"^inputs\[0\]\.type: expected the name of a type, got \['x'\]"),
+        ({"inputs": [{"name": "a", "optional": "x"}]}, r"^inputs\[0\]\.optional: expected true or false, got 'x'"),
         (
             {"inputs": [{"name": "a", "type": "List", "default": [1]}]},
-            r"^inputs\[0\]\.default: it is \[1\]; write it as",
+            r"^inputs\[0\]\.default: expected text, a number or a boolean, got \[1\]",
         ),
-        ({"inputs": [{"name": "a", "type": "Int", "default": "x"}]}, r"^inputs\[0\]\.default: 'x' is no Int: "),
+        ({"inputs": [{"name": "a", "type": "Int", "default": "x"}]}, r"^inputs\[0\]\.default: expected Int, got 'x': "),
         (
             {"inputs": [{"name": "a", "type": "Bool", "default": "x"}]},
-            r"^inputs\[0\]\.default: 'x' is no Bool: it should",
+            r"^inputs\[0\]\.default: expected Bool, got 'x': write true or false",
         ),
-        ({"outputs": [{"name": "a", "optional": True}]}, r"^outputs\[0\]\.optional: there is no such field"),
+        ({"outputs": [{"name": "a", "optional": True}]}, r"^outputs\[0\]\.optional: unknown field"),
     ],
 )
 def test_malformed_components(changes: dict[str, Any], says: str) -> None:
@@ -235,23 +238,23 @@ def test_malformed_components(changes: dict[str, Any], says: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("1", r"args\[0\]: it is 1, and text or one placeholder is wanted"),
-        ("a, {inputValue: A b, inputPath: A b}", r"args\[1\]: it is .*, and text or one placeholder is wanted"),
-        ("{inputValue: a_b}", r"args\[0\]\.inputValue: there is no input called 'a_b' \(there: A b, data\)"),
-        ("{inputValue: [x]}", r"args\[0\]\.inputValue: it is \['x'\], and the name of an input or output"),
-        ("{outputPath: x}", r"args\[0\]\.outputPath: there is no output called 'x' \(there: M o, o\)"),
-        ("{inputValue: data}", r"args\[0\]\.inputValue: 'data' is an artifact, which has no value of its own"),
-        ("{inputPath: A b}", r"args\[0\]\.inputPath: 'A b' is a parameter, which has no path of its own"),
-        ("{outputUri: o}", r"args\[0\]\.outputUri: 'o' is a parameter, which has no path"),
-        ("{inputMetadata: data}", r"args\[0\]\.inputMetadata: there is no such placeholder"),
-        ("{executorInput: x}", r"args\[0\]\.executorInput: there is no such placeholder"),
-        ("{concat: x}", r"args\[0\]\.concat: it is 'x', and a list is wanted"),
-        ("{if: {cond: true, then: [a]}}", r"args\[0\]\.if\.cond: it is True, and a mapping is wanted"),
-        ("{if: {cond: {isPresent: x}, then: [a]}}", r"args\[0\]\.if\.cond\.isPresent: there is no input called 'x'"),
-        ("{if: {cond: {isPresent: data}}}", r"args\[0\]\.if\.then: it is None, and text or one placeholder"),
+        ("1", r"args\[0\]: expected text or one placeholder, got 1"),
+        ("a, {inputValue: A b, inputPath: A b}", r"args\[1\]: expected text or one placeholder, got .*"),
+        ("{inputValue: a_b}", r"args\[0\]\.inputValue: unknown input 'a_b', expected one of A b, data"),
+        ("{inputValue: [x]}", r"args\[0\]\.inputValue: expected the name of an input or output, got \['x'\]"),
+        ("{outputPath: x}", r"args\[0\]\.outputPath: unknown output 'x', expected one of M o, o"),
+        ("{inputValue: data}", r"args\[0\]\.inputValue: 'data' is an artifact\. Use inputPath or inputUri\."),
+        ("{inputPath: A b}", r"args\[0\]\.inputPath: 'A b' is a parameter\. Use inputValue\."),
+        ("{outputUri: o}", r"args\[0\]\.outputUri: 'o' is a parameter\. Use outputPath\."),
+        ("{inputMetadata: data}", r"args\[0\]\.inputMetadata: unknown placeholder"),
+        ("{executorInput: x}", r"args\[0\]\.executorInput: unknown placeholder"),
+        ("{concat: x}", r"args\[0\]\.concat: expected a list, got 'x'"),
+        ("{if: {cond: true, then: [a]}}", r"args\[0\]\.if\.cond: expected a mapping, got True"),
+        ("{if: {cond: {isPresent: x}, then: [a]}}", r"args\[0\]\.if\.cond\.isPresent: unknown input 'x'"),
+        ("{if: {cond: {isPresent: data}}}", r"args\[0\]\.if\.then: expected text or one placeholder, got None"),
         (
             "{concat: [{if: {cond: {isPresent: data}, then: [a]}}]}",
-            r"args\[0\]\.concat\[0\]\.if\.then: it is a list, and within a concat only one argument",
+            r"args\[0\]\.concat\[0\]\.if\.then: expected one argument within a concat, got a list",
         ),
     ],
 )
@@ -261,5 +264,7 @@ def test_malformed_arguments(text: str, says: str) -> None:
 
 
 def test_graphs_are_not_supported() -> None:
-    with pytest.raises(UnsupportedError, match=r"^implementation\.graph: KFP of version 2 runs no components"):
+    with pytest.raises(
+        UnsupportedError, match=r"^implementation\.graph: KFP version 2 does not support graph components"
+    ):
         load_v1(component(implementation={"graph": {"tasks": {}}}))

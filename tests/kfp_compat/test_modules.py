@@ -1,4 +1,4 @@
-"""Scripts that import `kfp`, after `install_as_kfp()`. Each runs in an interpreter of its own: modules are global."""
+"""Scripts that import `kfp` after `install_as_kfp()`. Each runs in its own interpreter, because modules are global."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def succeeds(program: str, *search_path: Path) -> str:
     return done.stdout
 
 
-#: What users write to import names, and what then holds.
+#: Imports in scripts of users, each with an expression that is true after it.
 IMPORTS = [
     ("import kfp", "kfp.dsl.component is standpipe.dsl.component"),
     ("import kfp", "(kfp.__version__, kfp.TYPE_CHECK) == ('2.17.0', True)"),
@@ -78,7 +78,7 @@ IMPORTS = [
 ]
 
 
-def test_the_names_of_kfp_are_ours() -> None:
+def test_names_of_kfp_are_those_of_standpipe() -> None:
     program = f"""
 import standpipe
 standpipe.install_as_kfp()
@@ -93,8 +93,8 @@ for imports, same in {IMPORTS!r}:
     assert succeeds(program) == ""
 
 
-def test_every_entry_leads_to_modules_and_names_of_ours() -> None:
-    """What has no counterpart yet is left out of `__all__`; a slip in the name of a module would be an error."""
+def test_every_entry_of_modules_can_be_imported() -> None:
+    """Names without a counterpart are not in `__all__`; a wrong name of a module is an error."""
     program = f"""
 import standpipe
 standpipe.install_as_kfp()
@@ -141,14 +141,14 @@ def test_a_script_compiles_unchanged(tmp_path: Path) -> None:
         ("from kfp.registry import RegistryClient", "NoSuchModule: kfp.registry"),
     ],
 )
-def test_what_talks_to_a_cluster_says_where_it_is(use: str, error: str) -> None:
+def test_names_for_clusters_are_errors_that_name_the_package(use: str, error: str) -> None:
     done = run(INSTALL + use)
 
     assert f"{error} is not part of Standpipe" in done.stderr
     assert "Install it with `pip install kfp`" in done.stderr
 
 
-def test_what_is_missing_is_missing_in_the_way_of_python() -> None:
+def test_missing_names_and_modules_raise_the_errors_of_python() -> None:
     program = """
     import kfp
     assert not hasattr(kfp, "Client")
@@ -166,11 +166,11 @@ def test_what_is_missing_is_missing_in_the_way_of_python() -> None:
     assert "pip install kfp`" in client
     assert "pip install kfp-kubernetes`" in kubernetes
     assert executor.startswith("module 'kfp.dsl' has no attribute 'executor' in Standpipe")
-    assert component == "kfp.dsl.component is no module: import it with `from kfp.dsl import component`."
+    assert component == "kfp.dsl.component is not a module: import it with `from kfp.dsl import component`."
     assert "NoSuchModule: module 'kfp.dsl' has no attribute 'nothing'" in done.stderr
 
 
-def test_a_name_is_there_as_soon_as_ours_has_it() -> None:
+def test_a_new_name_of_standpipe_is_in_kfp_at_once() -> None:
     program = """
     import kfp
     import standpipe.errors
@@ -181,7 +181,7 @@ def test_a_name_is_there_as_soon_as_ours_has_it() -> None:
     succeeds(INSTALL + textwrap.dedent(program))
 
 
-def test_calling_it_twice_changes_nothing() -> None:
+def test_a_second_install_changes_nothing() -> None:
     succeeds(f"{INSTALL}import kfp\nstandpipe.install_as_kfp()\nimport sys\nassert sys.modules['kfp'] is kfp")
 
 
@@ -239,7 +239,7 @@ import standpipe
 
 @pytest.fixture
 def sdk(tmp_path: Path) -> Path:
-    """A folder with something that looks like the KFP SDK."""
+    """Return a folder with a package like the KFP SDK."""
     package = tmp_path / "kfp"
     (package / "dsl").mkdir(parents=True)
     (package / "__init__.py").write_text("__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n")
@@ -249,14 +249,14 @@ def sdk(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_sdk_itself_is_hidden_where_it_is_installed(sdk: Path) -> None:
+def test_an_installed_sdk_is_hidden(sdk: Path) -> None:
     succeeds(f"{INSTALL}from kfp import dsl\nassert dsl.component is standpipe.dsl.component", sdk)
     assert (
         "NoSuchModule: module 'kfp.dsl' has no attribute 'inside'" in run(f"{INSTALL}import kfp.dsl.inside", sdk).stderr
     )
 
 
-def test_the_client_of_the_sdk_takes_pipelines_of_ours(sdk: Path) -> None:
+def test_the_client_of_the_sdk_accepts_pipelines_of_standpipe(sdk: Path) -> None:
     program = """
     import kfp
     from kfp import Client, dsl
@@ -272,7 +272,7 @@ def test_the_client_of_the_sdk_takes_pipelines_of_ours(sdk: Path) -> None:
     assert "schemaVersion: 2.1.0" in succeeds(INSTALL + textwrap.dedent(program), sdk)
 
 
-def test_after_the_sdk_was_imported_it_warns_and_replaces_it(sdk: Path) -> None:
+def test_an_imported_sdk_is_replaced_with_a_warning(sdk: Path) -> None:
     program = """
     import kfp.dsl.inside
     import warnings
@@ -288,7 +288,7 @@ def test_after_the_sdk_was_imported_it_warns_and_replaces_it(sdk: Path) -> None:
     assert again is messages
     """
 
-    said = succeeds(SDK + textwrap.dedent(program), sdk)
+    output = succeeds(SDK + textwrap.dedent(program), sdk)
 
-    assert "The KFP SDK was imported before standpipe.install_as_kfp()" in said
-    assert "Call install_as_kfp() first, or import them again. <string>" in said
+    assert "The KFP SDK was imported before standpipe.install_as_kfp()" in output
+    assert "Call install_as_kfp() first, or import them again. <string>" in output

@@ -1,4 +1,4 @@
-"""Objects of the KFP SDK, as they look to us: classes in a module of `kfp`, with protobuf messages.
+"""Objects like those of the KFP SDK: instances of classes in a module of `kfp`, with protobuf messages.
 
 The real ones are in tests/slow/test_cli.py.
 """
@@ -15,8 +15,8 @@ from google.protobuf import json_format
 from standpipe import dsl, local
 from standpipe.errors import ArgumentError, AuthoringTypeError
 from standpipe.ir import emit, emit_platforms
-from standpipe.ir.proto import messages
-from standpipe.kfp_compat.sdk_components import plan_of
+from standpipe.ir.proto import load_messages
+from standpipe.kfp_compat.sdk_components import convert_component
 from tests.fakes import FakeRunner
 
 
@@ -44,11 +44,11 @@ class GraphComponent:
 
     @property
     def pipeline_spec(self) -> Any:
-        return json_format.ParseDict(emit(self.component.plan), messages().PipelineSpec())
+        return json_format.ParseDict(emit(self.component.plan), load_messages().PipelineSpec())
 
     @property
     def platform_spec(self) -> Any:
-        return json_format.ParseDict(emit_platforms(self.component.plan), messages().PlatformSpec())
+        return json_format.ParseDict(emit_platforms(self.component.plan), load_messages().PlatformSpec())
 
 
 class Dataset:
@@ -61,7 +61,7 @@ class Dataset:
 
 
 class OfTheUser(Dataset):
-    """A class of the user's, below one of the SDK's."""
+    """A user-provided subclass of a class of the SDK."""
 
     __module__ = "training"
     schema_title = "google.OfTheUser"
@@ -73,16 +73,16 @@ def run(target: Any, **arguments: Any) -> Any:
 
 
 @pytest.mark.parametrize("component", [add, math])
-def test_their_messages_give_the_plan_that_they_were_made_of(component: Any) -> None:
-    assert plan_of(GraphComponent(component)) == component.plan
+def test_messages_of_sdk_components_convert_to_plans(component: Any) -> None:
+    assert convert_component(GraphComponent(component)) == component.plan
 
 
-def test_their_components_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_sdk_components_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(GraphComponent(add), a=1) == 3
 
 
-def test_their_artifacts_are_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_sdk_artifacts_are_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     given: dict[str, Any] = {}
     monkeypatch.setattr(
@@ -94,13 +94,13 @@ def test_their_artifacts_are_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert [(type(each), each.uri) for each in given["many"]] == [(dsl.Dataset, "gs://b/1"), (dsl.Dataset, "gs://b/2")]
 
 
-def test_the_types_of_their_artifacts_are_checked() -> None:
+def test_types_of_sdk_artifacts_are_checked() -> None:
     with pytest.raises(
         AuthoringTypeError, match=r"expected system\.Dataset.*, got an artifact of type google\.OfTheUser"
     ):
         run(GraphComponent(read), data=OfTheUser("data"), many=[])
 
 
-def test_their_other_objects_are_refused() -> None:
+def test_other_sdk_objects_are_refused() -> None:
     with pytest.raises(ArgumentError, match="Cannot run .*: expected a component"):
         run(Dataset("data"))

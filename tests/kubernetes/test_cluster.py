@@ -225,7 +225,7 @@ def test_each_iteration_of_a_loop_has_its_own_names(tmp_path: Path) -> None:
     assert envs == [{"A": "1", "B": "3"}, {"A": "2", "B": "3"}]
 
 
-def test_a_name_that_nobody_gave_is_no_setting(tmp_path: Path) -> None:
+def test_a_name_from_an_input_without_a_value_omits_the_setting(tmp_path: Path) -> None:
     @dsl.pipeline
     def one(secret: str = None) -> None:  # type: ignore[assignment]  # noqa: RUF013 - as users of KFP write it
         name = {"componentInputParameter": "secret"}
@@ -241,23 +241,26 @@ def test_a_name_that_nobody_gave_is_no_setting(tmp_path: Path) -> None:
     [
         (
             {"secretAsEnv": [as_env(constant("x"), k="A")]},
-            ["the secret 'x'", "secrets/x/k", "there are 'db'", "optional"],
+            ["the secret 'x'", "secrets/x/k", "its secrets are 'db'", "optional"],
         ),
         (
             {"secretAsEnv": [as_env(constant("db"), k="A")]},
-            ["the key 'k' of the secret 'db'", "it has 'pw', 'raw', 'user'"],
+            ["the key 'k' of the secret 'db'", "its keys are 'pw', 'raw', 'user'"],
         ),
         ({"secretAsVolume": [as_volume("x", "/x")]}, ["the secret 'x'", "secrets:\n  x:\n    <key>: <value>"]),
         ({"configMapAsVolume": [as_volume("x", "/x", kind="configMap")]}, ["the config map 'x'", "configmaps/x/"]),
-        ({"secretAsEnv": [as_env(constant("db"), raw="A")]}, ["the key 'raw' of the secret 'db' is no text"]),
+        ({"secretAsEnv": [as_env(constant("db"), raw="A")]}, ["the key 'raw' of the secret 'db' is not text"]),
         ({"secretAsEnv": [as_env(constant(""), raw="A")]}, ["is empty"]),
-        ({"secretAsEnv": [as_env({"componentInputParameter": "nope"}, a="A")]}, ["the input 'nope' of its pipeline"]),
-        ({"pvcMount": [{"constant": "A_B", "mountPath": "/x"}]}, ["'A_B' is no name of a PVC"]),
-        ({"fieldPathAsEnv": [{"name": "A", "fieldPath": "spec.x"}]}, ["no field 'spec.x'", "metadata.name"]),
+        (
+            {"secretAsEnv": [as_env({"componentInputParameter": "nope"}, a="A")]},
+            ["the input 'nope', which its pipeline does not have"],
+        ),
+        ({"pvcMount": [{"constant": "A_B", "mountPath": "/x"}]}, ["invalid PVC name 'A_B'"]),
+        ({"fieldPathAsEnv": [{"name": "A", "fieldPath": "spec.x"}]}, ["unknown pod field 'spec.x'", "metadata.name"]),
         ({"emptyDirMounts": [{"mountPath": "/x"}, {"mountPath": "/x/"}]}, ["two volumes are mounted at /x"]),
     ],
 )
-def test_what_is_missing_fails_the_task_and_says_what_to_do(
+def test_a_missing_object_fails_the_task_with_a_fix(
     run: Callable[..., Watching], config: dict[str, Any], words: list[str]
 ) -> None:
     with pytest.raises(TaskFailed) as caught:
@@ -268,7 +271,7 @@ def test_what_is_missing_fails_the_task_and_says_what_to_do(
 
 
 def test_without_a_source_the_message_says_that_nothing_provides_it(run: Callable[..., Watching]) -> None:
-    with pytest.raises(TaskFailed, match=r"it needs the secret 'db', and nothing provides it"):
+    with pytest.raises(TaskFailed, match=r"it requires the secret 'db', but nothing provides it"):
         run({"secretAsVolume": [as_volume("db", "/x")]})
 
 
@@ -279,7 +282,7 @@ def test_a_malformed_setting_is_found_before_the_run(run: Callable[..., Watching
     assert not (tmp_path / "root").exists()
 
 
-def test_what_has_no_meaning_here_is_told_once(
+def test_ignored_settings_are_reported_once(
     run: Callable[..., Watching], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @dsl.pipeline
@@ -371,7 +374,7 @@ def test_claims_are_made_and_removed_without_a_runner(tmp_path: Path) -> None:
     assert "The PVC data is the folder" in log.read_text()
     local.run(delete, runner=runner, pipeline_root=root, quiet=True)
     assert not (root / "pvcs" / "data").exists()
-    with pytest.raises(TaskFailed, match="there is no PVC 'data'"):
+    with pytest.raises(TaskFailed, match="unknown PVC 'data'"):
         local.run(delete, runner=runner, pipeline_root=root, quiet=True)
     assert runner.seen == {}
 

@@ -1,4 +1,4 @@
-"""What users provide: three forms that say the same, and messages without values."""
+"""What users provide: three equivalent formats, and messages without values."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path / "k8s"
 
 
-def test_all_forms_say_the_same(tmp_path: Path, tree: Path) -> None:
+def test_all_formats_are_equivalent(tmp_path: Path, tree: Path) -> None:
     short, manifests = tmp_path / "short.yaml", tmp_path / "manifests.yaml"
     short.write_text(json.dumps(TREE))
     manifests.write_text(MANIFESTS)
@@ -75,7 +75,7 @@ def test_a_list_of_manifests_is_what_kubectl_prints_for_several(tmp_path: Path) 
     (tmp_path / "some.yaml").write_text(json.dumps({"kind": "SecretList", "items": [{"metadata": {"name": "d"}}]}))
     provisions = read(tmp_path)
     assert provisions.data == {Kind.CONFIG_MAP: {"a": {"raw": b"\xff\0"}}, Kind.SECRET: {"b": {}, "d": {}}}
-    assert provisions.unused == {"Deployment"}
+    assert provisions.ignored_kinds == {"Deployment"}
 
 
 def test_folders_of_pvcs_are_relative_to_who_names_them(
@@ -97,23 +97,23 @@ def test_folders_of_pvcs_are_relative_to_who_names_them(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("secrets: {db: {pw: 5432001}}", "secrets.db.pw is int, and text is wanted: put it in quotes"),
-        ("secrets: {db: 5432001}", "secrets.db: a mapping"),
-        ("secrets: {db: {a/b: '5432001'}}", "'a/b' is no key"),
-        ("secrets: {db: {'..': '5432001'}}", "'..' is no key"),
-        ("secret: {db: {pw: '5432001'}}", "secret is not understood: secrets, configmaps and pvcs are"),
-        ("pvcs: {data: 5432001}", "pvcs.data: the path of a folder"),
-        ("{kind: Secret, metadata: {name: db}, data: {pw: '5432001'}}", "'db', data.pw is not base64"),
-        ("{kind: Secret, data: {pw: '5432001'}}", "metadata of a Secret: a mapping"),
-        ("{kind: Secret, metadata: {}, data: {pw: '5432001'}}", "no metadata.name"),
-        ("{kind: List, items: [5432001]}", "items[0]: a mapping"),
-        ("- 5432001", "a mapping"),
+        ("secrets: {db: {pw: 5432001}}", "secrets.db.pw: expected text, got int: put it in quotes"),
+        ("secrets: {db: 5432001}", "secrets.db: expected a mapping"),
+        ("secrets: {db: {a/b: '5432001'}}", "invalid key 'a/b'"),
+        ("secrets: {db: {'..': '5432001'}}", "invalid key '..'"),
+        ("secret: {db: {pw: '5432001'}}", "secret: unknown key, expected one of secrets, configmaps, pvcs"),
+        ("pvcs: {data: 5432001}", "pvcs.data: expected the path of a folder"),
+        ("{kind: Secret, metadata: {name: db}, data: {pw: '5432001'}}", "'db', data.pw: invalid base64"),
+        ("{kind: Secret, data: {pw: '5432001'}}", "metadata of a Secret: expected a mapping"),
+        ("{kind: Secret, metadata: {}, data: {pw: '5432001'}}", "expected metadata.name in a Secret"),
+        ("{kind: List, items: [5432001]}", "items[0]: expected a mapping"),
+        ("- 5432001", "expected a mapping"),
         ("pw: '5432001", "cannot be read as YAML: found unexpected end of stream (line 1)"),
         ("pw: !!python/object:os.system 5432001", "cannot be read as YAML"),
         ("pw: \x01 5432001", "cannot be read as YAML"),
     ],
 )
-def test_what_is_not_understood_is_named_without_its_value(tmp_path: Path, text: str, said: str) -> None:
+def test_an_invalid_source_is_named_without_its_value(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "k8s.yaml"
     file.write_text(text)
     with pytest.raises(ArgumentError) as caught:
@@ -125,7 +125,7 @@ def test_what_is_not_understood_is_named_without_its_value(tmp_path: Path, text:
 
 def test_a_folder_holds_nothing_else(tree: Path) -> None:
     (tree / "secret").mkdir()
-    with pytest.raises(ArgumentError, match=r"/secret is not understood. A folder for kubernetes= holds"):
+    with pytest.raises(ArgumentError, match=r"Unexpected file or folder .*/secret: expected secrets/<name>/<key>"):
         read(tree)
 
 

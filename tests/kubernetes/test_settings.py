@@ -8,7 +8,7 @@ import pytest
 
 from standpipe.errors import SpecError
 from standpipe.kubernetes.provisions import Kind
-from standpipe.kubernetes.settings import AsEnv, AsVolume, ClaimMount, Scratch, read
+from standpipe.kubernetes.settings import ClaimMount, EnvironmentSource, ObjectVolume, ScratchVolume, read
 from standpipe.model.plan import Constant, FromInput, FromTask
 
 
@@ -29,14 +29,14 @@ def test_names_come_from_constants_inputs_and_tasks() -> None:
         "here",
     )
     assert settings.envs == (
-        AsEnv(Kind.SECRET, Constant("old"), (("k", "V"),), optional=False),
-        AsEnv(Kind.SECRET, Constant("new"), (), optional=True),
+        EnvironmentSource(Kind.SECRET, Constant("old"), (("k", "V"),), optional=False),
+        EnvironmentSource(Kind.SECRET, Constant("new"), (), optional=True),
     )
     assert settings.volumes == (
         ClaimMount(Constant("a"), "/a", ""),
         ClaimMount(FromInput("b"), "/b", "s"),
         ClaimMount(FromTask("t", "o"), "/c", ""),
-        AsVolume(Kind.CONFIG_MAP, FromInput("name"), "/c", optional=False),
+        ObjectVolume(Kind.CONFIG_MAP, FromInput("name"), "/c", optional=False),
     )
 
 
@@ -63,35 +63,41 @@ def test_the_rest_of_the_settings() -> None:
     assert (settings.labels, settings.annotations) == ({"l": "1"}, {"a": "2"})
     assert settings.field_paths == (("POD", "metadata.name"),)
     plain, asking = settings.volumes
-    assert plain == Scratch("emptyDir", "/e", ())
-    assert isinstance(asking, Scratch)
-    assert len(asking.asks) == 2
-    assert settings.elsewhere == ("tolerations", "newInLaterVersions")
+    assert plain == ScratchVolume("emptyDir", "/e", ())
+    assert isinstance(asking, ScratchVolume)
+    assert len(asking.unsupported) == 2
+    assert settings.ignored == ("tolerations", "newInLaterVersions")
 
 
 def test_nothing_is_set_by_default() -> None:
     settings = read({}, "here")
-    assert (settings.envs, settings.volumes, settings.elsewhere) == ((), (), ())
+    assert (settings.envs, settings.volumes, settings.ignored) == ((), (), ())
     assert (settings.timeout, settings.user, settings.non_root, settings.shared_memory) == (0, None, False, 0)
 
 
 @pytest.mark.parametrize(
     ("config", "path"),
     [
-        ([], "here: a mapping"),
-        ({"secretAsEnv": {}}, "here.secretAsEnv: a list"),
-        ({"secretAsEnv": ["x"]}, "here.secretAsEnv[0]: a mapping"),
-        ({"secretAsEnv": [{"secretName": 1}]}, "here.secretAsEnv[0].secretName: text"),
-        ({"secretAsEnv": [{"secretNameParameter": {}}]}, "here.secretAsEnv[0].secretNameParameter: a name"),
-        ({"secretAsEnv": [{"optional": "yes"}]}, "here.secretAsEnv[0].optional: true or false"),
-        ({"secretAsVolume": [{"secretName": "s", "mountPath": "x"}]}, "here.secretAsVolume[0].mountPath: 'x'"),
-        ({"emptyDirMounts": [{"mountPath": "//"}]}, "here.emptyDirMounts[0].mountPath: '//'"),
-        ({"pvcMount": [{"mountPath": "/x"}]}, "here.pvcMount[0]: a name is wanted"),
-        ({"pvcMount": [{"constant": "c", "mountPath": "/x", "subPath": "../y"}]}, "here.pvcMount[0].subPath: '../y'"),
-        ({"activeDeadlineSeconds": "soon"}, "here.activeDeadlineSeconds: 'soon'"),
-        ({"activeDeadlineSeconds": 1.5}, "here.activeDeadlineSeconds: 1.5"),
-        ({"enabledSharedMemory": {"size": "big"}}, "here.enabledSharedMemory.size: 'big'"),
-        ({"podMetadata": {"labels": {"a": 1}}}, "here.podMetadata.labels.a: text"),
+        ([], "here: expected a mapping"),
+        ({"secretAsEnv": {}}, "here.secretAsEnv: expected a list"),
+        ({"secretAsEnv": ["x"]}, "here.secretAsEnv[0]: expected a mapping"),
+        ({"secretAsEnv": [{"secretName": 1}]}, "here.secretAsEnv[0].secretName: expected text"),
+        ({"secretAsEnv": [{"secretNameParameter": {}}]}, "here.secretAsEnv[0].secretNameParameter: expected a name"),
+        ({"secretAsEnv": [{"optional": "yes"}]}, "here.secretAsEnv[0].optional: expected true or false"),
+        (
+            {"secretAsVolume": [{"secretName": "s", "mountPath": "x"}]},
+            "here.secretAsVolume[0].mountPath: invalid path 'x'",
+        ),
+        ({"emptyDirMounts": [{"mountPath": "//"}]}, "here.emptyDirMounts[0].mountPath: invalid path '//'"),
+        ({"pvcMount": [{"mountPath": "/x"}]}, "here.pvcMount[0]: expected a name"),
+        (
+            {"pvcMount": [{"constant": "c", "mountPath": "/x", "subPath": "../y"}]},
+            "here.pvcMount[0].subPath: invalid path '../y'",
+        ),
+        ({"activeDeadlineSeconds": "soon"}, "here.activeDeadlineSeconds: expected a whole number, got 'soon'"),
+        ({"activeDeadlineSeconds": 1.5}, "here.activeDeadlineSeconds: expected a whole number, got 1.5"),
+        ({"enabledSharedMemory": {"size": "big"}}, "here.enabledSharedMemory.size: invalid memory quantity 'big'"),
+        ({"podMetadata": {"labels": {"a": 1}}}, "here.podMetadata.labels.a: expected text"),
     ],
 )
 def test_a_malformed_field_is_named(config: Any, path: str) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from standpipe.model.resources import QuantityError, cores, count, size
+from standpipe.model.resources import QuantityError, parse_accelerator_count, parse_cpu, parse_memory
 
 
 @pytest.mark.parametrize(("text", "expected"), [("2", 2), ("0.5", 0.5), ("250m", 0.25), (".5", 0.5), ("2.", 2)])
-def test_cores(text: str, expected: float) -> None:
-    assert cores(text) == expected
+def test_cpu(text: str, expected: float) -> None:
+    assert parse_cpu(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -21,19 +21,19 @@ def test_cores(text: str, expected: float) -> None:
         *(("2E", 2 * 10**18), ("1Ei", 2**60), ("9007199254740993", 9007199254740993), ("1e6", 1_000_000)),
     ],
 )
-def test_size(text: str, expected: int) -> None:
-    assert size(text) == expected
+def test_memory(text: str, expected: int) -> None:
+    assert parse_memory(text) == expected
 
 
 @pytest.mark.parametrize(
     ("read", "text"),
     [
-        *((cores, text) for text in ("", "two", "1e3", "-1", "nan", "1 ", "1g", "m")),
-        *((size, text) for text in ("", "much", "-1", "1 Gi", "1GiB", "1ki", "inf", "Gi", "1m")),
-        *((count, text) for text in ("", "-1", "1.0", "one", "٣")),
+        *((parse_cpu, text) for text in ("", "two", "1e3", "-1", "nan", "1 ", "1g", "m")),
+        *((parse_memory, text) for text in ("", "much", "-1", "1 Gi", "1GiB", "1ki", "inf", "Gi", "1m")),
+        *((parse_accelerator_count, text) for text in ("", "-1", "1.0", "one", "٣")),
     ],
 )
-def test_what_is_no_quantity_is_named(read: Callable[[str], object], text: str) -> None:
-    with pytest.raises(QuantityError, match="write it as in") as error:
+def test_an_invalid_quantity_is_named(read: Callable[[str], object], text: str) -> None:
+    with pytest.raises(QuantityError, match=r"^invalid .*: expected .* such as '") as error:
         read(text)
     assert repr(text) in str(error.value)

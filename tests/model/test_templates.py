@@ -71,5 +71,5 @@ def test_structures_of_arguments_are_parsed_and_printed_back() -> None:
 
 
 @pytest.mark.parametrize("text", ['{"Concat": ', '{"IfPresent": {"Then": "x"}}', '{"Concat": ["a"], "b": 1}'])
-def test_json_that_is_no_structure_is_text(text: str) -> None:
+def test_json_that_is_not_a_structure_is_text(text: str) -> None:
     assert parse_argument(text) == text

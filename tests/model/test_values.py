@@ -52,20 +52,20 @@ def test_output_files_are_read_by_their_type(text: str, type_: ParameterType, va
         ("[", ParameterType.STRUCT),
     ],
 )
-def test_an_output_file_that_holds_something_else_is_refused(text: str, type_: ParameterType) -> None:
+def test_an_output_file_of_another_type_is_rejected(text: str, type_: ParameterType) -> None:
     with pytest.raises(ValueMismatch, match=str(type_)):
         from_text(text, type_)
 
 
 @given(json_values)
-def test_text_takes_any_json(value: object) -> None:
+def test_text_accepts_any_json(value: object) -> None:
     assert isinstance(fit(value, ParameterType.STRING), str)
     check_json(value)
 
 
 @settings(max_examples=40)
 @given(st.lists(json_values) | st.dictionaries(st.text(), json_values))
-def test_lists_and_structs_survive_the_trip_through_text(value: object) -> None:
+def test_lists_and_structs_are_restored_from_text(value: object) -> None:
     type_ = ParameterType.LIST if isinstance(value, list) else ParameterType.STRUCT
     assert from_text(as_text(value), type_) == value
 
@@ -73,12 +73,12 @@ def test_lists_and_structs_survive_the_trip_through_text(value: object) -> None:
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        ({"a": [1, {2}]}, r"the value\['a'\]\[1\] is a set"),
+        ({"a": [1, {2}]}, r"the value\['a'\]\[1\] is of type set: expected"),
         ([float("nan")], r"the value\[0\] is nan"),
         ({1: 2}, "the key 1"),
     ],
 )
-def test_what_json_cannot_hold_is_named_by_its_place(value: object, says: str) -> None:
+def test_what_json_cannot_hold_is_named_by_its_path(value: object, says: str) -> None:
     with pytest.raises(ValueMismatch, match=says):
         check_json(value)
 

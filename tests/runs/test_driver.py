@@ -1,4 +1,4 @@
-"""The loop of a run, with attempts that are functions."""
+"""The driver of a run, with attempts that are functions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def drive(
 
 
 class Kept:
-    """A sink that keeps all facts, and in which call they came."""
+    """A sink that stores all facts, and the facts of each call."""
 
     def __init__(self) -> None:
         self.facts: list[Fact] = []
@@ -54,7 +54,7 @@ class Kept:
         self.calls.append(tuple(facts))
 
 
-def test_a_failed_attempt_is_followed_by_another_when_it_is_due_and_no_sooner() -> None:
+def test_retries_start_after_their_delays() -> None:
     began: list[float] = []
     clock = FastClock()
 
@@ -71,7 +71,7 @@ def test_a_failed_attempt_is_followed_by_another_when_it_is_due_and_no_sooner() 
     assert [(fact.attempt, fact.delay, fact.at) for fact in failed] == [(0, 50, began[0]), (1, 150, began[1])]
 
 
-def test_the_time_of_the_system_passes_evenly_and_is_that_of_the_day() -> None:
+def test_the_system_clock_tells_the_time_and_waits() -> None:
     clock = SystemClock()
     before = clock.now()
 
@@ -80,7 +80,7 @@ def test_the_time_of_the_system_passes_evenly_and_is_that_of_the_day() -> None:
     assert before + 0.01 <= clock.now() < before + 30
 
 
-def test_a_run_is_cancelled_when_its_time_is_over() -> None:
+def test_a_run_is_cancelled_at_its_timeout() -> None:
     clock = FastClock()
     began = clock.now()
 
@@ -95,7 +95,7 @@ def test_a_run_is_cancelled_when_its_time_is_over() -> None:
     assert clock.now() == began + 1000
 
 
-def test_other_tasks_go_on_while_one_waits_for_longer_than_a_wait_can_be() -> None:
+def test_other_tasks_run_during_a_delay_that_is_longer_than_the_longest_wait() -> None:
     done = threading.Event()
 
     def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
@@ -112,7 +112,7 @@ def test_other_tasks_go_on_while_one_waits_for_longer_than_a_wait_can_be() -> No
     assert done.is_set()
 
 
-def test_what_begins_and_what_ended_is_kept_before_anything_follows_from_it() -> None:
+def test_facts_are_recorded_before_the_attempts_that_follow_from_them() -> None:
     kept = Kept()
 
     def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
@@ -123,7 +123,7 @@ def test_what_begins_and_what_ended_is_kept_before_anything_follows_from_it() ->
     assert drive(plan(dag(node("a"), node("b", "a"))), attempt, kept).state is TaskState.SUCCEEDED
 
 
-def test_what_happened_at_the_same_time_is_told_at_once() -> None:
+def test_facts_of_simultaneous_events_reach_the_sinks_in_one_call() -> None:
     release = threading.Event()
     ended = threading.Barrier(5)
 
@@ -146,7 +146,7 @@ def test_what_happened_at_the_same_time_is_told_at_once() -> None:
     assert [len(call) for call in kept.calls] == [1 + 2 * 5, 1, 5]
 
 
-def test_what_ended_is_kept_whatever_defect_comes_next() -> None:
+def test_facts_before_an_internal_error_are_recorded() -> None:
     release = threading.Event()
 
     class Slow(Kept):
@@ -154,7 +154,7 @@ def test_what_ended_is_kept_whatever_defect_comes_next() -> None:
             super().__call__(facts)
             if TaskSucceeded(task("a"), {"y": 1}) in facts:
                 release.set()
-                time.sleep(0.05)  # until the ends of the others are in the queue
+                time.sleep(0.05)  # until the ends of the other tasks are in the queue
 
     def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
         if command.task.name == "b":
@@ -171,14 +171,14 @@ def test_what_ended_is_kept_whatever_defect_comes_next() -> None:
     assert TaskSucceeded(task("b"), {"y": 1}) in kept.facts
 
 
-def test_a_task_that_ends_just_when_it_is_to_be_stopped_disturbs_nothing() -> None:
+def test_a_task_that_ends_when_it_is_cancelled_is_handled() -> None:
     release = threading.Event()
 
     def stop(facts: Sequence[Fact]) -> None:
         if any(isinstance(fact, TaskSucceeded) for fact in facts):
             signal.raise_signal(signal.SIGINT)
             release.set()
-            time.sleep(0.05)  # until its end is in the queue, behind the wish to stop it
+            time.sleep(0.05)  # until its end is in the queue, after the cancel request
 
     def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
         if command.task.name == "b":

@@ -1,4 +1,4 @@
-"""The options of a run: declared once, and all that follows from that."""
+"""The options of a run, and what is derived from their declarations."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def parsed(*flags: str) -> dict[str, Any]:
     return run_options(parser.parse_args(flags))
 
 
-def test_init_has_the_signature_and_the_documentation_of_the_options() -> None:
+def test_init_has_the_signature_and_the_help_of_the_options() -> None:
     parameters = inspect.signature(local.init).parameters
 
     assert [*parameters] == [option.name for option in all_options()]
     assert [name for name, each in parameters.items() if each.kind is each.POSITIONAL_OR_KEYWORD] == [
         *("runner", "pipeline_root", "workspace_root", "raise_on_error", "enable_caching", "cache_root")
-    ], "the order of kfp.local.init comes first"
+    ], "the parameters of kfp.local.init come first, in its order"
     for option in all_options():
         parameter = parameters[option.name]
         assert parameter.default == (parameter.empty if is_required(option) else option.default)
@@ -95,7 +95,7 @@ def test_the_flags_that_messages_suggest_set_the_same_options(tmp_path: Path) ->
     assert RunOptions(local.SubprocessRunner()).command_options == ()
 
 
-def test_values_that_no_command_line_can_have_are_not_suggested() -> None:
+def test_values_without_flags_are_not_suggested() -> None:
     assert RunOptions(local.SubprocessRunner(), kubernetes={"secrets": {}}).command_options == ()
 
 
@@ -116,7 +116,7 @@ def test_values_that_no_command_line_can_have_are_not_suggested() -> None:
         ("faults", ["train"]),
     ],
 )
-def test_a_wrong_value_is_refused_with_the_name_of_its_option(option: str, value: object) -> None:
+def test_invalid_values_are_refused_with_the_name_of_the_option(option: str, value: object) -> None:
     options: dict[str, Any] = {"runner": FakeRunner(), option: value}
     with pytest.raises(ArgumentError, match=option):
         RunOptions(**options)

@@ -1,4 +1,4 @@
-"""Runs that go on, and tasks that are run again, as users ask for it."""
+"""Resuming runs and rerunning tasks through the public functions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def chain(x: int = 1) -> int:
 
 
 class Counted:
-    """Fake tasks of `chain` that count how often they run; those named fail."""
+    """Fake tasks of `chain` that record their executions; the tasks in `failing` fail."""
 
     def __init__(self, *failing: str) -> None:
         self.ran: list[str] = []
@@ -74,7 +74,7 @@ def tasks(tmp_path: Path) -> Counted:
 
 
 def failed(tasks: Counted, *failing: str, target: Any = chain) -> str:
-    """Runs the chain, in which those tasks fail; returns the run's id."""
+    """Run the target with failing tasks, and return the id of the run."""
     tasks.failing = set(failing)
     with pytest.raises(TaskFailed) as error:
         target()
@@ -85,9 +85,7 @@ def failed(tasks: Counted, *failing: str, target: Any = chain) -> str:
     return found[1]
 
 
-def test_a_failed_run_goes_on_and_gives_what_the_first_call_would_have(
-    tasks: Counted, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_resume_reruns_failed_tasks_and_returns_the_outputs(tasks: Counted, capsys: pytest.CaptureFixture[str]) -> None:
     run = failed(tasks, "two")
     assert local.resume(run).output == 7
     assert tasks.ran == ["two", "three"]
@@ -96,7 +94,7 @@ def test_a_failed_run_goes_on_and_gives_what_the_first_call_would_have(
     assert tasks.ran == ["two", "three"]
 
 
-def test_it_may_fail_again_and_go_on_again(tasks: Counted) -> None:
+def test_a_resumed_run_that_fails_can_be_resumed(tasks: Counted) -> None:
     run = failed(tasks, "two")
     tasks.failing = {"three"}
     with pytest.raises(TaskFailed, match="Task 'three' failed"):
@@ -106,14 +104,16 @@ def test_it_may_fail_again_and_go_on_again(tasks: Counted) -> None:
     assert tasks.ran == ["two", "three", "three"]
 
 
-def test_each_attempt_has_a_folder_of_its_own(tasks: Counted, tmp_path: Path) -> None:
+def test_each_attempt_has_its_own_folder(tasks: Counted, tmp_path: Path) -> None:
     run = failed(tasks, "two")
     local.resume(run)
     local.resume(run, from_task="two")
     assert {path.name for path in (tmp_path / run).iterdir()} == {"one", "two", "two@1", "two@2", "three", "three@1"}
 
 
-def test_from_task_does_it_again_with_what_depends_on_it(tasks: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_task_reruns_the_task_and_those_that_depend_on_it(
+    tasks: Counted, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert chain().output == 7
     tasks.ran.clear()
     assert local.resume("latest", from_task="two").output == 7
@@ -121,17 +121,17 @@ def test_from_task_does_it_again_with_what_depends_on_it(tasks: Counted, capsys:
     assert "    two: requested with from_task\n    three: its upstream task 'two' has to run" in capsys.readouterr().err
 
 
-def test_a_changed_component_is_done_again(tasks: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resume_reruns_tasks_of_a_changed_component(tasks: Counted, capsys: pytest.CaptureFixture[str]) -> None:
     def first() -> Any:
         @dsl.component
         def one(x: int = 0) -> int:
             return x + 1
 
         @dsl.pipeline
-        def story(x: int = 1) -> int:
+        def doubled(x: int = 1) -> int:
             return two(x=one(x=x).output).output
 
-        return story
+        return doubled
 
     def formatted() -> Any:
         @dsl.component
@@ -140,10 +140,10 @@ def test_a_changed_component_is_done_again(tasks: Counted, capsys: pytest.Captur
             return  x  +  1  # fmt: skip
 
         @dsl.pipeline
-        def story(x: int = 1) -> int:
+        def doubled(x: int = 1) -> int:
             return two(x=one(x=x).output).output
 
-        return story
+        return doubled
 
     def changed() -> Any:
         @dsl.component
@@ -151,10 +151,10 @@ def test_a_changed_component_is_done_again(tasks: Counted, capsys: pytest.Captur
             return x + 100
 
         @dsl.pipeline
-        def story(x: int = 1) -> int:
+        def doubled(x: int = 1) -> int:
             return two(x=one(x=x).output).output
 
-        return story
+        return doubled
 
     run = failed(tasks, "two", target=first())
     formatted()
@@ -164,12 +164,10 @@ def test_a_changed_component_is_done_again(tasks: Counted, capsys: pytest.Captur
     changed()
     local.resume(run)
     assert tasks.ran == ["one", "two"]
-    assert "one: its code is another one now" in capsys.readouterr().err
+    assert "one: its code has changed" in capsys.readouterr().err
 
 
-def test_a_program_that_does_not_define_the_pipeline_goes_on_with_what_is_stored(
-    tasks: Counted, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resume_uses_the_stored_pipeline_if_none_is_defined(tasks: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     def defined() -> str:
         @dsl.pipeline
         def passing(x: int = 1) -> int:
@@ -183,7 +181,7 @@ def test_a_program_that_does_not_define_the_pipeline_goes_on_with_what_is_stored
     assert tasks.ran == ["two"]
 
 
-def test_another_pipeline_can_be_named(tasks: Counted) -> None:
+def test_resume_takes_another_pipeline(tasks: Counted) -> None:
     run = failed(tasks, "three")
 
     @dsl.pipeline
@@ -216,7 +214,7 @@ def files() -> int:
         (lambda path: None, ""),
     ],
 )
-def test_what_a_task_made_must_still_be_there(
+def test_resume_reruns_tasks_whose_artifacts_are_damaged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], object], why: str
 ) -> None:
     ran: list[str] = []
@@ -254,7 +252,7 @@ def test_what_a_task_made_must_still_be_there(
     assert why in capsys.readouterr().err
 
 
-def test_a_run_that_goes_on_cannot_be_resumed_and_can_be_stopped_from_elsewhere(tasks: Counted, tmp_path: Path) -> None:
+def test_a_running_run_cannot_be_resumed_and_can_be_cancelled_by_another_thread(tasks: Counted, tmp_path: Path) -> None:
     from standpipe.store.locks import ask_to_stop, is_active
 
     began, release = threading.Event(), threading.Event()
@@ -277,7 +275,7 @@ def test_a_run_that_goes_on_cannot_be_resumed_and_can_be_stopped_from_elsewhere(
         with pytest.raises(RunIsActive, match="is still active"):
             local.resume("latest")
         ask_to_stop(folder)
-        time.sleep(0.5)  # until the driver has looked
+        time.sleep(0.5)  # until the driver has polled
     finally:
         release.set()
         thread.join()
@@ -287,7 +285,7 @@ def test_a_run_that_goes_on_cannot_be_resumed_and_can_be_stopped_from_elsewhere(
     assert local.resume("latest").output == 6
 
 
-def test_runs_and_tasks_that_do_not_exist(tasks: Counted, tmp_path: Path) -> None:
+def test_unknown_runs_and_tasks_are_errors(tasks: Counted, tmp_path: Path) -> None:
     with pytest.raises(NoSuchRun, match="holds no runs"):
         local.resume("chain-1")
     run = failed(tasks, "two")
@@ -304,7 +302,7 @@ def test_runs_and_tasks_that_do_not_exist(tasks: Counted, tmp_path: Path) -> Non
         local.resume(run)
 
 
-def test_a_task_is_run_again_with_the_inputs_that_it_had(tasks: Counted, tmp_path: Path) -> None:
+def test_rerun_task_uses_the_inputs_of_the_run(tasks: Counted, tmp_path: Path) -> None:
     run = failed(tasks, "two")
     again = local.rerun_task(run, "two")
     assert again.output == 4
@@ -314,7 +312,7 @@ def test_a_task_is_run_again_with_the_inputs_that_it_had(tasks: Counted, tmp_pat
     assert found == [("chain", ""), ("two", f"{run}/two")]
 
 
-def test_arguments_of_a_run_are_kept(tasks: Counted) -> None:
+def test_resume_uses_the_arguments_of_the_run(tasks: Counted) -> None:
     tasks.failing = {"three"}
     with pytest.raises(TaskFailed):
         chain(x=10)
@@ -322,7 +320,7 @@ def test_arguments_of_a_run_are_kept(tasks: Counted) -> None:
     assert local.resume("latest").output == 16
 
 
-def test_a_run_of_a_version_that_kept_no_pipeline(tasks: Counted, tmp_path: Path) -> None:
+def test_a_run_without_a_stored_pipeline_cannot_be_resumed(tasks: Counted, tmp_path: Path) -> None:
     run = failed(tasks, "two")
     with closing(sqlite3.connect(tmp_path / "runs.sqlite")) as db:
         db.execute("UPDATE runs SET plan = ''")
@@ -331,7 +329,7 @@ def test_a_run_of_a_version_that_kept_no_pipeline(tasks: Counted, tmp_path: Path
         local.resume(run)
 
 
-def test_a_task_that_the_pipeline_does_not_have_any_more_is_gone_from_the_run(tasks: Counted) -> None:
+def test_resume_removes_tasks_that_the_pipeline_no_longer_has(tasks: Counted) -> None:
     @dsl.pipeline
     def inner(x: int) -> int:
         return two(x=one(x=x).output).output
@@ -361,7 +359,7 @@ def with_workspace() -> int:
     return into(workspace=dsl.WORKSPACE_PATH_PLACEHOLDER).output
 
 
-def test_a_run_whose_pipeline_root_was_moved_goes_on_with_its_own_workspace(tmp_path: Path) -> None:
+def test_resume_in_a_moved_pipeline_root_uses_the_moved_workspace(tmp_path: Path) -> None:
     seen: list[str] = []
 
     def look(workspace: str) -> dict[str, int]:
@@ -378,7 +376,7 @@ def test_a_run_whose_pipeline_root_was_moved_goes_on_with_its_own_workspace(tmp_
     assert not (tmp_path / "before").exists()
 
 
-def test_a_workspace_that_the_user_named_stays_where_it_is(tmp_path: Path) -> None:
+def test_resume_keeps_the_workspace_root_of_the_run(tmp_path: Path) -> None:
     seen: list[str] = []
 
     def look(workspace: str) -> dict[str, int]:
@@ -391,7 +389,7 @@ def test_a_workspace_that_the_user_named_stays_where_it_is(tmp_path: Path) -> No
     assert seen == [str(tmp_path / "own")] * 2
 
 
-def test_a_pipeline_that_has_a_workspace_now_gets_one(tasks: Counted, tmp_path: Path) -> None:
+def test_resume_with_a_pipeline_with_a_workspace_creates_it(tasks: Counted, tmp_path: Path) -> None:
     @dsl.pipeline
     def without() -> int:
         return two(x=one(x=1).output).output
@@ -405,7 +403,7 @@ def test_a_pipeline_that_has_a_workspace_now_gets_one(tasks: Counted, tmp_path: 
 
 
 @pytest.mark.parametrize("wrong", [5, b"chain", Path("one"), [None], object()])
-def test_what_is_no_task_is_refused_before_anything_is_done(tasks: Counted, tmp_path: Path, wrong: Any) -> None:
+def test_values_that_are_not_tasks_are_refused_before_any_task_runs(tasks: Counted, tmp_path: Path, wrong: Any) -> None:
     run = failed(tasks, "two")
     with pytest.raises(ArgumentError, match="Invalid from_task=.*: expected the name or path of a task"):
         local.resume(run, from_task=wrong)
@@ -413,44 +411,44 @@ def test_what_is_no_task_is_refused_before_anything_is_done(tasks: Counted, tmp_
         local.rerun_task(run, wrong)
     with pytest.raises(ArgumentError, match="Invalid run id"):
         local.get_run(wrong)
-    with pytest.raises(ArgumentError, match="(is no|Invalid) task"):
+    with pytest.raises(ArgumentError, match="Invalid task .*: expected the name or the path of a task"):
         local.get_run(run).task(wrong)
-    with pytest.raises(ArgumentError, match="is no number of an attempt"):
+    with pytest.raises(ArgumentError, match="Invalid attempt .*: expected a number"):
         local.get_run(run).log("one", "1" if isinstance(wrong, int) else wrong)  # type: ignore[arg-type]
     assert tasks.ran == []
     assert [each.id for each in local.runs()] == [run]
 
 
-def test_the_commands_that_are_told_choose_what_the_call_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_suggested_commands_have_the_options_of_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("cluster.yaml").touch()
     given: Any = {"kubernetes": "cluster.yaml", "secret_env": ["MY TOKEN"], "workspace_root": "w"}
     given["resource_policy"] = "ignore"
     with pytest.raises(TaskFailed) as error:
         local.run(chain, runner=FakeRunner(), pipeline_root="r", quiet=True, enable_caching=True, **given)
-    (told,) = re.findall(r"^ +standpipe resume (.*)$", str(error.value), re.MULTILINE)
-    *options, run = shlex.split(told)
+    (suggested,) = re.findall(r"^ +standpipe resume (.*)$", str(error.value), re.MULTILINE)
+    *options, run = shlex.split(suggested)
     root, workspace, cluster = (str(tmp_path / name) for name in ("r", "w", "cluster.yaml"))
     flags = ["--resource-policy", "ignore", "--secret-env", "MY TOKEN"]
     assert options == ["--workspace-root", workspace, "--cache", "--kubernetes", cluster, *flags, "--root", root]
     assert (tmp_path / "r" / run).is_dir()
 
 
-def test_a_run_that_was_stopped_before_its_deadline_does_not_blame_that(tmp_path: Path) -> None:
+def test_the_report_of_a_run_cancelled_before_its_deadline_does_not_name_the_deadline(tmp_path: Path) -> None:
     @dsl.pipeline(pipeline_config=dsl.PipelineConfig(active_deadline_seconds=1000))
     def patient() -> int:
         return one(x=1).output
 
     def stop(x: int) -> dict[str, int]:
         assert local.get_run("latest", tmp_path).cancel()
-        time.sleep(0.5)  # until the driver has looked
+        time.sleep(0.5)  # until the driver has polled
         raise ValueError("too late")
 
     done = local.run(patient, runner=FakeRunner(one=stop), pipeline_root=tmp_path, quiet=True, raise_on_error=False)
     assert "was cancelled: cancellation was requested" in str(done.error)
 
 
-def test_a_run_that_is_asked_twice_to_stop_from_elsewhere_stops_without_its_exit_tasks(tmp_path: Path) -> None:
+def test_a_second_cancel_request_stops_exit_tasks(tmp_path: Path) -> None:
     @dsl.pipeline
     def tidied() -> None:
         with dsl.ExitHandler(two(x=1)):

@@ -54,7 +54,7 @@ def _without_comment(text: str) -> list[str]:
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
-def test_every_lightweight_component_is_recognised(compiled: Path, subtests: pytest.Subtests) -> None:
+def test_every_lightweight_component_is_recognized(compiled: Path, subtests: pytest.Subtests) -> None:
     for file in specs(compiled):
         with subtests.test(file.name):
             containers = {

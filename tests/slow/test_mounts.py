@@ -14,8 +14,8 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import StorageError, TaskFailed
+from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.runs.options import LocalRunner
-from standpipe.store.runs import FILE_NAME
 from tests.fakes import FakeRunner
 
 pytestmark = pytest.mark.slow
@@ -56,7 +56,7 @@ def remount(place: Path, how: str) -> None:
 
 
 def kinds_of_facts(root: Path) -> list[str]:
-    with closing(sqlite3.connect(root / FILE_NAME)) as db:
+    with closing(sqlite3.connect(root / RUN_STORE_FILE)) as db:
         return [kind for (kind,) in db.execute("SELECT kind FROM facts ORDER BY seq")]
 
 

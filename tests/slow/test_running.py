@@ -152,7 +152,7 @@ def test_a_signal_ends_everything_and_the_run_is_recorded_as_cancelled(
         assert program.stdout is not None
         printed = program.stdout.read()
     assert program.returncode == -number, printed
-    assert "Stopping." in printed
+    assert "Cancelling" in printed
     wait_for(lambda: not programs.processes(), seconds=3)
     assert programs.facts()[-1] == ("RunEnded", {"state": "CANCELLED", "outputs": {}})
     assert list((programs.folder / "tmp").iterdir()) == []

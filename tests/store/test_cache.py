@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 
 from standpipe.errors import StorageError
+from standpipe.model.layout import CACHE_FILE
 from standpipe.model.ports import CacheEntry
 from standpipe.model.types import ArtifactType
 from standpipe.model.values import ArtifactValue, Seal
-from standpipe.store.cache import FILE_NAME, SCHEMA, CacheIndex
+from standpipe.store.cache import SCHEMA, CacheIndex
 
 SEAL = Seal("sha256:00", 3, "3-1-1-1")
 MODEL = ArtifactValue("m", ArtifactType("system.Model", "0.0.2"), "/m/\udcff", {"é": [1, 2.0, None]}, "/c", SEAL)
@@ -88,13 +89,13 @@ def test_one_of_many_processes_inserts_an_entry(tmp_path: Path) -> None:
     for process in processes:
         process.join(60)
     assert [process.exitcode for process in processes] == [0] * 4
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+    with closing(sqlite3.connect(tmp_path / CACHE_FILE)) as db:
         assert db.execute("SELECT count(*) FROM entries").fetchone() == (50,)
 
 
 @pytest.mark.parametrize("damage", ["garbage", "half"])
 def test_a_damaged_file_is_an_error_and_can_be_deleted(tmp_path: Path, damage: str) -> None:
-    file = tmp_path / FILE_NAME
+    file = tmp_path / CACHE_FILE
     with closing(CacheIndex(tmp_path)) as cache:
         for number in range(50):
             cache.keep(str(number), entry("run/task", y="x" * 500))
@@ -110,7 +111,7 @@ def test_a_damaged_entry_is_an_error(tmp_path: Path) -> None:
     with closing(CacheIndex(tmp_path)) as cache:
         unknown_field = '{"x": {"name": "m", "type": {"schema_title": "system.Model", "mood": 1}, "uri": "/m"}}'
         for key, outputs in enumerate(("{", "[]", unknown_field)):
-            with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+            with closing(sqlite3.connect(tmp_path / CACHE_FILE)) as db, db:
                 db.execute("INSERT INTO entries VALUES (?, 'o', 0, ?, 2)", (str(key), outputs))
             with pytest.raises(StorageError, match=r"has a damaged entry.*delete the file"):
                 cache.find(str(key))
@@ -123,7 +124,7 @@ def test_entries_of_schema_1_are_found_and_replaced(tmp_path: Path) -> None:
         "bare": ["artifact", fields],
         "list": ["parameter", ["artifact", {}]],
     }
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+    with closing(sqlite3.connect(tmp_path / CACHE_FILE)) as db, db:
         db.executescript(SCHEMA.migrations[0])
         db.execute("INSERT INTO entries VALUES ('k', 'run/task', 0, ?)", (json.dumps(outputs),))
         db.execute("INSERT INTO digests VALUES (?, 'sha256:00', 3, '3-1-1-1')", (b"/m",))
@@ -139,7 +140,7 @@ def test_entries_of_schema_1_are_found_and_replaced(tmp_path: Path) -> None:
 
 
 def test_a_newer_schema_is_an_error(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+    with closing(sqlite3.connect(tmp_path / CACHE_FILE)) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(
         StorageError, match=r"cache .*written by a newer Standpipe .*another folder for it: .*cache_root"

@@ -28,25 +28,41 @@ def test_one_lock_at_a_time_and_no_file_is_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_checks_do_not_prevent_the_lock(tmp_path: Path) -> None:
+def test_checking_for_a_run_neither_counts_as_one_nor_blocks_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / ".running").touch()  # as a process leaves it that was killed
-    end = threading.Event()
+    holds_file, may_continue = threading.Event(), threading.Event()
+    seen: list[bool] = []
+    attempts: list[int] = []
+    flock = fcntl.flock
 
-    def look() -> None:
-        while not end.is_set():
-            is_active(tmp_path)
+    def suspend(file: int, operation: int) -> None:
+        """Suspend the check while it holds the file, until a lock was refused once."""
+        if threading.current_thread() is checker:
+            flock(file, operation)
+            holds_file.set()
+            may_continue.wait(30)
+            return
+        if operation & fcntl.LOCK_EX:
+            attempts.append(file)
+            if len(attempts) == 2:
+                may_continue.set()
+                checker.join()
+        flock(file, operation)
 
-    lookers = [threading.Thread(target=look) for _ in range(2)]
-    for looker in lookers:
-        looker.start()
+    checker = threading.Thread(target=lambda: seen.append(is_active(tmp_path)))
+    monkeypatch.setattr(fcntl, "flock", suspend)
+    checker.start()
     try:
-        for _ in range(50):
-            with RunLock(tmp_path):
-                pass
+        assert holds_file.wait(30)
+        assert not is_active(tmp_path), "another check is not a run"
+        with RunLock(tmp_path):
+            assert is_active(tmp_path)
     finally:
-        end.set()
-        for looker in lookers:
-            looker.join()
+        may_continue.set()
+        checker.join()
+    assert (seen, len(attempts)) == ([False], 2)
 
 
 HOLDS = """

@@ -80,8 +80,10 @@ def everything_in(root: Path) -> list[str]:
 
 def test_runs_are_listed(root: Path) -> None:
     listed = local.runs(root)
-    assert [(run.pipeline, run.status.name, run.resumed) for run in listed] == RUNS
-    assert [run.repeats for run in listed if run.repeats] == [f"{listed[FIRST].id}/sample-training/for-loop-1/1/train"]
+    assert [(run.pipeline, run.status.name, run.resume_count) for run in listed] == RUNS
+    assert [run.rerun_of for run in listed if run.rerun_of] == [
+        f"{listed[FIRST].id}/sample-training/for-loop-1/1/train"
+    ]
 
 
 def test_a_run_is_shown_with_tasks_attempts_and_artifacts(root: Path) -> None:
@@ -92,7 +94,7 @@ def test_a_run_is_shown_with_tasks_attempts_and_artifacts(root: Path) -> None:
         "condition-branches-2/condition-3": "SKIPPED"
     }
     assert len(list(run.all_tasks())) == 17
-    assert str(run.task("condition-3").skipped_because).startswith("its condition is false: sample-training-Output ==")
+    assert str(run.task("condition-3").skip_reason).startswith("its condition is false: sample-training-Output ==")
     loop = run.task("for-loop-1")
     assert [child.item for child in loop.children] == [1, 2]
     assert loop.outputs["pipelinechannel--train-Output"] == [1 / 3, 2 / 3]
@@ -105,7 +107,7 @@ def test_a_run_is_shown_with_tasks_attempts_and_artifacts(root: Path) -> None:
         *("system.Dataset", f"{root}/{run.id}/generate/data", DATA, 12),
         {"rows": 3},
     )
-    assert data.used_by == ("sample-training/for-loop-1/0/train", "sample-training/for-loop-1/1/train")
+    assert data.consumers == ("sample-training/for-loop-1/0/train", "sample-training/for-loop-1/1/train")
     (attempt,) = run.task("sample-training/for-loop-1/0/train").attempts
     assert (attempt.number, attempt.status.name, attempt.log_lines) == (0, "SUCCEEDED", 1)
     assert attempt.peak_memory is not None
@@ -127,7 +129,7 @@ def test_failures_are_shown_with_their_details(root: Path) -> None:
     assert require.failure is not None
     assert (require.failure.exit_code, require.failure.attempts) == (1, 2)
     assert require.failure.detail.startswith("Traceback")
-    assert run.task("say").skipped_because == "its upstream task 'require' failed"
+    assert run.task("say").skip_reason == "its upstream task 'require' failed"
     assert [attempt.number for attempt in nth(root, RESUMED).task("require").attempts] == [0, 1, 2]
 
 
@@ -144,7 +146,7 @@ def test_a_failed_run_is_resumed(root: Path) -> None:
     (root / "gate").touch()
     assert local.resume(run, pipeline=pipelines.failing).output == "open"
     resumed = local.get_run(run.id, root)
-    assert (resumed.status.name, resumed.resumed) == ("SUCCEEDED", 1)
+    assert (resumed.status.name, resumed.resume_count) == ("SUCCEEDED", 1)
     attempts = {task.path: len(task.attempts) for task in resumed.all_tasks() if task.path != "say"}
     assert attempts == {
         "for-loop-2": 0,
@@ -198,7 +200,7 @@ def test_a_task_is_rerun(root: Path) -> None:
     run = nth(root, FIRST)
     assert local.rerun_task(run, "sample-training/for-loop-1/0/train").outputs["Output"] == 1 / 3
     newest = local.get_run("latest", root)
-    assert newest.repeats == f"{run.id}/sample-training/for-loop-1/0/train"
+    assert newest.rerun_of == f"{run.id}/sample-training/for-loop-1/0/train"
     select = local.rerun_task(run, "sample-training/select")
     assert select.output == "model of size 2 for 3 rows"
 

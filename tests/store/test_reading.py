@@ -11,10 +11,11 @@ import pytest
 
 from standpipe.errors import NoSuchRun, StorageError
 from standpipe.model.events import AttemptStarted, Fact, RunEnded, RunStarted, TaskReady, TaskSkipped, TaskSucceeded
+from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
-from standpipe.store.reading import read_run, run_facts, run_row, run_rows
-from standpipe.store.runs import FILE_NAME, SCHEMA, RunRecorder
+from standpipe.store.reading import StoredFacts, read_run, run_facts, run_row, run_rows
+from standpipe.store.runs import SCHEMA, RunRecorder
 from tests.plans import RUN, dag, node, plan
 
 TASK = TaskRef((("train", None),))
@@ -60,7 +61,7 @@ def test_without_a_store_there_are_no_runs_and_none_is_created(tmp_path: Path) -
 
 
 def test_a_store_whose_first_run_has_not_started_has_no_runs(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).touch()
+    (tmp_path / RUN_STORE_FILE).touch()
 
     assert run_rows(tmp_path) == []
 
@@ -96,46 +97,88 @@ def test_facts_recorded_after_the_row_was_read_are_not_read(tmp_path: Path) -> N
         assert [fact for _, fact in run_facts(tmp_path, row)] == [*FACTS[:2]]
 
 
+def test_runs_are_read_since_a_number_in_the_order_in_which_they_began(tmp_path: Path) -> None:
+    reader = StoredFacts(tmp_path)
+    assert reader.runs_since() == []
+    record(tmp_path, "b", *FACTS, created="2026-01-02T00:00:00Z")
+    record(tmp_path, "a", STARTED)
+
+    first, second = reader.runs_since()
+    assert [(run.id, run.length, run.end) for run in (first, second)] == [("b", 5, ENDED), ("a", 1, None)]
+    assert reader.runs_since(first.number) == [second] == [reader.run("a")]
+    assert reader.runs_since(second.number) == []
+    record(tmp_path, "c")
+    assert [run.id for run in reader.runs_since(second.number)] == ["c"]
+
+
+def test_facts_are_read_since_a_number(tmp_path: Path) -> None:
+    reader = StoredFacts(tmp_path)
+    assert reader.facts_since("job-1") == []
+    record(tmp_path, "job-1", *FACTS)
+    record(tmp_path, "job-2", STARTED)
+
+    everything = reader.facts_since("job-1")
+    assert [fact for _, fact in everything] == [*FACTS]
+    for seq in range(len(FACTS) + 1):
+        assert reader.facts_since("job-1", seq) == everything[seq:]
+        assert reader.facts_since("job-1", min(seq, 4), until=4) == everything[seq:4]
+    with pytest.raises(NoSuchRun, match=f"Run 'job-3' is no longer in {tmp_path}"):
+        reader.run("job-3")
+
+
+def test_facts_that_are_missing_after_a_number_are_noticed(tmp_path: Path) -> None:
+    record(tmp_path, "job-1", *FACTS)
+    with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db, db:
+        db.execute("DELETE FROM facts WHERE seq IN (1, 3)")
+
+    reader = StoredFacts(tmp_path)
+    assert [fact for _, fact in reader.facts_since("job-1", 3)] == [*FACTS[3:]]
+    with pytest.raises(StorageError, match="damaged: run job-1 has 4 facts, expected 5"):
+        reader.facts_since("job-1", 2)
+
+
 def test_a_newer_schema_is_an_error_and_is_not_changed(tmp_path: Path) -> None:
     record(tmp_path, "job-1", *FACTS)
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+    with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db:
         db.execute("PRAGMA user_version = 99")
-    before = (tmp_path / FILE_NAME).read_bytes()
+    before = (tmp_path / RUN_STORE_FILE).read_bytes()
 
     with pytest.raises(StorageError, match=r"written by a newer Standpipe \(schema 99, expected at most \d+\)"):
         run_rows(tmp_path)
-    assert (tmp_path / FILE_NAME).read_bytes() == before
+    assert (tmp_path / RUN_STORE_FILE).read_bytes() == before
 
 
 @pytest.mark.parametrize("left", [1, 50, 100, 5_000, 9_000, 20_000])
 def test_a_truncated_database_is_an_error_and_is_not_changed(tmp_path: Path, left: int) -> None:
     record(tmp_path, "job-1", *FACTS * 100)
-    whole = (tmp_path / FILE_NAME).read_bytes()
+    whole = (tmp_path / RUN_STORE_FILE).read_bytes()
     assert len(whole) > left
-    (tmp_path / FILE_NAME).write_bytes(whole[:left])
+    (tmp_path / RUN_STORE_FILE).write_bytes(whole[:left])
 
-    with pytest.raises(StorageError, match=rf"{FILE_NAME} is damaged: .* move it away: the next run creates a new one"):
+    with pytest.raises(
+        StorageError, match=rf"{RUN_STORE_FILE} is damaged: .* move it away: the next run creates a new one"
+    ):
         read_run(tmp_path, "job-1")
-    assert (tmp_path / FILE_NAME).read_bytes() == whole[:left]
+    assert (tmp_path / RUN_STORE_FILE).read_bytes() == whole[:left]
 
 
 def test_a_file_that_is_not_a_database_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).write_text("not a database at all" * 100)
+    (tmp_path / RUN_STORE_FILE).write_text("not a database at all" * 100)
 
-    with pytest.raises(StorageError, match=rf"{FILE_NAME} is damaged: file is not a database"):
+    with pytest.raises(StorageError, match=rf"{RUN_STORE_FILE} is damaged: file is not a database"):
         run_rows(tmp_path)
 
 
 def test_a_store_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).mkdir()
+    (tmp_path / RUN_STORE_FILE).mkdir()
 
-    with pytest.raises(StorageError, match=rf"{FILE_NAME} cannot be read: .* Check that you may read"):
+    with pytest.raises(StorageError, match=rf"{RUN_STORE_FILE} cannot be read: .* Check that you may read"):
         run_rows(tmp_path)
 
 
 def test_missing_facts_are_an_error(tmp_path: Path) -> None:
     record(tmp_path, "job-1", *FACTS)
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+    with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db, db:
         db.execute("DELETE FROM facts WHERE seq = 3")
 
     with pytest.raises(StorageError, match="damaged: run job-1 has 4 facts, expected 5"):
@@ -144,14 +187,14 @@ def test_missing_facts_are_an_error(tmp_path: Path) -> None:
 
 def test_a_store_in_a_read_only_folder_is_read(tmp_path: Path) -> None:
     record(tmp_path, "job-1", *FACTS)
-    assert not os.path.exists(tmp_path / f"{FILE_NAME}-wal"), "the recorder was closed"
-    (tmp_path / f"{FILE_NAME}-shm").mkdir()  # where SQLite keeps what readers and writers tell each other
+    assert not os.path.exists(tmp_path / f"{RUN_STORE_FILE}-wal"), "the recorder was closed"
+    (tmp_path / f"{RUN_STORE_FILE}-shm").mkdir()  # where SQLite keeps what readers and writers tell each other
 
     assert len(read_run(tmp_path, "job-1")[1]) == len(FACTS)
 
 
 def test_a_store_of_schema_1_is_read(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+    with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db, db:
         db.executescript(SCHEMA.migrations[0])
         db.execute("INSERT INTO runs VALUES ('job-1', 'job', '2026-01-01T00:00:00Z')")
         bodies = ['{"inputs":{"x":1}}', '{"task":[["a",null]],"because":"no"}', '{"state":"SUCCEEDED","outputs":{}}']
@@ -159,14 +202,14 @@ def test_a_store_of_schema_1_is_read(tmp_path: Path) -> None:
             kind = ("RunStarted", "TaskSkipped", "RunEnded")[seq]
             db.execute("INSERT INTO facts VALUES ('job-1', ?, 5.0, ?, ?)", (seq + 1, kind, body))
         db.execute("PRAGMA user_version = 1")
-    before = (tmp_path / FILE_NAME).read_bytes()
+    before = (tmp_path / RUN_STORE_FILE).read_bytes()
 
     row, facts = read_run(tmp_path, "job-1")
 
     ended = RunEnded(TaskState.SUCCEEDED, {})
     assert [fact for _, fact in facts] == [STARTED, TaskSkipped(TaskRef((("a", None),)), "no"), ended]
-    assert (row.end, row.uuid, row.plan, row.repeats, row.masked) == (ended, "", "", "", 0)
-    assert (tmp_path / FILE_NAME).read_bytes() == before
+    assert (row.end, row.uuid, row.plan, row.rerun_of, row.redacted) == (ended, "", "", "", 0)
+    assert (tmp_path / RUN_STORE_FILE).read_bytes() == before
 
 
 def test_a_folder_may_have_any_name(tmp_path: Path) -> None:

@@ -27,12 +27,13 @@ from standpipe.model.events import (
     TaskFailed,
     TaskSucceeded,
 )
+from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.types import ArtifactType
 from standpipe.model.values import ArtifactValue
 from standpipe.store.plans import dump
-from standpipe.store.runs import FILE_NAME, SCHEMA, RunRecorder
+from standpipe.store.runs import SCHEMA, RunRecorder
 from tests.plans import RUN, dag, node, plan
 
 PLAN = plan(dag(node("a")))
@@ -40,7 +41,7 @@ TASK = TaskRef((("loop", 3), ("train", None)))
 
 
 def facts(root: Path) -> list[tuple[int, str, Any]]:
-    with closing(sqlite3.connect(root / FILE_NAME)) as db:
+    with closing(sqlite3.connect(root / RUN_STORE_FILE)) as db:
         rows = db.execute("SELECT seq, kind, body FROM facts WHERE run = ? ORDER BY seq", (RUN.id,))
         return [(seq, kind, json.loads(body)) for seq, kind, body in rows]
 
@@ -93,21 +94,21 @@ def test_a_run_can_be_read_while_it_is_active(tmp_path: Path) -> None:
 
 
 def test_a_newer_schema_is_an_error(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+    with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(StorageError, match="written by a newer Standpipe"):
         RunRecorder(tmp_path, RUN, PLAN)
 
 
 def test_a_file_that_is_not_a_database_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).write_text("not a database at all" * 100)
-    with pytest.raises(StorageError, match=rf"{FILE_NAME} cannot be used: file is not a database"):
+    (tmp_path / RUN_STORE_FILE).write_text("not a database at all" * 100)
+    with pytest.raises(StorageError, match=rf"{RUN_STORE_FILE} cannot be used: file is not a database"):
         RunRecorder(tmp_path, RUN, PLAN)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full, which only Linux has")
 def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).symlink_to("/dev/full")
+    (tmp_path / RUN_STORE_FILE).symlink_to("/dev/full")
     with pytest.raises(StorageError, match="disk is not full"):
         RunRecorder(tmp_path, RUN, PLAN)
 
@@ -122,7 +123,7 @@ def test_a_migration_does_not_change_bodies(tmp_path: Path) -> None:
     """Bodies keep their bytes, so ids of Plans stay valid, and a process of the version before can still append."""
     body = '{"task":[["a",null]],"because":"no"}'
     text, digest = dump(PLAN)
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+    with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db, db:
         for migration in SCHEMA.migrations[:2]:
             db.executescript(migration)
         db.execute("INSERT INTO plans VALUES (?, ?)", (digest, text))
@@ -131,7 +132,7 @@ def test_a_migration_does_not_change_bodies(tmp_path: Path) -> None:
         db.execute("PRAGMA user_version = 2")
     with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
         recorder((RunStarted({}),))
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+    with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db, db:
         assert db.execute("PRAGMA user_version").fetchone() == (3,)
         assert db.execute("SELECT rerun_of, redacted, plan FROM runs WHERE id = 'old'").fetchall() == [
             ("another/task", 1, digest)
@@ -160,7 +161,7 @@ def test_a_fork_during_a_run_loses_no_facts(tmp_path: Path) -> None:
     end.set()
     writer.join()
     assert ends == [0] * 20
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+    with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert db.execute("SELECT count(*) FROM runs").fetchone() == (21,)
         assert db.execute("SELECT count(*) FROM facts WHERE run LIKE 'fork-%'").fetchone() == (200,)

@@ -1,4 +1,4 @@
-"""Hooks around forks."""
+"""Hooks for forks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from standpipe.support import forking
 
 
 class Owner:
-    """Owns a lock that a child cannot use as it finds it."""
+    """Owns a lock that a child must replace."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -29,14 +29,14 @@ def status_of_child(check: object) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def test_a_child_gets_an_owner_with_a_lock_that_is_free() -> None:
+def test_after_a_fork_the_child_has_a_free_lock() -> None:
     owner = Owner()
     with owner.lock:
         assert status_of_child(lambda: owner.lock.acquire(blocking=False)) == 0
         assert owner.lock.locked()
 
 
-def test_an_owner_that_is_gone_is_not_called() -> None:
+def test_a_collected_owner_is_not_called() -> None:
     owner = Owner()
     registered = len(forking._objects)
     del owner
@@ -60,7 +60,7 @@ def test_functions_run_around_a_fork_in_the_order_of_os_register_at_fork() -> No
             in_child=lambda number=number: note(f"child {number}"),  # type: ignore[misc]
         )
     in_child = status_of_child(lambda: calls == ["before 2", "before 1", "child 1", "child 2"])
-    is_on = False  # hooks stay registered for good
+    is_on = False  # hooks stay registered forever
 
     assert in_child == 0
     assert calls == ["before 2", "before 1", "parent 1", "parent 2"]

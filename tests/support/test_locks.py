@@ -11,7 +11,7 @@ from standpipe.support.locks import lock_file, try_lock
 
 
 class GivenUp(Exception):
-    """The one who waits has given up."""
+    """The waiting caller has given up."""
 
 
 def give_up() -> None:
@@ -22,7 +22,7 @@ def opened(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT)
 
 
-def test_only_one_holds_an_exclusive_lock(tmp_path: Path) -> None:
+def test_an_exclusive_lock_has_one_holder(tmp_path: Path) -> None:
     first, second = opened(tmp_path / "lock"), opened(tmp_path / "lock")
 
     assert try_lock(first)
@@ -32,7 +32,7 @@ def test_only_one_holds_an_exclusive_lock(tmp_path: Path) -> None:
     os.close(second)
 
 
-def test_several_hold_a_shared_lock(tmp_path: Path) -> None:
+def test_a_shared_lock_has_several_holders(tmp_path: Path) -> None:
     first, second, third = (opened(tmp_path / "lock") for _ in range(3))
 
     assert try_lock(first, shared=True)
@@ -51,7 +51,7 @@ def test_a_folder_can_be_locked(tmp_path: Path) -> None:
     os.close(second)
 
 
-def test_a_file_is_locked_for_the_length_of_a_block(tmp_path: Path) -> None:
+def test_lock_file_holds_the_lock_during_the_block(tmp_path: Path) -> None:
     path = tmp_path / "lock"
 
     with lock_file(path, keep_waiting=give_up), pytest.raises(GivenUp), lock_file(path, keep_waiting=give_up):
@@ -60,7 +60,7 @@ def test_a_file_is_locked_for_the_length_of_a_block(tmp_path: Path) -> None:
         assert path.exists()
 
 
-def test_who_waits_is_told_once_and_gets_the_lock_when_it_is_free(tmp_path: Path) -> None:
+def test_lock_file_calls_on_wait_once_and_gets_the_released_lock(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     holder = opened(path)
     assert try_lock(holder)

@@ -1,4 +1,4 @@
-"""What this machine has, and what a container or a service is given of it."""
+"""The capacity of this machine, of containers and of services."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from standpipe.model.resources import Capacity
-from standpipe.support.machine_capacity import capacity
+from standpipe.support.machine_capacity import read_capacity
 
 GIB = 1024**3
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -22,7 +22,7 @@ V1 = (
 
 
 def system(root: Path, groups: str, mounts: str, **files: str) -> Path:
-    """A root with such groups and mounts; the names of files have `__` for `/`, below /sys/fs/cgroup."""
+    """Return a root folder with control groups and mounts; `__` in the names of files stands for `/`."""
     (root / "proc" / "self").mkdir(parents=True)
     (root / "proc" / "self" / "cgroup").write_text(groups)
     (root / "proc" / "self" / "mountinfo").write_text("23 1 8:1 / / rw - ext4 /dev/sda1 rw\n" + mounts)
@@ -37,12 +37,12 @@ def write(place: Path, files: dict[str, str]) -> None:
         path.write_text(text + "\n")
 
 
-def test_this_machine_has_something_and_says_so_quickly() -> None:
-    capacity()
+def test_the_capacity_of_this_machine_is_read_quickly() -> None:
+    read_capacity()
     took = []
     for _ in range(20):
         start = time.perf_counter()
-        found = capacity(environ={})
+        found = read_capacity(environ={})
         took.append(time.perf_counter() - start)
 
     assert 0 < found.cpu <= (os.cpu_count() or 1)
@@ -50,19 +50,19 @@ def test_this_machine_has_something_and_says_so_quickly() -> None:
     assert min(took) < 0.005
 
 
-def test_a_system_without_groups_gives_everything(tmp_path: Path) -> None:
-    assert capacity(tmp_path, {}) == Capacity(
+def test_without_control_groups_the_capacity_is_the_machine(tmp_path: Path) -> None:
+    assert read_capacity(tmp_path, {}) == Capacity(
         float(CORES or 1), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     )
 
 
-def test_a_container_has_what_its_group_has(tmp_path: Path) -> None:
+def test_the_control_group_limits_the_capacity(tmp_path: Path) -> None:
     root = system(tmp_path, "0::/\n", V2, **{"cpu.max": "50000 100000", "memory.max": str(GIB // 8)})
 
-    assert capacity(root, {}) == Capacity(0.5, GIB // 8)
+    assert read_capacity(root, {}) == Capacity(0.5, GIB // 8)
 
 
-def test_the_groups_above_count(tmp_path: Path) -> None:
+def test_parent_groups_limit_the_capacity(tmp_path: Path) -> None:
     files = {
         "a__b__cpu.max": "max 100000",
         "a__b__memory.max": str(GIB // 4),
@@ -71,13 +71,13 @@ def test_the_groups_above_count(tmp_path: Path) -> None:
         "memory.max": str(GIB // 8),
         "c__memory.max": "1",
     }
-    assert capacity(system(tmp_path, "0::/a/b\n", V2, **files), {}) == Capacity(0.25, GIB // 8)
+    assert read_capacity(system(tmp_path, "0::/a/b\n", V2, **files), {}) == Capacity(0.25, GIB // 8)
 
 
 @pytest.mark.parametrize(
     ("path", "shown", "place"), [("/docker/1", "/docker/1", ""), ("/docker/1", "/", "docker__1__")]
 )
-def test_groups_of_version_1(tmp_path: Path, path: str, shown: str, place: str) -> None:
+def test_groups_of_version_1_limit_the_capacity(tmp_path: Path, path: str, shown: str, place: str) -> None:
     files = {
         f"cpu,cpuacct__{place}cpu.cfs_quota_us": "20000",
         f"cpu,cpuacct__{place}cpu.cfs_period_us": "100000",
@@ -85,10 +85,10 @@ def test_groups_of_version_1(tmp_path: Path, path: str, shown: str, place: str) 
     }
     root = system(tmp_path, f"9:memory:{path}\n4:cpu,cpuacct:{path}\n0::/\n", V1.format(root=shown), **files)
 
-    assert capacity(root, {}) == Capacity(0.2, GIB // 16)
+    assert read_capacity(root, {}) == Capacity(0.2, GIB // 16)
 
 
-def test_no_limits_of_version_1(tmp_path: Path) -> None:
+def test_groups_of_version_1_without_limits(tmp_path: Path) -> None:
     files = {
         "cpu,cpuacct__cpu.cfs_quota_us": "-1",
         "cpu,cpuacct__cpu.cfs_period_us": "100000",
@@ -96,26 +96,24 @@ def test_no_limits_of_version_1(tmp_path: Path) -> None:
     }
     root = system(tmp_path, "9:memory:/\n4:cpu,cpuacct:/\n", V1.format(root="/"), **files)
 
-    assert capacity(root, {}) == capacity(tmp_path / "nothing", {})
+    assert read_capacity(root, {}) == read_capacity(tmp_path / "nothing", {})
 
 
 @pytest.mark.parametrize(
     ("variable", "expected"),
     [("0,2", ("0", "2")), ("GPU-1, 3", ("GPU-1", "3")), ("", ()), ("-1", ()), ("1,-1,2", ("1",))],
 )
-def test_the_variable_says_which_accelerators_there_are(
-    tmp_path: Path, variable: str, expected: tuple[str, ...]
-) -> None:
+def test_the_variable_selects_accelerators(tmp_path: Path, variable: str, expected: tuple[str, ...]) -> None:
     write(tmp_path, {"dev__nvidia0": ""})
 
-    assert capacity(tmp_path, {"CUDA_VISIBLE_DEVICES": variable}).gpus == expected
+    assert read_capacity(tmp_path, {"CUDA_VISIBLE_DEVICES": variable}).gpus == expected
 
 
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
         (["dev__nvidia0", "dev__nvidia1", "dev__nvidiactl", "dev__nvidia-uvm"], ("0", "1")),
-        (["dev__nvidia3"], ("0",)),  # a container counts from 0 what it was given
+        (["dev__nvidia3"], ("0",)),  # CUDA numbers the accelerators of a container from 0
         (["dev__null", "proc__driver__nvidia__gpus__0000:01:00.0__information"], ("0",)),
         (["dev__null"], ()),
     ],
@@ -123,4 +121,4 @@ def test_the_variable_says_which_accelerators_there_are(
 def test_accelerators_are_found(tmp_path: Path, files: list[str], expected: tuple[str, ...]) -> None:
     write(tmp_path, dict.fromkeys(files, ""))
 
-    assert capacity(tmp_path, {}).gpus == expected
+    assert read_capacity(tmp_path, {}).gpus == expected

@@ -48,7 +48,7 @@ def test_quiet_keeps_only_warnings_on_standard_error(
     assert len(caplog.records) == 3
 
 
-def test_the_level_of_the_logger_holds_for_both(
+def test_the_level_of_the_logger_applies_to_records_and_lines(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logging.getLogger("standpipe").setLevel(logging.WARNING)
@@ -59,9 +59,7 @@ def test_the_level_of_the_logger_holds_for_both(
     assert len(caplog.records) == 1
 
 
-def test_a_record_alone_is_not_on_standard_error(
-    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_log_writes_a_record_and_no_line(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> None:
     log("Task 'train': cache hit")
 
     assert caplog.messages == ["Task 'train': cache hit"]
@@ -84,7 +82,7 @@ def test_a_record_alone_is_not_on_standard_error(
         ("import logging; logging.getLogger('standpipe').setLevel('WARNING')", ["standpipe: nobody has it"]),
     ],
 )
-def test_a_line_is_written_once_however_the_program_logs(setup: str, lines: list[str]) -> None:
+def test_a_notice_is_written_once_for_every_logging_setup(setup: str, lines: list[str]) -> None:
     program = f"{setup}\nfrom standpipe.support.notices import inform, warn\ninform('50% done')\nwarn('nobody has it')"
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -92,7 +90,7 @@ def test_a_line_is_written_once_however_the_program_logs(setup: str, lines: list
     assert done.stderr.splitlines() == lines
 
 
-def test_once_tells_what_is_new() -> None:
+def test_once_returns_true_for_new_keys_only() -> None:
     once = Once()
 
     assert [once.is_first(key) for key in ("a", ("a", 1), "a", ("a", 1), "b")] == [True, True, False, False, True]

@@ -1,4 +1,4 @@
-"""Values marked secret are in nothing that a run shows or keeps, but in what its tasks tell each other."""
+"""Secret values in the logs, messages, run store and files of a run."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-def telling(root: Path, secret: str = TOKEN) -> set[str]:
-    """The names of the files in which the secret stands in clear."""
+def files_with(root: Path, secret: str = TOKEN) -> set[str]:
+    """Return the names of the files that contain the secret."""
     files = [path for path in root.rglob("*") if path.is_file()]
     assert any(path.name == "runs.sqlite" for path in files)
     return {path.name for path in files if secret.encode() in path.read_bytes()}
@@ -83,13 +83,13 @@ def log_of(root: Path, task: str) -> str:
     return path.read_text()
 
 
-def test_what_a_task_prints_and_gives_is_masked_and_the_caller_gets_it(
+def test_logs_and_outputs_are_redacted_and_the_caller_gets_the_value(
     run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     task = run(tell)
     assert task.outputs["Output"] == f"<{TOKEN}>"
     assert task.outputs["model"].metadata == {"token": {"is": [TOKEN]}}
-    assert telling(tmp_path) == {"executor_output.json"}, "the contract between the task and Standpipe"
+    assert files_with(tmp_path) == {"executor_output.json"}, "the contract between the task and Standpipe"
     log = log_of(tmp_path, "tell")
     assert sorted(log.splitlines()) == [f"Continue? {TOKEN[:5]}", "and again: ***", "the token is ***"]
     shown = "".join(capfd.readouterr())
@@ -97,7 +97,7 @@ def test_what_a_task_prints_and_gives_is_masked_and_the_caller_gets_it(
     assert "[tell] and again: ***" in shown
 
 
-def test_a_failure_is_told_without_it_to_the_user_and_to_exit_tasks(
+def test_failures_are_redacted_for_the_user_and_for_exit_tasks(
     run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     @dsl.pipeline
@@ -110,15 +110,15 @@ def test_a_failure_is_told_without_it_to_the_user_and_to_exit_tasks(
     assert TOKEN not in str(caught.value)
     assert "connect(os.environ" in str(caught.value), "the rest of the traceback is there"
     assert "no access with ***" in log_of(tmp_path, "report")
-    assert telling(tmp_path) == {"error.json"}
+    assert files_with(tmp_path) == {"error.json"}
     assert TOKEN not in "".join(capfd.readouterr())
 
 
-def test_an_error_that_is_returned_is_masked_too(run: Any) -> None:
+def test_a_returned_error_is_redacted(run: Any) -> None:
     assert TOKEN not in str(run(crash, raise_on_error=False).error)
 
 
-def test_an_argument_is_masked_in_the_store_and_given_to_the_task(run: Any, tmp_path: Path) -> None:
+def test_an_argument_is_redacted_in_the_store_and_passed_to_the_task(run: Any, tmp_path: Path) -> None:
     @dsl.pipeline
     def passing(token: str) -> str:
         with dsl.ParallelFor([1]):
@@ -128,28 +128,28 @@ def test_an_argument_is_masked_in_the_store_and_given_to_the_task(run: Any, tmp_
     arguments = {"token": TOKEN}
     runner = FakeRunner(echo=lambda text, **_: {"Output": text}, echo_2=lambda text: {"Output": text})
     assert run(passing, runner, arguments=arguments).output == TOKEN
-    assert telling(tmp_path) == {"executor_output.json"}
+    assert files_with(tmp_path) == {"executor_output.json"}
     assert run(passing, arguments=arguments, quiet=True).output == TOKEN
-    assert telling(tmp_path) == {"executor_output.json", "request.json"}
+    assert files_with(tmp_path) == {"executor_output.json", "request.json"}
 
 
-def test_messages_about_arguments_and_values_are_masked(run: Any, tmp_path: Path) -> None:
+def test_errors_about_arguments_and_values_are_redacted(run: Any, tmp_path: Path) -> None:
     def fails(text: str) -> Any:
         raise RuntimeError(f"not {text}")
 
     with pytest.raises(TaskFailed, match=r"RuntimeError: not \*\*\*"):
         run(echo, FakeRunner(echo=fails), arguments={"text": TOKEN})
-    with pytest.raises(TaskFailed, match=r"does not fit: '\*\*\*' is STRING"):
+    with pytest.raises(TaskFailed, match=r"does not fit: expected NUMBER_INTEGER, got '\*\*\*'"):
         run(number, FakeRunner(number=lambda n: {"Output": TOKEN}), arguments={"n": 1})
     with pytest.raises(AuthoringTypeError, match=r"'\*\*\*'"):
         run(number, arguments={"n": TOKEN})
-    assert telling(tmp_path) == {"executor_output.json"}
+    assert files_with(tmp_path) == {"executor_output.json"}
     local.init(runner=FakeRunner(), pipeline_root=tmp_path, secret_env=["API_TOKEN"])
     with pytest.raises(AuthoringTypeError, match=r"'\*\*\*'"):
         number(n=TOKEN)
 
 
-def test_the_variables_of_tasks_and_of_runners_are_meant_as_well(tmp_path: Path) -> None:
+def test_variables_of_tasks_and_runners_are_secret(tmp_path: Path) -> None:
     @dsl.pipeline
     def configured() -> None:
         tell().set_env_variable("API_TOKEN", "of-the-task")
@@ -171,7 +171,7 @@ def test_a_docker_runner_names_its_variables() -> None:
     assert local.DockerRunner().variables == {}
 
 
-def test_what_cannot_be_masked_is_said_once(
+def test_unknown_and_short_secrets_are_warned_about_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PIN", "123")
@@ -179,9 +179,10 @@ def test_what_cannot_be_masked_is_said_once(
     runner = FakeRunner(echo=lambda text: {"Output": text})
     assert local.run(echo, {"text": "a 123"}, runner=runner, **options).output == "a 123"
     assert capsys.readouterr().err.splitlines() == [
-        "standpipe: secrets: there is no variable 'NO_SUCH_TOKEN', neither in this process nor in a task.",
-        "standpipe: secrets: the variable 'PIN': shorter than 4 characters, which stand in many other texts, "
-        "so not masked.",
+        "standpipe: Secret variable 'NO_SUCH_TOKEN' not found: neither this process nor a task has it. Correct the "
+        "name in secret_env.",
+        "standpipe: Secrets are not redacted if they are shorter than 4 characters, because many other texts contain "
+        "these: variable 'PIN'. Use longer values.",
     ]
 
 
@@ -198,7 +199,7 @@ def configured_for_kubernetes(task: dsl.PipelineTask) -> dsl.PipelineTask:
     return task
 
 
-def test_secrets_for_kubernetes_are_secret_without_being_named(
+def test_secrets_for_kubernetes_are_redacted_without_being_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("API_TOKEN", raising=False)
@@ -210,12 +211,12 @@ def test_secrets_for_kubernetes_are_secret_without_being_named(
     objects = {"secrets": {"db": {"pw": TOKEN + "\n"}}}
     ended = local.run(with_secret, runner=PROCESSES, pipeline_root=tmp_path, kubernetes=objects)
     assert ended.output == f"<{TOKEN}\n>"
-    assert telling(tmp_path) == {"executor_output.json"}
+    assert files_with(tmp_path) == {"executor_output.json"}
     assert "the token is ***" in log_of(tmp_path, "tell")
     assert TOKEN not in "".join(capsys.readouterr())
 
 
-def test_secrets_for_kubernetes_are_not_read_for_pipelines_that_have_nothing_to_do_with_it(tmp_path: Path) -> None:
+def test_secrets_for_kubernetes_are_not_read_for_pipelines_without_kubernetes_settings(tmp_path: Path) -> None:
     unread = tmp_path / "k8s.yaml"
     unread.write_text("{ no yaml")
     runner = FakeRunner(echo=lambda text: {"Output": text})

@@ -27,7 +27,7 @@ def test_a_function_is_not_called_after_the_block() -> None:
     assert not expired.is_set()
 
 
-def test_a_cancellation_from_outside_reaches_the_block() -> None:
+def test_the_outer_cancellation_reaches_the_block() -> None:
     cancel = Cancel()
 
     with cancel_after(3600, cancel) as (linked, expired):
@@ -38,7 +38,7 @@ def test_a_cancellation_from_outside_reaches_the_block() -> None:
     assert not expired.is_set()
 
 
-def test_the_time_cancels_the_block_and_nothing_else() -> None:
+def test_the_timeout_cancels_the_block_only() -> None:
     cancel = Cancel()
     woken = threading.Event()
 
@@ -50,7 +50,7 @@ def test_the_time_cancels_the_block_and_nothing_else() -> None:
     assert not cancel
 
 
-def test_no_time_at_all_cancels_at_once() -> None:
+def test_zero_seconds_cancel_at_once() -> None:
     with cancel_after(0, Cancel(), urgent=True) as (linked, expired):
         assert linked.urgent
         assert expired.is_set()

@@ -1,4 +1,4 @@
-"""The umask of the process, which is every thread's, comes back as it was."""
+"""Restriction and restoration of the umask."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def current() -> int:
 
 @pytest.mark.parametrize(("own", "inside"), [(0o000, 0o002), (0o020, 0o022), (0o022, 0o022), (0o077, 0o077)])
 @pytest.mark.parametrize("told", ["by the kernel", "by changing it"])
-def test_a_umask_loses_what_everybody_would_get_until_the_last_block_ends(
+def test_the_umask_is_restricted_until_the_last_block_ends(
     own: int, inside: int, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if told == "by changing it":
@@ -40,6 +40,6 @@ def test_a_umask_loses_what_everybody_would_get_until_the_last_block_ends(
     with first:
         assert current() == inside
         second.__enter__()
-    assert current() == inside, "another run goes on"
+    assert current() == inside, "the other block is still open"
     second.__exit__(None, None, None)
     assert current() == own

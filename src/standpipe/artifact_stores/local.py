@@ -13,7 +13,7 @@ from standpipe.model.layout import file_name
 from standpipe.model.ports import Cancel
 from standpipe.model.values import Seal
 from standpipe.support.checksums import compute_checksum, compute_signature
-from standpipe.support.paths import check_inside, remove_path, write_atomically
+from standpipe.support.paths import check_within, remove_path, write_atomically
 from standpipe.worker.artifacts import local_path
 
 
@@ -67,7 +67,7 @@ class LocalArtifactStore:
             return
         for folder, _, files in os.walk(source, onerror=_raise, followlinks=True):
             copy = target / os.path.relpath(folder, source)
-            check_inside(copy, root)
+            check_within(copy, root)
             copy.mkdir(parents=True, exist_ok=True)
             for name in files:
                 _copy_file(Path(folder, name), copy / name, root, cancel)

@@ -1,1 +1,1 @@
-"""The command `standpipe`, one module for each of its commands."""
+"""The command `standpipe`: one module for each command."""

@@ -1,4 +1,4 @@
-"""`standpipe cancel`: asks a run to stop that another process is at."""
+"""`standpipe cancel`: cancel a run that is in progress in another process."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from standpipe.cli import options
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Asks a run to stop, as Ctrl-C would.
+    """Request that a run is cancelled, as Ctrl-C does in its own process.
 
     Raises:
-        StandpipeError: if there is no such run, or it cannot be asked.
+        StandpipeError: if there is no such run, or the request cannot be written.
     """
-    given = _parser().parse_args(arguments)
-    from standpipe import local  # of no use to `--help`
+    args = _parser().parse_args(arguments)
+    from standpipe import local  # not needed for `--help`
 
-    run = local.get_run(given.run, pipeline_root=given.pipeline_root)
+    run = local.get_run(args.run, pipeline_root=args.pipeline_root)
     if run.cancel():
         print(
-            f"Run {run.id} was asked to stop: its tasks are ended, and its exit tasks run. "
-            "Asked again, it stops without them."
+            f"Requested the cancellation of run {run.id}: its tasks are stopped, then its exit tasks run. "
+            "A second request cancels the exit tasks, too."
         )
         return 0
-    print(f"Run {run.id} is not going on.")
+    print(f"Run {run.id} is not in progress.")
     return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "standpipe cancel",
-        description="Asks a run to stop that is going on in another process, as Ctrl-C would there.",
+        description="Cancel a run that is in progress in another process, as Ctrl-C does there.",
     )
-    parser.add_argument("run", metavar="RUN", help="its id, the beginning of that, or `latest`")
+    parser.add_argument("run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`")
     options.add_root(parser)
     return parser

@@ -1,4 +1,4 @@
-"""`standpipe compile`: a pipeline or component of a script, to the YAML that clusters run."""
+"""`standpipe compile`: compile a pipeline or component of a script to YAML."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from standpipe.errors import ArgumentError
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compiles what the arguments say.
+    """Compile a pipeline or component of a script.
 
     Raises:
-        ArgumentError: if the script holds no such pipeline, or several and none was named.
+        ArgumentError: if the script has no such pipeline, or several and none was named.
         StandpipeError: as `Compiler.compile`.
         BaseException: whatever the script raises when it is imported.
     """
@@ -37,30 +37,33 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "standpipe compile",
         description=(
-            "Imports a script, without running what it does under `if __name__ == '__main__'`, and compiles a pipeline "
-            "or component of it. Prints the name of the file."
+            "Import a script, without its `if __name__ == '__main__'` block, and compile one of its pipelines or "
+            "components. The name of the file is printed."
         ),
     )
     parser.add_argument(
-        "source", metavar="SCRIPT[:NAME]", help="the script, and the name there, needed if it has several pipelines"
+        "source", metavar="SCRIPT[:NAME]", help="the script, and a name in it, required if it has several pipelines"
     )
-    parser.add_argument("output", nargs="?", help="the file, ending in .yaml; by default named after the pipeline")
+    parser.add_argument(
+        "output", nargs="?", help="the file to write, ending in .yaml; by default named after the pipeline"
+    )
     return parser
 
 
 def _named(module: ModuleType, name: str, path: str) -> BaseComponent:
-    found = vars(module).get(name)
-    if not isinstance(found, BaseComponent):
+    component = vars(module).get(name)
+    if not isinstance(component, BaseComponent):
         raise ArgumentError(f"{path} has no pipeline or component {name!r}. {_choice(_components(module), path)}")
-    return found
+    return component
 
 
 def _only(module: ModuleType, path: str) -> BaseComponent:
-    """The one pipeline of a script, or its one component if it has no pipeline."""
+    """Return the only pipeline of a script, or its only component if it has no pipeline."""
     components = _components(module)
     pipelines = [name for name, each in components.items() if isinstance(each, GraphComponent)] or list(components)
     if len(pipelines) != 1:
-        raise ArgumentError(f"It is not clear what to compile. {_choice(pipelines, path)}")
+        problem = "several" if pipelines else "no"
+        raise ArgumentError(f"{path} has {problem} pipelines or components to compile. {_choice(pipelines, path)}")
     return components[pipelines[0]]
 
 
@@ -70,5 +73,5 @@ def _components(module: ModuleType) -> dict[str, BaseComponent]:
 
 def _choice(names: Collection[str], path: str) -> str:
     if not names:
-        return f"{path} defines none at its top level: decorate a function with @dsl.pipeline."
-    return f"Name one of these: {', '.join(f'{path}:{name}' for name in names)}."
+        return "Define one at the top level of the script, with @dsl.pipeline or @dsl.component."
+    return f"Expected one of {', '.join(f'{path}:{name}' for name in names)}."

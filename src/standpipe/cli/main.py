@@ -1,4 +1,4 @@
-"""The command line: which command is meant, and how it ends."""
+"""The entry point of the command line: it selects the command and returns its exit code."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from standpipe import __version__
 from standpipe.cli import failures
 from standpipe.model.kfp import KFP_VERSION
 
-#: The commands and what they do. Each is the function `main` of the module of its name, imported when it is called.
+#: The commands and what they do. Each is the function `main` of the module with its name, imported when it is used.
 COMMANDS = {
     "run": "run a KFP script unchanged, or a compiled pipeline",
     "compile": "compile a pipeline or component of a script to YAML",
-    "runs": "list the runs, the newest first",
+    "runs": "list the runs, newest first",
     "show": "show a run, or one of its tasks",
-    "resume": "let a run go on that failed, was stopped or was killed",
-    "rerun": "run one task of a run again, under a debugger if asked",
-    "cancel": "ask a run to stop that another process is at",
+    "resume": "resume a run that failed, was cancelled or was killed",
+    "rerun": "rerun one task of a run, under a debugger if requested",
+    "cancel": "cancel a run that is in progress in another process",
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and returns its exit code; without the name of a command, `run` is meant.
+    """Run a command and return its exit code; the default command is `run`.
 
     Args:
-        arguments: what stands behind `standpipe` on the command line; by default, what stands there.
+        arguments: the arguments of `standpipe`; by default, those of this process.
 
     Raises:
-        SystemExit: after `--help` and wrong options, as argparse does, and where a script ends so.
+        SystemExit: after `--help` or invalid options, as argparse does, and if a script raises it.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or given[0].startswith("-"):
+    args = list(sys.argv[1:] if arguments is None else arguments)
+    if not args or args[0].startswith("-"):
         parser = _parser()
-        parser.parse_args(given)
+        parser.parse_args(args)
         parser.print_help()
         return 2
-    command = given.pop(0) if given[0] in COMMANDS else "run"
+    command = args.pop(0) if args[0] in COMMANDS else "run"
     try:
         call: Callable[[list[str]], int] = import_module(f"standpipe.cli.{command}").main
-        return call(given)
+        return call(args)
     except SystemExit:
         raise
-    except BaseException as error:  # noqa: BLE001 - this is where every error ends
+    except BaseException as error:  # noqa: BLE001 - every uncaught error is reported here
         return failures.report(error)
 
 
@@ -53,8 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "standpipe",
         usage="standpipe COMMAND ...\n       standpipe FILE [ARGUMENT ...]     the same as `standpipe run FILE ...`",
-        description="Runs Kubeflow pipelines where there is no cluster.",
-        epilog=f"commands:\n{commands}\n\n`standpipe COMMAND --help` says more about each.",
+        description="Run Kubeflow pipelines on this machine, without a cluster.",
+        epilog=f"commands:\n{commands}\n\n`standpipe COMMAND --help` describes a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"standpipe {__version__} (KFP {KFP_VERSION})")

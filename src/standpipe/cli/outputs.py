@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from standpipe.dsl.tracing.tasks import PipelineTask
 
 
-def show(task: PipelineTask) -> None:
-    """Prints the outputs of a task that has run as JSON; nothing if it has none."""
+def print_outputs(task: PipelineTask) -> None:
+    """Print the outputs of a finished task as JSON; nothing if it has none."""
     if task.outputs:
         print(json.dumps(dict(task.outputs), indent=2, ensure_ascii=False, default=_as_json))
 

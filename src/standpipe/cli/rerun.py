@@ -1,4 +1,4 @@
-"""`standpipe rerun`: runs one task of a run again, by itself."""
+"""`standpipe rerun`: rerun one task of a run."""
 
 from __future__ import annotations
 
@@ -9,28 +9,25 @@ from standpipe.cli import options, outputs
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs a task again with the inputs that it had, and prints its outputs.
+    """Rerun a task with the same inputs, and print its outputs.
 
     Raises:
         StandpipeError: as `local.rerun_task`.
     """
-    given = _parser().parse_args(arguments)
-    from standpipe import local  # of no use to `--help`
+    args = _parser().parse_args(arguments)
+    from standpipe import local  # not needed for `--help`
 
-    outputs.show(local.rerun_task(given.run, given.task, debug=given.debug, **options.run_options(given)))
+    outputs.print_outputs(local.rerun_task(args.run, args.task, debug=args.debug, **options.run_options(args)))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "standpipe rerun",
-        description=(
-            "Runs one task of a run again, with exactly the inputs that it had, as a run of its own. The outputs are "
-            "printed as JSON."
-        ),
+        description=("Rerun one task of a run, with the same inputs, as a new run. The outputs are printed as JSON."),
     )
-    parser.add_argument("run", metavar="RUN", help="its id, the beginning of that, or `latest`")
-    parser.add_argument("task", metavar="TASK", help="the task's name or path, as `loop/2/train`")
-    parser.add_argument("--debug", action="store_true", help="run it under Python's debugger, on this terminal")
+    parser.add_argument("run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`")
+    parser.add_argument("task", metavar="TASK", help="the name or the path of a task, such as loop/2/train")
+    parser.add_argument("--debug", action="store_true", help="run the task under Python's debugger, in this terminal")
     options.add_run_options(parser)
     return parser

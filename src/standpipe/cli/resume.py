@@ -1,4 +1,4 @@
-"""`standpipe resume`: lets a run go on."""
+"""`standpipe resume`: resume a run."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from standpipe.cli import options, outputs
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Lets a run go on, and prints its outputs.
+    """Resume a run, and print its outputs.
 
     Raises:
         StandpipeError: as `local.resume`.
     """
-    given = _parser().parse_args(arguments)
-    from standpipe import local  # of no use to `--help`
+    args = _parser().parse_args(arguments)
+    from standpipe import local  # not needed for `--help`
 
-    if given.script:
-        from standpipe.cli import script  # with the names of KFP, which other runs do without
+    if args.script:
+        from standpipe.cli import script  # installs the names of KFP, which only scripts need
 
-        script.load(given.script, (), name="__standpipe__")
-    outputs.show(local.resume(given.run, from_task=given.from_task, **options.run_options(given)))
+        script.load(args.script, (), name="__standpipe__")
+    outputs.print_outputs(local.resume(args.run, from_task=args.from_task, **options.run_options(args)))
     return 0
 
 
@@ -29,14 +29,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "standpipe resume",
         description=(
-            "Lets a run go on that failed, was stopped or was killed. What succeeded is not done again, unless it has "
-            "changed. The outputs are printed as JSON."
+            "Resume a run that failed, was cancelled or was killed. Tasks that succeeded are not rerun, unless they "
+            "have changed. The outputs are printed as JSON."
         ),
     )
-    parser.add_argument("run", metavar="RUN", help="its id, the beginning of that, or `latest`")
-    parser.add_argument("--script", metavar="FILE", help="the script with the pipeline as it is now")
+    parser.add_argument("run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`")
+    parser.add_argument("--script", metavar="FILE", help="the script with the current version of the pipeline")
     parser.add_argument(
-        "--from-task", action="append", metavar="TASK", help="do this task again, with what depends on it"
+        "--from-task",
+        action="append",
+        metavar="TASK",
+        help="rerun this task and all tasks that depend on it; may be repeated",
     )
     options.add_run_options(parser)
     return parser

@@ -1,4 +1,4 @@
-"""`standpipe run`: a KFP script as it is, or a compiled pipeline with arguments."""
+"""`standpipe run`: run a KFP script unchanged, or a compiled pipeline with arguments."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ _COMPILED = (".yaml", ".yml", ".json")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs what the first argument names: a script, which gets all others, or a compiled file.
+    """Run a script, which gets all other arguments, or a compiled file.
 
     Raises:
-        ArgumentError: if the file or the arguments make no sense.
+        ArgumentError: if the file or the arguments are invalid.
         StandpipeError: as `local.run`, for a compiled file.
         BaseException: whatever a script raises.
     """
     if arguments and not arguments[0].startswith("-") and not arguments[0].endswith(_COMPILED):
-        from standpipe.cli import script  # with the names of KFP, which compiled files do without
+        from standpipe.cli import script  # installs the names of KFP, which only scripts need
 
         script.load(arguments[0], arguments[1:])
         return 0
     options = _parser().parse_args(arguments)
     if not options.file.endswith(_COMPILED):
         raise ArgumentError(
-            f"{options.file} is taken for a script, and the options of `standpipe run` are for compiled files "
-            f"({', '.join(_COMPILED)}). A script says them itself, with local.init(...). Put its own behind its name."
+            f"Invalid options for script {options.file}: the options of `standpipe run` are for compiled files "
+            f"({', '.join(_COMPILED)}). Configure a script in its code, with local.init(...), and put its own options "
+            "after its name."
         )
     _run_compiled(options)
     return 0
@@ -46,31 +47,31 @@ def _parser() -> argparse.ArgumentParser:
         "standpipe run",
         usage="standpipe run SCRIPT [ARGUMENT ...]\n       standpipe run FILE [options]",
         description=(
-            "Runs a Python script that was written for the KFP SDK, unchanged, with all arguments behind its name; "
-            "or a compiled pipeline or component, whose outputs are printed as JSON."
+            "Run a Python script that was written for the KFP SDK, unchanged, with all arguments after its name; or a "
+            "compiled pipeline or component, whose outputs are printed as JSON."
         ),
     )
     parser.add_argument("file", metavar="FILE", help="a script, or a compiled file: .yaml, .yml or .json")
     compiled = parser.add_argument_group("options for compiled files")
     compiled.add_argument(
         *("-a", "--arg"),
-        dest="given",
+        dest="arg",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="an input: text, JSON if the input is no text, a path or address for an artifact; may be repeated",
+        help="an input: a string, JSON for other types, a path or URI for an artifact; may be repeated",
     )
-    compiled.add_argument("--args-file", metavar="FILE", help="a JSON file with inputs by name; --arg goes before it")
+    compiled.add_argument("--args-file", metavar="FILE", help="a JSON file with inputs by name; --arg overrides it")
     shared.add_run_options(compiled)
     return parser
 
 
 def _run_compiled(options: argparse.Namespace) -> None:
-    from standpipe import components, local  # of no use to `--help`
+    from standpipe import components, local  # not needed for `--help`
 
     component = components.load_component_from_file(options.file)
-    arguments = {**_read_arguments(component, options.args_file), **_parse_arguments(component, options.given)}
-    outputs.show(local.run(component, arguments, **shared.run_options(options)))
+    arguments = {**_read_arguments(component, options.args_file), **_parse_arguments(component, options.arg)}
+    outputs.print_outputs(local.run(component, arguments, **shared.run_options(options)))
 
 
 def _read_arguments(component: BaseComponent, path: str | None) -> dict[str, Any]:
@@ -78,46 +79,48 @@ def _read_arguments(component: BaseComponent, path: str | None) -> dict[str, Any
         return {}
     try:
         with open(path, encoding="utf-8") as file:
-            given = json.load(file)
+            values = json.load(file)
     except (OSError, ValueError) as error:
-        raise ArgumentError(f"--args-file {path} cannot be read: {error}. A JSON object is wanted.") from error
-    if not isinstance(given, Mapping):
-        raise ArgumentError(f"--args-file {path} must hold a JSON object: the inputs by name.")
-    return {name: _value(component.inputs.get(name), value) for name, value in given.items()}
+        raise ArgumentError(
+            f"--args-file {path} cannot be read: {error}. Expected a JSON object with inputs by name."
+        ) from error
+    if not isinstance(values, Mapping):
+        raise ArgumentError(f"Invalid --args-file {path}: expected a JSON object with inputs by name.")
+    return {name: _value(component.inputs.get(name), value) for name, value in values.items()}
 
 
-def _parse_arguments(component: BaseComponent, given: Sequence[str]) -> dict[str, Any]:
+def _parse_arguments(component: BaseComponent, texts: Sequence[str]) -> dict[str, Any]:
     arguments = {}
-    for each in given:
+    for each in texts:
         name, equals, text = each.partition("=")
         if not equals:
-            raise ArgumentError(f"--arg {each!r} has no `=`: write --arg NAME=VALUE.")
+            raise ArgumentError(f"Invalid --arg {each!r}: expected NAME=VALUE.")
         arguments[name] = _parse(name, text, component.inputs.get(name))
     return arguments
 
 
 def _parse(name: str, text: str, declared: Input | None) -> Any:
-    """The value that a text stands for. What has no such input is left to the check that all runs make."""
-    from standpipe.model.types import ParameterInput  # of no use to scripts
+    """Return the value of an input. Unknown inputs are left to the check of arguments that every run makes."""
+    from standpipe.model.types import ParameterInput  # not needed for scripts
     from standpipe.model.values import ValueMismatch, from_text
 
     if isinstance(declared, ParameterInput):
         try:
             return from_text(text, declared.type)
         except ValueMismatch as mismatch:
-            raise ArgumentError(f"--arg {name}: {mismatch}. It is read as JSON.") from mismatch
+            raise ArgumentError(f"Invalid --arg {name}: {mismatch}. The value is read as JSON.") from mismatch
     if declared is not None and declared.is_list:
         try:
             return _value(declared, json.loads(text))
         except ValueError as error:
-            raise ArgumentError(f"--arg {name}: a JSON list of paths or addresses is wanted: {error}.") from error
+            raise ArgumentError(f"Invalid --arg {name}: expected a JSON list of paths or URIs: {error}.") from error
     return _value(declared, text)
 
 
 def _value(declared: Input | None, value: Any) -> Any:
-    """A value of an input: where an artifact is wanted, text says where it is."""
+    """Return the value of an input; for an artifact input, a string is its path or URI."""
     from standpipe.model.types import ArtifactInput
-    from standpipe.worker.artifacts import BY_TITLE, Artifact  # of no use to scripts
+    from standpipe.worker.artifacts import BY_TITLE, Artifact  # not needed for scripts
 
     if not isinstance(declared, ArtifactInput):
         return value

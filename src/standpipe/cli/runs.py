@@ -1,4 +1,4 @@
-"""`standpipe runs`: which runs there are."""
+"""`standpipe runs`: list the runs."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints the runs below a pipeline root, the newest first.
+    """Print the runs in a pipeline root, newest first.
 
     Raises:
         StorageError: if the run store cannot be read.
     """
-    given = _parser().parse_args(arguments)
-    from standpipe import local  # of no use to `--help`
+    args = _parser().parse_args(arguments)
+    from standpipe import local  # not needed for `--help`
     from standpipe.history.documents import summary
 
-    found = local.runs(given.pipeline_root)
-    if given.json:
-        terminal.show(json.dumps([summary(run) for run in found], indent=2))
-    elif not found:
-        terminal.show("There are no runs here. Another pipeline root is named by --root FOLDER.")
+    runs = local.runs(args.pipeline_root)
+    if args.json:
+        terminal.print_text(json.dumps([summary(run) for run in runs], indent=2))
+    elif not runs:
+        terminal.print_text(f"No runs in {args.pipeline_root}. Use --root FOLDER for another pipeline root.")
     else:
-        terminal.show("\n".join(_table(found)))
+        terminal.print_text("\n".join(_table(runs)))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("standpipe runs", description="Lists the runs, the newest first.")
+    parser = argparse.ArgumentParser("standpipe runs", description="List the runs, newest first.")
     options.add_root(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     return parser
 
 
-def _table(found: Sequence[Run]) -> Iterator[str]:
-    """A line for each run; two where the terminal is too narrow for one."""
-    widest = max(len(run.id) for run in found)
+def _table(runs: Sequence[Run]) -> Iterator[str]:
+    """Yield a line for each run; two if the terminal is too narrow for one."""
+    widest = max(len(run.id) for run in runs)
     is_narrow = widest + len("  interrupted  2026-01-01 00:00  12 min 59 s") > terminal.width()
-    for run in found:
-        status = terminal.painted(f"{run.status.value.lower():<11}", run.status)
-        told = f"{status}  {run.created.astimezone():%Y-%m-%d %H:%M}  {_took(run)}".rstrip()
-        yield f"{run.id}\n  {told}" if is_narrow else f"{run.id:<{widest}}  {told}"
+    for run in runs:
+        status = terminal.colorize(f"{run.status.value.lower():<11}", run.status)
+        details = f"{status}  {run.created.astimezone():%Y-%m-%d %H:%M}  {_duration(run)}".rstrip()
+        yield f"{run.id}\n  {details}" if is_narrow else f"{run.id:<{widest}}  {details}"
 
 
-def _took(run: Run) -> str:
-    from standpipe.history.wording import duration_in_words  # brings SQLite, of no use to `--help`
+def _duration(run: Run) -> str:
+    from standpipe.history.render import format_duration  # not needed for `--help`
 
-    return "" if run.duration is None else duration_in_words(run.duration)
+    return "" if run.duration is None else format_duration(run.duration)

@@ -1,4 +1,4 @@
-"""A KFP script in this process, with Standpipe in the place of the KFP SDK."""
+"""Runs a KFP script in this process, with Standpipe in place of the KFP SDK."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from standpipe.kfp_compat.modules import install_as_kfp
 
 
 def load(path: str, arguments: Sequence[str], name: str = "__main__") -> ModuleType:
-    """Runs a script as `python path arguments…` would have run it, except that `kfp` is Standpipe.
+    """Run a script as `python path arguments…` does, except that `kfp` is Standpipe.
 
-    What it needs of the process stays changed, because threads and exit handlers of the script outlive this call:
-    `sys.argv`, `sys.path` and the module of that name.
+    `sys.argv`, `sys.path` and the module `name` stay changed, because threads and exit handlers of the script outlive
+    this call.
 
     Raises:
         ArgumentError: if there is no such file.
@@ -29,8 +29,8 @@ def load(path: str, arguments: Sequence[str], name: str = "__main__") -> ModuleT
             source = opened.read()
     except OSError as error:
         raise ArgumentError(
-            f"{path} cannot be run: {error.strerror}. Name a KFP script or a compiled pipeline, "
-            "or a command that `standpipe --help` lists."
+            f"{path} cannot be run: {error.strerror}. Expected a KFP script, a compiled pipeline, or a command of "
+            "`standpipe --help`."
         ) from error
     module = ModuleType(name)
     module.__dict__.update(__file__=file, __loader__=SourceFileLoader(name, file), __builtins__=builtins)
@@ -38,8 +38,8 @@ def load(path: str, arguments: Sequence[str], name: str = "__main__") -> ModuleT
         module.__dict__["__cached__"] = None
     sys.modules[name] = module
     sys.argv = [path, *arguments]
-    if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):  # then nothing stands there to be replaced
+    if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):  # then Python has not put a folder there
         sys.path[0] = os.path.dirname(os.path.realpath(file))
     install_as_kfp()
-    exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - the user asked for it
+    exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - running the user's script is the purpose
     return module

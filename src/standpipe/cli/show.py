@@ -1,4 +1,4 @@
-"""`standpipe show`: a run, or one of its tasks."""
+"""`standpipe show`: show a run, or one of its tasks."""
 
 from __future__ import annotations
 
@@ -11,44 +11,42 @@ from standpipe.errors import ArgumentError
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints what the arguments ask for.
+    """Print a run, a task or a log.
 
     Raises:
-        ArgumentError: if a log is asked for and no task is named.
+        ArgumentError: if the options contradict each other, or `--log` has no task.
         NoSuchRun: if there is no such run.
         NoSuchTask: if the run has no such task.
         StorageError: if the run store or the log cannot be read.
     """
-    given = _parser().parse_args(arguments)
-    if given.log and given.json:
-        raise ArgumentError("--log prints a log as it is: leave out --json, or --log.")
-    from standpipe import local  # of no use to `--help`
+    args = _parser().parse_args(arguments)
+    if args.log and args.json:
+        raise ArgumentError("Invalid options --log and --json: a log cannot be printed as JSON. Use only one of them.")
+    from standpipe import local  # not needed for `--help`
     from standpipe.history.documents import document, task_document
 
-    run = local.get_run(given.run, given.pipeline_root)
-    if given.log:
-        if not given.task:
-            raise ArgumentError(f"--log prints the log of a task: standpipe show {run.id} TASK --log.")
-        terminal.show(run.log(given.task).removesuffix("\n"))
+    run = local.get_run(args.run, args.pipeline_root)
+    if args.log:
+        if not args.task:
+            raise ArgumentError(f"Missing task for --log: use `standpipe show {run.id} TASK --log`.")
+        terminal.print_text(run.log(args.task).removesuffix("\n"))
         return 0
-    task = run.task(given.task) if given.task else None
-    if given.json:
+    task = run.task(args.task) if args.task else None
+    if args.json:
         shown = task_document(run, task) if task else document(run)
-        terminal.show(json.dumps(shown, indent=2))
+        terminal.print_text(json.dumps(shown, indent=2))
     else:
-        terminal.show(terminal.painted_lines(str(task or run)))
+        terminal.print_text(terminal.colorize_statuses(str(task or run)))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "standpipe show", description="Shows a run and its tasks; or one of its tasks with all that is known of it."
+        "standpipe show", description="Show a run and its tasks, or everything that is known about one task."
     )
-    parser.add_argument("run", metavar="RUN", help="its id, or the beginning of it; `latest` is the newest run")
-    parser.add_argument("task", metavar="TASK", nargs="?", help="a task: its name, or its path, such as loop/3/train")
+    parser.add_argument("run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`")
+    parser.add_argument("task", metavar="TASK", nargs="?", help="the name or the path of a task, such as loop/3/train")
     options.add_root(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON object")
-    parser.add_argument(
-        "--log", action="store_true", help="print what the task's last attempt printed, and nothing else"
-    )
+    parser.add_argument("--log", action="store_true", help="print the log of the task's last attempt, and nothing else")
     return parser

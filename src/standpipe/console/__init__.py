@@ -1,1 +1,1 @@
-"""What a person sees of a run. Observers are fed with facts and with the lines that tasks print; they steer nothing."""
+"""What a run shows on the console. Observers receive facts and the lines that tasks print, and steer nothing."""

@@ -1,4 +1,4 @@
-"""Nothing at all, for those who asked for it."""
+"""The observer of `quiet=True`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from standpipe.model.refs import TaskRef
 
 
 class Quiet:
-    """Shows nothing; the logs and the run store have it all."""
+    """Shows nothing. The logs and the run store are complete."""
 
     def __call__(self, facts: Sequence[Fact]) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Standard output as observers use it: whatever state it is in, showing a run never stops it."""
+"""Standard output as observers use it: whatever its state, showing a run never stops the run."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from contextlib import suppress
 
 
 class Screen:
-    """Stands for `sys.stdout`, as it is at each moment, wherever a file is wanted.
+    """A text file that writes to the current `sys.stdout` and ignores errors.
 
-    What cannot be shown is left out, and the run goes on: because there is no stdout (`pythonw`, a daemon), it is
-    closed, its reader has gone (`| head`), or its disk is full. Logs and the run store have it all. Characters that its
-    encoding lacks are written as escapes.
+    Text is dropped if there is no stdout (`pythonw`, a daemon), it is closed, its reader has exited (`| head`), or its
+    disk is full; the logs and the run store are complete anyway. Characters that its encoding lacks are escaped.
     """
 
     @property
@@ -20,14 +19,14 @@ class Screen:
         return getattr(sys.stdout, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
-        """Whether a person sits in front of it."""
+        """Return whether standard output is a terminal."""
         isatty = getattr(sys.stdout, "isatty", None)
         with suppress(ValueError):  # closed
             return bool(isatty and isatty())
         return False
 
     def write(self, text: str) -> int:
-        """Shows the text, in one write; returns its length."""
+        """Write the text at once, and return its length."""
         if sys.stdout is not None:
             with suppress(OSError, ValueError):
                 try:
@@ -37,7 +36,7 @@ class Screen:
         return len(text)
 
     def flush(self) -> None:
-        """Brings what was written to its reader."""
+        """Flush standard output."""
         flush = getattr(sys.stdout, "flush", None)
         with suppress(OSError, ValueError):
             if flush:

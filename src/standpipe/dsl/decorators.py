@@ -23,18 +23,11 @@ from standpipe.dsl.tracing.source_locations import function_location
 from standpipe.dsl.tracing.trace import record_trace
 from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.model import plan as model
-from standpipe.model.kfp import (
-    DEFAULT_IMAGE,
-    INSTALL_SCRIPT,
-    KFP_REQUIREMENTS,
-    PIP_INSTALL,
-    index_options,
-    kubernetes_name,
-    quoted,
-)
+from standpipe.model.kfp import DEFAULT_IMAGE, KFP_REQUIREMENTS, kubernetes_name
 from standpipe.model.templates import Argument, Concat, IfPresent, parse_text, print_value
 from standpipe.model.types import ArtifactInput, ArtifactOutput, Json, ParameterOutput
 from standpipe.model.values import preview
+from standpipe.support.pip_commands import INSTALL_SCRIPT, PIP_INSTALL, format_index_options, quote_requirements
 from standpipe.worker import annotations as kfp_annotations
 from standpipe.worker.constants import WORKSPACE_MOUNT_PATH, WORKSPACE_PATH_PLACEHOLDER
 
@@ -113,7 +106,7 @@ def component(
     index_urls = tuple(pip_index_urls or ())
     trusted_hosts = None if pip_trusted_hosts is None else tuple(pip_trusted_hosts)
     if target_image:
-        pip = PIP_INSTALL + index_options(index_urls, trusted_hosts) + quoted(packages)
+        pip = PIP_INSTALL + format_index_options(index_urls, trusted_hosts) + quote_requirements(packages)
         install = ("sh", "-c", INSTALL_SCRIPT.replace("{commands}", pip)) if packages else ()
         program: model.Command | model.PythonFunction = _containerized_command(func, install)
     else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from standpipe.model.expressions import Expression, ExpressionError, holds
+from standpipe.model.evaluation import holds
+from standpipe.model.expressions import Expression, ExpressionError
 from standpipe.model.types import ArtifactInput, Input, Json
 from standpipe.model.values import Value, flattened, preview
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from standpipe.errors import StandpipeError
-from standpipe.model.expressions import ExpressionError, select
+from standpipe.model.evaluation import select
+from standpipe.model.expressions import ExpressionError
 from standpipe.model.plan import Binding, Constant, FromInput, FromTask
 from standpipe.model.templates import InputParameter, JobField, Template
 from standpipe.model.types import ArtifactInput, Input, Json, ParameterInput, ParameterType

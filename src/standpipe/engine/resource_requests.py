@@ -15,10 +15,10 @@ from standpipe.model.resources import (
     Needs,
     QuantityError,
     ResourcePolicy,
-    cores,
-    count,
     in_words,
-    size,
+    parse_accelerator_count,
+    parse_cpu,
+    parse_memory,
 )
 from standpipe.model.templates import Template
 from standpipe.model.values import Value, as_text
@@ -66,9 +66,9 @@ def resolve_needs(
 
 
 def _parse_requests(texts: Mapping[str, str]) -> Needs:
-    cpu, cpu_limit = _parse_pair(texts, "cpu", cores)
-    memory, memory_limit = _parse_pair(texts, "memory", size)
-    gpus = _parse_quantity(texts, "accelerator_count", count)
+    cpu, cpu_limit = _parse_pair(texts, "cpu", parse_cpu)
+    memory, memory_limit = _parse_pair(texts, "memory", parse_memory)
+    gpus = _parse_quantity(texts, "accelerator_count", parse_accelerator_count)
     if gpus is None:
         gpus = 1 if texts["accelerator_type"] else 0
     return Needs(float(cpu), int(memory), int(gpus), cpu_limit, None if memory_limit is None else int(memory_limit))

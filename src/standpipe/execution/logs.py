@@ -29,7 +29,7 @@ class TaskLog:
     def __init__(self, folder: Path, show: Callable[[str], None], redactor: Redactor = NO_SECRETS) -> None:
         self.path = folder / LOG_FILE
         self._show = show
-        self._masked = redactor.stream()
+        self._redacted = redactor.open_stream()
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._rest = ""
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
@@ -47,7 +47,7 @@ class TaskLog:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         try:
-            self._store(self._masked.finish())
+            self._store(self._redacted.finish())
         finally:
             self._file.close()
         self._decode_lines(self._decode(b"", final=True))
@@ -57,7 +57,7 @@ class TaskLog:
 
     def write(self, data: bytes) -> None:
         """Store the bytes, and show the lines that they complete."""
-        self._store(self._masked.feed(data))
+        self._store(self._redacted.feed(data))
 
     def _store(self, data: bytes) -> None:
         rest = memoryview(data)

@@ -1,50 +1,35 @@
-"""Looking back: what the run store says of runs, as objects for people and programs."""
+"""Run history: the runs of a run store as objects, for people and programs."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 
-from standpipe.history.folding import fold
-from standpipe.history.records import Artifact, Attempt, Run, Status, Story, Task, moment
+from standpipe.history.reader import RunReader
+from standpipe.history.records import Artifact, Attempt, Status
+from standpipe.history.run import Run
+from standpipe.history.task import Task
 from standpipe.model.layout import StateLayout
+from standpipe.model.refs import RunId
 from standpipe.store.locks import is_active
-from standpipe.store.reading import RunRow, run_facts, run_row, run_rows
+from standpipe.store.reading import StoredFacts, run_row, run_rows
 
 __all__ = ["Artifact", "Attempt", "Run", "Status", "Task", "get_run", "runs"]
 
 
 def runs(pipeline_root: Path) -> list[Run]:
-    """All runs below a pipeline root, the newest first; see `standpipe.local.runs`."""
-    return [_run(pipeline_root, row) for row in run_rows(pipeline_root)]
+    """Return all runs in a pipeline root, newest first; see `standpipe.local.runs`."""
+    rows = run_rows(pipeline_root)
+    idle = {row.id: row.length for row in rows if row.end is None and not is_active(pipeline_root / row.id)}
+    if idle:
+        rows = run_rows(pipeline_root)  # one of them may have ended, or been resumed, before its lock was checked
+    return [_reader(pipeline_root, row.id).snapshot(row, idle_since=idle.get(row.id)) for row in rows]
 
 
 def get_run(pipeline_root: Path, run: str) -> Run:
-    """One run; see `standpipe.local.get_run`."""
-    return _run(pipeline_root, run_row(pipeline_root, run))
+    """Return one run; see `standpipe.local.get_run`."""
+    row = run_row(pipeline_root, run)
+    return _reader(pipeline_root, row.id).snapshot(row)
 
 
-def _run(root: Path, row: RunRow) -> Run:
-    folder = StateLayout(root).run_folder(row.id)
-    status = _status(row, folder)
-
-    def read() -> Story:
-        return fold(run_facts(root, row), folder, is_over=status is not Status.RUNNING)
-
-    return Run(
-        id=row.id,
-        pipeline=row.pipeline,
-        status=status,
-        created=datetime.fromisoformat(row.created.replace("Z", "+00:00")),  # Python 3.10 does not know the Z
-        started=None if row.began is None else moment(row.began),
-        ended=moment(row.latest) if row.end and row.latest is not None else None,
-        folder=folder,
-        repeats=row.repeats,
-        _read=read,
-    )
-
-
-def _status(row: RunRow, folder: Path) -> Status:
-    if row.end:
-        return Status[row.end.state.name]
-    return Status.RUNNING if is_active(folder) else Status.INTERRUPTED
+def _reader(pipeline_root: Path, run: RunId) -> RunReader:
+    return RunReader(StoredFacts(pipeline_root), run, StateLayout(pipeline_root).run_folder(run))

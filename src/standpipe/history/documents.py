@@ -1,4 +1,4 @@
-"""Runs and tasks as JSON, for programs: the attributes of the objects, by their names.
+"""Runs and tasks as JSON, for programs: the attributes of the records, by their names.
 
 Tasks are not nested: a run has all of them in one list, each before its children, and each names its `parent`.
 """
@@ -12,11 +12,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from standpipe.history.records import Artifact, Attempt, Run, Task
+from standpipe.history.records import Artifact, Attempt
+from standpipe.history.run import Run
+from standpipe.history.task import Task
 from standpipe.model.refs import TaskRef
 from standpipe.model.types import Json
 
-#: What is shown of records besides their fields.
+#: Properties of records that are included besides their fields.
 _COMPUTED: dict[type, tuple[str, ...]] = {
     Artifact: ("path",),
     Attempt: ("folder", "log"),
@@ -25,22 +27,22 @@ _COMPUTED: dict[type, tuple[str, ...]] = {
 
 
 def summary(run: Run) -> dict[str, Json]:
-    """A run without what is in it."""
-    names = ("id", "pipeline", "status", "created", "started", "ended", "duration", "folder", "repeats")
+    """Return a run without its details."""
+    names = ("id", "pipeline", "status", "created", "started", "ended", "duration", "folder", "rerun_of")
     return {name: _json(getattr(run, name)) for name in names}
 
 
 def document(run: Run) -> dict[str, Json]:
-    """A run with all that is known of it."""
+    """Return a run with its details."""
     return {
         **summary(run),
-        **{name: _json(getattr(run, name)) for name in ("inputs", "outputs", "artifacts", "failures", "resumed")},
+        **{name: _json(getattr(run, name)) for name in ("inputs", "outputs", "artifacts", "failures", "resume_count")},
         "tasks": [_task(task, parent) for task, parent in _with_parents(run)],
     }
 
 
 def task_document(run: Run, task: Task) -> dict[str, Json]:
-    """One task of a run."""
+    """Return one task of a run."""
     return next(_task(each, parent) for each, parent in _with_parents(run) if each.path == task.path)
 
 
@@ -56,8 +58,8 @@ def _task(task: Task, parent: str | None) -> dict[str, Json]:
 
 
 def _record(record: Any) -> dict[str, Json]:
-    own = (field.name for field in fields(record) if field.name != "children" and not field.name.startswith("_"))
-    return {name: _json(getattr(record, name)) for name in (*own, *_COMPUTED.get(type(record), ()))}
+    names = (field.name for field in fields(record) if field.name != "children" and not field.name.startswith("_"))
+    return {name: _json(getattr(record, name)) for name in (*names, *_COMPUTED.get(type(record), ()))}
 
 
 def _json(value: Any) -> Json:

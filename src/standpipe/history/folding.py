@@ -1,26 +1,31 @@
-"""The facts of a run put together, one after the other. No engine decides anything again: what is told here happened.
+"""Folds the facts of a run into its records, one fact after the other. No engine decides anything again.
 
-Facts may break off anywhere, as those of a run that goes on or whose process was killed, and go on with `RunResumed`.
+The facts may end anywhere, as those of a run in progress or of one whose process was killed, and continue with
+`RunResumed`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from standpipe.history.lineage import Lineage
-from standpipe.history.records import Attempt, Status, Story, Task, moment
+from standpipe.history.records import Attempt, Status, to_datetime
+from standpipe.history.run import RunDetails
+from standpipe.history.task import Task
 from standpipe.model import events as e
 from standpipe.model.refs import ROOT, TaskRef
 from standpipe.model.values import Value
-from standpipe.support.garbage_collection import lasting_objects
 
-#: Where a task stands that keeps its state when the run is resumed; all others go on, or are done again.
+#: The statuses that a task keeps when the run is resumed; all other tasks continue or are rerun.
 _KEPT = {Status.SUCCEEDED, Status.SKIPPED, Status.READY}
 
-_ENDED = {
+#: The statuses of tasks that have not ended.
+_OPEN = {Status.READY, Status.RUNNING}
+
+_FINAL = {
     e.TaskSucceeded: Status.SUCCEEDED,
     e.TaskFailed: Status.FAILED,
     e.TaskCancelled: Status.CANCELLED,
@@ -28,12 +33,15 @@ _ENDED = {
 
 
 @dataclass
-class _Node:
-    """What is known of a task so far. `ready` and `started` are None as long as it has not come to that."""
+class _TaskState:
+    """What is known about a task so far. `ready` and `started` are None until it was ready or has started.
+
+    `is_group` is true of a nested pipeline, a loop, or an iteration of a loop over a pipeline.
+    """
 
     ref: TaskRef
     status: Status = Status.READY
-    is_whole: bool = False  # a DAG, a loop, or an iteration of a loop over a DAG
+    is_group: bool = False
     item: Value = None
     ready: float | None = None
     started: float | None = None
@@ -41,27 +49,29 @@ class _Node:
     inputs: Mapping[str, Value] = field(default_factory=dict)
     outputs: Mapping[str, Value] = field(default_factory=dict)
     cached: str = ""
-    because: str = ""
+    skip_reason: str = ""
     failure: e.Failure | None = None
     attempts: list[Attempt] = field(default_factory=list)
-    children: list[Task] = field(default_factory=list)
 
     def reopen(self) -> None:
-        """Forgets how it ended."""
+        """Discard how the task ended, and mark it as running."""
         self.status, self.ended, self.outputs = Status.RUNNING, None, {}
-        self.cached, self.because, self.failure = "", "", None
+        self.cached, self.skip_reason, self.failure = "", "", None
 
-    def end_attempt(self, status: Status, at: float | None, report: e.Report | None, failure: e.Failure | None) -> None:
-        """Ends the attempt that runs, if one does; `at` is None where it came to no end."""
+    def interrupt_attempt(self) -> None:
+        """End the running attempt, if there is one, as interrupted."""
+        self.attempts[-1:] = _interrupted(self.attempts[-1:])
+
+    def end_attempt(self, status: Status, at: float, report: e.Report | None, failure: e.Failure | None) -> None:
+        """End the running attempt, if there is one."""
         if not self.attempts or self.attempts[-1].status is not Status.RUNNING:
             return
-        last = self.attempts[-1]
-        ended = None if at is None else moment(at)
+        last, ended = self.attempts[-1], to_datetime(at)
         self.attempts[-1] = replace(
             last,
             status=status,
             ended=ended,
-            duration=report.seconds if report else (ended - last.started).total_seconds() if ended else None,
+            duration=report.seconds if report else (ended - last.started).total_seconds(),
             failure=failure,
             cpu_seconds=report.cpu_seconds if report else None,
             peak_memory=report.peak_memory if report else None,
@@ -70,194 +80,197 @@ class _Node:
         )
 
 
-class _Fold:
-    """Takes facts with the times at which they were stored; the public methods are those for each class of facts."""
+class RunFold:
+    """The state of a run after some of its facts; more can be applied at any time, in their order.
+
+    Args:
+        folder: the folder of the run.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._nodes: dict[TaskRef, _Node] = {}
-        self._earlier: dict[TaskRef, list[Attempt]] = {}  # attempts at tasks that were done again
+        self._tasks: dict[TaskRef, _TaskState] = {}  # each before those that it contains
+        self._earlier: dict[TaskRef, list[Attempt]] = {}  # attempts of tasks that a resume has reset
         self._inputs: Mapping[str, Value] = {}
         self._outputs: Mapping[str, Value] = {}
         self._failures: dict[TaskRef, e.Failure] = {}
-        self._resumed = 0
+        self._resume_count = 0
+
+    def apply(self, at: float, fact: e.Fact) -> None:
+        """Apply the next fact of the run.
+
+        Args:
+            at: when the fact was recorded, in seconds since the epoch.
+            fact: the fact.
+        """
+        handler = _HANDLERS.get(type(fact))
+        if handler:
+            handler(self, at, fact)
+
+    def details(self, *, is_over: bool) -> RunDetails:
+        """Return the records of the run after the facts so far.
+
+        Args:
+            is_over: whether no process works on the run; then tasks that have not ended are interrupted.
+        """
+        lineage = self._lineage()
+        children: dict[TaskRef, list[Task]] = {}  # the last one first
+        top_level: list[Task] = []
+        for state in reversed(self._tasks.values()):  # each after those that it contains
+            task = self._task(state, lineage, tuple(reversed(children.pop(state.ref, []))), is_over=is_over)
+            container = state.ref.whole
+            (children.setdefault(container, []) if container in self._tasks else top_level).append(task)
+        return RunDetails(
+            inputs=lineage.convert(self._inputs),
+            outputs=lineage.convert(self._outputs),
+            tasks=tuple(reversed(top_level)),
+            artifacts=lineage.artifacts(),
+            failures=tuple(_describe(task, failure) for task, failure in self._failures.items()),
+            resume_count=self._resume_count,
+        )
 
     # --- facts --------------------------------------------------------------------------------------------------------
 
-    def run_started(self, _: float, fact: e.RunStarted) -> None:
+    def _run_started(self, _: float, fact: e.RunStarted) -> None:
         self._inputs = fact.inputs
 
-    def run_resumed(self, _: float, fact: e.RunResumed) -> None:
-        self._resumed += 1
+    def _run_resumed(self, _: float, fact: e.RunResumed) -> None:
+        self._resume_count += 1
         self._inputs = fact.inputs
         self._failures.clear()
-        again = set(fact.again)
-        for ref, node in list(self._nodes.items()):  # each before those that are in it
-            if ref.whole in again:
-                again.add(ref)
-            node.end_attempt(Status.INTERRUPTED, None, None, None)
-            if ref in again or (not node.is_whole and node.status not in _KEPT):
-                self._earlier[ref] = self._nodes.pop(ref).attempts
-            elif node.is_whole and node.status not in _KEPT:
-                node.reopen()
+        reset = set(fact.again)
+        for ref, state in list(self._tasks.items()):
+            if ref.whole in reset:
+                reset.add(ref)
+            state.interrupt_attempt()
+            if ref in reset or (not state.is_group and state.status not in _KEPT):
+                self._earlier[ref] = self._tasks.pop(ref).attempts
+            elif state.is_group and state.status not in _KEPT:
+                state.reopen()
 
-    def run_ended(self, _: float, fact: e.RunEnded) -> None:
+    def _run_ended(self, _: float, fact: e.RunEnded) -> None:
         self._outputs = fact.outputs
         self._failures = {failed.task: failed.failure for failed in fact.failures}
 
-    def whole_started(self, at: float, fact: e.DagStarted | e.LoopStarted) -> None:
-        self._begun(fact.task, at).inputs = fact.inputs
+    def _group_started(self, at: float, fact: e.DagStarted | e.LoopStarted) -> None:
+        self._start_group(fact.task, at).inputs = fact.inputs
 
-    def iteration_started(self, at: float, fact: e.IterationStarted) -> None:
-        self._begun(fact.task, at).item = fact.item
+    def _iteration_started(self, at: float, fact: e.IterationStarted) -> None:
+        self._start_group(fact.task, at).item = fact.item
 
-    def task_ready(self, at: float, fact: e.TaskReady) -> None:
-        node = self._node(fact.task)
-        node.reopen()
-        node.status, node.ready, node.started, node.inputs = Status.READY, at, None, fact.inputs
+    def _task_ready(self, at: float, fact: e.TaskReady) -> None:
+        state = self._state(fact.task)
+        state.reopen()
+        state.status, state.ready, state.started, state.inputs = Status.READY, at, None, fact.inputs
 
-    def attempt_started(self, at: float, fact: e.AttemptStarted) -> None:
-        node, began = self._node(fact.task), fact.at or at
-        node.end_attempt(Status.INTERRUPTED, None, None, None)
-        node.status, node.started = Status.RUNNING, began if node.started is None else node.started
-        node.attempts.append(Attempt(fact.attempt, Status.RUNNING, moment(began), self._folder, fact.task))
+    def _attempt_started(self, at: float, fact: e.AttemptStarted) -> None:
+        state, started = self._state(fact.task), fact.at or at
+        state.interrupt_attempt()
+        state.status, state.started = Status.RUNNING, started if state.started is None else state.started
+        state.attempts.append(Attempt(fact.attempt, Status.RUNNING, to_datetime(started), self._folder, fact.task))
 
-    def attempt_failed(self, _: float, fact: e.AttemptFailed) -> None:
-        node = self._node(fact.task)
-        node.status = Status.READY
-        node.end_attempt(Status.FAILED, fact.at, fact.report, fact.failure)
+    def _attempt_failed(self, _: float, fact: e.AttemptFailed) -> None:
+        state = self._state(fact.task)
+        state.status = Status.READY
+        state.end_attempt(Status.FAILED, fact.at, fact.report, fact.failure)
 
-    def task_ended(self, at: float, fact: e.TaskSucceeded | e.TaskFailed | e.TaskCancelled) -> None:
-        node = self._node(fact.task)
-        node.status, node.ended = _ENDED[type(fact)], at
+    def _task_ended(self, at: float, fact: e.TaskSucceeded | e.TaskFailed | e.TaskCancelled) -> None:
+        state = self._state(fact.task)
+        state.status, state.ended = _FINAL[type(fact)], at
         failure = fact.failure if isinstance(fact, e.TaskFailed) else None
         if isinstance(fact, e.TaskSucceeded):
-            node.outputs, node.cached = fact.outputs, fact.cached
+            state.outputs, state.cached = fact.outputs, fact.cached
         if failure:
-            node.failure = failure
+            state.failure = failure
             if not failure.within:
                 self._failures[fact.task] = failure
-        if node.cached and node.attempts and node.attempts[-1].status is Status.RUNNING:
-            node.attempts.pop()  # nothing had to run
-        node.end_attempt(node.status, at, fact.report, failure)
+        if state.cached and state.attempts and state.attempts[-1].status is Status.RUNNING:
+            state.attempts.pop()  # nothing had to run
+        state.end_attempt(state.status, at, fact.report, failure)
 
-    def task_skipped(self, at: float, fact: e.TaskSkipped) -> None:
-        node = self._node(fact.task)
-        node.status, node.ended, node.because = Status.SKIPPED, at, fact.because
+    def _task_skipped(self, at: float, fact: e.TaskSkipped) -> None:
+        state = self._state(fact.task)
+        state.status, state.ended, state.skip_reason = Status.SKIPPED, at, fact.because
 
     # --- tasks --------------------------------------------------------------------------------------------------------
 
-    def _node(self, ref: TaskRef) -> _Node:
-        """The task, new if need be. What it is in goes on again, if that had ended before the run was resumed."""
-        node = self._nodes.get(ref)
-        if node is None:
-            node = self._nodes[ref] = _Node(ref, attempts=self._earlier.pop(ref, []))
-        around = self._nodes.get(ref.whole)
-        while around and around.ended is not None:
-            around.reopen()
-            around = self._nodes.get(around.ref.whole)
-        return node
+    def _state(self, ref: TaskRef) -> _TaskState:
+        """Return the state of a task, new if needed. Groups around it that had ended before a resume are reopened."""
+        state = self._tasks.get(ref)
+        if state is None:
+            state = self._tasks[ref] = _TaskState(ref, attempts=self._earlier.pop(ref, []))
+        group = self._tasks.get(ref.whole)
+        while group and group.ended is not None:
+            group.reopen()
+            group = self._tasks.get(group.ref.whole)
+        return state
 
-    def _begun(self, ref: TaskRef, at: float) -> _Node:
-        node = self._node(ref)
-        node.reopen()
-        node.is_whole, node.started = True, at
-        return node
+    def _start_group(self, ref: TaskRef, at: float) -> _TaskState:
+        state = self._state(ref)
+        state.reopen()
+        state.is_group, state.started = True, at
+        return state
 
-    # --- the whole ----------------------------------------------------------------------------------------------------
-
-    def story(self, *, is_over: bool) -> Story:
-        """What the facts so far tell; if the run `is_over`, what had not ended by then was interrupted."""
-        if is_over:
-            for node in self._nodes.values():
-                self._interrupt(node)
-        lineage = self._lineage()
-        tasks: list[Task] = []
-        for node in reversed(self._nodes.values()):  # children before what they are in
-            around = self._nodes.get(node.ref.whole)
-            (around.children if around else tasks).append(self._task(node, lineage))
-        return Story(
-            inputs=lineage.shown(self._inputs),
-            outputs=lineage.shown(self._outputs),
-            tasks=tuple(reversed(tasks)),
-            artifacts=lineage.all(),
-            failures=tuple(_sentence(task, failure) for task, failure in self._failures.items()),
-            resumed=self._resumed,
-        )
-
-    def _interrupt(self, node: _Node) -> None:
-        if node.status in (Status.READY, Status.RUNNING):
-            node.status = Status.INTERRUPTED
-            node.end_attempt(Status.INTERRUPTED, None, None, None)
+    # --- records ------------------------------------------------------------------------------------------------------
 
     def _lineage(self) -> Lineage:
         lineage = Lineage()
-        for node in self._nodes.values():
-            if not node.is_whole:
-                lineage.made(node.outputs, str(node.ref))
-        lineage.brought(self._inputs)
-        for node in self._nodes.values():
-            if not node.is_whole:
-                lineage.used(node.inputs, str(node.ref))
+        executed = [state for state in self._tasks.values() if not state.is_group]
+        for state in executed:
+            lineage.add_outputs(state.outputs, str(state.ref))
+        lineage.add_run_inputs(self._inputs)
+        for state in executed:
+            lineage.add_inputs(state.inputs, str(state.ref))
         return lineage
 
-    def _task(self, node: _Node, lineage: Lineage) -> Task:
-        ref, iteration = node.ref, node.ref.iteration
-        started = node.ready if node.started is None and node.cached else node.started
+    def _task(self, state: _TaskState, lineage: Lineage, children: tuple[Task, ...], *, is_over: bool) -> Task:
+        ref, iteration = state.ref, state.ref.iteration
+        is_interrupted = is_over and state.status in _OPEN
+        started = state.ready if state.started is None and state.cached else state.started
         return Task(
             path=str(ref),
             name=ref.name if iteration is None else str(iteration),
             iteration=iteration,
-            item=lineage.value(node.item),
-            status=node.status,
-            started=None if started is None else moment(started),
-            ended=None if node.ended is None else moment(node.ended),
-            inputs=lineage.shown(node.inputs),
-            outputs=lineage.shown(node.outputs),
-            cached_from=node.cached,
-            skipped_because=node.because,
-            failure=node.failure,
-            attempts=tuple(node.attempts),
-            children=tuple(reversed(node.children)),
+            item=lineage.convert_value(state.item),
+            status=Status.INTERRUPTED if is_interrupted else state.status,
+            started=None if started is None else to_datetime(started),
+            ended=None if state.ended is None else to_datetime(state.ended),
+            inputs=lineage.convert(state.inputs),
+            outputs=lineage.convert(state.outputs),
+            cached_from=state.cached,
+            skip_reason=state.skip_reason,
+            failure=state.failure,
+            attempts=tuple(_interrupted(state.attempts) if is_interrupted else state.attempts),
+            children=children,
             _run_folder=self._folder,
             _ref=ref,
         )
 
 
-#: What takes each class of facts; those that are not here change nothing that is told.
-_TAKES: dict[type, Callable[[_Fold, float, Any], None]] = {
-    e.RunStarted: _Fold.run_started,
-    e.RunResumed: _Fold.run_resumed,
-    e.RunEnded: _Fold.run_ended,
-    e.DagStarted: _Fold.whole_started,
-    e.LoopStarted: _Fold.whole_started,
-    e.IterationStarted: _Fold.iteration_started,
-    e.TaskReady: _Fold.task_ready,
-    e.AttemptStarted: _Fold.attempt_started,
-    e.AttemptFailed: _Fold.attempt_failed,
-    e.TaskSucceeded: _Fold.task_ended,
-    e.TaskFailed: _Fold.task_ended,
-    e.TaskCancelled: _Fold.task_ended,
-    e.TaskSkipped: _Fold.task_skipped,
+#: The handler of each class of facts; facts of other classes change nothing in the records.
+_HANDLERS: dict[type, Callable[[RunFold, float, Any], None]] = {
+    e.RunStarted: RunFold._run_started,
+    e.RunResumed: RunFold._run_resumed,
+    e.RunEnded: RunFold._run_ended,
+    e.DagStarted: RunFold._group_started,
+    e.LoopStarted: RunFold._group_started,
+    e.IterationStarted: RunFold._iteration_started,
+    e.TaskReady: RunFold._task_ready,
+    e.AttemptStarted: RunFold._attempt_started,
+    e.AttemptFailed: RunFold._attempt_failed,
+    e.TaskSucceeded: RunFold._task_ended,
+    e.TaskFailed: RunFold._task_ended,
+    e.TaskCancelled: RunFold._task_ended,
+    e.TaskSkipped: RunFold._task_skipped,
 }
 
 
-def fold(facts: Sequence[tuple[float, e.Fact]], folder: Path, *, is_over: bool) -> Story:
-    """What the facts of a run tell.
-
-    Args:
-        facts: each with when it was stored, in seconds since the epoch.
-        folder: the run's own.
-        is_over: whether nobody is at the run any more.
-    """
-    folded = _Fold(folder)
-    with lasting_objects():
-        for at, fact in facts:
-            take = _TAKES.get(type(fact))
-            if take:
-                take(folded, at, fact)
-        return folded.story(is_over=is_over)
+def _interrupted(attempts: list[Attempt]) -> list[Attempt]:
+    """Return the attempts with the last one as interrupted, if it is running."""
+    if not attempts or attempts[-1].status is not Status.RUNNING:
+        return attempts
+    return [*attempts[:-1], replace(attempts[-1], status=Status.INTERRUPTED)]
 
 
-def _sentence(task: TaskRef, failure: e.Failure) -> str:
+def _describe(task: TaskRef, failure: e.Failure) -> str:
     return f"{'The pipeline' if task == ROOT else f'Task {str(task)!r}'} {failure.predicate}"

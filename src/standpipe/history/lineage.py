@@ -1,6 +1,6 @@
-"""Which task made an artifact, and which used it.
+"""Which task produced an artifact, and which tasks consumed it.
 
-An artifact is known by where its payload is and what that was: its place, and its digest as far as somebody has looked.
+An artifact is identified by the location of its payload and, as far as it is known, by the digest of its content.
 """
 
 from __future__ import annotations
@@ -14,83 +14,83 @@ from standpipe.model.values import Value as StoredValue
 
 
 @dataclass
-class _Known:
-    """What has been found out of an artifact."""
+class _Entry:
+    """What is known about an artifact."""
 
     value: ArtifactValue
-    made_by: str | None = None
-    used_by: dict[str, None] = field(default_factory=dict)  # in order
-    told: Artifact | None = None
+    producer: str | None = None
+    consumers: dict[str, None] = field(default_factory=dict)  # in order
+    record: Artifact | None = None
 
 
 class Lineage:
-    """The artifacts of a run. First it is told who made some, then who used some; then it gives them away."""
+    """The artifacts of a run. Outputs are added first, then inputs; after that it gives the records."""
 
     def __init__(self) -> None:
-        self._at: dict[str, list[_Known]] = {}
-        self._all: list[_Known] = []
+        self._by_location: dict[str, list[_Entry]] = {}
+        self._entries: list[_Entry] = []
 
-    def made(self, values: Mapping[str, StoredValue], task: str) -> None:
-        """The task has these outputs."""
+    def add_outputs(self, values: Mapping[str, StoredValue], task: str) -> None:
+        """Add the outputs of a task."""
         for value in artifacts_in(values.values()):
-            known = self._known(value)
-            known.made_by = known.made_by or task
+            entry = self._entry(value)
+            entry.producer = entry.producer or task
 
-    def used(self, values: Mapping[str, StoredValue], task: str) -> None:
-        """The task took these inputs."""
+    def add_inputs(self, values: Mapping[str, StoredValue], task: str) -> None:
+        """Add the inputs of a task."""
         for value in artifacts_in(values.values()):
-            self._known(value).used_by[task] = None
+            self._entry(value).consumers[task] = None
 
-    def brought(self, values: Mapping[str, StoredValue]) -> None:
-        """The run was given these inputs."""
+    def add_run_inputs(self, values: Mapping[str, StoredValue]) -> None:
+        """Add the inputs of the run."""
         for value in artifacts_in(values.values()):
-            self._known(value)
+            self._entry(value)
 
-    def all(self) -> tuple[Artifact, ...]:
-        """All artifacts, in the order in which they were told."""
-        return tuple(map(_told, self._all))
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """Return all artifacts, in the order in which they were added."""
+        return tuple(map(_record, self._entries))
 
-    def shown(self, values: Mapping[str, StoredValue]) -> dict[str, Value]:
-        """Inputs or outputs with the artifacts of this lineage in them."""
-        return {name: self.value(value) for name, value in values.items()}
+    def convert(self, values: Mapping[str, StoredValue]) -> dict[str, Value]:
+        """Return inputs or outputs with the records of their artifacts."""
+        return {name: self.convert_value(value) for name, value in values.items()}
 
-    def value(self, value: StoredValue) -> Value:
-        """A value, with artifacts of this lineage in the place of the stored ones."""
+    def convert_value(self, value: StoredValue) -> Value:
+        """Return a value with records in place of stored artifacts."""
         if isinstance(value, ArtifactValue):
-            return _told(self._known(value))
+            return _record(self._entry(value))
         if isinstance(value, list) and value and isinstance(value[0], ArtifactValue):
-            return [_told(self._known(item)) for item in value]
+            return [_record(self._entry(item)) for item in value]
         return value
 
-    def _known(self, value: ArtifactValue) -> _Known:
-        """What is known of an artifact. Where nobody has looked at the content, it is what a task made there last."""
-        at = self._at.setdefault(value.place, [])
-        fitting = [known for known in at if _may_be_same(known.value.seal, value.seal)]
-        if not fitting:
-            at.append(_Known(value))
-            self._all.append(at[-1])
-            return at[-1]
-        known = next((known for known in reversed(fitting) if known.made_by), fitting[-1])
-        known.value = known.value if known.value.seal else value
-        return known
+    def _entry(self, value: ArtifactValue) -> _Entry:
+        """Return the entry of an artifact. Without a digest, it is the last one that was produced at its location."""
+        at_location = self._by_location.setdefault(value.place, [])
+        matches = [entry for entry in at_location if _may_be_same(entry.value.seal, value.seal)]
+        if not matches:
+            at_location.append(_Entry(value))
+            self._entries.append(at_location[-1])
+            return at_location[-1]
+        entry = next((entry for entry in reversed(matches) if entry.producer), matches[-1])
+        entry.value = entry.value if entry.value.seal else value
+        return entry
 
 
 def _may_be_same(one: Seal | None, other: Seal | None) -> bool:
     return one is None or other is None or one.digest == other.digest
 
 
-def _told(known: _Known) -> Artifact:
-    if known.told is None:
-        value, seal = known.value, known.value.seal
-        known.told = Artifact(
+def _record(entry: _Entry) -> Artifact:
+    if entry.record is None:
+        value, seal = entry.value, entry.value.seal
+        entry.record = Artifact(
             name=value.name,
             type=value.type.schema_title,
             uri=value.uri,
             digest=seal.digest if seal else "",
             size=seal.size if seal else None,
             metadata=value.metadata,
-            made_by=known.made_by,
-            used_by=tuple(known.used_by),
-            _place=value.place,
+            producer=entry.producer,
+            consumers=tuple(entry.consumers),
+            _location=value.place,
         )
-    return known.told
+    return entry.record

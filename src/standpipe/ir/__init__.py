@@ -1,25 +1,24 @@
-"""PipelineSpec <-> Plan: the format that KFP compiles to, and its files. Nothing else imports protobuf or YAML."""
+"""PipelineSpec <-> Plan: the format that KFP compiles to. Only this package imports protobuf and YAML."""
 
-from standpipe.ir.emitter import KFP_VERSION, emit, emit_platforms
-from standpipe.ir.files import dumps, read, read_component, read_text, text_of, write, write_manifests
+from standpipe.ir.emitter import emit, emit_platforms
+from standpipe.ir.files import dumps, read, read_component, read_file_text, read_text, write, write_manifests
 from standpipe.ir.loader import load
 from standpipe.ir.manifests import ManifestNames
 from standpipe.ir.overrides import override
-from standpipe.ir.proto import message, to_protobuf_value
+from standpipe.ir.proto import to_message, to_protobuf_value
 
 __all__ = [
-    "KFP_VERSION",
     "ManifestNames",
     "dumps",
     "emit",
     "emit_platforms",
     "load",
-    "message",
     "override",
     "read",
     "read_component",
+    "read_file_text",
     "read_text",
-    "text_of",
+    "to_message",
     "to_protobuf_value",
     "write",
     "write_manifests",

@@ -1,4 +1,4 @@
-"""YAML and JSON text -> plain data, from anyone: what is ambiguous, hostile or no data at all is refused."""
+"""YAML and JSON text -> plain data. The text is not trusted: ambiguous and malicious documents are rejected."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import yaml
 from standpipe.errors import SpecError
 from standpipe.model.types import Json
 
-#: Protobuf's own limit for messages; the C parser of YAML would crash the process at some depth.
+#: The limit of protobuf for messages. Without a limit, the C parser of YAML would crash the process.
 MAX_DEPTH = 100
-#: How many characters aliases may add to a file. Nested aliases can otherwise fill any memory.
+#: The maximum number of characters that aliases add to a file. Nested aliases could otherwise exhaust the memory.
 MAX_ALIASED = 10_000_000
 
 _BaseLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -21,23 +21,27 @@ _TEXT_TAG = "tag:yaml.org,2002:str"
 
 
 def parse(text: str, origin: str) -> list[dict[str, Json]]:
-    """The documents in YAML or JSON text, each of them a mapping.
+    """Parse YAML or JSON text.
 
     Args:
-        text: the text; if it begins with a brace, it is taken for JSON first.
-        origin: what to call it in errors.
+        text: the text. If it begins with a brace, it is parsed as JSON first.
+        origin: the name of the text in errors.
+
+    Returns:
+        The documents, each of them a mapping.
 
     Raises:
-        SpecError: if it is neither, or holds a key twice, keys that are no text, or aliases that blow it up.
+        SpecError: if it is neither YAML nor JSON, or has duplicate keys, keys that are not text, or aliases that
+            expand to too much text.
     """
     documents = _parse_json(text, origin) if text.lstrip().startswith("{") else _parse_yaml(text, origin)
     for document in documents:
         if not isinstance(document, dict):
-            raise SpecError(f"{origin} is no compiled pipeline: a mapping is wanted, and it holds {_kind(document)}.")
+            raise SpecError(f"{origin} is not a compiled pipeline: expected a mapping, got {_describe(document)}.")
     return documents
 
 
-def _kind(document: Json) -> str:
+def _describe(document: Json) -> str:
     if document is None:
         return "an empty document"
     return "a list" if isinstance(document, list) else "plain text"
@@ -47,9 +51,9 @@ def _parse_json(text: str, origin: str) -> list[Json]:
     try:
         return [json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)]
     except json.JSONDecodeError:
-        return _parse_yaml(text, origin)  # YAML may begin with a brace, too
+        return _parse_yaml(text, origin)  # YAML can begin with a brace, too
     except RecursionError:
-        raise SpecError(f"{origin} is nested too deeply to be a compiled pipeline.") from None
+        raise SpecError(f"{origin} is not a compiled pipeline: nested too deeply.") from None
     except ValueError as error:
         raise SpecError(f"{origin}: {error}") from error
 
@@ -58,25 +62,25 @@ def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     result: dict[str, Json] = {}
     for key, value in pairs:
         if key in result:
-            raise ValueError(f"the key {key!r} stands twice in one mapping")
+            raise ValueError(f"duplicate key {key!r}")
         result[key] = value
     return result
 
 
 def _refuse_constant(name: str) -> Json:
-    raise ValueError(f"{name} is no number that JSON has")
+    raise ValueError(f"expected a finite number, got {name}")
 
 
 class _Loader(_BaseLoader):  # type: ignore[misc]  # the class that YAML was built with
-    """A safe loader that knows keys as JSON does: text, and once each."""
+    """A safe loader whose keys are those of JSON: text, without duplicates."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
             if key.tag != _TEXT_TAG:
-                raise _refusal("a key is not text: put it in quotes (merge keys are not supported)", key)
+                raise _yaml_error("expected text as a key: put it in quotes (merge keys are not supported)", key)
             if key.value in seen:
-                raise _refusal(f"the key {key.value!r} stands twice in one mapping", key)
+                raise _yaml_error(f"duplicate key {key.value!r}", key)
             seen.add(key.value)
         result: dict[Any, Any] = super().construct_mapping(node, deep)
         return result
@@ -93,9 +97,9 @@ def _parse_yaml(text: str, origin: str) -> list[Json]:
 
 
 def _check_size(events: Iterator[yaml.Event], written: int) -> None:
-    """Raises a YAMLError for aliases that blow the text up and for collections that are nested too deeply.
+    """Raise a YAMLError if aliases expand to too much text, or if collections are nested too deeply.
 
-    This looks at the parser's events, so that nothing has been built yet when it refuses.
+    The check reads the events of the parser, so no object is built before it has passed.
     """
     size = 0
     open_collections: list[tuple[str | None, int]] = []
@@ -112,15 +116,15 @@ def _check_size(events: Iterator[yaml.Event], written: int) -> None:
             size += len(event.value)
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in anchors:
-                raise _refusal(f"no anchor &{event.anchor} ends before this alias", event)
+                raise _yaml_error(f"anchor &{event.anchor} is not defined before this alias", event)
             size += anchors[event.anchor]
         if len(open_collections) > MAX_DEPTH:
-            raise _refusal("it is nested too deeply", event)
+            raise _yaml_error("nested too deeply", event)
         if size > written + MAX_ALIASED:
-            raise _refusal("its aliases make it far too large", event)
+            raise _yaml_error(f"aliases expand to more than {MAX_ALIASED} characters", event)
 
 
-def _refusal(problem: str, at: Any) -> yaml.MarkedYAMLError:
+def _yaml_error(problem: str, at: Any) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=at.start_mark)
 
 
@@ -128,5 +132,5 @@ def _explain(error: yaml.YAMLError) -> str:
     if not isinstance(error, yaml.MarkedYAMLError):
         return " ".join(str(error).split())
     mark = error.problem_mark or error.context_mark
-    where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-    return f"{error.problem or error.context}{where}"
+    position = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    return f"{error.problem or error.context}{position}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from standpipe.errors import SpecError
-from standpipe.ir.check import ARTIFACTS, Scope, check, kind, paths, table_of
 from standpipe.ir.importers import emit_importer, emit_type
 from standpipe.ir.loops import emit_loop
 from standpipe.ir.numbers import check_value
-from standpipe.ir.proto import canonical
+from standpipe.ir.proto import canonicalize
 from standpipe.ir.python_command import render
 from standpipe.ir.resources import emit_resources
+from standpipe.model.kfp import KFP_VERSION
 from standpipe.model.plan import (
     Binding,
     Caching,
@@ -32,44 +32,52 @@ from standpipe.model.plan import (
     TriggerStrategy,
 )
 from standpipe.model.templates import print_value
-from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Json, Output, ParameterInput
+from standpipe.model.types import (
+    ARTIFACTS,
+    ArtifactInput,
+    ArtifactOutput,
+    Input,
+    Json,
+    Output,
+    ParameterInput,
+    table_of,
+)
+from standpipe.model.validation import Scope, require_valid
 
-#: The version of the KFP SDK whose files these are; backends read it.
-KFP_VERSION = "2.17.0"
+#: The version of the schema that this package reads and writes.
 SCHEMA_VERSION = "2.1.0"
 
 
 def emit(plan: Plan) -> dict[str, Json]:
-    """The Plan as PipelineSpec: the JSON that protobuf writes for the message.
+    """Return a Plan as PipelineSpec: the JSON that protobuf writes for the message.
 
     Raises:
-        SpecError: if the Plan refers to what is not there, or holds a value that the format cannot; the error names
-            the field.
+        SpecError: if the Plan is invalid, or has a value that the format cannot represent; the error names the field.
     """
     if not plan.name:
-        raise SpecError("pipelineInfo.name: it is empty. Name the pipeline or component with letters of the alphabet.")
-    check(plan)
-    components = {path: _emit_component(plan, component, path) for path, component in paths(plan)}
+        raise SpecError("pipelineInfo.name: the name is empty. Use a name with letters of the alphabet.")
+    require_valid(plan)
+    components = {path: _emit_component(plan, component, path) for path, component in plan.components_by_path()}
     executors = {label: _emit_executor(label, item) for label, item in plan.executors.items()}
     spec = {
         "pipelineInfo": {"name": plan.name, "displayName": plan.display_name, "description": plan.description},
         "sdkVersion": f"kfp-{KFP_VERSION}",
         "schemaVersion": SCHEMA_VERSION,
         "defaultPipelineRoot": plan.pipeline_root,
-        "deploymentSpec": canonical({"executors": executors}, "PipelineDeploymentConfig", "deploymentSpec"),
+        "deploymentSpec": canonicalize({"executors": executors}, "PipelineDeploymentConfig", "deploymentSpec"),
         "root": components.pop("root"),
         "components": {name: components[f"components.{name}"] for name in plan.components},
     }
-    return canonical(spec, "PipelineSpec")
+    return canonicalize(spec, "PipelineSpec")
 
 
 def emit_platforms(plan: Plan) -> dict[str, Json]:
-    """The PlatformSpec that goes with the PipelineSpec; empty if the Plan has no platforms.
+    """Return the PlatformSpec of a Plan; empty if the Plan has no platforms.
 
     Raises:
-        SpecError: if it is none; the error names the field.
+        SpecError: if the platforms are not a valid PlatformSpec; the error names the field.
     """
-    return canonical({"platforms": dict(plan.platforms)}, "PlatformSpec")
+    return canonicalize({"platforms": dict(plan.platforms)}, "PlatformSpec")
 
 
 def _emit_component(plan: Plan, component: Component, path: str) -> dict[str, Json]:
@@ -79,8 +87,8 @@ def _emit_component(plan: Plan, component: Component, path: str) -> dict[str, Js
         if isinstance(body, Dag)
         else {"executorLabel": body.label}
     )
-    inputs = {name: (kind(item), _emit_input(item, path, name)) for name, item in component.inputs.items()}
-    outputs = {name: (kind(item), _emit_output(item)) for name, item in component.outputs.items()}
+    inputs = {name: (table_of(item), _emit_input(item, path, name)) for name, item in component.inputs.items()}
+    outputs = {name: (table_of(item), _emit_output(item)) for name, item in component.outputs.items()}
     result |= _if_any("inputDefinitions", _by_kind(inputs))
     result |= _if_any("outputDefinitions", _by_kind(outputs))
     result["taskConfigPassthroughs"] = [
@@ -90,7 +98,7 @@ def _emit_component(plan: Plan, component: Component, path: str) -> dict[str, Js
 
 
 def _by_kind(items: Mapping[str, tuple[str, Json]]) -> dict[str, Json]:
-    """What is one table in a Plan is two in a file: parameters and artifacts."""
+    """Return the two tables of a file, parameters and artifacts, for the one table of a Plan."""
     tables: dict[str, Json] = {}
     for name, (table, item) in items.items():
         tables.setdefault(table, {})[name] = item
@@ -98,7 +106,7 @@ def _by_kind(items: Mapping[str, tuple[str, Json]]) -> dict[str, Json]:
 
 
 def _if_any(field: str, value: Json) -> dict[str, Json]:
-    """The field, unless it would be empty: an empty message and none are two things to protobuf."""
+    """Return the field unless it is empty: for protobuf, an empty message is not the same as none."""
     return {field: value} if value else {}
 
 
@@ -110,10 +118,10 @@ def _emit_input(item: Input, path: str, name: str) -> dict[str, Json]:
 
 
 def _emit_choices(item: ParameterInput, path: str, name: str) -> dict[str, Json]:
-    where = f"{path}.inputDefinitions.parameters.{name}"
+    field_path = f"{path}.inputDefinitions.parameters.{name}"
     literals = list(item.literals)
-    check_value(item.default, f"{where}.defaultValue")
-    check_value(literals, f"{where}.literals")
+    check_value(item.default, f"{field_path}.defaultValue")
+    check_value(literals, f"{field_path}.literals")
     default = {} if item.default is None else {"defaultValue": item.default}
     return {"literals": literals, **default}
 
@@ -133,7 +141,7 @@ def _emit_dag(scope: Scope, path: str) -> dict[str, Json]:
     tasks = {name: _emit_task(scope, node, f"{path}.tasks.{name}") for name, node in dag.nodes.items()}
     outputs: dict[str, tuple[str, Json]] = {}
     for name, sources in dag.outputs.items():
-        table = kind(scope.owner.outputs[name])
+        table = table_of(scope.owner.outputs[name])
         outputs[name] = (table, _emit_sources(table, sources, f"{path}.outputs.{name}"))
     return {"tasks": tasks, **_if_any("outputs", _by_kind(outputs))}
 
@@ -142,7 +150,7 @@ def _emit_sources(table: str, sources: tuple[FromTask, ...], path: str) -> dict[
     key = "outputArtifactKey" if table == ARTIFACTS else "outputParameterKey"
     selectors = [{"producerSubtask": source.task, key: source.output} for source in sources]
     if any(source.selector for source in sources):
-        raise SpecError(f"{path}: the output of a DAG cannot select a part of a value")
+        raise SpecError(f"{path}: cannot select a part of a value for the output of a DAG")
     if table == ARTIFACTS:
         return {"artifactSelectors": selectors}
     if len(selectors) == 1:
@@ -153,7 +161,7 @@ def _emit_sources(table: str, sources: tuple[FromTask, ...], path: str) -> dict[
 def _emit_task(scope: Scope, node: Node, path: str) -> dict[str, Json]:
     component = scope.components[node.component]
     inputs = {
-        name: _emit_binding(binding, table_of(component, name), f"{path}.inputs", name)
+        name: _emit_binding(binding, component.input_table(name), f"{path}.inputs", name)
         for name, binding in node.inputs.items()
     }
     result: dict[str, Json] = {
@@ -164,7 +172,7 @@ def _emit_task(scope: Scope, node: Node, path: str) -> dict[str, Json]:
         **_if_any("triggerPolicy", _emit_trigger(node.trigger)),
     }
     if node.loop is not None:
-        result |= emit_loop(node.loop, table_of(component, node.loop.item_input) == ARTIFACTS, path)
+        result |= emit_loop(node.loop, component.input_table(node.loop.item_input) == ARTIFACTS, path)
     if node.caching is not None:
         result["cachingOptions"] = _emit_caching(node.caching)
     if node.retry is not None:
@@ -194,18 +202,18 @@ def _emit_retry(retry: Retry) -> dict[str, Json]:
 
 
 def _emit_binding(binding: Binding, table: str, path: str, name: str) -> tuple[str, dict[str, Json]]:
-    where = f"{path}.{table}.{name}"
+    field_path = f"{path}.{table}.{name}"
     if table == ARTIFACTS:
-        return table, _emit_artifact_binding(binding, where)
-    return table, _emit_parameter_binding(binding, where)
+        return table, _emit_artifact_binding(binding, field_path)
+    return table, _emit_parameter_binding(binding, field_path)
 
 
 def _emit_artifact_binding(binding: Binding, path: str) -> dict[str, Json]:
     if isinstance(binding, (FromInput, FromTask)) and binding.selector:
-        raise SpecError(f"{path}: only of a parameter can a part be selected, not of an artifact")
+        raise SpecError(f"{path}: cannot select a part of an artifact, only of a parameter")
     if isinstance(binding, FromTask):
         return {"taskOutputArtifact": {"producerTask": binding.task, "outputArtifactKey": binding.output}}
-    assert isinstance(binding, FromInput), "the other bindings bring parameters"
+    assert isinstance(binding, FromInput), "all other bindings are for parameters"
     return {"componentInputArtifact": binding.input}
 
 

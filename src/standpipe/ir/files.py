@@ -1,4 +1,4 @@
-"""Compiled files: YAML, or JSON as old SDKs wrote it, with a PipelineSpec and perhaps a PlatformSpec."""
+"""Compiled files: YAML, or JSON as by old SDKs, with a PipelineSpec and optionally a PlatformSpec."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from standpipe.ir.documents import parse
 from standpipe.ir.emitter import emit, emit_platforms
 from standpipe.ir.header import read_description, write_header
 from standpipe.ir.loader import load
-from standpipe.ir.manifests import ManifestNames, emit_manifests, is_manifest, specs_of
-from standpipe.ir.v1_component import description_of, load_v1
+from standpipe.ir.manifests import ManifestNames, emit_manifests, is_manifest, read_specs
+from standpipe.ir.v1_component import load_v1, read_v1_description
 from standpipe.model.plan import Importer, Plan
 from standpipe.model.types import Json
 
 
 def dumps(plan: Plan, description: str | None = None) -> str:
-    """The Plan as the text of a YAML file, as `kfp` compiles it.
+    """Return a Plan as the text of a YAML file, as `kfp` compiles it.
 
-    `description` goes into the comment at the top, and nowhere else; without it, the Plan's own is there.
+    Args:
+        plan: the Plan.
+        description: the description for the comment at the top; by default that of the Plan.
 
     Raises:
         SpecError: as `emit`.
@@ -34,11 +36,11 @@ def dumps(plan: Plan, description: str | None = None) -> str:
 
 
 def write(plan: Plan, path: str | os.PathLike[str], description: str | None = None) -> None:
-    """Writes the Plan into a `.yaml`, `.yml` or `.json` file, completely or not at all.
+    """Write a Plan to a `.yaml`, `.yml` or `.json` file, atomically.
 
     Raises:
-        SpecError: as `emit`, or if the file's name ends otherwise, or for platforms in a JSON file, or if an importer
-            downloads into a workspace that the pipeline does not have.
+        SpecError: as `emit`, or if the file name has another extension, or for platforms in a JSON file, or if an
+            importer downloads to a workspace that the pipeline does not have.
         StorageError: if the file cannot be written.
     """
     file = Path(path)
@@ -48,7 +50,7 @@ def write(plan: Plan, path: str | os.PathLike[str], description: str | None = No
     elif file.suffix == ".json":
         text = _dumps_json(plan, file)
     else:
-        raise SpecError(f"{file}: the name of a compiled file ends with .yaml; choose such a name.")
+        raise SpecError(f"{file}: expected a file name that ends with .yaml, .yml or .json.")
     _write(file, text)
 
 
@@ -59,10 +61,10 @@ def write_manifests(
     description: str | None = None,
     with_pipeline: bool = False,
 ) -> None:
-    """Writes the Plan as Kubernetes manifests into a YAML file of any name, completely or not at all.
+    """Write a Plan as Kubernetes manifests to a YAML file of any name, atomically.
 
     Raises:
-        SpecError: as `write`, but for the file's name.
+        SpecError: as `write`, but not for the file name.
         StorageError: if the file cannot be written.
     """
     _check_workspace(plan)
@@ -76,15 +78,14 @@ def _dump(documents: list[dict[str, Json]]) -> str:
 
 
 def _check_workspace(plan: Plan) -> None:
-    """What is run elsewhere must say what it needs there; here, a run has a workspace anyway."""
-    configurations = (platform.get("pipelineConfig", {}) for platform in plan.platforms.values())
-    if any("workspace" in configuration for configuration in configurations):
+    """Check that a pipeline configures the workspace that it uses. A cluster requires that; a local run does not."""
+    if "workspace" in plan.pipeline_config:
         return
     for label, executor in plan.executors.items():
         if isinstance(executor, Importer) and executor.download_to_workspace:
             raise SpecError(
                 f"deploymentSpec.executors.{label}.importer.downloadToWorkspace: the pipeline has no workspace. "
-                "Give it one: @dsl.pipeline(pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig('1Gi')))."
+                "Add one: @dsl.pipeline(pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig('1Gi')))."
             )
 
 
@@ -92,12 +93,12 @@ def _write(file: Path, text: str) -> None:
     try:
         _write_atomically(Path(os.path.realpath(file)), text)
     except OSError as error:
-        raise StorageError(f"{file} cannot be written: {error.strerror or error}. Choose another place.") from error
+        raise StorageError(f"{file} cannot be written: {error.strerror or error}. Choose another path.") from error
 
 
 def _dumps_json(plan: Plan, file: Path) -> str:
     if plan.platforms:
-        raise SpecError(f"{file}: JSON has no place for platform features; choose a name that ends with .yaml.")
+        raise SpecError(f"{file}: a JSON file cannot have platform settings. Choose a file name that ends with .yaml.")
     return json.dumps(emit(plan), indent=2, sort_keys=True)
 
 
@@ -111,49 +112,50 @@ def _write_atomically(file: Path, text: str) -> None:
 
 
 def read(path: str | os.PathLike[str]) -> Plan:
-    """The Plan in a compiled file.
+    """Read the Plan of a compiled file.
 
     Raises:
-        SpecError: if it is no such file, or malformed; the error names the field.
-        StorageError: if it cannot be read.
-        UnsupportedError: if it holds what this version does not run; the error names the field.
+        SpecError: if the file is not a compiled pipeline, or malformed; the error names the field.
+        StorageError: if the file cannot be read.
+        UnsupportedError: if the file uses what this version does not support; the error names the field.
     """
-    return read_text(text_of(path), origin=str(path))
+    return read_text(read_file_text(path), origin=str(path))
 
 
-def text_of(path: str | os.PathLike[str]) -> str:
-    """The text of a compiled file.
+def read_file_text(path: str | os.PathLike[str]) -> str:
+    """Read the text of a compiled file.
 
     Raises:
-        SpecError: if it is no text.
-        StorageError: if it cannot be read.
+        SpecError: if the file is not text.
+        StorageError: if the file cannot be read.
     """
     file = Path(path)
     if "\0" in str(path) or not str(path):
-        raise StorageError(f"{str(path)!r} is no path. Give a compiled YAML file.")
+        raise StorageError(f"Invalid path {str(path)!r}. Pass the path of a compiled YAML file.")
     try:
         return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise SpecError(f"{file} is no text: give the compiled YAML file itself, not an archive of it.") from None
+        raise SpecError(f"{file} is not a text file. Pass the compiled YAML file, not an archive of it.") from None
     except OSError as error:
-        raise StorageError(f"{file} cannot be read: {error.strerror or error}. Give a compiled YAML file.") from error
+        raise StorageError(f"{file} cannot be read: {error.strerror or error}. Pass a compiled YAML file.") from error
 
 
 def read_text(text: str, origin: str = "The text") -> Plan:
-    """The Plan in the text of a compiled file; errors call the text `origin`, and are those of `read`."""
+    """Read the Plan of the text of a compiled file. Errors are those of `read`; they name the text `origin`."""
     return read_component(text, origin)[0]
 
 
 def read_component(text: str, origin: str = "The text") -> tuple[Plan, str]:
-    """The Plan in the text of a compiled file or of a component of KFP version 1, and the description there.
+    """Read the text of a compiled file or of a component of KFP version 1.
 
-    A Plan holds the description of a pipeline, but not that of a single component. Errors are those of `read_text`.
+    Errors are those of `read_text`.
+
+    Returns:
+        The Plan, and the description. A Plan has the description of a pipeline, but not that of a single component.
     """
     documents = parse(text, origin)
     if len(documents) not in (1, 2):
-        raise SpecError(
-            f"{origin} holds {len(documents)} documents: a compiled pipeline is one, or two with platforms."
-        )
+        raise SpecError(f"{origin}: expected one document, or two with a PlatformSpec, got {len(documents)} documents.")
     try:
         return _load_documents(documents, text)
     except (SpecError, UnsupportedError) as error:
@@ -162,14 +164,14 @@ def read_component(text: str, origin: str = "The text") -> tuple[Plan, str]:
 
 def _load_documents(documents: list[dict[str, Json]], text: str) -> tuple[Plan, str]:
     if is_manifest(documents[0]):
-        spec, platforms, description = specs_of(documents)
+        spec, platforms, description = read_specs(documents)
         return _load_from_manifest(spec, platforms), description
     if "implementation" in documents[0]:
         if len(documents) > 1:
-            raise SpecError("there are two documents: a component of KFP version 1 is one")
-        return load_v1(documents[0]), description_of(documents[0])
+            raise SpecError(f"expected one document for a component of KFP version 1, got {len(documents)}")
+        return load_v1(documents[0]), read_v1_description(documents[0])
     if documents[0].keys() == {"platforms"}:
-        raise SpecError("platforms: the file begins with a PlatformSpec: the pipeline itself comes first")
+        raise SpecError("platforms: expected a PipelineSpec as the first document, got a PlatformSpec")
     plan = load(*documents)
     return plan, plan.description or read_description(text)
 

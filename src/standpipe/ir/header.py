@@ -1,4 +1,4 @@
-"""The comment at the top of a compiled file: name, description, inputs and outputs for a human reader."""
+"""The comment at the top of a compiled file: name, description, inputs and outputs for readers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _DESCRIPTION = "# Description: "
 _CONTINUED = "#" + " " * (len(_DESCRIPTION) - 1)
 _TITLES = {"inputDefinitions": "# Inputs:", "outputDefinitions": "# Outputs:"}
 
-#: What authors call the types of parameters.
+#: The names of the types of parameters in Python.
 _PYTHON_NAMES = {
     "STRING": "str",
     "NUMBER_INTEGER": "int",
@@ -24,10 +24,10 @@ _PYTHON_NAMES = {
 
 
 def write_header(spec: dict[str, Json], description: str) -> str:
-    """The comment for a PipelineSpec, in the words and the layout of the KFP SDK's files, a newline at its end."""
-    lines = ["# PIPELINE DEFINITION", f"# Name: {_one_line(spec['pipelineInfo']['name'])}"]
+    """Return the comment for a PipelineSpec, byte for byte as the KFP SDK writes it, with a newline at its end."""
+    lines = ["# PIPELINE DEFINITION", f"# Name: {_escape(spec['pipelineInfo']['name'])}"]
     if description:
-        lines.append(_DESCRIPTION + f"\n{_CONTINUED}".join(map(_one_line, description.splitlines())))
+        lines.append(_DESCRIPTION + f"\n{_CONTINUED}".join(map(_escape, description.splitlines())))
     for field, title in _TITLES.items():
         if field in spec["root"]:
             lines += [title, *_interface(spec["root"][field])]
@@ -35,7 +35,7 @@ def write_header(spec: dict[str, Json], description: str) -> str:
 
 
 def read_description(text: str) -> str:
-    """The description in the comment at the top of a compiled file, which alone holds that of a single component."""
+    """Return the description in the comment of a compiled file: that of a single component is only there."""
     first, *more = text.partition(f"\n{_DESCRIPTION}")[2].splitlines() or [""]
     continued = itertools.takewhile(lambda line: line.startswith(_CONTINUED), more)
     return "\n".join([first, *(line.removeprefix(_CONTINUED) for line in continued)])
@@ -44,7 +44,7 @@ def read_description(text: str) -> str:
 def _interface(definitions: dict[str, Json]) -> list[str]:
     shown = {name: _parameter(item) for name, item in definitions.get("parameters", {}).items()}
     shown |= {name: item["artifactType"]["schemaTitle"] for name, item in definitions.get("artifacts", {}).items()}
-    return [_one_line(f"#    {name}: {shown[name]}") for name in sorted(shown)]
+    return [_escape(f"#    {name}: {shown[name]}") for name in sorted(shown)]
 
 
 def _parameter(item: dict[str, Json]) -> str:
@@ -56,6 +56,6 @@ def _parameter(item: dict[str, Json]) -> str:
     return f"{type_name} [Default: {shown}]"
 
 
-def _one_line(text: str) -> str:
-    """The text with its line breaks and control characters escaped: in a comment they would break the file."""
+def _escape(text: str) -> str:
+    """Return text with escaped line breaks and control characters, which would break the comment."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -1,9 +1,9 @@
-"""Importers: executors that make an artifact of what exists already."""
+"""Importers: executors that make an artifact of an existing URI."""
 
 from __future__ import annotations
 
 from standpipe.errors import SpecError
-from standpipe.ir.numbers import check_value, whole
+from standpipe.ir.numbers import check_value, convert_whole_doubles
 from standpipe.ir.section import Section
 from standpipe.model.plan import FromInput, Importer
 from standpipe.model.templates import parse_value, print_value
@@ -12,10 +12,10 @@ from standpipe.model.values import preview
 
 
 def emit_importer(importer: Importer, path: str) -> dict[str, Json]:
-    """The fields of `ImporterSpec` for the executor at `path`.
+    """Return the fields of `ImporterSpec` for the executor at `path`.
 
     Raises:
-        SpecError: if the metadata is no JSON.
+        SpecError: if the metadata is not JSON.
     """
     metadata = print_value(dict(importer.metadata))
     check_value(metadata, f"{path}.metadata")
@@ -30,19 +30,19 @@ def emit_importer(importer: Importer, path: str) -> dict[str, Json]:
 
 
 def load_importer(section: Section) -> Importer:
-    """The opposite of `emit_importer`.
+    """Return the importer with these fields: the inverse of `emit_importer`.
 
     Raises:
-        SpecError: if a field is missing, or the URI is no text.
+        SpecError: if a field is missing, or the URI is not text.
     """
     importer = Importer(
-        uri=_load_uri(section.section("artifactUri")),
-        type=load_type(section.section("typeSchema")),
-        metadata=parse_value(whole(section.take("metadata", {}))),
+        uri=_load_uri(section.take_section("artifactUri")),
+        type=load_type(section.take_section("typeSchema")),
+        metadata=parse_value(convert_whole_doubles(section.take("metadata", {}))),
         reimport=section.take("reimport", False),
         download_to_workspace=section.take("downloadToWorkspace", False),
     )
-    section.end()
+    section.check_all_taken()
     return importer
 
 
@@ -51,27 +51,27 @@ def _load_uri(section: Section) -> str | FromInput:
     if "constant" in section:
         uri = section.take("constant")
         if not isinstance(uri, str):
-            raise SpecError(f"{section.at('constant')}: it is {preview(uri)}, and a URI is text")
+            raise SpecError(f"{section.path_of('constant')}: expected a URI as text, got {preview(uri)}")
     else:
-        uri = FromInput(section.required("runtimeParameter"))
-    section.end()
+        uri = FromInput(section.take_text("runtimeParameter"))
+    section.check_all_taken()
     return uri
 
 
 def emit_type(schema: ArtifactType) -> dict[str, Json]:
-    """The fields of `ArtifactTypeSchema`."""
+    """Return the fields of `ArtifactTypeSchema`."""
     return {"schemaTitle": schema.schema_title, "schemaVersion": schema.schema_version}
 
 
 def load_type(section: Section) -> ArtifactType:
-    """The opposite of `emit_type`.
+    """Return the artifact type with these fields: the inverse of `emit_type`.
 
     Raises:
         SpecError: if the title is missing.
-        UnsupportedError: for a schema by its URI or its text.
+        UnsupportedError: if the schema is specified by a URI or inline.
     """
     title, version = section.take("schemaTitle", ""), section.take("schemaVersion", "")
-    section.end()  # a schema by URI or by its text is unsupported rather than missing
+    section.check_all_taken()  # a schema by URI or inline is unsupported rather than missing
     if not title:
-        raise SpecError(f"{section.at('schemaTitle')}: it is missing")
+        raise SpecError(f"{section.path_of('schemaTitle')}: missing required field")
     return ArtifactType(title, version)

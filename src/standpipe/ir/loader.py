@@ -1,4 +1,4 @@
-"""PipelineSpec -> Plan, whoever compiled it."""
+"""PipelineSpec -> Plan, for the compiled files of Standpipe and of every KFP SDK of version 2."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from standpipe.errors import SpecError
-from standpipe.ir.check import ARTIFACTS, PARAMETERS, check, kind, producers
 from standpipe.ir.emitter import SCHEMA_VERSION
 from standpipe.ir.importers import load_importer, load_type
 from standpipe.ir.loops import load_loop
-from standpipe.ir.numbers import restore, whole
-from standpipe.ir.proto import canonical
-from standpipe.ir.python_command import recognise
+from standpipe.ir.numbers import convert_whole_doubles, restore_integers
+from standpipe.ir.proto import canonicalize
+from standpipe.ir.python_command import recognize
 from standpipe.ir.resources import load_resources
 from standpipe.ir.section import Section
 from standpipe.model.plan import (
@@ -38,6 +37,8 @@ from standpipe.model.plan import (
 )
 from standpipe.model.templates import parse_argument, parse_text, parse_value
 from standpipe.model.types import (
+    ARTIFACTS,
+    PARAMETERS,
     ArtifactInput,
     ArtifactOutput,
     Input,
@@ -46,7 +47,9 @@ from standpipe.model.types import (
     ParameterInput,
     ParameterOutput,
     ParameterType,
+    table_of,
 )
+from standpipe.model.validation import require_valid
 
 
 class _Interface(NamedTuple):
@@ -55,20 +58,24 @@ class _Interface(NamedTuple):
 
 
 def load(spec: Json, platform: Json = None) -> Plan:
-    """The Plan in a compiled file's documents: a PipelineSpec and, if there is one, a PlatformSpec, both as JSON.
+    """Return the Plan of the documents of a compiled file.
+
+    Args:
+        spec: the PipelineSpec, as JSON.
+        platform: the PlatformSpec, as JSON; None if there is none.
 
     Raises:
         SpecError: if the documents are malformed; the error names the field.
-        UnsupportedError: if they hold what this version does not run; the error names the field.
+        UnsupportedError: if they use what this version does not support; the error names the field.
     """
-    file = Section(canonical(spec, "PipelineSpec"))
+    file = Section(canonicalize(spec, "PipelineSpec"))
     _check_version(file.take("schemaVersion", ""))
-    file.take("sdkVersion")  # every version of the SDK writes the same format
-    info = file.section("pipelineInfo")
+    file.take("sdkVersion")  # all versions of the SDK write the same format
+    info = file.take_section("pipelineInfo")
     executors = _load_executors(file.take("deploymentSpec", {}))
-    components = _load_components({"root": file.section("root"), **_prefixed(file.sections("components"))})
+    components = _load_components({"root": file.take_section("root"), **_prefixed(file.take_sections("components"))})
     plan = Plan(
-        name=info.required("name"),
+        name=info.take_text("name"),
         display_name=info.take("displayName", ""),
         description=info.take("description", ""),
         root=components.pop("root"),
@@ -77,16 +84,16 @@ def load(spec: Json, platform: Json = None) -> Plan:
         pipeline_root=file.take("defaultPipelineRoot", ""),
         platforms=_load_platforms(platform),
     )
-    info.end()
-    file.end()
-    check(plan)
+    info.check_all_taken()
+    file.check_all_taken()
+    require_valid(plan)
     return plan
 
 
 def _check_version(version: str) -> None:
     if version != SCHEMA_VERSION:
         raise SpecError(
-            f"schemaVersion: it is {version!r}, and {SCHEMA_VERSION!r} is the only one supported. "
+            f"schemaVersion: unsupported version {version!r}, expected {SCHEMA_VERSION!r}. "
             "Compile the pipeline again with a KFP SDK of version 2."
         )
 
@@ -96,59 +103,59 @@ def _prefixed(sections: Mapping[str, Section]) -> dict[str, Section]:
 
 
 def _load_platforms(platform: Json) -> dict[str, Json]:
-    document = canonical({} if platform is None else platform, "PlatformSpec")
-    platforms: dict[str, Json] = whole(document.get("platforms", {}))
+    document = canonicalize({} if platform is None else platform, "PlatformSpec")
+    platforms: dict[str, Json] = convert_whole_doubles(document.get("platforms", {}))
     return platforms
 
 
 def _load_components(sections: Mapping[str, Section]) -> dict[str, Component]:
-    """Components by path. All interfaces come first: a task's constants have the types of its component's inputs."""
+    """Load components by path. Interfaces are loaded first: constants of tasks have the types of their inputs."""
     interfaces = {path: _load_interface(section) for path, section in sections.items()}
     return {path: _load_component(section, interfaces) for path, section in sections.items()}
 
 
 def _load_component(section: Section, interfaces: Mapping[str, _Interface]) -> Component:
     inputs, outputs = interfaces[section.path]
-    passthroughs = tuple(map(_load_passthrough, section.entries("taskConfigPassthroughs")))
+    passthroughs = tuple(map(_load_passthrough, section.take_list("taskConfigPassthroughs")))
     body: Dag | ExecutorRef
     if "executorLabel" in section:
         body = ExecutorRef(section.take("executorLabel"))
     elif "dag" in section:
-        body = _load_dag(section.section("dag"), outputs, interfaces)
+        body = _load_dag(section.take_section("dag"), outputs, interfaces)
     else:
-        raise SpecError(f"{section.path}: it has neither a dag nor an executorLabel")
-    section.end()
+        raise SpecError(f"{section.path}: expected a dag or an executorLabel, got neither")
+    section.check_all_taken()
     return Component(body, inputs, outputs, passthroughs)
 
 
 def _load_passthrough(section: Section) -> TaskConfigPassthrough:
     passthrough = TaskConfigPassthrough(section.take("field", "NONE"), section.take("applyToTask", False))
-    section.end()
+    section.check_all_taken()
     return passthrough
 
 
 def _load_interface(section: Section) -> _Interface:
-    inputs, outputs = section.section("inputDefinitions"), section.section("outputDefinitions")
+    inputs, outputs = section.take_section("inputDefinitions"), section.take_section("outputDefinitions")
     interface = _Interface(
-        _one_table(
-            {name: _load_parameter_input(item) for name, item in inputs.sections(PARAMETERS).items()},
-            {name: _load_artifact_input(item) for name, item in inputs.sections(ARTIFACTS).items()},
+        _merge_tables(
+            {name: _load_parameter_input(item) for name, item in inputs.take_sections(PARAMETERS).items()},
+            {name: _load_artifact_input(item) for name, item in inputs.take_sections(ARTIFACTS).items()},
             inputs.path,
         ),
-        _one_table(
-            {name: _load_parameter_output(item) for name, item in outputs.sections(PARAMETERS).items()},
-            {name: _load_artifact_output(item) for name, item in outputs.sections(ARTIFACTS).items()},
+        _merge_tables(
+            {name: _load_parameter_output(item) for name, item in outputs.take_sections(PARAMETERS).items()},
+            {name: _load_artifact_output(item) for name, item in outputs.take_sections(ARTIFACTS).items()},
             outputs.path,
         ),
     )
-    inputs.end()
-    outputs.end()
+    inputs.check_all_taken()
+    outputs.check_all_taken()
     return interface
 
 
-def _one_table(parameters: Mapping[str, Json], artifacts: Mapping[str, Json], path: str) -> dict[str, Json]:
+def _merge_tables(parameters: Mapping[str, Json], artifacts: Mapping[str, Json], path: str) -> dict[str, Json]:
     for name in parameters.keys() & artifacts.keys():
-        raise SpecError(f"{path}.{ARTIFACTS}.{name}: there is a parameter of the same name")
+        raise SpecError(f"{path}.{ARTIFACTS}.{name}: duplicate name, it is also the name of a parameter")
     return {**parameters, **artifacts}
 
 
@@ -157,60 +164,60 @@ def _load_parameter_input(section: Section) -> ParameterInput:
     item = ParameterInput(
         parameter_type,
         optional=section.take("isOptional", False),
-        default=restore(section.take("defaultValue"), parameter_type),
+        default=restore_integers(section.take("defaultValue"), parameter_type),
         description=section.take("description", ""),
-        literals=tuple(restore(value, parameter_type) for value in section.take("literals", [])),
+        literals=tuple(restore_integers(value, parameter_type) for value in section.take("literals", [])),
     )
-    section.end()
+    section.check_all_taken()
     return item
 
 
 def _load_artifact_input(section: Section) -> ArtifactInput:
     item = ArtifactInput(
-        load_type(section.section("artifactType")),
+        load_type(section.take_section("artifactType")),
         is_list=section.take("isArtifactList", False),
         optional=section.take("isOptional", False),
         description=section.take("description", ""),
     )
-    section.end()
+    section.check_all_taken()
     return item
 
 
 def _load_parameter_output(section: Section) -> ParameterOutput:
     item = ParameterOutput(_load_parameter_type(section), section.take("description", ""))
-    section.end()
+    section.check_all_taken()
     return item
 
 
 def _load_artifact_output(section: Section) -> ArtifactOutput:
     item = ArtifactOutput(
-        load_type(section.section("artifactType")),
+        load_type(section.take_section("artifactType")),
         is_list=section.take("isArtifactList", False),
         description=section.take("description", ""),
     )
-    section.end()
+    section.check_all_taken()
     return item
 
 
 def _load_parameter_type(section: Section) -> ParameterType:
-    return section.choice("parameterType", ParameterType)
+    return section.take_enum("parameterType", ParameterType)
 
 
 def _load_dag(section: Section, outputs: Mapping[str, Output], interfaces: Mapping[str, _Interface]) -> Dag:
-    nodes = {name: _load_node(name, task, interfaces) for name, task in section.sections("tasks").items()}
-    dag = Dag(nodes, _load_dag_outputs(section.section("outputs"), outputs))
-    section.end()
+    nodes = {name: _load_node(name, task, interfaces) for name, task in section.take_sections("tasks").items()}
+    dag = Dag(nodes, _load_dag_outputs(section.take_section("outputs"), outputs))
+    section.check_all_taken()
     return dag
 
 
 def _load_dag_outputs(section: Section, declared: Mapping[str, Output]) -> dict[str, tuple[FromTask, ...]]:
-    parameters, artifacts = section.sections(PARAMETERS), section.sections(ARTIFACTS)
-    section.end()
+    parameters, artifacts = section.take_sections(PARAMETERS), section.take_sections(ARTIFACTS)
+    section.check_all_taken()
     for table, items in ((PARAMETERS, parameters), (ARTIFACTS, artifacts)):
         for name, item in items.items():
-            if name in declared and kind(declared[name]) != table:
-                raise SpecError(f"{item.path}: the component declares this output as one of its {kind(declared[name])}")
-    return _one_table(
+            if name in declared and table_of(declared[name]) != table:
+                raise SpecError(f"{item.path}: the component declares this output in its {table_of(declared[name])}")
+    return _merge_tables(
         {name: _load_parameter_sources(item) for name, item in parameters.items()},
         {name: _load_artifact_sources(item) for name, item in artifacts.items()},
         section.path,
@@ -218,77 +225,77 @@ def _load_dag_outputs(section: Section, declared: Mapping[str, Output]) -> dict[
 
 
 def _load_parameter_sources(section: Section) -> tuple[FromTask, ...]:
-    oneof = section.section("valueFromOneof")
-    selectors = oneof.entries("parameterSelectors")
+    oneof = section.take_section("valueFromOneof")
+    selectors = oneof.take_list("parameterSelectors")
     if "valueFromParameter" in section:
-        selectors.append(section.section("valueFromParameter"))
-    oneof.end()
-    section.end()
+        selectors.append(section.take_section("valueFromParameter"))
+    oneof.check_all_taken()
+    section.check_all_taken()
     if not selectors:
-        raise SpecError(f"{section.path}: it says no task that gives the value")
+        raise SpecError(f"{section.path}: expected valueFromParameter or valueFromOneof, got neither")
     return tuple(_load_source(selector, "outputParameterKey") for selector in selectors)
 
 
 def _load_artifact_sources(section: Section) -> tuple[FromTask, ...]:
-    selectors = section.entries("artifactSelectors")
-    section.end()
+    selectors = section.take_list("artifactSelectors")
+    section.check_all_taken()
     return tuple(_load_source(selector, "outputArtifactKey") for selector in selectors)
 
 
 def _load_source(section: Section, key: str) -> FromTask:
-    source = FromTask(section.required("producerSubtask"), section.required(key))
-    section.end()
+    source = FromTask(section.take_text("producerSubtask"), section.take_text(key))
+    section.check_all_taken()
     return source
 
 
 def _load_node(name: str, section: Section, interfaces: Mapping[str, _Interface]) -> Node:
-    info, reference = section.section("taskInfo"), section.section("componentRef")
-    component, shown = reference.required("name"), info.take("name", "")
+    info, reference = section.take_section("taskInfo"), section.take_section("componentRef")
+    component, shown = reference.take_text("name"), info.take("name", "")
     interface = interfaces.get(f"components.{component}", _Interface({}, {}))
     node = Node(
         name=name,
         component=component,
-        inputs=_load_bindings(section.section("inputs"), interface.inputs),
+        inputs=_load_bindings(section.take_section("inputs"), interface.inputs),
         display_name="" if shown == name else shown,
-        trigger=_load_trigger(section.section("triggerPolicy")),
+        trigger=_load_trigger(section.take_section("triggerPolicy")),
         loop=load_loop(section),
-        retry=_load_retry(section.section("retryPolicy")) if "retryPolicy" in section else None,
-        caching=_load_caching(section.section("cachingOptions")) if "cachingOptions" in section else None,
+        retry=_load_retry(section.take_section("retryPolicy")) if "retryPolicy" in section else None,
+        caching=_load_caching(section.take_section("cachingOptions")) if "cachingOptions" in section else None,
         after=tuple(section.take("dependentTasks", [])),
     )
     for part in (info, reference, section):
-        part.end()
-    return _with_producers(node)
+        part.check_all_taken()
+    return _add_producers(node)
 
 
-def _with_producers(node: Node) -> Node:
-    """The node, after every task that its inputs come from: the SDK lists these, files by hand may not."""
-    missing = dict.fromkeys(task for task in producers(node) if task not in node.after)
+def _add_producers(node: Node) -> Node:
+    """Add the tasks that the inputs come from to `after`: the SDK lists them, but files written by hand may not."""
+    missing = dict.fromkeys(task for task in node.producers if task not in node.after)
     return node if not missing else dataclasses.replace(node, after=(*node.after, *missing))
 
 
 def _load_trigger(section: Section) -> Trigger:
-    strategy = section.choice("strategy", TriggerStrategy, TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED)
-    trigger = Trigger(strategy, section.expression("condition"))
-    section.end()
+    strategy = section.take_enum("strategy", TriggerStrategy, TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED)
+    trigger = Trigger(strategy, section.take_expression("condition"))
+    section.check_all_taken()
     return trigger
 
 
 def _load_caching(section: Section) -> Caching:
     caching = Caching(section.take("enableCache", False), section.take("cacheKey", ""))
-    section.end()
+    section.check_all_taken()
     return caching
 
 
 def _load_retry(section: Section) -> Retry:
-    """Fields that are missing have the backend's defaults, which are those of `Retry`."""
+    """Load a retry policy. Missing fields have the defaults of the backend, which are those of `Retry`."""
     retry = Retry(
         max_retries=section.take("maxRetryCount", 0),
         backoff_duration=_seconds(section.take("backoffDuration", f"{Retry.backoff_duration}s")),
         backoff_factor=section.take("backoffFactor", Retry.backoff_factor),
         backoff_max_duration=_seconds(section.take("backoffMaxDuration", f"{Retry.backoff_max_duration}s")),
     )
-    section.end()
+    section.check_all_taken()
     return retry
 
 
@@ -297,14 +304,14 @@ def _seconds(duration: str) -> float:
 
 
 def _load_bindings(section: Section, declared: Mapping[str, Input]) -> dict[str, Binding]:
-    parameters, artifacts = section.sections(PARAMETERS), section.sections(ARTIFACTS)
-    section.end()
+    parameters, artifacts = section.take_sections(PARAMETERS), section.take_sections(ARTIFACTS)
+    section.check_all_taken()
     for table, items in ((PARAMETERS, parameters), (ARTIFACTS, artifacts)):
         for name, item in items.items():
-            wanted = kind(declared[name]) if name in declared else PARAMETERS
-            if wanted != table:
-                raise SpecError(f"{item.path}: the component takes {name!r} as one of its {wanted}")
-    return _one_table(
+            expected = table_of(declared[name]) if name in declared else PARAMETERS
+            if expected != table:
+                raise SpecError(f"{item.path}: the component declares the input {name!r} in its {expected}")
+    return _merge_tables(
         {name: _load_parameter_binding(item, declared.get(name)) for name, item in parameters.items()},
         {name: _load_artifact_binding(item) for name, item in artifacts.items()},
         section.path,
@@ -315,63 +322,63 @@ def _load_parameter_binding(section: Section, declared: Input | None) -> Binding
     binding: Binding
     if "runtimeValue" in section:
         declared_type = declared.type if isinstance(declared, ParameterInput) else None
-        binding = _load_constant(section.section("runtimeValue"), declared_type)
+        binding = _load_constant(section.take_section("runtimeValue"), declared_type)
     elif "taskFinalStatus" in section:
-        status = section.section("taskFinalStatus")
-        binding = FinalStatus(status.required("producerTask"))
+        status = section.take_section("taskFinalStatus")
+        binding = FinalStatus(status.take_text("producerTask"))
     elif "taskOutputParameter" in section:
-        source = section.section("taskOutputParameter")
-        task, output = source.required("producerTask"), source.required("outputParameterKey")
-        binding = FromTask(task, output, section.expression("parameterExpressionSelector"))
+        source = section.take_section("taskOutputParameter")
+        task, output = source.take_text("producerTask"), source.take_text("outputParameterKey")
+        binding = FromTask(task, output, section.take_expression("parameterExpressionSelector"))
     else:
-        name = section.required("componentInputParameter")
-        binding = FromInput(name, section.expression("parameterExpressionSelector"))
-    section.end()
+        name = section.take_text("componentInputParameter")
+        binding = FromInput(name, section.take_expression("parameterExpressionSelector"))
+    section.check_all_taken()
     return binding
 
 
 def _load_constant(section: Section, declared: ParameterType | None) -> Constant:
     if "constant" not in section:
-        section.end()
-        raise SpecError(f"{section.at('constant')}: it is missing")
-    return Constant(parse_value(restore(section.take("constant"), declared)))
+        section.check_all_taken()
+        raise SpecError(f"{section.path_of('constant')}: missing required field")
+    return Constant(parse_value(restore_integers(section.take("constant"), declared)))
 
 
 def _load_artifact_binding(section: Section) -> Binding:
     binding: Binding
     if "taskOutputArtifact" in section:
-        source = section.section("taskOutputArtifact")
-        binding = FromTask(source.required("producerTask"), source.required("outputArtifactKey"))
+        source = section.take_section("taskOutputArtifact")
+        binding = FromTask(source.take_text("producerTask"), source.take_text("outputArtifactKey"))
     else:
-        binding = FromInput(section.required("componentInputArtifact"))
-    section.end()
+        binding = FromInput(section.take_text("componentInputArtifact"))
+    section.check_all_taken()
     return binding
 
 
 def _load_executors(deployment: Json) -> dict[str, Executor]:
-    section = Section(canonical(deployment, "PipelineDeploymentConfig", "deploymentSpec"), "deploymentSpec")
-    executors = {label: _load_executor(executor) for label, executor in section.sections("executors").items()}
-    section.end()
+    section = Section(canonicalize(deployment, "PipelineDeploymentConfig", "deploymentSpec"), "deploymentSpec")
+    executors = {label: _load_executor(executor) for label, executor in section.take_sections("executors").items()}
+    section.check_all_taken()
     return executors
 
 
 def _load_executor(section: Section) -> Executor:
     if "importer" in section:
-        executor: Executor = load_importer(section.section("importer"))
+        executor: Executor = load_importer(section.take_section("importer"))
     else:
-        executor = _load_container(section.section("container"))
-    section.end()
+        executor = _load_container(section.take_section("container"))
+    section.check_all_taken()
     return executor
 
 
 def _load_container(container: Section) -> Container:
     command, args = container.take("command", []), container.take("args", [])
     loaded = Container(
-        image=parse_text(container.required("image")),
-        program=recognise(command, args)
+        image=parse_text(container.take_text("image")),
+        program=recognize(command, args)
         or Command(tuple(map(parse_argument, command)), tuple(map(parse_argument, args))),
-        env={item.take("name", ""): item.take("value", "") for item in container.entries("env")},
-        resources=load_resources(container.section("resources")),
+        env={item.take("name", ""): item.take("value", "") for item in container.take_list("env")},
+        resources=load_resources(container.take_section("resources")),
     )
-    container.end()
+    container.check_all_taken()
     return loaded

@@ -1,4 +1,4 @@
-"""Numbers on their way into and out of protobuf, whose `Value` has doubles only."""
+"""Numbers in protobuf: its `Value` has only doubles, so integers are checked when written and restored when read."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from standpipe.errors import SpecError
 from standpipe.model.types import Json, ParameterType
 from standpipe.model.values import ValueMismatch, check_json
 
-#: From here on Go writes a double with an exponent, and the KFP backend sees no integer.
+#: From this number on, Go writes a double with an exponent, and the KFP backend does not read an integer.
 _LARGEST_WHOLE = 1e21
 
 
 def check_value(value: Json, path: str) -> None:
-    """Raises SpecError unless `Value` holds the JSON value without a loss."""
+    """Raise SpecError if protobuf's `Value` cannot represent a JSON value exactly."""
     try:
         check_json(value, path)
     except ValueMismatch as mismatch:
@@ -28,8 +28,7 @@ def _check_integers(value: Json, path: str) -> None:
             _check_integers(item, f"{path}[{index}]")
     elif isinstance(value, int) and not _is_exact(value):
         raise SpecError(
-            f"{path} cannot be compiled: KFP's format keeps numbers as doubles, and {value} would change. "
-            "Pass it as text."
+            f"{path} cannot be compiled: KFP stores numbers as doubles, so {value} would change. Pass it as text."
         )
 
 
@@ -40,21 +39,21 @@ def _is_exact(value: int) -> bool:
         return False
 
 
-def restore(value: Json, declared: ParameterType | None) -> Json:
-    """A value from a file, its integers integers again.
+def restore_integers(value: Json, declared: ParameterType | None) -> Json:
+    """Return a value of a file with its integers restored.
 
-    Doubles stay doubles only in a parameter that is one; elsewhere a whole number becomes an integer, as it does in
-    the JSON that the KFP backend hands to tasks. `declared` is None for a value that nothing declares.
+    Whole doubles become integers, as in the JSON that the KFP backend passes to tasks, except in a parameter that is
+    declared as a double. `declared` is None for a value without a declared type.
     """
-    return value if declared is ParameterType.NUMBER_DOUBLE else whole(value)
+    return value if declared is ParameterType.NUMBER_DOUBLE else convert_whole_doubles(value)
 
 
-def whole(value: Json) -> Json:
-    """A copy of a JSON value in which whole doubles are integers."""
+def convert_whole_doubles(value: Json) -> Json:
+    """Return a copy of a JSON value in which whole doubles are integers."""
     if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_WHOLE:
         return int(value)
     if isinstance(value, list):
-        return [whole(item) for item in value]
+        return [convert_whole_doubles(item) for item in value]
     if isinstance(value, dict):
-        return {key: whole(item) for key, item in value.items()}
+        return {key: convert_whole_doubles(item) for key, item in value.items()}
     return value

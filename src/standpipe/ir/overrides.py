@@ -1,4 +1,4 @@
-"""What the arguments of `Compiler.compile` change in a Plan."""
+"""Overrides of a Plan by the arguments of `Compiler.compile`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,18 @@ def override(
     display_name: str | None = None,
     parameters: Mapping[str, Json] | None = None,
 ) -> Plan:
-    """A copy of the Plan with another name, display name, or other defaults of the pipeline's parameters.
+    """Return a copy of a Plan with overrides.
+
+    Args:
+        plan: the Plan.
+        name: the name of the pipeline; None to keep it.
+        display_name: the display name of the pipeline; None to keep it.
+        parameters: defaults of parameters of the pipeline, by name.
 
     Raises:
         AuthoringError: if the pipeline has no such parameter.
-        ArgumentError: if a value does not fit its type.
-        UnsupportedError: if it is an artifact, which cannot have a default.
+        ArgumentError: if a value does not have the type of its parameter.
+        UnsupportedError: if the input is an artifact, which cannot have a default.
     """
     inputs = {**plan.root.inputs}
     for key, value in (parameters or {}).items():
@@ -40,31 +46,31 @@ def override(
 def _with_default(plan: Plan, name: str, value: Json) -> Input:
     declared = plan.root.inputs.get(name)
     if declared is None:
-        there = ", ".join(key for key, item in plan.root.inputs.items() if isinstance(item, ParameterInput)) or "none"
-        raise AuthoringError(f"The pipeline {plan.name!r} has no parameter {name!r}; its parameters are: {there}.")
+        known = ", ".join(key for key, item in plan.root.inputs.items() if isinstance(item, ParameterInput)) or "none"
+        raise AuthoringError(f"Unknown parameter {name!r} of the pipeline {plan.name!r}: expected one of {known}.")
     if isinstance(declared, ArtifactInput):
         raise UnsupportedError(
             f"The input {name!r} of the pipeline {plan.name!r} is an artifact, and only parameters can have a default. "
             "Pass the artifact when the pipeline runs."
         )
-    return declared if value is None else replace(declared, default=_fitted(plan, name, value, declared))
+    return declared if value is None else replace(declared, default=_convert_default(plan, name, value, declared))
 
 
-def _fitted(plan: Plan, name: str, value: Json, declared: ParameterInput) -> Json:
+def _convert_default(plan: Plan, name: str, value: Json, declared: ParameterInput) -> Json:
     try:
-        return _fit(value, declared.type)
+        return _convert(value, declared.type)
     except ValueMismatch as mismatch:
         raise ArgumentError(
             f"The parameter {name!r} of the pipeline {plan.name!r} does not fit: {mismatch}."
         ) from mismatch
 
 
-def _fit(value: Json, declared: ParameterType) -> Json:
-    """The value as a default, by the rules of the SDK's compiler: a bool is a number, and the other way around."""
+def _convert(value: Json, declared: ParameterType) -> Json:
+    """Convert a default by the rules of the SDK's compiler, which converts booleans to numbers and back."""
     if declared in _NUMBERS and isinstance(value, bool):
         return fit(int(value), declared)
     if declared is ParameterType.BOOLEAN and isinstance(value, int):
         return bool(value)
     if declared is ParameterType.STRING and not isinstance(value, str):
-        raise ValueMismatch(f"{preview(value)} is {kind_of(value)}, and {declared} is wanted")
+        raise ValueMismatch(f"expected {declared}, got {preview(value)} ({kind_of(value)})")
     return fit(value, declared)

@@ -1,4 +1,4 @@
-"""The messages of pipeline_spec.proto: JSON in, the same JSON checked and in its canonical form out."""
+"""The messages of pipeline_spec.proto: validation of their JSON, and its canonical form."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from standpipe.errors import SpecError, UnsupportedError
 from standpipe.model.types import Json
 from standpipe.model.values import preview
 
-#: What protobuf raises for JSON that is no such message: its own errors, and Python's own where it checks nothing; a
-#: SystemError for keys with half of a surrogate pair.
-_REFUSALS = (json_format.Error, OverflowError, RecursionError, AttributeError, TypeError, ValueError, SystemError)
+#: The errors of protobuf for invalid JSON of a message: its own, and those of Python if it does not check. It raises
+#: a SystemError for keys with half of a surrogate pair.
+_ERRORS = (json_format.Error, OverflowError, RecursionError, AttributeError, TypeError, ValueError, SystemError)
 
 _LOCATION = Path("kfp", "pipeline_spec", "pipeline_spec_pb2.py")
 
 
 @functools.cache
-def messages() -> ModuleType:
-    """The generated module of the `kfp-pipeline-spec` distribution.
+def load_messages() -> ModuleType:
+    """Load the generated module of the `kfp-pipeline-spec` distribution.
 
-    It is loaded by its location: importing `kfp` on the way to it would run the whole KFP SDK where that is
-    installed, or find Standpipe under that name.
+    It is loaded by its path. An import of its parent package `kfp` would run the whole KFP SDK if that is installed, or
+    find Standpipe under that name.
     """
     loaded = sys.modules.get("kfp.pipeline_spec.pipeline_spec_pb2")
     if loaded is not None:
@@ -52,90 +52,90 @@ def _load_module(file: Path) -> ModuleType:
     return module
 
 
-def message(data: Json, name: str) -> Any:
-    """A protobuf message of pipeline_spec.proto, made of its JSON, which `canonical` has checked."""
-    return json_format.ParseDict(data, getattr(messages(), name)())
+def to_message(data: Json, name: str) -> Any:
+    """Return the message of pipeline_spec.proto with this name for JSON that `canonicalize` has returned."""
+    return json_format.ParseDict(data, getattr(load_messages(), name)())
 
 
-def canonical(data: Json, message: str, path: str = "") -> dict[str, Json]:
-    """The JSON of one message, as protobuf itself writes it: default values left out, numbers as doubles.
+def canonicalize(data: Json, message: str, path: str = "") -> dict[str, Json]:
+    """Validate the JSON of a message and return it as protobuf writes it: without default values, numbers as doubles.
 
-    Keys are sorted, as they are in files: protobuf has no order of its own, and hands one out at random.
+    Keys are sorted, as they are in files, because the order of protobuf is random.
 
     Args:
         data: JSON for the message, its fields in camelCase or snake_case.
         message: the name of a message of pipeline_spec.proto, such as `PipelineSpec`.
-        path: where in the file the data is, for errors.
+        path: the path of the data in the file, for errors.
 
     Raises:
-        SpecError: if the data is no such message; the error names the field.
+        SpecError: if the data is not a valid message; the error names the field.
     """
-    if not isinstance(data, Mapping):  # protobuf takes an empty list for one
-        raise SpecError(f"{path or 'The file'}: it is {preview(data)}, and a mapping is wanted")
-    message_class = getattr(messages(), message)
+    if not isinstance(data, Mapping):  # protobuf accepts an empty list
+        raise SpecError(f"{path or 'The file'}: expected a mapping, got {preview(data)}")
+    message_class = getattr(load_messages(), message)
     try:
         return _round_trip(data, message_class)
-    except _REFUSALS as error:
-        where, why = _offender(data, message_class.DESCRIPTOR, path, _reason(error))
-        raise SpecError(f"{where or 'The file'}: {why}") from error
+    except _ERRORS as error:
+        invalid_path, problem = _find_invalid_part(data, message_class.DESCRIPTOR, path, _explain(error))
+        raise SpecError(f"{invalid_path or 'The file'}: {problem}") from error
 
 
 def _round_trip(data: Json, message_class: Any) -> dict[str, Json]:
-    result: dict[str, Json] = _sorted(json_format.MessageToDict(json_format.ParseDict(data, message_class())))
+    result: dict[str, Json] = _sort_keys(json_format.MessageToDict(json_format.ParseDict(data, message_class())))
     return result
 
 
 def to_protobuf_value(value: Json) -> Any:
-    """A JSON value as protobuf's `Value`.
+    """Return a JSON value as protobuf's `Value`.
 
     Raises:
-        SpecError: if it is no JSON.
+        SpecError: if the value is not JSON.
     """
     try:
         return json_format.ParseDict(value, struct_pb2.Value())
-    except _REFUSALS as error:
-        raise SpecError(f"{preview(value)} cannot be written as protobuf: {_reason(error)}") from error
+    except _ERRORS as error:
+        raise SpecError(f"{preview(value)} cannot be written as protobuf: {_explain(error)}") from error
 
 
-def _sorted(value: Json) -> Json:
+def _sort_keys(value: Json) -> Json:
     if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    return [_sorted(item) for item in value] if isinstance(value, list) else value
+        return {key: _sort_keys(value[key]) for key in sorted(value)}
+    return [_sort_keys(item) for item in value] if isinstance(value, list) else value
 
 
-def _problem(data: Json, message_class: Any) -> str:
-    """Why `data` is no such message, or an empty text."""
+def _find_problem(data: Json, message_class: Any) -> str:
+    """Return why data is not a valid message; empty if it is."""
     try:
         _round_trip(data, message_class)
-    except _REFUSALS as error:
-        return _reason(error)
+    except _ERRORS as error:
+        return _explain(error)
     return ""
 
 
-def _reason(error: Exception) -> str:
-    """Protobuf's own words, without the chain of fields that it puts before them."""
+def _explain(error: Exception) -> str:
+    """Return protobuf's error message without the chain of fields at its beginning."""
     if isinstance(error, RecursionError):
-        return "it is nested too deeply"
+        return "nested too deeply"
     return str(error).split(" field: ")[-1].split("\n")[0].rstrip(".")
 
 
-def _offender(data: Json, descriptor: Any, path: str, reason: str) -> tuple[str, str]:
-    """The path of the innermost part that is wrong, and why. Protobuf's errors seldom name it."""
+def _find_invalid_part(data: Json, descriptor: Any, path: str, reason: str) -> tuple[str, str]:
+    """Return the path of the innermost invalid part, and the problem. Protobuf's errors seldom name it."""
     if not isinstance(data, Mapping):
-        return path, f"it is {preview(data)}, and a mapping is wanted"
+        return path, f"expected a mapping, got {preview(data)}"
     fields = {name: field for field in descriptor.fields for name in (field.name, field.json_name)}
     for key, value in data.items():
         field = fields.get(key)
         if field is None:
             known = ", ".join(sorted({known.json_name for known in descriptor.fields}))
-            return _join(path, key), f"there is no such field here; the fields are {known}"
-        problem = _problem({key: value}, descriptor._concrete_class)
+            return _join(path, key), f"unknown field, expected one of {known}"
+        problem = _find_problem({key: value}, descriptor._concrete_class)
         if problem:
-            return _offender_in_field(value, field, _join(path, key), problem)
+            return _find_invalid_part_of_field(value, field, _join(path, key), problem)
     return path, reason
 
 
-def _offender_in_field(value: Json, field: Any, path: str, reason: str) -> tuple[str, str]:
+def _find_invalid_part_of_field(value: Json, field: Any, path: str, reason: str) -> tuple[str, str]:
     descriptor = field.message_type
     if descriptor is None or descriptor.full_name.startswith("google.protobuf."):
         return path, reason
@@ -146,10 +146,10 @@ def _offender_in_field(value: Json, field: Any, path: str, reason: str) -> tuple
         parts = _items(value, path)
     else:
         parts = iter([(path, value)])
-    for where, part in parts:
-        problem = _problem(part, descriptor._concrete_class)
+    for part_path, part in parts:
+        problem = _find_problem(part, descriptor._concrete_class)
         if problem:
-            return _offender(part, descriptor, where, problem)
+            return _find_invalid_part(part, descriptor, part_path, problem)
     return path, reason
 
 

@@ -1,8 +1,8 @@
-"""Lightweight Python components: the function in a Plan, and the command that the KFP SDK compiles it to.
+"""Lightweight Python components: conversion between a function and the command that the KFP SDK compiles it to.
 
-A compiled file knows no functions, only shell commands: one that installs packages, and one that writes the program
-into a file and lets KFP's executor call the function. To run the function without KFP, the command is taken apart
-again, and only if putting it together gives the very same text: otherwise it stays an ordinary command.
+A compiled file has no functions, only shell commands: one that installs packages, and one that writes the program to a
+file and runs KFP's executor, which calls the function. To run the function without KFP, the command is parsed. It is
+recognized only if rendering the result produces the same text; otherwise it stays an ordinary command.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from standpipe.model.kfp import INSTALL_SCRIPT, PIP_INSTALL, index_options, quoted
 from standpipe.model.plan import PythonFunction
+from standpipe.support.pip_commands import INSTALL_SCRIPT, PIP_INSTALL, format_index_options, quote_requirements
 
 CommandAndArgs = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 class Order(enum.Enum):
-    """In which order a command installs the author's packages and KFP."""
+    """The order in which a command installs the author's packages and KFP."""
 
     AUTHOR_FIRST = enum.auto()
     KFP_FIRST = enum.auto()
@@ -49,10 +49,10 @@ _VENV = (
 
 @dataclass(frozen=True)
 class Layout:
-    """How versions of the SDK write the command, byte for byte.
+    """The form in which some versions of the SDK write the command, byte for byte.
 
-    `name` is the first of these versions. `install` has the place of the pip commands (`{commands}`); `run` receives
-    the program's text as its `$0`. `host_after_url` says that each index URL is followed by its host, which is trusted.
+    `name` is the first of these versions. In `install`, `{commands}` is replaced by the pip commands; `run` receives
+    the source of the program as `$0`. With `host_after_url`, each index URL is followed by a `--trusted-host` option.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Layout:
     run: str = _RUN
 
 
-#: The newest first, that of 2.14; it has no name, as it is the one that we write ourselves.
+#: The layouts, the newest first. That of 2.14 has no name, as it is the one that we write.
 LAYOUTS = (
     Layout(""),
     Layout("2.9", Order.KFP_FIRST),
@@ -79,7 +79,7 @@ _OPTION = r"--(index-url|extra-index-url|trusted-host) (\S+) "
 
 
 def render(function: PythonFunction) -> CommandAndArgs:
-    """The command and the arguments that the KFP SDK compiles the function to."""
+    """Return the command and the arguments that the KFP SDK compiles a function to."""
     layout = next(layout for layout in LAYOUTS if layout.name == function.layout)
     run = ("sh", "-ec", layout.run, function.source)
     args = ("--executor_input", "{{$}}", "--function_to_execute", function.name)
@@ -94,7 +94,9 @@ def _install_command(function: PythonFunction, layout: Layout) -> tuple[str, ...
     else:
         groups = [author, kfp] if layout.order is Order.AUTHOR_FIRST else [kfp, author]
     in_venv = kfp if function.use_venv else None
-    steps = [(f"{layout.venv} " if group is in_venv else "") + pip + quoted(group) for group in groups if group]
+    steps = [
+        (f"{layout.venv} " if group is in_venv else "") + pip + quote_requirements(group) for group in groups if group
+    ]
     if not steps:
         return ()
     return ("sh", "-c", layout.install.replace("{commands}", "  &&  ".join(steps)))
@@ -103,27 +105,27 @@ def _install_command(function: PythonFunction, layout: Layout) -> tuple[str, ...
 def _index_options(function: PythonFunction, layout: Layout) -> str:
     urls = function.index_urls
     if not layout.host_after_url:
-        return index_options(urls, function.trusted_hosts)
+        return format_index_options(urls, function.trusted_hosts)
     options = ("--extra-index-url" if position else "--index-url" for position in range(len(urls)))
     return "".join(f"{option} {url} --trusted-host {url} " for option, url in zip(options, urls, strict=True))
 
 
-def recognise(command: Sequence[str], args: Sequence[str]) -> PythonFunction | None:
-    """The function that a compiled command runs, or None if it is not exactly what `render` gives for one.
+def recognize(command: Sequence[str], args: Sequence[str]) -> PythonFunction | None:
+    """Return the function that a compiled command runs, or None if the command is not what `render` returns for one.
 
-    What two different functions are both compiled to is read one way: as what the newest layout makes of it;
-    requirements that are installed alone are the author's own, unless they are a release or a location with KFP's
-    `--no-deps`, or where KFP's sources are; trusted hosts that are the index URLs are the default.
+    Some commands are ambiguous. The newest layout that matches is used. Requirements that are installed alone are the
+    author's packages, unless they are a release or a URL with KFP's `--no-deps`, or the URL of KFP's repository.
+    Trusted hosts that are equal to the index URLs are the default.
     """
-    given = (tuple(command), tuple(args))
+    compiled = (tuple(command), tuple(args))
     for layout in LAYOUTS:
-        function = _take_apart(*given, layout)
-        if function is not None and render(function) == given:
+        function = _parse_command(*compiled, layout)
+        if function is not None and render(function) == compiled:
             return function
     return None
 
 
-def _take_apart(command: tuple[str, ...], args: tuple[str, ...], layout: Layout) -> PythonFunction | None:
+def _parse_command(command: tuple[str, ...], args: tuple[str, ...], layout: Layout) -> PythonFunction | None:
     if len(args) != 4 or len(command) not in (4, 7):
         return None
     name, source = args[3], command[-1]
@@ -133,13 +135,13 @@ def _take_apart(command: tuple[str, ...], args: tuple[str, ...], layout: Layout)
     script = command[2]
     if not (script.startswith(before) and script.endswith(after)):
         return None
-    found = _pattern(layout).fullmatch(script[len(before) : -len(after)])
-    return _function(found, name, source, layout) if found else None
+    match = _pattern(layout).fullmatch(script[len(before) : -len(after)])
+    return _to_function(match, name, source, layout) if match else None
 
 
 @functools.cache
 def _pattern(layout: Layout) -> re.Pattern[str]:
-    """One or two steps of pip, each perhaps in an environment of its own."""
+    """Return the pattern of one or two pip commands, each optionally in a virtual environment."""
     venv, pip = f"(?:{re.escape(layout.venv)} )?", re.escape(layout.pip)
     step = rf"(?P<%s>{venv}){pip}(?P<%s>(?:{_OPTION})*)(?P<%s>{_LITERAL}(?: {_LITERAL})*)"
     first = step % ("first_venv", "first_options", "first")
@@ -147,14 +149,14 @@ def _pattern(layout: Layout) -> re.Pattern[str]:
     return re.compile(rf"{first}(?:  &&  {second})?", re.DOTALL)
 
 
-def _function(found: re.Match[str], name: str, source: str, layout: Layout) -> PythonFunction | None:
-    first, second = _unquote(found["first"]), _unquote(found["second"])
+def _to_function(match: re.Match[str], name: str, source: str, layout: Layout) -> PythonFunction | None:
+    first, second = _unquote(match["first"]), _unquote(match["second"])
     if first is None or second is None:
         return None
-    parts = _parts(first, second, layout)
+    parts = _split_requirements(first, second, layout)
     if parts is None:
         return None
-    options = re.findall(_OPTION, found["first_options"])
+    options = re.findall(_OPTION, match["first_options"])
     index_urls = tuple(value for option, value in options if option != "trusted-host")
     trusted_hosts = tuple(value for option, value in options if option == "trusted-host")
     return PythonFunction(
@@ -164,7 +166,7 @@ def _function(found: re.Match[str], name: str, source: str, layout: Layout) -> P
         index_urls=index_urls,
         trusted_hosts=None if trusted_hosts == index_urls else trusted_hosts,
         kfp_requirements=parts[1],
-        use_venv=bool(found["first_venv"] or found["second_venv"]),
+        use_venv=bool(match["first_venv"] or match["second_venv"]),
         layout=layout.name,
     )
 
@@ -173,39 +175,39 @@ def _unquote(requirements: str | None) -> tuple[str, ...] | None:
     try:
         return tuple(ast.literal_eval(literal) for literal in re.findall(_LITERAL, requirements or "", re.DOTALL))
     except (ValueError, SyntaxError):
-        return None  # not what Python writes: the author's own command
+        return None  # not written by `repr`: an ordinary command of the author
 
 
-def _parts(
+def _split_requirements(
     first: tuple[str, ...], second: tuple[str, ...], layout: Layout
 ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """The author's packages and what is installed of KFP; None if only another order of the two makes sense."""
+    """Return the author's packages and the requirements of KFP; None if their order is not that of the layout."""
     if layout.order is Order.AT_ONCE:
         end = _end_of_packages(first)
         return None if second else (first[:end], first[end:])
     if not second:
-        return ((), first) if _likeness(first) == _CERTAIN else (first, ())
+        return ((), first) if _kfp_likelihood(first) == _IS_KFP else (first, ())
     author, kfp = (first, second) if layout.order is Order.AUTHOR_FIRST else (second, first)
-    return None if _likeness(author) > _likeness(kfp) else (author, kfp)
+    return None if _kfp_likelihood(author) > _kfp_likelihood(kfp) else (author, kfp)
 
 
-_CERTAIN = 2
+_IS_KFP = 2
 
 
-def _likeness(requirements: tuple[str, ...]) -> int:
-    """How much requirements look like those of KFP itself: 0 for not at all."""
+def _kfp_likelihood(requirements: tuple[str, ...]) -> int:
+    """Return the likelihood that these are the requirements of KFP: 0, 1, or `_IS_KFP` if it is certain."""
     location, *options = requirements
     if not options and "kubeflow/pipelines" in location:
-        return _CERTAIN
+        return _IS_KFP
     if options[:1] == ["--no-deps"] and ("/" in location or _KFP_RELEASE.fullmatch(location)):
-        return _CERTAIN
+        return _IS_KFP
     return 1 if not options and "/" in location else 0
 
 
 def _end_of_packages(requirements: tuple[str, ...]) -> int:
-    """Where the author's packages end and KFP's own begin, in the one list of both."""
+    """Return the number of the author's packages at the beginning of a list that ends with the requirements of KFP."""
     for length in (3, 1):
         own = requirements[-length:]
-        if len(own) == length and (_likeness(own) == _CERTAIN or (length == 1 and _KFP_RELEASE.fullmatch(own[0]))):
+        if len(own) == length and (_kfp_likelihood(own) == _IS_KFP or (length == 1 and _KFP_RELEASE.fullmatch(own[0]))):
             return len(requirements) - length
     return len(requirements)

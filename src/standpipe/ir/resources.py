@@ -1,7 +1,7 @@
-"""What a container asks for, as text in a Plan and as text and numbers in a file.
+"""Resource requests and limits of a container: text in a Plan, text and numbers in a file.
 
-The fields whose names begin with `resource` hold the author's text, placeholders included. The older ones beside
-them hold the same as numbers (cores, gigabytes, a count) for older backends, unless a placeholder leaves it open.
+The fields whose names begin with `resource` have the author's text, which can have placeholders. The older fields have
+the same as numbers (cores, gigabytes, a count) for older backends, unless the text has a placeholder.
 """
 
 from __future__ import annotations
@@ -11,32 +11,32 @@ from collections.abc import Callable
 from standpipe.errors import SpecError
 from standpipe.ir.section import Section
 from standpipe.model.plan import Resources
-from standpipe.model.resources import cores, size
+from standpipe.model.resources import parse_cpu, parse_memory
 from standpipe.model.templates import Template, parse_text
 from standpipe.model.types import Json
 
 _GIGABYTE = 10**9
 
 
-def gigabytes(text: str) -> float:
-    """Memory in units of 10^9 bytes: `2G` is 2, `1Gi` is 1.073741824, a bare number counts bytes."""
-    return size(text) / _GIGABYTE
+def parse_gigabytes(text: str) -> float:
+    """Return memory in units of 10^9 bytes: `2G` is 2, `1Gi` is 1.073741824, a number without a unit is in bytes."""
+    return parse_memory(text) / _GIGABYTE
 
 
-#: Field of `Resources`: the field for text, the field for the number, and how one becomes the other.
+#: By field of `Resources`: the field for the text, the field for the number, and the conversion.
 _FIELDS: dict[str, tuple[str, str, Callable[[str], float]]] = {
-    "cpu_limit": ("resourceCpuLimit", "cpuLimit", cores),
-    "cpu_request": ("resourceCpuRequest", "cpuRequest", cores),
-    "memory_limit": ("resourceMemoryLimit", "memoryLimit", gigabytes),
-    "memory_request": ("resourceMemoryRequest", "memoryRequest", gigabytes),
+    "cpu_limit": ("resourceCpuLimit", "cpuLimit", parse_cpu),
+    "cpu_request": ("resourceCpuRequest", "cpuRequest", parse_cpu),
+    "memory_limit": ("resourceMemoryLimit", "memoryLimit", parse_gigabytes),
+    "memory_request": ("resourceMemoryRequest", "memoryRequest", parse_gigabytes),
 }
 
 
 def emit_resources(resources: Resources, path: str) -> dict[str, Json]:
-    """The fields of `PipelineContainerSpec.ResourceSpec`, empty where nothing is asked for.
+    """Return the fields of `PipelineContainerSpec.ResourceSpec`; empty if nothing is requested.
 
     Raises:
-        SpecError: if a text is no quantity.
+        SpecError: if a text is not a quantity.
     """
     result: dict[str, Json] = {}
     for name, (text_field, number_field, to_number) in _FIELDS.items():
@@ -57,21 +57,24 @@ def _emit_quantity(
         return {text_field: quantity, plain_field: convert(quantity)}
     except ValueError:
         raise SpecError(
-            f"{path}.{text_field}: {quantity!r} is no quantity; write it as in '0.5', '2' or '1Gi'"
+            f"{path}.{text_field}: invalid quantity {quantity!r}, expected a quantity such as '0.5', '2' or '1Gi'"
         ) from None
 
 
 def load_resources(section: Section) -> Resources:
-    """The opposite of `emit_resources`. Files of older SDKs have the numbers only: they become text."""
-    accelerator = section.section("accelerator")
+    """Return the resources with these fields: the inverse of `emit_resources`.
+
+    Files of older SDKs have only the numbers, which are converted to text.
+    """
+    accelerator = section.take_section("accelerator")
     found = {
-        name: _load_quantity(section, text_field, number_field, "G" if to_number is gigabytes else "")
+        name: _load_quantity(section, text_field, number_field, "G" if to_number is parse_gigabytes else "")
         for name, (text_field, number_field, to_number) in _FIELDS.items()
     }
     found["accelerator_count"] = _load_quantity(accelerator, "resourceCount", "count", "")
     found["accelerator_type"] = _load_quantity(accelerator, "resourceType", "type", "")
-    accelerator.end()
-    section.end()
+    accelerator.check_all_taken()
+    section.check_all_taken()
     return Resources(**found)
 
 

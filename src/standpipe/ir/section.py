@@ -1,4 +1,4 @@
-"""One mapping of a file, read field by field, so that nothing in it can be overlooked."""
+"""A mapping of a compiled file that is read field by field, so that no field is ignored silently."""
 
 from __future__ import annotations
 
@@ -14,65 +14,70 @@ _Choice = TypeVar("_Choice", bound=enum.Enum)
 
 
 class Section:
-    """A mapping at a path. Whoever reads it takes every field out; `end` refuses what is left.
+    """A mapping at a path. Its reader takes every field; `check_all_taken` raises an error for those that are left.
 
-    The mapping is in protobuf's canonical form (`proto.canonical`), so that kinds need no checks.
+    The mapping is in protobuf's canonical form (`proto.canonicalize`), so the types of values need no checks.
+
+    Args:
+        fields: the mapping. It is not modified.
+        path: the path of the mapping in the file.
     """
 
     def __init__(self, fields: dict[str, Json], path: str = "") -> None:
         self._fields = dict(fields)
         self.path = path
 
-    def at(self, field: str) -> str:
-        """The path of a field."""
+    def path_of(self, field: str) -> str:
+        """Return the path of a field."""
         return f"{self.path}.{field}" if self.path else field
 
     def __contains__(self, field: str) -> bool:
         return field in self._fields
 
     def take(self, field: str, default: Json = None) -> Json:
+        """Remove a field and return its value, or `default` if there is none."""
         return self._fields.pop(field, default)
 
-    def required(self, field: str) -> str:
-        """The text in a field. Raises SpecError if there is none."""
+    def take_text(self, field: str) -> str:
+        """Take the text of a required field. Raise SpecError if there is none."""
         value: str = self.take(field, "")
         if not value:
-            raise SpecError(f"{self.at(field)}: it is missing")
+            raise SpecError(f"{self.path_of(field)}: missing required field")
         return value
 
-    def choice(self, field: str, among: type[_Choice], default: _Choice | None = None) -> _Choice:
-        """The value in a field. Raises SpecError if there is none, or one that has no name."""
-        value = self.required(field) if default is None else self.take(field, default.value)
+    def take_enum(self, field: str, enum_type: type[_Choice], default: _Choice | None = None) -> _Choice:
+        """Take the value of an enum. Raise SpecError if a value without default is missing, or is not in the enum."""
+        value = self.take_text(field) if default is None else self.take(field, default.value)
         try:
-            return among(value)
-        except ValueError:  # protobuf takes any number for a value of an enum, and leaves it one
-            there = ", ".join(str(known.value) for known in among)
-            raise SpecError(f"{self.at(field)}: there is no {preview(value)}, only {there}") from None
+            return enum_type(value)
+        except ValueError:  # protobuf accepts any number as a value of an enum
+            known = ", ".join(str(member.value) for member in enum_type)
+            raise SpecError(f"{self.path_of(field)}: unknown value {preview(value)}, expected one of {known}") from None
 
-    def expression(self, field: str) -> Expression | None:
-        """The condition or selector in a field, or None. Raises SpecError if it cannot be read."""
+    def take_expression(self, field: str) -> Expression | None:
+        """Take a condition or selector; None if there is none. Raise SpecError if it is invalid."""
         text = self.take(field, "")
         try:
             return parse(text) if text else None
         except ExpressionError as error:
-            raise SpecError(f"{self.at(field)}: {error}") from error
+            raise SpecError(f"{self.path_of(field)}: {error}") from error
 
-    def section(self, field: str) -> Section:
-        """The mapping in a field, empty if there is none."""
-        return Section(self.take(field, {}), self.at(field))
+    def take_section(self, field: str) -> Section:
+        """Take a mapping; empty if there is none."""
+        return Section(self.take(field, {}), self.path_of(field))
 
-    def sections(self, field: str) -> dict[str, Section]:
-        """The mappings by name in a field."""
-        return {name: Section(fields, f"{self.at(field)}.{name}") for name, fields in self.take(field, {}).items()}
+    def take_sections(self, field: str) -> dict[str, Section]:
+        """Take a mapping of mappings, by name."""
+        return {name: Section(fields, f"{self.path_of(field)}.{name}") for name, fields in self.take(field, {}).items()}
 
-    def entries(self, field: str) -> list[Section]:
-        """The mappings in a field that holds a list."""
-        return [Section(fields, f"{self.at(field)}[{index}]") for index, fields in enumerate(self.take(field, []))]
+    def take_list(self, field: str) -> list[Section]:
+        """Take a list of mappings."""
+        return [Section(fields, f"{self.path_of(field)}[{index}]") for index, fields in enumerate(self.take(field, []))]
 
-    def end(self) -> None:
-        """Raises UnsupportedError if a field was not taken."""
+    def check_all_taken(self) -> None:
+        """Raise UnsupportedError if a field was not taken."""
         for field in self._fields:
             raise UnsupportedError(
-                f"{self.at(field)}: this version of Standpipe does not know what to do with {field}. "
-                "Take it out of the pipeline, or run the pipeline on a cluster."
+                f"{self.path_of(field)}: this version of Standpipe does not support the field {field!r}. "
+                "Remove it from the pipeline, or run the pipeline on a cluster."
             )

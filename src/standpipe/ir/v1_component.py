@@ -55,18 +55,18 @@ def _to_bool(value: Json) -> bool:
         return bool(value)
     if value.lower() in (*_TRUE, *_FALSE):
         return value.lower() in _TRUE
-    raise ValueError("it should be true or false")
+    raise ValueError("write true or false")
 
 
 def _to_json(value: Json) -> Json:
-    """What is no JSON stays the text that it is, as it does for the SDK."""
+    """Parse JSON. As in the SDK, text that is not JSON is returned as it is."""
     try:
         return json.loads(value)
     except (TypeError, ValueError, RecursionError):
         return value
 
 
-#: The types of parameters by their names in lower case, with how a default, mostly text, becomes a value.
+#: The types of parameters by their names in lower case, each with the conversion of a default, which is mostly text.
 _PARAMETER_TYPES: dict[str, tuple[ParameterType, Callable[[Any], Json]]] = {
     **dict.fromkeys(("integer", "int"), (ParameterType.NUMBER_INTEGER, int)),
     **dict.fromkeys(("double", "float"), (ParameterType.NUMBER_DOUBLE, float)),
@@ -85,11 +85,11 @@ _ARTIFACT_CLASSES = {
 
 
 def load_v1(document: Mapping[str, Json]) -> Plan:
-    """The Plan of a component file of KFP version 1, a pipeline of the one task. Its description is not in the Plan.
+    """Return the Plan of a component file of KFP version 1: a pipeline with one task, without the description.
 
     Raises:
         SpecError: if the file is malformed; the error names the field.
-        UnsupportedError: if the component is a graph of others.
+        UnsupportedError: if the component is a graph of other components.
     """
     _check_fields(document, "", "name", "description", "metadata", "inputs", "outputs", "implementation", "version")
     _check_fields(_mapping(document, "metadata", ""), "metadata", "annotations", "labels")
@@ -97,34 +97,36 @@ def load_v1(document: Mapping[str, Json]) -> Plan:
     shown = _text(document, "name", "") if document.get("name") is not None else _UNNAMED
     name = kubernetes_name(shown)
     if not name:
-        raise SpecError(f"name: it is {shown!r}. Name the component with letters of the alphabet.")
+        raise SpecError(f"name: invalid name {shown!r}. Use a name with letters of the alphabet.")
     reader = _Reader(document)
-    return _wrapped(name, Component(ExecutorRef(f"exec-{name}"), reader.inputs(), reader.outputs()), reader.container())
+    return _wrap_in_pipeline(
+        name, Component(ExecutorRef(f"exec-{name}"), reader.inputs(), reader.outputs()), reader.container()
+    )
 
 
-def description_of(document: Mapping[str, Json]) -> str:
-    """The description of a component file of KFP version 1."""
+def read_v1_description(document: Mapping[str, Json]) -> str:
+    """Return the description of a component file of KFP version 1."""
     return document.get("description") or ""
 
 
-def _wrapped(name: str, component: Component, container: Container) -> Plan:
+def _wrap_in_pipeline(name: str, component: Component, container: Container) -> Plan:
     key = f"comp-{name}"
-    node = Node(name, key, {given: FromInput(given) for given in component.inputs}, caching=Caching())
-    outputs = {given: (FromTask(name, given),) for given in component.outputs}
+    node = Node(name, key, {name: FromInput(name) for name in component.inputs}, caching=Caching())
+    outputs = {output: (FromTask(name, output),) for output in component.outputs}
     root = Component(Dag({name: node}, outputs), component.inputs, component.outputs)
     return Plan(name, root, {key: component}, {f"exec-{name}": container})
 
 
 class _Reader:
-    """Reads a component: its interface by the names that authors gave, and its container, which refers to those."""
+    """A reader of the interface of a component and of its container, which refers to inputs and outputs by name."""
 
     def __init__(self, document: Mapping[str, Json]) -> None:
         self._document = document
-        self._input_types = {given["name"]: given.get("type") for _, given in self._entries("inputs")}
-        self._output_types = {given["name"]: given.get("type") for _, given in self._entries("outputs")}
+        self._input_types = {entry["name"]: entry.get("type") for _, entry in self._entries("inputs")}
+        self._output_types = {entry["name"]: entry.get("type") for _, entry in self._entries("outputs")}
 
     def _entries(self, field: str) -> Iterator[tuple[str, Mapping[str, Json]]]:
-        """The inputs or outputs, each with its path."""
+        """Yield the inputs or outputs, each with its path."""
         names: set[str] = set()
         for index, entry in enumerate(_list(self._document, field, "")):
             path = f"{field}[{index}]"
@@ -133,28 +135,28 @@ class _Reader:
             _text(entry, "description", path)
             name = _text(entry, "name", path, required=True)
             if name in names:
-                raise SpecError(f"{path}.name: {name!r} is the name of another one, too")
+                raise SpecError(f"{path}.name: duplicate name {name!r}")
             names.add(name)
             yield path, entry
 
     def inputs(self) -> dict[str, Input]:
-        return {_variable(entry, path): _input(entry, path) for path, entry in self._entries("inputs")}
+        return {_variable_name(entry, path): _input(entry, path) for path, entry in self._entries("inputs")}
 
     def outputs(self) -> dict[str, Output]:
-        return {_variable(entry, path): _output(entry, path) for path, entry in self._entries("outputs")}
+        return {_variable_name(entry, path): _output(entry, path) for path, entry in self._entries("outputs")}
 
     def container(self) -> Container:
         implementation = _mapping(self._document, "implementation", "")
         path = "implementation.container"
         if "graph" in implementation:
             raise UnsupportedError(
-                "implementation.graph: KFP of version 2 runs no components that are graphs. Write a pipeline instead."
+                "implementation.graph: KFP version 2 does not support graph components. Write a pipeline instead."
             )
         _check_fields(implementation, "implementation", "container")
         fields = _mapping(implementation, "container", "implementation")
         _check_fields(fields, path, "image", "command", "args", "env", "fileOutputs")
         for name in _mapping(fields, "fileOutputs", path):
-            self._known(name, self._output_types, "output", f"{path}.fileOutputs")
+            self._check_known(name, self._output_types, "output", f"{path}.fileOutputs")
         env = _mapping(fields, "env", path)
         return Container(
             image=parse_text(_text(fields, "image", path, required=True)),
@@ -170,29 +172,31 @@ class _Reader:
         if isinstance(item, str):
             return parse_text(item)
         if not isinstance(item, dict) or len(item) != 1:
-            raise SpecError(f"{path}: it is {preview(item)}, and text or one placeholder is wanted")
+            raise SpecError(f"{path}: expected text or one placeholder, got {preview(item)}")
         ((kind, body),) = item.items()
-        where = f"{path}.{kind}"
+        field_path = f"{path}.{kind}"
         if kind == "concat":
             parts = _list(item, kind, path)
-            return Concat(tuple(self._argument(part, f"{where}[{index}]", True) for index, part in enumerate(parts)))
+            return Concat(
+                tuple(self._argument(part, f"{field_path}[{index}]", True) for index, part in enumerate(parts))
+            )
         if kind == "if":
-            return self._if_present(_mapping(item, kind, path), where, joined)
+            return self._if_present(_mapping(item, kind, path), field_path, joined)
         if kind == "executorInput" and body is None:
             return Template((ExecutorInputText(),))
         if not isinstance(body, str):
-            raise SpecError(f"{where}: it is {preview(body)}, and the name of an input or output is wanted")
-        return self._placeholder(kind, body, where)
+            raise SpecError(f"{field_path}: expected the name of an input or output, got {preview(body)}")
+        return self._placeholder(kind, body, field_path)
 
     def _if_present(self, fields: Mapping[str, Json], path: str, joined: bool) -> IfPresent:
         _check_fields(fields, path, "cond", "then", "else")
         condition = _mapping(fields, "cond", path)
         _check_fields(condition, f"{path}.cond", "isPresent")
         name = _text(condition, "isPresent", f"{path}.cond", required=True)
-        self._known(name, self._input_types, "input", f"{path}.cond.isPresent")
+        self._check_known(name, self._input_types, "input", f"{path}.cond.isPresent")
         then = self._branch(fields, "then", path, joined)
         otherwise = self._branch(fields, "else", path, joined) if fields.get("else") else None
-        return IfPresent(_sanitized(name), then, otherwise)
+        return IfPresent(_sanitize(name), then, otherwise)
 
     def _branch(
         self, fields: Mapping[str, Json], field: str, path: str, joined: bool
@@ -200,7 +204,7 @@ class _Reader:
         if not isinstance(fields.get(field), list):
             return self._argument(fields.get(field), f"{path}.{field}", joined)
         if joined:
-            raise SpecError(f"{path}.{field}: it is a list, and within a concat only one argument can be chosen")
+            raise SpecError(f"{path}.{field}: expected one argument within a concat, got a list")
         return self._arguments(fields, field, path)
 
     def _placeholder(self, kind: str, name: str, path: str) -> Template:
@@ -209,31 +213,32 @@ class _Reader:
         elif kind in ("outputPath", "outputUri"):
             side, types = "outputs", self._output_types
         else:
-            raise SpecError(f"{path}: there is no such placeholder in KFP of version 2")
-        self._known(name, types, side[:-1], path)
-        variable = _sanitized(name)
+            raise SpecError(f"{path}: unknown placeholder in KFP version 2")
+        self._check_known(name, types, side[:-1], path)
+        variable = _sanitize(name)
         is_parameter = types[name] == _FINAL_STATUS or _parameter_type(types[name]) is not None
         if kind == "outputPath" and is_parameter:
             return Template((OutputParameterFile(variable),))
         if is_parameter != (kind == "inputValue"):
-            what = "a parameter, which has no path" if is_parameter else "an artifact, which has no value"
-            raise SpecError(f"{path}: {name!r} is {what} of its own")
+            value = "inputValue" if side == "inputs" else "outputPath"
+            problem = f"a parameter. Use {value}." if is_parameter else "an artifact. Use inputPath or inputUri."
+            raise SpecError(f"{path}: {name!r} is {problem}")
         if kind == "inputValue":
             return Template((InputParameter(variable),))
         return Template((ArtifactField(side, variable, "uri" if kind.endswith("Uri") else "path"),))
 
-    def _known(self, name: str, types: Mapping[str, Json], what: str, path: str) -> None:
+    def _check_known(self, name: str, types: Mapping[str, Json], what: str, path: str) -> None:
         if name not in types:
-            there = ", ".join(sorted(types)) or "none"
-            raise SpecError(f"{path}: there is no {what} called {name!r} (there: {there})")
+            known = ", ".join(sorted(types)) or "none"
+            raise SpecError(f"{path}: unknown {what} {name!r}, expected one of {known}")
 
 
 def _input(entry: Mapping[str, Json], path: str) -> Input:
     declared, default, optional = entry.get("type"), entry.get("default"), entry.get("optional")
     if not isinstance(default, (str, int, float, type(None))):
-        raise SpecError(f"{path}.default: it is {preview(default)}; write it as text")
+        raise SpecError(f"{path}.default: expected text, a number or a boolean, got {preview(default)}")
     if not isinstance(optional, (bool, type(None))):
-        raise SpecError(f"{path}.optional: it is {preview(optional)}, and true or false is wanted")
+        raise SpecError(f"{path}.optional: expected true or false, got {preview(optional)}")
     may_be_missing = bool(optional) or default is not None
     if declared == _FINAL_STATUS:
         return ParameterInput(ParameterType.TASK_FINAL_STATUS, optional=True)
@@ -244,14 +249,14 @@ def _input(entry: Mapping[str, Json], path: str) -> Input:
 
 
 def _default(declared: Json, default: Json, path: str) -> Json:
-    """The SDK reads the defaults of plain types only, and takes those of `List[str]` for the text that they are."""
+    """Convert a default. As in the SDK, that of a type with items, such as `List[str]`, stays text."""
     known = _PARAMETER_TYPES.get(declared.lower())
     if known is None or default is None:
         return default
     try:
         return known[1](default)
     except (ValueError, OverflowError) as error:
-        raise SpecError(f"{path}.default: {preview(default)} is no {declared}: {error}") from error
+        raise SpecError(f"{path}.default: expected {declared}, got {preview(default)}: {error}") from error
 
 
 def _output(entry: Mapping[str, Json], path: str) -> Output:
@@ -268,39 +273,39 @@ def _parameter_type(declared: Json) -> ParameterType | None:
 
 
 def _without_items(declared: str) -> str:
-    """The name of a type that may say what it holds: `typing.List[str]` is `List`."""
+    """Return the name of a type without those of its items: `typing.List[str]` is `List`."""
     bare = declared.removeprefix("typing.")
     return bare.split("[")[0] if bare.lower().startswith(("list", "dict")) else bare
 
 
 def _artifact_type(declared: Json, path: str) -> ArtifactType:
-    """The type of that name; every other name, which version 1 left to authors, is that of an artifact of any kind."""
+    """Return the artifact type of that name; unknown names, which version 1 allows, are artifacts of any kind."""
     if not isinstance(declared, (str, dict, type(None))):
-        raise SpecError(f"{path}.type: it is {preview(declared)}, and the name of a type is wanted")
+        raise SpecError(f"{path}.type: expected the name of a type, got {preview(declared)}")
     if isinstance(declared, str) and re.fullmatch(r"google\.[A-Za-z]+", declared):
         return ArtifactType(declared)
     name = declared.lower() if isinstance(declared, str) else ""
     return ArtifactType(_ARTIFACT_CLASSES.get(name, "system.Artifact"))
 
 
-def _variable(entry: Mapping[str, Json], path: str) -> str:
-    name = _sanitized(entry["name"])
+def _variable_name(entry: Mapping[str, Json], path: str) -> str:
+    name = _sanitize(entry["name"])
     if not name[:1].isalpha():
-        raise SpecError(f"{path}.name: it is {entry['name']!r}, and a name begins with a letter of the alphabet")
+        raise SpecError(f"{path}.name: invalid name {entry['name']!r}, expected a name that begins with a letter")
     return name
 
 
-def _sanitized(name: str) -> str:
-    """The name that an input or output has in KFP of version 2: `Training Data` is `training_data`."""
+def _sanitize(name: str) -> str:
+    """Return the name of an input or output in KFP version 2: `Training Data` is `training_data`."""
     return re.sub("[^_0-9a-z]+", "_", name.lower()).strip("_")
 
 
 def _check_fields(value: Json, path: str, *known: str) -> None:
     if not isinstance(value, dict):
-        raise SpecError(f"{path}: it is {preview(value)}, and a mapping is wanted")
+        raise SpecError(f"{path}: expected a mapping, got {preview(value)}")
     for field in value:
         if field not in known:
-            raise SpecError(f"{_join(path, field)}: there is no such field here; the fields are {', '.join(known)}")
+            raise SpecError(f"{_join(path, field)}: unknown field, expected one of {', '.join(known)}")
 
 
 def _mapping(fields: Mapping[str, Json], field: str, path: str) -> dict[str, Json]:
@@ -308,7 +313,7 @@ def _mapping(fields: Mapping[str, Json], field: str, path: str) -> dict[str, Jso
     if value is None and field != "implementation":
         return {}
     if not isinstance(value, dict):
-        raise SpecError(f"{_join(path, field)}: it is {preview(value)}, and a mapping is wanted")
+        raise SpecError(f"{_join(path, field)}: expected a mapping, got {preview(value)}")
     return value
 
 
@@ -317,7 +322,7 @@ def _list(fields: Mapping[str, Json], field: str, path: str) -> list[Json]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise SpecError(f"{_join(path, field)}: it is {preview(value)}, and a list is wanted")
+        raise SpecError(f"{_join(path, field)}: expected a list, got {preview(value)}")
     return value
 
 
@@ -326,10 +331,8 @@ def _text(fields: Mapping[str, Json], field: str, path: str, required: bool = Fa
     if value is None and not required:
         return ""
     if not isinstance(value, str):
-        missing = value is None and field not in fields
-        raise SpecError(
-            f"{_join(path, field)}: it is {'missing' if missing else f'{preview(value)}, and text is wanted'}"
-        )
+        problem = f"expected text, got {preview(value)}" if field in fields else "missing required field"
+        raise SpecError(f"{_join(path, field)}: {problem}")
     return value
 
 

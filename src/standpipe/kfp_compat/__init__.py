@@ -1,1 +1,1 @@
-"""What lets scripts for the KFP SDK run unchanged: its module names, and its objects converted."""
+"""Compatibility with scripts for the KFP SDK: its module names, and conversion of its objects."""

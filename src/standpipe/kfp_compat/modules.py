@@ -1,9 +1,9 @@
-"""Answering to the name `kfp`, so that a script written for the KFP SDK runs unchanged.
+"""The module `kfp` as an alias of Standpipe, so that a script written for the KFP SDK runs unchanged.
 
-The modules of the SDK that users import are here by name, each a view of ours: what stands in `MODULES` is looked up
-when it is asked for, so a name of ours is one of `kfp` as soon as it exists. What else lies below `kfp` where Python
-looks for it is imported as it is: `kfp.kubernetes`, and the SDK's own `kfp.client` and `kfp.registry`. They import
-`kfp.dsl` and `kfp.compiler` in turn and get ours, so that a client of the SDK takes pipelines of ours.
+`MODULES` lists the modules of the SDK that users import. Each is a view of modules of Standpipe: a name is looked up
+there when it is accessed, so that a name that is added to Standpipe is in `kfp` at once. Other modules below `kfp` are
+imported from `sys.path`: `kfp.kubernetes`, and the SDK's `kfp.client` and `kfp.registry`. They import `kfp.dsl` and
+`kfp.compiler`, which are Standpipe's, so that a client of the SDK accepts pipelines of Standpipe.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from standpipe.model.kfp import KFP_VERSION
 
 _ALL = "*"
 
-#: The modules of `kfp` that are views of ours: for each, which names it has from which modules. What is called
-#: otherwise in ours is written `theirs=ours`.
+#: The modules of `kfp` that are views: for each, the modules of Standpipe that its names come from. A name that is
+#: different in Standpipe is written `kfp_name=standpipe_name`.
 MODULES: Mapping[str, Mapping[str, str]] = {
     "kfp": {},
     "kfp.compiler": {"standpipe.compiler": _ALL},
@@ -84,55 +84,56 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     "kfp.version": {},
 }
 
-#: The generated modules of kfp-pipeline-spec stay: protobuf registers a message only once.
-_KEPT = "kfp.pipeline_spec"
+#: The generated modules of kfp-pipeline-spec stay imported, because protobuf registers a message only once.
+_PROTOBUF_MODULES = "kfp.pipeline_spec"
 
-_OF_THE_SDK = {"Client", "cli", "client", "kubeflow_client", "registry"}
+#: The names of `kfp` that only the SDK itself has.
+_SDK_ONLY = {"Client", "cli", "client", "kubeflow_client", "registry"}
 
 
 class NoSuchName(StandpipeError, AttributeError):
-    """A module of `kfp` lacks a name, and the message says where it would come from."""
+    """A module of `kfp` does not have a name. The message says which package provides it."""
 
     exit_code = 4
 
 
 class NoSuchModule(StandpipeError, ModuleNotFoundError):
-    """There is no such module below `kfp`, and the message says where it would come from."""
+    """A module below `kfp` does not exist. The message says which package provides it."""
 
     exit_code = 4
 
 
 def install_as_kfp() -> None:
-    """Makes `import kfp` and the modules below it mean Standpipe, in this process.
+    """Make `import kfp` import Standpipe, in this process.
 
-    To be called before anything else imports `kfp`; calling it again changes nothing. Other distributions that live
-    below `kfp`, such as `kfp-kubernetes`, are still found, and so is what the KFP SDK has for talking to a cluster,
-    where it is installed: `kfp.Client`, `kfp.registry`.
+    Call it before anything imports `kfp`. Further calls change nothing. Other distributions below `kfp`, such as
+    `kfp-kubernetes`, can still be imported. So can the parts of the KFP SDK that talk to a cluster, if it is installed:
+    `kfp.Client` and `kfp.registry`.
 
-    Where the KFP SDK was imported already, a warning says so, and the next `import kfp` finds Standpipe; names that
-    were imported before still mean the SDK.
+    If the KFP SDK is already imported, this warns, and the next `import kfp` imports Standpipe; names that were
+    imported before still refer to the SDK.
     """
-    found = sys.modules.get("kfp")
-    if hasattr(found, "__standpipe__"):
+    imported = sys.modules.get("kfp")
+    if hasattr(imported, "__standpipe__"):
         return
-    if getattr(found, "__file__", None):
+    if getattr(imported, "__file__", None):
         warnings.warn(
             "The KFP SDK was imported before standpipe.install_as_kfp() was called: names that were imported from it "
-            "still mean the SDK. Call install_as_kfp() first, or import them again.",
+            "still refer to the SDK. Call install_as_kfp() first, or import them again.",
             stacklevel=2,
         )
-    _forget_the_sdk()
+    _remove_sdk_modules()
     _install()
 
 
-def _forget_the_sdk() -> None:
+def _remove_sdk_modules() -> None:
     for name in [name for name in sys.modules if name == "kfp" or name.startswith("kfp.")]:
-        if not f"{name}.".startswith(f"{_KEPT}."):
+        if not f"{name}.".startswith(f"{_PROTOBUF_MODULES}."):
             del sys.modules[name]
 
 
 def _install() -> None:
-    search_path = _search_path()
+    search_path = _find_search_path()
     for name in MODULES:
         sys.modules[name] = _View(name)
         parent, _, last = name.rpartition(".")
@@ -142,18 +143,18 @@ def _install() -> None:
     kfp.__path__ = search_path
     kfp.__dict__.update(__version__=KFP_VERSION, TYPE_CHECK=True, __standpipe__=True)
     sys.modules["kfp.version"].__dict__["__version__"] = KFP_VERSION
-    sys.meta_path.append(_Explainer())
+    sys.meta_path.append(_MissingModuleFinder())
 
 
-def _search_path() -> list[str]:
-    """The folders named `kfp` where Python looks for modules, the SDK's first."""
-    elsewhere = PathFinder.find_spec("kfp")
-    found = list(elsewhere.submodule_search_locations or ()) if elsewhere else []
-    return list(pkgutil.extend_path(found, "kfp"))
+def _find_search_path() -> list[str]:
+    """Return the folders named `kfp` in the folders of `sys.path`, the SDK's first."""
+    sdk = PathFinder.find_spec("kfp")
+    folders = list(sdk.submodule_search_locations or ()) if sdk else []
+    return list(pkgutil.extend_path(folders, "kfp"))
 
 
 class _View(ModuleType):
-    """A module of `kfp` that has the names of modules of ours."""
+    """A module of `kfp` with names of modules of Standpipe."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, __doc__)
@@ -164,22 +165,26 @@ class _View(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         if name == "__all__" and MODULES[self.__name__]:
-            return _names_in(self.__name__)
+            return _list_names(self.__name__)
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         if self.__name__ == "kfp" and name in ("Client", "client"):
-            return _of_the_client(name)
+            return _import_client(name)
         return _look_up(self.__name__, name)
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *_names_in(self.__name__)})
+        return sorted({*super().__dir__(), *_list_names(self.__name__)})
 
 
 def _look_up(module: str, name: str) -> Any:
-    """What a view has under a name; raises NoSuchName."""
+    """Return the object that a view has under a name.
+
+    Raises:
+        NoSuchName: if the view does not have it.
+    """
     reason = ""
     for source, listed in MODULES[module].items():
-        own_name = name if listed == _ALL else _names(listed).get(name)
+        own_name = name if listed == _ALL else _parse_names(listed).get(name)
         if own_name is None:
             continue
         try:
@@ -189,27 +194,27 @@ def _look_up(module: str, name: str) -> Any:
     raise NoSuchName(_explain(module, name, reason))
 
 
-def _names(listed: str) -> dict[str, str]:
-    """The names of a view in an entry of `MODULES`, and what each is called in ours."""
-    return {theirs: ours or theirs for theirs, _, ours in (name.partition("=") for name in listed.split())}
+def _parse_names(listed: str) -> dict[str, str]:
+    """Return the names of a view in an entry of `MODULES`, with the name of each in Standpipe."""
+    return {name: own_name or name for name, _, own_name in (entry.partition("=") for entry in listed.split())}
 
 
-def _names_in(module: str) -> list[str]:
-    """The public names that a view has."""
+def _list_names(module: str) -> list[str]:
+    """Return the public names of a view."""
     names = {
         name
         for source, listed in MODULES[module].items()
-        for name in (_public(import_module(source)) if listed == _ALL else _names(listed))
+        for name in (_list_public(import_module(source)) if listed == _ALL else _parse_names(listed))
     }
     return sorted(name for name in names if hasattr(sys.modules[module], name))
 
 
-def _public(module: ModuleType) -> Sequence[str]:
+def _list_public(module: ModuleType) -> Sequence[str]:
     listed: Sequence[str] = getattr(module, "__all__", ()) or [name for name in vars(module) if name[0] != "_"]
     return listed
 
 
-def _of_the_client(name: str) -> Any:
+def _import_client(name: str) -> Any:
     try:
         client = import_module("kfp.client")
     except NoSuchModule as error:
@@ -217,16 +222,16 @@ def _of_the_client(name: str) -> Any:
     return client if name == "client" else client.Client
 
 
-class _Explainer:
-    """Asked last for a module below `kfp`, it says why there is none.
+class _MissingModuleFinder:
+    """The last finder for a module below `kfp`: it raises an error that says why the module does not exist.
 
-    `from kfp import name` asks for a module, too, if there is no such attribute, and would hide the reason for that.
+    `from kfp import name` also looks for a module if there is no such attribute, and would hide the error about that.
     """
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         module, _, last = name.rpartition(".")
         if module in MODULES and isinstance(sys.modules.get(module), _View):
-            # `from … import` passes on only what is about another module than the one that it asked for itself
+            # `from … import` passes this error on, because its name is that of another module
             raise NoSuchModule(self._reason(module, last), name=module)
 
     def _reason(self, module: str, name: str) -> str:
@@ -234,19 +239,19 @@ class _Explainer:
             _look_up(module, name)
         except NoSuchName as error:
             return str(error)
-        return f"{module}.{name} is no module: import it with `from {module} import {name}`."
+        return f"{module}.{name} is not a module: import it with `from {module} import {name}`."
 
 
 def _explain(module: str, name: str, reason: str = "") -> str:
-    if module == "kfp" and name in _OF_THE_SDK:
+    if module == "kfp" and name in _SDK_ONLY:
         return (
-            f"kfp.{name} is not part of Standpipe, which answers to `kfp` here: it is for talking to a cluster, and "
-            "comes with the KFP SDK, which is not installed in this environment. Install it with `pip install kfp`. "
-            "Whatever runs on this machine needs no SDK."
+            f"kfp.{name} is not part of Standpipe, which replaces `kfp` in this process. It talks to a cluster, and is "
+            "part of the KFP SDK, which is not installed in this environment. Install it with `pip install kfp`. Local "
+            "runs do not need it."
         )
     if module == "kfp" and name == "kubernetes":
         return "kfp.kubernetes is not installed in this environment. Install it with `pip install kfp-kubernetes`."
     return (
-        f"module {module!r} has no attribute {name!r} in Standpipe, which answers to `kfp` here. "
-        f"{reason or 'What KFP documents is here; scripts that use the inside of its SDK need that SDK.'}"
+        f"module {module!r} has no attribute {name!r} in Standpipe, which replaces `kfp` in this process. "
+        f"{reason or 'Standpipe has the documented names of KFP. Scripts that use private names need the KFP SDK.'}"
     )

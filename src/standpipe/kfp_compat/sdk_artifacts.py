@@ -1,4 +1,4 @@
-"""Objects of the real KFP SDK, told from ours, and its artifacts as ours. The SDK is not imported."""
+"""Recognition of objects of the KFP SDK, and conversion of its artifacts. The SDK is not imported."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from standpipe.worker import artifacts
 
 
 def is_sdk_object(value: object) -> bool:
-    """Return whether the value is an object of the real KFP SDK; our own classes are in no module of that name."""
+    """Return whether a value is an object of the KFP SDK itself; Standpipe's classes are not in a module `kfp`."""
     return any(cls.__module__.partition(".")[0] == "kfp" for cls in type(value).__mro__)
 
 
-def from_sdk(value: Any) -> Any:
-    """Return an argument with artifacts of ours in place of the SDK's, of the same type and content."""
+def convert_artifacts(value: Any) -> Any:
+    """Return an argument with the SDK's artifacts converted to Standpipe's, of the same type and content."""
     if isinstance(value, (list, tuple)):
-        return [from_sdk(item) for item in value] if any(map(is_sdk_object, value)) else value
+        return [convert_artifacts(item) for item in value] if any(map(is_sdk_object, value)) else value
     if not is_sdk_object(value) or not hasattr(value, "schema_title"):
         return value
     schema = {"schema_title": value.schema_title, "schema_version": value.schema_version}
@@ -23,5 +23,5 @@ def from_sdk(value: Any) -> Any:
     artifact = (known or type(type(value).__name__, (artifacts.Artifact,), schema))(
         name=value.name, uri=value.uri, metadata=dict(value.metadata)
     )
-    artifact.custom_path = getattr(value, "custom_path", None) or ""  # older SDKs have none
+    artifact.custom_path = getattr(value, "custom_path", None) or ""  # older SDKs do not have it
     return artifact

@@ -1,4 +1,4 @@
-"""PVCs as folders: those that the user names, and others that are made below the pipeline root."""
+"""PVCs as folders: the user's folders, and others that are created in the pipeline root."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pathlib import Path
 from standpipe.kubernetes import CREATE_PVC
 from standpipe.kubernetes.settings import SettingError
 from standpipe.model.values import Value
-from standpipe.support.paths import check_inside
+from standpipe.support.paths import check_within
 
-#: What Kubernetes takes for a name (RFC 1123), which is a safe name of a folder, too.
+#: A valid name of a Kubernetes object (RFC 1123). It is also a safe name of a folder.
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 class Claims:
-    """The folders of PVCs, which outlive runs as PVCs do.
+    """The folders of PVCs. Like PVCs, they are kept after a run.
 
     Args:
-        provided: the user's own folders. They are never removed.
-        root: where the others are made.
+        provided: the user's folders, by the name of the PVC. They are never removed.
+        root: the folder in which the others are created.
     """
 
     def __init__(self, provided: Mapping[str, Path], root: Path) -> None:
@@ -30,58 +30,69 @@ class Claims:
         self._root = root
 
     def folder(self, name: str, sub_path: str = "") -> Path:
-        """The folder of a PVC, or one in it, made if it is missing.
+        """Return the folder of a PVC, or a folder in it. It is created if it does not exist.
+
+        Args:
+            name: the name of the PVC.
+            sub_path: the path of a folder in the PVC.
 
         Raises:
-            SettingError: if Kubernetes would not take the name.
-            StorageError: if a link in the PVC leads out of it.
+            SettingError: if the name is not valid in Kubernetes.
+            StorageError: if a symbolic link in the PVC leads out of it.
         """
-        folder = self._place(name)
+        folder = self._path_of(name)
         if name in self._provided:
             folder.mkdir(parents=True, exist_ok=True)
         elif not folder.exists():
-            # Containers may run as any user. Other users of this machine are kept out by the folder above.
+            # Containers run as any user. The parent folder keeps out other users of this machine.
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.mkdir(exist_ok=True)
             folder.chmod(0o777)
         inner = folder / sub_path
-        check_inside(inner, folder)
+        check_within(inner, folder)
         if not inner.exists():
             inner.mkdir(parents=True, exist_ok=True)
-            inner.chmod(folder.stat().st_mode & 0o777)  # as Kubernetes has it
+            inner.chmod(folder.stat().st_mode & 0o777)  # as in Kubernetes
         return inner
 
     def carry_out(self, image: str, inputs: Mapping[str, Value]) -> tuple[dict[str, Value], str]:
-        """Does what CreatePVC or DeletePVC do on a cluster; gives the outputs, and a sentence for the log.
+        """Execute CreatePVC or DeletePVC.
+
+        Args:
+            image: the image that marks the component.
+            inputs: the inputs of the task.
+
+        Returns:
+            The outputs, and a sentence for the log.
 
         Raises:
-            SettingError: as a cluster would.
+            SettingError: in the cases in which a cluster fails the task.
         """
         return self._create(inputs) if image == CREATE_PVC else self._delete(inputs)
 
     def _create(self, inputs: Mapping[str, Value]) -> tuple[dict[str, Value], str]:
-        given, suffix = inputs.get("pvc_name") or "", inputs.get("pvc_name_suffix") or ""
-        if given and suffix:
-            raise SettingError("CreatePVC takes pvc_name or pvc_name_suffix, and got both")
-        name = str(given or f"{uuid.uuid4()}{suffix}")
+        pvc_name, suffix = inputs.get("pvc_name") or "", inputs.get("pvc_name_suffix") or ""
+        if pvc_name and suffix:
+            raise SettingError("CreatePVC expected pvc_name or pvc_name_suffix, got both")
+        name = str(pvc_name or f"{uuid.uuid4()}{suffix}")
         return {"name": name}, f"The PVC {name} is the folder {self.folder(name)}."
 
     def _delete(self, inputs: Mapping[str, Value]) -> tuple[dict[str, Value], str]:
         name = str(inputs.get("pvc_name") or "")
-        folder = self._place(name)
+        folder = self._path_of(name)
         if name in self._provided:
-            return {}, f"The folder {folder} stays: it is the user's own."
+            return {}, f"Kept the folder {folder} of the PVC {name}: it is provided by the user."
         if not folder.is_dir():
-            raise SettingError(f"DeletePVC: there is no PVC {name!r}, which would be the folder {folder}")
+            raise SettingError(f"DeletePVC: unknown PVC {name!r}: the folder {folder} does not exist")
         shutil.rmtree(folder)
-        return {}, f"The folder {folder} of the PVC {name} was removed."
+        return {}, f"Removed the folder {folder} of the PVC {name}."
 
-    def _place(self, name: str) -> Path:
+    def _path_of(self, name: str) -> Path:
         if name in self._provided:
             return self._provided[name]
         if not _NAME.fullmatch(name):
             raise SettingError(
-                f"{name!r} is no name of a PVC: Kubernetes takes lower-case letters, digits, '-' and '.', and a letter "
+                f"invalid PVC name {name!r}: expected lower-case letters, digits, '-' and '.', and a letter "
                 "or digit at both ends"
             )
         return self._root / name

@@ -1,4 +1,4 @@
-"""Stands in for the cluster: an executor's settings, turned into what a runner can do for one attempt."""
+"""The local cluster: it applies the Kubernetes settings of an executor to an attempt on this machine."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from standpipe.kubernetes import CREATE_PVC, DELETE_PVC, settings
+from standpipe.kubernetes import CREATE_PVC, DELETE_PVC
 from standpipe.kubernetes.claims import Claims
 from standpipe.kubernetes.fields import PodFields
+from standpipe.kubernetes.name_resolution import NameResolver
 from standpipe.kubernetes.provisions import Kind, Provisions
-from standpipe.kubernetes.scopes import Scopes
-from standpipe.kubernetes.settings import AsEnv, AsVolume, ClaimMount, Scratch, SettingError, Settings
+from standpipe.kubernetes.settings import (
+    ClaimMount,
+    EnvironmentSource,
+    ObjectVolume,
+    ScratchVolume,
+    SettingError,
+    Settings,
+)
+from standpipe.kubernetes.settings import read as read_settings
 from standpipe.model.events import Fact
 from standpipe.model.plan import Plan
 from standpipe.model.ports import Mount, Pod
@@ -23,8 +31,8 @@ from standpipe.support.notices import Once
 
 _PATH = "platforms.kubernetes.deploymentSpec.executors"
 
-#: Settings that choose among a cluster's machines, or how it gets images, and what messages call them.
-_ELSEWHERE = {
+#: Settings that apply only to a cluster, as they select nodes or pull images, with their names in messages.
+_CLUSTER_ONLY = {
     "nodeSelector": "node selectors",
     "tolerations": "tolerations",
     "nodeAffinity": "node affinity",
@@ -34,108 +42,109 @@ _ELSEWHERE = {
 
 
 class LocalCluster:
-    """Implements `model.ports.Cluster` for one run; takes the run's facts, too, as `runs.driver.FactSink`.
+    """The `model.ports.Cluster` of a run. It is also a `runs.driver.FactSink` for the facts of the run.
 
     Args:
-        plan: what runs.
-        provisions: what the user provides.
-        claims: the folder below which PVCs are made that the user does not provide.
-        notice: told of what counts on a cluster only, once for each thing.
+        plan: the Plan of the run.
+        provisions: the objects that the user provides.
+        claims: the folder in which PVCs are created that the user does not provide.
+        notice: called with a message for each setting that is ignored, once for each.
 
     Raises:
         SpecError: if a setting is malformed; the message has its path.
     """
 
     def __init__(self, plan: Plan, provisions: Provisions, claims: Path, notice: Callable[[str], None]) -> None:
-        configs = plan.platforms.get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
-        self._settings = {label: settings.read(config, f"{_PATH}.{label}") for label, config in configs.items()}
+        self._settings = {
+            label: read_settings(config, f"{_PATH}.{label}") for label, config in plan.kubernetes_executors.items()
+        }
         self._provisions = provisions
         self._claims = Claims(provisions.claims, claims)
-        self._scopes = Scopes(plan)
-        self._tell = notice
-        self._told = Once()
-        if provisions.unused:
-            notice(f"kubernetes: {provisions.origin} holds {', '.join(sorted(provisions.unused))}, of no use here.")
+        self._names = NameResolver(plan)
+        self._notice = notice
+        self._reported = Once()
+        if provisions.ignored_kinds:
+            notice(f"kubernetes: ignored {', '.join(sorted(provisions.ignored_kinds))} in {provisions.origin}.")
 
     def __call__(self, facts: Sequence[Fact]) -> None:
-        """Notes the values that names may come from."""
-        self._scopes(facts)
+        """Collect the values in facts for the resolution of names."""
+        self._names(facts)
 
     @property
     def secrets(self) -> dict[str, bytes]:
-        """The values of all secrets at hand, by what messages call them."""
+        """The values of all secrets, by their descriptions in messages."""
         secrets = self._provisions.data[Kind.SECRET].items()
         return {f"the key {key!r} of the secret {name!r}": data[key] for name, data in secrets for key in data}
 
     def carry_out(self, image: str, inputs: Mapping[str, Value]) -> tuple[Mapping[str, Value], str] | None:
-        """Does what CreatePVC and DeletePVC stand for; see `model.ports.Cluster`."""
+        """Execute CreatePVC or DeletePVC; see `model.ports.Cluster`."""
         return self._claims.carry_out(image, inputs) if image in (CREATE_PVC, DELETE_PVC) else None
 
     @contextlib.contextmanager
     def pod(self, executor: str, run: RunInfo, task: TaskRef, attempt: int) -> Iterator[Pod]:
-        """What the executor's settings come to; see `model.ports.Cluster`."""
-        given = self._settings.get(executor)
-        if given is None:
+        """Return the settings of an executor for an attempt; see `model.ports.Cluster`."""
+        settings = self._settings.get(executor)
+        if settings is None:
             yield Pod()
             return
-        self._say_what_is_ignored(given, task)
-        # A folder that only this user may enter, with what any container's user may read or write.
+        self._report_ignored_settings(settings, task)
+        # Only this user can enter the folder. Its content can be read or written by the user of any container.
         folder = Path(tempfile.mkdtemp(prefix="standpipe-volumes-"))
         try:
             yield Pod(
-                env=self._env(given, run, task, attempt),
-                mounts=self._mounts(given, task, folder),
-                timeout=given.timeout,
-                pull_policy=given.pull_policy,
-                shared_memory=given.shared_memory,
-                user=given.user,
-                group=given.group,
-                non_root=given.non_root,
-                labels={**given.annotations, **given.labels},
+                env=self._env(settings, run, task, attempt),
+                mounts=self._mounts(settings, task, folder),
+                timeout=settings.timeout,
+                pull_policy=settings.pull_policy,
+                shared_memory=settings.shared_memory,
+                user=settings.user,
+                group=settings.group,
+                non_root=settings.non_root,
+                labels={**settings.annotations, **settings.labels},
             )
         finally:
             self._remove(folder)
 
-    def _env(self, given: Settings, run: RunInfo, task: TaskRef, attempt: int) -> dict[str, str]:
+    def _env(self, settings: Settings, run: RunInfo, task: TaskRef, attempt: int) -> dict[str, str]:
         env: dict[str, str] = {}
-        for source in given.envs:
+        for source in settings.envs:
             env.update(self._variables(source, task))
-        fields = PodFields(run, task, attempt, given.labels, given.annotations)
-        env.update((variable, fields.value(path)) for variable, path in given.field_paths)
+        fields = PodFields(run, task, attempt, settings.labels, settings.annotations)
+        env.update((variable, fields.value(path)) for variable, path in settings.field_paths)
         return env
 
-    def _variables(self, source: AsEnv, task: TaskRef) -> Iterator[tuple[str, str]]:
-        name = self._scopes.name(source.name, task)
+    def _variables(self, source: EnvironmentSource, task: TaskRef) -> Iterator[tuple[str, str]]:
+        name = self._names.resolve(source.name, task)
         if name is None:
             return
         data = self._provisions.data[source.kind].get(name)
         for key, variable in source.variables:
             if data is not None and key in data:
-                yield variable, _text(data[key], source.kind, name, key)
+                yield variable, _decode(data[key], source.kind, name, key)
             elif not source.optional:
                 raise self._missing(source.kind, name, key)
 
-    def _mounts(self, given: Settings, task: TaskRef, folder: Path) -> tuple[Mount, ...]:
+    def _mounts(self, settings: Settings, task: TaskRef, folder: Path) -> tuple[Mount, ...]:
         mounts: dict[str, Mount] = {}
-        for number, volume in enumerate(given.volumes):
+        for number, volume in enumerate(settings.volumes):
             mount = self._mount(volume, task, folder / str(number))
             if mount is not None and mounts.setdefault(mount.path, mount) is not mount:
-                raise SettingError(f"two volumes are mounted at {mount.path}, and a cluster would refuse that")
+                raise SettingError(f"two volumes are mounted at {mount.path}, which a cluster does not allow")
         return tuple(mounts.values())
 
-    def _mount(self, volume: AsVolume | ClaimMount | Scratch, task: TaskRef, fresh: Path) -> Mount | None:
-        if isinstance(volume, Scratch):
+    def _mount(self, volume: ObjectVolume | ClaimMount | ScratchVolume, task: TaskRef, fresh: Path) -> Mount | None:
+        if isinstance(volume, ScratchVolume):
             fresh.mkdir()
             fresh.chmod(0o777)
             return Mount(fresh, volume.path, temporary=True)
-        name = self._scopes.name(volume.name, task)
-        if isinstance(volume, AsVolume):
+        name = self._names.resolve(volume.name, task)
+        if isinstance(volume, ObjectVolume):
             return None if name is None else self._data_mount(volume, name, fresh)
         if name is None:
-            raise SettingError(f"the name of the PVC for {volume.path} comes from a value that nobody gave")
+            raise SettingError(f"the name of the PVC for {volume.path} comes from an input without a value")
         return Mount(self._claims.folder(name, volume.sub_path), volume.path)
 
-    def _data_mount(self, volume: AsVolume, name: str, fresh: Path) -> Mount:
+    def _data_mount(self, volume: ObjectVolume, name: str, fresh: Path) -> Mount:
         data = self._provisions.data[volume.kind].get(name)
         if data is None and not volume.optional:
             raise self._missing(volume.kind, name)
@@ -144,47 +153,56 @@ class LocalCluster:
         for key, content in (data or {}).items():
             file = fresh / key
             file.write_bytes(content)
-            file.chmod(0o644)  # as on a cluster; whatever the umask is
+            file.chmod(0o644)  # as on a cluster, independent of the umask
         return Mount(fresh, volume.path, read_only=True, temporary=True)
 
     def _missing(self, kind: Kind, name: str, key: str = "") -> SettingError:
         known = self._provisions.data[kind]
         if name in known:
-            what, which = f"the key {key!r} of the {kind.value} {name!r}", f"it has {_listed(known[name])}"
+            what, available = (
+                f"the key {key!r} of the {kind.value} {name!r}",
+                f"its keys are {_list_names(known[name])}",
+            )
         else:
-            what, which = f"the {kind.value} {name!r}", f"the {kind.plural} there are {_listed(known)}"
-        where = f"{self._provisions.origin} lacks it: {which}" if self._provisions.origin else "nothing provides it"
+            what, available = f"the {kind.value} {name!r}", f"its {kind.plural} are {_list_names(known)}"
+        origin = self._provisions.origin
+        problem = f"{origin} does not have it: {available}" if origin else "nothing provides it"
         return SettingError(
-            f"it needs {what}, and {where}. Say what it holds with local.init(..., kubernetes='k8s.yaml'), where "
+            f"it requires {what}, but {problem}. Provide it with local.init(..., kubernetes='k8s.yaml'), where "
             f"k8s.yaml has\n\n{kind.plural}:\n  {name}:\n    {key or '<key>'}: <value>\n\n"
-            f"or with a folder that has the file {kind.plural}/{name}/{key or '<key>'}; or let it not be needed, with "
+            f"or with a folder that has the file {kind.plural}/{name}/{key or '<key>'}; or make it optional with "
             "optional=True."
         )
 
-    def _say_what_is_ignored(self, given: Settings, task: TaskRef) -> None:
-        asks = {ask for volume in given.volumes if isinstance(volume, Scratch) for ask in volume.asks}
-        for what in (*(_ELSEWHERE.get(name, f"the setting {name}") for name in given.elsewhere), *sorted(asks)):
-            if self._told.is_first(what):
-                self._tell(f"kubernetes: {what} of task {str(task)!r}: no meaning on this machine, so not acted on.")
+    def _report_ignored_settings(self, settings: Settings, task: TaskRef) -> None:
+        unsupported = {
+            what for volume in settings.volumes if isinstance(volume, ScratchVolume) for what in volume.unsupported
+        }
+        for what in (
+            *(_CLUSTER_ONLY.get(name, f"the setting {name}") for name in settings.ignored),
+            *sorted(unsupported),
+        ):
+            if self._reported.is_first(what):
+                self._notice(f"kubernetes: ignored {what} of task {str(task)!r}: it has no effect on this machine.")
 
     def _remove(self, folder: Path) -> None:
         try:
             shutil.rmtree(folder)
         except OSError as error:
-            self._tell(f"kubernetes: the volumes in {folder} were not removed: {error.strerror} ({error.filename}).")
+            self._notice(f"kubernetes: cannot remove the volumes in {folder}: {error.strerror} ({error.filename}).")
 
 
-def _text(content: bytes, kind: Kind, name: str, key: str) -> str:
+def _decode(content: bytes, kind: Kind, name: str, key: str) -> str:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
         raise SettingError(
-            f"the key {key!r} of the {kind.value} {name!r} is no text for a variable: mount it as a volume"
+            f"the key {key!r} of the {kind.value} {name!r} is not text: mount it as a volume, not as a variable"
         )
     return text
 
 
-def _listed(names: Mapping[str, object]) -> str:
+def _list_names(names: Mapping[str, object]) -> str:
     return ", ".join(map(repr, sorted(names))) or "none"

@@ -1,4 +1,4 @@
-"""Fields of a pod, which variables may be set from (`use_field_path_as_env`), as they are on this machine."""
+"""Fields of a pod on this machine, for environment variables (`use_field_path_as_env`)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _ENTRY = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
 class PodFields:
-    """The fields of one attempt's pod, had there been one.
+    """The fields that the pod of an attempt would have on a cluster.
 
     Args:
         run: the run.
         task: the task.
         attempt: the number of the attempt, from 0.
-        labels: what the author has set as labels.
-        annotations: what the author has set as annotations.
+        labels: the labels that the author has set.
+        annotations: the annotations that the author has set.
     """
 
     def __init__(
@@ -45,14 +45,14 @@ class PodFields:
         }
 
     def value(self, path: str) -> str:
-        """The text of a field. A label or annotation that is not set is empty, as on a cluster.
+        """Return the value of a field. A label or annotation that is not set is empty, as on a cluster.
 
         Raises:
-            SettingError: if Kubernetes has no such field for variables.
+            SettingError: if Kubernetes does not provide this field for environment variables.
         """
         if entry := _ENTRY.fullmatch(path):
             return self._entries[entry[1]].get(entry[2], "")
         if path not in self._fields:
             known = ", ".join((*self._fields, "metadata.labels['<key>']", "metadata.annotations['<key>']"))
-            raise SettingError(f"a pod has no field {path!r} for a variable: there are {known}")
+            raise SettingError(f"unknown pod field {path!r} for an environment variable, expected one of {known}")
         return self._fields[path]

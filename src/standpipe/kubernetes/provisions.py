@@ -1,7 +1,8 @@
-"""What the user provides in place of a cluster's objects: secrets, config maps, and folders for PVCs.
+"""Kubernetes objects that the user provides: secrets, config maps, and folders for PVCs.
 
-Three forms say the same, and `docs/kubernetes.md` shows them: a tree of keys (a mapping, or a YAML or JSON file), the
-same tree as folders and files, and manifests as `kubectl get -o yaml` prints them. No message holds a value.
+There are three equivalent formats, which `docs/kubernetes.md` describes: a tree of keys (a mapping, or a YAML or JSON
+file), the same tree as folders and files, and manifests as `kubectl get -o yaml` prints them. No error message contains
+a value.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from typing import Any, Union
 
 from standpipe.errors import ArgumentError
 
-#: What the option `kubernetes` takes.
+#: The values of the option `kubernetes`.
 Source = Union[str, "os.PathLike[str]", Mapping[str, Any], None]
 
-#: The names of keys that Kubernetes allows; they are names of files, too.
+#: A valid key in Kubernetes. It is also a safe name of a file.
 _KEY = re.compile(r"(?!\.{1,2}$)[-._a-zA-Z0-9]{1,253}")
 
 _FILES = (".yaml", ".yml", ".json")
@@ -29,61 +30,61 @@ _CLAIMS = "pvcs"
 
 
 class Kind(Enum):
-    """The objects that hold data under keys. The value is what messages call one."""
+    """The kinds of objects that have data by key. The value is the name of the kind in messages."""
 
-    SECRET = "secret"  # noqa: S105 - a word, and no secret
+    SECRET = "secret"  # noqa: S105 - the name of a kind, not a secret
     CONFIG_MAP = "config map"
 
     @property
     def plural(self) -> str:
-        """What all of them are called in a file or folder: kubectl's own name."""
+        """The name of the objects of this kind in a file or folder, as in kubectl."""
         return "secrets" if self is Kind.SECRET else "configmaps"
 
 
 @dataclass
 class Provisions:
-    """The objects that are at hand.
+    """The Kubernetes objects that the user provides.
 
-    `origin` is what messages call their source, empty where the user named none. `data` has the bytes of each key;
-    `claims` the user's own folders for PVCs, by the name of the PVC.
+    `origin` is the name of their source in messages, empty if there is none. `data` has the bytes of each key of each
+    object, by kind; `claims` has the user's folders for PVCs, by the name of the PVC. `ignored_kinds` are the kinds of
+    manifests that have no use here.
     """
 
     origin: str = ""
     data: dict[Kind, dict[str, dict[str, bytes]]] = field(default_factory=lambda: {kind: {} for kind in Kind})
     claims: dict[str, Path] = field(default_factory=dict)
-    #: Kinds of manifests that were passed over.
-    unused: set[str] = field(default_factory=set)
+    ignored_kinds: set[str] = field(default_factory=set)
 
 
 def read(source: Source) -> Provisions:
-    """Reads what the option `kubernetes` names; nothing gives no objects.
+    """Read the objects that the option `kubernetes` names; there are none if it is None.
 
     Raises:
-        ArgumentError: if it cannot be read or is not in one of the three forms; the message says where.
+        ArgumentError: if the source cannot be read or has an unknown format; the message names the location.
     """
     if source is None:
         return Provisions()
     if isinstance(source, Mapping):
         provisions = Provisions("the mapping kubernetes={...}")
-        _take_document(provisions, source, "kubernetes", Path.cwd())
+        _add_document(provisions, source, "kubernetes", Path.cwd())
         return provisions
     path = Path(source).expanduser().absolute()
     provisions = Provisions(str(path))
     try:
         if path.is_dir():
-            _take_folder(provisions, path)
+            _add_folder(provisions, path)
         else:
-            _take_file(provisions, path)
+            _add_file(provisions, path)
     except OSError as error:
         raise ArgumentError(f"kubernetes={str(source)!r}: {error.filename or path}: {error.strerror}.") from error
     return provisions
 
 
-def _take_folder(provisions: Provisions, folder: Path) -> None:
+def _add_folder(provisions: Provisions, folder: Path) -> None:
     for path in _visible(folder):
         kind = next((kind for kind in Kind if kind.plural == path.name), None)
         if path.is_file() and path.suffix in _FILES:
-            _take_file(provisions, path)
+            _add_file(provisions, path)
         elif kind and path.is_dir():
             for item in _visible(path):
                 provisions.data[kind][item.name] = {_key(key.name, item): key.read_bytes() for key in _visible(item)}
@@ -91,8 +92,8 @@ def _take_folder(provisions: Provisions, folder: Path) -> None:
             provisions.claims.update({claim.name: claim for claim in _visible(path)})
         else:
             raise ArgumentError(
-                f"{path} is not understood. A folder for kubernetes= holds secrets/<name>/<key>, "
-                f"configmaps/<name>/<key>, pvcs/<name>/, and files with manifests that end in {', '.join(_FILES)}."
+                f"Unexpected file or folder {path}: expected secrets/<name>/<key>, configmaps/<name>/<key>, "
+                f"pvcs/<name>/, or files with manifests that end in {', '.join(_FILES)}."
             )
 
 
@@ -100,28 +101,28 @@ def _visible(folder: Path) -> Iterable[Path]:
     return (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
 
 
-def _take_file(provisions: Provisions, path: Path) -> None:
-    import yaml  # costs 15 ms, and few runs need it
+def _add_file(provisions: Provisions, path: Path) -> None:
+    import yaml  # takes 15 ms, and few runs need it
 
     try:
         documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-    except yaml.MarkedYAMLError as error:  # its own text would quote the line, and so perhaps a secret
+    except yaml.MarkedYAMLError as error:  # its text quotes the line, which can contain a secret
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
         raise ArgumentError(f"{path} cannot be read as YAML: {error.problem}{line}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ArgumentError(f"{path} cannot be read as YAML: {type(error).__name__}.") from None
     for document in documents:
         if document is not None:
-            _take_document(provisions, document, str(path), path.parent)
+            _add_document(provisions, document, str(path), path.parent)
 
 
-def _take_document(provisions: Provisions, document: object, where: str, base: Path) -> None:
-    fields = _mapping(document, where)
+def _add_document(provisions: Provisions, document: object, location: str, base: Path) -> None:
+    fields = _mapping(document, location)
     if "kind" in fields:
-        _take_manifest(provisions, fields, where)
+        _add_manifest(provisions, fields, location)
         return
     for section, content in fields.items():
-        at = f"{where}: {section}"
+        at = f"{location}: {section}"
         kind = next((kind for kind in Kind if kind.plural == section), None)
         if kind:
             for name, keys in _mapping(content, at).items():
@@ -132,29 +133,29 @@ def _take_document(provisions: Provisions, document: object, where: str, base: P
         elif section == _CLAIMS:
             for name, folder in _mapping(content, at).items():
                 if not isinstance(folder, (str, os.PathLike)):
-                    raise ArgumentError(f"{at}.{name}: the path of a folder is wanted.")
+                    raise ArgumentError(f"{at}.{name}: expected the path of a folder.")
                 provisions.claims[name] = base / Path(folder).expanduser()
         else:
             raise ArgumentError(
-                f"{at} is not understood: secrets, configmaps and pvcs are, and manifests, which have a 'kind'."
+                f"{at}: unknown key, expected one of secrets, configmaps, pvcs, or a manifest, which has a 'kind'."
             )
 
 
-def _take_manifest(provisions: Provisions, manifest: Mapping[str, Any], where: str) -> None:
+def _add_manifest(provisions: Provisions, manifest: Mapping[str, Any], location: str) -> None:
     kind = str(manifest["kind"])
     if kind.endswith("List") and isinstance(manifest.get("items"), list):
         for index, item in enumerate(manifest["items"]):
-            inner = _mapping(item, f"{where}: items[{index}]")
-            _take_manifest(provisions, {"kind": kind.removesuffix("List"), **inner}, where)
+            inner = _mapping(item, f"{location}: items[{index}]")
+            _add_manifest(provisions, {"kind": kind.removesuffix("List"), **inner}, location)
         return
     if kind not in ("Secret", "ConfigMap"):
-        provisions.unused.add(kind)
+        provisions.ignored_kinds.add(kind)
         return
-    metadata = _mapping(manifest.get("metadata"), f"{where}: metadata of a {kind}")
+    metadata = _mapping(manifest.get("metadata"), f"{location}: metadata of a {kind}")
     name = metadata.get("name")
     if not isinstance(name, str):
-        raise ArgumentError(f"{where}: a {kind} has no metadata.name.")
-    at = f"{where}: {kind} {name!r}"
+        raise ArgumentError(f"{location}: expected metadata.name in a {kind}.")
+    at = f"{location}: {kind} {name!r}"
     encoded, plain = ("data", "stringData") if kind == "Secret" else ("binaryData", "data")
     keys = {key: _decoded(value, f"{at}, {encoded}.{key}") for key, value in _pairs(manifest, encoded, at)}
     keys.update({key: _bytes(value, f"{at}, {plain}.{key}") for key, value in _pairs(manifest, plain, at)})
@@ -166,28 +167,28 @@ def _pairs(manifest: Mapping[str, Any], field: str, at: str) -> list[tuple[str, 
     return [(_key(key, at), value) for key, value in pairs.items()]
 
 
-def _mapping(value: object, where: str) -> Mapping[str, Any]:
+def _mapping(value: object, location: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise ArgumentError(f"{where}: a mapping with text as keys is wanted.")
+        raise ArgumentError(f"{location}: expected a mapping with text as keys.")
     return value
 
 
-def _key(key: str, where: object) -> str:
+def _key(key: str, location: object) -> str:
     if not _KEY.fullmatch(key):
-        raise ArgumentError(f"{where}: {key!r} is no key: Kubernetes takes letters, digits, '-', '_' and '.'.")
+        raise ArgumentError(f"{location}: invalid key {key!r}: expected letters, digits, '-', '_' and '.'.")
     return key
 
 
-def _bytes(value: object, where: str) -> bytes:
+def _bytes(value: object, location: str) -> bytes:
     if isinstance(value, bytes):
         return value
     if not isinstance(value, str):
-        raise ArgumentError(f"{where} is {type(value).__name__}, and text is wanted: put it in quotes.")
+        raise ArgumentError(f"{location}: expected text, got {type(value).__name__}: put it in quotes.")
     return value.encode("utf-8", "surrogateescape")
 
 
-def _decoded(value: object, where: str) -> bytes:
+def _decoded(value: object, location: str) -> bytes:
     try:
         return base64.b64decode("".join(value.split()) if isinstance(value, str) else b"?", validate=True)
     except (binascii.Error, ValueError):
-        raise ArgumentError(f"{where} is not base64; in a Secret, plain text is written under stringData.") from None
+        raise ArgumentError(f"{location}: invalid base64. Use stringData for plain text in a Secret.") from None

@@ -1,5 +1,4 @@
-"""What the layers share: frozen descriptions and values, standard library only.
+"""The model: frozen values and ports that all packages share. Standard library only, and no I/O.
 
-Everything that crosses a boundary between packages is defined here, and nothing
-here does I/O.
+Everything that crosses a boundary between packages is defined here.
 """

@@ -1,7 +1,7 @@
-"""What happens in a run, in three vocabularies.
+"""Events, commands and facts: the inputs and outputs of the engine.
 
-Events come to the engine from the world. Commands go from the engine to the world. Facts are what the engine has
-decided: they are stored, shown to observers, and enough to rebuild the engine's state.
+Events are inputs from the driver. Commands are outputs to the driver. Facts are immutable records of what happened in
+a run: they are stored, passed to sinks, and sufficient to rebuild the engine's state.
 
 Three numbers count the attempts at a task, here and in all other packages:
 
@@ -32,12 +32,12 @@ from standpipe.model.values import Value
 
 @frozen
 class Failure:
-    """Why a task failed.
+    """The reason for the failure of a task.
 
-    `message` is one sentence; `detail` is the user's own traceback, where there is one; `printed` is the end of its
-    log; `hint` is what to do next. `exit_code` or `signal` tell how its process ended, if it had one. A DAG or loop
-    fails because of a task within; `within` is that task, the one that failed by itself. `attempts` is the retry index
-    of the last attempt plus 1, for a task that was retried; 0 for other tasks.
+    `message` is one sentence. `detail` is the traceback of the task's code, if there is one; `printed` is the end of
+    its log; `hint` is what to do next. `exit_code` or `signal` is how its process ended, if it had one. A DAG or loop
+    fails because of a task in it: `within` is that task. `attempts` is the retry index of the last attempt plus 1, for
+    a task that was retried; 0 for other tasks.
     """
 
     message: str
@@ -52,22 +52,22 @@ class Failure:
 
     @property
     def in_attempt(self) -> str:
-        """` in attempt 3 of 3`, to be put behind a verb; empty for a task that was not tried again."""
+        """` in attempt 3 of 3`, to follow a verb; empty for a task that was not retried."""
         return f" in attempt {self.attempts} of {self.attempts}" if self.attempts else ""
 
     @property
     def predicate(self) -> str:
-        """What became of the task, as a sentence without its subject: `failed in attempt 3 of 3: it ran out of …`."""
+        """The failure as a sentence without its subject: `failed in attempt 3 of 3: it ran out of …`."""
         return f"failed{self.in_attempt}: {self.message}"
 
 
 @frozen
 class Report:
-    """What an attempt took, and what it printed.
+    """The resource usage of an attempt, and the size of its log.
 
-    `seconds` go from its start to its end, waiting for its environment included. `cpu_seconds` and `peak_memory`
-    (bytes) are those of its processes, None where the runner cannot tell. `log_bytes` and `log_lines` say where its log
-    ended.
+    `seconds` is the time from its start to its end, including the preparation of its environment. `cpu_seconds` and
+    `peak_memory` (bytes) are those of its processes, None if the runner does not measure them. `log_bytes` and
+    `log_lines` are the size of its log.
     """
 
     seconds: float
@@ -82,16 +82,16 @@ class Report:
 
 @frozen
 class Start:
-    """The run begins, with these arguments for the root component's inputs."""
+    """Start the run, with these arguments for the inputs of the root component."""
 
     arguments: Mapping[str, Value]
 
 
 @frozen
 class Resume:
-    """A run that had ended or was interrupted goes on; see `RunResumed`, which follows from it.
+    """Resume a run that ended or was interrupted; see `RunResumed`, which follows from it.
 
-    `plan` names the Plan to go on with, by the name that the engine was given it under; empty for the same.
+    `plan` is the Plan to resume with, by the name under which the engine has it; empty for the same Plan.
     """
 
     again: tuple[TaskRef, ...]
@@ -100,9 +100,9 @@ class Resume:
 
 @frozen
 class AttemptEnded:
-    """An attempt at a task came to its end: `failure` says why it failed, None that it succeeded with `outputs`.
+    """An attempt ended: it succeeded with `outputs`, or failed if there is a `failure`.
 
-    `cached` names where the outputs come from, a run and its task, if nothing had to run.
+    `cached` is the origin of outputs that were reused from the cache: a run and its task. Empty if the task ran.
     """
 
     task: TaskRef
@@ -114,12 +114,12 @@ class AttemptEnded:
 
 @frozen
 class CancelRequested:
-    """The user wants the run to stop; a second time: at once, without the tasks that come after all others."""
+    """The user cancels the run. The second time, all tasks are stopped at once, including exit tasks."""
 
 
 @frozen
 class TimePassed:
-    """The moment has come that the engine named (`Machine.due`)."""
+    """The time has passed that the engine waits for (`Machine.due`)."""
 
 
 Event = Union[Start, Resume, AttemptEnded, CancelRequested, TimePassed]
@@ -147,7 +147,7 @@ class StartAttempt:
 
 @frozen
 class StopAttempts:
-    """Stop the attempts at these tasks; each still says `AttemptEnded`. `now` is without asking them first."""
+    """Stop the attempts at these tasks; each still sends `AttemptEnded`. With `now`, kill them at once."""
 
     tasks: tuple[TaskRef, ...]
     now: bool = False
@@ -155,7 +155,7 @@ class StopAttempts:
 
 @frozen
 class EndRun:
-    """Nothing is left to do."""
+    """The run has ended: there is nothing left to do."""
 
 
 Command = Union[StartAttempt, StopAttempts, EndRun]
@@ -165,14 +165,14 @@ Command = Union[StartAttempt, StopAttempts, EndRun]
 
 @frozen
 class RunStarted:
-    """A run began with these inputs of its root component, defaults included."""
+    """A run started with these inputs of its root component, including defaults."""
 
     inputs: Mapping[str, Value]
 
 
 @frozen
 class DagStarted:
-    """A task that is itself a DAG began: its own tasks are pending now."""
+    """A task that is a DAG started: its own tasks are pending."""
 
     task: TaskRef
     inputs: Mapping[str, Value]
@@ -180,7 +180,7 @@ class DagStarted:
 
 @frozen
 class LoopStarted:
-    """A task that is a loop began: it has one iteration for each item, whose tasks are pending now."""
+    """A task that is a loop started: it has one iteration for each item, whose tasks are pending."""
 
     task: TaskRef
     inputs: Mapping[str, Value]
@@ -189,7 +189,7 @@ class LoopStarted:
 
 @frozen
 class IterationStarted:
-    """An iteration of a loop over a DAG began. Its inputs are those of the loop, and its item."""
+    """An iteration of a loop over a DAG started. Its inputs are those of the loop, and its item."""
 
     task: TaskRef
     item: Value
@@ -197,7 +197,7 @@ class IterationStarted:
 
 @frozen
 class TaskReady:
-    """A task's inputs are known; it waits for a free slot, and for what it needs of the machine."""
+    """The inputs of a task are resolved; it waits for a free slot and for its resources."""
 
     task: TaskRef
     inputs: Mapping[str, Value]
@@ -206,7 +206,7 @@ class TaskReady:
 
 @frozen
 class AttemptStarted:
-    """A task was given to the runner; `attempt` counts from 0. That was `at`: see `AttemptFailed`."""
+    """An attempt was passed to the runner, at the time `at`: see `AttemptFailed`. `attempt` counts from 0."""
 
     task: TaskRef
     attempt: int
@@ -216,10 +216,10 @@ class AttemptStarted:
 
 @frozen
 class AttemptFailed:
-    """An attempt at a task failed, and the task is retried; `max_attempts` is how many attempts there may be in all.
+    """An attempt failed, and the task is retried: `max_attempts` is the maximum number of attempts.
 
-    That was `at`, in seconds since the epoch by the engine's clock; the next attempt begins `delay` seconds later, or
-    as soon as a slot is free after that.
+    `at` is the time of the failure, in seconds since the epoch by the engine's clock. The next attempt starts `delay`
+    seconds later, or when a slot is free after that.
     """
 
     task: TaskRef
@@ -232,13 +232,13 @@ class AttemptFailed:
 
     @property
     def due(self) -> float:
-        """When the next attempt may begin."""
+        """The earliest time of the next attempt."""
         return self.at + self.delay
 
 
 @frozen
 class TaskSucceeded:
-    """A task ended well. `cached` names the run and task that its outputs come from, if it did not have to run."""
+    """A task succeeded. `cached` is the run and task that its outputs were reused from; empty if it ran."""
 
     task: TaskRef
     outputs: Mapping[str, Value]
@@ -248,7 +248,7 @@ class TaskSucceeded:
 
 @frozen
 class TaskFailed:
-    """A task ended badly, or could not start."""
+    """A task failed, or could not start."""
 
     task: TaskRef
     failure: Failure
@@ -257,7 +257,7 @@ class TaskFailed:
 
 @frozen
 class TaskSkipped:
-    """A task will not run; `because` names what its upstream lacked, or the condition that is false."""
+    """A task is skipped. `because` is the reason: an upstream task, or a condition that is false."""
 
     task: TaskRef
     because: str
@@ -265,7 +265,7 @@ class TaskSkipped:
 
 @frozen
 class TaskCancelled:
-    """A task was stopped, or will not start, because the run was cancelled."""
+    """A task was stopped, or does not start, because the run was cancelled."""
 
     task: TaskRef
     report: Report | None = None
@@ -273,16 +273,17 @@ class TaskCancelled:
 
 @frozen
 class RunCancelled:
-    """The user asked the run to stop; a second one says that they asked again."""
+    """The user cancelled the run. A second one is recorded if the user cancels it a second time."""
 
 
 @frozen
 class RunResumed:
-    """A run that had ended or was interrupted goes on, with the tasks `again` as if they had never been.
+    """A run that ended or was interrupted is resumed. The state of the tasks `again` is discarded: they are rerun.
 
-    Those that the Plan does not have any more are among them, and nothing is kept of what is in a DAG or loop among
-    them. All others keep their state; what has not come to a good end goes on, or is done again. `plan` is the digest
-    of the Plan that it goes on with, empty if that is the same; `inputs` are the inputs of its root component.
+    Tasks that the Plan no longer has are among them. For a DAG or loop among them, the state of all tasks in it is
+    discarded. All other tasks keep their state; those that have not succeeded continue, or are rerun. `plan` is the
+    digest of the Plan that the run is resumed with, empty for the same Plan; `inputs` are the inputs of its root
+    component.
     """
 
     again: tuple[TaskRef, ...]
@@ -292,7 +293,7 @@ class RunResumed:
 
 @frozen
 class RunEnded:
-    """The run is over. `failures` are those that are not the failure of a task within, in order."""
+    """The run ended. `failures` are the failures in order, without those of DAGs and loops that have a failed task."""
 
     state: TaskState
     outputs: Mapping[str, Value]

@@ -1,9 +1,9 @@
-"""Conditions of tasks and selectors of values: the part of CEL that KFP compiles to, parsed once into a small tree.
+"""Conditions of tasks and selectors of values: the syntax tree and its parser.
 
-A condition speaks of the inputs of its task (`inputs.parameter_values['x']`), a selector of one value
-(`parseJson(string_value)["field"]`). Names and rules are those of the KFP backend (`backend/src/v2/expression`), which
-hands both to cel-go: values have types, nothing is converted unless a function says so, and what cannot be evaluated
-is an error. Values are data: what stands in them is never read as a part of the expression.
+The language is the part of CEL that KFP compiles to. A condition reads the inputs of its task
+(`inputs.parameter_values['x']`), a selector reads one value (`parseJson(string_value)["field"]`). Names and rules are
+those of the KFP backend (`backend/src/v2/expression`), which passes both to cel-go. An expression is parsed once, when
+a Plan is made; `model.evaluation` evaluates it.
 
     condition   = conjunction { "||" conjunction }
     conjunction = comparison { "&&" comparison }
@@ -12,39 +12,37 @@ is an error. Values are data: what stands in them is never read as a part of the
     member      = primary { "." name | "[" condition "]" }
     primary     = number | text | "true" | "false" | "null" | name | function "(" condition ")" | "(" condition ")"
 
-The KFP compiler writes text between quotes without escaping it. So a quote ends a text only where something follows
-that may follow a text, and of several readings the first one that is an expression holds.
+The KFP compiler writes text between quotes and does not escape it. So a quote ends a text only if what follows can
+follow a text. If there are several readings, the first one that is a valid expression is used.
 """
 
 from __future__ import annotations
 
-import json
-import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import field
-from typing import Any, Union
+from typing import Union
 
 from standpipe.errors import StandpipeError
 from standpipe.model.frozen import frozen
 from standpipe.model.types import Json
-from standpipe.model.values import as_text, kind_of, preview
+from standpipe.model.values import preview
 
 
 class ExpressionError(StandpipeError, ValueError):
-    """An expression that cannot be read or evaluated; the message says what in it, and why."""
+    """An expression cannot be parsed or evaluated. The message names the part of it and the reason."""
 
 
 @frozen
 class Literal:
-    """A value that the expression itself holds."""
+    """A value that is written in the expression."""
 
     value: Json
 
 
 @frozen
 class Variable:
-    """A name that whoever evaluates the expression gives a value to."""
+    """A name that the caller of the evaluation provides a value for."""
 
     name: str
 
@@ -59,7 +57,7 @@ class Index:
 
 @frozen
 class Call:
-    """One of `FUNCTIONS`, applied to its argument."""
+    """A call of one of the `FUNCTIONS`."""
 
     function: str
     argument: Tree
@@ -67,21 +65,21 @@ class Call:
 
 @frozen
 class Not:
-    """True of what is false."""
+    """The negation of a boolean."""
 
     operand: Tree
 
 
 @frozen
 class Negative:
-    """A number with the other sign."""
+    """A number with its sign inverted."""
 
     operand: Tree
 
 
 @frozen
 class Comparison:
-    """Whether two values are equal, or in which order."""
+    """The comparison of two values with one of the `COMPARISONS`."""
 
     operator: str
     left: Tree
@@ -97,18 +95,21 @@ class Logical:
 
 
 @frozen
-class Unquoted:
-    """Text that the KFP compiler made of a reference to an input: it put quotes around it, and escapes none."""
+class QuotedReference:
+    """A reference to an input that the KFP compiler has put in quotes.
+
+    It does so if a parameter that is not text is compared with text. Such an expression cannot be evaluated.
+    """
 
     text: str
 
 
-Tree = Union[Literal, Variable, Index, Call, Not, Negative, Comparison, Logical, Unquoted]
+Tree = Union[Literal, Variable, Index, Call, Not, Negative, Comparison, Logical, QuotedReference]
 
 
 @frozen
 class Expression:
-    """An expression as it was written, and what it means. The text says all, so it alone is compared."""
+    """An expression: its text and its syntax tree. Only the text is compared, as the tree follows from it."""
 
     text: str
     tree: Tree = field(compare=False)
@@ -117,44 +118,48 @@ class Expression:
         return self.text
 
 
-#: How deeply an expression may be nested.
-_DEEPEST = 50
+#: The functions that an expression can call; `model.evaluation` implements them.
+FUNCTIONS = ("int", "double", "bool", "string", "size", "parseJson")
+COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
-#: How many readings of its quotes are tried before an expression is given up.
-_MOST_READINGS = 100
+#: The maximum depth of a syntax tree.
+_MAX_DEPTH = 50
 
-#: The patterns are compiled when the first expression comes.
+#: The maximum number of readings of its quotes that are tried for an expression.
+_MAX_READINGS = 100
+
+#: The patterns are compiled when the first expression is parsed, as most runs parse none.
 _LEXEME = r"""(?x) \s* (?:
     (?P<number> \d+ (?:\.\d+)? (?:[eE][+-]?\d+)? ) (?![\w.])
   | (?P<name> [A-Za-z_]\w* )
   | (?P<symbol> && | \|\| | [=!<>]= | [][()<>!.'"-] )
   | $
 )"""
-#: A quote that may end a text, by what follows it.
+#: A quote that can end a text, judged by what follows it.
 _END_OF_TEXT = r"%s(?=\s*(?:$|[])<>]|==|!=|&&|\|\|))"
 _ESCAPED = r"\\([\\'\"])"
 _QUOTED_REFERENCE = r"(?:int\()?inputs\.parameter_values\['[^']*'\]\)?"
 _CONSTANTS: dict[str, Json] = {"true": True, "false": False, "null": None}
-_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 
 
 def parse(text: str) -> Expression:
-    """Reads an expression.
+    """Parse an expression.
+
+    Args:
+        text: the condition or selector, as it is written in a compiled file.
+
+    Returns:
+        The expression, whose text is `text`.
 
     Raises:
-        ExpressionError: if it is none.
+        ExpressionError: if the text is not a valid expression; the message names the position of the problem.
     """
     reading: list[int] | None = []
     problem: ExpressionError | None = None
-    for _ in range(_MOST_READINGS):
+    for _ in range(_MAX_READINGS):
         parser = _Parser(text, reading or [])
         try:
-            return Expression(text, parser.whole())
+            return Expression(text, parser.parse())
         except ExpressionError as error:
             problem = problem or error
         reading = parser.next_reading()
@@ -165,33 +170,35 @@ def parse(text: str) -> Expression:
 
 
 class _Parser:
-    """Recursive descent over the grammar above.
+    """A recursive descent parser for the grammar above.
 
-    `reading` says of each text, in order, how many quotes that could end it do not; the first possible one ends all
-    further texts.
+    Args:
+        text: the expression.
+        reading: for each quoted text, in order, how many of the quotes that could end it are skipped. Further texts
+            end at the first quote that can end them.
     """
 
     def __init__(self, text: str, reading: list[int]) -> None:
         self._text = text
         self._reading = reading
-        self._texts: list[tuple[int, int]] = []  # where each text begins, and how many quotes were passed over in it
+        self._texts: list[tuple[int, int]] = []  # the start of each text, and how many quotes are skipped in it
         self._at = 0
         self._depth = 0
 
-    def whole(self) -> Tree:
+    def parse(self) -> Tree:
         tree = self._condition()
         if self._peek():
-            raise self._problem(f"{self._peek()!r} is one too many")
+            raise self._error(f"unexpected {self._peek()!r}")
         if _is_deep(tree):
-            raise self._problem("it is nested too deeply")
+            raise self._error("nested too deeply")
         return tree
 
     def next_reading(self) -> list[int] | None:
-        """The reading to try after this one: another quote ends the last text that can end elsewhere."""
+        """Return the reading to try next, None if there is none: the last text that can end later does so."""
         while self._texts:
-            begin, passed_over = self._texts.pop()
-            if self._end_of_text(begin, passed_over + 1) is not None:
-                return [*(passed for _, passed in self._texts), passed_over + 1]
+            begin, skipped = self._texts.pop()
+            if self._end_of_text(begin, skipped + 1) is not None:
+                return [*(count for _, count in self._texts), skipped + 1]
         return None
 
     def _condition(self) -> Tree:
@@ -205,21 +212,21 @@ class _Parser:
             return operands[0]
         for tree in operands:
             if isinstance(tree, Literal) and not isinstance(tree.value, bool):
-                raise self._problem(f"{symbol} is for true and false, and {preview(tree.value)} is neither")
+                raise self._error(f"expected a boolean as an operand of {symbol}, got {preview(tree.value)}")
         return Logical(symbol, tuple(operands))
 
     def _comparison(self) -> Tree:
         left = self._unary()
         symbol = self._peek()
-        if symbol in _COMPARISONS or symbol in ("==", "!="):
+        if symbol in COMPARISONS:
             self._take(symbol)
             return Comparison(symbol, left, self._unary())
         return left
 
     def _unary(self) -> Tree:
         self._depth += 1
-        if self._depth > _DEEPEST:
-            raise self._problem("it is nested too deeply")
+        if self._depth > _MAX_DEPTH:
+            raise self._error("nested too deeply")
         tree: Tree
         if self._take("!"):
             tree = Not(self._unary())
@@ -259,7 +266,7 @@ class _Parser:
         if not self._take("("):
             return Variable(name)
         if name not in FUNCTIONS:
-            raise self._problem(f"there is no function {name!r}; there are {', '.join(FUNCTIONS)}")
+            raise self._error(f"unknown function {name!r}, expected one of {', '.join(FUNCTIONS)}")
         argument = self._condition()
         self._expect(")")
         return Call(name, argument)
@@ -267,20 +274,22 @@ class _Parser:
     def _quoted(self, quote: str) -> Tree:
         begin = self._at
         nth = len(self._texts)
-        passed_over = self._reading[nth] if nth < len(self._reading) else 0
-        end = self._end_of_text(begin, passed_over)
+        skipped = self._reading[nth] if nth < len(self._reading) else 0
+        end = self._end_of_text(begin, skipped)
         if end is None:
-            raise self._problem(f"the text that begins with {quote} has no end")
-        self._texts.append((begin, passed_over))
+            raise self._error(f"missing closing {quote}")
+        self._texts.append((begin, skipped))
         self._at = end + 1
         text = self._text[begin:end]
-        return Unquoted(text) if re.fullmatch(_QUOTED_REFERENCE, text) else Literal(re.sub(_ESCAPED, r"\1", text))
+        return (
+            QuotedReference(text) if re.fullmatch(_QUOTED_REFERENCE, text) else Literal(re.sub(_ESCAPED, r"\1", text))
+        )
 
-    def _end_of_text(self, begin: int, passed_over: int) -> int | None:
-        """Where the text ends that begins at `begin`, if so many quotes that could end it do not."""
+    def _end_of_text(self, begin: int, skipped: int) -> int | None:
+        """Return where the text that starts at `begin` ends if this many quotes are skipped; None if nowhere."""
         pattern = re.compile(_END_OF_TEXT % self._text[begin - 1])
         end = begin - 1
-        for _ in range(passed_over + 1):
+        for _ in range(skipped + 1):
             match = pattern.search(self._text, end + 1)
             if match is None:
                 return None
@@ -290,7 +299,7 @@ class _Parser:
     def _next(self) -> re.Match[str]:
         match = re.compile(_LEXEME).match(self._text, self._at)
         if match is None:
-            raise self._problem("it goes on with what is no part of an expression")
+            raise self._error("unexpected character")
         return match
 
     def _peek(self) -> str:
@@ -305,23 +314,23 @@ class _Parser:
 
     def _expect(self, symbol: str) -> None:
         if not self._take(symbol):
-            raise self._problem(f"{symbol!r} is missing")
+            raise self._error(f"expected {symbol!r}")
 
     def _name(self) -> str:
         match = self._next()
         if not match["name"]:
-            raise self._problem("a value is missing")
+            raise self._error("expected a value")
         self._at = match.end()
         return match["name"]
 
-    def _problem(self, what: str) -> ExpressionError:
-        return ExpressionError(f"{preview(self._text)} cannot be read: {what}, at character {self._at + 1}")
+    def _error(self, problem: str) -> ExpressionError:
+        return ExpressionError(f"invalid expression {preview(self._text)}: {problem}, at character {self._at + 1}")
 
 
 def _is_deep(tree: Tree) -> bool:
-    """Whether evaluating would recurse too deeply: chains of fields are long without brackets."""
+    """Whether evaluation would recurse too deeply: a long chain of fields nests without any brackets."""
     level: list[object] = [tree]
-    for _ in range(2 * _DEEPEST):
+    for _ in range(2 * _MAX_DEPTH):
         level = [part for node in level for part in _parts(node)]
         if not level:
             return False
@@ -331,208 +340,11 @@ def _is_deep(tree: Tree) -> bool:
 def _parts(node: object) -> list[object]:
     if isinstance(node, Logical):
         return [*node.operands]
-    return [] if isinstance(node, (Literal, Unquoted, Variable, str)) else list(vars(node).values())
+    return [] if isinstance(node, (Literal, QuotedReference, Variable, str)) else list(vars(node).values())
 
 
 def _number(text: str) -> int | float:
     try:
         return int(text) if text.isdecimal() else float(text)
-    except ValueError as error:  # Python refuses integers of thousands of digits
-        raise ExpressionError(f"the number {preview(text)} cannot be read: {error}") from error
-
-
-# --- evaluation -------------------------------------------------------------------------------------------------------
-
-
-def evaluate(expression: Expression, variables: Mapping[str, Json]) -> Json:
-    """The value of an expression.
-
-    Raises:
-        ExpressionError: if it has none: a name or field is missing, or a type does not fit.
-    """
-    try:
-        return _value(expression.tree, variables)
-    except ExpressionError as error:
-        raise ExpressionError(f"{preview(expression.text, 200)} cannot be evaluated: {error}") from error
-
-
-def holds(condition: Expression, inputs: Mapping[str, Json]) -> bool:
-    """Whether a condition is true of a task's parameters.
-
-    Raises:
-        ExpressionError: if it cannot be evaluated, or its value is not a bool.
-    """
-    value = evaluate(condition, {"inputs": {"parameter_values": inputs}})
-    if not isinstance(value, bool):
-        raise ExpressionError(f"{preview(condition.text, 200)} is {preview(value)}, and a condition is true or false")
-    return value
-
-
-def select(selector: Expression, value: Json) -> Json:
-    """The part of a value that a selector takes: `string_value` is all of it as text, `struct_value` a map, and so on.
-
-    Raises:
-        ExpressionError: if there is no such part.
-    """
-    return evaluate(selector, {"string_value": as_text(value), **_fields(value)})
-
-
-def _fields(value: Json) -> dict[str, Json]:
-    """The one field of a protobuf `Value` that is set."""
-    if value is None:
-        return {"null_value": None}
-    if isinstance(value, bool):
-        return {"bool_value": value}
-    if isinstance(value, (int, float)):
-        return {"number_value": value}
-    if isinstance(value, list):
-        return {"list_value": value}
-    return {"struct_value": value} if isinstance(value, dict) else {}
-
-
-def _value(tree: Tree, variables: Mapping[str, Json]) -> Json:
-    if isinstance(tree, Literal):
-        return tree.value
-    if isinstance(tree, Variable):
-        if tree.name not in variables:
-            raise ExpressionError(f"there is no {tree.name!r}, only {', '.join(variables)}")
-        return variables[tree.name]
-    if isinstance(tree, Index):
-        return _part(_value(tree.operand, variables), _value(tree.key, variables))
-    if isinstance(tree, Call):
-        return FUNCTIONS[tree.function](_value(tree.argument, variables))
-    if isinstance(tree, Not):
-        return not _boolean(_value(tree.operand, variables), "!")
-    if isinstance(tree, Negative):
-        return -_number_or_refuse(_value(tree.operand, variables), "-")
-    if isinstance(tree, Comparison):
-        return _compare(tree.operator, _value(tree.left, variables), _value(tree.right, variables))
-    if isinstance(tree, Logical):
-        return _joined(tree, variables)
-    raise ExpressionError(
-        f"the KFP compiler put {tree.text} in quotes, because a parameter that is no text is compared with text. "
-        "Compare it with a value of its own type"
-    )
-
-
-def _part(whole: Json, key: Json) -> Json:
-    if isinstance(whole, dict) and isinstance(key, str):
-        if key in whole:
-            return whole[key]
-        raise ExpressionError(f"there is no {key!r} in it, only {', '.join(map(repr, whole)) or 'nothing'}")
-    if isinstance(whole, list) and isinstance(key, int) and not isinstance(key, bool):
-        if 0 <= key < len(whole):
-            return whole[key]
-        raise ExpressionError(f"there is no element {key} in a list of {len(whole)}")
-    raise ExpressionError(f"{preview(key)} cannot be taken of {preview(whole)}, which is {kind_of(whole)}")
-
-
-def _joined(tree: Logical, variables: Mapping[str, Json]) -> bool:
-    """As in CEL, one operand that decides is enough, even if another one cannot be evaluated."""
-    decides = tree.operator == "||"
-    problem: ExpressionError | None = None
-    for operand in tree.operands:
-        try:
-            if _boolean(_value(operand, variables), tree.operator) is decides:
-                return decides
-        except ExpressionError as error:
-            problem = problem or error
-    if problem:
-        raise problem
-    return not decides
-
-
-def _boolean(value: Json, where: str) -> bool:
-    if not isinstance(value, bool):
-        raise ExpressionError(f"{where} is for true and false, and {preview(value)} is {kind_of(value)}")
-    return value
-
-
-def _is_number(value: Json) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _number_or_refuse(value: Json, where: str) -> Any:
-    if not _is_number(value):
-        raise ExpressionError(f"{where} is for numbers, and {preview(value)} is {kind_of(value)}")
-    return value
-
-
-def _compare(symbol: str, left: Json, right: Json) -> bool:
-    if symbol in ("==", "!="):
-        return _equal(left, right) is (symbol == "==")
-    comparable = (_is_number(left) and _is_number(right)) or (
-        type(left) is type(right) and isinstance(left, (str, bool))
-    )
-    if not comparable:
-        raise ExpressionError(
-            f"{preview(left)}, which is {kind_of(left)}, and {preview(right)}, which is {kind_of(right)}, have no order"
-        )
-    return _COMPARISONS[symbol](left, right)
-
-
-def _equal(left: Json, right: Json) -> bool:
-    """Values of different types are never equal; `True == 1` is Python's notion, not CEL's."""
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(_equal, left, right))
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(_equal(left[key], right[key]) for key in left)
-    same_kind = type(left) is type(right) or (_is_number(left) and _is_number(right))
-    return same_kind and bool(left == right)
-
-
-def _to_int(value: Json) -> int:
-    if _is_number(value) or isinstance(value, str):
-        try:
-            return int(value)
-        except (ValueError, OverflowError) as error:
-            raise ExpressionError(f"int() of {preview(value)}: {error}") from error
-    raise ExpressionError(f"int() takes a number or text, and {preview(value)} is {kind_of(value)}")
-
-
-def _to_double(value: Json) -> float:
-    if _is_number(value) or isinstance(value, str):
-        try:
-            return float(value)
-        except (ValueError, OverflowError) as error:
-            raise ExpressionError(f"double() of {preview(value)}: {error}") from error
-    raise ExpressionError(f"double() takes a number or text, and {preview(value)} is {kind_of(value)}")
-
-
-def _to_bool(value: Json) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value in ("true", "false"):
-        return value == "true"
-    raise ExpressionError(f"bool() takes true, false, or one of them as text, and not {preview(value)}")
-
-
-def _to_string(value: Json) -> str:
-    if isinstance(value, (str, int, float)):
-        return as_text(value)
-    raise ExpressionError(f"string() takes text, a number or a bool, and {preview(value)} is {kind_of(value)}")
-
-
-def _size(value: Json) -> int:
-    if isinstance(value, (str, list, dict)):
-        return len(value)
-    raise ExpressionError(f"size() takes text, a list or a map, and {preview(value)} is {kind_of(value)}")
-
-
-def _parse_json(value: Json) -> Json:
-    if not isinstance(value, str):
-        raise ExpressionError(f"parseJson() takes text, and {preview(value)} is {kind_of(value)}")
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError) as error:
-        raise ExpressionError(f"{preview(value)} is not JSON: {error}") from error
-
-
-FUNCTIONS: dict[str, Callable[[Json], Json]] = {
-    "int": _to_int,
-    "double": _to_double,
-    "bool": _to_bool,
-    "string": _to_string,
-    "size": _size,
-    "parseJson": _parse_json,
-}
+    except ValueError as error:  # Python limits the number of digits
+        raise ExpressionError(f"invalid number {preview(text)}: {error}") from error

@@ -1,27 +1,17 @@
-"""What ties Standpipe to KFP: the version whose SDK it stands in for, and names that both sides of a file know."""
+"""Names and versions of KFP: the version of the SDK that Standpipe replaces, and rules for names in compiled files."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container
 
-#: The KFP SDK whose language this is. Compiled files name it, because the cluster installs it for Python components.
+#: The version of the KFP SDK that this is compatible with. A cluster installs it for Python components.
 KFP_VERSION = "2.17.0"
 
 #: What a cluster installs to run Python components, as arguments for pip.
 KFP_REQUIREMENTS = (f"kfp=={KFP_VERSION}", "--no-deps", 'typing-extensions>=3.7.4,<5; python_version<"3.9"')
 
-#: How a compiled command installs packages before it goes on with the rest, and what stands for `{commands}` in it.
-INSTALL_SCRIPT = """
-if ! [ -x "$(command -v pip)" ]; then
-    python3 -m ensurepip || python3 -m ensurepip --user || apt-get install python3-pip
-fi
-
-PIP_DISABLE_PIP_VERSION_CHECK=1 {commands} && "$0" "$@"
-"""
-PIP_INSTALL = "python3 -m pip install --quiet --no-warn-script-location "
-
-#: The image of Python components whose author named none.
+#: The image of Python components that name none.
 DEFAULT_IMAGE = "python:3.11"
 
 #: The name of the output of a function with a single return value.
@@ -29,7 +19,7 @@ SINGLE_OUTPUT = "Output"
 
 
 def kubernetes_name(name: str) -> str:
-    """The name in lower case, with a dash for everything that Kubernetes does not allow in names.
+    """Return a name in lower case, with dashes in place of everything that Kubernetes does not allow in names.
 
     >>> kubernetes_name("Train_Model (v2)")
     'train-model-v2'
@@ -38,9 +28,12 @@ def kubernetes_name(name: str) -> str:
 
 
 def unique_name(name: str, taken: Container[str], numbers: dict[str, int] | None = None) -> str:
-    """The name, or with the first number from 2 on that is not `taken` yet.
+    """Return the name, with the first number from 2 on that makes it unique if it is taken.
 
-    `numbers` is for those who ask for thousands: it remembers for each name up to which number all are taken.
+    Args:
+        name: the name.
+        taken: the names that are taken.
+        numbers: a cache for callers with thousands of names: for each name, the number up to which all are taken.
 
     >>> unique_name("train", {"train", "train-2"})
     'train-3'
@@ -53,22 +46,3 @@ def unique_name(name: str, taken: Container[str], numbers: dict[str, int] | None
     if numbers is not None:
         numbers[name] = number
     return f"{name}-{number}"
-
-
-def index_options(index_urls: Sequence[str], trusted_hosts: Sequence[str] | None) -> str:
-    """The options of a compiled `pip install`; the hosts of the index URLs are trusted where None are named.
-
-    >>> index_options(["https://a/simple", "https://b/simple"], ["b"])
-    '--index-url https://a/simple --extra-index-url https://b/simple --trusted-host b '
-    """
-    if not index_urls:
-        return ""
-    first, *more = index_urls
-    hosts = index_urls if trusted_hosts is None else trusted_hosts
-    options = [f"--index-url {first}", *(f"--extra-index-url {url}" for url in more)]
-    return " ".join([*options, *(f"--trusted-host {host}" for host in hosts)]) + " "
-
-
-def quoted(requirements: Sequence[str]) -> str:
-    """Requirements as they stand in a compiled `pip install`: each as Python writes text."""
-    return " ".join(map(repr, requirements))

@@ -80,6 +80,11 @@ class StateLayout:
     root: Path
 
     @property
+    def run_store(self) -> Path:
+        """The file of the run store."""
+        return self.root / RUN_STORE_FILE
+
+    @property
     def volumes(self) -> Path:
         """The folder of the PVCs that pipelines create or claim; each is a folder in it."""
         return self.root / VOLUMES_FOLDER

@@ -1,9 +1,9 @@
-"""The Plan: one description of a pipeline, whoever wrote it and whoever will read it.
+"""The Plan: our frozen description of a pipeline, the hub between authoring, files and running.
 
-`dsl` makes Plans from Python, `ir` from compiled files, and the engine runs them. The shape follows KFP's
+`dsl` makes Plans from Python, `ir` from compiled files, and the engine runs them. The structure follows KFP's
 PipelineSpec (https://github.com/kubeflow/pipelines, `api/v2alpha1/pipeline_spec.proto`): tables of components and
-executors, and tasks that name them. That keeps nested pipelines flat and `load(emit(plan)) == plan` honest. What is
-text there (placeholders, commands, the source of functions) is parsed here, once.
+executors, and tasks that refer to them by name. So nested pipelines are flat, and `load(emit(plan)) == plan`. What
+PipelineSpec keeps as text (placeholders, commands, conditions) is parsed once, when a Plan is made.
 
 Mappings are not modified after a Plan is made.
 """
@@ -11,13 +11,13 @@ Mappings are not modified after a Plan is made.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Union
 
 from standpipe.model.frozen import frozen
 from standpipe.model.templates import Argument, Template
-from standpipe.model.types import ArtifactType, Input, Json, Output
+from standpipe.model.types import PARAMETERS, ArtifactType, Input, Json, Output, table_of
 
 if TYPE_CHECKING:
     from standpipe.model.expressions import Expression
@@ -37,14 +37,14 @@ class SourceLocation:
 
 @frozen
 class Constant:
-    """A value that the author wrote: JSON in which every text with placeholders is a `Template`."""
+    """A constant: JSON in which every text with placeholders is a `Template`."""
 
     value: Json
 
 
 @frozen
 class FromTask:
-    """An output of another task of the same DAG, or the part of it that `selector` takes."""
+    """An output of another task of the same DAG, or the part of it that `selector` reads."""
 
     task: str
     output: str
@@ -53,7 +53,7 @@ class FromTask:
 
 @frozen
 class FromInput:
-    """An input of the component that the DAG belongs to, or the part of it that `selector` takes."""
+    """An input of the component that the DAG belongs to, or the part of it that `selector` reads."""
 
     input: str
     selector: Expression | None = None
@@ -61,7 +61,7 @@ class FromInput:
 
 @frozen
 class FinalStatus:
-    """How another task of the same DAG ended, as a `PipelineTaskFinalStatus`."""
+    """The final status of another task of the same DAG, as a `PipelineTaskFinalStatus`."""
 
     task: str
 
@@ -70,7 +70,7 @@ Binding = Union[Constant, FromTask, FromInput, FinalStatus]
 
 
 class TriggerStrategy(enum.Enum):
-    """When a task may start, as far as its upstream tasks go."""
+    """The state of the upstream tasks in which a task can start."""
 
     ALL_UPSTREAM_TASKS_SUCCEEDED = "ALL_UPSTREAM_TASKS_SUCCEEDED"
     ALL_UPSTREAM_TASKS_COMPLETED = "ALL_UPSTREAM_TASKS_COMPLETED"
@@ -78,7 +78,7 @@ class TriggerStrategy(enum.Enum):
 
 @frozen
 class Trigger:
-    """What a task waits for, and what must be true of its inputs then: where the condition is false, it is skipped."""
+    """The strategy and the condition by which a task starts. It is skipped if the condition is false."""
 
     strategy: TriggerStrategy = TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED
     condition: Expression | None = None
@@ -86,24 +86,24 @@ class Trigger:
 
 @frozen
 class RawItems:
-    """The items of a loop, written by the author."""
+    """The items of a loop as constants."""
 
     items: tuple[Json, ...]
 
 
 @frozen
 class InputItems:
-    """The items of a loop: what an input of the task holds, a list or the text of one, or a list of artifacts."""
+    """The items of a loop from an input of the task: a list, the JSON text of a list, or a list of artifacts."""
 
     input: str
 
 
 @frozen
 class Loop:
-    """A task that runs its component once for each item, in a scope of its own, which gives the item as `item_input`.
+    """The loop of a task that runs its component once for each item. `item_input` is the input that has the item.
 
-    The task's outputs are those of the iterations, gathered in order. `parallelism` is how many of them may run at
-    once; 0 is no limit.
+    The outputs of the task are lists of those of the iterations, in order. `parallelism` is the maximum number of
+    iterations that run at the same time; 0 is no limit.
     """
 
     items: RawItems | InputItems
@@ -113,7 +113,7 @@ class Loop:
 
 @frozen
 class Retry:
-    """How often a failed task is tried again, and after how many seconds (durations are in seconds)."""
+    """How often a failed task is retried, and with which delays. Durations are in seconds."""
 
     max_retries: int = 0
     backoff_duration: float = 0.0
@@ -123,7 +123,7 @@ class Retry:
 
 @frozen
 class Caching:
-    """Whether a task's outputs may come from an earlier run. `key` is the author's own."""
+    """Whether the outputs of a task can be reused from an earlier run. `key` is the author's cache key, if any."""
 
     enabled: bool = True
     key: str = ""
@@ -131,12 +131,12 @@ class Caching:
 
 @frozen
 class Node:
-    """A task of a DAG: a component, with its inputs bound.
+    """A task of a DAG: a reference to a component, and the bindings of its inputs.
 
-    `inputs` may hold more names than the component declares: values that only its command refers to. `after` names
-    every task that must come before, those that the inputs come from included. `display_name` is empty where it is the
-    name. `caching` is None for tasks that stand for control flow, which nobody caches. `source_location` is where the
-    task's component was called, or where the `with` block of a control flow task begins; None if it is not known.
+    `inputs` can have names that the component does not declare: values that only its command uses. `after` has all
+    upstream tasks, including those that the inputs come from. `display_name` is empty if it is equal to the name.
+    `caching` is None for control flow tasks, which are not cached. `source_location` is the location of the call of the
+    component, or of the `with` block of a control flow task; None if it is unknown.
     """
 
     name: str
@@ -152,17 +152,20 @@ class Node:
 
     @property
     def upstream(self) -> tuple[str, ...]:
-        """The tasks that must come to an end before this one may start, each once, in the order of mention."""
-        producers = (b.task for b in self.inputs.values() if isinstance(b, (FromTask, FinalStatus)))
-        return tuple(dict.fromkeys((*self.after, *producers)))
+        """The tasks that must finish before this one can start, each once, in the order of mention."""
+        return tuple(dict.fromkeys((*self.after, *self.producers)))
+
+    @property
+    def producers(self) -> Iterator[str]:
+        """The tasks that the inputs come from, in the order of the inputs."""
+        return (b.task for b in self.inputs.values() if isinstance(b, (FromTask, FinalStatus)))
 
 
 @frozen
 class Dag:
-    """Tasks by name, and which of their outputs are the outputs of the whole.
+    """Tasks by name, and the sources of the DAG's outputs.
 
-    The sources of an output are tried in order; the first that ran gives the value. Where there are several, one of
-    them must (`dsl.OneOf`).
+    An output has the value of the first of its sources that ran. If there are several (`dsl.OneOf`), one must have run.
     """
 
     nodes: Mapping[str, Node]
@@ -171,14 +174,14 @@ class Dag:
 
 @frozen
 class ExecutorRef:
-    """The executor that a component runs, by its label."""
+    """A reference to the executor of a component, by its label."""
 
     label: str
 
 
 @frozen
 class TaskConfigPassthrough:
-    """A part of the task's configuration that its code receives (`TaskConfigPassthroughTypeEnum` names the fields)."""
+    """A part of the task's configuration that its code receives (`field` is a `TaskConfigPassthroughTypeEnum`)."""
 
     field: str
     apply_to_task: bool = False
@@ -186,9 +189,9 @@ class TaskConfigPassthrough:
 
 @frozen
 class Component:
-    """Inputs, outputs, and what turns the ones into the others: a DAG or an executor.
+    """The inputs and outputs of a component, and its body: a DAG or an executor.
 
-    `source_location` is where its function is defined; None if it is not known, and for components of `with` blocks.
+    `source_location` is the location of its function; None if it is unknown, and for components of `with` blocks.
     """
 
     body: Dag | ExecutorRef
@@ -197,10 +200,14 @@ class Component:
     task_config_passthroughs: tuple[TaskConfigPassthrough, ...] = ()
     source_location: SourceLocation | None = field(default=None, compare=False)
 
+    def input_table(self, name: str) -> str:
+        """Return the table that a task binds an input in; an input that is not declared is a parameter."""
+        return table_of(self.inputs[name]) if name in self.inputs else PARAMETERS
+
 
 @frozen
 class Resources:
-    """What a container asks for, as the author wrote it: numbers and units, or a placeholder; empty is unset.
+    """The resource requests and limits of a container, as written: quantities or placeholders; empty is unset.
 
     CPU is in cores (`0.5`, `500m`), memory in bytes with a unit (`512Mi`, `2G`).
     """
@@ -223,15 +230,15 @@ class Command:
 
 @frozen
 class PythonFunction:
-    """A lightweight Python component: a program's text and the function in it to call.
+    """A lightweight Python component: the source of a program, and the name of the function in it to call.
 
-    `source` is the text as KFP compiles it, its `import kfp` lines included. `kfp_requirements` is what a
-    cluster installs of KFP itself, as arguments for pip; no local runner does. `use_venv` wraps that installation in
-    an environment of its own. `layout` names the versions of the KFP SDK that write its command in a way of their own
-    (`ir.python_command`); it is empty for that of today.
+    `source` is the text as KFP compiles it, including its `import kfp` lines. `kfp_requirements` are the arguments with
+    which pip installs KFP itself on a cluster; local runners do not install it. `use_venv` does that in a virtual
+    environment. `layout` is the version of the KFP SDK whose form of the command is used (`ir.python_command`); empty
+    for the current one.
 
-    `artifact_classes` maps `module.Name` to the source of artifact classes that the author defined and that the
-    function's environment may lack. It has no place in a compiled file, so it does not take part in comparisons.
+    `artifact_classes` maps `module.Name` to the source of the author's artifact classes, which the environment of the
+    function may lack. Compiled files do not have them, so they do not take part in comparisons.
     """
 
     name: str
@@ -247,7 +254,7 @@ class PythonFunction:
 
 @frozen
 class Container:
-    """An image, and what runs in it."""
+    """A container image and the program to run in it."""
 
     image: str | Template
     program: Command | PythonFunction
@@ -257,10 +264,10 @@ class Container:
 
 @frozen
 class Importer:
-    """Makes an artifact of what is at a URI already.
+    """An executor that makes an artifact of an existing URI.
 
-    `uri` is the text itself or the parameter input that holds it. `reimport` asks for a new artifact even if there is
-    one for that URI; `download_to_workspace` for a copy of the payload in the run's workspace.
+    `uri` is a constant or the parameter input that has it. `reimport` makes a new artifact even if there is one for
+    that URI. `download_to_workspace` copies the payload to the workspace of the run.
     """
 
     uri: str | FromInput
@@ -270,15 +277,15 @@ class Importer:
     download_to_workspace: bool = False
 
 
-#: What a component without a DAG runs.
+#: The executor of a component without a DAG.
 Executor = Union[Container, Importer]
 
 
 @frozen
 class Plan:
-    """A whole pipeline. `root` is its own component; `components` and `executors` are what its tasks refer to.
+    """A pipeline. `root` is its own component; `components` and `executors` are those that its tasks refer to.
 
-    `platforms` is KFP's PlatformSpec as JSON, kept for the cluster: pipeline configuration and Kubernetes settings.
+    `platforms` is KFP's PlatformSpec as JSON: pipeline configuration and Kubernetes settings.
     """
 
     name: str
@@ -290,10 +297,29 @@ class Plan:
     pipeline_root: str = ""
     platforms: Mapping[str, Json] = field(default_factory=dict)
 
+    def components_by_path(self) -> Iterator[tuple[str, Component]]:
+        """Yield every component with its path in the compiled file, the root first."""
+        yield "root", self.root
+        for name, component in self.components.items():
+            yield f"components.{name}", component
+
+    @property
+    def pipeline_config(self) -> Mapping[str, Json]:
+        """KFP's `PipelineConfig` as JSON (workspace, deadline and so on); empty if the pipeline has none."""
+        config: Mapping[str, Json] = self.platforms.get("kubernetes", {}).get("pipelineConfig", {})
+        return config
+
+    @property
+    def kubernetes_executors(self) -> Mapping[str, Json]:
+        """The settings for Kubernetes of all executors, by the label of the executor."""
+        executors: Mapping[str, Json] = (
+            self.platforms.get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+        )
+        return executors
+
     def kubernetes_settings(self, label: str) -> Mapping[str, Json]:
-        """The settings for Kubernetes of an executor, named by its label; empty if it has none."""
-        executors = self.platforms.get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
-        settings: Mapping[str, Json] = executors.get(label, {})
+        """Return the settings for Kubernetes of an executor, by its label; empty if it has none."""
+        settings: Mapping[str, Json] = self.kubernetes_executors.get(label, {})
         return settings
 
 

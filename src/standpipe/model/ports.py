@@ -1,14 +1,18 @@
-"""What the driver needs from the world, as small Protocols; whoever implements one imports nothing else of ours."""
+"""Ports: the protocols of the services that a run uses, with the values that they exchange.
+
+A module that implements a port imports only `model`, `support` and `errors`.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
+from standpipe.model.events import Fact, RunEnded
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import PythonFunction
 from standpipe.model.refs import RunId, RunInfo, TaskRef
@@ -19,7 +23,7 @@ from standpipe.model.values import Seal, Value
 
 @frozen
 class CommandLine:
-    """A rendered command, no placeholder left. As for Kubernetes, an empty `command` leaves the image's entrypoint."""
+    """A command without placeholders. As in Kubernetes, an empty `command` uses the entrypoint of the image."""
 
     command: tuple[str, ...]
     args: tuple[str, ...]
@@ -27,9 +31,9 @@ class CommandLine:
 
 @frozen
 class Mount:
-    """A folder of this machine, and the absolute path at which a task sees it.
+    """A folder of this machine, mounted at an absolute path for a task.
 
-    A `temporary` one is made for one attempt, and removed after it.
+    A `temporary` folder is created for one attempt and removed after it.
     """
 
     source: Path
@@ -40,12 +44,12 @@ class Mount:
 
 @frozen
 class Pod:
-    """What a task's settings for Kubernetes ask of whoever runs it.
+    """The Kubernetes settings of an attempt that its runner applies.
 
-    `env` and `mounts` may hold secrets: they are told to nobody but the task. `timeout` is in seconds, 0 for none, and
-    not the runner's business. The others are for containers: `pull_policy` is `Always`, `Never` or `IfNotPresent`,
-    the same as empty; `shared_memory` is in bytes, 0 for what is usual; `user` and `group` are numbers, the image's own
-    if None; `non_root` refuses to run as root.
+    `env` and `mounts` can contain secrets: they are passed only to the task. `timeout` is in seconds, 0 for none; the
+    caller of the runner applies it. The other settings are for containers: `pull_policy` is `Always`, `Never`,
+    `IfNotPresent` or empty, which means `IfNotPresent`; `shared_memory` is in bytes, 0 for the default; `user` and
+    `group` are ids, None for those of the image; `non_root` refuses to run as root.
     """
 
     env: Mapping[str, str] = field(default_factory=dict)
@@ -90,13 +94,12 @@ class TaskRequest:
 
 @frozen
 class Outcome:
-    """How the process or container of an attempt ended.
+    """The result of the process or container of an attempt.
 
-    Exactly one of `exit_code`, `signal` and `problem` tells how: the process ended by itself, it was killed, or it
-    could not be started or its end is not known (which counts as a failure). `detail` is what the task itself said
-    went wrong: the user's own traceback; `cause` is its exception in one line. `out_of_memory` is set where that is why
-    it was killed. `cpu_seconds` and `peak_memory` (bytes) are what all its processes used together, None where that is
-    not known; they take no part in comparisons, as they say nothing of how it ended.
+    Exactly one of `exit_code`, `signal` and `problem` is set: the process exited, it was killed, or it could not be
+    started or its exit status is unknown (which is a failure). `detail` is the traceback of the task's code; `cause` is
+    its exception in one line. `out_of_memory` is set if the process was killed for that reason. `cpu_seconds` and
+    `peak_memory` (bytes) are those of all its processes, None if unknown; they do not take part in comparisons.
     """
 
     exit_code: int | None = None
@@ -114,16 +117,16 @@ class Outcome:
 
 
 class Log(Protocol):
-    """Where the bytes that a task prints go, in the order in which they came."""
+    """The sink of the bytes that a task prints, in their order."""
 
     def write(self, data: bytes) -> None: ...
 
 
 class Cancel:
-    """A wish to stop, shared by the driver and by what runs. Set by any thread; it may become urgent later.
+    """A request to cancel an attempt, shared by the driver and a runner. Any thread can set it, and set it as urgent.
 
-    What runs is asked to end first; where the wish is urgent it is killed at once. A runner that waits with `select` or
-    `poll` on file descriptors registers a callback that wakes it.
+    A runner terminates the attempt, and kills it after a grace period; if the request is urgent, at once. A runner
+    that waits with `select` or `poll` on file descriptors registers a callback that wakes it.
     """
 
     def __init__(self) -> None:
@@ -137,7 +140,7 @@ class Cancel:
 
     @property
     def urgent(self) -> bool:
-        """Whether there is no time to ask first."""
+        """Whether the attempt is killed at once."""
         return self._urgent
 
     def set(self, *, urgent: bool = False) -> None:
@@ -150,9 +153,10 @@ class Cancel:
             callback()
 
     def on_set(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Calls `callback` when the wish comes, at once if it has come, and again when it becomes urgent.
+        """Call `callback` when the request is set, at once if it is set already, and again when it becomes urgent.
 
-        Returns a function that forgets it.
+        Returns:
+            A function that removes the callback.
         """
         with self._lock:
             already = self._set
@@ -160,53 +164,58 @@ class Cancel:
         if already:
             callback()
 
-        def forget() -> None:
+        def remove() -> None:
             with self._lock:
                 if callback in self._callbacks:
                     self._callbacks.remove(callback)
 
-        return forget
+        return remove
 
 
 class Runner(Protocol):
-    """Runs one attempt at one task to its end and says how it ended. It calls nobody back.
+    """The port of a runner: it executes one attempt at a task and returns its outcome.
 
-    `run` is called from many threads at once. It raises a `StandpipeError` only where nothing was started; when
-    `cancel` is set it stops what it started, and returns.
+    `run` is called from several threads at the same time. It raises a `StandpipeError` only if nothing was started.
+    When `cancel` is set it stops what it has started, and returns.
     """
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome: ...
 
     def fingerprint(self, request: TaskRequest) -> str:
-        """What the runner itself has a part in a task's result with: the digest of the image, the version of Python.
+        """Return what of the runner can affect the result of a task: the digest of the image, the version of Python.
 
-        Empty where it does not know; then nothing is remembered of the task's result. It starts nothing, and costs
-        microseconds for all but the first task of a kind.
+        The fingerprint is a part of the cache key. It is empty if it is unknown, and then the result is not cached.
+        The method starts nothing, and takes microseconds except for the first task of each image or environment.
         """
 
     def close(self) -> None:
-        """Ends whatever outlives a task: servers, connections. May be called twice."""
+        """Close what outlives a task: fork servers, connections. It can be called more than once."""
 
 
 class Cluster(Protocol):
-    """Stands in for the cluster that a pipeline's settings for Kubernetes speak of."""
+    """The port of a cluster: it provides on this machine what the Kubernetes settings of a pipeline refer to."""
 
     def pod(self, executor: str, run: RunInfo, task: TaskRef, attempt: int) -> AbstractContextManager[Pod]:
-        """What the settings of an executor, named by its label, come to for an attempt at a task.
+        """Return the settings for an attempt at a task, as a context that removes temporary folders at its end.
 
-        What is made for the attempt alone is removed at the end.
+        Args:
+            executor: the label of the executor.
+            run: the run.
+            task: the task.
+            attempt: the number of the attempt, from 0.
 
         Raises:
-            StandpipeError: if something is missing; the message says how to provide it.
+            StandpipeError: if an object is missing; the message says how to provide it.
         """
 
     def carry_out(self, image: str, inputs: Mapping[str, Value]) -> tuple[Mapping[str, Value], str] | None:
-        """Does what an image stands for that a cluster never runs: gives the outputs, and a sentence for the log.
+        """Execute a task whose image is only a marker for the cluster, such as that of CreatePVC.
 
-        None if the image is like any other.
+        Returns:
+            The outputs, and a sentence for the log; None if the image is an ordinary one.
 
         Raises:
-            StandpipeError: if that fails.
+            StandpipeError: if it fails.
         """
 
 
@@ -274,32 +283,101 @@ class ArtifactStore(Protocol):
 
 @frozen
 class CacheEntry:
-    """The outputs of an attempt that ended well, and where they come from: a run and its task."""
+    """The outputs of an attempt that succeeded, and their origin: a run and its task."""
 
     origin: str
     outputs: Mapping[str, Value]
 
 
 class Cache(Protocol):
-    """Remembers what attempts left, by a key that stands for all that went into them, and the seals of payloads.
+    """The port of the cache: outputs of attempts by cache key, and checksums of payloads by path.
 
-    Threads and processes share it. Each method raises a `StorageError` where it cannot be read or written.
+    Threads and processes share it. Each method raises a `StorageError` if the cache cannot be read or written.
     """
 
     def find(self, key: str) -> CacheEntry | None:
-        """The entry for a key. Its artifacts may be damaged or gone by now."""
+        """Return the entry for a key, None if there is none. Its artifacts may have been modified or removed since."""
 
     def keep(self, key: str, entry: CacheEntry, instead_of: CacheEntry | None = None) -> CacheEntry:
-        """Lets an entry stand for a key, and gives the one that does.
+        """Store an entry for a key, unless there is one already that is not `instead_of`.
 
-        That is another one if it was there first and is not the one that `instead_of` names.
+        Returns:
+            The entry that the cache has for the key now.
         """
 
     def seal(self, path: str, signature: str) -> Seal | None:
-        """The seal that was noted for what is at a path, if it had this signature."""
+        """Return the checksum stored for a path, if it has this signature; otherwise None."""
 
     def note(self, path: str, seal: Seal) -> None:
-        """Remembers the seal of what is at a path, in place of an older one."""
+        """Store the checksum of a path, in place of an older one."""
+
+
+class RecordedRun(Protocol):
+    """What a store says about a run at one moment, without its facts."""
+
+    @property
+    def number(self) -> int:
+        """The number of the run in the store. A run that began later has a higher one."""
+
+    @property
+    def id(self) -> RunId: ...
+
+    @property
+    def pipeline(self) -> str: ...
+
+    @property
+    def created(self) -> str:
+        """When the run was requested: ISO 8601, in UTC."""
+
+    @property
+    def rerun_of(self) -> str:
+        """The run and the task that it reruns; empty for other runs."""
+
+    @property
+    def length(self) -> int:
+        """How many facts it has, which is the sequence number of the last one."""
+
+    @property
+    def began(self) -> float | None:
+        """When its first fact was recorded, in seconds since the epoch; None if it has no facts."""
+
+    @property
+    def latest(self) -> float | None:
+        """When its last fact was recorded, in seconds since the epoch; None if it has no facts."""
+
+    @property
+    def end(self) -> RunEnded | None:
+        """Its last fact, if the run has ended."""
+
+
+class FactReader(Protocol):
+    """Reads runs and their facts, from any thread, also while they are in progress.
+
+    Facts are immutable and only appended, and the facts of a run are numbered from 1 without gaps; runs have ascending
+    numbers. So a reader that keeps the last number it has seen can follow them without reading anything twice. Each
+    method raises a `StorageError` if the store cannot be read.
+    """
+
+    def runs_since(self, number: int = 0) -> Sequence[RecordedRun]:
+        """Return the runs with a higher number, in ascending order."""
+
+    def run(self, run: RunId) -> RecordedRun:
+        """Return what the store says about a run now.
+
+        Raises:
+            NoSuchRun: if there is no run with this id.
+        """
+
+    def facts_since(self, run: RunId, seq: int = 0, until: int | None = None) -> Sequence[tuple[float, Fact]]:
+        """Return the facts of a run with a higher sequence number, in order.
+
+        Each is paired with the time at which it was recorded, in seconds since the epoch.
+
+        Args:
+            run: the id of the run. An unknown run has no facts.
+            seq: the sequence number of the last fact that is known; 0 returns all facts.
+            until: the sequence number of the last fact to return; by default, of the last one that is recorded.
+        """
 
 
 class Environments(Protocol):

@@ -1,4 +1,4 @@
-"""Names of runs and of the tasks in them."""
+"""Identities of runs and tasks."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import uuid
 from collections.abc import Container
 from typing import NamedTuple
 
-#: A run's id: the pipeline's name and when it started; also the name of the run's folder in the pipeline root.
+#: The id of a run: the name of the pipeline and the start time. The run's folder in the pipeline root has this name.
 RunId = str
 
 
 class TaskRef(NamedTuple):
-    """Which task of a run: the names on the way from the root DAG down to it, never parsed out of text.
+    """The identity of a task in a run: the path from the root DAG to it. It is never parsed from text.
 
-    Each step is a task's name and, inside a loop, the number of the iteration, from 0.
+    Each element of the path is the name of a task and, in a loop, the index of the iteration, from 0.
     """
 
     path: tuple[tuple[str, int | None], ...]
@@ -27,11 +27,11 @@ class TaskRef(NamedTuple):
 
     @property
     def whole(self) -> TaskRef:
-        """The task that this one is a part of: of an iteration its loop, of any other its parent."""
+        """The task that this one is a part of: the loop of an iteration, otherwise the parent."""
         return TaskRef((*self.path[:-1], (self.name, None))) if self.iteration is not None else self.parent
 
     def is_within(self, tasks: Container[TaskRef]) -> bool:
-        """Whether it is one of these tasks, or a part of one."""
+        """Return whether it is one of these tasks, or a part of one of them."""
         ref = self
         while ref.path:
             if ref in tasks:
@@ -45,7 +45,7 @@ class TaskRef(NamedTuple):
 
     @property
     def iteration(self) -> int | None:
-        """The number of the iteration that this is; None for what is none."""
+        """The index of the iteration that this is; None if it is not an iteration."""
         return self.path[-1][1] if self.path else None
 
     def __str__(self) -> str:
@@ -56,9 +56,9 @@ ROOT = TaskRef(())
 
 
 class RunInfo(NamedTuple):
-    """What a run knows of itself; most of it for KFP's `{{$.pipeline_…}}` placeholders. Times are ISO 8601, in UTC.
+    """The properties of a run, most of them for KFP's `{{$.pipeline_…}}` placeholders. Times are ISO 8601, in UTC.
 
-    `workspace_path` is where tasks see the run's workspace; empty if they have none.
+    `workspace_path` is the path of the run's workspace as tasks see it; empty if there is none.
     """
 
     id: RunId
@@ -69,7 +69,7 @@ class RunInfo(NamedTuple):
     workspace_path: str = ""
 
     def placeholder(self, task: TaskRef, name: str) -> str:
-        """What `{{$.<name>}}` stands for in a task. Its uuid follows from the run's and from its place in the run."""
+        """Return the value of `{{$.<name>}}` in a task. Its uuid is derived from those of the run and the task."""
         if name == "pipeline_task_name":
             return task.name
         if name == "pipeline_task_uuid":

@@ -1,4 +1,4 @@
-"""CPU, memory and accelerators: as text, as what a task needs before it starts, and as what it may use then."""
+"""CPU, memory and accelerators: quantities as text, the requests and limits of a task, the capacity of a machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from standpipe.errors import StandpipeError
 from standpipe.model.frozen import frozen
 
-#: Kubernetes' units of memory, in bytes.
+#: The units of memory of Kubernetes, in bytes.
 _UNITS: dict[str, int] = {
     "": 1,
     **{unit: 1000**power for power, unit in enumerate(("K", "M", "G", "T", "P", "E"), start=1)},
@@ -21,16 +21,16 @@ _BYTES = re.compile(r"(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)([kKMGTPE]i?|)")
 
 
 class QuantityError(StandpipeError, ValueError):
-    """A text is no quantity; the message says how one is written."""
+    """A text is not a valid quantity. The message says what is expected."""
 
 
 @frozen
 class Needs:
-    """What a task needs and may use, as the machine at hand can give it.
+    """The resource requests and limits of a task, adjusted to the capacity of the machine.
 
-    `cpu` (cores), `memory` (bytes) and `gpus` (whole ones) must be free before the task starts, and are its own until
-    it ends. `cpu_limit` and `memory_limit` are the most that it may use; None is no limit. `lacking` says what the task
-    asked for and does not get, because the machine does not have it; empty where it gets all.
+    `cpu` (cores), `memory` (bytes) and `gpus` (a count) must be available before the task starts, and are reserved
+    until it ends. `cpu_limit` and `memory_limit` are the maximum that it can use; None is no limit. `lacking` describes
+    what the task requests beyond the capacity of the machine; empty if nothing.
     """
 
     cpu: float = 0.0
@@ -43,7 +43,7 @@ class Needs:
 
 @frozen
 class Limits:
-    """What an attempt may use: cores, bytes, and the accelerators that are its own, by the names CUDA has for them."""
+    """The limits of an attempt: cores, bytes of memory, and the accelerators reserved for it, by their CUDA names."""
 
     cpu: float | None = None
     memory: int | None = None
@@ -52,62 +52,64 @@ class Limits:
 
 @frozen
 class Capacity:
-    """What the machine has for tasks: cores, bytes of memory, and accelerators by the names that CUDA has for them."""
+    """The capacity of a machine for tasks: cores, bytes of memory, and accelerators by their CUDA names."""
 
     cpu: float
     memory: int
     gpus: tuple[str, ...] = ()
 
 
-#: A machine that holds anything.
+#: The capacity of a machine that runs any number of tasks.
 UNBOUNDED = Capacity(float(10**9), 2**63)
 
 
 class ResourcePolicy(enum.Enum):
-    """What becomes of a task that asks for more than the machine has."""
+    """How to handle a task that requests more than the capacity of the machine."""
 
-    CLAMP = "clamp"  # it gets all that there is, with a notice
-    STRICT = "strict"  # it fails
-    IGNORE = "ignore"  # nothing is counted, and no limit is set
+    CLAMP = "clamp"  # run it with all that there is, with a notice
+    STRICT = "strict"  # fail it
+    IGNORE = "ignore"  # count nothing, and set no limits
 
 
-def cores(text: str) -> float:
-    """CPU cores: `0.5` and `500m` are 0.5.
+def parse_cpu(text: str) -> float:
+    """Return a CPU quantity in cores: `0.5` and `500m` are 0.5.
 
     Raises:
-        QuantityError: if the text is no such quantity.
+        QuantityError: if the text is not a CPU quantity.
     """
     match = _CORES.fullmatch(text)
     if not match:
-        raise QuantityError(f"{text!r} is no number of cores: write it as in '2', '0.5' or '500m'")
+        raise QuantityError(f"invalid CPU quantity {text!r}: expected a number of cores such as '2', '0.5' or '500m'")
     return float(match[1]) / (1000 if match[2] else 1)
 
 
-def size(text: str) -> int:
-    """Memory in bytes: `1Ki` is 1024, `1K` is 1000, a bare number counts bytes.
+def parse_memory(text: str) -> int:
+    """Return a memory quantity in bytes: `1Ki` is 1024, `1K` is 1000, a number without a unit is in bytes.
 
     Raises:
-        QuantityError: if the text is no such quantity.
+        QuantityError: if the text is not a memory quantity.
     """
     match = _BYTES.fullmatch(text)
     if not match or match[2] not in _UNITS:
-        raise QuantityError(f"{text!r} is no amount of memory: write it as in '512Mi', '2G' or '1000000'")
+        raise QuantityError(
+            f"invalid memory quantity {text!r}: expected a number of bytes such as '512Mi', '2G' or '1000000'"
+        )
     return int(float(match[1]) * _UNITS[match[2]]) if not match[1].isdigit() else int(match[1]) * _UNITS[match[2]]
 
 
-def count(text: str) -> int:
-    """A number of accelerators.
+def parse_accelerator_count(text: str) -> int:
+    """Return a number of accelerators.
 
     Raises:
-        QuantityError: if the text is no whole number.
+        QuantityError: if the text is not a whole number.
     """
     if not text.isascii() or not text.isdigit():
-        raise QuantityError(f"{text!r} is no number of accelerators: write it as in '1'")
+        raise QuantityError(f"invalid number of accelerators {text!r}: expected a whole number such as '1'")
     return int(text)
 
 
 def in_words(memory: int) -> str:
-    """An amount of memory for people: `512 MiB`.
+    """Return a number of bytes as text with a unit, such as `512 MiB`.
 
     >>> [in_words(memory) for memory in (500, 2048, 1536 * 1024**2)]
     ['500 bytes', '2 KiB', '1.5 GiB']

@@ -1,4 +1,4 @@
-"""The states of a task and of a run."""
+"""States of tasks and runs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import enum
 
 
 class TaskState(enum.Enum):
-    """Where a task stands. The names of the final states are those of KFP's `PipelineStateEnum`."""
+    """The state of a task or run. The names of the final states are those of KFP's `PipelineStateEnum`."""
 
-    PENDING = "PENDING"  # waits for its upstream tasks
-    READY = "READY"  # waits for a free slot, or for the time of its next attempt
+    PENDING = "PENDING"  # waiting for its upstream tasks
+    READY = "READY"  # waiting for a free slot or resources, or for the time of its next attempt
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"

@@ -1,8 +1,8 @@
-"""Text with placeholders, parsed once.
+"""Text with placeholders.
 
 KFP writes placeholders into text as `{{$...}}`: into the constants that tasks receive, and into the commands of
-containers. Here such text becomes a `Template` when a Plan is made, so that at run time nothing is parsed and a
-*value* that happens to contain `{{$...}}` stays data. What is not one of KFP's placeholders is text, too.
+containers. Such text is parsed into a `Template` once, when a Plan is made. At run time nothing is parsed, so a *value*
+that contains `{{$...}}` stays data. Everything that is not a placeholder of KFP is plain text.
 
 The forms are those of the KFP backend (`placeholder` resolution in its driver and launcher).
 """
@@ -19,7 +19,7 @@ from standpipe.model.types import Json
 
 @frozen
 class JobField:
-    """Something known about the run or the task, such as `{{$.pipeline_job_name}}`."""
+    """A property of the run or the task, such as `{{$.pipeline_job_name}}`."""
 
     name: str
 
@@ -66,7 +66,7 @@ class ArtifactField:
 
 @frozen
 class OutputParameterFile:
-    """Where a container writes an output parameter: `{{$.outputs.parameters['x'].output_file}}`."""
+    """The file that a container writes an output parameter to: `{{$.outputs.parameters['x'].output_file}}`."""
 
     name: str
 
@@ -76,7 +76,7 @@ class OutputParameterFile:
 
 @frozen
 class OutputFile:
-    """Where a container writes its executor output: `{{$.outputs.output_file}}`."""
+    """The file that a container writes its executor output to: `{{$.outputs.output_file}}`."""
 
     def __str__(self) -> str:
         return "{{$.outputs.output_file}}"
@@ -84,7 +84,7 @@ class OutputFile:
 
 @frozen
 class JsonEscape:
-    """An inner placeholder, escaped `times` times as the inside of a JSON string: `{{$.json_escape[1].x}}`."""
+    """An inner placeholder whose value is escaped `times` times as in a JSON string: `{{$.json_escape[1].x}}`."""
 
     times: int
     inner: Placeholder
@@ -97,7 +97,7 @@ Placeholder = Union[
     JobField, ExecutorInputText, InputParameter, ArtifactField, OutputParameterFile, OutputFile, JsonEscape
 ]
 
-#: The fields of the run and the task that KFP's driver knows, without the leading `$.`.
+#: The properties of the run and the task that KFP's driver resolves, without the leading `$.`.
 JOB_FIELDS = (
     "pipeline_job_name",
     "pipeline_job_resource_name",
@@ -110,7 +110,7 @@ JOB_FIELDS = (
     "workspace_path",
 )
 
-#: In verbose notation; compiled when the first text with a placeholder comes.
+#: A verbose pattern. It is compiled when the first text with a placeholder is parsed.
 _PLACEHOLDER = r"""
     \{\{\$
     (?P<escape> \.json_escape\[(?P<times>\d+)\] )?
@@ -128,7 +128,7 @@ _PLACEHOLDER = r"""
 
 @frozen
 class Template:
-    """Text in which placeholders stand: pieces of text and placeholders, in order."""
+    """Text with placeholders: pieces of text and placeholders, in order."""
 
     parts: tuple[str | Placeholder, ...]
 
@@ -138,9 +138,9 @@ class Template:
 
 @frozen
 class IfPresent:
-    """An argument of a container that depends on whether an input was given (null means that it was not).
+    """An argument of a container that depends on whether an input has a value (null is no value).
 
-    `then` and `otherwise` are each one argument or, as a tuple, several.
+    `then` and `otherwise` are one argument each or, as a tuple, several.
     """
 
     input: str
@@ -159,7 +159,7 @@ class IfPresent:
 
 @frozen
 class Concat:
-    """An argument of a container that is made of several, joined."""
+    """An argument of a container that joins several."""
 
     items: tuple[Argument, ...]
 
@@ -170,7 +170,7 @@ class Concat:
         return json.dumps(self.as_struct())
 
 
-#: One argument of a container's command. Plain text stays a `str`.
+#: One argument of the command of a container. Plain text stays a `str`.
 Argument = Union[str, Template, IfPresent, Concat]
 
 
@@ -183,7 +183,7 @@ def _branch_struct(branch: Argument | tuple[Argument, ...]) -> Json:
 
 
 def parse_text(text: str) -> str | Template:
-    """The text itself if no placeholder stands in it, otherwise a Template that prints as the same text."""
+    """Parse text: return a Template that prints as the same text, or the text itself if it has no placeholder."""
     if "{{$" not in text:
         return text
     parts: list[str | Placeholder] = []
@@ -217,19 +217,19 @@ def _placeholder(match: re.Match[str]) -> Placeholder | None:
     elif got["output_file"]:
         inner = OutputFile()
     elif got["escape"]:
-        return None  # an escape of nothing is not one of KFP's forms: text
+        return None  # KFP has no escape without an inner placeholder: plain text
     else:
         return ExecutorInputText()
     return JsonEscape(int(got["times"]), inner) if got["escape"] else inner
 
 
 def parse_argument(text: str) -> Argument:
-    """One argument of a compiled command: text, a Template, or one of the two structures that KFP writes as JSON."""
+    """Parse one argument of a compiled command: text, a Template, or a structure that KFP writes as JSON."""
     if text.startswith(('{"IfPresent": ', '{"Concat": ')):
         try:
             parsed = _from_struct(json.loads(text))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return parse_text(text)  # it only looks like one: the user's own text
+            return parse_text(text)  # text of the user that only looks like a structure
         if str(parsed) == text:
             return parsed
     return parse_text(text)
@@ -240,13 +240,13 @@ def _from_struct(struct: Json) -> Argument:
         return parse_text(struct)
     (kind, body), *rest = struct.items()
     if rest:
-        raise ValueError("a placeholder structure has one key")
+        raise ValueError("expected a placeholder structure with one key")
     if kind == "Concat":
         return Concat(tuple(_from_struct(item) for item in body))
     if kind == "IfPresent":
         otherwise = _branch(body["Else"]) if "Else" in body else None
         return IfPresent(body["InputName"], _branch(body["Then"]), otherwise)
-    raise ValueError(f"{kind} is no placeholder structure")
+    raise ValueError(f"unknown placeholder structure {kind!r}")
 
 
 def _branch(struct: Json) -> Argument | tuple[Argument, ...]:
@@ -254,7 +254,7 @@ def _branch(struct: Json) -> Argument | tuple[Argument, ...]:
 
 
 def parse_value(value: Json) -> Json:
-    """A constant in which every text with placeholders is a Template; lists and dicts are walked, and copied."""
+    """Parse a constant: return a copy in which every text with placeholders is a Template."""
     if isinstance(value, str):
         return parse_text(value)
     if isinstance(value, list):
@@ -265,7 +265,7 @@ def parse_value(value: Json) -> Json:
 
 
 def print_value(value: Json) -> Json:
-    """The opposite of `parse_value`: plain JSON, with the placeholders as text."""
+    """Return a constant as plain JSON with the placeholders as text: the inverse of `parse_value`."""
     if isinstance(value, Template):
         return str(value)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The types of KFP's inputs and outputs (`ParameterType` and `ArtifactTypeSchema` of pipeline_spec.proto)."""
+"""Types of KFP's inputs and outputs (`ParameterType` and `ArtifactTypeSchema` of pipeline_spec.proto)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, Union
 
 from standpipe.model.frozen import frozen
 
-#: A value that survives a trip through JSON. Integers stay integers, which protobuf's `Value` cannot promise.
+#: A value that can be written as JSON. Integers stay integers, unlike in protobuf's `Value`.
 Json = Any
 
 
 class ParameterType(enum.Enum):
-    """What a parameter may hold; the names are those of `ParameterType.ParameterTypeEnum`."""
+    """The type of a parameter; the names are those of `ParameterType.ParameterTypeEnum`."""
 
     NUMBER_DOUBLE = "NUMBER_DOUBLE"
     NUMBER_INTEGER = "NUMBER_INTEGER"
@@ -30,7 +30,7 @@ class ParameterType(enum.Enum):
 
 @frozen
 class ArtifactType:
-    """A schema title such as `system.Dataset`, with the version of that schema."""
+    """The type of an artifact: a schema title such as `system.Dataset`, and the version of that schema."""
 
     schema_title: str
     schema_version: str = "0.0.1"
@@ -41,11 +41,11 @@ class ArtifactType:
 
 @frozen
 class ParameterInput:
-    """A parameter that a component takes.
+    """A parameter input of a component.
 
-    An optional parameter without a default is null when nobody gives it; `default` is None then, as it is for a
-    required one. `literals` lists the only values allowed, if the author named them. `annotation` is the type as its
-    author wrote it, such as `typing.List[str]`; compiled files say LIST of it, so it does not take part in comparisons.
+    `default` is None for a required parameter, and for an optional one that is null without a value. `literals` are
+    the allowed values; empty if all values of the type are allowed. `annotation` is the type in the author's code, such
+    as `typing.List[str]`; a compiled file has only `LIST` for it, so it does not take part in comparisons.
     """
 
     type: ParameterType
@@ -58,7 +58,7 @@ class ParameterInput:
 
 @frozen
 class ArtifactInput:
-    """An artifact that a component takes, or a list of them."""
+    """An artifact input of a component, or an input that is a list of artifacts."""
 
     type: ArtifactType
     is_list: bool = False
@@ -68,7 +68,7 @@ class ArtifactInput:
 
 @frozen
 class ParameterOutput:
-    """A parameter that a component gives. For `annotation`, see `ParameterInput`."""
+    """A parameter output of a component. For `annotation`, see `ParameterInput`."""
 
     type: ParameterType
     description: str = ""
@@ -77,7 +77,7 @@ class ParameterOutput:
 
 @frozen
 class ArtifactOutput:
-    """An artifact that a component gives, or a list of them."""
+    """An artifact output of a component, or an output that is a list of artifacts."""
 
     type: ArtifactType
     is_list: bool = False
@@ -86,3 +86,11 @@ class ArtifactOutput:
 
 Input = Union[ParameterInput, ArtifactInput]
 Output = Union[ParameterOutput, ArtifactOutput]
+
+#: The two kinds of inputs and outputs, by the fields of PipelineSpec that hold their tables.
+PARAMETERS, ARTIFACTS = "parameters", "artifacts"
+
+
+def table_of(declared: Input | Output) -> str:
+    """Return which of the two tables an input or output is declared in: `PARAMETERS` or `ARTIFACTS`."""
+    return ARTIFACTS if isinstance(declared, (ArtifactInput, ArtifactOutput)) else PARAMETERS

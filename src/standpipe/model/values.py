@@ -1,8 +1,8 @@
-"""Values that tasks pass on, and the rules of what fits where.
+"""Values that tasks pass to each other, and the rules of their conversion.
 
-The rules are those of the KFP backend's driver (`resolve.go`): a STRING takes anything, as text; any other mismatch
-is an error that names both types; null only where optional. Numbers keep their kind: protobuf's `Value` knows only
-doubles, so a whole number that arrives as `3.0` for an integer becomes 3 again.
+The rules are those of the KFP backend's driver (`resolve.go`): a STRING accepts any value, as text; any other mismatch
+is an error that names both types; null is accepted only by optional inputs. Protobuf's `Value` has only doubles, so a
+value of `3.0` for an integer becomes 3.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from standpipe.model.types import ArtifactType, Json, ParameterType
 
 
 class ValueMismatch(StandpipeError, TypeError):
-    """A value does not fit the declared type. The caller adds where that was."""
+    """A value does not have the declared type. The caller adds the location to the message."""
 
 
 @frozen
 class Seal:
-    """What an artifact's payload was when its task had left it.
+    """The checksum of an artifact's payload, taken when its task ended.
 
     `digest` is `sha256:` and the hexadecimal digest of the file, or of a listing of the folder with the digests of its
-    files; `size` is in bytes. `signature` is what the file system said of the payload (sizes, times of change): as long
-    as it says the same, the content is the same, and need not be read again. It is empty where it would prove nothing,
-    as the payload had changed so short a time before that another change would leave the same times behind.
+    files. `size` is in bytes. `signature` is the metadata of the payload in the file system (sizes, modification
+    times): as long as it is the same, the content is the same, and need not be read. It is empty if the payload was
+    modified so recently that a later change could leave the same times.
     """
 
     digest: str
@@ -39,9 +39,10 @@ class Seal:
 
 @frozen
 class ArtifactValue:
-    """An artifact as tasks see it: KFP's RuntimeArtifact. `custom_path` is where its payload is, if not at the URI.
+    """An artifact as tasks see it: KFP's RuntimeArtifact.
 
-    `seal` is None where there is no payload on this machine, or nobody has looked at it. Tasks are not told of it.
+    `custom_path` is the path of the payload, if that is not at the URI. `seal` is the checksum of the payload, None if
+    the payload is not on this machine or was not read. Tasks do not receive it.
     """
 
     name: str
@@ -53,23 +54,24 @@ class ArtifactValue:
 
     @property
     def place(self) -> str:
-        """Where the payload is: a path of this machine, or a URI."""
+        """The location of the payload: a path on this machine, or a URI."""
         return self.custom_path or self.uri
 
 
 class Collected(list[Json]):
-    """The values of a parameter in the iterations of a loop, in order: a list that knows that a loop gathered it.
+    """The values of a parameter in the iterations of a loop, in order.
 
-    A loop in a loop gives `Collected` in `Collected`. In JSON it is a list like any other.
+    The type distinguishes them from a list that a task returned. Nested loops produce nested `Collected` lists. In JSON
+    it is a list like any other.
     """
 
 
-#: What an input or output holds at run time: JSON, an artifact, or a list of artifacts.
+#: The value of an input or output at run time: JSON, an artifact, or a list of artifacts.
 Value = Union[Json, ArtifactValue, "list[ArtifactValue]"]
 
 
 def artifacts_in(values: Iterable[Value]) -> Iterator[ArtifactValue]:
-    """The artifacts among values, those in lists included."""
+    """Yield the artifacts among values, including those in lists."""
     for value in values:
         yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, ArtifactValue))
 
@@ -84,7 +86,7 @@ _PYTHON_TYPES: dict[ParameterType, tuple[type, ...]] = {
     ParameterType.TASK_CONFIG: (dict,),
 }
 
-#: What Go's `strconv.ParseBool` accepts, which is what KFP's launcher reads boolean output files with.
+#: The texts that Go's `strconv.ParseBool` accepts. KFP's launcher reads boolean output files with it.
 _BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
     **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
@@ -92,7 +94,7 @@ _BOOLEANS = {
 
 
 def as_text(value: Json) -> str:
-    """A value as text, as it stands in a command, in text with placeholders and in a STRING parameter.
+    """Return a value as text, for a command, for text with placeholders or for a STRING parameter.
 
     >>> [as_text(value) for value in ("a", 3, 3.5, True, None, [1, {"k": "é"}])]
     ['a', '3', '3.5', 'true', '', '[1, {"k": "é"}]']
@@ -105,7 +107,7 @@ def as_text(value: Json) -> str:
 
 
 def kind_of(value: Value) -> str:
-    """The name of a value's type, in KFP's words where it has one.
+    """Return the name of the type of a value: KFP's name if it has one.
 
     >>> [kind_of(value) for value in (1, 1.5, True, "a", [], {}, None)]
     ['NUMBER_INTEGER', 'NUMBER_DOUBLE', 'BOOLEAN', 'STRING', 'LIST', 'STRUCT', 'null']
@@ -125,9 +127,10 @@ def kind_of(value: Value) -> str:
 
 
 def flattened(value: Value, levels: int = 1) -> Value:
-    """What loops gathered, as a plain list in which so many levels of loops are left; any other value as it is.
+    """Return the collected values of nested loops as a list with the given number of levels.
 
-    The outer levels are those that stay. Lists that are values of a single iteration are never taken apart.
+    The outer levels are kept. Lists that are the values of a single iteration are never flattened. A value that was not
+    collected is returned as it is.
 
     >>> gathered = Collected([Collected([1, [2]]), Collected([3])])
     >>> flattened(gathered), flattened(gathered, levels=2)
@@ -144,10 +147,10 @@ def flattened(value: Value, levels: int = 1) -> Value:
 
 
 def fit(value: Json, to: ParameterType) -> Json:
-    """The value as a parameter of the type `to` holds it.
+    """Return a value converted to a parameter type.
 
     Raises:
-        ValueMismatch: if it does not fit; the message names both types.
+        ValueMismatch: if the value cannot be converted; the message names both types.
     """
     if to is ParameterType.STRING:
         return as_text(value)
@@ -157,24 +160,24 @@ def fit(value: Json, to: ParameterType) -> Json:
         return float(value)
     fits = isinstance(value, _PYTHON_TYPES[to])
     if fits and isinstance(value, bool) and to is not ParameterType.BOOLEAN:
-        fits = False  # a bool is an int to Python, not to KFP
+        fits = False  # a bool is an int in Python, but not in KFP
     if not fits:
-        raise ValueMismatch(f"{preview(value)} is {kind_of(value)}, and {to} is wanted")
+        raise ValueMismatch(f"expected {to}, got {preview(value)} ({kind_of(value)})")
     return value
 
 
 def not_allowed(value: Json, literals: tuple[Json, ...]) -> str:
-    """What is wrong with a value that is none of those that the author named; empty where nothing is."""
+    """Return the end of a message about a value that is not an allowed literal; empty if it is allowed."""
     if not literals or value in literals:
         return ""
-    return f"is {preview(value)}, and only these are allowed: {', '.join(map(repr, literals))}"
+    return f"is {preview(value)}, expected one of {', '.join(map(repr, literals))}"
 
 
 def from_text(text: str, to: ParameterType) -> Json:
-    """The value that a task wrote as text into an output parameter's file.
+    """Return the value that a task has written as text to the file of an output parameter.
 
     Raises:
-        ValueMismatch: if the text does not hold a value of that type.
+        ValueMismatch: if the text is not a value of that type.
     """
     if to is ParameterType.STRING:
         return text
@@ -182,33 +185,39 @@ def from_text(text: str, to: ParameterType) -> Json:
     if to is ParameterType.BOOLEAN:
         if stripped in _BOOLEANS:
             return _BOOLEANS[stripped]
-        raise ValueMismatch(f"the text {preview(text)} is no {to}: it should be true or false")
+        raise ValueMismatch(f"expected {to}, got the text {preview(text)}: write true or false")
     try:
         return fit(json.loads(stripped), to)
     except ValueError as error:
-        raise ValueMismatch(f"the text {preview(text)} is no {to}: {error}") from error
+        raise ValueMismatch(f"expected {to}, got the text {preview(text)}: {error}") from error
 
 
 def check_json(value: object, path: str = "the value") -> None:
-    """Raises ValueMismatch, naming the path of the offender, unless `value` can be written as JSON and read back."""
+    """Check that a value can be written as JSON and read back.
+
+    Raises:
+        ValueMismatch: if it cannot; the message names the path of the invalid part, which begins with `path`.
+    """
     if value is None or isinstance(value, (str, bool, int)):
         return
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueMismatch(f"{path} is {value}, and JSON has no such number")
+            raise ValueMismatch(f"{path} is {value}: expected a finite number, as JSON has no others")
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             check_json(item, f"{path}[{index}]")
     elif isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise ValueMismatch(f"{path} has the key {key!r}, and the keys of a JSON object are text")
+                raise ValueMismatch(f"{path} has the key {key!r}: expected text as a key, as in all JSON objects")
             check_json(item, f"{path}[{key!r}]")
     else:
-        raise ValueMismatch(f"{path} is a {type(value).__name__}, which JSON cannot hold")
+        raise ValueMismatch(
+            f"{path} is of type {type(value).__name__}: expected text, a number, a boolean, a list, a dict or None"
+        )
 
 
 def preview(value: object, limit: int = 80) -> str:
-    """A value for a message: its repr, cut in the middle where it is long."""
+    """Return the `repr` of a value for a message, shortened in the middle if it is longer than `limit`."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[: limit - 20]}…{text[-16:]}"

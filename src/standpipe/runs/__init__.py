@@ -1,1 +1,1 @@
-"""Runs: put together from their parts, driven to their end, resumed and reported."""
+"""The life of a run: options, launch, driver, resume, rerun and failure report."""

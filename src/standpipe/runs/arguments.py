@@ -1,4 +1,4 @@
-"""Conversion between what users pass and get (Python values, artifact objects) and the values of the engine."""
+"""Conversion between the values of users (Python values, artifact objects) and those of the engine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def to_values(arguments: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def from_values(values: Mapping[str, Value]) -> dict[str, Any]:
-    """Return inputs or outputs as users have them: parameters as Python values, artifacts as objects."""
+    """Return inputs or outputs as users see them: parameters as Python values, artifacts as objects."""
     return {name: _from_value(value) for name, value in values.items()}
 
 

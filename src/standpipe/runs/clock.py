@@ -1,4 +1,4 @@
-"""The time of a run, and the wait for its next event."""
+"""The clock of a run, which also waits for its next event."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ T = TypeVar("T")
 
 
 class Clock(Protocol):
-    """Tells the time to the driver, and waits for it. Tests have a clock that need not wait."""
+    """Tells the driver the time, and waits. Tests use a clock that does not wait for real time."""
 
     def now(self) -> float:
-        """Return the time in seconds since the epoch. It never goes back."""
+        """Return the time in seconds since the epoch. It never decreases."""
 
     def wait(self, queue: SimpleQueue[T], until: float, at_most: float) -> T | None:
-        """Return the next item of a queue, or None if none came until a time, or within `at_most` seconds."""
+        """Return the next item of a queue, or None if there is none in time.
+
+        Args:
+            queue: the queue.
+            until: the time, in seconds since the epoch, to wait for.
+            at_most: the most seconds to wait.
+        """
 
 
 class SystemClock:
-    """The clock of the machine: seconds since the epoch that pass evenly, even if somebody sets the machine's clock."""
+    """The clock of the machine. Changes of the machine's time during a run do not affect it."""
 
     def __init__(self) -> None:
         self._epoch = time.time() - time.monotonic()

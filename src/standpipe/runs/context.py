@@ -1,16 +1,16 @@
-"""What a run consists of besides its state: what runs, with which options, and where."""
+"""The constant parts of a run: its Plan, its options, its folders and its services."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from standpipe.artifact_stores.local import LocalArtifactStore
 from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError
-from standpipe.kubernetes import concerns
+from standpipe.kubernetes import uses_kubernetes
 from standpipe.model.layout import WORKSPACE_FOLDER, StateLayout
 from standpipe.model.plan import Container, Plan, Resources
 from standpipe.model.ports import ArtifactStore
@@ -18,10 +18,10 @@ from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import UNBOUNDED, ResourcePolicy
 from standpipe.runs.options import RunOptions
 from standpipe.store.cache import CacheIndex
-from standpipe.support.machine_capacity import capacity
+from standpipe.support.machine_capacity import read_capacity
 from standpipe.support.notices import warn
 from standpipe.support.redaction import Redactor
-from standpipe.support.secrets import redactor_for
+from standpipe.support.secrets import make_redactor
 
 if TYPE_CHECKING:
     from standpipe.kubernetes.cluster import LocalCluster
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunContext:
-    """A run besides its state.
+    """The constant parts of a run.
 
     Attributes:
-        options: how it runs.
-        plan: what runs.
-        info: what the run knows of itself.
+        options: the options of the run.
+        plan: the Plan that is run.
+        info: the names and ids of the run.
         folder: the run's own folder.
         workspace: the folder that its tasks share, None if they have none.
-        cluster: what stands in for Kubernetes, None if the pipeline has no settings for it.
+        cluster: the local substitute for Kubernetes, None if the pipeline has no settings for it.
         cache: the outputs of earlier runs, None if this run may not use them.
-        redactor: masks the run's secrets.
+        redactor: redacts the run's secrets.
         debug: whether its task runs under a debugger, on the terminal of this process.
-        uncached: the tasks that run even if the cache has their outputs, with all tasks in them.
+        uncached: the tasks that are executed even if the cache has their outputs; for a DAG, all tasks in it.
     """
 
     options: RunOptions
@@ -61,17 +61,17 @@ class RunContext:
         return LocalArtifactStore([Path(self.info.pipeline_root), *filter(None, [self.workspace])])
 
     def new_machine(self, plan: Plan | None = None, later: Mapping[str, Plan] | None = None) -> Machine:
-        """Return the state of the run at its beginning.
+        """Return the initial state of the run.
 
         Args:
-            plan: the Plan that it began with; by default the present one.
-            later: the Plans that it was resumed with since, by their digests.
+            plan: the Plan that the run started with; by default the current one.
+            later: the Plans that the run was resumed with since, by their digests.
         """
         return Machine(
             plan or self.plan,
             self.info,
             max_parallel=self.options.max_parallel,
-            capacity=capacity() if _requests_resources(self.plan) else UNBOUNDED,
+            capacity=read_capacity() if _requests_resources(self.plan) else UNBOUNDED,
             policy=ResourcePolicy(self.options.resource_policy),
             later=later,
         )
@@ -83,19 +83,24 @@ def pipeline_root_of(options: RunOptions) -> Path:
 
 
 def timeout_of(plan: Plan) -> float:
-    """Return after how many seconds the run is stopped (`PipelineConfig.active_deadline_seconds`); 0 for never."""
-    return float(_pipeline_config(plan).get("activeDeadlineSeconds", 0))
+    """Return the time limit of the run in seconds (`PipelineConfig.active_deadline_seconds`); 0 for none."""
+    return float(plan.pipeline_config.get("activeDeadlineSeconds", 0))
 
 
 def make_workspace(options: RunOptions, plan: Plan, folder: Path) -> Path | None:
-    """Return the workspace of the run with that folder, None if it has none; it is made if it is missing.
+    """Return the workspace of a run, created if it is missing; None if the run has none.
+
+    Args:
+        options: the options of the run.
+        plan: its Plan.
+        folder: its folder.
 
     Raises:
-        StorageError: if it cannot be made.
+        StorageError: if the workspace cannot be created.
     """
     if options.workspace_root is not None:
         workspace = Path(options.workspace_root).expanduser().absolute()
-    elif "workspace" in _pipeline_config(plan):
+    elif "workspace" in plan.pipeline_config:
         workspace = folder / WORKSPACE_FOLDER
     else:
         return None
@@ -110,8 +115,8 @@ def make_workspace(options: RunOptions, plan: Plan, folder: Path) -> Path | None
 
 
 def local_cluster(options: RunOptions, plan: Plan, root: Path) -> LocalCluster | None:
-    """Return what stands in for Kubernetes; None if the pipeline has no settings for it."""
-    if not concerns(plan):
+    """Return the local substitute for Kubernetes; None if the pipeline has no settings for Kubernetes."""
+    if not uses_kubernetes(plan):
         return None
     from standpipe.kubernetes import provisions  # few pipelines need it
     from standpipe.kubernetes.cluster import LocalCluster
@@ -120,9 +125,9 @@ def local_cluster(options: RunOptions, plan: Plan, root: Path) -> LocalCluster |
 
 
 def run_redactor(options: RunOptions, plan: Plan, cluster: LocalCluster | None) -> Redactor:
-    """Return what masks the secrets of a run in all that it leaves and shows."""
+    """Return the redactor for all that a run stores and shows."""
     provided = cluster.secrets if cluster else {}
-    return redactor_for(options.secret_env, plan, options.runner.variables, provided, warn)
+    return make_redactor(options.secret_env, plan, options.runner.variables, provided, warn)
 
 
 def result_cache(options: RunOptions, root: Path) -> CacheIndex | None:
@@ -137,8 +142,3 @@ def _requests_resources(plan: Plan) -> bool:
     return any(
         isinstance(executor, Container) and executor.resources != Resources() for executor in plan.executors.values()
     )
-
-
-def _pipeline_config(plan: Plan) -> Mapping[str, Any]:
-    config: Mapping[str, Any] = plan.platforms.get("kubernetes", {}).get("pipelineConfig", {})
-    return config

@@ -1,7 +1,7 @@
-"""The loop of a run: one queue of events, one machine, a pool of threads that carry out attempts.
+"""The main loop of a run: one queue of events, one state machine, and a pool of threads that execute attempts.
 
-It is the same whether a run has one task or ten thousand. Only this thread touches the machine, the store and the
-observers; the pool's threads hand their results in through the queue.
+Only the thread of the loop uses the machine, the store and the observers. The threads of the pool put their results
+into the queue.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from standpipe.model.ports import Cancel
 from standpipe.model.refs import TaskRef
 from standpipe.runs.clock import Clock, SystemClock
 
-#: Carries out one attempt, in a thread of the pool.
+#: Executes one attempt, in a thread of the pool.
 Attempt = Callable[[StartAttempt, Cancel], AttemptEnded]
 
-#: The signals that end a process, with the handlers that Python installs at its start: Ctrl-C, `kill` (as `timeout`,
-#: CI and Kubernetes do it), and the terminal or connection that is closed.
+#: The signals that terminate a process, with the handlers that Python installs at startup: Ctrl-C, `kill` (also sent
+#: by `timeout`, CI and Kubernetes), and a closed terminal or connection.
 _TERMINATING_SIGNALS: dict[int, object] = {
     number: signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
     for name in ("SIGINT", "SIGTERM", "SIGHUP")
@@ -48,7 +48,7 @@ _POLL_INTERVAL = 0.2
 
 
 class Terminated(BaseException):
-    """A signal asked this process to end. Whoever drives the run lets it, once all tasks have stopped."""
+    """A signal asked this process to terminate. The caller lets it do so, once all tasks have stopped."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -56,7 +56,7 @@ class Terminated(BaseException):
 
 
 class FactSink(Protocol):
-    """Takes the facts of a run, in order: the run store, an observer."""
+    """Takes the facts of a run, in order; for instance the run store or an observer."""
 
     def __call__(self, facts: Sequence[Fact], /) -> None: ...
 
@@ -66,12 +66,12 @@ class Driver:
 
     Args:
         machine: the run's state.
-        attempt: carries out one attempt.
+        attempt: executes one attempt.
         sinks: take every fact, in this order; the store comes first, so that what is shown is already stored.
-        max_parallel: the number of attempts that may run at once, at most as many as the machine hands out.
+        max_parallel: the number of attempts that may run at the same time, at least as many as the machine starts.
         cancel_requested: returns whether another process, which cannot call `cancel`, has asked the run to stop since
             the last call; called a few times per second.
-        timeout: after how many seconds the run is cancelled; None for never.
+        timeout: the seconds after which the run is cancelled; None for no limit.
         clock: tells the time, and waits.
     """
 
@@ -93,13 +93,19 @@ class Driver:
         self._clock = clock or SystemClock()
         self._next_poll = self._clock.now() + _POLL_INTERVAL
         self._deadline = math.inf if timeout is None else self._clock.now() + timeout
-        self._cancels: dict[TaskRef, Cancel] = {}  # of the attempts that run
+        self._cancels: dict[TaskRef, Cancel] = {}  # of the running attempts
         self._events: SimpleQueue[Union[Event, BaseException]] = SimpleQueue()
         self._pool = ThreadPoolExecutor(max_parallel, thread_name_prefix="standpipe")
         self._end: RunEnded | None = None
 
     def run(self, first: Event) -> RunEnded:
-        """Run until nothing is left to do.
+        """Handle events until the run has ended.
+
+        Args:
+            first: the event that starts or resumes the run.
+
+        Returns:
+            The last fact of the run.
 
         Raises:
             KeyboardInterrupt: after Ctrl-C, once everything has stopped and the run's end is recorded.
@@ -119,11 +125,11 @@ class Driver:
 
     @property
     def timed_out(self) -> bool:
-        """Whether the run was cancelled because its time was over."""
+        """Return whether the run was cancelled because its time limit was exceeded."""
         return self._deadline == -math.inf
 
     def _handle_events(self) -> None:
-        """Handle all events that have come. The sinks get their facts in one call, which costs far less."""
+        """Handle all events in the queue. The sinks get the facts of all of them in one call, which is much faster."""
         facts: list[Fact] = []
         commands: list[Command] = []
         try:
@@ -133,15 +139,15 @@ class Driver:
                 commands += step.commands
                 if step.facts and isinstance(step.facts[-1], RunEnded):
                     self._end = step.facts[-1]
-                    break  # a request to cancel comes too late now
-        finally:  # whatever defect comes next, this has happened
+                    break  # ignore later events, such as a cancel request
+        finally:  # if an event raises, record the facts of those before it
             for sink in self._sinks:
                 sink(facts)
         for command in commands:
-            self._carry_out(command)
+            self._execute(command)
 
     def _take_events(self) -> Iterator[Event]:
-        """Yield the events that have come; if there are none, wait for the next one."""
+        """Yield the events in the queue; if it is empty, wait for the next one."""
         event = self._wait()
         while True:
             if isinstance(event, BaseException):
@@ -155,7 +161,7 @@ class Driver:
                 return
 
     def _wait(self) -> Event | BaseException:
-        """Return the next event: from the queue, a cancel request of another process, or a time that has come."""
+        """Return the next event: from the queue, a cancel request of another process, or a time that is reached."""
         while True:
             now = self._clock.now()
             if now >= self._deadline > -math.inf:
@@ -173,10 +179,10 @@ class Driver:
             if self._clock.now() >= due:
                 return TimePassed()
 
-    def _carry_out(self, command: Command) -> None:
+    def _execute(self, command: Command) -> None:
         if isinstance(command, StartAttempt):
             cancel = self._cancels[command.task] = Cancel()
-            self._pool.submit(self._attempt, command, cancel).add_done_callback(self._hand_in)
+            self._pool.submit(self._attempt, command, cancel).add_done_callback(self._put_result)
         elif isinstance(command, StopAttempts):
             self._stop(command.tasks, urgent=command.now)
         else:
@@ -184,20 +190,19 @@ class Driver:
 
     def _stop(self, tasks: Iterable[TaskRef], *, urgent: bool = False) -> None:
         for task in tasks:
-            if task in self._cancels:  # otherwise its attempt has just ended by itself
+            if task in self._cancels:  # otherwise its attempt has just ended
                 self._cancels[task].set(urgent=urgent)
 
-    def _hand_in(self, attempt: Future[AttemptEnded]) -> None:
+    def _put_result(self, attempt: Future[AttemptEnded]) -> None:
         error = attempt.exception()
         self._events.put(attempt.result() if error is None else error)
 
 
 @contextmanager
 def _signals_as_events(events: SimpleQueue[Event | BaseException]) -> Iterator[list[int]]:
-    """Turn the signals that end a process into events, so that they cannot interrupt the machine in the middle.
+    """Turn terminating signals into events, so that they cannot interrupt the state machine.
 
-    Signals for which Python's own handler is not in place are left to whoever handles them, and so are all of them
-    where this is not the main thread.
+    Signals with a handler other than Python's own are left alone. Outside of the main thread, all signals are.
 
     Yields:
         The list of signals that were received.

@@ -1,4 +1,4 @@
-"""The failure report of a run, which is the message of the exception: what failed, why, and what to do next."""
+"""The failure report of a run, the message of `TaskFailed`: what failed, why, and what to do next."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from standpipe.engine.tasks import ExecutorTask
 from standpipe.model import events
 from standpipe.model.refs import RunInfo
 from standpipe.model.values import ArtifactValue, Value, flattened, preview
-from standpipe.support.shell_commands import command
+from standpipe.support.shell_commands import standpipe_command
 
-#: The most inputs that are shown of a task.
+#: The most inputs of a task that a report shows.
 _MAX_INPUTS = 20
 
 
 def failure_report(
     info: RunInfo, machine: Machine, end: events.RunEnded, folder: Path, timeout: float, flags: Sequence[str]
 ) -> str:
-    """Return the report of a run that failed or was cancelled: the first failure in full, the others in short.
+    """Return the report of a run that failed or was cancelled, with details of the first failure only.
 
     Args:
         info: the run.
-        machine: its state at the end.
-        end: how it ended.
+        machine: its final state.
+        end: its last fact.
         folder: the run's own folder.
-        timeout: after how many seconds the run was stopped; 0 if that was not why it ended.
-        flags: the flags of the suggested commands that set the options of the run.
+        timeout: the time limit in seconds if the run exceeded it, otherwise 0.
+        flags: the flags that set the options of the run in suggested commands.
     """
     files = f"All files of the run are in {folder}."
-    resume = command("resume", info.pipeline_root, info.id, how=flags)
+    resume = standpipe_command("resume", info.pipeline_root, info.id, flags=flags)
     next_step = f"To resume the run: local.resume({info.id!r}), or\n    {resume}"
     if not end.failures:
         if timeout:
@@ -66,7 +66,7 @@ def _task_details(fact: events.TaskFailed, info: RunInfo, machine: Machine, flag
     code = fact.failure.exit_code
     parts = [f"It exited with code {code}."] if code is not None and f"code {code}" not in fact.failure.message else []
     parts += [f"Its inputs:\n{_inputs(task.inputs)}"] if task.inputs else []
-    rerun = command("rerun", info.pipeline_root, info.id, str(fact.task), how=flags)
+    rerun = standpipe_command("rerun", info.pipeline_root, info.id, str(fact.task), flags=flags)
     return [*parts, f"To rerun only this task:\n    {rerun}"]
 
 

@@ -1,4 +1,4 @@
-"""One run of a component: put together from its parts, driven to its end, and its result handed to the caller."""
+"""The launch of a run: it creates the parts of the run, drives it, and returns its result."""
 
 from __future__ import annotations
 
@@ -53,19 +53,19 @@ def start(
     rerun_of: str = "",
     debug: bool = False,
 ) -> PipelineTask:
-    """Run a component with arguments that were checked; see `standpipe.local.run`.
+    """Run a component with checked arguments; see `standpipe.local.run`.
 
     Args:
-        options: how it runs.
-        component: what runs.
+        options: the options of the run.
+        component: the component or pipeline to run.
         arguments: its inputs by name.
-        rerun_of: the run and the task that it runs again; empty for other runs.
+        rerun_of: the run and the task that this run reruns; empty for other runs.
         debug: whether its task runs under a debugger.
     """
     plan, root = component.plan, pipeline_root_of(options)
     cluster, cache = local_cluster(options, plan, root), result_cache(options, root)
     redactor = run_redactor(options, plan, cluster)
-    with redactor.errors(), restrict_umask():
+    with redactor.redact_errors(), restrict_umask():
         folder = _make_run_folder(root, plan.name)
         workspace = make_workspace(options, plan, folder)
         info = RunInfo(
@@ -79,21 +79,21 @@ def start(
         context = RunContext(options, plan, info, folder, workspace, cluster, cache, redactor, debug)
         inputs = to_values(arguments)
         machine = context.new_machine()
-        recorder = RunRecorder(root, info, plan, workspace=str(workspace or ""), repeats=rerun_of, redactor=redactor)
+        recorder = RunRecorder(root, info, plan, workspace=str(workspace or ""), rerun_of=rerun_of, redactor=redactor)
         with RunLock(folder), closing(recorder):
             result = drive(context, machine, recorder, events.Start(inputs))
         return finish_task(context, machine, result, PipelineTask(component, component.name, arguments, Settings()))
 
 
 class RunResult(NamedTuple):
-    """How a run ended, and whether it was stopped because its time was over."""
+    """The last fact of a run, and whether its time limit was exceeded."""
 
     end: events.RunEnded
     timed_out: bool
 
 
 def drive(context: RunContext, machine: Machine, recorder: RunRecorder, first: events.Event) -> RunResult:
-    """Drive a run, whose lock this process holds, from an event to its end.
+    """Drive a run from an event to its end. This process must hold the lock of the run.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, once everything has stopped and the run's end is recorded.
@@ -121,11 +121,11 @@ def drive(context: RunContext, machine: Machine, recorder: RunRecorder, first: e
             redactor=context.redactor,
             debug=context.debug,
         )
-        sinks: list[FactSink] = [context.redactor.sink(recorder), context.redactor.sink(observer)]
+        sinks: list[FactSink] = [context.redactor.wrap_sink(recorder), context.redactor.wrap_sink(observer)]
         sinks += [_MissingResources(), _log_cache_hits, *([context.cluster] if context.cluster else [])]
         driver = Driver(
             machine,
-            _wrap(context, context.redactor.attempt(executor.execute)),
+            _wrap(context, context.redactor.wrap_attempt(executor.execute)),
             sinks,
             max_parallel=options.max_parallel,
             cancel_requested=lambda: was_asked_to_stop(context.folder),
@@ -135,27 +135,27 @@ def drive(context: RunContext, machine: Machine, recorder: RunRecorder, first: e
 
 
 def finish_task(context: RunContext, machine: Machine, result: RunResult, task: PipelineTask) -> PipelineTask:
-    """Return the task that the call of a component returns, with the outputs or the error of its run.
+    """Return the task for the caller of a component, with the outputs or the error of its run.
 
     Raises:
-        TaskFailed: if the run failed, and its options want that raised.
+        TaskFailed: if the run failed and `raise_on_error` is true.
     """
     if result.end.state is TaskState.SUCCEEDED:
         return task.finish(from_values(result.end.outputs))
     timeout = timeout_of(context.plan) if result.timed_out else 0
     flags = context.options.command_options
     report = failure_report(context.info, machine, result.end, context.folder, timeout, flags)
-    error = TaskFailed(context.redactor.text(report))
+    error = TaskFailed(context.redactor.redact_text(report))
     if context.options.raise_on_error:
         raise error
     if not context.options.quiet:
-        warn(str(error))  # nothing else tells the user
+        warn(str(error))  # the caller may not look at the error of the task
     return task.finish({}, error)
 
 
 @contextmanager
 def deferred_signals() -> Iterator[None]:
-    """Let a signal that asked this process to end have its usual effect, which had to wait for the tasks to stop."""
+    """Send a deferred signal to this process again, after the tasks have stopped, so that it has its usual effect."""
     try:
         yield
     except Terminated as terminated:
@@ -164,7 +164,7 @@ def deferred_signals() -> Iterator[None]:
 
 
 def _wrap(context: RunContext, attempt: Attempt) -> Attempt:
-    """Keep the notices of a quiet run off standard error, and run what is not to come from the cache."""
+    """Wrap the execution of attempts: apply `quiet` to notices, and disable caching for the uncached tasks."""
 
     def wrapped(command: events.StartAttempt, cancel: Cancel) -> events.AttemptEnded:
         if command.task.is_within(context.uncached):
@@ -183,7 +183,7 @@ def _log_cache_hits(facts: Sequence[events.Fact]) -> None:
 
 
 class _MissingResources:
-    """Warns, once for each kind, of resources that tasks request and this machine does not have."""
+    """Warns once about each kind of resource that tasks request and this machine lacks."""
 
     def __init__(self) -> None:
         self._once = Once()
@@ -200,13 +200,13 @@ class _MissingResources:
 
 
 class Observer(FactSink, Protocol):
-    """Shows a run to a person."""
+    """Displays a run."""
 
     def line(self, task: TaskRef, text: str) -> None:
-        """Show a line that a task printed; called from many threads."""
+        """Display a line that a task printed. Many threads call this."""
 
     def close(self) -> None:
-        """Remove what is shown only while the run lasts."""
+        """Remove what is displayed only while the run is running."""
 
 
 def _observer(info: RunInfo, folder: Path, *, quiet: bool) -> Observer:
@@ -220,7 +220,7 @@ def _observer(info: RunInfo, folder: Path, *, quiet: bool) -> Observer:
 
 
 def _make_run_folder(root: Path, pipeline: str) -> Path:
-    """Make a folder for a run, named after its pipeline and the time, as KFP names it."""
+    """Create the folder of a run, named after its pipeline and the time, as in KFP."""
     while True:
         run_id = f"{file_name(pipeline)}-{datetime.now().strftime('%Y-%m-%d-%H-%M-%S-%f')}"
         folder = StateLayout(root).run_folder(run_id)
@@ -228,7 +228,7 @@ def _make_run_folder(root: Path, pipeline: str) -> Path:
             folder.mkdir(parents=True)
         except FileExistsError:
             if folder.is_dir():
-                continue  # another run began in the same microsecond
+                continue  # another run started in the same microsecond
             raise StorageError(
                 f"The pipeline root {root} is a file or a broken link: expected a folder. "
                 "Choose another one: local.init(..., pipeline_root=...)."

@@ -31,7 +31,7 @@ RESOURCE_POLICIES = ("clamp", "strict", "ignore")
 
 
 class LocalRunner(ABC):
-    """Where tasks run, as users name it; what does the work is made when the first task comes."""
+    """The public object for a runner, as users pass it. It opens the runner itself when the first task starts."""
 
     _opening = threading.Lock()
     _opened: Runner | None = None
@@ -39,9 +39,9 @@ class LocalRunner(ABC):
 
     @property
     def tasks(self) -> Runner:
-        """What runs the tasks, the same for all runs and threads that share this object.
+        """Return the runner itself, the same for all runs and threads that share this object.
 
-        A process that was forked from the one that opened it opens its own: connections cannot be shared.
+        A forked child opens a runner of its own, because it cannot share connections with its parent.
         """
         with LocalRunner._opening:
             if self._opened is None or self._opened_by != os.getpid():
@@ -53,21 +53,25 @@ class LocalRunner(ABC):
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """Environment variables that the user's options give to all tasks."""
+        """Return the environment variables that the user's options set for all tasks."""
         return {}
 
     @property
     def command_options(self) -> tuple[str, ...]:
-        """The options of `standpipe resume` that choose such a runner."""
+        """Return the flags of `standpipe resume` that select such a runner."""
         return ()
 
     @abstractmethod
     def workspace_path(self, workspace: Path) -> str:
-        """Where tasks see a run's workspace, which is the folder `workspace` on this machine."""
+        """Return the path at which tasks see a run's workspace.
+
+        Args:
+            workspace: the folder of the workspace on this machine.
+        """
 
 
 def _after_fork_in_child() -> None:
-    LocalRunner._opening = threading.Lock()  # a thread that is not in this process may hold the old one
+    LocalRunner._opening = threading.Lock()  # a thread that this process does not have may hold the old one
 
 
 register_functions(in_child=_after_fork_in_child)
@@ -110,7 +114,7 @@ class Option(NamedTuple):
 
 
 def _no_check(name: str, value: object) -> None:
-    """Accept any value: whether it is true or false is all that counts."""
+    """Accept any value, because only its truth matters."""
 
 
 def _declare(
@@ -120,7 +124,7 @@ def _declare(
     flag: Flag | None = None,
     page: str = "",
 ) -> dict[str, Any]:
-    """Return what a field of `RunOptions` says of its option."""
+    """Return the metadata of a field of `RunOptions`."""
     return {"help": help, "check": check, "flag": flag, "page": page}
 
 
@@ -160,8 +164,8 @@ def _check_kubernetes(name: str, value: object) -> None:
     if isinstance(value, (str, os.PathLike)):
         if not os.path.exists(os.path.expanduser(value)):
             raise ArgumentError(
-                f"Invalid {name}={str(value)!r}: there is no such file or folder. Pass the one that says what secrets, "
-                "config maps and PVCs hold on this machine."
+                f"Invalid {name}={str(value)!r}: there is no such file or folder. Pass the path of a file or folder "
+                "with the contents of secrets, config maps and PVCs."
             )
     elif not isinstance(value, (Mapping, type(None))):
         raise ArgumentError(f"Invalid {name}: expected a file, a folder or a mapping, got {type(value).__name__}.")
@@ -232,7 +236,7 @@ class RunOptions:
         ),
     )
     max_parallel: int = field(
-        default=16,  # whatever the number of cores: most tasks wait
+        default=16,  # independent of the number of cores: most tasks wait for I/O
         kw_only=True,
         metadata=_declare(
             "The number of tasks that may run at the same time.",
@@ -281,7 +285,7 @@ class RunOptions:
         default=(),
         kw_only=True,
         metadata=_declare(
-            "The names of environment variables, of this process or of tasks, whose values are masked in logs, "
+            "The names of environment variables, of this process or of tasks, whose values are redacted in logs, "
             "messages and the run store. Those of secrets in `kubernetes` always are.",
             _check_names,
             flag=Flag(("--secret-env",), "NAME", repeated=True),
@@ -295,7 +299,7 @@ class RunOptions:
 
     @property
     def command_options(self) -> tuple[str, ...]:
-        """The flags of `standpipe resume` and `rerun` that set the same options, as far as a command line can."""
+        """Return the flags of `standpipe resume` and `rerun` that set the same options, where flags for them exist."""
         flags = [*self.runner.command_options]
         for option in all_options():
             value = getattr(self, option.name)

@@ -1,4 +1,4 @@
-"""One task of a run, run again by itself with the inputs that it had: a run of its own."""
+"""The rerun of one task of a run, with the inputs that it had, as a run of its own."""
 
 from __future__ import annotations
 
@@ -13,11 +13,18 @@ from standpipe.runs.context import pipeline_root_of
 from standpipe.runs.launch import start
 from standpipe.runs.options import RunOptions
 from standpipe.runs.stored_run import existing_context, find_tasks, load_run
-from standpipe.support.redaction import was_masked
+from standpipe.support.redaction import is_redacted
 
 
 def rerun_task(options: RunOptions, run_id: str, task_name: str, *, debug: bool) -> PipelineTask:
-    """Rerun one task of a run, as a run of its own; see `standpipe.local.rerun_task`."""
+    """Rerun one task of a run, as a run of its own; see `standpipe.local.rerun_task`.
+
+    Args:
+        options: the options of the new run.
+        run_id: the id of the run, or the beginning of it, or `latest`.
+        task_name: the name or the path of the task.
+        debug: whether the task runs under a debugger.
+    """
     root = pipeline_root_of(options)
     stored = load_run(root, run_id)
     machine = stored.replay(existing_context(options, root, stored.row, stored.plan))
@@ -32,10 +39,10 @@ def rerun_task(options: RunOptions, run_id: str, task_name: str, *, debug: bool)
         is_executed = isinstance(task, ExecutorTask)
         reason = "it never started" if is_executed else "it is a pipeline or a loop: pass a task in it"
         raise ArgumentError(f"Cannot rerun task '{ref}' of run {stored.row.id}: {reason}.")
-    if stored.row.masked and was_masked(task.inputs):
+    if stored.row.redacted and is_redacted(task.inputs):
         raise ArgumentError(
             f"Cannot rerun task '{ref}' of run {stored.row.id}: its inputs held a secret, which the run store does not "
-            "keep."
+            "keep. Start a new run."
         )
     component = component_from_plan(_single_task_plan(stored.as_component().plan, task))
     arguments = from_values({name: task.inputs[name] for name in component.inputs if name in task.inputs})
@@ -43,14 +50,14 @@ def rerun_task(options: RunOptions, run_id: str, task_name: str, *, debug: bool)
 
 
 def _single_task_plan(plan: Plan, task: ExecutorTask) -> Plan:
-    """Return a pipeline of one task of another pipeline; its inputs are those of the task."""
+    """Return a Plan with one task of another Plan; its inputs are those of the task."""
     name, key = task.ref.name, task.node.component
     component = plan.components[key]
     bindings = {
         name: FromInput(name) if name in component.inputs else Constant(flattened(value))  # for its command only
         for name, value in task.inputs.items()
     }
-    node = Node(name, key, bindings, caching=Caching(enabled=False))  # who reruns a task wants to see it run
+    node = Node(name, key, bindings, caching=Caching(enabled=False))  # a rerun always executes the task
     outputs = {output: (FromTask(name, output),) for output in component.outputs}
     root = Component(Dag({name: node}, outputs), component.inputs, component.outputs)
     executors = {task.executor.label: plan.executors[task.executor.label]}

@@ -1,4 +1,4 @@
-"""Runs that are resumed after they failed, were cancelled, or lost their process."""
+"""Resuming a run that failed, was cancelled, or whose process was killed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from standpipe.engine.tasks import DagTask, ExecutorTask
 from standpipe.errors import ArgumentError
 from standpipe.execution.checksums import is_unchanged
 from standpipe.model import events
+from standpipe.model.component_changes import difference
 from standpipe.model.ports import ArtifactStore, Cancel
 from standpipe.model.refs import TaskRef
-from standpipe.model.signatures import difference
 from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, artifacts_in
 from standpipe.runs.arguments import from_values
@@ -30,7 +30,7 @@ from standpipe.store.plans import dump, load
 from standpipe.store.reading import RunRow, run_row
 from standpipe.store.runs import RunRecorder
 from standpipe.support.notices import inform
-from standpipe.support.redaction import was_masked
+from standpipe.support.redaction import is_redacted
 from standpipe.support.umask import restrict_umask
 
 #: The most tasks that a notice names.
@@ -38,7 +38,14 @@ _MAX_NAMED = 8
 
 
 def resume(options: RunOptions, run_id: str, component: BaseComponent | None, from_task: Sequence[str]) -> PipelineTask:
-    """Resume a run; see `standpipe.local.resume`."""
+    """Resume a run; see `standpipe.local.resume`.
+
+    Args:
+        options: the options of the run from now on.
+        run_id: the id of the run, or the beginning of it, or `latest`.
+        component: the pipeline to resume it with; None for the one of its name that is defined, or the stored one.
+        from_task: the names or paths of tasks to rerun with all tasks that depend on them.
+    """
     root = pipeline_root_of(options)
     row = run_row(root, run_id)
     with restrict_umask(), RunLock(run_folder(root, row)):
@@ -46,7 +53,7 @@ def resume(options: RunOptions, run_id: str, component: BaseComponent | None, fr
         current = component or defined_components.get(stored.plan.name) or stored.as_component()
         context = existing_context(options, root, row, current.plan)
         recorder = RunRecorder(root, context.info, current.plan, redactor=context.redactor, recorded=stored.row.length)
-        with context.redactor.errors(), closing(recorder):
+        with context.redactor.redact_errors(), closing(recorder):
             return _resume(context, stored, current, from_task, recorder)
 
 
@@ -54,8 +61,9 @@ def _resume(
     context: RunContext, stored: StoredRun, component: BaseComponent, from_task: Sequence[str], recorder: RunRecorder
 ) -> PipelineTask:
     row = stored.row
-    is_masked = row.masked or context.redactor  # then secrets differ from what the store has, and are no change
-    plan = load(dump(component.plan, context.redactor)[0]) if is_masked else component.plan
+    # The stored Plan has no secrets; without redaction each secret of the current one would count as a change.
+    has_secrets = row.redacted or context.redactor
+    plan = load(dump(component.plan, context.redactor)[0]) if has_secrets else component.plan
     machine = stored.replay(context, {recorder.plan: component.plan})
     requested = dict.fromkeys(find_tasks(machine.root, from_task), "requested with from_task")
     reasons = {**dict(_find_unusable(machine.root, row, context.artifacts)), **requested}
@@ -85,8 +93,7 @@ def _find_unusable(root: DagTask, row: RunRow, store: ArtifactStore) -> Iterator
     Raises:
         ArgumentError: if the arguments of the run are not in the store.
     """
-    is_masked = bool(row.masked)
-    if is_masked and was_masked(root.inputs):
+    if row.redacted and is_redacted(root.inputs):
         raise ArgumentError(
             f"Cannot resume run {row.id}: its arguments held a secret, which the run store does not keep. Start a new "
             "run."
@@ -96,7 +103,8 @@ def _find_unusable(root: DagTask, row: RunRow, store: ArtifactStore) -> Iterator
             continue
         succeeded = task.state is TaskState.SUCCEEDED
         is_executed = isinstance(task, ExecutorTask)
-        if is_masked and (was_masked(task.outputs) or (was_masked(task.inputs) and not (is_executed and succeeded))):
+        needs_inputs = not (is_executed and succeeded)
+        if row.redacted and (is_redacted(task.outputs) or (needs_inputs and is_redacted(task.inputs))):
             yield task.ref, "its inputs or outputs held a secret, which the run store does not keep"
         elif succeeded and is_executed:
             damages = (_describe_damage(artifact, store) for artifact in artifacts_in(task.outputs.values()))
@@ -105,7 +113,7 @@ def _find_unusable(root: DagTask, row: RunRow, store: ArtifactStore) -> Iterator
 
 
 def _describe_damage(artifact: ArtifactValue, store: ArtifactStore) -> str:
-    """Return how an artifact's payload differs from what its task wrote; empty if it does not as far as known."""
+    """Return how an artifact's payload differs from what its task wrote; an empty text if no difference is known."""
     location, expected = artifact.place, artifact.seal
     if expected is None or is_unchanged(location, expected, store):
         return ""

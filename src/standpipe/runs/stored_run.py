@@ -1,4 +1,4 @@
-"""A run as the store has it: its row, its facts, its Plans, and the state that they lead to."""
+"""A run as it is stored: its row, its facts, its Plans, and the state that follows from them."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from standpipe.runs.context import (
 )
 from standpipe.runs.options import RunOptions
 from standpipe.store.reading import RunRow, read_plan, read_run
-from standpipe.support.garbage_collection import lasting_objects
-from standpipe.support.redaction import was_masked
+from standpipe.support.garbage_collection import pause_garbage_collection
+from standpipe.support.redaction import is_redacted
 
 #: The most tasks that an error lists.
 _MAX_LISTED = 50
 
 
 class StoredRun(NamedTuple):
-    """A run as the store has it, with the Plans that it had, by their digests, in the order in which it had them."""
+    """A run as it is stored; `plans` are all Plans that it was run with, by digest, the current one last."""
 
     row: RunRow
     facts: list[events.Fact]
@@ -40,25 +40,30 @@ class StoredRun(NamedTuple):
 
     @property
     def plan(self) -> Plan:
-        """The Plan that it had last."""
+        """Return the current Plan of the run."""
         return list(self.plans.values())[-1]
 
     def replay(self, context: RunContext, later: Mapping[str, Plan] | None = None) -> Machine:
-        """Return the state that its facts led to, which can go on with the Plans in `later`, by their digests."""
+        """Return the state that follows from the facts of the run.
+
+        Args:
+            context: the context of the run.
+            later: further Plans, by digest, that the run can be resumed with.
+        """
         plans = {**self.plans, **(later or {})}
         machine = context.new_machine(plans[self.row.plan], plans)
-        with lasting_objects():
+        with pause_garbage_collection():
             for fact in self.facts:
                 machine.apply(fact)
         return machine
 
     def as_component(self) -> BaseComponent:
-        """Return the pipeline that the run had last.
+        """Return the current pipeline of the run.
 
         Raises:
-            ArgumentError: if it holds secrets, which are masked in the store.
+            ArgumentError: if it contains secrets, which are redacted in the store.
         """
-        if self.row.masked and was_masked(self.plan):
+        if self.row.redacted and is_redacted(self.plan):
             raise ArgumentError(
                 f"The pipeline of run {self.row.id} holds secrets, which the run store does not keep. Pass it with "
                 "pipeline=..., or define it in this program."
@@ -71,10 +76,10 @@ def load_run(root: Path, run: str) -> StoredRun:
 
     Args:
         root: the pipeline root.
-        run: its id, or the beginning of it, or `latest`.
+        run: the id of the run, or the beginning of it, or `latest`.
 
     Raises:
-        NoSuchRun: if there is none, or several ids begin so.
+        NoSuchRun: if there is no such run, or several ids begin so.
         StorageError: if it cannot be read, or was recorded without its pipeline.
     """
     row, dated_facts = read_run(root, run)
@@ -90,7 +95,7 @@ def load_run(root: Path, run: str) -> StoredRun:
 
 
 def existing_context(options: RunOptions, root: Path, row: RunRow, plan: Plan) -> RunContext:
-    """Return the context of a run that exists, for a Plan.
+    """Return the context of a stored run, for a Plan.
 
     Raises:
         StorageError: if its folder is missing.
@@ -133,7 +138,7 @@ def find_tasks(root: DagTask, names: Sequence[str]) -> list[TaskRef]:
         names: names and paths of tasks.
 
     Raises:
-        NoSuchTask: if there is none; the message lists those that there are.
+        NoSuchTask: if a task is not found; the message lists the tasks of the run.
     """
     tasks = [task for task in root.walk() if task is not root]
     refs: list[TaskRef] = []
@@ -148,7 +153,10 @@ def find_tasks(root: DagTask, names: Sequence[str]) -> list[TaskRef]:
 
 
 def _workspace(options: RunOptions, row: RunRow, plan: Plan, folder: Path) -> Path | None:
-    """Return the workspace that the run had, its own one where its folder is now; a new one if it needs one now."""
+    """Return the recorded workspace of a run, or a new one if it had none and needs one now.
+
+    A workspace in the run's own folder is returned as a path in the folder as it is now, which may have been moved.
+    """
     if not row.workspace:
         return make_workspace(options, plan, folder)
     recorded = Path(row.workspace)

@@ -26,8 +26,6 @@ from standpipe.model.values import ArtifactValue, Seal, Value
 from standpipe.store.database import Database, Schema
 from standpipe.store.notation import decode_values, encode_values
 
-FILE_NAME = CACHE_FILE
-
 #: See `database.Schema`.
 _MIGRATIONS = (
     """
@@ -69,7 +67,7 @@ class CacheIndex:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE_NAME
+        self._path = folder / CACHE_FILE
         self._database = Database(self._path, SCHEMA)
         try:
             folder.mkdir(parents=True, exist_ok=True)

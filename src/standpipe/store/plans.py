@@ -44,7 +44,7 @@ _SCALARS = {str, int, float, bool, type(None)}
 
 def dump(plan: p.Plan, redactor: Redactor = NO_SECRETS) -> tuple[str, str]:
     """Return a Plan as text, without secrets, and its id: the SHA-256 of the text in hexadecimal."""
-    body = json.dumps(redactor.json(_encode(plan)), separators=(",", ":"))
+    body = json.dumps(redactor.redact(_encode(plan)), separators=(",", ":"))
     return body, hashlib.sha256(body.encode()).hexdigest()
 
 

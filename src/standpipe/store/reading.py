@@ -18,12 +18,13 @@ from urllib.request import pathname2url
 from standpipe.errors import NoSuchRun, StorageError
 from standpipe.model.events import Fact, RunEnded
 from standpipe.model.frozen import frozen
+from standpipe.model.layout import StateLayout
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunId
 from standpipe.store import database, runs
 from standpipe.store.facts import RUN_ENDED, decode
 from standpipe.store.plans import load
-from standpipe.support.garbage_collection import lasting_objects
+from standpipe.support.garbage_collection import pause_garbage_collection
 
 #: The name of the run that was started last.
 LATEST = "latest"
@@ -31,24 +32,28 @@ LATEST = "latest"
 #: The largest number of runs that a message names.
 _MOST_NAMED = 5
 
-#: Each run with what its first and its last fact say of it.
+#: Of each run, its number, its row, and what its first and its last fact say about it.
 _RUNS = """
-    SELECT runs.*, first.at AS began, last.seq AS length, last.at AS latest, last.kind AS kind, last.body AS body
+    SELECT runs.*, first.at AS began, last.seq AS length, last.at AS latest, last.kind AS kind, last.body AS body,
+        runs.rowid AS number
     FROM runs
     LEFT JOIN facts AS first ON first.run = runs.id AND first.seq = 1
     LEFT JOIN facts AS last ON last.run = runs.id AND last.seq = (SELECT max(seq) FROM facts WHERE run = runs.id)
-    ORDER BY created DESC, runs.rowid DESC
 """
+_NEWEST_FIRST = f"{_RUNS} ORDER BY created DESC, runs.rowid DESC"
+_RUNS_SINCE = f"{_RUNS} WHERE runs.rowid > ? ORDER BY runs.rowid"
+_RUN = f"{_RUNS} WHERE runs.id = ?"
 
 #: The attributes of a row that schema 1 lacks, with their column and its name in older schemas.
 _SINCE_VERSION_2 = {
     "uuid": ("uuid",),
     "plan": ("plan",),
     "workspace": ("workspace",),
-    "repeats": ("rerun_of", "repeats"),
-    "masked": ("redacted", "masked"),
+    "rerun_of": ("rerun_of", "repeats"),
+    "redacted": ("redacted", "masked"),
 }
-_FACTS = "SELECT seq, at, kind, body FROM facts WHERE run = ? AND seq <= ? ORDER BY seq"
+_FACTS = "SELECT seq, at, kind, body FROM facts WHERE run = ? AND seq > ? AND seq <= ? ORDER BY seq"
+_LAST = 2**63 - 1  # the highest number that SQLite has
 
 
 @frozen
@@ -57,8 +62,8 @@ class RunRow:
 
     `created` is ISO 8601, in UTC. `length` is the number of its facts; `began` and `latest` are the times at which the
     first and the last of them were stored, in seconds since the epoch, None if it has no facts. `end` is the last fact
-    if the run has ended. `uuid`, `plan` and `workspace` are the columns of the store, `repeats` is `rerun_of` and
-    `masked` is `redacted`: empty in a store of schema 1.
+    if the run has ended. `uuid`, `plan`, `workspace`, `rerun_of` and `redacted` are the columns of the store, empty in
+    a store of schema 1. `number` is higher for runs that were recorded later.
     """
 
     id: RunId
@@ -71,8 +76,9 @@ class RunRow:
     uuid: str = ""
     plan: str = ""
     workspace: str = ""
-    repeats: str = ""
-    masked: int = 0
+    rerun_of: str = ""
+    redacted: int = 0
+    number: int = 0
 
 
 def run_rows(pipeline_root: Path) -> list[RunRow]:
@@ -81,7 +87,7 @@ def run_rows(pipeline_root: Path) -> list[RunRow]:
     Raises:
         StorageError: if the store cannot be read.
     """
-    return [_row(selected) for selected in _select(pipeline_root / runs.FILE_NAME, _RUNS)]
+    return [_row(selected) for selected in _select(StateLayout(pipeline_root).run_store, _NEWEST_FIRST)]
 
 
 def run_row(pipeline_root: Path, run: str) -> RunRow:
@@ -106,12 +112,7 @@ def run_facts(pipeline_root: Path, row: RunRow) -> list[tuple[float, Fact]]:
     Raises:
         StorageError: if the store cannot be read, or lacks one of them.
     """
-    path = pipeline_root / runs.FILE_NAME
-    selected = _select(path, _FACTS, row.id, row.length)
-    if len(selected) != row.length:
-        raise StorageError(_damaged(path, f"run {row.id} has {len(selected)} facts, expected {row.length}"))
-    with lasting_objects():
-        return [(at, decode(kind, body)) for _, at, kind, body in selected]
+    return StoredFacts(pipeline_root).facts_since(row.id, until=row.length)
 
 
 def read_run(pipeline_root: Path, run: str) -> tuple[RunRow, list[tuple[float, Fact]]]:
@@ -131,11 +132,43 @@ def read_plan(pipeline_root: Path, digest: str) -> Plan:
     Raises:
         StorageError: if the store cannot be read, or lacks it.
     """
-    path = pipeline_root / runs.FILE_NAME
+    path = StateLayout(pipeline_root).run_store
     selected = _select(path, "SELECT body FROM plans WHERE digest = ?", digest)
     if not selected:
         raise StorageError(_damaged(path, f"the pipeline {digest} of a run is missing"))
     return load(selected[0]["body"])
+
+
+class StoredFacts:
+    """The `FactReader` of the run store in a pipeline root.
+
+    Args:
+        pipeline_root: the folder with the run store. It may not exist yet; then there are no runs.
+    """
+
+    def __init__(self, pipeline_root: Path) -> None:
+        self._path = StateLayout(pipeline_root).run_store
+
+    def runs_since(self, number: int = 0) -> list[RunRow]:
+        """Return the runs with a higher number, in ascending order."""
+        return [_row(selected) for selected in _select(self._path, _RUNS_SINCE, number)]
+
+    def run(self, run: RunId) -> RunRow:
+        """Return what the store says about a run now."""
+        rows = _select(self._path, _RUN, run)
+        if not rows:
+            raise NoSuchRun(f"Run {run!r} is no longer in {self._path}.")
+        return _row(rows[0])
+
+    def facts_since(self, run: RunId, seq: int = 0, until: int | None = None) -> list[tuple[float, Fact]]:
+        """Return the facts of a run with a higher sequence number, in order, with their times."""
+        selected = _select(self._path, _FACTS, run, seq, _LAST if until is None else until)
+        expected = until if until is not None else selected[-1]["seq"] if selected else seq
+        if len(selected) != expected - seq:
+            problem = f"run {run} has {seq + len(selected)} facts, expected {expected}"
+            raise StorageError(_damaged(self._path, problem))
+        with pause_garbage_collection():
+            return [(at, decode(kind, body)) for _, at, kind, body in selected]
 
 
 def _row(selected: sqlite3.Row) -> RunRow:
@@ -149,6 +182,7 @@ def _row(selected: sqlite3.Row) -> RunRow:
         began=selected["began"],
         latest=selected["latest"],
         end=last if isinstance(last, RunEnded) else None,
+        number=selected["number"],
         **{
             attribute: selected[name]
             for attribute, names in _SINCE_VERSION_2.items()

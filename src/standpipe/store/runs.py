@@ -20,15 +20,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from standpipe.model.events import Fact
-from standpipe.model.layout import RUN_STORE_FILE
+from standpipe.model.layout import StateLayout
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunInfo
 from standpipe.store.database import Database, Schema
 from standpipe.store.facts import encode
 from standpipe.store.plans import dump
 from standpipe.support.redaction import NO_SECRETS, Redactor
-
-FILE_NAME = RUN_STORE_FILE
 
 #: See `database.Schema`.
 _MIGRATIONS = (
@@ -76,7 +74,7 @@ class RunRecorder:
         run: the run.
         plan: the Plan that it starts or is resumed with.
         workspace: the folder of its workspace on this machine, empty if it has none.
-        repeats: the run and the task of which it is a rerun.
+        rerun_of: the run and the task of which it is a rerun.
         redactor: redacts secrets from the plan; facts come without them.
         recorded: the number of facts that the store has of the run, if it is resumed.
 
@@ -91,11 +89,11 @@ class RunRecorder:
         plan: Plan,
         *,
         workspace: str = "",
-        repeats: str = "",
+        rerun_of: str = "",
         redactor: Redactor = NO_SECRETS,
         recorded: int = 0,
     ) -> None:
-        self._database = Database(pipeline_root / FILE_NAME, SCHEMA)
+        self._database = Database(StateLayout(pipeline_root).run_store, SCHEMA)
         self._run = run.id
         self._seq = recorded
         body, self.plan = dump(plan, redactor)
@@ -103,7 +101,7 @@ class RunRecorder:
             ("INSERT OR IGNORE INTO plans VALUES (?, ?)", [(self.plan, body)])
         ]
         if not recorded:
-            row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, repeats, int(bool(redactor)))
+            row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, rerun_of, int(bool(redactor)))
             self._unwritten.append(("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row]))
         # Seconds since the epoch, from a clock that nobody sets while the run lasts.
         self._epoch = time.time() - time.monotonic()

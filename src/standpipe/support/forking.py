@@ -1,8 +1,8 @@
-"""Hooks for forks of this process: the one place that registers them.
+"""Registration of hooks for forks of this process.
 
-A child of `os.fork` has one thread and copies of everything else: locks that other threads held stay locked for ever,
-and sockets, files and databases are shared with the parent. Whoever owns such things says here how a child lets go of
-them. Windows has no fork, and these functions do nothing there.
+A child of `os.fork` has one thread, and copies of everything else: locks that other threads held stay locked forever,
+and sockets, files and databases are shared with the parent. Objects that own such resources register here how a child
+releases them. Windows has no fork; these functions do nothing there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What this process may use of the machine: its cores, its memory and its accelerators.
+"""The capacity of the machine that this process may use: CPU cores, memory and accelerators.
 
-A container or a service has its share by control groups, of version 1 or 2 (cgroups(7)); what a group above ours may
-use bounds ours, too. Everything is read from files, in less than a millisecond.
+Control groups of version 1 or 2 (cgroups(7)) limit the share of a container or a service; the limits of parent groups
+apply, too. All values are read from files, in less than a millisecond.
 """
 
 from __future__ import annotations
@@ -14,93 +14,94 @@ from pathlib import Path
 
 from standpipe.model.resources import Capacity
 
-#: What a system is taken to have that does not tell how much memory it has: more than any task asks for.
-_UNKNOWN = 2**62
+#: The memory, in bytes, of a system that does not report it: more than any task requests.
+_UNKNOWN_MEMORY = 2**62
 
 _GPU = re.compile(r"nvidia\d+")
 
 
-def capacity(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> Capacity:
-    """What there is, at the moment of the call.
+def read_capacity(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> Capacity:
+    """Return the capacity that this process may use now.
 
     Args:
-        root: where the files are in which Linux tells of itself.
-        environ: where `CUDA_VISIBLE_DEVICES` may say which accelerators are to be used.
+        root: the folder that contains `/proc`, `/sys` and `/dev`.
+        environ: environment variables; `CUDA_VISIBLE_DEVICES` selects accelerators.
     """
-    groups = list(_groups(root))
+    groups = list(_find_groups(root))
     return Capacity(
-        cpu=min([float(_cores()), *(share for group in groups for share in _shares(group))]),
-        memory=min([_memory(), *(limit for group in groups for limit in _limits(group))]),
-        gpus=_gpus(root, environ),
+        cpu=min([float(_count_cores()), *(limit for group in groups for limit in _read_cpu_limit(group))]),
+        memory=min([_read_memory(), *(limit for group in groups for limit in _read_memory_limit(group))]),
+        gpus=_find_gpus(root, environ),
     )
 
 
-def _cores() -> int:
+def _count_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1  # macOS lets nobody choose among its cores
+    return os.cpu_count() or 1  # macOS has no CPU affinity
 
 
-def _memory() -> int:
-    with suppress(ValueError, OSError):  # a system without these names
+def _read_memory() -> int:
+    with suppress(ValueError, OSError):  # the system does not have these names
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return _UNKNOWN
+    return _UNKNOWN_MEMORY
 
 
-def _groups(root: Path) -> Iterator[Path]:
-    """The folders of the control groups that this process is in, with those of the groups above."""
-    own = [line.split(":", 2) for line in _text(root / "proc/self/cgroup").splitlines()]
+def _find_groups(root: Path) -> Iterator[Path]:
+    """Yield the folders of the control groups of this process and of their parent groups."""
+    own = [line.split(":", 2) for line in _read_text(root / "proc/self/cgroup").splitlines()]
     paths = {name: path for _, controllers, path in own for name in controllers.split(",")}
-    for line in _text(root / "proc/self/mountinfo").splitlines():
-        place, _, system = line.partition(" - ")
-        kind, _, options = system.split()[:3]
+    for line in _read_text(root / "proc/self/mountinfo").splitlines():
+        mount_fields, _, system_fields = line.partition(" - ")
+        kind, _, options = system_fields.split()[:3]
         names = {"cgroup2": {""}, "cgroup": {"cpu", "memory"} & set(options.split(","))}.get(kind, set())
-        shown, mount = place.split()[3:5]
+        mounted, mount_point = mount_fields.split()[3:5]
         for path in {paths[name] for name in names if name in paths}:
-            if path == shown or path.startswith(shown.rstrip("/") + "/"):
-                inner = Path(os.path.relpath(path, shown))
-                yield from (root / mount.lstrip("/") / part for part in (inner, *inner.parents))
+            if path == mounted or path.startswith(mounted.rstrip("/") + "/"):
+                inner = Path(os.path.relpath(path, mounted))
+                yield from (root / mount_point.lstrip("/") / part for part in (inner, *inner.parents))
 
 
-def _shares(group: Path) -> Iterator[float]:
-    """The cores that a group may use, if that is limited."""
-    quota, _, period = _text(group / "cpu.max").partition(" ")  # version 2; `max` is no limit
-    if not quota:
-        quota, period = _text(group / "cpu.cfs_quota_us"), _text(group / "cpu.cfs_period_us")  # version 1; -1 is none
+def _read_cpu_limit(group: Path) -> Iterator[float]:
+    """Yield the number of cores that a group may use; nothing if it is not limited."""
+    quota, _, period = _read_text(group / "cpu.max").partition(" ")  # version 2; `max` without a limit
+    if not quota:  # version 1; -1 without a limit
+        quota, period = _read_text(group / "cpu.cfs_quota_us"), _read_text(group / "cpu.cfs_period_us")
     if quota.isdigit() and period.isdigit() and int(period):
         yield int(quota) / int(period)
 
 
-def _limits(group: Path) -> Iterator[int]:
-    """The memory that a group may use, if that is limited."""
-    # Without a limit, version 2 says `max`, and version 1 more than any machine has.
-    limit = _text(group / "memory.max") or _text(group / "memory.limit_in_bytes")
+def _read_memory_limit(group: Path) -> Iterator[int]:
+    """Yield the bytes of memory that a group may use; nothing if they are not limited."""
+    # Without a limit, version 2 has `max`, and version 1 a number that is larger than any memory.
+    limit = _read_text(group / "memory.max") or _read_text(group / "memory.limit_in_bytes")
     if limit.isdigit():
         yield int(limit)
 
 
-def _gpus(root: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """CUDA's names for the accelerators: as the variable says, else their numbers, from 0.
+def _find_gpus(root: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return CUDA's identifiers of the accelerators: those in `CUDA_VISIBLE_DEVICES`, otherwise numbers from 0.
 
-    What the variable names after something that is none is not visible to CUDA either
+    CUDA ignores all identifiers after the first invalid one
     (https://docs.nvidia.com/cuda/cuda-c-programming-guide/#env-vars).
     """
-    given = environ.get("CUDA_VISIBLE_DEVICES")
-    if given is not None:
-        names = [name.strip() for name in given.split(",")]
-        end = next((place for place, name in enumerate(names) if name in ("", "-1")), len(names))
+    visible = environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        names = [name.strip() for name in visible.split(",")]
+        end = next((index for index, name in enumerate(names) if name in ("", "-1")), len(names))
         return tuple(names[:end])
-    found = [name for name in _names(root / "dev") if _GPU.fullmatch(name)] or _names(root / "proc/driver/nvidia/gpus")
-    return tuple(map(str, range(len(found))))
+    devices = [name for name in _list_names(root / "dev") if _GPU.fullmatch(name)]
+    devices = devices or _list_names(root / "proc/driver/nvidia/gpus")
+    return tuple(map(str, range(len(devices))))
 
 
-def _names(folder: Path) -> list[str]:
-    with suppress(OSError):  # there is none
+def _list_names(folder: Path) -> list[str]:
+    with suppress(OSError):  # the folder does not exist
         return os.listdir(folder)
     return []
 
 
-def _text(path: Path) -> str:
-    with suppress(OSError):  # this system does not tell
+def _read_text(path: Path) -> str:
+    with suppress(OSError):  # the file does not exist
         return path.read_text().strip()
     return ""

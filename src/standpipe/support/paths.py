@@ -1,4 +1,4 @@
-"""Paths that must stay below a folder, whatever links the tasks of a run have put on the way."""
+"""Files and folders that must stay below a root folder, even if tasks have created symbolic links in it."""
 
 from __future__ import annotations
 
@@ -14,60 +14,74 @@ from pathlib import Path
 from standpipe.errors import StorageError
 
 
-def check_inside(path: Path, root: Path) -> None:
-    """Raises StorageError if links below `root` lead from there out of it; `path` need not exist."""
+def check_within(path: Path, root: Path) -> None:
+    """Raise an error if symbolic links below a folder lead out of it.
+
+    Args:
+        path: a path below the folder; it need not exist.
+        root: the folder.
+
+    Raises:
+        StorageError: if `path` resolves to a path outside of `root`.
+    """
     steps = accumulate(path.relative_to(root).parts, Path.joinpath, initial=root)
     if not any(os.path.islink(step) for step in steps if step != root):
         return
     real = path.resolve()
     if not real.is_relative_to(root.resolve()):
         raise StorageError(
-            f"{path} leads out of {root}, to {real}, by a link that a task must have left there. Nothing was written. "
-            "Remove the link."
+            f"Cannot write to {path}: a symbolic link, which a task probably created, leads out of {root} to {real}. "
+            "Nothing was written. Remove the link."
         )
 
 
 def make_folder(folder: Path, root: Path) -> None:
-    """Make a folder below `root`, and those above it that are missing. It must be new, so that its content is ours.
+    """Create a new folder below `root`, and its missing parents.
+
+    It must not exist, so that it contains nothing that another task has written.
+
+    Args:
+        folder: the folder.
+        root: the folder that it must be in.
 
     Raises:
-        StorageError: if it is there already, or links lead out of `root`.
-        OSError: if it cannot be made.
+        StorageError: if it exists already, or symbolic links lead out of `root`.
+        OSError: if it cannot be created.
     """
-    check_inside(folder.parent, root)
+    check_within(folder.parent, root)
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
         raise StorageError(
-            f"{folder} exists already, or a file is in its way, so another task must have made it. Nothing was written "
-            "into it. Let tasks write into their own outputs only."
+            f"Cannot create the folder {folder}: it exists already, or one of its parents is a file. Another task "
+            "probably created it. Nothing was written. Let tasks write to their own outputs only."
         ) from None
 
 
 def remove_path(path: Path) -> None:
-    """Remove a file, a link or a folder with all that is in it, as far as that is possible."""
+    """Remove a file, a link, or a folder with its contents. What cannot be removed stays."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        with suppress(OSError):  # nothing is there, or it belongs to the user of a container
+        with suppress(OSError):  # it does not exist, or belongs to the user of a container
             path.unlink()
 
 
 def write_atomically(target: Path, root: Path, mode: int, write: Callable[[str], object]) -> None:
-    """Let `write` fill a file, which then replaces `target` in one step: other tasks may be reading it.
+    """Write a file, which replaces `target` in one step, because other tasks may be reading it.
 
     Args:
-        target: a path below `root`; the folders above it are made.
-        root: the folder that no link may lead out of.
+        target: a path below `root`; its missing parents are created.
+        root: the folder that it must be in.
         mode: the permissions of the file, as far as the user's umask allows them. A temporary file would be its owner's
             alone, and containers may run as other users.
-        write: gets the path of the file to fill.
+        write: called with the path of a temporary file, which it fills.
 
     Raises:
-        StorageError: if links lead out of `root`.
+        StorageError: if symbolic links lead out of `root`.
         OSError: if the file cannot be written.
     """
-    check_inside(target.parent, root)
+    check_within(target.parent, root)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.parent / f".partial-{uuid.uuid4().hex}"
     handle = os.open(partial, os.O_CREAT | os.O_EXCL, 0o777)

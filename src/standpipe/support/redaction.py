@@ -1,7 +1,7 @@
-"""Secret values, taken out of all that is kept and shown.
+"""Redaction of secret values in everything that a run stores and shows.
 
-A value is recognised wherever it stands as it is, or as JSON, Python or a URL write it; so is each of its lines. In
-another form, as encrypted, compressed or in base64, nobody can know it.
+A value is found as it is, and as JSON, Python or a URL spell it; so is each of its lines. It is not found in other
+forms, such as encrypted, compressed or base64.
 """
 
 from __future__ import annotations
@@ -21,133 +21,136 @@ from standpipe.model.events import AttemptEnded, Fact, Report, StartAttempt
 from standpipe.model.ports import Cancel
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Needs
-from standpipe.model.types import ArtifactType, Json
+from standpipe.model.types import ArtifactType
 from standpipe.model.values import Seal, as_text
 
 T = TypeVar("T")
 Attempt = Callable[[StartAttempt, Cancel], AttemptEnded]
 
-#: What stands in place of a secret.
-MASK = "***"
+#: The text that replaces a secret.
+REDACTED = "***"
 
-#: Shorter values, in characters, stand in too many texts that have nothing to do with them.
-SHORTEST = 4
+#: The least number of characters of a value that is redacted: too many other texts contain shorter ones.
+MIN_LENGTH = 4
 
-#: What we made ourselves, and what no secret gets into.
-_SPARED = (TaskRef, Enum, ArtifactType, Seal, Needs, Report)
+#: The types of values that Standpipe itself makes, and that cannot contain a secret.
+_NEVER_SECRET = (TaskRef, Enum, ArtifactType, Seal, Needs, Report)
 
-#: Where a long text lost its middle, perhaps in the middle of a secret (`values.preview`, `execution.attempt`).
-_CUT = re.compile(r"( \[… \d+ characters …\] |…)")
+#: The mark for the omitted middle of a long text (`values.preview`, `execution.attempt`). A secret may be cut there.
+_OMISSION = re.compile(r"( \[… \d+ characters …\] |…)")
 
 
 class Sink(Protocol):
-    """Takes facts, as `runs.driver.FactSink` does."""
+    """Takes facts; see `runs.driver.FactSink`."""
 
     def __call__(self, facts: Sequence[Fact], /) -> None: ...
 
 
 class Redactor:
-    """Replaces every occurrence of some secret values by `MASK`; where several could begin, the longest.
+    """Replaces every occurrence of some secret values by `REDACTED`; the longest, where several begin.
 
-    It is false if there is nothing to replace, and costs nothing then.
+    It is false without secrets, and then costs nothing.
 
     Args:
-        values: the secrets; those that are too short (`can_mask`) are left as they are.
+        values: the secrets; those that are too short (`is_redactable`) are not redacted.
     """
 
     def __init__(self, values: Iterable[str | bytes] = ()) -> None:
-        pieces = {form for value in values for piece in _pieces(_text(value)) for form in _forms(piece)}
+        pieces = {form for value in values for piece in _split(_decode(value)) for form in _spell(piece)}
         self._pieces = sorted(pieces, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, self._pieces)))
 
     def __bool__(self) -> bool:
         return bool(self._pieces)
 
-    def text(self, text: str) -> str:
-        """A text without secrets, and without what is left of one that the middle was cut out of."""
+    def redact_text(self, text: str) -> str:
+        """Return a text without secrets, and without the rest of a secret next to an omission."""
         if not self:
             return text
-        masked = self._pattern.sub(MASK, text)
-        return self._without_remains(masked) if "…" in masked else masked
+        redacted = self._pattern.sub(REDACTED, text)
+        return self._redact_partial_secrets(redacted) if "…" in redacted else redacted
 
-    def json(self, value: Json) -> Json:
-        """A value, or a Plan as JSON, without secrets: in its texts, its keys, and numbers that are one as a whole."""
-        return self.masked(value)
+    def redact(self, value: T) -> T:
+        """Return a copy of a fact, or of a JSON value, without secrets.
 
-    def masked(self, value: T) -> T:
-        """The same for anything that facts hold. The kinds of lists and dataclasses stay, so do references to tasks."""
-        return self._masked(value) if self else value
+        Secrets are replaced in texts and keys, and numbers that are a secret as a whole. The types of lists and
+        dataclasses stay, and so do references to tasks.
+        """
+        return self._redact(value) if self else value
 
-    def stream(self) -> Stream:
-        """Takes secrets out of bytes that come in pieces."""
-        return Stream([piece.encode("utf-8", "surrogateescape") for piece in self._pieces])
+    def open_stream(self) -> RedactingStream:
+        """Return a stream that redacts bytes which arrive in chunks."""
+        return RedactingStream([piece.encode("utf-8", "surrogateescape") for piece in self._pieces])
 
-    def sink(self, sink: Sink) -> Sink:
-        """Takes secrets out of facts before `sink` gets them."""
+    def wrap_sink(self, sink: Sink) -> Sink:
+        """Return a sink that redacts facts before it passes them to `sink`."""
 
-        def masked(facts: Sequence[Fact]) -> None:
-            sink([self.masked(fact) for fact in facts])
+        def redacting_sink(facts: Sequence[Fact]) -> None:
+            sink([self.redact(fact) for fact in facts])
 
-        return masked if self else sink
+        return redacting_sink if self else sink
 
-    def attempt(self, attempt: Attempt) -> Attempt:
-        """Takes secrets out of the failures of attempts, which exit tasks are told of. Outputs are left to `sink`."""
+    def wrap_attempt(self, attempt: Attempt) -> Attempt:
+        """Return a function that redacts the failures of attempts, which exit tasks receive.
 
-        def masked(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+        Outputs are not redacted here, because other tasks need them; `wrap_sink` redacts them.
+        """
+
+        def redacting_attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
             ended = attempt(command, cancel)
-            return replace(ended, failure=self.masked(ended.failure)) if ended.failure else ended
+            return replace(ended, failure=self.redact(ended.failure)) if ended.failure else ended
 
-        return masked if self else attempt
+        return redacting_attempt if self else attempt
 
     @contextmanager
-    def errors(self) -> Iterator[None]:
-        """Takes secrets out of errors that leave the block, and out of ours among their causes."""
+    def redact_errors(self) -> Iterator[None]:
+        """Redact each `StandpipeError` that leaves the block, and those among its causes."""
         try:
             yield
         except StandpipeError as error:
             cause: BaseException | None = error
             while cause is not None:
                 if isinstance(cause, StandpipeError):
-                    cause.args = self.masked(cause.args)
+                    cause.args = self.redact(cause.args)
                 cause = cause.__cause__ or cause.__context__
             raise
 
-    def _masked(self, value: Any) -> Any:
-        if value is None or isinstance(value, (bool, *_SPARED)):
+    def _redact(self, value: Any) -> Any:
+        if value is None or isinstance(value, (bool, *_NEVER_SECRET)):
             return value
         if isinstance(value, str):
-            return self.text(value)
+            return self.redact_text(value)
         if isinstance(value, (int, float)):
-            return MASK if self._pattern.fullmatch(as_text(value)) else value
+            return REDACTED if self._pattern.fullmatch(as_text(value)) else value
         if isinstance(value, Mapping):
-            return {self._masked(key): self._masked(item) for key, item in value.items()}
+            return {self._redact(key): self._redact(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
-            return type(value)(map(self._masked, value))
+            return type(value)(map(self._redact, value))
         if is_dataclass(value) and not isinstance(value, type):
-            return replace(value, **{field.name: self._masked(getattr(value, field.name)) for field in fields(value)})
+            return replace(value, **{field.name: self._redact(getattr(value, field.name)) for field in fields(value)})
         return value
 
-    def _without_remains(self, text: str) -> str:
-        parts = _CUT.split(text)
-        for cut in range(1, len(parts), 2):
-            before, after = parts[cut - 1], parts[cut + 1]
-            begun = max((_overlap(before, piece) for piece in self._pieces), default=0)
-            ended = max((_overlap(piece, after) for piece in self._pieces), default=0)
-            if begun:
-                parts[cut - 1] = before[:-begun] + MASK
-            if ended:
-                parts[cut + 1] = MASK + after[ended:]
+    def _redact_partial_secrets(self, text: str) -> str:
+        parts = _OMISSION.split(text)
+        for index in range(1, len(parts), 2):
+            before, after = parts[index - 1], parts[index + 1]
+            head = max((_measure_overlap(before, piece) for piece in self._pieces), default=0)
+            tail = max((_measure_overlap(piece, after) for piece in self._pieces), default=0)
+            if head:
+                parts[index - 1] = before[:-head] + REDACTED
+            if tail:
+                parts[index + 1] = REDACTED + after[tail:]
         return "".join(parts)
 
 
 NO_SECRETS = Redactor()
 
 
-class Stream:
-    """Takes secrets out of bytes that come in pieces. What could be the beginning of one waits for what follows.
+class RedactingStream:
+    """Redacts bytes that arrive in chunks. It holds back bytes that may be the beginning of a secret.
 
     Args:
-        secrets: longest first.
+        secrets: the secrets, longest first.
     """
 
     def __init__(self, secrets: Sequence[bytes]) -> None:
@@ -158,65 +161,66 @@ class Stream:
         self._pending = b""
 
     def feed(self, data: bytes) -> bytes:
-        """Takes the next bytes, and gives those that can be told by now."""
+        """Take the next chunk, and return the redacted bytes that are complete by now."""
         if not self._secrets:
             return data
         data = self._pending + data
-        told, at = [], 0
-        open_from = self._open_from(data, at)
-        while found := self._pattern.search(data, at):
-            if found.start() >= open_from:
+        output, at = [], 0
+        open_from = self._find_open_secret(data, at)
+        while match := self._pattern.search(data, at):
+            if match.start() >= open_from:
                 break  # a longer secret may begin here, or earlier
-            told += [data[at : found.start()], MASK.encode()]
-            at = found.end()
+            output += [data[at : match.start()], REDACTED.encode()]
+            at = match.end()
             if at > open_from:
-                open_from = self._open_from(data, at)
+                open_from = self._find_open_secret(data, at)
         self._pending = data[open_from:]
-        return b"".join((*told, data[at:open_from]))
+        return b"".join((*output, data[at:open_from]))
 
     def finish(self) -> bytes:
-        """Gives what waited for more, when no more comes."""
+        """Return the bytes that were held back, after the last chunk."""
         rest, self._pending = self._pending, b""
-        return self._pattern.sub(MASK.encode(), rest) if rest else rest
+        return self._pattern.sub(REDACTED.encode(), rest) if rest else rest
 
-    def _open_from(self, data: bytes, at: int) -> int:
-        """Where the end of the data begins that could go on as a secret; where there is none, that is its length."""
+    def _find_open_secret(self, data: bytes, at: int) -> int:
+        """Return the index, from `at` on, of the first secret that the data may end within; their length if none."""
         for begin in self._first.finditer(data, max(at, len(data) - self._longest + 1)):
             rest = data[begin.start() :]
-            following = bisect_right(self._secrets, rest)  # among these, what begins with `rest` comes right after it
+            following = bisect_right(self._secrets, rest)  # a secret that begins with `rest` is sorted right after it
             if following < len(self._secrets) and self._secrets[following].startswith(rest):
                 return begin.start()
         return len(data)
 
 
-def can_mask(value: str | bytes) -> bool:
-    """Whether a value is long enough to be told from other text."""
-    return len(_text(value).strip()) >= SHORTEST
+def is_redactable(value: str | bytes) -> bool:
+    """Return whether a value is long enough to be distinguished from other texts."""
+    return len(_decode(value).strip()) >= MIN_LENGTH
 
 
-def was_masked(value: object) -> bool:
-    """Whether a fact, or a value in one, seems to have lost something to a mask, and so cannot be used again."""
+def is_redacted(value: object) -> bool:
+    """Return whether a fact, or a value in one, seems to be redacted, so that it cannot be used again."""
     if isinstance(value, str):
-        return MASK in value
+        return REDACTED in value
     if isinstance(value, Mapping):
-        return any(was_masked(key) or was_masked(item) for key, item in value.items())
+        return any(is_redacted(key) or is_redacted(item) for key, item in value.items())
     if isinstance(value, (list, tuple)):
-        return any(map(was_masked, value))
+        return any(map(is_redacted, value))
     if is_dataclass(value) and not isinstance(value, type):
-        return any(was_masked(getattr(value, field.name)) for field in fields(value))
+        return any(is_redacted(getattr(value, field.name)) for field in fields(value))
     return False
 
 
-def _text(value: str | bytes) -> str:
+def _decode(value: str | bytes) -> str:
     return value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
 
 
-def _pieces(value: str) -> Iterator[str]:
-    """A value and its lines, without the space around them, which a file may have and its reader may not."""
-    return (piece for part in (value, *re.split(r"[\r\n]+", value)) if can_mask(piece := part.strip()))
+def _split(value: str) -> Iterator[str]:
+    """Yield a value and its lines, without surrounding whitespace, which readers of a file often strip."""
+    return (piece for part in (value, *re.split(r"[\r\n]+", value)) if is_redactable(piece := part.strip()))
 
 
-def _forms(piece: str) -> Iterator[str]:
+def _spell(piece: str) -> Iterator[str]:
+    """Yield a text as it is, and as JSON, Python and a URL spell it."""
     yield piece
     yield json.dumps(piece)[1:-1]
     yield json.dumps(piece, ensure_ascii=False)[1:-1]
@@ -224,9 +228,9 @@ def _forms(piece: str) -> Iterator[str]:
     yield quote(piece.encode("utf-8", "surrogateescape"), safe="")
 
 
-def _overlap(left: str, right: str) -> int:
-    """How many characters at the end of `left` are those at the start of `right`; 0 if they are too few to tell."""
+def _measure_overlap(left: str, right: str) -> int:
+    """Return how many characters `left` ends with that `right` begins with; 0 if less than `MIN_LENGTH`."""
     longest = min(len(left), len(right))
-    if right[:SHORTEST] not in left[-longest:]:
+    if right[:MIN_LENGTH] not in left[-longest:]:
         return 0
-    return next((length for length in range(longest, SHORTEST - 1, -1) if left.endswith(right[:length])), 0)
+    return next((length for length in range(longest, MIN_LENGTH - 1, -1) if left.endswith(right[:length])), 0)

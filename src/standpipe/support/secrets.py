@@ -1,4 +1,4 @@
-"""Which values are secret in a run: those of variables that the user names, and all secrets for Kubernetes."""
+"""The secret values of a run: those of the variables that the user names, and all secrets for Kubernetes."""
 
 from __future__ import annotations
 
@@ -6,43 +6,46 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from standpipe.model.plan import Container, Plan
-from standpipe.support.redaction import SHORTEST, Redactor, can_mask
+from standpipe.support.redaction import MIN_LENGTH, Redactor, is_redactable
 
 
-def redactor_for(
+def make_redactor(
     names: Sequence[str],
     plan: Plan,
     variables: Mapping[str, str],
     provided: Mapping[str, bytes],
-    notice: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> Redactor:
-    """What takes the secrets of one run out of all that it leaves and shows.
+    """Return the redactor for the secrets of one run.
 
     Args:
-        names: the variables whose values are secret: of this process, and of tasks.
-        plan: what runs; its tasks may have variables.
-        variables: those that the runner gives to all tasks.
-        provided: other secrets, by what messages call them.
-        notice: told of names that no variable has, and of values that are too short.
+        names: the names of variables, of this process or of tasks, whose values are secret.
+        plan: the Plan of the run; its tasks may have variables.
+        variables: the variables that the runner sets for all tasks.
+        provided: other secrets, by the descriptions that messages have for them.
+        warn: called with a text for names that no variable has, and for values that are too short.
     """
-    named = {name: [*_values_of(name, plan, variables)] for name in names}
-    for name, found in named.items():
-        if not found:
-            notice(f"secrets: there is no variable {name!r}, neither in this process nor in a task.")
-    values: dict[str, Sequence[str | bytes]] = {
-        **{f"the variable {name!r}": found for name, found in named.items()},
-        **{what: [value] for what, value in provided.items()},
+    named = {name: [*_find_values(name, plan, variables)] for name in names}
+    for name, values in named.items():
+        if not values:
+            warn(
+                f"Secret variable {name!r} not found: neither this process nor a task has it. Correct the name in "
+                "secret_env."
+            )
+    secrets: dict[str, Sequence[str | bytes]] = {
+        **{f"variable {name!r}": values for name, values in named.items()},
+        **{description: [value] for description, value in provided.items()},
     }
-    short = [what for what, found in values.items() if not all(map(can_mask, found))]
+    short = [description for description, values in secrets.items() if not all(map(is_redactable, values))]
     if short:
-        notice(
-            f"secrets: {', '.join(short)}: shorter than {SHORTEST} characters, which stand in many other texts, "
-            "so not masked."
+        warn(
+            f"Secrets are not redacted if they are shorter than {MIN_LENGTH} characters, because many other texts "
+            f"contain these: {', '.join(short)}. Use longer values."
         )
-    return Redactor(value for found in values.values() for value in found)
+    return Redactor(value for values in secrets.values() for value in values)
 
 
-def _values_of(name: str, plan: Plan, variables: Mapping[str, str]) -> Iterator[str]:
+def _find_values(name: str, plan: Plan, variables: Mapping[str, str]) -> Iterator[str]:
     containers = (executor for executor in plan.executors.values() if isinstance(executor, Container))
     for env in (os.environ, variables, *(container.env for container in containers)):
         if name in env:

@@ -1,4 +1,4 @@
-"""Commands of Standpipe, as messages tell people to type them."""
+"""The shell commands that messages suggest."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ from collections.abc import Sequence
 from standpipe.model.refs import RunId
 
 
-def command(
-    name: str, pipeline_root: str | os.PathLike[str], run: RunId, *arguments: str, how: Sequence[str] = ()
+def standpipe_command(
+    name: str, pipeline_root: str | os.PathLike[str], run: RunId, *arguments: str, flags: Sequence[str] = ()
 ) -> str:
-    """A command for a run, to be typed into a shell.
+    """Return a `standpipe` command for a run, quoted for a shell.
 
-    >>> command("rerun", "/my runs", "chain-1", "loop/2/train", how=["--runner", "docker"])
+    >>> standpipe_command("rerun", "/my runs", "chain-1", "loop/2/train", flags=["--runner", "docker"])
     "standpipe rerun --runner docker --root '/my runs' chain-1 loop/2/train"
+
+    Args:
+        name: the name of the subcommand.
+        pipeline_root: the pipeline root of the run.
+        run: the id of the run.
+        *arguments: further arguments, after the id.
+        flags: flags that precede `--root`.
     """
-    return shlex.join(("standpipe", name, *how, "--root", os.fspath(pipeline_root), run, *arguments))
+    return shlex.join(("standpipe", name, *flags, "--root", os.fspath(pipeline_root), run, *arguments))

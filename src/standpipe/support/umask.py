@@ -1,4 +1,4 @@
-"""What a run leaves is not writable for everybody, even if the user's umask would have it so."""
+"""The umask of the process during a run: files of a run are never writable for all users."""
 
 from __future__ import annotations
 
@@ -9,39 +9,40 @@ from contextlib import contextmanager, suppress
 
 from standpipe.support.forking import register_functions
 
-#: The permission that is never given: that of all other users to write.
+#: The permission that no file gets: that all other users may write to it.
 _OTHERS_WRITE = 0o002
 
 _lock = threading.Lock()
-_blocks = 0  # that are open, in all threads
-_users_own = 0
+_open_blocks = 0  # in all threads
+_original = 0  # the umask before the first open block
 
 
 @contextmanager
 def restrict_umask() -> Iterator[None]:
-    """Takes from the files and folders made in the block, and by the processes started in it, what nobody should have.
+    """Make files and folders that are created in the block not writable for all users.
 
-    A umask is the whole process's. It is touched only if it lets everybody write, as few do; then what other threads
-    make meanwhile is not for everybody either. The last block to end brings the user's own back.
+    This covers processes that are started in the block, too. A umask belongs to the whole process, so files that other
+    threads create in the meantime get the same permissions. A umask that already excludes other users is not changed.
+    The end of the last open block restores the original umask.
     """
-    global _blocks, _users_own
+    global _open_blocks, _original
     with _lock:
-        if not _blocks:
-            _users_own = _umask()
-            if not _users_own & _OTHERS_WRITE:
-                os.umask(_users_own | _OTHERS_WRITE)
-        _blocks += 1
+        if not _open_blocks:
+            _original = _read_umask()
+            if not _original & _OTHERS_WRITE:
+                os.umask(_original | _OTHERS_WRITE)
+        _open_blocks += 1
     try:
         yield
     finally:
         with _lock:
-            _blocks -= 1
-            if not _blocks and not _users_own & _OTHERS_WRITE:
-                os.umask(_users_own)
+            _open_blocks -= 1
+            if not _open_blocks and not _original & _OTHERS_WRITE:
+                os.umask(_original)
 
 
-def _umask() -> int:
-    # To ask the system for it is to change it, for a moment and for all threads; Linux also writes it down.
+def _read_umask() -> int:
+    # The system call that returns the umask also changes it, for all threads. On Linux a file in /proc has it, too.
     with suppress(OSError, StopIteration), open("/proc/self/status", encoding="ascii", errors="replace") as file:
         return int(next(line for line in file if line.startswith("Umask:")).split()[1], 8)
     umask = os.umask(0o077)
@@ -51,7 +52,7 @@ def _umask() -> int:
 
 def _after_fork_in_child() -> None:
     global _lock
-    _lock = threading.Lock()  # a thread that is not in this process may hold the old one
+    _lock = threading.Lock()  # a thread that this process does not have may hold the old one
 
 
 register_functions(in_child=_after_fork_in_child)

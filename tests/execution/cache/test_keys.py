@@ -13,12 +13,12 @@ from standpipe.artifact_stores.local import LocalArtifactStore
 from standpipe.execution.cache.keys import collect_import_inputs, collect_task_inputs
 from standpipe.execution.checksums import payload_digest
 from standpipe.execution.requests import build_request
+from standpipe.model.component_changes import code_digest
 from standpipe.model.events import StartAttempt
 from standpipe.model.plan import Caching, Command, Component, Container, Importer, Plan, PythonFunction
 from standpipe.model.ports import Cancel, Mount, Pod
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Needs
-from standpipe.model.signatures import code_digest
 from standpipe.model.templates import parse_argument
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, ParameterInput, ParameterType
 from standpipe.model.values import ArtifactValue, Seal, Value

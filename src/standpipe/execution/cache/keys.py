@@ -11,11 +11,11 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from standpipe.errors import StandpipeError
+from standpipe.model.component_changes import code_digest
 from standpipe.model.events import StartAttempt
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import Command, Component, Importer, PythonFunction
 from standpipe.model.ports import Cancel, Mount, Pod, TaskRequest
-from standpipe.model.signatures import code_digest
 from standpipe.model.templates import Argument, Concat, IfPresent, JobField, JsonEscape, Placeholder, Template
 from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Json, Output
 from standpipe.model.values import ArtifactValue, Value, artifacts_in

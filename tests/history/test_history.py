@@ -1,4 +1,4 @@
-"""Looking back at runs: through runs of tasks that are plain functions, and through facts that break off."""
+"""Run history, of runs with fake tasks and of recorded facts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import NoSuchRun, NoSuchTask, StorageError
-from standpipe.history import Run, Status, Task, wording
+from standpipe.history import Run, Status, Task, render
 from standpipe.history.documents import document
 from standpipe.model import events as e
 from standpipe.model.ports import Outcome
@@ -82,11 +82,11 @@ def run_of(pipeline: Any, runner: FakeRunner = RUNNER, **arguments: Any) -> Run:
 
 
 def shape(tasks: tuple[Task, ...]) -> dict[str, Any]:
-    """The tasks as a tree: the status of those without children."""
+    """Return the tasks as a tree, with the status of those without children."""
     return {task.name: shape(task.children) or task.status.value for task in tasks}
 
 
-def test_a_run_is_told_with_its_tasks_as_a_tree() -> None:
+def test_a_run_has_its_tasks_as_a_tree() -> None:
     before = datetime.now(timezone.utc) - timedelta(seconds=1)
     run = run_of(search)
 
@@ -110,19 +110,19 @@ def test_a_run_is_told_with_its_tasks_as_a_tree() -> None:
         },
         "pick": "SUCCEEDED",
     }
-    assert (run.failures, run.resumed) == ((), 0)
+    assert (run.failures, run.resume_count) == ((), 0)
 
 
-def test_a_task_is_found_by_its_path_or_its_only_name() -> None:
+def test_a_task_is_found_by_its_path_or_its_unique_name() -> None:
     run = run_of(search)
 
     trained = run.task("for-loop-2/1/train")
     assert (trained.path, trained.inputs["rate"], trained.outputs["Output"]) == ("for-loop-2/1/train", 20, 20)
     assert run.task("pick").path == "pick"
     assert (run.task("for-loop-2/1").iteration, run.task("for-loop-2/1").item) == (1, 20)
-    assert "condition" in run.task("for-loop-2/0/condition-3").skipped_because
+    assert "condition" in run.task("for-loop-2/0/condition-3").skip_reason
     with pytest.raises(
-        NoSuchTask, match="2 tasks of run .* named 'train': give the path of one, such as 'for-loop-2/0/tr"
+        NoSuchTask, match="2 tasks of run .* named 'train': use the path of one, such as 'for-loop-2/0/tr"
     ):
         run.task("train")
     with pytest.raises(
@@ -131,10 +131,10 @@ def test_a_task_is_found_by_its_path_or_its_only_name() -> None:
         run.task("pcik")
 
 
-def test_artifacts_say_who_made_and_who_used_them() -> None:
+def test_artifacts_have_their_producers_and_consumers() -> None:
     run = run_of(search)
 
-    lineage = {(artifact.type, artifact.made_by): artifact.used_by for artifact in run.artifacts}
+    lineage = {(artifact.type, artifact.producer): artifact.consumers for artifact in run.artifacts}
     assert lineage == {
         ("system.Dataset", "prepare/make"): ("for-loop-2/0/train", "for-loop-2/1/train"),
         ("system.Model", "for-loop-2/0/train"): ("pick",),
@@ -148,7 +148,7 @@ def test_artifacts_say_who_made_and_who_used_them() -> None:
     ]
 
 
-def test_failures_and_attempts_are_told() -> None:
+def test_tasks_have_their_attempts_and_failures() -> None:
     calls: list[int] = []
 
     def fails_twice(x: int) -> Mapping[str, Any]:
@@ -181,10 +181,10 @@ def test_logs_are_read(tmp_path: Path) -> None:
     task.attempts[-1].log.write_bytes(b"caf\xc3\xa9 \xff\n")
 
     assert run.log("shaky") == run.log(task, attempt=0) == "café \ufffd\n"
-    with pytest.raises(NoSuchTask, match="No attempt 7 at task 'shaky' left a log: it has 0"):
+    with pytest.raises(NoSuchTask, match="Task 'shaky' has no attempt 7. Its attempts are 0"):
         run.log("shaky", attempt=7)
     task.attempts[-1].log.unlink()
-    with pytest.raises(StorageError, match="log of task 'shaky' is not there any more: .*log.txt"):
+    with pytest.raises(StorageError, match="log of task 'shaky' was removed: .*log.txt"):
         run.log("shaky")
     looped = run_of(search)
     with pytest.raises(NoSuchTask, match="its status is SKIPPED"):
@@ -193,7 +193,7 @@ def test_logs_are_read(tmp_path: Path) -> None:
         looped.log("prepare")
 
 
-def test_runs_are_listed_newest_first_wherever_they_are(tmp_path: Path) -> None:
+def test_runs_are_listed_newest_first_per_pipeline_root(tmp_path: Path) -> None:
     assert local.runs() == []
     first, second = run_of(search), run_of(fragile)
 
@@ -231,10 +231,10 @@ def test_the_document_of_a_run_is_json_with_each_task_once() -> None:
         *(("prepare", None), ("prepare/make", "prepare")),
         *(("for-loop-2", None), ("for-loop-2/0", "for-loop-2")),
     ]
-    assert told["tasks"][1]["outputs"]["data"]["made_by"] == "prepare/make"
+    assert told["tasks"][1]["outputs"]["data"]["producer"] == "prepare/make"
 
 
-def test_a_run_that_went_on_is_told_whole() -> None:
+def test_a_resumed_run_has_the_attempts_before_and_after() -> None:
     def fails(x: int) -> Mapping[str, Any]:
         raise ValueError(x)
 
@@ -243,28 +243,31 @@ def test_a_run_that_went_on_is_told_whole() -> None:
     local.resume(failed.id, pipeline=fragile, runner=FakeRunner(**gives_5, shaky_2=gives_5["shaky"]), quiet=True)
     run = local.get_run(failed.id)
 
-    assert (failed.status, failed.resumed, run.status, run.resumed) == (Status.FAILED, 0, Status.SUCCEEDED, 1)
+    assert (failed.status, failed.resume_count, run.status, run.resume_count) == (Status.FAILED, 0, Status.SUCCEEDED, 1)
     assert [attempt.status for attempt in run.task("shaky-2").attempts] == [Status.FAILED, Status.SUCCEEDED]
     assert [attempt.number for attempt in run.task("shaky").attempts] == [0]
     assert run.failures == ()
     assert failed.failures == ("Task 'shaky-2' failed: ValueError: 5",)
 
 
-def test_outputs_from_the_cache_are_told_with_where_they_come_from() -> None:
+def test_cached_outputs_have_their_origin() -> None:
     local.init(RUNNER, quiet=True, enable_caching=True)
     first = run_of(search)
     second = run_of(search)
 
     task = second.task("make")
     assert (task.status, task.cached_from, task.attempts) == (Status.SUCCEEDED, f"{first.id}/prepare/make", ())
-    assert (task.artifacts[0].path, task.artifacts[0].made_by) == (first.task("make").artifacts[0].path, "prepare/make")
+    assert (task.artifacts[0].path, task.artifacts[0].producer) == (
+        first.task("make").artifacts[0].path,
+        "prepare/make",
+    )
 
 
-def test_a_run_that_is_over_cannot_be_asked_to_stop() -> None:
+def test_a_finished_run_cannot_be_cancelled() -> None:
     assert run_of(search).cancel() is False
 
 
-# --- facts that break off, or go on ---------------------------------------------------------------------------------
+# --- recorded facts ---------------------------------------------------------------------------------------------------
 
 A, B, LOOP = TaskRef((("a", None),)), TaskRef((("b", None),)), TaskRef((("loop", None),))
 INSIDE = TaskRef((("loop", 0), ("a", None)))
@@ -278,7 +281,7 @@ def recorded(root: Path, *facts: e.Fact) -> Run:
     return local.get_run(RUN.id, root)
 
 
-def test_a_run_without_an_end_goes_on_or_was_interrupted(tmp_path: Path) -> None:
+def test_a_run_without_an_end_is_running_or_interrupted(tmp_path: Path) -> None:
     facts = (e.TaskReady(A, {}), e.AttemptStarted(A, 0, 5.0), e.TaskReady(B, {}))
     (tmp_path / RUN.id).mkdir()
     with RunLock(tmp_path / RUN.id):
@@ -293,7 +296,7 @@ def test_a_run_without_an_end_goes_on_or_was_interrupted(tmp_path: Path) -> None
     assert (attempt.status, attempt.started.timestamp(), attempt.ended) == (Status.INTERRUPTED, 5.0, None)
 
 
-def test_what_an_attempt_took_is_told(tmp_path: Path) -> None:
+def test_attempts_have_their_resource_usage(tmp_path: Path) -> None:
     run = recorded(tmp_path, e.TaskReady(A, {}), e.AttemptStarted(A, 0, 5.0), e.TaskSucceeded(A, {}, REPORT))
 
     (attempt,) = run.task("a").attempts
@@ -302,7 +305,7 @@ def test_what_an_attempt_took_is_told(tmp_path: Path) -> None:
     assert "attempt 0: succeeded in 2.5 s, CPU 1.5 s, memory 2 KiB, 2 lines of log\n" in str(run.task("a"))
 
 
-def test_a_task_that_was_cached_had_no_attempt(tmp_path: Path) -> None:
+def test_a_cached_task_has_no_attempts(tmp_path: Path) -> None:
     run = recorded(
         *(tmp_path, e.TaskReady(A, {}), e.AttemptStarted(A, 0, 5.0), e.TaskSucceeded(A, {"y": 1}, cached="run-0/a")),
         e.RunEnded(TaskState.SUCCEEDED, {}),
@@ -312,11 +315,11 @@ def test_a_task_that_was_cached_had_no_attempt(tmp_path: Path) -> None:
     assert (task.status, task.cached_from, task.attempts) == (Status.SUCCEEDED, "run-0/a", ())
     assert "a: succeeded in " in str(run)
     assert str(run).endswith("cached from run-0/a")
-    with pytest.raises(NoSuchTask, match="it was cached, from run-0/a"):
+    with pytest.raises(NoSuchTask, match="it was cached from run-0/a"):
         run.log("a")
 
 
-def test_a_run_that_was_resumed_is_told_as_it_went_on(tmp_path: Path) -> None:
+def test_a_resumed_run_has_the_state_after_the_resume(tmp_path: Path) -> None:
     began = (e.LoopStarted(LOOP, {}, (1,)), e.IterationStarted(INSIDE.parent, 1))
     failed = (e.TaskReady(INSIDE, {}), e.AttemptStarted(INSIDE, 0), e.TaskFailed(INSIDE, BOOM))
     ends = (
@@ -329,7 +332,7 @@ def test_a_run_that_was_resumed_is_told_as_it_went_on(tmp_path: Path) -> None:
     (tmp_path / RUN.id).mkdir()
     with RunLock(tmp_path / RUN.id):
         run = recorded(tmp_path, *began, *failed, *killed, *ends, *resumed)
-    assert (run.resumed, run.inputs, run.failures) == (1, {"n": 2}, ())
+    assert (run.resume_count, run.inputs, run.failures) == (1, {"n": 2}, ())
 
     with RunLock(tmp_path / RUN.id):
         run = local.get_run(RUN.id, tmp_path)
@@ -339,7 +342,7 @@ def test_a_run_that_was_resumed_is_told_as_it_went_on(tmp_path: Path) -> None:
     assert [attempt.status for attempt in run.task("loop/0/a").attempts] == [Status.FAILED, Status.RUNNING]
 
 
-def test_what_was_in_a_loop_that_is_done_again_is_gone(tmp_path: Path) -> None:
+def test_tasks_in_a_loop_that_is_rerun_are_removed(tmp_path: Path) -> None:
     began = (e.LoopStarted(LOOP, {}, (1,)), e.IterationStarted(INSIDE.parent, 1), e.TaskReady(INSIDE, {}))
     run = recorded(tmp_path, *began, e.AttemptStarted(INSIDE, 0), e.TaskSucceeded(INSIDE, {}), e.RunResumed((LOOP,)))
 
@@ -350,14 +353,14 @@ def artifact(digest: str = "", uri: str = "/data") -> ArtifactValue:
     return ArtifactValue("d", ArtifactType("system.Dataset"), uri, seal=Seal(digest, 7, "s") if digest else None)
 
 
-def test_an_artifact_is_known_by_its_place_and_its_content(tmp_path: Path) -> None:
+def test_artifacts_are_identified_by_location_and_content(tmp_path: Path) -> None:
     run = recorded(
         tmp_path,
         *(e.TaskReady(A, {"x": artifact("sha256:old")}), e.TaskSucceeded(A, {"d": artifact("sha256:new")})),
         *(e.TaskReady(B, {"d": artifact(), "far": artifact(uri="gs://bucket/far")}), e.TaskSucceeded(B, {})),
     )
 
-    told = {(each.uri, each.digest): (each.made_by, each.used_by, each.size, each.path) for each in run.artifacts}
+    told = {(each.uri, each.digest): (each.producer, each.consumers, each.size, each.path) for each in run.artifacts}
     assert told == {
         ("/data", "sha256:new"): ("a", ("b",), 7, Path("/data")),
         ("/data", "sha256:old"): (None, ("a",), 7, Path("/data")),
@@ -365,7 +368,7 @@ def test_an_artifact_is_known_by_its_place_and_its_content(tmp_path: Path) -> No
     }
 
 
-def test_of_many_iterations_those_that_went_well_are_counted(tmp_path: Path) -> None:
+def test_successful_iterations_of_a_long_loop_are_counted(tmp_path: Path) -> None:
     facts: list[e.Fact] = [e.LoopStarted(LOOP, {}, tuple(range(50)))]
     for number in range(50):
         ref = TaskRef((("loop", number),))
@@ -375,10 +378,10 @@ def test_of_many_iterations_those_that_went_well_are_counted(tmp_path: Path) -> 
     assert [line.strip() for line in str(run).splitlines()[2:4]] == ["7: failed: boom", "and 49 that succeeded"]
 
 
-def test_durations_are_in_words() -> None:
-    assert doctest.testmod(wording).failed == 0
+def test_durations_are_formatted() -> None:
+    assert doctest.testmod(render).failed == 0
 
 
-def test_authoring_does_without_the_run_store() -> None:
+def test_authoring_does_not_import_sqlite() -> None:
     program = "import sys; from standpipe import dsl, local\nassert not {'sqlite3', 'difflib'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,4 +1,4 @@
-"""What of a component can change its result, and how two of them differ."""
+"""Changes of a component that can change its results: comparison of the components of two Plans."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Pl
 
 @lru_cache(maxsize=1024)
 def code_digest(source: str) -> str:
-    """A digest of Python code as its compiler sees it: comments and formatting make no difference.
+    """Return a digest of Python code as the compiler sees it: comments and formatting make no difference.
 
     >>> code_digest("x = 1  # one") == code_digest("x  =  1")
     True
@@ -22,42 +22,47 @@ def code_digest(source: str) -> str:
     try:
         meaning = ast.dump(ast.parse(source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        meaning = source  # written for another Python perhaps, or nested deeper than this one takes
+        meaning = source  # for another version of Python, or nested too deeply for this one
     return hashlib.sha256(meaning.encode(errors="surrogatepass")).hexdigest()
 
 
 def difference(then: Plan, now: Plan) -> Callable[[str, str], str]:
-    """Compares components of two Plans, named by their keys, that have an executor.
+    """Return a function that compares a component of one Plan with a component of another.
 
-    What it gives says in words what is different; it is empty where nothing is that could change a result.
+    The function takes the keys of the two components. It returns what has changed, as a sentence without a full stop;
+    empty if nothing has changed that can change a result. Results are cached.
+
+    Args:
+        then: the earlier Plan.
+        now: the later Plan.
     """
 
     @cache
     def between(old: str, new: str) -> str:
         was, is_now = then.components[old], now.components[new]
         if not isinstance(was.body, ExecutorRef) or not isinstance(is_now.body, ExecutorRef):
-            return "it is another kind of component now"
+            return "its kind of component has changed"
         if _interface(was) != _interface(is_now):
-            return "its inputs or outputs are others now"
+            return "its inputs or outputs have changed"
         if then.kubernetes_settings(was.body.label) != now.kubernetes_settings(is_now.body.label):
-            return "its settings for Kubernetes are others now"
-        return _between_executors(then.executors[was.body.label], now.executors[is_now.body.label])
+            return "its Kubernetes settings have changed"
+        return _compare_executors(then.executors[was.body.label], now.executors[is_now.body.label])
 
     return between
 
 
-def _between_executors(was: Executor, now: Executor) -> str:
+def _compare_executors(was: Executor, now: Executor) -> str:
     if not isinstance(was, Container) or not isinstance(now, Container):
-        return "" if was == now else "what it imports is something else now"
+        return "" if was == now else "what it imports has changed"
     if was.image != now.image:
-        return f"its image is {now.image} now"
+        return f"its image has changed to {now.image}"
     if was.env != now.env:
-        return "its environment variables are others now"
+        return "its environment variables have changed"
     if not isinstance(was.program, PythonFunction) or not isinstance(now.program, PythonFunction):
-        return "" if was.program == now.program else "its command is another one now"
+        return "" if was.program == now.program else "its command has changed"
     if _code(was.program) != _code(now.program):
-        return "its code is another one now"
-    return "" if _packages(was.program) == _packages(now.program) else "its packages are others now"
+        return "its code has changed"
+    return "" if _packages(was.program) == _packages(now.program) else "its packages have changed"
 
 
 def _code(function: PythonFunction) -> object:

@@ -1,4 +1,4 @@
-"""What makes a component another one."""
+"""Changes of a component."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from standpipe.model.component_changes import code_digest, difference
 from standpipe.model.plan import Command, Container, Importer, Plan, PythonFunction, Resources
-from standpipe.model.signatures import code_digest, difference
 from standpipe.model.types import ArtifactType, ParameterInput
 from tests.plans import INT, dag, node, plan
 
@@ -38,7 +38,7 @@ def between(now: Any, **component: Any) -> str:
         replace(CONTAINER, resources=Resources(cpu_limit="2")),
     ],
 )
-def test_what_changes_no_result_is_no_difference(same: Container) -> None:
+def test_a_change_that_cannot_change_a_result_is_ignored(same: Container) -> None:
     assert between(same) == ""
 
 
@@ -48,29 +48,29 @@ def test_what_changes_no_result_is_no_difference(same: Container) -> None:
         (replace(CONTAINER, program=replace(FUNCTION, source="def f(x):\n    return 2\n")), "its code"),
         (replace(CONTAINER, program=replace(FUNCTION, artifact_classes={"a.B": "class B: ..."})), "its code"),
         (replace(CONTAINER, program=replace(FUNCTION, packages=("numpy",))), "its packages"),
-        (replace(CONTAINER, image="python:3.12"), "its image is python:3.12 now"),
+        (replace(CONTAINER, image="python:3.12"), "its image has changed to python:3.12"),
         (replace(CONTAINER, env={"A": "2"}), "its environment variables"),
         (replace(CONTAINER, program=Command(("echo",))), "its command"),
         (Importer("gs://x", ArtifactType("system.Model")), "what it imports"),
     ],
 )
-def test_what_may_change_a_result_is_told(now: Any, why: str) -> None:
+def test_a_change_that_can_change_a_result_is_named(now: Any, why: str) -> None:
     assert why in between(now)
 
 
 def test_inputs_and_outputs_count() -> None:
-    assert between(CONTAINER, inputs={"z": ParameterInput(INT)}) == "its inputs or outputs are others now"
+    assert between(CONTAINER, inputs={"z": ParameterInput(INT)}) == "its inputs or outputs have changed"
 
 
 def test_settings_for_kubernetes_count() -> None:
     settings = {"kubernetes": {"deploymentSpec": {"executors": {"exec": {"secretAsEnv": [1]}}}}}
     now = replace(of(CONTAINER), platforms=settings)
-    assert difference(of(CONTAINER), now)("leaf", "leaf") == "its settings for Kubernetes are others now"
+    assert difference(of(CONTAINER), now)("leaf", "leaf") == "its Kubernetes settings have changed"
 
 
-def test_a_pipeline_in_its_place_is_another_kind() -> None:
+def test_a_component_that_became_a_pipeline_has_changed() -> None:
     now = replace(of(CONTAINER), components={"leaf": of(CONTAINER).root})
-    assert difference(of(CONTAINER), now)("leaf", "leaf") == "it is another kind of component now"
+    assert difference(of(CONTAINER), now)("leaf", "leaf") == "its kind of component has changed"
 
 
 def test_code_that_this_python_cannot_read_stands_for_itself() -> None:

@@ -1,4 +1,4 @@
-"""Where names of objects come from that are values of the run: inputs of pipelines, outputs of tasks."""
+"""Resolution of names of Kubernetes objects that are inputs of pipelines or outputs of tasks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from standpipe.model.refs import ROOT, TaskRef
 from standpipe.model.values import Value, as_text
 
 
-class Scopes:
-    """The values of a run so far, taken from its facts.
+class NameResolver:
+    """Resolves names with the values of a run, which it collects from the facts of the run.
 
-    The driver's thread adds to them before it starts a task that may ask for them.
+    The thread of the driver passes the facts before it starts a task that uses their values.
 
     Args:
-        plan: what runs.
+        plan: the Plan of the run.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -26,7 +26,7 @@ class Scopes:
         self._outputs: dict[TaskRef, Mapping[str, Value]] = {}
 
     def __call__(self, facts: Sequence[Fact]) -> None:
-        """Takes facts, as `runs.driver.FactSink`."""
+        """Collect the values in facts, as a `runs.driver.FactSink`."""
         for fact in facts:
             if isinstance(fact, RunStarted):
                 self._inputs[ROOT] = fact.inputs
@@ -38,25 +38,25 @@ class Scopes:
                 self._outputs[fact.task] = fact.outputs
 
     def _with_item(self, iteration: IterationStarted) -> Mapping[str, Value]:
-        """The inputs of an iteration: those of its loop, and the item under the name that the loop gives it."""
+        """Return the inputs of an iteration: those of its loop, and the item."""
         path, component = iteration.task.path, self._plan.root
         for name, _ in path:
-            assert isinstance(component.body, Dag), "what has tasks is a DAG"
+            assert isinstance(component.body, Dag), "a component with tasks is a DAG"
             node = component.body.nodes[name]
             component = self._plan.components[node.component]
         assert node.loop, "only loops have iterations"
         loop = TaskRef((*path[:-1], (iteration.task.name, None)))
         return {**self._inputs[loop], node.loop.item_input: iteration.item}
 
-    def name(self, source: Name, task: TaskRef) -> str | None:
-        """What a name is for a task; None where it comes from an optional value that nobody gave.
+    def resolve(self, source: Name, task: TaskRef) -> str | None:
+        """Return the name for a task; None if it comes from an optional input without a value.
 
         Raises:
-            SettingError: if there is no such input, or the name is empty.
+            SettingError: if the input does not exist, or the name is empty.
         """
         value = self._value(source, task)
         if value == "":
-            raise SettingError("the name of a secret, config map or PVC is empty for it")
+            raise SettingError("the name of a secret, config map or PVC is empty")
         return None if value is None else as_text(value)
 
     def _value(self, source: Name, task: TaskRef) -> Value:
@@ -66,8 +66,8 @@ class Scopes:
             inputs = self._inputs.get(task.parent, {})
             if source.input not in inputs:
                 raise SettingError(
-                    f"the name of a secret, config map or PVC for it comes from the input {source.input!r} of its "
-                    "pipeline, which has none of that name"
+                    f"the name of a secret, config map or PVC comes from the input {source.input!r}, which its "
+                    "pipeline does not have"
                 )
             return inputs[source.input]
         return self._outputs.get(task.parent.child(source.task), {}).get(source.output)

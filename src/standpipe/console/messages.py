@@ -1,0 +1,42 @@
+"""The texts that all observers share."""
+
+from __future__ import annotations
+
+from standpipe.model.events import AttemptFailed, LoopStarted, RunEnded, TaskSucceeded
+from standpipe.model.refs import RunInfo
+from standpipe.model.states import TaskState
+
+_STATES = {
+    TaskState.SUCCEEDED: "Succeeded",
+    TaskState.FAILED: "Failed",
+    TaskState.CANCELLED: "Cancelled",
+}
+
+#: The text for a run that the user has cancelled and that has not ended.
+CANCELLING = "Cancelling"
+
+
+def describe_start(run: RunInfo, folder: str) -> str:
+    """Return the first line of a run: `Running train in …`."""
+    return f"Running {run.name} in {folder}"
+
+
+def describe_end(fact: RunEnded, seconds: float) -> str:
+    """Return the last line of a run: `Failed in 3.2 s`."""
+    return f"{_STATES[fact.state]} in {seconds:.3g} s"
+
+
+def describe_cached(fact: TaskSucceeded) -> str:
+    """Return the text for a task whose outputs came from the cache."""
+    return f"cached (from {fact.cached})"
+
+
+def describe_next_attempt(fact: AttemptFailed) -> str:
+    """Return what follows a failed attempt: `attempt 2 of 3 in 10 s`."""
+    when = f"in {fact.delay:g} s" if fact.delay else "follows"
+    return f"attempt {fact.attempt + 2} of {fact.max_attempts} {when}"
+
+
+def describe_iterations(fact: LoopStarted) -> str:
+    """Return the number of iterations of a loop: `3 iterations`."""
+    return "1 iteration" if len(fact.items) == 1 else f"{len(fact.items)} iterations"

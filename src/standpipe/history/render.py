@@ -1,0 +1,79 @@
+"""Statuses, durations, values, attempts and failures as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from standpipe.history.records import Artifact, Attempt, Status, Value
+from standpipe.model.events import Failure
+from standpipe.model.resources import in_words
+
+#: The most characters of a value that are shown.
+_MAX_VALUE_LENGTH = 200
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as text: `0.442 s`, `12 min 5 s`.
+
+    >>> [format_duration(seconds) for seconds in (0.4421, 59.96, 725, 7260, 180000)]
+    ['0.442 s', '1 min 0 s', '12 min 5 s', '2 h 1 min', '2 d 2 h']
+    """
+    if seconds < 59.95:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def format_status(status: Status, duration: float | None) -> str:
+    """Return a status and, unless nothing ran, a duration: `failed in 3 s`.
+
+    >>> format_status(Status.FAILED, 3.0), format_status(Status.SKIPPED, 0.0), format_status(Status.RUNNING, None)
+    ('failed in 3 s', 'skipped', 'running')
+    """
+    has_duration = duration is not None and status is not Status.SKIPPED
+    return status.value.lower() + (f" in {format_duration(duration or 0.0)}" if has_duration else "")
+
+
+def format_value(value: Value) -> str:
+    """Return an input or output as text, shortened if it is long."""
+    if isinstance(value, Artifact):
+        return _format_artifact(value)
+    if isinstance(value, list) and value and isinstance(value[0], Artifact):
+        return f"[{', '.join(map(_format_artifact, value))}]"
+    text = repr(value)
+    return text if len(text) <= _MAX_VALUE_LENGTH else f"{text[:_MAX_VALUE_LENGTH]}…"
+
+
+def render_attempt(attempt: Attempt) -> Iterator[str]:
+    """Yield the lines of an attempt: its status, what it used, why it failed, and where its log is."""
+    facts = [format_status(attempt.status, attempt.duration)]
+    if attempt.cpu_seconds is not None:
+        facts.append(f"CPU {format_duration(attempt.cpu_seconds)}")
+    if attempt.peak_memory is not None:
+        facts.append(f"memory {in_words(attempt.peak_memory)}")
+    if attempt.log_lines is not None:
+        facts.append(f"{attempt.log_lines} {'line' if attempt.log_lines == 1 else 'lines'} of log")
+    failure = f": {attempt.failure.message}" if attempt.failure else ""
+    yield f"attempt {attempt.number}: {', '.join(facts)}{failure}"
+    yield f"  log: {attempt.log}"
+
+
+def render_failure(failure: Failure) -> Iterator[str]:
+    """Yield the lines of a failure's details: the user's traceback, the end of the log, how its process ended."""
+    if failure.detail not in ("", failure.message):
+        yield failure.detail.rstrip()
+    if failure.printed:
+        yield "last lines of the log:"
+        yield from (f"  {line}" for line in failure.printed.splitlines())
+    if failure.exit_code is not None:
+        yield f"exit code: {failure.exit_code}"
+    if failure.signal is not None:
+        yield f"signal: {failure.signal}"
+
+
+def _format_artifact(artifact: Artifact) -> str:
+    facts = [artifact.type, *([in_words(artifact.size)] if artifact.size is not None else [])]
+    return f"{artifact.path or artifact.uri} ({', '.join(facts)})"

@@ -1,0 +1,186 @@
+"""The record of a run, and its text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from standpipe.errors import ArgumentError, NoSuchTask, StorageError
+from standpipe.history.records import Artifact, Attempt, Status, Value, seconds_between
+from standpipe.history.render import format_status
+from standpipe.history.task import Task, render_tree
+from standpipe.store.locks import ask_to_stop, is_active
+
+
+@dataclass(frozen=True)
+class RunDetails:
+    """What the facts of a run say about it, beyond its status."""
+
+    inputs: Mapping[str, Value]
+    outputs: Mapping[str, Value]
+    tasks: tuple[Task, ...]
+    artifacts: tuple[Artifact, ...]
+    failures: tuple[str, ...]
+    resume_count: int
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run at the moment when it was read; `refresh` returns it as it is now.
+
+    `created` is when the run was requested, `folder` holds its outputs and logs. `rerun_of` names the run and the task
+    that it reruns, and is empty for other runs. Its tasks are read from the run store when they are first used.
+    """
+
+    id: str
+    pipeline: str
+    status: Status
+    created: datetime
+    started: datetime | None
+    ended: datetime | None
+    folder: Path
+    rerun_of: str
+    _read: Callable[[], RunDetails] = field(repr=False)
+    _refresh: Callable[[], Run] = field(repr=False)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from its first start to its last end; None until it has ended."""
+        return seconds_between(self.started, self.ended)
+
+    @property
+    def inputs(self) -> Mapping[str, Value]:
+        """The inputs of the pipeline, defaults included."""
+        return self._details.inputs
+
+    @property
+    def outputs(self) -> Mapping[str, Value]:
+        """The outputs of the pipeline; empty until it has succeeded."""
+        return self._details.outputs
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks of the pipeline that the run has reached, in that order; others are in their `children`."""
+        return self._details.tasks
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """All artifacts that tasks produced, in that order, then those that were passed to the run."""
+        return self._details.artifacts
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """One sentence for each task that failed by itself."""
+        return self._details.failures
+
+    @property
+    def resume_count(self) -> int:
+        """How often the run was resumed."""
+        return self._details.resume_count
+
+    def all_tasks(self) -> Iterator[Task]:
+        """Yield all tasks, each before its children."""
+        pending = [*reversed(self.tasks)]
+        while pending:
+            task = pending.pop()
+            yield task
+            pending += reversed(task.children)
+
+    def task(self, path: str) -> Task:
+        """Return the task with that path, such as `loop/3/train`, or the only task with that name.
+
+        Raises:
+            ArgumentError: if `path` is not a string.
+            NoSuchTask: if there is no such task, or several tasks have that name.
+        """
+        if not isinstance(path, str):
+            raise ArgumentError(
+                f"Invalid task {path!r}: expected the name or the path of a task, such as 'loop/3/train'."
+            )
+        match = self._by_path.get(path)
+        if match:
+            return match
+        named = [task for task in self._by_path.values() if task.name == path]
+        if len(named) == 1:
+            return named[0]
+        raise NoSuchTask(_no_such_task(self.id, path, [task.path for task in named], [*self._by_path]))
+
+    def log(self, task: str | Task, attempt: int | None = None) -> str:
+        """Return the log of an attempt of a task, by default the last one. Bytes that are not UTF-8 are replaced.
+
+        Raises:
+            ArgumentError: as `task`, or if `attempt` is not a number.
+            NoSuchTask: as `task`, or if there was no such attempt.
+            StorageError: if the log was removed or cannot be read.
+        """
+        if attempt is not None and not isinstance(attempt, int):
+            raise ArgumentError(f"Invalid attempt {attempt!r}: expected a number; attempts are numbered from 0.")
+        return _read_log(task if isinstance(task, Task) else self.task(task), attempt)
+
+    def cancel(self) -> bool:
+        """Request that the run is cancelled, as Ctrl-C does in its own process; return whether it is in progress.
+
+        Its exit tasks still run. A second request cancels them, too.
+
+        Raises:
+            StorageError: if the request cannot be written.
+        """
+        is_in_progress = is_active(self.folder)
+        if is_in_progress:
+            ask_to_stop(self.folder)
+        return is_in_progress
+
+    def refresh(self) -> Run:
+        """Return the run as it is now. Only facts that are new since this one are read from the run store.
+
+        Raises:
+            NoSuchRun: if the run is no longer in the run store.
+            StorageError: if the run store cannot be read.
+        """
+        return self._refresh()
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id}: {self.status.value}>"
+
+    def __str__(self) -> str:
+        headline = f"{self.id}: {format_status(self.status, self.duration)}"
+        return "\n".join((headline, *render_tree(self.tasks), *self.failures))
+
+    @cached_property
+    def _details(self) -> RunDetails:
+        return self._read()
+
+    @cached_property
+    def _by_path(self) -> Mapping[str, Task]:
+        return {task.path: task for task in self.all_tasks()}
+
+
+def _no_such_task(run: str, path: str, named: list[str], paths: list[str]) -> str:
+    if named:
+        return f"{len(named)} tasks of run {run} are named {path!r}: use the path of one, such as {named[0]!r}."
+    close = get_close_matches(path, paths, n=5)
+    suggestion = f"The closest are {', '.join(close)}; " if close else ""
+    return f"Run {run} has not reached a task {path!r}. {suggestion}`standpipe show {run}` lists all tasks."
+
+
+def _read_log(task: Task, number: int | None) -> str:
+    attempts: dict[Any, Attempt] = {each.number: each for each in task.attempts}
+    if attempts and number is not None and number not in attempts:
+        numbers = ", ".join(map(str, attempts))
+        raise NoSuchTask(f"Task {task.path!r} has no attempt {number}. Its attempts are {numbers}.")
+    if not attempts:
+        reason = f"it was cached from {task.cached_from}" if task.cached_from else f"its status is {task.status.value}"
+        hint = " Its children have logs of their own." if task.children else ""
+        raise NoSuchTask(f"Task {task.path!r} has no log: {reason}.{hint}")
+    path = attempts[max(attempts) if number is None else number].log
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        raise StorageError(f"The log of task {task.path!r} was removed: {path}.") from None
+    except OSError as error:
+        raise StorageError(f"The log of task {task.path!r} cannot be read: {error.strerror} ({path}).") from error

@@ -1,0 +1,128 @@
+"""The record of a task, and its text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from standpipe.history.records import Artifact, Attempt, Status, Value, seconds_between
+from standpipe.history.render import format_status, format_value, render_attempt, render_failure
+from standpipe.model.events import Failure
+from standpipe.model.layout import task_folder
+from standpipe.model.refs import TaskRef
+from standpipe.support.shell_commands import standpipe_command
+
+#: With more children than this, those that succeeded are only counted.
+_MAX_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task that the run has reached. Nested pipelines, loops and their iterations are tasks with `children`.
+
+    `path` joins the names of the tasks around it and its own; the name of an iteration is its number, from 0, and
+    `item` is its item. `cached_from` names the run and task whose outputs were reused, empty if it ran; `skip_reason`
+    says why it was skipped. `started` is the start of its first attempt, or of the nested pipeline, loop or iteration.
+    """
+
+    path: str
+    name: str
+    iteration: int | None
+    item: Value
+    status: Status
+    started: datetime | None
+    ended: datetime | None
+    inputs: Mapping[str, Value]
+    outputs: Mapping[str, Value]
+    cached_from: str
+    skip_reason: str
+    failure: Failure | None
+    attempts: tuple[Attempt, ...]
+    children: tuple[Task, ...]
+    _run_folder: Path
+    _ref: TaskRef
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its first attempt, or of its children."""
+        return task_folder(self._run_folder, self._ref)
+
+    @property
+    def rerun_command(self) -> str:
+        """The command that reruns only this task, with the same inputs; empty if it had no attempt."""
+        if not self.attempts:
+            return ""
+        return standpipe_command("rerun", self._run_folder.parent, self._run_folder.name, self.path)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from its start to its end; None until it has both."""
+        return seconds_between(self.started, self.ended)
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """The artifacts among its outputs."""
+        values = (each for value in self.outputs.values() for each in (value if isinstance(value, list) else (value,)))
+        return tuple(value for value in values if isinstance(value, Artifact))
+
+    def __repr__(self) -> str:
+        return f"<Task {self.path}: {self.status.value}>"
+
+    def __str__(self) -> str:
+        return "\n".join(_render(self))
+
+
+def render_tree(tasks: Sequence[Task]) -> Iterator[str]:
+    """Yield a line for each task and its children, indented by their depth."""
+    pending: list[str | tuple[int, Task]] = _render_level(1, tasks)
+    while pending:
+        line = pending.pop()
+        if isinstance(line, str):
+            yield line
+            continue
+        depth, task = line
+        yield f"{'  ' * depth}{task.name}: {_summarize(task)}"
+        pending += _render_level(depth + 1, task.children)
+
+
+def _render_level(depth: int, tasks: Sequence[Task]) -> list[str | tuple[int, Task]]:
+    """Return the lines of sibling tasks, last line first. Of many, those that succeeded are counted."""
+    shown = [task for task in tasks if len(tasks) <= _MAX_SHOWN or task.status is not Status.SUCCEEDED]
+    level: list[str | tuple[int, Task]] = [(depth, task) for task in reversed(shown)]
+    hidden = len(tasks) - len(shown)
+    return [f"{'  ' * depth}{'and ' if shown else ''}{hidden} that succeeded", *level] if hidden else level
+
+
+def _render(task: Task) -> Iterator[str]:
+    """Yield the lines of a task with everything that is known about it."""
+    yield f"{task.path}: {_summarize(task)}"
+    if task.started:
+        yield f"started: {task.started:%Y-%m-%d %H:%M:%S} UTC"
+    if task.iteration is not None:
+        yield f"item: {format_value(task.item)}"
+    for title, values in (("inputs", task.inputs), ("outputs", task.outputs)):
+        if values:
+            yield f"{title}:"
+            yield from (f"  {name} = {format_value(value)}" for name, value in values.items())
+    for attempt in task.attempts:
+        yield from render_attempt(attempt)
+    if task.failure:
+        yield from render_failure(task.failure)
+    yield f"folder: {task.folder}"
+    if task.rerun_command:
+        yield f"rerun: {task.rerun_command}"
+    yield from render_tree(task.children)
+
+
+def _summarize(task: Task) -> str:
+    """Return a task's status, duration and reason in one line."""
+    status = format_status(task.status, task.duration)
+    if task.cached_from:
+        return f"{status}, cached from {task.cached_from}"
+    if task.skip_reason:
+        return f"{status}: {task.skip_reason}"
+    if task.failure:
+        return f"{status}{task.failure.in_attempt}: {task.failure.message}"
+    return status
