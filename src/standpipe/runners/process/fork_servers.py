@@ -139,6 +139,8 @@ class Server:
         """Ends the server, which takes its tasks along."""
         from subprocess import TimeoutExpired  # already imported
 
+        with suppress(OSError):  # the server has died
+            self._control.shutdown(socket.SHUT_RDWR)  # closing alone does nothing while another thread polls it
         self._control.close()
         try:
             self._process.wait(timeout=5)
