@@ -6,10 +6,7 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
-import time
 import warnings
 from contextlib import closing
 from pathlib import Path
@@ -35,6 +32,7 @@ from standpipe.model.values import ArtifactValue
 from standpipe.store.plans import dump
 from standpipe.store.runs import SCHEMA, RunRecorder
 from tests.plans import RUN, dag, node, plan
+from tests.processes import run_together
 
 PLAN = plan(dag(node("a")))
 TASK = TaskRef((("loop", 3), ("train", None)))
@@ -188,24 +186,22 @@ def write_in_fork(root: Path, run: str) -> int:
 
 
 OPENS_AT_ONCE = """
-import sys, time
+import sys
 from pathlib import Path
 from standpipe.model.refs import RunInfo
 from standpipe.model.plan import Component, Dag, Plan
 from standpipe.store.runs import RunRecorder
 plan = Plan("p", Component(Dag({})), {}, {})
-folder, process, start = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
-for number in range(60):
-    while time.time() < start + number * 0.02:
-        pass
+folder, process = Path(sys.argv[1]), sys.argv[2]
+for number in range(40):
+    print(flush=True)
+    input()
     RunRecorder(folder / str(number), RunInfo(process, "", "job", "2026-01-01T00:00:00Z", ""), plan).close()
 """
 
 
 def test_many_processes_can_create_a_store_at_once(tmp_path: Path) -> None:
-    for number in range(60):
+    for number in range(40):
         (tmp_path / str(number)).mkdir()
-    start = str(time.time() + 1)
-    commands = [[sys.executable, "-c", OPENS_AT_ONCE, str(tmp_path), str(number), start] for number in range(6)]
-    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
-    assert [process.communicate()[1] for process in running] == [""] * 6
+    arguments = [[str(tmp_path), str(number)] for number in range(6)]
+    assert run_together(OPENS_AT_ONCE, arguments, rounds=40) == [""] * 6
