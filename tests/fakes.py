@@ -1,4 +1,4 @@
-"""A way to run pipelines in tests without a process."""
+"""A runner for tests that starts no processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing components: what they take and give, and what is refused."""
+"""Components: their inputs and outputs, and which ones are refused."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_defaults_are_taken_as_python_takes_them() -> None:
     assert list(map(type, found)) == [bool, int, float]
 
 
-def test_names_are_made_fit_for_kubernetes() -> None:
+def test_names_are_converted_to_names_for_kubernetes() -> None:
     @dsl.component
     def Train_Model__v2() -> None:
         pass
@@ -136,7 +136,7 @@ def test_descriptions_come_from_the_docstring() -> None:
     assert add.outputs["out"].description == "the sum"
 
 
-def test_the_source_is_shipped_without_decorator_and_indentation() -> None:
+def test_the_source_is_stored_without_decorator_and_indentation() -> None:
     def helper() -> int:
         return 1
 
@@ -165,7 +165,7 @@ def test_the_source_is_shipped_without_decorator_and_indentation() -> None:
     )
 
 
-def test_the_source_of_a_nested_function_keeps_texts_that_reach_into_the_margin() -> None:
+def test_the_source_of_a_nested_function_keeps_multiline_strings() -> None:
     @dsl.component
     def nested(a: int) -> str:
         return """
@@ -194,7 +194,7 @@ def test_an_artifact_class_under_another_name_is_refused() -> None:
         dsl.component(uses)
 
 
-def test_kfp_is_named_for_the_cluster_unless_the_author_says_otherwise() -> None:
+def test_kfp_is_installed_on_clusters_unless_the_component_says_otherwise() -> None:
     def f() -> None:
         pass
 
@@ -249,7 +249,7 @@ def test_a_containerized_component_installs_its_packages_as_a_lightweight_one_do
     assert baked.command == (*installing[:3], "python3", "-m", "kfp.dsl.executor_main")
 
 
-def test_an_embedded_file_is_shipped_with_the_source(tmp_path: Path) -> None:
+def test_an_embedded_file_is_stored_with_the_source(tmp_path: Path) -> None:
     (tmp_path / "data.txt").write_text("content")
 
     @dsl.component(embedded_artifact_path=str(tmp_path / "data.txt"))
@@ -391,7 +391,7 @@ def foreign_namespace(a: dsl.Input[Mine]) -> None:
         (two_outputs, AuthoringError, "two outputs with the name 'a'"),
     ],
 )
-def test_what_cannot_be_a_component_is_refused_where_it_is_decorated(function: Any, error: type, says: str) -> None:
+def test_an_invalid_component_is_refused_by_its_decorator(function: Any, error: type, says: str) -> None:
     with pytest.raises(error, match=says) as caught:
         dsl.component(function)
     assert isinstance(caught.value, StandpipeError)

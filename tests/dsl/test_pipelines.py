@@ -1,4 +1,4 @@
-"""Writing pipelines: what is traced, and the Plan that comes of it."""
+"""Pipelines: how they are traced, and the Plans of the traces."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_calls_become_tasks_with_unique_names_and_bound_inputs() -> None:
     assert math.plan.executors.keys() == {"exec-add", "exec-add-2"}
 
 
-def test_values_inside_of_text_come_in_by_inputs_of_their_own() -> None:
+def test_values_in_text_have_inputs_of_their_own() -> None:
     @dsl.pipeline
     def talk(name: str) -> None:
         number = add(a=1)
@@ -105,7 +105,7 @@ def test_everything_that_is_set_on_a_task_is_in_the_plan() -> None:
     assert container(add.executor).env == {}, "the component itself must not change"
 
 
-def test_a_nested_pipeline_brings_its_components_under_names_of_their_own() -> None:
+def test_components_of_a_nested_pipeline_have_unique_names() -> None:
     @dsl.pipeline
     def inner(x: int) -> int:
         return add(a=add(a=x).output).output
@@ -148,7 +148,7 @@ def test_named_outputs_and_pipeline_settings() -> None:
     assert config == {"workspace": {"size": "1Gi", "kubernetes": {"pvcSpecPatch": {}}}, "activeDeadlineSeconds": 60}
 
 
-def test_a_task_that_ignores_failure_may_ask_how_its_upstream_ended() -> None:
+def test_a_task_that_ignores_upstream_failure_can_take_the_final_status() -> None:
     @dsl.component
     def report(status: dsl.PipelineTaskFinalStatus, text: str = "none") -> None:
         pass
@@ -279,7 +279,7 @@ def _artifact_object() -> None:
         ),
     ],
 )
-def test_mistakes_are_caught_while_tracing(body: Any, error: type[Exception], says: str) -> None:
+def test_mistakes_are_reported_while_tracing(body: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         dsl.pipeline(name="broken")(body)
 
@@ -325,7 +325,7 @@ def test_outputs_must_be_declared_returned_and_of_the_right_type() -> None:
             dsl.pipeline(function)
 
 
-def test_a_value_of_another_pipeline_cannot_be_smuggled_in() -> None:
+def test_a_value_of_another_pipeline_is_refused() -> None:
     kept: list[Any] = []
 
     @dsl.pipeline
@@ -343,7 +343,7 @@ def test_a_value_of_another_pipeline_cannot_be_smuggled_in() -> None:
             dsl.component(_talker)(text=use_text)
 
 
-def test_what_belongs_to_another_pipeline_is_refused_even_under_a_name_of_ones_own() -> None:
+def test_a_task_of_another_pipeline_is_refused_even_if_the_name_exists_here() -> None:
     kept: list[Any] = []
 
     @dsl.pipeline
@@ -425,7 +425,7 @@ def _talker(text: str) -> None:
         (lambda task: task.after("add"), r"\.after\(\) expected tasks"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(change: Any, says: str) -> None:
+def test_invalid_settings_are_refused(change: Any, says: str) -> None:
     def body() -> None:
         change(add(a=1))
 
@@ -472,7 +472,7 @@ def test_durations_and_counts_are_read_as_kfp_reads_them() -> None:
     ]
 
 
-def test_extensions_of_kfp_find_what_they_use() -> None:
+def test_attributes_that_kfp_extensions_use_exist() -> None:
     @dsl.pipeline
     def extended(secret: str) -> None:
         first = add(a=1)
@@ -483,7 +483,7 @@ def test_extensions_of_kfp_find_what_they_use() -> None:
     assert nodes(extended)["add-2"].inputs == {"a": Constant(2)}
 
 
-def test_what_needs_a_default_or_a_workspace_says_so() -> None:
+def test_a_missing_default_or_workspace_is_an_error() -> None:
     def ignoring() -> None:
         add(a=add(a=1).output).ignore_upstream_failure()
 

@@ -1,4 +1,4 @@
-"""Random changes of a Plan: what an author does to a pipeline between two runs of it."""
+"""Random changes of a Plan, as users make them to a pipeline between two runs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from standpipe.model.plan import Binding, Component, Constant, Dag, FromInput, F
 from standpipe.model.types import ParameterInput
 from tests.plans import INT
 
-#: Changes a DAG and its inputs in place.
+#: A change of a DAG and its inputs, in place.
 Change = Callable[[Plan, Random, dict[str, Node], dict[str, tuple[FromTask, ...]], dict[str, object]], None]
 
 
 def changed(plan: Plan, random: Random) -> Plan:
-    """The same pipeline with at most one thing changed, in it or in a pipeline within."""
+    """Return a Plan with at most one random change, in its root or in a nested pipeline."""
     dags = [name for name, component in plan.components.items() if isinstance(component.body, Dag)]
     name = random.choice(["", *dags])
     component = plan.components[name] if name else plan.root

@@ -59,7 +59,7 @@ def test_a_placeholder_alone_keeps_the_type_of_its_value() -> None:
     assert values["s"] == {"n": [3, 3], "unknown": "{{$.foo}}"}
 
 
-def test_a_placeholder_of_no_input_is_text() -> None:
+def test_a_placeholder_of_an_unknown_input_is_text() -> None:
     alone, within = "{{$.inputs.parameters['text']}}", "a {{$.inputs.parameters['other']}}"
     bindings: dict[str, Binding] = {"text": Constant(parse_value(alone)), "within": Constant(parse_value(within))}
     assert bound(bindings) == {"text": alone, "within": within}
@@ -70,7 +70,7 @@ def test_a_value_that_looks_like_a_placeholder_is_data() -> None:
     assert bound({"t": FromInput("text"), "s": Constant(text)})["s"] == "<{{$.pipeline_job_name}}>"
 
 
-def test_the_uuid_of_a_task_follows_from_its_path() -> None:
+def test_the_uuid_of_a_task_is_derived_from_its_path() -> None:
     first = bound({"s": Constant(parse_value("{{$.pipeline_task_uuid}}"))})["s"]
     assert first == RUN.placeholder(REF, "pipeline_task_uuid")
     assert first != RUN.placeholder(REF.child("other"), "pipeline_task_uuid")

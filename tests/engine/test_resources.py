@@ -71,7 +71,7 @@ def needs(policy: ResourcePolicy = CLAMP, inputs: dict[str, str] | None = None, 
         ({"accelerator_type": "nvidia.com/gpu", "accelerator_count": "0"}, Needs()),
     ],
 )
-def test_a_limit_without_a_request_is_one(asked: dict[str, Any], expected: Needs) -> None:
+def test_a_limit_without_a_request_is_also_the_request(asked: dict[str, Any], expected: Needs) -> None:
     assert needs(**asked) == expected
 
 
@@ -131,7 +131,7 @@ def test_resources_that_are_only_passed_on_to_the_code_are_not_acquired() -> Non
 
 
 def asking(**tasks: Resources) -> Plan:
-    """Independent tasks that ask for so much."""
+    """Return a Plan of independent tasks with these resources."""
     outputs = {"y": ParameterOutput(ParameterType.NUMBER_INTEGER)}
     components: dict[str, Any] = {name: Component(ExecutorRef(name), {}, outputs) for name in tasks}
     made = plan(dag(*(Node(name, name) for name in tasks)), **components)
@@ -140,7 +140,7 @@ def asking(**tasks: Resources) -> Plan:
 
 
 class Machined(Run):
-    """A run on the machine above."""
+    """A run on a machine with the capacity `MACHINE`."""
 
     def __init__(self, made: Plan, max_parallel: int = 100, policy: ResourcePolicy = CLAMP) -> None:
         self.machine = Machine(made, RUN, max_parallel=max_parallel, capacity=MACHINE, policy=policy)
@@ -166,7 +166,7 @@ def test_a_task_that_requests_more_than_the_capacity_waits_for_all_of_it() -> No
     assert run.running[task("b")].needs == Needs(memory=16 * GIB, lacking="1 TiB of memory (this machine has 16 GiB)")
 
 
-def test_under_the_strict_policy_it_fails_and_all_others_run() -> None:
+def test_under_the_strict_policy_a_task_above_the_capacity_fails() -> None:
     run = Machined(asking(a=Resources(cpu_limit="9"), b=Resources()), policy=STRICT)
     assert run.state("a") is TaskState.FAILED
     run.end("b", y=1)
@@ -188,7 +188,7 @@ def test_accelerators_are_acquired_one_by_one_and_released() -> None:
     assert run.running[task("d")].gpus == ("0", "2")
 
 
-def test_a_retry_waits_for_resources_without_being_due_all_the_time() -> None:
+def test_a_retry_that_waits_for_resources_is_not_due() -> None:
     made = asking(a=Resources(cpu_request="4"), b=Resources(cpu_request="4"))
     dag_of = made.root.body.nodes  # type: ignore[union-attr]
     made = replace(made, root=replace(made.root, body=dag(replace(dag_of["a"], retry=Retry(1, 5.0)), dag_of["b"])))
@@ -203,7 +203,7 @@ def test_a_retry_waits_for_resources_without_being_due_all_the_time() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 12), st.integers(1, 6))
-def test_whatever_happens_the_machine_is_never_overcommitted(seed: int, number: int, max_parallel: int) -> None:
+def test_the_capacity_is_never_exceeded(seed: int, number: int, max_parallel: int) -> None:
     random = Random(seed)
 
     def resources() -> Resources:

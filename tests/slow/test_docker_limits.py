@@ -1,4 +1,4 @@
-"""Limits of containers, what they used, and that none of them is left, on the real engine."""
+"""Containers on a real engine: limits, resource usage, and removal."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_nothing_is_left_of_a_process_that_was_killed(
 
 
 class Door:
-    """A socket before that of the engine. Shut, it is as if the engine had died; the engine of others lives on."""
+    """A proxy socket of the engine. Closing it looks like the death of the engine, without effect on other tests."""
 
     def __init__(self, place: Path) -> None:
         self.place = place

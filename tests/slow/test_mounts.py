@@ -1,4 +1,4 @@
-"""Roots that turn out to be too small, or that cannot be written any more: what only real mounts show."""
+"""Roots on real mounts that are too small or become read-only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def say(text: str) -> str:
 
 @dsl.component
 def fill(data: dsl.Output[dsl.Dataset]) -> None:
-    """Leaves no room, and gives back enough for a few facts."""
+    """Fill a disk, and free enough space for a few facts."""
     import os
 
     with open(data.path, "wb", buffering=0) as file:
@@ -65,7 +65,7 @@ def run(root: Path, target: Any, runner: LocalRunner) -> Any:
     return local.run(target, arguments, runner=runner, pipeline_root=root, quiet=True)
 
 
-def test_a_root_that_cannot_be_written_any_more_is_named_and_keeps_what_it_has(root: Path) -> None:
+def test_a_root_that_becomes_read_only_is_an_error_and_keeps_its_files(root: Path) -> None:
     runner = FakeRunner(say=lambda text: {"Output": text})
     run(root, say, runner)
     remount(root, "ro")
@@ -76,7 +76,7 @@ def test_a_root_that_cannot_be_written_any_more_is_named_and_keeps_what_it_has(r
     assert kinds_of_facts(root).count("RunEnded") == 2
 
 
-def test_a_task_that_fills_the_disk_fails_alone_if_there_is_room_again(root: Path) -> None:
+def test_only_the_task_fails_if_the_disk_it_filled_has_space_afterwards(root: Path) -> None:
     @dsl.pipeline
     def beside() -> None:
         fill()

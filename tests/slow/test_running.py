@@ -1,4 +1,4 @@
-"""Runs as users and CI see them: whole programs, real processes and containers, and what becomes of them."""
+"""Whole programs with real processes and containers, as users and CI run them."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Programs:
 
     @property
     def mark(self) -> str:
-        """What tells the processes of these programs from all others."""
+        """Return an argument that only the processes of these programs have."""
         return f"mark-{self.folder}"
 
     def processes(self) -> list[str]:
@@ -131,7 +131,7 @@ def runner(request: pytest.FixtureRequest) -> str:
 
 
 def napping(programs: Programs, runner: str, *, stubborn: bool = False) -> subprocess.Popen[str]:
-    """A program in the middle of a run of two tasks that sleep, each with a child and a daemon."""
+    """Start a program and wait until two of its tasks sleep, each with a child and a daemon."""
     program = programs.start(f"run(nap, {runner!r}, mark={programs.mark!r}, stubborn={stubborn})")
     assert program.stdout is not None
     for _ in range(2):
@@ -143,7 +143,7 @@ def napping(programs: Programs, runner: str, *, stubborn: bool = False) -> subpr
 
 @pytest.mark.parametrize("whole_group", [False, True], ids=["process", "group"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_everything_and_the_run_is_recorded_as_cancelled(
+def test_a_signal_ends_all_processes_and_cancels_the_run(
     programs: Programs, runner: str, number: signal.Signals, whole_group: bool
 ) -> None:
     with napping(programs, runner) as program:
@@ -195,7 +195,7 @@ def test_containers_of_a_program_that_was_killed_are_removed_at_the_next_start(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder with room for 2 MB, in the place of the pipeline root."""
+    """Return a pipeline root on a disk of 2 MB."""
     place = tmp_path / "root"
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(place)]
@@ -206,7 +206,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("body", ["write, megabytes=5", "say, lines=5000"])
-def test_a_disk_that_a_task_fills_is_named(programs: Programs, small_disk: Path, runner: str, body: str) -> None:
+def test_a_disk_that_a_task_fills_is_an_error_that_names_it(
+    programs: Programs, small_disk: Path, runner: str, body: str
+) -> None:
     target, argument = body.split(", ")
     message = programs.fails(f"run({target}, {runner!r}, {argument})")
     assert message.startswith("StorageError: The run store ")
@@ -214,14 +216,14 @@ def test_a_disk_that_a_task_fills_is_named(programs: Programs, small_disk: Path,
     assert "pipeline_root=" in message
 
 
-def test_a_disk_that_is_full_before_is_named(programs: Programs, small_disk: Path) -> None:
+def test_a_disk_that_was_full_before_is_an_error_that_names_it(programs: Programs, small_disk: Path) -> None:
     with contextlib.suppress(OSError), open(small_disk / "fill", "wb", buffering=0) as file:
         while True:
             file.write(b"x" * 4096)
     assert programs.fails("run(add, a=1)").startswith("StorageError: ")
 
 
-def test_a_cache_on_a_full_disk_is_named(programs: Programs, small_disk: Path) -> None:
+def test_a_cache_on_a_full_disk_is_an_error_that_names_it(programs: Programs, small_disk: Path) -> None:
     with contextlib.suppress(OSError), open(small_disk / "fill", "wb", buffering=0) as file:
         while True:
             file.write(b"x" * 4096)
@@ -257,7 +259,7 @@ with ThreadPoolExecutor(16) as pool:
 
 
 @pytest.mark.parametrize("max_parallel", [1, 16, 64])
-def test_a_fan_of_three_hundred_tasks(programs: Programs, max_parallel: int) -> None:
+def test_three_hundred_independent_tasks(programs: Programs, max_parallel: int) -> None:
     body = f"""
 @dsl.pipeline
 def fan():
@@ -325,7 +327,7 @@ if __name__ == "__main__":
     wait_for(lambda: not programs.processes())
 
 
-# --- tasks in a bad mood
+# --- misbehaving tasks
 
 HOSTILE = {
     "binary": ("import os, sys; sys.stdout.buffer.write(os.urandom(1_000_000))", None),
@@ -346,7 +348,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("mood", HOSTILE)
-def test_a_task_in_a_bad_mood_ends_and_says_why(programs: Programs, mood: str) -> None:
+def test_a_misbehaving_task_ends_with_a_reason(programs: Programs, mood: str) -> None:
     source, complaint = HOSTILE[mood]
     body = (
         f"@dsl.component\ndef moody() -> int:\n    {source}\n    return 1\nrun(moody)\nassert run(add, a=1).output == 2"
@@ -373,7 +375,7 @@ def test_any_text_is_shown_in_any_encoding(programs: Programs, encoding: str) ->
 
 
 def test_progress_comes_line_by_line_through_a_pipe(programs: Programs) -> None:
-    with napping(programs, "SubprocessRunner") as program:  # which has read two lines of tasks that go on
+    with napping(programs, "SubprocessRunner") as program:  # which has read a line of each task while both run
         program.terminate()
         assert program.stdout is not None
         program.stdout.read()

@@ -168,13 +168,13 @@ def test_a_fork_during_a_run_loses_no_facts(tmp_path: Path) -> None:
 
 
 def write_in_fork(root: Path, run: str) -> int:
-    """Records a run in a process that is forked from this one; returns its exit code."""
+    """Record a run in a process that is forked from this one, and return its exit code."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that a process with threads should not fork
+        warnings.simplefilter("ignore", DeprecationWarning)  # that a process with threads forks
         pid = os.fork()
     if pid == 0:
         code = 1
-        signal.alarm(60)  # to wait for ever for a lock is one way to fail
+        signal.alarm(60)  # a process that waits for a lock for ever is killed
         try:
             with closing(RunRecorder(root, RUN._replace(id=run), PLAN)) as recorder:
                 for _ in range(10):
