@@ -1,4 +1,4 @@
-"""A runner for tests that starts no processes."""
+"""A way to run pipelines in tests without a process."""
 
 from __future__ import annotations
 

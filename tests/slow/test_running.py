@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .disks import mount_small_disk
 from .docker_engine import wait_for
 
 if TYPE_CHECKING:
@@ -196,13 +197,8 @@ def test_containers_of_a_program_that_was_killed_are_removed_at_the_next_start(
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Return a pipeline root on a disk of 2 MB."""
-    place = tmp_path / "root"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("only root can mount a small disk")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with mount_small_disk(tmp_path / "root", megabytes=2) as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("body", ["write, megabytes=5", "say, lines=5000"])
@@ -335,7 +331,7 @@ HOSTILE = {
     "closed": ("import os; os.close(1); os.close(2)", None),
     "stdin": ("input('what? ')", "EOFError: EOF when reading a line"),
     "exit": ("import os; os._exit(0)", "did not write its output 'Output'"),
-    "sys.exit": ("import sys; sys.exit('the reason')", "it exited with code 1\n\nIt printed at last:\nthe reason"),
+    "sys.exit": ("import sys; sys.exit('the reason')", "it exited with code 1\n\nThe end of its log:\nthe reason"),
     "base": ("raise BaseException('x')", "BaseException: x"),
     "recursion": ("f = lambda: f(); f()", "RecursionError"),
     "unprintable": ("raise type('Shy', (Exception,), {'__str__': None})", "Shy: <exception str() failed>"),
