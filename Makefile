@@ -100,4 +100,4 @@ $(KFP)/complete:
 	touch $@
 
 clean: ## remove what the targets made
-	rm -rf .venv .cache dist docs/_build local_outputs .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .cache dist docs/_build local_outputs .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

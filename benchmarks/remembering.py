@@ -18,15 +18,15 @@ from pathlib import Path
 
 from standpipe import dsl, local
 from standpipe.model.ports import Cancel, Log, Outcome, Runner, TaskRequest
-from standpipe.runners.fake import FakeTasks
-from standpipe.runs.options import LocalRunner
+from standpipe.runners.api import LocalRunner
+from standpipe.runners.fake import FakeTaskRunner
 from standpipe.support.checksums import compute_checksum
 
 RUNS = 3
 GIGABYTE = 10**9
 
 
-class _Echo(FakeTasks):
+class _Echo(FakeTaskRunner):
     """Tasks that give what they get."""
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
@@ -39,7 +39,8 @@ class _Echo(FakeTasks):
 class EchoRunner(LocalRunner):
     """Runs nothing."""
 
-    def _open(self) -> Runner:
+    def open(self) -> Runner:
+        """Make the runner that executes attempts."""
         return _Echo()
 
     def workspace_path(self, workspace: Path) -> str:

@@ -21,6 +21,7 @@ from standpipe import dsl, local
 from standpipe.engine.machine import Machine
 from standpipe.errors import StandpipeError, StorageError, TaskFailed
 from standpipe.execution import logs
+from standpipe.local import FakeRunner
 from standpipe.model.events import (
     AttemptEnded,
     AttemptFailed,
@@ -33,9 +34,8 @@ from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.plan import Retry
 from standpipe.model.ports import Cancel
 from standpipe.model.states import TaskState
+from standpipe.runners.api import LocalRunner
 from standpipe.runs.driver import Driver
-from standpipe.runs.options import LocalRunner
-from tests.fakes import FakeRunner
 from tests.plans import RUN, dag, node, plan
 from tests.runs.test_driver import Kept
 
@@ -105,7 +105,7 @@ FULL_STORE = """
 import resource, sys
 from standpipe import dsl, local
 from standpipe.errors import StorageError
-from tests.fakes import FakeRunner
+from standpipe.local import FakeRunner
 
 @dsl.component
 def say(text: str) -> str:

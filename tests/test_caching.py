@@ -16,10 +16,10 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import StorageError, TaskFailed
+from standpipe.local import FakeRunner
 from standpipe.model.ports import Cancel, Outcome
-from standpipe.runs.options import LocalRunner
+from standpipe.runners.api import LocalRunner
 from standpipe.support import checksums
-from tests.fakes import FakeRunner
 from tests.processes import run_together
 
 
@@ -107,7 +107,7 @@ class Runs:
 def processes() -> Iterator[local.SubprocessRunner]:
     runner = local.SubprocessRunner()
     yield runner
-    runner.tasks.close()
+    runner.task_runner.close()
 
 
 @pytest.fixture

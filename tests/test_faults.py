@@ -12,10 +12,11 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import ArgumentError, TaskFailed
-from standpipe.faults.tasks import FaultyTasks
+from standpipe.faults.runner import FaultInjectingRunner
+from standpipe.local import FakeRunner
 from standpipe.model.ports import Cancel, Outcome
-from standpipe.runs.options import LocalRunner
-from tests.fakes import FakeRunner
+from standpipe.model.resources import Capacity
+from standpipe.runners.api import LocalRunner
 from tests.runners.bench import Bench, Fixed, Kept
 
 PROCESSES = local.SubprocessRunner(use_venv=False)
@@ -94,7 +95,7 @@ def test_a_fault_can_fail_every_attempt_with_a_message(run: Any) -> None:
 def test_an_exit_handler_receives_the_injected_failure(run: Any) -> None:
     told = []
     runner = FakeRunner(report=lambda status: told.append(status) or {"Output": ""})
-    with pytest.raises(TaskFailed, match="InjectedFault: local.Fail asked for it"):
+    with pytest.raises(TaskFailed, match="InjectedFault: injected by local.Fail"):
         run(handled, local.Fail("echo"), runner=runner)
     (status,) = told
     assert status["state"] == "FAILED"
@@ -107,13 +108,13 @@ def test_a_killed_task_fails_with_the_signal(run: Any, tmp_path: Path) -> None:
         run(sleep, local.Kill("sleep", after=0.4), runner=PROCESSES, seconds=30.0)
     assert 0.4 <= time.monotonic() - started < 20
     assert log_of(tmp_path, "sleep").splitlines()[-1] == (
-        "standpipe: as asked for: Kill(task='sleep', attempt=1, after=0.4)"
+        "standpipe: injected fault: Kill(task='sleep', attempt=1, after=0.4)"
     )
 
 
 def test_a_task_that_ends_before_the_kill_succeeds(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(retried, local.Kill("echo", after=60)).output == 5
-    assert "Kill(task='echo', attempt=1, after=60) did not happen." in capsys.readouterr().err
+    assert "Kill(task='echo', attempt=1, after=60) was not injected." in capsys.readouterr().err
 
 
 def test_a_delay_precedes_the_task(run: Any, tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_a_delay_precedes_the_task(run: Any, tmp_path: Path) -> None:
     assert run(retried, local.Delay("echo", seconds=0.3), runner=PROCESSES).output == 5
     assert time.monotonic() - started >= 0.3
     assert log_of(tmp_path, "echo").splitlines() == [
-        "standpipe: as asked for: Delay(task='echo', seconds=0.3, attempt=1)",
+        "standpipe: injected fault: Delay(task='echo', seconds=0.3, attempt=1)",
         "echo runs",
     ]
 
@@ -150,9 +151,9 @@ def test_faults_that_did_not_happen_are_reported_with_the_tasks_that_ran(
 ) -> None:
     run(retried, local.Fail("echo"), local.Fail("ecco"), local.Fail("echo", attempt=9))
     assert capsys.readouterr().err.splitlines() == [
-        "standpipe: faults: Fail(task='ecco', attempt=1, message='local.Fail asked for it') did not happen. "
+        "standpipe: faults: Fail(task='ecco', attempt=1, message='injected by local.Fail') was not injected. "
         "The tasks that ran: 'echo' (2 attempts).",
-        "standpipe: faults: Fail(task='echo', attempt=9, message='local.Fail asked for it') did not happen. "
+        "standpipe: faults: Fail(task='echo', attempt=9, message='injected by local.Fail') was not injected. "
         "The tasks that ran: 'echo' (2 attempts).",
     ]
 
@@ -170,11 +171,11 @@ def test_a_long_list_of_tasks_is_cut(run: Any, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: local.Fail(""), "the task must be a name"),
-        (lambda: local.Fail(7), "the task must be a name"),  # type: ignore[arg-type]
-        (lambda: local.Fail("a", attempt=0), "a whole number from 1 on, or None"),
-        (lambda: local.Fail("a", attempt=True), "a whole number from 1 on, or None"),
-        (lambda: local.Fail("a", message=3), "the message must be text"),  # type: ignore[arg-type]
+        (lambda: local.Fail(""), "expected a name"),
+        (lambda: local.Fail(7), "expected a name"),  # type: ignore[arg-type]
+        (lambda: local.Fail("a", attempt=0), "a whole number from 1, or None"),
+        (lambda: local.Fail("a", attempt=True), "a whole number from 1, or None"),
+        (lambda: local.Fail("a", message=3), "Invalid message of .*expected text"),  # type: ignore[arg-type]
         (lambda: local.Delay("a", -1), "a number of seconds"),
         (lambda: local.Delay("a", math.nan), "a number of seconds"),
         (lambda: local.Kill("a", after=math.inf), "a number of seconds"),
@@ -186,7 +187,8 @@ def test_invalid_faults_are_refused(make: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("faults", "message"), [(local.Fail("a"), "is no list"), (["a"], "holds 'a'"), ("a", "is no list")]
+    ("faults", "message"),
+    [(local.Fail("a"), "expected a list"), (["a"], "Invalid faults: .*got 'a'"), ("a", "expected a list")],
 )
 def test_the_option_takes_a_list_of_faults(faults: Any, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
@@ -211,6 +213,9 @@ class Waiting:
     def fingerprint(self, request: Any) -> str:
         return "waiting"
 
+    def capacity(self) -> Capacity:
+        return Capacity(cpu=3.0, memory=4)
+
     def close(self) -> None:
         """Do nothing."""
 
@@ -218,7 +223,7 @@ class Waiting:
 @pytest.mark.parametrize("urgent", [False, True])
 def test_cancellation_reaches_a_task_with_a_kill(tmp_path: Path, urgent: bool) -> None:
     runner, cancel = Waiting(), Cancel()
-    faulty = FaultyTasks(runner, [local.Kill("train", after=60)], print)
+    faulty = FaultInjectingRunner(runner, [local.Kill("train", after=60)], warn=print)
     threading.Timer(0.05, lambda: runner.started.wait(20) and cancel.set(urgent=urgent)).start()
     request = Bench(tmp_path, Fixed(tmp_path)).request("")
     assert faulty.run(request, log=Kept(), cancel=cancel) == Outcome(problem="it was cancelled")
@@ -227,7 +232,7 @@ def test_cancellation_reaches_a_task_with_a_kill(tmp_path: Path, urgent: bool) -
 
 def test_cancellation_ends_a_delay(tmp_path: Path) -> None:
     runner, cancel = Waiting(), Cancel()
-    faulty = FaultyTasks(runner, [local.Delay("train", 60)], print)
+    faulty = FaultInjectingRunner(runner, [local.Delay("train", 60)], warn=print)
     threading.Timer(0.05, cancel.set).start()
     outcome = faulty.run(Bench(tmp_path, Fixed(tmp_path)).request(""), log=Kept(), cancel=cancel)
     assert outcome == Outcome(problem="it was cancelled before it started")
@@ -236,5 +241,9 @@ def test_cancellation_ends_a_delay(tmp_path: Path) -> None:
 
 def test_tasks_with_faults_are_not_cached(tmp_path: Path) -> None:
     request = Bench(tmp_path, Fixed(tmp_path)).request("")
-    assert FaultyTasks(Waiting(), [local.Fail("train", attempt=7)], print).fingerprint(request) == ""
-    assert FaultyTasks(Waiting(), [local.Fail("other")], print).fingerprint(request) == "waiting"
+    assert FaultInjectingRunner(Waiting(), [local.Fail("train", attempt=7)], warn=print).fingerprint(request) == ""
+    assert FaultInjectingRunner(Waiting(), [local.Fail("other")], warn=print).fingerprint(request) == "waiting"
+
+
+def test_faults_leave_the_capacity_of_the_runner() -> None:
+    assert FaultInjectingRunner(Waiting(), [local.Fail("train")]).capacity() == Capacity(cpu=3.0, memory=4)

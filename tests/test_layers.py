@@ -29,12 +29,13 @@ LAYERS: dict[str, set[str]] = {
     "dsl": BASE | {"worker"},  # the artifact classes, which authors and tasks share
     "artifact_stores": BASE | {"worker"},  # where buckets are mounted
     "execution": BASE | {"worker"},  # where tasks find artifacts
+    "runners": BASE | {"worker"},  # the fake runner passes artifacts to functions
     "history": BASE | {"store"},
     "runs": BASE | WORKERS | {"worker"},
     "local": BASE | WORKERS | {"history", "kfp_compat", "runs", "worker"},
     "compiler": BASE | {"dsl", "ir"},
     "components": BASE | {"dsl", "ir"},
-    "cli": BASE | FACADES | {"dsl", "history", "kfp_compat", "runs", "worker"},
+    "cli": BASE | FACADES | {"dsl", "history", "kfp_compat", "runners", "runs", "worker"},
     "__main__": {"cli"},
     "kfp_compat": BASE | FACADES | {"dsl", "ir", "worker"},
     "__init__": FACADES | {"dsl", "kfp_compat"},

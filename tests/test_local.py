@@ -28,8 +28,8 @@ from standpipe.errors import (
     StorageError,
     TaskFailed,
 )
+from standpipe.local import FakeRunner
 from standpipe.model.ports import Outcome
-from tests.fakes import FakeRunner
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -172,14 +172,14 @@ def test_arguments_are_checked_before_anything_runs(tmp_path: Path) -> None:
 def test_artifacts_are_arguments_of_a_call(tmp_path: Path) -> None:
     seen: dict[str, Any] = {}
     runner = FakeRunner(consume=lambda **given: {"Output": "x"})
-    original = runner.tasks.run
+    original = runner.task_runner.run
 
     def spy(request: Any, **options: Any) -> Outcome:
         seen.update(request.executor_input["inputs"]["artifacts"])
         seen["reads"] = [str(path) for path in request.reads]
         return original(request, **options)
 
-    runner.tasks.run = spy  # type: ignore[method-assign]
+    runner.task_runner.run = spy  # type: ignore[method-assign]
     data = dsl.Dataset(name="d", uri=str(tmp_path / "data"), metadata={"rows": 3})
     models = [dsl.Model(uri="gs://b/m"), dsl.Model(uri=str(tmp_path / "root" / "m"))]
     local.run(consume, {"data": data, "many": models}, runner=runner, pipeline_root=tmp_path / "root", quiet=True)
@@ -337,7 +337,7 @@ def test_a_terminating_signal_cancels_the_run_first(tmp_path: Path, number: sign
     program = f"""
 import os, sys, time
 sys.path.insert(0, {str(ROOT)!r})
-from tests.fakes import FakeRunner
+from standpipe.local import FakeRunner
 from tests.test_local import add
 from standpipe import local
 from standpipe.model.ports import Outcome
@@ -382,7 +382,7 @@ def test_long_names_are_supported(tmp_path: Path) -> None:
         f"from standpipe import dsl\n@dsl.component\ndef {name}(a: int) -> int: return a\n"
     )
     component = runpy.run_path(str(tmp_path / "file.py"))[name]
-    runner = FakeRunner(**{name: lambda a: {"Output": a}})
+    runner = FakeRunner({name: lambda a: {"Output": a}})
     assert local.run(component, {"a": 1}, runner=runner, pipeline_root=tmp_path, quiet=True).output == 1
 
 

@@ -13,9 +13,9 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import TaskFailed
+from standpipe.local import FakeRunner
 from standpipe.model.ports import Outcome
-from standpipe.runs.options import LocalRunner
-from tests.fakes import FakeRunner
+from standpipe.runners.api import LocalRunner
 
 
 @dsl.component

@@ -14,6 +14,7 @@ import pytest
 from standpipe import dsl, local
 from standpipe.errors import StandpipeError, TaskFailed
 from standpipe.ir import emit
+from standpipe.local import FakeRunner
 from standpipe.model.plan import (
     Command,
     Component,
@@ -28,8 +29,7 @@ from standpipe.model.plan import (
 )
 from standpipe.model.ports import Outcome
 from standpipe.model.types import ArtifactOutput, ArtifactType, ParameterInput, ParameterOutput, ParameterType
-from standpipe.runs.options import LocalRunner
-from tests.fakes import FakeRunner
+from standpipe.runners.api import LocalRunner
 
 STRING = ParameterType.STRING
 DATASET = ArtifactType("system.Dataset")
@@ -73,8 +73,8 @@ def run(places: Path, target: Any, runner: LocalRunner | None = None, **argument
 class Writing(FakeRunner):
     """Tasks that write each output to its path in the executor input, as containers do."""
 
-    def _open(self) -> Any:
-        class Tasks(type(super()._open())):  # type: ignore[misc]
+    def open(self) -> Any:
+        class Tasks(type(super().open())):  # type: ignore[misc]
             def run(self, request: Any, *, log: Any, cancel: Any) -> Outcome:
                 log.write(b"written\n")
                 outputs = request.executor_input["outputs"]

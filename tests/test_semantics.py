@@ -15,8 +15,8 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import TaskFailed
+from standpipe.local import FakeRunner
 from tests.clock import FastClock
-from tests.fakes import FakeRunner
 
 RUNNER = local.SubprocessRunner(use_venv=False)
 

@@ -15,108 +15,26 @@ from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.errors import ArgumentError, NotInitialized
 from standpipe.faults import Delay, Fail, Kill
 from standpipe.kfp_compat.sdk_artifacts import convert_artifacts, is_sdk_object
-from standpipe.runs.options import LocalRunner, RunOptions, check_folder, takes_run_options
-from standpipe.support.notices import warn
-from standpipe.support.user_dirs import cache_folder
-from standpipe.worker.constants import WORKSPACE_MOUNT_PATH
+from standpipe.runners.api import RUNNERS, LocalRunner, runner_class, suggestions
+from standpipe.runs.options import RunOptions, check_folder, takes_run_options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from standpipe.history import Run
     from standpipe.model.plan import Plan
-    from standpipe.model.ports import Runner
     from standpipe.model.types import Json
+
+    # For type checkers and editors; `__getattr__` provides what is in the registry.
+    from standpipe.runners.docker.api import DockerRunner as DockerRunner
+    from standpipe.runners.fake import FakeRunner as FakeRunner
+    from standpipe.runners.process.api import SubprocessRunner as SubprocessRunner
 
 _HOW_TO_INIT = (
     "Type this before the call:\n\n"
     "    from standpipe import local\n"
-    "    local.init(runner=local.SubprocessRunner())    # or local.DockerRunner()\n"
+    f"    local.init(runner={suggestions()[0]})    # or {' or '.join(suggestions()[1:])}\n"
 )
-
-
-class SubprocessRunner(LocalRunner):
-    """Runs lightweight Python components in processes of this machine, each in a fresh one.
-
-    Args:
-        use_venv: whether each task runs in an environment that holds just its own packages, built once and shared by
-            all tasks that name the same ones. Otherwise tasks run in the current environment, and what is missing
-            there is installed into it.
-        serialize_pip_installs: taken for the sake of scripts written for KFP; each environment is built once, alone.
-        max_concurrent_pip_installs: the same.
-    """
-
-    def __init__(
-        self, use_venv: bool = True, serialize_pip_installs: bool = True, max_concurrent_pip_installs: int = 1
-    ) -> None:
-        self.use_venv = use_venv
-
-    @property
-    def command_options(self) -> tuple[str, ...]:
-        return () if self.use_venv else ("--no-venv",)
-
-    def __repr__(self) -> str:
-        return f"SubprocessRunner(use_venv={self.use_venv})"
-
-    def _open(self) -> Runner:
-        from pathlib import Path  # with the parts of this runner, of no use to authoring
-
-        from standpipe.runners.process.runner import SubprocessTasks
-        from standpipe.runners.process.venv import (  # costly to import, and of use to this runner only
-            CurrentEnvironment,
-            Venvs,
-        )
-
-        return SubprocessTasks(Venvs(Path(cache_folder(), "envs")) if self.use_venv else CurrentEnvironment(), warn)
-
-    def workspace_path(self, workspace: Path) -> str:
-        return str(workspace)
-
-
-class DockerRunner(LocalRunner):
-    """Runs every kind of component in containers of a Docker engine, or of Podman by way of `DOCKER_HOST`.
-
-    Args:
-        max_concurrent_pip_installs: taken for the sake of scripts written for KFP; each image is made once, alone.
-        **container_run_args: arguments of `containers.run` in the Docker SDK, for all containers of tasks.
-
-    Raises:
-        RunArgumentError: if there is no such argument, or it cannot be given.
-    """
-
-    def __init__(self, max_concurrent_pip_installs: int = 1, **container_run_args: Any) -> None:
-        from standpipe.runners.docker.run_arguments import RunArguments  # few scripts use this runner
-
-        RunArguments.check(container_run_args)
-        self.container_run_args = container_run_args
-
-    @property
-    def command_options(self) -> tuple[str, ...]:
-        return ("--runner", "docker")
-
-    def __repr__(self) -> str:
-        return f"DockerRunner({', '.join(f'{name}={value!r}' for name, value in self.container_run_args.items())})"
-
-    def _open(self) -> Runner:
-        from pathlib import Path  # with the parts of this runner, of no use to authoring
-
-        from standpipe.runners.docker.engine import Engine
-        from standpipe.runners.docker.images import DerivedImages  # costly to import, and of use to this runner only
-        from standpipe.runners.docker.runner import DockerTasks
-
-        engine = Engine()
-        images = DerivedImages(engine, Path(cache_folder(), "images"))
-        return DockerTasks(self.container_run_args, images, warn, engine)
-
-    @property
-    def variables(self) -> Mapping[str, str]:
-        from standpipe.runners.docker.run_arguments import RunArguments  # few scripts use this runner
-
-        given = RunArguments.check(self.container_run_args).environment
-        return {name: value for name, value in given.items() if value is not None}
-
-    def workspace_path(self, workspace: Path) -> str:
-        return WORKSPACE_MOUNT_PATH
 
 
 _defaults: RunOptions | None = None
@@ -381,14 +299,26 @@ def _start(options: RunOptions, component: BaseComponent, arguments: Mapping[str
 
 __all__ = [
     "Delay",
-    "DockerRunner",
     "Fail",
     "Kill",
-    "SubprocessRunner",
+    "LocalRunner",
     "get_run",
     "init",
     "rerun_task",
     "resume",
     "run",
     "runs",
+    *RUNNERS,
 ]
+
+
+if not TYPE_CHECKING:  # otherwise type checkers would take every name for one of this module
+
+    def __getattr__(name: str) -> type[LocalRunner]:
+        """Return a runner's class, imported when it is first used."""
+        if name in RUNNERS:
+            return runner_class(name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *RUNNERS})

@@ -11,7 +11,7 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.cli.main import main
-from tests.fakes import FakeRunner
+from standpipe.local import FakeRunner
 
 
 @dsl.component
@@ -39,7 +39,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     runner = FakeRunner(first=lambda x: {"Output": x + 1}, second=boom)
     local.run(both, runner=runner, pipeline_root=tmp_path, raise_on_error=False, quiet=True)
     mended = FakeRunner(first=lambda x: {"Output": x + 100}, second=lambda x: {"Output": x + 10})
-    monkeypatch.setattr(local, "SubprocessRunner", lambda use_venv: mended)
+    monkeypatch.setattr(local.SubprocessRunner, "open", lambda self: mended.open())
     return tmp_path
 
 
@@ -82,7 +82,7 @@ def test_a_script_has_the_pipeline_as_it_is_now(
 ) -> None:
     (root / "script.py").write_text(SCRIPT)
     runner = FakeRunner(second=lambda x: {"Output": x + 10}, second_2=lambda x: {"Output": x + 10})
-    monkeypatch.setattr(local, "SubprocessRunner", lambda use_venv: runner)
+    monkeypatch.setattr(local.SubprocessRunner, "open", lambda self: runner.open())
     assert main(["resume", "latest", "--root", str(root), "--quiet", "--script", str(root / "script.py")]) == 0
     assert json.loads(capsys.readouterr().out) == {"Output": 22}
 

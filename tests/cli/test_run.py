@@ -11,7 +11,7 @@ import pytest
 
 from standpipe import compiler, dsl, local
 from standpipe.cli.main import main
-from tests.fakes import FakeRunner
+from standpipe.local import FakeRunner
 
 
 @dsl.component
@@ -46,7 +46,7 @@ def _in_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         make=lambda **_: {},
         fail=boom,
     )
-    monkeypatch.setattr(local, "SubprocessRunner", lambda use_venv: runner)
+    monkeypatch.setattr(local.SubprocessRunner, "open", lambda self: runner.open())
     monkeypatch.chdir(tmp_path)
     for component in (take, read, make, fail):
         compiler.Compiler().compile(component, f"{component.name}.yaml")

@@ -14,7 +14,7 @@ import pytest
 from standpipe import dsl, local
 from standpipe.cli import terminal
 from standpipe.cli.main import main
-from tests.fakes import FakeRunner
+from standpipe.local import FakeRunner
 
 
 @dsl.component

@@ -12,7 +12,7 @@ import pytest
 from standpipe import dsl, local
 from standpipe.cli.main import main
 from standpipe.history import Run
-from tests.fakes import FakeRunner
+from standpipe.local import FakeRunner
 
 
 @dsl.component

@@ -11,10 +11,10 @@ import pytest
 from standpipe import dsl, local
 from standpipe.dsl.importing import importer
 from standpipe.errors import AuthoringError, AuthoringTypeError, InconsistentTypeException
+from standpipe.local import FakeRunner
 from standpipe.model.plan import Constant, Dag, FromInput, FromTask, Importer, Node, Plan
 from standpipe.model.templates import parse_text
 from standpipe.model.types import ArtifactOutput, ArtifactType, ParameterInput, ParameterType
-from tests.fakes import FakeRunner
 
 DATASET = ArtifactType("system.Dataset")
 

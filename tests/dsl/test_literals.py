@@ -9,8 +9,8 @@ import pytest
 
 from standpipe import dsl, ir, local
 from standpipe.errors import AuthoringError, AuthoringTypeError, InconsistentTypeException, StandpipeError
+from standpipe.local import FakeRunner
 from standpipe.model.types import ParameterInput, ParameterOutput, ParameterType
-from tests.fakes import FakeRunner
 
 STRING, INT = ParameterType.STRING, ParameterType.NUMBER_INTEGER
 

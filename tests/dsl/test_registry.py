@@ -12,7 +12,7 @@ import pytest
 from standpipe import dsl, local
 from standpipe.dsl.registry import ComponentRegistry, defined_components
 from standpipe.errors import TaskFailed
-from tests.fakes import FakeRunner
+from standpipe.local import FakeRunner
 
 
 @dsl.component

@@ -17,10 +17,10 @@ import pytest
 
 from standpipe import compiler, dsl, ir, local
 from standpipe.dsl.components import component_from_plan
+from standpipe.local import FakeRunner
 from standpipe.model.component_changes import difference
 from standpipe.model.plan import Dag, Node, Plan, SourceLocation
 from standpipe.store.plans import dump, load
-from tests.fakes import FakeRunner
 
 
 @dsl.component

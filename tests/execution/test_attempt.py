@@ -14,6 +14,7 @@ from standpipe.model.events import AttemptEnded, Report, StartAttempt
 from standpipe.model.plan import Command, Component, Container, Plan, TaskConfigPassthrough
 from standpipe.model.ports import Cancel, Log, Outcome, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.model.resources import UNBOUNDED, Capacity
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, ParameterInput, ParameterType
 from standpipe.model.values import ArtifactValue, Value
 from tests.plans import RUN, leaf
@@ -31,6 +32,9 @@ class Recorder:
 
     def fingerprint(self, request: TaskRequest) -> str:
         return "recorder"
+
+    def capacity(self) -> Capacity:
+        return UNBOUNDED
 
     def close(self) -> None:
         """Do nothing."""

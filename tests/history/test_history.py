@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import doctest
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
@@ -18,6 +16,7 @@ from standpipe import dsl, local
 from standpipe.errors import NoSuchRun, NoSuchTask, StorageError
 from standpipe.history import Run, Status, Task, render
 from standpipe.history.documents import document
+from standpipe.local import FakeRunner
 from standpipe.model import events as e
 from standpipe.model.ports import Outcome
 from standpipe.model.refs import TaskRef
@@ -26,7 +25,7 @@ from standpipe.model.types import ArtifactType
 from standpipe.model.values import ArtifactValue, Seal
 from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
-from tests.fakes import FakeRunner
+from tests.imports import modules_of
 from tests.plans import RUN, dag, node, plan
 
 
@@ -239,8 +238,8 @@ def test_a_resumed_run_has_the_attempts_before_and_after() -> None:
         raise ValueError(x)
 
     gives_5 = {"shaky": lambda x: {"Output": 5}}
-    failed = run_of(fragile, FakeRunner(**gives_5, shaky_2=fails))
-    local.resume(failed.id, pipeline=fragile, runner=FakeRunner(**gives_5, shaky_2=gives_5["shaky"]), quiet=True)
+    failed = run_of(fragile, FakeRunner(gives_5, shaky_2=fails))
+    local.resume(failed.id, pipeline=fragile, runner=FakeRunner(gives_5, shaky_2=gives_5["shaky"]), quiet=True)
     run = local.get_run(failed.id)
 
     assert (failed.status, failed.resume_count, run.status, run.resume_count) == (Status.FAILED, 0, Status.SUCCEEDED, 1)
@@ -383,5 +382,4 @@ def test_durations_are_formatted() -> None:
 
 
 def test_authoring_does_not_import_sqlite() -> None:
-    program = "import sys; from standpipe import dsl, local\nassert not {'sqlite3', 'difflib'} & sys.modules.keys()"
-    subprocess.run([sys.executable, "-c", program], check=True)
+    assert not {"sqlite3", "difflib"} & modules_of("from standpipe import dsl, local")

@@ -24,6 +24,7 @@ from standpipe.history import Run, Status, get_run, runs
 from standpipe.history.documents import document
 from standpipe.history.folding import RunFold
 from standpipe.history.reader import RunReader
+from standpipe.local import FakeRunner
 from standpipe.model import events as e
 from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.plan import Plan
@@ -33,7 +34,6 @@ from standpipe.store.locks import RunLock, is_active
 from standpipe.store.reading import RunRow, StoredFacts
 from standpipe.store.runs import RunRecorder
 from tests.engine.random_plans import Maker, behaviour
-from tests.fakes import FakeRunner
 from tests.plans import RUN, dag, node, plan
 
 A, B = TaskRef((("a", None),)), TaskRef((("b", None),))
@@ -258,7 +258,7 @@ def test_a_run_in_another_thread_is_followed_to_its_end(tmp_path: Path) -> None:
         may_end.wait(30)
         return {"Output": number + 1}
 
-    runner = FakeRunner(**{"wait" if n == 1 else f"wait_{n}": call for n in range(1, 21)})
+    runner = FakeRunner({"wait" if n == 1 else f"wait_{n}": call for n in range(1, 21)})
     options: dict[str, Any] = {"runner": runner, "pipeline_root": tmp_path, "quiet": True}
     thread = threading.Thread(target=lambda: local.run(followed_pipeline, **options))
     thread.start()

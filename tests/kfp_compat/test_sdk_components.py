@@ -17,7 +17,7 @@ from standpipe.errors import ArgumentError, AuthoringTypeError
 from standpipe.ir import emit, emit_platforms
 from standpipe.ir.proto import load_messages
 from standpipe.kfp_compat.sdk_components import convert_component
-from tests.fakes import FakeRunner
+from standpipe.local import FakeRunner
 
 
 @dsl.component

@@ -14,7 +14,7 @@ from standpipe import dsl, local
 from standpipe.errors import ArgumentError, RunnerError, SpecError, TaskFailed
 from standpipe.execution import attempt
 from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
-from standpipe.runs.options import LocalRunner
+from standpipe.runners.api import LocalRunner
 from standpipe.support.timers import cancel_after
 
 
@@ -33,7 +33,7 @@ class Watching(LocalRunner):
         self.behaviours = behaviours
         self.seen: dict[str, Seen] = {}
 
-    def _open(self) -> Any:
+    def open(self) -> Any:
         return self
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:

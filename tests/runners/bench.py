@@ -12,9 +12,9 @@ from textwrap import dedent
 from typing import Any
 
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Cancel, CommandLine, Environments, Outcome, TaskRequest
+from standpipe.model.ports import Cancel, CommandLine, Outcome, TaskRequest
 from standpipe.model.refs import TaskRef
-from standpipe.runners.process.runner import SubprocessTasks
+from standpipe.runners.process.runner import Environments, ProcessTaskRunner
 from tests.worker.tasks import PREAMBLE
 
 #: The Python of the tests, as the tag of an image.
@@ -28,7 +28,7 @@ class Fixed:
     def __init__(self, python: Path) -> None:
         self.chosen = python
 
-    def python(self, function: PythonFunction, *, notice: Callable[[str], None], cancel: Cancel) -> Path:
+    def python(self, function: PythonFunction, *, inform: Callable[[str], None], cancel: Cancel) -> Path:
         return self.chosen
 
 
@@ -56,7 +56,7 @@ class Bench:
     def __init__(self, folder: Path, environments: Environments) -> None:
         self.folder = folder
         self.notices: list[str] = []
-        self.runner = SubprocessTasks(environments, self.notices.append)
+        self.runner = ProcessTaskRunner(environments, warn=self.notices.append, inform=self.notices.append)
         self._lock = threading.Lock()
 
     def request(

@@ -12,7 +12,7 @@ from standpipe.errors import StorageError
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import TaskRequest
 from standpipe.model.refs import TaskRef
-from standpipe.runners.request_files import Told, read_error, request_file, write_request
+from standpipe.runners.request_files import ErrorDetails, read_error, request_file, write_request
 
 FUNCTION = PythonFunction("work", "def work(): 'ü'\n", artifact_classes={"a.B": "class B: ..."})
 
@@ -42,17 +42,17 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
-        ({"kind": "ValueError", "traceback": "Traceback\nValueError: no\n"}, Told("Traceback\nValueError: no")),
-        ({"kind": "MemoryError", "traceback": "MemoryError"}, Told("MemoryError", out_of_memory=True)),
-        ({}, Told()),
-        ([1], Told()),
+        ({"kind": "ValueError", "traceback": "Traceback\nValueError: no\n"}, ErrorDetails("Traceback\nValueError: no")),
+        ({"kind": "MemoryError", "traceback": "MemoryError"}, ErrorDetails("MemoryError", out_of_memory=True)),
+        ({}, ErrorDetails()),
+        ([1], ErrorDetails()),
     ],
 )
-def test_an_error_is_the_user_s_traceback(tmp_path: Path, content: Any, told: Told) -> None:
+def test_an_error_is_the_user_s_traceback(tmp_path: Path, content: Any, expected: ErrorDetails) -> None:
     (tmp_path / "error.json").write_text(json.dumps(content))
-    assert read_error(tmp_path) == told
+    assert read_error(tmp_path) == expected
 
 
 def test_a_missing_name_gets_a_hint_on_its_line(tmp_path: Path) -> None:
@@ -65,9 +65,9 @@ def test_a_missing_name_gets_a_hint_on_its_line(tmp_path: Path) -> None:
 def test_a_task_that_was_killed_said_nothing(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "error.json").write_bytes(content)
-    assert read_error(tmp_path) == Told()
+    assert read_error(tmp_path) == ErrorDetails()
 
 
 def test_a_task_may_have_left_anything_in_that_place(tmp_path: Path) -> None:
     os.mkdir(tmp_path / "error.json")
-    assert read_error(tmp_path) == Told()
+    assert read_error(tmp_path) == ErrorDetails()

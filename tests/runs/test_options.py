@@ -15,8 +15,8 @@ import pytest
 from standpipe import local
 from standpipe.cli.options import add_run_options, run_options
 from standpipe.errors import ArgumentError
+from standpipe.local import FakeRunner
 from standpipe.runs.options import RunOptions, all_options, is_required
-from tests.fakes import FakeRunner
 
 
 def parsed(*flags: str) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from standpipe import dsl, local
 from standpipe.dsl import Dataset, Input, Output
 from standpipe.dsl.registry import defined_components
 from standpipe.errors import ArgumentError, NoSuchRun, NoSuchTask, StorageError, TaskFailed
+from standpipe.local import FakeRunner
 from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
 from standpipe.store.locks import RunIsActive
-from tests.fakes import FakeRunner
 
 
 @dsl.component
@@ -221,8 +221,8 @@ def test_resume_reruns_tasks_whose_artifacts_are_damaged(
     broken = [True]
 
     class Writing(FakeRunner):
-        def _open(self) -> Any:
-            opened: Any = super()._open()
+        def open(self) -> Any:
+            opened: Any = super().open()
             run = opened.run
 
             def with_file(request: Any, **more: Any) -> Any:
@@ -461,8 +461,8 @@ def test_a_second_cancel_request_stops_exit_tasks(tmp_path: Path) -> None:
         return Outcome(signal=9) if stopped.wait(20) else Outcome(exit_code=0)
 
     class Sleeping(FakeRunner):
-        def _open(self) -> Any:
-            opened: Any = super()._open()
+        def open(self) -> Any:
+            opened: Any = super().open()
             opened.run = sleep
             return opened
 

@@ -6,6 +6,8 @@ import contextlib
 import gc
 import json
 import os
+import socket
+import threading
 import time
 import uuid
 import warnings
@@ -22,7 +24,8 @@ from standpipe.model.ports import Cancel, CommandLine, Outcome, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.runners.docker.engine import Engine
 from standpipe.runners.docker.images import DerivedImages
-from standpipe.runners.docker.runner import DockerTasks
+from standpipe.runners.docker.run_arguments import RunArguments
+from standpipe.runners.docker.runner import ContainerTaskRunner
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -92,7 +95,10 @@ class Bench:
         self.run_id = f"test-{uuid.uuid4().hex[:12]}"
         self.engine = Engine()
         self.images = DerivedImages(self.engine, self.root / "locks")
-        self.runner = DockerTasks(self.run_args, self.images, self.notices.append, self.engine)
+        arguments = RunArguments.check(self.run_args)
+        self.runner = ContainerTaskRunner(
+            arguments, self.images, self.engine, warn=self.notices.append, inform=self.notices.append
+        )
 
     def folder(self, name: str = "task") -> Path:
         return self.root / self.run_id / name
@@ -144,6 +150,49 @@ def make_bench(tmp_path: Path, docker_client: DockerClient) -> Iterator[MakeBenc
 @pytest.fixture
 def bench(make_bench: MakeBench) -> Bench:
     return make_bench()
+
+
+class EngineProxy:
+    """A socket before that of the engine. Closed, it is as if the engine had died; the engine of others lives on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._sockets: list[socket.socket] = []
+
+    def open(self) -> None:
+        """Accept connections; does nothing if it does already."""
+        if self._sockets:
+            return
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(self.path))
+        listening.listen()
+        self._sockets.append(listening)
+        threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
+
+    def shut(self) -> None:
+        """Close all connections, and refuse others."""
+        self.path.unlink()
+        for opened in self._sockets:
+            with contextlib.suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+            opened.close()
+        self._sockets.clear()
+
+    def _accept(self, listening: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                inside, _ = listening.accept()
+                outside = socket.socket(socket.AF_UNIX)
+                outside.connect("/var/run/docker.sock")
+                self._sockets += [inside, outside]
+                for source, target in ((inside, outside), (outside, inside)):
+                    threading.Thread(target=self._copy, args=(source, target), daemon=True).start()
+
+    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
 
 
 @contextlib.contextmanager

@@ -85,7 +85,7 @@ def test_run_arguments_reach_the_engine(make_bench: MakeBench, tmp_path: Path) -
 
 def test_an_invalid_run_argument_is_reported_by_the_engine(make_bench: MakeBench) -> None:
     bench = make_bench(mem_limit="a lot")
-    with pytest.raises(RunnerError, match=r"(?s)did not make a container.*a lot.*arguments of the DockerRunner"):
+    with pytest.raises(RunnerError, match=r"(?s)did not create a container.*a lot.*arguments of the DockerRunner"):
         bench.shell("true")
 
 
@@ -130,7 +130,7 @@ def test_a_container_that_somebody_removed_has_failed(bench: Bench, docker_clien
         docker_client.api.remove_container(container, force=True)
         outcome = running.result(timeout=20)
     assert not outcome.succeeded
-    assert outcome.problem.startswith("how its container ended is not known") or outcome.signal == signal.SIGKILL
+    assert outcome.problem.startswith("how its container ended is unknown") or outcome.signal == signal.SIGKILL
 
 
 # --- output ---------------------------------------------------------------------------------------------------------

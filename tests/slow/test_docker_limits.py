@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +18,7 @@ from standpipe.errors import RunnerError
 from standpipe.model.ports import Cancel, CommandLine, Outcome
 from standpipe.model.resources import Limits
 
-from .docker_engine import Bench, Log, containers_of, python_function, wait_for
+from .docker_engine import Bench, EngineProxy, Log, containers_of, python_function, wait_for
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -95,68 +92,29 @@ def test_nothing_is_left_of_a_process_that_was_killed(
     assert containers_of(docker_client, run) == [], "none that was asked for just before came after"
 
 
-class Door:
-    """A proxy socket of the engine. Closing it looks like the death of the engine, without effect on other tests."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self._opened: list[socket.socket] = []
-
-    def open(self) -> None:
-        listening = socket.socket(socket.AF_UNIX)
-        listening.bind(str(self.place))
-        listening.listen()
-        self._opened.append(listening)
-        threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
-
-    def shut(self) -> None:
-        self.place.unlink()
-        for opened in self._opened:
-            with contextlib.suppress(OSError):
-                opened.shutdown(socket.SHUT_RDWR)
-            opened.close()
-        self._opened.clear()
-
-    def _accept(self, listening: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                inside, _ = listening.accept()
-                outside = socket.socket(socket.AF_UNIX)
-                outside.connect("/var/run/docker.sock")
-                self._opened += [inside, outside]
-                for source, target in ((inside, outside), (outside, inside)):
-                    threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
-
-    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-
-
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the SDK does not close a socket that nobody answers at
 @pytest.mark.skipif("DOCKER_HOST" in os.environ, reason="the engine is not at the usual place")
 def test_a_run_whose_engine_dies_fails_and_the_next_one_works(
     tmp_path: Path, docker_client: DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    door = Door(tmp_path / "engine.sock")
-    door.open()
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{door.place}")
+    proxy = EngineProxy(tmp_path / "engine.sock")
+    proxy.open()
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{proxy.path}")
     bench, log = Bench(tmp_path / "root"), Log()
     with ThreadPoolExecutor() as pool:
         running = pool.submit(bench.shell, "echo started; sleep 60", log)
         wait_for(lambda: log.pieces)
-        door.shut()
+        proxy.shut()
         outcome = running.result(timeout=20)
     assert outcome.problem.startswith(
-        "how its container ended is not known: the container engine stopped answering (No such file or directory)."
+        "how its container ended is unknown: the container engine stopped answering (No such file or directory)."
     )
     assert len(containers_of(docker_client, bench.run_id)) == 1
     with pytest.raises(RunnerError, match="No such file or directory"):
         bench.shell("true", name="too early")
-    door.open()
+    proxy.open()
     assert bench.shell("true", name="next").succeeded
     assert containers_of(docker_client, bench.run_id) == [], "what could not be removed is removed by now"
     bench.runner.close()
-    door.shut()
+    proxy.shut()
     gc.collect()

@@ -163,7 +163,7 @@ def test_a_group_leaves_the_user_of_the_image(bench: Bench, docker_client: Docke
 
 def test_root_is_refused_by_run_as_non_root(bench: Bench) -> None:
     outcome, said = shell(bench, "echo ran", non_root=True)
-    assert "it must not run as root" in outcome.problem
+    assert "its image runs as root" in outcome.problem
     assert said == ""
 
 

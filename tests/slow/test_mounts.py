@@ -14,9 +14,9 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import StorageError, TaskFailed
+from standpipe.local import FakeRunner
 from standpipe.model.layout import RUN_STORE_FILE
-from standpipe.runs.options import LocalRunner
-from tests.fakes import FakeRunner
+from standpipe.runners.api import LocalRunner
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +69,7 @@ def test_a_root_that_becomes_read_only_is_an_error_and_keeps_its_files(root: Pat
     runner = FakeRunner(say=lambda text: {"Output": text})
     run(root, say, runner)
     remount(root, "ro")
-    with pytest.raises(StorageError, match=r"The pipeline root .* cannot be written: Read-only file system"):
+    with pytest.raises(StorageError, match=r"Cannot write to the pipeline root .*: Read-only file system"):
         run(root, say, runner)
     remount(root, "rw")
     run(root, say, runner)

@@ -27,21 +27,21 @@ def venvs(tmp_path: Path) -> Venvs:
 def test_pandas_and_scikit_learn(venvs: Venvs) -> None:
     wanted = function("pandas", "scikit-learn")
     notices: list[str] = []
-    python = venvs.python(wanted, notice=notices.append)
+    python = venvs.python(wanted, inform=notices.append)
     code = "import pandas, sklearn, sys; print(pandas.DataFrame({'a': [1, 2]}).a.sum())"
 
     assert subprocess.run([python, "-c", code], capture_output=True, check=True).stdout == b"3\n"
     assert notices[-1].startswith("The environment is ready after ")
     start = time.perf_counter()
-    assert venvs.python(wanted, notice=notices.append) == python
+    assert venvs.python(wanted, inform=notices.append) == python
     assert time.perf_counter() - start < 0.01
 
 
 def test_a_second_build_takes_the_wheels_from_the_cache(tmp_path: Path) -> None:
     wanted = function("pandas", "scikit-learn")
-    Venvs(tmp_path / "first").python(wanted, notice=print)
+    Venvs(tmp_path / "first").python(wanted, inform=print)
     start = time.perf_counter()
-    python = Venvs(tmp_path / "second").python(wanted, notice=print)
+    python = Venvs(tmp_path / "second").python(wanted, inform=print)
 
     assert time.perf_counter() - start < 10  # about 1 s, for requests to the index
     assert python.exists()
@@ -49,11 +49,11 @@ def test_a_second_build_takes_the_wheels_from_the_cache(tmp_path: Path) -> None:
 
 def test_a_package_that_no_index_has(venvs: Venvs) -> None:
     with pytest.raises(EnvironmentBuildError, match=r"(?s)no-such-package-of-anybody.*(not found|no versions)"):
-        venvs.python(function("no-such-package-of-anybody"), notice=print)
+        venvs.python(function("no-such-package-of-anybody"), inform=print)
 
 
 def test_extras(venvs: Venvs) -> None:
-    python = venvs.python(function("requests[socks]>=2.31; python_version >= '3.9'"), notice=print)
+    python = venvs.python(function("requests[socks]>=2.31; python_version >= '3.9'"), inform=print)
 
     assert subprocess.run([python, "-c", "import requests, socks"], check=False).returncode == 0
 
@@ -100,7 +100,7 @@ def without_uv(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pip_is_used_where_uv_is_missing(venvs: Venvs, tmp_path: Path) -> None:
     notices: list[str] = []
     url = make_index(tmp_path / "index", make_wheel(tmp_path, "one"))
-    python = venvs.python(function("one", index_urls=(url,)), notice=notices.append)
+    python = venvs.python(function("one", index_urls=(url,)), inform=notices.append)
 
     assert imported(python, "one") == "1.0"
     assert "uv is not installed: pip is used instead, which takes longer." in notices
@@ -111,4 +111,4 @@ def test_the_error_of_pip_is_shown(venvs: Venvs, tmp_path: Path) -> None:
     url = make_index(tmp_path / "index", make_wheel(tmp_path, "one"))
 
     with pytest.raises(EnvironmentBuildError, match="No matching distribution found for one==9"):
-        venvs.python(function("one==9", index_urls=(url,)), notice=print)
+        venvs.python(function("one==9", index_urls=(url,)), inform=print)

@@ -61,7 +61,7 @@ def processes(root: Path) -> Iterator[None]:
     runner = local.SubprocessRunner(use_venv=False)
     local.init(runner=runner, pipeline_root=root, quiet=True, enable_caching=True)
     yield
-    runner.tasks.close()
+    runner.task_runner.close()
 
 
 def nth(root: Path, number: int) -> Run:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from standpipe import dsl, local
+from standpipe.local import FakeRunner
 from standpipe.support.notices import Once, inform, log, quiet_notices, warn
-from tests.fakes import FakeRunner
 
 
 @pytest.fixture(autouse=True)

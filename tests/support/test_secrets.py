@@ -10,8 +10,8 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import ArgumentError, AuthoringTypeError, TaskFailed
-from standpipe.runs.options import LocalRunner
-from tests.fakes import FakeRunner
+from standpipe.local import FakeRunner
+from standpipe.runners.api import LocalRunner
 
 TOKEN = "t0k3n-0f-m1ne-which-n0b0dy-kn0ws"
 PROCESSES = local.SubprocessRunner(use_venv=False)

@@ -116,7 +116,7 @@ def test_lists_of_artifacts(tasks: Tasks) -> None:
 def test_a_path_to_a_parameter_is_refused(tasks: Tasks) -> None:
     message = tasks.failure_of("def f(a: InputPath(str)): pass", parameters={"a": "x"})
 
-    assert "input 'a', which is a parameter" in message
+    assert "input 'a' as a path, but it is a parameter" in message
 
 
 def test_final_status(tasks: Tasks) -> None:
@@ -258,10 +258,10 @@ def test_named_tuples(tasks: Tasks, returned: str) -> None:
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        ("(1,)", "the function 'f' returned 1 values, and the outputs n, s are wanted"),
-        ("3", "returned a value of type int, and a tuple of the outputs n, s are wanted"),
-        ("collections.namedtuple('O', 'n x')(1, 2)", "returned no 's', and the outputs n, s are wanted"),
-        ("(1, 2)", "returned a value of type int for its output 's', and str is wanted"),
+        ("(1,)", "the function 'f' returned 1 values: expected the outputs n, s"),
+        ("3", "returned a value of type int: expected a tuple of the outputs n, s"),
+        ("collections.namedtuple('O', 'n x')(1, 2)", "returned no 's': expected the outputs n, s"),
+        ("(1, 2)", "returned a value of type int for its output 's': expected str"),
     ],
 )
 def test_wrong_tuples(tasks: Tasks, returned: str, message: str) -> None:
@@ -294,12 +294,12 @@ def test_returned_values(tasks: Tasks, annotation: str, returned: str, told: obj
 @pytest.mark.parametrize(
     ("annotation", "returned", "message"),
     [
-        ("int", "'3'", "the function 'f' returned a value of type str for its output 'Output', and int is wanted"),
-        ("int", "3.0", "returned a value of type float for its output 'Output', and int is wanted"),
-        ("str", "3", "returned a value of type int for its output 'Output', and str is wanted"),
-        ("list", "(1, 2)", "returned a value of type tuple for its output 'Output', and list is wanted"),
-        ("int", "None", "returned None for its output 'Output', and int is wanted"),
-        ("bool", "1", "returned a value of type int for its output 'Output', and bool is wanted"),
+        ("int", "'3'", "the function 'f' returned a value of type str for its output 'Output': expected int"),
+        ("int", "3.0", "returned a value of type float for its output 'Output': expected int"),
+        ("str", "3", "returned a value of type int for its output 'Output': expected str"),
+        ("list", "(1, 2)", "returned a value of type tuple for its output 'Output': expected list"),
+        ("int", "None", "returned None for its output 'Output': expected int"),
+        ("bool", "1", "returned a value of type int for its output 'Output': expected bool"),
         ("int", "fractions.Fraction(1)", "returned a value of type fractions.Fraction for its output 'Output'"),
         ("float", "math.nan", "the output 'Output' of the function 'f' is nan, and JSON has no such number"),
         ("dict", "{'a': [1, math.inf]}", "of the function 'f', at ['a'][1], is inf, and JSON has no such number"),
@@ -314,7 +314,7 @@ def test_values_that_do_not_fit(tasks: Tasks, annotation: str, returned: str, me
 
 def test_a_value_that_no_output_waits_for(tasks: Tasks) -> None:
     assert tasks.failure_of("def f(): return 'x'") == (
-        "the function 'f' returned a value of type str and declares no output: "
+        "the function 'f' returned a value of type str, but declares no output: "
         "annotate it with `-> str`, or return nothing"
     )
 

@@ -73,7 +73,7 @@ def test_what_authors_need_says_that_it_is_missing(tasks: Tasks, expression: str
 
 
 def test_the_name_of_a_notebook_helper(tasks: Tasks) -> None:
-    assert "by a component without a notebook" in tasks.failure_of("def f(): dsl.run_notebook(a=1)")
+    assert "needs a component with a notebook" in tasks.failure_of("def f(): dsl.run_notebook(a=1)")
 
 
 def test_packages_that_share_the_folder_of_kfp_stay_importable(tasks: Tasks) -> None:

@@ -85,12 +85,12 @@ def test_groups_of_exceptions(tasks: Tasks) -> None:
     traceback = tasks.run("def f(): raise ExceptionGroup('g', [ValueError('inner')])").error["traceback"]
 
     assert "ValueError: inner" in traceback
-    assert "forkserver" not in traceback
+    assert "fork_server" not in traceback
 
 
 def test_an_error_of_the_contract_has_no_empty_traceback(tasks: Tasks) -> None:
     assert tasks.run("def f() -> int: return 'x'").error["traceback"] == (
-        "TypeError: the function 'f' returned a value of type str for its output 'Output', and int is wanted\n"
+        "TypeError: the function 'f' returned a value of type str for its output 'Output': expected int\n"
     )
 
 

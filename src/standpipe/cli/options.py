@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from standpipe.errors import ArgumentError
+from standpipe.runners import api as runners
 from standpipe.runs.options import Flag, Option, all_options
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def add_root(parser: _ActionsContainer) -> None:
 
 def add_run_options(parser: _ActionsContainer) -> None:
     """Add the flags of the options of a run."""
-    parser.add_argument("--runner", choices=("subprocess", "docker"), default="subprocess", help="where tasks run")
+    parser.add_argument("--runner", choices=runners.flags(), default=runners.default_flag(), help="where tasks run")
     parser.add_argument(
         "--no-venv", action="store_true", help="run tasks in this environment instead of ones of their own"
     )
@@ -36,11 +36,7 @@ def run_options(namespace: argparse.Namespace) -> dict[str, Any]:
     Raises:
         ArgumentError: if two of them contradict each other.
     """
-    from standpipe import local  # of no use to `--help`
-
-    if namespace.no_venv and namespace.runner == "docker":
-        raise ArgumentError("--no-venv is for --runner subprocess: a container has the Python of its image.")
-    runner = local.DockerRunner() if namespace.runner == "docker" else local.SubprocessRunner(not namespace.no_venv)
+    runner = runners.from_command_line(namespace.runner, no_venv=namespace.no_venv)
     values = {option.name: getattr(namespace, option.name) for option in all_options() if option.flag}
     return {"runner": runner, "raise_on_error": True, **values}
 

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from standpipe.model.events import Fact, RunEnded
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import PythonFunction
 from standpipe.model.refs import RunId, RunInfo, TaskRef
-from standpipe.model.resources import Limits
+from standpipe.model.resources import Capacity, Limits
 from standpipe.model.types import Json
 from standpipe.model.values import Seal, Value
 
@@ -116,6 +116,10 @@ class Outcome:
         return self.exit_code == 0
 
 
+#: The outcome of an attempt that was cancelled before it started.
+CANCELLED_BEFORE_START = Outcome(problem="it was cancelled before it started")
+
+
 class Log(Protocol):
     """The sink of the bytes that a task prints, in their order."""
 
@@ -186,6 +190,12 @@ class Runner(Protocol):
 
         The fingerprint is a part of the cache key. It is empty if it is unknown, and then the result is not cached.
         The method starts nothing, and takes microseconds except for the first task of each image or environment.
+        """
+
+    def capacity(self) -> Capacity:
+        """Return the CPU, memory and accelerators that its tasks share at this moment.
+
+        Runs whose tasks ask for resources call it once, before the first task.
         """
 
     def close(self) -> None:
@@ -377,46 +387,4 @@ class FactReader(Protocol):
             run: the id of the run. An unknown run has no facts.
             seq: the sequence number of the last fact that is known; 0 returns all facts.
             until: the sequence number of the last fact to return; by default, of the last one that is recorded.
-        """
-
-
-class Environments(Protocol):
-    """Python environments by content: the same packages give the same environment, built once."""
-
-    def python(self, function: PythonFunction, *, notice: Callable[[str], None], cancel: Cancel) -> Path:
-        """The interpreter of the environment that holds the function's packages.
-
-        Raises:
-            EnvironmentBuildError: if they cannot be installed, with the installer's own words, or `cancel` was set
-                meanwhile.
-        """
-
-
-class Images(Protocol):
-    """Container images by content: an image that is on this machine, with a function's packages added."""
-
-    def image(
-        self,
-        base: str,
-        function: PythonFunction | None,
-        *,
-        run_args: Mapping[str, Any],
-        notice: Callable[[str], None],
-        cancel: Cancel,
-    ) -> str:
-        """The image to run: `base`, pulled if it is missing, or one made from it that holds the function's packages.
-
-        `run_args` are the engine's arguments for the containers of tasks; a container that installs packages uses
-        those for its network, mounts, environment and labels.
-
-        Raises:
-            EnvironmentBuildError: if the packages cannot be installed, with the installer's own words.
-            RunnerError: if the image cannot be had, or `cancel` was set meanwhile.
-        """
-
-    def pull(self, name: str, *, run_args: Mapping[str, Any], notice: Callable[[str], None], cancel: Cancel) -> None:
-        """Pulls an image even if it is on this machine, for its name may stand for a newer one by now.
-
-        Raises:
-            RunnerError: if it cannot be pulled, or `cancel` was set meanwhile.
         """

@@ -1,1 +1,5 @@
-"""Where tasks run: each module has one implementation of `standpipe.model.ports.Runner`."""
+"""Runners: where the attempts of tasks are executed.
+
+`api` has what users choose a runner by, and the registry. `process`, `docker` and `fake` each have one class of users
+and one implementation of `standpipe.model.ports.Runner`.
+"""

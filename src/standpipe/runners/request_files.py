@@ -1,4 +1,4 @@
-"""What a runner and `worker` leave for each other in the folder of an attempt at a lightweight Python component."""
+"""The files that a runner and `worker` exchange in the folder of an attempt at a lightweight Python component."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from standpipe.model.layout import ERROR_FILE, REQUEST_FILE, USAGE_FILE
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import TaskRequest
 
-#: What to do about a name that a function does not know, on the line that says so.
+#: The hint for a NameError in a component's function, at the end of the error's line.
 _NAME_HINT = (
     " (a component runs without the rest of its file: import the name in the function's body, pass it as an input, "
     "or list the function it stands for in additional_funcs)"
 )
 
 
-class Told(NamedTuple):
-    """What a function's process said of its own failure.
+class ErrorDetails(NamedTuple):
+    """The error that a function's process recorded; empty if it recorded none.
 
-    `detail` is the user's traceback, `cause` the exception in one line; `out_of_memory` whether memory was the reason.
+    `detail` is the user's traceback, `cause` the exception in one line; `out_of_memory` whether it is a MemoryError.
     """
 
     detail: str = ""
@@ -31,12 +31,12 @@ class Told(NamedTuple):
 
 
 def request_file(folder: Path) -> Path:
-    """Where `worker` finds what to do."""
+    """Return the path of the request that `worker` reads."""
     return folder / REQUEST_FILE
 
 
-class Used(NamedTuple):
-    """What a function's process said that it used: seconds of CPU time, and bytes of memory at its peak."""
+class Usage(NamedTuple):
+    """The usage that a function's process recorded: seconds of CPU time, and bytes of memory at its peak."""
 
     cpu_seconds: float | None = None
     peak_memory: int | None = None
@@ -45,13 +45,13 @@ class Used(NamedTuple):
 def write_request(
     request: TaskRequest, function: PythonFunction, owner: Sequence[int] | None = None, *, usage: bool = False
 ) -> None:
-    """Writes what `worker` is to do.
+    """Write the request that `worker` executes.
 
     Args:
         request: the attempt.
         function: its program.
         owner: the user and group ids that a task which runs as root gives its outputs to.
-        usage: whether it is to write what it used, where no fork server tells.
+        usage: whether the process records its usage, where no fork server reports it.
 
     Raises:
         StorageError: if the attempt's folder cannot be written.
@@ -72,29 +72,29 @@ def write_request(
         raise StorageError(f"The task {str(request.task)!r} cannot be started: {path}: {error.strerror}") from error
 
 
-def read_error(folder: Path) -> Told:
-    """What the function's process said; nothing if it ended in another way, or could not write any more."""
+def read_error(folder: Path) -> ErrorDetails:
+    """Return the error that the function's process recorded; empty if it ended in another way or could not write."""
     try:
         error = json.loads(_error_file(folder).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return Told()
+        return ErrorDetails()
     if not isinstance(error, dict):
-        return Told()
+        return ErrorDetails()
     hint = _NAME_HINT if "name" in error else ""
-    return Told(
+    return ErrorDetails(
         detail=error.get("traceback", "").rstrip() + hint,
         cause=error.get("summary", "") + hint,
         out_of_memory=error.get("kind") == "MemoryError",
     )
 
 
-def read_usage(folder: Path) -> Used:
-    """What the function's process used; nothing if it was killed, or could not write any more."""
+def read_usage(folder: Path) -> Usage:
+    """Return the usage that the function's process recorded; empty if it was killed or could not write."""
     try:
-        told = json.loads(_usage_file(folder).read_text(encoding="utf-8"))
-        return Used(float(told["cpu_seconds"]), int(told["peak_memory"]))
+        recorded = json.loads(_usage_file(folder).read_text(encoding="utf-8"))
+        return Usage(float(recorded["cpu_seconds"]), int(recorded["peak_memory"]))
     except (OSError, ValueError, TypeError, KeyError):
-        return Used()
+        return Usage()
 
 
 def _usage_file(folder: Path) -> Path:

@@ -18,7 +18,6 @@ from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import UNBOUNDED, ResourcePolicy
 from standpipe.runs.options import RunOptions
 from standpipe.store.cache import CacheIndex
-from standpipe.support.machine_capacity import read_capacity
 from standpipe.support.notices import warn
 from standpipe.support.redaction import Redactor
 from standpipe.support.secrets import make_redactor
@@ -71,7 +70,7 @@ class RunContext:
             plan or self.plan,
             self.info,
             max_parallel=self.options.max_parallel,
-            capacity=read_capacity() if _requests_resources(self.plan) else UNBOUNDED,
+            capacity=self.options.runner.task_runner.capacity() if _requests_resources(self.plan) else UNBOUNDED,
             policy=ResourcePolicy(self.options.resource_policy),
             later=later,
         )

@@ -20,7 +20,7 @@ from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError, TaskFailed
 from standpipe.execution.attempt import AttemptExecutor
 from standpipe.execution.cache.lookup import ResultCache
-from standpipe.faults.tasks import injected
+from standpipe.faults.runner import inject_faults
 from standpipe.model import events
 from standpipe.model.layout import StateLayout, file_name
 from standpipe.model.ports import Cancel
@@ -102,7 +102,7 @@ def drive(context: RunContext, machine: Machine, recorder: RunRecorder, first: e
     """
     options = context.options
     with (
-        injected(options.runner.tasks, options.faults, warn) as runner,
+        inject_faults(options.runner.task_runner, options.faults) as runner,
         closing(_observer(context.info, context.folder, quiet=options.quiet or context.debug)) as observer,
         closing(context.cache) if context.cache else nullcontext(),
         quiet_notices(options.quiet),

@@ -7,74 +7,20 @@ and the table in the documentation all follow from it. A new option is one field
 from __future__ import annotations
 
 import os
-import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, field, fields
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, cast
+from typing import Any, NamedTuple, ParamSpec, cast
 
 from standpipe.errors import ArgumentError
 from standpipe.faults import Fault, check_faults
 from standpipe.model.frozen import frozen
 from standpipe.model.locations import is_remote
-from standpipe.support.forking import register_functions
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from standpipe.model.ports import Runner
+from standpipe.runners.api import LocalRunner, suggestions
 
 P = ParamSpec("P")
 
 #: How a task that asks for more than the machine has is treated (`model.resources.ResourcePolicy`).
 RESOURCE_POLICIES = ("clamp", "strict", "ignore")
-
-
-class LocalRunner(ABC):
-    """The public object for a runner, as users pass it. It opens the runner itself when the first task starts."""
-
-    _opening = threading.Lock()
-    _opened: Runner | None = None
-    _opened_by = 0
-
-    @property
-    def tasks(self) -> Runner:
-        """Return the runner itself, the same for all runs and threads that share this object.
-
-        A forked child opens a runner of its own, because it cannot share connections with its parent.
-        """
-        with LocalRunner._opening:
-            if self._opened is None or self._opened_by != os.getpid():
-                self._opened, self._opened_by = self._open(), os.getpid()
-            return self._opened
-
-    @abstractmethod
-    def _open(self) -> Runner: ...
-
-    @property
-    def variables(self) -> Mapping[str, str]:
-        """Return the environment variables that the user's options set for all tasks."""
-        return {}
-
-    @property
-    def command_options(self) -> tuple[str, ...]:
-        """Return the flags of `standpipe resume` that select such a runner."""
-        return ()
-
-    @abstractmethod
-    def workspace_path(self, workspace: Path) -> str:
-        """Return the path at which tasks see a run's workspace.
-
-        Args:
-            workspace: the folder of the workspace on this machine.
-        """
-
-
-def _after_fork_in_child() -> None:
-    LocalRunner._opening = threading.Lock()  # a thread that this process does not have may hold the old one
-
-
-register_functions(in_child=_after_fork_in_child)
 
 
 # --- what an option is ------------------------------------------------------------------------------------------------
@@ -147,7 +93,7 @@ def _check_optional_folder(name: str, value: object) -> None:
 
 def _check_runner(name: str, value: object) -> None:
     if not isinstance(value, LocalRunner):
-        raise ArgumentError(f"Invalid {name}={value!r}: expected local.SubprocessRunner() or local.DockerRunner().")
+        raise ArgumentError(f"Invalid {name}={value!r}: expected {' or '.join(suggestions())}.")
 
 
 def _check_count(name: str, value: object) -> None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from standpipe.model.resources import Capacity
+from standpipe.support.system_files import read_text
 
 #: The memory, in bytes, of a system that does not report it: more than any task requests.
 _UNKNOWN_MEMORY = 2**62
@@ -49,9 +50,9 @@ def _read_memory() -> int:
 
 def _find_groups(root: Path) -> Iterator[Path]:
     """Yield the folders of the control groups of this process and of their parent groups."""
-    own = [line.split(":", 2) for line in _read_text(root / "proc/self/cgroup").splitlines()]
+    own = [line.split(":", 2) for line in read_text(root / "proc/self/cgroup").splitlines()]
     paths = {name: path for _, controllers, path in own for name in controllers.split(",")}
-    for line in _read_text(root / "proc/self/mountinfo").splitlines():
+    for line in read_text(root / "proc/self/mountinfo").splitlines():
         mount_fields, _, system_fields = line.partition(" - ")
         kind, _, options = system_fields.split()[:3]
         names = {"cgroup2": {""}, "cgroup": {"cpu", "memory"} & set(options.split(","))}.get(kind, set())
@@ -64,9 +65,9 @@ def _find_groups(root: Path) -> Iterator[Path]:
 
 def _read_cpu_limit(group: Path) -> Iterator[float]:
     """Yield the number of cores that a group may use; nothing if it is not limited."""
-    quota, _, period = _read_text(group / "cpu.max").partition(" ")  # version 2; `max` without a limit
+    quota, _, period = read_text(group / "cpu.max").partition(" ")  # version 2; `max` without a limit
     if not quota:  # version 1; -1 without a limit
-        quota, period = _read_text(group / "cpu.cfs_quota_us"), _read_text(group / "cpu.cfs_period_us")
+        quota, period = read_text(group / "cpu.cfs_quota_us"), read_text(group / "cpu.cfs_period_us")
     if quota.isdigit() and period.isdigit() and int(period):
         yield int(quota) / int(period)
 
@@ -74,7 +75,7 @@ def _read_cpu_limit(group: Path) -> Iterator[float]:
 def _read_memory_limit(group: Path) -> Iterator[int]:
     """Yield the bytes of memory that a group may use; nothing if they are not limited."""
     # Without a limit, version 2 has `max`, and version 1 a number that is larger than any memory.
-    limit = _read_text(group / "memory.max") or _read_text(group / "memory.limit_in_bytes")
+    limit = read_text(group / "memory.max") or read_text(group / "memory.limit_in_bytes")
     if limit.isdigit():
         yield int(limit)
 
@@ -99,9 +100,3 @@ def _list_names(folder: Path) -> list[str]:
     with suppress(OSError):  # the folder does not exist
         return os.listdir(folder)
     return []
-
-
-def _read_text(path: Path) -> str:
-    with suppress(OSError):  # the file does not exist
-        return path.read_text().strip()
-    return ""

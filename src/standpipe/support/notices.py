@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _INFO, _WARNING = 20, 30
 
 _thread = threading.local()
+
+#: Takes a notice: one or more sentences. `warn` and `inform` are such functions.
+Notice = Callable[[str], None]
 
 
 def warn(text: str) -> None:

@@ -1,4 +1,4 @@
-"""The annotations of components, and what can be asked of them (`kfp/dsl/types/type_annotations.py`)."""
+"""The annotations of components, and functions that inspect them (`kfp/dsl/types/type_annotations.py`)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 
 class InputAnnotation:
-    """Marks an artifact that a component takes."""
+    """Marks an input artifact."""
 
 
 class OutputAnnotation:
-    """Marks an artifact that a component gives."""
+    """Marks an output artifact."""
 
 
 class EmbeddedAnnotation:
@@ -27,7 +27,7 @@ Input = Annotated[T, InputAnnotation]
 Output = Annotated[T, OutputAnnotation]
 EmbeddedInput = Annotated[T, EmbeddedAnnotation]
 
-#: What may be written for the type of a parameter, in lower case, and the Python type that it stands for.
+#: Names of parameter types, in lower case, with their Python types.
 PARAMETER_TYPES: Dict[str, type] = {
     **dict.fromkeys(("string", "str", "text"), str),
     **dict.fromkeys(("integer", "int"), int),
@@ -41,12 +41,12 @@ _ARTIFACT_NAMES = {title.partition(".")[2].lower(): known for title, known in BY
 
 
 class _Path:
-    """What `InputPath` and `OutputPath` share.
+    """The base of `InputPath` and `OutputPath`.
 
     Args:
         type: a parameter's type, or an artifact class or its name; without a type, any artifact.
 
-    `type` is the parameter's type as it was given, or `title@version` of the artifact's schema.
+    `type` is the parameter's type as it was passed, or `title@version` of the artifact's schema.
     """
 
     def __init__(self, type: Any = None) -> None:
@@ -62,7 +62,7 @@ class _Path:
         return f"{self.__class__.__name__}({self.type!r})"
 
     def __call__(self) -> None:
-        """Does nothing: `typing` of Python 3.9 and 3.10 takes only what can be called for an annotation."""
+        """Do nothing: `typing` of Python 3.9 and 3.10 accepts only callable objects as annotations."""
 
 
 class InputPath(_Path):
@@ -70,13 +70,13 @@ class InputPath(_Path):
 
 
 class OutputPath(_Path):
-    """Annotates the parameter of a function that receives the path where an output is to be written."""
+    """Annotates the parameter of a function that receives the path to write an output to."""
 
 
 def annotations_of(annotated: Any) -> Dict[str, Any]:
-    """The annotations of a function or class, with those that were written as text evaluated where they were written.
+    """Return the annotations of a function or class; those that are text are evaluated in its module.
 
-    What cannot be evaluated, such as the type names of KFP's first version (`'Integer'`), stays text.
+    Text that cannot be evaluated, such as the type names of KFP's first version (`'Integer'`), stays text.
     """
     try:
         return typing.get_type_hints(annotated, include_extras=True)
@@ -85,7 +85,7 @@ def annotations_of(annotated: Any) -> Dict[str, Any]:
 
 
 def strip_optional(annotation: Any) -> Any:
-    """`X` of `Optional[X]`, of `Union[X, None]` and of `X | None`; anything else as it is."""
+    """Return `X` of `Optional[X]`, of `Union[X, None]` and of `X | None`; anything else unchanged."""
     if not _is_union(annotation):
         return annotation
     others = [argument for argument in typing.get_args(annotation) if argument is not type(None)]
@@ -93,46 +93,46 @@ def strip_optional(annotation: Any) -> Any:
 
 
 def is_input(annotation: Any) -> bool:
-    """Whether it is `Input[...]`."""
+    """Return whether it is `Input[...]`."""
     return _marker(annotation) is InputAnnotation
 
 
 def is_output(annotation: Any) -> bool:
-    """Whether it is `Output[...]`."""
+    """Return whether it is `Output[...]`."""
     return _marker(annotation) is OutputAnnotation
 
 
 def is_embedded(annotation: Any) -> bool:
-    """Whether it is `EmbeddedInput[...]`."""
+    """Return whether it is `EmbeddedInput[...]`."""
     return _marker(annotation) is EmbeddedAnnotation
 
 
 def strip_marker(annotation: Any) -> Any:
-    """`X` of `Input[X]`, `Output[X]` and `EmbeddedInput[X]`; anything else as it is."""
+    """Return `X` of `Input[X]`, `Output[X]` and `EmbeddedInput[X]`; anything else unchanged."""
     return typing.get_args(annotation)[0] if _marker(annotation) is not None else annotation
 
 
 def is_artifact_class(annotation: Any) -> bool:
-    """Whether it is a class with a schema, as artifact classes have: ours, the user's, or another package's."""
+    """Return whether it is a class with a schema, as artifact classes have: ours, the user's, or another package's."""
     has_schema = hasattr(annotation, "schema_title") and hasattr(annotation, "schema_version")
     return has_schema and isinstance(annotation, type)
 
 
 def is_artifact_list(annotation: Any) -> bool:
-    """Whether it is a list of artifacts, bare or inside of `Input`, `Output` or `Optional`."""
+    """Return whether it is a list of artifacts, bare or inside of `Input`, `Output` or `Optional`."""
     bare = strip_marker(strip_optional(annotation))
     return typing.get_origin(bare) is list and is_artifact_class(list_item(bare))
 
 
 def list_item(annotation: Any) -> Any:
-    """`X` of `List[X]` and `list[X]`; None for a bare `List`, which names none."""
+    """Return `X` of `List[X]` and `list[X]`; None for a bare `List`."""
     return (*typing.get_args(annotation), None)[0]
 
 
 def artifact_class(annotation: Any) -> Optional[Type[Artifact]]:
-    """The class of the artifact, or of the artifacts in the list, that an annotation speaks of; None if of none.
+    """Return the artifact class of an annotation, or of the list that it stands for; None if there is none.
 
-    For `InputPath` and `OutputPath` it is the class that KFP has for the schema title.
+    For `InputPath` and `OutputPath` it is KFP's class of the schema title.
     """
     bare = strip_marker(strip_optional(annotation))
     if isinstance(bare, _Path):
@@ -144,12 +144,12 @@ def artifact_class(annotation: Any) -> Optional[Type[Artifact]]:
 
 
 def is_literal(annotation: Any) -> bool:
-    """Whether it is `Literal[...]`: a parameter that takes these values only."""
+    """Return whether it is `Literal[...]`: a parameter that takes these values only."""
     return typing.get_origin(annotation) is Literal
 
 
 def parameter_type(annotation: Any) -> Optional[type]:
-    """The Python type that holds a parameter so annotated (`str int float bool list dict`); None if it is none.
+    """Return the Python type of a parameter with this annotation (`str int float bool list dict`); None if it is none.
 
     The choices of a `Literal` must all be of one type.
     """
@@ -167,7 +167,7 @@ def parameter_type(annotation: Any) -> Optional[type]:
 
 
 def is_named_tuple(annotation: Any) -> bool:
-    """Whether it is a class made by `typing.NamedTuple`: several named outputs."""
+    """Return whether it is a class made by `typing.NamedTuple`: several named outputs."""
     return isinstance(annotation, type) and issubclass(annotation, tuple) and hasattr(annotation, "_fields")
 
 
@@ -178,7 +178,7 @@ def _marker(annotation: Any) -> Any:
 
 
 def _is_union(annotation: Any) -> bool:
-    # `X | None` has a type of its own, which Python 3.9 does not know.
+    # `X | None` has a type of its own, which Python 3.9 lacks.
     return typing.get_origin(annotation) is Union or type(annotation).__name__ == "UnionType"
 
 
@@ -192,16 +192,16 @@ def _evaluated(annotated: Any, name: str) -> Any:
 
 
 class _Annotated:
-    """One annotation by itself, in the form that `typing.get_type_hints` takes."""
+    """A single annotation, as `typing.get_type_hints` accepts it."""
 
     def __init__(self, annotations: Dict[str, Any], namespace: Dict[str, Any]) -> None:
         self.__annotations__ = annotations
         self.__globals__ = namespace
 
 
-def _path_type(given: Any) -> Any:
-    if isinstance(given, str):
-        given = _ARTIFACT_NAMES.get(given.lower(), given)
-    if is_artifact_class(given):
-        return f"{given.schema_title}@{given.schema_version}"
-    return given if parameter_type(given) else f"{Artifact.schema_title}@{Artifact.schema_version}"
+def _path_type(value: Any) -> Any:
+    if isinstance(value, str):
+        value = _ARTIFACT_NAMES.get(value.lower(), value)
+    if is_artifact_class(value):
+        return f"{value.schema_title}@{value.schema_version}"
+    return value if parameter_type(value) else f"{Artifact.schema_title}@{Artifact.schema_version}"

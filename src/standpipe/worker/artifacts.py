@@ -1,7 +1,7 @@
 """KFP's artifact classes, for authors and for tasks.
 
-An artifact is a URI, where its payload is, and metadata. A component that gets one reads or writes the payload at
-`path`, which is where the URI is mounted (`kfp/dsl/types/artifact_types.py` has the rules).
+An artifact has a URI, which locates its payload, and metadata. A component reads or writes the payload at `path`, which
+is where the URI is mounted (rules: `kfp/dsl/types/artifact_types.py`).
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Type
 
 from .constants import WORKSPACE_MOUNT_PATH
 
-#: Where each kind of remote storage is mounted.
+#: The mount points of remote storage, by scheme.
 _MOUNTS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/", "oci://": "/oci/"}
 
-#: Below an OCI image's mount is where KServe's modelcars keep the files of a model.
+#: The folder of a model's files in an OCI image, as in KServe's modelcars.
 _OCI_MODELS = "/models"
 
-#: The task's own folder of outputs. Set where a task runs, and only there.
+#: The task's folder of outputs; set only in a running task.
 CONTAINER_TASK_ROOT: Optional[str] = None
 
 
 class Artifact:
-    """Any machine learning artifact.
+    """A machine learning artifact of any kind.
 
     Args:
         name: the artifact's name.
-        uri: where its payload is: a path or the address of an object.
-        metadata: what to say about it, by key; the values are JSON.
+        uri: the location of its payload: a path or the URI of an object.
+        metadata: properties by key; the values are JSON.
     """
 
     schema_title = "system.Artifact"
@@ -43,9 +43,9 @@ class Artifact:
 
     @property
     def path(self) -> str:
-        """Where the payload is in the file system; setting it sets the URI."""
+        """The path of the payload in the file system; setting it sets the URI."""
         local = self.custom_path or local_path(self.uri)
-        if self.metadata.get("_kfp_workspace") is True:  # set by the backend: the payload is in the workspace already
+        if self.metadata.get("_kfp_workspace") is True:  # set by the backend if the payload is in the workspace
             return os.path.join(WORKSPACE_MOUNT_PATH, ".artifacts", local.lstrip("/"))
         return local
 
@@ -54,7 +54,7 @@ class Artifact:
         self.uri = convert_local_path_to_remote_path(path)
 
     def set_path(self, path: str) -> None:
-        """Says that the payload is at `path`, wherever the URI points."""
+        """Set the path of the payload, independently of the URI."""
         self.custom_path = path
 
     def __repr__(self) -> str:
@@ -68,7 +68,7 @@ class Model(Artifact):
 
     @property
     def framework(self) -> str:
-        """The framework that made the model; empty if nobody said."""
+        """The framework of the model; empty if it is unknown."""
         return str(self.metadata.get("framework", ""))
 
     @framework.setter
@@ -77,7 +77,7 @@ class Model(Artifact):
 
     @property
     def path(self) -> str:
-        """Where the model's files are; in an OCI image, below its folder for models."""
+        """The path of the model's files; in an OCI image, of its folder for models."""
         return super().path + (_OCI_MODELS if self.uri.startswith("oci://") else "")
 
     @path.setter
@@ -86,7 +86,7 @@ class Model(Artifact):
 
 
 class Dataset(Artifact):
-    """Data to learn from or to evaluate with."""
+    """Data for training or evaluation."""
 
     schema_title = "system.Dataset"
 
@@ -97,7 +97,7 @@ class Metrics(Artifact):
     schema_title = "system.Metrics"
 
     def log_metric(self, metric: str, value: float) -> None:
-        """Sets one metric."""
+        """Set one metric."""
         self.metadata[metric] = value
 
 
@@ -107,12 +107,12 @@ class ClassificationMetrics(Artifact):
     schema_title = "system.ClassificationMetrics"
 
     def log_roc_data_point(self, fpr: float, tpr: float, threshold: float) -> None:
-        """Adds a point to the ROC curve: false and true positive rate at a threshold."""
+        """Add a point to the ROC curve: false and true positive rate at a threshold."""
         point = {"confidenceThreshold": threshold, "recall": tpr, "falsePositiveRate": fpr}
         self.metadata.setdefault("confidenceMetrics", []).append(point)
 
     def log_roc_curve(self, fpr: Sequence[float], tpr: Sequence[float], threshold: Sequence[float]) -> None:
-        """Adds a point to the ROC curve for each place in the three sequences.
+        """Add points to the ROC curve, from three sequences of the same length.
 
         Raises:
             ValueError: if their lengths differ.
@@ -126,14 +126,14 @@ class ClassificationMetrics(Artifact):
             self.log_roc_data_point(fpr=fpr[index], tpr=tpr[index], threshold=threshold[index])
 
     def set_confusion_matrix_categories(self, categories: List[str]) -> None:
-        """Starts a confusion matrix of zeros with these categories, for its rows and its columns."""
+        """Start a confusion matrix of zeros with these categories, for rows and columns."""
         self.metadata["confusionMatrix"] = {
             "annotationSpecs": [{"displayName": category} for category in categories],
             "rows": [{"row": [0] * len(categories)} for _ in categories],
         }
 
     def log_confusion_matrix_row(self, row_category: str, row: Sequence[float]) -> None:
-        """Sets the row of one true category.
+        """Set the row of one true category.
 
         Raises:
             ValueError: if the category is not one of the matrix, or the row is not as long as the categories.
@@ -145,7 +145,7 @@ class ClassificationMetrics(Artifact):
         self.metadata["confusionMatrix"]["rows"][index] = {"row": row}
 
     def log_confusion_matrix_cell(self, row_category: str, col_category: str, value: int) -> None:
-        """Sets one cell: how often the true category `row_category` was taken for `col_category`.
+        """Set one cell: how often the true category `row_category` was predicted as `col_category`.
 
         Raises:
             ValueError: if a category is not one of the matrix.
@@ -154,10 +154,10 @@ class ClassificationMetrics(Artifact):
         self.metadata["confusionMatrix"]["rows"][row]["row"][column] = value
 
     def log_confusion_matrix(self, categories: List[str], matrix: List[List[int]]) -> None:
-        """Sets the whole confusion matrix, row by row.
+        """Set the whole confusion matrix, row by row.
 
         Raises:
-            ValueError: if the matrix is not as wide and as high as there are categories.
+            ValueError: if the matrix does not have one row and one column per category.
         """
         if len(matrix) != len(categories) or any(len(row) != len(categories) for row in matrix):
             raise ValueError(f"Invalid matrix: {matrix} passed for categories: {categories}")
@@ -180,7 +180,7 @@ class ClassificationMetrics(Artifact):
 class SlicedClassificationMetrics(Artifact):
     """Classification metrics for slices of the data: every method takes the slice's label first.
 
-    The KFP SDK's own class fails on every call; this one does what its documentation says.
+    The KFP SDK's own class fails on every call; this one follows its documentation.
     """
 
     schema_title = "system.SlicedClassificationMetrics"
@@ -192,16 +192,16 @@ class SlicedClassificationMetrics(Artifact):
         tpr: float,
         fpr: float,
     ) -> None:
-        """Adds a point to the ROC curve of a slice."""
+        """Add a point to the ROC curve of a slice."""
         self._of(slice).log_roc_data_point(fpr=fpr, tpr=tpr, threshold=threshold)
 
     def load_roc_readings(self, slice: str, readings: List[List[float]]) -> None:  # noqa: A002  the SDK's name
-        """Adds points to the ROC curve of a slice, each as threshold, true positive rate, false positive rate."""
+        """Add points to the ROC curve of a slice, each as threshold, true positive rate, false positive rate."""
         for threshold, tpr, fpr in readings:
             self.log_roc_reading(slice, threshold, tpr, fpr)
 
     def set_confusion_matrix_categories(self, slice: str, categories: List[str]) -> None:  # noqa: A002  the SDK's name
-        """Starts a confusion matrix of zeros for a slice."""
+        """Start a confusion matrix of zeros for a slice."""
         self._of(slice).set_confusion_matrix_categories(categories)
 
     def log_confusion_matrix_row(
@@ -210,7 +210,7 @@ class SlicedClassificationMetrics(Artifact):
         row_category: str,
         row: List[float],
     ) -> None:
-        """Sets one row of a slice's confusion matrix; raises ValueError as `ClassificationMetrics` does."""
+        """Set one row of a slice's confusion matrix; raises ValueError as `ClassificationMetrics` does."""
         self._of(slice).log_confusion_matrix_row(row_category, row)
 
     def log_confusion_matrix_cell(
@@ -220,7 +220,7 @@ class SlicedClassificationMetrics(Artifact):
         col_category: str,
         value: int,
     ) -> None:
-        """Sets one cell of a slice's confusion matrix; raises ValueError as `ClassificationMetrics` does."""
+        """Set one cell of a slice's confusion matrix; raises ValueError as `ClassificationMetrics` does."""
         self._of(slice).log_confusion_matrix_cell(row_category, col_category, value)
 
     def load_confusion_matrix(
@@ -229,11 +229,11 @@ class SlicedClassificationMetrics(Artifact):
         categories: List[str],
         matrix: List[List[int]],
     ) -> None:
-        """Sets the whole confusion matrix of a slice; raises ValueError as `ClassificationMetrics` does."""
+        """Set the whole confusion matrix of a slice; raises ValueError as `ClassificationMetrics` does."""
         self._of(slice).log_confusion_matrix(categories, matrix)
 
     def _of(self, label: str) -> ClassificationMetrics:
-        """The metrics of one slice: a view of its part of the metadata, which is made where it is missing."""
+        """Return the metrics of one slice: a view of its part of the metadata, which is added if it is missing."""
         slices = self.metadata.setdefault("evaluationSlices", [])
         for known in slices:
             if known["slice"] == label:
@@ -261,16 +261,15 @@ BY_TITLE: Dict[str, Type[Artifact]] = {known.schema_title: known for known in _C
 
 
 def create(annotated: Optional[Type[Artifact]], runtime: Mapping[str, Any]) -> Artifact:
-    """An artifact from its JSON form in an executor input.
+    """Create an artifact from its JSON form in an executor input.
 
-    The class is the one that KFP knows by the schema title; where it knows none, or where the function asks for a
-    class that refines it, the one in the function's annotation.
+    Its class is KFP's class of the schema title; the annotated one if KFP has none, or if that is a subclass.
     """
     known = BY_TITLE.get(runtime.get("type", {}).get("schemaTitle", ""))
     chosen = known or annotated or Artifact
     if annotated is not None and known is not None and issubclass(annotated, known):
         chosen = annotated if annotated.schema_title == known.schema_title else known
-    # Google's classes, for one, take part in their own creation through this method.
+    # Google's classes customize their creation with this method.
     make = getattr(chosen, "_from_executor_fields", chosen)
     artifact: Artifact = make(
         name=runtime.get("name", ""), uri=runtime.get("uri", ""), metadata=dict(runtime.get("metadata") or {})
@@ -282,10 +281,10 @@ def create(annotated: Optional[Type[Artifact]], runtime: Mapping[str, Any]) -> A
 
 
 def get_uri(suffix: str = "Output") -> str:
-    """A place for an output in the task's own folder, as a URI; for artifacts that a function returns.
+    """Return a URI in the task's folder, for an artifact that a function returns.
 
     Args:
-        suffix: the last part of it; functions with several outputs give each its own.
+        suffix: the last part of the URI; functions with several outputs need one for each.
 
     Raises:
         RuntimeError: outside of a task.
@@ -298,7 +297,7 @@ def get_uri(suffix: str = "Output") -> str:
 
 
 def convert_local_path_to_remote_path(path: str) -> str:
-    """The URI of what is mounted at a path; any other path is its own URI."""
+    """Return the URI that is mounted at a path; any other path is its own URI."""
     for scheme, mount in _MOUNTS.items():
         if not path.startswith(mount):
             continue
@@ -316,10 +315,11 @@ def is_remote(location: str) -> bool:
 
 
 def local_path(uri: str) -> str:
+    """Return the path at which a URI is mounted; a path is returned unchanged."""
     for scheme, mount in _MOUNTS.items():
         if uri.startswith(scheme):
             rest = uri[len(scheme) :]
-            # An image is mounted under one name, so the slashes of its own are written as underscores.
+            # An image is mounted as a single folder, so slashes in its name become underscores.
             return mount + (rest.replace("/", "_") if scheme == "oci://" else rest)
     return uri
 

@@ -1,9 +1,11 @@
-"""Starts tasks: `python3 boot.py run <request.json>`, or `python3 boot.py serve <fd>` to fork one whenever asked.
+"""The entry point of the worker.
 
-With `debug` for `run` the task is under a debugger, on the terminal.
+* `python3 boot.py run <request.json>` runs a task;
+* `python3 boot.py debug <request.json>` runs it under a debugger, on the terminal;
+* `python3 boot.py serve <fd>` is a fork server, which forks for each task that is requested on the socket.
 
-A plain script for a bare Python 3.9 or newer. It loads the folder that it lies in as the package `standpipe_worker`,
-and leaves nothing of that on `sys.path`.
+A plain script for a bare Python 3.9 or newer. It loads its own folder as the package `standpipe_worker`, without adding
+it to `sys.path`.
 """
 
 from __future__ import annotations
@@ -13,14 +15,14 @@ import sys
 
 _FOLDER = os.path.dirname(os.path.realpath(__file__))
 
-# Python puts a script's folder first, where our `source.py` would hide the user's own: off with it, before any import.
+# Python puts a script's folder first on the path, where our `source.py` would hide a module of the user's.
 if sys.path and os.path.realpath(sys.path[0]) == _FOLDER:
     del sys.path[0]
 
 
 def load_package() -> None:
-    """Makes `standpipe_worker` importable."""
-    from importlib import util  # only now, with the path as it should be
+    """Make `standpipe_worker` importable."""
+    from importlib import util  # only now that the path is correct
 
     spec = util.spec_from_file_location(
         "standpipe_worker", os.path.join(_FOLDER, "__init__.py"), submodule_search_locations=[_FOLDER]
@@ -33,20 +35,20 @@ def load_package() -> None:
 
 
 def main(mode: str, argument: str) -> int:
-    """Runs one request, whose exit code is returned, or serves until the socket closes."""
+    """Run one request and return its exit code, or serve until the socket closes."""
     load_package()
     if mode == "serve":
-        from standpipe_worker.forkserver import serve  # type: ignore[import-not-found] # just made
+        from standpipe_worker.fork_server import serve  # type: ignore[import-not-found] # just loaded
 
         return int(serve(int(argument)))
-    from standpipe_worker.task import run, use_utf8  # type: ignore[import-not-found] # just made
+    from standpipe_worker.task import run, use_utf8  # type: ignore[import-not-found] # just loaded
 
     if mode == "debug":
-        from standpipe_worker.debug import run  # type: ignore[import-not-found] # costs 20 ms
+        from standpipe_worker.debugger import run  # type: ignore[import-not-found] # costs 20 ms
     else:
-        os.dup2(1, 2)  # one stream, so that what is printed to both keeps its order in the log
+        os.dup2(1, 2)  # a single stream, so that the output of both keeps its order in the log
     use_utf8()
-    sys.path.insert(0, os.getcwd())  # as `python -m` does, which is how KFP starts its executor
+    sys.path.insert(0, os.getcwd())  # as `python -m` does, with which KFP starts its executor
     return int(run(argument))
 
 

@@ -1,9 +1,9 @@
-"""Names and values of KFP's public API that are plain text (`kfp/dsl/__init__.py` and `kfp/dsl/constants.py`)."""
+"""Text constants of KFP's public API (`kfp/dsl/__init__.py` and `kfp/dsl/constants.py`)."""
 
-#: The release of the KFP SDK whose API this package answers with.
+#: The release of the KFP SDK whose API this package provides.
 KFP_VERSION = "2.17.0"
 
-#: Where a run's workspace is mounted in a task's container.
+#: The path at which a run's workspace is mounted in a task's container.
 WORKSPACE_MOUNT_PATH = "/kfp-workspace"
 
 PIPELINE_JOB_NAME_PLACEHOLDER = "{{$.pipeline_job_name}}"

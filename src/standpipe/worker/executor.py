@@ -1,8 +1,8 @@
-"""KFP's executor contract: an executor input gives a function's arguments, what it returns an executor output.
+"""KFP's executor contract: a function's arguments come from an executor input, its results go to an executor output.
 
 The messages are `ExecutorInput` and `ExecutorOutput` of pipeline_spec.proto, as JSON. The rules are those of the KFP
-SDK's executor (`kfp/dsl/executor.py`); where that lets something pass that the cluster refuses later, it is refused
-here, where the name of the output is known.
+SDK's executor (`kfp/dsl/executor.py`). What that accepts and a cluster rejects later is rejected here, where the name
+of the output is known.
 """
 
 from __future__ import annotations
@@ -17,15 +17,20 @@ from . import artifacts
 from .artifacts import Artifact, is_remote
 from .status import PipelineTaskFinalStatus, TaskConfig, final_status, task_config
 
-#: What KFP calls the output of a function that returns a single value.
+#: KFP's name for the output of a function that returns a single value.
 SINGLE_OUTPUT = "Output"
 
-#: The roles in TensorFlow's CLUSTER_SPEC whose replica writes the outputs, so that several do not write one file.
+#: The roles in TensorFlow's CLUSTER_SPEC whose replica writes the outputs; the others write none.
 _CHIEF_ROLES = ("workerpool0", "chief", "master")
 
 
 class Executor:
-    """One call of a component's function."""
+    """One call of a component's function.
+
+    Args:
+        executor_input: the ExecutorInput, as JSON.
+        function: the component's function.
+    """
 
     def __init__(self, executor_input: Mapping[str, Any], function: Callable[..., Any]) -> None:
         inputs, outputs = executor_input.get("inputs", {}), executor_input.get("outputs", {})
@@ -35,22 +40,22 @@ class Executor:
         self.parameter_files = {name: p["outputFile"] for name, p in outputs.get("parameters", {}).items()}
         self.output_file: str = outputs["outputFile"]
         self.inputs = self._artifacts(inputs)
-        self.outputs = {name: found[0] for name, found in self._artifacts(outputs).items() if found}
+        self.outputs = {name: listed[0] for name, listed in self._artifacts(outputs).items() if listed}
         self.values: Dict[str, Any] = {}
 
     def execute(self) -> None:
-        """Calls the function and writes what it gave, both payloads and the executor output."""
+        """Call the function, and write its results: payloads and the executor output."""
         artifacts.CONTAINER_TASK_ROOT = os.path.dirname(self.output_file)
         for path in (self.output_file, *self.parameter_files.values(), *(a.path for a in self.outputs.values())):
             os.makedirs(os.path.dirname(path), exist_ok=True)
         returned = self.function(**self.arguments())
         if _is_chief():
-            self._take_returned(returned)
+            self._store_returned(returned)
             self._write()
 
     def arguments(self) -> Dict[str, Any]:
-        """The arguments of the function, by name. Those that nobody gave and that have a default are left out."""
-        # `inspect.signature` says the same, and takes a tenth of all the time that a small task takes.
+        """Return the function's arguments, by name, without those that have no value but a default."""
+        # `inspect.signature` returns the same, but takes a tenth of the whole time of a small task.
         code = self.function.__code__
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         required = code.co_argcount - len(self.function.__defaults__ or ())
@@ -60,8 +65,8 @@ class Executor:
 
     def _artifacts(self, side: Mapping[str, Any]) -> Dict[str, List[Artifact]]:
         return {
-            name: [artifacts.create(ann.artifact_class(self.annotations.get(name)), one) for one in told["artifacts"]]
-            for name, told in side.get("artifacts", {}).items()
+            name: [artifacts.create(ann.artifact_class(self.annotations.get(name)), one) for one in entry["artifacts"]]
+            for name, entry in side.get("artifacts", {}).items()
         }
 
     def _argument(self, name: str) -> Any:
@@ -86,19 +91,19 @@ class Executor:
 
     def _output(self, name: str) -> Artifact:
         if name not in self.outputs:
-            raise ValueError(f"{self._who} has the output {name!r}, and the executor input has no place for it")
+            raise ValueError(f"{self._who} has the output {name!r}, but the executor input has no path for it")
         return self.outputs[name]
 
     def _input_path(self, name: str) -> Optional[str]:
         if name in self.parameters:
             raise TypeError(
-                f"{self._who} wants a path for its input {name!r}, which is a parameter: paths are for artifacts. "
+                f"{self._who} annotates its input {name!r} as a path, but it is a parameter: paths are for artifacts. "
                 "Annotate it with the parameter's type, such as str."
             )
         return self.inputs[name][0].path if self.inputs.get(name) else None
 
     def _embedded(self, annotation: Any) -> Artifact:
-        # Set by the part of the program that unpacks what is embedded; the names are KFP's.
+        # Set by the part of the program that unpacks embedded files; the names are KFP's.
         module = self.function.__globals__
         path = module.get("__KFP_EMBEDDED_ASSET_FILE") or module.get("__KFP_EMBEDDED_ASSET_DIR")
         if not path:
@@ -111,39 +116,39 @@ class Executor:
     def _who(self) -> str:
         return f"the function {self.function.__name__!r}"
 
-    def _take_returned(self, returned: Any) -> None:
+    def _store_returned(self, returned: Any) -> None:
         declared = self.annotations.get("return", type(None))
         if declared is type(None) or declared is None:
             if returned is not None:
                 raise TypeError(
-                    f"{self._who} returned {_a(returned)} and declares no output: "
+                    f"{self._who} returned {_a(returned)}, but declares no output: "
                     f"annotate it with `-> {type(returned).__name__}`, or return nothing"
                 )
         elif ann.is_named_tuple(declared):
             for name, annotation, value in self._fields(declared, returned):
-                self._take(name, annotation, value)
+                self._store(name, annotation, value)
         else:
-            self._take(SINGLE_OUTPUT, declared, returned)
+            self._store(SINGLE_OUTPUT, declared, returned)
 
     def _fields(self, declared: Any, returned: Any) -> List[Tuple[str, Any, Any]]:
-        """Name, annotation and value of each field of a NamedTuple: by position in plain tuples, else by name."""
+        """Return names, annotations and values of the fields of a NamedTuple, by position or by name."""
         hints = ann.annotations_of(declared)
         names = list(hints)
-        wanted = f"the outputs {', '.join(names)} are wanted"
+        expected = f"the outputs {', '.join(names)}"
         if not isinstance(returned, tuple):
-            raise TypeError(f"{self._who} returned {_a(returned)}, and a tuple of {wanted}")
+            raise TypeError(f"{self._who} returned {_a(returned)}: expected a tuple of {expected}")
         if len(returned) != len(names):
-            raise ValueError(f"{self._who} returned {len(returned)} values, and {wanted}")
+            raise ValueError(f"{self._who} returned {len(returned)} values: expected {expected}")
         by_name = dict(zip(getattr(returned, "_fields", names), returned))
         missing = [name for name in names if name not in by_name]
         if missing:
-            raise ValueError(f"{self._who} returned no {missing[0]!r}, and {wanted}")
+            raise ValueError(f"{self._who} returned no {missing[0]!r}: expected {expected}")
         return [(name, ann.strip_optional(hints[name]), by_name[name]) for name in names]
 
-    def _take(self, name: str, annotation: Any, value: Any) -> None:
-        wanted = ann.parameter_type(annotation)
-        if wanted is not None:
-            self.values[name] = self._fit(name, value, wanted)
+    def _store(self, name: str, annotation: Any, value: Any) -> None:
+        expected = ann.parameter_type(annotation)
+        if expected is not None:
+            self.values[name] = self._convert(name, value, expected)
         elif not ann.is_artifact_class(annotation):
             raise TypeError(
                 f"{self._who} declares its output {name!r} as {annotation!r}, which is neither an artifact class nor "
@@ -155,27 +160,25 @@ class Executor:
             with open(self._output(name).path, "w", encoding="utf-8") as file:
                 file.write(str(value))
 
-    def _fit(self, name: str, value: Any, wanted: Any) -> Any:
-        """The value of an output parameter as the cluster is told it, which knows no subclasses of int and float."""
-        if not isinstance(value, (int, float) if wanted is float else wanted):
-            raise TypeError(
-                f"{self._who} returned {_a(value)} for its output {name!r}, and {wanted.__name__} is wanted"
-            )
+    def _convert(self, name: str, value: Any, expected: Any) -> Any:
+        """Return the value of an output parameter, without subclasses of int and float."""
+        if not isinstance(value, (int, float) if expected is float else expected):
+            raise TypeError(f"{self._who} returned {_a(value)} for its output {name!r}: expected {expected.__name__}")
         check_json(value, f"the output {name!r} of {self._who}")
-        return wanted(value) if wanted in (int, float) else value
+        return expected(value) if expected in (int, float) else value
 
     def _write(self) -> None:
-        told: Dict[str, Any] = {"parameterValues": self.values} if self.values else {}
+        output: Dict[str, Any] = {"parameterValues": self.values} if self.values else {}
         for artifact in self.outputs.values():
-            _put_in_place(artifact)
+            _copy_custom_path(artifact)
         if self.outputs:
-            told["artifacts"] = {name: {"artifacts": [_runtime(name, a)]} for name, a in self.outputs.items()}
+            output["artifacts"] = {name: {"artifacts": [_runtime(name, a)]} for name, a in self.outputs.items()}
         with open(self.output_file, "w", encoding="utf-8") as file:
-            file.write(json.dumps(told))
+            file.write(json.dumps(output))
 
 
 def check_json(value: Any, what: str, path: str = "") -> None:
-    """Raises TypeError or ValueError, naming the part, unless `value` can be written as JSON and read back the same."""
+    """Raise TypeError or ValueError, naming the part, unless `value` can be written as JSON and read back the same."""
     part = f"{what}, at {path}," if path else what
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -194,14 +197,14 @@ def check_json(value: Any, what: str, path: str = "") -> None:
 
 def _runtime(name: str, artifact: Artifact) -> Dict[str, Any]:
     check_json(artifact.metadata, f"the metadata of the output artifact {name!r}")
-    told = {"name": artifact.name, "uri": artifact.uri, "metadata": artifact.metadata}
-    return {**told, "custom_path": artifact.custom_path} if artifact.custom_path else told
+    entry = {"name": artifact.name, "uri": artifact.uri, "metadata": artifact.metadata}
+    return {**entry, "custom_path": artifact.custom_path} if artifact.custom_path else entry
 
 
-def _put_in_place(artifact: Artifact) -> None:
-    """Brings what lies at an artifact's custom path to its URI, as KFP's launcher does after the task.
+def _copy_custom_path(artifact: Artifact) -> None:
+    """Copy the payload at an artifact's custom path to its URI, as KFP's launcher does after the task.
 
-    The custom path may be in the container or in the working directory, which are gone then.
+    The custom path may be in the container or in the working directory, which are removed after the task.
     """
     source, target = artifact.custom_path, artifact.uri
     if not source or is_remote(target) or not os.path.exists(source) or os.path.exists(target):
@@ -225,7 +228,7 @@ def _link_or_copy(source: str, target: str) -> None:
 
 
 def _whole_number(value: Any, annotation: Any) -> Any:
-    """An integer that came as `3.0`, which is how protobuf's `Value` holds it, as the function wants it."""
+    """Convert `3.0` to an integer if the annotation is int: protobuf's `Value` holds numbers as floats."""
     is_whole = isinstance(value, float) and value.is_integer() and ann.parameter_type(annotation) is int
     return int(value) if is_whole else value
 
@@ -236,7 +239,7 @@ def _is_chief() -> bool:
 
 
 def _a(value: Any) -> str:
-    """The type of a value for a message, with its module unless it is built in."""
+    """Describe the type of a value, with its module unless it is built in."""
     kind = type(value)
     if value is None:
         return "None"

@@ -1,6 +1,6 @@
-"""Answers to `import kfp` in a task, with what the KFP SDK has at run time.
+"""The modules that `import kfp` finds in a task, with what the KFP SDK has at run time.
 
-The SDK itself, where the task's environment has it, is left alone: whoever installed it wants it.
+If the task's environment has the SDK itself, that is used.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, NoReturn
 from . import annotations as type_annotations
 from . import artifacts, constants, status
 
-#: What `from kfp.dsl import *` brings into a component, as with the SDK where `_KFP_RUNTIME=true`.
+#: The names that `from kfp.dsl import *` imports into a component, as with the SDK where `_KFP_RUNTIME=true`.
 RUNTIME_NAMES = (
     "Input",
     "Output",
@@ -49,13 +49,13 @@ _MARKERS = ("EmbeddedInput", "InputAnnotation", "OutputAnnotation", "EmbeddedAnn
 
 
 def install() -> bool:
-    """Makes `kfp` and its modules importable, unless they are already; returns whether the SDK itself is installed."""
+    """Make `kfp` and its modules importable, unless they are already; return whether the SDK itself is installed."""
     if "kfp" not in sys.modules:
-        found = importlib.util.find_spec("kfp")
-        if found is not None and found.origin is not None:
+        spec = importlib.util.find_spec("kfp")
+        if spec is not None and spec.origin is not None:
             return True
-        # Packages such as kfp-pipeline-spec put modules into a folder `kfp` that is no package: they stay importable.
-        _install(list(found.submodule_search_locations or ()) if found else [])
+        # Packages such as kfp-pipeline-spec put modules into a namespace package `kfp`: they stay importable.
+        _install(list(spec.submodule_search_locations or ()) if spec else [])
     return not hasattr(sys.modules["kfp"], "__standpipe__")
 
 
@@ -78,7 +78,7 @@ def _install(search_path: List[str]) -> None:
 
 
 def runtime_names() -> Dict[str, Any]:
-    """The names of `kfp.dsl` at run time and what they stand for."""
+    """Return the names of `kfp.dsl` at run time with their objects."""
     known = {
         **vars(constants),
         **vars(status),
@@ -104,14 +104,13 @@ def _public(module: ModuleType) -> Dict[str, Any]:
 def _explain(module: str) -> Callable[[str], NoReturn]:
     def missing(name: str) -> NoReturn:
         raise AttributeError(
-            f"module {module!r} has no attribute {name!r} in a running task: only artifacts, annotations and "
-            "placeholders are there, not what pipelines are written with. All of it is in 'kfp', as one of the "
-            "packages_to_install."
+            f"module {module!r} has no attribute {name!r} in a running task, which has only artifacts, annotations and "
+            "placeholders. To use the whole KFP SDK there, add 'kfp' to packages_to_install."
         )
 
     return missing
 
 
 def _run_notebook(**kwargs: Any) -> NoReturn:
-    """Stands in for `dsl.run_notebook`, which components that are made of notebooks define for themselves."""
-    raise NotImplementedError("dsl.run_notebook was called by a component without a notebook: @dsl.notebook_component")
+    """Stands in for `dsl.run_notebook`, which notebook components define themselves."""
+    raise NotImplementedError("dsl.run_notebook needs a component with a notebook: use @dsl.notebook_component")

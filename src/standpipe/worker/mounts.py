@@ -1,8 +1,8 @@
-"""Folders mounted where a task wants them, in a mount namespace of its own: the machine around it sees none of it.
+"""Mounts of a task, in a mount namespace of its own, which the rest of the machine does not see.
 
-Where the system does not let this user mount anything, a user namespace does (mount_namespaces(7),
-user_namespaces(7)). Nothing is made on the machine's own file systems: a folder that lacks a mount point is covered by
-a tmpfs into which everything that the folder holds is bound.
+Users who may not mount need a user namespace, too (mount_namespaces(7), user_namespaces(7)). Nothing is created on the
+machine's file systems: a folder that lacks a mount point is covered by a tmpfs, into which everything that the folder
+holds is bound.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _LOCKED = 2 | 4 | 8 | 1024 | 2048
 
 
 class MountsRefused(OSError):
-    """The system lets this user mount nothing, not even in namespaces of its own."""
+    """The system does not let this user mount anything, even in namespaces of its own."""
 
 
 def enter(mounts: Sequence[Tuple[str, str, bool]], keep: Sequence[str], spare: str) -> None:
-    """Mounts folders for this process and for all that it starts.
+    """Mount folders for this process and its child processes.
 
     Args:
-        mounts: folders, the absolute paths to mount them at, and whether they are read-only there.
-        keep: folders that stay visible where they are, also where a mount would hide them.
+        mounts: for each folder its path, the absolute path to mount it at, and whether it is read-only there.
+        keep: folders that stay visible at their paths, even if a mount hides those.
         spare: an empty folder.
 
     Raises:
@@ -36,13 +36,13 @@ def enter(mounts: Sequence[Tuple[str, str, bool]], keep: Sequence[str], spare: s
     """
     _unshare()
     _mount("", "/", _REC | _PRIVATE)
-    # Opened before anything hides them, and not before the namespace is ours, as only its mounts can be bound.
+    # Opened before a mount hides them, and after `_unshare`, as only mounts of this namespace can be bound.
     sources = [os.open(source, os.O_PATH) for source, _, _ in mounts]
     kept = [(path, os.open(path, os.O_PATH)) for path in keep]
-    places: List[str] = []
+    mounted: List[str] = []
     covers: Set[int] = set()
     for source, (_, path, read_only) in sorted(zip(sources, mounts), key=lambda mount: mount[1][1]):
-        _make_place(path, places, covers, spare)
+        _make_mount_point(path, mounted, covers, spare)
         _bind(f"/proc/self/fd/{source}", path)
         for folder, opened in kept:
             if _is_within(folder, path):
@@ -50,7 +50,7 @@ def enter(mounts: Sequence[Tuple[str, str, bool]], keep: Sequence[str], spare: s
                 _bind(f"/proc/self/fd/{opened}", folder)
         if read_only:
             _mount("", path, _REMOUNT | _BIND | _RDONLY | os.statvfs(path).f_flag & _LOCKED)
-        places.append(path)
+        mounted.append(path)
     for opened in (*sources, *(opened for _, opened in kept)):
         os.close(opened)
 
@@ -60,20 +60,20 @@ def _unshare() -> None:
     if uid == 0 and _call("unshare", _CLONE_NEWNS) == 0:
         return
     if _call("unshare", _CLONE_NEWUSER | _CLONE_NEWNS) != 0:
-        raise MountsRefused(errno.EPERM, "the system lets this user mount nothing")
+        raise MountsRefused(errno.EPERM, "the system does not let this user mount anything")
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
 
 
-def _make_place(path: str, places: Sequence[str], covers: Set[int], spare: str) -> None:
-    """Makes the folder to mount at, in one of the volumes that are mounted already or in a folder that is covered."""
+def _make_mount_point(path: str, mounted: Sequence[str], covers: Set[int], spare: str) -> None:
+    """Create the folder to mount at, in a volume that is mounted already or in a folder that is then covered."""
     parent = path
     while not os.path.isdir(parent):
         parent = os.path.dirname(parent)
     if parent == path:
         return
-    if os.stat(parent).st_dev not in covers and not any(_is_within(parent, place) for place in places):
+    if os.stat(parent).st_dev not in covers and not any(_is_within(parent, volume) for volume in mounted):
         _cover(parent, spare)
         covers.add(os.stat(parent).st_dev)
     os.makedirs(path)
@@ -84,7 +84,7 @@ def _cover(folder: str, spare: str) -> None:
     new = spare if folder == "/" else folder
     _mount("tmpfs", new, 0, "tmpfs", f"mode={stat.S_IMODE(os.stat(folder).st_mode):o}")
     if folder == "/":
-        _mount("", new, _UNBINDABLE)  # or it would be bound into itself, with the folder that the spare one is in
+        _mount("", new, _UNBINDABLE)  # otherwise it would be bound into itself
     for name in names:
         source, target = f"/proc/self/fd/{old}/{name}", os.path.join(new, name)
         if os.path.islink(source):
@@ -118,7 +118,7 @@ def _mount(source: str, target: str, flags: int, kind: Optional[str] = None, dat
 
 
 def _call(function: str, *arguments: object) -> int:
-    """Calls the C library; -1 as well where it has no such function, or Python cannot call it."""
+    """Call a function of the C library; return -1 as well if it is missing or Python cannot call it."""
     try:
         import ctypes  # costs 5 ms, which few tasks pay
     except ImportError:

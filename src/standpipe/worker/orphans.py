@@ -1,8 +1,8 @@
-"""Processes that outlive their parents: what a task left running although it is not in the task's group any more.
+"""Processes that outlive their parents: daemons that a task leaves running outside of its process group.
 
-A daemon has a session of its own, so no signal to the task's group reaches it, and Linux gives it to init when its
-parent ends; unless a process above has asked to have it (`PR_SET_CHILD_SUBREAPER`, prctl(2)). Each task asks, so that
-its daemons are its own as long as it lives, and the fork server asks, so that they are its own afterwards.
+A daemon has a session of its own, so signals to the task's group do not reach it. When its parent ends, Linux makes it
+a child of init, unless a process above is a subreaper (`PR_SET_CHILD_SUBREAPER`, prctl(2)). Each task is one, so that
+its daemons are below it as long as it lives, and so is the fork server, which has them afterwards.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from typing import List
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
-#: How long what was killed may take to be gone, in seconds, and how often to look.
-_DIES_WITHIN = 1.0
+#: How long killed processes may take to end, and the time between two checks, in seconds.
+_KILL_TIMEOUT = 1.0
 _PAUSE = 0.001
 
 
 def adopt() -> bool:
-    """Lets this process have the orphans among its descendants; returns whether the system does that."""
+    """Make this process adopt the orphans among its descendants; return whether the system supports that."""
     return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def die_with_parent() -> bool:
-    """Has the kernel kill this process when its parent dies; returns whether the system does that."""
+    """Make the kernel kill this process when its parent dies; return whether the system supports that."""
     return _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def end() -> None:
-    """Kills the children of this process, and then those that they leave, until there is none that dies in time."""
-    limit = time.monotonic() + _DIES_WITHIN
-    while (left := children()) and time.monotonic() < limit:
-        for pid in left:
+def kill_children() -> None:
+    """Kill the children of this process, then the orphans that they leave, until none is left or time is up."""
+    limit = time.monotonic() + _KILL_TIMEOUT
+    while (pids := children()) and time.monotonic() < limit:
+        for pid in pids:
             with suppress(ProcessLookupError, PermissionError):  # it has ended, or runs as another user by now
                 os.kill(pid, signal.SIGKILL)
         with suppress(ChildProcessError):  # there is none left
@@ -49,14 +49,14 @@ def _prctl(option: int, value: int) -> bool:
     if sys.platform != "linux":
         return False
     with suppress(ImportError, AttributeError, OSError):  # a Python without ctypes, a C library without prctl
-        import ctypes  # costs 5 ms, which only the fork server pays
+        import ctypes  # costs 5 ms, once per fork server
 
         return bool(ctypes.CDLL(None).prctl(option, value, 0, 0, 0) == 0)
     return False
 
 
 def children() -> List[int]:
-    """The children of this process, which has one thread; none where the system does not tell (proc(5))."""
+    """Return the children of this process, which has one thread; none where there is no /proc (proc(5))."""
     with suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children") as file:
         return [int(pid) for pid in file.read().split()]
     return []

@@ -1,4 +1,4 @@
-"""Says what went wrong in a task in the user's own terms: a traceback that shows the user's lines and none of ours."""
+"""Error reports of tasks: a traceback with the lines of the user's code and none of ours."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def report(error: BaseException, path: str) -> None:
-    """Prints the traceback to stderr and writes it, as JSON, into the file at `path`."""
+    """Print the traceback to stderr, and write the error details, as JSON, into the file at `path`."""
     text = traceback_text(error)
     _print(text)
     try:
         with open(path, "w", encoding="utf-8") as file:
             json.dump(description(error, text), file)
-    except OSError as refusal:  # a full disk, perhaps: the log still has the traceback
-        _print(f"The error could not be written to {path}: {refusal}\n")
+    except OSError as failure:  # a full disk, perhaps: the log still has the traceback
+        _print(f"The error details could not be written to {path}: {failure}\n")
 
 
 def _print(text: str) -> None:
@@ -33,51 +33,51 @@ def _print(text: str) -> None:
 
 
 def description(error: BaseException, text: str) -> Dict[str, Any]:
-    """The content of an error file.
+    """Return the content of an error file.
 
     `kind` and `message` are the exception's class and text, `summary` is both in one line, `traceback` is the text;
-    `name` is the name that the user's code looked for in vain, if that is what happened.
+    `name` is the undefined name of a NameError in the user's code.
     """
     # Libraries refine MemoryError, as NumPy does for its arrays.
     kind = "MemoryError" if isinstance(error, MemoryError) else type(error).__name__
-    told = {"kind": kind, "message": _text(error), "summary": _summary(error), "traceback": text}
+    details = {"kind": kind, "message": _text(error), "summary": _summary(error), "traceback": text}
     name = _missing_name(error)
-    return {**told, "name": name} if name else told
+    return {**details, "name": name} if name else details
 
 
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001  it is the user's own method, and has to be survived
+    except Exception:  # noqa: BLE001  a method of the user's may fail in any way
         return "<no text: its __str__ failed>"
 
 
 def _summary(error: BaseException) -> str:
-    """The line that names the exception: the first that is not indented, as a syntax error shows its place before."""
-    told = "".join(traceback.TracebackException.from_exception(error).format_exception_only())
-    return next((line for line in told.split("\n") if line and not line.startswith(" ")), type(error).__name__)
+    """Return the line that names the exception: the first one without indent, after the source of a syntax error."""
+    text = "".join(traceback.TracebackException.from_exception(error).format_exception_only())
+    return next((line for line in text.split("\n") if line and not line.startswith(" ")), type(error).__name__)
 
 
 def traceback_text(error: BaseException) -> str:
-    """The traceback of an error and of those that it came from, without the frames of this package."""
-    told = traceback.TracebackException.from_exception(error)
-    _clean(told, set())
-    # Where no frame is left, some Pythons write the heading nevertheless.
-    return re.sub(r"^Traceback \(most recent call last\):\n(?=\S)", "", "".join(told.format()), flags=re.MULTILINE)
+    """Return the traceback of an error and its causes, without the frames of this package."""
+    formatted = traceback.TracebackException.from_exception(error)
+    _clean(formatted, set())
+    # Without frames, some versions of Python still write the heading.
+    return re.sub(r"^Traceback \(most recent call last\):\n(?=\S)", "", "".join(formatted.format()), flags=re.MULTILINE)
 
 
-def _clean(told: traceback.TracebackException, seen: set[int]) -> None:
-    if id(told) in seen:  # exceptions may refer to each other in a circle
+def _clean(error: traceback.TracebackException, seen: set[int]) -> None:
+    if id(error) in seen:  # exceptions may refer to each other in a circle
         return
-    seen.add(id(told))
-    told.stack = traceback.StackSummary.from_list(_user_frames(told.stack))
-    for other in (told.__cause__, told.__context__, *(getattr(told, "exceptions", None) or ())):
+    seen.add(id(error))
+    error.stack = traceback.StackSummary.from_list(_user_frames(error.stack))
+    for other in (error.__cause__, error.__context__, *(getattr(error, "exceptions", None) or ())):
         if other is not None:
             _clean(other, seen)
 
 
 def _user_frames(stack: traceback.StackSummary) -> List[traceback.FrameSummary]:
-    """The frames from the user's first on, without ours; without a frame of the user's, all that are not ours."""
+    """Return the frames from the first one of the user's code, without ours; all but ours if there is none."""
     first = next((index for index, frame in enumerate(stack) if is_user_file(frame.filename)), 0)
     return [frame for frame in stack[first:] if not _is_ours(frame.filename)]
 
@@ -87,9 +87,9 @@ def _is_ours(filename: str) -> bool:
 
 
 def _missing_name(error: BaseException) -> Optional[str]:
-    """The name that the user's own code looked for in vain, or None if that is not what happened."""
+    """Return the undefined name if the user's own code raised a NameError, else None."""
     frames = traceback.extract_tb(error.__traceback__)
     if type(error) is not NameError or not frames or not is_user_file(frames[-1].filename):
         return None
-    found = re.match(r"name '(.+?)' is not defined", str(error))  # Python 3.9 tells it nowhere else
-    return found[1] if found else None
+    match = re.match(r"name '(.+?)' is not defined", str(error))  # Python 3.9 has it nowhere else
+    return match[1] if match else None

@@ -1,4 +1,4 @@
-"""Makes a function out of the source that a component was shipped as."""
+"""Functions from the source that a component is shipped as."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
 from typing import Any, Callable, Dict, Mapping
 
-#: The name that KFP gives the module it writes a component's source into.
+#: KFP's name of the module that holds a component's source.
 MODULE_NAME = "ephemeral_component"
 
-#: What the source of an artifact class may refer to, besides what it imports itself.
+#: The names that the source of an artifact class may use, besides its own imports.
 _PREAMBLE = "import kfp\nfrom kfp import dsl\nfrom kfp.dsl import *\nfrom typing import *\n"
 
-#: How the files that exist only here are called in tracebacks.
+#: The file names of such source in tracebacks.
 _COMPONENT_FILE = "<component {}>"
 _CLASS_FILE = "<artifact class {}>"
 
 
 def load_function(source: str, name: str, artifact_classes: Mapping[str, str]) -> Callable[..., Any]:
-    """Executes the source as a module and returns the function of that name.
+    """Execute the source as a module, and return the function of that name.
 
     Args:
         source: the program.
@@ -37,31 +37,31 @@ def load_function(source: str, name: str, artifact_classes: Mapping[str, str]) -
             _provide_class(qualified, text)
     module = ModuleType(MODULE_NAME)
     sys.modules[MODULE_NAME] = module
-    exec(compiled(source, name), module.__dict__)  # noqa: S102  to run the user's program is what this process is for
+    exec(compiled(source, name), module.__dict__)  # noqa: S102  the user's program
     function: Callable[..., Any] = getattr(module, name)
     return function
 
 
 @lru_cache(maxsize=64)
 def compiled(source: str, name: str) -> CodeType:
-    """The code of a program whose function `name` is called; compiled once for all tasks that a process forks."""
+    """Return the code of a program whose function `name` is called, compiled once for all tasks of a fork server."""
     return _compile(source, _COMPONENT_FILE.format(name))
 
 
 def _compile(source: str, filename: str) -> CodeType:
-    """Compiles source in a way that tracebacks can show its lines."""
-    # Without a modification time, linecache never looks for the file.
+    """Compile source so that tracebacks show its lines."""
+    # Without a modification time, linecache does not look for the file.
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     return compile(source, filename, "exec", dont_inherit=True)
 
 
 def is_user_file(filename: str) -> bool:
-    """Whether a file name in a traceback stands for source that was compiled here."""
+    """Return whether a file name in a traceback stands for source that was compiled here."""
     return filename.startswith((_COMPONENT_FILE.split("{")[0], _CLASS_FILE.split("{")[0]))
 
 
 def _provide_class(qualified: str, source: str) -> None:
-    """Makes `module.Name` importable from its source, if it is not importable anyway."""
+    """Make `module.Name` importable from its source, if it is not importable already."""
     module_name, _, name = qualified.rpartition(".")
     try:
         if hasattr(importlib.import_module(module_name), name):
@@ -69,13 +69,13 @@ def _provide_class(qualified: str, source: str) -> None:
     except ImportError:
         _make_modules(module_name)
     namespace: Dict[str, Any] = dict(vars(sys.modules[module_name]))
-    exec(_PREAMBLE, namespace)  # noqa: S102  a text of ours
+    exec(_PREAMBLE, namespace)  # noqa: S102  a constant
     exec(_compile(source, _CLASS_FILE.format(qualified)), namespace)  # noqa: S102  the user's class
     setattr(sys.modules[module_name], name, namespace[name])
 
 
 def _make_modules(name: str) -> None:
-    """Puts an empty module of that name, and those above it that are missing, where `import` finds them."""
+    """Make an empty module of that name importable, and the packages above it that are missing."""
     parent, _, last = name.rpartition(".")
     if parent:
         try:

@@ -1,4 +1,4 @@
-"""What KFP tells a task about other tasks and about its own pod."""
+"""Information from KFP for a task: the end of another task, and its own pod."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, Dict, List, Mapping, Optional
 
 @dataclass
 class PipelineTaskFinalStatus:
-    """How another task ended; a parameter annotated with this class receives it.
+    """The final status of another task; a parameter with this annotation receives it.
 
-    `state` is `SUCCEEDED`, `FAILED` or `CANCELLED`; the error's code and message are None where it succeeded.
+    `state` is `SUCCEEDED`, `FAILED` or `CANCELLED`; the error's code and message are None if it succeeded.
     """
 
     state: str
@@ -22,9 +22,9 @@ class PipelineTaskFinalStatus:
 
 @dataclass
 class TaskConfig:
-    """Fragments of the task's own Kubernetes pod, as JSON; a parameter annotated with this class receives them.
+    """Parts of the task's own Kubernetes pod, as JSON; a parameter with this annotation receives them.
 
-    All are None unless the component names them in its `task_config_passthroughs`.
+    All are None except those that the component lists in `task_config_passthroughs`.
     """
 
     affinity: Optional[Dict[str, Any]] = None
@@ -36,32 +36,32 @@ class TaskConfig:
     resources: Optional[Dict[str, Any]] = None
 
 
-def final_status(given: Optional[Mapping[str, Any]]) -> PipelineTaskFinalStatus:
-    """From the JSON form of the message, whose names are in camel case or, by older backends, in snake case."""
-    told = given or {}
-    error = told.get("error") or {}
+def final_status(value: Optional[Mapping[str, Any]]) -> PipelineTaskFinalStatus:
+    """Convert the JSON form of the message. Its names are in camel case or, from older backends, in snake case."""
+    fields = value or {}
+    error = fields.get("error") or {}
     return PipelineTaskFinalStatus(
-        state=told.get("state", ""),
-        pipeline_job_resource_name=_either(told, "pipelineJobResourceName", "pipeline_job_resource_name"),
-        pipeline_task_name=_either(told, "pipelineTaskName", "pipeline_task_name"),
+        state=fields.get("state", ""),
+        pipeline_job_resource_name=_either(fields, "pipelineJobResourceName", "pipeline_job_resource_name"),
+        pipeline_task_name=_either(fields, "pipelineTaskName", "pipeline_task_name"),
         error_code=error.get("code"),
         error_message=error.get("message"),
     )
 
 
-def task_config(given: Optional[Mapping[str, Any]]) -> TaskConfig:
-    """From the JSON that the backend injects."""
-    told = given or {}
+def task_config(value: Optional[Mapping[str, Any]]) -> TaskConfig:
+    """Convert the JSON that the backend injects."""
+    fields = value or {}
     return TaskConfig(
-        affinity=told.get("affinity"),
-        tolerations=told.get("tolerations"),
-        node_selector=told.get("nodeSelector"),
-        env=told.get("env"),
-        volumes=told.get("volumes"),
-        volume_mounts=told.get("volumeMounts"),
-        resources=told.get("resources"),
+        affinity=fields.get("affinity"),
+        tolerations=fields.get("tolerations"),
+        node_selector=fields.get("nodeSelector"),
+        env=fields.get("env"),
+        volumes=fields.get("volumes"),
+        volume_mounts=fields.get("volumeMounts"),
+        resources=fields.get("resources"),
     )
 
 
-def _either(told: Mapping[str, Any], camel: str, snake: str) -> Any:
-    return told.get(camel) if told.get(camel) is not None else told.get(snake)
+def _either(fields: Mapping[str, Any], camel: str, snake: str) -> Any:
+    return fields.get(camel) if fields.get(camel) is not None else fields.get(snake)

@@ -1,4 +1,4 @@
-"""What a task took of the machine, as the system counts it for a process and for those that it has waited for."""
+"""The resource usage of a task: of its process, and of the child processes that it has waited for."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from typing import Any, Dict
 _UNIT = 1 if sys.platform == "darwin" else 1024
 
 
-def used() -> Dict[str, Any]:
-    """What this process and its children have taken until now; see `of`."""
-    own, children = of(resource.getrusage(resource.RUSAGE_SELF)), of(resource.getrusage(resource.RUSAGE_CHILDREN))
+def current() -> Dict[str, Any]:
+    """Return the usage of this process and its children until now; see `from_rusage`."""
+    own, children = (
+        from_rusage(resource.getrusage(resource.RUSAGE_SELF)),
+        from_rusage(resource.getrusage(resource.RUSAGE_CHILDREN)),
+    )
     return {
         "cpu_seconds": own["cpu_seconds"] + children["cpu_seconds"],
         "peak_memory": max(own["peak_memory"], children["peak_memory"]),
     }
 
 
-def of(usage: Any) -> Dict[str, Any]:
-    """The numbers in what `os.wait4` and `getrusage` give.
+def from_rusage(usage: Any) -> Dict[str, Any]:
+    """Convert a result of `os.wait4` or `getrusage`.
 
-    `cpu_seconds` is the time of all processes together; `peak_memory` is in bytes, that of the largest of them.
+    `cpu_seconds` is the time of all processes together; `peak_memory`, in bytes, is that of the largest one.
     """
     return {"cpu_seconds": usage.ru_utime + usage.ru_stime, "peak_memory": usage.ru_maxrss * _UNIT}
 
 
-def leave(path: str) -> None:
-    """Writes what was used until now into a file, as JSON."""
+def write(path: str) -> None:
+    """Write the usage until now into a file, as JSON."""
     with open(path, "w", encoding="utf-8") as file:
-        json.dump(used(), file)
+        json.dump(current(), file)

@@ -101,24 +101,24 @@ def test_an_engine_that_did_not_answer_is_asked_again() -> None:
 def test_a_process_is_there_until_it_has_ended() -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     owner = replace(Owner.current(), pid=process.pid, started=docker_engine._started(process.pid))
-    assert not owner.is_gone(same_machine=True)
+    assert not owner.has_ended(same_machine=True)
     process.communicate()
-    assert owner.is_gone(same_machine=True)
+    assert owner.has_ended(same_machine=True)
 
 
 def test_another_process_of_the_same_number_is_not_the_owner() -> None:
-    assert not Owner.current().is_gone(same_machine=True)
-    assert replace(Owner.current(), started="1").is_gone(same_machine=True)
+    assert not Owner.current().has_ended(same_machine=True)
+    assert replace(Owner.current(), started="1").has_ended(same_machine=True)
 
 
 def test_nothing_is_certain_of_processes_elsewhere() -> None:
     gone = replace(Owner.current(), started="1")
-    assert not replace(gone, namespace="pid:[1]").is_gone(same_machine=True)
-    assert not replace(gone, boot="of another machine").is_gone(same_machine=False)
+    assert not replace(gone, namespace="pid:[1]").has_ended(same_machine=True)
+    assert not replace(gone, boot="of another machine").has_ended(same_machine=False)
 
 
 def test_nothing_survives_a_boot() -> None:
-    assert replace(Owner.current(), boot="an earlier one").is_gone(same_machine=True)
+    assert replace(Owner.current(), boot="an earlier one").has_ended(same_machine=True)
 
 
 def test_labels_name_the_owner() -> None:

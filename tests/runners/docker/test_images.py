@@ -96,7 +96,7 @@ class Bench:
         self.images = DerivedImages(lambda: self.engine, locks)  # type: ignore[arg-type, return-value]
 
     def image(self, base: str = "base:1", function: PythonFunction | None = FUNCTION, **run_args: Any) -> str:
-        return self.images.image(base, function, run_args=run_args, notice=self.notices.append, cancel=self.cancel)
+        return self.images.image(base, function, run_args=run_args, inform=self.notices.append, cancel=self.cancel)
 
 
 @pytest.fixture
@@ -271,7 +271,7 @@ def test_cancelling_kills_the_container_that_installs(bench: Bench) -> None:
         return 137, b""
 
     bench.engine.answers = install
-    with pytest.raises(RunnerError, match="stopped"):
+    with pytest.raises(RunnerError, match="cancelled"):
         bench.image()
     (container,) = bench.engine.made
     assert container.killed
@@ -320,14 +320,14 @@ def test_an_image_that_cannot_be_pulled_is_explained(bench: Bench, late: bool) -
         bench.image("far:1", None)
     message = str(caught.value)
     assert message.startswith("The image far:1 is not on this machine, and could not be pulled: pull access denied\n")
-    for advice in ("typo", "docker login", "docker load", "docker build -t far:1"):
+    for advice in ("spelling", "docker login", "docker load", "docker build -t far:1"):
         assert advice in message
 
 
 def test_a_pull_can_be_cancelled(bench: Bench) -> None:
     bench.engine.elsewhere["far:1"] = [{"status": "Pulling"}] * 3
     bench.cancel.set()
-    with pytest.raises(RunnerError, match="stopped"):
+    with pytest.raises(RunnerError, match="cancelled"):
         bench.image("far:1", None)
     assert "far:1" not in bench.engine.present
 
@@ -345,7 +345,7 @@ def test_a_pull_from_a_registry_that_says_nothing_can_be_cancelled(bench: Bench)
         time.sleep(0.1)
         assert not pulling.done()
         bench.cancel.set()
-        with pytest.raises(RunnerError, match="stopped"):
+        with pytest.raises(RunnerError, match="cancelled"):
             pulling.result(timeout=2)
     silence.set()
 
@@ -356,5 +356,5 @@ def test_waiting_for_another_who_builds_can_be_cancelled(bench: Bench, tmp_path:
         time.sleep(0.1)
         assert not waiting.done()
         bench.cancel.set()
-        with pytest.raises(RunnerError, match="stopped"):
+        with pytest.raises(RunnerError, match="cancelled"):
             waiting.result(timeout=5)

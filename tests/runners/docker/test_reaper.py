@@ -37,7 +37,7 @@ PROGRAM = """
 import os, sys, time
 from standpipe.runners.docker.reaper import Reaper
 reaper = Reaper()
-with reaper.guards({"a": "1", "b": "2"}):
+with reaper.guard({"a": "1", "b": "2"}):
     print(reaper._process.pid, flush=True)
     if "fork" in sys.argv and os.fork() == 0:
         os.close(1)
@@ -102,7 +102,7 @@ def test_an_engine_that_died_too_is_waited_for(engine: Engine) -> None:
 def test_it_ends_with_the_runner(engine: Engine, monkeypatch: pytest.MonkeyPatch, everything_removed: bool) -> None:
     monkeypatch.syspath_prepend(str(engine.folder))
     reaper = Reaper()
-    with reaper.guards({"a": "1", "b": "2"}):
+    with reaper.guard({"a": "1", "b": "2"}):
         pass
     assert reaper._process is not None
     pid = reaper._process.pid
@@ -118,7 +118,7 @@ def test_one_looks_after_all_runs_and_is_replaced_if_it_was_killed() -> None:
     reaper = Reaper()
     pids = []
     for is_killed in (False, True, False):
-        with reaper.guards({}):
+        with reaper.guard({}):
             assert reaper._process is not None
             pids.append(reaper._process.pid)
         if is_killed:

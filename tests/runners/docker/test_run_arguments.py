@@ -26,7 +26,7 @@ def test_it_is_the_kind_of_error_that_the_kfp_sdk_raises_and_ours() -> None:
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_what_would_break_a_task_is_refused_with_the_reason(name: str) -> None:
-    with pytest.raises(RunArgumentError, match=f"does not take {name!r}: {REFUSED[name][:20]}"):
+    with pytest.raises(RunArgumentError, match=f"does not accept the argument {name!r}: {REFUSED[name][:20]}"):
         RunArguments.check({name: None})
 
 
@@ -80,5 +80,5 @@ def test_volumes_join_ours(given: Any) -> None:
 
 @pytest.mark.parametrize("given", [["/a"], ["/a:/b", "/a:/c"], ["/a:/b:ro:z"]])
 def test_volumes_that_are_not_understood_are_named(given: list[str]) -> None:
-    with pytest.raises(RunArgumentError, match=f"{given[-1]!r} in its volumes"):
+    with pytest.raises(RunArgumentError, match=f"Invalid volume {given[-1]!r}"):
         RunArguments.check({"volumes": given})

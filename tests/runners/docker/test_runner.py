@@ -24,7 +24,8 @@ from standpipe.model.resources import Limits
 from standpipe.runners.docker import container as docker_task
 from standpipe.runners.docker import runner as docker_runner
 from standpipe.runners.docker.engine import Engine, Owner
-from standpipe.runners.docker.runner import DockerTasks
+from standpipe.runners.docker.run_arguments import RunArguments
+from standpipe.runners.docker.runner import ContainerTaskRunner
 
 SHELL = CommandLine(("sh", "-c"), ("true",))
 FUNCTION = PythonFunction("work", "def work(): ...\n")
@@ -118,7 +119,7 @@ class FakeEngine:
     def remove_container(self, container: str, **_: bool) -> None:
         self.removed.append(container)
 
-    def image(self, base: str, function: Any, *, run_args: Any, notice: Any, cancel: Any) -> str:
+    def image(self, base: str, function: Any, *, run_args: Any, inform: Any, cancel: Any) -> str:
         self.asked_for.append((base, function, run_args))
         return base
 
@@ -143,7 +144,7 @@ class FakeReaper:
         self.closed: list[bool] = []
 
     @contextlib.contextmanager
-    def guards(self, labels: Any) -> Iterator[None]:
+    def guard(self, labels: Any) -> Iterator[None]:
         self.guarded.append(labels)
         yield
 
@@ -171,7 +172,14 @@ class Bench:
         self.reaper = FakeReaper()
         reaper: Any = self.reaper
         connection: Any = Engine(lambda: self.engine)  # type: ignore[arg-type, return-value]
-        self.runner = DockerTasks(self.run_args, self.engine, self.notices.append, connection, reaper)
+        self.runner = ContainerTaskRunner(
+            RunArguments.check(self.run_args),
+            self.engine,
+            connection,
+            reaper,
+            warn=self.notices.append,
+            inform=self.notices.append,
+        )
         self.folder = self.root / "run" / "task"
         (self.folder / "model").mkdir(parents=True)
 
@@ -308,7 +316,7 @@ def test_run_arguments_win_over_settings_for_kubernetes(tmp_path: Path, engine: 
 
 def test_a_container_that_must_not_be_root_is_not_started_as_root(bench: Bench) -> None:
     outcome = bench.run(pod=Pod(non_root=True))
-    assert "must not run as root" in outcome.problem
+    assert "runs as root" in outcome.problem
     assert bench.engine.made[0].calls == ["remove"]
     bench.engine.behaviour["user"] = "1000"
     assert bench.run(pod=Pod(non_root=True)).succeeded
@@ -428,7 +436,7 @@ def test_an_unknown_end_is_a_failure(bench: Bench) -> None:
         raise APIError("404", explanation="No such container")
 
     bench.engine.behaviour = {"on_wait": vanish}
-    assert bench.run() == Outcome(problem="how its container ended is not known: No such container")
+    assert bench.run() == Outcome(problem="how its container ended is unknown: No such container")
     assert bench.engine.made[0].calls[-1] == "remove"
 
 
@@ -492,7 +500,7 @@ def test_an_engine_that_died_is_named(bench: Bench) -> None:
 
     bench.engine.behaviour = {"on_wait": vanish}
     assert bench.run().problem.startswith(
-        "how its container ended is not known: the container engine stopped answering (Connection refused). Start it"
+        "how its container ended is unknown: the container engine stopped answering (Connection refused). Start the"
     )
 
 
@@ -507,7 +515,7 @@ def test_a_failed_function_has_its_traceback(bench: Bench) -> None:
 
 
 def test_a_container_is_asked_to_stop_more_and_more_plainly(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docker_task, "_STOP_PATIENCE", 0.05)
+    monkeypatch.setattr(docker_task, "_GRACE_PERIOD", 0.05)
     cancel, killed = Cancel(), threading.Event()
 
     def kill(self: FakeContainer, signal: str) -> None:

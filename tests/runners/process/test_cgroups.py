@@ -65,7 +65,7 @@ def kernel(tmp_path: Path) -> Kernel:
 def test_a_group_is_made_below_the_nearest_one_that_has_the_controllers(kernel: Kernel) -> None:
     kernel.control("user", enabled="cpu memory pids")
     kernel.control("", enabled="cpu memory pids")
-    group = ControlGroups(kernel.proc).group(Limits(cpu=0.5, memory=64 * MIB))
+    group = ControlGroups(kernel.proc).create(Limits(cpu=0.5, memory=64 * MIB))
 
     assert group is not None
     assert [made.parent for made in kernel.groups()] == [kernel.mount / "user"]
@@ -80,15 +80,15 @@ def test_a_group_is_made_below_the_nearest_one_that_has_the_controllers(kernel: 
 def test_only_what_is_limited_is_needed(kernel: Kernel) -> None:
     kernel.control("user", enabled="cpu")
 
-    assert ControlGroups(kernel.proc).group(Limits(cpu=0.001)) is not None
+    assert ControlGroups(kernel.proc).create(Limits(cpu=0.001)) is not None
     assert kernel.written() == {"cpu.max": "1000 100000"}
-    assert ControlGroups(kernel.proc).group(Limits(memory=MIB)) is None
+    assert ControlGroups(kernel.proc).create(Limits(memory=MIB)) is None
 
 
 def test_controllers_that_are_there_are_enabled(kernel: Kernel) -> None:
     kernel.control("user", enabled="cpu", there="cpu memory")
 
-    assert ControlGroups(kernel.proc).group(Limits(cpu=1, memory=MIB)) is not None
+    assert ControlGroups(kernel.proc).create(Limits(cpu=1, memory=MIB)) is not None
     assert (kernel.mount / "user" / "cgroup.subtree_control").read_text() == "+memory"
 
 
@@ -99,7 +99,7 @@ def test_a_group_that_processes_could_not_join_is_not_made_and_the_one_above_is_
     kernel.control("user/own", there="cpu", kind=kind, held=held)
     kernel.control("user", there="cpu", kind="domain")
 
-    assert ControlGroups(kernel.proc).group(Limits(cpu=1)) is not None
+    assert ControlGroups(kernel.proc).create(Limits(cpu=1)) is not None
     assert [made.parent for made in kernel.groups()] == [kernel.mount / "user"]
     assert (kernel.own / "cgroup.subtree_control").read_text() == ""
 
@@ -107,12 +107,12 @@ def test_a_group_that_processes_could_not_join_is_not_made_and_the_one_above_is_
 def test_the_root_of_all_groups_may_hold_processes(kernel: Kernel) -> None:
     kernel.control("", enabled="cpu", held="1\n")
 
-    assert ControlGroups(kernel.proc).group(Limits(cpu=1)) is not None
+    assert ControlGroups(kernel.proc).create(Limits(cpu=1)) is not None
 
 
 def test_the_groups_of_two_runners_do_not_meet(kernel: Kernel) -> None:
     kernel.control("user", enabled="cpu")
-    made = [ControlGroups(kernel.proc).group(Limits(cpu=1)) for _ in range(2)]
+    made = [ControlGroups(kernel.proc).create(Limits(cpu=1)) for _ in range(2)]
 
     assert None not in made
     assert len(kernel.groups()) == 2
@@ -122,7 +122,7 @@ def test_a_group_that_does_not_take_its_limit_is_not_had(kernel: Kernel, monkeyp
     kernel.control("user", enabled="memory")
     monkeypatch.setattr(Group, "_limit", refuse)
 
-    assert ControlGroups(kernel.proc).group(Limits(memory=MIB)) is None
+    assert ControlGroups(kernel.proc).create(Limits(memory=MIB)) is None
     assert kernel.groups() == []
 
 
@@ -131,11 +131,11 @@ def test_a_process_that_does_not_see_its_own_group_has_none(tmp_path: Path, own:
     kernel = Kernel(tmp_path, own=own)
     kernel.control("", enabled="memory")
 
-    assert ControlGroups(kernel.proc).group(Limits(memory=MIB)) is None
+    assert ControlGroups(kernel.proc).create(Limits(memory=MIB)) is None
 
 
 def test_a_system_without_control_groups(tmp_path: Path) -> None:
-    assert ControlGroups(tmp_path).group(Limits(memory=MIB)) is None
+    assert ControlGroups(tmp_path).create(Limits(memory=MIB)) is None
 
 
 def test_what_a_killed_program_left_running_is_killed_and_a_living_one_keeps_its_groups(kernel: Kernel) -> None:
@@ -145,24 +145,24 @@ import os, signal
 from pathlib import Path
 from standpipe.model.resources import Limits
 from standpipe.runners.process.cgroups import ControlGroups
-group = ControlGroups(Path({str(kernel.proc)!r})).group(Limits(cpu=1))
+group = ControlGroups(Path({str(kernel.proc)!r})).create(Limits(cpu=1))
 os.kill(os.getpid(), signal.SIGKILL)
 """
     subprocess.run([sys.executable, "-c", program], check=False)
     (left,) = kernel.groups()
-    alive = ControlGroups(kernel.proc).group(Limits(cpu=1))
+    alive = ControlGroups(kernel.proc).create(Limits(cpu=1))
     assert alive is not None
-    ControlGroups(kernel.proc).group(Limits(cpu=1))
+    ControlGroups(kernel.proc).create(Limits(cpu=1))
 
     assert (left / "cgroup.kill").read_text() == "1"
-    assert not Path(alive.entrance).with_name("cgroup.kill").exists()
+    assert not Path(alive.join_file).with_name("cgroup.kill").exists()
 
 
 def test_an_empty_group_that_nobody_holds_is_removed(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     left = kernel.mount / "user" / "standpipe-1-0"
     left.mkdir()
     monkeypatch.setattr(cgroups, "_write", refuse)  # the folder stays empty, as the kernel's counts as
-    ControlGroups(kernel.proc).group(Limits(cpu=1))
+    ControlGroups(kernel.proc).create(Limits(cpu=1))
 
     assert not left.exists()
 
@@ -175,7 +175,7 @@ def test_a_group_that_is_being_swept_is_not_had(kernel: Kernel, monkeypatch: pyt
 
     monkeypatch.setattr(fcntl, "flock", refuse_lock)
 
-    assert ControlGroups(kernel.proc).group(Limits(cpu=1)) is None
+    assert ControlGroups(kernel.proc).create(Limits(cpu=1)) is None
     assert kernel.groups() == []
 
 
@@ -259,7 +259,7 @@ def test_a_task_in_a_group_ends_when_its_server_does(bench: Bench) -> None:
 def test_a_task_that_may_not_join_its_group_is_watched(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Group, "entrance", str(tmp_path))  # a folder: nobody writes there
+    monkeypatch.setattr(Group, "join_file", str(tmp_path))  # a folder: nobody writes there
     request = replace(
         bench.request("def f():\n    held = bytearray(b'x') * (90 << 20); time.sleep(20)"),
         limits=Limits(memory=64 * MIB),

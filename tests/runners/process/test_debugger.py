@@ -106,7 +106,7 @@ def test_after_an_exception_it_is_where_that_was_raised(tmp_path: Path) -> None:
 def test_quitting_is_a_failure_without_a_traceback(tmp_path: Path) -> None:
     session = Session(tmp_path, "q\n")
 
-    assert "The task was ended in its debugger." in session.shown
+    assert "The user quit the debugger." in session.shown
     assert "Traceback" not in session.shown
     assert (session.told["exit_code"], session.told["cause"]) == (1, "")
 

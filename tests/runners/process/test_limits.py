@@ -15,9 +15,9 @@ import pytest
 from standpipe.model.ports import Cancel, Outcome, TaskRequest
 from standpipe.model.resources import Limits
 from standpipe.runners.process.cgroups import ControlGroups
-from standpipe.runners.process.cpu_affinity import Cores
+from standpipe.runners.process.cpu_affinity import CorePool
 from standpipe.runners.process.limits import Limiter
-from standpipe.runners.process.memory_watch import backstop
+from standpipe.runners.process.memory_watch import process_limit
 from tests.runners.bench import Bench, Fixed, Kept, is_alive, value_in, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it takes /proc")
@@ -95,7 +95,7 @@ def test_memory_that_forked_processes_share_counts_once(bench: Bench) -> None:
 
 
 def test_what_is_asked_for_at_once_is_refused_before_the_next_look(bench: Bench) -> None:
-    source = f"def f():\n    bytearray({backstop(64 * MIB)})"
+    source = f"def f():\n    bytearray({process_limit(64 * MIB)})"
     outcome, _, _ = limited(bench, source, memory=64 * MIB)
 
     assert outcome.out_of_memory
@@ -125,12 +125,12 @@ def test_a_task_runs_on_as_many_cores_as_its_limit_says(bench: Bench, cpu: float
 
 def test_limited_tasks_keep_out_of_each_others_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 2, 3, 5})
-    cores = Cores()
-    with cores.some(1.5) as two, cores.some(1) as one, cores.some(0.1) as another:
+    cores = CorePool()
+    with cores.reserve(1.5) as two, cores.reserve(1) as one, cores.reserve(0.1) as another:
         assert sorted([*two, *one, *another]) == [1, 2, 3, 5]
-        with cores.some(3.0) as three:
+        with cores.reserve(3.0) as three:
             assert len(set(three)) == 3
-    with cores.some(2) as again:
+    with cores.reserve(2) as again:
         assert again == two, "all are free again"
 
 

@@ -20,7 +20,7 @@ import pytest
 from standpipe.errors import RunnerError, StorageError, UnsupportedError
 from standpipe.model.ports import Cancel, CommandLine, Mount, Outcome, Pod
 from standpipe.runners.process import task_process
-from standpipe.runners.process.runner import SubprocessTasks
+from standpipe.runners.process.runner import ProcessTaskRunner
 from tests.runners.bench import HERE, Bench, Fixed, Kept, is_alive, value_in, wait_until
 from tests.worker.tasks import interpreter
 
@@ -289,14 +289,14 @@ def test_a_cancelled_task_is_interrupted(bench: Bench) -> None:
 
 
 def test_a_task_that_ignores_interrupts_is_terminated(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task_process, "_PATIENCE", 0.2)
+    monkeypatch.setattr(task_process, "_GRACE_PERIOD", 0.2)
     outcome, _, _ = cancelled(bench, "signal.signal(2, signal.SIG_IGN); print('ready'); time.sleep(60)")
 
     assert outcome == Outcome(signal=signal.SIGTERM)
 
 
 def test_a_task_that_ignores_everything_is_killed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task_process, "_PATIENCE", 0.2)
+    monkeypatch.setattr(task_process, "_GRACE_PERIOD", 0.2)
     ignore = "[signal.signal(n, signal.SIG_IGN) for n in (2, 15)]; "
     outcome, took, _ = cancelled(bench, f"{ignore} subprocess.Popen(['sleep', '60']); print('ready'); time.sleep(60)")
 
@@ -415,7 +415,7 @@ def test_a_task_ends_with_its_server_and_takes_its_daemons_along(bench: Bench) -
         os.kill(bench.server(), signal.SIGKILL)
         outcome = running.result(timeout=30)
 
-    assert outcome.problem.startswith("the process that it was forked from has died")
+    assert outcome.problem.startswith("the fork server that it was started from has died")
     assert time.monotonic() - start < 1
     assert [pid for pid in log.data.split() if is_alive(int(pid))] == []
     assert bench.value("def f() -> int: return 1") == 1
@@ -430,7 +430,7 @@ def test_a_task_has_failed_if_its_end_is_not_known(bench: Bench) -> None:
         os.kill(bench.server(), signal.SIGKILL)
         os.kill(int(log.data), signal.SIGKILL)
 
-        assert running.result(timeout=30).problem.startswith("the process that it was forked from has died")
+        assert running.result(timeout=30).problem.startswith("the fork server that it was started from has died")
 
 
 def test_an_interpreter_that_does_not_start(tmp_path: Path) -> None:
@@ -562,7 +562,7 @@ def test_what_only_containers_have_is_said_once_in_a_run(bench: Bench) -> None:
     for _ in range(2):
         bench.runner.run(replace(bench.request("def f(): pass"), pod=pod), log=Kept(), cancel=Cancel())
     assert len(bench.notices) == 3
-    assert bench.notices[0].startswith("kubernetes: the image pull policy of task 'train' has no meaning")
+    assert bench.notices[0].startswith("kubernetes: the image pull policy of task 'train' has no effect")
 
 
 # --- what is refused, and what is said
@@ -603,4 +603,4 @@ def test_a_system_without_fork_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "fork")
 
     with pytest.raises(UnsupportedError, match="DockerRunner"):
-        SubprocessTasks(Fixed(Path(sys.executable)), print)
+        ProcessTaskRunner(Fixed(Path(sys.executable)))

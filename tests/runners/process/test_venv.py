@@ -50,7 +50,7 @@ def _settings_of_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iter
 
 
 def test_a_function_without_packages_has_an_empty_environment(venvs: Venvs, notices: list[str]) -> None:
-    python = venvs.python(function(), notice=notices.append)
+    python = venvs.python(function(), inform=notices.append)
     code = (
         "import sys, json, importlib.metadata as m\n"
         "print(json.dumps([sys.prefix, sys.version, len(list(m.distributions()))]))"
@@ -63,19 +63,19 @@ def test_a_function_without_packages_has_an_empty_environment(venvs: Venvs, noti
 
 def test_the_same_packages_give_the_same_environment(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
     one, two = make_wheel(tmp_path, "one"), make_wheel(tmp_path, "two")
-    first = venvs.python(function(str(one), str(two)), notice=notices.append)
+    first = venvs.python(function(str(one), str(two)), inform=notices.append)
     told = len(notices)
 
-    assert venvs.python(function(str(two), str(one)), notice=notices.append) == first
-    assert Venvs(tmp_path / "envs").python(function(str(one), str(two)), notice=notices.append) == first
+    assert venvs.python(function(str(two), str(one)), inform=notices.append) == first
+    assert Venvs(tmp_path / "envs").python(function(str(one), str(two)), inform=notices.append) == first
     assert len(notices) == told
     assert (imported(first, "one"), imported(first, "two")) == ("1.0", "1.0")
 
 
 def test_other_packages_give_another_environment(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
     wheel = make_wheel(tmp_path, "one")
-    empty = venvs.python(function(), notice=notices.append)
-    full = venvs.python(function(str(wheel)), notice=notices.append)
+    empty = venvs.python(function(), inform=notices.append)
+    full = venvs.python(function(str(wheel)), inform=notices.append)
 
     assert full != empty
     assert imported(empty, "one") == ""
@@ -83,19 +83,19 @@ def test_other_packages_give_another_environment(venvs: Venvs, tmp_path: Path, n
 
 def test_an_environment_is_found_in_no_time(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
     wanted = function(str(make_wheel(tmp_path, "one")))
-    venvs.python(wanted, notice=notices.append)
+    venvs.python(wanted, inform=notices.append)
     start = time.perf_counter()
     for _ in range(100):
-        venvs.python(wanted, notice=notices.append)
+        venvs.python(wanted, inform=notices.append)
 
     assert (time.perf_counter() - start) / 100 < 0.005
 
 
 def test_what_happens_is_said(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
     wheel = make_wheel(tmp_path, "one")
-    venvs.python(function(str(wheel)), notice=notices.append)
+    venvs.python(function(str(wheel)), inform=notices.append)
 
-    assert notices[0] == f"Building an environment with {wheel}: once, later tasks find it ready."
+    assert notices[0] == f"Building an environment with {wheel}. Later tasks will reuse it."
     assert any(notice.startswith("Installed 1 package") for notice in notices)
     assert notices[-1].startswith("The environment is ready after ")
 
@@ -108,7 +108,7 @@ def test_extras_and_markers(venvs: Venvs, tmp_path: Path, notices: list[str]) ->
     requires = f"Provides-Extra: more\nRequires-Dist: two @ {dependency.as_uri()} ; extra == 'more'\n"
     wheel = make_wheel(tmp_path, "one", requires=requires)
     python = venvs.python(
-        function(f"{wheel}[more] ; python_version > '3'", "nothing-such ; python_version < '3'"), notice=notices.append
+        function(f"{wheel}[more] ; python_version > '3'", "nothing-such ; python_version < '3'"), inform=notices.append
     )
 
     assert (imported(python, "one"), imported(python, "two")) == ("1.0", "1.0")
@@ -123,17 +123,17 @@ def test_a_file_of_this_machine(
     monkeypatch.chdir(folder)
     requirement = form.format(name=wheel.name, uri=wheel.as_uri(), parent=folder.name)
 
-    assert imported(venvs.python(function(requirement), notice=notices.append), "one") == "1.0"
+    assert imported(venvs.python(function(requirement), inform=notices.append), "one") == "1.0"
 
 
 def test_a_changed_file_gives_another_environment(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
     wheel = make_wheel(tmp_path, "one")
-    before = venvs.python(function(str(wheel)), notice=notices.append)
+    before = venvs.python(function(str(wheel)), inform=notices.append)
     make_wheel(tmp_path / "new", "one", "2.0").rename(wheel)
     os.utime(wheel, (1, 1))
 
     with pytest.raises(EnvironmentBuildError, match="one"):  # it is tried: the name says 1.0, the content 2.0
-        venvs.python(function(str(wheel)), notice=notices.append)
+        venvs.python(function(str(wheel)), inform=notices.append)
     assert imported(before, "one") == "1.0"
 
 
@@ -142,10 +142,10 @@ def test_a_changed_project_gives_another_environment(
 ) -> None:
     make_project(tmp_path / "one", "first")
     monkeypatch.chdir(tmp_path)
-    before = venvs.python(function("./one"), notice=notices.append)
-    assert venvs.python(function("./one"), notice=notices.append) == before
+    before = venvs.python(function("./one"), inform=notices.append)
+    assert venvs.python(function("./one"), inform=notices.append) == before
     (tmp_path / "one" / "content.txt").write_text("changed")
-    after = venvs.python(function("./one"), notice=notices.append)
+    after = venvs.python(function("./one"), inform=notices.append)
 
     assert (imported(before, "one"), imported(after, "one")) == ("first", "changed")
 
@@ -158,14 +158,14 @@ def test_the_indexes_of_the_author(venvs: Venvs, tmp_path: Path, notices: list[s
     second = make_index(
         tmp_path / "second", make_wheel(tmp_path / "w2", "one", "2.0"), make_wheel(tmp_path / "w2", "two")
     )
-    python = venvs.python(function("one", "two", index_urls=(first, second)), notice=notices.append)
+    python = venvs.python(function("one", "two", index_urls=(first, second)), inform=notices.append)
 
     assert (imported(python, "one"), imported(python, "two")) == ("2.0", "1.0")  # the newest of all, as with pip
 
 
 def test_the_indexes_are_part_of_the_content(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
     urls = [make_index(tmp_path / v, make_wheel(tmp_path / f"w{v}", "one", v)) for v in ("1.0", "2.0")]
-    pythons = [venvs.python(function("one", index_urls=(url,)), notice=notices.append) for url in urls]
+    pythons = [venvs.python(function("one", index_urls=(url,)), inform=notices.append) for url in urls]
 
     assert [imported(python, "one") for python in pythons] == ["1.0", "2.0"]
 
@@ -176,7 +176,7 @@ def test_the_settings_of_pip_are_respected(
     monkeypatch.setenv("PIP_INDEX_URL", make_index(tmp_path / "index", make_wheel(tmp_path / "w1", "one")))
     make_wheel(tmp_path / "w2", "two")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "w2"))
-    python = venvs.python(function("one", "two"), notice=notices.append)
+    python = venvs.python(function("one", "two"), inform=notices.append)
 
     assert (imported(python, "one"), imported(python, "two")) == ("1.0", "1.0")
 
@@ -230,7 +230,7 @@ def test_a_package_that_does_not_exist(venvs: Venvs, tmp_path: Path, notices: li
     empty = make_index(tmp_path / "index", make_wheel(tmp_path, "one"))
 
     with pytest.raises(EnvironmentBuildError) as failure:
-        venvs.python(function("one==9", index_urls=(empty,)), notice=notices.append)
+        venvs.python(function("one==9", index_urls=(empty,)), inform=notices.append)
 
     message = str(failure.value)
     assert message.startswith("The packages one==9 cannot be installed:\n")
@@ -242,14 +242,14 @@ def test_a_package_that_does_not_exist(venvs: Venvs, tmp_path: Path, notices: li
 
 def test_a_requirement_is_never_an_option(venvs: Venvs, notices: list[str]) -> None:
     with pytest.raises(EnvironmentBuildError, match="--help"):
-        venvs.python(function("--help"), notice=notices.append)
+        venvs.python(function("--help"), inform=notices.append)
 
 
 def test_a_root_that_cannot_be_made(tmp_path: Path, notices: list[str]) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(EnvironmentBuildError, match="cannot be made: Not a directory"):
-        Venvs(tmp_path / "file" / "envs").python(function(), notice=notices.append)
+    with pytest.raises(EnvironmentBuildError, match="cannot be created: Not a directory"):
+        Venvs(tmp_path / "file" / "envs").python(function(), inform=notices.append)
 
 
 def test_an_environment_that_cannot_be_made_is_not_blamed_on_packages(
@@ -258,9 +258,9 @@ def test_an_environment_that_cannot_be_made_is_not_blamed_on_packages(
     monkeypatch.setattr(venv, "_base_python", lambda: tmp_path / "nothing")
 
     with pytest.raises(EnvironmentBuildError) as failure:
-        venvs.python(function(), notice=notices.append)
+        venvs.python(function(), inform=notices.append)
 
-    assert f"cannot be made in {tmp_path / 'envs'}:" in str(failure.value)
+    assert f"cannot be created in {tmp_path / 'envs'}:" in str(failure.value)
     assert "STANDPIPE_CACHE" in str(failure.value)
     assert "packages_to_install" not in str(failure.value)
 
@@ -270,11 +270,11 @@ def test_what_is_incomplete_or_broken_is_built_anew(
     venvs: Venvs, tmp_path: Path, notices: list[str], broken: str
 ) -> None:
     wanted = function(str(make_wheel(tmp_path, "one")))
-    python = venvs.python(wanted, notice=notices.append)
+    python = venvs.python(wanted, inform=notices.append)
     (python.parent.parent / broken).unlink()
     (python.parent.parent / "left over").touch()
 
-    assert venvs.python(wanted, notice=notices.append) == python
+    assert venvs.python(wanted, inform=notices.append) == python
     assert imported(python, "one") == "1.0"
     assert not (python.parent.parent / "left over").exists()
 
@@ -287,7 +287,7 @@ def test_a_build_that_is_interrupted_leaves_nothing(
 
     monkeypatch.setattr(venv, "_install", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        venvs.python(function(str(make_wheel(tmp_path, "one"))), notice=notices.append)
+        venvs.python(function(str(make_wheel(tmp_path, "one"))), inform=notices.append)
 
     assert [path for path in (tmp_path / "envs").iterdir() if path.is_dir()] == []
 
@@ -298,7 +298,7 @@ def test_a_build_that_is_interrupted_leaves_nothing(
 def test_many_threads_build_once(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
     wanted = function(str(make_wheel(tmp_path, "one")))
     with ThreadPoolExecutor(16) as pool:
-        pythons = set(pool.map(lambda _: venvs.python(wanted, notice=notices.append), range(16)))
+        pythons = set(pool.map(lambda _: venvs.python(wanted, inform=notices.append), range(16)))
 
     assert len(pythons) == 1
     assert len([notice for notice in notices if notice.startswith("Building")]) == 1
@@ -309,7 +309,7 @@ def test_two_processes_build_once(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from standpipe.runners.process.venv import Venvs\n"
         "from standpipe.model.plan import PythonFunction\n"
-        "print(Venvs(Path(sys.argv[1])).python(PythonFunction('f', '', (sys.argv[2],)), notice=print))\n"
+        "print(Venvs(Path(sys.argv[1])).python(PythonFunction('f', '', (sys.argv[2],)), inform=print))\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "envs"), str(make_wheel(tmp_path, "one"))]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
@@ -326,14 +326,14 @@ def test_waiting_for_another_process_is_said(venvs: Venvs, tmp_path: Path, notic
     lock.parent.mkdir()
     with lock.open("w") as held, ThreadPoolExecutor() as pool:
         fcntl.flock(held, fcntl.LOCK_EX)
-        waiting = pool.submit(venvs.python, wanted, notice=notices.append)
+        waiting = pool.submit(venvs.python, wanted, inform=notices.append)
         while not notices:
             time.sleep(0.01)
         assert not waiting.done()
         fcntl.flock(held, fcntl.LOCK_UN)
 
         assert waiting.result(timeout=30).exists()
-    assert notices == ["Waiting for another process, which is building the same environment."]
+    assert notices == ["Waiting for another process that is building the same environment."]
 
 
 # --- giving up
@@ -352,12 +352,12 @@ def test_a_build_that_is_given_up_ends_at_once_and_leaves_nothing(
     cancel = Cancel()
     wanted = function("no-such-package", index_urls=(silent_index,))
     with ThreadPoolExecutor() as pool:
-        building = pool.submit(venvs.python, wanted, notice=notices.append, cancel=cancel)
+        building = pool.submit(venvs.python, wanted, inform=notices.append, cancel=cancel)
         time.sleep(0.5)
         assert not building.done()
         start = time.monotonic()
         cancel.set()
-        with pytest.raises(EnvironmentBuildError, match="stopped while its environment was made"):
+        with pytest.raises(EnvironmentBuildError, match="cancelled while its environment was built"):
             building.result(timeout=30)
 
     assert time.monotonic() - start < 5
@@ -371,11 +371,11 @@ def test_who_waits_for_another_process_can_give_up(venvs: Venvs, tmp_path: Path,
     lock.parent.mkdir()
     with lock.open("w") as held, ThreadPoolExecutor() as pool:
         fcntl.flock(held, fcntl.LOCK_EX)
-        waiting = pool.submit(venvs.python, wanted, notice=notices.append, cancel=cancel)
+        waiting = pool.submit(venvs.python, wanted, inform=notices.append, cancel=cancel)
         while not notices:
             time.sleep(0.01)
         cancel.set()
-        with pytest.raises(EnvironmentBuildError, match="stopped"):
+        with pytest.raises(EnvironmentBuildError, match="cancelled"):
             waiting.result(timeout=30)
 
 
@@ -384,7 +384,7 @@ def test_who_waits_for_another_process_can_give_up(venvs: Venvs, tmp_path: Path,
 
 def test_an_empty_environment_needs_no_uv(venvs: Venvs, notices: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(venv, "_find_uv", lambda: None)
-    python = venvs.python(function(), notice=notices.append)
+    python = venvs.python(function(), inform=notices.append)
 
     assert notices == []
     assert subprocess.run([python, "-c", "import pip"], capture_output=True, check=False).returncode != 0
@@ -396,13 +396,13 @@ def test_an_empty_environment_needs_no_uv(venvs: Venvs, notices: list[str], monk
 @pytest.fixture
 def current(venvs: Venvs, monkeypatch: pytest.MonkeyPatch, notices: list[str]) -> Path:
     """An interpreter that stands for the one that runs the tests, whose packages are nobody else's business."""
-    python = venvs.python(function(), notice=notices.append)
+    python = venvs.python(function(), inform=notices.append)
     monkeypatch.setattr(sys, "executable", str(python))
     return python
 
 
 def test_the_current_environment_without_packages(current: Path, notices: list[str]) -> None:
-    assert CurrentEnvironment().python(function(), notice=notices.append) == current
+    assert CurrentEnvironment().python(function(), inform=notices.append) == current
 
 
 def test_what_is_missing_is_installed_into_the_current_environment(
@@ -411,18 +411,18 @@ def test_what_is_missing_is_installed_into_the_current_environment(
     url = make_index(tmp_path / "index", make_wheel(tmp_path, "one"))
     environment = CurrentEnvironment()
 
-    assert environment.python(function("one>=1", index_urls=(url,)), notice=notices.append) == current
+    assert environment.python(function("one>=1", index_urls=(url,)), inform=notices.append) == current
     assert imported(current, "one") == "1.0"
     assert any(notice.startswith("Installed 1 package") for notice in notices)
 
 
 def test_what_is_there_is_not_looked_for(current: Path, tmp_path: Path, notices: list[str]) -> None:
     url = make_index(tmp_path / "index", make_wheel(tmp_path, "one"))
-    CurrentEnvironment().python(function("one", index_urls=(url,)), notice=notices.append)
+    CurrentEnvironment().python(function("one", index_urls=(url,)), inform=notices.append)
     notices.clear()
     (tmp_path / "index" / "one" / "index.html").unlink()
 
-    CurrentEnvironment().python(function("one", index_urls=(url,)), notice=notices.append)
+    CurrentEnvironment().python(function("one", index_urls=(url,)), inform=notices.append)
     assert notices == []
 
 
@@ -441,7 +441,7 @@ def test_the_current_environment_is_asked_once(
 
     monkeypatch.setattr(venv, "_run", counted)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: environment.python(function(str(wheel)), notice=notices.append), range(8)))
+        list(pool.map(lambda _: environment.python(function(str(wheel)), inform=notices.append), range(8)))
 
     assert len(runs) == 1
 
@@ -450,4 +450,4 @@ def test_a_package_that_the_current_environment_cannot_have(current: Path, tmp_p
     url = make_index(tmp_path / "index", make_wheel(tmp_path, "one"))
 
     with pytest.raises(EnvironmentBuildError, match="The packages one==9 cannot be installed"):
-        CurrentEnvironment().python(function("one==9", index_urls=(url,)), notice=notices.append)
+        CurrentEnvironment().python(function("one==9", index_urls=(url,)), inform=notices.append)

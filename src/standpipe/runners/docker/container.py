@@ -1,4 +1,4 @@
-"""One task in its container: what it prints, how it is stopped, how it ended, and whose its files are."""
+"""The container of one task: its output, its cancellation, its end, and the owner of its files."""
 
 from __future__ import annotations
 
@@ -15,59 +15,65 @@ from typing import TYPE_CHECKING, Any
 from standpipe.errors import RunnerError
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
-from standpipe.runners.docker.engine import engine_errors, lost, said
-from standpipe.runners.request_files import Told, Used, read_error, read_usage, write_request
+from standpipe.runners.docker.engine import engine_errors, message_of, unknown_end
+from standpipe.runners.request_files import ErrorDetails, Usage, read_error, read_usage, write_request
 
 if TYPE_CHECKING:
     from socket import SocketIO
 
     from docker.models.containers import Container
 
-#: How a container is asked to stop, and the seconds after which it is asked more plainly.
+#: The signals that stop a container, and the seconds between them.
 _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGKILL")
-_STOP_PATIENCE = 2.0
+_GRACE_PERIOD = 2.0
 
 
 @dataclass(frozen=True)
-class Traits:
-    """What matters of an engine: whether it labels files for SELinux, and whether its root is the calling user."""
+class EngineTraits:
+    """Properties of an engine: whether it labels files for SELinux, and whether its root is the calling user."""
 
     selinux: bool
     rootless: bool
 
 
-class ContainerTask:
-    """One attempt in its container."""
+class TaskContainer:
+    """The container of one attempt.
 
-    def __init__(self, request: TaskRequest, container: Container, traits: Traits) -> None:
+    Args:
+        request: the attempt.
+        container: the container, which has not been started.
+        traits: properties of its engine.
+    """
+
+    def __init__(self, request: TaskRequest, container: Container, traits: EngineTraits) -> None:
         self.request = request
         self.traits = traits
         self._container = container
 
     @property
     def caller(self) -> tuple[int, int]:
-        """The user and group of the caller, as the container sees them."""
+        """The ids of this process's user and group, as the container sees them."""
         return (0, 0) if self.traits.rootless else (os.geteuid(), os.getegid())
 
     @contextlib.contextmanager
     def prepared(self) -> Iterator[None]:
-        """Leaves in the task's folder what the container reads, and lets the container's user write there."""
+        """Write the request that the container reads; its user may write into the task's folder during the block."""
         if isinstance(self.request.program, PythonFunction):
             give_away = self._user == 0 and self.caller[0] != 0
             write_request(self.request, self.request.program, self.caller if give_away else None, usage=True)
         if self._user not in (0, self.caller[0]):
-            with _open_to_all(self.request.folder):
+            with _writable_by_all(self.request.folder):
                 yield
         else:
             yield
 
     def follow(self, log: Log, cancel: Cancel, *, tty: bool) -> Outcome:
-        """Starts the container, passes on what it prints, and tells how it ended."""
+        """Start the container, copy its output to the log, and return how it ended."""
         with self._attached() as stream:
             try:
                 self._container.start()
             except engine_errors() as error:
-                return Outcome(problem=f"its container could not be started: {said(error)}{self._start_hint()}")
+                return Outcome(problem=f"its container could not be started: {message_of(error)}{self._start_hint()}")
             with self._stopped_by(cancel):
                 for data in _output(stream, tty):
                     log.write(data)
@@ -76,36 +82,37 @@ class ContainerTask:
                     if status:
                         self._container.reload()
                 except engine_errors() as error:
-                    return Outcome(problem=f"how its container ended is not known: {lost(error)}")
+                    return Outcome(problem=f"how its container ended is unknown: {unknown_end(error)}")
         return self._outcome(status)
 
-    def foreign(self) -> list[Path]:
-        """The folders in which the container left something that does not belong to the caller."""
+    def foreign_folders(self) -> list[Path]:
+        """Return the folders in which the container left files that do not belong to this process's user."""
         if self._user == self.caller[0]:
             return []
         folders = [self.request.folder, *filter(None, [self.request.workspace])]
         folders += [mount.source for mount in self.request.pod.mounts if not mount.read_only]
-        return [folder for folder in folders if _holds_foreign(folder, os.geteuid())]
+        return [folder for folder in folders if _has_foreign_files(folder, os.geteuid())]
 
     @property
     def is_root(self) -> bool:
+        """Whether the container runs as root."""
         return self._user == 0
 
     @property
     def _user(self) -> int | str:
-        """Who the container runs as: a number, or a name that only its image can resolve."""
+        """The user that the container runs as: a number, or a name that only its image can resolve."""
         name = user_of(self._container.attrs)
         return int(name) if name.isdigit() else {"root": 0}.get(name, name)
 
     @contextlib.contextmanager
     def _attached(self) -> Iterator[SocketIO]:
-        """The stream of what the container prints, opened before it starts, so that nothing is missed."""
-        assert self._container.client is not None, "the container was made by a client"
+        """Open the stream of the container's output, before it starts, so that nothing is missed."""
+        assert self._container.client is not None, "the container was created by a client"
         try:
             parameters = {"stdout": 1, "stderr": 1, "stream": 1}
             stream = self._container.client.api.attach_socket(str(self._container.id), params=parameters)
         except engine_errors() as error:
-            raise RunnerError(f"The engine does not give the output of a container: {said(error)}") from error
+            raise RunnerError(f"The engine does not provide the output of a container: {message_of(error)}") from error
         # The socket belongs to the response, which the SDK keeps with it; closing only the socket would leak the rest.
         with contextlib.closing(getattr(stream, "_response", stream)):
             yield stream
@@ -113,35 +120,35 @@ class ContainerTask:
     @contextlib.contextmanager
     def _stopped_by(self, cancel: Cancel) -> Iterator[None]:
         stopper = _Stopper(self._container, cancel)
-        forget = cancel.on_set(stopper.wake)
+        forget = cancel.on_set(stopper.request)
         try:
             yield
         finally:
             forget()
-            stopper.end()
+            stopper.finish()
 
     def _outcome(self, status: int) -> Outcome:
-        is_ours = isinstance(self.request.program, PythonFunction)
-        used = read_usage(self.request.folder) if is_ours else Used()
+        has_worker = isinstance(self.request.program, PythonFunction)
+        usage = read_usage(self.request.folder) if has_worker else Usage()
         if status == 0:
-            return Outcome(exit_code=0, cpu_seconds=used.cpu_seconds, peak_memory=used.peak_memory)
-        told = read_error(self.request.folder) if is_ours else Told()
-        # An engine has one number for both, as a shell does: 128 and the signal. What was killed leaves no traceback.
-        killed = 128 < status <= 128 + 64 and not told.detail
+            return Outcome(exit_code=0, cpu_seconds=usage.cpu_seconds, peak_memory=usage.peak_memory)
+        error = read_error(self.request.folder) if has_worker else ErrorDetails()
+        # Like a shell, an engine reports a signal as 128 plus its number. A process that was killed left no traceback.
+        killed = 128 < status <= 128 + 64 and not error.detail
         kernel_killed = self._container.attrs["State"]["OOMKilled"]
         return Outcome(
             exit_code=None if killed else status,
             signal=status - 128 if killed else None,
-            detail=told.detail,
-            cause=told.cause,
-            out_of_memory=told.out_of_memory or kernel_killed,
-            cpu_seconds=used.cpu_seconds,
-            peak_memory=(self._memory_limit if kernel_killed else None) or used.peak_memory,
+            detail=error.detail,
+            cause=error.cause,
+            out_of_memory=error.out_of_memory or kernel_killed,
+            cpu_seconds=usage.cpu_seconds,
+            peak_memory=(self._memory_limit if kernel_killed else None) or usage.peak_memory,
         )
 
     @property
     def _memory_limit(self) -> int | None:
-        """The container's limit of memory, in bytes: what it had when the kernel killed for that."""
+        """The container's memory limit, in bytes: its usage when the kernel killed it for memory."""
         limit: int | None = self._container.attrs.get("HostConfig", {}).get("Memory")
         return limit or None
 
@@ -152,66 +159,66 @@ class ContainerTask:
 
 
 def user_of(attrs: Mapping[str, Any]) -> str:
-    """The user, without the group, that an image or a container says it runs as."""
+    """Return the user, without the group, that the attributes of an image or container name."""
     return str(attrs["Config"].get("User") or "0").partition(":")[0]
 
 
 def _output(stream: SocketIO, tty: bool) -> Iterator[bytes]:
-    """What a container prints. Where the connection breaks the log says so; `wait` tells how the task ended."""
-    from docker.utils import socket  # costly; a runner that is made and never used does without
+    """Yield what a container prints. If the connection breaks, the log says so; `wait` returns how the task ended."""
+    from docker.utils import socket  # costly; a runner that is never used does not need it
 
     frames: Iterator[tuple[int, bytes]] = socket.frames_iter(stream, tty)  # type: ignore[no-untyped-call]
     try:
         for _, data in frames:
             yield data
     except engine_errors() as error:
-        yield f"\n[the connection to the container engine broke: {said(error)}]\n".encode()
+        yield f"\n[the connection to the container engine broke: {message_of(error)}]\n".encode()
 
 
 class _Stopper:
-    """Asks a container to end, more plainly each time, until it has; in a thread of its own, once that is wished."""
+    """Stops a container, with a harsher signal each time, in a thread that is started by the first request."""
 
     def __init__(self, container: Container, cancel: Cancel) -> None:
         self._container = container
         self._cancel = cancel
-        self._news = threading.Event()
+        self._changed = threading.Event()
         self._ended = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._stop, daemon=True)
 
-    def wake(self) -> None:
-        """Says that the wish has come, or has become urgent."""
+    def request(self) -> None:
+        """Request the stop, or handle that it has become urgent."""
         with self._lock:
             if self._thread.ident is None:
                 self._thread.start()
             elif self._cancel.urgent:
-                self._news.set()
+                self._changed.set()
 
-    def end(self) -> None:
-        """Says that the container has ended."""
+    def finish(self) -> None:
+        """Stop the thread: the container has ended."""
         self._ended = True
-        self._news.set()
-        if self._thread.ident is not None:  # it was started, and may be in the middle of a request
-            self._thread.join(_STOP_PATIENCE)
+        self._changed.set()
+        if self._thread.ident is not None:  # it was started, and may be sending a request
+            self._thread.join(_GRACE_PERIOD)
 
     def _stop(self) -> None:
         signals = itertools.chain(_STOP_SIGNALS, itertools.repeat("SIGKILL"))
         while True:
-            self._news.clear()
+            self._changed.clear()
             if self._ended:
                 return
             signal = "SIGKILL" if self._cancel.urgent else next(signals)
-            # It may have ended by itself meanwhile; whoever waits for it sees what became of it.
+            # It may have ended meanwhile; `follow` sees how.
             with contextlib.suppress(*engine_errors()):
                 self._container.kill(signal=signal)
-            self._news.wait(_STOP_PATIENCE)
+            self._changed.wait(_GRACE_PERIOD)
 
 
 @contextlib.contextmanager
-def _open_to_all(folder: Path) -> Iterator[None]:
-    """Lets every user write in a task's folders for as long as a container runs that is neither root nor the caller.
+def _writable_by_all(folder: Path) -> Iterator[None]:
+    """Let every user write into a task's folders during the block, for a container whose user is neither root nor ours.
 
-    On a cluster, too, the volumes that hold outputs are writable for whatever user an image has.
+    On a cluster, too, the volumes of outputs are writable for every user that an image may have.
     """
     modes = {Path(path): os.stat(path).st_mode for path, _, _ in os.walk(folder)}
     for path, mode in modes.items():
@@ -224,10 +231,10 @@ def _open_to_all(folder: Path) -> Iterator[None]:
                 path.chmod(stat.S_IMODE(mode))
 
 
-def _holds_foreign(folder: Path, uid: int) -> bool:
+def _has_foreign_files(folder: Path, uid: int) -> bool:
     for path, folders, files in os.walk(folder):
         for name in (*folders, *files):
-            with contextlib.suppress(FileNotFoundError):  # tasks that run share the workspace
+            with contextlib.suppress(FileNotFoundError):  # other tasks may remove files of the workspace
                 if os.lstat(os.path.join(path, name)).st_uid != uid:
                     return True
     return False

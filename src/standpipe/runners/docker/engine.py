@@ -1,4 +1,4 @@
-"""The container engine: how to reach it, what it says, and whose containers on it were left behind."""
+"""The container engine: the connection to it, its errors, and containers that killed processes left on it."""
 
 from __future__ import annotations
 
@@ -11,52 +11,53 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from standpipe.errors import RunnerError
+from standpipe.support.system_files import read_text
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-#: Seconds that the engine may take to answer a single request; a commit of a big image takes minutes.
-_PATIENCE = 600
+#: The seconds that the engine may take to answer a request; a commit of a big image takes minutes.
+_TIMEOUT = 600
 
-#: Connections kept open. Each running task needs two: one for its log, and one to wait for its end or to stop it.
+#: The connections that are kept open. A running task needs two: one for its log, and one to wait for it or stop it.
 _CONNECTIONS = 64
 
-_ELSE = "Without an engine, lightweight Python components run with local.init(runner=local.SubprocessRunner())."
+_ALTERNATIVE = "Without an engine, lightweight Python components run with local.init(runner=local.SubprocessRunner())."
 
 
 def engine_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
-    """What the SDK raises: its own errors, those of the connection, and `others` that the caller expects."""
+    """Return the exceptions that the SDK raises: its own, those of the connection, and `others`."""
     from docker.errors import DockerException  # costly, and needed only once something went wrong
 
     return (DockerException, OSError, *others)
 
 
-def said(error: BaseException) -> str:
-    """The engine's own words in an error of the SDK."""
+def message_of(error: BaseException) -> str:
+    """Return the engine's message in an error of the SDK."""
     return str(getattr(error, "explanation", None) or error).strip()
 
 
-def lost(error: BaseException) -> str:
-    """Why nothing more is known of a container: the engine says so, or it does not answer."""
+def unknown_end(error: BaseException) -> str:
+    """Return why it is unknown how a container ended: the engine reports an error, or does not answer."""
     if getattr(error, "explanation", None):
-        return said(error)
-    return f"the container engine stopped answering ({_reason(error)}). Start it again, and run the pipeline again"
+        return message_of(error)
+    return f"the container engine stopped answering ({_reason(error)}). Start the engine, then start a new run"
 
 
 def connect() -> DockerClient:
-    """A client for the engine that the environment names (DOCKER_HOST and its friends), or for the usual socket."""
+    """Return a client of the engine that the environment names (`DOCKER_HOST` and others), or of the default socket."""
     import docker  # takes 0.2 s
 
-    return docker.from_env(timeout=_PATIENCE, max_pool_size=_CONNECTIONS)
+    return docker.from_env(timeout=_TIMEOUT, max_pool_size=_CONNECTIONS)
 
 
 class Engine:
-    """The connection to the engine: made when it is first needed, and shared by all threads.
+    """The connection to the engine: opened when it is first needed, and shared by all threads.
 
-    Calling it gives the client.
+    Calling it returns the client.
 
     Args:
-        connect: makes the client.
+        connect: creates the client.
     """
 
     def __init__(self, connect: Callable[[], DockerClient] = connect) -> None:
@@ -65,10 +66,10 @@ class Engine:
         self._client: DockerClient | None = None
 
     def __call__(self) -> DockerClient:
-        """The client.
+        """Return the client.
 
         Raises:
-            RunnerError: if no engine answers; the message says how to get one.
+            RunnerError: if no engine answers; the message says how to start or install one.
         """
         with self._lock:
             if self._client is None:
@@ -79,7 +80,7 @@ class Engine:
             return self._client
 
     def close(self) -> None:
-        """Closes the connection; a later call makes a new one."""
+        """Close the connection; a later call opens a new one."""
         with self._lock:
             client, self._client = self._client, None
         if client is not None:
@@ -87,40 +88,40 @@ class Engine:
 
 
 def _reason(error: BaseException) -> str:
-    """Why a connection failed, in the system's words, from below the layers of the SDK."""
+    """Return why a connection failed: the system's message, from below the layers of the SDK."""
     deepest = error
     while cause := deepest.__cause__ or deepest.__context__:
         deepest = cause
-    return getattr(deepest, "strerror", None) or said(error)
+    return getattr(deepest, "strerror", None) or message_of(error)
 
 
-def _no_engine(words: str) -> str:
-    place = os.environ.get("DOCKER_HOST") or "the default socket, unix:///var/run/docker.sock"
-    if "Permission denied" in words:
+def _no_engine(reason: str) -> str:
+    address = os.environ.get("DOCKER_HOST") or "the default socket, unix:///var/run/docker.sock"
+    if "Permission denied" in reason:
         return (
-            f"This user may not use the container engine at {place}: permission denied.\n"
+            f"This user may not use the container engine at {address}: permission denied.\n"
             "Join the group that owns the socket (sudo usermod -aG docker $USER, then log in again), or use a rootless "
-            f"engine and set DOCKER_HOST to its socket.\n{_ELSE}"
+            f"engine and set DOCKER_HOST to its socket.\n{_ALTERNATIVE}"
         )
     if os.environ.get("DOCKER_HOST"):
         advice = "Start it, or correct DOCKER_HOST: `docker context ls` lists the engines that this machine knows."
     elif shutil.which("dockerd") or shutil.which("docker") or shutil.which("podman"):
         advice = (
             "One is installed: start it (Docker: sudo systemctl start docker, or Docker Desktop; Podman: systemctl "
-            "--user start podman.socket). If it runs with a socket elsewhere, set DOCKER_HOST to that: "
+            "--user start podman.socket). If it listens on another socket, set DOCKER_HOST to that: "
             "`docker context ls` shows it."
         )
     else:
         advice = "Install Docker (https://docs.docker.com/engine/install/) or Podman, and start its service."
-    return f"No container engine answers at {place}: {words}\n{advice}\n{_ELSE}"
+    return f"No container engine answers at {address}: {reason}\n{advice}\n{_ALTERNATIVE}"
 
 
 @dataclass(frozen=True)
 class Owner:
-    """The process that containers belong to, told so that it is not mistaken for another one of the same number.
+    """The process that containers belong to, identified beyond its id, which another process may get later.
 
-    `boot` is the machine's boot, `namespace` the PID namespace, `started` when the process started in clock ticks
-    since the boot; they are empty where there is no /proc.
+    `boot` is the id of the machine's boot, `namespace` the PID namespace, `started` the start time of the process in
+    clock ticks since the boot; they are empty where there is no /proc.
     """
 
     boot: str
@@ -130,12 +131,12 @@ class Owner:
 
     @classmethod
     def current(cls) -> Owner:
-        """This process."""
+        """Return this process."""
         return cls(_boot(), _namespace(), os.getpid(), _started(os.getpid()))
 
     @property
     def labels(self) -> dict[str, str]:
-        """The owner as labels of a container."""
+        """The owner, as labels of a container."""
         return {
             "standpipe.boot": self.boot,
             "standpipe.namespace": self.namespace,
@@ -145,7 +146,7 @@ class Owner:
 
     @classmethod
     def of(cls, labels: Mapping[str, str]) -> Owner | None:
-        """The owner that a container's labels name, if they do."""
+        """Return the owner that a container's labels name; None if they name none."""
         pid = labels.get("standpipe.pid", "")
         if not pid.isdigit():
             return None
@@ -156,11 +157,14 @@ class Owner:
             labels.get("standpipe.started", ""),
         )
 
-    def is_gone(self, *, same_machine: bool) -> bool:
-        """Whether the process has ended for certain.
+    def has_ended(self, *, same_machine: bool) -> bool:
+        """Return whether the process has certainly ended.
 
-        Of a process elsewhere (another machine on a shared engine, another PID namespace) nothing is certain, but
+        Nothing is certain of a process on another machine with the same engine, or in another PID namespace, except
         that one of an earlier boot of this machine has ended.
+
+        Args:
+            same_machine: whether the engine is on this machine.
         """
         if self.boot != _boot():
             return same_machine
@@ -170,7 +174,7 @@ class Owner:
 
 
 def _boot() -> str:
-    return _text("/proc/sys/kernel/random/boot_id")
+    return read_text(Path("/proc/sys/kernel/random/boot_id"))
 
 
 def _namespace() -> str:
@@ -182,15 +186,8 @@ def _namespace() -> str:
 
 def _started(pid: int) -> str:
     # The name of the program, in parentheses, may hold spaces; the start time is field 22 of the line (proc(5)).
-    fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    fields = read_text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
     return fields[19] if len(fields) > 19 else ""
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text().strip()
-    except OSError:
-        return ""
 
 
 def _alive(pid: int) -> bool:
@@ -204,9 +201,9 @@ def _alive(pid: int) -> bool:
 
 
 def leftovers(client: DockerClient) -> Iterator[str]:
-    """The ids of containers whose owner is gone."""
+    """Yield the ids of containers whose owner has ended."""
     same_machine = client.api.base_url.startswith("http+docker://local")  # reached through a socket, not a network
     for container in client.api.containers(all=True, filters={"label": "standpipe.pid"}):
         owner = Owner.of(container["Labels"])
-        if owner is not None and owner.is_gone(same_machine=same_machine):
+        if owner is not None and owner.has_ended(same_machine=same_machine):
             yield container["Id"]

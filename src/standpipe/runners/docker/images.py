@@ -1,7 +1,7 @@
 """Container images by content: pulled when missing, and derived ones that hold the packages of functions.
 
-A derived image is made as a user would by hand: a container of the base image, `pip install` in it, and a commit. So
-the network, the mounts and the environment that the user's tasks have hold for the installation, too.
+A derived image is built as a user would by hand: a container of the base image, `pip install` in it, and a commit. So
+the installation has the same network, mounts and environment as the user's tasks.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from typing import TYPE_CHECKING, Any
 from standpipe.errors import EnvironmentBuildError, RunnerError
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Cancel
+from standpipe.runners.docker.engine import engine_errors, message_of
 from standpipe.support.locks import lock_file
+from standpipe.support.notices import Notice
 
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
-Notice = Callable[[str], None]
-
 REPOSITORY = "standpipe/env"
 
-#: The run arguments that an installation shares with the tasks: those that decide what it can reach and read.
-_SHARED = {
+#: The run arguments of tasks that hold for installations, too: those that decide what it can reach and read.
+_INSTALLATION_ARGUMENTS = {
     "dns",
     "dns_opt",
     "dns_search",
@@ -60,10 +60,10 @@ _LINES_OF_PIP = 20
 
 
 class DerivedImages:
-    """Implements `model.ports.Images` with a Docker engine.
+    """Implements `Images` with a Docker engine.
 
     Args:
-        client: gives the client of the engine; called each time it is needed, from any thread.
+        client: returns the client of the engine; called each time it is needed, from any thread.
         locks: a folder for lock files, so that an image is pulled or built once by many threads and processes.
     """
 
@@ -77,11 +77,11 @@ class DerivedImages:
         function: PythonFunction | None,
         *,
         run_args: Mapping[str, Any],
-        notice: Notice,
+        inform: Notice,
         cancel: Cancel,
     ) -> str:
-        """The image to run; see `model.ports.Images`."""
-        base_config = self._ensure(base, run_args.get("platform"), notice, cancel)
+        """Return the name of the image to run; see `Images`."""
+        base_config = self._ensure(base, run_args.get("platform"), inform, cancel)
         if function is None or not function.packages:
             return base
         key = _key(base_config["Id"], function)
@@ -90,36 +90,34 @@ class DerivedImages:
             with self._locked(key, cancel):
                 if self._inspect(name) is None:
                     build = _Build(self._client(), base, base_config, function, run_args, cancel)
-                    build.commit_as(name, key, notice)
+                    build.commit_as(name, key, inform)
         return name
 
-    def pull(self, name: str, *, run_args: Mapping[str, Any], notice: Notice, cancel: Cancel) -> None:
-        """Pulls an image that may be here; see `model.ports.Images`."""
-        with _explained(f"The image {name} could not be pulled"):
-            _pull(self._client(), name, run_args.get("platform"), notice, cancel)
+    def pull(self, name: str, *, run_args: Mapping[str, Any], inform: Notice, cancel: Cancel) -> None:
+        """Pull an image that may be on this machine; see `Images`."""
+        with _explain_errors(f"The image {name} could not be pulled"):
+            _pull(self._client(), name, run_args.get("platform"), inform, cancel)
 
     def _inspect(self, name: str) -> dict[str, Any] | None:
         from docker.errors import ImageNotFound  # costly; only a user of containers needs it
 
-        with _explained(f"The engine could not say whether it has the image {name}"):
+        with _explain_errors(f"The engine could not be asked for the image {name}"):
             try:
                 return dict(self._client().images.get(name).attrs)
             except ImageNotFound:
                 return None
 
-    def _ensure(self, name: str, platform: str | None, notice: Notice, cancel: Cancel) -> dict[str, Any]:
-        found = self._inspect(name)
-        if found is None:
+    def _ensure(self, name: str, platform: str | None, inform: Notice, cancel: Cancel) -> dict[str, Any]:
+        config = self._inspect(name)
+        if config is None:
             with self._locked(f"pull-{hashlib.sha256(name.encode()).hexdigest()[:20]}", cancel):
-                found = self._inspect(name)
-                if found is None:
-                    _pull_missing(self._client(), name, platform, notice, cancel)
-                    found = self._inspect(name)
-        if found is None:
-            raise RunnerError(
-                f"The engine pulled the image {name}, and does not have it afterwards. Try `docker pull`."
-            )
-        return found
+                config = self._inspect(name)
+                if config is None:
+                    _pull_missing(self._client(), name, platform, inform, cancel)
+                    config = self._inspect(name)
+        if config is None:
+            raise RunnerError(f"The engine pulled the image {name}, but does not have it. Try `docker pull {name}`.")
+        return config
 
     @contextlib.contextmanager
     def _locked(self, name: str, cancel: Cancel) -> Iterator[None]:
@@ -129,7 +127,7 @@ class DerivedImages:
 
 
 class _Build:
-    """The making of one derived image."""
+    """The build of one derived image."""
 
     def __init__(
         self,
@@ -147,19 +145,20 @@ class _Build:
         self._run_args = run_args
         self._cancel = cancel
 
-    def commit_as(self, name: str, key: str, notice: Notice) -> None:
+    def commit_as(self, name: str, key: str, inform: Notice) -> None:
+        """Install the packages, and store the image under a name."""
         packages = ", ".join(map(_without_password, self._function.packages))
-        notice(f"Installing {packages} into the image {self._base}.")
+        inform(f"Installing {packages} into the image {self._base}.")
         start = time.monotonic()
         failed = f"The engine failed to install {packages} into the image {self._base}"
-        with _explained(failed, EnvironmentBuildError), self._container() as container:
+        with _explain_errors(failed, EnvironmentBuildError), self._container() as container:
             self._install(container)
             container.commit(*name.split(":"), pause=False, conf=self._config(container, key))
-        notice(f"Installed {packages} in {time.monotonic() - start:.1f} s; the image {name} keeps them.")
+        inform(f"Installed {packages} in {time.monotonic() - start:.1f} s, into the image {name}.")
 
     @contextlib.contextmanager
     def _container(self) -> Iterator[Container]:
-        shared = {name: value for name, value in self._run_args.items() if name in _SHARED}
+        shared = {name: value for name, value in self._run_args.items() if name in _INSTALLATION_ARGUMENTS}
         container = self._client.containers.create(self._base, entrypoint=list(_IDLE), command=[], **shared)
         killer = threading.Thread(target=_kill, args=(container,), daemon=True)
         forget = self._cancel.on_set(lambda: _start_once(killer))
@@ -168,55 +167,56 @@ class _Build:
             yield container
         finally:
             forget()
-            if killer.ident is not None:  # it was started, and may be in the middle of a request
+            if killer.ident is not None:  # it was started, and may be sending a request
                 killer.join(_SECONDS_TO_KILL)
             container.remove(v=True, force=True)
 
     def _install(self, container: Container) -> None:
         code, _ = self._execute(container, ["python3", "-m", "pip", "--version"])
         if code != 0:
-            code, words = self._execute(container, ["python3", "-m", "ensurepip"])
+            code, output = self._execute(container, ["python3", "-m", "ensurepip"])
             if code != 0:
-                self._fail("it has no pip, and ensurepip could not bring it", words)
+                self._fail("it has no pip, and ensurepip could not install it", output)
         command = ["python3", "-m", "pip", "install", "--no-cache-dir", *_index_options(self._function)]
-        code, words = self._execute(container, [*command, *self._function.packages])
+        code, output = self._execute(container, [*command, *self._function.packages])
         if code != 0:
-            self._fail("pip failed", words)
+            self._fail("pip failed", output)
 
     def _execute(self, container: Container, command: Sequence[str]) -> tuple[int | None, str]:
         _check(self._cancel)
         environment = {
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PIP_ROOT_USER_ACTION": "ignore",
-            # On the cluster, use_venv keeps out of what a distribution manages; this image belongs to us alone.
+            # On a cluster, use_venv leaves the distribution's packages alone; this image has no other use.
             **({"PIP_BREAK_SYSTEM_PACKAGES": "1"} if self._function.use_venv else {}),
             **self._run_args.get("environment", {}),
         }
-        # In the environment of an execution, and not in that of the container, which a commit would keep.
+        # As the environment of the execution: that of the container would be part of the committed image.
         code, output = container.exec_run(list(command), user="0", environment=environment)
         _check(self._cancel)
-        assert isinstance(output, bytes), "it was not asked for in pieces"
+        assert isinstance(output, bytes), "the output was not requested as a stream"
         return code, output.decode("utf-8", "replace")
 
-    def _fail(self, why: str, words: str) -> None:
+    def _fail(self, reason: str, output: str) -> None:
         hint = (
-            "Does the package exist, under that name and in that version, for the image's Python? "
-            "Does the container reach the index? DockerRunner(network_mode=..., environment=..., mounts=...) say how."
+            "Check the names and versions in packages_to_install, and that there are releases for the image's Python. "
+            "If the container does not reach the index, pass DockerRunner(network_mode=..., environment=..., "
+            "mounts=...)."
         )
-        if "externally-managed-environment" in words:
+        if "externally-managed-environment" in output:
             hint = (
-                "The image's Python belongs to its distribution, so a cluster would refuse, too. Use another base "
-                "image (python:3.11), or @dsl.component(use_venv=True)."
+                "The image's Python is managed by its distribution, so the installation would fail on a cluster, too. "
+                "Use another base image (python:3.11), or @dsl.component(use_venv=True)."
             )
         raise EnvironmentBuildError(
-            f"The packages of {self._function.name!r} could not be installed into the image {self._base}: {why}.\n"
-            f"{_trimmed(words)}\n{hint}"
+            f"The packages of {self._function.name!r} could not be installed into the image {self._base}: {reason}.\n"
+            f"{_errors_of_pip(output)}\n{hint}"
         )
 
     def _config(self, container: Container, key: str) -> dict[str, Any]:
-        """The base image's own configuration, so that nothing of the container that installed them is kept.
+        """Return the configuration of the base image, so that nothing of the installing container is kept.
 
-        An engine fills what is missing here from the container, labels included: those are emptied.
+        An engine takes from the container what is missing here, labels included: those are emptied.
         """
         config = self._base_config["Config"] or {}
         return {
@@ -234,13 +234,13 @@ class _Build:
 
 
 def _key(base_id: str, function: PythonFunction) -> str:
-    # The 1 is the version of how images are derived.
+    # The 1 is the version of the way in which images are built.
     content = [1, base_id, sorted(function.packages), _index_options(function), function.use_venv]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:20]
 
 
 def _index_options(function: PythonFunction) -> list[str]:
-    """Pip's options for the function's indexes, as KFP compiles them (`make_index_url_options` of its SDK)."""
+    """Return pip's options for the function's indexes, as KFP compiles them (`make_index_url_options` of its SDK)."""
     if not function.index_urls:
         return []
     first, *others = function.index_urls
@@ -252,36 +252,36 @@ def _index_options(function: PythonFunction) -> list[str]:
     ]
 
 
-def _pull_missing(client: DockerClient, name: str, platform: str | None, notice: Notice, cancel: Cancel) -> None:
-    notice(f"Pulling the image {name}, which is not on this machine.")
+def _pull_missing(client: DockerClient, name: str, platform: str | None, inform: Notice, cancel: Cancel) -> None:
+    inform(f"Pulling the image {name}, which is not on this machine.")
     try:
-        _pull(client, name, platform, notice, cancel)
-    except _engine_errors() as error:
+        _pull(client, name, platform, inform, cancel)
+    except engine_errors() as error:
         raise RunnerError(
-            f"The image {name} is not on this machine, and could not be pulled: {_said(error)}\n"
-            "Check its name for a typo. If it is private, log in first: `docker login <registry>`. "
-            f"Offline, bring it with `docker load`, or build it: `docker build -t {name} .`"
+            f"The image {name} is not on this machine, and could not be pulled: {message_of(error)}\n"
+            "Check the spelling of its name. If it is private, log in first: `docker login <registry>`. "
+            f"Without a network, load it (`docker load`) or build it (`docker build -t {name} .`)."
         ) from error
-    notice(f"Pulled the image {name}.")
+    inform(f"Pulled the image {name}.")
 
 
-def _pull(client: DockerClient, name: str, platform: str | None, notice: Notice, cancel: Cancel) -> None:
+def _pull(client: DockerClient, name: str, platform: str | None, inform: Notice, cancel: Cancel) -> None:
     pull = partial(client.api.pull, name, stream=True, decode=True, platform=platform)
-    for text in _progress(_checked(pull, cancel)):
-        notice(f"Pulling the image {name}: {text}.")
+    for text in _progress(_checked_events(pull, cancel)):
+        inform(f"Pulling the image {name}: {text}.")
 
 
-def _checked(pull: Callable[[], Iterable[dict[str, Any]]], cancel: Cancel) -> Iterator[dict[str, Any]]:
+def _checked_events(pull: Callable[[], Iterable[dict[str, Any]]], cancel: Cancel) -> Iterator[dict[str, Any]]:
     from docker.errors import DockerException  # costly; only a user of containers needs it
 
-    for event in _awaited(pull, cancel):
+    for event in _events(pull, cancel):
         if "error" in event:
-            raise DockerException(event["error"])  # an engine tells late failures in the stream
+            raise DockerException(event["error"])  # an engine reports late errors in the stream
         yield event
 
 
-def _awaited(pull: Callable[[], Iterable[dict[str, Any]]], cancel: Cancel) -> Iterator[dict[str, Any]]:
-    """The events as they come. A registry may send nothing for minutes, so that another thread waits for them."""
+def _events(pull: Callable[[], Iterable[dict[str, Any]]], cancel: Cancel) -> Iterator[dict[str, Any]]:
+    """Yield the events of a pull as they come. Another thread waits for them, as a registry may pause for minutes."""
     _check(cancel)
     arrived: SimpleQueue[dict[str, Any] | Exception | None] = SimpleQueue()
 
@@ -290,24 +290,24 @@ def _awaited(pull: Callable[[], Iterable[dict[str, Any]]], cancel: Cancel) -> It
             for event in pull():
                 arrived.put(event)
             arrived.put(None)
-        except Exception as error:  # noqa: BLE001  it is raised where they are wanted
+        except Exception as error:  # noqa: BLE001  it is raised in the thread that takes the events
             arrived.put(error)
 
     forget = cancel.on_set(lambda: arrived.put(None))
     threading.Thread(target=read, daemon=True).start()
     try:
-        while (news := arrived.get()) is not None:
+        while (event := arrived.get()) is not None:
             _check(cancel)
-            if isinstance(news, Exception):
-                raise news
-            yield news
+            if isinstance(event, Exception):
+                raise event
+            yield event
         _check(cancel)
     finally:
         forget()
 
 
 def _progress(events: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Now and then, how much of the layers has come."""
+    """Yield from time to time how much of the layers was downloaded."""
     layers: dict[str, tuple[int, int]] = {}
     last = time.monotonic()
     for event in events:
@@ -322,7 +322,7 @@ def _progress(events: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 def _check(cancel: Cancel) -> None:
     if cancel:
-        raise RunnerError("It was stopped while its image was made ready.")
+        raise RunnerError("It was cancelled while its image was prepared.")
 
 
 def _start_once(thread: threading.Thread) -> None:
@@ -331,32 +331,22 @@ def _start_once(thread: threading.Thread) -> None:
 
 
 def _kill(container: Container) -> None:
-    # It may have ended by itself; whoever waits for it sees what became of it.
-    with contextlib.suppress(*_engine_errors()):
+    # It may have ended meanwhile; the request that runs in it fails in either case.
+    with contextlib.suppress(*engine_errors()):
         container.kill()
 
 
 @contextlib.contextmanager
-def _explained(what: str, kind: type[RunnerError] = RunnerError) -> Iterator[None]:
+def _explain_errors(what: str, kind: type[RunnerError] = RunnerError) -> Iterator[None]:
     try:
         yield
-    except _engine_errors() as error:
-        raise kind(f"{what}: {_said(error)}") from error
+    except engine_errors() as error:
+        raise kind(f"{what}: {message_of(error)}") from error
 
 
-def _engine_errors() -> tuple[type[Exception], ...]:
-    from docker.errors import DockerException  # costly, and needed only once something went wrong
-
-    return (DockerException, OSError)
-
-
-def _said(error: BaseException) -> str:
-    return str(getattr(error, "explanation", None) or error).strip()
-
-
-def _trimmed(words: str) -> str:
-    """Pip's own words: why it could not reach the index, if so, and from its first error on, or else its last lines."""
-    lines = [line.rstrip() for line in words.splitlines() if line.strip() and not line.startswith("[notice]")]
+def _errors_of_pip(output: str) -> str:
+    """Return pip's errors: why it could not reach the index, and its output from the first error on, or its end."""
+    lines = [line.rstrip() for line in output.splitlines() if line.strip() and not line.startswith("[notice]")]
     errors = [number for number, line in enumerate(lines) if line.lstrip().lower().startswith("error")]
     shown = lines[errors[0] :][:_LINES_OF_PIP] if errors else lines[-_LINES_OF_PIP:]
     unreachable = [line for line in lines if line.startswith("WARNING: Retrying") and line not in shown][-1:]

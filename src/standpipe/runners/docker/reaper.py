@@ -1,4 +1,4 @@
-"""Starts and stops the process that removes the containers of this one if it is killed; see `reaper_program`."""
+"""The start and stop of the process that removes this one's containers if it is killed; see `reaper_program`."""
 
 from __future__ import annotations
 
@@ -17,72 +17,73 @@ if TYPE_CHECKING:
 
 _PROGRAM = Path(__file__).with_name("reaper_program.py")
 
-#: What says that all containers were removed.
-_GOODBYE = b"."
+#: Tells the program that all containers were removed.
+_ALL_REMOVED = b"."
 
-#: Seconds that the program may take to end when it is told to.
-_ENDS_WITHIN = 3.0
+#: The seconds that the program may take to end.
+_TIMEOUT = 3.0
 
 
 class Reaper:
-    """The program, seen from the process that makes containers."""
+    """The program, seen from the process that creates containers."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: Popen[bytes] | None = None
-        self._guarded = 0
+        self._guards = 0
         register_object(self)
 
     @contextmanager
-    def guards(self, labels: Mapping[str, str]) -> Iterator[None]:
-        """Has the program run while containers are made and removed; its start is not waited for.
+    def guard(self, labels: Mapping[str, str]) -> Iterator[None]:
+        """Keep the program running during the block, in which a container is created and removed.
 
-        `labels` are those that all containers of this process have, and no others.
+        Args:
+            labels: those that all containers of this process have, and no others.
         """
         with self._lock:
-            self._guarded += 1
+            self._guards += 1
             if self._process is None or self._process.poll() is not None:
-                self.let_go()  # somebody has killed it
-                with suppress(OSError):  # no process can be had: then what is left is swept at the next start
+                self.detach()  # it was killed
+                with suppress(OSError):  # no process can be started: the next program removes what is left
                     self._process = self._start(labels)
         try:
             yield
         finally:
             with self._lock:
-                self._guarded -= 1
+                self._guards -= 1
 
     def close(self, *, everything_removed: bool) -> None:
-        """Ends the program, which first removes what is left."""
-        from subprocess import TimeoutExpired  # costs 20 ms, and who has started a program has it imported
+        """Stop the program, which first removes what is left."""
+        from subprocess import TimeoutExpired  # costs 20 ms, and is imported if a program was started
 
         with self._lock:
             process, self._process = self._process, None
-            goodbye = _GOODBYE if everything_removed and not self._guarded else b""
+            message = _ALL_REMOVED if everything_removed and not self._guards else b""
         if process is not None:
-            with suppress(TimeoutExpired, OSError):  # it was killed, or the engine keeps it: nobody waits for that
-                process.communicate(goodbye, timeout=_ENDS_WITHIN)
+            with suppress(TimeoutExpired, OSError):  # it was killed, or still waits for the engine
+                process.communicate(message, timeout=_TIMEOUT)
 
-    def let_go(self) -> None:
-        """Forgets the program: it has ended, or is that of the process that this one was forked from."""
+    def detach(self) -> None:
+        """Forget the program: it has ended, or belongs to the process that this one was forked from."""
         process, self._process = self._process, None
         if process is not None and process.stdin is not None:
             process.stdin.close()
-            process.returncode = 0  # if it still runs, that is no concern of this process
+            process.returncode = 0  # if it still runs, it is not a child of this process
 
     def after_fork_in_child(self) -> None:
-        """Leaves the program to the process that this one was forked from."""
+        """Leave the program to the process that this one was forked from; see `support.forking`."""
         self._lock = threading.Lock()  # a thread that is not in this process may hold the old one
-        self._guarded = 0
-        self.let_go()
+        self._guards = 0
+        self.detach()
 
     def _start(self, labels: Mapping[str, str]) -> Popen[bytes]:
         import subprocess  # costs 20 ms, which a program that runs nothing need not pay
 
-        told = json.dumps({"path": sys.path, "labels": dict(labels)})
+        order = json.dumps({"path": sys.path, "labels": dict(labels)})
         return subprocess.Popen(
-            (sys.executable, "-I", "-S", str(_PROGRAM), told),
+            (sys.executable, "-I", "-S", str(_PROGRAM), order),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # what kills the process that it looks after shall not kill it
+            start_new_session=True,  # a signal to the group of this process must not kill it
         )

@@ -1,7 +1,7 @@
 """A program that removes the containers of the process that started it, if that process is killed.
 
-It needs the standard library alone until it has something to do. It waits for the end of its standard input, which the
-process that started it holds open. A byte before the end says that no container is left.
+It uses only the standard library until it has something to do. It waits for the end of its standard input, which the
+process that started it holds open. A byte before the end means that no container is left.
 """
 
 from __future__ import annotations
@@ -15,16 +15,20 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-#: Seconds for which the program looks again, as the engine may be about to make a container that was asked for; for
-#: which it waits for an engine that does not answer; and between two looks.
-_LOOKS_FOR = 0.6
-_WAITS_FOR = 30.0
+#: The seconds for which it looks again, as the engine may still be creating a container that was requested; for which
+#: it waits for an engine that does not answer; and between two looks.
+_LOOK_TIME = 0.6
+_ENGINE_TIMEOUT = 30.0
 _PAUSE = 0.1
 
 
-def main(told: str) -> None:
-    """Waits for the end of the process that started this one, and then removes its containers."""
-    order = json.loads(told)
+def main(argument: str) -> None:
+    """Wait for the end of the process that started this one, then remove its containers.
+
+    Args:
+        argument: JSON with `path`, where to import from, and `labels`, those of the containers.
+    """
+    order = json.loads(argument)
     if sys.stdin.buffer.read(1):
         return
     sys.path[:] = order["path"]
@@ -32,30 +36,30 @@ def main(told: str) -> None:
 
 
 def reap(labels: Mapping[str, str]) -> None:
-    """Removes all containers with these labels, until a last look finds none."""
-    import docker  # takes 0.2 s, and is here only when it is needed
+    """Remove all containers with these labels, until a last look finds none."""
+    import docker  # takes 0.2 s, and is needed only now
 
     start = time.monotonic()
-    wanted = {"label": [f"{name}={value}" for name, value in labels.items()]}
+    filters = {"label": [f"{name}={value}" for name, value in labels.items()]}
     client = None
     with ThreadPoolExecutor(16) as pool:
-        while time.monotonic() < start + _WAITS_FOR:
+        while time.monotonic() < start + _ENGINE_TIMEOUT:
             try:
                 client = client or docker.from_env().api
-                found = client.containers(all=True, filters=wanted)
-            except (docker.errors.DockerException, OSError):  # the engine has died, too: it may come back
+                containers = client.containers(all=True, filters=filters)
+            except (docker.errors.DockerException, OSError):  # the engine may be starting again
                 time.sleep(_PAUSE)
                 continue
-            list(pool.map(partial(_remove, client), [container["Id"] for container in found]))
-            if not found and time.monotonic() > start + _LOOKS_FOR:
+            list(pool.map(partial(_remove, client), [container["Id"] for container in containers]))
+            if not containers and time.monotonic() > start + _LOOK_TIME:
                 return
             time.sleep(_PAUSE)
 
 
 def _remove(client: Any, container: str) -> None:
-    import docker  # it was imported by whoever found the container
+    import docker  # `reap` has imported it
 
-    with suppress(docker.errors.DockerException, OSError):  # the next look finds it again
+    with suppress(docker.errors.DockerException, OSError):  # the next look finds it, if it still exists
         client.remove_container(container, v=True, force=True)
 
 

@@ -1,4 +1,4 @@
-"""The run arguments of a DockerRunner: which there are, which are ours alone, and theirs merged with ours.
+"""The run arguments of a DockerRunner: their names, those that are refused, and their merge with our own.
 
 They are those of `containers.run` in the Docker SDK (https://docker-py.readthedocs.io/en/stable/containers.html).
 """
@@ -13,25 +13,25 @@ from typing import Any
 
 from standpipe.errors import RunArgumentError
 
-_OF_THE_COMPONENT = "it comes from the component, as on a cluster"
-_OF_THE_LOG = "what a task prints is always streamed and kept"
-_OF_THE_END = "a container is always removed, after its exit status was read"
+_FROM_COMPONENT = "it comes from the component, as on a cluster"
+_ALWAYS_LOGGED = "the output of a task is always streamed to its log"
+_ALWAYS_REMOVED = "a container is always removed, after its exit status was read"
 
-#: Arguments of the SDK that a runner cannot leave to the user, and why.
+#: Arguments of the SDK that users may not pass, and why.
 REFUSED: Mapping[str, str] = {
-    "image": _OF_THE_COMPONENT,
-    "command": _OF_THE_COMPONENT,
-    "entrypoint": _OF_THE_COMPONENT,
-    "detach": _OF_THE_LOG,
-    "stdout": _OF_THE_LOG,
-    "stderr": _OF_THE_LOG,
-    "stream": _OF_THE_LOG,
-    "auto_remove": _OF_THE_END,
-    "remove": _OF_THE_END,
-    "name": "several tasks run at once, and two containers cannot have one name",
-    "restart_policy": "a failed task is repeated by the pipeline: task.set_retry(...)",
-    "stdin_open": "a task has nobody to type into it, and would wait for ever",
-    "version": "the client and the engine agree on it",
+    "image": _FROM_COMPONENT,
+    "command": _FROM_COMPONENT,
+    "entrypoint": _FROM_COMPONENT,
+    "detach": _ALWAYS_LOGGED,
+    "stdout": _ALWAYS_LOGGED,
+    "stderr": _ALWAYS_LOGGED,
+    "stream": _ALWAYS_LOGGED,
+    "auto_remove": _ALWAYS_REMOVED,
+    "remove": _ALWAYS_REMOVED,
+    "name": "several tasks run at once, and two containers cannot have the same name",
+    "restart_policy": "failed tasks are retried by the pipeline: task.set_retry(...)",
+    "stdin_open": "a task has no terminal, and would wait for input for ever",
+    "version": "the client and the engine negotiate it",
 }
 
 Volumes = dict[str, dict[str, str]]
@@ -39,7 +39,7 @@ Volumes = dict[str, dict[str, str]]
 
 @dataclass(frozen=True)
 class RunArguments:
-    """Checked run arguments, with those that are merged with ours in one form: dicts.
+    """Valid run arguments, with those that are merged with our own as dicts.
 
     `volumes` maps a path of the host to `{"bind": path in the container, "mode": "rw" or "ro"}`; a None in
     `environment` removes a variable of the image.
@@ -51,31 +51,30 @@ class RunArguments:
     volumes: Volumes
 
     @classmethod
-    def check(cls, given: Mapping[str, Any]) -> RunArguments:
-        """Takes what the user gave.
+    def check(cls, arguments: Mapping[str, Any]) -> RunArguments:
+        """Check the arguments of a user.
 
         Raises:
-            RunArgumentError: for a name that does not exist or is refused, and for volumes that are not understood.
+            RunArgumentError: if a name does not exist or is refused, or volumes are invalid.
         """
-        _check_names(given)
+        _check_names(arguments)
         merged = ("environment", "labels", "volumes")
         return cls(
-            others={name: value for name, value in given.items() if name not in merged},
-            environment=_pairs(given.get("environment")),
-            labels={name: value or "" for name, value in _pairs(given.get("labels")).items()},
-            volumes=_volumes(given.get("volumes")),
+            others={name: value for name, value in arguments.items() if name not in merged},
+            environment=_pairs(arguments.get("environment")),
+            labels={name: value or "" for name, value in _pairs(arguments.get("labels")).items()},
+            volumes=_volumes(arguments.get("volumes")),
         )
 
     @property
-    def in_words(self) -> str:
-        """All of them, the same for the same arguments."""
-        given = [self.environment, self.volumes, self.others]
-        return json.dumps(given, sort_keys=True, default=repr)
+    def fingerprint(self) -> str:
+        """A text that is the same for the same arguments."""
+        return json.dumps([self.environment, self.volumes, self.others], sort_keys=True, default=repr)
 
     def merged(
         self, *, environment: Mapping[str, str | None], labels: Mapping[str, str], volumes: Volumes
     ) -> dict[str, Any]:
-        """Keyword arguments for `containers.create`: the user's environment wins, our labels and volumes do."""
+        """Return arguments for `containers.create`: the user's environment wins, and our labels and volumes."""
         return {
             **self.others,
             "environment": {**environment, **self.environment},
@@ -84,16 +83,16 @@ class RunArguments:
         }
 
 
-def _check_names(given: Mapping[str, Any]) -> None:
+def _check_names(arguments: Mapping[str, Any]) -> None:
     known = _names()
-    for name in given:
+    for name in arguments:
         if name in REFUSED:
-            raise RunArgumentError(f"DockerRunner does not take {name!r}: {REFUSED[name]}.")
+            raise RunArgumentError(f"DockerRunner does not accept the argument {name!r}: {REFUSED[name]}.")
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             raise RunArgumentError(
                 f"DockerRunner has no argument {name!r}{f'; did you mean {close[0]!r}?' if close else '.'}\n"
-                f"It takes those of `containers.run` in the Docker SDK: {', '.join(sorted(known))}."
+                f"Expected arguments of `containers.run` in the Docker SDK: {', '.join(sorted(known))}."
             )
 
 
@@ -104,27 +103,26 @@ def _names() -> set[str]:
     return (names | {"network", "networking_config", "ports", "volumes"}) - REFUSED.keys()
 
 
-def _pairs(given: Mapping[str, str] | Iterable[str] | None) -> dict[str, str | None]:
-    if isinstance(given, Mapping):
-        return dict(given)
-    parts = (item.partition("=") for item in given or ())
-    return {name: value if equals else None for name, equals, value in parts}
+def _pairs(value: Mapping[str, str] | Iterable[str] | None) -> dict[str, str | None]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    parts = (item.partition("=") for item in value or ())
+    return {name: text if equals else None for name, equals, text in parts}
 
 
-def _volumes(given: Mapping[str, Any] | Iterable[str] | None) -> Volumes:
-    if isinstance(given, Mapping):
+def _volumes(value: Mapping[str, Any] | Iterable[str] | None) -> Volumes:
+    if isinstance(value, Mapping):
         return {
             source: dict(volume) if isinstance(volume, Mapping) else {"bind": volume, "mode": "rw"}
-            for source, volume in given.items()
+            for source, volume in value.items()
         }
     volumes: Volumes = {}
-    for text in given or ():
+    for text in value or ():
         source, *target = text.split(":")
         if source in volumes or len(target) not in (1, 2):
             raise RunArgumentError(
-                f"DockerRunner does not understand {text!r} in its volumes. "
-                "Each is 'source:target' or 'source:target:mode', and a source comes once; "
-                "mounts=[docker.types.Mount(...)] says everything else."
+                f"Invalid volume {text!r} of DockerRunner: expected 'source:target' or 'source:target:mode', each "
+                "source once. For anything else, use mounts=[docker.types.Mount(...)]."
             )
         volumes[source] = {"bind": target[0], "mode": target[1] if len(target) == 2 else "rw"}
     return volumes

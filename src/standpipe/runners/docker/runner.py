@@ -1,4 +1,4 @@
-"""Tasks in containers, through the API of the Docker engine. Podman answers to the same one."""
+"""The runner of tasks in containers, with the API of the Docker engine, which Podman has, too."""
 
 from __future__ import annotations
 
@@ -8,90 +8,126 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from standpipe.errors import RunnerError, UnsupportedError
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Cancel, Images, Log, Mount, Outcome, Pod, TaskRequest
-from standpipe.model.resources import Limits
-from standpipe.runners.docker.container import ContainerTask, Traits, user_of
-from standpipe.runners.docker.engine import Engine, Owner, engine_errors, leftovers, said
+from standpipe.model.ports import CANCELLED_BEFORE_START, Cancel, Log, Mount, Outcome, Pod, TaskRequest
+from standpipe.model.resources import Capacity, Limits
+from standpipe.runners.docker.container import EngineTraits, TaskContainer, user_of
+from standpipe.runners.docker.engine import Engine, Owner, engine_errors, leftovers, message_of
 from standpipe.runners.docker.reaper import Reaper
 from standpipe.runners.docker.run_arguments import RunArguments, Volumes
 from standpipe.runners.request_files import request_file
+from standpipe.support import machine_capacity
+from standpipe.support.notices import Notice, inform, warn
 
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
-#: Where the package `worker` of the host is in a container, and where the run's workspace is (KFP's own place).
+#: The paths in a container of the package `worker`, and of the run's workspace (as in KFP).
 WORKER = "/standpipe/worker"
 WORKSPACE = "/kfp-workspace"
 
-_WORKER_HERE = Path(__file__).resolve().parents[2] / "worker"
+_WORKER_FOLDER = Path(__file__).resolve().parents[2] / "worker"
 
-#: The run arguments that say how much of the cores a container gets; the engine takes only one way.
+#: The run arguments that limit CPU, of which the engine takes only one kind.
 _CPU_ARGUMENTS = {"nano_cpus", "cpu_period", "cpu_quota"}
 
-#: Seconds for which the id of an image is taken to be what it was.
-_IDS_LAST = 1.0
+#: The seconds for which the id of an image is remembered.
+_ID_LIFETIME = 1.0
 
-_STOPPED = "it was cancelled before it started"
 _MUST_NOT_BE_ROOT = (
-    "it must not run as root (kubernetes.set_security_context), and its image does: pass run_as_user, too, or use an "
-    "image with a user of its own"
+    "its image runs as root, which kubernetes.set_security_context forbids: pass run_as_user, too, or use an image "
+    "with a user of its own"
 )
 
 
-class DockerTasks:
+class Images(Protocol):
+    """Container images by content: an image that is on this machine, with a function's packages added."""
+
+    def image(
+        self,
+        base: str,
+        function: PythonFunction | None,
+        *,
+        run_args: Mapping[str, Any],
+        inform: Notice,
+        cancel: Cancel,
+    ) -> str:
+        """Return the name of the image to run: `base`, or one built from it that holds the function's packages.
+
+        Args:
+            base: the component's image, which is pulled if it is missing.
+            function: the component's program, with its packages; None for container components.
+            run_args: the engine's arguments for the containers of tasks. A container that installs packages uses those
+                for its network, mounts, environment and labels.
+            inform: called with the progress, a sentence at a time.
+            cancel: cancels the build.
+
+        Raises:
+            EnvironmentBuildError: if the packages cannot be installed, with the installer's error.
+            RunnerError: if the image cannot be pulled, or `cancel` was set meanwhile.
+        """
+
+    def pull(self, name: str, *, run_args: Mapping[str, Any], inform: Notice, cancel: Cancel) -> None:
+        """Pull an image even if it is on this machine, as its name may stand for a newer one by now.
+
+        Raises:
+            RunnerError: if it cannot be pulled, or `cancel` was set meanwhile.
+        """
+
+
+class ContainerTaskRunner:
     """Implements `model.ports.Runner` with containers.
 
     A container component runs its command as Kubernetes does: `command` replaces the image's entrypoint and `args`
     its arguments. A lightweight Python component runs on the `python3` of its image, with our `worker` mounted
-    read-only. A container sees the pipeline root and the brought artifacts where they are on this machine, and the
-    run's workspace at `/kfp-workspace`. It runs as the image's own user, as on a cluster; what it leaves in the
-    task's folder and in the workspace belongs to the caller afterwards.
+    read-only. A container sees the pipeline root and the user's artifacts at their paths on this machine, and the
+    run's workspace at `/kfp-workspace`. It runs as the image's own user, as on a cluster; the files that it leaves in
+    the task's folder and in the workspace belong to this process's user afterwards.
 
     Args:
-        container_run_args: arguments of `containers.run` in the Docker SDK, except those in
-            `docker_arguments.REFUSED`. The entries of `environment` win over the component's own; `volumes`, `mounts`
-            and `labels` join ours.
-        images: has the images, and adds packages to them.
-        notice: takes one line at a time about what takes long.
+        arguments: the user's arguments for containers. Their `environment` overrides the component's; `volumes`,
+            `mounts` and `labels` are added to ours.
+        images: provides the images, and adds packages to them.
         engine: the connection.
-        reaper: removes the containers of this process if that is killed.
-
-    Raises:
-        RunArgumentError: for a run argument that does not exist or cannot be given.
+        reaper: removes the containers of this process if it is killed.
+        warn: called with what is not done as asked.
+        inform: called with the progress of what takes long.
     """
 
     def __init__(
         self,
-        container_run_args: Mapping[str, Any],
+        arguments: RunArguments,
         images: Images,
-        notice: Callable[[str], None],
         engine: Engine | None = None,
         reaper: Reaper | None = None,
+        *,
+        warn: Notice = warn,
+        inform: Notice = inform,
     ) -> None:
-        self._arguments = RunArguments.check(container_run_args)
+        self._arguments = arguments
         self._images = images
-        self._notice = notice
+        self._warn = warn
+        self._inform = inform
         self._engine = engine or Engine()
         self._reaper = reaper or Reaper()
         self._unremoved: set[str] = set()
         self._lock = threading.Lock()
-        self._image_ids: dict[str, tuple[float, str]] = {}  # with when they were asked for
-        self._traits: Traits | None = None
+        self._image_ids: dict[str, tuple[float, str]] = {}  # with the time of the request
+        self._traits: EngineTraits | None = None
         atexit.register(self.close)
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
-        """Runs one attempt in a container of its own; see `model.ports.Runner`.
+        """Run one attempt in a container of its own; see `model.ports.Runner`.
 
         Raises:
             UnsupportedError: if the task is to be debugged.
-            RunnerError: if there is no engine or no image, or the engine refuses to make the container.
+            RunnerError: if there is no engine or no image, or the engine refuses to create the container.
             EnvironmentBuildError: if the function's packages cannot be installed.
         """
         if request.debug:
@@ -100,20 +136,20 @@ class DockerTasks:
                 "local.init(runner=local.SubprocessRunner())."
             )
         client = self._engine()
-        with self._reaper.guards(Owner.current().labels):
+        with self._reaper.guard(Owner.current().labels):
             return self._run(client, request, log, cancel)
 
     def _run(self, client: DockerClient, request: TaskRequest, log: Log, cancel: Cancel) -> Outcome:
-        traits = self._first_use(client)
+        traits = self._prepare_engine(client)
         try:
             image = self._image(client, request, cancel)
         except RunnerError:
             if not cancel:
                 raise
         if cancel:
-            return Outcome(problem=_STOPPED)
+            return CANCELLED_BEFORE_START
         with self._container(client, image, self._create_arguments(client, image, request, traits)) as container:
-            task = ContainerTask(request, container, traits)
+            task = TaskContainer(request, container, traits)
             if request.pod.non_root and task.is_root:
                 return Outcome(problem=_MUST_NOT_BE_ROOT)
             with task.prepared():
@@ -122,75 +158,79 @@ class DockerTasks:
         return outcome
 
     def fingerprint(self, request: TaskRequest) -> str:
-        """The digest of the image, and what the user gives to all containers.
-
-        Empty while the image is not on this machine.
-        """
+        """Return the digest of the image and the user's arguments; empty while the image is not on this machine."""
         image = self._image_id(request.image)
-        return f"{image} {self._arguments.in_words}" if image else ""
+        return f"{image} {self._arguments.fingerprint}" if image else ""
 
     def _image_id(self, name: str) -> str:
-        """The digest of an image's content, asked for once in a while: a name may stand for another one later."""
+        """Return the digest of an image, remembered for a moment only: its name may stand for another one later."""
         now = time.monotonic()
-        asked, image = self._image_ids.get(name, (-math.inf, ""))
-        if now - asked > _IDS_LAST or not image:
-            with contextlib.suppress(*engine_errors()):  # it is not here, or nobody answers, which the task will say
+        requested, image = self._image_ids.get(name, (-math.inf, ""))
+        if now - requested > _ID_LIFETIME or not image:
+            with contextlib.suppress(*engine_errors()):  # missing, or the engine does not answer: `run` raises
                 image = str(self._engine().images.get(name).id)
             self._image_ids[name] = (now, image)
         return image
 
+    def capacity(self) -> Capacity:
+        """Return the capacity of this machine, where the engine is taken to be.
+
+        An engine in a virtual machine (Docker Desktop) or on another machine may have less or more.
+        """
+        return machine_capacity.read_capacity()
+
     def close(self) -> None:
-        """Closes the connection to the engine. A later run opens it again."""
+        """Close the connection to the engine. A later run opens it again."""
         self._reaper.close(everything_removed=not self._unremoved)
         self._engine.close()
         atexit.unregister(self.close)
 
-    def _first_use(self, client: DockerClient) -> Traits:
+    def _prepare_engine(self, client: DockerClient) -> EngineTraits:
         with self._lock:
             if self._traits is None:
                 try:
                     options = client.info().get("SecurityOptions") or []
                     self._sweep(client)
                 except engine_errors() as error:
-                    raise RunnerError(f"The container engine does not answer: {said(error)}") from error
-                self._traits = Traits(
+                    raise RunnerError(f"The container engine does not answer: {message_of(error)}") from error
+                self._traits = EngineTraits(
                     selinux=any("name=selinux" in option for option in options),
                     rootless=any("name=rootless" in option for option in options),
                 )
-            self._remove_again(client)
+            self._retry_removals(client)
             return self._traits
 
-    def _remove_again(self, client: DockerClient) -> None:
-        """Removes what could not be removed, because the engine had died for instance."""
+    def _retry_removals(self, client: DockerClient) -> None:
+        """Remove containers that could not be removed before, because the engine had died for instance."""
         for container in list(self._unremoved):
-            with contextlib.suppress(*engine_errors()):  # it is a notice already
+            with contextlib.suppress(*engine_errors()):  # the user was warned
                 client.api.remove_container(container, v=True, force=True)
                 self._unremoved.discard(container)
 
     def _sweep(self, client: DockerClient) -> None:
-        """Removes the containers of processes that were killed before they could do it themselves."""
+        """Remove the containers of processes that were killed."""
         for container in leftovers(client):
             try:
                 client.api.remove_container(container, v=True, force=True)
             except engine_errors() as error:
-                self._notice(f"The leftover container {container[:12]} was not removed: {said(error)}")
+                self._warn(f"The leftover container {container[:12]} was not removed: {message_of(error)}")
 
     def _image(self, client: DockerClient, request: TaskRequest, cancel: Cancel) -> str:
         function = request.program if isinstance(request.program, PythonFunction) else None
         run_args = self._arguments.merged(environment={}, labels=_labels(request), volumes={})
-        run_args["labels"] = _labels(request)  # the user's own labels are for the containers of tasks
+        run_args["labels"] = _labels(request)  # the user's labels are for the containers of tasks
         if request.pod.pull_policy == "Always":
-            self._notice(f"Pulling the image {request.image}, as the image pull policy Always says.")
-            self._images.pull(request.image, run_args=run_args, notice=self._notice, cancel=cancel)
+            self._inform(f"Pulling the image {request.image}: its pull policy is Always.")
+            self._images.pull(request.image, run_args=run_args, inform=self._inform, cancel=cancel)
         elif request.pod.pull_policy == "Never" and not client.images.list(request.image):
             raise RunnerError(
-                f"The engine has no image {request.image}, and the task's image pull policy is Never. Pull it by hand: "
+                f"The engine has no image {request.image}, and the task's image pull policy is Never. Pull it: "
                 f"docker pull {request.image}"
             )
-        return self._images.image(request.image, function, run_args=run_args, notice=self._notice, cancel=cancel)
+        return self._images.image(request.image, function, run_args=run_args, inform=self._inform, cancel=cancel)
 
     def _create_arguments(
-        self, client: DockerClient, image: str, request: TaskRequest, traits: Traits
+        self, client: DockerClient, image: str, request: TaskRequest, traits: EngineTraits
     ) -> dict[str, Any]:
         merged = self._arguments.merged(
             environment={**request.env, **request.pod.env, "KFP_RETRY_INDEX": str(request.retry_index)},
@@ -199,19 +239,19 @@ class DockerTasks:
         )
         if request.pod.mounts:
             merged["volumes"] = _as_binds(merged["volumes"], request.pod.mounts, traits)
-        ours = {**self._of_the_pod(client, image, request.pod), **self._of_the_limits(request.limits)}
+        ours = {**self._pod_arguments(client, image, request.pod), **self._limit_arguments(request.limits)}
         return {**ours, **merged, **_command(request)}
 
-    def _of_the_pod(self, client: DockerClient, image: str, pod: Pod) -> dict[str, Any]:
-        """What Kubernetes' settings are in the engine's words; run arguments of the same name win."""
+    def _pod_arguments(self, client: DockerClient, image: str, pod: Pod) -> dict[str, Any]:
+        """Return Kubernetes' settings as arguments of the engine; the user's arguments override them."""
         arguments: dict[str, Any] = {"shm_size": pod.shared_memory} if pod.shared_memory else {}
         if pod.user is not None or pod.group is not None:
             user = user_of(client.images.get(image).attrs) if pod.user is None else pod.user
             arguments["user"] = str(user) if pod.group is None else f"{user}:{pod.group}"
         return arguments
 
-    def _of_the_limits(self, limits: Limits) -> dict[str, Any]:
-        """What limits are in the engine's words, but for those that the user's run arguments set in any words."""
+    def _limit_arguments(self, limits: Limits) -> dict[str, Any]:
+        """Return limits as arguments of the engine, except those that the user's arguments set, in whatever way."""
         arguments: dict[str, Any] = {}
         if limits.cpu is not None and not self._arguments.others.keys() & _CPU_ARGUMENTS:
             arguments["nano_cpus"] = round(limits.cpu * 1e9)
@@ -225,12 +265,12 @@ class DockerTasks:
 
     @contextlib.contextmanager
     def _container(self, client: DockerClient, image: str, arguments: Mapping[str, Any]) -> Iterator[Container]:
-        """A container that is made here and is always removed."""
+        """Create a container, and remove it at the end of the block."""
         try:
             container = client.containers.create(image, **arguments)
         except engine_errors(TypeError, ValueError) as error:
             raise RunnerError(
-                f"The engine did not make a container of the image {image}: {said(error)}\n"
+                f"The engine did not create a container of the image {image}: {message_of(error)}\n"
                 "Check the arguments of the DockerRunner, and the component's image and command."
             ) from error
         try:
@@ -240,11 +280,11 @@ class DockerTasks:
                 container.remove(v=True, force=True)
             except engine_errors() as error:
                 self._unremoved.add(str(container.id))
-                self._notice(f"The container {container.short_id} was not removed: {said(error)}")
+                self._warn(f"The container {container.short_id} was not removed: {message_of(error)}")
 
-    def _reclaim(self, client: DockerClient, image: str, task: ContainerTask) -> None:
-        """Gives the caller what a container left behind that belongs to another user."""
-        folders = task.foreign()
+    def _reclaim(self, client: DockerClient, image: str, task: TaskContainer) -> None:
+        """Give the files that a container left to this process's user, if they belong to another one."""
+        folders = task.foreign_folders()
         if not folders:
             return
         uid, gid = task.caller
@@ -256,19 +296,19 @@ class DockerTasks:
             "labels": _labels(task.request),
             "volumes": dict(_volume(folder, str(folder), "rw", task.traits) for folder in folders),
         }
-        # An image may have no chown. Whether it worked is seen by looking again, and not by how it ended.
+        # An image may have no chown. Whether it worked is seen in the files, not in the exit status.
         with contextlib.suppress(*engine_errors(RunnerError)), self._container(client, image, arguments) as container:
             container.start()
             container.wait()
-        for folder in task.foreign():
-            self._notice(
-                f"What {task.request.task} left in {folder} belongs to another user, and a container of its image "
+        for folder in task.foreign_folders():
+            self._warn(
+                f"Files of {task.request.task} in {folder} belong to another user, and a container of its image "
                 f"could not change that. You can: sudo chown -R {os.geteuid()}:{os.getegid()} {folder}"
             )
 
 
 def _command(request: TaskRequest) -> dict[str, Any]:
-    """What the container runs, in the engine's words: Kubernetes' `command` is the entrypoint here."""
+    """Return what the container runs, as arguments of the engine: Kubernetes' `command` is its entrypoint."""
     if isinstance(request.program, PythonFunction):
         return {"entrypoint": ["python3", f"{WORKER}/boot.py", "run", str(request_file(request.folder))], "command": []}
     command, args = list(request.program.command), list(request.program.args)
@@ -279,28 +319,28 @@ def _labels(request: TaskRequest) -> dict[str, str]:
     return {"standpipe.run": request.run, "standpipe.task": str(request.task), **Owner.current().labels}
 
 
-def _volumes(request: TaskRequest, traits: Traits) -> Volumes:
-    wanted = [(request.pipeline_root, str(request.pipeline_root), "rw")]
+def _volumes(request: TaskRequest, traits: EngineTraits) -> Volumes:
+    mounts = [(request.pipeline_root, str(request.pipeline_root), "rw")]
     if isinstance(request.program, PythonFunction):
-        wanted.append((_WORKER_HERE, WORKER, "ro"))
+        mounts.append((_WORKER_FOLDER, WORKER, "ro"))
     if request.workspace is not None:
-        wanted.append((request.workspace, WORKSPACE, "rw"))
+        mounts.append((request.workspace, WORKSPACE, "rw"))
     for path in request.reads:
-        # The engine would make a folder of what does not exist; the task itself shall find that it is missing.
+        # The engine would create a folder for a missing path; the task is to fail instead.
         if path.exists() and not path.is_relative_to(request.pipeline_root):
-            is_own = request.workspace is not None and path.is_relative_to(request.workspace)
-            wanted.append((path, str(path), "rw" if is_own else "ro"))
-    return dict(_volume(source, target, mode, traits) for source, target, mode in wanted)
+            is_in_workspace = request.workspace is not None and path.is_relative_to(request.workspace)
+            mounts.append((path, str(path), "rw" if is_in_workspace else "ro"))
+    return dict(_volume(source, target, mode, traits) for source, target, mode in mounts)
 
 
-def _volume(source: Path, target: str, mode: str, traits: Traits) -> tuple[str, dict[str, str]]:
+def _volume(source: Path, target: str, mode: str, traits: EngineTraits) -> tuple[str, dict[str, str]]:
     if ":" in f"{source}{target}":
-        raise RunnerError(f"{source} cannot be mounted into a container, because its name has a colon. Rename it.")
+        raise RunnerError(f"{source} cannot be mounted into a container, because its path contains a colon. Rename it.")
     return str(source), {"bind": target, "mode": f"{mode},z" if traits.selinux else mode}
 
 
-def _as_binds(volumes: Volumes, mounts: Iterable[Mount], traits: Traits) -> list[str]:
-    """Volumes and mounts in the form of a list, which takes the same folder at several places."""
+def _as_binds(volumes: Volumes, mounts: Iterable[Mount], traits: EngineTraits) -> list[str]:
+    """Return volumes and mounts as a list, which may have the same folder at several paths."""
     named = [*volumes.items()]
     for mount in mounts:
         named.append(_volume(mount.source, mount.path, "ro" if mount.read_only else "rw", traits))

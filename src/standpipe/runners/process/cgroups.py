@@ -1,7 +1,7 @@
-"""Control groups (cgroup v2): the kernel's own limits for a set of processes, where we may make such groups.
+"""Control groups (cgroup v2): the kernel's limits for a set of processes, where this user may create such groups.
 
-The rules are those of https://docs.kernel.org/admin-guide/cgroup-v2.html. Most users may not make any; all that goes
-wrong here means that the task is limited in the other way.
+The rules are those of https://docs.kernel.org/admin-guide/cgroup-v2.html. Most users may not create any: whatever
+fails here means that the task is limited by other means.
 """
 
 from __future__ import annotations
@@ -17,25 +17,27 @@ from pathlib import Path
 
 from standpipe.model.resources import Limits
 from standpipe.support.locks import try_lock
+from standpipe.support.system_files import read_text
 
-#: The period, in microseconds, for which a group has its share of the cores, and the smallest share.
+#: The period of a group's CPU quota, and the smallest quota, in microseconds.
 _PERIOD = 100_000
-_SMALLEST_SHARE = 1_000
+_SMALLEST_QUOTA = 1_000
 
-#: How often, and after how many seconds each time, an attempt is made to remove a group whose processes were killed.
-_TRIES = 50
+#: How often a group whose processes were killed is tried to be removed, and the seconds between two tries.
+_REMOVAL_TRIES = 50
 _PAUSE = 0.002
 
-#: Numbers the groups of this process, which may have many runners at once.
-_numbering = itertools.count()
+#: The numbers of this process's groups; it may have several runners.
+_numbers_of_groups = itertools.count()
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What the processes of a group used together. `kills` is how many of them were killed for memory.
+    """The resources that the processes of a group used together.
 
-    `peak_memory`, in bytes, is what counts towards the limit: the files that the kernel kept in memory for them, too,
-    which it drops rather than kill, and not what they share with the process that they were forked from.
+    `kills` is the number of processes that the kernel killed for memory. `peak_memory`, in bytes, is what counts
+    towards the limit: it includes cached files, which the kernel drops before it kills, and excludes memory that is
+    shared with the process that they were forked from.
     """
 
     cpu_seconds: float | None
@@ -44,13 +46,13 @@ class Usage:
 
 
 class Group:
-    """A control group for one attempt. Its folder is locked for as long as its maker lives (`_sweep`)."""
+    """A control group for one attempt. Its folder is locked for as long as this process lives (`_sweep`)."""
 
     def __init__(self, folder: Path, limits: Limits) -> None:
         self._folder = folder
         folder.mkdir()
         try:
-            self._lock = _locked(folder)
+            self._lock = _lock(folder)
         except OSError:
             folder.rmdir()
             raise
@@ -62,15 +64,15 @@ class Group:
             raise
 
     @property
-    def entrance(self) -> str:
-        """The file that a process joins the group by: it writes a 0."""
+    def join_file(self) -> str:
+        """The path of the file that a process writes `0` to in order to join the group."""
         return str(self._folder / "cgroup.procs")
 
     def usage(self) -> Usage:
-        """What was used until now; kernels before 5.19 do not tell the peak of memory."""
+        """Return the usage until now; kernels before 5.19 do not report the peak memory."""
         microseconds = _numbers(self._folder / "cpu.stat").get("usage_usec")
         events = _numbers(self._folder / "memory.events")
-        peak = _text(self._folder / "memory.peak")
+        peak = read_text(self._folder / "memory.peak")
         return Usage(
             None if microseconds is None else microseconds / 1e6,
             int(peak) if peak.isdigit() else None,
@@ -78,8 +80,8 @@ class Group:
         )
 
     def remove(self) -> None:
-        """Kills what is left in the group, and removes it. What takes longer to die leaves it to a later sweep."""
-        _end(self._folder)
+        """Kill what is left in the group, and remove it, or leave that to a later sweep if a process takes too long."""
+        _kill_and_remove(self._folder)
         os.close(self._lock)
 
     def _limit(self, limits: Limits) -> None:
@@ -89,45 +91,46 @@ class Group:
                 _write(self._folder / "memory.swap.max", "0")
             _write(self._folder / "memory.oom.group", "1")
         if limits.cpu is not None:
-            share = max(_SMALLEST_SHARE, round(limits.cpu * _PERIOD))
-            _write(self._folder / "cpu.max", f"{share} {_PERIOD}")
+            quota = max(_SMALLEST_QUOTA, round(limits.cpu * _PERIOD))
+            _write(self._folder / "cpu.max", f"{quota} {_PERIOD}")
 
 
 class ControlGroups:
-    """Makes control groups, below the nearest group above this process that lets us.
+    """Creates control groups, below the nearest group above this process where that is allowed.
 
     Args:
-        proc: where the system tells of processes.
+        proc: the proc file system.
     """
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
         self._proc = proc
 
-    def group(self, limits: Limits) -> Group | None:
-        """A new group with these limits; None if it cannot be had."""
+    def create(self, limits: Limits) -> Group | None:
+        """Create a group with these limits; return None if that is not possible."""
         needed = {name for name, limit in (("memory", limits.memory), ("cpu", limits.cpu)) if limit is not None}
-        for folder in self._above:
-            with suppress(OSError):  # it is not ours to change, or it holds processes, which then may have no groups
+        for folder in self._ancestors:
+            with suppress(OSError):  # no permission, or it holds processes, and such a group may have none below it
                 _enable(folder, needed)
-                return Group(folder / f"standpipe-{os.getpid()}-{next(_numbering)}", limits)
+                return Group(folder / f"standpipe-{os.getpid()}-{next(_numbers_of_groups)}", limits)
         return None
 
     @cached_property
-    def _above(self) -> list[Path]:
-        """The groups that this process is in, its own first, which is cleared of what killed programs have left."""
+    def _ancestors(self) -> list[Path]:
+        """The groups that this process is in, its own first, without what killed programs have left in them."""
         mount, root = self._mount()
-        own = next((line[3:] for line in _text(self._proc / "self" / "cgroup").splitlines() if line[:3] == "0::"), "")
+        lines = read_text(self._proc / "self" / "cgroup").splitlines()
+        own = next((line[3:] for line in lines if line[:3] == "0::"), "")
         if mount is None or not own or "/.." in own or not Path(own).is_relative_to(root):
             return []
         folder = mount / Path(own).relative_to(root)
-        above = [folder, *folder.parents][: len(Path(own).relative_to(root).parts) + 1]
-        for place in above:
-            _sweep(place)
-        return above
+        ancestors = [folder, *folder.parents][: len(Path(own).relative_to(root).parts) + 1]
+        for ancestor in ancestors:
+            _sweep(ancestor)
+        return ancestors
 
     def _mount(self) -> tuple[Path | None, str]:
-        """Where cgroup v2 is mounted, and which group that shows."""
-        for line in _text(self._proc / "self" / "mountinfo").splitlines():
+        """Return where cgroup v2 is mounted, and the group at the root of the mount."""
+        for line in read_text(self._proc / "self" / "mountinfo").splitlines():
             fields, _, kind = line.partition(" - ")
             if kind.startswith("cgroup2 "):
                 root, mount = fields.split()[3:5]
@@ -136,59 +139,59 @@ class ControlGroups:
 
 
 def _enable(folder: Path, controllers: set[str]) -> None:
-    """Has a group control these in the groups below it.
+    """Enable controllers for the groups below a group.
 
-    The kernel lets a group that holds processes control the cores, and no memory; but then it is the root of a tree of
-    threads, and no process can join the groups below it. So it is left as it is, unless it is the root of all groups,
-    which may hold processes, and has no type.
+    In a group that holds processes, the kernel lets us enable `cpu` but not `memory`; but then the group becomes the
+    root of a threaded subtree, and no process can join the groups below it. So such a group is left alone, unless it
+    is the root of all groups, which may hold processes and has no type.
 
     Raises:
-        OSError: if it cannot.
+        OSError: if they cannot be enabled.
     """
-    kind = _text(folder / "cgroup.type")
-    if kind and (kind != "domain" or _text(folder / "cgroup.procs")):
+    kind = read_text(folder / "cgroup.type")
+    if kind and (kind != "domain" or read_text(folder / "cgroup.procs")):
         raise OSError(f"{folder} is {kind}, or holds processes")
-    missing = controllers - set(_text(folder / "cgroup.subtree_control").split())
-    if missing - set(_text(folder / "cgroup.controllers").split()):
+    missing = controllers - set(read_text(folder / "cgroup.subtree_control").split())
+    if missing - set(read_text(folder / "cgroup.controllers").split()):
         raise OSError(f"{folder} does not have all of {controllers}")
     if missing:
         _write(folder / "cgroup.subtree_control", " ".join(f"+{name}" for name in sorted(missing)))
 
 
 def _sweep(folder: Path) -> None:
-    """Removes the groups of programs that were killed, with all that these left running there.
+    """Remove the groups of programs that were killed, with the processes in them.
 
-    Their process ids would not tell: a living program may be in a container, where it has another one.
+    Locks tell which programs live. Process ids do not: a program in a container has another id there.
     """
     for group in folder.glob("standpipe-*-*"):
-        with suppress(OSError):  # its program lives, or somebody else removes it
-            lock = _locked(group)
-            _end(group)
+        with suppress(OSError):  # its program lives, or another process removes it
+            lock = _lock(group)
+            _kill_and_remove(group)
             os.close(lock)
 
 
-def _locked(folder: Path) -> int:
-    """Locks a folder until the descriptor that is returned is closed, at the latest when this process ends.
+def _lock(folder: Path) -> int:
+    """Lock a folder, and return a descriptor. The lock ends when it is closed, at the latest with this process.
 
     Raises:
-        OSError: if somebody else has locked it, or it is gone.
+        OSError: if another process has locked it, or it does not exist any more.
     """
-    opened = os.open(folder, os.O_RDONLY)
-    if not try_lock(opened):
-        os.close(opened)
+    descriptor = os.open(folder, os.O_RDONLY)
+    if not try_lock(descriptor):
+        os.close(descriptor)
         raise BlockingIOError(f"{folder} is locked by another process")
-    return opened
+    return descriptor
 
 
-def _end(folder: Path) -> None:
-    """Kills what is in a group, and removes it if that dies in time."""
-    with suppress(OSError):  # a kernel before 5.14; the runner has killed what it knows of
+def _kill_and_remove(folder: Path) -> None:
+    """Kill the processes of a group, and remove it if they end in time."""
+    with suppress(OSError):  # a kernel before 5.14; the runner has killed the processes that it knows of
         _write(folder / "cgroup.kill", "1")
-    for _ in range(_TRIES):
+    for _ in range(_REMOVAL_TRIES):
         try:
             folder.rmdir()
         except OSError as error:
-            if error.errno != errno.EBUSY:  # it is somebody else's; otherwise a process in it is not gone yet
+            if error.errno != errno.EBUSY:  # another user's; otherwise a process in it has not ended yet
                 return
         else:
             return
@@ -196,17 +199,11 @@ def _end(folder: Path) -> None:
 
 
 def _numbers(path: Path) -> dict[str, int]:
-    """The content of a file with a name and a number in each line."""
-    pairs = (line.split() for line in _text(path).splitlines())
+    """Parse a file with a name and a number in each line."""
+    pairs = (line.split() for line in read_text(path).splitlines())
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
 
 
-def _text(path: Path) -> str:
-    with suppress(OSError):  # this system does not tell
-        return path.read_text().strip()
-    return ""
-
-
 def _write(path: Path, text: str) -> None:
-    with open(path, "wb", buffering=0) as file:  # the kernel takes a setting in one piece
+    with open(path, "wb", buffering=0) as file:  # the kernel needs a setting in a single write
         file.write(text.encode())

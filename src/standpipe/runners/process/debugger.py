@@ -1,4 +1,4 @@
-"""Runs a lightweight Python component under a debugger, on the terminal of this process."""
+"""Lightweight Python components under a debugger, on the terminal of this process."""
 
 from __future__ import annotations
 
@@ -8,36 +8,44 @@ from functools import partial
 from pathlib import Path
 
 from standpipe.errors import RunnerError
-from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
+from standpipe.model.ports import CANCELLED_BEFORE_START, Cancel, Log, Outcome, TaskRequest
 from standpipe.runners.process.fork_servers import BOOT
 from standpipe.runners.process.process_tree import kill_tree
 from standpipe.runners.request_files import read_error, read_usage, request_file
 
 _NOTE = b"[it ran under the debugger: what it printed was on the terminal]\n"
 
-#: There is one terminal, so that one task is debugged at a time.
+#: There is one terminal, so one task is debugged at a time.
 _terminal = threading.Lock()
 
 
 def run_debugged(
     python: Path, request: TaskRequest, env: Mapping[str, str], cwd: str, log: Log, cancel: Cancel
 ) -> Outcome:
-    """Runs one attempt in the foreground: it has this process's own streams. A cancel kills it.
+    """Run one attempt in the foreground, with the streams of this process. A cancel kills it.
+
+    Args:
+        python: the interpreter.
+        request: the attempt.
+        env: all its environment variables.
+        cwd: its working directory.
+        log: gets a note that says where its output is.
+        cancel: kills it.
 
     Raises:
-        RunnerError: if its interpreter does not start.
+        RunnerError: if the interpreter does not start.
     """
     import subprocess  # costs 20 ms, which a program that runs nothing need not pay
 
     log.write(_NOTE)
     with _terminal:
         if cancel:
-            return Outcome(problem="it was cancelled before it started")
+            return CANCELLED_BEFORE_START
         command = (str(python), str(BOOT), "debug", str(request_file(request.folder)))
         try:
             process = subprocess.Popen(command, env=dict(env), cwd=cwd)
         except OSError as error:
-            raise RunnerError(f"The Python that the task should run with cannot be started: {error}") from error
+            raise RunnerError(f"The task's Python interpreter cannot be started: {error}") from error
         forget = cancel.on_set(partial(kill_tree, process.pid))
         try:
             code = process.wait()
@@ -47,15 +55,15 @@ def run_debugged(
 
 
 def _outcome(code: int, folder: Path) -> Outcome:
-    used = read_usage(folder)
+    usage = read_usage(folder)
     if code < 0:
         return Outcome(signal=-code)
-    told = read_error(folder)
+    error = read_error(folder)
     return Outcome(
         exit_code=code,
-        detail=told.detail,
-        cause=told.cause,
-        out_of_memory=told.out_of_memory,
-        cpu_seconds=used.cpu_seconds,
-        peak_memory=used.peak_memory,
+        detail=error.detail,
+        cause=error.cause,
+        out_of_memory=error.out_of_memory,
+        cpu_seconds=usage.cpu_seconds,
+        peak_memory=usage.peak_memory,
     )

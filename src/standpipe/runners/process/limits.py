@@ -1,4 +1,4 @@
-"""What holds a task's process to its limits: a control group or, where there can be none, the next best thing."""
+"""Limits of a task's processes: enforced by a control group or, where there can be none, by the next best means."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any
 from standpipe.model.ports import Outcome
 from standpipe.model.resources import Limits
 from standpipe.runners.process.cgroups import ControlGroups, Group
-from standpipe.runners.process.cpu_affinity import Cores
-from standpipe.runners.process.memory_watch import MemoryWatch, backstop
+from standpipe.runners.process.cpu_affinity import CorePool
+from standpipe.runners.process.memory_watch import MemoryWatch, process_limit
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """The limits of one attempt.
+class AttemptLimits:
+    """How the limits of one attempt are enforced.
 
-    `told` is for its process (`worker.limits.enter`), `watch` for whoever waits for it, unless the process says that
-    it is in the group.
+    `message` is for its process (`worker.limits.enter`). `watch` is for the thread that waits for it, unless the
+    process reports that it has joined `group`.
     """
 
-    told: Mapping[str, Any] = field(default_factory=dict)
+    message: Mapping[str, Any] = field(default_factory=dict)
     watch: MemoryWatch | None = None
     group: Group | None = None
 
-    def measured(self, outcome: Outcome, *, grouped: bool) -> Outcome:
-        """The outcome, with what the group knows of it if the process was in there."""
+    def add_usage(self, outcome: Outcome, *, grouped: bool) -> Outcome:
+        """Return the outcome with the usage that the group has counted, if the process was in the group."""
         if self.group is None or not grouped:
             return outcome
         usage = self.group.usage()
@@ -39,36 +39,36 @@ class Bounds:
         )
 
 
-NO_BOUNDS = Bounds()
+UNLIMITED = AttemptLimits()
 
 
 class Limiter:
-    """Makes the bounds of attempts."""
+    """Sets up the limits of attempts."""
 
     def __init__(self, groups: ControlGroups | None = None) -> None:
         self._groups = groups or ControlGroups()
-        self._cores = Cores()
+        self._cores = CorePool()
 
     @contextmanager
-    def bounds(self, limits: Limits) -> Iterator[Bounds]:
-        """The bounds for one attempt, which last as long as the block."""
+    def limit(self, limits: Limits) -> Iterator[AttemptLimits]:
+        """Set up the limits of one attempt, for as long as the block lasts."""
         if limits.cpu is None and limits.memory is None:
-            yield NO_BOUNDS
+            yield UNLIMITED
             return
         with ExitStack() as stack:
-            told: dict[str, Any] = {}
-            group = self._groups.group(limits)
+            message: dict[str, Any] = {}
+            group = self._groups.create(limits)
             if group is not None:
                 stack.callback(group.remove)
-                told["group"] = group.entrance
+                message["group"] = group.join_file
             if limits.cpu is not None:
-                told["cores"] = stack.enter_context(self._cores.some(limits.cpu))
+                message["cores"] = stack.enter_context(self._cores.reserve(limits.cpu))
             if limits.memory is not None:
-                told["data"] = backstop(limits.memory)
-            yield Bounds(told, None if limits.memory is None else MemoryWatch(limits.memory), group)
+                message["data"] = process_limit(limits.memory)
+            yield AttemptLimits(message, None if limits.memory is None else MemoryWatch(limits.memory), group)
 
 
-def variables(limits: Limits) -> dict[str, str]:
-    """What says to a process, or to the tools of a container, which accelerators are its own."""
+def gpu_variables(limits: Limits) -> dict[str, str]:
+    """Return the variables that tell a process, or the tools of a container, which accelerators it may use."""
     names = ",".join(limits.gpus)
     return {"CUDA_VISIBLE_DEVICES": names, "NVIDIA_VISIBLE_DEVICES": names} if names else {}

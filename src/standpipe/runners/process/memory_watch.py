@@ -1,25 +1,31 @@
-"""Watches the memory of a task where no control group does: of its whole process tree, every few milliseconds."""
+"""The memory limit of a task where no control group enforces it: its process tree is measured periodically."""
 
 from __future__ import annotations
 
 import time
 
-from standpipe.runners.process.process_tree import descendants, kept, resident
+from standpipe.runners.process.process_tree import descendants, resident, unreclaimable
 
-#: Seconds between two looks. In that time a process may take some hundred megabytes, hence `backstop`.
-_EVERY = 0.05
+#: Seconds between two checks. In that time a process may allocate some hundred megabytes, hence `process_limit`.
+_INTERVAL = 0.05
 
-#: How many times as long as a costly look took there is none, so that looking slows no task by more than a tenth.
-_REST = 10
+#: The pause after a costly check, as a multiple of its duration, so that checks slow no task by more than a tenth.
+_PAUSE_FACTOR = 10
 
 _GIB = 1024**3
 
 
 class MemoryWatch:
-    """Looks whether a process tree keeps its limit, in bytes; `peak` is the most that was found, 0 if little was.
+    """Checks whether a process tree exceeds its limit.
 
-    What is mapped, counted for each process, is known at once, and mostly below the limit: then so is all else. Only
-    where it is not, the memory is measured that the processes really keep, where forked processes share a lot.
+    Resident memory, summed over the processes, is cheap to read and mostly below the limit, which settles it. Only
+    where it is not, the memory that the kernel could not drop is measured, of which forked processes share a lot.
+
+    Args:
+        limit: in bytes.
+
+    `next` is the time of the next check (`time.monotonic`). `peak` is the most that was measured, in bytes; 0 if no
+    measurement was needed.
     """
 
     def __init__(self, limit: int) -> None:
@@ -28,23 +34,23 @@ class MemoryWatch:
         self.peak = 0
 
     def is_exceeded(self, pid: int) -> bool:
-        """Whether the tree below a process has more than its limit. It is asked anew only when `next` has come."""
+        """Return whether the tree below a process exceeds the limit. It is measured only when `next` has come."""
         now = time.monotonic()
         if now < self.next:
             return False
-        self.next = now + _EVERY
+        self.next = now + _INTERVAL
         tree = [pid, *descendants(pid)]
         if resident(tree) <= self.limit:
             return False
-        found = kept(tree)
-        self.next += (time.monotonic() - now) * _REST
-        self.peak = max(self.peak, found)
-        return found > self.limit
+        memory = unreclaimable(tree)
+        self.next += (time.monotonic() - now) * _PAUSE_FACTOR
+        self.peak = max(self.peak, memory)
+        return memory > self.limit
 
 
-def backstop(limit: int) -> int:
-    """The most memory of its own that one process of a watched task may ask for, between two looks.
+def process_limit(limit: int) -> int:
+    """Return the most private memory, in bytes, that one process of a watched task may allocate between two checks.
 
-    It is far from the limit, because a process may ask for more than it uses, as for the stacks of its threads.
+    It is far above the limit, because a process may allocate more than it uses, as for the stacks of its threads.
     """
     return max(2 * limit, limit + _GIB)

@@ -1,4 +1,4 @@
-"""Runs lightweight Python components in processes of this machine, forked from a server in their environment."""
+"""The runner of lightweight Python components in processes, forked from a server in their environment."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import atexit
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from standpipe.errors import RunnerError, UnsupportedError
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Cancel, Environments, Log, Outcome, TaskRequest
-from standpipe.runners.process.fork_servers import BOOT, START, Server, Servers
-from standpipe.runners.process.limits import Bounds, Limiter, variables
+from standpipe.model.ports import CANCELLED_BEFORE_START, Cancel, Log, Outcome, TaskRequest
+from standpipe.model.resources import Capacity
+from standpipe.runners.process.fork_servers import BOOT, START_VARIABLES, ForkServer, ForkServers
+from standpipe.runners.process.limits import AttemptLimits, Limiter, gpu_variables
 from standpipe.runners.process.task_process import TaskProcess
 from standpipe.runners.request_files import request_file, write_request
-from standpipe.support.notices import Once
+from standpipe.support import machine_capacity
+from standpipe.support.notices import Notice, Once, inform, warn
 
-#: Variables that would bring the host's packages and settings into another environment.
+#: Variables that would bring the packages and settings of this process into another environment.
 _HOST_PYTHON = (
     "PYTHONHOME",
     "PYTHONPATH",
@@ -32,29 +34,48 @@ _HOST_PYTHON = (
 )
 
 
-class SubprocessTasks:
-    """The runner of lightweight Python components, as `standpipe.model.ports.Runner` says.
+class Environments(Protocol):
+    """Python environments by content: the same packages give the same environment, built once."""
+
+    def python(self, function: PythonFunction, *, inform: Notice, cancel: Cancel) -> Path:
+        """Return the interpreter of the environment that holds the function's packages.
+
+        Args:
+            function: the component's program, with its packages and indexes.
+            inform: called with the progress of a build, a sentence at a time.
+            cancel: cancels a build.
+
+        Raises:
+            EnvironmentBuildError: if they cannot be installed, with the installer's error, or `cancel` was set
+                meanwhile.
+        """
+
+
+class ProcessTaskRunner:
+    """Implements `model.ports.Runner` with processes.
 
     Args:
-        environments: where the interpreters come from.
-        notice: told what the user should know, a sentence at a time.
+        environments: provides the interpreters.
+        warn: called with what is not done as asked.
+        inform: called with the progress of what takes long.
 
     Raises:
         UnsupportedError: on Windows, which has no `fork`.
     """
 
-    def __init__(self, environments: Environments, notice: Callable[[str], None]) -> None:
+    def __init__(self, environments: Environments, *, warn: Notice = warn, inform: Notice = inform) -> None:
         if not hasattr(os, "fork"):
             raise UnsupportedError("Processes cannot be forked on Windows. Use local.DockerRunner(), or WSL.")
         self._environments = environments
-        self._notice = notice
-        self._servers = Servers()
+        self._warn = warn
+        self._inform = inform
+        self._servers = ForkServers()
         self._limiter = Limiter()
         self._noticed = Once()
         atexit.register(self.close)
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
-        """Runs one attempt to its end.
+        """Run one attempt to its end; see `model.ports.Runner`.
 
         Raises:
             UnsupportedError: if the task is not a lightweight Python component.
@@ -63,80 +84,86 @@ class SubprocessTasks:
             StorageError: if its folder cannot be written.
         """
         function = _function(request)
-        self._compare_versions(request.image)
-        self._say_what_is_ignored(request)
-        python = self._environments.python(function, notice=self._notice, cancel=cancel)
+        self._warn_of_other_python(request.image)
+        self._warn_of_ignored_settings(request)
+        python = self._environments.python(function, inform=self._inform, cancel=cancel)
         if cancel:
-            return Outcome(problem="it was cancelled before it started")
+            return CANCELLED_BEFORE_START
         write_request(request, function, usage=request.debug)
         if request.debug:
-            from standpipe.runners.process.debugger import run_debugged  # only a person who debugs needs it
+            from standpipe.runners.process.debugger import run_debugged  # only debugging needs it
 
             with _working_directory() as cwd:
-                return run_debugged(python, request, {**_environment(python), **_variables(request)}, cwd, log, cancel)
+                return run_debugged(
+                    python, request, {**_environment(python), **_task_variables(request)}, cwd, log, cancel
+                )
         return self._run_in_server(python, request, log, cancel)
 
     def fingerprint(self, request: TaskRequest) -> str:
-        """The version of Python, and the kind of machine that it was made for."""
+        """Return the version of Python, and the platform that it was built for."""
         return f"{sys.implementation.cache_tag}-{sys.platform}-{os.uname().machine}"
 
+    def capacity(self) -> Capacity:
+        """Return the capacity of this machine, as far as this process may use it."""
+        return machine_capacity.read_capacity()
+
     def close(self) -> None:
-        """Ends the servers, and with them whatever still runs."""
+        """Stop the fork servers, and with them all tasks that still run."""
         self._servers.close()
         atexit.unregister(self.close)
 
     def _run_in_server(self, python: Path, request: TaskRequest, log: Log, cancel: Cancel) -> Outcome:
-        shared, own = _environment(python), _variables(request)
-        # What one task is told, a secret perhaps, is no business of those that are forked from the same server.
-        start = {**shared, **{name: value for name, value in own.items() if START.match(name)}}
-        with _working_directory() as cwd, self._limiter.bounds(request.limits) as bounds:
+        shared, own = _environment(python), _task_variables(request)
+        # The variables of a task may hold secrets, which other tasks of the same server must not see.
+        start = {**shared, **{name: value for name, value in own.items() if START_VARIABLES.match(name)}}
+        with _working_directory() as cwd, self._limiter.limit(request.limits) as limits:
             message = {"request": str(request_file(request.folder)), "cwd": cwd, "env": {**shared, **own}}
             if request.pod.mounts:
-                message.update(_volumes(python, request, cwd))
-            if bounds.told:
-                message["limits"] = bounds.told
-            return self._started(python, start, message, bounds, log, cancel).outcome(request.folder)
+                message.update(_mounts(python, request, cwd))
+            if limits.message:
+                message["limits"] = limits.message
+            return self._run_process(python, start, message, limits, log, cancel).outcome(request.folder)
 
-    def _started(
+    def _run_process(
         self,
         python: Path,
         start: Mapping[str, str],
         message: Mapping[str, Any],
-        bounds: Bounds,
+        limits: AttemptLimits,
         log: Log,
         cancel: Cancel,
     ) -> TaskProcess:
-        """Runs one task. A server that turns out to be dead before it starts anything is replaced, once."""
+        """Run one attempt. A server that has died before it starts the task is replaced, once."""
 
-        def run_on(server: Server) -> TaskProcess:
-            task = TaskProcess(server, message, bounds)
+        def run_on(server: ForkServer) -> TaskProcess:
+            task = TaskProcess(server, message, limits)
             task.wait(log, cancel)
             return task
 
         server = self._servers.get(python, start)
         task = run_on(server)
         if not task.started:
-            server = self._servers.get(python, start, instead_of=server)
+            server = self._servers.get(python, start, replacing=server)
             task = run_on(server)
         if task.started:
             return task
         raise RunnerError(
-            f"The Python that the task should run with does not start: {python}\n{server.last_words()}\n"
-            "If it was removed or upgraded, remove its environment too: it is then made anew."
+            f"The task's Python interpreter does not start: {python}\n{server.error_output()}\n"
+            "If it was removed or upgraded, remove the environment, too: the next run builds it again."
         )
 
-    def _compare_versions(self, image: str) -> None:
-        wanted = re.search(r"(?:^|/)python:(\d+\.\d+)", image)
+    def _warn_of_other_python(self, image: str) -> None:
+        requested = re.search(r"(?:^|/)python:(\d+\.\d+)", image)
         here = f"{sys.version_info[0]}.{sys.version_info[1]}"
-        if not wanted or wanted[1] == here:
+        if not requested or requested[1] == here:
             return
-        self._notice_once(
+        self._warn_once(
             image,
             f"Components with the base image {image} run on this machine's Python {here}: the SubprocessRunner "
-            "has no images. Use local.DockerRunner() to run them in theirs.",
+            "does not use images. Use local.DockerRunner() to run them in theirs.",
         )
 
-    def _say_what_is_ignored(self, request: TaskRequest) -> None:
+    def _warn_of_ignored_settings(self, request: TaskRequest) -> None:
         pod = request.pod
         asked = {
             "image pull policy": pod.pull_policy,
@@ -144,15 +171,15 @@ class SubprocessTasks:
             "size of shared memory": pod.shared_memory,
         }
         for what in (what for what, is_asked in asked.items() if is_asked):
-            self._notice_once(
+            self._warn_once(
                 (request.run, what),
-                f"kubernetes: the {what} of task {str(request.task)!r} has no meaning for the SubprocessRunner, so it "
-                "is not acted on. Use local.DockerRunner().",
+                f"kubernetes: the {what} of task {str(request.task)!r} has no effect with the SubprocessRunner. "
+                "Use local.DockerRunner().",
             )
 
-    def _notice_once(self, key: object, text: str) -> None:
+    def _warn_once(self, key: object, text: str) -> None:
         if self._noticed.is_first(key):
-            self._notice(text)
+            self._warn(text)
 
 
 def _function(request: TaskRequest) -> PythonFunction:
@@ -164,8 +191,8 @@ def _function(request: TaskRequest) -> PythonFunction:
     )
 
 
-def _volumes(python: Path, request: TaskRequest, cwd: str) -> dict[str, Any]:
-    """What is to be mounted, and what the task needs besides, which a volume at `/tmp` for instance would hide."""
+def _mounts(python: Path, request: TaskRequest, cwd: str) -> dict[str, Any]:
+    """Return what to mount, and the folders to keep visible where a volume, at `/tmp` for instance, would hide them."""
     needed = [request.pipeline_root, request.workspace, *request.reads, BOOT.parent, python.parent.parent, Path(cwd)]
     folders = [str(path) for path in (*needed, Path(sys.base_prefix)) if path is not None and path.is_dir()]
     return {
@@ -174,13 +201,14 @@ def _volumes(python: Path, request: TaskRequest, cwd: str) -> dict[str, Any]:
     }
 
 
-def _variables(request: TaskRequest) -> dict[str, str]:
-    """A task's own variables."""
-    return {**request.env, **request.pod.env, **variables(request.limits), "KFP_RETRY_INDEX": str(request.retry_index)}
+def _task_variables(request: TaskRequest) -> dict[str, str]:
+    """Return the environment variables of this task alone."""
+    retry = {"KFP_RETRY_INDEX": str(request.retry_index)}
+    return {**request.env, **request.pod.env, **gpu_variables(request.limits), **retry}
 
 
 def _environment(python: Path) -> dict[str, str]:
-    """The variables of this process, as seen from a task's environment."""
+    """Return the variables of this process, adapted to the environment of an interpreter."""
     env = dict(os.environ)
     if str(python) != sys.executable:
         for name in _HOST_PYTHON:
@@ -194,7 +222,7 @@ def _environment(python: Path) -> dict[str, str]:
 
 @contextmanager
 def _working_directory() -> Iterator[str]:
-    """An empty folder that is removed afterwards, whatever a task did to it."""
+    """Make an empty folder that is removed afterwards, whatever a task did to it."""
     import tempfile  # costs 6 ms, which a program that runs nothing need not pay
 
     folder = tempfile.mkdtemp(prefix="standpipe-")

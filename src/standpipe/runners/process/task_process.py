@@ -1,4 +1,4 @@
-"""One task in its process, seen by the thread that waits for it: what it prints, how it is stopped, how it ended."""
+"""The process of one task, seen by the thread that waits for it: its output, its cancellation, its end."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from pathlib import Path
 from typing import Any
 
 from standpipe.model.ports import Cancel, Log, Outcome
-from standpipe.runners.process.fork_servers import Server
-from standpipe.runners.process.limits import Bounds
+from standpipe.runners.process.fork_servers import ForkServer
+from standpipe.runners.process.limits import AttemptLimits
 from standpipe.runners.process.memory_watch import MemoryWatch
 from standpipe.runners.process.process_tree import kill_tree, signal_tree
 from standpipe.runners.request_files import read_error
 
-#: How many seconds a task has to end after each signal that asks it to, before the next, harsher one.
-_PATIENCE = 2.0
+#: The seconds that a task has to end after each signal, before the next, harsher one.
+_GRACE_PERIOD = 2.0
 
 _CHUNK = 64 * 1024
 
-#: The most that a pipe holds, in chunks (`/proc/sys/fs/pipe-max-size`).
+#: The most that a pipe holds (`/proc/sys/fs/pipe-max-size`), in chunks.
 _PIPE_CHUNKS = 16
 
 
 class TaskProcess:
-    """A task's process.
+    """The process of one attempt.
 
     Args:
-        server: the process that forks it.
-        message: what the server is told.
-        bounds: what limits it.
+        server: the fork server that starts it.
+        message: as `ForkServer.send` takes it.
+        limits: how its limits are enforced.
     """
 
-    def __init__(self, server: Server, message: Mapping[str, Any], bounds: Bounds) -> None:
+    def __init__(self, server: ForkServer, message: Mapping[str, Any], limits: AttemptLimits) -> None:
         self._server = server
-        self._bounds = bounds
-        self._watch: MemoryWatch | None = None  # until the task says that nothing else limits it
-        self._told: dict[str, Any] = {}
-        self._heard = b""
-        self._over = False
-        self._is_alone = False
-        self._exceeds = False
-        self._stops = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
-        self._next_stop = 0.0
+        self._limits = limits
+        self._watch: MemoryWatch | None = None  # until the task reports that no control group limits it
+        self._reply_data: dict[str, Any] = {}
+        self._partial_line = b""
+        self._ended = False
+        self._server_died = False
+        self._exceeds_memory = False
+        self._signals_left = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
+        self._next_signal_at = 0.0
         self._kills_before = _out_of_memory_kills()
         self._reply, reply_end = socket.socketpair()
         self._output, output_end = os.pipe()
@@ -61,117 +61,121 @@ class TaskProcess:
 
     @property
     def started(self) -> bool:
-        """Whether the server said anything of it."""
-        return bool(self._told)
+        """Whether the process was started: the server or the process has replied."""
+        return bool(self._reply_data)
 
     def wait(self, log: Log, cancel: Cancel) -> None:
-        """Passes on what the task prints until it has ended, and sees to it that it ends when it is to."""
+        """Copy the task's output to its log until it has ended; stop it if it is cancelled or exceeds its memory."""
         wake, waker = socket.socketpair()
         forget = cancel.on_set(lambda: _wake(waker))
         try:
-            self._attend(log, cancel, wake)
+            self._watch_until_end(log, cancel, wake)
         finally:
             forget()
-            self._end()
+            self._kill_if_running()
             for opened in (wake, waker, self._reply):
                 opened.close()
             os.close(self._output)
 
     def outcome(self, folder: Path) -> Outcome:
-        """How the task ended and what it used, with what it wrote about its own failure."""
-        outcome = replace(self._end_of(folder), cpu_seconds=self._told.get("cpu_seconds"), peak_memory=self._peak)
-        return self._bounds.measured(outcome, grouped=self._told.get("grouped", False))
+        """Return how the task ended, its usage, and the error details that it wrote."""
+        outcome = replace(self._end(folder), cpu_seconds=self._reply_data.get("cpu_seconds"), peak_memory=self._peak)
+        return self._limits.add_usage(outcome, grouped=self._reply_data.get("grouped", False))
 
-    def _end_of(self, folder: Path) -> Outcome:
-        if "problem" in self._told:
-            return Outcome(problem=self._told["problem"])
-        code = self._told["code"] if "code" in self._told else os.waitstatus_to_exitcode(self._told["status"])
+    def _end(self, folder: Path) -> Outcome:
+        if "problem" in self._reply_data:
+            return Outcome(problem=self._reply_data["problem"])
+        code = (
+            self._reply_data["code"]
+            if "code" in self._reply_data
+            else os.waitstatus_to_exitcode(self._reply_data["status"])
+        )
         if code < 0:
-            return Outcome(signal=-code, out_of_memory=self._exceeds or self._was_out_of_memory)
+            return Outcome(signal=-code, out_of_memory=self._exceeds_memory or self._was_out_of_memory)
         if code == 0:
             return Outcome(exit_code=0)
-        told = read_error(folder)
-        return Outcome(exit_code=code, detail=told.detail, cause=told.cause, out_of_memory=told.out_of_memory)
+        error = read_error(folder)
+        return Outcome(exit_code=code, detail=error.detail, cause=error.cause, out_of_memory=error.out_of_memory)
 
-    def _attend(self, log: Log, cancel: Cancel, wake: socket.socket) -> None:
+    def _watch_until_end(self, log: Log, cancel: Cancel, wake: socket.socket) -> None:
         poll = select.poll()
         for watched in (self._reply.fileno(), self._output, wake.fileno()):
             poll.register(watched, select.POLLIN)
         if self._server.descriptor >= 0:
-            poll.register(self._server.descriptor, 0)  # nothing is read here: only its end is news
-        while not self._over:
-            for ready, _ in poll.poll(self._milliseconds()):
+            poll.register(self._server.descriptor, 0)  # nothing is read here; it polls as hung up
+        while not self._ended:
+            for ready, _ in poll.poll(self._poll_timeout()):
                 if ready == self._reply.fileno():
-                    self._hear()
+                    self._receive()
                 elif ready == wake.fileno():
                     wake.recv(_CHUNK)
                 elif ready != self._output:
-                    self._is_alone = True
+                    self._server_died = True
                     poll.unregister(ready)
-                elif not self._pass_on(log):
+                elif not self._copy_output(log):
                     poll.unregister(ready)
-            if "pid" in self._told and not self._over:
-                self._keep_in_bounds(cancel)
-        # A process that left the task's group may hold the pipe open for ever: what is in it now is all that counts.
+            if "pid" in self._reply_data and not self._ended:
+                self._stop_if_needed(cancel)
+        # A process that has left the task's group may hold the pipe open for ever: only what is in it now is read.
         for _ in range(_PIPE_CHUNKS):
-            if not self._pass_on(log):
+            if not self._copy_output(log):
                 break
 
-    def _milliseconds(self) -> float | None:
-        """How long to wait for news: until the next signal is due, if one has been sent, or a look at its memory."""
-        due = [self._next_stop] if self._next_stop and self._stops else []
+    def _poll_timeout(self) -> float | None:
+        """Return how many milliseconds to wait: until the next signal or memory check is due; None if neither is."""
+        due = [self._next_signal_at] if self._next_signal_at and self._signals_left else []
         if self._watch:
             due.append(self._watch.next)
         return max(0.0, min(due) - time.monotonic()) * 1000 + 1 if due else None
 
-    def _keep_in_bounds(self, cancel: Cancel) -> None:
-        """Ends the task, or asks it to end, if there is a reason."""
-        pid: int = self._told["pid"]
-        if self._is_alone:
-            self._stops.clear()
-            kill_tree(pid)  # the server would have seen to the daemons
+    def _stop_if_needed(self, cancel: Cancel) -> None:
+        """Kill the task, or ask it to end, if there is a reason."""
+        pid: int = self._reply_data["pid"]
+        if self._server_died:
+            self._signals_left.clear()
+            kill_tree(pid)  # there is no server any more that would kill its daemons
         elif self._watch and self._watch.is_exceeded(pid):
-            self._exceeds = True
+            self._exceeds_memory = True
             self._kill()
-        elif cancel and (cancel.urgent or time.monotonic() >= self._next_stop):
-            self._stop(cancel.urgent)
+        elif cancel and (cancel.urgent or time.monotonic() >= self._next_signal_at):
+            self._send_next_signal(cancel.urgent)
 
-    def _stop(self, urgent: bool) -> None:
+    def _send_next_signal(self, urgent: bool) -> None:
         if urgent:
-            del self._stops[:-1]
-        if self._stops:
-            self._next_stop = time.monotonic() + _PATIENCE
-            signal_tree(self._told["pid"], self._stops.pop(0))
+            del self._signals_left[:-1]
+        if self._signals_left:
+            self._next_signal_at = time.monotonic() + _GRACE_PERIOD
+            signal_tree(self._reply_data["pid"], self._signals_left.pop(0))
 
-    def _end(self) -> None:
-        """Makes sure, when an error ends the watch, that the task ends, too."""
-        while not self._over:
-            if "pid" in self._told:
+    def _kill_if_running(self) -> None:
+        """Kill the task if an error in this process has ended the watch."""
+        while not self._ended:
+            if "pid" in self._reply_data:
                 self._kill()
-            self._hear()
+            self._receive()
 
     def _kill(self) -> None:
-        self._stops.clear()
-        signal_tree(self._told["pid"], signal.SIGKILL)
+        self._signals_left.clear()
+        signal_tree(self._reply_data["pid"], signal.SIGKILL)
 
-    def _hear(self) -> None:
-        """Takes in what the server says: lines of JSON until the task has ended."""
+    def _receive(self) -> None:
+        """Read what the server and the task reply: lines of JSON until the task has ended."""
         part = self._reply.recv(4096)
-        *lines, self._heard = (self._heard + part).split(b"\n")
+        *lines, self._partial_line = (self._partial_line + part).split(b"\n")
         for line in lines:
-            self._told.update(json.loads(line))
-        self._over = not part or not self._told.keys().isdisjoint(("code", "status", "problem"))
-        if self._told.get("grouped") is False:
-            self._watch = self._bounds.watch
-        if not part and "pid" in self._told:
-            if not self._is_alone:
-                kill_tree(self._told["pid"])
-            self._told["problem"] = "the process that it was forked from has died: " + (
-                self._server.last_words() or "it said nothing; the system may have run out of memory"
+            self._reply_data.update(json.loads(line))
+        self._ended = not part or not self._reply_data.keys().isdisjoint(("code", "status", "problem"))
+        if self._reply_data.get("grouped") is False:
+            self._watch = self._limits.watch
+        if not part and "pid" in self._reply_data:
+            if not self._server_died:
+                kill_tree(self._reply_data["pid"])
+            self._reply_data["problem"] = "the fork server that it was started from has died: " + (
+                self._server.error_output() or "it printed nothing; the system may have run out of memory"
             )
 
-    def _pass_on(self, log: Log) -> bool:
-        """Moves some of what the task printed to its log; returns whether there was anything."""
+    def _copy_output(self, log: Log) -> bool:
+        """Copy some of what the task printed to its log; return whether there was anything."""
         try:
             data = os.read(self._output, _CHUNK)
         except BlockingIOError:
@@ -182,15 +186,15 @@ class TaskProcess:
 
     @property
     def _peak(self) -> int | None:
-        """The most memory that it had: of its largest process or, if that was watched and is more, of all of them."""
-        told: int | None = self._told.get("peak_memory")
-        watched = self._bounds.watch.peak if self._bounds.watch else 0
-        return max(told or 0, watched) or None
+        """The peak memory: of its largest process or, if all of them were measured and had more, of all."""
+        largest: int | None = self._reply_data.get("peak_memory")
+        watched = self._limits.watch.peak if self._limits.watch else 0
+        return max(largest or 0, watched) or None
 
     @property
     def _was_out_of_memory(self) -> bool:
-        """Whether it was killed while the kernel killed for memory, and not by us."""
-        was_killed = self._told.get("status") == signal.SIGKILL and signal.SIGKILL in self._stops
+        """Whether it was killed, not by us, while the kernel killed processes for memory."""
+        was_killed = self._reply_data.get("status") == signal.SIGKILL and signal.SIGKILL in self._signals_left
         return was_killed and _out_of_memory_kills() > self._kills_before
 
 
@@ -200,8 +204,8 @@ def _wake(waker: socket.socket) -> None:
 
 
 def _out_of_memory_kills() -> int:
-    """How many processes the kernel has killed for want of memory since it started; 0 where it does not say."""
+    """Return how many processes the kernel has killed for memory since it booted; 0 where it does not tell."""
     with suppress(OSError), open("/proc/vmstat", "rb", buffering=0) as file:
-        found = re.search(rb"^oom_kill (\d+)", file.read(), re.MULTILINE)
-        return int(found[1]) if found else 0
+        match = re.search(rb"^oom_kill (\d+)", file.read(), re.MULTILINE)
+        return int(match[1]) if match else 0
     return 0

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
@@ -23,12 +23,11 @@ from standpipe.model.locations import is_remote
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Cancel
 from standpipe.support.locks import lock_file
-
-Notice = Callable[[str], None]
+from standpipe.support.notices import Notice, inform
 
 _MARKER = "complete.json"
 
-#: pip's settings that say where packages come from, with uv's options for them, which take one value each.
+#: pip's settings for the sources of packages, with uv's options for them, which take one value each.
 _SOURCES = {
     "index-url": "--index-url",
     "extra-index-url": "--extra-index-url",
@@ -36,36 +35,36 @@ _SOURCES = {
     "trusted-host": "--allow-insecure-host",
 }
 
-#: uv's own variables for the same; who has set one of them has told uv what pip's settings would tell it.
+#: uv's own variables for the same; if one of them is set, pip's settings are not passed to uv.
 _UV_SOURCES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 
-#: What the installers print on their way that is worth showing, and what says nothing in an error message.
+#: The lines of the installers that are worth showing as progress, and those that are noise in an error message.
 _PROGRESS = re.compile(r"(Resolved|Prepared|Installed|Building|Downloading|Collecting|Successfully installed) ")
 _NOISE = re.compile(r"(Using Python|Resolved|Prepared|Using CPython|Creating virtual|Activate with|\s*$|\[notice\])")
 _LINES_OF_ERROR = 20
 
-#: Folders beside a package's source that a build of it writes to, or that say nothing about it.
+#: Names in a package's folder that are not part of its source: its builds write to them, or tools do.
 _NOT_SOURCE = re.compile(r"(\..*|__pycache__|build|dist|.*\.egg-info)$")
 
 _ARCHIVES = (".whl", ".zip", ".tar.gz")
 
 
 class Venvs:
-    """Virtual environments that hold nothing but a function's packages, below one folder, each in one named by content.
+    """Virtual environments that hold only a function's packages, below one folder, each named by its content.
 
     Args:
-        root: that folder; it is made when it is first needed.
+        root: that folder; it is created when it is first needed.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = Path(os.path.abspath(root))
         self._locks: dict[str, threading.Lock] = {}
 
-    def python(self, function: PythonFunction, *, notice: Notice, cancel: Cancel | None = None) -> Path:
-        """The interpreter of the environment with the function's packages, which is built if it is not there.
+    def python(self, function: PythonFunction, *, inform: Notice = inform, cancel: Cancel | None = None) -> Path:
+        """Return the interpreter of the environment with the function's packages, which is built if it is missing.
 
         Raises:
-            EnvironmentBuildError: if the packages cannot be installed, with the installer's own words, or `cancel` was
+            EnvironmentBuildError: if the packages cannot be installed, with the installer's error, or `cancel` was
                 set meanwhile.
         """
         recipe = _recipe(_base_python(), function)
@@ -73,27 +72,27 @@ class Venvs:
         if not _is_complete(folder):
             with self._locks.setdefault(recipe.key, threading.Lock()):
                 try:
-                    _build_once(recipe, folder, _Client.of(notice, cancel))
+                    _build_once(recipe, folder, _Build(inform, Cancel() if cancel is None else cancel))
                 except OSError as error:
                     raise EnvironmentBuildError(
-                        f"The environment in {folder} cannot be made: {error.strerror or error}. "
-                        "Make room there, or see to it that you may write there."
+                        f"The environment in {folder} cannot be created: {error.strerror or error}. "
+                        "Free some disk space, or check that you may write there."
                     ) from error
         return _python_in(folder)
 
 
 class CurrentEnvironment:
-    """The environment that this program itself runs in; what a function needs and it lacks is installed into it."""
+    """The environment that this program itself runs in; packages that it lacks are installed into it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._installed: set[_Recipe] = set()
 
-    def python(self, function: PythonFunction, *, notice: Notice, cancel: Cancel | None = None) -> Path:
-        """This interpreter, with the function's packages installed.
+    def python(self, function: PythonFunction, *, inform: Notice = inform, cancel: Cancel | None = None) -> Path:
+        """Return this interpreter, with the function's packages installed.
 
         Raises:
-            EnvironmentBuildError: if they cannot be installed, with the installer's own words, or `cancel` was set
+            EnvironmentBuildError: if they cannot be installed, with the installer's error, or `cancel` was set
                 meanwhile.
         """
         python = Path(sys.executable)
@@ -102,31 +101,29 @@ class CurrentEnvironment:
         recipe = _recipe(python, function)
         with self._lock:
             if recipe not in self._installed:
-                _install(recipe, python, _Client.of(notice, cancel))
+                _install(recipe, python, _Build(inform, Cancel() if cancel is None else cancel))
                 self._installed.add(recipe)
         return python
 
 
-class _Client(NamedTuple):
-    """Whoever waits for an environment: is told how it goes, and may give it up."""
+class _Build(NamedTuple):
+    """One build of an environment: where its progress goes, and what cancels it."""
 
-    notice: Notice
+    inform: Notice
     cancel: Cancel
 
-    @classmethod
-    def of(cls, notice: Notice, cancel: Cancel | None) -> _Client:
-        return cls(notice, Cancel() if cancel is None else cancel)
-
     def check(self) -> None:
+        """Raise an error if the build is cancelled."""
         if self.cancel:
-            raise EnvironmentBuildError("It was stopped while its environment was made.")
+            raise EnvironmentBuildError("It was cancelled while its environment was built.")
 
 
 @dataclass(frozen=True)
 class _Recipe:
-    """What makes an environment: an interpreter, requirements, the state of those that are files, where to look.
+    """All that determines an environment.
 
-    `sources` are pairs of one of pip's settings in `_SOURCES` and a value.
+    `base` is the interpreter, `local` the state of the files of requirements that are paths. `sources` are pairs of
+    one of pip's settings in `_SOURCES` and a value.
     """
 
     base: Path
@@ -136,7 +133,7 @@ class _Recipe:
 
     @property
     def key(self) -> str:
-        """The name of the environment: a digest of all that decides what is in it."""
+        """The name of the environment: a digest of all that determines its content."""
         content = [str(self.base), sys.version, self.requirements, self.local, self.sources]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
@@ -144,14 +141,14 @@ class _Recipe:
 def _recipe(python: Path, function: PythonFunction) -> _Recipe:
     if not function.packages:
         return _Recipe(python)
-    return _Recipe(python, *_resolved(function), _author_sources(function) or _user_sources())
+    return _Recipe(python, *_resolve_paths(function), _author_sources(function) or _user_sources())
 
 
 def _author_sources(function: PythonFunction) -> tuple[tuple[str, str], ...]:
-    """Where the function's author says that its packages come from.
+    """Return the sources of packages that the function's author names.
 
-    The first index replaces PyPI, and all are trusted unless the author lists whom to trust, as in the pip command that
-    KFP runs on the cluster (`make_index_url_options` in `kfp/dsl/component_factory.py`).
+    The first index replaces PyPI. All are trusted unless the author lists trusted hosts, as in the pip command that KFP
+    runs on the cluster (`make_index_url_options` in `kfp/dsl/component_factory.py`).
     """
     if not function.index_urls:
         return ()
@@ -166,18 +163,18 @@ def _author_sources(function: PythonFunction) -> tuple[tuple[str, str], ...]:
 
 @cache  # reading files for every task would take longer than finding its environment
 def _user_sources() -> tuple[tuple[str, str], ...]:
-    """Where this machine's user gets packages from, without a word from the author."""
+    """Return this user's sources of packages, for functions whose author names none."""
     return tuple((name, value) for name, values in pip_settings(os.environ).items() for value in values)
 
 
 def pip_settings(environ: Mapping[str, str]) -> dict[str, list[str]]:
-    """Where pip is told to get packages from, by its variables and configuration files; uv reads neither.
+    """Return pip's sources of packages, from its variables and configuration files, which uv does not read.
 
-    Nothing, if uv has been told by variables of its own. The rules are those of
-    https://pip.pypa.io/en/stable/topics/configuration/.
+    The rules are those of https://pip.pypa.io/en/stable/topics/configuration/.
 
     Returns:
-        the values of those settings in `index-url`, `extra-index-url`, `find-links` and `trusted-host` that are set.
+        The values of those of `index-url`, `extra-index-url`, `find-links` and `trusted-host` that are set; empty if
+        one of uv's own variables for them is set.
     """
     if any(environ.get(name) for name in _UV_SOURCES):
         return {}
@@ -192,7 +189,7 @@ def pip_settings(environ: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _pip_files(environ: Mapping[str, str]) -> Iterable[Path]:
-    """The configuration files of pip, the stronger ones later."""
+    """Return the configuration files of pip, in increasing order of precedence."""
     if environ.get("PIP_CONFIG_FILE") == os.devnull:
         return ()
     home = Path.home()
@@ -210,7 +207,7 @@ def _pip_files(environ: Mapping[str, str]) -> Iterable[Path]:
 
 
 def _read_pip_file(path: Path) -> dict[str, list[str]]:
-    import configparser  # costs 3 ms, which only a program with packages to install need pay
+    import configparser  # costs 3 ms, which only programs that install packages pay
 
     parser = configparser.RawConfigParser()
     try:
@@ -222,12 +219,12 @@ def _read_pip_file(path: Path) -> dict[str, list[str]]:
 
 
 def _host(url: str) -> str:
-    """The host and port in a URL, or the text itself if it is no URL; empty for a folder of this machine."""
+    """Return the host and port of a URL; the text itself if it is not a URL; empty for a folder of this machine."""
     return re.sub(r"^\w+://(?:[^/@]*@)?([^/]*).*$", r"\1", url)
 
 
-def _resolved(function: PythonFunction) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The function's requirements with the paths in them made absolute, and the state of what is at these paths."""
+def _resolve_paths(function: PythonFunction) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the function's requirements with absolute paths, and the state of the files at these paths."""
     requirements: list[str] = []
     states: list[str] = []
     for requirement in sorted(map(str.strip, function.packages)):
@@ -239,7 +236,7 @@ def _resolved(function: PythonFunction) -> tuple[tuple[str, ...], tuple[str, ...
 
 
 def _with_absolute_path(requirement: str) -> tuple[str, Path | None]:
-    """A requirement that names a file or folder of this machine with its absolute path, and the path; others as is."""
+    """Return a requirement with its path made absolute, and that path; None as the path if it has none."""
     by_url = re.search(r"file://(?:localhost)?(/[^\s;\[#]+)", requirement)
     if by_url:
         from urllib.parse import unquote  # only for this rare form
@@ -247,15 +244,15 @@ def _with_absolute_path(requirement: str) -> tuple[str, Path | None]:
         return requirement, Path(unquote(by_url[1]))
     parts = re.fullmatch(r"(.*?)(\s*(?:\[[^\]]*\])?\s*(?:;.*)?)", requirement, re.DOTALL)
     assert parts is not None  # each part may be empty
-    place, rest = parts[1], parts[2]
-    if is_remote(place) or not (place.startswith((".", "/", "~")) or place.endswith(_ARCHIVES)):
+    location, rest = parts[1], parts[2]
+    if is_remote(location) or not (location.startswith((".", "/", "~")) or location.endswith(_ARCHIVES)):
         return requirement, None
-    path = Path(os.path.abspath(os.path.expanduser(place)))
+    path = Path(os.path.abspath(os.path.expanduser(location)))
     return f"{path}{rest}", path
 
 
 def _state(path: Path) -> Iterator[str]:
-    """Names, sizes and times of the files at a path: when one of them changes, the environment is another one."""
+    """Yield names, sizes and times of the files at a path: a change of them makes it another environment."""
     if path.is_dir():
         for parent, folders, files in os.walk(path):
             folders[:] = sorted(name for name in folders if not _NOT_SOURCE.match(name))
@@ -267,7 +264,7 @@ def _state(path: Path) -> Iterator[str]:
 
 
 def _base_python() -> Path:
-    """The interpreter that environments are made from: this one's own base, if this one is in an environment."""
+    """Return the interpreter that environments are created from: this one, or its base if it is in an environment."""
     return Path(getattr(sys, "_base_executable", None) or sys.executable)  # what the standard `venv` uses, too
 
 
@@ -276,63 +273,63 @@ def _python_in(folder: Path) -> Path:
 
 
 def _is_complete(folder: Path) -> bool:
-    """Whether its build came to its end, and the interpreter that it refers to is still there."""
+    """Return whether an environment was built completely, and its base interpreter still exists."""
     return os.path.exists(folder / _MARKER) and os.access(_python_in(folder), os.X_OK)
 
 
-def _build_once(recipe: _Recipe, folder: Path, client: _Client) -> None:
-    """Builds the environment, unless somebody else just did."""
+def _build_once(recipe: _Recipe, folder: Path, build: _Build) -> None:
+    """Build the environment, unless another process has just done so."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_suffix(".lock"), client):
+    with _locked(folder.with_suffix(".lock"), build):
         if _is_complete(folder):
             return
-        shutil.rmtree(folder, ignore_errors=True)  # the remains of a build that was cut short, or a broken one
+        shutil.rmtree(folder, ignore_errors=True)  # an incomplete or broken environment
         try:
-            _build(recipe, folder, client)
+            _build_environment(recipe, folder, build)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
 
 @contextmanager
-def _locked(path: Path, client: _Client) -> Iterator[None]:
-    """Holds the lock for the building of an environment."""
-    waiting = "Waiting for another process, which is building the same environment."
-    with lock_file(path, keep_waiting=client.check, on_wait=lambda: client.notice(waiting)):
+def _locked(path: Path, build: _Build) -> Iterator[None]:
+    """Hold the lock of one environment's build."""
+    waiting = "Waiting for another process that is building the same environment."
+    with lock_file(path, keep_waiting=build.check, on_wait=lambda: build.inform(waiting)):
         yield
 
 
-def _build(recipe: _Recipe, folder: Path, client: _Client) -> None:
+def _build_environment(recipe: _Recipe, folder: Path, build: _Build) -> None:
     start = time.monotonic()
     names = ", ".join(recipe.requirements)
     if names:
-        client.notice(f"Building an environment with {names}: once, later tasks find it ready.")
-    _make_venv(recipe, folder, client)
+        build.inform(f"Building an environment with {names}. Later tasks will reuse it.")
+    _make_venv(recipe, folder, build)
     if names:
-        _install(recipe, _python_in(folder), client)
-        client.notice(f"The environment is ready after {time.monotonic() - start:.1f} s.")
+        _install(recipe, _python_in(folder), build)
+        build.inform(f"The environment is ready after {time.monotonic() - start:.1f} s.")
     content = {"python": str(recipe.base), "requirements": recipe.requirements, "created": time.time()}
     draft = folder / (_MARKER + ".new")
     draft.write_text(json.dumps(content), encoding="utf-8")
     draft.replace(folder / _MARKER)
 
 
-def _make_venv(recipe: _Recipe, folder: Path, client: _Client) -> None:
+def _make_venv(recipe: _Recipe, folder: Path, build: _Build) -> None:
     uv = _find_uv()
     if uv:
         command = [uv, "venv", "--quiet", "--no-project", "--python", str(recipe.base), str(folder)]
     else:
         if recipe.requirements:
-            client.notice("uv is not installed: pip is used instead, which takes longer.")
+            build.inform("uv is not installed, so pip builds the environment, which takes longer.")
         without_pip = [] if recipe.requirements else ["--without-pip"]
         command = [str(recipe.base), "-m", "venv", *without_pip, str(folder)]
-    what = f"An environment for {recipe.base} cannot be made in {folder.parent}"
-    hint = "Make room there, see to it that you may write there, or set STANDPIPE_CACHE to another folder."
-    _run(command, what, hint, client)
+    what = f"An environment for {recipe.base} cannot be created in {folder.parent}"
+    hint = "Free some disk space, check that you may write there, or set STANDPIPE_CACHE to another folder."
+    _run(command, what, hint, build)
 
 
-def _install(recipe: _Recipe, python: Path, client: _Client) -> None:
-    """Installs the requirements for an interpreter."""
+def _install(recipe: _Recipe, python: Path, build: _Build) -> None:
+    """Install the requirements for an interpreter."""
     uv = _find_uv()
     if uv:
         command = [uv, "pip", "install", "--python", str(python), *_uv_options(recipe)]
@@ -345,19 +342,19 @@ def _install(recipe: _Recipe, python: Path, client: _Client) -> None:
         "and the indexes in pip_index_urls or in the settings of pip."
     )
     if uv and not recipe.local:
-        # What is in uv's cache needs no index: asking it takes longer than installing, and there may be no network.
+        # Packages in uv's cache need no index, whose answer takes longer than the installation and may need a network.
         with suppress(EnvironmentBuildError):
-            return _run([*command, "--offline", "--", *recipe.requirements], what, hint, client)
-    return _run([*command, "--", *recipe.requirements], what, hint, client)
+            return _run([*command, "--offline", "--", *recipe.requirements], what, hint, build)
+    return _run([*command, "--", *recipe.requirements], what, hint, build)
 
 
 def _uv_options(recipe: _Recipe) -> Iterator[str]:
     for name, value in recipe.sources:
         yield from (_SOURCES[name], value)
     if any(name == "extra-index-url" for name, _ in recipe.sources):
-        yield from ("--index-strategy", "unsafe-best-match")  # as pip: the newest release, whichever index has it
+        yield from ("--index-strategy", "unsafe-best-match")  # as pip: the newest release of all indexes
     if recipe.local:
-        yield "--refresh"  # uv would look for changes in a project's metadata only, not in its source
+        yield "--refresh"  # uv would notice changes of a project's metadata only, not of its source
 
 
 def _find_uv() -> str | None:
@@ -371,19 +368,25 @@ def _find_uv() -> str | None:
         return shutil.which("uv")
 
 
-def _run(command: Sequence[str], what: str, hint: str, client: _Client) -> None:
-    """Runs an installer, showing its progress.
+def _run(command: Sequence[str], what: str, hint: str, build: _Build) -> None:
+    """Run an installer, and show its progress.
+
+    Args:
+        command: the command line.
+        what: what failed, for the error message.
+        hint: what to do about it, for the error message.
+        build: the build that this is part of.
 
     Raises:
-        EnvironmentBuildError: if it fails: `what`, the end of what it said, and `hint`; or if it was given up.
+        EnvironmentBuildError: if it fails, with the end of its output, or the build is cancelled.
     """
-    client.check()
+    build.check()
     import subprocess  # costs 20 ms, which a program that builds nothing need not pay
 
     lines = []
     with subprocess.Popen(
         command,
-        cwd="/",  # in the user's folder, uv would take the settings of the project there
+        cwd="/",  # in the user's folder, uv would read the settings of the project there
         env=_installer_environment(os.environ),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -391,30 +394,30 @@ def _run(command: Sequence[str], what: str, hint: str, client: _Client) -> None:
         text=True,
         encoding="utf-8",
         errors="replace",
-        start_new_session=True,  # so that what it starts can be ended with it
+        start_new_session=True,  # so that its child processes can be stopped with it
     ) as process:
         assert process.stdout is not None
-        forget = client.cancel.on_set(partial(_end, process.pid, client.cancel))
+        forget = build.cancel.on_set(partial(_stop_group, process.pid, build.cancel))
         try:
             for line in process.stdout:
                 lines.append(line.rstrip())
                 if _PROGRESS.match(line):
-                    client.notice(line.strip())
+                    build.inform(line.strip())
         finally:
             forget()
-    client.check()
+    build.check()
     if process.returncode:
-        words = [line for line in lines if not _NOISE.match(line)][-_LINES_OF_ERROR:]
-        raise EnvironmentBuildError("\n".join((f"{what}:", *words, hint)))
+        errors = [line for line in lines if not _NOISE.match(line)][-_LINES_OF_ERROR:]
+        raise EnvironmentBuildError("\n".join((f"{what}:", *errors, hint)))
 
 
-def _end(leader: int, cancel: Cancel) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # it has just ended by itself
+def _stop_group(leader: int, cancel: Cancel) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # it has just ended
         os.killpg(leader, signal.SIGKILL if cancel.urgent else signal.SIGTERM)
 
 
 def _installer_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables of an installer: without those that name another environment, with pip's certificates for uv."""
+    """Return the variables of an installer: without those of another environment, with pip's certificates for uv."""
     dropped = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_SYSTEM_PYTHON")
     env = {name: value for name, value in environ.items() if name not in dropped}
     if environ.get("PIP_CERT"):

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from standpipe.worker.forkserver import ForkServer
+from standpipe.worker.fork_server import ForkServer
 from tests.worker.tasks import BOOT, PREAMBLE, interpreter
 
 

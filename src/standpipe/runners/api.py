@@ -1,0 +1,149 @@
+"""What users choose a runner by, and the registry of the runners that there are."""
+
+from __future__ import annotations
+
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+from standpipe.errors import ArgumentError
+from standpipe.support.forking import register_functions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from standpipe.model.ports import Runner
+
+
+class Registration(NamedTuple):
+    """Where the class of a runner is, and its name for `--runner`.
+
+    Args:
+        module: the module that defines the class; it is imported when a program first uses the class.
+        flag: the value of `--runner`; empty if only Python code can make such a runner.
+    """
+
+    module: str
+    flag: str
+
+
+#: All runners, by the name of their class in `standpipe.local`. The first one is the default of the command line.
+RUNNERS: Mapping[str, Registration] = {
+    "SubprocessRunner": Registration("standpipe.runners.process.api", flag="subprocess"),
+    "DockerRunner": Registration("standpipe.runners.docker.api", flag="docker"),
+    "FakeRunner": Registration("standpipe.runners.fake", flag=""),
+}
+
+
+class LocalRunner(ABC):
+    """Where tasks run, with the user's options. It holds nothing open until the first task comes.
+
+    A subclass implements `open` and `workspace_path`, and takes its options as arguments of `__init__`.
+    """
+
+    _opening = threading.Lock()
+    _opened: Runner | None = None
+    _opened_by = 0
+
+    @property
+    def task_runner(self) -> Runner:
+        """The open runner, which all runs and threads of this process share.
+
+        A process that was forked from the one that opened it opens its own: connections cannot be shared.
+        """
+        with LocalRunner._opening:
+            if self._opened is None or self._opened_by != os.getpid():
+                self._opened, self._opened_by = self.open(), os.getpid()
+            return self._opened
+
+    @abstractmethod
+    def open(self) -> Runner:
+        """Make the runner that executes attempts. It is called once per process, by `task_runner`.
+
+        Import here, not at the top of the module, what costs time to import.
+
+        Raises:
+            StandpipeError: if tasks cannot run in this way on this machine.
+        """
+
+    @abstractmethod
+    def workspace_path(self, workspace: Path) -> str:
+        """Return the absolute path at which tasks see a run's workspace.
+
+        Args:
+            workspace: the folder of the workspace on this machine.
+        """
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """Environment variables that the user's options set for all tasks, by name."""
+        return {}
+
+    @property
+    def command_options(self) -> tuple[str, ...]:
+        """The flags of the command line that choose this runner, from which `from_command_line` makes it again."""
+        flag = RUNNERS[type(self).__name__].flag if type(self).__name__ in RUNNERS else ""
+        return ("--runner", flag) if flag and flag != default_flag() else ()
+
+    @classmethod
+    def from_command_line(cls, *, no_venv: bool) -> LocalRunner:
+        """Make the runner that the flags of the command line ask for.
+
+        Args:
+            no_venv: whether `--no-venv` was passed.
+
+        Raises:
+            ArgumentError: if a flag is not for this runner.
+        """
+        if no_venv:
+            raise ArgumentError("--no-venv is for --runner subprocess: only its tasks can run in your environment.")
+        return cls()
+
+
+def _after_fork_in_child() -> None:
+    LocalRunner._opening = threading.Lock()  # a thread that is not in this process may hold the old one
+
+
+register_functions(in_child=_after_fork_in_child)
+
+
+def runner_class(name: str) -> type[LocalRunner]:
+    """Return a registered class by its name, such as `DockerRunner`.
+
+    Raises:
+        KeyError: if no runner has that name.
+    """
+    loaded: type[LocalRunner] = getattr(import_module(RUNNERS[name].module), name)
+    return loaded
+
+
+def flags() -> tuple[str, ...]:
+    """Return the values that `--runner` takes."""
+    return tuple(registration.flag for registration in RUNNERS.values() if registration.flag)
+
+
+def default_flag() -> str:
+    """Return the value of `--runner` where none is passed."""
+    return flags()[0]
+
+
+def from_command_line(flag: str, *, no_venv: bool) -> LocalRunner:
+    """Make the runner that the flags of the command line ask for.
+
+    Args:
+        flag: the value of `--runner`, one of `flags()`.
+        no_venv: whether `--no-venv` was passed.
+
+    Raises:
+        ArgumentError: if a flag is not for this runner.
+    """
+    name = next(name for name, registration in RUNNERS.items() if registration.flag == flag)
+    return runner_class(name).from_command_line(no_venv=no_venv)
+
+
+def suggestions() -> list[str]:
+    """Return the calls that make a runner with its defaults, such as `local.SubprocessRunner()`, for errors."""
+    return [f"local.{name}()" for name, registration in RUNNERS.items() if registration.flag]

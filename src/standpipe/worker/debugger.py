@@ -1,0 +1,82 @@
+"""Component functions under pdb, on the terminal."""
+
+from __future__ import annotations
+
+import pdb
+import sys
+import traceback
+from bdb import BdbQuit
+from typing import Any, Callable
+
+from . import orphans, task
+
+#: The modules between the user's function and the end of the task, where the debugger does not stop.
+_SKIPPED_MODULES = ("standpipe_worker.*", "kfp.*")
+
+
+class Debugger(pdb.Pdb):
+    """A debugger that starts at the first line of one function, and stops nowhere after that has returned."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(skip=_SKIPPED_MODULES)
+        self._code = function.__code__
+        self._has_started = False
+
+    def debug(self, call: Callable[[], None]) -> None:
+        """Run a call that calls the function, and stop in the function. Debug an exception post mortem, then raise it.
+
+        Raises:
+            SystemExit: if the user quits.
+        """
+        try:
+            self._trace(call)
+        except BdbQuit:
+            raise SystemExit("The user quit the debugger.") from None
+        except Exception as error:
+            traceback.print_exc()
+            print("Post-mortem debugging: the debugger is where the exception was raised; `c` continues.")
+            pdb.post_mortem(error.__traceback__)
+            raise
+
+    def _trace(self, call: Callable[[], None]) -> None:
+        self.reset()
+        # A breakpoint instead of a wrapped function, as its caller inspects its code and annotations.
+        self.set_break(self._code.co_filename, self._code.co_firstlineno, funcname=self._code.co_name)
+        self.botframe = sys._getframe()  # where tracing ends
+        self.set_continue()
+        sys.settrace(self.trace_dispatch)
+        try:
+            call()
+        finally:
+            sys.settrace(None)
+
+    def user_line(self, frame: Any) -> None:
+        """Show a line, as `pdb` does; before the first one, remove the breakpoint."""
+        if not self._has_started:
+            self._has_started = True
+            self.clear_all_breaks()
+        super().user_line(frame)
+
+    def user_return(self, frame: Any, return_value: Any) -> None:
+        """Show the return, as `pdb` does; after that of the function itself, stop nowhere."""
+        super().user_return(frame, return_value)
+        if frame.f_code is self._code and not self.quitting:
+            self.set_continue()
+
+
+def run(path: str) -> int:
+    """Execute the request in a file under a debugger, and return the exit code of the task.
+
+    There is no fork server that kills what the task leaves running, or the task if the main process dies.
+    """
+    orphans.die_with_parent()
+    adopts = orphans.adopt()
+    try:
+        return task.run(path, call=_call_debugged)
+    finally:
+        if adopts:
+            orphans.kill_children()
+
+
+def _call_debugged(function: Callable[..., Any], execute: Callable[[], None]) -> None:
+    Debugger(function).debug(execute)

@@ -1,0 +1,340 @@
+"""The fork server: a process in a task's Python that forks for each task, which saves the start of an interpreter.
+
+An order for a task comes over the control socket: four bytes of length, with two file descriptors (the reply socket,
+and the pipe for what the task prints), then JSON with
+
+* `request` and `cwd`, paths;
+* `set` and `unset`, changes of the environment variables;
+* `mounts` and `keep`, as `mounts.enter` takes them, for a task with volumes;
+* `limits`, as `limits.enter` takes them, for a task with limits.
+
+The reply socket gets lines of JSON. From the task: `{"pid": …}` once it is a process group of its own,
+`{"grouped": …}`, whether a control group limits it, and `{"code": …}`, its exit code, as its last act. From the server:
+`{"status": …}`, the wait status, once the task has ended, in whatever way, or `{"problem": …}` if it could not be
+started. Usage comes with the code and the status (`usage.from_rusage`). Because the task itself reports its code, the
+other side need not wait until the system has cleaned up the process.
+
+The server has one thread and knows nothing of what tasks do. When the control socket closes, it kills its tasks, and
+removes their working directories, as the process that should remove those may be dead.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from contextlib import suppress
+from functools import cached_property
+from typing import Any, Dict, List, Optional, Set, Tuple
+
+from . import orphans, usage
+from .task import Request, prepare, run, use_utf8, warm_up
+
+
+class _Order:
+    """An order for one task: the message, the reply socket, and the descriptor for what the task prints."""
+
+    def __init__(self, body: bytes, reply: socket.socket, log: int) -> None:
+        self.body = body
+        self.reply = reply
+        self.log = log
+
+    @cached_property
+    def message(self) -> Dict[str, Any]:
+        message: Dict[str, Any] = json.loads(self.body)
+        return message
+
+
+def serve(control_fd: int) -> int:
+    """Serve the control socket with that descriptor until its other end closes."""
+    server = ForkServer(socket.socket(fileno=control_fd), adopts=orphans.adopt())
+    use_utf8()
+    with suppress(Exception):  # if the SDK in this environment is broken, the tasks report that
+        warm_up()
+    gc.collect()
+    gc.freeze()  # the objects so far are shared by all tasks, whose collectors must not touch, and so copy, them
+    server.serve()
+    return 0
+
+
+class ForkServer:
+    """Forks the tasks of one environment, waits for them, and reports their ends.
+
+    While it is idle, it forks a spare: a process that waits for a task, and has already touched, and so copied from the
+    server, the memory that every task touches. That saves the next task two thirds of its time.
+
+    Args:
+        control: the control socket.
+        adopts: whether the system gives this process the orphans of its tasks.
+    """
+
+    def __init__(self, control: socket.socket, *, adopts: bool = False) -> None:
+        self._control = control
+        self._adopts = adopts
+        self._wake, self._waker = socket.socketpair()
+        self._waker.setblocking(False)
+        self._replies: Dict[int, socket.socket] = {}
+        self._folders: Dict[int, str] = {}
+        self._spare: Optional[Tuple[int, socket.socket]] = None
+        self._wants_spare = True
+
+    def serve(self) -> None:
+        """Start tasks as they are ordered, until the control socket closes."""
+        signal.signal(signal.SIGCHLD, _nothing)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        while True:
+            ready, _, _ = select.select([self._control, self._wake], [], [], 0 if self._wants_spare else None)
+            if self._wake in ready:
+                self._wake.recv(4096)
+                self._reap()
+            if self._control in ready:
+                order = _receive(self._control)
+                if order is None:
+                    break
+                self._start(order)
+            elif not ready:
+                self._make_spare()
+        self._kill_all()
+
+    def close(self) -> None:
+        """Close its sockets, in a forked process."""
+        for held in (self._control, self._wake, self._waker, *self._replies.values()):
+            held.close()
+
+    def _start(self, order: _Order) -> None:
+        try:
+            pid = self._order_from_spare(order) or self._fork(order)
+        except OSError as error:
+            _send_reply(order.reply, problem=f"no process could be started: {error.strerror}")
+            order.reply.close()
+        else:
+            self._replies[pid] = order.reply
+            self._folders[pid] = order.message["cwd"]
+        os.close(order.log)
+        self._wants_spare = True
+
+    def _order_from_spare(self, order: _Order) -> Optional[int]:
+        """Send the order to the spare; return its process id, or None if there is no spare."""
+        if self._spare is None:
+            return None
+        (pid, orders), self._spare = self._spare, None
+        with orders, suppress(BrokenPipeError, ConnectionResetError):
+            _forward(orders, order)
+            return pid
+        return None
+
+    def _fork(self, order: _Order) -> int:
+        request = prepare(order.message["request"])
+        pid = os.fork()
+        if pid == 0:
+            try:
+                _detach(self)
+                _run_task(order, request)
+            finally:
+                os._exit(70)  # a bug of the worker
+        return pid
+
+    def _make_spare(self) -> None:
+        self._wants_spare = False
+        ours, theirs = socket.socketpair()
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()  # the next task is forked when it comes, and reports if that fails again
+        else:
+            if pid == 0:
+                ours.close()
+                _run_spare(self, theirs)
+            self._spare = pid, ours
+        theirs.close()
+
+    def _reap(self) -> None:
+        """Report the tasks that have ended, and kill what they left running."""
+        with suppress(ChildProcessError):  # there is none left
+            while True:
+                pid, status, rusage = os.wait4(-1, os.WNOHANG)
+                if pid == 0:
+                    break
+                _kill_group(pid)  # as long as the group has processes, its number is not used again
+                self._forget(pid, status, rusage)
+        self._kill_orphans()
+
+    def _forget(self, pid: int, status: int, rusage: Any) -> None:
+        """Report a task's end, or drop the spare."""
+        self._folders.pop(pid, None)
+        if self._spare and pid == self._spare[0]:
+            self._spare[1].close()
+            self._spare = None
+        elif pid in self._replies:
+            with self._replies.pop(pid) as reply:
+                _send_reply(reply, status=status, **usage.from_rusage(rusage))
+
+    def _kill_orphans(self) -> None:
+        """Kill the children that the server did not fork: they are orphans of tasks that have ended."""
+        if self._adopts:
+            for pid in set(orphans.children()) - self._forked():
+                with suppress(PermissionError):  # it runs as another user by now
+                    os.kill(pid, signal.SIGKILL)
+
+    def _forked(self) -> Set[int]:
+        return {*self._replies, *([self._spare[0]] if self._spare else [])}
+
+    def _kill_all(self) -> None:
+        """Kill all tasks and the spare, and remove their working directories."""
+        folders = list(self._folders.values())
+        if self._spare:
+            self._spare[1].close()  # upon which it exits
+        for pid in self._replies:
+            os.kill(pid, signal.SIGKILL)  # it may not lead its group yet
+            _kill_group(pid)
+        for pid in self._forked():
+            self._forget(*os.wait4(pid, 0))
+        if self._adopts:
+            orphans.kill_children()
+        if folders:
+            import shutil  # costs 5 ms, and only needed after the program was killed
+
+            for folder in folders:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run_spare(server: ForkServer, orders: socket.socket) -> None:
+    """Run the spare: warm up, wait for an order, run the task. Does not return."""
+    try:
+        _detach(server)
+        with suppress(Exception):  # as in `serve`
+            warm_up()
+        order = _receive(orders)
+        orders.close()
+        if order is not None:
+            _run_task(order, None)
+    finally:
+        os._exit(0)  # it is not needed any more
+
+
+def _detach(server: ForkServer) -> None:
+    """Detach a forked process from the server: a session of its own, default signal handlers, no shared sockets."""
+    os.setsid()
+    orphans.adopt()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    server.close()
+
+
+def _run_task(order: _Order, request: Optional[Request]) -> None:
+    """Run a task in this process. Does not return."""
+    code = 70  # a bug of the worker, unless another code is known
+    try:
+        _send_reply(order.reply, pid=os.getpid())
+        os.register_at_fork(after_in_child=order.reply.close)  # only this process may report for the task
+        _redirect(order.log)
+        message = order.message
+        if message.get("limits"):
+            _limit(order.reply, message["limits"])
+        if message.get("mounts") and not _mount(order.reply, message):
+            return
+        _enter(message["cwd"], message["set"], message["unset"])
+        code = run(message["request"], request)
+        _finish()
+        orphans.kill_children()  # before the end: later, nobody could find them if the server has died
+        _send_reply(order.reply, code=code, **usage.current())
+    except BaseException:  # noqa: BLE001  the outermost edge of this process
+        traceback.print_exc()
+        code = code or 1
+    finally:
+        os._exit(code)
+
+
+def _receive(orders: socket.socket) -> Optional[_Order]:
+    """Receive the next order from a socket; return None if it was closed."""
+    head, fds, _, _ = socket.recv_fds(orders, 4, 2)
+    body = _receive_bytes(orders, int.from_bytes(head, "big")) if len(head) == 4 else b""
+    return _Order(body, socket.socket(fileno=fds[0]), fds[1]) if body else None
+
+
+def _receive_bytes(orders: socket.socket, size: int) -> bytes:
+    received: List[bytes] = []
+    while size:
+        part = orders.recv(size)
+        if not part:
+            return b""
+        received.append(part)
+        size -= len(part)
+    return b"".join(received)
+
+
+def _forward(orders: socket.socket, order: _Order) -> None:
+    socket.send_fds(orders, [len(order.body).to_bytes(4, "big")], [order.reply.fileno(), order.log])
+    orders.sendall(order.body)
+
+
+def _nothing(signum: int, frame: object) -> None:
+    """Do nothing: a handler must exist for the signal to wake `select`."""
+
+
+def _send_reply(reply: socket.socket, **message: Any) -> None:
+    with suppress(BrokenPipeError, ConnectionResetError):  # the process that ordered the task has ended
+        reply.sendall(json.dumps(message).encode() + b"\n")
+
+
+def _kill_group(pid: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # empty, or (on macOS) with zombies only
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _redirect(log: int) -> None:
+    """Redirect the standard streams to `/dev/null` and to the log, for this process and its children."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.close(nothing)
+    os.close(log)
+
+
+def _enter(cwd: str, changed: Dict[str, str], removed: List[str]) -> None:
+    os.chdir(cwd)
+    for name in removed:
+        os.environ.pop(name, None)
+    os.environ.update(changed)
+    if "TZ" in changed or "TZ" in removed:
+        time.tzset()
+    sys.path.insert(0, cwd)  # as `python -m` does, with which KFP starts its executor
+
+
+def _limit(reply: socket.socket, order: Dict[str, Any]) -> None:
+    from . import limits  # few tasks have any
+
+    _send_reply(reply, grouped=limits.enter(order))
+
+
+def _mount(reply: socket.socket, message: Dict[str, Any]) -> bool:
+    from . import mounts  # few tasks have any
+
+    try:
+        mounts.enter(message["mounts"], message["keep"], message["cwd"])
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        _send_reply(
+            reply,
+            problem=f"its volumes could not be mounted: {error.strerror}{where}. Use local.DockerRunner(), or a Linux "
+            "system that allows this user to create mount namespaces",
+        )
+        return False
+    return True
+
+
+def _finish() -> None:
+    """Do what an interpreter does at its end, as far as user code depends on it."""
+    threading._shutdown()  # type: ignore[attr-defined] # waits for threads; it has no public name
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()

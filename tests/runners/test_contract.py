@@ -1,0 +1,72 @@
+"""The runner contract, for the fake runner and for processes; tests/slow/test_docker_contract.py has containers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from standpipe.model.plan import PythonFunction
+from standpipe.model.ports import Outcome, TaskRequest
+from standpipe.runners.fake import FakeTaskRunner, Function
+from standpipe.runners.process.runner import ProcessTaskRunner
+from tests.runners.bench import HERE, Fixed
+from tests.runners.contract import Harness, IsolatedRunnerContract, RunnerContract
+
+
+class FakeHarness(Harness):
+    """A runner of functions, which are called as they are."""
+
+    def __init__(self, root: Path) -> None:
+        self.functions: dict[str, Function] = {}
+        super().__init__(FakeTaskRunner(self.functions), root)
+
+    def program(self, function: Callable[..., Any], task: str) -> PythonFunction:
+        self.functions[task] = function
+        return PythonFunction(function.__name__, "")
+
+    def lose(self, request: TaskRequest) -> None:
+        raise NotImplementedError("functions always end in a known way")
+
+
+class TestFakeRunner(RunnerContract):
+    """Functions in this process."""
+
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> FakeHarness:
+        return FakeHarness(tmp_path)
+
+    def test_an_end_that_is_unknown_is_a_failure(self, harness: Harness) -> None:
+        def unknown() -> Outcome:
+            return Outcome(problem="the machine is gone")
+
+        assert harness.run(harness.request(unknown)) == Outcome(problem="the machine is gone")
+
+
+class ProcessHarness(Harness):
+    """A runner of processes of this Python."""
+
+    image = f"python:{HERE}"
+
+    def __init__(self, root: Path) -> None:
+        self.process_runner = ProcessTaskRunner(Fixed(Path(sys.executable)))
+        super().__init__(self.process_runner, root)
+
+    def lose(self, request: TaskRequest) -> None:
+        (server,) = self.process_runner._servers._running.values()
+        os.kill(server._process.pid, signal.SIGKILL)
+
+
+class TestProcessRunner(IsolatedRunnerContract):
+    """Processes of this machine."""
+
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> Iterator[ProcessHarness]:
+        harness = ProcessHarness(tmp_path)
+        yield harness
+        harness.runner.close()

@@ -1,0 +1,59 @@
+"""The runner contract, for containers."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from standpipe.model.ports import TaskRequest
+from tests.runners.contract import Harness, IsolatedRunnerContract
+
+from .docker_engine import IMAGE, Bench, EngineProxy, containers_of
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("docker_client"),
+    pytest.mark.skipif("DOCKER_HOST" in os.environ, reason="the engine is not at the usual place"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # the SDK does not close a socket that nobody answers at
+]
+
+
+class ContainerHarness(Harness):
+    """A runner of containers, with a connection to the engine that can break."""
+
+    image = IMAGE
+
+    def __init__(self, bench: Bench, proxy: EngineProxy) -> None:
+        super().__init__(bench.runner, bench.root)
+        self._proxy = proxy
+
+    def lose(self, request: TaskRequest) -> None:
+        self._proxy.shut()
+
+
+class TestContainerRunner(IsolatedRunnerContract):
+    """Containers of a real engine."""
+
+    @pytest.fixture
+    def harness(
+        self, tmp_path: Path, docker_client: DockerClient, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[ContainerHarness]:
+        proxy = EngineProxy(tmp_path / "engine.sock")
+        proxy.open()
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{proxy.path}")
+        bench = Bench(tmp_path / "root")
+        bench.root.mkdir()
+        yield ContainerHarness(bench, proxy)
+        proxy.open()
+        bench.runner.close()
+        assert containers_of(docker_client, "contract") == []
+        proxy.shut()
+        gc.collect()
