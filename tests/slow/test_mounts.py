@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -17,6 +16,8 @@ from standpipe.errors import StorageError, TaskFailed
 from standpipe.local import FakeRunner
 from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.runners.api import LocalRunner
+
+from .disks import mount_small_disk
 
 pytestmark = pytest.mark.slow
 
@@ -42,13 +43,8 @@ def fill(data: dsl.Output[dsl.Dataset]) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "root"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(place)]
-    if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("only root can mount a small disk")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with mount_small_disk(tmp_path / "root", megabytes=8) as folder:
+        yield folder
 
 
 def remount(place: Path, how: str) -> None:
