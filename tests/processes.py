@@ -1,10 +1,11 @@
-"""Programs that several processes run at the same time."""
+"""Processes that tests start together or wait for."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,3 +41,21 @@ def run_together(program: str, arguments: Sequence[Sequence[str]], rounds: int =
                 process.stdin.write("\n")
                 process.stdin.flush()
     return [process.communicate()[1] for process in running]
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):  # gone before the file was opened, or while it was read
+        return False
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> bool:
+    """Wait until a condition is true, and return whether it became true within some seconds."""
+    limit = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.005)
+    return True

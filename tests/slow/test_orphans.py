@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from standpipe.model.ports import Cancel
-from tests.runners.bench import Bench, Fixed, wait_until
+from tests.processes import wait_until
+from tests.runners.bench import Bench, Fixed
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="it takes /proc")]
 

@@ -22,7 +22,8 @@ from standpipe.errors import RunnerError, StorageError, UnsupportedError
 from standpipe.model.ports import Cancel, CommandLine, Mount, Outcome, Pod
 from standpipe.runners.process import task_process
 from standpipe.runners.process.runner import ProcessTaskRunner
-from tests.runners.bench import HERE, Bench, Fixed, Kept, is_alive, value_in, wait_until
+from tests.processes import is_alive, wait_until
+from tests.runners.bench import HERE, Bench, Fixed, Kept, value_in
 from tests.worker.tasks import interpreter
 
 count_out_of_memory_kills = task_process._out_of_memory_kills
