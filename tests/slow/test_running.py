@@ -339,7 +339,10 @@ HOSTILE = {
     "thread": ("import threading; threading.Timer(0.2, print, ['late']).start()", None),
     "pool": ("import multiprocessing as m\n    with m.Pool(2) as p: assert p.map(abs, [-1]) == [1]", None),
     "killed": ("import os; os.kill(os.getpid(), 9)", "it was killed by signal 9 (SIGKILL)"),
-    "parent": ("import os; os.kill(os.getppid(), 9)", None),
+    "parent": (
+        "import os, time; os.kill(os.getppid(), 9); time.sleep(60)",
+        "the fork server that it was started from has died",
+    ),
 }
 
 
