@@ -17,7 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from standpipe import dsl, local
-from standpipe.model.ports import Cancel, Log, Outcome, Runner, TaskRequest
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.ports import Log, Outcome, Runner, TaskRequest
 from standpipe.runners.api import LocalRunner
 from standpipe.runners.fake import FakeTaskRunner
 from standpipe.support.checksums import compute_checksum
@@ -29,7 +30,7 @@ GIGABYTE = 10**9
 class _Echo(FakeTaskRunner):
     """Tasks that give what they get."""
 
-    def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
+    def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
         given = request.executor_input["inputs"]["parameterValues"]
         told = {"parameterValues": {"Output": given["x"]}}
         Path(request.executor_input["outputs"]["outputFile"]).write_text(json.dumps(told), encoding="utf-8")
@@ -90,7 +91,7 @@ def main(folder: Path) -> None:
         for _ in range(GIGABYTE // 10**6):
             file.write(b"x" * 10**6)
     found["read"] = _best(lambda: _read(payload))
-    found["seal"] = _best(lambda: compute_checksum(str(payload), Cancel()))
+    found["seal"] = _best(lambda: compute_checksum(str(payload), Cancellation()))
     print(json.dumps(found))
 
 

@@ -19,6 +19,7 @@ from contextlib import closing
 from pathlib import Path
 
 from standpipe.engine.machine import Machine
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, Start, StartAttempt
 from standpipe.model.plan import (
     Command,
@@ -33,7 +34,6 @@ from standpipe.model.plan import (
     Plan,
     RawItems,
 )
-from standpipe.model.ports import Cancel
 from standpipe.model.refs import RunInfo
 from standpipe.model.states import TaskState
 from standpipe.model.types import ParameterInput, ParameterOutput, ParameterType
@@ -78,7 +78,7 @@ def _stored_seconds(plan: Plan, folder: Path, run: str) -> float:
         return seconds(plan, (recorder,))
 
 
-def _attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+def _attempt(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
     return AttemptEnded(command.task, {"y": 1})
 
 

@@ -34,7 +34,7 @@ from standpipe.model.refs import ROOT, TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.templates import InputParameter, Template
 from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, ParameterInput, ParameterType
-from standpipe.model.values import ArtifactValue, ValueMismatch, as_text, fit
+from standpipe.model.values import ArtifactValue, ValueMismatch, coerce, to_text
 
 Behaviour = Callable[[TaskRef, Component, Mapping[str, Any], int], "dict[str, Any] | None"]
 
@@ -207,7 +207,7 @@ def rendered(value: Any, inputs: Mapping[str, Any]) -> Any:
     if not isinstance(value, Template):
         return value
     parts = [
-        as_text(flat(inputs.get(part.name))) if isinstance(part, InputParameter) else str(part) for part in value.parts
+        to_text(flat(inputs.get(part.name))) if isinstance(part, InputParameter) else str(part) for part in value.parts
     ]
     return "".join(parts)
 
@@ -227,7 +227,7 @@ def fitted(value: Any, declared: Input) -> Any:
     if isinstance(value, ArtifactValue):
         raise Unable
     try:
-        return fit(value if declared.type is ParameterType.LIST else flat(value), declared.type)
+        return coerce(value if declared.type is ParameterType.LIST else flat(value), declared.type)
     except ValueMismatch as error:
         raise Unable from error
 

@@ -22,6 +22,7 @@ from standpipe.engine.machine import Machine
 from standpipe.errors import StandpipeError, StorageError, TaskFailed
 from standpipe.execution import logs
 from standpipe.local import FakeRunner
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import (
     AttemptEnded,
     AttemptFailed,
@@ -32,7 +33,6 @@ from standpipe.model.events import (
 )
 from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.plan import Retry
-from standpipe.model.ports import Cancel
 from standpipe.model.states import TaskState
 from standpipe.runners.api import LocalRunner
 from standpipe.runs.driver import Driver
@@ -203,7 +203,7 @@ def jumping(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
 def test_clock_changes_do_not_affect_delays_and_order(jumping: Callable[[], float]) -> None:
     began: list[float] = []
 
-    def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+    def attempt(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         began.append(time.monotonic())
         return AttemptEnded(command.task, {"y": 1}, Failure("boom") if command.attempt < 3 else None)
 

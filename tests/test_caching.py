@@ -17,7 +17,8 @@ import pytest
 from standpipe import dsl, local
 from standpipe.errors import StorageError, TaskFailed
 from standpipe.local import FakeRunner
-from standpipe.model.ports import Cancel, Outcome
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.ports import Outcome
 from standpipe.runners.api import LocalRunner
 from standpipe.support import checksums
 from tests.processes import run_together
@@ -307,7 +308,7 @@ def test_a_large_file_is_hashed_once_for_all_tasks(
     digests: list[str] = []
     digest = checksums._file_digest
 
-    def counted(path: str, cancel: Cancel) -> str:
+    def counted(path: str, cancel: Cancellation) -> str:
         digests.append(path)
         return digest(path, cancel)
 

@@ -14,7 +14,8 @@ from standpipe import dsl, local
 from standpipe.errors import ArgumentError, TaskFailed
 from standpipe.faults.runner import FaultInjectingRunner
 from standpipe.local import FakeRunner
-from standpipe.model.ports import Cancel, Outcome
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.ports import Outcome
 from standpipe.model.resources import Capacity
 from standpipe.runners.api import LocalRunner
 from tests.runners.bench import Bench, Fixed, Kept
@@ -202,7 +203,7 @@ class Waiting:
         self.started = threading.Event()
         self.urgent: list[bool] = []
 
-    def run(self, request: Any, *, log: Any, cancel: Cancel) -> Outcome:
+    def run(self, request: Any, *, log: Any, cancel: Cancellation) -> Outcome:
         stopped = threading.Event()
         cancel.on_set(stopped.set)
         self.started.set()
@@ -222,7 +223,7 @@ class Waiting:
 
 @pytest.mark.parametrize("urgent", [False, True])
 def test_cancellation_reaches_a_task_with_a_kill(tmp_path: Path, urgent: bool) -> None:
-    runner, cancel = Waiting(), Cancel()
+    runner, cancel = Waiting(), Cancellation()
     faulty = FaultInjectingRunner(runner, [local.Kill("train", after=60)], warn=print)
     threading.Timer(0.05, lambda: runner.started.wait(20) and cancel.set(urgent=urgent)).start()
     request = Bench(tmp_path, Fixed(tmp_path)).request("")
@@ -231,7 +232,7 @@ def test_cancellation_reaches_a_task_with_a_kill(tmp_path: Path, urgent: bool) -
 
 
 def test_cancellation_ends_a_delay(tmp_path: Path) -> None:
-    runner, cancel = Waiting(), Cancel()
+    runner, cancel = Waiting(), Cancellation()
     faulty = FaultInjectingRunner(runner, [local.Delay("train", 60)], warn=print)
     threading.Timer(0.05, cancel.set).start()
     outcome = faulty.run(Bench(tmp_path, Fixed(tmp_path)).request(""), log=Kept(), cancel=cancel)

@@ -176,7 +176,7 @@ def test_artifacts_are_arguments_of_a_call(tmp_path: Path) -> None:
 
     def spy(request: Any, **options: Any) -> Outcome:
         seen.update(request.executor_input["inputs"]["artifacts"])
-        seen["reads"] = [str(path) for path in request.reads]
+        seen["reads"] = [str(path) for path in request.input_paths]
         return original(request, **options)
 
     runner.task_runner.run = spy  # type: ignore[method-assign]

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from standpipe.errors import StandpipeError
-from standpipe.model.ports import ArtifactStore, Cancel
-from standpipe.model.values import Seal
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.ports import ArtifactStore
+from standpipe.model.values import Checksum
 
 
 class ArtifactStoreContract(ABC):
@@ -36,8 +37,8 @@ class ArtifactStoreContract(ABC):
         location = store.locate(folder, "data")
         assert Path(store.local_path(location)).is_absolute()
         assert not store.exists(location)
-        assert store.checksum(location, Cancel()) is None
-        assert store.put(location, Cancel()) is None
+        assert store.checksum(location, Cancellation()) is None
+        assert store.put(location, Cancellation()) is None
         assert store.signature(location) == ""
 
     def test_each_output_of_each_attempt_has_a_location_of_its_own(self, store: ArtifactStore, folder: Path) -> None:
@@ -52,12 +53,12 @@ class ArtifactStoreContract(ABC):
     def test_methods_answer_for_locations_of_other_stores(
         self, store: ArtifactStore, location: str, tmp_path: Path
     ) -> None:
-        assert store.put(location, Cancel()) is None
-        assert store.checksum(location, Cancel()) is None
+        assert store.put(location, Cancellation()) is None
+        assert store.checksum(location, Cancellation()) is None
         assert store.signature(location) == ""
         assert not store.exists(location)
         with pytest.raises((StandpipeError, OSError, ValueError)):
-            store.fetch(location, tmp_path / "copy", tmp_path, Cancel())
+            store.fetch(location, tmp_path / "copy", tmp_path, Cancellation())
         assert not (tmp_path / "copy").exists()
 
     # --- payloads
@@ -71,10 +72,10 @@ class ArtifactStoreContract(ABC):
         assert checksum.digest == f"sha256:{hashlib.sha256(b'content').hexdigest()}"
         assert checksum.size == 7
         assert store.exists(location)
-        assert store.checksum(location, Cancel()) == checksum
+        assert store.checksum(location, Cancellation()) == checksum
         assert store.signature(location) == checksum.signature != ""
-        assert store.checksum(store.local_path(location), Cancel()) == checksum, "a path is a location, too"
-        store.fetch(location, tmp_path / "space" / "deep" / "copy", tmp_path / "space", Cancel())
+        assert store.checksum(store.local_path(location), Cancellation()) == checksum, "a path is a location, too"
+        store.fetch(location, tmp_path / "space" / "deep" / "copy", tmp_path / "space", Cancellation())
         assert (tmp_path / "space" / "deep" / "copy").read_text() == "content"
 
     def test_a_folder_that_was_put_can_be_checked_and_fetched(
@@ -85,7 +86,7 @@ class ArtifactStoreContract(ABC):
             write(store, location, "a", at=Path(store.local_path(location), "deep", "a"))
         assert put(store, one).digest == put(store, two).digest
         assert put(store, one).size == 1
-        store.fetch(one, tmp_path / "space" / "copy", tmp_path / "space", Cancel())
+        store.fetch(one, tmp_path / "space" / "copy", tmp_path / "space", Cancellation())
         assert (tmp_path / "space" / "copy" / "deep" / "a").read_text() == "a"
 
     def test_a_payload_that_is_written_again_is_another(self, store: ArtifactStore, folder: Path) -> None:
@@ -102,7 +103,7 @@ class ArtifactStoreContract(ABC):
         for content in ("first", "second"):
             write(store, location, content)
             put(store, location)
-            store.fetch(location, copy, tmp_path / "space", Cancel())
+            store.fetch(location, copy, tmp_path / "space", Cancellation())
             assert copy.read_text() == content
         assert [path.name for path in copy.parent.iterdir()] == ["copy"]
         copy.write_text("a task changes its copy")
@@ -116,7 +117,7 @@ class ArtifactStoreContract(ABC):
         (tmp_path / "space").mkdir()
         (tmp_path / "space" / "link").symlink_to(tmp_path / "outside")
         with pytest.raises(StandpipeError, match="link"):
-            store.fetch(location, tmp_path / "space" / "link" / "copy", tmp_path / "space", Cancel())
+            store.fetch(location, tmp_path / "space" / "link" / "copy", tmp_path / "space", Cancellation())
         assert list((tmp_path / "outside").iterdir()) == []
 
     def test_a_removed_payload_is_gone(self, store: ArtifactStore, folder: Path, tmp_path: Path) -> None:
@@ -127,15 +128,15 @@ class ArtifactStoreContract(ABC):
             put(store, location)
             store.remove(location)
             assert not store.exists(location)
-            assert store.checksum(location, Cancel()) is None
+            assert store.checksum(location, Cancellation()) is None
             with pytest.raises((StandpipeError, OSError)):
-                store.fetch(location, tmp_path / "copy", tmp_path, Cancel())
+                store.fetch(location, tmp_path / "copy", tmp_path, Cancellation())
             store.remove(location)  # there is nothing to remove, which is not an error
 
     def test_nothing_is_read_once_the_caller_has_cancelled(
         self, store: ArtifactStore, folder: Path, tmp_path: Path
     ) -> None:
-        location, cancel = store.locate(folder, "data"), Cancel()
+        location, cancel = store.locate(folder, "data"), Cancellation()
         write(store, location, "content")
         put(store, location)
         cancel.set()
@@ -150,7 +151,7 @@ class ArtifactStoreContract(ABC):
             location = store.locate(folder, str(number))
             write(store, location, str(number))
             digest = put(store, location).digest
-            store.fetch(location, tmp_path / "space" / str(number), tmp_path / "space", Cancel())
+            store.fetch(location, tmp_path / "space" / str(number), tmp_path / "space", Cancellation())
             return digest, (tmp_path / "space" / str(number)).read_text()
 
         with ThreadPoolExecutor(8) as pool:
@@ -166,7 +167,7 @@ def write(store: ArtifactStore, location: str, content: str, at: Path | None = N
     time.sleep(0.02)  # the clock of the file system must advance before a payload has a signature
 
 
-def put(store: ArtifactStore, location: str) -> Seal:
-    checksum = store.put(location, Cancel())
+def put(store: ArtifactStore, location: str) -> Checksum:
+    checksum = store.put(location, Cancellation())
     assert checksum is not None
     return checksum

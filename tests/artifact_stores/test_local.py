@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from standpipe.artifact_stores.local import LocalArtifactStore
-from standpipe.model.ports import ArtifactStore, Cancel
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.ports import ArtifactStore
 from tests.artifact_stores.contract import ArtifactStoreContract
 
 
@@ -35,9 +36,9 @@ def test_only_payloads_below_a_root_are_its_own(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "data").write_text("content")
     store = LocalArtifactStore([tmp_path / "root", tmp_path / "workspace"])
-    own = {name: store.put(str(tmp_path / name / "data"), Cancel()) for name in ("root", "workspace", "other")}
+    own = {name: store.put(str(tmp_path / name / "data"), Cancellation()) for name in ("root", "workspace", "other")}
     assert [name for name, checksum in own.items() if checksum] == ["root", "workspace"]
-    assert store.checksum(str(tmp_path / "other" / "data"), Cancel()) == own["root"]
+    assert store.checksum(str(tmp_path / "other" / "data"), Cancellation()) == own["root"]
 
 
 def test_what_has_no_content_exists_without_a_checksum(tmp_path: Path) -> None:
@@ -45,7 +46,7 @@ def test_what_has_no_content_exists_without_a_checksum(tmp_path: Path) -> None:
     store = LocalArtifactStore([tmp_path])
     for location in (str(tmp_path / "broken"), "/dev/null"):
         assert store.exists(location)
-        assert store.checksum(location, Cancel()) is None
+        assert store.checksum(location, Cancellation()) is None
 
 
 def test_a_folder_is_not_copied_over_links_that_lead_out(tmp_path: Path) -> None:
@@ -55,5 +56,7 @@ def test_a_folder_is_not_copied_over_links_that_lead_out(tmp_path: Path) -> None
     (tmp_path / "outside").mkdir()
     (tmp_path / "space" / "copy" / "deep").symlink_to(tmp_path / "outside")
     with pytest.raises(Exception, match="leads out of"):
-        LocalArtifactStore([]).fetch(str(tmp_path / "data"), tmp_path / "space/copy", tmp_path / "space", Cancel())
+        LocalArtifactStore([]).fetch(
+            str(tmp_path / "data"), tmp_path / "space/copy", tmp_path / "space", Cancellation()
+        )
     assert list((tmp_path / "outside").iterdir()) == []

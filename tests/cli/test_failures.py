@@ -20,9 +20,9 @@ def caught(call: Callable[..., object], *arguments: object) -> Exception:
 
 
 def test_a_defect_of_ours_is_shown_with_our_frames(capsys: pytest.CaptureFixture[str]) -> None:
-    assert failures.report(caught(values.as_text, {1, 2})) == 1
+    assert failures.report(caught(values.to_text, {1, 2})) == 1
     said = capsys.readouterr().err
-    assert "in as_text" in said
+    assert "in to_text" in said
     assert "in default" in said, "the frames of the library that it called, too"
 
 

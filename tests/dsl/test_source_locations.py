@@ -18,7 +18,7 @@ import pytest
 from standpipe import compiler, dsl, ir, local
 from standpipe.dsl.components import component_from_plan
 from standpipe.local import FakeRunner
-from standpipe.model.component_changes import difference
+from standpipe.model.component_changes import compare_components
 from standpipe.model.plan import Dag, Node, Plan, SourceLocation
 from standpipe.store.plans import dump, load
 
@@ -250,7 +250,10 @@ def test_locations_are_not_part_of_the_identity_of_a_plan() -> None:
 
     assert locations(other) != locations(plan)
     assert other == plan
-    assert {key: difference(plan, other)(key, key) for key in plan.components} == {"comp-one": "", "comp-two": ""}
+    assert {key: compare_components(plan, other)(key, key) for key in plan.components} == {
+        "comp-one": "",
+        "comp-two": "",
+    }
 
 
 def test_compiled_files_have_no_locations(tmp_path: Path) -> None:

@@ -94,4 +94,4 @@ class Run:
 
     def because(self, path: str) -> str:
         """Return the reason why a task was skipped."""
-        return next(fact.because for fact in self.facts if isinstance(fact, TaskSkipped) and fact.task == task(path))
+        return next(fact.reason for fact in self.facts if isinstance(fact, TaskSkipped) and fact.task == task(path))

@@ -576,7 +576,7 @@ def test_exit_tasks_run_after_one_cancel_request_but_not_after_two() -> None:
     assert run.inputs("tidy")["status"]["state"] == "CANCELLED"
     assert StopAttempts((task("tidy"),)) not in run.commands
     run.send(CancelRequested())
-    assert run.commands[-1] == StopAttempts((task("tidy"),), now=True)
+    assert run.commands[-1] == StopAttempts((task("tidy"),), urgent=True)
     run.end("tidy", failure="killed")
     assert run.state("tidy") is TaskState.CANCELLED
     assert run.ended == RunEnded(TaskState.CANCELLED, {})

@@ -8,10 +8,10 @@ from standpipe.engine.transitions import TRANSITIONS
 from standpipe.errors import InternalError
 from standpipe.model.events import (
     AttemptEnded,
+    AttemptReport,
     CancelRequested,
     EndRun,
     Failure,
-    Report,
     RunEnded,
     StopAttempts,
     TaskFailed,
@@ -167,8 +167,8 @@ def test_a_long_chain_and_deep_nesting_do_not_hit_the_recursion_limit() -> None:
 
 
 def test_the_report_of_an_attempt_and_the_source_of_cached_outputs_are_in_the_facts() -> None:
-    run, report = Run(plan(dag(node("a"), node("b")))), Report(2.5, log_lines=3)
-    run.send(AttemptEnded(task("a"), {"y": 1}, cached="run-0/a"))
+    run, report = Run(plan(dag(node("a"), node("b")))), AttemptReport(2.5, log_lines=3)
+    run.send(AttemptEnded(task("a"), {"y": 1}, cached_from="run-0/a"))
     run.send(AttemptEnded(task("b"), failure=Failure("boom"), report=report))
-    assert TaskSucceeded(task("a"), {"y": 1}, cached="run-0/a") in run.facts
+    assert TaskSucceeded(task("a"), {"y": 1}, cached_from="run-0/a") in run.facts
     assert TaskFailed(task("b"), Failure("boom"), report) in run.facts

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from standpipe.engine.inputs import InputError
 from standpipe.engine.machine import Machine
-from standpipe.engine.resource_requests import resolve_needs
+from standpipe.engine.resource_requests import resolve_request
 from standpipe.model.events import (
     AttemptEnded,
     AttemptStarted,
@@ -36,7 +36,7 @@ from standpipe.model.plan import (
     Retry,
     TaskConfigPassthrough,
 )
-from standpipe.model.resources import Capacity, Needs, ResourcePolicy
+from standpipe.model.resources import Capacity, ResourcePolicy, ResourceRequest
 from standpipe.model.states import TaskState
 from standpipe.model.templates import parse_text
 from standpipe.model.types import ArtifactType, ParameterInput, ParameterOutput, ParameterType
@@ -49,29 +49,29 @@ MACHINE = Capacity(4, 16 * GIB, ("0", "1", "2"))
 COMPONENT = Component(ExecutorRef("exec"), {"x": ParameterInput(ParameterType.STRING, optional=True)})
 
 
-def needs(policy: ResourcePolicy = CLAMP, inputs: dict[str, str] | None = None, **asked: str) -> Needs:
+def needs(policy: ResourcePolicy = CLAMP, inputs: dict[str, str] | None = None, **asked: str) -> ResourceRequest:
     resources = Resources(**{name: parse_text(text) for name, text in asked.items()})
     container = Container("image", Command(), resources=resources)
-    return resolve_needs(COMPONENT, container, inputs or {}, MACHINE, policy, lambda name: name)
+    return resolve_request(COMPONENT, container, inputs or {}, MACHINE, policy, lambda name: name)
 
 
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ({}, Needs()),
-        ({"cpu_request": "500m"}, Needs(cpu=0.5)),
-        ({"cpu_limit": "2"}, Needs(cpu=2, cpu_limit=2)),
-        ({"cpu_request": "1", "cpu_limit": "2"}, Needs(cpu=1, cpu_limit=2)),
-        ({"memory_limit": "1Gi"}, Needs(memory=GIB, memory_limit=GIB)),
-        ({"memory_request": "1Gi", "memory_limit": "2Gi"}, Needs(memory=GIB, memory_limit=2 * GIB)),
-        ({"memory_limit": "0", "cpu_limit": "0"}, Needs()),
-        ({"accelerator_type": "nvidia.com/gpu", "accelerator_count": "2"}, Needs(gpus=2)),
-        ({"accelerator_type": "NVIDIA_TESLA_T4"}, Needs(gpus=1)),
-        ({"accelerator_count": "1"}, Needs(gpus=1)),
-        ({"accelerator_type": "nvidia.com/gpu", "accelerator_count": "0"}, Needs()),
+        ({}, ResourceRequest()),
+        ({"cpu_request": "500m"}, ResourceRequest(cpu=0.5)),
+        ({"cpu_limit": "2"}, ResourceRequest(cpu=2, cpu_limit=2)),
+        ({"cpu_request": "1", "cpu_limit": "2"}, ResourceRequest(cpu=1, cpu_limit=2)),
+        ({"memory_limit": "1Gi"}, ResourceRequest(memory=GIB, memory_limit=GIB)),
+        ({"memory_request": "1Gi", "memory_limit": "2Gi"}, ResourceRequest(memory=GIB, memory_limit=2 * GIB)),
+        ({"memory_limit": "0", "cpu_limit": "0"}, ResourceRequest()),
+        ({"accelerator_type": "nvidia.com/gpu", "accelerator_count": "2"}, ResourceRequest(gpus=2)),
+        ({"accelerator_type": "NVIDIA_TESLA_T4"}, ResourceRequest(gpus=1)),
+        ({"accelerator_count": "1"}, ResourceRequest(gpus=1)),
+        ({"accelerator_type": "nvidia.com/gpu", "accelerator_count": "0"}, ResourceRequest()),
     ],
 )
-def test_a_limit_without_a_request_is_also_the_request(asked: dict[str, Any], expected: Needs) -> None:
+def test_a_limit_without_a_request_is_also_the_request(asked: dict[str, Any], expected: ResourceRequest) -> None:
     assert needs(**asked) == expected
 
 
@@ -80,29 +80,31 @@ def test_quantities_may_be_inputs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "clamped", "lacking"),
+    ("asked", "clamped", "unavailable"),
     [
-        ({"cpu_limit": "64"}, Needs(cpu=4), "64 cores (this machine has 4)"),
-        ({"memory_limit": "1Ti"}, Needs(memory=16 * GIB), "1 TiB of memory (this machine has 16 GiB)"),
+        ({"cpu_limit": "64"}, ResourceRequest(cpu=4), "64 cores (this machine has 4)"),
+        ({"memory_limit": "1Ti"}, ResourceRequest(memory=16 * GIB), "1 TiB of memory (this machine has 16 GiB)"),
         (
             {"accelerator_count": "8", "accelerator_type": "nvidia.com/gpu"},
-            Needs(gpus=3),
+            ResourceRequest(gpus=3),
             "8 of nvidia.com/gpu (this machine has 3)",
         ),
-        ({"accelerator_type": "google.com/tpu"}, Needs(), "1 of google.com/tpu (this machine has none)"),
+        ({"accelerator_type": "google.com/tpu"}, ResourceRequest(), "1 of google.com/tpu (this machine has none)"),
         (
             {"cpu_request": "5", "memory_request": "17Gi"},
-            Needs(cpu=4, memory=16 * GIB),
+            ResourceRequest(cpu=4, memory=16 * GIB),
             "5 cores (this machine has 4) and 17 GiB of memory (this machine has 16 GiB)",
         ),
     ],
 )
-def test_requests_above_the_capacity_are_clamped_or_fail(asked: dict[str, Any], clamped: Needs, lacking: str) -> None:
-    assert needs(CLAMP, **asked) == replace(clamped, lacking=lacking)
-    assert needs(IGNORE, **asked) == Needs()
+def test_requests_above_the_capacity_are_clamped_or_fail(
+    asked: dict[str, Any], clamped: ResourceRequest, unavailable: str
+) -> None:
+    assert needs(CLAMP, **asked) == replace(clamped, unavailable=unavailable)
+    assert needs(IGNORE, **asked) == ResourceRequest()
     with pytest.raises(InputError, match="^it requests .* Run it on a larger machine") as error:
         needs(STRICT, **asked)
-    assert lacking in str(error.value)
+    assert unavailable in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -118,16 +120,16 @@ def test_invalid_quantities_are_errors(asked: dict[str, Any], message: str) -> N
     for policy in (CLAMP, STRICT):
         with pytest.raises(InputError, match=message):
             needs(policy, **asked)
-    assert needs(IGNORE, **asked) == Needs()
+    assert needs(IGNORE, **asked) == ResourceRequest()
 
 
 def test_resources_that_are_only_passed_on_to_the_code_are_not_acquired() -> None:
     container = Container("image", Command(), resources=Resources(cpu_limit="2"))
-    for passed, expected in ((False, Needs()), (True, Needs(cpu=2, cpu_limit=2))):
+    for passed, expected in ((False, ResourceRequest()), (True, ResourceRequest(cpu=2, cpu_limit=2))):
         component = replace(COMPONENT, task_config_passthroughs=(TaskConfigPassthrough("RESOURCES", passed),))
-        assert resolve_needs(component, container, {}, MACHINE, CLAMP, str) == expected
+        assert resolve_request(component, container, {}, MACHINE, CLAMP, str) == expected
     importer = Importer("gs://x", ArtifactType("system.Model"))
-    assert resolve_needs(COMPONENT, importer, {}, MACHINE, STRICT, str) == Needs()
+    assert resolve_request(COMPONENT, importer, {}, MACHINE, STRICT, str) == ResourceRequest()
 
 
 def asking(**tasks: Resources) -> Plan:
@@ -163,7 +165,9 @@ def test_a_task_that_requests_more_than_the_capacity_waits_for_all_of_it() -> No
     assert run.names == ["a"]
     run.end("a", y=1)
     assert run.names == ["b"]
-    assert run.running[task("b")].needs == Needs(memory=16 * GIB, lacking="1 TiB of memory (this machine has 16 GiB)")
+    assert run.running[task("b")].resources == ResourceRequest(
+        memory=16 * GIB, unavailable="1 TiB of memory (this machine has 16 GiB)"
+    )
 
 
 def test_under_the_strict_policy_a_task_above_the_capacity_fails() -> None:
@@ -224,10 +228,10 @@ def test_the_capacity_is_never_exceeded(seed: int, number: int, max_parallel: in
     while run.running or run.machine.due is not None:
         held = list(run.running.values())
         assert len(held) <= max_parallel
-        assert sum(command.needs.cpu for command in held) <= MACHINE.cpu
-        assert sum(command.needs.memory for command in held) <= MACHINE.memory
+        assert sum(command.resources.cpu for command in held) <= MACHINE.cpu
+        assert sum(command.resources.memory for command in held) <= MACHINE.memory
         gpus = [gpu for command in held for gpu in command.gpus]
-        assert len(gpus) == len(set(gpus)) == sum(command.needs.gpus for command in held)
+        assert len(gpus) == len(set(gpus)) == sum(command.resources.gpus for command in held)
         if run.running:
             ref = random.choice(list(run.running))
             failure = Failure("boom") if random.randrange(3) == 0 else None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from standpipe.engine.machine import Machine
 from standpipe.engine.reruns import Difference, find_removed_tasks, select_reruns
-from standpipe.model.component_changes import difference
+from standpipe.model.component_changes import compare_components
 from standpipe.model.events import (
     AttemptStarted,
     CancelRequested,
@@ -147,7 +147,7 @@ def test_a_resumed_run_of_a_changed_pipeline_ends_as_a_new_run(
         run.advance()
         steps -= 1
     run.behave = steady(0, seed)
-    resume_run(run, now, different=difference(made, now))
+    resume_run(run, now, different=compare_components(made, now))
     to_the_end(run)
 
     assert run.ended.state is ended.state
@@ -172,13 +172,13 @@ class Resumed(Run):
     """A run driven by hand that resumes another one."""
 
     def __init__(self, before: Run, first: Plan, now: Plan, reasons: Mapping[TaskRef, str], different: Any) -> None:
-        self.again = {
+        self.rerun_tasks = {
             str(ref): why
             for ref, why in select_reruns(folded(first, before.facts).root, now, different, reasons).items()
         }
         self.machine = folded(first, before.facts, {"now": now})
         self.now, self.facts, self.running, self.commands = before.now, list(before.facts), {}, []
-        self.send(Resume(tuple(map(task, self.again)), "now"))
+        self.send(Resume(tuple(map(task, self.rerun_tasks)), "now"))
 
 
 def resumed(
@@ -201,7 +201,7 @@ def test_a_failed_task_is_rerun_with_its_dependents_and_nothing_else() -> None:
     run.end("b", failure="boom")
     assert run.state("c") is TaskState.SKIPPED
     run = resumed(run, CHAIN)
-    assert run.again == {"b": "it failed", "c": "its upstream task 'b' has to run"}
+    assert run.rerun_tasks == {"b": "it failed", "c": "its upstream task 'b' has to run"}
     assert run.names == ["b"]
     run.end("b", y=3)
     run.end("c", y=4)
@@ -226,7 +226,7 @@ def test_a_delayed_retry_is_still_delayed_after_a_resume() -> None:
     run = Run(made)
     run.end("a", failure="boom")
     run = resumed(run, made)
-    assert run.again == {}
+    assert run.rerun_tasks == {}
     assert run.names == []
     assert run.machine.due == 10.0
     run.wait(10.0)
@@ -239,7 +239,7 @@ def test_a_named_task_is_rerun_with_its_dependents() -> None:
         run.end(name, y=1)
     assert run.ended.state is TaskState.SUCCEEDED
     run = resumed(run, CHAIN, reasons={"b": "you asked for it"})
-    assert run.again == {"b": "you asked for it", "c": "its upstream task 'b' has to run"}
+    assert run.rerun_tasks == {"b": "you asked for it", "c": "its upstream task 'b' has to run"}
     run.end("b", y=5)
     run.end("c", y=6)
     assert run.ended.outputs == {"y": 6}
@@ -250,7 +250,7 @@ def test_a_run_that_has_succeeded_ends_again_at_once() -> None:
     for name in ("a", "other", "b", "c"):
         run.end(name, y=1)
     run = resumed(run, CHAIN)
-    assert (run.again, run.ended.outputs) == ({}, {"y": 1})
+    assert (run.rerun_tasks, run.ended.outputs) == ({}, {"y": 1})
 
 
 INNER = group(dag(node("x"), node("z", "x"), y=FromTask("z", "y")))
@@ -273,7 +273,7 @@ def test_a_changed_component_in_a_nested_pipeline_is_rerun_with_its_dependents()
         ))},
     )  # fmt: skip
     run = resumed(run, NESTED, now, different=lambda old, new: "" if old == new else "its code has changed")
-    assert run.again == {"in/z": "its code has changed", "after": "its upstream task 'in' has to run"}
+    assert run.rerun_tasks == {"in/z": "its code has changed", "after": "its upstream task 'in' has to run"}
     assert run.names == ["in/z"]
     run.end("in/z", y=7)
     run.end("after", y=8)
@@ -292,7 +292,7 @@ def test_a_changed_component_in_a_nested_pipeline_is_rerun_with_its_dependents()
 def test_a_task_whose_node_has_changed_is_rerun(changed: Node, why: str) -> None:
     run = done(CHAIN, "a", "other", "b", "c")
     now = plan(dag(node("a"), changed, node("c", "b"), node("other"), y=FromTask("c", "y")))
-    assert resumed(run, CHAIN, now).again == {"b": why, "c": "its upstream task 'b' has to run"}
+    assert resumed(run, CHAIN, now).rerun_tasks == {"b": why, "c": "its upstream task 'b' has to run"}
 
 
 def test_changed_settings_that_affect_no_result_rerun_nothing() -> None:
@@ -300,7 +300,7 @@ def test_changed_settings_that_affect_no_result_rerun_nothing() -> None:
     now = plan(dag(node("a"), replace(node("b", "a"), retry=Retry(1)), node("c", "b"), node("other")))
     run.end("b", failure="boom")
     run = resumed(run, CHAIN, now)
-    assert list(run.again) == ["b", "c"]
+    assert list(run.rerun_tasks) == ["b", "c"]
     run.end("b", failure="boom")
     assert run.names == ["b"]  # its retry
 
@@ -309,7 +309,7 @@ def test_new_tasks_run_and_removed_tasks_are_forgotten() -> None:
     run = done(CHAIN, "a", "other", "b", "c")
     now = plan(dag(node("a"), node("new", "a"), node("c", "new"), y=FromTask("new", "y")))
     run = resumed(run, CHAIN, now)
-    assert run.again == {"c": "its upstream task 'new' has to run"}
+    assert run.rerun_tasks == {"c": "its upstream task 'new' has to run"}
     assert run.names == ["new"]
     run.end("new", y=9)
     run.end("c", y=9)
@@ -323,7 +323,7 @@ def test_a_pipeline_with_other_outputs_gives_them_without_rerunning_its_tasks() 
     inner = group(dag(node("x"), node("z", "x"), y=FromTask("x", "y")))
     now = plan(dag(node("in", component="inner"), node("after", "in"), y=FromTask("in", "y")), inner=inner)
     run = resumed(run, NESTED, now)
-    assert run.again == {
+    assert run.rerun_tasks == {
         "after": "its upstream task 'in' has to run"
     }  # it may have used a former output of the pipeline
     run.end("after", y=3)
@@ -334,7 +334,7 @@ def test_an_additional_output_of_a_pipeline_does_not_rerun_its_dependents() -> N
     run = done(NESTED, "in/x", "in/z", "after")
     inner = group(dag(node("x"), node("z", "x"), y=FromTask("z", "y"), more=FromTask("x", "y")))
     run = resumed(run, NESTED, replace(NESTED, components={**NESTED.components, "inner": inner}))
-    assert (run.again, run.ended.outputs) == ({}, {"y": 1})
+    assert (run.rerun_tasks, run.ended.outputs) == ({}, {"y": 1})
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def test_a_nested_pipeline_with_other_declared_inputs_is_rerun_as_a_whole(inputs
     made = with_inputs({"i": ParameterInput(INT, default=1)})
     again = {"in": "its declared inputs have changed", "after": "its upstream task 'in' has to run"}
     run = resumed(done(made, "in/x", "after"), made, with_inputs(inputs))
-    assert run.again == again
+    assert run.rerun_tasks == again
     assert run.inputs("in/x").get("x") == (inputs["i"].default if inputs else None)
 
 
@@ -367,7 +367,7 @@ def test_an_exit_task_is_rerun_when_its_upstream_task_was_resumed() -> None:
     run.end("work", failure="boom")
     run.end("tidy", y=1)
     run = resumed(run, made)
-    assert list(run.again) == ["work", "tidy"]
+    assert list(run.rerun_tasks) == ["work", "tidy"]
     run.end("work", y=1)
     assert run.inputs("tidy")["status"]["state"] == "SUCCEEDED"
 
@@ -387,7 +387,7 @@ def test_iterations_that_have_succeeded_are_kept() -> None:
         run.end(f"loop/{number}/b", y=number)
     run.end("loop/1/b", failure="boom")
     run = resumed(run, made)
-    assert run.again == {"loop/1/b": "it failed", "end": "its upstream task 'loop' has to run"}
+    assert run.rerun_tasks == {"loop/1/b": "it failed", "end": "its upstream task 'loop' has to run"}
     run.end("loop/1/b", y=1)
     run.end("end", y=1)
     assert run.ended.state is TaskState.SUCCEEDED
@@ -396,14 +396,14 @@ def test_iterations_that_have_succeeded_are_kept() -> None:
 def test_a_changed_parallelism_applies_and_reruns_nothing() -> None:
     run = done(loop_plan(parallelism=1), "loop/0/a", "loop/0/b")
     run = resumed(run, loop_plan(parallelism=1), loop_plan(parallelism=2))
-    assert run.again == {"loop/1/a": "it was interrupted"}
+    assert run.rerun_tasks == {"loop/1/a": "it was interrupted"}
     assert run.names == ["loop/1/a", "loop/2/a"]
 
 
 def test_the_parts_of_a_loop_that_is_rerun_are_not_listed() -> None:
     made = loop_plan()
     run = resumed(done(made, "loop/0/a"), made, reasons={"loop": "you asked for it"})
-    assert run.again == {"loop": "you asked for it"}
+    assert run.rerun_tasks == {"loop": "you asked for it"}
 
 
 def test_an_iteration_that_has_become_a_pipeline_is_rerun_with_the_dependents_of_its_loop() -> None:
@@ -419,7 +419,10 @@ def test_an_iteration_that_has_become_a_pipeline_is_rerun_with_the_dependents_of
         over("body"),
         different=lambda old, new: different.get((old, new), ""),
     )
-    assert run.again == {"loop/0": "its kind of component has changed", "end": "its upstream task 'loop' has to run"}
+    assert run.rerun_tasks == {
+        "loop/0": "its kind of component has changed",
+        "end": "its upstream task 'loop' has to run",
+    }
     assert run.names == ["loop/0/a"]
 
 
@@ -453,11 +456,11 @@ def test_other_upstream_tasks_are_a_reason_if_one_of_them_was_skipped() -> None:
     run = done(before, "a")
     assert (run.state("b"), run.ended.state) == (TaskState.SKIPPED, TaskState.SUCCEEDED)
     run = resumed(run, before, plan(dag(never, node("a", "never"), node("b", "a"))))
-    assert run.again == {"a": "its upstream tasks have changed", "b": "its upstream tasks have changed"}
+    assert run.rerun_tasks == {"a": "its upstream tasks have changed", "b": "its upstream tasks have changed"}
     assert run.state("a") is run.state("b") is TaskState.SKIPPED
 
 
 def test_a_new_dependent_of_a_task_that_has_succeeded_is_kept() -> None:
     run = done(CHAIN, "a", "other", "b", "c")
     now = plan(dag(node("a"), node("b", "a", "other"), node("c", "b"), node("other"), y=FromTask("c", "y")))
-    assert resumed(run, CHAIN, now).again == {}
+    assert resumed(run, CHAIN, now).rerun_tasks == {}

@@ -10,9 +10,10 @@ import pytest
 
 from standpipe.artifact_stores.local import LocalArtifactStore
 from standpipe.execution.attempt import AttemptExecutor
-from standpipe.model.events import AttemptEnded, Report, StartAttempt
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.events import AttemptEnded, AttemptReport, StartAttempt
 from standpipe.model.plan import Command, Component, Container, Plan, TaskConfigPassthrough
-from standpipe.model.ports import Cancel, Log, Outcome, Runner, TaskRequest
+from standpipe.model.ports import Log, Outcome, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import UNBOUNDED, Capacity
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, ParameterInput, ParameterType
@@ -26,7 +27,7 @@ class Recorder:
     def __init__(self) -> None:
         self.requests: list[TaskRequest] = []
 
-    def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
+    def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
         self.requests.append(request)
         return Outcome(exit_code=0)
 
@@ -47,7 +48,7 @@ class Writer(Recorder):
         super().__init__()
         self.outcome = outcome
 
-    def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
+    def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
         for output in request.executor_input["outputs"]["artifacts"].values():
             Path(output["artifacts"][0]["uri"]).write_text("content")
         log.write(b"one\ntwo\n")
@@ -64,7 +65,7 @@ def execute(plan: Plan, run: RunInfo, tmp_path: Path, runner: Runner, command: S
         artifacts=LocalArtifactStore([Path(run.pipeline_root)]),
         show_line=lambda task, line: None,
     )
-    return executor.execute(command, Cancel())
+    return executor.execute(command, Cancellation())
 
 
 def ended(tmp_path: Path, component: Component, runner: Recorder, root: Path | None = None) -> AttemptEnded:
@@ -79,7 +80,7 @@ def test_every_attempt_reports_its_duration_and_resources(tmp_path: Path, code: 
     report = ended(tmp_path, leaf({}, {}), Writer(outcome)).report
     assert report is not None
     assert report.seconds > 0
-    assert replace(report, seconds=0) == Report(0, 1.5, 2**20, log_bytes=8, log_lines=2)
+    assert replace(report, seconds=0) == AttemptReport(0, 1.5, 2**20, log_bytes=8, log_lines=2)
 
 
 def test_an_attempt_that_never_started_has_a_duration(tmp_path: Path) -> None:
@@ -87,22 +88,22 @@ def test_an_attempt_that_never_started_has_a_duration(tmp_path: Path) -> None:
     end = ended(tmp_path, leaf({}, {}), Recorder())
     assert end.failure is not None
     assert end.report is not None
-    assert replace(end.report, seconds=0) == Report(0)
+    assert replace(end.report, seconds=0) == AttemptReport(0)
 
 
 def test_outputs_get_checksums_even_if_nothing_is_cached(tmp_path: Path) -> None:
     making = leaf({}, {"data": ArtifactOutput(ArtifactType("system.Dataset"))})
     data = ended(tmp_path, making, Writer(Outcome(exit_code=0))).outputs["data"]
     assert isinstance(data, ArtifactValue)
-    assert data.seal is not None
-    assert (data.seal.digest, data.seal.size) == (f"sha256:{hashlib.sha256(b'content').hexdigest()}", 7)
+    assert data.checksum is not None
+    assert (data.checksum.digest, data.checksum.size) == (f"sha256:{hashlib.sha256(b'content').hexdigest()}", 7)
 
 
 def test_payloads_outside_of_the_pipeline_root_are_read_for_the_cache_only(tmp_path: Path) -> None:
     making = leaf({}, {"data": ArtifactOutput(ArtifactType("system.Dataset"))})
     data = ended(tmp_path, making, Writer(Outcome(exit_code=0)), root=tmp_path / "root").outputs["data"]
     assert isinstance(data, ArtifactValue)
-    assert data.seal is None
+    assert data.checksum is None
 
 
 def requested(
@@ -137,7 +138,7 @@ def test_a_request_lists_the_files_of_artifacts_outside_of_the_pipeline_root(tmp
         b=ArtifactValue("b", kind, "https://host/b", custom_path="/workspace/b"),
         c=[ArtifactValue("c", kind, uri) for uri in ("/data/a", "gs://bucket/c", "/root-of-all/run/c")],
     )
-    assert request.reads == (Path("/data/a"), Path("/workspace/b"))
+    assert request.input_paths == (Path("/data/a"), Path("/workspace/b"))
 
 
 def test_passed_through_settings_are_in_the_executor_input_only(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from standpipe.artifact_stores.local import LocalArtifactStore
 from standpipe.execution.checksums import add_checksums, is_unchanged, payload_digest
-from standpipe.model.ports import Cancel
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.types import ArtifactType
-from standpipe.model.values import ArtifactValue, Seal
+from standpipe.model.values import ArtifactValue, Checksum
 
 DATASET = ArtifactType("system.Dataset")
 
@@ -22,13 +22,13 @@ def store(tmp_path: Path) -> LocalArtifactStore:
     return LocalArtifactStore([tmp_path])
 
 
-def artifact(uri: object, checksum: Seal | None = None) -> ArtifactValue:
-    return ArtifactValue("a", DATASET, str(uri), seal=checksum)
+def artifact(uri: object, checksum: Checksum | None = None) -> ArtifactValue:
+    return ArtifactValue("a", DATASET, str(uri), checksum=checksum)
 
 
-def checksum(path: Path, store: LocalArtifactStore) -> Seal:
+def checksum(path: Path, store: LocalArtifactStore) -> Checksum:
     time.sleep(0.02)  # the clock of the file system must advance before a checksum has a signature
-    computed = store.checksum(str(path), Cancel())
+    computed = store.checksum(str(path), Cancellation())
     assert computed is not None
     return computed
 
@@ -40,15 +40,15 @@ def test_each_payload_is_read_once_and_unchanged_inputs_not_at_all(tmp_path: Pat
     file.write_text("a")
     read: list[str] = []
 
-    def compute(location: str) -> Seal | None:
+    def compute(location: str) -> Checksum | None:
         read.append(location)
-        return store.checksum(location, Cancel())
+        return store.checksum(location, Cancellation())
 
     outputs = {"a": artifact(file), "b": artifact(file), "c": artifact(given), "far": artifact("x://y"), "n": 3}
     found = add_checksums(outputs, {"i": [source]}, store, compute)
     assert read == [str(file)]
     assert found.pop("n") == 3
-    digests = {name: value.seal and value.seal.digest for name, value in found.items()}  # type: ignore[union-attr]
+    digests = {name: value.checksum and value.checksum.digest for name, value in found.items()}  # type: ignore[union-attr]
     digest = checksum(file, store).digest
     assert digests == {"a": digest, "b": digest, "c": checksum(given, store).digest, "far": None}
     given.write_text("b")
@@ -60,13 +60,13 @@ def test_a_checksum_without_a_signature_proves_nothing(tmp_path: Path, store: Lo
     (tmp_path / "f").write_text("a")
     known = checksum(tmp_path / "f", store)
     assert is_unchanged(str(tmp_path / "f"), known, store)
-    assert not is_unchanged(str(tmp_path / "f"), Seal(known.digest, known.size, ""), store)
-    assert not is_unchanged(str(tmp_path / "missing"), Seal(known.digest, known.size, ""), store)
+    assert not is_unchanged(str(tmp_path / "f"), Checksum(known.digest, known.size, ""), store)
+    assert not is_unchanged(str(tmp_path / "missing"), Checksum(known.digest, known.size, ""), store)
 
 
 def test_the_content_of_an_artifact_is_its_digest_or_its_uri(tmp_path: Path, store: LocalArtifactStore) -> None:
     def digest(of: ArtifactValue) -> str | None:
-        return payload_digest(of, store, lambda location: store.checksum(location, Cancel()))
+        return payload_digest(of, store, lambda location: store.checksum(location, Cancellation()))
 
     (tmp_path / "f").write_text("a")
     os.mkfifo(tmp_path / "fifo")

@@ -33,7 +33,7 @@ def log(tmp_path: Path) -> TaskLog:
 def test_a_failure_has_the_end_of_the_log(log: TaskLog, outcome: Outcome, message: str) -> None:
     failure = describe_failure(outcome, log, Limits())
     assert failure.message == message
-    assert (failure.detail, failure.printed) == ("", "first\nlast words")
+    assert (failure.detail, failure.log_tail) == ("", "first\nlast words")
     assert failure.hint == f"Its log is {log.path}."
 
 
@@ -72,7 +72,7 @@ def test_the_traceback_that_a_task_prints_is_not_repeated(tmp_path: Path) -> Non
     with TaskLog(tmp_path, lambda line: None) as log:
         log.write(b"".join(b"line %d\n" % number for number in range(20)) + detail.encode() + b"\n")
     failure = describe_failure(Outcome(exit_code=1, detail=detail, cause="ValueError: boom"), log, Limits())
-    assert failure.printed.splitlines() == [f"line {number}" for number in range(10, 20)]
+    assert failure.log_tail.splitlines() == [f"line {number}" for number in range(10, 20)]
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from standpipe.artifact_stores.local import LocalArtifactStore
 from standpipe.errors import StandpipeError
 from standpipe.execution.importing import import_artifact
 from standpipe.execution.rendering import Renderer
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import FromInput, Importer
-from standpipe.model.ports import Cancel
 from standpipe.model.templates import parse_value
 from standpipe.model.types import ArtifactType
 from standpipe.model.values import ArtifactValue
@@ -25,11 +25,11 @@ DATASET = ArtifactType("system.Dataset")
 
 
 def run(
-    importer: Importer, workspace: Path | None = None, cancel: Cancel | None = None, **inputs: Any
+    importer: Importer, workspace: Path | None = None, cancel: Cancellation | None = None, **inputs: Any
 ) -> ArtifactValue:
     names = {name.replace("_", "-"): value for name, value in inputs.items()}
     renderer = Renderer({"inputs": {"parameterValues": names, "artifacts": {}}}, lambda name: f"<{name}>")
-    return import_artifact(importer, names, renderer, LocalArtifactStore([]), workspace, cancel or Cancel())
+    return import_artifact(importer, names, renderer, LocalArtifactStore([]), workspace, cancel or Cancellation())
 
 
 def test_remote_uris_are_not_changed() -> None:
@@ -156,7 +156,7 @@ def test_a_download_stays_in_the_workspace(tmp_path: Path, server: str) -> None:
 
 
 def test_a_failed_download_names_the_reason_and_leaves_nothing(tmp_path: Path, server: str) -> None:
-    stopped = Cancel()
+    stopped = Cancellation()
     stopped.set()
     with pytest.raises(StandpipeError, match="it cannot download .*none.csv.*404"):
         run(Importer(f"{server}/none.csv", DATASET, download_to_workspace=True), tmp_path / "workspace")

@@ -22,7 +22,7 @@ from standpipe.model.ports import Outcome
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.types import ArtifactType
-from standpipe.model.values import ArtifactValue, Seal
+from standpipe.model.values import ArtifactValue, Checksum
 from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
 from tests.imports import modules_of
@@ -270,7 +270,7 @@ def test_a_finished_run_cannot_be_cancelled() -> None:
 
 A, B, LOOP = TaskRef((("a", None),)), TaskRef((("b", None),)), TaskRef((("loop", None),))
 INSIDE = TaskRef((("loop", 0), ("a", None)))
-REPORT = e.Report(2.5, cpu_seconds=1.5, peak_memory=2048, log_bytes=10, log_lines=2)
+REPORT = e.AttemptReport(2.5, cpu_seconds=1.5, peak_memory=2048, log_bytes=10, log_lines=2)
 BOOM = e.Failure("boom")
 
 
@@ -306,7 +306,12 @@ def test_attempts_have_their_resource_usage(tmp_path: Path) -> None:
 
 def test_a_cached_task_has_no_attempts(tmp_path: Path) -> None:
     run = recorded(
-        *(tmp_path, e.TaskReady(A, {}), e.AttemptStarted(A, 0, 5.0), e.TaskSucceeded(A, {"y": 1}, cached="run-0/a")),
+        *(
+            tmp_path,
+            e.TaskReady(A, {}),
+            e.AttemptStarted(A, 0, 5.0),
+            e.TaskSucceeded(A, {"y": 1}, cached_from="run-0/a"),
+        ),
         e.RunEnded(TaskState.SUCCEEDED, {}),
     )
 
@@ -322,8 +327,8 @@ def test_a_resumed_run_has_the_state_after_the_resume(tmp_path: Path) -> None:
     began = (e.LoopStarted(LOOP, {}, (1,)), e.IterationStarted(INSIDE.parent, 1))
     failed = (e.TaskReady(INSIDE, {}), e.AttemptStarted(INSIDE, 0), e.TaskFailed(INSIDE, BOOM))
     ends = (
-        e.TaskFailed(INSIDE.parent, e.Failure("x", within=INSIDE)),
-        e.TaskFailed(LOOP, e.Failure("x", within=INSIDE)),
+        e.TaskFailed(INSIDE.parent, e.Failure("x", cause_task=INSIDE)),
+        e.TaskFailed(LOOP, e.Failure("x", cause_task=INSIDE)),
     )
     killed = (e.TaskReady(B, {}), e.AttemptStarted(B, 0))
     resumed = (e.RunResumed((INSIDE,), inputs={"n": 2}), e.TaskReady(INSIDE, {}), e.AttemptStarted(INSIDE, 1))
@@ -349,7 +354,9 @@ def test_tasks_in_a_loop_that_is_rerun_are_removed(tmp_path: Path) -> None:
 
 
 def artifact(digest: str = "", uri: str = "/data") -> ArtifactValue:
-    return ArtifactValue("d", ArtifactType("system.Dataset"), uri, seal=Seal(digest, 7, "s") if digest else None)
+    return ArtifactValue(
+        "d", ArtifactType("system.Dataset"), uri, checksum=Checksum(digest, 7, "s") if digest else None
+    )
 
 
 def test_artifacts_are_identified_by_location_and_content(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def facts_of(made: Plan, random: Random) -> Iterator[e.Fact]:
             component = made.components[command.component]
             outputs = BEHAVE(command.task, component, command.inputs, command.attempt)
             failure = e.Failure("boom") if outputs is None else None
-            event = e.AttemptEnded(command.task, outputs or {}, failure, e.Report(1.0))
+            event = e.AttemptEnded(command.task, outputs or {}, failure, e.AttemptReport(1.0))
 
 
 def random_facts(random: Random, tasks: int) -> list[e.Fact]:

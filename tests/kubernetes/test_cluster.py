@@ -13,7 +13,8 @@ import pytest
 from standpipe import dsl, local
 from standpipe.errors import ArgumentError, RunnerError, SpecError, TaskFailed
 from standpipe.execution import attempt
-from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.ports import Log, Outcome, TaskRequest
 from standpipe.runners.api import LocalRunner
 from standpipe.support.timers import cancel_after
 
@@ -29,14 +30,14 @@ class Seen(NamedTuple):
 class Watching(LocalRunner):
     """Notes what it is asked for, by task, and does what it was told instead of the task."""
 
-    def __init__(self, **behaviours: Callable[[TaskRequest, Cancel], Outcome]) -> None:
+    def __init__(self, **behaviours: Callable[[TaskRequest, Cancellation], Outcome]) -> None:
         self.behaviours = behaviours
         self.seen: dict[str, Seen] = {}
 
     def open(self) -> Any:
         return self
 
-    def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
+    def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
         mounts = request.pod.mounts
         self.seen[str(request.task)] = Seen(
             request,
@@ -63,7 +64,7 @@ def names() -> str:
     return "db"
 
 
-def tell(request: TaskRequest, _: Cancel) -> Outcome:
+def tell(request: TaskRequest, _: Cancellation) -> Outcome:
     """Behaves as a task whose output is `db`."""
     Path(request.executor_input["outputs"]["parameters"]["Output"]["outputFile"]).write_text("db")
     return Outcome(exit_code=0)
@@ -301,14 +302,14 @@ def test_ignored_settings_are_reported_once(
         assert len([line for line in told if what in line]) == 1
 
 
-def wait(request: TaskRequest, cancel: Cancel) -> Outcome:
+def wait(request: TaskRequest, cancel: Cancellation) -> Outcome:
     stopped = threading.Event()
     cancel.on_set(stopped.set)
     assert stopped.wait(20)
     return Outcome(signal=15)
 
 
-def refuse(request: TaskRequest, cancel: Cancel) -> Outcome:
+def refuse(request: TaskRequest, cancel: Cancellation) -> Outcome:
     wait(request, cancel)
     raise RunnerError("it was cancelled")
 

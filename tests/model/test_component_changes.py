@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from standpipe.model.component_changes import code_digest, difference
+from standpipe.model.component_changes import code_digest, compare_components
 from standpipe.model.plan import Command, Container, Importer, Plan, PythonFunction, Resources
 from standpipe.model.types import ArtifactType, ParameterInput
 from tests.plans import INT, dag, node, plan
@@ -26,7 +26,7 @@ def of(executor: Any, **component: Any) -> Plan:
 
 
 def between(now: Any, **component: Any) -> str:
-    return difference(of(CONTAINER), of(now, **component))("leaf", "leaf")
+    return compare_components(of(CONTAINER), of(now, **component))("leaf", "leaf")
 
 
 @pytest.mark.parametrize(
@@ -65,12 +65,12 @@ def test_inputs_and_outputs_count() -> None:
 def test_settings_for_kubernetes_count() -> None:
     settings = {"kubernetes": {"deploymentSpec": {"executors": {"exec": {"secretAsEnv": [1]}}}}}
     now = replace(of(CONTAINER), platforms=settings)
-    assert difference(of(CONTAINER), now)("leaf", "leaf") == "its Kubernetes settings have changed"
+    assert compare_components(of(CONTAINER), now)("leaf", "leaf") == "its Kubernetes settings have changed"
 
 
 def test_a_component_that_became_a_pipeline_has_changed() -> None:
     now = replace(of(CONTAINER), components={"leaf": of(CONTAINER).root})
-    assert difference(of(CONTAINER), now)("leaf", "leaf") == "its kind of component has changed"
+    assert compare_components(of(CONTAINER), now)("leaf", "leaf") == "its kind of component has changed"
 
 
 def test_code_that_this_python_cannot_read_stands_for_itself() -> None:

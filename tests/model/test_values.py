@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from standpipe.model import kfp, values
 from standpipe.model.types import ParameterType
-from standpipe.model.values import ValueMismatch, as_text, check_json, fit, from_text, preview
+from standpipe.model.values import ValueMismatch, check_json, coerce, parse_text, preview, to_text
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -37,7 +37,7 @@ def test_the_examples_in_docstrings_hold(module: object) -> None:
     ],
 )
 def test_output_files_are_read_by_their_type(text: str, type_: ParameterType, value: object) -> None:
-    read = from_text(text, type_)
+    read = parse_text(text, type_)
     assert read == value
     assert type(read) is type(value)
 
@@ -54,12 +54,12 @@ def test_output_files_are_read_by_their_type(text: str, type_: ParameterType, va
 )
 def test_an_output_file_of_another_type_is_rejected(text: str, type_: ParameterType) -> None:
     with pytest.raises(ValueMismatch, match=str(type_)):
-        from_text(text, type_)
+        parse_text(text, type_)
 
 
 @given(json_values)
 def test_text_accepts_any_json(value: object) -> None:
-    assert isinstance(fit(value, ParameterType.STRING), str)
+    assert isinstance(coerce(value, ParameterType.STRING), str)
     check_json(value)
 
 
@@ -67,7 +67,7 @@ def test_text_accepts_any_json(value: object) -> None:
 @given(st.lists(json_values) | st.dictionaries(st.text(), json_values))
 def test_lists_and_structs_are_restored_from_text(value: object) -> None:
     type_ = ParameterType.LIST if isinstance(value, list) else ParameterType.STRUCT
-    assert from_text(as_text(value), type_) == value
+    assert parse_text(to_text(value), type_) == value
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Cancel, CommandLine, Outcome, TaskRequest
+from standpipe.model.ports import CommandLine, Outcome, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.runners.process.runner import Environments, ProcessTaskRunner
 from tests.worker.tasks import PREAMBLE
@@ -28,7 +29,7 @@ class Fixed:
     def __init__(self, python: Path) -> None:
         self.chosen = python
 
-    def python(self, function: PythonFunction, *, inform: Callable[[str], None], cancel: Cancel) -> Path:
+    def python(self, function: PythonFunction, *, inform: Callable[[str], None], cancel: Cancellation) -> Path:
         return self.chosen
 
 
@@ -92,13 +93,13 @@ class Bench:
 
     def run(self, source: str, parameters: Mapping[str, Any] | None = None, **how: Any) -> tuple[Outcome, str]:
         log = Kept()
-        outcome = self.runner.run(self.request(source, parameters, **how), log=log, cancel=Cancel())
+        outcome = self.runner.run(self.request(source, parameters, **how), log=log, cancel=Cancellation())
         return outcome, log.data.decode()
 
     def value(self, source: str, parameters: Mapping[str, Any] | None = None, **how: Any) -> Any:
         request = self.request(source, parameters, **how)
         log = Kept()
-        outcome = self.runner.run(request, log=log, cancel=Cancel())
+        outcome = self.runner.run(request, log=log, cancel=Cancellation())
         assert outcome == Outcome(exit_code=0), log.data.decode()
         return value_in(request)
 

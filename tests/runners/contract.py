@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Cancel, Outcome, Pod, Runner, TaskRequest
+from standpipe.model.ports import Outcome, PodSettings, Runner, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Limits
 from tests.processes import wait_until
@@ -89,14 +90,16 @@ class Harness(ABC):
             **fields,
         )
 
-    def run(self, request: TaskRequest, log: Kept | None = None, cancel: Cancel | None = None) -> Outcome:
-        return self.runner.run(request, log=log or Kept(), cancel=cancel or Cancel())
+    def run(self, request: TaskRequest, log: Kept | None = None, cancel: Cancellation | None = None) -> Outcome:
+        return self.runner.run(request, log=log or Kept(), cancel=cancel or Cancellation())
 
     @contextmanager
-    def running(self, request: TaskRequest, cancel: Cancel | None = None) -> Iterator[tuple[Future[Outcome], Kept]]:
+    def running(
+        self, request: TaskRequest, cancel: Cancellation | None = None
+    ) -> Iterator[tuple[Future[Outcome], Kept]]:
         """Run a task that prints `started`, and yield when it has."""
         log = Kept()
-        cancel = Cancel() if cancel is None else cancel
+        cancel = Cancellation() if cancel is None else cancel
         with ThreadPoolExecutor(1) as pool:
             outcome = pool.submit(self.runner.run, request, log=log, cancel=cancel)
             try:
@@ -259,7 +262,7 @@ class RunnerContract:
         assert "raise ValueError(text)" in outcome.detail
 
     def test_a_task_that_was_cancelled_before_is_not_started(self, harness: Harness) -> None:
-        request, cancel = harness.request(add, {"a": 1, "b": 2}), Cancel()
+        request, cancel = harness.request(add, {"a": 1, "b": 2}), Cancellation()
         cancel.set()
 
         assert harness.run(request, cancel=cancel) == Outcome(problem="it was cancelled before it started")
@@ -325,7 +328,7 @@ class IsolatedRunnerContract(RunnerContract):
 
     def test_environment_variables_are_those_of_the_request(self, harness: Harness) -> None:
         names = ["ONE", "TWO", "KFP_RETRY_INDEX"]
-        pod = Pod(env={"TWO": "of the pod"})
+        pod = PodSettings(env={"TWO": "of the pod"})
         request = harness.request(variables, {"names": names}, env={"ONE": "é=1", "TWO": "2"}, pod=pod, retry_index=2)
         other = harness.request(variables, {"names": names})
 
@@ -335,7 +338,7 @@ class IsolatedRunnerContract(RunnerContract):
         assert value(other) == {"ONE": None, "TWO": None, "KFP_RETRY_INDEX": "0"}
 
     def test_a_task_that_is_cancelled_may_clean_up(self, harness: Harness) -> None:
-        cancel = Cancel()
+        cancel = Cancellation()
 
         with harness.running(harness.request(clean_up), cancel) as (outcome, log):
             cancel.set()
@@ -343,7 +346,7 @@ class IsolatedRunnerContract(RunnerContract):
         assert b"cleaned up" in log.data
 
     def test_an_urgent_cancel_kills_the_task_at_once(self, harness: Harness) -> None:
-        cancel = Cancel()
+        cancel = Cancellation()
 
         with harness.running(harness.request(ignore_signals), cancel) as (outcome, _):
             start = time.monotonic()
@@ -352,7 +355,7 @@ class IsolatedRunnerContract(RunnerContract):
         assert time.monotonic() - start < 5
 
     def test_a_task_that_ignores_signals_is_killed_in_the_end(self, harness: Harness) -> None:
-        cancel = Cancel()
+        cancel = Cancellation()
 
         with harness.running(harness.request(ignore_signals), cancel) as (outcome, _):
             cancel.set()

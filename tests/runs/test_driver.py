@@ -14,6 +14,7 @@ from queue import SimpleQueue
 import pytest
 
 from standpipe.engine.machine import Machine
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import (
     AttemptEnded,
     AttemptFailed,
@@ -26,7 +27,6 @@ from standpipe.model.events import (
     TaskSucceeded,
 )
 from standpipe.model.plan import Plan, Retry
-from standpipe.model.ports import Cancel
 from standpipe.model.states import TaskState
 from standpipe.runs.clock import Clock, SystemClock
 from standpipe.runs.driver import Attempt, Driver, FactSink
@@ -58,7 +58,7 @@ def test_retries_start_after_their_delays() -> None:
     began: list[float] = []
     clock = FastClock()
 
-    def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+    def attempt(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         began.append(clock.now())
         failure = Failure("boom") if command.attempt < 2 else None
         return AttemptEnded(command.task, {"y": command.attempt}, failure)
@@ -84,7 +84,7 @@ def test_a_run_is_cancelled_at_its_timeout() -> None:
     clock = FastClock()
     began = clock.now()
 
-    def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+    def attempt(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         return AttemptEnded(command.task, failure=Failure("boom"))
 
     retried = replace(node("a"), retry=Retry(1, 5000, 1.0, 5000))
@@ -98,7 +98,7 @@ def test_a_run_is_cancelled_at_its_timeout() -> None:
 def test_other_tasks_run_during_a_delay_that_is_longer_than_the_longest_wait() -> None:
     done = threading.Event()
 
-    def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+    def attempt(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         if command.task.name == "fails":
             return AttemptEnded(command.task, failure=Failure("boom"))
         if command.task.name == "last":
@@ -115,7 +115,7 @@ def test_other_tasks_run_during_a_delay_that_is_longer_than_the_longest_wait() -
 def test_facts_are_recorded_before_the_attempts_that_follow_from_them() -> None:
     kept = Kept()
 
-    def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+    def attempt(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         assert any(isinstance(fact, AttemptStarted) and fact.task == command.task for fact in kept.facts)
         assert command.task.name == "a" or any(isinstance(fact, TaskSucceeded) for fact in kept.facts)
         return AttemptEnded(command.task, {"y": 1})
@@ -135,7 +135,7 @@ def test_facts_of_simultaneous_events_reach_the_sinks_in_one_call() -> None:
                 ended.wait(5)
                 time.sleep(0.05)  # until the last one is in the queue
 
-    def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+    def attempt(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         if command.task.name != "first":
             release.wait(5)
             ended.wait(5)
@@ -156,7 +156,7 @@ def test_facts_before_an_internal_error_are_recorded() -> None:
                 release.set()
                 time.sleep(0.05)  # until the ends of the other tasks are in the queue
 
-    def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+    def attempt(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         if command.task.name == "b":
             release.wait(5)
         if command.task.name == "defect":
@@ -180,7 +180,7 @@ def test_a_task_that_ends_when_it_is_cancelled_is_handled() -> None:
             release.set()
             time.sleep(0.05)  # until its end is in the queue, after the cancel request
 
-    def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+    def attempt(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         if command.task.name == "b":
             release.wait(5)
         return AttemptEnded(command.task, {"y": 1})

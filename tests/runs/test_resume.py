@@ -19,7 +19,8 @@ from standpipe.dsl import Dataset, Input, Output
 from standpipe.dsl.registry import defined_components
 from standpipe.errors import ArgumentError, NoSuchRun, NoSuchTask, StorageError, TaskFailed
 from standpipe.local import FakeRunner
-from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.ports import Log, Outcome, TaskRequest
 from standpipe.store.locks import RunIsActive
 
 
@@ -235,12 +236,12 @@ def test_resume_reruns_tasks_whose_artifacts_are_damaged(
             opened.run = with_file
             return opened
 
-    def reads() -> dict[str, int]:
+    def input_paths() -> dict[str, int]:
         if broken[0]:
             raise ValueError("boom")
         return {"Output": 1}
 
-    local.init(runner=Writing(read=reads), pipeline_root=tmp_path, quiet=True)
+    local.init(runner=Writing(read=input_paths), pipeline_root=tmp_path, quiet=True)
     with pytest.raises(TaskFailed):
         files()
     broken[0] = False
@@ -454,7 +455,7 @@ def test_a_second_cancel_request_stops_exit_tasks(tmp_path: Path) -> None:
         with dsl.ExitHandler(two(x=1)):
             one(x=1)
 
-    def sleep(request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
+    def sleep(request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
         stopped = threading.Event()
         cancel.on_set(stopped.set)
         began[request.task.name].set()

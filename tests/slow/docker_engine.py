@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from standpipe.errors import RunnerError
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Cancel, CommandLine, Outcome, TaskRequest
+from standpipe.model.ports import CommandLine, Outcome, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.runners.docker.engine import Engine
 from standpipe.runners.docker.images import DerivedImages
@@ -120,8 +121,8 @@ class Bench:
             **more,
         )
 
-    def run(self, request: TaskRequest, log: Log | None = None, cancel: Cancel | None = None) -> Outcome:
-        return self.runner.run(request, log=log or Log(), cancel=Cancel() if cancel is None else cancel)
+    def run(self, request: TaskRequest, log: Log | None = None, cancel: Cancellation | None = None) -> Outcome:
+        return self.runner.run(request, log=log or Log(), cancel=Cancellation() if cancel is None else cancel)
 
     def shell(self, script: str, log: Log | None = None, **more: Any) -> Outcome:
         """Runs a script in which `$0` is the task's folder."""

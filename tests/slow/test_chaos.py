@@ -114,8 +114,10 @@ def check_no_task_ran_twice(root: Path, run: str) -> None:
         if isinstance(fact, RunEnded):
             ended_badly = fact.state is not TaskState.SUCCEEDED
         if isinstance(fact, RunResumed):
-            assert ended_badly or done.isdisjoint(fact.again), "of what was killed, nothing that is done is done again"
-            done -= set(fact.again)
+            assert ended_badly or done.isdisjoint(fact.rerun_tasks), (
+                "of what was killed, nothing that is done is done again"
+            )
+            done -= set(fact.rerun_tasks)
         elif isinstance(fact, TaskSucceeded):
             done.add(fact.task)
         elif isinstance(fact, AttemptStarted):

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from standpipe.errors import RunnerError
-from standpipe.model.ports import Cancel, CommandLine, Outcome
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.ports import CommandLine, Outcome
 from standpipe.runners.docker.engine import Owner
 
 from .docker_engine import IMAGE, Bench, Log, MakeBench, containers_of, run_function, variant, wait_for
@@ -56,7 +57,7 @@ def test_the_workspace_is_writable_and_brought_artifacts_are_not(bench: Bench, t
     brought.write_text("data")
     log = Log()
     script = f"cat {brought}; echo more > {brought}; echo shared > /kfp-workspace/file; test -e {missing} && echo there"
-    bench.shell(script, log, workspace=workspace, reads=(brought, missing))
+    bench.shell(script, log, workspace=workspace, input_paths=(brought, missing))
     assert "data" in log.text  # the two streams of a container have no common order
     assert "Read-only file system" in log.text
     assert "there" not in log.text
@@ -176,7 +177,7 @@ def test_sixteen_tasks_run_at_once(make_bench: MakeBench, tmp_path: Path) -> Non
 
 def start_and_cancel(bench: Bench, script: str) -> tuple[Outcome, str, float]:
     """Cancel a task once it has printed something; return its outcome, its log, and the seconds that it took to end."""
-    log, cancel = Log(), Cancel()
+    log, cancel = Log(), Cancellation()
     request = bench.request(CommandLine(("python3", "-uc", script), ()))
     with ThreadPoolExecutor() as pool:
         running = pool.submit(bench.run, request, log, cancel)
@@ -205,7 +206,7 @@ def test_a_task_that_ignores_the_interrupt_is_killed(bench: Bench, docker_client
 
 
 def test_a_task_that_was_cancelled_before_it_started_ends_at_once(bench: Bench) -> None:
-    cancel = Cancel()
+    cancel = Cancellation()
     cancel.set()
     start = time.monotonic()
     request = bench.request(CommandLine(("python3", "-c", "import time; time.sleep(60)"), ()))

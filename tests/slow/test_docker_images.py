@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from standpipe.errors import EnvironmentBuildError
-from standpipe.model.ports import Cancel
+from standpipe.model.cancellation import Cancellation
 
 from .docker_engine import IMAGE, Log, MakeBench, python_function, variant, wait_for
 
@@ -48,7 +48,7 @@ def test_packages_are_installed_once_in_a_derived_image(
     function = python_function("def work():\n    import six\n    print(six.__version__)\n", packages=("six==1.16.0",))
 
     def derive(base: str) -> str:
-        return bench.images.image(base, function, run_args=network, inform=bench.notices.append, cancel=Cancel())
+        return bench.images.image(base, function, run_args=network, inform=bench.notices.append, cancel=Cancellation())
 
     config: dict[str, Any] = {"Env": ["KEPT=yes"], "WorkingDir": "/srv", "User": "1001", "Labels": {"of": "the base"}}
     with variant(docker_client, **config) as base, ThreadPoolExecutor(4) as pool:
@@ -110,7 +110,7 @@ def test_a_missing_package_is_reported_by_pip(make_bench: MakeBench, network: di
 
 def test_installing_can_be_cancelled(make_bench: MakeBench) -> None:
     bench = make_bench(network_mode="none", environment={"PIP_RETRIES": "100"})
-    cancel = Cancel()
+    cancel = Cancellation()
     function = python_function("def work(): pass\n", packages=("six==1.15.0",))
     with ThreadPoolExecutor() as pool:
         running = pool.submit(bench.run, bench.request(function), None, cancel)

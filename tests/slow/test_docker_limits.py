@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from standpipe.errors import RunnerError
-from standpipe.model.ports import Cancel, CommandLine, Outcome
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.ports import CommandLine, Outcome
 from standpipe.model.resources import Limits
 
 from .docker_engine import Bench, EngineProxy, Log, containers_of, python_function, wait_for
@@ -38,7 +39,7 @@ def test_a_container_over_its_memory_is_killed_and_its_peak_is_the_limit(bench: 
 
 def test_the_limit_of_cores_reaches_the_engine(bench: Bench, docker_client: DockerClient) -> None:
     request = bench.request(CommandLine(("sleep", "60"), ()), limits=Limits(cpu=0.5, memory=64 * MIB))
-    cancel = Cancel()
+    cancel = Cancellation()
     with ThreadPoolExecutor() as pool:
         running = pool.submit(bench.run, request, cancel=cancel)
         (container,) = wait_for(lambda: containers_of(docker_client, bench.run_id))

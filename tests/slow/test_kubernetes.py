@@ -17,7 +17,7 @@ import yaml
 import standpipe
 from standpipe import local
 from standpipe.errors import RunnerError, TaskFailed
-from standpipe.model.ports import CommandLine, Mount, Outcome, Pod
+from standpipe.model.ports import CommandLine, Mount, Outcome, PodSettings
 
 from .docker_engine import Bench, Log, variant
 
@@ -131,7 +131,7 @@ def test_a_timeout_on_each_runner(theirs: Path, runner: Any, tmp_path: Path) -> 
 
 def shell(bench: Bench, script: str, **pod: Any) -> tuple[Outcome, str]:
     log = Log()
-    request = bench.request(CommandLine(("sh", "-c", script), ()), pod=Pod(**pod))
+    request = bench.request(CommandLine(("sh", "-c", script), ()), pod=PodSettings(**pod))
     return bench.run(request, log), log.text
 
 
@@ -156,7 +156,7 @@ def test_user_group_and_shared_memory_are_as_asked(bench: Bench) -> None:
 def test_a_group_leaves_the_user_of_the_image(bench: Bench, docker_client: DockerClient) -> None:
     with variant(docker_client, User="77") as image:
         log = Log()
-        request = bench.request(CommandLine(("sh", "-c", "id -u; id -g"), ()), image=image, pod=Pod(group=5))
+        request = bench.request(CommandLine(("sh", "-c", "id -u; id -g"), ()), image=image, pod=PodSettings(group=5))
         assert bench.run(request, log).succeeded
     assert log.text.split() == ["77", "5"]
 
@@ -177,11 +177,13 @@ def test_files_of_another_user_in_a_volume_belong_to_the_caller_afterwards(bench
 
 
 def test_pull_policies_are_honoured(bench: Bench) -> None:
-    request = bench.request(CommandLine(("true",), ()), image="standpipe.invalid/none:1", pod=Pod(pull_policy="Never"))
+    request = bench.request(
+        CommandLine(("true",), ()), image="standpipe.invalid/none:1", pod=PodSettings(pull_policy="Never")
+    )
     with pytest.raises(RunnerError, match="has no image standpipe.invalid/none:1, and the task's image pull policy is"):
         bench.run(request)
     with pytest.raises(RunnerError, match="The image standpipe.invalid/none:1 could not be pulled"):
-        bench.run(replace(request, pod=Pod(pull_policy="Always")))
-    request = bench.request(CommandLine(("true",), ()), name="present", pod=Pod(pull_policy="Never"))
+        bench.run(replace(request, pod=PodSettings(pull_policy="Always")))
+    request = bench.request(CommandLine(("true",), ()), name="present", pod=PodSettings(pull_policy="Never"))
     assert bench.run(request).succeeded
     assert [notice for notice in bench.notices if "Pulling" in notice] != []

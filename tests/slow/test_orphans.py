@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from standpipe.model.ports import Cancel
+from standpipe.model.cancellation import Cancellation
 from tests.processes import wait_until
 from tests.runners.bench import Bench, Fixed
 
@@ -107,7 +107,9 @@ def test_a_gigabyte_of_output_takes_no_memory(tmp_path: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     source = "def f():\n  for _ in range(1024): sys.stdout.buffer.write(b'x' * (1 << 20))"
     with ThreadPoolExecutor() as pool:
-        outcome = pool.submit(bench.runner.run, bench.request(source), log=log, cancel=Cancel()).result(timeout=100)
+        outcome = pool.submit(bench.runner.run, bench.request(source), log=log, cancel=Cancellation()).result(
+            timeout=100
+        )
     bench.runner.close()
 
     assert outcome.succeeded

@@ -20,10 +20,10 @@ from standpipe.errors import StorageError
 from standpipe.model.layout import CACHE_FILE
 from standpipe.model.ports import CacheEntry
 from standpipe.model.types import ArtifactType
-from standpipe.model.values import ArtifactValue, Seal
+from standpipe.model.values import ArtifactValue, Checksum
 from standpipe.store.cache import SCHEMA, CacheIndex
 
-SEAL = Seal("sha256:00", 3, "3-1-1-1")
+SEAL = Checksum("sha256:00", 3, "3-1-1-1")
 MODEL = ArtifactValue("m", ArtifactType("system.Model", "0.0.2"), "/m/\udcff", {"é": [1, 2.0, None]}, "/c", SEAL)
 
 
@@ -55,11 +55,11 @@ def test_an_entry_is_replaced_only_if_it_is_named(tmp_path: Path) -> None:
 def test_a_checksum_is_found_by_path_and_signature(tmp_path: Path) -> None:
     with closing(CacheIndex(tmp_path)) as cache:
         cache.note("/a/\udcff", SEAL)
-        assert cache.seal("/a/\udcff", SEAL.signature) == SEAL
-        assert cache.seal("/a/\udcff", "other") is None
-        assert cache.seal("/b", SEAL.signature) is None
-        cache.note("/a/\udcff", Seal("sha256:11", 4, "later"))
-        assert cache.seal("/a/\udcff", SEAL.signature) is None
+        assert cache.checksum("/a/\udcff", SEAL.signature) == SEAL
+        assert cache.checksum("/a/\udcff", "other") is None
+        assert cache.checksum("/b", SEAL.signature) is None
+        cache.note("/a/\udcff", Checksum("sha256:11", 4, "later"))
+        assert cache.checksum("/a/\udcff", SEAL.signature) is None
 
 
 def test_threads_share_the_cache(tmp_path: Path) -> None:
@@ -130,11 +130,11 @@ def test_entries_of_schema_1_are_found_and_replaced(tmp_path: Path) -> None:
         db.execute("INSERT INTO digests VALUES (?, 'sha256:00', 3, '3-1-1-1')", (b"/m",))
         db.execute("PRAGMA user_version = 1")
     bare = ArtifactValue("m", ArtifactType("system.Model", "0.0.2"), "/m", {"a": 1})
-    old = entry("run/task", model=replace(bare, seal=SEAL), bare=bare, list=["artifact", {}])
+    old = entry("run/task", model=replace(bare, checksum=SEAL), bare=bare, list=["artifact", {}])
     new = entry("run-2/task", model=MODEL)
     with closing(CacheIndex(tmp_path)) as cache:
         assert repr(cache.find("k")) == repr(old)
-        assert cache.seal("/m", SEAL.signature) == SEAL
+        assert cache.checksum("/m", SEAL.signature) == SEAL
         assert cache.keep("k", new, instead_of=old) == new
         assert repr(cache.find("k")) == repr(new)
 

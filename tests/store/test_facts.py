@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from standpipe.errors import StorageError
 from standpipe.model import events as e
 from standpipe.model.refs import TaskRef
-from standpipe.model.resources import Needs
+from standpipe.model.resources import ResourceRequest
 from standpipe.model.states import TaskState
 from standpipe.model.types import ArtifactType
-from standpipe.model.values import ArtifactValue, Collected, Seal
+from standpipe.model.values import ArtifactValue, Checksum, Collected
 from standpipe.store.facts import decode, encode
 
 TEXT = st.text(max_size=6) | st.sampled_from(["$collected", "$value", "/data/\udcff"])
@@ -43,7 +43,7 @@ ARTIFACTS = st.builds(
     uri=TEXT,
     metadata=st.dictionaries(TEXT, JSON, max_size=2),
     custom_path=TEXT,
-    seal=st.none() | st.builds(Seal, TEXT, COUNTS, TEXT),
+    checksum=st.none() | st.builds(Checksum, TEXT, COUNTS, TEXT),
 )
 PLAIN_VALUES = JSON | ARTIFACTS | st.lists(ARTIFACTS, max_size=2)
 VALUES = PLAIN_VALUES | st.recursive(
@@ -54,7 +54,9 @@ VALUES = PLAIN_VALUES | st.recursive(
 FAILURES = st.builds(
     e.Failure, TEXT, TEXT, TEXT, st.none() | COUNTS, st.none() | COUNTS, st.booleans(), st.none() | TASKS, COUNTS, TEXT
 )
-FAILED = st.builds(e.TaskFailed, TASKS, FAILURES, st.none() | st.builds(e.Report, SECONDS, SECONDS, COUNTS, COUNTS))
+FAILED = st.builds(
+    e.TaskFailed, TASKS, FAILURES, st.none() | st.builds(e.AttemptReport, SECONDS, SECONDS, COUNTS, COUNTS)
+)
 
 #: The strategy of a field by its annotation.
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
@@ -68,8 +70,11 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "TaskRef": TASKS,
     "tuple[TaskRef, ...]": st.lists(TASKS, max_size=2).map(tuple),
     "TaskState": st.sampled_from(TaskState),
-    "Needs": st.builds(Needs, SECONDS, COUNTS, COUNTS, st.none() | SECONDS, st.none() | COUNTS, TEXT),
-    "Report | None": st.none() | st.builds(e.Report, SECONDS, st.none() | SECONDS, st.none() | COUNTS, COUNTS, COUNTS),
+    "ResourceRequest": st.builds(
+        ResourceRequest, SECONDS, COUNTS, COUNTS, st.none() | SECONDS, st.none() | COUNTS, TEXT
+    ),
+    "AttemptReport | None": st.none()
+    | st.builds(e.AttemptReport, SECONDS, st.none() | SECONDS, st.none() | COUNTS, COUNTS, COUNTS),
     "Failure": FAILURES,
     "tuple[TaskFailed, ...]": st.lists(FAILED, max_size=2).map(tuple),
 }
@@ -103,7 +108,7 @@ def test_decoding_is_the_inverse_of_encoding(kind: type, data: st.DataObject) ->
 
 
 LIKE_AN_ARTIFACT = {"name": "m", "type": {"schema_title": "system.Model"}, "uri": "/m"}
-ARTIFACT = ArtifactValue("m", ArtifactType("system.Model"), "/m", seal=Seal("sha256:0", 3, "s"))
+ARTIFACT = ArtifactValue("m", ArtifactType("system.Model"), "/m", checksum=Checksum("sha256:0", 3, "s"))
 
 
 @pytest.mark.parametrize(

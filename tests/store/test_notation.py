@@ -14,7 +14,7 @@ from standpipe.model import events as e
 from standpipe.model import expressions, templates, types, values
 from standpipe.model.plan import Plan
 from standpipe.model.refs import TaskRef
-from standpipe.model.resources import Needs
+from standpipe.model.resources import ResourceRequest
 from standpipe.model.states import TaskState
 from standpipe.store import facts, notation, plans
 from standpipe.store.notation import Record
@@ -206,9 +206,9 @@ def test_no_stored_name_has_changed() -> None:
 
 TASK = TaskRef((("loop", 3), ("train", None)))
 FAILURE = e.Failure("boom", "Traceback", "look", 1, 9, True, TASK, 3, "the last line")
-REPORT = e.Report(1.5, 1.0, 1024, 20, 2)
-RESOURCES = Needs(1.0, 1024, 1, 2.0, 2048, "3 accelerators")
-CHECKSUM = values.Seal("sha256:00", 3, "3-1-1-1")
+REPORT = e.AttemptReport(1.5, 1.0, 1024, 20, 2)
+RESOURCES = ResourceRequest(1.0, 1024, 1, 2.0, 2048, "3 accelerators")
+CHECKSUM = values.Checksum("sha256:00", 3, "3-1-1-1")
 ARTIFACT = values.ArtifactValue("m", types.ArtifactType("system.Model", "0.0.2"), "/m", {"a": 1}, "/c", CHECKSUM)
 STATE = TaskState.FAILED
 

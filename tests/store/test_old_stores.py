@@ -228,11 +228,11 @@ def test_the_cache_finds_its_entries(root: Path) -> None:
             *("system.Dataset@0.0.1", f"{root}/{first}/generate/data"),
             {"rows": 3},
         )
-        assert data.seal is not None
-        assert (data.seal.digest, data.seal.size) == (DATA, 12)
+        assert data.checksum is not None
+        assert (data.checksum.digest, data.checksum.size) == (DATA, 12)
         assert {entry and entry.origin for entry in map(cache.find, keys.values())} == set(keys)
         assert noted
         for path, digest, size, signature in noted:
-            seal = cache.seal(path.decode(), signature)
+            seal = cache.checksum(path.decode(), signature)
             assert seal is not None
             assert (seal.digest, seal.size, seal.signature) == (digest, size, signature)

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from standpipe.model.ports import Cancel
-from standpipe.model.values import Seal
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.values import Checksum
 from standpipe.support import checksums
 from standpipe.support.checksums import compute_checksum, compute_signature
 
 
-def checksum(path: Path) -> Seal:
-    computed = compute_checksum(str(path), Cancel())
+def checksum(path: Path) -> Checksum:
+    computed = compute_checksum(str(path), Cancellation())
     assert computed is not None
     return computed
 
 
-def is_unchanged(path: str, before: Seal) -> bool:
+def is_unchanged(path: str, before: Checksum) -> bool:
     return bool(before.signature) and before.signature == compute_signature(path)
 
 
@@ -169,13 +169,13 @@ def test_what_has_no_content_has_no_checksum(tmp_path: Path) -> None:
         server.bind(str(folder / "s"))
     os.mkfifo(tmp_path / "fifo")
     for path in (folder, folder / "s", tmp_path / "fifo", tmp_path / "missing", Path("/dev/zero"), "/\0", "/\ud800"):
-        assert compute_checksum(str(path), Cancel()) is None
+        assert compute_checksum(str(path), Cancellation()) is None
     assert compute_signature("/\0") == compute_signature(str(tmp_path / "missing")) == ""
 
 
 def test_who_has_to_stop_reads_nothing(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("a")
-    cancel = Cancel()
+    cancel = Cancellation()
     cancel.set()
     assert compute_checksum(str(tmp_path / "f"), cancel) is None
 
@@ -187,7 +187,7 @@ def test_a_payload_that_changes_while_it_is_read_has_no_signature(
     file.write_text("a")
     digest = checksums._digest
 
-    def written_meanwhile(path: str, cancel: Cancel) -> str:
+    def written_meanwhile(path: str, cancel: Cancellation) -> str:
         try:
             return digest(path, cancel)
         finally:

@@ -12,20 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from standpipe.errors import StandpipeError, StorageError
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import (
     AttemptEnded,
     AttemptFailed,
+    AttemptReport,
     Fact,
     Failure,
     IterationStarted,
     LoopStarted,
-    Report,
     StartAttempt,
     TaskSucceeded,
 )
-from standpipe.model.ports import Cancel
 from standpipe.model.types import ArtifactType
-from standpipe.model.values import ArtifactValue, Collected, Seal, preview
+from standpipe.model.values import ArtifactValue, Checksum, Collected, preview
 from standpipe.support.redaction import NO_SECRETS, REDACTED, Redactor, is_redactable, is_redacted
 from tests.engine.driving import task
 
@@ -79,9 +79,9 @@ def test_texts_in_facts_are_redacted_and_task_references_are_not() -> None:
     redactor = Redactor([TOKEN, "123456", "sha256", "train"])
     train = task("train")
     kind = ArtifactType("system.Model")
-    seal = Seal("sha256:00", 3, "s")
-    model = ArtifactValue(TOKEN, kind, f"gs://{TOKEN}/m", {TOKEN: [TOKEN, 123456, 1234567, True]}, seal=seal)
-    fact = TaskSucceeded(train, {"model": model, "n": 123456, "all": Collected([TOKEN, 1])}, Report(1.0))
+    checksum = Checksum("sha256:00", 3, "s")
+    model = ArtifactValue(TOKEN, kind, f"gs://{TOKEN}/m", {TOKEN: [TOKEN, 123456, 1234567, True]}, checksum=checksum)
+    fact = TaskSucceeded(train, {"model": model, "n": 123456, "all": Collected([TOKEN, 1])}, AttemptReport(1.0))
     redacted = redactor.redact(fact)
     assert redacted == TaskSucceeded(
         train,
@@ -92,9 +92,9 @@ def test_texts_in_facts_are_redacted_and_task_references_are_not() -> None:
             "n": REDACTED,
             "all": Collected([REDACTED, 1]),
         },
-        Report(1.0),
+        AttemptReport(1.0),
     )
-    assert redacted.outputs["model"].seal is seal  # type: ignore[union-attr]
+    assert redacted.outputs["model"].checksum is checksum  # type: ignore[union-attr]
     assert isinstance(redacted.outputs["all"], Collected)
     assert is_redacted(redacted)
     assert not is_redacted(fact)
@@ -128,12 +128,12 @@ def test_without_secrets_nothing_is_wrapped_or_copied() -> None:
 
 
 def test_failures_of_attempts_are_redacted_and_outputs_are_not() -> None:
-    def attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+    def attempt(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         return AttemptEnded(command.task, {"y": TOKEN}, Failure(f"no {TOKEN}") if command.attempt else None)
 
     redacted = Redactor([TOKEN]).wrap_attempt(attempt)
-    assert redacted(StartAttempt(task("a"), "c", {}), Cancel()).outputs == {"y": TOKEN}
-    assert redacted(StartAttempt(task("a"), "c", {}, attempt=1), Cancel()).failure == Failure(f"no {REDACTED}")
+    assert redacted(StartAttempt(task("a"), "c", {}), Cancellation()).outputs == {"y": TOKEN}
+    assert redacted(StartAttempt(task("a"), "c", {}, attempt=1), Cancellation()).failure == Failure(f"no {REDACTED}")
 
 
 def test_errors_and_their_causes_are_redacted() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from standpipe.model.ports import Cancel
+from standpipe.model.cancellation import Cancellation
 from standpipe.support.timers import call_after, cancel_after
 
 
@@ -28,7 +28,7 @@ def test_a_function_is_not_called_after_the_block() -> None:
 
 
 def test_the_outer_cancellation_reaches_the_block() -> None:
-    cancel = Cancel()
+    cancel = Cancellation()
 
     with cancel_after(3600, cancel) as (linked, expired):
         assert not linked
@@ -39,7 +39,7 @@ def test_the_outer_cancellation_reaches_the_block() -> None:
 
 
 def test_the_timeout_cancels_the_block_only() -> None:
-    cancel = Cancel()
+    cancel = Cancellation()
     woken = threading.Event()
 
     with cancel_after(0.001, cancel) as (linked, expired):
@@ -51,6 +51,6 @@ def test_the_timeout_cancels_the_block_only() -> None:
 
 
 def test_zero_seconds_cancel_at_once() -> None:
-    with cancel_after(0, Cancel(), urgent=True) as (linked, expired):
+    with cancel_after(0, Cancellation(), urgent=True) as (linked, expired):
         assert linked.urgent
         assert expired.is_set()

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from standpipe.errors import StorageError
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import file_name
-from standpipe.model.ports import Cancel
-from standpipe.model.values import Seal
+from standpipe.model.values import Checksum
 from standpipe.support.checksums import compute_checksum, compute_signature
 from standpipe.support.paths import check_within, remove_path, write_atomically
 from standpipe.worker.artifacts import local_path
@@ -41,13 +41,13 @@ class LocalArtifactStore:
         path = self.local_path(location)
         return bool(path) and os.path.lexists(path)
 
-    def put(self, location: str, cancel: Cancel) -> Seal | None:
+    def put(self, location: str, cancel: Cancellation) -> Checksum | None:
         """Return the checksum of a payload below one of the roots; see `model.ports.ArtifactStore`."""
         path = self.local_path(location)
         is_own = bool(path) and any(Path(path).is_relative_to(root) for root in self._roots)
         return compute_checksum(path, cancel) if is_own else None
 
-    def checksum(self, location: str, cancel: Cancel) -> Seal | None:
+    def checksum(self, location: str, cancel: Cancellation) -> Checksum | None:
         """Return the checksum of a file or folder; see `model.ports.ArtifactStore`."""
         path = self.local_path(location)
         return compute_checksum(path, cancel) if path else None
@@ -57,7 +57,7 @@ class LocalArtifactStore:
         path = self.local_path(location)
         return compute_signature(path) if path else ""
 
-    def fetch(self, location: str, target: Path, root: Path, cancel: Cancel) -> None:
+    def fetch(self, location: str, target: Path, root: Path, cancel: Cancellation) -> None:
         """Copy a file or folder; see `model.ports.ArtifactStore`."""
         if not os.path.isabs(location):
             raise StorageError(f"Cannot copy {location!r}: expected an absolute path of this machine.")
@@ -79,7 +79,7 @@ class LocalArtifactStore:
             remove_path(Path(path))
 
 
-def _copy_file(source: Path, target: Path, root: Path, cancel: Cancel) -> None:
+def _copy_file(source: Path, target: Path, root: Path, cancel: Cancellation) -> None:
     if cancel:
         raise StorageError(f"Copying to {target} was cancelled.")
     mode = source.stat().st_mode

@@ -102,11 +102,11 @@ def _parse_arguments(component: BaseComponent, texts: Sequence[str]) -> dict[str
 def _parse(name: str, text: str, declared: Input | None) -> Any:
     """Return the value of an input. Unknown inputs are left to the check of arguments that every run makes."""
     from standpipe.model.types import ParameterInput  # not needed for scripts
-    from standpipe.model.values import ValueMismatch, from_text
+    from standpipe.model.values import ValueMismatch, parse_text
 
     if isinstance(declared, ParameterInput):
         try:
-            return from_text(text, declared.type)
+            return parse_text(text, declared.type)
         except ValueMismatch as mismatch:
             raise ArgumentError(f"Invalid --arg {name}: {mismatch}. The value is read as JSON.") from mismatch
     if declared is not None and declared.is_list:

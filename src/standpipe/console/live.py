@@ -63,13 +63,13 @@ class Live:
             elif isinstance(fact, LoopStarted):
                 self._print(f"{fact.task}: {describe_iterations(fact)}", "dim")
             elif isinstance(fact, TaskSucceeded):
-                self._finish(fact.task, describe_cached(fact) if fact.cached else "succeeded", "green")
-            elif isinstance(fact, TaskFailed) and not fact.failure.within:
+                self._finish(fact.task, describe_cached(fact) if fact.cached_from else "succeeded", "green")
+            elif isinstance(fact, TaskFailed) and not fact.failure.cause_task:
                 self._finish(fact.task, fact.failure.predicate, "red", always=True)
             elif isinstance(fact, AttemptFailed):
                 self._finish(fact.task, f"failed: {fact.failure.message}; {describe_next_attempt(fact)}", "yellow")
             elif isinstance(fact, TaskSkipped):
-                self._print(f"{fact.task}: skipped: {fact.because}", "yellow")
+                self._print(f"{fact.task}: skipped: {fact.reason}", "yellow")
             elif isinstance(fact, TaskCancelled):
                 self._finish(fact.task, "cancelled", "yellow")
             elif isinstance(fact, RunCancelled):

@@ -28,7 +28,7 @@ def describe_end(fact: RunEnded, seconds: float) -> str:
 
 def describe_cached(fact: TaskSucceeded) -> str:
     """Return the text for a task whose outputs came from the cache."""
-    return f"cached (from {fact.cached})"
+    return f"cached (from {fact.cached_from})"
 
 
 def describe_next_attempt(fact: AttemptFailed) -> str:

@@ -54,17 +54,17 @@ class PlainLines:
                 del self._started[fact.task]
             elif isinstance(fact, LoopStarted):
                 self._write(f"{fact.task}: {describe_iterations(fact)}")
-            elif isinstance(fact, TaskSucceeded) and fact.cached:
+            elif isinstance(fact, TaskSucceeded) and fact.cached_from:
                 self._write(f"{fact.task}: {describe_cached(fact)}")
             elif isinstance(fact, TaskSucceeded) and fact.task in self._started:
                 self._write(f"{fact.task}: succeeded in {self._seconds(fact.task)}")
             elif isinstance(fact, TaskFailed) and fact.task in self._started:
                 reason = f"{fact.failure.in_attempt}: {fact.failure.message}"
                 self._write(f"{fact.task}: failed in {self._seconds(fact.task)}{reason}")
-            elif isinstance(fact, TaskFailed) and not fact.failure.within:
+            elif isinstance(fact, TaskFailed) and not fact.failure.cause_task:
                 self._write(f"{fact.task}: failed: {fact.failure.message}")
             elif isinstance(fact, TaskSkipped):
-                self._write(f"{fact.task}: skipped: {fact.because}")
+                self._write(f"{fact.task}: skipped: {fact.reason}")
             elif isinstance(fact, TaskCancelled) and fact.task in self._started:
                 self._write(f"{fact.task}: cancelled after {self._seconds(fact.task)}")
             elif isinstance(fact, RunCancelled):

@@ -26,7 +26,7 @@ from standpipe.model.types import (
     ParameterInput,
     ParameterType,
 )
-from standpipe.model.values import ValueMismatch, check_json, not_allowed, preview
+from standpipe.model.values import ValueMismatch, check_json, describe_disallowed, preview
 from standpipe.worker.artifacts import Artifact
 
 
@@ -133,7 +133,7 @@ def _check_constant(location: str, value: Any, declared: ParameterInput, traced:
         raise InconsistentTypeException(
             f"{location}: expected {declared.type}, got {preview(value)} of type {value_type}."
         )
-    if problem := not_allowed(value, declared.literals):
+    if problem := describe_disallowed(value, declared.literals):
         raise AuthoringError(f"{location} {problem}.")
     if isinstance(value, (list, dict, float)):
         try:

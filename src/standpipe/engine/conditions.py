@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from standpipe.model.evaluation import holds
 from standpipe.model.expressions import Expression, ExpressionError
 from standpipe.model.types import ArtifactInput, Input, Json
-from standpipe.model.values import Value, flattened, preview
+from standpipe.model.values import Value, flatten, preview
 
 #: The notation of the KFP compiler for an input; read for messages only.
 _REFERENCE = r"inputs\.parameter_values\['([^']*)'\]"
@@ -20,7 +20,7 @@ _MAX_LENGTH = 200
 def select_parameters(inputs: Mapping[str, Value], declared: Mapping[str, Input]) -> dict[str, Json]:
     """Return the inputs that a condition can refer to: the parameters that are not null."""
     return {
-        name: flattened(value)
+        name: flatten(value)
         for name, value in inputs.items()
         if value is not None and not isinstance(declared.get(name), ArtifactInput)
     }

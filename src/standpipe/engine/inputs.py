@@ -19,12 +19,12 @@ from standpipe.model.values import (
     ArtifactValue,
     Value,
     ValueMismatch,
-    as_text,
-    fit,
-    flattened,
-    kind_of,
-    not_allowed,
+    coerce,
+    describe_disallowed,
+    flatten,
     preview,
+    to_text,
+    type_name,
 )
 
 #: The prefix of the inputs that the compiler adds to conditions, loops and exit handlers.
@@ -117,12 +117,12 @@ def _fit_parameter(name: str, value: Value, declaration: ParameterInput) -> Json
             f"its input {name!r} is invalid: expected a parameter of type {declaration.type}, got an artifact"
         )
     if declaration.type is not ParameterType.LIST:
-        value = flattened(value)
+        value = flatten(value)
     try:
-        fitted = fit(value, declaration.type)
+        fitted = coerce(value, declaration.type)
     except ValueMismatch as mismatch:
         raise InputError(f"its input {name!r} is invalid: {mismatch}") from mismatch
-    if refused := not_allowed(fitted, declaration.literals):
+    if refused := describe_disallowed(fitted, declaration.literals):
         raise InputError(f"its input {name!r} {refused}")
     return fitted
 
@@ -131,7 +131,7 @@ def _fit_artifact(name: str, value: Value, declaration: ArtifactInput) -> Value:
     artifacts = value if isinstance(value, list) else [value]
     if declaration.is_list != isinstance(value, list) or not all(isinstance(a, ArtifactValue) for a in artifacts):
         expected = f"a list of {declaration.type}" if declaration.is_list else str(declaration.type)
-        raise InputError(f"its input {name!r} is invalid: expected {expected}, got {kind_of(value)}")
+        raise InputError(f"its input {name!r} is invalid: expected {expected}, got {type_name(value)}")
     return value
 
 
@@ -146,9 +146,9 @@ def _look_up(name: str, binding: Binding, scope: Scope) -> Value:
     if value is None or not binding.selector:
         return value
     try:
-        return select(binding.selector, flattened(value))
+        return select(binding.selector, flatten(value))
     except ExpressionError as error:
-        whole = preview(flattened(value))
+        whole = preview(flatten(value))
         raise InputError(f"its input {name!r} cannot be selected from {whole}: {error}") from error
 
 
@@ -178,15 +178,15 @@ def render_constant(value: Json, inputs: Mapping[str, Value], get_field: Callabl
             return inputs[first.name]
         return "".join(_render_part(part, inputs, get_field) for part in value.parts)
     if isinstance(value, list):
-        return [flattened(render_constant(item, inputs, get_field)) for item in value]
+        return [flatten(render_constant(item, inputs, get_field)) for item in value]
     if isinstance(value, dict):
-        return {key: flattened(render_constant(item, inputs, get_field)) for key, item in value.items()}
+        return {key: flatten(render_constant(item, inputs, get_field)) for key, item in value.items()}
     return value
 
 
 def _render_part(part: object, inputs: Mapping[str, Value], get_field: Callable[[str], str]) -> str:
     if isinstance(part, InputParameter) and part.name in inputs:
-        return as_text(flattened(inputs[part.name]))
+        return to_text(flatten(inputs[part.name]))
     if isinstance(part, JobField):
         return get_field(part.name)
     return str(part)  # any other placeholder is for commands only, and is text here

@@ -9,7 +9,7 @@ from standpipe.engine.inputs import InputError, fit_inputs
 from standpipe.engine.tasks import DagTask, Iteration, LoopTask, Task
 from standpipe.model.plan import Loop, RawItems
 from standpipe.model.types import ArtifactOutput
-from standpipe.model.values import ArtifactValue, Collected, Value, flattened, kind_of, preview
+from standpipe.model.values import ArtifactValue, Collected, Value, flatten, preview, type_name
 
 
 def resolve_items(loop: Loop, inputs: Mapping[str, Value]) -> tuple[Value, ...]:
@@ -20,11 +20,11 @@ def resolve_items(loop: Loop, inputs: Mapping[str, Value]) -> tuple[Value, ...]:
     """
     if isinstance(loop.items, RawItems):
         return loop.items.items
-    value = flattened(inputs.get(loop.items.input))
+    value = flatten(inputs.get(loop.items.input))
     items = _parse(value) if isinstance(value, str) else value
     if not isinstance(items, list):
         raise InputError(
-            f"its loop items are invalid: expected a list, got {preview(value)} ({kind_of(value)}) from its input "
+            f"its loop items are invalid: expected a list, got {preview(value)} ({type_name(value)}) from its input "
             f"{loop.items.input!r}"
         )
     return tuple(items)

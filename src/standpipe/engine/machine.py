@@ -26,7 +26,7 @@ from standpipe.engine.inputs import InputError, fit_inputs, resolve_inputs
 from standpipe.engine.loops import collect_loop_outputs, fit_item, resolve_items
 from standpipe.engine.outputs import OutputMissing, collect_dag_outputs, describe_end, find_failure
 from standpipe.engine.resource_pool import ResourcePool
-from standpipe.engine.resource_requests import resolve_needs
+from standpipe.engine.resource_requests import resolve_request
 from standpipe.engine.retries import compute_retry_delay
 from standpipe.engine.scope import DagScope
 from standpipe.engine.state import RunState
@@ -65,7 +65,7 @@ from standpipe.model.plan import Plan, Retry, TriggerStrategy
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import UNBOUNDED, Capacity, ResourcePolicy
 from standpipe.model.states import TaskState
-from standpipe.model.values import Value, flattened
+from standpipe.model.values import Value, flatten
 
 
 class Step(NamedTuple):
@@ -170,14 +170,14 @@ class Machine:
     def _resume_run(self, event: Resume) -> None:
         declared = self._state.get_plan(event.plan).root.inputs
         kept = {name: value for name, value in self.root.inputs.items() if name in declared}
-        self._record(RunResumed(event.again, event.plan, fit_inputs(kept, declared)))
+        self._record(RunResumed(event.rerun_tasks, event.plan, fit_inputs(kept, declared)))
 
     def _end_attempt(self, event: AttemptEnded, now: float) -> None:
         task, failure = self._state.tasks.get(event.task), event.failure
         if not isinstance(task, ExecutorTask):
             raise IllegalTransition(event.task, task, type(event).__name__, type(event).__name__)
         if failure is None:
-            self._record(TaskSucceeded(task.ref, event.outputs, event.report, event.cached))
+            self._record(TaskSucceeded(task.ref, event.outputs, event.report, event.cached_from))
             return
         if self._is_cancelled(task):
             self._record(TaskCancelled(task.ref, event.report))
@@ -197,7 +197,7 @@ class Machine:
         self._record(RunCancelled())
         to_stop = tuple(task.ref for task in self._state.pool.holders if self._is_cancelled(task))
         if to_stop:
-            self._commands.append(StopAttempts(to_stop, now=self._state.cancel_requests > 1))
+            self._commands.append(StopAttempts(to_stop, urgent=self._state.cancel_requests > 1))
         for task in list(self._state.queue):
             if self._is_cancelled(task):
                 self._record(TaskCancelled(task.ref))
@@ -222,7 +222,7 @@ class Machine:
         """Start attempts while there are resources for them."""
         state = self._state
         while state.pool.has_free_slot and (task := state.queue.find_next(now, state.pool)):
-            gpus = state.pool.select_gpus(task.needs.gpus)
+            gpus = state.pool.select_gpus(task.resources.gpus)
             self._commands.append(
                 StartAttempt(
                     task.ref,
@@ -231,7 +231,7 @@ class Machine:
                     attempt=task.next_attempt,
                     retry_index=task.retry_index,
                     caching=task.node.caching,
-                    needs=task.needs,
+                    resources=task.resources,
                     gpus=gpus,
                 )
             )
@@ -255,14 +255,14 @@ class Machine:
 
     def _decide_start(self, task: Task, dag: DagTask) -> TaskFact:
         """Return the start of a task of a DAG, or the reason to skip it."""
-        because = self._find_unmet_upstream(task, dag)
-        if because:
-            return TaskSkipped(task.ref, because)
+        reason = self._find_unmet_upstream(task, dag)
+        if reason:
+            return TaskSkipped(task.ref, reason)
         inputs = self._resolve_inputs(task, dag)
         if task.node.trigger.condition:
-            because = explain_skip(task.node.trigger.condition, select_parameters(inputs, task.component.inputs))
-            if because:
-                return TaskSkipped(task.ref, because)
+            reason = explain_skip(task.node.trigger.condition, select_parameters(inputs, task.component.inputs))
+            if reason:
+                return TaskSkipped(task.ref, reason)
         if isinstance(task, LoopTask):
             return LoopStarted(task.ref, inputs, resolve_items(task.loop, inputs))
         return DagStarted(task.ref, inputs) if isinstance(task, DagTask) else self._make_ready(task, inputs)
@@ -291,8 +291,8 @@ class Machine:
     def _make_ready(self, task: ExecutorTask, inputs: Mapping[str, Value]) -> TaskReady:
         executor = self._state.plan.executors[task.executor.label]
         get_field = partial(self._run.placeholder, task.ref)
-        needs = resolve_needs(task.component, executor, inputs, self._capacity, self._policy, get_field)
-        return TaskReady(task.ref, self._state.list_flattener.flatten(task.executor, inputs), needs)
+        request = resolve_request(task.component, executor, inputs, self._capacity, self._policy, get_field)
+        return TaskReady(task.ref, self._state.list_flattener.flatten(task.executor, inputs), request)
 
     def _finish(self, whole: DagTask | LoopTask) -> None:
         """Decide how a DAG or loop ended whose parts are all final."""
@@ -317,9 +317,9 @@ class Machine:
 
     def _end_run(self, fact: TaskFact) -> None:
         failures = tuple(self._state.failures)
-        if isinstance(fact, TaskFailed) and not fact.failure.within:
+        if isinstance(fact, TaskFailed) and not fact.failure.cause_task:
             failures = (*failures, fact)
         outputs = fact.outputs if isinstance(fact, TaskSucceeded) else {}
         state = TRANSITIONS[TaskState.RUNNING][type(fact)]
-        self._record(RunEnded(state, {name: flattened(value) for name, value in outputs.items()}, failures))
+        self._record(RunEnded(state, {name: flatten(value) for name, value in outputs.items()}, failures))
         self._commands.append(EndRun())

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from standpipe.model.plan import Container, ExecutorRef, Plan, PythonFunction
 from standpipe.model.types import Json
-from standpipe.model.values import Collected, Value, flattened
+from standpipe.model.values import Collected, Value, flatten
 
 _LISTS = {"List", "list"}
 _WRAPPERS = {"Optional", "Union", "Annotated"}  # their first argument that is not None counts
@@ -31,10 +31,10 @@ class ListFlattener:
     def _flatten_value(self, executor: ExecutorRef, name: str, value: Value) -> Value:
         if not isinstance(value, Collected):
             return value
-        flat = flattened(value)
+        flat = flatten(value)
         if not any(isinstance(item, Collected) for item in value):
             return flat
-        return flattened(value, max(1, self._get_levels(executor.label, name) - _count_levels(flat)))
+        return flatten(value, max(1, self._get_levels(executor.label, name) - _count_levels(flat)))
 
     def _get_levels(self, label: str, name: str) -> int:
         if label not in self._levels:

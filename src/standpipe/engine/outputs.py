@@ -42,9 +42,9 @@ def find_failure(whole: CompositeTask) -> Failure | None:
     """Return the failure of a DAG or loop: that of its first part that failed, in the order of the Plan."""
     part = next((part for part in whole.parts if part.state is TaskState.FAILED), None)
     failure = part.failure if part else None
-    if part is None or failure is None or failure.within:
+    if part is None or failure is None or failure.cause_task:
         return failure
-    return Failure(f"its task '{part.ref}' {failure.predicate}", failure.detail, within=part.ref)
+    return Failure(f"its task '{part.ref}' {failure.predicate}", failure.detail, cause_task=part.ref)
 
 
 def describe_end(task: Task) -> str:

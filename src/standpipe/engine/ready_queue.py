@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 
 from standpipe.engine.resource_pool import ResourcePool
 from standpipe.engine.tasks import ExecutorTask
-from standpipe.model.resources import Needs
+from standpipe.model.resources import ResourceRequest
 from standpipe.model.states import TaskState
 
 #: What decides whether a task fits into the resource pool: cores, bytes, accelerators.
@@ -33,7 +33,7 @@ class ReadyQueue:
 
     def add(self, task: ExecutorTask) -> None:
         """Add a task that may start at once."""
-        self._get_lane(self._first_attempts, task.needs).append((self._issue_ticket(task), task))
+        self._get_lane(self._first_attempts, task.resources).append((self._issue_ticket(task), task))
 
     def add_retry(self, task: ExecutorTask) -> None:
         """Add a task that may start at `task.due_at`."""
@@ -45,7 +45,7 @@ class ReadyQueue:
         while delayed and (delayed[0][0] <= now or not _is_valid(*delayed[0][1:])):
             _, ticket, task = heappop(delayed)
             if _is_valid(ticket, task):
-                self._get_lane(self._due_retries, task.needs).append((ticket, task))
+                self._get_lane(self._due_retries, task.resources).append((ticket, task))
         return _find_first(self._due_retries, pool, by_due=True) or _find_first(
             self._first_attempts, pool, by_due=False
         )
@@ -69,8 +69,8 @@ class ReadyQueue:
         return self._tickets
 
     @staticmethod
-    def _get_lane(lanes: dict[_Demand, _Lane], needs: Needs) -> _Lane:
-        return lanes.setdefault((needs.cpu, needs.memory, needs.gpus), deque())
+    def _get_lane(lanes: dict[_Demand, _Lane], request: ResourceRequest) -> _Lane:
+        return lanes.setdefault((request.cpu, request.memory, request.gpus), deque())
 
 
 def _is_valid(ticket: int, task: ExecutorTask) -> bool:
@@ -84,7 +84,7 @@ def _find_first(lanes: dict[_Demand, _Lane], pool: ResourcePool, *, by_due: bool
     for lane in lanes.values():
         while lane and not _is_valid(*lane[0]):
             lane.popleft()
-        if lane and pool.fits(lane[0][1].needs):
+        if lane and pool.fits(lane[0][1].resources):
             ticket, task = lane[0]
             heads.append((task.due_at if by_due else 0.0, ticket, task))
     return min(heads)[2] if heads else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from standpipe.engine.tasks import ExecutorTask
-from standpipe.model.resources import Capacity, Needs
+from standpipe.model.resources import Capacity, ResourceRequest
 
 
 class ResourcePool:
@@ -37,12 +37,12 @@ class ResourcePool:
         """The tasks with a running attempt."""
         return tuple(self._holders)
 
-    def fits(self, needs: Needs) -> bool:
-        """Return whether an attempt with these needs may start now. One that would run alone always may."""
+    def fits(self, request: ResourceRequest) -> bool:
+        """Return whether an attempt with this request may start now. One that would run alone always may."""
         if not self._holders:
             return True
-        enough = _to_millicores(needs.cpu) <= self._free_cpu and needs.memory <= self._free_memory
-        return self.has_free_slot and enough and needs.gpus <= len(self._free_gpus)
+        enough = _to_millicores(request.cpu) <= self._free_cpu and request.memory <= self._free_memory
+        return self.has_free_slot and enough and request.gpus <= len(self._free_gpus)
 
     def select_gpus(self, number: int) -> tuple[str, ...]:
         """Return free accelerators for an attempt, in the machine's order."""
@@ -51,8 +51,8 @@ class ResourcePool:
     def acquire(self, task: ExecutorTask, gpus: tuple[str, ...]) -> None:
         """Take what an attempt at the task needs, with these accelerators."""
         self._holders[task] = gpus
-        self._free_cpu -= _to_millicores(task.needs.cpu)
-        self._free_memory -= task.needs.memory
+        self._free_cpu -= _to_millicores(task.resources.cpu)
+        self._free_memory -= task.resources.memory
         for gpu in gpus:
             self._free_gpus.pop(gpu, None)  # a run may have started on a machine with other accelerators
 
@@ -61,8 +61,8 @@ class ResourcePool:
         if task not in self._holders:
             return
         gpus = self._holders.pop(task)
-        self._free_cpu += _to_millicores(task.needs.cpu)
-        self._free_memory += task.needs.memory
+        self._free_cpu += _to_millicores(task.resources.cpu)
+        self._free_memory += task.resources.memory
         self._free_gpus.update(dict.fromkeys(gpu for gpu in gpus if gpu in self._capacity.gpus))
 
 

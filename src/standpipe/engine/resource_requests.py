@@ -12,26 +12,26 @@ from standpipe.engine.inputs import InputError, render_constant
 from standpipe.model.plan import Component, Container, Executor, Resources
 from standpipe.model.resources import (
     Capacity,
-    Needs,
     QuantityError,
     ResourcePolicy,
-    in_words,
+    ResourceRequest,
+    format_memory,
     parse_accelerator_count,
     parse_cpu,
     parse_memory,
 )
 from standpipe.model.templates import Template
-from standpipe.model.values import Value, as_text
+from standpipe.model.values import Value, to_text
 
 
-def resolve_needs(
+def resolve_request(
     component: Component,
     executor: Executor,
     inputs: Mapping[str, Value],
     capacity: Capacity,
     policy: ResourcePolicy,
     get_field: Callable[[str], str],
-) -> Needs:
+) -> ResourceRequest:
     """Return what an attempt at a task acquires, and its limits.
 
     Args:
@@ -47,31 +47,33 @@ def resolve_needs(
             policy is strict.
     """
     if not isinstance(executor, Container) or executor.resources == Resources() or policy is ResourcePolicy.IGNORE:
-        return Needs()
+        return ResourceRequest()
     if any(item.field == "RESOURCES" and not item.apply_to_task for item in component.task_config_passthroughs):
-        return Needs()
+        return ResourceRequest()
     texts = {
-        name: as_text(render_constant(quantity, inputs, get_field)).strip()
+        name: to_text(render_constant(quantity, inputs, get_field)).strip()
         if isinstance(quantity, Template)
         else quantity
         for name, quantity in vars(executor.resources).items()
     }
-    needs = _clamp(_parse_requests(texts), texts["accelerator_type"], capacity)
-    if needs.lacking and policy is ResourcePolicy.STRICT:
+    request = _clamp(_parse_requests(texts), texts["accelerator_type"], capacity)
+    if request.unavailable and policy is ResourcePolicy.STRICT:
         raise InputError(
-            f"it requests {needs.lacking}. Run it on a larger machine, lower its requests, or clamp them to what the "
-            "machine has: local.init(..., resource_policy='clamp')"
+            f"it requests {request.unavailable}. Run it on a larger machine, lower its requests, or clamp them to what "
+            "the machine has: local.init(..., resource_policy='clamp')"
         )
-    return needs
+    return request
 
 
-def _parse_requests(texts: Mapping[str, str]) -> Needs:
+def _parse_requests(texts: Mapping[str, str]) -> ResourceRequest:
     cpu, cpu_limit = _parse_pair(texts, "cpu", parse_cpu)
     memory, memory_limit = _parse_pair(texts, "memory", parse_memory)
     gpus = _parse_quantity(texts, "accelerator_count", parse_accelerator_count)
     if gpus is None:
         gpus = 1 if texts["accelerator_type"] else 0
-    return Needs(float(cpu), int(memory), int(gpus), cpu_limit, None if memory_limit is None else int(memory_limit))
+    return ResourceRequest(
+        float(cpu), int(memory), int(gpus), cpu_limit, None if memory_limit is None else int(memory_limit)
+    )
 
 
 def _parse_pair(texts: Mapping[str, str], resource: str, parse: Callable[[str], float]) -> tuple[float, float | None]:
@@ -97,25 +99,27 @@ def _parse_quantity(texts: Mapping[str, str], name: str, parse: Callable[[str], 
         raise InputError(f"its {name.replace('_', ' ')} is invalid: {error}") from error
 
 
-def _clamp(needs: Needs, accelerator: str, capacity: Capacity) -> Needs:
-    """Return as much of the needs as the machine has; `lacking` describes the rest."""
+def _clamp(request: ResourceRequest, accelerator: str, capacity: Capacity) -> ResourceRequest:
+    """Return as much of the request as the machine has; `unavailable` describes the rest."""
     available = len(capacity.gpus) if _is_gpu(accelerator) else 0
-    lacking = []
-    if needs.cpu > capacity.cpu:
-        lacking.append(f"{needs.cpu:g} cores (this machine has {capacity.cpu:g})")
-    if needs.memory > capacity.memory:
-        lacking.append(f"{in_words(needs.memory)} of memory (this machine has {in_words(capacity.memory)})")
-    if needs.gpus > available:
+    unavailable = []
+    if request.cpu > capacity.cpu:
+        unavailable.append(f"{request.cpu:g} cores (this machine has {capacity.cpu:g})")
+    if request.memory > capacity.memory:
+        unavailable.append(
+            f"{format_memory(request.memory)} of memory (this machine has {format_memory(capacity.memory)})"
+        )
+    if request.gpus > available:
         kind = accelerator or "accelerators"
-        lacking.append(f"{needs.gpus} of {kind} (this machine has {available or 'none'})")
+        unavailable.append(f"{request.gpus} of {kind} (this machine has {available or 'none'})")
     return replace(
-        needs,
-        cpu=min(needs.cpu, capacity.cpu),
-        memory=min(needs.memory, capacity.memory),
-        gpus=min(needs.gpus, available),
-        cpu_limit=needs.cpu_limit if needs.cpu_limit and needs.cpu_limit < capacity.cpu else None,
-        memory_limit=needs.memory_limit if needs.memory_limit and needs.memory_limit < capacity.memory else None,
-        lacking=" and ".join(lacking),
+        request,
+        cpu=min(request.cpu, capacity.cpu),
+        memory=min(request.memory, capacity.memory),
+        gpus=min(request.gpus, available),
+        cpu_limit=request.cpu_limit if request.cpu_limit and request.cpu_limit < capacity.cpu else None,
+        memory_limit=request.memory_limit if request.memory_limit and request.memory_limit < capacity.memory else None,
+        unavailable=" and ".join(unavailable),
     )
 
 

@@ -111,7 +111,7 @@ class RunState:
     def _apply_to_executor_task(self, task: ExecutorTask, fact: TaskFact) -> None:
         self.pool.release(task)
         if isinstance(fact, TaskReady):
-            task.inputs, task.needs = fact.inputs, fact.needs
+            task.inputs, task.resources = fact.inputs, fact.resources
             self.queue.add(task)
         elif isinstance(fact, AttemptStarted):
             task.next_attempt = fact.attempt + 1
@@ -186,7 +186,7 @@ class RunState:
             task.outputs = fact.outputs
         elif isinstance(fact, TaskFailed):
             task.failure = fact.failure
-            if not fact.failure.within:
+            if not fact.failure.cause_task:
                 self.failures.append(fact)
         position = task.position
         if isinstance(position, DagMember):
@@ -228,7 +228,7 @@ class RunState:
         self.startable.clear()
         self.finishable.clear()
         self.failures.clear()
-        self.root = resume_tasks(self.root, self.plan, frozenset(fact.again), self.transitions)
+        self.root = resume_tasks(self.root, self.plan, frozenset(fact.rerun_tasks), self.transitions)
         self.tasks = {task.ref: task for task in self.root.walk()}
         self.root.inputs = fact.inputs
         for task in self.tasks.values():

@@ -10,7 +10,7 @@ from standpipe.errors import InternalError
 from standpipe.model.events import Failure
 from standpipe.model.plan import Component, Dag, ExecutorRef, Loop, Node, Plan, Retry, TriggerStrategy
 from standpipe.model.refs import ROOT, TaskRef
-from standpipe.model.resources import Needs
+from standpipe.model.resources import ResourceRequest
 from standpipe.model.states import TaskState
 from standpipe.model.values import Value
 
@@ -132,7 +132,7 @@ class ExecutorTask(BaseTask):
     `next_attempt` is the number of the next attempt, so as many have started. `retry_index` is that of the running
     attempt, or else of the next one. Both count as `model.events` says. The attempt with the retry index 0 started at
     `first_started_at`, and the next retry may start at `due_at`, both in seconds since the epoch. The task acquires
-    `needs` from the resource pool; `ticket` is its valid entry in the ready queue.
+    `resources` from the resource pool; `ticket` is its valid entry in the ready queue.
     """
 
     executor: ExecutorRef = field(kw_only=True)
@@ -140,7 +140,7 @@ class ExecutorTask(BaseTask):
     retry_index: int = 0
     first_started_at: float = 0.0
     due_at: float = 0.0
-    needs: Needs = Needs()
+    resources: ResourceRequest = ResourceRequest()
     ticket: int = 0
 
 

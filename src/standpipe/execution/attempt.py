@@ -19,12 +19,13 @@ from standpipe.execution.importing import import_artifact
 from standpipe.execution.logs import TaskLog
 from standpipe.execution.rendering import Renderer
 from standpipe.execution.requests import build_request
-from standpipe.model.events import AttemptEnded, Failure, Report, StartAttempt
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.events import AttemptEnded, AttemptReport, Failure, StartAttempt
 from standpipe.model.layout import attempt_folder
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan
-from standpipe.model.ports import ArtifactStore, Cancel, Cluster, Log, Outcome, Pod, Runner, TaskRequest
+from standpipe.model.ports import ArtifactStore, Cluster, Log, Outcome, PodSettings, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
-from standpipe.model.values import Seal, Value
+from standpipe.model.values import Checksum, Value
 from standpipe.support.paths import make_folder
 from standpipe.support.redaction import NO_SECRETS, Redactor
 from standpipe.support.timers import cancel_after
@@ -63,7 +64,7 @@ class AttemptExecutor:
     redactor: Redactor = NO_SECRETS
     debug: bool = False
 
-    def execute(self, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+    def execute(self, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         """Execute one attempt, and return how it ended. Whatever goes wrong is its failure, not an exception."""
         started = time.monotonic()
         folder = attempt_folder(self.run_folder, command.task, command.attempt)
@@ -73,11 +74,11 @@ class AttemptExecutor:
             ended = AttemptEnded(command.task, failure=Failure(str(error)))
         except OSError as error:
             ended = AttemptEnded(command.task, failure=describe_os_error(error, folder))
-        if ended.cached:
+        if ended.cached_from:
             return ended
-        return replace(ended, report=replace(ended.report or Report(0), seconds=time.monotonic() - started))
+        return replace(ended, report=replace(ended.report or AttemptReport(0), seconds=time.monotonic() - started))
 
-    def _dispatch(self, folder: Path, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+    def _dispatch(self, folder: Path, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         """Execute an attempt as an importer, as an operation of the cluster, or as a task of the runner."""
         executor = self._find_executor(command)
         if isinstance(executor, Importer):
@@ -90,7 +91,9 @@ class AttemptExecutor:
 
     # --- tasks of the runner ------------------------------------------------------------------------------------------
 
-    def _execute_task(self, container: Container, folder: Path, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+    def _execute_task(
+        self, container: Container, folder: Path, command: StartAttempt, cancel: Cancellation
+    ) -> AttemptEnded:
         """Set up the pod, run the task in it unless its result is cached, and tear the pod down."""
         with self._open_pod(command) as pod:
             request = build_request(
@@ -106,13 +109,13 @@ class AttemptExecutor:
             inputs = self._collect_key_inputs(container, request, command, cancel)
             return self._use_cache(inputs, command, cancel, lambda: self._run_task(request, command, cancel))
 
-    def _open_pod(self, command: StartAttempt) -> AbstractContextManager[Pod]:
+    def _open_pod(self, command: StartAttempt) -> AbstractContextManager[PodSettings]:
         if self.cluster is None:
             return nullcontext(_PLAIN_POD)
         label = _executor_label(self._find_component(command))
         return self.cluster.pod(label, self.run, command.task, command.attempt)
 
-    def _run_task(self, request: TaskRequest, command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+    def _run_task(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         """Make the attempt's folder, run the task with its log open, and collect what it leaves."""
         make_folder(request.folder, self.run_folder)
         with self._open_log(request.folder, command) as log:
@@ -130,11 +133,11 @@ class AttemptExecutor:
             )
         return AttemptEnded(command.task, outputs, report=report)
 
-    def _collect_outputs(self, request: TaskRequest, command: StartAttempt, cancel: Cancel) -> dict[str, Value]:
+    def _collect_outputs(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> dict[str, Value]:
         outputs = read_outputs(self._find_component(command), request.executor_input)
         return add_checksums(outputs, command.inputs, self.artifacts, partial(self._put, cancel=cancel))
 
-    def _put(self, location: str, cancel: Cancel) -> Seal | None:
+    def _put(self, location: str, cancel: Cancellation) -> Checksum | None:
         """Let the store take a payload over. Other payloads are read for the cache only."""
         checksum = self.artifacts.put(location, cancel)
         return self.cache.checksum(location, cancel) if checksum is None and self.cache else checksum
@@ -142,14 +145,14 @@ class AttemptExecutor:
     # --- importers and operations of the cluster ----------------------------------------------------------------------
 
     def _execute_importer(
-        self, importer: Importer, folder: Path, command: StartAttempt, cancel: Cancel
+        self, importer: Importer, folder: Path, command: StartAttempt, cancel: Cancellation
     ) -> AttemptEnded:
         component = self._find_component(command)
         executor_input = build_executor_input(component, command.inputs, folder, self.artifacts)
         renderer = Renderer(executor_input, partial(self.run.placeholder, command.task))
         artifact = import_artifact(importer, command.inputs, renderer, self.artifacts, self.workspace, cancel)
         compute = self._checksum_function(cancel)
-        artifact = replace(artifact, seal=compute(artifact.place))
+        artifact = replace(artifact, checksum=compute(artifact.location))
         outputs: dict[str, Value] = dict.fromkeys(component.outputs, artifact)
         inputs = None
         if self.cache:
@@ -171,14 +174,14 @@ class AttemptExecutor:
     # --- the cache ----------------------------------------------------------------------------------------------------
 
     def _use_cache(
-        self, inputs: KeyInputs | None, command: StartAttempt, cancel: Cancel, run: Callable[[], AttemptEnded]
+        self, inputs: KeyInputs | None, command: StartAttempt, cancel: Cancellation, run: Callable[[], AttemptEnded]
     ) -> AttemptEnded:
         if self.cache is None or inputs is None:
             return run()
         return self.cache.reuse_or_run(inputs, command, cancel, run)
 
     def _collect_key_inputs(
-        self, container: Container, request: TaskRequest, command: StartAttempt, cancel: Cancel
+        self, container: Container, request: TaskRequest, command: StartAttempt, cancel: Cancellation
     ) -> KeyInputs | None:
         if self.cache is None:
             return None
@@ -193,7 +196,7 @@ class AttemptExecutor:
             digest=partial(payload_digest, store=self.artifacts, compute=self._checksum_function(cancel)),
         )
 
-    def _checksum_function(self, cancel: Cancel) -> ChecksumFunction:
+    def _checksum_function(self, cancel: Cancellation) -> ChecksumFunction:
         return partial(self.cache.checksum if self.cache else self._put, cancel=cancel)
 
     # --- helpers ------------------------------------------------------------------------------------------------------
@@ -208,7 +211,7 @@ class AttemptExecutor:
         return self.plan.executors[_executor_label(self._find_component(command))]
 
 
-_PLAIN_POD = Pod()
+_PLAIN_POD = PodSettings()
 
 
 def _executor_label(component: Component) -> str:
@@ -216,7 +219,7 @@ def _executor_label(component: Component) -> str:
     return component.body.label
 
 
-def _run_with_timeout(runner: Runner, request: TaskRequest, log: Log, cancel: Cancel) -> Outcome:
+def _run_with_timeout(runner: Runner, request: TaskRequest, log: Log, cancel: Cancellation) -> Outcome:
     """Run a task, and stop it when its timeout has passed, which includes the time to get an image.
 
     Raises:
@@ -236,7 +239,7 @@ def _run_with_timeout(runner: Runner, request: TaskRequest, log: Log, cancel: Ca
     return timed_out if expired.is_set() and not cancel else outcome
 
 
-def _build_report(log: TaskLog, outcome: Outcome | None = None) -> Report:
+def _build_report(log: TaskLog, outcome: Outcome | None = None) -> AttemptReport:
     """Return the report of an attempt; its duration is added later."""
     used = outcome or Outcome()
-    return Report(0, used.cpu_seconds, used.peak_memory, log.bytes, log.lines)
+    return AttemptReport(0, used.cpu_seconds, used.peak_memory, log.bytes, log.lines)

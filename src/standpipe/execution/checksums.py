@@ -8,13 +8,13 @@ from typing import Union
 
 from standpipe.model.locations import is_remote
 from standpipe.model.ports import ArtifactStore
-from standpipe.model.values import ArtifactValue, Seal, Value, artifacts_in
+from standpipe.model.values import ArtifactValue, Checksum, Value, find_artifacts
 
 #: Returns the checksum of the payload at a location; None if there is none, or it should not be read.
-ChecksumFunction = Callable[[str], Union[Seal, None]]
+ChecksumFunction = Callable[[str], Union[Checksum, None]]
 
 
-def is_unchanged(location: str, checksum: Seal, store: ArtifactStore) -> bool:
+def is_unchanged(location: str, checksum: Checksum, store: ArtifactStore) -> bool:
     """Return whether a payload is known to be the one of a checksum without reading it."""
     return bool(checksum.signature) and checksum.signature == store.signature(location)
 
@@ -26,18 +26,18 @@ def add_checksums(
 
     A payload of several artifacts is read once, and one that is an unchanged input not at all.
     """
-    of_inputs = {artifact.place: artifact.seal for artifact in artifacts_in(inputs.values())}
-    checksums: dict[str, Seal | None] = {}
+    of_inputs = {artifact.location: artifact.checksum for artifact in find_artifacts(inputs.values())}
+    checksums: dict[str, Checksum | None] = {}
 
     def with_checksum(artifact: ArtifactValue) -> ArtifactValue:
-        location = artifact.place
+        location = artifact.location
         if not store.local_path(location):
             return artifact
         if location not in checksums:
             known = of_inputs.get(location)
             is_known = known is not None and is_unchanged(location, known, store)
             checksums[location] = known if is_known else compute(location)
-        return replace(artifact, seal=checksums[location])
+        return replace(artifact, checksum=checksums[location])
 
     return {
         name: with_checksum(value) if isinstance(value, ArtifactValue) else value for name, value in outputs.items()
@@ -51,10 +51,10 @@ def payload_digest(artifact: ArtifactValue, store: ArtifactStore, compute: Check
         The digest of its payload; where the store finds none, a remote URI, or an empty text for an artifact that
         is all metadata. None if there is a payload that cannot be read.
     """
-    location = artifact.place
+    location = artifact.location
     if not store.exists(location):
         return artifact.uri if is_remote(artifact.uri) else ""
-    if artifact.seal and is_unchanged(location, artifact.seal, store):
-        return artifact.seal.digest
+    if artifact.checksum and is_unchanged(location, artifact.checksum, store):
+        return artifact.checksum.digest
     checksum = compute(location)
     return checksum.digest if checksum else None

@@ -16,7 +16,7 @@ from standpipe.model.layout import EXECUTOR_OUTPUT_FILE, file_name
 from standpipe.model.plan import Component
 from standpipe.model.ports import ArtifactStore
 from standpipe.model.types import ArtifactOutput, ArtifactType, Json, ParameterInput, ParameterOutput
-from standpipe.model.values import ArtifactValue, Value, ValueMismatch, fit, from_text, preview
+from standpipe.model.values import ArtifactValue, Value, ValueMismatch, coerce, parse_text, preview
 from standpipe.support.paths import remove_path
 
 
@@ -124,8 +124,8 @@ def _read_executor_output(path: Path) -> dict[str, Json]:
 def _read_parameter(name: str, output: ParameterOutput, written: Mapping[str, Json], file: Path) -> Json:
     try:
         if name in written:
-            return fit(written[name], output.type)
-        return from_text(_read_text(file), output.type)
+            return coerce(written[name], output.type)
+        return parse_text(_read_text(file), output.type)
     except ValueMismatch as mismatch:
         raise OutputError(f"its output {name!r} does not fit: {mismatch}") from mismatch
     except FileNotFoundError:

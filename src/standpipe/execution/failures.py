@@ -8,7 +8,7 @@ from pathlib import Path
 from standpipe.execution.logs import TaskLog
 from standpipe.model.events import Failure
 from standpipe.model.ports import Outcome
-from standpipe.model.resources import Limits, in_words
+from standpipe.model.resources import Limits, format_memory
 
 #: The most characters of a failure's message, and of the traceback below it.
 _MAX_MESSAGE = 2_000
@@ -33,7 +33,7 @@ def describe_failure(outcome: Outcome, log: TaskLog, limits: Limits) -> Failure:
         exit_code=outcome.exit_code,
         signal=outcome.signal,
         out_of_memory=outcome.out_of_memory,
-        printed=shorten(_last_lines(outcome.detail, log), _MAX_DETAIL),
+        log_tail=shorten(_last_lines(outcome.detail, log), _MAX_DETAIL),
     )
 
 
@@ -53,8 +53,8 @@ def _message(outcome: Outcome, limits: Limits) -> str:
 
 
 def _out_of_memory(peak: int | None, limit: int | None) -> str:
-    details = [f"it used {in_words(peak)} at its peak"] if peak else []
-    details += [f"its limit is {in_words(limit)}"] if limit else []
+    details = [f"it used {format_memory(peak)} at its peak"] if peak else []
+    details += [f"its limit is {format_memory(limit)}"] if limit else []
     return ": ".join(["it ran out of memory", *([", and ".join(details)] if details else [])])
 
 

@@ -13,10 +13,11 @@ from urllib.parse import unquote, urlsplit
 
 from standpipe.errors import StandpipeError
 from standpipe.execution.rendering import Renderer
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import DOWNLOADS_FOLDER
 from standpipe.model.locations import is_remote, split_scheme
 from standpipe.model.plan import FromInput, Importer
-from standpipe.model.ports import ArtifactStore, Cancel
+from standpipe.model.ports import ArtifactStore
 from standpipe.model.templates import InputParameter, Template, parse_text
 from standpipe.model.types import Json
 from standpipe.model.values import ArtifactValue, Value
@@ -43,7 +44,7 @@ def import_artifact(
     renderer: Renderer,
     store: ArtifactStore,
     workspace: Path | None,
-    cancel: Cancel,
+    cancel: Cancellation,
 ) -> ArtifactValue:
     """Return the artifact of an importer, and download it into the workspace if the importer says so.
 
@@ -104,7 +105,7 @@ def _render_metadata(value: Json, inputs: Mapping[str, Value], renderer: Rendere
     return value
 
 
-def _download(uri: str, store: ArtifactStore, workspace: Path | None, cancel: Cancel) -> str:
+def _download(uri: str, store: ArtifactStore, workspace: Path | None, cancel: Cancellation) -> str:
     """Copy a payload into the workspace, to the path that the backend uses, and return the path of the copy."""
     if workspace is None:
         raise ImportFailed(
@@ -134,7 +135,7 @@ def _download(uri: str, store: ArtifactStore, workspace: Path | None, cancel: Ca
     return str(target)
 
 
-def _download_url(uri: str, target: Path, workspace: Path, cancel: Cancel) -> None:
+def _download_url(uri: str, target: Path, workspace: Path, cancel: Cancellation) -> None:
     from http.client import HTTPException  # costs 30 ms with the next two, and few importers download
     from urllib.error import HTTPError
     from urllib.request import urlopen

@@ -20,7 +20,7 @@ from standpipe.model.templates import (
     Template,
 )
 from standpipe.model.types import Json
-from standpipe.model.values import as_text
+from standpipe.model.values import to_text
 from standpipe.worker.artifacts import local_path
 
 
@@ -66,7 +66,7 @@ class Renderer:
         if isinstance(placeholder, ExecutorInputText):
             return json.dumps(self._executor_input, ensure_ascii=False)
         if isinstance(placeholder, InputParameter):
-            return as_text(self._parameters.get(placeholder.name))
+            return to_text(self._parameters.get(placeholder.name))
         if isinstance(placeholder, ArtifactField):
             return self._render_artifact_field(placeholder)
         if isinstance(placeholder, OutputParameterFile):
@@ -91,4 +91,4 @@ class Renderer:
             return artifact.get("customPath") or local_path(artifact["uri"])
         if placeholder.field == "uri":
             return str(artifact["uri"])
-        return as_text(artifact["metadata"].get(placeholder.key) if placeholder.key else artifact["metadata"])
+        return to_text(artifact["metadata"].get(placeholder.key) if placeholder.key else artifact["metadata"])

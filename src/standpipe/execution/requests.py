@@ -12,17 +12,17 @@ from standpipe.execution.task_config import build_task_configs, drop_passed_thro
 from standpipe.model.events import StartAttempt
 from standpipe.model.locations import is_remote
 from standpipe.model.plan import Container, ExecutorRef, Plan, PythonFunction
-from standpipe.model.ports import ArtifactStore, CommandLine, Pod, TaskRequest
+from standpipe.model.ports import ArtifactStore, CommandLine, PodSettings, TaskRequest
 from standpipe.model.refs import RunInfo
 from standpipe.model.resources import Limits
-from standpipe.model.values import Value, artifacts_in
+from standpipe.model.values import Value, find_artifacts
 
 
 def build_request(
     plan: Plan,
     run: RunInfo,
     command: StartAttempt,
-    pod: Pod,
+    pod: PodSettings,
     *,
     folder: Path,
     workspace: Path | None,
@@ -63,8 +63,8 @@ def build_request(
         pipeline_root=pipeline_root,
         workspace=workspace,
         env=container.env,
-        limits=Limits(command.needs.cpu_limit, command.needs.memory_limit, command.gpus),
-        reads=_list_outside_paths(command.inputs.values(), pipeline_root),
+        limits=Limits(command.resources.cpu_limit, command.resources.memory_limit, command.gpus),
+        input_paths=_list_outside_paths(command.inputs.values(), pipeline_root),
         pod=pod,
         retry_index=command.retry_index,
         debug=debug,
@@ -80,6 +80,6 @@ def _render_program(container: Container, renderer: Renderer) -> PythonFunction 
 
 def _list_outside_paths(values: Iterable[Value], pipeline_root: Path) -> tuple[Path, ...]:
     """Return the payloads of input artifacts that are files of this machine outside of the pipeline root."""
-    locations = dict.fromkeys(artifact.place for artifact in artifacts_in(values))
+    locations = dict.fromkeys(artifact.location for artifact in find_artifacts(values))
     paths = [Path(location) for location in locations if not is_remote(location)]
     return tuple(path for path in paths if path.is_absolute() and not path.is_relative_to(pipeline_root))

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from standpipe.errors import StandpipeError
 from standpipe.faults import Delay, Fail, Fault, Kill
-from standpipe.model.ports import CANCELLED_BEFORE_START, Cancel, Log, Outcome, Runner, TaskRequest
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, Runner, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Capacity
 from standpipe.support.notices import Notice, warn
@@ -53,7 +54,7 @@ class FaultInjectingRunner:
         self._injected: set[Fault] = set()
         self._attempts: dict[TaskRef, int] = {}  # the last one of each task that ran
 
-    def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
+    def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
         """Run one attempt with its faults; see `model.ports.Runner`."""
         number = request.retry_index + 1
         faults = [fault for fault in self._faults_of(request.task) if fault.attempt in (None, number)]
@@ -93,7 +94,7 @@ class FaultInjectingRunner:
         names = (task.name, str(task))
         return [fault for fault in self._faults if fault.task in names]
 
-    def _run_and_kill(self, kill: Kill, request: TaskRequest, log: Log, cancel: Cancel) -> Outcome:
+    def _run_and_kill(self, kill: Kill, request: TaskRequest, log: Log, cancel: Cancellation) -> Outcome:
         """Run an attempt, and kill it after some time. A cancellation by the user has its usual effect."""
         outcome = Outcome()
         with cancel_after(kill.after, cancel, urgent=True) as (stop, is_time):
@@ -129,7 +130,7 @@ def _of_kind(kind: type[F], faults: Sequence[Fault]) -> list[F]:
     return [fault for fault in faults if isinstance(fault, kind)]
 
 
-def _wait(seconds: float, cancel: Cancel) -> None:
+def _wait(seconds: float, cancel: Cancellation) -> None:
     """Wait for some seconds, or until `cancel` is set."""
     woken = threading.Event()
     forget = cancel.on_set(woken.set)

@@ -48,7 +48,7 @@ class _TaskState:
     ended: float | None = None
     inputs: Mapping[str, Value] = field(default_factory=dict)
     outputs: Mapping[str, Value] = field(default_factory=dict)
-    cached: str = ""
+    cached_from: str = ""
     skip_reason: str = ""
     failure: e.Failure | None = None
     attempts: list[Attempt] = field(default_factory=list)
@@ -56,13 +56,13 @@ class _TaskState:
     def reopen(self) -> None:
         """Discard how the task ended, and mark it as running."""
         self.status, self.ended, self.outputs = Status.RUNNING, None, {}
-        self.cached, self.skip_reason, self.failure = "", "", None
+        self.cached_from, self.skip_reason, self.failure = "", "", None
 
     def interrupt_attempt(self) -> None:
         """End the running attempt, if there is one, as interrupted."""
         self.attempts[-1:] = _interrupted(self.attempts[-1:])
 
-    def end_attempt(self, status: Status, at: float, report: e.Report | None, failure: e.Failure | None) -> None:
+    def end_attempt(self, status: Status, at: float, report: e.AttemptReport | None, failure: e.Failure | None) -> None:
         """End the running attempt, if there is one."""
         if not self.attempts or self.attempts[-1].status is not Status.RUNNING:
             return
@@ -138,7 +138,7 @@ class RunFold:
         self._resume_count += 1
         self._inputs = fact.inputs
         self._failures.clear()
-        reset = set(fact.again)
+        reset = set(fact.rerun_tasks)
         for ref, state in list(self._tasks.items()):
             if ref.whole in reset:
                 reset.add(ref)
@@ -179,18 +179,18 @@ class RunFold:
         state.status, state.ended = _FINAL[type(fact)], at
         failure = fact.failure if isinstance(fact, e.TaskFailed) else None
         if isinstance(fact, e.TaskSucceeded):
-            state.outputs, state.cached = fact.outputs, fact.cached
+            state.outputs, state.cached_from = fact.outputs, fact.cached_from
         if failure:
             state.failure = failure
-            if not failure.within:
+            if not failure.cause_task:
                 self._failures[fact.task] = failure
-        if state.cached and state.attempts and state.attempts[-1].status is Status.RUNNING:
+        if state.cached_from and state.attempts and state.attempts[-1].status is Status.RUNNING:
             state.attempts.pop()  # nothing had to run
         state.end_attempt(state.status, at, fact.report, failure)
 
     def _task_skipped(self, at: float, fact: e.TaskSkipped) -> None:
         state = self._state(fact.task)
-        state.status, state.ended, state.skip_reason = Status.SKIPPED, at, fact.because
+        state.status, state.ended, state.skip_reason = Status.SKIPPED, at, fact.reason
 
     # --- tasks --------------------------------------------------------------------------------------------------------
 
@@ -226,7 +226,7 @@ class RunFold:
     def _task(self, state: _TaskState, lineage: Lineage, children: tuple[Task, ...], *, is_over: bool) -> Task:
         ref, iteration = state.ref, state.ref.iteration
         is_interrupted = is_over and state.status in _OPEN
-        started = state.ready if state.started is None and state.cached else state.started
+        started = state.ready if state.started is None and state.cached_from else state.started
         return Task(
             path=str(ref),
             name=ref.name if iteration is None else str(iteration),
@@ -237,7 +237,7 @@ class RunFold:
             ended=None if state.ended is None else to_datetime(state.ended),
             inputs=lineage.convert(state.inputs),
             outputs=lineage.convert(state.outputs),
-            cached_from=state.cached,
+            cached_from=state.cached_from,
             skip_reason=state.skip_reason,
             failure=state.failure,
             attempts=tuple(_interrupted(state.attempts) if is_interrupted else state.attempts),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from standpipe.history.records import Artifact, Value
-from standpipe.model.values import ArtifactValue, Seal, artifacts_in
+from standpipe.model.values import ArtifactValue, Checksum, find_artifacts
 from standpipe.model.values import Value as StoredValue
 
 
@@ -32,18 +32,18 @@ class Lineage:
 
     def add_outputs(self, values: Mapping[str, StoredValue], task: str) -> None:
         """Add the outputs of a task."""
-        for value in artifacts_in(values.values()):
+        for value in find_artifacts(values.values()):
             entry = self._entry(value)
             entry.producer = entry.producer or task
 
     def add_inputs(self, values: Mapping[str, StoredValue], task: str) -> None:
         """Add the inputs of a task."""
-        for value in artifacts_in(values.values()):
+        for value in find_artifacts(values.values()):
             self._entry(value).consumers[task] = None
 
     def add_run_inputs(self, values: Mapping[str, StoredValue]) -> None:
         """Add the inputs of the run."""
-        for value in artifacts_in(values.values()):
+        for value in find_artifacts(values.values()):
             self._entry(value)
 
     def artifacts(self) -> tuple[Artifact, ...]:
@@ -64,33 +64,33 @@ class Lineage:
 
     def _entry(self, value: ArtifactValue) -> _Entry:
         """Return the entry of an artifact. Without a digest, it is the last one that was produced at its location."""
-        at_location = self._by_location.setdefault(value.place, [])
-        matches = [entry for entry in at_location if _may_be_same(entry.value.seal, value.seal)]
+        at_location = self._by_location.setdefault(value.location, [])
+        matches = [entry for entry in at_location if _may_be_same(entry.value.checksum, value.checksum)]
         if not matches:
             at_location.append(_Entry(value))
             self._entries.append(at_location[-1])
             return at_location[-1]
         entry = next((entry for entry in reversed(matches) if entry.producer), matches[-1])
-        entry.value = entry.value if entry.value.seal else value
+        entry.value = entry.value if entry.value.checksum else value
         return entry
 
 
-def _may_be_same(one: Seal | None, other: Seal | None) -> bool:
+def _may_be_same(one: Checksum | None, other: Checksum | None) -> bool:
     return one is None or other is None or one.digest == other.digest
 
 
 def _record(entry: _Entry) -> Artifact:
     if entry.record is None:
-        value, seal = entry.value, entry.value.seal
+        value, checksum = entry.value, entry.value.checksum
         entry.record = Artifact(
             name=value.name,
             type=value.type.schema_title,
             uri=value.uri,
-            digest=seal.digest if seal else "",
-            size=seal.size if seal else None,
+            digest=checksum.digest if checksum else "",
+            size=checksum.size if checksum else None,
             metadata=value.metadata,
             producer=entry.producer,
             consumers=tuple(entry.consumers),
-            _location=value.place,
+            _location=value.location,
         )
     return entry.record

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from standpipe.history.records import Artifact, Attempt, Status, Value
 from standpipe.model.events import Failure
-from standpipe.model.resources import in_words
+from standpipe.model.resources import format_memory
 
 #: The most characters of a value that are shown.
 _MAX_VALUE_LENGTH = 200
@@ -53,7 +53,7 @@ def render_attempt(attempt: Attempt) -> Iterator[str]:
     if attempt.cpu_seconds is not None:
         facts.append(f"CPU {format_duration(attempt.cpu_seconds)}")
     if attempt.peak_memory is not None:
-        facts.append(f"memory {in_words(attempt.peak_memory)}")
+        facts.append(f"memory {format_memory(attempt.peak_memory)}")
     if attempt.log_lines is not None:
         facts.append(f"{attempt.log_lines} {'line' if attempt.log_lines == 1 else 'lines'} of log")
     failure = f": {attempt.failure.message}" if attempt.failure else ""
@@ -65,9 +65,9 @@ def render_failure(failure: Failure) -> Iterator[str]:
     """Yield the lines of a failure's details: the user's traceback, the end of the log, how its process ended."""
     if failure.detail not in ("", failure.message):
         yield failure.detail.rstrip()
-    if failure.printed:
+    if failure.log_tail:
         yield "last lines of the log:"
-        yield from (f"  {line}" for line in failure.printed.splitlines())
+        yield from (f"  {line}" for line in failure.log_tail.splitlines())
     if failure.exit_code is not None:
         yield f"exit code: {failure.exit_code}"
     if failure.signal is not None:
@@ -75,5 +75,5 @@ def render_failure(failure: Failure) -> Iterator[str]:
 
 
 def _format_artifact(artifact: Artifact) -> str:
-    facts = [artifact.type, *([in_words(artifact.size)] if artifact.size is not None else [])]
+    facts = [artifact.type, *([format_memory(artifact.size)] if artifact.size is not None else [])]
     return f"{artifact.path or artifact.uri} ({', '.join(facts)})"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from standpipe.errors import ArgumentError, AuthoringError, UnsupportedError
 from standpipe.model.plan import Plan
 from standpipe.model.types import ArtifactInput, Input, Json, ParameterInput, ParameterType
-from standpipe.model.values import ValueMismatch, fit, kind_of, preview
+from standpipe.model.values import ValueMismatch, coerce, preview, type_name
 
 _NUMBERS = (ParameterType.NUMBER_INTEGER, ParameterType.NUMBER_DOUBLE)
 
@@ -68,9 +68,9 @@ def _convert_default(plan: Plan, name: str, value: Json, declared: ParameterInpu
 def _convert(value: Json, declared: ParameterType) -> Json:
     """Convert a default by the rules of the SDK's compiler, which converts booleans to numbers and back."""
     if declared in _NUMBERS and isinstance(value, bool):
-        return fit(int(value), declared)
+        return coerce(int(value), declared)
     if declared is ParameterType.BOOLEAN and isinstance(value, int):
         return bool(value)
     if declared is ParameterType.STRING and not isinstance(value, str):
-        raise ValueMismatch(f"expected {declared}, got {preview(value)} ({kind_of(value)})")
-    return fit(value, declared)
+        raise ValueMismatch(f"expected {declared}, got {preview(value)} ({type_name(value)})")
+    return coerce(value, declared)

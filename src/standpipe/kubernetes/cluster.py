@@ -24,7 +24,7 @@ from standpipe.kubernetes.settings import (
 from standpipe.kubernetes.settings import read as read_settings
 from standpipe.model.events import Fact
 from standpipe.model.plan import Plan
-from standpipe.model.ports import Mount, Pod
+from standpipe.model.ports import Mount, PodSettings
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.values import Value
 from standpipe.support.notices import Once
@@ -81,17 +81,17 @@ class LocalCluster:
         return self._claims.carry_out(image, inputs) if image in (CREATE_PVC, DELETE_PVC) else None
 
     @contextlib.contextmanager
-    def pod(self, executor: str, run: RunInfo, task: TaskRef, attempt: int) -> Iterator[Pod]:
+    def pod(self, executor: str, run: RunInfo, task: TaskRef, attempt: int) -> Iterator[PodSettings]:
         """Return the settings of an executor for an attempt; see `model.ports.Cluster`."""
         settings = self._settings.get(executor)
         if settings is None:
-            yield Pod()
+            yield PodSettings()
             return
         self._report_ignored_settings(settings, task)
         # Only this user can enter the folder. Its content can be read or written by the user of any container.
         folder = Path(tempfile.mkdtemp(prefix="standpipe-volumes-"))
         try:
-            yield Pod(
+            yield PodSettings(
                 env=self._env(settings, run, task, attempt),
                 mounts=self._mounts(settings, task, folder),
                 timeout=settings.timeout,

@@ -8,7 +8,7 @@ from standpipe.kubernetes.settings import Name, SettingError
 from standpipe.model.events import DagStarted, Fact, IterationStarted, LoopStarted, RunStarted, TaskSucceeded
 from standpipe.model.plan import Constant, Dag, FromInput, Plan
 from standpipe.model.refs import ROOT, TaskRef
-from standpipe.model.values import Value, as_text
+from standpipe.model.values import Value, to_text
 
 
 class NameResolver:
@@ -57,7 +57,7 @@ class NameResolver:
         value = self._value(source, task)
         if value == "":
             raise SettingError("the name of a secret, config map or PVC is empty")
-        return None if value is None else as_text(value)
+        return None if value is None else to_text(value)
 
     def _value(self, source: Name, task: TaskRef) -> Value:
         if isinstance(source, Constant):

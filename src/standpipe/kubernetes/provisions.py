@@ -1,8 +1,8 @@
 """Kubernetes objects that the user provides: secrets, config maps, and folders for PVCs.
 
-There are three equivalent formats, which `docs/kubernetes.md` describes: a tree of keys (a mapping, or a YAML or JSON
-file), the same tree as folders and files, and manifests as `kubectl get -o yaml` prints them. No error message contains
-a value.
+There are three equivalent formats, which `docs/how-to/kubernetes.md` describes: a tree of keys (a mapping, or a YAML or
+JSON file), the same tree as folders and files, and manifests as `kubectl get -o yaml` prints them. No error message
+contains a value.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def code_digest(source: str) -> str:
     return hashlib.sha256(meaning.encode(errors="surrogatepass")).hexdigest()
 
 
-def difference(then: Plan, now: Plan) -> Callable[[str, str], str]:
+def compare_components(then: Plan, now: Plan) -> Callable[[str, str], str]:
     """Return a function that compares a component of one Plan with a component of another.
 
     The function takes the keys of the two components. It returns what has changed, as a sentence without a full stop;

@@ -25,7 +25,7 @@ from standpipe.model.expressions import (
     Variable,
 )
 from standpipe.model.types import Json
-from standpipe.model.values import as_text, kind_of, preview
+from standpipe.model.values import preview, to_text, type_name
 
 _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -83,7 +83,7 @@ def select(selector: Expression, value: Json) -> Json:
     Raises:
         ExpressionError: if the value has no such part.
     """
-    return evaluate(selector, {"string_value": as_text(value), **_value_field(value)})
+    return evaluate(selector, {"string_value": to_text(value), **_value_field(value)})
 
 
 def _value_field(value: Json) -> dict[str, Json]:
@@ -133,7 +133,7 @@ def _read_part(whole: Json, key: Json) -> Json:
         if 0 <= key < len(whole):
             return whole[key]
         raise ExpressionError(f"index {key} is out of range for a list of length {len(whole)}")
-    raise ExpressionError(f"cannot read {preview(key)} of {preview(whole)}, which is {kind_of(whole)}")
+    raise ExpressionError(f"cannot read {preview(key)} of {preview(whole)}, which is {type_name(whole)}")
 
 
 def _evaluate_logical(tree: Logical, variables: Mapping[str, Json]) -> bool:
@@ -153,7 +153,9 @@ def _evaluate_logical(tree: Logical, variables: Mapping[str, Json]) -> bool:
 
 def _require_boolean(value: Json, symbol: str) -> bool:
     if not isinstance(value, bool):
-        raise ExpressionError(f"expected a boolean as an operand of {symbol}, got {preview(value)} ({kind_of(value)})")
+        raise ExpressionError(
+            f"expected a boolean as an operand of {symbol}, got {preview(value)} ({type_name(value)})"
+        )
     return value
 
 
@@ -163,7 +165,7 @@ def _is_number(value: Json) -> bool:
 
 def _require_number(value: Json, symbol: str) -> Any:
     if not _is_number(value):
-        raise ExpressionError(f"expected a number as an operand of {symbol}, got {preview(value)} ({kind_of(value)})")
+        raise ExpressionError(f"expected a number as an operand of {symbol}, got {preview(value)} ({type_name(value)})")
     return value
 
 
@@ -175,7 +177,7 @@ def _compare(symbol: str, left: Json, right: Json) -> bool:
     )
     if not comparable:
         raise ExpressionError(
-            f"cannot order {preview(left)} ({kind_of(left)}) and {preview(right)} ({kind_of(right)}): "
+            f"cannot order {preview(left)} ({type_name(left)}) and {preview(right)} ({type_name(right)}): "
             "expected two numbers, two texts or two booleans"
         )
     return _ORDERINGS[symbol](left, right)
@@ -197,7 +199,7 @@ def _to_int(value: Json) -> int:
             return int(value)
         except (ValueError, OverflowError) as error:
             raise ExpressionError(f"int() cannot convert {preview(value)}: {error}") from error
-    raise ExpressionError(f"int() expected a number or text, got {preview(value)} ({kind_of(value)})")
+    raise ExpressionError(f"int() expected a number or text, got {preview(value)} ({type_name(value)})")
 
 
 def _to_double(value: Json) -> float:
@@ -206,7 +208,7 @@ def _to_double(value: Json) -> float:
             return float(value)
         except (ValueError, OverflowError) as error:
             raise ExpressionError(f"double() cannot convert {preview(value)}: {error}") from error
-    raise ExpressionError(f"double() expected a number or text, got {preview(value)} ({kind_of(value)})")
+    raise ExpressionError(f"double() expected a number or text, got {preview(value)} ({type_name(value)})")
 
 
 def _to_bool(value: Json) -> bool:
@@ -219,19 +221,19 @@ def _to_bool(value: Json) -> bool:
 
 def _to_string(value: Json) -> str:
     if isinstance(value, (str, int, float)):
-        return as_text(value)
-    raise ExpressionError(f"string() expected text, a number or a boolean, got {preview(value)} ({kind_of(value)})")
+        return to_text(value)
+    raise ExpressionError(f"string() expected text, a number or a boolean, got {preview(value)} ({type_name(value)})")
 
 
 def _size(value: Json) -> int:
     if isinstance(value, (str, list, dict)):
         return len(value)
-    raise ExpressionError(f"size() expected text, a list or a map, got {preview(value)} ({kind_of(value)})")
+    raise ExpressionError(f"size() expected text, a list or a map, got {preview(value)} ({type_name(value)})")
 
 
 def _parse_json(value: Json) -> Json:
     if not isinstance(value, str):
-        raise ExpressionError(f"parseJson() expected text, got {preview(value)} ({kind_of(value)})")
+        raise ExpressionError(f"parseJson() expected text, got {preview(value)} ({type_name(value)})")
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:

@@ -25,7 +25,7 @@ from typing import Union
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import Caching
 from standpipe.model.refs import TaskRef
-from standpipe.model.resources import Needs
+from standpipe.model.resources import ResourceRequest
 from standpipe.model.states import TaskState
 from standpipe.model.values import Value
 
@@ -34,10 +34,10 @@ from standpipe.model.values import Value
 class Failure:
     """The reason for the failure of a task.
 
-    `message` is one sentence. `detail` is the traceback of the task's code, if there is one; `printed` is the end of
+    `message` is one sentence. `detail` is the traceback of the task's code, if there is one; `log_tail` is the end of
     its log; `hint` is what to do next. `exit_code` or `signal` is how its process ended, if it had one. A DAG or loop
-    fails because of a task in it: `within` is that task. `attempts` is the retry index of the last attempt plus 1, for
-    a task that was retried; 0 for other tasks.
+    fails because of a task in it: `cause_task` is that task. `attempts` is the retry index of the last attempt plus 1,
+    for a task that was retried; 0 for other tasks.
     """
 
     message: str
@@ -46,9 +46,9 @@ class Failure:
     exit_code: int | None = None
     signal: int | None = None
     out_of_memory: bool = False
-    within: TaskRef | None = None
+    cause_task: TaskRef | None = None
     attempts: int = 0
-    printed: str = ""
+    log_tail: str = ""
 
     @property
     def in_attempt(self) -> str:
@@ -62,7 +62,7 @@ class Failure:
 
 
 @frozen
-class Report:
+class AttemptReport:
     """The resource usage of an attempt, and the size of its log.
 
     `seconds` is the time from its start to its end, including the preparation of its environment. `cpu_seconds` and
@@ -94,7 +94,7 @@ class Resume:
     `plan` is the Plan to resume with, by the name under which the engine has it; empty for the same Plan.
     """
 
-    again: tuple[TaskRef, ...]
+    rerun_tasks: tuple[TaskRef, ...]
     plan: str = ""
 
 
@@ -102,14 +102,14 @@ class Resume:
 class AttemptEnded:
     """An attempt ended: it succeeded with `outputs`, or failed if there is a `failure`.
 
-    `cached` is the origin of outputs that were reused from the cache: a run and its task. Empty if the task ran.
+    `cached_from` is the origin of outputs that were reused from the cache: a run and its task. Empty if the task ran.
     """
 
     task: TaskRef
     outputs: Mapping[str, Value] = field(default_factory=dict)
     failure: Failure | None = None
-    report: Report | None = None
-    cached: str = ""
+    report: AttemptReport | None = None
+    cached_from: str = ""
 
 
 @frozen
@@ -141,16 +141,16 @@ class StartAttempt:
     attempt: int = 0
     retry_index: int = 0
     caching: Caching | None = None
-    needs: Needs = Needs()
+    resources: ResourceRequest = ResourceRequest()
     gpus: tuple[str, ...] = ()
 
 
 @frozen
 class StopAttempts:
-    """Stop the attempts at these tasks; each still sends `AttemptEnded`. With `now`, kill them at once."""
+    """Stop the attempts at these tasks; each still sends `AttemptEnded`. If `urgent`, kill them at once."""
 
     tasks: tuple[TaskRef, ...]
-    now: bool = False
+    urgent: bool = False
 
 
 @frozen
@@ -201,7 +201,7 @@ class TaskReady:
 
     task: TaskRef
     inputs: Mapping[str, Value]
-    needs: Needs = Needs()
+    resources: ResourceRequest = ResourceRequest()
 
 
 @frozen
@@ -228,7 +228,7 @@ class AttemptFailed:
     failure: Failure
     at: float
     delay: float
-    report: Report | None = None
+    report: AttemptReport | None = None
 
     @property
     def due(self) -> float:
@@ -238,12 +238,12 @@ class AttemptFailed:
 
 @frozen
 class TaskSucceeded:
-    """A task succeeded. `cached` is the run and task that its outputs were reused from; empty if it ran."""
+    """A task succeeded. `cached_from` is the run and task that its outputs were reused from; empty if it ran."""
 
     task: TaskRef
     outputs: Mapping[str, Value]
-    report: Report | None = None
-    cached: str = ""
+    report: AttemptReport | None = None
+    cached_from: str = ""
 
 
 @frozen
@@ -252,15 +252,15 @@ class TaskFailed:
 
     task: TaskRef
     failure: Failure
-    report: Report | None = None
+    report: AttemptReport | None = None
 
 
 @frozen
 class TaskSkipped:
-    """A task is skipped. `because` is the reason: an upstream task, or a condition that is false."""
+    """A task is skipped. `reason` is an upstream task, or a condition that is false."""
 
     task: TaskRef
-    because: str
+    reason: str
 
 
 @frozen
@@ -268,7 +268,7 @@ class TaskCancelled:
     """A task was stopped, or does not start, because the run was cancelled."""
 
     task: TaskRef
-    report: Report | None = None
+    report: AttemptReport | None = None
 
 
 @frozen
@@ -278,7 +278,7 @@ class RunCancelled:
 
 @frozen
 class RunResumed:
-    """A run that ended or was interrupted is resumed. The state of the tasks `again` is discarded: they are rerun.
+    """A run that ended or was interrupted is resumed. The state of the `rerun_tasks` is discarded: they are rerun.
 
     Tasks that the Plan no longer has are among them. For a DAG or loop among them, the state of all tasks in it is
     discarded. All other tasks keep their state; those that have not succeeded continue, or are rerun. `plan` is the
@@ -286,7 +286,7 @@ class RunResumed:
     component.
     """
 
-    again: tuple[TaskRef, ...]
+    rerun_tasks: tuple[TaskRef, ...]
     plan: str = ""
     inputs: Mapping[str, Value] = field(default_factory=dict)
 

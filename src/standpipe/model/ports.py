@@ -5,20 +5,20 @@ A module that implements a port imports only `model`, `support` and `errors`.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
 from pathlib import Path
 from typing import Protocol
 
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import Fact, RunEnded
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import PythonFunction
 from standpipe.model.refs import RunId, RunInfo, TaskRef
 from standpipe.model.resources import Capacity, Limits
 from standpipe.model.types import Json
-from standpipe.model.values import Seal, Value
+from standpipe.model.values import Checksum, Value
 
 
 @frozen
@@ -43,7 +43,7 @@ class Mount:
 
 
 @frozen
-class Pod:
+class PodSettings:
     """The Kubernetes settings of an attempt that its runner applies.
 
     `env` and `mounts` can contain secrets: they are passed only to the task. `timeout` is in seconds, 0 for none; the
@@ -86,8 +86,8 @@ class TaskRequest:
     workspace: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
-    reads: tuple[Path, ...] = ()
-    pod: Pod = Pod()
+    input_paths: tuple[Path, ...] = ()
+    pod: PodSettings = PodSettings()
     retry_index: int = 0
     debug: bool = False
 
@@ -126,56 +126,6 @@ class Log(Protocol):
     def write(self, data: bytes) -> None: ...
 
 
-class Cancel:
-    """A request to cancel an attempt, shared by the driver and a runner. Any thread can set it, and set it as urgent.
-
-    A runner terminates the attempt, and kills it after a grace period; if the request is urgent, at once. A runner
-    that waits with `select` or `poll` on file descriptors registers a callback that wakes it.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._callbacks: list[Callable[[], None]] = []
-        self._set = False
-        self._urgent = False
-
-    def __bool__(self) -> bool:
-        return self._set
-
-    @property
-    def urgent(self) -> bool:
-        """Whether the attempt is killed at once."""
-        return self._urgent
-
-    def set(self, *, urgent: bool = False) -> None:
-        with self._lock:
-            if self._set and (self._urgent or not urgent):
-                return
-            self._set, self._urgent = True, urgent
-            callbacks = list(self._callbacks)
-        for callback in callbacks:
-            callback()
-
-    def on_set(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` when the request is set, at once if it is set already, and again when it becomes urgent.
-
-        Returns:
-            A function that removes the callback.
-        """
-        with self._lock:
-            already = self._set
-            self._callbacks.append(callback)
-        if already:
-            callback()
-
-        def remove() -> None:
-            with self._lock:
-                if callback in self._callbacks:
-                    self._callbacks.remove(callback)
-
-        return remove
-
-
 class Runner(Protocol):
     """The port of a runner: it executes one attempt at a task and returns its outcome.
 
@@ -183,7 +133,7 @@ class Runner(Protocol):
     When `cancel` is set it stops what it has started, and returns.
     """
 
-    def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome: ...
+    def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome: ...
 
     def fingerprint(self, request: TaskRequest) -> str:
         """Return what of the runner can affect the result of a task: the digest of the image, the version of Python.
@@ -205,7 +155,7 @@ class Runner(Protocol):
 class Cluster(Protocol):
     """The port of a cluster: it provides on this machine what the Kubernetes settings of a pipeline refer to."""
 
-    def pod(self, executor: str, run: RunInfo, task: TaskRef, attempt: int) -> AbstractContextManager[Pod]:
+    def pod(self, executor: str, run: RunInfo, task: TaskRef, attempt: int) -> AbstractContextManager[PodSettings]:
         """Return the settings for an attempt at a task, as a context that removes temporary folders at its end.
 
         Args:
@@ -256,14 +206,14 @@ class ArtifactStore(Protocol):
     def exists(self, location: str) -> bool:
         """Return whether anything is at a location, readable or not."""
 
-    def put(self, location: str, cancel: Cancel) -> Seal | None:
+    def put(self, location: str, cancel: Cancellation) -> Checksum | None:
         """Take over the payload that a task has written at the `local_path` of a location, and return its checksum.
 
         Returns:
             None if the location is not the store's own, or as `checksum`.
         """
 
-    def checksum(self, location: str, cancel: Cancel) -> Seal | None:
+    def checksum(self, location: str, cancel: Cancellation) -> Checksum | None:
         """Return the checksum of a payload, wherever it is.
 
         Returns:
@@ -273,7 +223,7 @@ class ArtifactStore(Protocol):
     def signature(self, location: str) -> str:
         """Return what tells one state of a payload from the next without reading it; empty if there is none."""
 
-    def fetch(self, location: str, target: Path, root: Path, cancel: Cancel) -> None:
+    def fetch(self, location: str, target: Path, root: Path, cancel: Cancellation) -> None:
         """Copy a payload to `target`, over what is there. Each file appears whole, as other tasks may be reading it.
 
         Args:
@@ -315,10 +265,10 @@ class Cache(Protocol):
             The entry that the cache has for the key now.
         """
 
-    def seal(self, path: str, signature: str) -> Seal | None:
+    def checksum(self, path: str, signature: str) -> Checksum | None:
         """Return the checksum stored for a path, if it has this signature; otherwise None."""
 
-    def note(self, path: str, seal: Seal) -> None:
+    def note(self, path: str, checksum: Checksum) -> None:
         """Store the checksum of a path, in place of an older one."""
 
 

@@ -25,7 +25,7 @@ class QuantityError(StandpipeError, ValueError):
 
 
 @frozen
-class Needs:
+class ResourceRequest:
     """The resource requests and limits of a task, adjusted to the capacity of the machine.
 
     `cpu` (cores), `memory` (bytes) and `gpus` (a count) must be available before the task starts, and are reserved
@@ -38,7 +38,7 @@ class Needs:
     gpus: int = 0
     cpu_limit: float | None = None
     memory_limit: int | None = None
-    lacking: str = ""
+    unavailable: str = ""
 
 
 @frozen
@@ -108,10 +108,10 @@ def parse_accelerator_count(text: str) -> int:
     return int(text)
 
 
-def in_words(memory: int) -> str:
+def format_memory(memory: int) -> str:
     """Return a number of bytes as text with a unit, such as `512 MiB`.
 
-    >>> [in_words(memory) for memory in (500, 2048, 1536 * 1024**2)]
+    >>> [format_memory(memory) for memory in (500, 2048, 1536 * 1024**2)]
     ['500 bytes', '2 KiB', '1.5 GiB']
     """
     amount = float(memory)

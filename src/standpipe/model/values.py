@@ -23,7 +23,7 @@ class ValueMismatch(StandpipeError, TypeError):
 
 
 @frozen
-class Seal:
+class Checksum:
     """The checksum of an artifact's payload, taken when its task ended.
 
     `digest` is `sha256:` and the hexadecimal digest of the file, or of a listing of the folder with the digests of its
@@ -41,7 +41,7 @@ class Seal:
 class ArtifactValue:
     """An artifact as tasks see it: KFP's RuntimeArtifact.
 
-    `custom_path` is the path of the payload, if that is not at the URI. `seal` is the checksum of the payload, None if
+    `custom_path` is the path of the payload, if that is not at the URI. `checksum` is that of the payload, None if
     the payload is not on this machine or was not read. Tasks do not receive it.
     """
 
@@ -50,10 +50,10 @@ class ArtifactValue:
     uri: str
     metadata: Mapping[str, Json] = field(default_factory=dict)
     custom_path: str = ""
-    seal: Seal | None = field(default=None, compare=False)
+    checksum: Checksum | None = field(default=None, compare=False)
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The location of the payload: a path on this machine, or a URI."""
         return self.custom_path or self.uri
 
@@ -70,7 +70,7 @@ class Collected(list[Json]):
 Value = Union[Json, ArtifactValue, "list[ArtifactValue]"]
 
 
-def artifacts_in(values: Iterable[Value]) -> Iterator[ArtifactValue]:
+def find_artifacts(values: Iterable[Value]) -> Iterator[ArtifactValue]:
     """Yield the artifacts among values, including those in lists."""
     for value in values:
         yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, ArtifactValue))
@@ -93,10 +93,10 @@ _BOOLEANS = {
 }
 
 
-def as_text(value: Json) -> str:
+def to_text(value: Json) -> str:
     """Return a value as text, for a command, for text with placeholders or for a STRING parameter.
 
-    >>> [as_text(value) for value in ("a", 3, 3.5, True, None, [1, {"k": "é"}])]
+    >>> [to_text(value) for value in ("a", 3, 3.5, True, None, [1, {"k": "é"}])]
     ['a', '3', '3.5', 'true', '', '[1, {"k": "é"}]']
     """
     if isinstance(value, str):
@@ -106,10 +106,10 @@ def as_text(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def kind_of(value: Value) -> str:
+def type_name(value: Value) -> str:
     """Return the name of the type of a value: KFP's name if it has one.
 
-    >>> [kind_of(value) for value in (1, 1.5, True, "a", [], {}, None)]
+    >>> [type_name(value) for value in (1, 1.5, True, "a", [], {}, None)]
     ['NUMBER_INTEGER', 'NUMBER_DOUBLE', 'BOOLEAN', 'STRING', 'LIST', 'STRUCT', 'null']
     """
     if value is None:
@@ -126,34 +126,34 @@ def kind_of(value: Value) -> str:
     return type(value).__name__
 
 
-def flattened(value: Value, levels: int = 1) -> Value:
+def flatten(value: Value, levels: int = 1) -> Value:
     """Return the collected values of nested loops as a list with the given number of levels.
 
     The outer levels are kept. Lists that are the values of a single iteration are never flattened. A value that was not
     collected is returned as it is.
 
     >>> gathered = Collected([Collected([1, [2]]), Collected([3])])
-    >>> flattened(gathered), flattened(gathered, levels=2)
+    >>> flatten(gathered), flatten(gathered, levels=2)
     ([1, [2], 3], [[1, [2]], [3]])
     """
     if not isinstance(value, Collected):
         return value
     if levels > 1:
-        return [flattened(item, levels - 1) for item in value]
+        return [flatten(item, levels - 1) for item in value]
     items: list[Json] = list(value)
     while any(isinstance(item, Collected) for item in items):
         items = [inner for item in items for inner in (item if isinstance(item, Collected) else (item,))]
     return items
 
 
-def fit(value: Json, to: ParameterType) -> Json:
+def coerce(value: Json, to: ParameterType) -> Json:
     """Return a value converted to a parameter type.
 
     Raises:
         ValueMismatch: if the value cannot be converted; the message names both types.
     """
     if to is ParameterType.STRING:
-        return as_text(value)
+        return to_text(value)
     if to is ParameterType.NUMBER_INTEGER and isinstance(value, float) and value.is_integer():
         return int(value)
     if to is ParameterType.NUMBER_DOUBLE and isinstance(value, int) and not isinstance(value, bool):
@@ -162,18 +162,18 @@ def fit(value: Json, to: ParameterType) -> Json:
     if fits and isinstance(value, bool) and to is not ParameterType.BOOLEAN:
         fits = False  # a bool is an int in Python, but not in KFP
     if not fits:
-        raise ValueMismatch(f"expected {to}, got {preview(value)} ({kind_of(value)})")
+        raise ValueMismatch(f"expected {to}, got {preview(value)} ({type_name(value)})")
     return value
 
 
-def not_allowed(value: Json, literals: tuple[Json, ...]) -> str:
+def describe_disallowed(value: Json, literals: tuple[Json, ...]) -> str:
     """Return the end of a message about a value that is not an allowed literal; empty if it is allowed."""
     if not literals or value in literals:
         return ""
     return f"is {preview(value)}, expected one of {', '.join(map(repr, literals))}"
 
 
-def from_text(text: str, to: ParameterType) -> Json:
+def parse_text(text: str, to: ParameterType) -> Json:
     """Return the value that a task has written as text to the file of an output parameter.
 
     Raises:
@@ -187,7 +187,7 @@ def from_text(text: str, to: ParameterType) -> Json:
             return _BOOLEANS[stripped]
         raise ValueMismatch(f"expected {to}, got the text {preview(text)}: write true or false")
     try:
-        return fit(json.loads(stripped), to)
+        return coerce(json.loads(stripped), to)
     except ValueError as error:
         raise ValueMismatch(f"expected {to}, got the text {preview(text)}: {error}") from error
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import CANCELLED_BEFORE_START, Cancel, Log, Outcome, Runner, TaskRequest
+from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, Runner, TaskRequest
 from standpipe.model.resources import UNBOUNDED, Capacity
 from standpipe.runners.api import LocalRunner
 from standpipe.worker.annotations import annotations_of, is_artifact_list
@@ -78,7 +79,7 @@ class FakeTaskRunner:
         self._functions = functions
         self._capacity = capacity
 
-    def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
+    def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
         """Call the function of one attempt; see `model.ports.Runner`."""
         if cancel:
             return CANCELLED_BEFORE_START

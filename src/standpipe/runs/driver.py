@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol, Union
 
 from standpipe.engine.machine import Machine
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import (
     AttemptEnded,
     CancelRequested,
@@ -28,12 +29,11 @@ from standpipe.model.events import (
     StopAttempts,
     TimePassed,
 )
-from standpipe.model.ports import Cancel
 from standpipe.model.refs import TaskRef
 from standpipe.runs.clock import Clock, SystemClock
 
 #: Executes one attempt, in a thread of the pool.
-Attempt = Callable[[StartAttempt, Cancel], AttemptEnded]
+Attempt = Callable[[StartAttempt, Cancellation], AttemptEnded]
 
 #: The signals that terminate a process, with the handlers that Python installs at startup: Ctrl-C, `kill` (also sent
 #: by `timeout`, CI and Kubernetes), and a closed terminal or connection.
@@ -93,7 +93,7 @@ class Driver:
         self._clock = clock or SystemClock()
         self._next_poll = self._clock.now() + _POLL_INTERVAL
         self._deadline = math.inf if timeout is None else self._clock.now() + timeout
-        self._cancels: dict[TaskRef, Cancel] = {}  # of the running attempts
+        self._cancels: dict[TaskRef, Cancellation] = {}  # of the running attempts
         self._events: SimpleQueue[Union[Event, BaseException]] = SimpleQueue()
         self._pool = ThreadPoolExecutor(max_parallel, thread_name_prefix="standpipe")
         self._end: RunEnded | None = None
@@ -181,10 +181,10 @@ class Driver:
 
     def _execute(self, command: Command) -> None:
         if isinstance(command, StartAttempt):
-            cancel = self._cancels[command.task] = Cancel()
+            cancel = self._cancels[command.task] = Cancellation()
             self._pool.submit(self._attempt, command, cancel).add_done_callback(self._put_result)
         elif isinstance(command, StopAttempts):
-            self._stop(command.tasks, urgent=command.now)
+            self._stop(command.tasks, urgent=command.urgent)
         else:
             assert isinstance(command, EndRun)
 

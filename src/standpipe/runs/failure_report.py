@@ -9,7 +9,7 @@ from standpipe.engine.machine import Machine
 from standpipe.engine.tasks import ExecutorTask
 from standpipe.model import events
 from standpipe.model.refs import RunInfo
-from standpipe.model.values import ArtifactValue, Value, flattened, preview
+from standpipe.model.values import ArtifactValue, Value, flatten, preview
 from standpipe.support.shell_commands import standpipe_command
 
 #: The most inputs of a task that a report shows.
@@ -53,8 +53,8 @@ def _sentence(fact: events.TaskFailed, info: RunInfo) -> str:
 
 def _error_details(failure: events.Failure) -> list[str]:
     details = [] if failure.detail in ("", failure.message) else [failure.detail.rstrip()]
-    if failure.printed:
-        details.append(f"The end of its log:\n{failure.printed}")
+    if failure.log_tail:
+        details.append(f"The end of its log:\n{failure.log_tail}")
     return [*details, failure.hint] if failure.hint else details
 
 
@@ -79,7 +79,7 @@ def _inputs(inputs: Mapping[str, Value]) -> str:
 
 def _preview(value: Value) -> str:
     if isinstance(value, ArtifactValue):
-        return f"{value.type.schema_title} at {value.place}"
+        return f"{value.type.schema_title} at {value.location}"
     if isinstance(value, list) and value and isinstance(value[0], ArtifactValue):
-        return f"{len(value)} of {value[0].type.schema_title}, the first at {value[0].place}"
-    return preview(flattened(value))
+        return f"{len(value)} of {value[0].type.schema_title}, the first at {value[0].location}"
+    return preview(flatten(value))

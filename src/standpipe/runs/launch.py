@@ -22,8 +22,8 @@ from standpipe.execution.attempt import AttemptExecutor
 from standpipe.execution.cache.lookup import ResultCache
 from standpipe.faults.runner import inject_faults
 from standpipe.model import events
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import StateLayout, file_name
-from standpipe.model.ports import Cancel
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.states import TaskState
 from standpipe.runs.arguments import from_values, to_values
@@ -166,7 +166,7 @@ def deferred_signals() -> Iterator[None]:
 def _wrap(context: RunContext, attempt: Attempt) -> Attempt:
     """Wrap the execution of attempts: apply `quiet` to notices, and disable caching for the uncached tasks."""
 
-    def wrapped(command: events.StartAttempt, cancel: Cancel) -> events.AttemptEnded:
+    def wrapped(command: events.StartAttempt, cancel: Cancellation) -> events.AttemptEnded:
         if command.task.is_within(context.uncached):
             command = replace(command, caching=None)
         with quiet_notices(context.options.quiet):
@@ -178,8 +178,8 @@ def _wrap(context: RunContext, attempt: Attempt) -> Attempt:
 def _log_cache_hits(facts: Sequence[events.Fact]) -> None:
     """Log each task whose outputs came from the cache, as `kfp.local` does on its logger (kfp 2.17.0)."""
     for fact in facts:
-        if isinstance(fact, events.TaskSucceeded) and fact.cached:
-            log(f"Task {str(fact.task)!r}: cache hit, outputs of {fact.cached}")
+        if isinstance(fact, events.TaskSucceeded) and fact.cached_from:
+            log(f"Task {str(fact.task)!r}: cache hit, outputs of {fact.cached_from}")
 
 
 class _MissingResources:
@@ -190,7 +190,7 @@ class _MissingResources:
 
     def __call__(self, facts: Sequence[events.Fact]) -> None:
         for fact in facts:
-            missing = fact.needs.lacking if isinstance(fact, events.TaskReady) else ""
+            missing = fact.resources.unavailable if isinstance(fact, events.TaskReady) else ""
             if missing and self._once.is_first(missing):
                 assert isinstance(fact, events.TaskReady), "it has such a request"
                 warn(

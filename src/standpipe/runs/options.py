@@ -45,9 +45,9 @@ class Flag(NamedTuple):
 class Option(NamedTuple):
     """An option of a run as the command line and the documentation see it.
 
-    `type` is its annotation, `default` is `dataclasses.MISSING` where a value is required, and `page` is the page of
-    the documentation that says more. `check` raises an `ArgumentError` for a value that the option cannot have; it is
-    called with the option's name and the value.
+    `type` is its annotation, `default` is `dataclasses.MISSING` where a value is required, and `page` is the path, in
+    `docs`, of the page that says more. `check` raises an `ArgumentError` for a value that the option cannot have; it
+    is called with the option's name and the value.
     """
 
     name: str
@@ -141,7 +141,7 @@ class RunOptions:
         metadata=_declare(
             "Where tasks run: `local.SubprocessRunner()`, `local.DockerRunner()` or another runner of `local`.",
             _check_runner,
-            page="runners.md",
+            page="how-to/runners.md",
         )
     )
     pipeline_root: str | os.PathLike[str] = field(
@@ -169,7 +169,7 @@ class RunOptions:
         metadata=_declare(
             "Whether outputs may come from earlier runs of the same tasks with the same inputs.",
             flag=Flag(("--cache",)),
-            page="caching.md",
+            page="how-to/caching.md",
         ),
     )
     cache_root: str | os.PathLike[str] | None = field(
@@ -178,7 +178,7 @@ class RunOptions:
             "The folder of the cache; by default the pipeline root.",
             _check_optional_folder,
             flag=Flag(("--cache-root",), _FOLDER),
-            page="caching.md",
+            page="how-to/caching.md",
         ),
     )
     max_parallel: int = field(
@@ -206,7 +206,7 @@ class RunOptions:
             'file, a folder, or a mapping such as `{"secrets": {"db": {"password": "..."}}}`.',
             _check_kubernetes,
             flag=Flag(("--kubernetes",), "PATH"),
-            page="kubernetes.md",
+            page="how-to/kubernetes.md",
         ),
     )
     resource_policy: str = field(
@@ -217,14 +217,16 @@ class RunOptions:
             'there is, with a notice; `"strict"` fails them; `"ignore"` neither counts nor limits what any task uses.',
             _check_policy,
             flag=Flag(("--resource-policy",), choices=RESOURCE_POLICIES),
-            page="resources.md",
+            page="how-to/resources.md",
         ),
     )
     faults: Sequence[Fault] = field(
         default=(),
         kw_only=True,
         metadata=_declare(
-            "The faults to inject: `local.Fail`, `local.Delay` and `local.Kill`.", _check_faults, page="faults.md"
+            "The faults to inject: `local.Fail`, `local.Delay` and `local.Kill`.",
+            _check_faults,
+            page="how-to/faults.md",
         ),
     )
     secret_env: Sequence[str] = field(
@@ -235,7 +237,7 @@ class RunOptions:
             "messages and the run store. Those of secrets in `kubernetes` always are.",
             _check_names,
             flag=Flag(("--secret-env",), "NAME", repeated=True),
-            page="secrets.md",
+            page="how-to/secrets.md",
         ),
     )
 

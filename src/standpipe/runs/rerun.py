@@ -7,7 +7,7 @@ from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.engine.tasks import ExecutorTask
 from standpipe.errors import ArgumentError, NoSuchTask
 from standpipe.model.plan import Caching, Component, Constant, Dag, FromInput, FromTask, Node, Plan
-from standpipe.model.values import flattened
+from standpipe.model.values import flatten
 from standpipe.runs.arguments import from_values
 from standpipe.runs.context import pipeline_root_of
 from standpipe.runs.launch import start
@@ -54,7 +54,7 @@ def _single_task_plan(plan: Plan, task: ExecutorTask) -> Plan:
     name, key = task.ref.name, task.node.component
     component = plan.components[key]
     bindings = {
-        name: FromInput(name) if name in component.inputs else Constant(flattened(value))  # for its command only
+        name: FromInput(name) if name in component.inputs else Constant(flatten(value))  # for its command only
         for name, value in task.inputs.items()
     }
     node = Node(name, key, bindings, caching=Caching(enabled=False))  # a rerun always executes the task

@@ -15,11 +15,12 @@ from standpipe.engine.tasks import DagTask, ExecutorTask
 from standpipe.errors import ArgumentError
 from standpipe.execution.checksums import is_unchanged
 from standpipe.model import events
-from standpipe.model.component_changes import difference
-from standpipe.model.ports import ArtifactStore, Cancel
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.component_changes import compare_components
+from standpipe.model.ports import ArtifactStore
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
-from standpipe.model.values import ArtifactValue, artifacts_in
+from standpipe.model.values import ArtifactValue, find_artifacts
 from standpipe.runs.arguments import from_values
 from standpipe.runs.context import RunContext, pipeline_root_of
 from standpipe.runs.launch import drive, finish_task
@@ -67,7 +68,7 @@ def _resume(
     machine = stored.replay(context, {recorder.plan: component.plan})
     requested = dict.fromkeys(find_tasks(machine.root, from_task), "requested with from_task")
     reasons = {**dict(_find_unusable(machine.root, row, context.artifacts)), **requested}
-    reruns = select_reruns(machine.root, plan, difference(stored.plan, plan), reasons)
+    reruns = select_reruns(machine.root, plan, compare_components(stored.plan, plan), reasons)
     _announce(row, reruns)
     if context.cluster:
         context.cluster(stored.facts)
@@ -107,20 +108,20 @@ def _find_unusable(root: DagTask, row: RunRow, store: ArtifactStore) -> Iterator
         if row.redacted and (is_redacted(task.outputs) or (needs_inputs and is_redacted(task.inputs))):
             yield task.ref, "its inputs or outputs held a secret, which the run store does not keep"
         elif succeeded and is_executed:
-            damages = (_describe_damage(artifact, store) for artifact in artifacts_in(task.outputs.values()))
+            damages = (_describe_damage(artifact, store) for artifact in find_artifacts(task.outputs.values()))
             if damage := next(filter(None, damages), ""):
                 yield task.ref, damage
 
 
 def _describe_damage(artifact: ArtifactValue, store: ArtifactStore) -> str:
     """Return how an artifact's payload differs from what its task wrote; an empty text if no difference is known."""
-    location, expected = artifact.place, artifact.seal
+    location, expected = artifact.location, artifact.checksum
     if expected is None or is_unchanged(location, expected, store):
         return ""
     path = store.local_path(location)
     if not store.exists(location):
         return f"its output {path} is missing"
-    current = store.checksum(location, Cancel())
+    current = store.checksum(location, Cancellation())
     return "" if current and current.digest == expected.digest else f"its output {path} has changed"
 
 

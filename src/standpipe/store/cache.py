@@ -6,7 +6,7 @@ Schema, version 2:
   the epoch), `outputs` (a JSON object: values by name, written as in facts, see `store.notation`), `version` (2, or 1
   where schema 1 wrote the outputs: `["parameter", value]` or `["artifact", fields]` by name).
 * `checksums`: `path` (bytes, as the file system has it) of a payload that no artifact in a run has a checksum of, with
-  its `digest`, `size` and `signature` (`model.values.Seal`).
+  its `digest`, `size` and `signature` (`model.values.Checksum`).
 
 If the file is deleted, all tasks run again, and nothing else is lost.
 """
@@ -22,7 +22,7 @@ from standpipe.errors import StorageError
 from standpipe.model.layout import CACHE_FILE
 from standpipe.model.ports import CacheEntry
 from standpipe.model.types import ArtifactType, Json
-from standpipe.model.values import ArtifactValue, Seal, Value
+from standpipe.model.values import ArtifactValue, Checksum, Value
 from standpipe.store.database import Database, Schema
 from standpipe.store.notation import decode_values, encode_values
 
@@ -109,21 +109,21 @@ class CacheIndex:
             stored = db.execute("SELECT origin, outputs, version FROM entries WHERE key = ?", (key,)).fetchone()
         return self._entry(*stored)
 
-    def seal(self, path: str, signature: str) -> Seal | None:
+    def checksum(self, path: str, signature: str) -> Checksum | None:
         """Return the checksum of a payload; see `model.ports.Cache`."""
         with self._database.transaction() as db:
             row = db.execute(
                 "SELECT digest, size, signature FROM checksums WHERE path = ? AND signature = ?",
                 (os.fsencode(path), signature),
             ).fetchone()
-        return row and Seal(*row)
+        return row and Checksum(*row)
 
-    def note(self, path: str, seal: Seal) -> None:
+    def note(self, path: str, checksum: Checksum) -> None:
         """Store the checksum of a payload; see `model.ports.Cache`."""
         with self._database.transaction() as db:
             db.execute(
                 "INSERT OR REPLACE INTO checksums VALUES (?, ?, ?, ?)",
-                (os.fsencode(path), seal.digest, seal.size, seal.signature),
+                (os.fsencode(path), checksum.digest, checksum.size, checksum.signature),
             )
 
     def close(self) -> None:
@@ -151,5 +151,5 @@ def _artifact_of_version_1(item: Json) -> ArtifactValue:
         item["uri"],
         item["metadata"],
         item["custom_path"],
-        Seal(*item["seal"]) if "seal" in item else None,
+        Checksum(*item["seal"]) if "seal" in item else None,
     )

@@ -12,7 +12,7 @@ import json
 from standpipe.errors import StorageError
 from standpipe.model import events as e
 from standpipe.model.refs import TaskRef
-from standpipe.model.resources import Needs
+from standpipe.model.resources import ResourceRequest
 from standpipe.model.states import TaskState
 from standpipe.model.types import Json
 from standpipe.store.notation import VALUE, VALUES, Codec, Field, Record, by_name, optional, several
@@ -39,13 +39,13 @@ FAILURE = Record(
         "exit_code": Field("exit_code"),
         "signal": Field("signal"),
         "out_of_memory": Field("out_of_memory"),
-        "within": Field("cause_task", optional(TASK), former=("within",)),
+        "cause_task": Field("cause_task", optional(TASK), former=("within",)),
         "attempts": Field("attempts"),
-        "printed": Field("log_tail", former=("printed",)),
+        "log_tail": Field("log_tail", former=("printed",)),
     },
 )
 REPORT = Record(
-    e.Report,
+    e.AttemptReport,
     "Report",
     {
         "seconds": Field("seconds"),
@@ -56,7 +56,7 @@ REPORT = Record(
     },
 )
 RESOURCES = Record(
-    Needs,
+    ResourceRequest,
     "Resources",
     {
         "cpu": Field("cpu"),
@@ -64,7 +64,7 @@ RESOURCES = Record(
         "gpus": Field("gpus"),
         "cpu_limit": Field("cpu_limit"),
         "memory_limit": Field("memory_limit"),
-        "lacking": Field("unavailable", former=("lacking",)),
+        "unavailable": Field("unavailable", former=("lacking",)),
     },
 )
 
@@ -97,7 +97,7 @@ RECORDS = (
     Record(
         e.TaskReady,
         "TaskReady",
-        {"task": _TASK, "inputs": _INPUTS, "needs": Field("resources", RESOURCES.codec, former=("needs",))},
+        {"task": _TASK, "inputs": _INPUTS, "resources": Field("resources", RESOURCES.codec, former=("needs",))},
     ),
     Record(
         e.AttemptStarted,
@@ -129,18 +129,18 @@ RECORDS = (
             "task": _TASK,
             "outputs": _OUTPUTS,
             "report": _REPORT,
-            "cached": Field("cached_from", former=("cached",)),
+            "cached_from": Field("cached_from", former=("cached",)),
         },
     ),
     _TASK_FAILED,
-    Record(e.TaskSkipped, "TaskSkipped", {"task": _TASK, "because": Field("reason", former=("because",))}),
+    Record(e.TaskSkipped, "TaskSkipped", {"task": _TASK, "reason": Field("reason", former=("because",))}),
     Record(e.TaskCancelled, "TaskCancelled", {"task": _TASK, "report": _REPORT}),
     Record(e.RunCancelled, "RunCancelled", {}),
     Record(
         e.RunResumed,
         "RunResumed",
         {
-            "again": Field("rerun_tasks", several(TASK), former=("again",)),
+            "rerun_tasks": Field("rerun_tasks", several(TASK), former=("again",)),
             "plan": Field("plan"),
             "inputs": _INPUTS,
         },

@@ -34,7 +34,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from standpipe.errors import StandpipeError
 from standpipe.model.types import ArtifactType, Json
-from standpipe.model.values import ArtifactValue, Collected, Seal, Value
+from standpipe.model.values import ArtifactValue, Checksum, Collected, Value
 
 E = TypeVar("E", bound=Enum)
 
@@ -146,7 +146,7 @@ ARTIFACT_TYPE = Record(
     {"schema_title": Field("schema_title"), "schema_version": Field("schema_version")},
 )
 CHECKSUM = Record(
-    Seal,
+    Checksum,
     "Checksum",
     {"digest": Field("digest"), "size": Field("size"), "signature": Field("signature")},
 )
@@ -159,7 +159,7 @@ ARTIFACT = Record(
         "uri": Field("uri"),
         "metadata": Field("metadata"),
         "custom_path": Field("custom_path"),
-        "seal": Field("checksum", optional(CHECKSUM.codec), former=("seal",)),
+        "checksum": Field("checksum", optional(CHECKSUM.codec), former=("seal",)),
     },
 )
 

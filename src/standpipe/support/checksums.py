@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from standpipe.errors import StandpipeError
-from standpipe.model.ports import Cancel
-from standpipe.model.values import Seal
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.values import Checksum
 
 _PIECE = 1024 * 1024
 
@@ -45,7 +45,7 @@ class _State(NamedTuple):
     changed: int
 
 
-def compute_checksum(path: str, cancel: Cancel) -> Seal | None:
+def compute_checksum(path: str, cancel: Cancellation) -> Checksum | None:
     """Read the file or folder at a path, and return its checksum.
 
     Returns:
@@ -58,7 +58,7 @@ def compute_checksum(path: str, cancel: Cancel) -> Seal | None:
         is_stable = _state(path) == before and began - before.changed > _TICK
     except _UNREADABLE:
         return None  # a task that needs it reports why; the one that left it has succeeded
-    return Seal(f"sha256:{digest}", before.size, before.signature if is_stable else "")
+    return Checksum(f"sha256:{digest}", before.size, before.signature if is_stable else "")
 
 
 def compute_signature(path: str) -> str:
@@ -98,11 +98,11 @@ def _stamp(status: os.stat_result) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
 
 
-def _digest(path: str, cancel: Cancel) -> str:
+def _digest(path: str, cancel: Cancellation) -> str:
     return _folder_digest(path, cancel) if os.path.isdir(path) else _file_digest(path, cancel)
 
 
-def _folder_digest(folder: str, cancel: Cancel) -> str:
+def _folder_digest(folder: str, cancel: Cancellation) -> str:
     lines = hashlib.sha256(b"folder\n")  # so that an empty folder is not an empty file
     for entry, name in _below(folder):
         if entry.is_symlink():
@@ -116,7 +116,7 @@ def _folder_digest(folder: str, cancel: Cancel) -> str:
     return lines.hexdigest()
 
 
-def _file_digest(path: str, cancel: Cancel) -> str:
+def _file_digest(path: str, cancel: Cancellation) -> str:
     digest = hashlib.sha256()
     with open(path, "rb", buffering=0) as file:
         while piece := file.read(_PIECE):

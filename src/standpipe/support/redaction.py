@@ -17,15 +17,15 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from standpipe.errors import StandpipeError
-from standpipe.model.events import AttemptEnded, Fact, Report, StartAttempt
-from standpipe.model.ports import Cancel
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.events import AttemptEnded, AttemptReport, Fact, StartAttempt
 from standpipe.model.refs import TaskRef
-from standpipe.model.resources import Needs
+from standpipe.model.resources import ResourceRequest
 from standpipe.model.types import ArtifactType
-from standpipe.model.values import Seal, as_text
+from standpipe.model.values import Checksum, to_text
 
 T = TypeVar("T")
-Attempt = Callable[[StartAttempt, Cancel], AttemptEnded]
+Attempt = Callable[[StartAttempt, Cancellation], AttemptEnded]
 
 #: The text that replaces a secret.
 REDACTED = "***"
@@ -34,7 +34,7 @@ REDACTED = "***"
 MIN_LENGTH = 4
 
 #: The types of values that Standpipe itself makes, and that cannot contain a secret.
-_NEVER_SECRET = (TaskRef, Enum, ArtifactType, Seal, Needs, Report)
+_NEVER_SECRET = (TaskRef, Enum, ArtifactType, Checksum, ResourceRequest, AttemptReport)
 
 #: The mark for the omitted middle of a long text (`values.preview`, `execution.attempt`). A secret may be cut there.
 _OMISSION = re.compile(r"( \[… \d+ characters …\] |…)")
@@ -96,7 +96,7 @@ class Redactor:
         Outputs are not redacted here, because other tasks need them; `wrap_sink` redacts them.
         """
 
-        def redacting_attempt(command: StartAttempt, cancel: Cancel) -> AttemptEnded:
+        def redacting_attempt(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
             ended = attempt(command, cancel)
             return replace(ended, failure=self.redact(ended.failure)) if ended.failure else ended
 
@@ -121,7 +121,7 @@ class Redactor:
         if isinstance(value, str):
             return self.redact_text(value)
         if isinstance(value, (int, float)):
-            return REDACTED if self._pattern.fullmatch(as_text(value)) else value
+            return REDACTED if self._pattern.fullmatch(to_text(value)) else value
         if isinstance(value, Mapping):
             return {self._redact(key): self._redact(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):

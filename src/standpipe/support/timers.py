@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from standpipe.model.ports import Cancel
+from standpipe.model.cancellation import Cancellation
 
 
 @contextmanager
@@ -31,7 +31,9 @@ def call_after(seconds: float, function: Callable[[], None]) -> Iterator[threadi
 
 
 @contextmanager
-def cancel_after(seconds: float, cancel: Cancel, *, urgent: bool = False) -> Iterator[tuple[Cancel, threading.Event]]:
+def cancel_after(
+    seconds: float, cancel: Cancellation, *, urgent: bool = False
+) -> Iterator[tuple[Cancellation, threading.Event]]:
     """Give a block a cancellation of its own, which is set together with `cancel`, or after so many seconds.
 
     Args:
@@ -42,7 +44,7 @@ def cancel_after(seconds: float, cancel: Cancel, *, urgent: bool = False) -> Ite
     Yields:
         The cancellation, and an event that is set when the time has passed.
     """
-    linked = Cancel()
+    linked = Cancellation()
     unlink = cancel.on_set(lambda: linked.set(urgent=cancel.urgent))
     try:
         with call_after(seconds, lambda: linked.set(urgent=urgent)) as expired:

@@ -13,20 +13,21 @@ from standpipe.artifact_stores.local import LocalArtifactStore
 from standpipe.execution.cache.keys import collect_import_inputs, collect_task_inputs
 from standpipe.execution.checksums import payload_digest
 from standpipe.execution.requests import build_request
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.component_changes import code_digest
 from standpipe.model.events import StartAttempt
 from standpipe.model.plan import Caching, Command, Component, Container, Importer, Plan, PythonFunction
-from standpipe.model.ports import Cancel, Mount, Pod
+from standpipe.model.ports import Mount, PodSettings
 from standpipe.model.refs import TaskRef
-from standpipe.model.resources import Needs
+from standpipe.model.resources import ResourceRequest
 from standpipe.model.templates import parse_argument
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, ParameterInput, ParameterType
-from standpipe.model.values import ArtifactValue, Seal, Value
+from standpipe.model.values import ArtifactValue, Checksum, Value
 from tests.plans import RUN, leaf
 
 DATASET = ArtifactType("system.Dataset")
 STORE = LocalArtifactStore([])
-POD, NEEDS = Pod(), Needs()
+POD, NEEDS = PodSettings(), ResourceRequest()
 TASK = TaskRef((("task", None),))
 SOURCE = "def f(x):\n    return x\n"
 FUNCTION = PythonFunction(
@@ -38,8 +39,8 @@ COMPONENT = leaf(
 )
 
 
-def checksum(location: str) -> Seal | None:
-    return STORE.checksum(location, Cancel())
+def checksum(location: str) -> Checksum | None:
+    return STORE.checksum(location, Cancellation())
 
 
 def digest(of: ArtifactValue) -> str | None:
@@ -51,20 +52,20 @@ def key(
     component: Component = COMPONENT,
     *,
     env: dict[str, str] | None = None,
-    pod: Pod = POD,
+    pod: PodSettings = POD,
     caching: Caching | None = Caching(),
     task: TaskRef = TASK,
     folder: str = "run-1",
     fingerprint: str = "image",
     workspace: Path | None = None,
-    needs: Needs = NEEDS,
+    resources: ResourceRequest = NEEDS,
     debug: bool = False,
     **inputs: Value,
 ) -> str:
     """Return the key of an attempt; empty if its result is not cached."""
     run = RUN._replace(id=folder, uuid=RUN.uuid if folder == "run-1" else "7f9619ff-8b86-4d01-b42d-00cf4fc964ff")
     plan = Plan("test", component, {"leaf": component}, {"exec": Container("image", program, env or {})})
-    command = StartAttempt(task, "leaf", inputs, caching=caching, needs=needs)
+    command = StartAttempt(task, "leaf", inputs, caching=caching, resources=resources)
     request = build_request(
         plan,
         run,
@@ -94,7 +95,7 @@ def artifact(path: object, **changes: Any) -> ArtifactValue:
 
 def test_the_key_does_not_depend_on_the_run() -> None:
     assert len(key()) == 64
-    assert key() == key(folder="run-2", task=TaskRef((("another", 3),)), needs=Needs(cpu_limit=2))
+    assert key() == key(folder="run-2", task=TaskRef((("another", 3),)), resources=ResourceRequest(cpu_limit=2))
 
 
 @pytest.mark.parametrize(
@@ -139,8 +140,8 @@ def test_code_that_does_not_parse_is_its_text() -> None:
     "changes",
     [
         {"env": {"A": "a"}},
-        {"pod": Pod(env={"A": "a"})},
-        {"pod": Pod(mounts=(Mount(Path("/"), "/scratch", temporary=True),))},
+        {"pod": PodSettings(env={"A": "a"})},
+        {"pod": PodSettings(mounts=(Mount(Path("/"), "/scratch", temporary=True),))},
         {"fingerprint": "other"},
         {"x": {"a": 1, "b": 2}},
         {"component": replace(COMPONENT, outputs={"model": ArtifactOutput(ArtifactType("system.Model"))})},
@@ -158,9 +159,11 @@ def test_values_that_code_can_distinguish_have_different_keys() -> None:
 
 def test_variables_have_no_order_and_pod_variables_take_precedence() -> None:
     assert (
-        key(env={"A": "a", "B": "b"}) == key(env={"B": "b", "A": "a"}) == key(env={"A": "a"}, pod=Pod(env={"B": "b"}))
+        key(env={"A": "a", "B": "b"})
+        == key(env={"B": "b", "A": "a"})
+        == key(env={"A": "a"}, pod=PodSettings(env={"B": "b"}))
     )
-    assert key(env={"A": "a"}, pod=Pod(env={"A": "b"})) == key(env={"A": "b"})
+    assert key(env={"A": "a"}, pod=PodSettings(env={"A": "b"})) == key(env={"A": "b"})
 
 
 def test_an_artifact_is_its_type_its_metadata_and_its_content(tmp_path: Path) -> None:
@@ -184,10 +187,12 @@ def test_a_checksum_is_trusted_as_long_as_its_signature_holds(tmp_path: Path) ->
     time.sleep(0.02)
     good = checksum(str(file))
     assert good is not None
-    believed = artifact(file, seal=replace(good, digest="sha256:00"))
+    believed = artifact(file, checksum=replace(good, digest="sha256:00"))
     wrong = key(data=believed)
     assert wrong != key(data=artifact(file))
-    assert key(data=artifact(file, seal=replace(good, digest="sha256:00", signature=""))) == key(data=artifact(file))
+    assert key(data=artifact(file, checksum=replace(good, digest="sha256:00", signature=""))) == key(
+        data=artifact(file)
+    )
     file.write_text("b")
     assert key(data=believed) == key(data=artifact(file)) != wrong
 
@@ -202,7 +207,7 @@ def test_secrets_in_files_count_by_their_content(tmp_path: Path) -> None:
     for folder, content in (("1", "a"), ("2", "b"), ("3", "a")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "password").write_text(content)
-        keys.add(key(pod=Pod(mounts=(Mount(tmp_path / folder, "/s", read_only=True, temporary=True),))))
+        keys.add(key(pod=PodSettings(mounts=(Mount(tmp_path / folder, "/s", read_only=True, temporary=True),))))
     assert len(keys) == 2
 
 
@@ -231,12 +236,12 @@ def test_a_command_is_its_text_with_the_values_about_the_run() -> None:
         {"caching": Caching(enabled=False, key="mine")},
         {"fingerprint": ""},
         {"debug": True},
-        {"pod": Pod(mounts=(Mount(Path("/claims/a"), "/a"),))},
-        {"pod": Pod(pull_policy="Always")},
+        {"pod": PodSettings(mounts=(Mount(Path("/claims/a"), "/a"),))},
+        {"pod": PodSettings(pull_policy="Always")},
         {"workspace": Path("/space"), "x": {"path": "/space/file"}},
         {"workspace": Path("/space"), "data": ArtifactValue("a", DATASET, "x://y", custom_path="/space/a")},
         {"data": ArtifactValue("a", DATASET, "/dev/null")},
-        {"pod": Pod(mounts=(Mount(Path("/none"), "/a", read_only=True),))},
+        {"pod": PodSettings(mounts=(Mount(Path("/none"), "/a", read_only=True),))},
     ],
 )
 def test_some_results_are_never_cached(changes: dict[str, Any]) -> None:

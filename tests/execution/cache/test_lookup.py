@@ -15,11 +15,11 @@ from standpipe.artifact_stores.local import LocalArtifactStore
 from standpipe.errors import StorageError
 from standpipe.execution.cache.keys import KeyInputs
 from standpipe.execution.cache.lookup import ResultCache
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, Failure, StartAttempt
-from standpipe.model.ports import Cancel
 from standpipe.model.refs import TaskRef
 from standpipe.model.types import ArtifactType
-from standpipe.model.values import ArtifactValue, Seal, Value
+from standpipe.model.values import ArtifactValue, Checksum, Value
 from standpipe.store.cache import CacheIndex
 from standpipe.support.checksums import compute_checksum
 
@@ -35,7 +35,7 @@ class CountingStore(LocalArtifactStore):
         super().__init__([])
         self._read = read
 
-    def checksum(self, location: str, cancel: Cancel) -> Seal | None:
+    def checksum(self, location: str, cancel: Cancellation) -> Checksum | None:
         self._read.append(location)
         return super().checksum(location, cancel)
 
@@ -59,24 +59,24 @@ class Bench:
         inputs: KeyInputs = INPUTS,
         command: StartAttempt = COMMAND,
         failure: Failure | None = None,
-        cancel: Cancel | None = None,
+        cancel: Cancellation | None = None,
         **outputs: Value,
     ) -> tuple[str, object]:
         """Return the origin of the outputs and the number of the run that made them."""
         results = self.results()
         given = {"y": self.runs, **outputs}
-        cancel = cancel or Cancel()
+        cancel = cancel or Cancellation()
         ended = results.reuse_or_run(inputs, command, cancel, lambda: AttemptEnded(TASK, given, failure))
-        return ended.cached, ended.outputs["y"]
+        return ended.cached_from, ended.outputs["y"]
 
     def artifact(self, content: str = "content", name: str = "a") -> ArtifactValue:
         path = self.folder / name
         path.write_text(content)
         time.sleep(0.02)
-        checksum = compute_checksum(str(path), Cancel())
+        checksum = compute_checksum(str(path), Cancellation())
         assert checksum is not None
         assert checksum.signature
-        return ArtifactValue(name, ArtifactType("system.Dataset"), str(path), seal=checksum)
+        return ArtifactValue(name, ArtifactType("system.Dataset"), str(path), checksum=checksum)
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_an_artifact_that_was_only_touched_is_read_once(bench: Bench) -> None:
 def test_an_artifact_without_payload_is_its_metadata(bench: Bench) -> None:
     metrics = ArtifactValue("m", ArtifactType("system.Metrics"), str(bench.folder / "none"), {"accuracy": 0.9})
     bench.run(m=metrics)
-    ended = bench.results().reuse_or_run(INPUTS, COMMAND, Cancel(), lambda: AttemptEnded(TASK))
+    ended = bench.results().reuse_or_run(INPUTS, COMMAND, Cancellation(), lambda: AttemptEnded(TASK))
     assert ended.outputs == {"y": 1, "m": metrics}
 
 
@@ -171,7 +171,7 @@ def test_a_cancelled_lookup_reports_no_damage(bench: Bench) -> None:
     artifact = bench.artifact()
     bench.run(a=artifact)
     Path(artifact.uri).touch()
-    stopped = Cancel()
+    stopped = Cancellation()
     stopped.set()
     assert bench.run(cancel=stopped) == ("", 2)
     assert bench.notices == []
@@ -181,13 +181,13 @@ def test_a_cancelled_lookup_reports_no_damage(bench: Bench) -> None:
 def test_an_unchanged_payload_is_read_once(bench: Bench) -> None:
     path = Path(bench.artifact("x" * 100).uri)
     results = bench.results()
-    checksums = [results.checksum(str(path), Cancel()) for _ in range(3)] + [
-        bench.results().checksum(str(path), Cancel())
+    checksums = [results.checksum(str(path), Cancellation()) for _ in range(3)] + [
+        bench.results().checksum(str(path), Cancellation())
     ]
     assert bench.read == [str(path)]
     assert len({each.digest for each in checksums if each}) == 1
     path.write_text("y" * 100)
-    changed = results.checksum(str(path), Cancel())
+    changed = results.checksum(str(path), Cancellation())
     assert changed is not None
     assert changed.digest != checksums[0].digest  # type: ignore[union-attr]
 
@@ -196,9 +196,9 @@ def test_a_payload_that_many_tasks_check_at_once_is_read_once(bench: Bench) -> N
     path = bench.artifact("x" * 5_000_000).uri
     results, ready = bench.results(), threading.Barrier(4)
 
-    def checksum(_: int) -> Seal | None:
+    def checksum(_: int) -> Checksum | None:
         ready.wait()
-        return results.checksum(path, Cancel())
+        return results.checksum(path, Cancellation())
 
     with ThreadPoolExecutor(4) as pool:
         first, *others = pool.map(checksum, range(4))
@@ -217,6 +217,8 @@ def test_a_cache_that_fails_gives_one_notice_and_fails_no_task(bench: Bench, mon
     monkeypatch.setattr(bench.cache, "find", broken)
     results = bench.results()
     for _ in range(3):
-        assert results.reuse_or_run(INPUTS, COMMAND, Cancel(), lambda: AttemptEnded(TASK, {"y": 1})).outputs == {"y": 1}
+        assert results.reuse_or_run(INPUTS, COMMAND, Cancellation(), lambda: AttemptEnded(TASK, {"y": 1})).outputs == {
+            "y": 1
+        }
     assert bench.notices == ["The cache is broken. Delete it. This run continues without the cache."]
     assert len(asked) == 1

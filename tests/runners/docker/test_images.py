@@ -15,8 +15,8 @@ import pytest
 from docker.errors import APIError, ImageNotFound
 
 from standpipe.errors import EnvironmentBuildError, RunnerError
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Cancel
 from standpipe.runners.docker import images as images_module
 from standpipe.runners.docker.images import DerivedImages
 
@@ -92,7 +92,7 @@ class Bench:
     def __init__(self, locks: Path) -> None:
         self.engine = FakeEngine()
         self.notices: list[str] = []
-        self.cancel = Cancel()
+        self.cancel = Cancellation()
         self.images = DerivedImages(lambda: self.engine, locks)  # type: ignore[arg-type, return-value]
 
     def image(self, base: str = "base:1", function: PythonFunction | None = FUNCTION, **run_args: Any) -> str:
@@ -351,7 +351,7 @@ def test_a_pull_from_a_registry_that_says_nothing_can_be_cancelled(bench: Bench)
 
 
 def test_waiting_for_another_who_builds_can_be_cancelled(bench: Bench, tmp_path: Path) -> None:
-    with ThreadPoolExecutor() as pool, bench.images._locked("key", Cancel()):
+    with ThreadPoolExecutor() as pool, bench.images._locked("key", Cancellation()):
         waiting = pool.submit(lambda: bench.images._locked("key", bench.cancel).__enter__())
         time.sleep(0.1)
         assert not waiting.done()

@@ -17,8 +17,9 @@ import pytest
 from docker.errors import APIError, DockerException, ImageNotFound
 
 from standpipe.errors import EnvironmentBuildError, RunnerError, UnsupportedError
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Cancel, CommandLine, Mount, Outcome, Pod, TaskRequest
+from standpipe.model.ports import CommandLine, Mount, Outcome, PodSettings, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Limits
 from standpipe.runners.docker import container as docker_task
@@ -190,7 +191,7 @@ class Bench:
         )
 
     def run(self, program: CommandLine | PythonFunction = SHELL, *, log: Any = None, **more: Any) -> Outcome:
-        return self.runner.run(self.request(program, **more), log=Log() if log is None else log, cancel=Cancel())
+        return self.runner.run(self.request(program, **more), log=Log() if log is None else log, cancel=Cancellation())
 
     def arguments(self, program: CommandLine | PythonFunction = SHELL, **more: Any) -> dict[str, Any]:
         """What the engine was asked to make a container with."""
@@ -256,9 +257,9 @@ def test_the_workspace_and_brought_files_are_mounted(bench: Bench, tmp_path: Pat
     workspace, brought = tmp_path.parent / f"{tmp_path.name}-workspace", tmp_path.parent / f"{tmp_path.name}-brought"
     workspace.mkdir()
     brought.touch()
-    reads = (brought, tmp_path / "within the root", tmp_path.parent / "missing")
+    input_paths = (brought, tmp_path / "within the root", tmp_path.parent / "missing")
     (tmp_path / "within the root").touch()
-    assert bench.arguments(workspace=workspace, reads=reads)["volumes"] == {
+    assert bench.arguments(workspace=workspace, input_paths=input_paths)["volumes"] == {
         str(bench.root): {"bind": str(bench.root), "mode": "rw"},
         str(workspace): {"bind": "/kfp-workspace", "mode": "rw"},
         str(brought): {"bind": str(brought), "mode": "ro"},
@@ -274,7 +275,7 @@ def test_a_path_with_a_colon_is_refused_before_anything_is_made(bench: Bench, tm
     brought = tmp_path.parent / f"{tmp_path.name}:1"
     brought.touch()
     with pytest.raises(RunnerError, match=f"{brought} cannot be mounted.*colon"):
-        bench.run(reads=(brought,))
+        bench.run(input_paths=(brought,))
     assert bench.engine.made == []
 
 
@@ -291,7 +292,7 @@ def test_environment_and_labels(tmp_path: Path, engine: FakeEngine) -> None:
 
 def test_settings_for_kubernetes(bench: Bench, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    pod = Pod(
+    pod = PodSettings(
         env={"A": "pod"},
         mounts=(Mount(data, "/a"), Mount(data, "/b", read_only=True)),
         shared_memory=64,
@@ -309,17 +310,17 @@ def test_settings_for_kubernetes(bench: Bench, tmp_path: Path) -> None:
 
 def test_run_arguments_win_over_settings_for_kubernetes(tmp_path: Path, engine: FakeEngine) -> None:
     bench = Bench(tmp_path, engine, {"user": "9", "volumes": {"/host": "/c"}, "environment": {"A": "runner"}})
-    arguments = bench.arguments(pod=Pod(user=7, env={"A": "pod"}, mounts=(Mount(tmp_path, "/a"),)))
+    arguments = bench.arguments(pod=PodSettings(user=7, env={"A": "pod"}, mounts=(Mount(tmp_path, "/a"),)))
     assert (arguments["user"], arguments["environment"]["A"]) == ("9", "runner")
     assert arguments["volumes"] == ["/host:/c:rw", f"{tmp_path}:{tmp_path}:rw", f"{tmp_path}:/a:rw"]
 
 
 def test_a_container_that_must_not_be_root_is_not_started_as_root(bench: Bench) -> None:
-    outcome = bench.run(pod=Pod(non_root=True))
+    outcome = bench.run(pod=PodSettings(non_root=True))
     assert "runs as root" in outcome.problem
     assert bench.engine.made[0].calls == ["remove"]
     bench.engine.behaviour["user"] = "1000"
-    assert bench.run(pod=Pod(non_root=True)).succeeded
+    assert bench.run(pod=PodSettings(non_root=True)).succeeded
 
 
 def test_images_are_asked_for_with_the_run_arguments_and_the_function(tmp_path: Path, engine: FakeEngine) -> None:
@@ -516,7 +517,7 @@ def test_a_failed_function_has_its_traceback(bench: Bench) -> None:
 
 def test_a_container_is_asked_to_stop_more_and_more_plainly(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docker_task, "_GRACE_PERIOD", 0.05)
-    cancel, killed = Cancel(), threading.Event()
+    cancel, killed = Cancellation(), threading.Event()
 
     def kill(self: FakeContainer, signal: str) -> None:
         self.calls.append(signal)
@@ -535,7 +536,7 @@ def test_a_container_is_asked_to_stop_more_and_more_plainly(bench: Bench, monkey
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_an_urgent_wish_kills_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch, at_once: bool) -> None:
-    cancel, asked, killed = Cancel(), threading.Event(), threading.Event()
+    cancel, asked, killed = Cancellation(), threading.Event(), threading.Event()
 
     def kill(self: FakeContainer, signal: str) -> None:
         self.calls.append(signal)
@@ -558,7 +559,7 @@ def test_an_urgent_wish_kills_at_once(bench: Bench, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_was_cancelled_before_does_not_start(bench: Bench) -> None:
-    cancel = Cancel()
+    cancel = Cancellation()
     cancel.set()
     outcome = bench.runner.run(bench.request(), log=Log(), cancel=cancel)
     assert outcome == Outcome(problem="it was cancelled before it started")
@@ -566,7 +567,7 @@ def test_what_was_cancelled_before_does_not_start(bench: Bench) -> None:
 
 
 def test_cancelling_while_the_image_is_made_is_no_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    cancel = Cancel()
+    cancel = Cancellation()
 
     def image(*_: Any, **__: Any) -> str:
         cancel.set()

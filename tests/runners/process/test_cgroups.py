@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from standpipe.model.ports import Cancel, Outcome
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.ports import Outcome
 from standpipe.model.resources import Limits
 from standpipe.runners.process import cgroups
 from standpipe.runners.process.cgroups import ControlGroups, Group, Usage
@@ -219,7 +220,7 @@ def test_a_task_joins_its_group_and_nothing_else_limits_it(bench: Bench, kernel:
     """
     request = replace(bench.request(source), limits=Limits(cpu=0.5, memory=MIB))
 
-    assert bench.runner.run(request, log=Kept(), cancel=Cancel()) == Outcome(exit_code=0)
+    assert bench.runner.run(request, log=Kept(), cancel=Cancellation()) == Outcome(exit_code=0)
     assert value_in(request) == [True, len(os.sched_getaffinity(0))]
     assert kernel.written()["cgroup.procs"] == "0"
     assert kernel.written()["cgroup.kill"] == "1"
@@ -235,7 +236,7 @@ def test_what_the_kernel_killed_in_a_group_ran_out_of_memory(bench: Bench, kerne
             os.kill(os.getpid(), 9)
     """
     request = replace(bench.request(source), limits=Limits(memory=MIB))
-    outcome = bench.runner.run(request, log=Kept(), cancel=Cancel())
+    outcome = bench.runner.run(request, log=Kept(), cancel=Cancellation())
 
     assert outcome == Outcome(signal=signal.SIGKILL, out_of_memory=True)
     assert (outcome.peak_memory, outcome.cpu_seconds) == (MIB, 7e-6)
@@ -251,7 +252,7 @@ def test_a_task_in_a_group_ends_when_its_server_does(bench: Bench) -> None:
             return number.value
     """
     request = replace(bench.request(source), limits=Limits(memory=MIB))
-    bench.runner.run(request, log=Kept(), cancel=Cancel())
+    bench.runner.run(request, log=Kept(), cancel=Cancellation())
 
     assert value_in(request) == signal.SIGKILL
 
@@ -264,7 +265,7 @@ def test_a_task_that_may_not_join_its_group_is_watched(
         bench.request("def f():\n    held = bytearray(b'x') * (90 << 20); time.sleep(20)"),
         limits=Limits(memory=64 * MIB),
     )
-    outcome = bench.runner.run(request, log=Kept(), cancel=Cancel())
+    outcome = bench.runner.run(request, log=Kept(), cancel=Cancellation())
 
     assert outcome == Outcome(signal=signal.SIGKILL, out_of_memory=True)
     assert outcome.peak_memory is not None

@@ -24,10 +24,10 @@ from dataclasses import replace
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.runners.bench import Bench, Fixed, Kept, value_in
-from standpipe.model.ports import Cancel
+from standpipe.model.cancellation import Cancellation
 bench = Bench(Path({folder!r}), Fixed(Path({python!r})))
 request = replace(bench.request({source!r}, {{"n": 20}}), debug=True)
-log, cancel = Kept(), Cancel()
+log, cancel = Kept(), Cancellation()
 if {seconds!r}:
     threading.Timer({seconds!r}, cancel.set).start()
 outcome = bench.runner.run(request, log=log, cancel=cancel)

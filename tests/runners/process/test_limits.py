@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from standpipe.model.ports import Cancel, Outcome, TaskRequest
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.ports import Outcome, TaskRequest
 from standpipe.model.resources import Limits
 from standpipe.runners.process.cgroups import ControlGroups
 from standpipe.runners.process.cpu_affinity import CorePool
@@ -39,7 +40,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def limited(bench: Bench, source: str, **limits: Any) -> tuple[Outcome, TaskRequest, str]:
     request = replace(bench.request(source), limits=Limits(**limits))
     log = Kept()
-    outcome = bench.runner.run(request, log=log, cancel=Cancel())
+    outcome = bench.runner.run(request, log=log, cancel=Cancellation())
     return outcome, request, log.data.decode()
 
 

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from standpipe.errors import RunnerError, StorageError, UnsupportedError
-from standpipe.model.ports import Cancel, CommandLine, Mount, Outcome, Pod
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.ports import CommandLine, Mount, Outcome, PodSettings
 from standpipe.runners.process import task_process
 from standpipe.runners.process.runner import ProcessTaskRunner
 from tests.processes import is_alive, wait_until
@@ -85,7 +86,7 @@ def test_any_bytes_can_be_printed(bench: Bench, printed: bytes) -> None:
     source = "def f(n: str): sys.stdout.buffer.write(bytes.fromhex(n) if len(n) > 9 else b'x' * int(n))"
     text = str(len(printed)) if len(printed) > 1000 else printed.hex()
 
-    assert bench.runner.run(bench.request(source, {"n": text}), log=log, cancel=Cancel()).succeeded
+    assert bench.runner.run(bench.request(source, {"n": text}), log=log, cancel=Cancellation()).succeeded
     assert log.data == printed
 
 
@@ -96,7 +97,9 @@ def test_output_arrives_as_it_is_printed(bench: Bench) -> None:
         "def f(gate: str):\n  print('first')\n  while not os.path.exists(gate): time.sleep(0.01)\n  print('second')"
     )
     with ThreadPoolExecutor() as pool:
-        running = pool.submit(bench.runner.run, bench.request(source, {"gate": str(gate)}), log=log, cancel=Cancel())
+        running = pool.submit(
+            bench.runner.run, bench.request(source, {"gate": str(gate)}), log=log, cancel=Cancellation()
+        )
         log.wait_for(b"first")
         assert b"second" not in log.data
         gate.touch()
@@ -237,7 +240,7 @@ def test_a_daemon_that_holds_the_log_does_not_hold_the_task(bench: Bench) -> Non
     """
     request = bench.request(source)
     start = time.monotonic()
-    outcome = bench.runner.run(request, log=log, cancel=Cancel())
+    outcome = bench.runner.run(request, log=log, cancel=Cancellation())
     took = time.monotonic() - start
     if sys.platform != "linux":
         os.kill(value_in(request), signal.SIGKILL)  # it has gone to init
@@ -273,7 +276,7 @@ def test_twenty_tasks_at_once(bench: Bench) -> None:
     def run(number: int) -> tuple[int, bytes]:
         request = bench.request(source, {"n": number, "folder": str(together)})
         log = Kept()
-        assert bench.runner.run(request, log=log, cancel=Cancel()).succeeded
+        assert bench.runner.run(request, log=log, cancel=Cancellation()).succeeded
         return value_in(request), log.data
 
     bench.value("def f() -> int: return 0")  # the server is there
@@ -304,7 +307,7 @@ def long_grace_period(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def cancelled(bench: Bench, body: str) -> tuple[Outcome, float, bytes]:
     """Run a task, cancel it once it has printed `ready`; return its outcome, the seconds that it took, its log."""
-    log, cancel = Kept(), Cancel()
+    log, cancel = Kept(), Cancellation()
     with ThreadPoolExecutor() as pool:
         running = pool.submit(bench.runner.run, bench.request(f"def f():\n  {body}"), log=log, cancel=cancel)
         log.wait_for(b"ready")
@@ -343,7 +346,7 @@ IGNORES = "[signal.signal(n, signal.SIG_IGN) for n in (2, 15)]; "
 @pytest.mark.usefixtures("long_grace_period")
 @pytest.mark.parametrize("at_once", [True, False])
 def test_an_urgent_wish_kills_what_ignores_everything(bench: Bench, at_once: bool) -> None:
-    log, cancel = Kept(), Cancel()
+    log, cancel = Kept(), Cancellation()
     request = bench.request(f"def f():\n  {IGNORES}print('ready'); time.sleep(60)")
     with ThreadPoolExecutor() as pool:
         running = pool.submit(bench.runner.run, request, log=log, cancel=cancel)
@@ -367,7 +370,7 @@ def test_a_daemon_is_asked_to_end_as_its_task_is(bench: Bench) -> None:
             finally:
                 daemon.wait()
     """
-    log, cancel = Kept(), Cancel()
+    log, cancel = Kept(), Cancellation()
     with ThreadPoolExecutor() as pool:
         running = pool.submit(bench.runner.run, bench.request(source), log=log, cancel=cancel)
         log.wait_for(b"ready")
@@ -378,7 +381,7 @@ def test_a_daemon_is_asked_to_end_as_its_task_is(bench: Bench) -> None:
 
 
 def test_a_daemon_of_a_task_that_ignores_everything_is_killed(bench: Bench) -> None:
-    log, cancel = Kept(), Cancel()
+    log, cancel = Kept(), Cancellation()
     source = f"""
         def f():
             {IGNORES}
@@ -395,7 +398,7 @@ def test_a_daemon_of_a_task_that_ignores_everything_is_killed(bench: Bench) -> N
 
 
 def test_a_task_that_is_cancelled_before_it_starts_is_not_started(bench: Bench) -> None:
-    cancel = Cancel()
+    cancel = Cancellation()
     cancel.set()
     request = bench.request("def f(): open('/tmp/never', 'w')")
 
@@ -412,7 +415,7 @@ def test_a_task_ends_when_its_log_cannot_be_kept(bench: Bench) -> None:
     pid_file = bench.folder / "pid"
     start = time.monotonic()
     with pytest.raises(OSError, match="No space left"):
-        bench.runner.run(bench.request(source, {"pid": str(pid_file)}), log=Full(), cancel=Cancel())
+        bench.runner.run(bench.request(source, {"pid": str(pid_file)}), log=Full(), cancel=Cancellation())
 
     assert time.monotonic() - start < 20
     assert not is_alive(int(pid_file.read_text()))
@@ -440,7 +443,7 @@ def test_a_task_ends_with_its_server_and_takes_its_daemons_along(bench: Bench) -
     """
     log = Kept()
     with ThreadPoolExecutor() as pool:
-        running = pool.submit(bench.runner.run, bench.request(source), log=log, cancel=Cancel())
+        running = pool.submit(bench.runner.run, bench.request(source), log=log, cancel=Cancellation())
         assert wait_until(lambda: log.data.count(b"\n") == 2)
         os.kill(bench.server(), signal.SIGKILL)
         outcome = running.result(timeout=30)
@@ -454,7 +457,7 @@ def test_a_task_has_failed_if_its_end_is_not_known(bench: Bench) -> None:
     log = Kept()
     with ThreadPoolExecutor() as pool:
         request = bench.request("def f(): print(os.getpid()); time.sleep(60)")
-        running = pool.submit(bench.runner.run, request, log=log, cancel=Cancel())
+        running = pool.submit(bench.runner.run, request, log=log, cancel=Cancellation())
         log.wait_for(b"\n")
         os.kill(bench.server(), signal.SIGKILL)
         os.kill(int(log.data), signal.SIGKILL)
@@ -483,7 +486,7 @@ def test_closing_ends_everything(bench: Bench) -> None:
     log = Kept()
     with ThreadPoolExecutor() as pool:
         request = bench.request("def f(): print('ready', os.getpid()); time.sleep(60)")
-        running = pool.submit(bench.runner.run, request, log=log, cancel=Cancel())
+        running = pool.submit(bench.runner.run, request, log=log, cancel=Cancellation())
         log.wait_for(b"\n")
         (server,) = bench.runner._servers._running.values()
         bench.runner.close()
@@ -540,10 +543,10 @@ os.kill(os.getpid(), 9)
 # --- settings for Kubernetes
 
 
-def value_with(bench: Bench, source: str, pod: Pod) -> Any:
+def value_with(bench: Bench, source: str, pod: PodSettings) -> Any:
     request = replace(bench.request(source), pod=pod)
     log = Kept()
-    assert bench.runner.run(request, log=log, cancel=Cancel()) == Outcome(exit_code=0), log.data.decode()
+    assert bench.runner.run(request, log=log, cancel=Cancellation()) == Outcome(exit_code=0), log.data.decode()
     return value_in(request)
 
 
@@ -553,7 +556,7 @@ def test_a_secret_variable_is_known_to_its_task_only(bench: Bench) -> None:
             with open("/proc/self/environ") as file:
                 return [os.environ.get("PW") == "s3" + "cret", "s3" + "cret" in file.read()]
     """
-    assert value_with(bench, source, Pod(env={"PW": "s3cret", "PATH": "/bin"})) == [True, False]
+    assert value_with(bench, source, PodSettings(env={"PW": "s3cret", "PATH": "/bin"})) == [True, False]
     assert bench.value(source) == [False, False]
     left = [file for file in bench.folder.rglob("*") if file.is_file()]
     assert [file for file in left if b"s3cret" in file.read_bytes()] == []
@@ -573,23 +576,25 @@ def test_volumes_are_mounted_for_the_task_alone(bench: Bench, tmp_path: Path) ->
             with open("/standpipe-test/data/x") as file, tempfile.NamedTemporaryFile() as other:
                 return [file.read(), os.path.dirname(other.name), os.listdir(os.getcwd())]
     """
-    assert value_with(bench, source, Pod(mounts=mounts)) == ["here", tempfile.gettempdir(), []]
+    assert value_with(bench, source, PodSettings(mounts=mounts)) == ["here", tempfile.gettempdir(), []]
     assert not Path("/standpipe-test").exists()
 
 
 def test_what_cannot_be_mounted_fails_the_task_and_names_the_other_runner(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    request = replace(bench.request("def f(): pass"), pod=Pod(mounts=(Mount(tmp_path, str(tmp_path / "file")),)))
-    outcome = bench.runner.run(request, log=Kept(), cancel=Cancel())
+    request = replace(
+        bench.request("def f(): pass"), pod=PodSettings(mounts=(Mount(tmp_path, str(tmp_path / "file")),))
+    )
+    outcome = bench.runner.run(request, log=Kept(), cancel=Cancellation())
     assert outcome.problem.startswith("its volumes could not be mounted: ")
     assert str(tmp_path / "file") in outcome.problem
     assert "local.DockerRunner()" in outcome.problem
 
 
 def test_what_only_containers_have_is_said_once_in_a_run(bench: Bench) -> None:
-    pod = Pod(pull_policy="Always", user=0, shared_memory=1)
+    pod = PodSettings(pull_policy="Always", user=0, shared_memory=1)
     for _ in range(2):
-        bench.runner.run(replace(bench.request("def f(): pass"), pod=pod), log=Kept(), cancel=Cancel())
+        bench.runner.run(replace(bench.request("def f(): pass"), pod=pod), log=Kept(), cancel=Cancellation())
     assert len(bench.notices) == 3
     assert bench.notices[0].startswith("kubernetes: the image pull policy of task 'train' has no effect")
 
@@ -601,7 +606,7 @@ def test_a_container_needs_another_runner(bench: Bench) -> None:
     request = bench.request("", program=CommandLine(("echo",), ()), image="alpine")
 
     with pytest.raises(UnsupportedError, match=r"The task 'train' runs a container \(alpine\).*DockerRunner"):
-        bench.runner.run(request, log=Kept(), cancel=Cancel())
+        bench.runner.run(request, log=Kept(), cancel=Cancellation())
 
 
 def test_a_folder_that_cannot_be_written(bench: Bench) -> None:
@@ -609,7 +614,7 @@ def test_a_folder_that_cannot_be_written(bench: Bench) -> None:
     request.folder.rmdir()
 
     with pytest.raises(StorageError, match=r"The task 'train' cannot be started: .*No such file"):
-        bench.runner.run(request, log=Kept(), cancel=Cancel())
+        bench.runner.run(request, log=Kept(), cancel=Cancellation())
 
 
 @pytest.mark.parametrize("image", ["python:3.7", "docker.io/library/python:3.7-slim"])

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from standpipe.errors import EnvironmentBuildError
-from standpipe.model.ports import Cancel
+from standpipe.model.cancellation import Cancellation
 from standpipe.runners.process import venv
 from standpipe.runners.process.venv import CurrentEnvironment, Venvs, pip_settings
 from tests.wheels import function, imported, make_index, make_project, make_wheel
@@ -349,7 +349,7 @@ def silent_index() -> Iterator[str]:
 def test_a_build_that_is_given_up_ends_at_once_and_leaves_nothing(
     venvs: Venvs, tmp_path: Path, notices: list[str], silent_index: str
 ) -> None:
-    cancel = Cancel()
+    cancel = Cancellation()
     wanted = function("no-such-package", index_urls=(silent_index,))
     with ThreadPoolExecutor() as pool:
         building = pool.submit(venvs.python, wanted, inform=notices.append, cancel=cancel)
@@ -365,7 +365,7 @@ def test_a_build_that_is_given_up_ends_at_once_and_leaves_nothing(
 
 
 def test_who_waits_for_another_process_can_give_up(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
-    cancel = Cancel()
+    cancel = Cancellation()
     wanted = function()
     lock = tmp_path / "envs" / f"{venv._recipe(venv._base_python(), wanted).key}.lock"
     lock.parent.mkdir()

@@ -22,7 +22,7 @@ from standpipe.model.types import (
     ParameterOutput,
     ParameterType,
 )
-from standpipe.model.values import ValueMismatch, fit, not_allowed
+from standpipe.model.values import ValueMismatch, coerce, describe_disallowed
 from standpipe.worker import annotations as kfp_annotations
 
 _EMPTY = inspect.Parameter.empty
@@ -146,10 +146,10 @@ def _format_annotation(annotation: Any) -> str:
 
 def _convert_default(default: Any, declared: ParameterInput, location: str) -> Json:
     try:
-        value = fit(_convert_bool(default, declared.type), declared.type)
+        value = coerce(_convert_bool(default, declared.type), declared.type)
     except ValueMismatch as mismatch:
         raise AuthoringTypeError(f"{location}: invalid default value: {mismatch}.") from mismatch
-    if problem := not_allowed(value, declared.literals):
+    if problem := describe_disallowed(value, declared.literals):
         raise AuthoringError(f"{location}: the default value {problem}.")
     return value
 

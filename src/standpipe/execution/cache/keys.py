@@ -11,14 +11,15 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from standpipe.errors import StandpipeError
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.component_changes import code_digest
 from standpipe.model.events import StartAttempt
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import Command, Component, Importer, PythonFunction
-from standpipe.model.ports import Cancel, Mount, Pod, TaskRequest
+from standpipe.model.ports import Mount, PodSettings, TaskRequest
 from standpipe.model.templates import Argument, Concat, IfPresent, JobField, JsonEscape, Placeholder, Template
 from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Json, Output
-from standpipe.model.values import ArtifactValue, Value, artifacts_in
+from standpipe.model.values import ArtifactValue, Value, find_artifacts
 from standpipe.support.checksums import compute_checksum
 
 #: Increased with every change of what keys are made of, so that no key means two things.
@@ -78,7 +79,7 @@ def collect_task_inputs(
         return None
     parameters = request.executor_input["inputs"]["parameterValues"]
     code, fields = _describe_program(program, field)
-    locations = [artifact.place for artifact in artifacts_in(command.inputs.values())]
+    locations = [artifact.location for artifact in find_artifacts(command.inputs.values())]
     if _mentions(workspace_paths, [parameters, fields, locations]):
         return None
     if command.caching.key:
@@ -128,7 +129,7 @@ def _sort(items: Mapping[str, Json]) -> dict[str, Json]:
     return dict(sorted(items.items()))
 
 
-def _has_side_effects(pod: Pod) -> bool:
+def _has_side_effects(pod: PodSettings) -> bool:
     """Return whether an attempt does more than leave its outputs, or may run in a newer image than the local one."""
     return pod.pull_policy == "Always" or any(not (mount.read_only or mount.temporary) for mount in pod.mounts)
 
@@ -154,14 +155,14 @@ def _describe_mount(mount: Mount) -> Json:
     """Describe a mount and its content, such as a secret. Only a digest of the whole description is ever stored."""
     if not mount.read_only:
         return [mount.path, ""]
-    checksum = compute_checksum(str(mount.source), Cancel())
+    checksum = compute_checksum(str(mount.source), Cancellation())
     if checksum is None:
         raise _NoKey
     return [mount.path, checksum.digest]
 
 
 def _describe_artifacts(value: Value, digest: DigestFunction) -> Json:
-    return [_describe_artifact(artifact, digest) for artifact in artifacts_in([value])]
+    return [_describe_artifact(artifact, digest) for artifact in find_artifacts([value])]
 
 
 def _describe_artifact(artifact: ArtifactValue, digest: DigestFunction) -> Json:

@@ -10,10 +10,11 @@ from typing import TypeVar
 from standpipe.errors import StandpipeError, StorageError
 from standpipe.execution.cache.keys import KeyInputs
 from standpipe.execution.checksums import is_unchanged
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, StartAttempt
-from standpipe.model.ports import ArtifactStore, Cache, CacheEntry, Cancel
+from standpipe.model.ports import ArtifactStore, Cache, CacheEntry
 from standpipe.model.refs import RunId
-from standpipe.model.values import ArtifactValue, Seal, Value, artifacts_in
+from standpipe.model.values import ArtifactValue, Checksum, Value, find_artifacts
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ class ResultCache:
         self._is_unusable = False
 
     def reuse_or_run(
-        self, inputs: KeyInputs, command: StartAttempt, cancel: Cancel, run: Callable[[], AttemptEnded]
+        self, inputs: KeyInputs, command: StartAttempt, cancel: Cancellation, run: Callable[[], AttemptEnded]
     ) -> AttemptEnded:
         """Return the cached result of an attempt; if there is none, that of `run`, which is cached if it succeeds.
 
@@ -53,7 +54,7 @@ class ResultCache:
         key = inputs.compute_key()
         entry = self._find(key, command, cancel) if key and not command.retry_index else None
         if entry is not None:
-            return AttemptEnded(command.task, entry.outputs, cached=entry.origin)
+            return AttemptEnded(command.task, entry.outputs, cached_from=entry.origin)
         ended = run()
         if ended.failure is None:
             key_after = inputs.compute_key()  # the runner may know its fingerprint only now that it has an image
@@ -61,13 +62,13 @@ class ResultCache:
                 self._store(key_after, CacheEntry(f"{self._run}/{command.task}", ended.outputs), cancel)
         return ended
 
-    def checksum(self, location: str, cancel: Cancel) -> Seal | None:
+    def checksum(self, location: str, cancel: Cancellation) -> Checksum | None:
         """Return the checksum of a payload, which is read only if it has changed; None as in `ArtifactStore`."""
         with self._lock:
             location_lock = self._location_locks.setdefault(location, threading.Lock())
         with location_lock:  # the second thread gets what the first one has stored
             signature = self._artifacts.signature(location)
-            known = self._try(lambda: self._cache.seal(location, signature)) if signature else None
+            known = self._try(lambda: self._cache.checksum(location, signature)) if signature else None
             if known is not None:
                 return known
             checksum = self._artifacts.checksum(location, cancel)
@@ -75,7 +76,7 @@ class ResultCache:
                 self._try(lambda: self._cache.note(location, checksum))
             return checksum
 
-    def _find(self, key: str, command: StartAttempt, cancel: Cancel) -> CacheEntry | None:
+    def _find(self, key: str, command: StartAttempt, cancel: Cancellation) -> CacheEntry | None:
         entry = self._try(lambda: self._cache.find(key))
         if entry is None:
             return None
@@ -86,9 +87,9 @@ class ResultCache:
                 self._notice(f"cache: {error}; task {str(command.task)!r} runs again.")
             return None
 
-    def _store(self, key: str, entry: CacheEntry, cancel: Cancel) -> None:
-        artifacts = artifacts_in(entry.outputs.values())
-        if any(artifact.seal is None and self._artifacts.exists(artifact.place) for artifact in artifacts):
+    def _store(self, key: str, entry: CacheEntry, cancel: Cancellation) -> None:
+        artifacts = find_artifacts(entry.outputs.values())
+        if any(artifact.checksum is None and self._artifacts.exists(artifact.location) for artifact in artifacts):
             return  # without a checksum, a later run cannot check the payload
         current = self._try(lambda: self._cache.keep(key, entry))
         if current is None or current == entry:
@@ -99,7 +100,7 @@ class ResultCache:
             if not cancel:
                 self._try(lambda: self._cache.keep(key, entry, instead_of=current))
 
-    def _verify(self, entry: CacheEntry, cancel: Cancel) -> CacheEntry:
+    def _verify(self, entry: CacheEntry, cancel: Cancellation) -> CacheEntry:
         """Return the entry with checksums that are valid now.
 
         Raises:
@@ -107,9 +108,9 @@ class ResultCache:
         """
 
         def verify(name: str, value: Value) -> Value:
-            if not isinstance(value, ArtifactValue) or value.seal is None:
+            if not isinstance(value, ArtifactValue) or value.checksum is None:
                 return value
-            location, expected = value.place, value.seal
+            location, expected = value.location, value.checksum
             if is_unchanged(location, expected, self._artifacts):
                 return value
             checksum = self.checksum(location, cancel)
@@ -117,7 +118,7 @@ class ResultCache:
                 how = "has changed" if self._artifacts.exists(location) else "is missing"
                 path = self._artifacts.local_path(location)
                 raise _ArtifactChanged(f"the artifact {name!r} of {entry.origin} at {path} {how}")
-            return replace(value, seal=checksum)
+            return replace(value, checksum=checksum)
 
         return replace(entry, outputs={name: verify(name, value) for name, value in entry.outputs.items()})
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from standpipe.errors import RunnerError
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Cancel, Log, Outcome, TaskRequest
+from standpipe.model.ports import Log, Outcome, TaskRequest
 from standpipe.runners.docker.engine import engine_errors, message_of, unknown_end
 from standpipe.runners.request_files import ErrorDetails, Usage, read_error, read_usage, write_request
 
@@ -67,7 +68,7 @@ class TaskContainer:
         else:
             yield
 
-    def follow(self, log: Log, cancel: Cancel, *, tty: bool) -> Outcome:
+    def follow(self, log: Log, cancel: Cancellation, *, tty: bool) -> Outcome:
         """Start the container, copy its output to the log, and return how it ended."""
         with self._attached() as stream:
             try:
@@ -118,7 +119,7 @@ class TaskContainer:
             yield stream
 
     @contextlib.contextmanager
-    def _stopped_by(self, cancel: Cancel) -> Iterator[None]:
+    def _stopped_by(self, cancel: Cancellation) -> Iterator[None]:
         stopper = _Stopper(self._container, cancel)
         forget = cancel.on_set(stopper.request)
         try:
@@ -178,7 +179,7 @@ def _output(stream: SocketIO, tty: bool) -> Iterator[bytes]:
 class _Stopper:
     """Stops a container, with a harsher signal each time, in a thread that is started by the first request."""
 
-    def __init__(self, container: Container, cancel: Cancel) -> None:
+    def __init__(self, container: Container, cancel: Cancellation) -> None:
         self._container = container
         self._cancel = cancel
         self._changed = threading.Event()

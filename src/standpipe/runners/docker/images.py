@@ -19,8 +19,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from standpipe.errors import EnvironmentBuildError, RunnerError
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Cancel
 from standpipe.runners.docker.engine import engine_errors, message_of
 from standpipe.support.locks import lock_file
 from standpipe.support.notices import Notice
@@ -78,7 +78,7 @@ class DerivedImages:
         *,
         run_args: Mapping[str, Any],
         inform: Notice,
-        cancel: Cancel,
+        cancel: Cancellation,
     ) -> str:
         """Return the name of the image to run; see `Images`."""
         base_config = self._ensure(base, run_args.get("platform"), inform, cancel)
@@ -93,7 +93,7 @@ class DerivedImages:
                     build.commit_as(name, key, inform)
         return name
 
-    def pull(self, name: str, *, run_args: Mapping[str, Any], inform: Notice, cancel: Cancel) -> None:
+    def pull(self, name: str, *, run_args: Mapping[str, Any], inform: Notice, cancel: Cancellation) -> None:
         """Pull an image that may be on this machine; see `Images`."""
         with _explain_errors(f"The image {name} could not be pulled"):
             _pull(self._client(), name, run_args.get("platform"), inform, cancel)
@@ -107,7 +107,7 @@ class DerivedImages:
             except ImageNotFound:
                 return None
 
-    def _ensure(self, name: str, platform: str | None, inform: Notice, cancel: Cancel) -> dict[str, Any]:
+    def _ensure(self, name: str, platform: str | None, inform: Notice, cancel: Cancellation) -> dict[str, Any]:
         config = self._inspect(name)
         if config is None:
             with self._locked(f"pull-{hashlib.sha256(name.encode()).hexdigest()[:20]}", cancel):
@@ -120,7 +120,7 @@ class DerivedImages:
         return config
 
     @contextlib.contextmanager
-    def _locked(self, name: str, cancel: Cancel) -> Iterator[None]:
+    def _locked(self, name: str, cancel: Cancellation) -> Iterator[None]:
         self._locks.mkdir(parents=True, exist_ok=True)
         with lock_file(self._locks / f"{name}.lock", keep_waiting=lambda: _check(cancel)):
             yield
@@ -136,7 +136,7 @@ class _Build:
         base_config: Mapping[str, Any],
         function: PythonFunction,
         run_args: Mapping[str, Any],
-        cancel: Cancel,
+        cancel: Cancellation,
     ) -> None:
         self._client = client
         self._base = base
@@ -252,7 +252,7 @@ def _index_options(function: PythonFunction) -> list[str]:
     ]
 
 
-def _pull_missing(client: DockerClient, name: str, platform: str | None, inform: Notice, cancel: Cancel) -> None:
+def _pull_missing(client: DockerClient, name: str, platform: str | None, inform: Notice, cancel: Cancellation) -> None:
     inform(f"Pulling the image {name}, which is not on this machine.")
     try:
         _pull(client, name, platform, inform, cancel)
@@ -265,13 +265,13 @@ def _pull_missing(client: DockerClient, name: str, platform: str | None, inform:
     inform(f"Pulled the image {name}.")
 
 
-def _pull(client: DockerClient, name: str, platform: str | None, inform: Notice, cancel: Cancel) -> None:
+def _pull(client: DockerClient, name: str, platform: str | None, inform: Notice, cancel: Cancellation) -> None:
     pull = partial(client.api.pull, name, stream=True, decode=True, platform=platform)
     for text in _progress(_checked_events(pull, cancel)):
         inform(f"Pulling the image {name}: {text}.")
 
 
-def _checked_events(pull: Callable[[], Iterable[dict[str, Any]]], cancel: Cancel) -> Iterator[dict[str, Any]]:
+def _checked_events(pull: Callable[[], Iterable[dict[str, Any]]], cancel: Cancellation) -> Iterator[dict[str, Any]]:
     from docker.errors import DockerException  # costly; only a user of containers needs it
 
     for event in _events(pull, cancel):
@@ -280,7 +280,7 @@ def _checked_events(pull: Callable[[], Iterable[dict[str, Any]]], cancel: Cancel
         yield event
 
 
-def _events(pull: Callable[[], Iterable[dict[str, Any]]], cancel: Cancel) -> Iterator[dict[str, Any]]:
+def _events(pull: Callable[[], Iterable[dict[str, Any]]], cancel: Cancellation) -> Iterator[dict[str, Any]]:
     """Yield the events of a pull as they come. Another thread waits for them, as a registry may pause for minutes."""
     _check(cancel)
     arrived: SimpleQueue[dict[str, Any] | Exception | None] = SimpleQueue()
@@ -320,7 +320,7 @@ def _progress(events: Iterable[dict[str, Any]]) -> Iterator[str]:
             yield f"{done:.0f} of {total:.0f} MB"
 
 
-def _check(cancel: Cancel) -> None:
+def _check(cancel: Cancellation) -> None:
     if cancel:
         raise RunnerError("It was cancelled while its image was prepared.")
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from standpipe.errors import RunnerError, UnsupportedError
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import CANCELLED_BEFORE_START, Cancel, Log, Mount, Outcome, Pod, TaskRequest
+from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Mount, Outcome, PodSettings, TaskRequest
 from standpipe.model.resources import Capacity, Limits
 from standpipe.runners.docker.container import EngineTraits, TaskContainer, user_of
 from standpipe.runners.docker.engine import Engine, Owner, engine_errors, leftovers, message_of
@@ -56,7 +57,7 @@ class Images(Protocol):
         *,
         run_args: Mapping[str, Any],
         inform: Notice,
-        cancel: Cancel,
+        cancel: Cancellation,
     ) -> str:
         """Return the name of the image to run: `base`, or one built from it that holds the function's packages.
 
@@ -73,7 +74,7 @@ class Images(Protocol):
             RunnerError: if the image cannot be pulled, or `cancel` was set meanwhile.
         """
 
-    def pull(self, name: str, *, run_args: Mapping[str, Any], inform: Notice, cancel: Cancel) -> None:
+    def pull(self, name: str, *, run_args: Mapping[str, Any], inform: Notice, cancel: Cancellation) -> None:
         """Pull an image even if it is on this machine, as its name may stand for a newer one by now.
 
         Raises:
@@ -122,7 +123,7 @@ class ContainerTaskRunner:
         self._traits: EngineTraits | None = None
         atexit.register(self.close)
 
-    def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
+    def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
         """Run one attempt in a container of its own; see `model.ports.Runner`.
 
         Raises:
@@ -139,7 +140,7 @@ class ContainerTaskRunner:
         with self._reaper.guard(Owner.current().labels):
             return self._run(client, request, log, cancel)
 
-    def _run(self, client: DockerClient, request: TaskRequest, log: Log, cancel: Cancel) -> Outcome:
+    def _run(self, client: DockerClient, request: TaskRequest, log: Log, cancel: Cancellation) -> Outcome:
         traits = self._prepare_engine(client)
         try:
             image = self._image(client, request, cancel)
@@ -215,7 +216,7 @@ class ContainerTaskRunner:
             except engine_errors() as error:
                 self._warn(f"The leftover container {container[:12]} was not removed: {message_of(error)}")
 
-    def _image(self, client: DockerClient, request: TaskRequest, cancel: Cancel) -> str:
+    def _image(self, client: DockerClient, request: TaskRequest, cancel: Cancellation) -> str:
         function = request.program if isinstance(request.program, PythonFunction) else None
         run_args = self._arguments.merged(environment={}, labels=_labels(request), volumes={})
         run_args["labels"] = _labels(request)  # the user's labels are for the containers of tasks
@@ -242,7 +243,7 @@ class ContainerTaskRunner:
         ours = {**self._pod_arguments(client, image, request.pod), **self._limit_arguments(request.limits)}
         return {**ours, **merged, **_command(request)}
 
-    def _pod_arguments(self, client: DockerClient, image: str, pod: Pod) -> dict[str, Any]:
+    def _pod_arguments(self, client: DockerClient, image: str, pod: PodSettings) -> dict[str, Any]:
         """Return Kubernetes' settings as arguments of the engine; the user's arguments override them."""
         arguments: dict[str, Any] = {"shm_size": pod.shared_memory} if pod.shared_memory else {}
         if pod.user is not None or pod.group is not None:
@@ -325,7 +326,7 @@ def _volumes(request: TaskRequest, traits: EngineTraits) -> Volumes:
         mounts.append((_WORKER_FOLDER, WORKER, "ro"))
     if request.workspace is not None:
         mounts.append((request.workspace, WORKSPACE, "rw"))
-    for path in request.reads:
+    for path in request.input_paths:
         # The engine would create a folder for a missing path; the task is to fail instead.
         if path.exists() and not path.is_relative_to(request.pipeline_root):
             is_in_workspace = request.workspace is not None and path.is_relative_to(request.workspace)

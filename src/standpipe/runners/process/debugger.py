@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from standpipe.errors import RunnerError
-from standpipe.model.ports import CANCELLED_BEFORE_START, Cancel, Log, Outcome, TaskRequest
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, TaskRequest
 from standpipe.runners.process.fork_servers import BOOT
 from standpipe.runners.process.process_tree import kill_tree
 from standpipe.runners.request_files import read_error, read_usage, request_file
@@ -20,7 +21,7 @@ _terminal = threading.Lock()
 
 
 def run_debugged(
-    python: Path, request: TaskRequest, env: Mapping[str, str], cwd: str, log: Log, cancel: Cancel
+    python: Path, request: TaskRequest, env: Mapping[str, str], cwd: str, log: Log, cancel: Cancellation
 ) -> Outcome:
     """Run one attempt in the foreground, with the streams of this process. A cancel kills it.
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from standpipe.errors import RunnerError, UnsupportedError
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import CANCELLED_BEFORE_START, Cancel, Log, Outcome, TaskRequest
+from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, TaskRequest
 from standpipe.model.resources import Capacity
 from standpipe.runners.process.fork_servers import BOOT, START_VARIABLES, ForkServer, ForkServers
 from standpipe.runners.process.limits import AttemptLimits, Limiter, gpu_variables
@@ -37,7 +38,7 @@ _HOST_PYTHON = (
 class Environments(Protocol):
     """Python environments by content: the same packages give the same environment, built once."""
 
-    def python(self, function: PythonFunction, *, inform: Notice, cancel: Cancel) -> Path:
+    def python(self, function: PythonFunction, *, inform: Notice, cancel: Cancellation) -> Path:
         """Return the interpreter of the environment that holds the function's packages.
 
         Args:
@@ -74,7 +75,7 @@ class ProcessTaskRunner:
         self._noticed = Once()
         atexit.register(self.close)
 
-    def run(self, request: TaskRequest, *, log: Log, cancel: Cancel) -> Outcome:
+    def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
         """Run one attempt to its end; see `model.ports.Runner`.
 
         Raises:
@@ -112,7 +113,7 @@ class ProcessTaskRunner:
         self._servers.close()
         atexit.unregister(self.close)
 
-    def _run_in_server(self, python: Path, request: TaskRequest, log: Log, cancel: Cancel) -> Outcome:
+    def _run_in_server(self, python: Path, request: TaskRequest, log: Log, cancel: Cancellation) -> Outcome:
         shared, own = _environment(python), _task_variables(request)
         # The variables of a task may hold secrets, which other tasks of the same server must not see.
         start = {**shared, **{name: value for name, value in own.items() if START_VARIABLES.match(name)}}
@@ -131,7 +132,7 @@ class ProcessTaskRunner:
         message: Mapping[str, Any],
         limits: AttemptLimits,
         log: Log,
-        cancel: Cancel,
+        cancel: Cancellation,
     ) -> TaskProcess:
         """Run one attempt. A server that has died before it starts the task is replaced, once."""
 
@@ -193,7 +194,14 @@ def _function(request: TaskRequest) -> PythonFunction:
 
 def _mounts(python: Path, request: TaskRequest, cwd: str) -> dict[str, Any]:
     """Return what to mount, and the folders to keep visible where a volume, at `/tmp` for instance, would hide them."""
-    needed = [request.pipeline_root, request.workspace, *request.reads, BOOT.parent, python.parent.parent, Path(cwd)]
+    needed = [
+        request.pipeline_root,
+        request.workspace,
+        *request.input_paths,
+        BOOT.parent,
+        python.parent.parent,
+        Path(cwd),
+    ]
     folders = [str(path) for path in (*needed, Path(sys.base_prefix)) if path is not None and path.is_dir()]
     return {
         "mounts": [(str(mount.source), mount.path, mount.read_only) for mount in request.pod.mounts],

@@ -15,7 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from standpipe.model.ports import Cancel, Log, Outcome
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.ports import Log, Outcome
 from standpipe.runners.process.fork_servers import ForkServer
 from standpipe.runners.process.limits import AttemptLimits
 from standpipe.runners.process.memory_watch import MemoryWatch
@@ -64,7 +65,7 @@ class TaskProcess:
         """Whether the process was started: the server or the process has replied."""
         return bool(self._reply_data)
 
-    def wait(self, log: Log, cancel: Cancel) -> None:
+    def wait(self, log: Log, cancel: Cancellation) -> None:
         """Copy the task's output to its log until it has ended; stop it if it is cancelled or exceeds its memory."""
         wake, waker = socket.socketpair()
         forget = cancel.on_set(lambda: _wake(waker))
@@ -97,7 +98,7 @@ class TaskProcess:
         error = read_error(folder)
         return Outcome(exit_code=code, detail=error.detail, cause=error.cause, out_of_memory=error.out_of_memory)
 
-    def _watch_until_end(self, log: Log, cancel: Cancel, wake: socket.socket) -> None:
+    def _watch_until_end(self, log: Log, cancel: Cancellation, wake: socket.socket) -> None:
         poll = select.poll()
         for watched in (self._reply.fileno(), self._output, wake.fileno()):
             poll.register(watched, select.POLLIN)
@@ -128,7 +129,7 @@ class TaskProcess:
             due.append(self._watch.next)
         return max(0.0, min(due) - time.monotonic()) * 1000 + 1 if due else None
 
-    def _stop_if_needed(self, cancel: Cancel) -> None:
+    def _stop_if_needed(self, cancel: Cancellation) -> None:
         """Kill the task, or ask it to end, if there is a reason."""
         pid: int = self._reply_data["pid"]
         if self._server_died:

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from standpipe.errors import EnvironmentBuildError
+from standpipe.model.cancellation import Cancellation
 from standpipe.model.locations import is_remote
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Cancel
 from standpipe.support.locks import lock_file
 from standpipe.support.notices import Notice, inform
 
@@ -60,7 +60,7 @@ class Venvs:
         self._root = Path(os.path.abspath(root))
         self._locks: dict[str, threading.Lock] = {}
 
-    def python(self, function: PythonFunction, *, inform: Notice = inform, cancel: Cancel | None = None) -> Path:
+    def python(self, function: PythonFunction, *, inform: Notice = inform, cancel: Cancellation | None = None) -> Path:
         """Return the interpreter of the environment with the function's packages, which is built if it is missing.
 
         Raises:
@@ -72,7 +72,7 @@ class Venvs:
         if not _is_complete(folder):
             with self._locks.setdefault(recipe.key, threading.Lock()):
                 try:
-                    _build_once(recipe, folder, _Build(inform, Cancel() if cancel is None else cancel))
+                    _build_once(recipe, folder, _Build(inform, Cancellation() if cancel is None else cancel))
                 except OSError as error:
                     raise EnvironmentBuildError(
                         f"The environment in {folder} cannot be created: {error.strerror or error}. "
@@ -88,7 +88,7 @@ class CurrentEnvironment:
         self._lock = threading.Lock()
         self._installed: set[_Recipe] = set()
 
-    def python(self, function: PythonFunction, *, inform: Notice = inform, cancel: Cancel | None = None) -> Path:
+    def python(self, function: PythonFunction, *, inform: Notice = inform, cancel: Cancellation | None = None) -> Path:
         """Return this interpreter, with the function's packages installed.
 
         Raises:
@@ -101,7 +101,7 @@ class CurrentEnvironment:
         recipe = _recipe(python, function)
         with self._lock:
             if recipe not in self._installed:
-                _install(recipe, python, _Build(inform, Cancel() if cancel is None else cancel))
+                _install(recipe, python, _Build(inform, Cancellation() if cancel is None else cancel))
                 self._installed.add(recipe)
         return python
 
@@ -110,7 +110,7 @@ class _Build(NamedTuple):
     """One build of an environment: where its progress goes, and what cancels it."""
 
     inform: Notice
-    cancel: Cancel
+    cancel: Cancellation
 
     def check(self) -> None:
         """Raise an error if the build is cancelled."""
@@ -411,7 +411,7 @@ def _run(command: Sequence[str], what: str, hint: str, build: _Build) -> None:
         raise EnvironmentBuildError("\n".join((f"{what}:", *errors, hint)))
 
 
-def _stop_group(leader: int, cancel: Cancel) -> None:
+def _stop_group(leader: int, cancel: Cancellation) -> None:
     with suppress(ProcessLookupError, PermissionError):  # it has just ended
         os.killpg(leader, signal.SIGKILL if cancel.urgent else signal.SIGTERM)
 

@@ -16,7 +16,7 @@ from standpipe.store import facts, notation
 from standpipe.store.runs import RunRecorder
 from tests.plans import RUN, dag, node, plan
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "history.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "run-store.md").read_text(encoding="utf-8")
 
 
 RECORDS = (
@@ -34,7 +34,7 @@ def test_each_kind_and_object_is_documented_with_its_fields(record: notation.Rec
 
 
 def test_former_names_are_documented() -> None:
-    section = PAGE.split("### Older names")[1].split("###")[0]
+    section = PAGE.split("## Older names")[1].split("## ")[0]
     former = [(r.name, field.name, old) for r in RECORDS for field in r.fields.values() for old in field.former]
     assert re.findall(r"^\| `(\w+)` \| `(\w+)` \| `(\w+)` \|$", section, re.MULTILINE) == former
 
@@ -43,7 +43,7 @@ def test_former_names_are_documented() -> None:
 def store(tmp_path: Path) -> Path:
     task = TaskRef((("a", None),))
     with closing(RunRecorder(tmp_path, RUN, plan(dag(node("a"))))) as recorder:
-        recorder((e.RunStarted({}), e.TaskSucceeded(task, {}, e.Report(2.5))))
+        recorder((e.RunStarted({}), e.TaskSucceeded(task, {}, e.AttemptReport(2.5))))
     return tmp_path / RUN_STORE_FILE
 
 
@@ -54,7 +54,7 @@ def test_each_table_is_documented_with_its_columns_and_the_version(store: Path) 
         (version,) = db.execute("PRAGMA user_version").fetchone()
     told: dict[str, list[str]] = {}
     described = ""
-    for table, names in re.findall(r"^\| (`\w+`)? ?\| ((?:`\w+`(?:, )?)+) \|", PAGE.split("## The run store")[1], re.M):
+    for table, names in re.findall(r"^\| (`\w+`)? ?\| ((?:`\w+`(?:, )?)+) \|", PAGE, re.M):
         described = table.strip("`") or described  # a row without a name belongs to the table above
         told.setdefault(described, []).extend(re.findall(r"`(\w+)`", names))
     assert {name: told[name] for name in columns} == columns
