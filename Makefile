@@ -60,10 +60,11 @@ chaos: ## kill a run at 200 random moments, and let it go on; its short form is 
 
 check: lint types coverage docs $(slow_in_ci) ## the one gate: lint, types, tests, docs; with CI=true the slow tests too
 
-lint: ## ruff: rules and format; zizmor: the workflows
+lint: ## ruff: rules and format; import-linter: who imports whom; zizmor: the workflows
 	$(bootstrap) dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
 	$(BIN)/zizmor --offline --quiet .github
 
 types: ## mypy, strict

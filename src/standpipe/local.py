@@ -137,8 +137,8 @@ def resume(
         run: the run, its id, or a unique prefix of the id; `"latest"` is the newest run.
         pipeline: the component, pipeline or file to resume it with, as for `run`. By default the pipeline or component
             of the same name that this program defines; if there is none, the one that the run had.
-        from_task: the name or the path (`"loop/2/train"`) of a task, or a list of them, to rerun with all tasks that
-            depend on them.
+        from_task: the name or the path (`"for-loop-1/2/train"`) of a task, or a list of them, to rerun with all
+            tasks that depend on them.
         **options: the options of `init`, as for `run`.
 
     Returns:
@@ -168,7 +168,7 @@ def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any
 
     Args:
         run: the run, its id, or a unique prefix of the id; `"latest"` is the newest run.
-        task: the name or the path (`"loop/2/train"`) of the task.
+        task: the name or the path (`"for-loop-1/2/train"`) of the task.
         debug: whether the task runs under Python's debugger, on this terminal. The debugger stops at the first line of
             the function, and at an exception that is not caught. Only the SubprocessRunner supports it.
         **options: the options of `init`, as for `run`; for instance another `runner`.
@@ -185,7 +185,7 @@ def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any
     """
     run_id, run_options = _run_and_options(run, options)
     if not isinstance(task, str):
-        raise ArgumentError(f"Invalid task {task!r}: expected its name or its path, such as 'loop/2/train'.")
+        raise ArgumentError(f"Invalid task {task!r}: expected its name or its path, such as 'for-loop-1/2/train'.")
     from standpipe.runs import launch, rerun  # bring the engine and the store, which authoring does without
 
     with launch.deferred_signals():

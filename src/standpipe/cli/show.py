@@ -45,7 +45,9 @@ def _parser() -> argparse.ArgumentParser:
         "standpipe show", description="Show a run and its tasks, or everything that is known about one task."
     )
     parser.add_argument("run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`")
-    parser.add_argument("task", metavar="TASK", nargs="?", help="the name or the path of a task, such as loop/3/train")
+    parser.add_argument(
+        "task", metavar="TASK", nargs="?", help="the name or the path of a task, such as for-loop-1/3/train"
+    )
     options.add_root(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     parser.add_argument("--log", action="store_true", help="print the log of the task's last attempt, and nothing else")

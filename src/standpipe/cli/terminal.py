@@ -1,4 +1,4 @@
-"""Output of the commands that show run history: colours on a terminal, plain text elsewhere."""
+"""Output of the commands that show run history: colours on a terminal, plain text in other outputs."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ class Fail:
     """Makes an attempt of a task fail without running it, as if its code had raised an exception.
 
     Args:
-        task: the task's name, anywhere in the pipeline, or its path as in messages: `loop/2/train` is the task `train`
-            in iteration 2 of `loop`, counted from 0.
+        task: the task's name, anywhere in the pipeline, or its path as in messages: `for-loop-1/2/train` is the
+            task `train` in iteration 2 of the loop, counted from 0.
         attempt: the number of the attempt, counted from 1 as in messages; `None` stands for all.
         message: the text of the exception.
 
@@ -96,7 +96,7 @@ def check_faults(faults: object) -> None:
 def _check(fault: Fault) -> None:
     if not isinstance(fault.task, str) or not fault.task:
         raise ArgumentError(
-            f"Invalid task of {fault!r}: expected a name such as 'train', or a path such as 'loop/2/train'."
+            f"Invalid task of {fault!r}: expected a name such as 'train', or a path such as 'for-loop-1/2/train'."
         )
     attempt = fault.attempt
     if attempt is not None and (isinstance(attempt, bool) or not isinstance(attempt, int) or attempt < 1):

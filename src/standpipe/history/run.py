@@ -92,7 +92,7 @@ class Run:
             pending += reversed(task.children)
 
     def task(self, path: str) -> Task:
-        """Return the task with that path, such as `loop/3/train`, or the only task with that name.
+        """Return the task with that path, such as `for-loop-1/3/train`, or the only task with that name.
 
         Raises:
             ArgumentError: if `path` is not a string.
@@ -100,7 +100,7 @@ class Run:
         """
         if not isinstance(path, str):
             raise ArgumentError(
-                f"Invalid task {path!r}: expected the name or the path of a task, such as 'loop/3/train'."
+                f"Invalid task {path!r}: expected the name or the path of a task, such as 'for-loop-1/3/train'."
             )
         match = self._by_path.get(path)
         if match:

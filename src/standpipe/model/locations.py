@@ -1,6 +1,6 @@
 """Locations of payloads: a path of this machine, or a URI that names a remote object.
 
-`worker.artifacts` has an `is_remote` of its own, as it imports nothing of ours; a test holds the two together.
+`worker.artifacts` has an `is_remote` of its own, as it imports nothing of Standpipe; a test holds the two together.
 """
 
 from __future__ import annotations

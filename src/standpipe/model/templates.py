@@ -138,7 +138,7 @@ class Template:
 
 @frozen
 class IfPresent:
-    """An argument of a container that depends on whether an input has a value (null is no value).
+    """An argument of a container that depends on whether an input has a value (null does not count as a value).
 
     `then` and `otherwise` are one argument each or, as a tuple, several.
     """

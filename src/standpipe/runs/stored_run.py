@@ -131,7 +131,7 @@ def run_folder(root: Path, row: RunRow) -> Path:
 
 
 def find_tasks(root: DagTask, names: Sequence[str]) -> list[TaskRef]:
-    """Return the tasks of these names or paths (`loop/2/train`).
+    """Return the tasks of these names or paths (`for-loop-1/2/train`).
 
     Args:
         root: the root task of the run.

@@ -191,5 +191,5 @@ def _refuse(value: object) -> Json:
     raise TypeError(f"a fact cannot hold {value!r}")
 
 
-# In ASCII: a lone surrogate, as in the name of a file that is no UTF-8, is text to Python and not to SQLite.
+# In ASCII: a lone surrogate, as in the name of a file that is not UTF-8, is text to Python and not to SQLite.
 _dump = json.JSONEncoder(separators=(",", ":"), default=_refuse).encode

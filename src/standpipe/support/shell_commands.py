@@ -14,8 +14,8 @@ def standpipe_command(
 ) -> str:
     """Return a `standpipe` command for a run, quoted for a shell.
 
-    >>> standpipe_command("rerun", "/my runs", "chain-1", "loop/2/train", flags=["--runner", "docker"])
-    "standpipe rerun --runner docker --root '/my runs' chain-1 loop/2/train"
+    >>> standpipe_command("rerun", "/my runs", "chain-1", "for-loop-1/2/train", flags=["--runner", "docker"])
+    "standpipe rerun --runner docker --root '/my runs' chain-1 for-loop-1/2/train"
 
     Args:
         name: the name of the subcommand.

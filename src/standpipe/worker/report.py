@@ -1,4 +1,4 @@
-"""Error reports of tasks: a traceback with the lines of the user's code and none of ours."""
+"""Error reports of tasks: a traceback with the lines of the user's code and none of Standpipe's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process with its descendants, as Linux shows them in /proc (proc(5)); elsewhere, its process group alone.
+"""A process with its descendants, as Linux shows them in /proc (proc(5)); on other systems, its process group alone.
 
 Every task's process adopts the orphans among its descendants (`worker/orphans.py`), so all processes that it started
 are below it for as long as it lives, daemons included.

@@ -166,12 +166,12 @@ class ProcessTaskRunner:
 
     def _warn_of_ignored_settings(self, request: TaskRequest) -> None:
         pod = request.pod
-        asked = {
+        settings = {
             "image pull policy": pod.pull_policy,
             "security context": pod.non_root or pod.user is not None or pod.group is not None,
             "size of shared memory": pod.shared_memory,
         }
-        for what in (what for what, is_asked in asked.items() if is_asked):
+        for what in (what for what, is_set in settings.items() if is_set):
             self._warn_once(
                 (request.run, what),
                 f"kubernetes: the {what} of task {str(request.task)!r} has no effect with the SubprocessRunner. "
