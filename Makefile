@@ -21,6 +21,9 @@ ifdef PIP_CERT
 export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 
+# The tests start hundreds of interpreters, which compile everything again where no bytecode is kept.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo test coverage test-pythons test-slow chaos check lint types docs bench dist lock clean

@@ -1,4 +1,4 @@
-"""A clock for the driver that need not wait: where only time has to pass, it passes at once."""
+"""A clock for the driver that does not wait: a wait for a time ends almost at once."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-#: Real seconds that an attempt, which tests make of functions, may take to hand in its result before time passes.
+#: Real seconds that an attempt, which is a function in tests, may take to return before time advances.
 _PATIENCE = 0.02
 
 
 class FastClock:
-    """Implements `standpipe.runs.clock.Clock`. Time stands still but for the waits for a time that is named."""
+    """Implements `standpipe.runs.clock.Clock`. Time only advances when the driver waits for a time."""
 
     def __init__(self, start: float = 1_000_000.0) -> None:
         self.time = start

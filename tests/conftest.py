@@ -1,4 +1,4 @@
-"""What all tests share: the other side of comparisons, and the rule that CI leaves nothing out."""
+"""Fixtures and hooks of all tests. In CI, a skipped slow test is a failure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from standpipe.dsl.registry import defined_components
 
 SECONDS_FOR_SLOW_TESTS = 900
 
-# Tests run side by side, and on busy machines: the time that one example takes says nothing.
+# Tests run in parallel and on busy machines, so the time of one example is not checked.
 settings.register_profile("standpipe", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("standpipe")
 
 
 def pytest_configure() -> None:
-    """Lets Ctrl-C mean Ctrl-C, also where the tests were started in the background, which ignores it."""
+    """Handle Ctrl-C also if the tests were started in the background, where it is ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test says with `local.init` holds for no other one."""
+    """Reset the options that a test sets with `local.init` when the test ends."""
     monkeypatch.setattr(local, "_defaults", None)
 
 
@@ -46,7 +46,7 @@ def _no_leftover_pipelines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def kfp_python() -> Path:
-    """The Python of an environment that holds the KFP SDK 2.17.0; `make test-slow` makes it."""
+    """Return the Python of an environment with the KFP SDK 2.17.0, which `make test-slow` installs."""
     python = os.environ.get("STANDPIPE_KFP_PYTHON")
     if not python:
         pytest.skip("no KFP SDK to compare with: `make test-slow` installs it")
@@ -54,14 +54,14 @@ def kfp_python() -> Path:
 
 
 def left_out(config: pytest.Config) -> list[str]:
-    """The slow tests and files of tests that were skipped."""
+    """Return the slow tests and test files that were skipped."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
     return [report.nodeid for report in skipped if report.nodeid.startswith("tests/slow/")]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In CI, where an engine and an index are at hand, a slow test that was skipped has not passed."""
+    """Fail in CI, which has an engine and an index, if a slow test was skipped."""
     if os.environ.get("CI") == "true" and left_out(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

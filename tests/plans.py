@@ -1,4 +1,4 @@
-"""Small Plans for tests, written down in one line each."""
+"""Functions that make small Plans in one line."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from standpipe.model.plan import (
     Component,
     Container,
     Dag,
+    Executor,
     ExecutorRef,
     FromTask,
     Loop,
@@ -28,12 +29,18 @@ RUN = RunInfo("run-1", "6f9619ff-8b86-4d01-b42d-00cf4fc964ff", "job", "2026-01-0
 
 
 def leaf(inputs: Mapping[str, Input] | None = None, outputs: Mapping[str, Output] | None = None) -> Component:
-    """A component with an executor; by default it takes an optional `x` and gives `y`, both integers."""
+    """Return a component with an executor; by default it has an optional input `x` and an output `y`, both integers."""
     return Component(
         ExecutorRef("exec"),
         {"x": ParameterInput(INT, optional=True)} if inputs is None else inputs,
         {"y": ParameterOutput(INT)} if outputs is None else outputs,
     )
+
+
+def container(executor: Executor | None) -> Container:
+    """Return an executor that must be a container."""
+    assert isinstance(executor, Container)
+    return executor
 
 
 def node(
@@ -45,7 +52,7 @@ def node(
     loop: Loop | None = None,
     **inputs: Binding,
 ) -> Node:
-    """A task; `when` is its condition."""
+    """Return the node of a task; `when` is its condition."""
     trigger = trigger or (Trigger(condition=parse(when)) if when else Trigger())
     return Node(name, component, inputs, after, trigger=trigger, loop=loop)
 
@@ -56,17 +63,17 @@ def dag(*nodes: Node, **outputs: FromTask | tuple[FromTask, ...]) -> Dag:
 
 
 def group(body: Dag, inputs: Mapping[str, Input] | None = None, **outputs: Output) -> Component:
-    """A component that is a DAG. Its outputs are integers, unless it is said otherwise."""
+    """Return a component that is a DAG. Outputs that are not named are integers."""
     return Component(body, inputs or {}, {name: outputs.get(name, ParameterOutput(INT)) for name in body.outputs})
 
 
 def is_(name: str, value: str) -> str:
-    """The condition that a parameter has a value, as KFP compiles it."""
+    """Return the condition that a parameter has a value, as KFP compiles it."""
     return f"inputs.parameter_values['{name}'] == {value}"
 
 
 def plan(root: Dag, *, inputs: Mapping[str, Input] | None = None, **components: Component) -> Plan:
-    """A Plan with a `leaf` component among its components."""
+    """Return a Plan with a `leaf` component among its components."""
     outputs = {name: ParameterOutput(INT) for name in root.outputs}
     executors = {"exec": Container("image", Command())}
     return Plan("test", Component(root, inputs or {}, outputs), {"leaf": leaf(), **components}, executors)

@@ -1,4 +1,4 @@
-"""A slow and obvious interpreter of Plans, to compare the engine with.
+"""A slow and simple interpreter of Plans, to compare the engine with.
 
 It walks a Plan recursively, one task after the other, with fake tasks: a `Behaviour` gives the outputs of an attempt,
 or None where it fails; attempts are counted from 0. It shares no code with the engine; what it knows of values and
@@ -40,11 +40,11 @@ Behaviour = Callable[[TaskRef, Component, Mapping[str, Any], int], "dict[str, An
 
 
 class Gathered(list[Any]):
-    """What a loop gathered of a parameter."""
+    """The values of a parameter that a loop collected."""
 
 
 class Unable(Exception):
-    """A task that cannot start, and so fails."""
+    """Raised for a task that cannot start, and so fails."""
 
 
 @dataclass
@@ -167,7 +167,7 @@ class Interpreter:
         return Ended(TaskState.FAILED)
 
     def levels(self, component: Component) -> dict[str, int]:
-        """How deep the lists are in the annotations of a component's function."""
+        """Return how deep the lists in the annotations of a component's function are nested."""
         executor = self.plan.executors[component.body.label]  # type: ignore[union-attr]
         if not isinstance(executor, Container) or not isinstance(executor.program, PythonFunction):
             return {}
@@ -240,7 +240,7 @@ def flat(value: Any) -> Any:
 
 
 def ungathered(value: Any, annotated: int) -> Any:
-    """Plain lists: so many levels as are annotated, less those that are in the single values; one at least."""
+    """Return plain lists with the annotated number of levels, less the levels in the single values; at least one."""
     return taken_apart(value, max(1, annotated - depth(leaves(value)))) if isinstance(value, Gathered) else value
 
 
@@ -251,10 +251,10 @@ def taken_apart(value: Any, levels: int) -> Any:
 
 
 def leaves(value: Any) -> list[Any]:
-    """The values that a single iteration gave, in order."""
+    """Yield the values of the single iterations, in order."""
     return [leaf for item in value for leaf in (leaves(item) if isinstance(item, Gathered) else [item])]
 
 
 def depth(values: list[Any]) -> int:
-    """How many lists are around each other within a list."""
+    """Return how deep the lists within a list are nested."""
     return max((1 + depth(value) for value in values if isinstance(value, list)), default=0)

@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -23,6 +21,7 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.ports import Outcome
 from standpipe.runners.api import LocalRunner
 from standpipe.support import checksums
+from tests.processes import run_together
 
 
 @dsl.component
@@ -333,10 +332,11 @@ def many(n: int = 0) -> None:
         double(x=number)
 
 
-def run_often(root: str, times: str, start: str) -> None:
-    """Run the same pipeline several times, beginning at a time; the processes of `share` call this."""
+def run_often(root: str, times: str) -> None:
+    """Run the same pipeline several times; the processes of `share` call this."""
     runner = FakeRunner(double=lambda x: {"Output": 2 * x})
-    time.sleep(max(0.0, float(start) - time.time()))
+    print(flush=True)
+    input()
     for _ in range(int(times)):
         local.run(many, {}, runner=runner, pipeline_root=root, enable_caching=True, quiet=True)
 
@@ -344,10 +344,7 @@ def run_often(root: str, times: str, start: str) -> None:
 def share(root: Path, processes: int, times: int) -> None:
     """Run pipelines in one root in several processes at the same time, and check that each entry is stored once."""
     program = f"import sys; from {__name__} import run_often; run_often(*sys.argv[1:])"
-    command = [sys.executable, "-c", program, str(root), str(times), str(time.time() + 1)]
-    here = Path(__file__).parent.parent
-    running = [subprocess.Popen(command, cwd=here, stderr=subprocess.PIPE, text=True) for _ in range(processes)]
-    assert [process.communicate()[1] for process in running] == [""] * processes
+    assert run_together(program, [[str(root), str(times)]] * processes) == [""] * processes
     with closing(sqlite3.connect(root / "cache.sqlite")) as db:
         kept = db.execute("SELECT outputs FROM entries").fetchall()
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -16,6 +16,7 @@ import pytest
 from standpipe import dsl, local
 from standpipe.errors import TaskFailed
 from standpipe.local import FakeRunner
+from tests.clock import FastClock
 
 RUNNER = local.SubprocessRunner(use_venv=False)
 
@@ -472,7 +473,7 @@ def test_the_workspace_is_kept_and_shared_by_iterations(run: Any) -> None:
     assert sorted(os.listdir("mine")) == ["1", "2", "own"]
 
 
-def test_a_pipeline_is_stopped_at_its_deadline(run: Any) -> None:
+def test_a_pipeline_is_stopped_at_its_deadline(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     @dsl.component
     def wait(seconds: int) -> int:
         import time
@@ -480,12 +481,14 @@ def test_a_pipeline_is_stopped_at_its_deadline(run: Any) -> None:
         time.sleep(seconds)
         return seconds
 
-    @dsl.pipeline(pipeline_config=dsl.PipelineConfig(active_deadline_seconds=1))
+    @dsl.pipeline(pipeline_config=dsl.PipelineConfig(active_deadline_seconds=1000))
     def waits(seconds: int) -> int:
         return wait(seconds=wait(seconds=seconds).output).output
 
-    with pytest.raises(TaskFailed, match=r"was cancelled: it had not ended after 1 s \(PipelineConfig"):
-        run(waits, seconds=60)
+    with monkeypatch.context() as patch:
+        patch.setattr("standpipe.runs.driver.SystemClock", FastClock)
+        with pytest.raises(TaskFailed, match=r"was cancelled: it had not ended after 1000 s \(PipelineConfig"):
+            run(waits, seconds=100)
     assert run(waits, seconds=0).output == 0
 
 

@@ -10,6 +10,7 @@ import io
 import sys
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,9 @@ RESERVED = {
 
 #: The name of `worker` in the processes of tasks, which do not have the rest of the package.
 OWN_NAMES = {"standpipe_worker"}
+
+
+parse = cache(ast.parse)  # several rules read each file
 
 
 class Import(NamedTuple):
@@ -69,14 +73,14 @@ def package_of(path: Path) -> str:
 def reserved_imports(source: str, unit: str, package: str) -> list[str]:
     return [
         f"line {found.line}: only {' and '.join(sorted(RESERVED[top]))} may import {found.module}"
-        for found in imports_of(ast.parse(source), package)
+        for found in imports_of(parse(source), package)
         if (top := found.module.split(".")[0]) in RESERVED and unit not in RESERVED[top]
     ]
 
 
 def forbidden_things(source: str) -> list[str]:
     """Conditions are parsed and never evaluated as Python; what is stored is JSON and never a pickle."""
-    tree = ast.parse(source)
+    tree = parse(source)
     evals = [
         node.lineno
         for node in ast.walk(tree)
@@ -91,7 +95,7 @@ def unexplained_imports(source: str) -> list[str]:
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     comments = {token.start[0] for token in tokens if token.type == tokenize.COMMENT}
     found = []
-    for function in functions_of(ast.parse(source)):
+    for function in functions_of(parse(source)):
         lines = {node.lineno for node in ast.walk(function) if isinstance(node, (ast.Import, ast.ImportFrom))}
         if lines and not {line - above for line in lines for above in (0, 1)} & comments:
             found.append(f"line {min(lines)}: an import in a function says why beside it")
@@ -101,7 +105,7 @@ def unexplained_imports(source: str) -> list[str]:
 def foreign_imports(source: str, package: str) -> list[str]:
     return [
         f"line {found.line}: {found.module} is not in the standard library"
-        for found in imports_of(ast.parse(source), package)
+        for found in imports_of(parse(source), package)
         if not found.relative and found.module.split(".")[0] not in {*sys.stdlib_module_names, *OWN_NAMES}
     ]
 

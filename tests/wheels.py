@@ -1,4 +1,4 @@
-"""Packages and indexes made on the spot, so that environments can be built without a network."""
+"""Packages and indexes that tests make themselves, so that environments are built without a network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def function(
 
 
 def make_wheel(folder: Path, name: str, version: str = "1.0", requires: str = "") -> Path:
-    """A wheel with one module that knows its version."""
+    """Make a wheel with one module that has its version."""
     info = f"{name}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}"
     files = {
@@ -41,7 +41,7 @@ def make_wheel(folder: Path, name: str, version: str = "1.0", requires: str = ""
 
 
 def make_index(folder: Path, *wheels: Path) -> str:
-    """A package index (PEP 503) of these wheels, as a URL."""
+    """Make a package index (PEP 503) of these wheels and return its URL."""
     for wheel in wheels:
         project = folder / wheel.name.partition("-")[0]
         project.mkdir(parents=True, exist_ok=True)
@@ -51,13 +51,13 @@ def make_index(folder: Path, *wheels: Path) -> str:
 
 
 def imported(python: Path, name: str) -> str:
-    """The version of a module, as that interpreter sees it; empty if it does not."""
+    """Return the version of a module that an interpreter imports; empty if it cannot."""
     code = f"import importlib.util as u\nprint(__import__({name!r}).version if u.find_spec({name!r}) else '')"
     return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def make_project(folder: Path, version: str) -> None:
-    """A project with a build backend of its own, so that nothing is downloaded to build it."""
+    """Make a project with a build backend of its own, so that building downloads nothing."""
     folder.mkdir(exist_ok=True)
     (folder / "pyproject.toml").write_text(
         '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'

@@ -1,4 +1,4 @@
-"""What every artifact store must do. A store's own test file subclasses this and gives it a `store`."""
+"""What every artifact store must do. The test file of a store subclasses this and implements the fixture `store`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class ArtifactStoreContract(ABC):
     @pytest.fixture
     @abstractmethod
     def store(self, tmp_path: Path) -> ArtifactStore:
-        """An empty store for runs below `tmp_path / "root"`, which does not exist yet."""
+        """Return an empty store for runs below `tmp_path / "root"`, which does not exist yet."""
 
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:
-        """The folder of an attempt, as `execution` makes it."""
+        """Return the folder of an attempt, as `execution` makes it."""
         folder = tmp_path / "root" / "run-1" / "task"
         folder.mkdir(parents=True)
         return folder
@@ -50,7 +50,9 @@ class ArtifactStoreContract(ABC):
         assert not any(".." in Path(path).parts for path in paths)
 
     @pytest.mark.parametrize("location", ["unknown://host/data", "relative/path", "", "/no/such/file", "/\0"])
-    def test_any_other_location_is_answered(self, store: ArtifactStore, location: str, tmp_path: Path) -> None:
+    def test_methods_answer_for_locations_of_other_stores(
+        self, store: ArtifactStore, location: str, tmp_path: Path
+    ) -> None:
         assert store.put(location, Cancellation()) is None
         assert store.checksum(location, Cancellation()) is None
         assert store.signature(location) == ""
@@ -162,7 +164,7 @@ def write(store: ArtifactStore, location: str, content: str, at: Path | None = N
     path = at or Path(store.local_path(location))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)
-    time.sleep(0.02)  # so that the clock of the file system goes on, and a state of the payload has a signature
+    time.sleep(0.02)  # the clock of the file system must advance before a payload has a signature
 
 
 def put(store: ArtifactStore, location: str) -> Checksum:

@@ -1,4 +1,4 @@
-"""Writing components: what they take and give, and what is refused."""
+"""Components: their inputs and outputs, and which ones are refused."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from standpipe.model.types import (
     ParameterOutput,
     ParameterType,
 )
+from tests.plans import container
 
 
 class Known(dsl.Artifact):
@@ -36,7 +37,7 @@ DATASET = ArtifactType("system.Dataset")
 
 
 def program(component: dsl.BaseComponent) -> PythonFunction:
-    found = component.executor.program  # type: ignore[attr-defined]
+    found = container(component.executor).program
     assert isinstance(found, PythonFunction)
     return found
 
@@ -82,8 +83,8 @@ def test_every_kind_of_input_and_output_is_read_from_the_signature() -> None:
 def test_bare_generics_of_typing_are_lists_and_dicts() -> None:
     @dsl.component
     def generic(
-        a: List,  # type: ignore[type-arg]  # noqa: UP006
-        b: Optional[Dict] = None,  # type: ignore[type-arg]  # noqa: UP006, UP045
+        a: List,  # noqa: UP006
+        b: Optional[Dict] = None,  # noqa: UP006, UP045
         c: dsl.OutputPath(List) = None,  # type: ignore[valid-type]  # noqa: UP006
     ) -> NamedTuple("Outputs", [("d", List), ("e", Dict)]):  # type: ignore[valid-type]  # noqa: UP006
         pass
@@ -108,7 +109,7 @@ def test_defaults_are_taken_as_python_takes_them() -> None:
     assert list(map(type, found)) == [bool, int, float]
 
 
-def test_names_are_made_fit_for_kubernetes() -> None:
+def test_names_are_converted_to_names_for_kubernetes() -> None:
     @dsl.component
     def Train_Model__v2() -> None:
         pass
@@ -135,7 +136,7 @@ def test_descriptions_come_from_the_docstring() -> None:
     assert add.outputs["out"].description == "the sum"
 
 
-def test_the_source_is_shipped_without_decorator_and_indentation() -> None:
+def test_the_source_is_stored_without_decorator_and_indentation() -> None:
     def helper() -> int:
         return 1
 
@@ -144,7 +145,7 @@ def test_the_source_is_shipped_without_decorator_and_indentation() -> None:
         return a + helper()
 
     function = program(outer)
-    assert outer.executor.image == "python:3.12"
+    assert container(outer.executor).image == "python:3.12"
     assert function.packages == ("pandas",)
     assert function.source == textwrap.dedent(
         """
@@ -164,7 +165,7 @@ def test_the_source_is_shipped_without_decorator_and_indentation() -> None:
     )
 
 
-def test_the_source_of_a_nested_function_keeps_texts_that_reach_into_the_margin() -> None:
+def test_the_source_of_a_nested_function_keeps_multiline_strings() -> None:
     @dsl.component
     def nested(a: int) -> str:
         return """
@@ -193,7 +194,7 @@ def test_an_artifact_class_under_another_name_is_refused() -> None:
         dsl.component(uses)
 
 
-def test_kfp_is_named_for_the_cluster_unless_the_author_says_otherwise() -> None:
+def test_kfp_is_installed_on_clusters_unless_the_component_says_otherwise() -> None:
     def f() -> None:
         pass
 
@@ -221,9 +222,10 @@ def test_a_containerized_component_runs_the_function_in_its_image() -> None:
     def baked(a: int) -> None:
         pass
 
-    assert baked.executor.image == "registry/me:1"
-    assert isinstance(baked.executor.program, Command)
-    assert list(map(str, baked.executor.program.args)) == [
+    assert container(baked.executor).image == "registry/me:1"
+    program = container(baked.executor).program
+    assert isinstance(program, Command)
+    assert list(map(str, program.args)) == [
         "--executor_input",
         "{{$}}",
         "--function_to_execute",
@@ -241,13 +243,13 @@ def test_a_containerized_component_installs_its_packages_as_a_lightweight_one_do
         "pip_trusted_hosts": ["a"],
         "install_kfp_package": False,
     }
-    baked = dsl.component(target_image="t", **options)(f).executor.program
+    baked = container(dsl.component(target_image="t", **options)(f).executor).program
     assert isinstance(baked, Command)
     installing, _ = render(program(dsl.component(**options)(f)))
     assert baked.command == (*installing[:3], "python3", "-m", "kfp.dsl.executor_main")
 
 
-def test_an_embedded_file_is_shipped_with_the_source(tmp_path: Path) -> None:
+def test_an_embedded_file_is_stored_with_the_source(tmp_path: Path) -> None:
     (tmp_path / "data.txt").write_text("content")
 
     @dsl.component(embedded_artifact_path=str(tmp_path / "data.txt"))
@@ -277,7 +279,7 @@ def test_a_container_component_describes_its_command() -> None:
             ],
         )
 
-    spec = tool.executor.program
+    spec = container(tool.executor).program
     assert isinstance(spec, Command)
     assert isinstance(spec.command[2], Template)
     assert str(spec.command[2]) == (
@@ -296,10 +298,12 @@ def test_a_container_component_describes_its_command() -> None:
 def test_a_list_of_artifacts_is_passed_to_a_command_as_a_whole() -> None:
     @dsl.container_component
     def tool(many: dsl.Input[list[dsl.Dataset]], maybe: Optional[dsl.Input[list[dsl.Model]]] = None):  # type: ignore[no-untyped-def]  # noqa: UP045
-        return dsl.ContainerSpec(image="i", args=[many, f"--all={many}"])
+        arguments: list[Any] = [many, f"--all={many}"]
+        return dsl.ContainerSpec(image="i", args=arguments)
 
-    assert isinstance(tool.executor.program, Command)
-    assert list(map(str, tool.executor.program.args)) == [
+    program = container(tool.executor).program
+    assert isinstance(program, Command)
+    assert list(map(str, program.args)) == [
         "{{$.inputs.artifacts['many']}}",
         "--all={{$.inputs.artifacts['many']}}",
     ]
@@ -310,7 +314,7 @@ def no_annotation(a):  # type: ignore[no-untyped-def]
     pass
 
 
-def set_annotation(a: set) -> None:  # type: ignore[type-arg]
+def set_annotation(a: set) -> None:
     pass
 
 
@@ -387,7 +391,7 @@ def foreign_namespace(a: dsl.Input[Mine]) -> None:
         (two_outputs, AuthoringError, "two outputs with the name 'a'"),
     ],
 )
-def test_what_cannot_be_a_component_is_refused_where_it_is_decorated(function: Any, error: type, says: str) -> None:
+def test_an_invalid_component_is_refused_by_its_decorator(function: Any, error: type, says: str) -> None:
     with pytest.raises(error, match=says) as caught:
         dsl.component(function)
     assert isinstance(caught.value, StandpipeError)
@@ -414,7 +418,7 @@ def test_mistakes_in_a_container_component_are_refused() -> None:
     def no_spec(a: int):  # type: ignore[no-untyped-def]
         pass
 
-    def annotated(a: int) -> dsl.Dataset:  # type: ignore[empty-body]
+    def annotated(a: int) -> dsl.Dataset:
         pass
 
     def no_image(a: int):  # type: ignore[no-untyped-def]
@@ -432,7 +436,7 @@ def test_mistakes_in_a_container_component_are_refused() -> None:
     def text_command(a: int):  # type: ignore[no-untyped-def]
         return dsl.ContainerSpec(image="i", command="ls -l")
 
-    for function, says in (
+    refused: list[tuple[Any, str]] = [
         (wrong_type, "expected strings and placeholders in the command, got 3 of type int"),
         (bare_artifact, r"Write a\.path or a\.uri"),
         (unmarked, r"Input\[\.\.\.\] or Output\[\.\.\.\]"),
@@ -444,7 +448,8 @@ def test_mistakes_in_a_container_component_are_refused() -> None:
         ("alpine", "expected a function .*, got 'alpine' of type str"),
         (unknown_input, "refers to the input 'b', which is not declared"),
         (text_command, "expected command and args to be lists"),
-    ):
+    ]
+    for function, says in refused:
         with pytest.raises(StandpipeError, match=says):
             dsl.container_component(function)
 
@@ -461,7 +466,7 @@ def test_a_component_describes_itself_under_the_sdks_names() -> None:
     def describes(
         a: int,
         b: list[str] = ["x"],  # noqa: B006 - KFP reads it and never changes it
-        data: dsl.Input[dsl.Dataset] | None = None,  # type: ignore[valid-type]
+        data: dsl.Input[dsl.Dataset] | None = None,
     ) -> float:
         """Says what it is.
 

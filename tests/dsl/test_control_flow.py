@@ -1,4 +1,4 @@
-"""`If`, `ParallelFor`, `ExitHandler` and what joins them, as Plans."""
+"""`If`, `ParallelFor`, `ExitHandler`, `OneOf` and `Collected` as Plans."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def say(text: str) -> str:
 
 
 @dsl.component
-def many() -> NamedTuple("Many", [("numbers", list[int]), ("rows", list[dict[str, int]]), ("anything", list)]):
+def many() -> NamedTuple("Many", [("numbers", list[int]), ("rows", list[dict[str, int]]), ("anything", list)]):  # type: ignore[valid-type]
     return ([], [], [])
 
 
@@ -69,7 +69,7 @@ def report(status: dsl.PipelineTaskFinalStatus, note: str = "") -> None:
 
 
 def component(pipeline: Any, name: str = "") -> Component:
-    return pipeline.plan.components[f"comp-{name}"] if name else pipeline.plan.root  # type: ignore[no-any-return]
+    return pipeline.plan.components[f"comp-{name}"] if name else pipeline.plan.root
 
 
 def node(pipeline: Any, name: str, group: str = "") -> Node:
@@ -84,7 +84,7 @@ def condition(pipeline: Any, name: str, group: str = "") -> str:
     return found.text
 
 
-def test_a_branch_is_a_component_that_sees_what_its_inputs_bring() -> None:
+def test_a_branch_is_a_component_that_sees_its_inputs_only() -> None:
     @dsl.pipeline
     def chooses(n: int) -> None:
         first = echo(x=n)
@@ -177,7 +177,7 @@ def test_branches_exclude_each_other_and_are_numbered_as_the_sdk_does() -> None:
     assert component(chooses).body.outputs == {"Output": (FromTask("condition-branches-1", joined),)}  # type: ignore[union-attr]
 
 
-def test_an_elif_without_an_else_takes_what_follows_along_as_the_sdk_does() -> None:
+def test_tasks_after_an_elif_without_an_else_belong_to_it_as_in_the_sdk() -> None:
     def chooses(n: int) -> None:
         with dsl.ParallelFor([1, 2]):
             with dsl.If(n == 1):
@@ -193,7 +193,7 @@ def test_an_elif_without_an_else_takes_what_follows_along_as_the_sdk_does() -> N
     assert node(made, "say-2", "for-loop-2")
 
 
-def test_a_loop_over_a_list_of_ones_own() -> None:
+def test_a_loop_over_a_constant_list() -> None:
     @dsl.pipeline
     def loops() -> int:
         with dsl.ParallelFor([{"a": 1, "b": 2}], name="rows", parallelism=2) as row:
@@ -218,7 +218,7 @@ def test_a_loop_over_a_list_of_ones_own() -> None:
     assert node(loops, "total").after == ("for-loop-2",)
 
 
-def test_a_loop_over_an_output_brings_it_in_and_waits_for_it() -> None:
+def test_a_loop_over_an_output_has_it_as_input_and_waits_for_it() -> None:
     @dsl.pipeline
     def loops() -> None:
         made = many()
@@ -280,8 +280,9 @@ def test_artifacts_are_collected_and_looped_over() -> None:
     name = "pipelinechannel--make-data"
     dataset = dsl.Dataset.schema_title
     loop = component(inner, "for-loop-2")
-    assert isinstance(loop.outputs[name], ArtifactOutput)
-    assert loop.outputs[name].is_list
+    gathered = loop.outputs[name]
+    assert isinstance(gathered, ArtifactOutput)
+    assert gathered.is_list
     assert isinstance(loop.body, Dag)
     assert loop.body.outputs == {name: (FromTask("for-loop-4", name),)}
     looped = component(outer, "for-loop-1").inputs["pipelinechannel--inner-Output"]
@@ -292,7 +293,7 @@ def test_artifacts_are_collected_and_looped_over() -> None:
     )
 
 
-def test_an_exit_task_waits_for_its_group_whatever_becomes_of_it() -> None:
+def test_an_exit_task_waits_for_its_group_to_complete() -> None:
     @dsl.pipeline
     def handles(note: str) -> None:
         with dsl.ExitHandler(report(note=note), name="all of it") as handler:
@@ -333,7 +334,7 @@ def _elif_after_loop(n: Any) -> None:
 
 
 def _constant(n: Any) -> None:
-    with dsl.If(True):  # type: ignore[arg-type]
+    with dsl.If(True):
         echo()
 
 
@@ -568,7 +569,7 @@ def _returned_from_a_condition(n: Any) -> Any:
         (_after_a_loop_group, AuthoringError, r"expected tasks or dsl\.ExitHandler groups"),
     ],
 )
-def test_mistakes_are_caught_while_tracing(mistake: Any, error: type[StandpipeError], says: str) -> None:
+def test_mistakes_are_reported_while_tracing(mistake: Any, error: type[StandpipeError], says: str) -> None:
     def pipeline(n: int) -> None:
         mistake(n)
 
@@ -576,15 +577,15 @@ def test_mistakes_are_caught_while_tracing(mistake: Any, error: type[StandpipeEr
         dsl.pipeline(pipeline)
 
 
-def test_what_is_returned_stands_at_the_outermost_level() -> None:
+def test_a_returned_value_must_come_from_the_outermost_level() -> None:
     def pipeline(n: int) -> int:
-        return _returned_from_a_condition(n)  # type: ignore[no-any-return]
+        return _returned_from_a_condition(n)
 
     with pytest.raises(InvalidTopologyException, match=r"is in the dsl\.If 'condition-1'"):
         dsl.pipeline(pipeline)
 
 
-def test_a_plain_tuple_is_no_way_to_return_several_outputs() -> None:
+def test_returning_a_plain_tuple_is_an_error() -> None:
     def pipeline(n: int) -> int:
         with dsl.If(n == 1):
             one = echo()
@@ -598,13 +599,13 @@ def test_a_plain_tuple_is_no_way_to_return_several_outputs() -> None:
         dsl.pipeline(pipeline)
 
 
-def test_control_flow_stands_in_pipelines() -> None:
+def test_control_flow_outside_of_a_pipeline_is_an_error() -> None:
     for use in (lambda: dsl.ParallelFor([1]), lambda: dsl.OneOf(), lambda: dsl.ExitHandler(None), lambda: dsl.Else()):  # type: ignore[arg-type]
         with pytest.raises(AuthoringError, match="is used outside of a pipeline"):
             use()
 
 
-def test_the_older_name_of_if_still_works() -> None:
+def test_condition_is_an_alias_of_if() -> None:
     def chooses(n: int) -> None:
         with dsl.Condition(n == 1):
             echo()

@@ -1,4 +1,4 @@
-"""Importers as they are written: what they take, and the Plans that come of it."""
+"""Importers in the DSL: their arguments and their Plans."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def node(plan: Plan, name: str = "importer") -> Node:
     return plan.root.body.nodes[name]
 
 
-def test_a_constant_uri_stands_in_the_importer_and_in_its_input() -> None:
+def test_a_constant_uri_is_in_the_importer_and_in_its_input() -> None:
     @dsl.pipeline
     def imports() -> None:
         use(data=importer("gs://bucket/data", dsl.Dataset).output)
@@ -76,7 +76,7 @@ def test_a_download_is_for_pipelines_with_a_workspace() -> None:
     assert made == Importer("gs://bucket/data", ArtifactType("system.Artifact"), download_to_workspace=True)
 
 
-def test_metadata_gets_an_input_for_each_value_however_often_it_is_mentioned() -> None:
+def test_metadata_has_one_input_for_each_value() -> None:
     @dsl.pipeline
     def imports(uri: str, n: int) -> None:
         found = find().output
@@ -99,7 +99,7 @@ def test_metadata_gets_an_input_for_each_value_however_often_it_is_mentioned() -
     assert plan.components["comp-importer"].inputs["metadata"] == ParameterInput(ParameterType.NUMBER_INTEGER)
 
 
-def test_a_value_inside_of_the_text_of_a_uri_is_warned_of() -> None:
+def test_a_placeholder_in_the_text_of_a_uri_gives_a_warning() -> None:
     @dsl.pipeline
     def quiet(uri: str) -> None:
         importer(uri, dsl.Dataset)
@@ -141,9 +141,9 @@ def test_arguments_of_the_wrong_kind_are_refused(
         dsl.pipeline(imports)
 
 
-def test_artifacts_are_no_uris_and_no_metadata() -> None:
+def test_artifacts_as_uri_or_metadata_are_refused() -> None:
     def as_uri(data: dsl.Input[dsl.Dataset]) -> None:
-        importer(data)
+        importer(data)  # type: ignore[arg-type]
 
     def as_metadata(data: dsl.Input[dsl.Dataset]) -> None:
         importer("x", metadata={"data": data})
@@ -167,7 +167,7 @@ def test_an_importer_takes_the_settings_of_tasks_but_not_those_of_containers() -
         dsl.pipeline(wrong)
 
 
-def test_an_importer_called_on_its_own_gives_the_artifact(tmp_path: Path) -> None:
+def test_an_importer_called_outside_of_a_pipeline_returns_the_artifact(tmp_path: Path) -> None:
     local.init(FakeRunner(), tmp_path / "root", quiet=True)
     (tmp_path / "data.csv").write_text("a,b")
     task = importer(str(tmp_path / "data.csv"), dsl.Dataset, metadata={"n": 3})

@@ -1,4 +1,4 @@
-"""Parameters that take certain values only. (The KFP SDK 2.17.0 has them in its schema, and no way to write them.)"""
+"""Parameters with a `Literal` annotation. The schema of KFP 2.17.0 has them; its SDK cannot author them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_choices_are_in_the_interface() -> None:
     assert choice.inputs["level"] == ParameterInput(INT, optional=True, default=2, literals=(1, 2))
 
 
-def test_the_choices_are_in_the_compiled_file_and_come_back() -> None:
+def test_the_choices_survive_compiling_and_loading() -> None:
     compiled = ir.emit(choose.plan)
     parameters = compiled["components"]["comp-choose"]["inputDefinitions"]["parameters"]
     assert parameters["mode"] == {"parameterType": "STRING", "literals": ["fast", "good"]}
@@ -46,7 +46,7 @@ def test_the_choices_are_in_the_compiled_file_and_come_back() -> None:
     ("annotation", "kind"), [(Literal["a"], STRING), (Literal[1.5], ParameterType.NUMBER_DOUBLE), (Literal[3, 4], INT)]
 )
 def test_a_choice_may_be_returned(annotation: Any, kind: ParameterType) -> None:
-    def returns():
+    def returns() -> Any:
         return 1
 
     returns.__annotations__["return"] = annotation
@@ -66,13 +66,13 @@ def test_the_values_of_a_choice_are_of_one_type() -> None:
 
 
 def test_a_default_is_one_of_the_choices() -> None:
-    def wrong(x: Literal["a", "b"] = "c") -> None: ...
+    def wrong(x: Literal["a", "b"] = "c") -> None: ...  # type: ignore[assignment]
 
     with pytest.raises(AuthoringError, match="the default value is 'c', expected one of 'a', 'b'"):
         dsl.component(wrong)
 
 
-def test_an_argument_is_one_of_the_choices_before_anything_runs(tmp_path: Path) -> None:
+def test_an_argument_is_checked_against_the_choices_before_anything_runs(tmp_path: Path) -> None:
     def traced() -> None:
         choose(mode="best")
 
@@ -85,7 +85,7 @@ def test_an_argument_is_one_of_the_choices_before_anything_runs(tmp_path: Path) 
     assert not list(tmp_path.iterdir())
 
 
-def test_a_value_is_one_of_the_choices_when_it_comes(tmp_path: Path) -> None:
+def test_a_value_is_checked_against_the_choices_when_the_task_starts(tmp_path: Path) -> None:
     runner = FakeRunner(choose=lambda **given: {"Output": str(given)})
     ended = local.run(choice, {"mode": "good"}, runner=runner, pipeline_root=tmp_path, quiet=True)
     assert "'level': 2" in ended.output

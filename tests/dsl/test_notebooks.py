@@ -1,4 +1,4 @@
-"""Components made of notebooks, as they are written. That they run is tested with real kernels, in tests/slow."""
+"""Notebook components in the DSL. tests/slow runs them with real kernels."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from standpipe.dsl.components import PythonComponent
 from standpipe.dsl.notebooks import notebook_component, run_notebook
 from standpipe.errors import AuthoringError, UnsupportedError
 from standpipe.model.plan import Container, PythonFunction
+from tests.plans import container
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with one notebook, a copy that Jupyter made of it, and a module."""
+    """Return a folder with one notebook, a checkpoint copy of it, and a module."""
     notebook = json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
     for name in ("deep/train.ipynb", ".ipynb_checkpoints/train-checkpoint.ipynb", "helper.py"):
         file = tmp_path / "project" / name
@@ -55,7 +56,7 @@ def test_the_interface_is_that_of_the_function(folder: Path) -> None:
     assert notebook_component(train, notebook_path=folder).plan == component.plan
 
 
-def test_a_notebook_brings_what_executes_it_unless_its_author_knows_better(folder: Path) -> None:
+def test_a_notebook_installs_its_packages_unless_packages_are_named(folder: Path) -> None:
     defaults = ("nbclient>=0.10,<1", "ipykernel>=6,<7", "jupyter_client>=7,<9")
     assert program(made_of(folder)).packages == defaults
     assert program(made_of(folder, packages_to_install=[])).packages == ()
@@ -73,14 +74,14 @@ def test_the_options_are_those_of_components(folder: Path) -> None:
         task_config_passthroughs=[dsl.TaskConfigField.ENV],
     )
     function = program(component)
-    assert component.plan.executors["exec-train"].image == "jupyter/base"
+    assert container(component.plan.executors["exec-train"]).image == "jupyter/base"
     assert (function.index_urls, function.trusted_hosts) == (("https://a.example/simple",), ("a.example",))
     assert (function.use_venv, function.kfp_requirements) == (True, ("kfp==2.16.0",))
     assert [passthrough.field for passthrough in component.task_config_passthroughs] == ["ENV"]
     assert program(made_of(folder, install_kfp_package=False)).kfp_requirements == ()
 
 
-def test_the_folder_is_shipped_whole_and_the_notebook_is_found_in_it(folder: Path) -> None:
+def test_the_whole_folder_of_a_notebook_is_embedded(folder: Path) -> None:
     source = program(made_of(folder)).source
     archive = re.search("__KFP_EMBEDDED_ARCHIVE_B64 = '(.*)'", source)
     assert archive
@@ -97,7 +98,7 @@ def test_the_program_is_for_every_python_that_an_image_may_have(folder: Path) ->
     assert names == ["_run_notebook", "_inject_parameters", "_show_output", "train"]
 
 
-def test_a_compiled_notebook_comes_back(folder: Path) -> None:
+def test_a_compiled_notebook_can_be_loaded(folder: Path) -> None:
     plan = made_of(folder).plan
     assert ir.load(ir.emit(plan)) == plan
 

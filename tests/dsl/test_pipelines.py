@@ -1,4 +1,4 @@
-"""Writing pipelines: what is traced, and the Plan that comes of it."""
+"""Pipelines: how they are traced, and the Plans of the traces."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from standpipe.errors import AuthoringError, AuthoringTypeError, InconsistentTyp
 from standpipe.model.plan import Caching, Constant, Dag, FinalStatus, FromInput, FromTask, Node, Plan, Retry
 from standpipe.model.plan import TriggerStrategy as Strategy
 from standpipe.model.templates import InputParameter, Template
+from tests.plans import container
 
 
 @dsl.component
@@ -60,7 +61,7 @@ def test_calls_become_tasks_with_unique_names_and_bound_inputs() -> None:
     assert math.plan.executors.keys() == {"exec-add", "exec-add-2"}
 
 
-def test_values_inside_of_text_come_in_by_inputs_of_their_own() -> None:
+def test_values_in_text_have_inputs_of_their_own() -> None:
     @dsl.pipeline
     def talk(name: str) -> None:
         number = add(a=1)
@@ -93,18 +94,18 @@ def test_everything_that_is_set_on_a_task_is_in_the_plan() -> None:
     node = nodes(settings)["add-2"]
     assert (node.after, node.display_name, node.caching) == (("add",), "Adder", Caching(False, "k"))
     assert node.retry == Retry(3, 120.0, 1.5, 3600.0)
-    container = settings.plan.executors["exec-add-2"]
-    assert container.env == {"A": "b", "ARGO_DEBUG_PAUSE_BEFORE": "true", "ARGO_DEBUG_PAUSE_AFTER": "true"}
-    resources = container.resources
+    adder = container(settings.plan.executors["exec-add-2"])
+    assert adder.env == {"A": "b", "ARGO_DEBUG_PAUSE_BEFORE": "true", "ARGO_DEBUG_PAUSE_AFTER": "true"}
+    resources = adder.resources
     assert (resources.cpu_request, resources.cpu_limit) == ("500m", "2")
     assert (resources.memory_request, resources.memory_limit) == ("1G", "2Gi")
     assert (resources.accelerator_type, resources.accelerator_count) == ("nvidia.com/gpu", "1")
-    assert container.image == Template((InputParameter("pipelinechannel--image"),))
+    assert adder.image == Template((InputParameter("pipelinechannel--image"),))
     assert settings.plan.platforms["kubernetes"]["deploymentSpec"]["executors"] == {"exec-add-2": {"podMetadata": {}}}
-    assert add.executor.env == {}, "the component itself must not change"
+    assert container(add.executor).env == {}, "the component itself must not change"
 
 
-def test_a_nested_pipeline_brings_its_components_under_names_of_their_own() -> None:
+def test_components_of_a_nested_pipeline_have_unique_names() -> None:
     @dsl.pipeline
     def inner(x: int) -> int:
         return add(a=add(a=x).output).output
@@ -136,7 +137,8 @@ def test_named_outputs_and_pipeline_settings() -> None:
         from collections import namedtuple
 
         say(text=f"{dsl.WORKSPACE_PATH_PLACEHOLDER}/file")
-        return namedtuple("Outputs", ["total", "data"])(add(a=1).output, make().output)
+        Outputs = namedtuple("Outputs", ["total", "data"])
+        return Outputs(add(a=1).output, make().output)
 
     plan = settings.plan
     assert (plan.name, plan.description, plan.display_name) == ("my-pipeline", "what it does", "Mine")
@@ -146,7 +148,7 @@ def test_named_outputs_and_pipeline_settings() -> None:
     assert config == {"workspace": {"size": "1Gi", "kubernetes": {"pvcSpecPatch": {}}}, "activeDeadlineSeconds": 60}
 
 
-def test_a_task_that_ignores_failure_may_ask_how_its_upstream_ended() -> None:
+def test_a_task_that_ignores_upstream_failure_can_take_the_final_status() -> None:
     @dsl.component
     def report(status: dsl.PipelineTaskFinalStatus, text: str = "none") -> None:
         pass
@@ -277,7 +279,7 @@ def _artifact_object() -> None:
         ),
     ],
 )
-def test_mistakes_are_caught_while_tracing(body: Any, error: type[Exception], says: str) -> None:
+def test_mistakes_are_reported_while_tracing(body: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         dsl.pipeline(name="broken")(body)
 
@@ -290,7 +292,7 @@ def test_outputs_must_be_declared_returned_and_of_the_right_type() -> None:
         add(a=1)
 
     def wrong() -> str:
-        return add(a=1).output  # type: ignore[no-any-return]
+        return add(a=1).output
 
     def constant() -> int:
         add(a=1)
@@ -323,7 +325,7 @@ def test_outputs_must_be_declared_returned_and_of_the_right_type() -> None:
             dsl.pipeline(function)
 
 
-def test_a_value_of_another_pipeline_cannot_be_smuggled_in() -> None:
+def test_a_value_of_another_pipeline_is_refused() -> None:
     kept: list[Any] = []
 
     @dsl.pipeline
@@ -341,7 +343,7 @@ def test_a_value_of_another_pipeline_cannot_be_smuggled_in() -> None:
             dsl.component(_talker)(text=use_text)
 
 
-def test_what_belongs_to_another_pipeline_is_refused_even_under_a_name_of_ones_own() -> None:
+def test_a_task_of_another_pipeline_is_refused_even_if_the_name_exists_here() -> None:
     kept: list[Any] = []
 
     @dsl.pipeline
@@ -364,7 +366,7 @@ def test_what_belongs_to_another_pipeline_is_refused_even_under_a_name_of_ones_o
 
     def returns() -> int:
         add(a=1)
-        return kept[1].output  # type: ignore[no-any-return]
+        return kept[1].output
 
     for function, says in (
         (takes_output, "output 'Output' of task 'add', which belongs to another pipeline"),
@@ -423,7 +425,7 @@ def _talker(text: str) -> None:
         (lambda task: task.after("add"), r"\.after\(\) expected tasks"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(change: Any, says: str) -> None:
+def test_invalid_settings_are_refused(change: Any, says: str) -> None:
     def body() -> None:
         change(add(a=1))
 
@@ -459,8 +461,8 @@ def test_settings_of_the_wrong_type_are_refused(change: Any, says: str) -> None:
 def test_durations_and_counts_are_read_as_kfp_reads_them() -> None:
     @dsl.pipeline
     def retries() -> None:
-        add(a=1).set_retry("3", "90", 0, "2 hours")
-        add(a=1).set_retry(2.0, "1w")
+        add(a=1).set_retry("3", "90", 0, "2 hours")  # type: ignore[arg-type]
+        add(a=1).set_retry(2.0, "1w")  # type: ignore[arg-type]
         add(a=1).set_retry(None)  # type: ignore[arg-type]
 
     assert [node.retry for node in nodes(retries).values()] == [
@@ -470,7 +472,7 @@ def test_durations_and_counts_are_read_as_kfp_reads_them() -> None:
     ]
 
 
-def test_extensions_of_kfp_find_what_they_use() -> None:
+def test_attributes_that_kfp_extensions_use_exist() -> None:
     @dsl.pipeline
     def extended(secret: str) -> None:
         first = add(a=1)
@@ -481,7 +483,7 @@ def test_extensions_of_kfp_find_what_they_use() -> None:
     assert nodes(extended)["add-2"].inputs == {"a": Constant(2)}
 
 
-def test_what_needs_a_default_or_a_workspace_says_so() -> None:
+def test_a_missing_default_or_workspace_is_an_error() -> None:
     def ignoring() -> None:
         add(a=add(a=1).output).ignore_upstream_failure()
 

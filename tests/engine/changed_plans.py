@@ -1,4 +1,4 @@
-"""Random changes of a Plan: what an author does to a pipeline between two runs of it."""
+"""Random changes of a Plan, as users make them to a pipeline between two runs."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from standpipe.model.plan import Component, Constant, Dag, FromInput, FromTask, Node, Plan, RawItems, Trigger
+from standpipe.model.plan import Binding, Component, Constant, Dag, FromInput, FromTask, Node, Plan, RawItems, Trigger
 from standpipe.model.types import ParameterInput
 from tests.plans import INT
 
-#: Changes a DAG and its inputs in place.
+#: A change of a DAG and its inputs, in place.
 Change = Callable[[Plan, Random, dict[str, Node], dict[str, tuple[FromTask, ...]], dict[str, object]], None]
 
 
 def changed(plan: Plan, random: Random) -> Plan:
-    """The same pipeline with at most one thing changed, in it or in a pipeline within."""
+    """Return a Plan with at most one random change, in its root or in a nested pipeline."""
     dags = [name for name, component in plan.components.items() if isinstance(component.body, Dag)]
     name = random.choice(["", *dags])
     component = plan.components[name] if name else plan.root
@@ -90,7 +90,8 @@ def _default(plan: Plan, random: Random, nodes: object, outputs: object, inputs:
 def _add(plan: Plan, random: Random, nodes: dict[str, Node], outputs: object, inputs: dict[str, object]) -> None:
     if "new" not in nodes:
         inputs["fresh"] = ParameterInput(INT, optional=True, default=3)
-        bound = random.choice([Constant(1), FromInput("fresh")])
+        choices: list[Binding] = [Constant(1), FromInput("fresh")]
+        bound = random.choice(choices)
         nodes["new"] = Node("new", "number", {"a": bound}, after=(random.choice(list(nodes)),))
 
 
@@ -102,4 +103,4 @@ def _after(plan: Plan, random: Random, nodes: dict[str, Node], *_: object) -> No
         nodes[node.name] = replace(node, after=(*node.after, names[earlier]))
 
 
-_CHANGES: tuple[Change, ...] = (_remove, _bind, _condition, _items, _output, _default, _add, _after)  # type: ignore[assignment]
+_CHANGES: tuple[Change, ...] = (_remove, _bind, _condition, _items, _output, _default, _add, _after)

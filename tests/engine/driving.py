@@ -1,6 +1,9 @@
-"""Runs that a test drives by hand."""
+"""Runs whose events a test sends itself."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from standpipe.engine.machine import Machine
 from standpipe.model.events import (
@@ -21,7 +24,7 @@ from tests.plans import RUN
 
 
 def task(path: str) -> TaskRef:
-    """`a/2/b` is task b in the iteration 2 of the loop a."""
+    """Return the reference of a path: `a/2/b` is task b in iteration 2 of loop a."""
     steps: list[tuple[str, int | None]] = []
     for part in path.split("/"):
         if part.isdecimal():
@@ -43,7 +46,7 @@ def ignores_upstream_failure(plan: Plan, ref: TaskRef) -> bool:
 
 
 class Run:
-    """Drives a machine by hand: what is started waits until the test ends it."""
+    """A run on a machine. Each attempt that starts is active until the test ends it."""
 
     def __init__(self, plan: Plan, max_parallel: int = 100, **arguments: Value) -> None:
         self.machine = Machine(plan, RUN, max_parallel=max_parallel)
@@ -66,11 +69,11 @@ class Run:
         self.send(AttemptEnded(task(path), outputs, Failure(failure) if failure else None))
 
     def wait(self, seconds: float) -> None:
-        """Lets time pass while nothing else happens."""
+        """Advance the time by some seconds, without other events."""
         self.now += seconds
         self.send(TimePassed())
 
-    def inputs(self, path: str) -> object:
+    def inputs(self, path: str) -> Mapping[str, Any]:
         return self.running[task(path)].inputs
 
     @property
@@ -90,5 +93,5 @@ class Run:
         return self.machine.state_of(task(path))
 
     def because(self, path: str) -> str:
-        """Why a task was skipped."""
+        """Return the reason why a task was skipped."""
         return next(fact.reason for fact in self.facts if isinstance(fact, TaskSkipped) and fact.task == task(path))

@@ -1,4 +1,4 @@
-"""Random Plans: loops in conditions in nested pipelines, and everything that can go wrong in them."""
+"""Random Plans: loops in conditions in nested pipelines, some of which fail."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ STRING, LIST, STRUCT = ParameterType.STRING, ParameterType.LIST, ParameterType.S
 DATASET = ArtifactType("system.Dataset")
 DATA, MANY = "an artifact", "a list of artifacts"
 
-#: What a value is: a parameter's type, or one of the two above.
+#: The kind of a value: a parameter's type, or one of the two above.
 Kind = ParameterType | str
 
 INPUTS: dict[Kind, Input] = {
@@ -68,7 +68,7 @@ LEAVES = {
     "used": leaf({"one": INPUTS[DATA], "many": INPUTS[MANY]}),
 }
 TIDY = leaf({"status": ParameterInput(ParameterType.TASK_FINAL_STATUS, optional=True), "a": INPUTS[INT]})
-LOOPED_LEAVES = {"number": ("a", INT), "text": ("s", STRING)}  # and which input gets the item
+LOOPED_LEAVES = {"number": ("a", INT), "text": ("s", STRING)}  # the input that gets the item
 EXECUTORS = {
     "exec": Container("image", Command()),
     "nested": Container("image", PythonFunction("nested", "def nested(l: List[List[int]]): ...")),
@@ -79,12 +79,14 @@ CONDITIONS: dict[Kind, tuple[str, ...]] = {
     LIST: ("size({}) > 1",),
     STRUCT: ('{}["a"] == 1', "size({}) == 2"),
 }
+#: Selectors of an integer in a value.
+PARTS: dict[Kind, str] = {STRUCT: 'parseJson(string_value)["a"]', LIST: "parseJson(string_value)[0]"}
 DEEPEST = 3
 
 
 @dataclass
 class Scope:
-    """A DAG in the making: its tasks, and what they can take values from."""
+    """A DAG that is being made: its nodes, and the sources of values for them."""
 
     nodes: list[Node] = field(default_factory=list)
     sources: list[tuple[FromTask | FromInput, Kind]] = field(default_factory=list)
@@ -102,7 +104,7 @@ class Scope:
 
 @dataclass
 class Maker:
-    """Makes a Plan with at least so many tasks, and a few more to close what it began; `retried` is in percent."""
+    """Makes a Plan with at least a number of tasks; `retried` percent of them have retries."""
 
     random: Random
     tasks: int
@@ -118,7 +120,7 @@ class Maker:
         return Plan("test", self.closed(scope, inputs), self.components, EXECUTORS)
 
     def add(self, scope: Scope, level: int) -> None:
-        """Adds a task to a scope, or a group with tasks in it."""
+        """Add a task to a scope, or a group with tasks."""
         self.tasks -= 1
         if level == DEEPEST or self.chance(55):
             self.add_leaf(scope)
@@ -153,7 +155,7 @@ class Maker:
         self.put(scope, Node(self.name(), "tidy", inputs, (guarded,), trigger=COMPLETED))
 
     def add_branches(self, scope: Scope, level: int) -> None:
-        """If and Else, or two conditions that may both be false, and OneOf."""
+        """Add If and Else, or two conditions that may both be false, and OneOf."""
         inputs = {"c": INPUTS[INT]}
         whole = Scope.of(inputs)
         for text in ("inputs.parameter_values['c'] > 2", "!(inputs.parameter_values['c'] > 2)"):
@@ -165,11 +167,11 @@ class Maker:
             trigger = Trigger(condition=condition)
             self.put(whole, Node(self.name(), self.keep(component), {"c": FromInput("c")}, trigger=trigger))
         one_of = tuple(FromTask(node.name, "y") for node in whole.nodes)
-        component = self.keep(Component(whole.dag(y=one_of), inputs, {"y": ParameterOutput(INT)}))
-        self.place(scope, component, c=self.pick(Constant(1), Constant(4), *scope.of_kind(INT)))
+        branches = self.keep(Component(whole.dag(y=one_of), inputs, {"y": ParameterOutput(INT)}))
+        self.place(scope, branches, c=self.pick(Constant(1), Constant(4), *scope.of_kind(INT)))
 
     def group(self, scope: Scope, level: int, item: Mapping[str, Input]) -> str:
-        """A component around a DAG; its inputs are of kinds that the scope around it has, and the item of a loop."""
+        """Make a component with a DAG; its inputs are kinds that the outer scope has, and the item of a loop."""
         taken = self.random.sample(scope.sources, min(len(scope.sources), self.random.randrange(4)))
         inputs = {**{f"i{number}": INPUTS[kind] for number, (_, kind) in enumerate(taken)}, **item}
         inner = Scope.of(inputs)
@@ -179,7 +181,7 @@ class Maker:
         return self.keep(self.closed(inner, inputs, looped=bool(item)))
 
     def closed(self, scope: Scope, inputs: Mapping[str, Input], *, looped: bool = False) -> Component:
-        """A component around a finished scope, which gives some of what its tasks gave; as a loop declares that."""
+        """Make a component of a finished scope with some outputs of its tasks, declared as a loop declares them."""
         given = [(s, kind) for s, kind in scope.sources if isinstance(s, FromTask) and not s.selector]
         chosen = self.random.sample(given, min(len(given), self.pick(0, 1, 1, 2)))
         sources = {f"o{number}": (source,) for number, (source, _) in enumerate(chosen)}
@@ -187,7 +189,7 @@ class Maker:
         return Component(scope.dag(**sources), inputs, dict(zip(sources, map(output_of, kinds), strict=True)))
 
     def loop(self, item: str, kind: Kind) -> Loop:
-        """Over an input `items`, or over what is written there; seldom over something of the wrong kind."""
+        """Make a loop over the input `items` or over constants; rarely over a value of the wrong kind."""
         limit = self.pick(0, 0, 1, 2)
         if kind is not STRUCT and self.chance(50):
             return Loop(InputItems("items"), item, limit)
@@ -195,7 +197,7 @@ class Maker:
         return Loop(RawItems(("text", *items) if self.chance(5) else tuple(items)), item, limit)
 
     def place(self, scope: Scope, component: str, loop: Loop | None = None, **given: Binding) -> str:
-        """A task whose inputs come from what is there, those aside that are given."""
+        """Add a task; inputs that are not in `given` are bound to sources of the scope."""
         inputs = {n: d for n, d in self.components[component].inputs.items() if not loop or n != loop.item_input}
         found = {name: self.bound(scope, kind_of(declared)) for name, declared in inputs.items()}
         bindings = {**{name: binding for name, binding in found.items() if binding}, **given}
@@ -217,7 +219,7 @@ class Maker:
         return self.put(scope, Node(self.name(), component, bindings, after, trigger=trigger, loop=loop, retry=retry))
 
     def bound(self, scope: Scope, kind: Kind) -> Binding | None:
-        """What an input comes from: seldom something of another type, or nothing."""
+        """Return the source of an input; rarely one of another type, or none."""
         sources = scope.of_kind(kind)
         if kind is STRING or (isinstance(kind, ParameterType) and self.chance(1)):
             sources += scope.of_kind(INT, STRING, LIST, STRUCT)
@@ -234,7 +236,7 @@ class Maker:
         for name, output in component.outputs.items():
             kind = gathered(kind_of(output)) if looped_leaf else kind_of(output)
             scope.sources.append((FromTask(node.name, name), kind))
-            part = {STRUCT: 'parseJson(string_value)["a"]', LIST: "parseJson(string_value)[0]"}.get(kind)  # type: ignore[call-overload]
+            part = PARTS.get(kind)
             if part:
                 scope.sources.append((FromTask(node.name, name, parse(part)), INT))
         return node.name
@@ -269,7 +271,7 @@ def output_of(kind: Kind) -> Output:
 
 
 def behaviour(failing: int) -> Callable[[TaskRef, Component, Mapping[str, Any], int], dict[str, Any] | None]:
-    """Fake tasks: what they give follows from what they are given; so many percent of attempts fail."""
+    """Return the behaviour of fake tasks: outputs depend on inputs only; `failing` percent of the attempts fail."""
 
     def behave(ref: TaskRef, component: Component, inputs: Mapping[str, Any], attempt: int) -> dict[str, Any] | None:
         told = {name: value for name, value in inputs.items() if name != "status"}

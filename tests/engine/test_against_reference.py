@@ -1,4 +1,4 @@
-"""The engine beside an obvious interpreter: which tasks ran, with what inputs, how all ended, and with what outputs."""
+"""The engine compared with a simple interpreter: the tasks that ran, their inputs, states and outputs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ARGUMENTS = {"n": 3, "l": [3, 1]}
 
 
 class Driven:
-    """A run whose attempts end in random order; time passes only if nothing runs, or the moment has come."""
+    """A run whose attempts end in random order. Time advances if nothing runs, or at random."""
 
     def __init__(self, plan: Plan, behave: Behaviour, order: Random, max_parallel: int) -> None:
         self.plan, self.behave, self.order = plan, behave, order
@@ -62,8 +62,8 @@ class Driven:
         self.attempts.update({command.task: (command.inputs, command.attempt + 1) for command in started})
         self.most = max(self.most, len(self.running))
 
-    def go_on(self) -> None:
-        """An attempt ends, or the next one is due."""
+    def advance(self) -> None:
+        """End an attempt, or advance the time to the next retry."""
         due = self.machine.due
         if due is not None and (not self.running or self.order.randrange(3) == 0):
             self.now = max(self.now, due)
@@ -104,9 +104,9 @@ def test_engine_and_reference_agree(seed: int, tasks: int, failing: int, max_par
 
     run = Driven(plan, behaviour(failing), random, max_parallel)
     while not run.is_over:
-        run.go_on()
+        run.advance()
         rebuilt_after -= 1
-        if not rebuilt_after:  # from then on a machine decides that knows of the run by its facts
+        if not rebuilt_after:  # from here on, a machine that was rebuilt from the facts decides
             run.machine = Machine(plan, RUN, max_parallel=max_parallel)
             for fact in run.facts:
                 run.machine.apply(fact)
@@ -126,7 +126,7 @@ def test_a_cancelled_run_ends_and_starts_nothing_but_exit_tasks(
     random = Random(seed)
     run = Driven(Maker(random, tasks).plan(), behaviour(10), random, max_parallel)
     while until and not run.is_over:
-        run.go_on()
+        run.advance()
         until -= 1
     cancels = 0
     while not run.is_over:
@@ -135,7 +135,7 @@ def test_a_cancelled_run_ends_and_starts_nothing_but_exit_tasks(
             run.send(CancelRequested())
             cancels += 1
         if not run.is_over:
-            run.go_on()
+            run.advance()
         new = {ref for ref, attempt in run.attempts.items() if attempt != before.get(ref)}
         assert not cancels or all(ignores_upstream_failure(run.plan, ref) for ref in new)
         assert cancels < 2 or not new
@@ -145,9 +145,9 @@ def test_a_cancelled_run_ends_and_starts_nothing_but_exit_tasks(
 
 
 def _told(attempts: Mapping[TaskRef, tuple[Mapping[str, Any], int]]) -> dict[str, tuple[str, int]]:
-    """The inputs of all tasks that were attempted, and how often; inputs as text, which tells 1 from 1.0 and from True.
+    """Return the inputs of all attempted tasks as text, which distinguishes 1 from 1.0, and the number of attempts.
 
-    Of a final status it holds what both sides know: the reference writes no messages.
+    The reference writes no messages, so the message of a final status is left out.
     """
     return {
         str(ref): (repr(sorted({**inputs, **_status(inputs)}.items())), number)

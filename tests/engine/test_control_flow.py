@@ -1,6 +1,8 @@
-"""Conditions, loops and what comes after them, event by event; no task is run."""
+"""Conditions, loops and exit handlers, event by event; no task is run."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
@@ -57,7 +59,7 @@ def over(name: str, parallelism: int = 0) -> Loop:
 
 
 def branches(value: object) -> Plan:
-    """`If(s == "it's")` around `yes`, and its Else around `no`; OneOf of both."""
+    """Return a Plan with `If(s == "it's")` around `yes`, its Else around `no`, and OneOf of both."""
     text = {"s": ParameterInput(STRING)}
     yes = node("if", component="yes", when=is_("s", QUOTED), s=FromInput("s"))
     no = node("else", component="no", when=f"!({is_('s', QUOTED)})", s=FromInput("s"))
@@ -76,7 +78,7 @@ def branches(value: object) -> Plan:
 @pytest.mark.parametrize(
     ("value", "branch"), [("it's", "both/if/yes"), ("its", "both/else/no"), ("' || true", "both/else/no")]
 )
-def test_one_branch_runs_whatever_stands_in_the_value(value: str, branch: str) -> None:
+def test_exactly_one_branch_runs_for_any_text(value: str, branch: str) -> None:
     run = Run(branches(value))
     assert run.names == [branch]
     run.end(branch, y=1)
@@ -85,21 +87,22 @@ def test_one_branch_runs_whatever_stands_in_the_value(value: str, branch: str) -
     assert run.ended == RunEnded(SUCCEEDED, {"y": 2})
 
 
-def test_a_skipped_task_says_which_condition_was_false_of_what() -> None:
+def test_a_skipped_task_names_the_false_condition_and_its_values() -> None:
     text = "inputs.parameter_values['pipelinechannel--flip-Output'] == 'heads'"
-    only = node("only", when=text, **{"pipelinechannel--flip-Output": Constant("tails")})
+    inputs: dict[str, Any] = {"pipelinechannel--flip-Output": Constant("tails")}
+    only = node("only", when=text, **inputs)
     run = Run(plan(dag(only, node("next", "only"))))
     assert run.because("only") == "its condition is false: flip-Output == 'heads', where flip-Output is 'tails'"
     assert run.because("next") == "its upstream task 'only' was skipped"
     assert run.ended.state is SUCCEEDED
 
 
-def test_a_long_condition_is_cut_in_messages() -> None:
+def test_a_long_condition_is_shortened_in_messages() -> None:
     run = Run(plan(dag(node("a", when=is_("x", f"'{'n' * 1000}'"), x=Constant(1)))))
     assert len(run.because("a")) < 300
 
 
-def test_a_condition_speaks_of_the_inputs_as_the_component_declares_them() -> None:
+def test_a_condition_uses_inputs_with_their_declared_types() -> None:
     run = Run(
         plan(
             dag(node("a", component="text", when=is_("s", "'5'"), s=Constant(5))),
@@ -109,7 +112,7 @@ def test_a_condition_speaks_of_the_inputs_as_the_component_declares_them() -> No
     assert run.inputs("a") == {"s": "5"}
 
 
-def test_a_condition_that_cannot_be_decided_fails_the_task_with_its_values() -> None:
+def test_a_condition_that_cannot_be_evaluated_fails_the_task() -> None:
     run = Run(plan(dag(node("a", when="inputs.parameter_values['x'] < 'b'", x=Constant(1)), node("b"))))
     run.end("b", y=1)
     assert run.state("a") is FAILED
@@ -117,7 +120,7 @@ def test_a_condition_that_cannot_be_decided_fails_the_task_with_its_values() -> 
     assert "where x is 1" in run.failures[0][1]
 
 
-def test_null_is_no_value_that_a_condition_could_compare() -> None:
+def test_a_condition_on_null_fails_the_task() -> None:
     run = Run(
         plan(dag(node("a", when=is_("x", "1"), x=FromInput("n"))), inputs={"n": ParameterInput(INT, optional=True)})
     )
@@ -126,15 +129,16 @@ def test_null_is_no_value_that_a_condition_could_compare() -> None:
 
 def test_a_condition_over_a_list_and_a_field_of_an_item() -> None:
     """`If(i == 2)` over the items of an upstream list, `If(i.a == 2)` over their fields."""
+    field = parse('parseJson(string_value)["a"]')
     body = group(
         dag(
-            node("plain", component="if", when=is_("x", "2"), x=FromInput("x", parse('parseJson(string_value)["a"]'))),
+            node("plain", component="chosen", when=is_("x", "2"), x=FromInput("x", field)),
         ),
         {"x": ParameterInput(ParameterType.STRUCT)},
     )
     chosen = group(dag(node("a")), NUMBER)
     loop = node("loop", component="body", loop=over("items"), items=FromTask("list", "l"))
-    run = Run(plan(dag(node("list"), loop), body=body, **{"if": chosen}))
+    run = Run(plan(dag(node("list"), loop), body=body, chosen=chosen))
     run.end("list", l=[{"a": 1}, {"a": 2}])
     assert run.names == ["loop/1/plain/a"]
 
@@ -142,7 +146,7 @@ def test_a_condition_over_a_list_and_a_field_of_an_item() -> None:
 # --- values -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_parameter_that_was_left_out_is_null_and_a_default_takes_its_place() -> None:
+def test_a_missing_parameter_is_null_or_the_default() -> None:
     defaulted = leaf({"x": ParameterInput(INT, optional=True, default=7)})
     absent = {"n": ParameterInput(INT, optional=True)}
     inner = group(dag(node("a", x=FromInput("n")), node("b", component="defaulted", x=FromInput("n"))), absent)
@@ -213,7 +217,7 @@ def test_a_pipeline_whose_own_output_was_skipped_fails() -> None:
     )
 
 
-def test_a_one_of_without_a_branch_that_ran_fails_its_dag_and_names_them() -> None:
+def test_a_one_of_whose_branches_were_all_skipped_fails_its_dag() -> None:
     def none_of(number: int) -> dict[str, object]:
         return {"when": is_("x", str(number)), "x": Constant(0)}
 
@@ -225,7 +229,7 @@ def test_a_one_of_without_a_branch_that_ran_fails_its_dag_and_names_them() -> No
     ]
 
 
-def test_a_one_of_artifacts_gives_that_of_the_branch_that_ran() -> None:
+def test_a_one_of_artifacts_is_the_artifact_of_the_branch_that_ran() -> None:
     made = leaf({}, {"d": ArtifactOutput(DATASET)})
     two = group(
         dag(
@@ -252,8 +256,8 @@ def test_a_one_of_artifacts_gives_that_of_the_branch_that_ran() -> None:
 # --- loops ------------------------------------------------------------------------------------------------------------
 
 
-def looped(loop: Loop, *after: object, **bindings: Binding) -> Plan:
-    """A loop over a DAG with one task `a`, and a consumer `sum` of what it gathered."""
+def looped(loop: Loop, **bindings: Any) -> Plan:
+    """Return a Plan with a loop over a DAG with one task `a`, and a task `sum` that takes the collected outputs."""
     body = group(
         dag(node("a", x=FromInput("x")), y=FromTask("a", "y")), {**NUMBER, "items": ParameterInput(LIST, optional=True)}
     )
@@ -275,7 +279,7 @@ def looped(loop: Loop, *after: object, **bindings: Binding) -> Plan:
     ],
 )
 def test_a_loop_runs_its_component_for_each_item_and_gathers_in_order(
-    loop: Loop, bindings: dict[str, Binding], arguments: dict[str, object]
+    loop: Loop, bindings: dict[str, Binding], arguments: dict[str, Any]
 ) -> None:
     run = Run(looped(loop, **bindings), **arguments)
     assert run.names == ["loop/0/a", "loop/1/a", "loop/2/a"]
@@ -283,7 +287,7 @@ def test_a_loop_runs_its_component_for_each_item_and_gathers_in_order(
     for number in (2, 0, 1):
         run.end(f"loop/{number}/a", y=number * 10)
     assert run.inputs("sum") == {"l": [0, 10, 20]}
-    assert type(run.inputs("sum")["l"]) is list  # type: ignore[index]
+    assert type(run.inputs("sum")["l"]) is list
     run.end("sum", y=1)
     assert run.ended == RunEnded(SUCCEEDED, {"y": [0, 10, 20]})
 
@@ -317,16 +321,16 @@ def test_an_item_of_the_wrong_type_fails_its_iteration_only() -> None:
 
 @pytest.mark.parametrize("declared", [STRING, INT])
 def test_an_item_keeps_its_type_for_the_tasks_that_take_it(declared: ParameterType) -> None:
-    """The KFP compiler says of the items of an untyped list that they are text."""
+    """The KFP compiler declares the items of an untyped list as text."""
     tasks = [node(name, component=name, x=FromInput("x")) for name in ("text", "number")]
-    condition = node("if", component="if", when=is_("x", "'1'"), x=FromInput("x"))
+    condition = node("if", component="chosen", when=is_("x", "'1'"), x=FromInput("x"))
     run = Run(
         plan(
             dag(node("loop", component="body", loop=raw(1, True, {"k": [1]}))),
             body=group(dag(*tasks, condition), {"x": ParameterInput(declared)}),
             text=leaf({"x": ParameterInput(STRING)}),
             number=leaf(NUMBER),
-            **{"if": group(dag(node("a", x=Constant(5))), {"x": ParameterInput(STRING)})},
+            chosen=group(dag(node("a", x=Constant(5))), {"x": ParameterInput(STRING)}),
         )
     )
     assert {name: run.inputs(name) for name in run.names} == {
@@ -344,7 +348,7 @@ def test_a_looped_component_without_a_dag_checks_its_item_itself() -> None:
     assert [path for path, _ in run.failures] == ["loop/1"]
 
 
-def test_a_failed_iteration_cancels_nothing_and_fails_the_loop_in_the_end() -> None:
+def test_a_failed_iteration_cancels_nothing_and_fails_the_loop() -> None:
     run = Run(looped(raw(1, 2, 3)))
     run.end("loop/1/a", failure="boom")
     assert run.names == ["loop/0/a", "loop/2/a"]
@@ -356,7 +360,7 @@ def test_a_failed_iteration_cancels_nothing_and_fails_the_loop_in_the_end() -> N
     assert run.failures == [("loop/1/a", "boom")]
 
 
-def test_a_limited_loop_has_so_many_iterations_open_in_order() -> None:
+def test_parallelism_limits_the_iterations_that_are_active() -> None:
     run = Run(looped(raw(1, 2, 3, 4, parallelism=2)))
     assert run.names == ["loop/0/a", "loop/1/a"]
     run.end("loop/1/a", y=1)
@@ -368,7 +372,7 @@ def test_a_limited_loop_has_so_many_iterations_open_in_order() -> None:
     assert run.state("loop") is FAILED
 
 
-def test_an_iteration_sees_what_its_loop_was_given_beside_the_item() -> None:
+def test_an_iteration_has_the_inputs_of_its_loop_and_the_item() -> None:
     """An upstream output in the body of a loop is that output, not the item."""
     body = group(
         dag(node("a", component="two", a=FromInput("x"), b=FromInput("up"))),
@@ -389,18 +393,18 @@ def test_a_looped_component_without_a_dag_is_attempted_for_each_item() -> None:
     assert run.ended.outputs == {"y": [10, 20]}
 
 
-def test_iterations_are_told_apart_by_placeholders() -> None:
+def test_placeholders_distinguish_iterations() -> None:
     text = parse_value("{{$.pipeline_task_name}} {{$.pipeline_task_uuid}}")
     body = group(dag(node("a", component="text", s=Constant(text))), NUMBER)
     run = Run(
         plan(dag(node("loop", component="body", loop=raw(1, 2))), body=body, text=leaf({"s": ParameterInput(STRING)}))
     )
-    first, second = (run.inputs(name)["s"].split() for name in run.names)  # type: ignore[index]
+    first, second = (run.inputs(name)["s"].split() for name in run.names)
     assert first[0] == second[0] == "a"
     assert first[1] != second[1]
 
 
-def test_an_iteration_that_skips_its_task_is_left_out_of_what_is_gathered() -> None:
+def test_skipped_tasks_are_missing_from_collected_outputs() -> None:
     seldom = node("a", when="inputs.parameter_values['x'] != 2", x=FromInput("x"))
     body = group(dag(seldom, node("b"), y=FromTask("a", "y"), always=FromTask("b", "y")), NUMBER)
     loop = node("loop", component="body", loop=raw(1, 2, 3))
@@ -411,12 +415,12 @@ def test_an_iteration_that_skips_its_task_is_left_out_of_what_is_gathered() -> N
     assert run.ended.outputs == {"y": [0, 2], "always": [0, 1, 2]}
 
 
-def test_an_item_that_the_component_does_not_declare_is_there_for_its_command() -> None:
+def test_the_command_has_an_item_that_its_component_does_not_declare() -> None:
     run = Run(plan(dag(node("loop", component="bare", loop=raw("a"))), bare=leaf({})))
     assert run.inputs("loop/0") == {"x": "a"}
 
 
-def test_artifacts_are_items_and_are_gathered_as_one_flat_list() -> None:
+def test_artifacts_are_items_and_are_collected_as_one_flat_list() -> None:
     made = leaf({"x": ArtifactInput(DATASET)}, {"d": ArtifactOutput(DATASET)})
     item: dict[str, Input] = {"x": ArtifactInput(DATASET), "n": ParameterInput(INT, optional=True)}
     inner = group(
@@ -442,10 +446,10 @@ def test_artifacts_are_items_and_are_gathered_as_one_flat_list() -> None:
         ),
         many=[ArtifactValue("a", DATASET, "/a"), ArtifactValue("b", DATASET, "/b")],
     )
-    assert [run.inputs(name)["x"].uri for name in run.names] == ["/a", "/a", "/b", "/b"]  # type: ignore[index]
+    assert [run.inputs(name)["x"].uri for name in run.names] == ["/a", "/a", "/b", "/b"]
     for name in run.names:
         run.end(name, d=ArtifactValue("d", DATASET, name))
-    assert [data.uri for data in run.inputs("use")["many"]] == [  # type: ignore[index]
+    assert [data.uri for data in run.inputs("use")["many"]] == [
         "loop/0/in/0/a",
         "loop/0/in/1/a",
         "loop/1/in/0/a",
@@ -453,7 +457,7 @@ def test_artifacts_are_items_and_are_gathered_as_one_flat_list() -> None:
     ]
 
 
-# --- what consumers make of nested loops ------------------------------------------------------------------------------
+# --- collected outputs of nested loops --------------------------------------------------------------------------------
 
 SOURCE = """
 from kfp.dsl import *
@@ -489,14 +493,14 @@ def test_nested_loops_are_flat_unless_the_consumer_annotates_nested_lists(functi
     assert run.ended.outputs == {"y": [1, 2, 1, 2]}
 
 
-def test_lists_that_tasks_gave_stay_and_count_as_levels_of_the_annotation() -> None:
+def test_lists_from_tasks_count_as_levels_of_the_annotation() -> None:
     run = Run(_nested(SOURCE, "nested"))
     for name in run.names:
         run.end(name, y=[7])
     assert run.inputs("use") == {"l": [[7], [7], [7], [7]]}
 
 
-def test_a_source_for_another_python_gets_flat_lists() -> None:
+def test_a_source_that_this_python_cannot_parse_gets_flat_lists() -> None:
     run = Run(_nested("def nested(l: List[List[int]]) -> : syntax of the future", "nested"))
     for name in run.names:
         run.end(name, y=1)
@@ -504,7 +508,7 @@ def test_a_source_for_another_python_gets_flat_lists() -> None:
 
 
 def _nested(source: str, function: str) -> Plan:
-    """Two loops of two, whose numbers go through a pipeline to a Python function."""
+    """Return a Plan with two nested loops of two items, whose outputs are passed to a Python function."""
     lists = {"l": ParameterInput(LIST)}
     inner = group(dag(node("a", component="leaf", x=FromInput("x")), y=FromTask("a", "y")), NUMBER)
     outer = group(dag(node("in", component="inner", loop=raw(1, 2)), y=FromTask("in", "y")), NUMBER)
@@ -525,7 +529,7 @@ def _nested(source: str, function: str) -> Plan:
     return Plan(made.name, made.root, made.components, {**made.executors, "python": executor})
 
 
-def test_a_loop_over_what_a_nested_loop_gathered_goes_over_the_flat_list() -> None:
+def test_a_loop_over_the_outputs_of_a_nested_loop_uses_the_flat_list() -> None:
     inner = group(dag(node("in", loop=raw(1, 2)), y=FromTask("in", "y")), NUMBER)
     again = node("again", loop=over("items"), items=FromTask("loop", "y"))
     first = node("if", when="size(inputs.parameter_values['l']) == 4", l=FromTask("loop", "y"))
@@ -541,13 +545,13 @@ def test_a_loop_over_what_a_nested_loop_gathered_goes_over_the_flat_list() -> No
 
 
 def handled(body: Component) -> Plan:
-    """An exit handler around `body`."""
+    """Return a Plan with an exit handler around `body`."""
     status = {"status": ParameterInput(ParameterType.TASK_FINAL_STATUS, optional=True)}
     tidy = node("tidy", "exit-handler-1", component="tidy", trigger=COMPLETED, status=FinalStatus("exit-handler-1"))
     return plan(dag(node("exit-handler-1", component="body"), tidy), body=body, tidy=leaf(status, {}))
 
 
-def test_an_exit_task_learns_which_group_failed_and_why() -> None:
+def test_the_final_status_of_an_exit_task_names_the_failed_task_and_the_reason() -> None:
     run = Run(handled(group(dag(node("loop", loop=raw(1, 2)), node("never", "loop")))))
     run.end("exit-handler-1/loop/0", failure="boom")
     assert run.names == ["exit-handler-1/loop/1"]
@@ -564,12 +568,12 @@ def test_an_exit_task_learns_which_group_failed_and_why() -> None:
     assert run.ended.state is FAILED
 
 
-def test_exit_tasks_run_after_a_cancel_until_asked_again() -> None:
+def test_exit_tasks_run_after_one_cancel_request_but_not_after_two() -> None:
     run = Run(handled(group(dag(node("a"), node("b", "a")))), max_parallel=1)
     run.send(CancelRequested())
     run.end("exit-handler-1/a", failure="killed")
     assert run.state("exit-handler-1/b") is TaskState.CANCELLED
-    assert run.inputs("tidy")["status"]["state"] == "CANCELLED"  # type: ignore[index]
+    assert run.inputs("tidy")["status"]["state"] == "CANCELLED"
     assert StopAttempts((task("tidy"),)) not in run.commands
     run.send(CancelRequested())
     assert run.commands[-1] == StopAttempts((task("tidy"),), urgent=True)

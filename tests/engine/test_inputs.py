@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from standpipe.engine.inputs import InputError, fit_inputs, resolve_inputs
@@ -36,8 +38,8 @@ class Everything:
         return "failed"
 
 
-def bound(bindings: dict[str, object], **declared: Input) -> dict[str, Value]:
-    return resolve_inputs(bindings, declared, Everything(), lambda name: RUN.placeholder(REF, name))  # type: ignore[arg-type]
+def bound(bindings: Mapping[str, Binding], **declared: Input) -> dict[str, Value]:
+    return resolve_inputs(bindings, declared, Everything(), lambda name: RUN.placeholder(REF, name))
 
 
 def test_values_come_from_constants_inputs_and_tasks() -> None:
@@ -57,7 +59,7 @@ def test_a_placeholder_alone_keeps_the_type_of_its_value() -> None:
     assert values["s"] == {"n": [3, 3], "unknown": "{{$.foo}}"}
 
 
-def test_a_placeholder_of_no_input_is_text() -> None:
+def test_a_placeholder_of_an_unknown_input_is_text() -> None:
     alone, within = "{{$.inputs.parameters['text']}}", "a {{$.inputs.parameters['other']}}"
     bindings: dict[str, Binding] = {"text": Constant(parse_value(alone)), "within": Constant(parse_value(within))}
     assert bound(bindings) == {"text": alone, "within": within}
@@ -68,7 +70,7 @@ def test_a_value_that_looks_like_a_placeholder_is_data() -> None:
     assert bound({"t": FromInput("text"), "s": Constant(text)})["s"] == "<{{$.pipeline_job_name}}>"
 
 
-def test_the_uuid_of_a_task_follows_from_its_path() -> None:
+def test_the_uuid_of_a_task_is_derived_from_its_path() -> None:
     first = bound({"s": Constant(parse_value("{{$.pipeline_task_uuid}}"))})["s"]
     assert first == RUN.placeholder(REF, "pipeline_task_uuid")
     assert first != RUN.placeholder(REF.child("other"), "pipeline_task_uuid")
@@ -164,7 +166,7 @@ def test_collected_values_are_one_flat_list_unless_they_are_passed_on_unchanged(
 
 
 def test_null_is_the_default_where_there_is_one() -> None:
-    declared = {
+    declared: dict[str, Input] = {
         "a": ParameterInput(ParameterType.LIST, optional=True, default=[1]),
         "b": ParameterInput(ParameterType.LIST, optional=True),
         "c": ArtifactInput(DATASET, optional=True),

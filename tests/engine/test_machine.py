@@ -66,7 +66,7 @@ def test_a_task_that_ignores_upstream_failure_runs_and_falls_back_to_its_default
     assert run.ended.state is TaskState.FAILED
 
 
-def test_a_final_status_tells_how_its_task_ended() -> None:
+def test_a_final_status_has_the_state_and_the_error() -> None:
     watcher = leaf({"status": ParameterInput(ParameterType.TASK_FINAL_STATUS, optional=True)}, {})
     watch = node("watch", "bad", component="watcher", trigger=COMPLETED, status=FinalStatus("bad"))
     run = Run(plan(dag(node("bad"), watch), watcher=watcher))
@@ -80,7 +80,7 @@ def test_a_final_status_tells_how_its_task_ended() -> None:
 
 
 def nested(depth: int) -> Plan:
-    """A DAG in a DAG in a DAG …, with a leaf in the innermost; each passes `x` down and `y` up."""
+    """Return nested DAGs with a leaf in the innermost; each passes `x` down and `y` up."""
     inputs, outputs = {"x": ParameterInput(INT)}, {"y": ParameterOutput(INT)}
     components = {"level0": leaf(inputs, outputs)}
     for level in range(1, depth):
@@ -90,7 +90,7 @@ def nested(depth: int) -> Plan:
     return plan(dag(top, y=FromTask("in", "y")), inputs=inputs, **components)
 
 
-def test_a_nested_pipeline_has_its_own_scope_and_gives_its_outputs() -> None:
+def test_a_nested_pipeline_has_its_own_scope_and_outputs() -> None:
     run = Run(nested(2), x=5)
     assert run.inputs("in/in") == {"x": 5}
     run.end("in/in", y=6)
@@ -120,7 +120,7 @@ def test_a_value_of_the_wrong_type_fails_the_task_and_names_both_types() -> None
     assert "NUMBER_INTEGER" in message
 
 
-def test_an_output_that_no_task_gave_fails_the_pipeline() -> None:
+def test_a_missing_pipeline_output_fails_the_pipeline() -> None:
     run = Run(plan(dag(node("a"), result=FromTask("a", "y"))))
     run.end("a")
     assert run.ended.state is TaskState.FAILED
@@ -128,7 +128,7 @@ def test_an_output_that_no_task_gave_fails_the_pipeline() -> None:
     assert run.ended.failures[0].task == ROOT
 
 
-def test_cancelling_stops_what_runs_and_starts_nothing_more() -> None:
+def test_cancelling_stops_running_tasks_and_starts_no_more() -> None:
     run = Run(plan(dag(node("a"), node("b", "a"), node("c"))), max_parallel=1)
     run.send(CancelRequested())
     assert StopAttempts((task("a"),)) in run.commands
@@ -152,7 +152,7 @@ def test_an_event_that_the_state_does_not_allow_is_an_internal_error() -> None:
         run.send(AttemptEnded(task("b"), {}))
 
 
-def test_nothing_leaves_a_final_state() -> None:
+def test_a_final_state_never_changes() -> None:
     assert all(not TRANSITIONS[state] for state in TaskState if state.is_final)
     assert TRANSITIONS.keys() == set(TaskState)
 

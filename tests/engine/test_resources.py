@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -70,7 +71,7 @@ def needs(policy: ResourcePolicy = CLAMP, inputs: dict[str, str] | None = None, 
         ({"accelerator_type": "nvidia.com/gpu", "accelerator_count": "0"}, ResourceRequest()),
     ],
 )
-def test_a_limit_without_a_request_is_one(asked: dict[str, str], expected: ResourceRequest) -> None:
+def test_a_limit_without_a_request_is_also_the_request(asked: dict[str, Any], expected: ResourceRequest) -> None:
     assert needs(**asked) == expected
 
 
@@ -97,7 +98,7 @@ def test_quantities_may_be_inputs() -> None:
     ],
 )
 def test_requests_above_the_capacity_are_clamped_or_fail(
-    asked: dict[str, str], clamped: ResourceRequest, unavailable: str
+    asked: dict[str, Any], clamped: ResourceRequest, unavailable: str
 ) -> None:
     assert needs(CLAMP, **asked) == replace(clamped, unavailable=unavailable)
     assert needs(IGNORE, **asked) == ResourceRequest()
@@ -115,7 +116,7 @@ def test_requests_above_the_capacity_are_clamped_or_fail(
         ({"memory_request": "2Gi", "memory_limit": "1Gi"}, "its memory request, 2Gi, is above its memory limit, 1Gi"),
     ],
 )
-def test_invalid_quantities_are_errors(asked: dict[str, str], message: str) -> None:
+def test_invalid_quantities_are_errors(asked: dict[str, Any], message: str) -> None:
     for policy in (CLAMP, STRICT):
         with pytest.raises(InputError, match=message):
             needs(policy, **asked)
@@ -132,16 +133,16 @@ def test_resources_that_are_only_passed_on_to_the_code_are_not_acquired() -> Non
 
 
 def asking(**tasks: Resources) -> Plan:
-    """Independent tasks that ask for so much."""
+    """Return a Plan of independent tasks with these resources."""
     outputs = {"y": ParameterOutput(ParameterType.NUMBER_INTEGER)}
-    components = {name: Component(ExecutorRef(name), {}, outputs) for name in tasks}
+    components: dict[str, Any] = {name: Component(ExecutorRef(name), {}, outputs) for name in tasks}
     made = plan(dag(*(Node(name, name) for name in tasks)), **components)
     executors = {name: Container("image", Command(), resources=asked) for name, asked in tasks.items()}
     return replace(made, executors={**made.executors, **executors})
 
 
 class Machined(Run):
-    """A run on the machine above."""
+    """A run on a machine with the capacity `MACHINE`."""
 
     def __init__(self, made: Plan, max_parallel: int = 100, policy: ResourcePolicy = CLAMP) -> None:
         self.machine = Machine(made, RUN, max_parallel=max_parallel, capacity=MACHINE, policy=policy)
@@ -169,7 +170,7 @@ def test_a_task_that_requests_more_than_the_capacity_waits_for_all_of_it() -> No
     )
 
 
-def test_under_the_strict_policy_it_fails_and_all_others_run() -> None:
+def test_under_the_strict_policy_a_task_above_the_capacity_fails() -> None:
     run = Machined(asking(a=Resources(cpu_limit="9"), b=Resources()), policy=STRICT)
     assert run.state("a") is TaskState.FAILED
     run.end("b", y=1)
@@ -191,7 +192,7 @@ def test_accelerators_are_acquired_one_by_one_and_released() -> None:
     assert run.running[task("d")].gpus == ("0", "2")
 
 
-def test_a_retry_waits_for_resources_without_being_due_all_the_time() -> None:
+def test_a_retry_that_waits_for_resources_is_not_due() -> None:
     made = asking(a=Resources(cpu_request="4"), b=Resources(cpu_request="4"))
     dag_of = made.root.body.nodes  # type: ignore[union-attr]
     made = replace(made, root=replace(made.root, body=dag(replace(dag_of["a"], retry=Retry(1, 5.0)), dag_of["b"])))
@@ -206,7 +207,7 @@ def test_a_retry_waits_for_resources_without_being_due_all_the_time() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 12), st.integers(1, 6))
-def test_whatever_happens_the_machine_is_never_overcommitted(seed: int, number: int, max_parallel: int) -> None:
+def test_the_capacity_is_never_exceeded(seed: int, number: int, max_parallel: int) -> None:
     random = Random(seed)
 
     def resources() -> Resources:

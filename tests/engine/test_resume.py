@@ -1,4 +1,4 @@
-"""Resumed runs: what is kept, what is rerun, and that they end as an undisturbed run does."""
+"""Resumed runs: which tasks are kept and rerun, and that the run ends as an undisturbed one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ INT, LIST = ParameterType.NUMBER_INTEGER, ParameterType.LIST
 
 
 def nothing(old: str, new: str) -> str:
-    """No component differs."""
+    """Report that no component has changed."""
     return ""
 
 
@@ -61,7 +61,7 @@ def resume_run(run: Driven, now: Plan | None = None, different: Difference = not
 
 
 def steady(failing: int, seed: int) -> Behaviour:
-    """Tasks whose outputs do not depend on the attempt; so many percent of them fail in each attempt."""
+    """Return a behaviour whose outputs do not depend on the attempt; `failing` percent of the tasks always fail."""
     plain = behaviour(0)
     failures = Random(seed)
     fails: dict[TaskRef, bool] = {}
@@ -76,12 +76,12 @@ def steady(failing: int, seed: int) -> Behaviour:
 
 def to_the_end(run: Driven, until: Callable[[], bool] = lambda: False) -> None:
     while not run.is_over and not until():
-        run.go_on()
+        run.advance()
 
 
 @settings(max_examples=150, deadline=None)
 @given(SEEDS, st.integers(1, 40), st.lists(st.integers(0, 15), max_size=4))
-def test_a_run_that_is_killed_ends_as_if_it_had_not_been(seed: int, tasks: int, kills: list[int]) -> None:
+def test_a_killed_run_ends_as_an_undisturbed_one(seed: int, tasks: int, kills: list[int]) -> None:
     random = Random(seed)
     made = Maker(random, tasks).plan()
     expected = Interpreter(made, steady(0, seed))
@@ -90,7 +90,7 @@ def test_a_run_that_is_killed_ends_as_if_it_had_not_been(seed: int, tasks: int, 
     for steps in kills:
         for _ in range(steps):
             if not run.is_over:
-                run.go_on()
+                run.advance()
         if run.is_over:
             break
         resume_run(run)
@@ -99,13 +99,13 @@ def test_a_run_that_is_killed_ends_as_if_it_had_not_been(seed: int, tasks: int, 
     assert run.ended.state is ended.state
     assert repr(run.ended.outputs) == repr(ended.outputs)
     assert states(run) == expected.states
-    if not run.facts_of(TaskFailed):  # else what comes after that one, however it ended, sees another end now
+    if not run.facts_of(TaskFailed):  # else tasks that ignore upstream failures see another final state
         assert_nothing_that_succeeded_runs_again(run.facts)
 
 
 @settings(max_examples=150, deadline=None)
 @given(SEEDS, st.integers(1, 40), st.sampled_from([5, 20, 50]), st.booleans())
-def test_a_run_that_failed_or_was_stopped_ends_as_if_nothing_had_been_wrong(
+def test_a_failed_or_cancelled_run_ends_as_an_undisturbed_one_once_resumed(
     seed: int, tasks: int, failing: int, stopped: bool
 ) -> None:
     random = Random(seed)
@@ -116,7 +116,7 @@ def test_a_run_that_failed_or_was_stopped_ends_as_if_nothing_had_been_wrong(
     if stopped:
         for _ in range(random.randrange(20)):
             if not run.is_over:
-                run.go_on()
+                run.advance()
         if not run.is_over:
             run.send(CancelRequested())
     to_the_end(run)
@@ -132,7 +132,7 @@ def test_a_run_that_failed_or_was_stopped_ends_as_if_nothing_had_been_wrong(
 
 @settings(max_examples=150, deadline=None)
 @given(SEEDS, st.integers(1, 30), st.integers(1, 3), st.sampled_from([0, 0, 20]), st.sampled_from([3, 10, 10**6]))
-def test_a_run_whose_pipeline_has_changed_ends_as_a_new_one_would(
+def test_a_resumed_run_of_a_changed_pipeline_ends_as_a_new_run(
     seed: int, tasks: int, changes: int, failing: int, steps: int
 ) -> None:
     random = Random(seed)
@@ -144,7 +144,7 @@ def test_a_run_whose_pipeline_has_changed_ends_as_a_new_one_would(
     ended = expected.run(ARGUMENTS)
     run = Driven(made, steady(failing, seed), random, 3)
     while not run.is_over and steps:
-        run.go_on()
+        run.advance()
         steps -= 1
     run.behave = steady(0, seed)
     resume_run(run, now, different=compare_components(made, now))
@@ -156,7 +156,7 @@ def test_a_run_whose_pipeline_has_changed_ends_as_a_new_one_would(
 
 
 def states(run: Driven) -> dict[TaskRef, TaskState]:
-    """The states of all tasks that the run has now."""
+    """Return the states of all tasks of the run."""
     return {each.ref: each.state for each in run.machine.root.walk() if each.position}
 
 
@@ -221,7 +221,7 @@ def test_a_resume_continues_the_numbers_of_attempts_and_resets_the_retry_index()
     assert run.ended.failures[0].failure.attempts == 2
 
 
-def test_a_retry_that_waits_for_its_time_still_does() -> None:
+def test_a_delayed_retry_is_still_delayed_after_a_resume() -> None:
     made = plan(dag(replace(node("a"), retry=Retry(1, 10.0))))
     run = Run(made)
     run.end("a", failure="boom")
@@ -289,13 +289,13 @@ def test_a_changed_component_in_a_nested_pipeline_is_rerun_with_its_dependents()
         (node("b", "a", loop=Loop(RawItems((1,)), "x")), "its loop has changed"),
     ],
 )
-def test_a_task_with_another_place_in_its_pipeline_is_rerun(changed: Node, why: str) -> None:
+def test_a_task_whose_node_has_changed_is_rerun(changed: Node, why: str) -> None:
     run = done(CHAIN, "a", "other", "b", "c")
     now = plan(dag(node("a"), changed, node("c", "b"), node("other"), y=FromTask("c", "y")))
     assert resumed(run, CHAIN, now).rerun_tasks == {"b": why, "c": "its upstream task 'b' has to run"}
 
 
-def test_settings_that_change_no_result_are_taken_over_and_nothing_is_rerun() -> None:
+def test_changed_settings_that_affect_no_result_rerun_nothing() -> None:
     run = done(CHAIN, "a", "other")
     now = plan(dag(node("a"), replace(node("b", "a"), retry=Retry(1)), node("c", "b"), node("other")))
     run.end("b", failure="boom")
@@ -325,7 +325,7 @@ def test_a_pipeline_with_other_outputs_gives_them_without_rerunning_its_tasks() 
     run = resumed(run, NESTED, now)
     assert run.rerun_tasks == {
         "after": "its upstream task 'in' has to run"
-    }  # it may have taken what the pipeline gave before
+    }  # it may have used a former output of the pipeline
     run.end("after", y=3)
     assert run.ended.outputs == {"y": 1}
 
@@ -347,7 +347,8 @@ def test_an_additional_output_of_a_pipeline_does_not_rerun_its_dependents() -> N
 )
 def test_a_nested_pipeline_with_other_declared_inputs_is_rerun_as_a_whole(inputs: dict[str, ParameterInput]) -> None:
     def with_inputs(declared: Mapping[str, ParameterInput]) -> Plan:
-        inner = group(dag(node("x", **{"x": FromInput("i")} if "i" in declared else {})), declared)
+        bindings: dict[str, Any] = {"x": FromInput("i")} if "i" in declared else {}
+        inner = group(dag(node("x", **bindings)), declared)
         return plan(dag(node("in", component="inner"), node("after", "in")), inner=inner)
 
     made = with_inputs({"i": ParameterInput(INT, default=1)})
@@ -368,7 +369,7 @@ def test_an_exit_task_is_rerun_when_its_upstream_task_was_resumed() -> None:
     run = resumed(run, made)
     assert list(run.rerun_tasks) == ["work", "tidy"]
     run.end("work", y=1)
-    assert run.inputs("tidy")["status"]["state"] == "SUCCEEDED"  # type: ignore[index]
+    assert run.inputs("tidy")["status"]["state"] == "SUCCEEDED"
 
 
 def loop_plan(parallelism: int = 0) -> Plan:
@@ -392,7 +393,7 @@ def test_iterations_that_have_succeeded_are_kept() -> None:
     assert run.ended.state is TaskState.SUCCEEDED
 
 
-def test_as_many_iterations_run_at_once_as_the_loop_says_now_and_none_is_rerun() -> None:
+def test_a_changed_parallelism_applies_and_reruns_nothing() -> None:
     run = done(loop_plan(parallelism=1), "loop/0/a", "loop/0/b")
     run = resumed(run, loop_plan(parallelism=1), loop_plan(parallelism=2))
     assert run.rerun_tasks == {"loop/1/a": "it was interrupted"}
@@ -425,11 +426,11 @@ def test_an_iteration_that_has_become_a_pipeline_is_rerun_with_the_dependents_of
     assert run.names == ["loop/0/a"]
 
 
-def test_no_more_iterations_are_active_than_may_be_although_others_have_succeeded() -> None:
+def test_finished_iterations_do_not_count_towards_the_parallelism() -> None:
     made = loop_plan(parallelism=2)
     run = Run(made)
     run.end("loop/1/a", y=1)
-    run.end("loop/1/b", y=1)  # so that 0 and 2 are open
+    run.end("loop/1/b", y=1)  # so that 0 and 2 are active
     run = resumed(run, made)
     assert run.names == ["loop/0/a", "loop/2/a"]
     run.end("loop/0/a", y=1)

@@ -1,4 +1,4 @@
-"""When failed tasks are retried, to the second, by a clock that stands still between events; no task is run."""
+"""When failed tasks are retried. Time only advances where a test says so; no task is run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def attempts(run: Run, path: str) -> list[int]:
         (Retry(0, 10.0), [None]),
     ],
 )
-def test_delays_grow_by_their_factor_until_time_is_up(retry: Retry, delays: list[float | None]) -> None:
+def test_delays_grow_by_their_factor_up_to_the_time_limit(retry: Retry, delays: list[float | None]) -> None:
     now, found = 1000.0, list[float | None]()
     for attempt in range(len(delays)):
         found.append(compute_retry_delay(attempt, retry, 1000.0, now))
@@ -85,13 +85,13 @@ def test_a_task_waits_for_exactly_its_delay_and_only_its_last_outputs_count() ->
     assert run.ended == RunEnded(TaskState.SUCCEEDED, {})
 
 
-def test_without_a_delay_the_next_attempt_begins_at_once_in_a_slot_that_is_kept() -> None:
+def test_without_a_delay_the_next_attempt_keeps_its_slot() -> None:
     run = Run(plan(dag(retried(node("a"), TWICE), node("b"))), max_parallel=1)
     run.end("a", failure="boom")
     assert (run.names, attempts(run, "a")) == (["a"], [0, 1])
 
 
-def test_a_task_that_waits_holds_no_slot_and_goes_first_when_it_is_due() -> None:
+def test_a_delayed_task_releases_its_slot_and_is_first_when_due() -> None:
     tasks = [retried(node("a"), SLOWLY), retried(node("b"), SLOWLY), *(node(f"t{number}") for number in range(3))]
     run = Run(plan(dag(*tasks)), max_parallel=2)
     run.end("b", failure="boom")
@@ -166,7 +166,7 @@ def test_a_component_that_is_looped_itself_retries_each_item() -> None:
     assert run.ended.outputs == {"y": [10, 20]}
 
 
-def test_an_exit_task_runs_when_retries_are_used_up_and_its_status_tells() -> None:
+def test_an_exit_task_runs_after_the_last_retry_and_gets_its_error() -> None:
     status = {"status": ParameterInput(ParameterType.TASK_FINAL_STATUS, optional=True)}
     tidy = node("tidy", "group", component="tidy", trigger=COMPLETED, status=FinalStatus("group"))
     body = group(dag(retried(node("a"), SLOWLY)))
@@ -176,13 +176,13 @@ def test_an_exit_task_runs_when_retries_are_used_up_and_its_status_tells() -> No
         assert run.names == []
         run.wait(delay)
     run.end("group/a", failure="boom")
-    assert run.inputs("tidy")["status"]["error"]["message"] == "its task 'group/a' failed in attempt 4 of 4: boom"  # type: ignore[index]
+    assert run.inputs("tidy")["status"]["error"]["message"] == "its task 'group/a' failed in attempt 4 of 4: boom"
 
 
 # --- cancel, and replay -----------------------------------------------------------------------------------------------
 
 
-def test_cancelling_ends_tasks_that_wait_for_a_retry_and_retries_nothing() -> None:
+def test_cancelling_cancels_delayed_retries() -> None:
     run = Run(plan(dag(retried(node("a"), SLOWLY), retried(node("b"), TWICE))))
     run.end("a", failure="boom")
     run.send(CancelRequested())
@@ -206,7 +206,7 @@ def test_an_exit_task_is_retried_after_a_cancel_until_the_second_one() -> None:
     assert run.ended == RunEnded(TaskState.CANCELLED, {})
 
 
-def test_a_machine_that_is_rebuilt_from_facts_waits_for_the_same_moment() -> None:
+def test_a_machine_rebuilt_from_facts_is_due_at_the_same_time() -> None:
     made = plan(dag(retried(node("a"), SLOWLY), retried(node("b"), TWICE)))
     run = Run(made)
     run.now = 5.0

@@ -1,10 +1,11 @@
-"""Long loops, wide and deep pipelines: what they cost grows with their size, and nothing recurses over it."""
+"""Long loops, wide and deep pipelines: the cost is linear in their size, and there is no recursion."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Mapping
+from typing import Any
 
 from standpipe.engine.machine import Machine
 from standpipe.model.events import AttemptEnded, RunEnded, Start, StartAttempt
@@ -18,7 +19,7 @@ NUMBER = {"x": ParameterInput(INT)}
 
 
 def drive(plan: Plan) -> Mapping[str, Value]:
-    """Runs a Plan of tasks that give 1 at once; returns the outputs."""
+    """Run a Plan whose tasks output 1 at once, and return its outputs."""
     machine = Machine(plan, RUN, max_parallel=16)
     step = machine.handle(Start({}), 0)
     running: deque[StartAttempt] = deque()
@@ -40,7 +41,7 @@ def loop(count: int, parallelism: int = 0) -> Plan:
 
 
 def cost(plan: Plan) -> float:
-    """The processor's seconds, which other processes have little to do with; of two runs the better one."""
+    """Return the processor time of a run in seconds, which other processes hardly change; the lower of two."""
     costs = []
     for _ in range(2):
         start = time.process_time()
@@ -54,20 +55,21 @@ def test_a_loop_of_five_times_the_items_costs_about_five_times_as_much() -> None
         assert cost(loop(1500, parallelism)) < 12 * cost(loop(300, parallelism))
 
 
-def test_a_task_costs_the_scheduler_far_less_than_starting_a_process() -> None:
+def test_scheduling_a_task_costs_less_than_a_millisecond() -> None:
     assert cost(plan(dag(*(node(f"t{number}") for number in range(1000))))) / 1000 < 0.001
 
 
-def test_a_long_chain_passes_its_value_on() -> None:
+def test_a_chain_of_1000_tasks_passes_a_value() -> None:
     tasks = [node("t0"), *(node(f"t{n}", x=FromTask(f"t{n - 1}", "y")) for n in range(1, 1000))]
     assert drive(plan(dag(*tasks, y=FromTask("t999", "y")))) == {"y": 1}
 
 
-def test_loops_and_conditions_in_each_other_nest_as_deep_as_one_likes() -> None:
-    components = {"level0": group(dag(node("a", x=FromInput("x")), y=FromTask("a", "y")), NUMBER)}
+def test_loops_and_conditions_nest_200_levels_deep() -> None:
+    components: dict[str, Any] = {"level0": group(dag(node("a", x=FromInput("x")), y=FromTask("a", "y")), NUMBER)}
     for level in range(1, 200):
-        form = {"loop": Loop(RawItems((level,)), "x")} if level % 2 else {"when": "inputs.parameter_values['c'] == 1"}
-        inner = node("in", component=f"level{level - 1}", x=FromInput("x"), c=Constant(1), **form)  # type: ignore[arg-type]
+        loop, when = {"loop": Loop(RawItems((level,)), "x")}, {"when": "inputs.parameter_values['c'] == 1"}
+        form: dict[str, Any] = loop if level % 2 else when
+        inner = node("in", component=f"level{level - 1}", x=FromInput("x"), c=Constant(1), **form)
         components[f"level{level}"] = group(dag(inner, y=FromTask("in", "y")), NUMBER)
     top = node("in", component="level199", x=Constant(1))
     assert drive(plan(dag(top, y=FromTask("in", "y")), **components)) == {"y": [1]}

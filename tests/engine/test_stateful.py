@@ -1,7 +1,7 @@
-"""The engine in the hands of hypothesis: whatever happens in whatever order, the rules of runs hold.
+"""Random events in random order, by hypothesis: the invariants of runs hold after each.
 
-After every step the run is rebuilt from its facts alone, and the machine that comes of it must be in the same state and
-decide the same. What it is compared by is in `snapshot`.
+After every step the run is rebuilt from its facts alone. The rebuilt machine must be in the same state (see `snapshot`)
+and decide the same.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ from tests.plans import RUN
 
 BEHAVE = behaviour(failing=0)
 INDEX = st.integers(0, 1000)
-RUN_OF = {"seed": st.integers(0, 2**32), "tasks": st.integers(1, 25), "max_parallel": st.integers(1, 4)}
+RUN_OF: dict[str, Any] = {"seed": st.integers(0, 2**32), "tasks": st.integers(1, 25), "max_parallel": st.integers(1, 4)}
 
 
 def snapshot(machine: Machine) -> dict[str, Any]:
-    """All of a machine's state that decides about what comes next, in values that can be compared.
+    """Return all state of a machine that its decisions depend on, in values that can be compared.
 
-    Values are compared as text, which tells 1 from 1.0 and from True.
+    Values are compared as text, which distinguishes 1, 1.0 and True.
     """
     tasks = {
         str(task.ref): (task.state, repr(task.inputs), repr(task.outputs), task.failure, *attempts(task))
@@ -60,7 +60,7 @@ def snapshot(machine: Machine) -> dict[str, Any]:
 
 
 def attempts(task: Task) -> tuple[float, ...]:
-    """What a task keeps of its attempts."""
+    """Return the state of a task that is about its attempts."""
     if not isinstance(task, ExecutorTask):
         return ()
     return (task.next_attempt, task.retry_index, task.first_started_at, task.due_at)
@@ -74,33 +74,34 @@ def rebuilt(plan: Plan, max_parallel: int, facts: list[Fact]) -> Machine:
 
 
 class Runs(RuleBasedStateMachine):
-    """A run: what it is told, and what it has said so far."""
+    """A run: random events as rules, and its facts so far."""
 
     @initialize(**RUN_OF)
-    def begins(self, seed: int, tasks: int, max_parallel: int) -> None:
+    def a_run_begins(self, seed: int, tasks: int, max_parallel: int) -> None:
         self.plan = Maker(Random(seed), tasks, retried=80).plan()
         self.max_parallel = max_parallel
-        self.machine = Machine(self.plan, RUN, max_parallel=max_parallel)
         self.now = 1000.0
         self.facts: list[Fact] = []
+        self.machine = rebuilt(self.plan, self.max_parallel, self.facts)
+        self.twin = rebuilt(self.plan, self.max_parallel, self.facts)
         self.running: dict[TaskRef, StartAttempt] = {}
         self.started: set[tuple[TaskRef, int]] = set()
         self.final: dict[str, tuple[Any, ...]] = {}
         self.resumed = 0
         self.send(Start({"n": 3, "l": [3, 1]}))
 
-    # --- what may happen
+    # --- events
 
     @precondition(lambda self: self.running)
     @rule(index=INDEX)
-    def an_attempt_ends_well(self, index: int) -> None:
+    def an_attempt_succeeds(self, index: int) -> None:
         command = self.ended(index)
         outputs = BEHAVE(command.task, self.plan.components[command.component], command.inputs, command.attempt)
         self.send(AttemptEnded(command.task, outputs or {}))
 
     @precondition(lambda self: self.running)
     @rule(index=INDEX)
-    def an_attempt_ends_badly(self, index: int) -> None:
+    def an_attempt_fails(self, index: int) -> None:
         self.send(AttemptEnded(self.ended(index).task, failure=Failure("boom")))
 
     @precondition(lambda self: not self.is_over)
@@ -116,7 +117,7 @@ class Runs(RuleBasedStateMachine):
 
     @precondition(lambda self: self.machine.due is not None and not self.is_over)
     @rule()
-    def the_user_cancels_while_one_waits(self) -> None:
+    def the_user_cancels_while_a_retry_is_delayed(self) -> None:
         self.send(CancelRequested())
 
     @precondition(lambda self: not self.is_over)
@@ -126,7 +127,7 @@ class Runs(RuleBasedStateMachine):
 
     @precondition(lambda self: self.resumed < 3)
     @rule()
-    def it_is_killed_or_has_ended_and_is_resumed(self) -> None:
+    def the_run_is_resumed(self) -> None:
         self.resumed += 1
         done = {task.ref for task in self.machine.root.walk() if task.state is TaskState.SUCCEEDED}
         again = select_reruns(self.machine.root, self.plan, lambda old, new: "", {})
@@ -137,45 +138,45 @@ class Runs(RuleBasedStateMachine):
 
     @precondition(lambda self: self.is_over)
     @rule(**RUN_OF)
-    def another_one_begins(self, seed: int, tasks: int, max_parallel: int) -> None:
-        self.begins(seed, tasks, max_parallel)
+    def a_new_run_begins(self, seed: int, tasks: int, max_parallel: int) -> None:
+        self.a_run_begins(seed, tasks, max_parallel)
 
     def teardown(self) -> None:
-        """From wherever it is, the run comes to its end when all attempts do."""
+        """Check from any state that the run ends when all attempts end."""
         while hasattr(self, "plan") and not self.is_over:
             if self.running:
-                self.an_attempt_ends_well(0)
+                self.an_attempt_succeeds(0)
             else:
                 self.wait()
-            self.nothing_waits_forever()
+            self.something_can_always_happen()
 
-    # --- what holds
+    # --- invariants
 
     @invariant()
-    def no_more_run_than_may(self) -> None:
+    def max_parallel_is_respected(self) -> None:
         assert len(self.running) <= self.max_parallel
 
     @invariant()
-    def what_has_ended_stays_so(self) -> None:
-        tasks = snapshot(self.machine)["tasks"]
+    def final_states_do_not_change(self) -> None:
+        tasks = self.state["tasks"]
         assert {task: tasks[task] for task in self.final} == self.final
         self.final = {task: kept for task, kept in tasks.items() if kept[0].is_final}
 
     @invariant()
-    def nothing_waits_forever(self) -> None:
+    def something_can_always_happen(self) -> None:
         assert self.is_over or self.running or self.machine.due is not None
 
     @invariant()
-    def the_end_is_the_end_of_everything(self) -> None:
+    def all_tasks_are_final_when_the_run_has_ended(self) -> None:
         if self.is_over:
             assert not self.running
-            assert all(kept[0].is_final for kept in snapshot(self.machine)["tasks"].values())
+            assert all(kept[0].is_final for kept in self.state["tasks"].values())
 
     @invariant()
-    def those_that_run_are_running(self) -> None:
+    def started_attempts_are_running(self) -> None:
         assert all(self.machine.state_of(task) is TaskState.RUNNING for task in self.running)
 
-    # --- how
+    # --- helpers
 
     @property
     def is_over(self) -> bool:
@@ -194,12 +195,16 @@ class Runs(RuleBasedStateMachine):
         return self.running.pop([*self.running][index % len(self.running)])
 
     def send(self, event: Event) -> None:
-        """Tells the machine and one that was rebuilt from the facts: both must say the same, and be the same."""
-        twin = rebuilt(self.plan, self.max_parallel, self.facts)
+        """Send an event to the machine and to its twin, which was rebuilt from the facts; both must decide the same.
+
+        The twin is rebuilt after each event, and must then be in the same state as the machine.
+        """
         step = self.machine.handle(event, self.now)
         self.take(step)
-        assert repr(twin.handle(event, self.now)) == repr(step)
-        assert snapshot(rebuilt(self.plan, self.max_parallel, self.facts)) == snapshot(self.machine)
+        assert repr(self.twin.handle(event, self.now)) == repr(step)
+        self.twin = rebuilt(self.plan, self.max_parallel, self.facts)
+        self.state = snapshot(self.machine)
+        assert snapshot(self.twin) == self.state
 
     def take(self, step: Step) -> None:
         self.facts += step.facts
@@ -210,7 +215,7 @@ class Runs(RuleBasedStateMachine):
                 self.running[command.task] = command
 
     def check_commands(self, step: Step) -> None:
-        """Commands are what the facts come to: an attempt for each that began, no other, and the end with the end."""
+        """Check that the commands match the facts: a start for each attempt that began, and the end of the run."""
         begun = [(fact.task, fact.attempt) for fact in step.facts if isinstance(fact, AttemptStarted)]
         starts = [command for command in step.commands if isinstance(command, StartAttempt)]
         assert [(command.task, command.attempt) for command in starts] == begun

@@ -46,7 +46,7 @@ def replayed(made: Plan, facts: list[Fact]) -> Machine:
     return machine
 
 
-def test_an_illegal_transition_tells_the_whole_history_of_its_task() -> None:
+def test_an_illegal_transition_shows_the_history_of_its_task() -> None:
     run = Run(KINDS)
     run.end("leaf", failure="boom")
     run.wait(5.0)

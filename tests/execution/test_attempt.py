@@ -1,4 +1,4 @@
-"""Requests to the runner, and the ends of attempts."""
+"""Attempts: requests to the runner, outcomes and reports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.plans import RUN, leaf
 
 
 class Recorder:
-    """A runner that starts nothing, and keeps its requests."""
+    """A runner that starts nothing and keeps its requests."""
 
     def __init__(self) -> None:
         self.requests: list[TaskRequest] = []
@@ -38,11 +38,11 @@ class Recorder:
         return UNBOUNDED
 
     def close(self) -> None:
-        """Has nothing to close."""
+        """Do nothing."""
 
 
 class Writer(Recorder):
-    """A runner whose tasks leave a file as each output, a word in the log, and an end of our choice."""
+    """A runner whose tasks write a file as each output and a line in the log, with a given outcome."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ def ended(tmp_path: Path, component: Component, runner: Recorder, root: Path | N
 
 
 @pytest.mark.parametrize("code", [0, 3])
-def test_every_attempt_says_what_it_took(tmp_path: Path, code: int) -> None:
+def test_every_attempt_reports_its_duration_and_resources(tmp_path: Path, code: int) -> None:
     outcome = Outcome(exit_code=code, cpu_seconds=1.5, peak_memory=2**20)
     report = ended(tmp_path, leaf({}, {}), Writer(outcome)).report
     assert report is not None
@@ -83,7 +83,7 @@ def test_every_attempt_says_what_it_took(tmp_path: Path, code: int) -> None:
     assert replace(report, seconds=0) == AttemptReport(0, 1.5, 2**20, log_bytes=8, log_lines=2)
 
 
-def test_an_attempt_that_never_started_took_its_time(tmp_path: Path) -> None:
+def test_an_attempt_that_never_started_has_a_duration(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     end = ended(tmp_path, leaf({}, {}), Recorder())
     assert end.failure is not None
@@ -109,7 +109,7 @@ def test_payloads_outside_of_the_pipeline_root_are_read_for_the_cache_only(tmp_p
 def requested(
     tmp_path: Path, component: Component, container: Container, attempt: int = 0, **inputs: Value
 ) -> TaskRequest:
-    """What the runner is asked for by an attempt at a task with these inputs."""
+    """Return the request to the runner for an attempt with these inputs."""
     recorder = Recorder()
     plan = Plan("test", component, {"leaf": component}, {"exec": container})
     command = StartAttempt(TaskRef((("task", None),)), "leaf", inputs, attempt)
@@ -141,7 +141,7 @@ def test_a_request_lists_the_files_of_artifacts_outside_of_the_pipeline_root(tmp
     assert request.input_paths == (Path("/data/a"), Path("/workspace/b"))
 
 
-def test_what_is_passed_through_to_the_code_is_in_its_input_and_not_in_its_environment(tmp_path: Path) -> None:
+def test_passed_through_settings_are_in_the_executor_input_only(tmp_path: Path) -> None:
     component = leaf({"config": ParameterInput(ParameterType.TASK_CONFIG, optional=True)}, {})
     container = Container("image", Command(), {"A": "a"})
     passing = replace(component, task_config_passthroughs=(TaskConfigPassthrough("ENV"),))

@@ -27,7 +27,7 @@ def artifact(uri: object, checksum: Checksum | None = None) -> ArtifactValue:
 
 
 def checksum(path: Path, store: LocalArtifactStore) -> Checksum:
-    time.sleep(0.02)  # so that the clock of the file system goes on, and the checksum has a signature
+    time.sleep(0.02)  # the clock of the file system must advance before a checksum has a signature
     computed = store.checksum(str(path), Cancellation())
     assert computed is not None
     return computed

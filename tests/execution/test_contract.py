@@ -62,7 +62,7 @@ def test_the_executor_input_has_values_artifacts_and_a_place_for_each_output(tmp
     assert message["outputs"]["outputFile"] == str(tmp_path / "executor_output.json")
 
 
-def test_the_executor_output_beats_the_parameters_own_file(tmp_path: Path) -> None:
+def test_the_executor_output_takes_precedence_over_a_parameter_file(tmp_path: Path) -> None:
     message = build_message(tmp_path)
     tell(tmp_path, {"parameterValues": {"score": 1}})
     (tmp_path / "score").write_text("2")
@@ -115,7 +115,7 @@ def test_missing_and_malformed_outputs_are_named(tmp_path: Path, output: object,
         read_outputs(COMPONENT, message)
 
 
-def test_a_parameter_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_a_parameter_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     message = build_message(tmp_path)
     (tmp_path / "score").write_bytes(b"\xff\xfe")
     with pytest.raises(OutputError, match="'score'.*not UTF-8"):
@@ -123,7 +123,7 @@ def test_a_parameter_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../up", "..", "a/b", "log.txt", "executor_output.json", "with space", "é"])
-def test_no_name_of_an_output_leads_out_of_the_folder_or_meets_our_files(tmp_path: Path, name: str) -> None:
+def test_output_names_never_lead_out_of_the_folder_or_to_our_files(tmp_path: Path, name: str) -> None:
     component = Component(ExecutorRef("exec"), {}, {name: ParameterOutput(Type.STRING)})
     place = Path(build_executor_input(component, {}, tmp_path, STORE)["outputs"]["parameters"][name]["outputFile"])
     assert place.parent == tmp_path
@@ -132,7 +132,7 @@ def test_no_name_of_an_output_leads_out_of_the_folder_or_meets_our_files(tmp_pat
     assert read_outputs(component, build_executor_input(component, {}, tmp_path, STORE)) == {name: "x"}
 
 
-def test_an_output_that_is_no_file_is_named(tmp_path: Path) -> None:
+def test_an_output_that_is_not_a_file_is_an_error(tmp_path: Path) -> None:
     tell(tmp_path, {"parameterValues": {"count": 1}})
     for make in (lambda place: place.mkdir(), lambda place: os.mkfifo(place)):
         make(tmp_path / "score")

@@ -1,4 +1,4 @@
-"""Failures of attempts, as users read them."""
+"""Error messages of failed attempts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_failure_has_the_exception_in_one_line_and_its_traceback(log: TaskLog)
     assert (failure.message, failure.detail) == ("ValueError: several", detail)
 
 
-def test_nobody_has_to_read_megabytes(log: TaskLog) -> None:
+def test_long_error_details_are_shortened(log: TaskLog) -> None:
     failure = describe_failure(Outcome(exit_code=1, detail="x" * 5_000_000, cause="y" * 5_000_000), log, Limits())
     assert len(failure.message) < 3_000
     assert len(failure.detail) < 60_000
@@ -60,7 +60,7 @@ def test_nobody_has_to_read_megabytes(log: TaskLog) -> None:
         (None, None, "it ran out of memory"),
     ],
 )
-def test_what_ran_out_of_memory_tells_its_peak_and_its_limit(
+def test_an_out_of_memory_failure_names_peak_and_limit(
     log: TaskLog, peak: int | None, limit: int | None, message: str
 ) -> None:
     outcome = Outcome(signal=9, out_of_memory=True, peak_memory=peak)
@@ -79,7 +79,7 @@ def test_the_traceback_that_a_task_prints_is_not_repeated(tmp_path: Path) -> Non
     ("number", "hint"),
     [(errno.ENOSPC, "Free some space"), (errno.EROFS, "Choose a pipeline root that you may write to"), (errno.EIO, "")],
 )
-def test_what_the_system_refuses_names_the_place(number: int, hint: str) -> None:
+def test_an_error_of_the_system_names_the_path(number: int, hint: str) -> None:
     failure = describe_os_error(OSError(number, "no", "/some/file"), Path("/folder"))
     assert failure.message == "no at /some/file"
     assert failure.hint.startswith(hint)

@@ -1,4 +1,4 @@
-"""What importers give: values in the metadata, paths of this machine, and copies in the workspace."""
+"""Artifacts of importers: metadata, local paths and copies in the workspace."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def run(
     return import_artifact(importer, names, renderer, LocalArtifactStore([]), workspace, cancel or Cancellation())
 
 
-def test_addresses_of_objects_stay_as_they_are() -> None:
+def test_remote_uris_are_not_changed() -> None:
     for uri in ("gs://bucket/a/data", "s3://bucket/a/data", "oci://registry/a/data", "https://host/a/data", "x://data"):
         assert run(Importer(FromInput("uri"), DATASET), uri=uri) == ArtifactValue("data", DATASET, uri)
 
 
-def test_the_input_comes_before_the_constant_because_its_placeholders_are_replaced() -> None:
+def test_the_input_takes_precedence_over_the_constant_uri() -> None:
     importer = Importer("gs://{{channel:task=;name=n;type=String;}}/x", DATASET)
     assert run(importer, uri="gs://bucket/x").uri == "gs://bucket/x"
     assert run(Importer("gs://bucket/constant", DATASET)).uri == "gs://bucket/constant"
@@ -80,12 +80,12 @@ def test_files_and_folders_of_this_machine_get_absolute_paths(tmp_path: Path, mo
         ("file:///no/such/file", "there is nothing at /no/such/file"),
     ],
 )
-def test_what_cannot_be_imported_is_named(uri: str | None, message: str) -> None:
+def test_a_uri_without_a_file_is_an_error(uri: str | None, message: str) -> None:
     with pytest.raises(StandpipeError, match=message):
         run(Importer(FromInput("uri"), DATASET), uri=uri)
 
 
-def test_a_file_is_copied_to_where_the_backend_puts_it(tmp_path: Path) -> None:
+def test_a_file_is_copied_to_the_path_that_the_backend_uses(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("first")
     importer = Importer(str(tmp_path / "data.csv"), DATASET, download_to_workspace=True)
     workspace = tmp_path / "workspace"
@@ -107,7 +107,7 @@ def test_a_folder_is_copied_whole(tmp_path: Path) -> None:
     assert Path(artifact.custom_path, "deep", "weights").read_text() == "w"
 
 
-def test_a_download_needs_a_workspace_that_is_not_inside_of_it(tmp_path: Path) -> None:
+def test_a_folder_around_the_workspace_cannot_be_downloaded(tmp_path: Path) -> None:
     importer = Importer(str(tmp_path), DATASET, download_to_workspace=True)
     with pytest.raises(StandpipeError, match=r"this run has none.*dsl\.WorkspaceConfig.*workspace_root"):
         run(importer)
@@ -139,7 +139,7 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  as it is called there
-        """Says nothing."""
+        """Do nothing."""
 
 
 def test_the_web_is_downloaded_from(tmp_path: Path, server: str) -> None:
@@ -155,7 +155,7 @@ def test_a_download_stays_in_the_workspace(tmp_path: Path, server: str) -> None:
     assert not (tmp_path / "workspace").exists()
 
 
-def test_a_failed_download_says_why_and_leaves_nothing(tmp_path: Path, server: str) -> None:
+def test_a_failed_download_names_the_reason_and_leaves_nothing(tmp_path: Path, server: str) -> None:
     stopped = Cancellation()
     stopped.set()
     with pytest.raises(StandpipeError, match="it cannot download .*none.csv.*404"):

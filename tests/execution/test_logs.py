@@ -20,13 +20,13 @@ def log(folder: Path, *chunks: bytes) -> tuple[bytes, list[str]]:
     return log.path.read_bytes(), lines
 
 
-def test_lines_are_shown_whole_however_they_come(tmp_path: Path) -> None:
+def test_lines_are_shown_whole(tmp_path: Path) -> None:
     kept, lines = log(tmp_path, b"on", b"e\ntw", b"o\r\n\nthree")
     assert lines == ["one", "two", "", "three"]
     assert kept == b"one\ntwo\r\n\nthree"
 
 
-def test_characters_may_be_split_and_bytes_may_be_no_text(tmp_path: Path) -> None:
+def test_split_characters_and_invalid_utf_8_are_shown(tmp_path: Path) -> None:
     euro = "€".encode()
     kept, lines = log(tmp_path, euro[:1], euro[1:] + b"\n\xff\xfe\n")
     assert lines == ["€", "��"]
@@ -40,7 +40,7 @@ def test_a_line_without_end_is_shown_in_pieces(tmp_path: Path) -> None:
     assert len(kept) == 30_000
 
 
-def test_of_a_line_that_is_written_over_the_last_state_is_shown(tmp_path: Path) -> None:
+def test_of_a_progress_bar_the_last_state_is_shown(tmp_path: Path) -> None:
     kept, lines = log(tmp_path, b"  0%\r 50%", b"\r100%\r\nnext\r\n")
     assert lines == ["100%", "next"]
     assert kept == b"  0%\r 50%\r100%\r\nnext\r\n"
@@ -71,7 +71,7 @@ def test_every_byte_is_kept(tmp_path: Path, chunks: list[bytes]) -> None:
     assert kept == b"".join(chunks)
 
 
-def test_a_log_knows_how_long_it_is(tmp_path: Path) -> None:
+def test_a_log_has_a_length(tmp_path: Path) -> None:
     with TaskLog(tmp_path, lambda line: None) as log:
         for chunk in (b"on", b"e\ntwo\r\n", b"\nfour"):
             log.write(chunk)

@@ -49,7 +49,7 @@ def rendered(*texts: str) -> tuple[str, ...]:
         ("{{$.foo}} stays", "{{$.foo}} stays"),
     ],
 )
-def test_each_placeholder_stands_for_its_value(text: str, expected: str) -> None:
+def test_each_placeholder_is_replaced_by_its_value(text: str, expected: str) -> None:
     assert rendered(text) == (expected,)
 
 

@@ -1,4 +1,4 @@
-"""What a task learns of its configuration, by the rules of KFP's driver."""
+"""The task config that a component receives, by the rules of KFP's driver."""
 
 from __future__ import annotations
 
@@ -46,22 +46,22 @@ def component(*passed: tuple[str, bool]) -> Component:
         ((("KUBERNETES_VOLUMES", False),), {"resources": {}}),
     ],
 )
-def test_what_is_passed_through_is_in_the_config(passed: tuple[tuple[str, bool], ...], config: Json) -> None:
+def test_passed_through_settings_are_in_the_config(passed: tuple[tuple[str, bool], ...], config: Json) -> None:
     assert build_task_configs(component(*passed), CONTAINER, KUBERNETES, RENDERER) == {"config": config}
 
 
-def test_who_takes_no_config_gets_none() -> None:
+def test_a_component_without_a_task_config_input_gets_none() -> None:
     alone = Component(ExecutorRef("exec"), {}, {}, (TaskConfigPassthrough("ENV"),))
     assert build_task_configs(alone, CONTAINER, {}, RENDERER) == {}
 
 
-def test_what_is_unset_is_empty() -> None:
+def test_unset_fields_are_empty() -> None:
     both = component(("RESOURCES", False), ("ENV", False), ("KUBERNETES_TOLERATIONS", False))
     bare: Mapping[str, Json] = build_task_configs(both, Container("image", Command()), {}, RENDERER)
     assert bare == {"config": {"resources": {}, "env": [], "tolerations": None}}
 
 
-def test_what_is_passed_through_only_is_not_the_tasks_own() -> None:
+def test_settings_that_are_only_passed_through_do_not_apply() -> None:
     kept = drop_passed_through(component(("ENV", True), ("RESOURCES", True), ("KUBERNETES_VOLUMES", False)), CONTAINER)
     assert kept == CONTAINER == drop_passed_through(component(), CONTAINER)
     passed = drop_passed_through(component(("ENV", False), ("RESOURCES", False)), CONTAINER)

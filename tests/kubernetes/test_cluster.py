@@ -12,9 +12,11 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import ArgumentError, RunnerError, SpecError, TaskFailed
+from standpipe.execution import attempt
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.ports import Log, Outcome, TaskRequest
 from standpipe.runners.api import LocalRunner
+from standpipe.support.timers import cancel_after
 
 
 class Seen(NamedTuple):
@@ -313,7 +315,10 @@ def refuse(request: TaskRequest, cancel: Cancellation) -> Outcome:
 
 
 @pytest.mark.parametrize("behaviour", [wait, refuse])
-def test_a_timeout_stops_the_attempt_and_is_named(run: Callable[..., Watching], behaviour: Any) -> None:
+def test_a_timeout_stops_the_attempt_and_is_named(
+    run: Callable[..., Watching], behaviour: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt, "cancel_after", lambda seconds, cancel: cancel_after(seconds / 100, cancel))
     with pytest.raises(TaskFailed, match=r"it was stopped by its timeout, after 1 s \(kubernetes.set_timeout\)"):
         run({"activeDeadlineSeconds": "1"}, runner=Watching(work=behaviour))
 

@@ -111,19 +111,3 @@ class Bench:
 
 def value_in(request: TaskRequest) -> Any:
     return json.loads((request.folder / "executor_output.json").read_text())["parameterValues"]["Output"]
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):  # gone before the file was opened, or while it was read
-        return False
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    limit = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > limit:
-            return False
-        time.sleep(0.005)
-    return True

@@ -25,7 +25,8 @@ from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Outcome, PodSettings, Runner, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Limits
-from tests.runners.bench import Kept, wait_until
+from tests.processes import wait_until
+from tests.runners.bench import Kept
 from tests.worker.tasks import PREAMBLE
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def take_memory(size: int) -> int:
 
     held = bytearray(size)
     held[::4096] = b"x" * len(held[::4096])
-    time.sleep(2)
+    time.sleep(0.5)  # a runner may look at the memory now and then only
     return len(held)
 
 

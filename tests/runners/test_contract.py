@@ -14,6 +14,7 @@ import pytest
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Outcome, TaskRequest
 from standpipe.runners.fake import FakeTaskRunner, Function
+from standpipe.runners.process import task_process
 from standpipe.runners.process.runner import ProcessTaskRunner
 from tests.runners.bench import HERE, Fixed
 from tests.runners.contract import Harness, IsolatedRunnerContract, RunnerContract
@@ -70,3 +71,9 @@ class TestProcessRunner(IsolatedRunnerContract):
         harness = ProcessHarness(tmp_path)
         yield harness
         harness.runner.close()
+
+    @pytest.fixture(autouse=True)
+    def _short_grace_period(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Kill at once what ignores signals; other tasks keep the time to clean up."""
+        if "ignores_signals" in request.node.name:
+            monkeypatch.setattr(task_process, "_GRACE_PERIOD", 0.2)

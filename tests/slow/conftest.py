@@ -1,4 +1,4 @@
-"""What the slow tests need: a real container engine, and the KFP SDK."""
+"""Fixtures of the slow tests: a real container engine and the KFP SDK."""
 
 from .docker_engine import bench, docker_client, make_bench
 from .oracle import compiled

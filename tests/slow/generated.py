@@ -1,6 +1,6 @@
-"""Programs that hypothesis writes, for both SDKs to compile.
+"""Random programs by hypothesis, for both SDKs to compile.
 
-They keep off what the SDK compiles to documents that refer to inputs which are not there: see `quirk` in the corpus.
+They avoid programs that the SDK compiles to documents with references to missing inputs: see `quirk` in the corpus.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ CONTAINER_SETTINGS = [
     ".set_accelerator_type('nvidia.com/gpu')",
     ".set_container_image('alpine')",
 ]
-#: What an operand may be compared with, by its type; the SDK has an opinion on each mix.
+#: What an operand may be compared with, by its type.
 COMPARED = {
     "int": ["int", "float"],
     "float": ["float", "int"],
@@ -96,7 +96,7 @@ DEEPEST = 3
 
 @dataclass
 class Scope:
-    """What a group of tasks sees: channels by expression, with their types; what is hidden is not seen below either."""
+    """The channels that a group of tasks can use, with their types; hidden ones are hidden in inner groups, too."""
 
     parent: Scope | None = None
     channels: dict[str, str] = field(default_factory=dict)
@@ -134,7 +134,7 @@ class Scope:
 
 
 class Writer:
-    """Writes one program."""
+    """Writes one random program."""
 
     def __init__(self, draw: Callable[[st.SearchStrategy[Any]], Any]) -> None:
         self.draw = draw
@@ -173,7 +173,7 @@ class Writer:
         )
 
     def block(self, scope: Scope, statements: int) -> None:
-        """At least one task, and then anything."""
+        """Write at least one task, and then any statements."""
         self.task(scope)
         for _ in range(statements):
             if self.names >= MOST_TASKS:
@@ -188,7 +188,7 @@ class Writer:
     # tasks
 
     def task(self, scope: Scope, *, using: tuple[str, str] | None = None) -> str:
-        """Writes a call, with the channel `using` and its type among the arguments."""
+        """Write a call with the channel `using` among its arguments."""
         possible = [name for name in COMPONENTS if self.possible(scope, name, using)]
         name = self.one(possible)
         inputs, outputs = COMPONENTS[name]
@@ -264,7 +264,7 @@ class Writer:
             inside.hidden = text
             item = ITEMS[kind]
         else:
-            # fields of constant items are taken from where they are not, in conditions and exit handlers
+            # the SDK compiles wrong references to fields of constant items in conditions and exit handlers
             item = self.one([kind for kind in STATIC_ITEMS if kind != "row" or scope.only_loops])
             text = STATIC_ITEMS[item]
         options = self.one(["", ", parallelism=2", ", name='A loop'"])
@@ -274,7 +274,7 @@ class Writer:
         if item != "row":
             inside.channels[name] = item
             inside.in_texts = {name} if scope.depth == 0 and item != "data" else set()
-        # the item is used at once: the SDK forgets lists over which nothing loops with an item
+        # the item is used at once: the SDK loses lists whose items are not used
         self.task(inside, using=using)
         self.block(inside, self.draw(st.integers(0, 2)))
         self.collect(scope, inside)
@@ -295,7 +295,7 @@ class Writer:
         if others and self.often(3):
             right = self.one(others)
         else:
-            # a boolean and a number are compared by the SDK, but not to what anyone would expect
+            # the SDK compares booleans and numbers with surprising results
             right = self.one([text for its in COMPARED[kind] for text in CONSTANTS[its] if "PLACEHOLDER" not in text])
             if self.often(2):
                 left, right = right, left
@@ -305,7 +305,7 @@ class Writer:
         if not any(scope.of(kind) for kind in COMPARED):
             return
         elifs = self.draw(st.integers(0, 2))
-        # Elif without Else is rare, because the SDK takes what follows it for part of it, which many programs are not
+        # Elif without Else is rare: the SDK makes the tasks after it part of it, which is invalid in many programs
         ends = not self.often(1) if elifs else self.often(5)
         words = ["If", *["Elif"] * elifs, *["Else"] * ends]
         arms = []
@@ -326,7 +326,7 @@ class Writer:
         name = self.name("t")
         self.line(scope, f"{name} = dsl.OneOf({', '.join(made)})")
         scope.channels[name] = kind
-        # not in a text, where the SDK does not take it: used at once, and then no more
+        # not in text, where the SDK does not accept it: used once, at once
         self.task(scope, using=(name, kind))
         del scope.channels[name]
 
@@ -341,5 +341,5 @@ class Writer:
 
 @st.composite
 def programs(draw: Any) -> str:
-    """The source of a module with a pipeline named `program`."""
+    """Return the source of a module with a pipeline named `program`."""
     return Writer(draw).program()

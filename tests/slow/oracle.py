@@ -1,4 +1,4 @@
-"""The corpus, compiled by the KFP SDK and by us, and what is the same document."""
+"""The corpus as compiled by the KFP SDK and by us, and how documents are compared."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ import runpy, sys, standpipe
 standpipe.install_as_kfp()
 runpy.run_path(sys.argv.pop(1), run_name="__main__")
 """
-#: Starts the script that follows with our `kfp`.
+#: Runs a script with our `kfp` modules.
 OURS = [sys.executable, "-c", AS_KFP]
 _ARCHIVE = re.compile(r"\bH4sI[A-Za-z0-9+/]{40,}={0,2}")
-#: What unpacks an archive: a program that each SDK has in its own words, between the archive and the author's function.
+#: The program that unpacks an archive, which differs between the SDKs.
 _UNPACKING = re.compile(r"(__KFP_EMBEDDED_ARCHIVE_B64 = '[^']*')\n.*\n(?=def )", re.DOTALL)
 
 
 @pytest.fixture(scope="session")
 def compiled(kfp_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the SDK makes of the corpus: see compile_all.py."""
+    """Return a folder with the corpus as the SDK compiles it: see compile_all.py."""
     return compile_corpus([kfp_python], tmp_path_factory.mktemp("theirs"))
 
 
@@ -42,7 +42,7 @@ def compile_corpus(command: Sequence[str | Path], folder: Path) -> Path:
 
 
 def documents(text: str) -> list[Any]:
-    """What a file holds, as data: but for the version of the SDK, and for when its archives were packed, and how."""
+    """Return the documents of a file, without the version of the SDK and the metadata of archives."""
     return [_plain(document) for document in yaml.load_all(text, yaml.CSafeLoader)]
 
 
@@ -62,7 +62,7 @@ def _unpacked(match: re.Match[str]) -> str:
 
 
 def differences(theirs: Any, ours: Any, path: str = "") -> Iterator[str]:
-    """Where two documents differ, with both values; values that are missing are `…`."""
+    """Return the paths where two documents differ, with both values; a missing value is `…`."""
     if isinstance(theirs, dict) and isinstance(ours, dict):
         for key in sorted(theirs.keys() | ours.keys(), key=str):
             yield from differences(theirs.get(key, ...), ours.get(key, ...), f"{path}.{key}".lstrip("."))

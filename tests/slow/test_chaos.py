@@ -1,6 +1,6 @@
-"""A run of 60 tasks whose processes are killed at random moments, and which goes on: `make chaos`.
+"""A run of 60 tasks whose processes are killed at random moments and which is resumed: `make chaos`.
 
-`STANDPIPE_KILLS` says how often (20 times by default), `STANDPIPE_CHAOS_SEED` where the random numbers begin.
+`STANDPIPE_KILLS` is the number of kills (20 by default), `STANDPIPE_CHAOS_SEED` the seed of the random numbers.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300 + 30 * KILLS)]
 
 PROGRAM = Path(__file__).parent.parent / "chaos" / "program.py"
 
-#: Seconds after which nothing may be left of what was killed.
+#: Seconds after which no process of a killed one may run.
 PATIENCE = 1.0
 
 needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks for processes in /proc")
 
 
 class Chaos:
-    """Runs the program in a pipeline root, and knows its processes by a variable that they inherit."""
+    """Runs the program in a pipeline root and finds its processes by an environment variable."""
 
     def __init__(self, root: Path, runner: str) -> None:
         self.root, self.runner = root, runner
@@ -58,7 +58,7 @@ class Chaos:
         return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=self.environment)
 
     def processes(self) -> set[int]:
-        """All that the programs started and that still runs."""
+        """Return the processes of the programs that still run."""
         found = set()
         for entry in os.listdir("/proc"):
             if entry.isdigit():
@@ -84,7 +84,7 @@ class Chaos:
         return rows[0].id if rows else None
 
     def to_the_end(self, seed: int, kill: Callable[[subprocess.Popen[str]], object]) -> dict[str, Any]:
-        """Begins a run, lets `kill` do its worst, and lets the run go on until it ends; returns its outputs."""
+        """Start a run, call `kill`, and resume the run until it ends; return its outputs."""
         before = self.latest
         process = self.start(seed)
         kill(process)
@@ -95,17 +95,17 @@ class Chaos:
             self.check_store()
             if process.returncode == 0:
                 assert self.latest
-                check_nothing_was_done_twice(self.root, self.latest)
+                check_no_task_ran_twice(self.root, self.latest)
                 return json.loads(told)
-            run = self.latest if self.latest != before else None  # else it was killed before it had begun
+            run = self.latest if self.latest != before else None  # otherwise it was killed before it began
             process = self.start(seed, run)
             if process.returncode is None and random.randrange(3) == 0:
                 kill(process)
         raise AssertionError(f"20 times was not enough: {errors}")
 
 
-def check_nothing_was_done_twice(root: Path, run: str) -> None:
-    """No task whose success was recorded began again, unless something before it had failed."""
+def check_no_task_ran_twice(root: Path, run: str) -> None:
+    """Check that no task that had succeeded was started again, unless an upstream task had failed."""
     (row,) = [row for row in run_rows(root) if row.id == run]
     done: set[TaskRef] = set()
     began: Counter[TaskRef] = Counter()
@@ -149,7 +149,7 @@ def chaos(tmp_path: Path) -> Iterator[Chaos]:
 
 
 def undisturbed(chaos: Chaos, seed: int) -> tuple[dict[str, Any], float]:
-    """The outputs of a run that nobody disturbs, elsewhere; and the seconds that it takes."""
+    """Return the outputs of an undisturbed run in another folder, and its duration in seconds."""
     alone = Chaos(chaos.root / "undisturbed", chaos.runner)
     start = time.monotonic()
     outputs = alone.to_the_end(seed, lambda process: None)
@@ -157,7 +157,7 @@ def undisturbed(chaos: Chaos, seed: int) -> tuple[dict[str, Any], float]:
 
 
 def after(seconds: float, kill: Callable[[subprocess.Popen[str]], object]) -> Callable[[subprocess.Popen[str]], None]:
-    """Kills at a random moment within so many seconds."""
+    """Return a function that kills at a random moment within some seconds."""
 
     def disturb(process: subprocess.Popen[str]) -> None:
         time.sleep(random.uniform(0, seconds))
@@ -207,9 +207,9 @@ def _parent(pid: int) -> int:
 
 
 class PrivateEngine:
-    """A Docker engine of the test's own, with the image of tasks, that can be killed without harm to others.
+    """A separate Docker engine with the image of the tasks, which can be killed without effect on other tests.
 
-    It has a network of its own, too: an engine that is told to have no bridge takes that of another one away.
+    It has a network of its own: an engine without a bridge would remove the bridge of another engine.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -240,7 +240,7 @@ class PrivateEngine:
         self._process.wait()
 
     def stop(self) -> None:
-        """Ends it, with all that it started."""
+        """Stop the engine and everything that it started."""
         if self._process and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(30)
@@ -286,13 +286,13 @@ def test_the_container_engine_is_killed(chaos: Chaos, engine: PrivateEngine) -> 
     chaos.check_store()
     engine.start()
     assert chaos.latest
-    for _ in range(3):  # a container that the engine lost may be in the way of the first ones
+    for _ in range(3):  # a container that the engine lost may block the first attempts
         process = chaos.start(3, chaos.latest)
         told, errors = process.communicate(timeout=240)
         if process.returncode == 0:
             break
     assert process.returncode == 0, errors
     assert json.loads(told) == expected
-    check_nothing_was_done_twice(chaos.root, chaos.latest)
-    chaos.until_nothing_is_left()  # nor what waited for the engine, to remove the containers that it had
+    check_no_task_ran_twice(chaos.root, chaos.latest)
+    chaos.until_nothing_is_left()  # nor the process that waits for the engine to remove its containers
     assert engine.docker("ps", "-q", "--all").stdout == b""

@@ -1,4 +1,4 @@
-"""With the real KFP SDK in the same environment: its objects, its client, and the names that it has."""
+"""With the real KFP SDK in the same environment: its objects, its client and its public names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOURCES = Path(standpipe.__file__).parents[1]
 
 
 def run(python: Path, folder: Path, program: str, *arguments: str) -> str:
-    """Runs a program in the SDK's environment, with Standpipe beside it, and returns what it printed."""
+    """Run a program in the SDK's environment, which also has Standpipe, and return its output."""
     (folder / "program.py").write_text(textwrap.dedent(program))
     done = subprocess.run(
         [python, "-W", "ignore", *arguments, "program.py"],
@@ -76,7 +76,7 @@ def test_objects_of_the_sdk_run(kfp_python: Path, tmp_path: Path) -> None:
     assert run(kfp_python, tmp_path, program).splitlines() == ["3 5", "5", "words {'written': True} 2"]
 
 
-def test_the_client_of_the_sdk_is_sent_what_we_compile(kfp_python: Path, tmp_path: Path) -> None:
+def test_the_client_of_the_sdk_uploads_our_documents(kfp_python: Path, tmp_path: Path) -> None:
     program = """
     from unittest import mock
 
@@ -127,7 +127,7 @@ def test_kfp_kubernetes_works_on_our_tasks(kfp_python: Path, tmp_path: Path) -> 
     assert said == "['activeDeadlineSeconds', 'secretAsEnv'] [('envVar', 'KEY'), ('secretKey', 'key')]\n"
 
 
-def test_all_public_names_of_the_sdk_are_there(kfp_python: Path, tmp_path: Path) -> None:
+def test_all_public_names_of_the_sdk_exist(kfp_python: Path, tmp_path: Path) -> None:
     program = """
     import json
     from kfp import compiler, components, dsl, local

@@ -199,7 +199,7 @@ def copies(rows: List[dict], mark: str) -> List[dsl.Dataset]:  # noqa: UP006
     return dsl.Collected(full.outputs["data"])  # type: ignore[return-value]
 
 
-def test_commands_with_what_may_be_absent_in_loops(run: Any) -> None:
+def test_commands_with_optional_inputs_in_loops(run: Any) -> None:
     @dsl.pipeline
     def commands(rows: List[dict], mark: str = "é", nobody: Optional[str] = None) -> Told:  # noqa: UP006, UP045
         alone = shell(text="alone", note=nobody)
@@ -240,7 +240,7 @@ def test_files_of_this_machine_are_imported_and_downloaded(run: Any) -> None:
     assert told == f"A{given} A {copied[0]}"
 
 
-def test_a_task_in_a_loop_is_tried_again_in_a_clean_place(run: Any) -> None:
+def test_a_task_in_a_loop_is_retried_in_a_new_folder(run: Any) -> None:
     @dsl.pipeline
     def tries() -> str:
         with dsl.ParallelFor([1, 2]) as n:
@@ -251,7 +251,7 @@ def test_a_task_in_a_loop_is_tried_again_in_a_clean_place(run: Any) -> None:
     assert run(tries).output == "00 11"
 
 
-def test_exit_tasks_run_after_failures_and_know_of_them(run: Any, tmp_path: Path) -> None:
+def test_exit_tasks_run_after_failures_and_get_their_status(run: Any, tmp_path: Path) -> None:
     folder = tmp_path / "root" / "notes"
     folder.mkdir(parents=True)
     folder.chmod(0o777)

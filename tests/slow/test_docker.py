@@ -84,13 +84,13 @@ def test_run_arguments_reach_the_engine(make_bench: MakeBench, tmp_path: Path) -
     assert log.text.splitlines() == ["/tmp", "here", "of the user", "lo"]
 
 
-def test_a_bad_value_of_a_run_argument_is_the_engine_s_complaint(make_bench: MakeBench) -> None:
+def test_an_invalid_run_argument_is_reported_by_the_engine(make_bench: MakeBench) -> None:
     bench = make_bench(mem_limit="a lot")
     with pytest.raises(RunnerError, match=r"(?s)did not create a container.*a lot.*arguments of the DockerRunner"):
         bench.shell("true")
 
 
-# --- how it ends ------------------------------------------------------------------------------------------------------
+# --- outcomes --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("code", [1, 3, 127, 255])
@@ -104,7 +104,7 @@ def test_every_one_of_sixty_quick_failures_is_a_failure(make_bench: MakeBench) -
     assert [bench.run(request) for request in requests] == [Outcome(exit_code=7)] * 60
 
 
-def test_a_program_that_does_not_exist_is_told_in_the_engine_s_words(bench: Bench) -> None:
+def test_a_missing_program_is_reported_by_the_engine(bench: Bench) -> None:
     outcome = bench.run(bench.request(CommandLine(("no-such-program",), ())))
     assert outcome.exit_code is None
     assert "could not be started: " in outcome.problem
@@ -116,7 +116,7 @@ def test_a_signal_is_named(bench: Bench) -> None:
     assert bench.run(bench.request(CommandLine(("python3", "-c", killed), ()))) == Outcome(signal=15)
 
 
-def test_a_task_that_was_killed_for_its_memory_ran_out_of_it(make_bench: MakeBench) -> None:
+def test_a_task_that_was_killed_for_its_memory_is_out_of_memory(make_bench: MakeBench) -> None:
     bench = make_bench(mem_limit="32m", memswap_limit="32m")
     hungry = "data = []\nwhile True: data.append(bytearray(b'x' * 1_000_000))"
     outcome = bench.run(bench.request(CommandLine(("python3", "-c", hungry), ())))
@@ -134,7 +134,7 @@ def test_a_container_that_somebody_removed_has_failed(bench: Bench, docker_clien
     assert outcome.problem.startswith("how its container ended is unknown") or outcome.signal == signal.SIGKILL
 
 
-# --- what it prints ---------------------------------------------------------------------------------------------------
+# --- output ---------------------------------------------------------------------------------------------------------
 
 
 def test_output_comes_live(bench: Bench) -> None:
@@ -144,7 +144,7 @@ def test_output_comes_live(bench: Bench) -> None:
     assert log.pieces[1][0] - log.pieces[0][0] > 0.8
 
 
-def test_no_line_of_many_is_lost(bench: Bench) -> None:
+def test_no_line_is_lost(bench: Bench) -> None:
     log = Log()
     assert bench.shell("seq 1 100000", log).succeeded
     assert log.text.splitlines() == [str(number) for number in range(1, 100_001)]
@@ -156,14 +156,14 @@ def test_output_is_bytes_with_or_without_a_last_newline(bench: Bench) -> None:
     assert b"".join(data for _, data in log.pieces) == b"caf\xc3\xa9 \xff\x00 end"
 
 
-# --- many at once, and stopping ---------------------------------------------------------------------------------------
+# --- parallel tasks, cancelling ---------------------------------------------------------------------------------------
 
 
 def test_sixteen_tasks_run_at_once(make_bench: MakeBench, tmp_path: Path) -> None:
     bench = make_bench(network_mode="none")
     workspace = tmp_path / "workspace"
     workspace.mkdir()
-    # Each waits for all the others, so that they end only if they run side by side.
+    # Each waits for all the others, so they only end if they run at the same time.
     script = "touch /kfp-workspace/$0; until [ $(ls /kfp-workspace | wc -l) = 16 ]; do sleep 0.1; done; echo $0"
     logs = [Log() for _ in range(16)]
     requests = [
@@ -176,7 +176,7 @@ def test_sixteen_tasks_run_at_once(make_bench: MakeBench, tmp_path: Path) -> Non
 
 
 def start_and_cancel(bench: Bench, script: str) -> tuple[Outcome, str, float]:
-    """How a task ended that was cancelled once it had printed something, what it printed, and the seconds it took."""
+    """Cancel a task once it has printed something; return its outcome, its log, and the seconds that it took to end."""
     log, cancel = Log(), Cancellation()
     request = bench.request(CommandLine(("python3", "-uc", script), ()))
     with ThreadPoolExecutor() as pool:
@@ -197,7 +197,7 @@ def test_cancelling_interrupts_a_task_which_may_clean_up(bench: Bench, docker_cl
     assert containers_of(docker_client, bench.run_id) == []
 
 
-def test_a_task_that_does_not_listen_is_killed(bench: Bench, docker_client: DockerClient) -> None:
+def test_a_task_that_ignores_the_interrupt_is_killed(bench: Bench, docker_client: DockerClient) -> None:
     script = "import signal, time\nsignal.signal(2, signal.SIG_IGN)\nprint('started')\ntime.sleep(60)"
     outcome, _, seconds = start_and_cancel(bench, script)
     assert outcome == Outcome(signal=9)
@@ -205,7 +205,7 @@ def test_a_task_that_does_not_listen_is_killed(bench: Bench, docker_client: Dock
     assert containers_of(docker_client, bench.run_id) == []
 
 
-def test_a_task_that_was_cancelled_before_it_started_does_not_last(bench: Bench) -> None:
+def test_a_task_that_was_cancelled_before_it_started_ends_at_once(bench: Bench) -> None:
     cancel = Cancellation()
     cancel.set()
     start = time.monotonic()
@@ -217,7 +217,7 @@ def test_a_task_that_was_cancelled_before_it_started_does_not_last(bench: Bench)
 def test_the_container_of_a_process_that_was_killed_is_swept_at_the_next_start(
     bench: Bench, docker_client: DockerClient
 ) -> None:
-    killed = replace(Owner.current(), pid=2**22 + 1)  # whose reaper was killed, too
+    killed = replace(Owner.current(), pid=2**22 + 1)  # and so was its reaper
     labels = {"standpipe.run": bench.run_id, **killed.labels}
     container = docker_client.containers.create(IMAGE, ["sleep", "60"], labels=labels)
     container.start()

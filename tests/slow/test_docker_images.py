@@ -1,4 +1,4 @@
-"""Derived images of a real engine: packages, really installed."""
+"""Derived images on a real engine, with installed packages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("docker_client")]
 
 @pytest.fixture
 def network() -> dict[str, Any]:
-    """Run arguments with which containers reach the package index that this machine reaches."""
+    """Return run arguments with which containers reach the package index of this machine."""
     from docker.types import Mount  # a machine that only runs fast tests does without
 
     certificates = os.environ.get("PIP_CERT") or ssl.get_default_verify_paths().cafile
@@ -67,7 +67,7 @@ def test_packages_are_installed_once_in_a_derived_image(
         remove_derived(docker_client, base)
 
 
-def test_an_image_without_pip_is_given_it_or_the_reason_is_told(
+def test_pip_is_installed_in_an_image_without_it_or_the_error_says_why_not(
     make_bench: MakeBench, network: dict[str, Any], docker_client: DockerClient
 ) -> None:
     bench = make_bench(**network)
@@ -83,7 +83,7 @@ def test_an_image_without_pip_is_given_it_or_the_reason_is_told(
     assert not reason or ("ensurepip could not install it" in reason and "ensurepip is disabled" in reason)
 
 
-def test_a_python_that_belongs_to_its_distribution_is_left_alone_as_on_a_cluster(
+def test_an_externally_managed_python_is_not_changed_as_on_a_cluster(
     make_bench: MakeBench, network: dict[str, Any], docker_client: DockerClient
 ) -> None:
     bench = make_bench(**network)
@@ -97,7 +97,7 @@ def test_a_python_that_belongs_to_its_distribution_is_left_alone_as_on_a_cluster
         remove_derived(docker_client, image)
 
 
-def test_a_package_that_does_not_exist_is_told_in_pip_s_words(make_bench: MakeBench, network: dict[str, Any]) -> None:
+def test_a_missing_package_is_reported_by_pip(make_bench: MakeBench, network: dict[str, Any]) -> None:
     bench = make_bench(**network)
     function = python_function("def work(): pass\n", packages=("no-such-package-of-standpipe==1.0",))
     with pytest.raises(EnvironmentBuildError) as caught:

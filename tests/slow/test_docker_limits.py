@@ -1,4 +1,4 @@
-"""Limits of containers, what they used, and that none of them is left, on the real engine."""
+"""Containers on a real engine: limits, resource usage, and removal."""
 
 from __future__ import annotations
 

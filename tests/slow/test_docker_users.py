@@ -1,4 +1,4 @@
-"""Who may use a real engine, and who owns what its containers leave behind."""
+"""Permissions to use a real engine, and the owner of files that containers write."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SOMEBODY = 4242
 
 
 def as_somebody(tmp_path: Path, work: Callable[[Bench], None], groups: list[int] | None = None) -> None:
-    """Runs `work` in a process of an ordinary user, who may use the engine; its failure is the test's."""
+    """Run `work` in a process of an ordinary user who may use the engine; fail if it fails."""
     root = tmp_path / "somebody"
     root.mkdir()
     os.chown(root, SOMEBODY, SOMEBODY)
@@ -57,7 +57,7 @@ def owners(folder: Path) -> dict[str, int]:
 
 @pytest.fixture
 def open_tmp_path(tmp_path: Path) -> Iterator[Path]:
-    """A temporary folder that every user can enter, its parents included."""
+    """Return a temporary folder that every user can enter, its parents included."""
     with contextlib.ExitStack() as modes:
         for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
             modes.callback(folder.chmod, folder.stat().st_mode & 0o7777)
@@ -73,7 +73,7 @@ def test_a_user_who_may_not_use_the_engine_is_told_about_its_group(open_tmp_path
     as_somebody(open_tmp_path, work, groups=[])
 
 
-def test_what_a_command_leaves_belongs_to_the_caller(open_tmp_path: Path) -> None:
+def test_files_of_a_command_belong_to_the_caller(open_tmp_path: Path) -> None:
     def work(bench: Bench) -> None:
         workspace = bench.root / "workspace"
         workspace.mkdir()
@@ -87,7 +87,7 @@ def test_what_a_command_leaves_belongs_to_the_caller(open_tmp_path: Path) -> Non
     assert Path("/etc").stat().st_uid == 0
 
 
-def test_what_a_function_leaves_belongs_to_the_caller(open_tmp_path: Path) -> None:
+def test_files_of_a_function_belong_to_the_caller(open_tmp_path: Path) -> None:
     source = "def work(a: int) -> str:\n    import os\n    return str(os.getuid() + a)\n"
 
     def work(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""What we compile is what the KFP SDK compiles, for the corpus and for programs that hypothesis writes."""
+"""Compiled documents are those of the KFP SDK, for the corpus and for random programs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .oracle import CORPUS, OURS, compile_corpus, differences, documents
 pytestmark = pytest.mark.slow
 
 PROGRAMS = 60
-#: The ends of the names of files that the SDK compiles to what cannot run: see entries.py.
+#: The suffixes of files that the SDK compiles to documents that cannot run: see entries.py.
 WRONG = (".quirk.yaml", ".garbled.yaml")
 
 
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what we make of the corpus."""
+    """Return a folder with the corpus as we compile it."""
     return compile_corpus(OURS, tmp_path_factory.mktemp("ours"))
 
 
@@ -34,7 +34,7 @@ def test_the_sdk_compiles_the_whole_corpus(compiled: Path) -> None:
     assert len(entries(compiled)) > 400
 
 
-def test_the_sdk_refuses_what_is_to_be_refused(compiled: Path) -> None:
+def test_the_sdk_refuses_each_refusal_of_the_corpus(compiled: Path) -> None:
     accepted = [name for name, answer in refusals(compiled).items() if not answer]
 
     assert accepted == []
@@ -49,8 +49,8 @@ def test_every_entry_compiles_to_the_same_documents(compiled: Path, ours: Path) 
     assert not different, f"{len(different)} of {len(found)} entries differ:\n{report}"
 
 
-def test_what_the_sdk_compiles_wrongly_is_right_here(compiled: Path, ours: Path) -> None:
-    """No cluster can run what these entries are compiled to, so the documents differ: ours refer to what is there."""
+def test_entries_that_the_sdk_compiles_wrongly_are_correct_here(compiled: Path, ours: Path) -> None:
+    """No cluster can run the SDK's documents of these entries, so ours differ: they only have valid references."""
     names = sorted(file.name for kind in WRONG for file in compiled.glob(f"*{kind}"))
     same = [name for name in names if not list(compare(compiled / name, ours / name))]
 
@@ -96,7 +96,7 @@ def more(lines: Sequence[str]) -> str:
     return f"\n      and {len(lines) - 1} more" if len(lines) > 1 else ""
 
 
-# programs that hypothesis writes
+# random programs
 
 
 class Server:
@@ -109,7 +109,7 @@ class Server:
         )
 
     def compile(self, source: str) -> dict[str, str]:
-        """The documents as text, or the error."""
+        """Return the documents as text, or the error."""
         assert self.process.stdin
         assert self.process.stdout
         print(json.dumps({"source": source}), file=self.process.stdin, flush=True)
@@ -121,7 +121,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def servers(kfp_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
-    """Theirs and ours."""
+    """Return the SDK's server and ours."""
     folder = tmp_path_factory.mktemp("served")
     both = Server([kfp_python, "-W", "ignore"], folder), Server(OURS, folder)
     yield both
@@ -133,7 +133,7 @@ def test_generated_programs_compile_to_the_same_documents(servers: tuple[Server,
     theirs, ours = servers
     refused = []
 
-    # The same programs each time: once in a while another one is among those that the SDK compiles wrongly.
+    # The same programs each time: now and then the SDK compiles a random program wrongly.
     @settings(max_examples=PROGRAMS, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(programs())
     def compile_both(source: str) -> None:

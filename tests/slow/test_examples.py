@@ -19,7 +19,7 @@ def run_python(folder: Path, *arguments: str, python: str = sys.executable) -> s
     return done.stdout
 
 
-def test_the_demo_trains_evaluates_and_says_where_everything_is(tmp_path: Path) -> None:
+def test_the_demo_trains_evaluates_and_prints_its_paths(tmp_path: Path) -> None:
     output = run_python(tmp_path, str(EXAMPLES / "iris.py"))
 
     (model,) = (line.split()[-1] for line in output.splitlines() if line.lstrip().startswith("the model:"))

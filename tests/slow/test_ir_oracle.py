@@ -1,4 +1,4 @@
-"""Files that the KFP SDK compiled, read and written again: nothing is lost, and nothing is added."""
+"""Files that the KFP SDK compiled: loading and emitting loses and adds nothing."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ pytestmark = pytest.mark.slow
 
 
 def specs(compiled: Path) -> list[Path]:
-    """The PipelineSpecs of the corpus that are whole: Kubernetes manifests are none."""
+    """Return the PipelineSpec files of the corpus, without Kubernetes manifests."""
     files = sorted(file for file in compiled.iterdir() if file.suffix in (".yaml", ".json"))
     return [file for file in files if not file.name.endswith(".manifest.yaml")]
 
 
 def both(file: Path) -> list[Json]:
-    """The PipelineSpec and the PlatformSpec, empty if there is none."""
+    """Return the PipelineSpec and the PlatformSpec, which is empty if there is none."""
     return [*documents(file.read_text(encoding="utf-8")), {}][:2]
 
 
-def test_all_of_the_corpus_is_looked_at(compiled: Path) -> None:
+def test_the_whole_corpus_is_compared(compiled: Path) -> None:
     assert len(specs(compiled)) > 390
 
 
@@ -41,7 +41,7 @@ def test_documents_are_written_as_they_were_read(compiled: Path, subtests: pytes
 
 
 def test_files_are_written_as_they_were_read(compiled: Path, subtests: pytest.Subtests) -> None:
-    """To the byte, but for the comment at the top, which alone holds the descriptions of components."""
+    """They are the same to the byte, except for the comment at the top with the descriptions of components."""
     for file in specs(compiled):
         if file.suffix == ".yaml":
             with subtests.test(file.name):
@@ -75,7 +75,7 @@ def test_every_lightweight_component_is_recognized(compiled: Path, subtests: pyt
             } == functions
 
 
-def test_what_a_function_needs_is_known(compiled: Path) -> None:
+def test_the_packages_of_a_function_are_recognized(compiled: Path) -> None:
     def program(name: str) -> PythonFunction:
         (executor,) = ir.read(compiled / f"{name}.yaml").executors.values()
         assert isinstance(executor, Container)

@@ -1,4 +1,4 @@
-"""kfp-kubernetes as users install it: what its settings compile to, and what they do on both runners."""
+"""kfp-kubernetes as users install it: how its settings compile, and their effect on both runners."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CORPUS = Path(__file__).parent / "kubernetes_corpus.py"
 ENTRIES = re.findall(r"^@entry\ndef (\w+)", CORPUS.read_text(encoding="utf-8"), re.MULTILINE)
 SOURCES = Path(standpipe.__file__).parent.parent
 
-#: Compiles with ours, and tells what was imported of the KFP SDK that is installed beside it.
+#: Compiles with our modules, and prints which modules of the installed KFP SDK were imported.
 AS_KFP = """
 import json, runpy, sys, standpipe
 standpipe.install_as_kfp()
@@ -47,7 +47,7 @@ OBJECTS = {
 
 
 def documents(file: Path) -> list[object] | None:
-    """What was compiled; None if it was refused."""
+    """Return the compiled documents; None if compiling was refused."""
     return list(yaml.safe_load_all(file.read_text(encoding="utf-8"))) if file.exists() else None
 
 
@@ -161,13 +161,13 @@ def test_a_group_leaves_the_user_of_the_image(bench: Bench, docker_client: Docke
     assert log.text.split() == ["77", "5"]
 
 
-def test_root_is_refused_where_it_must_not_be(bench: Bench) -> None:
+def test_root_is_refused_by_run_as_non_root(bench: Bench) -> None:
     outcome, said = shell(bench, "echo ran", non_root=True)
     assert "its image runs as root" in outcome.problem
     assert said == ""
 
 
-def test_what_another_user_left_in_a_volume_is_the_callers_afterwards(bench: Bench, tmp_path: Path) -> None:
+def test_files_of_another_user_in_a_volume_belong_to_the_caller_afterwards(bench: Bench, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     folder.chmod(0o777)

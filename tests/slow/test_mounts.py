@@ -1,8 +1,7 @@
-"""Roots that turn out to be too small, or that cannot be written any more: what only real mounts show."""
+"""Roots on real mounts that are too small or become read-only."""
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from standpipe.local import FakeRunner
 from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.runners.api import LocalRunner
 
+from .disks import mount_small_disk
+
 pytestmark = pytest.mark.slow
 
 
@@ -28,7 +29,7 @@ def say(text: str) -> str:
 
 @dsl.component
 def fill(data: dsl.Output[dsl.Dataset]) -> None:
-    """Leaves no room, and gives back enough for a few facts."""
+    """Fill a disk, and free enough space for a few facts."""
     import os
 
     with open(data.path, "wb", buffering=0) as file:
@@ -42,13 +43,8 @@ def fill(data: dsl.Output[dsl.Dataset]) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "root"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(place)]
-    if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("only root can mount a small disk")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with mount_small_disk(tmp_path / "root", megabytes=8) as folder:
+        yield folder
 
 
 def remount(place: Path, how: str) -> None:
@@ -65,7 +61,7 @@ def run(root: Path, target: Any, runner: LocalRunner) -> Any:
     return local.run(target, arguments, runner=runner, pipeline_root=root, quiet=True)
 
 
-def test_a_root_that_cannot_be_written_any_more_is_named_and_keeps_what_it_has(root: Path) -> None:
+def test_a_root_that_becomes_read_only_is_an_error_and_keeps_its_files(root: Path) -> None:
     runner = FakeRunner(say=lambda text: {"Output": text})
     run(root, say, runner)
     remount(root, "ro")
@@ -76,7 +72,7 @@ def test_a_root_that_cannot_be_written_any_more_is_named_and_keeps_what_it_has(r
     assert kinds_of_facts(root).count("RunEnded") == 2
 
 
-def test_a_task_that_fills_the_disk_fails_alone_if_there_is_room_again(root: Path) -> None:
+def test_only_the_task_fails_if_the_disk_it_filled_has_space_afterwards(root: Path) -> None:
     @dsl.pipeline
     def beside() -> None:
         fill()

@@ -14,7 +14,7 @@ from standpipe.errors import TaskFailed
 
 pytestmark = pytest.mark.slow
 
-#: Their compiled form is run here, so that it is theirs that runs.
+#: The compiled form of the SDK is run here.
 THEIRS = """
 from kfp import compiler, dsl
 
@@ -34,7 +34,7 @@ def write(path: Path, *cells: tuple[str, list[str]]) -> Path:
          "execution_count": None}
         for n, (text, tags) in enumerate(cells)
     ]  # fmt: skip
-    # the kernel of somebody's own machine
+    # the name of a kernel that other machines do not have
     metadata = {"kernelspec": {"name": "conda-env-mine", "display_name": "Mine"}}
     path.write_text(json.dumps({"cells": content, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}))
     return path
@@ -52,7 +52,7 @@ def good(tmp_path: Path) -> Path:
 
 
 def run(tmp_path: Path, component: dsl.BaseComponent | str, **arguments: object) -> tuple[object, str]:
-    """The output of a run and the log of its only task."""
+    """Run a component and return its output and its log."""
     root = tmp_path / "root"
     ended = local.run(component, arguments, runner=local.SubprocessRunner(), pipeline_root=root, quiet=True)
     (log,) = root.glob("*/*/log.txt")

@@ -1,4 +1,4 @@
-"""Whatever is killed, at whatever moment: a second later nothing is left of the tasks that it ended."""
+"""Processes that are killed at random moments leave no processes of their tasks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from standpipe.model.cancellation import Cancellation
-from tests.runners.bench import Bench, Fixed, wait_until
+from tests.processes import wait_until
+from tests.runners.bench import Bench, Fixed
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="it takes /proc")]
 
@@ -48,7 +49,7 @@ with ThreadPoolExecutor(4) as pool:
 
 
 def marked(mark: str) -> dict[int, str]:
-    """The processes that were started with a variable, and the command of each."""
+    """Return the processes that were started with an environment variable, with their commands."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended
@@ -59,7 +60,7 @@ def marked(mark: str) -> dict[int, str]:
 
 @contextlib.contextmanager
 def program(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A process that runs tasks which leave daemons, and what all that it starts is known by."""
+    """Start a process that runs tasks with daemons; return it and the variable that marks its processes."""
     mark = f"STANDPIPE_TEST={uuid.uuid4().hex}"
     name, _, value = mark.partition("=")
     command = [sys.executable, "-c", PROGRAM.format(root=str(ROOT), folder=str(folder))]

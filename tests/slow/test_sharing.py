@@ -1,4 +1,4 @@
-"""Many processes in one pipeline root, at the same time: they share the run store, the cache and environments."""
+"""Many processes in one pipeline root at the same time, with one run store, cache and set of environments."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ for number in range(int(sys.argv[2])):
 """
 
 
-def test_nothing_is_lost_and_nothing_doubled(tmp_path: Path) -> None:
+def test_no_result_is_lost_or_stored_twice(tmp_path: Path) -> None:
     root, environments = tmp_path / "root", tmp_path / "environments"
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)

@@ -1,4 +1,4 @@
-"""Environments with real packages, from the index that pip is set up with, and with pip instead of uv."""
+"""Environments with real packages from the index that pip is configured with, built by uv and by pip."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_second_build_takes_the_wheels_from_the_cache(tmp_path: Path) -> None:
     start = time.perf_counter()
     python = Venvs(tmp_path / "second").python(wanted, inform=print)
 
-    assert time.perf_counter() - start < 10  # about 1 s; what is left is asking the index
+    assert time.perf_counter() - start < 10  # about 1 s, for requests to the index
     assert python.exists()
 
 
@@ -66,7 +66,7 @@ def bench(tmp_path: Path, venvs: Venvs) -> Iterator[Bench]:
     bench.runner.close()
 
 
-def test_the_sdk_itself_runs_the_function_where_it_is_wished_for(bench: Bench, tmp_path: Path) -> None:
+def test_the_kfp_sdk_runs_the_function_if_it_is_installed(bench: Bench, tmp_path: Path) -> None:
     source = """
         def f(a: int) -> str:
             from kfp.dsl import executor
@@ -97,7 +97,7 @@ def without_uv(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("without_uv")
-def test_pip_takes_over_where_uv_is_missing(venvs: Venvs, tmp_path: Path) -> None:
+def test_pip_is_used_where_uv_is_missing(venvs: Venvs, tmp_path: Path) -> None:
     notices: list[str] = []
     url = make_index(tmp_path / "index", make_wheel(tmp_path, "one"))
     python = venvs.python(function("one", index_urls=(url,)), inform=notices.append)
@@ -107,7 +107,7 @@ def test_pip_takes_over_where_uv_is_missing(venvs: Venvs, tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("without_uv")
-def test_pips_own_words(venvs: Venvs, tmp_path: Path) -> None:
+def test_the_error_of_pip_is_shown(venvs: Venvs, tmp_path: Path) -> None:
     url = make_index(tmp_path / "index", make_wheel(tmp_path, "one"))
 
     with pytest.raises(EnvironmentBuildError, match="No matching distribution found for one==9"):

@@ -1,4 +1,4 @@
-"""What tasks see and leave behind, beside the KFP SDK's own artifact classes and executor."""
+"""Artifact classes and executor, compared with those of the KFP SDK."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.worker.tasks import Tasks, runtime_artifact
 
 pytestmark = pytest.mark.slow
 
-#: Prints, line by line, what a long list of calls gives; the name of the exception where it raises.
+#: Prints the result of each of many calls, or the name of the exception.
 SURVEY = """
 import sys
 from typing import *
@@ -108,7 +108,7 @@ FUNCTIONS = [
 
 
 @pytest.mark.parametrize("source", FUNCTIONS)
-def test_functions_leave_what_they_leave_with_the_sdk(kfp_python: Path, tmp_path: Path, source: str) -> None:
+def test_functions_write_the_same_files_as_with_the_sdk(kfp_python: Path, tmp_path: Path, source: str) -> None:
     data = [runtime_artifact("/1", "system.Dataset"), runtime_artifact("gs://b/2", "system.Dataset")]
     places = {"m": "system.Metrics", "q": "system.Model"}
     outputs = {name: title for name, title in places.items() if f" {name}: " in source}

@@ -81,7 +81,7 @@ def keep_all(folder: str, process: int, came: Any) -> None:
 
 
 def test_one_of_many_processes_inserts_an_entry(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
+    context: Any = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
     came = context.Barrier(4)
     processes = [context.Process(target=keep_all, args=(str(tmp_path), number, came)) for number in range(4)]
     for process in processes:

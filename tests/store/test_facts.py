@@ -86,7 +86,7 @@ def facts_of(draw: st.DrawFn, kind: type) -> Any:
 
 
 def told(value: object) -> object:
-    """A value with all that an equal one may lack: the types of its parts, and what takes no part in comparisons."""
+    """Return a value with the types of its parts and the fields that comparisons ignore."""
     if is_dataclass(value):
         parts: object = {field.name: told(getattr(value, field.name)) for field in fields(value)}
     elif isinstance(value, dict):

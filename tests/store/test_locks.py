@@ -31,7 +31,7 @@ def test_one_lock_at_a_time_and_no_file_is_left(tmp_path: Path) -> None:
 def test_checking_for_a_run_neither_counts_as_one_nor_blocks_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / ".running").touch()  # as a process leaves it that was killed
+    (tmp_path / ".running").touch()  # as a killed process leaves it
     holds_file, may_continue = threading.Event(), threading.Event()
     seen: list[bool] = []
     attempts: list[int] = []

@@ -131,7 +131,7 @@ def default_of(field: Field[Any], codec: notation.Codec) -> str:
 
 
 def lines(text: str) -> list[str]:
-    """Return the records of a table above; a record that is longer than a line goes on in an indented one."""
+    """Return the records of a table above; a record that is longer than a line continues in an indented one."""
     return text.strip().replace("\n    ", " ").split("\n")
 
 
@@ -147,7 +147,7 @@ def classes_below(*roots: type) -> list[type]:
     """Return the classes that objects of some classes are made of, themselves included."""
     found = dict.fromkeys(roots)
     waiting = list(roots)
-    for cls in waiting:  # grows in the loop
+    for cls in waiting:  # the loop appends to it
         if not is_dataclass(cls) or cls in WITHOUT_RECORD:
             continue
         hints = get_type_hints(cls, localns=NAMES)
@@ -172,7 +172,7 @@ def test_each_class_and_field_has_a_stored_name(
             continue
         assert cls in by_class, f"{cls.__name__} has no stored name: add a Record to the table in store/"
         named = set(by_class[cls].fields)
-        declared = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        declared = {field.name for field in fields(cls)}
         assert declared <= named, f"{cls.__name__}: add a stored name for {declared - named} to its Record in store/"
         assert named <= declared, f"{cls.__name__} has no {named - declared}: change the Python side of its Record"
     assert set(by_class) <= set(classes), "a Record of a class that nothing holds"

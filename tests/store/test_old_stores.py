@@ -24,7 +24,7 @@ from tests.store.data.schema_2 import pipelines
 SAMPLE = Path(pipelines.__file__).parent / "root"
 MADE_IN = "/tmp/standpipe-sample"
 
-#: What the sample has, the newest first, as (pipeline, status, how often it was resumed).
+#: The runs of the sample, newest first: pipeline, status, number of resumes.
 RUNS = [
     ("sample-waiting", "INTERRUPTED", 0),
     ("sample-waiting", "CANCELLED", 0),
@@ -43,7 +43,7 @@ DATA = "sha256:03321c600cd76f6f0556aae7ea446dc79530e1f8eed14bae1f47d6ee831871f9"
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A copy of the sample, whose paths are those of the copy."""
+    """Return a copy of the sample with the paths of the copy."""
     root = tmp_path / "root"
     shutil.copytree(SAMPLE, root)
     paths = {"old": MADE_IN, "new": json.dumps(str(root))[1:-1]}
@@ -57,7 +57,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def processes(root: Path) -> Iterator[None]:
-    """Runs in the copy, on real processes."""
+    """Configure runs in the copy with real processes."""
     runner = local.SubprocessRunner(use_venv=False)
     local.init(runner=runner, pipeline_root=root, quiet=True, enable_caching=True)
     yield
@@ -74,7 +74,7 @@ def version(file: Path) -> int:
 
 
 def everything_in(root: Path) -> list[str]:
-    """All that the store says of its runs, as the user sees it."""
+    """Return everything that the run history shows of a store."""
     return [repr((run, run.inputs, run.outputs, run.artifacts, list(run.all_tasks()))) for run in local.runs(root)]
 
 
@@ -98,7 +98,9 @@ def test_a_run_is_shown_with_tasks_attempts_and_artifacts(root: Path) -> None:
     loop = run.task("for-loop-1")
     assert [child.item for child in loop.children] == [1, 2]
     assert loop.outputs["pipelinechannel--train-Output"] == [1 / 3, 2 / 3]
-    assert [model.metadata for model in loop.outputs["pipelinechannel--train-model"]] == [{"size": 1}, {"size": 2}]
+    models = loop.outputs["pipelinechannel--train-model"]
+    assert isinstance(models, list)
+    assert [model.metadata for model in models] == [{"size": 1}, {"size": 2}]
     data = run.task("generate").outputs["data"]
     assert isinstance(data, Artifact)
     assert (data.type, data.uri, data.digest, data.size, data.metadata) == (

@@ -33,7 +33,7 @@ def test_fields_that_compiled_files_lack_are_stored() -> None:
 
 
 @pytest.mark.parametrize("value", ["$", {"$": 1}, {"$": "tuple", "of": [1]}, {"$": "Plan"}, [{"$": {"$": None}}]])
-def test_values_that_look_like_marks_are_values(value: object) -> None:
+def test_values_that_look_like_notation_are_values(value: object) -> None:
     made = plan(dag(node("a", x=Constant(value))))
     assert load(dump(made)[0]) == made
 

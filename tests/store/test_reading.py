@@ -188,7 +188,7 @@ def test_missing_facts_are_an_error(tmp_path: Path) -> None:
 def test_a_store_in_a_read_only_folder_is_read(tmp_path: Path) -> None:
     record(tmp_path, "job-1", *FACTS)
     assert not os.path.exists(tmp_path / f"{RUN_STORE_FILE}-wal"), "the recorder was closed"
-    (tmp_path / f"{RUN_STORE_FILE}-shm").mkdir()  # where SQLite keeps what readers and writers tell each other
+    (tmp_path / f"{RUN_STORE_FILE}-shm").mkdir()  # the shared memory of SQLite's readers and writers
 
     assert len(read_run(tmp_path, "job-1")[1]) == len(FACTS)
 

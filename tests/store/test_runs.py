@@ -6,13 +6,11 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
-import time
 import warnings
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,12 +32,13 @@ from standpipe.model.values import ArtifactValue
 from standpipe.store.plans import dump
 from standpipe.store.runs import SCHEMA, RunRecorder
 from tests.plans import RUN, dag, node, plan
+from tests.processes import run_together
 
 PLAN = plan(dag(node("a")))
 TASK = TaskRef((("loop", 3), ("train", None)))
 
 
-def facts(root: Path) -> list[tuple[int, str, object]]:
+def facts(root: Path) -> list[tuple[int, str, Any]]:
     with closing(sqlite3.connect(root / RUN_STORE_FILE)) as db:
         rows = db.execute("SELECT seq, kind, body FROM facts WHERE run = ? ORDER BY seq", (RUN.id,))
         return [(seq, kind, json.loads(body)) for seq, kind, body in rows]
@@ -66,13 +65,13 @@ def test_facts_are_stored_in_order_with_all_fields(tmp_path: Path) -> None:
     ]
     seq, kind, body = facts(tmp_path)[3]
     assert (seq, kind) == (4, "RunEnded")
-    assert body["state"] == "FAILED"  # type: ignore[index]
-    assert body["failures"][0]["task"] == task  # type: ignore[index]
-    assert body["failures"][0]["failure"]["signal"] == 9  # type: ignore[index]
+    assert body["state"] == "FAILED"
+    assert body["failures"][0]["task"] == task
+    assert body["failures"][0]["failure"]["signal"] == 9
     seq, kind, body = facts(tmp_path)[4]
     assert kind == "AttemptFailed"
-    told = {"task": task, "attempt": 0, "max_attempts": 3, "failed_at": 1000.5, "retry_delay": 2.0}
-    assert body.items() >= told.items()  # type: ignore[attr-defined]
+    attempt = {"task": task, "attempt": 0, "max_attempts": 3, "failed_at": 1000.5, "retry_delay": 2.0}
+    assert body.items() >= attempt.items()
 
 
 def test_a_value_that_json_cannot_hold_is_a_type_error(tmp_path: Path) -> None:
@@ -169,13 +168,13 @@ def test_a_fork_during_a_run_loses_no_facts(tmp_path: Path) -> None:
 
 
 def write_in_fork(root: Path, run: str) -> int:
-    """Records a run in a process that is forked from this one; returns its exit code."""
+    """Record a run in a process that is forked from this one, and return its exit code."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that a process with threads should not fork
+        warnings.simplefilter("ignore", DeprecationWarning)  # that a process with threads forks
         pid = os.fork()
     if pid == 0:
         code = 1
-        signal.alarm(60)  # to wait for ever for a lock is one way to fail
+        signal.alarm(60)  # a process that waits for a lock for ever is killed
         try:
             with closing(RunRecorder(root, RUN._replace(id=run), PLAN)) as recorder:
                 for _ in range(10):
@@ -187,24 +186,22 @@ def write_in_fork(root: Path, run: str) -> int:
 
 
 OPENS_AT_ONCE = """
-import sys, time
+import sys
 from pathlib import Path
 from standpipe.model.refs import RunInfo
 from standpipe.model.plan import Component, Dag, Plan
 from standpipe.store.runs import RunRecorder
 plan = Plan("p", Component(Dag({})), {}, {})
-folder, process, start = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
-for number in range(60):
-    while time.time() < start + number * 0.02:
-        pass
+folder, process = Path(sys.argv[1]), sys.argv[2]
+for number in range(40):
+    print(flush=True)
+    input()
     RunRecorder(folder / str(number), RunInfo(process, "", "job", "2026-01-01T00:00:00Z", ""), plan).close()
 """
 
 
 def test_many_processes_can_create_a_store_at_once(tmp_path: Path) -> None:
-    for number in range(60):
+    for number in range(40):
         (tmp_path / str(number)).mkdir()
-    start = str(time.time() + 1)
-    commands = [[sys.executable, "-c", OPENS_AT_ONCE, str(tmp_path), str(number), start] for number in range(6)]
-    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
-    assert [process.communicate()[1] for process in running] == [""] * 6
+    arguments = [[str(tmp_path), str(number)] for number in range(6)]
+    assert run_together(OPENS_AT_ONCE, arguments, rounds=40) == [""] * 6

@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 
 from standpipe.worker.fork_server import ForkServer
+from tests.processes import is_alive, wait_until
 from tests.worker.tasks import BOOT, PREAMBLE, interpreter
 
 
@@ -114,23 +114,6 @@ def children(client: Client) -> list[int]:
     """The processes that the server has forked and not yet waited for."""
     pid = client.process.pid
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process, and it is more than a zombie that nobody has waited for."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):  # gone before the file was opened, or while it was read
-        return False
-
-
-def wait_until(condition: Any, seconds: float = 10) -> bool:
-    limit = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > limit:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def test_a_task_prints_and_ends(client: Client) -> None:

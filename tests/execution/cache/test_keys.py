@@ -1,4 +1,4 @@
-"""Which attempts have the same cache key, and which have another one or none."""
+"""Which attempts have the same cache key, a different one, or none."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def key(
     debug: bool = False,
     **inputs: Value,
 ) -> str:
-    """The key of an attempt; empty if its result is not to be remembered."""
+    """Return the key of an attempt; empty if its result is not cached."""
     run = RUN._replace(id=folder, uuid=RUN.uuid if folder == "run-1" else "7f9619ff-8b86-4d01-b42d-00cf4fc964ff")
     plan = Plan("test", component, {"leaf": component}, {"exec": Container("image", program, env or {})})
     command = StartAttempt(task, "leaf", inputs, caching=caching, resources=resources)
@@ -93,7 +93,7 @@ def artifact(path: object, **changes: Any) -> ArtifactValue:
     return replace(ArtifactValue("a", DATASET, str(path)), **changes)
 
 
-def test_what_differs_from_run_to_run_makes_no_difference() -> None:
+def test_the_key_does_not_depend_on_the_run() -> None:
     assert len(key()) == 64
     assert key() == key(folder="run-2", task=TaskRef((("another", 3),)), resources=ResourceRequest(cpu_limit=2))
 
@@ -105,11 +105,11 @@ def test_what_differs_from_run_to_run_makes_no_difference() -> None:
         "# above\n\ndef f( x ):\n\n    return (\n        x\n    )\n",
     ],
 )
-def test_comments_and_formatting_make_no_difference(source: str) -> None:
+def test_the_key_does_not_depend_on_comments_and_formatting(source: str) -> None:
     assert key(replace(FUNCTION, source=source)) == key()
 
 
-def test_the_order_of_packages_makes_no_difference() -> None:
+def test_the_key_does_not_depend_on_the_order_of_packages() -> None:
     assert key(replace(FUNCTION, packages=("numpy", "pandas==2"))) == key()
 
 
@@ -126,7 +126,7 @@ def test_the_order_of_packages_makes_no_difference() -> None:
         {"artifact_classes": {"m.A": "class A: 2"}},
     ],
 )
-def test_all_that_a_function_is_made_of_makes_a_difference(changes: dict[str, Any]) -> None:
+def test_the_key_depends_on_every_part_of_a_function(changes: dict[str, Any]) -> None:
     assert key(replace(FUNCTION, **changes)) not in ("", key())
 
 
@@ -148,7 +148,7 @@ def test_code_that_does_not_parse_is_its_text() -> None:
         {"component": leaf({**COMPONENT.inputs, "more": ArtifactInput(DATASET)}, COMPONENT.outputs)},
     ],
 )
-def test_the_rest_of_what_a_task_gets_makes_a_difference(changes: dict[str, Any]) -> None:
+def test_the_key_depends_on_all_other_inputs_and_settings(changes: dict[str, Any]) -> None:
     assert key(**changes) not in ("", key())
 
 
@@ -157,7 +157,7 @@ def test_values_that_code_can_distinguish_have_different_keys() -> None:
     assert len({key(x=value) for value in values}) == len(values)
 
 
-def test_variables_have_no_order_and_those_of_the_pod_win() -> None:
+def test_variables_have_no_order_and_pod_variables_take_precedence() -> None:
     assert (
         key(env={"A": "a", "B": "b"})
         == key(env={"B": "b", "A": "a"})
@@ -248,11 +248,11 @@ def test_some_results_are_never_cached(changes: dict[str, Any]) -> None:
     assert key(**changes) == ""
 
 
-def test_the_workspace_alone_forbids_nothing() -> None:
+def test_a_workspace_does_not_prevent_caching() -> None:
     assert key(workspace=Path("/space"), x={"path": "/other"}) != ""
 
 
-def test_the_authors_key_stands_for_everything_but_the_component() -> None:
+def test_a_custom_cache_key_replaces_everything_but_the_component() -> None:
     mine = Caching(key="mine")
     other = replace(FUNCTION, source="def f(): pass")
     assert key(caching=mine) == key(other, caching=mine, x={}, env={"A": "a"}, fingerprint="")
@@ -267,7 +267,7 @@ def import_key(artifact: ArtifactValue, **changes: Any) -> str:
     return inputs.compute_key() if inputs else ""
 
 
-def test_an_import_is_its_content_or_its_remote_uri(tmp_path: Path) -> None:
+def test_an_import_is_identified_by_its_content_or_its_remote_uri(tmp_path: Path) -> None:
     for name, content in (("one", "a"), ("two", "a"), ("three", "b")):
         (tmp_path / name).write_text(content)
     one, two, three = (import_key(artifact(tmp_path / name)) for name in ("one", "two", "three"))

@@ -29,7 +29,7 @@ INPUTS = KeyInputs("text")
 
 
 class CountingStore(LocalArtifactStore):
-    """A store that notes what it reads."""
+    """A store that records what it reads."""
 
     def __init__(self, read: list[str]) -> None:
         super().__init__([])
@@ -41,7 +41,7 @@ class CountingStore(LocalArtifactStore):
 
 
 class Bench:
-    """Runs of one task in one cache; each makes the number of the run its output."""
+    """Runs of one task with one cache; the output of each run is its number."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -62,7 +62,7 @@ class Bench:
         cancel: Cancellation | None = None,
         **outputs: Value,
     ) -> tuple[str, object]:
-        """Where the outputs come from, and the number of the run that made them."""
+        """Return the origin of the outputs and the number of the run that made them."""
         results = self.results()
         given = {"y": self.runs, **outputs}
         cancel = cancel or Cancellation()
@@ -108,7 +108,7 @@ def test_a_result_without_a_fingerprint_is_not_cached(bench: Bench) -> None:
     assert [bench.run(KeyInputs("text", lambda: "")) for _ in range(2)] == [("", 1), ("", 2)]
 
 
-def test_a_runner_may_learn_its_part_while_it_runs(bench: Bench) -> None:
+def test_a_fingerprint_may_be_known_only_after_the_attempt(bench: Bench) -> None:
     parts = iter(["", "image"])
     assert bench.run(KeyInputs("text", lambda: next(parts))) == ("", 1)
     assert bench.run(KeyInputs("text", lambda: "image")) == ("run-1/task", 1)
@@ -138,7 +138,7 @@ def test_a_changed_artifact_gives_a_notice_and_a_new_attempt(bench: Bench, conte
     assert bench.run() == ("run-2/task", 2)
 
 
-def test_a_damaged_artifact_is_replaced_by_what_was_tried_again(bench: Bench) -> None:
+def test_a_damaged_artifact_is_replaced_by_the_new_attempt(bench: Bench) -> None:
     artifact = bench.artifact()
     bench.run(a=artifact)
     Path(artifact.uri).unlink()
@@ -167,7 +167,7 @@ def test_a_payload_without_a_checksum_is_not_cached(bench: Bench) -> None:
     assert bench.run() == ("", 2)
 
 
-def test_who_has_to_stop_calls_nothing_damaged(bench: Bench) -> None:
+def test_a_cancelled_lookup_reports_no_damage(bench: Bench) -> None:
     artifact = bench.artifact()
     bench.run(a=artifact)
     Path(artifact.uri).touch()
@@ -178,7 +178,7 @@ def test_who_has_to_stop_calls_nothing_damaged(bench: Bench) -> None:
     assert bench.run() == ("run-1/task", 1)
 
 
-def test_a_payload_is_read_once_as_long_as_it_stays(bench: Bench) -> None:
+def test_an_unchanged_payload_is_read_once(bench: Bench) -> None:
     path = Path(bench.artifact("x" * 100).uri)
     results = bench.results()
     checksums = [results.checksum(str(path), Cancellation()) for _ in range(3)] + [
@@ -192,7 +192,7 @@ def test_a_payload_is_read_once_as_long_as_it_stays(bench: Bench) -> None:
     assert changed.digest != checksums[0].digest  # type: ignore[union-attr]
 
 
-def test_a_payload_that_many_tasks_want_at_once_is_read_once(bench: Bench) -> None:
+def test_a_payload_that_many_tasks_check_at_once_is_read_once(bench: Bench) -> None:
     path = bench.artifact("x" * 5_000_000).uri
     results, ready = bench.results(), threading.Barrier(4)
 

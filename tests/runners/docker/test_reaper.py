@@ -13,7 +13,7 @@ from textwrap import dedent
 import pytest
 
 from standpipe.runners.docker.reaper import Reaper
-from tests.runners.bench import is_alive, wait_until
+from tests.processes import is_alive, wait_until
 
 #: The SDK, as far as the program uses it. The name of a container's file is its labels.
 FAKE_SDK = """

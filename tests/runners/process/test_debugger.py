@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runners.bench import is_alive
+from tests.processes import is_alive
 from tests.worker.tasks import interpreter
 
 ROOT = Path(__file__).resolve().parents[3]

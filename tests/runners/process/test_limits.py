@@ -19,7 +19,8 @@ from standpipe.runners.process.cgroups import ControlGroups
 from standpipe.runners.process.cpu_affinity import CorePool
 from standpipe.runners.process.limits import Limiter
 from standpipe.runners.process.memory_watch import process_limit
-from tests.runners.bench import Bench, Fixed, Kept, is_alive, value_in, wait_until
+from tests.processes import is_alive, wait_until
+from tests.runners.bench import Bench, Fixed, Kept, value_in
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it takes /proc")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -22,8 +23,17 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.ports import CommandLine, Mount, Outcome, PodSettings
 from standpipe.runners.process import task_process
 from standpipe.runners.process.runner import ProcessTaskRunner
-from tests.runners.bench import HERE, Bench, Fixed, Kept, is_alive, value_in, wait_until
+from tests.processes import is_alive, wait_until
+from tests.runners.bench import HERE, Bench, Fixed, Kept, value_in
 from tests.worker.tasks import interpreter
+
+count_out_of_memory_kills = task_process._out_of_memory_kills
+
+
+@pytest.fixture(autouse=True)
+def _no_out_of_memory_kills(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the outcomes independent of processes of others that the kernel kills meanwhile."""
+    monkeypatch.setattr(task_process, "_out_of_memory_kills", lambda: 0)
 
 
 @pytest.fixture
@@ -143,13 +153,22 @@ def test_memory_that_the_kernel_took_back(bench: Bench, monkeypatch: pytest.Monk
     assert bench.run("def f(): os.kill(os.getpid(), 9)")[0] == Outcome(signal=9, out_of_memory=True)
 
 
-def test_the_kernels_count_is_read() -> None:
-    def told() -> int:
-        lines = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
-        return int(lines["oom_kill"])
+@pytest.mark.parametrize(
+    ("vmstat", "kills"),
+    [(b"nr_free_pages 5\noom_kill 7\nnuma_hit 1\n", 7), (b"oom_kill 12\n", 12), (b"no_oom_kill 3\n", 0), (None, 0)],
+)
+def test_the_kernels_count_of_out_of_memory_kills_is_read(
+    monkeypatch: pytest.MonkeyPatch, vmstat: bytes | None, kills: int
+) -> None:
+    def open_file(path: str, *_: object, **__: object) -> io.BytesIO:
+        assert path == "/proc/vmstat"
+        if vmstat is None:
+            raise FileNotFoundError(path)
+        return io.BytesIO(vmstat)
 
-    before = told()
-    assert before <= task_process._out_of_memory_kills() <= told()
+    monkeypatch.setattr(task_process, "open", open_file, raising=False)
+
+    assert count_out_of_memory_kills() == kills
 
 
 # --- what a task runs in
@@ -244,19 +263,27 @@ def test_a_log_that_is_closed_early(bench: Bench) -> None:
 
 
 def test_twenty_tasks_at_once(bench: Bench) -> None:
+    source = """
+        def f(n: int, folder: str) -> int:
+            print(n)
+            open(os.path.join(folder, str(n)), 'w').close()
+            while len(os.listdir(folder)) < 20: time.sleep(0.005)
+            return n * n
+    """
+    together = bench.folder / "together"
+    together.mkdir()
+
     def run(number: int) -> tuple[int, bytes]:
-        request = bench.request("def f(n: int) -> int:\n  print(n); time.sleep(0.2); return n * n", {"n": number})
+        request = bench.request(source, {"n": number, "folder": str(together)})
         log = Kept()
         assert bench.runner.run(request, log=log, cancel=Cancellation()).succeeded
         return value_in(request), log.data
 
     bench.value("def f() -> int: return 0")  # the server is there
-    start = time.monotonic()
-    with ThreadPoolExecutor(20) as pool:
+    with ThreadPoolExecutor(20) as pool:  # each task waits for all others
         results = list(pool.map(run, range(20)))
 
     assert results == [(number * number, b"%d\n" % number) for number in range(20)]
-    assert time.monotonic() - start < 20 * 0.2  # they did not wait for each other
     assert len(bench.runner._servers._running) == 1
 
 
@@ -272,8 +299,14 @@ def test_no_descriptor_is_left_open(bench: Bench) -> None:
 # --- cancelling
 
 
+@pytest.fixture
+def long_grace_period(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a task that only ends after the grace period fail its test, which waits for less."""
+    monkeypatch.setattr(task_process, "_GRACE_PERIOD", 50.0)
+
+
 def cancelled(bench: Bench, body: str) -> tuple[Outcome, float, bytes]:
-    """Runs a task, cancels it once it has printed `ready`; its outcome, the seconds it then took, its log."""
+    """Run a task, cancel it once it has printed `ready`; return its outcome, the seconds that it took, its log."""
     log, cancel = Kept(), Cancellation()
     with ThreadPoolExecutor() as pool:
         running = pool.submit(bench.runner.run, bench.request(f"def f():\n  {body}"), log=log, cancel=cancel)
@@ -283,12 +316,12 @@ def cancelled(bench: Bench, body: str) -> tuple[Outcome, float, bytes]:
         return running.result(timeout=30), time.monotonic() - start, log.data
 
 
+@pytest.mark.usefixtures("long_grace_period")
 def test_a_cancelled_task_is_interrupted(bench: Bench) -> None:
-    outcome, took, log = cancelled(bench, "print('ready'); time.sleep(60)")
+    outcome, _, log = cancelled(bench, "print('ready'); time.sleep(60)")
 
     assert outcome.exit_code == 130
     assert b"KeyboardInterrupt" in log
-    assert took < 1.5
 
 
 def test_a_task_that_ignores_interrupts_is_terminated(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,6 +343,7 @@ def test_a_task_that_ignores_everything_is_killed(bench: Bench, monkeypatch: pyt
 IGNORES = "[signal.signal(n, signal.SIG_IGN) for n in (2, 15)]; "
 
 
+@pytest.mark.usefixtures("long_grace_period")
 @pytest.mark.parametrize("at_once", [True, False])
 def test_an_urgent_wish_kills_what_ignores_everything(bench: Bench, at_once: bool) -> None:
     log, cancel = Kept(), Cancellation()
@@ -317,16 +351,15 @@ def test_an_urgent_wish_kills_what_ignores_everything(bench: Bench, at_once: boo
     with ThreadPoolExecutor() as pool:
         running = pool.submit(bench.runner.run, request, log=log, cancel=cancel)
         log.wait_for(b"ready")
-        start = time.monotonic()
         if not at_once:
             cancel.set()
         cancel.set(urgent=True)
         outcome = running.result(timeout=30)
 
     assert outcome == Outcome(signal=signal.SIGKILL)
-    assert time.monotonic() - start < 0.8
 
 
+@pytest.mark.usefixtures("long_grace_period")
 def test_a_daemon_is_asked_to_end_as_its_task_is(bench: Bench) -> None:
     source = """
         def f():
@@ -341,12 +374,10 @@ def test_a_daemon_is_asked_to_end_as_its_task_is(bench: Bench) -> None:
     with ThreadPoolExecutor() as pool:
         running = pool.submit(bench.runner.run, bench.request(source), log=log, cancel=cancel)
         log.wait_for(b"ready")
-        start = time.monotonic()
         cancel.set()
         running.result(timeout=30)
 
     assert b"cleaned up" in log.data
-    assert time.monotonic() - start < 1.9
 
 
 def test_a_daemon_of_a_task_that_ignores_everything_is_killed(bench: Bench) -> None:
@@ -414,12 +445,10 @@ def test_a_task_ends_with_its_server_and_takes_its_daemons_along(bench: Bench) -
     with ThreadPoolExecutor() as pool:
         running = pool.submit(bench.runner.run, bench.request(source), log=log, cancel=Cancellation())
         assert wait_until(lambda: log.data.count(b"\n") == 2)
-        start = time.monotonic()
         os.kill(bench.server(), signal.SIGKILL)
         outcome = running.result(timeout=30)
 
     assert outcome.problem.startswith("the fork server that it was started from has died")
-    assert time.monotonic() - start < 1
     assert [pid for pid in log.data.split() if is_alive(int(pid))] == []
     assert bench.value("def f() -> int: return 1") == 1
 
@@ -459,12 +488,12 @@ def test_closing_ends_everything(bench: Bench) -> None:
         request = bench.request("def f(): print('ready', os.getpid()); time.sleep(60)")
         running = pool.submit(bench.runner.run, request, log=log, cancel=Cancellation())
         log.wait_for(b"\n")
-        server = bench.server()
+        (server,) = bench.runner._servers._running.values()
         bench.runner.close()
         bench.runner.close()
 
         assert not running.result(timeout=30).succeeded
-    assert not is_alive(server)
+    assert server._process.returncode == 0, "it has stopped by itself, and was not killed after a timeout"
     assert wait_until(lambda: not is_alive(int(log.data.split()[1])))
 
 

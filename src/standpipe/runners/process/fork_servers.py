@@ -155,6 +155,8 @@ class ForkServer:
         """Stop the server, which kills its tasks."""
         from subprocess import TimeoutExpired  # already imported
 
+        with suppress(OSError):  # the server has died
+            self._control.shutdown(socket.SHUT_RDWR)  # closing alone does nothing while another thread polls it
         self._control.close()
         try:
             self._process.wait(timeout=5)

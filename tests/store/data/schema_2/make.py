@@ -22,6 +22,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path("/tmp/standpipe-sample")
 FOLDER = Path(__file__).resolve().parent
@@ -30,7 +31,7 @@ GATE = ROOT / "gate"
 
 def main() -> None:
     sys.path.insert(0, str(FOLDER))
-    import pipelines
+    import pipelines  # type: ignore[import-not-found]
 
     from standpipe import local
 
@@ -47,7 +48,7 @@ def main() -> None:
     copy()
 
 
-def initialize(local) -> None:
+def initialize(local: ModuleType) -> None:
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
         pipeline_root=ROOT,
@@ -57,7 +58,7 @@ def initialize(local) -> None:
     )
 
 
-def make_runs(pipelines, local) -> None:
+def make_runs(pipelines: ModuleType, local: ModuleType) -> None:
     for _ in range(2):  # of the second run all tasks are cached
         pipelines.everything(path=str(ROOT / "imported.csv"))
     first = local.runs()[-1]
@@ -74,7 +75,7 @@ def make_runs(pipelines, local) -> None:
     interrupt(local, cancel=False)
 
 
-def interrupt(local, *, cancel: bool) -> None:
+def interrupt(local: ModuleType, *, cancel: bool) -> None:
     """Cancel a run whose task waits, or kill its process."""
     process = subprocess.Popen([sys.executable, __file__, "waiting"])
     while True:
