@@ -103,7 +103,7 @@ def test_pip_is_used_where_uv_is_missing(venvs: Venvs, tmp_path: Path) -> None:
     python = venvs.python(function("one", index_urls=(url,)), inform=notices.append)
 
     assert imported(python, "one") == "1.0"
-    assert "uv is not installed: pip is used instead, which takes longer." in notices
+    assert "uv is not installed, so pip builds the environment, which takes longer." in notices
 
 
 @pytest.mark.usefixtures("without_uv")

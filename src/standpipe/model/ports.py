@@ -1,6 +1,6 @@
 """Ports: the protocols of the services that a run uses, with the values that they exchange.
 
-A module that implements a port imports only `model`, `support` and `errors`.
+A module that implements a port imports only `model`, `support` and `errors`, and `worker` for what tasks share.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class TaskRequest:
 
     `executor_input` is KFP's ExecutorInput as JSON; all paths in it are paths of this machine. `folder` is the
     attempt's own folder: it exists, the outputs' folders in it too, and only this attempt writes there.
-    `pipeline_root` holds `folder`; `workspace` is the run's shared folder. `reads` are paths outside of the pipeline
+    `pipeline_root` holds `folder`; `workspace` is the run's shared folder. `input_paths` are paths outside of the pipeline
     root that the task reads: artifacts that the caller brought. The variables of `pod` win over those of `env`.
     `attempt` and `retry_index` count as in `model.events`; the task sees the second as `KFP_RETRY_INDEX`. `limits` is
     what it may use. With `debug` it runs under a debugger, on the terminal of this process.
