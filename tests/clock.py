@@ -15,8 +15,10 @@ _PATIENCE = 0.02
 class FastClock:
     """Implements `standpipe.runs.clock.Clock`. Time only advances when the driver waits for a time."""
 
-    def __init__(self, start: float = 1_000_000.0) -> None:
+    def __init__(self, start: float = 1_000_000.0, *, in_steps: bool = False) -> None:
+        """Make a clock; one that goes `in_steps` passes no moment at which the driver polls."""
         self.time = start
+        self._in_steps = in_steps
 
     def now(self) -> float:
         return self.time
@@ -25,5 +27,6 @@ class FastClock:
         try:
             return queue.get(timeout=at_most if math.isinf(until) else min(at_most, _PATIENCE))
         except Empty:
-            self.time = max(self.time, self.time + at_most if math.isinf(until) else until)
+            is_step = self._in_steps or math.isinf(until)
+            self.time = max(self.time, min(until, self.time + at_most) if is_step else until)
             return None

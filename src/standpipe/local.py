@@ -16,7 +16,7 @@ from standpipe.errors import ArgumentError, NotInitialized
 from standpipe.faults import Delay, Fail, Kill
 from standpipe.kfp_compat.sdk_artifacts import convert_artifacts, is_sdk_object
 from standpipe.runners.api import RUNNERS, LocalRunner, runner_class, suggestions
-from standpipe.runs.options import RunOptions, check_folder, takes_run_options
+from standpipe.runs.options import RunOptions, check_folder, check_option_names, takes_run_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -194,10 +194,7 @@ def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any
 
 def _options_with(changes: Mapping[str, Any]) -> RunOptions:
     """Return the options that `init` set, or their defaults, with these changes."""
-    unknown = sorted(changes.keys() - RunOptions.__dataclass_fields__.keys())
-    if unknown:
-        known = ", ".join(RunOptions.__dataclass_fields__)
-        raise ArgumentError(f"Unknown option {unknown[0]!r} of a run: expected one of {known}.")
+    check_option_names(changes)
     if _defaults is not None:
         return replace(_defaults, **changes) if changes else _defaults
     if "runner" not in changes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import doctest
 import json
 from collections.abc import Mapping
@@ -83,6 +85,15 @@ def run_of(pipeline: Any, runner: FakeRunner = RUNNER, **arguments: Any) -> Run:
 def shape(tasks: tuple[Task, ...]) -> dict[str, Any]:
     """Return the tasks as a tree, with the status of those without children."""
     return {task.name: shape(task.children) or task.status.value for task in tasks}
+
+
+def test_a_run_can_be_copied() -> None:
+    run = run_of(search)
+    duplicate = copy.deepcopy(run)
+
+    assert document(duplicate) == document(run)
+    assert duplicate.refresh().status is Status.SUCCEEDED
+    assert dataclasses.asdict(run)["id"] == run.id
 
 
 def test_a_run_has_its_tasks_as_a_tree() -> None:

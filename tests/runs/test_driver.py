@@ -26,13 +26,13 @@ from standpipe.model.events import (
     StartAttempt,
     TaskSucceeded,
 )
-from standpipe.model.plan import Plan, Retry
+from standpipe.model.plan import Plan, Retry, Trigger, TriggerStrategy
 from standpipe.model.states import TaskState
 from standpipe.runs.clock import Clock, SystemClock
 from standpipe.runs.driver import Attempt, Driver, FactSink
 from tests.clock import FastClock
 from tests.engine.driving import task
-from tests.plans import RUN, dag, node, plan
+from tests.plans import RUN, dag, group, node, plan
 
 
 def drive(
@@ -93,6 +93,70 @@ def test_a_run_is_cancelled_at_its_timeout() -> None:
     assert driver.run(Start({})).state is TaskState.CANCELLED
     assert driver.timed_out
     assert clock.now() == began + 1000
+
+
+#: A task that waits until it is cancelled, and an exit task of it.
+HANDLED = plan(
+    dag(
+        node("exit-handler-1", component="body"),
+        node(
+            "tidy",
+            "exit-handler-1",
+            trigger=Trigger(TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED),
+        ),
+    ),
+    body=group(dag(node("a"))),
+)
+
+
+@pytest.mark.parametrize("requested_after", [None, 0.5, 3.0])
+def test_exit_tasks_run_after_a_deadline_and_one_cancel_request_of_the_user(requested_after: float | None) -> None:
+    clock = FastClock(in_steps=True)
+    began = clock.now()
+    ended: list[str] = []
+    requests = [] if requested_after is None else [began + requested_after]
+
+    def attempt(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
+        cancelled = threading.Event()
+        cancel.on_set(cancelled.set)
+        if command.task.name == "a":
+            assert cancelled.wait(30)
+            return AttemptEnded(command.task, failure=Failure("cancelled"))
+        while clock.now() < began + 4:
+            assert not cancelled.wait(0.001), "an exit task is not stopped"
+        ended.append(command.task.name)
+        return AttemptEnded(command.task, {"y": 1})
+
+    def cancel_requested() -> bool:
+        if is_time := bool(requests) and clock.now() >= requests[0]:
+            requests.clear()
+        return is_time
+
+    machine = Machine(HANDLED, RUN, max_parallel=1)
+    driver = Driver(machine, attempt, (), max_parallel=1, timeout=2, clock=clock, cancel_requested=cancel_requested)
+    assert driver.run(Start({})).state is TaskState.CANCELLED
+    assert (ended, requests) == (["tidy"], [])
+    assert driver.timed_out is (requested_after != 0.5)
+
+
+def test_a_second_request_of_the_user_after_a_deadline_stops_exit_tasks() -> None:
+    clock = FastClock()
+    requests = iter([False, False, True, True])
+    deadline = clock.now() + 1000
+
+    def attempt(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
+        cancelled = threading.Event()
+        cancel.on_set(cancelled.set)
+        assert cancelled.wait(30)
+        return AttemptEnded(command.task, failure=Failure("cancelled"))
+
+    def cancel_requested() -> bool:
+        return clock.now() >= deadline and next(requests, False)
+
+    machine = Machine(HANDLED, RUN, max_parallel=1)
+    driver = Driver(machine, attempt, (), max_parallel=1, timeout=1000, clock=clock, cancel_requested=cancel_requested)
+    assert driver.run(Start({})).state is TaskState.CANCELLED
+    assert driver.timed_out
 
 
 def test_other_tasks_run_during_a_delay_that_is_longer_than_the_longest_wait() -> None:

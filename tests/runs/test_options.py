@@ -7,6 +7,7 @@ import inspect
 import shlex
 import subprocess
 import sys
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,37 @@ def test_init_takes_arguments_as_its_signature_says(tmp_path: Path) -> None:
 
     assert local._defaults is not None
     assert (local._defaults.pipeline_root, local._defaults.max_parallel) == (str(tmp_path), 3)
-    with pytest.raises(TypeError, match="quieter"):
+    with pytest.raises(ArgumentError, match="Unknown option 'quieter' of a run: did you mean 'quiet'"):
         local.init(FakeRunner(), quieter=True)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("args", "options", "message"),
+    [
+        ((), {}, "missing a required argument: 'runner'"),
+        ((FakeRunner(), "a", "b", True, True, "c", 5), {}, "too many positional arguments"),
+        ((FakeRunner(),), {"runner": FakeRunner()}, "multiple values for argument 'runner'"),
+        (
+            (FakeRunner(),),
+            {"resources": "strict"},
+            "Unknown option 'resources' of a run: did you mean 'resource_policy'",
+        ),
+        ((FakeRunner(),), {"secrets": ["A"]}, "Unknown option 'secrets' of a run: did you mean 'secret_env'"),
+        ((FakeRunner(),), {"zzz": 1}, "Unknown option 'zzz' of a run: expected one of runner, pipeline_root"),
+    ],
+)
+def test_wrong_arguments_of_init_are_named(args: tuple[Any, ...], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        local.init(*args, **options)
+
+
+def test_the_hints_and_the_documentation_of_init_are_those_of_a_function() -> None:
+    hints = typing.get_type_hints(local.init)
+
+    assert hints.keys() == {option.name for option in all_options()} | {"return"}
+    assert (hints["max_parallel"], hints["runner"], hints["return"]) == (int, local.LocalRunner, type(None))
+    assert "\nArgs:\n    runner: " in (local.init.__doc__ or "")
+    assert "\nRaises:\n    ArgumentError" in (local.init.__doc__ or "")
 
 
 def test_the_command_line_has_the_same_defaults() -> None:
@@ -113,6 +143,7 @@ def test_values_without_flags_are_not_suggested() -> None:
         ("kubernetes", 5),
         ("resource_policy", "none"),
         ("secret_env", "TOKEN"),
+        ("secret_env", iter(["TOKEN"])),
         ("faults", ["train"]),
     ],
 )

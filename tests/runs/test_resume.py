@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shlex
 import sqlite3
@@ -67,6 +68,11 @@ class Counted:
         return behave
 
 
+@pytest.fixture(autouse=True)
+def _info_records(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+
 @pytest.fixture
 def tasks(tmp_path: Path) -> Counted:
     counted = Counted()
@@ -86,11 +92,11 @@ def failed(tasks: Counted, *failing: str, target: Any = chain) -> str:
     return found[1]
 
 
-def test_resume_reruns_failed_tasks_and_returns_the_outputs(tasks: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resume_reruns_failed_tasks_and_returns_the_outputs(tasks: Counted, caplog: pytest.LogCaptureFixture) -> None:
     run = failed(tasks, "two")
     assert local.resume(run).output == 7
     assert tasks.ran == ["two", "three"]
-    assert f"Resuming run {run}." in capsys.readouterr().err
+    assert f"Resuming run {run}." in caplog.text
     assert local.resume("latest").outputs == {"Output": 7}
     assert tasks.ran == ["two", "three"]
 
@@ -113,16 +119,16 @@ def test_each_attempt_has_its_own_folder(tasks: Counted, tmp_path: Path) -> None
 
 
 def test_from_task_reruns_the_task_and_those_that_depend_on_it(
-    tasks: Counted, capsys: pytest.CaptureFixture[str]
+    tasks: Counted, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert chain().output == 7
     tasks.ran.clear()
     assert local.resume("latest", from_task="two").output == 7
     assert tasks.ran == ["two", "three"]
-    assert "    two: requested with from_task\n    three: its upstream task 'two' has to run" in capsys.readouterr().err
+    assert "    two: requested with from_task\n    three: its upstream task 'two' has to run" in caplog.text
 
 
-def test_resume_reruns_tasks_of_a_changed_component(tasks: Counted, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resume_reruns_tasks_of_a_changed_component(tasks: Counted, caplog: pytest.LogCaptureFixture) -> None:
     def first() -> Any:
         @dsl.component
         def one(x: int = 0) -> int:
@@ -165,7 +171,7 @@ def test_resume_reruns_tasks_of_a_changed_component(tasks: Counted, capsys: pyte
     changed()
     local.resume(run)
     assert tasks.ran == ["one", "two"]
-    assert "one: its code has changed" in capsys.readouterr().err
+    assert "one: its code has changed" in caplog.text
 
 
 def test_resume_uses_the_stored_pipeline_if_none_is_defined(tasks: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +222,7 @@ def files() -> int:
     ],
 )
 def test_resume_reruns_tasks_whose_artifacts_are_damaged(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], object], why: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], object], why: str
 ) -> None:
     ran: list[str] = []
     broken = [True]
@@ -250,7 +256,7 @@ def test_resume_reruns_tasks_whose_artifacts_are_damaged(
     ran.clear()
     assert local.resume("latest").output == 1
     assert ran == (["write", "read"] if why else ["read"])
-    assert why in capsys.readouterr().err
+    assert why in caplog.text
 
 
 def test_a_running_run_cannot_be_resumed_and_can_be_cancelled_by_another_thread(tasks: Counted, tmp_path: Path) -> None:
@@ -480,3 +486,26 @@ def test_a_second_cancel_request_stops_exit_tasks(tmp_path: Path) -> None:
         ("exit-handler-1", "CANCELLED"),
         ("two", "CANCELLED"),
     ]
+
+
+def test_a_quiet_resume_logs_its_tasks_and_writes_nothing(
+    tasks: Counted, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = failed(tasks, "two")
+    capsys.readouterr()
+    local.resume(run, quiet=True)
+    assert f"Resuming run {run}." in caplog.text
+    assert capsys.readouterr().err == ""
+
+
+def test_a_resume_names_the_tasks_that_the_pipeline_no_longer_has(
+    tasks: Counted, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = failed(tasks, "two")
+
+    @dsl.pipeline(name="chain")
+    def shorter(x: int = 1) -> int:
+        return one(x=x).output
+
+    local.resume(run, pipeline=shorter)
+    assert "The pipeline no longer has these tasks, so they are removed from the run: two, three." in caplog.text

@@ -16,7 +16,8 @@ from standpipe.support.notices import Once, inform, log, quiet_notices, warn
 
 
 @pytest.fixture(autouse=True)
-def _logger() -> Iterator[None]:
+def _logger(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    caplog.set_level(logging.INFO)  # of the root logger
     logger = logging.getLogger("standpipe")
     before = logger.level
     yield
@@ -66,20 +67,38 @@ def test_log_writes_a_record_and_no_line(caplog: pytest.LogCaptureFixture, capsy
     assert capsys.readouterr().err == ""
 
 
+#: A handler that writes to the terminal and has no stream.
+RICH = """
+import logging, sys
+from rich.console import Console
+from rich.logging import RichHandler
+console = Console(file=sys.stderr, width=40)
+handler = RichHandler(show_time=False, show_level=False, show_path=False, console=console)
+logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+"""
+
+
 @pytest.mark.parametrize(
     ("setup", "lines"),
     [
         ("", ["standpipe: 50% done", "standpipe: nobody has it"]),
         ("import logging", ["standpipe: 50% done", "standpipe: nobody has it"]),
         (
-            "import logging; logging.basicConfig()",
+            "import logging; logging.basicConfig(level=logging.INFO)",
             ["INFO:standpipe:50% done", "WARNING:standpipe:nobody has it"],
         ),
+        ("import logging; logging.basicConfig()", ["standpipe: 50% done", "WARNING:standpipe:nobody has it"]),
         (
             "import logging; logging.basicConfig(level=logging.ERROR)",
-            ["INFO:standpipe:50% done", "WARNING:standpipe:nobody has it"],
+            ["standpipe: 50% done", "standpipe: nobody has it"],
         ),
         ("import logging; logging.getLogger('standpipe').setLevel('WARNING')", ["standpipe: nobody has it"]),
+        ("import logging; logging.disable()", ["standpipe: 50% done", "standpipe: nobody has it"]),
+        (
+            "import logging.config; logging.getLogger('standpipe'); logging.config.dictConfig({'version': 1})",
+            ["standpipe: 50% done", "standpipe: nobody has it"],
+        ),
+        (RICH, ["50% done", "nobody has it"]),
     ],
 )
 def test_a_notice_is_written_once_for_every_logging_setup(setup: str, lines: list[str]) -> None:
@@ -87,7 +106,13 @@ def test_a_notice_is_written_once_for_every_logging_setup(setup: str, lines: lis
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
-    assert done.stderr.splitlines() == lines
+    assert [line.strip() for line in done.stderr.splitlines()] == lines
+
+
+def test_a_record_is_not_forced_on_a_program_that_wants_warnings_only() -> None:
+    program = "import logging; logging.basicConfig()\nfrom standpipe.support.notices import log\nlog('cache hit')"
+
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stderr == ""
 
 
 def test_once_returns_true_for_new_keys_only() -> None:

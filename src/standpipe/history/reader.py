@@ -54,7 +54,7 @@ class RunReader:
             folder=self._folder,
             rerun_of=recorded.rerun_of,
             _read=lambda: self._details(recorded.length, is_over=is_over),
-            _refresh=self.snapshot,
+            _refresh=lambda: self.snapshot(),  # a function, which copies of the run share
         )
 
     def _status(self, recorded: RecordedRun, idle_since: int | None) -> tuple[RecordedRun, Status]:

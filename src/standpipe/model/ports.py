@@ -68,11 +68,11 @@ class TaskRequest:
     """One attempt at one task, with everything resolved: what a runner runs.
 
     `executor_input` is KFP's ExecutorInput as JSON; all paths in it are paths of this machine. `folder` is the
-    attempt's own folder: it exists, the outputs' folders in it too, and only this attempt writes there.
-    `pipeline_root` holds `folder`; `workspace` is the run's shared folder. `input_paths` are paths outside of the pipeline
-    root that the task reads: artifacts that the caller brought. The variables of `pod` win over those of `env`.
-    `attempt` and `retry_index` count as in `model.events`; the task sees the second as `KFP_RETRY_INDEX`. `limits` is
-    what it may use. With `debug` it runs under a debugger, on the terminal of this process.
+    attempt's own folder: it exists, the outputs' folders in it too, and only this attempt writes there. `pipeline_root`
+    holds `folder`; `workspace` is the run's shared folder. `input_paths` are paths outside of the pipeline root that
+    the task reads: artifacts that the caller brought. The variables of `pod` win over those of `env`. `attempt` and
+    `retry_index` count as in `model.events`; the task sees the second as `KFP_RETRY_INDEX`. `limits` is what it may
+    use. With `debug` it runs under a debugger, on the terminal of this process.
     """
 
     run: RunId

@@ -43,6 +43,9 @@ _TERMINATING_SIGNALS: dict[int, object] = {
     if (number := getattr(signal, name, None))  # Windows has no SIGHUP
 }
 
+#: The request to cancel that the driver itself makes.
+_DEADLINE_REACHED = CancelRequested()
+
 #: Seconds between two checks for a cancel request of another process.
 _POLL_INTERVAL = 0.2
 
@@ -93,6 +96,8 @@ class Driver:
         self._clock = clock or SystemClock()
         self._next_poll = self._clock.now() + _POLL_INTERVAL
         self._deadline = math.inf if timeout is None else self._clock.now() + timeout
+        self._cancelled_by_user = False
+        self._timed_out = False
         self._cancels: dict[TaskRef, Cancellation] = {}  # of the running attempts
         self._events: SimpleQueue[Union[Event, BaseException]] = SimpleQueue()
         self._pool = ThreadPoolExecutor(max_parallel, thread_name_prefix="standpipe")
@@ -126,7 +131,7 @@ class Driver:
     @property
     def timed_out(self) -> bool:
         """Return whether the run was cancelled because its time limit was exceeded."""
-        return self._deadline == -math.inf
+        return self._timed_out
 
     def _handle_events(self) -> None:
         """Handle all events in the queue. The sinks get the facts of all of them in one call, which is much faster."""
@@ -154,26 +159,38 @@ class Driver:
                 raise event
             if isinstance(event, AttemptEnded):
                 del self._cancels[event.task]
-            yield event
+            if self._counts(event):
+                yield event
             try:
                 event = self._events.get_nowait()
             except Empty:
                 return
 
+    def _counts(self, event: Event) -> bool:
+        """Return False for a user's first request to cancel a run that is being cancelled at its deadline already.
+
+        To the engine a second request means to stop without exit tasks, which only the user can ask for.
+        """
+        if not isinstance(event, CancelRequested) or event is _DEADLINE_REACHED:
+            return True
+        is_first, self._cancelled_by_user = not self._cancelled_by_user, True
+        return not (is_first and self._timed_out)
+
     def _wait(self) -> Event | BaseException:
         """Return the next event: from the queue, a cancel request of another process, or a time that is reached."""
         while True:
             now = self._clock.now()
-            if now >= self._deadline > -math.inf:
-                self._deadline = -math.inf
-                return CancelRequested()
+            if now >= self._deadline:
+                self._deadline = math.inf
+                if not self._cancelled_by_user:
+                    self._timed_out = True
+                    return _DEADLINE_REACHED
             if now >= self._next_poll:
                 self._next_poll = now + _POLL_INTERVAL
                 if self._cancel_requested():
                     return CancelRequested()
             due = math.inf if self._machine.due is None else self._machine.due
-            until = due if self.timed_out else min(due, self._deadline)
-            event = self._clock.wait(self._events, until, max(0.0, self._next_poll - now))
+            event = self._clock.wait(self._events, min(due, self._deadline), max(0.0, self._next_poll - now))
             if event is not None:
                 return event
             if self._clock.now() >= due:

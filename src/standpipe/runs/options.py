@@ -6,8 +6,9 @@ and the table in the documentation all follow from it. A new option is one field
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, field, fields
 from typing import Any, NamedTuple, ParamSpec, cast
 
@@ -122,7 +123,7 @@ def _check_faults(_: str, value: Any) -> None:
 
 
 def _check_names(name: str, value: object) -> None:
-    if not isinstance(value, Iterable) or isinstance(value, str) or not all(isinstance(each, str) for each in value):
+    if not isinstance(value, Collection) or isinstance(value, str) or not all(isinstance(each, str) for each in value):
         raise ArgumentError(
             f"Invalid {name}={value!r}: expected a list of names of environment variables, such as ['API_TOKEN']."
         )
@@ -273,14 +274,45 @@ def _as_flags(flag: Flag, value: object) -> list[str]:
     return [name, os.path.abspath(os.path.expanduser(str(value))) if is_path else str(value)]
 
 
+def check_option_names(names: Iterable[str]) -> None:
+    """Raise an ArgumentError for the first name that no option has; it suggests the option that may be meant."""
+    known = [option.name for option in all_options()]
+    for name in names:
+        if name not in known:
+            from difflib import get_close_matches  # costs time, and only a mistake needs it
+
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}."
+            raise ArgumentError(f"Unknown option {name!r} of a run: {hint}")
+
+
 def takes_run_options(options: Callable[P, RunOptions]) -> Callable[[Callable[..., None]], Callable[P, None]]:
-    """Give a function the signature of `RunOptions`, and put the help of each option into its docstring."""
+    """Give a function the signature of `RunOptions`, and put the help of each option into its docstring.
+
+    A call with arguments that are not options raises an ArgumentError.
+    """
 
     def decorate(function: Callable[..., None]) -> Callable[P, None]:
+        signature = inspect.signature(options)
+
+        def call(*args: P.args, **kwargs: P.kwargs) -> None:
+            check_option_names(kwargs)
+            try:
+                signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise ArgumentError(f"local.{function.__name__}: {error}.") from None
+            function(*args, **kwargs)
+
         args = "\n".join(f"    {option.name}: {option.help}" for option in all_options())
-        function.__doc__ = (function.__doc__ or "").replace("{options}", f"Args:\n    {args.strip()}")
-        function.__wrapped__ = options  # type: ignore[attr-defined] # where `inspect.signature` looks
-        return cast("Callable[P, None]", function)
+        call.__name__, call.__qualname__, call.__module__ = (
+            function.__name__,
+            function.__qualname__,
+            function.__module__,
+        )
+        call.__doc__ = inspect.cleandoc(function.__doc__ or "").replace("{options}", f"Args:\n{args}")
+        call.__annotations__ = {option.name: option.type for option in all_options()} | {"return": "None"}
+        call.__signature__ = signature.replace(return_annotation=None)  # type: ignore[attr-defined]
+        return call
 
     return decorate
 

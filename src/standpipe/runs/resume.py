@@ -30,7 +30,7 @@ from standpipe.store.locks import RunLock
 from standpipe.store.plans import dump, load
 from standpipe.store.reading import RunRow, run_row
 from standpipe.store.runs import RunRecorder
-from standpipe.support.notices import inform
+from standpipe.support.notices import inform, quiet_notices
 from standpipe.support.redaction import is_redacted
 from standpipe.support.umask import restrict_umask
 
@@ -49,7 +49,7 @@ def resume(options: RunOptions, run_id: str, component: BaseComponent | None, fr
     """
     root = resolve_pipeline_root(options)
     row = run_row(root, run_id)
-    with restrict_umask(), RunLock(run_folder(root, row)):
+    with quiet_notices(options.quiet), restrict_umask(), RunLock(run_folder(root, row)):
         stored = load_run(root, row.id)
         current = component or defined_components.get(stored.plan.name) or stored.as_component()
         context = existing_context(options, root, row, current.plan)
@@ -69,7 +69,8 @@ def _resume(
     requested = dict.fromkeys(find_tasks(machine.root, from_task), "requested with from_task")
     reasons = {**dict(_find_unusable(machine.root, row, context.artifacts)), **requested}
     reruns = select_reruns(machine.root, plan, compare_components(stored.plan, plan), reasons)
-    _announce(row, reruns)
+    removed = find_removed_tasks(machine.root, plan)
+    _announce(row, reruns, removed)
     if context.cluster:
         context.cluster(stored.facts)
     try:
@@ -77,7 +78,7 @@ def _resume(
             replace(context, uncached=frozenset(requested)),
             machine,
             recorder,
-            events.Resume((*reruns, *find_removed_tasks(machine.root, plan)), recorder.plan),
+            events.Resume((*reruns, *removed), recorder.plan),
         )
     except InputError as error:
         raise ArgumentError(
@@ -125,10 +126,13 @@ def _describe_damage(artifact: ArtifactValue, store: ArtifactStore) -> str:
     return "" if current and current.digest == expected.digest else f"its output {path} has changed"
 
 
-def _announce(row: RunRow, reruns: Mapping[TaskRef, str]) -> None:
-    """Tell the user which tasks of the run are rerun, and why."""
+def _announce(row: RunRow, reruns: Mapping[TaskRef, str], removed: Sequence[TaskRef]) -> None:
+    """Tell the user which tasks of the run are rerun, and why, and which are no longer in the pipeline."""
     lines = [f"    {ref}: {reason}" for ref, reason in list(reruns.items())[:_MAX_NAMED]]
     if len(reruns) > _MAX_NAMED:
         lines.append(f"    and {len(reruns) - _MAX_NAMED} more")
     summary = "These tasks are rerun:" if reruns else "No task that has started is rerun."
+    if removed:
+        names = ", ".join(map(str, removed[:_MAX_NAMED])) + (", …" if len(removed) > _MAX_NAMED else "")
+        lines.append(f"The pipeline no longer has these tasks, so they are removed from the run: {names}.")
     inform("\n".join((f"Resuming run {row.id}. {summary}", *lines)))

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from logging import Logger
+    from logging import Handler, Logger
 
 #: The levels of the module `logging`, which takes 6 ms to import. Where nobody has imported it, nobody can listen.
 _INFO, _WARNING = 20, 30
@@ -71,11 +71,12 @@ class Once:
 def _tell(text: str, level: int) -> None:
     logger = _logger()
     if logger is not None:
-        if not logger.isEnabledFor(level):
-            return
-        logger.log(level, "%s", text)
-        if _is_on_terminal(logger, level):
-            return
+        if level < logger.level:
+            return  # the user has set the level of this very logger
+        if logger.isEnabledFor(level):
+            logger.log(level, "%s", text)
+            if _is_on_terminal(logger, level):
+                return
     if level >= _WARNING or not getattr(_thread, "quiet", False):
         sys.stderr.write(f"standpipe: {text}\n")
 
@@ -88,13 +89,16 @@ def _logger() -> Logger | None:
     logger: Logger = logging.getLogger("standpipe")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())  # without any, `logging` itself would write to standard error
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.INFO)
     return logger
 
 
 def _is_on_terminal(logger: Logger, level: int) -> bool:
     """Return whether a handler of the user's writes such a record to the standard streams."""
-    streams = (sys.stderr, sys.stdout, sys.__stderr__, sys.__stdout__)
     handlers = [*logger.handlers, *(logger.root.handlers if logger.propagate else ())]
-    return any(level >= handler.level and getattr(handler, "stream", None) in streams for handler in handlers)
+    return any(level >= handler.level and _writes_to_terminal(handler) for handler in handlers)
+
+
+def _writes_to_terminal(handler: Handler) -> bool:
+    console = getattr(handler, "console", None)  # of `rich.logging.RichHandler`, which has no stream
+    stream = getattr(handler, "stream", None) or getattr(console, "file", None)
+    return stream in (sys.stderr, sys.stdout, sys.__stderr__, sys.__stdout__)
