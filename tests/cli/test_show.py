@@ -65,7 +65,7 @@ def test_statuses_have_colours_on_a_terminal(
 def test_a_task_is_shown_with_all_that_is_known_of_it(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert show(run, "add") == 0
     shown = capsys.readouterr().out
-    assert "inputs:\n  a = 2\n  b = 1\noutputs:\n  Output = 3\nattempt 0: succeeded in " in shown
+    assert "inputs:\n  a = 2\n  b = 1\noutputs:\n  Output = 3\nattempt 1: succeeded in " in shown
 
 
 def test_a_log_is_shown_as_it_is(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,7 @@ def format_value(value: Value) -> str:
 
 
 def render_attempt(attempt: Attempt) -> Iterator[str]:
-    """Yield the lines of an attempt: its status, what it used, why it failed, and where its log is."""
+    """Yield the lines of an attempt: its number (from 1), its status, what it used, why it failed, its log."""
     facts = [format_status(attempt.status, attempt.duration)]
     if attempt.cpu_seconds is not None:
         facts.append(f"CPU {format_duration(attempt.cpu_seconds)}")
@@ -57,7 +57,7 @@ def render_attempt(attempt: Attempt) -> Iterator[str]:
     if attempt.log_lines is not None:
         facts.append(f"{attempt.log_lines} {'line' if attempt.log_lines == 1 else 'lines'} of log")
     failure = f": {attempt.failure.message}" if attempt.failure else ""
-    yield f"attempt {attempt.number}: {', '.join(facts)}{failure}"
+    yield f"attempt {attempt.number + 1}: {', '.join(facts)}{failure}"
     yield f"  log: {attempt.log}"
 
 

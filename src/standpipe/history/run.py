@@ -172,7 +172,7 @@ def _read_log(task: Task, number: int | None) -> str:
     attempts: dict[Any, Attempt] = {each.number: each for each in task.attempts}
     if attempts and number is not None and number not in attempts:
         numbers = ", ".join(map(str, attempts))
-        raise NoSuchTask(f"Task {task.path!r} has no attempt {number}. Its attempts are {numbers}.")
+        raise NoSuchTask(f"Task {task.path!r} has no attempt {number}. Its attempts are {numbers}, numbered from 0.")
     if not attempts:
         reason = f"it was cached from {task.cached_from}" if task.cached_from else f"its status is {task.status.value}"
         hint = " Its children have logs of their own." if task.children else ""
