@@ -51,11 +51,11 @@ class RunLock:
                 pass  # the file was removed since, or `is_active` held the lock
         except BlockingIOError as error:
             raise RunIsActive(
-                f"Run {self._path.parent.name} is still active, in the process {_owner(self._path)}. Wait until it "
-                "has ended, or cancel it: local.get_run(...).cancel(), or `standpipe cancel`."
+                f"Run {self._path.parent.name} is still active, in {_owner(self._path)}. Wait until it has "
+                "ended, or cancel it: local.get_run(...).cancel(), or `standpipe cancel`."
             ) from error
         except OSError as error:
-            raise StorageError(f"The run in {self._path.parent} cannot be locked: {_reason(error)}") from error
+            raise StorageError(f"The run in {self._path.parent} cannot be locked: {_reason(error)}.") from error
         _remove_request(self._path.parent)
         return self
 
@@ -115,7 +115,10 @@ def ask_to_stop(folder: Path) -> None:
     try:
         (folder / _REQUEST).touch()
     except OSError as error:
-        raise StorageError(f"The run in {folder} cannot be cancelled: {error.strerror} ({error.filename})") from error
+        raise StorageError(
+            f"The run in {folder} cannot be cancelled: {error.strerror} ({error.filename}). Check that the folder "
+            "exists and that you may write to it."
+        ) from error
 
 
 def was_asked_to_stop(folder: Path) -> bool:
@@ -140,9 +143,10 @@ def _same(file: int, path: Path) -> bool:
 
 def _owner(path: Path) -> str:
     try:
-        return path.read_text() or "that has just started"
+        pid = path.read_text()
     except OSError:
-        return "that has just ended"
+        return "a process that has just ended"
+    return f"process {pid}" if pid else "a process that has just started"
 
 
 def _reason(error: OSError) -> str:
@@ -151,4 +155,4 @@ def _reason(error: OSError) -> str:
             f"its file system has no locks ({error.strerror}), so two processes could execute the same run. Choose a "
             "pipeline root on another file system: local.init(..., pipeline_root=...)"
         )
-    return f"{error.strerror} ({error.filename})"
+    return f"{error.strerror} ({error.filename}). Check that the folder exists and that you may write to it"
