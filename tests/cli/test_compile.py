@@ -56,3 +56,9 @@ def test_where_it_is_not_clear_what_is_meant_the_names_are_listed(tmp_path: Path
     done = compile_(tmp_path, "script.py:math")
     assert done.returncode == 2
     assert "script.py has no pipeline or component 'math'. Define one at the top level of the script" in done.stderr
+
+
+def test_a_missing_script_is_an_error_that_says_what_is_expected(tmp_path: Path) -> None:
+    done = compile_(tmp_path, "pipeline.yaml")
+    assert done.returncode == 2
+    assert "No such file or directory. Expected a Python script with a pipeline or component.\n" in done.stderr

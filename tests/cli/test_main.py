@@ -36,6 +36,19 @@ def test_wrong_options_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert "unrecognized arguments: --rnuner docker" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=" ".join)
+def test_a_flag_cannot_be_abbreviated(command: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):  # an abbreviation of --help would end with 0
+        main([*command, "--hel"])
+
+
+@pytest.mark.parametrize("flag", ["--secret", "--max", "--resource"])
+def test_a_former_name_of_a_flag_is_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["run", "pipeline.yaml", flag, "3"])
+    assert f"unrecognized arguments: {flag} 3" in capsys.readouterr().err
+
+
 def test_help_imports_nothing_costly() -> None:
     program = "from standpipe.cli.main import main\ntry: main(['run', '--help'])\nexcept SystemExit: pass"
     assert not {"google.protobuf", "yaml", "docker", "rich", "sqlite3"} & modules_of(program)

@@ -100,6 +100,11 @@ def test_one_task_is_run_again(root: Path, capsys: pytest.CaptureFixture[str]) -
         (["resume", "latest", "--from-task", "third"], "The run has no task 'third'", 2),
         (["resume", "latest", "--runner", "docker", "--no-venv"], "--no-venv is for --runner subprocess", 2),
         (["cancel", "nobody"], "There is no run 'nobody'", 2),
+        (
+            ["resume", "latest", "--script", "none.py"],
+            "none.py cannot be run: No such file or directory. Expected the Python script with the pipeline of the run",
+            2,
+        ),
     ],
 )
 def test_what_cannot_be_done_says_so(

@@ -103,7 +103,15 @@ def test_artifacts_are_printed_with_where_they_are(capsys: pytest.CaptureFixture
     [
         (("take.yaml",), 2, "missing 4 required inputs: flag, number, some, text"),
         (("take.yaml", "--arg", "number"), 2, "Invalid --arg 'number': expected NAME=VALUE"),
-        (("take.yaml", "--arg", "number=x"), 2, "--arg number: expected NUMBER_INTEGER, got the text 'x'"),
+        (("take.yaml", "--arg", "number=x"), 2, "--arg number: expected an integer (NUMBER_INTEGER), got 'x'.\n"),
+        (("take.yaml", "--arg", "number=1.5"), 2, "--arg number: expected an integer (NUMBER_INTEGER), got '1.5'."),
+        (("take.yaml", "--arg", "flag=maybe"), 2, "--arg flag: expected true or false (BOOLEAN), got 'maybe'."),
+        (("take.yaml", "--arg", "some=a,b"), 2, "--arg some: expected a JSON list such as [1, 2] (LIST), got 'a,b'."),
+        (
+            ("take.yaml", "--arg", "more=[]"),
+            2,
+            "--arg more: expected a JSON object such as {\"a\": 1} (STRUCT), got '[]'.",
+        ),
         (("take.yaml", "--arg", "nubmer=1"), 2, "has no input 'nubmer'"),
         (("read.yaml", "--arg", "many=a"), 2, "--arg many: expected a JSON list of paths or URIs"),
         (("read.yaml", "--args-file", "none.json"), 2, "--args-file none.json cannot be read"),

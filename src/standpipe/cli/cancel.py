@@ -31,6 +31,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "standpipe cancel",
+        allow_abbrev=False,
         description="Cancel a run that is in progress in another process, as Ctrl-C does there.",
     )
     parser.add_argument("run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`")

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     path, colon, name = options.source.rpartition(":")
     if not colon or name.endswith(".py"):  # a path may hold a colon
         path, name = options.source, ""
-    module = script.load(path, [], name="__standpipe__")
+    module = script.load(path, [], name="__standpipe__", expected="a Python script with a pipeline or component")
     component = _named(module, name, path) if name else _only(module, path)
     output = options.output or f"{component.name}.yaml"
     compiler.Compiler().compile(component, output)
@@ -36,6 +36,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "standpipe compile",
+        allow_abbrev=False,
         description=(
             "Import a script, without its `if __name__ == '__main__'` block, and compile one of its pipelines or "
             "components. The name of the file is printed."

@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = "\n".join(f"  {name:<9}{does}" for name, does in COMMANDS.items())
     parser = argparse.ArgumentParser(
         "standpipe",
+        allow_abbrev=False,
         usage="standpipe COMMAND ...\n       standpipe FILE [ARGUMENT ...]     the same as `standpipe run FILE ...`",
         description="Run Kubeflow pipelines on this machine, without a cluster.",
         epilog=f"commands:\n{commands}\n\n`standpipe COMMAND --help` describes a command.",

@@ -24,6 +24,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "standpipe rerun",
+        allow_abbrev=False,
         description=("Rerun one task of a run, with the same inputs, as a new run. The outputs are printed as JSON."),
     )
     parser.add_argument("run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`")

@@ -20,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
     if args.script:
         from standpipe.cli import script  # installs the names of KFP, which only scripts need
 
-        script.load(args.script, (), name="__standpipe__")
+        script.load(args.script, (), name="__standpipe__", expected="the Python script with the pipeline of the run")
     outputs.print_outputs(local.resume(args.run, from_task=args.from_task, **options.run_options(args)))
     return 0
 
@@ -28,6 +28,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "standpipe resume",
+        allow_abbrev=False,
         description=(
             "Resume a run that failed, was cancelled or was killed. Tasks that succeeded are not rerun, unless they "
             "have changed. The outputs are printed as JSON."

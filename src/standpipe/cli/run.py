@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 _COMPILED = (".yaml", ".yml", ".json")
 
+#: What --arg expects for an input, by the name of its type. All other types are JSON objects.
+_NOTATIONS = {
+    "NUMBER_INTEGER": "an integer",
+    "NUMBER_DOUBLE": "a number",
+    "BOOLEAN": "true or false",
+    "LIST": "a JSON list such as [1, 2]",
+    "STRUCT": 'a JSON object such as {"a": 1}',
+}
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run a script, which gets all other arguments, or a compiled file.
@@ -29,7 +38,8 @@ def main(arguments: Sequence[str]) -> int:
     if arguments and not arguments[0].startswith("-") and not arguments[0].endswith(_COMPILED):
         from standpipe.cli import script  # installs the names of KFP, which only scripts need
 
-        script.load(arguments[0], arguments[1:])
+        expected = "a KFP script, a compiled pipeline, or a command of `standpipe --help`"
+        script.load(arguments[0], arguments[1:], expected=expected)
         return 0
     options = _parser().parse_args(arguments)
     if not options.file.endswith(_COMPILED):
@@ -45,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "standpipe run",
+        allow_abbrev=False,
         usage="standpipe run SCRIPT [ARGUMENT ...]\n       standpipe run FILE [options]",
         description=(
             "Run a Python script that was written for the KFP SDK, unchanged, with all arguments after its name; or a "
@@ -102,13 +113,16 @@ def _parse_arguments(component: BaseComponent, texts: Sequence[str]) -> dict[str
 def _parse(name: str, text: str, declared: Input | None) -> Any:
     """Return the value of an input. Unknown inputs are left to the check of arguments that every run makes."""
     from standpipe.model.types import ParameterInput  # not needed for scripts
-    from standpipe.model.values import ValueMismatch, parse_text
+    from standpipe.model.values import ValueMismatch, parse_text, preview
 
     if isinstance(declared, ParameterInput):
         try:
             return parse_text(text, declared.type)
         except ValueMismatch as mismatch:
-            raise ArgumentError(f"Invalid --arg {name}: {mismatch}. The value is read as JSON.") from mismatch
+            kind = _NOTATIONS.get(declared.type.value, "a JSON object")
+            raise ArgumentError(
+                f"Invalid --arg {name}: expected {kind} ({declared.type}), got {preview(text)}."
+            ) from mismatch
     if declared is not None and declared.is_list:
         try:
             return _value(declared, json.loads(text))

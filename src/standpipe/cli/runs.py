@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("standpipe runs", description="List the runs, newest first.")
+    parser = argparse.ArgumentParser("standpipe runs", allow_abbrev=False, description="List the runs, newest first.")
     options.add_root(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     return parser

@@ -13,11 +13,17 @@ from standpipe.errors import ArgumentError
 from standpipe.kfp_compat.modules import install_as_kfp
 
 
-def load(path: str, arguments: Sequence[str], name: str = "__main__") -> ModuleType:
+def load(path: str, arguments: Sequence[str], name: str = "__main__", *, expected: str) -> ModuleType:
     """Run a script as `python path arguments…` does, except that `kfp` is Standpipe.
 
     `sys.argv`, `sys.path` and the module `name` stay changed, because threads and exit handlers of the script outlive
     this call.
+
+    Args:
+        path: the script.
+        arguments: its arguments.
+        name: its `__name__`.
+        expected: what the command expects at `path`, for the message if it cannot be read.
 
     Raises:
         ArgumentError: if there is no such file.
@@ -28,10 +34,7 @@ def load(path: str, arguments: Sequence[str], name: str = "__main__") -> ModuleT
         with open(file, "rb") as opened:
             source = opened.read()
     except OSError as error:
-        raise ArgumentError(
-            f"{path} cannot be run: {error.strerror}. Expected a KFP script, a compiled pipeline, or a command of "
-            "`standpipe --help`."
-        ) from error
+        raise ArgumentError(f"{path} cannot be run: {error.strerror}. Expected {expected}.") from error
     module = ModuleType(name)
     module.__dict__.update(__file__=file, __loader__=SourceFileLoader(name, file), __builtins__=builtins)
     if name == "__main__":

@@ -42,7 +42,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "standpipe show", description="Show a run and its tasks, or everything that is known about one task."
+        "standpipe show",
+        allow_abbrev=False,
+        description="Show a run and its tasks, or everything that is known about one task.",
     )
     parser.add_argument("run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`")
     parser.add_argument(
