@@ -174,7 +174,7 @@ def write_in_fork(root: Path, run: str) -> int:
         pid = os.fork()
     if pid == 0:
         code = 1
-        signal.alarm(60)  # a process that waits for a lock for ever is killed
+        signal.alarm(60)  # a process that waits for a lock forever is killed
         try:
             with closing(RunRecorder(root, RUN._replace(id=run), PLAN)) as recorder:
                 for _ in range(10):

@@ -3,7 +3,7 @@
 A `Record` names a class and each of its fields. The names are literals that nothing derives from Python: rename a class
 or an attribute, and only the Python side of its table changes. Two rules hold for stored names:
 
-* A name keeps its meaning for ever. To rename a field, give it the new name and move the old one to `former`: both are
+* A name keeps its meaning forever. To rename a field, give it the new name and move the old one to `former`: both are
   read, the new one is written. To change a meaning, take a new name.
 * A field that is new needs a default value. It is left out where it has that value, so older bodies are read as well.
 

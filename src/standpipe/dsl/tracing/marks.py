@@ -1,6 +1,6 @@
 """Marks: text that stands for a channel inside other text.
 
-`f"{task.output}.csv"` in a pipeline function holds the mark of the output. A mark is registered when the channel is
+`f"{task.output}.csv"` in a pipeline function contains the mark of the output. A mark is registered when the channel is
 turned into text, and replaced by a placeholder when the Plan is built. Each trace has its own table of marks, so that a
 mark of another pipeline is detected.
 """
@@ -49,19 +49,19 @@ def resolve_mark(text: str, location: str) -> Any:
 
     Args:
         text: the mark.
-        location: the location of the text that holds the mark, for the message.
+        location: the location of the text that contains the mark, for the message.
 
     Raises:
         AuthoringError: if the mark was not made in the pipeline that is being traced.
     """
     if _active.marks is None or text not in _active.marks:
         raise AuthoringError(
-            f"{location} holds the mark {text}, which stands for a value of another pipeline. Pass a value of another "
-            "pipeline as an argument."
+            f"{location} contains the placeholder {text}, which stands for a value of another pipeline. Pass a value "
+            "of another pipeline as an argument."
         )
     return _active.marks[text]
 
 
 def has_marks(text: str) -> bool:
-    """Return whether a text holds a mark."""
+    """Return whether a text contains a mark."""
     return re.search(MARK_PATTERN, text) is not None

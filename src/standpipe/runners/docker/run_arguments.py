@@ -30,7 +30,7 @@ REFUSED: Mapping[str, str] = {
     "remove": _ALWAYS_REMOVED,
     "name": "several tasks run at once, and two containers cannot have the same name",
     "restart_policy": "failed tasks are retried by the pipeline: task.set_retry(...)",
-    "stdin_open": "a task has no terminal, and would wait for input for ever",
+    "stdin_open": "a task has no terminal, and would wait for input forever",
     "version": "the client and the engine negotiate it",
 }
 

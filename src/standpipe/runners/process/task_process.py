@@ -117,7 +117,7 @@ class TaskProcess:
                     poll.unregister(ready)
             if "pid" in self._reply_data and not self._ended:
                 self._stop_if_needed(cancel)
-        # A process that has left the task's group may hold the pipe open for ever: only what is in it now is read.
+        # A process that has left the task's group may hold the pipe open forever: only what is in it now is read.
         for _ in range(_PIPE_CHUNKS):
             if not self._copy_output(log):
                 break
