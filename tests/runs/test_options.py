@@ -85,6 +85,21 @@ def test_the_command_line_has_the_same_defaults() -> None:
             assert options[option.name] in (option.default, [*option.default] if option.flag.repeated else None)
 
 
+def test_the_help_of_a_flag_describes_what_the_command_line_takes() -> None:
+    parser = argparse.ArgumentParser()
+    add_run_options(parser)
+    helps = {action.dest: action.help or "" for action in parser._actions}
+
+    for option in all_options():
+        if option.flag:
+            assert not helps[option.name].startswith("whether"), "a flag without a value is an instruction"
+            assert "mapping" not in helps[option.name], "it takes text only"
+    assert helps["quiet"].startswith("show neither progress nor what tasks print")
+    assert helps["secret_env"].startswith("the name of an environment variable")
+    assert helps["secret_env"].endswith("; may be repeated")
+    assert helps["max_parallel"].endswith("(default: %(default)s)")
+
+
 def test_flags_set_the_options(tmp_path: Path) -> None:
     flags = "--root r --workspace-root w --cache --cache-root c --max-parallel 2 --quiet --resource-policy strict"
     options = parsed(*flags.split(), "--secret-env", "A", "--secret-env", "B", "--kubernetes", str(tmp_path))

@@ -42,7 +42,7 @@ def run_options(namespace: argparse.Namespace) -> dict[str, Any]:
 
 
 def _add_flag(parser: _ActionsContainer, option: Option, flag: Flag) -> None:
-    settings: dict[str, Any] = {"dest": option.name, "default": option.default, "help": _help(option)}
+    settings: dict[str, Any] = {"dest": option.name, "default": option.default, "help": _help(option, flag)}
     if isinstance(option.default, bool):
         settings["action"] = "store_true"
     elif flag.repeated:
@@ -52,10 +52,9 @@ def _add_flag(parser: _ActionsContainer, option: Option, flag: Flag) -> None:
     parser.add_argument(*flag.names, **settings)
 
 
-def _help(option: Option) -> str:
-    text = option.help.replace("`", "").replace("%", "%%").rstrip(".")
-    text = text[0].lower() + text[1:]
-    assert option.flag, "it has a flag"
-    if option.flag.repeated:
+def _help(option: Option, flag: Flag) -> str:
+    text = flag.help or option.help.replace("`", "").rstrip(".")
+    text = text[0].lower() + text[1:].replace("%", "%%")
+    if flag.repeated:
         return f"{text}; may be repeated"
     return text if option.default in (None, False) else f"{text} (default: %(default)s)"

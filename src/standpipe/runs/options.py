@@ -32,7 +32,8 @@ class Flag(NamedTuple):
 
     `names` are those of the flag; a flag of an option that is false by default takes no value. `metavar` stands for
     the value in the help. `choices` are the only values, if there are any. A `repeated` flag adds a value each time.
-    `parse` makes the value of the text. Commands that messages suggest repeat the flag if it is `suggested`.
+    `parse` makes the value of the text. Commands that messages suggest repeat the flag if it is `suggested`. `help`
+    is the help of the flag, where that of the option does not describe it: a phrase that begins with a small letter.
     """
 
     names: tuple[str, ...]
@@ -41,6 +42,7 @@ class Flag(NamedTuple):
     repeated: bool = False
     parse: Callable[[str], Any] = str
     suggested: bool = True
+    help: str = ""
 
 
 class Option(NamedTuple):
@@ -169,7 +171,7 @@ class RunOptions:
         default=False,
         metadata=_declare(
             "Whether outputs may come from earlier runs of the same tasks with the same inputs.",
-            flag=Flag(("--cache",)),
+            flag=Flag(("--cache",), help="take outputs from earlier runs of the same tasks with the same inputs"),
             page="how-to/caching.md",
         ),
     )
@@ -196,7 +198,11 @@ class RunOptions:
         kw_only=True,
         metadata=_declare(
             "Whether to show neither progress nor what tasks print. Logs are kept all the same.",
-            flag=Flag(("--quiet",), suggested=False),
+            flag=Flag(
+                ("--quiet",),
+                suggested=False,
+                help="show neither progress nor what tasks print; logs are kept all the same",
+            ),
         ),
     )
     kubernetes: str | os.PathLike[str] | Mapping[str, Any] | None = field(
@@ -206,7 +212,12 @@ class RunOptions:
             "The contents of secrets, config maps and PVCs, for pipelines with settings of kfp-kubernetes: a YAML "
             'file, a folder, or a mapping such as `{"secrets": {"db": {"password": "..."}}}`.',
             _check_kubernetes,
-            flag=Flag(("--kubernetes",), "PATH"),
+            flag=Flag(
+                ("--kubernetes",),
+                "PATH",
+                help="a YAML file or a folder with the contents of secrets, config maps and PVCs, for pipelines with "
+                "settings of kfp-kubernetes",
+            ),
             page="how-to/kubernetes.md",
         ),
     )
@@ -237,7 +248,13 @@ class RunOptions:
             "The names of environment variables, of this process or of tasks, whose values are redacted in logs, "
             "messages and the run store. Those of secrets in `kubernetes` always are.",
             _check_names,
-            flag=Flag(("--secret-env",), "NAME", repeated=True),
+            flag=Flag(
+                ("--secret-env",),
+                "NAME",
+                repeated=True,
+                help="the name of an environment variable, of this process or of tasks, whose value is redacted in "
+                "logs, messages and the run store",
+            ),
             page="how-to/secrets.md",
         ),
     )
