@@ -155,7 +155,7 @@ def test_a_truncated_database_is_an_error_and_other_files_stay(run: Any, tmp_pat
     whole = (tmp_path / RUN_STORE_FILE).read_bytes()
     assert len(whole) > size
     (tmp_path / RUN_STORE_FILE).write_bytes(whole[:size])
-    with pytest.raises(StorageError, match=rf"^The run store .*{RUN_STORE_FILE} cannot be "):
+    with pytest.raises(StorageError, match=rf"^The run store .*{RUN_STORE_FILE} is damaged: "):
         run(say, runner, text="y")
     assert (tmp_path / RUN_STORE_FILE).read_bytes() == whole[:size], "the user can still repair the damaged file"
     assert len(list(tmp_path.glob("say-*/say/executor_output.json"))) == 1

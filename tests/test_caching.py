@@ -287,7 +287,7 @@ def test_a_cache_root_is_shared_by_pipeline_roots(faked: Runs, tmp_path: Path) -
 
 def test_an_unusable_cache_fails_before_the_run_starts(faked: Runs, tmp_path: Path) -> None:
     (tmp_path / "cache.sqlite").write_bytes(b"garbage" * 1000)
-    with pytest.raises(StorageError, match="delete the file"):
+    with pytest.raises(StorageError, match="Delete the file"):
         faked(double, {"x": 1}, cache_root=tmp_path)
     assert not faked.root.exists()
 

@@ -101,7 +101,7 @@ def test_a_damaged_file_is_an_error_and_can_be_deleted(tmp_path: Path, damage: s
             cache.keep(str(number), entry("run/task", y="x" * 500))
     content = file.read_bytes()
     file.write_bytes(b"no database" * 1000 if damage == "garbage" else content[: len(content) // 2])
-    with pytest.raises(StorageError, match=rf"cache {file} cannot be used: .*delete the file.*nothing else is lost"):
+    with pytest.raises(StorageError, match=rf"cache {file} is damaged: .*Delete the file.*nothing else is lost"):
         CacheIndex(tmp_path)
     file.unlink()
     CacheIndex(tmp_path).close()
@@ -113,7 +113,7 @@ def test_a_damaged_entry_is_an_error(tmp_path: Path) -> None:
         for key, outputs in enumerate(("{", "[]", unknown_field)):
             with closing(sqlite3.connect(tmp_path / CACHE_FILE)) as db, db:
                 db.execute("INSERT INTO entries VALUES (?, 'o', 0, ?, 2)", (str(key), outputs))
-            with pytest.raises(StorageError, match=r"has a damaged entry.*delete the file"):
+            with pytest.raises(StorageError, match=r"has a damaged entry.*Delete the file"):
                 cache.find(str(key))
 
 

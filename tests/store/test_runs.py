@@ -100,7 +100,7 @@ def test_a_newer_schema_is_an_error(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_a_database_is_an_error(tmp_path: Path) -> None:
     (tmp_path / RUN_STORE_FILE).write_text("not a database at all" * 100)
-    with pytest.raises(StorageError, match=rf"{RUN_STORE_FILE} cannot be used: file is not a database"):
+    with pytest.raises(StorageError, match=rf"{RUN_STORE_FILE} is damaged: file is not a database.*move it away"):
         RunRecorder(tmp_path, RUN, PLAN)
 
 

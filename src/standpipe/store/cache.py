@@ -43,15 +43,16 @@ _MIGRATIONS = (
 )
 _VERSION = len(_MIGRATIONS)
 
-_ADVICE = (
-    "If the disk is not full and you may write to the folder, delete the file and those beside it whose names begin "
-    "with its name: all tasks run again, and nothing else is lost. Or choose another folder: "
-    "local.init(..., cache_root=...)."
+_REPAIR = (
+    "Delete the file and those beside it whose names begin with its name: all tasks run again, and nothing else is "
+    "lost. Or choose another folder: local.init(..., cache_root=...)."
 )
 SCHEMA = Schema(
     name="cache",
     migrations=_MIGRATIONS,
-    advice=_ADVICE,
+    advice="Check that the disk is not full and that you may write to the folder, or choose another one: "
+    "local.init(..., cache_root=...).",
+    repair=_REPAIR,
     alternative="choose another folder for it: local.init(..., cache_root=...)",
 )
 
@@ -135,7 +136,7 @@ class CacheIndex:
         try:
             return CacheEntry(origin, decode(json.loads(outputs)))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise StorageError(f"The cache {self._path} has a damaged entry: {error}. {_ADVICE}") from error
+            raise StorageError(f"The cache {self._path} has a damaged entry: {error}. {_REPAIR}") from error
 
 
 def _decode_version_1(outputs: Json) -> dict[str, Value]:

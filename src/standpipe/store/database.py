@@ -38,14 +38,20 @@ class Schema:
     """The tables of a database, and the texts of its errors.
 
     Each of the `migrations` is a script that brings a database from the version of its index to the next version. A
-    migration is never changed once it is released. `advice` says what to do if the database cannot be used, and
-    `alternative` how to choose another folder for it: a clause that begins with a verb.
+    migration is never changed once it is released. `advice` says what to do if the database cannot be used, `repair`
+    what to do if it is damaged, and `alternative` how to choose another folder for it: a clause that begins with a
+    verb.
     """
 
     name: str
     migrations: tuple[str, ...]
     advice: str
+    repair: str
     alternative: str
+
+    def damage(self, path: Path, reason: str) -> StorageError:
+        """Return the error for a damaged database."""
+        return StorageError(f"The {self.name} {path} is damaged: {reason}. {self.repair}")
 
 
 class Database:
@@ -117,6 +123,8 @@ class Database:
                 "processes would overwrite what others wrote. A local disk has locks: "
                 f"{self._schema.alternative}."
             )
+        if type(error) is sqlite3.DatabaseError:  # not a database, or malformed; other errors have subclasses
+            return self._schema.damage(self._path, reason)
         return StorageError(f"The {self._schema.name} {self._path} cannot be used: {reason}. {self._schema.advice}")
 
     def _migrate(self, db: sqlite3.Connection) -> None:

@@ -135,7 +135,7 @@ def read_plan(pipeline_root: Path, digest: str) -> Plan:
     path = StateLayout(pipeline_root).run_store
     selected = _select(path, "SELECT body FROM plans WHERE digest = ?", digest)
     if not selected:
-        raise StorageError(_damaged(path, f"the pipeline {digest} of a run is missing"))
+        raise runs.SCHEMA.damage(path, f"the pipeline {digest} of a run is missing")
     return load(selected[0]["body"])
 
 
@@ -166,7 +166,7 @@ class StoredFacts:
         expected = until if until is not None else selected[-1]["seq"] if selected else seq
         if len(selected) != expected - seq:
             problem = f"run {run} has {seq + len(selected)} facts, expected {expected}"
-            raise StorageError(_damaged(self._path, problem))
+            raise runs.SCHEMA.damage(self._path, problem)
         with pause_garbage_collection():
             return [(at, decode(kind, body)) for _, at, kind, body in selected]
 
@@ -260,7 +260,7 @@ def _is_ready(db: sqlite3.Connection, path: Path) -> bool:
         )
     page_size = db.execute("PRAGMA page_size").fetchone()[0]
     if os.path.getsize(path) % page_size:
-        raise StorageError(_damaged(path, "its end is missing"))  # SQLite reads zeros for the rest of a page
+        raise runs.SCHEMA.damage(path, "its end is missing")  # SQLite reads zeros for the rest of a page
     return version > 0
 
 
@@ -275,12 +275,4 @@ def _explained(path: Path) -> Iterator[None]:
             "no other program has locked it."
         ) from error
     except sqlite3.Error as error:
-        raise StorageError(_damaged(path, str(error))) from error
-
-
-def _damaged(path: Path, reason: str) -> str:
-    return (
-        f"The run store {path} is damaged: {reason}. The folders of the runs beside it are intact. Restore a backup of "
-        f"the file, recover its content with `sqlite3 {path.name} .recover`, or move it away: the next run creates a "
-        "new one."
-    )
+        raise runs.SCHEMA.damage(path, str(error)) from error

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from standpipe.model.events import Fact
-from standpipe.model.layout import StateLayout
+from standpipe.model.layout import RUN_STORE_FILE, StateLayout
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunInfo
 from standpipe.store.database import Database, Schema
@@ -60,6 +60,8 @@ SCHEMA = Schema(
     migrations=_MIGRATIONS,
     advice="Check that the disk is not full and that you may write to the folder, or choose another pipeline root: "
     "local.init(..., pipeline_root=...).",
+    repair="The folders of the runs beside it are intact. Restore a backup of the file, recover its content with "
+    f"`sqlite3 {RUN_STORE_FILE} .recover`, or move it away: the next run creates a new one.",
     alternative="choose another pipeline root: local.init(..., pipeline_root=...)",
 )
 
