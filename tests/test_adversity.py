@@ -161,6 +161,14 @@ def test_a_truncated_database_is_an_error_and_other_files_stay(run: Any, tmp_pat
     assert len(list(tmp_path.glob("say-*/say/executor_output.json"))) == 1
 
 
+def test_a_run_that_cannot_be_recorded_leaves_no_folder(run: Any, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(StorageError, match="written by a newer Standpipe"):
+        run(say, FakeRunner(say=lambda text: {"Output": text}), text="x")
+    assert [path.name for path in tmp_path.iterdir()] == [RUN_STORE_FILE]
+
+
 @pytest.mark.parametrize("at", [0, 16, 18, 100, 4096, 4100])
 def test_a_damaged_database_is_read_or_refused(run: Any, tmp_path: Path, at: int) -> None:
     runner = FakeRunner(say=lambda text: {"Output": text})

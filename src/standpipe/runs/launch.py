@@ -42,6 +42,7 @@ from standpipe.runs.options import RunOptions
 from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
 from standpipe.support.notices import Once, log, quiet_notices, warn
+from standpipe.support.paths import remove_path
 from standpipe.support.umask import restrict_umask
 
 
@@ -67,19 +68,25 @@ def start(
     redactor = make_run_redactor(options, plan, cluster)
     with redactor.redact_errors(), restrict_umask():
         folder = _make_run_folder(root, plan.name)
-        workspace = make_workspace(options, plan, folder)
-        info = RunInfo(
-            id=folder.name,
-            uuid=str(uuid.uuid4()),
-            name=plan.display_name or plan.name,
-            created=datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            pipeline_root=str(root),
-            workspace_path=options.runner.workspace_path(workspace) if workspace else "",
-        )
-        context = RunContext(options, plan, info, folder, workspace, cluster, cache, redactor, debug)
-        inputs = to_values(arguments)
-        machine = context.new_machine()
-        recorder = RunRecorder(root, info, plan, workspace=str(workspace or ""), rerun_of=rerun_of, redactor=redactor)
+        try:
+            workspace = make_workspace(options, plan, folder)
+            info = RunInfo(
+                id=folder.name,
+                uuid=str(uuid.uuid4()),
+                name=plan.display_name or plan.name,
+                created=datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                pipeline_root=str(root),
+                workspace_path=options.runner.workspace_path(workspace) if workspace else "",
+            )
+            context = RunContext(options, plan, info, folder, workspace, cluster, cache, redactor, debug)
+            inputs = to_values(arguments)
+            machine = context.new_machine()
+            recorder = RunRecorder(
+                root, info, plan, workspace=str(workspace or ""), rerun_of=rerun_of, redactor=redactor
+            )
+        except BaseException:
+            remove_path(folder)  # the run store does not have the run
+            raise
         with RunLock(folder), closing(recorder):
             result = drive(context, machine, recorder, events.Start(inputs))
         return finish_task(context, machine, result, PipelineTask(component, component.name, arguments, Settings()))
