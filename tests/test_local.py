@@ -304,6 +304,14 @@ def test_invalid_targets_are_refused() -> None:
         local.run("nowhere.yaml", runner=RUNNER)
 
 
+@pytest.mark.parametrize("option", ["pipeline_root", "workspace_root", "cache_root"])
+def test_a_folder_of_an_unknown_user_is_an_error(option: str, tmp_path: Path) -> None:
+    options = {"pipeline_root": tmp_path, "enable_caching": True, option: "~nobody-here/x"}
+    with pytest.raises(ArgumentError, match=f"Invalid {option}='~nobody-here/x': the home folder of"):
+        local.run(math, {"x": 1}, runner=RUNNER, **options)
+    assert [*tmp_path.glob("math-*")] == []
+
+
 def test_a_pipeline_root_that_is_not_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for root in (tmp_path / "file", tmp_path / "file" / "below"):

@@ -19,6 +19,7 @@ from standpipe.model.resources import UNBOUNDED, ResourcePolicy
 from standpipe.runs.options import RunOptions
 from standpipe.store.cache import CacheIndex
 from standpipe.support.notices import warn
+from standpipe.support.paths import absolute_path
 from standpipe.support.redaction import Redactor
 from standpipe.support.secrets import make_redactor
 
@@ -77,8 +78,8 @@ class RunContext:
 
 
 def resolve_pipeline_root(options: RunOptions) -> Path:
-    """Return the pipeline root as an absolute path."""
-    return Path(options.pipeline_root).expanduser().absolute()
+    """Return the pipeline root as an absolute path; it raises what `absolute_path` raises."""
+    return absolute_path("pipeline_root", options.pipeline_root)
 
 
 def get_timeout(plan: Plan) -> float:
@@ -98,7 +99,7 @@ def make_workspace(options: RunOptions, plan: Plan, folder: Path) -> Path | None
         StorageError: if the workspace cannot be created.
     """
     if options.workspace_root is not None:
-        workspace = Path(options.workspace_root).expanduser().absolute()
+        workspace = absolute_path("workspace_root", options.workspace_root)
     elif "workspace" in plan.pipeline_config:
         workspace = folder / WORKSPACE_FOLDER
     else:
@@ -133,7 +134,7 @@ def open_cache(options: RunOptions, root: Path) -> CacheIndex | None:
     """Return the cache, None if the run does not use it."""
     if not options.enable_caching:
         return None
-    return CacheIndex(Path(options.cache_root).expanduser().absolute() if options.cache_root else root)
+    return CacheIndex(absolute_path("cache_root", options.cache_root) if options.cache_root else root)
 
 
 def _requests_resources(plan: Plan) -> bool:

@@ -1,4 +1,4 @@
-"""Files and folders that must stay below a root folder, even if tasks have created symbolic links in it."""
+"""Paths that users name, and files that must stay below a root folder even if tasks created symbolic links in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,32 @@ from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 
-from standpipe.errors import StorageError
+from standpipe.errors import ArgumentError, StorageError
+
+
+def absolute_path(name: str, path: str | os.PathLike[str]) -> Path:
+    """Return the absolute path that a user means; `~` is the home folder.
+
+    Args:
+        name: the name of the option with the path, for the message.
+        path: the path.
+
+    Raises:
+        ArgumentError: if the path begins with `~` and there is no such user, or the user has no home folder.
+        StorageError: if the path is relative and the working directory was removed.
+    """
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise ArgumentError(
+            f"Invalid {name}={os.fspath(path)!r}: the home folder of {Path(path).parts[0]!r} is not known. Pass the "
+            "path without '~'."
+        ) from error
+    except FileNotFoundError as error:
+        raise StorageError(
+            f"Cannot find {name}={os.fspath(path)!r}: the working directory was removed. Change to a folder that "
+            "exists, or pass an absolute path."
+        ) from error
 
 
 def check_within(path: Path, root: Path) -> None:
