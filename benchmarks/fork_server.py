@@ -1,9 +1,10 @@
-"""The floor of the machine: a fork server with nothing in it but what a task cannot do without.
+"""The lower bound of this machine: a fork server that does only what every task needs.
 
     python fork_server.py TASKS FOLDER
 
 A server in a Python of its own forks for each task; the task is in a session of its own, its log goes to a file that
-the client opened, and its result comes back in a JSON file. Prints the seconds that the tasks took, one after another.
+the client opened, and its result comes back in a JSON file. Prints the seconds that the tasks took, one after
+another.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 
 
 def serve(connection: socket.socket) -> None:
-    """Forks for each request, and answers with the exit code, until the client hangs up."""
+    """Fork for each request, and answer with the exit code, until the client closes the connection."""
     while True:
         message, descriptors, _, _ = socket.recv_fds(connection, 65536, 1)
         if not message:
@@ -33,7 +34,7 @@ def serve(connection: socket.socket) -> None:
 
 
 def run(request: dict[str, int | str], log: int) -> None:
-    """The task."""
+    """Run the task."""
     os.setsid()
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -41,30 +42,30 @@ def run(request: dict[str, int | str], log: int) -> None:
 
 
 def chain(connection: socket.socket, tasks: int, folder: Path) -> None:
-    """Runs tasks one after another, each with the result of the one before."""
+    """Run tasks one after another, each with the result of the previous one."""
     value = 0
     for number in range(tasks):
-        own = folder / str(number)
-        own.mkdir()
-        with open(own / "log.txt", "wb") as log:
-            request = json.dumps({"x": value, "result": str(own / "result.json")}).encode()
+        task_folder = folder / str(number)
+        task_folder.mkdir()
+        with open(task_folder / "log.txt", "wb") as log:
+            request = json.dumps({"x": value, "result": str(task_folder / "result.json")}).encode()
             socket.send_fds(connection, [request], [log.fileno()])
         assert connection.recv(1) == b"\0"
-        value = json.loads((own / "result.json").read_text())["Output"]
+        value = json.loads((task_folder / "result.json").read_text())["Output"]
     assert value == tasks
 
 
 def main(tasks: int, folder: Path) -> None:
-    """Times the chain, after a task that sees the server started."""
-    ours, theirs = socket.socketpair()
-    command = [sys.executable, "-I", __file__, "serve", str(theirs.fileno())]
-    with subprocess.Popen(command, pass_fds=[theirs.fileno()]), ours:
-        theirs.close()
+    """Measure the chain, after one task that waits until the server has started."""
+    client, server = socket.socketpair()
+    command = [sys.executable, "-I", __file__, "serve", str(server.fileno())]
+    with subprocess.Popen(command, pass_fds=[server.fileno()]), client:
+        server.close()
         (folder / "warm").mkdir()
-        chain(ours, 1, folder / "warm")
+        chain(client, 1, folder / "warm")
         (folder / "timed").mkdir()
         start = time.perf_counter()
-        chain(ours, tasks, folder / "timed")
+        chain(client, tasks, folder / "timed")
         print(time.perf_counter() - start)
 
 

@@ -1,4 +1,4 @@
-"""The rows of the table: what is measured, beside what, and the target."""
+"""The rows of the table: what is measured, what it is compared with, and the target."""
 
 from __future__ import annotations
 
@@ -12,93 +12,95 @@ from typing import Any, NamedTuple
 from sides import MAX_RSS_PER_MB, Failed, Side, Sides, in_turns, scratch, time_command
 
 FORK_SERVER = Path(__file__).resolve().parent / "fork_server.py"
-REMEMBERING = Path(__file__).resolve().parent / "remembering.py"
+RESUME_AND_CACHE = Path(__file__).resolve().parent / "resume_and_cache.py"
 SCALE = Path(__file__).resolve().parent / "scale.py"
 IMAGE = "python:3.11"
 SCIENCE = ("pandas", "scikit-learn")
 
 
 class Row(NamedTuple):
-    """One line of the table, as text, and whether the target was met."""
+    """One row of the table, as text, and whether the target was met."""
 
     what: str
     target: str
     measured: str
-    beside: str
+    comparison: str
     met: bool
 
 
 def seed(sides: Sides) -> Row:
-    """The documentation's first example, a component and a pipeline of two tasks, as a whole process."""
+    """Measure the documentation's first example, a component and a pipeline of two tasks, as a whole process."""
     kfp = sides.kfp
     assert kfp, "a quick run has no such row"
-    sides.standpipe.time_program("seed.py")  # warms the caches
-    ours, theirs = in_turns(3, lambda: sides.standpipe.time_program("seed.py"), lambda: kfp.time_program("seed.py"))
+    sides.standpipe.time_program("seed.py")  # fills the caches
+    seconds, kfp_seconds = in_turns(
+        3, lambda: sides.standpipe.time_program("seed.py"), lambda: kfp.time_program("seed.py")
+    )
     return Row(
         "the documentation's first example, whole process, `SubprocessRunner()`",
         "60 times faster than kfp.local",
-        f"{theirs / ours:.0f} times ({ours:.3f} s)",
-        f"kfp.local: {theirs:.1f} s",
-        theirs / ours >= 60,
+        f"{kfp_seconds / seconds:.0f} times ({seconds:.3f} s)",
+        f"kfp.local: {kfp_seconds:.1f} s",
+        kfp_seconds / seconds >= 60,
     )
 
 
 def chain(sides: Sides) -> Row:
-    """What one more task costs in a chain, beside a bare fork server's."""
-    ours, floor = in_turns(5, lambda: one_more_task(sides.standpipe, 10, 110), bare_fork)
-    beside = f"bare fork server: {floor * 1000:.1f} ms"
+    """Measure one more task in a chain, compared with a bare fork server."""
+    seconds, bound = in_turns(5, lambda: one_more_task(sides.standpipe, 10, 110), bare_fork)
+    comparison = f"bare fork server: {bound * 1000:.1f} ms"
     if sides.kfp:
-        beside += f"; kfp.local: {one_more_task(sides.kfp, 1, 3) * 1000:.0f} ms"
+        comparison += f"; kfp.local: {one_more_task(sides.kfp, 1, 3) * 1000:.0f} ms"
     return Row(
         "one more trivial task in a chain, `SubprocessRunner()`",
         "5 ms, and 3 times a bare fork server's",
-        f"{ours * 1000:.1f} ms, {ours / floor:.1f} times",
-        beside,
-        ours <= 0.005 and ours / floor <= 3,
+        f"{seconds * 1000:.1f} ms, {seconds / bound:.1f} times",
+        comparison,
+        seconds <= 0.005 and seconds / bound <= 3,
     )
 
 
 def import_time(sides: Sides) -> Row:
-    """What the import costs, over a bare interpreter."""
+    """Measure the import, less the time of a bare interpreter."""
     code = "from {} import dsl, local"
-    ours, bare = in_turns(
+    seconds, bare = in_turns(
         15,
         lambda: sides.standpipe.time_code(code.format("standpipe")),
         lambda: sides.standpipe.time_code("pass"),
     )
-    beside = f"bare interpreter: {bare * 1000:.0f} ms"
+    comparison = f"bare interpreter: {bare * 1000:.0f} ms"
     if kfp := sides.kfp:
-        theirs, its_bare = in_turns(5, lambda: kfp.time_code(code.format("kfp")), lambda: kfp.time_code("pass"))
-        beside += f"; kfp: {(theirs - its_bare) * 1000:.0f} ms"
+        kfp_seconds, kfp_bare = in_turns(5, lambda: kfp.time_code(code.format("kfp")), lambda: kfp.time_code("pass"))
+        comparison += f"; kfp: {(kfp_seconds - kfp_bare) * 1000:.0f} ms"
     return Row(
         "`from standpipe import dsl, local`",
         "60 ms over a bare interpreter",
-        f"{(ours - bare) * 1000:.0f} ms",
-        beside,
-        ours - bare <= 0.060,
+        f"{(seconds - bare) * 1000:.0f} ms",
+        comparison,
+        seconds - bare <= 0.060,
     )
 
 
 def docker_chain(sides: Sides) -> Row:
-    """What one more task costs in a container, beside `docker run` of the same image."""
+    """Measure one more task in a container, compared with `docker run` of the same image."""
     what, target = "one more trivial task, `DockerRunner()`", "1.25 times a bare `docker run`"
     try:
-        bare_docker()  # warms, and tells whether there is an engine with the image
+        bare_docker()  # also checks that there is an engine with the image
     except (Failed, FileNotFoundError) as problem:
-        return Row(what, target, "not measured", f"no Docker engine with {IMAGE}: {first_line(problem)}", False)
-    ours, floor = in_turns(5, lambda: one_more_task(sides.standpipe, 1, 5, "DockerRunner"), bare_docker)
+        return Row(what, target, "not measured", f"no Docker engine with {IMAGE}: {last_line(problem)}", False)
+    seconds, bound = in_turns(5, lambda: one_more_task(sides.standpipe, 1, 5, "DockerRunner"), bare_docker)
     return Row(
         what,
         target,
-        f"{ours / floor:.2f} times ({ours * 1000:.0f} ms)",
-        f"`docker run`: {floor * 1000:.0f} ms",
-        ours / floor <= 1.25,
+        f"{seconds / bound:.2f} times ({seconds * 1000:.0f} ms)",
+        f"`docker run`: {bound * 1000:.0f} ms",
+        seconds / bound <= 1.25,
     )
 
 
 def build(sides: Sides) -> Row:
-    """The first task in an environment that has to be built, its packages being in uv's cache."""
-    first_task(sides)  # downloads
+    """Measure the first task in an environment that must be built from packages in uv's cache."""
+    first_task(sides)  # downloads the packages
     (seconds,) = in_turns(3, lambda: first_task(sides))
     return Row(
         "first task with pandas and scikit-learn: environment built, wheels cached",
@@ -110,28 +112,28 @@ def build(sides: Sides) -> Row:
 
 
 def next_task(sides: Sides) -> Row:
-    """Every task after that."""
+    """Measure each later task in that environment."""
     (seconds,) = in_turns(3, lambda: one_more_task(sides.standpipe, 10, 60, packages=SCIENCE))
     return Row("every next task in that environment", "10 ms", f"{seconds * 1000:.1f} ms", "", seconds <= 0.010)
 
 
 def memory(sides: Sides) -> Row:
-    """The most memory that the main process ever had, with a pipeline of 1,000 tasks."""
+    """Measure the peak memory of the main process, for a pipeline of 1,000 tasks."""
     peak = sides.standpipe.chains([1000]).max_rss
     return Row("memory of the main process, pipeline of 1,000 tasks", "120 MB", f"{peak:.0f} MB", "", peak < 120)
 
 
 def scale(sides: Sides) -> Row:
-    """What a large loop costs the scheduler, in time and in memory, when its tasks cost nothing."""
-    found = [large_runs(sides.standpipe) for _ in range(3)]
+    """Measure the time and memory of the scheduler for a large loop with tasks that do nothing."""
+    results = [large_runs(sides.standpipe) for _ in range(3)]
     growth, stored_growth = (
-        median(one["long"][what] / one["short"][what] for one in found) for what in ("bare", "stored")
+        median(one["long"][what] / one["short"][what] for one in results) for what in ("bare", "stored")
     )
     each, stored_each = (
-        median(max(one[size][what] / one[size]["tasks"] for size in ("long", "wide")) for one in found) * 1000
+        median(max(one[size][what] / one[size]["tasks"] for size in ("long", "wide")) for one in results) * 1000
         for what in ("bare", "stored")
     )
-    peak = max(one["max_rss"] for one in found)
+    peak = max(one["max_rss"] for one in results)
     return Row(
         "the scheduler: a loop of 10,000 iterations, and a pipeline of 2,000 tasks",
         "11 times a loop of 1,000; 0.3 ms a task; 250 MB",
@@ -142,44 +144,44 @@ def scale(sides: Sides) -> Row:
 
 
 def recording(sides: Sides) -> Row:
-    """What the run store adds to a task, beside the 5 ms that one may take."""
-    found = [large_runs(sides.standpipe) for _ in range(3)]
+    """Measure what the run store adds to a task, compared with the 5 ms that a task may take."""
+    results = [large_runs(sides.standpipe) for _ in range(3)]
     added = median(
         max((one[size]["stored"] - one[size]["bare"]) / one[size]["tasks"] for size in ("long", "wide"))
-        for one in found
+        for one in results
     )
     return Row(
         "what recording a task adds", "20 % of 5 ms", f"{added * 1000:.2f} ms, {added / 0.005:.0%}", "", added <= 0.001
     )
 
 
-def remembering(sides: Sides) -> Row:
-    """What it costs to go on with a large run, and to take one from the cache."""
+def resume_and_cache(sides: Sides) -> Row:
+    """Measure the resuming of a large run, and of a run whose tasks are all cached."""
     with scratch() as folder:
-        command = [str(sides.standpipe.python), str(REMEMBERING), str(folder)]
+        command = [str(sides.standpipe.python), str(RESUME_AND_CACHE), str(folder)]
         done = subprocess.run(
             command, capture_output=True, text=True, check=True, env=dict(sides.standpipe.environment)
         )
-    found: dict[str, float] = json.loads(done.stdout)
+    seconds: dict[str, float] = json.loads(done.stdout)
     return Row(
         "resuming a run of 10,000 finished tasks; a run of 1,000 tasks that are all cached",
         "2 s; 1 s",
-        f"{found['resume']:.2f} s; {found['cached']:.2f} s",
-        f"sealing 1 GB: {found['seal']:.2f} s; a bare SHA-256 of it: {found['read']:.2f} s",
-        found["resume"] <= 2 and found["cached"] <= 1,
+        f"{seconds['resume']:.2f} s; {seconds['cached']:.2f} s",
+        f"checksum of 1 GB: {seconds['checksum']:.2f} s; a bare SHA-256 of it: {seconds['sha256']:.2f} s",
+        seconds["resume"] <= 2 and seconds["cached"] <= 1,
     )
 
 
 def one_more_task(
     side: Side, short: int, long: int, runner: str = "SubprocessRunner", packages: tuple[str, ...] = ()
 ) -> float:
-    """The seconds that a task adds to a chain: the slope between a short chain and a long one, after a warm-up."""
+    """Return the seconds that a task adds to a chain: the slope between a short and a long chain, after a warm-up."""
     _, few, many = side.chains([1, short, long], runner, packages).seconds
     return (many - few) / (long - short)
 
 
 def bare_fork() -> float:
-    """The seconds of one task of the bare fork server."""
+    """Return the seconds of one task of the bare fork server."""
     tasks = 100
     with scratch() as folder:
         command = [sys.executable, str(FORK_SERVER), str(tasks), str(folder)]
@@ -188,25 +190,26 @@ def bare_fork() -> float:
 
 
 def large_runs(side: Side) -> dict[str, Any]:
-    """What `scale.py` finds; its memory in MB."""
+    """Return what `scale.py` measures, with its memory in MB."""
     with scratch() as folder:
         command = [str(side.python), str(SCALE), str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(side.environment))
-    found: dict[str, Any] = json.loads(done.stdout)
-    return {**found, "max_rss": found["max_rss"] / MAX_RSS_PER_MB}
+    result: dict[str, Any] = json.loads(done.stdout)
+    return {**result, "max_rss": result["max_rss"] / MAX_RSS_PER_MB}
 
 
 def bare_docker() -> float:
-    """The seconds of a `docker run` that does nothing."""
+    """Return the seconds of a `docker run` that does nothing."""
     with scratch() as folder:
         return time_command(["docker", "run", "--rm", IMAGE, "python3", "-c", "pass"], folder)
 
 
 def first_task(sides: Sides) -> float:
-    """The seconds that a task takes where Standpipe has built nothing yet."""
+    """Return the seconds of a task if Standpipe has not built its environment yet."""
     with scratch(within=sides.cache.parent) as empty:
         return sides.standpipe.with_environment(STANDPIPE_CACHE=str(empty)).chains([1], packages=SCIENCE).seconds[0]
 
 
-def first_line(problem: Exception) -> str:
+def last_line(problem: Exception) -> str:
+    """Return the last line of an error's message."""
     return str(problem).strip().splitlines()[-1]

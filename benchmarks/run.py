@@ -1,12 +1,12 @@
-"""Measures Standpipe beside `kfp.local` and beside the floor of the machine, and says whether the targets are met.
+"""Compare Standpipe with `kfp.local` and with the lower bound of this machine, and check the targets.
 
     make bench                  everything; some minutes; writes benchmarks/results.md
     make bench ARGS=--quick     imports, a chain of tasks, memory and the scheduler, without kfp.local; some seconds
 
-What is compared is measured in turns in one run, and medians are taken: read the ratios, the machine is noisy. Both
-sides are installed byte-compiled in environments of their own, on one Python, and run the same programs but for the
-import line. Ends with code 1 unless every target is met, or `--figures-only` is given, which is for machines that do
-other things besides; what could not be measured is not met.
+What is compared is measured in turns in one run, and the medians are shown. Machines are noisy, so the ratios matter
+more than the times. Both sides are installed byte-compiled, in environments of their own, on one Python. They run the
+same programs except for the import line. The exit code is 1 unless every target is met; a row that could not be
+measured counts as missed. `--figures-only` always exits with 0, for machines with other load.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ QUICK: tuple[Callable[[Sides], rows.Row], ...] = (
     rows.memory,
     rows.scale,
     rows.recording,
-    rows.remembering,
+    rows.resume_and_cache,
 )
 FULL: tuple[Callable[[Sides], rows.Row], ...] = (
     rows.seed,
@@ -43,18 +43,20 @@ FULL: tuple[Callable[[Sides], rows.Row], ...] = (
     rows.memory,
     rows.scale,
     rows.recording,
-    rows.remembering,
+    rows.resume_and_cache,
 )
 
 
 def main() -> int:
-    """Measures, prints a Markdown table as it goes, and keeps that of a full run."""
-    parser = argparse.ArgumentParser(description="Measure Standpipe beside kfp.local and the floor of the machine.")
-    parser.add_argument("--quick", action="store_true", help="a few rows, in seconds, without kfp.local")
-    parser.add_argument("--figures-only", action="store_true", help="end with code 0 although a target is missed")
+    """Measure, print each row of a Markdown table when it is known, and write the table of a full run to a file."""
+    parser = argparse.ArgumentParser(
+        description="Compare Standpipe with kfp.local and with the lower bound of this machine."
+    )
+    parser.add_argument("--quick", action="store_true", help="measure a few rows, in seconds, without kfp.local")
+    parser.add_argument("--figures-only", action="store_true", help="exit with 0 even if a target is missed")
     options = parser.parse_args()
     quick = options.quick
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else every process parses what it imports again
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process compiles its imports again
     load = os.getloadavg()[0]
     sides = Sides.installed(ROOT, with_kfp=not quick)
     measured: list[rows.Row] = []
@@ -68,25 +70,26 @@ def main() -> int:
 
 
 def table(sides: Sides, parts: tuple[Callable[[Sides], rows.Row], ...], measured: list[rows.Row]) -> Iterator[str]:
-    """The lines of the table, each as soon as it is measured; the rows are added to `measured`."""
-    yield "| what | target | measured | beside it | |"
+    """Yield the lines of the table, each as soon as it is measured; add the rows to `measured`."""
+    yield "| what | target | measured | comparison | |"
     yield "|---|---|---|---|---|"
     for part in parts:
         row = part(sides)
         measured.append(row)
-        yield f"| {row.what} | {row.target} | {row.measured} | {row.beside} | {'met' if row.met else '**missed**'} |"
+        met = "met" if row.met else "**missed**"
+        yield f"| {row.what} | {row.target} | {row.measured} | {row.comparison} | {met} |"
 
 
 def heading(load: float) -> list[str]:
-    """Where and when the figures come from. `load` is the machine's load average when it had nothing of ours to do."""
+    """Return the heading: when and where it was measured. `load` is the load average of the machine before that."""
     cores = os.cpu_count()
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return [
         "# Benchmarks",
         "",
         f"Measured on {date.today().isoformat()} by `make bench`: {python}, {platform.system()} on "
-        f"{platform.machine()}, {cores} cores, load {load:.1f} before. Medians, measured in turns in one run: read the "
-        "ratios.",
+        f"{platform.machine()}, {cores} cores, load {load:.1f} before. Medians, measured in turns in one run: the "
+        "ratios matter more than the times.",
         "",
     ]
 

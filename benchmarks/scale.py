@@ -1,11 +1,10 @@
-"""What large pipelines cost when their tasks cost nothing.
+"""The time and memory of large pipelines with tasks that do nothing.
 
     python scale.py FOLDER
 
-A loop of 1,000 iterations, one of 10,000, and a pipeline of 2,000 tasks are driven through the scheduler, with tasks
-that end as soon as they begin. Prints as JSON, for each: the number of tasks, the seconds with facts that go nowhere
-(`bare`), and the seconds with facts that go to the run store (`stored`), of several runs the best; and the most memory
-that the process ever had.
+The scheduler runs a loop of 1,000 iterations, one of 10,000, and a pipeline of 2,000 tasks, which end as soon as they
+start. Prints as JSON, for each: the number of tasks, the seconds without a run store (`bare`), and the seconds with one
+(`stored`), each the best of several runs; and the peak memory of the process (`max_rss`).
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ TASK = Component(ExecutorRef("exec"), {"x": ParameterInput(INTEGER, optional=Tru
 
 
 def loop(iterations: int) -> Plan:
-    """A loop over a task, and what it gathers."""
+    """Return a loop over a task whose outputs are collected."""
     body = Dag({"task": Node("task", "task", {"x": FromInput("x")})}, {"y": (FromTask("task", "y"),)})
     over = Loop(RawItems(tuple(range(iterations))), "x")
     components = {"task": TASK, "body": Component(body, {"x": ParameterInput(INTEGER)}, TASK.outputs)}
@@ -55,7 +54,7 @@ def loop(iterations: int) -> Plan:
 
 
 def wide(tasks: int) -> Plan:
-    """Independent tasks."""
+    """Return a pipeline of independent tasks."""
     return _plan(Dag({f"t{number}": Node(f"t{number}", "task") for number in range(tasks)}), {"task": TASK})
 
 
@@ -65,7 +64,7 @@ def _plan(dag: Dag, components: dict[str, Component]) -> Plan:
 
 
 def seconds(plan: Plan, sinks: Sequence[FactSink]) -> float:
-    """The seconds of a whole run."""
+    """Return the seconds of a whole run."""
     machine = Machine(plan, _info(Path()), max_parallel=MAX_PARALLEL)
     start = time.perf_counter()
     ended = Driver(machine, _attempt, sinks, max_parallel=MAX_PARALLEL).run(Start({}))
@@ -87,9 +86,9 @@ def _info(root: Path, name: str = "scale") -> RunInfo:
 
 
 def main(folder: Path) -> None:
-    """Measures and prints."""
-    seconds(loop(100), ())  # warms
-    found: dict[str, object] = {}
+    """Measure and print."""
+    seconds(loop(100), ())  # a warm-up
+    results: dict[str, object] = {}
     for name, plan, tasks in (
         ("short", loop(1_000), 1_000),
         ("long", loop(10_000), 10_000),
@@ -97,8 +96,8 @@ def main(folder: Path) -> None:
     ):
         bare = min(seconds(plan, ()) for _ in range(RUNS))
         stored = min(_stored_seconds(plan, folder, f"{name}-{number}") for number in range(RUNS))
-        found[name] = {"bare": bare, "stored": stored, "tasks": tasks}
-    print(json.dumps({**found, "max_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+        results[name] = {"bare": bare, "stored": stored, "tasks": tasks}
+    print(json.dumps({**results, "max_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
 
 
 if __name__ == "__main__":

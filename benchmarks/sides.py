@@ -1,4 +1,4 @@
-"""The two sides of a comparison, and how their programs are run."""
+"""The two sides of a comparison, and how their programs are run and timed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ MAX_RSS_PER_MB = 1e6 if os.uname().sysname == "Darwin" else 1e3  # getrusage cou
 
 
 class Failed(Exception):
-    """A program ended with another code than 0; the message holds the end of what it printed."""
+    """A program exited with an error; the message contains the end of its output."""
 
 
 class Chains(NamedTuple):
-    """What `programs/chain.py` found: the seconds of each chain, and the peak of its memory in MB."""
+    """The result of `programs/chain.py`: the seconds of each chain, and its peak memory in MB."""
 
     seconds: list[float]
     max_rss: float
@@ -40,33 +40,34 @@ class Side:
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def with_environment(self, **changes: str) -> Side:
+        """Return the same side with changed environment variables."""
         return replace(self, environment={**self.environment, **changes})
 
     def time_program(self, name: str) -> float:
-        """The seconds that a whole process takes with a program of `programs/`."""
+        """Return the seconds of a whole process that runs a program of `programs/`."""
         with scratch() as folder:
             return self._time(folder, str(self._program(name, folder)))
 
     def time_code(self, code: str) -> float:
-        """The seconds that a whole process takes with a line of Python."""
+        """Return the seconds of a whole process that runs a line of Python."""
         with scratch() as folder:
             return self._time(folder, "-c", code)
 
     def chains(self, lengths: list[int], runner: str = "SubprocessRunner", packages: tuple[str, ...] = ()) -> Chains:
-        """Runs chains of trivial tasks, one after another in one process."""
+        """Run chains of trivial tasks, one after another in one process."""
         with scratch() as folder:
-            asked = {"runner": runner, "packages": packages, "lengths": lengths, "to": str(folder / "seconds.json")}
-            self._time(folder, str(self._program("chain.py", folder)), json.dumps(asked))
-            found = json.loads((folder / "seconds.json").read_text())
-        return Chains(found["seconds"], found["max_rss"] / MAX_RSS_PER_MB)
+            request = {"runner": runner, "packages": packages, "lengths": lengths, "to": str(folder / "seconds.json")}
+            self._time(folder, str(self._program("chain.py", folder)), json.dumps(request))
+            result = json.loads((folder / "seconds.json").read_text())
+        return Chains(result["seconds"], result["max_rss"] / MAX_RSS_PER_MB)
 
     def _program(self, name: str, folder: Path) -> Path:
-        """The program, with the import line of this side, in a folder where only this run writes."""
+        """Return a copy of the program, with the import line of this side, in the folder."""
         text = (PROGRAMS / name).read_text(encoding="utf-8")
-        ours = "from standpipe import dsl, local\n"
-        assert text.startswith(ours)
+        import_line = "from standpipe import dsl, local\n"
+        assert text.startswith(import_line)
         path = folder / name
-        path.write_text(text.replace(ours, ours.replace("standpipe", self.package), 1), encoding="utf-8")
+        path.write_text(text.replace(import_line, import_line.replace("standpipe", self.package), 1), encoding="utf-8")
         return path
 
     def _time(self, folder: Path, *arguments: str) -> float:
@@ -75,7 +76,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Sides:
-    """Both sides, byte-compiled. `cache` is where Standpipe keeps what it builds; it starts empty."""
+    """Both sides, byte-compiled. `cache` is the folder of the environments that Standpipe builds, empty at first."""
 
     standpipe: Side
     kfp: Side | None
@@ -83,34 +84,34 @@ class Sides:
 
     @classmethod
     def installed(cls, root: Path, *, with_kfp: bool) -> Sides:
-        """Installs the project, as it is now, where nothing else is. The KFP SDK is there: the Makefile sees to it."""
-        place = root / ".cache" / "bench"
-        shutil.rmtree(place / "cache", ignore_errors=True)
-        uv, python = root / ".venv" / "bin" / "uv", place / "standpipe" / "bin" / "python"
+        """Install the project, as it is now, in a new environment. The Makefile has installed the KFP SDK."""
+        folder = root / ".cache" / "bench"
+        shutil.rmtree(folder / "cache", ignore_errors=True)
+        uv, python = root / ".venv" / "bin" / "uv", folder / "standpipe" / "bin" / "python"
         make = ["venv", "--quiet", "--clear", "--python", str(root / ".venv" / "bin" / "python")]
         install = ["pip", "install", "--quiet", "--compile-bytecode", "--refresh-package", "standpipe"]
-        subprocess.run([str(uv), *make, str(place / "standpipe")], check=True)
+        subprocess.run([str(uv), *make, str(folder / "standpipe")], check=True)
         subprocess.run([str(uv), *install, "--python", str(python), str(root)], check=True)
-        kfp = root / ".cache" / KFP / "bin"
-        theirs = Side(kfp / "python", "kfp").with_environment(PATH=f"{kfp}{os.pathsep}{os.environ['PATH']}")
-        ours = Side(python, "standpipe").with_environment(
-            STANDPIPE_CACHE=str(place / "cache"), UV_CACHE_DIR=str(place / "uv")
+        scripts = root / ".cache" / KFP / "bin"
+        kfp = Side(scripts / "python", "kfp").with_environment(PATH=f"{scripts}{os.pathsep}{os.environ['PATH']}")
+        standpipe = Side(python, "standpipe").with_environment(
+            STANDPIPE_CACHE=str(folder / "cache"), UV_CACHE_DIR=str(folder / "uv")
         )
-        return cls(ours, theirs if with_kfp else None, place / "cache")
+        return cls(standpipe, kfp if with_kfp else None, folder / "cache")
 
 
 @contextlib.contextmanager
 def scratch(within: Path | None = None) -> Iterator[Path]:
-    """A new folder, removed afterwards."""
+    """Make a folder, and remove it when the block ends."""
     with tempfile.TemporaryDirectory(prefix="bench-", dir=within) as folder:
         yield Path(folder)
 
 
 def time_command(command: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> float:
-    """The seconds that a program takes to its end; what it prints goes to a file.
+    """Return the seconds that a program takes; its output goes to a file.
 
     Raises:
-        Failed: if it ends with another code than 0.
+        Failed: if its exit code is not 0.
     """
     with open(folder / "output.txt", "wb") as output:
         start = time.perf_counter()
@@ -120,11 +121,11 @@ def time_command(command: list[str], folder: Path, environment: Mapping[str, str
         seconds = time.perf_counter() - start
     if done.returncode:
         end = (folder / "output.txt").read_text(errors="replace")[-2000:]
-        raise Failed(f"{' '.join(command)} ended with code {done.returncode}:\n{end}")
+        raise Failed(f"{' '.join(command)} exited with code {done.returncode}:\n{end}")
     return seconds
 
 
 def in_turns(times: int, *measures: Callable[[], float]) -> list[float]:
-    """The median of each measure, all of them taken in turns: A B A B."""
-    found = [[measure() for measure in measures] for _ in range(times)]
-    return [median(column) for column in zip(*found, strict=True)]
+    """Return the median of each measure; they are called in turns: A B A B."""
+    samples = [[measure() for measure in measures] for _ in range(times)]
+    return [median(column) for column in zip(*samples, strict=True)]

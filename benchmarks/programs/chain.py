@@ -1,17 +1,17 @@
 from standpipe import dsl, local
 
-# Runs chains of trivial tasks. Argument: {"runner": …, "packages": […], "lengths": […], "to": file}. To that file it
-# writes, as JSON, the seconds that each chain took, in order, and the most memory that this process ever had.
+# Runs chains of trivial tasks. Argument: {"runner": …, "packages": […], "lengths": […], "to": file}. It writes to that
+# file, as JSON, the seconds of each chain, in order, and the peak memory of this process.
 import json
 import resource
 import sys
 import time
 
-asked = json.loads(sys.argv[1])
-local.init(runner=getattr(local, asked["runner"])())
+request = json.loads(sys.argv[1])
+local.init(runner=getattr(local, request["runner"])())
 
 
-@dsl.component(packages_to_install=asked["packages"])
+@dsl.component(packages_to_install=request["packages"])
 def step(x: int) -> int:
     return x + 1
 
@@ -29,6 +29,6 @@ def seconds_of_chain(length):
     return time.perf_counter() - start
 
 
-seconds = [seconds_of_chain(length) for length in asked["lengths"]]
-with open(asked["to"], "w") as file:
+seconds = [seconds_of_chain(length) for length in request["lengths"]]
+with open(request["to"], "w") as file:
     json.dump({"seconds": seconds, "max_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}, file)

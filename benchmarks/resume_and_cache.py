@@ -1,10 +1,10 @@
-"""What it costs to go on with a large run, and to take a large run from the cache, when tasks cost nothing.
+"""The time to resume a large run, and to take a large run from the cache, with tasks that do nothing.
 
-    python remembering.py FOLDER
+    python resume_and_cache.py FOLDER
 
-Prints as JSON: the seconds to resume a run of 10,000 finished tasks (`resume`) and to run 1,000 tasks that are all
-remembered (`cached`), of several times the best; and the seconds to seal an artifact of 1 GB when it is made (`seal`),
-beside those to read it through the same digest (`read`).
+Prints as JSON, each the best of several times: the seconds to resume a run of 10,000 finished tasks (`resume`), to run
+1,000 tasks that are all cached (`cached`), to compute the checksum of an artifact of 1 GB (`checksum`), and to compute
+a bare SHA-256 of it (`sha256`).
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ GIGABYTE = 10**9
 
 
 class _Echo(FakeTaskRunner):
-    """Tasks that give what they get."""
+    """Runs tasks whose output is their input."""
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
-        given = request.executor_input["inputs"]["parameterValues"]
-        told = {"parameterValues": {"Output": given["x"]}}
-        Path(request.executor_input["outputs"]["outputFile"]).write_text(json.dumps(told), encoding="utf-8")
+        inputs = request.executor_input["inputs"]["parameterValues"]
+        executor_output = {"parameterValues": {"Output": inputs["x"]}}
+        Path(request.executor_input["outputs"]["outputFile"]).write_text(json.dumps(executor_output), encoding="utf-8")
         return Outcome(exit_code=0)
 
 
 class EchoRunner(LocalRunner):
-    """Runs nothing."""
+    """A runner that starts no processes."""
 
     def open(self) -> Runner:
-        """Make the runner that executes attempts."""
+        """Return the runner that executes attempts."""
         return _Echo()
 
     def workspace_path(self, workspace: Path) -> str:
@@ -50,20 +50,20 @@ class EchoRunner(LocalRunner):
 
 @dsl.component
 def echo(x: int) -> int:
-    """Gives what it gets."""
+    """Return the input."""
     return x
 
 
 @dsl.pipeline
 def looped() -> None:
-    """10,000 tasks."""
+    """Run 10,000 tasks in a loop."""
     with dsl.ParallelFor(list(range(10_000))) as item:
         echo(x=item)
 
 
 @dsl.pipeline
 def wide() -> None:
-    """1,000 tasks."""
+    """Run 1,000 independent tasks."""
     for number in range(1_000):
         echo(x=number)
 
@@ -78,28 +78,28 @@ def _best(call: Callable[[], object]) -> float:
 
 
 def main(folder: Path) -> None:
-    """Measures and prints."""
-    found: dict[str, float] = {}
+    """Measure and print."""
+    seconds: dict[str, float] = {}
     local.init(EchoRunner(), folder, quiet=True)
     looped()
-    found["resume"] = _best(lambda: local.resume("latest"))
+    seconds["resume"] = _best(lambda: local.resume("latest"))
     local.init(EchoRunner(), folder, quiet=True, enable_caching=True)
     wide()
-    found["cached"] = _best(wide)
+    seconds["cached"] = _best(wide)
     payload = folder / "payload"
     with payload.open("wb") as file:
         for _ in range(GIGABYTE // 10**6):
             file.write(b"x" * 10**6)
-    found["read"] = _best(lambda: _read(payload))
-    found["seal"] = _best(lambda: compute_checksum(str(payload), Cancellation()))
-    print(json.dumps(found))
+    seconds["sha256"] = _best(lambda: _sha256(payload))
+    seconds["checksum"] = _best(lambda: compute_checksum(str(payload), Cancellation()))
+    print(json.dumps(seconds))
 
 
-def _read(payload: Path) -> None:
+def _sha256(payload: Path) -> None:
     digest = hashlib.sha256()
     with payload.open("rb", buffering=0) as file:
-        while piece := file.read(2**20):
-            digest.update(piece)
+        while block := file.read(2**20):
+            digest.update(block)
 
 
 if __name__ == "__main__":
