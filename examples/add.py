@@ -1,5 +1,5 @@
 # The first example of https://www.kubeflow.org/docs/components/pipelines/user-guides/core-functions/execute-kfp-pipelines-locally/,
-# word for word but for the import lines. It needs a Docker engine.
+# verbatim except for the import lines. It needs a Docker engine.
 from standpipe import local
 from standpipe import dsl
 

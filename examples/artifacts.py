@@ -1,5 +1,5 @@
 # The second example of https://www.kubeflow.org/docs/components/pipelines/user-guides/core-functions/execute-kfp-pipelines-locally/,
-# word for word but for the import lines.
+# verbatim except for the import lines.
 from standpipe import local
 from standpipe import dsl
 from standpipe.dsl import Output, Artifact

@@ -1,9 +1,9 @@
-"""Trains two classifiers on scikit-learn's iris data, compares them on flowers they have not seen, keeps the better.
+"""Trains two classifiers on scikit-learn's iris data, compares them on a test set, and keeps the better one.
 
     python examples/iris.py
 
-Every step runs in a process of its own, with the packages that it names. With `kfp` in the place of `standpipe` in
-the imports, the same file compiles and runs with the KFP SDK.
+Each task runs in a process of its own, with the packages that it names. If the imports name `kfp` instead of
+`standpipe`, the same file compiles and runs with the KFP SDK.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ PACKAGES = ["pandas", "scikit-learn"]
 
 @dsl.component(packages_to_install=PACKAGES)
 def load_iris(iris: Output[Dataset]):
-    """Stores the iris data that scikit-learn ships: 150 flowers of three species."""
+    """Store the iris data of scikit-learn: 150 flowers of three species."""
     from sklearn import datasets
 
     bunch = datasets.load_iris(as_frame=True)
@@ -28,7 +28,7 @@ def load_iris(iris: Output[Dataset]):
 
 @dsl.component(packages_to_install=PACKAGES)
 def split(iris: Input[Dataset], test_share: float, seed: int, train_set: Output[Dataset], test_set: Output[Dataset]):
-    """Puts some of the flowers aside for the test, the same share of each species."""
+    """Split the data into a training set and a test set, with the same share of each species."""
     import pandas as pd
     from sklearn.model_selection import train_test_split
 
@@ -41,7 +41,7 @@ def split(iris: Input[Dataset], test_share: float, seed: int, train_set: Output[
 
 @dsl.component(packages_to_install=PACKAGES)
 def train(train_set: Input[Dataset], trees: int, depth: int, seed: int, model: Output[Model]):
-    """Grows a random forest."""
+    """Train a random forest."""
     import joblib
     import pandas as pd
     from sklearn.ensemble import RandomForestClassifier
@@ -53,7 +53,7 @@ def train(train_set: Input[Dataset], trees: int, depth: int, seed: int, model: O
     model.framework = "scikit-learn"
     model.metadata["trees"] = trees
     model.metadata["depth"] = depth
-    print(f"{trees} tree(s), at most {depth} deep, learned from {len(frame)} flowers")
+    print(f"trained {trees} tree(s) of depth {depth} or less on {len(frame)} flowers")
 
 
 @dsl.component(packages_to_install=PACKAGES)
@@ -64,7 +64,7 @@ def evaluate(
     curves: Output[ClassificationMetrics],
     report: Output[Markdown],
 ) -> float:
-    """Measures a model on the flowers put aside, and returns its accuracy."""
+    """Evaluate a model on the test set, and return its accuracy."""
     import joblib
     import pandas as pd
     from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, roc_curve
@@ -73,26 +73,26 @@ def evaluate(
     frame = pd.read_csv(test_set.path)
     truth = frame["species"]
     features = frame.drop(columns="species")
-    guesses = forest.predict(features)
+    predicted = forest.predict(features)
     species = forest.classes_.tolist()
 
-    accuracy = float(accuracy_score(truth, guesses))
+    accuracy = float(accuracy_score(truth, predicted))
     metrics.log_metric("accuracy", accuracy)
-    metrics.log_metric("f1", float(f1_score(truth, guesses, average="macro")))
+    metrics.log_metric("f1", float(f1_score(truth, predicted, average="macro")))
 
-    matrix = confusion_matrix(truth, guesses, labels=species).tolist()
+    matrix = confusion_matrix(truth, predicted, labels=species).tolist()
     curves.log_confusion_matrix(species, matrix)
     virginica = species.index("virginica")
-    chances = forest.predict_proba(features)[:, virginica]
-    false_positives, true_positives, thresholds = roc_curve(truth == "virginica", chances)
-    thresholds = thresholds.clip(max=1.0)  # the first one is infinite, and JSON has no such number
+    probabilities = forest.predict_proba(features)[:, virginica]
+    false_positives, true_positives, thresholds = roc_curve(truth == "virginica", probabilities)
+    thresholds = thresholds.clip(max=1.0)  # the first one is infinite, which JSON cannot express
     curves.log_roc_curve(false_positives.tolist(), true_positives.tolist(), thresholds.tolist())
 
     rows = [f"| **{name}** | " + " | ".join(map(str, row)) + " |" for name, row in zip(species, matrix, strict=True)]
     lines = [
         f"# {model.metadata['trees']} tree(s), at most {model.metadata['depth']} deep",
         "",
-        f"{accuracy:.1%} of {len(frame)} flowers are recognised. Rows are what they are, columns what was guessed.",
+        f"{accuracy:.1%} of {len(frame)} flowers are classified correctly. Rows: true species; columns: predicted.",
         "",
         "| | " + " | ".join(species) + " |",
         "|---" * (len(species) + 1) + "|",
@@ -108,7 +108,7 @@ def evaluate(
 def pick_better(
     first: Input[Model], second: Input[Model], first_accuracy: float, second_accuracy: float, best: Output[Model]
 ) -> float:
-    """Keeps the model that is more accurate, and returns its accuracy."""
+    """Keep the more accurate model, and return its accuracy."""
     import shutil
 
     winner = first if first_accuracy >= second_accuracy else second
@@ -118,7 +118,7 @@ def pick_better(
 
 
 class Outcome(NamedTuple):
-    """What the pipeline gives."""
+    """The outputs of the pipeline."""
 
     best: Model
     accuracy: float
@@ -128,7 +128,7 @@ class Outcome(NamedTuple):
 
 @dsl.pipeline
 def iris_pipeline(test_share: float = 0.3, seed: int = 7) -> Outcome:
-    """Load, split, train twice, evaluate both, pick one."""
+    """Load and split the data, train and evaluate two models, and keep the better one."""
     loaded = load_iris()
     parts = split(iris=loaded.outputs["iris"], test_share=test_share, seed=seed)
 
@@ -159,7 +159,7 @@ if __name__ == "__main__":
     print()
     print(Path(run.outputs["large_report"].path).read_text())
     print(f"The better model has {best.metadata['trees']} tree(s); its accuracy is {run.outputs['accuracy']:.1%}.")
-    print(f"  the model:       {best.path}")
-    print(f"  the reports:     {run.outputs['small_report'].path}")
-    print(f"                   {run.outputs['large_report'].path}")
-    print(f"  everything else: {Path(best.path).parent.parent}")
+    print(f"  model:       {best.path}")
+    print(f"  reports:     {run.outputs['small_report'].path}")
+    print(f"               {run.outputs['large_report'].path}")
+    print(f"  all outputs: {Path(best.path).parent.parent}")

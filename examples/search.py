@@ -1,8 +1,8 @@
-"""A search over learning rates: a loop, a condition, an importer and an exit handler, as one writes them for KFP.
+"""A search over learning rates, written for the KFP SDK: a loop, a condition, an importer and an exit handler.
 
     standpipe run examples/search.py
 
-It needs no packages, and it is a script for the KFP SDK: nothing in it is Standpipe's.
+It needs no packages, and imports only `kfp`.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from kfp.dsl import Dataset, Input, Model, Output
 
 @dsl.component
 def train(data: Input[Dataset], rate: float, model: Output[Model]) -> float:
-    """Fits a line by gradient descent, and gives its mean squared error."""
+    """Fit a line by gradient descent, and return its mean squared error."""
     import csv
 
     with open(data.path) as file:
@@ -33,7 +33,7 @@ def train(data: Input[Dataset], rate: float, model: Output[Model]) -> float:
 
 @dsl.component
 def pick(models: Input[list[Model]], errors: list[float], best: Output[Model]) -> float:
-    """Keeps the model with the smallest error."""
+    """Keep the model with the smallest error, and return the error."""
     import shutil
 
     smallest = min(errors)
@@ -54,15 +54,15 @@ def report(status: dsl.PipelineTaskFinalStatus) -> None:
     print(f"The search has {status.state.lower()}.")
 
 
-class Found(NamedTuple):
-    """What the choice gives: the best model, and whether it is good enough."""
+class Choice(NamedTuple):
+    """The best model, and whether it is good enough."""
 
     model: Model
     verdict: str
 
 
 @dsl.pipeline
-def choose(data: Dataset, rates: list[float]) -> Found:
+def choose(data: Dataset, rates: list[float]) -> Choice:
     with dsl.ParallelFor(rates) as rate:
         trained = train(data=data, rate=rate)
     picked = pick(models=dsl.Collected(trained.outputs["model"]), errors=dsl.Collected(trained.outputs["Output"]))
@@ -70,15 +70,15 @@ def choose(data: Dataset, rates: list[float]) -> Found:
         good = say(text=f"good: an error of {picked.outputs['Output']}")
     with dsl.Else():
         poor = say(text="poor: try other rates")
-    return Found(picked.outputs["best"], dsl.OneOf(good.output, poor.output))
+    return Choice(picked.outputs["best"], dsl.OneOf(good.output, poor.output))
 
 
 @dsl.pipeline
-def search(points: str, rates: list[float] = [0.001, 0.01, 0.1]):  # noqa: B006 - KFP reads it and never changes it
+def search(points: str, rates: list[float] = [0.001, 0.01, 0.1]):  # noqa: B006 - KFP does not change it
     with dsl.ExitHandler(report()):
         data = dsl.importer(artifact_uri=points, artifact_class=Dataset)
-        found = choose(data=data.output, rates=rates)
-        say(text=found.outputs["verdict"])
+        choice = choose(data=data.output, rates=rates)
+        say(text=choice.outputs["verdict"])
 
 
 if __name__ == "__main__":

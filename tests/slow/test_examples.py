@@ -22,13 +22,13 @@ def run_python(folder: Path, *arguments: str, python: str = sys.executable) -> s
 def test_the_demo_trains_evaluates_and_prints_its_paths(tmp_path: Path) -> None:
     output = run_python(tmp_path, str(EXAMPLES / "iris.py"))
 
-    (model,) = (line.split()[-1] for line in output.splitlines() if line.lstrip().startswith("the model:"))
-    (folder,) = (line.split()[-1] for line in output.splitlines() if line.lstrip().startswith("everything else:"))
+    (model,) = (line.split()[-1] for line in output.splitlines() if line.lstrip().startswith("model:"))
+    (folder,) = (line.split()[-1] for line in output.splitlines() if line.lstrip().startswith("all outputs:"))
     assert "The better model has 50 tree(s)" in output
     assert "| **virginica** |" in output
     assert Path(model).stat().st_size > 10_000
     assert Path(folder).parent == tmp_path / "local_outputs"
-    assert "learned from 105 flowers" in (Path(folder) / "train" / "log.txt").read_text()
+    assert "on 105 flowers" in (Path(folder) / "train" / "log.txt").read_text()
 
 
 def test_the_example_with_artifacts_runs(tmp_path: Path) -> None:
