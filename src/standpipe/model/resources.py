@@ -29,8 +29,8 @@ class ResourceRequest:
     """The resource requests and limits of a task, adjusted to the capacity of the machine.
 
     `cpu` (cores), `memory` (bytes) and `gpus` (a count) must be available before the task starts, and are reserved
-    until it ends. `cpu_limit` and `memory_limit` are the maximum that it can use; None is no limit. `unavailable` describes
-    what the task requests beyond the capacity of the machine; empty if nothing.
+    until it ends. `cpu_limit` and `memory_limit` are the maximum that it can use; None is no limit. `unavailable`
+    describes what the task requests beyond the capacity of the machine; empty if nothing.
     """
 
     cpu: float = 0.0
