@@ -70,6 +70,7 @@ def _resume(
     reasons = {**dict(_find_unusable(machine.root, row, context.artifacts)), **requested}
     reruns = select_reruns(machine.root, plan, compare_components(stored.plan, plan), reasons)
     _announce(row, reruns)
+    context.options.runner.check_plan(plan)
     if context.cluster:
         context.cluster(stored.facts)
     try:
