@@ -18,8 +18,9 @@ from standpipe import dsl, local
 from standpipe.errors import StorageError, TaskFailed
 from standpipe.local import FakeRunner
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import Outcome
+from standpipe.model.ports import Outcome, Runner, TaskRequest
 from standpipe.runners.api import LocalRunner
+from standpipe.runners.fake import FakeTaskRunner
 from standpipe.support import checksums
 from tests.processes import run_together
 
@@ -270,11 +271,21 @@ def test_a_task_with_a_damaged_artifact_is_rerun(run: Runs, capsys: pytest.Captu
 
 
 def test_a_failed_task_is_not_cached(faked: Runs) -> None:
-    failing = FakeRunner(double=lambda x: Outcome(exit_code=1))
+    results: list[Any] = [Outcome(exit_code=1), {"Output": 2}]
+    faked = Runs(faked.root, FakeRunner(double=lambda x: results.pop(0)))
     with pytest.raises(TaskFailed):
-        faked(double, {"x": 1}, runner=failing)
+        faked(double, {"x": 1})
     faked(double, {"x": 1})
     assert faked.ran == ["double"]
+    faked(double, {"x": 1})
+    assert faked.ran == [], "the result of the second run is"
+
+
+def test_a_fake_runner_does_not_reuse_the_results_of_another_one(faked: Runs) -> None:
+    assert faked(double, {"x": 1}).output == 2
+    assert faked(double, {"x": 1}, runner=FakeRunner(double=lambda x: 3 * x)).output == 3
+    assert faked(double, {"x": 1}).output == 2
+    assert faked.ran == []
 
 
 def test_a_cache_root_is_shared_by_pipeline_roots(faked: Runs, tmp_path: Path) -> None:
@@ -332,9 +343,19 @@ def many(n: int = 0) -> None:
         double(x=number)
 
 
+class DoublingTaskRunner(FakeTaskRunner):
+    def fingerprint(self, request: TaskRequest) -> str:
+        return "doubling, in each process"
+
+
+class Doubling(FakeRunner):
+    def open(self) -> Runner:
+        return DoublingTaskRunner(self.functions)
+
+
 def run_often(root: str, times: str) -> None:
     """Run the same pipeline several times; the processes of `share` call this."""
-    runner = FakeRunner(double=lambda x: {"Output": 2 * x})
+    runner = Doubling(double=lambda x: {"Output": 2 * x})
     print(flush=True)
     input()
     for _ in range(int(times)):

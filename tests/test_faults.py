@@ -99,8 +99,8 @@ def test_an_exit_handler_receives_the_injected_failure(run: Any) -> None:
     with pytest.raises(TaskFailed, match="InjectedFault: injected by local.Fail"):
         run(handled, local.Fail("echo"), runner=runner)
     (status,) = told
-    assert status["state"] == "FAILED"
-    assert "failed: InjectedFault" in status["error"]["message"]
+    assert status.state == "FAILED"
+    assert "failed: InjectedFault" in status.error_message
 
 
 def test_a_killed_task_fails_with_the_signal(run: Any, tmp_path: Path) -> None:
@@ -150,7 +150,8 @@ def test_a_path_selects_a_task_of_a_nested_pipeline(run: Any) -> None:
 def test_faults_that_did_not_happen_are_reported_with_the_tasks_that_ran(
     run: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(retried, local.Fail("echo"), local.Fail("ecco"), local.Fail("echo", attempt=9))
+    runner = FakeRunner(echo=lambda x: {"Output": x})
+    run(retried, local.Fail("echo"), local.Fail("ecco"), local.Fail("echo", attempt=9), runner=runner)
     assert capsys.readouterr().err.splitlines() == [
         "standpipe: faults: Fail(task='ecco', attempt=1, message='injected by local.Fail') was not injected. "
         "The tasks that ran: 'echo' (2 attempts).",

@@ -119,7 +119,7 @@ def test_an_exit_task_receives_the_failure_of_the_last_attempt(run: Any) -> None
     told = []
     with pytest.raises(TaskFailed, match="in attempt 2 of 2"):
         run(handled, FakeRunner(flaky=failing(2), report=lambda status: told.append(status) or {}))
-    assert [status["error"]["message"] for status in told] == [
+    assert [status.error_message for status in told] == [
         "its task 'exit-handler-1/flaky' failed in attempt 2 of 2: it exited with code 3"
     ]
 

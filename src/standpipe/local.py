@@ -203,13 +203,13 @@ def _options_with(changes: Mapping[str, Any]) -> RunOptions:
 
 
 def _root(pipeline_root: str | os.PathLike[str] | None) -> Path:
-    from pathlib import Path  # of no use to authoring
+    from standpipe.support.paths import absolute_path  # brings pathlib, of no use to authoring
 
     if pipeline_root is not None:
         check_folder("pipeline_root", pipeline_root)
     else:
         pipeline_root = (_defaults or RunOptions).pipeline_root
-    return Path(pipeline_root).expanduser().absolute()
+    return absolute_path("pipeline_root", pipeline_root)
 
 
 def _run_and_options(run: str | Run, changes: Mapping[str, Any]) -> tuple[str, RunOptions]:

@@ -43,14 +43,21 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_run_goes_on_and_prints_its_outputs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_resumed_and_its_outputs_are_printed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resume", "latest", "--root", str(root)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.endswith(json.dumps({"Output": 12}, indent=2) + "\n")
+    assert "second: it failed" in captured.err
+
+
+def test_a_quiet_resume_prints_its_outputs_only(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resume", "latest", "--root", str(root), "--quiet"]) == 0
-    told = capsys.readouterr()
-    assert json.loads(told.out) == {"Output": 12}
-    assert "second: it failed" in told.err
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"Output": 12}
+    assert captured.err == ""
 
 
-def test_a_task_can_be_named_to_be_done_again(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_task_can_be_named_to_be_rerun(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resume", "both", "--root", str(root), "--quiet", "--from-task", "first"]) == 0
     assert json.loads(capsys.readouterr().out) == {"Output": 111}
 

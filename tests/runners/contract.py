@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.plan import PythonFunction
+from standpipe.model.plan import Component, ExecutorRef, PythonFunction
 from standpipe.model.ports import Outcome, PodSettings, Runner, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Limits
+from standpipe.model.types import ParameterOutput, ParameterType
 from tests.processes import wait_until
 from tests.runners.bench import Kept
 from tests.worker.tasks import PREAMBLE
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from standpipe.dsl import Dataset, Input, Model, Output
 
 MIB = 1024**2
+
+#: What the tasks declare, as far as runners read it.
+COMPONENT = Component(ExecutorRef("contract"), outputs={"Output": ParameterOutput(ParameterType.STRUCT)})
 
 
 class Harness(ABC):
@@ -87,6 +91,7 @@ class Harness(ABC):
             },
             folder=folder,
             pipeline_root=self.root,
+            component=COMPONENT,
             **fields,
         )
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 from unittest.mock import Mock
 
 import pytest
 
 from standpipe import dsl, local
-from standpipe.errors import TaskFailed
+from standpipe.errors import ArgumentError, TaskFailed
 from standpipe.local import FakeRunner
 from standpipe.model.resources import Capacity
 
@@ -32,6 +35,36 @@ def best_of(models: dsl.Input[list[dsl.Model]]) -> str:
 @dsl.component
 def describe() -> dict:
     return {}
+
+
+@dsl.component
+def count() -> int:
+    return 0
+
+
+@dsl.component
+def notify(text: str = "") -> None:
+    pass
+
+
+class Summary(NamedTuple):
+    rows: int
+    columns: list
+
+
+@dsl.component
+def summarize() -> Summary:
+    return Summary(0, [])
+
+
+@dsl.component
+def clean_up(status: dsl.PipelineTaskFinalStatus, note: str | None = None) -> None:
+    pass
+
+
+@dsl.component(task_config_passthroughs=[dsl.TaskConfigField.ENV])
+def configured(config: dsl.TaskConfig) -> None:
+    pass
 
 
 @dsl.container_component
@@ -155,3 +188,241 @@ def test_tasks_wait_for_nothing_unless_a_capacity_is_passed(run: Any, capsys: py
     assert capsys.readouterr().err == ""
     run(large, FakeRunner(capacity=Capacity(cpu=2.0, memory=1024)))
     assert "requests 100000 cores" in capsys.readouterr().err
+
+
+# --- names of functions
+
+
+@dsl.pipeline
+def looped_notes(texts: list[str]) -> None:
+    with dsl.ParallelFor(["a", "b"]) as text:
+        notify(text=text)
+    with dsl.ParallelFor(texts) as text:
+        notify(text=text)
+    with dsl.If(count().output > 0):
+        report(text="never")
+    dsl.importer(artifact_uri="/", artifact_class=dsl.Dataset)
+
+
+def nothing(**inputs: Any) -> None:
+    """Stand in for a task without outputs."""
+
+
+@pytest.mark.parametrize("name", ["for-loop-1/1/notify", "for-loop-2/2/notify", "notfy", "importer", "for-loop-2"])
+def test_a_function_without_a_task_is_reported(run: Any, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    runner = FakeRunner({name: nothing, "notify": nothing}, count=lambda: 0)
+    run(looped_notes, runner, texts=[])
+    assert capsys.readouterr().err == (
+        f"standpipe: local.FakeRunner: pipeline 'looped-notes' has no task for the function of {name!r}. Its tasks: "
+        "'for-loop-2/N/notify', 'for-loop-3/N/notify-2', 'condition-4/report', 'count'.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["for-loop-2/1/notify", "FOR_LOOP_3/0/notify_2", "for-loop-3/7/notify-2", "condition-4/report", "report", "notify"],
+)
+def test_a_function_of_a_task_that_is_skipped_is_not_reported(
+    run: Any, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    run(looped_notes, FakeRunner({name: nothing}, count=lambda: 0), texts=[])
+    assert capsys.readouterr().err == ""
+
+
+def test_a_function_of_an_earlier_pipeline_is_not_reported(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    runner = FakeRunner(notify=nothing, count=lambda: 1, cuont=nothing)
+    told = []
+    for target in (notify, count, notify):
+        run(target, runner)
+        told.append(capsys.readouterr().err.partition("the function of ")[2].partition(". Its")[0])
+    assert told == ["'count', 'cuont'", "'cuont'", "'cuont'"]
+
+
+def test_a_rerun_of_one_task_reports_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options: dict[str, Any] = {"pipeline_root": tmp_path, "quiet": True}
+    local.run(looped_notes, {"texts": []}, runner=FakeRunner(count=lambda: 0), **options)
+    local.init(FakeRunner(count=lambda: 0, notify=nothing), **options)
+    assert local.rerun_task("latest", "count").output == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_resumed_run_reports_functions_without_a_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options: dict[str, Any] = {"pipeline_root": tmp_path, "quiet": True}
+    with pytest.raises(TaskFailed):
+        local.run(count, {}, runner=FakeRunner(), **options)
+    local.resume("latest", pipeline=count, runner=FakeRunner(count=lambda: 3, cuont=nothing), **options)
+    assert "pipeline 'count' has no task for the function of 'cuont'. Its tasks: 'count'." in capsys.readouterr().err
+
+
+def test_functions_that_no_run_called_are_known(run: Any) -> None:
+    runner = FakeRunner({"train_model": lambda: {"Output": 1.0}, "Train_Model_2": nothing}, count=lambda: 1)
+    assert runner.uncalled == ("train_model", "Train_Model_2", "count")
+    run(count, runner)
+    with pytest.raises(TaskFailed):
+        run(training, runner)
+    assert not runner.uncalled
+
+
+# --- arguments
+
+
+def test_the_component_decides_whether_an_input_is_a_list(run: Any) -> None:
+    runner = FakeRunner(best_of=lambda models: " ".join(model.uri for model in models))
+    for uris in (["gs://a"], ["gs://a", "gs://b"]):
+        assert run(best_of, runner, models=[dsl.Model(uri=uri) for uri in uris]).output == " ".join(uris)
+
+
+def test_an_exit_task_gets_a_final_status(run: Any) -> None:
+    @dsl.pipeline
+    def handled() -> None:
+        with dsl.ExitHandler(clean_up()):
+            count()
+
+    statuses = []
+    runner = FakeRunner(count=lambda: sys.exit(3), clean_up=lambda status, note: statuses.append((status, note)))
+    with pytest.raises(TaskFailed):
+        run(handled, runner)
+    ((status, note),) = statuses
+    assert isinstance(status, dsl.PipelineTaskFinalStatus)
+    assert (status.state, status.pipeline_task_name, status.error_code) == ("FAILED", "exit-handler-1", 2)
+    assert status.error_message == "its task 'exit-handler-1/count' failed: it exited with code 3"
+    assert note is None, "an optional input that nobody passed"
+
+
+def test_a_task_gets_its_own_configuration(run: Any) -> None:
+    @dsl.pipeline
+    def configuring() -> None:
+        configured().set_env_variable("MODE", "fast")
+
+    configs: list[dsl.TaskConfig] = []
+    run(configuring, FakeRunner(configured=lambda config: configs.append(config)))
+    assert [config.env for config in configs] == [[{"name": "MODE", "value": "fast"}]]
+
+
+def test_a_parameter_that_the_task_does_not_have_fails_it(run: Any) -> None:
+    message = (
+        "Task 'load' failed: The fake function has the parameter 'row': expected inputs and output artifacts of "
+        r"\['data', 'rows'\]\.\n"
+    )
+    with pytest.raises(TaskFailed, match=message):
+        run(load, FakeRunner(load=lambda row: None), rows=1)
+
+
+# --- results
+
+
+@pytest.mark.parametrize(
+    ("returned", "value"),
+    [
+        ({}, {}),
+        ({"Output": {}}, {}),
+        ({"Output": {"Output": 1}}, {"Output": 1}),
+        ({"Output": 1, "more": 2}, {"Output": 1, "more": 2}),
+    ],
+)
+def test_a_dict_for_an_output_that_is_a_dict(run: Any, returned: Any, value: Any) -> None:
+    assert run(describe, FakeRunner(describe=lambda: returned)).output == value
+
+
+def test_several_outputs_come_as_a_dict_or_a_named_tuple(run: Any) -> None:
+    for returned in ({"columns": ["a"], "rows": 3}, Summary(columns=["a"], rows=3)):
+        assert run(summarize, FakeRunner(summarize=lambda it=returned: it)).outputs == {"rows": 3, "columns": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("target", "returned", "message"),
+    [
+        (count, None, "it did not write its output 'Output': return a value for it"),
+        (count, {}, "it did not write its output 'Output': return a value for it"),
+        (count, "x", r"its output 'Output' does not fit: expected NUMBER_INTEGER, got 'x' \(STRING\)"),
+        (count, {"Outptu": 1}, r"The fake function returned 'Outptu': expected outputs of \['Output'\]\."),
+        (count, {1: 2}, r"The fake function returned 1: expected outputs of \['Output'\]\."),
+        (describe, {"Output": 3}, r"its output 'Output' does not fit: expected STRUCT, got 3"),
+        (summarize, {"rows": 1}, "it did not write its output 'columns': return a value for it"),
+        (notify, 3, r"The fake function returned 'Output': expected outputs of \[\]\."),
+        (count, object(), "The fake function returned an invalid value: the output 'Output' is of type object: exp"),
+        (count, b"x", "The fake function returned an invalid value: the output 'Output' is of type bytes: expected"),
+        (count, float("nan"), "The fake function returned an invalid value: the output 'Output' is nan: expected"),
+        (summarize, Summary(1, [b""]), r"The fake function returned an invalid value: the output 'columns'\[0\] is of"),
+    ],
+)
+def test_what_is_no_output_fails_the_task_in_one_sentence(run: Any, target: Any, returned: Any, message: str) -> None:
+    with pytest.raises(TaskFailed, match=f"^Task '{target.name}' failed: {message}") as caught:
+        run(target, FakeRunner({target.name: lambda: returned}))
+    assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_coroutine_is_no_output(run: Any) -> None:
+    async def wait() -> int:
+        return 3
+
+    with pytest.raises(TaskFailed, match="the output 'Output' is of type coroutine"):
+        run(count, FakeRunner(count=lambda: wait()))
+
+
+def test_metadata_that_is_not_json_fails_the_task(run: Any) -> None:
+    def write(data: dsl.Dataset) -> None:
+        data.metadata["rows"] = {1}
+
+    with pytest.raises(TaskFailed, match=r"the metadata of the output artifact 'data'\['rows'\] is of type set"):
+        run(load, FakeRunner(load=write), rows=1)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [(True, "1\n"), (-1, "255\n"), (3, "3\n"), ("the disk is full", "1\n\nThe end of its log:\nthe disk is full\n")],
+)
+def test_an_exit_is_that_of_python(run: Any, code: Any, message: str) -> None:
+    def leave() -> NoReturn:
+        sys.exit(code)
+
+    with pytest.raises(TaskFailed, match=f"^Task 'count' failed: it exited with code {message}"):
+        run(count, FakeRunner(count=leave))
+
+
+# --- invalid arguments
+
+
+async def wait_for_it() -> None:
+    """Return nothing, later."""
+
+
+def generate() -> Iterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("functions", "message"),
+    [
+        (["one"], r"Invalid functions of FakeRunner: expected a dict such as {'train-2': function}, got \['one'\]"),
+        ({1: nothing}, "Invalid name 1 of a function of FakeRunner: expected the name of a component or task"),
+        ({"": nothing}, "Invalid name '' of a function"),
+        ({"one": 3}, "Invalid function of FakeRunner for 'one': expected a function that .*, got 3"),
+        ({"one": None}, "Invalid function of FakeRunner for 'one': expected a function that .*, got None"),
+        ({"one": int}, "Invalid function of FakeRunner for 'one': expected a function that .*, got <class 'int'>"),
+        ({"one": len}, "for 'one': expected a function that takes all parameters by name, got <built-in function len>"),
+        ({"one": wait_for_it}, "for 'one': expected .*, got the asynchronous function or generator <function wait_for"),
+        ({"one": generate}, "for 'one': expected .*, got the asynchronous function or generator <function generate"),
+        ({"one_2": nothing, "One-2": nothing}, "FakeRunner has two functions for the same name: 'one_2' and 'One-2'"),
+    ],
+)
+def test_functions_are_checked_at_once(functions: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        FakeRunner(functions)
+
+
+def test_a_function_by_keyword_and_the_capacity_are_checked_at_once() -> None:
+    with pytest.raises(ArgumentError, match="FakeRunner has two functions for the same name: 'one' and 'one'"):
+        FakeRunner({"one": nothing}, one=nothing)
+    with pytest.raises(ArgumentError, match=r"Invalid capacity=3 of FakeRunner: expected a .*\.Capacity\."):
+        FakeRunner(capacity=3)  # type: ignore[arg-type]
+
+
+def test_callable_objects_are_functions(run: Any) -> None:
+    class Counter:
+        def __call__(self) -> int:
+            return 5
+
+    for function in (Counter(), functools.partial(lambda value: value, value=5), Mock(return_value=5)):
+        assert run(count, FakeRunner(count=function)).output == 5

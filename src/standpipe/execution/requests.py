@@ -68,6 +68,7 @@ def build_request(
         pod=pod,
         retry_index=command.retry_index,
         debug=debug,
+        component=component,
     )
 
 

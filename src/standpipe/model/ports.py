@@ -14,7 +14,7 @@ from typing import Protocol
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import Fact, RunEnded
 from standpipe.model.frozen import frozen
-from standpipe.model.plan import PythonFunction
+from standpipe.model.plan import Component, ExecutorRef, PythonFunction
 from standpipe.model.refs import RunId, RunInfo, TaskRef
 from standpipe.model.resources import Capacity, Limits
 from standpipe.model.types import Json
@@ -68,11 +68,12 @@ class TaskRequest:
     """One attempt at one task, with everything resolved: what a runner runs.
 
     `executor_input` is KFP's ExecutorInput as JSON; all paths in it are paths of this machine. `folder` is the
-    attempt's own folder: it exists, the outputs' folders in it too, and only this attempt writes there. `pipeline_root`
-    holds `folder`; `workspace` is the run's shared folder. `input_paths` are paths outside of the pipeline root that
-    the task reads: artifacts that the caller brought. The variables of `pod` win over those of `env`. `attempt` and
-    `retry_index` count as in `model.events`; the task sees the second as `KFP_RETRY_INDEX`. `limits` is what it may
-    use. With `debug` it runs under a debugger, on the terminal of this process.
+    attempt's own folder: it exists, the outputs' folders in it too, and only this attempt writes there.
+    `pipeline_root` holds `folder`; `workspace` is the run's shared folder. `input_paths` are paths outside of the
+    pipeline root that the task reads: artifacts that the caller brought. The variables of `pod` win over those of
+    `env`. `attempt` and `retry_index` count as in `model.events`; the task sees the second as `KFP_RETRY_INDEX`.
+    `limits` is what it may use. With `debug` it runs under a debugger, on the terminal of this process. `component`
+    declares the inputs and outputs of the task.
     """
 
     run: RunId
@@ -90,6 +91,7 @@ class TaskRequest:
     pod: PodSettings = PodSettings()
     retry_index: int = 0
     debug: bool = False
+    component: Component = Component(ExecutorRef(""))
 
 
 @frozen

@@ -15,6 +15,7 @@ from standpipe.support.forking import register_functions
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from standpipe.model.plan import Plan
     from standpipe.model.ports import Runner
 
 
@@ -75,6 +76,13 @@ class LocalRunner(ABC):
 
         Args:
             workspace: the folder of the workspace on this machine.
+        """
+
+    def check_plan(self, plan: Plan) -> None:  # noqa: B027 - most runners have no options that refer to tasks
+        """Warn of options that do not fit a pipeline. It is called before the pipeline is run or resumed.
+
+        Args:
+            plan: the Plan of the pipeline.
         """
 
     @property

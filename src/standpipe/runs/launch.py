@@ -66,6 +66,8 @@ def start(
     plan, root = component.plan, resolve_pipeline_root(options)
     cluster, cache = make_cluster(options, plan, root), open_cache(options, root)
     redactor = make_run_redactor(options, plan, cluster)
+    if not rerun_of:  # otherwise the Plan has only one of the tasks that the runner's options are for
+        options.runner.check_plan(plan)
     with redactor.redact_errors(), restrict_umask():
         folder = _make_run_folder(root, plan.name)
         try:

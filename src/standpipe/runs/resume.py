@@ -71,6 +71,7 @@ def _resume(
     reruns = select_reruns(machine.root, plan, compare_components(stored.plan, plan), reasons)
     removed = find_removed_tasks(machine.root, plan)
     _announce(row, reruns, removed)
+    context.options.runner.check_plan(plan)
     if context.cluster:
         context.cluster(stored.facts)
     try:
