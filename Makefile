@@ -6,7 +6,9 @@ BIN := .venv/bin
 KFP := .cache/kfp-2.17.0
 PYTHONS := 3.10 3.12 3.13 3.14?
 # The fast tests run in several processes; ARGS="-n 0" runs them in one, as a debugger needs.
-parallel := -n auto --maxprocesses 4 --dist worksteal
+# One worker more than there are cores: many tests wait for processes.
+workers := $(shell $(PYTHON) -c 'import os; print(min(5, (os.cpu_count() or 1) + 1))')
+parallel := -n $(workers) --dist worksteal
 bootstrap := @$(PYTHON) scripts/bootstrap
 slow_in_ci := $(if $(filter true,$(CI)),test-pythons test-slow)
 

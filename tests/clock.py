@@ -25,7 +25,8 @@ class FastClock:
 
     def wait(self, queue: SimpleQueue[T], until: float, at_most: float) -> T | None:
         try:
-            return queue.get(timeout=at_most if math.isinf(until) else min(at_most, _PATIENCE))
+            is_waited_for = math.isinf(until) and not self._in_steps
+            return queue.get(timeout=at_most if is_waited_for else min(at_most, _PATIENCE))
         except Empty:
             is_step = self._in_steps or math.isinf(until)
             self.time = max(self.time, min(until, self.time + at_most) if is_step else until)
