@@ -14,7 +14,6 @@ from standpipe.dsl.components import component_from_plan
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.errors import ArgumentError, NotInitialized
 from standpipe.faults import Delay, Fail, Kill
-from standpipe.kfp_compat.sdk_artifacts import convert_artifacts, is_sdk_object
 from standpipe.runners.api import RUNNERS, LocalRunner, runner_class, suggestions
 from standpipe.runs.options import RunOptions, check_folder, check_option_names, takes_run_options
 
@@ -83,6 +82,8 @@ def run(
     component = _to_component(target)
     if arguments is not None and not isinstance(arguments, Mapping):
         raise ArgumentError(f"Invalid arguments={arguments!r}: expected a dict of inputs such as {{'rate': 0.1}}.")
+    from standpipe.kfp_compat.sdk_artifacts import convert_artifacts  # of no use to authoring
+
     converted = {name: convert_artifacts(value) for name, value in (arguments or {}).items()}
     with _redact_errors(run_options, component):
         checked = check_arguments(component, (), converted, traced=False)
@@ -234,6 +235,8 @@ def _redact_errors(options: RunOptions | None, component: BaseComponent) -> Abst
 def _to_component(target: object) -> BaseComponent:
     if isinstance(target, BaseComponent):
         return target
+    from standpipe.kfp_compat.sdk_artifacts import is_sdk_object  # of no use to authoring
+
     if is_sdk_object(target) and hasattr(type(target), "pipeline_spec"):
         from standpipe.kfp_compat import sdk_components  # brings protobuf, which runs of Python components do without
 

@@ -27,7 +27,6 @@ from standpipe.model.kfp import DEFAULT_IMAGE, KFP_REQUIREMENTS, kubernetes_name
 from standpipe.model.templates import Argument, Concat, IfPresent, parse_text, print_value
 from standpipe.model.types import ArtifactInput, ArtifactOutput, Json, ParameterOutput
 from standpipe.model.values import preview
-from standpipe.support.pip_commands import INSTALL_SCRIPT, PIP_INSTALL, format_index_options, quote_requirements
 from standpipe.worker import annotations as kfp_annotations
 from standpipe.worker.constants import WORKSPACE_MOUNT_PATH, WORKSPACE_PATH_PLACEHOLDER
 
@@ -106,6 +105,9 @@ def component(
     index_urls = tuple(pip_index_urls or ())
     trusted_hosts = None if pip_trusted_hosts is None else tuple(pip_trusted_hosts)
     if target_image:
+        # Few components are containerized ones.
+        from standpipe.support.pip_commands import INSTALL_SCRIPT, PIP_INSTALL, format_index_options, quote_requirements
+
         pip = PIP_INSTALL + format_index_options(index_urls, trusted_hosts) + quote_requirements(packages)
         install = ("sh", "-c", INSTALL_SCRIPT.replace("{commands}", pip)) if packages else ()
         program: model.Command | model.PythonFunction = _containerized_command(func, install)
