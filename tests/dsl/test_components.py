@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import linecache
 import textwrap
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional  # noqa: UP035 - users write them
@@ -402,6 +403,18 @@ def test_a_function_without_source_is_refused() -> None:
     namespace: dict[str, Any] = {}
     exec("def typed_in(a: int) -> int:\n    return a\n", namespace)
     with pytest.raises(AuthoringError, match="source of the function 'typed_in' was not found"):
+        dsl.component(namespace["typed_in"])
+
+
+def test_the_source_of_other_code_is_not_taken_for_that_of_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = "def other(a: int) -> int:\n    return -a\n"
+    monkeypatch.setitem(
+        linecache.cache, "<string>", (len(program), None, program.splitlines(keepends=True), "<string>")
+    )
+    namespace: dict[str, Any] = {}
+    exec("def typed_in(a: int) -> int:\n    return a\n", namespace)
+
+    with pytest.raises(AuthoringError, match="source of the function 'typed_in' was not found .<string> holds other"):
         dsl.component(namespace["typed_in"])
 
 

@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import io
 import os
+import re
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -71,12 +72,14 @@ def read_source(function: Callable[..., Any]) -> str:
     Raises:
         AuthoringError: if Python has no source of it, for example of a function in the interactive interpreter.
     """
+    name = getattr(function, "__name__", function)
     try:
         text = _dedent(inspect.getsource(function))
+        _check_belongs(text, function)
     except (OSError, TypeError) as error:
         raise AuthoringError(
-            f"The source of the function {getattr(function, '__name__', function)!r} was not found ({error}). A "
-            "component is shipped as source: define its function with `def` in a file or a notebook cell."
+            f"The source of the function {name!r} was not found ({error}). A component is shipped as source: define "
+            "its function with `def` in a file or a notebook cell."
         ) from error
     lines = text.split("\n")
     start = next((number for number, line in enumerate(lines) if line.startswith("def ")), None)
@@ -141,6 +144,17 @@ def _annotation(function: Callable[..., Any], name: str) -> ast.expr:
             return argument.annotation
     assert definition.returns is not None, "the class was found in an annotation"
     return definition.returns
+
+
+def _check_belongs(text: str, function: Callable[..., Any]) -> None:
+    """Raise an OSError if the text is that of other code.
+
+    `inspect` looks a source up by the name of its file. All code that `exec` runs is in `<string>`, and since Python
+    3.13 that name stands for the program of `python -c`, if there is one.
+    """
+    name = function.__code__.co_name
+    if name.isidentifier() and not re.search(rf"^\s*(async\s+)?def\s+{name}\b", text, re.MULTILINE):
+        raise OSError(f"{function.__code__.co_filename} holds other code")
 
 
 def _dotted_names(annotation: ast.expr) -> Iterator[str]:
