@@ -1,23 +1,15 @@
-"""Timers that end with a block."""
+"""A timer that ends with a block."""
 
 from __future__ import annotations
 
 import threading
 
 from standpipe.model.cancellation import Cancellation
-from standpipe.support.timers import call_after, cancel_after
+from standpipe.support.timers import cancel_after
 
 
-def test_a_function_is_called_when_the_time_has_passed() -> None:
-    called = threading.Event()
-
-    with call_after(0.001, called.set) as expired:
-        assert called.wait(30)
-        assert expired.is_set()
-
-
-def test_a_function_is_not_called_after_the_block() -> None:
-    with call_after(3600, lambda: None) as expired:
+def test_the_timer_ends_with_the_block() -> None:
+    with cancel_after(3600, Cancellation()) as (linked, expired):
         timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
     for timer in timers:
         timer.join(30)
@@ -25,6 +17,7 @@ def test_a_function_is_not_called_after_the_block() -> None:
     assert timers
     assert not any(timer.is_alive() for timer in timers)
     assert not expired.is_set()
+    assert not linked
 
 
 def test_the_outer_cancellation_reaches_the_block() -> None:

@@ -72,8 +72,8 @@ class Driver:
         attempt: executes one attempt.
         sinks: take every fact, in this order; the store comes first, so that what is shown is already stored.
         max_parallel: the number of attempts that may run at the same time, at least as many as the machine starts.
-        cancel_requested: returns whether another process, which cannot call `cancel`, has asked the run to stop since
-            the last call; called a few times per second.
+        cancel_requested: returns whether the run was asked to stop since the last call, by another thread or process;
+            called a few times per second.
         timeout: the seconds after which the run is cancelled; None for no limit.
         clock: tells the time, and waits.
     """

@@ -1,33 +1,12 @@
-"""Timers that end with a block: call a function after some time, or cancel what runs."""
+"""A timer that ends with a block, and cancels what runs in it."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from standpipe.model.cancellation import Cancellation
-
-
-@contextmanager
-def call_after(seconds: float, function: Callable[[], None]) -> Iterator[threading.Event]:
-    """Call a function in another thread after so many seconds, unless the block ends first.
-
-    Yields:
-        An event that is set right before the call.
-    """
-    expired = threading.Event()
-
-    def expire() -> None:
-        expired.set()
-        function()
-
-    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), expire)
-    timer.start()
-    try:
-        yield expired
-    finally:
-        timer.cancel()
 
 
 @contextmanager
@@ -45,12 +24,20 @@ def cancel_after(
         The cancellation, and an event that is set when the time has passed.
     """
     linked = Cancellation()
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        linked.set(urgent=urgent)
+
+    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), expire)
     unlink = cancel.on_set(lambda: linked.set(urgent=cancel.urgent))
+    if seconds:
+        timer.start()
+    else:
+        expire()  # a task that is quick enough would escape a timer
     try:
-        with call_after(seconds, lambda: linked.set(urgent=urgent)) as expired:
-            if not seconds:  # a task that is quick enough would escape a timer
-                expired.set()
-                linked.set(urgent=urgent)
-            yield linked, expired
+        yield linked, expired
     finally:
+        timer.cancel()
         unlink()
