@@ -33,10 +33,11 @@ from standpipe.model.plan import (
     Plan,
     RawItems,
 )
+from standpipe.model.ports import FactSink
 from standpipe.model.refs import RunInfo
 from standpipe.model.states import TaskState
 from standpipe.model.types import ParameterInput, ParameterOutput, ParameterType
-from standpipe.runs.driver import Driver, FactSink
+from standpipe.runs.driver import Driver
 from standpipe.store.runs import RunRecorder
 
 MAX_PARALLEL = 16

@@ -27,9 +27,10 @@ from standpipe.model.events import (
     TaskSucceeded,
 )
 from standpipe.model.plan import Plan, Retry, Trigger, TriggerStrategy
+from standpipe.model.ports import Attempt, FactSink
 from standpipe.model.states import TaskState
 from standpipe.runs.clock import Clock, SystemClock
-from standpipe.runs.driver import Attempt, Driver, FactSink
+from standpipe.runs.driver import Driver
 from tests.clock import FastClock
 from tests.engine.driving import task
 from tests.plans import RUN, dag, group, node, plan

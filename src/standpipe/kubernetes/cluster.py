@@ -42,7 +42,7 @@ _CLUSTER_ONLY = {
 
 
 class LocalCluster:
-    """The `model.ports.Cluster` of a run. It is also a `runs.driver.FactSink` for the facts of the run.
+    """The `model.ports.Cluster` of a run. It is also a `model.ports.FactSink` for the facts of the run.
 
     Args:
         plan: the Plan of the run.

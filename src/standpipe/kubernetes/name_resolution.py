@@ -26,7 +26,7 @@ class NameResolver:
         self._outputs: dict[TaskRef, Mapping[str, Value]] = {}
 
     def __call__(self, facts: Sequence[Fact]) -> None:
-        """Collect the values in facts, as a `runs.driver.FactSink`."""
+        """Collect the values in facts, as a `model.ports.FactSink`."""
         for fact in facts:
             if isinstance(fact, RunStarted):
                 self._inputs[ROOT] = fact.inputs

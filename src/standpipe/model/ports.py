@@ -5,14 +5,14 @@ A module that implements a port imports only `model`, `support` and `errors`, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
 from pathlib import Path
 from typing import Protocol
 
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.events import Fact, RunEnded
+from standpipe.model.events import AttemptEnded, Fact, RunEnded, StartAttempt
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import Component, ExecutorRef, PythonFunction
 from standpipe.model.refs import RunId, RunInfo, TaskRef
@@ -126,6 +126,16 @@ class Log(Protocol):
     """The sink of the bytes that a task prints, in their order."""
 
     def write(self, data: bytes) -> None: ...
+
+
+#: Executes one attempt in the thread that calls it.
+Attempt = Callable[[StartAttempt, Cancellation], AttemptEnded]
+
+
+class FactSink(Protocol):
+    """Takes the facts of a run, in order; for instance the run store or an observer."""
+
+    def __call__(self, facts: Sequence[Fact], /) -> None: ...
 
 
 class Runner(Protocol):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
-from typing import Protocol, Union
+from typing import Union
 
 from standpipe.engine.machine import Machine
 from standpipe.model.cancellation import Cancellation
@@ -29,11 +29,9 @@ from standpipe.model.events import (
     StopAttempts,
     TimePassed,
 )
+from standpipe.model.ports import Attempt, FactSink
 from standpipe.model.refs import TaskRef
 from standpipe.runs.clock import Clock, SystemClock
-
-#: Executes one attempt, in a thread of the pool.
-Attempt = Callable[[StartAttempt, Cancellation], AttemptEnded]
 
 #: The signals that terminate a process, with the handlers that Python installs at startup: Ctrl-C, `kill` (also sent
 #: by `timeout`, CI and Kubernetes), and a closed terminal or connection.
@@ -56,12 +54,6 @@ class Terminated(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.signal = number
-
-
-class FactSink(Protocol):
-    """Takes the facts of a run, in order; for instance the run store or an observer."""
-
-    def __call__(self, facts: Sequence[Fact], /) -> None: ...
 
 
 class Driver:

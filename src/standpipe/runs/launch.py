@@ -24,6 +24,7 @@ from standpipe.faults.runner import inject_faults
 from standpipe.model import events
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import StateLayout, file_name
+from standpipe.model.ports import Attempt, FactSink
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.states import TaskState
 from standpipe.runs.arguments import from_values, to_values
@@ -36,7 +37,7 @@ from standpipe.runs.context import (
     open_cache,
     resolve_pipeline_root,
 )
-from standpipe.runs.driver import Attempt, Driver, FactSink, Terminated
+from standpipe.runs.driver import Driver, Terminated
 from standpipe.runs.failure_report import failure_report
 from standpipe.runs.options import RunOptions
 from standpipe.store.locks import RunLock, was_asked_to_stop

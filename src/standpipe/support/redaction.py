@@ -9,23 +9,23 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, AttemptReport, Fact, StartAttempt
+from standpipe.model.ports import Attempt, FactSink
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import ResourceRequest
 from standpipe.model.types import ArtifactType
 from standpipe.model.values import Checksum, to_text
 
 T = TypeVar("T")
-Attempt = Callable[[StartAttempt, Cancellation], AttemptEnded]
 
 #: The text that replaces a secret.
 REDACTED = "***"
@@ -38,12 +38,6 @@ _NEVER_SECRET = (TaskRef, Enum, ArtifactType, Checksum, ResourceRequest, Attempt
 
 #: The mark for the omitted middle of a long text (`values.preview`, `execution.attempt`). A secret may be cut there.
 _OMISSION = re.compile(r"( \[… \d+ characters …\] |…)")
-
-
-class Sink(Protocol):
-    """Takes facts; see `runs.driver.FactSink`."""
-
-    def __call__(self, facts: Sequence[Fact], /) -> None: ...
 
 
 class Redactor:
@@ -82,7 +76,7 @@ class Redactor:
         """Return a stream that redacts bytes which arrive in chunks."""
         return RedactingStream([piece.encode("utf-8", "surrogateescape") for piece in self._pieces])
 
-    def wrap_sink(self, sink: Sink) -> Sink:
+    def wrap_sink(self, sink: FactSink) -> FactSink:
         """Return a sink that redacts facts before it passes them to `sink`."""
 
         def redacting_sink(facts: Sequence[Fact]) -> None:
