@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-KFP := .cache/kfp-2.17.0
+KFP := .cache/kfp-2.17.3
 PYTHONS := 3.10 3.12 3.13 3.14?
 # The fast tests run in several processes; ARGS="-n 0" runs them in one, as a debugger needs.
 # One worker more than there are cores: many tests wait for processes.
@@ -99,7 +99,7 @@ lock: ## pin the newest releases in requirements.lock; ARGS='-P ruff': of one pa
 $(KFP)/complete:
 	$(bootstrap)
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(KFP)
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(KFP)/bin/python 'kfp[kubernetes]==2.17.0' pip
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(KFP)/bin/python 'kfp[kubernetes]==2.17.3' pip
 	touch $@
 
 clean: ## remove everything that the targets create

@@ -16,7 +16,7 @@ from statistics import median
 from typing import NamedTuple
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
-KFP = "kfp-2.17.0"
+KFP = "kfp-2.17.3"
 MAX_RSS_PER_MB = 1e6 if os.uname().sysname == "Darwin" else 1e3  # getrusage counts bytes there, KiB elsewhere
 
 

@@ -46,7 +46,7 @@ def _no_leftover_pipelines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def kfp_python() -> Path:
-    """Return the Python of an environment with the KFP SDK 2.17.0, which `make test-slow` installs."""
+    """Return the Python of an environment with the KFP SDK 2.17.3, which `make test-slow` installs."""
     python = os.environ.get("STANDPIPE_KFP_PYTHON")
     if not python:
         pytest.skip("no KFP SDK to compare with: `make test-slow` installs it")

@@ -1,4 +1,4 @@
-"""The semantics of a cluster: every construct, and bugs of `kfp.local` 2.17.0, with real processes."""
+"""The semantics of a cluster: every construct, and bugs of `kfp.local` 2.17.3, with real processes."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from tests.imports import modules_of
 def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
-    assert capsys.readouterr().out == f"standpipe {standpipe.__version__} (KFP 2.17.0)\n"
+    assert capsys.readouterr().out == f"standpipe {standpipe.__version__} (KFP 2.17.3)\n"
 
 
 def test_help_lists_the_commands_and_each_has_its_own(capsys: pytest.CaptureFixture[str]) -> None:

@@ -199,11 +199,11 @@ def test_kfp_is_installed_on_clusters_unless_the_component_says_otherwise() -> N
     def f() -> None:
         pass
 
-    assert program(dsl.component(f)).kfp_requirements[:2] == ("kfp==2.17.0", "--no-deps")
+    assert program(dsl.component(f)).kfp_requirements[:2] == ("kfp==2.17.3", "--no-deps")
     assert program(dsl.component(f, install_kfp_package=False)).kfp_requirements == ()  # type: ignore[call-overload]
     assert program(dsl.component(packages_to_install=["kfp==2.9"])(f)).kfp_requirements == ()
     assert program(dsl.component(kfp_package_path="git+https://x")(f)).kfp_requirements == ("git+https://x",)
-    assert program(dsl.component(kfp_package_path="")(f)).kfp_requirements[0] == "kfp==2.17.0"
+    assert program(dsl.component(kfp_package_path="")(f)).kfp_requirements[0] == "kfp==2.17.3"
 
 
 def test_options_of_the_wrong_type_are_refused() -> None:

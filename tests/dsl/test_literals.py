@@ -1,4 +1,4 @@
-"""Parameters with a `Literal` annotation. The schema of KFP 2.17.0 has them; its SDK cannot author them."""
+"""Parameters with a `Literal` annotation. The schema of KFP 2.17.3 has them; its SDK cannot author them."""
 
 from __future__ import annotations
 

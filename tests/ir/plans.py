@@ -119,7 +119,7 @@ def training_document() -> dict[str, Json]:
             "outputDefinitions": {"parameters": {"score": {"parameterType": "NUMBER_DOUBLE"}}},
         },
         "schemaVersion": "2.1.0",
-        "sdkVersion": "kfp-2.17.0",
+        "sdkVersion": "kfp-2.17.3",
     }
 
 

@@ -67,7 +67,7 @@ def functions(draw: st.DrawFn) -> p.PythonFunction:
     """Functions in their normal form, which is that of the command: what the command does not say is not there."""
     packages = tuple(draw(st.lists(st.text(min_size=1, max_size=8), max_size=2)))
     deps = ("--no-deps", 'typing-extensions>=3.7.4,<5; python_version<"3.9"')
-    releases = [(f"kfp=={version}", *deps) for version in ("2.17.0", "2.14.1")]
+    releases = [(f"kfp=={version}", *deps) for version in ("2.17.3", "2.14.1")]
     locations = [("git+https://github.com/kubeflow/pipelines@main",), ("/a folder/kfp", "--no-deps")]
     kfp = draw(st.sampled_from([(), *releases, *locations]))
     index_urls = tuple(draw(st.lists(URLS, max_size=3))) if packages or kfp else ()

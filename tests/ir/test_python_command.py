@@ -17,7 +17,7 @@ RUN = (
 )
 ARGS = ("--executor_input", "{{$}}", "--function_to_execute", "f")
 PIP = "python3 -m pip install --quiet --no-warn-script-location "
-KFP = "'kfp==2.17.0' '--no-deps' 'typing-extensions>=3.7.4,<5; python_version<\"3.9\"'"
+KFP = "'kfp==2.17.3' '--no-deps' 'typing-extensions>=3.7.4,<5; python_version<\"3.9\"'"
 VENV = (
     "\nexport PIP_DISABLE_PIP_VERSION_CHECK=1\ntmp=$(mktemp -d)\n"
     'python3 -m venv "$tmp/venv" --system-site-packages\n. "$tmp/venv/bin/activate"\n'
@@ -121,7 +121,7 @@ DEPENDENCIES = RELEASE[1:]
         # 2.9 to 2.13
         (
             function(packages=("a",), kfp_requirements=("kfp==2.9.0", *DEPENDENCIES), layout="2.9"),
-            f"{PIP}{KFP.replace('17', '9')}  &&  {PIP}'a'",
+            f"{PIP}{KFP.replace('17.3', '9.0')}  &&  {PIP}'a'",
             RUN,
         ),
         (

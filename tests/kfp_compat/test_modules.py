@@ -33,10 +33,10 @@ def succeeds(program: str, *search_path: Path) -> str:
 #: Imports in scripts of users, each with an expression that is true after it.
 IMPORTS = [
     ("import kfp", "kfp.dsl.component is standpipe.dsl.component"),
-    ("import kfp", "(kfp.__version__, kfp.TYPE_CHECK) == ('2.17.0', True)"),
+    ("import kfp", "(kfp.__version__, kfp.TYPE_CHECK) == ('2.17.3', True)"),
     ("import kfp", "kfp.dsl.types.artifact_types.Model is standpipe.dsl.Model"),
     ("from kfp import *", "dsl.component is standpipe.dsl.component and compiler and components and local"),
-    ("from kfp.version import __version__ as version", "version == '2.17.0'"),
+    ("from kfp.version import __version__ as version", "version == '2.17.3'"),
     ("from kfp import dsl, local", "local.init is standpipe.local.init"),
     ("import kfp.dsl as dsl", "dsl.PipelineTask is standpipe.dsl.PipelineTask"),
     ("from kfp.dsl import *", "(pipeline, Input) == (standpipe.dsl.pipeline, standpipe.dsl.Input)"),

@@ -363,7 +363,7 @@ root:
         taskInfo: {name: claim}
   outputDefinitions: {parameters: {name: {parameterType: STRING}}}
 schemaVersion: 2.1.0
-sdkVersion: kfp-2.17.0
+sdkVersion: kfp-2.17.3
 """
 DELETE = "".join(line for line in CREATE.splitlines(True) if "output" not in line).replace("createpvc", "deletepvc")
 

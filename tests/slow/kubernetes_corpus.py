@@ -309,7 +309,7 @@ def deep_names() -> NamedTuple("Names", [("secret", str), ("config", str)]):
 
 
 # Where labels of executors clash, as for a pipeline with settings that is used twice or next to a task of the same
-# component, the SDK 2.17.0 may give one task the settings of the other, and not in every run the same. So here they
+# component, the SDK 2.17.3 may give one task the settings of the other, and not in every run the same. So here they
 # have names of their own.
 @dsl.pipeline
 def inner(secret: str, text: str = "a") -> str:

@@ -34,9 +34,9 @@ def test_documents_are_written_as_they_were_read(compiled: Path, subtests: pytes
     for file in specs(compiled):
         with subtests.test(file.name):
             spec, platforms = both(file)
-            plan = ir.load({**spec, "sdkVersion": "kfp-2.17.0"}, platforms)
+            plan = ir.load({**spec, "sdkVersion": "kfp-2.17.3"}, platforms)
 
-            assert ir.emit(plan) == {**spec, "sdkVersion": "kfp-2.17.0"}
+            assert ir.emit(plan) == {**spec, "sdkVersion": "kfp-2.17.3"}
             assert ir.emit_platforms(plan) == platforms
 
 
@@ -83,7 +83,7 @@ def test_the_packages_of_a_function_are_recognized(compiled: Path) -> None:
         return executor.program
 
     a, b = "https://a.example/simple", "https://b.example/simple"
-    assert program("add").kfp_requirements[0] == "kfp==2.17.0"
+    assert program("add").kfp_requirements[0] == "kfp==2.17.3"
     assert program("add").source.endswith("\n\ndef add(a: int, b: int) -> int:\n    return a + b\n\n")
     assert program("train").packages == ("pandas==2.2.0", "scikit-learn>=1.4,<2", 'x[extra]; python_version<"4"')
     assert (program("two-indexes").index_urls, program("two-indexes").trusted_hosts) == ((a, b), None)
@@ -93,7 +93,7 @@ def test_the_packages_of_a_function_are_recognized(compiled: Path) -> None:
         ("numpy",),
         (),
     )
-    assert program("kfp-by-hand").packages == ("kfp==2.17.0", "numpy")
+    assert program("kfp-by-hand").packages == ("kfp==2.17.3", "numpy")
     assert program("packages-in-venv").use_venv
     assert program("kfp-of-folder").kfp_requirements == (".", "--no-deps")
     assert "kubeflow/pipelines.git@master" in program("kfp-of-branch").kfp_requirements[0]

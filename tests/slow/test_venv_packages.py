@@ -72,9 +72,9 @@ def test_the_kfp_sdk_runs_the_function_if_it_is_installed(bench: Bench, tmp_path
             from kfp.dsl import executor
             return kfp.__version__ + executor.__file__
     """
-    value = bench.value(source, {"a": 1}, packages=("kfp==2.17.0",))
+    value = bench.value(source, {"a": 1}, packages=("kfp==2.17.3",))
 
-    assert value.startswith(f"2.17.0{tmp_path / 'envs'}")
+    assert value.startswith(f"2.17.3{tmp_path / 'envs'}")
 
 
 def test_a_task_with_packages_starts_as_quickly_as_any(bench: Bench) -> None:

@@ -34,7 +34,7 @@ def test_imports_in_every_form(tasks: Tasks) -> None:
             from kfp import dsl
             return (
                 dsl is kfp.dsl and types.Model is dsl.Model is Model and InputPath is type_annotations.InputPath
-                and kfp.__version__ == '2.17.0' and dsl.PIPELINE_JOB_NAME_PLACEHOLDER == '{{$.pipeline_job_name}}'
+                and kfp.__version__ == '2.17.3' and dsl.PIPELINE_JOB_NAME_PLACEHOLDER == '{{$.pipeline_job_name}}'
             )
     """
     assert tasks.value_of(source) is True

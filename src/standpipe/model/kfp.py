@@ -6,7 +6,7 @@ import re
 from collections.abc import Container
 
 #: The version of the KFP SDK that this is compatible with. A cluster installs it for Python components.
-KFP_VERSION = "2.17.0"
+KFP_VERSION = "2.17.3"
 
 #: What a cluster installs to run Python components, as arguments for pip.
 KFP_REQUIREMENTS = (f"kfp=={KFP_VERSION}", "--no-deps", 'typing-extensions>=3.7.4,<5; python_version<"3.9"')

@@ -186,7 +186,7 @@ def _wrap(context: RunContext, attempt: Attempt) -> Attempt:
 
 
 def _log_cache_hits(facts: Sequence[events.Fact]) -> None:
-    """Log each task whose outputs came from the cache, as `kfp.local` does on its logger (kfp 2.17.0)."""
+    """Log each task whose outputs came from the cache, as `kfp.local` does on its logger (kfp 2.17.3)."""
     for fact in facts:
         if isinstance(fact, events.TaskSucceeded) and fact.cached_from:
             log(f"Task {str(fact.task)!r}: cache hit, outputs of {fact.cached_from}")

@@ -1,7 +1,7 @@
 """Text constants of KFP's public API (`kfp/dsl/__init__.py` and `kfp/dsl/constants.py`)."""
 
 #: The release of the KFP SDK whose API this package provides.
-KFP_VERSION = "2.17.0"
+KFP_VERSION = "2.17.3"
 
 #: The path at which a run's workspace is mounted in a task's container.
 WORKSPACE_MOUNT_PATH = "/kfp-workspace"

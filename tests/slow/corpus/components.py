@@ -114,7 +114,7 @@ def packages_without_kfp() -> None:
     pass
 
 
-@dsl.component(packages_to_install=["kfp==2.17.0", "numpy"], **PIN)
+@dsl.component(packages_to_install=["kfp==2.17.3", "numpy"], **PIN)
 def kfp_by_hand() -> None:
     pass
 

@@ -124,7 +124,7 @@ def loaded_with_a_hand_written_text():
     return load_component_from_text("""
 pipelineInfo: {name: by-hand}
 schemaVersion: 2.1.0
-sdkVersion: kfp-2.17.0
+sdkVersion: kfp-2.17.3
 components:
   comp-by-hand:
     executorLabel: exec-by-hand
