@@ -338,7 +338,7 @@ def test_an_item_keeps_its_type_for_the_tasks_that_take_it(declared: ParameterTy
         "loop/0/number": {"x": 1},
         "loop/0/if/a": {"x": 5},
         "loop/1/text": {"x": "true"},
-        "loop/2/text": {"x": '{"k": [1]}'},
+        "loop/2/text": {"x": '{"k":[1]}'},
     }
 
 
