@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from standpipe import dsl, local
+from standpipe import compiler, dsl, local
 from standpipe.errors import TaskFailed
 from standpipe.local import FakeRunner
 from tests.clock import FastClock
@@ -125,6 +125,38 @@ class Gathered(NamedTuple):
 class Joined(NamedTuple):
     text: str
     data: dsl.Dataset
+
+
+@pytest.mark.parametrize(
+    ("authored", "on_a_cluster"),
+    [
+        (r"C:\new", "C:\new"),
+        (r"\u0041", "A"),
+        ("\\\\", "\\"),
+        (r"C:\path", r"C:\path"),
+        ("a\nb", "a\nb"),
+        ("it's", "it's"),
+    ],
+)
+def test_a_pipeline_compares_the_authors_text_and_a_compiled_file_what_a_cluster_reads(
+    run: Any, authored: str, on_a_cluster: str
+) -> None:
+    @dsl.pipeline
+    def compares(text: str) -> str:
+        with dsl.If(text != authored):
+            one = say(text="other")
+        with dsl.Else():
+            two = say(text="same")
+        return dsl.OneOf(one.output, two.output)
+
+    line = compares.plan.root.body.nodes["condition-branches-1"].source_location.line  # type: ignore[union-attr]
+    with pytest.warns(UserWarning, match=r"A cluster (reads|cannot parse)") as warned:
+        compiler.Compiler().compile(compares, "compares.yaml")
+    assert {(warning.filename, warning.lineno) for warning in warned} == {(__file__, line), (__file__, line + 2)}
+    for text in (authored, on_a_cluster):
+        for target, equal in ((compares, authored), ("compares.yaml", on_a_cluster)):
+            run.options["options"] = {"runner": FakeRunner({"say": lambda text: text})}
+            assert run(target, text=text).output == ("same" if text == equal else "other")
 
 
 # --- 1, 2: conditions -------------------------------------------------------------------------------------------------

@@ -119,6 +119,7 @@ def test_a_branch_is_a_component_that_sees_its_inputs_only() -> None:
     ("given", "compiled"),
     [
         (lambda n, s, b, f: s == "it's", "S == 'it's'"),
+        (lambda n, s, b, f: s == r"C:\new", r"S == 'C:\new'"),
         (lambda n, s, b, f: s != "a", "S != 'a'"),
         (lambda n, s, b, f: n <= 3, "int(N) <= 3"),
         (lambda n, s, b, f: n == 3.5, "double(int(N)) == 3.5"),
