@@ -48,7 +48,7 @@ def _character(escape: str) -> str:
     """Return the character that an escape stands for, which comes without its backslash."""
     if escape[0] in "xXuU":
         code = int(escape[1:], 16)
-        return "\ufffd" if 0xD800 <= code < 0xE000 else chr(code)  # half a surrogate pair is no character in Go
+        return "\ufffd" if 0xD800 <= code < 0xE000 else chr(code)  # as Go replaces half a surrogate pair
     if escape.isdigit():
         return chr(int(escape, 8))
     return _CONTROL.get(escape, escape)
