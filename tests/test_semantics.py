@@ -332,6 +332,17 @@ def test_loops_take_items_of_every_type(run: Any) -> None:
     ]
 
 
+def test_items_of_an_untyped_list_keep_their_types_in_conditions(run: Any) -> None:
+    @dsl.pipeline
+    def chooses(numbers: list) -> list[int]:
+        with dsl.ParallelFor(numbers) as number, dsl.If(number != "1"):
+            doubled = add(a=number, b=number)
+        return dsl.Collected(doubled.output)
+
+    run.options["options"] = {"runner": FakeRunner({"add": lambda a, b: a + b})}
+    assert run(chooses, numbers=[0, 1, 21]).output == [0, 42]
+
+
 def test_artifacts_are_collected_in_order_and_looped_over(run: Any) -> None:
     @dsl.pipeline
     def makes(texts: list[str]) -> list[dsl.Dataset]:

@@ -342,6 +342,30 @@ def test_an_item_keeps_its_type_for_the_tasks_that_take_it(declared: ParameterTy
     }
 
 
+def test_an_item_keeps_its_type_through_conditions_and_loops() -> None:
+    """Groups declare as text what the compiler adds to them for the items of an untyped list."""
+    item = "pipelinechannel--item"
+    text = {item: ParameterInput(STRING)}
+    passed: dict[str, Any] = {item: FromInput(item)}
+    tasks = [node(name, component=name, x=FromInput(item)) for name in ("text", "number")]
+    unlike = f"!({is_(item, QUOTED)})"
+    run = Run(
+        plan(
+            dag(node("loop", component="body", loop=Loop(RawItems((0, "it's")), item))),
+            body=group(dag(node("if", component="chosen", when=unlike, **passed)), text),
+            chosen=group(dag(node("again", component="inner", loop=raw("a"), **passed)), text),
+            inner=group(dag(*tasks), {**text, "x": ParameterInput(STRING)}),
+            text=leaf({"x": ParameterInput(STRING)}),
+            number=leaf(NUMBER),
+        )
+    )
+    assert {name: run.inputs(name) for name in run.names} == {
+        "loop/0/if/again/0/text": {"x": "0"},
+        "loop/0/if/again/0/number": {"x": 0},
+    }
+    assert run.because("loop/1/if") == f'its condition is false: !(item == {QUOTED}), where item is "it\'s"'
+
+
 def test_a_looped_component_without_a_dag_checks_its_item_itself() -> None:
     run = Run(plan(dag(node("loop", loop=raw(1, "two")))))
     run.end("loop/0", y=1)
