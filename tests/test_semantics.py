@@ -122,6 +122,12 @@ class Gathered(NamedTuple):
     sum: int
 
 
+class Returned(NamedTuple):
+    looped: list[int]
+    single: list[int]
+    n: int
+
+
 class Joined(NamedTuple):
     text: str
     data: dsl.Dataset
@@ -337,10 +343,49 @@ def test_items_of_an_untyped_list_keep_their_types_in_conditions(run: Any) -> No
     def chooses(numbers: list) -> list[int]:
         with dsl.ParallelFor(numbers) as number, dsl.If(number != "1"):
             doubled = add(a=number, b=number)
-        return dsl.Collected(doubled.output)
+        return dsl.Collected(doubled.output)  # type: ignore[return-value]
 
     run.options["options"] = {"runner": FakeRunner({"add": lambda a, b: a + b})}
     assert run(chooses, numbers=[0, 1, 21]).output == [0, 42]
+
+
+@pytest.mark.parametrize(("text", "outputs"), [("a", {"looped": [2, 4], "single": 3, "n": 5}), ("b", {"n": 5})])
+def test_a_pipeline_returns_outputs_of_a_condition(run: Any, text: str, outputs: dict[str, Any]) -> None:
+    @dsl.pipeline
+    def chooses(text: str) -> Returned:
+        with dsl.If(text == "a"):
+            single = echo(x=3)
+            with dsl.ParallelFor([1, 2]) as number:
+                looped = add(a=number, b=number)
+        return Returned(dsl.Collected(looped.output), dsl.Collected(single.output), echo(x=5).output)  # type: ignore[arg-type]
+
+    run.options["options"] = {"runner": FakeRunner({"add": lambda a, b: a + b, "echo": lambda x: x})}
+    assert run(chooses, text=text).outputs == outputs
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_exit_pipeline_passes_its_status_on_as_a_dict(run: Any, fails: bool) -> None:
+    @dsl.component
+    def write(status: dict, path: str) -> None:
+        with open(path, "w") as file:
+            file.write(status["state"])
+
+    @dsl.pipeline
+    def exits(path: str, status: dsl.PipelineTaskFinalStatus) -> None:
+        write(status=status, path=path)
+
+    @dsl.pipeline
+    def guards(path: str) -> None:
+        with dsl.ExitHandler(exits(path=path)):
+            boom() if fails else say(text="a")
+
+    path = os.path.abspath("status")
+    if fails:
+        with pytest.raises(TaskFailed):
+            run(guards, path=path)
+    else:
+        run(guards, path=path)
+    assert Path(path).read_text() == ("FAILED" if fails else "SUCCEEDED")
 
 
 def test_artifacts_are_collected_in_order_and_looped_over(run: Any) -> None:

@@ -208,8 +208,14 @@ def test_an_output_of_a_skipped_task_is_absent_and_the_consumer_says_so() -> Non
     ]
 
 
-def test_a_pipeline_whose_own_output_was_skipped_fails() -> None:
+def test_an_output_of_a_task_with_a_condition_of_its_own_is_absent_from_the_run() -> None:
     run = Run(plan(dag(node("a", when=is_("x", "1"), x=Constant(2)), result=FromTask("a", "y"))))
+    assert run.ended == RunEnded(SUCCEEDED, {})
+
+
+def test_a_pipeline_whose_own_output_was_skipped_fails() -> None:
+    unmet = node("first", when=is_("x", "1"), x=Constant(2))
+    run = Run(plan(dag(unmet, node("a", "first"), result=FromTask("a", "y"))))
     assert run.ended.state is FAILED
     assert run.ended.failures[0].task == ROOT
     assert run.failures[0][1] == (
