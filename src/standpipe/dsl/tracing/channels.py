@@ -10,7 +10,8 @@ from types import FrameType
 from typing import Any, NoReturn, Protocol
 
 from standpipe.dsl.tracing.marks import MARK_PATTERN, register_mark, resolve_mark
-from standpipe.errors import AuthoringError
+from standpipe.dsl.tracing.unknown_values import UnknownValue
+from standpipe.errors import AuthoringAttributeError, AuthoringError, InvalidTopologyException
 from standpipe.model.plan import RawItems
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, Input, Json, Output, ParameterType
 from standpipe.model.values import preview
@@ -27,7 +28,7 @@ class Producer(Protocol):
         """The name, unique in the pipeline."""
 
 
-class PipelineChannel:
+class PipelineChannel(UnknownValue):
     """An output of a task, or an input of the pipeline that is being traced (then `task` is None).
 
     `str(channel)` is a mark that stands for the value, so that a channel can be used in f-strings. The mark is replaced
@@ -107,9 +108,22 @@ def describe_channel(channel: PipelineChannel) -> str:
     return channel._describe()
 
 
+def describe_value(value: object) -> str:
+    """Return a value for messages, in the author's words: `the pipeline input 'n'`, or text with names for marks.
+
+    >>> describe_value(5)
+    '5'
+    """
+    if isinstance(value, PipelineChannel):
+        return f"the {describe_channel(value)}"
+    if isinstance(value, str):
+        return preview(re.sub(MARK_PATTERN, lambda mark: f"{{{mark['name']}}}", value))
+    return f"a {type(value).__name__}" if isinstance(value, (list, dict, tuple)) else preview(value)
+
+
 def describe_type(channel: PipelineChannel) -> str:
-    """Return the type of a channel, for messages: `STRING`, `List[system.Model@0.0.1]`."""
-    return f"List[{channel.channel_type}]" if channel.is_artifact_list else str(channel.channel_type)
+    """Return the type of a channel, for messages: `str`, `List[Model]`."""
+    return f"List[{channel.channel_type.label}]" if channel.is_artifact_list else channel.channel_type.label
 
 
 class Comparison:
@@ -176,7 +190,9 @@ class LoopValue(PipelineChannel):
         return value
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"The {self._describe()} has no attribute {name!r}. {self._explain_field(name)}")
+        if name.startswith("__"):
+            raise AttributeError(name)  # looked up by Python itself, for example by `copy`
+        raise AuthoringAttributeError(f"The {self._describe()} has no attribute {name!r}. {self._explain_field(name)}")
 
     def _explain_field(self, name: str) -> str:
         """Return how a task gets the field with this name."""
@@ -310,16 +326,24 @@ class Collected(PipelineChannel):
     def __init__(self, output: PipelineChannel) -> None:
         if not isinstance(output, PipelineChannel) or isinstance(output, (OneOfChannel, LoopItem, LoopField)):
             raise AuthoringError(
-                "dsl.Collected: expected an output of a task in a dsl.ParallelFor, got a "
-                f"{'dsl.OneOf' if isinstance(output, OneOfChannel) else type(output).__name__}."
+                f"dsl.Collected: expected an output of a task in a dsl.ParallelFor, got {describe_value(output)}."
             )
         is_artifact = isinstance(output.channel_type, ArtifactType)
         collected_type = output.channel_type if is_artifact else ParameterType.LIST
         super().__init__(output.name, collected_type, is_artifact, output.task)
         self.output = output
 
+    def _describe(self) -> str:
+        return f"dsl.Collected of the {describe_channel(self.output)}"
+
     def __str__(self) -> str:
-        raise AuthoringError("A dsl.Collected cannot be used inside text, lists or dicts: pass it to an input.")
+        raise InvalidTopologyException(
+            "A dsl.Collected cannot be used inside text, lists or dicts: pass it to an input."
+        )
+
+
+class OneOfInText(AuthoringError, NotImplementedError):
+    """A `dsl.OneOf` is used inside text; the KFP SDK raises a NotImplementedError."""
 
 
 class OneOfChannel(PipelineChannel):
@@ -331,10 +355,11 @@ class OneOfChannel(PipelineChannel):
         self.channels = channels
 
     def _describe(self) -> str:
-        return "dsl.OneOf"
+        branches = " and ".join(f"the {describe_channel(channel)}" for channel in self.channels)
+        return f"dsl.OneOf of {branches}"
 
     def __str__(self) -> str:
-        raise AuthoringError("A dsl.OneOf cannot be used inside text, lists or dicts: pass it to an input.")
+        raise OneOfInText("A dsl.OneOf cannot be used inside text, lists or dicts: pass it to an input.")
 
 
 class OneOfParameter(OneOfChannel, PipelineParameterChannel):
