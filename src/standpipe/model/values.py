@@ -99,6 +99,8 @@ def to_text(value: Json) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int):
+        return int.__repr__(value)
     from standpipe.model import go_text  # here, as most programs write no other value as text
 
     return go_text.format_double(value) if isinstance(value, float) else go_text.format_json(value)
