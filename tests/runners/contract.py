@@ -156,6 +156,13 @@ def fail(text: str) -> None:
     raise ValueError(text)
 
 
+def leave_open(path: str) -> None:
+    import builtins
+
+    builtins.file = open(path, "w")  # type: ignore[attr-defined]  # noqa: SIM115  stays open
+    builtins.file.write("rows")  # type: ignore[attr-defined]
+
+
 def variables(names: list) -> dict:
     import os
 
@@ -324,6 +331,12 @@ class IsolatedRunnerContract(RunnerContract):
 
         assert harness.run(harness.request(print_all), log).succeeded
         assert log.data == b"one\ntwo\n\xff\x00 three\nfour\n\xc3\xa9"
+
+    def test_what_is_pending_when_the_function_returns_is_written(self, harness: Harness) -> None:
+        path = harness.root / "rows"
+
+        assert harness.run(harness.request(leave_open, {"path": str(path)})).succeeded
+        assert path.read_text() == "rows"
 
     def test_an_exception_is_in_the_log(self, harness: Harness) -> None:
         log = Kept()
