@@ -217,6 +217,13 @@ def ignore_signals() -> None:
     time.sleep(60)
 
 
+def let_child_take_memory(size: int) -> None:
+    import subprocess
+    import sys
+
+    subprocess.run([sys.executable, "-c", f"import time; x = bytearray({size}); time.sleep(5)"], check=False)
+
+
 def take_memory(size: int) -> int:
     import time
 
@@ -388,6 +395,11 @@ class IsolatedRunnerContract(RunnerContract):
         outcome = harness.run(over)
         assert outcome.out_of_memory
         assert not outcome.succeeded
+
+    def test_a_task_fails_if_a_child_is_killed_for_its_memory(self, harness: Harness) -> None:
+        request = harness.request(let_child_take_memory, {"size": 512 * MIB}, limits=Limits(memory=128 * MIB))
+
+        assert harness.run(request) == Outcome(signal=9, out_of_memory=True)
 
     def test_the_usage_of_a_task_is_known(self, harness: Harness) -> None:
         outcome = harness.run(harness.request(take_memory, {"size": 64 * MIB}))

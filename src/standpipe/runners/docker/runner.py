@@ -240,7 +240,10 @@ class ContainerTaskRunner:
         )
         if request.pod.mounts:
             merged["volumes"] = _as_binds(merged["volumes"], request.pod.mounts, traits)
-        ours = {**self._pod_arguments(client, image, request.pod), **self._limit_arguments(request.limits)}
+        # The first process of a container gets no signal that it does not handle, and its zombies stay. On a cluster, a
+        # task is never the first one: KFP's launcher is.
+        ours = {"init": True, **self._pod_arguments(client, image, request.pod)}
+        ours.update(self._limit_arguments(request.limits))
         return {**ours, **merged, **_command(request)}
 
     def _pod_arguments(self, client: DockerClient, image: str, pod: PodSettings) -> dict[str, Any]:
@@ -272,7 +275,8 @@ class ContainerTaskRunner:
         except engine_errors(TypeError, ValueError) as error:
             raise RunnerError(
                 f"The engine did not create a container of the image {image}: {message_of(error)}\n"
-                "Check the arguments of the DockerRunner, and the component's image and command."
+                "Check the arguments of the DockerRunner, and the component's image and command. An engine without an "
+                "init program needs local.DockerRunner(init=False)."
             ) from error
         try:
             yield container
