@@ -55,6 +55,7 @@ class Images(Protocol):
         base: str,
         function: PythonFunction | None,
         *,
+        variables: Mapping[str, str],
         run_args: Mapping[str, Any],
         inform: Notice,
         cancel: Cancellation,
@@ -64,6 +65,7 @@ class Images(Protocol):
         Args:
             base: the component's image, which is pulled if it is missing.
             function: the component's program, with its packages; None for container components.
+            variables: the variables of the task, which the URLs of indexes may refer to.
             run_args: the engine's arguments for the containers of tasks. A container that installs packages uses those
                 for its network, mounts, environment and labels.
             inform: called with the progress, a sentence at a time.
@@ -228,7 +230,15 @@ class ContainerTaskRunner:
                 f"The engine has no image {request.image}, and the task's image pull policy is Never. Pull it: "
                 f"docker pull {request.image}"
             )
-        return self._images.image(request.image, function, run_args=run_args, inform=self._inform, cancel=cancel)
+        variables = {**request.env, **request.pod.env, **self._arguments.environment}
+        return self._images.image(
+            request.image,
+            function,
+            variables={name: value for name, value in variables.items() if value is not None},
+            run_args=run_args,
+            inform=self._inform,
+            cancel=cancel,
+        )
 
     def _create_arguments(
         self, client: DockerClient, image: str, request: TaskRequest, traits: EngineTraits
