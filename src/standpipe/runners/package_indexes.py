@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from standpipe.errors import EnvironmentBuildError
+from standpipe.errors import InvalidPackages
 from standpipe.model.plan import PythonFunction
 from standpipe.support.shell_variables import replace_variables
 
@@ -41,7 +41,7 @@ def resolve_indexes(function: PythonFunction, variables: Mapping[str, str]) -> I
         variables: the variables of the task.
 
     Raises:
-        EnvironmentBuildError: if a variable is not set.
+        InvalidPackages: if a variable is not set.
     """
     if not function.index_urls:
         return Indexes()
@@ -75,7 +75,7 @@ def _replace(
         return tuple(word for text in texts for word in replace_variables(text, variables).split())
     except KeyError as error:
         (name,) = error.args
-        raise EnvironmentBuildError(
+        raise InvalidPackages(
             f"{argument} of component {function.name!r} uses ${name}, which is not set. Set it for the task "
             f"(task.set_env_variable({name!r}, ...), or a config map or secret), or in the environment of this program."
         ) from None

@@ -434,6 +434,21 @@ def test_many_threads_build_once(venvs: Venvs, tmp_path: Path, notices: list[str
     assert not any(notice.startswith("Waiting") for notice in notices)
 
 
+def test_one_thread_at_a_time_looks_for_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    inside: list[int] = []
+
+    def find() -> str:
+        inside.append(1)
+        assert len(inside) == 1
+        time.sleep(0.01)
+        inside.pop()
+        return "uv"
+
+    monkeypatch.setattr("uv.find_uv_bin", find)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: installer.find_uv(), range(8))) == ["uv"] * 8
+
+
 def test_two_processes_build_once(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from standpipe.runners.process.venv import Venvs\n"

@@ -21,6 +21,7 @@ from standpipe.runners.docker.container import EngineTraits, TaskContainer, user
 from standpipe.runners.docker.engine import Engine, Owner, engine_errors, leftovers, message_of
 from standpipe.runners.docker.reaper import Reaper
 from standpipe.runners.docker.run_arguments import RunArguments, Volumes
+from standpipe.runners.missing_modules import explain_missing_module
 from standpipe.runners.request_files import request_file
 from standpipe.support import machine_capacity
 from standpipe.support.notices import Notice, inform, warn
@@ -158,7 +159,7 @@ class ContainerTaskRunner:
             with task.prepared():
                 outcome = task.follow(log, cancel, tty=bool(self._arguments.others.get("tty")))
         self._reclaim(client, image, task)
-        return outcome
+        return explain_missing_module(outcome, request, in_image=True) if outcome.cause else outcome
 
     def fingerprint(self, request: TaskRequest) -> str:
         """Return the digest of the image and the user's arguments; empty while the image is not on this machine."""

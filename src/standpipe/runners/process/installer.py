@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,14 +44,22 @@ class Build(NamedTuple):
             raise EnvironmentBuildError("It was cancelled while its environment was built.")
 
 
-_finding = threading.Lock()
+#: Held while `sysconfig` is used, which in Python 3.10 to 3.12 fails in a thread while another is the first to use it.
+_sysconfig = threading.Lock()
+
+
+@cache
+def find_site_packages() -> str:
+    """Return the folder of the packages of the environment that this program runs in."""
+    import sysconfig  # costs 2 ms, and only runs without an environment of their own need it
+
+    with _sysconfig:
+        return sysconfig.get_path("purelib")
 
 
 def find_uv() -> str | None:
     """Return the path of uv; None if it is missing."""
-    with (
-        _finding
-    ):  # uv asks `sysconfig`, which fails in a thread while another one is the first to use it (3.10 to 3.12)
+    with _sysconfig:  # which uv asks for the folders of programs
         try:
             from uv import find_uv_bin  # only needed where something is built
         except ImportError:

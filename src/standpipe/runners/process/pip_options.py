@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from standpipe.errors import EnvironmentBuildError
+from standpipe.errors import InvalidPackages
 
 
 class Option(NamedTuple):
@@ -152,7 +152,7 @@ def parse_arguments(words: Sequence[str], component: str) -> Arguments:
         component: the name of the component, for errors.
 
     Raises:
-        EnvironmentBuildError: if an option is unknown, has no place in an environment, lacks its value, or has it after
+        InvalidPackages: if an option is unknown, has no place in an environment, lacks its value, or has it after
             a blank.
     """
     requirements: list[str] = []
@@ -173,7 +173,7 @@ def parse_arguments(words: Sequence[str], component: str) -> Arguments:
 def _read_long(word: str, rest: Iterator[str], component: str) -> Option:
     written, has_value, value = word[2:].partition("=")
     if len(words := written.split(maxsplit=1)) > 1:
-        raise EnvironmentBuildError(
+        raise InvalidPackages(
             f"packages_to_install of component {component!r}: {word!r} is one argument, and pip has no such option. "
             f"Write two: '--{words[0]}', {words[1]!r}."
         )
@@ -200,19 +200,19 @@ def _read_short(word: str, rest: Iterator[str], component: str) -> Iterator[Opti
 def _next_value(word: str, rest: Iterator[str], component: str) -> str:
     value = next(rest, None)
     if value is None:
-        raise EnvironmentBuildError(
+        raise InvalidPackages(
             f"packages_to_install of component {component!r}: the option {word} needs a value, as the next item of the "
             "list."
         )
     return value
 
 
-def _refuse(option: str, component: str, *, is_known: bool) -> EnvironmentBuildError:
+def _refuse(option: str, component: str, *, is_known: bool) -> InvalidPackages:
     if is_known:
         problem = f"pip's option {option} would not install into the environment of the task"
     else:
         problem = f"unknown option {option} of `pip install`"
-    return EnvironmentBuildError(
+    return InvalidPackages(
         f"packages_to_install of component {component!r}: {problem}. Remove it, or use local.DockerRunner(), which "
         "passes all of them to pip."
     )

@@ -16,6 +16,7 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, TaskRequest
 from standpipe.model.resources import Capacity
+from standpipe.runners.missing_modules import explain_missing_module
 from standpipe.runners.process.fork_servers import BOOT, START_VARIABLES, ForkServer, ForkServers
 from standpipe.runners.process.limits import AttemptLimits, Limiter, gpu_variables
 from standpipe.runners.process.task_process import TaskProcess
@@ -106,8 +107,10 @@ class ProcessTaskRunner:
             from standpipe.runners.process.debugger import run_debugged  # only debugging needs it
 
             with _working_directory() as cwd:
-                return run_debugged(python, request, {**_environment(python), **variables}, cwd, log, cancel)
-        return self._run_in_server(python, request, variables, log, cancel)
+                outcome = run_debugged(python, request, {**_environment(python), **variables}, cwd, log, cancel)
+        else:
+            outcome = self._run_in_server(python, request, variables, log, cancel)
+        return explain_missing_module(outcome, request, in_image=False) if outcome.cause else outcome
 
     def fingerprint(self, request: TaskRequest) -> str:
         """Return the version of Python, and the platform that it was built for."""
