@@ -183,7 +183,9 @@ class Machine:
             self._record(TaskCancelled(task.ref, event.report))
             return
         retry = task.retry or Retry()
-        delay = compute_retry_delay(task.retry_index, retry, task.first_started_at, now)
+        delay = None
+        if not event.is_final:
+            delay = compute_retry_delay(task.retry_index, retry, task.first_started_at, now)
         if delay is not None:
             attempt = task.next_attempt - 1
             max_attempts = task.next_attempt + retry.max_retries - task.retry_index

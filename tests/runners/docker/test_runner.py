@@ -120,7 +120,7 @@ class FakeEngine:
     def remove_container(self, container: str, **_: bool) -> None:
         self.removed.append(container)
 
-    def image(self, base: str, function: Any, *, run_args: Any, inform: Any, cancel: Any) -> str:
+    def image(self, base: str, function: Any, *, variables: Any, run_args: Any, inform: Any, cancel: Any) -> str:
         self.asked_for.append((base, function, run_args))
         return base
 

@@ -21,6 +21,7 @@ from standpipe.runners.docker.container import EngineTraits, TaskContainer, user
 from standpipe.runners.docker.engine import Engine, Owner, engine_errors, leftovers, message_of
 from standpipe.runners.docker.reaper import Reaper
 from standpipe.runners.docker.run_arguments import RunArguments, Volumes
+from standpipe.runners.missing_modules import explain_missing_module
 from standpipe.runners.request_files import request_file
 from standpipe.support import machine_capacity
 from standpipe.support.notices import Notice, inform, warn
@@ -55,6 +56,7 @@ class Images(Protocol):
         base: str,
         function: PythonFunction | None,
         *,
+        variables: Mapping[str, str],
         run_args: Mapping[str, Any],
         inform: Notice,
         cancel: Cancellation,
@@ -64,6 +66,7 @@ class Images(Protocol):
         Args:
             base: the component's image, which is pulled if it is missing.
             function: the component's program, with its packages; None for container components.
+            variables: the variables of the task, which the URLs of indexes may refer to.
             run_args: the engine's arguments for the containers of tasks. A container that installs packages uses those
                 for its network, mounts, environment and labels.
             inform: called with the progress, a sentence at a time.
@@ -156,7 +159,7 @@ class ContainerTaskRunner:
             with task.prepared():
                 outcome = task.follow(log, cancel, tty=bool(self._arguments.others.get("tty")))
         self._reclaim(client, image, task)
-        return outcome
+        return explain_missing_module(outcome, request, in_image=True) if outcome.cause else outcome
 
     def fingerprint(self, request: TaskRequest) -> str:
         """Return the digest of the image and the user's arguments; empty while the image is not on this machine."""
@@ -228,7 +231,15 @@ class ContainerTaskRunner:
                 f"The engine has no image {request.image}, and the task's image pull policy is Never. Pull it: "
                 f"docker pull {request.image}"
             )
-        return self._images.image(request.image, function, run_args=run_args, inform=self._inform, cancel=cancel)
+        variables = {**request.env, **request.pod.env, **self._arguments.environment}
+        return self._images.image(
+            request.image,
+            function,
+            variables={name: value for name, value in variables.items() if value is not None},
+            run_args=run_args,
+            inform=self._inform,
+            cancel=cancel,
+        )
 
     def _create_arguments(
         self, client: DockerClient, image: str, request: TaskRequest, traits: EngineTraits
