@@ -92,10 +92,15 @@ def _check_argument(location: str, value: Any, declared: Input, traced: bool) ->
         _check_constant(location, value, declared, traced)
 
 
+#: The types of inputs that the system fills in. What a pipeline gets so is a dict for its components.
+_PASSED_AS_DICTS = (ParameterType.TASK_FINAL_STATUS, ParameterType.TASK_CONFIG)
+
+
 def check_channel(location: str, channel: PipelineChannel, declared: Input | Output) -> None:
     """Check that the type of a channel is that of an input or output.
 
-    As in the KFP SDK, items of loops whose type is not declared are accepted everywhere.
+    As in the KFP SDK (2.17.3, `dsl/types/type_utils.py`), items of loops whose type is not declared are accepted
+    everywhere, and a final status or a TaskConfig that a pipeline passes on is a dict.
 
     Args:
         location: the location of the input or output, for the message.
@@ -107,11 +112,12 @@ def check_channel(location: str, channel: PipelineChannel, declared: Input | Out
     """
     if isinstance(channel, (LoopParameter, LoopField)) and not channel.type_annotation:
         return
+    channel_type = ParameterType.STRUCT if channel.channel_type in _PASSED_AS_DICTS else channel.channel_type
     expects_list = isinstance(declared, (ArtifactInput, ArtifactOutput)) and declared.is_list
     fits = (
-        are_compatible(channel.channel_type, declared.type) and channel.is_artifact_list == expects_list
-        if isinstance(channel.channel_type, ArtifactType) and isinstance(declared.type, ArtifactType)
-        else channel.channel_type == declared.type
+        are_compatible(channel_type, declared.type) and channel.is_artifact_list == expects_list
+        if isinstance(channel_type, ArtifactType) and isinstance(declared.type, ArtifactType)
+        else channel_type == declared.type
     )
     if not fits:
         raise InconsistentTypeException(

@@ -215,7 +215,7 @@ class _PlanBuilder:
             source = group.item.loop_items
             items = source if isinstance(source, RawItems) else InputItems(self._loop_channel(group).added_input)
             loop = Loop(items, group.item.added_input, group.parallelism)
-        condition = expressions.parse(group.text) if isinstance(group, Branch) else None
+        condition = group.condition if isinstance(group, Branch) else None
         return Node(
             name=group.name,
             component=key,
