@@ -109,9 +109,9 @@ def check_channel(location: str, channel: PipelineChannel, declared: Input | Out
         return
     expects_list = isinstance(declared, (ArtifactInput, ArtifactOutput)) and declared.is_list
     fits = (
-        are_compatible(channel.channel_type, declared.type) and channel.is_artifact_list == expects_list
-        if isinstance(channel.channel_type, ArtifactType) and isinstance(declared.type, ArtifactType)
-        else channel.channel_type == declared.type
+        are_compatible(channel.declared_type, declared.type) and channel.is_artifact_list == expects_list
+        if isinstance(channel.declared_type, ArtifactType) and isinstance(declared.type, ArtifactType)
+        else channel.declared_type == declared.type
     )
     if not fits:
         raise InconsistentTypeException(

@@ -25,7 +25,7 @@ from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.model import plan as model
 from standpipe.model.kfp import DEFAULT_IMAGE, KFP_REQUIREMENTS, kubernetes_name
 from standpipe.model.templates import Argument, Concat, IfPresent, parse_text, print_value
-from standpipe.model.types import ArtifactInput, ArtifactOutput, Json, ParameterOutput
+from standpipe.model.types import Json
 from standpipe.model.values import preview
 from standpipe.worker import annotations as kfp_annotations
 from standpipe.worker.constants import WORKSPACE_MOUNT_PATH, WORKSPACE_PATH_PLACEHOLDER
@@ -202,8 +202,9 @@ def container_component(func: Function) -> ContainerComponent:
     interface = read_interface(func, container=True)
     _check_return_annotation(func, location)
     arguments = {
-        name: _create_placeholder(name, declared)
-        for name, declared in (*interface.inputs.items(), *interface.outputs.items())
+        name: placeholders.create_placeholder(name, declared, side)
+        for side, table in (("input", interface.inputs), ("output", interface.outputs))
+        for name, declared in table.items()
     }
     spec = _call_function(func, arguments)
     if not isinstance(spec, ContainerSpec):
@@ -255,15 +256,6 @@ class ContainerSpec:
     image: str
     command: Sequence[placeholders.CommandLineElement] | None = None
     args: Sequence[placeholders.CommandLineElement] | None = None
-
-
-def _create_placeholder(name: str, declared: Any) -> Any:
-    if isinstance(declared, (ArtifactInput, ArtifactOutput)):
-        side = "inputs" if isinstance(declared, ArtifactInput) else "outputs"
-        return placeholders.artifact(side, name, is_list=declared.is_list)
-    if isinstance(declared, ParameterOutput):
-        return placeholders.output_parameter(name)
-    return placeholders.input_parameter(name)
 
 
 def _create_arguments(elements: Sequence[Any] | None, location: str) -> tuple[Argument, ...]:

@@ -182,7 +182,7 @@ class Dataflow:
         for group in reversed(groups):
             self.outputs[group][name] = GroupOutput(collected, (FromTask(producer.name, source),))
             source, producer = name, group
-        return create_channel(name, collected.channel_type, is_list=collected.is_artifact_list, task=groups[0])
+        return create_channel(name, collected.declared_type, is_list=collected.is_artifact_list, task=groups[0])
 
     def _join_branches(self, one_of: OneOfChannel) -> None:
         branches = one_of.task
