@@ -121,7 +121,7 @@ def _load(text: str, origin: str) -> YamlComponent:
     loaded: YamlComponent
     if isinstance(component, ExecutorComponent):
         loaded = YamlExecutorComponent(
-            component.name, interface, component.executor, component.task_config_passthroughs, component.plan
+            component.name, interface, component.executor, component.task_config_passthroughs, component.compiled_plan
         )
     else:
         loaded = YamlGraphComponent(interface, component.plan)

@@ -165,6 +165,11 @@ class BaseComponent:
         """The component as a pipeline of its own."""
         raise NotImplementedError
 
+    @property
+    def compiled_plan(self) -> Plan:
+        """The Plan that the component compiles to."""
+        return self.plan
+
     def settings(self) -> Settings:
         """Return the settings that a new task of the component starts with."""
         return Settings(caching=Caching(enabled=is_caching_default()))

@@ -50,6 +50,7 @@ from standpipe.model.types import (
     table_of,
 )
 from standpipe.model.validation import require_valid
+from standpipe.model.wrapping import complete, find_wrapped_component, is_complete
 
 
 class _Interface(NamedTuple):
@@ -86,7 +87,19 @@ def load(spec: Json, platform: Json = None) -> Plan:
     )
     info.check_all_taken()
     file.check_all_taken()
-    require_valid(plan)
+    return _check_plan(plan)
+
+
+def _check_plan(plan: Plan) -> Plan:
+    """Return a valid Plan: this one, or, if only the pipeline around a single component is invalid, a complete one."""
+    try:
+        require_valid(plan)
+    except SpecError:
+        wrapped = find_wrapped_component(plan)
+        if wrapped is None or is_complete(plan, wrapped):
+            raise
+        plan = complete(plan, wrapped)
+        require_valid(plan)
     return plan
 
 

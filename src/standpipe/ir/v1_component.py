@@ -14,11 +14,7 @@ from standpipe.model.plan import (
     Command,
     Component,
     Container,
-    Dag,
     ExecutorRef,
-    FromInput,
-    FromTask,
-    Node,
     Plan,
 )
 from standpipe.model.templates import (
@@ -44,6 +40,7 @@ from standpipe.model.types import (
     ParameterType,
 )
 from standpipe.model.values import preview
+from standpipe.model.wrapping import wrap_component
 
 _UNNAMED = "name"
 _FINAL_STATUS = "PipelineTaskFinalStatus"
@@ -99,22 +96,13 @@ def load_v1(document: Mapping[str, Json]) -> Plan:
     if not name:
         raise SpecError(f"name: invalid name {shown!r}. Use a name with letters of the alphabet.")
     reader = _Reader(document)
-    return _wrap_in_pipeline(
-        name, Component(ExecutorRef(f"exec-{name}"), reader.inputs(), reader.outputs()), reader.container()
-    )
+    component = Component(ExecutorRef(""), reader.inputs(), reader.outputs())
+    return wrap_component(name, component, reader.container(), Caching())
 
 
 def read_v1_description(document: Mapping[str, Json]) -> str:
     """Return the description of a component file of KFP version 1."""
     return document.get("description") or ""
-
-
-def _wrap_in_pipeline(name: str, component: Component, container: Container) -> Plan:
-    key = f"comp-{name}"
-    node = Node(name, key, {name: FromInput(name) for name in component.inputs}, caching=Caching())
-    outputs = {output: (FromTask(name, output),) for output in component.outputs}
-    root = Component(Dag({name: node}, outputs), component.inputs, component.outputs)
-    return Plan(name, root, {key: component}, {f"exec-{name}": container})
 
 
 class _Reader:
