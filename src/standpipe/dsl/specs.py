@@ -154,15 +154,15 @@ class TaskContainerSpec(ContainerSpecImplementation):
         settings = task.settings.container
         assert compiled is not None
         assert settings is not None
-        resources = {name: str(value) for name, value in vars(settings.resources).items() if value != ""}
-        fields = {
+        resources = {name: str(quantity) for name, quantity in settings.resources.quantities.items() if quantity}
+        values = {
             "image": str(settings.image),
             "command": compiled.command,
             "args": compiled.args,
             "env": MappingProxyType(dict(settings.env)) if settings.env else None,
             "resources": ResourceSpec(**resources) if resources else None,
         }
-        vars(self).update(fields, _task=task)
+        vars(self).update(values, _task=task)
 
     def __setattr__(self, name: str, value: Any) -> None:
         task: PipelineTask = vars(self)["_task"]

@@ -209,7 +209,8 @@ class Component:
 class Resources:
     """The resource requests and limits of a container, as written: quantities or placeholders; empty is unset.
 
-    CPU is in cores (`0.5`, `500m`), memory in bytes with a unit (`512Mi`, `2G`).
+    CPU is in cores (`0.5`, `500m`), memory in bytes with a unit (`512Mi`, `2G`). `numbers` are the names of the fields
+    that the compiled file has only as a number, as older SDKs wrote them.
     """
 
     cpu_request: str | Template = ""
@@ -218,6 +219,12 @@ class Resources:
     memory_limit: str | Template = ""
     accelerator_type: str | Template = ""
     accelerator_count: str | Template = ""
+    numbers: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def quantities(self) -> dict[str, str | Template]:
+        """The requests and limits by name, also those that are not set."""
+        return {name: value for name, value in vars(self).items() if name != "numbers"}
 
 
 @frozen

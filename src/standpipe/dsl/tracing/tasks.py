@@ -461,7 +461,8 @@ class PipelineTask:
                 "or an input of the pipeline can be passed as well, but not inside text."
             )
         container = self._container(setter)
-        resources = replace(container.resources, **{name: text})
+        numbers = tuple(number for number in container.resources.numbers if number != name)
+        resources = replace(container.resources, numbers=numbers, **{name: text})
         self._settings.container = replace(container, resources=resources)
         return self
 
