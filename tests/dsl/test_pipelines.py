@@ -510,3 +510,16 @@ def test_configuration_is_checked() -> None:
         dsl.PipelineConfig(active_deadline_seconds="60")  # type: ignore[arg-type]
     with pytest.raises(AuthoringError, match="between 0 and"):
         dsl.PipelineConfig(ttl_seconds_after_failure=-1)
+
+
+def test_a_resource_from_a_task_is_an_input_and_not_a_listed_dependency() -> None:
+    @dsl.pipeline
+    def limited() -> None:
+        first = say(text="2")
+        say(text="x").set_cpu_limit(first.output)
+
+    limits = nodes(limited)["say-2"]
+
+    assert limits.inputs["pipelinechannel--say-Output"] == FromTask("say", "Output")
+    assert limits.after == (), "as the KFP SDK compiles it"
+    assert limits.upstream == ("say",)

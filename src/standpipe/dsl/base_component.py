@@ -23,7 +23,7 @@ from standpipe.dsl.tracing.trace import current_trace
 from standpipe.errors import UnsupportedError
 from standpipe.model.kfp import kubernetes_name
 from standpipe.model.plan import Caching, Executor, Plan
-from standpipe.model.types import Input, Json, Output, ParameterType
+from standpipe.model.types import Input, Json, Output, ParameterType, is_required
 
 if TYPE_CHECKING:
     from standpipe.dsl.specs import ComponentSpec
@@ -127,7 +127,7 @@ class BaseComponent:
     @property
     def required_inputs(self) -> list[str]:
         """The names of the inputs that a call must pass."""
-        return [name for name, declared in self.inputs.items() if not declared.optional]
+        return [name for name, declared in self.inputs.items() if is_required(declared)]
 
     @property
     def _component_inputs(self) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -278,13 +277,7 @@ def _load_node(name: str, section: Section, interfaces: Mapping[str, _Interface]
     )
     for part in (info, reference, section):
         part.check_all_taken()
-    return _add_producers(node)
-
-
-def _add_producers(node: Node) -> Node:
-    """Add the tasks that the inputs come from to `after`: the SDK lists them, but files written by hand may not."""
-    missing = dict.fromkeys(task for task in node.producers if task not in node.after)
-    return node if not missing else dataclasses.replace(node, after=(*node.after, *missing))
+    return node
 
 
 def _load_trigger(section: Section) -> Trigger:

@@ -133,10 +133,11 @@ class Caching:
 class Node:
     """A task of a DAG: a reference to a component, and the bindings of its inputs.
 
-    `inputs` can have names that the component does not declare: values that only its command uses. `after` has all
-    upstream tasks, including those that the inputs come from. `display_name` is empty if it is equal to the name.
-    `caching` is None for control flow tasks, which are not cached. `source_location` is the location of the call of the
-    component, or of the `with` block of a control flow task; None if it is unknown.
+    `inputs` can have names that the component does not declare: values that only its command uses. `after` has the
+    upstream tasks that the compiled file lists; the tasks that the inputs come from are `producers` in any case.
+    `display_name` is empty if it is equal to the name. `caching` is None for control flow tasks, which are not cached.
+    `source_location` is the location of the call of the component, or of the `with` block of a control flow task; None
+    if it is unknown.
     """
 
     name: str

@@ -286,7 +286,7 @@ class _PlanBuilder:
 
     def _check_cycles(self, group: TaskGroup, nodes: Mapping[str, Node]) -> None:
         try:
-            graphlib.TopologicalSorter({name: node.after for name, node in nodes.items()}).prepare()
+            graphlib.TopologicalSorter({name: node.upstream for name, node in nodes.items()}).prepare()
         except graphlib.CycleError as error:
             cycle = " -> ".join(reversed(error.args[1]))
             raise AuthoringError(

@@ -24,7 +24,7 @@ from standpipe.errors import (
     TaskFailed,
 )
 from standpipe.model.plan import Caching, Container, Executor, Resources, Retry, SourceLocation, TriggerStrategy
-from standpipe.model.types import Input, Json, Output
+from standpipe.model.types import Input, Json, Output, is_required
 from standpipe.model.values import preview
 
 
@@ -221,7 +221,7 @@ class PipelineTask:
         """
         self._check_is_traced("ignore_upstream_failure")
         for name, value in self.inputs.items():
-            if isinstance(value, PipelineChannel) and value.task and not self.component.inputs[name].optional:
+            if isinstance(value, PipelineChannel) and value.task and is_required(self.component.inputs[name]):
                 raise AuthoringError(
                     f"Task {self.name!r} cannot ignore upstream failures: its input {name!r} comes from task "
                     f"{value.task.name!r}, which may fail, and has no default value. Give the input a default value."
