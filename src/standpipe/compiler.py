@@ -92,7 +92,10 @@ class Compiler:
             )
         _warn_of_conditions(pipeline_func.plan)
         plan = ir.override(
-            pipeline_func.plan, name=pipeline_name, display_name=pipeline_display_name, parameters=pipeline_parameters
+            pipeline_func.compiled_plan,
+            name=pipeline_name,
+            display_name=pipeline_display_name,
+            parameters=pipeline_parameters,
         )
         if not kubernetes_manifest_format:
             ir.write(plan, package_path, description=pipeline_func.description)

@@ -25,6 +25,7 @@ from standpipe.model.types import (
     Output,
     ParameterInput,
     ParameterType,
+    is_required,
 )
 from standpipe.model.values import ValueMismatch, check_json, describe_disallowed, preview
 from standpipe.worker.artifacts import Artifact
@@ -65,17 +66,12 @@ def _check_names(component: str, names: Iterable[str], inputs: Mapping[str, Inpu
             raise AuthoringTypeError(
                 f"Component {component!r} has no input {key!r}. Its inputs are: {', '.join(inputs) or 'none'}."
             )
-    missing = [key for key, declared in inputs.items() if key not in names and _is_required(declared)]
+    missing = [key for key, declared in inputs.items() if key not in names and is_required(declared)]
     if missing:
         raise AuthoringTypeError(
             f"Component {component!r} is missing {len(missing)} required input{'s'[: len(missing) > 1]}: "
             f"{', '.join(missing)}."
         )
-
-
-def _is_required(declared: Input) -> bool:
-    """Return whether an argument is required. `Compiler.compile` can set defaults of inputs that are not optional."""
-    return not declared.optional and getattr(declared, "default", None) is None
 
 
 def _check_argument(location: str, value: Any, declared: Input, traced: bool) -> None:
@@ -112,7 +108,7 @@ def check_channel(location: str, channel: PipelineChannel, declared: Input | Out
     """
     if isinstance(channel, (LoopParameter, LoopField)) and not channel.type_annotation:
         return
-    channel_type = ParameterType.STRUCT if channel.channel_type in _PASSED_AS_DICTS else channel.channel_type
+    channel_type = ParameterType.STRUCT if channel.declared_type in _PASSED_AS_DICTS else channel.declared_type
     expects_list = isinstance(declared, (ArtifactInput, ArtifactOutput)) and declared.is_list
     fits = (
         are_compatible(channel_type, declared.type) and channel.is_artifact_list == expects_list

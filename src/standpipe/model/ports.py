@@ -217,6 +217,9 @@ class ArtifactStore(Protocol):
     def local_path(self, location: str) -> str:
         """Return the absolute path at which tasks on this machine read or write a payload; empty if there is none."""
 
+    def owns(self, location: str) -> bool:
+        """Return whether a location is the store's own: `locate` may have named it in some run."""
+
     def exists(self, location: str) -> bool:
         """Return whether anything is at a location, readable or not."""
 

@@ -192,6 +192,7 @@ RECORDS = (
         memory_limit="memory_limit",
         accelerator_type="accelerator_type",
         accelerator_count="accelerator_count",
+        numbers="numbers",
     ),
     _record(p.Command, "Command", command="command", args="args"),
     _record(
