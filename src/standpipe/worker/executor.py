@@ -8,13 +8,13 @@ of the output is known.
 from __future__ import annotations
 
 import json
-import math
 import os
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from . import annotations as ann
 from . import artifacts
 from .artifacts import Artifact, is_remote
+from .json_values import check_json, describe_type
 from .status import PipelineTaskFinalStatus, TaskConfig, final_status, task_config
 
 #: KFP's name for the output of a function that returns a single value.
@@ -121,7 +121,7 @@ class Executor:
         if declared is type(None) or declared is None:
             if returned is not None:
                 raise TypeError(
-                    f"{self._who} returned {_a(returned)}, but declares no output: "
+                    f"{self._who} returned {describe_type(returned)}, but declares no output: "
                     f"annotate it with `-> {type(returned).__name__}`, or return nothing"
                 )
         elif ann.is_named_tuple(declared):
@@ -136,7 +136,7 @@ class Executor:
         names = list(hints)
         expected = f"the outputs {', '.join(names)}"
         if not isinstance(returned, tuple):
-            raise TypeError(f"{self._who} returned {_a(returned)}: expected a tuple of {expected}")
+            raise TypeError(f"{self._who} returned {describe_type(returned)}: expected a tuple of {expected}")
         if len(returned) != len(names):
             raise ValueError(f"{self._who} returned {len(returned)} values: expected {expected}")
         by_name = dict(zip(getattr(returned, "_fields", names), returned))
@@ -163,7 +163,9 @@ class Executor:
     def _convert(self, name: str, value: Any, expected: Any) -> Any:
         """Return the value of an output parameter, without subclasses of int and float."""
         if not isinstance(value, (int, float) if expected is float else expected):
-            raise TypeError(f"{self._who} returned {_a(value)} for its output {name!r}: expected {expected.__name__}")
+            raise TypeError(
+                f"{self._who} returned {describe_type(value)} for its output {name!r}: expected {expected.__name__}"
+            )
         check_json(value, f"the output {name!r} of {self._who}")
         return expected(value) if expected in (int, float) else value
 
@@ -175,24 +177,6 @@ class Executor:
             output["artifacts"] = {name: {"artifacts": [_runtime(name, a)]} for name, a in self.outputs.items()}
         with open(self.output_file, "w", encoding="utf-8") as file:
             file.write(json.dumps(output))
-
-
-def check_json(value: Any, what: str, path: str = "") -> None:
-    """Raise TypeError or ValueError, naming the part, unless `value` can be written as JSON and read back the same."""
-    part = f"{what}, at {path}," if path else what
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"{part} is {value}, and JSON has no such number")
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            check_json(item, what, f"{path}[{index}]")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise TypeError(f"{part} has the key {key!r}, and the keys of a JSON object are text")
-            check_json(item, what, f"{path}[{key!r}]")
-    elif value is not None and not isinstance(value, (str, int)):
-        raise TypeError(f"{part} is {_a(value)}, which JSON cannot hold")
 
 
 def _runtime(name: str, artifact: Artifact) -> Dict[str, Any]:
@@ -236,11 +220,3 @@ def _whole_number(value: Any, annotation: Any) -> Any:
 def _is_chief() -> bool:
     cluster = os.environ.get("CLUSTER_SPEC")
     return not cluster or json.loads(cluster)["task"]["type"] in _CHIEF_ROLES
-
-
-def _a(value: Any) -> str:
-    """Describe the type of a value, with its module unless it is built in."""
-    kind = type(value)
-    if value is None:
-        return "None"
-    return f"a value of type {kind.__name__ if kind.__module__ == 'builtins' else f'{kind.__module__}.{kind.__name__}'}"
