@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.worker.tasks import Tasks, runtime_artifact
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system than that of the task."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other file system")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
+
 
 # --- what a function is given
 
@@ -205,6 +218,39 @@ def test_what_lies_at_a_custom_path_is_brought_to_the_uri(tasks: Tasks, tmp_path
     assert Path(result.artifact("file")["uri"]).read_text() == "content"
     assert (Path(result.artifact("folder")["uri"]) / "part").read_text() == "content"
     assert result.artifact("remote")["uri"] == "gs://bucket/remote"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "global file; file = open(path, 'w'); file.write('rows')",
+        "import atexit; atexit.register(lambda: open(path, 'w').write('rows'))",
+        "with open(path, 'w') as file: file.write('rows')",
+    ],
+)
+def test_a_payload_on_another_disk_is_copied_when_it_is_complete(tasks: Tasks, other_disk: Path, body: str) -> None:
+    source = f"""
+        def f(a: Output[Dataset]):
+            a.custom_path = path = {str(other_disk / "payload")!r}
+            {body}
+    """
+    result = tasks.run(source, output_artifacts={"a": "system.Dataset"})
+
+    assert Path(result.artifact("a")["uri"]).read_text() == "rows"
+
+
+def test_a_payload_that_cannot_be_copied_fails_the_task(tasks: Tasks, other_disk: Path) -> None:
+    source = f"""
+        def f(a: Output[Dataset]):
+            import os
+            a.custom_path = {str(other_disk / "payload")!r}
+            os.mkfifo(a.custom_path)
+            a.uri = '/proc/missing/a'
+    """
+    result = tasks.run(source, output_artifacts={"a": "system.Dataset"})
+
+    assert result.code == 1
+    assert result.error["kind"] == "FileNotFoundError"
 
 
 def test_a_custom_path_is_told(tasks: Tasks) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from . import annotations as ann
 from . import artifacts
-from .artifacts import Artifact, is_remote
+from .artifacts import Artifact
 from .json_values import check_json, describe_type
 from .status import PipelineTaskFinalStatus, TaskConfig, final_status, task_config
 
@@ -40,13 +40,17 @@ class Executor:
         self.parameter_files = {name: p["outputFile"] for name, p in outputs.get("parameters", {}).items()}
         self.output_file: str = outputs["outputFile"]
         self.inputs = self._artifacts(inputs)
-        self.outputs = {name: listed[0] for name, listed in self._artifacts(outputs).items() if listed}
+        self.output_artifacts = {name: listed[0] for name, listed in self._artifacts(outputs).items() if listed}
         self.values: Dict[str, Any] = {}
 
     def execute(self) -> None:
         """Call the function, and write its results: payloads and the executor output."""
         artifacts.CONTAINER_TASK_ROOT = os.path.dirname(self.output_file)
-        for path in (self.output_file, *self.parameter_files.values(), *(a.path for a in self.outputs.values())):
+        for path in (
+            self.output_file,
+            *self.parameter_files.values(),
+            *(a.path for a in self.output_artifacts.values()),
+        ):
             os.makedirs(os.path.dirname(path), exist_ok=True)
         returned = self.function(**self.arguments())
         if _is_chief():
@@ -90,9 +94,9 @@ class Executor:
         return _whole_number(self.parameters.get(name), annotation)
 
     def _output(self, name: str) -> Artifact:
-        if name not in self.outputs:
+        if name not in self.output_artifacts:
             raise ValueError(f"{self._who} has the output {name!r}, but the executor input has no path for it")
-        return self.outputs[name]
+        return self.output_artifacts[name]
 
     def _input_path(self, name: str) -> Optional[str]:
         if name in self.parameters:
@@ -155,7 +159,7 @@ class Executor:
                 "one of str, int, float, bool, list and dict"
             )
         elif isinstance(value, Artifact):
-            self.outputs[name] = value
+            self.output_artifacts[name] = value
         elif value is not None:
             with open(self._output(name).path, "w", encoding="utf-8") as file:
                 file.write(str(value))
@@ -171,10 +175,10 @@ class Executor:
 
     def _write(self) -> None:
         output: Dict[str, Any] = {"parameterValues": self.values} if self.values else {}
-        for artifact in self.outputs.values():
-            _copy_custom_path(artifact)
-        if self.outputs:
-            output["artifacts"] = {name: {"artifacts": [_runtime(name, a)]} for name, a in self.outputs.items()}
+        if self.output_artifacts:
+            output["artifacts"] = {
+                name: {"artifacts": [_runtime(name, a)]} for name, a in self.output_artifacts.items()
+            }
         with open(self.output_file, "w", encoding="utf-8") as file:
             file.write(json.dumps(output))
 
@@ -183,32 +187,6 @@ def _runtime(name: str, artifact: Artifact) -> Dict[str, Any]:
     check_json(artifact.metadata, f"the metadata of the output artifact {name!r}")
     entry = {"name": artifact.name, "uri": artifact.uri, "metadata": artifact.metadata}
     return {**entry, "custom_path": artifact.custom_path} if artifact.custom_path else entry
-
-
-def _copy_custom_path(artifact: Artifact) -> None:
-    """Copy the payload at an artifact's custom path to its URI, as KFP's launcher does after the task.
-
-    The custom path may be in the container or in the working directory, which are removed after the task.
-    """
-    source, target = artifact.custom_path, artifact.uri
-    if not source or is_remote(target) or not os.path.exists(source) or os.path.exists(target):
-        return
-    import shutil  # costs 5 ms, and few artifacts have a custom path
-
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    if os.path.isdir(source):
-        shutil.copytree(source, target, copy_function=_link_or_copy)
-    else:
-        _link_or_copy(source, target)
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without links
-        import shutil  # costs 5 ms, and few artifacts have a custom path
-
-        shutil.copy2(source, target)
 
 
 def _whole_number(value: Any, annotation: Any) -> Any:
