@@ -204,7 +204,7 @@ def _read_user_options(settings: tuple[tuple[str, str], ...]) -> tuple[Option, .
 def _resolve_option(option: Option) -> tuple[Option, Iterator[str]]:
     """Return an option with the path in its value made absolute, and the state of the files there."""
     name, value = option
-    if name not in _PATHS or value is None or "://" in value:
+    if name not in _PATHS or value is None or is_remote(value):
         return option, iter(())
     location, bracket, extras = value.partition("[") if name == "editable" else (value, "", "")
     path = Path(os.path.abspath(os.path.expanduser(location)))
