@@ -243,9 +243,8 @@ def test_an_environment_that_a_later_task_needs_stops_the_run(run: Callable[...,
         run(chain, runner, quiet=True)
 
     message = str(failure.value)
-    assert message.startswith(
-        "Task 'later' would fail, so the run was stopped: The packages later-package cannot be installed"
-    )
+    assert message.startswith("Run chain-")
+    assert "was cancelled: its task 'later' would fail: The packages later-package cannot be installed." in message
     assert "To resume the run" in message
     assert runner.stopped
     end = run_row(tmp_path / "root", "latest").end

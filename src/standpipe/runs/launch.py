@@ -165,9 +165,7 @@ def finish_task(context: RunContext, machine: Machine, result: RunResult, task: 
         return task.finish(from_values(result.end.outputs))
     timeout = get_timeout(context.plan) if result.timed_out else 0
     flags = context.options.command_options
-    report = failure_report(context.info, machine, result.end, context.folder, timeout, flags)
-    if result.stop_reason and not result.end.failures:
-        report = f"{result.stop_reason}\n\n{report}"
+    report = failure_report(context.info, machine, result.end, context.folder, timeout, flags, result.stop_reason)
     return _finish_with_error(context.options, task, TaskFailed(context.redactor.redact_text(report)))
 
 

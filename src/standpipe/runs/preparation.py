@@ -54,7 +54,7 @@ def prepare_executors(
             if cancel:
                 return
             if use.is_certain and not use.is_retried:
-                stop(RunnerError(f"Task '{use.task}' would fail, so the run was stopped: {error}"))
+                stop(RunnerError(f"its task '{use.task}' would fail: {error}"))
             else:
                 warn(f"Task '{use.task}' will fail if it runs: {error}")
 
