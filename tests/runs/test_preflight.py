@@ -13,7 +13,7 @@ from standpipe import dsl, local
 from standpipe.errors import EnvironmentBuildError, StandpipeError, TaskFailed
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import Container, PythonFunction
-from standpipe.model.ports import Outcome, TaskRequest
+from standpipe.model.ports import Outcome, PreparingRunner, TaskRequest
 from standpipe.runners.api import LocalRunner
 from standpipe.runs.executor_uses import find_uses
 from standpipe.store.reading import run_row
@@ -258,3 +258,20 @@ def test_a_task_that_is_retried_is_only_warned_of(run: Callable[..., Any], capsy
     assert run(retried, runner).output == 1
     assert "Task 'later' will fail if it runs: no network" in capsys.readouterr().err
     assert not runner.stopped
+
+
+def test_a_defect_in_a_preparation_is_a_warning(run: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
+    runner = Preparing()
+    runner.error = KeyError("defect")  # type: ignore[assignment]
+
+    assert run(chain, runner).output == 1
+    assert "failed to prepare task 'later', please report it: KeyError('defect')" in capsys.readouterr().err
+
+
+def test_nothing_is_installed_ahead_into_the_current_environment() -> None:
+    (executor,) = later.plan.executors.values()
+    assert isinstance(executor, Container)
+    runner = local.SubprocessRunner(use_venv=False).open()
+
+    assert isinstance(runner, PreparingRunner)
+    assert runner.is_prepared(executor)

@@ -57,14 +57,14 @@ def prepare_executors(
                 stop(RunnerError(f"its task '{use.task}' would fail: {error}"))
             else:
                 warn(f"Task '{use.task}' will fail if it runs: {error}")
+        except Exception as error:  # noqa: BLE001  the outermost edge of a thread
+            warn(f"Standpipe itself failed to prepare task '{use.task}', please report it: {error!r}")
 
     pool = ThreadPoolExecutor(_MAX_BUILDS, thread_name_prefix="standpipe-prepare")
-    builds = [pool.submit(prepare, use) for use in sorted(later, key=lambda use: not use.is_certain)]
+    for use in sorted(later, key=lambda use: not use.is_certain):
+        pool.submit(prepare, use)
     try:
         yield
     finally:
         cancel.set()
         pool.shutdown(cancel_futures=True)
-    for build in builds:
-        if not build.cancelled():
-            build.result()  # raises what is a defect
