@@ -85,6 +85,9 @@ class LocalRunner(ABC):
             plan: the Plan of the pipeline.
         """
 
+    #: Whether tasks run the code of their components.
+    executes_code = True
+
     @property
     def variables(self) -> Mapping[str, str]:
         """Environment variables that the user's options set for all tasks, by name."""

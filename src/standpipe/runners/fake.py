@@ -100,6 +100,9 @@ class FakeRunner(LocalRunner):
         """Return the path of the workspace on this machine."""
         return str(workspace)
 
+    #: Functions of the test are called instead.
+    executes_code = False
+
     def check_plan(self, plan: Plan) -> None:
         """Warn of functions that the pipelines of this run and of earlier ones have no tasks for."""
         tasks = list(tasks_of(plan))

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from standpipe.errors import RunnerError, UnsupportedError
+from standpipe.errors import RunnerError, StandpipeError, UnsupportedError
+from standpipe.model import plan
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Mount, Outcome, PodSettings, TaskRequest
@@ -22,6 +23,7 @@ from standpipe.runners.docker.engine import Engine, Owner, engine_errors, leftov
 from standpipe.runners.docker.reaper import Reaper
 from standpipe.runners.docker.run_arguments import RunArguments, Volumes
 from standpipe.runners.missing_modules import explain_missing_module
+from standpipe.runners.package_indexes import has_variables
 from standpipe.runners.request_files import request_file
 from standpipe.support import machine_capacity
 from standpipe.support.notices import Notice, inform, warn
@@ -124,6 +126,7 @@ class ContainerTaskRunner:
         self._lock = threading.Lock()
         self._image_ids: dict[str, tuple[float, str]] = {}  # with the time of the request
         self._traits: EngineTraits | None = None
+        self._prepared: set[object] = set()
         atexit.register(self.close)
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
@@ -160,6 +163,32 @@ class ContainerTaskRunner:
                 outcome = task.follow(log, cancel, tty=bool(self._arguments.others.get("tty")))
         self._reclaim(client, image, task)
         return explain_missing_module(outcome, request, in_image=True) if outcome.cause else outcome
+
+    def find_problem(self, executor: plan.Container) -> StandpipeError | None:
+        """Return None: an image that nobody has, or packages that no index has, are found by `prepare`."""
+        return None
+
+    def is_prepared(self, executor: plan.Container) -> bool:
+        """Return whether this process has prepared the image of an executor, or it is not known before its task."""
+        function = executor.program if isinstance(executor.program, PythonFunction) else None
+        return (
+            not isinstance(executor.image, str)
+            or (function is not None and has_variables(function))
+            or _identify(executor) in self._prepared
+        )
+
+    def prepare(self, executor: plan.Container, cancel: Cancellation) -> None:
+        """Pull the image of an executor if it is missing, and add its packages.
+
+        Raises:
+            RunnerError: if there is no engine, or the image cannot be pulled, or `cancel` was set meanwhile.
+            EnvironmentBuildError: if the packages cannot be installed.
+        """
+        client, labels = self._engine(), Owner.current().labels
+        with self._reaper.guard(labels):
+            self._prepare_engine(client)
+            self._provide_image(str(executor.image), executor.program, executor.env, labels, cancel)
+        self._prepared.add(_identify(executor))
 
     def fingerprint(self, request: TaskRequest) -> str:
         """Return the digest of the image and the user's arguments; empty while the image is not on this machine."""
@@ -220,10 +249,8 @@ class ContainerTaskRunner:
                 self._warn(f"The leftover container {container[:12]} was not removed: {message_of(error)}")
 
     def _image(self, client: DockerClient, request: TaskRequest, cancel: Cancellation) -> str:
-        function = request.program if isinstance(request.program, PythonFunction) else None
-        run_args = self._arguments.merged(environment={}, labels=_labels(request), volumes={})
-        run_args["labels"] = _labels(request)  # the user's labels are for the containers of tasks
         if request.pod.pull_policy == "Always":
+            run_args = self._installation_arguments(_labels(request))
             self._inform(f"Pulling the image {request.image}: its pull policy is Always.")
             self._images.pull(request.image, run_args=run_args, inform=self._inform, cancel=cancel)
         elif request.pod.pull_policy == "Never" and not client.images.list(request.image):
@@ -231,15 +258,30 @@ class ContainerTaskRunner:
                 f"The engine has no image {request.image}, and the task's image pull policy is Never. Pull it: "
                 f"docker pull {request.image}"
             )
-        variables = {**request.env, **request.pod.env, **self._arguments.environment}
+        variables = {**request.env, **request.pod.env}
+        return self._provide_image(request.image, request.program, variables, _labels(request), cancel)
+
+    def _provide_image(
+        self,
+        base: str,
+        program: object,
+        variables: Mapping[str, str],
+        labels: Mapping[str, str],
+        cancel: Cancellation,
+    ) -> str:
+        own = {**variables, **self._arguments.environment}
         return self._images.image(
-            request.image,
-            function,
-            variables={name: value for name, value in variables.items() if value is not None},
-            run_args=run_args,
+            base,
+            program if isinstance(program, PythonFunction) else None,
+            variables={name: value for name, value in own.items() if value is not None},
+            run_args=self._installation_arguments(labels),
             inform=self._inform,
             cancel=cancel,
         )
+
+    def _installation_arguments(self, labels: Mapping[str, str]) -> dict[str, Any]:
+        """Return the arguments for containers that install packages. The user's labels are for those of tasks."""
+        return {**self._arguments.merged(environment={}, labels={}, volumes={}), "labels": dict(labels)}
 
     def _create_arguments(
         self, client: DockerClient, image: str, request: TaskRequest, traits: EngineTraits
@@ -321,6 +363,14 @@ class ContainerTaskRunner:
                 f"Files of {task.request.task} in {folder} belong to another user, and a container of its image "
                 f"could not change that. You can: sudo chown -R {os.geteuid()}:{os.getegid()} {folder}"
             )
+
+
+def _identify(executor: plan.Container) -> object:
+    """Return what determines the image of an executor."""
+    program = executor.program
+    if not isinstance(program, PythonFunction):
+        return executor.image
+    return executor.image, program.packages, program.index_urls, program.trusted_hosts, program.use_venv
 
 
 def _command(request: TaskRequest) -> dict[str, Any]:
