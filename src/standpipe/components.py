@@ -14,7 +14,7 @@ from standpipe.dsl.components import (
     component_from_plan,
 )
 from standpipe.dsl.functions.interface import Interface
-from standpipe.errors import ArgumentError, StorageError, UnsupportedError
+from standpipe.errors import ArgumentError, StorageError, UnsupportedError, shorten_errors
 from standpipe.model.values import preview
 
 _TIMEOUT = 30
@@ -42,6 +42,7 @@ class YamlGraphComponent(YamlComponent, GraphComponent):
     """A loaded pipeline."""
 
 
+@shorten_errors
 def load_component_from_text(text: str) -> YamlComponent:
     """Load a component or pipeline from the text of a compiled file, or of a component of KFP version 1.
 
@@ -58,6 +59,7 @@ def load_component_from_text(text: str) -> YamlComponent:
     return _load(text, "The text")
 
 
+@shorten_errors
 def load_component_from_file(file_path: str | os.PathLike[str]) -> YamlComponent:
     """Load a component or pipeline from a compiled file, or a component from a file of KFP version 1.
 
@@ -78,6 +80,7 @@ def load_component_from_file(file_path: str | os.PathLike[str]) -> YamlComponent
     return _load(ir.read_file_text(path), str(path))
 
 
+@shorten_errors
 def load_component_from_url(url: str, auth: tuple[str, str] | None = None) -> YamlComponent:
     """Load a component or pipeline from a URL of a compiled file, or of a component of KFP version 1.
 

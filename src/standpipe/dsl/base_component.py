@@ -19,6 +19,7 @@ from standpipe.dsl.functions.interface import Interface
 from standpipe.dsl.tracing.source_locations import caller_location
 from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.dsl.tracing.trace import current_trace
+from standpipe.errors import shorten_errors
 from standpipe.model.kfp import kubernetes_name
 from standpipe.model.plan import Caching, Executor, Plan
 from standpipe.model.types import Input, Json, Output
@@ -87,6 +88,7 @@ class BaseComponent:
         self.inputs: Mapping[str, Input] = interface.inputs
         self.outputs: Mapping[str, Output] = interface.outputs
 
+    @shorten_errors
     def __call__(self, *args: Any, **kwargs: Any) -> PipelineTask:
         """Create a task of the component.
 
