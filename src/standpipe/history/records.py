@@ -51,6 +51,10 @@ class Artifact:
     consumers: tuple[str, ...]
     _location: str = field(repr=False)
 
+    def __repr__(self) -> str:
+        producer = f", of task {self.producer}" if self.producer else ""
+        return f"<Artifact {self.name}: {self.type}{producer}, {self._location}>"
+
     @property
     def path(self) -> Path | None:
         """The path of its payload on this machine; None if it is in a remote store."""
@@ -82,6 +86,11 @@ class Attempt:
     log_bytes: int | None = None
     log_lines: int | None = None
 
+    def __repr__(self) -> str:
+        duration = "" if self.duration is None else f" in {self.duration:.3g} s"
+        reason = f": {first_line(self.failure.message)}" if self.failure else ""
+        return f"<Attempt {self.number}: {self.status.value}{duration}{reason}>"
+
     @property
     def folder(self) -> Path:
         """The folder with its outputs and its log."""
@@ -91,6 +100,11 @@ class Attempt:
     def log(self) -> Path:
         """The file with everything that it printed."""
         return self.folder / LOG_FILE
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a text."""
+    return text.partition("\n")[0]
 
 
 def to_datetime(seconds: float) -> datetime:
