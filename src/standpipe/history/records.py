@@ -38,7 +38,8 @@ class Artifact:
     `digest` (`sha256:…`) and `size` (bytes) describe the payload at the end of the task that produced it; they are
     empty and None if its checksum was not computed. `producer` is the path of the task that produced it, None for an
     artifact that was passed to the run; `consumers` are the paths of the tasks that took it as an input. Both name
-    tasks with an executor, never the pipelines and loops around them.
+    tasks with an executor, never the pipelines and loops around them. `registration` has the arguments of
+    `dsl.Model.register`, None if it was not called.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Artifact:
     producer: str | None
     consumers: tuple[str, ...]
     _location: str = field(repr=False)
+    registration: Mapping[str, Json] | None = None
 
     def __repr__(self) -> str:
         producer = f", of task {self.producer}" if self.producer else ""
