@@ -22,7 +22,10 @@ class StandpipeError(Exception):
     exit_code = 1
 
     def _render_traceback_(self) -> list[str]:
-        """Return the traceback for IPython, which calls this, without the frames of Standpipe."""
+        """Return the traceback for IPython, which calls this, without the frames of Standpipe.
+
+        IPython shows the last frame of a traceback even if it has `__tracebackhide__` (8.37.0).
+        """
         from standpipe.tracebacks import remove_own_frames  # no program without errors needs it
 
         if not isinstance(self, InternalError):

@@ -361,6 +361,27 @@ def test_the_client_of_the_sdk_accepts_pipelines_of_standpipe(sdk: Path) -> None
     assert "schemaVersion: 2.1.0" in succeeds(INSTALL + textwrap.dedent(program), sdk)
 
 
+def test_kubernetes_and_pipeline_spec_may_be_parts_of_the_sdk(sdk: Path) -> None:
+    """As KEP-12548 will have them."""
+    for name, text in {
+        "kubernetes": "from kfp.dsl import PipelineTask\nfrom ..pipeline_spec import pipeline_spec_pb2\n",
+        "pipeline_spec": "",
+    }.items():
+        (sdk / "kfp" / name).mkdir()
+        (sdk / "kfp" / name / "__init__.py").write_text(text)
+    (sdk / "kfp" / "pipeline_spec" / "pipeline_spec_pb2.py").write_text("IS_SDK = True\n")
+    program = """
+    import kfp
+    from kfp import kubernetes
+    assert kfp.kubernetes is kubernetes and kubernetes.PipelineTask is standpipe.dsl.PipelineTask
+    assert kubernetes.pipeline_spec_pb2 is kfp.pipeline_spec.pipeline_spec_pb2
+    assert kfp.pipeline_spec.pipeline_spec_pb2.IS_SDK
+    from kubeflow.pipelines import kubernetes as same
+    assert same is kubernetes
+    """
+    succeeds(INSTALL + textwrap.dedent(program), sdk)
+
+
 def test_an_imported_sdk_is_replaced_with_a_warning(sdk: Path) -> None:
     program = """
     import kfp.dsl.inside

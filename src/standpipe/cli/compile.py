@@ -16,8 +16,6 @@ from standpipe.dsl import BaseComponent, GraphComponent
 from standpipe.errors import ArgumentError
 from standpipe.support.notices import warn
 
-_COMPILED = (".yaml", ".yml", ".json")
-
 #: The options of a Kubernetes manifest: fields of `KubernetesManifestOptions`, with their help.
 _MANIFEST_OPTIONS = {
     "pipeline_name": "the name of the Pipeline; by default that of the compiled pipeline",
@@ -41,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     path, name, output = _resolve(parser, options)
-    if path.endswith(_COMPILED) and os.path.exists(path):
+    if path.endswith((".yaml", ".yml", ".json")) and os.path.exists(path):
         raise ArgumentError(
             f"{path} is a compiled file already. Expected the Python script that defines the pipeline. "
             f"`standpipe run {path}` runs it."
