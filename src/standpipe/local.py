@@ -12,7 +12,7 @@ from standpipe.dsl.arguments import check_arguments
 from standpipe.dsl.base_component import BaseComponent, set_backend
 from standpipe.dsl.components import component_from_plan
 from standpipe.dsl.tracing.tasks import PipelineTask
-from standpipe.errors import ArgumentError, NotInitialized
+from standpipe.errors import ArgumentError, NotInitialized, shorten_errors
 from standpipe.faults import Delay, Fail, Kill
 from standpipe.runners.api import RUNNERS, LocalRunner, runner_class, suggestions
 from standpipe.runs.options import RunOptions, check_folder, check_option_names, takes_run_options
@@ -39,6 +39,7 @@ _HOW_TO_INIT = (
 _defaults: RunOptions | None = None
 
 
+@shorten_errors
 @takes_run_options(RunOptions)
 def init(*args: Any, **kwargs: Any) -> None:
     """Set the options of all later calls of components and pipelines, in all threads of this process.
@@ -52,6 +53,7 @@ def init(*args: Any, **kwargs: Any) -> None:
     _defaults = RunOptions(*args, **kwargs)
 
 
+@shorten_errors
 def run(
     target: BaseComponent | str | os.PathLike[str], arguments: Mapping[str, Any] | None = None, **options: Any
 ) -> PipelineTask:
@@ -90,6 +92,7 @@ def run(
     return _start(run_options, component, checked)
 
 
+@shorten_errors
 def runs(pipeline_root: str | os.PathLike[str] | None = None) -> list[Run]:
     """Return all runs below a pipeline root, the newest first.
 
@@ -104,6 +107,7 @@ def runs(pipeline_root: str | os.PathLike[str] | None = None) -> list[Run]:
     return history.runs(_root(pipeline_root))
 
 
+@shorten_errors
 def get_run(run: str, pipeline_root: str | os.PathLike[str] | None = None) -> Run:
     """Return one run: its status, its tasks with their attempts, its artifacts and their lineage.
 
@@ -122,6 +126,7 @@ def get_run(run: str, pipeline_root: str | os.PathLike[str] | None = None) -> Ru
     return history.get_run(_root(pipeline_root), run)
 
 
+@shorten_errors
 def resume(
     run: str | Run,
     *,
@@ -164,6 +169,7 @@ def resume(
         return resume.resume(run_options, run_id, component, names)
 
 
+@shorten_errors
 def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any) -> PipelineTask:
     """Rerun one task of a run, with the inputs that it had, as a new run.
 

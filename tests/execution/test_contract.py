@@ -112,6 +112,13 @@ def test_a_custom_path_that_was_only_in_the_container_is_not_kept(tmp_path: Path
             '{"artifacts": {"model": {"artifacts": [{"metadata": {"loss": Infinity}}]}}}',
             "\\['model']\\['artifacts']\\[0]\\['metadata']\\['loss'] is inf: expected a finite number",
         ),
+        (
+            {
+                "parameterValues": {"score": 1, "count": 1},
+                "artifacts": {"model": {"artifacts": [{"metadata": {"_kfp_model_registry_request": "{"}}]}},
+            },
+            "malformed entry for its output artifact 'model'",
+        ),
     ],
 )
 def test_missing_and_malformed_outputs_are_named(tmp_path: Path, output: object, says: str) -> None:

@@ -19,9 +19,9 @@ from standpipe.dsl.functions.interface import Interface, read_interface
 from standpipe.dsl.functions.source import build_program
 from standpipe.dsl.registry import defined_components
 from standpipe.dsl.tracing.channels import create_input_channel
-from standpipe.dsl.tracing.source_locations import function_location
+from standpipe.dsl.tracing.source_locations import caller_stacklevel, function_location
 from standpipe.dsl.tracing.trace import Trace, record_trace
-from standpipe.errors import AuthoringError, AuthoringTypeError
+from standpipe.errors import AuthoringError, AuthoringTypeError, shorten_errors
 from standpipe.model import plan as model
 from standpipe.model.kfp import DEFAULT_IMAGE, KFP_REQUIREMENTS, kubernetes_name
 from standpipe.model.templates import Argument, Concat, IfPresent, parse_text
@@ -57,6 +57,7 @@ def component(
     embedded_artifact_path: str | os.PathLike[str] | None = ...,
     task_config_passthroughs: Sequence[TaskConfigPassthrough | TaskConfigField] | None = ...,
 ) -> Callable[[Function], PythonComponent]: ...
+@shorten_errors
 def component(
     func: Function | None = None,
     *,
@@ -183,11 +184,12 @@ def _write_component(python_component: PythonComponent, path: str) -> None:
     warnings.warn(
         "output_component_file is deprecated: use compiler.Compiler().compile() instead.",
         DeprecationWarning,
-        stacklevel=3,
+        stacklevel=caller_stacklevel(),
     )
     get_backend().compile_component(python_component, path)
 
 
+@shorten_errors
 def container_component(func: Function) -> ContainerComponent:
     """Make a component of a function that returns a `dsl.ContainerSpec`.
 
@@ -291,6 +293,7 @@ def pipeline(
     display_name: str | None = ...,
     pipeline_config: PipelineConfig | None = ...,
 ) -> Callable[[Function], GraphComponent]: ...
+@shorten_errors
 def pipeline(
     func: Function | None = None,
     *,

@@ -42,7 +42,8 @@ class ArtifactValue:
     """An artifact as tasks see it: KFP's RuntimeArtifact.
 
     `custom_path` is the path of the payload, if that is not at the URI. `checksum` is that of the payload, None if
-    the payload is not on this machine or was not read. Tasks do not receive it.
+    the payload is not on this machine or was not read. `registration` is what the task that produced a model requested
+    of a model registry: the arguments of `dsl.Model.register`, None if it did not. Tasks receive neither of the two.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ArtifactValue:
     metadata: Mapping[str, Json] = field(default_factory=dict)
     custom_path: str = ""
     checksum: Checksum | None = field(default=None, compare=False)
+    registration: Mapping[str, Json] | None = field(default=None, compare=False)
 
     @property
     def location(self) -> str:

@@ -189,7 +189,14 @@ class PipelineTask:
         return next(iter(self._outputs.values()))
 
     def __repr__(self) -> str:
-        state = "traced" if self.state is TaskState.FUTURE else "succeeded" if self.succeeded else "failed"
+        if self.state is TaskState.FUTURE:
+            state = "traced"
+        elif self.error is not None:
+            first_line, _, _ = str(self.error).partition("\n")
+            state = f"failed: {first_line}"
+        else:
+            outputs = (f"{name} = {preview(value)}" for name, value in self._outputs.items())
+            state = ", ".join(("succeeded", *outputs))
         return f"<PipelineTask {self.name!r}: {state}>"
 
     # --- order --------------------------------------------------------------------------------------------------------
