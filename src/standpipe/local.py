@@ -108,7 +108,7 @@ def get_run(run: str, pipeline_root: str | os.PathLike[str] | None = None) -> Ru
     """Return one run: its status, its tasks with their attempts, its artifacts and their lineage.
 
     Args:
-        run: the id of the run, or a unique prefix of it; `latest` is the newest run.
+        run: the id of the run, or a unique prefix of it; `latest` is the newest, apart from reruns.
         pipeline_root: the folder of the runs; by default the one that `init` set, or `./local_outputs`.
 
     Raises:
@@ -135,7 +135,7 @@ def resume(
     output of theirs is damaged. A notice lists the tasks that are rerun, with the reasons.
 
     Args:
-        run: the run, its id, or a unique prefix of the id; `"latest"` is the newest run.
+        run: the run, its id, or a unique prefix of the id; `"latest"` is the newest, apart from reruns.
         pipeline: the component, pipeline or file to resume it with, as for `run`. By default the pipeline or component
             of the same name that this program defines; if there is none, the one that the run had.
         from_task: the name or the path (`"for-loop-1/2/train"`) of a task, or a list of them, to rerun with all
@@ -168,7 +168,7 @@ def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any
     """Rerun one task of a run, with the inputs that it had, as a new run.
 
     Args:
-        run: the run, its id, or a unique prefix of the id; `"latest"` is the newest run.
+        run: the run, its id, or a unique prefix of the id; `"latest"` is the newest, apart from reruns.
         task: the name or the path (`"for-loop-1/2/train"`) of the task.
         debug: whether the task runs under Python's debugger, on this terminal. The debugger stops at the first line of
             the function, and at an exception that is not caught. Only the SubprocessRunner supports it.

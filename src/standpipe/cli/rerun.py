@@ -27,7 +27,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         description=("Rerun one task of a run, with the same inputs, as a new run. The outputs are printed as JSON."),
     )
-    parser.add_argument("run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`")
+    parser.add_argument(
+        "run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`, which is not a rerun"
+    )
     parser.add_argument("task", metavar="TASK", help="the name or the path of a task, such as for-loop-1/2/train")
     parser.add_argument("--debug", action="store_true", help="run the task under Python's debugger, in this terminal")
     options.add_run_options(parser)

@@ -34,7 +34,9 @@ def _parser() -> argparse.ArgumentParser:
             "have changed. The outputs are printed as JSON."
         ),
     )
-    parser.add_argument("run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`")
+    parser.add_argument(
+        "run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`, which is not a rerun"
+    )
     parser.add_argument("--script", metavar="FILE", help="the script with the current version of the pipeline")
     parser.add_argument(
         "--from-task",

@@ -7,24 +7,10 @@ from collections.abc import Iterator
 from standpipe.history.records import Artifact, Attempt, Status, Value
 from standpipe.model.events import Failure
 from standpipe.model.resources import format_memory
+from standpipe.support.durations import format_duration
 
 #: The most characters of a value that are shown.
 _MAX_VALUE_LENGTH = 200
-
-
-def format_duration(seconds: float) -> str:
-    """Return a duration as text: `0.442 s`, `12 min 5 s`.
-
-    >>> [format_duration(seconds) for seconds in (0.4421, 59.96, 725, 7260, 180000)]
-    ['0.442 s', '1 min 0 s', '12 min 5 s', '2 h 1 min', '2 d 2 h']
-    """
-    if seconds < 59.95:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
 
 
 def format_status(status: Status, duration: float | None) -> str:
@@ -48,7 +34,7 @@ def format_value(value: Value) -> str:
 
 
 def render_attempt(attempt: Attempt) -> Iterator[str]:
-    """Yield the lines of an attempt: its number (from 1), its status, what it used, why it failed, its log."""
+    """Yield the lines of an attempt: its number, its status, what it used, why it failed, its log."""
     facts = [format_status(attempt.status, attempt.duration)]
     if attempt.cpu_seconds is not None:
         facts.append(f"CPU {format_duration(attempt.cpu_seconds)}")
@@ -57,7 +43,7 @@ def render_attempt(attempt: Attempt) -> Iterator[str]:
     if attempt.log_lines is not None:
         facts.append(f"{attempt.log_lines} {'line' if attempt.log_lines == 1 else 'lines'} of log")
     failure = f": {attempt.failure.message}" if attempt.failure else ""
-    yield f"attempt {attempt.number + 1}: {', '.join(facts)}{failure}"
+    yield f"attempt {attempt.number}: {', '.join(facts)}{failure}"
     yield f"  log: {attempt.log}"
 
 

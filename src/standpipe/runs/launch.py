@@ -102,8 +102,17 @@ class RunResult(NamedTuple):
     timed_out: bool
 
 
-def drive(context: RunContext, machine: Machine, recorder: RunRecorder, first: events.Event) -> RunResult:
+def drive(
+    context: RunContext, machine: Machine, recorder: RunRecorder, first: events.Event, earlier: float = 0.0
+) -> RunResult:
     """Drive a run from an event to its end. This process must hold the lock of the run.
+
+    Args:
+        context: the context of the run.
+        machine: its state.
+        recorder: records its facts.
+        first: the event that starts or resumes it.
+        earlier: for how long it was in progress before it was resumed, in seconds.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, once everything has stopped and the run's end is recorded.
@@ -113,7 +122,7 @@ def drive(context: RunContext, machine: Machine, recorder: RunRecorder, first: e
     options = context.options
     with (
         inject_faults(options.runner.task_runner, options.faults) as runner,
-        closing(_observer(context.info, context.folder, quiet=options.quiet or context.debug)) as observer,
+        closing(_observer(context, earlier)) as observer,
         closing(context.cache) if context.cache else nullcontext(),
         quiet_notices(options.quiet),
     ):
@@ -219,14 +228,14 @@ class Observer(FactSink, Protocol):
         """Remove what is displayed only while the run is running."""
 
 
-def _observer(info: RunInfo, folder: Path, *, quiet: bool) -> Observer:
-    if quiet:
+def _observer(context: RunContext, earlier: float) -> Observer:
+    if context.options.quiet or context.debug:
         return Quiet()
     if Screen().isatty():
         from standpipe.console.live import Live  # rich costs 60 ms, worth it on a terminal only
 
-        return Live(info, str(folder))
-    return PlainLines(info, str(folder))
+        return Live(context.info, str(context.folder), earlier)
+    return PlainLines(context.info, str(context.folder), earlier)
 
 
 def _make_run_folder(root: Path, pipeline: str) -> Path:

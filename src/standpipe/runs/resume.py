@@ -80,6 +80,7 @@ def _resume(
             machine,
             recorder,
             events.Resume((*reruns, *removed), recorder.plan),
+            row.seconds,
         )
     except InputError as error:
         raise ArgumentError(
