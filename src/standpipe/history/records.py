@@ -7,6 +7,7 @@ or of its process, and the moment when it is resumed does not count. Attempts ar
 from __future__ import annotations
 
 import enum
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -56,6 +57,11 @@ class Artifact:
     def path(self) -> Path | None:
         """The path of its payload on this machine; None if it is in a remote store."""
         return None if is_remote(self._location) else Path(self._location)
+
+    @property
+    def exists(self) -> bool | None:
+        """Whether anything is at its `path` now; None if it is in a remote store, or its URI is not a path."""
+        return os.path.lexists(self._location) if os.path.isabs(self._location) else None
 
 
 #: An input or output: JSON, an artifact, or a list of artifacts.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from standpipe.history.records import Artifact, Attempt, Status, Value
 from standpipe.model.events import Failure
 from standpipe.model.resources import format_memory
+from standpipe.model.types import is_complete_without_payload
 from standpipe.support.durations import format_duration
 
 #: The most characters of a value that are shown.
@@ -62,4 +63,14 @@ def render_failure(failure: Failure) -> Iterator[str]:
 
 def _format_artifact(artifact: Artifact) -> str:
     facts = [artifact.type, *([format_memory(artifact.size)] if artifact.size is not None else [])]
+    if artifact.exists is False:
+        facts.append(_describe_absence(artifact))
     return f"{artifact.path or artifact.uri} ({', '.join(facts)})"
+
+
+def _describe_absence(artifact: Artifact) -> str:
+    if artifact.digest:
+        return "removed"
+    return (
+        "no file, only metadata" if is_complete_without_payload(artifact.type, artifact.metadata) else "never written"
+    )

@@ -65,6 +65,9 @@ REQUEST_FILE = "request.json"
 ERROR_FILE = "error.json"
 USAGE_FILE = "usage.json"
 
+#: The files in the folder of an attempt that are not outputs of its task.
+ATTEMPT_FILES = frozenset({LOG_FILE, EXECUTOR_OUTPUT_FILE, REQUEST_FILE, ERROR_FILE, USAGE_FILE})
+
 #: The most bytes in a file name that we make. Most file systems take 255, and the id of a run adds the time.
 _MAX_FILE_NAME = 200
 

@@ -139,6 +139,7 @@ def drive(
             cache=ResultCache(context.cache, context.info.id, artifacts, warn) if context.cache else None,
             redactor=context.redactor,
             debug=context.debug,
+            expects_payloads=options.runner.expects_payloads,
         )
         sinks: list[FactSink] = [context.redactor.wrap_sink(recorder), context.redactor.wrap_sink(observer)]
         sinks += [_MissingResources(), _log_cache_hits, *([context.cluster] if context.cluster else [])]
