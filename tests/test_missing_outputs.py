@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,15 @@ def beside(model: dsl.Output[dsl.Model], data: dsl.Output[dsl.Dataset]) -> None:
 
     open(data.path, "w").close()
     open(os.path.join(os.path.dirname(model.path), "weights.bin"), "w").close()
+
+
+@dsl.component
+def with_similar_names(
+    m: dsl.Output[dsl.Metrics], model: dsl.Output[dsl.Metrics], model_card: dsl.Output[dsl.HTML]
+) -> None:
+    """Writes a file for `model_card` only; `m` and `model` are complete."""
+    with open(model_card.path + "-v2.html", "w") as file:
+        file.write("1")
 
 
 @dsl.component
@@ -139,6 +149,13 @@ def test_artifacts_that_are_complete_give_no_notice(
 ) -> None:
     run(component)
     assert capsys.readouterr().err == ""
+
+
+def test_a_file_belongs_to_the_output_with_the_longest_name(
+    run: Callable[..., Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(with_similar_names)
+    assert re.findall(r"artifact '(\w+)': nothing is at", capsys.readouterr().err) == ["model_card"]
 
 
 def test_the_tasks_of_a_component_give_one_notice(run: Callable[..., Run], capsys: pytest.CaptureFixture[str]) -> None:

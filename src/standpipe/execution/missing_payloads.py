@@ -34,8 +34,9 @@ def describe_missing_outputs(
     for name, artifact in outputs.items():
         if isinstance(artifact, ArtifactValue) and _is_missing(artifact, store):
             path = store.local_path(artifact.location)
-            beside = _files_beside(path, map(file_name, outputs))
-            similar = [other for other in beside if other.startswith(os.path.basename(path))]
+            others = {file_name(output) for output in outputs}
+            beside = _files_beside(path, others)
+            similar = [file for file in beside if _most_similar(file, others) == os.path.basename(path)]
             is_expected = expects_payloads and not is_complete_without_payload(artifact.type, artifact.metadata)
             if is_expected or similar:
                 yield name, f"nothing is at {path}{_describe_files(similar or beside)}"
@@ -56,6 +57,12 @@ def describe_missing_inputs(inputs: Mapping[str, Value], store: ArtifactStore) -
                         f"{path}{_describe_files(similar)}."
                     )
     return " ".join(dict.fromkeys(sentences))
+
+
+def _most_similar(file: str, names: Iterable[str]) -> str:
+    """Return the longest of the names that a file's name extends by a part of its own: `model` for `model-v2.csv`."""
+    extended = [name for name in names if file.startswith(name) and not file[len(name) :][:1].isalnum()]
+    return max(extended, key=len, default="")
 
 
 def _is_missing(artifact: ArtifactValue, store: ArtifactStore) -> bool:
