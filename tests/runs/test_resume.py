@@ -437,6 +437,8 @@ def test_suggested_commands_have_the_options_of_the_call(tmp_path: Path, monkeyp
     *options, run = shlex.split(suggested)
     root, workspace, cluster = (str(tmp_path / name) for name in ("r", "w", "cluster.yaml"))
     flags = ["--resource-policy", "ignore", "--secret-env", "MY TOKEN"]
+    assert options[:2] == ["--module", __name__]
+    del options[:2]
     assert options == ["--workspace-root", workspace, "--cache", "--kubernetes", cluster, *flags, "--root", root]
     assert (tmp_path / "r" / run).is_dir()
 

@@ -33,6 +33,9 @@ from urllib.parse import quote
 from standpipe.model.frozen import frozen
 from standpipe.model.refs import RunId, TaskRef
 
+#: The endings of compiled files; other files that commands take are scripts.
+COMPILED_ENDINGS = (".yaml", ".yml", ".json")
+
 #: The run store: the facts of all runs, and their Plans.
 RUN_STORE_FILE = "runs.sqlite"
 

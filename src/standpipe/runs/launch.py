@@ -37,8 +37,9 @@ from standpipe.runs.context import (
     open_cache,
     resolve_pipeline_root,
 )
+from standpipe.runs.current_code import find_code_source
 from standpipe.runs.driver import Driver, Terminated
-from standpipe.runs.failure_report import failure_report
+from standpipe.runs.failure_report import Commands, failure_report
 from standpipe.runs.options import RunOptions
 from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
@@ -81,7 +82,7 @@ def start(
                 pipeline_root=str(root),
                 workspace_path=options.runner.workspace_path(workspace) if workspace else "",
             )
-            context = RunContext(options, plan, info, folder, workspace, cluster, cache, redactor, debug)
+            context = RunContext(options, plan, info, folder, workspace, cluster, cache, redactor, debug, rerun_of)
             inputs = to_values(arguments)
             machine = context.new_machine()
             recorder = RunRecorder(
@@ -163,8 +164,11 @@ def finish_task(context: RunContext, machine: Machine, result: RunResult, task: 
     if result.end.state is TaskState.SUCCEEDED:
         return task.finish(from_values(result.end.outputs))
     timeout = get_timeout(context.plan) if result.timed_out else 0
-    flags = context.options.command_options
-    report = failure_report(context.info, machine, result.end, context.folder, timeout, flags)
+    assert isinstance(task.component, BaseComponent), "only those are started"
+    commands = Commands(
+        context.info, context.rerun_of, context.options.command_options, find_code_source(task.component)
+    )
+    report = failure_report(context.info, machine, result.end, context.folder, timeout, commands)
     error = TaskFailed(context.redactor.redact_text(report))
     if context.options.raise_on_error:
         raise error

@@ -23,6 +23,7 @@ from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, find_artifacts
 from standpipe.runs.arguments import from_values
 from standpipe.runs.context import RunContext, resolve_pipeline_root
+from standpipe.runs.current_code import describe_recorded_code
 from standpipe.runs.launch import drive, finish_task
 from standpipe.runs.options import RunOptions
 from standpipe.runs.stored_run import StoredRun, existing_context, find_tasks, load_run, run_folder
@@ -51,15 +52,22 @@ def resume(options: RunOptions, run_id: str, component: BaseComponent | None, fr
     row = run_row(root, run_id)
     with quiet_notices(options.quiet), restrict_umask(), RunLock(run_folder(root, row)):
         stored = load_run(root, row.id)
-        current = component or defined_components.get(stored.plan.name) or stored.as_component()
+        defined = component or defined_components.get(stored.plan.name)
+        current = defined or stored.as_component()
         context = existing_context(options, root, row, current.plan)
         recorder = RunRecorder(root, context.info, current.plan, redactor=context.redactor, recorded=stored.row.length)
         with context.redactor.redact_errors(), closing(recorder):
-            return _resume(context, stored, current, from_task, recorder)
+            return _resume(context, stored, current, from_task, recorder, is_recorded=defined is None)
 
 
 def _resume(
-    context: RunContext, stored: StoredRun, component: BaseComponent, from_task: Sequence[str], recorder: RunRecorder
+    context: RunContext,
+    stored: StoredRun,
+    component: BaseComponent,
+    from_task: Sequence[str],
+    recorder: RunRecorder,
+    *,
+    is_recorded: bool,
 ) -> PipelineTask:
     row = stored.row
     # The stored Plan has no secrets; without redaction each secret of the current one would count as a change.
@@ -70,7 +78,7 @@ def _resume(
     reasons = {**dict(_find_unusable(machine.root, row, context.artifacts)), **requested}
     reruns = select_reruns(machine.root, plan, compare_components(stored.plan, plan), reasons)
     removed = find_removed_tasks(machine.root, plan)
-    _announce(row, reruns, removed)
+    _announce(row, reruns, removed, describe_recorded_code(stored.plan) if is_recorded else "")
     context.options.runner.check_plan(plan)
     if context.cluster:
         context.cluster(stored.facts)
@@ -128,8 +136,8 @@ def _describe_damage(artifact: ArtifactValue, store: ArtifactStore) -> str:
     return "" if current and current.digest == expected.digest else f"its output {path} has changed"
 
 
-def _announce(row: RunRow, reruns: Mapping[TaskRef, str], removed: Sequence[TaskRef]) -> None:
-    """Tell the user which tasks of the run are rerun, and why, and which are no longer in the pipeline."""
+def _announce(row: RunRow, reruns: Mapping[TaskRef, str], removed: Sequence[TaskRef], code: str) -> None:
+    """Tell the user which tasks are rerun, and why, which the pipeline no longer has, and with which code."""
     lines = [f"    {ref}: {reason}" for ref, reason in list(reruns.items())[:_MAX_NAMED]]
     if len(reruns) > _MAX_NAMED:
         lines.append(f"    and {len(reruns) - _MAX_NAMED} more")
@@ -137,4 +145,5 @@ def _announce(row: RunRow, reruns: Mapping[TaskRef, str], removed: Sequence[Task
     if removed:
         names = ", ".join(map(str, removed[:_MAX_NAMED])) + (", …" if len(removed) > _MAX_NAMED else "")
         lines.append(f"The pipeline no longer has these tasks, so they are removed from the run: {names}.")
+    lines += filter(None, [code])
     inform("\n".join((f"Resuming run {row.id}. {summary}", *lines)))
