@@ -443,6 +443,17 @@ def test_suggested_commands_have_the_options_of_the_call(tmp_path: Path, monkeyp
     assert (tmp_path / "r" / run).is_dir()
 
 
+def test_the_report_has_the_task_and_the_status_in_the_words_of_kfp_local(tasks: Counted) -> None:
+    @dsl.pipeline
+    def tidied() -> None:
+        with dsl.ExitHandler(two(x=1)):
+            one(x=1)
+
+    tasks.failing = {"two"}
+    with pytest.raises(RuntimeError, match=r"(?s)^Task 'two' failed: .*The run finished with status FAILED\."):
+        tidied()
+
+
 def test_the_report_of_a_run_cancelled_before_its_deadline_does_not_name_the_deadline(tmp_path: Path) -> None:
     @dsl.pipeline(pipeline_config=dsl.PipelineConfig(active_deadline_seconds=1000))
     def patient() -> int:

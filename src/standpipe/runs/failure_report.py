@@ -93,7 +93,8 @@ def failure_report(
     if first.task.path:
         parts += _task_details(first, machine, commands)
     parts += [_sentence(other, info) for other in others]
-    return "\n\n".join((*parts, files, next_step))
+    status = f"The run finished with status {end.state.value}."  # the words of kfp.local, which scripts look for
+    return "\n\n".join((*parts, f"{status} {files}", next_step))
 
 
 def _sentence(fact: events.TaskFailed, info: RunInfo) -> str:
