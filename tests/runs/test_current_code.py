@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import linecache
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -236,6 +238,49 @@ def test_a_task_is_rerun_with_the_new_pipeline_and_its_new_constants(failed: str
     rerun = local.runs()[0]
     assert local.rerun_task(rerun, "finish").output == "sum 3", "a rerun of a rerun is one of the original"
     assert local.runs()[0].rerun_of == f"{failed}/{TASK}"
+
+
+def run_cell(names: dict[str, Any], source: str) -> None:
+    """Run a cell as a notebook does: its code is in a file that does not exist."""
+    file = f"<cell {len(linecache.cache)}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    exec(compile(source, file, "exec"), names)
+
+
+@pytest.mark.usefixtures("failed")
+def test_a_component_that_was_defined_after_its_pipeline_is_the_current_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a notebook, where only the cell of the component was run again."""
+    notebook: dict[str, Any] = {"__name__": "notebook", "dsl": dsl}
+    component = "@dsl.component\ndef end(x: int) -> int:\n    "
+    pipeline = "@dsl.pipeline\ndef cells() -> int:\n    return end(x=2).output\n"
+    run_cell(notebook, f"{component}{BROKEN}\n")
+    run_cell(notebook, pipeline)
+    with pytest.raises(TaskFailed):
+        notebook["cells"]()
+    run = local.get_run("latest").id
+
+    run_cell(notebook, f"{component}return x + 1\n")
+    assert local.rerun_task(run, "end").output == 3
+    capsys.readouterr()
+    with pytest.raises(TaskFailed):
+        local.resume(run)
+    assert "Component 'end' was defined again after pipeline 'cells'" in capsys.readouterr().err
+    run_cell(notebook, pipeline)
+    assert local.resume(run).output == 3
+    assert "was defined again" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("failed")
+def test_a_component_of_the_same_name_in_another_module_is_another_one(tmp_path: Path) -> None:
+    one: dict[str, Any] = {"__name__": "one", "dsl": dsl}
+    other: dict[str, Any] = {"__name__": "other", "dsl": dsl}
+    pipeline = "@dsl.pipeline\ndef cells() -> int:\n    return end(x=2).output\n"
+    run_cell(one, f"@dsl.component\ndef end(x: int) -> int:\n    return x + 1\n{pipeline}")
+    assert one["cells"]().output == 3
+    run_cell(other, "@dsl.component\ndef end(x: int) -> int:\n    return 100\n")
+    assert local.rerun_task("latest", "end").output == 3
 
 
 def test_what_the_new_code_lacks_is_named(failed: str) -> None:

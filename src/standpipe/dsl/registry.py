@@ -28,8 +28,14 @@ class ComponentRegistry:
 
     def register(self, component: _C) -> _C:
         """Keep a component in place of an earlier one of its name, and return it."""
+        self._components.pop(component.name, None)  # its position is that of its newest definition
         self._components[component.name] = component
         return component
+
+    def newer_than(self, component: BaseComponent) -> list[BaseComponent]:
+        """Return what was defined after a component; nothing if it is not the newest one of its name."""
+        in_order = list(self._components.values())
+        return in_order[in_order.index(component) + 1 :] if component in in_order else []
 
     def names(self) -> list[str]:
         """Return the names of all components and pipelines that this program defines, sorted."""

@@ -13,10 +13,11 @@ from pathlib import Path
 from types import ModuleType
 
 from standpipe.dsl.base_component import BaseComponent
+from standpipe.dsl.components import ExecutorComponent
 from standpipe.dsl.registry import defined_components
 from standpipe.errors import ArgumentError
 from standpipe.model.frozen import frozen
-from standpipe.model.plan import Plan
+from standpipe.model.plan import ExecutorRef, Plan
 from standpipe.runs.stored_run import load_origin
 from standpipe.store.reading import run_row
 
@@ -60,6 +61,39 @@ def find_code_source(component: BaseComponent) -> CodeSource:
     if location is None or not os.path.isfile(location.file):
         return CodeSource()  # a notebook, an interactive session, or a file that was deleted
     return _module(location.file) or _script(location.file)
+
+
+def find_redefined(pipeline: BaseComponent) -> dict[str, ExecutorComponent]:
+    """Return the components of a pipeline whose code was defined again after it, by their keys in its Plan.
+
+    In a notebook, the cell of the component was run again, and that of the pipeline was not. Only functions at the top
+    level of the pipeline's own module count: elsewhere the same name may be that of another component.
+    """
+    plan, module = pipeline.plan, getattr(_function(pipeline), "__module__", None)
+    return {
+        key: component
+        for component in defined_components.newer_than(pipeline)
+        if isinstance(component, ExecutorComponent)
+        and _top_level_module(component) == module
+        and (key := f"comp-{component.name}") in plan.components
+        and _program(plan, key) != getattr(component.executor, "program", None)
+    }
+
+
+def _function(component: BaseComponent) -> object:
+    return getattr(component, "python_func", None) or getattr(component, "pipeline_func", None)
+
+
+def _top_level_module(component: BaseComponent) -> str:
+    """Return the module of a component's function; empty if it is not at the top level of its module."""
+    function = _function(component)
+    is_top_level = getattr(function, "__qualname__", "<locals>") == getattr(function, "__name__", "")
+    return str(getattr(function, "__module__", "")) if is_top_level else ""
+
+
+def _program(plan: Plan, key: str) -> object:
+    body = plan.components[key].body
+    return getattr(plan.executors[body.label], "program", None) if isinstance(body, ExecutorRef) else None
 
 
 def describe_recorded_code(plan: Plan) -> str:

@@ -27,7 +27,7 @@ from standpipe.model.plan import (
 from standpipe.model.values import Value, flatten
 from standpipe.runs.arguments import from_values
 from standpipe.runs.context import resolve_pipeline_root
-from standpipe.runs.current_code import describe_recorded_code
+from standpipe.runs.current_code import describe_recorded_code, find_redefined
 from standpipe.runs.launch import start
 from standpipe.runs.options import RunOptions
 from standpipe.runs.stored_run import existing_context, find_tasks, load_origin, load_run
@@ -76,6 +76,9 @@ def rerun_task(
         definition = _Definition(stored.as_component().plan, task.node)
     else:
         definition = _find_definition(current, origin.path or str(ref), subject)
+        redefined = find_redefined(current).get(definition.node.component)
+        if redefined:
+            definition = _find_definition(redefined, "", subject)
     component = component_from_plan(_single_task_plan(definition, ref.name, task.inputs))
     component.file = current.file if current else ""
     arguments = {name: task.inputs[name] for name in component.inputs if name in task.inputs}

@@ -23,7 +23,7 @@ from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, find_artifacts
 from standpipe.runs.arguments import from_values
 from standpipe.runs.context import RunContext, resolve_pipeline_root
-from standpipe.runs.current_code import describe_recorded_code
+from standpipe.runs.current_code import describe_recorded_code, find_redefined
 from standpipe.runs.launch import drive, finish_task
 from standpipe.runs.options import RunOptions
 from standpipe.runs.stored_run import StoredRun, existing_context, find_tasks, load_run, run_folder
@@ -31,7 +31,7 @@ from standpipe.store.locks import RunLock
 from standpipe.store.plans import dump, load
 from standpipe.store.reading import RunRow, run_row
 from standpipe.store.runs import RunRecorder
-from standpipe.support.notices import inform, quiet_notices
+from standpipe.support.notices import inform, quiet_notices, warn
 from standpipe.support.redaction import is_redacted
 from standpipe.support.umask import restrict_umask
 
@@ -54,6 +54,11 @@ def resume(options: RunOptions, run_id: str, component: BaseComponent | None, fr
         stored = load_run(root, row.id)
         defined = component or defined_components.get(stored.plan.name)
         current = defined or stored.as_component()
+        for name in (each.name for each in find_redefined(current).values()):
+            warn(
+                f"Component {name!r} was defined again after pipeline {current.name!r}, which still has the earlier "
+                "one. Define the pipeline again, too: in a notebook, run its cell."
+            )
         context = existing_context(options, root, row, current.plan)
         recorder = RunRecorder(root, context.info, current.plan, redactor=context.redactor, recorded=stored.row.length)
         with context.redactor.redact_errors(), closing(recorder):
