@@ -99,7 +99,9 @@ def load_component_from_file(file_path: str | os.PathLike[str]) -> YamlComponent
     if not isinstance(file_path, (str, os.PathLike)):
         raise ArgumentError(f"Cannot load {preview(file_path)}: expected the path of a compiled file.")
     path = os.path.expanduser(file_path)
-    return _load(ir.read_file_text(path), str(path))
+    component = _load(ir.read_file_text(path), str(path))
+    component.file = os.path.abspath(path)
+    return component
 
 
 @shorten_errors

@@ -103,6 +103,9 @@ class BaseComponent:
     #: What the component runs: a container or an importer; None for a pipeline.
     executor: Executor | None = None
 
+    #: The compiled file that it was loaded from, as an absolute path; empty for other components.
+    file = ""
+
     def __init__(self, name: str, interface: Interface) -> None:
         self.name = kubernetes_name(name)
         self.description = interface.description or None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from standpipe.errors import StandpipeError
+from standpipe.model.cluster_differences import SP106, SP109, SP114, SP117, decides
 from standpipe.model.evaluation import select
 from standpipe.model.expressions import ExpressionError
 from standpipe.model.plan import Binding, Constant, FromInput, FromTask
@@ -118,6 +119,7 @@ def fit_inputs(
     }
 
 
+@decides(SP114)
 def _fit_input(name: str, value: Value, declaration: Input, explain_missing: Callable[[str], str]) -> Value:
     if value is None and isinstance(declaration, ParameterInput):
         value = declaration.default
@@ -130,6 +132,7 @@ def _fit_input(name: str, value: Value, declaration: Input, explain_missing: Cal
     return _fit_parameter(name, value, declaration)
 
 
+@decides(SP117)
 def _fit_parameter(name: str, value: Value, declaration: ParameterInput) -> Json:
     if isinstance(value, ArtifactValue):
         raise InputError(
@@ -189,6 +192,7 @@ def _explain_missing(name: str, binding: Binding | None, scope: Scope) -> str:
     return "nothing was passed" if binding is None else "null was passed"
 
 
+@decides(SP106, SP109)
 def render_constant(value: Json, inputs: Mapping[str, Value], get_field: Callable[[str], str]) -> Json:
     """Return a constant with its placeholders replaced. A placeholder alone keeps the type of its input."""
     if isinstance(value, Template):

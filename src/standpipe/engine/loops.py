@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 from standpipe.engine.inputs import InputError, fit_inputs
 from standpipe.engine.tasks import DagTask, Iteration, LoopTask, Task
+from standpipe.model.cluster_differences import SP101, SP102, SP107, SP113, decides
 from standpipe.model.plan import Loop, RawItems
 from standpipe.model.types import ArtifactOutput
 from standpipe.model.values import ArtifactValue, Collected, Value, flatten, parse_json, preview, type_name
 
 
+@decides(SP107, SP113)
 def resolve_items(loop: Loop, inputs: Mapping[str, Value]) -> tuple[Value, ...]:
     """Return the items of a loop: constants, or an input that is a list or the text of a JSON list.
 
@@ -45,6 +47,7 @@ def fit_item(iteration: Task, position: Iteration) -> Value:
     return fit_inputs({name: item}, {name: declared}, lambda _: "the loop's item is null")[name]
 
 
+@decides(SP101, SP102)
 def collect_loop_outputs(loop: LoopTask) -> dict[str, Value]:
     """Return the outputs of a loop: those of its iterations, in order. An iteration without an output is left out."""
     return {

@@ -32,6 +32,7 @@ from standpipe.engine.scope import DagScope
 from standpipe.engine.state import RunState
 from standpipe.engine.tasks import DagMember, DagTask, ExecutorTask, Iteration, LoopTask, Task
 from standpipe.engine.transitions import REPLAY, TRANSITIONS, IllegalTransition
+from standpipe.model.cluster_differences import SP110, SP111, SP112, decides
 from standpipe.model.events import (
     AttemptEnded,
     AttemptFailed,
@@ -269,6 +270,7 @@ class Machine:
             return LoopStarted(task.ref, inputs, resolve_items(task.loop, inputs))
         return DagStarted(task.ref, inputs) if isinstance(task, DagTask) else self._make_ready(task, inputs)
 
+    @decides(SP110, SP111, SP112)
     def _find_unmet_upstream(self, task: Task, dag: DagTask) -> str:
         if task.node.trigger.strategy is TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED:
             for name in self._state.topologies.get(dag.dag).upstream[task.ref.name]:

@@ -1,11 +1,13 @@
 """The records that a run is made of, apart from its tasks: statuses, artifacts and attempts.
 
-Times are in UTC, durations in seconds.
+Times are local times with their offset from UTC. Durations are seconds of progress: the time between the end of a run,
+or of its process, and the moment when it is resumed does not count. Attempts are numbered from 1.
 """
 
 from __future__ import annotations
 
 import enum
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -62,6 +64,11 @@ class Artifact:
         """The path of its payload on this machine; None if it is in a remote store."""
         return None if is_remote(self._location) else Path(self._location)
 
+    @property
+    def exists(self) -> bool | None:
+        """Whether anything is at its `path` now; None if it is in a remote store, or its URI is not a path."""
+        return os.path.lexists(self._location) if os.path.isabs(self._location) else None
+
 
 #: An input or output: JSON, an artifact, or a list of artifacts.
 Value = Union[Json, Artifact, "list[Artifact]"]
@@ -69,7 +76,7 @@ Value = Union[Json, Artifact, "list[Artifact]"]
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt of a task. `number` counts from 0 over the whole run, resumes included.
+    """One attempt of a task. `number` counts from 1 over the whole run, resumes included.
 
     `cpu_seconds` and `peak_memory` (bytes) add up all processes of the attempt, None if they could not be measured.
     `log_bytes` and `log_lines` are the size of its log; None for an attempt that has not ended.
@@ -96,7 +103,7 @@ class Attempt:
     @property
     def folder(self) -> Path:
         """The folder with its outputs and its log."""
-        return attempt_folder(self._run_folder, self._task, self.number)
+        return attempt_folder(self._run_folder, self._task, self.number - 1)
 
     @property
     def log(self) -> Path:
@@ -110,10 +117,10 @@ def first_line(text: str) -> str:
 
 
 def to_datetime(seconds: float) -> datetime:
-    """Return the time, in UTC, that is so many seconds after the epoch."""
-    return datetime.fromtimestamp(seconds, timezone.utc)
+    """Return the local time, with its offset from UTC, that is so many seconds after the epoch."""
+    return datetime.fromtimestamp(seconds, timezone.utc).astimezone()
 
 
-def seconds_between(start: datetime | None, end: datetime | None) -> float | None:
-    """Return the seconds from one time to another; None unless both are known."""
-    return (end - start).total_seconds() if start and end else None
+def seconds_of_progress(start: datetime | None, end: datetime | None, idle: float) -> float | None:
+    """Return the seconds from one time to another, without the `idle` ones; None unless both times are known."""
+    return (end - start).total_seconds() - idle if start and end else None

@@ -11,9 +11,9 @@ Three numbers count the attempts at a task, here and in all other packages:
   reads as `KFP_RETRY_INDEX`.
 * `max_retries` is the `retry_index` of the last attempt that the author of the pipeline allows (`model.plan.Retry`).
 
-Messages count attempts from 1, as in "attempt 2 of 3". What they show is derived from these numbers once, in the
-engine: `AttemptFailed.max_attempts` is the last `attempt` that `max_retries` allows plus 1, `Failure.attempts` the last
-`retry_index` plus 1.
+People and programs read numbers of attempts from 1, as in "attempt 2 of 3" and `history.Attempt.number`. Messages
+derive what they show from these numbers once, in the engine: `AttemptFailed.max_attempts` is the last `attempt` that
+`max_retries` allows plus 1, `Failure.attempts` the last `retry_index` plus 1.
 """
 
 from __future__ import annotations

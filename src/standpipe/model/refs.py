@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Container
 from typing import NamedTuple
 
+from standpipe.model.cluster_differences import SP105, SP122, decides
+
 #: The id of a run: the name of the pipeline and the start time. The run's folder in the pipeline root has this name.
 RunId = str
 
@@ -68,6 +70,7 @@ class RunInfo(NamedTuple):
     pipeline_root: str
     workspace_path: str = ""
 
+    @decides(SP105, SP122)
     def placeholder(self, task: TaskRef, name: str) -> str:
         """Return the value of `{{$.<name>}}` in a task. Its uuid is derived from those of the run and the task."""
         if name == "pipeline_task_name":

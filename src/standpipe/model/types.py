@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Union
 
@@ -37,6 +38,21 @@ class ArtifactType:
 
     def __str__(self) -> str:
         return f"{self.schema_title}@{self.schema_version}"
+
+
+#: The types of artifacts that are all metadata: nobody writes a file for them.
+_METADATA_TYPES = frozenset({"system.Metrics", "system.ClassificationMetrics", "system.SlicedClassificationMetrics"})
+
+
+def is_complete_without_payload(artifact_type: ArtifactType | str, metadata: Mapping[str, Json]) -> bool:
+    """Return whether an artifact says what it has to say in its metadata, so that it needs no file.
+
+    Args:
+        artifact_type: its type, or the schema title of it.
+        metadata: its metadata.
+    """
+    title = artifact_type if isinstance(artifact_type, str) else artifact_type.schema_title
+    return bool(metadata) or title in _METADATA_TYPES
 
 
 @frozen
