@@ -63,7 +63,7 @@ def test_the_rest_of_the_settings() -> None:
     assert (settings.labels, settings.annotations) == ({"l": "1"}, {"a": "2"})
     assert settings.field_paths == (("POD", "metadata.name"),)
     plain, asking = settings.volumes
-    assert plain == ScratchVolume("emptyDir", "/e", ())
+    assert plain == ScratchVolume("e", "/e", ())
     assert isinstance(asking, ScratchVolume)
     assert len(asking.unsupported) == 2
     assert settings.ignored == ("tolerations", "newInLaterVersions")

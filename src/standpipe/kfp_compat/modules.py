@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from standpipe.errors import StandpipeError
+from standpipe.kfp_compat.additions import AdditionFinder
 from standpipe.model.kfp import KFP_VERSION
 
 _ALL = "*"
@@ -144,6 +145,7 @@ def _install() -> None:
     kfp.__dict__.update(__version__=KFP_VERSION, TYPE_CHECK=True, __standpipe__=True)
     sys.modules["kfp.version"].__dict__["__version__"] = KFP_VERSION
     sys.meta_path.append(_MissingModuleFinder())
+    sys.meta_path.insert(0, AdditionFinder())
 
 
 def _find_search_path() -> list[str]:

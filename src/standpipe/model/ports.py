@@ -43,13 +43,32 @@ class Mount:
 
 
 @frozen
+class InitContainer:
+    """A container that runs before a task, or a sidecar, which starts before the task and runs beside it.
+
+    `name` is unique in the pod. As in Kubernetes, an empty `command` uses the entrypoint of the image. `env` and
+    `mounts` are all that it has: neither the variables nor the volumes of the task. `limits` is what it may use.
+    """
+
+    name: str
+    image: str
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    limits: Limits = Limits()
+    is_sidecar: bool = False
+
+
+@frozen
 class PodSettings:
     """The Kubernetes settings of an attempt that its runner applies.
 
     `env` and `mounts` can contain secrets: they are passed only to the task. `timeout` is in seconds, 0 for none; the
     caller of the runner applies it. The other settings are for containers: `pull_policy` is `Always`, `Never`,
     `IfNotPresent` or empty, which means `IfNotPresent`; `shared_memory` is in bytes, 0 for the default; `user` and
-    `group` are ids, None for those of the image; `non_root` refuses to run as root.
+    `group` are ids, None for those of the image; `non_root` refuses to run as root; `init_containers` start in their
+    order before the task.
     """
 
     env: Mapping[str, str] = field(default_factory=dict)
@@ -61,6 +80,7 @@ class PodSettings:
     group: int | None = None
     non_root: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    init_containers: tuple[InitContainer, ...] = ()
 
 
 @frozen

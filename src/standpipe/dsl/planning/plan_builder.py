@@ -161,7 +161,7 @@ class _PlanBuilder:
         label = unique_name(f"exec-{task.name}", self.executors, self._name_counts)
         container = task.settings.container
         self.executors[label] = replace_channels_in_settings(container) if container else task.component.executor
-        for platform, config in task.settings.platforms.items():
+        for platform, config in task.settings.platforms_with_init_containers.items():
             group_inputs = self._group_inputs(task)
             self._executor_configs(platform)[label] = resolve_references(replace_channels(config), task, group_inputs)
         return Component(
@@ -175,7 +175,7 @@ class _PlanBuilder:
     def _pipeline_component(self, task: PipelineTask) -> Component:
         """Add the components and executors of another Plan, renamed if a name is already used in this one."""
         assert isinstance(task.component, GraphComponent)
-        if task.settings.platforms:
+        if task.settings.platforms_with_init_containers:
             raise AuthoringError(
                 f"Task {task.name!r} is a pipeline, which cannot have settings for a platform. Set them on its tasks."
             )

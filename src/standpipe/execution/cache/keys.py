@@ -91,6 +91,7 @@ def collect_task_inputs(
             "interface": _describe_interface(component),
             "env": _sort({**request.env, **request.pod.env}),
             "mounts": [_describe_mount(mount) for mount in request.pod.mounts],
+            **_describe_init_containers(request.pod),
             "parameters": _sort(parameters),
             "artifacts": _sort({name: _describe_artifacts(value, digest) for name, value in command.inputs.items()}),
         }
@@ -159,6 +160,22 @@ def _describe_mount(mount: Mount) -> Json:
     if checksum is None:
         raise _NoKey
     return [mount.path, checksum.digest]
+
+
+def _describe_init_containers(pod: PodSettings) -> dict[str, Json]:
+    """Describe init containers and sidecars; nothing without any, so that keys of other tasks stay as they were."""
+    described: list[Json] = [
+        [
+            container.image,
+            list(container.command),
+            list(container.args),
+            _sort(container.env),
+            [_describe_mount(mount) for mount in container.mounts],
+            container.is_sidecar,
+        ]
+        for container in pod.init_containers
+    ]
+    return {"init_containers": described} if described else {}
 
 
 def _describe_artifacts(value: Value, digest: DigestFunction) -> Json:

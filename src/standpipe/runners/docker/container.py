@@ -7,7 +7,7 @@ import itertools
 import os
 import stat
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,13 +68,16 @@ class TaskContainer:
         else:
             yield
 
-    def follow(self, log: Log, cancel: Cancellation, *, tty: bool) -> Outcome:
-        """Start the container, copy its output to the log, and return how it ended."""
+    def follow(
+        self, log: Log, cancel: Cancellation, *, tty: bool, started: Callable[[], None] = lambda: None
+    ) -> Outcome:
+        """Start the container, copy its output to the log, and return how it ended; call `started` meanwhile."""
         with self._attached() as stream:
             try:
                 self._container.start()
             except engine_errors() as error:
                 return Outcome(problem=f"its container could not be started: {message_of(error)}{self._start_hint()}")
+            started()
             with self._stopped_by(cancel):
                 for data in _output(stream, tty):
                     log.write(data)

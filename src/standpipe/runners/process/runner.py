@@ -171,6 +171,13 @@ class ProcessTaskRunner:
             "security context": pod.non_root or pod.user is not None or pod.group is not None,
             "size of shared memory": pod.shared_memory,
         }
+        if pod.init_containers:
+            self._warn_once(
+                (request.run, request.task.name, "init containers"),
+                f"kubernetes: task {str(request.task)!r} runs without its init containers and sidecars "
+                f"({', '.join(container.name for container in pod.init_containers)}) with the SubprocessRunner. "
+                "Use local.DockerRunner().",
+            )
         for what in (what for what, is_set in settings.items() if is_set):
             self._warn_once(
                 (request.run, what),
