@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from standpipe.execution.contract import OutputError, build_executor_input, read
 from standpipe.execution.failures import describe_failure, describe_os_error
 from standpipe.execution.importing import import_artifact
 from standpipe.execution.logs import TaskLog
+from standpipe.execution.pauses import find_pause, has_terminal
 from standpipe.execution.rendering import Renderer
 from standpipe.execution.requests import build_request
 from standpipe.model.cancellation import Cancellation
@@ -26,6 +27,7 @@ from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Im
 from standpipe.model.ports import ArtifactStore, Cluster, Log, Outcome, PodSettings, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.values import Checksum, Value
+from standpipe.support.notices import Once, warn
 from standpipe.support.paths import make_folder
 from standpipe.support.redaction import NO_SECRETS, Redactor
 from standpipe.support.timers import cancel_after
@@ -63,6 +65,7 @@ class AttemptExecutor:
     cache: ResultCache | None = None
     redactor: Redactor = NO_SECRETS
     debug: bool = False
+    _reported: Once = field(default_factory=Once, repr=False)
 
     def execute(self, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         """Execute one attempt, and return how it ended. Whatever goes wrong is its failure, not an exception."""
@@ -106,8 +109,23 @@ class AttemptExecutor:
                 store=self.artifacts,
                 debug=self.debug,
             )
+            request = self._add_pause(request)
             inputs = self._collect_key_inputs(container, request, command, cancel)
             return self._use_cache(inputs, command, cancel, lambda: self._run_task(request, command, cancel))
+
+    def _add_pause(self, request: TaskRequest) -> TaskRequest:
+        """Return the request with the pause that its variables ask for, if there is a user to end it."""
+        pause = find_pause({**request.env, **request.pod.env} if request.pod.env else request.env)
+        if pause is None or request.debug:
+            return request
+        if has_terminal():
+            return replace(request, pause=pause)
+        if self._reported.is_first(request.task.name):
+            warn(
+                f"Task {str(request.task)!r} does not pause as set_debug_pause asks: this process has no terminal, at "
+                "which somebody could let it continue."
+            )
+        return request
 
     def _open_pod(self, command: StartAttempt) -> AbstractContextManager[PodSettings]:
         if self.cluster is None:
@@ -222,11 +240,13 @@ def _executor_label(component: Component) -> str:
 def _run_with_timeout(runner: Runner, request: TaskRequest, log: Log, cancel: Cancellation) -> Outcome:
     """Run a task, and stop it when its timeout has passed, which includes the time to get an image.
 
+    A task that pauses has no timeout, as it would pass while its user looks into the task.
+
     Raises:
         StandpipeError: if the runner could not start it.
     """
     seconds = request.pod.timeout
-    if not seconds:
+    if not seconds or request.pause:
         return runner.run(request, log=log, cancel=cancel)
     timed_out = Outcome(problem=f"it was stopped by its timeout, after {seconds} s (kubernetes.set_timeout)")
     with cancel_after(seconds, cancel) as (linked, expired):

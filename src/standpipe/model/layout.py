@@ -17,6 +17,7 @@
       error.json
       usage.json
       executor_output.json
+      paused.txt
       <output>
 ```
 
@@ -64,6 +65,9 @@ EXECUTOR_OUTPUT_FILE = "executor_output.json"
 REQUEST_FILE = "request.json"
 ERROR_FILE = "error.json"
 USAGE_FILE = "usage.json"
+
+#: Exists while the attempt is paused, and says where (`task.set_debug_pause`).
+PAUSE_FILE = "paused.txt"
 
 #: The most bytes in a file name that we make. Most file systems take 255, and the id of a run adds the time.
 _MAX_FILE_NAME = 200

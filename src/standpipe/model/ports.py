@@ -84,6 +84,15 @@ class PodSettings:
 
 
 @frozen
+class DebugPause:
+    """Where an attempt waits for its user: before the task, after it has succeeded, after it has failed."""
+
+    before: bool = False
+    after_success: bool = False
+    after_failure: bool = False
+
+
+@frozen
 class TaskRequest:
     """One attempt at one task, with everything resolved: what a runner runs.
 
@@ -93,7 +102,7 @@ class TaskRequest:
     pipeline root that the task reads: artifacts that the caller brought. The variables of `pod` win over those of
     `env`. `attempt` and `retry_index` count as in `model.events`; the task sees the second as `KFP_RETRY_INDEX`.
     `limits` is what it may use. With `debug` it runs under a debugger, on the terminal of this process. `component`
-    declares the inputs and outputs of the task.
+    declares the inputs and outputs of the task. With `pause` it waits until its user lets it continue.
     """
 
     run: RunId
@@ -112,6 +121,7 @@ class TaskRequest:
     retry_index: int = 0
     debug: bool = False
     component: Component = Component(ExecutorRef(""))
+    pause: DebugPause | None = None
 
 
 @frozen

@@ -75,7 +75,9 @@ def collect_task_inputs(
         fingerprint: returns the fingerprint of the runner.
         digest: returns what identifies the content of an artifact.
     """
-    if command.caching is None or not command.caching.enabled or request.debug or _has_side_effects(request.pod):
+    if command.caching is None or not command.caching.enabled or request.debug or request.pause:
+        return None
+    if _has_side_effects(request.pod):
         return None
     parameters = request.executor_input["inputs"]["parameterValues"]
     code, fields = _describe_program(program, field)

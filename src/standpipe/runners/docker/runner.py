@@ -32,9 +32,11 @@ from standpipe.runners.docker.create_arguments import (
     volume_argument,
 )
 from standpipe.runners.docker.engine import Engine, Owner, engine_errors, leftovers, message_of
+from standpipe.runners.docker.pausing import pausing_command
 from standpipe.runners.docker.pod import Pod
 from standpipe.runners.docker.reaper import Reaper
 from standpipe.runners.docker.run_arguments import RunArguments
+from standpipe.runners.pauses import announce_pauses
 from standpipe.support import machine_capacity
 from standpipe.support.notices import Notice, inform, warn
 
@@ -184,11 +186,14 @@ class ContainerTaskRunner:
         cancel: Cancellation,
     ) -> Outcome:
         arguments = {**self._create_arguments(client, image, request, traits), **network}
+        if request.pause and not isinstance(request.program, PythonFunction):
+            arguments.update(pausing_command(request, request.pause, client.images.get(image).attrs))
         with self._container(client, image, arguments) as container:
             task = TaskContainer(request, container, traits)
             if request.pod.non_root and task.is_root:
                 return Outcome(problem=_MUST_NOT_BE_ROOT)
-            with task.prepared():
+            shell = f"docker exec -it {container.short_id} sh"
+            with task.prepared(), announce_pauses(request, shell, self._warn):
                 outcome = task.follow(log, cancel, tty=self._arguments.has_terminal)
         self._reclaim(client, image, task)
         return outcome

@@ -16,6 +16,7 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, TaskRequest
 from standpipe.model.resources import Capacity
+from standpipe.runners.pauses import announce_pauses
 from standpipe.runners.process.fork_servers import BOOT, START_VARIABLES, ForkServer, ForkServers
 from standpipe.runners.process.limits import AttemptLimits, Limiter, gpu_variables
 from standpipe.runners.process.task_process import TaskProcess
@@ -98,7 +99,8 @@ class ProcessTaskRunner:
                 return run_debugged(
                     python, request, {**_environment(python), **_task_variables(request)}, cwd, log, cancel
                 )
-        return self._run_in_server(python, request, log, cancel)
+        with announce_pauses(request, "", self._warn):
+            return self._run_in_server(python, request, log, cancel)
 
     def fingerprint(self, request: TaskRequest) -> str:
         """Return the version of Python, and the platform that it was built for."""
