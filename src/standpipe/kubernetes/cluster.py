@@ -62,7 +62,7 @@ class LocalCluster:
             label: read_settings(config, f"{_PATH}.{label}") for label, config in plan.kubernetes_executors.items()
         }
         self._provisions = provisions
-        self._claims = Claims(provisions.claims, claims)
+        self._claims = Claims(provisions.claims, claims, notice)
         self._names = NameResolver(plan)
         self._notice = notice
         self._reported = Once()

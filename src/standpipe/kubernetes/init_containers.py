@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from standpipe.errors import SpecError
 from standpipe.kubernetes.config_fields import ConfigFields
@@ -71,7 +72,7 @@ def _read(entry: ConfigFields) -> InitContainerSettings:
     unsupported = [f"limit of {name}" for name in limits if name not in ("cpu", "memory")]
     if requests:
         unsupported.append("resource requests")
-    return InitContainerSettings(
+    container = InitContainerSettings(
         name=_require_text(entry, "name"),
         image=_require_text(entry, "image"),
         command=tuple(expand_references(part, env) for part in entry.list_of_texts("command")),
@@ -82,6 +83,8 @@ def _read(entry: ConfigFields) -> InitContainerSettings:
         is_sidecar=_is_sidecar(entry),
         unsupported=tuple(unsupported),
     )
+    unknown = tuple(f"setting {name}" for name in entry.unread)  # only now, as reading marks a field
+    return replace(container, unsupported=(*container.unsupported, *unknown))
 
 
 def expand_references(text: str, env: Mapping[str, str]) -> str:

@@ -116,7 +116,8 @@ def read(config: Json, path: str) -> Settings:
         labels=metadata.texts("labels"),
         annotations=metadata.texts("annotations"),
         init_containers=read_init_containers(fields),
-        ignored=fields.unread,  # last, as reading marks a field
+        # last, as reading marks a field
+        ignored=(*fields.unread, *(f"securityContext.{name}" for name in security.unread)),
     )
 
 
@@ -173,8 +174,10 @@ def _sub_path(entry: ConfigFields) -> str:
 
 
 def _ephemeral(entry: ConfigFields) -> ScratchVolume:
-    unsupported = ("the size, access modes and storage class of an ephemeral volume",)
-    return ScratchVolume(entry.text("volumeName"), entry.mount_path(), unsupported)
+    unsupported = ["the size, access modes and storage class of an ephemeral volume"]
+    if "metadata" in entry:
+        unsupported.append("the labels and annotations of an ephemeral volume")
+    return ScratchVolume(entry.text("volumeName"), entry.mount_path(), tuple(unsupported))
 
 
 def _empty_dir(entry: ConfigFields) -> ScratchVolume:
