@@ -109,6 +109,20 @@ def test_a_value_of_the_run_is_refused() -> None:
             add_init_container(work(), "fetch", "i", args=[f"wget {url}"])
 
 
+def test_a_value_inside_text_of_settings_is_warned_of() -> None:
+    with pytest.warns(
+        UserWarning, match=r"Task 'work', its settings for kubernetes: the pipeline input 'team' is inside"
+    ):
+
+        @dsl.pipeline
+        def one(team: str) -> None:
+            task = work()
+            task.platform_config["kubernetes"] = {"podMetadata": {"labels": {"a": f"{team}-x", "b": f"{team}"}}}
+
+    labels = one.plan.platforms["kubernetes"]["deploymentSpec"]["executors"]["exec-work"]["podMetadata"]["labels"]
+    assert labels["a"].startswith("{{channel:task=;name=team;")  # as the KFP SDK compiles it
+
+
 def test_a_pipeline_in_a_pipeline_has_none() -> None:
     @dsl.pipeline
     def inner() -> None:

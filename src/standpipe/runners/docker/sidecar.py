@@ -75,12 +75,17 @@ class Sidecar:
             self._log.finish()
 
     def _keep_running(self) -> None:
+        try:
+            self._restart_until_stopped()
+        finally:
+            self._is_decided.set()
+
+    def _restart_until_stopped(self) -> None:
         delay = 0.0
         while not self._is_stopped.is_set():
             outcome = self._run()
             if not self._is_decided.is_set():
                 self._problem = outcome.problem
-                self._is_decided.set()
                 return
             if not self._is_stopped.is_set():
                 pause = f" in {delay:.0f} s" if delay else ""
@@ -92,7 +97,7 @@ class Sidecar:
         """Run the sidecar until it ends."""
         try:
             return self._task.follow(self._log, Cancellation(), tty=self._tty, started=self._is_decided.set)
-        except StandpipeError as error:  # the engine has died, perhaps
+        except (StandpipeError, OSError) as error:  # the engine has died, or the disk is full
             return Outcome(problem=str(error))
 
 
