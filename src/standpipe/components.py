@@ -14,7 +14,9 @@ from standpipe.dsl.components import (
     component_from_plan,
 )
 from standpipe.dsl.functions.interface import Interface
-from standpipe.errors import ArgumentError, StorageError, UnsupportedError
+from standpipe.dsl.tracing.tasks import Settings
+from standpipe.errors import ArgumentError, SpecError, StorageError, UnsupportedError
+from standpipe.model.plan import Plan
 from standpipe.model.values import preview
 
 _TIMEOUT = 30
@@ -35,7 +37,27 @@ class YamlComponent(BaseComponent):
 
 
 class YamlExecutorComponent(YamlComponent, ExecutorComponent):
-    """A loaded component."""
+    """A loaded component. `misuse` is the error of those who call, run or compile it; None for a valid one."""
+
+    misuse: SpecError | None = None
+
+    def settings(self) -> Settings:
+        self._check_use()
+        return super().settings()
+
+    @property
+    def plan(self) -> Plan:
+        self._check_use()
+        return super().plan
+
+    @property
+    def compiled_plan(self) -> Plan:
+        self._check_use()
+        return super().compiled_plan
+
+    def _check_use(self) -> None:
+        if self.misuse is not None:
+            raise self.misuse
 
 
 class YamlGraphComponent(YamlComponent, GraphComponent):
@@ -116,13 +138,15 @@ def load_component_from_url(url: str, auth: tuple[str, str] | None = None) -> Ya
 def _load(text: str, origin: str) -> YamlComponent:
     from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-    component = component_from_plan(*ir.read_component(text, origin))
+    plan, description, misuse = ir.read_component(text, origin)
+    component = component_from_plan(plan, description)
     interface = Interface(component.inputs, component.outputs, component.description or "")
     loaded: YamlComponent
     if isinstance(component, ExecutorComponent):
         loaded = YamlExecutorComponent(
-            component.name, interface, component.executor, component.task_config_passthroughs, component.plan
+            component.name, interface, component.executor, component.task_config_passthroughs, component.compiled_plan
         )
+        loaded.misuse = misuse
     else:
         loaded = YamlGraphComponent(interface, component.plan)
     loaded.component_yaml = text

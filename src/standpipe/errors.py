@@ -9,9 +9,15 @@ from __future__ import annotations
 
 
 class StandpipeError(Exception):
-    """The base class of all errors that Standpipe raises."""
+    """The base class of all errors that Standpipe raises.
+
+    `is_permanent` is whether the attempt that it ended would fail again in the same way, so that it is not retried.
+    `hint` is what to do, where that is too long for the message.
+    """
 
     exit_code = 1
+    is_permanent = False
+    hint = ""
 
 
 class AuthoringError(StandpipeError, ValueError):
@@ -91,6 +97,7 @@ class UnsupportedError(StandpipeError, NotImplementedError):
     """This version, or the runner, does not support something."""
 
     exit_code = 4
+    is_permanent = True
 
 
 class RunnerError(StandpipeError, RuntimeError):
@@ -101,6 +108,12 @@ class RunnerError(StandpipeError, RuntimeError):
 
 class EnvironmentBuildError(RunnerError):
     """The packages of a task cannot be installed."""
+
+
+class InvalidPackages(EnvironmentBuildError):
+    """The packages or indexes of a component are not what an installer takes."""
+
+    is_permanent = True
 
 
 class StorageError(StandpipeError, OSError):

@@ -269,22 +269,22 @@ class _LocalBackend:
     def compile_component(self, component: BaseComponent, path: str) -> None:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-        ir.write(component.plan, path, description=component.description)
+        ir.write(component.compiled_plan, path, description=component.description)
 
     def pipeline_spec_json(self, component: BaseComponent) -> Json:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-        return ir.emit(component.plan)
+        return ir.emit(component.compiled_plan)
 
     def pipeline_spec_message(self, component: BaseComponent) -> Any:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-        return ir.to_message(ir.emit(component.plan), "PipelineSpec")
+        return ir.to_message(ir.emit(component.compiled_plan), "PipelineSpec")
 
     def platform_spec_message(self, component: BaseComponent) -> Any:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-        return ir.to_message(ir.emit_platforms(component.plan), "PlatformSpec")
+        return ir.to_message(ir.emit_platforms(component.compiled_plan), "PlatformSpec")
 
 
 set_backend(_LocalBackend())

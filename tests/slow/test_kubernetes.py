@@ -100,7 +100,8 @@ compiler.Compiler().compile(greeting, sys.argv[1])
 def test_init_containers_fit_a_release_that_does_not_know_them(kfp_python: Path, tmp_path: Path) -> None:
     """The installed functions refuse settings that they do not know, so the order of the calls must not matter."""
     (tmp_path / "program.py").write_text(INIT_CONTAINER)
-    command = [kfp_python, "-W", "ignore", "-c", AS_KFP, tmp_path / "program.py", tmp_path / "greeting.yaml"]
+    command = [str(kfp_python), "-W", "ignore", "-c", AS_KFP]
+    command += [str(tmp_path / "program.py"), str(tmp_path / "greeting.yaml")]
     environment = {**os.environ, "PYTHONPATH": str(SOURCES)}
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     (_, platform) = yaml.safe_load_all((tmp_path / "greeting.yaml").read_text(encoding="utf-8"))

@@ -79,7 +79,7 @@ ExecutorRef: label
 TaskConfigPassthrough: field, apply_to_task=false
 Container: image, program, env={}, resources={"$":"Resources"}
 Resources: cpu_request="", cpu_limit="", memory_request="", memory_limit="", accelerator_type="",
-    accelerator_count=""
+    accelerator_count="", numbers={"$":"tuple","of":[]}
 Command: command={"$":"tuple","of":[]}, args={"$":"tuple","of":[]}
 PythonFunction: name, source, packages={"$":"tuple","of":[]}, index_urls={"$":"tuple","of":[]}, trusted_hosts=null,
     kfp_requirements={"$":"tuple","of":[]}, use_venv=false, artifact_classes={}, layout=""

@@ -9,14 +9,13 @@ from typing import Any
 from standpipe.dsl.components import ExecutorComponent
 from standpipe.dsl.functions.interface import Interface
 from standpipe.dsl.tracing.channels import (
-    LoopItem,
     PipelineChannel,
     PipelineParameterChannel,
     describe_channel,
     find_channels,
 )
 from standpipe.dsl.tracing.tasks import PipelineTask
-from standpipe.dsl.types import SDK_NAMES, artifact_type
+from standpipe.dsl.types import artifact_type
 from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.model.kfp import unique_name
 from standpipe.model.plan import FromInput, Importer
@@ -109,14 +108,14 @@ class _MetadataInputs:
         return value
 
     def _placeholder(self, channel: PipelineChannel) -> str:
-        if not isinstance(channel.channel_type, ParameterType):
+        if not isinstance(channel.declared_type, ParameterType):
             raise AuthoringTypeError(
                 f"importer: the {describe_channel(channel)} is an artifact, and metadata can contain only parameters."
             )
         mark = str(channel)
         if mark not in self._names_by_mark:
             self._names_by_mark[mark] = name = unique_name(_METADATA, self.declared)
-            self.declared[name] = ParameterInput(channel.channel_type)
+            self.declared[name] = ParameterInput(channel.declared_type)
             self.arguments[name] = channel
         return str(InputParameter(self._names_by_mark[mark]))
 
@@ -130,11 +129,4 @@ def _constant_uri(uri: str) -> str:
             "and pass its output.",
             stacklevel=3,
         )
-        mark = f"{{{{channel:task={channel.task_name or ''};name={channel.name};type={_type_in_mark(channel)};}}}}"
-        uri = uri.replace(str(channel), mark)
     return uri
-
-
-def _type_in_mark(channel: PipelineChannel) -> str:
-    annotation = channel.type_annotation if isinstance(channel, LoopItem) else ""
-    return annotation or SDK_NAMES.get(channel.channel_type, "")

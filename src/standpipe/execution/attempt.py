@@ -14,7 +14,7 @@ from standpipe.execution.cache.keys import KeyInputs, collect_import_inputs, col
 from standpipe.execution.cache.lookup import ResultCache
 from standpipe.execution.checksums import ChecksumFunction, add_checksums, payload_digest
 from standpipe.execution.contract import OutputError, build_executor_input, read_outputs, remove_outputs
-from standpipe.execution.failures import describe_failure, describe_os_error
+from standpipe.execution.failures import describe_defect, describe_failure, describe_os_error
 from standpipe.execution.importing import import_artifact
 from standpipe.execution.logs import TaskLog
 from standpipe.execution.pauses import find_pause, has_terminal
@@ -68,15 +68,21 @@ class AttemptExecutor:
     _reported: Once = field(default_factory=Once, repr=False)
 
     def execute(self, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
-        """Execute one attempt, and return how it ended. Whatever goes wrong is its failure, not an exception."""
+        """Execute one attempt, and return how it ended. Whatever goes wrong is its failure, not an exception.
+
+        That holds for defects of Standpipe, too: an exception here would end the run, with all its other tasks.
+        """
         started = time.monotonic()
         folder = attempt_folder(self.run_folder, command.task, command.attempt)
         try:
             ended = self._dispatch(folder, command, cancel)
         except StandpipeError as error:
-            ended = AttemptEnded(command.task, failure=Failure(str(error)))
+            failure = Failure(str(error), hint=error.hint)
+            ended = AttemptEnded(command.task, failure=failure, is_final=error.is_permanent)
         except OSError as error:
             ended = AttemptEnded(command.task, failure=describe_os_error(error, folder))
+        except Exception as error:  # noqa: BLE001  the outermost edge of a thread
+            ended = AttemptEnded(command.task, failure=describe_defect(error))
         if ended.cached_from:
             return ended
         return replace(ended, report=replace(ended.report or AttemptReport(0), seconds=time.monotonic() - started))

@@ -46,6 +46,9 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     "kfp.dsl.component_decorator": {"standpipe.dsl": "component"},
     "kfp.dsl.component_task_config": {"standpipe.dsl": "TaskConfigField TaskConfigPassthrough"},
     "kfp.dsl.constants": {"standpipe.worker.constants": "WORKSPACE_MOUNT_PATH"},
+    "kfp.dsl.container_component_artifact_channel": {
+        "standpipe.dsl.placeholders": "ContainerComponentArtifactChannel",
+    },
     "kfp.dsl.container_component_class": {"standpipe.dsl": "ContainerComponent"},
     "kfp.dsl.container_component_decorator": {"standpipe.dsl": "container_component"},
     "kfp.dsl.for_loop": {"standpipe.dsl": "Collected"},
@@ -54,7 +57,11 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     "kfp.dsl.importer_node": {"standpipe.dsl": "importer"},
     "kfp.dsl.notebook_component_decorator": {"standpipe.dsl": "notebook_component"},
     "kfp.dsl.notebook_helpers": {"standpipe.dsl": "run_notebook"},
-    "kfp.dsl.pipeline_channel": {"standpipe.dsl": "OneOf", "standpipe.dsl.tracing.channels": _ALL},
+    "kfp.dsl.pipeline_channel": {
+        "standpipe.dsl": "OneOf",
+        "standpipe.dsl.tracing.channels": _ALL,
+        "standpipe.dsl.tracing.conditions": "ConditionOperation=Comparison",
+    },
     "kfp.dsl.pipeline_config": {"standpipe.dsl": "KubernetesWorkspaceConfig PipelineConfig WorkspaceConfig"},
     "kfp.dsl.pipeline_context": {"standpipe.dsl": "pipeline"},
     "kfp.dsl.pipeline_task": {"standpipe.dsl": "PipelineTask", "standpipe.dsl.tracing.tasks": "TaskState"},
@@ -63,7 +70,12 @@ MODULES: Mapping[str, Mapping[str, str]] = {
         "standpipe.dsl.placeholders": _ALL,
     },
     "kfp.dsl.python_component": {"standpipe.dsl": "PythonComponent"},
-    "kfp.dsl.structures": {"standpipe.dsl": "ContainerSpec"},
+    "kfp.dsl.structures": {
+        "standpipe.dsl": "ContainerSpec TaskConfig TaskConfigPassthrough",
+        "standpipe.dsl.specs": (
+            "ComponentSpec ContainerSpecImplementation Implementation ImporterSpec InputSpec OutputSpec ResourceSpec"
+        ),
+    },
     "kfp.dsl.task_config": {"standpipe.dsl": "TaskConfig"},
     "kfp.dsl.task_final_status": {"standpipe.dsl": "PipelineTaskFinalStatus"},
     "kfp.dsl.tasks_group": {

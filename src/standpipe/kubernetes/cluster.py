@@ -185,10 +185,11 @@ class LocalCluster:
         origin = self._provisions.origin
         problem = f"{origin} does not have it: {available}" if origin else "nothing provides it"
         return SettingError(
-            f"it requires {what}, but {problem}. Provide it with local.init(..., kubernetes='k8s.yaml'), where "
+            f"it requires {what}, but {problem}",
+            "Provide it with local.init(..., kubernetes='k8s.yaml'), where "
             f"k8s.yaml has\n\n{kind.plural}:\n  {name}:\n    {key or '<key>'}: <value>\n\n"
             f"or with a folder that has the file {kind.plural}/{name}/{key or '<key>'}; or make it optional with "
-            "optional=True."
+            "optional=True.",
         )
 
     def _report_ignored_settings(self, settings: Settings, task: TaskRef) -> None:

@@ -20,6 +20,12 @@ Name = Constant | FromTask | FromInput
 class SettingError(StandpipeError):
     """A setting of a task cannot be applied on this machine. The message follows "Task 'x' failed: "."""
 
+    is_permanent = True
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
 
 @frozen
 class EnvironmentSource:

@@ -130,8 +130,9 @@ class Outcome:
 
     Exactly one of `exit_code`, `signal` and `problem` is set: the process exited, it was killed, or it could not be
     started or its exit status is unknown (which is a failure). `detail` is the traceback of the task's code; `cause` is
-    its exception in one line. `out_of_memory` is set if the process was killed for that reason. `cpu_seconds` and
-    `peak_memory` (bytes) are those of all its processes, None if unknown; they do not take part in comparisons.
+    its exception in one line, and `hint` what to do about it. `out_of_memory` is set if the process was killed for that
+    reason. `cpu_seconds` and `peak_memory` (bytes) are those of all its processes, None if unknown; they do not take
+    part in comparisons, nor does `hint`.
     """
 
     exit_code: int | None = None
@@ -142,6 +143,7 @@ class Outcome:
     out_of_memory: bool = False
     cpu_seconds: float | None = field(default=None, compare=False)
     peak_memory: int | None = field(default=None, compare=False)
+    hint: str = field(default="", compare=False)
 
     @property
     def succeeded(self) -> bool:
@@ -244,6 +246,9 @@ class ArtifactStore(Protocol):
 
     def local_path(self, location: str) -> str:
         """Return the absolute path at which tasks on this machine read or write a payload; empty if there is none."""
+
+    def owns(self, location: str) -> bool:
+        """Return whether a location is the store's own: `locate` may have named it in some run."""
 
     def exists(self, location: str) -> bool:
         """Return whether anything is at a location, readable or not."""

@@ -26,7 +26,8 @@ from standpipe.model.values import ArtifactValue, Checksum, Value
 from tests.plans import RUN, leaf
 
 DATASET = ArtifactType("system.Dataset")
-STORE = LocalArtifactStore([])
+ROOT = Path("/no/such/root")
+STORE = LocalArtifactStore([ROOT])
 POD, NEEDS = PodSettings(), ResourceRequest()
 TASK = TaskRef((("task", None),))
 SOURCE = "def f(x):\n    return x\n"
@@ -198,9 +199,10 @@ def test_a_checksum_is_trusted_as_long_as_its_signature_holds(tmp_path: Path) ->
     assert key(data=believed) == key(data=artifact(file)) != wrong
 
 
-def test_a_remote_artifact_is_its_uri_and_one_without_payload_its_metadata() -> None:
+def test_a_remote_artifact_is_its_uri_and_one_of_a_run_without_payload_its_metadata() -> None:
     assert key(data=artifact("gs://b/1")) != key(data=artifact("gs://b/2"))
-    assert key(data=artifact("/none/1", metadata={"n": 1})) == key(data=artifact("/none/2", metadata={"n": 1}))
+    assert key(data=artifact("/none/1", metadata={"n": 1})) != key(data=artifact("/none/2", metadata={"n": 1}))
+    assert key(data=artifact(f"{ROOT}/1", metadata={"n": 1})) == key(data=artifact(f"{ROOT}/2", metadata={"n": 1}))
 
 
 def test_the_key_depends_on_all_of_an_init_container_but_its_name_and_limits() -> None:

@@ -215,7 +215,7 @@ class _PlanBuilder:
             source = group.item.loop_items
             items = source if isinstance(source, RawItems) else InputItems(self._loop_channel(group).added_input)
             loop = Loop(items, group.item.added_input, group.parallelism)
-        condition = expressions.parse(group.text) if isinstance(group, Branch) else None
+        condition = group.condition if isinstance(group, Branch) else None
         return Node(
             name=group.name,
             component=key,
@@ -286,7 +286,7 @@ class _PlanBuilder:
 
     def _check_cycles(self, group: TaskGroup, nodes: Mapping[str, Node]) -> None:
         try:
-            graphlib.TopologicalSorter({name: node.after for name, node in nodes.items()}).prepare()
+            graphlib.TopologicalSorter({name: node.upstream for name, node in nodes.items()}).prepare()
         except graphlib.CycleError as error:
             cycle = " -> ".join(reversed(error.args[1]))
             raise AuthoringError(
@@ -305,13 +305,13 @@ def _bind_channel(channel: PipelineChannel, scope: TaskGroup) -> Binding:
 
 
 def _create_input(channel: PipelineChannel) -> Input:
-    if isinstance(channel.channel_type, ArtifactType):
-        return ArtifactInput(channel.channel_type, channel.is_artifact_list)
-    return ParameterInput(channel.channel_type)
+    if isinstance(channel.declared_type, ArtifactType):
+        return ArtifactInput(channel.declared_type, channel.is_artifact_list)
+    return ParameterInput(channel.declared_type)
 
 
 def _create_output(output: GroupOutput) -> Output:
-    kind = output.channel.channel_type
+    kind = output.channel.declared_type
     if isinstance(kind, ArtifactType):
         return ArtifactOutput(kind, output.channel.is_artifact_list)
     return ParameterOutput(kind)
@@ -320,7 +320,7 @@ def _create_output(output: GroupOutput) -> Output:
 def _find_parameters(value: Json, location: str) -> Iterator[PipelineChannel]:
     """Yield the channels whose marks are in a constant."""
     for channel in find_channels(value, location):
-        if isinstance(channel.channel_type, ArtifactType):
+        if isinstance(channel.declared_type, ArtifactType):
             raise InconsistentTypeException(
                 f"{location}: the {describe_channel(channel)} is an artifact, and only parameters can be used inside "
                 "text, lists and dicts. Pass the artifact to an input of its own."

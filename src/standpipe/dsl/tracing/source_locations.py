@@ -22,11 +22,17 @@ _MAX_DECORATOR_LINES = 500
 
 def caller_location() -> SourceLocation | None:
     """Return the location of the statement outside this package that led to this call; None if there is none."""
+    frame = caller_frame()
+    return None if frame is None else SourceLocation(_absolute_path(frame.f_code.co_filename), frame.f_lineno)
+
+
+def caller_frame() -> FrameType | None:
+    """Return the frame of the statement outside this package that led to this call; None if there is none."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         module = frame.f_globals.get("__name__") or ""
         if module != _PACKAGE and not module.startswith(f"{_PACKAGE}."):
-            return SourceLocation(_absolute_path(frame.f_code.co_filename), frame.f_lineno)
+            return frame
         frame = frame.f_back
     return None
 

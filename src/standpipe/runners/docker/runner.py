@@ -36,6 +36,7 @@ from standpipe.runners.docker.pausing import pausing_command
 from standpipe.runners.docker.pod import Pod
 from standpipe.runners.docker.reaper import Reaper
 from standpipe.runners.docker.run_arguments import RunArguments
+from standpipe.runners.missing_modules import explain_missing_module
 from standpipe.runners.pauses import announce_pauses
 from standpipe.support import machine_capacity
 from standpipe.support.notices import Notice, inform, warn
@@ -64,6 +65,7 @@ class Images(Protocol):
         base: str,
         function: PythonFunction | None,
         *,
+        variables: Mapping[str, str],
         run_args: Mapping[str, Any],
         inform: Notice,
         cancel: Cancellation,
@@ -73,6 +75,7 @@ class Images(Protocol):
         Args:
             base: the component's image, which is pulled if it is missing.
             function: the component's program, with its packages; None for container components.
+            variables: the variables of the task, which the URLs of indexes may refer to.
             run_args: the engine's arguments for the containers of tasks. A container that installs packages uses those
                 for its network, mounts, environment and labels.
             inform: called with the progress, a sentence at a time.
@@ -196,7 +199,7 @@ class ContainerTaskRunner:
             with task.prepared(), announce_pauses(request, shell, self._warn):
                 outcome = task.follow(log, cancel, tty=self._arguments.has_terminal)
         self._reclaim(client, image, task)
-        return outcome
+        return explain_missing_module(outcome, request, in_image=True) if outcome.cause else outcome
 
     def fingerprint(self, request: TaskRequest) -> str:
         """Return the digests of its images and the user's arguments; empty while one is not on this machine."""
@@ -269,12 +272,20 @@ class ContainerTaskRunner:
                 f"The engine has no image {request.image}, and the task's image pull policy is Never. Pull it: "
                 f"docker pull {request.image}"
             )
-        return self._images.image(request.image, function, run_args=run_args, inform=self._inform, cancel=cancel)
+        variables = {**request.env, **request.pod.env, **self._arguments.environment}
+        return self._images.image(
+            request.image,
+            function,
+            variables={name: value for name, value in variables.items() if value is not None},
+            run_args=run_args,
+            inform=self._inform,
+            cancel=cancel,
+        )
 
     def _pull_missing(self, request: TaskRequest, image: str, cancel: Cancellation) -> str:
         """Return the image of an init container, which is pulled if it is missing."""
         run_args = {"labels": owner_labels(request)}
-        return self._images.image(image, None, run_args=run_args, inform=self._inform, cancel=cancel)
+        return self._images.image(image, None, variables={}, run_args=run_args, inform=self._inform, cancel=cancel)
 
     def _create_arguments(
         self, client: DockerClient, image: str, request: TaskRequest, traits: EngineTraits
@@ -286,7 +297,10 @@ class ContainerTaskRunner:
         )
         if request.pod.mounts:
             merged["volumes"] = bind_mounts(merged["volumes"], request.pod.mounts, traits)
-        ours = {**self._pod_arguments(client, image, request.pod), **self._limit_arguments(request.limits)}
+        # The first process of a container gets no signal that it does not handle, and its zombies stay. On a cluster, a
+        # task is never the first one: KFP's launcher is.
+        ours = {"init": True, **self._pod_arguments(client, image, request.pod)}
+        ours.update(self._limit_arguments(request.limits))
         return {**ours, **merged, **command_arguments(request)}
 
     def _pod_arguments(self, client: DockerClient, image: str, pod: PodSettings) -> dict[str, Any]:
@@ -318,7 +332,8 @@ class ContainerTaskRunner:
         except engine_errors(TypeError, ValueError) as error:
             raise RunnerError(
                 f"The engine did not create a container of the image {image}: {message_of(error)}\n"
-                "Check the arguments of the DockerRunner, and the component's image and command."
+                "Check the arguments of the DockerRunner, and the component's image and command. An engine without an "
+                "init program needs local.DockerRunner(init=False)."
             ) from error
         try:
             yield container

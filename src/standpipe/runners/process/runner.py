@@ -16,6 +16,7 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, TaskRequest
 from standpipe.model.resources import Capacity
+from standpipe.runners.missing_modules import explain_missing_module
 from standpipe.runners.pauses import announce_pauses
 from standpipe.runners.process.fork_servers import BOOT, START_VARIABLES, ForkServer, ForkServers
 from standpipe.runners.process.limits import AttemptLimits, Limiter, gpu_variables
@@ -39,17 +40,27 @@ _HOST_PYTHON = (
 class Environments(Protocol):
     """Python environments by content: the same packages give the same environment, built once."""
 
-    def python(self, function: PythonFunction, *, inform: Notice, cancel: Cancellation) -> Path:
+    def python(
+        self, function: PythonFunction, *, variables: Mapping[str, str], inform: Notice, cancel: Cancellation
+    ) -> Path:
         """Return the interpreter of the environment that holds the function's packages.
 
         Args:
             function: the component's program, with its packages and indexes.
+            variables: the variables of the task, which the URLs of indexes may refer to.
             inform: called with the progress of a build, a sentence at a time.
             cancel: cancels a build.
 
         Raises:
             EnvironmentBuildError: if they cannot be installed, with the installer's error, or `cancel` was set
                 meanwhile.
+        """
+
+    def is_built(self, function: PythonFunction) -> bool:
+        """Return whether that environment exists already.
+
+        Raises:
+            EnvironmentBuildError: if the packages are not what an installer takes.
         """
 
 
@@ -88,7 +99,8 @@ class ProcessTaskRunner:
         function = _function(request)
         self._warn_of_other_python(request.image)
         self._warn_of_ignored_settings(request)
-        python = self._environments.python(function, inform=self._inform, cancel=cancel)
+        variables = _task_variables(request)
+        python = self._environments.python(function, variables=variables, inform=self._inform, cancel=cancel)
         if cancel:
             return CANCELLED_BEFORE_START
         write_request(request, function, usage=request.debug)
@@ -96,11 +108,11 @@ class ProcessTaskRunner:
             from standpipe.runners.process.debugger import run_debugged  # only debugging needs it
 
             with _working_directory() as cwd:
-                return run_debugged(
-                    python, request, {**_environment(python), **_task_variables(request)}, cwd, log, cancel
-                )
-        with announce_pauses(request, "", self._warn):
-            return self._run_in_server(python, request, log, cancel)
+                outcome = run_debugged(python, request, {**_environment(python), **variables}, cwd, log, cancel)
+        else:
+            with announce_pauses(request, "", self._warn):
+                outcome = self._run_in_server(python, request, variables, log, cancel)
+        return explain_missing_module(outcome, request, in_image=False) if outcome.cause else outcome
 
     def fingerprint(self, request: TaskRequest) -> str:
         """Return the version of Python, and the platform that it was built for."""
@@ -115,8 +127,10 @@ class ProcessTaskRunner:
         self._servers.close()
         atexit.unregister(self.close)
 
-    def _run_in_server(self, python: Path, request: TaskRequest, log: Log, cancel: Cancellation) -> Outcome:
-        shared, own = _environment(python), _task_variables(request)
+    def _run_in_server(
+        self, python: Path, request: TaskRequest, own: Mapping[str, str], log: Log, cancel: Cancellation
+    ) -> Outcome:
+        shared = _environment(python)
         # The variables of a task may hold secrets, which other tasks of the same server must not see.
         start = {**shared, **{name: value for name, value in own.items() if START_VARIABLES.match(name)}}
         with _working_directory() as cwd, self._limiter.limit(request.limits) as limits:
