@@ -402,3 +402,27 @@ def test_an_imported_sdk_is_replaced_with_a_warning(sdk: Path) -> None:
 
     assert "The KFP SDK was imported before standpipe.install_as_kfp()" in output
     assert "Call install_as_kfp() first, or import them again. <string>" in output
+
+
+def install_extension(folder: Path, content: str) -> None:
+    extension = folder / "kfp" / "kubernetes"
+    extension.mkdir(parents=True)
+    (extension / "__init__.py").write_text(content)
+
+
+def test_an_older_extension_gets_the_names_of_the_next(tmp_path: Path) -> None:
+    install_extension(tmp_path, "__all__ = ['set_timeout']\nset_timeout = 1\n")
+    program = """
+    from kfp import kubernetes
+    from kfp.kubernetes import add_init_container
+    import standpipe.dsl.init_containers
+    assert add_init_container is kubernetes.add_init_container is standpipe.dsl.init_containers.add_init_container
+    assert kubernetes.__all__ == ["set_timeout", "add_init_container"]
+    assert kubernetes.set_timeout == 1
+    """
+    succeeds(INSTALL + textwrap.dedent(program), tmp_path)
+
+
+def test_a_newer_extension_keeps_its_own(tmp_path: Path) -> None:
+    install_extension(tmp_path, "add_init_container = 'theirs'\n")
+    succeeds(f"{INSTALL}from kfp import kubernetes\nassert kubernetes.add_init_container == 'theirs'", tmp_path)

@@ -18,6 +18,7 @@ from standpipe.execution.failures import describe_defect, describe_failure, desc
 from standpipe.execution.importing import import_artifact
 from standpipe.execution.logs import TaskLog
 from standpipe.execution.missing_payloads import describe_missing_inputs, describe_missing_outputs
+from standpipe.execution.pauses import find_pause, has_terminal
 from standpipe.execution.rendering import Renderer
 from standpipe.execution.requests import build_request
 from standpipe.model.cancellation import Cancellation
@@ -117,10 +118,25 @@ class AttemptExecutor:
                 store=self.artifacts,
                 debug=self.debug,
             )
+            request = self._add_pause(request)
             inputs = self._collect_key_inputs(container, request, command, cancel)
             ended = self._use_cache(inputs, command, cancel, lambda: self._run_task(request, command, cancel))
         self._report_missing_outputs(command, ended.outputs)
         return ended
+
+    def _add_pause(self, request: TaskRequest) -> TaskRequest:
+        """Return the request with the pause that its variables ask for, if there is a user to end it."""
+        pause = find_pause({**request.env, **request.pod.env} if request.pod.env else request.env)
+        if pause is None or request.debug:
+            return request
+        if has_terminal():
+            return replace(request, pause=pause)
+        if self._reported.is_first(request.task.name):
+            warn(
+                f"Task {str(request.task)!r} does not pause as set_debug_pause asks: this process has no terminal, at "
+                "which somebody could let it continue."
+            )
+        return request
 
     def _open_pod(self, command: StartAttempt) -> AbstractContextManager[PodSettings]:
         if self.cluster is None:
@@ -248,11 +264,13 @@ def _executor_label(component: Component) -> str:
 def _run_with_timeout(runner: Runner, request: TaskRequest, log: Log, cancel: Cancellation) -> Outcome:
     """Run a task, and stop it when its timeout has passed, which includes the time to get an image.
 
+    A task that pauses has no timeout, as it would pass while its user looks into the task.
+
     Raises:
         StandpipeError: if the runner could not start it.
     """
     seconds = request.pod.timeout
-    if not seconds:
+    if not seconds or request.pause:
         return runner.run(request, log=log, cancel=cancel)
     timed_out = Outcome(problem=f"it was stopped by its timeout, after {seconds} s (kubernetes.set_timeout)")
     with cancel_after(seconds, cancel) as (linked, expired):

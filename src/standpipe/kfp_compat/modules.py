@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from standpipe.errors import StandpipeError
+from standpipe.kfp_compat.additions import AdditionFinder
 from standpipe.kfp_compat.cluster import CLIENT_TYPES, CLUSTER_MODULES
 from standpipe.kfp_compat.explanations import explain_missing
 from standpipe.model.kfp import KFP_VERSION
@@ -175,6 +176,7 @@ def _install() -> None:
     kfp.__dict__.update(__version__=KFP_VERSION, TYPE_CHECK=True, __standpipe__=True)
     sys.modules["kfp.version"].__dict__["__version__"] = KFP_VERSION
     sys.meta_path.append(_LastFinder())
+    sys.meta_path.insert(0, AdditionFinder())
 
 
 def _find_search_path() -> tuple[list[str], bool]:

@@ -325,6 +325,19 @@ class Plan:
         )
         return executors
 
+    @property
+    def tasks_with_init_containers(self) -> tuple[str, ...]:
+        """The names of the tasks that have init containers or sidecars, each once."""
+        names: dict[str, None] = {}
+        for _, component in self.components_by_path():
+            for name, node in component.body.nodes.items() if isinstance(component.body, Dag) else ():
+                body = self.components[node.component].body
+                if isinstance(body, ExecutorRef):
+                    settings = self.kubernetes_settings(body.label)
+                    if settings.get("initContainers") or settings.get("init_containers"):  # as protobuf reads both
+                        names[name] = None
+        return tuple(names)
+
     def kubernetes_settings(self, label: str) -> Mapping[str, Json]:
         """Return the settings for Kubernetes of an executor, by its label; empty if it has none."""
         settings: Mapping[str, Json] = self.kubernetes_executors.get(label, {})

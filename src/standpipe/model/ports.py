@@ -44,13 +44,32 @@ class Mount:
 
 
 @frozen
+class InitContainer:
+    """A container that runs before a task, or a sidecar, which starts before the task and runs beside it.
+
+    `name` is unique in the pod. As in Kubernetes, an empty `command` uses the entrypoint of the image. `env` and
+    `mounts` are all that it has: neither the variables nor the volumes of the task. `limits` is what it may use.
+    """
+
+    name: str
+    image: str
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    limits: Limits = Limits()
+    is_sidecar: bool = False
+
+
+@frozen
 class PodSettings:
     """The Kubernetes settings of an attempt that its runner applies.
 
     `env` and `mounts` can contain secrets: they are passed only to the task. `timeout` is in seconds, 0 for none; the
     caller of the runner applies it. The other settings are for containers: `pull_policy` is `Always`, `Never`,
     `IfNotPresent` or empty, which means `IfNotPresent`; `shared_memory` is in bytes, 0 for the default; `user` and
-    `group` are ids, None for those of the image; `non_root` refuses to run as root.
+    `group` are ids, None for those of the image; `non_root` refuses to run as root; `init_containers` start in their
+    order before the task.
     """
 
     env: Mapping[str, str] = field(default_factory=dict)
@@ -62,6 +81,16 @@ class PodSettings:
     group: int | None = None
     non_root: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    init_containers: tuple[InitContainer, ...] = ()
+
+
+@frozen
+class DebugPause:
+    """Where an attempt waits for its user: before the task, after it has succeeded, after it has failed."""
+
+    before: bool = False
+    after_success: bool = False
+    after_failure: bool = False
 
 
 @frozen
@@ -74,7 +103,7 @@ class TaskRequest:
     pipeline root that the task reads: artifacts that the caller brought. The variables of `pod` win over those of
     `env`. `attempt` and `retry_index` count as in `model.events`; the task sees the second as `KFP_RETRY_INDEX`.
     `limits` is what it may use. With `debug` it runs under a debugger, on the terminal of this process. `component`
-    declares the inputs and outputs of the task.
+    declares the inputs and outputs of the task. With `pause` it waits until its user lets it continue.
     """
 
     run: RunId
@@ -93,6 +122,7 @@ class TaskRequest:
     retry_index: int = 0
     debug: bool = False
     component: Component = Component(ExecutorRef(""))
+    pause: DebugPause | None = None
 
 
 @frozen

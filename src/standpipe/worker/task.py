@@ -33,7 +33,7 @@ def read(path: str) -> Request:
     The file is UTF-8 JSON with `source` and `function`, the program and the name of the function in it;
     `executor_input`, KFP's ExecutorInput; `artifact_classes`, sources by `module.Name`; `error_file`, the path for the
     description of an exception; `owner`, the user and group id that the outputs are given to, or null; `usage_file`,
-    the path for the task's usage, or null.
+    the path for the task's usage, or null; and perhaps `pause`, as `pausing.run_with_pauses` takes it.
     """
     with open(path, encoding="utf-8") as file:
         request: Request = json.load(file)
@@ -63,6 +63,14 @@ def run(path: str, request: Optional[Request] = None, *, call: Optional[Call] = 
         call: calls the function, under a debugger for instance.
     """
     request = request or read(path)
+    if request.get("pause"):
+        from .pausing import run_with_pauses  # few tasks pause
+
+        return run_with_pauses(request["pause"], lambda: _run(path, request, call))
+    return _run(path, request, call)
+
+
+def _run(path: str, request: Request, call: Optional[Call]) -> int:
     custom: List[Any] = []
     atexit.register(_finish, path, request, custom)  # the first one, so that it is called after those of the user's
     try:

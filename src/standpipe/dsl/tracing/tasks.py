@@ -66,7 +66,8 @@ class TaskState(enum.Enum):
 class Settings:
     """The settings of a task besides its arguments, as its setters record them.
 
-    `channels` are values that settings for a platform refer to. The platform resolves them itself.
+    `channels` are values that settings for a platform refer to. The platform resolves them itself. `init_containers`
+    are apart from `platforms`, as releases of kfp-kubernetes that do not know them refuse settings that have any.
     """
 
     display_name: str = ""
@@ -77,6 +78,16 @@ class Settings:
     retry: Retry | None = None
     container: Container | None = None
     platforms: dict[str, Json] = field(default_factory=dict)
+    init_containers: list[Json] = field(default_factory=list)
+
+    @property
+    def platforms_with_init_containers(self) -> dict[str, Json]:
+        """The settings by platform, as they are compiled."""
+        if not self.init_containers:
+            return self.platforms
+        kubernetes = self.platforms.get("kubernetes", {})
+        listed = [*kubernetes.get("initContainers", ()), *self.init_containers]
+        return {**self.platforms, "kubernetes": {**kubernetes, "initContainers": listed}}
 
 
 class TaskGroup:
@@ -318,7 +329,14 @@ class PipelineTask:
         return self
 
     def set_debug_pause(self, before: bool = False, after: bool = True, on_error: bool = False) -> PipelineTask:
-        """Asks the cluster to keep the task's pod for a debugger, before it starts or after it has ended.
+        """Pause the task until its user lets it continue, so that they can look into it.
+
+        On a cluster, Argo Workflows keeps the pod. In a local run, a notice says how to continue.
+
+        Args:
+            before: whether it pauses before it runs.
+            after: whether it pauses after it has ended.
+            on_error: whether it pauses after it has ended only if it has failed.
 
         Raises:
             AuthoringError: if there is nothing to pause at, or the arguments contradict each other.
@@ -388,6 +406,18 @@ class PipelineTask:
         """Record the channels that the task's settings for a platform refer to."""
         self._check_is_traced("register_pipeline_channels")
         self._settings.channels.extend(pipeline_channels)
+
+    def add_init_container(self, container: Json) -> None:
+        """Record an init container or a sidecar (`dsl.init_containers.add_init_container`), as it is compiled.
+
+        Raises:
+            AuthoringError: if the task has one of this name already.
+        """
+        self._check_is_traced("add_init_container")
+        listed = self._settings.platforms_with_init_containers.get("kubernetes", {}).get("initContainers", ())
+        if container["name"] in {other["name"] for other in listed}:
+            raise AuthoringError(f"Task {self.name!r} already has an init container {container['name']!r}.")
+        self._settings.init_containers.append(container)
 
     @property
     def channel_inputs(self) -> list[PipelineChannel]:

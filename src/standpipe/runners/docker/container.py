@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,13 +73,16 @@ class TaskContainer:
         else:
             yield
 
-    def follow(self, log: Log, cancel: Cancellation, *, tty: bool) -> Outcome:
-        """Start the container, copy its output to the log, and return how it ended."""
+    def follow(
+        self, log: Log, cancel: Cancellation, *, tty: bool, started: Callable[[], None] = lambda: None
+    ) -> Outcome:
+        """Start the container, copy its output to the log, and return how it ended; call `started` meanwhile."""
         with self._attached() as stream:
             try:
                 self._container.start()
             except engine_errors() as error:
                 return self._not_started(message_of(error))
+            started()
             with self._stopped_by(cancel):
                 first = b""
                 for data in _output(stream, tty):

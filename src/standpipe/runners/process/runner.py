@@ -18,6 +18,7 @@ from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, TaskRequ
 from standpipe.model.resources import Capacity
 from standpipe.runners.missing_modules import explain_missing_module
 from standpipe.runners.package_indexes import drop_password, has_variables, resolve_indexes
+from standpipe.runners.pauses import announce_pauses
 from standpipe.runners.process.fork_servers import BOOT, START_VARIABLES, ForkServer, ForkServers
 from standpipe.runners.process.limits import AttemptLimits, Limiter, gpu_variables
 from standpipe.runners.process.task_process import TaskProcess
@@ -110,7 +111,8 @@ class ProcessTaskRunner:
             with _working_directory() as cwd:
                 outcome = run_debugged(python, request, {**_environment(python), **variables}, cwd, log, cancel)
         else:
-            outcome = self._run_in_server(python, request, variables, log, cancel)
+            with announce_pauses(request, "", self._warn):
+                outcome = self._run_in_server(python, request, variables, log, cancel)
         return explain_missing_module(outcome, request, in_image=False) if outcome.cause else outcome
 
     def find_problem(self, executor: Container) -> StandpipeError | None:
@@ -222,6 +224,13 @@ class ProcessTaskRunner:
             "security context": pod.non_root or pod.user is not None or pod.group is not None,
             "size of shared memory": pod.shared_memory,
         }
+        if pod.init_containers:
+            self._warn_once(
+                (request.run, request.task.name, "init containers"),
+                f"kubernetes: task {str(request.task)!r} runs without its init containers and sidecars "
+                f"({', '.join(container.name for container in pod.init_containers)}) with the SubprocessRunner. "
+                "Use local.DockerRunner().",
+            )
         for what in (what for what, is_set in settings.items() if is_set):
             self._warn_once(
                 (request.run, what),
