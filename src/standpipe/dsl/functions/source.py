@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import inspect
 import os
-import re
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from standpipe.dsl.functions.definitions import read_class, read_function
 from standpipe.dsl.functions.embedding import unpack_code
 from standpipe.dsl.types import hints_of
-from standpipe.errors import AuthoringError, AuthoringTypeError
+from standpipe.errors import AuthoringTypeError
 from standpipe.worker import annotations as kfp_annotations
 from standpipe.worker import artifacts
 
@@ -42,47 +40,11 @@ def build_program(
     imports = "\n".join(
         (*_IMPORTS, *dict.fromkeys(_import_statement(function, cls, name) for name, cls in classes.items()))
     )
-    helpers = "".join("\n\n" + read_source(helper) for helper in additional_functions)
+    helpers = "".join("\n\n" + read_function(helper).text for helper in additional_functions)
     if embedded:
         helpers += f"\n\n{unpack_code(embedded)}\n"
-    sources = {f"{cls.__module__}.{cls.__qualname__}": _class_source(cls) for cls in classes.values()}
-    return f"\n{imports}{helpers}\n\n{read_source(function)}\n", sources
-
-
-def read_source(function: Callable[..., Any]) -> str:
-    """Return the source of a function without its decorators and its indentation.
-
-    Raises:
-        AuthoringError: if Python has no source of it, for example of a function in the interactive interpreter.
-    """
-    name = getattr(function, "__name__", function)
-    try:
-        text = _dedent(inspect.getsource(function))
-        _check_belongs(text, function)
-    except (OSError, TypeError) as error:
-        raise AuthoringError(
-            f"The source of the function {name!r} was not found ({error}). A component is shipped as source: define "
-            "its function with `def` in a file or a notebook cell."
-        ) from error
-    lines = text.split("\n")
-    start = next((number for number, line in enumerate(lines) if line.startswith("def ")), None)
-    if start is None:
-        raise AuthoringError(
-            f"The source of the function {function.__name__!r} cannot be shipped: expected a function that is defined "
-            "with `def` at the start of a line, not a lambda and not `async def`."
-        )
-    return "\n".join(lines[start:])
-
-
-def _dedent(text: str) -> str:
-    """Return the source of a nested function without its indentation, as KFP ships it.
-
-    `textwrap.dedent`, which KFP uses, removes less if a multi-line string has less indentation than the function. In
-    that case, the indentation is removed from the lines that have it.
-    """
-    dedented = textwrap.dedent(text)
-    indentation = dedented[: len(dedented) - len(dedented.lstrip())]
-    return "\n".join(line.removeprefix(indentation) for line in dedented.split("\n"))
+    sources = {f"{cls.__module__}.{cls.__qualname__}": read_class(cls).text for cls in classes.values()}
+    return f"\n{imports}{helpers}\n\n{read_function(function).text}\n", sources
 
 
 def _custom_artifact_classes(function: Callable[..., Any]) -> Iterator[tuple[str, type]]:
@@ -102,7 +64,7 @@ def _custom_artifact_classes(function: Callable[..., Any]) -> Iterator[tuple[str
 def _import_statement(function: Callable[..., Any], cls: type, name: str) -> str:
     """Return the statement that defines an artifact class under its name in the function's signature."""
     if "<locals>" in cls.__qualname__:
-        return "\n" + _class_source(cls)  # it cannot be imported, so its source is shipped
+        return "\n" + read_class(cls).text  # it cannot be imported, so its source is shipped
     qualified = f"{cls.__module__}.{cls.__qualname__}".split(".")
     annotation = _annotation(function, name)
     names = [name.split(".") for name in _dotted_names(annotation)]
@@ -119,7 +81,7 @@ def _import_statement(function: Callable[..., Any], cls: type, name: str) -> str
 
 def _annotation(function: Callable[..., Any], name: str) -> ast.expr:
     """Return the annotation of an argument, or of the function for other names: `return` and fields of a NamedTuple."""
-    definition = ast.parse(read_source(function)).body[0]
+    definition = ast.parse(read_function(function).text).body[0]
     assert isinstance(definition, ast.FunctionDef), "the source begins with the function"
     arguments = definition.args
     for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
@@ -127,17 +89,6 @@ def _annotation(function: Callable[..., Any], name: str) -> ast.expr:
             return argument.annotation
     assert definition.returns is not None, "the class was found in an annotation"
     return definition.returns
-
-
-def _check_belongs(text: str, function: Callable[..., Any]) -> None:
-    """Raise an OSError if the text is that of other code.
-
-    `inspect` looks a source up by the name of its file. All code that `exec` runs is in `<string>`, and since Python
-    3.13 that name stands for the program of `python -c`, if there is one.
-    """
-    name = function.__code__.co_name
-    if name.isidentifier() and not re.search(rf"^\s*(async\s+)?def\s+{name}\b", text, re.MULTILINE):
-        raise OSError(f"{function.__code__.co_filename} holds other code")
 
 
 def _dotted_names(annotation: ast.expr) -> Iterator[str]:
@@ -148,12 +99,3 @@ def _dotted_names(annotation: ast.expr) -> Iterator[str]:
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isprintable():
             with contextlib.suppress(SyntaxError):  # it may be any string, such as the name of a field
                 yield from _dotted_names(ast.parse(node.value, mode="eval").body)
-
-
-def _class_source(cls: type) -> str:
-    try:
-        return textwrap.dedent(inspect.getsource(cls))
-    except (OSError, TypeError) as error:
-        raise AuthoringError(
-            f"The source of the artifact class {cls.__qualname__} was not found: {error}. Define it in a file."
-        ) from error

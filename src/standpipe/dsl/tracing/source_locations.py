@@ -26,7 +26,7 @@ def caller_location() -> SourceLocation | None:
     while frame is not None:
         module = frame.f_globals.get("__name__") or ""
         if module != _PACKAGE and not module.startswith(f"{_PACKAGE}."):
-            return SourceLocation(_absolute_path(frame.f_code.co_filename), frame.f_lineno)
+            return SourceLocation(absolute_path(frame.f_code.co_filename), frame.f_lineno)
         frame = frame.f_back
     return None
 
@@ -42,11 +42,11 @@ def function_location(function: Callable[..., Any]) -> SourceLocation:
     lines = linecache.getlines(code.co_filename, function.__globals__)
     for number in range(first, min(first + _MAX_DECORATOR_LINES, len(lines) + 1)):
         if definition.match(lines[number - 1]):
-            return SourceLocation(_absolute_path(code.co_filename), number)
-    return SourceLocation(_absolute_path(code.co_filename), first)
+            return SourceLocation(absolute_path(code.co_filename), number)
+    return SourceLocation(absolute_path(code.co_filename), first)
 
 
 @lru_cache(maxsize=256)
-def _absolute_path(file: str) -> str:
+def absolute_path(file: str) -> str:
     """Return a file name as an absolute path. Names such as `<stdin>` and `<ipython-input-1>` stay as they are."""
     return file if file.startswith("<") else os.path.abspath(file)
