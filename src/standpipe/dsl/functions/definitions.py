@@ -25,10 +25,13 @@ _BETWEEN_STATEMENTS = (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
 
 @frozen
 class Definition:
-    """The source of a function or class, and the location of its first line."""
+    """The source of a function or class, with a line break at its end, and the location of its first line."""
 
     text: str
     location: SourceLocation
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def read_function(function: Callable[..., Any]) -> Definition:

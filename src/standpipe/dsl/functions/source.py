@@ -5,46 +5,71 @@ from __future__ import annotations
 import ast
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from standpipe.dsl.functions.definitions import read_class, read_function
+from standpipe.dsl.functions.definitions import Definition, read_class, read_function
 from standpipe.dsl.functions.embedding import unpack_code
 from standpipe.dsl.types import hints_of
 from standpipe.errors import AuthoringTypeError
+from standpipe.model.frozen import frozen
+from standpipe.model.plan import SourceSection
 from standpipe.worker import annotations as kfp_annotations
 from standpipe.worker import artifacts
 
 _IMPORTS = ("import kfp", "from kfp import dsl", "from kfp.dsl import *", "from typing import *")
 
 
+@frozen
+class Program:
+    """The program of a component.
+
+    `source` is its text, `sections` are the parts of it that come from the author's files, and `artifact_classes` are
+    the sources of the artifact classes in the signature of the component's function, by `module.Name`.
+    """
+
+    source: str
+    sections: tuple[SourceSection, ...]
+    artifact_classes: Mapping[str, str]
+
+
 def build_program(
     function: Callable[..., Any],
     additional_functions: Sequence[Callable[..., Any]],
     embedded: str | os.PathLike[str] | None,
-) -> tuple[str, dict[str, str]]:
-    """Return a program that defines a function, and the sources of the artifact classes in its signature.
+) -> Program:
+    """Return a program that defines a function.
 
     Args:
         function: the function.
         additional_functions: functions that are defined in the program before it.
         embedded: a file or folder that is embedded in the program.
 
-    Returns:
-        The text of the program, and the source of each artifact class by `module.Name`.
-
     Raises:
         AuthoringError: if a source cannot be read, or `embedded` does not exist.
     """
     classes = dict(_custom_artifact_classes(function))
-    imports = "\n".join(
-        (*_IMPORTS, *dict.fromkeys(_import_statement(function, cls, name) for name, cls in classes.items()))
-    )
-    helpers = "".join("\n\n" + read_function(helper).text for helper in additional_functions)
+    imports = dict.fromkeys(_define_class(function, cls, name) for name, cls in classes.items())
+    parts: list[str | Definition] = ["\n", "\n".join(_IMPORTS)]
+    for statement in imports:
+        parts += ["\n" if isinstance(statement, str) else "\n\n", statement]
+    for helper in additional_functions:
+        parts += ["\n\n", read_function(helper)]
     if embedded:
-        helpers += f"\n\n{unpack_code(embedded)}\n"
+        parts.append(f"\n\n{unpack_code(embedded)}\n")
+    parts += ["\n\n", read_function(function), "\n"]
     sources = {f"{cls.__module__}.{cls.__qualname__}": read_class(cls).text for cls in classes.values()}
-    return f"\n{imports}{helpers}\n\n{read_function(function).text}\n", sources
+    return Program("".join(map(str, parts)), tuple(_locate_sections(parts)), sources)
+
+
+def _locate_sections(parts: Iterable[str | Definition]) -> Iterator[SourceSection]:
+    """Yield where the definitions are in the text that the parts make."""
+    line = 1
+    for part in parts:
+        breaks = str(part).count("\n")
+        if isinstance(part, Definition):
+            yield SourceSection(line, breaks, part.location)
+        line += breaks
 
 
 def _custom_artifact_classes(function: Callable[..., Any]) -> Iterator[tuple[str, type]]:
@@ -61,10 +86,10 @@ def _custom_artifact_classes(function: Callable[..., Any]) -> Iterator[tuple[str
             yield name, cls
 
 
-def _import_statement(function: Callable[..., Any], cls: type, name: str) -> str:
-    """Return the statement that defines an artifact class under its name in the function's signature."""
+def _define_class(function: Callable[..., Any], cls: type, name: str) -> str | Definition:
+    """Return what defines an artifact class under its name in the function's signature: an import, or its source."""
     if "<locals>" in cls.__qualname__:
-        return "\n" + read_class(cls).text  # it cannot be imported, so its source is shipped
+        return read_class(cls)  # it cannot be imported, so its source is shipped
     qualified = f"{cls.__module__}.{cls.__qualname__}".split(".")
     annotation = _annotation(function, name)
     names = [name.split(".") for name in _dotted_names(annotation)]
