@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import io
 import os
+import stat
 import warnings
+from collections.abc import Iterator
 
 from standpipe.errors import AuthoringError
 from standpipe.model.frozen import frozen
@@ -69,8 +72,10 @@ def _archive(path: str | os.PathLike[str]) -> str:
     import tarfile
 
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        tar.add(path, arcname=os.path.basename(path) if os.path.isfile(path) else ".")
+    with tarfile.open(fileobj=buffer, mode="w", dereference=True) as tar:
+        root = os.path.realpath(path)
+        for file, name in _list_files(root, os.path.basename(path) if os.path.isfile(path) else ".", root):
+            tar.add(file, name, recursive=False)
     compressed = gzip.compress(buffer.getvalue(), mtime=0)  # so that equal content makes an equal component
     if len(compressed) > _LARGE_ARCHIVE_BYTES:
         warnings.warn(
@@ -78,3 +83,55 @@ def _archive(path: str | os.PathLike[str]) -> str:
             stacklevel=6,
         )
     return base64.b64encode(compressed).decode("ascii")
+
+
+def _list_files(path: str, name: str, root: str) -> Iterator[tuple[str, str]]:
+    """Yield the files and folders to embed, with their names in the archive, links as what they lead to.
+
+    The rules are those of the KFP SDK (`_safe_add_to_tar` in `kfp/dsl/component_factory.py`, kubeflow/pipelines #13554,
+    August 2026). Without them, a link would be embedded as such and lead to nothing where the component runs, or to a
+    file that the author did not mean to ship.
+
+    Args:
+        path: the file or folder.
+        name: its name in the archive.
+        root: what is embedded as a whole, without links.
+
+    Raises:
+        AuthoringError: if a link leads to nothing, to itself, to a folder or out of the embedded folder, or if a file
+            is neither a regular file nor a folder.
+    """
+    target = _follow(path)
+    mode = os.stat(target).st_mode
+    if stat.S_ISDIR(mode):
+        if path != target:
+            raise AuthoringError(
+                f"embedded_artifact_path: {path} is a link to the folder {target}. Directory symlinks are not "
+                "supported: replace it by the folder."
+            )
+        yield path, name
+        for child in sorted(os.listdir(path)):
+            yield from _list_files(os.path.join(path, child), f"{name}/{child}", root)
+    elif not stat.S_ISREG(mode):
+        raise AuthoringError(f"embedded_artifact_path: {path} is neither a file nor a folder. Remove it.")
+    elif target != root and os.path.commonpath([target, root]) != root:
+        raise AuthoringError(
+            f"embedded_artifact_path: the link {path} escapes the embedded folder: it leads to {target}. Replace it "
+            "by a copy of that file."
+        )
+    else:
+        yield target, name
+
+
+def _follow(path: str) -> str:
+    """Return what a path leads to, without links."""
+    try:
+        return os.path.realpath(path, strict=True)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            problem = "is part of a symlink cycle"
+        elif error.errno in (errno.ENOENT, errno.ENOTDIR):
+            problem = "is a dangling symlink"
+        else:
+            problem = f"cannot be read ({error.strerror})"
+        raise AuthoringError(f"embedded_artifact_path: {path} {problem}. Repair or remove it.") from error
