@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, Optional, Sequence
 
 from .executor import Executor
 from .kfp_shim import install
+from .models import adapt
 from .report import report
 from .source import Sections, compiled, load_function
 from .usage import write
@@ -116,7 +117,7 @@ def _execute(request: Request, call: Optional[Call]) -> None:
     executor = executor_class()
     sections = sections_of(request)
     function = load_function(request["source"], request["function"], request["artifact_classes"], sections)
-    execute: Callable[[], None] = executor(request["executor_input"], function).execute
+    execute: Callable[[], None] = executor(request["executor_input"], adapt(function)).execute
     if call:
         call(function, execute)
     else:

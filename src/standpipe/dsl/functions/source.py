@@ -16,6 +16,7 @@ from standpipe.model.frozen import frozen
 from standpipe.model.plan import SourceSection
 from standpipe.worker import annotations as kfp_annotations
 from standpipe.worker import artifacts
+from standpipe.worker.models import is_model
 
 _IMPORTS = ("import kfp", "from kfp import dsl", "from kfp.dsl import *", "from typing import *")
 
@@ -49,7 +50,10 @@ def build_program(
         AuthoringError: if a source cannot be read, or `embedded` does not exist.
     """
     classes = dict(_custom_artifact_classes(function))
-    imports = dict.fromkeys(_define_class(function, cls, name) for name, cls in classes.items())
+    imports = [
+        *dict.fromkeys(_define_class(function, cls, name) for name, cls in classes.items()),
+        *dict.fromkeys(_import_model(function, model, name) for name, model in _models(function)),
+    ]
     parts: list[str | Definition] = ["\n", "\n".join(_IMPORTS)]
     for statement in imports:
         parts += ["\n" if isinstance(statement, str) else "\n\n", statement]
@@ -73,30 +77,67 @@ def _locate_sections(parts: Iterable[str | Definition]) -> Iterator[SourceSectio
 
 
 def _custom_artifact_classes(function: Callable[..., Any]) -> Iterator[tuple[str, type]]:
-    """Yield the artifact classes in the signature that are not KFP's, with the name of the argument.
-
-    The name of a returned artifact is `return`, or that of its field.
-    """
-    hints = hints_of(function)
-    returned = hints.pop("return", None)
-    fields = hints_of(returned) if kfp_annotations.is_named_tuple(returned) else {"return": returned}
-    for name, hint in (*hints.items(), *fields.items()):
+    """Yield the artifact classes in the signature that are not KFP's, with the name of the argument."""
+    for name, hint in _signature_hints(function):
         cls = kfp_annotations.artifact_class(hint)
         if cls is not None and cls.__module__ != artifacts.__name__:
             yield name, cls
+
+
+def _signature_hints(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the names of the arguments and their annotations; for what is returned, `return` or the names of fields."""
+    hints = hints_of(function)
+    returned = hints.pop("return", None)
+    fields = hints_of(returned) if kfp_annotations.is_named_tuple(returned) else {"return": returned}
+    yield from (*hints.items(), *fields.items())
+
+
+def _models(function: Callable[..., Any]) -> Iterator[tuple[str, type]]:
+    """Yield the Pydantic models in the signature, with the name of the argument, as `_custom_artifact_classes` does."""
+    for name, hint in _signature_hints(function):
+        if is_model(hint):
+            yield name, hint
+
+
+def _import_model(function: Callable[..., Any], model: type, name: str) -> str:
+    """Return the statement that imports a model under its name in the function's signature.
+
+    Only the name of its module is shipped, as in the KFP SDK after 2.17.3 (kubeflow/pipelines #13995).
+    """
+    problem = (
+        "defined in the program that is started (`__main__`)"
+        if model.__module__ == "__main__"
+        else "defined inside a function or method"
+        if "<locals>" in model.__qualname__
+        else "a parametrized model without a name of its own"
+        if not model.__name__.isidentifier()
+        else ""
+    )
+    if problem:
+        raise AuthoringTypeError(
+            f"Component {function.__name__!r}: the Pydantic model {model.__qualname__} is {problem}, so that it cannot "
+            "be imported where the component runs. Define it as a class of a module that is installed there, by "
+            "packages_to_install or in the base_image."
+        )
+    return _import_statement(function, model, name, "Pydantic model")
 
 
 def _define_class(function: Callable[..., Any], cls: type, name: str) -> str | Definition:
     """Return what defines an artifact class under its name in the function's signature: an import, or its source."""
     if "<locals>" in cls.__qualname__:
         return read_class(cls)  # it cannot be imported, so its source is shipped
+    return _import_statement(function, cls, name, "artifact class")
+
+
+def _import_statement(function: Callable[..., Any], cls: type, name: str, kind: str) -> str:
+    """Return the statement that imports a class under its name in the function's signature."""
     qualified = f"{cls.__module__}.{cls.__qualname__}".split(".")
     annotation = _annotation(function, name)
     names = [name.split(".") for name in _dotted_names(annotation)]
     bases = [parts[0] for parts in names if parts[-1] == cls.__name__ and parts[0] in qualified]
     if not bases:
         raise AuthoringTypeError(
-            f"Component {function.__name__!r}: `{ast.unparse(annotation)}` uses an alias of the artifact class "
+            f"Component {function.__name__!r}: `{ast.unparse(annotation)}` uses an alias of the {kind} "
             f"{'.'.join(qualified)}. Use the name that it is defined with: an alias cannot be imported where the "
             "component runs."
         )
