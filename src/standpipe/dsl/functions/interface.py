@@ -23,7 +23,6 @@ from standpipe.model.types import (
     ParameterType,
 )
 from standpipe.model.values import ValueMismatch, coerce, describe_disallowed
-from standpipe.support.notices import warn
 from standpipe.worker import annotations as kfp_annotations
 from standpipe.worker.annotations import strip_optional
 from standpipe.worker.models import dump, is_model, models_in, plain_type
@@ -84,6 +83,8 @@ def _plain_hints(hints: Mapping[str, Any], location: str) -> dict[str, Any]:
         raise AuthoringTypeError(f"{location}: {error}") from error
     for name, hint in hints.items():
         if plain[name] is not hint and not is_model(hint):
+            from standpipe.support.notices import warn  # few signatures have such an annotation
+
             (model, *_) = models_in(hint)
             warn(
                 f"{location}: the annotation {hint} of {name!r} contains a Pydantic model. KFP passes plain dicts "
