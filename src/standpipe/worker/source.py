@@ -30,10 +30,10 @@ Sections = Tuple[Section, ...]
 
 
 class Compiled(NamedTuple):
-    """The code of a program, to be executed in order, and the lines of the files that its tracebacks name."""
+    """The code of a program, to be executed in order, and the entries of linecache for the files that it names."""
 
     codes: Tuple[CodeType, ...]
-    files: Mapping[str, List[str]]
+    files: Mapping[str, Any]
 
 
 #: The files that tracebacks name and that hold source which was compiled here.
@@ -60,8 +60,7 @@ def load_function(
     module = ModuleType(MODULE_NAME)
     sys.modules[MODULE_NAME] = module
     program = compiled(source, name, sections)
-    for file, lines in program.files.items():
-        _show_lines(file, lines)
+    _show_files(program.files)
     for code in program.codes:
         exec(code, module.__dict__)  # noqa: S102  the user's program
     function: Callable[..., Any] = getattr(module, name)
@@ -91,7 +90,7 @@ def compiled(source: str, name: str, sections: Sections = ()) -> Compiled:
             lines += ["\n"] * (line - 1 - len(lines))
             lines[line - 1 : line - 1 + count] = shipped
             codes.append(_compile_lines(shipped, file, line))
-    return Compiled(tuple(codes), files)
+    return Compiled(tuple(codes), {file: _cache_entry(file, lines) for file, lines in files.items()})
 
 
 def _read_lines(file: str) -> List[str]:
@@ -110,11 +109,15 @@ def _compile_lines(lines: Sequence[str], file: str, first: int) -> CodeType:
     return compile("\n" * (first - 1) + "".join(lines), file, "exec", dont_inherit=True)
 
 
-def _show_lines(file: str, lines: List[str]) -> None:
-    """Make tracebacks and debuggers show these lines of a file, whatever it contains now."""
-    _user_files.add(file)
-    # Without a modification time, linecache does not look for the file.
-    linecache.cache[file] = (sum(map(len, lines)), None, lines, file)
+def _cache_entry(file: str, lines: List[str]) -> Any:
+    """Return an entry of linecache; without a modification time, so that linecache does not look for the file."""
+    return (sum(map(len, lines)), None, lines, file)
+
+
+def _show_files(entries: Mapping[str, Any]) -> None:
+    """Make tracebacks and debuggers show the lines in these entries, whatever the files contain now."""
+    _user_files.update(entries)
+    linecache.cache.update(entries)
 
 
 def is_user_file(filename: str) -> bool:
@@ -133,7 +136,7 @@ def _provide_class(qualified: str, source: str) -> None:
     namespace: Dict[str, Any] = dict(vars(sys.modules[module_name]))
     exec(_PREAMBLE, namespace)  # noqa: S102  a constant
     file, lines = _CLASS_FILE.format(qualified), source.splitlines(keepends=True)
-    _show_lines(file, lines)
+    _show_files({file: _cache_entry(file, lines)})
     exec(_compile_lines(lines, file, 1), namespace)  # noqa: S102  the user's class
     setattr(sys.modules[module_name], name, namespace[name])
 
