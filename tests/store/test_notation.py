@@ -82,7 +82,9 @@ Resources: cpu_request="", cpu_limit="", memory_request="", memory_limit="", acc
     accelerator_count="", numbers={"$":"tuple","of":[]}
 Command: command={"$":"tuple","of":[]}, args={"$":"tuple","of":[]}
 PythonFunction: name, source, packages={"$":"tuple","of":[]}, index_urls={"$":"tuple","of":[]}, trusted_hosts=null,
-    kfp_requirements={"$":"tuple","of":[]}, use_venv=false, artifact_classes={}, layout=""
+    kfp_requirements={"$":"tuple","of":[]}, use_venv=false, artifact_classes={}, layout="",
+    sections={"$":"tuple","of":[]}
+SourceSection: start, count, location
 Importer: uri, type, metadata={}, reimport=false, download_to_workspace=false
 ParameterInput: type, optional=false, default=null, description="", literals={"$":"tuple","of":[]}, annotation=""
 ArtifactInput: type, is_list=false, optional=false, description=""

@@ -29,12 +29,15 @@ from standpipe.model.types import (
 )
 from standpipe.model.values import ValueMismatch, check_json, describe_disallowed, preview
 from standpipe.worker.artifacts import Artifact
+from standpipe.worker.models import dump
 
 
 def check_arguments(
     component: TaskComponent, args: Sequence[Any], kwargs: Mapping[str, Any], *, traced: bool
 ) -> dict[str, Any]:
     """Return the arguments of a call, without those that are None for an optional input (as if they were left out).
+
+    Pydantic models become the JSON that they are dumped to.
 
     Args:
         component: the component that is called.
@@ -54,7 +57,7 @@ def check_arguments(
         )
     inputs = {key: declared for key, declared in component.inputs.items() if declared.type not in SYSTEM_TYPES}
     _check_names(name, kwargs, inputs)
-    arguments = {key: value for key, value in kwargs.items() if value is not None or not inputs[key].optional}
+    arguments = {key: dump(value) for key, value in kwargs.items() if value is not None or not inputs[key].optional}
     for key, value in arguments.items():
         _check_argument(f"Component {name!r}, input {key!r}", value, inputs[key], traced)
     return arguments

@@ -114,19 +114,20 @@ def component(
         program: model.Command | model.PythonFunction = _containerized_command(func, install)
     else:
         kfp = _kfp_requirements(packages, install_kfp_package, kfp_package_path)
-        source, classes = build_program(func, additional_funcs or (), embedded_artifact_path)
+        built = build_program(func, additional_funcs or (), embedded_artifact_path)
         # options without effect are left out, since a compiled file does not contain them either
         if not (packages or kfp):
             index_urls = ()
         program = model.PythonFunction(
             name=func.__name__,
-            source=source,
+            source=built.source,
             packages=packages,
             index_urls=index_urls,
             trusted_hosts=trusted_hosts if index_urls else None,
             kfp_requirements=kfp,
             use_venv=use_venv and bool(kfp),
-            artifact_classes=classes,
+            artifact_classes=built.artifact_classes,
+            sections=built.sections,
         )
     container = model.Container(parse_text(target_image or base_image or DEFAULT_IMAGE), program)
     passthroughs = tuple(_convert_passthrough(func, item) for item in task_config_passthroughs or ())

@@ -9,7 +9,7 @@ from typing import Any, overload
 from standpipe.dsl.components import PythonComponent
 from standpipe.dsl.config import TaskConfigField, TaskConfigPassthrough
 from standpipe.dsl.decorators import component
-from standpipe.dsl.functions.source import Notebook
+from standpipe.dsl.functions.embedding import Notebook
 from standpipe.errors import AuthoringError, UnsupportedError, shorten_errors
 
 Function = Callable[..., Any]

@@ -82,7 +82,10 @@ class AttemptReport:
 
 @frozen
 class Start:
-    """Start the run, with these arguments for the inputs of the root component."""
+    """Start the run, with these arguments for the inputs of the root component.
+
+    Text in an argument is data; placeholders about the run, if they are to be replaced, are in `Template`s.
+    """
 
     arguments: Mapping[str, Value]
 

@@ -60,6 +60,8 @@ ROOT = TaskRef(())
 class RunInfo(NamedTuple):
     """The properties of a run, most of them for KFP's `{{$.pipeline_…}}` placeholders. Times are ISO 8601, in UTC.
 
+    `id` is the run's own name, and `name` that of its pipeline, which other runs have as well. As in `kfp.local`
+    (`local/placeholder_utils.py`, 2.17.3) and on a cluster, the placeholder of the job's name is the run's own.
     `workspace_path` is the path of the run's workspace as tasks see it; empty if there is none.
     """
 
@@ -78,7 +80,7 @@ class RunInfo(NamedTuple):
         if name == "pipeline_task_uuid":
             return str(uuid.uuid5(uuid.UUID(self.uuid), str(task)))
         return {
-            "pipeline_job_name": self.name,
+            "pipeline_job_name": self.id,
             "pipeline_job_resource_name": self.id,
             "pipeline_job_uuid": self.uuid,
             "pipeline_job_create_time_utc": self.created,

@@ -27,6 +27,7 @@ from standpipe.model.layout import StateLayout, file_name
 from standpipe.model.ports import Attempt, FactSink, PreparingRunner
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.states import TaskState
+from standpipe.model.templates import parse_value
 from standpipe.runs.arguments import from_values, to_values
 from standpipe.runs.context import (
     RunContext,
@@ -93,6 +94,8 @@ def start(
             )
             context = RunContext(options, plan, info, folder, workspace, cluster, cache, redactor, debug, rerun_of)
             inputs = to_values(arguments)
+            if not rerun_of:  # the arguments of a call are constants of the author, those of a rerun are recorded data
+                inputs = parse_value(inputs)
             machine = context.new_machine()
             recorder = RunRecorder(
                 root, info, plan, workspace=str(workspace or ""), rerun_of=rerun_of, redactor=redactor

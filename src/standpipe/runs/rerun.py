@@ -83,7 +83,7 @@ def rerun_task(
     component.file = current.file if current else ""
     arguments = {name: task.inputs[name] for name in component.inputs if name in task.inputs}
     try:
-        fit_inputs(arguments, component.plan.root.inputs)  # before anything of the new run is written
+        fit_inputs(arguments, component.plan.root.inputs, str)  # before anything of the new run is written
     except InputError as error:
         raise ArgumentError(
             f"{subject}: {error}. Give that input a default, or resume the run, so that the pipeline passes a value."
