@@ -115,13 +115,13 @@ class NoSuchTask(StandpipeError, KeyError):
     __str__ = Exception.__str__  # a KeyError would show the repr of its message
 
 
-class ArgumentError(StandpipeError, TypeError):
-    """An argument of a function, a command or a pipeline is invalid."""
+class ArgumentError(StandpipeError, TypeError, ValueError):
+    """An argument of a function, a command or a pipeline is invalid: its type or its value."""
 
     exit_code = 2
 
 
-class RunArgumentError(ArgumentError, ValueError):
+class RunArgumentError(ArgumentError):
     """A run argument of a DockerRunner does not exist in the Docker SDK, or cannot be set for tasks."""
 
 

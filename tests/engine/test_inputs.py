@@ -108,18 +108,18 @@ def test_whole_doubles_become_integers_where_integers_are_declared() -> None:
 @pytest.mark.parametrize(
     ("declared", "value", "says"),
     [
-        (ParameterInput(ParameterType.NUMBER_INTEGER), 2.5, r"expected NUMBER_INTEGER, got 2.5 \(NUMBER_DOUBLE\)"),
-        (ParameterInput(ParameterType.NUMBER_INTEGER), True, r"expected NUMBER_INTEGER, got True \(BOOLEAN\)"),
-        (ParameterInput(ParameterType.LIST), {}, r"expected LIST, got {} \(STRUCT\)"),
+        (ParameterInput(ParameterType.NUMBER_INTEGER), 2.5, r"expected int, got 2.5 \(float\)"),
+        (ParameterInput(ParameterType.NUMBER_INTEGER), True, r"expected int, got True \(bool\)"),
+        (ParameterInput(ParameterType.LIST), {}, r"expected list, got {} \(dict\)"),
         (ParameterInput(ParameterType.BOOLEAN), None, "has no value"),
         (ParameterInput(ParameterType.STRING, literals=("a", "b")), "c", "expected one of 'a', 'b'"),
         (
             ParameterInput(ParameterType.LIST),
             ArtifactValue("d", DATASET, "/d"),
-            "expected a parameter of type LIST, got an artifact",
+            "expected a parameter of type list, got an artifact",
         ),
-        (ArtifactInput(DATASET), "text", "expected system.Dataset@0.0.1, got STRING"),
-        (ArtifactInput(DATASET, is_list=True), ArtifactValue("d", DATASET, "/d"), "a list of system.Dataset"),
+        (ArtifactInput(DATASET), "text", "expected Dataset, got str"),
+        (ArtifactInput(DATASET, is_list=True), ArtifactValue("d", DATASET, "/d"), "a list of Dataset"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_an_error_with_both_types(declared: Input, value: Value, says: str) -> None:

@@ -120,7 +120,7 @@ def _parse(name: str, text: str, declared: Input | None) -> Any:
         except ValueMismatch as mismatch:
             kind = _NOTATIONS.get(declared.type.value, "a JSON object")
             raise ArgumentError(
-                f"Invalid --arg {name}: expected {kind} ({declared.type}), got {preview(text)}."
+                f"Invalid --arg {name}: expected {kind} ({declared.type.label}), got {preview(text)}."
             ) from mismatch
     if declared is not None and declared.is_list:
         try:

@@ -324,7 +324,7 @@ def pipeline(
         options = {option: value for option, value in locals().items() if option != "func"}
         return functools.partial(pipeline, **options)
     _check_is_function(func, "@dsl.pipeline")
-    interface = read_interface(func)
+    interface = read_interface(func, subject="Pipeline")
     if description:
         interface = replace(interface, description=description)
     own_name = kubernetes_name(name or func.__name__)

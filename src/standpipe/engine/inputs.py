@@ -152,7 +152,7 @@ def _fit_input(
 def _fit_parameter(name: str, value: Value, declaration: ParameterInput) -> Json:
     if isinstance(value, ArtifactValue):
         raise InputError(
-            f"its input {name!r} is invalid: expected a parameter of type {declaration.type}, got an artifact"
+            f"its input {name!r} is invalid: expected a parameter of type {declaration.type.label}, got an artifact"
         )
     if declaration.type is not ParameterType.LIST:
         value = flatten(value)
@@ -168,7 +168,7 @@ def _fit_parameter(name: str, value: Value, declaration: ParameterInput) -> Json
 def _fit_artifact(name: str, value: Value, declaration: ArtifactInput) -> Value:
     artifacts = value if isinstance(value, list) else [value]
     if declaration.is_list != isinstance(value, list) or not all(isinstance(a, ArtifactValue) for a in artifacts):
-        expected = f"a list of {declaration.type}" if declaration.is_list else str(declaration.type)
+        expected = f"a list of {declaration.type.label}" if declaration.is_list else declaration.type.label
         raise InputError(f"its input {name!r} is invalid: expected {expected}, got {type_name(value)}")
     return value
 

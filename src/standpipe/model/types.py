@@ -28,6 +28,23 @@ class ParameterType(enum.Enum):
     def __str__(self) -> str:
         return self.value
 
+    @property
+    def label(self) -> str:
+        """The name of the type for messages: as in the annotations of authors, `int`."""
+        return _LABELS[self.value]
+
+
+_LABELS = {
+    "NUMBER_DOUBLE": "float",
+    "NUMBER_INTEGER": "int",
+    "STRING": "str",
+    "BOOLEAN": "bool",
+    "LIST": "list",
+    "STRUCT": "dict",
+    "TASK_FINAL_STATUS": "PipelineTaskFinalStatus",
+    "TASK_CONFIG": "TaskConfig",
+}
+
 
 @frozen
 class ArtifactType:
@@ -38,6 +55,12 @@ class ArtifactType:
 
     def __str__(self) -> str:
         return f"{self.schema_title}@{self.schema_version}"
+
+    @property
+    def label(self) -> str:
+        """The name of the type for messages: as in the annotations of authors, `Model`."""
+        version = "" if self.schema_version == "0.0.1" else f"@{self.schema_version}"
+        return self.schema_title.removeprefix("system.") + version
 
 
 #: The types of artifacts that are all metadata: nobody writes a file for them.

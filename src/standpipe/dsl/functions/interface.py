@@ -42,18 +42,19 @@ class Interface:
     description: str = ""
 
 
-def read_interface(function: Callable[..., Any], *, container: bool = False) -> Interface:
+def read_interface(function: Callable[..., Any], *, container: bool = False, subject: str = "Component") -> Interface:
     """Return the interface of a function.
 
     Args:
         function: the function.
         container: whether it returns a container spec: its return type is not an output then.
+        subject: what the function defines, for messages.
 
     Raises:
         AuthoringTypeError: if an annotation is missing or is not a type that KFP can pass.
         AuthoringError: if a name or a default value is not allowed.
     """
-    location = f"Component {function.__name__!r}"
+    location = f"{subject} {function.__name__!r}"
     signature = inspect.signature(function)
     hints = _plain_hints(hints_of(function), location)
     inputs: dict[str, Input] = {}
