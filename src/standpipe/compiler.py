@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from standpipe.dsl.base_component import BaseComponent
-from standpipe.errors import AuthoringError
+from standpipe.errors import AuthoringError, shorten_errors
 from standpipe.model.plan import Dag, Plan
 from standpipe.model.types import Json
 from standpipe.model.values import preview
@@ -53,6 +53,7 @@ class KubernetesManifestOptions:
 class Compiler:
     """Compiles components and pipelines to the files that KFP clusters run."""
 
+    @shorten_errors
     def compile(
         self,
         pipeline_func: BaseComponent,
@@ -92,7 +93,10 @@ class Compiler:
             )
         _warn_of_conditions(pipeline_func.plan)
         plan = ir.override(
-            pipeline_func.plan, name=pipeline_name, display_name=pipeline_display_name, parameters=pipeline_parameters
+            pipeline_func.compiled_plan,
+            name=pipeline_name,
+            display_name=pipeline_display_name,
+            parameters=pipeline_parameters,
         )
         if not kubernetes_manifest_format:
             ir.write(plan, package_path, description=pipeline_func.description)

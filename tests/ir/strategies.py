@@ -62,7 +62,7 @@ ARGUMENTS = (
     TEXT | st.sampled_from(['{"Concat": ["a", "{{$}}"]}', '{"IfPresent": {"InputName": "a", "Then": ["b"]}}'])
 ).map(parse_argument)
 COMMANDS = st.builds(p.Command, st.lists(ARGUMENTS, max_size=3).map(tuple), st.lists(ARGUMENTS, max_size=3).map(tuple))
-URLS = st.sampled_from(["https://a.example/simple", "https://b.example/x?y='z'", "file:///c"])
+URLS = st.sampled_from(["https://a.example/simple", "https://b.example/x?y='z'", "http://c.example:80/s", "file:///c"])
 
 
 @st.composite
@@ -80,7 +80,7 @@ def functions(draw: st.DrawFn) -> p.PythonFunction:
         source=draw(TEXT),
         packages=packages,
         index_urls=index_urls,
-        trusted_hosts=None if hosts == index_urls else hosts,
+        trusted_hosts=hosts,
         kfp_requirements=kfp,
         use_venv=draw(st.booleans()) if kfp else False,
         layout=draw(st.sampled_from([layout.name for layout in LAYOUTS])),

@@ -25,15 +25,19 @@ from standpipe.model.types import (
     Output,
     ParameterInput,
     ParameterType,
+    is_required,
 )
 from standpipe.model.values import ValueMismatch, check_json, describe_disallowed, preview
 from standpipe.worker.artifacts import Artifact
+from standpipe.worker.models import dump
 
 
 def check_arguments(
     component: TaskComponent, args: Sequence[Any], kwargs: Mapping[str, Any], *, traced: bool
 ) -> dict[str, Any]:
     """Return the arguments of a call, without those that are None for an optional input (as if they were left out).
+
+    Pydantic models become the JSON that they are dumped to.
 
     Args:
         component: the component that is called.
@@ -53,7 +57,7 @@ def check_arguments(
         )
     inputs = {key: declared for key, declared in component.inputs.items() if declared.type not in SYSTEM_TYPES}
     _check_names(subject, kwargs, inputs)
-    arguments = {key: value for key, value in kwargs.items() if value is not None or not inputs[key].optional}
+    arguments = {key: dump(value) for key, value in kwargs.items() if value is not None or not inputs[key].optional}
     for key, value in arguments.items():
         _check_argument(f"{subject}, input {key!r}", value, inputs[key], traced)
     return arguments
@@ -63,16 +67,11 @@ def _check_names(subject: str, names: Iterable[str], inputs: Mapping[str, Input]
     for key in names:
         if key not in inputs:
             raise AuthoringTypeError(f"{subject} has no input {key!r}. Its inputs are: {', '.join(inputs) or 'none'}.")
-    missing = [key for key, declared in inputs.items() if key not in names and _is_required(declared)]
+    missing = [key for key, declared in inputs.items() if key not in names and is_required(declared)]
     if missing:
         raise AuthoringTypeError(
             f"{subject} is missing {len(missing)} required input{'s'[: len(missing) > 1]}: {', '.join(missing)}."
         )
-
-
-def _is_required(declared: Input) -> bool:
-    """Return whether an argument is required. `Compiler.compile` can set defaults of inputs that are not optional."""
-    return not declared.optional and getattr(declared, "default", None) is None
 
 
 def _check_argument(location: str, value: Any, declared: Input, traced: bool) -> None:
@@ -109,7 +108,7 @@ def check_channel(location: str, channel: PipelineChannel, declared: Input | Out
     """
     if isinstance(channel, (LoopParameter, LoopField)) and not channel.type_annotation:
         return
-    channel_type = ParameterType.STRUCT if channel.channel_type in _PASSED_AS_DICTS else channel.channel_type
+    channel_type = ParameterType.STRUCT if channel.declared_type in _PASSED_AS_DICTS else channel.declared_type
     expects_list = isinstance(declared, (ArtifactInput, ArtifactOutput)) and declared.is_list
     fits = (
         are_compatible(channel_type, declared.type) and channel.is_artifact_list == expects_list

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Union
 
@@ -62,6 +63,21 @@ class ArtifactType:
         return self.schema_title.removeprefix("system.") + version
 
 
+#: The types of artifacts that are all metadata: nobody writes a file for them.
+_METADATA_TYPES = frozenset({"system.Metrics", "system.ClassificationMetrics", "system.SlicedClassificationMetrics"})
+
+
+def is_complete_without_payload(artifact_type: ArtifactType | str, metadata: Mapping[str, Json]) -> bool:
+    """Return whether an artifact says what it has to say in its metadata, so that it needs no file.
+
+    Args:
+        artifact_type: its type, or the schema title of it.
+        metadata: its metadata.
+    """
+    title = artifact_type if isinstance(artifact_type, str) else artifact_type.schema_title
+    return bool(metadata) or title in _METADATA_TYPES
+
+
 @frozen
 class ParameterInput:
     """A parameter input of a component.
@@ -117,3 +133,12 @@ PARAMETERS, ARTIFACTS = "parameters", "artifacts"
 def table_of(declared: Input | Output) -> str:
     """Return which of the two tables an input or output is declared in: `PARAMETERS` or `ARTIFACTS`."""
     return ARTIFACTS if isinstance(declared, (ArtifactInput, ArtifactOutput)) else PARAMETERS
+
+
+def is_required(declared: Input) -> bool:
+    """Return whether an input must have a value.
+
+    A parameter with a default value needs none, even if it is not marked as optional: `Compiler.compile` can set
+    defaults, and SDKs before 2.0.0 do not mark such inputs.
+    """
+    return not declared.optional and (isinstance(declared, ArtifactInput) or declared.default is None)

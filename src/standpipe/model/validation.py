@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from standpipe.errors import SpecError
 from standpipe.model.expressions import Call, Comparison, Index, Literal, Logical, Negative, Not, Tree, Variable
+from standpipe.model.findings import Finding
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import (
     Binding,
@@ -33,6 +34,7 @@ from standpipe.model.types import (
     Output,
     ParameterInput,
     ParameterType,
+    is_required,
     table_of,
 )
 
@@ -59,29 +61,6 @@ _GENERATED_NAME_PARTS = ("pipelinechannel--", "loop-item")
 _PARAMETER_VALUES = Index(Variable("inputs"), Literal("parameter_values"))
 
 _SINGULAR = {PARAMETERS: "a parameter", ARTIFACTS: "an artifact"}
-
-
-@frozen
-class Finding:
-    """One problem that a check has found.
-
-    Attributes:
-        rule: the short, stable id of the rule that is broken, such as `unknown-component`. `RULES` describes those of
-            `validate`. Ids are an interface: they may be listed in a configuration, and are not renamed.
-        path: the location of the problem, as the path of a field of the compiled file, such as
-            `root.dag.tasks.train.componentRef.name`. It has this form for Plans that come from Python, too.
-        message: what the problem is, as a phrase without a capital letter or a full stop, to follow a colon.
-        fix: what to do about it, as one sentence. Empty if the message says all there is to say.
-    """
-
-    rule: str
-    path: str
-    message: str
-    fix: str = ""
-
-    def __str__(self) -> str:
-        """Return the finding as the text of an error: `<path>: <message>. <fix>`."""
-        return f"{self.path}: {self.message}{f'. {self.fix}' if self.fix else ''}"
 
 
 @frozen
@@ -183,17 +162,13 @@ def _check_inputs(scope: Scope, node: Node, component: Component, path: str) -> 
         yield from _check_binding(scope, binding, expected, f"{path}.{expected}.{name}")
     item_input = node.loop.item_input if node.loop else None
     for name, declared in component.inputs.items():
-        if _is_required(declared) and name not in node.inputs and name != item_input:
+        if is_required(declared) and name not in node.inputs and name != item_input:
             yield Finding(
                 "missing-input",
                 f"{path}.{table_of(declared)}.{name}",
                 "missing value for a required input of the component",
                 "Pass a value, or make the input optional.",
             )
-
-
-def _is_required(declared: Input) -> bool:
-    return not declared.optional and (isinstance(declared, ArtifactInput) or declared.default is None)
 
 
 def _parameters_of(condition: Tree) -> Iterator[str]:

@@ -42,7 +42,8 @@ class ArtifactValue:
     """An artifact as tasks see it: KFP's RuntimeArtifact.
 
     `custom_path` is the path of the payload, if that is not at the URI. `checksum` is that of the payload, None if
-    the payload is not on this machine or was not read. Tasks do not receive it.
+    the payload is not on this machine or was not read. `registration` is what the task that produced a model requested
+    of a model registry: the arguments of `dsl.Model.register`, None if it did not. Tasks receive neither of the two.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ArtifactValue:
     metadata: Mapping[str, Json] = field(default_factory=dict)
     custom_path: str = ""
     checksum: Checksum | None = field(default=None, compare=False)
+    registration: Mapping[str, Json] | None = field(default=None, compare=False)
 
     @property
     def location(self) -> str:
@@ -189,6 +191,20 @@ def parse_text(text: str, to: ParameterType) -> Json:
         return coerce(json.loads(text), to)
     except ValueError as error:
         raise ValueMismatch(f"expected {to.label}, got the text {preview(text)}: {error}") from error
+
+
+def parse_json(text: str) -> Json:
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: if it is not JSON; `NaN` and `Infinity`, which Python's own parser takes, are not.
+    """
+    return json.loads(text, parse_constant=refuse_constant)
+
+
+def refuse_constant(name: str) -> float:
+    """Raise ValueError: the `parse_constant` of `json` for a parser that takes JSON only."""
+    raise ValueError(f"expected a finite number, got {name}")
 
 
 def check_json(value: object, path: str = "the value") -> None:

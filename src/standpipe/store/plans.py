@@ -192,6 +192,7 @@ RECORDS = (
         memory_limit="memory_limit",
         accelerator_type="accelerator_type",
         accelerator_count="accelerator_count",
+        numbers="numbers",
     ),
     _record(p.Command, "Command", command="command", args="args"),
     _record(
@@ -206,7 +207,9 @@ RECORDS = (
         use_venv="use_venv",
         artifact_classes="artifact_classes",
         layout="layout",
+        sections="sections",
     ),
+    _record(p.SourceSection, "SourceSection", start="start", count="count", location="location"),
     _record(
         p.Importer,
         "Importer",

@@ -7,10 +7,11 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 from standpipe.dsl.tracing.marks import MARK_PATTERN, register_mark, resolve_mark
 from standpipe.dsl.tracing.unknown_values import UnknownValue
+from standpipe.dsl.types import sdk_type_name
 from standpipe.errors import AuthoringAttributeError, AuthoringError, InvalidTopologyException
 from standpipe.model.plan import RawItems
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, Input, Json, Output, ParameterType
@@ -39,7 +40,7 @@ class PipelineChannel(UnknownValue):
 
     Args:
         name: the name of the output or input.
-        channel_type: its type.
+        declared_type: its type; `channel_type` is the same as text, under the names of the KFP SDK.
         is_artifact_list: whether it is a list of artifacts of that type.
         task: the task or group that produces it.
         type_annotation: the type in the author's notation, such as `typing.List[str]`, if that says more.
@@ -48,13 +49,13 @@ class PipelineChannel(UnknownValue):
     def __init__(
         self,
         name: str,
-        channel_type: ParameterType | ArtifactType,
+        declared_type: ParameterType | ArtifactType,
         is_artifact_list: bool = False,
         task: Any = None,
         type_annotation: str = "",
     ) -> None:
         self.name = name
-        self.channel_type = channel_type
+        self.declared_type = declared_type
         self.is_artifact_list = is_artifact_list
         self.task = task
         self.type_annotation = type_annotation
@@ -72,8 +73,18 @@ class PipelineChannel(UnknownValue):
         """The name of the input that brings this value into a group, or to a task that has it inside text."""
         return ADDED_INPUT_PREFIX + self.full_name
 
+    @property
+    def channel_type(self) -> str:
+        """The type as the KFP SDK writes it: `String`, `typing.List[str]`, `system.Model@0.0.1`."""
+        return sdk_type_name(self.declared_type, self.type_annotation)
+
+    @property
+    def pattern(self) -> str:
+        """The mark that stands for the value inside text: `str(channel)`."""
+        return str(self)
+
     def __str__(self) -> str:
-        text = f"{{{{channel:task={self.task_name or ''};name={self.name};type={describe_type(self)};}}}}"
+        text = f"{{{{channel:task={self.task_name or ''};name={self.name};type={self.channel_type};}}}}"
         return register_mark(text, self)
 
     def __repr__(self) -> str:
@@ -99,6 +110,11 @@ class PipelineChannel(UnknownValue):
 
     __hash__ = object.__hash__
 
+    def __bool__(self) -> bool:
+        """Return True, with a warning, as for a `Comparison`."""
+        _warn_of_truth_value(f"The {describe_channel(self)}")
+        return True
+
     def _describe(self) -> str:
         return f"output {self.name!r} of task {self.task.name!r}" if self.task else f"pipeline input {self.name!r}"
 
@@ -123,27 +139,36 @@ def describe_value(value: object) -> str:
 
 def describe_type(channel: PipelineChannel) -> str:
     """Return the type of a channel, for messages: `str`, `List[Model]`."""
-    return f"List[{channel.channel_type.label}]" if channel.is_artifact_list else channel.channel_type.label
+    return f"List[{channel.declared_type.label}]" if channel.is_artifact_list else channel.declared_type.label
 
 
 class Comparison:
-    """A comparison with a value that exists only when the pipeline runs: the condition of a `dsl.If`."""
+    """A comparison with a value that exists only when the pipeline runs: the condition of a `dsl.If`.
 
-    def __init__(self, operator: str, left: object, right: object) -> None:
+    The names of the attributes are those of the KFP SDK's `ConditionOperation`.
+    """
+
+    def __init__(self, operator: str, left_operand: object, right_operand: object) -> None:
         self.operator = operator
-        self.left = left
-        self.right = right
+        self.left_operand = left_operand
+        self.right_operand = right_operand
 
     @property
     def operands(self) -> tuple[object, object]:
-        return self.left, self.right
+        return self.left_operand, self.right_operand
 
-    def __bool__(self) -> NoReturn:
-        left = f"the {describe_channel(self.left)}" if isinstance(self.left, PipelineChannel) else repr(self.left)
-        raise AuthoringError(
-            f"A comparison with {left} is neither true nor false while the pipeline is traced: its value is known only "
-            "when the pipeline runs. Use it in `with dsl.If(...):`, or compare in a component."
-        )
+    def __bool__(self) -> bool:
+        """Return True, with a warning: Python asks for a truth value in `and`, `or`, `not`, `in` and plain `if`."""
+        left = self.left_operand
+        subject = f"the {describe_channel(left)}" if isinstance(left, PipelineChannel) else repr(left)
+        _warn_of_truth_value(f"A comparison with {subject}")
+        return True
+
+
+def _warn_of_truth_value(subject: str) -> None:
+    from standpipe.dsl.tracing.truth_values import warn_of_truth_value  # with `ast`, which few pipelines need
+
+    warn_of_truth_value(subject)
 
 
 class PipelineParameterChannel(PipelineChannel):
@@ -211,13 +236,17 @@ class LoopItem(LoopValue):
     def __init__(
         self,
         name: str,
-        channel_type: ParameterType | ArtifactType,
+        declared_type: ParameterType | ArtifactType,
         loop_items: PipelineChannel | RawItems,
         task: Any = None,
         type_annotation: str = "",
     ) -> None:
-        super().__init__(name, channel_type, False, task, type_annotation)
+        super().__init__(name, declared_type, False, task, type_annotation)
         self.loop_items = loop_items
+
+    @property
+    def channel_type(self) -> str:
+        return self.type_annotation or super().channel_type
 
     def _describe(self) -> str:
         return f"item {self.name!r} of a loop"
@@ -264,6 +293,10 @@ class LoopField(LoopValue, PipelineParameterChannel):
         super().__init__(name, parse_annotation(type_annotation), False, item.task, type_annotation)
         self.item = item
         self.key = key
+
+    @property
+    def channel_type(self) -> str:
+        return self.type_annotation or super().channel_type
 
     def _describe(self) -> str:
         return f"field {self.key!r} of the items of a loop"
@@ -328,8 +361,8 @@ class Collected(PipelineChannel):
             raise AuthoringError(
                 f"dsl.Collected: expected an output of a task in a dsl.ParallelFor, got {describe_value(output)}."
             )
-        is_artifact = isinstance(output.channel_type, ArtifactType)
-        collected_type = output.channel_type if is_artifact else ParameterType.LIST
+        is_artifact = isinstance(output.declared_type, ArtifactType)
+        collected_type = output.declared_type if is_artifact else ParameterType.LIST
         super().__init__(output.name, collected_type, is_artifact, output.task)
         self.output = output
 
@@ -351,7 +384,7 @@ class OneOfChannel(PipelineChannel):
 
     def __init__(self, name: str, branches: Producer, channels: Sequence[PipelineChannel]) -> None:
         first = channels[0]
-        super().__init__(name, first.channel_type, first.is_artifact_list, branches, first.type_annotation)
+        super().__init__(name, first.declared_type, first.is_artifact_list, branches, first.type_annotation)
         self.channels = channels
 
     def _describe(self) -> str:

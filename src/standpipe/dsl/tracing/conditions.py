@@ -231,7 +231,7 @@ _PRECEDENCE = (
 
 
 def _operand_type(operand: object) -> ParameterType:
-    operand_type = operand.channel_type if isinstance(operand, PipelineChannel) else constant_type(operand)
+    operand_type = operand.declared_type if isinstance(operand, PipelineChannel) else constant_type(operand)
     if operand_type not in _PRECEDENCE:
         subject = f"the {describe_channel(operand)}" if isinstance(operand, PipelineChannel) else preview(operand)
         kind = operand_type.label if operand_type else type(operand).__name__
@@ -246,7 +246,7 @@ def _operand_type(operand: object) -> ParameterType:
 def _format_operand(operand: Any, quote: Callable[[str], str]) -> str:
     if isinstance(operand, PipelineChannel):
         reference = f"inputs.parameter_values['{operand.added_input}']"
-        return f"int({reference})" if operand.channel_type is ParameterType.NUMBER_INTEGER else reference
+        return f"int({reference})" if operand.declared_type is ParameterType.NUMBER_INTEGER else reference
     if isinstance(operand, str):
         return quote(operand)
     return str(operand).lower() if isinstance(operand, bool) else str(operand)
@@ -292,7 +292,7 @@ class OneOf:
             raise AuthoringError("dsl.OneOf expected the outputs to choose from: one of each branch.")
         first = channels[0]
         for channel in channels:
-            if (channel.channel_type, channel.is_artifact_list) != (first.channel_type, first.is_artifact_list):
+            if (channel.declared_type, channel.is_artifact_list) != (first.declared_type, first.is_artifact_list):
                 raise AuthoringTypeError(
                     f"dsl.OneOf expected outputs of one type: the {describe_channel(first)} is {describe_type(first)}, "
                     f"and the {describe_channel(channel)} is {describe_type(channel)}."

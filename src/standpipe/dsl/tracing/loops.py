@@ -75,13 +75,13 @@ def _create_channel_item(items: PipelineChannel) -> LoopItem:
             "a task or a pipeline, and loop over its list there."
         )
     name = f"{items.name}-loop-item"
-    if isinstance(items.channel_type, ArtifactType):
+    if isinstance(items.declared_type, ArtifactType):
         if not items.is_artifact_list:
             raise AuthoringError(
                 f"dsl.ParallelFor expected a list, and the {describe_channel(items)} is a single artifact."
             )
-        return LoopArtifact(name, items.channel_type, items, items.task)
-    if items.channel_type is not ParameterType.LIST and not isinstance(items, LoopField):
+        return LoopArtifact(name, items.declared_type, items, items.task)
+    if items.declared_type is not ParameterType.LIST and not isinstance(items, LoopField):
         raise AuthoringError(
             f"dsl.ParallelFor expected a list, and the {describe_channel(items)} is of type {describe_type(items)}."
         )

@@ -49,9 +49,6 @@ class UnknownValue:
     def _describe(self) -> str:
         raise NotImplementedError
 
-    def __bool__(self) -> bool:
-        return True  # as in the KFP SDK; without this method, Python would take the length
-
     def __format__(self, spec: str) -> str:
         if spec:
             _refuse(f"format it as {spec!r}", "Leave the format out, or format it in a component.")(self)
