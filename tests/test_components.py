@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import pytest
 
-from standpipe import compiler, components, dsl
+from standpipe import compiler, components, dsl, local
 from standpipe.dsl.components import ExecutorComponent
 from standpipe.errors import ArgumentError, SpecError, StandpipeError, StorageError, UnsupportedError
 from standpipe.model.plan import Container, Dag
@@ -251,3 +251,92 @@ def test_invalid_arguments_of_load_are_refused(load: Any, argument: Any, error: 
         load(argument)
 
     assert isinstance(caught.value, StandpipeError)
+
+
+MISUSED = """
+name: train
+inputs: [{name: n, type: Integer}]
+implementation: {container: {image: i, command: [{inputPath: n}]}}
+"""
+
+
+def test_a_version_1_component_with_a_wrong_placeholder_is_refused_when_it_is_used(tmp_path: Path) -> None:
+    loaded = components.load_component_from_text(MISUSED)  # as with the SDK, scripts may load what they do not use
+
+    @dsl.pipeline
+    def trains(n: int) -> None:
+        with pytest.raises(SpecError, match=r"command\[0\]\.inputPath: 'n' is a parameter\. Use inputValue"):
+            loaded(n=n)
+        add(a=1)
+
+    uses: list[Callable[[], object]] = [
+        lambda: compiler.Compiler().compile(loaded, str(tmp_path / "train.yaml")),
+        lambda: loaded.pipeline_spec,
+        lambda: local.run(loaded, {"n": 1}, runner=local.FakeRunner(), pipeline_root=str(tmp_path)),
+    ]
+    for use in uses:
+        with pytest.raises(SpecError, match="'n' is a parameter"):
+            use()
+        with pytest.raises(TypeError):  # the SDK's class
+            use()
+
+
+STALE = """
+components:
+  comp-train:
+    executorLabel: exec-train
+    inputDefinitions: {parameters: {a: {parameterType: NUMBER_INTEGER}, b: {parameterType: STRING, isOptional: true}}}
+    outputDefinitions: {artifacts: {model: {artifactType: {schemaTitle: system.Model, schemaVersion: 0.0.1}}}}
+deploymentSpec: {executors: {exec-train: {container: {image: i, command: [train]}}}}
+pipelineInfo: {name: train}
+root: %s
+schemaVersion: 2.1.0
+sdkVersion: kfp-2.0.0-alpha.1
+"""
+TASK = "cachingOptions: {enableCache: true}, componentRef: {name: comp-train}, taskInfo: {name: train}"
+OLD_OUTPUT = "{artifacts: {old: {artifactSelectors: [{outputArtifactKey: old, producerSubtask: train}]}}}"
+PASSED_ON = "inputs: {parameters: {a: {componentInputParameter: a}}}"
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        "{dag: {tasks: {train: {%s}}}}" % TASK,
+        "{dag: {tasks: {train: {%s, %s}}}}" % (TASK, PASSED_ON),
+        "{dag: {outputs: %s, tasks: {train: {%s}}}}" % (OLD_OUTPUT, TASK),
+        "{dag: {tasks: {train: {%s}}}, inputDefinitions: {parameters: {a: {parameterType: STRING}}}}" % TASK,
+    ],
+)
+def test_the_pipeline_around_a_single_component_may_be_incomplete_or_stale(root: str, tmp_path: Path) -> None:
+    train = components.load_component_from_text(STALE % root)
+
+    assert isinstance(train, components.YamlExecutorComponent)
+    assert (train.required_inputs, list(train.inputs), list(train.outputs)) == (["a"], ["a", "b"], ["model"])
+
+    @dsl.pipeline
+    def uses() -> dsl.Model:
+        return train(a=1, b="x").output
+
+    assert local.run(uses, runner=local.FakeRunner(), pipeline_root=str(tmp_path)).succeeded
+    assert local.run(train, {"a": 1}, runner=local.FakeRunner(), pipeline_root=str(tmp_path)).outputs["model"].uri
+
+
+def test_a_loaded_pipeline_has_a_workspace_where_the_calling_one_has_none(tmp_path: Path) -> None:
+    @dsl.component
+    def note(a: int) -> None:
+        pass
+
+    @dsl.pipeline(pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig("1Gi")))
+    def inner() -> None:
+        note(a=1)
+
+    loaded = components.load_component_from_text(text_of(inner, tmp_path))
+
+    def outer() -> None:
+        loaded()
+
+    with pytest.warns(UserWarning, match="'inner' has a workspace, and pipeline 'outer', which calls"):
+        pipeline = dsl.pipeline(outer)
+
+    assert "workspace" not in pipeline.plan.pipeline_config
+    assert local.run(pipeline, runner=local.FakeRunner(), pipeline_root=str(tmp_path)).succeeded

@@ -14,7 +14,9 @@ from standpipe.dsl.components import (
     component_from_plan,
 )
 from standpipe.dsl.functions.interface import Interface
-from standpipe.errors import ArgumentError, StorageError, UnsupportedError
+from standpipe.dsl.tracing.tasks import Settings
+from standpipe.errors import ArgumentError, SpecError, StorageError, UnsupportedError, shorten_errors
+from standpipe.model.plan import Plan
 from standpipe.model.values import preview
 
 _TIMEOUT = 30
@@ -35,13 +37,34 @@ class YamlComponent(BaseComponent):
 
 
 class YamlExecutorComponent(YamlComponent, ExecutorComponent):
-    """A loaded component."""
+    """A loaded component. `misuse` is the error of those who call, run or compile it; None for a valid one."""
+
+    misuse: SpecError | None = None
+
+    def settings(self) -> Settings:
+        self._check_use()
+        return super().settings()
+
+    @property
+    def plan(self) -> Plan:
+        self._check_use()
+        return super().plan
+
+    @property
+    def compiled_plan(self) -> Plan:
+        self._check_use()
+        return super().compiled_plan
+
+    def _check_use(self) -> None:
+        if self.misuse is not None:
+            raise self.misuse
 
 
 class YamlGraphComponent(YamlComponent, GraphComponent):
     """A loaded pipeline."""
 
 
+@shorten_errors
 def load_component_from_text(text: str) -> YamlComponent:
     """Load a component or pipeline from the text of a compiled file, or of a component of KFP version 1.
 
@@ -58,6 +81,7 @@ def load_component_from_text(text: str) -> YamlComponent:
     return _load(text, "The text")
 
 
+@shorten_errors
 def load_component_from_file(file_path: str | os.PathLike[str]) -> YamlComponent:
     """Load a component or pipeline from a compiled file, or a component from a file of KFP version 1.
 
@@ -80,6 +104,7 @@ def load_component_from_file(file_path: str | os.PathLike[str]) -> YamlComponent
     return component
 
 
+@shorten_errors
 def load_component_from_url(url: str, auth: tuple[str, str] | None = None) -> YamlComponent:
     """Load a component or pipeline from a URL of a compiled file, or of a component of KFP version 1.
 
@@ -118,13 +143,15 @@ def load_component_from_url(url: str, auth: tuple[str, str] | None = None) -> Ya
 def _load(text: str, origin: str) -> YamlComponent:
     from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-    component = component_from_plan(*ir.read_component(text, origin))
+    plan, description, misuse = ir.read_component(text, origin)
+    component = component_from_plan(plan, description)
     interface = Interface(component.inputs, component.outputs, component.description or "")
     loaded: YamlComponent
     if isinstance(component, ExecutorComponent):
         loaded = YamlExecutorComponent(
-            component.name, interface, component.executor, component.task_config_passthroughs, component.plan
+            component.name, interface, component.executor, component.task_config_passthroughs, component.compiled_plan
         )
+        loaded.misuse = misuse
     else:
         loaded = YamlGraphComponent(interface, component.plan)
     loaded.component_yaml = text

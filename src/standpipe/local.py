@@ -13,7 +13,7 @@ from standpipe.dsl.base_component import BaseComponent, set_backend
 from standpipe.dsl.components import component_from_plan
 from standpipe.dsl.registry import require_runs
 from standpipe.dsl.tracing.tasks import PipelineTask
-from standpipe.errors import ArgumentError, NotInitialized
+from standpipe.errors import ArgumentError, NotInitialized, shorten_errors
 from standpipe.faults import Delay, Fail, Kill
 from standpipe.runners.api import RUNNERS, LocalRunner, runner_class, suggestions
 from standpipe.runs.options import RunOptions, check_folder, check_option_names, takes_run_options
@@ -40,6 +40,7 @@ _HOW_TO_INIT = (
 _defaults: RunOptions | None = None
 
 
+@shorten_errors
 @takes_run_options(RunOptions)
 def init(*args: Any, **kwargs: Any) -> None:
     """Set the options of all later calls of components and pipelines, in all threads of this process.
@@ -53,6 +54,7 @@ def init(*args: Any, **kwargs: Any) -> None:
     _defaults = RunOptions(*args, **kwargs)
 
 
+@shorten_errors
 def run(
     target: BaseComponent | str | os.PathLike[str], arguments: Mapping[str, Any] | None = None, **options: Any
 ) -> PipelineTask:
@@ -92,6 +94,7 @@ def run(
     return _start(run_options, component, checked)
 
 
+@shorten_errors
 def runs(pipeline_root: str | os.PathLike[str] | None = None) -> list[Run]:
     """Return all runs below a pipeline root, the newest first.
 
@@ -106,6 +109,7 @@ def runs(pipeline_root: str | os.PathLike[str] | None = None) -> list[Run]:
     return history.runs(_root(pipeline_root))
 
 
+@shorten_errors
 def get_run(run: str, pipeline_root: str | os.PathLike[str] | None = None) -> Run:
     """Return one run: its status, its tasks with their attempts, its artifacts and their lineage.
 
@@ -124,6 +128,7 @@ def get_run(run: str, pipeline_root: str | os.PathLike[str] | None = None) -> Ru
     return history.get_run(_root(pipeline_root), run)
 
 
+@shorten_errors
 def resume(
     run: str | Run,
     *,
@@ -167,6 +172,7 @@ def resume(
         return resume.resume(run_options, run_id, component, names)
 
 
+@shorten_errors
 def rerun_task(
     run: str | Run,
     task: str,
@@ -289,22 +295,22 @@ class _LocalBackend:
     def compile_component(self, component: BaseComponent, path: str) -> None:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-        ir.write(component.plan, path, description=component.description)
+        ir.write(component.compiled_plan, path, description=component.description)
 
     def pipeline_spec_json(self, component: BaseComponent) -> Json:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-        return ir.emit(component.plan)
+        return ir.emit(component.compiled_plan)
 
     def pipeline_spec_message(self, component: BaseComponent) -> Any:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-        return ir.to_message(ir.emit(component.plan), "PipelineSpec")
+        return ir.to_message(ir.emit(component.compiled_plan), "PipelineSpec")
 
     def platform_spec_message(self, component: BaseComponent) -> Any:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-        return ir.to_message(ir.emit_platforms(component.plan), "PlatformSpec")
+        return ir.to_message(ir.emit_platforms(component.compiled_plan), "PlatformSpec")
 
 
 set_backend(_LocalBackend())

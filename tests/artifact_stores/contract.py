@@ -36,6 +36,7 @@ class ArtifactStoreContract(ABC):
     def test_a_new_output_has_a_location_and_a_path_but_no_payload(self, store: ArtifactStore, folder: Path) -> None:
         location = store.locate(folder, "data")
         assert Path(store.local_path(location)).is_absolute()
+        assert store.owns(location)
         assert not store.exists(location)
         assert store.checksum(location, Cancellation()) is None
         assert store.put(location, Cancellation()) is None
@@ -56,6 +57,7 @@ class ArtifactStoreContract(ABC):
         assert store.put(location, Cancellation()) is None
         assert store.checksum(location, Cancellation()) is None
         assert store.signature(location) == ""
+        assert not store.owns(location)
         assert not store.exists(location)
         with pytest.raises((StandpipeError, OSError, ValueError)):
             store.fetch(location, tmp_path / "copy", tmp_path, Cancellation())

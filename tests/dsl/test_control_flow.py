@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -119,6 +121,7 @@ def test_a_branch_is_a_component_that_sees_its_inputs_only() -> None:
     ("given", "compiled"),
     [
         (lambda n, s, b, f: s == "it's", "S == 'it's'"),
+        (lambda n, s, b, f: s == r"C:\new", r"S == 'C:\new'"),
         (lambda n, s, b, f: s != "a", "S != 'a'"),
         (lambda n, s, b, f: n <= 3, "int(N) <= 3"),
         (lambda n, s, b, f: n == 3.5, "double(int(N)) == 3.5"),
@@ -140,6 +143,60 @@ def test_comparisons_become_cel_as_the_sdk_writes_it(given: Any, compiled: str) 
         reference = f"inputs.parameter_values['pipelinechannel--{letter}']"
         compiled = compiled.replace(letter.upper(), reference)
     assert condition(compares, "condition-1") == compiled
+
+
+@pytest.mark.parametrize("name", ["name", "full_name", "task", "task_name"])
+def test_an_attribute_that_hides_a_field_of_items_is_warned_of(name: str) -> None:
+    @dsl.pipeline
+    def loops(rows: list) -> None:
+        with dsl.ParallelFor(rows) as row:
+            with pytest.warns(UserWarning, match=rf"write item\['{name}'\]") as warned:
+                value = getattr(row, name)
+            assert value == ("rows-loop-item" if name.endswith("name") and name != "task_name" else None)
+            assert [Path(warning.filename) for warning in warned] == [Path(__file__)]
+            echo(x=row[name])
+            echo(x=row.size)
+
+    body = "for-loop-1"
+    selectors = [node(loops, task, body).inputs["x"].selector.text for task in ("echo", "echo-2")]  # type: ignore[union-attr]
+    assert selectors == [f'parseJson(string_value)["{name}"]', 'parseJson(string_value)["size"]']
+
+
+def test_names_that_only_our_own_loop_variables_have_are_fields() -> None:
+    names = ["added_input", "is_artifact_list", "loop_items", "type_annotation", "item", "key", "value", "pipeline"]
+
+    @dsl.pipeline
+    def loops(rows: list) -> None:
+        with dsl.ParallelFor(rows) as row:
+            for name in names:
+                echo(x=getattr(row, name))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plan = loops.plan
+    nodes = plan.components["comp-for-loop-1"].body.nodes.values()  # type: ignore[union-attr]
+    assert [node.inputs["x"].selector.text for node in nodes] == [f'parseJson(string_value)["{n}"]' for n in names]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("key", ["a b", 'a"b', "", 0, None])
+def test_a_field_that_no_selector_can_read_is_refused(key: Any) -> None:
+    with pytest.raises(AuthoringError, match=r"Expected the key of a field.*Pass the whole item to a component"):
+
+        @dsl.pipeline
+        def loops(rows: list) -> None:
+            with dsl.ParallelFor(rows) as row:
+                echo(x=row[key])
+
+
+def test_the_name_of_an_artifact_in_a_loop_is_warned_of() -> None:
+    @dsl.pipeline
+    def loops(models: dsl.Input[list[dsl.Model]]) -> None:
+        with dsl.ParallelFor(models) as model:
+            with pytest.warns(UserWarning, match=r"\.name of the item.*read 'name' there"):
+                assert model.name == "models-loop-item"
+            with pytest.raises(AttributeError, match=r"has no attribute 'uri'. Pass the whole value to a component"):
+                model.uri  # noqa: B018 - the access is the test
+            echo()
 
 
 def test_branches_exclude_each_other_and_are_numbered_as_the_sdk_does() -> None:

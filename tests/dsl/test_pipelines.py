@@ -236,16 +236,6 @@ def _artifact_text() -> None:
     say(text=f"{make().output}")
 
 
-def _compared() -> None:
-    if add(a=1).output == 1:
-        add(a=2)
-
-
-def _ordered() -> None:
-    if add(a=1).output > 1:
-        add(a=2)
-
-
 def _artifact_object() -> None:
     use(data=dsl.Dataset(uri="/data"))
 
@@ -266,8 +256,6 @@ def _artifact_object() -> None:
         (_channel_key, AuthoringError, "the key of a dict is a value that is known only"),
         (_not_json, AuthoringError, r"input 'items' cannot be passed: the value\[0\] is nan"),
         (_artifact_text, InconsistentTypeException, "Task 'say', input 'text': the output 'data' of task 'make' is an"),
-        (_compared, AuthoringError, "output 'Output' of task 'add' is neither true nor false while"),
-        (_ordered, AuthoringError, "output 'Output' of task 'add' is neither true nor false while"),
         (_channel_type, InconsistentTypeException, "'a': expected NUMBER_INTEGER, got the .*task 'say' of type STRING"),
         (_artifact_type, InconsistentTypeException, "system.Model@0.0.1.*task 'make'.*system.Dataset@0.0.1"),
         (_artifact_for_parameter, InconsistentTypeException, "STRING.*system.Dataset@0.0.1"),
@@ -522,3 +510,16 @@ def test_configuration_is_checked() -> None:
         dsl.PipelineConfig(active_deadline_seconds="60")  # type: ignore[arg-type]
     with pytest.raises(AuthoringError, match="between 0 and"):
         dsl.PipelineConfig(ttl_seconds_after_failure=-1)
+
+
+def test_a_resource_from_a_task_is_an_input_and_not_a_listed_dependency() -> None:
+    @dsl.pipeline
+    def limited() -> None:
+        first = say(text="2")
+        say(text="x").set_cpu_limit(first.output)
+
+    limits = nodes(limited)["say-2"]
+
+    assert limits.inputs["pipelinechannel--say-Output"] == FromTask("say", "Output")
+    assert limits.after == (), "as the KFP SDK compiles it"
+    assert limits.upstream == ("say",)

@@ -208,8 +208,14 @@ def test_an_output_of_a_skipped_task_is_absent_and_the_consumer_says_so() -> Non
     ]
 
 
-def test_a_pipeline_whose_own_output_was_skipped_fails() -> None:
+def test_an_output_of_a_task_with_a_condition_of_its_own_is_absent_from_the_run() -> None:
     run = Run(plan(dag(node("a", when=is_("x", "1"), x=Constant(2)), result=FromTask("a", "y"))))
+    assert run.ended == RunEnded(SUCCEEDED, {})
+
+
+def test_a_pipeline_whose_own_output_was_skipped_fails() -> None:
+    unmet = node("first", when=is_("x", "1"), x=Constant(2))
+    run = Run(plan(dag(unmet, node("a", "first"), result=FromTask("a", "y"))))
     assert run.ended.state is FAILED
     assert run.ended.failures[0].task == ROOT
     assert run.failures[0][1] == (
@@ -338,8 +344,32 @@ def test_an_item_keeps_its_type_for_the_tasks_that_take_it(declared: ParameterTy
         "loop/0/number": {"x": 1},
         "loop/0/if/a": {"x": 5},
         "loop/1/text": {"x": "true"},
-        "loop/2/text": {"x": '{"k": [1]}'},
+        "loop/2/text": {"x": '{"k":[1]}'},
     }
+
+
+def test_an_item_keeps_its_type_through_conditions_and_loops() -> None:
+    """Groups declare as text what the compiler adds to them for the items of an untyped list."""
+    item = "pipelinechannel--item"
+    text = {item: ParameterInput(STRING)}
+    passed: dict[str, Any] = {item: FromInput(item)}
+    tasks = [node(name, component=name, x=FromInput(item)) for name in ("text", "number")]
+    unlike = f"!({is_(item, QUOTED)})"
+    run = Run(
+        plan(
+            dag(node("loop", component="body", loop=Loop(RawItems((0, "it's")), item))),
+            body=group(dag(node("if", component="chosen", when=unlike, **passed)), text),
+            chosen=group(dag(node("again", component="inner", loop=raw("a"), **passed)), text),
+            inner=group(dag(*tasks), {**text, "x": ParameterInput(STRING)}),
+            text=leaf({"x": ParameterInput(STRING)}),
+            number=leaf(NUMBER),
+        )
+    )
+    assert {name: run.inputs(name) for name in run.names} == {
+        "loop/0/if/again/0/text": {"x": "0"},
+        "loop/0/if/again/0/number": {"x": 0},
+    }
+    assert run.because("loop/1/if") == f'its condition is false: !(item == {QUOTED}), where item is "it\'s"'
 
 
 def test_a_looped_component_without_a_dag_checks_its_item_itself() -> None:

@@ -50,7 +50,8 @@ COMPONENT = Component(ExecutorRef("exec"), {"x": ParameterInput(ParameterType.ST
 
 
 def needs(policy: ResourcePolicy = CLAMP, inputs: dict[str, str] | None = None, **asked: str) -> ResourceRequest:
-    resources = Resources(**{name: parse_text(text) for name, text in asked.items()})
+    quantities: dict[str, Any] = {name: parse_text(text) for name, text in asked.items()}
+    resources = Resources(**quantities)
     container = Container("image", Command(), resources=resources)
     return resolve_request(COMPONENT, container, inputs or {}, MACHINE, policy, lambda name: name)
 

@@ -74,5 +74,7 @@ def test_the_content_of_an_artifact_is_its_digest_or_its_uri(tmp_path: Path, sto
     assert digest(artifact(tmp_path / "f")) == checksum(tmp_path / "f", store).digest
     assert digest(artifact("s3://bucket/key")) == "s3://bucket/key"
     assert digest(artifact(tmp_path / "missing")) == "", "metrics have no payload"
+    assert digest(artifact("/no/such/file")) == "/no/such/file", "a task may read the URI"
+    assert digest(artifact("registry/model:v1")) == "registry/model:v1"
     assert digest(artifact(tmp_path / "fifo")) is None
     assert digest(artifact(tmp_path / "broken")) is None

@@ -33,7 +33,8 @@ def run(
 
 
 def test_remote_uris_are_not_changed() -> None:
-    for uri in ("gs://bucket/a/data", "s3://bucket/a/data", "oci://registry/a/data", "https://host/a/data", "x://data"):
+    buckets = ("gs://bucket/a/data", "s3://bucket/a/data", "oci://registry/a/data")
+    for uri in (*buckets, "https://host/a/data", "kfp-artifacts://team/pipeline/run/node/data", "x://data"):
         assert run(Importer(FromInput("uri"), DATASET), uri=uri) == ArtifactValue("data", DATASET, uri)
 
 
@@ -76,13 +77,22 @@ def test_files_and_folders_of_this_machine_get_absolute_paths(tmp_path: Path, mo
     [
         ("", "the URI in its input 'uri' is empty"),
         (None, "the URI in its input 'uri' is empty"),
-        ("/no/such/file", "there is nothing at /no/such/file"),
-        ("file:///no/such/file", "there is nothing at /no/such/file"),
     ],
 )
 def test_a_uri_without_a_file_is_an_error(uri: str | None, message: str) -> None:
     with pytest.raises(StandpipeError, match=message):
         run(Importer(FromInput("uri"), DATASET), uri=uri)
+
+
+@pytest.mark.parametrize("uri", ["/no/such/file", "file:///no/such/file", "no/such/file", "registry:5000/model@v1"])
+def test_a_uri_of_nothing_is_passed_on_with_a_notice(uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(Importer(FromInput("uri"), DATASET), uri=uri).uri == uri
+    assert f"An importer got {uri!r}, and there is nothing at /" in capsys.readouterr().err
+
+
+def test_nothing_cannot_be_copied_to_the_workspace(tmp_path: Path) -> None:
+    with pytest.raises(StandpipeError, match="there is nothing at /no/such/file: pass a file or folder"):
+        run(Importer("/no/such/file", DATASET, download_to_workspace=True), tmp_path)
 
 
 def test_a_file_is_copied_to_the_path_that_the_backend_uses(tmp_path: Path) -> None:

@@ -108,7 +108,10 @@ def test_a_null_constant_is_one() -> None:
 
 
 def test_a_task_waits_for_the_tasks_that_its_inputs_come_from() -> None:
-    assert node(load(changed(f"{TEST}.dependentTasks", None)), "test").after == ("train",)
+    plan = load(changed(f"{TEST}.dependentTasks", None))
+
+    assert node(plan, "test").upstream == ("train",)
+    assert "dependentTasks" not in emit(plan)["root"]["dag"]["tasks"]["test"], "the file stays what it was"
 
 
 def test_what_a_task_does_not_say() -> None:

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import copy
+import json
+from typing import Any
+
 import pytest
 
+from standpipe import components, dsl
 from standpipe.errors import SpecError
 from standpipe.ir.resources import emit_resources, load_resources, parse_gigabytes
 from standpipe.ir.section import Section
@@ -48,6 +53,43 @@ def test_placeholders_have_no_number() -> None:
         "accelerator": {"resourceCount": str(PLACEHOLDER), "resourceType": "gpu", "type": "gpu"},
     }
     assert load_resources(Section(emitted)) == resources
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"cpuLimit": 8.0, "memoryLimit": 52.0},
+        {"cpuRequest": 0.5, "resourceCpuLimit": "500m", "cpuLimit": 0.5},
+        {"memoryRequest": 1.073741824, "accelerator": {"count": 2, "type": "NVIDIA_TESLA_K80"}},
+        {"accelerator": {"count": 1, "resourceType": "gpu", "type": "gpu"}},
+    ],
+)
+def test_numbers_without_text_stay_numbers(document: dict[str, Any]) -> None:
+    resources = load_resources(Section(copy.deepcopy(document)))
+
+    assert emit_resources(resources, "x") == document
+
+
+def test_a_setter_gives_a_number_its_text() -> None:
+    spec = training_spec()
+    spec["deploymentSpec"]["executors"]["exec-train"]["container"]["resources"] = {"cpuLimit": 8.0, "memoryLimit": 2.0}
+    train = components.load_component_from_text(json.dumps(spec))
+
+    @dsl.pipeline
+    def limited() -> None:
+        train().set_cpu_limit("2")
+
+    (executor,) = limited.compile_to_json()["deploymentSpec"]["executors"].values()
+    assert executor["container"]["resources"] == {"cpuLimit": 2.0, "resourceCpuLimit": "2", "memoryLimit": 2.0}
+
+
+def training_spec() -> dict[str, Any]:
+    @dsl.component
+    def train() -> None:
+        pass
+
+    spec: dict[str, Any] = train.compile_to_json()
+    return spec
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,11 @@ class LocalArtifactStore:
         path = local_path(location)
         return path if os.path.isabs(path) else ""
 
+    def owns(self, location: str) -> bool:
+        """Return whether a location is below one of the roots; see `model.ports.ArtifactStore`."""
+        path = self.local_path(location)
+        return bool(path) and any(Path(path).is_relative_to(root) for root in self._roots)
+
     def exists(self, location: str) -> bool:
         """Return whether there is a file, a folder or a link, even one that leads nowhere."""
         path = self.local_path(location)
@@ -43,9 +48,7 @@ class LocalArtifactStore:
 
     def put(self, location: str, cancel: Cancellation) -> Checksum | None:
         """Return the checksum of a payload below one of the roots; see `model.ports.ArtifactStore`."""
-        path = self.local_path(location)
-        is_own = bool(path) and any(Path(path).is_relative_to(root) for root in self._roots)
-        return compute_checksum(path, cancel) if is_own else None
+        return compute_checksum(self.local_path(location), cancel) if self.owns(location) else None
 
     def checksum(self, location: str, cancel: Cancellation) -> Checksum | None:
         """Return the checksum of a file or folder; see `model.ports.ArtifactStore`."""

@@ -25,6 +25,7 @@ from standpipe.model.types import (
     Output,
     ParameterInput,
     ParameterType,
+    is_required,
 )
 from standpipe.model.values import ValueMismatch, check_json, describe_disallowed, preview
 from standpipe.worker.artifacts import Artifact
@@ -65,17 +66,12 @@ def _check_names(component: str, names: Iterable[str], inputs: Mapping[str, Inpu
             raise AuthoringTypeError(
                 f"Component {component!r} has no input {key!r}. Its inputs are: {', '.join(inputs) or 'none'}."
             )
-    missing = [key for key, declared in inputs.items() if key not in names and _is_required(declared)]
+    missing = [key for key, declared in inputs.items() if key not in names and is_required(declared)]
     if missing:
         raise AuthoringTypeError(
             f"Component {component!r} is missing {len(missing)} required input{'s'[: len(missing) > 1]}: "
             f"{', '.join(missing)}."
         )
-
-
-def _is_required(declared: Input) -> bool:
-    """Return whether an argument is required. `Compiler.compile` can set defaults of inputs that are not optional."""
-    return not declared.optional and getattr(declared, "default", None) is None
 
 
 def _check_argument(location: str, value: Any, declared: Input, traced: bool) -> None:
@@ -92,10 +88,15 @@ def _check_argument(location: str, value: Any, declared: Input, traced: bool) ->
         _check_constant(location, value, declared, traced)
 
 
+#: The types of inputs that the system fills in. What a pipeline gets so is a dict for its components.
+_PASSED_AS_DICTS = (ParameterType.TASK_FINAL_STATUS, ParameterType.TASK_CONFIG)
+
+
 def check_channel(location: str, channel: PipelineChannel, declared: Input | Output) -> None:
     """Check that the type of a channel is that of an input or output.
 
-    As in the KFP SDK, items of loops whose type is not declared are accepted everywhere.
+    As in the KFP SDK (2.17.3, `dsl/types/type_utils.py`), items of loops whose type is not declared are accepted
+    everywhere, and a final status or a TaskConfig that a pipeline passes on is a dict.
 
     Args:
         location: the location of the input or output, for the message.
@@ -107,11 +108,12 @@ def check_channel(location: str, channel: PipelineChannel, declared: Input | Out
     """
     if isinstance(channel, (LoopParameter, LoopField)) and not channel.type_annotation:
         return
+    channel_type = ParameterType.STRUCT if channel.declared_type in _PASSED_AS_DICTS else channel.declared_type
     expects_list = isinstance(declared, (ArtifactInput, ArtifactOutput)) and declared.is_list
     fits = (
-        are_compatible(channel.channel_type, declared.type) and channel.is_artifact_list == expects_list
-        if isinstance(channel.channel_type, ArtifactType) and isinstance(declared.type, ArtifactType)
-        else channel.channel_type == declared.type
+        are_compatible(channel_type, declared.type) and channel.is_artifact_list == expects_list
+        if isinstance(channel_type, ArtifactType) and isinstance(declared.type, ArtifactType)
+        else channel_type == declared.type
     )
     if not fits:
         raise InconsistentTypeException(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from standpipe.dsl.arguments import check_arguments
@@ -19,12 +20,33 @@ from standpipe.dsl.functions.interface import Interface
 from standpipe.dsl.tracing.source_locations import caller_location
 from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.dsl.tracing.trace import current_trace
+from standpipe.errors import UnsupportedError, shorten_errors
 from standpipe.model.kfp import kubernetes_name
 from standpipe.model.plan import Caching, Executor, Plan
-from standpipe.model.types import Input, Json, Output
+from standpipe.model.types import (
+    ArtifactInput,
+    ArtifactOutput,
+    Input,
+    Json,
+    Output,
+    ParameterInput,
+    ParameterType,
+    is_required,
+)
+from standpipe.model.values import preview
 
 if TYPE_CHECKING:
     from standpipe.dsl.specs import ComponentSpec
+
+
+_PYTHON_NAMES: Mapping[ParameterType, str] = {
+    ParameterType.BOOLEAN: "bool",
+    ParameterType.LIST: "list",
+    ParameterType.NUMBER_DOUBLE: "float",
+    ParameterType.NUMBER_INTEGER: "int",
+    ParameterType.STRING: "str",
+    ParameterType.STRUCT: "dict",
+}
 
 
 class Backend(Protocol):
@@ -90,6 +112,7 @@ class BaseComponent:
         self.inputs: Mapping[str, Input] = interface.inputs
         self.outputs: Mapping[str, Output] = interface.outputs
 
+    @shorten_errors
     def __call__(self, *args: Any, **kwargs: Any) -> PipelineTask:
         """Create a task of the component.
 
@@ -110,16 +133,40 @@ class BaseComponent:
         return task
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r}>"
+        inputs = ", ".join(f"{name}: {_describe(each)}" for name, each in self.inputs.items())
+        outputs = ", ".join(f"{name}: {_describe(each)}" for name, each in self.outputs.items())
+        return f"<{type(self).__name__} {self.name!r} ({inputs}){f' -> ({outputs})' if outputs else ''}>"
 
-    @property
+    @cached_property
     def component_spec(self) -> ComponentSpec:
         """The component's name, inputs, outputs and implementation, under the names of the KFP SDK."""
-        from standpipe.dsl.specs import component_spec  # only few scripts need it
+        from standpipe.dsl.specs import ComponentSpec  # only few scripts need it
 
-        interface = Interface(self.inputs, self.outputs, self.description or "")
-        passthroughs = getattr(self, "task_config_passthroughs", ())
-        return component_spec(self.name, interface, get_backend().pipeline_spec_json(self), passthroughs)
+        return ComponentSpec(self)
+
+    def describe_container(self, task: PipelineTask) -> Any:
+        """Return the container of a task of this component, under the names of the KFP SDK."""
+        from standpipe.dsl.specs import TaskContainerSpec  # only few scripts need it
+
+        return TaskContainerSpec(task)
+
+    @property
+    def required_inputs(self) -> list[str]:
+        """The names of the inputs that a call must pass."""
+        return [name for name, declared in self.inputs.items() if is_required(declared)]
+
+    @property
+    def _component_inputs(self) -> set[str]:
+        """The names of the inputs that a call can pass, under the KFP SDK's private name, which libraries use."""
+        return {name for name, declared in self.inputs.items() if declared.type is not ParameterType.TASK_FINAL_STATUS}
+
+    def execute(self, **kwargs: Any) -> Any:
+        """Run the component's function in this process. Only Python components have one.
+
+        Raises:
+            UnsupportedError: if the component has no Python function.
+        """
+        raise UnsupportedError(f"Cannot execute {self!r}: it does not have a Python function. Call it instead.")
 
     @property
     def pipeline_spec(self) -> Any:
@@ -131,14 +178,38 @@ class BaseComponent:
         """The component's settings for platforms as KFP's protobuf message `PlatformSpec`."""
         return get_backend().platform_spec_message(self)
 
+    def compile_to_json(self) -> Json:
+        """Return the component's PipelineSpec as JSON."""
+        return get_backend().pipeline_spec_json(self)
+
+    def compile_to_file(self, path: str) -> None:
+        """Write the component to a file."""
+        get_backend().compile_component(self, path)
+
     @property
     def plan(self) -> Plan:
         """The component as a pipeline of its own."""
         raise NotImplementedError
 
+    @property
+    def compiled_plan(self) -> Plan:
+        """The Plan that the component compiles to."""
+        return self.plan
+
     def settings(self) -> Settings:
         """Return the settings that a new task of the component starts with."""
         return Settings(caching=Caching(enabled=is_caching_default()))
+
+
+def _describe(declared: Input | Output) -> str:
+    """Return a type as authors write it, with the default value of an input."""
+    if isinstance(declared, (ArtifactInput, ArtifactOutput)):
+        name = declared.type.schema_title.rpartition(".")[2]
+        return f"list[{name}]" if declared.is_list else name
+    name = _PYTHON_NAMES.get(declared.type, str(declared.type))
+    if isinstance(declared, ParameterInput) and declared.optional:
+        return f"{name} = {preview(declared.default)}"
+    return name
 
 
 def is_caching_default() -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from standpipe.dsl.base_component import BaseComponent
@@ -11,20 +10,16 @@ from standpipe.dsl.functions.interface import Interface
 from standpipe.dsl.tracing.tasks import Settings
 from standpipe.errors import AuthoringError
 from standpipe.model.plan import (
-    Caching,
     Component,
     Container,
-    Dag,
     Executor,
     ExecutorRef,
-    FromInput,
-    FromTask,
-    Node,
     Plan,
     SourceLocation,
     TaskConfigPassthrough,
 )
-from standpipe.model.types import ArtifactOutput, Input, ParameterInput
+from standpipe.model.types import ArtifactOutput
+from standpipe.model.wrapping import find_wrapped_component, is_complete, wrap_component
 
 
 class ExecutorComponent(BaseComponent):
@@ -35,7 +30,7 @@ class ExecutorComponent(BaseComponent):
         interface: its inputs and outputs.
         executor: what it runs.
         task_config_passthroughs: the parts of a task's configuration that its code receives.
-        plan: the Plan that the component was loaded from, which may have settings that the component alone has not.
+        loaded_plan: the Plan that the component was loaded from, which it compiles to.
         source_location: where its function is defined.
     """
 
@@ -47,14 +42,14 @@ class ExecutorComponent(BaseComponent):
         interface: Interface,
         executor: Executor,
         task_config_passthroughs: tuple[TaskConfigPassthrough, ...] = (),
-        plan: Plan | None = None,
+        loaded_plan: Plan | None = None,
         source_location: SourceLocation | None = None,
     ) -> None:
         super().__init__(name, interface)
         self.executor = executor
         self.task_config_passthroughs = task_config_passthroughs
         self.source_location = source_location
-        self._plan = plan
+        self._loaded_plan = loaded_plan
 
     def settings(self) -> Settings:
         settings = super().settings()
@@ -64,16 +59,16 @@ class ExecutorComponent(BaseComponent):
     @property
     def plan(self) -> Plan:
         """A pipeline with one task, whose inputs and outputs are those of the pipeline."""
-        if self._plan is not None:
-            return self._plan
-        key, label = f"comp-{self.name}", f"exec-{self.name}"
         interface = (self.inputs, self.outputs, self.task_config_passthroughs, self.source_location)
-        inner = Component(ExecutorRef(label), *interface)
-        bindings = {name: FromInput(name) for name in self.inputs}
-        node = Node(self.name, key, bindings, caching=self.settings().caching)
-        outputs = {name: (FromTask(self.name, name),) for name in self.outputs}
-        root = Component(Dag({self.name: node}, outputs), *interface)
-        return Plan(self.name, root, {key: inner}, {label: self.executor})
+        component = Component(ExecutorRef(""), *interface)
+        if self._loaded_plan is not None and is_complete(self._loaded_plan, component):
+            return self._loaded_plan
+        return wrap_component(self.name, component, self.executor, self.settings().caching)
+
+    @property
+    def compiled_plan(self) -> Plan:
+        """The Plan that the component was loaded from, or else its own: KFP compiles a loaded file to the same file."""
+        return self.plan if self._loaded_plan is None else self._loaded_plan
 
     def _check_artifact_lists(self) -> None:
         for name, output in self.outputs.items():
@@ -142,38 +137,12 @@ def component_from_plan(plan: Plan, description: str = "") -> BaseComponent:
         description: the description of a component that is not a pipeline: Plans of those have none.
     """
     description = plan.description or description
-    inner = _wrapped_component(plan)
+    inner = find_wrapped_component(plan)
     if inner is None:
         return GraphComponent(Interface(plan.root.inputs, plan.root.outputs, description), plan)
     assert isinstance(inner.body, ExecutorRef)
-    inputs = {name: _with_default(plan.root.inputs[name], declared) for name, declared in inner.inputs.items()}
-    interface = Interface(inputs, inner.outputs, description)
+    interface = Interface(inner.inputs, inner.outputs, description)
     executor = plan.executors[inner.body.label]
     return ExecutorComponent(
         plan.name, interface, executor, inner.task_config_passthroughs, plan, inner.source_location
     )
-
-
-def _with_default(root_input: Input, declared: Input) -> Input:
-    """Return an input as its component declares it, with the default value that it was compiled with."""
-    if isinstance(root_input, ParameterInput) and isinstance(declared, ParameterInput):
-        return replace(declared, default=root_input.default)
-    return declared
-
-
-def _wrapped_component(plan: Plan) -> Component | None:
-    """Return the component that a Plan only wraps, None if the Plan is that of a pipeline.
-
-    The inputs of the root may have default values that the inputs of the component do not have.
-    """
-    key = f"comp-{plan.name}"
-    inner, root = plan.components.get(key), plan.root
-    if inner is None or not isinstance(inner.body, ExecutorRef):
-        return None
-    bindings = {name: FromInput(name) for name in root.inputs}
-    outputs = {name: (FromTask(plan.name, name),) for name in root.outputs}
-    assert isinstance(root.body, Dag)
-    caching = root.body.nodes[plan.name].caching if plan.name in root.body.nodes else Caching()
-    wrapper = Dag({plan.name: Node(plan.name, key, bindings, caching=caching)}, outputs)
-    same_interface = (root.inputs.keys(), root.outputs.keys()) == (inner.inputs.keys(), inner.outputs.keys())
-    return inner if same_interface and root.body == wrapper else None

@@ -19,13 +19,13 @@ from standpipe.dsl.functions.interface import Interface, read_interface
 from standpipe.dsl.functions.source import build_program
 from standpipe.dsl.registry import defined_components
 from standpipe.dsl.tracing.channels import create_input_channel
-from standpipe.dsl.tracing.source_locations import function_location
-from standpipe.dsl.tracing.trace import record_trace
-from standpipe.errors import AuthoringError, AuthoringTypeError
+from standpipe.dsl.tracing.source_locations import caller_stacklevel, function_location
+from standpipe.dsl.tracing.trace import Trace, record_trace
+from standpipe.errors import AuthoringError, AuthoringTypeError, shorten_errors
 from standpipe.model import plan as model
 from standpipe.model.kfp import DEFAULT_IMAGE, KFP_REQUIREMENTS, kubernetes_name
-from standpipe.model.templates import Argument, Concat, IfPresent, parse_text, print_value
-from standpipe.model.types import ArtifactInput, ArtifactOutput, Json, ParameterOutput
+from standpipe.model.templates import Argument, Concat, IfPresent, parse_text
+from standpipe.model.types import Json
 from standpipe.model.values import preview
 from standpipe.worker import annotations as kfp_annotations
 from standpipe.worker.constants import WORKSPACE_MOUNT_PATH, WORKSPACE_PATH_PLACEHOLDER
@@ -57,6 +57,7 @@ def component(
     embedded_artifact_path: str | os.PathLike[str] | None = ...,
     task_config_passthroughs: Sequence[TaskConfigPassthrough | TaskConfigField] | None = ...,
 ) -> Callable[[Function], PythonComponent]: ...
+@shorten_errors
 def component(
     func: Function | None = None,
     *,
@@ -86,7 +87,7 @@ def component(
         output_component_file: a file to compile the component to; deprecated by KFP.
         install_kfp_package: whether the cluster installs the KFP SDK for it. Local runners do not need it.
         kfp_package_path: the requirement or path that the cluster installs the KFP SDK from.
-        pip_trusted_hosts: hosts that pip trusts without TLS; the hosts of `pip_index_urls` by default.
+        pip_trusted_hosts: hosts that pip trusts without TLS; by default those of `http://` indexes.
         use_venv: whether the cluster installs the packages into a virtual environment.
         additional_funcs: functions whose source is shipped as well.
         embedded_artifact_path: a file or folder to embed, for `dsl.EmbeddedInput` arguments and imports.
@@ -183,11 +184,12 @@ def _write_component(python_component: PythonComponent, path: str) -> None:
     warnings.warn(
         "output_component_file is deprecated: use compiler.Compiler().compile() instead.",
         DeprecationWarning,
-        stacklevel=3,
+        stacklevel=caller_stacklevel(),
     )
     get_backend().compile_component(python_component, path)
 
 
+@shorten_errors
 def container_component(func: Function) -> ContainerComponent:
     """Make a component of a function that returns a `dsl.ContainerSpec`.
 
@@ -202,8 +204,9 @@ def container_component(func: Function) -> ContainerComponent:
     interface = read_interface(func, container=True)
     _check_return_annotation(func, location)
     arguments = {
-        name: _create_placeholder(name, declared)
-        for name, declared in (*interface.inputs.items(), *interface.outputs.items())
+        name: placeholders.create_placeholder(name, declared, side)
+        for side, table in (("input", interface.inputs), ("output", interface.outputs))
+        for name, declared in table.items()
     }
     spec = _call_function(func, arguments)
     if not isinstance(spec, ContainerSpec):
@@ -257,15 +260,6 @@ class ContainerSpec:
     args: Sequence[placeholders.CommandLineElement] | None = None
 
 
-def _create_placeholder(name: str, declared: Any) -> Any:
-    if isinstance(declared, (ArtifactInput, ArtifactOutput)):
-        side = "inputs" if isinstance(declared, ArtifactInput) else "outputs"
-        return placeholders.artifact(side, name, is_list=declared.is_list)
-    if isinstance(declared, ParameterOutput):
-        return placeholders.output_parameter(name)
-    return placeholders.input_parameter(name)
-
-
 def _create_arguments(elements: Sequence[Any] | None, location: str) -> tuple[Argument, ...]:
     if isinstance(elements, str):
         raise AuthoringTypeError(f"{location}: expected command and args to be lists, got the string {elements!r}.")
@@ -299,6 +293,7 @@ def pipeline(
     display_name: str | None = ...,
     pipeline_config: PipelineConfig | None = ...,
 ) -> Callable[[Function], GraphComponent]: ...
+@shorten_errors
 def pipeline(
     func: Function | None = None,
     *,
@@ -348,7 +343,7 @@ def pipeline(
         )
     if pipeline_config:
         plan = _add_pipeline_config(plan, pipeline_config)
-    _check_workspace(plan, pipeline_config)
+    _check_workspace(trace, pipeline_config)
     return defined_components.register(GraphComponent(interface, plan, func))
 
 
@@ -360,17 +355,25 @@ def _add_pipeline_config(plan: model.Plan, config: PipelineConfig) -> model.Plan
     return replace(plan, platforms={**plan.platforms, "kubernetes": kubernetes})
 
 
-def _check_workspace(plan: model.Plan, config: PipelineConfig | None) -> None:
+def _check_workspace(trace: Trace, config: PipelineConfig | None) -> None:
+    """Check that a pipeline has a workspace if its own tasks use one, as the KFP SDK does (2.17.3, graph_component.py).
+
+    The SDK does not look into nested pipelines, and a local run gives them a workspace, so they are only warned of.
+    """
     if config is not None and config.workspace is not None:
         return
-    for component in (plan.root, *plan.components.values()):
-        for node in component.body.nodes.values() if isinstance(component.body, model.Dag) else ():
-            constants = [binding.value for binding in node.inputs.values() if isinstance(binding, model.Constant)]
-            if any(_is_in_workspace(print_value(value)) for value in constants):
-                raise AuthoringError(
-                    f"Task {node.name!r} uses the workspace, and pipeline {plan.name!r} has none: "
-                    "pass pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig(size='1Gi'))."
-                )
+    remedy = "pass pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig(size='1Gi'))"
+    for task in trace.tasks.values():
+        if any(_is_in_workspace(value) for value in task.inputs.values()):
+            raise AuthoringError(
+                f"Task {task.name!r} uses the workspace, and pipeline {trace.pipeline!r} has none: {remedy}."
+            )
+        if isinstance(task.component, GraphComponent) and "workspace" in task.component.plan.pipeline_config:
+            warnings.warn(
+                f"Pipeline {task.component.name!r} has a workspace, and pipeline {trace.pipeline!r}, which calls it, "
+                f"has none. A cluster makes only that of the outermost pipeline: {remedy}.",
+                stacklevel=3,
+            )
 
 
 def _is_in_workspace(value: Json) -> bool:

@@ -9,15 +9,15 @@ from typing import Any
 from standpipe.dsl.components import ExecutorComponent
 from standpipe.dsl.functions.interface import Interface
 from standpipe.dsl.tracing.channels import (
-    LoopItem,
     PipelineChannel,
     PipelineParameterChannel,
     describe_channel,
     find_channels,
 )
+from standpipe.dsl.tracing.source_locations import caller_stacklevel
 from standpipe.dsl.tracing.tasks import PipelineTask
-from standpipe.dsl.types import SDK_NAMES, artifact_type
-from standpipe.errors import AuthoringError, AuthoringTypeError
+from standpipe.dsl.types import artifact_type
+from standpipe.errors import AuthoringError, AuthoringTypeError, shorten_errors
 from standpipe.model.kfp import unique_name
 from standpipe.model.plan import FromInput, Importer
 from standpipe.model.templates import InputParameter, parse_value
@@ -40,6 +40,7 @@ class ImporterComponent(ExecutorComponent):
     """The component of an `importer`. Its inputs are the URI and the values that the metadata contains."""
 
 
+@shorten_errors
 def importer(
     artifact_uri: str | PipelineParameterChannel,
     artifact_class: type[Artifact] = Artifact,
@@ -109,14 +110,14 @@ class _MetadataInputs:
         return value
 
     def _placeholder(self, channel: PipelineChannel) -> str:
-        if not isinstance(channel.channel_type, ParameterType):
+        if not isinstance(channel.declared_type, ParameterType):
             raise AuthoringTypeError(
                 f"importer: the {describe_channel(channel)} is an artifact, and metadata can contain only parameters."
             )
         mark = str(channel)
         if mark not in self._names_by_mark:
             self._names_by_mark[mark] = name = unique_name(_METADATA, self.declared)
-            self.declared[name] = ParameterInput(channel.channel_type)
+            self.declared[name] = ParameterInput(channel.declared_type)
             self.arguments[name] = channel
         return str(InputParameter(self._names_by_mark[mark]))
 
@@ -128,13 +129,6 @@ def _constant_uri(uri: str) -> str:
             f"importer: the {describe_channel(channel)} is inside the text of artifact_uri. That works in local runs "
             "but not on a cluster, where KFP passes a value only if it is the whole URI. Create the URI in a component "
             "and pass its output.",
-            stacklevel=3,
+            stacklevel=caller_stacklevel(),
         )
-        mark = f"{{{{channel:task={channel.task_name or ''};name={channel.name};type={_type_in_mark(channel)};}}}}"
-        uri = uri.replace(str(channel), mark)
     return uri
-
-
-def _type_in_mark(channel: PipelineChannel) -> str:
-    annotation = channel.type_annotation if isinstance(channel, LoopItem) else ""
-    return annotation or SDK_NAMES.get(channel.channel_type, "")

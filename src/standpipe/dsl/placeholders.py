@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Union
 
 from standpipe.errors import AuthoringAttributeError, AuthoringError, AuthoringTypeError
@@ -17,65 +17,117 @@ from standpipe.model.templates import (
     parse_text,
 )
 from standpipe.model.templates import Placeholder as ModelPlaceholder
+from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Output, ParameterType
 
 
 class Placeholder:
     """Stands for a value in a command. It can be an element of its own, or be used in f-strings."""
 
-    def __init__(self, placeholder: ModelPlaceholder) -> None:
-        self._placeholder = placeholder
+    def _to_string(self) -> str:
+        """Return the text that the placeholder compiles to, under the KFP SDK's name."""
+        raise NotImplementedError
 
     def __str__(self) -> str:
-        return str(self._placeholder)
+        return self._to_string()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Placeholder) and self._placeholder == other._placeholder
+        return isinstance(other, type(self)) and vars(self) == vars(other)
+
+    __hash__ = object.__hash__
+
+
+class _Reference(Placeholder):
+    """A placeholder for one value. `_field` is the field of an artifact, empty for a whole list of artifacts."""
+
+    _field = ""
+
+    def _reference(self, key: str = "") -> ModelPlaceholder:
+        """Return the placeholder as the Plan has it; `key` selects an entry of the metadata."""
+        raise NotImplementedError
+
+    def _to_string(self) -> str:
+        return str(self._reference())
 
     def __hash__(self) -> int:
-        return hash(self._placeholder)
+        return hash(self._reference())
 
 
-class MetadataPlaceholder(Placeholder):
-    """The metadata of an artifact. An index selects one entry."""
+class _InputPlaceholder(_Reference):
+    def __init__(self, input_name: str) -> None:
+        self.input_name = input_name
 
-    _placeholder: ArtifactField
+    def _reference(self, key: str = "") -> ModelPlaceholder:
+        return ArtifactField("inputs", self.input_name, self._field, key)
+
+
+class _OutputPlaceholder(_Reference):
+    def __init__(self, output_name: str) -> None:
+        self.output_name = output_name
+
+    def _reference(self, key: str = "") -> ModelPlaceholder:
+        return ArtifactField("outputs", self.output_name, self._field, key)
+
+
+class InputValuePlaceholder(_InputPlaceholder):
+    """The value of an input parameter."""
+
+    #: The type of the parameter in a PipelineSpec. Libraries read it to know which values to quote.
+    _ir_type: str
+
+    def _reference(self, key: str = "") -> ModelPlaceholder:
+        return InputParameter(self.input_name)
+
+
+class OutputParameterPlaceholder(_OutputPlaceholder):
+    """The file for an output parameter."""
+
+    def _reference(self, key: str = "") -> ModelPlaceholder:
+        return OutputParameterFile(self.output_name)
+
+
+class InputUriPlaceholder(_InputPlaceholder):
+    """The URI of an input artifact."""
+
+    _field = "uri"
+
+
+class OutputUriPlaceholder(_OutputPlaceholder):
+    """The URI of an output artifact."""
+
+    _field = "uri"
+
+
+class InputPathPlaceholder(_InputPlaceholder):
+    """The path of an input artifact."""
+
+    _field = "path"
+
+
+class OutputPathPlaceholder(_OutputPlaceholder):
+    """The path of an output artifact."""
+
+    _field = "path"
+
+
+class InputMetadataPlaceholder(_InputPlaceholder):
+    """The metadata of an input artifact. An index selects one entry."""
+
+    _field = "metadata"
 
     def __getitem__(self, key: str) -> str:
-        return str(ArtifactField(self._placeholder.side, self._placeholder.name, "metadata", key))
+        return str(self._reference(key))
 
 
-class ArtifactPlaceholder:
-    """An artifact in a command. Its `.uri`, `.path` and `.metadata` are placeholders."""
+class OutputMetadataPlaceholder(_OutputPlaceholder):
+    """The metadata of an output artifact. An index selects one entry."""
 
-    def __init__(self, side: str, name: str) -> None:
-        self._side = side
-        self._name = name
+    _field = "metadata"
 
-    @property
-    def uri(self) -> Placeholder:
-        return Placeholder(ArtifactField(self._side, self._name, "uri"))
-
-    @property
-    def path(self) -> Placeholder:
-        return Placeholder(ArtifactField(self._side, self._name, "path"))
-
-    @property
-    def metadata(self) -> MetadataPlaceholder:
-        return MetadataPlaceholder(ArtifactField(self._side, self._name, "metadata"))
-
-    def __str__(self) -> str:
-        raise AuthoringError(
-            f"The artifact {self._name!r} itself cannot be used in a command. Write {self._name}.path or "
-            f"{self._name}.uri."
-        )
-
-    def __getattr__(self, name: str) -> Any:
-        raise AuthoringAttributeError(
-            f"The artifact {self._name!r} has no attribute {name!r} in a command: use .uri, .path or .metadata."
-        )
+    def __getitem__(self, key: str) -> str:
+        return str(self._reference(key))
 
 
-class ArtifactListPlaceholder(Placeholder):
+class _WholeList:
     """A list of artifacts in a command. It can only be passed as a whole, as JSON."""
 
     def __getattr__(self, name: str) -> Any:
@@ -85,7 +137,67 @@ class ArtifactListPlaceholder(Placeholder):
         raise KeyError("An artifact of a list cannot be selected in a command: pass the whole list.")
 
 
-class ConcatPlaceholder:
+class InputListOfArtifactsPlaceholder(_WholeList, _InputPlaceholder):
+    """A list of input artifacts, as JSON."""
+
+
+class OutputListOfArtifactsPlaceholder(_WholeList, _OutputPlaceholder):
+    """A list of output artifacts, as JSON."""
+
+
+class ContainerComponentArtifactChannel:
+    """An artifact in a command. Its `.uri`, `.path` and `.metadata` are placeholders.
+
+    Args:
+        io_type: `input` or `output`.
+        var_name: the name of the artifact.
+    """
+
+    def __init__(self, io_type: str, var_name: str) -> None:
+        self._io_type = io_type
+        self._var_name = var_name
+
+    @property
+    def uri(self) -> Placeholder:
+        return _BY_SIDE[self._io_type]["uri"](self._var_name)
+
+    @property
+    def path(self) -> Placeholder:
+        return _BY_SIDE[self._io_type]["path"](self._var_name)
+
+    @property
+    def metadata(self) -> Placeholder:
+        return _BY_SIDE[self._io_type]["metadata"](self._var_name)
+
+    def __str__(self) -> str:
+        raise AuthoringError(
+            f"The artifact {self._var_name!r} itself cannot be used in a command. Write {self._var_name}.path or "
+            f"{self._var_name}.uri."
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        raise AuthoringAttributeError(
+            f"The artifact {self._var_name!r} has no attribute {name!r} in a command: use .uri, .path or .metadata."
+        )
+
+
+_BY_SIDE: Mapping[str, Mapping[str, Callable[[str], Placeholder]]] = {
+    "input": {
+        "uri": InputUriPlaceholder,
+        "path": InputPathPlaceholder,
+        "metadata": InputMetadataPlaceholder,
+        "list": InputListOfArtifactsPlaceholder,
+    },
+    "output": {
+        "uri": OutputUriPlaceholder,
+        "path": OutputPathPlaceholder,
+        "metadata": OutputMetadataPlaceholder,
+        "list": OutputListOfArtifactsPlaceholder,
+    },
+}
+
+
+class ConcatPlaceholder(Placeholder):
     """Joins several elements to one argument.
 
     Args:
@@ -104,7 +216,7 @@ class ConcatPlaceholder:
         raise AuthoringError("A ConcatPlaceholder cannot be used in an f-string: add the text to its items.")
 
 
-class IfPresentPlaceholder:
+class IfPresentPlaceholder(Placeholder):
     """One or several arguments that depend on whether an optional input has a value.
 
     Args:
@@ -127,7 +239,7 @@ class IfPresentPlaceholder:
         raise AuthoringError("An IfPresentPlaceholder cannot be used in an f-string: use a ConcatPlaceholder.")
 
 
-CommandLineElement = Union[str, Placeholder, ConcatPlaceholder, IfPresentPlaceholder]
+CommandLineElement = Union[str, Placeholder]
 
 
 def _check_branches_are_elements(item: object) -> None:
@@ -152,17 +264,17 @@ def create_argument(element: object, location: str) -> Argument:
     """
     if isinstance(element, str):
         return parse_text(element)
-    if isinstance(element, Placeholder):
-        return Template((element._placeholder,))
+    if isinstance(element, _Reference):
+        return Template((element._reference(),))
     if isinstance(element, ConcatPlaceholder):
         return Concat(tuple(create_argument(item, location) for item in element.items))
     if isinstance(element, IfPresentPlaceholder):
         otherwise = _create_branch(element.else_, location) if element.else_ else None
         return IfPresent(element.input_name, _create_branch(element.then, location), otherwise)
-    if isinstance(element, ArtifactPlaceholder):
+    if isinstance(element, ContainerComponentArtifactChannel):
         raise AuthoringError(
-            f"{location}: the artifact {element._name!r} itself cannot be used in a command. Write "
-            f"{element._name}.path or {element._name}.uri."
+            f"{location}: the artifact {element._var_name!r} itself cannot be used in a command. Write "
+            f"{element._var_name}.path or {element._var_name}.uri."
         )
     raise AuthoringTypeError(
         f"{location}: expected strings and placeholders in the command, got {element!r} of type "
@@ -176,13 +288,24 @@ def _create_branch(branch: object, location: str) -> Argument | tuple[Argument, 
     return create_argument(branch, location)
 
 
-def input_parameter(name: str) -> Placeholder:
-    return Placeholder(InputParameter(name))
+def create_placeholder(name: str, declared: Input | Output, side: str) -> Any:
+    """Return what a function of a container component receives for an input or output.
+
+    Args:
+        name: its name.
+        declared: its declaration.
+        side: `input` or `output`.
+    """
+    if isinstance(declared, (ArtifactInput, ArtifactOutput)):
+        if not declared.is_list:
+            return ContainerComponentArtifactChannel(side, name)
+        return _BY_SIDE[side]["list"](name)
+    if side == "output":
+        return OutputParameterPlaceholder(name)
+    placeholder = InputValuePlaceholder(name)
+    placeholder._ir_type = _IR_TYPES.get(declared.type, declared.type.value)
+    return placeholder
 
 
-def output_parameter(name: str) -> Placeholder:
-    return Placeholder(OutputParameterFile(name))
-
-
-def artifact(side: str, name: str, *, is_list: bool) -> ArtifactPlaceholder | ArtifactListPlaceholder:
-    return ArtifactListPlaceholder(ArtifactField(side, name)) if is_list else ArtifactPlaceholder(side, name)
+#: The types of parameters that are structs for a container.
+_IR_TYPES = {ParameterType.TASK_FINAL_STATUS: "STRUCT", ParameterType.TASK_CONFIG: "STRUCT"}

@@ -21,13 +21,15 @@ _BY_CLASS: dict[Any, ParameterType] = {
 }
 
 #: The names of parameter types in the KFP SDK, in its descriptions of components and in its marks of channels.
-SDK_NAMES: Mapping[object, str] = {
+_SDK_NAMES: Mapping[ParameterType, str] = {
     ParameterType.STRING: "String",
     ParameterType.NUMBER_INTEGER: "Integer",
     ParameterType.NUMBER_DOUBLE: "Float",
     ParameterType.BOOLEAN: "Boolean",
     ParameterType.LIST: "List",
     ParameterType.STRUCT: "Dict",
+    ParameterType.TASK_FINAL_STATUS: "PipelineTaskFinalStatus",
+    ParameterType.TASK_CONFIG: "TaskConfig",
 }
 
 _SYSTEM: dict[Any, ParameterType] = {
@@ -41,6 +43,18 @@ def hints_of(annotated: Any) -> dict[str, Any]:
     return {
         name: kfp_annotations.strip_optional(hint) for name, hint in kfp_annotations.annotations_of(annotated).items()
     }
+
+
+def sdk_type_name(declared: ParameterType | ArtifactType, annotation: str = "") -> str:
+    """Return a type as the KFP SDK writes it: `String`, `typing.List[str]`, `system.Model@0.0.1`.
+
+    Args:
+        declared: the type.
+        annotation: the author's annotation of a parameter; it is used if it names the type of items.
+    """
+    if isinstance(declared, ArtifactType):
+        return str(declared)
+    return annotation if "[" in annotation else _SDK_NAMES[declared]
 
 
 def parameter_type(annotation: Any) -> ParameterType | None:

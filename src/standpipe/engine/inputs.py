@@ -6,7 +6,7 @@ declared type.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from standpipe.errors import StandpipeError
@@ -56,17 +56,24 @@ class Scope(Protocol):
 
 
 def resolve_inputs(
-    bindings: Mapping[str, Binding], declared: Mapping[str, Input], scope: Scope, get_field: Callable[[str], str]
+    bindings: Mapping[str, Binding],
+    declared: Mapping[str, Input],
+    scope: Scope,
+    get_field: Callable[[str], str],
+    is_group: bool = False,
 ) -> dict[str, Value]:
     """Return the values of all inputs of a task, fitted to their declared types.
 
-    Inputs that are bound but not declared are kept: a command may refer to them.
+    Inputs that are bound but not declared are kept: a command may refer to them. Inputs that the compiler has added to
+    a group are kept as they are where they are declared as text: the compiler declares the items of an untyped list as
+    text, and the tasks that use them declare better types.
 
     Args:
         bindings: where the value of each input comes from.
         declared: the inputs that the component declares.
         scope: the values that the task can refer to.
         get_field: returns the value of a placeholder about the run or the task.
+        is_group: whether the task is a DAG, or a loop over one.
 
     Raises:
         InputError: if a required input has no value, a value has the wrong type, or a selector fails.
@@ -77,7 +84,19 @@ def resolve_inputs(
     for name, binding in bindings.items():
         if isinstance(binding, Constant):
             values[name] = render_constant(binding.value, values, get_field)
-    return {**values, **fit_inputs(values, declared, lambda name: _explain_missing(name, bindings.get(name), scope))}
+    fitted = fit_inputs(values, declared, lambda name: _explain_missing(name, bindings.get(name), scope))
+    if is_group:
+        fitted.update(_find_untyped(values, declared))
+    return {**values, **fitted}
+
+
+def _find_untyped(values: Mapping[str, Value], declared: Mapping[str, Input]) -> Iterator[tuple[str, Value]]:
+    """Yield the values of inputs that the compiler has added and declared as text, although they are not text."""
+    for name, value in values.items():
+        if value is not None and not isinstance(value, str) and name.startswith(_COMPILER_PREFIX):
+            declaration = declared.get(name)
+            if isinstance(declaration, ParameterInput) and declaration.type is ParameterType.STRING:
+                yield name, value
 
 
 def fit_inputs(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from standpipe.engine.inputs import InputError, fit_inputs
@@ -10,7 +9,7 @@ from standpipe.engine.tasks import DagTask, Iteration, LoopTask, Task
 from standpipe.model.cluster_differences import SP101, SP102, SP107, SP113, decides
 from standpipe.model.plan import Loop, RawItems
 from standpipe.model.types import ArtifactOutput
-from standpipe.model.values import ArtifactValue, Collected, Value, flatten, preview, type_name
+from standpipe.model.values import ArtifactValue, Collected, Value, flatten, parse_json, preview, type_name
 
 
 @decides(SP107, SP113)
@@ -72,6 +71,6 @@ def _collect_artifacts(loop: LoopTask, name: str) -> Value:
 
 def _parse(text: str) -> Value:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except (ValueError, RecursionError):
         return text  # not a list, which the caller reports

@@ -62,7 +62,7 @@ from standpipe.model.events import (
     TaskSucceeded,
 )
 from standpipe.model.expressions import ExpressionError
-from standpipe.model.plan import Plan, Retry, TriggerStrategy
+from standpipe.model.plan import Dag, Plan, Retry, TriggerStrategy
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import UNBOUNDED, Capacity, ResourcePolicy
 from standpipe.model.states import TaskState
@@ -184,7 +184,9 @@ class Machine:
             self._record(TaskCancelled(task.ref, event.report))
             return
         retry = task.retry or Retry()
-        delay = compute_retry_delay(task.retry_index, retry, task.first_started_at, now)
+        delay = None
+        if not event.is_final:
+            delay = compute_retry_delay(task.retry_index, retry, task.first_started_at, now)
         if delay is not None:
             attempt = task.next_attempt - 1
             max_attempts = task.next_attempt + retry.max_retries - task.retry_index
@@ -282,7 +284,8 @@ class Machine:
         if isinstance(task, LoopTask):
             declared = {name: declaration for name, declaration in declared.items() if name != task.loop.item_input}
         get_field = partial(self._run.placeholder, task.ref)
-        return resolve_inputs(task.node.inputs, declared, DagScope(dag, self._run), get_field)
+        is_group = isinstance(task.component.body, Dag)
+        return resolve_inputs(task.node.inputs, declared, DagScope(dag, self._run), get_field, is_group)
 
     def _decide_iteration_start(self, iteration: Task, position: Iteration) -> TaskFact:
         item, loop = fit_item(iteration, position), position.parent

@@ -19,8 +19,8 @@ class OutputMissing(StandpipeError):
 def collect_dag_outputs(dag: DagTask) -> dict[str, Value]:
     """Return the outputs of a DAG of which no task failed.
 
-    An output whose only source was skipped is left out, except in the root, where that is an error. Of several sources
-    (`dsl.OneOf`) one must have run.
+    An output whose only source was skipped is left out; in the root, that is an error unless the source has a condition
+    itself. Of several sources (`dsl.OneOf`) one must have run.
 
     Raises:
         OutputMissing: if a required output has no value.
@@ -32,7 +32,7 @@ def collect_dag_outputs(dag: DagTask) -> dict[str, Value]:
             outputs[name] = dag.children[source.task].outputs[source.output]
         elif len(sources) > 1:
             raise OutputMissing(f"no branch produced its output {name!r}: {_describe_ends(dag, sources)}")
-        elif dag.position is None:
+        elif dag.position is None and not dag.dag.nodes[sources[0].task].trigger.condition:
             raise OutputMissing(
                 f"its output {name!r} has no value: it comes from output {sources[0].output!r} of "
                 f"{_describe_ends(dag, sources)}"

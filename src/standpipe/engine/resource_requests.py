@@ -54,7 +54,7 @@ def resolve_request(
         name: to_text(render_constant(quantity, inputs, get_field)).strip()
         if isinstance(quantity, Template)
         else quantity
-        for name, quantity in vars(executor.resources).items()
+        for name, quantity in executor.resources.quantities.items()
     }
     request = _clamp(_parse_requests(texts), texts["accelerator_type"], capacity)
     if request.unavailable and policy is ResourcePolicy.STRICT:

@@ -14,10 +14,11 @@ from standpipe.execution.cache.keys import KeyInputs, collect_import_inputs, col
 from standpipe.execution.cache.lookup import ResultCache
 from standpipe.execution.checksums import ChecksumFunction, add_checksums, payload_digest
 from standpipe.execution.contract import OutputError, build_executor_input, read_outputs, remove_outputs
-from standpipe.execution.failures import describe_failure, describe_os_error
+from standpipe.execution.failures import describe_defect, describe_failure, describe_os_error
 from standpipe.execution.importing import import_artifact
 from standpipe.execution.logs import TaskLog
 from standpipe.execution.missing_payloads import describe_missing_inputs, describe_missing_outputs
+from standpipe.execution.pauses import find_pause, has_terminal
 from standpipe.execution.rendering import Renderer
 from standpipe.execution.requests import build_request
 from standpipe.model.cancellation import Cancellation
@@ -70,15 +71,21 @@ class AttemptExecutor:
     _reported: Once = field(default_factory=Once, init=False)
 
     def execute(self, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
-        """Execute one attempt, and return how it ended. Whatever goes wrong is its failure, not an exception."""
+        """Execute one attempt, and return how it ended. Whatever goes wrong is its failure, not an exception.
+
+        That holds for defects of Standpipe, too: an exception here would end the run, with all its other tasks.
+        """
         started = time.monotonic()
         folder = attempt_folder(self.run_folder, command.task, command.attempt)
         try:
             ended = self._dispatch(folder, command, cancel)
         except StandpipeError as error:
-            ended = AttemptEnded(command.task, failure=Failure(str(error)))
+            failure = Failure(str(error), hint=error.hint)
+            ended = AttemptEnded(command.task, failure=failure, is_final=error.is_permanent)
         except OSError as error:
             ended = AttemptEnded(command.task, failure=describe_os_error(error, folder))
+        except Exception as error:  # noqa: BLE001  the outermost edge of a thread
+            ended = AttemptEnded(command.task, failure=describe_defect(error))
         if ended.cached_from:
             return ended
         return replace(ended, report=replace(ended.report or AttemptReport(0), seconds=time.monotonic() - started))
@@ -111,10 +118,25 @@ class AttemptExecutor:
                 store=self.artifacts,
                 debug=self.debug,
             )
+            request = self._add_pause(request)
             inputs = self._collect_key_inputs(container, request, command, cancel)
             ended = self._use_cache(inputs, command, cancel, lambda: self._run_task(request, command, cancel))
         self._report_missing_outputs(command, ended.outputs)
         return ended
+
+    def _add_pause(self, request: TaskRequest) -> TaskRequest:
+        """Return the request with the pause that its variables ask for, if there is a user to end it."""
+        pause = find_pause({**request.env, **request.pod.env} if request.pod.env else request.env)
+        if pause is None or request.debug:
+            return request
+        if has_terminal():
+            return replace(request, pause=pause)
+        if self._reported.is_first(request.task.name):
+            warn(
+                f"Task {str(request.task)!r} does not pause as set_debug_pause asks: this process has no terminal, at "
+                "which somebody could let it continue."
+            )
+        return request
 
     def _open_pod(self, command: StartAttempt) -> AbstractContextManager[PodSettings]:
         if self.cluster is None:
@@ -242,11 +264,13 @@ def _executor_label(component: Component) -> str:
 def _run_with_timeout(runner: Runner, request: TaskRequest, log: Log, cancel: Cancellation) -> Outcome:
     """Run a task, and stop it when its timeout has passed, which includes the time to get an image.
 
+    A task that pauses has no timeout, as it would pass while its user looks into the task.
+
     Raises:
         StandpipeError: if the runner could not start it.
     """
     seconds = request.pod.timeout
-    if not seconds:
+    if not seconds or request.pause:
         return runner.run(request, log=log, cancel=cancel)
     timed_out = Outcome(problem=f"it was stopped by its timeout, after {seconds} s (kubernetes.set_timeout)")
     with cancel_after(seconds, cancel) as (linked, expired):

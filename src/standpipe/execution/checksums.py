@@ -48,12 +48,12 @@ def payload_digest(artifact: ArtifactValue, store: ArtifactStore, compute: Check
     """Return what identifies the content of an artifact in a cache key.
 
     Returns:
-        The digest of its payload; where the store finds none, a remote URI, or an empty text for an artifact that
-        is all metadata. None if there is a payload that cannot be read.
+        The digest of its payload. Where the store finds none, an empty text for an artifact of a run, which is all
+        metadata, and the URI of any other. None if there is a payload that cannot be read.
     """
     location = artifact.location
     if not store.exists(location):
-        return artifact.uri if is_remote(artifact.uri) else ""
+        return "" if store.owns(location) and not is_remote(artifact.uri) else artifact.uri
     if artifact.checksum and is_unchanged(location, artifact.checksum, store):
         return artifact.checksum.digest
     checksum = compute(location)

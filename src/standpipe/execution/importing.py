@@ -21,6 +21,7 @@ from standpipe.model.ports import ArtifactStore
 from standpipe.model.templates import InputParameter, Template, parse_text
 from standpipe.model.types import Json
 from standpipe.model.values import ArtifactValue, Value
+from standpipe.support.notices import warn
 from standpipe.support.paths import write_atomically
 from standpipe.worker.artifacts import local_path
 
@@ -57,7 +58,7 @@ def import_artifact(
         cancel: stops a download.
 
     Raises:
-        ImportFailed: if the URI is empty, a file of this machine is missing, or a download is not possible.
+        ImportFailed: if the URI is empty, or a download is not possible.
     """
     uri = _resolve_uri(importer, inputs)
     metadata = _render_metadata(importer.metadata, inputs, renderer)
@@ -66,7 +67,7 @@ def import_artifact(
 
 
 def _resolve_uri(importer: Importer, inputs: Mapping[str, Value]) -> str:
-    """Return the URI; that of a file on this machine is its absolute path."""
+    """Return the URI; that of a file on this machine is its absolute path. Other text is returned as it is."""
     # The input wins even over a constant: only there the values and placeholders in the text are replaced.
     name = importer.uri.input if isinstance(importer.uri, FromInput) else _URI_INPUT
     constant = "" if isinstance(importer.uri, FromInput) else importer.uri
@@ -80,12 +81,14 @@ def _resolve_uri(importer: Importer, inputs: Mapping[str, Value]) -> str:
     if is_remote(uri) and parts.scheme != "file":
         return uri
     path = os.path.abspath(unquote(parts.path) if parts.scheme == "file" else uri)
-    if not os.path.exists(path):
-        raise ImportFailed(
-            f"it cannot import {uri!r}, as there is nothing at {path}: pass a file or folder of this machine, or a URI "
-            "such as gs://bucket/object"
-        )
-    return path
+    if os.path.exists(path):
+        return path
+    problem = f"it cannot import {uri!r}, as there is nothing at {path}"
+    if importer.download_to_workspace:
+        raise ImportFailed(f"{problem}: pass a file or folder of this machine, or a URI such as gs://bucket/object")
+    # As in the SDK's local runner (2.17.3, importer_handler.py): the text may be the name of something else.
+    warn(f"An importer got {uri!r}, and there is nothing at {path}. Tasks that only use its URI run; others will fail.")
+    return uri
 
 
 def _render_metadata(value: Json, inputs: Mapping[str, Value], renderer: Renderer) -> Json:

@@ -40,7 +40,8 @@ class Artifact:
     `digest` (`sha256:…`) and `size` (bytes) describe the payload at the end of the task that produced it; they are
     empty and None if its checksum was not computed. `producer` is the path of the task that produced it, None for an
     artifact that was passed to the run; `consumers` are the paths of the tasks that took it as an input. Both name
-    tasks with an executor, never the pipelines and loops around them.
+    tasks with an executor, never the pipelines and loops around them. `registration` has the arguments of
+    `dsl.Model.register`, None if it was not called.
     """
 
     name: str
@@ -52,6 +53,11 @@ class Artifact:
     producer: str | None
     consumers: tuple[str, ...]
     _location: str = field(repr=False)
+    registration: Mapping[str, Json] | None = None
+
+    def __repr__(self) -> str:
+        producer = f", of task {self.producer}" if self.producer else ""
+        return f"<Artifact {self.name}: {self.type}{producer}, {self._location}>"
 
     @property
     def path(self) -> Path | None:
@@ -89,6 +95,11 @@ class Attempt:
     log_bytes: int | None = None
     log_lines: int | None = None
 
+    def __repr__(self) -> str:
+        duration = "" if self.duration is None else f" in {self.duration:.3g} s"
+        reason = f": {first_line(self.failure.message)}" if self.failure else ""
+        return f"<Attempt {self.number}: {self.status.value}{duration}{reason}>"
+
     @property
     def folder(self) -> Path:
         """The folder with its outputs and its log."""
@@ -98,6 +109,11 @@ class Attempt:
     def log(self) -> Path:
         """The file with everything that it printed."""
         return self.folder / LOG_FILE
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a text."""
+    return text.partition("\n")[0]
 
 
 def to_datetime(seconds: float) -> datetime:

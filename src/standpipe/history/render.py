@@ -63,6 +63,8 @@ def render_failure(failure: Failure) -> Iterator[str]:
 
 def _format_artifact(artifact: Artifact) -> str:
     facts = [artifact.type, *([format_memory(artifact.size)] if artifact.size is not None else [])]
+    if artifact.registration:
+        facts.append(f"to register as {artifact.registration.get('model_name')!r}")
     if artifact.exists is False:
         facts.append(_describe_absence(artifact))
     return f"{artifact.path or artifact.uri} ({', '.join(facts)})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from standpipe.history.records import Artifact, Attempt, Status, Value, seconds_of_progress
+from standpipe.history.records import Artifact, Attempt, Status, Value, first_line, seconds_of_progress
 from standpipe.history.render import format_status, format_value, render_attempt, render_failure
 from standpipe.model.events import Failure
 from standpipe.model.layout import task_folder
@@ -69,7 +69,11 @@ class Task:
         return tuple(value for value in values if isinstance(value, Artifact))
 
     def __repr__(self) -> str:
-        return f"<Task {self.path}: {self.status.value}>"
+        cached = f", cached from {self.cached_from}" if self.cached_from else ""
+        reason = f", {self.skip_reason}" if self.skip_reason else ""
+        if self.failure:
+            reason = f", {first_line(self.failure.message)}"
+        return f"<Task {self.path}: {self.status.value}{cached}{reason}>"
 
     def __str__(self) -> str:
         return "\n".join(_render(self))

@@ -6,6 +6,7 @@ import json
 import os
 import uuid
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -142,38 +143,51 @@ def read_file_text(path: str | os.PathLike[str]) -> str:
 
 def read_text(text: str, origin: str = "The text") -> Plan:
     """Read the Plan of the text of a compiled file. Errors are those of `read`; they name the text `origin`."""
-    return read_component(text, origin)[0]
+    plan, _, misuse = read_component(text, origin)
+    if misuse is not None:
+        raise misuse
+    return plan
 
 
-def read_component(text: str, origin: str = "The text") -> tuple[Plan, str]:
+class LoadedComponent(NamedTuple):
+    """What a file has: the Plan, the description, which a Plan has only of pipelines, and the error of its use."""
+
+    plan: Plan
+    description: str
+    misuse: SpecError | None = None
+
+
+def read_component(text: str, origin: str = "The text") -> LoadedComponent:
     """Read the text of a compiled file or of a component of KFP version 1.
 
-    Errors are those of `read_text`.
-
-    Returns:
-        The Plan, and the description. A Plan has the description of a pipeline, but not that of a single component.
+    Errors are those of `read_text`, but for that of a component which must not be used, which is returned.
     """
     documents = parse(text, origin)
     if len(documents) not in (1, 2):
         raise SpecError(f"{origin}: expected one document, or two with a PlatformSpec, got {len(documents)} documents.")
     try:
-        return _load_documents(documents, text)
+        loaded = _load_documents(documents, text)
     except (SpecError, UnsupportedError) as error:
         raise type(error)(f"{origin}: {error}") from error
+    return (
+        loaded if loaded.misuse is None else loaded._replace(misuse=type(loaded.misuse)(f"{origin}: {loaded.misuse}"))
+    )
 
 
-def _load_documents(documents: list[dict[str, Json]], text: str) -> tuple[Plan, str]:
+def _load_documents(documents: list[dict[str, Json]], text: str) -> LoadedComponent:
     if is_manifest(documents[0]):
         spec, platforms, description = read_specs(documents)
-        return _load_from_manifest(spec, platforms), description
+        return LoadedComponent(_load_from_manifest(spec, platforms), description)
     if "implementation" in documents[0]:
         if len(documents) > 1:
             raise SpecError(f"expected one document for a component of KFP version 1, got {len(documents)}")
-        return load_v1(documents[0]), read_v1_description(documents[0])
+        misuses: list[SpecError] = []
+        plan = load_v1(documents[0], misuses.append)
+        return LoadedComponent(plan, read_v1_description(documents[0]), next(iter(misuses), None))
     if documents[0].keys() == {"platforms"}:
         raise SpecError("platforms: expected a PipelineSpec as the first document, got a PlatformSpec")
     plan = load(*documents)
-    return plan, plan.description or read_description(text)
+    return LoadedComponent(plan, plan.description or read_description(text))
 
 
 def _load_from_manifest(spec: Json, platforms: Json) -> Plan:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -50,6 +49,7 @@ from standpipe.model.types import (
     table_of,
 )
 from standpipe.model.validation import require_valid
+from standpipe.model.wrapping import complete, find_wrapped_component, is_complete
 
 
 class _Interface(NamedTuple):
@@ -86,7 +86,19 @@ def load(spec: Json, platform: Json = None) -> Plan:
     )
     info.check_all_taken()
     file.check_all_taken()
-    require_valid(plan)
+    return _check_plan(plan)
+
+
+def _check_plan(plan: Plan) -> Plan:
+    """Return a valid Plan: this one, or, if only the pipeline around a single component is invalid, a complete one."""
+    try:
+        require_valid(plan)
+    except SpecError:
+        wrapped = find_wrapped_component(plan)
+        if wrapped is None or is_complete(plan, wrapped):
+            raise
+        plan = complete(plan, wrapped)
+        require_valid(plan)
     return plan
 
 
@@ -265,13 +277,7 @@ def _load_node(name: str, section: Section, interfaces: Mapping[str, _Interface]
     )
     for part in (info, reference, section):
         part.check_all_taken()
-    return _add_producers(node)
-
-
-def _add_producers(node: Node) -> Node:
-    """Add the tasks that the inputs come from to `after`: the SDK lists them, but files written by hand may not."""
-    missing = dict.fromkeys(task for task in node.producers if task not in node.after)
-    return node if not missing else dataclasses.replace(node, after=(*node.after, *missing))
+    return node
 
 
 def _load_trigger(section: Section) -> Trigger:

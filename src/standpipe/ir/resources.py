@@ -7,6 +7,7 @@ the same as numbers (cores, gigabytes, a count) for older backends, unless the t
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from standpipe.errors import SpecError
 from standpipe.ir.section import Section
@@ -23,12 +24,26 @@ def parse_gigabytes(text: str) -> float:
     return parse_memory(text) / _GIGABYTE
 
 
-#: By field of `Resources`: the field for the text, the field for the number, and the conversion.
-_FIELDS: dict[str, tuple[str, str, Callable[[str], float]]] = {
-    "cpu_limit": ("resourceCpuLimit", "cpuLimit", parse_cpu),
-    "cpu_request": ("resourceCpuRequest", "cpuRequest", parse_cpu),
-    "memory_limit": ("resourceMemoryLimit", "memoryLimit", parse_gigabytes),
-    "memory_request": ("resourceMemoryRequest", "memoryRequest", parse_gigabytes),
+class _Field(NamedTuple):
+    """The notation of a field of `Resources`: the field for the text, the field for the number, and the conversion.
+
+    `unit` is that of the number, and `group` the message that the fields are in, empty for the whole ResourceSpec.
+    """
+
+    text_field: str
+    number_field: str
+    convert: Callable[[str], Json]
+    unit: str = ""
+    group: str = ""
+
+
+_FIELDS: dict[str, _Field] = {
+    "cpu_limit": _Field("resourceCpuLimit", "cpuLimit", parse_cpu),
+    "cpu_request": _Field("resourceCpuRequest", "cpuRequest", parse_cpu),
+    "memory_limit": _Field("resourceMemoryLimit", "memoryLimit", parse_gigabytes, "G"),
+    "memory_request": _Field("resourceMemoryRequest", "memoryRequest", parse_gigabytes, "G"),
+    "accelerator_count": _Field("resourceCount", "count", int, group="accelerator"),
+    "accelerator_type": _Field("resourceType", "type", str, group="accelerator"),
 }
 
 
@@ -39,25 +54,25 @@ def emit_resources(resources: Resources, path: str) -> dict[str, Json]:
         SpecError: if a text is not a quantity.
     """
     result: dict[str, Json] = {}
-    for name, (text_field, number_field, to_number) in _FIELDS.items():
-        result |= _emit_quantity(getattr(resources, name), text_field, number_field, to_number, path)
-    accelerator = _emit_quantity(resources.accelerator_count, "resourceCount", "count", int, f"{path}.accelerator")
-    accelerator |= _emit_quantity(resources.accelerator_type, "resourceType", "type", str, f"{path}.accelerator")
-    return result | ({"accelerator": accelerator} if accelerator else {})
+    for name, field in _FIELDS.items():
+        emitted = _emit_quantity(getattr(resources, name), field, f"{path}.{field.group}" if field.group else path)
+        if name in resources.numbers:
+            del emitted[field.text_field]
+        if emitted:
+            (result.setdefault(field.group, {}) if field.group else result).update(emitted)
+    return result
 
 
-def _emit_quantity(
-    quantity: str | Template, text_field: str, plain_field: str, convert: Callable[[str], Json], path: str
-) -> dict[str, Json]:
+def _emit_quantity(quantity: str | Template, field: _Field, path: str) -> dict[str, Json]:
     if quantity == "":
         return {}
     if isinstance(quantity, Template):
-        return {text_field: str(quantity)}
+        return {field.text_field: str(quantity)}
     try:
-        return {text_field: quantity, plain_field: convert(quantity)}
+        return {field.text_field: quantity, field.number_field: field.convert(quantity)}
     except ValueError:
         raise SpecError(
-            f"{path}.{text_field}: invalid quantity {quantity!r}, expected a quantity such as '0.5', '2' or '1Gi'"
+            f"{path}.{field.text_field}: invalid quantity {quantity!r}, expected a quantity such as '0.5', '2' or '1Gi'"
         ) from None
 
 
@@ -67,20 +82,16 @@ def load_resources(section: Section) -> Resources:
     Files of older SDKs have only the numbers, which are converted to text.
     """
     accelerator = section.take_section("accelerator")
-    found = {
-        name: _load_quantity(section, text_field, number_field, "G" if to_number is parse_gigabytes else "")
-        for name, (text_field, number_field, to_number) in _FIELDS.items()
-    }
-    found["accelerator_count"] = _load_quantity(accelerator, "resourceCount", "count", "")
-    found["accelerator_type"] = _load_quantity(accelerator, "resourceType", "type", "")
+    quantities: dict[str, str | Template] = {}
+    numbers: list[str] = []
+    for name, field in _FIELDS.items():
+        message = accelerator if field.group else section
+        text, number = message.take(field.text_field, ""), message.take(field.number_field, "")
+        if number != "" and not text:
+            quantities[name] = f"{number}{field.unit}"
+            numbers.append(name)
+        else:
+            quantities[name] = parse_text(text)
     accelerator.check_all_taken()
     section.check_all_taken()
-    return Resources(**found)
-
-
-def _load_quantity(section: Section, text_field: str, plain_field: str, unit: str) -> str | Template:
-    text = section.take(text_field, "")
-    plain = section.take(plain_field, "")
-    if text or plain == "":
-        return parse_text(text)
-    return f"{plain}{unit}"
+    return Resources(numbers=tuple(numbers), **quantities)

@@ -14,11 +14,7 @@ from standpipe.model.plan import (
     Command,
     Component,
     Container,
-    Dag,
     ExecutorRef,
-    FromInput,
-    FromTask,
-    Node,
     Plan,
 )
 from standpipe.model.templates import (
@@ -44,8 +40,10 @@ from standpipe.model.types import (
     ParameterType,
 )
 from standpipe.model.values import preview
+from standpipe.model.wrapping import wrap_component
 
-_UNNAMED = "name"
+#: The KFP SDK's names for a component without a name, and for one whose name has no letter of the alphabet.
+_UNNAMED, _UNREADABLE = "name", "task"
 _FINAL_STATUS = "PipelineTaskFinalStatus"
 _TRUE, _FALSE = ("y", "yes", "t", "true", "on", "1"), ("n", "no", "f", "false", "off", "0")
 
@@ -84,8 +82,21 @@ _ARTIFACT_CLASSES = {
 }
 
 
-def load_v1(document: Mapping[str, Json]) -> Plan:
+class PlaceholderError(SpecError, TypeError):
+    """A placeholder for a parameter names an artifact, or the reverse; the KFP SDK raises a TypeError."""
+
+
+def _raise(misuse: PlaceholderError) -> None:
+    raise misuse
+
+
+def load_v1(document: Mapping[str, Json], report_misuse: Callable[[PlaceholderError], None] = _raise) -> Plan:
     """Return the Plan of a component file of KFP version 1: a pipeline with one task, without the description.
+
+    Args:
+        document: the file, as JSON.
+        report_misuse: takes the error about a placeholder of the wrong kind. The KFP SDK (2.17.3) loads such a file and
+            refuses to use it, and scripts load files that they do not use.
 
     Raises:
         SpecError: if the file is malformed; the error names the field.
@@ -95,13 +106,10 @@ def load_v1(document: Mapping[str, Json]) -> Plan:
     _check_fields(_mapping(document, "metadata", ""), "metadata", "annotations", "labels")
     _text(document, "description", "")
     shown = _text(document, "name", "") if document.get("name") is not None else _UNNAMED
-    name = kubernetes_name(shown)
-    if not name:
-        raise SpecError(f"name: invalid name {shown!r}. Use a name with letters of the alphabet.")
-    reader = _Reader(document)
-    return _wrap_in_pipeline(
-        name, Component(ExecutorRef(f"exec-{name}"), reader.inputs(), reader.outputs()), reader.container()
-    )
+    name = kubernetes_name(shown) or _UNREADABLE
+    reader = _Reader(document, report_misuse)
+    component = Component(ExecutorRef(""), reader.inputs(), reader.outputs())
+    return wrap_component(name, component, reader.container(), Caching())
 
 
 def read_v1_description(document: Mapping[str, Json]) -> str:
@@ -109,19 +117,12 @@ def read_v1_description(document: Mapping[str, Json]) -> str:
     return document.get("description") or ""
 
 
-def _wrap_in_pipeline(name: str, component: Component, container: Container) -> Plan:
-    key = f"comp-{name}"
-    node = Node(name, key, {name: FromInput(name) for name in component.inputs}, caching=Caching())
-    outputs = {output: (FromTask(name, output),) for output in component.outputs}
-    root = Component(Dag({name: node}, outputs), component.inputs, component.outputs)
-    return Plan(name, root, {key: component}, {f"exec-{name}": container})
-
-
 class _Reader:
     """A reader of the interface of a component and of its container, which refers to inputs and outputs by name."""
 
-    def __init__(self, document: Mapping[str, Json]) -> None:
+    def __init__(self, document: Mapping[str, Json], report_misuse: Callable[[PlaceholderError], None]) -> None:
         self._document = document
+        self._report_misuse = report_misuse
         self._input_types = {entry["name"]: entry.get("type") for _, entry in self._entries("inputs")}
         self._output_types = {entry["name"]: entry.get("type") for _, entry in self._entries("outputs")}
 
@@ -222,7 +223,7 @@ class _Reader:
         if is_parameter != (kind == "inputValue"):
             value = "inputValue" if side == "inputs" else "outputPath"
             problem = f"a parameter. Use {value}." if is_parameter else "an artifact. Use inputPath or inputUri."
-            raise SpecError(f"{path}: {name!r} is {problem}")
+            self._report_misuse(PlaceholderError(f"{path}: {name!r} is {problem}"))
         if kind == "inputValue":
             return Template((InputParameter(variable),))
         return Template((ArtifactField(side, variable, "uri" if kind.endswith("Uri") else "path"),))
@@ -290,8 +291,8 @@ def _artifact_type(declared: Json, path: str) -> ArtifactType:
 
 def _variable_name(entry: Mapping[str, Json], path: str) -> str:
     name = _sanitize(entry["name"])
-    if not name[:1].isalpha():
-        raise SpecError(f"{path}.name: invalid name {entry['name']!r}, expected a name that begins with a letter")
+    if not name:
+        raise SpecError(f"{path}.name: invalid name {entry['name']!r}, expected a name with a letter or digit")
     return name
 
 

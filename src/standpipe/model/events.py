@@ -103,6 +103,7 @@ class AttemptEnded:
     """An attempt ended: it succeeded with `outputs`, or failed if there is a `failure`.
 
     `cached_from` is the origin of outputs that were reused from the cache: a run and its task. Empty if the task ran.
+    `is_final` is whether another attempt would fail in the same way, so that the task is not retried.
     """
 
     task: TaskRef
@@ -110,6 +111,7 @@ class AttemptEnded:
     failure: Failure | None = None
     report: AttemptReport | None = None
     cached_from: str = ""
+    is_final: bool = False
 
 
 @frozen

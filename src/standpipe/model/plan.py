@@ -133,10 +133,11 @@ class Caching:
 class Node:
     """A task of a DAG: a reference to a component, and the bindings of its inputs.
 
-    `inputs` can have names that the component does not declare: values that only its command uses. `after` has all
-    upstream tasks, including those that the inputs come from. `display_name` is empty if it is equal to the name.
-    `caching` is None for control flow tasks, which are not cached. `source_location` is the location of the call of the
-    component, or of the `with` block of a control flow task; None if it is unknown.
+    `inputs` can have names that the component does not declare: values that only its command uses. `after` has the
+    upstream tasks that the compiled file lists; the tasks that the inputs come from are `producers` in any case.
+    `display_name` is empty if it is equal to the name. `caching` is None for control flow tasks, which are not cached.
+    `source_location` is the location of the call of the component, or of the `with` block of a control flow task; None
+    if it is unknown.
     """
 
     name: str
@@ -209,7 +210,8 @@ class Component:
 class Resources:
     """The resource requests and limits of a container, as written: quantities or placeholders; empty is unset.
 
-    CPU is in cores (`0.5`, `500m`), memory in bytes with a unit (`512Mi`, `2G`).
+    CPU is in cores (`0.5`, `500m`), memory in bytes with a unit (`512Mi`, `2G`). `numbers` are the names of the fields
+    that the compiled file has only as a number, as older SDKs wrote them.
     """
 
     cpu_request: str | Template = ""
@@ -218,6 +220,12 @@ class Resources:
     memory_limit: str | Template = ""
     accelerator_type: str | Template = ""
     accelerator_count: str | Template = ""
+    numbers: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def quantities(self) -> dict[str, str | Template]:
+        """The requests and limits by name, also those that are not set."""
+        return {name: value for name, value in vars(self).items() if name != "numbers"}
 
 
 @frozen
@@ -316,6 +324,19 @@ class Plan:
             self.platforms.get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
         )
         return executors
+
+    @property
+    def tasks_with_init_containers(self) -> tuple[str, ...]:
+        """The names of the tasks that have init containers or sidecars, each once."""
+        names: dict[str, None] = {}
+        for _, component in self.components_by_path():
+            for name, node in component.body.nodes.items() if isinstance(component.body, Dag) else ():
+                body = self.components[node.component].body
+                if isinstance(body, ExecutorRef):
+                    settings = self.kubernetes_settings(body.label)
+                    if settings.get("initContainers") or settings.get("init_containers"):  # as protobuf reads both
+                        names[name] = None
+        return tuple(names)
 
     def kubernetes_settings(self, label: str) -> Mapping[str, Json]:
         """Return the settings for Kubernetes of an executor, by its label; empty if it has none."""

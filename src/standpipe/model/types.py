@@ -110,3 +110,12 @@ PARAMETERS, ARTIFACTS = "parameters", "artifacts"
 def table_of(declared: Input | Output) -> str:
     """Return which of the two tables an input or output is declared in: `PARAMETERS` or `ARTIFACTS`."""
     return ARTIFACTS if isinstance(declared, (ArtifactInput, ArtifactOutput)) else PARAMETERS
+
+
+def is_required(declared: Input) -> bool:
+    """Return whether an input must have a value.
+
+    A parameter with a default value needs none, even if it is not marked as optional: `Compiler.compile` can set
+    defaults, and SDKs before 2.0.0 do not mark such inputs.
+    """
+    return not declared.optional and (isinstance(declared, ArtifactInput) or declared.default is None)

@@ -34,6 +34,7 @@ from standpipe.model.types import (
     Output,
     ParameterInput,
     ParameterType,
+    is_required,
     table_of,
 )
 
@@ -161,17 +162,13 @@ def _check_inputs(scope: Scope, node: Node, component: Component, path: str) -> 
         yield from _check_binding(scope, binding, expected, f"{path}.{expected}.{name}")
     item_input = node.loop.item_input if node.loop else None
     for name, declared in component.inputs.items():
-        if _is_required(declared) and name not in node.inputs and name != item_input:
+        if is_required(declared) and name not in node.inputs and name != item_input:
             yield Finding(
                 "missing-input",
                 f"{path}.{table_of(declared)}.{name}",
                 "missing value for a required input of the component",
                 "Pass a value, or make the input optional.",
             )
-
-
-def _is_required(declared: Input) -> bool:
-    return not declared.optional and (isinstance(declared, ArtifactInput) or declared.default is None)
 
 
 def _parameters_of(condition: Tree) -> Iterator[str]:

@@ -68,7 +68,13 @@ class Commands:
 
 
 def failure_report(
-    info: RunInfo, machine: Machine, end: events.RunEnded, folder: Path, timeout: float, commands: Commands
+    info: RunInfo,
+    machine: Machine,
+    end: events.RunEnded,
+    folder: Path,
+    timeout: float,
+    commands: Commands,
+    stop_reason: object = None,
 ) -> str:
     """Return the report of a run that failed or was cancelled, with details of the first failure only.
 
@@ -79,6 +85,7 @@ def failure_report(
         folder: the run's own folder.
         timeout: the time limit in seconds if the run exceeded it, otherwise 0.
         commands: what to do next.
+        stop_reason: the error for which the run was cancelled, if there is one.
     """
     files = f"All files of the run are in {folder}."
     next_step = commands.describe_resume()
@@ -86,8 +93,8 @@ def failure_report(
         if timeout:
             reason = f"it had not ended after {timeout:g} s (PipelineConfig(active_deadline_seconds=...))"
         else:
-            reason = "cancellation was requested"
-        return "\n\n".join((f"Run {info.id} was cancelled: {reason}.", files, next_step))
+            reason = f"{stop_reason or 'cancellation was requested'}"
+        return "\n\n".join((f"Run {info.id} was cancelled: {reason.rstrip('.')}.", files, next_step))
     first, *others = end.failures
     parts = [_sentence(first, info), *_error_details(first.failure)]
     if first.task.path:

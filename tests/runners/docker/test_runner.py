@@ -120,7 +120,7 @@ class FakeEngine:
     def remove_container(self, container: str, **_: bool) -> None:
         self.removed.append(container)
 
-    def image(self, base: str, function: Any, *, run_args: Any, inform: Any, cancel: Any) -> str:
+    def image(self, base: str, function: Any, *, variables: Any, run_args: Any, inform: Any, cancel: Any) -> str:
         self.asked_for.append((base, function, run_args))
         return base
 
@@ -356,7 +356,12 @@ def test_limits_are_those_of_the_container(bench: Bench) -> None:
 
 
 def test_a_container_without_limits_has_none(bench: Bench) -> None:
-    assert bench.arguments().keys() == {"image", "command", "entrypoint", "environment", "labels", "volumes"}
+    assert bench.arguments().keys() == {"image", "command", "entrypoint", "environment", "labels", "volumes", "init"}
+
+
+@pytest.mark.parametrize(("run_args", "init"), [({}, True), ({"init": False}, False)])
+def test_an_init_program_is_the_first_process(tmp_path: Path, run_args: dict[str, Any], init: bool) -> None:
+    assert Bench(tmp_path, FakeEngine(), run_args).arguments()["init"] is init
 
 
 @pytest.mark.parametrize(
@@ -411,6 +416,7 @@ def test_the_peak_of_what_the_kernel_killed_is_the_limit(bench: Bench) -> None:
         (1, True, Outcome(exit_code=1, out_of_memory=True)),
         (128, False, Outcome(exit_code=128)),
         (137, True, Outcome(signal=9, out_of_memory=True)),
+        (0, True, Outcome(signal=9, out_of_memory=True)),
         (143, False, Outcome(signal=15)),
         (192, False, Outcome(signal=64)),
         (193, False, Outcome(exit_code=193)),
@@ -453,6 +459,31 @@ def test_a_program_that_cannot_be_started_is_told(
     assert problem.startswith("its container could not be started: executable file not found\n")
     assert hint in problem
     assert bench.engine.made[0].calls == ["attach", "start", "remove"]
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        b"[FATAL tini (7)] exec python4 failed: No such file or directory\n",
+        b"ERROR (catatonit:2): exec python4 failed: No such file or directory\n",
+    ],
+)
+@pytest.mark.parametrize(("program", "hint"), [(SHELL, "command and args"), (FUNCTION, "needs python3")])
+def test_a_program_that_the_init_program_cannot_start_is_told(
+    bench: Bench, program: CommandLine | PythonFunction, hint: str, printed: bytes
+) -> None:
+    bench.engine.behaviour = {"prints": [printed], "status": 127}
+    problem = bench.run(program).problem
+    assert problem.startswith("its container could not be started: exec python4 failed: No such file or directory\n")
+    assert hint in problem
+
+
+def test_an_engine_without_an_init_program_is_explained(bench: Bench) -> None:
+    def refuse() -> None:
+        raise APIError("400", explanation='exec: "docker-init": executable file not found in $PATH')
+
+    bench.engine.behaviour = {"on_start": refuse}
+    assert "local.DockerRunner(init=False)" in bench.run().problem
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, OSError])

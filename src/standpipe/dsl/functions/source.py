@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from standpipe.dsl.tracing.source_locations import caller_stacklevel
 from standpipe.dsl.types import hints_of
 from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.model.frozen import frozen
@@ -224,6 +225,6 @@ def _archive(path: str | os.PathLike[str]) -> str:
     if len(compressed) > _LARGE_ARCHIVE_BYTES:
         warnings.warn(
             f"{path} adds {len(compressed) / 2**20:.1f} MiB to the component. Consider an image that contains it.",
-            stacklevel=6,
+            stacklevel=caller_stacklevel(),
         )
     return base64.b64encode(compressed).decode("ascii")

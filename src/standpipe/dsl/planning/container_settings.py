@@ -6,14 +6,13 @@ knows which settings these are.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
+from typing import Any
 
 from standpipe.dsl.tracing.channels import replace_channels
 from standpipe.dsl.tracing.marks import has_marks
-from standpipe.model.plan import Container, Resources
+from standpipe.model.plan import Container
 from standpipe.model.templates import parse_text
-
-_RESOURCES = tuple(field.name for field in fields(Resources))
 
 #: The name of the input that KFP adds for the image. The inputs for resources have the names of their fields.
 _IMAGE_INPUT = "base_image"
@@ -23,14 +22,16 @@ def settings_with_channels(container: Container | None) -> dict[str, str]:
     """Return the settings that hold channels, as text with marks, by the name of the input that KFP adds for each."""
     if container is None:
         return {}
-    settings = {name: str(getattr(container.resources, name)) for name in _RESOURCES}
+    settings = {name: str(quantity) for name, quantity in container.resources.quantities.items()}
     settings[_IMAGE_INPUT] = str(container.image)
     return {name: text for name, text in settings.items() if has_marks(text)}
 
 
 def replace_channels_in_settings(container: Container) -> Container:
     """Return the container with KFP's placeholders in place of the channels in its settings."""
-    resources = {name: parse_text(replace_channels(str(getattr(container.resources, name)))) for name in _RESOURCES}
+    resources: dict[str, Any] = {
+        name: parse_text(replace_channels(str(quantity))) for name, quantity in container.resources.quantities.items()
+    }
     return replace(
         container,
         image=parse_text(replace_channels(str(container.image))),
@@ -40,4 +41,4 @@ def replace_channels_in_settings(container: Container) -> Container:
 
 def has_resources(container: Container) -> bool:
     """Return whether a container has a resource request or limit."""
-    return any(getattr(container.resources, name) for name in _RESOURCES)
+    return any(container.resources.quantities.values())

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Union
 
-from standpipe.dsl.planning.container_settings import settings_with_channels
 from standpipe.dsl.tracing.channels import (
     Collected,
     LoopField,
@@ -94,11 +93,9 @@ class Dataflow:
     def _connect_task(self, task: PipelineTask) -> None:
         """Bring all the values that a task uses to it, and record which tasks it waits for."""
         for channel in used_channels(task):
-            self.check_ownership(channel, f"Task {task.name!r}")
-            resolved = self.resolve_channel(channel, task)
-            self._add_inputs(resolved, enclosing_groups(task))
-            if resolved.task is not None:
-                self._add_dependency(task, resolved.task, uses_output=True)
+            self._connect_channel(task, channel)
+        for channel in resource_channels(task):
+            self._connect_channel(task, channel, is_resource=True)
         for group in enclosing_groups(task):
             for operand in group.operands if isinstance(group, Branch) else ():
                 if not _is_field_of_raw_item(operand):
@@ -112,6 +109,13 @@ class Dataflow:
                     "belongs to another pipeline. Pass a task of the same pipeline."
                 )
             self._add_dependency(task, other, uses_output=False)
+
+    def _connect_channel(self, task: PipelineTask, channel: PipelineChannel, *, is_resource: bool = False) -> None:
+        self.check_ownership(channel, f"Task {task.name!r}")
+        resolved = self.resolve_channel(channel, task)
+        self._add_inputs(resolved, enclosing_groups(task))
+        if resolved.task is not None:
+            self._add_dependency(task, resolved.task, uses_output=True, is_resource=is_resource)
 
     def _connect_group(self, group: TaskGroup) -> None:
         """Bring the values that a group itself uses to it: the operands of its condition, the items of its loop."""
@@ -150,10 +154,13 @@ class Dataflow:
 
     # --- order --------------------------------------------------------------------------------------------------------
 
-    def _add_dependency(self, task: PipelineTask, upstream: Member, *, uses_output: bool) -> None:
+    def _add_dependency(
+        self, task: PipelineTask, upstream: Member, *, uses_output: bool, is_resource: bool = False
+    ) -> None:
         """Record that a task waits for another one.
 
-        The dependency is between the outermost groups that contain only one of the two, or the tasks themselves.
+        The dependency is between the outermost groups that contain only one of the two, or the tasks themselves. Like
+        the KFP SDK (2.17.3), the compiled task does not list the task that a resource comes from: its input tells.
         """
         upstream_path: tuple[Member, ...] = (*enclosing_groups(upstream), upstream)
         task_path: tuple[Member, ...] = (*enclosing_groups(task), task)
@@ -163,7 +170,8 @@ class Dataflow:
         sibling = upstream_path[common]
         if sibling is not upstream:
             _check_border(task, upstream, sibling, uses_output=uses_output)
-        self.after[task_path[common]].add(sibling.name)
+        if not (is_resource and task_path[common] is task):
+            self.after[task_path[common]].add(sibling.name)
 
     # --- outputs, from inner groups to outer ones ---------------------------------------------------------------------
 
@@ -176,13 +184,20 @@ class Dataflow:
             )
         path = enclosing_groups(task)
         groups = path[_common_length(path, (*enclosing_groups(consumer), consumer)) :]
-        _check_collected(collected.output, groups, description)
+        if consumer is not self._trace.root:
+            _check_collected(collected.output, groups, description)
+        elif not groups or any(isinstance(group, ConditionBranches) for group in groups):
+            raise InvalidTopologyException(
+                f"dsl.Collected for {description} got the {describe_channel(collected.output)}, which is "
+                f"{'in a dsl.If that has a dsl.Elif or dsl.Else' if groups else 'not in a dsl.ParallelFor'}. "
+                f"{'Join the branches with dsl.OneOf' if groups else 'Return the output itself'}."
+            )
         name = collected.output.added_input
         source, producer = collected.output.name, task
         for group in reversed(groups):
             self.outputs[group][name] = GroupOutput(collected, (FromTask(producer.name, source),))
             source, producer = name, group
-        return create_channel(name, collected.channel_type, is_list=collected.is_artifact_list, task=groups[0])
+        return create_channel(name, collected.declared_type, is_list=collected.is_artifact_list, task=groups[0])
 
     def _join_branches(self, one_of: OneOfChannel) -> None:
         branches = one_of.task
@@ -226,13 +241,20 @@ class Dataflow:
 
 
 def used_channels(task: PipelineTask) -> Iterator[PipelineChannel]:
-    """Yield the channels in a task's arguments and settings."""
+    """Yield the channels in a task's arguments and settings, but for those of its resources."""
     location = f"Task {task.name!r}"
     for value in task.inputs.values():
         yield from find_channels(value, location)
-    for text in settings_with_channels(task.settings.container).values():
-        yield from find_channels(text, location)
+    if task.settings.container is not None:
+        yield from find_channels(str(task.settings.container.image), location)
     yield from task.settings.channels
+
+
+def resource_channels(task: PipelineTask) -> Iterator[PipelineChannel]:
+    """Yield the channels in a task's resource requests and limits."""
+    container = task.settings.container
+    for quantity in container.resources.quantities.values() if container else ():
+        yield from find_channels(str(quantity), f"Task {task.name!r}")
 
 
 def _is_field_of_raw_item(channel: PipelineChannel) -> bool:

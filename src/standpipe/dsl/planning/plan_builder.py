@@ -12,7 +12,7 @@ from standpipe.dsl.functions.interface import Interface
 from standpipe.dsl.planning.container_settings import replace_channels_in_settings, settings_with_channels
 from standpipe.dsl.planning.dataflow import Dataflow, GroupOutput
 from standpipe.dsl.planning.pipeline_outputs import bind_outputs, name_returned_values
-from standpipe.dsl.planning.platform_settings import check_passthroughs, resolve_references
+from standpipe.dsl.planning.platform_settings import check_passthroughs, resolve_references, warn_of_channels_in_text
 from standpipe.dsl.tracing.channels import (
     LoopField,
     LoopItem,
@@ -161,9 +161,9 @@ class _PlanBuilder:
         label = unique_name(f"exec-{task.name}", self.executors, self._name_counts)
         container = task.settings.container
         self.executors[label] = replace_channels_in_settings(container) if container else task.component.executor
-        for platform, config in task.settings.platforms.items():
-            group_inputs = self._group_inputs(task)
-            self._executor_configs(platform)[label] = resolve_references(replace_channels(config), task, group_inputs)
+        for platform, config in task.settings.platforms_with_init_containers.items():
+            warn_of_channels_in_text(platform, config, task)
+            self._executor_configs(platform)[label] = resolve_references(config, task, self._group_inputs(task))
         return Component(
             ExecutorRef(label),
             task.component.inputs,
@@ -175,7 +175,7 @@ class _PlanBuilder:
     def _pipeline_component(self, task: PipelineTask) -> Component:
         """Add the components and executors of another Plan, renamed if a name is already used in this one."""
         assert isinstance(task.component, GraphComponent)
-        if task.settings.platforms:
+        if task.settings.platforms_with_init_containers:
             raise AuthoringError(
                 f"Task {task.name!r} is a pipeline, which cannot have settings for a platform. Set them on its tasks."
             )
@@ -215,7 +215,7 @@ class _PlanBuilder:
             source = group.item.loop_items
             items = source if isinstance(source, RawItems) else InputItems(self._loop_channel(group).added_input)
             loop = Loop(items, group.item.added_input, group.parallelism)
-        condition = expressions.parse(group.text) if isinstance(group, Branch) else None
+        condition = group.condition if isinstance(group, Branch) else None
         return Node(
             name=group.name,
             component=key,
@@ -286,7 +286,7 @@ class _PlanBuilder:
 
     def _check_cycles(self, group: TaskGroup, nodes: Mapping[str, Node]) -> None:
         try:
-            graphlib.TopologicalSorter({name: node.after for name, node in nodes.items()}).prepare()
+            graphlib.TopologicalSorter({name: node.upstream for name, node in nodes.items()}).prepare()
         except graphlib.CycleError as error:
             cycle = " -> ".join(reversed(error.args[1]))
             raise AuthoringError(
@@ -305,13 +305,13 @@ def _bind_channel(channel: PipelineChannel, scope: TaskGroup) -> Binding:
 
 
 def _create_input(channel: PipelineChannel) -> Input:
-    if isinstance(channel.channel_type, ArtifactType):
-        return ArtifactInput(channel.channel_type, channel.is_artifact_list)
-    return ParameterInput(channel.channel_type)
+    if isinstance(channel.declared_type, ArtifactType):
+        return ArtifactInput(channel.declared_type, channel.is_artifact_list)
+    return ParameterInput(channel.declared_type)
 
 
 def _create_output(output: GroupOutput) -> Output:
-    kind = output.channel.channel_type
+    kind = output.channel.declared_type
     if isinstance(kind, ArtifactType):
         return ArtifactOutput(kind, output.channel.is_artifact_list)
     return ParameterOutput(kind)
@@ -320,7 +320,7 @@ def _create_output(output: GroupOutput) -> Output:
 def _find_parameters(value: Json, location: str) -> Iterator[PipelineChannel]:
     """Yield the channels whose marks are in a constant."""
     for channel in find_channels(value, location):
-        if isinstance(channel.channel_type, ArtifactType):
+        if isinstance(channel.declared_type, ArtifactType):
             raise InconsistentTypeException(
                 f"{location}: the {describe_channel(channel)} is an artifact, and only parameters can be used inside "
                 "text, lists and dicts. Pass the artifact to an input of its own."

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn, Protocol
+from types import FrameType
+from typing import Any, Protocol
 
 from standpipe.dsl.tracing.marks import MARK_PATTERN, register_mark, resolve_mark
+from standpipe.dsl.types import sdk_type_name
 from standpipe.errors import AuthoringError
 from standpipe.model.plan import RawItems
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, Input, Json, Output, ParameterType
+from standpipe.model.values import preview
 
 #: The prefix of the inputs that the compiler adds for values from outside a group or inside text. The KFP SDK's prefix.
 ADDED_INPUT_PREFIX = "pipelinechannel--"
@@ -29,12 +34,12 @@ class PipelineChannel:
     `str(channel)` is a mark that stands for the value, so that a channel can be used in f-strings. The mark is replaced
     when the Plan is built.
 
-    Attributes of items of loops hide fields of the same name (`item.a` is a field), so the attributes have names that
-    fields seldom have, and texts for messages come from functions: `describe_channel`, `describe_type`.
+    Attributes of items of loops hide fields of the same name (`item.a` is a field): see `LoopValue`. So texts for
+    messages come from functions: `describe_channel`, `describe_type`.
 
     Args:
         name: the name of the output or input.
-        channel_type: its type.
+        declared_type: its type; `channel_type` is the same as text, under the names of the KFP SDK.
         is_artifact_list: whether it is a list of artifacts of that type.
         task: the task or group that produces it.
         type_annotation: the type in the author's notation, such as `typing.List[str]`, if that says more.
@@ -43,13 +48,13 @@ class PipelineChannel:
     def __init__(
         self,
         name: str,
-        channel_type: ParameterType | ArtifactType,
+        declared_type: ParameterType | ArtifactType,
         is_artifact_list: bool = False,
         task: Any = None,
         type_annotation: str = "",
     ) -> None:
         self.name = name
-        self.channel_type = channel_type
+        self.declared_type = declared_type
         self.is_artifact_list = is_artifact_list
         self.task = task
         self.type_annotation = type_annotation
@@ -67,8 +72,18 @@ class PipelineChannel:
         """The name of the input that brings this value into a group, or to a task that has it inside text."""
         return ADDED_INPUT_PREFIX + self.full_name
 
+    @property
+    def channel_type(self) -> str:
+        """The type as the KFP SDK writes it: `String`, `typing.List[str]`, `system.Model@0.0.1`."""
+        return sdk_type_name(self.declared_type, self.type_annotation)
+
+    @property
+    def pattern(self) -> str:
+        """The mark that stands for the value inside text: `str(channel)`."""
+        return str(self)
+
     def __str__(self) -> str:
-        text = f"{{{{channel:task={self.task_name or ''};name={self.name};type={describe_type(self)};}}}}"
+        text = f"{{{{channel:task={self.task_name or ''};name={self.name};type={self.channel_type};}}}}"
         return register_mark(text, self)
 
     def __repr__(self) -> str:
@@ -94,6 +109,11 @@ class PipelineChannel:
 
     __hash__ = object.__hash__
 
+    def __bool__(self) -> bool:
+        """Return True, with a warning, as for a `Comparison`."""
+        _warn_of_truth_value(f"The {describe_channel(self)}")
+        return True
+
     def _describe(self) -> str:
         return f"output {self.name!r} of task {self.task.name!r}" if self.task else f"pipeline input {self.name!r}"
 
@@ -105,27 +125,36 @@ def describe_channel(channel: PipelineChannel) -> str:
 
 def describe_type(channel: PipelineChannel) -> str:
     """Return the type of a channel, for messages: `STRING`, `List[system.Model@0.0.1]`."""
-    return f"List[{channel.channel_type}]" if channel.is_artifact_list else str(channel.channel_type)
+    return f"List[{channel.declared_type}]" if channel.is_artifact_list else str(channel.declared_type)
 
 
 class Comparison:
-    """A comparison with a value that exists only when the pipeline runs: the condition of a `dsl.If`."""
+    """A comparison with a value that exists only when the pipeline runs: the condition of a `dsl.If`.
 
-    def __init__(self, operator: str, left: object, right: object) -> None:
+    The names of the attributes are those of the KFP SDK's `ConditionOperation`.
+    """
+
+    def __init__(self, operator: str, left_operand: object, right_operand: object) -> None:
         self.operator = operator
-        self.left = left
-        self.right = right
+        self.left_operand = left_operand
+        self.right_operand = right_operand
 
     @property
     def operands(self) -> tuple[object, object]:
-        return self.left, self.right
+        return self.left_operand, self.right_operand
 
-    def __bool__(self) -> NoReturn:
-        left = f"the {describe_channel(self.left)}" if isinstance(self.left, PipelineChannel) else repr(self.left)
-        raise AuthoringError(
-            f"A comparison with {left} is neither true nor false while the pipeline is traced: its value is known only "
-            "when the pipeline runs. Use it in `with dsl.If(...):`, or compare in a component."
-        )
+    def __bool__(self) -> bool:
+        """Return True, with a warning: Python asks for a truth value in `and`, `or`, `not`, `in` and plain `if`."""
+        left = self.left_operand
+        subject = f"the {describe_channel(left)}" if isinstance(left, PipelineChannel) else repr(left)
+        _warn_of_truth_value(f"A comparison with {subject}")
+        return True
+
+
+def _warn_of_truth_value(subject: str) -> None:
+    from standpipe.dsl.tracing.truth_values import warn_of_truth_value  # with `ast`, which few pipelines need
+
+    warn_of_truth_value(subject)
 
 
 class PipelineParameterChannel(PipelineChannel):
@@ -139,40 +168,109 @@ class PipelineArtifactChannel(PipelineChannel):
 # --- loops ------------------------------------------------------------------------------------------------------------
 
 
-class LoopItem(PipelineChannel):
+#: The attributes of items and fields of loops that the KFP SDK's have, too. They hide fields of the same names.
+SDK_ATTRIBUTES = frozenset({"name", "channel_type", "task", "task_name", "full_name", "pattern"})
+#: Those that only ours have. In a pipeline function they are fields of the item.
+_OWN_ATTRIBUTES = frozenset(
+    {"added_input", "declared_type", "is_artifact_list", "item", "key", "loop_items", "type_annotation"}
+)
+_OBSERVED_ATTRIBUTES = SDK_ATTRIBUTES | _OWN_ATTRIBUTES
+
+
+class LoopValue(PipelineChannel):
+    """The item of a loop, or a field of it: what a pipeline function expects fields in, as attributes.
+
+    An attribute of the KFP SDK's is read as there, with a warning: `item.name` compiles to a constant text.
+    """
+
+    _has_fields = False
+
+    def __getattribute__(self, name: str) -> Any:
+        if name not in _OBSERVED_ATTRIBUTES or _is_internal(sys._getframe(1)):
+            return super().__getattribute__(name)
+        if name in _OWN_ATTRIBUTES and self._has_fields:
+            return self.__getattr__(name)
+        value = super().__getattribute__(name)
+        if name in _OWN_ATTRIBUTES:
+            return value
+        warnings.warn(
+            f".{name} of the {self._describe()} is an attribute of the loop variable, as in the KFP SDK: "
+            f"{preview(value)}, the same in each iteration. {self._explain_field(name)}",
+            stacklevel=2,
+        )
+        return value
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"The {self._describe()} has no attribute {name!r}. {self._explain_field(name)}")
+
+    def _explain_field(self, name: str) -> str:
+        """Return how a task gets the field with this name."""
+        return f"Pass the whole value to a component, and read {name!r} there."
+
+
+def _is_internal(frame: FrameType) -> bool:
+    """Return whether a frame belongs to Standpipe or to an extension of KFP, and not to a pipeline."""
+    package = (frame.f_globals.get("__name__") or "").partition(".")[0]
+    return package in ("standpipe", "kfp")
+
+
+class LoopItem(LoopValue):
     """The item of an iteration. `loop_items` are the items of the loop: a channel, or a list in the pipeline's code."""
 
     def __init__(
         self,
         name: str,
-        channel_type: ParameterType | ArtifactType,
+        declared_type: ParameterType | ArtifactType,
         loop_items: PipelineChannel | RawItems,
         task: Any = None,
         type_annotation: str = "",
     ) -> None:
-        super().__init__(name, channel_type, False, task, type_annotation)
+        super().__init__(name, declared_type, False, task, type_annotation)
         self.loop_items = loop_items
+
+    @property
+    def channel_type(self) -> str:
+        return self.type_annotation or super().channel_type
 
     def _describe(self) -> str:
         return f"item {self.name!r} of a loop"
 
 
 class LoopParameter(LoopItem, PipelineParameterChannel):
-    """An item that is a parameter. If the items are dicts, an unknown attribute is a field: `item.a`."""
+    """An item that is a parameter. If the items are dicts, `item["a"]` is a field, and so is an unknown attribute.
+
+    Raises:
+        AuthoringError: if the key is not a text that KFP can compile.
+    """
+
+    _has_fields = True
 
     def __getattr__(self, name: str) -> LoopField:
         if name.startswith("__"):
             raise AttributeError(name)  # looked up by Python itself, for example by `copy`
-        annotation = value_annotation(self.type_annotation)
-        full_name = f"{self.name}-subvar-{name}"
-        return LoopField(full_name, annotation, self, name)
+        return self[name]
+
+    def __getitem__(self, key: str) -> LoopField:
+        if not isinstance(key, str) or not re.fullmatch(_FIELD_NAME, key):
+            raise AuthoringError(
+                f"The {self._describe()} is known only when the pipeline runs. Expected the key of a field, such as "
+                f"'size', of letters, digits, '_' and '-', got {preview(key)}. Pass the whole item to a component, and "
+                "read the part there."
+            )
+        return LoopField(f"{self.name}-subvar-{key}", value_annotation(self.type_annotation), self, key)
+
+    def _explain_field(self, name: str) -> str:
+        return (
+            f"For the field of the item, write item[{name!r}]; for the KFP SDK as well, rename the field, or pass the "
+            "whole item to a component and read it there."
+        )
 
 
 class LoopArtifact(LoopItem, PipelineArtifactChannel):
     """An item that is an artifact."""
 
 
-class LoopField(PipelineParameterChannel):
+class LoopField(LoopValue, PipelineParameterChannel):
     """A field of an item that is a dict."""
 
     def __init__(self, name: str, type_annotation: str, item: LoopItem, key: str) -> None:
@@ -180,10 +278,15 @@ class LoopField(PipelineParameterChannel):
         self.item = item
         self.key = key
 
+    @property
+    def channel_type(self) -> str:
+        return self.type_annotation or super().channel_type
+
     def _describe(self) -> str:
         return f"field {self.key!r} of the items of a loop"
 
 
+_FIELD_NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
 _ANNOTATION = r"(?:typing\.)?(?P<name>\w+)(?:\[(?P<arguments>.+)\])?"
 _TYPES_BY_NAME = {
     **dict.fromkeys(("int", "integer"), ParameterType.NUMBER_INTEGER),
@@ -243,8 +346,8 @@ class Collected(PipelineChannel):
                 "dsl.Collected: expected an output of a task in a dsl.ParallelFor, got a "
                 f"{'dsl.OneOf' if isinstance(output, OneOfChannel) else type(output).__name__}."
             )
-        is_artifact = isinstance(output.channel_type, ArtifactType)
-        collected_type = output.channel_type if is_artifact else ParameterType.LIST
+        is_artifact = isinstance(output.declared_type, ArtifactType)
+        collected_type = output.declared_type if is_artifact else ParameterType.LIST
         super().__init__(output.name, collected_type, is_artifact, output.task)
         self.output = output
 
@@ -257,7 +360,7 @@ class OneOfChannel(PipelineChannel):
 
     def __init__(self, name: str, branches: Producer, channels: Sequence[PipelineChannel]) -> None:
         first = channels[0]
-        super().__init__(name, first.channel_type, first.is_artifact_list, branches, first.type_annotation)
+        super().__init__(name, first.declared_type, first.is_artifact_list, branches, first.type_annotation)
         self.channels = channels
 
     def _describe(self) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from standpipe.dsl.tracing.channels import (
     ADDED_INPUT_PREFIX,
@@ -26,6 +26,9 @@ from standpipe.dsl.types import constant_type
 from standpipe.errors import AuthoringError, AuthoringTypeError, InvalidControlFlowException
 from standpipe.model.types import ParameterType
 from standpipe.model.values import preview
+
+if TYPE_CHECKING:
+    from standpipe.model.expressions import Expression
 
 
 class ConditionBranches(TaskGroup):
@@ -75,11 +78,17 @@ class Branch(TasksGroup):
         ]
 
     @property
-    def text(self) -> str:
-        """The condition in CEL, as the KFP SDK compiles it."""
-        terms = [f"!({format_comparison(comparison)})" for comparison in self.earlier]
+    def condition(self) -> Expression:
+        """The condition in CEL. Its text is that of the KFP SDK, which does not escape strings."""
+        from standpipe.model import cel_strings  # here, as few programs have conditions
+        from standpipe.model.expressions import parse
+
+        return parse(self._format(_put_in_quotes), exact_text=self._format(cel_strings.quote))
+
+    def _format(self, quote: Callable[[str], str]) -> str:
+        terms = [f"!({_format_comparison(comparison, quote)})" for comparison in self.earlier]
         if self.comparison is not None:
-            terms.append(format_comparison(self.comparison))
+            terms.append(_format_comparison(self.comparison, quote))
         return " && ".join(terms)
 
 
@@ -181,21 +190,26 @@ def _check_condition(condition: object, construct: str) -> Comparison:
             f"dsl.{construct} expected a comparison with an output of a task or an input of the pipeline, such as "
             f"task.output == 'yes', got {preview(condition)} of type {type(condition).__name__}."
         )
-    format_comparison(condition)  # raises if it cannot be compiled
+    _format_comparison(condition, _put_in_quotes)  # raises if it cannot be compiled
     return condition
 
 
-def format_comparison(comparison: Comparison) -> str:
-    """Return a comparison in CEL. As in the KFP SDK, strings are quoted and not escaped.
+def _put_in_quotes(text: str) -> str:
+    return f"'{text}'"
+
+
+def _format_comparison(comparison: Comparison, quote: Callable[[str], str]) -> str:
+    """Return a comparison in CEL.
 
     Raises:
         AuthoringError: if an operand is not a string, a number or a bool, or if the two have no common type.
     """
-    operands = [(_format_operand(operand), _operand_type(operand)) for operand in comparison.operands]
+    operands = [(_format_operand(operand, quote), _operand_type(operand)) for operand in comparison.operands]
     types = {operand_type for _, operand_type in operands}
     common_type = next(candidate for candidate in _PRECEDENCE if candidate in types)
     left, right = (
-        text if operand_type is common_type else _convert_operand(text, common_type) for text, operand_type in operands
+        text if operand_type is common_type else _convert_operand(text, common_type, quote)
+        for text, operand_type in operands
     )
     return f"{left} {comparison.operator} {right}"
 
@@ -210,7 +224,7 @@ _PRECEDENCE = (
 
 
 def _operand_type(operand: object) -> ParameterType:
-    operand_type = operand.channel_type if isinstance(operand, PipelineChannel) else constant_type(operand)
+    operand_type = operand.declared_type if isinstance(operand, PipelineChannel) else constant_type(operand)
     if operand_type not in _PRECEDENCE:
         subject = f"the {describe_channel(operand)}" if isinstance(operand, PipelineChannel) else preview(operand)
         raise AuthoringError(
@@ -221,18 +235,18 @@ def _operand_type(operand: object) -> ParameterType:
     return operand_type
 
 
-def _format_operand(operand: Any) -> str:
+def _format_operand(operand: Any, quote: Callable[[str], str]) -> str:
     if isinstance(operand, PipelineChannel):
         reference = f"inputs.parameter_values['{operand.added_input}']"
-        return f"int({reference})" if operand.channel_type is ParameterType.NUMBER_INTEGER else reference
+        return f"int({reference})" if operand.declared_type is ParameterType.NUMBER_INTEGER else reference
     if isinstance(operand, str):
-        return f"'{operand}'"
+        return quote(operand)
     return str(operand).lower() if isinstance(operand, bool) else str(operand)
 
 
-def _convert_operand(text: str, to: ParameterType) -> str:
+def _convert_operand(text: str, to: ParameterType, quote: Callable[[str], str]) -> str:
     if to is ParameterType.STRING:
-        return f"'{text}'"
+        return quote(text)
     if to is ParameterType.NUMBER_DOUBLE:
         return f"double({text})"
     try:
@@ -270,7 +284,7 @@ class OneOf:
             raise AuthoringError("dsl.OneOf expected the outputs to choose from: one of each branch.")
         first = channels[0]
         for channel in channels:
-            if (channel.channel_type, channel.is_artifact_list) != (first.channel_type, first.is_artifact_list):
+            if (channel.declared_type, channel.is_artifact_list) != (first.declared_type, first.is_artifact_list):
                 raise AuthoringTypeError(
                     f"dsl.OneOf expected outputs of one type: the {describe_channel(first)} is {describe_type(first)}, "
                     f"and the {describe_channel(channel)} is {describe_type(channel)}."

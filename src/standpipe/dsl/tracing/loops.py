@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from standpipe.dsl.tracing.channels import (
+    SDK_ATTRIBUTES,
     Collected,
     LoopArtifact,
     LoopField,
@@ -26,7 +27,9 @@ from standpipe.model.values import ValueMismatch, check_json, preview
 
 
 class ParallelFor(TasksGroup):
-    """Runs its tasks once for each item of a list, in parallel. `with` returns the item, `item.a` is a field of it.
+    """Runs its tasks once for each item of a list, in parallel.
+
+    `with` returns the item. If it is a dict, `item.a` and `item["a"]` are a field of it.
 
     Args:
         items: a list of strings, numbers, bools, lists or dicts; an input of the pipeline or an output of a task that
@@ -57,10 +60,6 @@ class ParallelFor(TasksGroup):
         return self.item
 
 
-#: The instance attributes of items, which cannot be names of fields.
-_ITEM_ATTRIBUTES = ("name", "channel_type", "is_artifact_list", "task", "type_annotation", "loop_items")
-
-
 def _create_channel_item(items: PipelineChannel) -> LoopItem:
     """Return the item of a loop over a value that is known only when the pipeline runs."""
     if isinstance(items, Collected):
@@ -69,13 +68,13 @@ def _create_channel_item(items: PipelineChannel) -> LoopItem:
             "a task or a pipeline, and loop over its list there."
         )
     name = f"{items.name}-loop-item"
-    if isinstance(items.channel_type, ArtifactType):
+    if isinstance(items.declared_type, ArtifactType):
         if not items.is_artifact_list:
             raise AuthoringError(
                 f"dsl.ParallelFor expected a list, and the {describe_channel(items)} is a single artifact."
             )
-        return LoopArtifact(name, items.channel_type, items, items.task)
-    if items.channel_type is not ParameterType.LIST and not isinstance(items, LoopField):
+        return LoopArtifact(name, items.declared_type, items, items.task)
+    if items.declared_type is not ParameterType.LIST and not isinstance(items, LoopField):
         raise AuthoringError(
             f"dsl.ParallelFor expected a list, and the {describe_channel(items)} is of type {describe_type(items)}."
         )
@@ -103,10 +102,10 @@ def _create_list_item(items: Any, trace: Trace) -> LoopItem:
     first = raw_items[0]
     annotation = type(first).__name__
     for key in first if isinstance(first, dict) else ():
-        if not key.isidentifier() or key in _ITEM_ATTRIBUTES or hasattr(LoopParameter, key):
+        if not key.isidentifier() or key in SDK_ATTRIBUTES or key.startswith("__"):
             raise AuthoringError(
                 f"dsl.ParallelFor: the items are dicts with the key {key!r}. Keys are used as item.key, so they must "
-                "be Python names, and different from the attributes of items."
+                f"be Python names, and different from the attributes of items: {', '.join(sorted(SDK_ATTRIBUTES))}."
             )
     if isinstance(first, dict) and first:
         key, value = next(iter(first.items()))

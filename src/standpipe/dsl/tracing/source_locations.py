@@ -22,13 +22,32 @@ _MAX_DECORATOR_LINES = 500
 
 def caller_location() -> SourceLocation | None:
     """Return the location of the statement outside this package that led to this call; None if there is none."""
+    frame = caller_frame()
+    return None if frame is None else SourceLocation(_absolute_path(frame.f_code.co_filename), frame.f_lineno)
+
+
+def caller_frame() -> FrameType | None:
+    """Return the frame of the statement outside this package that led to this call; None if there is none."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        module = frame.f_globals.get("__name__") or ""
-        if module != _PACKAGE and not module.startswith(f"{_PACKAGE}."):
-            return SourceLocation(_absolute_path(frame.f_code.co_filename), frame.f_lineno)
+        if not _is_own(frame):
+            return frame
         frame = frame.f_back
     return None
+
+
+def caller_stacklevel() -> int:
+    """Return the `stacklevel` with which `warnings.warn` in the calling function names the user's line."""
+    frame: FrameType | None = sys._getframe(1)
+    level = 1
+    while frame is not None and _is_own(frame):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _is_own(frame: FrameType) -> bool:
+    module = frame.f_globals.get("__name__") or ""
+    return module == _PACKAGE or module.startswith(f"{_PACKAGE}.")
 
 
 def function_location(function: Callable[..., Any]) -> SourceLocation:

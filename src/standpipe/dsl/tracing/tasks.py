@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from standpipe.dsl.tracing.channels import PipelineChannel, create_output_channel
+from standpipe.dsl.tracing.channels import PipelineChannel, create_output_channel, find_channels
 from standpipe.dsl.tracing.marks import has_marks
 from standpipe.dsl.tracing.quantities import COUNT, CPU, MEMORY, Quantity, parse_duration
 from standpipe.errors import (
@@ -24,7 +24,7 @@ from standpipe.errors import (
     TaskFailed,
 )
 from standpipe.model.plan import Caching, Container, Executor, Resources, Retry, SourceLocation, TriggerStrategy
-from standpipe.model.types import Input, Json, Output
+from standpipe.model.types import Input, Json, Output, is_required
 from standpipe.model.values import preview
 
 
@@ -47,6 +47,13 @@ class TaskComponent(Protocol):
     def executor(self) -> Executor | None:
         """What the component runs: a container or an importer; None for a pipeline."""
 
+    @property
+    def component_spec(self) -> Any:
+        """The component under the names of the KFP SDK."""
+
+    def describe_container(self, task: PipelineTask) -> Any:
+        """Return the container of a task under the names of the KFP SDK."""
+
 
 class TaskState(enum.Enum):
     """Whether a task is part of a pipeline that is being traced, or has run."""
@@ -59,7 +66,8 @@ class TaskState(enum.Enum):
 class Settings:
     """The settings of a task besides its arguments, as its setters record them.
 
-    `channels` are values that settings for a platform refer to. The platform resolves them itself.
+    `channels` are values that settings for a platform refer to. The platform resolves them itself. `init_containers`
+    are apart from `platforms`, as releases of kfp-kubernetes that do not know them refuse settings that have any.
     """
 
     display_name: str = ""
@@ -70,6 +78,16 @@ class Settings:
     retry: Retry | None = None
     container: Container | None = None
     platforms: dict[str, Json] = field(default_factory=dict)
+    init_containers: list[Json] = field(default_factory=list)
+
+    @property
+    def platforms_with_init_containers(self) -> dict[str, Json]:
+        """The settings by platform, as they are compiled."""
+        if not self.init_containers:
+            return self.platforms
+        kubernetes = self.platforms.get("kubernetes", {})
+        listed = [*kubernetes.get("initContainers", ()), *self.init_containers]
+        return {**self.platforms, "kubernetes": {**kubernetes, "initContainers": listed}}
 
 
 class TaskGroup:
@@ -182,7 +200,14 @@ class PipelineTask:
         return next(iter(self._outputs.values()))
 
     def __repr__(self) -> str:
-        state = "traced" if self.state is TaskState.FUTURE else "succeeded" if self.succeeded else "failed"
+        if self.state is TaskState.FUTURE:
+            state = "traced"
+        elif self.error is not None:
+            first_line, _, _ = str(self.error).partition("\n")
+            state = f"failed: {first_line}"
+        else:
+            outputs = (f"{name} = {preview(value)}" for name, value in self._outputs.items())
+            state = ", ".join(("succeeded", *outputs))
         return f"<PipelineTask {self.name!r}: {state}>"
 
     # --- order --------------------------------------------------------------------------------------------------------
@@ -214,7 +239,7 @@ class PipelineTask:
         """
         self._check_is_traced("ignore_upstream_failure")
         for name, value in self.inputs.items():
-            if isinstance(value, PipelineChannel) and value.task and not self.component.inputs[name].optional:
+            if isinstance(value, PipelineChannel) and value.task and is_required(self.component.inputs[name]):
                 raise AuthoringError(
                     f"Task {self.name!r} cannot ignore upstream failures: its input {name!r} comes from task "
                     f"{value.task.name!r}, which may fail, and has no default value. Give the input a default value."
@@ -304,7 +329,14 @@ class PipelineTask:
         return self
 
     def set_debug_pause(self, before: bool = False, after: bool = True, on_error: bool = False) -> PipelineTask:
-        """Asks the cluster to keep the task's pod for a debugger, before it starts or after it has ended.
+        """Pause the task until its user lets it continue, so that they can look into it.
+
+        On a cluster, Argo Workflows keeps the pod. In a local run, a notice says how to continue.
+
+        Args:
+            before: whether it pauses before it runs.
+            after: whether it pauses after it has ended.
+            on_error: whether it pauses after it has ended only if it has failed.
 
         Raises:
             AuthoringError: if there is nothing to pause at, or the arguments contradict each other.
@@ -375,12 +407,75 @@ class PipelineTask:
         self._check_is_traced("register_pipeline_channels")
         self._settings.channels.extend(pipeline_channels)
 
-    # --- internal -----------------------------------------------------------------------------------------------------
+    def add_init_container(self, container: Json) -> None:
+        """Record an init container or a sidecar (`dsl.init_containers.add_init_container`), as it is compiled.
+
+        Raises:
+            AuthoringError: if the task has one of this name already.
+        """
+        self._check_is_traced("add_init_container")
+        listed = self._settings.platforms_with_init_containers.get("kubernetes", {}).get("initContainers", ())
+        if container["name"] in {other["name"] for other in listed}:
+            raise AuthoringError(f"Task {self.name!r} already has an init container {container['name']!r}.")
+        self._settings.init_containers.append(container)
+
+    @property
+    def channel_inputs(self) -> list[PipelineChannel]:
+        """The channels in the arguments: first those that are an argument of their own, then those inside others."""
+        values = self.inputs.values()
+        whole = [value for value in values if isinstance(value, PipelineChannel)]
+        rest = [value for value in values if not isinstance(value, PipelineChannel)]
+        return [*whole, *find_channels(rest, f"Task {self.name!r}")]
+
+    @property
+    def component_spec(self) -> Any:
+        """The description of the component, as `component.component_spec`."""
+        return self.component.component_spec
+
+    @property
+    def container_spec(self) -> Any:
+        """The container with the task's own settings; None for a pipeline or an importer."""
+        return None if self._settings.container is None else self.component.describe_container(self)
+
+    @property
+    def importer_spec(self) -> Any:
+        """The importer; None for other components."""
+        return self.component_spec.implementation.importer
+
+    @property
+    def pipeline_spec(self) -> Any:
+        """The PipelineSpec message of the pipeline that the task runs; None for other components."""
+        return self.component_spec.implementation.graph
+
+    @property
+    def platform_spec(self) -> Any:
+        """The PlatformSpec message of the pipeline that the task runs.
+
+        Raises:
+            AuthoringError: if the component is not a pipeline; its settings are in `platform_config`.
+        """
+        if self.component.executor is not None:
+            raise AuthoringError(
+                f"Task {self.name!r}: only the task of a pipeline has .platform_spec. Use .platform_config."
+            )
+        return self.component_spec.platform_spec
 
     @property
     def platform_config(self) -> dict[str, Json]:
-        """The settings by platform, as extensions of KFP write them: `{'kubernetes': {...}}`."""
+        """The settings by platform, as extensions of KFP write them: `{'kubernetes': {...}}`. It can be set."""
         return self._settings.platforms
+
+    @platform_config.setter
+    def platform_config(self, platforms: dict[str, Json]) -> None:
+        self._check_is_traced("platform_config")
+        self._settings.platforms = platforms
+
+    @property
+    def parent_task_group(self) -> TaskGroup | None:
+        """The group that the task is in, under the KFP SDK's name."""
+        return self.group
+
+    # --- internal -----------------------------------------------------------------------------------------------------
 
     @property
     def settings(self) -> Settings:
@@ -403,7 +498,8 @@ class PipelineTask:
                 "or an input of the pipeline can be passed as well, but not inside text."
             )
         container = self._container(setter)
-        resources = replace(container.resources, **{name: text})
+        numbers = tuple(number for number in container.resources.numbers if number != name)
+        resources = replace(container.resources, numbers=numbers, **{name: text})
         self._settings.container = replace(container, resources=resources)
         return self
 
