@@ -43,9 +43,11 @@ def _no_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_leftover_pipelines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Remove what a test defines from the registry, and the script that it imports, when the test ends."""
+    """Remove what a test defines from the registry, and the scripts that it runs, when the test ends."""
     monkeypatch.setattr(defined_components, "_components", dict(defined_components._components))
+    main = sys.modules["__main__"]
     yield
+    sys.modules["__main__"] = main
     sys.modules.pop(IMPORTED_SCRIPT, None)
 
 

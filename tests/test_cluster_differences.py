@@ -376,7 +376,7 @@ def test_sp115_an_output_of_a_skipped_task_fails_the_run(failed: Callable[..., R
 
     @dsl.pipeline
     def skipping() -> str:
-        return say(text="a").output
+        return say(text=say(text="a").output).output
 
     file = tmp_path / "skipping.yaml"
     compiler.Compiler().compile(skipping, str(file))

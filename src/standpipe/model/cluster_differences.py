@@ -178,7 +178,7 @@ SP114 = ClusterDifference(
 )
 SP115 = ClusterDifference(
     "SP115",
-    "an output of the pipeline itself that comes from a skipped task, in a file that the SDK did not compile",
+    "an output of the pipeline itself from a task that is skipped because an upstream task was",
     "Nothing reads the outputs of the outermost pipeline, so the run succeeds without it.",
     "The run fails, and names the output and the task.",
     since="2.0.0",

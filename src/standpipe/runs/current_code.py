@@ -67,7 +67,7 @@ def find_redefined(pipeline: BaseComponent) -> dict[str, ExecutorComponent]:
     """Return the components of a pipeline whose code was defined again after it, by their keys in its Plan.
 
     In a notebook, the cell of the component was run again, and that of the pipeline was not. Only functions at the top
-    level of the pipeline's own module count: elsewhere the same name may be that of another component.
+    level of the pipeline's own module count: in another module the same name may be that of another component.
     """
     plan, module = pipeline.plan, getattr(_function(pipeline), "__module__", None)
     return {
