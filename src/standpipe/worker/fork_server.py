@@ -59,6 +59,7 @@ def serve(control_fd: int) -> int:
     use_utf8()
     with suppress(Exception):  # if the SDK in this environment is broken, the tasks report that
         warm_up()
+    Teardown().warm_up()
     gc.collect()
     gc.freeze()  # the objects so far are shared by all tasks, whose collectors must not touch, and so copy, them
     server.serve()
@@ -221,6 +222,7 @@ def _wait_for_order(orders: socket.socket) -> Tuple[_Order, None]:
     """Warm up, and wait for an order to the spare; exit if there is none."""
     with suppress(Exception):  # as in `serve`
         warm_up()
+    Teardown().warm_up()
     with orders:
         order = _receive(orders)
     if order is None:

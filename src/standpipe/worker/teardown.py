@@ -15,9 +15,10 @@ import sys
 import threading
 import traceback
 from contextlib import suppress
+from functools import lru_cache
 from importlib.machinery import ExtensionFileLoader
-from types import ModuleType
-from typing import Any, List
+from types import BuiltinFunctionType, CellType, FunctionType, ModuleType
+from typing import Any, Callable, List, Optional
 
 #: The C modules of the standard library that have buffers or exit handlers in C, which Python does not see.
 _STATEFUL_MODULES = frozenset(("_ctypes", "_curses", "_dbm", "_gdbm", "_sqlite3", "_tkinter", "readline"))
@@ -28,6 +29,9 @@ _STDLIB_FOLDER = "lib-dynload"
 #: The flag of types whose objects the garbage collector sees (`Py_TPFLAGS_HAVE_GC`).
 _HAVE_GC = 1 << 14
 
+#: The classes of most objects, of which none has a finalizer.
+_PLAIN_KINDS = frozenset((dict, list, set, tuple, type, BuiltinFunctionType, CellType, FunctionType, ModuleType))
+
 
 class Teardown:
     """The end of this process, from which it is known what there was before the user's code.
@@ -37,7 +41,7 @@ class Teardown:
 
     def __init__(self) -> None:
         gc.freeze()
-        self._frozen = gc.get_freeze_count()
+        self._mark: List[Any] = []  # the first object that the collector sees
         self._modules = frozenset(sys.modules)
 
     def run(self) -> bool:
@@ -51,7 +55,18 @@ class Teardown:
             traceback.print_exc()
         with suppress(BaseException):  # Python 3.9 prints each error of a handler, and raises the last one again
             atexit._run_exitfuncs()
-        return not self._needs_finalization() and _flush()
+        try:
+            if self._needs_finalization():
+                return False
+            _flush()
+        except Exception:  # noqa: BLE001  classes and streams of the user's may raise anything
+            return False
+        return True
+
+    def warm_up(self) -> None:
+        """Touch the memory that `run` touches."""
+        self._needs_finalization()
+        _flush()
 
     def _needs_finalization(self) -> bool:
         """Return whether finalization could have an effect, because of what was added to this process.
@@ -60,26 +75,35 @@ class Teardown:
         """
         if any(map(_is_stateful, sys.modules.keys() - self._modules)):
             return True
-        if _have_effects(gc.get_objects()):
+        objects = gc.get_objects()
+        if _have_effects(objects):
+            del objects
             gc.collect()  # it may have been part of an unused cycle, such as that of an exception and its traceback
-            if _have_effects(gc.get_objects()):
+            objects = gc.get_objects()
+            if _have_effects(objects):
                 return True
-        return gc.get_freeze_count() > self._frozen  # there may be objects that the collector does not see
+        # If the user's code froze objects as well (`gc.freeze`), the collector does not see those.
+        return not any(each is self._mark for each in objects)
 
 
-def _flush() -> bool:
-    """Flush the standard streams and those of C; return False if that fails, which the interpreter is to report."""
-    try:
-        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-            if stream is not None and not stream.closed:
-                stream.flush()
-    except Exception:  # noqa: BLE001  a stream of the user's may fail in any way
-        return False
-    # Without other C code, only `ctypes` can have written to the streams of the C library.
+def _flush() -> None:
+    """Flush the standard streams and those of C. If that fails, the interpreter will fail, too, and say so."""
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        if stream is not None and not stream.closed:
+            stream.flush()
+    flush_c_streams = _flush_of_c()
+    if flush_c_streams is not None:
+        flush_c_streams(None)
+
+
+@lru_cache(maxsize=None)
+def _flush_of_c() -> Optional[Callable[[None], int]]:
+    """Return the C function that flushes all streams of the C library, which `ctypes` alone writes to without C code.
+
+    None if `ctypes` is not loaded, which the server does where it is needed.
+    """
     ctypes = sys.modules.get("ctypes")
-    if ctypes is not None:
-        ctypes.CDLL(None).fflush(None)
-    return True
+    return None if ctypes is None else ctypes.CDLL(None).fflush
 
 
 def _is_stateful(name: str) -> bool:
@@ -94,7 +118,7 @@ def _is_stateful(name: str) -> bool:
 
 def _have_effects(objects: List[Any]) -> bool:
     """Return whether one of these objects may do something when it is dropped."""
-    kinds = set(map(type, objects))
+    kinds = set(map(type, objects)) - _PLAIN_KINDS
     # The collector sees all objects with a finalizer, but for those of classes without any attributes.
     classes = (each for each in objects if issubclass(type(each), type))
     return any(map(_has_finalizer, kinds)) or any(
