@@ -44,7 +44,9 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     "kfp.dsl.base_component": {"standpipe.dsl": "BaseComponent"},
     "kfp.dsl.component_decorator": {"standpipe.dsl": "component"},
     "kfp.dsl.component_factory": {
-        "standpipe.dsl": "create_component_from_func=component create_container_component_from_func=container_component",
+        "standpipe.dsl": (
+            "create_component_from_func=component create_container_component_from_func=container_component"
+        ),
     },
     "kfp.dsl.component_task_config": {"standpipe.dsl": "TaskConfigField TaskConfigPassthrough"},
     "kfp.dsl.constants": {"standpipe.worker.constants": "WORKSPACE_MOUNT_PATH"},
