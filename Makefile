@@ -4,6 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 KFP := .cache/kfp-2.17.3
+# Libraries that build on the KFP SDK, each with its version: the slow tests compile what they define.
+LIBRARIES := .cache/libraries-2
 PYTHONS := 3.10 3.12 3.13 3.14?
 # The fast tests run in several processes; ARGS="-n 0" runs them in one, as a debugger needs.
 # One worker more than there are cores: many tests wait for processes.
@@ -50,10 +52,11 @@ test-pythons: ## run the fast tests on the other supported versions of Python
 	$(bootstrap) dev
 	scripts/test-pythons $(PYTHONS)
 
-test-slow: $(KFP)/complete ## run the slow tests: Docker, real packages, the KFP SDK
+test-slow: $(KFP)/complete $(LIBRARIES)/complete ## run the slow tests: Docker, real packages, the KFP SDK
 	$(bootstrap) dev
 	@[ "$$(id -u)" != 0 ] || { scripts/docker-engine && scripts/docker-test-image; } || [ "$(CI)" != true ]
-	STANDPIPE_KFP_PYTHON=$(KFP)/bin/python $(BIN)/python -m pytest -m slow --durations=10 $(ARGS)
+	STANDPIPE_KFP_PYTHON=$(KFP)/bin/python STANDPIPE_LIBRARIES_PYTHON=$(LIBRARIES)/bin/python \
+		$(BIN)/python -m pytest -m slow --durations=10 $(ARGS)
 
 chaos: ## kill a run at 200 random moments, and resume it; the slow tests do it a few times
 	$(bootstrap) dev
@@ -100,6 +103,13 @@ $(KFP)/complete:
 	$(bootstrap)
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(KFP)
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(KFP)/bin/python 'kfp[kubernetes]==2.17.3' pip
+	touch $@
+
+$(LIBRARIES)/complete:
+	$(bootstrap)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LIBRARIES)
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(LIBRARIES)/bin/python 'kfp[kubernetes]==2.17.3' \
+		google-cloud-pipeline-components==2.22.0 kubeflow-kale==2.3.0 rich docker
 	touch $@
 
 clean: ## remove everything that the targets create

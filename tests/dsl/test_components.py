@@ -492,7 +492,7 @@ def test_a_component_describes_itself_under_the_sdks_names() -> None:
     assert (spec.name, spec.description) == ("describes", "Says what it is.")
     assert spec.inputs == {
         "a": InputSpec("Integer", description="a number"),
-        "b": InputSpec("list[str]", ["x"], True),
+        "b": InputSpec("List[String]", ["x"], True),
         "data": InputSpec("system.Dataset@0.0.1", None, True),
     }
     assert spec.outputs == {"Output": OutputSpec("Float")}

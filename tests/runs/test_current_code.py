@@ -306,7 +306,7 @@ def test_what_the_new_code_lacks_is_named(failed: str) -> None:
         local.rerun_task(failed, TASK, pipeline=moved)
     with pytest.raises(ArgumentError, match=r"with its code as it is now: .*'y'.*Give that input a default"):
         local.rerun_task(failed, TASK, pipeline=needs_more)
-    with pytest.raises(ArgumentError, match=r"with its code as it is now: .*'x'.*STRUCT"):
+    with pytest.raises(ArgumentError, match=r"with its code as it is now: .*'x'.*expected dict"):
         local.rerun_task(failed, TASK, pipeline=other_type)
     assert [run.id for run in local.runs()] == [failed]
 

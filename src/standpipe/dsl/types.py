@@ -20,8 +20,10 @@ _BY_CLASS: dict[Any, ParameterType] = {
     dict: ParameterType.STRUCT,
 }
 
+_BY_NAME: Mapping[str, ParameterType] = {cls.__name__: declared for cls, declared in _BY_CLASS.items()}
+
 #: The names of parameter types in the KFP SDK, in its descriptions of components and in its marks of channels.
-_SDK_NAMES: Mapping[ParameterType, str] = {
+_SDK_NAMES: Mapping[ParameterType | None, str] = {
     ParameterType.STRING: "String",
     ParameterType.NUMBER_INTEGER: "Integer",
     ParameterType.NUMBER_DOUBLE: "Float",
@@ -46,7 +48,7 @@ def hints_of(annotated: Any) -> dict[str, Any]:
 
 
 def sdk_type_name(declared: ParameterType | ArtifactType, annotation: str = "") -> str:
-    """Return a type as the KFP SDK writes it: `String`, `typing.List[str]`, `system.Model@0.0.1`.
+    """Return a type as the KFP SDK writes it: `String`, `typing.List[str]`, `List[String]`, `system.Model@0.0.1`.
 
     Args:
         declared: the type.
@@ -54,6 +56,8 @@ def sdk_type_name(declared: ParameterType | ArtifactType, annotation: str = "") 
     """
     if isinstance(declared, ArtifactType):
         return str(declared)
+    if annotation.startswith(("list[", "dict[")):  # the SDK changes the names of these and not of `typing.List[str]`
+        return re.sub(r"\w+", lambda match: _SDK_NAMES.get(_BY_NAME.get(match[0]), match[0]), annotation)
     return annotation if "[" in annotation else _SDK_NAMES[declared]
 
 

@@ -52,6 +52,11 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     "kfp.dsl": {"standpipe.dsl": _ALL},
     "kfp.dsl.base_component": {"standpipe.dsl": "BaseComponent"},
     "kfp.dsl.component_decorator": {"standpipe.dsl": "component"},
+    "kfp.dsl.component_factory": {
+        "standpipe.dsl": (
+            "create_component_from_func=component create_container_component_from_func=container_component"
+        ),
+    },
     "kfp.dsl.component_task_config": {"standpipe.dsl": "TaskConfigField TaskConfigPassthrough"},
     "kfp.dsl.constants": {"standpipe.worker.constants": "WORKSPACE_MOUNT_PATH"},
     "kfp.dsl.container_component_artifact_channel": {
@@ -67,8 +72,8 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     "kfp.dsl.notebook_helpers": {"standpipe.dsl": "run_notebook"},
     "kfp.dsl.pipeline_channel": {
         "standpipe.dsl": "OneOf",
-        "standpipe.dsl.tracing.channels": _ALL,
         "standpipe.dsl.tracing.conditions": "ConditionOperation=Comparison",
+        "standpipe.dsl.tracing.channels": _ALL,
     },
     "kfp.dsl.pipeline_config": {"standpipe.dsl": "KubernetesWorkspaceConfig PipelineConfig WorkspaceConfig"},
     "kfp.dsl.pipeline_context": {"standpipe.dsl": "pipeline"},
@@ -88,6 +93,8 @@ MODULES: Mapping[str, Mapping[str, str]] = {
     "kfp.dsl.task_final_status": {"standpipe.dsl": "PipelineTaskFinalStatus"},
     "kfp.dsl.tasks_group": {
         "standpipe.dsl": "Condition Elif Else ExitHandler If ParallelFor",
+        "standpipe.dsl.tracing.conditions": "ConditionBranches",
+        "standpipe.dsl.tracing.groups": "TasksGroup",
         "standpipe.errors": "InvalidControlFlowException",
     },
     "kfp.dsl.types": {},

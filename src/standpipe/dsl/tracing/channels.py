@@ -246,7 +246,7 @@ class LoopItem(LoopValue):
 
     @property
     def channel_type(self) -> str:
-        return self.type_annotation or super().channel_type
+        return super().channel_type if "[" in self.type_annotation else self.type_annotation or super().channel_type
 
     def _describe(self) -> str:
         return f"item {self.name!r} of a loop"
@@ -296,7 +296,7 @@ class LoopField(LoopValue, PipelineParameterChannel):
 
     @property
     def channel_type(self) -> str:
-        return self.type_annotation or super().channel_type
+        return super().channel_type if "[" in self.type_annotation else self.type_annotation or super().channel_type
 
     def _describe(self) -> str:
         return f"field {self.key!r} of the items of a loop"

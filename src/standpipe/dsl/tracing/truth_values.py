@@ -33,9 +33,9 @@ def warn_of_truth_value(subject: str) -> None:
         warnings.warn(f"{text} {_REMEDY}", stacklevel=3)
         return
     file, line = frame.f_code.co_filename, frame.f_lineno
-    lost = " ".join(_explain_statement("".join(linecache.getlines(file, frame.f_globals)), line))
+    explanation = " ".join(_explain_statement("".join(linecache.getlines(file, frame.f_globals)), line))
     warnings.warn_explicit(
-        f"{text} {lost}{' ' if lost else ''}{_REMEDY}",
+        " ".join(filter(None, (text, explanation, _REMEDY))),
         UserWarning,
         file,
         line,
@@ -71,8 +71,8 @@ def _last_line_of_header(statement: ast.stmt) -> int:
 def _explain_expression(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.BoolOp) or (isinstance(node, ast.Compare) and len(node.ops) > 1):
         remaining = _remaining_part(node)
-        lost = ", ".join(f"`{part}`" for part in _parts(node) if part != remaining)
-        yield f"`{ast.unparse(node)}` is reduced to `{remaining}`, without {lost}."
+        missing = ", ".join(f"`{part}`" for part in _parts(node) if part != remaining)
+        yield f"`{ast.unparse(node)}` is reduced to `{remaining}`, without {missing}."
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         yield f"`{ast.unparse(node)}` is always False."
     elif isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
