@@ -29,7 +29,7 @@ class Fixed:
     def __init__(self, python: Path) -> None:
         self.chosen = python
 
-    def is_built(self, function: PythonFunction) -> bool:
+    def is_built(self, function: PythonFunction, variables: Mapping[str, str]) -> bool:
         return True
 
     def python(

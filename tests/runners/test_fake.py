@@ -353,6 +353,13 @@ def test_what_is_no_output_fails_the_task_in_one_sentence(run: Any, target: Any,
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("returned", "value"), [({0: 0.9, None: [{True: 1}]}, {"0": 0.9, "null": [{"true": 1}]}), ({1.5: {}}, {"1.5": {}})]
+)
+def test_keys_are_text_as_in_a_task(run: Any, returned: object, value: object) -> None:
+    assert run(describe, FakeRunner(describe=lambda: returned)).output == value
+
+
 def test_a_coroutine_is_no_output(run: Any) -> None:
     async def wait() -> int:
         return 3

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from standpipe.errors import EnvironmentBuildError
+from standpipe.model.ports import TaskRequest
+from standpipe.model.refs import TaskRef
 from standpipe.runners.package_indexes import drop_password, hide_password, resolve_indexes
+from standpipe.runners.process.runner import ProcessTaskRunner
+from tests.runners.bench import Fixed
 from tests.wheels import function
 
 _HTTPS, _HTTP = "https://user:secret@a.org/simple", "http://b.org:8080/simple"
@@ -60,3 +66,16 @@ def test_a_variable_that_is_not_set() -> None:
 def test_passwords() -> None:
     assert hide_password("x @ git+https://me:token@a.org/x") == "x @ git+https://***@a.org/x"
     assert drop_password(_HTTPS) == "https://a.org/simple"
+
+
+def test_indexes_that_variables_name_are_part_of_the_cache_key(tmp_path: Path) -> None:
+    runner = ProcessTaskRunner(Fixed(tmp_path))
+
+    def fingerprint(url: str, **env: str) -> str:
+        program = function("one", index_urls=(url,))
+        request = TaskRequest("r", TaskRef((("t", None),)), 0, "i", program, {}, tmp_path, tmp_path, env=env)
+        return runner.fingerprint(request)
+
+    assert fingerprint("https://a") == fingerprint("https://b")  # part of the program, which the key has already
+    assert fingerprint("$URL", URL="https://me:1@a") == fingerprint("$URL", URL="https://me:2@a")
+    assert fingerprint("$URL", URL="https://a") != fingerprint("$URL", URL="https://b")

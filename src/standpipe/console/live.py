@@ -33,6 +33,7 @@ from standpipe.model.events import (
     TaskSucceeded,
 )
 from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.support.notices import show_notices_in
 
 
 class Live:
@@ -55,6 +56,7 @@ class Live:
         self._started_at = time.monotonic()
         self._print(describe_start(run, folder), "bold")
         self._progress.start()
+        self._release_notices = show_notices_in(lambda line: self._progress.console.print(Text(line)))
 
     def __call__(self, facts: Sequence[Fact]) -> None:
         for fact in facts:
@@ -83,6 +85,7 @@ class Live:
 
     def close(self) -> None:
         self._progress.stop()
+        self._release_notices()
 
     def _finish(self, task: TaskRef, result: str, style: str, *, always: bool = False) -> None:
         spinner = self._running.pop(task, None)

@@ -86,7 +86,7 @@ def component(
         output_component_file: a file to compile the component to; deprecated by KFP.
         install_kfp_package: whether the cluster installs the KFP SDK for it. Local runners do not need it.
         kfp_package_path: the requirement or path that the cluster installs the KFP SDK from.
-        pip_trusted_hosts: hosts that pip trusts without TLS; the hosts of `pip_index_urls` by default.
+        pip_trusted_hosts: hosts that pip trusts without TLS; by default those of `http://` indexes.
         use_venv: whether the cluster installs the packages into a virtual environment.
         additional_funcs: functions whose source is shipped as well.
         embedded_artifact_path: a file or folder to embed, for `dsl.EmbeddedInput` arguments and imports.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from standpipe.engine.inputs import InputError, fit_inputs
 from standpipe.engine.tasks import DagTask, Iteration, LoopTask, Task
 from standpipe.model.plan import Loop, RawItems
 from standpipe.model.types import ArtifactOutput
-from standpipe.model.values import ArtifactValue, Collected, Value, flatten, preview, type_name
+from standpipe.model.values import ArtifactValue, Collected, Value, flatten, parse_json, preview, type_name
 
 
 def resolve_items(loop: Loop, inputs: Mapping[str, Value]) -> tuple[Value, ...]:
@@ -69,6 +68,6 @@ def _collect_artifacts(loop: LoopTask, name: str) -> Value:
 
 def _parse(text: str) -> Value:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except (ValueError, RecursionError):
         return text  # not a list, which the caller reports

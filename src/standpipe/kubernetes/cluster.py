@@ -26,9 +26,9 @@ from standpipe.kubernetes.settings import (
 from standpipe.kubernetes.settings import read as read_settings
 from standpipe.model.events import Fact
 from standpipe.model.frozen import frozen
-from standpipe.model.plan import Plan
+from standpipe.model.plan import Constant, Plan
 from standpipe.model.ports import InitContainer, Mount, PodSettings
-from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.model.refs import ROOT, RunInfo, TaskRef
 from standpipe.model.values import Value
 from standpipe.support.notices import Once
 
@@ -79,9 +79,35 @@ class LocalCluster:
         secrets = self._provisions.data[Kind.SECRET].items()
         return {f"the key {key!r} of the secret {name!r}": data[key] for name, data in secrets for key in data}
 
+    def carries_out(self, image: str) -> bool:
+        """Return whether `carry_out` executes the tasks of an image."""
+        return image in (CREATE_PVC, DELETE_PVC)
+
     def carry_out(self, image: str, inputs: Mapping[str, Value]) -> tuple[Mapping[str, Value], str] | None:
         """Execute CreatePVC or DeletePVC; see `model.ports.Cluster`."""
-        return self._claims.carry_out(image, inputs) if image in (CREATE_PVC, DELETE_PVC) else None
+        return self._claims.carry_out(image, inputs) if self.carries_out(image) else None
+
+    def find_problem(self, executor: str) -> SettingError | None:
+        """Return why an executor's tasks are certain to fail: an object that it names is missing, or not text."""
+        settings = self._settings.get(executor)
+        if settings is None:
+            return None
+        try:
+            for source in settings.envs:
+                if isinstance(source.name, Constant):
+                    list(self._variables(source, ROOT))
+            for volume in settings.volumes:
+                if isinstance(volume, ObjectVolume) and isinstance(volume.name, Constant):
+                    self._data(volume, str(volume.name.value))
+        except SettingError as error:
+            return error
+        return None
+
+    def needs_image(self, executor: str, image: str) -> bool:
+        """Return whether the tasks of an executor run in its image, and it is pulled if it is missing."""
+        settings = self._settings.get(executor)
+        pull_policy = settings.pull_policy if settings else ""
+        return not self.carries_out(image) and pull_policy in ("", "IfNotPresent")
 
     @contextlib.contextmanager
     def pod(self, executor: str, run: RunInfo, task: TaskRef, attempt: int) -> Iterator[PodSettings]:
@@ -150,12 +176,10 @@ class LocalCluster:
         return _Volume(name, mount, self._claims.folder(name))
 
     def _object_volume(self, volume: ObjectVolume, name: str, fresh: Path) -> _Volume:
-        data = self._provisions.data[volume.kind].get(name)
-        if data is None and not volume.optional:
-            raise self._missing(volume.kind, name)
+        data = self._data(volume, name)
         fresh.mkdir()
         fresh.chmod(0o755)
-        for key, content in (data or {}).items():
+        for key, content in data.items():
             file = fresh / key
             file.write_bytes(content)
             file.chmod(0o644)  # as on a cluster, independent of the umask
@@ -172,6 +196,12 @@ class LocalCluster:
             limits=container.limits,
             is_sidecar=container.is_sidecar,
         )
+
+    def _data(self, volume: ObjectVolume, name: str) -> Mapping[str, bytes]:
+        data = self._provisions.data[volume.kind].get(name)
+        if data is None and not volume.optional:
+            raise self._missing(volume.kind, name)
+        return data or {}
 
     def _missing(self, kind: Kind, name: str, key: str = "") -> SettingError:
         known = self._provisions.data[kind]

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, Fact, RunEnded, StartAttempt
 from standpipe.model.frozen import frozen
-from standpipe.model.plan import Component, ExecutorRef, PythonFunction
+from standpipe.model.plan import Component, Container, ExecutorRef, PythonFunction
 from standpipe.model.refs import RunId, RunInfo, TaskRef
 from standpipe.model.resources import Capacity, Limits
 from standpipe.model.types import Json
@@ -194,6 +195,28 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """Close what outlives a task: fork servers, connections. It can be called more than once."""
+
+
+@runtime_checkable
+class PreparingRunner(Protocol):
+    """A `Runner` that knows before a task starts what its executor needs, and can build or pull it ahead."""
+
+    def find_problem(self, executor: Container) -> StandpipeError | None:
+        """Return why the tasks of an executor cannot run, as far as that is known before they start; None otherwise."""
+
+    def is_prepared(self, executor: Container) -> bool:
+        """Return whether nothing has to be built or pulled before a task of an executor can start, in microseconds."""
+
+    def prepare(self, executor: Container, cancel: Cancellation) -> None:
+        """Build or pull what the tasks of an executor need. It is called while other tasks run, from any thread.
+
+        Args:
+            executor: the image and program of the tasks, one that is not prepared.
+            cancel: cancels it.
+
+        Raises:
+            StandpipeError: if the tasks will not be able to start, or `cancel` was set meanwhile.
+        """
 
 
 class Cluster(Protocol):

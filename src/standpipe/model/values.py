@@ -195,6 +195,20 @@ def parse_text(text: str, to: ParameterType) -> Json:
         raise ValueMismatch(f"expected {to}, got the text {preview(text)}: {error}") from error
 
 
+def parse_json(text: str) -> Json:
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: if it is not JSON; `NaN` and `Infinity`, which Python's own parser takes, are not.
+    """
+    return json.loads(text, parse_constant=refuse_constant)
+
+
+def refuse_constant(name: str) -> float:
+    """Raise ValueError: the `parse_constant` of `json` for a parser that takes JSON only."""
+    raise ValueError(f"expected a finite number, got {name}")
+
+
 def check_json(value: object, path: str = "the value") -> None:
     """Check that a value can be written as JSON and read back.
 

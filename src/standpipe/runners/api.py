@@ -88,6 +88,9 @@ class LocalRunner(ABC):
             StandpipeError: if the runner cannot run the pipeline as it is.
         """
 
+    #: Whether tasks run the code of their components.
+    executes_code = True
+
     @property
     def variables(self) -> Mapping[str, str]:
         """Environment variables that the user's options set for all tasks, by name."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from standpipe.errors import InvalidPackages
+from standpipe.model.locations import is_remote
 from standpipe.model.plan import PythonFunction
 from standpipe.support.shell_variables import replace_variables
 
@@ -83,7 +84,7 @@ def _replace(
 
 def _host(text: str) -> str:
     """Return the host and port of a URL; the text itself if it is a host already."""
-    return urlsplit(text).netloc.rpartition("@")[2] if "://" in text else text
+    return urlsplit(text).netloc.rpartition("@")[2] if is_remote(text) else text
 
 
 def _unique(hosts: Iterable[str]) -> tuple[str, ...]:

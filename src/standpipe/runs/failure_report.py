@@ -17,7 +17,13 @@ _MAX_INPUTS = 20
 
 
 def failure_report(
-    info: RunInfo, machine: Machine, end: events.RunEnded, folder: Path, timeout: float, flags: Sequence[str]
+    info: RunInfo,
+    machine: Machine,
+    end: events.RunEnded,
+    folder: Path,
+    timeout: float,
+    flags: Sequence[str],
+    stop_reason: object = None,
 ) -> str:
     """Return the report of a run that failed or was cancelled, with details of the first failure only.
 
@@ -28,6 +34,7 @@ def failure_report(
         folder: the run's own folder.
         timeout: the time limit in seconds if the run exceeded it, otherwise 0.
         flags: the flags that set the options of the run in suggested commands.
+        stop_reason: the error for which the run was cancelled, if there is one.
     """
     files = f"All files of the run are in {folder}."
     resume = standpipe_command("resume", info.pipeline_root, info.id, flags=flags)
@@ -36,8 +43,8 @@ def failure_report(
         if timeout:
             reason = f"it had not ended after {timeout:g} s (PipelineConfig(active_deadline_seconds=...))"
         else:
-            reason = "cancellation was requested"
-        return "\n\n".join((f"Run {info.id} was cancelled: {reason}.", files, next_step))
+            reason = f"{stop_reason or 'cancellation was requested'}"
+        return "\n\n".join((f"Run {info.id} was cancelled: {reason.rstrip('.')}.", files, next_step))
     first, *others = end.failures
     parts = [_sentence(first, info), *_error_details(first.failure)]
     if first.task.path:

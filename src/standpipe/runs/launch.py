@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,14 +17,14 @@ from standpipe.console.screen import Screen
 from standpipe.dsl.base_component import BaseComponent
 from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.engine.machine import Machine
-from standpipe.errors import StorageError, TaskFailed
+from standpipe.errors import StandpipeError, StorageError, TaskFailed
 from standpipe.execution.attempt import AttemptExecutor
 from standpipe.execution.cache.lookup import ResultCache
 from standpipe.faults.runner import inject_faults
 from standpipe.model import events
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import StateLayout, file_name
-from standpipe.model.ports import Attempt, FactSink
+from standpipe.model.ports import Attempt, FactSink, PreparingRunner
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.states import TaskState
 from standpipe.runs.arguments import from_values, to_values
@@ -38,8 +38,11 @@ from standpipe.runs.context import (
     resolve_pipeline_root,
 )
 from standpipe.runs.driver import Driver, Terminated
+from standpipe.runs.executor_uses import find_finished, find_uses
 from standpipe.runs.failure_report import failure_report
 from standpipe.runs.options import RunOptions
+from standpipe.runs.preflight import check_uses
+from standpipe.runs.preparation import prepare_executors
 from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
 from standpipe.support.notices import Once, log, quiet_notices, warn
@@ -69,6 +72,12 @@ def start(
     redactor = make_run_redactor(options, plan, cluster)
     if not rerun_of:  # otherwise the Plan has only one of the tasks that the runner's options are for
         options.runner.check_plan(plan)
+    task = PipelineTask(component, component.name, arguments, Settings())
+    try:
+        with redactor.redact_errors():
+            check_uses(options, find_uses(plan), cluster)
+    except TaskFailed as error:
+        return _finish_with_error(options, task, error)
     with redactor.redact_errors(), restrict_umask():
         folder = _make_run_folder(root, plan.name)
         try:
@@ -92,14 +101,15 @@ def start(
             raise
         with RunLock(folder), closing(recorder):
             result = drive(context, machine, recorder, events.Start(inputs))
-        return finish_task(context, machine, result, PipelineTask(component, component.name, arguments, Settings()))
+        return finish_task(context, machine, result, task)
 
 
 class RunResult(NamedTuple):
-    """The last fact of a run, and whether its time limit was exceeded."""
+    """The last fact of a run, whether its time limit was exceeded, and the error for which it was cancelled, if any."""
 
     end: events.RunEnded
     timed_out: bool
+    stop_reason: StandpipeError | None = None
 
 
 def drive(context: RunContext, machine: Machine, recorder: RunRecorder, first: events.Event) -> RunResult:
@@ -141,7 +151,8 @@ def drive(context: RunContext, machine: Machine, recorder: RunRecorder, first: e
             cancel_requested=lambda: was_asked_to_stop(context.folder),
             timeout=get_timeout(context.plan) or None,
         )
-        return RunResult(driver.run(first), driver.timed_out)
+        with _prepare_ahead(context, machine, first, driver):
+            return RunResult(driver.run(first), driver.timed_out, driver.stop_reason)
 
 
 def finish_task(context: RunContext, machine: Machine, result: RunResult, task: PipelineTask) -> PipelineTask:
@@ -154,13 +165,34 @@ def finish_task(context: RunContext, machine: Machine, result: RunResult, task: 
         return task.finish(from_values(result.end.outputs))
     timeout = get_timeout(context.plan) if result.timed_out else 0
     flags = context.options.command_options
-    report = failure_report(context.info, machine, result.end, context.folder, timeout, flags)
-    error = TaskFailed(context.redactor.redact_text(report))
-    if context.options.raise_on_error:
+    report = failure_report(context.info, machine, result.end, context.folder, timeout, flags, result.stop_reason)
+    return _finish_with_error(context.options, task, TaskFailed(context.redactor.redact_text(report)))
+
+
+def _finish_with_error(options: RunOptions, task: PipelineTask, error: TaskFailed) -> PipelineTask:
+    """Raise the error of a run, or return its task with it, as the user has chosen."""
+    if options.raise_on_error:
         raise error
-    if not context.options.quiet:
+    if not options.quiet:
         warn(str(error))  # the caller may not look at the error of the task
     return task.finish({}, error)
+
+
+def _prepare_ahead(
+    context: RunContext, machine: Machine, first: events.Event, driver: Driver
+) -> AbstractContextManager[None]:
+    """Return a context in which the environments of tasks that start later are built."""
+    options, cluster = context.options, context.cluster
+    runner = options.runner.task_runner
+    if not isinstance(runner, PreparingRunner):
+        return nullcontext()
+    finished = find_finished(machine, first.rerun_tasks if isinstance(first, events.Resume) else ())
+    uses = [
+        use
+        for use in find_uses(context.plan)
+        if use.label not in finished and (cluster is None or cluster.needs_image(use.label, str(use.executor.image)))
+    ]
+    return prepare_executors(runner, uses, driver.stop, max_parallel=options.max_parallel, quiet=options.quiet)
 
 
 @contextmanager

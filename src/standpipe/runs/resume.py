@@ -23,8 +23,10 @@ from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, find_artifacts
 from standpipe.runs.arguments import from_values
 from standpipe.runs.context import RunContext, resolve_pipeline_root
+from standpipe.runs.executor_uses import find_finished, find_uses
 from standpipe.runs.launch import drive, finish_task
 from standpipe.runs.options import RunOptions
+from standpipe.runs.preflight import check_uses
 from standpipe.runs.stored_run import StoredRun, existing_context, find_tasks, load_run, run_folder
 from standpipe.store.locks import RunLock
 from standpipe.store.plans import dump, load
@@ -72,6 +74,8 @@ def _resume(
     removed = find_removed_tasks(machine.root, plan)
     _announce(row, reruns, removed)
     context.options.runner.check_plan(plan)
+    finished = find_finished(machine, (*reruns, *removed))
+    check_uses(context.options, [use for use in find_uses(plan) if use.label not in finished], context.cluster)
     if context.cluster:
         context.cluster(stored.facts)
     try:

@@ -325,12 +325,17 @@ def _mount(reply: socket.socket, message: Dict[str, Any]) -> bool:
 
     try:
         mounts.enter(message["mounts"], message["keep"], message["cwd"])
+    except mounts.MountsRefused as error:
+        advice = "Use local.DockerRunner(), or a Linux system that allows this user to create mount namespaces"
+        _send_reply(reply, problem=f"its volumes could not be mounted: {error.strerror}. {advice}")
+        return False
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
+        where = f" at {error.filename}" if error.filename else ""
+        paths = ", ".join(path for _, path, _ in message["mounts"])
         _send_reply(
             reply,
-            problem=f"its volumes could not be mounted: {error.strerror}{where}. Use local.DockerRunner(), or a Linux "
-            "system that allows this user to create mount namespaces",
+            problem=f"its volumes could not be mounted: {error.strerror}{where}. It mounts folders at {paths}: mount "
+            "them at paths that do not exist yet, or that are folders",
         )
         return False
     return True

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import os
 import sys
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, Callable, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from .executor import Executor
 from .kfp_shim import install
 from .report import report
-from .source import compiled, load_function
+from .source import MODULE_NAME, compiled, load_function
 from .usage import write
 
 #: The size, in bytes, up to which a request is read and compiled before the fork.
@@ -69,8 +71,10 @@ def run(path: str, request: Optional[Request] = None, *, call: Optional[Call] = 
 
 
 def _run(path: str, request: Request, call: Optional[Call]) -> int:
+    custom: List[Any] = []
+    atexit.register(_finish, path, request, custom)  # the first one, so that it is called after those of the user's
     try:
-        _execute(request, call)
+        custom += _execute(request, call)
     except SystemExit as error:
         return _exit_code(error)
     except KeyboardInterrupt as error:
@@ -79,11 +83,6 @@ def _run(path: str, request: Request, call: Optional[Call]) -> int:
     except BaseException as error:  # noqa: BLE001  the outermost edge: all errors are reported to the user
         report(error, request["error_file"])
         return 1
-    finally:
-        if request.get("usage_file"):
-            with suppress(OSError):  # a full disk, perhaps: the usage is then unknown
-                write(request["usage_file"])
-        _change_owner(os.path.dirname(path), request.get("owner"))
     return 0
 
 
@@ -113,15 +112,43 @@ def warm_up() -> None:
     executor(executor_input, function).execute()
 
 
-def _execute(request: Request, call: Optional[Call]) -> None:
+def _execute(request: Request, call: Optional[Call]) -> List[Any]:
+    """Execute a request, and return the output artifacts that have a custom path."""
     del sys.argv[1:]  # they are ours, and would confuse a program that parses arguments
     executor = executor_class()
     function = load_function(request["source"], request["function"], request["artifact_classes"])
-    execute: Callable[[], None] = executor(request["executor_input"], function).execute
+    execution = executor(request["executor_input"], function)
     if call:
-        call(function, execute)
+        call(function, execution.execute)
     else:
-        execute()
+        execution.execute()
+    outputs = getattr(execution, "output_artifacts", {})  # as in the SDK 2.17.3, whose other versions may differ
+    return [artifact for artifact in outputs.values() if artifact.custom_path]
+
+
+def _finish(path: str, request: Request, custom: Sequence[Any]) -> None:
+    """Do what is to be done after the user's exit handlers: copy payloads, write the usage, change owners."""
+    if custom:
+        _copy_payloads(custom, request["error_file"])
+    if request.get("usage_file"):
+        with suppress(OSError):  # a full disk, perhaps: the usage is then unknown
+            write(request["usage_file"])
+    _change_owner(os.path.dirname(path), request.get("owner"))
+
+
+def _copy_payloads(artifacts: Sequence[Any], error_file: str) -> None:
+    from .custom_paths import copy_payloads  # costs 5 ms, and few artifacts have a custom path
+
+    component = sys.modules.pop(MODULE_NAME, None)
+    if component is not None:
+        vars(component).clear()  # so that the files that it has left open are closed
+        gc.collect()
+    try:
+        copy_payloads(artifacts)
+    except OSError as error:
+        report(error, error_file)
+        sys.stdout.flush()
+        os._exit(1)  # an exit handler has no other way to fail the task
 
 
 def use_utf8() -> None:

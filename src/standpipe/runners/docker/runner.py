@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from standpipe.errors import RunnerError, UnsupportedError
+from standpipe.errors import RunnerError, StandpipeError, UnsupportedError
+from standpipe.model import plan
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import (
@@ -37,6 +38,7 @@ from standpipe.runners.docker.pod import Pod
 from standpipe.runners.docker.reaper import Reaper
 from standpipe.runners.docker.run_arguments import RunArguments
 from standpipe.runners.missing_modules import explain_missing_module
+from standpipe.runners.package_indexes import has_variables
 from standpipe.runners.pauses import announce_pauses
 from standpipe.support import machine_capacity
 from standpipe.support.notices import Notice, inform, warn
@@ -133,6 +135,7 @@ class ContainerTaskRunner:
         self._lock = threading.Lock()
         self._image_ids: dict[str, tuple[float, str]] = {}  # with the time of the request
         self._traits: EngineTraits | None = None
+        self._prepared: set[object] = set()
         atexit.register(self.close)
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
@@ -201,6 +204,32 @@ class ContainerTaskRunner:
         self._reclaim(client, image, task)
         return explain_missing_module(outcome, request, in_image=True) if outcome.cause else outcome
 
+    def find_problem(self, executor: plan.Container) -> StandpipeError | None:
+        """Return None: an image that nobody has, or packages that no index has, are found by `prepare`."""
+        return None
+
+    def is_prepared(self, executor: plan.Container) -> bool:
+        """Return whether this process has prepared the image of an executor, or it is not known before its task."""
+        function = executor.program if isinstance(executor.program, PythonFunction) else None
+        return (
+            not isinstance(executor.image, str)
+            or (function is not None and has_variables(function))
+            or _identify(executor) in self._prepared
+        )
+
+    def prepare(self, executor: plan.Container, cancel: Cancellation) -> None:
+        """Pull the image of an executor if it is missing, and add its packages.
+
+        Raises:
+            RunnerError: if there is no engine, or the image cannot be pulled, or `cancel` was set meanwhile.
+            EnvironmentBuildError: if the packages cannot be installed.
+        """
+        client, labels = self._engine(), Owner.current().labels
+        with self._reaper.guard(labels):
+            self._prepare_engine(client)
+            self._provide_image(str(executor.image), executor.program, executor.env, labels, cancel)
+        self._prepared.add(_identify(executor))
+
     def fingerprint(self, request: TaskRequest) -> str:
         """Return the digests of its images and the user's arguments; empty while one is not on this machine."""
         names = (request.image, *(container.image for container in request.pod.init_containers))
@@ -261,10 +290,8 @@ class ContainerTaskRunner:
                 self._warn(f"The leftover container {container[:12]} was not removed: {message_of(error)}")
 
     def _image(self, client: DockerClient, request: TaskRequest, cancel: Cancellation) -> str:
-        function = request.program if isinstance(request.program, PythonFunction) else None
-        run_args = self._arguments.merged(environment={}, labels=owner_labels(request), volumes={})
-        run_args["labels"] = owner_labels(request)  # the user's labels are for the containers of tasks
         if request.pod.pull_policy == "Always":
+            run_args = self._installation_arguments(owner_labels(request))
             self._inform(f"Pulling the image {request.image}: its pull policy is Always.")
             self._images.pull(request.image, run_args=run_args, inform=self._inform, cancel=cancel)
         elif request.pod.pull_policy == "Never" and not client.images.list(request.image):
@@ -272,12 +299,23 @@ class ContainerTaskRunner:
                 f"The engine has no image {request.image}, and the task's image pull policy is Never. Pull it: "
                 f"docker pull {request.image}"
             )
-        variables = {**request.env, **request.pod.env, **self._arguments.environment}
+        variables = {**request.env, **request.pod.env}
+        return self._provide_image(request.image, request.program, variables, owner_labels(request), cancel)
+
+    def _provide_image(
+        self,
+        base: str,
+        program: object,
+        variables: Mapping[str, str],
+        labels: Mapping[str, str],
+        cancel: Cancellation,
+    ) -> str:
+        own = {**variables, **self._arguments.environment}
         return self._images.image(
-            request.image,
-            function,
-            variables={name: value for name, value in variables.items() if value is not None},
-            run_args=run_args,
+            base,
+            program if isinstance(program, PythonFunction) else None,
+            variables={name: value for name, value in own.items() if value is not None},
+            run_args=self._installation_arguments(labels),
             inform=self._inform,
             cancel=cancel,
         )
@@ -286,6 +324,10 @@ class ContainerTaskRunner:
         """Return the image of an init container, which is pulled if it is missing."""
         run_args = {"labels": owner_labels(request)}
         return self._images.image(image, None, variables={}, run_args=run_args, inform=self._inform, cancel=cancel)
+
+    def _installation_arguments(self, labels: Mapping[str, str]) -> dict[str, Any]:
+        """Return the arguments for containers that install packages. The user's labels are for those of tasks."""
+        return {**self._arguments.merged(environment={}, labels={}, volumes={}), "labels": dict(labels)}
 
     def _create_arguments(
         self, client: DockerClient, image: str, request: TaskRequest, traits: EngineTraits
@@ -367,3 +409,11 @@ class ContainerTaskRunner:
                 f"Files of {task.request.task} in {folder} belong to another user, and a container of its image "
                 f"could not change that. You can: sudo chown -R {os.geteuid()}:{os.getegid()} {folder}"
             )
+
+
+def _identify(executor: plan.Container) -> object:
+    """Return what determines the image of an executor."""
+    program = executor.program
+    if not isinstance(program, PythonFunction):
+        return executor.image
+    return executor.image, program.packages, program.index_urls, program.trusted_hosts, program.use_venv

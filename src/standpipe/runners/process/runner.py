@@ -11,12 +11,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from standpipe.errors import RunnerError, UnsupportedError
+from standpipe.errors import EnvironmentBuildError, RunnerError, StandpipeError, UnsupportedError
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.plan import PythonFunction
+from standpipe.model.plan import Container, PythonFunction
 from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, TaskRequest
 from standpipe.model.resources import Capacity
 from standpipe.runners.missing_modules import explain_missing_module
+from standpipe.runners.package_indexes import drop_password, has_variables, resolve_indexes
 from standpipe.runners.pauses import announce_pauses
 from standpipe.runners.process.fork_servers import BOOT, START_VARIABLES, ForkServer, ForkServers
 from standpipe.runners.process.limits import AttemptLimits, Limiter, gpu_variables
@@ -56,7 +57,7 @@ class Environments(Protocol):
                 meanwhile.
         """
 
-    def is_built(self, function: PythonFunction) -> bool:
+    def is_built(self, function: PythonFunction, variables: Mapping[str, str]) -> bool:
         """Return whether that environment exists already.
 
         Raises:
@@ -114,9 +115,45 @@ class ProcessTaskRunner:
                 outcome = self._run_in_server(python, request, variables, log, cancel)
         return explain_missing_module(outcome, request, in_image=False) if outcome.cause else outcome
 
+    def find_problem(self, executor: Container) -> StandpipeError | None:
+        """Return the error that an executor's tasks are certain to end with; None if none is known."""
+        if not isinstance(executor.program, PythonFunction):
+            return UnsupportedError(
+                f"it runs a container ({executor.image}), and the SubprocessRunner only runs lightweight Python "
+                "components. Use local.init(runner=local.DockerRunner())."
+            )
+        try:
+            self._is_prepared(executor.program, executor.env)
+        except EnvironmentBuildError as error:
+            return error
+        return None
+
+    def is_prepared(self, executor: Container) -> bool:
+        """Return whether the environment of an executor exists, or cannot be built before its task."""
+        try:
+            return not isinstance(executor.program, PythonFunction) or self._is_prepared(executor.program, executor.env)
+        except EnvironmentBuildError:
+            return True  # its packages are invalid, which `find_problem` returns
+
+    def _is_prepared(self, function: PythonFunction, variables: Mapping[str, str]) -> bool:
+        return not function.packages or has_variables(function) or self._environments.is_built(function, variables)
+
+    def prepare(self, executor: Container, cancel: Cancellation) -> None:
+        """Build the environment of an executor.
+
+        Raises:
+            EnvironmentBuildError: if its packages cannot be installed, or `cancel` was set meanwhile.
+        """
+        assert isinstance(executor.program, PythonFunction), "other executors have no environment"
+        self._environments.python(executor.program, variables=executor.env, inform=self._inform, cancel=cancel)
+
     def fingerprint(self, request: TaskRequest) -> str:
-        """Return the version of Python, and the platform that it was built for."""
-        return f"{sys.implementation.cache_tag}-{sys.platform}-{os.uname().machine}"
+        """Return the version of Python, the platform that it was built for, and indexes named by variables."""
+        here = f"{sys.implementation.cache_tag}-{sys.platform}-{os.uname().machine}"
+        if isinstance(request.program, PythonFunction) and has_variables(request.program):
+            urls = resolve_indexes(request.program, {**os.environ, **_task_variables(request)}).urls
+            return " ".join((here, *map(drop_password, urls)))
+        return here
 
     def capacity(self) -> Capacity:
         """Return the capacity of this machine, as far as this process may use it."""

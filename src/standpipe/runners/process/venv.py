@@ -128,12 +128,13 @@ class CurrentEnvironment:
         return python
 
     def is_built(self, function: PythonFunction, variables: Mapping[str, str] = _NO_VARIABLES) -> bool:
-        """Return whether this process has installed the function's packages.
+        """Return True: packages are installed for their own task only, as they change the environment of others.
 
         Raises:
             EnvironmentBuildError: if its packages are not what an installer takes.
         """
-        return not function.packages or _recipe(Path(sys.executable), function, variables) in self._installed
+        _recipe(Path(sys.executable), function, variables)
+        return True
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ def _read_user_options(settings: tuple[tuple[str, str], ...]) -> tuple[Option, .
 def _resolve_option(option: Option) -> tuple[Option, Iterator[str]]:
     """Return an option with the path in its value made absolute, and the state of the files there."""
     name, value = option
-    if name not in _PATHS or value is None or "://" in value:
+    if name not in _PATHS or value is None or is_remote(value):
         return option, iter(())
     location, bracket, extras = value.partition("[") if name == "editable" else (value, "", "")
     path = Path(os.path.abspath(os.path.expanduser(location)))
