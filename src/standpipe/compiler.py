@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from standpipe.dsl.base_component import BaseComponent
-from standpipe.errors import AuthoringError
+from standpipe.errors import AuthoringError, shorten_errors
 from standpipe.model.plan import Dag, Plan
 from standpipe.model.types import Json
 from standpipe.model.values import preview
@@ -53,6 +53,7 @@ class KubernetesManifestOptions:
 class Compiler:
     """Compiles components and pipelines to the files that KFP clusters run."""
 
+    @shorten_errors
     def compile(
         self,
         pipeline_func: BaseComponent,

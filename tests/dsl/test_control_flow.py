@@ -12,6 +12,7 @@ from standpipe import dsl
 from standpipe.errors import (
     AuthoringError,
     AuthoringTypeError,
+    InconsistentTypeException,
     InvalidControlFlowException,
     InvalidTopologyException,
     StandpipeError,
@@ -197,6 +198,67 @@ def test_the_name_of_an_artifact_in_a_loop_is_warned_of() -> None:
             with pytest.raises(AttributeError, match=r"has no attribute 'uri'. Pass the whole value to a component"):
                 model.uri  # noqa: B018 - the access is the test
             echo()
+
+
+@pytest.mark.parametrize("use", [str, lambda one_of: f"x{one_of}", lambda one_of: echo(x=[one_of])])
+def test_a_one_of_in_text_is_an_error_of_the_sdks_class(use: Any) -> None:
+    with pytest.raises(NotImplementedError, match=r"A dsl\.OneOf cannot be used inside text") as caught:
+
+        @dsl.pipeline
+        def joins(n: int) -> None:
+            with dsl.If(n == 1):
+                one = echo()
+            with dsl.Else():
+                two = echo()
+            use(dsl.OneOf(one.output, two.output))
+
+    assert isinstance(caught.value, AuthoringError)
+
+
+def test_a_one_of_of_an_inner_condition_cannot_be_returned() -> None:
+    with pytest.raises(InvalidTopologyException, match=r"the dsl\.OneOf of .* is in the dsl\.If 'condition-\d'"):
+
+        @dsl.pipeline
+        def joins(n: int):  # type: ignore[no-untyped-def]
+            with dsl.If(n > 0):
+                with dsl.If(n == 1):
+                    one = echo()
+                with dsl.Else():
+                    two = echo()
+                return dsl.OneOf(one.output, two.output)
+
+
+@pytest.mark.parametrize("items", ["abc", 5, {1, 2}, range(3), {"a": 1}])
+def test_items_that_are_no_list_are_an_error_of_the_sdks_class(items: Any) -> None:
+    with pytest.raises(TypeError, match=r"dsl\.ParallelFor expected a list"):
+
+        @dsl.pipeline
+        def loops() -> None:
+            with dsl.ParallelFor(items):
+                echo()
+
+
+def test_a_message_about_a_pipeline_says_so() -> None:
+    @dsl.pipeline
+    def inner(n: int) -> None:
+        echo(x=n)
+
+    with pytest.raises(
+        InconsistentTypeException, match=r"^Pipeline 'inner', input 'n': expected int, got 'a' of type str"
+    ):
+
+        @dsl.pipeline
+        def outer() -> None:
+            inner(n="a")
+
+
+def test_the_name_of_a_group_is_known_while_the_pipeline_is_traced() -> None:
+    with pytest.raises(TypeError, match=r"^dsl\.If expected name to be a string, got the pipeline input 'text'"):
+
+        @dsl.pipeline
+        def names(text: str) -> None:
+            with dsl.If(text == "a", name=text):
+                echo()
 
 
 def test_branches_exclude_each_other_and_are_numbered_as_the_sdk_does() -> None:
@@ -591,10 +653,10 @@ def _returned_from_a_condition(n: Any) -> Any:
     ("mistake", "error", "says"),
     [
         (_else_alone, InvalidControlFlowException, r"dsl\.Else has no dsl\.If before it"),
-        (_else_after_else, InvalidControlFlowException, r"dsl\.Else has no dsl\.If before it"),
+        (_else_after_else, InvalidControlFlowException, r"dsl\.Else follows a dsl\.Else, .* one dsl\.Else"),
         (_elif_after_loop, InvalidControlFlowException, r"dsl\.Elif has no dsl\.If before it"),
         (_constant, AuthoringError, r"dsl\.If expected a comparison .*, got True of type bool"),
-        (_compared_list, AuthoringError, "output 'numbers' of task 'many' is of type LIST"),
+        (_compared_list, AuthoringError, "output 'numbers' of task 'many' is of type list"),
         (_bool_with_number, AuthoringError, "Compare it with True or False"),
         (_out_of_condition, InvalidTopologyException, r"in the dsl\.If 'condition-1'.*dsl\.OneOf"),
         (_after_condition, InvalidTopologyException, r"in the dsl\.If 'condition-1' and may not run"),
@@ -604,14 +666,14 @@ def _returned_from_a_condition(n: Any) -> Any:
         (_collected_outside_of_loops, InvalidTopologyException, "Use the output itself"),
         (_collected_in_its_loop, InvalidTopologyException, "Use the output itself"),
         (_collected_from_a_loop_in_a_condition, InvalidTopologyException, r"dsl\.If 'condition-1' and may not run"),
-        (_collected_one_of, AuthoringError, r"got a dsl\.OneOf"),
+        (_collected_one_of, AuthoringError, r"got the dsl\.OneOf of the output .Output. of task .echo."),
         (_collected_in_text, AuthoringError, "cannot be used inside text"),
         (_one_of_without_else, AuthoringError, r"ends with a dsl\.Else"),
         (_one_of_anything, AuthoringError, "branches of one condition"),
-        (_one_of_two_types, AuthoringTypeError, "is NUMBER_INTEGER.*is STRING"),
+        (_one_of_two_types, AuthoringTypeError, "is int.*is str"),
         (_one_of_a_loop, InvalidTopologyException, "has several values: it is in the loop 'for-loop-3'"),
         (_item_outside, InvalidTopologyException, "used outside of that loop"),
-        (_loop_over_number, AuthoringError, "pipeline input 'n' is of type NUMBER_INTEGER"),
+        (_loop_over_number, AuthoringError, "pipeline input 'n' is of type int"),
         (_loop_over_nothing, AuthoringError, r"expected a list with at least one item.*, got \[\]"),
         (_loop_over_text, AuthoringError, "expected a list .*, got 'abc'"),
         (_loop_over_an_artifact, AuthoringError, "output 'data' of task 'make' is a single artifact"),

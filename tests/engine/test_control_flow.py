@@ -306,7 +306,7 @@ def test_no_items_are_a_success_with_empty_outputs() -> None:
 
 @pytest.mark.parametrize(
     ("value", "says"),
-    [("abc", "'abc' (STRING)"), ('{"a": 1}', "'{\"a\": 1}' (STRING)"), (None, "None (null)")],
+    [("abc", "'abc' (str)"), ('{"a": 1}', "'{\"a\": 1}' (str)"), (None, "None (null)")],
 )
 def test_items_that_are_no_list_fail_the_loop(value: str | None, says: str) -> None:
     run = Run(looped(over("text"), text=FromInput("s")), s=value)
@@ -321,7 +321,7 @@ def test_an_item_of_the_wrong_type_fails_its_iteration_only() -> None:
     run.end("loop/0/a", y=1)
     run.end("loop/2/a", y=1)
     assert dict(run.failures).keys() == {"loop/1/a", "loop/3"}
-    assert "expected NUMBER_INTEGER, got" in dict(run.failures)["loop/1/a"]
+    assert "expected int, got" in dict(run.failures)["loop/1/a"]
     assert "the loop's item is null" in dict(run.failures)["loop/3"]
 
 

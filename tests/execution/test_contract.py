@@ -94,7 +94,7 @@ def test_a_custom_path_that_was_only_in_the_container_is_not_kept(tmp_path: Path
         ({"parameterValues": {"count": 1}}, "did not write its output 'score'"),
         (
             {"parameterValues": {"score": 1, "count": 1.5}},
-            "output 'count' does not fit: expected NUMBER_INTEGER, got 1.5",
+            "output 'count' does not fit: expected int, got 1.5",
         ),
         ("{", "not JSON"),
         ("[]", "not a JSON object"),
@@ -111,6 +111,13 @@ def test_a_custom_path_that_was_only_in_the_container_is_not_kept(tmp_path: Path
         (
             '{"artifacts": {"model": {"artifacts": [{"metadata": {"loss": Infinity}}]}}}',
             "\\['model']\\['artifacts']\\[0]\\['metadata']\\['loss'] is inf: expected a finite number",
+        ),
+        (
+            {
+                "parameterValues": {"score": 1, "count": 1},
+                "artifacts": {"model": {"artifacts": [{"metadata": {"_kfp_model_registry_request": "{"}}]}},
+            },
+            "malformed entry for its output artifact 'model'",
         ),
     ],
 )

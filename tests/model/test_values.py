@@ -80,7 +80,7 @@ def test_output_files_are_read_by_their_type(text: str, type_: ParameterType, va
     ],
 )
 def test_an_output_file_of_another_type_is_rejected(text: str, type_: ParameterType) -> None:
-    with pytest.raises(ValueMismatch, match=str(type_)):
+    with pytest.raises(ValueMismatch, match=type_.label):
         parse_text(text, type_)
 
 

@@ -334,10 +334,10 @@ def test_several_outputs_come_as_a_dict_or_a_named_tuple(run: Any) -> None:
     [
         (count, None, "it did not write its output 'Output': return a value for it"),
         (count, {}, "it did not write its output 'Output': return a value for it"),
-        (count, "x", r"its output 'Output' does not fit: expected NUMBER_INTEGER, got 'x' \(STRING\)"),
+        (count, "x", r"its output 'Output' does not fit: expected int, got 'x' \(str\)"),
         (count, {"Outptu": 1}, r"The fake function returned 'Outptu': expected outputs of \['Output'\]\."),
         (count, {1: 2}, r"The fake function returned 1: expected outputs of \['Output'\]\."),
-        (describe, {"Output": 3}, r"its output 'Output' does not fit: expected STRUCT, got 3"),
+        (describe, {"Output": 3}, r"its output 'Output' does not fit: expected dict, got 3"),
         (summarize, {"rows": 1}, "it did not write its output 'columns': return a value for it"),
         (notify, 3, r"The fake function returned 'Output': expected outputs of \[\]\."),
         (count, object(), "The fake function returned an invalid value: the output 'Output' is of type object: exp"),

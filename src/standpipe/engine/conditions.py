@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from standpipe.model.cluster_differences import SP121, decides
 from standpipe.model.evaluation import holds
 from standpipe.model.expressions import Expression, ExpressionError
 from standpipe.model.types import ArtifactInput, Input, Json, ParameterType
@@ -28,6 +29,7 @@ def select_parameters(inputs: Mapping[str, Value], declared: Mapping[str, Input]
     return parameters
 
 
+@decides(SP121)
 def explain_skip(condition: Expression, parameters: Mapping[str, Json]) -> str:
     """Return why a condition skips its task; empty if the condition holds.
 

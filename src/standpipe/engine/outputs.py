@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from standpipe.engine.tasks import CompositeTask, DagTask, Task
 from standpipe.errors import StandpipeError
+from standpipe.model.cluster_differences import SP103, SP115, decides
 from standpipe.model.events import Failure
 from standpipe.model.plan import FromTask
 from standpipe.model.states import TaskState
@@ -14,6 +15,7 @@ class OutputMissing(StandpipeError):
     """A DAG has ended without a required output. The message names the output and says why."""
 
 
+@decides(SP115)
 def collect_dag_outputs(dag: DagTask) -> dict[str, Value]:
     """Return the outputs of a DAG of which no task failed.
 
@@ -38,6 +40,7 @@ def collect_dag_outputs(dag: DagTask) -> dict[str, Value]:
     return outputs
 
 
+@decides(SP103)
 def find_failure(whole: CompositeTask) -> Failure | None:
     """Return the failure of a DAG or loop: that of its first part that failed, in the order of the Plan."""
     part = next((part for part in whole.parts if part.state is TaskState.FAILED), None)

@@ -17,6 +17,7 @@ from standpipe.execution.contract import OutputError, build_executor_input, read
 from standpipe.execution.failures import describe_defect, describe_failure, describe_os_error
 from standpipe.execution.importing import import_artifact
 from standpipe.execution.logs import TaskLog
+from standpipe.execution.missing_payloads import describe_missing_inputs, describe_missing_outputs
 from standpipe.execution.pauses import find_pause, has_terminal
 from standpipe.execution.rendering import Renderer
 from standpipe.execution.requests import build_request
@@ -52,6 +53,7 @@ class AttemptExecutor:
         cache: the results of earlier attempts, if the run may use them.
         redactor: removes secrets from logs.
         debug: runs tasks under a debugger, on the terminal of this process.
+        expects_payloads: whether a task that leaves no payload of an output artifact gets a notice.
     """
 
     plan: Plan
@@ -65,7 +67,8 @@ class AttemptExecutor:
     cache: ResultCache | None = None
     redactor: Redactor = NO_SECRETS
     debug: bool = False
-    _reported: Once = field(default_factory=Once, repr=False)
+    expects_payloads: bool = True
+    _reported: Once = field(default_factory=Once, init=False)
 
     def execute(self, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         """Execute one attempt, and return how it ended. Whatever goes wrong is its failure, not an exception.
@@ -117,7 +120,9 @@ class AttemptExecutor:
             )
             request = self._add_pause(request)
             inputs = self._collect_key_inputs(container, request, command, cancel)
-            return self._use_cache(inputs, command, cancel, lambda: self._run_task(request, command, cancel))
+            ended = self._use_cache(inputs, command, cancel, lambda: self._run_task(request, command, cancel))
+        self._report_missing_outputs(command, ended.outputs)
+        return ended
 
     def _add_pause(self, request: TaskRequest) -> TaskRequest:
         """Return the request with the pause that its variables ask for, if there is a user to end it."""
@@ -148,7 +153,10 @@ class AttemptExecutor:
         if not outcome.succeeded:
             if cancel:
                 remove_outputs(request.executor_input, self.artifacts)
-            return AttemptEnded(command.task, failure=describe_failure(outcome, log, request.limits), report=report)
+            failure = describe_failure(outcome, log, request.limits)
+            missing = describe_missing_inputs(command.inputs, self.artifacts)
+            failure = replace(failure, hint="\n\n".join(filter(None, [missing, failure.hint])))
+            return AttemptEnded(command.task, failure=failure, report=report)
         try:
             outputs = self._collect_outputs(request, command, cancel)
         except OutputError as error:
@@ -156,6 +164,16 @@ class AttemptExecutor:
                 command.task, failure=Failure(str(error), hint=f"Its log is {log.path}."), report=report
             )
         return AttemptEnded(command.task, outputs, report=report)
+
+    def _report_missing_outputs(self, command: StartAttempt, outputs: Mapping[str, Value]) -> None:
+        """Warn of output artifacts that the task did not write; of each output of a component once."""
+        missing = describe_missing_outputs(outputs, self.artifacts, expects_payloads=self.expects_payloads)
+        for name, text in missing:
+            if self._reported.is_first((command.component, name)):
+                warn(
+                    f"Task '{command.task}' succeeded without its output artifact {name!r}: {text}. Write it to "
+                    f"exactly that path, which is `{name}.path` in Python: tasks that read it fail."
+                )
 
     def _collect_outputs(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> dict[str, Value]:
         outputs = read_outputs(self._find_component(command), request.executor_input)

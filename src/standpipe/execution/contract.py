@@ -18,6 +18,7 @@ from standpipe.model.ports import ArtifactStore
 from standpipe.model.types import ArtifactOutput, ArtifactType, Json, ParameterInput, ParameterOutput
 from standpipe.model.values import ArtifactValue, Value, ValueMismatch, check_json, coerce, parse_text, preview
 from standpipe.support.paths import remove_path
+from standpipe.worker.artifacts import REGISTRATION_KEY
 
 
 class OutputError(StandpipeError):
@@ -170,12 +171,16 @@ def _read_artifact(name: str, expected: Mapping[str, Json], written: Mapping[str
         (runtime,) = written.get(name, {"artifacts": [{}]})["artifacts"]
         artifact_type = ArtifactType(expected["type"]["schemaTitle"], expected["type"]["schemaVersion"])
         custom_path = runtime.get("custom_path") or runtime.get("customPath") or ""
+        metadata = dict(runtime.get("metadata") or {})
+        # The launcher that KFP has proposed removes the request as well, before it stores the metadata (KEP-12020).
+        registration = metadata.pop(REGISTRATION_KEY, None)
         return ArtifactValue(
             name=runtime.get("name") or expected["name"],
             type=artifact_type,
             uri=runtime.get("uri") or expected["uri"],
-            metadata=runtime.get("metadata") or {},
+            metadata=metadata,
             custom_path=custom_path if custom_path and Path(custom_path).exists() else "",
+            registration=dict(json.loads(registration)) if registration else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise OutputError(

@@ -376,6 +376,10 @@ class RecordedRun(Protocol):
         """When its last fact was recorded, in seconds since the epoch; None if it has no facts."""
 
     @property
+    def idle(self) -> float:
+        """The seconds between its first and its last fact in which no process drove it."""
+
+    @property
     def end(self) -> RunEnded | None:
         """Its last fact, if the run has ended."""
 

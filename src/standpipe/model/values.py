@@ -42,7 +42,8 @@ class ArtifactValue:
     """An artifact as tasks see it: KFP's RuntimeArtifact.
 
     `custom_path` is the path of the payload, if that is not at the URI. `checksum` is that of the payload, None if
-    the payload is not on this machine or was not read. Tasks do not receive it.
+    the payload is not on this machine or was not read. `registration` is what the task that produced a model requested
+    of a model registry: the arguments of `dsl.Model.register`, None if it did not. Tasks receive neither of the two.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ArtifactValue:
     metadata: Mapping[str, Json] = field(default_factory=dict)
     custom_path: str = ""
     checksum: Checksum | None = field(default=None, compare=False)
+    registration: Mapping[str, Json] | None = field(default=None, compare=False)
 
     @property
     def location(self) -> str:
@@ -105,23 +107,17 @@ def to_text(value: Json) -> str:
 
 
 def type_name(value: Value) -> str:
-    """Return the name of the type of a value: KFP's name if it has one.
+    """Return the name of the type of a value, for messages.
 
     >>> [type_name(value) for value in (1, 1.5, True, "a", [], {}, None)]
-    ['NUMBER_INTEGER', 'NUMBER_DOUBLE', 'BOOLEAN', 'STRING', 'LIST', 'STRUCT', 'null']
+    ['int', 'float', 'bool', 'str', 'list', 'dict', 'null']
     """
     if value is None:
         return "null"
     if isinstance(value, ArtifactValue):
-        return str(value.type)
-    if isinstance(value, bool):
-        return ParameterType.BOOLEAN.value
-    if isinstance(value, str):
-        return ParameterType.STRING.value
-    for parameter_type, python_types in _PYTHON_TYPES.items():
-        if isinstance(value, python_types):
-            return parameter_type.value
-    return type(value).__name__
+        return value.type.label
+    known = (bool, str, int, float, list, dict)  # of which the value may have a subclass
+    return next((kind.__name__ for kind in known if isinstance(value, kind)), type(value).__name__)
 
 
 def flatten(value: Value, levels: int = 1) -> Value:
@@ -160,7 +156,7 @@ def coerce(value: Json, to: ParameterType) -> Json:
     if fits and isinstance(value, bool) and to is not ParameterType.BOOLEAN:
         fits = False  # a bool is an int in Python, but not in KFP
     if not fits:
-        raise ValueMismatch(f"expected {to}, got {preview(value)} ({type_name(value)})")
+        raise ValueMismatch(f"expected {to.label}, got {preview(value)} ({type_name(value)})")
     return value
 
 
@@ -192,7 +188,7 @@ def parse_text(text: str, to: ParameterType) -> Json:
             return go_text.parse_boolean(text)
         return coerce(json.loads(text), to)
     except ValueError as error:
-        raise ValueMismatch(f"expected {to}, got the text {preview(text)}: {error}") from error
+        raise ValueMismatch(f"expected {to.label}, got the text {preview(text)}: {error}") from error
 
 
 def parse_json(text: str) -> Json:

@@ -45,6 +45,9 @@ class LocalRunner(ABC):
     A subclass implements `open` and `workspace_path`, and takes its options as arguments of `__init__`.
     """
 
+    #: Whether a task that succeeds must have written its output artifacts; if not, the user gets a notice.
+    expects_payloads = True
+
     _opening = threading.Lock()
     _opened: Runner | None = None
     _opened_by = 0

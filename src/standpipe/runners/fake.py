@@ -24,6 +24,7 @@ from standpipe.support.notices import warn
 from standpipe.worker.artifacts import Artifact, create
 from standpipe.worker.executor import SINGLE_OUTPUT
 from standpipe.worker.json_values import text_keys
+from standpipe.worker.models import adapt, dump
 from standpipe.worker.status import final_status, task_config
 
 #: What stands in for a task: it takes inputs by name, and returns outputs by name or its single output.
@@ -43,10 +44,10 @@ class FakeRunner(LocalRunner):
     """Runs no task. It calls a function instead, in this process: for tests of pipelines.
 
     A function gets the inputs and output artifacts that it has parameters for, by name and as a component gets them;
-    `**` gets all other input parameters. It returns its outputs by name, as a dict or a NamedTuple, or the value of
-    the output `Output`. The value of an output artifact is its payload, as text or bytes; a function may as well write
-    to the artifact's `path` and set its metadata. If `Output` is a dict, a dict with other keys than the names of
-    outputs is its value, and so is an empty one.
+    `**` gets all other input parameters. What it annotates as a Pydantic model is one. It returns its outputs by name,
+    as a dict or a NamedTuple, or the value of the output `Output`. The value of an output artifact is its payload, as
+    text or bytes; a function may as well write to the artifact's `path` and set its metadata. If `Output` is a dict, a
+    dict with other keys than the names of outputs is its value, and so is an empty one.
 
     An exception is the failure of the task, and `sys.exit(3)` its exit code. What a function prints goes to this
     process's own output, not to the log of the task. A task without a function succeeds if it has no output
@@ -65,6 +66,8 @@ class FakeRunner(LocalRunner):
     Raises:
         ArgumentError: if an argument is invalid.
     """
+
+    expects_payloads = False  # a test leaves out the payloads that it does not need
 
     def __init__(
         self, functions: Mapping[str, Function] | None = None, /, *, capacity: Capacity = UNBOUNDED, **by_name: Function
@@ -164,7 +167,7 @@ class FakeTaskRunner:
         name = self._function_name(request)
         if name is None:
             return Outcome(exit_code=0)
-        function = self._functions[name]
+        function = adapt(self._functions[name])
         self._called.add(name)
         try:
             outputs = _output_artifacts(request)
@@ -284,7 +287,7 @@ def _write_outputs(returned: Any, artifacts: dict[str, Artifact], request: TaskR
     """
     outputs = request.executor_input["outputs"]
     names = {*outputs.get("parameters", {}), *artifacts}
-    values = _by_name(returned, names, request.component.outputs)
+    values = {name: dump(value) for name, value in _by_name(returned, names, request.component.outputs).items()}
     for name in values:
         if name not in names:
             raise _UnusableFunction(f"The fake function returned {name!r}: expected outputs of {sorted(names)}.")

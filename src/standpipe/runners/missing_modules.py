@@ -30,7 +30,7 @@ def explain_missing_module(outcome: Outcome, request: TaskRequest, *, in_image: 
     match = _MISSING.match(outcome.cause)
     if not match:
         return outcome
-    hints = [_where_it_is(match[1], request)]
+    hints = [_describe_origin(match[1], request)]
     if in_image:
         hints.insert(0, f"The image {request.image} does not have it.")
     elif not _PLAIN_IMAGE.match(request.image):
@@ -41,7 +41,7 @@ def explain_missing_module(outcome: Outcome, request: TaskRequest, *, in_image: 
     return replace(outcome, hint=" ".join(hints))
 
 
-def _where_it_is(module: str, request: TaskRequest) -> str:
+def _describe_origin(module: str, request: TaskRequest) -> str:
     """Return where a module comes from and how a task gets it, as far as this process knows."""
     place = request.component.source_location
     beside = [str(Path(place.file).parent)] if place else []

@@ -62,6 +62,7 @@ def write_request(
     content = {
         "source": function.source,
         "function": function.name,
+        "sections": [(part.start, part.count, part.location.file, part.location.line) for part in function.sections],
         "executor_input": request.executor_input,
         "artifact_classes": dict(function.artifact_classes),
         "error_file": str(_error_file(request.folder)),

@@ -27,6 +27,7 @@ from standpipe.model.layout import StateLayout, file_name
 from standpipe.model.ports import Attempt, FactSink, PreparingRunner
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.states import TaskState
+from standpipe.model.templates import parse_value
 from standpipe.runs.arguments import from_values, to_values
 from standpipe.runs.context import (
     RunContext,
@@ -37,9 +38,10 @@ from standpipe.runs.context import (
     open_cache,
     resolve_pipeline_root,
 )
+from standpipe.runs.current_code import find_code_source
 from standpipe.runs.driver import Driver, Terminated
 from standpipe.runs.executor_uses import find_finished, find_uses
-from standpipe.runs.failure_report import failure_report
+from standpipe.runs.failure_report import Commands, failure_report
 from standpipe.runs.options import RunOptions
 from standpipe.runs.preflight import check_uses
 from standpipe.runs.preparation import prepare_executors
@@ -90,8 +92,10 @@ def start(
                 pipeline_root=str(root),
                 workspace_path=options.runner.workspace_path(workspace) if workspace else "",
             )
-            context = RunContext(options, plan, info, folder, workspace, cluster, cache, redactor, debug)
+            context = RunContext(options, plan, info, folder, workspace, cluster, cache, redactor, debug, rerun_of)
             inputs = to_values(arguments)
+            if not rerun_of:  # the arguments of a call are constants of the author, those of a rerun are recorded data
+                inputs = parse_value(inputs)
             machine = context.new_machine()
             recorder = RunRecorder(
                 root, info, plan, workspace=str(workspace or ""), rerun_of=rerun_of, redactor=redactor
@@ -112,8 +116,17 @@ class RunResult(NamedTuple):
     stop_reason: StandpipeError | None = None
 
 
-def drive(context: RunContext, machine: Machine, recorder: RunRecorder, first: events.Event) -> RunResult:
+def drive(
+    context: RunContext, machine: Machine, recorder: RunRecorder, first: events.Event, earlier: float = 0.0
+) -> RunResult:
     """Drive a run from an event to its end. This process must hold the lock of the run.
+
+    Args:
+        context: the context of the run.
+        machine: its state.
+        recorder: records its facts.
+        first: the event that starts or resumes it.
+        earlier: for how long it was in progress before it was resumed, in seconds.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, once everything has stopped and the run's end is recorded.
@@ -123,7 +136,7 @@ def drive(context: RunContext, machine: Machine, recorder: RunRecorder, first: e
     options = context.options
     with (
         inject_faults(options.runner.task_runner, options.faults) as runner,
-        closing(_observer(context.info, context.folder, quiet=options.quiet or context.debug)) as observer,
+        closing(_observer(context, earlier)) as observer,
         closing(context.cache) if context.cache else nullcontext(),
         quiet_notices(options.quiet),
     ):
@@ -140,6 +153,7 @@ def drive(context: RunContext, machine: Machine, recorder: RunRecorder, first: e
             cache=ResultCache(context.cache, context.info.id, artifacts, warn) if context.cache else None,
             redactor=context.redactor,
             debug=context.debug,
+            expects_payloads=options.runner.expects_payloads,
         )
         sinks: list[FactSink] = [context.redactor.wrap_sink(recorder), context.redactor.wrap_sink(observer)]
         sinks += [_MissingResources(), _log_cache_hits, *([context.cluster] if context.cluster else [])]
@@ -164,8 +178,11 @@ def finish_task(context: RunContext, machine: Machine, result: RunResult, task: 
     if result.end.state is TaskState.SUCCEEDED:
         return task.finish(from_values(result.end.outputs))
     timeout = get_timeout(context.plan) if result.timed_out else 0
-    flags = context.options.command_options
-    report = failure_report(context.info, machine, result.end, context.folder, timeout, flags, result.stop_reason)
+    assert isinstance(task.component, BaseComponent), "only those are started"
+    commands = Commands(
+        context.info, context.rerun_of, context.options.command_options, find_code_source(task.component)
+    )
+    report = failure_report(context.info, machine, result.end, context.folder, timeout, commands, result.stop_reason)
     return _finish_with_error(context.options, task, TaskFailed(context.redactor.redact_text(report)))
 
 
@@ -251,14 +268,14 @@ class Observer(FactSink, Protocol):
         """Remove what is displayed only while the run is running."""
 
 
-def _observer(info: RunInfo, folder: Path, *, quiet: bool) -> Observer:
-    if quiet:
+def _observer(context: RunContext, earlier: float) -> Observer:
+    if context.options.quiet or context.debug:
         return Quiet()
     if Screen().isatty():
         from standpipe.console.live import Live  # rich costs 60 ms, worth it on a terminal only
 
-        return Live(info, str(folder))
-    return PlainLines(info, str(folder))
+        return Live(context.info, str(context.folder), earlier)
+    return PlainLines(context.info, str(context.folder), earlier)
 
 
 def _make_run_folder(root: Path, pipeline: str) -> Path:

@@ -207,7 +207,9 @@ RECORDS = (
         use_venv="use_venv",
         artifact_classes="artifact_classes",
         layout="layout",
+        sections="sections",
     ),
+    _record(p.SourceSection, "SourceSection", start="start", count="count", location="location"),
     _record(
         p.Importer,
         "Importer",

@@ -18,11 +18,11 @@ def replace_variables(text: str, variables: Mapping[str, str]) -> str:
 
     def value(match: re.Match[str]) -> str:
         name, operator, default = match[1] or match[2], match[3], match[4]
-        found = variables.get(name)
-        if operator and (found is None or (operator == ":-" and not found)):
+        current = variables.get(name)
+        if operator and (current is None or (operator == ":-" and not current)):
             return str(default)
-        if found is None:
+        if current is None:
             raise KeyError(name)
-        return found
+        return current
 
     return _VARIABLE.sub(value, text) if "$" in text else text

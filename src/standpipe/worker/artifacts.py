@@ -6,6 +6,7 @@ is where the URI is mounted (rules: `kfp/dsl/types/artifact_types.py`).
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Type
@@ -18,6 +19,9 @@ _MOUNTS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/", "oci://": "
 
 #: The folder of a model's files in an OCI image, as in KServe's modelcars.
 _OCI_MODELS = "/models"
+
+#: The metadata in which a task requests that a model is registered (KEP-12020).
+REGISTRATION_KEY = "_kfp_model_registry_request"
 
 #: The task's folder of outputs; set only in a running task.
 CONTAINER_TASK_ROOT: Optional[str] = None
@@ -76,6 +80,46 @@ class Model(Artifact):
     @framework.setter
     def framework(self, framework: str) -> None:
         self.metadata["framework"] = framework
+
+    def register(
+        self,
+        model_name: str,
+        description: str = "",
+        model_format_name: Optional[str] = None,
+        model_format_version: Optional[str] = None,
+        owner: str = "Kubeflow Pipelines",
+        author: str = "Kubeflow Pipelines",
+        continue_on_error: bool = True,
+    ) -> None:
+        """Request that the model is registered in a model registry when the task has succeeded.
+
+        The version is the artifact's `name`. This is the interface that KFP has proposed (KEP-12020); the KFP SDK 2.17
+        does not have it.
+
+        Args:
+            model_name: the name of the model in the registry.
+            description: a description for people.
+            model_format_name: the format, such as `ONNX`.
+            model_format_version: the version of the format.
+            owner: the owner of the model.
+            author: the author of the model.
+            continue_on_error: whether the task succeeds if the registration fails.
+
+        Raises:
+            ValueError: if the name of the model is missing.
+        """
+        if not isinstance(model_name, str) or not model_name:
+            raise ValueError(f"Invalid model_name {model_name!r} of Model.register: expected a name of the model.")
+        request = {
+            "model_name": model_name,
+            "description": description,
+            "model_format_name": model_format_name,
+            "model_format_version": model_format_version,
+            "owner": owner,
+            "author": author,
+            "continue_on_error": continue_on_error,
+        }
+        self.metadata[REGISTRATION_KEY] = json.dumps(request)
 
     @property
     def path(self) -> str:

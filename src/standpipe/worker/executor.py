@@ -60,10 +60,11 @@ class Executor:
     def arguments(self) -> Dict[str, Any]:
         """Return the function's arguments, by name, without those that have no value but a default."""
         # `inspect.signature` returns the same, but takes a tenth of the whole time of a small task.
-        code = self.function.__code__
+        function = getattr(self.function, "__wrapped__", self.function)  # as `models.adapt` returns it
+        code = function.__code__
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        required = code.co_argcount - len(self.function.__defaults__ or ())
-        optional = {*names[required : code.co_argcount], *(self.function.__kwdefaults__ or ())}
+        required = code.co_argcount - len(function.__defaults__ or ())
+        optional = {*names[required : code.co_argcount], *(function.__kwdefaults__ or ())}
         values = {name: self._argument(name) for name in names}
         return {name: value for name, value in values.items() if value is not None or name not in optional}
 

@@ -13,8 +13,9 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from .executor import Executor
 from .kfp_shim import install
+from .models import adapt
 from .report import report
-from .source import MODULE_NAME, compiled, load_function
+from .source import MODULE_NAME, Sections, compiled, load_function
 from .usage import write
 
 #: The size, in bytes, up to which a request is read and compiled before the fork.
@@ -30,7 +31,8 @@ Call = Callable[[Callable[..., Any], Callable[[], None]], None]
 def read(path: str) -> Request:
     """Read the request in a file.
 
-    The file is UTF-8 JSON with `source` and `function`, the program and the name of the function in it;
+    The file is UTF-8 JSON with `source` and `function`, the program and the name of the function in it; `sections`, the
+    parts of the program that come from files of the author (`source.Section`);
     `executor_input`, KFP's ExecutorInput; `artifact_classes`, sources by `module.Name`; `error_file`, the path for the
     description of an exception; `owner`, the user and group id that the outputs are given to, or null; `usage_file`,
     the path for the task's usage, or null; and perhaps `pause`, as `pausing.run_with_pauses` takes it.
@@ -38,6 +40,11 @@ def read(path: str) -> Request:
     with open(path, encoding="utf-8") as file:
         request: Request = json.load(file)
     return request
+
+
+def sections_of(request: Request) -> Sections:
+    """Return the sections of the program in a request."""
+    return tuple((start, count, file, line) for start, count, file, line in request.get("sections", ()))
 
 
 def prepare(path: str) -> Optional[Request]:
@@ -49,7 +56,7 @@ def prepare(path: str) -> Optional[Request]:
     with suppress(Exception):
         if os.path.getsize(path) <= _MAX_PREPARED_SIZE:
             request = read(path)
-            compiled(request["source"], request["function"])
+            compiled(request["source"], request["function"], sections_of(request))
             return request
     return None
 
@@ -116,8 +123,9 @@ def _execute(request: Request, call: Optional[Call]) -> List[Any]:
     """Execute a request, and return the output artifacts that have a custom path."""
     del sys.argv[1:]  # they are ours, and would confuse a program that parses arguments
     executor = executor_class()
-    function = load_function(request["source"], request["function"], request["artifact_classes"])
-    execution = executor(request["executor_input"], function)
+    sections = sections_of(request)
+    function = load_function(request["source"], request["function"], request["artifact_classes"], sections)
+    execution = executor(request["executor_input"], adapt(function))
     if call:
         call(function, execution.execute)
     else:

@@ -16,7 +16,17 @@ from standpipe.execution.requests import build_request
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.component_changes import code_digest
 from standpipe.model.events import StartAttempt
-from standpipe.model.plan import Caching, Command, Component, Container, Importer, Plan, PythonFunction
+from standpipe.model.plan import (
+    Caching,
+    Command,
+    Component,
+    Container,
+    Importer,
+    Plan,
+    PythonFunction,
+    SourceLocation,
+    SourceSection,
+)
 from standpipe.model.ports import InitContainer, Mount, PodSettings
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Limits, ResourceRequest
@@ -108,6 +118,11 @@ def test_the_key_does_not_depend_on_the_run() -> None:
 )
 def test_the_key_does_not_depend_on_comments_and_formatting(source: str) -> None:
     assert key(replace(FUNCTION, source=source)) == key()
+
+
+def test_the_key_does_not_depend_on_where_the_source_comes_from() -> None:
+    sections = (SourceSection(1, 2, SourceLocation("/pipeline.py", 7)),)
+    assert key(replace(FUNCTION, sections=sections)) == key()
 
 
 def test_the_key_does_not_depend_on_the_order_of_packages() -> None:

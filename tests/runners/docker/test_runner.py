@@ -18,10 +18,11 @@ from docker.errors import APIError, DockerException, ImageNotFound
 
 from standpipe.errors import EnvironmentBuildError, RunnerError, UnsupportedError
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.plan import PythonFunction
+from standpipe.model.plan import Command, Container, PythonFunction
 from standpipe.model.ports import CommandLine, Mount, Outcome, PodSettings, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Limits
+from standpipe.model.templates import parse_text
 from standpipe.runners.docker import container as docker_task
 from standpipe.runners.docker import runner as docker_runner
 from standpipe.runners.docker.engine import Engine, Owner
@@ -335,6 +336,30 @@ def test_images_are_asked_for_with_the_run_arguments_and_the_function(tmp_path: 
 def test_a_command_needs_no_packages(bench: Bench) -> None:
     bench.run()
     assert bench.engine.asked_for[0][1] is None
+
+
+def test_an_image_is_prepared_once_for_all_runs(tmp_path: Path, engine: FakeEngine) -> None:
+    bench = Bench(tmp_path, engine, {"network_mode": "host", "labels": {"mine": "1"}})
+    function = PythonFunction("work", "", packages=("a",))
+    executor = Container("image:1", function)
+    renamed = replace(executor, program=replace(function, name="other", source="x"))
+    assert not bench.runner.is_prepared(executor)
+    bench.runner.prepare(executor, Cancellation())
+
+    ((base, asked_for, run_args),) = engine.asked_for
+    assert (base, asked_for, run_args["network_mode"]) == ("image:1", function, "host")
+    assert "mine" not in run_args["labels"]
+    assert bench.reaper.guarded == [run_args["labels"]]
+    assert bench.runner.is_prepared(executor)
+    assert bench.runner.is_prepared(renamed)  # the same packages in the same image
+    assert not bench.runner.is_prepared(Container("image:2", Command()))
+
+
+def test_an_image_that_only_its_task_knows_is_not_prepared(bench: Bench) -> None:
+    variable = PythonFunction("work", "", packages=("a",), index_urls=("$URL",))
+
+    assert bench.runner.is_prepared(Container("image:1", variable))
+    assert bench.runner.is_prepared(Container(parse_text("{{$.inputs.parameters['image']}}"), Command()))
 
 
 def test_what_the_engine_refuses_to_make_is_told_in_its_words(bench: Bench) -> None:

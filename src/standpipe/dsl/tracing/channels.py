@@ -10,8 +10,9 @@ from types import FrameType
 from typing import Any, Protocol
 
 from standpipe.dsl.tracing.marks import MARK_PATTERN, register_mark, resolve_mark
+from standpipe.dsl.tracing.unknown_values import UnknownValue
 from standpipe.dsl.types import sdk_type_name
-from standpipe.errors import AuthoringError
+from standpipe.errors import AuthoringAttributeError, AuthoringError, InvalidTopologyException
 from standpipe.model.plan import RawItems
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, Input, Json, Output, ParameterType
 from standpipe.model.values import preview
@@ -28,7 +29,7 @@ class Producer(Protocol):
         """The name, unique in the pipeline."""
 
 
-class PipelineChannel:
+class PipelineChannel(UnknownValue):
     """An output of a task, or an input of the pipeline that is being traced (then `task` is None).
 
     `str(channel)` is a mark that stands for the value, so that a channel can be used in f-strings. The mark is replaced
@@ -123,9 +124,22 @@ def describe_channel(channel: PipelineChannel) -> str:
     return channel._describe()
 
 
+def describe_value(value: object) -> str:
+    """Return a value for messages, in the author's words: `the pipeline input 'n'`, or text with names for marks.
+
+    >>> describe_value(5)
+    '5'
+    """
+    if isinstance(value, PipelineChannel):
+        return f"the {describe_channel(value)}"
+    if isinstance(value, str):
+        return preview(re.sub(MARK_PATTERN, lambda mark: f"{{{mark['name']}}}", value))
+    return f"a {type(value).__name__}" if isinstance(value, (list, dict, tuple)) else preview(value)
+
+
 def describe_type(channel: PipelineChannel) -> str:
-    """Return the type of a channel, for messages: `STRING`, `List[system.Model@0.0.1]`."""
-    return f"List[{channel.declared_type}]" if channel.is_artifact_list else str(channel.declared_type)
+    """Return the type of a channel, for messages: `str`, `List[Model]`."""
+    return f"List[{channel.declared_type.label}]" if channel.is_artifact_list else channel.declared_type.label
 
 
 class Comparison:
@@ -201,7 +215,9 @@ class LoopValue(PipelineChannel):
         return value
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"The {self._describe()} has no attribute {name!r}. {self._explain_field(name)}")
+        if name.startswith("__"):
+            raise AttributeError(name)  # looked up by Python itself, for example by `copy`
+        raise AuthoringAttributeError(f"The {self._describe()} has no attribute {name!r}. {self._explain_field(name)}")
 
     def _explain_field(self, name: str) -> str:
         """Return how a task gets the field with this name."""
@@ -343,16 +359,24 @@ class Collected(PipelineChannel):
     def __init__(self, output: PipelineChannel) -> None:
         if not isinstance(output, PipelineChannel) or isinstance(output, (OneOfChannel, LoopItem, LoopField)):
             raise AuthoringError(
-                "dsl.Collected: expected an output of a task in a dsl.ParallelFor, got a "
-                f"{'dsl.OneOf' if isinstance(output, OneOfChannel) else type(output).__name__}."
+                f"dsl.Collected: expected an output of a task in a dsl.ParallelFor, got {describe_value(output)}."
             )
         is_artifact = isinstance(output.declared_type, ArtifactType)
         collected_type = output.declared_type if is_artifact else ParameterType.LIST
         super().__init__(output.name, collected_type, is_artifact, output.task)
         self.output = output
 
+    def _describe(self) -> str:
+        return f"dsl.Collected of the {describe_channel(self.output)}"
+
     def __str__(self) -> str:
-        raise AuthoringError("A dsl.Collected cannot be used inside text, lists or dicts: pass it to an input.")
+        raise InvalidTopologyException(
+            "A dsl.Collected cannot be used inside text, lists or dicts: pass it to an input."
+        )
+
+
+class OneOfInText(AuthoringError, NotImplementedError):
+    """A `dsl.OneOf` is used inside text; the KFP SDK raises a NotImplementedError."""
 
 
 class OneOfChannel(PipelineChannel):
@@ -364,10 +388,11 @@ class OneOfChannel(PipelineChannel):
         self.channels = channels
 
     def _describe(self) -> str:
-        return "dsl.OneOf"
+        branches = " and ".join(f"the {describe_channel(channel)}" for channel in self.channels)
+        return f"dsl.OneOf of {branches}"
 
     def __str__(self) -> str:
-        raise AuthoringError("A dsl.OneOf cannot be used inside text, lists or dicts: pass it to an input.")
+        raise OneOfInText("A dsl.OneOf cannot be used inside text, lists or dicts: pass it to an input.")
 
 
 class OneOfParameter(OneOfChannel, PipelineParameterChannel):

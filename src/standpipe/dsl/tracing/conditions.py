@@ -18,6 +18,7 @@ from standpipe.dsl.tracing.channels import (
     PipelineChannel,
     describe_channel,
     describe_type,
+    describe_value,
 )
 from standpipe.dsl.tracing.groups import TasksGroup, enclosing_groups
 from standpipe.dsl.tracing.tasks import PipelineTask, TaskGroup
@@ -122,6 +123,11 @@ class _LaterBranch(Branch):
         construct = type(self).__name__
         siblings = require_trace(construct).group.groups
         previous = siblings[-1] if siblings else None
+        if isinstance(previous, ConditionBranches) and isinstance(previous.groups[-1], Else):
+            raise InvalidControlFlowException(
+                f"dsl.{construct} follows a dsl.Else, which is the last branch of a condition: a condition has one "
+                "dsl.Else, after its dsl.If and all its dsl.Elif."
+            )
         if not isinstance(previous, Branch) or isinstance(previous, Else):
             raise InvalidControlFlowException(
                 f"dsl.{construct} has no dsl.If before it: it must follow a dsl.If or dsl.Elif at the same level."
@@ -186,9 +192,10 @@ def _wrap_last_branch(trace: Trace) -> None:
 
 def _check_condition(condition: object, construct: str) -> Comparison:
     if not isinstance(condition, Comparison):
+        kind = "" if isinstance(condition, PipelineChannel) else f" of type {type(condition).__name__}"
         raise AuthoringError(
             f"dsl.{construct} expected a comparison with an output of a task or an input of the pipeline, such as "
-            f"task.output == 'yes', got {preview(condition)} of type {type(condition).__name__}."
+            f"task.output == 'yes', got {describe_value(condition)}{kind}."
         )
     _format_comparison(condition, _put_in_quotes)  # raises if it cannot be compiled
     return condition
@@ -227,9 +234,10 @@ def _operand_type(operand: object) -> ParameterType:
     operand_type = operand.declared_type if isinstance(operand, PipelineChannel) else constant_type(operand)
     if operand_type not in _PRECEDENCE:
         subject = f"the {describe_channel(operand)}" if isinstance(operand, PipelineChannel) else preview(operand)
+        kind = operand_type.label if operand_type else type(operand).__name__
         raise AuthoringError(
-            f"A condition compares strings, numbers and bools, and {subject} is of type "
-            f"{operand_type or type(operand).__name__}. Compare in a component that returns a bool."
+            f"A condition compares strings, numbers and bools, and {subject} is of type {kind}. "
+            "Compare in a component that returns a bool."
         )
     assert isinstance(operand_type, ParameterType)
     return operand_type
@@ -277,7 +285,7 @@ class OneOf:
         for channel in channels:
             if not isinstance(channel, PipelineChannel) or isinstance(channel, (Collected, OneOfChannel)):
                 raise AuthoringError(
-                    f"dsl.OneOf expected outputs of tasks, got a {type(channel).__name__}. It can contain neither a "
+                    f"dsl.OneOf expected outputs of tasks, got {describe_value(channel)}. It can contain neither a "
                     "dsl.Collected nor another dsl.OneOf."
                 )
         if not channels:

@@ -14,6 +14,7 @@ from standpipe.dsl.tracing.channels import (
     PipelineChannel,
     describe_channel,
     describe_type,
+    describe_value,
     find_channels,
     item_annotation,
     parse_annotation,
@@ -24,6 +25,10 @@ from standpipe.errors import AuthoringError
 from standpipe.model.plan import RawItems
 from standpipe.model.types import ArtifactType, ParameterType
 from standpipe.model.values import ValueMismatch, check_json, preview
+
+
+class InvalidItems(AuthoringError, TypeError):
+    """The items of a loop are not a list, or a list that cannot be compiled; the KFP SDK raises a TypeError."""
 
 
 class ParallelFor(TasksGroup):
@@ -38,7 +43,8 @@ class ParallelFor(TasksGroup):
         parallelism: the maximum number of iterations that run at the same time; 0 means no limit.
 
     Raises:
-        AuthoringError: if the items are not a list or an empty list, or if `parallelism` is negative.
+        AuthoringError: if the items are an empty list or a single value, or if `parallelism` is negative.
+        InvalidItems: if the items are neither a list nor a value of the pipeline, or a list that contains one.
     """
 
     prefix = "for-loop"
@@ -48,7 +54,8 @@ class ParallelFor(TasksGroup):
         trace = require_trace("ParallelFor")
         if parallelism is not None and (not isinstance(parallelism, int) or parallelism < 0):
             raise AuthoringError(
-                f"dsl.ParallelFor expected parallelism to be a whole number, at least 0, got {parallelism!r}."
+                f"dsl.ParallelFor expected parallelism to be a whole number, at least 0, got "
+                f"{describe_value(parallelism)}."
             )
         self.parallelism = parallelism or 0
         self.item: LoopItem = (
@@ -63,7 +70,7 @@ class ParallelFor(TasksGroup):
 def _create_channel_item(items: PipelineChannel) -> LoopItem:
     """Return the item of a loop over a value that is known only when the pipeline runs."""
     if isinstance(items, Collected):
-        raise AuthoringError(
+        raise InvalidItems(
             "dsl.ParallelFor cannot loop over a dsl.Collected, because KFP has no such loop. Pass the dsl.Collected to "
             "a task or a pipeline, and loop over its list there."
         )
@@ -85,13 +92,14 @@ def _create_channel_item(items: PipelineChannel) -> LoopItem:
 def _create_list_item(items: Any, trace: Trace) -> LoopItem:
     """Return the item of a loop over a list in the pipeline's code."""
     if not isinstance(items, (list, tuple)) or not items:
-        raise AuthoringError(
+        error = AuthoringError if isinstance(items, (list, tuple)) else InvalidItems
+        raise error(
             "dsl.ParallelFor expected a list with at least one item, an output of a task or an input of the pipeline, "
             f"got {preview(items)}."
         )
     raw_items = list(items)
     for channel in find_channels(raw_items, "dsl.ParallelFor"):
-        raise AuthoringError(
+        raise InvalidItems(
             f"dsl.ParallelFor: the list of items contains the {describe_channel(channel)}. KFP writes the list into "
             "the compiled file, where its value is not known. Create the list in a component, and loop over its output."
         )

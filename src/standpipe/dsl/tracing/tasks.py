@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from standpipe.dsl.tracing.channels import PipelineChannel, create_output_channel, find_channels
+from standpipe.dsl.tracing.channels import PipelineChannel, create_output_channel, describe_value, find_channels
 from standpipe.dsl.tracing.marks import has_marks
 from standpipe.dsl.tracing.quantities import COUNT, CPU, MEMORY, Quantity, parse_duration
 from standpipe.errors import (
@@ -53,6 +53,10 @@ class TaskComponent(Protocol):
 
     def describe_container(self, task: PipelineTask) -> Any:
         """Return the container of a task under the names of the KFP SDK."""
+
+
+class FailedTaskOutput(TaskFailed, AttributeError):
+    """The output of a task that failed; as in the KFP SDK, `getattr(task, "output", None)` is None."""
 
 
 class TaskState(enum.Enum):
@@ -102,6 +106,10 @@ class TaskGroup:
     is_awaitable = False
 
     def __init__(self, name: str | None = None) -> None:
+        if name is not None and (not isinstance(name, str) or has_marks(name)):
+            raise AuthoringTypeError(
+                f"dsl.{type(self).__name__} expected name to be a string, got {describe_value(name)}."
+            )
         self.name = ""
         self.display_name = name or ""
         self.source_location: SourceLocation | None = None
@@ -188,10 +196,10 @@ class PipelineTask:
 
         Raises:
             AuthoringAttributeError: if the component has no outputs or several.
-            TaskFailed: if the task failed.
+            FailedTaskOutput: if the task failed.
         """
         if self.error is not None:
-            raise TaskFailed(f"Task {self.name!r} failed, so it has no output. {self.error}") from self.error
+            raise FailedTaskOutput(f"Task {self.name!r} failed, so it has no output. {self.error}") from self.error
         if len(self._outputs) != 1:
             names = ", ".join(self._outputs) or "none"
             raise AuthoringAttributeError(
@@ -200,7 +208,14 @@ class PipelineTask:
         return next(iter(self._outputs.values()))
 
     def __repr__(self) -> str:
-        state = "traced" if self.state is TaskState.FUTURE else "succeeded" if self.succeeded else "failed"
+        if self.state is TaskState.FUTURE:
+            state = "traced"
+        elif self.error is not None:
+            first_line, _, _ = str(self.error).partition("\n")
+            state = f"failed: {first_line}"
+        else:
+            outputs = (f"{name} = {preview(value)}" for name, value in self._outputs.items())
+            state = ", ".join(("succeeded", *outputs))
         return f"<PipelineTask {self.name!r}: {state}>"
 
     # --- order --------------------------------------------------------------------------------------------------------
@@ -219,7 +234,7 @@ class PipelineTask:
             if not isinstance(task, PipelineTask) and not (isinstance(task, TaskGroup) and task.is_awaitable):
                 raise AuthoringError(
                     f"Task {self.name!r}: .after() expected tasks or dsl.ExitHandler groups as separate arguments, got "
-                    f"{task!r} of type {type(task).__name__}."
+                    f"{preview(task)} of type {type(task).__name__}."
                 )
             self._settings.after.append(task)
         return self
@@ -303,8 +318,9 @@ class PipelineTask:
                 pipeline runs.
         """
         self._check_is_traced("set_env_variable")
-        self._check_text("set_env_variable", "name", name)
-        self._check_text("set_env_variable", "value", value)
+        hint = "Pass the value to an input of the component, and set it in os.environ there."
+        self._check_text("set_env_variable", "name", name, hint)
+        self._check_text("set_env_variable", "value", value, hint)
         container = self._container("set_env_variable")
         self._settings.container = replace(container, env={**container.env, name: value})
         return self
@@ -487,8 +503,8 @@ class PipelineTask:
         text = str(value)
         if notation and not isinstance(value, PipelineChannel) and not re.fullmatch(notation.pattern, text):
             raise AuthoringError(
-                f"Task {self.name!r}: .{setter}() expected {notation.description}, got {text!r}. An output of a task "
-                "or an input of the pipeline can be passed as well, but not inside text."
+                f"Task {self.name!r}: .{setter}() expected {notation.description}, got {describe_value(text)}. An "
+                "output of a task or an input of the pipeline can be passed as well, but not inside text."
             )
         container = self._container(setter)
         numbers = tuple(number for number in container.resources.numbers if number != name)
@@ -504,11 +520,11 @@ class PipelineTask:
             )
         return self._settings.container
 
-    def _check_text(self, setter: str, argument: str, value: object) -> None:
+    def _check_text(self, setter: str, argument: str, value: object, hint: str = "") -> None:
+        if isinstance(value, PipelineChannel) or (isinstance(value, str) and has_marks(value)):
+            raise self._wrong_type(setter, argument, value, "a string that is known while the pipeline is traced", hint)
         if not isinstance(value, str):
             raise self._wrong_type(setter, argument, value, "a string")
-        if has_marks(value):
-            raise self._wrong_type(setter, argument, value, "a string that is known while the pipeline is traced")
 
     def _parse_whole_number(self, setter: str, argument: str, value: Any) -> int:
         try:
@@ -518,9 +534,12 @@ class PipelineTask:
             pass
         raise self._wrong_type(setter, argument, value, "a whole number")
 
-    def _wrong_type(self, setter: str, argument: str, value: object, expected: str) -> AuthoringTypeError:
+    def _wrong_type(
+        self, setter: str, argument: str, value: object, expected: str, hint: str = ""
+    ) -> AuthoringTypeError:
         return AuthoringTypeError(
-            f"Task {self.name!r}: .{setter}() expected {argument} to be {expected}, got {preview(value)}."
+            f"Task {self.name!r}: .{setter}() expected {argument} to be {expected}, got {describe_value(value)}."
+            f"{' ' if hint else ''}{hint}"
         )
 
     def _check_is_traced(self, setter: str) -> None:

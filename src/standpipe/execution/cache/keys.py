@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
+from standpipe.model.cluster_differences import SP116, decides
 from standpipe.model.component_changes import code_digest
 from standpipe.model.events import StartAttempt
 from standpipe.model.frozen import frozen
@@ -52,6 +53,7 @@ class _NoKey(StandpipeError):
     """The result depends on something whose content cannot be read."""
 
 
+@decides(SP116)
 def collect_task_inputs(
     command: StartAttempt,
     component: Component,

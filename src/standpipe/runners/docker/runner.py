@@ -320,14 +320,14 @@ class ContainerTaskRunner:
             cancel=cancel,
         )
 
+    def _installation_arguments(self, labels: Mapping[str, str]) -> dict[str, Any]:
+        """Return the arguments for containers that install packages. The user's labels are for those of tasks."""
+        return {**self._arguments.merged(environment={}, labels={}, volumes={}), "labels": dict(labels)}
+
     def _pull_missing(self, request: TaskRequest, image: str, cancel: Cancellation) -> str:
         """Return the image of an init container, which is pulled if it is missing."""
         run_args = {"labels": owner_labels(request)}
         return self._images.image(image, None, variables={}, run_args=run_args, inform=self._inform, cancel=cancel)
-
-    def _installation_arguments(self, labels: Mapping[str, str]) -> dict[str, Any]:
-        """Return the arguments for containers that install packages. The user's labels are for those of tasks."""
-        return {**self._arguments.merged(environment={}, labels={}, volumes={}), "labels": dict(labels)}
 
     def _create_arguments(
         self, client: DockerClient, image: str, request: TaskRequest, traits: EngineTraits

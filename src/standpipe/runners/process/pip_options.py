@@ -171,18 +171,18 @@ def parse_arguments(words: Sequence[str], component: str) -> Arguments:
 
 
 def _read_long(word: str, rest: Iterator[str], component: str) -> Option:
-    written, has_value, value = word[2:].partition("=")
-    if len(words := written.split(maxsplit=1)) > 1:
+    spelling, has_value, value = word[2:].partition("=")
+    if len(words := spelling.split(maxsplit=1)) > 1:
         raise InvalidPackages(
             f"packages_to_install of component {component!r}: {word!r} is one argument, and pip has no such option. "
             f"Write two: '--{words[0]}', {words[1]!r}."
         )
-    name = _ALIASES.get(written, written)
+    name = _ALIASES.get(spelling, spelling)
     if name in _TAKES_VALUE:
         return Option(name, value if has_value else _next_value(word, rest, component))
     if name in _IS_FLAG and not has_value:
         return Option(name)
-    raise _refuse(f"--{written}", component, is_known=name in _REFUSED)
+    raise _refuse(f"--{spelling}", component, is_known=name in _REFUSED)
 
 
 def _read_short(word: str, rest: Iterator[str], component: str) -> Iterator[Option]:

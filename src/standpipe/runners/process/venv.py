@@ -166,9 +166,9 @@ class _Recipe:
 def _recipe(python: Path, function: PythonFunction, variables: Mapping[str, str] = _NO_VARIABLES) -> _Recipe:
     if not function.packages:
         return _Recipe(python)
-    written = parse_arguments(function.packages, function.name)
+    arguments = parse_arguments(function.packages, function.name)
     indexes = resolve_indexes(function, ChainMap({**variables}, os.environ))
-    own = (*(Option(name, value) for name, value in indexes.options), *written.options)
+    own = (*(Option(name, value) for name, value in indexes.options), *arguments.options)
     options = list(_user_options(own, variables))
     states: list[str] = []
     for option in own:
@@ -176,7 +176,7 @@ def _recipe(python: Path, function: PythonFunction, variables: Mapping[str, str]
         options.append(absolute)
         states += state
     requirements = []
-    for requirement in written.requirements:
+    for requirement in arguments.requirements:
         text, path = _with_absolute_path(requirement)
         requirements.append(text)
         states += _state(path) if path else ()
@@ -198,8 +198,8 @@ def _user_options(own: tuple[Option, ...], variables: Mapping[str, str]) -> tupl
 
 @cache  # reading files for every task would take longer than finding its environment
 def _read_user_options(settings: tuple[tuple[str, str], ...]) -> tuple[Option, ...]:
-    found = pip_settings({**os.environ, **dict(settings)})
-    return tuple(Option(name, value) for name, values in found.items() for value in values)
+    sources = pip_settings({**os.environ, **dict(settings)})
+    return tuple(Option(name, value) for name, values in sources.items() for value in values)
 
 
 def _resolve_option(option: Option) -> tuple[Option, Iterator[str]]:
