@@ -62,6 +62,16 @@ def pause_of(root: Path, seconds: float = 30) -> Path:
     raise AssertionError("no task is paused")
 
 
+def wait_for_notice(capsys: pytest.CaptureFixture[str], text: str, seconds: float = 30) -> str:
+    """Return what was written to standard error until a text is there."""
+    notices, deadline = "", time.monotonic() + seconds
+    while text not in notices:
+        assert time.monotonic() < deadline, notices
+        time.sleep(0.05)
+        notices += capsys.readouterr().err
+    return notices
+
+
 def run(pipeline: Any, root: Path, **options: Any) -> Any:
     runner = local.SubprocessRunner(use_venv=False)
     return local.run(pipeline, runner=runner, pipeline_root=root, quiet=True, **options)
@@ -100,6 +110,7 @@ def test_a_task_waits_where_asked_and_says_how_to_continue(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: dict[str, bool], fails: bool, places: list[str]
 ) -> None:
     pipeline = pipeline_of(lambda task: task.set_debug_pause(**arguments), fails=fails)
+    notices = ""
     with ThreadPoolExecutor() as pool:
         result: Future[Any] = pool.submit(run, pipeline, tmp_path)
         for place in places:
@@ -108,16 +119,14 @@ def test_a_task_waits_where_asked_and_says_how_to_continue(
             log = (path.parent / "log.txt").read_text()
             assert f"[paused {place}; to let it continue, remove {path}]" in log
             assert ("working" in log) == (place != "before it runs")
-            time.sleep(0.5)  # for the notice
+            notices += wait_for_notice(capsys, f"Task 'work' is paused {place} (set_debug_pause)")
             path.unlink()
         if fails:
             with pytest.raises(TaskFailed, match="as asked"):
                 result.result(30)
         else:
             assert result.result(30).output == "done"
-    notices = capsys.readouterr().err
-    for place in places:
-        assert f"Task 'work' is paused {place} (set_debug_pause)" in notices
+    notices += capsys.readouterr().err
     if places:
         assert "rm " in notices
         assert "standpipe rerun --debug --root" in notices

@@ -160,6 +160,17 @@ def test_an_unknown_volume_fails_the_task(run: Callable[..., Watching]) -> None:
     }
     with pytest.raises(TaskFailed, match=r"'init' mounts the volume 'x', which the task does not have: .* 'scratch'"):
         run(config)
+    config["pvcMount"] = [{"componentInputParameter": "claim", "mountPath": "/c"}]  # known only in the run
+    with pytest.raises(TaskFailed, match="comes from the input 'claim'"):
+        run(config)
+
+
+def test_an_unknown_volume_is_found_before_the_run(run: Callable[..., Watching]) -> None:
+    runner = Watching()
+    mounts = [{"volumeName": "x", "mountPath": "/x"}]
+    with pytest.raises(TaskFailed, match="The check before the run failed"):
+        run({"initContainers": [{"name": "init", "image": "i", "volumeMounts": mounts}]}, runner=runner)
+    assert runner.seen == {}
 
 
 def test_what_has_no_effect_is_said(run: Callable[..., Watching], capsys: pytest.CaptureFixture[str]) -> None:

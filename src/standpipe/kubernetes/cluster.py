@@ -99,9 +99,23 @@ class LocalCluster:
             for volume in settings.volumes:
                 if isinstance(volume, ObjectVolume) and isinstance(volume.name, Constant):
                     self._data(volume, str(volume.name.value))
+            self._check_volumes_of_init_containers(settings)
         except SettingError as error:
             return error
         return None
+
+    def _check_volumes_of_init_containers(self, settings: Settings) -> None:
+        """Check the names of volumes, if all are known before the run.
+
+        Raises:
+            SettingError: if an init container mounts a volume that the task does not have.
+        """
+        names = [volume.name for volume in settings.volumes]
+        known = [name.value if isinstance(name, Constant) else name for name in names]
+        if all(isinstance(name, str) for name in known):
+            for container in settings.init_containers:
+                for name, _ in container.mounts:
+                    _check_volume(container.name, name, known)
 
     def needs_image(self, executor: str, image: str) -> bool:
         """Return whether the tasks of an executor run in its image, and it is pulled if it is missing."""
@@ -269,14 +283,19 @@ def _mounts_of_task(volumes: Iterable[_Volume]) -> tuple[Mount, ...]:
 
 def _mount_of_init_container(container: str, name: str, path: str, volumes: Iterable[_Volume]) -> Mount:
     """Return the mount of a volume of the pod in an init container, which has the whole volume, without a sub-path."""
-    for volume in volumes:
-        if volume.name == name:
-            return replace(volume.mount, source=volume.folder, path=path)
-    known = _list_names({volume.name: volume for volume in volumes})
-    raise SettingError(
-        f"its init container {container!r} mounts the volume {name!r}, which the task does not have: its volumes are "
-        f"{known}. Add it to the task, for instance with kubernetes.empty_dir_mount or kubernetes.mount_pvc"
-    )
+    by_name = {volume.name: volume for volume in volumes}
+    _check_volume(container, name, by_name)
+    return replace(by_name[name].mount, source=by_name[name].folder, path=path)
+
+
+def _check_volume(container: str, name: str, known: Iterable[object]) -> None:
+    names = [str(volume) for volume in known]
+    if name not in names:
+        listed = _list_names(dict.fromkeys(names))
+        raise SettingError(
+            f"its init container {container!r} mounts the volume {name!r}, which the task does not have: its volumes "
+            f"are {listed}. Add it to the task, for instance with kubernetes.empty_dir_mount or kubernetes.mount_pvc"
+        )
 
 
 def _decode(content: bytes, kind: Kind, name: str, key: str) -> str:
