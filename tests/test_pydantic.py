@@ -318,9 +318,7 @@ def test_a_model_can_be_passed_to_an_untyped_dict_and_in_lists(models: Any) -> N
 
     config = models.Config(rate=1)
     assert echo(config=config, configs=[config]).output == [{"rate": 1.0, "theTitle": "none"}] * 2
-    with pytest.raises(
-        InconsistentTypeException, match="input 'config': expected dict, got 1 of type int"
-    ):
+    with pytest.raises(InconsistentTypeException, match="input 'config': expected dict, got 1 of type int"):
         echo(config=models.Count(1), configs=[])
 
 
