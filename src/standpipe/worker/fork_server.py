@@ -253,9 +253,10 @@ def _run_task(order: _Order, request: Optional[Request]) -> int:
     _enter(message["cwd"], message["set"], message["unset"])
     teardown = Teardown()
     code = run(message["request"], request)
-    if not teardown.run():
-        return code  # the server reports it, and kills what the task has left running
+    is_complete = teardown.run()
     orphans.kill_children()  # before the end: later, nobody could find them if the server has died
+    if not is_complete:
+        return code  # which the server reports
     _send_reply(order.reply, code=code, **usage.current())
     os._exit(code)
 
