@@ -72,6 +72,15 @@ def wait_for_notice(capsys: pytest.CaptureFixture[str], text: str, seconds: floa
     return notices
 
 
+def wait_for_line(log: Path, line: str, seconds: float = 30) -> str:
+    """Return the content of a log once a line is there."""
+    deadline = time.monotonic() + seconds
+    while line not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+    return log.read_text()
+
+
 def run(pipeline: Any, root: Path, **options: Any) -> Any:
     runner = local.SubprocessRunner(use_venv=False)
     return local.run(pipeline, runner=runner, pipeline_root=root, quiet=True, **options)
@@ -116,8 +125,7 @@ def test_a_task_waits_where_asked_and_says_how_to_continue(
         for place in places:
             path = pause_of(tmp_path)
             assert path.read_text() == f"{place}\n"
-            log = (path.parent / "log.txt").read_text()
-            assert f"[paused {place}; to let it continue, remove {path}]" in log
+            log = wait_for_line(path.parent / "log.txt", f"[paused {place}; to let it continue, remove {path}]\n")
             assert ("working" in log) == (place != "before it runs")
             notices += wait_for_notice(capsys, f"Task 'work' is paused {place} (set_debug_pause)")
             path.unlink()
