@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from standpipe import local
 from standpipe.dsl.registry import defined_components
+from standpipe.runs.current_code import IMPORTED_SCRIPT
 
 SECONDS_FOR_SLOW_TESTS = 900
 
@@ -39,9 +42,13 @@ def _no_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_leftover_pipelines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove the components and pipelines that a test defines from the registry when the test ends."""
+def _no_leftover_pipelines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Remove what a test defines from the registry, and the scripts that it runs, when the test ends."""
     monkeypatch.setattr(defined_components, "_components", dict(defined_components._components))
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
+    sys.modules.pop(IMPORTED_SCRIPT, None)
 
 
 @pytest.fixture(scope="session")

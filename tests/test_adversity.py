@@ -33,6 +33,7 @@ from standpipe.model.events import (
 )
 from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.plan import Retry
+from standpipe.model.ports import Log, Outcome, Runner, TaskRequest
 from standpipe.model.states import TaskState
 from standpipe.runners.api import LocalRunner
 from standpipe.runs.driver import Driver
@@ -234,3 +235,35 @@ def test_clock_changes_do_not_affect_durations(
     seconds = [float(found) for found in re.findall(r" in (\S+) s$", capsys.readouterr().out, re.MULTILINE)]
     assert len(seconds) == 2
     assert all(0 <= each < 20 for each in seconds)
+
+
+# --- defects
+
+
+class Defective(FakeRunner):
+    """A runner with a defect that only the tasks `fill` meet."""
+
+    def open(self) -> Runner:
+        runner = super().open()
+
+        class Broken:
+            def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
+                if request.task.name == "fill":
+                    raise AttributeError("userbase")
+                return runner.run(request, log=log, cancel=cancel)
+
+            fingerprint, capacity, close = runner.fingerprint, runner.capacity, runner.close
+
+        return Broken()
+
+
+def test_a_defect_fails_its_task_and_others_finish(run: Any, tmp_path: Path) -> None:
+    @dsl.pipeline
+    def several() -> None:
+        fill()
+        say(text=say(text="a").output)
+
+    with pytest.raises(TaskFailed, match="Task 'fill' failed: Standpipe itself failed: AttributeError: userbase"):
+        run(several, Defective(say=lambda text: text, fill=lambda data: None))
+    assert kinds_of(tmp_path, "say-2")[-1] == "TaskSucceeded"
+    assert kinds_of(tmp_path, "fill")[-1] == "TaskFailed"

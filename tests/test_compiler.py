@@ -158,7 +158,7 @@ def a_function(x: int) -> None:
         (sums, {"pipeline_parameters": {"x": "one"}}, ArgumentError, "'x' of the pipeline 'sums' does not fit"),
         (sums, {"pipeline_parameters": {"data": "gs://d"}}, UnsupportedError, "only parameters can have a default"),
         (sums, {"pipeline_name": ""}, SpecError, r"pipelineInfo\.name: the name is empty"),
-        (sums, {"pipeline_parameters": {"title": 5}}, ArgumentError, r"expected STRING, got 5 \(NUMBER_INTEGER\)"),
+        (sums, {"pipeline_parameters": {"title": 5}}, ArgumentError, r"expected str, got 5 \(int\)"),
     ],
 )
 def test_invalid_arguments_of_compile_are_refused(

@@ -235,7 +235,12 @@ def test_components_are_loaded_from_a_file_url(tmp_path: Path) -> None:
             ArgumentError,
             "Cannot load None: expected the path of a compiled file",
         ),
-        (components.load_component_from_file, "none.yaml", StorageError, r"none\.yaml cannot be read: No such file"),
+        (
+            components.load_component_from_file,
+            "none.yaml",
+            FileNotFoundError,
+            r"none\.yaml cannot be read: No such file",
+        ),
         (
             components.load_component_from_url,
             "ftp://x/p.yaml",

@@ -136,8 +136,17 @@ def test_without_raise_on_error_the_task_has_the_error() -> None:
     assert not task.succeeded
     assert task.outputs == {}
     assert "boom" in str(task.error)
-    with pytest.raises(TaskFailed, match="'fail' failed, so it has no output"):
+    with pytest.raises(TaskFailed, match="'fail' failed, so it has no output") as caught:
         _ = task.output
+    assert isinstance(caught.value, AttributeError), "the KFP SDK raises it"
+    assert getattr(task, "output", None) is None
+
+
+@pytest.mark.parametrize("runner", ["foo", None, local.SubprocessRunner])
+def test_an_invalid_runner_is_an_error_of_the_sdks_class(runner: Any) -> None:
+    with pytest.raises(ValueError, match=r"Invalid runner=.*expected local\.SubprocessRunner") as caught:
+        local.init(runner)
+    assert isinstance(caught.value, ArgumentError)
 
 
 def test_independent_tasks_finish_after_a_failure(tmp_path: Path) -> None:
@@ -162,7 +171,7 @@ def test_arguments_are_checked_before_anything_runs(tmp_path: Path) -> None:
     for arguments, says in (
         ({}, "missing 1 required input: x"),
         ({"x": 1, "z": 2}, "has no input 'z'"),
-        ({"x": "one"}, "expected NUMBER_INTEGER, got .one."),
+        ({"x": "one"}, "expected int, got .one."),
     ):
         with pytest.raises(AuthoringTypeError, match=says):
             math(**arguments)
@@ -187,7 +196,7 @@ def test_artifacts_are_arguments_of_a_call(tmp_path: Path) -> None:
     assert (told["uri"], told["metadata"]) == (str(tmp_path / "data"), {"rows": 3})
     assert [artifact["uri"] for artifact in seen["many"]["artifacts"]] == ["gs://b/m", str(tmp_path / "root" / "m")]
     assert seen["reads"] == [str(tmp_path / "data")], "only what lies outside of the pipeline root"
-    with pytest.raises(AuthoringTypeError, match=r"expected system\.Dataset.*, got an artifact of type system\.Model"):
+    with pytest.raises(AuthoringTypeError, match=r"expected Dataset, got an artifact of type Model"):
         local.run(consume, {"data": models[0], "many": models}, runner=runner, quiet=True)
 
 

@@ -127,7 +127,7 @@ def test_an_exit_task_receives_the_failure_of_the_last_attempt(run: Any) -> None
 def test_an_importer_is_retried(run: Any) -> None:
     @dsl.pipeline
     def imports() -> None:
-        dsl.importer("http://[", dsl.Dataset).set_retry(1)  # not a valid URI
+        dsl.importer("http://[nowhere", dsl.Dataset).set_retry(1)
 
     with pytest.raises(TaskFailed, match="in attempt 2 of 2"):
         run(imports, FakeRunner())

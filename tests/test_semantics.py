@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from standpipe import dsl, local
+from standpipe import compiler, dsl, local
 from standpipe.errors import TaskFailed
 from standpipe.local import FakeRunner
 from tests.clock import FastClock
@@ -122,9 +122,47 @@ class Gathered(NamedTuple):
     sum: int
 
 
+class Returned(NamedTuple):
+    looped: list[int]
+    single: list[int]
+    n: int
+
+
 class Joined(NamedTuple):
     text: str
     data: dsl.Dataset
+
+
+@pytest.mark.parametrize(
+    ("authored", "on_a_cluster"),
+    [
+        (r"C:\new", "C:\new"),
+        (r"\u0041", "A"),
+        ("\\\\", "\\"),
+        (r"C:\path", r"C:\path"),
+        ("a\nb", "a\nb"),
+        ("it's", "it's"),
+    ],
+)
+def test_a_pipeline_compares_the_authors_text_and_a_compiled_file_what_a_cluster_reads(
+    run: Any, authored: str, on_a_cluster: str
+) -> None:
+    @dsl.pipeline
+    def compares(text: str) -> str:
+        with dsl.If(text != authored):
+            one = say(text="other")
+        with dsl.Else():
+            two = say(text="same")
+        return dsl.OneOf(one.output, two.output)
+
+    line = compares.plan.root.body.nodes["condition-branches-1"].source_location.line  # type: ignore[union-attr]
+    with pytest.warns(UserWarning, match=r"A cluster (reads|cannot parse)") as warned:
+        compiler.Compiler().compile(compares, "compares.yaml")
+    assert {(warning.filename, warning.lineno) for warning in warned} == {(__file__, line), (__file__, line + 2)}
+    for text in (authored, on_a_cluster):
+        for target, equal in ((compares, authored), ("compares.yaml", on_a_cluster)):
+            run.options["options"] = {"runner": FakeRunner({"say": lambda text: text})}
+            assert run(target, text=text).output == ("same" if text == equal else "other")
 
 
 # --- 1, 2: conditions -------------------------------------------------------------------------------------------------
@@ -296,8 +334,58 @@ def test_loops_take_items_of_every_type(run: Any) -> None:
 
     run(loops, path=os.path.abspath("notes"), nested=[[1], [2, 3]])
     assert Path("notes").read_text().splitlines() == [
-        *("a", "it's", "1.5", "2.0", "true", '{"b": [1, 2]}', "[1]: 1", "[2, 3]: 2", "[2, 3]: 3")
+        *("a", "it's", "1.5", "2", "true", '{"b":[1,2]}', "[1]: 1", "[2,3]: 2", "[2,3]: 3")
     ]
+
+
+def test_items_of_an_untyped_list_keep_their_types_in_conditions(run: Any) -> None:
+    @dsl.pipeline
+    def chooses(numbers: list) -> list[int]:
+        with dsl.ParallelFor(numbers) as number, dsl.If(number != "1"):
+            doubled = add(a=number, b=number)
+        return dsl.Collected(doubled.output)  # type: ignore[return-value]
+
+    run.options["options"] = {"runner": FakeRunner({"add": lambda a, b: a + b})}
+    assert run(chooses, numbers=[0, 1, 21]).output == [0, 42]
+
+
+@pytest.mark.parametrize(("text", "outputs"), [("a", {"looped": [2, 4], "single": 3, "n": 5}), ("b", {"n": 5})])
+def test_a_pipeline_returns_outputs_of_a_condition(run: Any, text: str, outputs: dict[str, Any]) -> None:
+    @dsl.pipeline
+    def chooses(text: str) -> Returned:
+        with dsl.If(text == "a"):
+            single = echo(x=3)
+            with dsl.ParallelFor([1, 2]) as number:
+                looped = add(a=number, b=number)
+        return Returned(dsl.Collected(looped.output), dsl.Collected(single.output), echo(x=5).output)  # type: ignore[arg-type]
+
+    run.options["options"] = {"runner": FakeRunner({"add": lambda a, b: a + b, "echo": lambda x: x})}
+    assert run(chooses, text=text).outputs == outputs
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_exit_pipeline_passes_its_status_on_as_a_dict(run: Any, fails: bool) -> None:
+    @dsl.component
+    def write(status: dict, path: str) -> None:
+        with open(path, "w") as file:
+            file.write(status["state"])
+
+    @dsl.pipeline
+    def exits(path: str, status: dsl.PipelineTaskFinalStatus) -> None:
+        write(status=status, path=path)
+
+    @dsl.pipeline
+    def guards(path: str) -> None:
+        with dsl.ExitHandler(exits(path=path)):
+            boom() if fails else say(text="a")
+
+    path = os.path.abspath("status")
+    if fails:
+        with pytest.raises(TaskFailed):
+            run(guards, path=path)
+    else:
+        run(guards, path=path)
+    assert Path(path).read_text() == ("FAILED" if fails else "SUCCEEDED")
 
 
 def test_artifacts_are_collected_in_order_and_looped_over(run: Any) -> None:
@@ -500,7 +588,7 @@ def test_numbers_keep_their_types(run: Any) -> None:
         return join(texts=dsl.Collected(text.output)).output
 
     value, items, text = json.loads(run(passes, n=3, table={"a": 1, "b": 1.5, "c": [2**60]}).output)
-    assert (value, items, text) == ({"a": 1, "b": 1.5, "c": [2**60]}, [1, 2.5, True, 3], "epoch-1-3-[2, 2.5]")
+    assert (value, items, text) == ({"a": 1, "b": 1.5, "c": [2**60]}, [1, 2.5, True, 3], "epoch-1-3-[2,2.5]")
     assert [type(item) for item in items] == [int, float, bool, int]
 
 

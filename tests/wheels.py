@@ -82,3 +82,21 @@ def make_project(folder: Path, version: str) -> None:
             return name
         """)
     )
+
+
+def make_editable_project(folder: Path) -> None:
+    """Make a project whose build backend installs it by a path of its source, as editable projects are."""
+    make_project(folder, "")
+    (folder / "one.py").write_text("version = 'first'\n")
+    with (folder / "backend.py").open("a") as file:
+        file.write(
+            textwrap.dedent("""
+            def build_editable(directory, config_settings=None, metadata_directory=None):
+                name = "one-1.0-py3-none-any.whl"
+                with zipfile.ZipFile(pathlib.Path(directory, name), "w") as wheel:
+                    wheel.writestr("one.pth", str(pathlib.Path.cwd()))
+                    for file, text in INFO.items():
+                        wheel.writestr(f"one-1.0.dist-info/{file}", text.replace("one.py", "one.pth"))
+                return name
+            """)
+        )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from standpipe.dsl.base_component import BaseComponent
-from standpipe.errors import AuthoringError
+from standpipe.errors import AuthoringError, shorten_errors
+from standpipe.model.plan import Dag, Plan
 from standpipe.model.types import Json
 from standpipe.model.values import preview
 
@@ -51,6 +53,7 @@ class KubernetesManifestOptions:
 class Compiler:
     """Compiles components and pipelines to the files that KFP clusters run."""
 
+    @shorten_errors
     def compile(
         self,
         pipeline_func: BaseComponent,
@@ -88,6 +91,7 @@ class Compiler:
                 f"Cannot compile {preview(pipeline_func)}: expected a component or a pipeline. "
                 "Decorate the function with @dsl.component or @dsl.pipeline."
             )
+        _warn_of_conditions(pipeline_func.plan)
         plan = ir.override(
             pipeline_func.compiled_plan,
             name=pipeline_name,
@@ -102,6 +106,30 @@ class Compiler:
         ir.write_manifests(
             plan, package_path, names, pipeline_func.description, with_pipeline=options.include_pipeline_manifest
         )
+
+
+def _warn_of_conditions(plan: Plan) -> None:
+    """Warn of conditions that a cluster reads otherwise than a local run, each at its line in the author's code.
+
+    The KFP compiler does not escape text in conditions (kfp 2.17.3, `compiler/pipeline_spec_builder.py`), and a cluster
+    reads them as CEL, which has escapes.
+    """
+    from standpipe.model.expressions import describe_cluster_reading  # here, as few pipelines have conditions
+
+    bodies = [component.body for component in (plan.root, *plan.components.values())]
+    for node in (node for body in bodies if isinstance(body, Dag) for node in body.nodes.values()):
+        condition = node.trigger.condition
+        reading = describe_cluster_reading(condition) if condition else ""
+        if not reading:
+            continue
+        message = (
+            f"A cluster {reading}, in the condition of {node.name!r}: {condition}. KFP writes text into conditions and "
+            "does not escape its backslashes, quotes and newlines. Compare in a component that returns a bool."
+        )
+        if node.source_location:
+            warnings.warn_explicit(message, UserWarning, node.source_location.file, node.source_location.line)
+        else:
+            warnings.warn(message, stacklevel=3)
 
 
 def to_protobuf_value(value: Json) -> Any:

@@ -15,7 +15,7 @@ from standpipe.dsl.components import (
 )
 from standpipe.dsl.functions.interface import Interface
 from standpipe.dsl.tracing.tasks import Settings
-from standpipe.errors import ArgumentError, SpecError, StorageError, UnsupportedError
+from standpipe.errors import ArgumentError, SpecError, StorageError, UnsupportedError, shorten_errors
 from standpipe.model.plan import Plan
 from standpipe.model.values import preview
 
@@ -64,6 +64,7 @@ class YamlGraphComponent(YamlComponent, GraphComponent):
     """A loaded pipeline."""
 
 
+@shorten_errors
 def load_component_from_text(text: str) -> YamlComponent:
     """Load a component or pipeline from the text of a compiled file, or of a component of KFP version 1.
 
@@ -80,6 +81,7 @@ def load_component_from_text(text: str) -> YamlComponent:
     return _load(text, "The text")
 
 
+@shorten_errors
 def load_component_from_file(file_path: str | os.PathLike[str]) -> YamlComponent:
     """Load a component or pipeline from a compiled file, or a component from a file of KFP version 1.
 
@@ -97,9 +99,12 @@ def load_component_from_file(file_path: str | os.PathLike[str]) -> YamlComponent
     if not isinstance(file_path, (str, os.PathLike)):
         raise ArgumentError(f"Cannot load {preview(file_path)}: expected the path of a compiled file.")
     path = os.path.expanduser(file_path)
-    return _load(ir.read_file_text(path), str(path))
+    component = _load(ir.read_file_text(path), str(path))
+    component.file = os.path.abspath(path)
+    return component
 
 
+@shorten_errors
 def load_component_from_url(url: str, auth: tuple[str, str] | None = None) -> YamlComponent:
     """Load a component or pipeline from a URL of a compiled file, or of a component of KFP version 1.
 

@@ -7,11 +7,61 @@ written for the SDK still catches it.
 
 from __future__ import annotations
 
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 class StandpipeError(Exception):
-    """The base class of all errors that Standpipe raises."""
+    """The base class of all errors that Standpipe raises.
+
+    `is_permanent` is whether the attempt that it ended would fail again in the same way, so that it is not retried.
+    `hint` is what to do, where that is too long for the message.
+    """
 
     exit_code = 1
+    is_permanent = False
+    hint = ""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the traceback for IPython, which calls this, without the frames of Standpipe.
+
+        IPython shows the last frame of a traceback even if it has `__tracebackhide__` (8.37.0).
+        """
+        from standpipe.tracebacks import remove_own_frames  # no program without errors needs it
+
+        if not isinstance(self, InternalError):
+            remove_own_frames(self)
+        shell = sys.modules["IPython"].get_ipython()
+        lines: list[str] = shell.InteractiveTB.structured_traceback(type(self), self, self.__traceback__, tb_offset=1)
+        return lines
+
+
+def shorten_errors(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a public function: its errors have a traceback of the user's frames, and of one of Standpipe.
+
+    Errors that are defects, of Standpipe or of the user's code, keep the whole traceback.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        __tracebackhide__ = True  # pytest leaves this frame out
+        try:
+            return function(*args, **kwargs)
+        except InternalError:
+            raise
+        except StandpipeError as error:
+            from standpipe.tracebacks import remove_own_frames  # no program without errors needs it
+
+            remove_own_frames(error)
+            # `raise` alone would restore the whole traceback in Python 3.10.
+            raise error  # noqa: TRY201
+
+    return call
 
 
 class AuthoringError(StandpipeError, ValueError):
@@ -65,13 +115,13 @@ class NoSuchTask(StandpipeError, KeyError):
     __str__ = Exception.__str__  # a KeyError would show the repr of its message
 
 
-class ArgumentError(StandpipeError, TypeError):
-    """An argument of a function, a command or a pipeline is invalid."""
+class ArgumentError(StandpipeError, TypeError, ValueError):
+    """An argument of a function, a command or a pipeline is invalid: its type or its value."""
 
     exit_code = 2
 
 
-class RunArgumentError(ArgumentError, ValueError):
+class RunArgumentError(ArgumentError):
     """A run argument of a DockerRunner does not exist in the Docker SDK, or cannot be set for tasks."""
 
 
@@ -91,6 +141,7 @@ class UnsupportedError(StandpipeError, NotImplementedError):
     """This version, or the runner, does not support something."""
 
     exit_code = 4
+    is_permanent = True
 
 
 class RunnerError(StandpipeError, RuntimeError):
@@ -101,6 +152,12 @@ class RunnerError(StandpipeError, RuntimeError):
 
 class EnvironmentBuildError(RunnerError):
     """The packages of a task cannot be installed."""
+
+
+class InvalidPackages(EnvironmentBuildError):
+    """The packages or indexes of a component are not what an installer takes."""
+
+    is_permanent = True
 
 
 class StorageError(StandpipeError, OSError):

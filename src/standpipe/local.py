@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from standpipe.dsl.arguments import check_arguments
 from standpipe.dsl.base_component import BaseComponent, set_backend
 from standpipe.dsl.components import component_from_plan
+from standpipe.dsl.registry import require_runs
 from standpipe.dsl.tracing.tasks import PipelineTask
-from standpipe.errors import ArgumentError, NotInitialized
+from standpipe.errors import ArgumentError, NotInitialized, shorten_errors
 from standpipe.faults import Delay, Fail, Kill
 from standpipe.runners.api import RUNNERS, LocalRunner, runner_class, suggestions
 from standpipe.runs.options import RunOptions, check_folder, check_option_names, takes_run_options
@@ -39,6 +40,7 @@ _HOW_TO_INIT = (
 _defaults: RunOptions | None = None
 
 
+@shorten_errors
 @takes_run_options(RunOptions)
 def init(*args: Any, **kwargs: Any) -> None:
     """Set the options of all later calls of components and pipelines, in all threads of this process.
@@ -52,6 +54,7 @@ def init(*args: Any, **kwargs: Any) -> None:
     _defaults = RunOptions(*args, **kwargs)
 
 
+@shorten_errors
 def run(
     target: BaseComponent | str | os.PathLike[str], arguments: Mapping[str, Any] | None = None, **options: Any
 ) -> PipelineTask:
@@ -78,6 +81,7 @@ def run(
         TaskFailed: if a task fails and `raise_on_error` is true.
         KeyboardInterrupt: after Ctrl-C, once everything has been stopped.
     """
+    require_runs()
     run_options = _options_with(options)
     component = _to_component(target)
     if arguments is not None and not isinstance(arguments, Mapping):
@@ -90,6 +94,7 @@ def run(
     return _start(run_options, component, checked)
 
 
+@shorten_errors
 def runs(pipeline_root: str | os.PathLike[str] | None = None) -> list[Run]:
     """Return all runs below a pipeline root, the newest first.
 
@@ -104,11 +109,12 @@ def runs(pipeline_root: str | os.PathLike[str] | None = None) -> list[Run]:
     return history.runs(_root(pipeline_root))
 
 
+@shorten_errors
 def get_run(run: str, pipeline_root: str | os.PathLike[str] | None = None) -> Run:
     """Return one run: its status, its tasks with their attempts, its artifacts and their lineage.
 
     Args:
-        run: the id of the run, or a unique prefix of it; `latest` is the newest run.
+        run: the id of the run, or a unique prefix of it; `latest` is the newest, apart from reruns.
         pipeline_root: the folder of the runs; by default the one that `init` set, or `./local_outputs`.
 
     Raises:
@@ -122,6 +128,7 @@ def get_run(run: str, pipeline_root: str | os.PathLike[str] | None = None) -> Ru
     return history.get_run(_root(pipeline_root), run)
 
 
+@shorten_errors
 def resume(
     run: str | Run,
     *,
@@ -135,7 +142,7 @@ def resume(
     output of theirs is damaged. A notice lists the tasks that are rerun, with the reasons.
 
     Args:
-        run: the run, its id, or a unique prefix of the id; `"latest"` is the newest run.
+        run: the run, its id, or a unique prefix of the id; `"latest"` is the newest, apart from reruns.
         pipeline: the component, pipeline or file to resume it with, as for `run`. By default the pipeline or component
             of the same name that this program defines; if there is none, the one that the run had.
         from_task: the name or the path (`"for-loop-1/2/train"`) of a task, or a list of them, to rerun with all
@@ -153,6 +160,7 @@ def resume(
         TaskFailed: if a task fails and `raise_on_error` is true.
         KeyboardInterrupt: after Ctrl-C, once everything has been stopped.
     """
+    require_runs()
     run_id, run_options = _run_and_options(run, options)
     names = [from_task] if isinstance(from_task, str) else from_task or ()
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
@@ -164,12 +172,24 @@ def resume(
         return resume.resume(run_options, run_id, component, names)
 
 
-def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any) -> PipelineTask:
-    """Rerun one task of a run, with the inputs that it had, as a new run.
+@shorten_errors
+def rerun_task(
+    run: str | Run,
+    task: str,
+    *,
+    pipeline: BaseComponent | str | os.PathLike[str] | None = None,
+    debug: bool = False,
+    **options: Any,
+) -> PipelineTask:
+    """Rerun one task of a run, with the inputs that it had and its current code, as a new run.
+
+    An input that the task did not have before gets the constant that the pipeline passes to it, or its default.
 
     Args:
-        run: the run, its id, or a unique prefix of the id; `"latest"` is the newest run.
+        run: the run, its id, or a unique prefix of the id; `"latest"` is the newest, apart from reruns.
         task: the name or the path (`"for-loop-1/2/train"`) of the task.
+        pipeline: the pipeline or file with the task as it is now, or only its component. By default the pipeline of the
+            run as this program defines it; if there is none, the one that the run had.
         debug: whether the task runs under Python's debugger, on this terminal. The debugger stops at the first line of
             the function, and at an exception that is not caught. Only the SubprocessRunner supports it.
         **options: the options of `init`, as for `run`; for instance another `runner`.
@@ -180,17 +200,20 @@ def rerun_task(run: str | Run, task: str, *, debug: bool = False, **options: Any
     Raises:
         NoSuchRun: if there is no such run in the pipeline root.
         NoSuchTask: if it does not have such a task, or several of that name.
-        ArgumentError: if the task never started.
+        ArgumentError: if the task never started, or the pipeline as it is now has no such task, or an input of it has
+            no value.
         UnsupportedError: if the runner does not support `debug`.
         TaskFailed: if the task fails and `raise_on_error` is true.
     """
+    require_runs()
     run_id, run_options = _run_and_options(run, options)
     if not isinstance(task, str):
         raise ArgumentError(f"Invalid task {task!r}: expected its name or its path, such as 'for-loop-1/2/train'.")
+    component = None if pipeline is None else _to_component(pipeline)
     from standpipe.runs import launch, rerun  # bring the engine and the store, which authoring does without
 
     with launch.deferred_signals():
-        return rerun.rerun_task(run_options, run_id, task, debug=debug)
+        return rerun.rerun_task(run_options, run_id, task, component, debug=debug)
 
 
 def _options_with(changes: Mapping[str, Any]) -> RunOptions:
@@ -241,7 +264,9 @@ def _to_component(target: object) -> BaseComponent:
         from standpipe.kfp_compat import sdk_components  # brings protobuf, which runs of Python components do without
 
         return component_from_plan(sdk_components.convert_component(target), getattr(target, "description", None) or "")
-    return component_from_plan(_read_plan(target))
+    component = component_from_plan(_read_plan(target))
+    component.file = os.path.abspath(os.path.expanduser(str(target)))
+    return component
 
 
 def _read_plan(path: object) -> Plan:
@@ -262,6 +287,7 @@ class _LocalBackend:
         return _redact_errors(_defaults, component)
 
     def run_component(self, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
+        require_runs()
         if _defaults is None:
             raise NotInitialized(f"Cannot run component {component.name!r}: no runner is set. {_HOW_TO_INIT}")
         return _start(_defaults, component, arguments)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import standpipe
@@ -26,8 +28,25 @@ def test_help_lists_the_commands_and_each_has_its_own(capsys: pytest.CaptureFixt
 
 
 def test_what_is_neither_a_command_nor_a_file_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["rnu", "pipeline.yaml"]) == 2
-    assert capsys.readouterr().err.startswith("rnu cannot be run: No such file or directory. Expected a KFP script")
+    assert main(["train", "pipeline.yaml"]) == 2
+    assert capsys.readouterr().err.startswith("train cannot be run: No such file or directory. Expected a KFP script")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("shwo", "show"), ("rnu", "run"), ("complie", "compile"), ("re-run", "rerun")]
+)
+def test_a_command_that_is_misspelled_is_suggested(typed: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([typed, "latest"]) == 2
+    assert capsys.readouterr().err.startswith(f"Unknown command {typed!r}: did you mean `standpipe {meant}`?")
+
+
+def test_a_file_whose_name_is_similar_to_a_command_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shwo").mkdir()
+    assert main(["shwo"]) == 2
+    assert capsys.readouterr().err.startswith("shwo cannot be run: Is a directory.")
 
 
 def test_wrong_options_are_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,9 +113,10 @@ def test_ctrl_c_ends_it_with_130(tmp_path: Path) -> None:
 
 def test_what_is_not_installed_is_said_with_the_line_that_wants_it(tmp_path: Path) -> None:
     done = run(
-        "import sys\nsys.path[1:] = [p for p in sys.path if 'kfp' not in p]\nfrom kfp import Client", folder=tmp_path
+        "import sys\nsys.path[1:] = [p for p in sys.path if 'kfp' not in p]\nfrom kfp import Client\nClient()",
+        folder=tmp_path,
     )
 
     assert done.returncode == 4
     assert done.stderr.startswith("kfp.Client is not part of Standpipe")
-    assert done.stderr.endswith("script.py, line 3.\n")
+    assert done.stderr.endswith("script.py, line 4.\n")

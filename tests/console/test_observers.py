@@ -111,7 +111,7 @@ def test_plain_lines_tell_the_story_once(capsys: pytest.CaptureFixture[str]) -> 
         "report: attempt 3 started",
         "report: failed in N s in attempt 3 of 3: no luck",
         "again: started",
-        "again: failed in N s: boom; attempt 2 of 2 in N s",
+        "again: failed in N s: boom; attempt 2 of 2 in 1 h 0 min",
         "slow: started",
         "Cancelling",
         "slow: cancelled after N s",
@@ -139,6 +139,29 @@ def test_the_live_view_tells_the_same_and_takes_text_as_it_is(capsys: pytest.Cap
     assert "never started" not in text
     assert "again: cancelled" not in text
     assert text.count("loop/1") == 1  # a failure is shown where it happened, and not once more for all around it
+
+
+@pytest.mark.parametrize("observer", [PlainLines, Live])
+def test_the_duration_of_a_resumed_run_is_that_of_run_history(
+    observer: type[PlainLines | Live], capsys: pytest.CaptureFixture[str]
+) -> None:
+    resumed = observer(RUN, "/root-of-all/run-1", 600.0)
+    resumed((RunEnded(TaskState.SUCCEEDED, {}),))
+    resumed.close()
+    assert re.search(r"Succeeded in 10 min 0 s, \S+ s of them since it was resumed\n", capsys.readouterr().out)
+
+
+def test_the_duration_of_a_task_begins_with_its_first_attempt(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in run history: the attempts that failed and the delays between them count."""
+    clock = iter([0.0, 1.0, 2.0, 12.0, 15.0])
+    monkeypatch.setattr("standpipe.console.plain.time.monotonic", lambda: next(clock))
+    shown = PlainLines(RUN, "/root-of-all/run-1")
+    shown((AttemptStarted(LAST, 0), AttemptFailed(LAST, 0, 2, Failure("boom"), 2.0, 10.0)))
+    shown((AttemptStarted(LAST, 1), TaskSucceeded(LAST, {})))
+    assert "report: failed in 1 s: boom; attempt 2 of 2 in 10 s\n" in (text := capsys.readouterr().out)
+    assert "report: succeeded in 14 s\n" in text
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

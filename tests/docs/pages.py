@@ -41,6 +41,7 @@ WORKSPACE = Path(__file__).with_name("workspace")
 REASONS = {
     "not run": {
         "changes the environment that it runs in",
+        "needs files of yours",
         "is what the gate runs",
         "needs a terminal",
         "publishes a release",
@@ -163,12 +164,14 @@ def compare_output(page: Page, block: Block) -> None:
 
 
 def normalized(text: str) -> list[str]:
-    """Return the lines of a text with the same times, numbers of seconds and absolute paths."""
+    """Return the lines of a text with the same times, numbers of seconds, absolute paths, scripts and lines."""
     for pattern, stands_for in (
         (r"\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d-\d{6}", "TIME"),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d", "TIME"),
         (r"\d+(\.\d+)? s\b", "N s"),
         (r"[^\s]*/local_outputs", "local_outputs"),
+        (r'File "[^"]+\.py", line \d+', 'File "PAGE", line N'),
+        (r"[^\s\"]*\b\w+\.py\b", "SCRIPT"),
         (r"^ *[~^]+\n", ""),  # in tracebacks of Python 3.11 and newer
         (r"  +", "  "),
     ):

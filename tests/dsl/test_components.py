@@ -379,7 +379,7 @@ def foreign_namespace(a: dsl.Input[Mine]) -> None:
         (variable, AuthoringTypeError, "named arguments only"),
         (output_argument, AuthoringError, "'Output' is the name of the returned value"),
         (artifact_default, AuthoringError, "can only be None"),
-        (wrong_default, AuthoringTypeError, r"expected NUMBER_INTEGER, got 'x' \(STRING\)"),
+        (wrong_default, AuthoringTypeError, r"expected int, got 'x' \(str\)"),
         (list_output, AuthoringError, "only pipelines can have lists of artifacts"),
         (foreign_namespace, AuthoringTypeError, "namespace `system` or `google`"),
         (lambda: None, AuthoringError, "defined with `def` at the start of a line, not a lambda"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -10,6 +12,7 @@ from standpipe import dsl
 from standpipe.errors import (
     AuthoringError,
     AuthoringTypeError,
+    InconsistentTypeException,
     InvalidControlFlowException,
     InvalidTopologyException,
     StandpipeError,
@@ -119,6 +122,7 @@ def test_a_branch_is_a_component_that_sees_its_inputs_only() -> None:
     ("given", "compiled"),
     [
         (lambda n, s, b, f: s == "it's", "S == 'it's'"),
+        (lambda n, s, b, f: s == r"C:\new", r"S == 'C:\new'"),
         (lambda n, s, b, f: s != "a", "S != 'a'"),
         (lambda n, s, b, f: n <= 3, "int(N) <= 3"),
         (lambda n, s, b, f: n == 3.5, "double(int(N)) == 3.5"),
@@ -140,6 +144,121 @@ def test_comparisons_become_cel_as_the_sdk_writes_it(given: Any, compiled: str) 
         reference = f"inputs.parameter_values['pipelinechannel--{letter}']"
         compiled = compiled.replace(letter.upper(), reference)
     assert condition(compares, "condition-1") == compiled
+
+
+@pytest.mark.parametrize("name", ["name", "full_name", "task", "task_name"])
+def test_an_attribute_that_hides_a_field_of_items_is_warned_of(name: str) -> None:
+    @dsl.pipeline
+    def loops(rows: list) -> None:
+        with dsl.ParallelFor(rows) as row:
+            with pytest.warns(UserWarning, match=rf"write item\['{name}'\]") as warned:
+                value = getattr(row, name)
+            assert value == ("rows-loop-item" if name.endswith("name") and name != "task_name" else None)
+            assert [Path(warning.filename) for warning in warned] == [Path(__file__)]
+            echo(x=row[name])
+            echo(x=row.size)
+
+    body = "for-loop-1"
+    selectors = [node(loops, task, body).inputs["x"].selector.text for task in ("echo", "echo-2")]  # type: ignore[union-attr]
+    assert selectors == [f'parseJson(string_value)["{name}"]', 'parseJson(string_value)["size"]']
+
+
+def test_names_that_only_our_own_loop_variables_have_are_fields() -> None:
+    names = ["added_input", "is_artifact_list", "loop_items", "type_annotation", "item", "key", "value", "pipeline"]
+
+    @dsl.pipeline
+    def loops(rows: list) -> None:
+        with dsl.ParallelFor(rows) as row:
+            for name in names:
+                echo(x=getattr(row, name))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plan = loops.plan
+    nodes = plan.components["comp-for-loop-1"].body.nodes.values()  # type: ignore[union-attr]
+    assert [node.inputs["x"].selector.text for node in nodes] == [f'parseJson(string_value)["{n}"]' for n in names]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("key", ["a b", 'a"b', "", 0, None])
+def test_a_field_that_no_selector_can_read_is_refused(key: Any) -> None:
+    with pytest.raises(AuthoringError, match=r"Expected the key of a field.*Pass the whole item to a component"):
+
+        @dsl.pipeline
+        def loops(rows: list) -> None:
+            with dsl.ParallelFor(rows) as row:
+                echo(x=row[key])
+
+
+def test_the_name_of_an_artifact_in_a_loop_is_warned_of() -> None:
+    @dsl.pipeline
+    def loops(models: dsl.Input[list[dsl.Model]]) -> None:
+        with dsl.ParallelFor(models) as model:
+            with pytest.warns(UserWarning, match=r"\.name of the item.*read 'name' there"):
+                assert model.name == "models-loop-item"
+            with pytest.raises(AttributeError, match=r"has no attribute 'uri'. Pass the whole value to a component"):
+                model.uri  # noqa: B018 - the access is the test
+            echo()
+
+
+@pytest.mark.parametrize("use", [str, lambda one_of: f"x{one_of}", lambda one_of: echo(x=[one_of])])
+def test_a_one_of_in_text_is_an_error_of_the_sdks_class(use: Any) -> None:
+    with pytest.raises(NotImplementedError, match=r"A dsl\.OneOf cannot be used inside text") as caught:
+
+        @dsl.pipeline
+        def joins(n: int) -> None:
+            with dsl.If(n == 1):
+                one = echo()
+            with dsl.Else():
+                two = echo()
+            use(dsl.OneOf(one.output, two.output))
+
+    assert isinstance(caught.value, AuthoringError)
+
+
+def test_a_one_of_of_an_inner_condition_cannot_be_returned() -> None:
+    with pytest.raises(InvalidTopologyException, match=r"the dsl\.OneOf of .* is in the dsl\.If 'condition-\d'"):
+
+        @dsl.pipeline
+        def joins(n: int):  # type: ignore[no-untyped-def]
+            with dsl.If(n > 0):
+                with dsl.If(n == 1):
+                    one = echo()
+                with dsl.Else():
+                    two = echo()
+                return dsl.OneOf(one.output, two.output)
+
+
+@pytest.mark.parametrize("items", ["abc", 5, {1, 2}, range(3), {"a": 1}])
+def test_items_that_are_no_list_are_an_error_of_the_sdks_class(items: Any) -> None:
+    with pytest.raises(TypeError, match=r"dsl\.ParallelFor expected a list"):
+
+        @dsl.pipeline
+        def loops() -> None:
+            with dsl.ParallelFor(items):
+                echo()
+
+
+def test_a_message_about_a_pipeline_says_so() -> None:
+    @dsl.pipeline
+    def inner(n: int) -> None:
+        echo(x=n)
+
+    with pytest.raises(
+        InconsistentTypeException, match=r"^Pipeline 'inner', input 'n': expected int, got 'a' of type str"
+    ):
+
+        @dsl.pipeline
+        def outer() -> None:
+            inner(n="a")
+
+
+def test_the_name_of_a_group_is_known_while_the_pipeline_is_traced() -> None:
+    with pytest.raises(TypeError, match=r"^dsl\.If expected name to be a string, got the pipeline input 'text'"):
+
+        @dsl.pipeline
+        def names(text: str) -> None:
+            with dsl.If(text == "a", name=text):
+                echo()
 
 
 def test_branches_exclude_each_other_and_are_numbered_as_the_sdk_does() -> None:
@@ -534,10 +653,10 @@ def _returned_from_a_condition(n: Any) -> Any:
     ("mistake", "error", "says"),
     [
         (_else_alone, InvalidControlFlowException, r"dsl\.Else has no dsl\.If before it"),
-        (_else_after_else, InvalidControlFlowException, r"dsl\.Else has no dsl\.If before it"),
+        (_else_after_else, InvalidControlFlowException, r"dsl\.Else follows a dsl\.Else, .* one dsl\.Else"),
         (_elif_after_loop, InvalidControlFlowException, r"dsl\.Elif has no dsl\.If before it"),
         (_constant, AuthoringError, r"dsl\.If expected a comparison .*, got True of type bool"),
-        (_compared_list, AuthoringError, "output 'numbers' of task 'many' is of type LIST"),
+        (_compared_list, AuthoringError, "output 'numbers' of task 'many' is of type list"),
         (_bool_with_number, AuthoringError, "Compare it with True or False"),
         (_out_of_condition, InvalidTopologyException, r"in the dsl\.If 'condition-1'.*dsl\.OneOf"),
         (_after_condition, InvalidTopologyException, r"in the dsl\.If 'condition-1' and may not run"),
@@ -547,14 +666,14 @@ def _returned_from_a_condition(n: Any) -> Any:
         (_collected_outside_of_loops, InvalidTopologyException, "Use the output itself"),
         (_collected_in_its_loop, InvalidTopologyException, "Use the output itself"),
         (_collected_from_a_loop_in_a_condition, InvalidTopologyException, r"dsl\.If 'condition-1' and may not run"),
-        (_collected_one_of, AuthoringError, r"got a dsl\.OneOf"),
+        (_collected_one_of, AuthoringError, r"got the dsl\.OneOf of the output .Output. of task .echo."),
         (_collected_in_text, AuthoringError, "cannot be used inside text"),
         (_one_of_without_else, AuthoringError, r"ends with a dsl\.Else"),
         (_one_of_anything, AuthoringError, "branches of one condition"),
-        (_one_of_two_types, AuthoringTypeError, "is NUMBER_INTEGER.*is STRING"),
+        (_one_of_two_types, AuthoringTypeError, "is int.*is str"),
         (_one_of_a_loop, InvalidTopologyException, "has several values: it is in the loop 'for-loop-3'"),
         (_item_outside, InvalidTopologyException, "used outside of that loop"),
-        (_loop_over_number, AuthoringError, "pipeline input 'n' is of type NUMBER_INTEGER"),
+        (_loop_over_number, AuthoringError, "pipeline input 'n' is of type int"),
         (_loop_over_nothing, AuthoringError, r"expected a list with at least one item.*, got \[\]"),
         (_loop_over_text, AuthoringError, "expected a list .*, got 'abc'"),
         (_loop_over_an_artifact, AuthoringError, "output 'data' of task 'make' is a single artifact"),

@@ -148,7 +148,7 @@ def test_artifacts_as_uri_or_metadata_are_refused() -> None:
     def as_metadata(data: dsl.Input[dsl.Dataset]) -> None:
         importer("x", metadata={"data": data})
 
-    with pytest.raises(InconsistentTypeException, match="input 'uri': expected STRING"):
+    with pytest.raises(InconsistentTypeException, match="input 'uri': expected str"):
         dsl.pipeline(as_uri)
     with pytest.raises(AuthoringTypeError, match="pipeline input 'data' is an artifact"):
         dsl.pipeline(as_metadata)

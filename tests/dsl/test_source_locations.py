@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import linecache
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -189,6 +191,42 @@ def test_a_cell_of_a_notebook_has_its_name_and_line() -> None:
     assert component.source_location == SourceLocation(name, line_of("def cell_component", NOTEBOOK_CELL))
 
 
+def divide(a: int) -> float:
+    return 1 / a
+
+
+def test_a_traceback_of_a_task_names_the_file_and_the_lines_of_the_author(tmp_path: Path) -> None:
+    class Report(dsl.Artifact):
+        schema_title = "system.Report"
+        schema_version = "0.0.1"
+
+        def check(self, value: float) -> None:
+            raise ValueError(value)  # -> check
+
+    def fail(a: int, report: dsl.Output[Report]) -> None:
+        if a:
+            report.check(divide(a))  # -> fail with the class
+        divide(a)  # -> fail with the helper
+
+    fail.__annotations__["report"] = dsl.Output[Report]  # a class in a function has no name in the module
+    component = dsl.component(additional_funcs=[divide])(fail)
+    lines = marked_lines(test_a_traceback_of_a_task_names_the_file_and_the_lines_of_the_author)
+    compiled = tmp_path / "component.yaml"
+    compiler.Compiler().compile(component, str(compiled))
+
+    def frames(target: Any, a: int) -> list[tuple[str, int]]:
+        options = {"runner": local.SubprocessRunner(), "pipeline_root": tmp_path, "quiet": True}
+        error = local.run(target, {"a": a}, raise_on_error=False, **options).error
+        return [(file, int(line)) for file, line in re.findall(r'File "(.+)", line (\d+)', str(error))]
+
+    def named(*names: str) -> list[tuple[str, int]]:
+        return [(lines[name].file, lines[name].line) for name in names]
+
+    assert frames(component, 1) == named("fail with the class", "check")
+    assert frames(component, 0) == [*named("fail with the helper"), (__file__, line_of("def divide(") + 1)]
+    assert {file for file, _ in frames(compiled, 0)} == {"<component fail>"}
+
+
 def test_code_without_source_has_the_line_that_python_knows() -> None:
     source = "\n\n@dsl.pipeline\ndef pipeline():\n    one()\n"
     namespace = {"dsl": dsl, "one": one, "__name__": "__main__"}
@@ -229,6 +267,37 @@ def test_files_are_absolute_paths_also_when_python_was_started_with_a_relative_o
 @dsl.pipeline
 def calls_both() -> int:
     return two(x=one().output).output
+
+
+def test_the_debugger_shows_the_file_of_the_author(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        dedent("""\
+        from standpipe import dsl, local
+
+        @dsl.component
+        def double(n: int) -> int:
+            doubled = n * 2
+            return doubled
+
+        local.init(runner=local.SubprocessRunner(), pipeline_root="root", quiet=True)
+        double(n=4)
+        """),
+        encoding="utf-8",
+    )
+    subprocess.run([sys.executable, "script.py"], cwd=tmp_path, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-m", "standpipe", "rerun", "latest", "double", "--debug", "--root", "root"],
+        cwd=tmp_path,
+        check=True,
+        input="list\nc\n",
+        capture_output=True,
+        text=True,
+        env={**os.environ, "NO_COLOR": "1", "PYTHON_COLORS": "0"},
+    ).stdout
+
+    assert f"> {script}(5)double()\n-> doubled = n * 2\n" in shown
+    assert "  3  \t@dsl.component\n  4  \tdef double(n: int) -> int:\n  5  ->\t    doubled = n * 2\n" in shown
 
 
 def moved(plan: Plan, lines: int) -> Plan:

@@ -38,8 +38,12 @@ class Everything:
         return "failed"
 
 
+def get_field(name: str) -> str:
+    return RUN.placeholder(REF, name)
+
+
 def bound(bindings: Mapping[str, Binding], **declared: Input) -> dict[str, Value]:
-    return resolve_inputs(bindings, declared, Everything(), lambda name: RUN.placeholder(REF, name))
+    return resolve_inputs(bindings, declared, Everything(), get_field)
 
 
 def test_values_come_from_constants_inputs_and_tasks() -> None:
@@ -50,7 +54,7 @@ def test_values_come_from_constants_inputs_and_tasks() -> None:
 def test_placeholders_in_a_constant_are_replaced_by_the_tasks_own_inputs() -> None:
     text = "n={{$.inputs.parameters['pipelinechannel--n']}} in {{$.pipeline_task_name}} of {{$.pipeline_job_name}}"
     values = bound({"pipelinechannel--n": FromInput("number"), "s": Constant(parse_value(text))})
-    assert values["s"] == "n=3 in train of job"
+    assert values["s"] == "n=3 in train of run-1"
 
 
 def test_a_placeholder_alone_keeps_the_type_of_its_value() -> None:
@@ -70,6 +74,18 @@ def test_a_value_that_looks_like_a_placeholder_is_data() -> None:
     assert bound({"t": FromInput("text"), "s": Constant(text)})["s"] == "<{{$.pipeline_job_name}}>"
 
 
+def test_placeholders_in_a_default_are_replaced_and_those_in_a_value_are_not() -> None:
+    text = ParameterInput(ParameterType.STRING, default="{{$.pipeline_task_name}} of {{$.pipeline_job_name}}")
+    items = ParameterInput(ParameterType.LIST, default=["{{$.pipeline_job_name}}", {"k": "{{$.unknown}}"}])
+    assert bound({}, s=text, items=items) == {"s": "train of run-1", "items": ["run-1", {"k": "{{$.unknown}}"}]}
+    assert bound({"s": FromInput("text")}, s=text) == {"s": "{{$.pipeline_job_name}}"}
+
+
+def test_a_placeholder_without_a_value_stays() -> None:
+    assert RUN.workspace_path == ""
+    assert bound({"s": Constant(parse_value("{{$.workspace_path}}/x"))}) == {"s": "{{$.workspace_path}}/x"}
+
+
 def test_the_uuid_of_a_task_is_derived_from_its_path() -> None:
     first = bound({"s": Constant(parse_value("{{$.pipeline_task_uuid}}"))})["s"]
     assert first == RUN.placeholder(REF, "pipeline_task_uuid")
@@ -78,13 +94,13 @@ def test_the_uuid_of_a_task_is_derived_from_its_path() -> None:
 
 def test_a_string_parameter_takes_anything_as_text() -> None:
     declared = ParameterInput(ParameterType.STRING)
-    given: list[tuple[Value, str]] = [(5, "5"), (True, "true"), ({"k": [1, "é"]}, '{"k": [1, "é"]}'), (5.0, "5.0")]
+    given: list[tuple[Value, str]] = [(5, "5"), (True, "true"), ({"k": [1, "é"]}, '{"k":[1,"é"]}'), (5.0, "5")]
     for value, text in given:
-        assert fit_inputs({"s": value}, {"s": declared}) == {"s": text}
+        assert fit_inputs({"s": value}, {"s": declared}, get_field) == {"s": text}
 
 
 def test_whole_doubles_become_integers_where_integers_are_declared() -> None:
-    fitted = fit_inputs({"n": 3.0}, {"n": ParameterInput(ParameterType.NUMBER_INTEGER)})["n"]
+    fitted = fit_inputs({"n": 3.0}, {"n": ParameterInput(ParameterType.NUMBER_INTEGER)}, get_field)["n"]
     assert fitted == 3
     assert isinstance(fitted, int)
 
@@ -92,23 +108,23 @@ def test_whole_doubles_become_integers_where_integers_are_declared() -> None:
 @pytest.mark.parametrize(
     ("declared", "value", "says"),
     [
-        (ParameterInput(ParameterType.NUMBER_INTEGER), 2.5, r"expected NUMBER_INTEGER, got 2.5 \(NUMBER_DOUBLE\)"),
-        (ParameterInput(ParameterType.NUMBER_INTEGER), True, r"expected NUMBER_INTEGER, got True \(BOOLEAN\)"),
-        (ParameterInput(ParameterType.LIST), {}, r"expected LIST, got {} \(STRUCT\)"),
+        (ParameterInput(ParameterType.NUMBER_INTEGER), 2.5, r"expected int, got 2.5 \(float\)"),
+        (ParameterInput(ParameterType.NUMBER_INTEGER), True, r"expected int, got True \(bool\)"),
+        (ParameterInput(ParameterType.LIST), {}, r"expected list, got {} \(dict\)"),
         (ParameterInput(ParameterType.BOOLEAN), None, "has no value"),
         (ParameterInput(ParameterType.STRING, literals=("a", "b")), "c", "expected one of 'a', 'b'"),
         (
             ParameterInput(ParameterType.LIST),
             ArtifactValue("d", DATASET, "/d"),
-            "expected a parameter of type LIST, got an artifact",
+            "expected a parameter of type list, got an artifact",
         ),
-        (ArtifactInput(DATASET), "text", "expected system.Dataset@0.0.1, got STRING"),
-        (ArtifactInput(DATASET, is_list=True), ArtifactValue("d", DATASET, "/d"), "a list of system.Dataset"),
+        (ArtifactInput(DATASET), "text", "expected Dataset, got str"),
+        (ArtifactInput(DATASET, is_list=True), ArtifactValue("d", DATASET, "/d"), "a list of Dataset"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_an_error_with_both_types(declared: Input, value: Value, says: str) -> None:
     with pytest.raises(InputError, match=f"'i'.*{says}"):
-        fit_inputs({"i": value}, {"i": declared})
+        fit_inputs({"i": value}, {"i": declared}, get_field)
 
 
 def test_a_selector_takes_a_part_before_the_type_is_checked() -> None:
@@ -160,9 +176,9 @@ def test_collected_values_are_one_flat_list_unless_they_are_passed_on_unchanged(
     )
     assert values["g"] == [[1], [2, 3]]
     assert isinstance(values["g"], Collected)
-    assert values["t"] == "<[1, 2, 3]>"
+    assert values["t"] == "<[1,2,3]>"
     assert values["l"] == [[1, 2, 3]]
-    assert bound({"s": FromTask("loop", "y")}, s=ParameterInput(ParameterType.STRING)) == {"s": "[1, 2, 3]"}
+    assert bound({"s": FromTask("loop", "y")}, s=ParameterInput(ParameterType.STRING)) == {"s": "[1,2,3]"}
 
 
 def test_null_is_the_default_where_there_is_one() -> None:
@@ -171,4 +187,4 @@ def test_null_is_the_default_where_there_is_one() -> None:
         "b": ParameterInput(ParameterType.LIST, optional=True),
         "c": ArtifactInput(DATASET, optional=True),
     }
-    assert fit_inputs({"a": None}, declared) == {"a": [1], "b": None, "c": None}
+    assert fit_inputs({"a": None}, declared, get_field) == {"a": [1], "b": None, "c": None}

@@ -116,8 +116,8 @@ def test_a_value_of_the_wrong_type_fails_the_task_and_names_both_types() -> None
     run = Run(plan(dag(node("a", x=Constant("seven")))))
     message = run.ended.failures[0].failure.message
     assert "'x'" in message
-    assert "STRING" in message
-    assert "NUMBER_INTEGER" in message
+    assert "(str)" in message
+    assert "expected int" in message
 
 
 def test_a_missing_pipeline_output_fails_the_pipeline() -> None:

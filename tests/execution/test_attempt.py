@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from standpipe.artifact_stores.local import LocalArtifactStore
+from standpipe.errors import EnvironmentBuildError, InvalidPackages, RunnerError, StandpipeError, UnsupportedError
 from standpipe.execution.attempt import AttemptExecutor
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, AttemptReport, StartAttempt
@@ -150,3 +151,37 @@ def test_passed_through_settings_are_in_the_executor_input_only(tmp_path: Path) 
     assert given == {"resources": {}, "env": [{"name": "A", "value": "a"}]}
     assert request.env == {}
     assert requested(tmp_path, component, container, 1, config=None).env == {"A": "a"}
+
+
+class Defective(Recorder):
+    """A runner that fails in a way that nobody has thought of."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
+        raise self.error
+
+
+def test_a_defect_of_standpipe_fails_the_task_and_not_the_run(tmp_path: Path) -> None:
+    end = ended(tmp_path, leaf(), Defective(AttributeError("userbase")))
+
+    assert end.failure is not None
+    assert end.failure.message == "Standpipe itself failed: AttributeError: userbase"
+    assert end.failure.detail.startswith("Traceback (most recent call last):")
+    assert "please report it" in end.failure.hint
+    assert not end.is_final
+
+
+@pytest.mark.parametrize(
+    ("error", "is_final"),
+    [
+        (UnsupportedError("not here"), True),
+        (InvalidPackages("unknown option"), True),
+        (EnvironmentBuildError("no network"), False),
+        (RunnerError("no engine"), False),
+    ],
+)
+def test_what_would_fail_again_is_final(tmp_path: Path, error: StandpipeError, is_final: bool) -> None:
+    assert ended(tmp_path, leaf(), Defective(error)).is_final is is_final

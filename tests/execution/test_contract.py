@@ -94,7 +94,7 @@ def test_a_custom_path_that_was_only_in_the_container_is_not_kept(tmp_path: Path
         ({"parameterValues": {"count": 1}}, "did not write its output 'score'"),
         (
             {"parameterValues": {"score": 1, "count": 1.5}},
-            "output 'count' does not fit: expected NUMBER_INTEGER, got 1.5",
+            "output 'count' does not fit: expected int, got 1.5",
         ),
         ("{", "not JSON"),
         ("[]", "not a JSON object"),
@@ -106,6 +106,19 @@ def test_a_custom_path_that_was_only_in_the_container_is_not_kept(tmp_path: Path
             {"parameterValues": {"score": 1, "count": 1}, "artifacts": {"model": [3]}},
             "malformed entry for its output artifact 'model'",
         ),
+        ('{"parameterValues": {"score": NaN, "count": 1}}', "executor output\\['parameterValues']\\['score'] is nan"),
+        ('{"parameterValues": {"score": [{"a": -Infinity}], "count": 1}}', "\\['score']\\[0]\\['a'] is -inf"),
+        (
+            '{"artifacts": {"model": {"artifacts": [{"metadata": {"loss": Infinity}}]}}}',
+            "\\['model']\\['artifacts']\\[0]\\['metadata']\\['loss'] is inf: expected a finite number",
+        ),
+        (
+            {
+                "parameterValues": {"score": 1, "count": 1},
+                "artifacts": {"model": {"artifacts": [{"metadata": {"_kfp_model_registry_request": "{"}}]}},
+            },
+            "malformed entry for its output artifact 'model'",
+        ),
     ],
 )
 def test_missing_and_malformed_outputs_are_named(tmp_path: Path, output: object, says: str) -> None:
@@ -113,6 +126,23 @@ def test_missing_and_malformed_outputs_are_named(tmp_path: Path, output: object,
     tell(tmp_path, output)
     with pytest.raises(OutputError, match=says):
         read_outputs(COMPONENT, message)
+
+
+@pytest.mark.parametrize(
+    ("declared", "text"),
+    [(Type.NUMBER_DOUBLE, "NaN"), (Type.NUMBER_DOUBLE, "-Infinity"), (Type.LIST, "[NaN]"), (Type.STRUCT, '{"a": NaN}')],
+)
+def test_a_number_that_is_not_finite_is_no_output_of_a_container(tmp_path: Path, declared: Type, text: str) -> None:
+    component = Component(ExecutorRef("exec"), {}, {"score": ParameterOutput(declared)})
+    (tmp_path / "score").write_text(text)
+    with pytest.raises(OutputError, match="its output 'score' does not fit: .*: expected a finite number"):
+        read_outputs(component, build_executor_input(component, {}, tmp_path, STORE))
+
+
+def test_a_text_may_be_nan(tmp_path: Path) -> None:
+    component = Component(ExecutorRef("exec"), {}, {"text": ParameterOutput(Type.STRING)})
+    (tmp_path / "text").write_text("NaN")
+    assert read_outputs(component, build_executor_input(component, {}, tmp_path, STORE)) == {"text": "NaN"}
 
 
 def test_a_parameter_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:

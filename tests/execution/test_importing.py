@@ -33,7 +33,8 @@ def run(
 
 
 def test_remote_uris_are_not_changed() -> None:
-    for uri in ("gs://bucket/a/data", "s3://bucket/a/data", "oci://registry/a/data", "https://host/a/data", "x://data"):
+    buckets = ("gs://bucket/a/data", "s3://bucket/a/data", "oci://registry/a/data")
+    for uri in (*buckets, "https://host/a/data", "kfp-artifacts://team/pipeline/run/node/data", "x://data"):
         assert run(Importer(FromInput("uri"), DATASET), uri=uri) == ArtifactValue("data", DATASET, uri)
 
 

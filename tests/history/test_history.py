@@ -6,6 +6,8 @@ import copy
 import dataclasses
 import doctest
 import json
+import sqlite3
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
@@ -15,11 +17,13 @@ from typing import Any
 import pytest
 
 from standpipe import dsl, local
+from standpipe.cli.main import main
 from standpipe.errors import NoSuchRun, NoSuchTask, StorageError
 from standpipe.history import Run, Status, Task, render
 from standpipe.history.documents import document
 from standpipe.local import FakeRunner
 from standpipe.model import events as e
+from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.ports import Outcome
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
@@ -27,6 +31,7 @@ from standpipe.model.types import ArtifactType
 from standpipe.model.values import ArtifactValue, Checksum
 from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
+from standpipe.support import durations
 from tests.imports import modules_of
 from tests.plans import RUN, dag, node, plan
 
@@ -174,9 +179,9 @@ def test_tasks_have_their_attempts_and_failures() -> None:
     assert (run.status, first.status, second.status) == (Status.FAILED, Status.SUCCEEDED, Status.FAILED)
     told = [(attempt.number, attempt.status, attempt.folder.name) for attempt in first.attempts]
     assert told == [
-        (0, Status.FAILED, "shaky"),
-        (1, Status.FAILED, "shaky@1"),
-        (2, Status.SUCCEEDED, "shaky@2"),
+        (1, Status.FAILED, "shaky"),
+        (2, Status.FAILED, "shaky@1"),
+        (3, Status.SUCCEEDED, "shaky@2"),
     ]
     assert first.attempts[0].failure
     assert first.attempts[0].failure.message == "ValueError: boom"
@@ -190,8 +195,8 @@ def test_logs_are_read(tmp_path: Path) -> None:
     task = run.task("shaky")
     task.attempts[-1].log.write_bytes(b"caf\xc3\xa9 \xff\n")
 
-    assert run.log("shaky") == run.log(task, attempt=0) == "café \ufffd\n"
-    with pytest.raises(NoSuchTask, match="Task 'shaky' has no attempt 7. Its attempts are 0, .*numbered from 0"):
+    assert run.log("shaky") == run.log(task, attempt=1) == "café \ufffd\n"
+    with pytest.raises(NoSuchTask, match="Task 'shaky' has no attempt 7. Its attempts are 1, .*numbered from 1"):
         run.log("shaky", attempt=7)
     task.attempts[-1].log.unlink()
     with pytest.raises(StorageError, match="log of task 'shaky' was removed: .*log.txt"):
@@ -255,7 +260,7 @@ def test_a_resumed_run_has_the_attempts_before_and_after() -> None:
 
     assert (failed.status, failed.resume_count, run.status, run.resume_count) == (Status.FAILED, 0, Status.SUCCEEDED, 1)
     assert [attempt.status for attempt in run.task("shaky-2").attempts] == [Status.FAILED, Status.SUCCEEDED]
-    assert [attempt.number for attempt in run.task("shaky").attempts] == [0]
+    assert [attempt.number for attempt in run.task("shaky").attempts] == [1]
     assert run.failures == ()
     assert failed.failures == ("Task 'shaky-2' failed: ValueError: 5",)
 
@@ -283,12 +288,94 @@ A, B, LOOP = TaskRef((("a", None),)), TaskRef((("b", None),)), TaskRef((("loop",
 INSIDE = TaskRef((("loop", 0), ("a", None)))
 REPORT = e.AttemptReport(2.5, cpu_seconds=1.5, peak_memory=2048, log_bytes=10, log_lines=2)
 BOOM = e.Failure("boom")
+OVER = TaskState.SUCCEEDED
 
 
 def recorded(root: Path, *facts: e.Fact) -> Run:
     with closing(RunRecorder(root, RUN, plan(dag(node("a"))))) as recorder:
         recorder((e.RunStarted({}), *facts))
     return local.get_run(RUN.id, root)
+
+
+def recorded_at(root: Path, *dated: tuple[float, e.Fact]) -> Run:
+    """Record facts at these times, in seconds since the epoch."""
+    with closing(RunRecorder(root, RUN, plan(dag(node("a"))))) as recorder:
+        recorder([fact for _, fact in dated])
+    with closing(sqlite3.connect(root / RUN_STORE_FILE)) as db, db:
+        times = [(at, seq) for seq, (at, _) in enumerate(dated, start=1)]
+        db.executemany("UPDATE facts SET at = ? WHERE seq = ?", times)
+    return local.get_run(RUN.id, root)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param((20.0, e.RunEnded(TaskState.FAILED, {})), id="after a failure"),
+        pytest.param((20.0, e.RunEnded(TaskState.SUCCEEDED, {})), id="after a success"),
+        pytest.param((20.0, e.TaskReady(B, {})), id="after its process was killed"),
+    ],
+)
+def test_a_resume_does_not_stretch_durations(tmp_path: Path, end: tuple[float, e.Fact]) -> None:
+    """`a` waits for a retry while the run is idle, for 980 s; the loop has a part before and a part after."""
+    run = recorded_at(
+        *(tmp_path, (0.0, e.RunStarted({})), (1.0, e.LoopStarted(LOOP, {}, (1,)))),
+        *((1.0, e.TaskReady(A, {})), (2.0, e.AttemptStarted(A, 0, 2.0)), (3.0, e.AttemptFailed(A, 0, 3, BOOM, 3, 90))),
+        *(end, (1000.0, e.RunResumed(())), (1001.0, e.AttemptStarted(A, 1, 1001.0))),
+        *((1004.0, e.TaskSucceeded(A, {})), (1005.0, e.TaskSucceeded(LOOP, {})), (1010.0, e.RunEnded(OVER, {}))),
+    )
+    assert (run.duration, run.task("a").duration, run.task("loop").duration) == (30.0, 22.0, 24.0)
+    assert document(run)["duration"] == 30.0
+    (listed,) = local.runs(tmp_path)
+    assert listed.duration == 30.0
+    assert str(run).startswith("run-1: succeeded in 30 s\n")
+
+
+def test_a_group_that_ended_before_the_resume_was_idle_until_then(tmp_path: Path) -> None:
+    run = recorded_at(
+        *(tmp_path, (0.0, e.RunStarted({})), (1.0, e.LoopStarted(LOOP, {}, (1,))), (2.0, e.TaskReady(INSIDE, {}))),
+        *((5.0, e.TaskFailed(INSIDE, BOOM)), (5.0, e.TaskFailed(LOOP, e.Failure("", cause_task=INSIDE)))),
+        *((20.0, e.RunEnded(TaskState.FAILED, {})), (1000.0, e.RunResumed(()))),
+        *(
+            (1001.0, e.TaskReady(INSIDE, {})),
+            (1004.0, e.TaskSucceeded(INSIDE, {})),
+            (1005.0, e.TaskSucceeded(LOOP, {})),
+        ),
+        (1010.0, e.RunEnded(OVER, {})),
+    )
+    assert (run.duration, run.task("loop").duration) == (30.0, 9.0)
+
+
+def test_times_are_local_with_their_offset(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TZ", "UTC-05:30")
+    time.tzset()
+    try:
+        run = recorded_at(tmp_path, (0.0, e.RunStarted({})), (0.0, e.TaskReady(A, {})), (0.0, e.AttemptStarted(A, 0)))
+        shown = document(run)
+        assert shown["started"] == "1970-01-01T05:30:00+05:30"
+        assert shown["created"] == run.created.isoformat()
+        assert run.created.utcoffset() == timedelta(hours=5, minutes=30)
+        assert "started: 1970-01-01 05:30:00\n" in str(run.task("a"))
+        assert main(["runs", "--root", str(tmp_path)]) == 0
+        assert f"{run.created:%Y-%m-%d %H:%M}" in capsys.readouterr().out
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_the_latest_run_is_not_a_rerun(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_of(fragile)
+    local.rerun_task("latest", "shaky", runner=RUNNER, quiet=True)
+    rerun, _ = local.runs()
+
+    assert (rerun.rerun_of, local.get_run("latest").id) == (f"{run.id}/shaky", run.id)
+    assert f"\nrerun of: {run.id}/shaky\n" in str(rerun)
+    assert main(["runs"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.partition("rerun of ")[2] for line in listed] == [f"{run.id}/shaky", ""]
+    assert main(["runs", "--json"]) == 0
+    assert [run["rerun_of"] for run in json.loads(capsys.readouterr().out)] == [f"{run.id}/shaky", ""]
 
 
 def test_a_run_without_an_end_is_running_or_interrupted(tmp_path: Path) -> None:
@@ -397,6 +484,7 @@ def test_successful_iterations_of_a_long_loop_are_counted(tmp_path: Path) -> Non
 
 def test_durations_are_formatted() -> None:
     assert doctest.testmod(render).failed == 0
+    assert doctest.testmod(durations).failed == 0
 
 
 def test_authoring_does_not_import_sqlite() -> None:

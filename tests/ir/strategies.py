@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from standpipe.ir.python_command import LAYOUTS, recognize, render
 from standpipe.model import plan as p
 from standpipe.model import types as t
+from standpipe.model.cel_strings import quote
 from standpipe.model.expressions import parse
 from standpipe.model.templates import parse_argument, parse_text, parse_value
 
 TEXT = st.text(max_size=8) | st.sampled_from(
     ["{{$.pipeline_job_name}} é", "{{$.inputs.parameters['a']}}", "{{$.json_escape[1].pipeline_root}}", "{{$", "{{$}}"]
 )
+#: Texts that authors compare with, which KFP does not escape.
+AUTHORED = ["it's", r"C:\new", r"C:\path", r"\u0041", "two\nlines", "\\\\", "trailing \\", "a' || 'b' == 'b"]
 NAMES = st.text("abcxyz-_é. '", min_size=1, max_size=6)
 # Whole doubles come back as integers, where nothing says that they are doubles.
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False).filter(
@@ -59,7 +62,7 @@ ARGUMENTS = (
     TEXT | st.sampled_from(['{"Concat": ["a", "{{$}}"]}', '{"IfPresent": {"InputName": "a", "Then": ["b"]}}'])
 ).map(parse_argument)
 COMMANDS = st.builds(p.Command, st.lists(ARGUMENTS, max_size=3).map(tuple), st.lists(ARGUMENTS, max_size=3).map(tuple))
-URLS = st.sampled_from(["https://a.example/simple", "https://b.example/x?y='z'", "file:///c"])
+URLS = st.sampled_from(["https://a.example/simple", "https://b.example/x?y='z'", "http://c.example:80/s", "file:///c"])
 
 
 @st.composite
@@ -77,7 +80,7 @@ def functions(draw: st.DrawFn) -> p.PythonFunction:
         source=draw(TEXT),
         packages=packages,
         index_urls=index_urls,
-        trusted_hosts=None if hosts == index_urls else hosts,
+        trusted_hosts=hosts,
         kfp_requirements=kfp,
         use_venv=draw(st.booleans()) if kfp else False,
         layout=draw(st.sampled_from([layout.name for layout in LAYOUTS])),
@@ -225,7 +228,32 @@ def _is_list(declared: t.Input) -> bool:
 def _conditions(names: list[str]) -> st.SearchStrategy[Any]:
     named = [f"inputs.parameter_values['{name}']" for name in names if "'" not in name]
     texts = ["true", *named, *(f"!({name} == 'it's') && int({name}) < 3" for name in named)]
-    return st.sampled_from(texts).map(parse)
+    found = st.sampled_from(texts).map(parse)
+    if not named:
+        return found
+    authored = st.tuples(st.sampled_from(named), TEXT | st.sampled_from(AUTHORED))
+    return found | authored.map(lambda pair: parse(f"{pair[0]} == '{pair[1]}'", f"{pair[0]} == {quote(pair[1])}"))
+
+
+def as_compiled(plan: p.Plan) -> p.Plan:
+    """Return what a plan means when it has been compiled: a cluster reads the text of its conditions as CEL."""
+    return dataclasses.replace(
+        plan,
+        root=_as_compiled(plan.root),
+        components={name: _as_compiled(component) for name, component in plan.components.items()},
+    )
+
+
+def _as_compiled(component: p.Component) -> p.Component:
+    if not isinstance(component.body, p.Dag):
+        return component
+    nodes = {
+        name: dataclasses.replace(node, trigger=dataclasses.replace(node.trigger, condition=parse(condition.text)))
+        if (condition := node.trigger.condition)
+        else node
+        for name, node in component.body.nodes.items()
+    }
+    return dataclasses.replace(component, body=dataclasses.replace(component.body, nodes=nodes))
 
 
 def _bindings(

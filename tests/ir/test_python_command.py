@@ -47,10 +47,17 @@ CASES = [
     (function(packages=("a",), kfp_requirements=RELEASE, use_venv=True), f"{PIP}'a'  &&  {VENV} {PIP}{KFP}"),
     (
         function(packages=("a",), index_urls=INDEX),
-        f"{PIP}--index-url https://a/s --extra-index-url https://b/s "
-        "--trusted-host https://a/s --trusted-host https://b/s 'a'",
+        f"{PIP}--index-url https://a/s --extra-index-url https://b/s 'a'",
     ),
-    (function(packages=("a",), index_urls=INDEX[:1], trusted_hosts=()), f"{PIP}--index-url https://a/s 'a'"),
+    (
+        function(packages=("a",), index_urls=("http://a/s",)),
+        f"{PIP}--index-url http://a/s --trusted-host http://a/s 'a'",
+    ),
+    (function(packages=("a",), index_urls=("http://a/s",), trusted_hosts=()), f"{PIP}--index-url http://a/s 'a'"),
+    (
+        function(packages=("a",), index_urls=INDEX[:1], trusted_hosts=INDEX[:1]),  # what kfp 2.17.3 adds by itself
+        f"{PIP}--index-url https://a/s --trusted-host https://a/s 'a'",
+    ),
     (
         function(packages=("a",), index_urls=INDEX[:1], trusted_hosts=("h",)),
         f"{PIP}--index-url https://a/s --trusted-host h 'a'",
@@ -86,10 +93,11 @@ def test_what_is_rendered_is_recognized(function: PythonFunction) -> None:
     assert recognize(*render(function)) == function
 
 
-def test_trusted_hosts_that_are_the_indexes_are_the_default() -> None:
-    explicit = function(packages=("a",), index_urls=INDEX, trusted_hosts=INDEX)
+@pytest.mark.parametrize(("urls", "hosts"), [(INDEX, ()), (("http://a/s", *INDEX), ("http://a/s",))])
+def test_trusted_hosts_that_are_the_default(urls: tuple[str, ...], hosts: tuple[str, ...]) -> None:
+    explicit = function(packages=("a",), index_urls=urls, trusted_hosts=hosts)
 
-    assert recognize(*render(explicit)) == function(packages=("a",), index_urls=INDEX)
+    assert recognize(*render(explicit)) == function(packages=("a",), index_urls=urls)
 
 
 def test_requirements_that_may_be_the_authors_are() -> None:

@@ -182,7 +182,10 @@ def test_types_of_channels_are_text() -> None:
         types["artifact"] = dsl.importer(artifact_uri="gs://a", artifact_class=dsl.Model).output.channel_type
         assert task.outputs["total"].pattern == "{{channel:task=train;name=total;type=Integer;}}"
         with dsl.ParallelFor(rows) as row:
-            types["item"], types["field"] = row.channel_type, row.a.channel_type
+            with pytest.warns(UserWarning, match="channel_type of the item"):
+                types["item"] = row.channel_type
+            with pytest.warns(UserWarning, match="channel_type of the .*field"):
+                types["field"] = row.a.channel_type
             train(text="a", rate=0.5)
 
     assert types == {

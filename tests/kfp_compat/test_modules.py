@@ -137,27 +137,72 @@ def test_a_script_compiles_unchanged(tmp_path: Path) -> None:
     assert succeeds(program) == "script\n"
 
 
+def test_what_talks_to_a_cluster_can_be_imported_annotated_subclassed_and_mocked() -> None:
+    program = """
+    import kfp, kfp.client, kfp.registry
+    from unittest import mock
+    from kfp import Client, client
+    from kfp.cli.cli import cli
+    from kfp.client import Client as SameClient
+    from kfp.client.auth import get_gcp_access_token
+    from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
+    from kfp.registry import ApiAuth, RegistryClient
+
+    def submit(client: kfp.Client, registry: "RegistryClient | None" = None) -> None: ...
+
+    class Own(kfp.Client):
+        def __init__(self) -> None: ...
+
+    assert Client is SameClient is kfp.Client is client.Client is kfp.client.client.Client
+    assert not isinstance(submit, kfp.Client) and isinstance(Own(), Client) and not isinstance(None, ApiAuth)
+    with mock.patch("kfp.Client") as patched, mock.patch.object(RegistryClient, "list_tags") as list_tags:
+        assert kfp.Client(host="x").run_pipeline() is patched().run_pipeline()
+    assert mock.create_autospec(kfp.Client)().get_run("1") and mock.MagicMock(spec=Client).create_experiment("x")
+    """
+    succeeds(INSTALL + textwrap.dedent(program))
+
+
 @pytest.mark.parametrize(
-    ("use", "error"),
+    ("use", "name"),
     [
-        ("import kfp; kfp.Client(host='http://localhost')", "NoSuchName: kfp.Client"),
-        ("from kfp import Client", "NoSuchModule: kfp.Client"),
-        ("import kfp.client", "NoSuchModule: kfp.client"),
-        ("from kfp.registry import RegistryClient", "NoSuchModule: kfp.registry"),
+        ("import kfp; kfp.Client(host='http://localhost')", "kfp.Client"),
+        ("from kfp import Client; type('Own', (Client,), {})()", "kfp.Client"),
+        ("from kfp import Client; type('Own', (Client,), {'__init__': lambda self: None})().list_runs()", "kfp.Client"),
+        ("from kfp.registry import RegistryClient as C; C(host='x')", "kfp.registry.RegistryClient"),
+        ("from kfp.client import auth; auth.get_auth_token('x')", "kfp.client.auth.get_auth_token"),
+        ("from kubeflow.pipelines import PipelinesClient as C; C()", "kfp.kubeflow_client.PipelinesClient"),
     ],
 )
-def test_names_for_clusters_are_errors_that_name_the_package(use: str, error: str) -> None:
+def test_using_what_talks_to_a_cluster_says_what_to_install(use: str, name: str) -> None:
     done = run(INSTALL + use)
 
-    assert f"{error} is not part of Standpipe" in done.stderr
+    assert f"SdkNotInstalled: {name} is not part of Standpipe" in done.stderr
     assert "Install it with `pip install kfp`" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        ("import kfp.onprem", "kfp.onprem belongs to KFP 1"),
+        ("from kfp import auth", "Instead, use `kfp.client`"),
+        ("from kfp.deprecated import dsl", "kfp.deprecated belongs to KFP 1"),
+        ("from kfp.components import func_to_container_op", "Instead, decorate the function with `@dsl.component`"),
+        ("from kfp import components as c; c.create_component_from_func(1)", "decorate the function with"),
+        ("from kfp.components import InputPath", "Instead, import it from `kfp.dsl`"),
+        ("from kfp import dsl; dsl.ContainerOp(name='x')", "with `@dsl.container_component`"),
+        ("from kfp.dsl import PipelineConf", "Standpipe nor the KFP SDK since 2.0 has it. KFP's documentation has"),
+        ("from kfp.v2.google.client import AIPlatformClient", "kfp.v2.google belongs to KFP 1"),
+    ],
+)
+def test_names_of_version_1_are_errors_that_say_so(use: str, message: str) -> None:
+    assert message in run(INSTALL + use).stderr
 
 
 def test_missing_names_and_modules_raise_the_errors_of_python() -> None:
     program = """
     import kfp
-    assert not hasattr(kfp, "Client")
-    for name in ("kfp.Client", "kfp.kubernetes", "kfp.dsl.executor", "kfp.dsl.component"):
+    assert not hasattr(kfp, "kubernetes")
+    for name in ("kfp.kubernetes", "kfp.dsl.executor", "kfp.dsl.component", "kfp.client.nothing"):
         try:
             __import__(name)
         except ImportError as error:
@@ -167,11 +212,11 @@ def test_missing_names_and_modules_raise_the_errors_of_python() -> None:
 
     done = run(INSTALL + textwrap.dedent(program))
 
-    client, kubernetes, executor, component = done.stdout.splitlines()
-    assert "pip install kfp`" in client
+    kubernetes, executor, component, client = done.stdout.splitlines()
     assert "pip install kfp-kubernetes`" in kubernetes
     assert executor.startswith("module 'kfp.dsl' has no attribute 'executor' in Standpipe")
     assert component == "kfp.dsl.component is not a module: import it with `from kfp.dsl import component`."
+    assert client.startswith("module 'kfp.client' has no attribute 'nothing' in Standpipe")
     assert "NoSuchModule: module 'kfp.dsl' has no attribute 'nothing'" in done.stderr
 
 
@@ -203,8 +248,10 @@ def test_other_distributions_below_kfp_are_found(tmp_path: Path) -> None:
         "    task.platform_config['kubernetes'] = {'podMetadata': {'labels': {'name': name}}}\n"
     )
     program = """
-    from kfp import dsl, kubernetes
-    import kfp.pipeline_spec.pipeline_spec_pb2
+    import kfp
+    from kfp import dsl
+    kubernetes = kfp.kubernetes
+    kfp.pipeline_spec.pipeline_spec_pb2.PipelineSpec()
 
     @dsl.container_component
     def tool():
@@ -219,6 +266,48 @@ def test_other_distributions_below_kfp_are_found(tmp_path: Path) -> None:
     """
 
     assert succeeds(INSTALL + textwrap.dedent(program), tmp_path) == "{'labels': {'name': 'name'}}\n"
+
+
+KUBEFLOW = """
+from kubeflow.pipelines import compiler, components, constants, dsl, PipelinesClient
+import kubeflow.pipelines
+assert (dsl, compiler, components) == (kfp.dsl, kfp.compiler, kfp.components), dsl
+assert dsl.component is standpipe.dsl.component and kubeflow.pipelines.dsl is dsl
+"""
+
+
+def test_the_modules_of_kubeflow_pipelines_are_those_of_kfp() -> None:
+    succeeds(f"{INSTALL}import kfp\n{KUBEFLOW}assert constants.RUN_SUCCEEDED == 'succeeded'")
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        ("from kubeflow.pipelines import kubernetes", "Install it with `pip install kfp-kubernetes`"),
+        ("from kubeflow.pipelines import local", "Import it from KFP: `from kfp import local`"),
+        ("import kubeflow.pipelines.dsl", "import it with `from kubeflow.pipelines import dsl`"),
+        ("from kubeflow.pipelines import nothing", "module 'kubeflow.pipelines' has no attribute 'nothing'"),
+        ("from kubeflow.trainer import TrainerClient", "Install it with `pip install kubeflow`"),
+    ],
+)
+def test_what_kubeflow_pipelines_lacks_is_an_error_that_says_what_to_do(use: str, message: str) -> None:
+    assert message in run(INSTALL + use).stderr
+
+
+@pytest.mark.parametrize("has_pipelines", [True, False])
+def test_an_installed_kubeflow_package_stays_importable(has_pipelines: bool, tmp_path: Path) -> None:
+    package = tmp_path / "kubeflow"
+    (package / "trainer").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "trainer" / "__init__.py").write_text("TrainerClient = 'theirs'")
+    if has_pipelines:  # as in kubeflow 0.5.0
+        (package / "pipelines").mkdir()
+        (package / "pipelines" / "__init__.py").write_text(
+            "import importlib\nconstants = PipelinesClient = 'theirs'\n"
+            "def __getattr__(name): return importlib.import_module(f'kfp.{name}')\n"
+        )
+    program = f"{INSTALL}import kfp\nfrom kubeflow.trainer import TrainerClient\n{KUBEFLOW}"
+    succeeds(f"{program}assert (PipelinesClient == 'theirs') is {has_pipelines}", tmp_path)
 
 
 CLIENT = """
@@ -277,6 +366,27 @@ def test_the_client_of_the_sdk_accepts_pipelines_of_standpipe(sdk: Path) -> None
     assert "schemaVersion: 2.1.0" in succeeds(INSTALL + textwrap.dedent(program), sdk)
 
 
+def test_kubernetes_and_pipeline_spec_may_be_parts_of_the_sdk(sdk: Path) -> None:
+    """As KEP-12548 will have them."""
+    for name, text in {
+        "kubernetes": "from kfp.dsl import PipelineTask\nfrom ..pipeline_spec import pipeline_spec_pb2\n",
+        "pipeline_spec": "",
+    }.items():
+        (sdk / "kfp" / name).mkdir()
+        (sdk / "kfp" / name / "__init__.py").write_text(text)
+    (sdk / "kfp" / "pipeline_spec" / "pipeline_spec_pb2.py").write_text("IS_SDK = True\n")
+    program = """
+    import kfp
+    from kfp import kubernetes
+    assert kfp.kubernetes is kubernetes and kubernetes.PipelineTask is standpipe.dsl.PipelineTask
+    assert kubernetes.pipeline_spec_pb2 is kfp.pipeline_spec.pipeline_spec_pb2
+    assert kfp.pipeline_spec.pipeline_spec_pb2.IS_SDK
+    from kubeflow.pipelines import kubernetes as same
+    assert same is kubernetes
+    """
+    succeeds(INSTALL + textwrap.dedent(program), sdk)
+
+
 def test_an_imported_sdk_is_replaced_with_a_warning(sdk: Path) -> None:
     program = """
     import kfp.dsl.inside
@@ -297,3 +407,27 @@ def test_an_imported_sdk_is_replaced_with_a_warning(sdk: Path) -> None:
 
     assert "The KFP SDK was imported before standpipe.install_as_kfp()" in output
     assert "Call install_as_kfp() first, or import them again. <string>" in output
+
+
+def install_extension(folder: Path, content: str) -> None:
+    extension = folder / "kfp" / "kubernetes"
+    extension.mkdir(parents=True)
+    (extension / "__init__.py").write_text(content)
+
+
+def test_an_older_extension_gets_the_names_of_the_next(tmp_path: Path) -> None:
+    install_extension(tmp_path, "__all__ = ['set_timeout']\nset_timeout = 1\n")
+    program = """
+    from kfp import kubernetes
+    from kfp.kubernetes import add_init_container
+    import standpipe.dsl.init_containers
+    assert add_init_container is kubernetes.add_init_container is standpipe.dsl.init_containers.add_init_container
+    assert kubernetes.__all__ == ["set_timeout", "add_init_container"]
+    assert kubernetes.set_timeout == 1
+    """
+    succeeds(INSTALL + textwrap.dedent(program), tmp_path)
+
+
+def test_a_newer_extension_keeps_its_own(tmp_path: Path) -> None:
+    install_extension(tmp_path, "add_init_container = 'theirs'\n")
+    succeeds(f"{INSTALL}from kfp import kubernetes\nassert kubernetes.add_init_container == 'theirs'", tmp_path)

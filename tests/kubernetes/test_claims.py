@@ -37,6 +37,17 @@ def test_a_generated_name_ends_with_the_suffix(claims: Claims) -> None:
     assert claims.carry_out(CREATE_PVC, {})[0]["name"]
 
 
+def test_content_that_a_folder_cannot_have_is_said(tmp_path: Path) -> None:
+    notices: list[str] = []
+    claims = Claims({"mine": tmp_path / "mine"}, tmp_path / "pvcs", notices.append)
+    claims.carry_out(CREATE_PVC, {"pvc_name": "plain", "size": "1Gi", "storage_class_name": "fast", "volume_name": ""})
+    claims.carry_out(CREATE_PVC, {"pvc_name": "mine", "data_source": {"kind": "VolumeSnapshot"}})
+    assert notices == []
+    claims.carry_out(CREATE_PVC, {"pvc_name": "copy", "data_source": {"kind": "VolumeSnapshot"}, "volume_name": "v"})
+    (notice,) = notices
+    assert "ignored the data_source and the volume_name of the PVC 'copy'" in notice
+
+
 def test_a_folder_of_the_user_is_never_removed(claims: Claims, tmp_path: Path) -> None:
     assert claims.folder("mine") == tmp_path / "mine"
     _, sentence = claims.carry_out(DELETE_PVC, {"pvc_name": "mine"})

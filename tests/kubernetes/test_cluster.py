@@ -278,6 +278,22 @@ def test_without_a_source_the_message_says_that_nothing_provides_it(run: Callabl
         run({"secretAsVolume": [as_volume("db", "/x")]})
 
 
+def test_a_missing_object_is_reported_once_and_not_retried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    @dsl.pipeline
+    def retried() -> None:
+        name = {"taskOutputParameter": {"producerTask": "names", "outputParameterKey": "Output"}}
+        configured(work().after(names()), secretAsEnv=[as_env(name, x="X")]).set_retry(5, backoff_duration="60s")
+
+    with pytest.raises(TaskFailed) as caught:
+        local.run(retried, {}, runner=Watching(names=tell), pipeline_root=tmp_path, quiet=False)
+    lines = capsys.readouterr().out.splitlines()
+    reports = [line for line in lines if "requires the key 'x' of the secret 'db'" in line or "the secret 'db'" in line]
+    assert len(reports) == 1
+    assert "attempt" not in reports[0]
+    assert "k8s.yaml" not in "".join(lines)  # the remedy is in the error
+    assert str(caught.value).count("secrets:\n  db:\n    x: <value>") == 1
+
+
 def test_a_malformed_setting_is_found_before_the_run(run: Callable[..., Watching], tmp_path: Path) -> None:
     where = r"platforms\.kubernetes\.deploymentSpec\.executors\.exec-work\.activeDeadlineSeconds"
     with pytest.raises(SpecError, match=where):

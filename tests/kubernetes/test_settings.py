@@ -63,10 +63,27 @@ def test_the_rest_of_the_settings() -> None:
     assert (settings.labels, settings.annotations) == ({"l": "1"}, {"a": "2"})
     assert settings.field_paths == (("POD", "metadata.name"),)
     plain, asking = settings.volumes
-    assert plain == ScratchVolume("emptyDir", "/e", ())
+    assert plain == ScratchVolume("e", "/e", ())
     assert isinstance(asking, ScratchVolume)
     assert len(asking.unsupported) == 2
     assert settings.ignored == ("tolerations", "newInLaterVersions")
+
+
+def test_parts_of_settings_without_an_effect_are_named() -> None:
+    """Older releases of kfp-kubernetes set privileges; newer ones may set what nobody knows yet."""
+    settings = read(
+        {
+            "securityContext": {"runAsUser": "1", "privileged": True},
+            "genericEphemeralVolume": [{"mountPath": "/e", "size": "1Gi", "metadata": {"labels": {"a": "b"}}}],
+            "initContainers": [{"name": "n", "image": "i", "newField": 1}],
+        },
+        "here",
+    )
+    assert settings.ignored == ("securityContext.privileged",)
+    (volume,) = settings.volumes
+    assert isinstance(volume, ScratchVolume)
+    assert volume.unsupported[-1] == "the labels and annotations of an ephemeral volume"
+    assert settings.init_containers[0].unsupported == ("setting newField",)
 
 
 def test_nothing_is_set_by_default() -> None:

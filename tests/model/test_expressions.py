@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from standpipe.model.evaluation import holds
-from standpipe.model.expressions import ExpressionError, parse
+from standpipe.model.cel_strings import quote
+from standpipe.model.evaluation import evaluate, holds
+from standpipe.model.expressions import ExpressionError, describe_cluster_reading, parse
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,40 @@ def test_nesting_has_a_limit_and_length_has_none() -> None:
         with pytest.raises(ExpressionError):
             parse(text)
     assert holds(parse(" && ".join(["!(inputs.parameter_values['s'] == 'pasta')"] * 2000)), {"s": "pizza"})
+
+
+@pytest.mark.parametrize(
+    ("authored", "reading"),
+    [
+        ("plain", ""),
+        ('a "quoted" text', ""),
+        (r"C:\new", r"reads 'C:\new' for 'C:\\new'"),
+        (r"\u0041", r"reads 'A' for '\\u0041'"),
+        ("\\\\", r"reads '\\' for '\\\\'"),
+        (r"C:\path", "cannot parse the text"),
+        ("it's", "cannot parse the text"),
+        ("two\nlines", "cannot parse the text"),
+        ("a' || 'b' == 'b", "reads another condition"),
+    ],
+)
+def test_what_a_cluster_reads_is_compared_with_what_the_author_wrote(authored: str, reading: str) -> None:
+    expression = parse(f"s == '{authored}'", f"s == {quote(authored)}")
+
+    assert evaluate(expression, {"s": authored}) is True
+    assert evaluate(expression, {"s": authored + "x"}) is False
+    assert describe_cluster_reading(expression) == reading
+
+
+def test_a_text_in_a_compiled_file_means_what_a_cluster_reads() -> None:
+    assert evaluate(parse(r"s == 'C:\new'"), {"s": "C:\new"}) is True
+    assert evaluate(parse(r"s == 'C:\new'"), {"s": r"C:\new"}) is False
+    assert evaluate(parse(r"s == r'C:\new'"), {"s": r"C:\new"}) is True
+    assert evaluate(parse(r"s == 'C:\path'"), {"s": r"C:\path"}) is True  # no cluster can parse it
+
+
+def test_expressions_are_compared_by_text_and_meaning() -> None:
+    assert parse(r"s == 'C:\new'") != parse(r"s == 'C:\new'", r"s == 'C:\\new'")
+    assert parse("s == 'it's'") == parse("s == 'it's'", r"s == 'it\'s'")
 
 
 def test_expressions_are_compared_by_their_text() -> None:

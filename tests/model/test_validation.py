@@ -6,6 +6,7 @@ import pytest
 
 from standpipe.errors import SpecError
 from standpipe.model.expressions import parse
+from standpipe.model.findings import Finding
 from standpipe.model.plan import (
     Binding,
     Component,
@@ -32,7 +33,7 @@ from standpipe.model.types import (
     ParameterOutput,
     ParameterType,
 )
-from standpipe.model.validation import RULES, Finding, require_valid, validate
+from standpipe.model.validation import RULES, require_valid, validate
 from tests.ir.plans import MODEL, training
 
 

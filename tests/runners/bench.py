@@ -29,7 +29,17 @@ class Fixed:
     def __init__(self, python: Path) -> None:
         self.chosen = python
 
-    def python(self, function: PythonFunction, *, inform: Callable[[str], None], cancel: Cancellation) -> Path:
+    def is_built(self, function: PythonFunction, variables: Mapping[str, str]) -> bool:
+        return True
+
+    def python(
+        self,
+        function: PythonFunction,
+        *,
+        variables: Mapping[str, str],
+        inform: Callable[[str], None],
+        cancel: Cancellation,
+    ) -> Path:
         return self.chosen
 
 

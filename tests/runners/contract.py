@@ -156,6 +156,13 @@ def fail(text: str) -> None:
     raise ValueError(text)
 
 
+def leave_open(path: str) -> None:
+    import builtins
+
+    builtins.file = open(path, "w")  # type: ignore[attr-defined]  # noqa: SIM115  stays open
+    builtins.file.write("rows")  # type: ignore[attr-defined]
+
+
 def variables(names: list) -> dict:
     import os
 
@@ -208,6 +215,13 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
     print("started", flush=True)
     time.sleep(60)
+
+
+def let_child_take_memory(size: int) -> None:
+    import subprocess
+    import sys
+
+    subprocess.run([sys.executable, "-c", f"import time; x = bytearray({size}); time.sleep(5)"], check=False)
 
 
 def take_memory(size: int) -> int:
@@ -325,6 +339,12 @@ class IsolatedRunnerContract(RunnerContract):
         assert harness.run(harness.request(print_all), log).succeeded
         assert log.data == b"one\ntwo\n\xff\x00 three\nfour\n\xc3\xa9"
 
+    def test_what_is_pending_when_the_function_returns_is_written(self, harness: Harness) -> None:
+        path = harness.root / "rows"
+
+        assert harness.run(harness.request(leave_open, {"path": str(path)})).succeeded
+        assert path.read_text() == "rows"
+
     def test_an_exception_is_in_the_log(self, harness: Harness) -> None:
         log = Kept()
         outcome = harness.run(harness.request(fail, {"text": "boom"}), log)
@@ -375,6 +395,11 @@ class IsolatedRunnerContract(RunnerContract):
         outcome = harness.run(over)
         assert outcome.out_of_memory
         assert not outcome.succeeded
+
+    def test_a_task_fails_if_a_child_is_killed_for_its_memory(self, harness: Harness) -> None:
+        request = harness.request(let_child_take_memory, {"size": 512 * MIB}, limits=Limits(memory=128 * MIB))
+
+        assert harness.run(request) == Outcome(signal=9, out_of_memory=True)
 
     def test_the_usage_of_a_task_is_known(self, harness: Harness) -> None:
         outcome = harness.run(harness.request(take_memory, {"size": 64 * MIB}))

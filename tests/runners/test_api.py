@@ -51,19 +51,30 @@ def test_names_that_do_not_exist_are_errors() -> None:
 
 
 @pytest.mark.parametrize(
-    "runner", [local.SubprocessRunner(), local.SubprocessRunner(use_venv=False), local.DockerRunner()], ids=repr
+    "runner",
+    [
+        local.SubprocessRunner(),
+        local.SubprocessRunner(use_venv=False),
+        local.SubprocessRunner(ignore_init_containers=True),
+        local.DockerRunner(),
+    ],
+    ids=repr,
 )
 def test_the_flags_of_a_runner_make_it_again(runner: local.LocalRunner) -> None:
     options = runner.command_options
     flag = options[options.index("--runner") + 1] if "--runner" in options else api.default_flag()
 
-    again = api.from_command_line(flag, no_venv="--no-venv" in options)
+    again = api.from_command_line(
+        flag, no_venv="--no-venv" in options, no_init_containers="--no-init-containers" in options
+    )
     assert (type(again), repr(again)) == (type(runner), repr(runner))
 
 
 def test_a_flag_of_another_runner_is_refused() -> None:
     with pytest.raises(ArgumentError, match="--no-venv is for --runner subprocess"):
         api.from_command_line("docker", no_venv=True)
+    with pytest.raises(ArgumentError, match="--no-init-containers is for --runner subprocess"):
+        api.from_command_line("docker", no_venv=False, no_init_containers=True)
 
 
 @pytest.mark.usefixtures("_registered")

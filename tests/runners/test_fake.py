@@ -334,10 +334,10 @@ def test_several_outputs_come_as_a_dict_or_a_named_tuple(run: Any) -> None:
     [
         (count, None, "it did not write its output 'Output': return a value for it"),
         (count, {}, "it did not write its output 'Output': return a value for it"),
-        (count, "x", r"its output 'Output' does not fit: expected NUMBER_INTEGER, got 'x' \(STRING\)"),
+        (count, "x", r"its output 'Output' does not fit: expected int, got 'x' \(str\)"),
         (count, {"Outptu": 1}, r"The fake function returned 'Outptu': expected outputs of \['Output'\]\."),
         (count, {1: 2}, r"The fake function returned 1: expected outputs of \['Output'\]\."),
-        (describe, {"Output": 3}, r"its output 'Output' does not fit: expected STRUCT, got 3"),
+        (describe, {"Output": 3}, r"its output 'Output' does not fit: expected dict, got 3"),
         (summarize, {"rows": 1}, "it did not write its output 'columns': return a value for it"),
         (notify, 3, r"The fake function returned 'Output': expected outputs of \[\]\."),
         (count, object(), "The fake function returned an invalid value: the output 'Output' is of type object: exp"),
@@ -353,6 +353,13 @@ def test_what_is_no_output_fails_the_task_in_one_sentence(run: Any, target: Any,
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("returned", "value"), [({0: 0.9, None: [{True: 1}]}, {"0": 0.9, "null": [{"true": 1}]}), ({1.5: {}}, {"1.5": {}})]
+)
+def test_keys_are_text_as_in_a_task(run: Any, returned: object, value: object) -> None:
+    assert run(describe, FakeRunner(describe=lambda: returned)).output == value
+
+
 def test_a_coroutine_is_no_output(run: Any) -> None:
     async def wait() -> int:
         return 3

@@ -9,12 +9,17 @@ from typing import Any
 import pytest
 
 from standpipe.errors import StorageError
-from standpipe.model.plan import PythonFunction
+from standpipe.model.plan import PythonFunction, SourceLocation, SourceSection
 from standpipe.model.ports import TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.runners.request_files import ErrorDetails, read_error, request_file, write_request
 
-FUNCTION = PythonFunction("work", "def work(): 'ü'\n", artifact_classes={"a.B": "class B: ..."})
+FUNCTION = PythonFunction(
+    "work",
+    "def work(): 'ü'\n",
+    artifact_classes={"a.B": "class B: ..."},
+    sections=(SourceSection(1, 1, SourceLocation("/file.py", 12)),),
+)
 
 
 def request(folder: Path) -> TaskRequest:
@@ -27,6 +32,7 @@ def test_the_request_holds_what_inside_needs(tmp_path: Path, usage: bool) -> Non
     assert json.loads(request_file(tmp_path).read_text(encoding="utf-8")) == {
         "source": FUNCTION.source,
         "function": "work",
+        "sections": [[1, 1, "/file.py", 12]],
         "executor_input": {"inputs": {"ü": "🚀"}},
         "artifact_classes": {"a.B": "class B: ..."},
         "error_file": str(tmp_path / "error.json"),

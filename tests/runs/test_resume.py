@@ -437,8 +437,21 @@ def test_suggested_commands_have_the_options_of_the_call(tmp_path: Path, monkeyp
     *options, run = shlex.split(suggested)
     root, workspace, cluster = (str(tmp_path / name) for name in ("r", "w", "cluster.yaml"))
     flags = ["--resource-policy", "ignore", "--secret-env", "MY TOKEN"]
+    assert options[:2] == ["--module", __name__]
+    del options[:2]
     assert options == ["--workspace-root", workspace, "--cache", "--kubernetes", cluster, *flags, "--root", root]
     assert (tmp_path / "r" / run).is_dir()
+
+
+def test_the_report_has_the_task_and_the_status_in_the_words_of_kfp_local(tasks: Counted) -> None:
+    @dsl.pipeline
+    def tidied() -> None:
+        with dsl.ExitHandler(two(x=1)):
+            one(x=1)
+
+    tasks.failing = {"two"}
+    with pytest.raises(RuntimeError, match=r"(?s)^Task 'two' failed: .*The run finished with status FAILED\."):
+        tidied()
 
 
 def test_the_report_of_a_run_cancelled_before_its_deadline_does_not_name_the_deadline(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from standpipe.errors import RunnerError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.ports import CommandLine, Outcome
+from standpipe.model.resources import Limits
 from standpipe.runners.docker.engine import Owner
 
 from .docker_engine import IMAGE, Bench, Log, MakeBench, containers_of, run_function, variant, wait_for
@@ -104,16 +105,49 @@ def test_every_one_of_sixty_quick_failures_is_a_failure(make_bench: MakeBench) -
     assert [bench.run(request) for request in requests] == [Outcome(exit_code=7)] * 60
 
 
-def test_a_missing_program_is_reported_by_the_engine(bench: Bench) -> None:
+def test_a_missing_program_is_reported_by_the_init_program(bench: Bench) -> None:
     outcome = bench.run(bench.request(CommandLine(("no-such-program",), ())))
     assert outcome.exit_code is None
     assert "could not be started: " in outcome.problem
-    assert '"no-such-program": executable file not found in $PATH' in outcome.problem
+    assert "no-such-program failed: No such file or directory" in outcome.problem
 
 
 def test_a_signal_is_named(bench: Bench) -> None:
     killed = "import os, signal; signal.signal(15, lambda *_: os._exit(128 + 15)); os.kill(1, 15); signal.pause()"
     assert bench.run(bench.request(CommandLine(("python3", "-c", killed), ()))) == Outcome(signal=15)
+
+
+@pytest.mark.parametrize(
+    ("code", "number"),
+    [
+        ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)", signal.SIGTERM),
+        ("os.kill(os.getpid(), signal.SIGKILL); time.sleep(9)", signal.SIGKILL),
+        ("signal.alarm(1); time.sleep(9)", signal.SIGALRM),
+        ("os.abort()", signal.SIGABRT),
+        ("os.kill(os.getppid(), signal.SIGTERM); time.sleep(9)", signal.SIGTERM),
+    ],
+)
+def test_signals_have_the_effect_that_they_have_in_any_process(bench: Bench, code: str, number: int) -> None:
+    command = CommandLine(("python3", "-c", f"import os, signal, time; {code}"), ())
+
+    assert bench.run(bench.request(command)) == Outcome(signal=number)
+
+
+def test_no_zombies_stay(bench: Bench) -> None:
+    code = "(sleep 0.1 &); sleep 0.5; ! grep -l '^State:.Z' /proc/[0-9]*/status"
+
+    assert bench.shell(code) == Outcome(exit_code=0)
+
+
+def test_a_task_may_be_the_first_process_if_the_user_wants_it(make_bench: MakeBench) -> None:
+    assert make_bench(init=False).shell("exit $(( $$ - 1 ))") == Outcome(exit_code=0)
+
+
+def test_a_task_fails_if_a_child_was_killed_for_its_memory(bench: Bench) -> None:
+    child = "python3 -c 'x = bytearray(300_000_000)'; exit 0"
+    request = bench.request(CommandLine(("sh", "-c", child), ()), limits=Limits(memory=64 * 1024**2))
+
+    assert bench.run(request) == Outcome(signal=9, out_of_memory=True)
 
 
 def test_a_task_that_was_killed_for_its_memory_is_out_of_memory(make_bench: MakeBench) -> None:
@@ -197,8 +231,16 @@ def test_cancelling_interrupts_a_task_which_may_clean_up(bench: Bench, docker_cl
     assert containers_of(docker_client, bench.run_id) == []
 
 
-def test_a_task_that_ignores_the_interrupt_is_killed(bench: Bench, docker_client: DockerClient) -> None:
+def test_a_task_that_ignores_the_interrupt_is_terminated(bench: Bench) -> None:
     script = "import signal, time\nsignal.signal(2, signal.SIG_IGN)\nprint('started')\ntime.sleep(60)"
+    outcome, _, seconds = start_and_cancel(bench, script)
+    assert outcome == Outcome(signal=15)
+    assert 1.5 < seconds < 8
+
+
+def test_a_task_that_ignores_both_signals_is_killed(bench: Bench, docker_client: DockerClient) -> None:
+    ignore = "signal.signal(2, signal.SIG_IGN); signal.signal(15, signal.SIG_IGN)"
+    script = f"import signal, time\n{ignore}\nprint('started')\ntime.sleep(60)"
     outcome, _, seconds = start_and_cancel(bench, script)
     assert outcome == Outcome(signal=9)
     assert 3.5 < seconds < 10

@@ -48,7 +48,9 @@ def test_packages_are_installed_once_in_a_derived_image(
     function = python_function("def work():\n    import six\n    print(six.__version__)\n", packages=("six==1.16.0",))
 
     def derive(base: str) -> str:
-        return bench.images.image(base, function, run_args=network, inform=bench.notices.append, cancel=Cancellation())
+        return bench.images.image(
+            base, function, variables={}, run_args=network, inform=bench.notices.append, cancel=Cancellation()
+        )
 
     config: dict[str, Any] = {"Env": ["KEPT=yes"], "WorkingDir": "/srv", "User": "1001", "Labels": {"of": "the base"}}
     with variant(docker_client, **config) as base, ThreadPoolExecutor(4) as pool:

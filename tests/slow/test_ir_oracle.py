@@ -82,12 +82,13 @@ def test_the_packages_of_a_function_are_recognized(compiled: Path) -> None:
         assert isinstance(executor.program, PythonFunction)
         return executor.program
 
-    a, b = "https://a.example/simple", "https://b.example/simple"
+    a, b = "http://a.example/simple", "http://b.example/simple"
     assert program("add").kfp_requirements[0] == "kfp==2.17.3"
     assert program("add").source.endswith("\n\ndef add(a: int, b: int) -> int:\n    return a + b\n\n")
     assert program("train").packages == ("pandas==2.2.0", "scikit-learn>=1.4,<2", 'x[extra]; python_version<"4"')
     assert (program("two-indexes").index_urls, program("two-indexes").trusted_hosts) == ((a, b), None)
-    assert program("no-trusted-hosts").trusted_hosts == ()
+    assert program("no-trusted-hosts").trusted_hosts is None  # the default for an https index
+    assert program("https-index").trusted_hosts == ("https://a.example/simple",)
     assert program("trusted-host").trusted_hosts == ("a.example",)
     assert (program("packages-without-kfp").packages, program("packages-without-kfp").kfp_requirements) == (
         ("numpy",),

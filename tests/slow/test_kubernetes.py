@@ -76,6 +76,49 @@ def test_settings_compile_to_the_same_documents(theirs: Path, ours: tuple[Path, 
     assert documents(ours[0] / f"{name}.yaml") == documents(theirs / f"{name}.yaml"), own.exists() and own.read_text()
 
 
+INIT_CONTAINER = """
+import sys
+from kfp import compiler, dsl
+from kfp.kubernetes import add_init_container, empty_dir_mount, set_timeout
+
+@dsl.component
+def greet():
+    print("hello")
+
+@dsl.pipeline
+def greeting():
+    task = greet()
+    add_init_container(task, name="first", image="busybox:1", restart_policy="Always")
+    empty_dir_mount(task, volume_name="shared", mount_path="/data")
+    add_init_container(task, name="second", image="busybox:1", volume_mounts={"shared": "/data"})
+    set_timeout(task, 20)
+
+compiler.Compiler().compile(greeting, sys.argv[1])
+"""
+
+
+def test_init_containers_fit_a_release_that_does_not_know_them(kfp_python: Path, tmp_path: Path) -> None:
+    """The installed functions refuse settings that they do not know, so the order of the calls must not matter."""
+    (tmp_path / "program.py").write_text(INIT_CONTAINER)
+    command = [str(kfp_python), "-W", "ignore", "-c", AS_KFP]
+    command += [str(tmp_path / "program.py"), str(tmp_path / "greeting.yaml")]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCES)}
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+    (_, platform) = yaml.safe_load_all((tmp_path / "greeting.yaml").read_text(encoding="utf-8"))
+    assert platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-greet"] == {
+        "activeDeadlineSeconds": "20",
+        "emptyDirMounts": [{"mountPath": "/data", "volumeName": "shared"}],
+        "initContainers": [
+            {"image": "busybox:1", "name": "first", "restartPolicy": "Always"},
+            {
+                "image": "busybox:1",
+                "name": "second",
+                "volumeMounts": [{"mountPath": "/data", "volumeName": "shared"}],
+            },
+        ],
+    }
+
+
 def test_nothing_else_of_the_sdk_is_imported(ours: tuple[Path, list[str]]) -> None:
     assert {".".join(name.split(".")[:2]) for name in ours[1]} == {"kfp.kubernetes", "kfp.pipeline_spec"}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from standpipe.errors import EnvironmentBuildError
-from standpipe.runners.process import venv
+from standpipe.runners.process import installer
 from standpipe.runners.process.venv import Venvs
 from tests.runners.bench import Bench
 from tests.wheels import function, imported, make_index, make_wheel
@@ -92,7 +92,7 @@ def test_a_task_with_packages_starts_as_quickly_as_any(bench: Bench) -> None:
 
 @pytest.fixture
 def without_uv(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(venv, "_find_uv", lambda: None)
+    monkeypatch.setattr(installer, "find_uv", lambda: None)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
 
 
@@ -112,3 +112,11 @@ def test_the_error_of_pip_is_shown(venvs: Venvs, tmp_path: Path) -> None:
 
     with pytest.raises(EnvironmentBuildError, match="No matching distribution found for one==9"):
         venvs.python(function("one==9", index_urls=(url,)), inform=print)
+
+
+def test_options_of_pip_with_real_packages(venvs: Venvs) -> None:
+    packages = ("-U", "--no-deps", "--prefer-binary", "--default-timeout=100", "--only-binary", ":all:", "six>=1.16")
+    python = venvs.python(function(*packages), inform=lambda text: None)
+
+    (module,) = python.parent.parent.glob("lib/*/site-packages/six.py")
+    assert module.stat().st_nlink == 1

@@ -44,6 +44,7 @@ ARTIFACTS = st.builds(
     metadata=st.dictionaries(TEXT, JSON, max_size=2),
     custom_path=TEXT,
     checksum=st.none() | st.builds(Checksum, TEXT, COUNTS, TEXT),
+    registration=st.none() | st.dictionaries(TEXT, JSON, max_size=2),
 )
 PLAIN_VALUES = JSON | ARTIFACTS | st.lists(ARTIFACTS, max_size=2)
 VALUES = PLAIN_VALUES | st.recursive(

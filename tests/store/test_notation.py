@@ -52,7 +52,7 @@ Failure: message, detail="", hint="", exit_code=null, signal=null, out_of_memory
     attempts=0, log_tail="" (printed)
 Report: seconds, cpu_seconds=null, peak_memory=null, log_bytes=0, log_lines=0
 Resources: cpu=0.0, memory=0, gpus=0, cpu_limit=null, memory_limit=null, unavailable="" (lacking)
-Artifact: name, type, uri, metadata={}, custom_path="", checksum=null (seal)
+Artifact: name, type, uri, metadata={}, custom_path="", checksum=null (seal), registry_request=null
 ArtifactType: schema_title, schema_version="0.0.1"
 Checksum: digest, size, signature
 """
@@ -82,7 +82,9 @@ Resources: cpu_request="", cpu_limit="", memory_request="", memory_limit="", acc
     accelerator_count="", numbers={"$":"tuple","of":[]}
 Command: command={"$":"tuple","of":[]}, args={"$":"tuple","of":[]}
 PythonFunction: name, source, packages={"$":"tuple","of":[]}, index_urls={"$":"tuple","of":[]}, trusted_hosts=null,
-    kfp_requirements={"$":"tuple","of":[]}, use_venv=false, artifact_classes={}, layout=""
+    kfp_requirements={"$":"tuple","of":[]}, use_venv=false, artifact_classes={}, layout="",
+    sections={"$":"tuple","of":[]}
+SourceSection: start, count, location
 Importer: uri, type, metadata={}, reimport=false, download_to_workspace=false
 ParameterInput: type, optional=false, default=null, description="", literals={"$":"tuple","of":[]}, annotation=""
 ArtifactInput: type, is_list=false, optional=false, description=""
@@ -209,7 +211,9 @@ FAILURE = e.Failure("boom", "Traceback", "look", 1, 9, True, TASK, 3, "the last 
 REPORT = e.AttemptReport(1.5, 1.0, 1024, 20, 2)
 RESOURCES = ResourceRequest(1.0, 1024, 1, 2.0, 2048, "3 accelerators")
 CHECKSUM = values.Checksum("sha256:00", 3, "3-1-1-1")
-ARTIFACT = values.ArtifactValue("m", types.ArtifactType("system.Model", "0.0.2"), "/m", {"a": 1}, "/c", CHECKSUM)
+ARTIFACT = values.ArtifactValue(
+    "m", types.ArtifactType("system.Model", "0.0.2"), "/m", {"a": 1}, "/c", CHECKSUM, {"model_name": "n"}
+)
 STATE = TaskState.FAILED
 
 #: Of each class, an object with a value other than the default in each field.

@@ -109,7 +109,7 @@ def test_a_run_is_shown_with_tasks_attempts_and_artifacts(root: Path) -> None:
     )
     assert data.consumers == ("sample-training/for-loop-1/0/train", "sample-training/for-loop-1/1/train")
     (attempt,) = run.task("sample-training/for-loop-1/0/train").attempts
-    assert (attempt.number, attempt.status.name, attempt.log_lines) == (0, "SUCCEEDED", 1)
+    assert (attempt.number, attempt.status.name, attempt.log_lines) == (1, "SUCCEEDED", 1)
     assert attempt.peak_memory is not None
     assert attempt.peak_memory > 1_000_000
     assert run.log("sample-training/for-loop-1/1/train") == "trained with size 2\n"
@@ -130,7 +130,7 @@ def test_failures_are_shown_with_their_details(root: Path) -> None:
     assert (require.failure.exit_code, require.failure.attempts) == (1, 2)
     assert require.failure.detail.startswith("Traceback")
     assert run.task("say").skip_reason == "its upstream task 'require' failed"
-    assert [attempt.number for attempt in nth(root, RESUMED).task("require").attempts] == [0, 1, 2]
+    assert [attempt.number for attempt in nth(root, RESUMED).task("require").attempts] == [1, 2, 3]
 
 
 def test_reading_does_not_change_the_store(root: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_run_is_resumed_from_its_stored_plan(root: Path, number: int, output: 
 def test_a_task_is_rerun(root: Path) -> None:
     run = nth(root, FIRST)
     assert local.rerun_task(run, "sample-training/for-loop-1/0/train").outputs["Output"] == 1 / 3
-    newest = local.get_run("latest", root)
+    newest = nth(root, 0)
     assert newest.rerun_of == f"{run.id}/sample-training/for-loop-1/0/train"
     select = local.rerun_task(run, "sample-training/select")
     assert select.output == "model of size 2 for 3 rows"

@@ -139,7 +139,7 @@ def test_errors_about_arguments_and_values_are_redacted(run: Any, tmp_path: Path
 
     with pytest.raises(TaskFailed, match=r"RuntimeError: not \*\*\*"):
         run(echo, FakeRunner(echo=fails), arguments={"text": TOKEN})
-    with pytest.raises(TaskFailed, match=r"does not fit: expected NUMBER_INTEGER, got '\*\*\*'"):
+    with pytest.raises(TaskFailed, match=r"does not fit: expected int, got '\*\*\*'"):
         run(number, FakeRunner(number=lambda n: {"Output": TOKEN}), arguments={"n": 1})
     with pytest.raises(AuthoringTypeError, match=r"'\*\*\*'"):
         run(number, arguments={"n": TOKEN})

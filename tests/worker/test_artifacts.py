@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import pytest
 
@@ -269,8 +270,50 @@ def test_a_uri_is_in_the_tasks_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     assert get_uri("model") == "gs://bucket/task/model"
 
 
-def test_values_are_kept_as_they_are() -> None:
-    metrics = Metrics()
-    metrics.log_metric("loss", math.inf)
+class Scalar:
+    """A number as NumPy has it."""
 
-    assert metrics.metadata["loss"] == math.inf  # it is refused where it is written, with the artifact's name
+    shape = ()
+
+    def item(self) -> float:
+        return 0.5
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda m: m.log_roc_data_point(math.nan, 0.5, 0.5), ValueError, "fpr of a point of the ROC curve is nan"),
+        (
+            lambda m: m.log_roc_data_point(0.5, 0.5, math.inf),
+            ValueError,
+            "threshold of a point of the ROC curve is inf",
+        ),
+        (lambda m: m.log_roc_curve([0.0, 1.0], [0.0, 1.0], [math.inf, 0.5]), ValueError, "fpr\\[1:], tpr\\[1:]"),
+        (
+            lambda m: m.log_roc_curve([0.0, 1.0], [0.0, math.nan], [1, 0.5]),
+            ValueError,
+            "tpr of the ROC curve, at \\[1], is nan",
+        ),
+        (
+            lambda m: m.log_confusion_matrix(["a"], [[math.nan]]),
+            ValueError,
+            "row 'a' of the confusion matrix, at \\[0]",
+        ),
+        (lambda m: m.log_confusion_matrix_cell("a", "b", Scalar()), TypeError, "convert it with .item()"),
+        (lambda m: m.log_confusion_matrix_row("a", [Scalar(), 1]), TypeError, "matrix, at \\[0], is a value of type"),
+        (lambda m: Metrics().log_metric("loss", math.inf), ValueError, "the metric 'loss' is inf"),
+        (lambda m: Metrics().log_metric("loss", cast("Any", Scalar())), TypeError, "convert it with .item()"),
+        (
+            lambda m: SlicedClassificationMetrics().log_roc_reading("s", math.inf, 0, 0),
+            ValueError,
+            "threshold .* is inf",
+        ),
+    ],
+)
+def test_what_json_cannot_hold_is_refused_by_the_call(call: object, error: type[Exception], message: str) -> None:
+    metrics = ClassificationMetrics()
+    metrics.set_confusion_matrix_categories(["a", "b"])
+
+    with pytest.raises(error, match=message):
+        call(metrics)  # type: ignore[operator]
+    assert metrics.metadata.keys() == {"confusionMatrix"}

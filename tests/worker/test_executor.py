@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.worker.tasks import Tasks, runtime_artifact
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system than that of the task."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other file system")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
+
 
 # --- what a function is given
 
@@ -207,6 +220,39 @@ def test_what_lies_at_a_custom_path_is_brought_to_the_uri(tasks: Tasks, tmp_path
     assert result.artifact("remote")["uri"] == "gs://bucket/remote"
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "global file; file = open(path, 'w'); file.write('rows')",
+        "import atexit; atexit.register(lambda: open(path, 'w').write('rows'))",
+        "with open(path, 'w') as file: file.write('rows')",
+    ],
+)
+def test_a_payload_on_another_disk_is_copied_when_it_is_complete(tasks: Tasks, other_disk: Path, body: str) -> None:
+    source = f"""
+        def f(a: Output[Dataset]):
+            a.custom_path = path = {str(other_disk / "payload")!r}
+            {body}
+    """
+    result = tasks.run(source, output_artifacts={"a": "system.Dataset"})
+
+    assert Path(result.artifact("a")["uri"]).read_text() == "rows"
+
+
+def test_a_payload_that_cannot_be_copied_fails_the_task(tasks: Tasks, other_disk: Path) -> None:
+    source = f"""
+        def f(a: Output[Dataset]):
+            import os
+            a.custom_path = {str(other_disk / "payload")!r}
+            os.mkfifo(a.custom_path)
+            a.uri = '/proc/missing/a'
+    """
+    result = tasks.run(source, output_artifacts={"a": "system.Dataset"})
+
+    assert result.code == 1
+    assert result.error["kind"] == "FileNotFoundError"
+
+
 def test_a_custom_path_is_told(tasks: Tasks) -> None:
     result = tasks.run("def f(a: Output[Dataset]): a.set_path('/custom')", output_artifacts={"a": "system.Dataset"})
 
@@ -303,13 +349,56 @@ def test_returned_values(tasks: Tasks, annotation: str, returned: str, told: obj
         ("int", "fractions.Fraction(1)", "returned a value of type fractions.Fraction for its output 'Output'"),
         ("float", "math.nan", "the output 'Output' of the function 'f' is nan, and JSON has no such number"),
         ("dict", "{'a': [1, math.inf]}", "of the function 'f', at ['a'][1], is inf, and JSON has no such number"),
-        ("dict", "{'a': {1: 2}}", "at ['a'], has the key 1, and the keys of a JSON object are text"),
+        (
+            "dict",
+            "{'a': {(1, 2): 3}}",
+            "at ['a'], has the key (1, 2), a value of type tuple: the keys of a JSON object",
+        ),
+        ("dict", "{fractions.Fraction(1): 3}", "has the key Fraction(1, 1), a value of type fractions.Fraction"),
+        ("dict", "{0: 'a', '0': 'b'}", "has the keys 0 and '0', which are the same text in JSON: '0'"),
+        ("list", "[{None: 1, 'null': 2}]", "at [0], has the keys None and 'null', which are the same text in JSON"),
         ("list", "[{1, 2}]", "at [0], is a value of type set, which JSON cannot hold"),
         ("set", "{1}", "declares its output 'Output' as <class 'set'>, which is neither an artifact class nor one of"),
     ],
 )
 def test_values_that_do_not_fit(tasks: Tasks, annotation: str, returned: str, message: str) -> None:
     assert message in tasks.failure_of(f"import fractions, math\ndef f() -> {annotation}: return {returned}")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "returned", "value"),
+    [
+        ("dict", "{0: 0.9, 1: 0.1}", {"0": 0.9, "1": 0.1}),
+        ("dict", "{True: 1, None: 2, 1.5: 3, 2.0: 4, -1: 5}", {"true": 1, "null": 2, "1.5": 3, "2.0": 4, "-1": 5}),
+        ("dict", "{'a': {0: [{1: {2: 3}}]}}", {"a": {"0": [{"1": {"2": 3}}]}}),
+        ("list", "[{0: 1}]", [{"0": 1}]),
+        ("dict", "{math.nan: 1}", {"NaN": 1}),
+    ],
+)
+def test_keys_are_text_as_in_json(tasks: Tasks, annotation: str, returned: str, value: object) -> None:
+    assert tasks.value_of(f"import math\ndef f() -> {annotation}: return {returned}") == value
+
+
+def test_keys_of_a_named_tuple_are_text_as_in_json(tasks: Tasks) -> None:
+    source = "def f() -> NamedTuple('Outputs', [('a', dict), ('b', list)]): return {0: 1}, [{1: 2}]"
+
+    assert tasks.run(source).values == {"a": {"0": 1}, "b": [{"1": 2}]}
+
+
+def test_keys_of_metadata_are_text_as_in_json(tasks: Tasks) -> None:
+    source = "def f(a: Output[Metrics]):\n    a.log_metric(1, 0.5)\n    a.metadata['classes'] = {0: 'cat'}"
+
+    result = tasks.run(source, output_artifacts={"a": "system.Metrics"})
+    assert result.artifact("a")["metadata"] == {"1": 0.5, "classes": {"0": "cat"}}
+
+
+def test_a_value_of_another_package_comes_with_its_conversion(tasks: Tasks) -> None:
+    source = "import array\ndef f() -> dict: return {'a': array.array('i', [1])}"
+
+    assert tasks.failure_of(source) == (
+        "the output 'Output' of the function 'f', at ['a'], is a value of type array.array, which JSON cannot hold: "
+        "convert it with .tolist()"
+    )
 
 
 def test_a_value_that_no_output_waits_for(tasks: Tasks) -> None:
@@ -332,7 +421,7 @@ def test_a_function_without_outputs(tasks: Tasks, annotation: str) -> None:
     ],
 )
 def test_metadata_that_is_no_json(tasks: Tasks, value: str, message: str) -> None:
-    source = f"def f(a: Output[Metrics]): a.log_metric('m', {value})"
+    source = f"def f(a: Output[Metrics]): a.metadata['m'] = {value}"
 
     assert message in tasks.failure_of(source, output_artifacts={"a": "system.Metrics"})
 

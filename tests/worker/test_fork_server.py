@@ -163,6 +163,15 @@ def test_what_a_task_starts_at_its_end_is_done(client: Client) -> None:
         assert task.end() == (0, "thread\natexit\n")
 
 
+def test_only_a_task_with_something_to_finalize_takes_the_time_for_it(client: Client) -> None:
+    with started(client, "import csv, random; global kept; kept = [random.Random(), lambda: 1]") as task:
+        assert task.told()["pid"] > 0
+        assert task.told() == {"code": 0}
+    with started(client, "global kept; kept = open(os.devnull, 'w')") as task:
+        assert task.told()["pid"] > 0
+        assert task.told() == {"status": 0}
+
+
 def test_output_without_a_newline_is_flushed(client: Client) -> None:
     with started(client, "print('no newline', end='')") as task:
         assert task.end() == (0, "no newline")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
 import os
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -110,6 +112,54 @@ def test_mount_points_that_do_not_exist_are_made_for_this_process_only(volume: C
     assert Path(one, "new").read_text() == "written"
     for path in ("/standpipe-test", "/standpipe-c", "/etc/standpipe-test"):
         assert not Path(path).exists()
+
+
+def test_what_others_remove_from_a_folder_meanwhile_is_not_there(
+    volume: Callable[..., str], open_folder: Path, user: int
+) -> None:
+    one, busy, spare = volume("one", x="1"), Path(volume("busy", stays="text")), volume("spare")
+    (busy / "link").symlink_to("stays")
+    listdir = os.listdir
+
+    def list_what_is_removed_then(path: str) -> list[str]:
+        names = listdir(path)
+        return [*names, "removed"] if path == str(busy) else names
+
+    def look() -> Any:
+        mounts.os.listdir = list_what_is_removed_then  # type: ignore[attr-defined]
+        mounts.enter([(one, f"{busy}/mounted", False)], [], spare)
+        return sorted(listdir(busy)), (busy / "link").read_text(), (busy / "mounted" / "x").read_text()
+
+    assert in_child(look, user) == [["link", "mounted", "stays"], "text", "1"]
+
+
+def test_a_folder_may_change_while_volumes_are_mounted_in_it(volume: Callable[..., str], user: int) -> None:
+    one, busy, spare = volume("one", x="1"), Path(volume("busy")), volume("spare")
+    ended = threading.Event()
+
+    def churn() -> None:
+        for number in itertools.count():
+            if ended.is_set():
+                return
+            for name, make in (("file", Path.touch), ("folder", Path.mkdir)):
+                make(busy / f"{name}-{number}")
+            (busy / f"link-{number}").symlink_to("file")
+            if number > 5:
+                (busy / f"file-{number - 5}").unlink()
+                (busy / f"folder-{number - 5}").rmdir()
+                (busy / f"link-{number - 5}").unlink()
+
+    def look() -> Any:
+        mounts.enter([(one, f"{busy}/mounted", False)], [], spare)
+        return Path(busy, "mounted", "x").read_text()
+
+    busy_bee = threading.Thread(target=churn)
+    busy_bee.start()
+    try:
+        assert [in_child(look, user) for _ in range(30)] == ["1"] * 30
+    finally:
+        ended.set()
+        busy_bee.join()
 
 
 def test_a_volume_hides_what_is_there_except_what_is_needed(

@@ -34,6 +34,8 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         description="Cancel a run that is in progress in another process, as Ctrl-C does there.",
     )
-    parser.add_argument("run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`")
+    parser.add_argument(
+        "run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`, which is not a rerun"
+    )
     options.add_root(parser)
     return parser

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from standpipe import __version__
 from standpipe.cli import failures
+from standpipe.errors import ArgumentError
 from standpipe.model.kfp import KFP_VERSION
 
 #: The commands and what they do. Each is the function `main` of the module with its name, imported when it is used.
@@ -38,14 +40,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.parse_args(args)
         parser.print_help()
         return 2
-    command = args.pop(0) if args[0] in COMMANDS else "run"
+    if args[:2] == ["dsl", "compile"]:  # as in `kfp dsl compile`
+        del args[0]
     try:
+        command = args.pop(0) if args[0] in COMMANDS else _choose_run(args[0])
         call: Callable[[list[str]], int] = import_module(f"standpipe.cli.{command}").main
         return call(args)
     except SystemExit:
         raise
     except BaseException as error:  # noqa: BLE001 - every uncaught error is reported here
         return failures.report(error)
+
+
+def _choose_run(file: str) -> str:
+    """Return the command that runs a file.
+
+    Raises:
+        ArgumentError: if there is no such file, and its name is similar to that of a command.
+    """
+    if "." not in file and not os.path.exists(file):
+        from difflib import get_close_matches  # costs time, and only a mistake needs it
+
+        for close in get_close_matches(file, COMMANDS, n=1):
+            raise ArgumentError(
+                f"Unknown command {file!r}: did you mean `standpipe {close}`? `standpipe --help` lists the commands."
+            )
+    return "run"
 
 
 def _parser() -> argparse.ArgumentParser:

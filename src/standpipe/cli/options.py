@@ -25,6 +25,11 @@ def add_run_options(parser: _ActionsContainer) -> None:
     parser.add_argument(
         "--no-venv", action="store_true", help="run tasks in this environment instead of ones of their own"
     )
+    parser.add_argument(
+        "--no-init-containers",
+        action="store_true",
+        help="run tasks without their init containers and sidecars, which only containers can have",
+    )
     for option in all_options():
         if option.flag:
             _add_flag(parser, option, option.flag)
@@ -36,7 +41,9 @@ def run_options(namespace: argparse.Namespace) -> dict[str, Any]:
     Raises:
         ArgumentError: if two of them contradict each other.
     """
-    runner = runners.from_command_line(namespace.runner, no_venv=namespace.no_venv)
+    runner = runners.from_command_line(
+        namespace.runner, no_venv=namespace.no_venv, no_init_containers=namespace.no_init_containers
+    )
     values = {option.name: getattr(namespace, option.name) for option in all_options() if option.flag}
     return {"runner": runner, "raise_on_error": True, **values}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from standpipe.cli import options, outputs
+from standpipe.cli import current_code, options, outputs
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -14,14 +14,13 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         StandpipeError: as `local.resume`.
     """
-    args = _parser().parse_args(arguments)
+    own, of_script = current_code.split_arguments(arguments)
+    args = _parser().parse_args(own)
     from standpipe import local  # not needed for `--help`
 
-    if args.script:
-        from standpipe.cli import script  # installs the names of KFP, which only scripts need
-
-        script.load(args.script, (), name="__standpipe__", expected="the Python script with the pipeline of the run")
-    outputs.print_outputs(local.resume(args.run, from_task=args.from_task, **options.run_options(args)))
+    pipeline = current_code.load(args, of_script)
+    run_options = options.run_options(args)
+    outputs.print_outputs(local.resume(args.run, pipeline=pipeline, from_task=args.from_task, **run_options))
     return 0
 
 
@@ -34,8 +33,10 @@ def _parser() -> argparse.ArgumentParser:
             "have changed. The outputs are printed as JSON."
         ),
     )
-    parser.add_argument("run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`")
-    parser.add_argument("--script", metavar="FILE", help="the script with the current version of the pipeline")
+    parser.add_argument(
+        "run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`, which is not a rerun"
+    )
+    current_code.add_flags(parser)
     parser.add_argument(
         "--from-task",
         action="append",

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from standpipe.cli import options as shared
 from standpipe.cli import outputs
 from standpipe.errors import ArgumentError
+from standpipe.model.layout import COMPILED_ENDINGS
 
 if TYPE_CHECKING:
     from standpipe.dsl.base_component import BaseComponent
     from standpipe.model.types import Input
-
-_COMPILED = (".yaml", ".yml", ".json")
 
 #: What --arg expects for an input, by the name of its type. All other types are JSON objects.
 _NOTATIONS = {
@@ -35,18 +34,18 @@ def main(arguments: Sequence[str]) -> int:
         StandpipeError: as `local.run`, for a compiled file.
         BaseException: whatever a script raises.
     """
-    if arguments and not arguments[0].startswith("-") and not arguments[0].endswith(_COMPILED):
+    if arguments and not arguments[0].startswith("-") and not arguments[0].endswith(COMPILED_ENDINGS):
         from standpipe.cli import script  # installs the names of KFP, which only scripts need
 
         expected = "a KFP script, a compiled pipeline, or a command of `standpipe --help`"
         script.load(arguments[0], arguments[1:], expected=expected)
         return 0
     options = _parser().parse_args(arguments)
-    if not options.file.endswith(_COMPILED):
+    if not options.file.endswith(COMPILED_ENDINGS):
         raise ArgumentError(
             f"Invalid options for script {options.file}: the options of `standpipe run` are for compiled files "
-            f"({', '.join(_COMPILED)}). Configure a script in its code, with local.init(...), and put its own options "
-            "after its name."
+            f"({', '.join(COMPILED_ENDINGS)}). Configure a script in its code, with local.init(...), and put its own "
+            "options after its name."
         )
     _run_compiled(options)
     return 0
@@ -121,7 +120,7 @@ def _parse(name: str, text: str, declared: Input | None) -> Any:
         except ValueMismatch as mismatch:
             kind = _NOTATIONS.get(declared.type.value, "a JSON object")
             raise ArgumentError(
-                f"Invalid --arg {name}: expected {kind} ({declared.type}), got {preview(text)}."
+                f"Invalid --arg {name}: expected {kind} ({declared.type.label}), got {preview(text)}."
             ) from mismatch
     if declared is not None and declared.is_list:
         try:

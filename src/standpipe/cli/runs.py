@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from standpipe.cli import options, terminal
+from standpipe.support.durations import format_duration
 
 if TYPE_CHECKING:
     from standpipe.history import Run
@@ -43,14 +44,15 @@ def _parser() -> argparse.ArgumentParser:
 def _table(runs: Sequence[Run]) -> Iterator[str]:
     """Yield a line for each run; two if the terminal is too narrow for one."""
     widest = max(len(run.id) for run in runs)
+    rows = [(run.id, _details(run)) for run in runs]
     is_narrow = widest + len("  interrupted  2026-01-01 00:00  12 min 59 s") > terminal.width()
-    for run in runs:
-        status = terminal.colorize(f"{run.status.value.lower():<11}", run.status)
-        details = f"{status}  {run.created.astimezone():%Y-%m-%d %H:%M}  {_duration(run)}".rstrip()
-        yield f"{run.id}\n  {details}" if is_narrow else f"{run.id:<{widest}}  {details}"
+    for run_id, details in rows:
+        yield f"{run_id}\n  {details}" if is_narrow else f"{run_id:<{widest}}  {details}"
 
 
-def _duration(run: Run) -> str:
-    from standpipe.history.render import format_duration  # not needed for `--help`
-
-    return "" if run.duration is None else format_duration(run.duration)
+def _details(run: Run) -> str:
+    """Return status, local time of the start, duration, and what a rerun is a rerun of."""
+    status = terminal.colorize(f"{run.status.value.lower():<11}", run.status)
+    duration = "" if run.duration is None else format_duration(run.duration)
+    origin = f"rerun of {run.rerun_of}" if run.rerun_of else ""
+    return f"{status}  {run.created:%Y-%m-%d %H:%M}  {duration:<11}  {origin}".rstrip()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import builtins
+import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.machinery import SourceFileLoader
 from types import ModuleType
 
+from standpipe.dsl.registry import only_definitions
 from standpipe.errors import ArgumentError
 from standpipe.kfp_compat.modules import install_as_kfp
 
@@ -18,6 +21,8 @@ def load(path: str, arguments: Sequence[str], name: str = "__main__", *, expecte
 
     `sys.argv`, `sys.path` and the module `name` stay changed, because threads and exit handlers of the script outlive
     this call.
+
+    Under another name than `__main__` it is imported for its definitions: it ends where it would start a run.
 
     Args:
         path: the script.
@@ -44,5 +49,32 @@ def load(path: str, arguments: Sequence[str], name: str = "__main__", *, expecte
     if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):  # then Python has not put a folder there
         sys.path[0] = os.path.dirname(os.path.realpath(file))
     install_as_kfp()
-    exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - running the user's script is the purpose
+    with nullcontext() if name == "__main__" else only_definitions():
+        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - running the user's script is the purpose
     return module
+
+
+def load_module(name: str, arguments: Sequence[str]) -> None:
+    """Import a module for its definitions, as `python -m` finds it: from the current folder first.
+
+    Args:
+        name: its name, with those of its packages.
+        arguments: the arguments that it finds in `sys.argv`.
+
+    Raises:
+        ArgumentError: if there is no such module.
+        BaseException: whatever it raises.
+    """
+    sys.argv = [name, *arguments]
+    sys.path.insert(0, os.getcwd())
+    install_as_kfp()
+    try:
+        with only_definitions():
+            importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # a module that it imports
+        raise ArgumentError(
+            f"Cannot import module {name}: {error}. Expected the module with the pipeline of the run, as `python -m` "
+            "finds it from this folder."
+        ) from error

@@ -46,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         description="Show a run and its tasks, or everything that is known about one task.",
     )
-    parser.add_argument("run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`")
+    parser.add_argument(
+        "run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`, which is not a rerun"
+    )
     parser.add_argument(
         "task", metavar="TASK", nargs="?", help="the name or the path of a task, such as for-loop-1/3/train"
     )

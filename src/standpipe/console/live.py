@@ -33,12 +33,19 @@ from standpipe.model.events import (
     TaskSucceeded,
 )
 from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.support.notices import show_notices_in
 
 
 class Live:
-    """Shows a spinner for each running task. Lines that tasks print scroll above, after the task's name."""
+    """Shows a spinner for each running task. Lines that tasks print scroll above, after the task's name.
 
-    def __init__(self, run: RunInfo, folder: str) -> None:
+    Args:
+        run: the run.
+        folder: its folder.
+        earlier: for how long it was in progress before it was resumed, in seconds.
+    """
+
+    def __init__(self, run: RunInfo, folder: str, earlier: float = 0.0) -> None:
         screen = Screen()
         console = Console(file=cast("IO[str]", screen), highlight=False, soft_wrap=True)
         # redirecting would replace sys.stdout of the whole process
@@ -52,9 +59,11 @@ class Live:
             redirect_stderr=False,
         )
         self._running: dict[TaskRef, TaskID] = {}
+        self._earlier = earlier
         self._started_at = time.monotonic()
         self._print(describe_start(run, folder), "bold")
         self._progress.start()
+        self._release_notices = show_notices_in(lambda line: self._progress.console.print(Text(line)))
 
     def __call__(self, facts: Sequence[Fact]) -> None:
         for fact in facts:
@@ -75,7 +84,7 @@ class Live:
             elif isinstance(fact, RunCancelled):
                 self._print(CANCELLING, "yellow")
             elif isinstance(fact, RunEnded):
-                self._print(describe_end(fact, time.monotonic() - self._started_at), "bold")
+                self._print(describe_end(fact, time.monotonic() - self._started_at, self._earlier), "bold")
 
     def line(self, task: TaskRef, text: str) -> None:
         """Show a line that a task printed. Called from many threads."""
@@ -83,6 +92,7 @@ class Live:
 
     def close(self) -> None:
         self._progress.stop()
+        self._release_notices()
 
     def _finish(self, task: TaskRef, result: str, style: str, *, always: bool = False) -> None:
         spinner = self._running.pop(task, None)

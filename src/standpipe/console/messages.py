@@ -5,6 +5,7 @@ from __future__ import annotations
 from standpipe.model.events import AttemptFailed, LoopStarted, RunEnded, TaskSucceeded
 from standpipe.model.refs import RunInfo
 from standpipe.model.states import TaskState
+from standpipe.support.durations import format_duration
 
 _STATES = {
     TaskState.SUCCEEDED: "Succeeded",
@@ -21,9 +22,16 @@ def describe_start(run: RunInfo, folder: str) -> str:
     return f"Running {run.name} in {folder}"
 
 
-def describe_end(fact: RunEnded, seconds: float) -> str:
-    """Return the last line of a run: `Failed in 3.2 s`."""
-    return f"{_STATES[fact.state]} in {seconds:.3g} s"
+def describe_end(fact: RunEnded, seconds: float, earlier: float) -> str:
+    """Return the last line of a run: `Failed in 3.2 s`.
+
+    Args:
+        fact: the end of the run.
+        seconds: for how long it was in progress since it was started, or last resumed.
+        earlier: for how long it was in progress before it was last resumed, in seconds.
+    """
+    since = f", {format_duration(seconds)} of them since it was resumed" if earlier else ""
+    return f"{_STATES[fact.state]} in {format_duration(earlier + seconds)}{since}"
 
 
 def describe_cached(fact: TaskSucceeded) -> str:
@@ -33,7 +41,7 @@ def describe_cached(fact: TaskSucceeded) -> str:
 
 def describe_next_attempt(fact: AttemptFailed) -> str:
     """Return what follows a failed attempt: `attempt 2 of 3 in 10 s`."""
-    when = f"in {fact.delay:g} s" if fact.delay else "follows"
+    when = f"in {format_duration(fact.delay)}" if fact.delay else "follows"
     return f"attempt {fact.attempt + 2} of {fact.max_attempts} {when}"
 
 

@@ -27,6 +27,7 @@ from standpipe.model.events import (
     TaskSucceeded,
 )
 from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.support.durations import format_duration
 
 
 class PlainLines:
@@ -34,43 +35,51 @@ class PlainLines:
 
     Each line is a single write, so that lines of several threads do not mix, and is flushed: a pipe would otherwise
     receive them in blocks, long after the events.
+
+    Args:
+        run: the run.
+        folder: its folder.
+        earlier: for how long it was in progress before it was resumed, in seconds.
     """
 
-    def __init__(self, run: RunInfo, folder: str) -> None:
+    def __init__(self, run: RunInfo, folder: str, earlier: float = 0.0) -> None:
         self._screen = Screen()
         self._write(describe_start(run, folder))
+        self._earlier = earlier
         self._started_at = time.monotonic()
-        self._started: dict[TaskRef, float] = {}
+        self._attempts: dict[TaskRef, float] = {}  # when the running attempt of a task started
+        self._started: dict[TaskRef, float] = {}  # when the first attempt of a running task started
 
     def __call__(self, facts: Sequence[Fact]) -> None:
         for fact in facts:
             if isinstance(fact, AttemptStarted):
-                self._started[fact.task] = time.monotonic()
+                self._attempts[fact.task] = time.monotonic()
+                self._started.setdefault(fact.task, self._attempts[fact.task])
                 attempt = f"attempt {fact.attempt + 1} " if fact.attempt else ""
                 self._write(f"{fact.task}: {attempt}started")
             elif isinstance(fact, AttemptFailed):
-                failure = f"failed in {self._seconds(fact.task)}: {fact.failure.message}"
+                duration = format_duration(time.monotonic() - self._attempts.pop(fact.task))
+                failure = f"failed in {duration}: {fact.failure.message}"
                 self._write(f"{fact.task}: {failure}; {describe_next_attempt(fact)}")
-                del self._started[fact.task]
             elif isinstance(fact, LoopStarted):
                 self._write(f"{fact.task}: {describe_iterations(fact)}")
             elif isinstance(fact, TaskSucceeded) and fact.cached_from:
                 self._write(f"{fact.task}: {describe_cached(fact)}")
-            elif isinstance(fact, TaskSucceeded) and fact.task in self._started:
-                self._write(f"{fact.task}: succeeded in {self._seconds(fact.task)}")
-            elif isinstance(fact, TaskFailed) and fact.task in self._started:
+            elif isinstance(fact, TaskSucceeded) and fact.task in self._attempts:
+                self._write(f"{fact.task}: succeeded in {self._end(fact.task)}")
+            elif isinstance(fact, TaskFailed) and fact.task in self._attempts:
                 reason = f"{fact.failure.in_attempt}: {fact.failure.message}"
-                self._write(f"{fact.task}: failed in {self._seconds(fact.task)}{reason}")
+                self._write(f"{fact.task}: failed in {self._end(fact.task)}{reason}")
             elif isinstance(fact, TaskFailed) and not fact.failure.cause_task:
                 self._write(f"{fact.task}: failed: {fact.failure.message}")
             elif isinstance(fact, TaskSkipped):
                 self._write(f"{fact.task}: skipped: {fact.reason}")
-            elif isinstance(fact, TaskCancelled) and fact.task in self._started:
-                self._write(f"{fact.task}: cancelled after {self._seconds(fact.task)}")
+            elif isinstance(fact, TaskCancelled) and fact.task in self._attempts:
+                self._write(f"{fact.task}: cancelled after {self._end(fact.task)}")
             elif isinstance(fact, RunCancelled):
                 self._write(CANCELLING)
             elif isinstance(fact, RunEnded):
-                self._write(describe_end(fact, time.monotonic() - self._started_at))
+                self._write(describe_end(fact, time.monotonic() - self._started_at, self._earlier))
 
     def line(self, task: TaskRef, text: str) -> None:
         """Show a line that a task printed. Called from many threads."""
@@ -79,8 +88,10 @@ class PlainLines:
     def close(self) -> None:
         """Do nothing: every line has been flushed."""
 
-    def _seconds(self, task: TaskRef) -> str:
-        return f"{time.monotonic() - self._started[task]:.3g} s"
+    def _end(self, task: TaskRef) -> str:
+        """Return how long a task took that has ended, as in run history: from the start of its first attempt."""
+        del self._attempts[task]
+        return format_duration(time.monotonic() - self._started.pop(task))
 
     def _write(self, line: str) -> None:
         self._screen.write(line + "\n")

@@ -29,12 +29,15 @@ from standpipe.model.types import (
 )
 from standpipe.model.values import ValueMismatch, check_json, describe_disallowed, preview
 from standpipe.worker.artifacts import Artifact
+from standpipe.worker.models import dump
 
 
 def check_arguments(
     component: TaskComponent, args: Sequence[Any], kwargs: Mapping[str, Any], *, traced: bool
 ) -> dict[str, Any]:
     """Return the arguments of a call, without those that are None for an optional input (as if they were left out).
+
+    Pydantic models become the JSON that they are dumped to.
 
     Args:
         component: the component that is called.
@@ -47,30 +50,27 @@ def check_arguments(
         InconsistentTypeException: if its type is not the type of the input.
         AuthoringError: if KFP cannot pass a value of its type.
     """
-    name = component.name
+    subject = f"{'Pipeline' if component.executor is None else 'Component'} {component.name!r}"
     if args:
         raise AuthoringTypeError(
-            f"Component {name!r} was called with {len(args)} positional arguments: KFP takes named arguments only."
+            f"{subject} was called with {len(args)} positional arguments: KFP takes named arguments only."
         )
     inputs = {key: declared for key, declared in component.inputs.items() if declared.type not in SYSTEM_TYPES}
-    _check_names(name, kwargs, inputs)
-    arguments = {key: value for key, value in kwargs.items() if value is not None or not inputs[key].optional}
+    _check_names(subject, kwargs, inputs)
+    arguments = {key: dump(value) for key, value in kwargs.items() if value is not None or not inputs[key].optional}
     for key, value in arguments.items():
-        _check_argument(f"Component {name!r}, input {key!r}", value, inputs[key], traced)
+        _check_argument(f"{subject}, input {key!r}", value, inputs[key], traced)
     return arguments
 
 
-def _check_names(component: str, names: Iterable[str], inputs: Mapping[str, Input]) -> None:
+def _check_names(subject: str, names: Iterable[str], inputs: Mapping[str, Input]) -> None:
     for key in names:
         if key not in inputs:
-            raise AuthoringTypeError(
-                f"Component {component!r} has no input {key!r}. Its inputs are: {', '.join(inputs) or 'none'}."
-            )
+            raise AuthoringTypeError(f"{subject} has no input {key!r}. Its inputs are: {', '.join(inputs) or 'none'}.")
     missing = [key for key, declared in inputs.items() if key not in names and is_required(declared)]
     if missing:
         raise AuthoringTypeError(
-            f"Component {component!r} is missing {len(missing)} required input{'s'[: len(missing) > 1]}: "
-            f"{', '.join(missing)}."
+            f"{subject} is missing {len(missing)} required input{'s'[: len(missing) > 1]}: {', '.join(missing)}."
         )
 
 
@@ -88,10 +88,15 @@ def _check_argument(location: str, value: Any, declared: Input, traced: bool) ->
         _check_constant(location, value, declared, traced)
 
 
+#: The types of inputs that the system fills in. What a pipeline gets so is a dict for its components.
+_PASSED_AS_DICTS = (ParameterType.TASK_FINAL_STATUS, ParameterType.TASK_CONFIG)
+
+
 def check_channel(location: str, channel: PipelineChannel, declared: Input | Output) -> None:
     """Check that the type of a channel is that of an input or output.
 
-    As in the KFP SDK, items of loops whose type is not declared are accepted everywhere.
+    As in the KFP SDK (2.17.3, `dsl/types/type_utils.py`), items of loops whose type is not declared are accepted
+    everywhere, and a final status or a TaskConfig that a pipeline passes on is a dict.
 
     Args:
         location: the location of the input or output, for the message.
@@ -103,15 +108,16 @@ def check_channel(location: str, channel: PipelineChannel, declared: Input | Out
     """
     if isinstance(channel, (LoopParameter, LoopField)) and not channel.type_annotation:
         return
+    channel_type = ParameterType.STRUCT if channel.declared_type in _PASSED_AS_DICTS else channel.declared_type
     expects_list = isinstance(declared, (ArtifactInput, ArtifactOutput)) and declared.is_list
     fits = (
-        are_compatible(channel.declared_type, declared.type) and channel.is_artifact_list == expects_list
-        if isinstance(channel.declared_type, ArtifactType) and isinstance(declared.type, ArtifactType)
-        else channel.declared_type == declared.type
+        are_compatible(channel_type, declared.type) and channel.is_artifact_list == expects_list
+        if isinstance(channel_type, ArtifactType) and isinstance(declared.type, ArtifactType)
+        else channel_type == declared.type
     )
     if not fits:
         raise InconsistentTypeException(
-            f"{location}: expected {f'List[{declared.type}]' if expects_list else declared.type}, got the "
+            f"{location}: expected {f'List[{declared.type.label}]' if expects_list else declared.type.label}, got the "
             f"{describe_channel(channel)} of type {describe_type(channel)}."
         )
 
@@ -120,14 +126,14 @@ def _check_constant(location: str, value: Any, declared: ParameterInput, traced:
     value_type = constant_type(value)
     if value_type is None:
         raise AuthoringError(
-            f"{location}: expected {declared.type}, got {preview(value)} of type {type(value).__name__}. "
+            f"{location}: expected {declared.type.label}, got {preview(value)} of type {type(value).__name__}. "
             f"{_suggest_argument(value)}"
         )
     if (value_type, declared.type) == (ParameterType.NUMBER_INTEGER, ParameterType.NUMBER_DOUBLE) and not traced:
         return  # the KFP SDK does not compile such a pipeline, but in JSON, the arguments of a run, both are numbers
     if value_type != declared.type:
         raise InconsistentTypeException(
-            f"{location}: expected {declared.type}, got {preview(value)} of type {value_type}."
+            f"{location}: expected {declared.type.label}, got {preview(value)} of type {value_type.label}."
         )
     if problem := describe_disallowed(value, declared.literals):
         raise AuthoringError(f"{location} {problem}.")
@@ -159,7 +165,7 @@ def _replace_channels_with_text(value: Any) -> Any:
 
 
 def _check_artifacts(location: str, value: Any, declared: ArtifactInput, traced: bool) -> None:
-    expected = f"a list of {declared.type}" if declared.is_list else str(declared.type)
+    expected = f"a list of {declared.type.label}" if declared.is_list else declared.type.label
     problem = f"{location}: expected {expected}, got {preview(value)} of type {type(value).__name__}."
     if traced:
         error = AuthoringError if constant_type(value) is None else InconsistentTypeException
@@ -168,7 +174,6 @@ def _check_artifacts(location: str, value: Any, declared: ArtifactInput, traced:
     if isinstance(value, (list, tuple)) != declared.is_list or not all(isinstance(item, Artifact) for item in items):
         raise InconsistentTypeException(problem)
     for artifact in items:
-        if not are_compatible(artifact_type(type(artifact), location), declared.type):
-            raise InconsistentTypeException(
-                f"{location}: expected {expected}, got an artifact of type {artifact.schema_title}."
-            )
+        actual = artifact_type(type(artifact), location)
+        if not are_compatible(actual, declared.type):
+            raise InconsistentTypeException(f"{location}: expected {expected}, got an artifact of type {actual.label}.")

@@ -20,13 +20,33 @@ from standpipe.dsl.functions.interface import Interface
 from standpipe.dsl.tracing.source_locations import caller_location
 from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.dsl.tracing.trace import current_trace
-from standpipe.errors import UnsupportedError
+from standpipe.errors import UnsupportedError, shorten_errors
 from standpipe.model.kfp import kubernetes_name
 from standpipe.model.plan import Caching, Executor, Plan
-from standpipe.model.types import Input, Json, Output, ParameterType, is_required
+from standpipe.model.types import (
+    ArtifactInput,
+    ArtifactOutput,
+    Input,
+    Json,
+    Output,
+    ParameterInput,
+    ParameterType,
+    is_required,
+)
+from standpipe.model.values import preview
 
 if TYPE_CHECKING:
     from standpipe.dsl.specs import ComponentSpec
+
+
+_PYTHON_NAMES: Mapping[ParameterType, str] = {
+    ParameterType.BOOLEAN: "bool",
+    ParameterType.LIST: "list",
+    ParameterType.NUMBER_DOUBLE: "float",
+    ParameterType.NUMBER_INTEGER: "int",
+    ParameterType.STRING: "str",
+    ParameterType.STRUCT: "dict",
+}
 
 
 class Backend(Protocol):
@@ -83,12 +103,16 @@ class BaseComponent:
     #: What the component runs: a container or an importer; None for a pipeline.
     executor: Executor | None = None
 
+    #: The compiled file that it was loaded from, as an absolute path; empty for other components.
+    file = ""
+
     def __init__(self, name: str, interface: Interface) -> None:
         self.name = kubernetes_name(name)
         self.description = interface.description or None
         self.inputs: Mapping[str, Input] = interface.inputs
         self.outputs: Mapping[str, Output] = interface.outputs
 
+    @shorten_errors
     def __call__(self, *args: Any, **kwargs: Any) -> PipelineTask:
         """Create a task of the component.
 
@@ -109,7 +133,9 @@ class BaseComponent:
         return task
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r}>"
+        inputs = ", ".join(f"{name}: {_describe(each)}" for name, each in self.inputs.items())
+        outputs = ", ".join(f"{name}: {_describe(each)}" for name, each in self.outputs.items())
+        return f"<{type(self).__name__} {self.name!r} ({inputs}){f' -> ({outputs})' if outputs else ''}>"
 
     @cached_property
     def component_spec(self) -> ComponentSpec:
@@ -173,6 +199,17 @@ class BaseComponent:
     def settings(self) -> Settings:
         """Return the settings that a new task of the component starts with."""
         return Settings(caching=Caching(enabled=is_caching_default()))
+
+
+def _describe(declared: Input | Output) -> str:
+    """Return a type as authors write it, with the default value of an input."""
+    if isinstance(declared, (ArtifactInput, ArtifactOutput)):
+        name = declared.type.schema_title.rpartition(".")[2]
+        return f"list[{name}]" if declared.is_list else name
+    name = _PYTHON_NAMES.get(declared.type, str(declared.type))
+    if isinstance(declared, ParameterInput) and declared.optional:
+        return f"{name} = {preview(declared.default)}"
+    return name
 
 
 def is_caching_default() -> bool:

@@ -19,9 +19,9 @@ from standpipe.dsl.functions.interface import Interface, read_interface
 from standpipe.dsl.functions.source import build_program
 from standpipe.dsl.registry import defined_components
 from standpipe.dsl.tracing.channels import create_input_channel
-from standpipe.dsl.tracing.source_locations import function_location
+from standpipe.dsl.tracing.source_locations import caller_stacklevel, function_location
 from standpipe.dsl.tracing.trace import Trace, record_trace
-from standpipe.errors import AuthoringError, AuthoringTypeError
+from standpipe.errors import AuthoringError, AuthoringTypeError, shorten_errors
 from standpipe.model import plan as model
 from standpipe.model.kfp import DEFAULT_IMAGE, KFP_REQUIREMENTS, kubernetes_name
 from standpipe.model.templates import Argument, Concat, IfPresent, parse_text
@@ -57,6 +57,7 @@ def component(
     embedded_artifact_path: str | os.PathLike[str] | None = ...,
     task_config_passthroughs: Sequence[TaskConfigPassthrough | TaskConfigField] | None = ...,
 ) -> Callable[[Function], PythonComponent]: ...
+@shorten_errors
 def component(
     func: Function | None = None,
     *,
@@ -86,7 +87,7 @@ def component(
         output_component_file: a file to compile the component to; deprecated by KFP.
         install_kfp_package: whether the cluster installs the KFP SDK for it. Local runners do not need it.
         kfp_package_path: the requirement or path that the cluster installs the KFP SDK from.
-        pip_trusted_hosts: hosts that pip trusts without TLS; the hosts of `pip_index_urls` by default.
+        pip_trusted_hosts: hosts that pip trusts without TLS; by default those of `http://` indexes.
         use_venv: whether the cluster installs the packages into a virtual environment.
         additional_funcs: functions whose source is shipped as well.
         embedded_artifact_path: a file or folder to embed, for `dsl.EmbeddedInput` arguments and imports.
@@ -113,19 +114,20 @@ def component(
         program: model.Command | model.PythonFunction = _containerized_command(func, install)
     else:
         kfp = _kfp_requirements(packages, install_kfp_package, kfp_package_path)
-        source, classes = build_program(func, additional_funcs or (), embedded_artifact_path)
+        built = build_program(func, additional_funcs or (), embedded_artifact_path)
         # options without effect are left out, since a compiled file does not contain them either
         if not (packages or kfp):
             index_urls = ()
         program = model.PythonFunction(
             name=func.__name__,
-            source=source,
+            source=built.source,
             packages=packages,
             index_urls=index_urls,
             trusted_hosts=trusted_hosts if index_urls else None,
             kfp_requirements=kfp,
             use_venv=use_venv and bool(kfp),
-            artifact_classes=classes,
+            artifact_classes=built.artifact_classes,
+            sections=built.sections,
         )
     container = model.Container(parse_text(target_image or base_image or DEFAULT_IMAGE), program)
     passthroughs = tuple(_convert_passthrough(func, item) for item in task_config_passthroughs or ())
@@ -183,11 +185,12 @@ def _write_component(python_component: PythonComponent, path: str) -> None:
     warnings.warn(
         "output_component_file is deprecated: use compiler.Compiler().compile() instead.",
         DeprecationWarning,
-        stacklevel=3,
+        stacklevel=caller_stacklevel(),
     )
     get_backend().compile_component(python_component, path)
 
 
+@shorten_errors
 def container_component(func: Function) -> ContainerComponent:
     """Make a component of a function that returns a `dsl.ContainerSpec`.
 
@@ -291,6 +294,7 @@ def pipeline(
     display_name: str | None = ...,
     pipeline_config: PipelineConfig | None = ...,
 ) -> Callable[[Function], GraphComponent]: ...
+@shorten_errors
 def pipeline(
     func: Function | None = None,
     *,
@@ -320,7 +324,7 @@ def pipeline(
         options = {option: value for option, value in locals().items() if option != "func"}
         return functools.partial(pipeline, **options)
     _check_is_function(func, "@dsl.pipeline")
-    interface = read_interface(func)
+    interface = read_interface(func, subject="Pipeline")
     if description:
         interface = replace(interface, description=description)
     own_name = kubernetes_name(name or func.__name__)

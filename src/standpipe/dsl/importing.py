@@ -14,9 +14,10 @@ from standpipe.dsl.tracing.channels import (
     describe_channel,
     find_channels,
 )
+from standpipe.dsl.tracing.source_locations import caller_stacklevel
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.dsl.types import artifact_type
-from standpipe.errors import AuthoringError, AuthoringTypeError
+from standpipe.errors import AuthoringError, AuthoringTypeError, shorten_errors
 from standpipe.model.kfp import unique_name
 from standpipe.model.plan import FromInput, Importer
 from standpipe.model.templates import InputParameter, parse_value
@@ -39,6 +40,7 @@ class ImporterComponent(ExecutorComponent):
     """The component of an `importer`. Its inputs are the URI and the values that the metadata contains."""
 
 
+@shorten_errors
 def importer(
     artifact_uri: str | PipelineParameterChannel,
     artifact_class: type[Artifact] = Artifact,
@@ -127,6 +129,6 @@ def _constant_uri(uri: str) -> str:
             f"importer: the {describe_channel(channel)} is inside the text of artifact_uri. That works in local runs "
             "but not on a cluster, where KFP passes a value only if it is the whole URI. Create the URI in a component "
             "and pass its output.",
-            stacklevel=3,
+            stacklevel=caller_stacklevel(),
         )
     return uri

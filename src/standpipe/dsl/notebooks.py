@@ -9,8 +9,8 @@ from typing import Any, overload
 from standpipe.dsl.components import PythonComponent
 from standpipe.dsl.config import TaskConfigField, TaskConfigPassthrough
 from standpipe.dsl.decorators import component
-from standpipe.dsl.functions.source import Notebook
-from standpipe.errors import AuthoringError, UnsupportedError
+from standpipe.dsl.functions.embedding import Notebook
+from standpipe.errors import AuthoringError, UnsupportedError, shorten_errors
 
 Function = Callable[..., Any]
 
@@ -53,6 +53,7 @@ def notebook_component(
     install_kfp_package: bool = ...,
     task_config_passthroughs: Sequence[TaskConfigPassthrough | TaskConfigField] | None = ...,
 ) -> Callable[[Function], PythonComponent]: ...
+@shorten_errors
 def notebook_component(
     func: Function | None = None,
     *,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from standpipe.model.cluster_differences import SP121, decides
 from standpipe.model.evaluation import holds
 from standpipe.model.expressions import Expression, ExpressionError
-from standpipe.model.types import ArtifactInput, Input, Json
-from standpipe.model.values import Value, flatten, preview
+from standpipe.model.types import ArtifactInput, Input, Json, ParameterType
+from standpipe.model.values import Value, flatten, preview, to_text
 
 #: The notation of the KFP compiler for an input; read for messages only.
 _REFERENCE = r"inputs\.parameter_values\['([^']*)'\]"
@@ -18,14 +19,17 @@ _MAX_LENGTH = 200
 
 
 def select_parameters(inputs: Mapping[str, Value], declared: Mapping[str, Input]) -> dict[str, Json]:
-    """Return the inputs that a condition can refer to: the parameters that are not null."""
-    return {
-        name: flatten(value)
-        for name, value in inputs.items()
-        if value is not None and not isinstance(declared.get(name), ArtifactInput)
-    }
+    """Return the inputs that a condition can refer to: the parameters that are not null, with their declared types."""
+    parameters = {}
+    for name, value in inputs.items():
+        declaration = declared.get(name)
+        if value is not None and not isinstance(declaration, ArtifactInput):
+            is_text = declaration is not None and declaration.type is ParameterType.STRING
+            parameters[name] = to_text(flatten(value)) if is_text else flatten(value)
+    return parameters
 
 
+@decides(SP121)
 def explain_skip(condition: Expression, parameters: Mapping[str, Json]) -> str:
     """Return why a condition skips its task; empty if the condition holds.
 

@@ -6,14 +6,15 @@ declared type.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from standpipe.errors import StandpipeError
+from standpipe.model.cluster_differences import SP106, SP109, SP114, SP117, decides
 from standpipe.model.evaluation import select
 from standpipe.model.expressions import ExpressionError
 from standpipe.model.plan import Binding, Constant, FromInput, FromTask
-from standpipe.model.templates import InputParameter, JobField, Template
+from standpipe.model.templates import InputParameter, JobField, Template, parse_value
 from standpipe.model.types import ArtifactInput, Input, Json, ParameterInput, ParameterType
 from standpipe.model.values import (
     ArtifactValue,
@@ -55,17 +56,24 @@ class Scope(Protocol):
 
 
 def resolve_inputs(
-    bindings: Mapping[str, Binding], declared: Mapping[str, Input], scope: Scope, get_field: Callable[[str], str]
+    bindings: Mapping[str, Binding],
+    declared: Mapping[str, Input],
+    scope: Scope,
+    get_field: Callable[[str], str],
+    is_group: bool = False,
 ) -> dict[str, Value]:
     """Return the values of all inputs of a task, fitted to their declared types.
 
-    Inputs that are bound but not declared are kept: a command may refer to them.
+    Inputs that are bound but not declared are kept: a command may refer to them. Inputs that the compiler has added to
+    a group are kept as they are where they are declared as text: the compiler declares the items of an untyped list as
+    text, and the tasks that use them declare better types.
 
     Args:
         bindings: where the value of each input comes from.
         declared: the inputs that the component declares.
         scope: the values that the task can refer to.
         get_field: returns the value of a placeholder about the run or the task.
+        is_group: whether the task is a DAG, or a loop over one.
 
     Raises:
         InputError: if a required input has no value, a value has the wrong type, or a selector fails.
@@ -76,32 +84,61 @@ def resolve_inputs(
     for name, binding in bindings.items():
         if isinstance(binding, Constant):
             values[name] = render_constant(binding.value, values, get_field)
-    return {**values, **fit_inputs(values, declared, lambda name: _explain_missing(name, bindings.get(name), scope))}
+
+    def explain(name: str) -> str:
+        return _explain_missing(name, bindings.get(name), scope)
+
+    fitted = fit_inputs(values, declared, get_field, explain)
+    if is_group:
+        fitted.update(_find_untyped(values, declared))
+    return {**values, **fitted}
+
+
+def _find_untyped(values: Mapping[str, Value], declared: Mapping[str, Input]) -> Iterator[tuple[str, Value]]:
+    """Yield the values of inputs that the compiler has added and declared as text, although they are not text."""
+    for name, value in values.items():
+        if value is not None and not isinstance(value, str) and name.startswith(_COMPILER_PREFIX):
+            declaration = declared.get(name)
+            if isinstance(declaration, ParameterInput) and declaration.type is ParameterType.STRING:
+                yield name, value
 
 
 def fit_inputs(
     values: Mapping[str, Value],
     declared: Mapping[str, Input],
+    get_field: Callable[[str], str],
     explain_missing: Callable[[str], str] = lambda _: "nothing was passed",
 ) -> dict[str, Value]:
     """Return the declared inputs: their values, or else their defaults; null only for optional inputs.
 
+    Values are data. In defaults, which are constants of the author, placeholders about the run and the task are
+    replaced, as in `kfp.local` (`local/placeholder_utils.py`, 2.17.3).
+
     Args:
         values: the values by the names of inputs.
         declared: the inputs that the component declares.
+        get_field: returns the value of a placeholder about the run or the task.
         explain_missing: returns why an input has no value, for the error.
 
     Raises:
         InputError: if a required input has no value, or a value has the wrong type.
     """
     return {
-        name: _fit_input(name, values.get(name), declaration, explain_missing) for name, declaration in declared.items()
+        name: _fit_input(name, values.get(name), declaration, get_field, explain_missing)
+        for name, declaration in declared.items()
     }
 
 
-def _fit_input(name: str, value: Value, declaration: Input, explain_missing: Callable[[str], str]) -> Value:
+@decides(SP114)
+def _fit_input(
+    name: str,
+    value: Value,
+    declaration: Input,
+    get_field: Callable[[str], str],
+    explain_missing: Callable[[str], str],
+) -> Value:
     if value is None and isinstance(declaration, ParameterInput):
-        value = declaration.default
+        value = render_constant(parse_value(declaration.default), {}, get_field)
     if value is None:
         if declaration.optional:
             return None
@@ -111,10 +148,11 @@ def _fit_input(name: str, value: Value, declaration: Input, explain_missing: Cal
     return _fit_parameter(name, value, declaration)
 
 
+@decides(SP117)
 def _fit_parameter(name: str, value: Value, declaration: ParameterInput) -> Json:
     if isinstance(value, ArtifactValue):
         raise InputError(
-            f"its input {name!r} is invalid: expected a parameter of type {declaration.type}, got an artifact"
+            f"its input {name!r} is invalid: expected a parameter of type {declaration.type.label}, got an artifact"
         )
     if declaration.type is not ParameterType.LIST:
         value = flatten(value)
@@ -130,7 +168,7 @@ def _fit_parameter(name: str, value: Value, declaration: ParameterInput) -> Json
 def _fit_artifact(name: str, value: Value, declaration: ArtifactInput) -> Value:
     artifacts = value if isinstance(value, list) else [value]
     if declaration.is_list != isinstance(value, list) or not all(isinstance(a, ArtifactValue) for a in artifacts):
-        expected = f"a list of {declaration.type}" if declaration.is_list else str(declaration.type)
+        expected = f"a list of {declaration.type.label}" if declaration.is_list else declaration.type.label
         raise InputError(f"its input {name!r} is invalid: expected {expected}, got {type_name(value)}")
     return value
 
@@ -170,6 +208,7 @@ def _explain_missing(name: str, binding: Binding | None, scope: Scope) -> str:
     return "nothing was passed" if binding is None else "null was passed"
 
 
+@decides(SP106, SP109)
 def render_constant(value: Json, inputs: Mapping[str, Value], get_field: Callable[[str], str]) -> Json:
     """Return a constant with its placeholders replaced. A placeholder alone keeps the type of its input."""
     if isinstance(value, Template):
@@ -188,5 +227,5 @@ def _render_part(part: object, inputs: Mapping[str, Value], get_field: Callable[
     if isinstance(part, InputParameter) and part.name in inputs:
         return to_text(flatten(inputs[part.name]))
     if isinstance(part, JobField):
-        return get_field(part.name)
+        return get_field(part.name) or str(part)  # such as the path of a workspace, in a run without one
     return str(part)  # any other placeholder is for commands only, and is text here

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from standpipe.engine.inputs import InputError, fit_inputs
+from standpipe.engine.inputs import InputError, fit_inputs, render_constant
 from standpipe.engine.tasks import DagTask, Iteration, LoopTask, Task
+from standpipe.model.cluster_differences import SP101, SP102, SP107, SP113, decides
 from standpipe.model.plan import Loop, RawItems
+from standpipe.model.templates import parse_value
 from standpipe.model.types import ArtifactOutput
-from standpipe.model.values import ArtifactValue, Collected, Value, flatten, preview, type_name
+from standpipe.model.values import ArtifactValue, Collected, Value, flatten, parse_json, preview, type_name
 
 
-def resolve_items(loop: Loop, inputs: Mapping[str, Value]) -> tuple[Value, ...]:
+@decides(SP107, SP113)
+def resolve_items(loop: Loop, inputs: Mapping[str, Value], get_field: Callable[[str], str]) -> tuple[Value, ...]:
     """Return the items of a loop: constants, or an input that is a list or the text of a JSON list.
+
+    Args:
+        loop: the loop.
+        inputs: the values of the inputs of its task.
+        get_field: returns the value of a placeholder about the run or the task.
 
     Raises:
         InputError: if the input is not a list.
     """
     if isinstance(loop.items, RawItems):
-        return loop.items.items
+        return tuple(render_constant(parse_value(item), {}, get_field) for item in loop.items.items)
     value = flatten(inputs.get(loop.items.input))
     items = _parse(value) if isinstance(value, str) else value
     if not isinstance(items, list):
@@ -30,7 +37,7 @@ def resolve_items(loop: Loop, inputs: Mapping[str, Value]) -> tuple[Value, ...]:
     return tuple(items)
 
 
-def fit_item(iteration: Task, position: Iteration) -> Value:
+def fit_item(iteration: Task, position: Iteration, get_field: Callable[[str], str]) -> Value:
     """Return the item of an iteration, fitted to its declared type unless the iteration is a DAG.
 
     A DAG passes its item on to tasks that declare types of their own. Those are the better ones: of the items of an
@@ -43,9 +50,10 @@ def fit_item(iteration: Task, position: Iteration) -> Value:
     declared = iteration.component.inputs.get(name)
     if declared is None or (isinstance(iteration, DagTask) and item is not None):
         return item
-    return fit_inputs({name: item}, {name: declared}, lambda _: "the loop's item is null")[name]
+    return fit_inputs({name: item}, {name: declared}, get_field, lambda _: "the loop's item is null")[name]
 
 
+@decides(SP101, SP102)
 def collect_loop_outputs(loop: LoopTask) -> dict[str, Value]:
     """Return the outputs of a loop: those of its iterations, in order. An iteration without an output is left out."""
     return {
@@ -69,6 +77,6 @@ def _collect_artifacts(loop: LoopTask, name: str) -> Value:
 
 def _parse(text: str) -> Value:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except (ValueError, RecursionError):
         return text  # not a list, which the caller reports

@@ -16,13 +16,13 @@ and all others keep their state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 from standpipe.engine.conditions import explain_skip, select_parameters
-from standpipe.engine.inputs import InputError, fit_inputs, resolve_inputs
+from standpipe.engine.inputs import InputError, fit_inputs, render_constant, resolve_inputs
 from standpipe.engine.loops import collect_loop_outputs, fit_item, resolve_items
 from standpipe.engine.outputs import OutputMissing, collect_dag_outputs, describe_end, find_failure
 from standpipe.engine.resource_pool import ResourcePool
@@ -32,6 +32,7 @@ from standpipe.engine.scope import DagScope
 from standpipe.engine.state import RunState
 from standpipe.engine.tasks import DagMember, DagTask, ExecutorTask, Iteration, LoopTask, Task
 from standpipe.engine.transitions import REPLAY, TRANSITIONS, IllegalTransition
+from standpipe.model.cluster_differences import SP110, SP111, SP112, decides
 from standpipe.model.events import (
     AttemptEnded,
     AttemptFailed,
@@ -61,8 +62,8 @@ from standpipe.model.events import (
     TaskSucceeded,
 )
 from standpipe.model.expressions import ExpressionError
-from standpipe.model.plan import Plan, Retry, TriggerStrategy
-from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.model.plan import Dag, Plan, Retry, TriggerStrategy
+from standpipe.model.refs import ROOT, RunInfo, TaskRef
 from standpipe.model.resources import UNBOUNDED, Capacity, ResourcePolicy
 from standpipe.model.states import TaskState
 from standpipe.model.values import Value, flatten
@@ -165,12 +166,18 @@ class Machine:
     # --- events -------------------------------------------------------------------------------------------------------
 
     def _start_run(self, event: Start) -> None:
-        self._record(RunStarted(fit_inputs(event.arguments, self._state.plan.root.inputs)))
+        get_field = self._call_field_getter()
+        arguments = {name: render_constant(value, {}, get_field) for name, value in event.arguments.items()}
+        self._record(RunStarted(fit_inputs(arguments, self._state.plan.root.inputs, get_field)))
+
+    def _call_field_getter(self) -> Callable[[str], str]:
+        """Return the function that returns the values of placeholders in the run's inputs: its task is the pipeline."""
+        return partial(self._run.placeholder, ROOT.child(self._state.plan.name))
 
     def _resume_run(self, event: Resume) -> None:
         declared = self._state.get_plan(event.plan).root.inputs
         kept = {name: value for name, value in self.root.inputs.items() if name in declared}
-        self._record(RunResumed(event.rerun_tasks, event.plan, fit_inputs(kept, declared)))
+        self._record(RunResumed(event.rerun_tasks, event.plan, fit_inputs(kept, declared, self._call_field_getter())))
 
     def _end_attempt(self, event: AttemptEnded, now: float) -> None:
         task, failure = self._state.tasks.get(event.task), event.failure
@@ -183,7 +190,9 @@ class Machine:
             self._record(TaskCancelled(task.ref, event.report))
             return
         retry = task.retry or Retry()
-        delay = compute_retry_delay(task.retry_index, retry, task.first_started_at, now)
+        delay = None
+        if not event.is_final:
+            delay = compute_retry_delay(task.retry_index, retry, task.first_started_at, now)
         if delay is not None:
             attempt = task.next_attempt - 1
             max_attempts = task.next_attempt + retry.max_retries - task.retry_index
@@ -264,9 +273,10 @@ class Machine:
             if reason:
                 return TaskSkipped(task.ref, reason)
         if isinstance(task, LoopTask):
-            return LoopStarted(task.ref, inputs, resolve_items(task.loop, inputs))
+            return LoopStarted(task.ref, inputs, resolve_items(task.loop, inputs, self._field_getter(task)))
         return DagStarted(task.ref, inputs) if isinstance(task, DagTask) else self._make_ready(task, inputs)
 
+    @decides(SP110, SP111, SP112)
     def _find_unmet_upstream(self, task: Task, dag: DagTask) -> str:
         if task.node.trigger.strategy is TriggerStrategy.ALL_UPSTREAM_TASKS_SUCCEEDED:
             for name in self._state.topologies.get(dag.dag).upstream[task.ref.name]:
@@ -279,18 +289,22 @@ class Machine:
         declared = task.component.inputs
         if isinstance(task, LoopTask):
             declared = {name: declaration for name, declaration in declared.items() if name != task.loop.item_input}
-        get_field = partial(self._run.placeholder, task.ref)
-        return resolve_inputs(task.node.inputs, declared, DagScope(dag, self._run), get_field)
+        is_group = isinstance(task.component.body, Dag)
+        return resolve_inputs(task.node.inputs, declared, DagScope(dag, self._run), self._field_getter(task), is_group)
+
+    def _field_getter(self, task: Task) -> Callable[[str], str]:
+        """Return the function that returns the values of placeholders about the run and a task."""
+        return partial(self._run.placeholder, task.ref)
 
     def _decide_iteration_start(self, iteration: Task, position: Iteration) -> TaskFact:
-        item, loop = fit_item(iteration, position), position.parent
+        item, loop = fit_item(iteration, position, self._field_getter(iteration)), position.parent
         if isinstance(iteration, ExecutorTask):
             return self._make_ready(iteration, {**loop.inputs, loop.loop.item_input: item})
         return IterationStarted(iteration.ref, item)
 
     def _make_ready(self, task: ExecutorTask, inputs: Mapping[str, Value]) -> TaskReady:
         executor = self._state.plan.executors[task.executor.label]
-        get_field = partial(self._run.placeholder, task.ref)
+        get_field = self._field_getter(task)
         request = resolve_request(task.component, executor, inputs, self._capacity, self._policy, get_field)
         return TaskReady(task.ref, self._state.list_flattener.flatten(task.executor, inputs), request)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
+from standpipe.model.cluster_differences import SP120, decides
 from standpipe.model.plan import Container, ExecutorRef, Plan, PythonFunction
 from standpipe.model.types import Json
 from standpipe.model.values import Collected, Value, flatten
@@ -28,6 +29,7 @@ class ListFlattener:
         """Return the inputs of an executor, with plain lists in place of what loops collected."""
         return {name: self._flatten_value(executor, name, value) for name, value in inputs.items()}
 
+    @decides(SP120)
     def _flatten_value(self, executor: ExecutorRef, name: str, value: Value) -> Value:
         if not isinstance(value, Collected):
             return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from standpipe.engine.tasks import CompositeTask, DagTask, Task
 from standpipe.errors import StandpipeError
+from standpipe.model.cluster_differences import SP103, SP115, decides
 from standpipe.model.events import Failure
 from standpipe.model.plan import FromTask
 from standpipe.model.states import TaskState
@@ -14,11 +15,12 @@ class OutputMissing(StandpipeError):
     """A DAG has ended without a required output. The message names the output and says why."""
 
 
+@decides(SP115)
 def collect_dag_outputs(dag: DagTask) -> dict[str, Value]:
     """Return the outputs of a DAG of which no task failed.
 
-    An output whose only source was skipped is left out, except in the root, where that is an error. Of several sources
-    (`dsl.OneOf`) one must have run.
+    An output whose only source was skipped is left out; in the root, that is an error unless the source has a condition
+    itself. Of several sources (`dsl.OneOf`) one must have run.
 
     Raises:
         OutputMissing: if a required output has no value.
@@ -30,7 +32,7 @@ def collect_dag_outputs(dag: DagTask) -> dict[str, Value]:
             outputs[name] = dag.children[source.task].outputs[source.output]
         elif len(sources) > 1:
             raise OutputMissing(f"no branch produced its output {name!r}: {_describe_ends(dag, sources)}")
-        elif dag.position is None:
+        elif dag.position is None and not dag.dag.nodes[sources[0].task].trigger.condition:
             raise OutputMissing(
                 f"its output {name!r} has no value: it comes from output {sources[0].output!r} of "
                 f"{_describe_ends(dag, sources)}"
@@ -38,6 +40,7 @@ def collect_dag_outputs(dag: DagTask) -> dict[str, Value]:
     return outputs
 
 
+@decides(SP103)
 def find_failure(whole: CompositeTask) -> Failure | None:
     """Return the failure of a DAG or loop: that of its first part that failed, in the order of the Plan."""
     part = next((part for part in whole.parts if part.state is TaskState.FAILED), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from standpipe.engine.outputs import describe_end
 from standpipe.engine.tasks import DagTask
+from standpipe.model.cluster_differences import SP104, decides
 from standpipe.model.refs import RunInfo
 from standpipe.model.types import Json
 from standpipe.model.values import Value
@@ -28,6 +29,7 @@ class DagScope:
     def describe_end(self, task: str) -> str:
         return describe_end(self._dag.children[task])
 
+    @decides(SP104)
     def get_final_status(self, task: str) -> Json:
         """Return KFP's `PipelineTaskFinalStatus` of a task as JSON. The error code is `UNKNOWN` of google.rpc.Code."""
         ended = self._dag.children[task]

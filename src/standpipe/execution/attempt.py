@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,9 +14,11 @@ from standpipe.execution.cache.keys import KeyInputs, collect_import_inputs, col
 from standpipe.execution.cache.lookup import ResultCache
 from standpipe.execution.checksums import ChecksumFunction, add_checksums, payload_digest
 from standpipe.execution.contract import OutputError, build_executor_input, read_outputs, remove_outputs
-from standpipe.execution.failures import describe_failure, describe_os_error
+from standpipe.execution.failures import describe_defect, describe_failure, describe_os_error
 from standpipe.execution.importing import import_artifact
 from standpipe.execution.logs import TaskLog
+from standpipe.execution.missing_payloads import describe_missing_inputs, describe_missing_outputs
+from standpipe.execution.pauses import find_pause, has_terminal
 from standpipe.execution.rendering import Renderer
 from standpipe.execution.requests import build_request
 from standpipe.model.cancellation import Cancellation
@@ -26,6 +28,7 @@ from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Im
 from standpipe.model.ports import ArtifactStore, Cluster, Log, Outcome, PodSettings, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.values import Checksum, Value
+from standpipe.support.notices import Once, warn
 from standpipe.support.paths import make_folder
 from standpipe.support.redaction import NO_SECRETS, Redactor
 from standpipe.support.timers import cancel_after
@@ -50,6 +53,7 @@ class AttemptExecutor:
         cache: the results of earlier attempts, if the run may use them.
         redactor: removes secrets from logs.
         debug: runs tasks under a debugger, on the terminal of this process.
+        expects_payloads: whether a task that leaves no payload of an output artifact gets a notice.
     """
 
     plan: Plan
@@ -63,17 +67,25 @@ class AttemptExecutor:
     cache: ResultCache | None = None
     redactor: Redactor = NO_SECRETS
     debug: bool = False
+    expects_payloads: bool = True
+    _reported: Once = field(default_factory=Once, init=False)
 
     def execute(self, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
-        """Execute one attempt, and return how it ended. Whatever goes wrong is its failure, not an exception."""
+        """Execute one attempt, and return how it ended. Whatever goes wrong is its failure, not an exception.
+
+        That holds for defects of Standpipe, too: an exception here would end the run, with all its other tasks.
+        """
         started = time.monotonic()
         folder = attempt_folder(self.run_folder, command.task, command.attempt)
         try:
             ended = self._dispatch(folder, command, cancel)
         except StandpipeError as error:
-            ended = AttemptEnded(command.task, failure=Failure(str(error)))
+            failure = Failure(str(error), hint=error.hint)
+            ended = AttemptEnded(command.task, failure=failure, is_final=error.is_permanent)
         except OSError as error:
             ended = AttemptEnded(command.task, failure=describe_os_error(error, folder))
+        except Exception as error:  # noqa: BLE001  the outermost edge of a thread
+            ended = AttemptEnded(command.task, failure=describe_defect(error))
         if ended.cached_from:
             return ended
         return replace(ended, report=replace(ended.report or AttemptReport(0), seconds=time.monotonic() - started))
@@ -106,8 +118,25 @@ class AttemptExecutor:
                 store=self.artifacts,
                 debug=self.debug,
             )
+            request = self._add_pause(request)
             inputs = self._collect_key_inputs(container, request, command, cancel)
-            return self._use_cache(inputs, command, cancel, lambda: self._run_task(request, command, cancel))
+            ended = self._use_cache(inputs, command, cancel, lambda: self._run_task(request, command, cancel))
+        self._report_missing_outputs(command, ended.outputs)
+        return ended
+
+    def _add_pause(self, request: TaskRequest) -> TaskRequest:
+        """Return the request with the pause that its variables ask for, if there is a user to end it."""
+        pause = find_pause({**request.env, **request.pod.env} if request.pod.env else request.env)
+        if pause is None or request.debug:
+            return request
+        if has_terminal():
+            return replace(request, pause=pause)
+        if self._reported.is_first(request.task.name):
+            warn(
+                f"Task {str(request.task)!r} does not pause as set_debug_pause asks: this process has no terminal, at "
+                "which somebody could let it continue."
+            )
+        return request
 
     def _open_pod(self, command: StartAttempt) -> AbstractContextManager[PodSettings]:
         if self.cluster is None:
@@ -124,7 +153,10 @@ class AttemptExecutor:
         if not outcome.succeeded:
             if cancel:
                 remove_outputs(request.executor_input, self.artifacts)
-            return AttemptEnded(command.task, failure=describe_failure(outcome, log, request.limits), report=report)
+            failure = describe_failure(outcome, log, request.limits)
+            missing = describe_missing_inputs(command.inputs, self.artifacts)
+            failure = replace(failure, hint="\n\n".join(filter(None, [missing, failure.hint])))
+            return AttemptEnded(command.task, failure=failure, report=report)
         try:
             outputs = self._collect_outputs(request, command, cancel)
         except OutputError as error:
@@ -132,6 +164,16 @@ class AttemptExecutor:
                 command.task, failure=Failure(str(error), hint=f"Its log is {log.path}."), report=report
             )
         return AttemptEnded(command.task, outputs, report=report)
+
+    def _report_missing_outputs(self, command: StartAttempt, outputs: Mapping[str, Value]) -> None:
+        """Warn of output artifacts that the task did not write; of each output of a component once."""
+        missing = describe_missing_outputs(outputs, self.artifacts, expects_payloads=self.expects_payloads)
+        for name, text in missing:
+            if self._reported.is_first((command.component, name)):
+                warn(
+                    f"Task '{command.task}' succeeded without its output artifact {name!r}: {text}. Write it to "
+                    f"exactly that path, which is `{name}.path` in Python: tasks that read it fail."
+                )
 
     def _collect_outputs(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> dict[str, Value]:
         outputs = read_outputs(self._find_component(command), request.executor_input)
@@ -222,11 +264,13 @@ def _executor_label(component: Component) -> str:
 def _run_with_timeout(runner: Runner, request: TaskRequest, log: Log, cancel: Cancellation) -> Outcome:
     """Run a task, and stop it when its timeout has passed, which includes the time to get an image.
 
+    A task that pauses has no timeout, as it would pass while its user looks into the task.
+
     Raises:
         StandpipeError: if the runner could not start it.
     """
     seconds = request.pod.timeout
-    if not seconds:
+    if not seconds or request.pause:
         return runner.run(request, log=log, cancel=cancel)
     timed_out = Outcome(problem=f"it was stopped by its timeout, after {seconds} s (kubernetes.set_timeout)")
     with cancel_after(seconds, cancel) as (linked, expired):

@@ -16,8 +16,9 @@ from standpipe.model.layout import EXECUTOR_OUTPUT_FILE, file_name
 from standpipe.model.plan import Component
 from standpipe.model.ports import ArtifactStore
 from standpipe.model.types import ArtifactOutput, ArtifactType, Json, ParameterInput, ParameterOutput
-from standpipe.model.values import ArtifactValue, Value, ValueMismatch, coerce, parse_text, preview
+from standpipe.model.values import ArtifactValue, Value, ValueMismatch, check_json, coerce, parse_text, preview
 from standpipe.support.paths import remove_path
+from standpipe.worker.artifacts import REGISTRATION_KEY
 
 
 class OutputError(StandpipeError):
@@ -110,14 +111,25 @@ def remove_outputs(executor_input: Mapping[str, Json], store: ArtifactStore) -> 
 
 
 def _read_executor_output(path: Path) -> dict[str, Json]:
+    constants: list[str] = []
+
+    def read_constant(name: str) -> float:
+        constants.append(name)
+        return float(name)
+
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=read_constant)
     except FileNotFoundError:
         return {}
     except ValueError as error:
         raise OutputError(f"it wrote {path}, which is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise OutputError(f"it wrote {path}, which is not a JSON object")
+    if constants:  # NaN, Infinity or -Infinity, which Python writes, but a cluster does not read
+        try:
+            check_json(content, "its executor output")
+        except ValueMismatch as mismatch:
+            raise OutputError(str(mismatch)) from mismatch
     return content
 
 
@@ -125,7 +137,7 @@ def _read_parameter(name: str, output: ParameterOutput, written: Mapping[str, Js
     try:
         if name in written:
             return coerce(written[name], output.type)
-        return parse_text(_read_text(file), output.type)
+        return _require_json(parse_text(_read_text(file), output.type))
     except ValueMismatch as mismatch:
         raise OutputError(f"its output {name!r} does not fit: {mismatch}") from mismatch
     except FileNotFoundError:
@@ -136,6 +148,16 @@ def _read_parameter(name: str, output: ParameterOutput, written: Mapping[str, Js
         raise OutputError(f"its output {name!r} in {file} is not UTF-8 text: {error}") from error
     except OSError as error:
         raise OutputError(f"its output {name!r} in {file} cannot be read: {error.strerror or error}") from error
+
+
+def _require_json(value: Json) -> Json:
+    """Return a value that a file had as text. A cluster reads `nan` there, but cannot pass it on, as inputs are JSON.
+
+    Raises:
+        ValueMismatch: if a number is not finite.
+    """
+    check_json(value)
+    return value
 
 
 def _read_text(file: Path) -> str:
@@ -149,12 +171,16 @@ def _read_artifact(name: str, expected: Mapping[str, Json], written: Mapping[str
         (runtime,) = written.get(name, {"artifacts": [{}]})["artifacts"]
         artifact_type = ArtifactType(expected["type"]["schemaTitle"], expected["type"]["schemaVersion"])
         custom_path = runtime.get("custom_path") or runtime.get("customPath") or ""
+        metadata = dict(runtime.get("metadata") or {})
+        # The launcher that KFP has proposed removes the request as well, before it stores the metadata (KEP-12020).
+        registration = metadata.pop(REGISTRATION_KEY, None)
         return ArtifactValue(
             name=runtime.get("name") or expected["name"],
             type=artifact_type,
             uri=runtime.get("uri") or expected["uri"],
-            metadata=runtime.get("metadata") or {},
+            metadata=metadata,
             custom_path=custom_path if custom_path and Path(custom_path).exists() else "",
+            registration=dict(json.loads(registration)) if registration else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise OutputError(

@@ -29,11 +29,22 @@ def describe_failure(outcome: Outcome, log: TaskLog, limits: Limits) -> Failure:
     return Failure(
         shorten(_message(outcome, limits), _MAX_MESSAGE),
         detail=shorten(outcome.detail, _MAX_DETAIL),
-        hint=f"Its log is {log.path}.",
+        hint="\n\n".join(filter(None, (outcome.hint, f"Its log is {log.path}."))),
         exit_code=outcome.exit_code,
         signal=outcome.signal,
         out_of_memory=outcome.out_of_memory,
         log_tail=shorten(_last_lines(outcome.detail, log), _MAX_DETAIL),
+    )
+
+
+def describe_defect(error: Exception) -> Failure:
+    """Return the failure of an attempt that a defect of Standpipe ended."""
+    import traceback  # only for this case
+
+    return Failure(
+        f"Standpipe itself failed: {type(error).__name__}: {error}",
+        detail="".join(traceback.format_exception(error)).rstrip(),
+        hint="This is a bug of Standpipe, not of your task: please report it with the traceback.",
     )
 
 

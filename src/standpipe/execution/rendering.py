@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 
+from standpipe.model.cluster_differences import SP106, SP108, SP118, SP119, decides
 from standpipe.model.templates import (
     Argument,
     ArtifactField,
@@ -37,12 +38,14 @@ class Renderer:
         self._field = field
         self._parameters = executor_input["inputs"]["parameterValues"]
 
+    @decides(SP106, SP119)
     def render(self, text: str | Template) -> str:
         """Return a text with its placeholders replaced. Their values are data: placeholders in them stay."""
         if isinstance(text, str):
             return text
         return "".join(part if isinstance(part, str) else self._render_placeholder(part) for part in text.parts)
 
+    @decides(SP108)
     def render_arguments(self, arguments: Iterable[Argument]) -> tuple[str, ...]:
         """Return the arguments of a command; an `IfPresent` may become none or several."""
         return tuple(text for argument in arguments for text in self._render_argument(argument))
@@ -80,6 +83,7 @@ class Renderer:
             text = json.dumps(text, ensure_ascii=False)[1:-1]
         return text
 
+    @decides(SP118)
     def _render_artifact_field(self, placeholder: ArtifactField) -> str:
         artifacts = self._executor_input[placeholder.side]["artifacts"].get(placeholder.name)
         if artifacts is None:

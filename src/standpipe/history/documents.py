@@ -20,7 +20,7 @@ from standpipe.model.types import Json
 
 #: Properties of records that are included besides their fields.
 _COMPUTED: dict[type, tuple[str, ...]] = {
-    Artifact: ("path",),
+    Artifact: ("path", "exists"),
     Attempt: ("folder", "log"),
     Task: ("duration", "folder"),
 }

@@ -36,7 +36,8 @@ _FINAL = {
 class _TaskState:
     """What is known about a task so far. `ready` and `started` are None until it was ready or has started.
 
-    `is_group` is true of a nested pipeline, a loop, or an iteration of a loop over a pipeline.
+    `is_group` is true of a nested pipeline, a loop, or an iteration of a loop over a pipeline. `idle` are the seconds
+    since its start in which it was not in progress, because the run or the task had ended and was not yet resumed.
     """
 
     ref: TaskRef
@@ -52,6 +53,7 @@ class _TaskState:
     skip_reason: str = ""
     failure: e.Failure | None = None
     attempts: list[Attempt] = field(default_factory=list)
+    idle: float = 0.0
 
     def reopen(self) -> None:
         """Discard how the task ended, and mark it as running."""
@@ -95,6 +97,7 @@ class RunFold:
         self._outputs: Mapping[str, Value] = {}
         self._failures: dict[TaskRef, e.Failure] = {}
         self._resume_count = 0
+        self._latest = 0.0  # when the last fact was recorded
 
     def apply(self, at: float, fact: e.Fact) -> None:
         """Apply the next fact of the run.
@@ -106,6 +109,7 @@ class RunFold:
         handler = _HANDLERS.get(type(fact))
         if handler:
             handler(self, at, fact)
+        self._latest = at
 
     def details(self, *, is_over: bool) -> RunDetails:
         """Return the records of the run after the facts so far.
@@ -134,7 +138,7 @@ class RunFold:
     def _run_started(self, _: float, fact: e.RunStarted) -> None:
         self._inputs = fact.inputs
 
-    def _run_resumed(self, _: float, fact: e.RunResumed) -> None:
+    def _run_resumed(self, at: float, fact: e.RunResumed) -> None:
         self._resume_count += 1
         self._inputs = fact.inputs
         self._failures.clear()
@@ -146,7 +150,9 @@ class RunFold:
             if ref in reset or (not state.is_group and state.status not in _KEPT):
                 self._earlier[ref] = self._tasks.pop(ref).attempts
             elif state.is_group and state.status not in _KEPT:
-                state.reopen()
+                self._reopen(state, at)
+            elif state.status is Status.READY and state.started is not None:  # it waits for its next attempt
+                state.idle += at - self._latest
 
     def _run_ended(self, _: float, fact: e.RunEnded) -> None:
         self._outputs = fact.outputs
@@ -159,23 +165,24 @@ class RunFold:
         self._start_group(fact.task, at).item = fact.item
 
     def _task_ready(self, at: float, fact: e.TaskReady) -> None:
-        state = self._state(fact.task)
+        state = self._state(fact.task, at)
         state.reopen()
         state.status, state.ready, state.started, state.inputs = Status.READY, at, None, fact.inputs
+        state.idle = 0.0
 
     def _attempt_started(self, at: float, fact: e.AttemptStarted) -> None:
-        state, started = self._state(fact.task), fact.at or at
+        state, started = self._state(fact.task, at), fact.at or at
         state.interrupt_attempt()
         state.status, state.started = Status.RUNNING, started if state.started is None else state.started
-        state.attempts.append(Attempt(fact.attempt, Status.RUNNING, to_datetime(started), self._folder, fact.task))
+        state.attempts.append(Attempt(fact.attempt + 1, Status.RUNNING, to_datetime(started), self._folder, fact.task))
 
-    def _attempt_failed(self, _: float, fact: e.AttemptFailed) -> None:
-        state = self._state(fact.task)
+    def _attempt_failed(self, at: float, fact: e.AttemptFailed) -> None:
+        state = self._state(fact.task, at)
         state.status = Status.READY
         state.end_attempt(Status.FAILED, fact.at, fact.report, fact.failure)
 
     def _task_ended(self, at: float, fact: e.TaskSucceeded | e.TaskFailed | e.TaskCancelled) -> None:
-        state = self._state(fact.task)
+        state = self._state(fact.task, at)
         state.status, state.ended = _FINAL[type(fact)], at
         failure = fact.failure if isinstance(fact, e.TaskFailed) else None
         if isinstance(fact, e.TaskSucceeded):
@@ -189,26 +196,31 @@ class RunFold:
         state.end_attempt(state.status, at, fact.report, failure)
 
     def _task_skipped(self, at: float, fact: e.TaskSkipped) -> None:
-        state = self._state(fact.task)
+        state = self._state(fact.task, at)
         state.status, state.ended, state.skip_reason = Status.SKIPPED, at, fact.reason
 
     # --- tasks --------------------------------------------------------------------------------------------------------
 
-    def _state(self, ref: TaskRef) -> _TaskState:
+    def _state(self, ref: TaskRef, at: float) -> _TaskState:
         """Return the state of a task, new if needed. Groups around it that had ended before a resume are reopened."""
         state = self._tasks.get(ref)
         if state is None:
             state = self._tasks[ref] = _TaskState(ref, attempts=self._earlier.pop(ref, []))
         group = self._tasks.get(ref.whole)
         while group and group.ended is not None:
-            group.reopen()
+            self._reopen(group, at)
             group = self._tasks.get(group.ref.whole)
         return state
 
+    def _reopen(self, group: _TaskState, at: float) -> None:
+        """Mark a group as running again. The time since it ended, or since its process did, is not progress."""
+        group.idle += at - (self._latest if group.ended is None else group.ended)
+        group.reopen()
+
     def _start_group(self, ref: TaskRef, at: float) -> _TaskState:
-        state = self._state(ref)
+        state = self._state(ref, at)
         state.reopen()
-        state.is_group, state.started = True, at
+        state.is_group, state.started, state.idle = True, at, 0.0
         return state
 
     # --- records ------------------------------------------------------------------------------------------------------
@@ -244,6 +256,7 @@ class RunFold:
             children=children,
             _run_folder=self._folder,
             _ref=ref,
+            _idle=state.idle,
         )
 
 

@@ -91,6 +91,7 @@ def _record(entry: _Entry) -> Artifact:
             metadata=value.metadata,
             producer=entry.producer,
             consumers=tuple(entry.consumers),
+            registration=value.registration,
             _location=value.location,
         )
     return entry.record

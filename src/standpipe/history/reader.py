@@ -48,11 +48,12 @@ class RunReader:
             id=recorded.id,
             pipeline=recorded.pipeline,
             status=status,
-            created=datetime.fromisoformat(recorded.created.replace("Z", "+00:00")),  # Python 3.10 rejects the Z
+            created=datetime.fromisoformat(recorded.created.replace("Z", "+00:00")).astimezone(),  # 3.10 rejects the Z
             started=None if recorded.began is None else to_datetime(recorded.began),
             ended=to_datetime(recorded.latest) if recorded.end and recorded.latest is not None else None,
             folder=self._folder,
             rerun_of=recorded.rerun_of,
+            _idle=recorded.idle,
             _read=lambda: self._details(recorded.length, is_over=is_over),
             _refresh=lambda: self.snapshot(),  # a function, which copies of the run share
         )

@@ -1,11 +1,13 @@
 """The records that a run is made of, apart from its tasks: statuses, artifacts and attempts.
 
-Times are in UTC, durations in seconds.
+Times are local times with their offset from UTC. Durations are seconds of progress: the time between the end of a run,
+or of its process, and the moment when it is resumed does not count. Attempts are numbered from 1.
 """
 
 from __future__ import annotations
 
 import enum
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -38,7 +40,8 @@ class Artifact:
     `digest` (`sha256:…`) and `size` (bytes) describe the payload at the end of the task that produced it; they are
     empty and None if its checksum was not computed. `producer` is the path of the task that produced it, None for an
     artifact that was passed to the run; `consumers` are the paths of the tasks that took it as an input. Both name
-    tasks with an executor, never the pipelines and loops around them.
+    tasks with an executor, never the pipelines and loops around them. `registration` has the arguments of
+    `dsl.Model.register`, None if it was not called.
     """
 
     name: str
@@ -50,11 +53,21 @@ class Artifact:
     producer: str | None
     consumers: tuple[str, ...]
     _location: str = field(repr=False)
+    registration: Mapping[str, Json] | None = None
+
+    def __repr__(self) -> str:
+        producer = f", of task {self.producer}" if self.producer else ""
+        return f"<Artifact {self.name}: {self.type}{producer}, {self._location}>"
 
     @property
     def path(self) -> Path | None:
         """The path of its payload on this machine; None if it is in a remote store."""
         return None if is_remote(self._location) else Path(self._location)
+
+    @property
+    def exists(self) -> bool | None:
+        """Whether anything is at its `path` now; None if it is in a remote store, or its URI is not a path."""
+        return os.path.lexists(self._location) if os.path.isabs(self._location) else None
 
 
 #: An input or output: JSON, an artifact, or a list of artifacts.
@@ -63,7 +76,7 @@ Value = Union[Json, Artifact, "list[Artifact]"]
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt of a task. `number` counts from 0 over the whole run, resumes included.
+    """One attempt of a task. `number` counts from 1 over the whole run, resumes included.
 
     `cpu_seconds` and `peak_memory` (bytes) add up all processes of the attempt, None if they could not be measured.
     `log_bytes` and `log_lines` are the size of its log; None for an attempt that has not ended.
@@ -82,10 +95,15 @@ class Attempt:
     log_bytes: int | None = None
     log_lines: int | None = None
 
+    def __repr__(self) -> str:
+        duration = "" if self.duration is None else f" in {self.duration:.3g} s"
+        reason = f": {first_line(self.failure.message)}" if self.failure else ""
+        return f"<Attempt {self.number}: {self.status.value}{duration}{reason}>"
+
     @property
     def folder(self) -> Path:
         """The folder with its outputs and its log."""
-        return attempt_folder(self._run_folder, self._task, self.number)
+        return attempt_folder(self._run_folder, self._task, self.number - 1)
 
     @property
     def log(self) -> Path:
@@ -93,11 +111,16 @@ class Attempt:
         return self.folder / LOG_FILE
 
 
+def first_line(text: str) -> str:
+    """Return the first line of a text."""
+    return text.partition("\n")[0]
+
+
 def to_datetime(seconds: float) -> datetime:
-    """Return the time, in UTC, that is so many seconds after the epoch."""
-    return datetime.fromtimestamp(seconds, timezone.utc)
+    """Return the local time, with its offset from UTC, that is so many seconds after the epoch."""
+    return datetime.fromtimestamp(seconds, timezone.utc).astimezone()
 
 
-def seconds_between(start: datetime | None, end: datetime | None) -> float | None:
-    """Return the seconds from one time to another; None unless both are known."""
-    return (end - start).total_seconds() if start and end else None
+def seconds_of_progress(start: datetime | None, end: datetime | None, idle: float) -> float | None:
+    """Return the seconds from one time to another, without the `idle` ones; None unless both times are known."""
+    return (end - start).total_seconds() - idle if start and end else None

@@ -7,24 +7,11 @@ from collections.abc import Iterator
 from standpipe.history.records import Artifact, Attempt, Status, Value
 from standpipe.model.events import Failure
 from standpipe.model.resources import format_memory
+from standpipe.model.types import is_complete_without_payload
+from standpipe.support.durations import format_duration
 
 #: The most characters of a value that are shown.
 _MAX_VALUE_LENGTH = 200
-
-
-def format_duration(seconds: float) -> str:
-    """Return a duration as text: `0.442 s`, `12 min 5 s`.
-
-    >>> [format_duration(seconds) for seconds in (0.4421, 59.96, 725, 7260, 180000)]
-    ['0.442 s', '1 min 0 s', '12 min 5 s', '2 h 1 min', '2 d 2 h']
-    """
-    if seconds < 59.95:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
 
 
 def format_status(status: Status, duration: float | None) -> str:
@@ -48,7 +35,7 @@ def format_value(value: Value) -> str:
 
 
 def render_attempt(attempt: Attempt) -> Iterator[str]:
-    """Yield the lines of an attempt: its number (from 1), its status, what it used, why it failed, its log."""
+    """Yield the lines of an attempt: its number, its status, what it used, why it failed, its log."""
     facts = [format_status(attempt.status, attempt.duration)]
     if attempt.cpu_seconds is not None:
         facts.append(f"CPU {format_duration(attempt.cpu_seconds)}")
@@ -57,7 +44,7 @@ def render_attempt(attempt: Attempt) -> Iterator[str]:
     if attempt.log_lines is not None:
         facts.append(f"{attempt.log_lines} {'line' if attempt.log_lines == 1 else 'lines'} of log")
     failure = f": {attempt.failure.message}" if attempt.failure else ""
-    yield f"attempt {attempt.number + 1}: {', '.join(facts)}{failure}"
+    yield f"attempt {attempt.number}: {', '.join(facts)}{failure}"
     yield f"  log: {attempt.log}"
 
 
@@ -76,4 +63,16 @@ def render_failure(failure: Failure) -> Iterator[str]:
 
 def _format_artifact(artifact: Artifact) -> str:
     facts = [artifact.type, *([format_memory(artifact.size)] if artifact.size is not None else [])]
+    if artifact.registration:
+        facts.append(f"to register as {artifact.registration.get('model_name')!r}")
+    if artifact.exists is False:
+        facts.append(_describe_absence(artifact))
     return f"{artifact.path or artifact.uri} ({', '.join(facts)})"
+
+
+def _describe_absence(artifact: Artifact) -> str:
+    if artifact.digest:
+        return "removed"
+    return (
+        "no file, only metadata" if is_complete_without_payload(artifact.type, artifact.metadata) else "never written"
+    )

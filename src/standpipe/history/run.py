@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from standpipe.errors import ArgumentError, NoSuchTask, StorageError
-from standpipe.history.records import Artifact, Attempt, Status, Value, seconds_between
+from standpipe.history.records import Artifact, Attempt, Status, Value, seconds_of_progress
 from standpipe.history.render import format_status
 from standpipe.history.task import Task, render_tree
 from standpipe.store.locks import ask_to_stop, is_active
@@ -45,13 +45,14 @@ class Run:
     ended: datetime | None
     folder: Path
     rerun_of: str
+    _idle: float = field(repr=False)
     _read: Callable[[], RunDetails] = field(repr=False)
     _refresh: Callable[[], Run] = field(repr=False)
 
     @property
     def duration(self) -> float | None:
-        """Seconds from its first start to its last end; None until it has ended."""
-        return seconds_between(self.started, self.ended)
+        """The seconds for which it was in progress, those before it was resumed included; None until it has ended."""
+        return seconds_of_progress(self.started, self.ended, self._idle)
 
     @property
     def inputs(self) -> Mapping[str, Value]:
@@ -119,7 +120,7 @@ class Run:
             StorageError: if the log was removed or cannot be read.
         """
         if attempt is not None and not isinstance(attempt, int):
-            raise ArgumentError(f"Invalid attempt {attempt!r}: expected a number; attempts are numbered from 0.")
+            raise ArgumentError(f"Invalid attempt {attempt!r}: expected a number; attempts are numbered from 1.")
         return _read_log(task if isinstance(task, Task) else self.task(task), attempt)
 
     def cancel(self) -> bool:
@@ -149,7 +150,8 @@ class Run:
 
     def __str__(self) -> str:
         headline = f"{self.id}: {format_status(self.status, self.duration)}"
-        return "\n".join((headline, *render_tree(self.tasks), *self.failures))
+        origin = (f"rerun of: {self.rerun_of}",) if self.rerun_of else ()
+        return "\n".join((headline, *origin, *render_tree(self.tasks), *self.failures))
 
     @cached_property
     def _details(self) -> RunDetails:
@@ -172,7 +174,7 @@ def _read_log(task: Task, number: int | None) -> str:
     attempts: dict[Any, Attempt] = {each.number: each for each in task.attempts}
     if attempts and number is not None and number not in attempts:
         numbers = ", ".join(map(str, attempts))
-        raise NoSuchTask(f"Task {task.path!r} has no attempt {number}. Its attempts are {numbers}, numbered from 0.")
+        raise NoSuchTask(f"Task {task.path!r} has no attempt {number}. Its attempts are {numbers}, numbered from 1.")
     if not attempts:
         reason = f"it was cached from {task.cached_from}" if task.cached_from else f"its status is {task.status.value}"
         hint = " Its children have logs of their own." if task.children else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from standpipe.history.records import Artifact, Attempt, Status, Value, seconds_between
+from standpipe.history.records import Artifact, Attempt, Status, Value, first_line, seconds_of_progress
 from standpipe.history.render import format_status, format_value, render_attempt, render_failure
 from standpipe.model.events import Failure
 from standpipe.model.layout import task_folder
@@ -43,6 +43,7 @@ class Task:
     children: tuple[Task, ...]
     _run_folder: Path
     _ref: TaskRef
+    _idle: float
 
     @property
     def folder(self) -> Path:
@@ -58,8 +59,8 @@ class Task:
 
     @property
     def duration(self) -> float | None:
-        """Seconds from its start to its end; None until it has both."""
-        return seconds_between(self.started, self.ended)
+        """The seconds of progress from its start to its end, waiting for retries included; None until it has both."""
+        return seconds_of_progress(self.started, self.ended, self._idle)
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
@@ -68,7 +69,11 @@ class Task:
         return tuple(value for value in values if isinstance(value, Artifact))
 
     def __repr__(self) -> str:
-        return f"<Task {self.path}: {self.status.value}>"
+        cached = f", cached from {self.cached_from}" if self.cached_from else ""
+        reason = f", {self.skip_reason}" if self.skip_reason else ""
+        if self.failure:
+            reason = f", {first_line(self.failure.message)}"
+        return f"<Task {self.path}: {self.status.value}{cached}{reason}>"
 
     def __str__(self) -> str:
         return "\n".join(_render(self))
@@ -99,7 +104,7 @@ def _render(task: Task) -> Iterator[str]:
     """Yield the lines of a task with everything that is known about it."""
     yield f"{task.path}: {_summarize(task)}"
     if task.started:
-        yield f"started: {task.started:%Y-%m-%d %H:%M:%S} UTC"
+        yield f"started: {task.started:%Y-%m-%d %H:%M:%S}"
     if task.iteration is not None:
         yield f"item: {format_value(task.item)}"
     for title, values in (("inputs", task.inputs), ("outputs", task.outputs)):

@@ -10,6 +10,7 @@ import yaml
 
 from standpipe.errors import SpecError
 from standpipe.model.types import Json
+from standpipe.model.values import refuse_constant
 
 #: The limit of protobuf for messages. Without a limit, the C parser of YAML would crash the process.
 MAX_DEPTH = 100
@@ -49,7 +50,7 @@ def _describe(document: Json) -> str:
 
 def _parse_json(text: str, origin: str) -> list[Json]:
     try:
-        return [json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)]
+        return [json.loads(text, object_pairs_hook=_unique, parse_constant=refuse_constant)]
     except json.JSONDecodeError:
         return _parse_yaml(text, origin)  # YAML can begin with a brace, too
     except RecursionError:
@@ -65,10 +66,6 @@ def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
             raise ValueError(f"duplicate key {key!r}")
         result[key] = value
     return result
-
-
-def _refuse_constant(name: str) -> Json:
-    raise ValueError(f"expected a finite number, got {name}")
 
 
 class _Loader(_BaseLoader):  # type: ignore[misc]  # the class that YAML was built with

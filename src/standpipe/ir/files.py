@@ -36,6 +36,10 @@ def dumps(plan: Plan, description: str | None = None) -> str:
     return header + _dump([spec, platforms] if platforms else [spec])
 
 
+class MissingFile(StorageError, FileNotFoundError):
+    """There is no such file; the KFP SDK raises a FileNotFoundError."""
+
+
 def write(plan: Plan, path: str | os.PathLike[str], description: str | None = None) -> None:
     """Write a Plan to a `.yaml`, `.yml` or `.json` file, atomically.
 
@@ -138,7 +142,8 @@ def read_file_text(path: str | os.PathLike[str]) -> str:
     except UnicodeDecodeError:
         raise SpecError(f"{file} is not a text file. Pass the compiled YAML file, not an archive of it.") from None
     except OSError as error:
-        raise StorageError(f"{file} cannot be read: {error.strerror or error}. Pass a compiled YAML file.") from error
+        kind = MissingFile if isinstance(error, FileNotFoundError) else StorageError
+        raise kind(f"{file} cannot be read: {error.strerror or error}. Pass a compiled YAML file.") from error
 
 
 def read_text(text: str, origin: str = "The text") -> Plan:

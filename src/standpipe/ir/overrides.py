@@ -72,5 +72,5 @@ def _convert(value: Json, declared: ParameterType) -> Json:
     if declared is ParameterType.BOOLEAN and isinstance(value, int):
         return bool(value)
     if declared is ParameterType.STRING and not isinstance(value, str):
-        raise ValueMismatch(f"expected {declared}, got {preview(value)} ({type_name(value)})")
+        raise ValueMismatch(f"expected {declared.label}, got {preview(value)} ({type_name(value)})")
     return coerce(value, declared)

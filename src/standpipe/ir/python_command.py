@@ -15,7 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from standpipe.model.plan import PythonFunction
-from standpipe.support.pip_commands import INSTALL_SCRIPT, PIP_INSTALL, format_index_options, quote_requirements
+from standpipe.support.pip_commands import (
+    INSTALL_SCRIPT,
+    PIP_INSTALL,
+    default_trusted_hosts,
+    format_index_options,
+    quote_requirements,
+)
 
 CommandAndArgs = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -115,7 +121,7 @@ def recognize(command: Sequence[str], args: Sequence[str]) -> PythonFunction | N
 
     Some commands are ambiguous. The newest layout that matches is used. Requirements that are installed alone are the
     author's packages, unless they are a release or a URL with KFP's `--no-deps`, or the URL of KFP's repository.
-    Trusted hosts that are equal to the index URLs are the default.
+    Trusted hosts that are the layout's default count as not listed.
     """
     compiled = (tuple(command), tuple(args))
     for layout in LAYOUTS:
@@ -159,12 +165,13 @@ def _to_function(match: re.Match[str], name: str, source: str, layout: Layout) -
     options = re.findall(_OPTION, match["first_options"])
     index_urls = tuple(value for option, value in options if option != "trusted-host")
     trusted_hosts = tuple(value for option, value in options if option == "trusted-host")
+    default = index_urls if layout.host_after_url else default_trusted_hosts(index_urls)
     return PythonFunction(
         name,
         source,
         packages=parts[0],
         index_urls=index_urls,
-        trusted_hosts=None if trusted_hosts == index_urls else trusted_hosts,
+        trusted_hosts=None if trusted_hosts == default else trusted_hosts,
         kfp_requirements=parts[1],
         use_venv=bool(match["first_venv"] or match["second_venv"]),
         layout=layout.name,

@@ -2,8 +2,13 @@
 
 `MODULES` lists the modules of the SDK that users import. Each is a view of modules of Standpipe: a name is looked up
 there when it is accessed, so that a name that is added to Standpipe is in `kfp` at once. Other modules below `kfp` are
-imported from `sys.path`: `kfp.kubernetes`, and the SDK's `kfp.client` and `kfp.registry`. They import `kfp.dsl` and
-`kfp.compiler`, which are Standpipe's, so that a client of the SDK accepts pipelines of Standpipe.
+imported from `sys.path`: `kfp.kubernetes` and `kfp.pipeline_spec`, whether they are distributions of their own or parts
+of the SDK (KEP-12548), and the SDK's `kfp.client` and `kfp.registry`. They import `kfp.dsl` and `kfp.compiler`, which
+are Standpipe's, so that a client of the SDK accepts pipelines of Standpipe. Where the SDK is not installed, stand-ins
+replace what talks to a cluster (`cluster.py`).
+
+`kubeflow.pipelines` of the package `kubeflow`, which has the same modules, is a view as well, unless that package is
+installed: it then imports them from `kfp` itself.
 """
 
 from __future__ import annotations
@@ -13,11 +18,15 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
 from standpipe.errors import StandpipeError
+from standpipe.kfp_compat.additions import AdditionFinder
+from standpipe.kfp_compat.cluster import CLIENT_TYPES, CLUSTER_MODULES
+from standpipe.kfp_compat.explanations import explain_missing
 from standpipe.model.kfp import KFP_VERSION
 
 _ALL = "*"
@@ -106,8 +115,17 @@ MODULES: Mapping[str, Mapping[str, str]] = {
 #: The generated modules of kfp-pipeline-spec stay imported, because protobuf registers a message only once.
 _PROTOBUF_MODULES = "kfp.pipeline_spec"
 
-#: The names of `kfp` that only the SDK itself has.
-_SDK_ONLY = {"Client", "cli", "client", "kubeflow_client", "registry"}
+#: The modules below `kfp` that are imported when they are first used: from `sys.path`, or as stand-ins.
+_IMPORTED = {"cli", "client", "kubeflow_client", "kubernetes", "pipeline_spec", "registry"}
+
+#: The modules that are views where the package `kubeflow` is not installed (its names: 0.5.0).
+KUBEFLOW_MODULES: Mapping[str, Mapping[str, str]] = {
+    "kubeflow": {},
+    "kubeflow.pipelines": {
+        "kfp": "compiler components dsl kubernetes",
+        "kfp.kubeflow_client": f"{CLIENT_TYPES} KubernetesBackendConfig PipelinesClient constants",
+    },
+}
 
 
 class NoSuchName(StandpipeError, AttributeError):
@@ -152,9 +170,11 @@ def _remove_sdk_modules() -> None:
 
 
 def _install() -> None:
-    search_path = _find_search_path()
-    for name in MODULES:
-        sys.modules[name] = _View(name)
+    search_path, is_sdk_installed = _find_search_path()
+    views = MODULES if is_sdk_installed else {**MODULES, **CLUSTER_MODULES}
+    for name, sources in views.items():
+        is_package = any(other.startswith(f"{name}.") for other in views)
+        sys.modules[name] = _View(name, sources, is_package=is_package)
         parent, _, last = name.rpartition(".")
         if parent:
             setattr(sys.modules[parent], last, sys.modules[name])
@@ -162,55 +182,79 @@ def _install() -> None:
     kfp.__path__ = search_path
     kfp.__dict__.update(__version__=KFP_VERSION, TYPE_CHECK=True, __standpipe__=True)
     sys.modules["kfp.version"].__dict__["__version__"] = KFP_VERSION
-    sys.meta_path.append(_MissingModuleFinder())
+    sys.meta_path.append(_LastFinder())
+    sys.meta_path.insert(0, AdditionFinder())
 
 
-def _find_search_path() -> list[str]:
-    """Return the folders named `kfp` in the folders of `sys.path`, the SDK's first."""
+def _find_search_path() -> tuple[list[str], bool]:
+    """Return the folders `kfp` in the folders of `sys.path`, the SDK's first, and whether the SDK is installed."""
     sdk = PathFinder.find_spec("kfp")
     folders = list(sdk.submodule_search_locations or ()) if sdk else []
-    return list(pkgutil.extend_path(folders, "kfp"))
+    return list(pkgutil.extend_path(folders, "kfp")), sdk is not None and sdk.origin is not None
 
 
 class _View(ModuleType):
-    """A module of `kfp` with names of modules of Standpipe."""
+    """A module with names of other modules.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: its name.
+        sources: the modules that its names come from, as in `MODULES`.
+        is_package: whether it has modules below it.
+    """
+
+    def __init__(self, name: str, sources: Mapping[str, str], *, is_package: bool) -> None:
         super().__init__(name, __doc__)
-        is_package = any(other.startswith(f"{name}.") for other in MODULES)
+        self._sources = sources
         self.__spec__ = ModuleSpec(name, None, is_package=is_package)
         if is_package:
             self.__path__: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
-        if name == "__all__" and MODULES[self.__name__]:
-            return _list_names(self.__name__)
+        if name == "__all__" and self._sources:
+            return _list_names(self)
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        if self.__name__ == "kfp" and name in ("Client", "client"):
-            return _import_client(name)
-        return _look_up(self.__name__, name)
+        if self.__name__ == "kfp" and (name == "Client" or name in _IMPORTED):
+            return _import(name)
+        return _look_up(self, name)
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *_list_names(self.__name__)})
+        return sorted({*super().__dir__(), *_list_names(self)} - {"_sources"})
 
 
-def _look_up(module: str, name: str) -> Any:
+def _import(name: str) -> Any:
+    """Return a module below `kfp`, or the SDK's client.
+
+    Raises:
+        NoSuchName: if it is not installed.
+    """
+    try:
+        module = import_module("kfp.client" if name == "Client" else f"kfp.{name}")
+    except NoSuchModule as error:
+        raise NoSuchName(str(error)) from error
+    if name == "pipeline_spec":
+        import_module(f"{_PROTOBUF_MODULES}.pipeline_spec_pb2")  # users of the SDK find it imported
+    return module.Client if name == "Client" else module
+
+
+def _look_up(view: _View, name: str) -> Any:
     """Return the object that a view has under a name.
 
     Raises:
         NoSuchName: if the view does not have it.
     """
     reason = ""
-    for source, listed in MODULES[module].items():
+    for source, listed in view._sources.items():
         own_name = name if listed == _ALL else _parse_names(listed).get(name)
         if own_name is None:
             continue
         try:
             return getattr(import_module(source), own_name)
+        except NoSuchName:
+            raise
         except AttributeError as error:
             reason = "" if "has no attribute" in str(error) else str(error)
-    raise NoSuchName(_explain(module, name, reason))
+    raise NoSuchName(explain_missing(view.__name__, name, reason))
 
 
 def _parse_names(listed: str) -> dict[str, str]:
@@ -218,14 +262,14 @@ def _parse_names(listed: str) -> dict[str, str]:
     return {name: own_name or name for name, _, own_name in (entry.partition("=") for entry in listed.split())}
 
 
-def _list_names(module: str) -> list[str]:
+def _list_names(view: _View) -> list[str]:
     """Return the public names of a view."""
     names = {
         name
-        for source, listed in MODULES[module].items()
+        for source, listed in view._sources.items()
         for name in (_list_public(import_module(source)) if listed == _ALL else _parse_names(listed))
     }
-    return sorted(name for name in names if hasattr(sys.modules[module], name))
+    return sorted(name for name in names if hasattr(view, name))
 
 
 def _list_public(module: ModuleType) -> Sequence[str]:
@@ -233,44 +277,35 @@ def _list_public(module: ModuleType) -> Sequence[str]:
     return listed
 
 
-def _import_client(name: str) -> Any:
-    try:
-        client = import_module("kfp.client")
-    except NoSuchModule as error:
-        raise NoSuchName(_explain("kfp", name)) from error
-    return client if name == "client" else client.Client
+class _LastFinder(MetaPathFinder, Loader):
+    """The last finder: it is asked only for modules that are not installed.
 
-
-class _MissingModuleFinder:
-    """The last finder for a module below `kfp`: it raises an error that says why the module does not exist.
-
-    `from kfp import name` also looks for a module if there is no such attribute, and would hide the error about that.
+    It makes `kubeflow` and `kubeflow.pipelines`. For other modules below a view, it raises an error that says why the
+    module does not exist; `from kfp import name` also looks for a module if there is no such attribute, and would hide
+    the error about that.
     """
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        module, _, last = name.rpartition(".")
-        if module in MODULES and isinstance(sys.modules.get(module), _View):
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if name in KUBEFLOW_MODULES:
+            return ModuleSpec(name, self, is_package=True)
+        parent, _, last = name.rpartition(".")
+        view = sys.modules.get(parent)
+        if isinstance(view, _View):
             # `from … import` passes this error on, because its name is that of another module
-            raise NoSuchModule(self._reason(module, last), name=module)
+            raise NoSuchModule(self._explain(view, last), name=parent)
+        return None
 
-    def _reason(self, module: str, name: str) -> str:
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _View(spec.name, KUBEFLOW_MODULES[spec.name], is_package=True)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Do nothing: a view is complete from the start."""
+
+    def _explain(self, view: _View, name: str) -> str:
+        if view.__name__ == "kfp" and name in _IMPORTED:  # a look-up would import it again
+            return explain_missing("kfp", name)
         try:
-            _look_up(module, name)
+            _look_up(view, name)
         except NoSuchName as error:
             return str(error)
-        return f"{module}.{name} is not a module: import it with `from {module} import {name}`."
-
-
-def _explain(module: str, name: str, reason: str = "") -> str:
-    if module == "kfp" and name in _SDK_ONLY:
-        return (
-            f"kfp.{name} is not part of Standpipe, which replaces `kfp` in this process. It talks to a cluster, and is "
-            "part of the KFP SDK, which is not installed in this environment. Install it with `pip install kfp`. Local "
-            "runs do not need it."
-        )
-    if module == "kfp" and name == "kubernetes":
-        return "kfp.kubernetes is not installed in this environment. Install it with `pip install kfp-kubernetes`."
-    return (
-        f"module {module!r} has no attribute {name!r} in Standpipe, which replaces `kfp` in this process. "
-        f"{reason or 'Standpipe has the documented names of KFP. Scripts that use private names need the KFP SDK.'}"
-    )
+        return f"{view.__name__}.{name} is not a module: import it with `from {view.__name__} import {name}`."

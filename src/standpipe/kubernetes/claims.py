@@ -11,7 +11,11 @@ from pathlib import Path
 from standpipe.kubernetes import CREATE_PVC
 from standpipe.kubernetes.settings import SettingError
 from standpipe.model.values import Value
+from standpipe.support.notices import Notice, warn
 from standpipe.support.paths import check_within
+
+#: The inputs of CreatePVC that say what a new PVC contains, which a folder does not.
+_CONTENT_INPUTS = ("data_source", "volume_name")
 
 #: A valid name of a Kubernetes object (RFC 1123). It is also a safe name of a folder.
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -23,11 +27,13 @@ class Claims:
     Args:
         provided: the user's folders, by the name of the PVC. They are never removed.
         root: the folder in which the others are created.
+        notice: called with what is not done as asked.
     """
 
-    def __init__(self, provided: Mapping[str, Path], root: Path) -> None:
+    def __init__(self, provided: Mapping[str, Path], root: Path, notice: Notice = warn) -> None:
         self._provided = provided
         self._root = root
+        self._notice = notice
 
     def folder(self, name: str, sub_path: str = "") -> Path:
         """Return the folder of a PVC, or a folder in it. It is created if it does not exist.
@@ -75,6 +81,12 @@ class Claims:
         if pvc_name and suffix:
             raise SettingError("CreatePVC expected pvc_name or pvc_name_suffix, got both")
         name = str(pvc_name or f"{uuid.uuid4()}{suffix}")
+        ignored = [field for field in _CONTENT_INPUTS if inputs.get(field)]
+        if ignored and name not in self._provided:
+            self._notice(
+                f"kubernetes: ignored the {' and the '.join(ignored)} of the PVC {name!r}: its folder has only what "
+                "tasks write. Provide a folder with its content: local.init(..., kubernetes={'pvcs': {...}})."
+            )
         return {"name": name}, f"The PVC {name} is the folder {self.folder(name)}."
 
     def _delete(self, inputs: Mapping[str, Value]) -> tuple[dict[str, Value], str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from standpipe.kubernetes import CREATE_PVC, DELETE_PVC
 from standpipe.kubernetes.claims import Claims
 from standpipe.kubernetes.fields import PodFields
+from standpipe.kubernetes.init_containers import InitContainerSettings
 from standpipe.kubernetes.name_resolution import NameResolver
 from standpipe.kubernetes.provisions import Kind, Provisions
 from standpipe.kubernetes.settings import (
@@ -23,9 +25,10 @@ from standpipe.kubernetes.settings import (
 )
 from standpipe.kubernetes.settings import read as read_settings
 from standpipe.model.events import Fact
-from standpipe.model.plan import Plan
-from standpipe.model.ports import Mount, PodSettings
-from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.model.frozen import frozen
+from standpipe.model.plan import Constant, Plan
+from standpipe.model.ports import InitContainer, Mount, PodSettings
+from standpipe.model.refs import ROOT, RunInfo, TaskRef
 from standpipe.model.values import Value
 from standpipe.support.notices import Once
 
@@ -59,7 +62,7 @@ class LocalCluster:
             label: read_settings(config, f"{_PATH}.{label}") for label, config in plan.kubernetes_executors.items()
         }
         self._provisions = provisions
-        self._claims = Claims(provisions.claims, claims)
+        self._claims = Claims(provisions.claims, claims, notice)
         self._names = NameResolver(plan)
         self._notice = notice
         self._reported = Once()
@@ -76,9 +79,49 @@ class LocalCluster:
         secrets = self._provisions.data[Kind.SECRET].items()
         return {f"the key {key!r} of the secret {name!r}": data[key] for name, data in secrets for key in data}
 
+    def carries_out(self, image: str) -> bool:
+        """Return whether `carry_out` executes the tasks of an image."""
+        return image in (CREATE_PVC, DELETE_PVC)
+
     def carry_out(self, image: str, inputs: Mapping[str, Value]) -> tuple[Mapping[str, Value], str] | None:
         """Execute CreatePVC or DeletePVC; see `model.ports.Cluster`."""
-        return self._claims.carry_out(image, inputs) if image in (CREATE_PVC, DELETE_PVC) else None
+        return self._claims.carry_out(image, inputs) if self.carries_out(image) else None
+
+    def find_problem(self, executor: str) -> SettingError | None:
+        """Return why an executor's tasks are certain to fail: an object that it names is missing, or not text."""
+        settings = self._settings.get(executor)
+        if settings is None:
+            return None
+        try:
+            for source in settings.envs:
+                if isinstance(source.name, Constant):
+                    list(self._variables(source, ROOT))
+            for volume in settings.volumes:
+                if isinstance(volume, ObjectVolume) and isinstance(volume.name, Constant):
+                    self._data(volume, str(volume.name.value))
+            self._check_volumes_of_init_containers(settings)
+        except SettingError as error:
+            return error
+        return None
+
+    def _check_volumes_of_init_containers(self, settings: Settings) -> None:
+        """Check the names of volumes, if all are known before the run.
+
+        Raises:
+            SettingError: if an init container mounts a volume that the task does not have.
+        """
+        names = [volume.name for volume in settings.volumes]
+        known = [name.value if isinstance(name, Constant) else name for name in names]
+        if all(isinstance(name, str) for name in known):
+            for container in settings.init_containers:
+                for name, _ in container.mounts:
+                    _check_volume(container.name, name, known)
+
+    def needs_image(self, executor: str, image: str) -> bool:
+        """Return whether the tasks of an executor run in its image, and it is pulled if it is missing."""
+        settings = self._settings.get(executor)
+        pull_policy = settings.pull_policy if settings else ""
+        return not self.carries_out(image) and pull_policy in ("", "IfNotPresent")
 
     @contextlib.contextmanager
     def pod(self, executor: str, run: RunInfo, task: TaskRef, attempt: int) -> Iterator[PodSettings]:
@@ -91,9 +134,10 @@ class LocalCluster:
         # Only this user can enter the folder. Its content can be read or written by the user of any container.
         folder = Path(tempfile.mkdtemp(prefix="standpipe-volumes-"))
         try:
+            volumes = self._volumes(settings, task, folder)
             yield PodSettings(
                 env=self._env(settings, run, task, attempt),
-                mounts=self._mounts(settings, task, folder),
+                mounts=_mounts_of_task(volumes),
                 timeout=settings.timeout,
                 pull_policy=settings.pull_policy,
                 shared_memory=settings.shared_memory,
@@ -101,6 +145,9 @@ class LocalCluster:
                 group=settings.group,
                 non_root=settings.non_root,
                 labels={**settings.annotations, **settings.labels},
+                init_containers=tuple(
+                    self._init_container(container, volumes) for container in settings.init_containers
+                ),
             )
         finally:
             self._remove(folder)
@@ -124,37 +171,51 @@ class LocalCluster:
             elif not source.optional:
                 raise self._missing(source.kind, name, key)
 
-    def _mounts(self, settings: Settings, task: TaskRef, folder: Path) -> tuple[Mount, ...]:
-        mounts: dict[str, Mount] = {}
-        for number, volume in enumerate(settings.volumes):
-            mount = self._mount(volume, task, folder / str(number))
-            if mount is not None and mounts.setdefault(mount.path, mount) is not mount:
-                raise SettingError(f"two volumes are mounted at {mount.path}, which a cluster does not allow")
-        return tuple(mounts.values())
+    def _volumes(self, settings: Settings, task: TaskRef, folder: Path) -> list[_Volume]:
+        """Return the volumes of a pod. Temporary ones are created in `folder`."""
+        volumes = (self._volume(volume, task, folder / str(number)) for number, volume in enumerate(settings.volumes))
+        return [volume for volume in volumes if volume is not None]
 
-    def _mount(self, volume: ObjectVolume | ClaimMount | ScratchVolume, task: TaskRef, fresh: Path) -> Mount | None:
+    def _volume(self, volume: ObjectVolume | ClaimMount | ScratchVolume, task: TaskRef, fresh: Path) -> _Volume | None:
         if isinstance(volume, ScratchVolume):
             fresh.mkdir()
             fresh.chmod(0o777)
-            return Mount(fresh, volume.path, temporary=True)
+            return _Volume(volume.name, Mount(fresh, volume.path, temporary=True), fresh)
         name = self._names.resolve(volume.name, task)
         if isinstance(volume, ObjectVolume):
-            return None if name is None else self._data_mount(volume, name, fresh)
+            return None if name is None else self._object_volume(volume, name, fresh)
         if name is None:
             raise SettingError(f"the name of the PVC for {volume.path} comes from an input without a value")
-        return Mount(self._claims.folder(name, volume.sub_path), volume.path)
+        mount = Mount(self._claims.folder(name, volume.sub_path), volume.path)
+        return _Volume(name, mount, self._claims.folder(name))
 
-    def _data_mount(self, volume: ObjectVolume, name: str, fresh: Path) -> Mount:
-        data = self._provisions.data[volume.kind].get(name)
-        if data is None and not volume.optional:
-            raise self._missing(volume.kind, name)
+    def _object_volume(self, volume: ObjectVolume, name: str, fresh: Path) -> _Volume:
+        data = self._data(volume, name)
         fresh.mkdir()
         fresh.chmod(0o755)
-        for key, content in (data or {}).items():
+        for key, content in data.items():
             file = fresh / key
             file.write_bytes(content)
             file.chmod(0o644)  # as on a cluster, independent of the umask
-        return Mount(fresh, volume.path, read_only=True, temporary=True)
+        return _Volume(name, Mount(fresh, volume.path, read_only=True, temporary=True), fresh)
+
+    def _init_container(self, container: InitContainerSettings, volumes: list[_Volume]) -> InitContainer:
+        return InitContainer(
+            name=container.name,
+            image=container.image,
+            command=container.command,
+            args=container.args,
+            env=container.env,
+            mounts=tuple(_mount_of_init_container(container.name, *mount, volumes) for mount in container.mounts),
+            limits=container.limits,
+            is_sidecar=container.is_sidecar,
+        )
+
+    def _data(self, volume: ObjectVolume, name: str) -> Mapping[str, bytes]:
+        data = self._provisions.data[volume.kind].get(name)
+        if data is None and not volume.optional:
+            raise self._missing(volume.kind, name)
+        return data or {}
 
     def _missing(self, kind: Kind, name: str, key: str = "") -> SettingError:
         known = self._provisions.data[kind]
@@ -168,19 +229,26 @@ class LocalCluster:
         origin = self._provisions.origin
         problem = f"{origin} does not have it: {available}" if origin else "nothing provides it"
         return SettingError(
-            f"it requires {what}, but {problem}. Provide it with local.init(..., kubernetes='k8s.yaml'), where "
+            f"it requires {what}, but {problem}",
+            "Provide it with local.init(..., kubernetes='k8s.yaml'), where "
             f"k8s.yaml has\n\n{kind.plural}:\n  {name}:\n    {key or '<key>'}: <value>\n\n"
             f"or with a folder that has the file {kind.plural}/{name}/{key or '<key>'}; or make it optional with "
-            "optional=True."
+            "optional=True.",
         )
 
     def _report_ignored_settings(self, settings: Settings, task: TaskRef) -> None:
         unsupported = {
             what for volume in settings.volumes if isinstance(volume, ScratchVolume) for what in volume.unsupported
         }
+        of_init_containers = [
+            f"the {what} of the init container {container.name!r}"
+            for container in settings.init_containers
+            for what in container.unsupported
+        ]
         for what in (
             *(_CLUSTER_ONLY.get(name, f"the setting {name}") for name in settings.ignored),
             *sorted(unsupported),
+            *of_init_containers,
         ):
             if self._reported.is_first(what):
                 self._notice(f"kubernetes: ignored {what} of task {str(task)!r}: it has no effect on this machine.")
@@ -190,6 +258,44 @@ class LocalCluster:
             shutil.rmtree(folder)
         except OSError as error:
             self._notice(f"kubernetes: cannot remove the volumes in {folder}: {error.strerror} ({error.filename}).")
+
+
+@frozen
+class _Volume:
+    """A volume of a pod: its name, its mount in the task, and its whole folder, which init containers mount.
+
+    The names are those that the KFP backend (`backend/src/v2/driver/k8s.go`, 2.17) uses for the volumes of a pod: the
+    name of the PVC, secret or config map, or the one that the author chose for an emptyDir or ephemeral volume.
+    """
+
+    name: str
+    mount: Mount
+    folder: Path
+
+
+def _mounts_of_task(volumes: Iterable[_Volume]) -> tuple[Mount, ...]:
+    mounts: dict[str, Mount] = {}
+    for volume in volumes:
+        if mounts.setdefault(volume.mount.path, volume.mount) is not volume.mount:
+            raise SettingError(f"two volumes are mounted at {volume.mount.path}, which a cluster does not allow")
+    return tuple(mounts.values())
+
+
+def _mount_of_init_container(container: str, name: str, path: str, volumes: Iterable[_Volume]) -> Mount:
+    """Return the mount of a volume of the pod in an init container, which has the whole volume, without a sub-path."""
+    by_name = {volume.name: volume for volume in volumes}
+    _check_volume(container, name, by_name)
+    return replace(by_name[name].mount, source=by_name[name].folder, path=path)
+
+
+def _check_volume(container: str, name: str, known: Iterable[object]) -> None:
+    names = [str(volume) for volume in known]
+    if name not in names:
+        listed = _list_names(dict.fromkeys(names))
+        raise SettingError(
+            f"its init container {container!r} mounts the volume {name!r}, which the task does not have: its volumes "
+            f"are {listed}. Add it to the task, for instance with kubernetes.empty_dir_mount or kubernetes.mount_pvc"
+        )
 
 
 def _decode(content: bytes, kind: Kind, name: str, key: str) -> str:

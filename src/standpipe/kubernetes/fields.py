@@ -32,7 +32,7 @@ class PodFields:
         pod = "-".join((run.id, *task_segments(task), *([str(attempt)] if attempt else [])))
         self._entries = {
             "labels": {"pipeline/runid": run.uuid, "workflows.argoproj.io/workflow": run.id, **labels},
-            "annotations": {"pipelines.kubeflow.org/run_name": run.name, **annotations},
+            "annotations": {"pipelines.kubeflow.org/run_name": run.id, **annotations},
         }
         address = "127.0.0.1"
         self._fields = {

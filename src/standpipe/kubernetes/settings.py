@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Mapping
-from typing import TypeVar
 
 from standpipe.errors import SpecError, StandpipeError
+from standpipe.kubernetes.config_fields import ConfigFields
+from standpipe.kubernetes.init_containers import InitContainerSettings, read_init_containers
 from standpipe.kubernetes.provisions import Kind
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import Constant, FromInput, FromTask
 from standpipe.model.resources import QuantityError, parse_memory
 from standpipe.model.types import Json
-
-T = TypeVar("T")
 
 #: The source of the name of an object, relative to the DAG that the task belongs to.
 Name = Constant | FromTask | FromInput
@@ -21,6 +19,12 @@ Name = Constant | FromTask | FromInput
 
 class SettingError(StandpipeError):
     """A setting of a task cannot be applied on this machine. The message follows "Task 'x' failed: "."""
+
+    is_permanent = True
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 @frozen
@@ -56,7 +60,7 @@ class ClaimMount:
 class ScratchVolume:
     """An empty folder for one attempt. `unsupported` are the properties that a folder on this machine does not have."""
 
-    what: str
+    name: str
     path: str
     unsupported: tuple[str, ...]
 
@@ -80,6 +84,7 @@ class Settings:
     non_root: bool
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
+    init_containers: tuple[InitContainerSettings, ...]
     ignored: tuple[str, ...]
 
 
@@ -93,10 +98,10 @@ def read(config: Json, path: str) -> Settings:
     Raises:
         SpecError: if a field is malformed; the message has its path.
     """
-    fields = _Fields(config, path)
+    fields = ConfigFields(config, path)
     metadata, security = fields.inner("podMetadata"), fields.inner("securityContext")
     claims = tuple(
-        ClaimMount(_claim_name(mount), _mount_path(mount), _sub_path(mount)) for mount in fields.entries("pvcMount")
+        ClaimMount(_claim_name(mount), mount.mount_path(), _sub_path(mount)) for mount in fields.entries("pvcMount")
     )
     return Settings(
         envs=(*_envs(fields, Kind.SECRET, "secret"), *_envs(fields, Kind.CONFIG_MAP, "configMap")),
@@ -116,11 +121,13 @@ def read(config: Json, path: str) -> Settings:
         non_root=security.flag("runAsNonRoot"),
         labels=metadata.texts("labels"),
         annotations=metadata.texts("annotations"),
-        ignored=fields.unread,  # last, as reading marks a field
+        init_containers=read_init_containers(fields),
+        # last, as reading marks a field
+        ignored=(*fields.unread, *(f"securityContext.{name}" for name in security.unread)),
     )
 
 
-def _envs(fields: _Fields, kind: Kind, prefix: str) -> tuple[EnvironmentSource, ...]:
+def _envs(fields: ConfigFields, kind: Kind, prefix: str) -> tuple[EnvironmentSource, ...]:
     return tuple(
         EnvironmentSource(
             kind,
@@ -132,21 +139,21 @@ def _envs(fields: _Fields, kind: Kind, prefix: str) -> tuple[EnvironmentSource, 
     )
 
 
-def _volumes(fields: _Fields, kind: Kind, prefix: str) -> tuple[ObjectVolume, ...]:
+def _volumes(fields: ConfigFields, kind: Kind, prefix: str) -> tuple[ObjectVolume, ...]:
     return tuple(
-        ObjectVolume(kind, _object_name(entry, prefix), _mount_path(entry), entry.flag("optional"))
+        ObjectVolume(kind, _object_name(entry, prefix), entry.mount_path(), entry.flag("optional"))
         for entry in fields.entries(f"{prefix}AsVolume")
     )
 
 
-def _object_name(entry: _Fields, prefix: str) -> Name:
+def _object_name(entry: ConfigFields, prefix: str) -> Name:
     """Return the name from the newer field, which can refer to a value of the run, or from the older constant field."""
     if f"{prefix}NameParameter" in entry:
         return _reference(entry.inner(f"{prefix}NameParameter"))
     return Constant(entry.text(f"{prefix}Name"))
 
 
-def _claim_name(mount: _Fields) -> Name:
+def _claim_name(mount: ConfigFields) -> Name:
     if "pvcNameParameter" in mount:
         return _reference(mount.inner("pvcNameParameter"))
     if "constant" in mount:
@@ -154,7 +161,7 @@ def _claim_name(mount: _Fields) -> Name:
     return _reference(mount)
 
 
-def _reference(fields: _Fields) -> Name:
+def _reference(fields: ConfigFields) -> Name:
     if "componentInputParameter" in fields:
         return FromInput(fields.text("componentInputParameter"))
     if "taskOutputParameter" in fields:
@@ -165,89 +172,29 @@ def _reference(fields: _Fields) -> Name:
     raise SpecError(f"{fields.path}: expected a name: a constant, an input of the pipeline or an output of a task.")
 
 
-def _mount_path(entry: _Fields) -> str:
-    text = entry.text("mountPath")
-    path = "/" + posixpath.normpath(text).strip("/")
-    if not text.startswith("/") or path == "/" or ":" in path:
-        raise SpecError(f"{entry.path}.mountPath: invalid path {text!r}: expected an absolute path without colons.")
-    return path
-
-
-def _sub_path(entry: _Fields) -> str:
+def _sub_path(entry: ConfigFields) -> str:
     path = entry.text("subPath")
     if path.startswith("/") or ".." in path.split("/"):
         raise SpecError(f"{entry.path}.subPath: invalid path {path!r}: expected a path inside the volume.")
     return path
 
 
-def _ephemeral(entry: _Fields) -> ScratchVolume:
-    unsupported = ("the size, access modes and storage class of an ephemeral volume",)
-    return ScratchVolume("ephemeral volume", _mount_path(entry), unsupported)
+def _ephemeral(entry: ConfigFields) -> ScratchVolume:
+    unsupported = ["the size, access modes and storage class of an ephemeral volume"]
+    if "metadata" in entry:
+        unsupported.append("the labels and annotations of an ephemeral volume")
+    return ScratchVolume(entry.text("volumeName"), entry.mount_path(), tuple(unsupported))
 
 
-def _empty_dir(entry: _Fields) -> ScratchVolume:
+def _empty_dir(entry: ConfigFields) -> ScratchVolume:
     properties = {"medium": "the medium of an emptyDir", "sizeLimit": "the size limit of an emptyDir"}
     return ScratchVolume(
-        "emptyDir", _mount_path(entry), tuple(what for key, what in properties.items() if entry.text(key))
+        entry.text("volumeName"), entry.mount_path(), tuple(what for key, what in properties.items() if entry.text(key))
     )
 
 
-def _size(fields: _Fields, field: str) -> int:
+def _size(fields: ConfigFields, field: str) -> int:
     try:
         return parse_memory(fields.text(field) or "0")
     except QuantityError as error:
         raise SpecError(f"{fields.path}.{field}: {error}.") from error
-
-
-class _Fields:
-    """A JSON object whose fields are read with an expected type. A missing field is empty."""
-
-    def __init__(self, fields: Json, path: str) -> None:
-        if not isinstance(fields, dict):
-            raise SpecError(f"{path}: expected a mapping.")
-        self._fields = fields
-        self._read: set[str] = set()
-        self.path = path
-
-    def __contains__(self, field: str) -> bool:
-        return field in self._fields
-
-    @property
-    def unread(self) -> tuple[str, ...]:
-        return tuple(field for field in self._fields if field not in self._read)
-
-    def text(self, field: str) -> str:
-        return self._take(field, str, "text") or ""
-
-    def flag(self, field: str) -> bool:
-        return self._take(field, bool, "true or false") or False
-
-    def number(self, field: str) -> int | None:
-        """Return a whole number. Protobuf writes large ones as text in JSON, and PlatformSpec has only doubles."""
-        value = self._take(field, object, "a whole number")
-        try:
-            if value is None or isinstance(value, (int, str)):
-                return None if value is None else int(value)
-            if isinstance(value, float) and value.is_integer():
-                return int(value)
-        except ValueError:
-            pass
-        raise SpecError(f"{self.path}.{field}: expected a whole number, got {value!r}.")
-
-    def texts(self, field: str) -> dict[str, str]:
-        inner = self.inner(field)
-        return {key: inner.text(key) for key in inner._fields}
-
-    def inner(self, field: str) -> _Fields:
-        return _Fields(self._take(field, dict, "a mapping") or {}, f"{self.path}.{field}")
-
-    def entries(self, field: str) -> list[_Fields]:
-        entries = self._take(field, list, "a list") or []
-        return [_Fields(entry, f"{self.path}.{field}[{index}]") for index, entry in enumerate(entries)]
-
-    def _take(self, field: str, kind: type[T], expected: str) -> T | None:
-        self._read.add(field)
-        value = self._fields.get(field)
-        if value is not None and not isinstance(value, kind):
-            raise SpecError(f"{self.path}.{field}: expected {expected}.")
-        return value

@@ -6,7 +6,6 @@ error, never false. Values are data: text in a value is never read as a part of 
 
 from __future__ import annotations
 
-import json
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,7 +24,7 @@ from standpipe.model.expressions import (
     Variable,
 )
 from standpipe.model.types import Json
-from standpipe.model.values import preview, to_text, type_name
+from standpipe.model.values import parse_json, preview, to_text, type_name
 
 _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -235,7 +234,7 @@ def _parse_json(value: Json) -> Json:
     if not isinstance(value, str):
         raise ExpressionError(f"parseJson() expected text, got {preview(value)} ({type_name(value)})")
     try:
-        return json.loads(value)
+        return parse_json(value)
     except (ValueError, RecursionError) as error:
         raise ExpressionError(f"invalid JSON {preview(value)}: {error}") from error
 

@@ -11,9 +11,9 @@ Three numbers count the attempts at a task, here and in all other packages:
   reads as `KFP_RETRY_INDEX`.
 * `max_retries` is the `retry_index` of the last attempt that the author of the pipeline allows (`model.plan.Retry`).
 
-Messages count attempts from 1, as in "attempt 2 of 3". What they show is derived from these numbers once, in the
-engine: `AttemptFailed.max_attempts` is the last `attempt` that `max_retries` allows plus 1, `Failure.attempts` the last
-`retry_index` plus 1.
+People and programs read numbers of attempts from 1, as in "attempt 2 of 3" and `history.Attempt.number`. Messages
+derive what they show from these numbers once, in the engine: `AttemptFailed.max_attempts` is the last `attempt` that
+`max_retries` allows plus 1, `Failure.attempts` the last `retry_index` plus 1.
 """
 
 from __future__ import annotations
@@ -82,7 +82,10 @@ class AttemptReport:
 
 @frozen
 class Start:
-    """Start the run, with these arguments for the inputs of the root component."""
+    """Start the run, with these arguments for the inputs of the root component.
+
+    Text in an argument is data; placeholders about the run, if they are to be replaced, are in `Template`s.
+    """
 
     arguments: Mapping[str, Value]
 
@@ -103,6 +106,7 @@ class AttemptEnded:
     """An attempt ended: it succeeded with `outputs`, or failed if there is a `failure`.
 
     `cached_from` is the origin of outputs that were reused from the cache: a run and its task. Empty if the task ran.
+    `is_final` is whether another attempt would fail in the same way, so that the task is not retried.
     """
 
     task: TaskRef
@@ -110,6 +114,7 @@ class AttemptEnded:
     failure: Failure | None = None
     report: AttemptReport | None = None
     cached_from: str = ""
+    is_final: bool = False
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""Conditions of tasks and selectors of values: the syntax tree and its parser.
+r"""Conditions of tasks and selectors of values: the syntax tree and its parser.
 
 The language is the part of CEL that KFP compiles to. A condition reads the inputs of its task
 (`inputs.parameter_values['x']`), a selector reads one value (`parseJson(string_value)["field"]`). Names and rules are
@@ -10,10 +10,12 @@ a Plan is made; `model.evaluation` evaluates it.
     comparison  = unary [ ("==" | "!=" | "<" | "<=" | ">" | ">=") unary ]
     unary       = "!" unary | "-" unary | member
     member      = primary { "." name | "[" condition "]" }
-    primary     = number | text | "true" | "false" | "null" | name | function "(" condition ")" | "(" condition ")"
+    primary     = number | string | "true" | "false" | "null" | name | function "(" condition ")" | "(" condition ")"
 
-The KFP compiler writes text between quotes and does not escape it. So a quote ends a text only if what follows can
-follow a text. If there are several readings, the first one that is a valid expression is used.
+Strings are CEL's (`model.cel_strings`), so backslashes begin escapes. But the KFP compiler writes text between quotes
+without escaping it: `'it's'`, `'C:\path'`. CEL has no meaning for such an expression, and a cluster fails. Here each
+text means the characters between its quotes, and a quote ends a text only if what follows can follow a text. If there
+are several readings, the first one that is a valid expression is used.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from dataclasses import field
 from typing import Union
 
 from standpipe.errors import StandpipeError
+from standpipe.model import cel_strings
 from standpipe.model.frozen import frozen
 from standpipe.model.types import Json
 from standpipe.model.values import preview
@@ -109,10 +112,18 @@ Tree = Union[Literal, Variable, Index, Call, Not, Negative, Comparison, Logical,
 
 @frozen
 class Expression:
-    """An expression: its text and its syntax tree. Only the text is compared, as the tree follows from it."""
+    """An expression.
+
+    Args:
+        text: its text in compiled files.
+        tree: what it means.
+        exact_text: the text that the tree was parsed from, if that is not `text`: the same expression, with its strings
+            escaped. The text that the KFP compiler writes for a condition may mean something else than its author did.
+    """
 
     text: str
-    tree: Tree = field(compare=False)
+    tree: Tree
+    exact_text: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return self.text
@@ -135,18 +146,18 @@ _LEXEME = r"""(?x) \s* (?:
   | (?P<symbol> && | \|\| | [=!<>]= | [][()<>!.'"-] )
   | $
 )"""
-#: A quote that can end a text, judged by what follows it.
-_END_OF_TEXT = r"%s(?=\s*(?:$|[])<>]|==|!=|&&|\|\|))"
-_ESCAPED = r"\\([\\'\"])"
+#: A quote that can end a string that is not escaped, judged by what follows it.
+_END_OF_STRING = r"%s(?=\s*(?:$|[])<>]|==|!=|&&|\|\|))"
 _QUOTED_REFERENCE = r"(?:int\()?inputs\.parameter_values\['[^']*'\]\)?"
 _CONSTANTS: dict[str, Json] = {"true": True, "false": False, "null": None}
 
 
-def parse(text: str) -> Expression:
+def parse(text: str, exact_text: str = "") -> Expression:
     """Parse an expression.
 
     Args:
         text: the condition or selector, as it is written in a compiled file.
+        exact_text: the same expression with its strings escaped, if it may mean something else.
 
     Returns:
         The expression, whose text is `text`.
@@ -154,12 +165,55 @@ def parse(text: str) -> Expression:
     Raises:
         ExpressionError: if the text is not a valid expression; the message names the position of the problem.
     """
+    if exact_text and exact_text != text:
+        return Expression(text, parse(exact_text).tree, exact_text)
+    try:
+        return Expression(text, parse_cel(text))
+    except ExpressionError:
+        return Expression(text, _parse_unescaped(text))
+
+
+def parse_cel(text: str) -> Tree:
+    """Return what an expression means for a cluster.
+
+    Raises:
+        ExpressionError: if it is not valid CEL.
+    """
+    return _Parser(text).parse()
+
+
+def describe_cluster_reading(expression: Expression) -> str:
+    """Return how a cluster reads the text of an expression, as a verb phrase; empty if it reads what is meant."""
+    try:
+        tree = parse_cel(expression.text)
+    except ExpressionError:
+        return "cannot parse the text"
+    if tree == expression.tree:
+        return ""
+    meant, read = _strings(expression.tree), _strings(tree)
+    if len(meant) != len(read):
+        return "reads another condition"
+    return "reads " + " and ".join(
+        f"{preview(theirs)} for {preview(ours)}"
+        for ours, theirs in dict(zip(meant, read, strict=True)).items()
+        if ours != theirs
+    )
+
+
+def _strings(tree: object) -> list[str]:
+    if isinstance(tree, Literal):
+        return [tree.value] if isinstance(tree.value, str) else []
+    return [string for part in _parts(tree) for string in _strings(part)]
+
+
+def _parse_unescaped(text: str) -> Tree:
+    """Return what an expression means whose strings the KFP compiler has put between quotes as they are."""
     reading: list[int] | None = []
     problem: ExpressionError | None = None
     for _ in range(_MAX_READINGS):
-        parser = _Parser(text, reading or [])
+        parser = _UnescapedParser(text, reading or [])
         try:
-            return Expression(text, parser.parse())
+            return parser.parse()
         except ExpressionError as error:
             problem = problem or error
         reading = parser.next_reading()
@@ -170,18 +224,10 @@ def parse(text: str) -> Expression:
 
 
 class _Parser:
-    """A recursive descent parser for the grammar above.
+    """A recursive descent parser for the grammar above."""
 
-    Args:
-        text: the expression.
-        reading: for each quoted text, in order, how many of the quotes that could end it are skipped. Further texts
-            end at the first quote that can end them.
-    """
-
-    def __init__(self, text: str, reading: list[int]) -> None:
+    def __init__(self, text: str) -> None:
         self._text = text
-        self._reading = reading
-        self._texts: list[tuple[int, int]] = []  # the start of each text, and how many quotes are skipped in it
         self._at = 0
         self._depth = 0
 
@@ -192,14 +238,6 @@ class _Parser:
         if _is_deep(tree):
             raise self._error("nested too deeply")
         return tree
-
-    def next_reading(self) -> list[int] | None:
-        """Return the reading to try next, None if there is none: the last text that can end later does so."""
-        while self._texts:
-            begin, skipped = self._texts.pop()
-            if self._end_of_text(begin, skipped + 1) is not None:
-                return [*(count for _, count in self._texts), skipped + 1]
-        return None
 
     def _condition(self) -> Tree:
         return self._joined("||", lambda: self._joined("&&", self._comparison))
@@ -253,9 +291,10 @@ class _Parser:
             tree = self._condition()
             self._expect(")")
             return tree
-        for quote in "'\"":
-            if self._take(quote):
-                return self._quoted(quote)
+        string = self._string()
+        if string is not None:
+            is_reference = re.fullmatch(_QUOTED_REFERENCE, string)
+            return QuotedReference(string) if is_reference else Literal(string)
         match = self._next()
         if match["number"]:
             self._at = match.end()
@@ -271,30 +310,13 @@ class _Parser:
         self._expect(")")
         return Call(name, argument)
 
-    def _quoted(self, quote: str) -> Tree:
-        begin = self._at
-        nth = len(self._texts)
-        skipped = self._reading[nth] if nth < len(self._reading) else 0
-        end = self._end_of_text(begin, skipped)
-        if end is None:
-            raise self._error(f"missing closing {quote}")
-        self._texts.append((begin, skipped))
-        self._at = end + 1
-        text = self._text[begin:end]
-        return (
-            QuotedReference(text) if re.fullmatch(_QUOTED_REFERENCE, text) else Literal(re.sub(_ESCAPED, r"\1", text))
-        )
-
-    def _end_of_text(self, begin: int, skipped: int) -> int | None:
-        """Return where the text that starts at `begin` ends if this many quotes are skipped; None if nowhere."""
-        pattern = re.compile(_END_OF_TEXT % self._text[begin - 1])
-        end = begin - 1
-        for _ in range(skipped + 1):
-            match = pattern.search(self._text, end + 1)
-            if match is None:
-                return None
-            end = match.start()
-        return end
+    def _string(self) -> str | None:
+        """Return the value of the string that begins here, None if something else does."""
+        match = re.compile(cel_strings.LITERAL).match(self._text, self._at)
+        if match is None:
+            return None
+        self._at = match.end()
+        return cel_strings.unquote(match)
 
     def _next(self) -> re.Match[str]:
         match = re.compile(_LEXEME).match(self._text, self._at)
@@ -325,6 +347,54 @@ class _Parser:
 
     def _error(self, problem: str) -> ExpressionError:
         return ExpressionError(f"invalid expression {preview(self._text)}: {problem}, at character {self._at + 1}")
+
+
+class _UnescapedParser(_Parser):
+    """The same for an expression whose strings are not escaped.
+
+    Args:
+        text: the expression.
+        reading: for each string, in order, how many of the quotes that could end it are skipped. Further strings end at
+            the first quote that can end them.
+    """
+
+    def __init__(self, text: str, reading: list[int]) -> None:
+        super().__init__(text)
+        self._reading = reading
+        self._strings: list[tuple[int, int]] = []  # the start of each string, and how many quotes are skipped in it
+
+    def next_reading(self) -> list[int] | None:
+        """Return the reading to try next, None if there is none: the last string that can end later does so."""
+        while self._strings:
+            begin, skipped = self._strings.pop()
+            if self._end_of_string(begin, skipped + 1) is not None:
+                return [*(count for _, count in self._strings), skipped + 1]
+        return None
+
+    def _string(self) -> str | None:
+        quote = next((quote for quote in "'\"" if self._take(quote)), "")
+        if not quote:
+            return None
+        begin = self._at
+        nth = len(self._strings)
+        skipped = self._reading[nth] if nth < len(self._reading) else 0
+        end = self._end_of_string(begin, skipped)
+        if end is None:
+            raise self._error(f"missing closing {quote}")
+        self._strings.append((begin, skipped))
+        self._at = end + 1
+        return self._text[begin:end]
+
+    def _end_of_string(self, begin: int, skipped: int) -> int | None:
+        """Return where the string that starts at `begin` ends if this many quotes are skipped; None if nowhere."""
+        pattern = re.compile(_END_OF_STRING % self._text[begin - 1])
+        end = begin - 1
+        for _ in range(skipped + 1):
+            match = pattern.search(self._text, end + 1)
+            if match is None:
+                return None
+            end = match.start()
+        return end
 
 
 def _is_deep(tree: Tree) -> bool:

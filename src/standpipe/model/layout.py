@@ -17,6 +17,7 @@
       error.json
       usage.json
       executor_output.json
+      paused.txt
       <output>
 ```
 
@@ -32,6 +33,9 @@ from urllib.parse import quote
 
 from standpipe.model.frozen import frozen
 from standpipe.model.refs import RunId, TaskRef
+
+#: The endings of compiled files; other files that commands take are scripts.
+COMPILED_ENDINGS = (".yaml", ".yml", ".json")
 
 #: The run store: the facts of all runs, and their Plans.
 RUN_STORE_FILE = "runs.sqlite"
@@ -64,6 +68,12 @@ EXECUTOR_OUTPUT_FILE = "executor_output.json"
 REQUEST_FILE = "request.json"
 ERROR_FILE = "error.json"
 USAGE_FILE = "usage.json"
+
+#: Exists while the attempt is paused, and says where (`task.set_debug_pause`).
+PAUSE_FILE = "paused.txt"
+
+#: The files in the folder of an attempt that are not outputs of its task.
+ATTEMPT_FILES = frozenset({LOG_FILE, EXECUTOR_OUTPUT_FILE, REQUEST_FILE, ERROR_FILE, USAGE_FILE, PAUSE_FILE})
 
 #: The most bytes in a file name that we make. Most file systems take 255, and the id of a run adds the time.
 _MAX_FILE_NAME = 200

@@ -237,6 +237,19 @@ class Command:
 
 
 @frozen
+class SourceSection:
+    """Lines of a program that come from a file of the author.
+
+    `start` is the number of the first one in the program, counted from 1, `count` how many there are, and `location`
+    where the first one comes from.
+    """
+
+    start: int
+    count: int
+    location: SourceLocation
+
+
+@frozen
 class PythonFunction:
     """A lightweight Python component: the source of a program, and the name of the function in it to call.
 
@@ -246,7 +259,8 @@ class PythonFunction:
     for the current one.
 
     `artifact_classes` maps `module.Name` to the source of the author's artifact classes, which the environment of the
-    function may lack. Compiled files do not have them, so they do not take part in comparisons.
+    function may lack. `sections` are the parts of the source that come from the author's files, in order. Compiled
+    files have neither, so they do not take part in comparisons.
     """
 
     name: str
@@ -258,6 +272,7 @@ class PythonFunction:
     use_venv: bool = False
     artifact_classes: Mapping[str, str] = field(default_factory=dict, compare=False)
     layout: str = ""
+    sections: tuple[SourceSection, ...] = field(default=(), compare=False)
 
 
 @frozen
@@ -325,6 +340,19 @@ class Plan:
         )
         return executors
 
+    @property
+    def tasks_with_init_containers(self) -> tuple[str, ...]:
+        """The names of the tasks that have init containers or sidecars, each once."""
+        names: dict[str, None] = {}
+        for _, component in self.components_by_path():
+            for name, node in component.body.nodes.items() if isinstance(component.body, Dag) else ():
+                body = self.components[node.component].body
+                if isinstance(body, ExecutorRef):
+                    settings = self.kubernetes_settings(body.label)
+                    if settings.get("initContainers") or settings.get("init_containers"):  # as protobuf reads both
+                        names[name] = None
+        return tuple(names)
+
     def kubernetes_settings(self, label: str) -> Mapping[str, Json]:
         """Return the settings for Kubernetes of an executor, by its label; empty if it has none."""
         settings: Mapping[str, Json] = self.kubernetes_executors.get(label, {})
@@ -355,6 +383,7 @@ __all__ = [
     "Resources",
     "Retry",
     "SourceLocation",
+    "SourceSection",
     "TaskConfigPassthrough",
     "Trigger",
     "TriggerStrategy",

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, Fact, RunEnded, StartAttempt
 from standpipe.model.frozen import frozen
-from standpipe.model.plan import Component, ExecutorRef, PythonFunction
+from standpipe.model.plan import Component, Container, ExecutorRef, PythonFunction
 from standpipe.model.refs import RunId, RunInfo, TaskRef
 from standpipe.model.resources import Capacity, Limits
 from standpipe.model.types import Json
@@ -43,13 +44,32 @@ class Mount:
 
 
 @frozen
+class InitContainer:
+    """A container that runs before a task, or a sidecar, which starts before the task and runs beside it.
+
+    `name` is unique in the pod. As in Kubernetes, an empty `command` uses the entrypoint of the image. `env` and
+    `mounts` are all that it has: neither the variables nor the volumes of the task. `limits` is what it may use.
+    """
+
+    name: str
+    image: str
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    limits: Limits = Limits()
+    is_sidecar: bool = False
+
+
+@frozen
 class PodSettings:
     """The Kubernetes settings of an attempt that its runner applies.
 
     `env` and `mounts` can contain secrets: they are passed only to the task. `timeout` is in seconds, 0 for none; the
     caller of the runner applies it. The other settings are for containers: `pull_policy` is `Always`, `Never`,
     `IfNotPresent` or empty, which means `IfNotPresent`; `shared_memory` is in bytes, 0 for the default; `user` and
-    `group` are ids, None for those of the image; `non_root` refuses to run as root.
+    `group` are ids, None for those of the image; `non_root` refuses to run as root; `init_containers` start in their
+    order before the task.
     """
 
     env: Mapping[str, str] = field(default_factory=dict)
@@ -61,6 +81,16 @@ class PodSettings:
     group: int | None = None
     non_root: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    init_containers: tuple[InitContainer, ...] = ()
+
+
+@frozen
+class DebugPause:
+    """Where an attempt waits for its user: before the task, after it has succeeded, after it has failed."""
+
+    before: bool = False
+    after_success: bool = False
+    after_failure: bool = False
 
 
 @frozen
@@ -73,7 +103,7 @@ class TaskRequest:
     pipeline root that the task reads: artifacts that the caller brought. The variables of `pod` win over those of
     `env`. `attempt` and `retry_index` count as in `model.events`; the task sees the second as `KFP_RETRY_INDEX`.
     `limits` is what it may use. With `debug` it runs under a debugger, on the terminal of this process. `component`
-    declares the inputs and outputs of the task.
+    declares the inputs and outputs of the task. With `pause` it waits until its user lets it continue.
     """
 
     run: RunId
@@ -92,6 +122,7 @@ class TaskRequest:
     retry_index: int = 0
     debug: bool = False
     component: Component = Component(ExecutorRef(""))
+    pause: DebugPause | None = None
 
 
 @frozen
@@ -100,8 +131,9 @@ class Outcome:
 
     Exactly one of `exit_code`, `signal` and `problem` is set: the process exited, it was killed, or it could not be
     started or its exit status is unknown (which is a failure). `detail` is the traceback of the task's code; `cause` is
-    its exception in one line. `out_of_memory` is set if the process was killed for that reason. `cpu_seconds` and
-    `peak_memory` (bytes) are those of all its processes, None if unknown; they do not take part in comparisons.
+    its exception in one line, and `hint` what to do about it. `out_of_memory` is set if the process was killed for that
+    reason. `cpu_seconds` and `peak_memory` (bytes) are those of all its processes, None if unknown; they do not take
+    part in comparisons, nor does `hint`.
     """
 
     exit_code: int | None = None
@@ -112,6 +144,7 @@ class Outcome:
     out_of_memory: bool = False
     cpu_seconds: float | None = field(default=None, compare=False)
     peak_memory: int | None = field(default=None, compare=False)
+    hint: str = field(default="", compare=False)
 
     @property
     def succeeded(self) -> bool:
@@ -162,6 +195,28 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """Close what outlives a task: fork servers, connections. It can be called more than once."""
+
+
+@runtime_checkable
+class PreparingRunner(Protocol):
+    """A `Runner` that knows before a task starts what its executor needs, and can build or pull it ahead."""
+
+    def find_problem(self, executor: Container) -> StandpipeError | None:
+        """Return why the tasks of an executor cannot run, as far as that is known before they start; None otherwise."""
+
+    def is_prepared(self, executor: Container) -> bool:
+        """Return whether nothing has to be built or pulled before a task of an executor can start, in microseconds."""
+
+    def prepare(self, executor: Container, cancel: Cancellation) -> None:
+        """Build or pull what the tasks of an executor need. It is called while other tasks run, from any thread.
+
+        Args:
+            executor: the image and program of the tasks, one that is not prepared.
+            cancel: cancels it.
+
+        Raises:
+            StandpipeError: if the tasks will not be able to start, or `cancel` was set meanwhile.
+        """
 
 
 class Cluster(Protocol):
@@ -319,6 +374,10 @@ class RecordedRun(Protocol):
     @property
     def latest(self) -> float | None:
         """When its last fact was recorded, in seconds since the epoch; None if it has no facts."""
+
+    @property
+    def idle(self) -> float:
+        """The seconds between its first and its last fact in which no process drove it."""
 
     @property
     def end(self) -> RunEnded | None:

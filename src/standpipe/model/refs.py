@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Container
 from typing import NamedTuple
 
+from standpipe.model.cluster_differences import SP105, SP122, decides
+
 #: The id of a run: the name of the pipeline and the start time. The run's folder in the pipeline root has this name.
 RunId = str
 
@@ -58,6 +60,8 @@ ROOT = TaskRef(())
 class RunInfo(NamedTuple):
     """The properties of a run, most of them for KFP's `{{$.pipeline_…}}` placeholders. Times are ISO 8601, in UTC.
 
+    `id` is the run's own name, and `name` that of its pipeline, which other runs have as well. As in `kfp.local`
+    (`local/placeholder_utils.py`, 2.17.3) and on a cluster, the placeholder of the job's name is the run's own.
     `workspace_path` is the path of the run's workspace as tasks see it; empty if there is none.
     """
 
@@ -68,6 +72,7 @@ class RunInfo(NamedTuple):
     pipeline_root: str
     workspace_path: str = ""
 
+    @decides(SP105, SP122)
     def placeholder(self, task: TaskRef, name: str) -> str:
         """Return the value of `{{$.<name>}}` in a task. Its uuid is derived from those of the run and the task."""
         if name == "pipeline_task_name":
@@ -75,7 +80,7 @@ class RunInfo(NamedTuple):
         if name == "pipeline_task_uuid":
             return str(uuid.uuid5(uuid.UUID(self.uuid), str(task)))
         return {
-            "pipeline_job_name": self.name,
+            "pipeline_job_name": self.id,
             "pipeline_job_resource_name": self.id,
             "pipeline_job_uuid": self.uuid,
             "pipeline_job_create_time_utc": self.created,

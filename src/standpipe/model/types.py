@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Union
 
@@ -27,6 +28,23 @@ class ParameterType(enum.Enum):
     def __str__(self) -> str:
         return self.value
 
+    @property
+    def label(self) -> str:
+        """The name of the type for messages: as in the annotations of authors, `int`."""
+        return _LABELS[self.value]
+
+
+_LABELS = {
+    "NUMBER_DOUBLE": "float",
+    "NUMBER_INTEGER": "int",
+    "STRING": "str",
+    "BOOLEAN": "bool",
+    "LIST": "list",
+    "STRUCT": "dict",
+    "TASK_FINAL_STATUS": "PipelineTaskFinalStatus",
+    "TASK_CONFIG": "TaskConfig",
+}
+
 
 @frozen
 class ArtifactType:
@@ -37,6 +55,27 @@ class ArtifactType:
 
     def __str__(self) -> str:
         return f"{self.schema_title}@{self.schema_version}"
+
+    @property
+    def label(self) -> str:
+        """The name of the type for messages: as in the annotations of authors, `Model`."""
+        version = "" if self.schema_version == "0.0.1" else f"@{self.schema_version}"
+        return self.schema_title.removeprefix("system.") + version
+
+
+#: The types of artifacts that are all metadata: nobody writes a file for them.
+_METADATA_TYPES = frozenset({"system.Metrics", "system.ClassificationMetrics", "system.SlicedClassificationMetrics"})
+
+
+def is_complete_without_payload(artifact_type: ArtifactType | str, metadata: Mapping[str, Json]) -> bool:
+    """Return whether an artifact says what it has to say in its metadata, so that it needs no file.
+
+    Args:
+        artifact_type: its type, or the schema title of it.
+        metadata: its metadata.
+    """
+    title = artifact_type if isinstance(artifact_type, str) else artifact_type.schema_title
+    return bool(metadata) or title in _METADATA_TYPES
 
 
 @frozen

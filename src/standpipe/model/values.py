@@ -42,7 +42,8 @@ class ArtifactValue:
     """An artifact as tasks see it: KFP's RuntimeArtifact.
 
     `custom_path` is the path of the payload, if that is not at the URI. `checksum` is that of the payload, None if
-    the payload is not on this machine or was not read. Tasks do not receive it.
+    the payload is not on this machine or was not read. `registration` is what the task that produced a model requested
+    of a model registry: the arguments of `dsl.Model.register`, None if it did not. Tasks receive neither of the two.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ArtifactValue:
     metadata: Mapping[str, Json] = field(default_factory=dict)
     custom_path: str = ""
     checksum: Checksum | None = field(default=None, compare=False)
+    registration: Mapping[str, Json] | None = field(default=None, compare=False)
 
     @property
     def location(self) -> str:
@@ -86,44 +88,38 @@ _PYTHON_TYPES: dict[ParameterType, tuple[type, ...]] = {
     ParameterType.TASK_CONFIG: (dict,),
 }
 
-#: The texts that Go's `strconv.ParseBool` accepts. KFP's launcher reads boolean output files with it.
-_BOOLEANS = {
-    **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
-    **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
-}
-
 
 def to_text(value: Json) -> str:
-    """Return a value as text, for a command, for text with placeholders or for a STRING parameter.
+    """Return a value as text, for a command, for text with placeholders or for a STRING parameter, as a cluster does.
 
-    >>> [to_text(value) for value in ("a", 3, 3.5, True, None, [1, {"k": "é"}])]
-    ['a', '3', '3.5', 'true', '', '[1, {"k": "é"}]']
+    >>> [to_text(value) for value in ("a", 3, 3.0, 1e-7, True, None, [1, {"k": "é"}])]
+    ['a', '3', '3', '0.0000001', 'true', '', '[1,{"k":"é"}]']
     """
     if isinstance(value, str):
         return value
     if value is None:
         return ""
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return int.__repr__(value)
+    from standpipe.model import go_text  # here, as most programs write no other value as text
+
+    return go_text.format_double(value) if isinstance(value, float) else go_text.format_json(value)
 
 
 def type_name(value: Value) -> str:
-    """Return the name of the type of a value: KFP's name if it has one.
+    """Return the name of the type of a value, for messages.
 
     >>> [type_name(value) for value in (1, 1.5, True, "a", [], {}, None)]
-    ['NUMBER_INTEGER', 'NUMBER_DOUBLE', 'BOOLEAN', 'STRING', 'LIST', 'STRUCT', 'null']
+    ['int', 'float', 'bool', 'str', 'list', 'dict', 'null']
     """
     if value is None:
         return "null"
     if isinstance(value, ArtifactValue):
-        return str(value.type)
-    if isinstance(value, bool):
-        return ParameterType.BOOLEAN.value
-    if isinstance(value, str):
-        return ParameterType.STRING.value
-    for parameter_type, python_types in _PYTHON_TYPES.items():
-        if isinstance(value, python_types):
-            return parameter_type.value
-    return type(value).__name__
+        return value.type.label
+    known = (bool, str, int, float, list, dict)  # of which the value may have a subclass
+    return next((kind.__name__ for kind in known if isinstance(value, kind)), type(value).__name__)
 
 
 def flatten(value: Value, levels: int = 1) -> Value:
@@ -162,7 +158,7 @@ def coerce(value: Json, to: ParameterType) -> Json:
     if fits and isinstance(value, bool) and to is not ParameterType.BOOLEAN:
         fits = False  # a bool is an int in Python, but not in KFP
     if not fits:
-        raise ValueMismatch(f"expected {to}, got {preview(value)} ({type_name(value)})")
+        raise ValueMismatch(f"expected {to.label}, got {preview(value)} ({type_name(value)})")
     return value
 
 
@@ -174,22 +170,41 @@ def describe_disallowed(value: Json, literals: tuple[Json, ...]) -> str:
 
 
 def parse_text(text: str, to: ParameterType) -> Json:
-    """Return the value that a task has written as text to the file of an output parameter.
+    """Return the value that a task has written as text to the file of an output parameter, as a cluster reads it.
+
+    Numbers and booleans are trimmed. A STRING is the whole content, with a newline at its end.
 
     Raises:
         ValueMismatch: if the text is not a value of that type.
     """
     if to is ParameterType.STRING:
         return text
-    stripped = text.strip()
-    if to is ParameterType.BOOLEAN:
-        if stripped in _BOOLEANS:
-            return _BOOLEANS[stripped]
-        raise ValueMismatch(f"expected {to}, got the text {preview(text)}: write true or false")
+    from standpipe.model import go_text  # here, as Python components write no such files
+
     try:
-        return coerce(json.loads(stripped), to)
+        if to is ParameterType.NUMBER_INTEGER:
+            return go_text.parse_integer(text)
+        if to is ParameterType.NUMBER_DOUBLE:
+            return go_text.parse_double(text)
+        if to is ParameterType.BOOLEAN:
+            return go_text.parse_boolean(text)
+        return coerce(json.loads(text), to)
     except ValueError as error:
-        raise ValueMismatch(f"expected {to}, got the text {preview(text)}: {error}") from error
+        raise ValueMismatch(f"expected {to.label}, got the text {preview(text)}: {error}") from error
+
+
+def parse_json(text: str) -> Json:
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: if it is not JSON; `NaN` and `Infinity`, which Python's own parser takes, are not.
+    """
+    return json.loads(text, parse_constant=refuse_constant)
+
+
+def refuse_constant(name: str) -> float:
+    """Raise ValueError: the `parse_constant` of `json` for a parser that takes JSON only."""
+    raise ValueError(f"expected a finite number, got {name}")
 
 
 def check_json(value: object, path: str = "the value") -> None:

@@ -45,6 +45,9 @@ class LocalRunner(ABC):
     A subclass implements `open` and `workspace_path`, and takes its options as arguments of `__init__`.
     """
 
+    #: Whether a task that succeeds must have written its output artifacts; if not, the user gets a notice.
+    expects_payloads = True
+
     _opening = threading.Lock()
     _opened: Runner | None = None
     _opened_by = 0
@@ -83,7 +86,13 @@ class LocalRunner(ABC):
 
         Args:
             plan: the Plan of the pipeline.
+
+        Raises:
+            StandpipeError: if the runner cannot run the pipeline as it is.
         """
+
+    #: Whether tasks run the code of their components.
+    executes_code = True
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -97,17 +106,20 @@ class LocalRunner(ABC):
         return ("--runner", flag) if flag and flag != default_flag() else ()
 
     @classmethod
-    def from_command_line(cls, *, no_venv: bool) -> LocalRunner:
+    def from_command_line(cls, *, no_venv: bool, no_init_containers: bool = False) -> LocalRunner:
         """Make the runner that the flags of the command line ask for.
 
         Args:
             no_venv: whether `--no-venv` was passed.
+            no_init_containers: whether `--no-init-containers` was passed.
 
         Raises:
             ArgumentError: if a flag is not for this runner.
         """
         if no_venv:
             raise ArgumentError("--no-venv is for --runner subprocess: only its tasks can run in your environment.")
+        if no_init_containers:
+            raise ArgumentError("--no-init-containers is for --runner subprocess: other runners do run them.")
         return cls()
 
 
@@ -138,18 +150,19 @@ def default_flag() -> str:
     return flags()[0]
 
 
-def from_command_line(flag: str, *, no_venv: bool) -> LocalRunner:
+def from_command_line(flag: str, *, no_venv: bool, no_init_containers: bool = False) -> LocalRunner:
     """Make the runner that the flags of the command line ask for.
 
     Args:
         flag: the value of `--runner`, one of `flags()`.
         no_venv: whether `--no-venv` was passed.
+        no_init_containers: whether `--no-init-containers` was passed.
 
     Raises:
         ArgumentError: if a flag is not for this runner.
     """
     name = next(name for name, registration in RUNNERS.items() if registration.flag == flag)
-    return runner_class(name).from_command_line(no_venv=no_venv)
+    return runner_class(name).from_command_line(no_venv=no_venv, no_init_containers=no_init_containers)
 
 
 def suggestions() -> list[str]:

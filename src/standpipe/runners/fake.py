@@ -17,12 +17,14 @@ from standpipe.model.plan import Plan
 from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, Runner, TaskRequest
 from standpipe.model.resources import UNBOUNDED, Capacity
 from standpipe.model.types import ArtifactInput, Input, Output, ParameterOutput, ParameterType
-from standpipe.model.values import ValueMismatch, check_json, preview
+from standpipe.model.values import check_json, preview
 from standpipe.runners.api import LocalRunner
 from standpipe.runners.fake_names import component_name, normalize, tasks_of
 from standpipe.support.notices import warn
 from standpipe.worker.artifacts import Artifact, create
 from standpipe.worker.executor import SINGLE_OUTPUT
+from standpipe.worker.json_values import text_keys
+from standpipe.worker.models import adapt, dump
 from standpipe.worker.status import final_status, task_config
 
 #: What stands in for a task: it takes inputs by name, and returns outputs by name or its single output.
@@ -42,10 +44,10 @@ class FakeRunner(LocalRunner):
     """Runs no task. It calls a function instead, in this process: for tests of pipelines.
 
     A function gets the inputs and output artifacts that it has parameters for, by name and as a component gets them;
-    `**` gets all other input parameters. It returns its outputs by name, as a dict or a NamedTuple, or the value of
-    the output `Output`. The value of an output artifact is its payload, as text or bytes; a function may as well write
-    to the artifact's `path` and set its metadata. If `Output` is a dict, a dict with other keys than the names of
-    outputs is its value, and so is an empty one.
+    `**` gets all other input parameters. What it annotates as a Pydantic model is one. It returns its outputs by name,
+    as a dict or a NamedTuple, or the value of the output `Output`. The value of an output artifact is its payload, as
+    text or bytes; a function may as well write to the artifact's `path` and set its metadata. If `Output` is a dict, a
+    dict with other keys than the names of outputs is its value, and so is an empty one.
 
     An exception is the failure of the task, and `sys.exit(3)` its exit code. What a function prints goes to this
     process's own output, not to the log of the task. A task without a function succeeds if it has no output
@@ -64,6 +66,8 @@ class FakeRunner(LocalRunner):
     Raises:
         ArgumentError: if an argument is invalid.
     """
+
+    expects_payloads = False  # a test leaves out the payloads that it does not need
 
     def __init__(
         self, functions: Mapping[str, Function] | None = None, /, *, capacity: Capacity = UNBOUNDED, **by_name: Function
@@ -98,6 +102,9 @@ class FakeRunner(LocalRunner):
     def workspace_path(self, workspace: Path) -> str:
         """Return the path of the workspace on this machine."""
         return str(workspace)
+
+    #: Functions of the test are called instead.
+    executes_code = False
 
     def check_plan(self, plan: Plan) -> None:
         """Warn of functions that the pipelines of this run and of earlier ones have no tasks for."""
@@ -160,7 +167,7 @@ class FakeTaskRunner:
         name = self._function_name(request)
         if name is None:
             return Outcome(exit_code=0)
-        function = self._functions[name]
+        function = adapt(self._functions[name])
         self._called.add(name)
         try:
             outputs = _output_artifacts(request)
@@ -280,16 +287,16 @@ def _write_outputs(returned: Any, artifacts: dict[str, Artifact], request: TaskR
     """
     outputs = request.executor_input["outputs"]
     names = {*outputs.get("parameters", {}), *artifacts}
-    values = _by_name(returned, names, request.component.outputs)
+    values = {name: dump(value) for name, value in _by_name(returned, names, request.component.outputs).items()}
     for name in values:
         if name not in names:
             raise _UnusableFunction(f"The fake function returned {name!r}: expected outputs of {sorted(names)}.")
     for name in artifacts.keys() & values.keys():
         artifacts[name] = _returned_artifact(name, values.pop(name), artifacts[name])
     for name, value in values.items():
-        _check_json(value, f"the output {name!r}")
+        values[name] = _as_json(value, f"the output {name!r}")
     for name, artifact in artifacts.items():
-        _check_json(artifact.metadata, f"the metadata of the output artifact {name!r}")
+        artifact.metadata = _as_json(artifact.metadata, f"the metadata of the output artifact {name!r}")
     content = {
         "parameterValues": values,
         "artifacts": {name: {"artifacts": [_runtime_artifact(artifact)]} for name, artifact in artifacts.items()},
@@ -311,13 +318,24 @@ def _by_name(returned: Any, names: set[str], declared: Mapping[str, Output]) -> 
     return {SINGLE_OUTPUT: dict(returned)} if is_value else dict(returned)
 
 
-def _check_json(value: Any, what: str) -> None:
+def _as_json(value: Any, what: str) -> Any:
+    """Return a value that a function returned as the tasks after it get it."""
     try:
-        check_json(value, what)
-    except ValueMismatch as mismatch:
+        converted = _with_text_keys(value, what)
+        check_json(converted, what)
+    except (TypeError, ValueError) as error:
         if inspect.iscoroutine(value):
             value.close()  # otherwise Python warns that nobody awaited it
-        raise _UnusableFunction(f"The fake function returned an invalid value: {mismatch}.") from None
+        raise _UnusableFunction(f"The fake function returned an invalid value: {error}.") from None
+    return converted
+
+
+def _with_text_keys(value: Any, what: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_text_keys(item, f"{what}[{key!r}]") for key, item in text_keys(value, what).items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_text_keys(item, f"{what}[{index}]") for index, item in enumerate(value)]
+    return value
 
 
 def _returned_artifact(name: str, value: Any, output: Artifact) -> Artifact:

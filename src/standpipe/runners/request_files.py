@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from standpipe.errors import StorageError
 from standpipe.model.layout import ERROR_FILE, REQUEST_FILE, USAGE_FILE
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import TaskRequest
+from standpipe.runners.pauses import pause_file
 
 #: The hint for a NameError in a component's function, at the end of the error's line.
 _NAME_HINT = (
@@ -60,12 +62,15 @@ def write_request(
     content = {
         "source": function.source,
         "function": function.name,
+        "sections": [(part.start, part.count, part.location.file, part.location.line) for part in function.sections],
         "executor_input": request.executor_input,
         "artifact_classes": dict(function.artifact_classes),
         "error_file": str(_error_file(request.folder)),
         "owner": owner,
         "usage_file": str(_usage_file(request.folder)) if usage else None,
     }
+    if request.pause:
+        content["pause"] = {"file": str(pause_file(request.folder)), **asdict(request.pause)}
     try:
         path.write_text(json.dumps(content), encoding="utf-8")
     except OSError as error:

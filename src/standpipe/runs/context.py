@@ -41,6 +41,7 @@ class RunContext:
         cache: the outputs of earlier runs, None if this run may not use them.
         redactor: redacts the run's secrets.
         debug: whether its task runs under a debugger, on the terminal of this process.
+        rerun_of: the run and the task that this run reruns; empty for other runs.
         uncached: the tasks that are executed even if the cache has their outputs; for a DAG, all tasks in it.
     """
 
@@ -53,6 +54,7 @@ class RunContext:
     cache: CacheIndex | None
     redactor: Redactor
     debug: bool = False
+    rerun_of: str = ""
     uncached: frozenset[TaskRef] = frozenset()
 
     @property

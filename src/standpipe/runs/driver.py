@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Union
 
 from standpipe.engine.machine import Machine
+from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import (
     AttemptEnded,
@@ -41,8 +42,9 @@ _TERMINATING_SIGNALS: dict[int, object] = {
     if (number := getattr(signal, name, None))  # Windows has no SIGHUP
 }
 
-#: The request to cancel that the driver itself makes.
+#: The requests to cancel that the driver itself makes.
 _DEADLINE_REACHED = CancelRequested()
+_STOPPED = CancelRequested()
 
 #: Seconds between two checks for a cancel request of another process.
 _POLL_INTERVAL = 0.2
@@ -90,10 +92,13 @@ class Driver:
         self._deadline = math.inf if timeout is None else self._clock.now() + timeout
         self._cancelled_by_user = False
         self._timed_out = False
+        self._stop_reason: StandpipeError | None = None
         self._cancels: dict[TaskRef, Cancellation] = {}  # of the running attempts
         self._events: SimpleQueue[Union[Event, BaseException]] = SimpleQueue()
         self._pool = ThreadPoolExecutor(max_parallel, thread_name_prefix="standpipe")
         self._end: RunEnded | None = None
+        self._stopping = threading.Lock()  # is held while a reason to stop is recorded
+        self._has_started = False
 
     def run(self, first: Event) -> RunEnded:
         """Handle events until the run has ended.
@@ -109,7 +114,11 @@ class Driver:
             Terminated: the same after a signal that asks this process to end.
         """
         with self._pool, _signals_as_events(self._events) as received:
-            self._events.put(first)
+            with self._stopping:
+                self._events.put(first)
+                if self._stop_reason is not None:
+                    self._events.put(_STOPPED)
+                self._has_started = True
             try:
                 while self._end is None:
                     self._handle_events()
@@ -124,6 +133,19 @@ class Driver:
     def timed_out(self) -> bool:
         """Return whether the run was cancelled because its time limit was exceeded."""
         return self._timed_out
+
+    @property
+    def stop_reason(self) -> StandpipeError | None:
+        """Return the error for which the run was cancelled, None if it was not."""
+        return self._stop_reason
+
+    def stop(self, reason: StandpipeError) -> None:
+        """Cancel the run, as a first request of the user would, because it cannot succeed. Any thread may call this."""
+        with self._stopping:
+            if self._stop_reason is None:
+                self._stop_reason = reason
+                if self._has_started:
+                    self._events.put(_STOPPED)
 
     def _handle_events(self) -> None:
         """Handle all events in the queue. The sinks get the facts of all of them in one call, which is much faster."""
@@ -159,14 +181,16 @@ class Driver:
                 return
 
     def _counts(self, event: Event) -> bool:
-        """Return False for a user's first request to cancel a run that is being cancelled at its deadline already.
+        """Return False for a user's first request to cancel a run that the driver itself is cancelling already.
 
         To the engine a second request means to stop without exit tasks, which only the user can ask for.
         """
         if not isinstance(event, CancelRequested) or event is _DEADLINE_REACHED:
             return True
+        if event is _STOPPED:
+            return not (self._cancelled_by_user or self._timed_out)
         is_first, self._cancelled_by_user = not self._cancelled_by_user, True
-        return not (is_first and self._timed_out)
+        return not (is_first and (self._timed_out or self._stop_reason))
 
     def _wait(self) -> Event | BaseException:
         """Return the next event: from the queue, a cancel request of another process, or a time that is reached."""
@@ -174,7 +198,7 @@ class Driver:
             now = self._clock.now()
             if now >= self._deadline:
                 self._deadline = math.inf
-                if not self._cancelled_by_user:
+                if not self._cancelled_by_user and not self._stop_reason:
                     self._timed_out = True
                     return _DEADLINE_REACHED
             if now >= self._next_poll:

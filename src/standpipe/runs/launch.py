@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,16 +17,17 @@ from standpipe.console.screen import Screen
 from standpipe.dsl.base_component import BaseComponent
 from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.engine.machine import Machine
-from standpipe.errors import StorageError, TaskFailed
+from standpipe.errors import StandpipeError, StorageError, TaskFailed
 from standpipe.execution.attempt import AttemptExecutor
 from standpipe.execution.cache.lookup import ResultCache
 from standpipe.faults.runner import inject_faults
 from standpipe.model import events
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import StateLayout, file_name
-from standpipe.model.ports import Attempt, FactSink
+from standpipe.model.ports import Attempt, FactSink, PreparingRunner
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.states import TaskState
+from standpipe.model.templates import parse_value
 from standpipe.runs.arguments import from_values, to_values
 from standpipe.runs.context import (
     RunContext,
@@ -37,9 +38,13 @@ from standpipe.runs.context import (
     open_cache,
     resolve_pipeline_root,
 )
+from standpipe.runs.current_code import find_code_source
 from standpipe.runs.driver import Driver, Terminated
-from standpipe.runs.failure_report import failure_report
+from standpipe.runs.executor_uses import find_finished, find_uses
+from standpipe.runs.failure_report import Commands, failure_report
 from standpipe.runs.options import RunOptions
+from standpipe.runs.preflight import check_uses
+from standpipe.runs.preparation import prepare_executors
 from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
 from standpipe.support.notices import Once, log, quiet_notices, warn
@@ -69,6 +74,12 @@ def start(
     redactor = make_run_redactor(options, plan, cluster)
     if not rerun_of:  # otherwise the Plan has only one of the tasks that the runner's options are for
         options.runner.check_plan(plan)
+    task = PipelineTask(component, component.name, arguments, Settings())
+    try:
+        with redactor.redact_errors():
+            check_uses(options, find_uses(plan), cluster)
+    except TaskFailed as error:
+        return _finish_with_error(options, task, error)
     with redactor.redact_errors(), restrict_umask():
         folder = _make_run_folder(root, plan.name)
         try:
@@ -81,8 +92,10 @@ def start(
                 pipeline_root=str(root),
                 workspace_path=options.runner.workspace_path(workspace) if workspace else "",
             )
-            context = RunContext(options, plan, info, folder, workspace, cluster, cache, redactor, debug)
+            context = RunContext(options, plan, info, folder, workspace, cluster, cache, redactor, debug, rerun_of)
             inputs = to_values(arguments)
+            if not rerun_of:  # the arguments of a call are constants of the author, those of a rerun are recorded data
+                inputs = parse_value(inputs)
             machine = context.new_machine()
             recorder = RunRecorder(
                 root, info, plan, workspace=str(workspace or ""), rerun_of=rerun_of, redactor=redactor
@@ -92,18 +105,28 @@ def start(
             raise
         with RunLock(folder), closing(recorder):
             result = drive(context, machine, recorder, events.Start(inputs))
-        return finish_task(context, machine, result, PipelineTask(component, component.name, arguments, Settings()))
+        return finish_task(context, machine, result, task)
 
 
 class RunResult(NamedTuple):
-    """The last fact of a run, and whether its time limit was exceeded."""
+    """The last fact of a run, whether its time limit was exceeded, and the error for which it was cancelled, if any."""
 
     end: events.RunEnded
     timed_out: bool
+    stop_reason: StandpipeError | None = None
 
 
-def drive(context: RunContext, machine: Machine, recorder: RunRecorder, first: events.Event) -> RunResult:
+def drive(
+    context: RunContext, machine: Machine, recorder: RunRecorder, first: events.Event, earlier: float = 0.0
+) -> RunResult:
     """Drive a run from an event to its end. This process must hold the lock of the run.
+
+    Args:
+        context: the context of the run.
+        machine: its state.
+        recorder: records its facts.
+        first: the event that starts or resumes it.
+        earlier: for how long it was in progress before it was resumed, in seconds.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, once everything has stopped and the run's end is recorded.
@@ -113,7 +136,7 @@ def drive(context: RunContext, machine: Machine, recorder: RunRecorder, first: e
     options = context.options
     with (
         inject_faults(options.runner.task_runner, options.faults) as runner,
-        closing(_observer(context.info, context.folder, quiet=options.quiet or context.debug)) as observer,
+        closing(_observer(context, earlier)) as observer,
         closing(context.cache) if context.cache else nullcontext(),
         quiet_notices(options.quiet),
     ):
@@ -130,6 +153,7 @@ def drive(context: RunContext, machine: Machine, recorder: RunRecorder, first: e
             cache=ResultCache(context.cache, context.info.id, artifacts, warn) if context.cache else None,
             redactor=context.redactor,
             debug=context.debug,
+            expects_payloads=options.runner.expects_payloads,
         )
         sinks: list[FactSink] = [context.redactor.wrap_sink(recorder), context.redactor.wrap_sink(observer)]
         sinks += [_MissingResources(), _log_cache_hits, *([context.cluster] if context.cluster else [])]
@@ -141,7 +165,8 @@ def drive(context: RunContext, machine: Machine, recorder: RunRecorder, first: e
             cancel_requested=lambda: was_asked_to_stop(context.folder),
             timeout=get_timeout(context.plan) or None,
         )
-        return RunResult(driver.run(first), driver.timed_out)
+        with _prepare_ahead(context, machine, first, driver):
+            return RunResult(driver.run(first), driver.timed_out, driver.stop_reason)
 
 
 def finish_task(context: RunContext, machine: Machine, result: RunResult, task: PipelineTask) -> PipelineTask:
@@ -153,14 +178,38 @@ def finish_task(context: RunContext, machine: Machine, result: RunResult, task: 
     if result.end.state is TaskState.SUCCEEDED:
         return task.finish(from_values(result.end.outputs))
     timeout = get_timeout(context.plan) if result.timed_out else 0
-    flags = context.options.command_options
-    report = failure_report(context.info, machine, result.end, context.folder, timeout, flags)
-    error = TaskFailed(context.redactor.redact_text(report))
-    if context.options.raise_on_error:
+    assert isinstance(task.component, BaseComponent), "only those are started"
+    commands = Commands(
+        context.info, context.rerun_of, context.options.command_options, find_code_source(task.component)
+    )
+    report = failure_report(context.info, machine, result.end, context.folder, timeout, commands, result.stop_reason)
+    return _finish_with_error(context.options, task, TaskFailed(context.redactor.redact_text(report)))
+
+
+def _finish_with_error(options: RunOptions, task: PipelineTask, error: TaskFailed) -> PipelineTask:
+    """Raise the error of a run, or return its task with it, as the user has chosen."""
+    if options.raise_on_error:
         raise error
-    if not context.options.quiet:
+    if not options.quiet:
         warn(str(error))  # the caller may not look at the error of the task
     return task.finish({}, error)
+
+
+def _prepare_ahead(
+    context: RunContext, machine: Machine, first: events.Event, driver: Driver
+) -> AbstractContextManager[None]:
+    """Return a context in which the environments of tasks that start later are built."""
+    options, cluster = context.options, context.cluster
+    runner = options.runner.task_runner
+    if not isinstance(runner, PreparingRunner):
+        return nullcontext()
+    finished = find_finished(machine, first.rerun_tasks if isinstance(first, events.Resume) else ())
+    uses = [
+        use
+        for use in find_uses(context.plan)
+        if use.label not in finished and (cluster is None or cluster.needs_image(use.label, str(use.executor.image)))
+    ]
+    return prepare_executors(runner, uses, driver.stop, max_parallel=options.max_parallel, quiet=options.quiet)
 
 
 @contextmanager
@@ -219,14 +268,14 @@ class Observer(FactSink, Protocol):
         """Remove what is displayed only while the run is running."""
 
 
-def _observer(info: RunInfo, folder: Path, *, quiet: bool) -> Observer:
-    if quiet:
+def _observer(context: RunContext, earlier: float) -> Observer:
+    if context.options.quiet or context.debug:
         return Quiet()
     if Screen().isatty():
         from standpipe.console.live import Live  # rich costs 60 ms, worth it on a terminal only
 
-        return Live(info, str(folder))
-    return PlainLines(info, str(folder))
+        return Live(context.info, str(context.folder), earlier)
+    return PlainLines(context.info, str(context.folder), earlier)
 
 
 def _make_run_folder(root: Path, pipeline: str) -> Path:

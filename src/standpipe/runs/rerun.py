@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
-from standpipe.dsl.components import component_from_plan
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from standpipe.dsl.base_component import BaseComponent
+from standpipe.dsl.components import ExecutorComponent, component_from_plan
+from standpipe.dsl.registry import defined_components
 from standpipe.dsl.tracing.tasks import PipelineTask
+from standpipe.engine.inputs import InputError, fit_inputs
 from standpipe.engine.tasks import ExecutorTask
 from standpipe.errors import ArgumentError, NoSuchTask
-from standpipe.model.plan import Caching, Component, Constant, Dag, FromInput, FromTask, Node, Plan
-from standpipe.model.values import flatten
+from standpipe.model.plan import (
+    Binding,
+    Caching,
+    Component,
+    Constant,
+    Dag,
+    ExecutorRef,
+    FromInput,
+    FromTask,
+    Node,
+    Plan,
+)
+from standpipe.model.values import Value, flatten
 from standpipe.runs.arguments import from_values
 from standpipe.runs.context import resolve_pipeline_root
+from standpipe.runs.current_code import describe_recorded_code, find_redefined
 from standpipe.runs.launch import start
 from standpipe.runs.options import RunOptions
-from standpipe.runs.stored_run import existing_context, find_tasks, load_run
+from standpipe.runs.stored_run import existing_context, find_tasks, load_origin, load_run
+from standpipe.support.notices import inform, quiet_notices
 from standpipe.support.redaction import is_redacted
 
 
-def rerun_task(options: RunOptions, run_id: str, task_name: str, *, debug: bool) -> PipelineTask:
+def rerun_task(
+    options: RunOptions, run_id: str, task_name: str, current: BaseComponent | None, *, debug: bool
+) -> PipelineTask:
     """Rerun one task of a run, as a run of its own; see `standpipe.local.rerun_task`.
 
     Args:
         options: the options of the new run.
         run_id: the id of the run, or the beginning of it, or `latest`.
         task_name: the name or the path of the task.
+        current: the pipeline with the task as it is now, or its component; None for the pipeline that is defined under
+            the name of the run's, or the stored one.
         debug: whether the task runs under a debugger.
     """
     root = resolve_pipeline_root(options)
@@ -44,21 +67,96 @@ def rerun_task(options: RunOptions, run_id: str, task_name: str, *, debug: bool)
             f"Cannot rerun task '{ref}' of run {stored.row.id}: its inputs held a secret, which the run store does not "
             "keep. Start a new run."
         )
-    component = component_from_plan(_single_task_plan(stored.as_component().plan, task))
-    arguments = from_values({name: task.inputs[name] for name in component.inputs if name in task.inputs})
-    return start(options, component, arguments, rerun_of=f"{stored.row.id}/{ref}", debug=debug)
+    subject = f"Cannot rerun task '{ref}' of run {stored.row.id} with its code as it is now"
+    origin = load_origin(root, stored.row)
+    current = current or defined_components.get(origin.plan.name)
+    if current is None:
+        with quiet_notices(options.quiet):
+            inform(f"Rerunning task '{ref}' of run {stored.row.id}. {describe_recorded_code(origin.plan)}")
+        definition = _Definition(stored.as_component().plan, task.node)
+    else:
+        definition = _find_definition(current, origin.path or str(ref), subject)
+        redefined = find_redefined(current).get(definition.node.component)
+        if redefined:
+            definition = _find_definition(redefined, "", subject)
+    component = component_from_plan(_single_task_plan(definition, ref.name, task.inputs))
+    component.file = current.file if current else ""
+    arguments = {name: task.inputs[name] for name in component.inputs if name in task.inputs}
+    try:
+        fit_inputs(arguments, component.plan.root.inputs, str)  # before anything of the new run is written
+    except InputError as error:
+        raise ArgumentError(
+            f"{subject}: {error}. Give that input a default, or resume the run, so that the pipeline passes a value."
+        ) from error
+    rerun_of = f"{origin.row.id}/{origin.path or ref}"
+    return start(options, component, from_values(arguments), rerun_of=rerun_of, debug=debug)
 
 
-def _single_task_plan(plan: Plan, task: ExecutorTask) -> Plan:
-    """Return a Plan with one task of another Plan; its inputs are those of the task."""
-    name, key = task.ref.name, task.node.component
-    component = plan.components[key]
-    bindings = {
-        name: FromInput(name) if name in component.inputs else Constant(flatten(value))  # for its command only
-        for name, value in task.inputs.items()
+class _Definition(NamedTuple):
+    """A task of a Plan."""
+
+    plan: Plan
+    node: Node
+
+
+def _find_definition(current: BaseComponent, path: str, subject: str) -> _Definition:
+    """Return the task of a path in a pipeline, or the only task of a component that is not a pipeline.
+
+    Raises:
+        ArgumentError: if the pipeline has no such task.
+    """
+    plan = current.plan
+    assert isinstance(plan.root.body, Dag)
+    if isinstance(current, ExecutorComponent):
+        (node,) = plan.root.body.nodes.values()
+        return _Definition(plan, node)
+    body: Dag | ExecutorRef = plan.root.body
+    names = [part for part in path.split("/") if not part.isdecimal()]  # without the numbers of iterations
+    for name in names:
+        if not isinstance(body, Dag) or name not in body.nodes:
+            tasks = ", ".join(_task_paths(plan, plan.root.body)) or "none"
+            raise ArgumentError(
+                f"{subject}: pipeline {current.name!r} has no task '{'/'.join(names)}'. Its tasks: {tasks}. Pass the "
+                "component itself with pipeline=..., or resume the run."
+            )
+        node = body.nodes[name]
+        body = plan.components[node.component].body
+    if isinstance(body, Dag):
+        raise ArgumentError(f"{subject}: it is a pipeline now. Resume the run instead.")
+    return _Definition(plan, node)
+
+
+def _task_paths(plan: Plan, dag: Dag, prefix: str = "") -> list[str]:
+    """Return the paths of all tasks that are executed, without numbers of iterations."""
+    paths = []
+    for name, node in dag.nodes.items():
+        body = plan.components[node.component].body
+        paths += _task_paths(plan, body, f"{prefix}{name}/") if isinstance(body, Dag) else [f"{prefix}{name}"]
+    return paths
+
+
+def _single_task_plan(definition: _Definition, name: str, inputs: Mapping[str, Value]) -> Plan:
+    """Return a Plan with one task of another Plan, whose inputs are those that the task had.
+
+    An input that it did not have is the constant that the other Plan has for it, or an input of the new Plan.
+    """
+    plan, node = definition
+    component = plan.components[node.component]
+    assert isinstance(component.body, ExecutorRef)
+    constants: dict[str, Binding] = {
+        each: binding for each, binding in node.inputs.items() if isinstance(binding, Constant) and each not in inputs
     }
-    node = Node(name, key, bindings, caching=Caching(enabled=False))  # a rerun always executes the task
+    only_in_command = {  # such as a placeholder's value that the component does not declare
+        each: Constant(flatten(value))
+        for each, value in inputs.items()
+        if each not in component.inputs and each in node.inputs
+    }
+    declared = {each: declaration for each, declaration in component.inputs.items() if each not in constants}
+    bindings = {**{each: FromInput(each) for each in declared}, **constants, **only_in_command}
+    rerun = Node(name, node.component, bindings, caching=Caching(enabled=False))  # a rerun always executes the task
     outputs = {output: (FromTask(name, output),) for output in component.outputs}
-    root = Component(Dag({name: node}, outputs), component.inputs, component.outputs)
-    executors = {task.executor.label: plan.executors[task.executor.label]}
-    return Plan(name, root, {key: component}, executors, platforms=plan.platforms)
+    root = Component(
+        Dag({name: rerun}, outputs), declared, component.outputs, source_location=plan.root.source_location
+    )
+    label = component.body.label
+    return Plan(name, root, {node.component: component}, {label: plan.executors[label]}, platforms=plan.platforms)

@@ -23,14 +23,17 @@ from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, find_artifacts
 from standpipe.runs.arguments import from_values
 from standpipe.runs.context import RunContext, resolve_pipeline_root
+from standpipe.runs.current_code import describe_recorded_code, find_redefined
+from standpipe.runs.executor_uses import find_finished, find_uses
 from standpipe.runs.launch import drive, finish_task
 from standpipe.runs.options import RunOptions
+from standpipe.runs.preflight import check_uses
 from standpipe.runs.stored_run import StoredRun, existing_context, find_tasks, load_run, run_folder
 from standpipe.store.locks import RunLock
 from standpipe.store.plans import dump, load
 from standpipe.store.reading import RunRow, run_row
 from standpipe.store.runs import RunRecorder
-from standpipe.support.notices import inform, quiet_notices
+from standpipe.support.notices import inform, quiet_notices, warn
 from standpipe.support.redaction import is_redacted
 from standpipe.support.umask import restrict_umask
 
@@ -51,15 +54,27 @@ def resume(options: RunOptions, run_id: str, component: BaseComponent | None, fr
     row = run_row(root, run_id)
     with quiet_notices(options.quiet), restrict_umask(), RunLock(run_folder(root, row)):
         stored = load_run(root, row.id)
-        current = component or defined_components.get(stored.plan.name) or stored.as_component()
+        defined = component or defined_components.get(stored.plan.name)
+        current = defined or stored.as_component()
+        for name in (each.name for each in find_redefined(current).values()):
+            warn(
+                f"Component {name!r} was defined again after pipeline {current.name!r}, which still has the earlier "
+                "one. Define the pipeline again, too: in a notebook, run its cell."
+            )
         context = existing_context(options, root, row, current.plan)
         recorder = RunRecorder(root, context.info, current.plan, redactor=context.redactor, recorded=stored.row.length)
         with context.redactor.redact_errors(), closing(recorder):
-            return _resume(context, stored, current, from_task, recorder)
+            return _resume(context, stored, current, from_task, recorder, is_recorded=defined is None)
 
 
 def _resume(
-    context: RunContext, stored: StoredRun, component: BaseComponent, from_task: Sequence[str], recorder: RunRecorder
+    context: RunContext,
+    stored: StoredRun,
+    component: BaseComponent,
+    from_task: Sequence[str],
+    recorder: RunRecorder,
+    *,
+    is_recorded: bool,
 ) -> PipelineTask:
     row = stored.row
     # The stored Plan has no secrets; without redaction each secret of the current one would count as a change.
@@ -70,8 +85,10 @@ def _resume(
     reasons = {**dict(_find_unusable(machine.root, row, context.artifacts)), **requested}
     reruns = select_reruns(machine.root, plan, compare_components(stored.plan, plan), reasons)
     removed = find_removed_tasks(machine.root, plan)
-    _announce(row, reruns, removed)
+    _announce(row, reruns, removed, describe_recorded_code(stored.plan) if is_recorded else "")
     context.options.runner.check_plan(plan)
+    finished = find_finished(machine, (*reruns, *removed))
+    check_uses(context.options, [use for use in find_uses(plan) if use.label not in finished], context.cluster)
     if context.cluster:
         context.cluster(stored.facts)
     try:
@@ -80,6 +97,7 @@ def _resume(
             machine,
             recorder,
             events.Resume((*reruns, *removed), recorder.plan),
+            row.seconds,
         )
     except InputError as error:
         raise ArgumentError(
@@ -127,8 +145,8 @@ def _describe_damage(artifact: ArtifactValue, store: ArtifactStore) -> str:
     return "" if current and current.digest == expected.digest else f"its output {path} has changed"
 
 
-def _announce(row: RunRow, reruns: Mapping[TaskRef, str], removed: Sequence[TaskRef]) -> None:
-    """Tell the user which tasks of the run are rerun, and why, and which are no longer in the pipeline."""
+def _announce(row: RunRow, reruns: Mapping[TaskRef, str], removed: Sequence[TaskRef], code: str) -> None:
+    """Tell the user which tasks are rerun, and why, which the pipeline no longer has, and with which code."""
     lines = [f"    {ref}: {reason}" for ref, reason in list(reruns.items())[:_MAX_NAMED]]
     if len(reruns) > _MAX_NAMED:
         lines.append(f"    and {len(reruns) - _MAX_NAMED} more")
@@ -136,4 +154,5 @@ def _announce(row: RunRow, reruns: Mapping[TaskRef, str], removed: Sequence[Task
     if removed:
         names = ", ".join(map(str, removed[:_MAX_NAMED])) + (", …" if len(removed) > _MAX_NAMED else "")
         lines.append(f"The pipeline no longer has these tasks, so they are removed from the run: {names}.")
+    lines += filter(None, [code])
     inform("\n".join((f"Resuming run {row.id}. {summary}", *lines)))

@@ -10,7 +10,7 @@ from standpipe.dsl.base_component import BaseComponent
 from standpipe.dsl.components import component_from_plan
 from standpipe.engine.machine import Machine
 from standpipe.engine.tasks import DagTask
-from standpipe.errors import ArgumentError, NoSuchTask, StorageError
+from standpipe.errors import ArgumentError, NoSuchRun, NoSuchTask, StorageError
 from standpipe.model import events
 from standpipe.model.layout import WORKSPACE_FOLDER, StateLayout
 from standpipe.model.plan import Plan
@@ -23,7 +23,7 @@ from standpipe.runs.context import (
     open_cache,
 )
 from standpipe.runs.options import RunOptions
-from standpipe.store.reading import RunRow, read_plan, read_run
+from standpipe.store.reading import RunRow, read_plan, read_run, run_row
 from standpipe.support.garbage_collection import pause_garbage_collection
 from standpipe.support.redaction import is_redacted
 
@@ -94,6 +94,30 @@ def load_run(root: Path, run: str) -> StoredRun:
     return StoredRun(row, facts, {digest: read_plan(root, digest) for digest in in_order})
 
 
+class Origin(NamedTuple):
+    """The run that a rerun goes back to, its current Plan, and the path of the task; empty for other runs."""
+
+    row: RunRow
+    plan: Plan
+    path: str
+
+
+def load_origin(root: Path, row: RunRow) -> Origin:
+    """Return the run that a run is a rerun of, through reruns of reruns; otherwise the run itself.
+
+    Raises:
+        StorageError: as `load_run`.
+    """
+    path = ""
+    while row.rerun_of:
+        run, _, of_path = row.rerun_of.partition("/")
+        try:
+            row, path = run_row(root, run), of_path
+        except NoSuchRun:
+            break  # it was removed: the rerun has all that is left
+    return Origin(row, load_run(root, row.id).plan, path)
+
+
 def existing_context(options: RunOptions, root: Path, row: RunRow, plan: Plan) -> RunContext:
     """Return the context of a stored run, for a Plan.
 
@@ -112,7 +136,7 @@ def existing_context(options: RunOptions, root: Path, row: RunRow, plan: Plan) -
     )
     cluster, cache = make_cluster(options, plan, root), open_cache(options, root)
     redactor = make_run_redactor(options, plan, cluster)
-    return RunContext(options, plan, info, folder, workspace, cluster, cache, redactor)
+    return RunContext(options, plan, info, folder, workspace, cluster, cache, redactor, rerun_of=row.rerun_of)
 
 
 def run_folder(root: Path, row: RunRow) -> Path:

@@ -160,6 +160,7 @@ ARTIFACT = Record(
         "metadata": Field("metadata"),
         "custom_path": Field("custom_path"),
         "checksum": Field("checksum", optional(CHECKSUM.codec), former=("seal",)),
+        "registration": Field("registry_request"),
     },
 )
 

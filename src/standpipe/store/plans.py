@@ -8,7 +8,7 @@ An object of these classes has its kind at `$` and its fields beside it. Whateve
 * `{"$": "<kind>", "name": ...}` is the member of an enum;
 * `{"$": "tuple", "of": [...]}` is a tuple;
 * `{"$": "object", "of": [[key, value], ...]}` is an object that has a key `$` itself;
-* `{"$": "Expression", "text": ...}` is an expression.
+* `{"$": "Expression", "text": ..., "exact": ...}` is an expression, the second without an exact text of its own.
 
 The id of a Plan is the SHA-256 of its text, which runs and their facts refer to. So a Plan that is stored is never
 changed.
@@ -80,7 +80,7 @@ def _encode(value: Any) -> Json:
         items = {key: _encode(item) for key, item in value.items()}
         return {_MARK: "object", "of": list(items.items())} if _MARK in items else items
     if cls is Expression:
-        return {_MARK: "Expression", "text": value.text}
+        return {_MARK: "Expression", "text": value.text, **({"exact": value.exact_text} if value.exact_text else {})}
     if cls in _ENUM_NAMES:
         kind, names = _ENUM_NAMES[cls]
         return {_MARK: kind, "name": names[value]}
@@ -102,7 +102,7 @@ def _decode(item: Json) -> Any:
     if kind == "object":
         return {key: _decode(each) for key, each in item["of"]}
     if kind == "Expression":
-        return parse(item["text"])
+        return parse(item["text"], item.get("exact", ""))
     if kind in ENUMS:
         return ENUMS[kind][item["name"]]
     raise UnknownName(f"unknown kind {kind!r}")
@@ -207,7 +207,9 @@ RECORDS = (
         use_venv="use_venv",
         artifact_classes="artifact_classes",
         layout="layout",
+        sections="sections",
     ),
+    _record(p.SourceSection, "SourceSection", start="start", count="count", location="location"),
     _record(
         p.Importer,
         "Importer",

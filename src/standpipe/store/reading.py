@@ -26,16 +26,20 @@ from standpipe.store.facts import RUN_ENDED, decode
 from standpipe.store.plans import load
 from standpipe.support.garbage_collection import pause_garbage_collection
 
-#: The name of the run that was started last.
+#: The name of the run that was started last, apart from reruns of single tasks.
 LATEST = "latest"
 
 #: The largest number of runs that a message names.
 _MOST_NAMED = 5
 
-#: Of each run, its number, its row, and what its first and its last fact say about it.
+#: Of each run, its number, its row, what its first and its last fact say about it, and for how long nothing drove it:
+#: between the last fact of a process and the resumption by the next one.
 _RUNS = """
     SELECT runs.*, first.at AS began, last.seq AS length, last.at AS latest, last.kind AS kind, last.body AS body,
-        runs.rowid AS number
+        runs.rowid AS number,
+        (SELECT sum(resumed.at - before.at) FROM facts AS resumed
+            JOIN facts AS before ON before.run = resumed.run AND before.seq = resumed.seq - 1
+            WHERE resumed.run = runs.id AND resumed.kind = 'RunResumed') AS idle
     FROM runs
     LEFT JOIN facts AS first ON first.run = runs.id AND first.seq = 1
     LEFT JOIN facts AS last ON last.run = runs.id AND last.seq = (SELECT max(seq) FROM facts WHERE run = runs.id)
@@ -61,9 +65,10 @@ class RunRow:
     """A run without its facts.
 
     `created` is ISO 8601, in UTC. `length` is the number of its facts; `began` and `latest` are the times at which the
-    first and the last of them were stored, in seconds since the epoch, None if it has no facts. `end` is the last fact
-    if the run has ended. `uuid`, `plan`, `workspace`, `rerun_of` and `redacted` are the columns of the store, empty in
-    a store of schema 1. `number` is higher for runs that were recorded later.
+    first and the last of them were stored, in seconds since the epoch, None if it has no facts. `idle` is the number of
+    seconds between them in which no process drove the run. `end` is the last fact if the run has ended. `uuid`, `plan`,
+    `workspace`, `rerun_of` and `redacted` are the columns of the store, empty in a store of schema 1. `number` is
+    higher for runs that were recorded later.
     """
 
     id: RunId
@@ -72,6 +77,7 @@ class RunRow:
     length: int = 0
     began: float | None = None
     latest: float | None = None
+    idle: float = 0.0
     end: RunEnded | None = None
     uuid: str = ""
     plan: str = ""
@@ -79,6 +85,11 @@ class RunRow:
     rerun_of: str = ""
     redacted: int = 0
     number: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """For how long it was in progress between its first and its last fact, in seconds."""
+        return 0.0 if self.began is None or self.latest is None else self.latest - self.began - self.idle
 
 
 def run_rows(pipeline_root: Path) -> list[RunRow]:
@@ -91,7 +102,10 @@ def run_rows(pipeline_root: Path) -> list[RunRow]:
 
 
 def run_row(pipeline_root: Path, run: str) -> RunRow:
-    """Return the run of an id, or of the only id with that prefix; `latest` is the newest run.
+    """Return the run of an id, or of the only id with that prefix.
+
+    `latest` is the newest run that is not the rerun of a task: a debug session must not change what `resume latest`
+    continues. If there are only reruns, it is the newest of them.
 
     Raises:
         NoSuchRun: if there is none, or several ids have that prefix.
@@ -99,7 +113,7 @@ def run_row(pipeline_root: Path, run: str) -> RunRow:
     """
     rows = run_rows(pipeline_root)
     if run == LATEST and rows:
-        return rows[0]
+        return next((row for row in rows if not row.rerun_of), rows[0])
     matches = [row for row in rows if row.id == run] or [row for row in rows if run and row.id.startswith(run)]
     if len(matches) == 1:
         return matches[0]
@@ -181,6 +195,7 @@ def _row(selected: sqlite3.Row) -> RunRow:
         length=selected["length"] or 0,
         began=selected["began"],
         latest=selected["latest"],
+        idle=selected["idle"] or 0.0,
         end=last if isinstance(last, RunEnded) else None,
         number=selected["number"],
         **{

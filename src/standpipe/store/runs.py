@@ -1,6 +1,6 @@
 """The run store: the facts of every run, append-only, in SQLite (`runs.sqlite` in the pipeline root).
 
-Schema, version 3:
+Schema, version 4:
 
 * `runs`: `id` (the run's id), `pipeline` (its name), `created` (ISO 8601, UTC), `uuid`, `plan` (the id of the Plan that
   it began with), `workspace` (the folder on this machine; empty if it has none), `rerun_of` (the run and the task of
@@ -52,6 +52,10 @@ _MIGRATIONS = (
     """
     ALTER TABLE runs RENAME COLUMN repeats TO rerun_of;
     ALTER TABLE runs RENAME COLUMN masked TO redacted;
+    """,
+    # Without it, listing runs would read all their facts to see how long each was idle before it was resumed.
+    """
+    CREATE INDEX resumptions ON facts(run) WHERE kind = 'RunResumed';
     """,
 )
 

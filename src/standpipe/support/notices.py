@@ -21,6 +21,9 @@ _INFO, _WARNING = 20, 30
 
 _thread = threading.local()
 
+#: Those that write notices on the terminal while they redraw its last lines; the newest one is last.
+_displays: list[Callable[[str], None]] = []
+
 #: Takes a notice: one or more sentences. `warn` and `inform` are such functions.
 Notice = Callable[[str], None]
 
@@ -53,6 +56,19 @@ def quiet_notices(quiet: bool = True) -> Iterator[None]:
         _thread.quiet = before
 
 
+def show_notices_in(write_line: Callable[[str], None]) -> Callable[[], None]:
+    """Let a display that redraws lines of the terminal write the notices there, which would else be among its lines.
+
+    Args:
+        write_line: writes a line above the display, from any thread.
+
+    Returns:
+        A function that ends this.
+    """
+    _displays.append(write_line)
+    return lambda: _displays.remove(write_line)
+
+
 class Once:
     """Tells what is new from what was told before. Any thread may ask."""
 
@@ -78,7 +94,16 @@ def _tell(text: str, level: int) -> None:
             if _is_on_terminal(logger, level):
                 return
     if level >= _WARNING or not getattr(_thread, "quiet", False):
-        sys.stderr.write(f"standpipe: {text}\n")
+        _write(f"standpipe: {text}")
+
+
+def _write(line: str) -> None:
+    """Write a notice to standard error; through the display that redraws the terminal, if both are there."""
+    displays = list(_displays)
+    if displays and getattr(sys.stderr, "isatty", bool)():
+        displays[-1](line)
+    else:
+        sys.stderr.write(f"{line}\n")
 
 
 def _logger() -> Logger | None:

@@ -20,7 +20,7 @@ def format_index_options(index_urls: Sequence[str], trusted_hosts: Sequence[str]
 
     Args:
         index_urls: the URLs of the indexes, the first in place of PyPI.
-        trusted_hosts: the trusted hosts; None for the hosts of the URLs.
+        trusted_hosts: the trusted hosts; None for the default.
 
     >>> format_index_options(["https://a/simple", "https://b/simple"], ["b"])
     '--index-url https://a/simple --extra-index-url https://b/simple --trusted-host b '
@@ -28,9 +28,20 @@ def format_index_options(index_urls: Sequence[str], trusted_hosts: Sequence[str]
     if not index_urls:
         return ""
     first, *more = index_urls
-    hosts = index_urls if trusted_hosts is None else trusted_hosts
+    hosts = default_trusted_hosts(index_urls) if trusted_hosts is None else trusted_hosts
     options = [f"--index-url {first}", *(f"--extra-index-url {url}" for url in more)]
     return " ".join([*options, *(f"--trusted-host {host}" for host in hosts)]) + " "
+
+
+def default_trusted_hosts(index_urls: Sequence[str]) -> tuple[str, ...]:
+    """Return what the compiled command trusts if the author lists no trusted hosts: `http://` URLs, as kfp 2.17.3 does.
+
+    That version lists `https://` URLs as well, later ones list neither (kubeflow/pipelines#13780).
+
+    >>> default_trusted_hosts(["https://a/simple", "http://b/simple"])
+    ('http://b/simple',)
+    """
+    return tuple(url for url in index_urls if url.startswith("http://"))
 
 
 def quote_requirements(requirements: Sequence[str]) -> str:

@@ -6,16 +6,22 @@ is where the URI is mounted (rules: `kfp/dsl/types/artifact_types.py`).
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Type
 
 from .constants import WORKSPACE_MOUNT_PATH
+from .json_values import check_json
 
 #: The mount points of remote storage, by scheme.
 _MOUNTS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/", "oci://": "/oci/"}
 
 #: The folder of a model's files in an OCI image, as in KServe's modelcars.
 _OCI_MODELS = "/models"
+
+#: The metadata in which a task requests that a model is registered (KEP-12020).
+REGISTRATION_KEY = "_kfp_model_registry_request"
 
 #: The task's folder of outputs; set only in a running task.
 CONTAINER_TASK_ROOT: Optional[str] = None
@@ -75,6 +81,46 @@ class Model(Artifact):
     def framework(self, framework: str) -> None:
         self.metadata["framework"] = framework
 
+    def register(
+        self,
+        model_name: str,
+        description: str = "",
+        model_format_name: Optional[str] = None,
+        model_format_version: Optional[str] = None,
+        owner: str = "Kubeflow Pipelines",
+        author: str = "Kubeflow Pipelines",
+        continue_on_error: bool = True,
+    ) -> None:
+        """Request that the model is registered in a model registry when the task has succeeded.
+
+        The version is the artifact's `name`. This is the interface that KFP has proposed (KEP-12020); the KFP SDK 2.17
+        does not have it.
+
+        Args:
+            model_name: the name of the model in the registry.
+            description: a description for people.
+            model_format_name: the format, such as `ONNX`.
+            model_format_version: the version of the format.
+            owner: the owner of the model.
+            author: the author of the model.
+            continue_on_error: whether the task succeeds if the registration fails.
+
+        Raises:
+            ValueError: if the name of the model is missing.
+        """
+        if not isinstance(model_name, str) or not model_name:
+            raise ValueError(f"Invalid model_name {model_name!r} of Model.register: expected a name of the model.")
+        request = {
+            "model_name": model_name,
+            "description": description,
+            "model_format_name": model_format_name,
+            "model_format_version": model_format_version,
+            "owner": owner,
+            "author": author,
+            "continue_on_error": continue_on_error,
+        }
+        self.metadata[REGISTRATION_KEY] = json.dumps(request)
+
     @property
     def path(self) -> str:
         """The path of the model's files; in an OCI image, of its folder for models."""
@@ -97,7 +143,13 @@ class Metrics(Artifact):
     schema_title = "system.Metrics"
 
     def log_metric(self, metric: str, value: float) -> None:
-        """Set one metric."""
+        """Set one metric.
+
+        Raises:
+            TypeError: if the value is not JSON; the KFP SDK (2.17.3) fails after the function has returned.
+            ValueError: if it is NaN or infinite.
+        """
+        check_json(value, f"the metric {metric!r}")
         self.metadata[metric] = value
 
 
@@ -107,7 +159,14 @@ class ClassificationMetrics(Artifact):
     schema_title = "system.ClassificationMetrics"
 
     def log_roc_data_point(self, fpr: float, tpr: float, threshold: float) -> None:
-        """Add a point to the ROC curve: false and true positive rate at a threshold."""
+        """Add a point to the ROC curve: false and true positive rate at a threshold.
+
+        Raises:
+            TypeError: if one of them is not JSON.
+            ValueError: if one of them is NaN or infinite.
+        """
+        for name, value in (("fpr", fpr), ("tpr", tpr), ("threshold", threshold)):
+            check_json(value, f"{name} of a point of the ROC curve")
         point = {"confidenceThreshold": threshold, "recall": tpr, "falsePositiveRate": fpr}
         self.metadata.setdefault("confidenceMetrics", []).append(point)
 
@@ -115,13 +174,21 @@ class ClassificationMetrics(Artifact):
         """Add points to the ROC curve, from three sequences of the same length.
 
         Raises:
-            ValueError: if their lengths differ.
+            TypeError: if a number is of a type that JSON cannot hold.
+            ValueError: if their lengths differ, or a number is NaN or infinite.
         """
         if not len(fpr) == len(tpr) == len(threshold):
             raise ValueError(
                 "Length of fpr, tpr and threshold must be the same. "
                 f"Got lengths {len(fpr)}, {len(tpr)} and {len(threshold)} respectively."
             )
+        if len(threshold) and threshold[0] == math.inf:
+            raise ValueError(
+                "threshold[0] is inf, and JSON has no such number. The first threshold of roc_curve is infinite since "
+                "scikit-learn 1.3: pass fpr[1:], tpr[1:], threshold[1:], or set threshold[0] = threshold[1] + 1 before."
+            )
+        for name, values in (("fpr", fpr), ("tpr", tpr), ("threshold", threshold)):
+            check_json(list(values), f"{name} of the ROC curve")
         for index in range(len(fpr)):
             self.log_roc_data_point(fpr=fpr[index], tpr=tpr[index], threshold=threshold[index])
 
@@ -136,21 +203,26 @@ class ClassificationMetrics(Artifact):
         """Set the row of one true category.
 
         Raises:
-            ValueError: if the category is not one of the matrix, or the row is not as long as the categories.
+            TypeError: if a number is of a type that JSON cannot hold.
+            ValueError: if the category is not one of the matrix, the row is not as long as the categories, or a number
+                is NaN or infinite.
         """
         index = self._category(row_category)
         size = len(self._categories)
         if len(row) != size:
             raise ValueError(f"Invalid row. Expected size: {size} got: {len(row)}")
+        check_json(row, f"the row {row_category!r} of the confusion matrix")
         self.metadata["confusionMatrix"]["rows"][index] = {"row": row}
 
     def log_confusion_matrix_cell(self, row_category: str, col_category: str, value: int) -> None:
         """Set one cell: how often the true category `row_category` was predicted as `col_category`.
 
         Raises:
-            ValueError: if a category is not one of the matrix.
+            TypeError: if the number is of a type that JSON cannot hold.
+            ValueError: if a category is not one of the matrix, or the number is NaN or infinite.
         """
         row, column = self._category(row_category), self._category(col_category)
+        check_json(value, f"the cell ({row_category!r}, {col_category!r}) of the confusion matrix")
         self.metadata["confusionMatrix"]["rows"][row]["row"][column] = value
 
     def log_confusion_matrix(self, categories: List[str], matrix: List[List[int]]) -> None:

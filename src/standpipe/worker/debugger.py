@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import pdb
 import sys
 import traceback
@@ -70,12 +71,9 @@ def run(path: str) -> int:
     There is no fork server that kills what the task leaves running, or the task if the main process dies.
     """
     orphans.die_with_parent()
-    adopts = orphans.adopt()
-    try:
-        return task.run(path, call=_call_debugged)
-    finally:
-        if adopts:
-            orphans.kill_children()
+    if orphans.adopt():
+        atexit.register(orphans.kill_children)  # the first one, so that children may be waited for before
+    return task.run(path, call=_call_debugged)
 
 
 def _call_debugged(function: Callable[..., Any], execute: Callable[[], None]) -> None:

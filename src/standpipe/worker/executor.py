@@ -8,13 +8,13 @@ of the output is known.
 from __future__ import annotations
 
 import json
-import math
 import os
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from . import annotations as ann
 from . import artifacts
-from .artifacts import Artifact, is_remote
+from .artifacts import Artifact
+from .json_values import check_json, describe_type
 from .status import PipelineTaskFinalStatus, TaskConfig, final_status, task_config
 
 #: KFP's name for the output of a function that returns a single value.
@@ -40,13 +40,17 @@ class Executor:
         self.parameter_files = {name: p["outputFile"] for name, p in outputs.get("parameters", {}).items()}
         self.output_file: str = outputs["outputFile"]
         self.inputs = self._artifacts(inputs)
-        self.outputs = {name: listed[0] for name, listed in self._artifacts(outputs).items() if listed}
+        self.output_artifacts = {name: listed[0] for name, listed in self._artifacts(outputs).items() if listed}
         self.values: Dict[str, Any] = {}
 
     def execute(self) -> None:
         """Call the function, and write its results: payloads and the executor output."""
         artifacts.CONTAINER_TASK_ROOT = os.path.dirname(self.output_file)
-        for path in (self.output_file, *self.parameter_files.values(), *(a.path for a in self.outputs.values())):
+        for path in (
+            self.output_file,
+            *self.parameter_files.values(),
+            *(a.path for a in self.output_artifacts.values()),
+        ):
             os.makedirs(os.path.dirname(path), exist_ok=True)
         returned = self.function(**self.arguments())
         if _is_chief():
@@ -56,10 +60,11 @@ class Executor:
     def arguments(self) -> Dict[str, Any]:
         """Return the function's arguments, by name, without those that have no value but a default."""
         # `inspect.signature` returns the same, but takes a tenth of the whole time of a small task.
-        code = self.function.__code__
+        function = getattr(self.function, "__wrapped__", self.function)  # as `models.adapt` returns it
+        code = function.__code__
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        required = code.co_argcount - len(self.function.__defaults__ or ())
-        optional = {*names[required : code.co_argcount], *(self.function.__kwdefaults__ or ())}
+        required = code.co_argcount - len(function.__defaults__ or ())
+        optional = {*names[required : code.co_argcount], *(function.__kwdefaults__ or ())}
         values = {name: self._argument(name) for name in names}
         return {name: value for name, value in values.items() if value is not None or name not in optional}
 
@@ -90,9 +95,9 @@ class Executor:
         return _whole_number(self.parameters.get(name), annotation)
 
     def _output(self, name: str) -> Artifact:
-        if name not in self.outputs:
+        if name not in self.output_artifacts:
             raise ValueError(f"{self._who} has the output {name!r}, but the executor input has no path for it")
-        return self.outputs[name]
+        return self.output_artifacts[name]
 
     def _input_path(self, name: str) -> Optional[str]:
         if name in self.parameters:
@@ -121,7 +126,7 @@ class Executor:
         if declared is type(None) or declared is None:
             if returned is not None:
                 raise TypeError(
-                    f"{self._who} returned {_a(returned)}, but declares no output: "
+                    f"{self._who} returned {describe_type(returned)}, but declares no output: "
                     f"annotate it with `-> {type(returned).__name__}`, or return nothing"
                 )
         elif ann.is_named_tuple(declared):
@@ -136,7 +141,7 @@ class Executor:
         names = list(hints)
         expected = f"the outputs {', '.join(names)}"
         if not isinstance(returned, tuple):
-            raise TypeError(f"{self._who} returned {_a(returned)}: expected a tuple of {expected}")
+            raise TypeError(f"{self._who} returned {describe_type(returned)}: expected a tuple of {expected}")
         if len(returned) != len(names):
             raise ValueError(f"{self._who} returned {len(returned)} values: expected {expected}")
         by_name = dict(zip(getattr(returned, "_fields", names), returned))
@@ -155,7 +160,7 @@ class Executor:
                 "one of str, int, float, bool, list and dict"
             )
         elif isinstance(value, Artifact):
-            self.outputs[name] = value
+            self.output_artifacts[name] = value
         elif value is not None:
             with open(self._output(name).path, "w", encoding="utf-8") as file:
                 file.write(str(value))
@@ -163,68 +168,26 @@ class Executor:
     def _convert(self, name: str, value: Any, expected: Any) -> Any:
         """Return the value of an output parameter, without subclasses of int and float."""
         if not isinstance(value, (int, float) if expected is float else expected):
-            raise TypeError(f"{self._who} returned {_a(value)} for its output {name!r}: expected {expected.__name__}")
+            raise TypeError(
+                f"{self._who} returned {describe_type(value)} for its output {name!r}: expected {expected.__name__}"
+            )
         check_json(value, f"the output {name!r} of {self._who}")
         return expected(value) if expected in (int, float) else value
 
     def _write(self) -> None:
         output: Dict[str, Any] = {"parameterValues": self.values} if self.values else {}
-        for artifact in self.outputs.values():
-            _copy_custom_path(artifact)
-        if self.outputs:
-            output["artifacts"] = {name: {"artifacts": [_runtime(name, a)]} for name, a in self.outputs.items()}
+        if self.output_artifacts:
+            output["artifacts"] = {
+                name: {"artifacts": [_runtime(name, a)]} for name, a in self.output_artifacts.items()
+            }
         with open(self.output_file, "w", encoding="utf-8") as file:
             file.write(json.dumps(output))
-
-
-def check_json(value: Any, what: str, path: str = "") -> None:
-    """Raise TypeError or ValueError, naming the part, unless `value` can be written as JSON and read back the same."""
-    part = f"{what}, at {path}," if path else what
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"{part} is {value}, and JSON has no such number")
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            check_json(item, what, f"{path}[{index}]")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise TypeError(f"{part} has the key {key!r}, and the keys of a JSON object are text")
-            check_json(item, what, f"{path}[{key!r}]")
-    elif value is not None and not isinstance(value, (str, int)):
-        raise TypeError(f"{part} is {_a(value)}, which JSON cannot hold")
 
 
 def _runtime(name: str, artifact: Artifact) -> Dict[str, Any]:
     check_json(artifact.metadata, f"the metadata of the output artifact {name!r}")
     entry = {"name": artifact.name, "uri": artifact.uri, "metadata": artifact.metadata}
     return {**entry, "custom_path": artifact.custom_path} if artifact.custom_path else entry
-
-
-def _copy_custom_path(artifact: Artifact) -> None:
-    """Copy the payload at an artifact's custom path to its URI, as KFP's launcher does after the task.
-
-    The custom path may be in the container or in the working directory, which are removed after the task.
-    """
-    source, target = artifact.custom_path, artifact.uri
-    if not source or is_remote(target) or not os.path.exists(source) or os.path.exists(target):
-        return
-    import shutil  # costs 5 ms, and few artifacts have a custom path
-
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    if os.path.isdir(source):
-        shutil.copytree(source, target, copy_function=_link_or_copy)
-    else:
-        _link_or_copy(source, target)
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without links
-        import shutil  # costs 5 ms, and few artifacts have a custom path
-
-        shutil.copy2(source, target)
 
 
 def _whole_number(value: Any, annotation: Any) -> Any:
@@ -236,11 +199,3 @@ def _whole_number(value: Any, annotation: Any) -> Any:
 def _is_chief() -> bool:
     cluster = os.environ.get("CLUSTER_SPEC")
     return not cluster or json.loads(cluster)["task"]["type"] in _CHIEF_ROLES
-
-
-def _a(value: Any) -> str:
-    """Describe the type of a value, with its module unless it is built in."""
-    kind = type(value)
-    if value is None:
-        return "None"
-    return f"a value of type {kind.__name__ if kind.__module__ == 'builtins' else f'{kind.__module__}.{kind.__name__}'}"

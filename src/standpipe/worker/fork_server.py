@@ -9,10 +9,11 @@ and the pipe for what the task prints), then JSON with
 * `limits`, as `limits.enter` takes them, for a task with limits.
 
 The reply socket gets lines of JSON. From the task: `{"pid": …}` once it is a process group of its own,
-`{"grouped": …}`, whether a control group limits it, and `{"code": …}`, its exit code, as its last act. From the server:
-`{"status": …}`, the wait status, once the task has ended, in whatever way, or `{"problem": …}` if it could not be
-started. Usage comes with the code and the status (`usage.from_rusage`). Because the task itself reports its code, the
-other side need not wait until the system has cleaned up the process.
+`{"grouped": …}`, whether a control group limits it, and `{"code": …}`, its exit code, as its last act, unless its
+interpreter has to finalize (`teardown`). From the server: `{"status": …}`, the wait status, once the task has ended, in
+whatever way, or `{"problem": …}` if it could not be started. Usage comes with the code and the status
+(`usage.from_rusage`). Because most tasks report their code, the other side need not wait until the system has cleaned
+up the process.
 
 The server has one thread and knows nothing of what tasks do. When the control socket closes, it kills its tasks, and
 removes their working directories, as the process that should remove those may be dead.
@@ -20,7 +21,6 @@ removes their working directories, as the process that should remove those may b
 
 from __future__ import annotations
 
-import atexit
 import gc
 import json
 import os
@@ -28,15 +28,15 @@ import select
 import signal
 import socket
 import sys
-import threading
 import time
 import traceback
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, NoReturn, Optional, Set, Tuple
 
 from . import orphans, usage
 from .task import Request, prepare, run, use_utf8, warm_up
+from .teardown import Teardown
 
 
 class _Order:
@@ -59,6 +59,7 @@ def serve(control_fd: int) -> int:
     use_utf8()
     with suppress(Exception):  # if the SDK in this environment is broken, the tasks report that
         warm_up()
+    Teardown().warm_up()
     gc.collect()
     gc.freeze()  # the objects so far are shared by all tasks, whose collectors must not touch, and so copy, them
     server.serve()
@@ -135,11 +136,7 @@ class ForkServer:
         request = prepare(order.message["request"])
         pid = os.fork()
         if pid == 0:
-            try:
-                _detach(self)
-                _run_task(order, request)
-            finally:
-                os._exit(70)  # a bug of the worker
+            _become_task(self, lambda: (order, request))
         return pid
 
     def _make_spare(self) -> None:
@@ -152,7 +149,7 @@ class ForkServer:
         else:
             if pid == 0:
                 ours.close()
-                _run_spare(self, theirs)
+                _become_task(self, lambda: _wait_for_order(theirs))
             self._spare = pid, ours
         theirs.close()
 
@@ -164,8 +161,8 @@ class ForkServer:
                 if pid == 0:
                     break
                 _kill_group(pid)  # as long as the group has processes, its number is not used again
+                self._kill_orphans()
                 self._forget(pid, status, rusage)
-        self._kill_orphans()
 
     def _forget(self, pid: int, status: int, rusage: Any) -> None:
         """Report a task's end, or drop the spare."""
@@ -206,18 +203,31 @@ class ForkServer:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run_spare(server: ForkServer, orders: socket.socket) -> None:
-    """Run the spare: warm up, wait for an order, run the task. Does not return."""
+def _become_task(server: ForkServer, wait: Callable[[], Tuple[_Order, Optional[Request]]]) -> NoReturn:
+    """Run a task in this forked process, and end it.
+
+    Raises:
+        SystemExit: to leave the server's loop, and end as an interpreter does.
+    """
+    code = 70  # a bug of the worker, unless another code is known
     try:
         _detach(server)
-        with suppress(Exception):  # as in `serve`
-            warm_up()
+        code = _run_task(*wait())
+    except BaseException:  # noqa: BLE001  the outermost edge of this process
+        traceback.print_exc()
+    raise SystemExit(code)
+
+
+def _wait_for_order(orders: socket.socket) -> Tuple[_Order, None]:
+    """Warm up, and wait for an order to the spare; exit if there is none."""
+    with suppress(Exception):  # as in `serve`
+        warm_up()
+    Teardown().warm_up()
+    with orders:
         order = _receive(orders)
-        orders.close()
-        if order is not None:
-            _run_task(order, None)
-    finally:
+    if order is None:
         os._exit(0)  # it is not needed any more
+    return order, None
 
 
 def _detach(server: ForkServer) -> None:
@@ -230,28 +240,25 @@ def _detach(server: ForkServer) -> None:
     server.close()
 
 
-def _run_task(order: _Order, request: Optional[Request]) -> None:
-    """Run a task in this process. Does not return."""
-    code = 70  # a bug of the worker, unless another code is known
-    try:
-        _send_reply(order.reply, pid=os.getpid())
-        os.register_at_fork(after_in_child=order.reply.close)  # only this process may report for the task
-        _redirect(order.log)
-        message = order.message
-        if message.get("limits"):
-            _limit(order.reply, message["limits"])
-        if message.get("mounts") and not _mount(order.reply, message):
-            return
-        _enter(message["cwd"], message["set"], message["unset"])
-        code = run(message["request"], request)
-        _finish()
-        orphans.kill_children()  # before the end: later, nobody could find them if the server has died
-        _send_reply(order.reply, code=code, **usage.current())
-    except BaseException:  # noqa: BLE001  the outermost edge of this process
-        traceback.print_exc()
-        code = code or 1
-    finally:
-        os._exit(code)
+def _run_task(order: _Order, request: Optional[Request]) -> int:
+    """Run a task in this process; return its exit code if the interpreter has to finalize, or else exit with it."""
+    _send_reply(order.reply, pid=os.getpid())
+    os.register_at_fork(after_in_child=order.reply.close)  # only this process may report for the task
+    _redirect(order.log)
+    message = order.message
+    if message.get("limits"):
+        _limit(order.reply, message["limits"])
+    if message.get("mounts") and not _mount(order.reply, message):
+        return 70
+    _enter(message["cwd"], message["set"], message["unset"])
+    teardown = Teardown()
+    code = run(message["request"], request)
+    is_complete = teardown.run()
+    orphans.kill_children()  # before the end: later, nobody could find them if the server has died
+    if not is_complete:
+        return code  # which the server reports
+    _send_reply(order.reply, code=code, **usage.current())
+    os._exit(code)
 
 
 def _receive(orders: socket.socket) -> Optional[_Order]:
@@ -321,20 +328,17 @@ def _mount(reply: socket.socket, message: Dict[str, Any]) -> bool:
 
     try:
         mounts.enter(message["mounts"], message["keep"], message["cwd"])
+    except mounts.MountsRefused as error:
+        advice = "Use local.DockerRunner(), or a Linux system that allows this user to create mount namespaces"
+        _send_reply(reply, problem=f"its volumes could not be mounted: {error.strerror}. {advice}")
+        return False
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
+        where = f" at {error.filename}" if error.filename else ""
+        paths = ", ".join(path for _, path, _ in message["mounts"])
         _send_reply(
             reply,
-            problem=f"its volumes could not be mounted: {error.strerror}{where}. Use local.DockerRunner(), or a Linux "
-            "system that allows this user to create mount namespaces",
+            problem=f"its volumes could not be mounted: {error.strerror}{where}. It mounts folders at {paths}: mount "
+            "them at paths that do not exist yet, or that are folders",
         )
         return False
     return True
-
-
-def _finish() -> None:
-    """Do what an interpreter does at its end, as far as user code depends on it."""
-    threading._shutdown()  # type: ignore[attr-defined] # waits for threads; it has no public name
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from typing import List, Optional, Sequence, Set, Tuple
 
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x20000, 0x10000000
@@ -86,18 +87,39 @@ def _cover(folder: str, spare: str) -> None:
     if folder == "/":
         _mount("", new, _UNBINDABLE)  # otherwise it would be bound into itself
     for name in names:
-        source, target = f"/proc/self/fd/{old}/{name}", os.path.join(new, name)
-        if os.path.islink(source):
-            os.symlink(os.readlink(source), target)
-            continue
-        if os.path.isdir(source):
-            os.mkdir(target)
-        else:
-            os.close(os.open(target, os.O_CREAT | os.O_WRONLY))
-        _bind(source, target)
+        with suppress(FileNotFoundError):  # others use the folder, too, and have removed it by now
+            _show(f"/proc/self/fd/{old}/{name}", os.path.join(new, name))
     os.close(old)
     if folder == "/":
         os.chroot(new)
+
+
+def _show(source: str, target: str) -> None:
+    """Make what is at a path visible at another one.
+
+    Raises:
+        FileNotFoundError: if there is nothing any more; then there is nothing at the other one, either.
+    """
+    # Opened, it stays what it is, even if it is removed meanwhile.
+    opened = os.open(source, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        mode = os.fstat(opened).st_mode
+        if stat.S_ISLNK(mode):
+            os.symlink(os.readlink("", dir_fd=opened), target)
+            return
+        make, remove = (os.mkdir, os.rmdir) if stat.S_ISDIR(mode) else (_touch, os.unlink)
+        make(target)
+        try:
+            _bind(f"/proc/self/fd/{opened}", target)
+        except FileNotFoundError:
+            remove(target)
+            raise
+    finally:
+        os.close(opened)
+
+
+def _touch(path: str) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
 
 
 def _is_within(path: str, folder: str) -> bool:

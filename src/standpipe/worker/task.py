@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import os
 import sys
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, Callable, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from .executor import Executor
 from .kfp_shim import install
+from .models import adapt
 from .report import report
-from .source import compiled, load_function
+from .source import MODULE_NAME, Sections, compiled, load_function
 from .usage import write
 
 #: The size, in bytes, up to which a request is read and compiled before the fork.
@@ -28,14 +31,20 @@ Call = Callable[[Callable[..., Any], Callable[[], None]], None]
 def read(path: str) -> Request:
     """Read the request in a file.
 
-    The file is UTF-8 JSON with `source` and `function`, the program and the name of the function in it;
+    The file is UTF-8 JSON with `source` and `function`, the program and the name of the function in it; `sections`, the
+    parts of the program that come from files of the author (`source.Section`);
     `executor_input`, KFP's ExecutorInput; `artifact_classes`, sources by `module.Name`; `error_file`, the path for the
     description of an exception; `owner`, the user and group id that the outputs are given to, or null; `usage_file`,
-    the path for the task's usage, or null.
+    the path for the task's usage, or null; and perhaps `pause`, as `pausing.run_with_pauses` takes it.
     """
     with open(path, encoding="utf-8") as file:
         request: Request = json.load(file)
     return request
+
+
+def sections_of(request: Request) -> Sections:
+    """Return the sections of the program in a request."""
+    return tuple((start, count, file, line) for start, count, file, line in request.get("sections", ()))
 
 
 def prepare(path: str) -> Optional[Request]:
@@ -47,7 +56,7 @@ def prepare(path: str) -> Optional[Request]:
     with suppress(Exception):
         if os.path.getsize(path) <= _MAX_PREPARED_SIZE:
             request = read(path)
-            compiled(request["source"], request["function"])
+            compiled(request["source"], request["function"], sections_of(request))
             return request
     return None
 
@@ -61,8 +70,18 @@ def run(path: str, request: Optional[Request] = None, *, call: Optional[Call] = 
         call: calls the function, under a debugger for instance.
     """
     request = request or read(path)
+    if request.get("pause"):
+        from .pausing import run_with_pauses  # few tasks pause
+
+        return run_with_pauses(request["pause"], lambda: _run(path, request, call))
+    return _run(path, request, call)
+
+
+def _run(path: str, request: Request, call: Optional[Call]) -> int:
+    custom: List[Any] = []
+    atexit.register(_finish, path, request, custom)  # the first one, so that it is called after those of the user's
     try:
-        _execute(request, call)
+        custom += _execute(request, call)
     except SystemExit as error:
         return _exit_code(error)
     except KeyboardInterrupt as error:
@@ -71,11 +90,6 @@ def run(path: str, request: Optional[Request] = None, *, call: Optional[Call] = 
     except BaseException as error:  # noqa: BLE001  the outermost edge: all errors are reported to the user
         report(error, request["error_file"])
         return 1
-    finally:
-        if request.get("usage_file"):
-            with suppress(OSError):  # a full disk, perhaps: the usage is then unknown
-                write(request["usage_file"])
-        _change_owner(os.path.dirname(path), request.get("owner"))
     return 0
 
 
@@ -105,15 +119,44 @@ def warm_up() -> None:
     executor(executor_input, function).execute()
 
 
-def _execute(request: Request, call: Optional[Call]) -> None:
+def _execute(request: Request, call: Optional[Call]) -> List[Any]:
+    """Execute a request, and return the output artifacts that have a custom path."""
     del sys.argv[1:]  # they are ours, and would confuse a program that parses arguments
     executor = executor_class()
-    function = load_function(request["source"], request["function"], request["artifact_classes"])
-    execute: Callable[[], None] = executor(request["executor_input"], function).execute
+    sections = sections_of(request)
+    function = load_function(request["source"], request["function"], request["artifact_classes"], sections)
+    execution = executor(request["executor_input"], adapt(function))
     if call:
-        call(function, execute)
+        call(function, execution.execute)
     else:
-        execute()
+        execution.execute()
+    outputs = getattr(execution, "output_artifacts", {})  # as in the SDK 2.17.3, whose other versions may differ
+    return [artifact for artifact in outputs.values() if artifact.custom_path]
+
+
+def _finish(path: str, request: Request, custom: Sequence[Any]) -> None:
+    """Do what is to be done after the user's exit handlers: copy payloads, write the usage, change owners."""
+    if custom:
+        _copy_payloads(custom, request["error_file"])
+    if request.get("usage_file"):
+        with suppress(OSError):  # a full disk, perhaps: the usage is then unknown
+            write(request["usage_file"])
+    _change_owner(os.path.dirname(path), request.get("owner"))
+
+
+def _copy_payloads(artifacts: Sequence[Any], error_file: str) -> None:
+    from .custom_paths import copy_payloads  # costs 5 ms, and few artifacts have a custom path
+
+    component = sys.modules.pop(MODULE_NAME, None)
+    if component is not None:
+        vars(component).clear()  # so that the files that it has left open are closed
+        gc.collect()
+    try:
+        copy_payloads(artifacts)
+    except OSError as error:
+        report(error, error_file)
+        sys.stdout.flush()
+        os._exit(1)  # an exit handler has no other way to fail the task
 
 
 def use_utf8() -> None:

@@ -16,10 +16,20 @@ from standpipe.execution.requests import build_request
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.component_changes import code_digest
 from standpipe.model.events import StartAttempt
-from standpipe.model.plan import Caching, Command, Component, Container, Importer, Plan, PythonFunction
-from standpipe.model.ports import Mount, PodSettings
+from standpipe.model.plan import (
+    Caching,
+    Command,
+    Component,
+    Container,
+    Importer,
+    Plan,
+    PythonFunction,
+    SourceLocation,
+    SourceSection,
+)
+from standpipe.model.ports import InitContainer, Mount, PodSettings
 from standpipe.model.refs import TaskRef
-from standpipe.model.resources import ResourceRequest
+from standpipe.model.resources import Limits, ResourceRequest
 from standpipe.model.templates import parse_argument
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, ParameterInput, ParameterType
 from standpipe.model.values import ArtifactValue, Checksum, Value
@@ -110,6 +120,11 @@ def test_the_key_does_not_depend_on_comments_and_formatting(source: str) -> None
     assert key(replace(FUNCTION, source=source)) == key()
 
 
+def test_the_key_does_not_depend_on_where_the_source_comes_from() -> None:
+    sections = (SourceSection(1, 2, SourceLocation("/pipeline.py", 7)),)
+    assert key(replace(FUNCTION, sections=sections)) == key()
+
+
 def test_the_key_does_not_depend_on_the_order_of_packages() -> None:
     assert key(replace(FUNCTION, packages=("numpy", "pandas==2"))) == key()
 
@@ -143,6 +158,7 @@ def test_code_that_does_not_parse_is_its_text() -> None:
         {"env": {"A": "a"}},
         {"pod": PodSettings(env={"A": "a"})},
         {"pod": PodSettings(mounts=(Mount(Path("/"), "/scratch", temporary=True),))},
+        {"pod": PodSettings(init_containers=(InitContainer("init", "busybox"),))},
         {"fingerprint": "other"},
         {"x": {"a": 1, "b": 2}},
         {"component": replace(COMPONENT, outputs={"model": ArtifactOutput(ArtifactType("system.Model"))})},
@@ -202,6 +218,22 @@ def test_a_remote_artifact_is_its_uri_and_one_of_a_run_without_payload_its_metad
     assert key(data=artifact("gs://b/1")) != key(data=artifact("gs://b/2"))
     assert key(data=artifact("/none/1", metadata={"n": 1})) != key(data=artifact("/none/2", metadata={"n": 1}))
     assert key(data=artifact(f"{ROOT}/1", metadata={"n": 1})) == key(data=artifact(f"{ROOT}/2", metadata={"n": 1}))
+
+
+def test_the_key_depends_on_all_of_an_init_container_but_its_name_and_limits() -> None:
+    init = InitContainer("init", "busybox", ("sh",), ("a",), {"A": "1"}, (Mount(Path("/"), "/x", temporary=True),))
+    others = [
+        replace(init, image="alpine"),
+        replace(init, command=("bash",)),
+        replace(init, args=("b",)),
+        replace(init, env={"A": "2"}),
+        replace(init, mounts=()),
+        replace(init, is_sidecar=True),
+    ]
+    keys = {key(pod=PodSettings(init_containers=containers)) for containers in [(init,), *((o,) for o in others)]}
+    assert len(keys) == len(others) + 1
+    same = replace(init, name="other", limits=Limits(cpu=1.0))
+    assert key(pod=PodSettings(init_containers=(same,))) == key(pod=PodSettings(init_containers=(init,)))
 
 
 def test_secrets_in_files_count_by_their_content(tmp_path: Path) -> None:

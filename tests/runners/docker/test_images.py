@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -95,8 +95,16 @@ class Bench:
         self.cancel = Cancellation()
         self.images = DerivedImages(lambda: self.engine, locks)  # type: ignore[arg-type, return-value]
 
-    def image(self, base: str = "base:1", function: PythonFunction | None = FUNCTION, **run_args: Any) -> str:
-        return self.images.image(base, function, run_args=run_args, inform=self.notices.append, cancel=self.cancel)
+    def image(
+        self,
+        base: str = "base:1",
+        function: PythonFunction | None = FUNCTION,
+        variables: Mapping[str, str] = {},
+        **run_args: Any,
+    ) -> str:
+        return self.images.image(
+            base, function, variables=variables, run_args=run_args, inform=self.notices.append, cancel=self.cancel
+        )
 
 
 @pytest.fixture
@@ -128,8 +136,8 @@ def test_the_order_of_packages_does_not_matter_but_everything_else_does(bench: B
     assert bench.image(function=replace(FUNCTION, name="another", packages=("a", "b"))) == name
     others = [
         replace(FUNCTION, packages=("a",)),
-        replace(FUNCTION, index_urls=("https://index/simple",)),
-        replace(FUNCTION, index_urls=("https://index/simple",), trusted_hosts=()),
+        replace(FUNCTION, index_urls=("http://index/simple",)),
+        replace(FUNCTION, index_urls=("http://index/simple",), trusted_hosts=()),
         replace(FUNCTION, use_venv=True),
     ]
     names = {bench.image(function=function) for function in others}
@@ -160,15 +168,64 @@ def test_pip_installs_as_root_in_a_container_of_the_base(bench: Bench) -> None:
     assert container.removed
 
 
-def test_indexes_are_pip_s_options_as_kfp_compiles_them(bench: Bench) -> None:
-    bench.image(function=replace(FUNCTION, index_urls=("https://one", "https://two")))
+def test_indexes_are_options_of_pip(bench: Bench) -> None:
+    bench.image(function=replace(FUNCTION, index_urls=("https://one", "http://two:8080/simple")))
     bench.image(function=replace(FUNCTION, index_urls=("https://one",), trusted_hosts=("host",)))
     first, second = (container.executed[-1][0][5:-2] for container in bench.engine.made)
     assert first == [
-        *("--index-url", "https://one", "--extra-index-url", "https://two"),
-        *("--trusted-host", "https://one", "--trusted-host", "https://two"),
+        *("--index-url", "https://one", "--extra-index-url", "http://two:8080/simple"),
+        *("--trusted-host", "two:8080"),  # pip fails on the URL that KFP compiles
     ]
     assert second == ["--index-url", "https://one", "--trusted-host", "host"]
+
+
+def test_variables_in_indexes_are_those_of_the_task_the_image_and_this_machine(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A", "https://machine/a")
+    monkeypatch.setenv("PATH_OF_HOST", "https://machine/b")
+    function = replace(FUNCTION, index_urls=("$A", "$PATH_OF_HOST", "https://image$PATH"))
+    first = bench.image(function=function, variables={"A": "https://me:secret@task/a"})
+    second = bench.image(function=function, variables={"A": "https://me:another@task/a"})
+
+    (container,) = bench.engine.made
+    urls = ["https://me:secret@task/a", "https://machine/b", "https://image/bin"]
+    assert [part for part in container.executed[-1][0] if part.startswith("https:")] == urls
+    assert first == second  # a password is no part of the content
+
+
+def test_the_order_of_options_of_pip_counts(bench: Bench) -> None:
+    names = {bench.image(function=replace(FUNCTION, packages=packages)) for packages in (("-c", "a"), ("a", "-c"))}
+
+    assert len(names) == 2
+
+
+@pytest.mark.parametrize(
+    ("output", "reason", "hint"),
+    [
+        (
+            "ERROR: Exception:\nTraceback (most recent call last):\n"
+            + "  File ...\n" * 40
+            + "ValueError: Invalid IPv6 URL",
+            "ValueError: Invalid IPv6 URL",
+            "write `host:port` in pip_trusted_hosts",
+        ),
+        (
+            "WARNING: The repository located at h is not a trusted or secure host and is being ignored.\n"
+            "ERROR: No matching distribution found for a",
+            "The repository located at h",
+            "list the host, with its port, in pip_trusted_hosts",
+        ),
+    ],
+)
+def test_an_index_without_tls(bench: Bench, output: str, reason: str, hint: str) -> None:
+    bench.engine.answers = lambda command: (1 if "install" in command else 0, output.encode())
+
+    with pytest.raises(EnvironmentBuildError) as failure:
+        bench.image()
+    assert reason in str(failure.value)
+    assert hint in str(failure.value).splitlines()[-1]
+    assert "network_mode" not in str(failure.value)
 
 
 def test_a_missing_pip_is_brought_by_ensurepip(bench: Bench) -> None:

@@ -18,10 +18,11 @@ from docker.errors import APIError, DockerException, ImageNotFound
 
 from standpipe.errors import EnvironmentBuildError, RunnerError, UnsupportedError
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.plan import PythonFunction
+from standpipe.model.plan import Command, Container, PythonFunction
 from standpipe.model.ports import CommandLine, Mount, Outcome, PodSettings, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Limits
+from standpipe.model.templates import parse_text
 from standpipe.runners.docker import container as docker_task
 from standpipe.runners.docker import runner as docker_runner
 from standpipe.runners.docker.engine import Engine, Owner
@@ -120,7 +121,7 @@ class FakeEngine:
     def remove_container(self, container: str, **_: bool) -> None:
         self.removed.append(container)
 
-    def image(self, base: str, function: Any, *, run_args: Any, inform: Any, cancel: Any) -> str:
+    def image(self, base: str, function: Any, *, variables: Any, run_args: Any, inform: Any, cancel: Any) -> str:
         self.asked_for.append((base, function, run_args))
         return base
 
@@ -337,6 +338,30 @@ def test_a_command_needs_no_packages(bench: Bench) -> None:
     assert bench.engine.asked_for[0][1] is None
 
 
+def test_an_image_is_prepared_once_for_all_runs(tmp_path: Path, engine: FakeEngine) -> None:
+    bench = Bench(tmp_path, engine, {"network_mode": "host", "labels": {"mine": "1"}})
+    function = PythonFunction("work", "", packages=("a",))
+    executor = Container("image:1", function)
+    renamed = replace(executor, program=replace(function, name="other", source="x"))
+    assert not bench.runner.is_prepared(executor)
+    bench.runner.prepare(executor, Cancellation())
+
+    ((base, asked_for, run_args),) = engine.asked_for
+    assert (base, asked_for, run_args["network_mode"]) == ("image:1", function, "host")
+    assert "mine" not in run_args["labels"]
+    assert bench.reaper.guarded == [run_args["labels"]]
+    assert bench.runner.is_prepared(executor)
+    assert bench.runner.is_prepared(renamed)  # the same packages in the same image
+    assert not bench.runner.is_prepared(Container("image:2", Command()))
+
+
+def test_an_image_that_only_its_task_knows_is_not_prepared(bench: Bench) -> None:
+    variable = PythonFunction("work", "", packages=("a",), index_urls=("$URL",))
+
+    assert bench.runner.is_prepared(Container("image:1", variable))
+    assert bench.runner.is_prepared(Container(parse_text("{{$.inputs.parameters['image']}}"), Command()))
+
+
 def test_what_the_engine_refuses_to_make_is_told_in_its_words(bench: Bench) -> None:
     bench.engine.refusal = APIError("400", explanation="invalid mem_limit")
     with pytest.raises(RunnerError, match=r"(?s)of the image image:1: invalid mem_limit.*arguments of the Docker"):
@@ -356,7 +381,12 @@ def test_limits_are_those_of_the_container(bench: Bench) -> None:
 
 
 def test_a_container_without_limits_has_none(bench: Bench) -> None:
-    assert bench.arguments().keys() == {"image", "command", "entrypoint", "environment", "labels", "volumes"}
+    assert bench.arguments().keys() == {"image", "command", "entrypoint", "environment", "labels", "volumes", "init"}
+
+
+@pytest.mark.parametrize(("run_args", "init"), [({}, True), ({"init": False}, False)])
+def test_an_init_program_is_the_first_process(tmp_path: Path, run_args: dict[str, Any], init: bool) -> None:
+    assert Bench(tmp_path, FakeEngine(), run_args).arguments()["init"] is init
 
 
 @pytest.mark.parametrize(
@@ -411,6 +441,7 @@ def test_the_peak_of_what_the_kernel_killed_is_the_limit(bench: Bench) -> None:
         (1, True, Outcome(exit_code=1, out_of_memory=True)),
         (128, False, Outcome(exit_code=128)),
         (137, True, Outcome(signal=9, out_of_memory=True)),
+        (0, True, Outcome(signal=9, out_of_memory=True)),
         (143, False, Outcome(signal=15)),
         (192, False, Outcome(signal=64)),
         (193, False, Outcome(exit_code=193)),
@@ -453,6 +484,31 @@ def test_a_program_that_cannot_be_started_is_told(
     assert problem.startswith("its container could not be started: executable file not found\n")
     assert hint in problem
     assert bench.engine.made[0].calls == ["attach", "start", "remove"]
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        b"[FATAL tini (7)] exec python4 failed: No such file or directory\n",
+        b"ERROR (catatonit:2): exec python4 failed: No such file or directory\n",
+    ],
+)
+@pytest.mark.parametrize(("program", "hint"), [(SHELL, "command and args"), (FUNCTION, "needs python3")])
+def test_a_program_that_the_init_program_cannot_start_is_told(
+    bench: Bench, program: CommandLine | PythonFunction, hint: str, printed: bytes
+) -> None:
+    bench.engine.behaviour = {"prints": [printed], "status": 127}
+    problem = bench.run(program).problem
+    assert problem.startswith("its container could not be started: exec python4 failed: No such file or directory\n")
+    assert hint in problem
+
+
+def test_an_engine_without_an_init_program_is_explained(bench: Bench) -> None:
+    def refuse() -> None:
+        raise APIError("400", explanation='exec: "docker-init": executable file not found in $PATH')
+
+    bench.engine.behaviour = {"on_start": refuse}
+    assert "local.DockerRunner(init=False)" in bench.run().problem
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, OSError])

@@ -18,9 +18,10 @@ import pytest
 
 from standpipe.errors import EnvironmentBuildError
 from standpipe.model.cancellation import Cancellation
-from standpipe.runners.process import venv
-from standpipe.runners.process.venv import CurrentEnvironment, Venvs, pip_settings
-from tests.wheels import function, imported, make_index, make_project, make_wheel
+from standpipe.runners.process import installer, venv
+from standpipe.runners.process.pip_settings import pip_settings
+from standpipe.runners.process.venv import CurrentEnvironment, Venvs
+from tests.wheels import function, imported, make_editable_project, make_index, make_project, make_wheel
 
 
 @pytest.fixture
@@ -41,9 +42,9 @@ def _settings_of_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iter
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("UV_NO_CONFIG", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
-    venv._user_sources.cache_clear()
+    venv._read_user_options.cache_clear()
     yield
-    venv._user_sources.cache_clear()
+    venv._read_user_options.cache_clear()
 
 
 # --- what an environment is
@@ -213,14 +214,142 @@ def test_a_configuration_that_cannot_be_read(tmp_path: Path) -> None:
         pip_settings({"PIP_CONFIG_FILE": str(tmp_path / "pip.conf")})
 
 
-@pytest.mark.parametrize(("trusted", "hosts"), [(None, ["a.org", "b.org:8080"]), ((), []), (("c.org",), ["c.org"])])
-def test_who_is_trusted(trusted: tuple[str, ...] | None, hosts: list[str]) -> None:
-    urls = ("https://user:secret@a.org/simple", "http://b.org:8080/simple")
-    wanted = function("x", index_urls=urls, trusted_hosts=trusted)
-    options = list(venv._uv_options(venv._recipe(Path("python"), wanted)))
+# --- options of pip among the packages
 
-    assert options[:4] == ["--index-url", urls[0], "--extra-index-url", urls[1]]
-    assert [options[i + 1] for i, name in enumerate(options) if name == "--allow-insecure-host"] == hosts
+
+def test_options_of_pip_are_passed_to_uv(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    needs = make_wheel(tmp_path / "wheels", "one", requires="Requires-Dist: two\n")
+    packages = ("--no-deps", "-f", str(needs.parent), "--no-index", "--pre", "one")
+    python = venvs.python(function(*packages), inform=notices.append)
+
+    assert imported(python, "one") == "1.0"
+    assert notices[0] == "Building an environment with one. Later tasks will reuse it."
+
+
+def test_an_index_among_the_packages(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    url = make_index(tmp_path / "index", make_wheel(tmp_path / "w1", "one"))
+    other = make_index(tmp_path / "other", make_wheel(tmp_path / "w2", "two"))
+    packages = ("--index-url", "file:///nowhere", "-i", url, f"--extra-index-url={other}", "one", "two")
+    python = venvs.python(function(*packages), inform=notices.append)
+
+    assert (imported(python, "one"), imported(python, "two")) == ("1.0", "1.0")  # the last index counts, as with pip
+
+
+def test_requirements_in_a_file(
+    venvs: Venvs, tmp_path: Path, notices: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel, other = make_wheel(tmp_path, "one"), make_wheel(tmp_path, "two")
+    (tmp_path / "requirements.txt").write_text(f"{wheel}\n")
+    monkeypatch.chdir(tmp_path)
+    before = venvs.python(function("-r", "requirements.txt"), inform=notices.append)
+    (tmp_path / "requirements.txt").write_text(f"{wheel}\n{other}\n")
+    after = venvs.python(function("--requirement=requirements.txt"), inform=notices.append)
+
+    assert (imported(before, "one"), imported(before, "two")) == ("1.0", "")
+    assert (imported(after, "one"), imported(after, "two")) == ("1.0", "1.0")
+    assert notices[0] == f"Building an environment with {tmp_path / 'requirements.txt'}. Later tasks will reuse it."
+
+
+def test_an_editable_project_is_the_current_source(
+    venvs: Venvs, tmp_path: Path, notices: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_editable_project(tmp_path / "one")
+    monkeypatch.chdir(tmp_path / "one")
+    python = venvs.python(function("-e", "."), inform=notices.append)
+    (tmp_path / "one" / "one.py").write_text("version = 'edited'\n")
+
+    assert imported(python, "one") == "edited"
+    assert venvs.python(function("-e", "."), inform=notices.append) == python
+
+
+def test_what_only_pip_knows_is_dropped_with_one_notice(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    wheel = make_wheel(tmp_path, "one")
+    packages = ("--user", "-q", "--prefer-binary", "--default-timeout=100", "--progress-bar", "off", str(wheel), "-q")
+    python = venvs.python(function(*packages), inform=notices.append)
+
+    assert imported(python, "one") == "1.0"
+    dropped = [notice for notice in notices if "has no use for" in notice]
+    assert [notice.partition("pip: ")[2] for notice in dropped] == ["--user, --quiet, --prefer-binary, --progress-bar."]
+
+
+def test_two_requirements_in_one_text(venvs: Venvs, notices: list[str]) -> None:
+    with pytest.raises(EnvironmentBuildError, match="one==1 two==2"):
+        venvs.python(function("one==1 two==2", "--no-index"), inform=notices.append)
+
+
+def test_a_password_is_neither_shown_nor_part_of_the_content(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    recipes = [
+        venv._recipe(Path("python"), function("x", index_urls=(f"https://me:{password}@a.org/simple",)))
+        for password in ("first", "second")
+    ]
+    assert len({recipe.key for recipe in recipes}) == 1
+    assert recipes[0] != recipes[1]
+    with pytest.raises(EnvironmentBuildError) as failure:
+        venvs.python(function("--no-index", "one @ https://me:secret@127.0.0.1:9/one-1.0.zip"), inform=notices.append)
+    assert "secret" not in str(failure.value) + "".join(notices)
+
+
+# --- variables in the indexes
+
+
+def test_a_variable_of_the_task_in_the_indexes(
+    venvs: Venvs, tmp_path: Path, notices: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_index(tmp_path / "first", make_wheel(tmp_path / "w1", "one"))
+    second = make_index(tmp_path / "second", make_wheel(tmp_path / "w2", "one", "2.0"))
+    monkeypatch.setenv("INDEX", first)
+    wanted = function("one", index_urls=("${INDEX}",))
+
+    assert imported(venvs.python(wanted, inform=notices.append), "one") == "1.0"
+    assert imported(venvs.python(wanted, variables={"INDEX": second}, inform=notices.append), "one") == "2.0"
+
+
+def test_a_variable_that_is_not_set(venvs: Venvs, notices: list[str]) -> None:
+    with pytest.raises(EnvironmentBuildError) as failure:
+        venvs.python(function("one", index_urls=("https://$NO_SUCH_HOST/simple",)), inform=notices.append)
+
+    assert str(failure.value).startswith("pip_index_urls of component 'f' uses $NO_SUCH_HOST, which is not set.")
+
+
+def test_the_settings_of_pip_in_the_variables_of_the_task(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    url = make_index(tmp_path / "index", make_wheel(tmp_path, "one"))
+
+    python = venvs.python(function("one"), variables={"PIP_INDEX_URL": url}, inform=notices.append)
+    assert imported(python, "one") == "1.0"
+
+
+# --- what tasks can change
+
+
+def test_a_task_cannot_change_the_environments_of_others(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
+    one, two = make_wheel(tmp_path, "one"), make_wheel(tmp_path, "two")
+    python = venvs.python(function(str(one)), inform=notices.append)
+    (module,) = python.parent.parent.glob("lib/*/site-packages/one.py")
+    with module.open("a") as file:
+        file.write("version = 'changed'\n")
+    later = venvs.python(function(str(one), str(two)), inform=notices.append)
+
+    assert module.stat().st_nlink == 1
+    assert (imported(python, "one"), imported(later, "one")) == ("changed", "1.0")
+
+
+def test_environments_of_an_earlier_format_are_not_used(
+    venvs: Venvs, tmp_path: Path, notices: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = function(str(make_wheel(tmp_path, "one")))
+    monkeypatch.setattr(venv, "_FORMAT", 1)
+    before = venvs.python(wanted, inform=notices.append)
+    monkeypatch.undo()
+
+    assert venvs.python(wanted, inform=notices.append) != before
+
+
+def test_whether_files_can_be_cloned_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "source").write_text("text")
+    installer._can_clone(tmp_path / "source", tmp_path)
+
+    assert installer._can_clone(tmp_path / "missing", tmp_path) is False
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
 # --- what goes wrong
@@ -282,10 +411,10 @@ def test_what_is_incomplete_or_broken_is_built_anew(
 def test_a_build_that_is_interrupted_leaves_nothing(
     venvs: Venvs, tmp_path: Path, notices: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(venv, "_install", interrupt)
+    monkeypatch.setattr(venv, "install", interrupt)
     with pytest.raises(KeyboardInterrupt):
         venvs.python(function(str(make_wheel(tmp_path, "one"))), inform=notices.append)
 
@@ -303,6 +432,21 @@ def test_many_threads_build_once(venvs: Venvs, tmp_path: Path, notices: list[str
     assert len(pythons) == 1
     assert len([notice for notice in notices if notice.startswith("Building")]) == 1
     assert not any(notice.startswith("Waiting") for notice in notices)
+
+
+def test_one_thread_at_a_time_looks_for_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    inside: list[int] = []
+
+    def find() -> str:
+        inside.append(1)
+        assert len(inside) == 1
+        time.sleep(0.01)
+        inside.pop()
+        return "uv"
+
+    monkeypatch.setattr("uv.find_uv_bin", find)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: installer.find_uv(), range(8))) == ["uv"] * 8
 
 
 def test_two_processes_build_once(tmp_path: Path) -> None:
@@ -383,7 +527,7 @@ def test_who_waits_for_another_process_can_give_up(venvs: Venvs, tmp_path: Path,
 
 
 def test_an_empty_environment_needs_no_uv(venvs: Venvs, notices: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(venv, "_find_uv", lambda: None)
+    monkeypatch.setattr(installer, "find_uv", lambda: None)
     python = venvs.python(function(), inform=notices.append)
 
     assert notices == []
@@ -432,14 +576,14 @@ def test_the_current_environment_is_asked_once(
     wheel = make_wheel(tmp_path, "one")
     environment = CurrentEnvironment()
     runs: list[object] = []
-    run, lock = venv._run, threading.Lock()
+    run, lock = installer._run, threading.Lock()
 
     def counted(*arguments: object) -> None:
         with lock:
             runs.append(arguments)
         run(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(venv, "_run", counted)
+    monkeypatch.setattr(installer, "_run", counted)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: environment.python(function(str(wheel)), inform=notices.append), range(8)))
 

@@ -2,7 +2,7 @@
 
 from typing import List, NamedTuple
 
-from corpus.entries import pipeline
+from corpus.entries import pipeline, quirk
 from corpus.shared import (
     add,
     choose,
@@ -306,3 +306,27 @@ def items_of_a_collected_list():
     with dsl.ParallelFor(doubled.output) as item:
         say(text=f"{item}")
         use_data(data=make_data(size=item).outputs["data"])
+
+
+@pipeline
+def a_loop_in_a_condition_is_returned(text: str) -> List[int]:
+    with dsl.If(text == "a"), dsl.ParallelFor([1, 2]) as n:
+        made = echo(x=n)
+    return dsl.Collected(made.output)
+
+
+@pipeline
+def a_task_in_a_condition_is_returned(text: str) -> NamedTuple("Outputs", data=List[Dataset], ns=List[int]):
+    with dsl.If(text == "a"):
+        made = echo(x=1)
+        data = make_data(size=1)
+    Outputs = NamedTuple("Outputs", data=List[Dataset], ns=List[int])
+    return Outputs(dsl.Collected(data.outputs["data"]), dsl.Collected(made.output))
+
+
+@quirk
+def a_loop_in_an_exit_handler_is_returned() -> List[int]:
+    """The SDK does not declare the output of the group."""
+    with dsl.ExitHandler(nothing()), dsl.ParallelFor([1, 2]) as n:
+        made = echo(x=n)
+    return dsl.Collected(made.output)

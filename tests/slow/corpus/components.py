@@ -85,7 +85,7 @@ def train(
 
 @dsl.component(
     packages_to_install=["one", 'it\'s "two"'],
-    pip_index_urls=["https://a.example/simple", "https://b.example/simple"],
+    pip_index_urls=["http://a.example/simple", "http://b.example/simple"],
     **PIN,
 )
 def two_indexes() -> None:
@@ -101,6 +101,16 @@ def no_trusted_hosts() -> None:
     packages_to_install=["one"], pip_index_urls=["https://a.example/simple"], pip_trusted_hosts=["a.example"], **PIN
 )
 def trusted_host() -> None:
+    pass
+
+
+@dsl.component(
+    packages_to_install=["one"],
+    pip_index_urls=["https://a.example/simple"],
+    pip_trusted_hosts=["https://a.example/simple"],  # what the SDK adds by itself for such an index
+    **PIN,
+)
+def https_index() -> None:
     pass
 
 
@@ -124,7 +134,7 @@ def in_venv() -> None:
     pass
 
 
-@dsl.component(use_venv=True, packages_to_install=["numpy"], pip_index_urls=["https://a.example/simple"], **PIN)
+@dsl.component(use_venv=True, packages_to_install=["numpy"], pip_index_urls=["http://a.example/simple"], **PIN)
 def packages_in_venv() -> None:
     pass
 
@@ -150,7 +160,7 @@ def kfp_of_folder() -> None:
     base_image="python:3.12",
     target_image="registry.example/team/image:1",
     packages_to_install=["one", 'it\'s "two"'],
-    pip_index_urls=["https://a.example/simple", "https://b.example/simple"],
+    pip_index_urls=["http://a.example/simple", "http://b.example/simple"],
 )
 def containerized(x: int) -> int:
     return x
@@ -334,7 +344,7 @@ def mixed(name: str = "you", data: Optional[Input[Dataset]] = None) -> str:
 
 
 components(
-    add, every_type, defaults, split, train, two_indexes, no_trusted_hosts, trusted_host, no_kfp,
+    add, every_type, defaults, split, train, two_indexes, no_trusted_hosts, trusted_host, https_index, no_kfp,
     packages_without_kfp, kfp_by_hand, in_venv, packages_in_venv, kfp_of_pull_request, kfp_of_branch, kfp_of_folder,
     containerized, visualize, make, take, take_many, report, configured, say_hello, placeholders, bare,
 )  # fmt: skip

@@ -347,3 +347,19 @@ def after_loops_by_their_items():
     with dsl.ParallelFor(made.output) as word:
         first = say(text=word)
     notify(text="t").after(first).ignore_upstream_failure()
+
+
+@dsl.component(**SMALL)
+def write(status: dict) -> None:
+    pass
+
+
+@dsl.pipeline
+def exit_pipeline(status: dsl.PipelineTaskFinalStatus):
+    write(status=status)
+
+
+@pipeline
+def an_exit_pipeline_passes_on_its_status():
+    with dsl.ExitHandler(exit_pipeline()):
+        say(text="a")

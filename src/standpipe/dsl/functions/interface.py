@@ -24,6 +24,8 @@ from standpipe.model.types import (
 )
 from standpipe.model.values import ValueMismatch, coerce, describe_disallowed
 from standpipe.worker import annotations as kfp_annotations
+from standpipe.worker.annotations import strip_optional
+from standpipe.worker.models import dump, is_model, models_in, plain_type
 
 _EMPTY = inspect.Parameter.empty
 
@@ -40,20 +42,21 @@ class Interface:
     description: str = ""
 
 
-def read_interface(function: Callable[..., Any], *, container: bool = False) -> Interface:
+def read_interface(function: Callable[..., Any], *, container: bool = False, subject: str = "Component") -> Interface:
     """Return the interface of a function.
 
     Args:
         function: the function.
         container: whether it returns a container spec: its return type is not an output then.
+        subject: what the function defines, for messages.
 
     Raises:
         AuthoringTypeError: if an annotation is missing or is not a type that KFP can pass.
         AuthoringError: if a name or a default value is not allowed.
     """
-    location = f"Component {function.__name__!r}"
+    location = f"{subject} {function.__name__!r}"
     signature = inspect.signature(function)
-    hints = hints_of(function)
+    hints = _plain_hints(hints_of(function), location)
     inputs: dict[str, Input] = {}
     outputs: dict[str, Output] = {}
     for parameter in signature.parameters.values():
@@ -71,6 +74,25 @@ def read_interface(function: Callable[..., Any], *, container: bool = False) -> 
     for name in returned.keys() & outputs.keys():
         raise AuthoringError(f"{location} has two outputs with the name {name!r}. Rename one of them.")
     return _add_descriptions(Interface(inputs, outputs | returned), function)
+
+
+def _plain_hints(hints: Mapping[str, Any], location: str) -> dict[str, Any]:
+    """Return annotations with the type of its JSON in place of each Pydantic model."""
+    try:
+        plain = {name: strip_optional(plain_type(hint)) for name, hint in hints.items()}
+    except TypeError as error:
+        raise AuthoringTypeError(f"{location}: {error}") from error
+    for name, hint in hints.items():
+        if plain[name] is not hint and not is_model(hint):
+            from standpipe.support.notices import warn  # few signatures have such an annotation
+
+            (model, *_) = models_in(hint)
+            warn(
+                f"{location}: the annotation {hint} of {name!r} contains a Pydantic model. KFP passes plain dicts "
+                f"there, and does not import {model.__name__} where the component runs. Define a model for the whole "
+                f"value, such as `class Many(RootModel[list[{model.__name__}]]): ...`, or annotate plain dicts."
+            )
+    return plain
 
 
 def _annotation(parameter: inspect.Parameter, hints: Mapping[str, Any], location: str) -> Any:
@@ -109,7 +131,8 @@ def _parse_type(annotation: Any, location: str) -> tuple[ParameterType | Artifac
     if parameter is None:
         raise AuthoringTypeError(
             f"{location}: KFP cannot pass {_type_name(bare)}. Use str, int, float, bool, list or dict, a Literal of "
-            "values of one of these types, an artifact class such as Input[Dataset], or InputPath and OutputPath."
+            "values of one of these types, a Pydantic model, an artifact class such as Input[Dataset], or InputPath "
+            "and OutputPath."
         )
     return parameter, False
 
@@ -146,7 +169,7 @@ def _format_annotation(annotation: Any) -> str:
 
 def _convert_default(default: Any, declared: ParameterInput, location: str) -> Json:
     try:
-        value = coerce(_convert_bool(default, declared.type), declared.type)
+        value = coerce(_convert_bool(dump(default), declared.type), declared.type)
     except ValueMismatch as mismatch:
         raise AuthoringTypeError(f"{location}: invalid default value: {mismatch}.") from mismatch
     if problem := describe_disallowed(value, declared.literals):
@@ -174,7 +197,7 @@ def _returned_outputs(annotation: Any, component: str) -> dict[str, Output]:
         return {}
     if not kfp_annotations.is_named_tuple(annotation):
         return {SINGLE_OUTPUT: _returned_output(annotation, location)}
-    hints = hints_of(annotation)
+    hints = _plain_hints(hints_of(annotation), location)
     if not hints.keys() >= set(annotation._fields):
         raise AuthoringTypeError(
             f"{location}: the fields of {annotation.__name__} have no types. Use typing.NamedTuple, such as "

@@ -184,7 +184,14 @@ class Dataflow:
             )
         path = enclosing_groups(task)
         groups = path[_common_length(path, (*enclosing_groups(consumer), consumer)) :]
-        _check_collected(collected.output, groups, description)
+        if consumer is not self._trace.root:
+            _check_collected(collected.output, groups, description)
+        elif not groups or any(isinstance(group, ConditionBranches) for group in groups):
+            raise InvalidTopologyException(
+                f"dsl.Collected for {description} got the {describe_channel(collected.output)}, which is "
+                f"{'in a dsl.If that has a dsl.Elif or dsl.Else' if groups else 'not in a dsl.ParallelFor'}. "
+                f"{'Join the branches with dsl.OneOf' if groups else 'Return the output itself'}."
+            )
         name = collected.output.added_input
         source, producer = collected.output.name, task
         for group in reversed(groups):

@@ -51,14 +51,14 @@ def bind_outputs(
     outputs: dict[str, tuple[FromTask, ...]] = {}
     for name, value in returned.items():
         location = f"Pipeline {trace.pipeline!r}, output {name!r}"
-        if name not in interface.outputs:
-            raise AuthoringError(f"{location} is returned but not declared. Annotate the function's return type.")
         if not isinstance(value, PipelineChannel) or value.task is None or isinstance(value, (LoopItem, LoopField)):
             subject = f"the {describe_channel(value)}" if isinstance(value, PipelineChannel) else preview(value)
             raise AuthoringError(f"{location}: expected an output of a task of the pipeline, got {subject}.")
         resolved = dataflow.resolve_channel(value, trace.root)
         dataflow.check_ownership(resolved, location)
         _check_is_outermost(trace, resolved, location)
+        if name not in interface.outputs:
+            raise AuthoringError(f"{location} is returned but not declared. Annotate the function's return type.")
         check_channel(location, resolved, interface.outputs[name])
         outputs[name] = (FromTask(resolved.task.name, resolved.name),)
     missing = [name for name in interface.outputs if name not in outputs]

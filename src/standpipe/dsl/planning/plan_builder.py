@@ -12,7 +12,7 @@ from standpipe.dsl.functions.interface import Interface
 from standpipe.dsl.planning.container_settings import replace_channels_in_settings, settings_with_channels
 from standpipe.dsl.planning.dataflow import Dataflow, GroupOutput
 from standpipe.dsl.planning.pipeline_outputs import bind_outputs, name_returned_values
-from standpipe.dsl.planning.platform_settings import check_passthroughs, resolve_references
+from standpipe.dsl.planning.platform_settings import check_passthroughs, resolve_references, warn_of_channels_in_text
 from standpipe.dsl.tracing.channels import (
     LoopField,
     LoopItem,
@@ -161,9 +161,9 @@ class _PlanBuilder:
         label = unique_name(f"exec-{task.name}", self.executors, self._name_counts)
         container = task.settings.container
         self.executors[label] = replace_channels_in_settings(container) if container else task.component.executor
-        for platform, config in task.settings.platforms.items():
-            group_inputs = self._group_inputs(task)
-            self._executor_configs(platform)[label] = resolve_references(replace_channels(config), task, group_inputs)
+        for platform, config in task.settings.platforms_with_init_containers.items():
+            warn_of_channels_in_text(platform, config, task)
+            self._executor_configs(platform)[label] = resolve_references(config, task, self._group_inputs(task))
         return Component(
             ExecutorRef(label),
             task.component.inputs,
@@ -175,7 +175,7 @@ class _PlanBuilder:
     def _pipeline_component(self, task: PipelineTask) -> Component:
         """Add the components and executors of another Plan, renamed if a name is already used in this one."""
         assert isinstance(task.component, GraphComponent)
-        if task.settings.platforms:
+        if task.settings.platforms_with_init_containers:
             raise AuthoringError(
                 f"Task {task.name!r} is a pipeline, which cannot have settings for a platform. Set them on its tasks."
             )
@@ -215,7 +215,7 @@ class _PlanBuilder:
             source = group.item.loop_items
             items = source if isinstance(source, RawItems) else InputItems(self._loop_channel(group).added_input)
             loop = Loop(items, group.item.added_input, group.parallelism)
-        condition = expressions.parse(group.text) if isinstance(group, Branch) else None
+        condition = group.condition if isinstance(group, Branch) else None
         return Node(
             name=group.name,
             component=key,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Set
 
 from standpipe.dsl.components import ExecutorComponent
 from standpipe.dsl.planning.container_settings import has_resources
-from standpipe.dsl.tracing.channels import ADDED_INPUT_PREFIX
+from standpipe.dsl.tracing.channels import ADDED_INPUT_PREFIX, describe_channel, find_channels
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.errors import AuthoringError, InvalidTopologyException
 from standpipe.model.types import Json
@@ -54,6 +55,34 @@ def resolve_references(config: Json, task: PipelineTask, group_inputs: Set[str])
                 "same block. Pass it to an input of the task."
             )
     return resolved
+
+
+def warn_of_channels_in_text(platform: str, config: Json, task: PipelineTask) -> None:
+    """Warn, at the line of the task, of settings that contain a value inside text: a cluster takes the text literally.
+
+    Settings for a platform can refer to a whole value only. The KFP SDK (kfp-kubernetes 2.17.3) compiles the text of an
+    f-string as it is, with the mark that stands for the value.
+
+    Args:
+        platform: the platform.
+        config: the settings, as an extension of KFP wrote them.
+        task: the task.
+
+    Raises:
+        AuthoringError: if a value belongs to another pipeline.
+    """
+    subject = f"Task {task.name!r}, its settings for {platform}"
+    for channel in dict.fromkeys(find_channels(config, subject)):
+        text = (
+            f"{subject}: the {describe_channel(channel)} is inside text, which a cluster takes as it is written, "
+            "without the value. Pass the value itself, not in an f-string; or make the text in a component, and pass "
+            "its output."
+        )
+        location = task.source_location
+        if location:
+            warnings.warn_explicit(text, UserWarning, location.file, location.line)
+        else:
+            warnings.warn(text, stacklevel=2)
 
 
 def check_passthroughs(task: PipelineTask, component: ExecutorComponent) -> None:

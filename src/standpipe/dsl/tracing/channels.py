@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
+from types import FrameType
 from typing import Any, Protocol
 
 from standpipe.dsl.tracing.marks import MARK_PATTERN, register_mark, resolve_mark
+from standpipe.dsl.tracing.unknown_values import UnknownValue
 from standpipe.dsl.types import sdk_type_name
-from standpipe.errors import AuthoringError
+from standpipe.errors import AuthoringAttributeError, AuthoringError, InvalidTopologyException
 from standpipe.model.plan import RawItems
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, Input, Json, Output, ParameterType
+from standpipe.model.values import preview
 
 #: The prefix of the inputs that the compiler adds for values from outside a group or inside text. The KFP SDK's prefix.
 ADDED_INPUT_PREFIX = "pipelinechannel--"
@@ -24,14 +29,14 @@ class Producer(Protocol):
         """The name, unique in the pipeline."""
 
 
-class PipelineChannel:
+class PipelineChannel(UnknownValue):
     """An output of a task, or an input of the pipeline that is being traced (then `task` is None).
 
     `str(channel)` is a mark that stands for the value, so that a channel can be used in f-strings. The mark is replaced
     when the Plan is built.
 
-    Attributes of items of loops hide fields of the same name (`item.a` is a field), so the attributes have names that
-    fields seldom have, and texts for messages come from functions: `describe_channel`, `describe_type`.
+    Attributes of items of loops hide fields of the same name (`item.a` is a field): see `LoopValue`. So texts for
+    messages come from functions: `describe_channel`, `describe_type`.
 
     Args:
         name: the name of the output or input.
@@ -119,9 +124,22 @@ def describe_channel(channel: PipelineChannel) -> str:
     return channel._describe()
 
 
+def describe_value(value: object) -> str:
+    """Return a value for messages, in the author's words: `the pipeline input 'n'`, or text with names for marks.
+
+    >>> describe_value(5)
+    '5'
+    """
+    if isinstance(value, PipelineChannel):
+        return f"the {describe_channel(value)}"
+    if isinstance(value, str):
+        return preview(re.sub(MARK_PATTERN, lambda mark: f"{{{mark['name']}}}", value))
+    return f"a {type(value).__name__}" if isinstance(value, (list, dict, tuple)) else preview(value)
+
+
 def describe_type(channel: PipelineChannel) -> str:
-    """Return the type of a channel, for messages: `STRING`, `List[system.Model@0.0.1]`."""
-    return f"List[{channel.declared_type}]" if channel.is_artifact_list else str(channel.declared_type)
+    """Return the type of a channel, for messages: `str`, `List[Model]`."""
+    return f"List[{channel.declared_type.label}]" if channel.is_artifact_list else channel.declared_type.label
 
 
 class Comparison:
@@ -164,7 +182,55 @@ class PipelineArtifactChannel(PipelineChannel):
 # --- loops ------------------------------------------------------------------------------------------------------------
 
 
-class LoopItem(PipelineChannel):
+#: The attributes of items and fields of loops that the KFP SDK's have, too. They hide fields of the same names.
+SDK_ATTRIBUTES = frozenset({"name", "channel_type", "task", "task_name", "full_name", "pattern"})
+#: Those that only ours have. In a pipeline function they are fields of the item.
+_OWN_ATTRIBUTES = frozenset(
+    {"added_input", "declared_type", "is_artifact_list", "item", "key", "loop_items", "type_annotation"}
+)
+_OBSERVED_ATTRIBUTES = SDK_ATTRIBUTES | _OWN_ATTRIBUTES
+
+
+class LoopValue(PipelineChannel):
+    """The item of a loop, or a field of it: what a pipeline function expects fields in, as attributes.
+
+    An attribute of the KFP SDK's is read as there, with a warning: `item.name` compiles to a constant text.
+    """
+
+    _has_fields = False
+
+    def __getattribute__(self, name: str) -> Any:
+        if name not in _OBSERVED_ATTRIBUTES or _is_internal(sys._getframe(1)):
+            return super().__getattribute__(name)
+        if name in _OWN_ATTRIBUTES and self._has_fields:
+            return self.__getattr__(name)
+        value = super().__getattribute__(name)
+        if name in _OWN_ATTRIBUTES:
+            return value
+        warnings.warn(
+            f".{name} of the {self._describe()} is an attribute of the loop variable, as in the KFP SDK: "
+            f"{preview(value)}, the same in each iteration. {self._explain_field(name)}",
+            stacklevel=2,
+        )
+        return value
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)  # looked up by Python itself, for example by `copy`
+        raise AuthoringAttributeError(f"The {self._describe()} has no attribute {name!r}. {self._explain_field(name)}")
+
+    def _explain_field(self, name: str) -> str:
+        """Return how a task gets the field with this name."""
+        return f"Pass the whole value to a component, and read {name!r} there."
+
+
+def _is_internal(frame: FrameType) -> bool:
+    """Return whether a frame belongs to Standpipe or to an extension of KFP, and not to a pipeline."""
+    package = (frame.f_globals.get("__name__") or "").partition(".")[0]
+    return package in ("standpipe", "kfp")
+
+
+class LoopItem(LoopValue):
     """The item of an iteration. `loop_items` are the items of the loop: a channel, or a list in the pipeline's code."""
 
     def __init__(
@@ -187,21 +253,40 @@ class LoopItem(PipelineChannel):
 
 
 class LoopParameter(LoopItem, PipelineParameterChannel):
-    """An item that is a parameter. If the items are dicts, an unknown attribute is a field: `item.a`."""
+    """An item that is a parameter. If the items are dicts, `item["a"]` is a field, and so is an unknown attribute.
+
+    Raises:
+        AuthoringError: if the key is not a text that KFP can compile.
+    """
+
+    _has_fields = True
 
     def __getattr__(self, name: str) -> LoopField:
         if name.startswith("__"):
             raise AttributeError(name)  # looked up by Python itself, for example by `copy`
-        annotation = value_annotation(self.type_annotation)
-        full_name = f"{self.name}-subvar-{name}"
-        return LoopField(full_name, annotation, self, name)
+        return self[name]
+
+    def __getitem__(self, key: str) -> LoopField:
+        if not isinstance(key, str) or not re.fullmatch(_FIELD_NAME, key):
+            raise AuthoringError(
+                f"The {self._describe()} is known only when the pipeline runs. Expected the key of a field, such as "
+                f"'size', of letters, digits, '_' and '-', got {preview(key)}. Pass the whole item to a component, and "
+                "read the part there."
+            )
+        return LoopField(f"{self.name}-subvar-{key}", value_annotation(self.type_annotation), self, key)
+
+    def _explain_field(self, name: str) -> str:
+        return (
+            f"For the field of the item, write item[{name!r}]; for the KFP SDK as well, rename the field, or pass the "
+            "whole item to a component and read it there."
+        )
 
 
 class LoopArtifact(LoopItem, PipelineArtifactChannel):
     """An item that is an artifact."""
 
 
-class LoopField(PipelineParameterChannel):
+class LoopField(LoopValue, PipelineParameterChannel):
     """A field of an item that is a dict."""
 
     def __init__(self, name: str, type_annotation: str, item: LoopItem, key: str) -> None:
@@ -217,6 +302,7 @@ class LoopField(PipelineParameterChannel):
         return f"field {self.key!r} of the items of a loop"
 
 
+_FIELD_NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
 _ANNOTATION = r"(?:typing\.)?(?P<name>\w+)(?:\[(?P<arguments>.+)\])?"
 _TYPES_BY_NAME = {
     **dict.fromkeys(("int", "integer"), ParameterType.NUMBER_INTEGER),
@@ -273,16 +359,24 @@ class Collected(PipelineChannel):
     def __init__(self, output: PipelineChannel) -> None:
         if not isinstance(output, PipelineChannel) or isinstance(output, (OneOfChannel, LoopItem, LoopField)):
             raise AuthoringError(
-                "dsl.Collected: expected an output of a task in a dsl.ParallelFor, got a "
-                f"{'dsl.OneOf' if isinstance(output, OneOfChannel) else type(output).__name__}."
+                f"dsl.Collected: expected an output of a task in a dsl.ParallelFor, got {describe_value(output)}."
             )
         is_artifact = isinstance(output.declared_type, ArtifactType)
         collected_type = output.declared_type if is_artifact else ParameterType.LIST
         super().__init__(output.name, collected_type, is_artifact, output.task)
         self.output = output
 
+    def _describe(self) -> str:
+        return f"dsl.Collected of the {describe_channel(self.output)}"
+
     def __str__(self) -> str:
-        raise AuthoringError("A dsl.Collected cannot be used inside text, lists or dicts: pass it to an input.")
+        raise InvalidTopologyException(
+            "A dsl.Collected cannot be used inside text, lists or dicts: pass it to an input."
+        )
+
+
+class OneOfInText(AuthoringError, NotImplementedError):
+    """A `dsl.OneOf` is used inside text; the KFP SDK raises a NotImplementedError."""
 
 
 class OneOfChannel(PipelineChannel):
@@ -294,10 +388,11 @@ class OneOfChannel(PipelineChannel):
         self.channels = channels
 
     def _describe(self) -> str:
-        return "dsl.OneOf"
+        branches = " and ".join(f"the {describe_channel(channel)}" for channel in self.channels)
+        return f"dsl.OneOf of {branches}"
 
     def __str__(self) -> str:
-        raise AuthoringError("A dsl.OneOf cannot be used inside text, lists or dicts: pass it to an input.")
+        raise OneOfInText("A dsl.OneOf cannot be used inside text, lists or dicts: pass it to an input.")
 
 
 class OneOfParameter(OneOfChannel, PipelineParameterChannel):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from standpipe.dsl.tracing.channels import (
     ADDED_INPUT_PREFIX,
@@ -18,6 +18,7 @@ from standpipe.dsl.tracing.channels import (
     PipelineChannel,
     describe_channel,
     describe_type,
+    describe_value,
 )
 from standpipe.dsl.tracing.groups import TasksGroup, enclosing_groups
 from standpipe.dsl.tracing.tasks import PipelineTask, TaskGroup
@@ -26,6 +27,9 @@ from standpipe.dsl.types import constant_type
 from standpipe.errors import AuthoringError, AuthoringTypeError, InvalidControlFlowException
 from standpipe.model.types import ParameterType
 from standpipe.model.values import preview
+
+if TYPE_CHECKING:
+    from standpipe.model.expressions import Expression
 
 
 class ConditionBranches(TaskGroup):
@@ -75,11 +79,17 @@ class Branch(TasksGroup):
         ]
 
     @property
-    def text(self) -> str:
-        """The condition in CEL, as the KFP SDK compiles it."""
-        terms = [f"!({format_comparison(comparison)})" for comparison in self.earlier]
+    def condition(self) -> Expression:
+        """The condition in CEL. Its text is that of the KFP SDK, which does not escape strings."""
+        from standpipe.model import cel_strings  # here, as few programs have conditions
+        from standpipe.model.expressions import parse
+
+        return parse(self._format(_put_in_quotes), exact_text=self._format(cel_strings.quote))
+
+    def _format(self, quote: Callable[[str], str]) -> str:
+        terms = [f"!({_format_comparison(comparison, quote)})" for comparison in self.earlier]
         if self.comparison is not None:
-            terms.append(format_comparison(self.comparison))
+            terms.append(_format_comparison(self.comparison, quote))
         return " && ".join(terms)
 
 
@@ -113,6 +123,11 @@ class _LaterBranch(Branch):
         construct = type(self).__name__
         siblings = require_trace(construct).group.groups
         previous = siblings[-1] if siblings else None
+        if isinstance(previous, ConditionBranches) and isinstance(previous.groups[-1], Else):
+            raise InvalidControlFlowException(
+                f"dsl.{construct} follows a dsl.Else, which is the last branch of a condition: a condition has one "
+                "dsl.Else, after its dsl.If and all its dsl.Elif."
+            )
         if not isinstance(previous, Branch) or isinstance(previous, Else):
             raise InvalidControlFlowException(
                 f"dsl.{construct} has no dsl.If before it: it must follow a dsl.If or dsl.Elif at the same level."
@@ -177,25 +192,31 @@ def _wrap_last_branch(trace: Trace) -> None:
 
 def _check_condition(condition: object, construct: str) -> Comparison:
     if not isinstance(condition, Comparison):
+        kind = "" if isinstance(condition, PipelineChannel) else f" of type {type(condition).__name__}"
         raise AuthoringError(
             f"dsl.{construct} expected a comparison with an output of a task or an input of the pipeline, such as "
-            f"task.output == 'yes', got {preview(condition)} of type {type(condition).__name__}."
+            f"task.output == 'yes', got {describe_value(condition)}{kind}."
         )
-    format_comparison(condition)  # raises if it cannot be compiled
+    _format_comparison(condition, _put_in_quotes)  # raises if it cannot be compiled
     return condition
 
 
-def format_comparison(comparison: Comparison) -> str:
-    """Return a comparison in CEL. As in the KFP SDK, strings are quoted and not escaped.
+def _put_in_quotes(text: str) -> str:
+    return f"'{text}'"
+
+
+def _format_comparison(comparison: Comparison, quote: Callable[[str], str]) -> str:
+    """Return a comparison in CEL.
 
     Raises:
         AuthoringError: if an operand is not a string, a number or a bool, or if the two have no common type.
     """
-    operands = [(_format_operand(operand), _operand_type(operand)) for operand in comparison.operands]
+    operands = [(_format_operand(operand, quote), _operand_type(operand)) for operand in comparison.operands]
     types = {operand_type for _, operand_type in operands}
     common_type = next(candidate for candidate in _PRECEDENCE if candidate in types)
     left, right = (
-        text if operand_type is common_type else _convert_operand(text, common_type) for text, operand_type in operands
+        text if operand_type is common_type else _convert_operand(text, common_type, quote)
+        for text, operand_type in operands
     )
     return f"{left} {comparison.operator} {right}"
 
@@ -213,26 +234,27 @@ def _operand_type(operand: object) -> ParameterType:
     operand_type = operand.declared_type if isinstance(operand, PipelineChannel) else constant_type(operand)
     if operand_type not in _PRECEDENCE:
         subject = f"the {describe_channel(operand)}" if isinstance(operand, PipelineChannel) else preview(operand)
+        kind = operand_type.label if operand_type else type(operand).__name__
         raise AuthoringError(
-            f"A condition compares strings, numbers and bools, and {subject} is of type "
-            f"{operand_type or type(operand).__name__}. Compare in a component that returns a bool."
+            f"A condition compares strings, numbers and bools, and {subject} is of type {kind}. "
+            "Compare in a component that returns a bool."
         )
     assert isinstance(operand_type, ParameterType)
     return operand_type
 
 
-def _format_operand(operand: Any) -> str:
+def _format_operand(operand: Any, quote: Callable[[str], str]) -> str:
     if isinstance(operand, PipelineChannel):
         reference = f"inputs.parameter_values['{operand.added_input}']"
         return f"int({reference})" if operand.declared_type is ParameterType.NUMBER_INTEGER else reference
     if isinstance(operand, str):
-        return f"'{operand}'"
+        return quote(operand)
     return str(operand).lower() if isinstance(operand, bool) else str(operand)
 
 
-def _convert_operand(text: str, to: ParameterType) -> str:
+def _convert_operand(text: str, to: ParameterType, quote: Callable[[str], str]) -> str:
     if to is ParameterType.STRING:
-        return f"'{text}'"
+        return quote(text)
     if to is ParameterType.NUMBER_DOUBLE:
         return f"double({text})"
     try:
@@ -263,7 +285,7 @@ class OneOf:
         for channel in channels:
             if not isinstance(channel, PipelineChannel) or isinstance(channel, (Collected, OneOfChannel)):
                 raise AuthoringError(
-                    f"dsl.OneOf expected outputs of tasks, got a {type(channel).__name__}. It can contain neither a "
+                    f"dsl.OneOf expected outputs of tasks, got {describe_value(channel)}. It can contain neither a "
                     "dsl.Collected nor another dsl.OneOf."
                 )
         if not channels:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from standpipe.dsl.tracing.channels import (
+    SDK_ATTRIBUTES,
     Collected,
     LoopArtifact,
     LoopField,
@@ -13,6 +14,7 @@ from standpipe.dsl.tracing.channels import (
     PipelineChannel,
     describe_channel,
     describe_type,
+    describe_value,
     find_channels,
     item_annotation,
     parse_annotation,
@@ -25,8 +27,14 @@ from standpipe.model.types import ArtifactType, ParameterType
 from standpipe.model.values import ValueMismatch, check_json, preview
 
 
+class InvalidItems(AuthoringError, TypeError):
+    """The items of a loop are not a list, or a list that cannot be compiled; the KFP SDK raises a TypeError."""
+
+
 class ParallelFor(TasksGroup):
-    """Runs its tasks once for each item of a list, in parallel. `with` returns the item, `item.a` is a field of it.
+    """Runs its tasks once for each item of a list, in parallel.
+
+    `with` returns the item. If it is a dict, `item.a` and `item["a"]` are a field of it.
 
     Args:
         items: a list of strings, numbers, bools, lists or dicts; an input of the pipeline or an output of a task that
@@ -35,7 +43,8 @@ class ParallelFor(TasksGroup):
         parallelism: the maximum number of iterations that run at the same time; 0 means no limit.
 
     Raises:
-        AuthoringError: if the items are not a list or an empty list, or if `parallelism` is negative.
+        AuthoringError: if the items are an empty list or a single value, or if `parallelism` is negative.
+        InvalidItems: if the items are neither a list nor a value of the pipeline, or a list that contains one.
     """
 
     prefix = "for-loop"
@@ -45,7 +54,8 @@ class ParallelFor(TasksGroup):
         trace = require_trace("ParallelFor")
         if parallelism is not None and (not isinstance(parallelism, int) or parallelism < 0):
             raise AuthoringError(
-                f"dsl.ParallelFor expected parallelism to be a whole number, at least 0, got {parallelism!r}."
+                f"dsl.ParallelFor expected parallelism to be a whole number, at least 0, got "
+                f"{describe_value(parallelism)}."
             )
         self.parallelism = parallelism or 0
         self.item: LoopItem = (
@@ -57,14 +67,10 @@ class ParallelFor(TasksGroup):
         return self.item
 
 
-#: The instance attributes of items, which cannot be names of fields.
-_ITEM_ATTRIBUTES = ("name", "declared_type", "is_artifact_list", "task", "type_annotation", "loop_items")
-
-
 def _create_channel_item(items: PipelineChannel) -> LoopItem:
     """Return the item of a loop over a value that is known only when the pipeline runs."""
     if isinstance(items, Collected):
-        raise AuthoringError(
+        raise InvalidItems(
             "dsl.ParallelFor cannot loop over a dsl.Collected, because KFP has no such loop. Pass the dsl.Collected to "
             "a task or a pipeline, and loop over its list there."
         )
@@ -86,13 +92,14 @@ def _create_channel_item(items: PipelineChannel) -> LoopItem:
 def _create_list_item(items: Any, trace: Trace) -> LoopItem:
     """Return the item of a loop over a list in the pipeline's code."""
     if not isinstance(items, (list, tuple)) or not items:
-        raise AuthoringError(
+        error = AuthoringError if isinstance(items, (list, tuple)) else InvalidItems
+        raise error(
             "dsl.ParallelFor expected a list with at least one item, an output of a task or an input of the pipeline, "
             f"got {preview(items)}."
         )
     raw_items = list(items)
     for channel in find_channels(raw_items, "dsl.ParallelFor"):
-        raise AuthoringError(
+        raise InvalidItems(
             f"dsl.ParallelFor: the list of items contains the {describe_channel(channel)}. KFP writes the list into "
             "the compiled file, where its value is not known. Create the list in a component, and loop over its output."
         )
@@ -103,10 +110,10 @@ def _create_list_item(items: Any, trace: Trace) -> LoopItem:
     first = raw_items[0]
     annotation = type(first).__name__
     for key in first if isinstance(first, dict) else ():
-        if not key.isidentifier() or key in _ITEM_ATTRIBUTES or hasattr(LoopParameter, key):
+        if not key.isidentifier() or key in SDK_ATTRIBUTES or key.startswith("__"):
             raise AuthoringError(
                 f"dsl.ParallelFor: the items are dicts with the key {key!r}. Keys are used as item.key, so they must "
-                "be Python names, and different from the attributes of items."
+                f"be Python names, and different from the attributes of items: {', '.join(sorted(SDK_ATTRIBUTES))}."
             )
     if isinstance(first, dict) and first:
         key, value = next(iter(first.items()))

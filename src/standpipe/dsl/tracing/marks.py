@@ -15,7 +15,7 @@ from typing import Any
 
 from standpipe.errors import AuthoringError
 
-MARK_PATTERN = r"\{\{channel:task=[^;{}]*;name=[^;{}]+;type=[^;{}]*;\}\}"
+MARK_PATTERN = r"\{\{channel:task=[^;{}]*;name=(?P<name>[^;{}]+);type=[^;{}]*;\}\}"
 
 
 class _ActiveTable(threading.local):

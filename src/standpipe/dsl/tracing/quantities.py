@@ -17,7 +17,7 @@ class Quantity(NamedTuple):
 
 CPU = Quantity(r"([0-9]*[.])?[0-9]+m?", "a number of cores such as '2', '0.5' or '500m'")
 MEMORY = Quantity(r"[0-9]+(E|Ei|P|Pi|T|Ti|G|Gi|M|Mi|K|Ki)?", "a whole number with a unit such as '512Mi' or '2G'")
-COUNT = Quantity(r"\d+", "a whole number such as '2'")
+COUNT = Quantity(r"\d+", "a whole number, at least 0, such as '2'")
 
 _DURATION = r"\s*(\d+)\s*([a-zA-Z]*)\s*"
 _SECONDS_PER_UNIT = {

@@ -23,18 +23,31 @@ _MAX_DECORATOR_LINES = 500
 def caller_location() -> SourceLocation | None:
     """Return the location of the statement outside this package that led to this call; None if there is none."""
     frame = caller_frame()
-    return None if frame is None else SourceLocation(_absolute_path(frame.f_code.co_filename), frame.f_lineno)
+    return None if frame is None else SourceLocation(absolute_path(frame.f_code.co_filename), frame.f_lineno)
 
 
 def caller_frame() -> FrameType | None:
     """Return the frame of the statement outside this package that led to this call; None if there is none."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        module = frame.f_globals.get("__name__") or ""
-        if module != _PACKAGE and not module.startswith(f"{_PACKAGE}."):
+        if not _is_own(frame):
             return frame
         frame = frame.f_back
     return None
+
+
+def caller_stacklevel() -> int:
+    """Return the `stacklevel` with which `warnings.warn` in the calling function names the user's line."""
+    frame: FrameType | None = sys._getframe(1)
+    level = 1
+    while frame is not None and _is_own(frame):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _is_own(frame: FrameType) -> bool:
+    module = frame.f_globals.get("__name__") or ""
+    return module == _PACKAGE or module.startswith(f"{_PACKAGE}.")
 
 
 def function_location(function: Callable[..., Any]) -> SourceLocation:
@@ -48,11 +61,11 @@ def function_location(function: Callable[..., Any]) -> SourceLocation:
     lines = linecache.getlines(code.co_filename, function.__globals__)
     for number in range(first, min(first + _MAX_DECORATOR_LINES, len(lines) + 1)):
         if definition.match(lines[number - 1]):
-            return SourceLocation(_absolute_path(code.co_filename), number)
-    return SourceLocation(_absolute_path(code.co_filename), first)
+            return SourceLocation(absolute_path(code.co_filename), number)
+    return SourceLocation(absolute_path(code.co_filename), first)
 
 
 @lru_cache(maxsize=256)
-def _absolute_path(file: str) -> str:
+def absolute_path(file: str) -> str:
     """Return a file name as an absolute path. Names such as `<stdin>` and `<ipython-input-1>` stay as they are."""
     return file if file.startswith("<") else os.path.abspath(file)

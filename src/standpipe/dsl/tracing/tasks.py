@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from standpipe.dsl.tracing.channels import PipelineChannel, create_output_channel, find_channels
+from standpipe.dsl.tracing.channels import PipelineChannel, create_output_channel, describe_value, find_channels
 from standpipe.dsl.tracing.marks import has_marks
 from standpipe.dsl.tracing.quantities import COUNT, CPU, MEMORY, Quantity, parse_duration
 from standpipe.errors import (
@@ -55,6 +55,10 @@ class TaskComponent(Protocol):
         """Return the container of a task under the names of the KFP SDK."""
 
 
+class FailedTaskOutput(TaskFailed, AttributeError):
+    """The output of a task that failed; as in the KFP SDK, `getattr(task, "output", None)` is None."""
+
+
 class TaskState(enum.Enum):
     """Whether a task is part of a pipeline that is being traced, or has run."""
 
@@ -66,7 +70,8 @@ class TaskState(enum.Enum):
 class Settings:
     """The settings of a task besides its arguments, as its setters record them.
 
-    `channels` are values that settings for a platform refer to. The platform resolves them itself.
+    `channels` are values that settings for a platform refer to. The platform resolves them itself. `init_containers`
+    are apart from `platforms`, as releases of kfp-kubernetes that do not know them refuse settings that have any.
     """
 
     display_name: str = ""
@@ -77,6 +82,16 @@ class Settings:
     retry: Retry | None = None
     container: Container | None = None
     platforms: dict[str, Json] = field(default_factory=dict)
+    init_containers: list[Json] = field(default_factory=list)
+
+    @property
+    def platforms_with_init_containers(self) -> dict[str, Json]:
+        """The settings by platform, as they are compiled."""
+        if not self.init_containers:
+            return self.platforms
+        kubernetes = self.platforms.get("kubernetes", {})
+        listed = [*kubernetes.get("initContainers", ()), *self.init_containers]
+        return {**self.platforms, "kubernetes": {**kubernetes, "initContainers": listed}}
 
 
 class TaskGroup:
@@ -91,6 +106,10 @@ class TaskGroup:
     is_awaitable = False
 
     def __init__(self, name: str | None = None) -> None:
+        if name is not None and (not isinstance(name, str) or has_marks(name)):
+            raise AuthoringTypeError(
+                f"dsl.{type(self).__name__} expected name to be a string, got {describe_value(name)}."
+            )
         self.name = ""
         self.display_name = name or ""
         self.source_location: SourceLocation | None = None
@@ -177,10 +196,10 @@ class PipelineTask:
 
         Raises:
             AuthoringAttributeError: if the component has no outputs or several.
-            TaskFailed: if the task failed.
+            FailedTaskOutput: if the task failed.
         """
         if self.error is not None:
-            raise TaskFailed(f"Task {self.name!r} failed, so it has no output. {self.error}") from self.error
+            raise FailedTaskOutput(f"Task {self.name!r} failed, so it has no output. {self.error}") from self.error
         if len(self._outputs) != 1:
             names = ", ".join(self._outputs) or "none"
             raise AuthoringAttributeError(
@@ -189,7 +208,14 @@ class PipelineTask:
         return next(iter(self._outputs.values()))
 
     def __repr__(self) -> str:
-        state = "traced" if self.state is TaskState.FUTURE else "succeeded" if self.succeeded else "failed"
+        if self.state is TaskState.FUTURE:
+            state = "traced"
+        elif self.error is not None:
+            first_line, _, _ = str(self.error).partition("\n")
+            state = f"failed: {first_line}"
+        else:
+            outputs = (f"{name} = {preview(value)}" for name, value in self._outputs.items())
+            state = ", ".join(("succeeded", *outputs))
         return f"<PipelineTask {self.name!r}: {state}>"
 
     # --- order --------------------------------------------------------------------------------------------------------
@@ -208,7 +234,7 @@ class PipelineTask:
             if not isinstance(task, PipelineTask) and not (isinstance(task, TaskGroup) and task.is_awaitable):
                 raise AuthoringError(
                     f"Task {self.name!r}: .after() expected tasks or dsl.ExitHandler groups as separate arguments, got "
-                    f"{task!r} of type {type(task).__name__}."
+                    f"{preview(task)} of type {type(task).__name__}."
                 )
             self._settings.after.append(task)
         return self
@@ -292,8 +318,9 @@ class PipelineTask:
                 pipeline runs.
         """
         self._check_is_traced("set_env_variable")
-        self._check_text("set_env_variable", "name", name)
-        self._check_text("set_env_variable", "value", value)
+        hint = "Pass the value to an input of the component, and set it in os.environ there."
+        self._check_text("set_env_variable", "name", name, hint)
+        self._check_text("set_env_variable", "value", value, hint)
         container = self._container("set_env_variable")
         self._settings.container = replace(container, env={**container.env, name: value})
         return self
@@ -311,7 +338,14 @@ class PipelineTask:
         return self
 
     def set_debug_pause(self, before: bool = False, after: bool = True, on_error: bool = False) -> PipelineTask:
-        """Asks the cluster to keep the task's pod for a debugger, before it starts or after it has ended.
+        """Pause the task until its user lets it continue, so that they can look into it.
+
+        On a cluster, Argo Workflows keeps the pod. In a local run, a notice says how to continue.
+
+        Args:
+            before: whether it pauses before it runs.
+            after: whether it pauses after it has ended.
+            on_error: whether it pauses after it has ended only if it has failed.
 
         Raises:
             AuthoringError: if there is nothing to pause at, or the arguments contradict each other.
@@ -381,6 +415,18 @@ class PipelineTask:
         """Record the channels that the task's settings for a platform refer to."""
         self._check_is_traced("register_pipeline_channels")
         self._settings.channels.extend(pipeline_channels)
+
+    def add_init_container(self, container: Json) -> None:
+        """Record an init container or a sidecar (`dsl.init_containers.add_init_container`), as it is compiled.
+
+        Raises:
+            AuthoringError: if the task has one of this name already.
+        """
+        self._check_is_traced("add_init_container")
+        listed = self._settings.platforms_with_init_containers.get("kubernetes", {}).get("initContainers", ())
+        if container["name"] in {other["name"] for other in listed}:
+            raise AuthoringError(f"Task {self.name!r} already has an init container {container['name']!r}.")
+        self._settings.init_containers.append(container)
 
     @property
     def channel_inputs(self) -> list[PipelineChannel]:
@@ -457,8 +503,8 @@ class PipelineTask:
         text = str(value)
         if notation and not isinstance(value, PipelineChannel) and not re.fullmatch(notation.pattern, text):
             raise AuthoringError(
-                f"Task {self.name!r}: .{setter}() expected {notation.description}, got {text!r}. An output of a task "
-                "or an input of the pipeline can be passed as well, but not inside text."
+                f"Task {self.name!r}: .{setter}() expected {notation.description}, got {describe_value(text)}. An "
+                "output of a task or an input of the pipeline can be passed as well, but not inside text."
             )
         container = self._container(setter)
         numbers = tuple(number for number in container.resources.numbers if number != name)
@@ -474,11 +520,11 @@ class PipelineTask:
             )
         return self._settings.container
 
-    def _check_text(self, setter: str, argument: str, value: object) -> None:
+    def _check_text(self, setter: str, argument: str, value: object, hint: str = "") -> None:
+        if isinstance(value, PipelineChannel) or (isinstance(value, str) and has_marks(value)):
+            raise self._wrong_type(setter, argument, value, "a string that is known while the pipeline is traced", hint)
         if not isinstance(value, str):
             raise self._wrong_type(setter, argument, value, "a string")
-        if has_marks(value):
-            raise self._wrong_type(setter, argument, value, "a string that is known while the pipeline is traced")
 
     def _parse_whole_number(self, setter: str, argument: str, value: Any) -> int:
         try:
@@ -488,9 +534,12 @@ class PipelineTask:
             pass
         raise self._wrong_type(setter, argument, value, "a whole number")
 
-    def _wrong_type(self, setter: str, argument: str, value: object, expected: str) -> AuthoringTypeError:
+    def _wrong_type(
+        self, setter: str, argument: str, value: object, expected: str, hint: str = ""
+    ) -> AuthoringTypeError:
         return AuthoringTypeError(
-            f"Task {self.name!r}: .{setter}() expected {argument} to be {expected}, got {preview(value)}."
+            f"Task {self.name!r}: .{setter}() expected {argument} to be {expected}, got {describe_value(value)}."
+            f"{' ' if hint else ''}{hint}"
         )
 
     def _check_is_traced(self, setter: str) -> None:

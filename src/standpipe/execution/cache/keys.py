@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
+from standpipe.model.cluster_differences import SP116, decides
 from standpipe.model.component_changes import code_digest
 from standpipe.model.events import StartAttempt
 from standpipe.model.frozen import frozen
@@ -52,6 +53,7 @@ class _NoKey(StandpipeError):
     """The result depends on something whose content cannot be read."""
 
 
+@decides(SP116)
 def collect_task_inputs(
     command: StartAttempt,
     component: Component,
@@ -75,7 +77,9 @@ def collect_task_inputs(
         fingerprint: returns the fingerprint of the runner.
         digest: returns what identifies the content of an artifact.
     """
-    if command.caching is None or not command.caching.enabled or request.debug or _has_side_effects(request.pod):
+    if command.caching is None or not command.caching.enabled or request.debug or request.pause:
+        return None
+    if _has_side_effects(request.pod):
         return None
     parameters = request.executor_input["inputs"]["parameterValues"]
     code, fields = _describe_program(program, field)
@@ -91,6 +95,7 @@ def collect_task_inputs(
             "interface": _describe_interface(component),
             "env": _sort({**request.env, **request.pod.env}),
             "mounts": [_describe_mount(mount) for mount in request.pod.mounts],
+            **_describe_init_containers(request.pod),
             "parameters": _sort(parameters),
             "artifacts": _sort({name: _describe_artifacts(value, digest) for name, value in command.inputs.items()}),
         }
@@ -159,6 +164,22 @@ def _describe_mount(mount: Mount) -> Json:
     if checksum is None:
         raise _NoKey
     return [mount.path, checksum.digest]
+
+
+def _describe_init_containers(pod: PodSettings) -> dict[str, Json]:
+    """Describe init containers and sidecars; nothing without any, so that keys of other tasks stay as they were."""
+    described: list[Json] = [
+        [
+            container.image,
+            list(container.command),
+            list(container.args),
+            _sort(container.env),
+            [_describe_mount(mount) for mount in container.mounts],
+            container.is_sidecar,
+        ]
+        for container in pod.init_containers
+    ]
+    return {"init_containers": described} if described else {}
 
 
 def _describe_artifacts(value: Value, digest: DigestFunction) -> Json:

@@ -54,6 +54,7 @@ class DockerRunner(LocalRunner):
 
     def workspace_path(self, workspace: Path) -> str:
         """Return KFP's path of the workspace, where it is mounted into all containers."""
-        from standpipe.runners.docker.runner import WORKSPACE  # costly to import, and of use to this runner only
+        # costly to import, and of use to this runner only
+        from standpipe.runners.docker.create_arguments import WORKSPACE
 
         return WORKSPACE

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import stat
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 #: The signals that stop a container, and the seconds between them.
 _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGKILL")
 _GRACE_PERIOD = 2.0
+_SIGKILL = 9
+
+#: What the init programs of Docker (tini) and Podman (catatonit) print if they cannot execute the command.
+_INIT_FAILURE = re.compile(rb"(?:\[FATAL tini \(\d+\)\]|ERROR \(catatonit:\d+\):) (.+)")
 
 
 @dataclass(frozen=True)
@@ -68,22 +73,29 @@ class TaskContainer:
         else:
             yield
 
-    def follow(self, log: Log, cancel: Cancellation, *, tty: bool) -> Outcome:
-        """Start the container, copy its output to the log, and return how it ended."""
+    def follow(
+        self, log: Log, cancel: Cancellation, *, tty: bool, started: Callable[[], None] = lambda: None
+    ) -> Outcome:
+        """Start the container, copy its output to the log, and return how it ended; call `started` meanwhile."""
         with self._attached() as stream:
             try:
                 self._container.start()
             except engine_errors() as error:
-                return Outcome(problem=f"its container could not be started: {message_of(error)}{self._start_hint()}")
+                return self._not_started(message_of(error))
+            started()
             with self._stopped_by(cancel):
+                first = b""
                 for data in _output(stream, tty):
+                    first = first or data
                     log.write(data)
                 try:
                     status: int = self._container.wait()["StatusCode"]
-                    if status:
+                    if status or self._memory_limit:
                         self._container.reload()
                 except engine_errors() as error:
                     return Outcome(problem=f"how its container ended is unknown: {unknown_end(error)}")
+        if status and (failure := _INIT_FAILURE.match(first)):
+            return self._not_started(failure[1].decode(errors="replace").strip())
         return self._outcome(status)
 
     def foreign_folders(self) -> list[Path]:
@@ -131,15 +143,17 @@ class TaskContainer:
     def _outcome(self, status: int) -> Outcome:
         has_worker = isinstance(self.request.program, PythonFunction)
         usage = read_usage(self.request.folder) if has_worker else Usage()
-        if status == 0:
+        # An engine kills single processes for memory. A cluster kills all of the container, so that the task fails.
+        kernel_killed = self._container.attrs["State"]["OOMKilled"]
+        if status == 0 and not kernel_killed:
             return Outcome(exit_code=0, cpu_seconds=usage.cpu_seconds, peak_memory=usage.peak_memory)
         error = read_error(self.request.folder) if has_worker else ErrorDetails()
         # Like a shell, an engine reports a signal as 128 plus its number. A process that was killed left no traceback.
-        killed = 128 < status <= 128 + 64 and not error.detail
-        kernel_killed = self._container.attrs["State"]["OOMKilled"]
+        number = status - 128 if status else _SIGKILL
+        killed = 0 < number <= 64 and not error.detail
         return Outcome(
             exit_code=None if killed else status,
-            signal=status - 128 if killed else None,
+            signal=number if killed else None,
             detail=error.detail,
             cause=error.cause,
             out_of_memory=error.out_of_memory or kernel_killed,
@@ -153,10 +167,13 @@ class TaskContainer:
         limit: int | None = self._container.attrs.get("HostConfig", {}).get("Memory")
         return limit or None
 
-    def _start_hint(self) -> str:
+    def _not_started(self, reason: str) -> Outcome:
+        hint = "Check the component's image, command and args."
         if isinstance(self.request.program, PythonFunction):
-            return f"\nA lightweight Python component needs python3 (3.9 or newer) in its image, {self.request.image}."
-        return "\nCheck the component's image, command and args."
+            hint = f"A lightweight Python component needs python3 (3.9 or newer) in its image, {self.request.image}."
+        if "init" in reason:
+            hint = "If the engine lacks its init program, install it, or use local.DockerRunner(init=False)."
+        return Outcome(problem=f"its container could not be started: {reason}\n{hint}")
 
 
 def user_of(attrs: Mapping[str, Any]) -> str:

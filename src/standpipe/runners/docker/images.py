@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
+import os
 import threading
 import time
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from standpipe.errors import EnvironmentBuildError, RunnerError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
 from standpipe.runners.docker.engine import engine_errors, message_of
+from standpipe.runners.package_indexes import Indexes, drop_password, hide_password, resolve_indexes
 from standpipe.support.locks import lock_file
 from standpipe.support.notices import Notice
 
@@ -58,6 +60,9 @@ _SECONDS_BETWEEN_NOTICES = 2.0
 _SECONDS_TO_KILL = 2.0
 _LINES_OF_PIP = 20
 
+#: Warnings of pip that say why it finds nothing.
+_CAUSES = ("WARNING: Retrying", "WARNING: The repository located at")
+
 
 class DerivedImages:
     """Implements `Images` with a Docker engine.
@@ -76,6 +81,7 @@ class DerivedImages:
         base: str,
         function: PythonFunction | None,
         *,
+        variables: Mapping[str, str],
         run_args: Mapping[str, Any],
         inform: Notice,
         cancel: Cancellation,
@@ -84,12 +90,13 @@ class DerivedImages:
         base_config = self._ensure(base, run_args.get("platform"), inform, cancel)
         if function is None or not function.packages:
             return base
-        key = _key(base_config["Id"], function)
+        indexes = resolve_indexes(function, ChainMap({**variables}, _variables(base_config), os.environ))
+        key = _key(base_config["Id"], function, indexes)
         name = f"{REPOSITORY}:{key}"
         if self._inspect(name) is None:
             with self._locked(key, cancel):
                 if self._inspect(name) is None:
-                    build = _Build(self._client(), base, base_config, function, run_args, cancel)
+                    build = _Build(self._client(), base, base_config, function, indexes, run_args, cancel)
                     build.commit_as(name, key, inform)
         return name
 
@@ -135,6 +142,7 @@ class _Build:
         base: str,
         base_config: Mapping[str, Any],
         function: PythonFunction,
+        indexes: Indexes,
         run_args: Mapping[str, Any],
         cancel: Cancellation,
     ) -> None:
@@ -142,12 +150,13 @@ class _Build:
         self._base = base
         self._base_config = base_config
         self._function = function
+        self._indexes = indexes
         self._run_args = run_args
         self._cancel = cancel
 
     def commit_as(self, name: str, key: str, inform: Notice) -> None:
         """Install the packages, and store the image under a name."""
-        packages = ", ".join(map(_without_password, self._function.packages))
+        packages = ", ".join(map(hide_password, self._function.packages))
         inform(f"Installing {packages} into the image {self._base}.")
         start = time.monotonic()
         failed = f"The engine failed to install {packages} into the image {self._base}"
@@ -177,7 +186,7 @@ class _Build:
             code, output = self._execute(container, ["python3", "-m", "ensurepip"])
             if code != 0:
                 self._fail("it has no pip, and ensurepip could not install it", output)
-        command = ["python3", "-m", "pip", "install", "--no-cache-dir", *_index_options(self._function)]
+        command = ["python3", "-m", "pip", "install", "--no-cache-dir", *_index_options(self._indexes)]
         code, output = self._execute(container, [*command, *self._function.packages])
         if code != 0:
             self._fail("pip failed", output)
@@ -203,7 +212,16 @@ class _Build:
             "If the container does not reach the index, pass DockerRunner(network_mode=..., environment=..., "
             "mounts=...)."
         )
-        if "externally-managed-environment" in output:
+        if "not a trusted or secure host" in output:
+            hint = (
+                "pip ignores an index without TLS unless its host is trusted: list the host, with its port, in "
+                "pip_trusted_hosts of the component."
+            )
+        elif "Invalid IPv6 URL" in output:
+            hint = (
+                "pip takes hosts as trusted hosts, not URLs: write `host:port` in pip_trusted_hosts or --trusted-host."
+            )
+        elif "externally-managed-environment" in output:
             hint = (
                 "The image's Python is managed by its distribution, so the installation would fail on a cluster, too. "
                 "Use another base image (python:3.11), or @dsl.component(use_venv=True)."
@@ -228,28 +246,29 @@ class _Build:
                 **(config.get("Labels") or {}),
                 "standpipe.key": key,
                 "standpipe.base": self._base,
-                "standpipe.packages": json.dumps([_without_password(p) for p in sorted(self._function.packages)]),
+                "standpipe.packages": json.dumps([hide_password(p) for p in sorted(self._function.packages)]),
             },
         }
 
 
-def _key(base_id: str, function: PythonFunction) -> str:
+def _key(base_id: str, function: PythonFunction, indexes: Indexes) -> str:
+    packages = function.packages
+    if not any(package.strip().startswith("-") for package in packages):
+        packages = tuple(sorted(packages))  # otherwise one may be the value of the option before it
+    options = list(map(drop_password, _index_options(indexes)))
     # The 1 is the version of the way in which images are built.
-    content = [1, base_id, sorted(function.packages), _index_options(function), function.use_venv]
+    content = [1, base_id, list(map(drop_password, packages)), options, function.use_venv]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:20]
 
 
-def _index_options(function: PythonFunction) -> list[str]:
-    """Return pip's options for the function's indexes, as KFP compiles them (`make_index_url_options` of its SDK)."""
-    if not function.index_urls:
-        return []
-    first, *others = function.index_urls
-    trusted = function.index_urls if function.trusted_hosts is None else function.trusted_hosts
-    return [
-        *("--index-url", first),
-        *(part for url in others for part in ("--extra-index-url", url)),
-        *(part for host in trusted for part in ("--trusted-host", host)),
-    ]
+def _variables(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables of an image."""
+    pairs = (pair.partition("=") for pair in (config["Config"] or {}).get("Env") or ())
+    return {name: value for name, _, value in pairs}
+
+
+def _index_options(indexes: Indexes) -> list[str]:
+    return [part for name, value in indexes.options for part in (f"--{name}", value)]
 
 
 def _pull_missing(client: DockerClient, name: str, platform: str | None, inform: Notice, cancel: Cancellation) -> None:
@@ -345,13 +364,13 @@ def _explain_errors(what: str, kind: type[RunnerError] = RunnerError) -> Iterato
 
 
 def _errors_of_pip(output: str) -> str:
-    """Return pip's errors: why it could not reach the index, and its output from the first error on, or its end."""
+    """Return pip's errors: why it could not reach the index, and its output from the first error on, or its end.
+
+    Of a traceback of pip itself that is the end, with the exception.
+    """
     lines = [line.rstrip() for line in output.splitlines() if line.strip() and not line.startswith("[notice]")]
     errors = [number for number, line in enumerate(lines) if line.lstrip().lower().startswith("error")]
-    shown = lines[errors[0] :][:_LINES_OF_PIP] if errors else lines[-_LINES_OF_PIP:]
-    unreachable = [line for line in lines if line.startswith("WARNING: Retrying") and line not in shown][-1:]
-    return "\n".join(f"  {line}" for line in [*unreachable, *shown])
-
-
-def _without_password(requirement: str) -> str:
-    return re.sub(r"//[^/@\s]+@", "//***@", requirement)
+    is_traceback = any(line.startswith("Traceback ") for line in lines)
+    shown = lines[errors[0] :][:_LINES_OF_PIP] if errors and not is_traceback else lines[-_LINES_OF_PIP:]
+    causes = [line for line in lines if line.startswith(_CAUSES) and line not in shown][-1:]
+    return "\n".join(f"  {line}" for line in map(hide_password, [*causes, *shown]))

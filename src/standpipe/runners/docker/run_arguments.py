@@ -34,6 +34,15 @@ REFUSED: Mapping[str, str] = {
     "version": "the client and the engine negotiate it",
 }
 
+#: Arguments about the network of a container. In a pod, the container that holds the network has them for all.
+NETWORK = frozenset(
+    (
+        *("network", "network_mode", "network_disabled", "networking_config", "mac_address", "links"),
+        *("ports", "publish_all_ports", "hostname", "domainname", "extra_hosts"),
+        *("dns", "dns_opt", "dns_search"),
+    )
+)
+
 Volumes = dict[str, dict[str, str]]
 
 
@@ -65,6 +74,16 @@ class RunArguments:
             labels={name: value or "" for name, value in _pairs(arguments.get("labels")).items()},
             volumes=_volumes(arguments.get("volumes")),
         )
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The arguments about the network."""
+        return {name: value for name, value in self.others.items() if name in NETWORK}
+
+    @property
+    def has_terminal(self) -> bool:
+        """Whether containers have a terminal (`tty`)."""
+        return bool(self.others.get("tty"))
 
     @property
     def fingerprint(self) -> str:

@@ -8,32 +8,44 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from standpipe.errors import RunnerError, UnsupportedError
+from standpipe.errors import RunnerError, StandpipeError, UnsupportedError
+from standpipe.model import plan
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Mount, Outcome, PodSettings, TaskRequest
+from standpipe.model.ports import (
+    CANCELLED_BEFORE_START,
+    Log,
+    Outcome,
+    PodSettings,
+    TaskRequest,
+)
 from standpipe.model.resources import Capacity, Limits
 from standpipe.runners.docker.container import EngineTraits, TaskContainer, user_of
+from standpipe.runners.docker.create_arguments import (
+    bind_mounts,
+    command_arguments,
+    owner_labels,
+    request_volumes,
+    volume_argument,
+)
 from standpipe.runners.docker.engine import Engine, Owner, engine_errors, leftovers, message_of
+from standpipe.runners.docker.pausing import pausing_command
+from standpipe.runners.docker.pod import Pod
 from standpipe.runners.docker.reaper import Reaper
-from standpipe.runners.docker.run_arguments import RunArguments, Volumes
-from standpipe.runners.request_files import request_file
+from standpipe.runners.docker.run_arguments import RunArguments
+from standpipe.runners.missing_modules import explain_missing_module
+from standpipe.runners.package_indexes import has_variables
+from standpipe.runners.pauses import announce_pauses
 from standpipe.support import machine_capacity
 from standpipe.support.notices import Notice, inform, warn
 
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
-
-#: The paths in a container of the package `worker`, and of the run's workspace (as in KFP).
-WORKER = "/standpipe/worker"
-WORKSPACE = "/kfp-workspace"
-
-_WORKER_FOLDER = Path(__file__).resolve().parents[2] / "worker"
 
 #: The run arguments that limit CPU, of which the engine takes only one kind.
 _CPU_ARGUMENTS = {"nano_cpus", "cpu_period", "cpu_quota"}
@@ -55,6 +67,7 @@ class Images(Protocol):
         base: str,
         function: PythonFunction | None,
         *,
+        variables: Mapping[str, str],
         run_args: Mapping[str, Any],
         inform: Notice,
         cancel: Cancellation,
@@ -64,6 +77,7 @@ class Images(Protocol):
         Args:
             base: the component's image, which is pulled if it is missing.
             function: the component's program, with its packages; None for container components.
+            variables: the variables of the task, which the URLs of indexes may refer to.
             run_args: the engine's arguments for the containers of tasks. A container that installs packages uses those
                 for its network, mounts, environment and labels.
             inform: called with the progress, a sentence at a time.
@@ -121,6 +135,7 @@ class ContainerTaskRunner:
         self._lock = threading.Lock()
         self._image_ids: dict[str, tuple[float, str]] = {}  # with the time of the request
         self._traits: EngineTraits | None = None
+        self._prepared: set[object] = set()
         atexit.register(self.close)
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
@@ -144,24 +159,82 @@ class ContainerTaskRunner:
         traits = self._prepare_engine(client)
         try:
             image = self._image(client, request, cancel)
+            images_of_others = {
+                container.image: self._pull_missing(request, container.image, cancel)
+                for container in request.pod.init_containers
+            }
         except RunnerError:
             if not cancel:
                 raise
         if cancel:
             return CANCELLED_BEFORE_START
-        with self._container(client, image, self._create_arguments(client, image, request, traits)) as container:
+        if not request.pod.init_containers:
+            return self._run_task(client, image, request, traits, {}, log, cancel)
+        pod = Pod(
+            request,
+            self._arguments,
+            traits,
+            create=partial(self._container, client),
+            reclaim=partial(self._reclaim, client),
+            limit_arguments=self._limit_arguments,
+        )
+        with pod.run(image, images_of_others, log, cancel) as start:
+            return start.outcome or self._run_task(client, image, request, traits, start.network, start.log, cancel)
+
+    def _run_task(
+        self,
+        client: DockerClient,
+        image: str,
+        request: TaskRequest,
+        traits: EngineTraits,
+        network: Mapping[str, Any],
+        log: Log,
+        cancel: Cancellation,
+    ) -> Outcome:
+        arguments = {**self._create_arguments(client, image, request, traits), **network}
+        if request.pause and not isinstance(request.program, PythonFunction):
+            arguments.update(pausing_command(request, request.pause, client.images.get(image).attrs))
+        with self._container(client, image, arguments) as container:
             task = TaskContainer(request, container, traits)
             if request.pod.non_root and task.is_root:
                 return Outcome(problem=_MUST_NOT_BE_ROOT)
-            with task.prepared():
-                outcome = task.follow(log, cancel, tty=bool(self._arguments.others.get("tty")))
+            shell = f"docker exec -it {container.short_id} sh"
+            with task.prepared(), announce_pauses(request, shell, self._warn):
+                outcome = task.follow(log, cancel, tty=self._arguments.has_terminal)
         self._reclaim(client, image, task)
-        return outcome
+        return explain_missing_module(outcome, request, in_image=True) if outcome.cause else outcome
+
+    def find_problem(self, executor: plan.Container) -> StandpipeError | None:
+        """Return None: an image that nobody has, or packages that no index has, are found by `prepare`."""
+        return None
+
+    def is_prepared(self, executor: plan.Container) -> bool:
+        """Return whether this process has prepared the image of an executor, or it is not known before its task."""
+        function = executor.program if isinstance(executor.program, PythonFunction) else None
+        return (
+            not isinstance(executor.image, str)
+            or (function is not None and has_variables(function))
+            or _identify(executor) in self._prepared
+        )
+
+    def prepare(self, executor: plan.Container, cancel: Cancellation) -> None:
+        """Pull the image of an executor if it is missing, and add its packages.
+
+        Raises:
+            RunnerError: if there is no engine, or the image cannot be pulled, or `cancel` was set meanwhile.
+            EnvironmentBuildError: if the packages cannot be installed.
+        """
+        client, labels = self._engine(), Owner.current().labels
+        with self._reaper.guard(labels):
+            self._prepare_engine(client)
+            self._provide_image(str(executor.image), executor.program, executor.env, labels, cancel)
+        self._prepared.add(_identify(executor))
 
     def fingerprint(self, request: TaskRequest) -> str:
-        """Return the digest of the image and the user's arguments; empty while the image is not on this machine."""
-        image = self._image_id(request.image)
-        return f"{image} {self._arguments.fingerprint}" if image else ""
+        """Return the digests of its images and the user's arguments; empty while one is not on this machine."""
+        names = (request.image, *(container.image for container in request.pod.init_containers))
+        images = [self._image_id(name) for name in names]
+        return f"{' '.join(images)} {self._arguments.fingerprint}" if all(images) else ""
 
     def _image_id(self, name: str) -> str:
         """Return the digest of an image, remembered for a moment only: its name may stand for another one later."""
@@ -217,10 +290,8 @@ class ContainerTaskRunner:
                 self._warn(f"The leftover container {container[:12]} was not removed: {message_of(error)}")
 
     def _image(self, client: DockerClient, request: TaskRequest, cancel: Cancellation) -> str:
-        function = request.program if isinstance(request.program, PythonFunction) else None
-        run_args = self._arguments.merged(environment={}, labels=_labels(request), volumes={})
-        run_args["labels"] = _labels(request)  # the user's labels are for the containers of tasks
         if request.pod.pull_policy == "Always":
+            run_args = self._installation_arguments(owner_labels(request))
             self._inform(f"Pulling the image {request.image}: its pull policy is Always.")
             self._images.pull(request.image, run_args=run_args, inform=self._inform, cancel=cancel)
         elif request.pod.pull_policy == "Never" and not client.images.list(request.image):
@@ -228,20 +299,51 @@ class ContainerTaskRunner:
                 f"The engine has no image {request.image}, and the task's image pull policy is Never. Pull it: "
                 f"docker pull {request.image}"
             )
-        return self._images.image(request.image, function, run_args=run_args, inform=self._inform, cancel=cancel)
+        variables = {**request.env, **request.pod.env}
+        return self._provide_image(request.image, request.program, variables, owner_labels(request), cancel)
+
+    def _provide_image(
+        self,
+        base: str,
+        program: object,
+        variables: Mapping[str, str],
+        labels: Mapping[str, str],
+        cancel: Cancellation,
+    ) -> str:
+        own = {**variables, **self._arguments.environment}
+        return self._images.image(
+            base,
+            program if isinstance(program, PythonFunction) else None,
+            variables={name: value for name, value in own.items() if value is not None},
+            run_args=self._installation_arguments(labels),
+            inform=self._inform,
+            cancel=cancel,
+        )
+
+    def _installation_arguments(self, labels: Mapping[str, str]) -> dict[str, Any]:
+        """Return the arguments for containers that install packages. The user's labels are for those of tasks."""
+        return {**self._arguments.merged(environment={}, labels={}, volumes={}), "labels": dict(labels)}
+
+    def _pull_missing(self, request: TaskRequest, image: str, cancel: Cancellation) -> str:
+        """Return the image of an init container, which is pulled if it is missing."""
+        run_args = {"labels": owner_labels(request)}
+        return self._images.image(image, None, variables={}, run_args=run_args, inform=self._inform, cancel=cancel)
 
     def _create_arguments(
         self, client: DockerClient, image: str, request: TaskRequest, traits: EngineTraits
     ) -> dict[str, Any]:
         merged = self._arguments.merged(
             environment={**request.env, **request.pod.env, "KFP_RETRY_INDEX": str(request.retry_index)},
-            labels={**request.pod.labels, **_labels(request)},
-            volumes=_volumes(request, traits),
+            labels={**request.pod.labels, **owner_labels(request)},
+            volumes=request_volumes(request, traits),
         )
         if request.pod.mounts:
-            merged["volumes"] = _as_binds(merged["volumes"], request.pod.mounts, traits)
-        ours = {**self._pod_arguments(client, image, request.pod), **self._limit_arguments(request.limits)}
-        return {**ours, **merged, **_command(request)}
+            merged["volumes"] = bind_mounts(merged["volumes"], request.pod.mounts, traits)
+        # The first process of a container gets no signal that it does not handle, and its zombies stay. On a cluster, a
+        # task is never the first one: KFP's launcher is.
+        ours = {"init": True, **self._pod_arguments(client, image, request.pod)}
+        ours.update(self._limit_arguments(request.limits))
+        return {**ours, **merged, **command_arguments(request)}
 
     def _pod_arguments(self, client: DockerClient, image: str, pod: PodSettings) -> dict[str, Any]:
         """Return Kubernetes' settings as arguments of the engine; the user's arguments override them."""
@@ -272,7 +374,8 @@ class ContainerTaskRunner:
         except engine_errors(TypeError, ValueError) as error:
             raise RunnerError(
                 f"The engine did not create a container of the image {image}: {message_of(error)}\n"
-                "Check the arguments of the DockerRunner, and the component's image and command."
+                "Check the arguments of the DockerRunner, and the component's image and command. An engine without an "
+                "init program needs local.DockerRunner(init=False)."
             ) from error
         try:
             yield container
@@ -294,8 +397,8 @@ class ContainerTaskRunner:
             "command": [],
             "user": "0:0",
             "network_mode": "none",
-            "labels": _labels(task.request),
-            "volumes": dict(_volume(folder, str(folder), "rw", task.traits) for folder in folders),
+            "labels": owner_labels(task.request),
+            "volumes": dict(volume_argument(folder, str(folder), "rw", task.traits) for folder in folders),
         }
         # An image may have no chown. Whether it worked is seen in the files, not in the exit status.
         with contextlib.suppress(*engine_errors(RunnerError)), self._container(client, image, arguments) as container:
@@ -308,41 +411,9 @@ class ContainerTaskRunner:
             )
 
 
-def _command(request: TaskRequest) -> dict[str, Any]:
-    """Return what the container runs, as arguments of the engine: Kubernetes' `command` is its entrypoint."""
-    if isinstance(request.program, PythonFunction):
-        return {"entrypoint": ["python3", f"{WORKER}/boot.py", "run", str(request_file(request.folder))], "command": []}
-    command, args = list(request.program.command), list(request.program.args)
-    return {"entrypoint": command, "command": args} if command else {"command": args}
-
-
-def _labels(request: TaskRequest) -> dict[str, str]:
-    return {"standpipe.run": request.run, "standpipe.task": str(request.task), **Owner.current().labels}
-
-
-def _volumes(request: TaskRequest, traits: EngineTraits) -> Volumes:
-    mounts = [(request.pipeline_root, str(request.pipeline_root), "rw")]
-    if isinstance(request.program, PythonFunction):
-        mounts.append((_WORKER_FOLDER, WORKER, "ro"))
-    if request.workspace is not None:
-        mounts.append((request.workspace, WORKSPACE, "rw"))
-    for path in request.input_paths:
-        # The engine would create a folder for a missing path; the task is to fail instead.
-        if path.exists() and not path.is_relative_to(request.pipeline_root):
-            is_in_workspace = request.workspace is not None and path.is_relative_to(request.workspace)
-            mounts.append((path, str(path), "rw" if is_in_workspace else "ro"))
-    return dict(_volume(source, target, mode, traits) for source, target, mode in mounts)
-
-
-def _volume(source: Path, target: str, mode: str, traits: EngineTraits) -> tuple[str, dict[str, str]]:
-    if ":" in f"{source}{target}":
-        raise RunnerError(f"{source} cannot be mounted into a container, because its path contains a colon. Rename it.")
-    return str(source), {"bind": target, "mode": f"{mode},z" if traits.selinux else mode}
-
-
-def _as_binds(volumes: Volumes, mounts: Iterable[Mount], traits: EngineTraits) -> list[str]:
-    """Return volumes and mounts as a list, which may have the same folder at several paths."""
-    named = [*volumes.items()]
-    for mount in mounts:
-        named.append(_volume(mount.source, mount.path, "ro" if mount.read_only else "rw", traits))
-    return [f"{source}:{volume['bind']}:{volume.get('mode', 'rw')}" for source, volume in named]
+def _identify(executor: plan.Container) -> object:
+    """Return what determines the image of an executor."""
+    program = executor.program
+    if not isinstance(program, PythonFunction):
+        return executor.image
+    return executor.image, program.packages, program.index_urls, program.trusted_hosts, program.use_venv

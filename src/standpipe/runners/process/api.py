@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from standpipe.errors import UnsupportedError
 from standpipe.runners.api import LocalRunner
 from standpipe.support.user_dirs import cache_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from standpipe.model.plan import Plan
     from standpipe.model.ports import Runner
 
 
@@ -23,25 +25,52 @@ class SubprocessRunner(LocalRunner):
         serialize_pip_installs: accepted for scripts written for KFP, without effect: each environment is built once,
             alone.
         max_concurrent_pip_installs: the same.
+        ignore_init_containers: whether tasks with init containers or sidecars (`kubernetes.add_init_container`) run
+            without them. Otherwise a pipeline that has such tasks is refused: a process has no containers beside it.
     """
 
     def __init__(
-        self, use_venv: bool = True, serialize_pip_installs: bool = True, max_concurrent_pip_installs: int = 1
+        self,
+        use_venv: bool = True,
+        serialize_pip_installs: bool = True,
+        max_concurrent_pip_installs: int = 1,
+        *,
+        ignore_init_containers: bool = False,
     ) -> None:
         self.use_venv = use_venv
+        self.ignore_init_containers = ignore_init_containers
 
     def __repr__(self) -> str:
-        return f"SubprocessRunner(use_venv={self.use_venv})"
+        more = ", ignore_init_containers=True" if self.ignore_init_containers else ""
+        return f"SubprocessRunner(use_venv={self.use_venv}{more})"
 
     @property
     def command_options(self) -> tuple[str, ...]:
         """The flags of the command line that choose this runner."""
-        return () if self.use_venv else ("--no-venv",)
+        flags = {"--no-venv": not self.use_venv, "--no-init-containers": self.ignore_init_containers}
+        return tuple(flag for flag, is_set in flags.items() if is_set)
 
     @classmethod
-    def from_command_line(cls, *, no_venv: bool) -> SubprocessRunner:
+    def from_command_line(cls, *, no_venv: bool, no_init_containers: bool = False) -> SubprocessRunner:
         """Make the runner that the flags of the command line ask for."""
-        return cls(use_venv=not no_venv)
+        return cls(use_venv=not no_venv, ignore_init_containers=no_init_containers)
+
+    def check_plan(self, plan: Plan) -> None:
+        """Refuse a pipeline whose tasks have init containers or sidecars, unless the user's options ignore them.
+
+        A task reads what its init container has left, or calls its sidecar. Without them its failure, or its wrong
+        result, would come hours later.
+
+        Raises:
+            UnsupportedError: if tasks have some; the message names them.
+        """
+        tasks = () if self.ignore_init_containers else plan.tasks_with_init_containers
+        if tasks:
+            raise UnsupportedError(
+                f"Pipeline {plan.name!r} has tasks with init containers or sidecars, which the SubprocessRunner does "
+                f"not run: {', '.join(map(repr, tasks))}. Use local.DockerRunner(). To run these tasks without them, "
+                "use local.SubprocessRunner(ignore_init_containers=True) or --no-init-containers."
+            )
 
     def open(self) -> Runner:
         """Make the runner that executes attempts."""

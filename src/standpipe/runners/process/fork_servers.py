@@ -10,11 +10,11 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from standpipe.errors import RunnerError
+from standpipe.runners.process.installer import find_site_packages
 from standpipe.support.forking import register_object
 
 BOOT = Path(__file__).parents[2] / "worker" / "boot.py"
@@ -81,15 +81,8 @@ def _changed_at(python: Path) -> int:
     if str(python) != sys.executable:
         return 0
     with suppress(OSError):
-        return os.stat(_site_packages()).st_mtime_ns
+        return os.stat(find_site_packages()).st_mtime_ns
     return 0
-
-
-@cache
-def _site_packages() -> str:
-    import sysconfig  # costs 2 ms, and only runs without an environment of their own need it
-
-    return sysconfig.get_path("purelib")
 
 
 class ForkServer:

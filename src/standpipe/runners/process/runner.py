@@ -11,11 +11,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from standpipe.errors import RunnerError, UnsupportedError
+from standpipe.errors import EnvironmentBuildError, RunnerError, StandpipeError, UnsupportedError
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.plan import PythonFunction
+from standpipe.model.plan import Container, PythonFunction
 from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, TaskRequest
 from standpipe.model.resources import Capacity
+from standpipe.runners.missing_modules import explain_missing_module
+from standpipe.runners.package_indexes import drop_password, has_variables, resolve_indexes
+from standpipe.runners.pauses import announce_pauses
 from standpipe.runners.process.fork_servers import BOOT, START_VARIABLES, ForkServer, ForkServers
 from standpipe.runners.process.limits import AttemptLimits, Limiter, gpu_variables
 from standpipe.runners.process.task_process import TaskProcess
@@ -38,17 +41,27 @@ _HOST_PYTHON = (
 class Environments(Protocol):
     """Python environments by content: the same packages give the same environment, built once."""
 
-    def python(self, function: PythonFunction, *, inform: Notice, cancel: Cancellation) -> Path:
+    def python(
+        self, function: PythonFunction, *, variables: Mapping[str, str], inform: Notice, cancel: Cancellation
+    ) -> Path:
         """Return the interpreter of the environment that holds the function's packages.
 
         Args:
             function: the component's program, with its packages and indexes.
+            variables: the variables of the task, which the URLs of indexes may refer to.
             inform: called with the progress of a build, a sentence at a time.
             cancel: cancels a build.
 
         Raises:
             EnvironmentBuildError: if they cannot be installed, with the installer's error, or `cancel` was set
                 meanwhile.
+        """
+
+    def is_built(self, function: PythonFunction, variables: Mapping[str, str]) -> bool:
+        """Return whether that environment exists already.
+
+        Raises:
+            EnvironmentBuildError: if the packages are not what an installer takes.
         """
 
 
@@ -87,7 +100,8 @@ class ProcessTaskRunner:
         function = _function(request)
         self._warn_of_other_python(request.image)
         self._warn_of_ignored_settings(request)
-        python = self._environments.python(function, inform=self._inform, cancel=cancel)
+        variables = _task_variables(request)
+        python = self._environments.python(function, variables=variables, inform=self._inform, cancel=cancel)
         if cancel:
             return CANCELLED_BEFORE_START
         write_request(request, function, usage=request.debug)
@@ -95,14 +109,51 @@ class ProcessTaskRunner:
             from standpipe.runners.process.debugger import run_debugged  # only debugging needs it
 
             with _working_directory() as cwd:
-                return run_debugged(
-                    python, request, {**_environment(python), **_task_variables(request)}, cwd, log, cancel
-                )
-        return self._run_in_server(python, request, log, cancel)
+                outcome = run_debugged(python, request, {**_environment(python), **variables}, cwd, log, cancel)
+        else:
+            with announce_pauses(request, "", self._warn):
+                outcome = self._run_in_server(python, request, variables, log, cancel)
+        return explain_missing_module(outcome, request, in_image=False) if outcome.cause else outcome
+
+    def find_problem(self, executor: Container) -> StandpipeError | None:
+        """Return the error that an executor's tasks are certain to end with; None if none is known."""
+        if not isinstance(executor.program, PythonFunction):
+            return UnsupportedError(
+                f"it runs a container ({executor.image}), and the SubprocessRunner only runs lightweight Python "
+                "components. Use local.init(runner=local.DockerRunner())."
+            )
+        try:
+            self._is_prepared(executor.program, executor.env)
+        except EnvironmentBuildError as error:
+            return error
+        return None
+
+    def is_prepared(self, executor: Container) -> bool:
+        """Return whether the environment of an executor exists, or cannot be built before its task."""
+        try:
+            return not isinstance(executor.program, PythonFunction) or self._is_prepared(executor.program, executor.env)
+        except EnvironmentBuildError:
+            return True  # its packages are invalid, which `find_problem` returns
+
+    def _is_prepared(self, function: PythonFunction, variables: Mapping[str, str]) -> bool:
+        return not function.packages or has_variables(function) or self._environments.is_built(function, variables)
+
+    def prepare(self, executor: Container, cancel: Cancellation) -> None:
+        """Build the environment of an executor.
+
+        Raises:
+            EnvironmentBuildError: if its packages cannot be installed, or `cancel` was set meanwhile.
+        """
+        assert isinstance(executor.program, PythonFunction), "other executors have no environment"
+        self._environments.python(executor.program, variables=executor.env, inform=self._inform, cancel=cancel)
 
     def fingerprint(self, request: TaskRequest) -> str:
-        """Return the version of Python, and the platform that it was built for."""
-        return f"{sys.implementation.cache_tag}-{sys.platform}-{os.uname().machine}"
+        """Return the version of Python, the platform that it was built for, and indexes named by variables."""
+        here = f"{sys.implementation.cache_tag}-{sys.platform}-{os.uname().machine}"
+        if isinstance(request.program, PythonFunction) and has_variables(request.program):
+            urls = resolve_indexes(request.program, {**os.environ, **_task_variables(request)}).urls
+            return " ".join((here, *map(drop_password, urls)))
+        return here
 
     def capacity(self) -> Capacity:
         """Return the capacity of this machine, as far as this process may use it."""
@@ -113,8 +164,10 @@ class ProcessTaskRunner:
         self._servers.close()
         atexit.unregister(self.close)
 
-    def _run_in_server(self, python: Path, request: TaskRequest, log: Log, cancel: Cancellation) -> Outcome:
-        shared, own = _environment(python), _task_variables(request)
+    def _run_in_server(
+        self, python: Path, request: TaskRequest, own: Mapping[str, str], log: Log, cancel: Cancellation
+    ) -> Outcome:
+        shared = _environment(python)
         # The variables of a task may hold secrets, which other tasks of the same server must not see.
         start = {**shared, **{name: value for name, value in own.items() if START_VARIABLES.match(name)}}
         with _working_directory() as cwd, self._limiter.limit(request.limits) as limits:
@@ -171,6 +224,13 @@ class ProcessTaskRunner:
             "security context": pod.non_root or pod.user is not None or pod.group is not None,
             "size of shared memory": pod.shared_memory,
         }
+        if pod.init_containers:
+            self._warn_once(
+                (request.run, request.task.name, "init containers"),
+                f"kubernetes: task {str(request.task)!r} runs without its init containers and sidecars "
+                f"({', '.join(container.name for container in pod.init_containers)}) with the SubprocessRunner. "
+                "Use local.DockerRunner().",
+            )
         for what in (what for what, is_set in settings.items() if is_set):
             self._warn_once(
                 (request.run, what),

@@ -1,0 +1,88 @@
+"""Artifacts whose task left nothing at their path: the notice at once, and the hint for the task that reads them.
+
+A task that does not write an output artifact succeeds, as on a cluster, where the launcher only logs that the path does
+not exist (`backend/src/v2/component/launcher_v2.go`, 7b70c7b95f). Most such tasks wrote another one:
+`model.path + ".csv"`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+
+from standpipe.model.layout import ATTEMPT_FILES, file_name
+from standpipe.model.locations import is_remote
+from standpipe.model.ports import ArtifactStore
+from standpipe.model.types import is_complete_without_payload
+from standpipe.model.values import ArtifactValue, Value, find_artifacts
+
+#: The most files beside a path that a message names.
+_MAX_NAMED = 5
+
+
+def describe_missing_outputs(
+    outputs: Mapping[str, Value], store: ArtifactStore, *, expects_payloads: bool
+) -> Iterator[tuple[str, str]]:
+    """Yield the output artifacts of a task that succeeded whose payloads are missing, each with a text about it.
+
+    Args:
+        outputs: the outputs of the task, by name.
+        store: has the payloads.
+        expects_payloads: whether every artifact that is not all metadata must have one. Otherwise, as under a
+            `FakeRunner`, only files with similar names show that the task wrote another path.
+    """
+    for name, artifact in outputs.items():
+        if isinstance(artifact, ArtifactValue) and _is_missing(artifact, store):
+            path = store.local_path(artifact.location)
+            others = {file_name(output) for output in outputs}
+            beside = _files_beside(path, others)
+            similar = [file for file in beside if _most_similar(file, others) == os.path.basename(path)]
+            is_expected = expects_payloads and not is_complete_without_payload(artifact.type, artifact.metadata)
+            if is_expected or similar:
+                yield name, f"nothing is at {path}{_describe_files(similar or beside)}"
+
+
+def describe_missing_inputs(inputs: Mapping[str, Value], store: ArtifactStore) -> str:
+    """Return a sentence for each input artifact without a payload, for a task that failed; empty if there is none."""
+    sentences = []
+    for name, value in inputs.items():
+        for artifact in find_artifacts([value]):
+            if _is_missing(artifact, store):
+                path = store.local_path(artifact.location)
+                # Names of outputs have no dots in files, so none of these is another output of that task.
+                similar = [file for file in _files_beside(path) if file.startswith(f"{os.path.basename(path)}.")]
+                if similar or not is_complete_without_payload(artifact.type, artifact.metadata):
+                    sentences.append(
+                        f"Its input {name!r} has no file, because the task that produced it wrote none: nothing is at "
+                        f"{path}{_describe_files(similar)}."
+                    )
+    return " ".join(dict.fromkeys(sentences))
+
+
+def _most_similar(file: str, names: Iterable[str]) -> str:
+    """Return the longest of the names that a file's name extends by a part of its own: `model` for `model-v2.csv`."""
+    extended = [name for name in names if file.startswith(name) and not file[len(name) :][:1].isalnum()]
+    return max(extended, key=len, default="")
+
+
+def _is_missing(artifact: ArtifactValue, store: ArtifactStore) -> bool:
+    if artifact.checksum is not None or is_remote(artifact.location) or not store.local_path(artifact.location):
+        return False
+    return not store.exists(artifact.location)
+
+
+def _files_beside(path: str, others: Iterable[str] = ()) -> list[str]:
+    """Return what else a task left in the folder of a path, without what every attempt has and its other outputs."""
+    known = {*ATTEMPT_FILES, *others}
+    try:
+        return sorted(name for name in os.listdir(os.path.dirname(path)) if name not in known)
+    except OSError:
+        return []  # the task chose a path in a folder that it did not make
+
+
+def _describe_files(names: list[str]) -> str:
+    if not names:
+        return ""
+    listed = ", ".join(map(repr, names[:_MAX_NAMED]))
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return f"; beside it {'is' if len(names) == 1 else 'are'} {listed}{more}"

@@ -1,0 +1,31 @@
+"""Pauses of tasks, which `task.set_debug_pause` asks for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from standpipe.model.ports import DebugPause
+
+#: The variables of a task that ask for a pause, and the fields that they set. Their names and the value `true` are
+#: those of Argo Workflows, which reads them on a cluster (KFP SDK 2.17.3, `PipelineTask.set_debug_pause`).
+_VARIABLES = {
+    "ARGO_DEBUG_PAUSE_BEFORE": ("before",),
+    "ARGO_DEBUG_PAUSE_AFTER": ("after_success", "after_failure"),
+    "ARGO_DEBUG_PAUSE_ON_ERROR": ("after_failure",),
+}
+
+
+def find_pause(env: Mapping[str, str]) -> DebugPause | None:
+    """Return the pause that the environment variables of a task ask for; None if they ask for none.
+
+    >>> find_pause({"ARGO_DEBUG_PAUSE_ON_ERROR": "true"})
+    DebugPause(before=False, after_success=False, after_failure=True)
+    """
+    fields = [field for name, fields in _VARIABLES.items() if env.get(name) == "true" for field in fields]
+    return DebugPause(**dict.fromkeys(fields, True)) if fields else None
+
+
+def has_terminal() -> bool:
+    """Return whether a user is at the terminal of this process, who can let a task continue."""
+    return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()

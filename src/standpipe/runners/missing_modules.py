@@ -1,0 +1,74 @@
+"""What to do about a module that a task does not find."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+
+from standpipe.model.ports import Outcome, TaskRequest
+
+_MISSING = re.compile(r"ModuleNotFoundError: No module named '(\w+)[\w.]*'")
+
+#: Images that hold Python alone.
+_PLAIN_IMAGE = re.compile(r"(?:^|.*/)python(?::.*)?$")
+
+#: Folders of packages that were installed, not written by the user.
+_INSTALLED = {"site-packages", "dist-packages"}
+
+
+def explain_missing_module(outcome: Outcome, request: TaskRequest, *, in_image: bool) -> Outcome:
+    """Return the outcome of a Python component, with a hint if it failed for a module that it did not find.
+
+    Args:
+        outcome: how the task ended.
+        request: the attempt.
+        in_image: whether the task ran in its image.
+    """
+    match = _MISSING.match(outcome.cause)
+    if not match:
+        return outcome
+    hints = [_describe_origin(match[1], request)]
+    if in_image:
+        hints.insert(0, f"The image {request.image} does not have it.")
+    elif not _PLAIN_IMAGE.match(request.image):
+        hints.append(
+            f"If the image {request.image} has it: the SubprocessRunner does not use images. "
+            "local.init(runner=local.DockerRunner()) does."
+        )
+    return replace(outcome, hint=" ".join(hints))
+
+
+def _describe_origin(module: str, request: TaskRequest) -> str:
+    """Return where a module comes from and how a task gets it, as far as this process knows."""
+    place = request.component.source_location
+    beside = [str(Path(place.file).parent)] if place else []
+    spec = PathFinder.find_spec(module, beside) or PathFinder.find_spec(module)
+    path = _path_of(spec)
+    if path is not None and _INSTALLED.isdisjoint(path.parts) and not path.is_relative_to(sys.base_prefix):
+        return (
+            f"{module!r} is code of yours, in {path}: a task has its component alone, not the files beside it. Import "
+            "it in your script and list the function that is called in additional_funcs, or ship the file with "
+            "embedded_artifact_path (a package: the folder that it is in), or install your project with "
+            "packages_to_install."
+        )
+    return f"Add the package that has it to packages_to_install of the component{_example(module) if path else ''}."
+
+
+def _path_of(spec: ModuleSpec | None) -> Path | None:
+    if spec is None:
+        return None
+    if spec.origin and spec.has_location:
+        file = Path(spec.origin)
+        return file.parent if file.name == "__init__.py" else file
+    return next(map(Path, spec.submodule_search_locations or ()), None)
+
+
+def _example(module: str) -> str:
+    """Return the package that a module is from in this environment: the two often have different names."""
+    from importlib import metadata  # takes a while, and only failures need it
+
+    names = metadata.packages_distributions().get(module, [])
+    return f": [{f'{names[0]}=={metadata.version(names[0])}'!r}]" if names else ""

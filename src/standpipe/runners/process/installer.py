@@ -1,0 +1,226 @@
+"""The programs that make environments and install packages: uv, or pip where uv is missing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+from standpipe.errors import EnvironmentBuildError
+from standpipe.model.cancellation import Cancellation
+from standpipe.runners.package_indexes import hide_password
+from standpipe.runners.process.pip_options import Arguments, pip_words, uv_options, uv_variables, without_effect
+from standpipe.support.notices import Notice
+
+#: The lines of the installers that are worth showing as progress, and those that are noise in an error message.
+_PROGRESS = re.compile(r"(Resolved|Prepared|Installed|Building|Downloading|Collecting|Successfully installed) ")
+_NOISE = re.compile(r"(Using Python|Resolved|Prepared|Using CPython|Creating virtual|Activate with|\s*$|\[notice\])")
+_LINES_OF_ERROR = 20
+
+#: Options with which the author asks for what the index has now, not for what uv's cache has.
+_FRESH = {"upgrade", "no-cache-dir", "force-reinstall"}
+
+#: The request to a Linux file system to let a file share the blocks of another one (`ioctl_ficlone(2)`).
+_FICLONE = 0x40049409
+
+
+class Build(NamedTuple):
+    """One build of an environment: where its progress goes, and what cancels it."""
+
+    inform: Notice
+    cancel: Cancellation
+
+    def check(self) -> None:
+        """Raise an error if the build is cancelled."""
+        if self.cancel:
+            raise EnvironmentBuildError("It was cancelled while its environment was built.")
+
+
+#: Held while `sysconfig` is used, which in Python 3.10 to 3.12 fails in a thread while another is the first to use it.
+_sysconfig = threading.Lock()
+
+
+@cache
+def find_site_packages() -> str:
+    """Return the folder of the packages of the environment that this program runs in."""
+    import sysconfig  # costs 2 ms, and only runs without an environment of their own need it
+
+    with _sysconfig:
+        return sysconfig.get_path("purelib")
+
+
+def find_uv() -> str | None:
+    """Return the path of uv; None if it is missing."""
+    with _sysconfig:  # which uv asks for the folders of programs
+        try:
+            from uv import find_uv_bin  # only needed where something is built
+        except ImportError:
+            return shutil.which("uv")
+        try:
+            return find_uv_bin()
+        except FileNotFoundError:
+            return shutil.which("uv")
+
+
+def make_venv(base: Path, folder: Path, build: Build, *, with_packages: bool) -> None:
+    """Make an empty virtual environment of an interpreter.
+
+    Raises:
+        EnvironmentBuildError: if it cannot be made, or the build is cancelled.
+    """
+    uv = find_uv()
+    if uv:
+        command = [uv, "venv", "--quiet", "--no-project", "--python", str(base), str(folder)]
+    else:
+        if with_packages:
+            build.inform("uv is not installed, so pip builds the environment, which takes longer.")
+        without_pip = [] if with_packages else ["--without-pip"]
+        command = [str(base), "-m", "venv", *without_pip, str(folder)]
+    what = f"An environment for {base} cannot be created in {folder.parent}"
+    hint = "Free some disk space, check that you may write there, or set STANDPIPE_CACHE to another folder."
+    _run(command, {}, what, hint, build)
+
+
+def install(arguments: Arguments, python: Path, build: Build, *, refresh: bool) -> None:
+    """Install packages for an interpreter.
+
+    Args:
+        arguments: the packages, with pip's options.
+        python: the interpreter.
+        build: the build that this is part of.
+        refresh: whether packages at paths may have changed since uv read them.
+
+    Raises:
+        EnvironmentBuildError: if they cannot be installed, or the build is cancelled.
+    """
+    names = describe_packages(arguments)
+    what = f"The packages {names} cannot be installed"
+    hint = (
+        "Check the names and versions in packages_to_install, "
+        "and the indexes in pip_index_urls or in the settings of pip."
+    )
+    uv = find_uv()
+    if uv is None:
+        command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *pip_words(arguments.options)]
+        return _run([*command, "--", *arguments.requirements], {}, what, hint, build)
+    ignored = without_effect(arguments.options)
+    if ignored:
+        build.inform(f"uv, which installs {names}, has no use for these options of pip: {', '.join(ignored)}.")
+    variables = uv_variables(arguments.options)
+    command = [uv, "pip", "install", "--python", str(python), "--link-mode", _link_mode(uv, python)]
+    command += uv_options(arguments.options)
+    command += (
+        ["--refresh"] if refresh else []
+    )  # uv would notice changes of a project's metadata only, not of its source
+    if not refresh and _FRESH.isdisjoint(option.name for option in arguments.options):
+        # Packages in uv's cache need no index, whose answer takes longer than the installation and may need a network.
+        with suppress(EnvironmentBuildError):
+            return _run([*command, "--offline", "--", *arguments.requirements], variables, what, hint, build)
+    return _run([*command, "--", *arguments.requirements], variables, what, hint, build)
+
+
+def describe_packages(arguments: Arguments) -> str:
+    """Return what is installed, without passwords: requirements, or else the files that list them."""
+    files = (option.value or "" for option in arguments.options if option.name in ("requirement", "editable"))
+    return ", ".join(map(hide_password, (*arguments.requirements, *files)))
+
+
+def _link_mode(uv: str, python: Path) -> str:
+    """Return how uv is to put files of its cache into an environment: `clone` or `copy`.
+
+    A hard link would make a file of the environment the same file as that in uv's cache, and in all environments with
+    the package, so that a task could change them all. `clone` shares blocks until one of the files is written, where
+    the file system can do that. Where it cannot, `clone` silently makes hard links (uv 0.13.9), so it is tried first.
+    """
+    import subprocess  # costs 20 ms, which a program that builds nothing need not pay
+
+    with suppress(OSError, subprocess.SubprocessError):
+        cache = subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, cwd="/", check=True).stdout
+        if _can_clone(Path(cache.strip(), "CACHEDIR.TAG"), python.parent):
+            return "clone"
+    return "copy"
+
+
+def _can_clone(source: Path, folder: Path) -> bool:
+    """Return whether a copy of a file in a folder can share its blocks. If it is unknown, the answer is False."""
+    target = folder / f".clone-{os.getpid()}-{threading.get_ident()}"
+    try:
+        if sys.platform == "darwin":
+            import ctypes  # only for this call, which Python has no function for
+
+            return bool(ctypes.CDLL(None).clonefile(os.fsencode(source), os.fsencode(target), 0) == 0)
+        import fcntl  # Windows has none, and no runner that needs this
+
+        with source.open("rb") as original, target.open("wb") as copy:
+            fcntl.ioctl(copy.fileno(), _FICLONE, original.fileno())
+    except (OSError, ImportError, AttributeError):
+        return False
+    finally:
+        target.unlink(missing_ok=True)
+    return True
+
+
+def _run(command: Sequence[str], variables: Mapping[str, str], what: str, hint: str, build: Build) -> None:
+    """Run an installer, and show its progress.
+
+    Args:
+        command: the command line.
+        variables: variables for it, besides those of this process.
+        what: what failed, for the error message.
+        hint: what to do about it, for the error message.
+        build: the build that this is part of.
+
+    Raises:
+        EnvironmentBuildError: if it fails, with the end of its output, or the build is cancelled.
+    """
+    build.check()
+    import subprocess  # costs 20 ms, which a program that builds nothing need not pay
+
+    lines = []
+    with subprocess.Popen(
+        command,
+        cwd="/",  # in the user's folder, uv would read the settings of the project there
+        env={**_installer_environment(os.environ), **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,  # so that its child processes can be stopped with it
+    ) as process:
+        assert process.stdout is not None
+        forget = build.cancel.on_set(partial(_stop_group, process.pid, build.cancel))
+        try:
+            for line in map(hide_password, process.stdout):
+                lines.append(line.rstrip())
+                if _PROGRESS.match(line):
+                    build.inform(line.strip())
+        finally:
+            forget()
+    build.check()
+    if process.returncode:
+        errors = [line for line in lines if not _NOISE.match(line)][-_LINES_OF_ERROR:]
+        raise EnvironmentBuildError("\n".join((f"{what}:", *errors, hint)))
+
+
+def _stop_group(leader: int, cancel: Cancellation) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # it has just ended
+        os.killpg(leader, signal.SIGKILL if cancel.urgent else signal.SIGTERM)
+
+
+def _installer_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of an installer: without those of another environment, with pip's certificates for uv."""
+    dropped = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_SYSTEM_PYTHON")
+    env = {name: value for name, value in environ.items() if name not in dropped}
+    if environ.get("PIP_CERT"):
+        env.setdefault("SSL_CERT_FILE", environ["PIP_CERT"])
+    return env

@@ -1,0 +1,70 @@
+"""The environments of later tasks, which are built while earlier tasks run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from standpipe.errors import RunnerError, StandpipeError
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.ports import PreparingRunner
+from standpipe.runs.executor_uses import ExecutorUse
+from standpipe.support.notices import quiet_notices, warn
+
+#: The most environments that are built at the same time. The installers use several cores and connections each.
+_MAX_BUILDS = 2
+
+
+@contextmanager
+def prepare_executors(
+    runner: PreparingRunner,
+    uses: Sequence[ExecutorUse],
+    stop: Callable[[StandpipeError], None],
+    *,
+    max_parallel: int,
+    quiet: bool,
+) -> Iterator[None]:
+    """Build the environments of tasks that cannot start yet, during the block. What is left is cancelled at its end.
+
+    The tasks that start at once build theirs themselves. An environment that cannot be built stops the run if a task
+    is certain to need it, and is not retried; otherwise it is a warning, as the task may be skipped or cached.
+
+    Args:
+        runner: the runner.
+        uses: the executors of the run.
+        stop: stops the run for an error; called from any thread.
+        max_parallel: how many tasks may run at the same time.
+        quiet: whether notices of progress are kept off standard error.
+    """
+    starting = {use.label for use in [use for use in uses if use.is_first][:max_parallel]}
+    later = [use for use in uses if use.label not in starting and not runner.is_prepared(use.executor)]
+    if not later:
+        yield
+        return
+    cancel = Cancellation()
+
+    def prepare(use: ExecutorUse) -> None:
+        if cancel:
+            return
+        try:
+            with quiet_notices(quiet):
+                runner.prepare(use.executor, cancel)
+        except StandpipeError as error:
+            if cancel:
+                return
+            if use.is_certain and not use.is_retried:
+                stop(RunnerError(f"its task '{use.task}' would fail: {error}"))
+            else:
+                warn(f"Task '{use.task}' will fail if it runs: {error}")
+        except Exception as error:  # noqa: BLE001  the outermost edge of a thread
+            warn(f"Standpipe itself failed to prepare task '{use.task}', please report it: {error!r}")
+
+    pool = ThreadPoolExecutor(_MAX_BUILDS, thread_name_prefix="standpipe-prepare")
+    for use in sorted(later, key=lambda use: not use.is_certain):
+        pool.submit(prepare, use)
+    try:
+        yield
+    finally:
+        cancel.set()
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,63 @@
+"""What is said of a module that a task does not find."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from standpipe.model.plan import Component, ExecutorRef, PythonFunction, SourceLocation
+from standpipe.model.ports import Outcome, TaskRequest
+from standpipe.model.refs import TaskRef
+from standpipe.runners.missing_modules import explain_missing_module
+
+REQUEST = TaskRequest(
+    "run", TaskRef((("work", None),)), 0, "python:3.11", PythonFunction("work", ""), {}, Path("/nowhere"), Path("/")
+)
+
+
+def hint(module: str, *, request: TaskRequest = REQUEST, in_image: bool = False) -> str:
+    outcome = Outcome(exit_code=1, cause=f"ModuleNotFoundError: No module named {module!r}")
+    return explain_missing_module(outcome, request, in_image=in_image).hint
+
+
+def test_a_package_that_this_program_has() -> None:
+    text = hint("yaml.nodes")
+
+    assert text.startswith("Add the package that has it to packages_to_install of the component: ['PyYAML==")
+    assert "image" not in text
+
+
+def test_a_package_that_nobody_has() -> None:
+    assert hint("nowhere_to_be_found") == "Add the package that has it to packages_to_install of the component."
+
+
+@pytest.mark.parametrize("name", ["mylib.py", "mylib/__init__.py", "mylib/part.py"])
+def test_a_module_beside_the_script(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    component = Component(ExecutorRef("e"), source_location=SourceLocation(str(tmp_path / "pipeline.py"), 3))
+    text = hint("mylib.part", request=replace(REQUEST, component=component))
+
+    assert f"'mylib' is code of yours, in {tmp_path / name.partition('/')[0]}: " in text
+    assert "additional_funcs" in text
+    assert "embedded_artifact_path" in text
+
+
+def test_a_module_that_the_image_may_have() -> None:
+    request = replace(REQUEST, image="ghcr.io/me/training:1")
+
+    assert "If the image ghcr.io/me/training:1 has it: the SubprocessRunner does not use images." in hint(
+        "x_y", request=request
+    )
+    assert hint("x_y", request=request, in_image=True).startswith("The image ghcr.io/me/training:1 does not have it.")
+
+
+@pytest.mark.parametrize(
+    "cause", ["", "ImportError: cannot import name 'a' from 'b'", "ValueError: No module named 'x'"]
+)
+def test_other_failures_get_no_hint(cause: str) -> None:
+    outcome = Outcome(exit_code=1, cause=cause)
+
+    assert explain_missing_module(outcome, REQUEST, in_image=False) is outcome

@@ -1,0 +1,277 @@
+"""What is known of a run's tasks before the first one starts: errors, warnings, and environments built ahead."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from standpipe import dsl, local
+from standpipe.errors import EnvironmentBuildError, StandpipeError, TaskFailed
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.plan import Container, PythonFunction
+from standpipe.model.ports import Outcome, PreparingRunner, TaskRequest
+from standpipe.runners.api import LocalRunner
+from standpipe.runs.executor_uses import find_uses
+from standpipe.store.reading import run_row
+
+
+@dsl.component
+def first() -> int:
+    return 1
+
+
+@dsl.component(packages_to_install=["later-package"])
+def later(x: int = 0) -> int:
+    return x
+
+
+@dsl.component(packages_to_install=["--no-such-option"])
+def invalid() -> int:
+    return 1
+
+
+@dsl.component
+def uses_a_free_name() -> int:
+    return later_defined + 1  # type: ignore[name-defined]  # noqa: F821
+
+
+@dsl.container_component
+def container() -> dsl.ContainerSpec:
+    return dsl.ContainerSpec(image="alpine", command=["true"])
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Any]:
+    def run(target: Any, runner: Any = None, **options: Any) -> Any:
+        return local.run(
+            target, {}, runner=runner or local.SubprocessRunner(), pipeline_root=tmp_path / "root", **options
+        )
+
+    return run
+
+
+# --- errors and warnings ----------------------------------------------------------------------------------------------
+
+
+def test_all_that_cannot_run_is_found_before_the_first_task(run: Callable[..., Any], tmp_path: Path) -> None:
+    @dsl.pipeline
+    def several() -> None:
+        start = first()
+        container().after(start)
+        with dsl.ParallelFor([1, 2]):
+            invalid().after(start)
+        task = later().after(start)
+        task.platform_config["kubernetes"] = {
+            "secretAsEnv": [
+                {
+                    "secretNameParameter": {"runtimeValue": {"constant": "db"}},
+                    "keyToEnv": [{"secretKey": "password", "envVar": "P"}],
+                }
+            ]
+        }
+
+    with pytest.raises(TaskFailed) as failure:
+        run(several)
+
+    message = str(failure.value)
+    assert message.startswith("The check before the run failed, so nothing was started.")
+    assert "Task 'container' failed: it runs a container (alpine), and the SubprocessRunner only runs" in message
+    assert "Task 'for-loop-2/invalid' failed: packages_to_install of component 'invalid': unknown option" in message
+    assert "Task 'later' failed: it requires the secret 'db', but nothing provides it" in message
+    assert "k8s.yaml has" in message
+    assert not (tmp_path / "root").exists()
+
+
+def test_what_may_not_run_is_a_warning(run: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
+    @dsl.pipeline
+    def conditional() -> None:
+        start = first()
+        with dsl.If(start.output == 2):
+            container()
+            invalid()
+
+    run(conditional)
+
+    told = capsys.readouterr().err
+    assert "Task 'condition-1/container' will fail if it runs: it runs a container (alpine)" in told
+    assert "Task 'condition-1/invalid' will fail if it runs: packages_to_install" in told
+
+
+def test_without_raise_on_error_the_task_has_the_error(run: Callable[..., Any]) -> None:
+    task = run(container, raise_on_error=False, quiet=True)
+
+    assert "failed" in repr(task)
+
+
+def test_a_free_name_is_a_warning(run: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(TaskFailed, match="NameError"):
+        run(uses_a_free_name)
+
+    (warning,) = [line for line in capsys.readouterr().err.splitlines() if "names that it does not define" in line]
+    assert warning.startswith(
+        "standpipe: Component 'uses_a_free_name' uses names that it does not define: later_defined (in `"
+    )
+    assert "additional_funcs" in warning
+
+
+def test_a_fake_runs_no_code_of_components(run: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
+    run(uses_a_free_name, local.FakeRunner(uses_a_free_name=lambda: 1))
+    run(container, local.FakeRunner(container=lambda: None))
+
+    assert "does not define" not in capsys.readouterr().err
+
+
+def test_a_resumed_run_is_checked_for_what_is_left(run: Callable[..., Any], tmp_path: Path) -> None:
+    @dsl.pipeline
+    def mixed() -> None:
+        uses_a_free_name().after(container())
+
+    fail = Outcome(exit_code=1)
+    fake = local.FakeRunner(container=lambda: None, uses_a_free_name=lambda: fail)
+    with pytest.raises(TaskFailed, match="exited with code 1"):
+        run(mixed, fake)
+    with pytest.raises(TaskFailed, match="NameError"):  # and not that the container cannot run: it has
+        local.resume("latest", runner=local.SubprocessRunner(), pipeline_root=tmp_path / "root")
+
+
+# --- which executors a run uses ---------------------------------------------------------------------------------------
+
+
+def test_uses() -> None:
+    @dsl.pipeline
+    def inner() -> None:
+        later().set_retry(2)
+
+    @dsl.pipeline
+    def outer(items: list) -> None:
+        start = first()
+        with dsl.If(start.output == 1):
+            invalid()
+        with dsl.ParallelFor(items):
+            container()
+        inner().after(start)
+
+    uses = {use.label: use[2:] for use in find_uses(outer.plan)}
+
+    assert uses == {
+        "exec-first": ("first", True, True, False),
+        "exec-invalid": ("condition-1/invalid", False, False, False),
+        "exec-container": ("for-loop-2/container", False, True, False),
+        "exec-later": ("inner/later", True, False, True),
+    }
+
+
+# --- environments built ahead -----------------------------------------------------------------------------------------
+
+
+class Preparing(LocalRunner):
+    """A runner that notes what it prepares, and whose first task waits until that has happened."""
+
+    def __init__(self, error: StandpipeError | None = None, ready: bool = False) -> None:
+        self.error = error
+        self.ready = ready
+        self.prepared: list[str] = []
+        self.stopped = False
+        self.begun = threading.Event()
+
+    def open(self) -> Any:
+        return self
+
+    def run(self, request: TaskRequest, *, log: Any, cancel: Cancellation) -> Outcome:
+        assert isinstance(request.program, PythonFunction)
+        if request.program.name == "first" and not self.ready:
+            assert self.begun.wait(10)
+            if self.error:
+                woken = threading.Event()
+                cancel.on_set(woken.set)
+                self.stopped = woken.wait(2)
+        output = request.executor_input["outputs"]["parameters"]["Output"]["outputFile"]
+        Path(output).write_text("1")
+        return Outcome(exit_code=0)
+
+    def find_problem(self, executor: Container) -> None:
+        return None
+
+    def is_prepared(self, executor: Container) -> bool:
+        return self.ready
+
+    def prepare(self, executor: Container, cancel: Cancellation) -> None:
+        assert isinstance(executor.program, PythonFunction)
+        self.prepared.append(executor.program.name)
+        self.begun.set()
+        if self.error:
+            raise self.error
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def workspace_path(self, workspace: Path) -> str:
+        return str(workspace)
+
+
+@dsl.pipeline
+def chain() -> int:
+    return later(x=first().output).output
+
+
+@dsl.pipeline
+def retried() -> int:
+    return later(x=first().output).set_retry(1).output
+
+
+def test_the_environments_of_later_tasks_are_built_while_the_first_runs(run: Callable[..., Any]) -> None:
+    runner = Preparing()
+
+    assert run(chain, runner, quiet=True).output == 1
+    assert runner.prepared == ["later"]
+
+
+def test_nothing_is_prepared_where_everything_is_there(run: Callable[..., Any]) -> None:
+    runner = Preparing(ready=True)
+
+    assert run(chain, runner, quiet=True).output == 1
+    assert runner.prepared == []
+
+
+def test_an_environment_that_a_later_task_needs_stops_the_run(run: Callable[..., Any], tmp_path: Path) -> None:
+    runner = Preparing(EnvironmentBuildError("The packages later-package cannot be installed"))
+    with pytest.raises(TaskFailed) as failure:
+        run(chain, runner, quiet=True)
+
+    message = str(failure.value)
+    assert message.startswith("Run chain-")
+    assert "was cancelled: its task 'later' would fail: The packages later-package cannot be installed." in message
+    assert "To resume the run" in message
+    assert runner.stopped
+    end = run_row(tmp_path / "root", "latest").end
+    assert end is not None
+    assert end.state.name == "CANCELLED"
+
+
+def test_a_task_that_is_retried_is_only_warned_of(run: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
+    runner = Preparing(EnvironmentBuildError("no network"))
+
+    assert run(retried, runner).output == 1
+    assert "Task 'later' will fail if it runs: no network" in capsys.readouterr().err
+    assert not runner.stopped
+
+
+def test_a_defect_in_a_preparation_is_a_warning(run: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
+    runner = Preparing()
+    runner.error = KeyError("defect")  # type: ignore[assignment]
+
+    assert run(chain, runner).output == 1
+    assert "failed to prepare task 'later', please report it: KeyError('defect')" in capsys.readouterr().err
+
+
+def test_nothing_is_installed_ahead_into_the_current_environment() -> None:
+    (executor,) = later.plan.executors.values()
+    assert isinstance(executor, Container)
+    runner = local.SubprocessRunner(use_venv=False).open()
+
+    assert isinstance(runner, PreparingRunner)
+    assert runner.is_prepared(executor)
