@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from standpipe import dsl
-from standpipe.dsl.init_containers import add_init_container
 from standpipe.errors import AuthoringError
+from standpipe.kubernetes import add_init_container
 
 
 @dsl.component

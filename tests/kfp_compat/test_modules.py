@@ -38,6 +38,10 @@ IMPORTS = [
     ("from kfp import *", "dsl.component is standpipe.dsl.component and compiler and components and local"),
     ("from kfp.version import __version__ as version", "version == '2.17.3'"),
     ("from kfp import dsl, local", "local.init is standpipe.local.init"),
+    ("from kfp import kubernetes", "kubernetes.mount_pvc is standpipe.kubernetes.mount_pvc"),
+    ("from kfp.kubernetes import *", "CreatePVC is standpipe.kubernetes.CreatePVC and add_init_container"),
+    ("import kfp.kubernetes as k8s", "set(k8s.__all__) == set(standpipe.kubernetes.__all__)"),
+    ("from kfp.pipeline_spec import pipeline_spec_pb2", "pipeline_spec_pb2.PipelineSpec()"),
     ("import kfp.dsl as dsl", "dsl.PipelineTask is standpipe.dsl.PipelineTask"),
     ("from kfp.dsl import *", "(pipeline, Input) == (standpipe.dsl.pipeline, standpipe.dsl.Input)"),
     ("from kfp.dsl import *; from kfp import dsl", "set(standpipe.dsl.__all__) <= set(globals()) & set(dir(dsl))"),
@@ -201,8 +205,8 @@ def test_names_of_version_1_are_errors_that_say_so(use: str, message: str) -> No
 def test_missing_names_and_modules_raise_the_errors_of_python() -> None:
     program = """
     import kfp
-    assert not hasattr(kfp, "kubernetes")
-    for name in ("kfp.kubernetes", "kfp.dsl.executor", "kfp.dsl.component", "kfp.client.nothing"):
+    assert not hasattr(kfp, "nothing")
+    for name in ("kfp.kubernetes.secret", "kfp.dsl.executor", "kfp.dsl.component", "kfp.client.nothing"):
         try:
             __import__(name)
         except ImportError as error:
@@ -212,8 +216,8 @@ def test_missing_names_and_modules_raise_the_errors_of_python() -> None:
 
     done = run(INSTALL + textwrap.dedent(program))
 
-    kubernetes, executor, component, client = done.stdout.splitlines()
-    assert "pip install kfp-kubernetes`" in kubernetes
+    secret, executor, component, client = done.stdout.splitlines()
+    assert secret.startswith("module 'kfp.kubernetes' has no attribute 'secret' in Standpipe")
     assert executor.startswith("module 'kfp.dsl' has no attribute 'executor' in Standpipe")
     assert component == "kfp.dsl.component is not a module: import it with `from kfp.dsl import component`."
     assert client.startswith("module 'kfp.client' has no attribute 'nothing' in Standpipe")
@@ -269,10 +273,11 @@ def test_other_distributions_below_kfp_are_found(tmp_path: Path) -> None:
 
 
 KUBEFLOW = """
-from kubeflow.pipelines import compiler, components, constants, dsl, PipelinesClient
+from kubeflow.pipelines import compiler, components, constants, dsl, kubernetes, PipelinesClient
 import kubeflow.pipelines
 assert (dsl, compiler, components) == (kfp.dsl, kfp.compiler, kfp.components), dsl
 assert dsl.component is standpipe.dsl.component and kubeflow.pipelines.dsl is dsl
+assert kubernetes is kfp.kubernetes and kubernetes.mount_pvc is standpipe.kubernetes.mount_pvc
 """
 
 
@@ -283,7 +288,6 @@ def test_the_modules_of_kubeflow_pipelines_are_those_of_kfp() -> None:
 @pytest.mark.parametrize(
     ("use", "message"),
     [
-        ("from kubeflow.pipelines import kubernetes", "Install it with `pip install kfp-kubernetes`"),
         ("from kubeflow.pipelines import local", "Import it from KFP: `from kfp import local`"),
         ("import kubeflow.pipelines.dsl", "import it with `from kubeflow.pipelines import dsl`"),
         ("from kubeflow.pipelines import nothing", "module 'kubeflow.pipelines' has no attribute 'nothing'"),
@@ -420,8 +424,7 @@ def test_an_older_extension_gets_the_names_of_the_next(tmp_path: Path) -> None:
     program = """
     from kfp import kubernetes
     from kfp.kubernetes import add_init_container
-    import standpipe.dsl.init_containers
-    assert add_init_container is kubernetes.add_init_container is standpipe.dsl.init_containers.add_init_container
+    assert add_init_container is kubernetes.add_init_container is standpipe.kubernetes.add_init_container
     assert kubernetes.__all__ == ["set_timeout", "add_init_container"]
     assert kubernetes.set_timeout == 1
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from standpipe.pods import CREATE_PVC, DELETE_PVC
+from standpipe.model.kfp import CREATE_PVC, DELETE_PVC
 from standpipe.pods.claims import Claims
 from standpipe.pods.settings import SettingError
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from standpipe import dsl, local
-from standpipe.dsl.init_containers import add_init_container
 from standpipe.errors import SpecError, TaskFailed, UnsupportedError
+from standpipe.kubernetes import add_init_container
 from standpipe.model.ports import InitContainer, Mount
 from standpipe.model.resources import Limits
 from standpipe.pods.init_containers import expand_references

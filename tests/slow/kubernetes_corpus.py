@@ -267,6 +267,50 @@ def json_from_inputs(selector: dict, toleration: list, affinity: dict):
     kubernetes.add_node_affinity_json(task, affinity)
 
 
+@entry
+def json_constants():
+    task = work()
+    kubernetes.add_node_selector_json(task, {"zone": "a"})
+    kubernetes.add_node_selector(task, "disk", "ssd")
+    kubernetes.add_node_affinity_json(task, {"preferredDuringSchedulingIgnoredDuringExecution": []})
+    kubernetes.add_node_affinity(task, match_fields=[{"key": "metadata.name", "operator": "Exists"}], weight=1)
+    terms = [{"weight": 2, "preference": {"matchExpressions": [{"key": "x", "operator": "Gt", "values": ["1"]}]}}]
+    kubernetes.add_node_affinity_json(task, {"preferredDuringSchedulingIgnoredDuringExecution": terms})
+    kubernetes.add_node_selector_json(task, {"zone": "b", "count": 1, "share": 0.5, "flag": True, "list": []})
+
+
+@entry
+def json_from_tasks():
+    task = work()
+    kubernetes.add_toleration_json(task, listed().output)
+    kubernetes.add_toleration_json(task, listed().output)
+
+
+@entry
+def a_name_from_a_branch(flag: str = "yes"):
+    with dsl.If(flag == "yes"):
+        one = work(text="1")
+    with dsl.Else():
+        other = work(text="2")
+    kubernetes.use_secret_as_env(work(), dsl.OneOf(one.output, other.output), {"user": "DB_USER"})
+
+
+@entry
+def an_artifact_as_a_name(data: dsl.Input[dsl.Dataset]):
+    kubernetes.use_secret_as_env(work(), data, {"user": "DB_USER"})
+
+
+@entry
+def a_value_where_a_constant_is_expected(path: str):
+    kubernetes.use_secret_as_volume(work(), "db", path)
+
+
+@entry
+def a_value_inside_text(team: str):
+    kubernetes.use_secret_as_env(work(), f"{team}-db", {"user": f"{team}_USER"})
+    kubernetes.add_pod_label(work(), "team", f"the {team}")
+
+
 # --- many at once, and in pipelines within pipelines ------------------------------------------------------------------
 
 
@@ -379,6 +423,22 @@ def by_the_item_of_a_loop():
         kubernetes.use_secret_as_env(work(), item, {"user": "DB_USER"})
     with dsl.ParallelFor([{"secret": "a"}, {"secret": "b"}]) as item:
         kubernetes.use_secret_as_volume(work(), item.secret, "/etc/db")
+
+
+@entry
+def by_dicts_in_a_loop():
+    with dsl.ParallelFor([{"key": "a", "operator": "Exists"}, {"key": "b", "operator": "Exists"}]) as item:
+        kubernetes.add_toleration_json(work(), item)
+    with dsl.ParallelFor([{"selector": {"zone": "a"}}]) as item:
+        kubernetes.add_node_selector_json(work(), item.selector)
+        kubernetes.set_image_pull_secrets(work(), [names().outputs["secret"]])
+
+
+@entry
+def by_collected_values():
+    with dsl.ParallelFor(["a", "b"]) as item:
+        inside = work(text=item)
+    kubernetes.add_toleration_json(work(), dsl.Collected(inside.output))
 
 
 @entry

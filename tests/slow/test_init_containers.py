@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from standpipe import dsl, local
-from standpipe.dsl.init_containers import add_init_container
 from standpipe.errors import TaskFailed
+from standpipe.kubernetes import add_init_container
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.ports import CommandLine, InitContainer, Mount, Outcome, PodSettings
 from standpipe.model.resources import Limits
@@ -208,7 +208,7 @@ def test_a_cancel_ends_all_containers(
 KILLED = """
 import sys
 from standpipe import dsl, local
-from standpipe.dsl.init_containers import add_init_container
+from standpipe.kubernetes import add_init_container
 
 @dsl.container_component
 def wait():

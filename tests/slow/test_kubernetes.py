@@ -1,10 +1,12 @@
-"""kfp-kubernetes as users install it: how its settings compile, and their effect on both runners."""
+"""kfp-kubernetes as users install it, and our own functions: how settings compile, and their effect on both runners."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 CORPUS = Path(__file__).parent / "kubernetes_corpus.py"
+CALLS = Path(__file__).parent / "kubernetes_calls.py"
 ENTRIES = re.findall(r"^@entry\ndef (\w+)", CORPUS.read_text(encoding="utf-8"), re.MULTILINE)
 SOURCES = Path(standpipe.__file__).parent.parent
 
@@ -70,10 +73,45 @@ def ours(kfp_python: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     return folder, yaml.safe_load(done.stdout)
 
 
+@pytest.fixture(scope="session")
+def ours_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return what is compiled where kfp-kubernetes is not installed."""
+    folder = tmp_path_factory.mktemp("ours_alone")
+    subprocess.run([sys.executable, "-W", "ignore", "-c", AS_KFP, CORPUS, folder], check=True, stdout=subprocess.PIPE)
+    return folder
+
+
 @pytest.mark.parametrize("name", ENTRIES)
 def test_settings_compile_to_the_same_documents(theirs: Path, ours: tuple[Path, list[str]], name: str) -> None:
     own = ours[0] / f"{name}.error"
     assert documents(ours[0] / f"{name}.yaml") == documents(theirs / f"{name}.yaml"), own.exists() and own.read_text()
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_our_own_functions_compile_to_the_same_documents(theirs: Path, ours_alone: Path, name: str) -> None:
+    own = ours_alone / f"{name}.error"
+    compiled = without_descriptions(documents(ours_alone / f"{name}.yaml"))
+    assert compiled == without_descriptions(documents(theirs / f"{name}.yaml")), own.exists() and own.read_text()
+
+
+def without_descriptions(value: Any) -> Any:
+    """Return documents without descriptions: those of CreatePVC and DeletePVC are our own."""
+    if isinstance(value, dict):
+        return {key: without_descriptions(item) for key, item in value.items() if key != "description"}
+    return [without_descriptions(item) for item in value] if isinstance(value, list) else value
+
+
+def test_our_own_functions_take_and_refuse_the_same_arguments(kfp_python: Path) -> None:
+    """Our errors are also of the classes that the SDK raises."""
+    programs: tuple[list[str | Path], ...] = (
+        [kfp_python, "-W", "ignore"],
+        [sys.executable, "-W", "ignore", "-c", AS_KFP],
+    )
+    theirs, ours = (subprocess.check_output([*program, CALLS], text=True).splitlines()[0] for program in programs)
+    calls = list(zip(json.loads(theirs), json.loads(ours), strict=True))
+    assert len(calls) > 150
+    for number, (their, our) in enumerate(calls):
+        assert their[0] in our if isinstance(their, list) else their == our, f"call {number}"
 
 
 INIT_CONTAINER = """

@@ -11,7 +11,7 @@ from types import ModuleType
 #: For each module, the names that are added where it does not have them, and the modules of Standpipe that they are in.
 ADDITIONS: Mapping[str, Mapping[str, str]] = {
     # merged after kfp-kubernetes 2.17.3 (kubeflow/pipelines#13651)
-    "kfp.kubernetes": {"add_init_container": "standpipe.dsl.init_containers"},
+    "kfp.kubernetes": {"add_init_container": "standpipe.dsl.kubernetes.init_containers"},
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 _COMPONENT = "decorate the function with `@dsl.component`"
 _CONTAINER = "write the container as a function with `@dsl.container_component`"
 _RUN = "call the pipeline, or `local.run(pipeline, arguments)`"
-_KUBERNETES = "use `kfp.kubernetes` of the package kfp-kubernetes"
+_KUBERNETES = "use `kfp.kubernetes`"
 
 #: The names that only version 1 of KFP has (1.8.22), with what replaces them in version 2; empty if nothing does.
 KFP_1: Mapping[str, Mapping[str, str]] = {
@@ -79,8 +79,6 @@ def explain_missing(module: str, name: str, reason: str = "") -> str:
         name: what it does not have: an attribute or a module.
         reason: what Standpipe says of the name, if it does.
     """
-    if module == "kfp" and name == "kubernetes":
-        return "kfp.kubernetes is not installed in this environment. Install it with `pip install kfp-kubernetes`."
     if module == "kubeflow":
         return f"kubeflow.{name} is not installed in this environment. Install it with `pip install kubeflow`."
     if module == "kubeflow.pipelines" and name == "local":

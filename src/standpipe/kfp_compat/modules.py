@@ -7,8 +7,8 @@ of the SDK (KEP-12548), and the SDK's `kfp.client` and `kfp.registry`. They impo
 are Standpipe's, so that a client of the SDK accepts pipelines of Standpipe. Where the SDK is not installed, stand-ins
 replace what talks to a cluster (`cluster.py`).
 
-`kubeflow.pipelines` of the package `kubeflow`, which has the same modules, is a view as well, unless that package is
-installed: it then imports them from `kfp` itself.
+`FALLBACKS` lists modules that are views only where they are not installed. `kubeflow.pipelines` of the package
+`kubeflow` has the same modules as `kfp`, and imports them from there where it is installed.
 """
 
 from __future__ import annotations
@@ -118,8 +118,9 @@ _PROTOBUF_MODULES = "kfp.pipeline_spec"
 #: The modules below `kfp` that are imported when they are first used: from `sys.path`, or as stand-ins.
 _IMPORTED = {"cli", "client", "kubeflow_client", "kubernetes", "pipeline_spec", "registry"}
 
-#: The modules that are views where the package `kubeflow` is not installed (its names: 0.5.0).
-KUBEFLOW_MODULES: Mapping[str, Mapping[str, str]] = {
+#: The modules that are views where kfp-kubernetes and the package `kubeflow` are not installed (its names: 0.5.0).
+FALLBACKS: Mapping[str, Mapping[str, str]] = {
+    "kfp.kubernetes": {"standpipe.kubernetes": _ALL},
     "kubeflow": {},
     "kubeflow.pipelines": {
         "kfp": "compiler components dsl kubernetes",
@@ -280,13 +281,13 @@ def _list_public(module: ModuleType) -> Sequence[str]:
 class _LastFinder(MetaPathFinder, Loader):
     """The last finder: it is asked only for modules that are not installed.
 
-    It makes `kubeflow` and `kubeflow.pipelines`. For other modules below a view, it raises an error that says why the
+    It makes the modules in `FALLBACKS`. For other modules below a view, it raises an error that says why the
     module does not exist; `from kfp import name` also looks for a module if there is no such attribute, and would hide
     the error about that.
     """
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        if name in KUBEFLOW_MODULES:
+        if name in FALLBACKS:
             return ModuleSpec(name, self, is_package=True)
         parent, _, last = name.rpartition(".")
         view = sys.modules.get(parent)
@@ -296,7 +297,7 @@ class _LastFinder(MetaPathFinder, Loader):
         return None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return _View(spec.name, KUBEFLOW_MODULES[spec.name], is_package=True)
+        return _View(spec.name, FALLBACKS[spec.name], is_package=True)
 
     def exec_module(self, module: ModuleType) -> None:
         """Do nothing: a view is complete from the start."""

@@ -14,6 +14,10 @@ KFP_REQUIREMENTS = (f"kfp=={KFP_VERSION}", "--no-deps", 'typing-extensions>=3.7.
 #: The image of Python components that name none.
 DEFAULT_IMAGE = "python:3.11"
 
+#: The images of the components CreatePVC and DeletePVC. They are markers for the driver of a cluster and never run.
+CREATE_PVC = "argostub/createpvc"
+DELETE_PVC = "argostub/deletepvc"
+
 #: The name of the output of a function with a single return value.
 SINGLE_OUTPUT = "Output"
 

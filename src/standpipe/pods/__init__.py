@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
+from standpipe.model.kfp import CREATE_PVC, DELETE_PVC
 from standpipe.model.plan import Plan
-
-#: The images of the components CreatePVC and DeletePVC. They are markers for the driver of a cluster and never run.
-CREATE_PVC = "argostub/createpvc"
-DELETE_PVC = "argostub/deletepvc"
 
 
 def uses_kubernetes(plan: Plan) -> bool:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from standpipe.model.events import Fact
 from standpipe.model.frozen import frozen
+from standpipe.model.kfp import CREATE_PVC, DELETE_PVC
 from standpipe.model.plan import Constant, Plan
 from standpipe.model.ports import InitContainer, Mount, PodSettings
 from standpipe.model.refs import ROOT, RunInfo, TaskRef
 from standpipe.model.values import Value
-from standpipe.pods import CREATE_PVC, DELETE_PVC
 from standpipe.pods.claims import Claims
 from standpipe.pods.fields import PodFields
 from standpipe.pods.init_containers import InitContainerSettings

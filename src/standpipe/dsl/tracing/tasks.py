@@ -417,7 +417,7 @@ class PipelineTask:
         self._settings.channels.extend(pipeline_channels)
 
     def add_init_container(self, container: Json) -> None:
-        """Record an init container or a sidecar (`dsl.init_containers.add_init_container`), as it is compiled.
+        """Record an init container or a sidecar (`dsl.kubernetes.init_containers`), as it is compiled.
 
         Raises:
             AuthoringError: if the task has one of this name already.

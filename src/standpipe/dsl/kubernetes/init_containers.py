@@ -1,4 +1,4 @@
-"""`kubernetes.add_init_container`: init containers and sidecars of tasks, with the names of kfp-kubernetes.
+"""Init containers and sidecars.
 
 kfp-kubernetes has the function after 2.17.3 (kubeflow/pipelines#13651). Where the installed release does not have it,
 `standpipe.install_as_kfp` adds this one to `kfp.kubernetes`.
@@ -6,11 +6,9 @@ kfp-kubernetes has the function after 2.17.3 (kubeflow/pipelines#13651). Where t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
+from standpipe.dsl.kubernetes.arguments import Arguments
 from standpipe.dsl.tracing.marks import has_marks
 from standpipe.dsl.tracing.tasks import PipelineTask
-from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.model.types import Json
 from standpipe.model.values import preview
 
@@ -65,7 +63,7 @@ def add_init_container(
     container.set("args", container.check_list("args", args))
     variables = container.check_texts("env", env, may_be_empty=True)
     container.set("env", [{"name": variable, "value": value} for variable, value in variables.items()])
-    mounts = container.check_texts("volume_mounts", volume_mounts)
+    mounts = container.check_texts("volume_mounts", volume_mounts, may_be_empty=False)
     for volume, path in mounts.items():
         if not path.startswith("/"):
             raise container.error(f"expected an absolute path for the volume {volume!r}, got {path!r}")
@@ -75,15 +73,15 @@ def add_init_container(
     if restart_policy not in (None, "Always"):
         raise container.error(f"expected restart_policy to be 'Always' or None, got {preview(restart_policy)}")
     container.set("restartPolicy", restart_policy)
-    requests = container.check_texts("resource_requests", resource_requests)
-    limits = container.check_texts("resource_limits", resource_limits)
+    requests = container.check_texts("resource_requests", resource_requests, may_be_empty=False)
+    limits = container.check_texts("resource_limits", resource_limits, may_be_empty=False)
     resources = {side: quantities for side, quantities in (("requests", requests), ("limits", limits)) if quantities}
     container.set("resources", resources)
     task.add_init_container(container.fields)
     return task
 
 
-class _Container:
+class _Container(Arguments):
     """One init container: its fields as they are compiled, and the checks of arguments.
 
     Args:
@@ -92,17 +90,13 @@ class _Container:
     """
 
     def __init__(self, task: PipelineTask, name: object) -> None:
-        self._subject = f"Task {task.name!r}, init container {preview(name)}"
+        super().__init__(f"Task {task.name!r}, init container {preview(name)}")
         self.fields: dict[str, Json] = {}
 
     def set(self, field: str, value: Json) -> None:
         """Set a field, unless its value is empty."""
         if value:
             self.fields[field] = value
-
-    def error(self, problem: str) -> AuthoringError:
-        """Return an error about the container."""
-        return AuthoringError(f"{self._subject}: {problem}.")
 
     def check_text(self, argument: str, value: object, *, may_be_empty: bool = False) -> str:
         """Return text.
@@ -112,29 +106,5 @@ class _Container:
             AuthoringError: if it is empty and must not be.
         """
         if not isinstance(value, str) or has_marks(value):
-            raise AuthoringTypeError(
-                f"{self._subject}: expected {argument} to be text that is known while the pipeline is traced, got "
-                f"{preview(value)}."
-            )
-        if not value and not may_be_empty:
-            raise self.error(f"expected {argument} to be text that is not empty")
-        return value
-
-    def check_list(self, argument: str, value: Sequence[str] | None) -> list[str]:
-        """Return a list of texts; it raises what `check_text` raises."""
-        if isinstance(value, str):
-            raise AuthoringTypeError(f"{self._subject}: expected {argument} to be a list, got {preview(value)}.")
-        return [
-            self.check_text(f"{argument}[{index}]", item, may_be_empty=True) for index, item in enumerate(value or ())
-        ]
-
-    def check_texts(
-        self, argument: str, value: Mapping[str, str] | None, *, may_be_empty: bool = False
-    ) -> dict[str, str]:
-        """Return texts by name, none of which is empty unless `may_be_empty`; it raises what `check_text` raises."""
-        return {
-            self.check_text(f"a name in {argument}", name): self.check_text(
-                f"{argument}[{name!r}]", text, may_be_empty=may_be_empty
-            )
-            for name, text in (value or {}).items()
-        }
+            raise self.type_error(argument, "text that is known while the pipeline is traced", value)
+        return super().check_text(argument, value, may_be_empty=may_be_empty)
