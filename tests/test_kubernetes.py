@@ -216,6 +216,22 @@ def test_settings_and_pvcs_have_their_effect_in_a_run(tmp_path: Path) -> None:
     assert list((tmp_path / "pvcs").iterdir()) == []
 
 
+def test_a_dict_can_be_changed_between_two_calls() -> None:
+    selector = {"zone": "a", "sizes": (1, 2)}
+
+    @dsl.pipeline
+    def two() -> None:
+        kubernetes.add_node_selector_json(work(), selector)
+        selector["zone"] = "b"
+        kubernetes.add_node_selector_json(work(), selector)
+
+    zones = [
+        settings["nodeSelector"]["nodeSelectorJson"]["runtimeValue"]["constant"]
+        for settings in executors_of(two.plan).values()
+    ]
+    assert zones == [{"zone": "a", "sizes": [1, 2]}, {"zone": "b", "sizes": [1, 2]}]
+
+
 def test_a_timeout_of_zero_removes_an_earlier_one() -> None:
     assert settings_of(lambda task: kubernetes.set_timeout(kubernetes.set_timeout(task, 5), 0)) == {}
 

@@ -49,7 +49,6 @@ REASONS = {
     },
     "slow": {
         "installs packages",
-        "needs kfp-kubernetes",
         "waits for seconds",
     },
 }

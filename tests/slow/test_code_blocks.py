@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if any(map(is_slow, blocks_of(path)))], ids=name_of)
-def test_all_blocks_of_a_page_run(
-    path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], kfp_python: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (kfp_kubernetes,) = kfp_python.parent.parent.glob("lib/python*/site-packages")
-    monkeypatch.setattr(sys, "path", [*sys.path, str(kfp_kubernetes)])
+def test_all_blocks_of_a_page_run(path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with opened(path, tmp_path, capfd) as page:
         for block in blocks_of(path):
             if is_executed(block):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from standpipe.dsl.kubernetes.settings import Settings
+from standpipe.dsl.kubernetes.settings import KubernetesSettings
 from standpipe.dsl.tracing.channels import PipelineParameterChannel
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.model.types import Json
@@ -31,7 +31,7 @@ def use_secret_as_env(
         AuthoringError: if the name is neither text nor a parameter.
         AuthoringTypeError: if another argument is of the wrong type.
     """
-    settings = Settings(task, "use_secret_as_env")
+    settings = KubernetesSettings(task, "use_secret_as_env")
     return settings.append("secretAsEnv", _source(settings, "secret", secret_name, optional, secret_key_to_env))
 
 
@@ -53,7 +53,7 @@ def use_secret_as_volume(
         AuthoringError: if the name is neither text nor a parameter.
         AuthoringTypeError: if another argument is of the wrong type.
     """
-    settings = Settings(task, "use_secret_as_volume")
+    settings = KubernetesSettings(task, "use_secret_as_volume")
     source = _source(settings, "secret", secret_name, optional)
     return settings.append("secretAsVolume", {**source, **settings.fields(mount_path=mount_path)})
 
@@ -65,7 +65,7 @@ def use_config_map_as_env(
     optional: bool = False,
 ) -> PipelineTask:
     """Set environment variables to values of a config map; the arguments and errors are as in `use_secret_as_env`."""
-    settings = Settings(task, "use_config_map_as_env")
+    settings = KubernetesSettings(task, "use_config_map_as_env")
     source = _source(settings, "configMap", config_map_name, optional, config_map_key_to_env)
     return settings.append("configMapAsEnv", source)
 
@@ -74,7 +74,7 @@ def use_config_map_as_volume(
     task: PipelineTask, config_map_name: PipelineParameterChannel | str, mount_path: str, optional: bool = False
 ) -> PipelineTask:
     """Mount a config map as a folder; the arguments and errors are as in `use_secret_as_volume`."""
-    settings = Settings(task, "use_config_map_as_volume")
+    settings = KubernetesSettings(task, "use_config_map_as_volume")
     source = _source(settings, "configMap", config_map_name, optional)
     return settings.append("configMapAsVolume", {**source, **settings.fields(mount_path=mount_path)})
 
@@ -95,14 +95,14 @@ def set_image_pull_secrets(
         AuthoringTypeError: if it is not a list.
         AuthoringError: if a name is neither text nor a parameter.
     """
-    settings = Settings(task, "set_image_pull_secrets")
+    settings = KubernetesSettings(task, "set_image_pull_secrets")
     if not isinstance(secret_names, (list, tuple)):
         raise settings.type_error("secret_names", "a list", secret_names)
     return settings.append("imagePullSecret", *(_name(settings, "secret", name) for name in secret_names))
 
 
 def _source(
-    settings: Settings,
+    settings: KubernetesSettings,
     kind: str,
     name: PipelineParameterChannel | str,
     optional: bool,
@@ -117,7 +117,7 @@ def _source(
     return {**source, "keyToEnv": pairs} if pairs else source
 
 
-def _name(settings: Settings, kind: str, name: PipelineParameterChannel | str) -> dict[str, Json]:
+def _name(settings: KubernetesSettings, kind: str, name: PipelineParameterChannel | str) -> dict[str, Json]:
     """Return the fields for the name of an object: that of all backends, and the older one for constants."""
     constant = {f"{kind}Name": name} if isinstance(name, str) and name else {}
     return {**constant, f"{kind}NameParameter": settings.reference("the name", name)}

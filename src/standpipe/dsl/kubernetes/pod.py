@@ -1,8 +1,8 @@
-"""Settings of the pod of a task: labels, annotations, its timeout, its image and its user."""
+"""KubernetesSettings of the pod of a task: labels, annotations, its timeout, its image and its user."""
 
 from __future__ import annotations
 
-from standpipe.dsl.kubernetes.settings import Settings
+from standpipe.dsl.kubernetes.settings import KubernetesSettings
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.model.values import preview
 
@@ -23,7 +23,7 @@ def add_pod_label(task: PipelineTask, label_key: str, label_value: str) -> Pipel
     Raises:
         AuthoringTypeError: if an argument is not text.
     """
-    return Settings(task, "add_pod_label").add_pair("podMetadata", "labels", label_key, label_value)
+    return KubernetesSettings(task, "add_pod_label").add_pair("podMetadata", "labels", label_key, label_value)
 
 
 def add_pod_annotation(task: PipelineTask, annotation_key: str, annotation_value: str) -> PipelineTask:
@@ -40,7 +40,7 @@ def add_pod_annotation(task: PipelineTask, annotation_key: str, annotation_value
     Raises:
         AuthoringTypeError: if an argument is not text.
     """
-    settings = Settings(task, "add_pod_annotation")
+    settings = KubernetesSettings(task, "add_pod_annotation")
     return settings.add_pair("podMetadata", "annotations", annotation_key, annotation_value)
 
 
@@ -58,7 +58,7 @@ def use_field_path_as_env(task: PipelineTask, env_name: str, field_path: str) ->
     Raises:
         AuthoringTypeError: if an argument is not text.
     """
-    settings = Settings(task, "use_field_path_as_env")
+    settings = KubernetesSettings(task, "use_field_path_as_env")
     return settings.append("fieldPathAsEnv", settings.fields(name=env_name, field_path=field_path))
 
 
@@ -76,7 +76,7 @@ def set_timeout(task: PipelineTask, seconds: int) -> PipelineTask:
         AuthoringError: if it is negative.
         AuthoringTypeError: if it is not a whole number.
     """
-    settings = Settings(task, "set_timeout")
+    settings = KubernetesSettings(task, "set_timeout")
     number = settings.check_number("seconds", seconds, 0)
     return settings.set("activeDeadlineSeconds", str(number) if number else "")
 
@@ -94,7 +94,7 @@ def set_image_pull_policy(task: PipelineTask, policy: str) -> PipelineTask:
     Raises:
         AuthoringError: if it is another one.
     """
-    settings = Settings(task, "set_image_pull_policy")
+    settings = KubernetesSettings(task, "set_image_pull_policy")
     if policy not in _PULL_POLICIES:
         raise settings.error(f"expected policy to be one of {', '.join(_PULL_POLICIES)}, got {preview(policy)}")
     return settings.set("imagePullPolicy", policy)
@@ -121,7 +121,7 @@ def set_security_context(
         AuthoringError: if all are None, or an id is negative.
         AuthoringTypeError: if an id is not a whole number, or the last argument is not a boolean.
     """
-    settings = Settings(task, "set_security_context")
+    settings = KubernetesSettings(task, "set_security_context")
     for argument, number in {"run_as_user": run_as_user, "run_as_group": run_as_group}.items():
         if isinstance(number, bool):
             raise settings.type_error(argument, "a whole number", number)

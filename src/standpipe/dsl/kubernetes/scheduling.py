@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-from standpipe.dsl.kubernetes.settings import Settings
+from standpipe.dsl.kubernetes.settings import KubernetesSettings
 from standpipe.dsl.tracing.channels import PipelineParameterChannel
 from standpipe.dsl.tracing.source_locations import caller_stacklevel
 from standpipe.dsl.tracing.tasks import PipelineTask
@@ -31,7 +31,7 @@ def add_node_selector(task: PipelineTask, label_key: str, label_value: str) -> P
     Raises:
         AuthoringTypeError: if an argument is not text.
     """
-    return Settings(task, "add_node_selector").add_pair("nodeSelector", "labels", label_key, label_value)
+    return KubernetesSettings(task, "add_node_selector").add_pair("nodeSelector", "labels", label_key, label_value)
 
 
 def add_node_selector_json(task: PipelineTask, node_selector_json: PipelineParameterChannel | dict) -> PipelineTask:  # type: ignore[type-arg]
@@ -47,7 +47,7 @@ def add_node_selector_json(task: PipelineTask, node_selector_json: PipelineParam
     Raises:
         AuthoringError: if it is neither a dict nor a parameter.
     """
-    settings = Settings(task, "add_node_selector_json")
+    settings = KubernetesSettings(task, "add_node_selector_json")
     reference = settings.reference("node_selector_json", node_selector_json, (str, dict))
     return settings.update("nodeSelector", {"nodeSelectorJson": reference})
 
@@ -73,7 +73,7 @@ def add_node_affinity(
         AuthoringError: if a key or an operator is missing, or an operator or the weight is invalid.
         AuthoringTypeError: if an argument is of the wrong type.
     """
-    settings = Settings(task, "add_node_affinity")
+    settings = KubernetesSettings(task, "add_node_affinity")
     matches = {
         "matchExpressions": [_requirement(settings, "match_expressions", item) for item in match_expressions or ()],
         "matchFields": [_requirement(settings, "match_fields", item) for item in match_fields or ()],
@@ -84,7 +84,7 @@ def add_node_affinity(
     return settings.append("nodeAffinity", term)
 
 
-def _requirement(settings: Settings, argument: str, item: Mapping[str, Any]) -> dict[str, Json]:
+def _requirement(settings: KubernetesSettings, argument: str, item: Mapping[str, Any]) -> dict[str, Json]:
     _check_keys(settings, argument, item, {"key", "operator", "values"})
     key, requirement = item.get("key"), item.get("operator")
     if not key:
@@ -110,7 +110,7 @@ def add_node_affinity_json(task: PipelineTask, node_affinity_json: PipelineParam
     Raises:
         AuthoringError: if it is neither a dict nor a parameter, or has a key that Kubernetes does not know.
     """
-    settings = Settings(task, "add_node_affinity_json")
+    settings = KubernetesSettings(task, "add_node_affinity_json")
     reference = settings.reference("node_affinity_json", node_affinity_json, (str, dict))
     if isinstance(node_affinity_json, dict):
         known = {name.lower() for name in _AFFINITIES}
@@ -145,7 +145,7 @@ def add_toleration(
     Raises:
         AuthoringTypeError: if an argument is of the wrong type.
     """
-    settings = Settings(task, "add_toleration")
+    settings = KubernetesSettings(task, "add_toleration")
     toleration = settings.fields(
         key=key, operator=operator, value=value, effect=effect, toleration_seconds=toleration_seconds
     )
@@ -170,7 +170,7 @@ def add_toleration_json(
         AuthoringError: if it is neither a dict, a list nor a parameter.
         AuthoringTypeError: if a part of it is of the wrong type.
     """
-    settings = Settings(task, "add_toleration_json")
+    settings = KubernetesSettings(task, "add_toleration_json")
     if not isinstance(toleration_json, (list, dict)):
         reference = settings.reference("toleration_json", toleration_json, (list, dict))
         return settings.append("tolerations", {"tolerationJson": reference})
@@ -181,7 +181,7 @@ def add_toleration_json(
     return task
 
 
-def _check_keys(settings: Settings, argument: str, item: object, known: Set[str]) -> None:
+def _check_keys(settings: KubernetesSettings, argument: str, item: object, known: Set[str]) -> None:
     """Warn of keys that have no effect, as in kfp-kubernetes 2.17.3, which drops them silently.
 
     Raises:

@@ -6,6 +6,7 @@ was set; and a whole number of 64 bits is text.
 
 from __future__ import annotations
 
+import json
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -26,7 +27,7 @@ from standpipe.model.values import ValueMismatch, check_json
 _WITH_PRESENCE = {"medium", "optional", "run_as_non_root", "size_limit"}
 
 
-class Settings(Arguments):
+class KubernetesSettings(Arguments):
     """The settings of a task for Kubernetes, in a call of a function that adds to them.
 
     Args:
@@ -80,7 +81,7 @@ class Settings(Arguments):
         fields = {}
         for argument, value in arguments.items():
             if value is not None:
-                field = _CHECKS.get(argument, Settings.check_text)(self, argument, value)
+                field = _CHECKS.get(argument, KubernetesSettings.check_text)(self, argument, value)
                 if field or argument in _WITH_PRESENCE:
                     fields[re.sub("_(.)", lambda match: match[1].upper(), argument)] = field
         return fields
@@ -99,7 +100,8 @@ class Settings(Arguments):
                 check_json(value, argument)
             except ValueMismatch as error:
                 raise self.error(str(error)) from error
-            return {"runtimeValue": {"constant": value}}
+            # a copy, since the author may change a dict between two calls
+            return {"runtimeValue": {"constant": json.loads(json.dumps(value))}}
         if not isinstance(value, PipelineParameterChannel) or isinstance(value, OneOfChannel):
             expected = ", ".join((*(f"a {kind.__name__}" for kind in kinds), "an input of the pipeline"))
             declared = f" of type {describe_type(value)}" if isinstance(value, PipelineChannel) else ""
@@ -145,9 +147,9 @@ class Settings(Arguments):
 
 
 #: How arguments are checked and written that are not a text.
-_CHECKS: Mapping[str, Callable[[Settings, str, Json], Json]] = {
-    **dict.fromkeys(("access_modes", "values"), Settings.check_list),
-    **dict.fromkeys(("annotations", "labels"), Settings.check_texts),
-    **dict.fromkeys(("default_storage_class", "optional", "run_as_non_root"), Settings.check_flag),
-    **dict.fromkeys(("run_as_user", "run_as_group", "toleration_seconds"), Settings.check_long_number),
+_CHECKS: Mapping[str, Callable[[KubernetesSettings, str, Json], Json]] = {
+    **dict.fromkeys(("access_modes", "values"), KubernetesSettings.check_list),
+    **dict.fromkeys(("annotations", "labels"), KubernetesSettings.check_texts),
+    **dict.fromkeys(("default_storage_class", "optional", "run_as_non_root"), KubernetesSettings.check_flag),
+    **dict.fromkeys(("run_as_user", "run_as_group", "toleration_seconds"), KubernetesSettings.check_long_number),
 }

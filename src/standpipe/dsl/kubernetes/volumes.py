@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from standpipe.dsl.decorators import ContainerSpec, container_component
-from standpipe.dsl.kubernetes.settings import Settings
+from standpipe.dsl.kubernetes.settings import KubernetesSettings
 from standpipe.dsl.tracing.channels import PipelineParameterChannel
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.model.kfp import CREATE_PVC, DELETE_PVC
@@ -66,7 +66,7 @@ def mount_pvc(
         AuthoringError: if the name is neither text nor a parameter.
         AuthoringTypeError: if another argument is of the wrong type.
     """
-    settings = Settings(task, "mount_pvc")
+    settings = KubernetesSettings(task, "mount_pvc")
     name = settings.reference("pvc_name", pvc_name)
     older_name = {"constant": pvc_name} if isinstance(pvc_name, str) else name
     paths = settings.fields(mount_path=mount_path, sub_path=sub_path)
@@ -101,7 +101,7 @@ def add_ephemeral_volume(
     Raises:
         AuthoringTypeError: if an argument is of the wrong type.
     """
-    settings = Settings(task, "add_ephemeral_volume")
+    settings = KubernetesSettings(task, "add_ephemeral_volume")
     volume = settings.fields(
         volume_name=volume_name,
         mount_path=mount_path,
@@ -132,6 +132,6 @@ def empty_dir_mount(
     Raises:
         AuthoringTypeError: if an argument is of the wrong type.
     """
-    settings = Settings(task, "empty_dir_mount")
+    settings = KubernetesSettings(task, "empty_dir_mount")
     folder = settings.fields(volume_name=volume_name, mount_path=mount_path, medium=medium, size_limit=size_limit)
     return settings.append("emptyDirMounts", folder)
