@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any, Protocol
 
 from standpipe.dsl.tracing.marks import MARK_PATTERN, register_mark, resolve_mark
+from standpipe.dsl.tracing.source_locations import warn_caller
 from standpipe.dsl.tracing.unknown_values import UnknownValue
 from standpipe.dsl.types import sdk_type_name
 from standpipe.errors import AuthoringAttributeError, AuthoringError, InvalidTopologyException
@@ -207,10 +207,9 @@ class LoopValue(PipelineChannel):
         value = super().__getattribute__(name)
         if name in _OWN_ATTRIBUTES:
             return value
-        warnings.warn(
+        warn_caller(
             f".{name} of the {self._describe()} is an attribute of the loop variable, as in the KFP SDK: "
-            f"{preview(value)}, the same in each iteration. {self._explain_field(name)}",
-            stacklevel=2,
+            f"{preview(value)}, the same in each iteration. {self._explain_field(name)}"
         )
         return value
 
