@@ -159,9 +159,7 @@ class Comparison:
 
     def __bool__(self) -> bool:
         """Return True, with a warning: Python asks for a truth value in `and`, `or`, `not`, `in` and plain `if`."""
-        left = self.left_operand
-        subject = f"the {describe_channel(left)}" if isinstance(left, PipelineChannel) else repr(left)
-        _warn_of_truth_value(f"A comparison with {subject}")
+        _warn_of_truth_value(f"A comparison with {describe_value(self.left_operand)}")
         return True
 
 
@@ -198,6 +196,10 @@ class LoopValue(PipelineChannel):
     """
 
     _has_fields = False
+
+    @property
+    def channel_type(self) -> str:
+        return super().channel_type if "[" in self.type_annotation else self.type_annotation or super().channel_type
 
     def __getattribute__(self, name: str) -> Any:
         if name not in _OBSERVED_ATTRIBUTES or _is_internal(sys._getframe(1)):
@@ -242,10 +244,6 @@ class LoopItem(LoopValue):
     ) -> None:
         super().__init__(name, declared_type, False, task, type_annotation)
         self.loop_items = loop_items
-
-    @property
-    def channel_type(self) -> str:
-        return super().channel_type if "[" in self.type_annotation else self.type_annotation or super().channel_type
 
     def _describe(self) -> str:
         return f"item {self.name!r} of a loop"
@@ -292,10 +290,6 @@ class LoopField(LoopValue, PipelineParameterChannel):
         super().__init__(name, parse_annotation(type_annotation), False, item.task, type_annotation)
         self.item = item
         self.key = key
-
-    @property
-    def channel_type(self) -> str:
-        return super().channel_type if "[" in self.type_annotation else self.type_annotation or super().channel_type
 
     def _describe(self) -> str:
         return f"field {self.key!r} of the items of a loop"
