@@ -12,7 +12,8 @@ from standpipe.model.locations import is_remote
 from standpipe.model.plan import PythonFunction
 from standpipe.support.shell_variables import replace_variables
 
-_PASSWORD = re.compile(r"//[^/@\s]+@")
+#: A password may contain `@`: it ends at the last one before the path, as pip and uv read it.
+_PASSWORD = re.compile(r"//[^/\s]+@")
 
 
 class Indexes(NamedTuple):
