@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from standpipe.dsl.functions.definitions import Definition, read_class, read_function
-from standpipe.dsl.functions.embedding import unpack_code
 from standpipe.dsl.types import hints_of
 from standpipe.errors import AuthoringTypeError
 from standpipe.model.frozen import frozen
@@ -60,6 +59,8 @@ def build_program(
     for helper in additional_functions:
         parts += ["\n\n", read_function(helper)]
     if embedded:
+        from standpipe.dsl.functions.embedding import unpack_code  # few components embed files
+
         parts.append(f"\n\n{unpack_code(embedded)}\n")
     parts += ["\n\n", read_function(function), "\n"]
     sources = {f"{cls.__module__}.{cls.__qualname__}": read_class(cls).text for cls in classes.values()}
