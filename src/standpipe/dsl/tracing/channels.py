@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from standpipe.dsl.tracing.marks import MARK_PATTERN, register_mark, resolve_mark
 from standpipe.dsl.tracing.source_locations import warn_caller
 from standpipe.dsl.tracing.unknown_values import UnknownValue
-from standpipe.dsl.types import sdk_type_name
+from standpipe.dsl.types import parse_annotation, sdk_type_name, value_annotation
 from standpipe.errors import AuthoringAttributeError, AuthoringError, InvalidTopologyException
 from standpipe.model.plan import RawItems
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, Input, Json, Output, ParameterType
@@ -296,44 +296,6 @@ class LoopField(LoopValue, PipelineParameterChannel):
 
 
 _FIELD_NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
-_ANNOTATION = r"(?:typing\.)?(?P<name>\w+)(?:\[(?P<arguments>.+)\])?"
-_TYPES_BY_NAME = {
-    **dict.fromkeys(("int", "integer"), ParameterType.NUMBER_INTEGER),
-    **dict.fromkeys(("float", "double"), ParameterType.NUMBER_DOUBLE),
-    **dict.fromkeys(("bool", "boolean"), ParameterType.BOOLEAN),
-    **dict.fromkeys(("list", "jsonarray"), ParameterType.LIST),
-    **dict.fromkeys(("dict", "jsonobject"), ParameterType.STRUCT),
-}
-
-
-def parse_annotation(annotation: str) -> ParameterType:
-    """Return the parameter type of a type annotation. As in the KFP SDK, an unknown type is a string.
-
-    >>> parse_annotation("typing.List[str]"), parse_annotation("int"), parse_annotation("")
-    (<ParameterType.LIST: 'LIST'>, <ParameterType.NUMBER_INTEGER: 'NUMBER_INTEGER'>, <ParameterType.STRING: 'STRING'>)
-    """
-    match = re.fullmatch(_ANNOTATION, annotation)
-    return _TYPES_BY_NAME.get(match["name"].lower() if match else "", ParameterType.STRING)
-
-
-def item_annotation(annotation: str) -> str:
-    """Return the annotation of the items of a list.
-
-    >>> item_annotation("typing.List[typing.Dict[str, int]]"), item_annotation("list")
-    ('typing.Dict[str, int]', '')
-    """
-    match = re.fullmatch(_ANNOTATION, annotation)
-    return (match["arguments"] or "") if match else ""
-
-
-def value_annotation(annotation: str) -> str:
-    """Return the annotation of the values of a dict.
-
-    >>> value_annotation("typing.Dict[str, int]"), value_annotation("dict")
-    ('int', '')
-    """
-    _, _, value = item_annotation(annotation).partition(",")
-    return value.strip()
 
 
 # --- channels that combine others -------------------------------------------------------------------------------------
