@@ -22,8 +22,11 @@ import yaml
 import standpipe
 from standpipe import compiler, dsl, local
 from standpipe.errors import TaskFailed
+from standpipe.execution.contract import OutputError, read_outputs
 from standpipe.history import Run
 from standpipe.model.cluster_differences import DECISIONS, RULES, VERSION
+from standpipe.model.plan import Component, ExecutorRef
+from standpipe.model.types import Json, ParameterOutput, ParameterType
 from standpipe.runners.api import LocalRunner
 
 SOURCES = Path(standpipe.__file__).parent
@@ -476,3 +479,40 @@ def test_sp122_the_pipeline_root_is_replaced(run: Callable[..., Any], tmp_path: 
         return say(text=dsl.PIPELINE_ROOT_PLACEHOLDER).output
 
     assert run(show) == str(tmp_path)
+
+
+def test_sp123_a_container_cannot_output_what_is_not_json(tmp_path: Path) -> None:
+    component = Component(ExecutorRef("exec"), {}, {"rate": ParameterOutput(ParameterType.NUMBER_DOUBLE)})
+    (tmp_path / "rate").write_text("inf\n")
+    executor_input: dict[str, Json] = {
+        "outputs": {"parameters": {"rate": {"outputFile": str(tmp_path / "rate")}}, "outputFile": str(tmp_path / "out")}
+    }
+    with pytest.raises(OutputError, match="its output 'rate' does not fit.*inf"):
+        read_outputs(component, executor_input)
+
+
+def test_sp124_placeholders_in_defaults_and_items_are_replaced(run: Callable[..., Any]) -> None:
+    @dsl.component
+    def named(text: str = dsl.PIPELINE_TASK_NAME_PLACEHOLDER) -> str:
+        return text
+
+    @dsl.pipeline
+    def names() -> str:
+        with dsl.ParallelFor([dsl.PIPELINE_TASK_NAME_PLACEHOLDER, "b"]) as item:
+            said = say(text=item)
+        return read(values=dsl.Collected(said.output)).output
+
+    assert run(named) == "named"
+    assert json.loads(run(names)) == ["for-loop-2", "b"]
+
+
+def test_sp125_whole_numbers_keep_their_digits(run: Callable[..., Any]) -> None:
+    @dsl.component
+    def add_one(number: int) -> int:
+        return number + 1
+
+    @dsl.pipeline
+    def large() -> int:
+        return add_one(number=add_one(number=2**53).output).output
+
+    assert run(large) == 2**53 + 2

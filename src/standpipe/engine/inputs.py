@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from standpipe.errors import StandpipeError
-from standpipe.model.cluster_differences import SP106, SP109, SP114, SP117, decides
+from standpipe.model.cluster_differences import SP106, SP109, SP114, SP117, SP124, decides
 from standpipe.model.evaluation import select
 from standpipe.model.expressions import ExpressionError
 from standpipe.model.plan import Binding, Constant, FromInput, FromTask
@@ -129,7 +129,7 @@ def fit_inputs(
     }
 
 
-@decides(SP114)
+@decides(SP114, SP124)
 def _fit_input(
     name: str,
     value: Value,

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 
 from standpipe.engine.inputs import InputError, fit_inputs, render_constant
 from standpipe.engine.tasks import DagTask, Iteration, LoopTask, Task
-from standpipe.model.cluster_differences import SP101, SP102, SP107, SP113, decides
+from standpipe.model.cluster_differences import SP101, SP102, SP107, SP113, SP124, decides
 from standpipe.model.plan import Loop, RawItems
 from standpipe.model.templates import parse_value
 from standpipe.model.types import ArtifactOutput
 from standpipe.model.values import ArtifactValue, Collected, Value, flatten, parse_json, preview, type_name
 
 
-@decides(SP107, SP113)
+@decides(SP107, SP113, SP124)
 def resolve_items(loop: Loop, inputs: Mapping[str, Value], get_field: Callable[[str], str]) -> tuple[Value, ...]:
     """Return the items of a loop: constants, or an input that is a list or the text of a JSON list.
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from standpipe.errors import StandpipeError
+from standpipe.model.cluster_differences import SP123, decides
 from standpipe.model.layout import EXECUTOR_OUTPUT_FILE, file_name
 from standpipe.model.plan import Component
 from standpipe.model.ports import ArtifactStore
@@ -150,6 +151,7 @@ def _read_parameter(name: str, output: ParameterOutput, written: Mapping[str, Js
         raise OutputError(f"its output {name!r} in {file} cannot be read: {error.strerror or error}") from error
 
 
+@decides(SP123)
 def _require_json(value: Json) -> Json:
     """Return a value that a file had as text. A cluster reads `nan` there, but cannot pass it on, as inputs are JSON.
 

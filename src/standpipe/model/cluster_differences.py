@@ -270,6 +270,34 @@ SP122 = ClusterDifference(
     fix="Use the `uri` of an output artifact.",
 )
 
+SP123 = ClusterDifference(
+    "SP123",
+    "`nan` or `inf` in the file of a container's `float` output",
+    "The output is read, but the driver of a task that takes it fails, as it is not JSON.",
+    "The task that wrote it fails.",
+    since="2.0.0",
+    source="metadata/converter.go, TextToPbValue",
+    fix="Write a finite number, or declare the output as `str`.",
+)
+SP124 = ClusterDifference(
+    "SP124",
+    "a placeholder of the run or the task in a default value, in an argument of the run, or in an item of a loop",
+    "It stays as it is: only constant arguments of tasks are replaced.",
+    "It is replaced in what the author wrote, and never in values of other tasks.",
+    since="2.5.0",
+    source="driver/resolve.go, resolveInputParameter",
+    fix="Pass the placeholder alone, as an argument of the task.",
+)
+SP125 = ClusterDifference(
+    "SP125",
+    "a whole number above 2\u2075\u00b3",
+    "It is rounded, as protobuf has only doubles in lists, dicts and numbers.",
+    "All digits are kept.",
+    since="2.0.0",
+    source="metadata/converter.go, TextToPbValue",
+    fix="Pass such numbers, ids for example, as text.",
+)
+
 # --- the cache --------------------------------------------------------------------------------------------------------
 
 SP116 = ClusterDifference(

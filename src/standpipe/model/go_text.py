@@ -11,6 +11,7 @@ import json
 import math
 import re
 
+from standpipe.model.cluster_differences import SP125, decides
 from standpipe.model.types import Json
 
 #: The characters that Go's JSON encoder escapes so that the text can be part of an HTML page.
@@ -66,6 +67,7 @@ def _format_json(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+@decides(SP125)
 def parse_integer(text: str) -> int:
     """Return the integer in a text, as `ParseInt(TrimSpace(text), 10, 64)` reads it: `007`, `+5`; not `5.0` or `1_000`.
 
