@@ -225,9 +225,9 @@ def uv_options(options: Sequence[Option]) -> Iterator[str]:
     for number, option in enumerate(options):
         if option.name in _FLAGS:
             yield _FLAGS[option.name]
-        elif option.name in _VALUES and (
-            option.name != "index-url" or number == last_index
-        ):  # uv takes one, pip the last
+        elif option.name == "index-url" and number != last_index:
+            continue  # uv takes one, pip the last
+        elif option.name in _VALUES:
             values = [option.value or ""]
             if option.name in ("no-binary", "only-binary"):
                 values = values[0].split(",")
