@@ -14,7 +14,7 @@ from standpipe.runs.options import RunOptions
 from standpipe.support.notices import warn
 
 if TYPE_CHECKING:
-    from standpipe.kubernetes.cluster import LocalCluster
+    from standpipe.pods.cluster import LocalCluster
 
 #: The most problems that an error lists.
 _MAX_LISTED = 10
