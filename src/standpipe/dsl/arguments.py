@@ -88,10 +88,6 @@ def _check_argument(location: str, value: Any, declared: Input, traced: bool) ->
         _check_constant(location, value, declared, traced)
 
 
-#: The types of inputs that the system fills in. What a pipeline gets so is a dict for its components.
-_PASSED_AS_DICTS = (ParameterType.TASK_FINAL_STATUS, ParameterType.TASK_CONFIG)
-
-
 def check_channel(location: str, channel: PipelineChannel, declared: Input | Output) -> None:
     """Check that the type of a channel is that of an input or output.
 
@@ -108,7 +104,7 @@ def check_channel(location: str, channel: PipelineChannel, declared: Input | Out
     """
     if isinstance(channel, (LoopParameter, LoopField)) and not channel.type_annotation:
         return
-    channel_type = ParameterType.STRUCT if channel.declared_type in _PASSED_AS_DICTS else channel.declared_type
+    channel_type = ParameterType.STRUCT if channel.declared_type in SYSTEM_TYPES else channel.declared_type
     expects_list = isinstance(declared, (ArtifactInput, ArtifactOutput)) and declared.is_list
     fits = (
         are_compatible(channel_type, declared.type) and channel.is_artifact_list == expects_list

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import enum
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 from standpipe.dsl.tracing.channels import PipelineChannel, create_output_channel, describe_value, find_channels
 from standpipe.dsl.tracing.marks import has_marks
 from standpipe.dsl.tracing.quantities import COUNT, CPU, MEMORY, Quantity, parse_duration
+from standpipe.dsl.tracing.source_locations import warn_caller
 from standpipe.errors import (
     AuthoringAttributeError,
     AuthoringError,
@@ -391,16 +391,12 @@ class PipelineTask:
 
     def set_gpu_limit(self, gpu: str) -> PipelineTask:
         """Call `set_accelerator_limit`: this is its deprecated name."""
-        warnings.warn("'set_gpu_limit' is deprecated: use 'set_accelerator_limit'.", DeprecationWarning, stacklevel=2)
+        warn_caller("'set_gpu_limit' is deprecated: use 'set_accelerator_limit'.", DeprecationWarning)
         return self.set_accelerator_limit(gpu)
 
     def add_node_selector_constraint(self, accelerator: str) -> PipelineTask:
         """Call `set_accelerator_type`: this is its deprecated name."""
-        warnings.warn(
-            "'add_node_selector_constraint' is deprecated: use 'set_accelerator_type'.",
-            DeprecationWarning,
-            stacklevel=2,
-        )
+        warn_caller("'add_node_selector_constraint' is deprecated: use 'set_accelerator_type'.", DeprecationWarning)
         return self.set_accelerator_type(accelerator)
 
     # --- for extensions of KFP, such as kfp-kubernetes ----------------------------------------------------------------
@@ -552,5 +548,5 @@ class PipelineTask:
     def _is_traced(self, setter: str) -> bool:
         """Return whether a setter still has an effect, and warn if not. KFP does not raise for such setters."""
         if self.state is TaskState.FINAL:
-            warnings.warn(f"Task {self.name!r} has already run: .{setter}() has no effect.", stacklevel=3)
+            warn_caller(f"Task {self.name!r} has already run: .{setter}() has no effect.")
         return self.state is TaskState.FUTURE

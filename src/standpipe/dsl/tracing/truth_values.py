@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import ast
 import linecache
-import warnings
 from collections.abc import Iterator
 
-from standpipe.dsl.tracing.source_locations import caller_frame
+from standpipe.dsl.tracing.source_locations import caller_frame, warn_caller
 
 _REMEDY = (
     "Write one comparison for each dsl.If, and nest dsl.If blocks where all of them must hold; or compare in a "
@@ -29,19 +28,11 @@ def warn_of_truth_value(subject: str) -> None:
     """
     text = f"{subject} counts as true while the pipeline is traced, because its value is known only when it runs."
     frame = caller_frame()
-    if frame is None:
-        warnings.warn(f"{text} {_REMEDY}", stacklevel=3)
-        return
-    file, line = frame.f_code.co_filename, frame.f_lineno
-    explanation = " ".join(_explain_statement("".join(linecache.getlines(file, frame.f_globals)), line))
-    warnings.warn_explicit(
-        " ".join(filter(None, (text, explanation, _REMEDY))),
-        UserWarning,
-        file,
-        line,
-        module=frame.f_globals.get("__name__") or file,  # Python drops the warning of a module without a name
-        registry=frame.f_globals.setdefault("__warningregistry__", {}),
-    )
+    explanations: list[str] = []
+    if frame is not None:
+        source = "".join(linecache.getlines(frame.f_code.co_filename, frame.f_globals))
+        explanations += _explain_statement(source, frame.f_lineno)
+    warn_caller(" ".join((text, *explanations, _REMEDY)))
 
 
 def _explain_statement(source: str, line: int) -> Iterator[str]:
