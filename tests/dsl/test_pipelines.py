@@ -478,6 +478,8 @@ def test_attributes_that_kfp_extensions_use_exist() -> None:
         first = add(a=1)
         task = add(a=2).after(first)
         task.register_pipeline_channels([secret])  # type: ignore[list-item]
+        task.register_pipeline_channels([first.output, secret])  # type: ignore[list-item]
+        assert [channel.name for channel in task.channel_inputs] == ["secret", "Output"]
         assert task.dependent_tasks == ["add"]
 
     assert nodes(extended)["add-2"].inputs == {"a": Constant(2)}
