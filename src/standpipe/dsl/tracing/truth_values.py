@@ -58,7 +58,8 @@ def _find_expressions(tree: ast.AST, line: int) -> Iterator[ast.AST]:
 def _last_line_of_header(statement: ast.stmt) -> int:
     body = getattr(statement, "body", None)
     if isinstance(body, list) and body:
-        return max(statement.lineno, body[0].lineno - 1)  # the block may begin on the line of the header
+        first: int = body[0].lineno
+        return max(statement.lineno, first - 1)  # the block may begin on the line of the header
     return statement.end_lineno or statement.lineno
 
 
