@@ -220,7 +220,7 @@ def test_tasks_do_not_follow_links_of_other_tasks_out_of_the_run(places: Path, w
 
 
 def test_mounts_do_not_follow_links_out_of_a_volume(places: Path) -> None:
-    from standpipe.kubernetes.claims import Claims
+    from standpipe.pods.claims import Claims
 
     claims = Claims({}, places / "root" / "pvcs")
     (places / "outside").mkdir()

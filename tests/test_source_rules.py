@@ -23,7 +23,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 RESERVED = {
     "google": {"ir", "kfp_compat"},
     "kfp": {"ir"},
-    "yaml": {"ir", "kubernetes"},
+    "yaml": {"ir", "pods"},
     "docker": {"runners"},
     "sqlite3": {"store"},
 }
@@ -128,7 +128,7 @@ def test_the_worker_package_needs_only_python_3_9(path: Path) -> None:
 
 
 def test_reserved_imports_are_found() -> None:
-    assert reserved_imports("import yaml", "dsl", "") == ["line 1: only ir and kubernetes may import yaml"]
+    assert reserved_imports("import yaml", "dsl", "") == ["line 1: only ir and pods may import yaml"]
     assert reserved_imports("from google.protobuf import json_format", "ir", "") == []
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from standpipe.dsl.base_component import BaseComponent
-from standpipe.dsl.tracing.source_locations import warn_at
+from standpipe.dsl.tracing.source_locations import warn_at, warn_caller
 from standpipe.errors import AuthoringError, shorten_errors
 from standpipe.model.plan import Dag, Plan
 from standpipe.model.types import Json
@@ -90,6 +90,11 @@ class Compiler:
             raise AuthoringError(
                 f"Cannot compile {preview(pipeline_func)}: expected a component or a pipeline. "
                 "Decorate the function with @dsl.component or @dsl.pipeline."
+            )
+        if os.fspath(package_path).endswith(".json") and not kubernetes_manifest_format:
+            warn_caller(
+                "Compiling to JSON is deprecated, and KFP will remove it. Use a file name that ends with .yaml.",
+                DeprecationWarning,
             )
         _warn_of_conditions(pipeline_func.plan)
         plan = ir.override(

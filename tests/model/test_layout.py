@@ -61,7 +61,7 @@ def test_no_other_module_spells_a_name() -> None:
         if (found := literals(path) & NAMES) and path.name != "layout.py"
     }
     assert spelled == {
-        "kubernetes/provisions.py": {"pvcs"},  # a key of the user's own file
+        "pods/provisions.py": {"pvcs"},  # a key of the user's own file
         "worker/artifacts.py": {".artifacts"},  # it imports nothing of ours
     }
 

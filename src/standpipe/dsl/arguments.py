@@ -56,6 +56,11 @@ def check_arguments(
             f"{subject} was called with {len(args)} positional arguments: KFP takes named arguments only."
         )
     inputs = {key: declared for key, declared in component.inputs.items() if declared.type not in SYSTEM_TYPES}
+    for key in kwargs.keys() & (component.inputs.keys() - inputs.keys()):
+        raise AuthoringTypeError(
+            f"{subject}, input {key!r} cannot be passed: KFP fills in a {component.inputs[key].type.label} when the "
+            "task runs. To pass on one that a pipeline has, declare the input as dict."
+        )
     _check_names(subject, kwargs, inputs)
     arguments = {key: dump(value) for key, value in kwargs.items() if value is not None or not inputs[key].optional}
     for key, value in arguments.items():

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from standpipe.artifact_stores.local import LocalArtifactStore
 from standpipe.engine.machine import Machine
 from standpipe.errors import StorageError
-from standpipe.kubernetes import uses_kubernetes
 from standpipe.model.layout import WORKSPACE_FOLDER, StateLayout
 from standpipe.model.plan import Container, Plan, Resources
 from standpipe.model.ports import ArtifactStore
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import UNBOUNDED, ResourcePolicy
+from standpipe.pods import uses_kubernetes
 from standpipe.runs.options import RunOptions
 from standpipe.store.cache import CacheIndex
 from standpipe.support.notices import warn
@@ -24,7 +24,7 @@ from standpipe.support.redaction import Redactor
 from standpipe.support.secrets import make_redactor
 
 if TYPE_CHECKING:
-    from standpipe.kubernetes.cluster import LocalCluster
+    from standpipe.pods.cluster import LocalCluster
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ def make_cluster(options: RunOptions, plan: Plan, root: Path) -> LocalCluster | 
     """Return the local substitute for Kubernetes; None if the pipeline has no settings for Kubernetes."""
     if not uses_kubernetes(plan):
         return None
-    from standpipe.kubernetes import provisions  # few pipelines need it
-    from standpipe.kubernetes.cluster import LocalCluster
+    from standpipe.pods import provisions  # few pipelines need it
+    from standpipe.pods.cluster import LocalCluster
 
     return LocalCluster(plan, provisions.read(options.kubernetes), StateLayout(root).volumes, warn)
 

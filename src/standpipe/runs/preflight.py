@@ -15,7 +15,7 @@ from standpipe.support.notices import warn
 from standpipe.support.redaction import Redactor
 
 if TYPE_CHECKING:
-    from standpipe.kubernetes.cluster import LocalCluster
+    from standpipe.pods.cluster import LocalCluster
 
 #: The most problems that an error lists.
 _MAX_LISTED = 10

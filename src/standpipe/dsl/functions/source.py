@@ -13,6 +13,7 @@ from standpipe.dsl.types import hints_of
 from standpipe.errors import AuthoringTypeError
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import SourceSection
+from standpipe.model.python_source import parse_source
 from standpipe.worker import annotations as kfp_annotations
 from standpipe.worker import artifacts
 from standpipe.worker.models import is_model
@@ -149,7 +150,7 @@ def _import_statement(function: Callable[..., Any], cls: type, name: str, kind: 
 
 def _annotation(function: Callable[..., Any], name: str) -> ast.expr:
     """Return the annotation of an argument, or of the function for other names: `return` and fields of a NamedTuple."""
-    definition = ast.parse(read_function(function).text).body[0]
+    definition = parse_source(read_function(function).text).body[0]
     assert isinstance(definition, ast.FunctionDef), "the source begins with the function"
     arguments = definition.args
     for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):

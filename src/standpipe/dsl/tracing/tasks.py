@@ -408,9 +408,13 @@ class PipelineTask:
         return [task.name for task in self._settings.after]
 
     def register_pipeline_channels(self, pipeline_channels: Iterable[PipelineChannel]) -> None:
-        """Record the channels that the task's settings for a platform refer to."""
+        """Record the channels that the task's settings for a platform refer to, except those that it uses already."""
         self._check_is_traced("register_pipeline_channels")
-        self._settings.channels.extend(pipeline_channels)
+        known = {channel.pattern for channel in self.channel_inputs}
+        for channel in pipeline_channels:
+            if channel.pattern not in known:
+                known.add(channel.pattern)
+                self._settings.channels.append(channel)
 
     def add_init_container(self, container: Json) -> None:
         """Record an init container or a sidecar (`dsl.init_containers.add_init_container`), as it is compiled.
@@ -426,11 +430,14 @@ class PipelineTask:
 
     @property
     def channel_inputs(self) -> list[PipelineChannel]:
-        """The channels in the arguments: first those that are an argument of their own, then those inside others."""
+        """The channels that the task uses.
+
+        First those that are an argument of their own, then those inside other arguments, then those of its settings.
+        """
         values = self.inputs.values()
         whole = [value for value in values if isinstance(value, PipelineChannel)]
         rest = [value for value in values if not isinstance(value, PipelineChannel)]
-        return [*whole, *find_channels(rest, f"Task {self.name!r}")]
+        return [*whole, *find_channels(rest, f"Task {self.name!r}"), *self._settings.channels]
 
     @property
     def component_spec(self) -> Any:

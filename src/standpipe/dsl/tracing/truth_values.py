@@ -13,6 +13,7 @@ import linecache
 from collections.abc import Iterator
 
 from standpipe.dsl.tracing.source_locations import caller_frame, warn_caller
+from standpipe.model.python_source import parse_source
 
 _REMEDY = (
     "Write one comparison for each dsl.If, and nest dsl.If blocks where all of them must hold; or compare in a "
@@ -38,7 +39,7 @@ def warn_of_truth_value(subject: str) -> None:
 def _explain_statement(source: str, line: int) -> Iterator[str]:
     """Yield what is lost in the statement at a line, a sentence for each operator; nothing if it cannot be read."""
     try:
-        tree = ast.parse(source)
+        tree = parse_source(source)
     except (SyntaxError, ValueError):
         return  # a cell of a notebook with magic commands, or a file that has changed since
     for expression in _find_expressions(tree, line):
@@ -56,7 +57,10 @@ def _find_expressions(tree: ast.AST, line: int) -> Iterator[ast.AST]:
 
 def _last_line_of_header(statement: ast.stmt) -> int:
     body = getattr(statement, "body", None)
-    return body[0].lineno - 1 if isinstance(body, list) and body else statement.end_lineno or statement.lineno
+    if isinstance(body, list) and body:
+        first: int = body[0].lineno
+        return max(statement.lineno, first - 1)  # the block may begin on the line of the header
+    return statement.end_lineno or statement.lineno
 
 
 def _explain_expression(node: ast.AST) -> Iterator[str]:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from standpipe.errors import SpecError
-from standpipe.kubernetes.config_fields import ConfigFields
 from standpipe.model.frozen import frozen
 from standpipe.model.resources import Limits, QuantityError, parse_cpu, parse_memory
+from standpipe.pods.config_fields import ConfigFields
 
 #: The names of containers that KFP adds to the pod of a task: that of the task, and the one that brings the launcher.
 _RESERVED_NAMES = ("main", "kfp-launcher")

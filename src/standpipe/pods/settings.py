@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from standpipe.errors import SpecError, StandpipeError
-from standpipe.kubernetes.config_fields import ConfigFields
-from standpipe.kubernetes.init_containers import InitContainerSettings, read_init_containers
-from standpipe.kubernetes.provisions import Kind
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import Constant, FromInput, FromTask
 from standpipe.model.resources import QuantityError, parse_memory
 from standpipe.model.types import Json
+from standpipe.pods.config_fields import ConfigFields
+from standpipe.pods.init_containers import InitContainerSettings, read_init_containers
+from standpipe.pods.provisions import Kind
 
 #: The source of the name of an object, relative to the DAG that the task belongs to.
 Name = Constant | FromTask | FromInput

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from standpipe.kubernetes.settings import Name, SettingError
 from standpipe.model.events import DagStarted, Fact, IterationStarted, LoopStarted, RunStarted, TaskSucceeded
 from standpipe.model.plan import Constant, Dag, FromInput, Plan
 from standpipe.model.refs import ROOT, TaskRef
 from standpipe.model.values import Value, to_text
+from standpipe.pods.settings import Name, SettingError
 
 
 class NameResolver:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from standpipe.errors import ArgumentError
-from standpipe.kubernetes.provisions import Kind, Provisions, read
+from standpipe.pods.provisions import Kind, Provisions, read
 
 TREE = {"secrets": {"db": {"user": "me", "pw": "s3cret"}}, "configmaps": {"app": {"mode": "fast"}}}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from standpipe.kubernetes import CREATE_PVC, DELETE_PVC
-from standpipe.kubernetes.claims import Claims
-from standpipe.kubernetes.settings import SettingError
+from standpipe.pods import CREATE_PVC, DELETE_PVC
+from standpipe.pods.claims import Claims
+from standpipe.pods.settings import SettingError
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import socket
 import uuid
 from collections.abc import Mapping
 
-from standpipe.kubernetes.settings import SettingError
 from standpipe.model.layout import task_segments
 from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.pods.settings import SettingError
 
 _NAMESPACE = "default"
 _ENTRY = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")

@@ -9,13 +9,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from standpipe.kubernetes import CREATE_PVC, DELETE_PVC
-from standpipe.kubernetes.claims import Claims
-from standpipe.kubernetes.fields import PodFields
-from standpipe.kubernetes.init_containers import InitContainerSettings
-from standpipe.kubernetes.name_resolution import NameResolver
-from standpipe.kubernetes.provisions import Kind, Provisions
-from standpipe.kubernetes.settings import (
+from standpipe.model.events import Fact
+from standpipe.model.frozen import frozen
+from standpipe.model.plan import Constant, Plan
+from standpipe.model.ports import InitContainer, Mount, PodSettings
+from standpipe.model.refs import ROOT, RunInfo, TaskRef
+from standpipe.model.values import Value
+from standpipe.pods import CREATE_PVC, DELETE_PVC
+from standpipe.pods.claims import Claims
+from standpipe.pods.fields import PodFields
+from standpipe.pods.init_containers import InitContainerSettings
+from standpipe.pods.name_resolution import NameResolver
+from standpipe.pods.provisions import Kind, Provisions
+from standpipe.pods.settings import (
     ClaimMount,
     EnvironmentSource,
     ObjectVolume,
@@ -23,13 +29,7 @@ from standpipe.kubernetes.settings import (
     SettingError,
     Settings,
 )
-from standpipe.kubernetes.settings import read as read_settings
-from standpipe.model.events import Fact
-from standpipe.model.frozen import frozen
-from standpipe.model.plan import Constant, Plan
-from standpipe.model.ports import InitContainer, Mount, PodSettings
-from standpipe.model.refs import ROOT, RunInfo, TaskRef
-from standpipe.model.values import Value
+from standpipe.pods.settings import read as read_settings
 from standpipe.support.notices import Once
 
 _PATH = "platforms.kubernetes.deploymentSpec.executors"

@@ -11,11 +11,11 @@ import pytest
 from standpipe import dsl, local
 from standpipe.dsl.init_containers import add_init_container
 from standpipe.errors import SpecError, TaskFailed, UnsupportedError
-from standpipe.kubernetes.init_containers import expand_references
-from standpipe.kubernetes.settings import read
 from standpipe.model.ports import InitContainer, Mount
 from standpipe.model.resources import Limits
-from tests.kubernetes.test_cluster import OBJECTS, Watching, as_volume, constant, run, work
+from standpipe.pods.init_containers import expand_references
+from standpipe.pods.settings import read
+from tests.pods.test_cluster import OBJECTS, Watching, as_volume, constant, run, work
 
 __all__ = ["run"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from standpipe.errors import SpecError
-from standpipe.kubernetes.provisions import Kind
-from standpipe.kubernetes.settings import ClaimMount, EnvironmentSource, ObjectVolume, ScratchVolume, read
 from standpipe.model.plan import Constant, FromInput, FromTask
+from standpipe.pods.provisions import Kind
+from standpipe.pods.settings import ClaimMount, EnvironmentSource, ObjectVolume, ScratchVolume, read
 
 
 def test_names_come_from_constants_inputs_and_tasks() -> None:

@@ -8,9 +8,9 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from standpipe.kubernetes import CREATE_PVC
-from standpipe.kubernetes.settings import SettingError
 from standpipe.model.values import Value
+from standpipe.pods import CREATE_PVC
+from standpipe.pods.settings import SettingError
 from standpipe.support.notices import Notice, warn
 from standpipe.support.paths import check_within
 

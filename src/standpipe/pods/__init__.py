@@ -1,4 +1,4 @@
-"""Kubernetes settings of a pipeline (`kfp-kubernetes`) on this machine."""
+"""Kubernetes settings of pods (`kfp-kubernetes`) on this machine."""
 
 from __future__ import annotations
 
