@@ -158,6 +158,21 @@ def test_what_a_link_leads_to_outside_of_a_folder_is_not_read(tmp_path: Path) ->
     assert checksum(aged(tmp_path / "folder")).digest == checksum(tmp_path / "folder").digest
 
 
+def test_a_link_to_very_many_files_leaves_a_folder_without_a_checksum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checksums, "_MAX_OUTSIDE", 3)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "folder").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "outside" / name).touch()
+    (tmp_path / "folder" / "first").symlink_to("../outside")
+    assert compute_checksum(str(tmp_path / "folder"), Cancellation()) is not None
+    (tmp_path / "folder" / "second").symlink_to("../outside")
+    assert compute_checksum(str(tmp_path / "folder"), Cancellation()) is None
+    assert compute_signature(str(tmp_path / "folder")) == ""
+
+
 def test_an_empty_folder_is_no_empty_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
