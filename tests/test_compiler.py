@@ -69,7 +69,15 @@ def test_name_display_name_and_defaults_can_be_replaced(tmp_path: Path) -> None:
     assert "defaultValue" not in compiled(sums, tmp_path)["root"]["inputDefinitions"]["parameters"]["x"]
 
 
-@pytest.mark.parametrize("name", ["p.yaml", "p.yml", "p.json"])
+def test_compiling_to_json_is_deprecated(tmp_path: Path) -> None:
+    with pytest.warns(DeprecationWarning, match="Compiling to JSON is deprecated") as warned:
+        compiler.Compiler().compile(pipeline_func=sums, package_path=tmp_path / "p.json")
+
+    assert warned[0].filename == __file__
+    assert components.load_component_from_file(tmp_path / "p.json").plan == sums.plan
+
+
+@pytest.mark.parametrize("name", ["p.yaml", "p.yml"])
 def test_the_suffix_of_the_file_selects_the_format(tmp_path: Path, name: str) -> None:
     compiler.Compiler().compile(pipeline_func=sums, package_path=str(tmp_path / name))
 

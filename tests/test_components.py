@@ -340,8 +340,9 @@ def test_a_loaded_pipeline_has_a_workspace_where_the_calling_one_has_none(tmp_pa
     def outer() -> None:
         loaded()
 
-    with pytest.warns(UserWarning, match="'inner' has a workspace, and pipeline 'outer', which calls"):
+    with pytest.warns(UserWarning, match="'inner' has a workspace, and pipeline 'outer', which calls") as warned:
         pipeline = dsl.pipeline(outer)
 
+    assert Path(warned[0].filename) == Path(__file__)
     assert "workspace" not in pipeline.plan.pipeline_config
     assert local.run(pipeline, runner=local.FakeRunner(), pipeline_root=str(tmp_path)).succeeded

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from standpipe.dsl.base_component import BaseComponent
+from standpipe.dsl.tracing.source_locations import warn_at, warn_caller
 from standpipe.errors import AuthoringError, shorten_errors
 from standpipe.model.plan import Dag, Plan
 from standpipe.model.types import Json
@@ -91,6 +91,11 @@ class Compiler:
                 f"Cannot compile {preview(pipeline_func)}: expected a component or a pipeline. "
                 "Decorate the function with @dsl.component or @dsl.pipeline."
             )
+        if os.fspath(package_path).endswith(".json") and not kubernetes_manifest_format:
+            warn_caller(
+                "Compiling to JSON is deprecated, and KFP will remove it. Use a file name that ends with .yaml.",
+                DeprecationWarning,
+            )
         _warn_of_conditions(pipeline_func.plan)
         plan = ir.override(
             pipeline_func.compiled_plan,
@@ -126,10 +131,7 @@ def _warn_of_conditions(plan: Plan) -> None:
             f"A cluster {reading}, in the condition of {node.name!r}: {condition}. KFP writes text into conditions and "
             "does not escape its backslashes, quotes and newlines. Compare in a component that returns a bool."
         )
-        if node.source_location:
-            warnings.warn_explicit(message, UserWarning, node.source_location.file, node.source_location.line)
-        else:
-            warnings.warn(message, stacklevel=3)
+        warn_at(node.source_location, message)
 
 
 def to_protobuf_value(value: Json) -> Any:

@@ -192,6 +192,14 @@ def _unknown() -> None:
     add(a=1, c=2)
 
 
+@dsl.component
+def report(status: dsl.PipelineTaskFinalStatus) -> None: ...
+
+
+def _pass_status(status: dsl.PipelineTaskFinalStatus) -> None:
+    report(status=status)
+
+
 def _missing() -> None:
     add()
 
@@ -245,6 +253,7 @@ def _artifact_object() -> None:
     [
         (_positional, AuthoringTypeError, "named arguments only"),
         (_unknown, AuthoringTypeError, "'add' has no input 'c'. Its inputs are: a, b"),
+        (_pass_status, AuthoringTypeError, "'status' cannot be passed: KFP fills in a PipelineTaskFinalStatus"),
         (_missing, AuthoringTypeError, "'add' is missing 1 required input: a"),
         (
             _constant_type,
@@ -469,6 +478,8 @@ def test_attributes_that_kfp_extensions_use_exist() -> None:
         first = add(a=1)
         task = add(a=2).after(first)
         task.register_pipeline_channels([secret])  # type: ignore[list-item]
+        task.register_pipeline_channels([first.output, secret])  # type: ignore[list-item]
+        assert [channel.name for channel in task.channel_inputs] == ["secret", "Output"]
         assert task.dependent_tasks == ["add"]
 
     assert nodes(extended)["add-2"].inputs == {"a": Constant(2)}

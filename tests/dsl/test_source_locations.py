@@ -134,6 +134,17 @@ def test_an_importer_has_the_line_of_its_call() -> None:
     assert locations(dsl.pipeline(pipeline).plan) == marked_lines(pipeline)
 
 
+def test_a_warning_names_the_line_of_the_call_through_functions_of_ours() -> None:
+    def pipeline() -> None:
+        one().set_gpu_limit("1").add_node_selector_constraint("nvidia.com/gpu")
+
+    with pytest.warns(DeprecationWarning, match="is deprecated: use") as warned:
+        dsl.pipeline(pipeline)
+
+    line = line_of('        one().set_gpu_limit("1")')
+    assert [(warning.filename, warning.lineno) for warning in warned] == [(__file__, line)] * 2
+
+
 def test_a_component_has_the_line_of_its_def_below_the_decorators() -> None:
     @dsl.container_component
     def shell() -> dsl.ContainerSpec:  # -> shell

@@ -59,9 +59,14 @@ def _bool_input(n: int, b: bool) -> None:
         use(n=n)
 
 
+def _one_line(n: int) -> None:
+    with dsl.If(1 < n < 3): use(n=n)  # fmt: skip  # noqa: E701
+
+
 @pytest.mark.parametrize(
     ("function", "condition", "warning"),
     [
+        (_one_line, "int(n) < 3", "`1 < n < 3` is reduced to `n < 3`, without `1 < n`."),
         (_and, "int(n) != 3", "`s != '' and n != 3` is reduced to `n != 3`, without `s != ''`."),
         (_or, "s != ''", "`s != '' or n != 3` is reduced to `s != ''`, without `n != 3`."),
         (_chained, "int(n) < 3", "`1 < n < 3` is reduced to `n < 3`, without `1 < n`."),

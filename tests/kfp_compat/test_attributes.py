@@ -108,6 +108,15 @@ def test_a_component_spec_can_be_renamed_and_described() -> None:
     assert loaded.component_spec is loaded.component_spec
 
 
+def test_component_specs_are_equal_if_they_compile_to_the_same_document() -> None:
+    loaded = components.load_component_from_text(_text_of(train))
+    loaded.component_spec.description = "Trains."
+    assert loaded.component_spec == train.component_spec
+    assert train.component_spec not in (watch.component_spec, "train")
+    loaded.component_spec.name = "trainer"
+    assert loaded.component_spec != train.component_spec
+
+
 def test_a_component_spec_compiles() -> None:
     spec = train.component_spec
 

@@ -65,6 +65,8 @@ def test_a_variable_that_is_not_set() -> None:
 
 def test_passwords() -> None:
     assert hide_password("x @ git+https://me:token@a.org/x") == "x @ git+https://***@a.org/x"
+    assert hide_password("https://me:p@ss@a.org/x@1") == "https://***@a.org/x@1"
+    assert hide_password("git+https://a.org/x@1") == "git+https://a.org/x@1"
     assert drop_password(_HTTPS) == "https://a.org/simple"
 
 

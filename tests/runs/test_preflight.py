@@ -138,6 +138,41 @@ def test_a_resumed_run_is_checked_for_what_is_left(run: Callable[..., Any], tmp_
         local.resume("latest", runner=local.SubprocessRunner(), pipeline_root=tmp_path / "root")
 
 
+def test_without_raise_on_error_the_task_of_a_resumed_run_has_the_error(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    fail = Outcome(exit_code=1)
+    with pytest.raises(TaskFailed, match="exited with code 1"):
+        run(container, local.FakeRunner(container=lambda: fail))
+
+    task = local.resume(
+        "latest", runner=local.SubprocessRunner(), pipeline_root=tmp_path / "root", raise_on_error=False, quiet=True
+    )
+
+    assert "The check before the run failed" in str(task.error)
+
+
+def test_secrets_are_redacted_in_warnings(
+    run: Callable[..., Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INDEX_TOKEN", "t0ken-of-the-index")
+
+    @dsl.component(packages_to_install=["--no-such-t0ken-of-the-index"])
+    def secretive() -> None:
+        pass
+
+    @dsl.pipeline
+    def conditional() -> None:
+        with dsl.If(first().output == 2):
+            secretive()
+
+    run(conditional, secret_env=["INDEX_TOKEN"])
+
+    told = capsys.readouterr().err
+    assert "Task 'condition-1/secretive' will fail if it runs: packages_to_install" in told
+    assert "t0ken" not in told
+
+
 # --- which executors a run uses ---------------------------------------------------------------------------------------
 
 
@@ -258,6 +293,17 @@ def test_a_task_that_is_retried_is_only_warned_of(run: Callable[..., Any], capsy
     assert run(retried, runner).output == 1
     assert "Task 'later' will fail if it runs: no network" in capsys.readouterr().err
     assert not runner.stopped
+
+
+def test_secrets_are_redacted_in_the_errors_of_preparations(
+    run: Callable[..., Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INDEX_TOKEN", "t0ken-of-the-index")
+    runner = Preparing(EnvironmentBuildError("cannot fetch https://example.org/t0ken-of-the-index/simple"))
+
+    run(retried, runner, secret_env=["INDEX_TOKEN"])
+
+    assert "cannot fetch https://example.org/***/simple" in capsys.readouterr().err
 
 
 def test_a_defect_in_a_preparation_is_a_warning(run: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from standpipe import ir
+from standpipe.errors import SpecError
 from standpipe.model.plan import Container, PythonFunction
 from standpipe.model.types import Json
 
@@ -14,11 +15,14 @@ from .oracle import documents
 
 pytestmark = pytest.mark.slow
 
+#: Here the SDK refers to an output that the exit handler does not declare, so the file is refused.
+INVALID = "a-loop-in-an-exit-handler-is-returned.quirk.yaml"
+
 
 def specs(compiled: Path) -> list[Path]:
-    """Return the PipelineSpec files of the corpus, without Kubernetes manifests."""
+    """Return the valid PipelineSpec files of the corpus, without Kubernetes manifests."""
     files = sorted(file for file in compiled.iterdir() if file.suffix in (".yaml", ".json"))
-    return [file for file in files if not file.name.endswith(".manifest.yaml")]
+    return [file for file in files if not file.name.endswith(".manifest.yaml") and file.name != INVALID]
 
 
 def both(file: Path) -> list[Json]:
@@ -28,6 +32,11 @@ def both(file: Path) -> list[Json]:
 
 def test_the_whole_corpus_is_compared(compiled: Path) -> None:
     assert len(specs(compiled)) > 390
+
+
+def test_an_output_that_is_not_declared_is_named(compiled: Path) -> None:
+    with pytest.raises(SpecError, match="root.dag.outputs.parameters.Output: unknown output of task 'exit-handler-1'"):
+        ir.read(compiled / INVALID)
 
 
 def test_documents_are_written_as_they_were_read(compiled: Path, subtests: pytest.Subtests) -> None:

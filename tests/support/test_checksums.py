@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -119,13 +120,57 @@ def test_every_change_in_a_folder_is_seen(tmp_path: Path, change: Callable[[Path
     assert checksum(folder).digest != before.digest
 
 
-def test_links_lead_out_of_no_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda outside: (outside / "more").write_text("more"),
+        lambda outside: (outside / "sub" / "a").write_text("changed"),
+        lambda outside: (outside / "sub" / "a").rename(outside / "sub" / "b"),
+        shutil.rmtree,
+    ],
+)
+def test_a_change_behind_a_link_that_leads_out_of_a_folder_is_seen(
+    tmp_path: Path, change: Callable[[Path], object]
+) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "folder"
+    (outside / "sub").mkdir(parents=True)
+    (outside / "sub" / "a").write_text("a")
+    folder.mkdir()
+    (folder / "all").symlink_to(outside)
+    (folder / "one").symlink_to("../outside/sub/a")
+    before = checksum(aged(folder))
+    change(outside)
+    assert not is_unchanged(str(folder), before)
+    assert checksum(folder).digest != before.digest
+
+
+def test_what_a_link_leads_to_outside_of_a_folder_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "private").write_text("private")
+    (tmp_path / "private").chmod(0)
+    (tmp_path / "folder").mkdir()
+    for name, target in (
+        ("private", "../private"),
+        ("nothing", "../nothing"),
+        ("loop", "loop"),
+        ("device", "/dev/zero"),
+    ):
+        (tmp_path / "folder" / name).symlink_to(target)
+    assert checksum(aged(tmp_path / "folder")).digest == checksum(tmp_path / "folder").digest
+
+
+def test_a_link_to_very_many_files_leaves_a_folder_without_a_checksum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checksums, "_MAX_OUTSIDE", 3)
     (tmp_path / "outside").mkdir()
     (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "link").symlink_to(tmp_path / "outside")
-    before = checksum(tmp_path / "folder")
-    (tmp_path / "outside" / "more").write_text("more")
-    assert checksum(tmp_path / "folder").digest == before.digest
+    for name in ("a", "b"):
+        (tmp_path / "outside" / name).touch()
+    (tmp_path / "folder" / "first").symlink_to("../outside")
+    assert compute_checksum(str(tmp_path / "folder"), Cancellation()) is not None
+    (tmp_path / "folder" / "second").symlink_to("../outside")
+    assert compute_checksum(str(tmp_path / "folder"), Cancellation()) is None
+    assert compute_signature(str(tmp_path / "folder")) == ""
 
 
 def test_an_empty_folder_is_no_empty_file(tmp_path: Path) -> None:

@@ -195,3 +195,8 @@ def test_standard_output_that_cannot_be_written_fails_the_task_as_in_python(
     outcome, _ = bench.run(f"def f():\n    {source}")
 
     assert outcome.exit_code == 120
+
+
+@pytest.mark.parametrize(("end", "code"), [("pass", 0), ("sys.exit(3)", 3)])
+def test_a_task_may_close_all_descriptors_as_a_daemon_does(bench: Bench, end: str, code: int) -> None:
+    assert bench.run(f"def f():\n    os.closerange(3, 4096)\n    {end}")[0].exit_code == code

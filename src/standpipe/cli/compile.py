@@ -14,6 +14,7 @@ from standpipe import compiler
 from standpipe.cli import script
 from standpipe.dsl import BaseComponent, GraphComponent
 from standpipe.errors import ArgumentError
+from standpipe.model.layout import COMPILED_ENDINGS
 from standpipe.support.notices import warn
 
 #: The options of a Kubernetes manifest: fields of `KubernetesManifestOptions`, with their help.
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     path, name, output = _resolve(parser, options)
-    if path.endswith((".yaml", ".yml", ".json")) and os.path.exists(path):
+    if path.endswith(COMPILED_ENDINGS) and os.path.exists(path):
         raise ArgumentError(
             f"{path} is a compiled file already. Expected the Python script that defines the pipeline. "
             f"`standpipe run {path}` runs it."

@@ -56,6 +56,11 @@ def check_arguments(
             f"{subject} was called with {len(args)} positional arguments: KFP takes named arguments only."
         )
     inputs = {key: declared for key, declared in component.inputs.items() if declared.type not in SYSTEM_TYPES}
+    for key in kwargs.keys() & (component.inputs.keys() - inputs.keys()):
+        raise AuthoringTypeError(
+            f"{subject}, input {key!r} cannot be passed: KFP fills in a {component.inputs[key].type.label} when the "
+            "task runs. To pass on one that a pipeline has, declare the input as dict."
+        )
     _check_names(subject, kwargs, inputs)
     arguments = {key: dump(value) for key, value in kwargs.items() if value is not None or not inputs[key].optional}
     for key, value in arguments.items():
@@ -88,10 +93,6 @@ def _check_argument(location: str, value: Any, declared: Input, traced: bool) ->
         _check_constant(location, value, declared, traced)
 
 
-#: The types of inputs that the system fills in. What a pipeline gets so is a dict for its components.
-_PASSED_AS_DICTS = (ParameterType.TASK_FINAL_STATUS, ParameterType.TASK_CONFIG)
-
-
 def check_channel(location: str, channel: PipelineChannel, declared: Input | Output) -> None:
     """Check that the type of a channel is that of an input or output.
 
@@ -108,7 +109,7 @@ def check_channel(location: str, channel: PipelineChannel, declared: Input | Out
     """
     if isinstance(channel, (LoopParameter, LoopField)) and not channel.type_annotation:
         return
-    channel_type = ParameterType.STRUCT if channel.declared_type in _PASSED_AS_DICTS else channel.declared_type
+    channel_type = ParameterType.STRUCT if channel.declared_type in SYSTEM_TYPES else channel.declared_type
     expects_list = isinstance(declared, (ArtifactInput, ArtifactOutput)) and declared.is_list
     fits = (
         are_compatible(channel_type, declared.type) and channel.is_artifact_list == expects_list

@@ -39,16 +39,6 @@ if TYPE_CHECKING:
     from standpipe.dsl.specs import ComponentSpec
 
 
-_PYTHON_NAMES: Mapping[ParameterType, str] = {
-    ParameterType.BOOLEAN: "bool",
-    ParameterType.LIST: "list",
-    ParameterType.NUMBER_DOUBLE: "float",
-    ParameterType.NUMBER_INTEGER: "int",
-    ParameterType.STRING: "str",
-    ParameterType.STRUCT: "dict",
-}
-
-
 class Backend(Protocol):
     """Runs and compiles components outside pipelines."""
 
@@ -203,10 +193,9 @@ class BaseComponent:
 
 def _describe(declared: Input | Output) -> str:
     """Return a type as authors write it, with the default value of an input."""
+    name = declared.type.label
     if isinstance(declared, (ArtifactInput, ArtifactOutput)):
-        name = declared.type.schema_title.rpartition(".")[2]
         return f"list[{name}]" if declared.is_list else name
-    name = _PYTHON_NAMES.get(declared.type, str(declared.type))
     if isinstance(declared, ParameterInput) and declared.optional:
         return f"{name} = {preview(declared.default)}"
     return name

@@ -6,7 +6,6 @@ import functools
 import inspect
 import os
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
@@ -19,7 +18,7 @@ from standpipe.dsl.functions.interface import Interface, read_interface
 from standpipe.dsl.functions.source import build_program
 from standpipe.dsl.registry import defined_components
 from standpipe.dsl.tracing.channels import create_input_channel
-from standpipe.dsl.tracing.source_locations import caller_stacklevel, function_location
+from standpipe.dsl.tracing.source_locations import function_location, warn_at, warn_caller
 from standpipe.dsl.tracing.trace import Trace, record_trace
 from standpipe.errors import AuthoringError, AuthoringTypeError, shorten_errors
 from standpipe.model import plan as model
@@ -182,11 +181,7 @@ def _convert_passthrough(func: Function, item: object) -> model.TaskConfigPassth
 
 
 def _write_component(python_component: PythonComponent, path: str) -> None:
-    warnings.warn(
-        "output_component_file is deprecated: use compiler.Compiler().compile() instead.",
-        DeprecationWarning,
-        stacklevel=caller_stacklevel(),
-    )
+    warn_caller("output_component_file is deprecated: use compiler.Compiler().compile() instead.", DeprecationWarning)
     get_backend().compile_component(python_component, path)
 
 
@@ -370,10 +365,10 @@ def _check_workspace(trace: Trace, config: PipelineConfig | None) -> None:
                 f"Task {task.name!r} uses the workspace, and pipeline {trace.pipeline!r} has none: {remedy}."
             )
         if isinstance(task.component, GraphComponent) and "workspace" in task.component.plan.pipeline_config:
-            warnings.warn(
+            warn_at(
+                task.source_location,
                 f"Pipeline {task.component.name!r} has a workspace, and pipeline {trace.pipeline!r}, which calls it, "
                 f"has none. A cluster makes only that of the outermost pipeline: {remedy}.",
-                stacklevel=3,
             )
 
 

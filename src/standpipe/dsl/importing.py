@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from standpipe.dsl.tracing.channels import (
     describe_channel,
     find_channels,
 )
-from standpipe.dsl.tracing.source_locations import caller_stacklevel
+from standpipe.dsl.tracing.source_locations import warn_caller
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.dsl.types import artifact_type
 from standpipe.errors import AuthoringError, AuthoringTypeError, shorten_errors
@@ -125,10 +124,9 @@ class _MetadataInputs:
 def _constant_uri(uri: str) -> str:
     """Return the URI as the KFP SDK compiles it: with a mark for each value in the text, which no cluster replaces."""
     for channel in find_channels(uri, _IN_URI):
-        warnings.warn(
+        warn_caller(
             f"importer: the {describe_channel(channel)} is inside the text of artifact_uri. That works in local runs "
             "but not on a cluster, where KFP passes a value only if it is the whole URI. Create the URI in a component "
-            "and pass its output.",
-            stacklevel=caller_stacklevel(),
+            "and pass its output."
         )
     return uri

@@ -9,7 +9,6 @@ from typing import Any, overload
 from standpipe.dsl.components import PythonComponent
 from standpipe.dsl.config import TaskConfigField, TaskConfigPassthrough
 from standpipe.dsl.decorators import component
-from standpipe.dsl.functions.embedding import Notebook
 from standpipe.errors import AuthoringError, UnsupportedError, shorten_errors
 
 Function = Callable[..., Any]
@@ -92,6 +91,8 @@ def notebook_component(
         AuthoringTypeError: if an annotation is missing or is not a type that KFP can pass.
         AuthoringError: if there is no notebook, or the source of the function cannot be shipped.
     """
+    from standpipe.dsl.functions.embedding import Notebook  # few components embed files
+
     decorate = component(
         embedded_artifact_path=Notebook(os.fspath(notebook_path), _find_notebook(os.fspath(notebook_path))),
         base_image=base_image,

@@ -103,7 +103,8 @@ class Implementation:
 class ComponentSpec:
     """A component: its name, inputs, outputs and implementation.
 
-    A new `name` renames the component: it is the name of the component's next tasks, and of what it compiles to.
+    A new `name` renames the component: it is the name of the component's next tasks, and of what it compiles to. Two
+    are equal if they have the same name and description and compile to the same document.
     """
 
     def __init__(self, component: DescribedComponent) -> None:
@@ -122,6 +123,17 @@ class ComponentSpec:
     @name.setter
     def name(self, name: str) -> None:
         self._component.name = name
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ComponentSpec):
+            return NotImplemented
+        return self._compiled() == other._compiled()
+
+    __hash__ = None  # type: ignore[assignment]  # the name and the description can be set
+
+    def _compiled(self) -> tuple[object, ...]:
+        # As in the KFP SDK (2.17.3, dsl/structures.py), where `list[str]` equals `list`: compiled files have no more.
+        return self.name, self.description, self.to_pipeline_spec(), self.platform_spec
 
     @property
     def implementation(self) -> Implementation:

@@ -1,4 +1,4 @@
-"""Convert Python annotations and values to KFP's types."""
+"""Convert annotations, as objects and as text, and values to KFP's types."""
 
 from __future__ import annotations
 
@@ -39,6 +39,16 @@ _SYSTEM: dict[Any, ParameterType] = {
     TaskConfig: ParameterType.TASK_CONFIG,
 }
 
+#: The text of an annotation, and the names in it of types that items of loops can have.
+_ANNOTATION = r"(?:typing\.)?(?P<name>\w+)(?:\[(?P<arguments>.+)\])?"
+_BY_WRITTEN_NAME = {
+    **dict.fromkeys(("int", "integer"), ParameterType.NUMBER_INTEGER),
+    **dict.fromkeys(("float", "double"), ParameterType.NUMBER_DOUBLE),
+    **dict.fromkeys(("bool", "boolean"), ParameterType.BOOLEAN),
+    **dict.fromkeys(("list", "jsonarray"), ParameterType.LIST),
+    **dict.fromkeys(("dict", "jsonobject"), ParameterType.STRUCT),
+}
+
 
 def hints_of(annotated: Any) -> dict[str, Any]:
     """Return the annotations of a function or a NamedTuple, without `Optional` around them."""
@@ -66,6 +76,36 @@ def parameter_type(annotation: Any) -> ParameterType | None:
     if isinstance(annotation, type) and annotation in _SYSTEM:
         return _SYSTEM[annotation]
     return _BY_CLASS.get(kfp_annotations.parameter_type(annotation))
+
+
+def parse_annotation(annotation: str) -> ParameterType:
+    """Return the parameter type of a type annotation. As in the KFP SDK, an unknown type is a string.
+
+    >>> parse_annotation("typing.List[str]"), parse_annotation("int"), parse_annotation("")
+    (<ParameterType.LIST: 'LIST'>, <ParameterType.NUMBER_INTEGER: 'NUMBER_INTEGER'>, <ParameterType.STRING: 'STRING'>)
+    """
+    match = re.fullmatch(_ANNOTATION, annotation)
+    return _BY_WRITTEN_NAME.get(match["name"].lower() if match else "", ParameterType.STRING)
+
+
+def item_annotation(annotation: str) -> str:
+    """Return the annotation of the items of a list.
+
+    >>> item_annotation("typing.List[typing.Dict[str, int]]"), item_annotation("list")
+    ('typing.Dict[str, int]', '')
+    """
+    match = re.fullmatch(_ANNOTATION, annotation)
+    return (match["arguments"] or "") if match else ""
+
+
+def value_annotation(annotation: str) -> str:
+    """Return the annotation of the values of a dict.
+
+    >>> value_annotation("typing.Dict[str, int]"), value_annotation("dict")
+    ('int', '')
+    """
+    _, _, value = item_annotation(annotation).partition(",")
+    return value.strip()
 
 
 def constant_type(value: object) -> ParameterType | None:

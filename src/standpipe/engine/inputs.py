@@ -60,6 +60,7 @@ def resolve_inputs(
     declared: Mapping[str, Input],
     scope: Scope,
     get_field: Callable[[str], str],
+    *,
     is_group: bool = False,
 ) -> dict[str, Value]:
     """Return the values of all inputs of a task, fitted to their declared types.

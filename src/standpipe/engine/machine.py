@@ -166,18 +166,20 @@ class Machine:
     # --- events -------------------------------------------------------------------------------------------------------
 
     def _start_run(self, event: Start) -> None:
-        get_field = self._call_field_getter()
+        get_field = self._make_field_getter(self._call)
         arguments = {name: render_constant(value, {}, get_field) for name, value in event.arguments.items()}
         self._record(RunStarted(fit_inputs(arguments, self._state.plan.root.inputs, get_field)))
 
-    def _call_field_getter(self) -> Callable[[str], str]:
-        """Return the function that returns the values of placeholders in the run's inputs: its task is the pipeline."""
-        return partial(self._run.placeholder, ROOT.child(self._state.plan.name))
+    @property
+    def _call(self) -> TaskRef:
+        """The task that placeholders in the run's inputs are about: the call of the pipeline itself."""
+        return ROOT.child(self._state.plan.name)
 
     def _resume_run(self, event: Resume) -> None:
         declared = self._state.get_plan(event.plan).root.inputs
         kept = {name: value for name, value in self.root.inputs.items() if name in declared}
-        self._record(RunResumed(event.rerun_tasks, event.plan, fit_inputs(kept, declared, self._call_field_getter())))
+        inputs = fit_inputs(kept, declared, self._make_field_getter(self._call))
+        self._record(RunResumed(event.rerun_tasks, event.plan, inputs))
 
     def _end_attempt(self, event: AttemptEnded, now: float) -> None:
         task, failure = self._state.tasks.get(event.task), event.failure
@@ -273,7 +275,7 @@ class Machine:
             if reason:
                 return TaskSkipped(task.ref, reason)
         if isinstance(task, LoopTask):
-            return LoopStarted(task.ref, inputs, resolve_items(task.loop, inputs, self._field_getter(task)))
+            return LoopStarted(task.ref, inputs, resolve_items(task.loop, inputs, self._make_field_getter(task.ref)))
         return DagStarted(task.ref, inputs) if isinstance(task, DagTask) else self._make_ready(task, inputs)
 
     @decides(SP110, SP111, SP112)
@@ -290,21 +292,22 @@ class Machine:
         if isinstance(task, LoopTask):
             declared = {name: declaration for name, declaration in declared.items() if name != task.loop.item_input}
         is_group = isinstance(task.component.body, Dag)
-        return resolve_inputs(task.node.inputs, declared, DagScope(dag, self._run), self._field_getter(task), is_group)
+        get_field = self._make_field_getter(task.ref)
+        return resolve_inputs(task.node.inputs, declared, DagScope(dag, self._run), get_field, is_group=is_group)
 
-    def _field_getter(self, task: Task) -> Callable[[str], str]:
+    def _make_field_getter(self, task: TaskRef) -> Callable[[str], str]:
         """Return the function that returns the values of placeholders about the run and a task."""
-        return partial(self._run.placeholder, task.ref)
+        return partial(self._run.placeholder, task)
 
     def _decide_iteration_start(self, iteration: Task, position: Iteration) -> TaskFact:
-        item, loop = fit_item(iteration, position, self._field_getter(iteration)), position.parent
+        item, loop = fit_item(iteration, position, self._make_field_getter(iteration.ref)), position.parent
         if isinstance(iteration, ExecutorTask):
             return self._make_ready(iteration, {**loop.inputs, loop.loop.item_input: item})
         return IterationStarted(iteration.ref, item)
 
     def _make_ready(self, task: ExecutorTask, inputs: Mapping[str, Value]) -> TaskReady:
         executor = self._state.plan.executors[task.executor.label]
-        get_field = self._field_getter(task)
+        get_field = self._make_field_getter(task.ref)
         request = resolve_request(task.component, executor, inputs, self._capacity, self._policy, get_field)
         return TaskReady(task.ref, self._state.list_flattener.flatten(task.executor, inputs), request)
 

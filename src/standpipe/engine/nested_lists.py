@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from standpipe.model.cluster_differences import SP120, decides
 from standpipe.model.plan import Container, ExecutorRef, Plan, PythonFunction
+from standpipe.model.python_source import parse_source
 from standpipe.model.types import Json
 from standpipe.model.values import Collected, Value, flatten
 
@@ -49,7 +50,7 @@ class ListFlattener:
 def parse_list_levels(function: PythonFunction) -> dict[str, int]:
     """Return the depth of the list in the annotation of each parameter: 2 for `List[List[int]]`."""
     try:
-        tree = ast.parse(function.source)
+        tree = parse_source(function.source)
     except (SyntaxError, ValueError, RecursionError):
         return {}  # syntax of another Python version: flat lists, as on a cluster
     for node in ast.walk(tree):

@@ -174,9 +174,9 @@ def read_component(text: str, origin: str = "The text") -> LoadedComponent:
         loaded = _load_documents(documents, text)
     except (SpecError, UnsupportedError) as error:
         raise type(error)(f"{origin}: {error}") from error
-    return (
-        loaded if loaded.misuse is None else loaded._replace(misuse=type(loaded.misuse)(f"{origin}: {loaded.misuse}"))
-    )
+    if loaded.misuse is None:
+        return loaded
+    return loaded._replace(misuse=type(loaded.misuse)(f"{origin}: {loaded.misuse}"))
 
 
 def _load_documents(documents: list[dict[str, Json]], text: str) -> LoadedComponent:

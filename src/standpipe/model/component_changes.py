@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cache, lru_cache
 
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Plan, PythonFunction
+from standpipe.model.python_source import parse_source
 
 
 @lru_cache(maxsize=1024)
@@ -20,7 +21,7 @@ def code_digest(source: str) -> str:
     False
     """
     try:
-        meaning = ast.dump(ast.parse(source))
+        meaning = ast.dump(parse_source(source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         meaning = source  # for another version of Python, or nested too deeply for this one
     return hashlib.sha256(meaning.encode(errors="surrogatepass")).hexdigest()

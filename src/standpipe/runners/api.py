@@ -45,8 +45,9 @@ class LocalRunner(ABC):
     A subclass implements `open` and `workspace_path`, and takes its options as arguments of `__init__`.
     """
 
-    #: Whether a task that succeeds must have written its output artifacts; if not, the user gets a notice.
-    expects_payloads = True
+    #: Whether tasks run the code of their components. If not, nobody misses the names that the code does not define, or
+    #: the output artifacts that it would have written.
+    executes_code = True
 
     _opening = threading.Lock()
     _opened: Runner | None = None
@@ -90,9 +91,6 @@ class LocalRunner(ABC):
         Raises:
             StandpipeError: if the runner cannot run the pipeline as it is.
         """
-
-    #: Whether tasks run the code of their components.
-    executes_code = True
 
     @property
     def variables(self) -> Mapping[str, str]:

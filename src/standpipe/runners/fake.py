@@ -67,7 +67,7 @@ class FakeRunner(LocalRunner):
         ArgumentError: if an argument is invalid.
     """
 
-    expects_payloads = False  # a test leaves out the payloads that it does not need
+    executes_code = False
 
     def __init__(
         self, functions: Mapping[str, Function] | None = None, /, *, capacity: Capacity = UNBOUNDED, **by_name: Function
@@ -102,9 +102,6 @@ class FakeRunner(LocalRunner):
     def workspace_path(self, workspace: Path) -> str:
         """Return the path of the workspace on this machine."""
         return str(workspace)
-
-    #: Functions of the test are called instead.
-    executes_code = False
 
     def check_plan(self, plan: Plan) -> None:
         """Warn of functions that the pipelines of this run and of earlier ones have no tasks for."""

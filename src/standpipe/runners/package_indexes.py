@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 from standpipe.errors import InvalidPackages
 from standpipe.model.locations import is_remote
 from standpipe.model.plan import PythonFunction
-from standpipe.support.shell_variables import replace_variables
+from standpipe.runners.shell_variables import replace_variables
+from standpipe.support.pip_commands import default_trusted_hosts
 
-_PASSWORD = re.compile(r"//[^/@\s]+@")
+#: A password may contain `@`: it ends at the last one before the path, as pip and uv read it.
+_PASSWORD = re.compile(r"//[^/\s]+@")
 
 
 class Indexes(NamedTuple):
@@ -48,7 +50,7 @@ def resolve_indexes(function: PythonFunction, variables: Mapping[str, str]) -> I
         return Indexes()
     urls = _replace(function.index_urls, "pip_index_urls", function, variables)
     if function.trusted_hosts is None:
-        return Indexes(urls, _unique(_host(url) for url in urls if url.startswith("http://")))
+        return Indexes(urls, _unique(map(_host, default_trusted_hosts(urls))))
     hosts = _replace(function.trusted_hosts, "pip_trusted_hosts", function, variables)
     # pip takes `https://a/simple` for a host that never matches, so the old default of the SDK trusted none of these.
     return Indexes(urls, _unique(_host(host) for host in hosts if not host.startswith("https://")))

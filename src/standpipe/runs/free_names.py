@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from standpipe.model.python_source import FILE, parse_source, without_warnings
+
 if TYPE_CHECKING:
     from symtable import SymbolTable
 
@@ -39,7 +41,7 @@ def find_free_names(source: str) -> tuple[tuple[str, str], ...]:
     try:
         if not _find_candidates(source):
             return ()
-        tree = ast.parse(source)
+        tree = parse_source(source)
         _check_imports(tree)
         names = _find_candidates(_without_local_annotations(source, tree))
         return tuple((name, _find_line(name, tree, source)) for name in sorted(names))
@@ -55,7 +57,8 @@ def _find_candidates(source: str) -> set[str]:
     """Return the global names that a program uses and neither defines nor has as builtins."""
     import symtable  # costs 1 ms, which only runs need
 
-    table = symtable.symtable(source, "<component>", "exec")
+    with without_warnings():
+        table = symtable.symtable(source, FILE, "exec")
     used, defined = set(), set()
     for scope in _walk(table):
         for symbol in scope.get_symbols():

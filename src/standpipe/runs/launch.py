@@ -40,7 +40,7 @@ from standpipe.runs.context import (
 )
 from standpipe.runs.current_code import find_code_source
 from standpipe.runs.driver import Driver, Terminated
-from standpipe.runs.executor_uses import find_finished, find_uses
+from standpipe.runs.executor_uses import ExecutorUse, find_uses
 from standpipe.runs.failure_report import Commands, failure_report
 from standpipe.runs.options import RunOptions
 from standpipe.runs.preflight import check_uses
@@ -74,12 +74,11 @@ def start(
     redactor = make_run_redactor(options, plan, cluster)
     if not rerun_of:  # otherwise the Plan has only one of the tasks that the runner's options are for
         options.runner.check_plan(plan)
-    task = PipelineTask(component, component.name, arguments, Settings())
+    task, uses = PipelineTask(component, component.name, arguments, Settings()), find_uses(plan)
     try:
-        with redactor.redact_errors():
-            check_uses(options, find_uses(plan), cluster)
+        check_uses(options, uses, cluster, redactor)
     except TaskFailed as error:
-        return _finish_with_error(options, task, error)
+        return finish_with_error(options, task, error)
     with redactor.redact_errors(), restrict_umask():
         folder = _make_run_folder(root, plan.name)
         try:
@@ -104,7 +103,7 @@ def start(
             remove_path(folder)  # the run store does not have the run
             raise
         with RunLock(folder), closing(recorder):
-            result = drive(context, machine, recorder, events.Start(inputs))
+            result = drive(context, machine, recorder, events.Start(inputs), uses)
         return finish_task(context, machine, result, task)
 
 
@@ -117,7 +116,12 @@ class RunResult(NamedTuple):
 
 
 def drive(
-    context: RunContext, machine: Machine, recorder: RunRecorder, first: events.Event, earlier: float = 0.0
+    context: RunContext,
+    machine: Machine,
+    recorder: RunRecorder,
+    first: events.Event,
+    uses: Sequence[ExecutorUse],
+    earlier: float = 0.0,
 ) -> RunResult:
     """Drive a run from an event to its end. This process must hold the lock of the run.
 
@@ -126,6 +130,7 @@ def drive(
         machine: its state.
         recorder: records its facts.
         first: the event that starts or resumes it.
+        uses: the executors of its tasks, as far as they have not all succeeded.
         earlier: for how long it was in progress before it was resumed, in seconds.
 
     Raises:
@@ -153,7 +158,7 @@ def drive(
             cache=ResultCache(context.cache, context.info.id, artifacts, warn) if context.cache else None,
             redactor=context.redactor,
             debug=context.debug,
-            expects_payloads=options.runner.expects_payloads,
+            expects_payloads=options.runner.executes_code,
         )
         sinks: list[FactSink] = [context.redactor.wrap_sink(recorder), context.redactor.wrap_sink(observer)]
         sinks += [_MissingResources(), _log_cache_hits, *([context.cluster] if context.cluster else [])]
@@ -165,7 +170,7 @@ def drive(
             cancel_requested=lambda: was_asked_to_stop(context.folder),
             timeout=get_timeout(context.plan) or None,
         )
-        with _prepare_ahead(context, machine, first, driver):
+        with _prepare_ahead(context, uses, driver):
             return RunResult(driver.run(first), driver.timed_out, driver.stop_reason)
 
 
@@ -183,10 +188,10 @@ def finish_task(context: RunContext, machine: Machine, result: RunResult, task: 
         context.info, context.rerun_of, context.options.command_options, find_code_source(task.component)
     )
     report = failure_report(context.info, machine, result.end, context.folder, timeout, commands, result.stop_reason)
-    return _finish_with_error(context.options, task, TaskFailed(context.redactor.redact_text(report)))
+    return finish_with_error(context.options, task, TaskFailed(context.redactor.redact_text(report)))
 
 
-def _finish_with_error(options: RunOptions, task: PipelineTask, error: TaskFailed) -> PipelineTask:
+def finish_with_error(options: RunOptions, task: PipelineTask, error: TaskFailed) -> PipelineTask:
     """Raise the error of a run, or return its task with it, as the user has chosen."""
     if options.raise_on_error:
         raise error
@@ -195,21 +200,17 @@ def _finish_with_error(options: RunOptions, task: PipelineTask, error: TaskFaile
     return task.finish({}, error)
 
 
-def _prepare_ahead(
-    context: RunContext, machine: Machine, first: events.Event, driver: Driver
-) -> AbstractContextManager[None]:
+def _prepare_ahead(context: RunContext, uses: Sequence[ExecutorUse], driver: Driver) -> AbstractContextManager[None]:
     """Return a context in which the environments of tasks that start later are built."""
     options, cluster = context.options, context.cluster
     runner = options.runner.task_runner
     if not isinstance(runner, PreparingRunner):
         return nullcontext()
-    finished = find_finished(machine, first.rerun_tasks if isinstance(first, events.Resume) else ())
-    uses = [
-        use
-        for use in find_uses(context.plan)
-        if use.label not in finished and (cluster is None or cluster.needs_image(use.label, str(use.executor.image)))
-    ]
-    return prepare_executors(runner, uses, driver.stop, max_parallel=options.max_parallel, quiet=options.quiet)
+    if cluster is not None:
+        uses = [use for use in uses if cluster.needs_image(use.label, str(use.executor.image))]
+    return prepare_executors(
+        runner, uses, driver.stop, context.redactor, max_parallel=options.max_parallel, quiet=options.quiet
+    )
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from standpipe.runs.executor_uses import ExecutorUse
 from standpipe.runs.free_names import find_free_names
 from standpipe.runs.options import RunOptions
 from standpipe.support.notices import warn
+from standpipe.support.redaction import Redactor
 
 if TYPE_CHECKING:
     from standpipe.pods.cluster import LocalCluster
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 _MAX_LISTED = 10
 
 
-def check_uses(options: RunOptions, uses: Sequence[ExecutorUse], cluster: LocalCluster | None) -> None:
+def check_uses(
+    options: RunOptions, uses: Sequence[ExecutorUse], cluster: LocalCluster | None, redactor: Redactor
+) -> None:
     """Check what the tasks of a run need. What may not be needed, and what may be a mistake, is a warning only.
 
     Raises:
@@ -32,14 +35,13 @@ def check_uses(options: RunOptions, uses: Sequence[ExecutorUse], cluster: LocalC
             if use.is_certain:
                 failures.append(f"Task '{use.task}' failed: {_describe(problem)}")
             else:
-                warn(f"Task '{use.task}' will fail if it runs: {_describe(problem)}")
+                warn(redactor.redact_text(f"Task '{use.task}' will fail if it runs: {_describe(problem)}"))
         if options.runner.executes_code:
-            _warn_of_free_names(use)
+            _warn_of_free_names(use, redactor)
     if failures:
         more = [f"And {len(failures) - _MAX_LISTED} more."] if len(failures) > _MAX_LISTED else []
-        raise TaskFailed(
-            "\n\n".join(("The check before the run failed, so nothing was started.", *failures[:_MAX_LISTED], *more))
-        )
+        parts = ("The check before the run failed, so nothing was started.", *failures[:_MAX_LISTED], *more)
+        raise TaskFailed(redactor.redact_text("\n\n".join(parts)))
 
 
 def _find_problems(runner: Runner, use: ExecutorUse, cluster: LocalCluster | None) -> list[StandpipeError]:
@@ -54,7 +56,7 @@ def _describe(problem: StandpipeError) -> str:
     return "\n\n".join(filter(None, (str(problem), problem.hint)))
 
 
-def _warn_of_free_names(use: ExecutorUse) -> None:
+def _warn_of_free_names(use: ExecutorUse, redactor: Redactor) -> None:
     function = use.executor.program
     if not isinstance(function, PythonFunction):
         return
@@ -62,7 +64,9 @@ def _warn_of_free_names(use: ExecutorUse) -> None:
     if names:
         listed = ", ".join(f"{name} (in `{line}`)" for name, line in names)
         warn(
-            f"Component {function.name!r} uses names that it does not define: {listed}. A component runs without the "
-            "rest of its file: import the name in the function, pass it as an input, or list the function that it "
-            "stands for in additional_funcs."
+            redactor.redact_text(
+                f"Component {function.name!r} uses names that it does not define: {listed}. A component runs without "
+                "the rest of its file: import the name in the function, pass it as an input, or list the function that "
+                "it stands for in additional_funcs."
+            )
         )

@@ -11,6 +11,7 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.ports import PreparingRunner
 from standpipe.runs.executor_uses import ExecutorUse
 from standpipe.support.notices import quiet_notices, warn
+from standpipe.support.redaction import Redactor
 
 #: The most environments that are built at the same time. The installers use several cores and connections each.
 _MAX_BUILDS = 2
@@ -21,6 +22,7 @@ def prepare_executors(
     runner: PreparingRunner,
     uses: Sequence[ExecutorUse],
     stop: Callable[[StandpipeError], None],
+    redactor: Redactor,
     *,
     max_parallel: int,
     quiet: bool,
@@ -34,6 +36,7 @@ def prepare_executors(
         runner: the runner.
         uses: the executors of the run.
         stop: stops the run for an error; called from any thread.
+        redactor: redacts the secrets of the run in errors: an installer may show the URL of an index.
         max_parallel: how many tasks may run at the same time.
         quiet: whether notices of progress are kept off standard error.
     """
@@ -48,7 +51,7 @@ def prepare_executors(
         if cancel:
             return
         try:
-            with quiet_notices(quiet):
+            with quiet_notices(quiet), redactor.redact_errors():
                 runner.prepare(use.executor, cancel)
         except StandpipeError as error:
             if cancel:

@@ -12,7 +12,7 @@ from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.engine.inputs import InputError
 from standpipe.engine.reruns import find_removed_tasks, select_reruns
 from standpipe.engine.tasks import DagTask, ExecutorTask
-from standpipe.errors import ArgumentError
+from standpipe.errors import ArgumentError, TaskFailed
 from standpipe.execution.checksums import is_unchanged
 from standpipe.model import events
 from standpipe.model.cancellation import Cancellation
@@ -25,7 +25,7 @@ from standpipe.runs.arguments import from_values
 from standpipe.runs.context import RunContext, resolve_pipeline_root
 from standpipe.runs.current_code import describe_recorded_code, find_redefined
 from standpipe.runs.executor_uses import find_finished, find_uses
-from standpipe.runs.launch import drive, finish_task
+from standpipe.runs.launch import drive, finish_task, finish_with_error
 from standpipe.runs.options import RunOptions
 from standpipe.runs.preflight import check_uses
 from standpipe.runs.stored_run import StoredRun, existing_context, find_tasks, load_run, run_folder
@@ -88,7 +88,11 @@ def _resume(
     _announce(row, reruns, removed, describe_recorded_code(stored.plan) if is_recorded else "")
     context.options.runner.check_plan(plan)
     finished = find_finished(machine, (*reruns, *removed))
-    check_uses(context.options, [use for use in find_uses(plan) if use.label not in finished], context.cluster)
+    uses = [use for use in find_uses(component.plan) if use.label not in finished]
+    try:
+        check_uses(context.options, uses, context.cluster, context.redactor)
+    except TaskFailed as error:
+        return finish_with_error(context.options, _as_task(component, machine.root), error)
     if context.cluster:
         context.cluster(stored.facts)
     try:
@@ -97,6 +101,7 @@ def _resume(
             machine,
             recorder,
             events.Resume((*reruns, *removed), recorder.plan),
+            uses,
             row.seconds,
         )
     except InputError as error:
@@ -104,8 +109,12 @@ def _resume(
             f"Cannot resume run {row.id} with the pipeline as it is now: {error}. Give that input a default, or start "
             "a new run."
         ) from error
-    inputs = from_values(machine.root.inputs)
-    return finish_task(context, machine, result, PipelineTask(component, component.name, inputs, Settings()))
+    return finish_task(context, machine, result, _as_task(component, machine.root))
+
+
+def _as_task(component: BaseComponent, root: DagTask) -> PipelineTask:
+    """Return the whole run as a task, with the inputs that it has."""
+    return PipelineTask(component, component.name, from_values(root.inputs), Settings())
 
 
 def _find_unusable(root: DagTask, row: RunRow, store: ArtifactStore) -> Iterator[tuple[TaskRef, str]]:

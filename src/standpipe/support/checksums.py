@@ -1,13 +1,15 @@
 """Checksums of files and folders: what a payload contains, and whether it is still the same.
 
 The digest of a file is the SHA-256 of its content. The digest of a folder is that of a listing: one line of JSON for
-each entry below it, with its kind, its path below the folder, and the digest of a file or the target of a link. Links
-in a folder are not followed, so that nothing outside of it counts.
+each entry below it, with its kind, its path below the folder, and the digest of a file or the target of a link. What a
+link leads to outside of the folder counts by names, sizes and times of change, and is not read. It may be a whole disk,
+so a payload whose links lead to very many files has no checksum.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import stat
@@ -27,6 +29,9 @@ _TICK = 10_000_000
 
 #: Up to this many bytes, reading again later costs less than waiting for the next tick.
 _SMALL = 256 * 1024
+
+#: The most entries outside of a folder that its links may lead to.
+_MAX_OUTSIDE = 10_000
 
 
 class _NoChecksum(StandpipeError):
@@ -84,13 +89,13 @@ def _state(path: str) -> _State:
         return _State(_stamp(status), status.st_size, status.st_ctime_ns)
     if not stat.S_ISDIR(status.st_mode):
         raise _NoChecksum
-    size, changed = 0, status.st_ctime_ns
+    size, changed, outside = 0, status.st_ctime_ns, itertools.count()
     lines = hashlib.sha256(_stamp(status).encode())
     for entry, name in _below(path):
         inner = entry.stat(follow_symlinks=False)
         size += inner.st_size if stat.S_ISREG(inner.st_mode) else 0
         changed = max(changed, inner.st_ctime_ns)
-        lines.update(_line(_stamp(inner), name))
+        lines.update(_line(_stamp(inner), name, *_outside(path, entry, outside)))
     return _State(f"folder-{lines.hexdigest()[:32]}", size, changed)
 
 
@@ -103,10 +108,11 @@ def _digest(path: str, cancel: Cancellation) -> str:
 
 
 def _folder_digest(folder: str, cancel: Cancellation) -> str:
+    outside = itertools.count()
     lines = hashlib.sha256(b"folder\n")  # so that an empty folder is not an empty file
     for entry, name in _below(folder):
         if entry.is_symlink():
-            lines.update(_line("link", name, os.readlink(entry.path)))
+            lines.update(_line("link", name, os.readlink(entry.path), *_outside(folder, entry, outside)))
         elif entry.is_dir(follow_symlinks=False):
             lines.update(_line("folder", name))
         elif entry.is_file(follow_symlinks=False):
@@ -137,6 +143,35 @@ def _below(folder: str) -> Iterator[tuple[os.DirEntry[str], str]]:
             yield entry, prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
                 prefixes.append(f"{prefix}{entry.name}/")
+
+
+def _outside(folder: str, entry: os.DirEntry[str], count: Iterator[int]) -> Iterator[str]:
+    """Yield what the file system says of all that a link leads to, if that is not in the folder; nothing for others.
+
+    Args:
+        folder: the payload.
+        entry: an entry below it.
+        count: the number of entries outside that its links have led to so far.
+    """
+    if not entry.is_symlink():
+        return
+    target = os.path.realpath(entry.path)
+    if f"{target}/".startswith(f"{os.path.realpath(folder)}/"):
+        return
+    try:
+        yield _size_and_time(os.stat(target))
+        if os.path.isdir(target):
+            for below, name in _below(target):
+                if next(count) >= _MAX_OUTSIDE:
+                    raise _NoChecksum
+                yield name
+                yield _size_and_time(below.stat(follow_symlinks=False))
+    except OSError as error:  # the link leads nowhere, or to what another user keeps private
+        yield f"error {error.errno}"
+
+
+def _size_and_time(status: os.stat_result) -> str:
+    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def _line(*fields: str) -> bytes:

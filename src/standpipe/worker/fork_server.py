@@ -257,7 +257,10 @@ def _run_task(order: _Order, request: Optional[Request]) -> int:
     orphans.kill_children()  # before the end: later, nobody could find them if the server has died
     if not is_complete:
         return code  # which the server reports
-    _send_reply(order.reply, code=code, **usage.current())
+    try:
+        _send_reply(order.reply, code=code, **usage.current())
+    except OSError:  # the user's code has closed all descriptors, as programs do that become daemons
+        return code
     os._exit(code)
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import atexit
 import gc
+import operator
 import os
 import sys
 import threading
 import traceback
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.machinery import ExtensionFileLoader
 from types import BuiltinFunctionType, CellType, FunctionType, ModuleType
 from typing import Any, Callable, List, Optional
@@ -83,7 +84,7 @@ class Teardown:
             if _have_effects(objects):
                 return True
         # If the user's code froze objects as well (`gc.freeze`), the collector does not see those.
-        return not any(each is self._mark for each in objects)
+        return not any(map(partial(operator.is_, self._mark), objects))
 
 
 def _flush() -> None:
@@ -118,12 +119,13 @@ def _is_stateful(name: str) -> bool:
 
 def _have_effects(objects: List[Any]) -> bool:
     """Return whether one of these objects may do something when it is dropped."""
-    kinds = set(map(type, objects)) - _PLAIN_KINDS
+    kinds = set(map(type, objects))
+    if any(map(_has_finalizer, kinds - _PLAIN_KINDS)):
+        return True
     # The collector sees all objects with a finalizer, but for those of classes without any attributes.
-    classes = (each for each in objects if issubclass(type(each), type))
-    return any(map(_has_finalizer, kinds)) or any(
-        _has_finalizer(kind) for kind in classes if not kind.__flags__ & _HAVE_GC
-    )
+    metaclasses = {kind for kind in kinds if issubclass(kind, type)}
+    classes = [each for each in objects if type(each) in metaclasses] if metaclasses else []
+    return any(_has_finalizer(kind) for kind in classes if not kind.__flags__ & _HAVE_GC)
 
 
 def _has_finalizer(kind: type) -> bool:

@@ -93,6 +93,7 @@ def test_options_without_effect_are_listed_once() -> None:
         (["-t/x"], "pip's option -t would not install"),
         (["x", "--index-url"], "the option --index-url needs a value, as the next item of the list"),
         (["--index-url https://a"], "Write two: '--index-url', 'https://a'."),
+        (["--index-url https://me:token@a"], "'--index-url https://***@a' is one argument, and pip has no such option"),
     ],
 )
 def test_what_is_refused(words: list[str], message: str) -> None:

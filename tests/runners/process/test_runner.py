@@ -20,6 +20,7 @@ import pytest
 
 from standpipe.errors import RunnerError, StorageError, UnsupportedError
 from standpipe.model.cancellation import Cancellation
+from standpipe.model.kfp import DEFAULT_IMAGE
 from standpipe.model.ports import CommandLine, Mount, Outcome, PodSettings
 from standpipe.runners.process import task_process
 from standpipe.runners.process.runner import ProcessTaskRunner
@@ -634,6 +635,14 @@ def test_another_python_than_the_images_is_said_once(bench: Bench, image: str) -
 
     (notice,) = bench.notices
     assert notice.startswith(f"Components with the base image {image} run on this machine's Python 3.")
+
+
+def test_the_default_image_is_nobodys_choice(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 99, 0))
+
+    bench.runner._warn_of_other_python(DEFAULT_IMAGE)
+
+    assert bench.notices == []
 
 
 @pytest.mark.parametrize("image", ["python", "mine:3.7", "mypython:3.7", f"python:{HERE}-slim"])

@@ -7,10 +7,9 @@ import inspect
 import io
 import os
 import stat
-import warnings
 from collections.abc import Iterator
 
-from standpipe.dsl.tracing.source_locations import caller_stacklevel
+from standpipe.dsl.tracing.source_locations import warn_caller
 from standpipe.errors import AuthoringError
 from standpipe.model.frozen import frozen
 
@@ -79,9 +78,8 @@ def _archive(path: str | os.PathLike[str]) -> str:
             tar.add(file, name, recursive=False)
     compressed = gzip.compress(buffer.getvalue(), mtime=0)  # so that equal content makes an equal component
     if len(compressed) > _LARGE_ARCHIVE_BYTES:
-        warnings.warn(
-            f"{path} adds {len(compressed) / 2**20:.1f} MiB to the component. Consider an image that contains it.",
-            stacklevel=caller_stacklevel(),
+        warn_caller(
+            f"{path} adds {len(compressed) / 2**20:.1f} MiB to the component. Consider an image that contains it."
         )
     return base64.b64encode(compressed).decode("ascii")
 

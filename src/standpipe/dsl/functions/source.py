@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from standpipe.dsl.functions.definitions import Definition, read_class, read_function
-from standpipe.dsl.functions.embedding import unpack_code
 from standpipe.dsl.types import hints_of
 from standpipe.errors import AuthoringTypeError
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import SourceSection
+from standpipe.model.python_source import parse_source
 from standpipe.worker import annotations as kfp_annotations
 from standpipe.worker import artifacts
 from standpipe.worker.models import is_model
@@ -60,6 +60,8 @@ def build_program(
     for helper in additional_functions:
         parts += ["\n\n", read_function(helper)]
     if embedded:
+        from standpipe.dsl.functions.embedding import unpack_code  # few components embed files
+
         parts.append(f"\n\n{unpack_code(embedded)}\n")
     parts += ["\n\n", read_function(function), "\n"]
     sources = {f"{cls.__module__}.{cls.__qualname__}": read_class(cls).text for cls in classes.values()}
@@ -104,15 +106,7 @@ def _import_model(function: Callable[..., Any], model: type, name: str) -> str:
 
     Only the name of its module is shipped, as in the KFP SDK after 2.17.3 (kubeflow/pipelines #13995).
     """
-    problem = (
-        "defined in the program that is started (`__main__`)"
-        if model.__module__ == "__main__"
-        else "defined inside a function or method"
-        if "<locals>" in model.__qualname__
-        else "a parametrized model without a name of its own"
-        if not model.__name__.isidentifier()
-        else ""
-    )
+    problem = _find_import_problem(model)
     if problem:
         raise AuthoringTypeError(
             f"Component {function.__name__!r}: the Pydantic model {model.__qualname__} is {problem}, so that it cannot "
@@ -120,6 +114,15 @@ def _import_model(function: Callable[..., Any], model: type, name: str) -> str:
             "packages_to_install or in the base_image."
         )
     return _import_statement(function, model, name, "Pydantic model")
+
+
+def _find_import_problem(model: type) -> str:
+    """Return why a model cannot be imported by its module and name, as a predicate; empty if it can."""
+    if model.__module__ == "__main__":
+        return "defined in the program that is started (`__main__`)"
+    if "<locals>" in model.__qualname__:
+        return "defined inside a function or method"
+    return "" if model.__name__.isidentifier() else "a parametrized model without a name of its own"
 
 
 def _define_class(function: Callable[..., Any], cls: type, name: str) -> str | Definition:
@@ -147,7 +150,7 @@ def _import_statement(function: Callable[..., Any], cls: type, name: str, kind: 
 
 def _annotation(function: Callable[..., Any], name: str) -> ast.expr:
     """Return the annotation of an argument, or of the function for other names: `return` and fields of a NamedTuple."""
-    definition = ast.parse(read_function(function).text).body[0]
+    definition = parse_source(read_function(function).text).body[0]
     assert isinstance(definition, ast.FunctionDef), "the source begins with the function"
     arguments = definition.args
     for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from standpipe.dsl.kubernetes.settings import KubernetesSettings
 from standpipe.dsl.tracing.channels import PipelineParameterChannel
-from standpipe.dsl.tracing.source_locations import caller_stacklevel
+from standpipe.dsl.tracing.source_locations import warn_caller
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.model.types import Json
 from standpipe.model.values import preview
@@ -191,8 +190,7 @@ def _check_keys(settings: KubernetesSettings, argument: str, item: object, known
         raise settings.type_error(f"each item of {argument}", "a dict", item)
     for key in item:
         if key not in known:
-            warnings.warn(
+            warn_caller(
                 f"{settings.subject}: {key!r} in {argument} has no effect, as in the KFP SDK. The keys are "
-                f"{', '.join(sorted(known))}.",
-                stacklevel=caller_stacklevel(),
+                f"{', '.join(sorted(known))}."
             )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Set
 
 from standpipe.dsl.components import ExecutorComponent
 from standpipe.dsl.planning.container_settings import has_resources
 from standpipe.dsl.tracing.channels import ADDED_INPUT_PREFIX, describe_channel, find_channels
+from standpipe.dsl.tracing.source_locations import warn_at
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.errors import AuthoringError, InvalidTopologyException
 from standpipe.model.types import Json
@@ -78,11 +78,7 @@ def warn_of_channels_in_text(platform: str, config: Json, task: PipelineTask) ->
             "without the value. Pass the value itself, not in an f-string; or make the text in a component, and pass "
             "its output."
         )
-        location = task.source_location
-        if location:
-            warnings.warn_explicit(text, UserWarning, location.file, location.line)
-        else:
-            warnings.warn(text, stacklevel=2)
+        warn_at(task.source_location, text)
 
 
 def check_passthroughs(task: PipelineTask, component: ExecutorComponent) -> None:

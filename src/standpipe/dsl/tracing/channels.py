@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any, Protocol
 
 from standpipe.dsl.tracing.marks import MARK_PATTERN, register_mark, resolve_mark
+from standpipe.dsl.tracing.source_locations import warn_caller
 from standpipe.dsl.tracing.unknown_values import UnknownValue
-from standpipe.dsl.types import sdk_type_name
+from standpipe.dsl.types import parse_annotation, sdk_type_name, value_annotation
 from standpipe.errors import AuthoringAttributeError, AuthoringError, InvalidTopologyException
 from standpipe.model.plan import RawItems
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, Input, Json, Output, ParameterType
@@ -159,9 +159,7 @@ class Comparison:
 
     def __bool__(self) -> bool:
         """Return True, with a warning: Python asks for a truth value in `and`, `or`, `not`, `in` and plain `if`."""
-        left = self.left_operand
-        subject = f"the {describe_channel(left)}" if isinstance(left, PipelineChannel) else repr(left)
-        _warn_of_truth_value(f"A comparison with {subject}")
+        _warn_of_truth_value(f"A comparison with {describe_value(self.left_operand)}")
         return True
 
 
@@ -199,6 +197,10 @@ class LoopValue(PipelineChannel):
 
     _has_fields = False
 
+    @property
+    def channel_type(self) -> str:
+        return super().channel_type if "[" in self.type_annotation else self.type_annotation or super().channel_type
+
     def __getattribute__(self, name: str) -> Any:
         if name not in _OBSERVED_ATTRIBUTES or _is_internal(sys._getframe(1)):
             return super().__getattribute__(name)
@@ -207,10 +209,9 @@ class LoopValue(PipelineChannel):
         value = super().__getattribute__(name)
         if name in _OWN_ATTRIBUTES:
             return value
-        warnings.warn(
+        warn_caller(
             f".{name} of the {self._describe()} is an attribute of the loop variable, as in the KFP SDK: "
-            f"{preview(value)}, the same in each iteration. {self._explain_field(name)}",
-            stacklevel=2,
+            f"{preview(value)}, the same in each iteration. {self._explain_field(name)}"
         )
         return value
 
@@ -243,10 +244,6 @@ class LoopItem(LoopValue):
     ) -> None:
         super().__init__(name, declared_type, False, task, type_annotation)
         self.loop_items = loop_items
-
-    @property
-    def channel_type(self) -> str:
-        return super().channel_type if "[" in self.type_annotation else self.type_annotation or super().channel_type
 
     def _describe(self) -> str:
         return f"item {self.name!r} of a loop"
@@ -294,53 +291,11 @@ class LoopField(LoopValue, PipelineParameterChannel):
         self.item = item
         self.key = key
 
-    @property
-    def channel_type(self) -> str:
-        return super().channel_type if "[" in self.type_annotation else self.type_annotation or super().channel_type
-
     def _describe(self) -> str:
         return f"field {self.key!r} of the items of a loop"
 
 
 _FIELD_NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
-_ANNOTATION = r"(?:typing\.)?(?P<name>\w+)(?:\[(?P<arguments>.+)\])?"
-_TYPES_BY_NAME = {
-    **dict.fromkeys(("int", "integer"), ParameterType.NUMBER_INTEGER),
-    **dict.fromkeys(("float", "double"), ParameterType.NUMBER_DOUBLE),
-    **dict.fromkeys(("bool", "boolean"), ParameterType.BOOLEAN),
-    **dict.fromkeys(("list", "jsonarray"), ParameterType.LIST),
-    **dict.fromkeys(("dict", "jsonobject"), ParameterType.STRUCT),
-}
-
-
-def parse_annotation(annotation: str) -> ParameterType:
-    """Return the parameter type of a type annotation. As in the KFP SDK, an unknown type is a string.
-
-    >>> parse_annotation("typing.List[str]"), parse_annotation("int"), parse_annotation("")
-    (<ParameterType.LIST: 'LIST'>, <ParameterType.NUMBER_INTEGER: 'NUMBER_INTEGER'>, <ParameterType.STRING: 'STRING'>)
-    """
-    match = re.fullmatch(_ANNOTATION, annotation)
-    return _TYPES_BY_NAME.get(match["name"].lower() if match else "", ParameterType.STRING)
-
-
-def item_annotation(annotation: str) -> str:
-    """Return the annotation of the items of a list.
-
-    >>> item_annotation("typing.List[typing.Dict[str, int]]"), item_annotation("list")
-    ('typing.Dict[str, int]', '')
-    """
-    match = re.fullmatch(_ANNOTATION, annotation)
-    return (match["arguments"] or "") if match else ""
-
-
-def value_annotation(annotation: str) -> str:
-    """Return the annotation of the values of a dict.
-
-    >>> value_annotation("typing.Dict[str, int]"), value_annotation("dict")
-    ('int', '')
-    """
-    _, _, value = item_annotation(annotation).partition(",")
-    return value.strip()
 
 
 # --- channels that combine others -------------------------------------------------------------------------------------

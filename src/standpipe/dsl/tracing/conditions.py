@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from standpipe.dsl.tracing.channels import (
     describe_value,
 )
 from standpipe.dsl.tracing.groups import TasksGroup, enclosing_groups
+from standpipe.dsl.tracing.source_locations import warn_caller
 from standpipe.dsl.tracing.tasks import PipelineTask, TaskGroup
 from standpipe.dsl.tracing.trace import Trace, require_trace
 from standpipe.dsl.types import constant_type
@@ -112,7 +112,7 @@ class Condition(If):
     """The deprecated name of `If`."""
 
     def __enter__(self) -> Any:
-        warnings.warn("dsl.Condition is deprecated: use dsl.If.", DeprecationWarning, stacklevel=2)
+        warn_caller("dsl.Condition is deprecated: use dsl.If.", DeprecationWarning)
         return super().__enter__()
 
 

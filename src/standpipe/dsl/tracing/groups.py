@@ -6,12 +6,11 @@ they appear in compiled files and in the user interfaces of runs.
 
 from __future__ import annotations
 
-import warnings
 from types import TracebackType
 from typing import Any
 
 from standpipe.dsl.tracing.channels import PipelineChannel
-from standpipe.dsl.tracing.source_locations import caller_location
+from standpipe.dsl.tracing.source_locations import caller_location, warn_caller
 from standpipe.dsl.tracing.tasks import PipelineTask, TaskGroup
 from standpipe.dsl.tracing.trace import require_trace
 from standpipe.errors import AuthoringError
@@ -38,10 +37,9 @@ class TasksGroup(TaskGroup):
         left_group = require_trace(type(self).__name__).leave_group()
         if left_group is not self:
             construct = f"dsl.{type(self).__name__}"
-            warnings.warn(
+            warn_caller(
                 f"A dsl.Elif in the {construct} has no dsl.Else. Like the KFP compiler, Standpipe puts the tasks that "
-                f"follow into the same group as the dsl.Elif, even tasks after the {construct}. Add a dsl.Else.",
-                stacklevel=2,
+                f"follow into the same group as the dsl.Elif, even tasks after the {construct}. Add a dsl.Else."
             )
 
 

@@ -16,11 +16,10 @@ from standpipe.dsl.tracing.channels import (
     describe_type,
     describe_value,
     find_channels,
-    item_annotation,
-    parse_annotation,
 )
 from standpipe.dsl.tracing.groups import TasksGroup
 from standpipe.dsl.tracing.trace import Trace, require_trace
+from standpipe.dsl.types import item_annotation, parse_annotation
 from standpipe.errors import AuthoringError
 from standpipe.model.plan import RawItems
 from standpipe.model.types import ArtifactType, ParameterType

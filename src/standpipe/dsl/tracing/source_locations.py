@@ -1,4 +1,4 @@
-"""Where users call components and define functions: the file and line of their own code."""
+"""Where users call components and define functions: the file and line of their own code, which warnings name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import linecache
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from types import FrameType
@@ -36,13 +37,21 @@ def caller_frame() -> FrameType | None:
     return None
 
 
-def caller_stacklevel() -> int:
-    """Return the `stacklevel` with which `warnings.warn` in the calling function names the user's line."""
-    frame: FrameType | None = sys._getframe(1)
+def warn_caller(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warn of the statement outside this package that led to this call, however many of our functions are between."""
+    frame: FrameType | None = sys._getframe(0)
     level = 1
     while frame is not None and _is_own(frame):
         frame, level = frame.f_back, level + 1
-    return level
+    warnings.warn(text, category, stacklevel=level)
+
+
+def warn_at(location: SourceLocation | None, text: str) -> None:
+    """Warn of the line of a call or block that was recorded before; of the current one if its line is unknown."""
+    if location is None:
+        warn_caller(text)
+    else:
+        warnings.warn_explicit(text, UserWarning, location.file, location.line)
 
 
 def _is_own(frame: FrameType) -> bool:

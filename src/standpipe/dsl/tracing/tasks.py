@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import enum
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 from standpipe.dsl.tracing.channels import PipelineChannel, create_output_channel, describe_value, find_channels
 from standpipe.dsl.tracing.marks import has_marks
 from standpipe.dsl.tracing.quantities import COUNT, CPU, MEMORY, Quantity, parse_duration
+from standpipe.dsl.tracing.source_locations import warn_caller
 from standpipe.errors import (
     AuthoringAttributeError,
     AuthoringError,
@@ -391,16 +391,12 @@ class PipelineTask:
 
     def set_gpu_limit(self, gpu: str) -> PipelineTask:
         """Call `set_accelerator_limit`: this is its deprecated name."""
-        warnings.warn("'set_gpu_limit' is deprecated: use 'set_accelerator_limit'.", DeprecationWarning, stacklevel=2)
+        warn_caller("'set_gpu_limit' is deprecated: use 'set_accelerator_limit'.", DeprecationWarning)
         return self.set_accelerator_limit(gpu)
 
     def add_node_selector_constraint(self, accelerator: str) -> PipelineTask:
         """Call `set_accelerator_type`: this is its deprecated name."""
-        warnings.warn(
-            "'add_node_selector_constraint' is deprecated: use 'set_accelerator_type'.",
-            DeprecationWarning,
-            stacklevel=2,
-        )
+        warn_caller("'add_node_selector_constraint' is deprecated: use 'set_accelerator_type'.", DeprecationWarning)
         return self.set_accelerator_type(accelerator)
 
     # --- for extensions of KFP, such as kfp-kubernetes ----------------------------------------------------------------
@@ -412,9 +408,13 @@ class PipelineTask:
         return [task.name for task in self._settings.after]
 
     def register_pipeline_channels(self, pipeline_channels: Iterable[PipelineChannel]) -> None:
-        """Record the channels that the task's settings for a platform refer to."""
+        """Record the channels that the task's settings for a platform refer to, except those that it uses already."""
         self._check_is_traced("register_pipeline_channels")
-        self._settings.channels.extend(pipeline_channels)
+        known = {channel.pattern for channel in self.channel_inputs}
+        for channel in pipeline_channels:
+            if channel.pattern not in known:
+                known.add(channel.pattern)
+                self._settings.channels.append(channel)
 
     def add_init_container(self, container: Json) -> None:
         """Record an init container or a sidecar (`dsl.kubernetes.init_containers`), as it is compiled.
@@ -430,11 +430,14 @@ class PipelineTask:
 
     @property
     def channel_inputs(self) -> list[PipelineChannel]:
-        """The channels in the arguments: first those that are an argument of their own, then those inside others."""
+        """The channels that the task uses.
+
+        First those that are an argument of their own, then those inside other arguments, then those of its settings.
+        """
         values = self.inputs.values()
         whole = [value for value in values if isinstance(value, PipelineChannel)]
         rest = [value for value in values if not isinstance(value, PipelineChannel)]
-        return [*whole, *find_channels(rest, f"Task {self.name!r}")]
+        return [*whole, *find_channels(rest, f"Task {self.name!r}"), *self._settings.channels]
 
     @property
     def component_spec(self) -> Any:
@@ -552,5 +555,5 @@ class PipelineTask:
     def _is_traced(self, setter: str) -> bool:
         """Return whether a setter still has an effect, and warn if not. KFP does not raise for such setters."""
         if self.state is TaskState.FINAL:
-            warnings.warn(f"Task {self.name!r} has already run: .{setter}() has no effect.", stacklevel=3)
+            warn_caller(f"Task {self.name!r} has already run: .{setter}() has no effect.")
         return self.state is TaskState.FUTURE

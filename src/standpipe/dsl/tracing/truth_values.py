@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import ast
 import linecache
-import warnings
 from collections.abc import Iterator
 
-from standpipe.dsl.tracing.source_locations import caller_frame
+from standpipe.dsl.tracing.source_locations import caller_frame, warn_caller
+from standpipe.model.python_source import parse_source
 
 _REMEDY = (
     "Write one comparison for each dsl.If, and nest dsl.If blocks where all of them must hold; or compare in a "
@@ -29,25 +29,17 @@ def warn_of_truth_value(subject: str) -> None:
     """
     text = f"{subject} counts as true while the pipeline is traced, because its value is known only when it runs."
     frame = caller_frame()
-    if frame is None:
-        warnings.warn(f"{text} {_REMEDY}", stacklevel=3)
-        return
-    file, line = frame.f_code.co_filename, frame.f_lineno
-    explanation = " ".join(_explain_statement("".join(linecache.getlines(file, frame.f_globals)), line))
-    warnings.warn_explicit(
-        " ".join(filter(None, (text, explanation, _REMEDY))),
-        UserWarning,
-        file,
-        line,
-        module=frame.f_globals.get("__name__") or file,  # Python drops the warning of a module without a name
-        registry=frame.f_globals.setdefault("__warningregistry__", {}),
-    )
+    explanations: list[str] = []
+    if frame is not None:
+        source = "".join(linecache.getlines(frame.f_code.co_filename, frame.f_globals))
+        explanations += _explain_statement(source, frame.f_lineno)
+    warn_caller(" ".join((text, *explanations, _REMEDY)))
 
 
 def _explain_statement(source: str, line: int) -> Iterator[str]:
     """Yield what is lost in the statement at a line, a sentence for each operator; nothing if it cannot be read."""
     try:
-        tree = ast.parse(source)
+        tree = parse_source(source)
     except (SyntaxError, ValueError):
         return  # a cell of a notebook with magic commands, or a file that has changed since
     for expression in _find_expressions(tree, line):
@@ -65,7 +57,10 @@ def _find_expressions(tree: ast.AST, line: int) -> Iterator[ast.AST]:
 
 def _last_line_of_header(statement: ast.stmt) -> int:
     body = getattr(statement, "body", None)
-    return body[0].lineno - 1 if isinstance(body, list) and body else statement.end_lineno or statement.lineno
+    if isinstance(body, list) and body:
+        first: int = body[0].lineno
+        return max(statement.lineno, first - 1)  # the block may begin on the line of the header
+    return statement.end_lineno or statement.lineno
 
 
 def _explain_expression(node: ast.AST) -> Iterator[str]:

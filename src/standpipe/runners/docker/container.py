@@ -32,6 +32,8 @@ _SIGKILL = 9
 
 #: What the init programs of Docker (tini) and Podman (catatonit) print if they cannot execute the command.
 _INIT_FAILURE = re.compile(rb"(?:\[FATAL tini \(\d+\)\]|ERROR \(catatonit:\d+\):) (.+)")
+#: The bytes at the beginning of the output in which that message is looked for.
+_MAX_INIT_FAILURE = 1024
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,10 @@ class TaskContainer:
                 return self._not_started(message_of(error))
             started()
             with self._stopped_by(cancel):
-                first = b""
+                beginning = b""
                 for data in _output(stream, tty):
-                    first = first or data
+                    if len(beginning) < _MAX_INIT_FAILURE:  # an init program writes its message in several pieces
+                        beginning += data
                     log.write(data)
                 try:
                     status: int = self._container.wait()["StatusCode"]
@@ -94,7 +97,7 @@ class TaskContainer:
                         self._container.reload()
                 except engine_errors() as error:
                     return Outcome(problem=f"how its container ended is unknown: {unknown_end(error)}")
-        if status and (failure := _INIT_FAILURE.match(first)):
+        if status and (failure := _INIT_FAILURE.match(beginning)):
             return self._not_started(failure[1].decode(errors="replace").strip())
         return self._outcome(status)
 

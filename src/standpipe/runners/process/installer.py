@@ -117,10 +117,9 @@ def install(arguments: Arguments, python: Path, build: Build, *, refresh: bool) 
     variables = uv_variables(arguments.options)
     command = [uv, "pip", "install", "--python", str(python), "--link-mode", _link_mode(uv, python)]
     command += uv_options(arguments.options)
-    command += (
-        ["--refresh"] if refresh else []
-    )  # uv would notice changes of a project's metadata only, not of its source
-    if not refresh and _FRESH.isdisjoint(option.name for option in arguments.options):
+    if refresh:
+        command.append("--refresh")  # uv would notice changes of a project's metadata only, not of its source
+    elif _FRESH.isdisjoint(option.name for option in arguments.options):
         # Packages in uv's cache need no index, whose answer takes longer than the installation and may need a network.
         with suppress(EnvironmentBuildError):
             return _run([*command, "--offline", "--", *arguments.requirements], variables, what, hint, build)

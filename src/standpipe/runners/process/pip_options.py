@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from standpipe.errors import InvalidPackages
+from standpipe.runners.package_indexes import hide_password
 
 
 class Option(NamedTuple):
@@ -174,8 +175,8 @@ def _read_long(word: str, rest: Iterator[str], component: str) -> Option:
     spelling, has_value, value = word[2:].partition("=")
     if len(words := spelling.split(maxsplit=1)) > 1:
         raise InvalidPackages(
-            f"packages_to_install of component {component!r}: {word!r} is one argument, and pip has no such option. "
-            f"Write two: '--{words[0]}', {words[1]!r}."
+            f"packages_to_install of component {component!r}: {hide_password(word)!r} is one argument, and pip has no "
+            f"such option. Write two: '--{words[0]}', {hide_password(words[1])!r}."
         )
     name = _ALIASES.get(spelling, spelling)
     if name in _TAKES_VALUE:
@@ -224,9 +225,9 @@ def uv_options(options: Sequence[Option]) -> Iterator[str]:
     for number, option in enumerate(options):
         if option.name in _FLAGS:
             yield _FLAGS[option.name]
-        elif option.name in _VALUES and (
-            option.name != "index-url" or number == last_index
-        ):  # uv takes one, pip the last
+        elif option.name == "index-url" and number != last_index:
+            continue  # uv takes one, pip the last
+        elif option.name in _VALUES:
             values = [option.value or ""]
             if option.name in ("no-binary", "only-binary"):
                 values = values[0].split(",")

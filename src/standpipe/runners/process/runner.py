@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from standpipe.errors import EnvironmentBuildError, RunnerError, StandpipeError, UnsupportedError
 from standpipe.model.cancellation import Cancellation
+from standpipe.model.kfp import DEFAULT_IMAGE
 from standpipe.model.plan import Container, PythonFunction
 from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, TaskRequest
 from standpipe.model.resources import Capacity
@@ -207,6 +208,8 @@ class ProcessTaskRunner:
         )
 
     def _warn_of_other_python(self, image: str) -> None:
+        if image == DEFAULT_IMAGE:  # nobody has chosen it
+            return
         requested = re.search(r"(?:^|/)python:(\d+\.\d+)", image)
         here = f"{sys.version_info[0]}.{sys.version_info[1]}"
         if not requested or requested[1] == here:
