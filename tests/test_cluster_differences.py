@@ -476,3 +476,27 @@ def test_sp122_the_pipeline_root_is_replaced(run: Callable[..., Any], tmp_path: 
         return say(text=dsl.PIPELINE_ROOT_PLACEHOLDER).output
 
     assert run(show) == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("compare", "expected"),
+    [
+        (lambda flag, text: flag == 1, "same"),
+        (lambda flag, text: flag != 0, "same"),
+        (lambda flag, text: flag == 0, "other"),
+        (lambda flag, text: text == 5.0, "same"),
+        (lambda flag, text: text == 1e21, "other"),
+    ],
+)
+def test_sp123_numbers_in_conditions_mean_what_they_do_in_python(
+    run: Callable[..., Any], compare: Callable[..., Any], expected: str
+) -> None:
+    @dsl.pipeline
+    def branch(flag: bool = True, text: str = "5") -> str:
+        with dsl.If(compare(flag, text)):
+            same = say(text="same")
+        with dsl.Else():
+            other = say(text="other")
+        return dsl.OneOf(same.output, other.output)
+
+    assert run(branch) == expected
