@@ -516,3 +516,27 @@ def test_sp125_whole_numbers_keep_their_digits(run: Callable[..., Any]) -> None:
         return add_one(number=add_one(number=2**53).output).output
 
     assert run(large) == 2**53 + 2
+
+
+@pytest.mark.parametrize(
+    ("compare", "expected"),
+    [
+        (lambda flag, text: flag == 1, "same"),
+        (lambda flag, text: flag != 0, "same"),
+        (lambda flag, text: flag == 0, "other"),
+        (lambda flag, text: text == 5.0, "same"),
+        (lambda flag, text: text == 1e21, "other"),
+    ],
+)
+def test_sp126_numbers_in_conditions_mean_what_they_do_in_python(
+    run: Callable[..., Any], compare: Callable[..., Any], expected: str
+) -> None:
+    @dsl.pipeline
+    def branch(flag: bool = True, text: str = "5") -> str:
+        with dsl.If(compare(flag, text)):
+            same = say(text="same")
+        with dsl.Else():
+            other = say(text="other")
+        return dsl.OneOf(same.output, other.output)
+
+    assert run(branch) == expected

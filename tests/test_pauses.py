@@ -141,6 +141,34 @@ def test_a_task_waits_where_asked_and_says_how_to_continue(
     assert notices.count("is paused") == len(places)
 
 
+left_open: Any = None
+
+
+@dsl.component
+def write(data: dsl.Output[dsl.Dataset]) -> None:
+    import atexit
+
+    global left_open
+    left_open = open(data.path, "w")  # noqa: SIM115  left open
+    left_open.write("rows")
+    atexit.register(lambda: left_open.write(", at exit"))
+
+
+@pytest.mark.usefixtures("_terminal")
+def test_files_are_complete_while_a_task_is_paused_after_it_has_ended(tmp_path: Path) -> None:
+    @dsl.pipeline
+    def paused() -> None:
+        write().set_debug_pause()
+
+    with ThreadPoolExecutor() as pool:
+        result: Future[Any] = pool.submit(run, paused, tmp_path)
+        path = pause_of(tmp_path)
+        content = (path.parent / "data").read_text()
+        path.unlink()
+        result.result(30)
+    assert content == "rows, at exit"
+
+
 def test_without_a_terminal_a_task_says_that_it_did_not_wait(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

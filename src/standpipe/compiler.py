@@ -117,7 +117,7 @@ def _warn_of_conditions(plan: Plan) -> None:
     """Warn of conditions that a cluster reads otherwise than a local run, each at its line in the author's code.
 
     The KFP compiler does not escape text in conditions (kfp 2.17.3, `compiler/pipeline_spec_builder.py`), and a cluster
-    reads them as CEL, which has escapes.
+    reads them as CEL, which has escapes. It also inverts whole numbers that are compared with a bool.
     """
     from standpipe.model.expressions import describe_cluster_reading  # here, as few pipelines have conditions
 
@@ -129,7 +129,8 @@ def _warn_of_conditions(plan: Plan) -> None:
             continue
         message = (
             f"A cluster {reading}, in the condition of {node.name!r}: {condition}. KFP writes text into conditions and "
-            "does not escape its backslashes, quotes and newlines. Compare in a component that returns a bool."
+            "does not escape its backslashes, quotes and newlines, and it inverts numbers that are compared with a "
+            "bool. Compare values of one type, or in a component that returns a bool."
         )
         warn_at(node.source_location, message)
 

@@ -146,6 +146,36 @@ def test_comparisons_become_cel_as_the_sdk_writes_it(given: Any, compiled: str) 
     assert condition(compares, "condition-1") == compiled
 
 
+@pytest.mark.parametrize(
+    ("compare", "problem"),
+    [
+        (lambda s, items: s > 5, "orders text and the number 5"),
+        (lambda s, items: items <= 0.5, "orders text and the number 0.5: .* as list"),
+        (lambda s, items: s == dsl.PIPELINE_JOB_NAME_PLACEHOLDER, "placeholders are not replaced in conditions"),
+    ],
+)
+def test_a_condition_that_hardly_means_what_its_author_expects_is_warned_of(compare: Any, problem: str) -> None:
+    def compares(s: str, items: list) -> None:
+        with dsl.ParallelFor(items) as item, dsl.If(compare(s, item)):
+            echo(x=1)
+
+    with pytest.warns(UserWarning, match=problem) as warned:
+        dsl.pipeline(compares)
+
+    (warning,) = warned
+    assert warning.filename == __file__
+
+
+def test_a_comparison_of_one_type_is_not_warned_of() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+
+        @dsl.pipeline
+        def compares(n: int, s: str, sizes: list[int]) -> None:
+            with dsl.If(n > 5), dsl.If(s > "5"), dsl.If(s == "5"), dsl.ParallelFor(sizes) as size, dsl.If(size > 5):
+                echo(x=n)
+
+
 @pytest.mark.parametrize("name", ["name", "full_name", "task", "task_name"])
 def test_an_attribute_that_hides_a_field_of_items_is_warned_of(name: str) -> None:
     @dsl.pipeline

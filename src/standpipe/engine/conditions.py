@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from standpipe.model.cluster_differences import SP121, decides
+from standpipe.model.cluster_differences import SP121, SP126, decides
 from standpipe.model.evaluation import holds
 from standpipe.model.expressions import Expression, ExpressionError
 from standpipe.model.types import ArtifactInput, Input, Json, ParameterType
@@ -29,7 +29,7 @@ def select_parameters(inputs: Mapping[str, Value], declared: Mapping[str, Input]
     return parameters
 
 
-@decides(SP121)
+@decides(SP121, SP126)
 def explain_skip(condition: Expression, parameters: Mapping[str, Json]) -> str:
     """Return why a condition skips its task; empty if the condition holds.
 
@@ -44,7 +44,7 @@ def explain_skip(condition: Expression, parameters: Mapping[str, Json]) -> str:
         raise ExpressionError(
             f"its condition cannot be evaluated: {error}{_list_values(condition, parameters)}"
         ) from error
-    text = re.sub(_REFERENCE, lambda reference: _shorten(reference[1]), condition.text)
+    text = re.sub(_REFERENCE, lambda reference: _shorten(reference[1]), condition.exact_text or condition.text)
     if len(text) > _MAX_LENGTH:
         text = f"{text[:_MAX_LENGTH]}…"
     return f"its condition is false: {text}{_list_values(condition, parameters)}"

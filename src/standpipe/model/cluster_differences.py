@@ -269,6 +269,15 @@ SP122 = ClusterDifference(
     source="driver/resolve.go, resolveInputParameter",
     fix="Use the `uri` of an output artifact.",
 )
+SP126 = ClusterDifference(
+    "SP126",
+    "a number that a condition compares with a bool (`dsl.If(flag == 1)`), or a fraction with text (`text == 1.0`)",
+    "The SDK compiles 1 as `false` and 0 as `true`, and 1.0 as the text `1.0`, whereas the number 1.0 is the text `1`.",
+    "1 is true, 0 is false, and 1.0 is compared as `1`.",
+    since="2.0.0",
+    source="expression/expression.go, Condition",
+    fix="Compare with `True`, `False` or text.",
+)
 
 SP123 = ClusterDifference(
     "SP123",

@@ -190,7 +190,7 @@ def describe_cluster_reading(expression: Expression) -> str:
         return "cannot parse the text"
     if tree == expression.tree:
         return ""
-    meant, read = _strings(expression.tree), _strings(tree)
+    meant, read = _literals(expression.tree), _literals(tree)
     if len(meant) != len(read):
         return "reads another condition"
     return "reads " + " and ".join(
@@ -200,10 +200,8 @@ def describe_cluster_reading(expression: Expression) -> str:
     )
 
 
-def _strings(tree: object) -> list[str]:
-    if isinstance(tree, Literal):
-        return [tree.value] if isinstance(tree.value, str) else []
-    return [string for part in _parts(tree) for string in _strings(part)]
+def _literals(tree: object) -> list[Json]:
+    return [tree.value] if isinstance(tree, Literal) else [value for part in _parts(tree) for value in _literals(part)]
 
 
 def _parse_unescaped(text: str) -> Tree:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import gc
 import json
 import os
 import sys
@@ -15,7 +14,7 @@ from .executor import Executor
 from .kfp_shim import install
 from .models import adapt
 from .report import report
-from .source import MODULE_NAME, Sections, compiled, load_function
+from .source import Sections, compiled, load_function, unload
 from .usage import write
 
 #: The size, in bytes, up to which a request is read and compiled before the fork.
@@ -147,10 +146,7 @@ def _finish(path: str, request: Request, custom: Sequence[Any]) -> None:
 def _copy_payloads(artifacts: Sequence[Any], error_file: str) -> None:
     from .custom_paths import copy_payloads  # costs 5 ms, and few artifacts have a custom path
 
-    component = sys.modules.pop(MODULE_NAME, None)
-    if component is not None:
-        vars(component).clear()  # so that the files that it has left open are closed
-        gc.collect()
+    unload()  # so that the files that it has left open are closed
     try:
         copy_payloads(artifacts)
     except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from standpipe.dsl.tracing.channels import (
     ADDED_INPUT_PREFIX,
@@ -80,16 +80,15 @@ class Branch(TasksGroup):
 
     @property
     def condition(self) -> Expression:
-        """The condition in CEL. Its text is that of the KFP SDK, which does not escape strings."""
-        from standpipe.model import cel_strings  # here, as few programs have conditions
-        from standpipe.model.expressions import parse
+        """The condition in CEL. Its text is that of the KFP SDK, which may mean something else than the author."""
+        from standpipe.model.expressions import parse  # here, as few programs have conditions
 
-        return parse(self._format(_put_in_quotes), exact_text=self._format(cel_strings.quote))
+        return parse(self._format(_SDK), exact_text=self._format(_exact_constants()))
 
-    def _format(self, quote: Callable[[str], str]) -> str:
-        terms = [f"!({_format_comparison(comparison, quote)})" for comparison in self.earlier]
+    def _format(self, constants: _Constants) -> str:
+        terms = [f"!({_format_comparison(comparison, constants)})" for comparison in self.earlier]
         if self.comparison is not None:
-            terms.append(_format_comparison(self.comparison, quote))
+            terms.append(_format_comparison(self.comparison, constants))
         return " && ".join(terms)
 
 
@@ -197,26 +196,68 @@ def _check_condition(condition: object, construct: str) -> Comparison:
             f"dsl.{construct} expected a comparison with an output of a task or an input of the pipeline, such as "
             f"task.output == 'yes', got {describe_value(condition)}{kind}."
         )
-    _format_comparison(condition, _put_in_quotes)  # raises if it cannot be compiled
+    _format_comparison(condition, _SDK)  # raises if it cannot be compiled
+    _warn_of_meaning(condition)
     return condition
 
 
-def _put_in_quotes(text: str) -> str:
-    return f"'{text}'"
+def _warn_of_meaning(comparison: Comparison) -> None:
+    """Warn of a comparison that is valid, but hardly means what its author expects, here and on a cluster."""
+    types = {_operand_type(operand) for operand in comparison.operands}
+    numbers = [each for each in comparison.operands if _is_number(each)]
+    if comparison.operator not in ("==", "!=") and ParameterType.STRING in types and numbers:
+        warn_caller(
+            f"A condition orders text and the number {numbers[0]!r}: the number is compared as text, and '10' is less "
+            "than '9'. Declare the other operand as int or float; items of a loop by the list, as list[int].",
+        )
+    for text in comparison.operands:
+        if isinstance(text, str) and "{{$" in text:
+            warn_caller(
+                f"A condition compares with {preview(text)}: placeholders are not replaced in conditions, here and on "
+                "a cluster. Pass the placeholder to a component, and compare with its output.",
+            )
 
 
-def _format_comparison(comparison: Comparison, quote: Callable[[str], str]) -> str:
+def _is_number(operand: object) -> bool:
+    return isinstance(operand, (int, float)) and not isinstance(operand, bool)
+
+
+class _Constants(NamedTuple):
+    """How constants are written in CEL."""
+
+    quote: Callable[[str], str]
+    number_as_text: Callable[[float], str]
+    boolean_of: Callable[[int], bool]
+
+
+#: As the KFP SDK compiles them (2.17.3, `compiler/pipeline_spec_builder.py`): it does not escape text, writes numbers
+#: that are compared with text as Python does, and inverts whole numbers that are compared with a bool.
+_SDK = _Constants(lambda text: f"'{text}'", str, lambda number: number == 0)
+
+
+def _exact_constants() -> _Constants:
+    """Return how constants are written so that they mean what they do in Python; a number as text is that of a task."""
+    from standpipe.model import cel_strings, go_text  # here, as few programs have conditions
+
+    def number_as_text(number: float) -> str:
+        return go_text.format_double(number) if isinstance(number, float) else str(number)
+
+    return _Constants(cel_strings.quote, number_as_text, bool)
+
+
+def _format_comparison(comparison: Comparison, constants: _Constants) -> str:
     """Return a comparison in CEL.
 
     Raises:
         AuthoringError: if an operand is not a string, a number or a bool, or if the two have no common type.
     """
-    operands = [(_format_operand(operand, quote), _operand_type(operand)) for operand in comparison.operands]
-    types = {operand_type for _, operand_type in operands}
+    types = [_operand_type(operand) for operand in comparison.operands]
     common_type = next(candidate for candidate in _PRECEDENCE if candidate in types)
     left, right = (
-        text if operand_type is common_type else _convert_operand(text, common_type, quote)
-        for text, operand_type in operands
+        _format_operand(operand, constants)
+        if operand_type is common_type
+        else _convert_operand(operand, common_type, constants)
+        for operand, operand_type in zip(comparison.operands, types, strict=True)
     )
     return f"{left} {comparison.operator} {right}"
 
@@ -243,27 +284,27 @@ def _operand_type(operand: object) -> ParameterType:
     return operand_type
 
 
-def _format_operand(operand: Any, quote: Callable[[str], str]) -> str:
+def _format_operand(operand: Any, constants: _Constants) -> str:
     if isinstance(operand, PipelineChannel):
         reference = f"inputs.parameter_values['{operand.added_input}']"
         return f"int({reference})" if operand.declared_type is ParameterType.NUMBER_INTEGER else reference
     if isinstance(operand, str):
-        return quote(operand)
+        return constants.quote(operand)
     return str(operand).lower() if isinstance(operand, bool) else str(operand)
 
 
-def _convert_operand(text: str, to: ParameterType, quote: Callable[[str], str]) -> str:
+def _convert_operand(operand: Any, to: ParameterType, constants: _Constants) -> str:
+    text = _format_operand(operand, constants)
     if to is ParameterType.STRING:
-        return quote(text)
+        return constants.quote(constants.number_as_text(operand) if _is_number(operand) else text)
     if to is ParameterType.NUMBER_DOUBLE:
         return f"double({text})"
-    try:
-        return "true" if int(text) == 0 else "false"  # inverted, as the KFP SDK compiles it
-    except ValueError:
+    if not isinstance(operand, int):
         raise AuthoringError(
             "A bool is compared with a fraction, or with a number that is known only when the pipeline runs. "
             "Compare it with True or False."
-        ) from None
+        )
+    return str(constants.boolean_of(operand)).lower()
 
 
 class OneOf:
