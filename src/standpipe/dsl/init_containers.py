@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from standpipe.dsl.tracing.channels import describe_value
 from standpipe.dsl.tracing.marks import has_marks
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.errors import AuthoringError, AuthoringTypeError
@@ -73,7 +74,7 @@ def add_init_container(
     if name == _RESERVED_NAME:
         raise container.error("this name is reserved for KFP's own container")
     if restart_policy not in (None, "Always"):
-        raise container.error(f"expected restart_policy to be 'Always' or None, got {preview(restart_policy)}")
+        raise container.error(f"expected restart_policy to be 'Always' or None, got {describe_value(restart_policy)}")
     container.set("restartPolicy", restart_policy)
     requests = container.check_texts("resource_requests", resource_requests)
     limits = container.check_texts("resource_limits", resource_limits)
@@ -114,7 +115,7 @@ class _Container:
         if not isinstance(value, str) or has_marks(value):
             raise AuthoringTypeError(
                 f"{self._subject}: expected {argument} to be text that is known while the pipeline is traced, got "
-                f"{preview(value)}."
+                f"{describe_value(value)}."
             )
         if not value and not may_be_empty:
             raise self.error(f"expected {argument} to be text that is not empty")
@@ -123,7 +124,7 @@ class _Container:
     def check_list(self, argument: str, value: Sequence[str] | None) -> list[str]:
         """Return a list of texts; it raises what `check_text` raises."""
         if isinstance(value, str):
-            raise AuthoringTypeError(f"{self._subject}: expected {argument} to be a list, got {preview(value)}.")
+            raise AuthoringTypeError(f"{self._subject}: expected {argument} to be a list, got {describe_value(value)}.")
         return [
             self.check_text(f"{argument}[{index}]", item, may_be_empty=True) for index, item in enumerate(value or ())
         ]

@@ -8,12 +8,11 @@ from typing import Any
 from standpipe.dsl.arguments import check_channel
 from standpipe.dsl.functions.interface import Interface
 from standpipe.dsl.planning.dataflow import Dataflow
-from standpipe.dsl.tracing.channels import LoopField, LoopItem, PipelineChannel, describe_channel
+from standpipe.dsl.tracing.channels import LoopField, LoopItem, PipelineChannel, describe_channel, describe_value
 from standpipe.dsl.tracing.trace import Trace
 from standpipe.errors import AuthoringError, InvalidTopologyException
 from standpipe.model.kfp import SINGLE_OUTPUT
 from standpipe.model.plan import FromTask
-from standpipe.model.values import preview
 
 
 def name_returned_values(trace: Trace, returned: Any) -> Mapping[str, Any]:
@@ -31,10 +30,9 @@ def name_returned_values(trace: Trace, returned: Any) -> Mapping[str, Any]:
         return fields
     if isinstance(returned, dict):
         return returned
-    # a collection may contain a channel that has no text
-    value = f"a {type(returned).__name__}" if isinstance(returned, (tuple, list, set)) else preview(returned)
     raise AuthoringError(
-        f"Pipeline {trace.pipeline!r} must return an output of a task, or a NamedTuple of outputs. It returned {value}."
+        f"Pipeline {trace.pipeline!r} must return an output of a task, or a NamedTuple of outputs. It returned "
+        f"{describe_value(returned)}."
     )
 
 
@@ -52,8 +50,9 @@ def bind_outputs(
     for name, value in returned.items():
         location = f"Pipeline {trace.pipeline!r}, output {name!r}"
         if not isinstance(value, PipelineChannel) or value.task is None or isinstance(value, (LoopItem, LoopField)):
-            subject = f"the {describe_channel(value)}" if isinstance(value, PipelineChannel) else preview(value)
-            raise AuthoringError(f"{location}: expected an output of a task of the pipeline, got {subject}.")
+            raise AuthoringError(
+                f"{location}: expected an output of a task of the pipeline, got {describe_value(value)}."
+            )
         resolved = dataflow.resolve_channel(value, trace.root)
         dataflow.check_ownership(resolved, location)
         _check_is_outermost(trace, resolved, location)

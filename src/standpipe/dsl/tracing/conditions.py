@@ -26,7 +26,6 @@ from standpipe.dsl.tracing.trace import Trace, require_trace
 from standpipe.dsl.types import constant_type
 from standpipe.errors import AuthoringError, AuthoringTypeError, InvalidControlFlowException
 from standpipe.model.types import ParameterType
-from standpipe.model.values import preview
 
 if TYPE_CHECKING:
     from standpipe.model.expressions import Expression
@@ -233,7 +232,7 @@ _PRECEDENCE = (
 def _operand_type(operand: object) -> ParameterType:
     operand_type = operand.declared_type if isinstance(operand, PipelineChannel) else constant_type(operand)
     if operand_type not in _PRECEDENCE:
-        subject = f"the {describe_channel(operand)}" if isinstance(operand, PipelineChannel) else preview(operand)
+        subject = describe_value(operand)
         kind = operand_type.label if operand_type else type(operand).__name__
         raise AuthoringError(
             f"A condition compares strings, numbers and bools, and {subject} is of type {kind}. "
