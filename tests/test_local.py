@@ -198,6 +198,10 @@ def test_artifacts_are_arguments_of_a_call(tmp_path: Path) -> None:
     assert seen["reads"] == [str(tmp_path / "data")], "only what lies outside of the pipeline root"
     with pytest.raises(AuthoringTypeError, match=r"expected Dataset, got an artifact of type Model"):
         local.run(consume, {"data": models[0], "many": models}, runner=runner, quiet=True)
+    with pytest.raises(
+        AuthoringTypeError, match=r"got 'data\.csv' of type str\. Pass an output of an earlier call, or an"
+    ):
+        local.run(consume, {"data": "data.csv", "many": models}, runner=runner, quiet=True)
 
 
 def test_an_artifact_of_a_custom_type_is_returned_as_that_type(tmp_path: Path) -> None:

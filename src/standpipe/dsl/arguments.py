@@ -179,7 +179,9 @@ def _check_artifacts(location: str, value: Any, declared: ArtifactInput, traced:
         raise error(f"{problem} In a pipeline, an artifact comes from another task or from an input of the pipeline.")
     items = value if isinstance(value, (list, tuple)) else [value]
     if isinstance(value, (list, tuple)) != declared.is_list or not all(isinstance(item, Artifact) for item in items):
-        raise InconsistentTypeException(problem)
+        raise InconsistentTypeException(
+            f"{problem} Pass an output of an earlier call, or an artifact such as dsl.Dataset(uri='data.csv')."
+        )
     for artifact in items:
         actual = artifact_type(type(artifact), location)
         if not are_compatible(actual, declared.type):
