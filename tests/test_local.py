@@ -142,6 +142,15 @@ def test_without_raise_on_error_the_task_has_the_error() -> None:
     assert getattr(task, "output", None) is None
 
 
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_failure_that_is_not_raised_is_never_silent(quiet: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    local.run(fail, {}, runner=RUNNER, raise_on_error=False, quiet=quiet)
+
+    told = capsys.readouterr().err
+    assert "standpipe: Task 'fail' failed: ValueError: boom\n" in told
+    assert ("Traceback" in told) is not quiet
+
+
 @pytest.mark.parametrize("runner", ["foo", None, local.SubprocessRunner])
 def test_an_invalid_runner_is_an_error_of_the_sdks_class(runner: Any) -> None:
     with pytest.raises(ValueError, match=r"Invalid runner=.*expected local\.SubprocessRunner") as caught:
@@ -198,6 +207,10 @@ def test_artifacts_are_arguments_of_a_call(tmp_path: Path) -> None:
     assert seen["reads"] == [str(tmp_path / "data")], "only what lies outside of the pipeline root"
     with pytest.raises(AuthoringTypeError, match=r"expected Dataset, got an artifact of type Model"):
         local.run(consume, {"data": models[0], "many": models}, runner=runner, quiet=True)
+    with pytest.raises(
+        AuthoringTypeError, match=r"got 'data\.csv' of type str\. Pass an output of an earlier call, or an"
+    ):
+        local.run(consume, {"data": "data.csv", "many": models}, runner=runner, quiet=True)
 
 
 def test_an_artifact_of_a_custom_type_is_returned_as_that_type(tmp_path: Path) -> None:

@@ -173,21 +173,21 @@ def test_a_cached_task_gives_the_notice_too(run: Callable[..., Run], capsys: pyt
 
 def test_the_history_marks_what_was_never_written(run: Callable[..., Run]) -> None:
     task = run(with_ending).tasks[0]
-    assert "model (system.Model, never written)" in str(task)
+    assert "model (Model, never written)" in str(task)
     (shown,) = json.loads(json.dumps(document(run(with_ending))))["artifacts"]
     assert shown["exists"] is False
 
     complete = str(run(only_metadata).tasks[0])
-    assert "metrics (system.Metrics, no file, only metadata)" in complete
-    assert "model (system.Model, no file, only metadata)" in complete
-    assert "gs://bucket/data (system.Dataset)" in complete
+    assert "metrics (Metrics, no file, only metadata)" in complete
+    assert "model (Model, no file, only metadata)" in complete
+    assert "gs://bucket/data (Dataset)" in complete
     assert "never written" not in complete
 
     (model,) = [artifact for artifact in run(written).artifacts if artifact.name == "model"]
     assert (model.exists, "removed" in render.format_value(model)) == (True, False)
     assert model.path
     model.path.unlink()
-    assert render.format_value(model).endswith("model.txt (system.Model, 0 bytes, removed)")
+    assert render.format_value(model).endswith("model.txt (Model, 0 bytes, removed)")
 
 
 def test_the_failure_of_the_consumer_names_the_missing_input(

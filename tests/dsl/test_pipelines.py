@@ -240,6 +240,22 @@ def _not_json() -> None:
     say(text="x", items=[float("nan")])
 
 
+def _channel_in_dict() -> None:
+    add(a={"k": [add(a=1).output]})
+
+
+def _channel_in_text() -> None:
+    add(a=f"n-{add(a=1).output}")
+
+
+def _channel_as_items() -> None:
+    dsl.ParallelFor({"k": add(a=1).output})
+
+
+def _channel_as_retries() -> None:
+    add(a=1).set_retry(add(a=1).output)
+
+
 def _artifact_text() -> None:
     say(text=f"{make().output}")
 
@@ -251,7 +267,15 @@ def _artifact_object() -> None:
 @pytest.mark.parametrize(
     ("body", "error", "says"),
     [
-        (_positional, AuthoringTypeError, "named arguments only"),
+        (_positional, AuthoringTypeError, "the positional argument 1: KFP takes named arguments only"),
+        (
+            _channel_in_dict,
+            InconsistentTypeException,
+            r"got \{'k': \[the output 'Output' of task 'add'\]\} of type dict",
+        ),
+        (_channel_in_text, InconsistentTypeException, r"expected int, got 'n-\{Output\}' of type str"),
+        (_channel_as_items, AuthoringError, r"got \{'k': the output 'Output' of task 'add'\}"),
+        (_channel_as_retries, AuthoringTypeError, "whole number, got the output 'Output' of task 'add-2'"),
         (_unknown, AuthoringTypeError, "'add' has no input 'c'. Its inputs are: a, b"),
         (_pass_status, AuthoringTypeError, "'status' cannot be passed: KFP fills in a PipelineTaskFinalStatus"),
         (_missing, AuthoringTypeError, "'add' is missing 1 required input: a"),

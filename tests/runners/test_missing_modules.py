@@ -54,6 +54,15 @@ def test_a_module_that_the_image_may_have() -> None:
     assert hint("x_y", request=request, in_image=True).startswith("The image ghcr.io/me/training:1 does not have it.")
 
 
+def test_a_relative_import() -> None:
+    cause = "ImportError: attempted relative import with no known parent package"
+
+    text = explain_missing_module(Outcome(exit_code=1, cause=cause), REQUEST, in_image=True).hint
+
+    assert text.startswith("A component runs without the package that its file is in.")
+    assert "packages_to_install" in text
+
+
 @pytest.mark.parametrize(
     "cause", ["", "ImportError: cannot import name 'a' from 'b'", "ValueError: No module named 'x'"]
 )

@@ -18,6 +18,9 @@ from standpipe.runners.api import LocalRunner
 from standpipe.runs.executor_uses import find_uses
 from standpipe.store.reading import run_row
 
+#: A name of its own, as `from kfp.dsl import *` defines it in a script.
+EmbeddedInput = dsl.EmbeddedInput
+
 
 @dsl.component
 def first() -> int:
@@ -116,6 +119,22 @@ def test_a_free_name_is_a_warning(run: Callable[..., Any], capsys: pytest.Captur
         "standpipe: Component 'uses_a_free_name' uses names that it does not define: later_defined (in `"
     )
     assert "additional_funcs" in warning
+
+
+def test_a_marker_that_tasks_cannot_import_has_its_own_remedy(
+    run: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data.txt").write_text("data")
+
+    @dsl.component(embedded_artifact_path=str(tmp_path / "data.txt"))
+    def reads(data: EmbeddedInput[dsl.Artifact]) -> None: ...  # type: ignore[type-arg]
+
+    with pytest.raises(TaskFailed, match="NameError"):
+        run(reads)
+
+    told = capsys.readouterr().err
+    assert "Component 'reads': write dsl.EmbeddedInput instead of EmbeddedInput" in told
+    assert "additional_funcs" not in told
 
 
 def test_a_fake_runs_no_code_of_components(run: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:

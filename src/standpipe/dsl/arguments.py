@@ -12,6 +12,7 @@ from standpipe.dsl.tracing.channels import (
     PipelineChannel,
     describe_channel,
     describe_type,
+    describe_value,
 )
 from standpipe.dsl.tracing.marks import has_marks
 from standpipe.dsl.tracing.tasks import PipelineTask, TaskComponent
@@ -27,7 +28,7 @@ from standpipe.model.types import (
     ParameterType,
     is_required,
 )
-from standpipe.model.values import ValueMismatch, check_json, describe_disallowed, preview
+from standpipe.model.values import ValueMismatch, check_json, describe_disallowed
 from standpipe.worker.artifacts import Artifact
 from standpipe.worker.models import dump
 
@@ -53,7 +54,8 @@ def check_arguments(
     subject = f"{'Pipeline' if component.executor is None else 'Component'} {component.name!r}"
     if args:
         raise AuthoringTypeError(
-            f"{subject} was called with {len(args)} positional arguments: KFP takes named arguments only."
+            f"{subject} was called with the positional argument {describe_value(args[0])}: KFP takes named arguments "
+            "only."
         )
     inputs = {key: declared for key, declared in component.inputs.items() if declared.type not in SYSTEM_TYPES}
     for key in kwargs.keys() & (component.inputs.keys() - inputs.keys()):
@@ -127,14 +129,14 @@ def _check_constant(location: str, value: Any, declared: ParameterInput, traced:
     value_type = constant_type(value)
     if value_type is None:
         raise AuthoringError(
-            f"{location}: expected {declared.type.label}, got {preview(value)} of type {type(value).__name__}. "
+            f"{location}: expected {declared.type.label}, got {describe_value(value)} of type {type(value).__name__}. "
             f"{_suggest_argument(value)}"
         )
     if (value_type, declared.type) == (ParameterType.NUMBER_INTEGER, ParameterType.NUMBER_DOUBLE) and not traced:
         return  # the KFP SDK does not compile such a pipeline, but in JSON, the arguments of a run, both are numbers
     if value_type != declared.type:
         raise InconsistentTypeException(
-            f"{location}: expected {declared.type.label}, got {preview(value)} of type {value_type.label}."
+            f"{location}: expected {declared.type.label}, got {describe_value(value)} of type {value_type.label}."
         )
     if problem := describe_disallowed(value, declared.literals):
         raise AuthoringError(f"{location} {problem}.")
@@ -167,13 +169,15 @@ def _replace_channels_with_text(value: Any) -> Any:
 
 def _check_artifacts(location: str, value: Any, declared: ArtifactInput, traced: bool) -> None:
     expected = f"a list of {declared.type.label}" if declared.is_list else declared.type.label
-    problem = f"{location}: expected {expected}, got {preview(value)} of type {type(value).__name__}."
+    problem = f"{location}: expected {expected}, got {describe_value(value)} of type {type(value).__name__}."
     if traced:
         error = AuthoringError if constant_type(value) is None else InconsistentTypeException
         raise error(f"{problem} In a pipeline, an artifact comes from another task or from an input of the pipeline.")
     items = value if isinstance(value, (list, tuple)) else [value]
     if isinstance(value, (list, tuple)) != declared.is_list or not all(isinstance(item, Artifact) for item in items):
-        raise InconsistentTypeException(problem)
+        raise InconsistentTypeException(
+            f"{problem} Pass an output of an earlier call, or an artifact such as dsl.Dataset(uri='data.csv')."
+        )
     for artifact in items:
         actual = artifact_type(type(artifact), location)
         if not are_compatible(actual, declared.type):

@@ -11,6 +11,7 @@ from standpipe.dsl.tracing.channels import (
     PipelineChannel,
     PipelineParameterChannel,
     describe_channel,
+    describe_value,
     find_channels,
 )
 from standpipe.dsl.tracing.source_locations import warn_caller
@@ -21,7 +22,7 @@ from standpipe.model.kfp import unique_name
 from standpipe.model.plan import FromInput, Importer
 from standpipe.model.templates import InputParameter, parse_value
 from standpipe.model.types import ArtifactOutput, Input, Json, ParameterInput, ParameterType
-from standpipe.model.values import ValueMismatch, check_json, preview
+from standpipe.model.values import ValueMismatch, check_json
 from standpipe.worker import annotations as kfp_annotations
 from standpipe.worker.artifacts import Artifact
 
@@ -67,10 +68,10 @@ def importer(
     if not kfp_annotations.is_artifact_class(artifact_class):
         raise AuthoringTypeError(
             "importer: expected artifact_class to be an artifact class such as dsl.Dataset, got "
-            f"{preview(artifact_class)}."
+            f"{describe_value(artifact_class)}."
         )
     if metadata is not None and not isinstance(metadata, Mapping):
-        raise AuthoringTypeError(f"importer: expected metadata to be a dict, got {preview(metadata)}.")
+        raise AuthoringTypeError(f"importer: expected metadata to be a dict, got {describe_value(metadata)}.")
     output_type = artifact_type(artifact_class, _NAME)
     inputs = _MetadataInputs()
     constant_metadata = inputs.replace_channels(dict(metadata or {}))

@@ -62,7 +62,10 @@ def render_failure(failure: Failure) -> Iterator[str]:
 
 
 def _format_artifact(artifact: Artifact) -> str:
-    facts = [artifact.type, *([format_memory(artifact.size)] if artifact.size is not None else [])]
+    facts = [
+        artifact.type.removeprefix("system."),
+        *([format_memory(artifact.size)] if artifact.size is not None else []),
+    ]
     if artifact.registration:
         facts.append(f"to register as {artifact.registration.get('model_name')!r}")
     if artifact.exists is False:

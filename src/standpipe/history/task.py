@@ -52,7 +52,7 @@ class Task:
 
     @property
     def rerun_command(self) -> str:
-        """The command that reruns only this task, with the same inputs; empty if it had no attempt."""
+        """The command that reruns this task alone, with its inputs and recorded code; empty if it had no attempt."""
         if not self.attempts:
             return ""
         return standpipe_command("rerun", self._run_folder.parent, self._run_folder.name, self.path)
@@ -117,7 +117,8 @@ def _render(task: Task) -> Iterator[str]:
         yield from render_failure(task.failure)
     yield f"folder: {task.folder}"
     if task.rerun_command:
-        yield f"rerun: {task.rerun_command}"
+        yield f"rerun the recorded code: {task.rerun_command}"
+        yield "rerun the code as it is now: add --script FILE or --module NAME"
     yield from render_tree(task.children)
 
 

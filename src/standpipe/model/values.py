@@ -234,5 +234,9 @@ def check_json(value: object, path: str = "the value") -> None:
 
 def preview(value: object, limit: int = 80) -> str:
     """Return the `repr` of a value for a message, shortened in the middle if it is longer than `limit`."""
-    text = repr(value)
+    return shorten(repr(value), limit)
+
+
+def shorten(text: str, limit: int = 80) -> str:
+    """Return a text for a message, shortened in the middle if it is longer than `limit`."""
     return text if len(text) <= limit else f"{text[: limit - 20]}…{text[-16:]}"

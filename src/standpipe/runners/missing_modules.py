@@ -12,6 +12,13 @@ from standpipe.model.ports import Outcome, TaskRequest
 
 _MISSING = re.compile(r"ModuleNotFoundError: No module named '(\w+)[\w.]*'")
 
+_RELATIVE = "ImportError: attempted relative import with no known parent package"
+
+_HINT_FOR_RELATIVE = (
+    "A component runs without the package that its file is in. Import the module by its full name, and install your "
+    "project with packages_to_install; or list the function that is called in additional_funcs."
+)
+
 #: Images that hold Python alone.
 _PLAIN_IMAGE = re.compile(r"(?:^|.*/)python(?::.*)?$")
 
@@ -27,6 +34,8 @@ def explain_missing_module(outcome: Outcome, request: TaskRequest, *, in_image: 
         request: the attempt.
         in_image: whether the task ran in its image.
     """
+    if outcome.cause.startswith(_RELATIVE):
+        return replace(outcome, hint=_HINT_FOR_RELATIVE)
     match = _MISSING.match(outcome.cause)
     if not match:
         return outcome

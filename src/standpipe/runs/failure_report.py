@@ -136,7 +136,7 @@ def _inputs(inputs: Mapping[str, Value]) -> str:
 
 def _preview(value: Value) -> str:
     if isinstance(value, ArtifactValue):
-        return f"{value.type.schema_title} at {value.location}"
+        return f"{value.type.label} at {value.location}"
     if isinstance(value, list) and value and isinstance(value[0], ArtifactValue):
-        return f"{len(value)} of {value[0].type.schema_title}, the first at {value[0].location}"
+        return f"{len(value)} of {value[0].type.label}, the first at {value[0].location}"
     return preview(flatten(value))

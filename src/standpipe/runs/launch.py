@@ -195,8 +195,9 @@ def finish_with_error(options: RunOptions, task: PipelineTask, error: TaskFailed
     """Raise the error of a run, or return its task with it, as the user has chosen."""
     if options.raise_on_error:
         raise error
-    if not options.quiet:
-        warn(str(error))  # the caller may not look at the error of the task
+    report = str(error)  # the caller may not look at the error of the task
+    summary = report.partition("\n\n")[0]
+    warn(f"{summary}\nThe task's .error has the details." if options.quiet else report)
     return task.finish({}, error)
 
 

@@ -17,6 +17,9 @@ from standpipe.support.redaction import Redactor
 if TYPE_CHECKING:
     from standpipe.pods.cluster import LocalCluster
 
+#: The only name of a signature that is not in the `__all__` of `kfp.dsl` in a task (kfp 2.17.3, `dsl/__init__.py`).
+_EMBEDDED = "EmbeddedInput"
+
 #: The most problems that an error lists.
 _MAX_LISTED = 10
 
@@ -60,9 +63,14 @@ def _warn_of_free_names(use: ExecutorUse, redactor: Redactor) -> None:
     function = use.executor.program
     if not isinstance(function, PythonFunction):
         return
-    names = find_free_names(function.source)
+    names = dict(find_free_names(function.source))
+    if names.pop(_EMBEDDED, ""):
+        warn(
+            f"Component {function.name!r}: write dsl.{_EMBEDDED} instead of {_EMBEDDED}, which is not defined in a "
+            "task, neither here nor on a cluster."
+        )
     if names:
-        listed = ", ".join(f"{name} (in `{line}`)" for name, line in names)
+        listed = ", ".join(f"{name} (in `{line}`)" for name, line in names.items())
         warn(
             redactor.redact_text(
                 f"Component {function.name!r} uses names that it does not define: {listed}. A component runs without "

@@ -5,11 +5,10 @@ from __future__ import annotations
 import atexit
 import pdb
 import sys
-import traceback
 from bdb import BdbQuit
 from typing import Any, Callable
 
-from . import orphans, task
+from . import orphans, report, task
 
 #: The modules between the user's function and the end of the task, where the debugger does not stop.
 _SKIPPED_MODULES = ("standpipe_worker.*", "kfp.*")
@@ -34,7 +33,7 @@ class Debugger(pdb.Pdb):
         except BdbQuit:
             raise SystemExit("The user quit the debugger.") from None
         except Exception as error:
-            traceback.print_exc()
+            sys.stderr.write(report.traceback_text(error))
             print("Post-mortem debugging: the debugger is where the exception was raised; `c` continues.")
             pdb.post_mortem(error.__traceback__)
             raise

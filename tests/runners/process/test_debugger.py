@@ -100,6 +100,7 @@ def test_after_an_exception_it_is_where_that_was_raised(tmp_path: Path) -> None:
 
     assert "ValueError: too much: 60" in session.shown
     assert "(Pdb) 61\n" in session.shown
+    assert "debugger.py" not in session.shown  # frames of the user's code only
     assert (session.told["exit_code"], session.told["cause"]) == (1, "ValueError: too much: 60")
 
 

@@ -7,6 +7,7 @@ kfp-kubernetes has the function after 2.17.3 (kubeflow/pipelines#13651). Where t
 from __future__ import annotations
 
 from standpipe.dsl.kubernetes.arguments import Arguments
+from standpipe.dsl.tracing.channels import describe_value
 from standpipe.dsl.tracing.marks import has_marks
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.model.types import Json
@@ -71,7 +72,7 @@ def add_init_container(
     if name == _RESERVED_NAME:
         raise container.error("this name is reserved for KFP's own container")
     if restart_policy not in (None, "Always"):
-        raise container.error(f"expected restart_policy to be 'Always' or None, got {preview(restart_policy)}")
+        raise container.error(f"expected restart_policy to be 'Always' or None, got {describe_value(restart_policy)}")
     container.set("restartPolicy", restart_policy)
     requests = container.check_texts("resource_requests", resource_requests, may_be_empty=False)
     limits = container.check_texts("resource_limits", resource_limits, may_be_empty=False)

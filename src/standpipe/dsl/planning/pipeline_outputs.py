@@ -13,7 +13,6 @@ from standpipe.dsl.tracing.trace import Trace
 from standpipe.errors import AuthoringError, InvalidTopologyException
 from standpipe.model.kfp import SINGLE_OUTPUT
 from standpipe.model.plan import FromTask
-from standpipe.model.values import preview
 
 
 def name_returned_values(trace: Trace, returned: Any) -> Mapping[str, Any]:
@@ -31,10 +30,9 @@ def name_returned_values(trace: Trace, returned: Any) -> Mapping[str, Any]:
         return fields
     if isinstance(returned, dict):
         return returned
-    # a collection may contain a channel that has no text
-    value = f"a {type(returned).__name__}" if isinstance(returned, (tuple, list, set)) else preview(returned)
     raise AuthoringError(
-        f"Pipeline {trace.pipeline!r} must return an output of a task, or a NamedTuple of outputs. It returned {value}."
+        f"Pipeline {trace.pipeline!r} must return an output of a task, or a NamedTuple of outputs. It returned "
+        f"{describe_value(returned)}."
     )
 
 

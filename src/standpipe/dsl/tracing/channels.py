@@ -15,7 +15,7 @@ from standpipe.dsl.types import parse_annotation, sdk_type_name, value_annotatio
 from standpipe.errors import AuthoringAttributeError, AuthoringError, InvalidTopologyException
 from standpipe.model.plan import RawItems
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, Input, Json, Output, ParameterType
-from standpipe.model.values import preview
+from standpipe.model.values import preview, shorten
 
 #: The prefix of the inputs that the compiler adds for values from outside a group or inside text. The KFP SDK's prefix.
 ADDED_INPUT_PREFIX = "pipelinechannel--"
@@ -127,14 +127,20 @@ def describe_channel(channel: PipelineChannel) -> str:
 def describe_value(value: object) -> str:
     """Return a value for messages, in the author's words: `the pipeline input 'n'`, or text with names for marks.
 
-    >>> describe_value(5)
-    '5'
+    A collection is not shown by its `repr`, since not every channel in it has a text.
+
+    >>> describe_value([5, "a"])
+    "[5, 'a']"
     """
     if isinstance(value, PipelineChannel):
         return f"the {describe_channel(value)}"
-    if isinstance(value, str):
-        return preview(re.sub(MARK_PATTERN, lambda mark: f"{{{mark['name']}}}", value))
-    return f"a {type(value).__name__}" if isinstance(value, (list, dict, tuple)) else preview(value)
+    if isinstance(value, (list, tuple, set)):
+        brackets = {list: "[%s]", set: "{%s}"}.get(type(value), "(%s)")
+        return shorten(brackets % ", ".join(map(describe_value, value)))
+    if isinstance(value, dict):
+        text = ", ".join(f"{describe_value(key)}: {describe_value(item)}" for key, item in value.items())
+        return shorten(f"{{{text}}}")
+    return shorten(re.sub(MARK_PATTERN, lambda mark: f"{{{mark['name']}}}", repr(value)))
 
 
 def describe_type(channel: PipelineChannel) -> str:

@@ -26,7 +26,6 @@ from standpipe.dsl.tracing.trace import Trace, require_trace
 from standpipe.dsl.types import constant_type
 from standpipe.errors import AuthoringError, AuthoringTypeError, InvalidControlFlowException
 from standpipe.model.types import ParameterType
-from standpipe.model.values import preview
 
 if TYPE_CHECKING:
     from standpipe.model.expressions import Expression
@@ -213,7 +212,7 @@ def _warn_of_meaning(comparison: Comparison) -> None:
     for text in comparison.operands:
         if isinstance(text, str) and "{{$" in text:
             warn_caller(
-                f"A condition compares with {preview(text)}: placeholders are not replaced in conditions, here and on "
+                f"A condition compares with {describe_value(text)}: placeholders are not replaced in conditions, here and on "
                 "a cluster. Pass the placeholder to a component, and compare with its output.",
             )
 
@@ -274,7 +273,7 @@ _PRECEDENCE = (
 def _operand_type(operand: object) -> ParameterType:
     operand_type = operand.declared_type if isinstance(operand, PipelineChannel) else constant_type(operand)
     if operand_type not in _PRECEDENCE:
-        subject = f"the {describe_channel(operand)}" if isinstance(operand, PipelineChannel) else preview(operand)
+        subject = describe_value(operand)
         kind = operand_type.label if operand_type else type(operand).__name__
         raise AuthoringError(
             f"A condition compares strings, numbers and bools, and {subject} is of type {kind}. "

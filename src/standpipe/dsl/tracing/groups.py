@@ -9,13 +9,12 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any
 
-from standpipe.dsl.tracing.channels import PipelineChannel
+from standpipe.dsl.tracing.channels import PipelineChannel, describe_value
 from standpipe.dsl.tracing.source_locations import caller_location, warn_caller
 from standpipe.dsl.tracing.tasks import PipelineTask, TaskGroup
 from standpipe.dsl.tracing.trace import require_trace
 from standpipe.errors import AuthoringError
 from standpipe.model.plan import Importer
-from standpipe.model.values import preview
 
 
 class TasksGroup(TaskGroup):
@@ -71,7 +70,7 @@ class ExitHandler(TasksGroup):
         super().__init__(name)
         trace = require_trace("ExitHandler")
         if not isinstance(exit_task, PipelineTask) or trace.tasks.get(exit_task.name) is not exit_task:
-            raise AuthoringError(f"dsl.ExitHandler expected a task of the pipeline, got {preview(exit_task)}.")
+            raise AuthoringError(f"dsl.ExitHandler expected a task of the pipeline, got {describe_value(exit_task)}.")
         if isinstance(exit_task.component.executor, Importer):
             raise AuthoringError(
                 f"Task {exit_task.name!r} is an importer, which KFP does not accept as an exit task. Use a component."

@@ -23,7 +23,7 @@ from standpipe.dsl.types import item_annotation, parse_annotation
 from standpipe.errors import AuthoringError
 from standpipe.model.plan import RawItems
 from standpipe.model.types import ArtifactType, ParameterType
-from standpipe.model.values import ValueMismatch, check_json, preview
+from standpipe.model.values import ValueMismatch, check_json
 
 
 class InvalidItems(AuthoringError, TypeError):
@@ -94,7 +94,7 @@ def _create_list_item(items: Any, trace: Trace) -> LoopItem:
         error = AuthoringError if isinstance(items, (list, tuple)) else InvalidItems
         raise error(
             "dsl.ParallelFor expected a list with at least one item, an output of a task or an input of the pipeline, "
-            f"got {preview(items)}."
+            f"got {describe_value(items)}."
         )
     raw_items = list(items)
     for channel in find_channels(raw_items, "dsl.ParallelFor"):

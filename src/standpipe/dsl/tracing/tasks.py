@@ -234,7 +234,7 @@ class PipelineTask:
             if not isinstance(task, PipelineTask) and not (isinstance(task, TaskGroup) and task.is_awaitable):
                 raise AuthoringError(
                     f"Task {self.name!r}: .after() expected tasks or dsl.ExitHandler groups as separate arguments, got "
-                    f"{preview(task)} of type {type(task).__name__}."
+                    f"{describe_value(task)} of type {type(task).__name__}."
                 )
             self._settings.after.append(task)
         return self
@@ -292,7 +292,7 @@ class PipelineTask:
         """
         self._check_is_traced("set_retry")
         self._settings.retry = Retry(
-            max_retries=self._parse_whole_number("set_retry", "num_retries", num_retries or 0),
+            max_retries=self._parse_whole_number("set_retry", "num_retries", 0 if num_retries is None else num_retries),
             backoff_duration=parse_duration(backoff_duration or "0s"),
             backoff_factor=float(backoff_factor or 2.0),
             backoff_max_duration=parse_duration(backoff_max_duration or "3600s"),

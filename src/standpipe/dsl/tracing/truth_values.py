@@ -57,10 +57,10 @@ def _find_expressions(tree: ast.AST, line: int) -> Iterator[ast.AST]:
 
 def _last_line_of_header(statement: ast.stmt) -> int:
     body = getattr(statement, "body", None)
-    if isinstance(body, list) and body:
-        first: int = body[0].lineno
-        return max(statement.lineno, first - 1)  # the block may begin on the line of the header
-    return statement.end_lineno or statement.lineno
+    if not isinstance(body, list) or not body:
+        return statement.end_lineno or statement.lineno
+    before_body: int = body[0].lineno - 1
+    return max(statement.lineno, before_body)  # the block may begin on the line of the header
 
 
 def _explain_expression(node: ast.AST) -> Iterator[str]:
