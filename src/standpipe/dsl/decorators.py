@@ -183,7 +183,7 @@ def _convert_passthrough(func: Function, item: object) -> model.TaskConfigPassth
 
 def _write_component(python_component: PythonComponent, path: str) -> None:
     warnings.warn(
-        "output_component_file is deprecated: use compiler.Compiler().compile() instead.",
+        "output_component_file parameter is deprecated: use compiler.Compiler().compile() instead.",
         DeprecationWarning,
         stacklevel=caller_stacklevel(),
     )
