@@ -197,7 +197,7 @@ def test_files_that_cannot_be_written_are_errors(tmp_path: Path) -> None:
 
 def test_a_decorator_can_compile_its_component(tmp_path: Path) -> None:
     file = tmp_path / "add.yaml"
-    with pytest.warns(DeprecationWarning, match="output_component_file is deprecated"):
+    with pytest.warns(DeprecationWarning, match="^output_component_file parameter is deprecated"):
 
         @dsl.component(output_component_file=str(file))
         def decorated(a: int) -> int:

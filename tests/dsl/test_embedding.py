@@ -103,3 +103,14 @@ def test_a_missing_path_is_named(tmp_path: Path) -> None:
 
 def test_the_same_files_make_the_same_component(folder: Path) -> None:
     assert embed(folder).executor == embed(folder).executor
+
+
+def test_a_warning_of_large_files_begins_as_that_of_the_sdk(folder: Path) -> None:
+    (folder / "weights.bin").write_bytes(os.urandom(1_100_000))
+
+    with pytest.warns(UserWarning, match=r"^Embedded artifact archive is large: \S+ adds 1\.\d MiB") as warned:
+
+        @dsl.component(embedded_artifact_path=str(folder))
+        def f() -> None: ...
+
+    assert warned[0].filename == __file__

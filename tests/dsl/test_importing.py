@@ -174,5 +174,5 @@ def test_an_importer_called_outside_of_a_pipeline_returns_the_artifact(tmp_path:
     artifact = task.output
     assert isinstance(artifact, dsl.Dataset)
     assert Path(artifact.path).read_text() == "a,b"
-    assert (artifact.name, artifact.metadata) == ("data.csv", {"n": 3})
+    assert (artifact.name, artifact.metadata) == ("artifact", {"n": 3})
     assert task.outputs == {"artifact": artifact}

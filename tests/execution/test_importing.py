@@ -35,7 +35,7 @@ def run(
 def test_remote_uris_are_not_changed() -> None:
     buckets = ("gs://bucket/a/data", "s3://bucket/a/data", "oci://registry/a/data")
     for uri in (*buckets, "https://host/a/data", "kfp-artifacts://team/pipeline/run/node/data", "x://data"):
-        assert run(Importer(FromInput("uri"), DATASET), uri=uri) == ArtifactValue("data", DATASET, uri)
+        assert run(Importer(FromInput("uri"), DATASET), uri=uri) == ArtifactValue("", DATASET, uri)
 
 
 def test_the_input_takes_precedence_over_the_constant_uri() -> None:
@@ -68,8 +68,8 @@ def test_files_and_folders_of_this_machine_get_absolute_paths(tmp_path: Path, mo
     file = tmp_path / "my data #1.csv"
     file.write_text("a")
     for uri in (str(file), file.name, f"./{file.name}", file.as_uri(), f"{tmp_path}/./{file.name}"):
-        assert run(Importer(FromInput("uri"), DATASET), uri=uri) == ArtifactValue(file.name, DATASET, str(file))
-    assert run(Importer(FromInput("uri"), DATASET), uri=f"{tmp_path}/").name == tmp_path.name
+        assert run(Importer(FromInput("uri"), DATASET), uri=uri) == ArtifactValue("", DATASET, str(file))
+    assert run(Importer(FromInput("uri"), DATASET), uri=f"{tmp_path}/").uri == str(tmp_path)
 
 
 @pytest.mark.parametrize(

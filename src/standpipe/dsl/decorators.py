@@ -181,7 +181,9 @@ def _convert_passthrough(func: Function, item: object) -> model.TaskConfigPassth
 
 
 def _write_component(python_component: PythonComponent, path: str) -> None:
-    warn_caller("output_component_file is deprecated: use compiler.Compiler().compile() instead.", DeprecationWarning)
+    warn_caller(
+        "output_component_file parameter is deprecated: use compiler.Compiler().compile() instead.", DeprecationWarning
+    )
     get_backend().compile_component(python_component, path)
 
 

@@ -195,7 +195,8 @@ class AttemptExecutor:
         artifact = import_artifact(importer, command.inputs, renderer, self.artifacts, self.workspace, cancel)
         compute = self._checksum_function(cancel)
         artifact = replace(artifact, checksum=compute(artifact.location))
-        outputs: dict[str, Value] = dict.fromkeys(component.outputs, artifact)
+        # As in the KFP SDK's local runner (2.17.3, importer_handler.py). On a cluster, the name is the artifact's id.
+        outputs: dict[str, Value] = {name: replace(artifact, name=name) for name in component.outputs}
         inputs = None
         if self.cache:
             digest = partial(payload_digest, store=self.artifacts, compute=compute)

@@ -47,7 +47,7 @@ def import_artifact(
     workspace: Path | None,
     cancel: Cancellation,
 ) -> ArtifactValue:
-    """Return the artifact of an importer, and download it into the workspace if the importer says so.
+    """Return the artifact of an importer, without a name, and download it into the workspace if the importer says so.
 
     Args:
         importer: the importer.
@@ -63,7 +63,7 @@ def import_artifact(
     uri = _resolve_uri(importer, inputs)
     metadata = _render_metadata(importer.metadata, inputs, renderer)
     copy = _download(uri, store, workspace, cancel) if importer.download_to_workspace else ""
-    return ArtifactValue(os.path.basename(uri.rstrip("/")), importer.type, uri, metadata, custom_path=copy)
+    return ArtifactValue("", importer.type, uri, metadata, custom_path=copy)
 
 
 def _resolve_uri(importer: Importer, inputs: Mapping[str, Value]) -> str:

@@ -79,7 +79,8 @@ def _archive(path: str | os.PathLike[str]) -> str:
     compressed = gzip.compress(buffer.getvalue(), mtime=0)  # so that equal content makes an equal component
     if len(compressed) > _LARGE_ARCHIVE_BYTES:
         warn_caller(
-            f"{path} adds {len(compressed) / 2**20:.1f} MiB to the component. Consider an image that contains it."
+            f"Embedded artifact archive is large: {path} adds {len(compressed) / 2**20:.1f} MiB to the component. "
+            "Consider an image that contains it."
         )
     return base64.b64encode(compressed).decode("ascii")
 
