@@ -262,7 +262,7 @@ def test_an_artifact_or_a_branch_is_no_name() -> None:
             ValueError,
             r"Task 'work', kubernetes.use_secret_as_env\(\): expected the name to be a str, .*, got 1",
         ),
-        (lambda task: untyped.use_secret_as_env(task, "a", ["k"]), TypeError, "by key to be a dict, got a list"),
+        (lambda task: untyped.use_secret_as_env(task, "a", ["k"]), TypeError, "by key to be a dict, got \\['k'\\]"),
         (lambda task: untyped.use_config_map_as_volume(task, "a", 1), TypeError, "expected mount_path to be text"),
         (
             lambda task: untyped.use_secret_as_volume(task, "a", "/a", "no"),

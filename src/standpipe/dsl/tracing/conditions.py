@@ -212,8 +212,8 @@ def _warn_of_meaning(comparison: Comparison) -> None:
     for text in comparison.operands:
         if isinstance(text, str) and "{{$" in text:
             warn_caller(
-                f"A condition compares with {describe_value(text)}: placeholders are not replaced in conditions, here and "
-                "on a cluster. Pass the placeholder to a component, and compare with its output.",
+                f"A condition compares with {describe_value(text)}: placeholders are not replaced in conditions, here "
+                "and on a cluster. Pass the placeholder to a component, and compare with its output.",
             )
 
 
