@@ -54,7 +54,7 @@ def _text(error: BaseException) -> str:
 
 def _summary(error: BaseException) -> str:
     """Return the line that names the exception: the first one without indent, after the source of a syntax error."""
-    text = "".join(traceback.TracebackException.from_exception(error).format_exception_only())
+    text = "".join(traceback.TracebackException.from_exception(error, limit=0).format_exception_only())
     return next((line for line in text.split("\n") if line and not line.startswith(" ")), type(error).__name__)
 
 
@@ -88,8 +88,10 @@ def _is_ours(filename: str) -> bool:
 
 def _missing_name(error: BaseException) -> Optional[str]:
     """Return the undefined name if the user's own code raised a NameError, else None."""
+    if type(error) is not NameError:
+        return None
     frames = traceback.extract_tb(error.__traceback__)
-    if type(error) is not NameError or not frames or not is_user_file(frames[-1].filename):
+    if not frames or not is_user_file(frames[-1].filename):
         return None
     match = re.match(r"name '(.+?)' is not defined", str(error))  # Python 3.9 has it nowhere else
     return match[1] if match else None
