@@ -244,6 +244,12 @@ def _channel_in_dict() -> None:
     add(a={"k": [add(a=1).output]})
 
 
+def _long_and_circular() -> None:
+    items: list[Any] = [*range(100_000)]
+    items[0] = items
+    add(a=items)
+
+
 def _channel_in_text() -> None:
     add(a=f"n-{add(a=1).output}")
 
@@ -273,6 +279,7 @@ def _artifact_object() -> None:
             InconsistentTypeException,
             r"got \{'k': \[the output 'Output' of task 'add'\]\} of type dict",
         ),
+        (_long_and_circular, InconsistentTypeException, r"expected int, got \[\[\[.* 5, \.\.\.\] of type list"),
         (_channel_in_text, InconsistentTypeException, r"expected int, got 'n-\{Output\}' of type str"),
         (_channel_as_items, AuthoringError, r"got \{'k': the output 'Output' of task 'add'\}"),
         (_channel_as_retries, AuthoringTypeError, "whole number, got the output 'Output' of task 'add-2'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 import sys
 from collections.abc import Iterator, Sequence
 from types import FrameType
@@ -132,15 +133,20 @@ def describe_value(value: object) -> str:
     >>> describe_value([5, "a"])
     "[5, 'a']"
     """
-    if isinstance(value, PipelineChannel):
-        return f"the {describe_channel(value)}"
-    if isinstance(value, (list, tuple, set)):
-        brackets = {list: "[%s]", set: "{%s}"}.get(type(value), "(%s)")
-        return shorten(brackets % ", ".join(map(describe_value, value)))
-    if isinstance(value, dict):
-        text = ", ".join(f"{describe_value(key)}: {describe_value(item)}" for key, item in value.items())
-        return shorten(f"{{{text}}}")
-    return shorten(re.sub(MARK_PATTERN, lambda mark: f"{{{mark['name']}}}", repr(value)))
+    return shorten(_Description().repr(value))
+
+
+class _Description(reprlib.Repr):
+    """The beginning of a value as text. `repr1` and `repr_str` are hooks of `reprlib`."""
+
+    def repr1(self, value: object, level: int) -> str:
+        return f"the {describe_channel(value)}" if isinstance(value, PipelineChannel) else super().repr1(value, level)
+
+    def repr_str(self, value: str, level: int) -> str:
+        return re.sub(MARK_PATTERN, lambda mark: f"{{{mark['name']}}}", repr(value))
+
+    def repr_instance(self, value: object, level: int) -> str:
+        return repr(value)
 
 
 def describe_type(channel: PipelineChannel) -> str:
