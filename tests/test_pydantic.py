@@ -311,6 +311,16 @@ def test_models_in_a_list_are_warned_about(models: Any, caplog: pytest.LogCaptur
     assert "shared_models" not in program(component).source.partition("def f")[0]
 
 
+def test_a_list_in_itself_is_refused_as_without_pydantic() -> None:
+    @dsl.component
+    def take(number: int) -> None: ...
+
+    items: list[Any] = [1]
+    items.append(items)
+    with pytest.raises(InconsistentTypeException, match="expected int, got .* of type list"):
+        take(number=items)
+
+
 def test_a_model_can_be_passed_to_an_untyped_dict_and_in_lists(models: Any) -> None:
     @dsl.component
     def echo(config: dict, configs: list) -> list:

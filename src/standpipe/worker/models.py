@@ -67,18 +67,22 @@ def check_version(model: Any) -> None:
 def dump(value: Any) -> Any:
     """Return a value with JSON in place of each model, also in lists and dicts.
 
-    A value without models is returned as it is.
+    A value without models is returned as it is, and so is a list or dict in itself, which is not JSON anyway.
     """
-    if "pydantic" not in sys.modules:
-        return value
+    return _dump(value, ()) if "pydantic" in sys.modules else value
+
+
+def _dump(value: Any, parents: Tuple[int, ...]) -> Any:
     if is_model(type(value)):
         check_version(type(value))
         return value.model_dump(mode="json", by_alias=True)
+    if id(value) in parents:
+        return value
     if type(value) in (list, tuple):
-        items = [dump(item) for item in value]
+        items = [_dump(item, (*parents, id(value))) for item in value]
         return value if all(map(operator.is_, items, value)) else items
     if type(value) is dict:
-        entries = {key: dump(item) for key, item in value.items()}
+        entries = {key: _dump(item, (*parents, id(value))) for key, item in value.items()}
         return value if all(map(operator.is_, entries.values(), value.values())) else entries
     return value
 
