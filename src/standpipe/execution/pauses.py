@@ -22,6 +22,8 @@ def find_pause(env: Mapping[str, str]) -> DebugPause | None:
     >>> find_pause({"ARGO_DEBUG_PAUSE_ON_ERROR": "true"})
     DebugPause(before=False, after_success=False, after_failure=True)
     """
+    if not env:
+        return None
     fields = [field for name, fields in _VARIABLES.items() if env.get(name) == "true" for field in fields]
     return DebugPause(**dict.fromkeys(fields, True)) if fields else None
 

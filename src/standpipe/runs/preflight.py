@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from standpipe.errors import StandpipeError, TaskFailed
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import PreparingRunner, Runner
+from standpipe.model.ports import PreparingRunner
 from standpipe.runs.executor_uses import ExecutorUse
 from standpipe.runs.free_names import find_free_names
 from standpipe.runs.options import RunOptions
@@ -33,8 +33,9 @@ def check_uses(
         TaskFailed: if tasks that are certain to run cannot run; with all that was found.
     """
     runner, failures = options.runner.task_runner, []
+    preparing = runner if isinstance(runner, PreparingRunner) else None  # once, as this check is slow
     for use in uses:
-        for problem in _find_problems(runner, use, cluster):
+        for problem in _find_problems(preparing, use, cluster):
             if use.is_certain:
                 failures.append(f"Task '{use.task}' failed: {_describe(problem)}")
             else:
@@ -47,10 +48,12 @@ def check_uses(
         raise TaskFailed(redactor.redact_text("\n\n".join(parts)))
 
 
-def _find_problems(runner: Runner, use: ExecutorUse, cluster: LocalCluster | None) -> list[StandpipeError]:
+def _find_problems(
+    runner: PreparingRunner | None, use: ExecutorUse, cluster: LocalCluster | None
+) -> list[StandpipeError]:
     if cluster and cluster.carries_out(str(use.executor.image)):
         return []
-    of_runner = runner.find_problem(use.executor) if isinstance(runner, PreparingRunner) else None
+    of_runner = runner.find_problem(use.executor) if runner else None
     problems = [of_runner, cluster.find_problem(use.label) if cluster else None]
     return [problem for problem in problems if problem]
 

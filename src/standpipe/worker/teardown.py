@@ -18,6 +18,7 @@ import traceback
 from contextlib import suppress
 from functools import lru_cache, partial
 from importlib.machinery import ExtensionFileLoader
+from itertools import takewhile
 from types import BuiltinFunctionType, CellType, FunctionType, ModuleType
 from typing import Any, Callable, List, Optional
 
@@ -43,7 +44,7 @@ class Teardown:
     def __init__(self) -> None:
         gc.freeze()
         self._mark: List[Any] = []  # the first object that the collector sees
-        self._modules = frozenset(sys.modules)
+        self._last_module = next(reversed(sys.modules))
 
     def run(self) -> bool:
         """Do what an interpreter does at its end; return False if it has to finalize by itself, after that.
@@ -74,7 +75,9 @@ class Teardown:
 
         It could if there is C code, which may have any buffers, or an object that does something when it is dropped.
         """
-        if any(map(_is_stateful, sys.modules.keys() - self._modules)):
+        # New modules are behind the others, all of which count as new if the user's code has removed the last one.
+        added = takewhile(partial(operator.ne, self._last_module), reversed(sys.modules))
+        if any(map(_is_stateful, added)):
             return True
         objects = gc.get_objects()
         if _have_effects(objects):

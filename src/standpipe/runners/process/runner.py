@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -286,9 +287,17 @@ def _environment(python: Path) -> dict[str, str]:
             env.pop(name, None)
     env["PATH"] = os.pathsep.join((str(python.parent), env.get("PATH", os.defpath)))
     env.pop("VIRTUAL_ENV", None)
-    if (python.parent.parent / "pyvenv.cfg").exists():
-        env["VIRTUAL_ENV"] = str(python.parent.parent)
+    virtual_env = _virtual_env(python)
+    if virtual_env:
+        env["VIRTUAL_ENV"] = virtual_env
     return env
+
+
+@lru_cache(maxsize=1000)
+def _virtual_env(python: Path) -> str:
+    """Return the folder of the virtual environment of an interpreter; empty for others."""
+    folder = python.parent.parent
+    return str(folder) if (folder / "pyvenv.cfg").exists() else ""
 
 
 @contextmanager
