@@ -15,7 +15,6 @@ from standpipe.dsl.base_component import get_backend
 from standpipe.dsl.components import ContainerComponent, GraphComponent, PythonComponent
 from standpipe.dsl.config import PipelineConfig, TaskConfigField, TaskConfigPassthrough
 from standpipe.dsl.functions.interface import Interface, read_interface
-from standpipe.dsl.functions.source import build_program
 from standpipe.dsl.registry import defined_components
 from standpipe.dsl.tracing.channels import create_input_channel
 from standpipe.dsl.tracing.source_locations import function_location, warn_at, warn_caller
@@ -113,6 +112,8 @@ def component(
         program: model.Command | model.PythonFunction = _containerized_command(func, install)
     else:
         kfp = _kfp_requirements(packages, install_kfp_package, kfp_package_path)
+        from standpipe.dsl.functions.source import build_program  # only programs that define components need it
+
         built = build_program(func, additional_funcs or (), embedded_artifact_path)
         # options without effect are left out, since a compiled file does not contain them either
         if not (packages or kfp):
