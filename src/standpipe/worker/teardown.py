@@ -25,6 +25,9 @@ from typing import Any, Callable, List, Optional
 #: The C modules of the standard library that have buffers or exit handlers in C, which Python does not see.
 _STATEFUL_MODULES = frozenset(("_ctypes", "_curses", "_dbm", "_gdbm", "_sqlite3", "_tkinter", "readline"))
 
+#: The modules of classes whose objects have state in C.
+_STATEFUL_CLASSES = frozenset(("_ctypes", "ctypes", "sqlite3"))
+
 #: The folder of all other C modules of the standard library, unless they are built in.
 _STDLIB_FOLDER = "lib-dynload"
 
@@ -133,5 +136,5 @@ def _have_effects(objects: List[Any]) -> bool:
 
 def _has_finalizer(kind: type) -> bool:
     """Return whether objects of a class have a finalizer, in Python or in C, or belong to a C library."""
-    # Every finalizer in C is also visible as `__del__`: of files, generators, coroutines, sockets.
-    return any("__del__" in vars(base) or base.__module__ in ("_ctypes", "ctypes") for base in kind.__mro__)
+    # Other finalizers in C are also visible as `__del__`: of files, generators, coroutines, sockets.
+    return any("__del__" in vars(base) or base.__module__ in _STATEFUL_CLASSES for base in kind.__mro__)
