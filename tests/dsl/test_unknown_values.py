@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,7 +55,7 @@ def trace(use: Callable[[Any], object]) -> list[Any]:
         (lambda rate: rate & 1, "calculate with it"),
         (lambda rate: f"{rate:.2f}", r"format it as '\.2f' .* Leave the format out"),
         (lambda rate: os.path.join(rate, "x"), "use it as a path .* f-string"),
-        (lambda rate: Path(rate), "use it as a path"),
+        (lambda rate: os.fspath(rate), "use it as a path"),
     ],
 )
 def test_an_operator_says_what_to_do_instead(use: Callable[[Any], object], says: str) -> None:

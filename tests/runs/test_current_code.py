@@ -153,6 +153,7 @@ def test_a_script_that_does_not_define_the_pipeline_is_refused(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)  # a package of the tests has its own before Python 3.11
     Path("job.py").write_text(f"{DEFINITIONS}{RUN}")
     python(tmp_path, "job.py")
     Path("other.py").write_text(f"from standpipe import dsl\n{DEFINITIONS.replace('def job', 'def another')}")

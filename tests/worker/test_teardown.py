@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def read_gzip(path: Path) -> str:
 
 def read_database(path: Path) -> str:
     assert not path.with_name(f"{path.name}-wal").exists()
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         return str(connection.execute("select * from t").fetchone()[0])
 
 
