@@ -104,10 +104,10 @@ def build(sides: Sides) -> Row:
     (seconds,) = in_turns(3, lambda: first_task(sides))
     return Row(
         "first task with pandas and scikit-learn: environment built, wheels cached",
-        "1 s",
+        "3 s, as packages are copied where the file system cannot clone them",
         f"{seconds:.2f} s",
         "",
-        seconds <= 1,
+        seconds <= 3,
     )
 
 
