@@ -1,4 +1,4 @@
-"""KubernetesSettings of the pod of a task: labels, annotations, its timeout, its image and its user."""
+"""Settings of the pod of a task: labels, annotations, its timeout, its image and its user."""
 
 from __future__ import annotations
 
