@@ -51,7 +51,7 @@ class Claims:
             folder.mkdir(parents=True, exist_ok=True)
         elif not folder.exists():
             # Containers run as any user. The parent folder keeps out other users of this machine.
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._root.mkdir(mode=0o770, parents=True, exist_ok=True)
             folder.mkdir(exist_ok=True)
             folder.chmod(0o777)
         inner = folder / sub_path

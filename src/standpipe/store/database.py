@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 import sys
 import tempfile
@@ -93,6 +94,7 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         self._need_locks()
+        self._create()
         # A thread that forks closes the connections of other threads.
         db = sqlite3.connect(self._path, timeout=PATIENCE, check_same_thread=False)
         try:
@@ -103,6 +105,15 @@ class Database:
             db.close()
             raise
         return db
+
+    def _create(self) -> None:
+        """Create the file, if it is missing, with the permissions of the umask: SQLite would give the group fewer."""
+        try:
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o666))
+        except FileExistsError:
+            pass  # it is not even opened: closing it would release the locks of this process
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def _need_locks(self) -> None:
         """Check that the file system has locks: without them SQLite waits as if another process held the lock."""
