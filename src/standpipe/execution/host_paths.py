@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from standpipe.errors import StandpipeError
 from standpipe.execution.contract import OutputError
@@ -33,6 +34,13 @@ class InputRefused(StandpipeError):
     """An input is at a path of this machine that containers may not see; the message says which, and what to do."""
 
     is_permanent = True
+
+
+class _Target(NamedTuple):
+    """What a location resolves to, empty if that is not on this machine, and whether a task must not name it."""
+
+    path: str = ""
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,13 +88,13 @@ class HostPaths:
         for name, artifact in outputs.items():
             if not isinstance(artifact, ArtifactValue):
                 continue
-            path = self._find_foreign(artifact.location, readable, volumes)
-            if path and artifact.custom_path and _exists(artifact.uri):
+            target = self._resolve(artifact.location, readable, volumes)
+            if target.is_foreign and artifact.custom_path and _exists(artifact.uri):
                 checked[name] = artifact = replace(artifact, custom_path="")
-                path = self._find_foreign(artifact.uri, readable, volumes)
-            if path:
+                target = self._resolve(artifact.uri, readable, volumes)
+            if target.is_foreign:
                 raise OutputError(
-                    f"its output {name!r} names {_describe(artifact.location, path)}, {_FOREIGN}. Write to "
+                    f"its output {name!r} names {_describe(artifact.location, target)}, {_FOREIGN}. Write to "
                     f"`{name}.path`, or {_ADVICE}"
                 )
         return checked
@@ -109,22 +117,22 @@ class HostPaths:
                 location = artifact.location
                 if location in mounts:
                     continue
-                if foreign := self._find_foreign(location, (), points):
+                target = self._resolve(location, (), points)
+                if target.is_foreign:
                     raise InputRefused(
-                        f"its input {name!r} is at {_describe(location, foreign)}, {_FOREIGN}. Rerun the task that "
+                        f"its input {name!r} is at {_describe(location, target)}, {_FOREIGN}. Rerun the task that "
                         f"named it, or {_ADVICE}"
                     )
-                real = self._find_real(location, points)
-                if real is not None:
-                    mounts[location] = Mount(Path(real), location, read_only=True)
+                if target.path:
+                    mounts[location] = Mount(Path(target.path), location, read_only=True)
         return tuple(mounts.values())
 
     def may_use(self, location: str) -> bool:
         """Return whether tasks may read a location that the cache has."""
-        return self._find_foreign(location, (), ()) == ""
+        return not self._resolve(location, (), ()).is_foreign
 
-    def _find_foreign(self, location: str, readable: Iterable[str], volumes: Iterable[str]) -> str:
-        """Return what a location resolves to, if that is not what a task may name; otherwise an empty text.
+    def _resolve(self, location: str, readable: Iterable[str], volumes: Iterable[str]) -> _Target:
+        """Return what a location resolves to, and whether a task must not name it.
 
         Args:
             location: a path or a URI.
@@ -132,13 +140,13 @@ class HostPaths:
             volumes: the paths of its volumes.
         """
         if is_remote(location):
-            return local_path(location) if _leaves_bucket(location) else ""
+            return _Target(is_foreign=_leaves_bucket(location))
         real = self._find_real(location, volumes)
         if real is None or self._is_of_run(real):
-            return ""
+            return _Target(real or "")
         roots = [os.path.realpath(path) for path in readable]
         is_allowed = any(_is_within(real, root) for root in roots) if roots else self._is_in_attempt(real)
-        return "" if is_allowed else real
+        return _Target(real, is_foreign=not is_allowed)
 
     def _find_real(self, location: str, volumes: Iterable[str]) -> str | None:
         """Return what a location of this machine resolves to; None if nothing is there, or it is in a volume."""
@@ -151,7 +159,7 @@ class HostPaths:
 
     def _is_of_run(self, real: str) -> bool:
         """Return whether a path is in the workspace, or in what the caller has passed in or imported."""
-        if self.workspace is not None and _is_within(real, os.path.realpath(self.workspace)):
+        if self._workspace and _is_within(real, self._workspace):
             return True
         # What is in the pipeline root is not the caller's only because a folder above the root is.
         is_own = _is_within(real, self._root)
@@ -171,6 +179,10 @@ class HostPaths:
     @cached_property
     def _root(self) -> str:
         return os.path.realpath(self.root)
+
+    @cached_property
+    def _workspace(self) -> str:
+        return os.path.realpath(self.workspace) if self.workspace else ""
 
     @cached_property
     def _argument_paths(self) -> frozenset[str]:
@@ -201,5 +213,5 @@ def _is_within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
-def _describe(location: str, real: str) -> str:
-    return location if location == real else f"{location}, which leads to {real}"
+def _describe(location: str, target: _Target) -> str:
+    return location if target.path in ("", location) else f"{location}, which leads to {target.path}"

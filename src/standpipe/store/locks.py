@@ -113,7 +113,7 @@ def ask_to_stop(folder: Path) -> None:
         StorageError: if the folder cannot be written.
     """
     try:
-        (folder / _REQUEST).touch()
+        (folder / _REQUEST).touch(mode=0o600)
     except OSError as error:
         raise StorageError(
             f"The run in {folder} cannot be cancelled: {error.strerror} ({error.filename}). Check that the folder "
