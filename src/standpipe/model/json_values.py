@@ -49,7 +49,7 @@ def parse_json(
         text: the text, or its bytes in UTF-8.
         what: names the text in the error.
         max_depth: how deeply it may be nested.
-        any_text: allows half of a surrogate pair, which is no text to others than Python.
+        any_text: allows half of a surrogate pair, which only Python takes for text.
 
     Raises:
         InvalidJson: if it is not JSON, or breaks a rule of this module. The message is one line of limited length.

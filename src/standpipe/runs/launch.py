@@ -18,7 +18,7 @@ from standpipe.dsl.base_component import BaseComponent
 from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.engine.machine import Machine
 from standpipe.errors import StandpipeError, StorageError, TaskFailed
-from standpipe.execution.attempt import AttemptExecutor
+from standpipe.execution.attempt import AttemptExecutor, contain_defects
 from standpipe.execution.cache.lookup import ResultCache
 from standpipe.faults.runner import inject_faults
 from standpipe.model import events
@@ -164,7 +164,7 @@ def drive(
         sinks += [_MissingResources(), _log_cache_hits, *([context.cluster] if context.cluster else [])]
         driver = Driver(
             machine,
-            _wrap(context, context.redactor.wrap_attempt(executor.execute)),
+            contain_defects(_wrap(context, context.redactor.wrap_attempt(executor.execute))),
             sinks,
             max_parallel=options.max_parallel,
             cancel_requested=lambda: was_asked_to_stop(context.folder),

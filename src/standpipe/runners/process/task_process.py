@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import select
@@ -21,6 +20,7 @@ from standpipe.runners.process.fork_servers import ForkServer
 from standpipe.runners.process.limits import AttemptLimits
 from standpipe.runners.process.memory_watch import MemoryWatch
 from standpipe.runners.process.process_tree import kill_tree, signal_tree
+from standpipe.runners.process.replies import InvalidReply, Replies
 from standpipe.runners.request_files import read_error
 
 #: The seconds that a task has to end after each signal, before the next, harsher one.
@@ -45,8 +45,8 @@ class TaskProcess:
         self._server = server
         self._limits = limits
         self._watch: MemoryWatch | None = None  # until the task reports that no control group limits it
-        self._reply_data: dict[str, Any] = {}
-        self._partial_line = b""
+        self._replies = Replies()
+        self._reply_data = self._replies.values
         self._ended = False
         self._server_died = False
         self._exceeds_memory = False
@@ -160,12 +160,15 @@ class TaskProcess:
         signal_tree(self._reply_data["pid"], signal.SIGKILL)
 
     def _receive(self) -> None:
-        """Read what the server and the task reply: lines of JSON until the task has ended."""
+        """Read what the server and the task reply, until the task has ended."""
         part = self._reply.recv(4096)
-        *lines, self._partial_line = (self._partial_line + part).split(b"\n")
-        for line in lines:
-            self._reply_data.update(json.loads(line))
-        self._ended = not part or not self._reply_data.keys().isdisjoint(("code", "status", "problem"))
+        try:
+            self._replies.feed(part)
+        except InvalidReply as error:
+            if "pid" in self._reply_data:
+                self._kill()
+            self._reply_data["problem"] = f"it wrote to the socket on which its end is reported: {error}"
+        self._ended = not part or self._replies.is_complete
         if self._reply_data.get("grouped") is False:
             self._watch = self._limits.watch
         if not part and "pid" in self._reply_data:
