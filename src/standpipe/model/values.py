@@ -29,11 +29,17 @@ class Checksum:
     files. `size` is in bytes. `signature` is the metadata of the payload in the file system (sizes, modification
     times): as long as it is the same, the content is the same, and need not be read. It is empty if the payload was
     modified so recently that a later change could leave the same times.
+
+    Without a digest, which makes it false, nobody can know whether the payload changes: a link in it leads out of the
+    folders of the run.
     """
 
     digest: str
     size: int
     signature: str
+
+    def __bool__(self) -> bool:
+        return bool(self.digest)
 
 
 @frozen
