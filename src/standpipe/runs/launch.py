@@ -140,7 +140,8 @@ def drive(
     """
     options = context.options
     with (
-        inject_faults(options.runner.task_runner, options.faults) as runner,
+        options.runner.running() as task_runner,
+        inject_faults(task_runner, options.faults) as runner,
         closing(_observer(context, earlier)) as observer,
         closing(context.cache) if context.cache else nullcontext(),
         quiet_notices(options.quiet),

@@ -22,6 +22,7 @@ from standpipe.runners.process.memory_watch import MemoryWatch
 from standpipe.runners.process.process_tree import kill_tree, signal_tree
 from standpipe.runners.process.replies import InvalidReply, Replies
 from standpipe.runners.request_files import read_error
+from standpipe.support.forking import Descriptor, close_owned, own, paused
 
 #: The seconds that a task has to end after each signal, before the next, harsher one.
 _GRACE_PERIOD = 2.0
@@ -53,12 +54,14 @@ class TaskProcess:
         self._signals_left = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
         self._next_signal_at = 0.0
         self._kills_before = _out_of_memory_kills()
-        self._reply, reply_end = socket.socketpair()
-        self._output, output_end = os.pipe()
-        os.set_blocking(self._output, False)
-        with reply_end:
-            server.send(message, reply_end.fileno(), output_end)
-        os.close(output_end)
+        with paused():
+            self._reply, reply_end = socket.socketpair()
+            self._wake, self._waker = socket.socketpair()
+            self._output, output_end = map(Descriptor, os.pipe())
+            own(self._reply, reply_end, self._wake, self._waker, self._output, output_end)
+        os.set_blocking(self._output.number, False)
+        server.send(message, reply_end.fileno(), output_end.number)
+        close_owned(reply_end, output_end)
 
     @property
     def started(self) -> bool:
@@ -67,16 +70,13 @@ class TaskProcess:
 
     def wait(self, log: Log, cancel: Cancellation) -> None:
         """Copy the task's output to its log until it has ended; stop it if it is cancelled or exceeds its memory."""
-        wake, waker = socket.socketpair()
-        forget = cancel.on_set(lambda: _wake(waker))
+        forget = cancel.on_set(self._wake_up)
         try:
-            self._watch_until_end(log, cancel, wake)
+            self._watch_until_end(log, cancel)
         finally:
             forget()
             self._kill_if_running()
-            for opened in (wake, waker, self._reply):
-                opened.close()
-            os.close(self._output)
+            close_owned(self._wake, self._waker, self._reply, self._output)
 
     def outcome(self, folder: Path) -> Outcome:
         """Return how the task ended, its usage, and the error details that it wrote."""
@@ -98,9 +98,9 @@ class TaskProcess:
         error = read_error(folder)
         return Outcome(exit_code=code, detail=error.detail, cause=error.cause, out_of_memory=error.out_of_memory)
 
-    def _watch_until_end(self, log: Log, cancel: Cancellation, wake: socket.socket) -> None:
+    def _watch_until_end(self, log: Log, cancel: Cancellation) -> None:
         poll = select.poll()
-        for watched in (self._reply.fileno(), self._output, wake.fileno()):
+        for watched in (self._reply.fileno(), self._output.number, self._wake.fileno()):
             poll.register(watched, select.POLLIN)
         if self._server.descriptor >= 0:
             poll.register(self._server.descriptor, 0)  # nothing is read here; it polls as hung up
@@ -108,9 +108,9 @@ class TaskProcess:
             for ready, _ in poll.poll(self._poll_timeout()):
                 if ready == self._reply.fileno():
                     self._receive()
-                elif ready == wake.fileno():
-                    wake.recv(_CHUNK)
-                elif ready != self._output:
+                elif ready == self._wake.fileno():
+                    self._wake.recv(_CHUNK)
+                elif ready != self._output.number:
                     self._server_died = True
                     poll.unregister(ready)
                 elif not self._copy_output(log):
@@ -121,6 +121,10 @@ class TaskProcess:
         for _ in range(_PIPE_CHUNKS):
             if not self._copy_output(log):
                 break
+
+    def _wake_up(self) -> None:
+        with suppress(OSError):  # the task ended at the same moment, and its sockets are closed
+            self._waker.send(b".")
 
     def _poll_timeout(self) -> float | None:
         """Return how many milliseconds to wait: until the next signal or memory check is due; None if neither is."""
@@ -181,7 +185,7 @@ class TaskProcess:
     def _copy_output(self, log: Log) -> bool:
         """Copy some of what the task printed to its log; return whether there was anything."""
         try:
-            data = os.read(self._output, _CHUNK)
+            data = os.read(self._output.number, _CHUNK)
         except BlockingIOError:
             return False
         if data:
@@ -200,11 +204,6 @@ class TaskProcess:
         """Whether it was killed, not by us, while the kernel killed processes for memory."""
         was_killed = self._reply_data.get("status") == signal.SIGKILL and signal.SIGKILL in self._signals_left
         return was_killed and _out_of_memory_kills() > self._kills_before
-
-
-def _wake(waker: socket.socket) -> None:
-    with suppress(OSError):  # the task ended at the same moment, and its sockets are closed
-        waker.send(b".")
 
 
 def _out_of_memory_kills() -> int:
