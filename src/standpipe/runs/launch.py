@@ -166,7 +166,6 @@ def drive(
             machine,
             _wrap(context, context.redactor.wrap_attempt(executor.execute)),
             sinks,
-            max_parallel=options.max_parallel,
             cancel_requested=lambda: was_asked_to_stop(context.folder),
             timeout=get_timeout(context.plan) or None,
         )

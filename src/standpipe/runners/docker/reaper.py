@@ -58,10 +58,12 @@ class Reaper:
 
         with self._lock:
             process, self._process = self._process, None
-            message = _ALL_REMOVED if everything_removed and not self._guards else b""
+            guards = self._guards
         if process is not None:
+            message = _ALL_REMOVED if everything_removed and not guards else b""
+            # A cancelled attempt that nobody waits for has a guard: the engine does not answer.
             with suppress(TimeoutExpired, OSError):  # it was killed, or still waits for the engine
-                process.communicate(message, timeout=_TIMEOUT)
+                process.communicate(message, timeout=0 if guards else _TIMEOUT)
 
     def detach(self) -> None:
         """Forget the program: it has ended, or belongs to the process that this one was forked from."""

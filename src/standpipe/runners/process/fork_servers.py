@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import sys
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 
 from standpipe.errors import RunnerError
 from standpipe.runners.process.installer import find_site_packages
+from standpipe.runners.process.process_tree import kill_tree, signal_tree
 from standpipe.support.forking import register_object
 
 BOOT = Path(__file__).parents[2] / "worker" / "boot.py"
@@ -25,6 +27,9 @@ START_VARIABLES = re.compile("PYTHON|LD_|DYLD_|LANG|LC_|MALLOC_|GLIBC_")
 #: The most of a server's own output that is read, and the end of it that errors show, in bytes.
 _OUTPUT_READ = 64 * 1024
 _OUTPUT_SHOWN = 2000
+
+#: The seconds that a server has to end, before it is killed.
+_TIME_TO_END = 2.0
 
 
 class ForkServers:
@@ -61,6 +66,8 @@ class ForkServers:
         with self._lock:
             servers = list(self._running.values())
             self._running.clear()
+        for server in servers:
+            server.disconnect()  # all of them, so that they end at the same time
         for server in servers:
             server.close()
 
@@ -144,17 +151,32 @@ class ForkServer:
         except OSError:  # there is nothing to read, or another thread has closed the socket
             return ""
 
+    def resume(self, *, with_children: bool = False) -> None:
+        """Let the server continue if a task has stopped it (SIGSTOP), from which nothing else would wake it.
+
+        Args:
+            with_children: whether its children continue, too: a process that was to become a task may be stopped.
+        """
+        self._process.send_signal(signal.SIGCONT)
+        if with_children and self._process.returncode is None:
+            signal_tree(self._process.pid, signal.SIGCONT)
+
+    def disconnect(self) -> None:
+        """Ask the server to kill its tasks and to end, which `close` waits for."""
+        with suppress(OSError):  # the server has died
+            self._control.shutdown(socket.SHUT_RDWR)  # closing alone does nothing while another thread polls it
+        self._control.close()
+        self.resume()
+
     def close(self) -> None:
         """Stop the server, which kills its tasks."""
         from subprocess import TimeoutExpired  # already imported
 
-        with suppress(OSError):  # the server has died
-            self._control.shutdown(socket.SHUT_RDWR)  # closing alone does nothing while another thread polls it
-        self._control.close()
+        self.disconnect()
         try:
-            self._process.wait(timeout=5)
+            self._process.wait(_TIME_TO_END)
         except TimeoutExpired:
-            self._process.kill()
+            kill_tree(self._process.pid)
             self._process.wait()
         self._output.close()
 
