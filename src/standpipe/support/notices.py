@@ -13,6 +13,8 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from standpipe.support.terminal_text import strip_controls
+
 if TYPE_CHECKING:
     from logging import Handler, Logger
 
@@ -85,6 +87,7 @@ class Once:
 
 
 def _tell(text: str, level: int) -> None:
+    text = strip_controls(text)
     logger = _logger()
     if logger is not None:
         if level < logger.level:
