@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -15,6 +16,10 @@ from standpipe.model.values import Checksum
 from standpipe.support.checksums import compute_checksum, compute_signature
 from standpipe.support.paths import check_within, remove_path, write_atomically
 from standpipe.worker.artifacts import local_path
+
+#: The bytes that are copied between two looks at `cancel`: inside of the kernel, or through this process.
+_RANGE = 16 * 1024 * 1024
+_PIECE = 1024 * 1024
 
 
 class LocalArtifactStore:
@@ -83,10 +88,35 @@ class LocalArtifactStore:
 
 
 def _copy_file(source: Path, target: Path, root: Path, cancel: Cancellation) -> None:
-    if cancel:
-        raise StorageError(f"Copying to {target} was cancelled.")
     mode = source.stat().st_mode
-    write_atomically(target, root, mode, lambda path: shutil.copy2(source, path))
+    if not stat.S_ISREG(mode):
+        raise StorageError(f"Cannot copy {source}: expected a file or a folder, got a device, a socket or a pipe.")
+
+    def copy(path: str) -> None:
+        _copy_content(source, path, cancel)
+        shutil.copystat(source, path)
+
+    write_atomically(target, root, mode, copy)
+
+
+def _copy_content(source: Path, target: str, cancel: Cancellation) -> None:
+    """Copy a file in pieces, as one call for all of it could not be cancelled."""
+    copy_range = getattr(os, "copy_file_range", None)  # only Linux has it
+    with source.open("rb", buffering=0) as reader, open(target, "wb", buffering=0) as writer:
+        while True:
+            if cancel:
+                raise StorageError(f"Copying {source} was cancelled.")
+            if copy_range is not None:
+                try:
+                    if copy_range(reader.fileno(), writer.fileno(), _RANGE):
+                        continue
+                except OSError:
+                    copy_range = None  # between these file systems; a full disk is an error below, too
+            piece = memoryview(reader.read(_PIECE))
+            if not piece:
+                return
+            while piece:
+                piece = piece[writer.write(piece) :]
 
 
 def _raise(error: OSError) -> NoReturn:

@@ -34,6 +34,7 @@ from standpipe.model.events import (
 )
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.support.notices import show_notices_in
+from standpipe.support.terminal_text import strip_controls
 
 
 class Live:
@@ -68,7 +69,7 @@ class Live:
     def __call__(self, facts: Sequence[Fact]) -> None:
         for fact in facts:
             if isinstance(fact, AttemptStarted):
-                self._running[fact.task] = self._progress.add_task(escape(str(fact.task)), total=None)
+                self._running[fact.task] = self._progress.add_task(escape(strip_controls(str(fact.task))), total=None)
             elif isinstance(fact, LoopStarted):
                 self._print(f"{fact.task}: {describe_iterations(fact)}", "dim")
             elif isinstance(fact, TaskSucceeded):
@@ -88,7 +89,9 @@ class Live:
 
     def line(self, task: TaskRef, text: str) -> None:
         """Show a line that a task printed. Called from many threads."""
-        self._progress.console.print(Text.assemble((f"[{task}] ", "dim"), Text.from_ansi(text)))
+        self._progress.console.print(
+            Text.assemble((strip_controls(f"[{task}] "), "dim"), Text.from_ansi(strip_controls(text, keep_colors=True)))
+        )
 
     def close(self) -> None:
         self._progress.stop()
@@ -102,4 +105,4 @@ class Live:
             self._print(f"{task}: {result}", style)
 
     def _print(self, line: str, style: str) -> None:
-        self._progress.console.print(Text(line, style))
+        self._progress.console.print(Text(strip_controls(line), style))

@@ -28,6 +28,7 @@ from standpipe.model.events import (
 )
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.support.durations import format_duration
+from standpipe.support.terminal_text import strip_controls
 
 
 class PlainLines:
@@ -83,7 +84,7 @@ class PlainLines:
 
     def line(self, task: TaskRef, text: str) -> None:
         """Show a line that a task printed. Called from many threads."""
-        self._write(f"[{task}] {text}")
+        self._write(f"[{task}] {text}", keep_colors=True)
 
     def close(self) -> None:
         """Do nothing: every line has been flushed."""
@@ -93,6 +94,6 @@ class PlainLines:
         del self._attempts[task]
         return format_duration(time.monotonic() - self._started.pop(task))
 
-    def _write(self, line: str) -> None:
-        self._screen.write(line + "\n")
+    def _write(self, line: str, *, keep_colors: bool = False) -> None:
+        self._screen.write(strip_controls(line, keep_colors=keep_colors) + "\n")
         self._screen.flush()

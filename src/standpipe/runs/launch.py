@@ -49,6 +49,7 @@ from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
 from standpipe.support.notices import Once, log, quiet_notices, warn
 from standpipe.support.paths import remove_path
+from standpipe.support.terminal_text import strip_controls
 from standpipe.support.umask import restrict_umask
 
 
@@ -167,7 +168,6 @@ def drive(
             machine,
             contain_defects(_wrap(context, context.redactor.wrap_attempt(executor.execute))),
             sinks,
-            max_parallel=options.max_parallel,
             cancel_requested=lambda: was_asked_to_stop(context.folder),
             timeout=get_timeout(context.plan) or None,
         )
@@ -189,7 +189,7 @@ def finish_task(context: RunContext, machine: Machine, result: RunResult, task: 
         context.info, context.rerun_of, context.options.command_options, find_code_source(task.component)
     )
     report = failure_report(context.info, machine, result.end, context.folder, timeout, commands, result.stop_reason)
-    return finish_with_error(context.options, task, TaskFailed(context.redactor.redact_text(report)))
+    return finish_with_error(context.options, task, TaskFailed(strip_controls(context.redactor.redact_text(report))))
 
 
 def finish_with_error(options: RunOptions, task: PipelineTask, error: TaskFailed) -> PipelineTask:
