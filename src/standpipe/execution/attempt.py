@@ -23,7 +23,7 @@ from standpipe.execution.rendering import Renderer
 from standpipe.execution.requests import build_request
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, AttemptReport, Failure, StartAttempt
-from standpipe.model.layout import attempt_folder
+from standpipe.model.layout import LOST_FOLDER, attempt_folder
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan
 from standpipe.model.ports import ArtifactStore, Cluster, Log, Outcome, PodSettings, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
@@ -146,7 +146,7 @@ class AttemptExecutor:
 
     def _run_task(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         """Make the attempt's folder, run the task with its log open, and collect what it leaves."""
-        make_folder(request.folder, self.run_folder)
+        self._make_folder(request.folder)
         with self._open_log(request.folder, command) as log:
             outcome = _run_with_timeout(self.runner, request, log, cancel)
         report = _build_report(log, outcome)
@@ -209,7 +209,7 @@ class AttemptExecutor:
         self, outputs: Mapping[str, Value], message: str, folder: Path, command: StartAttempt
     ) -> AttemptEnded:
         """Return the end of an attempt that the cluster has carried out by itself, with its message as the log."""
-        make_folder(folder, self.run_folder)
+        self._make_folder(folder)
         with self._open_log(folder, command) as log:
             log.write(f"{message}\n".encode())
         return AttemptEnded(command.task, outputs, report=_build_report(log))
@@ -243,6 +243,15 @@ class AttemptExecutor:
         return partial(self.cache.checksum if self.cache else self._put, cancel=cancel)
 
     # --- helpers ------------------------------------------------------------------------------------------------------
+
+    def _make_folder(self, folder: Path) -> None:
+        moved = make_folder(folder, self.run_folder, self.run_folder / LOST_FOLDER)
+        if moved and self._reported.is_first(LOST_FOLDER):
+            warn(
+                f"The run store knows nothing of {folder}, in which an attempt is about to start: facts were lost "
+                f"(a power loss, a restored backup), or another task created it. It is now {moved}, and no task reads "
+                f"it. If there are more of them, they are moved to {self.run_folder / LOST_FOLDER} as well."
+            )
 
     def _open_log(self, folder: Path, command: StartAttempt) -> TaskLog:
         return TaskLog(folder, partial(self.show_line, command.task), self.redactor)
