@@ -13,7 +13,7 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.dsl import Dataset, Input, Output
-from standpipe.errors import NoSuchRun, TaskFailed
+from standpipe.errors import NoSuchRun, StorageError, TaskFailed
 from standpipe.local import FakeRunner
 from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.store.reading import run_rows
@@ -115,6 +115,12 @@ def last(root: Path) -> tuple[str, int]:
     return row.id, row.length
 
 
+def count_facts(root: Path) -> int:
+    """Return the number of facts in a store, which is read as `standpipe.store.reading` reads it."""
+    with closing(sqlite3.connect(f"file:{root / RUN_STORE_FILE}?mode=ro", uri=True)) as db:
+        return int(db.execute("SELECT count(*) FROM facts").fetchone()[0])
+
+
 def test_a_run_is_resumed_from_each_of_its_facts(root: Path, tasks: Tasks, caplog: pytest.LogCaptureFixture) -> None:
     lossy()
     run, length = last(root)
@@ -194,3 +200,82 @@ def test_a_lost_cache_and_a_cache_that_has_more_than_the_store(root: Path, tasks
     forget(root, run, 3)
     assert local.resume(run).output == OUTPUT
     assert tasks.ran == ["write", "unstable", "read"]
+
+
+def test_a_disk_that_lies(root: Path, tasks: Tasks, log: Path) -> None:
+    """Cut the write-ahead log at each byte of the last transactions: what is left is a store that can be resumed."""
+    lossy()
+    run, length = last(root)
+    cut = root.with_name("cut")
+    cut.mkdir()
+    shutil.copy(root / RUN_STORE_FILE, cut)
+    cut_log = Path(shutil.copy(log, cut))
+    sizes: dict[int, int] = {}  # for each number of facts that is left, one size of the log
+    for size in range(log.stat().st_size, 0, -1):
+        os.truncate(cut_log, size)
+        kept = count_facts(cut)
+        sizes.setdefault(kept, size)
+        if kept <= length - 4:  # two transactions and a part of the third
+            break
+    assert len(sizes) >= 3
+    shutil.copytree(root, root.with_name("whole"))
+    for kept, size in sizes.items():
+        damaged = root.with_name(f"kept-{kept}")
+        shutil.copytree(root.with_name("whole"), damaged, ignore=shutil.ignore_patterns("*-shm"))
+        os.truncate(damaged / log.name, size)
+        local.init(tasks.runner, damaged, quiet=True)
+        assert local.get_run(run).outputs == ({"Output": OUTPUT} if kept == length else {})
+        assert local.resume(run).output == OUTPUT
+
+
+@pytest.mark.parametrize("index", ["stays", "is removed, too"])
+def test_the_log_of_the_store_is_removed(root: Path, tasks: Tasks, index: str) -> None:
+    lossy()
+    first, _ = last(root)
+    with closing(sqlite3.connect(root / RUN_STORE_FILE)) as db:
+        db.execute("SELECT * FROM runs").fetchall()  # keeps the log when the run ends
+        lossy(x=2)
+        second, _ = last(root)
+        shutil.copytree(root, root.with_name("copy"), ignore=shutil.ignore_patterns("*-wal"))
+    root = root.with_name("copy")
+    if index != "stays":
+        (root / f"{RUN_STORE_FILE}-shm").unlink()
+    local.init(tasks.runner, root, quiet=True)
+    assert [run.id for run in local.runs()] == [first]
+    with pytest.raises(NoSuchRun, match=f"Its folder .*{second} exists"):
+        local.resume(second)
+    assert local.resume(first).output == OUTPUT
+    assert lossy().output == OUTPUT
+
+
+def test_a_store_without_its_end_is_damaged(root: Path, tasks: Tasks) -> None:
+    lossy()
+    run, length = last(root)
+    store = root / RUN_STORE_FILE
+    whole = store.read_bytes()
+    for size in (*range(97, len(whole), 97), *range(PAGE, len(whole), PAGE)):
+        store.write_bytes(whole[:size])
+        for use in (lambda: local.get_run(run).tasks, lambda: local.resume(run), lossy):
+            with pytest.raises(StorageError, match=r"run store .* is damaged: .*Restore a backup of the file"):
+                use()
+        assert store.read_bytes() == whole[:size], "nothing is written to it"
+    store.write_bytes(whole)
+    assert last(root) == (run, length)
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("DELETE FROM plans", "the pipeline [0-9a-f]+ of a run is missing"),
+        ("DELETE FROM facts WHERE seq = 4", "has 12 facts, expected 13"),
+    ],
+)
+def test_a_gap_in_the_store_is_damage(root: Path, tasks: Tasks, statement: str, problem: str) -> None:
+    """No power loss and no backup makes gaps, so there is no part of the run that could be relied on."""
+    lossy()
+    with closing(sqlite3.connect(root / RUN_STORE_FILE)) as db, db:
+        db.execute(statement)
+    tasks.ran.clear()
+    with pytest.raises(StorageError, match=problem):
+        local.resume("latest")
+    assert tasks.ran == []
