@@ -29,9 +29,9 @@ from standpipe.model.ports import ArtifactStore, Cluster, Log, Outcome, PodSetti
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.values import Checksum, Value
 from standpipe.support.notices import Once, warn
-from standpipe.support.paths import make_folder
 from standpipe.support.redaction import NO_SECRETS, Redactor
 from standpipe.support.timers import cancel_after
+from standpipe.support.untrusted_files import make_folder
 
 #: Shows a line that a task has printed.
 LineSink = Callable[[TaskRef, str], None]
@@ -152,7 +152,7 @@ class AttemptExecutor:
         report = _build_report(log, outcome)
         if not outcome.succeeded:
             if cancel:
-                remove_outputs(request.executor_input, self.artifacts)
+                remove_outputs(request.executor_input, self.artifacts, request.pipeline_root)
             failure = describe_failure(outcome, log, request.limits)
             missing = describe_missing_inputs(command.inputs, self.artifacts)
             failure = replace(failure, hint="\n\n".join(filter(None, [missing, failure.hint])))
@@ -176,7 +176,7 @@ class AttemptExecutor:
                 )
 
     def _collect_outputs(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> dict[str, Value]:
-        outputs = read_outputs(self._find_component(command), request.executor_input)
+        outputs = read_outputs(self._find_component(command), request.executor_input, request.pipeline_root)
         return add_checksums(outputs, command.inputs, self.artifacts, partial(self._put, cancel=cancel))
 
     def _put(self, location: str, cancel: Cancellation) -> Checksum | None:
@@ -245,7 +245,7 @@ class AttemptExecutor:
     # --- helpers ------------------------------------------------------------------------------------------------------
 
     def _make_folder(self, folder: Path) -> None:
-        moved = make_folder(folder, self.run_folder, self.run_folder / LOST_FOLDER)
+        moved = make_folder(folder, Path(self.run.pipeline_root), self.run_folder / LOST_FOLDER)
         if moved and self._reported.is_first(LOST_FOLDER):
             warn(
                 f"The run store knows nothing of {folder}, in which an attempt is about to start: facts were lost "
@@ -254,7 +254,7 @@ class AttemptExecutor:
             )
 
     def _open_log(self, folder: Path, command: StartAttempt) -> TaskLog:
-        return TaskLog(folder, partial(self.show_line, command.task), self.redactor)
+        return TaskLog(folder, Path(self.run.pipeline_root), partial(self.show_line, command.task), self.redactor)
 
     def _find_component(self, command: StartAttempt) -> Component:
         return self.plan.components[command.component]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,12 +14,17 @@ from standpipe.model.layout import ERROR_FILE, REQUEST_FILE, USAGE_FILE
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import TaskRequest
 from standpipe.runners.pauses import pause_file
+from standpipe.support.untrusted_files import UntrustedFileError, create_file, read_file
 
 #: The hint for a NameError in a component's function, at the end of the error's line.
 _NAME_HINT = (
     " (a component runs without the rest of its file: import the name in the function's body, pass it as an input, "
     "or list the function it stands for in additional_funcs)"
 )
+
+
+#: The most bytes of a usage file, which has two numbers.
+_MAX_USAGE = 4096
 
 
 class ErrorDetails(NamedTuple):
@@ -56,7 +62,7 @@ def write_request(
         usage: whether the process records its usage, where no fork server reports it.
 
     Raises:
-        StorageError: if the attempt's folder cannot be written.
+        StorageError: if the attempt's folder cannot be written, or a task has put something there.
     """
     path = request_file(request.folder)
     content = {
@@ -72,15 +78,20 @@ def write_request(
     if request.pause:
         content["pause"] = {"file": str(pause_file(request.folder)), **asdict(request.pause)}
     try:
-        path.write_text(json.dumps(content), encoding="utf-8")
+        with os.fdopen(create_file(path, request.pipeline_root), "wb") as file:
+            file.write(json.dumps(content).encode())
+    except UntrustedFileError:
+        raise
     except OSError as error:
         raise StorageError(f"The task {str(request.task)!r} cannot be started: {path}: {error.strerror}") from error
 
 
-def read_error(folder: Path) -> ErrorDetails:
+def read_error(request: TaskRequest) -> ErrorDetails:
     """Return the error that the function's process recorded; empty if it ended in another way or could not write."""
     try:
-        error = json.loads(_error_file(folder).read_text(encoding="utf-8"))
+        error = json.loads(read_file(_error_file(request.folder), request.pipeline_root).decode())
+    except UntrustedFileError as problem:
+        return ErrorDetails(cause=f"its error report cannot be read: {problem}")
     except (OSError, ValueError):
         return ErrorDetails()
     if not isinstance(error, dict):
@@ -93,10 +104,10 @@ def read_error(folder: Path) -> ErrorDetails:
     )
 
 
-def read_usage(folder: Path) -> Usage:
+def read_usage(request: TaskRequest) -> Usage:
     """Return the usage that the function's process recorded; empty if it was killed or could not write."""
     try:
-        recorded = json.loads(_usage_file(folder).read_text(encoding="utf-8"))
+        recorded = json.loads(read_file(_usage_file(request.folder), request.pipeline_root, _MAX_USAGE).decode())
         return Usage(float(recorded["cpu_seconds"]), int(recorded["peak_memory"]))
     except (OSError, ValueError, TypeError, KeyError):
         return Usage()

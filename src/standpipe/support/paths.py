@@ -8,13 +8,10 @@ import stat
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import accumulate, count
+from itertools import accumulate
 from pathlib import Path
 
 from standpipe.errors import ArgumentError, StorageError
-
-#: How often `make_folder` moves aside what is at one path, which only a task in progress can create again.
-_MOST_MOVES = 10
 
 
 def absolute_path(name: str, path: str | os.PathLike[str]) -> Path:
@@ -61,50 +58,6 @@ def check_within(path: Path, root: Path) -> None:
             f"Cannot write to {path}: a symbolic link, which a task probably created, leads out of {root} to {real}. "
             "Nothing was written. Remove the link."
         )
-
-
-def make_folder(folder: Path, root: Path, aside: Path) -> Path | None:
-    """Create a new folder below `root`, and its missing parents.
-
-    It contains nothing that another task, or an attempt that nobody knows of, has written: what is at its path is moved
-    into `aside`, unread.
-
-    Args:
-        folder: the folder.
-        root: the folder that it must be in.
-        aside: a folder below `root`. What is moved into it keeps its path below `root`, in a folder with a number.
-
-    Returns:
-        The path that the former folder, file or link was moved to; None if there was none.
-
-    Raises:
-        StorageError: if symbolic links lead out of `root`, or one of its parents is a file.
-        OSError: if it cannot be created.
-    """
-    check_within(folder.parent, root)
-    moved = None
-    for _ in range(_MOST_MOVES):
-        try:
-            folder.mkdir(parents=True)
-        except (FileExistsError, NotADirectoryError):
-            if not os.path.lexists(folder):
-                break  # one of its parents is a file
-            moved = _move_aside(folder, root, aside)
-        else:
-            return moved
-    raise StorageError(
-        f"Cannot create the folder {folder}: one of its parents is a file, or another task creates it again and again. "
-        "Nothing was written. Let tasks write to their own outputs only."
-    )
-
-
-def _move_aside(path: Path, root: Path, aside: Path) -> Path:
-    """Move a folder, a file or a link itself into `aside`, and return its new path."""
-    below = path.relative_to(root)
-    target = next(new for number in count(1) if not os.path.lexists(new := aside / str(number) / below))
-    check_within(target.parent, root)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return path.rename(target)
 
 
 def remove_path(path: Path) -> None:
