@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 import sys
 import tempfile
@@ -70,8 +71,15 @@ class Database:
         _databases.add(self)
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, survives_power_loss: bool = False) -> Iterator[sqlite3.Connection]:
         """Give the connection for a transaction. Keep it short: other threads of this process wait for its end.
+
+        In WAL mode, what is committed survives the end of this process, and a database is whole after a power loss. But
+        a power loss can take the last transactions, all after a certain one.
+
+        Args:
+            survives_power_loss: whether the commit waits until the disk has this transaction and all before it, which
+                takes as long as a hundred commits that do not wait.
 
         Raises:
             StorageError: if the database cannot be used.
@@ -80,7 +88,13 @@ class Database:
             with in_use:
                 if self._db is None:
                     self._db = self._open()
-                yield from self._commit_after(self._db)
+                if survives_power_loss:
+                    self._db.execute("PRAGMA synchronous = FULL")
+                try:
+                    yield from self._commit_after(self._db)
+                finally:
+                    if survives_power_loss and self._db is not None:
+                        self._db.execute("PRAGMA synchronous = NORMAL")
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 
@@ -116,7 +130,8 @@ class Database:
         db = sqlite3.connect(self._path, timeout=PATIENCE, check_same_thread=False)
         try:
             _use_wal(db)
-            db.execute("PRAGMA synchronous = NORMAL")  # in WAL mode no commit is lost when a process is killed
+            db.execute("PRAGMA synchronous = NORMAL")
+            check_length(db, self._path, self._schema)
             self._migrate(db)
         except BaseException:
             db.close()
@@ -201,6 +216,12 @@ def _use_wal(db: sqlite3.Connection) -> None:
             time.sleep(0.005)
         else:
             return
+
+
+def check_length(db: sqlite3.Connection, path: Path, schema: Schema) -> None:
+    """Raise StorageError if a part of the last page is missing: SQLite reads zeros for it, and does not notice."""
+    if os.path.getsize(path) % db.execute("PRAGMA page_size").fetchone()[0]:
+        raise schema.damage(path, "its end is missing")
 
 
 def version_of(db: sqlite3.Connection) -> int:

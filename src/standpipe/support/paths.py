@@ -60,29 +60,6 @@ def check_within(path: Path, root: Path) -> None:
         )
 
 
-def make_folder(folder: Path, root: Path) -> None:
-    """Create a new folder below `root`, and its missing parents.
-
-    It must not exist, so that it contains nothing that another task has written.
-
-    Args:
-        folder: the folder.
-        root: the folder that it must be in.
-
-    Raises:
-        StorageError: if it exists already, or symbolic links lead out of `root`.
-        OSError: if it cannot be created.
-    """
-    check_within(folder.parent, root)
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        raise StorageError(
-            f"Cannot create the folder {folder}: it exists already, or one of its parents is a file. Another task "
-            "probably created it. Nothing was written. Let tasks write to their own outputs only."
-        ) from None
-
-
 def remove_path(path: Path) -> None:
     """Remove a file, a link, or a folder with its contents. What cannot be removed stays."""
     if path.is_dir() and not path.is_symlink():
