@@ -23,6 +23,9 @@ if sys.platform != "win32":
 #: The longest wait for another process that writes, in seconds.
 PATIENCE = 30
 
+#: The milliseconds of one step of that wait.
+_STEP = 100
+
 #: The errors of a file system that has no locks.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
@@ -175,6 +178,27 @@ def _use_wal(db: sqlite3.Connection) -> None:
             time.sleep(0.005)
         else:
             return
+
+
+def begin(db: sqlite3.Connection) -> None:
+    """Begin a transaction that writes. It waits for other processes in short steps, between which signals are handled.
+
+    Raises:
+        sqlite3.Error: if they do not let it begin, or the database cannot be written.
+    """
+    end = time.monotonic() + PATIENCE
+    db.execute(f"PRAGMA busy_timeout = {_STEP}")
+    try:
+        while True:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > end:
+                    raise
+            else:
+                return
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000}")
 
 
 def version_of(db: sqlite3.Connection) -> int:

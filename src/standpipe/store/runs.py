@@ -23,7 +23,7 @@ from standpipe.model.events import Fact
 from standpipe.model.layout import RUN_STORE_FILE, StateLayout
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunInfo
-from standpipe.store.database import Database, Schema
+from standpipe.store.database import Database, Schema, begin
 from standpipe.store.facts import encode
 from standpipe.store.plans import dump
 from standpipe.support.redaction import NO_SECRETS, Redactor
@@ -133,5 +133,6 @@ class RunRecorder:
 
     def _write(self, statements: Sequence[tuple[str, Sequence[tuple[object, ...]]]]) -> None:
         with self._database.transaction() as db:
+            begin(db)
             for statement, rows in statements:
                 db.executemany(statement, rows)
