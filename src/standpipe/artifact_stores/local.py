@@ -30,7 +30,7 @@ class LocalArtifactStore:
     """
 
     def __init__(self, roots: Sequence[Path]) -> None:
-        self._roots = tuple(roots)
+        self._roots = tuple(map(str, roots))
 
     def locate(self, folder: Path, output: str) -> str:
         """Return the path of the output in the attempt's folder; see `model.ports.ArtifactStore`."""
@@ -53,17 +53,17 @@ class LocalArtifactStore:
 
     def put(self, location: str, cancel: Cancellation) -> Checksum | None:
         """Return the checksum of a payload below one of the roots; see `model.ports.ArtifactStore`."""
-        return compute_checksum(self.local_path(location), cancel) if self.owns(location) else None
+        return compute_checksum(self.local_path(location), cancel, self._roots) if self.owns(location) else None
 
     def checksum(self, location: str, cancel: Cancellation) -> Checksum | None:
         """Return the checksum of a file or folder; see `model.ports.ArtifactStore`."""
         path = self.local_path(location)
-        return compute_checksum(path, cancel) if path else None
+        return compute_checksum(path, cancel, self._roots) if path else None
 
     def signature(self, location: str) -> str:
         """Return sizes and times of change, as one word; see `model.ports.ArtifactStore`."""
         path = self.local_path(location)
-        return compute_signature(path) if path else ""
+        return compute_signature(path, self._roots) if path else ""
 
     def fetch(self, location: str, target: Path, root: Path, cancel: Cancellation) -> None:
         """Copy a file or folder; see `model.ports.ArtifactStore`."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from standpipe.errors import StandpipeError
+from standpipe.errors import InternalError, StandpipeError
 from standpipe.execution.cache.keys import KeyInputs, collect_import_inputs, collect_task_inputs
 from standpipe.execution.cache.lookup import ResultCache
 from standpipe.execution.checksums import ChecksumFunction, add_checksums, payload_digest
@@ -25,7 +25,7 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, AttemptReport, Failure, StartAttempt
 from standpipe.model.layout import attempt_folder
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan
-from standpipe.model.ports import ArtifactStore, Cluster, Log, Outcome, PodSettings, Runner, TaskRequest
+from standpipe.model.ports import ArtifactStore, Attempt, Cluster, Log, Outcome, PodSettings, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.values import Checksum, Value
 from standpipe.support.notices import Once, warn
@@ -79,6 +79,8 @@ class AttemptExecutor:
         folder = attempt_folder(self.run_folder, command.task, command.attempt)
         try:
             ended = self._dispatch(folder, command, cancel)
+        except InternalError as error:
+            ended = AttemptEnded(command.task, failure=describe_defect(error))
         except StandpipeError as error:
             failure = Failure(str(error), hint=error.hint)
             ended = AttemptEnded(command.task, failure=failure, is_final=error.is_permanent)
@@ -252,6 +254,22 @@ class AttemptExecutor:
 
     def _find_executor(self, command: StartAttempt) -> Executor:
         return self.plan.executors[_executor_label(self._find_component(command))]
+
+
+def contain_defects(attempt: Attempt) -> Attempt:
+    """Return a function that executes attempts as `attempt` does, and for which every exception is a failed attempt.
+
+    `AttemptExecutor.execute` has failures for what it calls. This is for what is around it: the outermost edge of a
+    thread. An exception there would end the run, with all its other tasks.
+    """
+
+    def contained(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
+        try:
+            return attempt(command, cancel)
+        except BaseException as error:  # noqa: BLE001  SystemExit, too: a thread has no other way to report it
+            return AttemptEnded(command.task, failure=describe_defect(error))
+
+    return contained
 
 
 _PLAIN_POD = PodSettings()

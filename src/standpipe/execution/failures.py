@@ -39,14 +39,19 @@ def describe_failure(outcome: Outcome, log: TaskLog, limits: Limits) -> Failure:
     )
 
 
-def describe_defect(error: Exception) -> Failure:
-    """Return the failure of an attempt that a defect of Standpipe ended."""
+def describe_defect(error: BaseException) -> Failure:
+    """Return the failure of an attempt that a defect of Standpipe ended: an `InternalError` of that task alone."""
     import traceback  # only for this case
 
+    try:
+        text = f"{type(error).__name__}: {error}"
+        detail = "".join(traceback.format_exception(error)).rstrip()
+    except Exception as other:  # noqa: BLE001  the memory is full, or a method of the error fails as well
+        text, detail = f"{type(error).__name__}, which cannot be shown: {type(other).__name__}", ""
     return Failure(
-        f"Standpipe itself failed: {type(error).__name__}: {error}",
-        detail="".join(traceback.format_exception(error)).rstrip(),
-        hint="This is a bug of Standpipe, not of your task: please report it with the traceback.",
+        shorten(f"Standpipe itself failed: {text}", _MAX_MESSAGE),
+        detail=shorten(detail, _MAX_DETAIL),
+        hint="This is a bug of Standpipe (InternalError), not of your task: please report it with the traceback.",
     )
 
 

@@ -18,7 +18,7 @@ from standpipe.dsl.base_component import BaseComponent
 from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.engine.machine import Machine
 from standpipe.errors import StandpipeError, StorageError, TaskFailed
-from standpipe.execution.attempt import AttemptExecutor
+from standpipe.execution.attempt import AttemptExecutor, contain_defects
 from standpipe.execution.cache.lookup import ResultCache
 from standpipe.faults.runner import inject_faults
 from standpipe.model import events
@@ -141,7 +141,8 @@ def drive(
     """
     options = context.options
     with (
-        inject_faults(options.runner.task_runner, options.faults) as runner,
+        options.runner.running() as task_runner,
+        inject_faults(task_runner, options.faults) as runner,
         closing(_observer(context, earlier)) as observer,
         closing(context.cache) if context.cache else nullcontext(),
         quiet_notices(options.quiet),
@@ -165,7 +166,7 @@ def drive(
         sinks += [_MissingResources(), _log_cache_hits, *([context.cluster] if context.cluster else [])]
         driver = Driver(
             machine,
-            _wrap(context, context.redactor.wrap_attempt(executor.execute)),
+            contain_defects(_wrap(context, context.redactor.wrap_attempt(executor.execute))),
             sinks,
             cancel_requested=lambda: was_asked_to_stop(context.folder),
             timeout=get_timeout(context.plan) or None,

@@ -69,6 +69,7 @@ class Database:
         self._path = path
         self._schema = schema
         self._db: sqlite3.Connection | None = None
+        self._is_busy = False
         _databases.add(self)
 
     @contextmanager
@@ -82,15 +83,33 @@ class Database:
             with in_use:
                 if self._db is None:
                     self._db = self._open()
-                with self._db as db:
-                    yield db
+                yield from self._commit_after(self._db)
         except sqlite3.Error as error:
             raise self._unusable(error) from error
+
+    def _commit_after(self, db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+        self._is_busy = True
+        try:
+            yield db
+            if self._db is db:  # otherwise this is a forked child, which leaves the transaction of its parent
+                db.commit()
+        except BaseException:
+            if self._db is db:
+                db.rollback()
+            raise
+        finally:
+            self._is_busy = False
+
+    def abandon(self) -> None:
+        """Leave a connection that is in use to the process that this one was forked from; see `_before_fork`."""
+        if self._db is not None:
+            _abandoned.append(self._db)
+            self._db = None
 
     def close(self) -> None:
         """Close the database. The next transaction opens it again."""
         with in_use:
-            if self._db is not None:
+            if self._db is not None and not self._is_busy:
                 self._db.close()
                 self._db = None
 
@@ -148,6 +167,11 @@ class Database:
         db.commit()
 
 
+#: Connections of the parent that are never closed here, as that would write to its database. There are some only if a
+#: signal handler forked in the middle of a transaction of the main thread.
+_abandoned: list[sqlite3.Connection] = []
+
+
 def _before_fork() -> None:
     in_use.acquire()
     for database in list(_databases):
@@ -157,6 +181,8 @@ def _before_fork() -> None:
 def _after_fork_in_child() -> None:
     global in_use
     in_use = threading.RLock()  # a thread that this process does not have holds the old one
+    for database in list(_databases):
+        database.abandon()
 
 
 register_functions(before=_before_fork, in_parent=lambda: in_use.release(), in_child=_after_fork_in_child)

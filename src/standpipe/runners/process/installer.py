@@ -19,6 +19,7 @@ from standpipe.errors import EnvironmentBuildError
 from standpipe.model.cancellation import Cancellation
 from standpipe.runners.package_indexes import hide_password
 from standpipe.runners.process.pip_options import Arguments, pip_words, uv_options, uv_variables, without_effect
+from standpipe.support.forking import register_functions, start_process
 from standpipe.support.notices import Notice
 from standpipe.support.waiting import iterate_in_thread
 
@@ -66,6 +67,14 @@ _TIME_TO_END = 2.0
 
 #: Held while `sysconfig` is used, which in Python 3.10 to 3.12 fails in a thread while another is the first to use it.
 _sysconfig = threading.Lock()
+
+
+def _after_fork_in_child() -> None:
+    global _sysconfig
+    _sysconfig = threading.Lock()  # a thread that is not in this process may hold the old one
+
+
+register_functions(in_child=_after_fork_in_child)
 
 
 @cache
@@ -162,8 +171,10 @@ def _link_mode(uv: str, python: Path) -> str:
     import subprocess  # costs 20 ms, which a program that builds nothing need not pay
 
     with suppress(OSError, subprocess.SubprocessError):
-        cache = subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, cwd="/", check=True).stdout
-        if _can_clone(Path(cache.strip(), "CACHEDIR.TAG"), python.parent):
+        command = [uv, "cache", "dir"]
+        with start_process(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd="/") as process:
+            cache = process.communicate()[0]
+        if process.returncode == 0 and _can_clone(Path(cache.strip(), "CACHEDIR.TAG"), python.parent):
             return "clone"
     return "copy"
 
@@ -204,7 +215,7 @@ def _run(command: Sequence[str], variables: Mapping[str, str], what: str, hint: 
     import subprocess  # costs 20 ms, which a program that builds nothing need not pay
 
     lines = []
-    process = subprocess.Popen(
+    process = start_process(
         command,
         cwd="/",  # in the user's folder, uv would read the settings of the project there
         env={**_installer_environment(os.environ), **variables},
