@@ -129,7 +129,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
 def check_cancelled(program: Program, seconds: float) -> None:
     assert seconds < _LIMIT + _NOISE, program.printed
     assert program.process.returncode in (-signal.SIGINT, 130), program.printed
-    assert program.states() == ["CANCELLED"]
+    assert program.states() == ["CANCELLED"], program.printed
     assert wait_until(lambda: not program.left()), program.printed
     print(f"{seconds:.1f} s\n{program.printed}")
 
@@ -224,7 +224,8 @@ _BODIES = {
     ),
     "stops the fork server": ("os.kill(os.getppid(), signal.SIGSTOP); open(ready, 'w').close(); time.sleep(1000)"),
     "stops the fork server again and again": (
-        "open(ready, 'w').close(); os.system(f'while kill -STOP {os.getppid()}; do sleep 0.1; done')"
+        "open(ready, 'w').close(); "
+        "[os.system(f'while kill -STOP {os.getppid()}; do sleep 0.1; done') for _ in iter(int, 1)]"
     ),
     "stops itself": "open(ready, 'w').close(); os.kill(os.getpid(), signal.SIGSTOP); time.sleep(1000)",
     "stops its group": "open(ready, 'w').close(); os.killpg(0, signal.SIGSTOP); time.sleep(1000)",
@@ -261,3 +262,231 @@ def test_a_fork_server_that_a_task_has_stopped_continues(tmp_path: Path) -> None
     with pytest.raises(TaskFailed, match="Task 'stop-server' failed: it exited with code 3"):
         local.run(two, {}, runner=local.SubprocessRunner(use_venv=False), pipeline_root=tmp_path)
     assert local.get_run("latest", pipeline_root=tmp_path).task("succeed").status is Status.SUCCEEDED
+
+
+# --- the second request, and exit tasks
+
+_EXIT = """
+@dsl.component
+def task(ready: str):
+    import signal, time
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    open(ready, "w").close()
+    time.sleep(1000)
+
+@dsl.component
+def tidy(path: str):
+    open(path, "w").close()
+
+@dsl.pipeline
+def target():
+    with dsl.ExitHandler(tidy(path=ROOT + "/tidied")):
+        task(ready=READY)
+"""
+
+
+def test_the_first_request_says_what_it_waits_for_and_runs_exit_tasks(start: Callable[..., Program]) -> None:
+    program = start(_HEAD + _EXIT + _RUN)
+    check_cancelled(program, program.interrupt())
+    line = "Cancelling: waiting for 1 task (exit-handler-1/task). Press Ctrl-C again to kill it.\n"
+    assert line in program.printed
+    assert (program.root / "tidied").exists()
+
+
+def test_the_second_request_kills_tasks_and_skips_exit_tasks(start: Callable[..., Program]) -> None:
+    program = start(_HEAD + _EXIT + _RUN)
+    seconds = program.interrupt(times=2)
+    check_cancelled(program, seconds)
+    assert seconds < 2 + _NOISE / 2
+    assert "Killing 1 task (exit-handler-1/task)\n" in program.printed
+    assert not (program.root / "tidied").exists()
+
+
+# --- what nothing can interrupt
+
+_BLOCKED = """
+@dsl.component
+def task():
+    pass
+
+@dsl.pipeline
+def target():
+    task()
+
+def block():
+    ready()
+    time.sleep(1000)
+
+local.run(target, {}, runner=local.FakeRunner(task=block), pipeline_root=ROOT)
+"""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_attempt_that_does_not_end(start: Callable[..., Program], times: int) -> None:
+    program = start(_HEAD + _BLOCKED)
+    check_cancelled(program, program.interrupt(times=times))
+    assert "standpipe: Task 'task' has not stopped. The run no longer waits for it" in program.printed
+
+
+# --- other threads
+
+_THREAD = """
+@dsl.component
+def other() -> str:
+    return "x"
+
+def run():
+    local.run(target, {}, runner=local.SubprocessRunner(use_venv=False), pipeline_root=ROOT)
+
+thread = threading.Thread(target=run)
+thread.start()
+"""
+
+_JOIN = """
+try:
+    thread.join()
+except KeyboardInterrupt:
+    local.get_run("latest", ROOT).cancel()
+    thread.join()
+    raise
+"""
+
+_HANDLER = """
+def cancel(number, frame):
+    local.get_run("latest", ROOT).cancel()
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGINT, cancel)
+thread.join()
+"""
+
+
+@pytest.mark.parametrize("wait", [_JOIN, _HANDLER], ids=["except", "handler"])
+@pytest.mark.parametrize("what", ["task", "download"])
+def test_a_run_in_a_thread(start: Callable[..., Program], wait: str, what: str) -> None:
+    with closing(Server(stall)) as server:
+        if what == "task":
+            program = start(_HEAD + _TASK.format(body=_BODIES["sleeps"]) + _THREAD + wait)
+            seconds = program.interrupt()
+        else:
+            program = start(_IMPORTER.removesuffix(_RUN) + _THREAD + wait, f"{server.url}/data.bin")
+            seconds = program.interrupt(server.requested.is_set)
+        check_cancelled(program, seconds)
+
+
+# --- environments
+
+_ENVIRONMENT = """
+@dsl.component(packages_to_install=[ARGUMENT])
+def task():
+    pass
+
+@dsl.component
+def first():
+    import time
+    time.sleep(1000)
+
+@dsl.pipeline
+def target():
+    if {is_later}:
+        task().after(first())
+    else:
+        task()
+
+local.run(target, {{}}, runner=local.SubprocessRunner(), pipeline_root=ROOT)
+"""
+
+_BACKEND = """
+import os, signal, subprocess, time
+
+def build_wheel(*args, **kwargs):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    if {has_daemon}:
+        subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    open({ready!r}, "w").close()
+    time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("is_later", [False, True], ids=["first task", "later task"])
+@pytest.mark.parametrize("has_daemon", [False, True], ids=["stuck", "with a daemon"])
+def test_a_build(start: Callable[..., Program], tmp_path: Path, is_later: bool, has_daemon: bool) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        '[project]\nname = "stuck"\nversion = "1"\n'
+    )
+    ready = str(tmp_path / "ready")
+    (project / "backend.py").write_text(_BACKEND.format(ready=ready, has_daemon=has_daemon))
+    env = {"STANDPIPE_CACHE": str(tmp_path / "cache"), "UV_CACHE_DIR": str(tmp_path / "uv")}
+    program = start(_HEAD + _ENVIRONMENT.format(is_later=is_later), str(project), env)
+    seconds = program.interrupt()
+    if has_daemon:  # which has left the installer, so that nothing can find it
+        assert seconds < _LIMIT + _NOISE, program.printed
+        assert program.states() == ["CANCELLED"], program.printed
+    else:
+        check_cancelled(program, seconds)
+
+
+def test_an_index_that_says_nothing(start: Callable[..., Program], tmp_path: Path) -> None:
+    env = {"STANDPIPE_CACHE": str(tmp_path / "cache"), "UV_CACHE_DIR": str(tmp_path / "uv")}
+    with closing(Server(stall)) as server:
+        env["PIP_INDEX_URL"] = f"{server.url}/simple"
+        program = start(_HEAD + _ENVIRONMENT.format(is_later=False), "some-package", env)
+        check_cancelled(program, program.interrupt(server.requested.is_set))
+
+
+# --- an engine of containers that accepts connections and never answers
+
+_CONTAINER = """
+@dsl.container_component
+def task():
+    return dsl.ContainerSpec(image="alpine", command=["true"])
+
+@dsl.pipeline
+def target():
+    task()
+
+local.run(target, {}, runner=local.DockerRunner(), pipeline_root=ROOT)
+"""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_engine_that_says_nothing(start: Callable[..., Program], times: int) -> None:
+    with closing(Server(stall)) as server:
+        program = start(_HEAD + _CONTAINER, env={"DOCKER_HOST": server.url.replace("http", "tcp")})
+        check_cancelled(program, program.interrupt(server.requested.is_set, times=times))
+
+
+# --- a run store that another process has locked
+
+_LOCKED = """
+@dsl.component
+def task():
+    pass
+
+@dsl.pipeline
+def target():
+    task()
+
+def lock():
+    import sqlite3
+    global db
+    db = sqlite3.connect(ROOT + "/runs.sqlite", check_same_thread=False)
+    db.execute("BEGIN IMMEDIATE")
+    ready()
+
+local.run(target, {}, runner=local.FakeRunner(task=lock), pipeline_root=ROOT)
+"""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_locked_run_store(start: Callable[..., Program], times: int) -> None:
+    program = start(_HEAD + _LOCKED)
+    seconds = program.interrupt(times=times, pause=2)
+    assert seconds < _LIMIT + _NOISE, program.printed
+    assert program.process.returncode == -signal.SIGINT, program.printed
+    assert wait_until(lambda: not program.left())

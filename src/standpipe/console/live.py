@@ -12,8 +12,8 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from rich.text import Text
 
 from standpipe.console.messages import (
-    CANCELLING,
     describe_cached,
+    describe_cancelling,
     describe_end,
     describe_iterations,
     describe_next_attempt,
@@ -61,6 +61,7 @@ class Live:
         )
         self._running: dict[TaskRef, TaskID] = {}
         self._earlier = earlier
+        self._is_cancelled = False
         self._started_at = time.monotonic()
         self._print(describe_start(run, folder), "bold")
         self._progress.start()
@@ -83,7 +84,9 @@ class Live:
             elif isinstance(fact, TaskCancelled):
                 self._finish(fact.task, "cancelled", "yellow")
             elif isinstance(fact, RunCancelled):
-                self._print(CANCELLING, "yellow")
+                text = describe_cancelling(self._running, is_first=not self._is_cancelled)
+                self._is_cancelled = True
+                self._print(text, "yellow")
             elif isinstance(fact, RunEnded):
                 self._print(describe_end(fact, time.monotonic() - self._started_at, self._earlier), "bold")
 

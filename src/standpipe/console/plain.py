@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 
 from standpipe.console.messages import (
-    CANCELLING,
     describe_cached,
+    describe_cancelling,
     describe_end,
     describe_iterations,
     describe_next_attempt,
@@ -47,6 +47,7 @@ class PlainLines:
         self._screen = Screen()
         self._write(describe_start(run, folder))
         self._earlier = earlier
+        self._is_cancelled = False
         self._started_at = time.monotonic()
         self._attempts: dict[TaskRef, float] = {}  # when the running attempt of a task started
         self._started: dict[TaskRef, float] = {}  # when the first attempt of a running task started
@@ -65,6 +66,7 @@ class PlainLines:
             elif isinstance(fact, LoopStarted):
                 self._write(f"{fact.task}: {describe_iterations(fact)}")
             elif isinstance(fact, TaskSucceeded) and fact.cached_from:
+                self._attempts.pop(fact.task, None)
                 self._write(f"{fact.task}: {describe_cached(fact)}")
             elif isinstance(fact, TaskSucceeded) and fact.task in self._attempts:
                 self._write(f"{fact.task}: succeeded in {self._end(fact.task)}")
@@ -78,7 +80,9 @@ class PlainLines:
             elif isinstance(fact, TaskCancelled) and fact.task in self._attempts:
                 self._write(f"{fact.task}: cancelled after {self._end(fact.task)}")
             elif isinstance(fact, RunCancelled):
-                self._write(CANCELLING)
+                text = describe_cancelling(self._attempts, is_first=not self._is_cancelled)
+                self._is_cancelled = True
+                self._write(text)
             elif isinstance(fact, RunEnded):
                 self._write(describe_end(fact, time.monotonic() - self._started_at, self._earlier))
 

@@ -17,8 +17,8 @@ from standpipe.support.untrusted_files import create_file
 #: Characters after which a line is shown in pieces, so that a task which never ends its line cannot fill the memory.
 _MAX_LINE = 8192
 
-#: How many lines at the end of a log stay in memory, for the failure report.
-_TAIL_LINES = 50
+#: How many lines at the end of a log stay in memory, for the failure report. A crash report has the stacks of threads.
+_TAIL_LINES = 200
 
 
 class TaskLog:

@@ -6,12 +6,14 @@ into the queue. They are daemons, so that one that hangs cannot keep a process f
 
 from __future__ import annotations
 
+import atexit
 import math
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import NamedTuple, Union
@@ -114,6 +116,7 @@ class Driver:
         self._end: RunEnded | None = None
         self._stopping = threading.Lock()  # is held while a reason to stop is recorded
         self._has_started = False
+        self._has_ended = threading.Event()
 
     def run(self, first: Event) -> RunEnded:
         """Handle events until the run has ended.
@@ -128,7 +131,7 @@ class Driver:
             KeyboardInterrupt: after Ctrl-C, once everything has stopped and the run's end is recorded.
             Terminated: the same after a signal that asks this process to end.
         """
-        with _signals_handled_by(self._receive_signal):
+        with _signals_handled_by(self._receive_signal), self._ended_at_exit():
             with self._stopping:
                 self._events.put(first)
                 if self._stop_reason is not None:
@@ -138,6 +141,7 @@ class Driver:
                 while self._end is None:
                     self._handle_events()
             except BaseException:
+                self._signalled_at = None
                 self._abort()  # a defect, or a store that cannot be written: leave no task running
                 raise
         if self._signals:
@@ -278,6 +282,33 @@ class Driver:
                 self._cancels.pop(event.task, None)
                 self._patience_ends.pop(event.task, None)
 
+    @contextmanager
+    def _ended_at_exit(self) -> Iterator[None]:
+        """Cancel the run if this process exits during the block, which a thread that is a daemon does not prevent.
+
+        Nor do other threads in Python 3.10 to 3.12, once Ctrl-C has interrupted their `join`.
+        """
+        cancel = partial(self._cancel_at_exit, os.getpid())
+        if not _is_in_main_thread():
+            atexit.register(cancel)  # it is called before the runners, registered earlier, kill the tasks
+        try:
+            yield
+        finally:
+            self._has_ended.set()
+            atexit.unregister(cancel)
+
+    def _cancel_at_exit(self, owner: int) -> None:
+        """Cancel the run, unless that was requested, and wait until it has ended; after a while, kill its tasks."""
+        if os.getpid() != owner:
+            return  # the run is not in this process, which was forked from its own
+        if self._cancel_requested() or not self._cancelled_by_user:
+            self._events.put(CancelRequested())
+        with suppress(KeyboardInterrupt):
+            if self._has_ended.wait(_PATIENCE):
+                return
+        self._events.put(CancelRequested())
+        self._has_ended.wait(_SHORT_PATIENCE)
+
     def _receive_signal(self, number: int, _: object) -> None:
         """Turn a terminating signal into an event, so that it cannot interrupt the state machine.
 
@@ -288,8 +319,17 @@ class Driver:
         self._signals.append(number)
         if self._signalled_at is not None and now > self._signalled_at + _SHORT_PATIENCE:
             raise self._interruption()
-        self._signalled_at = self._signalled_at or now
+        if self._signalled_at is None:
+            self._signalled_at = now
+            reminder = threading.Timer(_PATIENCE, self._remind, (number, now))
+            reminder.daemon = True
+            reminder.start()
         self._events.put(CancelRequested())
+
+    def _remind(self, number: int, signalled_at: float) -> None:
+        """Repeat a signal that the loop has not seen."""
+        if self._signalled_at == signalled_at:
+            os.kill(os.getpid(), number)
 
     def _interruption(self) -> BaseException:
         first = self._signals[0]
@@ -302,11 +342,10 @@ def _signals_handled_by(receive: Callable[[int, object], None]) -> Iterator[None
 
     Signals with a handler other than Python's own are left alone. Outside of the main thread, all signals are.
     """
-    in_main = threading.current_thread() is threading.main_thread()
     replaced = {
         number: handler
         for number, handler in _TERMINATING_SIGNALS.items()
-        if in_main and signal.getsignal(number) is handler
+        if _is_in_main_thread() and signal.getsignal(number) is handler
     }
     for number in replaced:
         signal.signal(number, receive)
@@ -315,3 +354,7 @@ def _signals_handled_by(receive: Callable[[int, object], None]) -> Iterator[None
     finally:
         for number, handler in replaced.items():
             signal.signal(number, handler)
+
+
+def _is_in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

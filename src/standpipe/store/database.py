@@ -24,6 +24,9 @@ if sys.platform != "win32":
 #: The longest wait for another process that writes, in seconds.
 PATIENCE = 30
 
+#: The milliseconds of one step of that wait.
+_STEP = 100
+
 #: The errors of a file system that has no locks.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
@@ -222,6 +225,27 @@ def check_length(db: sqlite3.Connection, path: Path, schema: Schema) -> None:
     """Raise StorageError if a part of the last page is missing: SQLite reads zeros for it, and does not notice."""
     if os.path.getsize(path) % db.execute("PRAGMA page_size").fetchone()[0]:
         raise schema.damage(path, "its end is missing")
+
+
+def begin(db: sqlite3.Connection) -> None:
+    """Begin a transaction that writes. It waits for other processes in short steps, between which signals are handled.
+
+    Raises:
+        sqlite3.Error: if they do not let it begin, or the database cannot be written.
+    """
+    end = time.monotonic() + PATIENCE
+    db.execute(f"PRAGMA busy_timeout = {_STEP}")
+    try:
+        while True:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > end:
+                    raise
+            else:
+                return
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000}")
 
 
 def version_of(db: sqlite3.Connection) -> int:
