@@ -140,6 +140,8 @@ def _read_object(path: Path, root: Path, limit: int) -> dict[str, Json]:
     """
     try:
         content = parse_json(read_file(path, root, limit), any_text=True)
+    except UntrustedFileError:
+        raise
     except (OSError, InvalidJson):
         return {}
     return content if isinstance(content, dict) else {}
