@@ -135,7 +135,7 @@ def test_a_run_is_resumed_from_each_of_its_facts(root: Path, tasks: Tasks, caplo
         executed = {path.parent for path in (root / run).rglob("log.txt")}
         assert local.resume(run).output == OUTPUT
         moved = {path.parent for path in (root / run / ".lost").rglob("log.txt")}
-        assert {root / run / path.relative_to(root / run / ".lost" / "1") for path in moved} <= executed
+        assert {root / run / path.name for path in moved} <= executed
         notices = [record for record in caplog.records if "knows nothing of" in record.getMessage()]
         assert len(notices) == bool(moved)
         assert tasks.ran == [] or moved or kept < length
@@ -153,11 +153,11 @@ def test_what_is_moved_aside_stays_as_it_was(root: Path, tasks: Tasks, caplog: p
     for number in (1, 2):
         forget(root, run, 1)
         assert local.resume(run).output == OUTPUT
-        assert (folder / ".lost" / "1" / "write" / "data").read_text() == "precious"
-        assert (folder / ".lost" / str(number) / "write" / "data").exists()
-    assert (folder / ".lost" / "1" / "read").readlink() == root / "outside"
+        moved = [path.read_text() for path in folder.glob(".lost/*/write/data")]
+        assert sorted(moved) == ["data 1"] * (number - 1) + ["precious"]
+    assert [path.readlink() for path in folder.glob(".lost/*/read") if path.is_symlink()] == [root / "outside"]
     assert list((root / "outside").iterdir()) == []
-    assert f"It is now {folder / '.lost' / '1' / 'write'}, and no task reads it" in caplog.text
+    assert f"It is now {folder / '.lost'}" in caplog.text
 
 
 def test_links_do_not_lead_what_is_moved_aside_out_of_the_run(root: Path, tasks: Tasks) -> None:

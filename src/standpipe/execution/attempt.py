@@ -28,10 +28,10 @@ from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Im
 from standpipe.model.ports import ArtifactStore, Cluster, Log, Outcome, PodSettings, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.values import Checksum, Value
+from standpipe.support.new_folders import make_folder
 from standpipe.support.notices import Once, warn
 from standpipe.support.redaction import NO_SECRETS, Redactor
 from standpipe.support.timers import cancel_after
-from standpipe.support.untrusted_files import make_folder
 
 #: Shows a line that a task has printed.
 LineSink = Callable[[TaskRef, str], None]
