@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,7 +137,7 @@ def test_a_run_is_resumed_from_each_of_its_facts(root: Path, tasks: Tasks, caplo
         assert local.resume(run).output == OUTPUT
         moved = {path.parent for path in (root / run / ".lost").rglob("log.txt")}
         assert {root / run / path.name for path in moved} <= executed
-        notices = [record for record in caplog.records if "knows nothing of" in record.getMessage()]
+        notices = [record for record in caplog.records if "existed before the attempt" in record.getMessage()]
         assert len(notices) == bool(moved)
         assert tasks.ran == [] or moved or kept < length
     assert tasks.ran == []
@@ -157,7 +158,7 @@ def test_what_is_moved_aside_stays_as_it_was(root: Path, tasks: Tasks, caplog: p
         assert sorted(moved) == ["data 1"] * (number - 1) + ["precious"]
     assert [path.readlink() for path in folder.glob(".lost/*/read") if path.is_symlink()] == [root / "outside"]
     assert list((root / "outside").iterdir()) == []
-    assert f"It is now {folder / '.lost'}" in caplog.text
+    assert f"It is now {folder / '.lost'}" in caplog.text.replace("\n", " ")
 
 
 def test_links_do_not_lead_what_is_moved_aside_out_of_the_run(root: Path, tasks: Tasks) -> None:
@@ -170,6 +171,42 @@ def test_links_do_not_lead_what_is_moved_aside_out_of_the_run(root: Path, tasks:
         local.resume(run)
     assert list((root / "outside").iterdir()) == []
     assert (root / run / "write" / "data").exists()
+
+
+def test_a_task_that_was_a_pipeline_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def part_as_pipeline() -> Any:
+        @dsl.pipeline
+        def part(x: int) -> int:
+            return unstable(x=x).output
+
+        @dsl.pipeline
+        def changing() -> str:
+            return str_of(x=part(x=1).output).output
+
+        return changing
+
+    def part_as_task() -> Any:
+        @dsl.component
+        def part(x: int) -> int:
+            raise NotImplementedError
+
+        @dsl.pipeline
+        def changing() -> str:
+            return str_of(x=part(x=1).output).output
+
+        return changing
+
+    @dsl.component
+    def str_of(x: int) -> str:
+        raise NotImplementedError
+
+    runner = FakeRunner(unstable=lambda x: x + 1, part=lambda x: x + 2, str_of=lambda x: str(x))
+    for first, second in ((part_as_pipeline, part_as_task), (part_as_task, part_as_pipeline)):
+        caplog.clear()
+        local.init(runner, tmp_path / first.__name__, quiet=True)
+        before = first()().output
+        assert local.resume("latest", pipeline=second()).output != before
+        assert ("existed before the attempt" in caplog.text) == (first is part_as_pipeline)
 
 
 def test_a_run_that_the_store_does_not_know(root: Path, tasks: Tasks) -> None:

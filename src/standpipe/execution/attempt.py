@@ -248,9 +248,9 @@ class AttemptExecutor:
         moved = make_folder(folder, Path(self.run.pipeline_root), self.run_folder / LOST_FOLDER)
         if moved and self._reported.is_first(LOST_FOLDER):
             warn(
-                f"The run store knows nothing of {folder}, in which an attempt is about to start: facts were lost "
-                f"(a power loss, a restored backup), or another task created it. It is now {moved}, and no task reads "
-                f"it. If there are more of them, they are moved to {self.run_folder / LOST_FOLDER} as well."
+                f"{folder} existed before the attempt that needs it: facts of the run were lost (a power loss, a "
+                "restored backup), its task was a pipeline before the run was resumed, or another task created it. It "
+                f"is now {moved}, and no task reads it. Further ones are moved to {LOST_FOLDER} without a notice."
             )
 
     def _open_log(self, folder: Path, command: StartAttempt) -> TaskLog:
