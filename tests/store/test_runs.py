@@ -89,11 +89,9 @@ def test_the_disk_has_each_second_of_work_and_the_end_of_the_run(
         return db
 
     def waits(*recorded: Fact) -> bool:
-        statements.clear()
         recorder(recorded)
-        modes = [text.rpartition(" ")[2] for text in statements if "synchronous" in text]
-        assert modes in ([], ["FULL", "NORMAL"])
-        return bool(modes) and "FULL" in statements[0] and "NORMAL" in statements[-1]
+        assert statements[-1] == "COMMIT"
+        return [text for text in statements if "synchronous" in text][-1] == "PRAGMA synchronous = FULL"
 
     def succeeded(seconds: float) -> Fact:
         return TaskSucceeded(TASK, {}, AttemptReport(seconds))

@@ -67,6 +67,7 @@ class Database:
         self._path = path
         self._schema = schema
         self._db: sqlite3.Connection | None = None
+        self._waits_for_disk = False
         _databases.add(self)
 
     @contextmanager
@@ -87,14 +88,11 @@ class Database:
             with in_use:
                 if self._db is None:
                     self._db = self._open()
-                if survives_power_loss:
-                    self._db.execute("PRAGMA synchronous = FULL")
-                try:
-                    with self._db as db:
-                        yield db
-                finally:
-                    if survives_power_loss:
-                        self._db.execute("PRAGMA synchronous = NORMAL")
+                if survives_power_loss != self._waits_for_disk:
+                    self._db.execute(f"PRAGMA synchronous = {'FULL' if survives_power_loss else 'NORMAL'}")
+                    self._waits_for_disk = survives_power_loss
+                with self._db as db:
+                    yield db
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 
@@ -112,6 +110,7 @@ class Database:
         try:
             _use_wal(db)
             db.execute("PRAGMA synchronous = NORMAL")
+            self._waits_for_disk = False
             check_length(db, self._path, self._schema)
             self._migrate(db)
         except BaseException:
