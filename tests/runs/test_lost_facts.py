@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from standpipe import dsl, local
+from standpipe import dsl, kubernetes, local
 from standpipe.dsl import Dataset, Input, Output
 from standpipe.errors import NoSuchRun, StorageError, TaskFailed
 from standpipe.local import FakeRunner
@@ -207,6 +207,28 @@ def test_a_task_that_was_a_pipeline_before(tmp_path: Path, caplog: pytest.LogCap
         before = first()().output
         assert local.resume("latest", pipeline=second()).output != before
         assert ("existed before the attempt" in caplog.text) == (first is part_as_pipeline)
+
+
+def test_the_end_of_a_volume_is_lost(root: Path) -> None:
+    """A PVC can be deleted once: a second DeletePVC fails, unless the task has deleted the PVC before."""
+
+    @dsl.pipeline
+    def deletes(name: str = "data") -> None:
+        claim = kubernetes.CreatePVC(pvc_name="data", access_modes=["ReadWriteOnce"], size="1Gi")
+        kubernetes.DeletePVC(pvc_name=name).after(claim)
+
+    local.init(FakeRunner(), root, quiet=True)
+    deletes()
+    run, length = last(root)
+    assert list((root / "pvcs").iterdir()) == []
+    for kept in range(length - 1, length - 4, -1):  # the end of the run, of the task, and its start
+        forget(root, run, kept)
+        local.resume(run)
+    assert local.get_run(run).status.value == "SUCCEEDED"
+    with pytest.raises(TaskFailed, match="unknown PVC 'other'"):
+        deletes(name="other")
+    with pytest.raises(TaskFailed, match="unknown PVC 'other'"):
+        local.resume("latest")
 
 
 def test_a_run_that_the_store_does_not_know(root: Path, tasks: Tasks) -> None:
