@@ -25,8 +25,9 @@ from tests.chaos.pipelines import EXPECTED, LINES
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = "tests.chaos.program"
 
-#: Seconds after which no process of a killed one may run, on a busy machine.
+#: Seconds after which no process of a killed one may run, on a busy machine; and if it removes containers.
 PATIENCE = 5.0
+PATIENCE_WITH_CONTAINERS = 40.0
 
 #: A run that does not end after so many kills makes no progress.
 MOST_STARTS = 60
@@ -74,7 +75,7 @@ class Chaos:
         return found
 
     def until_nothing_is_left(self) -> None:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + (PATIENCE_WITH_CONTAINERS if self.runner == "DockerRunner" else PATIENCE)
         while (left := self.processes()) and time.monotonic() < end:
             time.sleep(0.02)
         assert not left, [command_of(pid) for pid in left]

@@ -8,10 +8,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from standpipe import dsl, local
+from standpipe import dsl, kubernetes, local
 from standpipe.dsl import Dataset, Input, Output
 from standpipe.errors import NoSuchRun, StorageError, TaskFailed
 from standpipe.local import FakeRunner
@@ -135,8 +136,8 @@ def test_a_run_is_resumed_from_each_of_its_facts(root: Path, tasks: Tasks, caplo
         executed = {path.parent for path in (root / run).rglob("log.txt")}
         assert local.resume(run).output == OUTPUT
         moved = {path.parent for path in (root / run / ".lost").rglob("log.txt")}
-        assert {root / run / path.relative_to(root / run / ".lost" / "1") for path in moved} <= executed
-        notices = [record for record in caplog.records if "knows nothing of" in record.getMessage()]
+        assert {root / run / path.name for path in moved} <= executed
+        notices = [record for record in caplog.records if "existed before the attempt" in record.getMessage()]
         assert len(notices) == bool(moved)
         assert tasks.ran == [] or moved or kept < length
     assert tasks.ran == []
@@ -153,11 +154,11 @@ def test_what_is_moved_aside_stays_as_it_was(root: Path, tasks: Tasks, caplog: p
     for number in (1, 2):
         forget(root, run, 1)
         assert local.resume(run).output == OUTPUT
-        assert (folder / ".lost" / "1" / "write" / "data").read_text() == "precious"
-        assert (folder / ".lost" / str(number) / "write" / "data").exists()
-    assert (folder / ".lost" / "1" / "read").readlink() == root / "outside"
+        moved = [path.read_text() for path in folder.glob(".lost/*/write/data")]
+        assert sorted(moved) == ["data 1"] * (number - 1) + ["precious"]
+    assert [path.readlink() for path in folder.glob(".lost/*/read") if path.is_symlink()] == [root / "outside"]
     assert list((root / "outside").iterdir()) == []
-    assert f"It is now {folder / '.lost' / '1' / 'write'}, and no task reads it" in caplog.text
+    assert f"It is now {folder / '.lost'}" in caplog.text.replace("\n", " ")
 
 
 def test_links_do_not_lead_what_is_moved_aside_out_of_the_run(root: Path, tasks: Tasks) -> None:
@@ -170,6 +171,64 @@ def test_links_do_not_lead_what_is_moved_aside_out_of_the_run(root: Path, tasks:
         local.resume(run)
     assert list((root / "outside").iterdir()) == []
     assert (root / run / "write" / "data").exists()
+
+
+def test_a_task_that_was_a_pipeline_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def part_as_pipeline() -> Any:
+        @dsl.pipeline
+        def part(x: int) -> int:
+            return unstable(x=x).output
+
+        @dsl.pipeline
+        def changing() -> str:
+            return str_of(x=part(x=1).output).output
+
+        return changing
+
+    def part_as_task() -> Any:
+        @dsl.component
+        def part(x: int) -> int:
+            raise NotImplementedError
+
+        @dsl.pipeline
+        def changing() -> str:
+            return str_of(x=part(x=1).output).output
+
+        return changing
+
+    @dsl.component
+    def str_of(x: int) -> str:
+        raise NotImplementedError
+
+    runner = FakeRunner(unstable=lambda x: x + 1, part=lambda x: x + 2, str_of=lambda x: str(x))
+    for first, second in ((part_as_pipeline, part_as_task), (part_as_task, part_as_pipeline)):
+        caplog.clear()
+        local.init(runner, tmp_path / first.__name__, quiet=True)
+        before = first()().output
+        assert local.resume("latest", pipeline=second()).output != before
+        assert ("existed before the attempt" in caplog.text) == (first is part_as_pipeline)
+
+
+def test_the_end_of_a_volume_is_lost(root: Path) -> None:
+    """A PVC can be deleted once: a second DeletePVC fails, unless the task has deleted the PVC before."""
+
+    @dsl.pipeline
+    def deletes(name: str = "data") -> None:
+        claim = kubernetes.CreatePVC(pvc_name="data", access_modes=["ReadWriteOnce"], size="1Gi")
+        kubernetes.DeletePVC(pvc_name=name).after(claim)
+
+    local.init(FakeRunner(), root, quiet=True)
+    deletes()
+    run, length = last(root)
+    assert list((root / "pvcs").iterdir()) == []
+    for kept in range(length - 1, length - 4, -1):  # the end of the run, of the task, and its start
+        forget(root, run, kept)
+        local.resume(run)
+    assert local.get_run(run).status.value == "SUCCEEDED"
+    with pytest.raises(TaskFailed, match="unknown PVC 'other'"):
+        deletes(name="other")
+    with pytest.raises(TaskFailed, match="unknown PVC 'other'"):
+        local.resume("latest")
 
 
 def test_a_run_that_the_store_does_not_know(root: Path, tasks: Tasks) -> None:

@@ -61,7 +61,7 @@ def test_the_main_process_is_killed(
     kills = KILLS // len(PIPELINES)
     while chaos.kills < kills:
         # As long as no facts are lost, the checks are stricter.
-        losses = 0.3 if chaos.kills >= kills / 2 else 0.0
+        losses = 0.5 if chaos.kills >= kills / 2 else 0.0
         chaos.to_the_end(chaos.runs, chaos.kill_within(seconds), losses=losses)
         assert chaos.runs < 10 * kills, "most programs end before they are killed"
     with capsys.disabled():

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import warnings
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ from standpipe.model.events import (
     TaskFailed,
     TaskSucceeded,
 )
+from standpipe.model.kfp import DELETE_PVC
 from standpipe.model.layout import RUN_STORE_FILE
+from standpipe.model.plan import Command, Container
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.types import ArtifactType
@@ -89,11 +92,9 @@ def test_the_disk_has_each_second_of_work_and_the_end_of_the_run(
         return db
 
     def waits(*recorded: Fact) -> bool:
-        statements.clear()
         recorder(recorded)
-        modes = [text.rpartition(" ")[2] for text in statements if "synchronous" in text]
-        assert modes in ([], ["FULL", "NORMAL"])
-        return bool(modes) and "FULL" in statements[0] and "NORMAL" in statements[-1]
+        assert statements[-1] == "COMMIT"
+        return [text for text in statements if "synchronous" in text][-1] == "PRAGMA synchronous = FULL"
 
     def succeeded(seconds: float) -> Fact:
         return TaskSucceeded(TASK, {}, AttemptReport(seconds))
@@ -107,6 +108,10 @@ def test_the_disk_has_each_second_of_work_and_the_end_of_the_run(
         assert waits(TaskFailed(TASK, Failure("boom"), AttemptReport(3600)))
         assert not waits(succeeded(0.1))
         assert waits(RunEnded(TaskState.SUCCEEDED, {}, ()))
+    deletes = replace(PLAN, executors={"exec-delete": Container(DELETE_PVC, Command())})
+    with closing(RunRecorder(tmp_path, RUN._replace(id="deletes"), deletes)) as recorder:
+        assert waits(RunStarted({}), AttemptStarted(TASK, 0))
+        assert waits(succeeded(0.1))
 
 
 def test_a_value_that_json_cannot_hold_is_a_type_error(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from standpipe.support.new_folders import make_folder
 from standpipe.support.untrusted_files import (
     UntrustedFileError,
     create_file,
-    make_folder,
     open_folder,
     read_file,
     remove_path,
@@ -112,7 +112,7 @@ def test_no_link_on_the_way_is_followed(root: Path, step: str) -> None:
     for action in (
         lambda: read_file(file, root),
         lambda: os.close(create_file(file.with_name("new"), root)),
-        lambda: make_folder(file.with_name("new"), root, root / "aside"),
+        lambda: make_folder(file.with_name("new"), root, root / "run" / "aside"),
         lambda: open_folder(file.parent, root).__enter__(),
     ):
         with pytest.raises(UntrustedFileError, match=f"^{link} is a symbolic link: expected a folder"):
@@ -128,7 +128,7 @@ def test_links_above_the_root_belong_to_the_user(root: Path) -> None:
     file = link / "run" / "task" / "file"
     os.close(create_file(file, link))
     assert read_file(file, link) == b""
-    make_folder(link / "run" / "new" / "deep", link, link / "aside")
+    make_folder(link / "run" / "new" / "deep", link, link / "run" / "aside")
     assert (root / "run" / "new" / "deep").is_dir()
     remove_path(link / "run", link)
     assert list(root.iterdir()) == []
@@ -146,43 +146,6 @@ def test_what_exists_is_not_created_again(root: Path) -> None:
     with pytest.raises(UntrustedFileError, match=f"Cannot create the file {link}: it exists already"):
         create_file(link, root)
     assert not (root.parent / "outside" / "new").exists()
-
-
-def test_what_is_where_a_new_folder_has_to_be_is_moved_aside(root: Path) -> None:
-    folder, aside = root / "run" / "task", root / "run" / "aside"
-    (folder / "file").write_text("first")
-    assert make_folder(folder, root, aside) == aside / "1" / "task"
-    assert (aside / "1" / "task" / "file").read_text() == "first"
-    folder.rmdir()
-    folder.symlink_to(root.parent / "outside")
-    assert make_folder(folder, root, aside) == aside / "2" / "task"
-    assert (aside / "2" / "task").readlink() == root.parent / "outside"
-    assert make_folder(folder / "deep" / "file", root, aside) is None
-    assert [path.name for path in folder.iterdir()] == ["deep"]
-
-
-def test_nothing_is_moved_through_a_link(root: Path) -> None:
-    folder, aside = root / "run" / "task", root / "run" / "aside"
-    aside.symlink_to(root.parent / "outside")
-    with pytest.raises(UntrustedFileError, match=f"{aside} is a symbolic link"):
-        make_folder(folder, root, aside)
-    assert folder.is_dir()
-    assert not (root.parent / "outside" / "1").exists()
-
-
-def test_a_task_that_creates_a_folder_again_and_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mkdir = os.mkdir
-
-    def create_twice(name: str, *arguments: int, **options: int) -> None:
-        if name == "task":
-            mkdir(name, *arguments, **options)
-        mkdir(name, *arguments, **options)
-
-    (root / "run" / "task").rename(root / "other")
-    monkeypatch.setattr(os, "mkdir", create_twice)
-    folder = root / "run" / "task"
-    with pytest.raises(UntrustedFileError, match=f"Cannot create the folder {folder}: it exists already"):
-        make_folder(folder, root, root / "aside")
 
 
 def test_a_folder_is_removed_without_what_its_links_lead_to(root: Path) -> None:

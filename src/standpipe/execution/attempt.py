@@ -23,15 +23,16 @@ from standpipe.execution.rendering import Renderer
 from standpipe.execution.requests import build_request
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, AttemptReport, Failure, StartAttempt
-from standpipe.model.layout import LOST_FOLDER, attempt_folder
+from standpipe.model.layout import LOG_FILE, LOST_FOLDER, attempt_folder
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan
 from standpipe.model.ports import ArtifactStore, Attempt, Cluster, Log, Outcome, PodSettings, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.values import Checksum, Value
+from standpipe.support.new_folders import make_folder
 from standpipe.support.notices import Once, warn
 from standpipe.support.redaction import NO_SECRETS, Redactor
 from standpipe.support.timers import cancel_after
-from standpipe.support.untrusted_files import UntrustedFileError, make_folder, open_folder
+from standpipe.support.untrusted_files import UntrustedFileError, open_folder
 
 #: Shows a line that a task has printed.
 LineSink = Callable[[TaskRef, str], None]
@@ -97,10 +98,8 @@ class AttemptExecutor:
         executor = self._find_executor(command)
         if isinstance(executor, Importer):
             return self._execute_importer(executor, folder, command, cancel)
-        if self.cluster:
-            result = self.cluster.carry_out(str(executor.image), command.inputs)
-            if result is not None:
-                return self._log_operation(*result, folder, command)
+        if self.cluster and self.cluster.carries_out(str(executor.image)):
+            return self._execute_operation(self.cluster, str(executor.image), folder, command)
         return self._execute_task(executor, folder, command, cancel)
 
     # --- tasks of the runner ------------------------------------------------------------------------------------------
@@ -220,11 +219,14 @@ class AttemptExecutor:
         ended = self._use_cache(inputs, command, cancel, lambda: AttemptEnded(command.task))
         return replace(ended, outputs=outputs)
 
-    def _log_operation(
-        self, outputs: Mapping[str, Value], message: str, folder: Path, command: StartAttempt
-    ) -> AttemptEnded:
-        """Return the end of an attempt that the cluster has carried out by itself, with its message as the log."""
-        self._make_folder(folder)
+    def _execute_operation(self, cluster: Cluster, image: str, folder: Path, command: StartAttempt) -> AttemptEnded:
+        """Let the cluster carry out a task by itself; its message is the log."""
+        before = self._make_folder(folder)
+        if command.attempt and not before:
+            before = attempt_folder(self.run_folder, command.task, command.attempt - 1)
+        # An attempt has a log only if it succeeded; if it is repeated all the same, its end was not recorded.
+        is_repeated = before is not None and (before / LOG_FILE).exists()
+        outputs, message = cluster.carry_out(image, command.inputs, is_repeated=is_repeated)
         with self._open_log(folder, command) as log:
             log.write(f"{message}\n".encode())
         return AttemptEnded(command.task, outputs, report=_build_report(log))
@@ -259,14 +261,16 @@ class AttemptExecutor:
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
-    def _make_folder(self, folder: Path) -> None:
+    def _make_folder(self, folder: Path) -> Path | None:
+        """Make the folder of an attempt; return where what was there was moved to."""
         moved = make_folder(folder, Path(self.run.pipeline_root), self.run_folder / LOST_FOLDER)
         if moved and self._reported.is_first(LOST_FOLDER):
             warn(
-                f"The run store knows nothing of {folder}, in which an attempt is about to start: facts were lost "
-                f"(a power loss, a restored backup), or another task created it. It is now {moved}, and no task reads "
-                f"it. If there are more of them, they are moved to {self.run_folder / LOST_FOLDER} as well."
+                f"{folder} existed before the attempt that needs it: facts of the run were lost (a power loss, a "
+                "restored backup), its task was a pipeline before the run was resumed, or another task created it. It "
+                f"is now {moved}, and no task reads it. Further ones are moved to {LOST_FOLDER} without a notice."
             )
+        return moved
 
     def _open_log(self, folder: Path, command: StartAttempt) -> TaskLog:
         return TaskLog(folder, Path(self.run.pipeline_root), partial(self.show_line, command.task), self.redactor)

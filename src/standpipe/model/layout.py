@@ -10,7 +10,7 @@
     .stop
     .workspace/
       .artifacts/
-    .lost/<number>/             what was where the folder of a new attempt has to be, at its path in the run
+    .lost/<digits>/             what was where the folder of a new attempt has to be, at its path in the run
     <task>/                     the folder of a task, and of its first attempt
     <task>@1/                   the folder of its attempt 1
       log.txt

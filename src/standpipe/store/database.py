@@ -71,6 +71,7 @@ class Database:
         self._schema = schema
         self._db: sqlite3.Connection | None = None
         self._is_busy = False
+        self._waits_for_disk = False
         _databases.add(self)
 
     @contextmanager
@@ -91,13 +92,10 @@ class Database:
             with in_use:
                 if self._db is None:
                     self._db = self._open()
-                if survives_power_loss:
-                    self._db.execute("PRAGMA synchronous = FULL")
-                try:
-                    yield from self._commit_after(self._db)
-                finally:
-                    if survives_power_loss and self._db is not None:
-                        self._db.execute("PRAGMA synchronous = NORMAL")
+                if survives_power_loss != self._waits_for_disk:
+                    self._db.execute(f"PRAGMA synchronous = {'FULL' if survives_power_loss else 'NORMAL'}")
+                    self._waits_for_disk = survives_power_loss
+                yield from self._commit_after(self._db)
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 
@@ -134,6 +132,7 @@ class Database:
         try:
             _use_wal(db)
             db.execute("PRAGMA synchronous = NORMAL")
+            self._waits_for_disk = False
             check_length(db, self._path, self._schema)
             self._migrate(db)
         except BaseException:

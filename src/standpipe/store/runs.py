@@ -20,8 +20,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from standpipe.model.events import AttemptFailed, Fact, RunEnded, TaskFailed, TaskSucceeded
+from standpipe.model.kfp import DELETE_PVC
 from standpipe.model.layout import RUN_STORE_FILE, StateLayout
-from standpipe.model.plan import Plan
+from standpipe.model.plan import Container, Plan
 from standpipe.model.refs import RunInfo
 from standpipe.store.database import Database, Schema, begin
 from standpipe.store.facts import encode
@@ -79,6 +80,7 @@ class RunRecorder:
     A batch waits for the disk if a power loss could otherwise take more than a second of the work of tasks, or the end
     of the run, which the caller hears of. To wait each time would take as long as to execute a task. What else a power
     loss takes costs no work: a resumed run decides it again, and moves aside folders of attempts that are not known.
+    Where a task deletes a PVC, every batch waits: tasks that have used the PVC cannot be executed again.
 
     The row of the run is written together with its first facts, so that no run is without facts.
 
@@ -110,6 +112,7 @@ class RunRecorder:
         self._run = run.id
         self._seq = recorded
         self._unsafe = 0.0  # the work that a power loss could take, in seconds
+        self._most_lost = 0.0 if _deletes_volumes(plan) else _MOST_LOST
         body, self.plan = dump(plan, redactor)
         self._unwritten: list[tuple[str, list[tuple[object, ...]]]] = [
             ("INSERT OR IGNORE INTO plans VALUES (?, ?)", [(self.plan, body)])
@@ -133,7 +136,7 @@ class RunRecorder:
             self._seq += 1
             rows.append((self._run, self._seq, now, *encode(fact)))
             self._unsafe += _work(fact)
-        survives = self._unsafe >= _MOST_LOST
+        survives = self._unsafe >= self._most_lost
         self._write([*self._unwritten, ("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)], survives)
         self._unwritten.clear()
         if survives:
@@ -150,6 +153,10 @@ class RunRecorder:
             begin(db)
             for statement, rows in statements:
                 db.executemany(statement, rows)
+
+
+def _deletes_volumes(plan: Plan) -> bool:
+    return any(isinstance(each, Container) and str(each.image) == DELETE_PVC for each in plan.executors.values())
 
 
 def _work(fact: Fact) -> float:

@@ -13,7 +13,6 @@ import stat
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,9 +28,6 @@ _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FOLDER = _ROOT | os.O_NOFOLLOW
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
-#: How often `make_folder` moves aside what is at one path, which only a task in progress can create again.
-_MOST_MOVES = 10
 
 _KINDS = {
     stat.S_IFREG: "a regular file",
@@ -171,56 +167,6 @@ def open_folder(path: Path, root: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-def make_folder(folder: Path, root: Path, aside: Path) -> Path | None:
-    """Create a new folder below `root`, and its missing parents.
-
-    It contains nothing that another task, or an attempt that nobody knows of, has written: what is at its path is moved
-    into `aside`, unread.
-
-    Args:
-        folder: the folder, which is below the parent of `aside`.
-        root: the folder below which no link is followed.
-        aside: a folder below `root`. What is moved into it keeps its path below the parent of `aside`, in a folder with
-            a number.
-
-    Returns:
-        The path that the former folder, file or link was moved to; None if there was none.
-
-    Raises:
-        UntrustedFileError: if a link is on the way, or no folder, or a task creates something there again and again.
-        OSError: if it cannot be created.
-    """
-    moved = None
-    with open_parent(folder, root, create=True) as (parent, name), _names(folder):
-        for _ in range(_MOST_MOVES):
-            try:
-                os.mkdir(name, dir_fd=parent)
-            except FileExistsError:
-                moved = _move_aside(folder, root, aside, parent)
-            else:
-                return moved
-    raise UntrustedFileError(_exists(folder, "folder"))
-
-
-def _move_aside(path: Path, root: Path, aside: Path, parent: int) -> Path:
-    """Move a folder, a file or a link itself, which is in an open folder, into `aside`; return its new path."""
-    for number in count(1):
-        target = aside / str(number) / path.relative_to(aside.parent)
-        with open_parent(target, root, create=True) as (folder, name):
-            if not _is_there(name, folder):
-                os.rename(path.name, name, src_dir_fd=parent, dst_dir_fd=folder)
-                return target
-    raise AssertionError("numbers do not end")
-
-
-def _is_there(name: str, folder: int) -> bool:
-    try:
-        os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def ensure_folder(folder: Path, root: Path, mode: int | None = None) -> None:
