@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 import sys
 import tempfile
@@ -40,7 +41,7 @@ class Schema:
     Each of the `migrations` is a script that brings a database from the version of its index to the next version. A
     migration is never changed once it is released. `advice` says what to do if the database cannot be used, `repair`
     what to do if it is damaged, and `alternative` how to choose another folder for it: a clause that begins with a
-    verb.
+    verb. `if_replaced` says what to do if the file was removed while it was in use.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Schema:
     advice: str
     repair: str
     alternative: str
+    if_replaced: str
 
     def damage(self, path: Path, reason: str) -> StorageError:
         """Return the error for a damaged database."""
@@ -64,8 +66,10 @@ class Database:
 
     def __init__(self, path: Path, schema: Schema) -> None:
         self._path = path
+        self._name = str(path)
         self._schema = schema
         self._db: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None  # which file it is, once it was used
         _databases.add(self)
 
     @contextmanager
@@ -78,9 +82,12 @@ class Database:
         try:
             with in_use:
                 if self._db is None:
+                    if self._file is not None:
+                        self._check_file()  # SQLite would create a missing one
                     self._db = self._open()
                 with self._db as db:
                     yield db
+                self._check_file()  # SQLite writes to a removed one as well
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 
@@ -90,6 +97,26 @@ class Database:
             if self._db is not None:
                 self._db.close()
                 self._db = None
+
+    def _check_file(self) -> None:
+        """Check that the file at the path is the one that was used before.
+
+        Raises:
+            StorageError: if it was removed, replaced or moved meanwhile.
+        """
+        try:
+            status = os.stat(self._name)
+        except OSError:
+            is_same = False
+        else:
+            file = status.st_dev, status.st_ino
+            is_same = file == (self._file or file)
+            self._file = self._file or file
+        if not is_same:
+            raise StorageError(
+                f"The {self._schema.name} {self._path} was removed, replaced or moved while it was in use, so nobody "
+                f"will find what was written to it. {self._schema.if_replaced}"
+            )
 
     def _open(self) -> sqlite3.Connection:
         self._need_locks()

@@ -67,6 +67,8 @@ SCHEMA = Schema(
     repair="The folders of the runs beside it are intact. Restore a backup of the file, recover its content with "
     f"`sqlite3 {RUN_STORE_FILE} .recover`, or move it away: the next run creates a new one.",
     alternative="choose another pipeline root: local.init(..., pipeline_root=...)",
+    if_replaced="The folders of the runs hold what their tasks have written so far. Let nothing move or delete the "
+    "pipeline root while runs are active, and start the run again.",
 )
 
 
