@@ -75,8 +75,8 @@ def leave_something(
     name: str,
     outside: str,
     code: int,
-    text: dsl.OutputPath(str),
-    data: dsl.Output[dsl.Dataset],  # type: ignore[valid-type]
+    text: dsl.OutputPath(str),  # type: ignore[valid-type]
+    data: dsl.Output[dsl.Dataset],
 ) -> None:
     leave_and_exit(kind, name, text, outside, code)
 
@@ -163,8 +163,107 @@ def test_a_request_of_the_task_does_not_change_the_next_run(outside: Path, kind:
         with pytest.raises(TaskFailed):
             local.run(hostile, arguments, runner=local.SubprocessRunner(use_venv=False), pipeline_root=root, quiet=True)
         assert time.monotonic() - began < 30
-        run = local.runs(root)[-1]
+        run = local.runs(root)[0]
         assert not run.cancel()
         with pytest.raises(TaskFailed):
             local.resume(run, runner=local.SubprocessRunner(use_venv=False), pipeline_root=root, quiet=True)
         assert len(local.runs(root)) == number
+
+
+# --- artifacts --------------------------------------------------------------------------------------------------------
+
+
+@dsl.component(additional_funcs=[leave])
+def leave_artifact(kind: str, outside: str, data: dsl.Output[dsl.Dataset]) -> str:
+    import os
+
+    if kind == "link to an input":
+        with open(os.path.join(os.path.dirname(data.path), "big"), "w") as file:
+            file.write("payload")
+        os.symlink(file.name, data.path)
+    elif kind == "link to a folder outside":
+        os.symlink(outside, data.path)
+    else:
+        leave(kind, data.path, outside)
+    return "done"
+
+
+@dsl.pipeline
+def with_artifact(kind: str, outside: str) -> None:
+    leave_artifact(kind=kind, outside=outside)
+    say(text="sibling")
+
+
+def run_with_artifact(outside: Path, kind: str) -> Run:
+    root, arguments = outside.parent / "root", {"kind": kind, "outside": str(outside)}
+    local.run(
+        with_artifact, arguments, runner=local.SubprocessRunner(use_venv=False), pipeline_root=root, enable_caching=True
+    )
+    return local.runs(root)[0]
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "socket"])
+def test_an_artifact_that_has_no_content_fails_its_task(outside: Path, kind: str) -> None:
+    with pytest.raises(TaskFailed, match=f"its output artifact cannot be used: .*/data {KINDS[kind]}: expected a"):
+        run_with_artifact(outside, kind)
+    assert local.runs(outside.parent / "root")[0].task("say").status is Status.SUCCEEDED
+
+
+@pytest.mark.parametrize("kind", ["link outside", "link to a device", "link to a folder outside", "dangling link"])
+def test_an_artifact_that_is_a_link_out_of_the_runs_is_not_read(
+    outside: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (artifact,) = run_with_artifact(outside, kind).task("leave-artifact").artifacts
+    assert artifact.digest == ""
+    if kind != "dangling link":
+        assert "left its output artifact 'data' as a link: " in caplog.text
+    assert run_with_artifact(outside, kind).task("leave-artifact").cached_from == "", "it cannot be checked"
+
+
+def test_an_artifact_that_is_a_link_inside_of_the_runs_is_a_payload(outside: Path) -> None:
+    (artifact,) = run_with_artifact(outside, "link to an input").task("leave-artifact").artifacts
+    assert artifact.digest
+    assert run_with_artifact(outside, "link to an input").task("leave-artifact").cached_from
+
+
+# --- cancelled tasks --------------------------------------------------------------------------------------------------
+
+
+@dsl.component
+def swap_folder(where: str, outside: str, data: dsl.Output[dsl.Dataset], canary: dsl.Output[dsl.Dataset]) -> str:
+    import os
+    import time
+
+    folder = os.path.dirname(data.path)
+    for _ in range({"attempt": 0, "run": 1}[where]):
+        folder = os.path.dirname(folder)
+    os.rename(folder, folder + "-moved")
+    os.symlink(outside, folder)
+    print("swapped", flush=True)
+    time.sleep(60)
+    return "x"
+
+
+@pytest.mark.parametrize("where", ["attempt", "run"])
+def test_cleaning_up_after_a_cancelled_task_removes_nothing_outside(outside: Path, where: str) -> None:
+    """The user's folder has files with the names of the outputs, which the clean-up would remove."""
+    root = outside.parent / "root"
+    (outside / "swap-folder").mkdir()
+    for folder in (outside, outside / "swap-folder"):
+        (folder / "data").mkdir()
+        (folder / "data" / "file").write_text("of the user")
+    before = set(outside.rglob("*"))
+
+    @dsl.pipeline(pipeline_config=dsl.PipelineConfig(active_deadline_seconds=3))
+    def swapping(where: str, outside: str) -> None:
+        swap_folder(where=where, outside=outside)
+
+    arguments = {"where": where, "outside": str(outside)}
+    with pytest.raises((TaskFailed, StorageError)):
+        local.run(swapping, arguments, runner=local.SubprocessRunner(use_venv=False), pipeline_root=root, quiet=True)
+    assert [path for path in root.rglob("*-moved") if path.is_dir()], "the task has swapped the folder"
+    assert set(outside.rglob("*")) >= before
+    for folder in (outside, outside / "swap-folder"):
+        shutil.rmtree(folder / "data")
+        (folder / "error.json").unlink(missing_ok=True)  # of the task's own process, which was interrupted
+    (outside / "swap-folder").rmdir()

@@ -24,6 +24,9 @@ if sys.platform != "win32":
 #: The longest wait for another process that writes, in seconds.
 PATIENCE = 30
 
+#: The milliseconds of one step of that wait.
+_STEP = 100
+
 #: The errors of a file system that has no locks.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
@@ -68,6 +71,7 @@ class Database:
         self._schema = schema
         self._db: sqlite3.Connection | None = None
         self._waits_for_disk = False
+        self._is_busy = False
         _databases.add(self)
 
     @contextmanager
@@ -91,15 +95,33 @@ class Database:
                 if survives_power_loss != self._waits_for_disk:
                     self._db.execute(f"PRAGMA synchronous = {'FULL' if survives_power_loss else 'NORMAL'}")
                     self._waits_for_disk = survives_power_loss
-                with self._db as db:
-                    yield db
+                yield from self._commit_after(self._db)
         except sqlite3.Error as error:
             raise self._unusable(error) from error
+
+    def _commit_after(self, db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+        self._is_busy = True
+        try:
+            yield db
+            if self._db is db:  # otherwise this is a forked child, which leaves the transaction of its parent
+                db.commit()
+        except BaseException:
+            if self._db is db:
+                db.rollback()
+            raise
+        finally:
+            self._is_busy = False
+
+    def abandon(self) -> None:
+        """Leave a connection that is in use to the process that this one was forked from; see `_before_fork`."""
+        if self._db is not None:
+            _abandoned.append(self._db)
+            self._db = None
 
     def close(self) -> None:
         """Close the database. The next transaction opens it again."""
         with in_use:
-            if self._db is not None:
+            if self._db is not None and not self._is_busy:
                 self._db.close()
                 self._db = None
 
@@ -159,6 +181,11 @@ class Database:
         db.commit()
 
 
+#: Connections of the parent that are never closed here, as that would write to its database. There are some only if a
+#: signal handler forked in the middle of a transaction of the main thread.
+_abandoned: list[sqlite3.Connection] = []
+
+
 def _before_fork() -> None:
     in_use.acquire()
     for database in list(_databases):
@@ -168,6 +195,8 @@ def _before_fork() -> None:
 def _after_fork_in_child() -> None:
     global in_use
     in_use = threading.RLock()  # a thread that this process does not have holds the old one
+    for database in list(_databases):
+        database.abandon()
 
 
 register_functions(before=_before_fork, in_parent=lambda: in_use.release(), in_child=_after_fork_in_child)
@@ -195,6 +224,27 @@ def check_length(db: sqlite3.Connection, path: Path, schema: Schema) -> None:
     """Raise StorageError if a part of the last page is missing: SQLite reads zeros for it, and does not notice."""
     if os.path.getsize(path) % db.execute("PRAGMA page_size").fetchone()[0]:
         raise schema.damage(path, "its end is missing")
+
+
+def begin(db: sqlite3.Connection) -> None:
+    """Begin a transaction that writes. It waits for other processes in short steps, between which signals are handled.
+
+    Raises:
+        sqlite3.Error: if they do not let it begin, or the database cannot be written.
+    """
+    end = time.monotonic() + PATIENCE
+    db.execute(f"PRAGMA busy_timeout = {_STEP}")
+    try:
+        while True:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > end:
+                    raise
+            else:
+                return
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000}")
 
 
 def version_of(db: sqlite3.Connection) -> int:

@@ -24,7 +24,7 @@ from standpipe.model.kfp import DELETE_PVC
 from standpipe.model.layout import RUN_STORE_FILE, StateLayout
 from standpipe.model.plan import Container, Plan
 from standpipe.model.refs import RunInfo
-from standpipe.store.database import Database, Schema
+from standpipe.store.database import Database, Schema, begin
 from standpipe.store.facts import encode
 from standpipe.store.plans import dump
 from standpipe.support.redaction import NO_SECRETS, Redactor
@@ -150,6 +150,7 @@ class RunRecorder:
         self, statements: Sequence[tuple[str, Sequence[tuple[object, ...]]]], survives_power_loss: bool = False
     ) -> None:
         with self._database.transaction(survives_power_loss=survives_power_loss) as db:
+            begin(db)
             for statement, rows in statements:
                 db.executemany(statement, rows)
 
