@@ -44,7 +44,7 @@ class Schema:
     Each of the `migrations` is a script that brings a database from the version of its index to the next version. A
     migration is never changed once it is released. `advice` says what to do if the database cannot be used, `repair`
     what to do if it is damaged, and `alternative` how to choose another folder for it: a clause that begins with a
-    verb.
+    verb. `if_replaced` says what to do if the file was removed while it was in use.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Schema:
     advice: str
     repair: str
     alternative: str
+    if_replaced: str
 
     def damage(self, path: Path, reason: str) -> StorageError:
         """Return the error for a damaged database."""
@@ -68,10 +69,12 @@ class Database:
 
     def __init__(self, path: Path, schema: Schema) -> None:
         self._path = path
+        self._name = str(path)
         self._schema = schema
         self._db: sqlite3.Connection | None = None
-        self._waits_for_disk = False
         self._is_busy = False
+        self._waits_for_disk = False
+        self._file: tuple[int, int] | None = None  # which file it is, once it was used
         _databases.add(self)
 
     @contextmanager
@@ -91,11 +94,14 @@ class Database:
         try:
             with in_use:
                 if self._db is None:
+                    if self._file is not None:
+                        self._check_file()  # SQLite would create a missing one
                     self._db = self._open()
                 if survives_power_loss != self._waits_for_disk:
                     self._db.execute(f"PRAGMA synchronous = {'FULL' if survives_power_loss else 'NORMAL'}")
                     self._waits_for_disk = survives_power_loss
                 yield from self._commit_after(self._db)
+                self._check_file()  # SQLite writes to a removed one as well
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 
@@ -124,6 +130,26 @@ class Database:
             if self._db is not None and not self._is_busy:
                 self._db.close()
                 self._db = None
+
+    def _check_file(self) -> None:
+        """Check that the file at the path is the one that was used before.
+
+        Raises:
+            StorageError: if it was removed, replaced or moved meanwhile.
+        """
+        try:
+            status = os.stat(self._name)
+        except OSError:
+            is_same = False
+        else:
+            file = status.st_dev, status.st_ino
+            is_same = file == (self._file or file)
+            self._file = self._file or file
+        if not is_same:
+            raise StorageError(
+                f"The {self._schema.name} {self._path} was removed, replaced or moved while it was in use, so nobody "
+                f"will find what was written to it. {self._schema.if_replaced}"
+            )
 
     def _open(self) -> sqlite3.Connection:
         self._need_locks()

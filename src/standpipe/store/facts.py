@@ -143,6 +143,7 @@ RECORDS = (
             "rerun_tasks": Field("rerun_tasks", several(TASK), former=("again",)),
             "plan": Field("plan"),
             "inputs": _INPUTS,
+            "at": Field("resumed_at"),
         },
     ),
     _RUN_ENDED,

@@ -44,7 +44,8 @@ _RUNS = """
     LEFT JOIN facts AS first ON first.run = runs.id AND first.seq = 1
     LEFT JOIN facts AS last ON last.run = runs.id AND last.seq = (SELECT max(seq) FROM facts WHERE run = runs.id)
 """
-_NEWEST_FIRST = f"{_RUNS} ORDER BY created DESC, runs.rowid DESC"
+#: By number, as the clock may have been set since.
+_NEWEST_FIRST = f"{_RUNS} ORDER BY runs.rowid DESC"
 _RUNS_SINCE = f"{_RUNS} WHERE runs.rowid > ? ORDER BY runs.rowid"
 _RUN = f"{_RUNS} WHERE runs.id = ?"
 
@@ -89,7 +90,7 @@ class RunRow:
     @property
     def seconds(self) -> float:
         """For how long it was in progress between its first and its last fact, in seconds."""
-        return 0.0 if self.began is None or self.latest is None else self.latest - self.began - self.idle
+        return 0.0 if self.began is None or self.latest is None else max(0.0, self.latest - self.began - self.idle)
 
 
 def run_rows(pipeline_root: Path) -> list[RunRow]:

@@ -16,7 +16,7 @@ A migration changes tables and columns, never bodies: those keep the names that 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from standpipe.model.events import AttemptFailed, Fact, RunEnded, TaskFailed, TaskSucceeded
@@ -68,6 +68,8 @@ SCHEMA = Schema(
     repair="The folders of the runs beside it are intact. Restore a backup of the file, recover its content with "
     f"`sqlite3 {RUN_STORE_FILE} .recover`, or move it away: the next run creates a new one.",
     alternative="choose another pipeline root: local.init(..., pipeline_root=...)",
+    if_replaced="The folders of the runs hold what their tasks have written so far. Let nothing move or delete the "
+    "pipeline root while runs are active, and start the run again.",
 )
 
 #: A power loss makes a resumed run execute again at most as much of what its tasks had done, in seconds.
@@ -88,6 +90,7 @@ class RunRecorder:
         pipeline_root: the folder of the store.
         run: the run.
         plan: the Plan that it starts or is resumed with.
+        now: returns the time in seconds since the epoch, from the clock that the facts have their own times from.
         workspace: the folder of its workspace on this machine, empty if it has none.
         rerun_of: the run and the task of which it is a rerun.
         redactor: redacts secrets from the plan; facts come without them.
@@ -103,6 +106,7 @@ class RunRecorder:
         run: RunInfo,
         plan: Plan,
         *,
+        now: Callable[[], float] = time.time,
         workspace: str = "",
         rerun_of: str = "",
         redactor: Redactor = NO_SECRETS,
@@ -120,8 +124,7 @@ class RunRecorder:
         if not recorded:
             row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, rerun_of, int(bool(redactor)))
             self._unwritten.append(("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row]))
-        # Seconds since the epoch, from a clock that nobody sets while the run lasts.
-        self._epoch = time.time() - time.monotonic()
+        self._now = now
         try:
             self._write(())  # fails before anything of the run has started
         except BaseException:
@@ -130,7 +133,7 @@ class RunRecorder:
 
     def __call__(self, facts: Sequence[Fact]) -> None:
         """Append facts."""
-        now = self._epoch + time.monotonic()
+        now = self._now()
         rows = []
         for fact in facts:
             self._seq += 1
