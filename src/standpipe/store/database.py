@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 import sys
 import tempfile
@@ -78,14 +79,17 @@ class Database:
         """
         try:
             with in_use:
-                if self._db is None:
-                    self._db = self._open()
-                yield from self._commit_after(self._db)
+                self._is_busy = True
+                try:
+                    if self._db is None:
+                        self._db = self._open()
+                    yield from self._commit_after(self._db)
+                finally:
+                    self._is_busy = False
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 
     def _commit_after(self, db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-        self._is_busy = True
         try:
             yield db
             if self._db is db:  # otherwise this is a forked child, which leaves the transaction of its parent
@@ -94,8 +98,6 @@ class Database:
             if self._db is db:
                 db.rollback()
             raise
-        finally:
-            self._is_busy = False
 
     def abandon(self) -> None:
         """Leave a connection that is in use to the process that this one was forked from; see `_before_fork`."""
@@ -113,13 +115,16 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         self._need_locks()
         # A thread that forks closes the connections of other threads.
-        db = sqlite3.connect(self._path, timeout=PATIENCE, check_same_thread=False)
+        db, process = sqlite3.connect(self._path, timeout=PATIENCE, check_same_thread=False), os.getpid()
         try:
             _use_wal(db)
             db.execute("PRAGMA synchronous = NORMAL")  # in WAL mode no commit is lost when a process is killed
             self._migrate(db)
         except BaseException:
-            db.close()
+            if process == os.getpid():
+                db.close()
+            else:
+                _abandoned.append(db)
             raise
         return db
 

@@ -15,6 +15,7 @@ A migration changes tables and columns, never bodies: those keep the names that 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -102,6 +103,7 @@ class RunRecorder:
         self._database = Database(StateLayout(pipeline_root).run_store, SCHEMA)
         self._run = run.id
         self._seq = recorded
+        self._process = os.getpid()
         body, self.plan = dump(plan, redactor)
         self._unwritten: list[tuple[str, list[tuple[object, ...]]]] = [
             ("INSERT OR IGNORE INTO plans VALUES (?, ?)", [(self.plan, body)])
@@ -132,6 +134,8 @@ class RunRecorder:
         self._database.close()
 
     def _write(self, statements: Sequence[tuple[str, Sequence[tuple[object, ...]]]]) -> None:
+        if self._process != os.getpid():
+            return  # a child that a signal handler has forked leaves the run, which is the parent's to record
         with self._database.transaction() as db:
             for statement, rows in statements:
                 db.executemany(statement, rows)
