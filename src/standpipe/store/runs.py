@@ -15,6 +15,7 @@ A migration changes tables and columns, never bodies: those keep the names that 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -117,6 +118,7 @@ class RunRecorder:
         self._seq = recorded
         self._unsafe = 0.0  # the work that a power loss could take, in seconds
         self._most_lost = 0.0 if _deletes_volumes(plan) else _MOST_LOST
+        self._process = os.getpid()
         body, self.plan = dump(plan, redactor)
         self._unwritten: list[tuple[str, list[tuple[object, ...]]]] = [
             ("INSERT OR IGNORE INTO plans VALUES (?, ?)", [(self.plan, body)])
@@ -152,6 +154,8 @@ class RunRecorder:
     def _write(
         self, statements: Sequence[tuple[str, Sequence[tuple[object, ...]]]], survives_power_loss: bool = False
     ) -> None:
+        if self._process != os.getpid():
+            return  # a child that a signal handler has forked leaves the run, which is the parent's to record
         with self._database.transaction(survives_power_loss=survives_power_loss) as db:
             begin(db)
             for statement, rows in statements:
