@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from standpipe.errors import StandpipeError
-from standpipe.execution.executor_output import ArtifactEntry, ExecutorOutput, parse_executor_output
+from standpipe.execution.executor_output import EXECUTOR_OUTPUT, ArtifactEntry, ExecutorOutput, parse_executor_output
 from standpipe.model.cluster_differences import SP123, decides
-from standpipe.model.json_values import InvalidJson, check_json, parse_text
+from standpipe.model.json_values import InvalidJson, check_json, decode_text, parse_text
 from standpipe.model.layout import EXECUTOR_OUTPUT_FILE, file_name
 from standpipe.model.plan import Component
 from standpipe.model.ports import ArtifactStore
@@ -115,7 +115,8 @@ def remove_outputs(executor_input: Mapping[str, Json], store: ArtifactStore) -> 
 
 def _read_executor_output(path: Path, artifacts: Iterable[str]) -> ExecutorOutput:
     try:
-        return parse_executor_output(path.read_bytes(), artifacts)
+        # Decoded here, so that the bytes are gone when the text is parsed: either may have hundreds of megabytes.
+        return parse_executor_output(decode_text(path.read_bytes(), EXECUTOR_OUTPUT), artifacts)
     except FileNotFoundError:
         return ExecutorOutput()
     except InvalidJson as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import TaskRequest
 from standpipe.model.types import Json
 from standpipe.runners.pauses import pause_file
+from standpipe.worker.large_json import write_json
 
 #: The hint for a NameError in a component's function, at the end of the error's line.
 _NAME_HINT = (
@@ -78,7 +78,7 @@ def write_request(
     if request.pause:
         content["pause"] = {"file": str(pause_file(request.folder)), **asdict(request.pause)}
     try:
-        path.write_text(json.dumps(content), encoding="utf-8")
+        write_json(str(path), content)
     except OSError as error:
         raise StorageError(f"The task {str(request.task)!r} cannot be started: {path}: {error.strerror}") from error
 

@@ -8,6 +8,9 @@ Schema, version 4:
   Those after `created` are empty or 0 where version 1 wrote them.
 * `plans`: `digest` (the id of a Plan: the SHA-256 of its body), `body` (the Plan as JSON: see `store.plans`).
 * `facts`: `run`, `seq` (from 1, without gaps), `at` (seconds since the epoch), `kind`, `body` (see `store.facts`).
+* `texts`: `digest` (the SHA-256 of a large text), `part` (from 0), `body` (the part, as UTF-8). The table is created
+  with the first such text. Facts that have one name it in a field that older versions refuse, so that the version of
+  the schema stays the same.
 
 A migration changes tables and columns, never bodies: those keep the names that they were written with, which
 `store.notation` explains.
@@ -16,7 +19,7 @@ A migration changes tables and columns, never bodies: those keep the names that 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from standpipe.model.events import Fact
@@ -24,7 +27,7 @@ from standpipe.model.layout import RUN_STORE_FILE, StateLayout
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunInfo
 from standpipe.store.database import Database, Schema
-from standpipe.store.facts import encode
+from standpipe.store.facts import encode, pieces_of
 from standpipe.store.plans import dump
 from standpipe.support.redaction import NO_SECRETS, Redactor
 
@@ -58,6 +61,12 @@ _MIGRATIONS = (
     CREATE INDEX resumptions ON facts(run) WHERE kind = 'RunResumed';
     """,
 )
+
+_CREATE_TEXTS = """
+    CREATE TABLE IF NOT EXISTS texts (
+        digest TEXT NOT NULL, part INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (digest, part)
+    ) STRICT
+"""
 
 SCHEMA = Schema(
     name="run store",
@@ -102,6 +111,7 @@ class RunRecorder:
         self._database = Database(StateLayout(pipeline_root).run_store, SCHEMA)
         self._run = run.id
         self._seq = recorded
+        self._stored_texts: set[str] = set()
         body, self.plan = dump(plan, redactor)
         self._unwritten: list[tuple[str, list[tuple[object, ...]]]] = [
             ("INSERT OR IGNORE INTO plans VALUES (?, ?)", [(self.plan, body)])
@@ -120,18 +130,30 @@ class RunRecorder:
     def __call__(self, facts: Sequence[Fact]) -> None:
         """Append facts."""
         now = self._epoch + time.monotonic()
-        rows = []
+        rows: list[tuple[object, ...]] = []
+        texts: dict[str, str] = {}
         for fact in facts:
             self._seq += 1
-            rows.append((self._run, self._seq, now, *encode(fact)))
-        self._write([*self._unwritten, ("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)])
+            rows.append((self._run, self._seq, now, *encode(fact, texts)))
+        new_texts = {digest: text for digest, text in texts.items() if digest not in self._stored_texts}
+        self._write([*self._unwritten, ("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)], new_texts)
         self._unwritten.clear()
+        self._stored_texts.update(new_texts)
 
     def close(self) -> None:
         """Close the database. The next call opens it again."""
         self._database.close()
 
-    def _write(self, statements: Sequence[tuple[str, Sequence[tuple[object, ...]]]]) -> None:
+    def _write(
+        self, statements: Sequence[tuple[str, Sequence[tuple[object, ...]]]], texts: Mapping[str, str] | None = None
+    ) -> None:
         with self._database.transaction() as db:
             for statement, rows in statements:
                 db.executemany(statement, rows)
+            if texts:
+                db.execute(_CREATE_TEXTS)
+            for digest, text in (texts or {}).items():
+                parts = (
+                    (digest, part, piece.encode("utf-8", "surrogatepass")) for part, piece in enumerate(pieces_of(text))
+                )
+                db.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?, ?)", parts)
