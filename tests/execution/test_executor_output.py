@@ -68,7 +68,7 @@ VALID_TEXT = json.dumps(VALID)
 
 def read(folder: Path, content: bytes) -> dict[str, Any]:
     (folder / "executor_output.json").write_bytes(content)
-    return read_outputs(PRODUCER, build_executor_input(PRODUCER, {}, folder, STORE))
+    return read_outputs(PRODUCER, build_executor_input(PRODUCER, {}, folder, STORE), folder)
 
 
 def check(folder: Path, content: bytes) -> None:

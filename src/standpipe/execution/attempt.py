@@ -29,9 +29,9 @@ from standpipe.model.ports import ArtifactStore, Attempt, Cluster, Log, Outcome,
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.values import Checksum, Value
 from standpipe.support.notices import Once, warn
-from standpipe.support.paths import make_folder
 from standpipe.support.redaction import NO_SECRETS, Redactor
 from standpipe.support.timers import cancel_after
+from standpipe.support.untrusted_files import make_folder
 
 #: Shows a line that a task has printed.
 LineSink = Callable[[TaskRef, str], None]
@@ -148,13 +148,13 @@ class AttemptExecutor:
 
     def _run_task(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         """Make the attempt's folder, run the task with its log open, and collect what it leaves."""
-        make_folder(request.folder, self.run_folder)
+        make_folder(request.folder, request.pipeline_root)
         with self._open_log(request.folder, command) as log:
             outcome = _run_with_timeout(self.runner, request, log, cancel)
         report = _build_report(log, outcome)
         if not outcome.succeeded:
             if cancel:
-                remove_outputs(request.executor_input, self.artifacts)
+                remove_outputs(request.executor_input, self.artifacts, request.pipeline_root)
             failure = describe_failure(outcome, log, request.limits)
             missing = describe_missing_inputs(command.inputs, self.artifacts)
             failure = replace(failure, hint="\n\n".join(filter(None, [missing, failure.hint])))
@@ -178,7 +178,7 @@ class AttemptExecutor:
                 )
 
     def _collect_outputs(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> dict[str, Value]:
-        outputs = read_outputs(self._find_component(command), request.executor_input)
+        outputs = read_outputs(self._find_component(command), request.executor_input, request.pipeline_root)
         return add_checksums(outputs, command.inputs, self.artifacts, partial(self._put, cancel=cancel))
 
     def _put(self, location: str, cancel: Cancellation) -> Checksum | None:
@@ -211,7 +211,7 @@ class AttemptExecutor:
         self, outputs: Mapping[str, Value], message: str, folder: Path, command: StartAttempt
     ) -> AttemptEnded:
         """Return the end of an attempt that the cluster has carried out by itself, with its message as the log."""
-        make_folder(folder, self.run_folder)
+        make_folder(folder, Path(self.run.pipeline_root))
         with self._open_log(folder, command) as log:
             log.write(f"{message}\n".encode())
         return AttemptEnded(command.task, outputs, report=_build_report(log))
@@ -247,7 +247,7 @@ class AttemptExecutor:
     # --- helpers ------------------------------------------------------------------------------------------------------
 
     def _open_log(self, folder: Path, command: StartAttempt) -> TaskLog:
-        return TaskLog(folder, partial(self.show_line, command.task), self.redactor)
+        return TaskLog(folder, Path(self.run.pipeline_root), partial(self.show_line, command.task), self.redactor)
 
     def _find_component(self, command: StartAttempt) -> Component:
         return self.plan.components[command.component]

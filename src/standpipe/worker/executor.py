@@ -181,7 +181,8 @@ class Executor:
             output["artifacts"] = {
                 name: {"artifacts": [_runtime(name, a)]} for name, a in self.output_artifacts.items()
             }
-        write_json(self.output_file, output)
+        with open(self.output_file, "wb") as file:
+            write_json(file, output)
 
 
 def _runtime(name: str, artifact: Artifact) -> Dict[str, Any]:

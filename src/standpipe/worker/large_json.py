@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from json.encoder import encode_basestring_ascii
-from typing import Any, Iterator, List
+from typing import Any, BinaryIO, Iterator, List
 
 #: From how many characters on a text is large, and the number of characters in a piece of it.
 _LARGE_TEXT = 1024 * 1024
@@ -18,11 +18,11 @@ _ESCAPED = bytes(range(32)) + b'"\\\x7f'
 _MAX_DEPTH = 4
 
 
-def write_json(path: str, value: Any) -> None:
-    """Write a value to a file, as JSON in ASCII.
+def write_json(file: BinaryIO, value: Any) -> None:
+    """Write a value to an open file, as JSON in ASCII.
 
     Args:
-        path: the path of the file.
+        file: the file, which is buffered.
         value: the value.
 
     Raises:
@@ -31,17 +31,13 @@ def write_json(path: str, value: Any) -> None:
     """
     mark, texts = os.urandom(16).hex(), []  # type: ignore[var-annotated]
     content = json.dumps(_replace_large_texts(value, mark, texts, _MAX_DEPTH)).encode("ascii")
-    with open(path, "wb") as file:
-        if not texts:
-            file.write(content)
-            return
-        first, *others = content.split(f'"{mark}"'.encode("ascii"))
-        file.write(first)
-        for text, following in zip(texts, others):
-            file.write(b'"')
-            for piece in _escape(text):
-                file.write(piece)
-            file.write(b'"' + following)
+    first, *others = content.split(f'"{mark}"'.encode("ascii")) if texts else [content]
+    file.write(first)
+    for text, following in zip(texts, others):
+        file.write(b'"')
+        for piece in _escape(text):
+            file.write(piece)
+        file.write(b'"' + following)
 
 
 def _escape(text: str) -> Iterator[bytes]:

@@ -145,12 +145,12 @@ class TaskContainer:
 
     def _outcome(self, status: int) -> Outcome:
         has_worker = isinstance(self.request.program, PythonFunction)
-        usage = read_usage(self.request.folder) if has_worker else Usage()
+        usage = read_usage(self.request) if has_worker else Usage()
         # An engine kills single processes for memory. A cluster kills all of the container, so that the task fails.
         kernel_killed = self._container.attrs["State"]["OOMKilled"]
         if status == 0 and not kernel_killed:
             return Outcome(exit_code=0, cpu_seconds=usage.cpu_seconds, peak_memory=usage.peak_memory)
-        error = read_error(self.request.folder) if has_worker else ErrorDetails()
+        error = read_error(self.request) if has_worker else ErrorDetails()
         # Like a shell, an engine reports a signal as 128 plus its number. A process that was killed left no traceback.
         number = status - 128 if status else _SIGKILL
         killed = 0 < number <= 64 and not error.detail
