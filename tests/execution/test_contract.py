@@ -179,5 +179,5 @@ def test_outputs_of_a_cancelled_attempt_are_removed_and_nothing_else(tmp_path: P
     (tmp_path / "score").write_text("1")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "weights").touch()
-    remove_outputs(message, STORE, tmp_path)
+    remove_outputs(message, LocalArtifactStore([tmp_path]), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["executor_output.json"]

@@ -17,7 +17,7 @@ from standpipe.execution.contract import OutputError, build_executor_input, read
 from standpipe.execution.failures import describe_defect, describe_failure, describe_os_error
 from standpipe.execution.importing import import_artifact
 from standpipe.execution.logs import TaskLog
-from standpipe.execution.missing_payloads import describe_missing_inputs, describe_missing_outputs
+from standpipe.execution.missing_payloads import describe_links, describe_missing_inputs, describe_missing_outputs
 from standpipe.execution.pauses import find_pause, has_terminal
 from standpipe.execution.rendering import Renderer
 from standpipe.execution.requests import build_request
@@ -31,7 +31,7 @@ from standpipe.model.values import Checksum, Value
 from standpipe.support.notices import Once, warn
 from standpipe.support.redaction import NO_SECRETS, Redactor
 from standpipe.support.timers import cancel_after
-from standpipe.support.untrusted_files import make_folder
+from standpipe.support.untrusted_files import UntrustedFileError, make_folder, open_folder
 
 #: Shows a line that a task has printed.
 LineSink = Callable[[TaskRef, str], None]
@@ -177,9 +177,19 @@ class AttemptExecutor:
                     f"exactly that path, which is `{name}.path` in Python: tasks that read it fail."
                 )
 
+        for name, text in describe_links(outputs, self.artifacts):
+            if self._reported.is_first((command.component, name)):
+                warn(
+                    f"Task '{command.task}' left its output artifact {name!r} as a link: {text}. It is not read, so it "
+                    "is not cached, and no later run notices that it has changed. Copy the content to that path."
+                )
+
     def _collect_outputs(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> dict[str, Value]:
         outputs = read_outputs(self._find_component(command), request.executor_input, request.pipeline_root)
-        return add_checksums(outputs, command.inputs, self.artifacts, partial(self._put, cancel=cancel))
+        try:
+            return add_checksums(outputs, command.inputs, self.artifacts, partial(self._put, cancel=cancel))
+        except UntrustedFileError as error:
+            raise OutputError(f"its output artifact cannot be used: {error}") from error
 
     def _put(self, location: str, cancel: Cancellation) -> Checksum | None:
         """Let the store take a payload over. Other payloads are read for the cache only."""
@@ -191,9 +201,12 @@ class AttemptExecutor:
     def _execute_importer(
         self, importer: Importer, folder: Path, command: StartAttempt, cancel: Cancellation
     ) -> AttemptEnded:
-        component = self._find_component(command)
+        component, root = self._find_component(command), Path(self.run.pipeline_root)
         executor_input = build_executor_input(component, command.inputs, folder, self.artifacts)
         renderer = Renderer(executor_input, partial(self.run.placeholder, command.task))
+        if self.workspace and self.workspace.is_relative_to(root):
+            with open_folder(self.workspace, root):
+                pass  # a task that has made it a link would get the download where it leads
         artifact = import_artifact(importer, command.inputs, renderer, self.artifacts, self.workspace, cancel)
         compute = self._checksum_function(cancel)
         artifact = replace(artifact, checksum=compute(artifact.location))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from standpipe.errors import StandpipeError
@@ -22,7 +23,7 @@ from standpipe.model.templates import InputParameter, Template, parse_text
 from standpipe.model.types import Json
 from standpipe.model.values import ArtifactValue, Value
 from standpipe.support.notices import warn
-from standpipe.support.paths import write_atomically
+from standpipe.support.untrusted_files import write_atomically
 from standpipe.worker.artifacts import local_path
 
 #: The input of the KFP SDK's importers that has the URI, also where the compiled importer has it as a constant.
@@ -143,8 +144,8 @@ def _download_url(uri: str, target: Path, workspace: Path, cancel: Cancellation)
     from urllib.error import HTTPError
     from urllib.request import urlopen
 
-    def download(path: str) -> None:
-        with urlopen(uri, timeout=_TIMEOUT) as response, open(path, "wb") as file:  # noqa: S310  http and https only
+    def download(file: BinaryIO) -> None:
+        with urlopen(uri, timeout=_TIMEOUT) as response:  # noqa: S310  http and https only
             while chunk := response.read(_CHUNK):
                 if cancel:
                     raise ImportFailed("it was cancelled during its download")

@@ -48,8 +48,8 @@ from standpipe.runs.preparation import prepare_executors
 from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
 from standpipe.support.notices import Once, log, quiet_notices, warn
-from standpipe.support.paths import remove_path
 from standpipe.support.umask import restrict_umask
+from standpipe.support.untrusted_files import remove_path
 
 
 def start(
@@ -100,7 +100,7 @@ def start(
                 root, info, plan, workspace=str(workspace or ""), rerun_of=rerun_of, redactor=redactor
             )
         except BaseException:
-            remove_path(folder)  # the run store does not have the run
+            remove_path(folder, root)  # the run store does not have the run
             raise
         with RunLock(folder), closing(recorder):
             result = drive(context, machine, recorder, events.Start(inputs), uses)

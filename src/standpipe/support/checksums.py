@@ -20,6 +20,7 @@ from typing import NamedTuple
 from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.values import Checksum
+from standpipe.support.untrusted_files import open_regular
 
 _PIECE = 1024 * 1024
 
@@ -104,7 +105,7 @@ def _stamp(status: os.stat_result) -> str:
 
 
 def _digest(path: str, cancel: Cancellation) -> str:
-    return _folder_digest(path, cancel) if os.path.isdir(path) else _file_digest(path, cancel)
+    return _folder_digest(path, cancel) if os.path.isdir(path) else _file_digest(path, cancel, follow_link=True)
 
 
 def _folder_digest(folder: str, cancel: Cancellation) -> str:
@@ -122,9 +123,9 @@ def _folder_digest(folder: str, cancel: Cancellation) -> str:
     return lines.hexdigest()
 
 
-def _file_digest(path: str, cancel: Cancellation) -> str:
+def _file_digest(path: str, cancel: Cancellation, *, follow_link: bool = False) -> str:
     digest = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:
+    with os.fdopen(open_regular(path, follow_link=follow_link), "rb", buffering=0) as file:
         while piece := file.read(_PIECE):
             if cancel:
                 raise _NoChecksum

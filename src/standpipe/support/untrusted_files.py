@@ -117,6 +117,26 @@ def create_file(path: Path, root: Path, mode: int = 0o666) -> int:
             raise UntrustedFileError(_exists(path, "file")) from None
 
 
+def open_or_create(path: Path, root: Path) -> int:
+    """Open a regular file for reading and writing, created if it is missing, and return its descriptor.
+
+    Raises:
+        UntrustedFileError: if there is something else, or a link is on the way.
+        OSError: if it cannot be opened or created.
+    """
+    with open_parent(path, root) as (folder, name), _names(path):
+        try:
+            file = os.open(name, _NEW_FILE & ~os.O_EXCL | os.O_NONBLOCK, 0o666, dir_fd=folder)
+        except OSError as error:
+            raise _explain(error, name, folder, path, "a regular file") from None
+        try:
+            _check_regular(os.fstat(file), path)
+        except BaseException:
+            os.close(file)
+            raise
+    return file
+
+
 @contextmanager
 def open_parent(path: Path, root: Path, *, create: bool = False) -> Iterator[tuple[int, str]]:
     """Open the folder that a path is in for the length of a block; yield its descriptor and the name in it.
@@ -124,7 +144,7 @@ def open_parent(path: Path, root: Path, *, create: bool = False) -> Iterator[tup
     Args:
         path: a path below `root`; it need not exist.
         root: the folder below which no link is followed.
-        create: whether missing folders are created.
+        create: whether missing folders are created, the root included.
 
     Raises:
         FileNotFoundError: if a folder is missing.
@@ -167,6 +187,49 @@ def make_folder(folder: Path, root: Path) -> None:
             os.mkdir(name, dir_fd=parent)
         except FileExistsError:
             raise UntrustedFileError(_exists(folder, "folder")) from None
+
+
+def ensure_folder(folder: Path, root: Path, mode: int | None = None) -> None:
+    """Create a folder below `root`, and its missing parents, unless it exists.
+
+    Args:
+        folder: the folder.
+        root: the folder below which no link is followed.
+        mode: the permissions of a new one, whatever the umask; None for those that the umask gives.
+
+    Raises:
+        UntrustedFileError: if there is something else, or a link is on the way.
+        OSError: if it cannot be created.
+    """
+    with open_parent(folder, root, create=True) as (parent, name), _names(folder):
+        is_new = True
+        try:
+            os.mkdir(name, dir_fd=parent)
+        except FileExistsError:
+            is_new = False
+        try:
+            descriptor = os.open(name, _FOLDER, dir_fd=parent)
+        except OSError as error:
+            raise _explain(error, name, parent, folder, "a folder") from None
+        try:
+            if is_new and mode is not None:
+                os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
+
+
+def check_payload(path: str) -> None:
+    """Raise an error if there is something at a path that has no content.
+
+    Raises:
+        UntrustedFileError: if it is a FIFO, a socket or a device.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return  # a task that leaves no payload succeeds
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise UntrustedFileError(_unexpected(path, stat.S_IFMT(mode), "a file or a folder"))
 
 
 def resolve_within(path: Path, root: Path) -> tuple[Path, Path]:
@@ -305,6 +368,8 @@ def _steps(path: Path, root: Path) -> Sequence[str]:
 
 def _open_below(root: Path, steps: Sequence[str], *, create: bool) -> int:
     """Return the descriptor of a folder below a root."""
+    if create and not root.exists():
+        root.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(root, _ROOT)
     for number, step in enumerate(steps, 1):
         shown = root.joinpath(*steps[:number]) if number < len(steps) else None
