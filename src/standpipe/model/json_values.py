@@ -128,6 +128,21 @@ def check_json(value: object, path: str = "the value", *, any_integer: bool = Fa
     _check(value, path, MAX_DEPTH, check_text=False, any_integer=any_integer)
 
 
+def check_depth(value: object, path: str = "the value") -> None:
+    """Check how deeply a value of Python is nested, whatever is in it, before a function that is recursive uses it.
+
+    Raises:
+        ValueMismatch: if it is nested too deeply, or contains itself.
+    """
+    level: list[object] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        containers = [item for item in level if isinstance(item, (list, tuple, dict))]
+        if not containers:
+            return
+        level = [item for each in containers for item in (each.values() if isinstance(each, dict) else each)]
+    raise ValueMismatch(f"{path} is {_TOO_DEEP}")
+
+
 def refuse_constant(name: str) -> float:
     """Raise ValueError: the `parse_constant` of `json` for a parser that takes JSON only."""
     raise ValueError(f"expected a finite number, got {name}")
@@ -243,7 +258,7 @@ def _check(value: object, path: str, depth: int, *, check_text: bool, any_intege
             path, f"is of type {type(value).__name__}: expected text, a number, a boolean, a list, a dict or None"
         )
     elif depth == 0:
-        raise _mismatch(path, f"is {_TOO_DEEP}")
+        raise ValueMismatch(f"{shorten(path)} is {_TOO_DEEP}")
     else:
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             if isinstance(value, dict):
