@@ -55,3 +55,17 @@ def test_the_umask_is_restricted_until_the_last_block_ends(
 )
 def test_the_group_gets_what_the_owner_has(mode: int, alone: int, with_group: int) -> None:
     assert (private_mode(mode, PRIVATE), private_mode(mode, GROUP)) == (alone, with_group)
+
+
+def test_a_forked_child_is_in_no_block() -> None:
+    os.umask(0o000)
+    with restrict_umask():
+        pid = os.fork()
+        if pid == 0:
+            outside = current()
+            with restrict_umask():
+                inside = current()
+            os._exit(0 if (outside, inside, current()) == (0o000, PRIVATE, 0o000) else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert current() == PRIVATE
+    assert current() == 0o000

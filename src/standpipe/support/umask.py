@@ -27,6 +27,7 @@ def restrict_umask(umask: int = PRIVATE) -> Iterator[None]:
     effect. The end of the last open block restores the original umask.
     """
     global _original
+    process = os.getpid()
     with _lock:
         if not +_open_blocks:
             _original = _read_umask()
@@ -36,8 +37,9 @@ def restrict_umask(umask: int = PRIVATE) -> Iterator[None]:
         yield
     finally:
         with _lock:
-            _open_blocks[umask] -= 1
-            os.umask(_combine())
+            if process == os.getpid():  # otherwise a forked child leaves the block of its parent
+                _open_blocks[umask] -= 1
+                os.umask(_combine())
 
 
 def _combine() -> int:
@@ -69,6 +71,9 @@ def _read_umask() -> int:
 def _after_fork_in_child() -> None:
     global _lock
     _lock = threading.Lock()  # a thread that this process does not have may hold the old one
+    if +_open_blocks:
+        os.umask(_original)
+    _open_blocks.clear()  # they are blocks of the parent
 
 
 register_functions(in_child=_after_fork_in_child)
