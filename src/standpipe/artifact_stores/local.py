@@ -37,6 +37,7 @@ class LocalArtifactStore:
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self._roots = [(root, os.path.join(root, "")) for root in roots]  # each with its prefix of paths
+        self._folders = tuple(map(str, roots))
 
     def locate(self, folder: Path, output: str) -> str:
         """Return the path of the output in the attempt's folder; see `model.ports.ArtifactStore`."""
@@ -61,19 +62,18 @@ class LocalArtifactStore:
         """Return the checksum of a payload below one of the roots; see `model.ports.ArtifactStore`."""
         if not self.owns(location):
             return None
-        path = self._readable_path(location)
-        check_payload(path)
-        return compute_checksum(path, cancel)
+        check_payload(self._readable_path(location))
+        return compute_checksum(self.local_path(location), cancel, self._folders)
 
     def checksum(self, location: str, cancel: Cancellation) -> Checksum | None:
         """Return the checksum of a file or folder; see `model.ports.ArtifactStore`."""
-        path = self._readable_path(location)
-        return compute_checksum(path, cancel) if path else None
+        path = self.local_path(location)
+        return compute_checksum(path, cancel, self._folders) if path else None
 
     def signature(self, location: str) -> str:
         """Return sizes and times of change, as one word; see `model.ports.ArtifactStore`."""
-        path = self._readable_path(location)
-        return compute_signature(path) if path else ""
+        path = self.local_path(location)
+        return compute_signature(path, self._folders) if path else ""
 
     def fetch(self, location: str, target: Path, root: Path, cancel: Cancellation) -> None:
         """Copy a file or folder; see `model.ports.ArtifactStore`."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from standpipe.errors import StandpipeError
+from standpipe.errors import InternalError, StandpipeError
 from standpipe.execution.cache.keys import KeyInputs, collect_import_inputs, collect_task_inputs
 from standpipe.execution.cache.lookup import ResultCache
 from standpipe.execution.checksums import ChecksumFunction, add_checksums, payload_digest
@@ -23,15 +23,16 @@ from standpipe.execution.rendering import Renderer
 from standpipe.execution.requests import build_request
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, AttemptReport, Failure, StartAttempt
-from standpipe.model.layout import attempt_folder
+from standpipe.model.layout import LOG_FILE, LOST_FOLDER, attempt_folder
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan
-from standpipe.model.ports import ArtifactStore, Cluster, Log, Outcome, PodSettings, Runner, TaskRequest
+from standpipe.model.ports import ArtifactStore, Attempt, Cluster, Log, Outcome, PodSettings, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.values import Checksum, Value
+from standpipe.support.new_folders import make_folder
 from standpipe.support.notices import Once, warn
 from standpipe.support.redaction import NO_SECRETS, Redactor
 from standpipe.support.timers import cancel_after
-from standpipe.support.untrusted_files import UntrustedFileError, make_folder, open_folder
+from standpipe.support.untrusted_files import UntrustedFileError, open_folder
 
 #: Shows a line that a task has printed.
 LineSink = Callable[[TaskRef, str], None]
@@ -79,6 +80,8 @@ class AttemptExecutor:
         folder = attempt_folder(self.run_folder, command.task, command.attempt)
         try:
             ended = self._dispatch(folder, command, cancel)
+        except InternalError as error:
+            ended = AttemptEnded(command.task, failure=describe_defect(error))
         except StandpipeError as error:
             failure = Failure(str(error), hint=error.hint)
             ended = AttemptEnded(command.task, failure=failure, is_final=error.is_permanent)
@@ -95,10 +98,8 @@ class AttemptExecutor:
         executor = self._find_executor(command)
         if isinstance(executor, Importer):
             return self._execute_importer(executor, folder, command, cancel)
-        if self.cluster:
-            result = self.cluster.carry_out(str(executor.image), command.inputs)
-            if result is not None:
-                return self._log_operation(*result, folder, command)
+        if self.cluster and self.cluster.carries_out(str(executor.image)):
+            return self._execute_operation(self.cluster, str(executor.image), folder, command)
         return self._execute_task(executor, folder, command, cancel)
 
     # --- tasks of the runner ------------------------------------------------------------------------------------------
@@ -146,7 +147,7 @@ class AttemptExecutor:
 
     def _run_task(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         """Make the attempt's folder, run the task with its log open, and collect what it leaves."""
-        make_folder(request.folder, request.pipeline_root)
+        self._make_folder(request.folder)
         with self._open_log(request.folder, command) as log:
             outcome = _run_with_timeout(self.runner, request, log, cancel)
         report = _build_report(log, outcome)
@@ -178,8 +179,8 @@ class AttemptExecutor:
         for name, text in describe_links(outputs, self.artifacts):
             if self._reported.is_first((command.component, name)):
                 warn(
-                    f"Task '{command.task}' left its output artifact {name!r} as a link: {text}. It is not read, so it "
-                    "is not cached, and no later run notices that it has changed. Copy the content to that path."
+                    f"Task '{command.task}' left links in its output artifact {name!r}: {text}. It is not read, so the "
+                    "task is not cached, and runs again when the run is resumed. Copy the content to that path."
                 )
 
     def _collect_outputs(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> dict[str, Value]:
@@ -218,11 +219,14 @@ class AttemptExecutor:
         ended = self._use_cache(inputs, command, cancel, lambda: AttemptEnded(command.task))
         return replace(ended, outputs=outputs)
 
-    def _log_operation(
-        self, outputs: Mapping[str, Value], message: str, folder: Path, command: StartAttempt
-    ) -> AttemptEnded:
-        """Return the end of an attempt that the cluster has carried out by itself, with its message as the log."""
-        make_folder(folder, Path(self.run.pipeline_root))
+    def _execute_operation(self, cluster: Cluster, image: str, folder: Path, command: StartAttempt) -> AttemptEnded:
+        """Let the cluster carry out a task by itself; its message is the log."""
+        before = self._make_folder(folder)
+        if command.attempt and not before:
+            before = attempt_folder(self.run_folder, command.task, command.attempt - 1)
+        # An attempt has a log only if it succeeded; if it is repeated all the same, its end was not recorded.
+        is_repeated = before is not None and (before / LOG_FILE).exists()
+        outputs, message = cluster.carry_out(image, command.inputs, is_repeated=is_repeated)
         with self._open_log(folder, command) as log:
             log.write(f"{message}\n".encode())
         return AttemptEnded(command.task, outputs, report=_build_report(log))
@@ -257,6 +261,17 @@ class AttemptExecutor:
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
+    def _make_folder(self, folder: Path) -> Path | None:
+        """Make the folder of an attempt; return where what was there was moved to."""
+        moved = make_folder(folder, Path(self.run.pipeline_root), self.run_folder / LOST_FOLDER)
+        if moved and self._reported.is_first(LOST_FOLDER):
+            warn(
+                f"{folder} existed before the attempt that needs it: facts of the run were lost (a power loss, a "
+                "restored backup), its task was a pipeline before the run was resumed, or another task created it. It "
+                f"is now {moved}, and no task reads it. Further ones are moved to {LOST_FOLDER} without a notice."
+            )
+        return moved
+
     def _open_log(self, folder: Path, command: StartAttempt) -> TaskLog:
         return TaskLog(folder, Path(self.run.pipeline_root), partial(self.show_line, command.task), self.redactor)
 
@@ -265,6 +280,22 @@ class AttemptExecutor:
 
     def _find_executor(self, command: StartAttempt) -> Executor:
         return self.plan.executors[_executor_label(self._find_component(command))]
+
+
+def contain_defects(attempt: Attempt) -> Attempt:
+    """Return a function that executes attempts as `attempt` does, and for which every exception is a failed attempt.
+
+    `AttemptExecutor.execute` has failures for what it calls. This is for what is around it: the outermost edge of a
+    thread. An exception there would end the run, with all its other tasks.
+    """
+
+    def contained(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
+        try:
+            return attempt(command, cancel)
+        except BaseException as error:  # noqa: BLE001  SystemExit, too: a thread has no other way to report it
+            return AttemptEnded(command.task, failure=describe_defect(error))
+
+    return contained
 
 
 _PLAIN_POD = PodSettings()

@@ -15,6 +15,7 @@ from standpipe.history.records import Artifact, Attempt, Status, Value, seconds_
 from standpipe.history.render import format_status
 from standpipe.history.task import Task, render_tree
 from standpipe.store.locks import ask_to_stop, is_active
+from standpipe.support.terminal_text import strip_controls
 from standpipe.support.untrusted_files import UntrustedFileError, read_file
 
 #: The most bytes of a log that are returned as text; for larger ones there are pagers.
@@ -155,7 +156,7 @@ class Run:
     def __str__(self) -> str:
         headline = f"{self.id}: {format_status(self.status, self.duration)}"
         origin = (f"rerun of: {self.rerun_of}",) if self.rerun_of else ()
-        return "\n".join((headline, *origin, *render_tree(self.tasks), *self.failures))
+        return strip_controls("\n".join((headline, *origin, *render_tree(self.tasks), *self.failures)))
 
     @cached_property
     def _details(self) -> RunDetails:

@@ -58,12 +58,15 @@ class Claims:
             ensure_folder(inner, real_folder, real_folder.stat().st_mode & 0o777)  # as in Kubernetes
         return folder / sub_path
 
-    def carry_out(self, image: str, inputs: Mapping[str, Value]) -> tuple[dict[str, Value], str]:
+    def carry_out(
+        self, image: str, inputs: Mapping[str, Value], *, is_repeated: bool = False
+    ) -> tuple[dict[str, Value], str]:
         """Execute CreatePVC or DeletePVC.
 
         Args:
             image: the image that marks the component.
             inputs: the inputs of the task.
+            is_repeated: whether it was executed before; then a PVC that is to be deleted may be missing.
 
         Returns:
             The outputs, and a sentence for the log.
@@ -71,7 +74,7 @@ class Claims:
         Raises:
             SettingError: in the cases in which a cluster fails the task.
         """
-        return self._create(inputs) if image == CREATE_PVC else self._delete(inputs)
+        return self._create(inputs) if image == CREATE_PVC else self._delete(inputs, is_repeated=is_repeated)
 
     def _create(self, inputs: Mapping[str, Value]) -> tuple[dict[str, Value], str]:
         pvc_name, suffix = inputs.get("pvc_name") or "", inputs.get("pvc_name_suffix") or ""
@@ -86,12 +89,14 @@ class Claims:
             )
         return {"name": name}, f"The PVC {name} is the folder {self.folder(name)}."
 
-    def _delete(self, inputs: Mapping[str, Value]) -> tuple[dict[str, Value], str]:
+    def _delete(self, inputs: Mapping[str, Value], *, is_repeated: bool) -> tuple[dict[str, Value], str]:
         name = str(inputs.get("pvc_name") or "")
         folder = self._path_of(name)
         if name in self._provided:
             return {}, f"Kept the folder {folder} of the PVC {name}: it is provided by the user."
         if not folder.is_dir():
+            if is_repeated:
+                return {}, f"The folder {folder} of the PVC {name} was removed before."
             raise SettingError(f"DeletePVC: unknown PVC {name!r}: the folder {folder} does not exist")
         with open_parent(folder, self._root.parent) as (descriptor, entry):
             remove_entry(entry, descriptor)

@@ -185,31 +185,6 @@ def open_folder(path: Path, root: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def make_folder(folder: Path, root: Path) -> None:
-    """Create a new folder below `root`, and its missing parents.
-
-    It must not exist, so that it contains nothing that another task has written.
-
-    Args:
-        folder: the folder.
-        root: the folder below which no link is followed.
-
-    Raises:
-        UntrustedFileError: if it exists already, or a link is on the way.
-        OSError: if it cannot be created.
-    """
-    *steps, name = _steps(folder, root)
-    parent = _open_below(root, steps, create=True)
-    try:
-        os.mkdir(name, dir_fd=parent)
-    except FileExistsError:
-        raise UntrustedFileError(_exists(folder, "folder")) from None
-    except OSError as error:
-        raise _named(error, folder) from None
-    finally:
-        os.close(parent)
-
-
 def ensure_folder(folder: Path, root: Path, mode: int | None = None) -> None:
     """Create a folder below `root`, and its missing parents, unless it exists.
 

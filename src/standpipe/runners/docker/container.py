@@ -31,6 +31,9 @@ _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGKILL")
 _GRACE_PERIOD = 2.0
 _SIGKILL = 9
 
+#: The seconds that may pass until a stopped container and its sidecars are removed, and its files have their owner.
+_CLEANUP_TIME = 10.0
+
 #: What the init programs of Docker (tini) and Podman (catatonit) print if they cannot execute the command.
 _INIT_FAILURE = re.compile(rb"(?:\[FATAL tini \(\d+\)\]|ERROR \(catatonit:\d+\):) (.+)")
 #: The bytes at the beginning of the output in which that message is looked for.
@@ -98,6 +101,8 @@ class TaskContainer:
                         self._container.reload()
                 except engine_errors() as error:
                     return Outcome(problem=f"how its container ended is unknown: {unknown_end(error)}")
+        if cancel:
+            cancel.expect_cleanup(_CLEANUP_TIME)
         if status and (failure := _INIT_FAILURE.match(beginning)):
             return self._not_started(failure[1].decode(errors="replace").strip())
         return self._outcome(status)
