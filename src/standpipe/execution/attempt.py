@@ -175,7 +175,6 @@ class AttemptExecutor:
                     f"Task '{command.task}' succeeded without its output artifact {name!r}: {text}. Write it to "
                     f"exactly that path, which is `{name}.path` in Python: tasks that read it fail."
                 )
-
         for name, text in describe_links(outputs, self.artifacts):
             if self._reported.is_first((command.component, name)):
                 warn(

@@ -45,7 +45,7 @@ def describe_missing_outputs(
 def describe_links(outputs: Mapping[str, Value], store: ArtifactStore) -> Iterator[tuple[str, str]]:
     """Yield the output artifacts with links out of the folders of runs, each with a text about them."""
     for name, artifact in outputs.items():
-        if isinstance(artifact, ArtifactValue) and artifact.checksum and not artifact.checksum.digest:
+        if isinstance(artifact, ArtifactValue) and artifact.checksum is not None and not artifact.checksum:
             path = store.local_path(artifact.location)
             what = f"{path} leads to {os.path.realpath(path)}" if os.path.islink(path) else f"one below {path} leads"
             yield name, f"{what}, outside of the folders of runs"
