@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from standpipe.errors import StandpipeError
@@ -22,7 +23,7 @@ from standpipe.model.templates import InputParameter, Template, parse_text
 from standpipe.model.types import Json
 from standpipe.model.values import ArtifactValue, Value
 from standpipe.support.notices import warn
-from standpipe.support.paths import write_atomically
+from standpipe.support.untrusted_files import write_atomically
 from standpipe.support.waiting import iterate_in_thread
 from standpipe.worker.artifacts import local_path
 
@@ -151,11 +152,10 @@ def _download_url(uri: str, target: Path, workspace: Path, cancel: Cancellation)
             if response.length:
                 raise HTTPException(f"the connection was closed {response.length} bytes before the end")
 
-    def download(path: str) -> None:
+    def download(file: BinaryIO) -> None:
         # In another thread: neither the look-up of a name, nor a server that says nothing, could be interrupted.
-        with open(path, "wb") as file:
-            for chunk in iterate_in_thread(receive, cancel):
-                file.write(chunk)
+        for chunk in iterate_in_thread(receive, cancel):
+            file.write(chunk)
         if cancel:
             raise ImportFailed("it was cancelled during its download")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import TracebackType
 from standpipe.model.layout import LOG_FILE
 from standpipe.support.redaction import NO_SECRETS, Redactor
 from standpipe.support.terminal_text import strip_controls
+from standpipe.support.untrusted_files import create_file
 
 #: Characters after which a line is shown in pieces, so that a task which never ends its line cannot fill the memory.
 _MAX_LINE = 8192
@@ -26,10 +28,21 @@ class TaskLog:
     itself, as progress bars do, the last state is shown. Commands for a terminal are stored and, but for colors, not
     shown. Secrets are neither stored nor shown; bytes that could be the beginning of one are held back until the next
     bytes, or the end of the task.
+
+    Args:
+        folder: the folder of the attempt.
+        root: the folder below which no link is followed: the pipeline root.
+        show: called with each line.
+        redactor: removes secrets.
+
+    Raises:
+        UntrustedFileError: on entry, if another task has put anything at its path, or a link on the way.
+        OSError: on entry, if it cannot be created.
     """
 
-    def __init__(self, folder: Path, show: Callable[[str], None], redactor: Redactor = NO_SECRETS) -> None:
+    def __init__(self, folder: Path, root: Path, show: Callable[[str], None], redactor: Redactor = NO_SECRETS) -> None:
         self.path = folder / LOG_FILE
+        self._root = root
         self._show = show
         self._redacted = redactor.open_stream()
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
@@ -44,7 +57,7 @@ class TaskLog:
         return "\n".join(self._tail)
 
     def __enter__(self) -> TaskLog:
-        self._file = self.path.open("wb", buffering=0)
+        self._file = os.fdopen(create_file(self.path, self._root), "wb", buffering=0)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:

@@ -62,7 +62,14 @@ def resume(options: RunOptions, run_id: str, component: BaseComponent | None, fr
                 "one. Define the pipeline again, too: in a notebook, run its cell."
             )
         context = existing_context(options, root, row, current.plan)
-        recorder = RunRecorder(root, context.info, current.plan, redactor=context.redactor, recorded=stored.row.length)
+        recorder = RunRecorder(
+            root,
+            context.info,
+            current.plan,
+            now=context.clock.now,
+            redactor=context.redactor,
+            recorded=stored.row.length,
+        )
         with context.redactor.redact_errors(), closing(recorder):
             return _resume(context, stored, current, from_task, recorder, is_recorded=defined is None)
 

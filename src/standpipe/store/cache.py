@@ -54,6 +54,7 @@ SCHEMA = Schema(
     "local.init(..., cache_root=...).",
     repair=_REPAIR,
     alternative="choose another folder for it: local.init(..., cache_root=...)",
+    if_replaced="Delete it only while nothing runs.",
 )
 
 

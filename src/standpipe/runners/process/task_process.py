@@ -12,11 +12,10 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome
+from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, TaskRequest
 from standpipe.runners.process.fork_servers import ForkServer
 from standpipe.runners.process.limits import AttemptLimits
 from standpipe.runners.process.memory_watch import MemoryWatch
@@ -84,12 +83,12 @@ class TaskProcess:
             self._kill_if_running()
             close_owned(self._wake, self._waker, self._reply, self._output)
 
-    def outcome(self, folder: Path) -> Outcome:
+    def outcome(self, request: TaskRequest) -> Outcome:
         """Return how the task ended, its usage, and the error details that it wrote."""
-        outcome = replace(self._end(folder), cpu_seconds=self._reply_data.get("cpu_seconds"), peak_memory=self._peak)
+        outcome = replace(self._end(request), cpu_seconds=self._reply_data.get("cpu_seconds"), peak_memory=self._peak)
         return self._limits.add_usage(outcome, grouped=self._reply_data.get("grouped", False))
 
-    def _end(self, folder: Path) -> Outcome:
+    def _end(self, request: TaskRequest) -> Outcome:
         if "problem" in self._reply_data:
             return Outcome(problem=self._reply_data["problem"])
         code = (
@@ -101,7 +100,7 @@ class TaskProcess:
             return Outcome(signal=-code, out_of_memory=self._exceeds_memory or self._was_out_of_memory)
         if code == 0:
             return Outcome(exit_code=0)
-        error = read_error(folder)
+        error = read_error(request)
         return Outcome(exit_code=code, detail=error.detail, cause=error.cause, out_of_memory=error.out_of_memory)
 
     def _watch_until_end(self, log: Log, cancel: Cancellation) -> None:
