@@ -146,7 +146,7 @@ def test_a_child_without_hooks_does_not_keep_a_lock(tmp_path: Path) -> None:
     import ctypes
 
     (tmp_path / "lock").touch()
-    lock = open_for_locking(tmp_path / "lock", os.O_RDWR)
+    lock = open_for_locking(lambda: os.open(tmp_path / "lock", os.O_RDWR))
     assert try_lock(lock.number)
     read, write = os.pipe()
     child = ctypes.PyDLL(None).fork()
@@ -166,7 +166,7 @@ def test_a_child_without_hooks_does_not_keep_a_lock(tmp_path: Path) -> None:
 
 def test_a_child_does_not_release_the_lock_of_its_parent(tmp_path: Path) -> None:
     (tmp_path / "lock").touch()
-    lock = open_for_locking(tmp_path / "lock", os.O_RDWR)
+    lock = open_for_locking(lambda: os.open(tmp_path / "lock", os.O_RDWR))
     assert try_lock(lock.number)
 
     def leave() -> bool:

@@ -15,6 +15,7 @@ from standpipe.model import events
 from standpipe.model.layout import WORKSPACE_FOLDER, StateLayout
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.runs.clock import SystemClock
 from standpipe.runs.context import (
     RunContext,
     make_cluster,
@@ -136,7 +137,10 @@ def existing_context(options: RunOptions, root: Path, row: RunRow, plan: Plan) -
     )
     cluster, cache = make_cluster(options, plan, root), open_cache(options, root)
     redactor = make_run_redactor(options, plan, cluster)
-    return RunContext(options, plan, info, folder, workspace, cluster, cache, redactor, rerun_of=row.rerun_of)
+    clock = SystemClock(row.latest or 0.0)
+    return RunContext(
+        options, plan, info, folder, workspace, cluster, cache, redactor, rerun_of=row.rerun_of, clock=clock
+    )
 
 
 def run_folder(root: Path, row: RunRow) -> Path:

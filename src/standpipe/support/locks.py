@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from standpipe.support.forking import Descriptor, close_owned, own, paused
@@ -33,20 +34,16 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
     return True
 
 
-def open_for_locking(path: Path, flags: int) -> Descriptor:
+def open_for_locking(open_file: Callable[[], int]) -> Descriptor:
     """Open a file or folder that only this process may hold the lock of: forked children close it.
 
     Close it with `unlock`.
 
     Args:
-        path: the file or folder.
-        flags: as `os.open` takes them.
-
-    Raises:
-        OSError: if it cannot be opened.
+        open_file: opens it, and returns its descriptor; what it raises is raised.
     """
     with paused():
-        file = Descriptor(os.open(path, flags | os.O_CLOEXEC, 0o666))
+        file = Descriptor(open_file())
         own(file)
     return file
 
@@ -86,7 +83,7 @@ def lock_file(
     Raises:
         OSError: if the file cannot be made, or its file system has no locks.
     """
-    file = open_for_locking(path, os.O_RDWR | os.O_CREAT)
+    file = open_for_locking(partial(os.open, path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
     try:
         if not try_lock(file.number):
             if on_wait is not None:

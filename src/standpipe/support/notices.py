@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from standpipe.support.forking import register_functions
+from standpipe.support.terminal_text import strip_controls
 
 if TYPE_CHECKING:
     from logging import Handler, Logger
@@ -95,6 +96,7 @@ class Once:
 
 
 def _tell(text: str, level: int) -> None:
+    text = strip_controls(text)
     logger = _logger()
     if logger is not None:
         if level < logger.level:

@@ -11,6 +11,7 @@ it to `sys.path`.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 
@@ -38,6 +39,8 @@ def load_package() -> None:
 def main(mode: str, argument: str, idle_seconds: str = "inf") -> int:
     """Run one request and return its exit code, or serve until the socket closes."""
     load_package()
+    # A crash in C code prints where Python was. By the number of the stream, which is the log of each forked task.
+    faulthandler.enable(file=2)
     if mode == "serve":
         from standpipe_worker.fork_server import serve  # type: ignore[import-not-found] # just loaded
 

@@ -254,7 +254,8 @@ def _detach(server: ForkServer) -> None:
 
 def _run_task(order: _Order, request: Optional[Request]) -> int:
     """Run a task in this process; return its exit code if the interpreter has to finalize, or else exit with it."""
-    _send_reply(order.reply, pid=os.getpid())
+    if not _send_reply(order.reply, pid=os.getpid()):
+        return 70  # it was cancelled before it started
     os.register_at_fork(after_in_child=order.reply.close)  # only this process may report for the task
     _redirect(order.log)
     message = order.message
@@ -303,9 +304,13 @@ def _nothing(signum: int, frame: object) -> None:
     """Do nothing: a handler must exist for the signal to wake `select`."""
 
 
-def _send_reply(reply: socket.socket, **message: Any) -> None:
-    with suppress(BrokenPipeError, ConnectionResetError):  # the process that ordered the task has ended
+def _send_reply(reply: socket.socket, **message: Any) -> bool:
+    """Send a reply, and return whether the process that ordered the task still waits for it."""
+    try:
         reply.sendall(json.dumps(message).encode() + b"\n")
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+    return True
 
 
 def _kill_group(pid: int) -> None:

@@ -89,8 +89,8 @@ class ResultCache:
 
     def _store(self, key: str, entry: CacheEntry, cancel: Cancellation) -> None:
         artifacts = find_artifacts(entry.outputs.values())
-        if any(artifact.checksum is None and self._artifacts.exists(artifact.location) for artifact in artifacts):
-            return  # without a checksum, a later run cannot check the payload
+        if any(not artifact.checksum and self._artifacts.exists(artifact.location) for artifact in artifacts):
+            return  # without a digest, a later run cannot check the payload
         current = self._try(lambda: self._cache.keep(key, entry))
         if current is None or current == entry:
             return

@@ -83,8 +83,10 @@ class Engine:
 
     def close(self) -> None:
         """Close the connection; a later call opens a new one."""
-        with self._lock:
-            client, self._client = self._client, None
+        if not self._lock.acquire(blocking=False):
+            return  # a thread still waits for an engine that does not answer
+        client, self._client = self._client, None
+        self._lock.release()
         if client is not None:
             client.close()
 

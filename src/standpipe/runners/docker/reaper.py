@@ -62,7 +62,7 @@ class Reaper:
 
         with self._lock:
             self._is_clean = self._is_clean and everything_removed
-            if self._guards:
+            if self._guards:  # perhaps of a cancelled attempt that nobody waits for, as the engine does not answer
                 return
             process, self._process = self._process, None
             message = _ALL_REMOVED if self._is_clean else b""

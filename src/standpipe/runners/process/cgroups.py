@@ -12,7 +12,7 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from standpipe.model.resources import Limits
@@ -177,7 +177,7 @@ def _lock(folder: Path) -> Descriptor:
     Raises:
         OSError: if another process has locked it, or it does not exist any more.
     """
-    lock = open_for_locking(folder, os.O_RDONLY)
+    lock = open_for_locking(partial(os.open, folder, os.O_RDONLY | os.O_CLOEXEC))
     if not try_lock(lock.number):
         unlock(lock)
         raise BlockingIOError(f"{folder} is locked by another process")

@@ -59,14 +59,14 @@ def run_debugged(
             code = process.wait()
         finally:
             forget()
-    return _outcome(code, request.folder)
+    return _outcome(code, request)
 
 
-def _outcome(code: int, folder: Path) -> Outcome:
-    usage = read_usage(folder)
+def _outcome(code: int, request: TaskRequest) -> Outcome:
+    usage = read_usage(request)
     if code < 0:
         return Outcome(signal=-code)
-    error = read_error(folder)
+    error = read_error(request)
     return Outcome(
         exit_code=code,
         detail=error.detail,

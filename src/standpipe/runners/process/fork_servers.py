@@ -6,6 +6,7 @@ import atexit
 import json
 import os
 import re
+import signal
 import socket
 import sys
 import threading
@@ -17,6 +18,7 @@ from weakref import WeakSet
 
 from standpipe.errors import RunnerError
 from standpipe.runners.process.installer import find_site_packages
+from standpipe.runners.process.process_tree import kill_tree, signal_tree
 from standpipe.support.forking import close_owned, own, paused, register_object, start_process
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ _DEVNULL = -3
 #: The most of a server's own output that is read, and the end of it that errors show, in bytes.
 _OUTPUT_READ = 64 * 1024
 _OUTPUT_SHOWN = 2000
+
+#: The seconds that a server has to end, before it is killed.
+_TIME_TO_END = 2.0
 
 
 class ForkServers:
@@ -236,10 +241,21 @@ class ForkServer:
         """Whether its process has ended, because it had nothing to do for a while, or was killed."""
         return self._process.poll() is not None
 
+    def resume(self, *, with_children: bool = False) -> None:
+        """Let the server continue if a task has stopped it (SIGSTOP), from which nothing else would wake it.
+
+        Args:
+            with_children: whether its children continue, too: a process that was to become a task may be stopped.
+        """
+        self._process.send_signal(signal.SIGCONT)
+        if with_children and self._process.returncode is None:
+            signal_tree(self._process.pid, signal.SIGCONT)
+
     def stop(self) -> None:
         """Ask the server to end, which kills its tasks."""
         with suppress(OSError):  # the server has died
             self._control.shutdown(socket.SHUT_RDWR)  # closing alone does nothing while another thread polls it
+        self.resume()
 
     def close(self) -> None:
         """Stop the server, and wait for its end."""
@@ -248,9 +264,9 @@ class ForkServer:
         self.stop()
         close_owned(self._control)
         try:
-            self._process.wait(timeout=5)
+            self._process.wait(_TIME_TO_END)
         except TimeoutExpired:
-            self._process.kill()
+            kill_tree(self._process.pid)
             self._process.wait()
         close_owned(self._output)
 

@@ -183,7 +183,7 @@ class ProcessTaskRunner:
                 message.update(_mounts(python, request, cwd))
             if limits.message:
                 message["limits"] = limits.message
-            return self._run_process(python, start, message, limits, log, cancel).outcome(request.folder)
+            return self._run_process(python, start, message, limits, log, cancel).outcome(request)
 
     def _run_process(
         self,
