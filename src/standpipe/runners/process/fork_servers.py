@@ -16,6 +16,7 @@ from typing import Any
 from standpipe.errors import RunnerError
 from standpipe.runners.process.installer import find_site_packages
 from standpipe.support.forking import register_object
+from standpipe.support.system_limits import advise
 
 BOOT = Path(__file__).parents[2] / "worker" / "boot.py"
 
@@ -112,7 +113,9 @@ class ForkServer:
             except OSError as error:
                 self._control.close()
                 self._output.close()
-                raise RunnerError(f"The task's Python interpreter cannot be started: {error}") from error
+                advice = advise(error)
+                message = f"The task's Python interpreter cannot be started: {error}"
+                raise RunnerError(f"{message}. {advice}" if advice else message) from error
 
     def send(self, message: Mapping[str, Any], reply: int, output: int) -> None:
         """Ask for a task. If the server is dead, nothing happens, and the other ends of the descriptors close.
