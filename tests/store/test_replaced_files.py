@@ -92,8 +92,8 @@ def test_a_run_does_not_fail_for_its_cache(
 def test_the_command_fails_if_the_store_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script, root = tmp_path / "script.py", tmp_path / "root"
     script.write_text(
-        "from standpipe import dsl, local\n\n@dsl.component\ndef lose(path: str):\n    import os\n"
-        "    os.unlink(path)\n\n"
+        "from standpipe import dsl, local\n\n"
+        "@dsl.component\ndef lose(path: str):\n    import os\n    os.unlink(path)\n\n"
         f"local.init(local.SubprocessRunner(), {str(root)!r})\nlose(path={str(root / 'runs.sqlite')!r})\n"
     )
     assert main(["run", str(script)]) not in (0, None)

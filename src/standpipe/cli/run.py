@@ -111,8 +111,9 @@ def _parse_arguments(component: BaseComponent, texts: Sequence[str]) -> dict[str
 
 def _parse(name: str, text: str, declared: Input | None) -> Any:
     """Return the value of an input. Unknown inputs are left to the check of arguments that every run makes."""
+    from standpipe.model.json_values import parse_text
     from standpipe.model.types import ParameterInput  # not needed for scripts
-    from standpipe.model.values import ValueMismatch, parse_text, preview
+    from standpipe.model.values import ValueMismatch, preview
 
     if isinstance(declared, ParameterInput):
         try:

@@ -18,6 +18,7 @@ from standpipe.dsl.tracing.marks import has_marks
 from standpipe.dsl.tracing.tasks import PipelineTask, TaskComponent
 from standpipe.dsl.types import are_compatible, artifact_type, constant_type
 from standpipe.errors import AuthoringError, AuthoringTypeError, InconsistentTypeException
+from standpipe.model.json_values import check_json
 from standpipe.model.types import (
     ArtifactInput,
     ArtifactOutput,
@@ -28,7 +29,7 @@ from standpipe.model.types import (
     ParameterType,
     is_required,
 )
-from standpipe.model.values import ValueMismatch, check_json, describe_disallowed
+from standpipe.model.values import ValueMismatch, describe_disallowed
 from standpipe.worker.artifacts import Artifact
 from standpipe.worker.models import dump
 

@@ -18,11 +18,12 @@ from standpipe.dsl.tracing.source_locations import warn_caller
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.dsl.types import artifact_type
 from standpipe.errors import AuthoringError, AuthoringTypeError, shorten_errors
+from standpipe.model.json_values import check_json
 from standpipe.model.kfp import unique_name
 from standpipe.model.plan import FromInput, Importer
 from standpipe.model.templates import InputParameter, parse_value
 from standpipe.model.types import ArtifactOutput, Input, Json, ParameterInput, ParameterType
-from standpipe.model.values import ValueMismatch, check_json
+from standpipe.model.values import ValueMismatch
 from standpipe.worker import annotations as kfp_annotations
 from standpipe.worker.artifacts import Artifact
 

@@ -18,7 +18,7 @@ from standpipe.dsl.base_component import BaseComponent
 from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.engine.machine import Machine
 from standpipe.errors import StandpipeError, StorageError, TaskFailed
-from standpipe.execution.attempt import AttemptExecutor
+from standpipe.execution.attempt import AttemptExecutor, contain_defects
 from standpipe.execution.cache.lookup import ResultCache
 from standpipe.faults.runner import inject_faults
 from standpipe.model import events
@@ -48,8 +48,9 @@ from standpipe.runs.preparation import prepare_executors
 from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
 from standpipe.support.notices import Once, log, quiet_notices, warn
-from standpipe.support.paths import remove_path
+from standpipe.support.terminal_text import strip_controls
 from standpipe.support.umask import restrict_umask
+from standpipe.support.untrusted_files import remove_path
 
 
 def start(
@@ -106,7 +107,7 @@ def start(
                 redactor=redactor,
             )
         except BaseException:
-            remove_path(folder)  # the run store does not have the run
+            remove_path(folder, root)  # the run store does not have the run
             raise
         with RunLock(folder), closing(recorder):
             result = drive(context, machine, recorder, events.Start(inputs), uses)
@@ -146,7 +147,8 @@ def drive(
     """
     options = context.options
     with (
-        inject_faults(options.runner.task_runner, options.faults) as runner,
+        options.runner.running() as task_runner,
+        inject_faults(task_runner, options.faults) as runner,
         closing(_observer(context, earlier)) as observer,
         closing(context.cache) if context.cache else nullcontext(),
         quiet_notices(options.quiet),
@@ -170,9 +172,8 @@ def drive(
         sinks += [_MissingResources(), _log_cache_hits, *([context.cluster] if context.cluster else [])]
         driver = Driver(
             machine,
-            _wrap(context, context.redactor.wrap_attempt(executor.execute)),
+            contain_defects(_wrap(context, context.redactor.wrap_attempt(executor.execute))),
             sinks,
-            max_parallel=options.max_parallel,
             cancel_requested=lambda: was_asked_to_stop(context.folder),
             timeout=get_timeout(context.plan) or None,
             clock=context.clock,
@@ -195,7 +196,7 @@ def finish_task(context: RunContext, machine: Machine, result: RunResult, task: 
         context.info, context.rerun_of, context.options.command_options, find_code_source(task.component)
     )
     report = failure_report(context.info, machine, result.end, context.folder, timeout, commands, result.stop_reason)
-    return finish_with_error(context.options, task, TaskFailed(context.redactor.redact_text(report)))
+    return finish_with_error(context.options, task, TaskFailed(strip_controls(context.redactor.redact_text(report))))
 
 
 def finish_with_error(options: RunOptions, task: PipelineTask, error: TaskFailed) -> PipelineTask:

@@ -24,7 +24,7 @@ from standpipe.model.layout import CACHE_FILE
 from standpipe.model.ports import CacheEntry
 from standpipe.model.types import ArtifactType, Json
 from standpipe.model.values import ArtifactValue, Checksum, Value
-from standpipe.store.database import Database, Schema
+from standpipe.store.database import Database, Schema, begin
 from standpipe.store.notation import decode_values, encode_values
 from standpipe.store.relocation import Move, infer_root
 
@@ -87,7 +87,7 @@ class CacheIndex:
             ) from error
         try:
             with self._database.transaction() as db:
-                db.execute("BEGIN IMMEDIATE")  # a file that may only be read fails here, before any task runs
+                begin(db)  # a file that may only be read fails here, before any task runs
         finally:
             self._database.close()  # the first that needs it opens it again
 
@@ -109,6 +109,7 @@ class CacheIndex:
             "replaced": instead_of.origin if instead_of else None,
         }
         with self._database.transaction() as db:
+            begin(db)
             # One statement, so that exactly one of many processes inserts the entry.
             db.execute(
                 "INSERT INTO entries VALUES (:key, :origin, :created, :outputs, :version, :folder) "
@@ -132,6 +133,7 @@ class CacheIndex:
     def note(self, path: str, checksum: Checksum) -> None:
         """Store the checksum of a payload; see `model.ports.Cache`."""
         with self._database.transaction() as db:
+            begin(db)
             db.execute(
                 "INSERT OR REPLACE INTO checksums VALUES (?, ?, ?, ?)",
                 (os.fsencode(path), checksum.digest, checksum.size, checksum.signature),

@@ -25,6 +25,9 @@ if sys.platform != "win32":
 #: The longest wait for another process that writes, in seconds.
 PATIENCE = 30
 
+#: The milliseconds of one step of that wait.
+_STEP = 100
+
 #: The errors of a file system that has no locks.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
@@ -70,12 +73,21 @@ class Database:
         self._name = str(path)
         self._schema = schema
         self._db: sqlite3.Connection | None = None
+        self._is_busy = False
+        self._waits_for_disk = False
         self._file: tuple[int, int] | None = None  # which file it is, once it was used
         _databases.add(self)
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, survives_power_loss: bool = False) -> Iterator[sqlite3.Connection]:
         """Give the connection for a transaction. Keep it short: other threads of this process wait for its end.
+
+        In WAL mode, what is committed survives the end of this process, and a database is whole after a power loss. But
+        a power loss can take the last transactions, all after a certain one.
+
+        Args:
+            survives_power_loss: whether the commit waits until the disk has this transaction and all before it, which
+                takes as long as a hundred commits that do not wait.
 
         Raises:
             StorageError: if the database cannot be used.
@@ -86,16 +98,37 @@ class Database:
                     if self._file is not None:
                         self._check_file()  # SQLite would create a missing one
                     self._db = self._open()
-                with self._db as db:
-                    yield db
+                if survives_power_loss != self._waits_for_disk:
+                    self._db.execute(f"PRAGMA synchronous = {'FULL' if survives_power_loss else 'NORMAL'}")
+                    self._waits_for_disk = survives_power_loss
+                yield from self._commit_after(self._db)
                 self._check_file()  # SQLite writes to a removed one as well
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 
+    def _commit_after(self, db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+        self._is_busy = True
+        try:
+            yield db
+            if self._db is db:  # otherwise this is a forked child, which leaves the transaction of its parent
+                db.commit()
+        except BaseException:
+            if self._db is db:
+                db.rollback()
+            raise
+        finally:
+            self._is_busy = False
+
+    def abandon(self) -> None:
+        """Leave a connection that is in use to the process that this one was forked from; see `_before_fork`."""
+        if self._db is not None:
+            _abandoned.append(self._db)
+            self._db = None
+
     def close(self) -> None:
         """Close the database. The next transaction opens it again."""
         with in_use:
-            if self._db is not None:
+            if self._db is not None and not self._is_busy:
                 self._db.close()
                 self._db = None
 
@@ -125,7 +158,9 @@ class Database:
         db = sqlite3.connect(self._path, timeout=PATIENCE, check_same_thread=False)
         try:
             _use_wal(db)
-            db.execute("PRAGMA synchronous = NORMAL")  # in WAL mode no commit is lost when a process is killed
+            db.execute("PRAGMA synchronous = NORMAL")
+            self._waits_for_disk = False
+            check_length(db, self._path, self._schema)
             self._migrate(db)
         except BaseException:
             db.close()
@@ -174,6 +209,11 @@ class Database:
         db.commit()
 
 
+#: Connections of the parent that are never closed here, as that would write to its database. There are some only if a
+#: signal handler forked in the middle of a transaction of the main thread.
+_abandoned: list[sqlite3.Connection] = []
+
+
 def _before_fork() -> None:
     in_use.acquire()
     for database in list(_databases):
@@ -183,6 +223,8 @@ def _before_fork() -> None:
 def _after_fork_in_child() -> None:
     global in_use
     in_use = threading.RLock()  # a thread that this process does not have holds the old one
+    for database in list(_databases):
+        database.abandon()
 
 
 register_functions(before=_before_fork, in_parent=lambda: in_use.release(), in_child=_after_fork_in_child)
@@ -204,6 +246,33 @@ def _use_wal(db: sqlite3.Connection) -> None:
             time.sleep(0.005)
         else:
             return
+
+
+def check_length(db: sqlite3.Connection, path: Path, schema: Schema) -> None:
+    """Raise StorageError if a part of the last page is missing: SQLite reads zeros for it, and does not notice."""
+    if os.path.getsize(path) % db.execute("PRAGMA page_size").fetchone()[0]:
+        raise schema.damage(path, "its end is missing")
+
+
+def begin(db: sqlite3.Connection) -> None:
+    """Begin a transaction that writes. It waits for other processes in short steps, between which signals are handled.
+
+    Raises:
+        sqlite3.Error: if they do not let it begin, or the database cannot be written.
+    """
+    end = time.monotonic() + PATIENCE
+    db.execute(f"PRAGMA busy_timeout = {_STEP}")
+    try:
+        while True:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > end:
+                    raise
+            else:
+                return
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000}")
 
 
 def version_of(db: sqlite3.Connection) -> int:

@@ -243,6 +243,12 @@ def _no_such_run(root: Path, run: str, all_ids: list[RunId], matches: list[RunId
             f"{len(matches)} runs in {root} have an id that begins with {run!r}: {_listed(matches)}. "
             "Use a longer prefix"
         )
+    elif "-" in run and run == Path(run).name and (folder := StateLayout(root).run_folder(run)).is_dir():
+        return (
+            f"The run store in {root} does not have run {run!r}. Its folder {folder} exists, so its process was killed "
+            "before it recorded the run, or its facts were lost (a power loss, a restored backup). Start a new run; no "
+            "run will use that folder."
+        )
     elif not all_ids:
         return f"There is no run {run!r}: {root} holds no runs. Name another folder with pipeline_root=... or --root."
     else:
@@ -314,9 +320,7 @@ def _is_ready(db: sqlite3.Connection, path: Path) -> bool:
             f"The run store {path} was written by a newer Standpipe (schema {version}, expected at most {known}). "
             "Upgrade Standpipe, or choose another pipeline root."
         )
-    page_size = db.execute("PRAGMA page_size").fetchone()[0]
-    if os.path.getsize(path) % page_size:
-        raise runs.SCHEMA.damage(path, "its end is missing")  # SQLite reads zeros for the rest of a page
+    database.check_length(db, path, runs.SCHEMA)
     return version > 0
 
 

@@ -22,11 +22,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from standpipe.model.events import Fact
+from standpipe.model.events import AttemptFailed, Fact, RunEnded, TaskFailed, TaskSucceeded
+from standpipe.model.kfp import DELETE_PVC
 from standpipe.model.layout import RUN_STORE_FILE, StateLayout
-from standpipe.model.plan import Plan
+from standpipe.model.plan import Container, Plan
 from standpipe.model.refs import RunInfo
-from standpipe.store.database import Database, Schema
+from standpipe.store.database import Database, Schema, begin
 from standpipe.store.facts import encode
 from standpipe.store.plans import dump
 from standpipe.support.redaction import NO_SECRETS, Redactor
@@ -79,6 +80,9 @@ SCHEMA = Schema(
     "pipeline root while runs are active, and start the run again.",
 )
 
+#: A power loss makes a resumed run execute again at most as much of what its tasks had done, in seconds.
+_MOST_LOST = 1.0
+
 
 _ADD_ROOT = """
     INSERT INTO roots SELECT ?, ?, ?
@@ -88,6 +92,11 @@ _ADD_ROOT = """
 
 class RunRecorder:
     """Appends the facts of one run, each batch in one transaction. For one thread.
+
+    A batch waits for the disk if a power loss could otherwise take more than a second of the work of tasks, or the end
+    of the run, which the caller hears of. To wait each time would take as long as to execute a task. What else a power
+    loss takes costs no work: a resumed run decides it again, and moves aside folders of attempts that are not known.
+    Where a task deletes a PVC, every batch waits: tasks that have used the PVC cannot be executed again.
 
     The row of the run is written together with its first facts, so that no run is without facts.
 
@@ -120,6 +129,8 @@ class RunRecorder:
         self._database = Database(StateLayout(pipeline_root).run_store, SCHEMA)
         self._run = run.id
         self._seq = recorded
+        self._unsafe = 0.0  # the work that a power loss could take, in seconds
+        self._most_lost = 0.0 if _deletes_volumes(plan) else _MOST_LOST
         body, self.plan = dump(plan, redactor)
         self._unwritten: list[tuple[str, list[tuple[object, ...]]]] = [
             ("INSERT OR IGNORE INTO plans VALUES (?, ?)", [(self.plan, body)])
@@ -143,14 +154,33 @@ class RunRecorder:
         for fact in facts:
             self._seq += 1
             rows.append((self._run, self._seq, now, *encode(fact)))
-        self._write([*self._unwritten, ("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)])
+            self._unsafe += _work(fact)
+        survives = self._unsafe >= self._most_lost
+        self._write([*self._unwritten, ("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)], survives)
         self._unwritten.clear()
+        if survives:
+            self._unsafe = 0.0
 
     def close(self) -> None:
         """Close the database. The next call opens it again."""
         self._database.close()
 
-    def _write(self, statements: Sequence[tuple[str, Sequence[tuple[object, ...]]]]) -> None:
-        with self._database.transaction() as db:
+    def _write(
+        self, statements: Sequence[tuple[str, Sequence[tuple[object, ...]]]], survives_power_loss: bool = False
+    ) -> None:
+        with self._database.transaction(survives_power_loss=survives_power_loss) as db:
+            begin(db)
             for statement, rows in statements:
                 db.executemany(statement, rows)
+
+
+def _deletes_volumes(plan: Plan) -> bool:
+    return any(isinstance(each, Container) and str(each.image) == DELETE_PVC for each in plan.executors.values())
+
+
+def _work(fact: Fact) -> float:
+    """Return the seconds of work that are lost with a fact. The end of a run is worth any wait."""
+    if isinstance(fact, RunEnded):
+        return _MOST_LOST
+    report = fact.report if isinstance(fact, (AttemptFailed, TaskSucceeded, TaskFailed)) else None
+    return report.seconds if report else 0.0

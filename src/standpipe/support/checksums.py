@@ -21,6 +21,7 @@ from typing import NamedTuple
 from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.values import Checksum
+from standpipe.support.untrusted_files import open_regular
 
 _PIECE = 1024 * 1024
 
@@ -33,9 +34,6 @@ _SMALL = 256 * 1024
 
 #: The most entries that the links of a folder may lead to outside of it.
 _MAX_LINKED = 100_000
-
-#: Without `O_NONBLOCK`, opening a FIFO would wait for a writer.
-_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class _NoChecksum(StandpipeError):
@@ -149,17 +147,13 @@ def _folder_digest(folder: str, cancel: Cancellation, roots: Sequence[str]) -> s
 
 def _file_digest(path: str, cancel: Cancellation) -> str:
     digest = hashlib.sha256()
-    file = os.open(path, _READ)
-    try:
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode):
-            raise _NoChecksum  # a task has replaced it since it was listed
-        while piece := os.read(file, _PIECE if status.st_size >= _PIECE else status.st_size + 1):
+    with os.fdopen(open_regular(path), "rb", buffering=0) as file:
+        left = os.fstat(file.fileno()).st_size  # what is appended meanwhile may have no end, and is noticed later
+        while left and (piece := file.read(min(left, _PIECE))):
             if cancel:
                 raise _NoChecksum
             digest.update(piece)
-    finally:
-        os.close(file)
+            left -= len(piece)
     return digest.hexdigest()
 
 

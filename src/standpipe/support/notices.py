@@ -13,6 +13,9 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from standpipe.support.forking import register_functions
+from standpipe.support.terminal_text import strip_controls
+
 if TYPE_CHECKING:
     from logging import Handler, Logger
 
@@ -23,6 +26,9 @@ _thread = threading.local()
 
 #: Those that write notices on the terminal while they redraw its last lines; the newest one is last.
 _displays: list[Callable[[str], None]] = []
+
+# A forked child has none of the threads that draw them, and these may hold the locks of the displays.
+register_functions(in_child=_displays.clear)
 
 #: Takes a notice: one or more sentences. `warn` and `inform` are such functions.
 Notice = Callable[[str], None]
@@ -66,7 +72,12 @@ def show_notices_in(write_line: Callable[[str], None]) -> Callable[[], None]:
         A function that ends this.
     """
     _displays.append(write_line)
-    return lambda: _displays.remove(write_line)
+
+    def end() -> None:
+        if write_line in _displays:  # it is not in a forked child, which may leave a block of its parent
+            _displays.remove(write_line)
+
+    return end
 
 
 class Once:
@@ -85,6 +96,7 @@ class Once:
 
 
 def _tell(text: str, level: int) -> None:
+    text = strip_controls(text)
     logger = _logger()
     if logger is not None:
         if level < logger.level:

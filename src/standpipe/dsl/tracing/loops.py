@@ -21,9 +21,10 @@ from standpipe.dsl.tracing.groups import TasksGroup
 from standpipe.dsl.tracing.trace import Trace, require_trace
 from standpipe.dsl.types import item_annotation, parse_annotation
 from standpipe.errors import AuthoringError
+from standpipe.model.json_values import check_json
 from standpipe.model.plan import RawItems
 from standpipe.model.types import ArtifactType, ParameterType
-from standpipe.model.values import ValueMismatch, check_json
+from standpipe.model.values import ValueMismatch
 
 
 class InvalidItems(AuthoringError, TypeError):
