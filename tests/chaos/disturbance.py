@@ -114,7 +114,10 @@ class Chaos:
         raise AssertionError(f"{MOST_STARTS} times was not enough: {errors}")
 
     def kill_within(self, seconds: float) -> Callable[[Process, bool], None]:
-        """Return a function that kills each first program, and every second later one, at a random moment."""
+        """Return a function that kills each first program, and every second later one, at a random moment.
+
+        Most are killed within some seconds after they have begun with the run, a few within that of their start.
+        """
         kills = 0
 
         def disturb(process: Process, is_first: bool) -> None:
@@ -122,8 +125,10 @@ class Chaos:
             kills = 0 if is_first else kills
             if not is_first and random.randrange(2):
                 return
+            if random.randrange(8):
+                self.until_run_begins(process)
             with suppress(subprocess.TimeoutExpired):
-                process.wait(random.uniform(0.05, seconds))
+                process.wait(random.uniform(0, seconds))
             if process.poll() is None:
                 process.kill()
                 self.kills += 1
@@ -131,6 +136,13 @@ class Chaos:
                 kills += 1
 
         return disturb
+
+    def until_run_begins(self, process: Process) -> None:
+        """Wait until a program has locked its run, or has ended."""
+        while process.poll() is None:
+            if any(_read(lock) == str(process.pid) for lock in self.root.glob("*/.running")):
+                return
+            time.sleep(0.005)
 
     def lose_facts(self) -> None:
         """Cut the write-ahead logs of the store and the cache at a random byte, or remove them."""
@@ -198,6 +210,12 @@ def check_no_task_ran_twice(root: Path, run: str) -> None:
             began[fact.task] += 1
 
 
+def _read(path: Path) -> str:
+    with suppress(FileNotFoundError):
+        return path.read_text()
+    return ""
+
+
 def _runs(pid: int) -> bool:
     with suppress(OSError), open(f"/proc/{pid}/stat") as file:
         return file.read().rpartition(")")[2].split()[0] not in "ZX"
@@ -215,6 +233,5 @@ def undisturbed(chaos: Chaos, seed: int) -> float:
     """Return the duration of an undisturbed run in another folder, in seconds."""
     alone = Chaos(chaos.root / "undisturbed", chaos.pipeline, chaos.runner)
     alone.environment = chaos.environment
-    start = time.monotonic()
     alone.to_the_end(seed, lambda *_: None)
-    return time.monotonic() - start
+    return run_rows(alone.root)[0].seconds

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -61,6 +63,7 @@ ARTIFACT = {
     "type": {"schemaTitle": "x"},
 }
 VALID = {"parameterValues": PARAMETERS, "artifacts": {"model": {"artifacts": [ARTIFACT]}}}
+VALID_TEXT = json.dumps(VALID)
 
 
 def read(folder: Path, content: bytes) -> dict[str, Any]:
@@ -213,9 +216,8 @@ def test_fields_that_are_null_are_left_out(tmp_path: Path) -> None:
 
 # --- random documents -------------------------------------------------------------------------------------------------
 
-TEXT = st.text(max_size=4) | st.sampled_from(
-    ["secret", "\ud800", "\0", "$value", "$collected", "x" * 5000, "[{", '"', "LONG", "DEEP"]
-)
+WORDS = ["secret", "\ud800", "\0", "$value", "$collected", "x" * 5000, "[{", '"', "LONG", "DEEP"]
+TEXT = st.text(max_size=4) | st.sampled_from(WORDS)
 NUMBERS = (
     st.integers(-3, 3) | st.floats() | st.sampled_from([123456, 2**53 + 1, 2**64, 10**308, 10**309, 1.5e308, -0.0])
 )
@@ -282,3 +284,67 @@ def test_changed_documents_are_refused_or_can_be_used_everywhere(folder: Path, c
 @given(content=st.binary(max_size=200) | TREES.map(write))
 def test_random_bytes_and_trees_are_refused_or_can_be_used_everywhere(folder: Path, content: bytes) -> None:
     check(folder, content)
+
+
+# Hypothesis makes some hundred documents per second. For a million, it chooses seeds, and `random` makes the documents.
+
+SEEDS = max(10, EXAMPLES // 100)
+LEAF_VALUES: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    123456,
+    2**53 + 1,
+    10**308,
+    10**309,
+    0.5,
+    -0.0,
+    1e308,
+    float("nan"),
+    float("inf"),
+]
+LEAF_VALUES += [*WORDS, "", "é", "𝄞"]
+KEYS: list[str] = [
+    *ARTIFACT,
+    *TYPES,
+    "model",
+    "artifacts",
+    "_kfp_model_registry_request",
+    "$value",
+    "\ud800",
+    "k" * 200,
+]
+
+
+def random_tree(random: Random, depth: int = 3) -> Any:
+    kind = random.random() if depth else 0
+    if kind < 0.6:
+        return random.choice(LEAF_VALUES)
+    items = [random_tree(random, depth - 1) for _ in range(random.randrange(4))]
+    return items if kind < 0.8 else dict(zip(random.choices(KEYS, k=4), items, strict=False))
+
+
+def random_document(random: Random) -> bytes:
+    document = json.loads(VALID_TEXT)
+    for path in random.choices(PATHS, k=random.randrange(1, 4)):
+        at: Any = document
+        with suppress(KeyError, IndexError, TypeError):  # the part was replaced by something else
+            for step in path[:-1]:
+                at = at[step]
+            at[path[-1]] = random_tree(random)
+    content = write(document, random.random() < 0.5, random.choice([50, 100, 101, 3000]))
+    for _ in range(random.choice([0, 0, 0, 1, 3])):
+        begin, length = random.randrange(len(content) + 1), random.randrange(8)
+        inserted = random.choice(JSON_TEXTS) if random.random() < 0.5 else random.randbytes(3)
+        content = content[:begin] + inserted + content[begin + length :]
+    return content
+
+
+@pytest.mark.timeout(0 if EXAMPLES > 10_000 else 300)
+@settings(max_examples=SEEDS)
+@given(seed=st.integers(0, 2**64))
+def test_a_hundred_documents_of_each_seed_are_refused_or_can_be_used_everywhere(folder: Path, seed: int) -> None:
+    random = Random(seed)
+    for _ in range(100):
+        check(folder, random_document(random))

@@ -88,6 +88,7 @@ def test_another_process_is_killed(chaos: Chaos, victim: str) -> None:
 
     def disturb(process: Process, is_first: bool) -> None:
         if is_first or random.randrange(3) == 0:
+            chaos.until_run_begins(process)
             time.sleep(random.uniform(0, seconds))
             kill(process)
 

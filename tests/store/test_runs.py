@@ -157,6 +157,21 @@ def test_text_that_is_not_utf_8_is_stored(tmp_path: Path) -> None:
     assert facts(tmp_path) == [(1, "RunStarted", {"inputs": {"path": "/data/\udcff é"}})]
 
 
+def test_a_large_text_is_stored_once_and_apart_from_the_facts_that_have_it(tmp_path: Path) -> None:
+    text = "\udcffé" + "x" * 3_000_000
+    with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
+        recorder((TaskSucceeded(TASK, {"y": text, "z": 1}), TaskSucceeded(TASK, {"a": 2, "x": text})))
+        recorder((RunEnded(TaskState.SUCCEEDED, {"texts": text}),))
+    bodies = [body for _, _, body in facts(tmp_path)]
+    (digest,) = {digest for body in bodies for _, digest in body["texts"]}
+    assert [body["outputs"] for body in bodies] == [{"y": None, "z": 1}, {"a": 2, "x": None}, {"texts": None}]
+    assert [body["texts"] for body in bodies] == [[[["outputs", name], digest]] for name in ("y", "x", "texts")]
+    with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db:
+        parts = db.execute("SELECT digest, body FROM texts ORDER BY part").fetchall()
+    assert {each for each, _ in parts} == {digest}
+    assert b"".join(body for _, body in parts).decode("utf-8", "surrogatepass") == text
+
+
 def test_a_migration_does_not_change_bodies(tmp_path: Path) -> None:
     """Bodies keep their bytes, so ids of Plans stay valid, and a process of the version before can still append."""
     body = '{"task":[["a",null]],"because":"no"}'

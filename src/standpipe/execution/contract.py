@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from standpipe.errors import StandpipeError
-from standpipe.execution.executor_output import ArtifactEntry, ExecutorOutput, parse_executor_output
+from standpipe.execution.executor_output import EXECUTOR_OUTPUT, ArtifactEntry, ExecutorOutput, parse_executor_output
 from standpipe.model.cluster_differences import SP123, decides
-from standpipe.model.json_values import InvalidJson, check_json, parse_text
+from standpipe.model.json_values import InvalidJson, check_json, decode_text, parse_text
 from standpipe.model.layout import EXECUTOR_OUTPUT_FILE, file_name
 from standpipe.model.plan import Component
 from standpipe.model.ports import ArtifactStore
@@ -92,7 +92,7 @@ def read_outputs(component: Component, executor_input: Mapping[str, Json], root:
     """
     declared = executor_input["outputs"]
     names = [name for name, output in component.outputs.items() if isinstance(output, ArtifactOutput)]
-    written = _read_executor_output(Path(declared["outputFile"]), names, root)
+    written = _read_executor_output(Path(declared["outputFile"]), root, names)
     outputs: dict[str, Value] = {}
     for name, output in component.outputs.items():
         if isinstance(output, ParameterOutput):
@@ -114,9 +114,10 @@ def remove_outputs(executor_input: Mapping[str, Json], store: ArtifactStore, roo
             store.remove(artifact["uri"])
 
 
-def _read_executor_output(path: Path, artifacts: Iterable[str], root: Path) -> ExecutorOutput:
+def _read_executor_output(path: Path, root: Path, artifacts: Iterable[str]) -> ExecutorOutput:
     try:
-        return parse_executor_output(read_file(path, root), artifacts)
+        # Decoded here, so that the bytes are gone when the text is parsed: either may have hundreds of megabytes.
+        return parse_executor_output(decode_text(read_file(path, root), EXECUTOR_OUTPUT), artifacts)
     except FileNotFoundError:
         return ExecutorOutput()
     except UntrustedFileError as error:

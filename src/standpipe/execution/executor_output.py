@@ -16,6 +16,9 @@ from standpipe.worker.artifacts import REGISTRATION_KEY
 
 T = TypeVar("T")
 
+#: What messages call it.
+EXECUTOR_OUTPUT = "its executor output"
+
 #: The levels around a value in the message: those of `{"artifacts": {"model": {"artifacts": [{"metadata": …}]}}}`.
 _LEVELS_AROUND = 5
 
@@ -45,7 +48,7 @@ class ExecutorOutput(NamedTuple):
     artifacts: Mapping[str, ArtifactEntry] = {}
 
 
-def parse_executor_output(content: bytes, artifacts: Iterable[str]) -> ExecutorOutput:
+def parse_executor_output(content: str, artifacts: Iterable[str]) -> ExecutorOutput:
     """Return the executor output of a task.
 
     Args:
@@ -55,7 +58,7 @@ def parse_executor_output(content: bytes, artifacts: Iterable[str]) -> ExecutorO
     Raises:
         InvalidJson: if it is not JSON, or a part of it has the wrong type; the message names the part.
     """
-    what = "its executor output"
+    what = EXECUTOR_OUTPUT
     output = parse_json(content, what, max_depth=MAX_DEPTH + _LEVELS_AROUND)
     if not isinstance(output, dict):
         raise InvalidJson(f"{what} is not a JSON object: got {preview(output)}")

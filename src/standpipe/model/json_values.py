@@ -56,15 +56,15 @@ def parse_json(
     """
     try:
         if isinstance(text, bytes):
-            text = text.decode("utf-8")
+            text = decode_text(text, what)
         _check_depth(text, max_depth)
-        check_text = not any_text and ("\\ud" in text or "\\uD" in text)
+        check_text = not any_text and "\\" in text and ("\\ud" in text or "\\uD" in text)
         value: Json = _decoder().decode(text)
         del text  # it may be large, as the value
         if not _is_plain(value, check_text=check_text):
             _check(value, what, max_depth, check_text=check_text)
-    except UnicodeDecodeError as error:
-        raise InvalidJson(f"{what} is not UTF-8: {error.reason} at byte {error.start}") from None
+    except InvalidJson:
+        raise
     except json.JSONDecodeError as error:
         reason = "it begins with a byte order mark" if error.doc.startswith("\ufeff") else str(error)
         raise InvalidJson(f"{what} is not JSON: {reason}") from None
@@ -74,6 +74,18 @@ def parse_json(
         reason = _LONG_NUMBER if "4300 digits" in str(error) else str(error)
         raise InvalidJson(f"{what} is invalid: {reason}") from None
     return value
+
+
+def decode_text(content: bytes, what: str) -> str:
+    """Return the text in bytes.
+
+    Raises:
+        InvalidJson: if it is not UTF-8; `what` names it in the message.
+    """
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidJson(f"{what} is not UTF-8: {error.reason} at byte {error.start}") from None
 
 
 def parse_text(text: str, to: ParameterType) -> Json:
@@ -114,6 +126,21 @@ def check_json(value: object, path: str = "the value", *, any_integer: bool = Fa
         ValueMismatch: if it cannot; the message names the path of the invalid part, which begins with `path`.
     """
     _check(value, path, MAX_DEPTH, check_text=False, any_integer=any_integer)
+
+
+def check_depth(value: object, path: str = "the value") -> None:
+    """Check how deeply a value of Python is nested, whatever is in it, before a function that is recursive uses it.
+
+    Raises:
+        ValueMismatch: if it is nested too deeply, or contains itself.
+    """
+    level: list[object] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        containers = [item for item in level if isinstance(item, (list, tuple, dict))]
+        if not containers:
+            return
+        level = [item for each in containers for item in (each.values() if isinstance(each, dict) else each)]
+    raise ValueMismatch(f"{path} is {_TOO_DEEP}")
 
 
 def refuse_constant(name: str) -> float:
@@ -158,7 +185,7 @@ def _check_depth(text: str, max_depth: int) -> None:
     Raises:
         ValueError: if it is nested too deeply.
     """
-    if text.count("[") + text.count("{") <= max_depth:
+    if not _has_more(text, "[", max_depth // 2) and not _has_more(text, "{", max_depth // 2):
         return
     data = text.encode("utf-8", "surrogatepass")
     if b"\\" in data:
@@ -166,6 +193,16 @@ def _check_depth(text: str, max_depth: int) -> None:
     outside_of_strings = b"".join(data.translate(None, _NOT_STRUCTURE).split(b'"')[::2])
     if max(accumulate(map(_STEPS.__getitem__, outside_of_strings)), default=0) > max_depth:
         raise ValueError(_TOO_DEEP)
+
+
+def _has_more(text: str, character: str, limit: int) -> bool:
+    """Return whether a text has a character more often than `limit`; in large texts much faster than counting."""
+    at = -1
+    for _ in range(limit + 1):
+        at = text.find(character, at + 1)
+        if at < 0:
+            return False
+    return True
 
 
 def _is_plain(root: Json, *, check_text: bool) -> bool:
@@ -221,7 +258,7 @@ def _check(value: object, path: str, depth: int, *, check_text: bool, any_intege
             path, f"is of type {type(value).__name__}: expected text, a number, a boolean, a list, a dict or None"
         )
     elif depth == 0:
-        raise _mismatch(path, f"is {_TOO_DEEP}")
+        raise ValueMismatch(f"{shorten(path)} is {_TOO_DEEP}")
     else:
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             if isinstance(value, dict):

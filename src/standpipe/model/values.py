@@ -163,7 +163,10 @@ def coerce(value: Json, to: ParameterType) -> Json:
     if to is ParameterType.NUMBER_INTEGER and isinstance(value, float) and value.is_integer():
         return int(value)
     if to is ParameterType.NUMBER_DOUBLE and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueMismatch("expected a number that a double can hold, got a larger one") from None
     fits = isinstance(value, _PYTHON_TYPES[to])
     if fits and isinstance(value, bool) and to is not ParameterType.BOOLEAN:
         fits = False  # a bool is an int in Python, but not in KFP

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from standpipe.model.ports import TaskRequest
 from standpipe.model.types import Json
 from standpipe.runners.pauses import pause_file
 from standpipe.support.untrusted_files import MAX_BYTES, UntrustedFileError, create_file, read_file
+from standpipe.worker.large_json import write_json
 
 #: The hint for a NameError in a component's function, at the end of the error's line.
 _NAME_HINT = (
@@ -25,10 +25,11 @@ _NAME_HINT = (
 )
 
 
-#: The limit of numbers that a process reports: that of 64 bits.
-_MAX_COUNT = 2**63
 #: The most bytes of a usage file, which has two numbers.
 _MAX_USAGE = 4096
+
+#: The limit of numbers that a process reports: that of 64 bits.
+_MAX_COUNT = 2**63
 
 
 class ErrorDetails(NamedTuple):
@@ -83,7 +84,7 @@ def write_request(
         content["pause"] = {"file": str(pause_file(request.folder)), **asdict(request.pause)}
     try:
         with os.fdopen(create_file(path, request.pipeline_root), "wb") as file:
-            file.write(json.dumps(content).encode())
+            write_json(file, content)
     except UntrustedFileError:
         raise
     except OSError as error:
@@ -96,7 +97,7 @@ def read_error(request: TaskRequest) -> ErrorDetails:
     It is empty as well if the content is not what `worker` writes. The task has failed in any case.
     """
     try:
-        error = _read_object(_error_file(request.folder), request.pipeline_root, MAX_BYTES)
+        error = _read_object(_error_file(request.folder), request.pipeline_root)
     except UntrustedFileError as problem:
         return ErrorDetails(cause=f"its error report cannot be read: {problem}")
     texts = {key: error.get(key, "") for key in ("traceback", "summary", "kind", "name")}
@@ -132,11 +133,11 @@ def is_count(value: Json) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_COUNT
 
 
-def _read_object(path: Path, root: Path, limit: int) -> dict[str, Json]:
-    """Return the JSON object in a file that a task can write to; empty if its content is anything else.
+def _read_object(path: Path, root: Path, limit: int = MAX_BYTES) -> dict[str, Json]:
+    """Return the JSON object in a file that a task can write to; empty if it is missing, or is anything else.
 
     Raises:
-        UntrustedFileError: as `read_file`.
+        UntrustedFileError: if it is not a regular file, or too large.
     """
     try:
         content = parse_json(read_file(path, root, limit), any_text=True)

@@ -81,7 +81,7 @@ def start(
     except TaskFailed as error:
         return finish_with_error(options, task, error)
     with redactor.redact_errors(), restrict_umask():
-        folder = _make_run_folder(root, plan.name)
+        folder, process = _make_run_folder(root, plan.name), os.getpid()
         try:
             workspace = make_workspace(options, plan, folder)
             info = RunInfo(
@@ -107,7 +107,8 @@ def start(
                 redactor=redactor,
             )
         except BaseException:
-            remove_path(folder, root)  # the run store does not have the run
+            if process == os.getpid():  # not in a child that a signal handler has forked
+                remove_path(folder, root)  # the run store does not have the run
             raise
         with RunLock(folder), closing(recorder):
             result = drive(context, machine, recorder, events.Start(inputs), uses)

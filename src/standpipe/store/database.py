@@ -94,20 +94,23 @@ class Database:
         """
         try:
             with in_use:
-                if self._db is None:
-                    if self._file is not None:
-                        self._check_file()  # SQLite would create a missing one
-                    self._db = self._open()
-                if survives_power_loss != self._waits_for_disk:
-                    self._db.execute(f"PRAGMA synchronous = {'FULL' if survives_power_loss else 'NORMAL'}")
-                    self._waits_for_disk = survives_power_loss
-                yield from self._commit_after(self._db)
-                self._check_file()  # SQLite writes to a removed one as well
+                self._is_busy = True
+                try:
+                    if self._db is None:
+                        if self._file is not None:
+                            self._check_file()  # SQLite would create a missing one
+                        self._db = self._open()
+                    if survives_power_loss != self._waits_for_disk:
+                        self._db.execute(f"PRAGMA synchronous = {'FULL' if survives_power_loss else 'NORMAL'}")
+                        self._waits_for_disk = survives_power_loss
+                    yield from self._commit_after(self._db)
+                    self._check_file()  # SQLite writes to a removed one as well
+                finally:
+                    self._is_busy = False
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 
     def _commit_after(self, db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-        self._is_busy = True
         try:
             yield db
             if self._db is db:  # otherwise this is a forked child, which leaves the transaction of its parent
@@ -116,8 +119,6 @@ class Database:
             if self._db is db:
                 db.rollback()
             raise
-        finally:
-            self._is_busy = False
 
     def abandon(self) -> None:
         """Leave a connection that is in use to the process that this one was forked from; see `_before_fork`."""
@@ -155,7 +156,7 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         self._need_locks()
         # A thread that forks closes the connections of other threads.
-        db = sqlite3.connect(self._path, timeout=PATIENCE, check_same_thread=False)
+        db, process = sqlite3.connect(self._path, timeout=PATIENCE, check_same_thread=False), os.getpid()
         try:
             _use_wal(db)
             db.execute("PRAGMA synchronous = NORMAL")
@@ -163,7 +164,10 @@ class Database:
             check_length(db, self._path, self._schema)
             self._migrate(db)
         except BaseException:
-            db.close()
+            if process == os.getpid():
+                db.close()
+            else:
+                _abandoned.append(db)
             raise
         return db
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from urllib.request import pathname2url
 
@@ -102,7 +103,8 @@ def run_rows(pipeline_root: Path) -> list[RunRow]:
     Raises:
         StorageError: if the store cannot be read.
     """
-    return [_row(selected) for selected in _select(StateLayout(pipeline_root).run_store, _NEWEST_FIRST)]
+    path = StateLayout(pipeline_root).run_store
+    return [_row(selected, path) for selected in _select(path, _NEWEST_FIRST)]
 
 
 def run_row(pipeline_root: Path, run: str) -> RunRow:
@@ -170,14 +172,14 @@ class StoredFacts:
 
     def runs_since(self, number: int = 0) -> list[RunRow]:
         """Return the runs with a higher number, in ascending order."""
-        return [_row(selected) for selected in _select(self._path, _RUNS_SINCE, number)]
+        return [_row(selected, self._path) for selected in _select(self._path, _RUNS_SINCE, number)]
 
     def run(self, run: RunId) -> RunRow:
         """Return what the store says about a run now."""
         rows = _select(self._path, _RUN, run)
         if not rows:
             raise NoSuchRun(f"Run {run!r} is no longer in {self._path}.")
-        return _row(rows[0])
+        return _row(rows[0], self._path)
 
     def facts_since(self, run: RunId, seq: int = 0, until: int | None = None) -> list[tuple[float, Fact]]:
         """Return the facts of a run with a higher sequence number, in order, with their times.
@@ -194,8 +196,9 @@ class StoredFacts:
         if len(selected) != expected - seq:
             problem = f"run {run} has {seq + len(selected)} facts, expected {expected}"
             raise runs.SCHEMA.damage(self._path, problem)
+        read_text = _text_reader(self._path)
         with pause_garbage_collection():
-            facts = [(at, decode(kind, body)) for _, at, kind, body in selected]
+            facts = [(at, decode(kind, body, read_text)) for _, at, kind, body in selected]
         if len(roots) == 1 and roots[0][0] == 1 and os.fsdecode(roots[0][1]) == self._root:
             return facts
         starts = {first: os.fsdecode(path) for first, path in roots}
@@ -216,9 +219,23 @@ def last_root(pipeline_root: Path, run: RunId) -> str:
     return os.fsdecode(roots[-1][1]) if roots else ""
 
 
-def _row(selected: sqlite3.Row) -> RunRow:
+def _text_reader(path: Path) -> Callable[[str], str]:
+    """Return a function that returns large texts by their digests, equal ones as one object."""
+
+    @cache
+    def read_text(digest: str) -> str:
+        parts = _select(path, "SELECT body FROM texts WHERE digest = ? ORDER BY part", digest)
+        if not parts:
+            raise runs.SCHEMA.damage(path, f"the text {digest} of a fact is missing")
+        return b"".join(part["body"] for part in parts).decode("utf-8", "surrogatepass")
+
+    return read_text
+
+
+def _row(selected: sqlite3.Row, path: Path) -> RunRow:
     columns = set(selected.keys())
-    last = decode(selected["kind"], selected["body"]) if selected["kind"] == RUN_ENDED else None
+    is_end = selected["kind"] == RUN_ENDED
+    last = decode(selected["kind"], selected["body"], _text_reader(path)) if is_end else None
     return RunRow(
         selected["id"],
         selected["pipeline"],

@@ -10,6 +10,9 @@ Schema, version 5:
 * `roots`: `run`, `seq`, `path` (bytes): from the fact of that number on, the paths of the run are those of a pipeline
   root at `path`, which may have been moved or copied since. Runs of version 4 have no row for their first facts.
 * `facts`: `run`, `seq` (from 1, without gaps), `at` (seconds since the epoch), `kind`, `body` (see `store.facts`).
+* `texts`: `digest` (the SHA-256 of a large text), `part` (from 0), `body` (the part, as UTF-8). The table is created
+  with the first such text. Facts that have one name it in a field that older versions refuse, so that the version of
+  the schema stays the same.
 
 A migration changes tables and columns, never bodies: those keep the names that they were written with, which
 `store.notation` explains.
@@ -19,7 +22,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from standpipe.model.events import AttemptFailed, Fact, RunEnded, TaskFailed, TaskSucceeded
@@ -28,7 +31,7 @@ from standpipe.model.layout import RUN_STORE_FILE, StateLayout
 from standpipe.model.plan import Container, Plan
 from standpipe.model.refs import RunInfo
 from standpipe.store.database import Database, Schema, begin
-from standpipe.store.facts import encode
+from standpipe.store.facts import encode, pieces_of
 from standpipe.store.plans import dump
 from standpipe.support.redaction import NO_SECRETS, Redactor
 
@@ -67,6 +70,12 @@ _MIGRATIONS = (
     ) STRICT, WITHOUT ROWID;
     """,
 )
+
+_CREATE_TEXTS = """
+    CREATE TABLE IF NOT EXISTS texts (
+        digest TEXT NOT NULL, part INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (digest, part)
+    ) STRICT
+"""
 
 SCHEMA = Schema(
     name="run store",
@@ -131,6 +140,8 @@ class RunRecorder:
         self._seq = recorded
         self._unsafe = 0.0  # the work that a power loss could take, in seconds
         self._most_lost = 0.0 if _deletes_volumes(plan) else _MOST_LOST
+        self._process = os.getpid()
+        self._stored_texts: set[str] = set()
         body, self.plan = dump(plan, redactor)
         self._unwritten: list[tuple[str, list[tuple[object, ...]]]] = [
             ("INSERT OR IGNORE INTO plans VALUES (?, ?)", [(self.plan, body)])
@@ -150,14 +161,17 @@ class RunRecorder:
     def __call__(self, facts: Sequence[Fact]) -> None:
         """Append facts."""
         now = self._now()
-        rows = []
+        rows: list[tuple[object, ...]] = []
+        texts: dict[str, str] = {}
         for fact in facts:
             self._seq += 1
-            rows.append((self._run, self._seq, now, *encode(fact)))
+            rows.append((self._run, self._seq, now, *encode(fact, texts)))
             self._unsafe += _work(fact)
+        new_texts = {digest: text for digest, text in texts.items() if digest not in self._stored_texts}
         survives = self._unsafe >= self._most_lost
-        self._write([*self._unwritten, ("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)], survives)
+        self._write([*self._unwritten, ("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)], new_texts, survives)
         self._unwritten.clear()
+        self._stored_texts.update(new_texts)
         if survives:
             self._unsafe = 0.0
 
@@ -166,12 +180,24 @@ class RunRecorder:
         self._database.close()
 
     def _write(
-        self, statements: Sequence[tuple[str, Sequence[tuple[object, ...]]]], survives_power_loss: bool = False
+        self,
+        statements: Sequence[tuple[str, Sequence[tuple[object, ...]]]],
+        texts: Mapping[str, str] | None = None,
+        survives_power_loss: bool = False,
     ) -> None:
+        if self._process != os.getpid():
+            return  # a child that a signal handler has forked leaves the run, which is the parent's to record
         with self._database.transaction(survives_power_loss=survives_power_loss) as db:
             begin(db)
             for statement, rows in statements:
                 db.executemany(statement, rows)
+            if texts:
+                db.execute(_CREATE_TEXTS)
+            for digest, text in (texts or {}).items():
+                parts = (
+                    (digest, part, piece.encode("utf-8", "surrogatepass")) for part, piece in enumerate(pieces_of(text))
+                )
+                db.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?, ?)", parts)
 
 
 def _deletes_volumes(plan: Plan) -> bool:

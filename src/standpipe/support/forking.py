@@ -47,7 +47,7 @@ _objects: WeakSet[ForkAware] = WeakSet()
 #: Held by a fork, and by those whom a fork must not interrupt. A signal handler that forks interrupts them anyway, so
 #: a thread may hold it twice.
 _gate = threading.RLock()
-_has_gate = False
+_is_prepared = False
 
 #: What a child closes. It is changed together with what it says, while the gate is held.
 _owned: set[Closable] = set()
@@ -75,8 +75,8 @@ def paused() -> AbstractContextManager[object]:
 
     The block must be short, and must not wait for anything that a forking thread may hold.
     """
-    if not _has_gate:
-        _install_gate()
+    if not _is_prepared:
+        _prepare_gate()
     return _gate
 
 
@@ -142,16 +142,25 @@ def _run_in_child() -> None:
         owner.after_fork_in_child()
 
 
-def _install_gate() -> None:
-    """Make forks wait for the gate."""
-    global _has_gate
-    # A fork holds the lock of `logging`, which modules take when they are imported. It has to wait for the gate before.
-    import logging  # noqa: F401  costs 6 ms, and a run imports it anyway
+def _prepare_gate() -> None:
+    """Import what registers hooks of its own, and let forks wait for the gate before they call those.
 
+    A fork calls the hooks that were registered last first. That of `logging` takes a lock, which modules need when they
+    are imported, so that a fork which had it and waited for the gate would block an import that has the gate.
+    """
+    global _is_prepared
     with _gate:
-        if not _has_gate and hasattr(os, "register_at_fork"):
-            os.register_at_fork(before=_close_gate, after_in_parent=_open_gate, after_in_child=_renew_gate)
-        _has_gate = True
+        import logging  # a run imports it anyway
+    _register_gate()
+    logging.getLogger(__name__)  # waits for a fork that has the lock and not yet the gate
+    with _gate:
+        import concurrent.futures.thread  # noqa: F401  a run imports it anyway
+    _is_prepared = True
+
+
+def _register_gate() -> None:
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_close_gate, after_in_parent=_open_gate, after_in_child=_renew_gate)
 
 
 def _close_gate() -> None:
@@ -159,12 +168,13 @@ def _close_gate() -> None:
 
 
 def _open_gate() -> None:
-    _gate.release()
+    with suppress(RuntimeError):  # the hooks were registered while this fork waited
+        _gate.release()
 
 
 def _renew_gate() -> None:
     global _gate
-    _gate = threading.RLock()
+    _gate = threading.RLock()  # a thread that is not in this process may wait for the old one
     for each in list(_owned):
         with suppress(OSError):  # the user's code has closed all descriptors
             each.close()
@@ -173,3 +183,4 @@ def _renew_gate() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_run_before, after_in_parent=_run_in_parent, after_in_child=_run_in_child)
+_register_gate()

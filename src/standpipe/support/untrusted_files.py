@@ -57,45 +57,56 @@ def read_file(path: Path, root: Path, limit: int = MAX_BYTES) -> bytes:
         UntrustedFileError: if there is something else or too much, or a link is on the way.
         OSError: if it cannot be read.
     """
-    with open_parent(path, root) as (folder, name), _names(path):
-        file = open_regular(name, folder, shown=path)
+    *steps, name = _steps(path, root)
+    folder = _open_below(root, steps)
     try:
-        size = os.fstat(file).st_size
+        file, size = _open_regular(name, folder, path, os.O_NOFOLLOW)
+    except OSError as error:
+        raise _named(error, path) from None
+    finally:
+        os.close(folder)
+    try:
         if size > limit:
             raise UntrustedFileError(f"{path} has {format_memory(size)}: expected at most {format_memory(limit)}.")
-        with _names(path):
-            content = os.read(file, size)
-            while len(content) < size and (more := os.read(file, size - len(content))):
-                content += more
+        content = os.read(file, size)
+        while len(content) < size and (more := os.read(file, size - len(content))):
+            content += more
+    except OSError as error:
+        raise _named(error, path) from None
+    else:
         return content
     finally:
         os.close(file)
 
 
-def open_regular(path: str, folder: int | None = None, *, follow_link: bool = False, shown: object = "") -> int:
+def open_regular(path: str, *, follow_link: bool = False) -> int:
     """Open a regular file for reading, without waiting, and return its descriptor.
 
     Args:
-        path: its path, or its name in `folder`.
-        folder: the descriptor of a folder.
+        path: its path. Links on the way are followed.
         follow_link: whether the last step of the path may be a link.
-        shown: what an error names instead of `path`.
 
     Raises:
         UntrustedFileError: if there is something else. Devices are not opened, as that alone may have an effect.
         OSError: if it is missing, or cannot be read.
     """
-    _check_regular(os.stat(path, dir_fd=folder, follow_symlinks=follow_link), shown or path)
+    return _open_regular(path, None, path, 0 if follow_link else os.O_NOFOLLOW)[0]
+
+
+def _open_regular(name: str, folder: int | None, shown: object, flag: int) -> tuple[int, int]:
+    """Return the descriptor of a regular file, and its size."""
+    _check_regular(os.stat(name, dir_fd=folder, follow_symlinks=not flag), shown)
     try:
-        file = os.open(path, _FILE | (0 if follow_link else os.O_NOFOLLOW), dir_fd=folder)
+        file = os.open(name, _FILE | flag, dir_fd=folder)
     except OSError as error:
-        raise _explain(error, path, folder, shown or path, "a regular file") from None
+        raise _explain(error, name, folder, shown, "a regular file") from None
     try:
-        _check_regular(os.fstat(file), shown or path)  # a task may have replaced it since
+        status = os.fstat(file)
+        _check_regular(status, shown)  # a task may have replaced it since
     except BaseException:
         os.close(file)
         raise
-    return file
+    return file, status.st_size
 
 
 def create_file(path: Path, root: Path, mode: int = 0o666) -> int:
@@ -110,11 +121,16 @@ def create_file(path: Path, root: Path, mode: int = 0o666) -> int:
         UntrustedFileError: if there is something already, or a link is on the way.
         OSError: if it cannot be created.
     """
-    with open_parent(path, root) as (folder, name), _names(path):
-        try:
-            return os.open(name, _NEW_FILE, mode, dir_fd=folder)
-        except FileExistsError:
-            raise UntrustedFileError(_exists(path, "file")) from None
+    *steps, name = _steps(path, root)
+    folder = _open_below(root, steps)
+    try:
+        return os.open(name, _NEW_FILE, mode, dir_fd=folder)
+    except FileExistsError:
+        raise UntrustedFileError(_exists(path, "file")) from None
+    except OSError as error:
+        raise _named(error, path) from None
+    finally:
+        os.close(folder)
 
 
 def open_or_create(path: Path, root: Path) -> int:
@@ -162,7 +178,7 @@ def open_parent(path: Path, root: Path, *, create: bool = False) -> Iterator[tup
 @contextmanager
 def open_folder(path: Path, root: Path) -> Iterator[int]:
     """Open a folder, which is `root` or below it, for the length of a block; errors are those of `open_parent`."""
-    descriptor = _open_below(root, () if path == root else _steps(path, root), create=False)
+    descriptor = _open_below(root, () if path == root else _steps(path, root))
     try:
         yield descriptor
     finally:
@@ -346,29 +362,25 @@ def _steps(path: Path, root: Path) -> Sequence[str]:
     return steps
 
 
-def _open_below(root: Path, steps: Sequence[str], *, create: bool) -> int:
+def _open_below(root: Path, steps: Sequence[str], *, create: bool = False) -> int:
     """Return the descriptor of a folder below a root."""
-    if create and not root.exists():
+    if create and not os.path.exists(root):
         root.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(root, _ROOT)
     for number, step in enumerate(steps, 1):
-        shown = root.joinpath(*steps[:number]) if number < len(steps) else None
+        outer = descriptor
         try:
-            inner = _open_step(step, descriptor, create=create)
+            descriptor = os.open(step, _FOLDER, dir_fd=outer)
         except OSError as error:
-            raise _explain(error, step, descriptor, shown or root.joinpath(*steps), "a folder") from None
+            if not create or not isinstance(error, FileNotFoundError):
+                raise _explain(error, step, outer, root.joinpath(*steps[:number]), "a folder") from None
+            descriptor = _make_step(step, outer)
         finally:
-            os.close(descriptor)
-        descriptor = inner
+            os.close(outer)
     return descriptor
 
 
-def _open_step(name: str, parent: int, *, create: bool) -> int:
-    try:
-        return os.open(name, _FOLDER, dir_fd=parent)
-    except FileNotFoundError:
-        if not create:
-            raise
+def _make_step(name: str, parent: int) -> int:
     with suppress(FileExistsError):  # another attempt has made it just now
         os.mkdir(name, dir_fd=parent)
     return os.open(name, _FOLDER, dir_fd=parent)
@@ -404,9 +416,11 @@ def _names(path: Path) -> Iterator[None]:
     """Let errors of the system in the block name a path, and not only the last step of it."""
     try:
         yield
-    except UntrustedFileError:
-        raise
     except OSError as error:
-        if error.errno is None or (error.filename and os.path.isabs(error.filename)):
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from None
+        raise _named(error, path) from None
+
+
+def _named(error: OSError, path: Path) -> OSError:
+    if error.errno is None or (error.filename and os.path.isabs(error.filename)):
+        return error
+    return OSError(error.errno, error.strerror, str(path))
