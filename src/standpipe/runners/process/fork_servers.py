@@ -20,6 +20,7 @@ from standpipe.errors import RunnerError
 from standpipe.runners.process.installer import find_site_packages
 from standpipe.runners.process.process_tree import kill_tree, signal_tree
 from standpipe.support.forking import close_owned, own, paused, register_object, start_process
+from standpipe.support.system_limits import advise
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -191,7 +192,8 @@ class ForkServer:
                     self._process = self._start(python, server_end.fileno(), output_end.fileno())
                 except OSError as error:
                     close_owned(self._control, self._output)
-                    raise RunnerError(f"The task's Python interpreter cannot be started: {error}") from error
+                    message = f"The task's Python interpreter cannot be started: {error}. {advise(error)}"
+                    raise RunnerError(message.rstrip(" .")) from error
         self._output.setblocking(False)
 
     def _start(self, python: Path, control: int, output: int) -> Popen[bytes]:
