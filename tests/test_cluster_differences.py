@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,16 @@ import standpipe
 from standpipe import compiler, dsl, local
 from standpipe.errors import TaskFailed
 from standpipe.execution.contract import OutputError, read_outputs
+from standpipe.execution.failures import describe_read_only_inputs
 from standpipe.history import Run
 from standpipe.model.cluster_differences import DECISIONS, RULES, VERSION
+from standpipe.model.events import Failure
 from standpipe.model.plan import Component, ExecutorRef
+from standpipe.model.ports import CommandLine, Mount, TaskRequest
+from standpipe.model.refs import TaskRef
 from standpipe.model.types import Json, ParameterOutput, ParameterType
 from standpipe.runners.api import LocalRunner
+from standpipe.runners.docker.create_arguments import task_mounts
 
 SOURCES = Path(standpipe.__file__).parent
 ROOT = Path(__file__).parents[1]
@@ -268,7 +274,7 @@ def test_sp107_items_that_are_no_list_fail_the_loop(failed: Callable[..., Run], 
 def rendered(component: Any, **arguments: Any) -> list[str]:
     """Return the command that a container component runs."""
     from standpipe.model.cancellation import Cancellation
-    from standpipe.model.ports import CommandLine, Log, Outcome, TaskRequest
+    from standpipe.model.ports import CommandLine, Log, Outcome
 
     commands: list[list[str]] = []
 
@@ -516,6 +522,18 @@ def test_sp125_whole_numbers_keep_their_digits(run: Callable[..., Any]) -> None:
         return add_one(number=add_one(number=2**53).output).output
 
     assert run(large) == 2**53 + 2
+
+
+def test_sp127_containers_read_their_inputs(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    payload = Mount(tmp_path / "data", str(tmp_path / "data"), read_only=True)
+    ref = TaskRef((("task", None),))
+    request = TaskRequest("run", ref, 0, "image", CommandLine((), ()), {}, tmp_path / "task", tmp_path)
+    assert task_mounts(replace(request, input_mounts=(payload,)))[1] == payload
+    failure = Failure("it exited with code 1", log_tail=f"sh: 1: cannot create {payload.path}: Read-only file system")
+    hint = describe_read_only_inputs(failure, replace(request, input_mounts=(payload,)))
+    assert "Copy the input first" in hint
+    assert describe_read_only_inputs(failure, request) == ""
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def test_artifacts_are_arguments_of_a_call(tmp_path: Path) -> None:
 
     def spy(request: Any, **options: Any) -> Outcome:
         seen.update(request.executor_input["inputs"]["artifacts"])
-        seen["reads"] = [str(path) for path in request.input_paths]
+        seen["reads"] = [mount.path for mount in request.input_mounts]
         return original(request, **options)
 
     runner.task_runner.run = spy  # type: ignore[method-assign]
@@ -204,7 +204,7 @@ def test_artifacts_are_arguments_of_a_call(tmp_path: Path) -> None:
     (told,) = seen["data"]["artifacts"]
     assert (told["uri"], told["metadata"]) == (str(tmp_path / "data"), {"rows": 3})
     assert [artifact["uri"] for artifact in seen["many"]["artifacts"]] == ["gs://b/m", str(tmp_path / "root" / "m")]
-    assert seen["reads"] == [str(tmp_path / "data")], "only what lies outside of the pipeline root"
+    assert seen["reads"] == [str(tmp_path / "data"), str(tmp_path / "root" / "m")]
     with pytest.raises(AuthoringTypeError, match=r"expected Dataset, got an artifact of type Model"):
         local.run(consume, {"data": models[0], "many": models}, runner=runner, quiet=True)
     with pytest.raises(

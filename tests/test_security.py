@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -252,50 +251,3 @@ def test_artifact_properties_do_not_create_files(places: Path, wish: str) -> Non
 
     assert run(places, passing, local.SubprocessRunner(use_venv=False), wish=wish).output == str({wish: wish})
     assert not Path("/etc/standpipe-test").exists()
-
-
-PROGRAM = """
-import os, sys
-os.umask(int(sys.argv[1], 8))
-from standpipe import dsl, local
-from standpipe.local import run
-
-@dsl.component
-def write_files(data: dsl.Output[dsl.Dataset], folder: dsl.Output[dsl.Model]) -> str:
-    import os
-    with open(data.path, "w") as file:
-        file.write("payload")
-    os.makedirs(os.path.join(folder.path, "deep"))
-    return "x"
-
-@dsl.pipeline(pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig(size="1Gi")))
-def pipeline():
-    write_files()
-    dsl.importer(os.path.abspath("given"), dsl.Dataset, download_to_workspace=True)
-
-run(pipeline, runner=local.SubprocessRunner(use_venv=False), pipeline_root="root/deep", quiet=True)
-found = os.umask(0)
-assert found == int(sys.argv[1], 8), oct(found)
-"""
-
-
-@pytest.mark.parametrize("umask", [0o022, 0o077, 0o000, 0o027])
-def test_files_have_the_permissions_of_the_umask_and_are_never_writable_for_all(tmp_path: Path, umask: int) -> None:
-    (tmp_path / "given").mkdir(mode=0o777)
-    for name in ("given", "given/data", "given/tool"):
-        path = tmp_path / name
-        if name != "given":
-            path.write_text("x")
-        path.chmod(0o666 if name.endswith("data") else 0o777)
-    (tmp_path / "program.py").write_text(PROGRAM)
-    program = [sys.executable, "program.py", f"{umask:o}"]
-    done = subprocess.run(program, cwd=tmp_path, check=False, stderr=subprocess.PIPE, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    made = [path for path in (tmp_path / "root").rglob("*") if not path.is_symlink()]
-    names = {path.name for path in made}
-    assert names >= {"runs.sqlite", "log.txt", "request.json", "executor_output.json", "data", "deep", "tool"}
-    forbidden = umask | 0o002
-    modes = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "root", *made)}
-    assert {str(path): oct(mode) for path, mode in modes.items() if mode & forbidden} == {}
-    (tool,) = (path for path in made if path.name == "tool")
-    assert modes[tool] == 0o777 & ~forbidden, "executable files stay executable"

@@ -14,7 +14,7 @@ from standpipe.execution.attempt import AttemptExecutor
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, AttemptReport, StartAttempt
 from standpipe.model.plan import Command, Component, Container, Plan, TaskConfigPassthrough
-from standpipe.model.ports import Log, Outcome, Runner, TaskRequest
+from standpipe.model.ports import Log, Mount, Outcome, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import UNBOUNDED, Capacity
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, ParameterInput, ParameterType
@@ -131,7 +131,7 @@ def test_each_attempt_has_a_folder_and_outputs_of_its_own(tmp_path: Path) -> Non
         assert Path(data["uri"]).parent == request.folder
 
 
-def test_a_request_lists_the_files_of_artifacts_outside_of_the_pipeline_root(tmp_path: Path) -> None:
+def test_a_request_lists_the_files_of_artifacts(tmp_path: Path) -> None:
     kind = ArtifactType("system.Dataset")
     request = requested(
         tmp_path,
@@ -141,7 +141,8 @@ def test_a_request_lists_the_files_of_artifacts_outside_of_the_pipeline_root(tmp
         b=ArtifactValue("b", kind, "https://host/b", custom_path="/workspace/b"),
         c=[ArtifactValue("c", kind, uri) for uri in ("/data/a", "gs://bucket/c", f"{tmp_path}/run/c")],
     )
-    assert request.input_paths == (Path("/data/a"), Path("/workspace/b"))
+    paths = ("/data/a", "/workspace/b", "/root-of-all/run/c")
+    assert request.input_mounts == tuple(Mount(Path(path), path, read_only=True) for path in paths)
 
 
 def test_passed_through_settings_are_in_the_executor_input_only(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from standpipe.model.kfp import CREATE_PVC, DELETE_PVC
 from standpipe.pods.claims import Claims
 from standpipe.pods.settings import SettingError
+from standpipe.support.umask import PRIVATE, restrict_umask
 
 
 @pytest.fixture
@@ -58,8 +59,9 @@ def test_a_folder_of_the_user_is_never_removed(claims: Claims, tmp_path: Path) -
 def test_any_user_of_a_container_may_write_and_other_users_of_the_machine_may_not(
     claims: Claims, tmp_path: Path
 ) -> None:
-    for folder in (claims.folder("data"), claims.folder("data", "a/b")):
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o777
+    with restrict_umask(PRIVATE):
+        for folder in (claims.folder("data"), claims.folder("data", "a/b")):
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o777
     assert stat.S_IMODE((tmp_path / "pvcs").stat().st_mode) == 0o700
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import stat
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -22,7 +23,7 @@ import pytest
 
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import Component, ExecutorRef, PythonFunction
-from standpipe.model.ports import Outcome, PodSettings, Runner, TaskRequest
+from standpipe.model.ports import Mount, Outcome, PodSettings, Runner, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Limits
 from standpipe.model.types import ParameterOutput, ParameterType
@@ -256,7 +257,7 @@ class RunnerContract:
         source = harness.root / "data.txt"
         source.write_text("rows")
         data = {"data": {"artifacts": [artifact("data", "system.Dataset", source)]}}
-        request = harness.request(copy, artifacts=data)
+        request = harness.request(copy, artifacts=data, input_mounts=(Mount(source, str(source), read_only=True),))
 
         assert harness.run(request).succeeded
         assert (request.folder / "model").read_text() == "ROWS"
@@ -326,6 +327,13 @@ class RunnerContract:
 class IsolatedRunnerContract(RunnerContract):
     """The tests of a runner whose tasks are processes or containers of their own."""
 
+    @pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o007, 0o660)])
+    def test_files_have_the_permissions_of_the_request(self, harness: Harness, umask: int, mode: int) -> None:
+        request = harness.request(leave_open, {"path": str(harness.root / "run" / "task-1" / "rows")}, umask=umask)
+
+        assert harness.run(request).succeeded
+        assert stat.S_IMODE((request.folder / "rows").stat().st_mode) == mode
+
     def test_each_attempt_starts_without_the_state_of_others(self, harness: Harness) -> None:
         requests = [harness.request(remember) for _ in range(3)]
 
@@ -340,7 +348,7 @@ class IsolatedRunnerContract(RunnerContract):
         assert log.data == b"one\ntwo\n\xff\x00 three\nfour\n\xc3\xa9"
 
     def test_what_is_pending_when_the_function_returns_is_written(self, harness: Harness) -> None:
-        path = harness.root / "rows"
+        path = harness.root / "run" / "task-1" / "rows"  # in the folder of the task
 
         assert harness.run(harness.request(leave_open, {"path": str(path)})).succeeded
         assert path.read_text() == "rows"

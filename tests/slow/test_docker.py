@@ -14,7 +14,7 @@ import pytest
 
 from standpipe.errors import RunnerError
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import CommandLine, Outcome
+from standpipe.model.ports import CommandLine, Mount, Outcome
 from standpipe.model.resources import Limits
 from standpipe.runners.docker.engine import Owner
 
@@ -58,7 +58,8 @@ def test_the_workspace_is_writable_and_brought_artifacts_are_not(bench: Bench, t
     brought.write_text("data")
     log = Log()
     script = f"cat {brought}; echo more > {brought}; echo shared > /kfp-workspace/file; test -e {missing} && echo there"
-    bench.shell(script, log, workspace=workspace, input_paths=(brought, missing))
+    mounts = tuple(Mount(path, str(path), read_only=True) for path in (brought, missing))
+    bench.shell(script, log, workspace=workspace, input_mounts=mounts)
     assert "data" in log.text  # the two streams of a container have no common order
     assert "Read-only file system" in log.text
     assert "there" not in log.text

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from standpipe.support import umask
-from standpipe.support.umask import restrict_umask
+from standpipe.support.umask import GROUP, PRIVATE, private_mode, restrict_umask
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +24,10 @@ def current() -> int:
     return now
 
 
-@pytest.mark.parametrize(("own", "inside"), [(0o000, 0o002), (0o020, 0o022), (0o022, 0o022), (0o077, 0o077)])
+@pytest.mark.parametrize("own", [0o000, 0o022, 0o077, 0o277])
 @pytest.mark.parametrize("told", ["by the kernel", "by changing it"])
 def test_the_umask_is_restricted_until_the_last_block_ends(
-    own: int, inside: int, told: str, monkeypatch: pytest.MonkeyPatch
+    own: int, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if told == "by changing it":
 
@@ -36,13 +36,25 @@ def test_the_umask_is_restricted_until_the_last_block_ends(
 
         monkeypatch.setattr(umask, "open", nowhere, raising=False)
     os.umask(own)
-    first, second = restrict_umask(), restrict_umask()
+    first, second, third = restrict_umask(GROUP), restrict_umask(PRIVATE), restrict_umask(GROUP)
     with first:
-        assert current() == inside
+        assert current() == GROUP
         second.__enter__()
-    assert current() == inside, "the other block is still open"
+        third.__enter__()
+        assert current() == PRIVATE, "the strictest one is in effect"
+    assert current() == PRIVATE, "other blocks are still open"
     second.__exit__(None, None, None)
+    assert current() == GROUP
+    third.__exit__(None, None, None)
     assert current() == own
+
+
+@pytest.mark.parametrize(
+    ("mode", "alone", "with_group"),
+    [(0o644, 0o600, 0o660), (0o755, 0o700, 0o770), (0o4777, 0o700, 0o770), (0o400, 0o400, 0o440), (0o077, 0, 0)],
+)
+def test_the_group_gets_what_the_owner_has(mode: int, alone: int, with_group: int) -> None:
+    assert (private_mode(mode, PRIVATE), private_mode(mode, GROUP)) == (alone, with_group)
 
 
 def test_a_forked_child_is_in_no_block() -> None:
@@ -53,7 +65,7 @@ def test_a_forked_child_is_in_no_block() -> None:
             outside = current()
             with restrict_umask():
                 inside = current()
-            os._exit(0 if (outside, inside, current()) == (0o000, 0o002, 0o000) else 1)
+            os._exit(0 if (outside, inside, current()) == (0o000, PRIVATE, 0o000) else 1)
         assert os.waitpid(pid, 0)[1] == 0
-        assert current() == 0o002
+        assert current() == PRIVATE
     assert current() == 0o000

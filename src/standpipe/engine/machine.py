@@ -151,6 +151,11 @@ class Machine:
         """The run as a task, with all others in it. Read only."""
         return self._state.root
 
+    @property
+    def plan(self) -> Plan:
+        """The Plan that the tasks are of."""
+        return self._state.plan
+
     def task(self, ref: TaskRef) -> Task:
         """Return a task that the run has reached. Read only."""
         return self._state.tasks[ref]

@@ -14,8 +14,14 @@ from standpipe.execution.cache.keys import KeyInputs, collect_import_inputs, col
 from standpipe.execution.cache.lookup import ResultCache
 from standpipe.execution.checksums import ChecksumFunction, add_checksums, payload_digest
 from standpipe.execution.contract import OutputError, build_executor_input, read_outputs, remove_outputs
-from standpipe.execution.failures import describe_defect, describe_failure, describe_os_error
-from standpipe.execution.importing import import_artifact
+from standpipe.execution.failures import (
+    describe_defect,
+    describe_failure,
+    describe_os_error,
+    describe_read_only_inputs,
+)
+from standpipe.execution.host_paths import HostPaths
+from standpipe.execution.importing import import_artifact, uri_input
 from standpipe.execution.logs import TaskLog
 from standpipe.execution.missing_payloads import describe_links, describe_missing_inputs, describe_missing_outputs
 from standpipe.execution.pauses import find_pause, has_terminal
@@ -24,6 +30,7 @@ from standpipe.execution.requests import build_request
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, AttemptReport, Failure, StartAttempt
 from standpipe.model.layout import LOG_FILE, LOST_FOLDER, attempt_folder
+from standpipe.model.origins import comes_from_task
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan
 from standpipe.model.ports import ArtifactStore, Attempt, Cluster, Log, Outcome, PodSettings, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
@@ -55,6 +62,8 @@ class AttemptExecutor:
         redactor: removes secrets from logs.
         debug: runs tasks under a debugger, on the terminal of this process.
         expects_payloads: whether a task that leaves no payload of an output artifact gets a notice.
+        host_paths: the paths of this machine that tasks may see; None if they see all of it.
+        umask: the permissions that files of tasks do not get.
     """
 
     plan: Plan
@@ -69,6 +78,8 @@ class AttemptExecutor:
     redactor: Redactor = NO_SECRETS
     debug: bool = False
     expects_payloads: bool = True
+    host_paths: HostPaths | None = None
+    umask: int = 0o077
     _reported: Once = field(default_factory=Once, init=False)
 
     def execute(self, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
@@ -117,6 +128,8 @@ class AttemptExecutor:
                 folder=folder,
                 workspace=self.workspace,
                 store=self.artifacts,
+                host_paths=self.host_paths,
+                umask=self.umask,
                 debug=self.debug,
             )
             request = self._add_pause(request)
@@ -156,7 +169,8 @@ class AttemptExecutor:
                 remove_outputs(request.executor_input, self.artifacts, request.pipeline_root)
             failure = describe_failure(outcome, log, request.limits)
             missing = describe_missing_inputs(command.inputs, self.artifacts)
-            failure = replace(failure, hint="\n\n".join(filter(None, [missing, failure.hint])))
+            read_only = describe_read_only_inputs(failure, request)
+            failure = replace(failure, hint="\n\n".join(filter(None, [missing, read_only, failure.hint])))
             return AttemptEnded(command.task, failure=failure, report=report)
         try:
             outputs = self._collect_outputs(request, command, cancel)
@@ -184,6 +198,8 @@ class AttemptExecutor:
 
     def _collect_outputs(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> dict[str, Value]:
         outputs = read_outputs(self._find_component(command), request.executor_input, request.pipeline_root)
+        if self.host_paths:
+            outputs = self.host_paths.check_outputs(outputs, command.inputs, request)
         try:
             return add_checksums(outputs, command.inputs, self.artifacts, partial(self._put, cancel=cancel))
         except UntrustedFileError as error:
@@ -205,7 +221,13 @@ class AttemptExecutor:
         if self.workspace and self.workspace.is_relative_to(root):
             with open_folder(self.workspace, root):
                 pass  # a task that has made it a link would get the download where it leads
-        artifact = import_artifact(importer, command.inputs, renderer, self.artifacts, self.workspace, cancel)
+        made_by_task = comes_from_task(self.plan, command.task, uri_input(importer))
+        may_import = self.host_paths.may_import if self.host_paths and made_by_task else None
+        artifact = import_artifact(
+            importer, command.inputs, renderer, self.artifacts, self.workspace, cancel, may_import
+        )
+        if self.host_paths and not made_by_task:
+            self.host_paths.add_import(artifact.location)
         compute = self._checksum_function(cancel)
         artifact = replace(artifact, checksum=compute(artifact.location))
         # As in the KFP SDK's local runner (2.17.3, importer_handler.py). On a cluster, the name is the artifact's id.

@@ -8,7 +8,7 @@ from pathlib import Path
 from standpipe.execution.crashes import drop_caller_frames, find_crash
 from standpipe.execution.logs import TaskLog
 from standpipe.model.events import Failure
-from standpipe.model.ports import Outcome
+from standpipe.model.ports import Outcome, TaskRequest
 from standpipe.model.resources import Limits, format_memory
 from standpipe.support.system_limits import advise
 
@@ -38,6 +38,14 @@ def describe_failure(outcome: Outcome, log: TaskLog, limits: Limits) -> Failure:
         out_of_memory=outcome.out_of_memory,
         log_tail=shorten(_last_lines(detail, log), _MAX_DETAIL),
     )
+
+
+def describe_read_only_inputs(failure: Failure, request: TaskRequest) -> str:
+    """Return a hint for a container that failed as it wrote to one of its inputs; empty for other failures."""
+    text = f"{failure.message}\n{failure.log_tail}"
+    if "Read-only file system" not in text or not any(mount.path in text for mount in request.input_mounts):
+        return ""
+    return "Input artifacts are read-only in containers. Copy the input first, and write to the copy or to an output."
 
 
 def describe_defect(error: BaseException) -> Failure:

@@ -7,7 +7,7 @@ path of this machine.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -41,6 +41,11 @@ class ImportFailed(StandpipeError):
     """An importer cannot get what its URI names; the message says why."""
 
 
+def uri_input(importer: Importer) -> str:
+    """Return the name of the input that has the URI, if that is not a constant."""
+    return importer.uri.input if isinstance(importer.uri, FromInput) else _URI_INPUT
+
+
 def import_artifact(
     importer: Importer,
     inputs: Mapping[str, Value],
@@ -48,6 +53,7 @@ def import_artifact(
     store: ArtifactStore,
     workspace: Path | None,
     cancel: Cancellation,
+    may_import: Callable[[str], bool] | None = None,
 ) -> ArtifactValue:
     """Return the artifact of an importer, without a name, and download it into the workspace if the importer says so.
 
@@ -58,11 +64,18 @@ def import_artifact(
         store: copies payloads that it can read.
         workspace: the folder that the run's tasks share, on this machine.
         cancel: stops a download.
+        may_import: returns whether it may import from a path or a URI; None if it may from all.
 
     Raises:
-        ImportFailed: if the URI is empty, or a download is not possible.
+        ImportFailed: if the URI is empty or one that tasks may not see, or a download is not possible.
     """
     uri = _resolve_uri(importer, inputs)
+    if may_import and not may_import(uri):
+        raise ImportFailed(
+            f"it cannot import {uri}, a path of this machine that a task has made: containers see no others but those "
+            "of their run, and those that the caller passes in. Pass the artifact itself from task to task, or the "
+            "path to the pipeline as an argument"
+        )
     metadata = _render_metadata(importer.metadata, inputs, renderer)
     copy = _download(uri, store, workspace, cancel) if importer.download_to_workspace else ""
     return ArtifactValue("", importer.type, uri, metadata, custom_path=copy)
@@ -71,7 +84,7 @@ def import_artifact(
 def _resolve_uri(importer: Importer, inputs: Mapping[str, Value]) -> str:
     """Return the URI; that of a file on this machine is its absolute path. Other text is returned as it is."""
     # The input wins even over a constant: only there the values and placeholders in the text are replaced.
-    name = importer.uri.input if isinstance(importer.uri, FromInput) else _URI_INPUT
+    name = uri_input(importer)
     constant = "" if isinstance(importer.uri, FromInput) else importer.uri
     uri = str(inputs.get(name) or constant)
     if not uri:

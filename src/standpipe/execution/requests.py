@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 from standpipe.execution.contract import build_executor_input
+from standpipe.execution.host_paths import HostPaths, list_inputs
 from standpipe.execution.rendering import Renderer
 from standpipe.execution.task_config import build_task_configs, drop_passed_through
 from standpipe.model.events import StartAttempt
-from standpipe.model.locations import is_remote
 from standpipe.model.plan import Container, ExecutorRef, Plan, PythonFunction
 from standpipe.model.ports import ArtifactStore, CommandLine, PodSettings, TaskRequest
 from standpipe.model.refs import RunInfo
 from standpipe.model.resources import Limits
-from standpipe.model.values import Value, find_artifacts
 
 
 def build_request(
@@ -27,6 +25,8 @@ def build_request(
     folder: Path,
     workspace: Path | None,
     store: ArtifactStore,
+    host_paths: HostPaths | None = None,
+    umask: int = 0o077,
     debug: bool = False,
 ) -> TaskRequest:
     """Return the request to the runner for one attempt.
@@ -39,7 +39,12 @@ def build_request(
         folder: the attempt's own folder.
         workspace: the folder that the run's tasks share.
         store: says where the payloads of output artifacts go.
+        host_paths: the paths of this machine that the task may see; None if it sees all of it.
+        umask: the permissions that its files do not get.
         debug: runs the attempt under a debugger.
+
+    Raises:
+        InputRefused: if an input is at a path that the task may not see.
     """
     component = plan.components[command.component]
     assert isinstance(component.body, ExecutorRef), "only components with an executor are started"
@@ -51,7 +56,7 @@ def build_request(
     task_configs = build_task_configs(component, container, settings, renderer)
     executor_input["inputs"]["parameterValues"].update(task_configs)
     container = drop_passed_through(component, container)
-    pipeline_root = Path(run.pipeline_root)
+    inputs = host_paths.list_inputs(command.inputs, pod.mounts) if host_paths else list_inputs(command.inputs)
     return TaskRequest(
         run=run.id,
         task=command.task,
@@ -60,15 +65,16 @@ def build_request(
         program=_render_program(container, renderer),
         executor_input=executor_input,
         folder=folder,
-        pipeline_root=pipeline_root,
+        pipeline_root=Path(run.pipeline_root),
         workspace=workspace,
         env=container.env,
         limits=Limits(command.resources.cpu_limit, command.resources.memory_limit, command.gpus),
-        input_paths=_list_outside_paths(command.inputs.values(), pipeline_root),
+        input_mounts=inputs,
         pod=pod,
         retry_index=command.retry_index,
         debug=debug,
         component=component,
+        umask=umask,
     )
 
 
@@ -77,10 +83,3 @@ def _render_program(container: Container, renderer: Renderer) -> PythonFunction 
     if isinstance(program, PythonFunction):
         return program
     return CommandLine(renderer.render_arguments(program.command), renderer.render_arguments(program.args))
-
-
-def _list_outside_paths(values: Iterable[Value], pipeline_root: Path) -> tuple[Path, ...]:
-    """Return the payloads of input artifacts that are files of this machine outside of the pipeline root."""
-    locations = dict.fromkeys(artifact.location for artifact in find_artifacts(values))
-    paths = [Path(location) for location in locations if not is_remote(location)]
-    return tuple(path for path in paths if path.is_absolute() and not path.is_relative_to(pipeline_root))

@@ -306,6 +306,15 @@ SP125 = ClusterDifference(
     source="metadata/converter.go, TextToPbValue",
     fix="Pass such numbers, ids for example, as text.",
 )
+SP127 = ClusterDifference(
+    "SP127",
+    "a container that writes to the payload of an input artifact",
+    "It changes its own copy, which ends with it.",
+    "The payload is read-only: writing fails with `Read-only file system`, as other tasks and the cache read it.",
+    since="2.0.0",
+    source="component/launcher_v2.go, downloadArtifacts",
+    fix="Copy the payload first, and write to the copy or to an output.",
+)
 
 # --- the cache --------------------------------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ class CommandLine:
 
 @frozen
 class Mount:
-    """A folder of this machine, mounted at an absolute path for a task.
+    """A folder or a file of this machine, mounted at an absolute path for a task.
 
     A `temporary` folder is created for one attempt and removed after it.
     """
@@ -99,11 +99,12 @@ class TaskRequest:
 
     `executor_input` is KFP's ExecutorInput as JSON; all paths in it are paths of this machine. `folder` is the
     attempt's own folder: it exists, the outputs' folders in it too, and only this attempt writes there.
-    `pipeline_root` holds `folder`; `workspace` is the run's shared folder. `input_paths` are paths outside of the
-    pipeline root that the task reads: artifacts that the caller brought. The variables of `pod` win over those of
-    `env`. `attempt` and `retry_index` count as in `model.events`; the task sees the second as `KFP_RETRY_INDEX`.
-    `limits` is what it may use. With `debug` it runs under a debugger, on the terminal of this process. `component`
-    declares the inputs and outputs of the task. With `pause` it waits until its user lets it continue.
+    `pipeline_root` holds `folder`; `workspace` is the run's shared folder. `input_mounts` are the payloads of its input
+    artifacts, files and folders, at their paths on this machine; they may be missing. The variables of `pod` win over
+    those of `env`. `attempt` and `retry_index` count as in `model.events`; the task sees the second as
+    `KFP_RETRY_INDEX`. `limits` is what it may use. With `debug` it runs under a debugger, on the terminal of this
+    process. `component` declares the inputs and outputs of the task. With `pause` it waits until its user lets it
+    continue. `umask` has the permissions that its files do not get.
     """
 
     run: RunId
@@ -117,12 +118,13 @@ class TaskRequest:
     workspace: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
-    input_paths: tuple[Path, ...] = ()
+    input_mounts: tuple[Mount, ...] = ()
     pod: PodSettings = PodSettings()
     retry_index: int = 0
     debug: bool = False
     component: Component = Component(ExecutorRef(""))
     pause: DebugPause | None = None
+    umask: int = 0o077
 
 
 @frozen

@@ -51,7 +51,7 @@ class Claims:
         else:
             # Containers run as any user. The parent folder keeps out other users of this machine.
             pipeline_root = self._root.parent
-            ensure_folder(self._root, pipeline_root, 0o700)
+            ensure_folder(self._root, pipeline_root)
             ensure_folder(folder, pipeline_root, 0o777)
         inner, real_folder = resolve_within(folder / sub_path, folder)
         if inner != real_folder:

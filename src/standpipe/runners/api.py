@@ -130,6 +130,15 @@ class LocalRunner(ABC):
         return {}
 
     @property
+    def mount_points(self) -> tuple[str, ...] | None:
+        """The paths at which every task has a volume of its own.
+
+        None if tasks see all of this machine. Otherwise they see volumes, their own folder and their inputs, and what
+        they name on other paths is refused (`execution.host_paths`).
+        """
+        return None
+
+    @property
     def command_options(self) -> tuple[str, ...]:
         """The flags of the command line that choose this runner, from which `from_command_line` makes it again."""
         flag = RUNNERS[type(self).__name__].flag if type(self).__name__ in RUNNERS else ""

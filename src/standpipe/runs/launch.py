@@ -17,17 +17,23 @@ from standpipe.console.screen import Screen
 from standpipe.dsl.base_component import BaseComponent
 from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.engine.machine import Machine
+from standpipe.engine.tasks import ExecutorTask
 from standpipe.errors import StandpipeError, StorageError, TaskFailed
 from standpipe.execution.attempt import AttemptExecutor, contain_defects
 from standpipe.execution.cache.lookup import ResultCache
+from standpipe.execution.host_paths import HostPaths
+from standpipe.execution.importing import uri_input
 from standpipe.faults.runner import inject_faults
 from standpipe.model import events
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import StateLayout, file_name
+from standpipe.model.origins import comes_from_task
+from standpipe.model.plan import Importer
 from standpipe.model.ports import Attempt, FactSink, PreparingRunner
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.templates import parse_value
+from standpipe.model.values import find_artifacts
 from standpipe.runs.arguments import from_values, to_values
 from standpipe.runs.context import (
     RunContext,
@@ -70,6 +76,13 @@ def start(
         rerun_of: the run and the task that this run reruns; empty for other runs.
         debug: whether its task runs under a debugger.
     """
+    with restrict_umask(options.umask):
+        return _start(options, component, arguments, rerun_of, debug=debug)
+
+
+def _start(
+    options: RunOptions, component: BaseComponent, arguments: Mapping[str, Any], rerun_of: str, *, debug: bool
+) -> PipelineTask:
     plan, root = component.plan, resolve_pipeline_root(options)
     cluster, cache = make_cluster(options, plan, root), open_cache(options, root)
     redactor = make_run_redactor(options, plan, cluster)
@@ -80,7 +93,7 @@ def start(
         check_uses(options, uses, cluster, redactor)
     except TaskFailed as error:
         return finish_with_error(options, task, error)
-    with redactor.redact_errors(), restrict_umask():
+    with redactor.redact_errors():
         folder, process = _make_run_folder(root, plan.name), os.getpid()
         try:
             workspace = make_workspace(options, plan, folder)
@@ -154,7 +167,7 @@ def drive(
         closing(context.cache) if context.cache else nullcontext(),
         quiet_notices(options.quiet),
     ):
-        artifacts = context.artifacts
+        artifacts, host_paths = context.artifacts, _find_host_paths(context, machine)
         executor = AttemptExecutor(
             plan=context.plan,
             run=context.info,
@@ -164,10 +177,12 @@ def drive(
             artifacts=artifacts,
             show_line=observer.line,
             cluster=context.cluster,
-            cache=ResultCache(context.cache, context.info.id, artifacts, warn) if context.cache else None,
+            cache=_open_result_cache(context, host_paths),
             redactor=context.redactor,
             debug=context.debug,
             expects_payloads=options.runner.executes_code,
+            host_paths=host_paths,
+            umask=options.umask,
         )
         sinks: list[FactSink] = [context.redactor.wrap_sink(recorder), context.redactor.wrap_sink(observer)]
         sinks += [_MissingResources(), _log_cache_hits, *([context.cluster] if context.cluster else [])]
@@ -208,6 +223,29 @@ def finish_with_error(options: RunOptions, task: PipelineTask, error: TaskFailed
     summary = report.partition("\n\n")[0]
     warn(f"{summary}\nThe task's .error has the details." if options.quiet else report)
     return task.finish({}, error)
+
+
+def _open_result_cache(context: RunContext, host_paths: HostPaths | None) -> ResultCache | None:
+    if context.cache is None:
+        return None
+    may_use = host_paths.may_use if host_paths else lambda _: True
+    return ResultCache(context.cache, context.info.id, context.artifacts, warn, may_use)
+
+
+def _find_host_paths(context: RunContext, machine: Machine) -> HostPaths | None:
+    """Return the paths of this machine that tasks may see; None if they see all of it."""
+    mount_points = context.options.runner.mount_points
+    if mount_points is None:
+        return None
+    paths = HostPaths(
+        Path(context.info.pipeline_root), context.workspace, mount_points, lambda: machine.root.inputs.values()
+    )
+    for task in machine.root.walk():  # before the run was resumed
+        executor = machine.plan.executors.get(task.executor.label) if isinstance(task, ExecutorTask) else None
+        if isinstance(executor, Importer) and not comes_from_task(machine.plan, task.ref, uri_input(executor)):
+            for artifact in find_artifacts(task.outputs.values()):
+                paths.add_import(artifact.location)
+    return paths
 
 
 def _prepare_ahead(context: RunContext, uses: Sequence[ExecutorUse], driver: Driver) -> AbstractContextManager[None]:

@@ -17,6 +17,7 @@ from standpipe.faults import Fault, check_faults
 from standpipe.model.frozen import frozen
 from standpipe.model.locations import is_remote
 from standpipe.runners.api import LocalRunner, suggestions
+from standpipe.support.umask import GROUP, PRIVATE
 
 P = ParamSpec("P")
 
@@ -258,10 +259,25 @@ class RunOptions:
             page="how-to/secrets.md",
         ),
     )
+    group_access: bool = field(
+        default=False,
+        kw_only=True,
+        metadata=_declare(
+            "Whether the group of a file may read and write what runs leave, as its owner may. By default only the "
+            "user who runs a pipeline may (modes 0600 and 0700).",
+            flag=Flag(("--group-access",), help="let the group of the files read and write what the run leaves"),
+            page="how-to/secrets.md",
+        ),
+    )
 
     def __post_init__(self) -> None:
         for option in all_options():
             option.check(option.name, getattr(self, option.name))
+
+    @property
+    def umask(self) -> int:
+        """Return the permissions that what a run leaves does not get."""
+        return GROUP if self.group_access else PRIVATE
 
     @property
     def command_options(self) -> tuple[str, ...]:

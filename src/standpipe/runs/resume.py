@@ -54,7 +54,7 @@ def resume(options: RunOptions, run_id: str, component: BaseComponent | None, fr
     """
     root = resolve_pipeline_root(options)
     row = run_row(root, run_id)
-    with quiet_notices(options.quiet), restrict_umask(), RunLock(run_folder(root, row)):
+    with quiet_notices(options.quiet), restrict_umask(options.umask), RunLock(run_folder(root, row)):
         stored = load_run(root, row.id)
         defined = component or defined_components.get(stored.plan.name)
         current = defined or stored.as_component()

@@ -155,6 +155,7 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         self._need_locks()
+        self._create()
         # A thread that forks closes the connections of other threads.
         db, process = sqlite3.connect(self._path, timeout=PATIENCE, check_same_thread=False), os.getpid()
         try:
@@ -170,6 +171,15 @@ class Database:
                 _abandoned.append(db)
             raise
         return db
+
+    def _create(self) -> None:
+        """Create the file, if it is missing, with the permissions of the umask: SQLite would give the group fewer."""
+        try:
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o666))
+        except FileExistsError:
+            pass  # it is not even opened: closing it would release the locks of this process
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def _need_locks(self) -> None:
         """Check that the file system has locks: without them SQLite waits as if another process held the lock."""

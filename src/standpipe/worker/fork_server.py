@@ -5,6 +5,7 @@ and the pipe for what the task prints), then JSON with
 
 * `request` and `cwd`, paths;
 * `set` and `unset`, changes of the environment variables;
+* `umask`, the permissions that files of the task do not get;
 * `mounts` and `keep`, as `mounts.enter` takes them, for a task with volumes;
 * `limits`, as `limits.enter` takes them, for a task with limits.
 
@@ -259,6 +260,7 @@ def _run_task(order: _Order, request: Optional[Request]) -> int:
     os.register_at_fork(after_in_child=order.reply.close)  # only this process may report for the task
     _redirect(order.log)
     message = order.message
+    os.umask(message["umask"])
     if message.get("limits"):
         _limit(order.reply, message["limits"])
     if message.get("mounts") and not _mount(order.reply, message):

@@ -31,22 +31,20 @@ def test_what_would_break_a_task_is_refused_with_the_reason(name: str) -> None:
 
 
 def test_what_is_not_merged_is_passed_on() -> None:
-    arguments = RunArguments.check({"mem_limit": "1g", "network_mode": "host"}).merged(
-        environment={}, labels={}, volumes={}
-    )
+    arguments = RunArguments.check({"mem_limit": "1g", "network_mode": "host"}).merged(environment={}, labels={})
     assert arguments == {
         "mem_limit": "1g",
         "network_mode": "host",
         "environment": {},
         "labels": {},
-        "volumes": {},
+        "volumes": [],
     }
 
 
 @pytest.mark.parametrize("given", [{"A": "1", "B": "2=3"}, ["A=1", "B=2=3"]])
 def test_the_user_s_environment_wins(given: Any) -> None:
     arguments = RunArguments.check({"environment": given})
-    merged = arguments.merged(environment={"A": "0", "C": "4"}, labels={}, volumes={})
+    merged = arguments.merged(environment={"A": "0", "C": "4"}, labels={})
     assert merged["environment"] == {"A": "1", "B": "2=3", "C": "4"}
 
 
@@ -57,7 +55,7 @@ def test_a_variable_without_a_value_is_removed_and_an_empty_one_is_not() -> None
 @pytest.mark.parametrize("given", [{"mine": "1", "standpipe.run": "x"}, ["mine=1", "standpipe.run=x"]])
 def test_our_labels_win(given: Any) -> None:
     arguments = RunArguments.check({"labels": given})
-    merged = arguments.merged(environment={}, labels={"standpipe.run": "r"}, volumes={})
+    merged = arguments.merged(environment={}, labels={"standpipe.run": "r"})
     assert merged["labels"] == {"mine": "1", "standpipe.run": "r"}
 
 
@@ -69,13 +67,14 @@ def test_our_labels_win(given: Any) -> None:
     ],
 )
 def test_volumes_join_ours(given: Any) -> None:
-    ours = {"/root": {"bind": "/root", "mode": "rw"}}
-    merged = RunArguments.check({"volumes": given}).merged(environment={}, labels={}, volumes=ours)
-    assert merged["volumes"] == {
-        "/a": {"bind": "/b", "mode": "ro"},
-        "name": {"bind": "/c", "mode": "rw"},
-        **ours,
-    }
+    merged = RunArguments.check({"volumes": given}).merged(environment={}, labels={}, binds=["/root:/root:rw"])
+    assert merged["volumes"] == ["/a:/b:ro", "name:/c:rw", "/root:/root:rw"]
+
+
+def test_the_paths_of_all_volumes_are_known() -> None:
+    volumes, mount = ["/a:/b:ro"], {"Target": "/m", "Source": "/s", "Type": "bind"}
+    arguments = RunArguments.check({"volumes": volumes, "mounts": [mount], "tmpfs": {"/t": ""}})
+    assert arguments.mount_points == ("/b", "/m", "/t")
 
 
 @pytest.mark.parametrize("given", [["/a"], ["/a:/b", "/a:/c"], ["/a:/b:ro:z"]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import struct
 import threading
@@ -200,6 +201,10 @@ class Bench:
         return self.engine.made[0].arguments
 
 
+def read_only(path: Path) -> Mount:
+    return Mount(path, str(path), read_only=True)
+
+
 @pytest.fixture
 def engine() -> FakeEngine:
     return FakeEngine()
@@ -245,12 +250,12 @@ def test_a_function_runs_our_inside_on_the_image_s_python(bench: Bench) -> None:
     request_file = str(bench.folder / "request.json")
     assert arguments["entrypoint"] == ["python3", "/standpipe/worker/boot.py", "run", request_file]
     worker = Path(docker_runner.__file__).parents[2] / "worker"
-    assert arguments["volumes"][str(worker)] == {"bind": "/standpipe/worker", "mode": "ro"}
+    assert f"{worker}:/standpipe/worker:ro" in arguments["volumes"]
     assert json.loads(Path(request_file).read_text())["function"] == "work"
 
 
 def test_a_command_sees_nothing_of_ours(bench: Bench) -> None:
-    assert bench.arguments()["volumes"] == {str(bench.root): {"bind": str(bench.root), "mode": "rw"}}
+    assert bench.arguments()["volumes"] == [f"{bench.folder}:{bench.folder}:rw"]
     assert not (bench.folder / "request.json").exists()
 
 
@@ -258,25 +263,58 @@ def test_the_workspace_and_brought_files_are_mounted(bench: Bench, tmp_path: Pat
     workspace, brought = tmp_path.parent / f"{tmp_path.name}-workspace", tmp_path.parent / f"{tmp_path.name}-brought"
     workspace.mkdir()
     brought.touch()
-    input_paths = (brought, tmp_path / "within the root", tmp_path.parent / "missing")
-    (tmp_path / "within the root").touch()
-    assert bench.arguments(workspace=workspace, input_paths=input_paths)["volumes"] == {
-        str(bench.root): {"bind": str(bench.root), "mode": "rw"},
-        str(workspace): {"bind": "/kfp-workspace", "mode": "rw"},
-        str(brought): {"bind": str(brought), "mode": "ro"},
-    }
+    of_other_task = bench.root / "run" / "other" / "out"
+    (of_other_task / "part").mkdir(parents=True)
+    paths = (brought, of_other_task / "part", of_other_task, tmp_path.parent / "missing")
+    volumes = [
+        f"{bench.folder}:{bench.folder}:rw",
+        f"{workspace}:/kfp-workspace:rw",
+        f"{brought}:{brought}:ro",
+        f"{of_other_task}:{of_other_task}:ro",
+    ]
+    arguments = bench.arguments(workspace=workspace, input_mounts=tuple(map(read_only, paths)))
+    assert arguments["volumes"] == volumes
+    assert "tmpfs" not in arguments
+
+
+def test_an_input_in_the_workspace_is_at_its_own_path_and_writable(bench: Bench, tmp_path: Path) -> None:
+    workspace = bench.folder.parent / ".workspace"
+    workspace.mkdir()
+    (workspace / "data").touch()
+    arguments = bench.arguments(workspace=workspace, input_mounts=(read_only(workspace / "data"),))
+    assert arguments["volumes"][1:] == [f"{workspace}:/kfp-workspace:rw", f"{workspace}:{workspace}:rw"]
+
+
+def test_the_root_is_hidden_in_a_folder_that_the_caller_brought(bench: Bench) -> None:
+    brought = bench.root.parent
+    arguments = bench.arguments(input_mounts=(read_only(brought),))
+    assert f"{brought}:{brought}:ro" in arguments["volumes"]
+    assert arguments["tmpfs"] == {str(bench.root): "mode=755"}
+
+
+def test_an_input_that_is_a_link_is_the_payload_at_the_path_of_the_link(bench: Bench) -> None:
+    payload, link = bench.root / "payload", bench.root / "link"
+    payload.touch()
+    arguments = bench.arguments(input_mounts=(Mount(payload, str(link), read_only=True),))
+    assert f"{payload}:{link}:ro" in arguments["volumes"]
+
+
+def test_a_device_is_no_payload(bench: Bench) -> None:
+    os.mkfifo(bench.root / "pipe")
+    mounts = (read_only(bench.root / "pipe"), read_only(Path("/dev/null")))
+    assert bench.arguments(input_mounts=mounts)["volumes"] == [f"{bench.folder}:{bench.folder}:rw"]
 
 
 def test_selinux_gets_its_labels(bench: Bench) -> None:
     bench.engine.options = ["name=seccomp,profile=default", "name=selinux"]
-    assert {volume["mode"] for volume in bench.arguments(FUNCTION)["volumes"].values()} == {"rw,z", "ro,z"}
+    assert {volume.split(":")[2] for volume in bench.arguments(FUNCTION)["volumes"]} == {"rw,z", "ro,z"}
 
 
 def test_a_path_with_a_colon_is_refused_before_anything_is_made(bench: Bench, tmp_path: Path) -> None:
     brought = tmp_path.parent / f"{tmp_path.name}:1"
     brought.touch()
     with pytest.raises(RunnerError, match=f"{brought} cannot be mounted.*colon"):
-        bench.run(input_paths=(brought,))
+        bench.run(input_mounts=(read_only(brought),))
     assert bench.engine.made == []
 
 
@@ -302,7 +340,7 @@ def test_settings_for_kubernetes(bench: Bench, tmp_path: Path) -> None:
         labels={"team": "ml", "standpipe.run": "not theirs to set"},
     )
     arguments = bench.arguments(env={"A": "task", "B": "task"}, pod=pod)
-    assert arguments["volumes"] == [f"{tmp_path}:{tmp_path}:rw", f"{data}:/a:rw", f"{data}:/b:ro"]
+    assert arguments["volumes"] == [f"{bench.folder}:{bench.folder}:rw", f"{data}:/a:rw", f"{data}:/b:ro"]
     assert arguments["environment"] == {"A": "pod", "B": "task", "KFP_RETRY_INDEX": "2"}
     assert (arguments["shm_size"], arguments["user"]) == (64, "7:8")
     assert (arguments["labels"]["team"], arguments["labels"]["standpipe.run"]) == ("ml", "run")
@@ -313,7 +351,7 @@ def test_run_arguments_win_over_settings_for_kubernetes(tmp_path: Path, engine: 
     bench = Bench(tmp_path, engine, {"user": "9", "volumes": {"/host": "/c"}, "environment": {"A": "runner"}})
     arguments = bench.arguments(pod=PodSettings(user=7, env={"A": "pod"}, mounts=(Mount(tmp_path, "/a"),)))
     assert (arguments["user"], arguments["environment"]["A"]) == ("9", "runner")
-    assert arguments["volumes"] == ["/host:/c:rw", f"{tmp_path}:{tmp_path}:rw", f"{tmp_path}:/a:rw"]
+    assert arguments["volumes"] == ["/host:/c:rw", f"{bench.folder}:{bench.folder}:rw", f"{tmp_path}:/a:rw"]
 
 
 def test_a_container_that_must_not_be_root_is_not_started_as_root(bench: Bench) -> None:
@@ -708,7 +746,7 @@ def test_an_image_s_own_user_can_write_outputs_while_it_runs(
     bench.engine.behaviour = {"user": user, "on_start": look}
     bench.run()
     assert modes[:2] == [mode, mode]
-    assert (bench.folder / "model").stat().st_mode & 0o777 == 0o755
+    assert (bench.folder / "model").stat().st_mode & 0o777 == 0o700
 
 
 def test_what_belongs_to_another_user_is_given_to_the_caller_by_a_container_of_the_image(
@@ -723,7 +761,7 @@ def test_what_belongs_to_another_user_is_given_to_the_caller_by_a_container_of_t
     assert helper.arguments["image"] == "image:1"
     assert helper.arguments["entrypoint"] == ["chown", "-Rh", "4242:4242", str(bench.folder)]
     assert helper.arguments["user"] == "0:0"
-    assert helper.arguments["volumes"] == {str(bench.folder): {"bind": str(bench.folder), "mode": "rw"}}
+    assert helper.arguments["volumes"] == [f"{bench.folder}:{bench.folder}:rw"]
     (notice,) = bench.notices  # the helper is a fake
     assert notice.endswith(f"sudo chown -R 4242:4242 {bench.folder}")
 

@@ -33,13 +33,22 @@ class ResultCache:
         run: the id of the run.
         artifacts: the store of payloads.
         notice: called with what the user should know.
+        may_use: returns whether the tasks of the run may read a location.
     """
 
-    def __init__(self, cache: Cache, run: RunId, artifacts: ArtifactStore, notice: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        run: RunId,
+        artifacts: ArtifactStore,
+        notice: Callable[[str], None],
+        may_use: Callable[[str], bool] = lambda _: True,
+    ) -> None:
         self._cache = cache
         self._run = run
         self._artifacts = artifacts
         self._notice = notice
+        self._may_use = may_use
         self._lock = threading.Lock()
         self._location_locks: dict[str, threading.Lock] = {}
         self._is_unusable = False
@@ -104,11 +113,17 @@ class ResultCache:
         """Return the entry with checksums that are valid now.
 
         Raises:
-            _ArtifactChanged: if a payload is missing or has changed.
+            _ArtifactChanged: if a payload is missing or has changed, or tasks may not read it.
         """
 
         def verify(name: str, value: Value) -> Value:
-            if not isinstance(value, ArtifactValue) or value.checksum is None:
+            if not isinstance(value, ArtifactValue):
+                return value
+            if not self._may_use(value.location):
+                raise _ArtifactChanged(
+                    f"the artifact {name!r} of {entry.origin} at {value.location} is not one of a run"
+                )
+            if value.checksum is None:
                 return value
             location, expected = value.location, value.checksum
             if is_unchanged(location, expected, self._artifacts):

@@ -41,6 +41,14 @@ class DockerRunner(LocalRunner):
         """Environment variables that `environment=` sets for all tasks, by name."""
         return {name: value for name, value in self._run_arguments.environment.items() if value is not None}
 
+    @property
+    def mount_points(self) -> tuple[str, ...]:
+        """The paths of the worker, of the workspace, and of the user's volumes."""
+        # costly to import, and of use to this runner only
+        from standpipe.runners.docker.create_arguments import WORKER, WORKSPACE
+
+        return (WORKER, WORKSPACE, *self._run_arguments.mount_points)
+
     def open(self) -> Runner:
         """Make the runner that executes attempts. It connects to the engine when the first task comes."""
         from pathlib import Path  # with the parts of this runner, of no use to authoring

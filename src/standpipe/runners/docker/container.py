@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import os
 import re
-import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Log, Outcome, TaskRequest
 from standpipe.runners.docker.engine import engine_errors, message_of, unknown_end
+from standpipe.runners.docker.permissions import open_to_all
 from standpipe.runners.request_files import ErrorDetails, Usage, read_error, read_usage, write_request
 from standpipe.support.untrusted_files import open_folder
 
@@ -67,17 +67,13 @@ class TaskContainer:
         """The ids of this process's user and group, as the container sees them."""
         return (0, 0) if self.traits.rootless else (os.geteuid(), os.getegid())
 
-    @contextlib.contextmanager
-    def prepared(self) -> Iterator[None]:
-        """Write the request that the container reads; its user may write into the task's folder during the block."""
+    def prepare(self) -> None:
+        """Write the request that the container reads, and let its user read its inputs and write its outputs."""
         if isinstance(self.request.program, PythonFunction):
             give_away = self._user == 0 and self.caller[0] != 0
             write_request(self.request, self.request.program, self.caller if give_away else None, usage=True)
         if self._user not in (0, self.caller[0]):
-            with _writable_by_all(self.request.folder, self.request.pipeline_root):
-                yield
-        else:
-            yield
+            open_to_all(self.request)
 
     def follow(
         self, log: Log, cancel: Cancellation, *, tty: bool, started: Callable[[], None] = lambda: None
@@ -250,22 +246,6 @@ class _Stopper:
             with contextlib.suppress(*engine_errors()):
                 self._container.kill(signal=signal)
             self._changed.wait(_GRACE_PERIOD)
-
-
-@contextlib.contextmanager
-def _writable_by_all(folder: Path, root: Path) -> Iterator[None]:
-    """Let every user write into a task's folder during the block, for a container whose user is neither root nor ours.
-
-    On a cluster, too, the volumes of outputs are writable for every user that an image may have. The folder stays open,
-    so that what a task puts at its path meanwhile does not get its permissions.
-    """
-    with open_folder(folder, root) as descriptor:
-        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-        os.fchmod(descriptor, mode | 0o777)
-        try:
-            yield
-        finally:
-            os.fchmod(descriptor, mode)
 
 
 def _has_foreign_files(folder: Path, uid: int) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from standpipe.errors import RunnerError
+from standpipe.model.cluster_differences import SP127, decides
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Mount, TaskRequest
 from standpipe.runners.docker.container import EngineTraits
 from standpipe.runners.docker.engine import Owner
-from standpipe.runners.docker.run_arguments import Volumes
 from standpipe.runners.request_files import request_file
 
 #: The paths in a container of the package `worker`, and of the run's workspace (as in KFP).
@@ -34,35 +35,63 @@ def owner_labels(request: TaskRequest) -> dict[str, str]:
     return {"standpipe.run": request.run, "standpipe.task": str(request.task), **Owner.current().labels}
 
 
-def request_volumes(request: TaskRequest, traits: EngineTraits) -> Volumes:
-    """Return the folders of this machine that the container of a task sees."""
-    mounts = [(request.pipeline_root, str(request.pipeline_root), "rw")]
+@decides(SP127)
+def task_mounts(request: TaskRequest) -> list[Mount]:
+    """Return what the container of a task sees of this machine, besides the volumes of its pod.
+
+    That is its own folder, its inputs and the workspace of the run. On a cluster, too, a pod sees neither the run store
+    nor other tasks. An input that is missing is left out, as the engine would create a folder for it.
+    """
+    mounts = [Mount(request.folder, str(request.folder))]
     if isinstance(request.program, PythonFunction):
-        mounts.append((_WORKER_FOLDER, WORKER, "ro"))
+        mounts.append(Mount(_WORKER_FOLDER, WORKER, read_only=True))
+    inputs = _outermost(mount for mount in request.input_mounts if _is_payload(mount.source))
     if request.workspace is not None:
-        mounts.append((request.workspace, WORKSPACE, "rw"))
-    for path in request.input_paths:
-        # The engine would create a folder for a missing path; the task is to fail instead.
-        if path.exists() and not path.is_relative_to(request.pipeline_root):
-            is_in_workspace = request.workspace is not None and path.is_relative_to(request.workspace)
-            mounts.append((path, str(path), "rw" if is_in_workspace else "ro"))
-    return dict(volume_argument(source, target, mode, traits) for source, target, mode in mounts)
+        workspace = request.workspace.resolve()
+        mounts.append(Mount(request.workspace, WORKSPACE))
+        others = [mount for mount in inputs if not mount.source.is_relative_to(workspace)]
+        if len(others) < len(inputs):  # as a whole, because tasks that run now may be moving what is in it
+            mounts.append(Mount(request.workspace, str(request.workspace)))
+        inputs = others
+    return [*mounts, *inputs]
 
 
-def volume_argument(source: Path, target: str, mode: str, traits: EngineTraits) -> tuple[str, dict[str, str]]:
-    """Return one item of `Volumes`.
+def hidden_folders(request: TaskRequest) -> dict[str, str]:
+    """Return the pipeline root as a `tmpfs` of the engine, if it is in an input, which the caller has brought."""
+    root = request.pipeline_root
+    is_visible = any(root.resolve().is_relative_to(mount.source) for mount in request.input_mounts)
+    return {str(root): "mode=755"} if is_visible else {}
+
+
+def _outermost(inputs: Iterable[Mount]) -> list[Mount]:
+    """Return the mounts without those that are in another one, at the same place in it."""
+    kept: dict[str, Mount] = {}
+    for mount in sorted(inputs, key=lambda mount: mount.path):
+        parents = (str(parent) for parent in Path(mount.path).parents)
+        outer = next((kept[parent] for parent in parents if parent in kept), None)
+        if outer is None or mount.source != outer.source / os.path.relpath(mount.path, outer.path):
+            kept[mount.path] = mount
+    return list(kept.values())
+
+
+def _is_payload(path: Path) -> bool:
+    """Return whether a path is that of a file or a folder, and not of a device for instance."""
+    return os.path.isfile(path) or os.path.isdir(path)
+
+
+def bind_mounts(mounts: Iterable[Mount], traits: EngineTraits) -> list[str]:
+    """Return mounts as the engine takes them: `source:target:mode`.
 
     Raises:
         RunnerError: if a path contains a colon, which no engine can mount.
     """
-    if ":" in f"{source}{target}":
-        raise RunnerError(f"{source} cannot be mounted into a container, because its path contains a colon. Rename it.")
-    return str(source), {"bind": target, "mode": f"{mode},z" if traits.selinux else mode}
+    return [_bind_mount(mount, traits) for mount in mounts]
 
 
-def bind_mounts(volumes: Volumes, mounts: Iterable[Mount], traits: EngineTraits) -> list[str]:
-    """Return volumes and mounts as a list, which may have the same folder at several paths."""
-    named = [*volumes.items()]
-    for mount in mounts:
-        named.append(volume_argument(mount.source, mount.path, "ro" if mount.read_only else "rw", traits))
-    return [f"{source}:{volume['bind']}:{volume.get('mode', 'rw')}" for source, volume in named]
+def _bind_mount(mount: Mount, traits: EngineTraits) -> str:
+    if ":" in f"{mount.source}{mount.path}":
+        raise RunnerError(
+            f"{mount.source} cannot be mounted into a container, because its path contains a colon. Rename it."
+        )
+    mode = "ro" if mount.read_only else "rw"
+    return f"{mount.source}:{mount.path}:{f'{mode},z' if traits.selinux else mode}"

@@ -190,8 +190,8 @@ class Pod:
             pod=PodSettings(mounts=settings.mounts),
         )
         labels = {**self._request.pod.labels, **owner_labels(self._request), "standpipe.init-container": settings.name}
-        merged = self._arguments.merged(environment=settings.env, labels=labels, volumes={})
-        merged["volumes"] = bind_mounts(merged["volumes"], settings.mounts, self._traits)
+        binds = bind_mounts(settings.mounts, self._traits)
+        merged = self._arguments.merged(environment=settings.env, labels=labels, binds=binds)
         ours = {**_HARDENING, **self._limit_arguments(settings.limits)}
         with self._create(image, {**ours, **merged, **command_arguments(own_request), **network}) as container:
             task = TaskContainer(own_request, container, self._traits)

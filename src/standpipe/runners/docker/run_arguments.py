@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +81,13 @@ class RunArguments:
         return {name: value for name, value in self.others.items() if name in NETWORK}
 
     @property
+    def mount_points(self) -> tuple[str, ...]:
+        """The paths in containers of the volumes, mounts and temporary file systems."""
+        mounts = (mount.get("Target") for mount in self.others.get("mounts") or ())
+        volumes = (volume["bind"] for volume in self.volumes.values())
+        return (*volumes, *filter(None, mounts), *(self.others.get("tmpfs") or ()))
+
+    @property
     def has_terminal(self) -> bool:
         """Whether containers have a terminal (`tty`)."""
         return bool(self.others.get("tty"))
@@ -91,14 +98,21 @@ class RunArguments:
         return json.dumps([self.environment, self.volumes, self.others], sort_keys=True, default=repr)
 
     def merged(
-        self, *, environment: Mapping[str, str | None], labels: Mapping[str, str], volumes: Volumes
+        self, *, environment: Mapping[str, str | None], labels: Mapping[str, str], binds: Sequence[str] = ()
     ) -> dict[str, Any]:
-        """Return arguments for `containers.create`: the user's environment wins, and our labels and volumes."""
+        """Return arguments for `containers.create`: the user's environment wins, and our labels.
+
+        Args:
+            environment: our variables.
+            labels: our labels.
+            binds: our volumes, as `source:target:mode`. Unlike a dict, a list may have the same source twice.
+        """
+        volumes = (f"{source}:{volume['bind']}:{volume.get('mode', 'rw')}" for source, volume in self.volumes.items())
         return {
             **self.others,
             "environment": {**environment, **self.environment},
             "labels": {**self.labels, **labels},
-            "volumes": {**self.volumes, **volumes},
+            "volumes": [*volumes, *binds],
         }
 
 

@@ -18,6 +18,7 @@ from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import (
     CANCELLED_BEFORE_START,
     Log,
+    Mount,
     Outcome,
     PodSettings,
     TaskRequest,
@@ -27,12 +28,13 @@ from standpipe.runners.docker.container import EngineTraits, TaskContainer, user
 from standpipe.runners.docker.create_arguments import (
     bind_mounts,
     command_arguments,
+    hidden_folders,
     owner_labels,
-    request_volumes,
-    volume_argument,
+    task_mounts,
 )
 from standpipe.runners.docker.engine import Engine, Owner, engine_errors, leftovers, message_of
 from standpipe.runners.docker.pausing import pausing_command
+from standpipe.runners.docker.permissions import close_to_others
 from standpipe.runners.docker.pod import Pod
 from standpipe.runners.docker.reaper import Reaper, shared_reaper
 from standpipe.runners.docker.run_arguments import RunArguments
@@ -192,14 +194,16 @@ class ContainerTaskRunner:
         arguments = {**self._create_arguments(client, image, request, traits), **network}
         if request.pause and not isinstance(request.program, PythonFunction):
             arguments.update(pausing_command(request, request.pause, client.images.get(image).attrs))
-        with self._container(client, image, arguments) as container:
-            task = TaskContainer(request, container, traits)
-            if request.pod.non_root and task.is_root:
-                return Outcome(problem=_MUST_NOT_BE_ROOT)
-            shell = f"docker exec -it {container.short_id} sh"
-            with task.prepared(), announce_pauses(request, shell, self._warn):
-                outcome = task.follow(log, cancel, tty=self._arguments.has_terminal)
-        self._reclaim(client, image, task)
+        with contextlib.ExitStack() as stack:
+            stack.callback(close_to_others, request)
+            with self._container(client, image, arguments) as container:
+                task = TaskContainer(request, container, traits)
+                if request.pod.non_root and task.is_root:
+                    return Outcome(problem=_MUST_NOT_BE_ROOT)
+                task.prepare()
+                with announce_pauses(request, f"docker exec -it {container.short_id} sh", self._warn):
+                    outcome = task.follow(log, cancel, tty=self._arguments.has_terminal)
+            self._reclaim(client, image, task)
         return explain_missing_module(outcome, request, in_image=True) if outcome.cause else outcome
 
     def find_problem(self, executor: plan.Container) -> StandpipeError | None:
@@ -319,7 +323,7 @@ class ContainerTaskRunner:
 
     def _installation_arguments(self, labels: Mapping[str, str]) -> dict[str, Any]:
         """Return the arguments for containers that install packages. The user's labels are for those of tasks."""
-        return {**self._arguments.merged(environment={}, labels={}, volumes={}), "labels": dict(labels)}
+        return {**self._arguments.merged(environment={}, labels={}), "labels": dict(labels)}
 
     def _pull_missing(self, request: TaskRequest, image: str, cancel: Cancellation) -> str:
         """Return the image of an init container, which is pulled if it is missing."""
@@ -332,10 +336,10 @@ class ContainerTaskRunner:
         merged = self._arguments.merged(
             environment={**request.env, **request.pod.env, "KFP_RETRY_INDEX": str(request.retry_index)},
             labels={**request.pod.labels, **owner_labels(request)},
-            volumes=request_volumes(request, traits),
+            binds=bind_mounts([*task_mounts(request), *request.pod.mounts], traits),
         )
-        if request.pod.mounts:
-            merged["volumes"] = bind_mounts(merged["volumes"], request.pod.mounts, traits)
+        if hidden := hidden_folders(request):
+            merged["tmpfs"] = {**merged.get("tmpfs", {}), **hidden}
         # The first process of a container gets no signal that it does not handle, and its zombies stay. On a cluster, a
         # task is never the first one: KFP's launcher is.
         ours = {"init": True, **self._pod_arguments(client, image, request.pod)}
@@ -395,7 +399,7 @@ class ContainerTaskRunner:
             "user": "0:0",
             "network_mode": "none",
             "labels": owner_labels(task.request),
-            "volumes": dict(volume_argument(folder, str(folder), "rw", task.traits) for folder in folders),
+            "volumes": bind_mounts([Mount(folder, str(folder)) for folder in folders], task.traits),
         }
         # An image may have no chown. Whether it worked is seen in the files, not in the exit status.
         with contextlib.suppress(*engine_errors(RunnerError)), self._container(client, image, arguments) as container:

@@ -51,7 +51,7 @@ def run_debugged(
             return CANCELLED_BEFORE_START
         command = (str(python), str(BOOT), "debug", str(request_file(request.folder)))
         try:
-            process = start_process(command, env=dict(env), cwd=cwd)
+            process = start_process(command, env=dict(env), cwd=cwd, umask=request.umask)
         except OSError as error:
             raise RunnerError(f"The task's Python interpreter cannot be started: {error}") from error
         forget = cancel.on_set(partial(kill_tree, process.pid))

@@ -178,7 +178,8 @@ class ProcessTaskRunner:
         # The variables of a task may hold secrets, which other tasks of the same server must not see.
         start = {**shared, **{name: value for name, value in own.items() if START_VARIABLES.match(name)}}
         with _working_directory() as cwd, self._limiter.limit(request.limits) as limits:
-            message = {"request": str(request_file(request.folder)), "cwd": cwd, "env": {**shared, **own}}
+            message: dict[str, Any] = {"request": str(request_file(request.folder)), "cwd": cwd}
+            message.update(env={**shared, **own}, umask=request.umask)
             if request.pod.mounts:
                 message.update(_mounts(python, request, cwd))
             if limits.message:
@@ -261,7 +262,7 @@ def _mounts(python: Path, request: TaskRequest, cwd: str) -> dict[str, Any]:
     needed = [
         request.pipeline_root,
         request.workspace,
-        *request.input_paths,
+        *(mount.source for mount in request.input_mounts if not mount.source.is_relative_to(request.pipeline_root)),
         BOOT.parent,
         python.parent.parent,
         Path(cwd),
