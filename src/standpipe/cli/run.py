@@ -136,7 +136,7 @@ def _parse(name: str, text: str, declared: Input | None) -> Any:
 
 def _explain(mismatch: ValueMismatch) -> str:
     """Return a sentence with the reason why a text is not JSON, or not JSON that a task may get; empty for others."""
-    from standpipe.model.json_values import InvalidJson
+    from standpipe.model.json_values import InvalidJson  # not needed for scripts
 
     cause = mismatch.__cause__
     return f" {str(cause).replace('the text', 'The text', 1)}." if isinstance(cause, InvalidJson) else ""
