@@ -60,6 +60,7 @@ class ForkServers:
         self._running: dict[Any, ForkServer] = {}  # the one that was used last is at the end
         self._runs = 0
         register_object(self)
+        atexit.register(self.close)  # before any run, whose own handlers are called first, and cancel its tasks
 
     @contextmanager
     def use(
@@ -117,7 +118,6 @@ class ForkServers:
             servers = list(self._running.values())
             self._running.clear()
         _close(servers)
-        atexit.unregister(self.close)
 
     def after_fork_in_child(self) -> None:
         """Leave the servers to the process that this one was forked from; see `support.forking`."""
@@ -137,7 +137,6 @@ class ForkServers:
                 server = None
             if server is None:
                 server = ForkServer(python, env)
-                atexit.register(self.close)
             self._running[key] = server
             server.tasks += 1
             server.users.add(user)
