@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from sides import MAX_RSS_PER_MB, Failed, Side, Sides, in_turns, scratch, time_command
 
 FORK_SERVER = Path(__file__).resolve().parent / "fork_server.py"
+LARGE_PARAMETER = Path(__file__).resolve().parent / "large_parameter.py"
 RESUME_AND_CACHE = Path(__file__).resolve().parent / "resume_and_cache.py"
 SCALE = Path(__file__).resolve().parent / "scale.py"
 IMAGE = "python:3.11"
@@ -152,6 +153,24 @@ def recording(sides: Sides) -> Row:
     )
     return Row(
         "what recording a task adds", "20 % of 5 ms", f"{added * 1000:.2f} ms, {added / 0.005:.0%}", "", added <= 0.001
+    )
+
+
+def large_parameter(sides: Sides) -> Row:
+    """Measure the time and the memory of the main process for a parameter of 100 MB that one task passes to another."""
+    with scratch() as folder:
+        command = [str(sides.standpipe.python), str(LARGE_PARAMETER), str(folder)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, env=dict(sides.standpipe.environment)
+        )
+    measured = json.loads(done.stdout)
+    seconds, peak = measured["seconds"], measured["max_rss"] / MAX_RSS_PER_MB
+    return Row(
+        "a parameter of 100 MB that one task passes to another",
+        "2 s; 350 MB in the main process",
+        f"{seconds:.2f} s; {peak:.0f} MB",
+        "",
+        seconds <= 2 and peak <= 350,
     )
 
 

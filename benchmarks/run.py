@@ -32,6 +32,7 @@ QUICK: tuple[Callable[[Sides], rows.Row], ...] = (
     rows.scale,
     rows.recording,
     rows.resume_and_cache,
+    rows.large_parameter,
 )
 FULL: tuple[Callable[[Sides], rows.Row], ...] = (
     rows.seed,
@@ -44,6 +45,7 @@ FULL: tuple[Callable[[Sides], rows.Row], ...] = (
     rows.scale,
     rows.recording,
     rows.resume_and_cache,
+    rows.large_parameter,
 )
 
 

@@ -232,7 +232,7 @@ def test_mounts_do_not_follow_links_out_of_a_volume(places: Path) -> None:
         claims.folder("data", "link/sub")
 
 
-@pytest.mark.parametrize("wish", ["/etc/standpipe-test", "../../up", "nul\0byte"])
+@pytest.mark.parametrize("wish", ["/etc/standpipe-test", "../../up"])
 def test_artifact_properties_do_not_create_files(places: Path, wish: str) -> None:
     @dsl.component
     def tell(wish: str, data: dsl.Output[dsl.Dataset]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from standpipe.artifact_stores.local import LocalArtifactStore
+from standpipe.errors import StorageError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.ports import ArtifactStore
 from tests.artifact_stores.contract import ArtifactStoreContract
@@ -60,3 +62,20 @@ def test_a_folder_is_not_copied_over_links_that_lead_out(tmp_path: Path) -> None
             str(tmp_path / "data"), tmp_path / "space/copy", tmp_path / "space", Cancellation()
         )
     assert list((tmp_path / "outside").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["circle", "FIFO", "link outside"])
+def test_what_has_no_end_or_leads_outside_is_not_copied(tmp_path: Path, kind: str) -> None:
+    root, source = tmp_path / "root", tmp_path / "root" / "run" / "task" / "data"
+    source.mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    if kind == "circle":
+        (source / "deep").mkdir()
+        (source / "deep" / "up").symlink_to(source)
+    elif kind == "FIFO":
+        os.mkfifo(source / "fifo")
+    else:
+        source.rmdir()
+        source.symlink_to(tmp_path / "outside")
+    with pytest.raises(StorageError, match="which contains it|is a FIFO|leads out of"):
+        LocalArtifactStore([root]).fetch(str(source), tmp_path / "space" / "copy", tmp_path / "space", Cancellation())

@@ -46,6 +46,7 @@ REASONS = {
         "needs a terminal",
         "publishes a release",
         "needs a run in another terminal",
+        "needs a run in a thread",
     },
     "slow": {
         "installs packages",

@@ -77,7 +77,15 @@ def test_the_traceback_that_a_task_prints_is_not_repeated(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("number", "hint"),
-    [(errno.ENOSPC, "Free some space"), (errno.EROFS, "Choose a pipeline root that you may write to"), (errno.EIO, "")],
+    [
+        (errno.ENOSPC, "Free some space"),
+        (errno.EROFS, "Choose a pipeline root that you may write to"),
+        (errno.EAGAIN, "This user or container has as many processes"),
+        (errno.ENOMEM, "There is no memory"),
+        (errno.EMFILE, "This process has as many open files"),
+        (errno.ENFILE, "The system has as many open files"),
+        (errno.EIO, ""),
+    ],
 )
 def test_an_error_of_the_system_names_the_path(number: int, hint: str) -> None:
     failure = describe_os_error(OSError(number, "no", "/some/file"), Path("/folder"))

@@ -3,7 +3,8 @@
     python handler.py ROOT SECONDS WAY
 
 `WAY` is `exit`: the child raises SystemExit, and so leaves everything that the main thread was in the middle of; or
-`logging`: it logs, and ends.
+`logging`: it logs, and ends. The first is for trials by hand only: Python itself may ignore the exception, where it
+interrupts a finalizer for instance, and then the child goes on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The programs of `tests/test_forks.py`, for longer: 5,000 forks, 1,000 runners (2 minutes each), and containers."""
+"""The programs of `tests/test_forks.py` for longer: 5,000 forks and 1,000 runners (minutes each), and containers."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_a_damaged_entry_is_an_error(tmp_path: Path) -> None:
         unknown_field = '{"x": {"name": "m", "type": {"schema_title": "system.Model", "mood": 1}, "uri": "/m"}}'
         for key, outputs in enumerate(("{", "[]", unknown_field)):
             with closing(sqlite3.connect(tmp_path / CACHE_FILE)) as db, db:
-                db.execute("INSERT INTO entries VALUES (?, 'o', 0, ?, 2)", (str(key), outputs))
+                db.execute("INSERT INTO entries VALUES (?, 'o', 0, ?, 2, x'')", (str(key), outputs))
             with pytest.raises(StorageError, match=r"has a damaged entry.*Delete the file"):
                 cache.find(str(key))
 

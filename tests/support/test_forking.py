@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
+import signal
 import socket
 import sys
 import threading
@@ -198,3 +199,19 @@ def test_blocks_of_other_threads_have_no_effect_in_a_child() -> None:
         thread.join()
         end()
     assert gc.isenabled()
+
+
+def test_a_child_can_import_what_another_thread_was_importing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "imported_slowly.py").write_text("import time\ntime.sleep(0.5)\nvalue = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    thread = threading.Thread(target=lambda: __import__("imported_slowly"))
+    thread.start()
+    while "imported_slowly" not in sys.modules:
+        time.sleep(0.001)
+
+    def check() -> bool:
+        signal.alarm(20)
+        return bool(__import__("imported_slowly").value == 1)
+
+    assert status_of_child(check) == 0
+    thread.join()

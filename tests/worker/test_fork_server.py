@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import errno
 import json
 import os
 import select
@@ -288,7 +289,7 @@ def test_a_process_that_cannot_be_forked_is_told(monkeypatch: pytest.MonkeyPatch
 
         told = json.loads(reply.recv(1000))
 
-    assert told == {"problem": "no process could be started: Resource temporarily unavailable"}
+    assert told == {"problem": "no process could be started: Resource temporarily unavailable", "errno": errno.EAGAIN}
 
 
 def test_the_server_sleeps_when_there_is_nothing_to_do(client: Client) -> None:

@@ -62,9 +62,8 @@ class LocalArtifactStore:
         """Return the checksum of a payload below one of the roots; see `model.ports.ArtifactStore`."""
         if not self.owns(location):
             return None
-        path = self.local_path(location)
-        check_payload(path)
-        return compute_checksum(path, cancel, self._folders)
+        check_payload(self._readable_path(location))
+        return compute_checksum(self.local_path(location), cancel, self._folders)
 
     def checksum(self, location: str, cancel: Cancellation) -> Checksum | None:
         """Return the checksum of a file or folder; see `model.ports.ArtifactStore`."""

@@ -123,8 +123,8 @@ def _parse(name: str, text: str, declared: Input | None) -> Any:
         except ValueMismatch as mismatch:
             kind = _NOTATIONS.get(declared.type.value, "a JSON object")
             raise ArgumentError(
-                f"Invalid --arg {name}: expected {kind} ({declared.type.label}), got {preview(text)}"
-                f"{_explain(mismatch)}."
+                f"Invalid --arg {name}: expected {kind} ({declared.type.label}), got {preview(text)}."
+                f"{_explain(mismatch)}"
             ) from mismatch
     if declared is not None and declared.is_list:
         try:
@@ -135,11 +135,11 @@ def _parse(name: str, text: str, declared: Input | None) -> Any:
 
 
 def _explain(mismatch: ValueMismatch) -> str:
-    """Return why a text that looks like a value of its type is none, such as its depth."""
-    from standpipe.model.json_values import InvalidJson
+    """Return a sentence with the reason why a text is not JSON, or not JSON that a task may get; empty for others."""
+    from standpipe.model.json_values import InvalidJson  # not needed for scripts
 
     cause = mismatch.__cause__
-    return f": {cause}" if isinstance(cause, InvalidJson) else ""
+    return f" {str(cause).replace('the text', 'The text', 1)}." if isinstance(cause, InvalidJson) else ""
 
 
 def _value(declared: Input | None, value: Any) -> Any:

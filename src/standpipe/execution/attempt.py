@@ -189,12 +189,11 @@ class AttemptExecutor:
                     f"Task '{command.task}' succeeded without its output artifact {name!r}: {text}. Write it to "
                     f"exactly that path, which is `{name}.path` in Python: tasks that read it fail."
                 )
-
         for name, text in describe_links(outputs, self.artifacts):
             if self._reported.is_first((command.component, name)):
                 warn(
-                    f"Task '{command.task}' left its output artifact {name!r} as a link: {text}. It is not read, so it "
-                    "is not cached, and no later run notices that it has changed. Copy the content to that path."
+                    f"Task '{command.task}' left links in its output artifact {name!r}: {text}. It is not read, so the "
+                    "task is not cached, and runs again when the run is resumed. Copy the content to that path."
                 )
 
     def _collect_outputs(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> dict[str, Value]:

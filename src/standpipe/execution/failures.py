@@ -10,6 +10,7 @@ from standpipe.execution.logs import TaskLog
 from standpipe.model.events import Failure
 from standpipe.model.ports import Outcome, TaskRequest
 from standpipe.model.resources import Limits, format_memory
+from standpipe.support.system_limits import advise
 
 #: The most characters of a failure's message, and of the traceback below it.
 _MAX_MESSAGE = 2_000
@@ -110,8 +111,8 @@ def signal_name(number: int) -> str:
 
 
 def _os_hint(error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "Free some space, or choose a pipeline root on another disk: local.init(..., pipeline_root=...)."
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return "Choose a pipeline root that you may write to: local.init(..., pipeline_root=...)."
-    return ""
+    return advise(error)

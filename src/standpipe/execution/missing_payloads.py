@@ -43,12 +43,12 @@ def describe_missing_outputs(
 
 
 def describe_links(outputs: Mapping[str, Value], store: ArtifactStore) -> Iterator[tuple[str, str]]:
-    """Yield the output artifacts whose payloads are links out of the folders of runs, each with a text about it."""
+    """Yield the output artifacts with links out of the folders of runs, each with a text about them."""
     for name, artifact in outputs.items():
-        if isinstance(artifact, ArtifactValue) and artifact.checksum is None and store.owns(artifact.location):
+        if isinstance(artifact, ArtifactValue) and artifact.checksum is not None and not artifact.checksum:
             path = store.local_path(artifact.location)
-            if os.path.islink(path):
-                yield name, f"{path} leads to {os.path.realpath(path)}, outside of the folders of runs"
+            what = f"{path} leads to {os.path.realpath(path)}" if os.path.islink(path) else f"one below {path} leads"
+            yield name, f"{what}, outside of the folders of runs"
 
 
 def describe_missing_inputs(inputs: Mapping[str, Value], store: ArtifactStore) -> str:

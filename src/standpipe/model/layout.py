@@ -133,10 +133,10 @@ def file_name(name: str) -> str:
     """Return the name of the file or folder for a task or an output: the name itself wherever that is safe.
 
     It contains no dot and no `@`, so that it never equals a name in this module. A digest replaces the end of a name
-    that is too long for file systems.
+    that is too long for file systems. The empty name, which a compiled file may have, is `=`.
     """
     quoted = quote(name, safe=" ", errors="surrogatepass").replace(".", "%2E")
     if len(quoted) <= _MAX_FILE_NAME:
-        return quoted
+        return quoted or "="
     digest = uuid.uuid5(uuid.NAMESPACE_OID, quoted).hex
     return f"{quoted[: _MAX_FILE_NAME - len(digest) - 1]}={digest}"  # a quoted name contains no `=`

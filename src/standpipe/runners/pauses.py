@@ -59,7 +59,8 @@ def _watch(request: TaskRequest, shell: str, warn: Notice, ended: threading.Even
 def _read(request: TaskRequest) -> str:
     """Return where an attempt is paused; empty if it is not."""
     try:
-        return read_file(pause_file(request.folder), request.pipeline_root, _MAX_TEXT).decode(errors="replace").strip()
+        text = read_file(pause_file(request.folder), request.pipeline_root, _MAX_TEXT).decode(errors="replace").strip()
+        return "".join(character if character.isprintable() else "\ufffd" for character in text)  # it is shown
     except OSError:
         return ""  # there is none, or the task has put something else there
 

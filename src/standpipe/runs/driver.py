@@ -1,6 +1,6 @@
-"""The main loop of a run: one queue of events, one state machine, and a thread for each attempt.
+"""The main loop of a run: one queue of events, one state machine, and threads that execute attempts.
 
-Only the thread of the loop uses the machine, the store and the observers. The threads of attempts put their results
+Only the thread of the loop uses the machine, the store and the observers. The other threads put their results
 into the queue. They are daemons, so that one that hangs cannot keep a process from ending that has cancelled its run.
 """
 
@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import NamedTuple, Union
@@ -37,6 +37,7 @@ from standpipe.model.events import (
 from standpipe.model.ports import Attempt, FactSink
 from standpipe.model.refs import TaskRef
 from standpipe.runs.clock import Clock, SystemClock
+from standpipe.support.daemon_threads import DaemonThreads
 from standpipe.support.notices import warn
 
 #: The signals that terminate a process, with the handlers that Python installs at startup: Ctrl-C, `kill` (also sent
@@ -111,6 +112,7 @@ class Driver:
         self._cancels: dict[TaskRef, Cancellation] = {}  # of the running attempts
         self._patience_ends: dict[TaskRef, float] = {}  # of those that were cancelled (`time.monotonic`)
         self._events: SimpleQueue[Union[Event, _Defect]] = SimpleQueue()
+        self._threads = DaemonThreads()
         self._signals: list[int] = []
         self._signalled_at: float | None = None  # the time of a signal that the loop has not seen
         self._end: RunEnded | None = None
@@ -131,7 +133,7 @@ class Driver:
             KeyboardInterrupt: after Ctrl-C, once everything has stopped and the run's end is recorded.
             Terminated: the same after a signal that asks this process to end.
         """
-        with _signals_handled_by(self._receive_signal), self._ended_at_exit():
+        with closing(self._threads), _signals_handled_by(self._receive_signal), self._ended_at_exit():
             with self._stopping:
                 self._events.put(first)
                 if self._stop_reason is not None:
@@ -239,8 +241,7 @@ class Driver:
     def _execute(self, command: Command) -> None:
         if isinstance(command, StartAttempt):
             cancel = self._cancels[command.task] = Cancellation()
-            execute = partial(self._execute_attempt, command, cancel)
-            threading.Thread(target=execute, daemon=True, name="standpipe").start()
+            self._threads.execute(partial(self._execute_attempt, command, cancel))
         elif isinstance(command, StopAttempts):
             self._stop(command.tasks, urgent=command.urgent)
         else:

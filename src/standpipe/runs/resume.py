@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 from standpipe.dsl.base_component import BaseComponent
 from standpipe.dsl.registry import defined_components
@@ -31,7 +33,7 @@ from standpipe.runs.preflight import check_uses
 from standpipe.runs.stored_run import StoredRun, existing_context, find_tasks, load_run, run_folder
 from standpipe.store.locks import RunLock
 from standpipe.store.plans import dump, load
-from standpipe.store.reading import RunRow, run_row
+from standpipe.store.reading import RunRow, last_root, run_row
 from standpipe.store.runs import RunRecorder
 from standpipe.support.notices import inform, quiet_notices, warn
 from standpipe.support.redaction import is_redacted
@@ -89,7 +91,8 @@ def _resume(
     plan = load(dump(component.plan, context.redactor)[0]) if has_secrets else component.plan
     machine = stored.replay(context, {recorder.plan: component.plan})
     requested = dict.fromkeys(find_tasks(machine.root, from_task), "requested with from_task")
-    reasons = {**dict(_find_unusable(machine.root, row, context.artifacts)), **requested}
+    moved = dict(_find_former_paths(machine.root, last_root(Path(context.info.pipeline_root), row.id), context))
+    reasons = {**moved, **dict(_find_unusable(machine.root, row, context.artifacts)), **requested}
     reruns = select_reruns(machine.root, plan, compare_components(stored.plan, plan), reasons)
     removed = find_removed_tasks(machine.root, plan)
     _announce(row, reruns, removed, describe_recorded_code(stored.plan) if is_recorded else "")
@@ -147,6 +150,23 @@ def _find_unusable(root: DagTask, row: RunRow, store: ArtifactStore) -> Iterator
             damages = (_describe_damage(artifact, store) for artifact in find_artifacts(task.outputs.values()))
             if damage := next(filter(None, damages), ""):
                 yield task.ref, damage
+
+
+def _find_former_paths(root: DagTask, former: str, context: RunContext) -> Iterator[tuple[TaskRef, str]]:
+    """Yield the tasks whose output parameters name paths in the pipeline root that this one was moved or copied from.
+
+    Args:
+        root: the run.
+        former: the pipeline root in which it was recorded; empty if that is not known.
+        context: the context of the run.
+    """
+    if former in ("", context.info.pipeline_root):
+        return
+    for task in root.walk():
+        if isinstance(task, ExecutorTask) and task.state is TaskState.SUCCEEDED:
+            parameters = [value for value in task.outputs.values() if not list(find_artifacts([value]))]
+            if json.dumps(former)[1:-1] in json.dumps(parameters):
+                yield task.ref, f"its outputs name paths in {former}, from which the run was moved or copied"
 
 
 def _describe_damage(artifact: ArtifactValue, store: ArtifactStore) -> str:

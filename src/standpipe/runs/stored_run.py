@@ -24,8 +24,10 @@ from standpipe.runs.context import (
     open_cache,
 )
 from standpipe.runs.options import RunOptions
-from standpipe.store.reading import RunRow, read_plan, read_run, run_row
+from standpipe.store.reading import RunRow, last_root, read_plan, read_run, run_row
+from standpipe.store.relocation import Move
 from standpipe.support.garbage_collection import pause_garbage_collection
+from standpipe.support.notices import warn
 from standpipe.support.redaction import is_redacted
 
 #: The most tasks that an error lists.
@@ -183,9 +185,20 @@ def find_tasks(root: DagTask, names: Sequence[str]) -> list[TaskRef]:
 def _workspace(options: RunOptions, row: RunRow, plan: Plan, folder: Path) -> Path | None:
     """Return the recorded workspace of a run, or a new one if it had none and needs one now.
 
-    A workspace in the run's own folder is returned as a path in the folder as it is now, which may have been moved.
+    A workspace in the pipeline root is returned as a path in the root as it is now, which may have been moved.
     """
     if not row.workspace:
         return make_workspace(options, plan, folder)
     recorded = Path(row.workspace)
-    return folder / WORKSPACE_FOLDER if recorded.parts[-2:] == (row.id, WORKSPACE_FOLDER) else recorded
+    if recorded.parts[-2:] == (row.id, WORKSPACE_FOLDER):
+        return folder / WORKSPACE_FOLDER
+    root, former = str(folder.parent), last_root(folder.parent, row.id)
+    if former in ("", root):
+        return recorded
+    workspace = Move(former, root).path(row.workspace)
+    if workspace == row.workspace:
+        warn(
+            f"Run {row.id} was recorded in {former}, from which {root} was moved or copied. Its workspace {workspace} "
+            "is another folder, which all copies of the run share."
+        )
+    return Path(workspace)

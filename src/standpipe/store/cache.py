@@ -1,10 +1,11 @@
 """The cache: outputs of attempts by their cache key, in SQLite (`cache.sqlite` in the pipeline root or cache root).
 
-Schema, version 2:
+Schema, version 3:
 
 * `entries`: `key` (the cache key), `origin` (the run and the task that the outputs come from), `created` (seconds since
   the epoch), `outputs` (a JSON object: values by name, written as in facts, see `store.notation`), `version` (2, or 1
-  where schema 1 wrote the outputs: `["parameter", value]` or `["artifact", fields]` by name).
+  where schema 1 wrote the outputs: `["parameter", value]` or `["artifact", fields]` by name), `folder` (bytes: that of
+  the cache when it was stored; empty before schema 3). A cache in a pipeline root may be moved or copied with it.
 * `checksums`: `path` (bytes, as the file system has it) of a payload that no artifact in a run has a checksum of, with
   its `digest`, `size` and `signature` (`model.values.Checksum`).
 
@@ -25,6 +26,7 @@ from standpipe.model.types import ArtifactType, Json
 from standpipe.model.values import ArtifactValue, Checksum, Value
 from standpipe.store.database import Database, Schema, begin
 from standpipe.store.notation import decode_values, encode_values
+from standpipe.store.relocation import Move, infer_root
 
 #: See `database.Schema`.
 _MIGRATIONS = (
@@ -40,8 +42,12 @@ _MIGRATIONS = (
     ALTER TABLE entries ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
     ALTER TABLE digests RENAME TO checksums;
     """,
+    """
+    ALTER TABLE entries ADD COLUMN folder BLOB NOT NULL DEFAULT x'';
+    """,
 )
-_VERSION = len(_MIGRATIONS)
+_VERSION = 2  # of the notation of outputs
+_SELECT = "SELECT origin, outputs, version, folder FROM entries WHERE key = ?"
 
 _REPAIR = (
     "Delete the file and those beside it whose names begin with its name: all tasks run again, and nothing else is "
@@ -69,6 +75,7 @@ class CacheIndex:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = str(folder)
         self._path = folder / CACHE_FILE
         self._database = Database(self._path, SCHEMA)
         try:
@@ -87,7 +94,7 @@ class CacheIndex:
     def find(self, key: str) -> CacheEntry | None:
         """Return the entry of a key; see `model.ports.Cache`."""
         with self._database.transaction() as db:
-            row = db.execute("SELECT origin, outputs, version FROM entries WHERE key = ?", (key,)).fetchone()
+            row = db.execute(_SELECT, (key,)).fetchone()
         return row and self._entry(*row)
 
     def keep(self, key: str, entry: CacheEntry, instead_of: CacheEntry | None = None) -> CacheEntry:
@@ -98,18 +105,20 @@ class CacheIndex:
             "created": time.time(),
             "outputs": json.dumps(encode_values(entry.outputs), separators=(",", ":")),  # in ASCII: see store.facts
             "version": _VERSION,
+            "folder": os.fsencode(self._folder),
             "replaced": instead_of.origin if instead_of else None,
         }
         with self._database.transaction() as db:
             begin(db)
             # One statement, so that exactly one of many processes inserts the entry.
             db.execute(
-                "INSERT INTO entries VALUES (:key, :origin, :created, :outputs, :version) ON CONFLICT (key) DO UPDATE "
-                "SET origin = :origin, created = :created, outputs = :outputs, version = :version "
+                "INSERT INTO entries VALUES (:key, :origin, :created, :outputs, :version, :folder) "
+                "ON CONFLICT (key) DO UPDATE SET origin = :origin, created = :created, outputs = :outputs, "
+                "version = :version, folder = :folder "
                 "WHERE origin = :replaced",
                 row,
             )
-            stored = db.execute("SELECT origin, outputs, version FROM entries WHERE key = ?", (key,)).fetchone()
+            stored = db.execute(_SELECT, (key,)).fetchone()
         return self._entry(*stored)
 
     def checksum(self, path: str, signature: str) -> Checksum | None:
@@ -134,12 +143,21 @@ class CacheIndex:
         """Close the file. The next call opens it again."""
         self._database.close()
 
-    def _entry(self, origin: str, outputs: str, version: int) -> CacheEntry:
+    def _entry(self, origin: str, outputs: str, version: int, folder: bytes) -> CacheEntry:
         decode = decode_values if version > 1 else _decode_version_1
         try:
-            return CacheEntry(origin, decode(json.loads(outputs)))
+            values = decode(json.loads(outputs))
+            return CacheEntry(origin, self._relocate(origin, values, os.fsdecode(folder)))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise StorageError(f"The cache {self._path} has a damaged entry: {error}. {_REPAIR}") from error
+
+    def _relocate(self, origin: str, values: dict[str, Value], folder: str) -> dict[str, Value]:
+        """Return outputs with the locations that they have if the run was moved or copied together with the cache."""
+        run = origin.partition("/")[0]
+        former = folder or infer_root(values.values(), run)
+        if former in ("", self._folder) or not os.path.isdir(os.path.join(self._folder, run)):
+            return values
+        return Move(former, self._folder).values(values)
 
 
 def _decode_version_1(outputs: Json) -> dict[str, Value]:

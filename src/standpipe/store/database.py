@@ -17,6 +17,7 @@ from weakref import WeakSet
 from standpipe.errors import StorageError
 from standpipe.model.frozen import frozen
 from standpipe.support.forking import register_functions
+from standpipe.support.system_limits import advise
 
 if sys.platform != "win32":
     import fcntl
@@ -201,7 +202,8 @@ class Database:
             )
         if type(error) is sqlite3.DatabaseError:  # not a database, or malformed; other errors have subclasses
             return self._schema.damage(self._path, reason)
-        return StorageError(f"The {self._schema.name} {self._path} cannot be used: {reason}. {self._schema.advice}")
+        advice = advise(error, self._schema.advice) if isinstance(error, OSError) else self._schema.advice
+        return StorageError(f"The {self._schema.name} {self._path} cannot be used: {reason}. {advice}")
 
     def _migrate(self, db: sqlite3.Connection) -> None:
         migrations = self._schema.migrations

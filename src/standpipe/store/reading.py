@@ -25,6 +25,7 @@ from standpipe.model.refs import RunId
 from standpipe.store import database, runs
 from standpipe.store.facts import RUN_ENDED, decode
 from standpipe.store.plans import load
+from standpipe.store.relocation import Move, infer_root, values_of
 from standpipe.support.garbage_collection import pause_garbage_collection
 
 #: The name of the run that was started last, apart from reruns of single tasks.
@@ -59,6 +60,8 @@ _SINCE_VERSION_2 = {
     "redacted": ("redacted", "masked"),
 }
 _FACTS = "SELECT seq, at, kind, body FROM facts WHERE run = ? AND seq > ? AND seq <= ? ORDER BY seq"
+_ROOTS = "SELECT seq, path FROM roots WHERE run = ? ORDER BY seq"
+_ROOTS_VERSION = 5  # of the schema: the first one with that table
 _LAST = 2**63 - 1  # the highest number that SQLite has
 
 
@@ -164,6 +167,7 @@ class StoredFacts:
     """
 
     def __init__(self, pipeline_root: Path) -> None:
+        self._root = str(pipeline_root)
         self._path = StateLayout(pipeline_root).run_store
 
     def runs_since(self, number: int = 0) -> list[RunRow]:
@@ -178,15 +182,41 @@ class StoredFacts:
         return _row(rows[0], self._path)
 
     def facts_since(self, run: RunId, seq: int = 0, until: int | None = None) -> list[tuple[float, Fact]]:
-        """Return the facts of a run with a higher sequence number, in order, with their times."""
-        selected = _select(self._path, _FACTS, run, seq, _LAST if until is None else until)
+        """Return the facts of a run with a higher sequence number, in order, with their times.
+
+        The locations of artifacts are those in the pipeline root as it is now, which may have been moved or copied.
+        """
+        selected: list[sqlite3.Row] = []
+        roots: list[sqlite3.Row] = []
+        with _opened(self._path) as db:
+            if db is not None:
+                selected = db.execute(_FACTS, (run, seq, _LAST if until is None else until)).fetchall()
+                roots = _select_roots(db, run)
         expected = until if until is not None else selected[-1]["seq"] if selected else seq
         if len(selected) != expected - seq:
             problem = f"run {run} has {seq + len(selected)} facts, expected {expected}"
             raise runs.SCHEMA.damage(self._path, problem)
         read_text = _text_reader(self._path)
         with pause_garbage_collection():
-            return [(at, decode(kind, body, read_text)) for _, at, kind, body in selected]
+            facts = [(at, decode(kind, body, read_text)) for _, at, kind, body in selected]
+        if len(roots) == 1 and roots[0][0] == 1 and os.fsdecode(roots[0][1]) == self._root:
+            return facts
+        starts = {first: os.fsdecode(path) for first, path in roots}
+        former = infer_root((value for _, fact in facts for value in values_of(fact)), run)  # before the first of them
+        former = next((path for first, path in reversed(starts.items()) if first <= seq), former)
+        relocated = []
+        for number, (at, fact) in enumerate(facts, start=seq + 1):
+            former = starts.get(number, former)
+            is_here = former in ("", self._root)
+            relocated.append((at, fact if is_here else Move(former, self._root).fact(fact)))
+        return relocated
+
+
+def last_root(pipeline_root: Path, run: RunId) -> str:
+    """Return the pipeline root in which a run was started or resumed last; empty if that was not recorded."""
+    with _opened(StateLayout(pipeline_root).run_store) as db:
+        roots = [] if db is None else _select_roots(db, run)
+    return os.fsdecode(roots[-1][1]) if roots else ""
 
 
 def _text_reader(path: Path) -> Callable[[str], str]:
@@ -258,14 +288,24 @@ def _select(path: Path, statement: str, *parameters: object) -> list[sqlite3.Row
     Raises:
         StorageError: if the store cannot be read; the message says what to do.
     """
+    with _opened(path) as db:
+        return [] if db is None else db.execute(statement, parameters).fetchall()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection | None]:
+    """Open the store for reading; yield None if there is none. Errors in the block are raised as those of `_select`."""
     if not os.path.lexists(path):
-        return []
+        yield None
+        return
     # A fork waits for readers, too: see `database.in_use`.
     with _explained(path), database.in_use, closing(_connect(path)) as db:
-        if not _is_ready(db, path):
-            return []
         db.row_factory = sqlite3.Row
-        return db.execute(statement, parameters).fetchall()
+        yield db if _is_ready(db, path) else None
+
+
+def _select_roots(db: sqlite3.Connection, run: RunId) -> list[sqlite3.Row]:
+    return db.execute(_ROOTS, (run,)).fetchall() if database.version_of(db) >= _ROOTS_VERSION else []
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -1,12 +1,14 @@
 """The run store: the facts of every run, append-only, in SQLite (`runs.sqlite` in the pipeline root).
 
-Schema, version 4:
+Schema, version 5:
 
 * `runs`: `id` (the run's id), `pipeline` (its name), `created` (ISO 8601, UTC), `uuid`, `plan` (the id of the Plan that
   it began with), `workspace` (the folder on this machine; empty if it has none), `rerun_of` (the run and the task of
   which it is a rerun; empty for others), `redacted` (1 if secrets may have been redacted from what is stored of it).
   Those after `created` are empty or 0 where version 1 wrote them.
 * `plans`: `digest` (the id of a Plan: the SHA-256 of its body), `body` (the Plan as JSON: see `store.plans`).
+* `roots`: `run`, `seq`, `path` (bytes): from the fact of that number on, the paths of the run are those of a pipeline
+  root at `path`, which may have been moved or copied since. Runs of version 4 have no row for their first facts.
 * `facts`: `run`, `seq` (from 1, without gaps), `at` (seconds since the epoch), `kind`, `body` (see `store.facts`).
 * `texts`: `digest` (the SHA-256 of a large text), `part` (from 0), `body` (the part, as UTF-8). The table is created
   with the first such text. Facts that have one name it in a field that older versions refuse, so that the version of
@@ -62,6 +64,11 @@ _MIGRATIONS = (
     """
     CREATE INDEX resumptions ON facts(run) WHERE kind = 'RunResumed';
     """,
+    """
+    CREATE TABLE roots (
+        run TEXT NOT NULL REFERENCES runs(id), seq INTEGER NOT NULL, path BLOB NOT NULL, PRIMARY KEY (run, seq)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 _CREATE_TEXTS = """
@@ -84,6 +91,12 @@ SCHEMA = Schema(
 
 #: A power loss makes a resumed run execute again at most as much of what its tasks had done, in seconds.
 _MOST_LOST = 1.0
+
+
+_ADD_ROOT = """
+    INSERT INTO roots SELECT ?, ?, ?
+    WHERE ? IS NOT (SELECT path FROM roots WHERE run = ? ORDER BY seq DESC LIMIT 1)
+"""
 
 
 class RunRecorder:
@@ -136,6 +149,8 @@ class RunRecorder:
         if not recorded:
             row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, rerun_of, int(bool(redactor)))
             self._unwritten.append(("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row]))
+        root = os.fsencode(pipeline_root)
+        self._unwritten.append((_ADD_ROOT, [(run.id, recorded + 1, root, root, run.id)]))
         self._now = now
         try:
             self._write(())  # fails before anything of the run has started

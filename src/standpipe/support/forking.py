@@ -5,8 +5,9 @@ A child of `os.fork` has one thread, and copies of everything else:
 * locks that other threads held stay locked forever: `register_object` and `register_functions` replace them;
 * a descriptor is a second one of the same open file, socket or lock of a file, which therefore outlives the parent's:
   a child closes what its parent `own`s;
-* a module that another thread was importing is never complete: a thread imports what a child needs, too, while forks
-  are `paused`. The same holds for the start of a process: a child would keep the pipe open that it is reported on.
+* a module that another thread was importing is never complete, and an import of it waits forever: a fork waits for
+  imports, though not for long. Those of many modules happen while forks are `paused`. So does the start of a process: a
+  child would keep the pipe open that it is reported on.
 
 Windows has no fork; there this module only opens and closes.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
@@ -48,6 +50,9 @@ _objects: WeakSet[ForkAware] = WeakSet()
 #: a thread may hold it twice.
 _gate = threading.RLock()
 _is_prepared = False
+
+#: The most seconds that a fork waits for the imports of other threads.
+_IMPORT_TIME = 5.0
 
 #: What a child closes. It is changed together with what it says, while the gate is held.
 _owned: set[Closable] = set()
@@ -165,6 +170,20 @@ def _register_gate() -> None:
 
 def _close_gate() -> None:
     _gate.acquire()
+    end = time.monotonic() + _IMPORT_TIME
+    while _others_import() and time.monotonic() < end:
+        _gate.release()  # an import may need it
+        time.sleep(0.001)
+        _gate.acquire()
+
+
+def _others_import() -> bool:
+    """Return whether another thread is importing a module, and this one, for which it may wait, is not."""
+    from importlib import _bootstrap  # always loaded; some Python may not have its locks
+
+    references = list(getattr(_bootstrap, "_module_locks", {}).values())
+    owners = {getattr(reference(), "owner", None) for reference in references} - {None}
+    return bool(owners) and threading.get_ident() not in owners
 
 
 def _open_gate() -> None:

@@ -126,7 +126,7 @@ def create_file(path: Path, root: Path, mode: int = 0o666) -> int:
     try:
         return os.open(name, _NEW_FILE, mode, dir_fd=folder)
     except FileExistsError:
-        raise UntrustedFileError(_exists(path, "file")) from None
+        raise UntrustedFileError(_exists(path)) from None
     except OSError as error:
         raise _named(error, path) from None
     finally:
@@ -404,9 +404,9 @@ def _unexpected(shown: object, kind: int, expected: str) -> str:
     return f"{shown} is {_KINDS.get(kind, 'of an unknown kind')}: expected {expected}."
 
 
-def _exists(path: Path, kind: str) -> str:
+def _exists(path: Path) -> str:
     return (
-        f"Cannot create the {kind} {path}: it exists already. Another task probably created it. Nothing was written. "
+        f"Cannot create the file {path}: it exists already. Another task probably created it. Nothing was written. "
         "Let tasks write to their own outputs only."
     )
 

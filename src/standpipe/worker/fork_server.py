@@ -127,7 +127,7 @@ class ForkServer:
         try:
             pid = self._order_from_spare(order) or self._fork(order)
         except OSError as error:
-            _send_reply(order.reply, problem=f"no process could be started: {error.strerror}")
+            _send_reply(order.reply, problem=f"no process could be started: {error.strerror}", errno=error.errno)
             order.reply.close()
         else:
             self._replies[pid] = order.reply

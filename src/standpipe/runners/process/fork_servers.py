@@ -20,6 +20,7 @@ from standpipe.errors import RunnerError
 from standpipe.runners.process.installer import find_site_packages
 from standpipe.runners.process.process_tree import kill_tree, signal_tree
 from standpipe.support.forking import close_owned, own, paused, register_object, start_process
+from standpipe.support.system_limits import advise
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -59,6 +60,7 @@ class ForkServers:
         self._running: dict[Any, ForkServer] = {}  # the one that was used last is at the end
         self._runs = 0
         register_object(self)
+        atexit.register(self.close)  # before any run, whose own handlers are called first, and cancel its tasks
 
     @contextmanager
     def use(
@@ -116,7 +118,6 @@ class ForkServers:
             servers = list(self._running.values())
             self._running.clear()
         _close(servers)
-        atexit.unregister(self.close)
 
     def after_fork_in_child(self) -> None:
         """Leave the servers to the process that this one was forked from; see `support.forking`."""
@@ -136,7 +137,6 @@ class ForkServers:
                 server = None
             if server is None:
                 server = ForkServer(python, env)
-                atexit.register(self.close)
             self._running[key] = server
             server.tasks += 1
             server.users.add(user)
@@ -191,7 +191,8 @@ class ForkServer:
                     self._process = self._start(python, server_end.fileno(), output_end.fileno())
                 except OSError as error:
                     close_owned(self._control, self._output)
-                    raise RunnerError(f"The task's Python interpreter cannot be started: {error}") from error
+                    message = f"The task's Python interpreter cannot be started: {error}. {advise(error)}"
+                    raise RunnerError(message.rstrip(" .")) from error
         self._output.setblocking(False)
 
     def _start(self, python: Path, control: int, output: int) -> Popen[bytes]:

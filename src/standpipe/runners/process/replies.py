@@ -79,6 +79,7 @@ _IS_VALID: dict[str, Callable[[Json], bool]] = {
     "code": lambda value: is_count(value) and value < 256,
     "status": _is_wait_status,
     "problem": lambda value: isinstance(value, str),
+    "errno": is_count,
     "cpu_seconds": is_seconds,
     "peak_memory": is_count,
 }

@@ -23,6 +23,7 @@ from standpipe.runners.process.process_tree import kill_tree, signal_tree
 from standpipe.runners.process.replies import InvalidReply, Replies
 from standpipe.runners.request_files import read_error
 from standpipe.support.forking import Descriptor, close_owned, own, paused
+from standpipe.support.system_limits import advise
 
 #: The seconds that a task has to end after each signal, before the next, harsher one.
 _GRACE_PERIOD = 2.0
@@ -90,7 +91,8 @@ class TaskProcess:
 
     def _end(self, request: TaskRequest) -> Outcome:
         if "problem" in self._reply_data:
-            return Outcome(problem=self._reply_data["problem"])
+            limit = OSError(self._reply_data.get("errno", 0), "")
+            return Outcome(problem=self._reply_data["problem"], hint=advise(limit))
         code = (
             self._reply_data["code"]
             if "code" in self._reply_data

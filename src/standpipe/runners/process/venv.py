@@ -27,6 +27,7 @@ from standpipe.runners.process.pip_options import Arguments, Option, parse_argum
 from standpipe.runners.process.pip_settings import pip_settings
 from standpipe.support.locks import lock_file
 from standpipe.support.notices import Notice, inform
+from standpipe.support.system_limits import advise
 
 #: The version of the way in which environments are built. Those of another one are not used any more: version 1 made
 #: hard links into uv's cache, through which a task could change the environments of others.
@@ -82,9 +83,9 @@ class Venvs:
                 try:
                     _build_once(recipe, folder, build)
                 except OSError as error:
+                    advice = advise(error, "Free some disk space, or check that you may write there.")
                     raise EnvironmentBuildError(
-                        f"The environment in {folder} cannot be created: {error.strerror or error}. "
-                        "Free some disk space, or check that you may write there."
+                        f"The environment in {folder} cannot be created: {error.strerror or error}. {advice}"
                     ) from error
         return _python_in(folder)
 
