@@ -79,7 +79,7 @@ def start(
         check_uses(options, uses, cluster, redactor)
     except TaskFailed as error:
         return finish_with_error(options, task, error)
-    with redactor.redact_errors(), restrict_umask():
+    with redactor.redact_messages(), restrict_umask():
         folder = _make_run_folder(root, plan.name)
         try:
             workspace = make_workspace(options, plan, folder)
@@ -145,7 +145,8 @@ def drive(
         closing(context.cache) if context.cache else nullcontext(),
         quiet_notices(options.quiet),
     ):
-        artifacts = context.artifacts
+        artifacts, redactor = context.artifacts, context.redactor
+        cache = ResultCache(context.cache, context.info.id, artifacts, warn, redactor) if context.cache else None
         executor = AttemptExecutor(
             plan=context.plan,
             run=context.info,
@@ -155,16 +156,16 @@ def drive(
             artifacts=artifacts,
             show_line=observer.line,
             cluster=context.cluster,
-            cache=ResultCache(context.cache, context.info.id, artifacts, warn) if context.cache else None,
-            redactor=context.redactor,
+            cache=cache,
+            redactor=redactor,
             debug=context.debug,
             expects_payloads=options.runner.executes_code,
         )
-        sinks: list[FactSink] = [context.redactor.wrap_sink(recorder), context.redactor.wrap_sink(observer)]
+        sinks: list[FactSink] = [redactor.wrap_sink(recorder), redactor.wrap_sink(observer)]
         sinks += [_MissingResources(), _log_cache_hits, *([context.cluster] if context.cluster else [])]
         driver = Driver(
             machine,
-            _wrap(context, context.redactor.wrap_attempt(executor.execute)),
+            _wrap(context, redactor.wrap_attempt(executor.execute)),
             sinks,
             max_parallel=options.max_parallel,
             cancel_requested=lambda: was_asked_to_stop(context.folder),

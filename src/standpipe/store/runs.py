@@ -4,7 +4,8 @@ Schema, version 4:
 
 * `runs`: `id` (the run's id), `pipeline` (its name), `created` (ISO 8601, UTC), `uuid`, `plan` (the id of the Plan that
   it began with), `workspace` (the folder on this machine; empty if it has none), `rerun_of` (the run and the task of
-  which it is a rerun; empty for others), `redacted` (1 if secrets may have been redacted from what is stored of it).
+  which it is a rerun; empty for others), `redacted` (0 if the run started without secrets, `MARKED` if values without
+  their secrets have marks, `UNMARKED` if an older Standpipe started it, which stored `***` without a mark).
   Those after `created` are empty or 0 where version 1 wrote them.
 * `plans`: `digest` (the id of a Plan: the SHA-256 of its body), `body` (the Plan as JSON: see `store.plans`).
 * `facts`: `run`, `seq` (from 1, without gaps), `at` (seconds since the epoch), `kind`, `body` (see `store.facts`).
@@ -27,6 +28,9 @@ from standpipe.store.database import Database, Schema
 from standpipe.store.facts import encode
 from standpipe.store.plans import dump
 from standpipe.support.redaction import NO_SECRETS, Redactor
+
+#: The values of the column `redacted`; see above.
+UNMARKED, MARKED = 1, 2
 
 #: See `database.Schema`.
 _MIGRATIONS = (
@@ -107,7 +111,7 @@ class RunRecorder:
             ("INSERT OR IGNORE INTO plans VALUES (?, ?)", [(self.plan, body)])
         ]
         if not recorded:
-            row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, rerun_of, int(bool(redactor)))
+            row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, rerun_of, MARKED if redactor else 0)
             self._unwritten.append(("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row]))
         # Seconds since the epoch, from a clock that nobody sets while the run lasts.
         self._epoch = time.time() - time.monotonic()

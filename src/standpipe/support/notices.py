@@ -24,6 +24,9 @@ _thread = threading.local()
 #: Those that write notices on the terminal while they redraw its last lines; the newest one is last.
 _displays: list[Callable[[str], None]] = []
 
+#: Those that take the secrets of the runs in progress out of notices.
+_redactions: list[Callable[[str], str]] = []
+
 #: Takes a notice: one or more sentences. `warn` and `inform` are such functions.
 Notice = Callable[[str], None]
 
@@ -42,7 +45,7 @@ def log(text: str) -> None:
     """Write a record of level `INFO` for those who use `logging`, and nothing on standard error."""
     logger = _logger()
     if logger is not None:
-        logger.info("%s", text)
+        logger.info("%s", _redact(text))
 
 
 @contextmanager
@@ -54,6 +57,16 @@ def quiet_notices(quiet: bool = True) -> Iterator[None]:
         yield
     finally:
         _thread.quiet = before
+
+
+@contextmanager
+def redact_notices(redact: Callable[[str], str]) -> Iterator[None]:
+    """Redact all notices of this process during the block: a run's threads, and those of its runner, are many."""
+    _redactions.append(redact)
+    try:
+        yield
+    finally:
+        _redactions.remove(redact)
 
 
 def show_notices_in(write_line: Callable[[str], None]) -> Callable[[], None]:
@@ -84,7 +97,14 @@ class Once:
         return is_new
 
 
+def _redact(text: str) -> str:
+    for redact in list(_redactions):
+        text = redact(text)
+    return text
+
+
 def _tell(text: str, level: int) -> None:
+    text = _redact(text)
     logger = _logger()
     if logger is not None:
         if level < logger.level:

@@ -15,6 +15,7 @@ from standpipe.model.events import AttemptEnded, StartAttempt
 from standpipe.model.ports import ArtifactStore, Cache, CacheEntry
 from standpipe.model.refs import RunId
 from standpipe.model.values import ArtifactValue, Checksum, Value, find_artifacts
+from standpipe.support.redaction import NO_SECRETS, Redactor
 
 T = TypeVar("T")
 
@@ -33,13 +34,23 @@ class ResultCache:
         run: the id of the run.
         artifacts: the store of payloads.
         notice: called with what the user should know.
+        redactor: knows the secrets. Results that hold one are not cached: a redacted output is not what the task left,
+            and the cache is no place for another one.
     """
 
-    def __init__(self, cache: Cache, run: RunId, artifacts: ArtifactStore, notice: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        run: RunId,
+        artifacts: ArtifactStore,
+        notice: Callable[[str], None],
+        redactor: Redactor = NO_SECRETS,
+    ) -> None:
         self._cache = cache
         self._run = run
         self._artifacts = artifacts
         self._notice = notice
+        self._redactor = redactor
         self._lock = threading.Lock()
         self._location_locks: dict[str, threading.Lock] = {}
         self._is_unusable = False
@@ -72,7 +83,7 @@ class ResultCache:
             if known is not None:
                 return known
             checksum = self._artifacts.checksum(location, cancel)
-            if checksum is not None and checksum.signature:
+            if checksum is not None and checksum.signature and not self._redactor.contains_secret(location):
                 self._try(lambda: self._cache.note(location, checksum))
             return checksum
 
@@ -88,6 +99,8 @@ class ResultCache:
             return None
 
     def _store(self, key: str, entry: CacheEntry, cancel: Cancellation) -> None:
+        if self._redactor.contains_secret([*entry.outputs.values()]):
+            return
         artifacts = find_artifacts(entry.outputs.values())
         if any(artifact.checksum is None and self._artifacts.exists(artifact.location) for artifact in artifacts):
             return  # without a checksum, a later run cannot check the payload
