@@ -39,10 +39,10 @@ def test_git_gets_credentials_from_its_configuration(tmp_path: Path) -> None:
 
 
 def test_uv_gets_indexes_from_variables_and_requirements_from_its_input() -> None:
-    options = (Option("index-url", URL), Option("extra-index-url", "https://b"), Option("requirement", f"{URL}/r.txt"))
-    options += (Option("no-deps"), Option("find-links", "/wheels"))
+    sources = (Option("index-url", URL), Option("extra-index-url", "https://b"), Option("find-links", "/wheels"))
+    options = (*sources, Option("requirement", f"{URL}/r.txt"), Option("no-deps"))
     call = make_uv_call(Arguments(("x", f"y @ {URL}"), options), {})
-    shown = "--extra-index-url https://b --no-deps --find-links /wheels --index-strategy unsafe-best-match -r -"
+    shown = "--extra-index-url https://b --find-links /wheels --no-deps --index-strategy unsafe-best-match -r -"
     assert " ".join(call.options) == shown
     assert call.requirements == ["x"]
     assert call.variables["UV_INDEX_URL"] == URL
