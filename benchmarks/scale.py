@@ -68,7 +68,7 @@ def seconds(plan: Plan, sinks: Sequence[FactSink]) -> float:
     """Return the seconds of a whole run."""
     machine = Machine(plan, _info(Path()), max_parallel=MAX_PARALLEL)
     start = time.perf_counter()
-    ended = Driver(machine, _attempt, sinks, max_parallel=MAX_PARALLEL).run(Start({}))
+    ended = Driver(machine, _attempt, sinks).run(Start({}))
     assert ended.state is TaskState.SUCCEEDED
     return time.perf_counter() - start
 

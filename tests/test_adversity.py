@@ -218,7 +218,7 @@ def test_clock_changes_do_not_affect_delays_and_order(jumping: Callable[[], floa
 
     kept = Kept()
     machine = Machine(plan(dag(replace(node("a"), retry=Retry(5, 0.03, 1.0)))), RUN, max_parallel=2)
-    ended = Driver(machine, attempt, [kept], max_parallel=2).run(Start({}))
+    ended = Driver(machine, attempt, [kept]).run(Start({}))
     assert ended.state is TaskState.SUCCEEDED
     gaps = [after - before for before, after in itertools.pairwise(began)]
     assert len(gaps) == 3

@@ -270,6 +270,61 @@ def test_a_task_with_a_damaged_artifact_is_rerun(run: Runs, capsys: pytest.Captu
     assert capsys.readouterr().err == ""
 
 
+@dsl.component
+def link(target: str, data: dsl.Input[dsl.Dataset], out: dsl.Output[dsl.Dataset]):  # type: ignore[no-untyped-def]
+    import os
+
+    os.makedirs(out.path)
+    os.symlink(target or data.path, f"{out.path}/link")
+
+
+@dsl.component
+def read_link(data: dsl.Input[dsl.Dataset]) -> str:
+    with open(f"{data.path}/link") as file:
+        return file.read()
+
+
+@dsl.pipeline
+def linking(target: str = "") -> str:
+    written = write(text="content").outputs["out"]
+    return read_link(data=link(target=target, data=written).outputs["out"]).output
+
+
+def test_a_link_to_another_artifact_of_the_run_counts_by_its_content(run: Runs) -> None:
+    for ran in (["write", "link", "read-link"], []):
+        assert run(linking).output == "content"
+        assert run.ran == ran
+    (path,) = run.root.glob("linking-*/write/out")
+    path.write_text("CONTENT")
+    assert run(linking).output == "content"
+    assert run.ran == ["write", "link"], "what they have written is the same again"
+
+
+def test_a_link_that_leads_out_of_the_pipeline_root_is_a_cache_miss(run: Runs, tmp_path: Path) -> None:
+    target = tmp_path / "outside"
+    for number in range(3):
+        times = (1, 1)
+        target.write_text(f"content {number}")
+        os.utime(target, times)  # sizes and times are always the same
+        assert run(linking, {"target": str(target)}).output == f"content {number}"
+        assert run.ran == ["write", "link", "read-link"][bool(number) :]
+
+
+def test_a_link_out_of_an_imported_folder_is_a_cache_miss(run: Runs, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "link").symlink_to("../outside")
+    (tmp_path / "data" / "own").write_text("own")
+    for content in ("one", "two", "two"):
+        (tmp_path / "outside").write_text(content)
+        assert run(read_link, {"data": dsl.Dataset(uri=str(tmp_path / "data"))}).output == content
+        assert run.ran == ["read-link"]
+    (tmp_path / "data" / "link").unlink()
+    (tmp_path / "data" / "link").symlink_to("own")
+    for ran in (["read-link"], []):
+        assert run(read_link, {"data": dsl.Dataset(uri=str(tmp_path / "data"))}).output == "own"
+        assert run.ran == ran
+
+
 def test_a_failed_task_is_not_cached(faked: Runs) -> None:
     results: list[Any] = [Outcome(exit_code=1), {"Output": 2}]
     faked = Runs(faked.root, FakeRunner(double=lambda x: results.pop(0)))

@@ -488,7 +488,7 @@ def test_sp123_a_container_cannot_output_what_is_not_json(tmp_path: Path) -> Non
         "outputs": {"parameters": {"rate": {"outputFile": str(tmp_path / "rate")}}, "outputFile": str(tmp_path / "out")}
     }
     with pytest.raises(OutputError, match="its output 'rate' does not fit.*inf"):
-        read_outputs(component, executor_input)
+        read_outputs(component, executor_input, tmp_path)
 
 
 def test_sp124_placeholders_in_defaults_and_items_are_replaced(run: Callable[..., Any]) -> None:

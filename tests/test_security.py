@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -180,8 +181,11 @@ def test_downloads_do_not_follow_links_out_of_the_workspace(places: Path) -> Non
             run(places, imports, uri=str(source.parent))
 
 
-@pytest.mark.parametrize("where", ["victim", "victim/log.txt", "inner", "loop", "loop/0"])
-def test_tasks_do_not_follow_links_of_other_tasks_out_of_the_run(places: Path, where: str) -> None:
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [("victim", ""), ("victim/log.txt", ""), *((name, "is a symbolic link") for name in ("inner", "loop", "loop/0"))],
+)
+def test_tasks_do_not_follow_links_of_other_tasks_out_of_the_run(places: Path, where: str, error: str) -> None:
     outside = places / "outside"
     outside.mkdir()
 
@@ -214,7 +218,7 @@ def test_tasks_do_not_follow_links_of_other_tasks_out_of_the_run(places: Path, w
 
     give = {"Output": "x"}
     runner = FakeRunner(attacker=attack, victim=lambda **_: give, victim_2=lambda **_: give)
-    with pytest.raises(TaskFailed, match=r"leads out of|exists already"):
+    with pytest.raises(TaskFailed, match=error) if error else nullcontext():
         run(places, attacked, runner)
     assert list(outside.iterdir()) == []
 

@@ -151,3 +151,10 @@ def test_foreign_imports_are_found() -> None:
         "line 3: yaml is not in the standard library",
         "line 4: standpipe.errors is not in the standard library",
     ]
+
+
+def test_one_module_has_the_hooks_for_forks() -> None:
+    """The order of hooks matters, and so does that none is forgotten. `worker` runs in other processes."""
+    users = [path for path in FILES if "register_at_fork" in path.read_text(encoding="utf-8")]
+
+    assert [str(path.relative_to(PACKAGE)) for path in users if unit_of(path) != "worker"] == ["support/forking.py"]

@@ -17,6 +17,7 @@ from standpipe.errors import ArgumentError, NotInitialized, shorten_errors
 from standpipe.faults import Delay, Fail, Kill
 from standpipe.runners.api import RUNNERS, LocalRunner, runner_class, suggestions
 from standpipe.runs.options import RunOptions, check_folder, check_option_names, takes_run_options
+from standpipe.support.forking import paused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +52,9 @@ def init(*args: Any, **kwargs: Any) -> None:
         ArgumentError: if the value of an option is invalid.
     """
     global _defaults
-    _defaults = RunOptions(*args, **kwargs)
+    previous, _defaults = _defaults, RunOptions(*args, **kwargs)
+    if previous is not None and previous.runner is not _defaults.runner:
+        previous.runner.retire(successor=_defaults.runner)
 
 
 @shorten_errors
@@ -166,7 +169,8 @@ def resume(
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise ArgumentError(f"Invalid from_task={from_task!r}: expected the name or path of a task, or a list of them.")
     component = None if pipeline is None else _to_component(pipeline)
-    from standpipe.runs import launch, resume  # bring the engine and the store, which authoring does without
+    with paused():
+        from standpipe.runs import launch, resume  # bring the engine and the store, which authoring does without
 
     with launch.deferred_signals():
         return resume.resume(run_options, run_id, component, names)
@@ -210,7 +214,8 @@ def rerun_task(
     if not isinstance(task, str):
         raise ArgumentError(f"Invalid task {task!r}: expected its name or its path, such as 'for-loop-1/2/train'.")
     component = None if pipeline is None else _to_component(pipeline)
-    from standpipe.runs import launch, rerun  # bring the engine and the store, which authoring does without
+    with paused():
+        from standpipe.runs import launch, rerun  # bring the engine and the store, which authoring does without
 
     with launch.deferred_signals():
         return rerun.rerun_task(run_options, run_id, task, component, debug=debug)
@@ -317,7 +322,8 @@ set_backend(_LocalBackend())
 
 
 def _start(options: RunOptions, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
-    from standpipe.runs import launch  # brings the engine, which authoring and compiling do without
+    with paused():  # a forked child, which may run a pipeline, too, must not find a half of it
+        from standpipe.runs import launch  # brings the engine, which authoring and compiling do without
 
     with launch.deferred_signals():
         return launch.start(options, component, arguments)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from standpipe.console.live import Live
+from standpipe.console.messages import describe_cancelling
 from standpipe.console.plain import PlainLines
 from standpipe.console.quiet import Quiet
 from standpipe.model.events import (
@@ -74,6 +75,7 @@ STORY: Sequence[Fact] = (
     AttemptStarted(SLOW, 0),
     RunCancelled(),
     TaskCancelled(AGAIN),
+    RunCancelled(),
     TaskCancelled(SLOW),
     TaskCancelled(TaskRef((("never started", None),))),
     RunEnded(TaskState.FAILED, {}),
@@ -113,7 +115,8 @@ def test_plain_lines_tell_the_story_once(capsys: pytest.CaptureFixture[str]) -> 
         "again: started",
         "again: failed in N s: boom; attempt 2 of 2 in 1 h 0 min",
         "slow: started",
-        "Cancelling",
+        "Cancelling: waiting for 1 task (slow). Press Ctrl-C again to kill it.",
+        "Killing 1 task (slow)",
         "slow: cancelled after N s",
         "Failed in N s",
     ]
@@ -132,6 +135,8 @@ def test_the_live_view_tells_the_same_and_takes_text_as_it_is(capsys: pytest.Cap
         "report: failed: no luck; attempt 2 of 3 follows",
         "report: failed: no luck; attempt 3 of 3 in 10 s",
         "report: failed in attempt 3 of 3: no luck",
+        "Cancelling: waiting for 1 task (slow). Press Ctrl-C again to kill it.",
+        "Killing 1 task (slow)",
         "slow: cancelled",
         "Failed in",
     ):
@@ -187,3 +192,11 @@ def test_lines_of_many_threads_do_not_mix(capsys: pytest.CaptureFixture[str]) ->
     lines = capsys.readouterr().out.splitlines()[1:]
     assert len(lines) == 800
     assert set(lines) == {"[train] " + "x" * 200}
+
+
+def test_a_cancellation_names_some_of_many_tasks() -> None:
+    tasks = [TaskRef(((f"t{number}", None),)) for number in range(7)]
+    assert describe_cancelling(tasks, is_first=True) == (
+        "Cancelling: waiting for 7 tasks (t0, t1, t2, t3, t4 and 2 more). Press Ctrl-C again to kill them."
+    )
+    assert describe_cancelling((), is_first=True) == "Cancelling"

@@ -53,3 +53,42 @@ def test_notices_do_not_corrupt_the_live_display(tmp_path: Path) -> None:
         "second: succeeded",
         "Succeeded",
     ]
+
+
+HOSTILE = """
+import sys
+from standpipe import dsl, local
+
+@dsl.component
+def hostile():
+    import sys, time
+    out = sys.stdout
+    out.write("first\\x1b[2A\\x1b[2Koverwritten\\r\\x1b]0;title\\x07[red]shown\\x9b3A\\n")
+    out.write("split \\x1b")
+    out.flush()
+    time.sleep(0.3)
+    out.write("[5A\\x1b[31mred\\n")
+    raise ValueError("boom\\x1b[7A\\x1b]52;c;ZWNobw==\\x07")
+
+try:
+    local.run(hostile, {}, runner=local.SubprocessRunner(use_venv=False), pipeline_root=sys.argv[1])
+except RuntimeError as error:
+    print(error)
+print(local.get_run("latest", sys.argv[1]))
+"""
+
+
+def test_tasks_cannot_move_the_cursor(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(HOSTILE)
+    written = run_on_terminal((sys.executable, str(tmp_path / "script.py"), str(tmp_path / "root")), {**os.environ})
+
+    assert "\x1b]" not in written
+    assert "\x07" not in written
+    assert "\x9b" not in written
+    lines = [line for line in screen_lines(written) if line]
+    assert lines[0].startswith("Running hostile in ")
+    assert lines[1:3] == ["[hostile] [red]shown", "[hostile] split red"]
+    assert "hostile: failed: ValueError: boom" in lines
+    assert "Task 'hostile' failed: ValueError: boom" in lines
+    (log,) = tmp_path.rglob("log.txt")
+    assert b"\x1b[2A\x1b[2Koverwritten" in log.read_bytes()

@@ -233,6 +233,21 @@ def test_a_delayed_retry_is_still_delayed_after_a_resume() -> None:
     assert run.running[task("a")].retry_index == 1
 
 
+def test_a_delayed_retry_keeps_the_retries_that_are_left_on_another_day() -> None:
+    made = plan(dag(replace(node("a"), retry=Retry(3, 10.0, 1.0, 100.0))))
+    run = Run(made)
+    run.now = 60.0
+    run.end("a", failure="boom")
+    run.now = 100_000.0
+    run = resumed(run, made)
+    run.now += 25.0
+    run.end("a", failure="boom")
+    assert run.machine.due == run.now + 10.0, "60 and 25 seconds have passed"
+    run.wait(10.0)
+    run.end("a", failure="boom")
+    assert run.ended.failures[0].failure.attempts == 3, "another delay would be more than 100 seconds"
+
+
 def test_a_named_task_is_rerun_with_its_dependents() -> None:
     run = Run(CHAIN)
     for name in ("a", "other", "b", "c"):

@@ -56,23 +56,25 @@ class Writer(Recorder):
         return self.outcome
 
 
-def execute(plan: Plan, run: RunInfo, tmp_path: Path, runner: Runner, command: StartAttempt) -> AttemptEnded:
+def execute(
+    plan: Plan, run: RunInfo, tmp_path: Path, runner: Runner, command: StartAttempt, payloads: Path | None = None
+) -> AttemptEnded:
     executor = AttemptExecutor(
         plan=plan,
         run=run,
         run_folder=tmp_path / "run",
         workspace=None,
         runner=runner,
-        artifacts=LocalArtifactStore([Path(run.pipeline_root)]),
+        artifacts=LocalArtifactStore([payloads or tmp_path]),
         show_line=lambda task, line: None,
     )
     return executor.execute(command, Cancellation())
 
 
-def ended(tmp_path: Path, component: Component, runner: Recorder, root: Path | None = None) -> AttemptEnded:
+def ended(tmp_path: Path, component: Component, runner: Recorder, payloads: Path | None = None) -> AttemptEnded:
     plan = Plan("test", component, {"leaf": component}, {"exec": Container("image", Command())})
-    run = RUN._replace(pipeline_root=str(root or tmp_path))
-    return execute(plan, run, tmp_path, runner, StartAttempt(TaskRef((("task", None),)), "leaf", {}))
+    run = RUN._replace(pipeline_root=str(tmp_path))
+    return execute(plan, run, tmp_path, runner, StartAttempt(TaskRef((("task", None),)), "leaf", {}), payloads)
 
 
 @pytest.mark.parametrize("code", [0, 3])
@@ -102,7 +104,7 @@ def test_outputs_get_checksums_even_if_nothing_is_cached(tmp_path: Path) -> None
 
 def test_payloads_outside_of_the_pipeline_root_are_read_for_the_cache_only(tmp_path: Path) -> None:
     making = leaf({}, {"data": ArtifactOutput(ArtifactType("system.Dataset"))})
-    data = ended(tmp_path, making, Writer(Outcome(exit_code=0)), root=tmp_path / "root").outputs["data"]
+    data = ended(tmp_path, making, Writer(Outcome(exit_code=0)), payloads=tmp_path / "root").outputs["data"]
     assert isinstance(data, ArtifactValue)
     assert data.checksum is None
 
@@ -114,7 +116,7 @@ def requested(
     recorder = Recorder()
     plan = Plan("test", component, {"leaf": component}, {"exec": container})
     command = StartAttempt(TaskRef((("task", None),)), "leaf", inputs, attempt)
-    ended = execute(plan, RUN, tmp_path, recorder, command)
+    ended = execute(plan, RUN._replace(pipeline_root=str(tmp_path)), tmp_path, recorder, command)
     assert ended.failure is None
     return recorder.requests[0]
 
@@ -137,7 +139,7 @@ def test_a_request_lists_the_files_of_artifacts_outside_of_the_pipeline_root(tmp
         Container("image", Command()),
         a=ArtifactValue("a", kind, "/data/a"),
         b=ArtifactValue("b", kind, "https://host/b", custom_path="/workspace/b"),
-        c=[ArtifactValue("c", kind, uri) for uri in ("/data/a", "gs://bucket/c", "/root-of-all/run/c")],
+        c=[ArtifactValue("c", kind, uri) for uri in ("/data/a", "gs://bucket/c", f"{tmp_path}/run/c")],
     )
     assert request.input_paths == (Path("/data/a"), Path("/workspace/b"))
 

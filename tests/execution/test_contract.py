@@ -67,7 +67,7 @@ def test_the_executor_output_takes_precedence_over_a_parameter_file(tmp_path: Pa
     tell(tmp_path, {"parameterValues": {"score": 1}})
     (tmp_path / "score").write_text("2")
     (tmp_path / "count").write_text("3\n")
-    outputs = read_outputs(COMPONENT, message)
+    outputs = read_outputs(COMPONENT, message, tmp_path)
     assert (outputs["score"], outputs["count"]) == (1.0, 3)
     assert outputs["model"] == ArtifactValue("model", MODEL, str(tmp_path / "model"))
 
@@ -78,14 +78,16 @@ def test_the_fields_that_a_task_writes_of_an_artifact_are_read(tmp_path: Path) -
     custom.touch()
     artifact = {"name": "m", "uri": "gs://b/m", "metadata": {"k": [1]}, "custom_path": str(custom)}
     tell(tmp_path, {"parameterValues": {"score": 1, "count": 1}, "artifacts": {"model": {"artifacts": [artifact]}}})
-    assert read_outputs(COMPONENT, message)["model"] == ArtifactValue("m", MODEL, "gs://b/m", {"k": [1]}, str(custom))
+    assert read_outputs(COMPONENT, message, tmp_path)["model"] == ArtifactValue(
+        "m", MODEL, "gs://b/m", {"k": [1]}, str(custom)
+    )
 
 
 def test_a_custom_path_that_was_only_in_the_container_is_not_kept(tmp_path: Path) -> None:
     message = build_message(tmp_path)
     artifact = {"custom_path": "/only/in/the/container"}
     tell(tmp_path, {"parameterValues": {"score": 1, "count": 1}, "artifacts": {"model": {"artifacts": [artifact]}}})
-    assert read_outputs(COMPONENT, message)["model"] == ArtifactValue("model", MODEL, str(tmp_path / "model"))
+    assert read_outputs(COMPONENT, message, tmp_path)["model"] == ArtifactValue("model", MODEL, str(tmp_path / "model"))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +127,7 @@ def test_missing_and_malformed_outputs_are_named(tmp_path: Path, output: object,
     message = build_message(tmp_path)
     tell(tmp_path, output)
     with pytest.raises(OutputError, match=says):
-        read_outputs(COMPONENT, message)
+        read_outputs(COMPONENT, message, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -136,20 +138,20 @@ def test_a_number_that_is_not_finite_is_no_output_of_a_container(tmp_path: Path,
     component = Component(ExecutorRef("exec"), {}, {"score": ParameterOutput(declared)})
     (tmp_path / "score").write_text(text)
     with pytest.raises(OutputError, match="its output 'score' does not fit: .*: expected a finite number"):
-        read_outputs(component, build_executor_input(component, {}, tmp_path, STORE))
+        read_outputs(component, build_executor_input(component, {}, tmp_path, STORE), tmp_path)
 
 
 def test_a_text_may_be_nan(tmp_path: Path) -> None:
     component = Component(ExecutorRef("exec"), {}, {"text": ParameterOutput(Type.STRING)})
     (tmp_path / "text").write_text("NaN")
-    assert read_outputs(component, build_executor_input(component, {}, tmp_path, STORE)) == {"text": "NaN"}
+    assert read_outputs(component, build_executor_input(component, {}, tmp_path, STORE), tmp_path) == {"text": "NaN"}
 
 
 def test_a_parameter_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     message = build_message(tmp_path)
     (tmp_path / "score").write_bytes(b"\xff\xfe")
     with pytest.raises(OutputError, match="'score'.*not UTF-8"):
-        read_outputs(COMPONENT, message)
+        read_outputs(COMPONENT, message, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../up", "..", "a/b", "log.txt", "executor_output.json", "with space", "é"])
@@ -159,17 +161,15 @@ def test_output_names_never_lead_out_of_the_folder_or_to_our_files(tmp_path: Pat
     assert place.parent == tmp_path
     assert place.name not in ("log.txt", "executor_output.json", "request.json", "error.json", "..", ".")
     place.write_text("x")
-    assert read_outputs(component, build_executor_input(component, {}, tmp_path, STORE)) == {name: "x"}
+    assert read_outputs(component, build_executor_input(component, {}, tmp_path, STORE), tmp_path) == {name: "x"}
 
 
 def test_an_output_that_is_not_a_file_is_an_error(tmp_path: Path) -> None:
     tell(tmp_path, {"parameterValues": {"count": 1}})
-    for make in (lambda place: place.mkdir(), lambda place: os.mkfifo(place)):
+    for make, what in ((Path.mkdir, "folder"), (os.mkfifo, "FIFO")):
         make(tmp_path / "score")
-        with pytest.raises(
-            OutputError, match=r"its output 'score' in .*score cannot be read: expected a file with the value"
-        ):
-            read_outputs(COMPONENT, build_message(tmp_path))
+        with pytest.raises(OutputError, match=f"^its output 'score' cannot be read: {tmp_path}/score is a {what}: "):
+            read_outputs(COMPONENT, build_message(tmp_path), tmp_path)
         (tmp_path / "score").rmdir() if (tmp_path / "score").is_dir() else (tmp_path / "score").unlink()
 
 
@@ -179,5 +179,5 @@ def test_outputs_of_a_cancelled_attempt_are_removed_and_nothing_else(tmp_path: P
     (tmp_path / "score").write_text("1")
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "weights").touch()
-    remove_outputs(message, STORE)
+    remove_outputs(message, LocalArtifactStore([tmp_path]), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["executor_output.json"]

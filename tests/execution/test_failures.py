@@ -15,7 +15,7 @@ from standpipe.model.resources import Limits
 
 @pytest.fixture
 def log(tmp_path: Path) -> TaskLog:
-    with TaskLog(tmp_path, lambda line: None) as log:
+    with TaskLog(tmp_path, tmp_path, lambda line: None) as log:
         log.write(b"first\nlast words")
     return log
 
@@ -69,7 +69,7 @@ def test_an_out_of_memory_failure_names_peak_and_limit(
 
 def test_the_traceback_that_a_task_prints_is_not_repeated(tmp_path: Path) -> None:
     detail = "Traceback (most recent call last):\n  File …\nValueError: boom"
-    with TaskLog(tmp_path, lambda line: None) as log:
+    with TaskLog(tmp_path, tmp_path, lambda line: None) as log:
         log.write(b"".join(b"line %d\n" % number for number in range(20)) + detail.encode() + b"\n")
     failure = describe_failure(Outcome(exit_code=1, detail=detail, cause="ValueError: boom"), log, Limits())
     assert failure.log_tail.splitlines() == [f"line {number}" for number in range(10, 20)]

@@ -14,7 +14,8 @@ from standpipe.execution.logs import TaskLog
 
 def log(folder: Path, *chunks: bytes) -> tuple[bytes, list[str]]:
     lines: list[str] = []
-    with TaskLog(folder, lines.append) as log:
+    (folder / "log.txt").unlink(missing_ok=True)  # of the example before
+    with TaskLog(folder, folder, lines.append) as log:
         for chunk in chunks:
             log.write(chunk)
     return log.path.read_bytes(), lines
@@ -47,7 +48,7 @@ def test_of_a_progress_bar_the_last_state_is_shown(tmp_path: Path) -> None:
 
 
 def test_the_end_of_the_log_stays_in_memory(tmp_path: Path) -> None:
-    with TaskLog(tmp_path, lambda line: None) as log:
+    with TaskLog(tmp_path, tmp_path, lambda line: None) as log:
         log.write(b"".join(b"%d\n" % number for number in range(100)) + b"no newline")
     assert log.tail.splitlines() == [*map(str, range(51, 100)), "no newline"]
 
@@ -57,7 +58,7 @@ def test_a_write_that_takes_a_part_only_is_continued(tmp_path: Path) -> None:
         def write(self, data: Any) -> int:
             return super().write(memoryview(data)[:7])
 
-    with TaskLog(tmp_path, lambda line: None) as log:
+    with TaskLog(tmp_path, tmp_path, lambda line: None) as log:
         log._file.close()
         log._file = Small(log.path, "w")
         log.write(b"x" * 50)
@@ -72,7 +73,7 @@ def test_every_byte_is_kept(tmp_path: Path, chunks: list[bytes]) -> None:
 
 
 def test_a_log_has_a_length(tmp_path: Path) -> None:
-    with TaskLog(tmp_path, lambda line: None) as log:
+    with TaskLog(tmp_path, tmp_path, lambda line: None) as log:
         for chunk in (b"on", b"e\ntwo\r\n", b"\nfour"):
             log.write(chunk)
     assert (log.bytes, log.lines) == (len(log.path.read_bytes()), 4)

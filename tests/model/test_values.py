@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from standpipe.model import go_text, kfp, values
+from standpipe.model.json_values import check_json, parse_text
 from standpipe.model.types import ParameterType
-from standpipe.model.values import ValueMismatch, check_json, coerce, parse_text, preview, to_text
+from standpipe.model.values import ValueMismatch, coerce, preview, to_text
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

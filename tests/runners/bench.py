@@ -15,6 +15,7 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import CommandLine, Outcome, TaskRequest
 from standpipe.model.refs import TaskRef
+from standpipe.runners.process.fork_servers import ForkServers
 from standpipe.runners.process.runner import Environments, ProcessTaskRunner
 from tests.worker.tasks import PREAMBLE
 
@@ -67,7 +68,9 @@ class Bench:
     def __init__(self, folder: Path, environments: Environments) -> None:
         self.folder = folder
         self.notices: list[str] = []
-        self.runner = ProcessTaskRunner(environments, warn=self.notices.append, inform=self.notices.append)
+        self.runner = ProcessTaskRunner(
+            environments, servers=ForkServers(), warn=self.notices.append, inform=self.notices.append
+        )
         self._lock = threading.Lock()
 
     def request(

@@ -58,22 +58,25 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 )
 def test_an_error_is_the_user_s_traceback(tmp_path: Path, content: Any, expected: ErrorDetails) -> None:
     (tmp_path / "error.json").write_text(json.dumps(content))
-    assert read_error(tmp_path) == expected
+    assert read_error(request(tmp_path)) == expected
 
 
 def test_a_missing_name_gets_a_hint_on_its_line(tmp_path: Path) -> None:
     error = {"kind": "NameError", "traceback": "NameError: name 'np' is not defined\n", "name": "np"}
     (tmp_path / "error.json").write_text(json.dumps(error))
-    assert read_error(tmp_path).detail.startswith("NameError: name 'np' is not defined (a component runs without")
+    assert read_error(request(tmp_path)).detail.startswith(
+        "NameError: name 'np' is not defined (a component runs without"
+    )
 
 
 @pytest.mark.parametrize("content", [None, b"", b'{"half', b"\xff"])
 def test_a_task_that_was_killed_said_nothing(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "error.json").write_bytes(content)
-    assert read_error(tmp_path) == ErrorDetails()
+    assert read_error(request(tmp_path)) == ErrorDetails()
 
 
 def test_a_task_may_have_left_anything_in_that_place(tmp_path: Path) -> None:
     os.mkdir(tmp_path / "error.json")
-    assert read_error(tmp_path) == ErrorDetails()
+    cause = f"its error report cannot be read: {tmp_path}/error.json is a folder: expected a regular file."
+    assert read_error(request(tmp_path)) == ErrorDetails(cause=cause)

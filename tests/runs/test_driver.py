@@ -40,7 +40,7 @@ def drive(
     made: Plan, attempt: Attempt, *sinks: FactSink, max_parallel: int = 4, clock: Clock | None = None
 ) -> RunEnded:
     machine = Machine(made, RUN, max_parallel=max_parallel)
-    return Driver(machine, attempt, sinks, max_parallel=max_parallel, clock=clock).run(Start({}))
+    return Driver(machine, attempt, sinks, clock=clock).run(Start({}))
 
 
 class Kept:
@@ -90,7 +90,7 @@ def test_a_run_is_cancelled_at_its_timeout() -> None:
 
     retried = replace(node("a"), retry=Retry(1, 5000, 1.0, 5000))
     machine = Machine(plan(dag(retried)), RUN, max_parallel=1)
-    driver = Driver(machine, attempt, (), max_parallel=1, timeout=1000, clock=clock)
+    driver = Driver(machine, attempt, (), timeout=1000, clock=clock)
     assert driver.run(Start({})).state is TaskState.CANCELLED
     assert driver.timed_out
     assert clock.now() == began + 1000
@@ -134,7 +134,7 @@ def test_exit_tasks_run_after_a_deadline_and_one_cancel_request_of_the_user(requ
         return is_time
 
     machine = Machine(HANDLED, RUN, max_parallel=1)
-    driver = Driver(machine, attempt, (), max_parallel=1, timeout=2, clock=clock, cancel_requested=cancel_requested)
+    driver = Driver(machine, attempt, (), timeout=2, clock=clock, cancel_requested=cancel_requested)
     assert driver.run(Start({})).state is TaskState.CANCELLED
     assert (ended, requests) == (["tidy"], [])
     assert driver.timed_out is (requested_after != 0.5)
@@ -155,7 +155,7 @@ def test_a_second_request_of_the_user_after_a_deadline_stops_exit_tasks() -> Non
         return clock.now() >= deadline and next(requests, False)
 
     machine = Machine(HANDLED, RUN, max_parallel=1)
-    driver = Driver(machine, attempt, (), max_parallel=1, timeout=1000, clock=clock, cancel_requested=cancel_requested)
+    driver = Driver(machine, attempt, (), timeout=1000, clock=clock, cancel_requested=cancel_requested)
     assert driver.run(Start({})).state is TaskState.CANCELLED
     assert driver.timed_out
 

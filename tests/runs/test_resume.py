@@ -259,6 +259,49 @@ def test_resume_reruns_tasks_whose_artifacts_are_damaged(
     assert why in caplog.text
 
 
+@dsl.component
+def link(target: str, data: Output[Dataset]):  # type: ignore[no-untyped-def]
+    import os
+
+    os.makedirs(data.path)
+    os.symlink(target, f"{data.path}/link")
+
+
+@dsl.component
+def read_link(data: Input[Dataset], stop: str) -> str:
+    import os
+
+    if os.path.exists(stop):
+        raise ValueError("boom")
+    with open(f"{data.path}/link") as file:
+        return file.read()
+
+
+@dsl.pipeline
+def linking(target: str, stop: str) -> str:
+    return read_link(data=link(target=target).outputs["data"], stop=stop).output
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_resume_knows_what_links_lead_to(tmp_path: Path, caplog: pytest.LogCaptureFixture, inside: bool) -> None:
+    root, stop = tmp_path / "root", tmp_path / "stop"
+    root.mkdir()
+    stop.touch()
+    target = (root if inside else tmp_path) / "target"
+    target.write_text("one")
+    options: dict[str, Any] = {"runner": local.SubprocessRunner(), "pipeline_root": root, "quiet": True}
+    with pytest.raises(TaskFailed):
+        local.run(linking, {"target": str(target), "stop": str(stop)}, **options)
+    with pytest.raises(TaskFailed):
+        local.resume("latest", **options)
+    seen = "    link: " in caplog.text
+    assert seen is not inside, "what is inside is known to be unchanged"
+    target.write_text("two")
+    stop.unlink()
+    assert local.resume("latest", **options).output == "two"
+    assert ("has changed" if inside else "leads out of the pipeline root") in caplog.text
+
+
 def test_a_running_run_cannot_be_resumed_and_can_be_cancelled_by_another_thread(tasks: Counted, tmp_path: Path) -> None:
     from standpipe.store.locks import ask_to_stop, is_active
 

@@ -46,7 +46,7 @@ TaskFailed: task, failure, report=null
 TaskSkipped: task, reason (because)
 TaskCancelled: task, report=null
 RunCancelled:
-RunResumed: rerun_tasks (again), plan="", inputs={}
+RunResumed: rerun_tasks (again), plan="", inputs={}, resumed_at=0.0
 RunEnded: state, outputs, failures=[]
 Failure: message, detail="", hint="", exit_code=null, signal=null, out_of_memory=false, cause_task=null (within),
     attempts=0, log_tail="" (printed)
@@ -230,7 +230,7 @@ EXAMPLES: tuple[Any, ...] = (
     e.TaskSkipped(TASK, "its condition is false"),
     e.TaskCancelled(TASK, REPORT),
     e.RunCancelled(),
-    e.RunResumed((TASK,), "0123", {"x": 1}),
+    e.RunResumed((TASK,), "0123", {"x": 1}, 2.5),
     e.RunEnded(STATE, {"y": 1}, (e.TaskFailed(TASK, FAILURE),)),
     *(FAILURE, REPORT, RESOURCES, ARTIFACT, ARTIFACT.type, CHECKSUM),
 )

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import warnings
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,18 @@ import pytest
 from standpipe.errors import StorageError
 from standpipe.model.events import (
     AttemptFailed,
+    AttemptReport,
     AttemptStarted,
+    Fact,
     Failure,
     RunEnded,
     RunStarted,
     TaskFailed,
     TaskSucceeded,
 )
+from standpipe.model.kfp import DELETE_PVC
 from standpipe.model.layout import RUN_STORE_FILE
+from standpipe.model.plan import Command, Container
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.types import ArtifactType
@@ -74,6 +79,41 @@ def test_facts_are_stored_in_order_with_all_fields(tmp_path: Path) -> None:
     assert body.items() >= attempt.items()
 
 
+def test_the_disk_has_each_second_of_work_and_the_end_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite waits for the disk at the end of a transaction, if it is told so before."""
+    statements: list[str] = []
+    connect = sqlite3.connect
+
+    def connect_traced(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        db = connect(*arguments, **options)
+        db.set_trace_callback(statements.append)
+        return db
+
+    def waits(*recorded: Fact) -> bool:
+        recorder(recorded)
+        assert statements[-1] == "COMMIT"
+        return [text for text in statements if "synchronous" in text][-1] == "PRAGMA synchronous = FULL"
+
+    def succeeded(seconds: float) -> Fact:
+        return TaskSucceeded(TASK, {}, AttemptReport(seconds))
+
+    monkeypatch.setattr(sqlite3, "connect", connect_traced)
+    with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
+        assert not waits(RunStarted({}), AttemptStarted(TASK, 0))
+        assert not waits(succeeded(0.5))
+        assert waits(AttemptFailed(TASK, 0, 3, Failure("boom"), 1000.5, 2.0, AttemptReport(0.5)))
+        assert not waits(succeeded(0.9), AttemptStarted(TASK, 0), TaskSucceeded(TASK, {}))
+        assert waits(TaskFailed(TASK, Failure("boom"), AttemptReport(3600)))
+        assert not waits(succeeded(0.1))
+        assert waits(RunEnded(TaskState.SUCCEEDED, {}, ()))
+    deletes = replace(PLAN, executors={"exec-delete": Container(DELETE_PVC, Command())})
+    with closing(RunRecorder(tmp_path, RUN._replace(id="deletes"), deletes)) as recorder:
+        assert waits(RunStarted({}), AttemptStarted(TASK, 0))
+        assert waits(succeeded(0.1))
+
+
 def test_a_value_that_json_cannot_hold_is_a_type_error(tmp_path: Path) -> None:
     with (
         closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder,
@@ -115,6 +155,21 @@ def test_text_that_is_not_utf_8_is_stored(tmp_path: Path) -> None:
     with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
         recorder((RunStarted({"path": "/data/\udcff é"}),))
     assert facts(tmp_path) == [(1, "RunStarted", {"inputs": {"path": "/data/\udcff é"}})]
+
+
+def test_a_large_text_is_stored_once_and_apart_from_the_facts_that_have_it(tmp_path: Path) -> None:
+    text = "\udcffé" + "x" * 3_000_000
+    with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
+        recorder((TaskSucceeded(TASK, {"y": text, "z": 1}), TaskSucceeded(TASK, {"a": 2, "x": text})))
+        recorder((RunEnded(TaskState.SUCCEEDED, {"texts": text}),))
+    bodies = [body for _, _, body in facts(tmp_path)]
+    (digest,) = {digest for body in bodies for _, digest in body["texts"]}
+    assert [body["outputs"] for body in bodies] == [{"y": None, "z": 1}, {"a": 2, "x": None}, {"texts": None}]
+    assert [body["texts"] for body in bodies] == [[[["outputs", name], digest]] for name in ("y", "x", "texts")]
+    with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db:
+        parts = db.execute("SELECT digest, body FROM texts ORDER BY part").fetchall()
+    assert {each for each, _ in parts} == {digest}
+    assert b"".join(body for _, body in parts).decode("utf-8", "surrogatepass") == text
 
 
 def test_a_migration_does_not_change_bodies(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -120,57 +120,151 @@ def test_every_change_in_a_folder_is_seen(tmp_path: Path, change: Callable[[Path
     assert checksum(folder).digest != before.digest
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda outside: (outside / "more").write_text("more"),
-        lambda outside: (outside / "sub" / "a").write_text("changed"),
-        lambda outside: (outside / "sub" / "a").rename(outside / "sub" / "b"),
-        shutil.rmtree,
-    ],
-)
-def test_a_change_behind_a_link_that_leads_out_of_a_folder_is_seen(
+def in_root(path: Path, root: Path) -> Checksum | None:
+    return compute_checksum(str(path), Cancellation(), [str(root)])
+
+
+CHANGES: list[Callable[[Path], object]] = [
+    lambda linked: (linked / "more").write_text("more"),
+    lambda linked: (linked / "sub" / "a").write_text("b"),
+    lambda linked: (linked / "sub" / "a").rename(linked / "sub" / "b"),
+    lambda linked: (linked / "sub" / "more").symlink_to("a"),
+    shutil.rmtree,
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_behind_a_link_to_another_folder_of_the_run_is_seen(
     tmp_path: Path, change: Callable[[Path], object]
 ) -> None:
-    outside, folder = tmp_path / "outside", tmp_path / "folder"
-    (outside / "sub").mkdir(parents=True)
-    (outside / "sub" / "a").write_text("a")
+    linked, folder = tmp_path / "linked", tmp_path / "folder"
+    (linked / "sub").mkdir(parents=True)
+    (linked / "sub" / "a").write_text("a")
     folder.mkdir()
-    (folder / "all").symlink_to(outside)
-    (folder / "one").symlink_to("../outside/sub/a")
-    before = checksum(aged(folder))
-    change(outside)
-    assert not is_unchanged(str(folder), before)
-    assert checksum(folder).digest != before.digest
+    (folder / "all").symlink_to(linked)
+    (folder / "one").symlink_to("../linked/sub/a")
+    before = in_root(aged(folder), tmp_path)
+    assert before
+    assert before.signature == compute_signature(str(folder), [str(tmp_path)]) != ""
+    change(linked)
+    assert compute_signature(str(folder), [str(tmp_path)]) != before.signature
+    after = in_root(folder, tmp_path)
+    assert after
+    assert after.digest != before.digest
 
 
-def test_what_a_link_leads_to_outside_of_a_folder_is_not_read(tmp_path: Path) -> None:
-    (tmp_path / "private").write_text("private")
-    (tmp_path / "private").chmod(0)
+def test_a_change_of_the_same_size_and_time_behind_a_link_is_seen(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    for name, target in (
-        ("private", "../private"),
-        ("nothing", "../nothing"),
-        ("loop", "loop"),
-        ("device", "/dev/zero"),
-    ):
-        (tmp_path / "folder" / name).symlink_to(target)
-    assert checksum(aged(tmp_path / "folder")).digest == checksum(tmp_path / "folder").digest
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "folder" / "one").symlink_to("../a")
+    before, times = in_root(aged(tmp_path / "folder"), tmp_path), (tmp_path / "a").stat()
+    (tmp_path / "a").write_text("b")
+    os.utime(tmp_path / "a", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert before
+    assert compute_signature(str(tmp_path / "folder"), [str(tmp_path)]) != before.signature
+    assert in_root(tmp_path / "folder", tmp_path) != before
 
 
-def test_a_link_to_very_many_files_leaves_a_folder_without_a_checksum(
+def test_every_way_of_a_link_counts_by_what_is_at_its_end(tmp_path: Path) -> None:
+    folder, other = tmp_path / "folder", tmp_path / "other"
+    folder.mkdir()
+    other.mkdir()
+    for name in ("a", "b"):
+        (folder / name).write_text(name)
+    (other / "back").symlink_to("../folder/a")  # leaves the folder and comes back
+    (other / "circle").symlink_to("../folder/circle")
+    (folder / "through").symlink_to("../other/back")
+    (folder / "circle").symlink_to("../other/circle")
+    (folder / "itself").symlink_to("itself")
+    (folder / "around").symlink_to(".")
+    (folder / "missing").symlink_to("../other/missing")
+    before = in_root(aged(folder), tmp_path)
+    assert before
+    assert in_root(folder, tmp_path) == before
+    for name in ("back", "missing", "circle"):
+        (other / name).unlink(missing_ok=True)
+        (other / name).symlink_to("../folder/b")
+        after = in_root(aged(folder), tmp_path)
+        assert after
+        assert after.digest != before.digest
+        assert after.signature not in ("", before.signature)
+        before = after
+
+
+def test_the_place_of_a_folder_and_the_text_of_its_links_make_no_difference(tmp_path: Path) -> None:
+    found = []
+    for root, absolute in ((tmp_path / "one", True), (tmp_path / "deep" / "two", False)):
+        (root / "linked").mkdir(parents=True)
+        (root / "linked" / "a").write_text("a")
+        fill(root / "folder")
+        (root / "folder" / "all").symlink_to(root / "linked" if absolute else "../linked")
+        (root / "folder" / "own").symlink_to(root / "folder" / "b.txt" if absolute else "./b.txt")
+        found.append(in_root(root / "folder", root))
+    assert found[0]
+    assert found[0].digest == (found[1] and found[1].digest)
+
+
+@pytest.mark.parametrize("target", ["../../outside", "../../outside/a", "../../nothing", "..", "/dev/zero", "/"])
+def test_a_folder_with_a_link_that_leads_outside_has_no_digest(tmp_path: Path, target: str) -> None:
+    folder = tmp_path / "root" / "folder"
+    folder.mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "a").write_text("a")
+    (folder / "link").symlink_to(target)
+    assert in_root(folder, tmp_path / "root") == Checksum("", 0, "")
+    assert compute_signature(str(folder), [str(tmp_path / "root")]) == ""
+
+
+def test_a_link_outside_of_the_payload_may_not_lead_out_of_the_root_either(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for name in ("folder", "other"):
+        (root / name).mkdir(parents=True)
+    (tmp_path / "outside").touch()
+    (root / "folder" / "other").symlink_to("../other")
+    assert in_root(root / "folder", root)
+    (root / "other" / "link").symlink_to("../../outside")
+    assert in_root(root / "folder", root) == Checksum("", 0, "")
+
+
+def test_a_payload_that_is_a_link_is_what_it_leads_to(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a").write_text("a")
+    (root / "link").symlink_to("a")
+    before = in_root(aged(root / "link"), root)
+    assert before == in_root(root / "a", root)
+    assert before
+    (root / "a").write_text("b")
+    assert compute_signature(str(root / "link"), [str(root)]) != before.signature
+    (tmp_path / "outside").touch()
+    (root / "out").symlink_to("../outside")
+    assert in_root(root / "out", root) == Checksum("", 0, "")
+    (tmp_path / "mine").symlink_to("outside")
+    assert in_root(tmp_path / "mine", root), "the user's own path may be a link"
+
+
+def test_a_root_may_be_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "root" / "folder").mkdir(parents=True)
+    (tmp_path / "root" / "a").touch()
+    (tmp_path / "alias").symlink_to("root")
+    (tmp_path / "root" / "folder" / "link").symlink_to(tmp_path / "alias" / "a")
+    assert in_root(tmp_path / "alias" / "folder", tmp_path / "alias")
+
+
+def test_links_to_very_many_files_leave_a_folder_without_a_checksum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checksums, "_MAX_OUTSIDE", 3)
-    (tmp_path / "outside").mkdir()
+    monkeypatch.setattr(checksums, "_MAX_LINKED", 3)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        for file in ("a", "b"):
+            (tmp_path / name / file).touch()
     (tmp_path / "folder").mkdir()
-    for name in ("a", "b"):
-        (tmp_path / "outside" / name).touch()
-    (tmp_path / "folder" / "first").symlink_to("../outside")
-    assert compute_checksum(str(tmp_path / "folder"), Cancellation()) is not None
-    (tmp_path / "folder" / "second").symlink_to("../outside")
-    assert compute_checksum(str(tmp_path / "folder"), Cancellation()) is None
-    assert compute_signature(str(tmp_path / "folder")) == ""
+    (tmp_path / "folder" / "first").symlink_to("../one")
+    assert in_root(tmp_path / "folder", tmp_path)
+    (tmp_path / "folder" / "second").symlink_to("../two")
+    assert in_root(tmp_path / "folder", tmp_path) is None
+    assert compute_signature(str(tmp_path / "folder"), [str(tmp_path)]) == ""
 
 
 def test_an_empty_folder_is_no_empty_file(tmp_path: Path) -> None:
@@ -207,6 +301,15 @@ def test_names_that_are_no_utf_8_are_names(tmp_path: Path) -> None:
     assert checksum(tmp_path / "folder").size == 0
 
 
+def test_what_becomes_a_fifo_while_it_is_listed_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "folder" / "fifo")
+    monkeypatch.setattr(checksums, "_kind", lambda _: "file")
+    assert compute_checksum(str(tmp_path / "folder"), Cancellation()) is None
+
+
 def test_what_has_no_content_has_no_checksum(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -232,9 +335,9 @@ def test_a_payload_that_changes_while_it_is_read_has_no_signature(
     file.write_text("a")
     digest = checksums._digest
 
-    def written_meanwhile(path: str, cancel: Cancellation) -> str:
+    def written_meanwhile(path: str, cancel: Cancellation, roots: Sequence[str]) -> str:
         try:
-            return digest(path, cancel)
+            return digest(path, cancel, roots)
         finally:
             file.write_text("b")
 

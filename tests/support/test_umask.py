@@ -43,3 +43,17 @@ def test_the_umask_is_restricted_until_the_last_block_ends(
     assert current() == inside, "the other block is still open"
     second.__exit__(None, None, None)
     assert current() == own
+
+
+def test_a_forked_child_is_in_no_block() -> None:
+    os.umask(0o000)
+    with restrict_umask():
+        pid = os.fork()
+        if pid == 0:
+            outside = current()
+            with restrict_umask():
+                inside = current()
+            os._exit(0 if (outside, inside, current()) == (0o000, 0o002, 0o000) else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert current() == 0o002
+    assert current() == 0o000

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
-import shutil
+import stat
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 from standpipe.errors import StorageError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import file_name
 from standpipe.model.values import Checksum
 from standpipe.support.checksums import compute_checksum, compute_signature
-from standpipe.support.paths import check_within, remove_path, write_atomically
+from standpipe.support.untrusted_files import (
+    check_payload,
+    ensure_folder,
+    open_regular,
+    remove_path,
+    resolve_within,
+    write_atomically,
+)
 from standpipe.worker.artifacts import local_path
+
+#: The bytes that are copied between two looks at `cancel`.
+_PIECE = 1024 * 1024
 
 
 class LocalArtifactStore:
@@ -25,7 +36,8 @@ class LocalArtifactStore:
     """
 
     def __init__(self, roots: Sequence[Path]) -> None:
-        self._roots = tuple(roots)
+        self._roots = [(root, os.path.join(root, "")) for root in roots]  # each with its prefix of paths
+        self._folders = tuple(map(str, roots))
 
     def locate(self, folder: Path, output: str) -> str:
         """Return the path of the output in the attempt's folder; see `model.ports.ArtifactStore`."""
@@ -39,7 +51,7 @@ class LocalArtifactStore:
     def owns(self, location: str) -> bool:
         """Return whether a location is below one of the roots; see `model.ports.ArtifactStore`."""
         path = self.local_path(location)
-        return bool(path) and any(Path(path).is_relative_to(root) for root in self._roots)
+        return self._root_of(path) is not None
 
     def exists(self, location: str) -> bool:
         """Return whether there is a file, a folder or a link, even one that leads nowhere."""
@@ -48,45 +60,98 @@ class LocalArtifactStore:
 
     def put(self, location: str, cancel: Cancellation) -> Checksum | None:
         """Return the checksum of a payload below one of the roots; see `model.ports.ArtifactStore`."""
-        return compute_checksum(self.local_path(location), cancel) if self.owns(location) else None
+        if not self.owns(location):
+            return None
+        path = self.local_path(location)
+        check_payload(path)
+        return compute_checksum(path, cancel, self._folders)
 
     def checksum(self, location: str, cancel: Cancellation) -> Checksum | None:
         """Return the checksum of a file or folder; see `model.ports.ArtifactStore`."""
         path = self.local_path(location)
-        return compute_checksum(path, cancel) if path else None
+        return compute_checksum(path, cancel, self._folders) if path else None
 
     def signature(self, location: str) -> str:
         """Return sizes and times of change, as one word; see `model.ports.ArtifactStore`."""
         path = self.local_path(location)
-        return compute_signature(path) if path else ""
+        return compute_signature(path, self._folders) if path else ""
 
     def fetch(self, location: str, target: Path, root: Path, cancel: Cancellation) -> None:
         """Copy a file or folder; see `model.ports.ArtifactStore`."""
         if not os.path.isabs(location):
             raise StorageError(f"Cannot copy {location!r}: expected an absolute path of this machine.")
         source = Path(location)
+        if self.owns(location) and not self._readable_path(location):
+            raise StorageError(f"Cannot copy {location}: it is a link that leads out of the folders of runs.")
         if not source.is_dir():
             _copy_file(source, target, root, cancel)
             return
-        for folder, _, files in os.walk(source, onerror=_raise, followlinks=True):
+        for folder, folders, files in os.walk(source, onerror=_raise, followlinks=True):
             copy = target / os.path.relpath(folder, source)
-            check_within(copy, root)
-            copy.mkdir(parents=True, exist_ok=True)
+            real_copy, real_root = resolve_within(copy, root)
+            ensure_folder(real_copy, real_root)
+            for name in folders:
+                _check_circle(Path(folder, name), source)
             for name in files:
                 _copy_file(Path(folder, name), copy / name, root, cancel)
 
     def remove(self, location: str) -> None:
         """Remove a file or folder; see `model.ports.ArtifactStore`."""
         path = self.local_path(location)
-        if path:
-            remove_path(Path(path))
+        root = self._root_of(path)
+        if root is not None:
+            remove_path(Path(path), root)
+
+    def _root_of(self, path: str) -> Path | None:
+        return next((root for root, prefix in self._roots if path.startswith(prefix)), None)
+
+    def _readable_path(self, location: str) -> str:
+        """Return the path of a payload; empty if a task has made it a link that leads out of all roots."""
+        path = self.local_path(location)
+        root = self._root_of(path)
+        if root is None or not _has_links(path, root):
+            return path
+        real = Path(os.path.realpath(path))
+        return path if any(real.is_relative_to(os.path.realpath(each)) for each, _ in self._roots) else ""
+
+
+def _has_links(path: str, root: Path) -> bool:
+    """Return whether a step from a root, which is the user's, to a path is a link, or `..`."""
+    names = path[len(os.path.join(root, "")) :].split("/")
+    steps = accumulate([os.fspath(root), *names], os.path.join)
+    next(steps)
+    return ".." in names or any(map(os.path.islink, steps))
 
 
 def _copy_file(source: Path, target: Path, root: Path, cancel: Cancellation) -> None:
-    if cancel:
-        raise StorageError(f"Copying to {target} was cancelled.")
-    mode = source.stat().st_mode
-    write_atomically(target, root, mode, lambda path: shutil.copy2(source, path))
+    file = open_regular(str(source), follow_link=True)
+    try:
+        status = os.fstat(file)
+
+        def copy(new: BinaryIO) -> None:
+            left = status.st_size  # what is written meanwhile belongs to another version, and may have no end
+            while left and (piece := os.read(file, min(left, _PIECE))):
+                if cancel:
+                    break
+                new.write(piece)
+                left -= len(piece)
+            if cancel:
+                raise StorageError(f"Copying to {target} was cancelled.")
+            new.flush()
+            os.utime(new.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+
+        write_atomically(target, root, stat.S_IMODE(status.st_mode), copy)
+    finally:
+        os.close(file)
+
+
+def _check_circle(path: Path, source: Path) -> None:
+    """Raise an error if a folder below `source` is a link to one of those that it is in."""
+    if path.is_symlink():
+        real = os.path.realpath(path)
+        above = accumulate(path.parent.relative_to(source).parts, os.path.join, initial=os.fspath(source))
+        if real in map(os.path.realpath, above):
+            raise StorageError(f"Cannot copy {source}: {path} is a link to {real}, which contains it.")
 
 
 def _raise(error: OSError) -> NoReturn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from standpipe.model.layout import COMPILED_ENDINGS
 if TYPE_CHECKING:
     from standpipe.dsl.base_component import BaseComponent
     from standpipe.model.types import Input
+    from standpipe.model.values import ValueMismatch
 
 #: What --arg expects for an input, by the name of its type. All other types are JSON objects.
 _NOTATIONS = {
@@ -87,10 +87,12 @@ def _run_compiled(options: argparse.Namespace) -> None:
 def _read_arguments(component: BaseComponent, path: str | None) -> dict[str, Any]:
     if path is None:
         return {}
+    from standpipe.model.json_values import InvalidJson, parse_json  # not needed for scripts
+
     try:
-        with open(path, encoding="utf-8") as file:
-            values = json.load(file)
-    except (OSError, ValueError) as error:
+        with open(path, "rb") as file:
+            values = parse_json(file.read(), "the file")
+    except (OSError, InvalidJson) as error:
         raise ArgumentError(
             f"--args-file {path} cannot be read: {error}. Expected a JSON object with inputs by name."
         ) from error
@@ -111,8 +113,9 @@ def _parse_arguments(component: BaseComponent, texts: Sequence[str]) -> dict[str
 
 def _parse(name: str, text: str, declared: Input | None) -> Any:
     """Return the value of an input. Unknown inputs are left to the check of arguments that every run makes."""
+    from standpipe.model.json_values import InvalidJson, parse_json, parse_text
     from standpipe.model.types import ParameterInput  # not needed for scripts
-    from standpipe.model.values import ValueMismatch, parse_text, preview
+    from standpipe.model.values import ValueMismatch, preview
 
     if isinstance(declared, ParameterInput):
         try:
@@ -120,14 +123,23 @@ def _parse(name: str, text: str, declared: Input | None) -> Any:
         except ValueMismatch as mismatch:
             kind = _NOTATIONS.get(declared.type.value, "a JSON object")
             raise ArgumentError(
-                f"Invalid --arg {name}: expected {kind} ({declared.type.label}), got {preview(text)}."
+                f"Invalid --arg {name}: expected {kind} ({declared.type.label}), got {preview(text)}"
+                f"{_explain(mismatch)}."
             ) from mismatch
     if declared is not None and declared.is_list:
         try:
-            return _value(declared, json.loads(text))
-        except ValueError as error:
+            return _value(declared, parse_json(text))
+        except InvalidJson as error:
             raise ArgumentError(f"Invalid --arg {name}: expected a JSON list of paths or URIs: {error}.") from error
     return _value(declared, text)
+
+
+def _explain(mismatch: ValueMismatch) -> str:
+    """Return why a text that looks like a value of its type is none, such as its depth."""
+    from standpipe.model.json_values import InvalidJson
+
+    cause = mismatch.__cause__
+    return f": {cause}" if isinstance(cause, InvalidJson) else ""
 
 
 def _value(declared: Input | None, value: Any) -> Any:

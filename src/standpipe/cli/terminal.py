@@ -8,6 +8,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
+from standpipe.support.terminal_text import strip_controls
+
 if TYPE_CHECKING:
     from standpipe.history import Status
 
@@ -34,8 +36,8 @@ def colorize_statuses(text: str) -> str:
 
 
 def print_text(text: str) -> None:
-    """Print a text; characters that the terminal's encoding lacks are escaped."""
-    encoding = sys.stdout.encoding or "utf-8"
+    """Print a text without commands for a terminal but colors; characters that its encoding lacks are escaped."""
+    text, encoding = strip_controls(text, keep_colors=True), sys.stdout.encoding or "utf-8"
     try:
         print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
     except BrokenPipeError:  # its reader has exited, as `head` does

@@ -12,8 +12,8 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from rich.text import Text
 
 from standpipe.console.messages import (
-    CANCELLING,
     describe_cached,
+    describe_cancelling,
     describe_end,
     describe_iterations,
     describe_next_attempt,
@@ -34,6 +34,7 @@ from standpipe.model.events import (
 )
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.support.notices import show_notices_in
+from standpipe.support.terminal_text import strip_controls
 
 
 class Live:
@@ -60,6 +61,7 @@ class Live:
         )
         self._running: dict[TaskRef, TaskID] = {}
         self._earlier = earlier
+        self._is_cancelled = False
         self._started_at = time.monotonic()
         self._print(describe_start(run, folder), "bold")
         self._progress.start()
@@ -68,7 +70,7 @@ class Live:
     def __call__(self, facts: Sequence[Fact]) -> None:
         for fact in facts:
             if isinstance(fact, AttemptStarted):
-                self._running[fact.task] = self._progress.add_task(escape(str(fact.task)), total=None)
+                self._running[fact.task] = self._progress.add_task(escape(strip_controls(str(fact.task))), total=None)
             elif isinstance(fact, LoopStarted):
                 self._print(f"{fact.task}: {describe_iterations(fact)}", "dim")
             elif isinstance(fact, TaskSucceeded):
@@ -82,13 +84,17 @@ class Live:
             elif isinstance(fact, TaskCancelled):
                 self._finish(fact.task, "cancelled", "yellow")
             elif isinstance(fact, RunCancelled):
-                self._print(CANCELLING, "yellow")
+                text = describe_cancelling(self._running, is_first=not self._is_cancelled)
+                self._is_cancelled = True
+                self._print(text, "yellow")
             elif isinstance(fact, RunEnded):
                 self._print(describe_end(fact, time.monotonic() - self._started_at, self._earlier), "bold")
 
     def line(self, task: TaskRef, text: str) -> None:
         """Show a line that a task printed. Called from many threads."""
-        self._progress.console.print(Text.assemble((f"[{task}] ", "dim"), Text.from_ansi(text)))
+        self._progress.console.print(
+            Text.assemble((strip_controls(f"[{task}] "), "dim"), Text.from_ansi(strip_controls(text, keep_colors=True)))
+        )
 
     def close(self) -> None:
         self._progress.stop()
@@ -102,4 +108,4 @@ class Live:
             self._print(f"{task}: {result}", style)
 
     def _print(self, line: str, style: str) -> None:
-        self._progress.console.print(Text(line, style))
+        self._progress.console.print(Text(strip_controls(line), style))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Collection
+from itertools import islice
+
 from standpipe.model.events import AttemptFailed, LoopStarted, RunEnded, TaskSucceeded
-from standpipe.model.refs import RunInfo
+from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.states import TaskState
 from standpipe.support.durations import format_duration
 
@@ -13,8 +17,8 @@ _STATES = {
     TaskState.CANCELLED: "Cancelled",
 }
 
-#: The text for a run that the user has cancelled and that has not ended.
-CANCELLING = "Cancelling"
+#: The most tasks that the text of a cancellation names.
+_MAX_NAMED = 5
 
 
 def describe_start(run: RunInfo, folder: str) -> str:
@@ -32,6 +36,26 @@ def describe_end(fact: RunEnded, seconds: float, earlier: float) -> str:
     """
     since = f", {format_duration(seconds)} of them since it was resumed" if earlier else ""
     return f"{_STATES[fact.state]} in {format_duration(earlier + seconds)}{since}"
+
+
+def describe_cancelling(running: Collection[TaskRef], *, is_first: bool) -> str:
+    """Return what a cancelled run waits for, such as `Cancelling: waiting for 1 task (train). Press Ctrl-C again …`.
+
+    Args:
+        running: its running tasks.
+        is_first: whether this is the first request to cancel it; the second one kills its tasks.
+    """
+    if not running:
+        return "Cancelling"
+    names = ", ".join(str(task) for task in islice(running, _MAX_NAMED))
+    if len(running) > _MAX_NAMED:
+        names += f" and {len(running) - _MAX_NAMED} more"
+    tasks = f"1 task ({names})" if len(running) == 1 else f"{len(running)} tasks ({names})"
+    if not is_first:
+        return f"Killing {tasks}"
+    # Python delivers signals to the main thread.
+    again = "Press Ctrl-C again" if threading.current_thread() is threading.main_thread() else "Cancel it again"
+    return f"Cancelling: waiting for {tasks}. {again} to kill {'it' if len(running) == 1 else 'them'}."
 
 
 def describe_cached(fact: TaskSucceeded) -> str:

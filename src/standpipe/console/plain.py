@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 
 from standpipe.console.messages import (
-    CANCELLING,
     describe_cached,
+    describe_cancelling,
     describe_end,
     describe_iterations,
     describe_next_attempt,
@@ -28,6 +28,7 @@ from standpipe.model.events import (
 )
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.support.durations import format_duration
+from standpipe.support.terminal_text import strip_controls
 
 
 class PlainLines:
@@ -46,6 +47,7 @@ class PlainLines:
         self._screen = Screen()
         self._write(describe_start(run, folder))
         self._earlier = earlier
+        self._is_cancelled = False
         self._started_at = time.monotonic()
         self._attempts: dict[TaskRef, float] = {}  # when the running attempt of a task started
         self._started: dict[TaskRef, float] = {}  # when the first attempt of a running task started
@@ -64,6 +66,7 @@ class PlainLines:
             elif isinstance(fact, LoopStarted):
                 self._write(f"{fact.task}: {describe_iterations(fact)}")
             elif isinstance(fact, TaskSucceeded) and fact.cached_from:
+                self._attempts.pop(fact.task, None)
                 self._write(f"{fact.task}: {describe_cached(fact)}")
             elif isinstance(fact, TaskSucceeded) and fact.task in self._attempts:
                 self._write(f"{fact.task}: succeeded in {self._end(fact.task)}")
@@ -77,13 +80,15 @@ class PlainLines:
             elif isinstance(fact, TaskCancelled) and fact.task in self._attempts:
                 self._write(f"{fact.task}: cancelled after {self._end(fact.task)}")
             elif isinstance(fact, RunCancelled):
-                self._write(CANCELLING)
+                text = describe_cancelling(self._attempts, is_first=not self._is_cancelled)
+                self._is_cancelled = True
+                self._write(text)
             elif isinstance(fact, RunEnded):
                 self._write(describe_end(fact, time.monotonic() - self._started_at, self._earlier))
 
     def line(self, task: TaskRef, text: str) -> None:
         """Show a line that a task printed. Called from many threads."""
-        self._write(f"[{task}] {text}")
+        self._write(f"[{task}] {text}", keep_colors=True)
 
     def close(self) -> None:
         """Do nothing: every line has been flushed."""
@@ -93,6 +98,6 @@ class PlainLines:
         del self._attempts[task]
         return format_duration(time.monotonic() - self._started.pop(task))
 
-    def _write(self, line: str) -> None:
-        self._screen.write(line + "\n")
+    def _write(self, line: str, *, keep_colors: bool = False) -> None:
+        self._screen.write(strip_controls(line, keep_colors=keep_colors) + "\n")
         self._screen.flush()

@@ -18,6 +18,7 @@ from standpipe.dsl.tracing.marks import has_marks
 from standpipe.dsl.tracing.tasks import PipelineTask, TaskComponent
 from standpipe.dsl.types import are_compatible, artifact_type, constant_type
 from standpipe.errors import AuthoringError, AuthoringTypeError, InconsistentTypeException
+from standpipe.model.json_values import check_depth, check_json
 from standpipe.model.types import (
     ArtifactInput,
     ArtifactOutput,
@@ -28,7 +29,7 @@ from standpipe.model.types import (
     ParameterType,
     is_required,
 )
-from standpipe.model.values import ValueMismatch, check_json, describe_disallowed
+from standpipe.model.values import ValueMismatch, describe_disallowed
 from standpipe.worker.artifacts import Artifact
 from standpipe.worker.models import dump
 
@@ -132,16 +133,17 @@ def _check_constant(location: str, value: Any, declared: ParameterInput, traced:
             f"{location}: expected {declared.type.label}, got {describe_value(value)} of type {type(value).__name__}. "
             f"{_suggest_argument(value)}"
         )
-    if (value_type, declared.type) == (ParameterType.NUMBER_INTEGER, ParameterType.NUMBER_DOUBLE) and not traced:
-        return  # the KFP SDK does not compile such a pipeline, but in JSON, the arguments of a run, both are numbers
-    if value_type != declared.type:
+    # The KFP SDK does not compile such a pipeline, but in JSON, the arguments of a run, both are numbers.
+    are_numbers = (value_type, declared.type) == (ParameterType.NUMBER_INTEGER, ParameterType.NUMBER_DOUBLE)
+    if value_type != declared.type and (traced or not are_numbers):
         raise InconsistentTypeException(
             f"{location}: expected {declared.type.label}, got {describe_value(value)} of type {value_type.label}."
         )
     if problem := describe_disallowed(value, declared.literals):
         raise AuthoringError(f"{location} {problem}.")
-    if isinstance(value, (list, dict, float)):
+    if isinstance(value, (list, dict, float, int)):
         try:
+            check_depth(value)
             check_json(_replace_channels_with_text(value))
         except ValueMismatch as mismatch:
             raise AuthoringError(f"{location} cannot be passed: {mismatch}.") from mismatch

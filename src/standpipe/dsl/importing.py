@@ -18,11 +18,12 @@ from standpipe.dsl.tracing.source_locations import warn_caller
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.dsl.types import artifact_type
 from standpipe.errors import AuthoringError, AuthoringTypeError, shorten_errors
+from standpipe.model.json_values import check_depth, check_json
 from standpipe.model.kfp import unique_name
 from standpipe.model.plan import FromInput, Importer
 from standpipe.model.templates import InputParameter, parse_value
 from standpipe.model.types import ArtifactOutput, Input, Json, ParameterInput, ParameterType
-from standpipe.model.values import ValueMismatch, check_json
+from standpipe.model.values import ValueMismatch
 from standpipe.worker import annotations as kfp_annotations
 from standpipe.worker.artifacts import Artifact
 
@@ -74,8 +75,9 @@ def importer(
         raise AuthoringTypeError(f"importer: expected metadata to be a dict, got {describe_value(metadata)}.")
     output_type = artifact_type(artifact_class, _NAME)
     inputs = _MetadataInputs()
-    constant_metadata = inputs.replace_channels(dict(metadata or {}))
     try:
+        check_depth(metadata, _METADATA)
+        constant_metadata = inputs.replace_channels(dict(metadata or {}))
         check_json(constant_metadata, _METADATA)
     except ValueMismatch as mismatch:
         raise AuthoringError(f"importer: the metadata cannot be passed: {mismatch}.") from mismatch

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from standpipe.engine.inputs import InputError, fit_inputs, render_constant
 from standpipe.engine.tasks import DagTask, Iteration, LoopTask, Task
 from standpipe.model.cluster_differences import SP101, SP102, SP107, SP113, SP124, decides
+from standpipe.model.json_values import parse_json
 from standpipe.model.plan import Loop, RawItems
 from standpipe.model.templates import parse_value
 from standpipe.model.types import ArtifactOutput
-from standpipe.model.values import ArtifactValue, Collected, Value, flatten, parse_json, preview, type_name
+from standpipe.model.values import ArtifactValue, Collected, Value, flatten, preview, type_name
 
 
 @decides(SP107, SP113, SP124)
@@ -78,5 +79,5 @@ def _collect_artifacts(loop: LoopTask, name: str) -> Value:
 def _parse(text: str) -> Value:
     try:
         return parse_json(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         return text  # not a list, which the caller reports

@@ -120,7 +120,7 @@ class Machine:
         if isinstance(event, Start):
             self._start_run(event)
         elif isinstance(event, Resume):
-            self._resume_run(event)
+            self._resume_run(event, now)
         elif isinstance(event, AttemptEnded):
             self._end_attempt(event, now)
         elif isinstance(event, CancelRequested):
@@ -175,11 +175,11 @@ class Machine:
         """The task that placeholders in the run's inputs are about: the call of the pipeline itself."""
         return ROOT.child(self._state.plan.name)
 
-    def _resume_run(self, event: Resume) -> None:
+    def _resume_run(self, event: Resume, now: float) -> None:
         declared = self._state.get_plan(event.plan).root.inputs
         kept = {name: value for name, value in self.root.inputs.items() if name in declared}
         inputs = fit_inputs(kept, declared, self._make_field_getter(self._call))
-        self._record(RunResumed(event.rerun_tasks, event.plan, inputs))
+        self._record(RunResumed(event.rerun_tasks, event.plan, inputs, now))
 
     def _end_attempt(self, event: AttemptEnded, now: float) -> None:
         task, failure = self._state.tasks.get(event.task), event.failure

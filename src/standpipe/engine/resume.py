@@ -77,7 +77,8 @@ def _keep(old: Task, new: Task, transitions: Transitions) -> None:
         if old.state not in _KEPT_STATES:
             return
         new.next_attempt, new.retry_index = old.next_attempt, old.retry_index
-        new.first_started_at, new.due_at, new.resources = old.first_started_at, old.due_at, old.resources
+        new.first_started_at, new.failed_at, new.due_at = old.first_started_at, old.failed_at, old.due_at
+        new.resources = old.resources
     elif not old.parts and old.state not in (TaskState.SUCCEEDED, TaskState.SKIPPED):
         return  # it never started
     elif isinstance(new, DagTask) and isinstance(old, DagTask):

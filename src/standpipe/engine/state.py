@@ -119,7 +119,7 @@ class RunState:
                 task.first_started_at = fact.at
             self.pool.acquire(task, fact.gpus)
         elif isinstance(fact, AttemptFailed):
-            task.retry_index, task.due_at = task.retry_index + 1, fact.due
+            task.retry_index, task.failed_at, task.due_at = task.retry_index + 1, fact.at, fact.due
             self.queue.add_retry(task)
         else:
             self._close(task, fact)
@@ -232,18 +232,26 @@ class RunState:
         self.tasks = {task.ref: task for task in self.root.walk()}
         self.root.inputs = fact.inputs
         for task in self.tasks.values():
-            self._continue_task(task)
+            self._continue_task(task, fact.at)
 
-    def _continue_task(self, task: Task) -> None:
-        """Put a task of a resumed run into the queue that its state calls for."""
+    def _continue_task(self, task: Task, now: float) -> None:
+        """Put a task of a resumed run into the queue that its state calls for.
+
+        A task that waits for a retry keeps the others that it has left: the time since it failed, in which nothing may
+        have driven the run, is not part of the time in which attempts may start.
+        """
         if task.state is TaskState.PENDING:
             if isinstance(task, ExecutorTask):
                 task.next_attempt = self._earlier_attempts.get(task.ref, 0)
             if isinstance(task.position, DagMember):
                 self._count_upstream(task, task.position)
         elif isinstance(task, ExecutorTask):
-            if task.state is TaskState.READY:
-                (self.queue.add_retry if task.retry_index else self.queue.add)(task)
+            if task.state is TaskState.READY and task.retry_index:
+                task.first_started_at += max(0.0, now - task.failed_at)
+                task.failed_at = max(now, task.failed_at)
+                self.queue.add_retry(task)
+            elif task.state is TaskState.READY:
+                self.queue.add(task)
         elif task.state is TaskState.RUNNING:
             self._count_parts(task)
             if isinstance(task, LoopTask):

@@ -131,14 +131,16 @@ class ExecutorTask(BaseTask):
 
     `next_attempt` is the number of the next attempt, so as many have started. `retry_index` is that of the running
     attempt, or else of the next one. Both count as `model.events` says. The attempt with the retry index 0 started at
-    `first_started_at`, and the next retry may start at `due_at`, both in seconds since the epoch. The task acquires
-    `resources` from the resource pool; `ticket` is its valid entry in the ready queue.
+    `first_started_at`, the last one failed at `failed_at`, and the next retry may start at `due_at`, all in seconds
+    since the epoch. The task acquires `resources` from the resource pool; `ticket` is its valid entry in the ready
+    queue.
     """
 
     executor: ExecutorRef = field(kw_only=True)
     next_attempt: int = 0
     retry_index: int = 0
     first_started_at: float = 0.0
+    failed_at: float = 0.0
     due_at: float = 0.0
     resources: ResourceRequest = ResourceRequest()
     ticket: int = 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from standpipe.errors import StandpipeError
+from standpipe.errors import InternalError, StandpipeError
 from standpipe.execution.cache.keys import KeyInputs, collect_import_inputs, collect_task_inputs
 from standpipe.execution.cache.lookup import ResultCache
 from standpipe.execution.checksums import ChecksumFunction, add_checksums, payload_digest
@@ -17,21 +17,22 @@ from standpipe.execution.contract import OutputError, build_executor_input, read
 from standpipe.execution.failures import describe_defect, describe_failure, describe_os_error
 from standpipe.execution.importing import import_artifact
 from standpipe.execution.logs import TaskLog
-from standpipe.execution.missing_payloads import describe_missing_inputs, describe_missing_outputs
+from standpipe.execution.missing_payloads import describe_links, describe_missing_inputs, describe_missing_outputs
 from standpipe.execution.pauses import find_pause, has_terminal
 from standpipe.execution.rendering import Renderer
 from standpipe.execution.requests import build_request
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, AttemptReport, Failure, StartAttempt
-from standpipe.model.layout import attempt_folder
+from standpipe.model.layout import LOG_FILE, LOST_FOLDER, attempt_folder
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan
-from standpipe.model.ports import ArtifactStore, Cluster, Log, Outcome, PodSettings, Runner, TaskRequest
+from standpipe.model.ports import ArtifactStore, Attempt, Cluster, Log, Outcome, PodSettings, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.values import Checksum, Value
+from standpipe.support.new_folders import make_folder
 from standpipe.support.notices import Once, warn
-from standpipe.support.paths import make_folder
 from standpipe.support.redaction import NO_SECRETS, Redactor
 from standpipe.support.timers import cancel_after
+from standpipe.support.untrusted_files import UntrustedFileError, open_folder
 
 #: Shows a line that a task has printed.
 LineSink = Callable[[TaskRef, str], None]
@@ -79,6 +80,8 @@ class AttemptExecutor:
         folder = attempt_folder(self.run_folder, command.task, command.attempt)
         try:
             ended = self._dispatch(folder, command, cancel)
+        except InternalError as error:
+            ended = AttemptEnded(command.task, failure=describe_defect(error))
         except StandpipeError as error:
             failure = Failure(str(error), hint=error.hint)
             ended = AttemptEnded(command.task, failure=failure, is_final=error.is_permanent)
@@ -95,10 +98,8 @@ class AttemptExecutor:
         executor = self._find_executor(command)
         if isinstance(executor, Importer):
             return self._execute_importer(executor, folder, command, cancel)
-        if self.cluster:
-            result = self.cluster.carry_out(str(executor.image), command.inputs)
-            if result is not None:
-                return self._log_operation(*result, folder, command)
+        if self.cluster and self.cluster.carries_out(str(executor.image)):
+            return self._execute_operation(self.cluster, str(executor.image), folder, command)
         return self._execute_task(executor, folder, command, cancel)
 
     # --- tasks of the runner ------------------------------------------------------------------------------------------
@@ -146,13 +147,13 @@ class AttemptExecutor:
 
     def _run_task(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         """Make the attempt's folder, run the task with its log open, and collect what it leaves."""
-        make_folder(request.folder, self.run_folder)
+        self._make_folder(request.folder)
         with self._open_log(request.folder, command) as log:
             outcome = _run_with_timeout(self.runner, request, log, cancel)
         report = _build_report(log, outcome)
         if not outcome.succeeded:
             if cancel:
-                remove_outputs(request.executor_input, self.artifacts)
+                remove_outputs(request.executor_input, self.artifacts, request.pipeline_root)
             failure = describe_failure(outcome, log, request.limits)
             missing = describe_missing_inputs(command.inputs, self.artifacts)
             failure = replace(failure, hint="\n\n".join(filter(None, [missing, failure.hint])))
@@ -175,9 +176,19 @@ class AttemptExecutor:
                     f"exactly that path, which is `{name}.path` in Python: tasks that read it fail."
                 )
 
+        for name, text in describe_links(outputs, self.artifacts):
+            if self._reported.is_first((command.component, name)):
+                warn(
+                    f"Task '{command.task}' left its output artifact {name!r} as a link: {text}. It is not read, so it "
+                    "is not cached, and no later run notices that it has changed. Copy the content to that path."
+                )
+
     def _collect_outputs(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> dict[str, Value]:
-        outputs = read_outputs(self._find_component(command), request.executor_input)
-        return add_checksums(outputs, command.inputs, self.artifacts, partial(self._put, cancel=cancel))
+        outputs = read_outputs(self._find_component(command), request.executor_input, request.pipeline_root)
+        try:
+            return add_checksums(outputs, command.inputs, self.artifacts, partial(self._put, cancel=cancel))
+        except UntrustedFileError as error:
+            raise OutputError(f"its output artifact cannot be used: {error}") from error
 
     def _put(self, location: str, cancel: Cancellation) -> Checksum | None:
         """Let the store take a payload over. Other payloads are read for the cache only."""
@@ -189,9 +200,12 @@ class AttemptExecutor:
     def _execute_importer(
         self, importer: Importer, folder: Path, command: StartAttempt, cancel: Cancellation
     ) -> AttemptEnded:
-        component = self._find_component(command)
+        component, root = self._find_component(command), Path(self.run.pipeline_root)
         executor_input = build_executor_input(component, command.inputs, folder, self.artifacts)
         renderer = Renderer(executor_input, partial(self.run.placeholder, command.task))
+        if self.workspace and self.workspace.is_relative_to(root):
+            with open_folder(self.workspace, root):
+                pass  # a task that has made it a link would get the download where it leads
         artifact = import_artifact(importer, command.inputs, renderer, self.artifacts, self.workspace, cancel)
         compute = self._checksum_function(cancel)
         artifact = replace(artifact, checksum=compute(artifact.location))
@@ -205,11 +219,14 @@ class AttemptExecutor:
         ended = self._use_cache(inputs, command, cancel, lambda: AttemptEnded(command.task))
         return replace(ended, outputs=outputs)
 
-    def _log_operation(
-        self, outputs: Mapping[str, Value], message: str, folder: Path, command: StartAttempt
-    ) -> AttemptEnded:
-        """Return the end of an attempt that the cluster has carried out by itself, with its message as the log."""
-        make_folder(folder, self.run_folder)
+    def _execute_operation(self, cluster: Cluster, image: str, folder: Path, command: StartAttempt) -> AttemptEnded:
+        """Let the cluster carry out a task by itself; its message is the log."""
+        before = self._make_folder(folder)
+        if command.attempt and not before:
+            before = attempt_folder(self.run_folder, command.task, command.attempt - 1)
+        # An attempt has a log only if it succeeded; if it is repeated all the same, its end was not recorded.
+        is_repeated = before is not None and (before / LOG_FILE).exists()
+        outputs, message = cluster.carry_out(image, command.inputs, is_repeated=is_repeated)
         with self._open_log(folder, command) as log:
             log.write(f"{message}\n".encode())
         return AttemptEnded(command.task, outputs, report=_build_report(log))
@@ -244,14 +261,41 @@ class AttemptExecutor:
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
+    def _make_folder(self, folder: Path) -> Path | None:
+        """Make the folder of an attempt; return where what was there was moved to."""
+        moved = make_folder(folder, Path(self.run.pipeline_root), self.run_folder / LOST_FOLDER)
+        if moved and self._reported.is_first(LOST_FOLDER):
+            warn(
+                f"{folder} existed before the attempt that needs it: facts of the run were lost (a power loss, a "
+                "restored backup), its task was a pipeline before the run was resumed, or another task created it. It "
+                f"is now {moved}, and no task reads it. Further ones are moved to {LOST_FOLDER} without a notice."
+            )
+        return moved
+
     def _open_log(self, folder: Path, command: StartAttempt) -> TaskLog:
-        return TaskLog(folder, partial(self.show_line, command.task), self.redactor)
+        return TaskLog(folder, Path(self.run.pipeline_root), partial(self.show_line, command.task), self.redactor)
 
     def _find_component(self, command: StartAttempt) -> Component:
         return self.plan.components[command.component]
 
     def _find_executor(self, command: StartAttempt) -> Executor:
         return self.plan.executors[_executor_label(self._find_component(command))]
+
+
+def contain_defects(attempt: Attempt) -> Attempt:
+    """Return a function that executes attempts as `attempt` does, and for which every exception is a failed attempt.
+
+    `AttemptExecutor.execute` has failures for what it calls. This is for what is around it: the outermost edge of a
+    thread. An exception there would end the run, with all its other tasks.
+    """
+
+    def contained(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
+        try:
+            return attempt(command, cancel)
+        except BaseException as error:  # noqa: BLE001  SystemExit, too: a thread has no other way to report it
+            return AttemptEnded(command.task, failure=describe_defect(error))
+
+    return contained
 
 
 _PLAIN_POD = PodSettings()

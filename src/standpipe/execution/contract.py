@@ -7,19 +7,20 @@ The messages are those of pipeline_spec.proto; the rules are those of the KFP ba
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from standpipe.errors import StandpipeError
+from standpipe.execution.executor_output import EXECUTOR_OUTPUT, ArtifactEntry, ExecutorOutput, parse_executor_output
 from standpipe.model.cluster_differences import SP123, decides
+from standpipe.model.json_values import InvalidJson, check_json, decode_text, parse_text
 from standpipe.model.layout import EXECUTOR_OUTPUT_FILE, file_name
 from standpipe.model.plan import Component
 from standpipe.model.ports import ArtifactStore
 from standpipe.model.types import ArtifactOutput, ArtifactType, Json, ParameterInput, ParameterOutput
-from standpipe.model.values import ArtifactValue, Value, ValueMismatch, check_json, coerce, parse_text, preview
-from standpipe.support.paths import remove_path
-from standpipe.worker.artifacts import REGISTRATION_KEY
+from standpipe.model.values import ArtifactValue, Value, ValueMismatch, coerce
+from standpipe.support.untrusted_files import UntrustedFileError, read_file, remove_path
 
 
 class OutputError(StandpipeError):
@@ -78,62 +79,58 @@ def _runtime_artifact(artifact: ArtifactValue) -> dict[str, Json]:
     return runtime
 
 
-def read_outputs(component: Component, executor_input: Mapping[str, Json]) -> dict[str, Value]:
+def read_outputs(component: Component, executor_input: Mapping[str, Json], root: Path) -> dict[str, Value]:
     """Return the outputs of an attempt that succeeded.
 
     Args:
         component: the component that ran.
         executor_input: what `build_executor_input` returned for the attempt.
+        root: the folder below which no link is followed: the pipeline root.
 
     Raises:
         OutputError: if a declared parameter is missing or has the wrong type, or what was written cannot be read.
     """
     declared = executor_input["outputs"]
-    written = _read_executor_output(Path(declared["outputFile"]))
+    names = [name for name, output in component.outputs.items() if isinstance(output, ArtifactOutput)]
+    written = _read_executor_output(Path(declared["outputFile"]), root, names)
     outputs: dict[str, Value] = {}
     for name, output in component.outputs.items():
         if isinstance(output, ParameterOutput):
             file = Path(declared["parameters"][name]["outputFile"])
-            outputs[name] = _read_parameter(name, output, written.get("parameterValues", {}), file)
+            outputs[name] = _read_parameter(name, output, written.parameters, file, root)
         else:
             (expected,) = declared["artifacts"][name]["artifacts"]
-            outputs[name] = _read_artifact(name, expected, written.get("artifacts", {}))
+            outputs[name] = _build_artifact(expected, written.artifacts.get(name, ArtifactEntry()))
     return outputs
 
 
-def remove_outputs(executor_input: Mapping[str, Json], store: ArtifactStore) -> None:
-    """Remove what a cancelled attempt has left of its outputs, as they may be incomplete."""
+def remove_outputs(executor_input: Mapping[str, Json], store: ArtifactStore, root: Path) -> None:
+    """Remove what a cancelled attempt has left of its outputs below a root, as they may be incomplete."""
     outputs = executor_input["outputs"]
     for parameter in outputs["parameters"].values():
-        remove_path(Path(parameter["outputFile"]))
+        remove_path(Path(parameter["outputFile"]), root)
     for output in outputs["artifacts"].values():
         for artifact in output["artifacts"]:
             store.remove(artifact["uri"])
 
 
-def _read_executor_output(path: Path) -> dict[str, Json]:
+def _read_executor_output(path: Path, root: Path, artifacts: Iterable[str]) -> ExecutorOutput:
     try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
+        # Decoded here, so that the bytes are gone when the text is parsed: either may have hundreds of megabytes.
+        return parse_executor_output(decode_text(read_file(path, root), EXECUTOR_OUTPUT), artifacts)
     except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise OutputError(f"it wrote {path}, which is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise OutputError(f"it wrote {path}, which is not a JSON object")
-    if "NaN" in text or "Infinity" in text:  # perhaps as numbers, which Python writes, but a cluster does not read
-        try:
-            check_json(content, "its executor output")
-        except ValueMismatch as mismatch:
-            raise OutputError(str(mismatch)) from mismatch
-    return content
+        return ExecutorOutput()
+    except UntrustedFileError as error:
+        raise OutputError(f"its executor output cannot be read: {error}") from error
+    except InvalidJson as error:
+        raise OutputError(f"{error}. The file is {path}") from error
 
 
-def _read_parameter(name: str, output: ParameterOutput, written: Mapping[str, Json], file: Path) -> Json:
+def _read_parameter(name: str, output: ParameterOutput, written: Mapping[str, Json], file: Path, root: Path) -> Json:
     try:
         if name in written:
             return coerce(written[name], output.type)
-        return _require_json(parse_text(_read_text(file), output.type))
+        return _require_json(parse_text(read_file(file, root).decode(), output.type))
     except ValueMismatch as mismatch:
         raise OutputError(f"its output {name!r} does not fit: {mismatch}") from mismatch
     except FileNotFoundError:
@@ -141,7 +138,10 @@ def _read_parameter(name: str, output: ParameterOutput, written: Mapping[str, Js
             f"it did not write its output {name!r}: return a value for it, or write it to {file}"
         ) from None
     except UnicodeDecodeError as error:
-        raise OutputError(f"its output {name!r} in {file} is not UTF-8 text: {error}") from error
+        problem = f"{error.reason} at byte {error.start}"
+        raise OutputError(f"its output {name!r} in {file} is not UTF-8 text: {problem}") from error
+    except UntrustedFileError as error:
+        raise OutputError(f"its output {name!r} cannot be read: {error}") from error
     except OSError as error:
         raise OutputError(f"its output {name!r} in {file} cannot be read: {error.strerror or error}") from error
 
@@ -157,29 +157,13 @@ def _require_json(value: Json) -> Json:
     return value
 
 
-def _read_text(file: Path) -> str:
-    if file.exists() and not file.is_file():
-        raise OSError("expected a file with the value, got something else")
-    return file.read_text(encoding="utf-8")
-
-
-def _read_artifact(name: str, expected: Mapping[str, Json], written: Mapping[str, Json]) -> ArtifactValue:
-    try:
-        (runtime,) = written.get(name, {"artifacts": [{}]})["artifacts"]
-        artifact_type = ArtifactType(expected["type"]["schemaTitle"], expected["type"]["schemaVersion"])
-        custom_path = runtime.get("custom_path") or runtime.get("customPath") or ""
-        metadata = dict(runtime.get("metadata") or {})
-        # The launcher that KFP has proposed removes the request as well, before it stores the metadata (KEP-12020).
-        registration = metadata.pop(REGISTRATION_KEY, None)
-        return ArtifactValue(
-            name=runtime.get("name") or expected["name"],
-            type=artifact_type,
-            uri=runtime.get("uri") or expected["uri"],
-            metadata=metadata,
-            custom_path=custom_path if custom_path and Path(custom_path).exists() else "",
-            registration=dict(json.loads(registration)) if registration else None,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise OutputError(
-            f"it wrote a malformed entry for its output artifact {name!r}: {preview(written[name])}"
-        ) from error
+def _build_artifact(expected: Mapping[str, Json], entry: ArtifactEntry) -> ArtifactValue:
+    declared = expected["type"]
+    return ArtifactValue(
+        name=entry.name or expected["name"],
+        type=ArtifactType(declared["schemaTitle"], declared["schemaVersion"]),
+        uri=entry.uri or expected["uri"],
+        metadata=entry.metadata,
+        custom_path=entry.custom_path if entry.custom_path and os.path.exists(entry.custom_path) else "",
+        registration=entry.registration,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+from standpipe.execution.crashes import drop_caller_frames, find_crash
 from standpipe.execution.logs import TaskLog
 from standpipe.model.events import Failure
 from standpipe.model.ports import Outcome
@@ -26,25 +27,31 @@ def describe_failure(outcome: Outcome, log: TaskLog, limits: Limits) -> Failure:
         log: what it printed.
         limits: the limits that it ran with.
     """
+    detail = outcome.detail or (find_crash(log.tail) if outcome.signal is not None else "")
     return Failure(
         shorten(_message(outcome, limits), _MAX_MESSAGE),
-        detail=shorten(outcome.detail, _MAX_DETAIL),
+        detail=shorten(detail, _MAX_DETAIL),
         hint="\n\n".join(filter(None, (outcome.hint, f"Its log is {log.path}."))),
         exit_code=outcome.exit_code,
         signal=outcome.signal,
         out_of_memory=outcome.out_of_memory,
-        log_tail=shorten(_last_lines(outcome.detail, log), _MAX_DETAIL),
+        log_tail=shorten(_last_lines(detail, log), _MAX_DETAIL),
     )
 
 
-def describe_defect(error: Exception) -> Failure:
-    """Return the failure of an attempt that a defect of Standpipe ended."""
+def describe_defect(error: BaseException) -> Failure:
+    """Return the failure of an attempt that a defect of Standpipe ended: an `InternalError` of that task alone."""
     import traceback  # only for this case
 
+    try:
+        text = f"{type(error).__name__}: {error}"
+        detail = "".join(traceback.format_exception(error)).rstrip()
+    except Exception as other:  # noqa: BLE001  the memory is full, or a method of the error fails as well
+        text, detail = f"{type(error).__name__}, which cannot be shown: {type(other).__name__}", ""
     return Failure(
-        f"Standpipe itself failed: {type(error).__name__}: {error}",
-        detail="".join(traceback.format_exception(error)).rstrip(),
-        hint="This is a bug of Standpipe, not of your task: please report it with the traceback.",
+        shorten(f"Standpipe itself failed: {text}", _MAX_MESSAGE),
+        detail=shorten(detail, _MAX_DETAIL),
+        hint="This is a bug of Standpipe (InternalError), not of your task: please report it with the traceback.",
     )
 
 
@@ -72,7 +79,8 @@ def _out_of_memory(peak: int | None, limit: int | None) -> str:
 def _last_lines(detail: str, log: TaskLog) -> str:
     """Return the last lines that a task printed, without the traceback that `detail` has already."""
     in_detail = set(detail.splitlines())
-    return "\n".join([line for line in log.tail.splitlines() if line not in in_detail][-_LOG_LINES:])
+    lines = [line for line in drop_caller_frames(log.tail.splitlines()) if line not in in_detail]
+    return "\n".join(lines[-_LOG_LINES:])
 
 
 def shorten(text: str, limit: int) -> str:

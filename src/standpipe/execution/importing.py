@@ -7,8 +7,9 @@ path of this machine.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from standpipe.errors import StandpipeError
@@ -22,13 +23,14 @@ from standpipe.model.templates import InputParameter, Template, parse_text
 from standpipe.model.types import Json
 from standpipe.model.values import ArtifactValue, Value
 from standpipe.support.notices import warn
-from standpipe.support.paths import write_atomically
+from standpipe.support.untrusted_files import write_atomically
+from standpipe.support.waiting import iterate_in_thread
 from standpipe.worker.artifacts import local_path
 
 #: The input of the KFP SDK's importers that has the URI, also where the compiled importer has it as a constant.
 _URI_INPUT = "uri"
 
-#: Bytes that are downloaded between two looks at `cancel`.
+#: The most bytes of a download that are written at once.
 _CHUNK = 1024 * 1024
 
 #: Seconds without a byte after which a download fails.
@@ -143,12 +145,19 @@ def _download_url(uri: str, target: Path, workspace: Path, cancel: Cancellation)
     from urllib.error import HTTPError
     from urllib.request import urlopen
 
-    def download(path: str) -> None:
-        with urlopen(uri, timeout=_TIMEOUT) as response, open(path, "wb") as file:  # noqa: S310  http and https only
-            while chunk := response.read(_CHUNK):
-                if cancel:
-                    raise ImportFailed("it was cancelled during its download")
-                file.write(chunk)
+    def receive() -> Iterator[bytes]:
+        with urlopen(uri, timeout=_TIMEOUT) as response:  # noqa: S310  http and https only
+            while chunk := response.read1(_CHUNK):
+                yield chunk
+            if response.length:
+                raise HTTPException(f"the connection was closed {response.length} bytes before the end")
+
+    def download(file: BinaryIO) -> None:
+        # In another thread: neither the look-up of a name, nor a server that says nothing, could be interrupted.
+        for chunk in iterate_in_thread(receive, cancel):
+            file.write(chunk)
+        if cancel:
+            raise ImportFailed("it was cancelled during its download")
 
     try:
         write_atomically(target, workspace, 0o666, download)

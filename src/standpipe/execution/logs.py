@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -10,24 +11,38 @@ from types import TracebackType
 
 from standpipe.model.layout import LOG_FILE
 from standpipe.support.redaction import NO_SECRETS, Redactor
+from standpipe.support.terminal_text import strip_controls
+from standpipe.support.untrusted_files import create_file
 
 #: Characters after which a line is shown in pieces, so that a task which never ends its line cannot fill the memory.
 _MAX_LINE = 8192
 
-#: How many lines at the end of a log stay in memory, for the failure report.
-_TAIL_LINES = 50
+#: How many lines at the end of a log stay in memory, for the failure report. A crash report has the stacks of threads.
+_TAIL_LINES = 200
 
 
 class TaskLog:
     """Takes what a task prints: every byte goes to `log.txt`, every line to `show`.
 
     Bytes that are not UTF-8 are stored as they are and shown as replacement characters. Of a line that overwrites
-    itself, as progress bars do, the last state is shown. Secrets are neither stored nor shown; bytes that could be the
-    beginning of one are held back until the next bytes, or the end of the task.
+    itself, as progress bars do, the last state is shown. Commands for a terminal are stored and, but for colors, not
+    shown. Secrets are neither stored nor shown; bytes that could be the beginning of one are held back until the next
+    bytes, or the end of the task.
+
+    Args:
+        folder: the folder of the attempt.
+        root: the folder below which no link is followed: the pipeline root.
+        show: called with each line.
+        redactor: removes secrets.
+
+    Raises:
+        UntrustedFileError: on entry, if another task has put anything at its path, or a link on the way.
+        OSError: on entry, if it cannot be created.
     """
 
-    def __init__(self, folder: Path, show: Callable[[str], None], redactor: Redactor = NO_SECRETS) -> None:
+    def __init__(self, folder: Path, root: Path, show: Callable[[str], None], redactor: Redactor = NO_SECRETS) -> None:
         self.path = folder / LOG_FILE
+        self._root = root
         self._show = show
         self._redacted = redactor.open_stream()
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
@@ -42,7 +57,7 @@ class TaskLog:
         return "\n".join(self._tail)
 
     def __enter__(self) -> TaskLog:
-        self._file = self.path.open("wb", buffering=0)
+        self._file = os.fdopen(create_file(self.path, self._root), "wb", buffering=0)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -77,5 +92,5 @@ class TaskLog:
 
     def _show_line(self, line: str) -> None:
         shown = line.rstrip("\r").rpartition("\r")[2]
-        self._tail.append(shown)
-        self._show(shown)
+        self._tail.append(strip_controls(shown))
+        self._show(strip_controls(shown, keep_colors=True))

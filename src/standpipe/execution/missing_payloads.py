@@ -42,6 +42,15 @@ def describe_missing_outputs(
                 yield name, f"nothing is at {path}{_describe_files(similar or beside)}"
 
 
+def describe_links(outputs: Mapping[str, Value], store: ArtifactStore) -> Iterator[tuple[str, str]]:
+    """Yield the output artifacts whose payloads are links out of the folders of runs, each with a text about it."""
+    for name, artifact in outputs.items():
+        if isinstance(artifact, ArtifactValue) and artifact.checksum is None and store.owns(artifact.location):
+            path = store.local_path(artifact.location)
+            if os.path.islink(path):
+                yield name, f"{path} leads to {os.path.realpath(path)}, outside of the folders of runs"
+
+
 def describe_missing_inputs(inputs: Mapping[str, Value], store: ArtifactStore) -> str:
     """Return a sentence for each input artifact without a payload, for a task that failed; empty if there is none."""
     sentences = []

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from standpipe.history.lineage import Lineage
-from standpipe.history.records import Attempt, Status, to_datetime
+from standpipe.history.records import Attempt, Status, seconds_of_progress, to_datetime
 from standpipe.history.run import RunDetails
 from standpipe.history.task import Task
 from standpipe.model import events as e
@@ -73,7 +73,7 @@ class _TaskState:
             last,
             status=status,
             ended=ended,
-            duration=report.seconds if report else (ended - last.started).total_seconds(),
+            duration=report.seconds if report else seconds_of_progress(last.started, ended, 0.0),
             failure=failure,
             cpu_seconds=report.cpu_seconds if report else None,
             peak_memory=report.peak_memory if report else None,

@@ -122,5 +122,8 @@ def to_datetime(seconds: float) -> datetime:
 
 
 def seconds_of_progress(start: datetime | None, end: datetime | None, idle: float) -> float | None:
-    """Return the seconds from one time to another, without the `idle` ones; None unless both times are known."""
-    return (end - start).total_seconds() - idle if start and end else None
+    """Return the seconds from one time to another, without the `idle` ones; None unless both times are known.
+
+    Stores of older versions have times before and after the clock was set back, so that the sum may be negative.
+    """
+    return max(0.0, (end - start).total_seconds() - idle) if start and end else None

@@ -15,6 +15,11 @@ from standpipe.history.records import Artifact, Attempt, Status, Value, seconds_
 from standpipe.history.render import format_status
 from standpipe.history.task import Task, render_tree
 from standpipe.store.locks import ask_to_stop, is_active
+from standpipe.support.terminal_text import strip_controls
+from standpipe.support.untrusted_files import UntrustedFileError, read_file
+
+#: The most bytes of a log that are returned as text; for larger ones there are pagers.
+_MAX_LOG = 1024**3
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ class Run:
         """
         if attempt is not None and not isinstance(attempt, int):
             raise ArgumentError(f"Invalid attempt {attempt!r}: expected a number; attempts are numbered from 1.")
-        return _read_log(task if isinstance(task, Task) else self.task(task), attempt)
+        return _read_log(task if isinstance(task, Task) else self.task(task), attempt, self.folder.parent)
 
     def cancel(self) -> bool:
         """Request that the run is cancelled, as Ctrl-C does in its own process; return whether it is in progress.
@@ -151,7 +156,7 @@ class Run:
     def __str__(self) -> str:
         headline = f"{self.id}: {format_status(self.status, self.duration)}"
         origin = (f"rerun of: {self.rerun_of}",) if self.rerun_of else ()
-        return "\n".join((headline, *origin, *render_tree(self.tasks), *self.failures))
+        return strip_controls("\n".join((headline, *origin, *render_tree(self.tasks), *self.failures)))
 
     @cached_property
     def _details(self) -> RunDetails:
@@ -170,7 +175,7 @@ def _no_such_task(run: str, path: str, named: list[str], paths: list[str]) -> st
     return f"Run {run} has not reached a task {path!r}. {suggestion}`standpipe show {run}` lists all tasks."
 
 
-def _read_log(task: Task, number: int | None) -> str:
+def _read_log(task: Task, number: int | None, root: Path) -> str:
     attempts: dict[Any, Attempt] = {each.number: each for each in task.attempts}
     if attempts and number is not None and number not in attempts:
         numbers = ", ".join(map(str, attempts))
@@ -181,8 +186,11 @@ def _read_log(task: Task, number: int | None) -> str:
         raise NoSuchTask(f"Task {task.path!r} has no log: {reason}.{hint}")
     path = attempts[max(attempts) if number is None else number].log
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        text = read_file(path, root, _MAX_LOG).decode(errors="replace")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         raise StorageError(f"The log of task {task.path!r} was removed: {path}.") from None
+    except UntrustedFileError as error:
+        raise StorageError(f"The log of task {task.path!r} cannot be read: {error}") from error
     except OSError as error:
         raise StorageError(f"The log of task {task.path!r} cannot be read: {error.strerror} ({path}).") from error

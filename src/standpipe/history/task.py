@@ -13,6 +13,7 @@ from standpipe.model.events import Failure
 from standpipe.model.layout import task_folder
 from standpipe.model.refs import TaskRef
 from standpipe.support.shell_commands import standpipe_command
+from standpipe.support.terminal_text import strip_controls
 
 #: With more children than this, those that succeeded are only counted.
 _MAX_SHOWN = 20
@@ -76,7 +77,7 @@ class Task:
         return f"<Task {self.path}: {self.status.value}{cached}{reason}>"
 
     def __str__(self) -> str:
-        return "\n".join(_render(self))
+        return strip_controls("\n".join(_render(self)))
 
 
 def render_tree(tasks: Sequence[Task]) -> Iterator[str]:

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from standpipe.errors import SpecError
+from standpipe.model.json_values import refuse_constant
 from standpipe.model.types import Json
-from standpipe.model.values import refuse_constant
 
 #: The limit of protobuf for messages. Without a limit, the C parser of YAML would crash the process.
 MAX_DEPTH = 100

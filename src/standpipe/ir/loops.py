@@ -6,9 +6,10 @@ import json
 
 from standpipe.errors import SpecError
 from standpipe.ir.section import Section
+from standpipe.model.json_values import check_json
 from standpipe.model.plan import InputItems, Loop, RawItems
 from standpipe.model.types import Json
-from standpipe.model.values import ValueMismatch, check_json, preview
+from standpipe.model.values import ValueMismatch, preview
 
 _PARAMETERS, _ARTIFACTS, _POLICY = "parameterIterator", "artifactIterator", "iteratorPolicy"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from standpipe.errors import SpecError
+from standpipe.model.json_values import check_json
 from standpipe.model.types import Json, ParameterType
-from standpipe.model.values import ValueMismatch, check_json
+from standpipe.model.values import ValueMismatch
 
 #: From this number on, Go writes a double with an exponent, and the KFP backend does not read an integer.
 _LARGEST_WHOLE = 1e21
@@ -13,7 +14,7 @@ _LARGEST_WHOLE = 1e21
 def check_value(value: Json, path: str) -> None:
     """Raise SpecError if protobuf's `Value` cannot represent a JSON value exactly."""
     try:
-        check_json(value, path)
+        check_json(value, path, any_integer=True)
     except ValueMismatch as mismatch:
         raise SpecError(f"{path} cannot be compiled: {mismatch}") from mismatch
     _check_integers(value, path)

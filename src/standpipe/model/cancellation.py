@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 
@@ -13,11 +14,13 @@ class Cancellation:
     that waits with `select` or `poll` on file descriptors registers a callback that wakes it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parent: Cancellation | None = None) -> None:
+        self._parent = parent
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
         self._set = False
         self._urgent = False
+        self.cleanup_ends = 0.0
 
     def __bool__(self) -> bool:
         return self._set
@@ -35,6 +38,15 @@ class Cancellation:
             callbacks = list(self._callbacks)
         for callback in callbacks:
             callback()
+
+    def expect_cleanup(self, seconds: float) -> None:
+        """Say that what the attempt ran has ended, and that this long may pass until nothing of it is left.
+
+        Without that, the driver soon stops waiting for a cancelled attempt; `cleanup_ends` (`time.monotonic`) tells it.
+        """
+        self.cleanup_ends = time.monotonic() + seconds
+        if self._parent is not None:
+            self._parent.expect_cleanup(seconds)
 
     def on_set(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` when the request is set, at once if it is set already, and again when it becomes urgent.

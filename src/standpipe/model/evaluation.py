@@ -23,8 +23,9 @@ from standpipe.model.expressions import (
     Tree,
     Variable,
 )
+from standpipe.model.json_values import parse_json
 from standpipe.model.types import Json
-from standpipe.model.values import parse_json, preview, to_text, type_name
+from standpipe.model.values import preview, to_text, type_name
 
 _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -235,7 +236,7 @@ def _parse_json(value: Json) -> Json:
         raise ExpressionError(f"parseJson() expected text, got {preview(value)} ({type_name(value)})")
     try:
         return parse_json(value)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ExpressionError(f"invalid JSON {preview(value)}: {error}") from error
 
 

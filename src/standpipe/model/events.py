@@ -288,12 +288,13 @@ class RunResumed:
     Tasks that the Plan no longer has are among them. For a DAG or loop among them, the state of all tasks in it is
     discarded. All other tasks keep their state; those that have not succeeded continue, or are rerun. `plan` is the
     digest of the Plan that the run is resumed with, empty for the same Plan; `inputs` are the inputs of its root
-    component.
+    component. `at` is the time, in seconds since the epoch, 0 where it was not recorded.
     """
 
     rerun_tasks: tuple[TaskRef, ...]
     plan: str = ""
     inputs: Mapping[str, Value] = field(default_factory=dict)
+    at: float = 0.0
 
 
 @frozen

@@ -10,6 +10,7 @@
     .stop
     .workspace/
       .artifacts/
+    .lost/<digits>/             what was where the folder of a new attempt has to be, at its path in the run
     <task>/                     the folder of a task, and of its first attempt
     <task>@1/                   the folder of its attempt 1
       log.txt
@@ -57,6 +58,10 @@ WORKSPACE_FOLDER = ".workspace"
 
 #: Where importers put what they download, below a workspace, as on a cluster (`worker.artifacts` has it, too).
 DOWNLOADS_FOLDER = ".artifacts"
+
+#: Below a run's folder: folders of attempts that the run store knows nothing of, and what tasks put where the folder of
+#: a later attempt has to be.
+LOST_FOLDER = ".lost"
 
 #: Everything that an attempt printed.
 LOG_FILE = "log.txt"

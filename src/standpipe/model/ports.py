@@ -235,11 +235,21 @@ class Cluster(Protocol):
             StandpipeError: if an object is missing; the message says how to provide it.
         """
 
-    def carry_out(self, image: str, inputs: Mapping[str, Value]) -> tuple[Mapping[str, Value], str] | None:
-        """Execute a task whose image is only a marker for the cluster, such as that of CreatePVC.
+    def carries_out(self, image: str) -> bool:
+        """Return whether an image is only a marker for the cluster, such as that of CreatePVC."""
+
+    def carry_out(
+        self, image: str, inputs: Mapping[str, Value], *, is_repeated: bool
+    ) -> tuple[Mapping[str, Value], str]:
+        """Execute a task whose image is only a marker for the cluster.
+
+        Args:
+            image: the image.
+            inputs: the inputs of the task.
+            is_repeated: whether it was executed before, but the run store does not know of its success.
 
         Returns:
-            The outputs, and a sentence for the log; None if the image is an ordinary one.
+            The outputs, and a sentence for the log.
 
         Raises:
             StandpipeError: if it fails.

@@ -7,10 +7,9 @@ value of `3.0` for an integer becomes 3.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
+from itertools import islice
 from typing import Union
 
 from standpipe.errors import StandpipeError
@@ -30,11 +29,17 @@ class Checksum:
     files. `size` is in bytes. `signature` is the metadata of the payload in the file system (sizes, modification
     times): as long as it is the same, the content is the same, and need not be read. It is empty if the payload was
     modified so recently that a later change could leave the same times.
+
+    Without a digest, which makes it false, nobody can know whether the payload changes: a link in it leads out of the
+    folders of the run.
     """
 
     digest: str
     size: int
     signature: str
+
+    def __bool__(self) -> bool:
+        return bool(self.digest)
 
 
 @frozen
@@ -77,6 +82,11 @@ def find_artifacts(values: Iterable[Value]) -> Iterator[ArtifactValue]:
     for value in values:
         yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, ArtifactValue))
 
+
+#: How deeply a preview shows lists and dicts, and from which number on it leaves out an integer: Python refuses to
+#: write one of more than 4300 digits.
+_SHOWN_DEPTH = 20
+_SHOWN_INTEGER = 10**400
 
 _PYTHON_TYPES: dict[ParameterType, tuple[type, ...]] = {
     ParameterType.NUMBER_INTEGER: (int,),
@@ -153,7 +163,10 @@ def coerce(value: Json, to: ParameterType) -> Json:
     if to is ParameterType.NUMBER_INTEGER and isinstance(value, float) and value.is_integer():
         return int(value)
     if to is ParameterType.NUMBER_DOUBLE and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueMismatch("expected a number that a double can hold, got a larger one") from None
     fits = isinstance(value, _PYTHON_TYPES[to])
     if fits and isinstance(value, bool) and to is not ParameterType.BOOLEAN:
         fits = False  # a bool is an int in Python, but not in KFP
@@ -169,72 +182,36 @@ def describe_disallowed(value: Json, literals: tuple[Json, ...]) -> str:
     return f"is {preview(value)}, expected one of {', '.join(map(repr, literals))}"
 
 
-def parse_text(text: str, to: ParameterType) -> Json:
-    """Return the value that a task has written as text to the file of an output parameter, as a cluster reads it.
-
-    Numbers and booleans are trimmed. A STRING is the whole content, with a newline at its end.
-
-    Raises:
-        ValueMismatch: if the text is not a value of that type.
-    """
-    if to is ParameterType.STRING:
-        return text
-    from standpipe.model import go_text  # here, as Python components write no such files
-
-    try:
-        if to is ParameterType.NUMBER_INTEGER:
-            return go_text.parse_integer(text)
-        if to is ParameterType.NUMBER_DOUBLE:
-            return go_text.parse_double(text)
-        if to is ParameterType.BOOLEAN:
-            return go_text.parse_boolean(text)
-        return coerce(json.loads(text), to)
-    except ValueError as error:
-        raise ValueMismatch(f"expected {to.label}, got the text {preview(text)}: {error}") from error
-
-
-def parse_json(text: str) -> Json:
-    """Return the value of a JSON text.
-
-    Raises:
-        ValueError: if it is not JSON; `NaN` and `Infinity`, which Python's own parser takes, are not.
-    """
-    return json.loads(text, parse_constant=refuse_constant)
-
-
-def refuse_constant(name: str) -> float:
-    """Raise ValueError: the `parse_constant` of `json` for a parser that takes JSON only."""
-    raise ValueError(f"expected a finite number, got {name}")
-
-
-def check_json(value: object, path: str = "the value") -> None:
-    """Check that a value can be written as JSON and read back.
-
-    Raises:
-        ValueMismatch: if it cannot; the message names the path of the invalid part, which begins with `path`.
-    """
-    if value is None or isinstance(value, (str, bool, int)):
-        return
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueMismatch(f"{path} is {value}: expected a finite number, as JSON has no others")
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            check_json(item, f"{path}[{index}]")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise ValueMismatch(f"{path} has the key {key!r}: expected text as a key, as in all JSON objects")
-            check_json(item, f"{path}[{key!r}]")
-    else:
-        raise ValueMismatch(
-            f"{path} is of type {type(value).__name__}: expected text, a number, a boolean, a list, a dict or None"
-        )
-
-
 def preview(value: object, limit: int = 80) -> str:
-    """Return the `repr` of a value for a message, shortened in the middle if it is longer than `limit`."""
-    return shorten(repr(value), limit)
+    """Return the `repr` of a value for a message, shortened in the middle if it is longer than `limit`.
+
+    Of a large value, only so much is read as can be shown.
+    """
+    return shorten(repr(_trim(value, limit, _SHOWN_DEPTH, iter(range(4 * limit)))), limit)
+
+
+def _trim(value: object, limit: int, depth: int, budget: Iterator[int]) -> object:
+    """Return the beginning of a value, of each text in it, and as many of its parts as there is budget."""
+    if isinstance(value, str):
+        return value if len(value) <= 2 * limit else f"{value[:limit]}…{value[-limit:]}"
+    if isinstance(value, int):
+        return value if abs(value) < _SHOWN_INTEGER else _Text("…")
+    if not isinstance(value, (list, tuple, dict)) or not value:
+        return value
+    if depth == 0 or next(budget, None) is None:
+        return _Text("…")
+    if isinstance(value, dict):
+        keys = list(islice(value, limit))
+        return {_trim(key, limit, 0, budget): _trim(value[key], limit, depth - 1, budget) for key in keys}
+    items = [_trim(item, limit, depth - 1, budget) for item in islice(value, limit)]
+    return items if isinstance(value, list) else tuple(items)
+
+
+class _Text(str):
+    """Text whose `repr` has no quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
 
 
 def shorten(text: str, limit: int = 80) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from standpipe.model.kfp import CREATE_PVC
 from standpipe.model.values import Value
 from standpipe.pods.settings import SettingError
 from standpipe.support.notices import Notice, warn
-from standpipe.support.paths import check_within
+from standpipe.support.untrusted_files import ensure_folder, open_parent, remove_entry, resolve_within
 
 #: The inputs of CreatePVC that say what a new PVC contains, which a folder does not.
 _CONTENT_INPUTS = ("data_source", "volume_name")
@@ -49,24 +48,25 @@ class Claims:
         folder = self._path_of(name)
         if name in self._provided:
             folder.mkdir(parents=True, exist_ok=True)
-        elif not folder.exists():
+        else:
             # Containers run as any user. The parent folder keeps out other users of this machine.
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.mkdir(exist_ok=True)
-            folder.chmod(0o777)
-        inner = folder / sub_path
-        check_within(inner, folder)
-        if not inner.exists():
-            inner.mkdir(parents=True, exist_ok=True)
-            inner.chmod(folder.stat().st_mode & 0o777)  # as in Kubernetes
-        return inner
+            pipeline_root = self._root.parent
+            ensure_folder(self._root, pipeline_root, 0o700)
+            ensure_folder(folder, pipeline_root, 0o777)
+        inner, real_folder = resolve_within(folder / sub_path, folder)
+        if inner != real_folder:
+            ensure_folder(inner, real_folder, real_folder.stat().st_mode & 0o777)  # as in Kubernetes
+        return folder / sub_path
 
-    def carry_out(self, image: str, inputs: Mapping[str, Value]) -> tuple[dict[str, Value], str]:
+    def carry_out(
+        self, image: str, inputs: Mapping[str, Value], *, is_repeated: bool = False
+    ) -> tuple[dict[str, Value], str]:
         """Execute CreatePVC or DeletePVC.
 
         Args:
             image: the image that marks the component.
             inputs: the inputs of the task.
+            is_repeated: whether it was executed before; then a PVC that is to be deleted may be missing.
 
         Returns:
             The outputs, and a sentence for the log.
@@ -74,7 +74,7 @@ class Claims:
         Raises:
             SettingError: in the cases in which a cluster fails the task.
         """
-        return self._create(inputs) if image == CREATE_PVC else self._delete(inputs)
+        return self._create(inputs) if image == CREATE_PVC else self._delete(inputs, is_repeated=is_repeated)
 
     def _create(self, inputs: Mapping[str, Value]) -> tuple[dict[str, Value], str]:
         pvc_name, suffix = inputs.get("pvc_name") or "", inputs.get("pvc_name_suffix") or ""
@@ -89,14 +89,17 @@ class Claims:
             )
         return {"name": name}, f"The PVC {name} is the folder {self.folder(name)}."
 
-    def _delete(self, inputs: Mapping[str, Value]) -> tuple[dict[str, Value], str]:
+    def _delete(self, inputs: Mapping[str, Value], *, is_repeated: bool) -> tuple[dict[str, Value], str]:
         name = str(inputs.get("pvc_name") or "")
         folder = self._path_of(name)
         if name in self._provided:
             return {}, f"Kept the folder {folder} of the PVC {name}: it is provided by the user."
         if not folder.is_dir():
+            if is_repeated:
+                return {}, f"The folder {folder} of the PVC {name} was removed before."
             raise SettingError(f"DeletePVC: unknown PVC {name!r}: the folder {folder} does not exist")
-        shutil.rmtree(folder)
+        with open_parent(folder, self._root.parent) as (descriptor, entry):
+            remove_entry(entry, descriptor)
         return {}, f"Removed the folder {folder} of the PVC {name}."
 
     def _path_of(self, name: str) -> Path:

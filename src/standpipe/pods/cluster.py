@@ -80,12 +80,14 @@ class LocalCluster:
         return {f"the key {key!r} of the secret {name!r}": data[key] for name, data in secrets for key in data}
 
     def carries_out(self, image: str) -> bool:
-        """Return whether `carry_out` executes the tasks of an image."""
+        """Return whether `carry_out` executes the tasks of an image; see `model.ports.Cluster`."""
         return image in (CREATE_PVC, DELETE_PVC)
 
-    def carry_out(self, image: str, inputs: Mapping[str, Value]) -> tuple[Mapping[str, Value], str] | None:
+    def carry_out(
+        self, image: str, inputs: Mapping[str, Value], *, is_repeated: bool
+    ) -> tuple[Mapping[str, Value], str]:
         """Execute CreatePVC or DeletePVC; see `model.ports.Cluster`."""
-        return self._claims.carry_out(image, inputs) if self.carries_out(image) else None
+        return self._claims.carry_out(image, inputs, is_repeated=is_repeated)
 
     def find_problem(self, executor: str) -> SettingError | None:
         """Return why an executor's tasks are certain to fail: an object that it names is missing, or not text."""

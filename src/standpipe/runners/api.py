@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from standpipe.errors import ArgumentError
-from standpipe.support.forking import register_functions
+from standpipe.support.forking import paused, register_functions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,8 @@ class LocalRunner(ABC):
     _opening = threading.Lock()
     _opened: Runner | None = None
     _opened_by = 0
+    _runs = 0  # in progress
+    _is_retired = False
 
     @property
     def task_runner(self) -> Runner:
@@ -59,10 +62,39 @@ class LocalRunner(ABC):
 
         A process that was forked from the one that opened it opens its own: connections cannot be shared.
         """
-        with LocalRunner._opening:
+        with LocalRunner._opening, paused():
             if self._opened is None or self._opened_by != os.getpid():
                 self._opened, self._opened_by = self.open(), os.getpid()
+                self._runs, self._is_retired = 0, False
             return self._opened
+
+    @contextmanager
+    def running(self) -> Iterator[Runner]:
+        """Give the open runner for the length of a run, during which `retire` does not close it."""
+        runner = self.task_runner
+        with LocalRunner._opening:
+            self._runs += 1
+            self._is_retired = False
+        try:
+            yield runner
+        finally:
+            with LocalRunner._opening:
+                self._runs -= 1
+                is_unneeded = self._is_retired and not self._runs
+            if is_unneeded and self._opened_by == os.getpid():
+                runner.close()
+
+    def retire(self, successor: LocalRunner) -> None:
+        """Close what is open, once no run of this runner is in progress; a later run opens it again.
+
+        Args:
+            successor: the runner that `local.init` has set in its place.
+        """
+        with LocalRunner._opening:
+            self._is_retired = True
+            runner = self._opened if not self._runs and self._opened_by == os.getpid() else None
+        if runner is not None:
+            runner.close()
 
     @abstractmethod
     def open(self) -> Runner:

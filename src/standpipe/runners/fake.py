@@ -13,11 +13,12 @@ from typing import Any
 
 from standpipe.errors import ArgumentError
 from standpipe.model.cancellation import Cancellation
+from standpipe.model.json_values import check_json
 from standpipe.model.plan import Plan
 from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, Runner, TaskRequest
 from standpipe.model.resources import UNBOUNDED, Capacity
 from standpipe.model.types import ArtifactInput, Input, Output, ParameterOutput, ParameterType
-from standpipe.model.values import check_json, preview
+from standpipe.model.values import preview
 from standpipe.runners.api import LocalRunner
 from standpipe.runners.fake_names import component_name, normalize, tasks_of
 from standpipe.support.notices import warn

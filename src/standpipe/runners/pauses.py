@@ -11,10 +11,13 @@ from standpipe.model.layout import PAUSE_FILE
 from standpipe.model.ports import TaskRequest
 from standpipe.support.notices import Notice
 from standpipe.support.shell_commands import standpipe_command
-from standpipe.support.system_files import read_text
+from standpipe.support.untrusted_files import read_file
 
 #: The seconds between two looks at the file.
 _INTERVAL = 0.2
+
+#: The most bytes of the file.
+_MAX_TEXT = 4096
 
 
 def pause_file(folder: Path) -> Path:
@@ -47,10 +50,18 @@ def announce_pauses(request: TaskRequest, shell: str, warn: Notice) -> Iterator[
 def _watch(request: TaskRequest, shell: str, warn: Notice, ended: threading.Event) -> None:
     announced = ""
     while not ended.wait(_INTERVAL):
-        where = read_text(pause_file(request.folder)).strip()
+        where = _read(request)
         if where and where != announced:
             warn(_describe(request, where, shell))
         announced = where
+
+
+def _read(request: TaskRequest) -> str:
+    """Return where an attempt is paused; empty if it is not."""
+    try:
+        return read_file(pause_file(request.folder), request.pipeline_root, _MAX_TEXT).decode(errors="replace").strip()
+    except OSError:
+        return ""  # there is none, or the task has put something else there
 
 
 def _describe(request: TaskRequest, where: str, shell: str) -> str:

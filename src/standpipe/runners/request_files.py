@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from standpipe.errors import StorageError
+from standpipe.model.json_values import InvalidJson, parse_json
 from standpipe.model.layout import ERROR_FILE, REQUEST_FILE, USAGE_FILE
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import TaskRequest
+from standpipe.model.types import Json
 from standpipe.runners.pauses import pause_file
+from standpipe.support.untrusted_files import MAX_BYTES, UntrustedFileError, create_file, read_file
+from standpipe.worker.large_json import write_json
 
 #: The hint for a NameError in a component's function, at the end of the error's line.
 _NAME_HINT = (
     " (a component runs without the rest of its file: import the name in the function's body, pass it as an input, "
     "or list the function it stands for in additional_funcs)"
 )
+
+
+#: The most bytes of a usage file, which has two numbers.
+_MAX_USAGE = 4096
+
+#: The limit of numbers that a process reports: that of 64 bits.
+_MAX_COUNT = 2**63
 
 
 class ErrorDetails(NamedTuple):
@@ -56,7 +67,7 @@ def write_request(
         usage: whether the process records its usage, where no fork server reports it.
 
     Raises:
-        StorageError: if the attempt's folder cannot be written.
+        StorageError: if the attempt's folder cannot be written, or a task has put something there.
     """
     path = request_file(request.folder)
     content = {
@@ -72,34 +83,69 @@ def write_request(
     if request.pause:
         content["pause"] = {"file": str(pause_file(request.folder)), **asdict(request.pause)}
     try:
-        path.write_text(json.dumps(content), encoding="utf-8")
+        with os.fdopen(create_file(path, request.pipeline_root), "wb") as file:
+            write_json(file, content)
+    except UntrustedFileError:
+        raise
     except OSError as error:
         raise StorageError(f"The task {str(request.task)!r} cannot be started: {path}: {error.strerror}") from error
 
 
-def read_error(folder: Path) -> ErrorDetails:
-    """Return the error that the function's process recorded; empty if it ended in another way or could not write."""
+def read_error(request: TaskRequest) -> ErrorDetails:
+    """Return the error that the function's process recorded; empty if it ended in another way or could not write.
+
+    It is empty as well if the content is not what `worker` writes. The task has failed in any case.
+    """
     try:
-        error = json.loads(_error_file(folder).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        error = _read_object(_error_file(request.folder), request.pipeline_root)
+    except UntrustedFileError as problem:
+        return ErrorDetails(cause=f"its error report cannot be read: {problem}")
+    texts = {key: error.get(key, "") for key in ("traceback", "summary", "kind", "name")}
+    if not all(isinstance(text, str) for text in texts.values()):
         return ErrorDetails()
-    if not isinstance(error, dict):
-        return ErrorDetails()
-    hint = _NAME_HINT if "name" in error else ""
+    hint = _NAME_HINT if texts["name"] else ""
     return ErrorDetails(
-        detail=error.get("traceback", "").rstrip() + hint,
-        cause=error.get("summary", "") + hint,
-        out_of_memory=error.get("kind") == "MemoryError",
+        detail=texts["traceback"].rstrip() + hint,
+        cause=texts["summary"] + hint,
+        out_of_memory=texts["kind"] == "MemoryError",
     )
 
 
-def read_usage(folder: Path) -> Usage:
+def read_usage(request: TaskRequest) -> Usage:
     """Return the usage that the function's process recorded; empty if it was killed or could not write."""
     try:
-        recorded = json.loads(_usage_file(folder).read_text(encoding="utf-8"))
-        return Usage(float(recorded["cpu_seconds"]), int(recorded["peak_memory"]))
-    except (OSError, ValueError, TypeError, KeyError):
+        recorded = _read_object(_usage_file(request.folder), request.pipeline_root, _MAX_USAGE)
+    except UntrustedFileError:
         return Usage()
+    cpu_seconds, peak_memory = recorded.get("cpu_seconds"), recorded.get("peak_memory")
+    if not is_seconds(cpu_seconds) or not is_count(peak_memory):
+        return Usage()
+    return Usage(float(cpu_seconds), peak_memory)
+
+
+def is_seconds(value: Json) -> TypeGuard[float]:
+    """Return whether a value that a process reports can be a time in seconds."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _MAX_COUNT
+
+
+def is_count(value: Json) -> TypeGuard[int]:
+    """Return whether a value that a process reports can be a number of bytes."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_COUNT
+
+
+def _read_object(path: Path, root: Path, limit: int = MAX_BYTES) -> dict[str, Json]:
+    """Return the JSON object in a file that a task can write to; empty if it is missing, or is anything else.
+
+    Raises:
+        UntrustedFileError: if it is not a regular file, or too large.
+    """
+    try:
+        content = parse_json(read_file(path, root, limit), any_text=True)
+    except UntrustedFileError:
+        raise
+    except (OSError, InvalidJson):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _usage_file(folder: Path) -> Path:

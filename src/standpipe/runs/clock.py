@@ -27,10 +27,18 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The clock of the machine. Changes of the machine's time during a run do not affect it."""
+    """The clock of the machine, as it was when this object was made: setting it later makes no difference.
 
-    def __init__(self) -> None:
-        self._epoch = time.time() - time.monotonic()
+    Time in which the machine is suspended does not pass, where the system says so (Linux and macOS do): an hour of
+    patience is an hour in which something could have happened.
+
+    Args:
+        not_before: a time of which the clock is never behind, in seconds since the epoch. For a run that is resumed it
+            is that of the last fact, so that the times of a run ascend even if the machine's clock was set back.
+    """
+
+    def __init__(self, not_before: float = 0.0) -> None:
+        self._epoch = max(time.time(), not_before) - time.monotonic()
 
     def now(self) -> float:
         """Return the time in seconds since the epoch."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from standpipe.model.ports import ArtifactStore
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import UNBOUNDED, ResourcePolicy
 from standpipe.pods import uses_kubernetes
+from standpipe.runs.clock import Clock, SystemClock
 from standpipe.runs.options import RunOptions
 from standpipe.store.cache import CacheIndex
 from standpipe.support.notices import warn
@@ -43,6 +44,7 @@ class RunContext:
         debug: whether its task runs under a debugger, on the terminal of this process.
         rerun_of: the run and the task that this run reruns; empty for other runs.
         uncached: the tasks that are executed even if the cache has their outputs; for a DAG, all tasks in it.
+        clock: tells the time of all that happens in the run.
     """
 
     options: RunOptions
@@ -56,6 +58,7 @@ class RunContext:
     debug: bool = False
     rerun_of: str = ""
     uncached: frozenset[TaskRef] = frozenset()
+    clock: Clock = field(default_factory=SystemClock)
 
     @property
     def artifacts(self) -> ArtifactStore:

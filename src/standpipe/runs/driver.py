@@ -1,19 +1,22 @@
-"""The main loop of a run: one queue of events, one state machine, and a pool of threads that execute attempts.
+"""The main loop of a run: one queue of events, one state machine, and a thread for each attempt.
 
-Only the thread of the loop uses the machine, the store and the observers. The threads of the pool put their results
-into the queue.
+Only the thread of the loop uses the machine, the store and the observers. The threads of attempts put their results
+into the queue. They are daemons, so that one that hangs cannot keep a process from ending that has cancelled its run.
 """
 
 from __future__ import annotations
 
+import atexit
 import math
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Union
+from typing import NamedTuple, Union
 
 from standpipe.engine.machine import Machine
 from standpipe.errors import StandpipeError
@@ -25,6 +28,7 @@ from standpipe.model.events import (
     EndRun,
     Event,
     Fact,
+    Failure,
     RunEnded,
     StartAttempt,
     StopAttempts,
@@ -33,6 +37,7 @@ from standpipe.model.events import (
 from standpipe.model.ports import Attempt, FactSink
 from standpipe.model.refs import TaskRef
 from standpipe.runs.clock import Clock, SystemClock
+from standpipe.support.notices import warn
 
 #: The signals that terminate a process, with the handlers that Python installs at startup: Ctrl-C, `kill` (also sent
 #: by `timeout`, CI and Kubernetes), and a closed terminal or connection.
@@ -48,6 +53,18 @@ _STOPPED = CancelRequested()
 
 #: Seconds between two checks for a cancel request of another process.
 _POLL_INTERVAL = 0.2
+
+#: Seconds after which the driver stops waiting for an attempt that it has cancelled. Runners need 4 to kill a task that
+#: ignores signals. After a second request, which kills at once, and for the loop itself to notice a request.
+_PATIENCE = 4.5
+_SHORT_PATIENCE = 1.5
+
+
+class _Defect(NamedTuple):
+    """An attempt raised an error, instead of returning how it ended."""
+
+    task: TaskRef
+    error: BaseException
 
 
 class Terminated(BaseException):
@@ -65,7 +82,6 @@ class Driver:
         machine: the run's state.
         attempt: executes one attempt.
         sinks: take every fact, in this order; the store comes first, so that what is shown is already stored.
-        max_parallel: the number of attempts that may run at the same time, at least as many as the machine starts.
         cancel_requested: returns whether the run was asked to stop since the last call, by another thread or process;
             called a few times per second.
         timeout: the seconds after which the run is cancelled; None for no limit.
@@ -78,7 +94,6 @@ class Driver:
         attempt: Attempt,
         sinks: Sequence[FactSink],
         *,
-        max_parallel: int,
         cancel_requested: Callable[[], bool] = lambda: False,
         timeout: float | None = None,
         clock: Clock | None = None,
@@ -94,11 +109,14 @@ class Driver:
         self._timed_out = False
         self._stop_reason: StandpipeError | None = None
         self._cancels: dict[TaskRef, Cancellation] = {}  # of the running attempts
-        self._events: SimpleQueue[Union[Event, BaseException]] = SimpleQueue()
-        self._pool = ThreadPoolExecutor(max_parallel, thread_name_prefix="standpipe")
+        self._patience_ends: dict[TaskRef, float] = {}  # of those that were cancelled (`time.monotonic`)
+        self._events: SimpleQueue[Union[Event, _Defect]] = SimpleQueue()
+        self._signals: list[int] = []
+        self._signalled_at: float | None = None  # the time of a signal that the loop has not seen
         self._end: RunEnded | None = None
         self._stopping = threading.Lock()  # is held while a reason to stop is recorded
         self._has_started = False
+        self._has_ended = threading.Event()
 
     def run(self, first: Event) -> RunEnded:
         """Handle events until the run has ended.
@@ -113,7 +131,7 @@ class Driver:
             KeyboardInterrupt: after Ctrl-C, once everything has stopped and the run's end is recorded.
             Terminated: the same after a signal that asks this process to end.
         """
-        with self._pool, _signals_as_events(self._events) as received:
+        with _signals_handled_by(self._receive_signal), self._ended_at_exit():
             with self._stopping:
                 self._events.put(first)
                 if self._stop_reason is not None:
@@ -123,10 +141,11 @@ class Driver:
                 while self._end is None:
                     self._handle_events()
             except BaseException:
-                self._stop(self._cancels)  # a defect, or a store that cannot be written: leave no task running
+                self._signalled_at = None
+                self._abort()  # a defect, or a store that cannot be written: leave no task running
                 raise
-        if received:
-            raise KeyboardInterrupt if received[0] == signal.SIGINT else Terminated(received[0])
+        if self._signals:
+            raise self._interruption()
         return self._end
 
     @property
@@ -169,10 +188,8 @@ class Driver:
         """Yield the events in the queue; if it is empty, wait for the next one."""
         event = self._wait()
         while True:
-            if isinstance(event, BaseException):
-                raise event
-            if isinstance(event, AttemptEnded):
-                del self._cancels[event.task]
+            if isinstance(event, _Defect):
+                raise event.error
             if self._counts(event):
                 yield event
             try:
@@ -181,18 +198,23 @@ class Driver:
                 return
 
     def _counts(self, event: Event) -> bool:
-        """Return False for a user's first request to cancel a run that the driver itself is cancelling already.
+        """Return False for the end of an attempt that the driver has stopped waiting for, and for some requests.
 
-        To the engine a second request means to stop without exit tasks, which only the user can ask for.
+        To the engine a second request means to stop without exit tasks, which only the user can ask for. So the user's
+        first request to cancel a run that the driver itself is cancelling already does not count.
         """
+        if isinstance(event, AttemptEnded):
+            self._patience_ends.pop(event.task, None)
+            return self._cancels.pop(event.task, None) is not None
         if not isinstance(event, CancelRequested) or event is _DEADLINE_REACHED:
             return True
         if event is _STOPPED:
             return not (self._cancelled_by_user or self._timed_out)
+        self._signalled_at = None
         is_first, self._cancelled_by_user = not self._cancelled_by_user, True
         return not (is_first and (self._timed_out or self._stop_reason))
 
-    def _wait(self) -> Event | BaseException:
+    def _wait(self) -> Event | _Defect:
         """Return the next event: from the queue, a cancel request of another process, or a time that is reached."""
         while True:
             now = self._clock.now()
@@ -205,6 +227,8 @@ class Driver:
                 self._next_poll = now + _POLL_INTERVAL
                 if self._cancel_requested():
                     return CancelRequested()
+                if overdue := self._find_overdue():
+                    return overdue
             due = math.inf if self._machine.due is None else self._machine.due
             event = self._clock.wait(self._events, min(due, self._deadline), max(0.0, self._next_poll - now))
             if event is not None:
@@ -215,47 +239,122 @@ class Driver:
     def _execute(self, command: Command) -> None:
         if isinstance(command, StartAttempt):
             cancel = self._cancels[command.task] = Cancellation()
-            self._pool.submit(self._attempt, command, cancel).add_done_callback(self._put_result)
+            execute = partial(self._execute_attempt, command, cancel)
+            threading.Thread(target=execute, daemon=True, name="standpipe").start()
         elif isinstance(command, StopAttempts):
             self._stop(command.tasks, urgent=command.urgent)
         else:
             assert isinstance(command, EndRun)
 
+    def _execute_attempt(self, command: StartAttempt, cancel: Cancellation) -> None:
+        try:
+            self._events.put(self._attempt(command, cancel))
+        except BaseException as error:  # noqa: BLE001  it is raised in the thread of the loop
+            self._events.put(_Defect(command.task, error))
+
     def _stop(self, tasks: Iterable[TaskRef], *, urgent: bool = False) -> None:
         for task in tasks:
             if task in self._cancels:  # otherwise its attempt has just ended
+                self._patience_ends[task] = time.monotonic() + (_SHORT_PATIENCE if urgent else _PATIENCE)
                 self._cancels[task].set(urgent=urgent)
 
-    def _put_result(self, attempt: Future[AttemptEnded]) -> None:
-        error = attempt.exception()
-        self._events.put(attempt.result() if error is None else error)
+    def _find_overdue(self) -> AttemptEnded | None:
+        """Return the end of a cancelled attempt that has no end by itself: it waits for what cannot be interrupted."""
+        now = time.monotonic()
+        for task, end in self._patience_ends.items():
+            cancel = self._cancels[task]
+            if now >= end and (cancel.urgent or now >= cancel.cleanup_ends):
+                warn(f"Task '{task}' has not stopped. The run no longer waits for it, as it may never stop.")
+                return AttemptEnded(task, failure=Failure("it did not stop after it was cancelled"))
+        return None
+
+    def _abort(self) -> None:
+        """Stop all attempts, and wait until they have ended; a signal meanwhile kills them."""
+        self._stop(list(self._cancels), urgent=len(self._signals) > 1)
+        while self._cancels:
+            try:
+                event = self._find_overdue() or self._events.get(timeout=_POLL_INTERVAL)
+            except Empty:
+                continue
+            if isinstance(event, CancelRequested):
+                self._stop(list(self._cancels), urgent=True)
+            elif isinstance(event, (AttemptEnded, _Defect)):
+                self._cancels.pop(event.task, None)
+                self._patience_ends.pop(event.task, None)
+
+    @contextmanager
+    def _ended_at_exit(self) -> Iterator[None]:
+        """Cancel the run if this process exits during the block, which a thread that is a daemon does not prevent.
+
+        Nor do other threads in Python 3.10 to 3.12, once Ctrl-C has interrupted their `join`.
+        """
+        cancel = partial(self._cancel_at_exit, os.getpid())
+        if not _is_in_main_thread():
+            atexit.register(cancel)  # it is called before the runners, registered earlier, kill the tasks
+        try:
+            yield
+        finally:
+            self._has_ended.set()
+            atexit.unregister(cancel)
+
+    def _cancel_at_exit(self, owner: int) -> None:
+        """Cancel the run, unless that was requested, and wait until it has ended; after a while, kill its tasks."""
+        if os.getpid() != owner:
+            return  # the run is not in this process, which was forked from its own
+        if self._cancel_requested() or not self._cancelled_by_user:
+            self._events.put(CancelRequested())
+        with suppress(KeyboardInterrupt):
+            if self._has_ended.wait(_PATIENCE):
+                return
+        self._events.put(CancelRequested())
+        self._has_ended.wait(_SHORT_PATIENCE)
+
+    def _receive_signal(self, number: int, _: object) -> None:
+        """Turn a terminating signal into an event, so that it cannot interrupt the state machine.
+
+        Raises:
+            KeyboardInterrupt: or `Terminated`, if the loop does not take events: a sink waits for a busy database.
+        """
+        now = time.monotonic()
+        self._signals.append(number)
+        if self._signalled_at is not None and now > self._signalled_at + _SHORT_PATIENCE:
+            raise self._interruption()
+        if self._signalled_at is None:
+            self._signalled_at = now
+            reminder = threading.Timer(_PATIENCE, self._remind, (number, now))
+            reminder.daemon = True
+            reminder.start()
+        self._events.put(CancelRequested())
+
+    def _remind(self, number: int, signalled_at: float) -> None:
+        """Repeat a signal that the loop has not seen."""
+        if self._signalled_at == signalled_at:
+            os.kill(os.getpid(), number)
+
+    def _interruption(self) -> BaseException:
+        first = self._signals[0]
+        return KeyboardInterrupt() if first == signal.SIGINT else Terminated(first)
 
 
 @contextmanager
-def _signals_as_events(events: SimpleQueue[Event | BaseException]) -> Iterator[list[int]]:
-    """Turn terminating signals into events, so that they cannot interrupt the state machine.
+def _signals_handled_by(receive: Callable[[int, object], None]) -> Iterator[None]:
+    """Handle terminating signals by a function.
 
     Signals with a handler other than Python's own are left alone. Outside of the main thread, all signals are.
-
-    Yields:
-        The list of signals that were received.
     """
-    received: list[int] = []
-
-    def receive(number: int, _: object) -> None:
-        received.append(number)
-        events.put(CancelRequested())
-
-    in_main = threading.current_thread() is threading.main_thread()
     replaced = {
         number: handler
         for number, handler in _TERMINATING_SIGNALS.items()
-        if in_main and signal.getsignal(number) is handler
+        if _is_in_main_thread() and signal.getsignal(number) is handler
     }
     for number in replaced:
         signal.signal(number, receive)
     try:
-        yield received
+        yield
     finally:
         for number, handler in replaced.items():
             signal.signal(number, handler)
+
+
+def _is_in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

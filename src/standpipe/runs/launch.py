@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -18,7 +18,7 @@ from standpipe.dsl.base_component import BaseComponent
 from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.engine.machine import Machine
 from standpipe.errors import StandpipeError, StorageError, TaskFailed
-from standpipe.execution.attempt import AttemptExecutor
+from standpipe.execution.attempt import AttemptExecutor, contain_defects
 from standpipe.execution.cache.lookup import ResultCache
 from standpipe.faults.runner import inject_faults
 from standpipe.model import events
@@ -48,8 +48,9 @@ from standpipe.runs.preparation import prepare_executors
 from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
 from standpipe.support.notices import Once, log, quiet_notices, warn
-from standpipe.support.paths import remove_path
+from standpipe.support.terminal_text import strip_controls
 from standpipe.support.umask import restrict_umask
+from standpipe.support.untrusted_files import remove_path
 
 
 def start(
@@ -80,7 +81,7 @@ def start(
     except TaskFailed as error:
         return finish_with_error(options, task, error)
     with redactor.redact_messages(), restrict_umask():
-        folder = _make_run_folder(root, plan.name)
+        folder, process = _make_run_folder(root, plan.name), os.getpid()
         try:
             workspace = make_workspace(options, plan, folder)
             info = RunInfo(
@@ -97,10 +98,17 @@ def start(
                 inputs = parse_value(inputs)
             machine = context.new_machine()
             recorder = RunRecorder(
-                root, info, plan, workspace=str(workspace or ""), rerun_of=rerun_of, redactor=redactor
+                root,
+                info,
+                plan,
+                now=context.clock.now,
+                workspace=str(workspace or ""),
+                rerun_of=rerun_of,
+                redactor=redactor,
             )
         except BaseException:
-            remove_path(folder)  # the run store does not have the run
+            if process == os.getpid():  # not in a child that a signal handler has forked
+                remove_path(folder, root)  # the run store does not have the run
             raise
         with RunLock(folder), closing(recorder):
             result = drive(context, machine, recorder, events.Start(inputs), uses)
@@ -140,7 +148,8 @@ def drive(
     """
     options = context.options
     with (
-        inject_faults(options.runner.task_runner, options.faults) as runner,
+        options.runner.running() as task_runner,
+        inject_faults(task_runner, options.faults) as runner,
         closing(_observer(context, earlier)) as observer,
         closing(context.cache) if context.cache else nullcontext(),
         quiet_notices(options.quiet),
@@ -165,11 +174,11 @@ def drive(
         sinks += [_MissingResources(), _log_cache_hits, *([context.cluster] if context.cluster else [])]
         driver = Driver(
             machine,
-            _wrap(context, redactor.wrap_attempt(executor.execute)),
+            contain_defects(_wrap(context, redactor.wrap_attempt(executor.execute))),
             sinks,
-            max_parallel=options.max_parallel,
             cancel_requested=lambda: was_asked_to_stop(context.folder),
             timeout=get_timeout(context.plan) or None,
+            clock=context.clock,
         )
         with _prepare_ahead(context, uses, driver):
             return RunResult(driver.run(first), driver.timed_out, driver.stop_reason)
@@ -189,7 +198,7 @@ def finish_task(context: RunContext, machine: Machine, result: RunResult, task: 
         context.info, context.rerun_of, context.options.command_options, find_code_source(task.component)
     )
     report = failure_report(context.info, machine, result.end, context.folder, timeout, commands, result.stop_reason)
-    return finish_with_error(context.options, task, TaskFailed(context.redactor.redact_text(report)))
+    return finish_with_error(context.options, task, TaskFailed(strip_controls(context.redactor.redact_text(report))))
 
 
 def finish_with_error(options: RunOptions, task: PipelineTask, error: TaskFailed) -> PipelineTask:
@@ -283,14 +292,16 @@ def _observer(context: RunContext, earlier: float) -> Observer:
 
 def _make_run_folder(root: Path, pipeline: str) -> Path:
     """Create the folder of a run, named after its pipeline and the time, as in KFP."""
+    moment = datetime.now()
     while True:
-        run_id = f"{file_name(pipeline)}-{datetime.now().strftime('%Y-%m-%d-%H-%M-%S-%f')}"
+        run_id = f"{file_name(pipeline)}-{moment.strftime('%Y-%m-%d-%H-%M-%S-%f')}"
         folder = StateLayout(root).run_folder(run_id)
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
             if folder.is_dir():
-                continue  # another run started in the same microsecond
+                moment += timedelta(microseconds=1)  # another run started then, or before the clock was set back
+                continue
             raise StorageError(
                 f"The pipeline root {root} is a file or a broken link: expected a folder. "
                 "Choose another one: local.init(..., pipeline_root=...)."

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from standpipe.errors import RunnerError, StandpipeError
 from standpipe.model.cancellation import Cancellation
@@ -15,6 +17,9 @@ from standpipe.support.redaction import Redactor
 
 #: The most environments that are built at the same time. The installers use several cores and connections each.
 _MAX_BUILDS = 2
+
+#: The seconds that builds have to end, at the end of the run, and again after they were killed.
+_PATIENCE = 1.0
 
 
 @contextmanager
@@ -27,7 +32,7 @@ def prepare_executors(
     max_parallel: int,
     quiet: bool,
 ) -> Iterator[None]:
-    """Build the environments of tasks that cannot start yet, during the block. What is left is cancelled at its end.
+    """Build the environments of tasks that cannot start yet, during the block; at its end, cancel what is left.
 
     The tasks that start at once build theirs themselves. An environment that cannot be built stops the run if a task
     is certain to need it, and is not retried; otherwise it is a warning, as the task may be skipped or cached.
@@ -63,11 +68,23 @@ def prepare_executors(
         except Exception as error:  # noqa: BLE001  the outermost edge of a thread
             warn(f"Standpipe itself failed to prepare task '{use.task}', please report it: {error!r}")
 
-    pool = ThreadPoolExecutor(_MAX_BUILDS, thread_name_prefix="standpipe-prepare")
-    for use in sorted(later, key=lambda use: not use.is_certain):
-        pool.submit(prepare, use)
+    pending = deque(sorted(later, key=lambda use: not use.is_certain))
+
+    def prepare_pending() -> None:
+        with suppress(IndexError):  # the other threads have taken the last one
+            while True:
+                prepare(pending.popleft())
+
+    count = min(_MAX_BUILDS, len(later))
+    threads = [threading.Thread(target=prepare_pending, daemon=True, name="standpipe-prepare") for _ in range(count)]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
-        cancel.set()
-        pool.shutdown(cancel_futures=True)
+        pending.clear()
+        for urgent in (False, True):
+            cancel.set(urgent=urgent)
+            patience_ends = time.monotonic() + _PATIENCE
+            for thread in threads:
+                thread.join(max(0.0, patience_ends - time.monotonic()))

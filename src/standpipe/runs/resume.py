@@ -61,7 +61,14 @@ def resume(options: RunOptions, run_id: str, component: BaseComponent | None, fr
                 "one. Define the pipeline again, too: in a notebook, run its cell."
             )
         context = existing_context(options, root, row, current.plan)
-        recorder = RunRecorder(root, context.info, current.plan, redactor=context.redactor, recorded=stored.row.length)
+        recorder = RunRecorder(
+            root,
+            context.info,
+            current.plan,
+            now=context.clock.now,
+            redactor=context.redactor,
+            recorded=stored.row.length,
+        )
         with context.redactor.redact_messages(), closing(recorder):
             return _resume(context, stored, current, from_task, recorder, is_recorded=defined is None)
 
@@ -149,7 +156,9 @@ def _describe_damage(artifact: ArtifactValue, store: ArtifactStore) -> str:
     path = store.local_path(location)
     if not store.exists(location):
         return f"its output {path} is missing"
-    current = store.checksum(location, Cancellation())
+    current = store.checksum(location, Cancellation()) if expected else expected
+    if current is not None and not current:
+        return f"a link in its output {path} leads out of the pipeline root, so that changes there are not known"
     return "" if current and current.digest == expected.digest else f"its output {path} has changed"
 
 

@@ -16,6 +16,7 @@ from standpipe.model.layout import WORKSPACE_FOLDER, StateLayout
 from standpipe.model.plan import Plan
 from standpipe.model.redacted import is_redacted, seems_redacted
 from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.runs.clock import SystemClock
 from standpipe.runs.context import (
     RunContext,
     make_cluster,
@@ -141,7 +142,10 @@ def existing_context(options: RunOptions, root: Path, row: RunRow, plan: Plan) -
     )
     cluster, cache = make_cluster(options, plan, root), open_cache(options, root)
     redactor = make_run_redactor(options, plan, cluster)
-    return RunContext(options, plan, info, folder, workspace, cluster, cache, redactor, rerun_of=row.rerun_of)
+    clock = SystemClock(row.latest or 0.0)
+    return RunContext(
+        options, plan, info, folder, workspace, cluster, cache, redactor, rerun_of=row.rerun_of, clock=clock
+    )
 
 
 def run_folder(root: Path, row: RunRow) -> Path:

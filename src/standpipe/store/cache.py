@@ -23,7 +23,7 @@ from standpipe.model.layout import CACHE_FILE
 from standpipe.model.ports import CacheEntry
 from standpipe.model.types import ArtifactType, Json
 from standpipe.model.values import ArtifactValue, Checksum, Value
-from standpipe.store.database import Database, Schema
+from standpipe.store.database import Database, Schema, begin
 from standpipe.store.notation import decode_values, encode_values
 
 #: See `database.Schema`.
@@ -54,6 +54,7 @@ SCHEMA = Schema(
     "local.init(..., cache_root=...).",
     repair=_REPAIR,
     alternative="choose another folder for it: local.init(..., cache_root=...)",
+    if_replaced="Delete it only while nothing runs.",
 )
 
 
@@ -79,7 +80,7 @@ class CacheIndex:
             ) from error
         try:
             with self._database.transaction() as db:
-                db.execute("BEGIN IMMEDIATE")  # a file that may only be read fails here, before any task runs
+                begin(db)  # a file that may only be read fails here, before any task runs
         finally:
             self._database.close()  # the first that needs it opens it again
 
@@ -100,6 +101,7 @@ class CacheIndex:
             "replaced": instead_of.origin if instead_of else None,
         }
         with self._database.transaction() as db:
+            begin(db)
             # One statement, so that exactly one of many processes inserts the entry.
             db.execute(
                 "INSERT INTO entries VALUES (:key, :origin, :created, :outputs, :version) ON CONFLICT (key) DO UPDATE "
@@ -122,6 +124,7 @@ class CacheIndex:
     def note(self, path: str, checksum: Checksum) -> None:
         """Store the checksum of a payload; see `model.ports.Cache`."""
         with self._database.transaction() as db:
+            begin(db)
             db.execute(
                 "INSERT OR REPLACE INTO checksums VALUES (?, ?, ?, ?)",
                 (os.fsencode(path), checksum.digest, checksum.size, checksum.signature),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 import sys
 import tempfile
@@ -23,6 +24,9 @@ if sys.platform != "win32":
 #: The longest wait for another process that writes, in seconds.
 PATIENCE = 30
 
+#: The milliseconds of one step of that wait.
+_STEP = 100
+
 #: The errors of a file system that has no locks.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
@@ -40,7 +44,7 @@ class Schema:
     Each of the `migrations` is a script that brings a database from the version of its index to the next version. A
     migration is never changed once it is released. `advice` says what to do if the database cannot be used, `repair`
     what to do if it is damaged, and `alternative` how to choose another folder for it: a clause that begins with a
-    verb.
+    verb. `if_replaced` says what to do if the file was removed while it was in use.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Schema:
     advice: str
     repair: str
     alternative: str
+    if_replaced: str
 
     def damage(self, path: Path, reason: str) -> StorageError:
         """Return the error for a damaged database."""
@@ -64,43 +69,104 @@ class Database:
 
     def __init__(self, path: Path, schema: Schema) -> None:
         self._path = path
+        self._name = str(path)
         self._schema = schema
         self._db: sqlite3.Connection | None = None
+        self._is_busy = False
+        self._waits_for_disk = False
+        self._file: tuple[int, int] | None = None  # which file it is, once it was used
         _databases.add(self)
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, survives_power_loss: bool = False) -> Iterator[sqlite3.Connection]:
         """Give the connection for a transaction. Keep it short: other threads of this process wait for its end.
+
+        In WAL mode, what is committed survives the end of this process, and a database is whole after a power loss. But
+        a power loss can take the last transactions, all after a certain one.
+
+        Args:
+            survives_power_loss: whether the commit waits until the disk has this transaction and all before it, which
+                takes as long as a hundred commits that do not wait.
 
         Raises:
             StorageError: if the database cannot be used.
         """
         try:
             with in_use:
-                if self._db is None:
-                    self._db = self._open()
-                with self._db as db:
-                    yield db
+                self._is_busy = True
+                try:
+                    if self._db is None:
+                        if self._file is not None:
+                            self._check_file()  # SQLite would create a missing one
+                        self._db = self._open()
+                    if survives_power_loss != self._waits_for_disk:
+                        self._db.execute(f"PRAGMA synchronous = {'FULL' if survives_power_loss else 'NORMAL'}")
+                        self._waits_for_disk = survives_power_loss
+                    yield from self._commit_after(self._db)
+                    self._check_file()  # SQLite writes to a removed one as well
+                finally:
+                    self._is_busy = False
         except sqlite3.Error as error:
             raise self._unusable(error) from error
+
+    def _commit_after(self, db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+        try:
+            yield db
+            if self._db is db:  # otherwise this is a forked child, which leaves the transaction of its parent
+                db.commit()
+        except BaseException:
+            if self._db is db:
+                db.rollback()
+            raise
+
+    def abandon(self) -> None:
+        """Leave a connection that is in use to the process that this one was forked from; see `_before_fork`."""
+        if self._db is not None:
+            _abandoned.append(self._db)
+            self._db = None
 
     def close(self) -> None:
         """Close the database. The next transaction opens it again."""
         with in_use:
-            if self._db is not None:
+            if self._db is not None and not self._is_busy:
                 self._db.close()
                 self._db = None
+
+    def _check_file(self) -> None:
+        """Check that the file at the path is the one that was used before.
+
+        Raises:
+            StorageError: if it was removed, replaced or moved meanwhile.
+        """
+        try:
+            status = os.stat(self._name)
+        except OSError:
+            is_same = False
+        else:
+            file = status.st_dev, status.st_ino
+            is_same = file == (self._file or file)
+            self._file = self._file or file
+        if not is_same:
+            raise StorageError(
+                f"The {self._schema.name} {self._path} was removed, replaced or moved while it was in use, so nobody "
+                f"will find what was written to it. {self._schema.if_replaced}"
+            )
 
     def _open(self) -> sqlite3.Connection:
         self._need_locks()
         # A thread that forks closes the connections of other threads.
-        db = sqlite3.connect(self._path, timeout=PATIENCE, check_same_thread=False)
+        db, process = sqlite3.connect(self._path, timeout=PATIENCE, check_same_thread=False), os.getpid()
         try:
             _use_wal(db)
-            db.execute("PRAGMA synchronous = NORMAL")  # in WAL mode no commit is lost when a process is killed
+            db.execute("PRAGMA synchronous = NORMAL")
+            self._waits_for_disk = False
+            check_length(db, self._path, self._schema)
             self._migrate(db)
         except BaseException:
-            db.close()
+            if process == os.getpid():
+                db.close()
+            else:
+                _abandoned.append(db)
             raise
         return db
 
@@ -145,6 +211,11 @@ class Database:
         db.commit()
 
 
+#: Connections of the parent that are never closed here, as that would write to its database. There are some only if a
+#: signal handler forked in the middle of a transaction of the main thread.
+_abandoned: list[sqlite3.Connection] = []
+
+
 def _before_fork() -> None:
     in_use.acquire()
     for database in list(_databases):
@@ -154,6 +225,8 @@ def _before_fork() -> None:
 def _after_fork_in_child() -> None:
     global in_use
     in_use = threading.RLock()  # a thread that this process does not have holds the old one
+    for database in list(_databases):
+        database.abandon()
 
 
 register_functions(before=_before_fork, in_parent=lambda: in_use.release(), in_child=_after_fork_in_child)
@@ -175,6 +248,33 @@ def _use_wal(db: sqlite3.Connection) -> None:
             time.sleep(0.005)
         else:
             return
+
+
+def check_length(db: sqlite3.Connection, path: Path, schema: Schema) -> None:
+    """Raise StorageError if a part of the last page is missing: SQLite reads zeros for it, and does not notice."""
+    if os.path.getsize(path) % db.execute("PRAGMA page_size").fetchone()[0]:
+        raise schema.damage(path, "its end is missing")
+
+
+def begin(db: sqlite3.Connection) -> None:
+    """Begin a transaction that writes. It waits for other processes in short steps, between which signals are handled.
+
+    Raises:
+        sqlite3.Error: if they do not let it begin, or the database cannot be written.
+    """
+    end = time.monotonic() + PATIENCE
+    db.execute(f"PRAGMA busy_timeout = {_STEP}")
+    try:
+        while True:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > end:
+                    raise
+            else:
+                return
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000}")
 
 
 def version_of(db: sqlite3.Connection) -> int:

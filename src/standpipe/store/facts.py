@@ -3,11 +3,16 @@
 The tables below give each class of facts its kind, and each field its name; `store.notation` has the rules. A new class
 of facts needs a row in `RECORDS`, a new field one in the record of its class. A body is a JSON object of the fields. A
 reference to a task is the list of its steps, each a name and the number of the iteration or null.
+
+Large texts among inputs and outputs are stored apart from the bodies, once however many facts have them: a value of 100
+MB is an output of one task, an input of several, and perhaps an output of pipelines around them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable, Iterator
 
 from standpipe.errors import StorageError
 from standpipe.model import events as e
@@ -143,6 +148,7 @@ RECORDS = (
             "rerun_tasks": Field("rerun_tasks", several(TASK), former=("again",)),
             "plan": Field("plan"),
             "inputs": _INPUTS,
+            "at": Field("resumed_at"),
         },
     ),
     _RUN_ENDED,
@@ -151,22 +157,45 @@ RECORDS = (
 #: The kind of the last fact of a run that has ended.
 RUN_ENDED = _RUN_ENDED.name
 
+#: The fields of a body that have values by name, and the field that names the large texts which are stored apart from
+#: it. An older Standpipe does not know that field, and says so.
+_VALUE_FIELDS = ("inputs", "outputs")
+_TEXTS = "texts"
+
+#: From how many characters on a text is stored apart, and the number of characters in one row of it.
+_LARGE_TEXT = 1024 * 1024
+_PIECE = 1024 * 1024
+
 _BY_CLASS = {record.cls: (record.name, record.encode) for record in RECORDS}
 _BY_KIND = {record.name: record for record in RECORDS}
 
 
-def encode(fact: e.Fact) -> tuple[str, str]:
+def encode(fact: e.Fact, texts: dict[str, str] | None = None) -> tuple[str, str]:
     """Return the kind and the body of a fact.
+
+    Args:
+        fact: the fact.
+        texts: gets the large texts among the fact's inputs, outputs and items, by their digests. The body has only the
+            digests then. If it is None, the body has the texts.
 
     Raises:
         TypeError: if the fact holds what JSON cannot.
     """
     kind, encode_fields = _BY_CLASS[type(fact)]
-    return kind, _dump(encode_fields(fact))
+    body = encode_fields(fact)
+    if texts is not None and (parts := _split(body)):
+        texts.update((digest, text) for _, text, digest in parts)
+        body[_TEXTS] = [[path, digest] for path, _, digest in parts]
+    return kind, _dump(body)
 
 
-def decode(kind: str, body: str) -> e.Fact:
+def decode(kind: str, body: str, read_text: Callable[[str], str] | None = None) -> e.Fact:
     """Return the fact that was encoded.
+
+    Args:
+        kind: its kind.
+        body: its body.
+        read_text: returns a text by its digest; None if the body has all texts.
 
     Raises:
         StorageError: if the kind or a field is unknown, as in the store of a newer Standpipe, or the body is damaged.
@@ -178,13 +207,46 @@ def decode(kind: str, body: str) -> e.Fact:
             "read this run."
         )
     try:
-        fact: e.Fact = record.decode(json.loads(body))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        content = json.loads(body)
+        if read_text is not None and _TEXTS in content:
+            for path, digest in content.pop(_TEXTS):
+                at = content
+                for step in path[:-1]:
+                    at = at[step]
+                at[path[-1]] = read_text(digest)
+        fact: e.Fact = record.decode(content)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise StorageError(
             f"The run store has a {kind} that cannot be read: {error}. Either a newer Standpipe wrote it, then upgrade "
             f"Standpipe, or the store is damaged. The body begins with {body[:80]!r}."
         ) from error
     return fact
+
+
+def _split(body: dict[str, Json]) -> list[tuple[list[str | int], str, str]]:
+    """Replace large texts that are values in a body by null; return their paths, the texts and their digests."""
+    parts: list[tuple[list[str | int], str, str]] = []
+    for field in _VALUE_FIELDS:
+        values = body.get(field)
+        if isinstance(values, dict):
+            large = [name for name, value in values.items() if type(value) is str and len(value) >= _LARGE_TEXT]
+            for name in large:
+                parts.append(([field, name], values[name], digest_of(values[name])))
+                values[name] = None
+    return parts
+
+
+def digest_of(text: str) -> str:
+    """Return the SHA-256 of a text, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    for piece in pieces_of(text):
+        digest.update(piece.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def pieces_of(text: str) -> Iterator[str]:
+    """Yield a large text in pieces, of which a copy costs little memory."""
+    return (text[begin : begin + _PIECE] for begin in range(0, len(text), _PIECE))
 
 
 def _refuse(value: object) -> Json:

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from standpipe.errors import StorageError
 from standpipe.model.layout import LOCK_FILE, STOP_FILE
 from standpipe.store.database import NO_LOCKS
-from standpipe.support.forking import register_object
-from standpipe.support.locks import try_lock
+from standpipe.support.forking import Descriptor
+from standpipe.support.locks import open_for_locking, try_lock, unlock
+from standpipe.support.untrusted_files import UntrustedFileError, open_or_create, open_parent, read_file, remove_path
 
 _LOCK = LOCK_FILE
 _REQUEST = STOP_FILE
 
 #: The longest time that `is_active` holds the lock on a busy machine, in seconds.
 _CHECK_TIME = 0.1
+
+#: The most bytes of the lock's file: the id of a process.
+_MAX_PID = 32
 
 
 class RunIsActive(StorageError):
@@ -41,8 +46,7 @@ class RunLock:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _LOCK
-        self._file = -1
-        register_object(self)
+        self._file = Descriptor(-1)
 
     def __enter__(self) -> RunLock:
         patience_ends = time.monotonic() + _CHECK_TIME
@@ -60,50 +64,43 @@ class RunLock:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._file.number < 0:
+            return  # a forked child, which leaves the `with` block of its parent; the parent holds the lock
         _remove_request(self._path.parent)
-        self._path.unlink(missing_ok=True)
-        self.close()
-
-    def close(self) -> None:
-        """Close the file, which releases the lock unless a parent process holds it, too."""
-        file, self._file = self._file, -1  # in this order: a fork in between must not close the number twice
-        if file >= 0:
-            os.close(file)
-
-    def after_fork_in_child(self) -> None:
-        """Leave the lock to the parent process."""
-        self.close()
+        remove_path(self._path, self._path.parent.parent)
+        unlock(self._file)
 
     def _acquire(self, patience_ends: float) -> bool:
         """Lock the file; return whether it is locked and still at its path."""
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        file = open_for_locking(partial(open_or_create, self._path, self._path.parent.parent))
         try:
-            if not try_lock(file):
+            if not try_lock(file.number):
                 if time.monotonic() > patience_ends:
                     raise BlockingIOError
                 time.sleep(_CHECK_TIME / 50)
                 return False
-            is_current = _same(file, self._path)
+            is_current = _same(file.number, self._path)
             if is_current:
-                os.ftruncate(file, 0)
-                os.write(file, str(os.getpid()).encode())
+                os.ftruncate(file.number, 0)
+                os.write(file.number, str(os.getpid()).encode())
                 self._file = file
         finally:
-            if self._file != file:
-                os.close(file)
+            if self._file is not file:
+                unlock(file)
         return is_current
 
 
 def is_active(folder: Path) -> bool:
     """Return whether a process executes the run in a folder, this one or another."""
     try:
-        file = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        file = open_for_locking(partial(os.open, folder / _LOCK, flags))
     except OSError:
-        return False  # it was not created, or removed since
+        return False  # it was not created, or removed since, or a task has put something else there
     try:
-        return not try_lock(file, shared=True)  # shared, so that two checks do not take each other for the run
+        return not try_lock(file.number, shared=True)  # so that two checks do not take each other for the run
     finally:
-        os.close(file)
+        unlock(file)
 
 
 def ask_to_stop(folder: Path) -> None:
@@ -113,7 +110,9 @@ def ask_to_stop(folder: Path) -> None:
         StorageError: if the folder cannot be written.
     """
     try:
-        (folder / _REQUEST).touch()
+        os.close(open_or_create(folder / _REQUEST, folder.parent))
+    except UntrustedFileError as error:
+        raise StorageError(f"The run in {folder} cannot be cancelled: {error} Remove it.") from error
     except OSError as error:
         raise StorageError(
             f"The run in {folder} cannot be cancelled: {error.strerror} ({error.filename}). Check that the folder "
@@ -124,32 +123,35 @@ def ask_to_stop(folder: Path) -> None:
 def was_asked_to_stop(folder: Path) -> bool:
     """Remove a request to cancel the run in a folder; return whether there was one. A second request is a new file."""
     try:
-        (folder / _REQUEST).unlink()
+        with open_parent(folder / _REQUEST, folder.parent) as (descriptor, name):
+            os.unlink(name, dir_fd=descriptor)
     except OSError:
         return False  # there is none, or the folder was removed
     return True
 
 
 def _remove_request(folder: Path) -> None:
-    (folder / _REQUEST).unlink(missing_ok=True)
+    remove_path(folder / _REQUEST, folder.parent)
 
 
 def _same(file: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(file), path.stat())
+        return os.path.samestat(os.fstat(file), path.lstat())
     except FileNotFoundError:
         return False
 
 
 def _owner(path: Path) -> str:
     try:
-        pid = path.read_text()
+        pid = read_file(path, path.parent.parent, _MAX_PID).decode("ascii", "replace")
     except OSError:
         return "a process that has just ended"
     return f"process {pid}" if pid else "a process that has just started"
 
 
 def _reason(error: OSError) -> str:
+    if isinstance(error, UntrustedFileError):
+        return f"{error} Remove it"
     if error.errno in NO_LOCKS:
         return (
             f"its file system has no locks ({error.strerror}), so two processes could execute the same run. Choose a "

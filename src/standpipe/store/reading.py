@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from urllib.request import pathname2url
 
@@ -44,7 +45,8 @@ _RUNS = """
     LEFT JOIN facts AS first ON first.run = runs.id AND first.seq = 1
     LEFT JOIN facts AS last ON last.run = runs.id AND last.seq = (SELECT max(seq) FROM facts WHERE run = runs.id)
 """
-_NEWEST_FIRST = f"{_RUNS} ORDER BY created DESC, runs.rowid DESC"
+#: By number, as the clock may have been set since.
+_NEWEST_FIRST = f"{_RUNS} ORDER BY runs.rowid DESC"
 _RUNS_SINCE = f"{_RUNS} WHERE runs.rowid > ? ORDER BY runs.rowid"
 _RUN = f"{_RUNS} WHERE runs.id = ?"
 
@@ -89,7 +91,7 @@ class RunRow:
     @property
     def seconds(self) -> float:
         """For how long it was in progress between its first and its last fact, in seconds."""
-        return 0.0 if self.began is None or self.latest is None else self.latest - self.began - self.idle
+        return 0.0 if self.began is None or self.latest is None else max(0.0, self.latest - self.began - self.idle)
 
 
 def run_rows(pipeline_root: Path) -> list[RunRow]:
@@ -98,7 +100,8 @@ def run_rows(pipeline_root: Path) -> list[RunRow]:
     Raises:
         StorageError: if the store cannot be read.
     """
-    return [_row(selected) for selected in _select(StateLayout(pipeline_root).run_store, _NEWEST_FIRST)]
+    path = StateLayout(pipeline_root).run_store
+    return [_row(selected, path) for selected in _select(path, _NEWEST_FIRST)]
 
 
 def run_row(pipeline_root: Path, run: str) -> RunRow:
@@ -165,14 +168,14 @@ class StoredFacts:
 
     def runs_since(self, number: int = 0) -> list[RunRow]:
         """Return the runs with a higher number, in ascending order."""
-        return [_row(selected) for selected in _select(self._path, _RUNS_SINCE, number)]
+        return [_row(selected, self._path) for selected in _select(self._path, _RUNS_SINCE, number)]
 
     def run(self, run: RunId) -> RunRow:
         """Return what the store says about a run now."""
         rows = _select(self._path, _RUN, run)
         if not rows:
             raise NoSuchRun(f"Run {run!r} is no longer in {self._path}.")
-        return _row(rows[0])
+        return _row(rows[0], self._path)
 
     def facts_since(self, run: RunId, seq: int = 0, until: int | None = None) -> list[tuple[float, Fact]]:
         """Return the facts of a run with a higher sequence number, in order, with their times."""
@@ -181,13 +184,28 @@ class StoredFacts:
         if len(selected) != expected - seq:
             problem = f"run {run} has {seq + len(selected)} facts, expected {expected}"
             raise runs.SCHEMA.damage(self._path, problem)
+        read_text = _text_reader(self._path)
         with pause_garbage_collection():
-            return [(at, decode(kind, body)) for _, at, kind, body in selected]
+            return [(at, decode(kind, body, read_text)) for _, at, kind, body in selected]
 
 
-def _row(selected: sqlite3.Row) -> RunRow:
+def _text_reader(path: Path) -> Callable[[str], str]:
+    """Return a function that returns large texts by their digests, equal ones as one object."""
+
+    @cache
+    def read_text(digest: str) -> str:
+        parts = _select(path, "SELECT body FROM texts WHERE digest = ? ORDER BY part", digest)
+        if not parts:
+            raise runs.SCHEMA.damage(path, f"the text {digest} of a fact is missing")
+        return b"".join(part["body"] for part in parts).decode("utf-8", "surrogatepass")
+
+    return read_text
+
+
+def _row(selected: sqlite3.Row, path: Path) -> RunRow:
     columns = set(selected.keys())
-    last = decode(selected["kind"], selected["body"]) if selected["kind"] == RUN_ENDED else None
+    is_end = selected["kind"] == RUN_ENDED
+    last = decode(selected["kind"], selected["body"], _text_reader(path)) if is_end else None
     return RunRow(
         selected["id"],
         selected["pipeline"],
@@ -211,6 +229,12 @@ def _no_such_run(root: Path, run: str, all_ids: list[RunId], matches: list[RunId
         which = (
             f"{len(matches)} runs in {root} have an id that begins with {run!r}: {_listed(matches)}. "
             "Use a longer prefix"
+        )
+    elif "-" in run and run == Path(run).name and (folder := StateLayout(root).run_folder(run)).is_dir():
+        return (
+            f"The run store in {root} does not have run {run!r}. Its folder {folder} exists, so its process was killed "
+            "before it recorded the run, or its facts were lost (a power loss, a restored backup). Start a new run; no "
+            "run will use that folder."
         )
     elif not all_ids:
         return f"There is no run {run!r}: {root} holds no runs. Name another folder with pipeline_root=... or --root."
@@ -273,9 +297,7 @@ def _is_ready(db: sqlite3.Connection, path: Path) -> bool:
             f"The run store {path} was written by a newer Standpipe (schema {version}, expected at most {known}). "
             "Upgrade Standpipe, or choose another pipeline root."
         )
-    page_size = db.execute("PRAGMA page_size").fetchone()[0]
-    if os.path.getsize(path) % page_size:
-        raise runs.SCHEMA.damage(path, "its end is missing")  # SQLite reads zeros for the rest of a page
+    database.check_length(db, path, runs.SCHEMA)
     return version > 0
 
 

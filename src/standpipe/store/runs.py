@@ -9,6 +9,9 @@ Schema, version 4:
   Those after `created` are empty or 0 where version 1 wrote them.
 * `plans`: `digest` (the id of a Plan: the SHA-256 of its body), `body` (the Plan as JSON: see `store.plans`).
 * `facts`: `run`, `seq` (from 1, without gaps), `at` (seconds since the epoch), `kind`, `body` (see `store.facts`).
+* `texts`: `digest` (the SHA-256 of a large text), `part` (from 0), `body` (the part, as UTF-8). The table is created
+  with the first such text. Facts that have one name it in a field that older versions refuse, so that the version of
+  the schema stays the same.
 
 A migration changes tables and columns, never bodies: those keep the names that they were written with, which
 `store.notation` explains.
@@ -16,16 +19,18 @@ A migration changes tables and columns, never bodies: those keep the names that 
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from standpipe.model.events import Fact
+from standpipe.model.events import AttemptFailed, Fact, RunEnded, TaskFailed, TaskSucceeded
+from standpipe.model.kfp import DELETE_PVC
 from standpipe.model.layout import RUN_STORE_FILE, StateLayout
-from standpipe.model.plan import Plan
+from standpipe.model.plan import Container, Plan
 from standpipe.model.refs import RunInfo
-from standpipe.store.database import Database, Schema
-from standpipe.store.facts import encode
+from standpipe.store.database import Database, Schema, begin
+from standpipe.store.facts import encode, pieces_of
 from standpipe.store.plans import dump
 from standpipe.support.redaction import NO_SECRETS, Redactor
 
@@ -63,6 +68,12 @@ _MIGRATIONS = (
     """,
 )
 
+_CREATE_TEXTS = """
+    CREATE TABLE IF NOT EXISTS texts (
+        digest TEXT NOT NULL, part INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (digest, part)
+    ) STRICT
+"""
+
 SCHEMA = Schema(
     name="run store",
     migrations=_MIGRATIONS,
@@ -71,11 +82,21 @@ SCHEMA = Schema(
     repair="The folders of the runs beside it are intact. Restore a backup of the file, recover its content with "
     f"`sqlite3 {RUN_STORE_FILE} .recover`, or move it away: the next run creates a new one.",
     alternative="choose another pipeline root: local.init(..., pipeline_root=...)",
+    if_replaced="The folders of the runs hold what their tasks have written so far. Let nothing move or delete the "
+    "pipeline root while runs are active, and start the run again.",
 )
+
+#: A power loss makes a resumed run execute again at most as much of what its tasks had done, in seconds.
+_MOST_LOST = 1.0
 
 
 class RunRecorder:
     """Appends the facts of one run, each batch in one transaction. For one thread.
+
+    A batch waits for the disk if a power loss could otherwise take more than a second of the work of tasks, or the end
+    of the run, which the caller hears of. To wait each time would take as long as to execute a task. What else a power
+    loss takes costs no work: a resumed run decides it again, and moves aside folders of attempts that are not known.
+    Where a task deletes a PVC, every batch waits: tasks that have used the PVC cannot be executed again.
 
     The row of the run is written together with its first facts, so that no run is without facts.
 
@@ -83,6 +104,7 @@ class RunRecorder:
         pipeline_root: the folder of the store.
         run: the run.
         plan: the Plan that it starts or is resumed with.
+        now: returns the time in seconds since the epoch, from the clock that the facts have their own times from.
         workspace: the folder of its workspace on this machine, empty if it has none.
         rerun_of: the run and the task of which it is a rerun.
         redactor: redacts secrets from the plan; facts come without them.
@@ -98,6 +120,7 @@ class RunRecorder:
         run: RunInfo,
         plan: Plan,
         *,
+        now: Callable[[], float] = time.time,
         workspace: str = "",
         rerun_of: str = "",
         redactor: Redactor = NO_SECRETS,
@@ -106,6 +129,10 @@ class RunRecorder:
         self._database = Database(StateLayout(pipeline_root).run_store, SCHEMA)
         self._run = run.id
         self._seq = recorded
+        self._unsafe = 0.0  # the work that a power loss could take, in seconds
+        self._most_lost = 0.0 if _deletes_volumes(plan) else _MOST_LOST
+        self._process = os.getpid()
+        self._stored_texts: set[str] = set()
         body, self.plan = dump(plan, redactor)
         self._unwritten: list[tuple[str, list[tuple[object, ...]]]] = [
             ("INSERT OR IGNORE INTO plans VALUES (?, ?)", [(self.plan, body)])
@@ -113,8 +140,7 @@ class RunRecorder:
         if not recorded:
             row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, rerun_of, MARKED if redactor else 0)
             self._unwritten.append(("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row]))
-        # Seconds since the epoch, from a clock that nobody sets while the run lasts.
-        self._epoch = time.time() - time.monotonic()
+        self._now = now
         try:
             self._write(())  # fails before anything of the run has started
         except BaseException:
@@ -123,19 +149,53 @@ class RunRecorder:
 
     def __call__(self, facts: Sequence[Fact]) -> None:
         """Append facts."""
-        now = self._epoch + time.monotonic()
-        rows = []
+        now = self._now()
+        rows: list[tuple[object, ...]] = []
+        texts: dict[str, str] = {}
         for fact in facts:
             self._seq += 1
-            rows.append((self._run, self._seq, now, *encode(fact)))
-        self._write([*self._unwritten, ("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)])
+            rows.append((self._run, self._seq, now, *encode(fact, texts)))
+            self._unsafe += _work(fact)
+        new_texts = {digest: text for digest, text in texts.items() if digest not in self._stored_texts}
+        survives = self._unsafe >= self._most_lost
+        self._write([*self._unwritten, ("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)], new_texts, survives)
         self._unwritten.clear()
+        self._stored_texts.update(new_texts)
+        if survives:
+            self._unsafe = 0.0
 
     def close(self) -> None:
         """Close the database. The next call opens it again."""
         self._database.close()
 
-    def _write(self, statements: Sequence[tuple[str, Sequence[tuple[object, ...]]]]) -> None:
-        with self._database.transaction() as db:
+    def _write(
+        self,
+        statements: Sequence[tuple[str, Sequence[tuple[object, ...]]]],
+        texts: Mapping[str, str] | None = None,
+        survives_power_loss: bool = False,
+    ) -> None:
+        if self._process != os.getpid():
+            return  # a child that a signal handler has forked leaves the run, which is the parent's to record
+        with self._database.transaction(survives_power_loss=survives_power_loss) as db:
+            begin(db)
             for statement, rows in statements:
                 db.executemany(statement, rows)
+            if texts:
+                db.execute(_CREATE_TEXTS)
+            for digest, text in (texts or {}).items():
+                parts = (
+                    (digest, part, piece.encode("utf-8", "surrogatepass")) for part, piece in enumerate(pieces_of(text))
+                )
+                db.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?, ?)", parts)
+
+
+def _deletes_volumes(plan: Plan) -> bool:
+    return any(isinstance(each, Container) and str(each.image) == DELETE_PVC for each in plan.executors.values())
+
+
+def _work(fact: Fact) -> float:
+    """Return the seconds of work that are lost with a fact. The end of a run is worth any wait."""
+    if isinstance(fact, RunEnded):
+        return _MOST_LOST
+    report = fact.report if isinstance(fact, (AttemptFailed, TaskSucceeded, TaskFailed)) else None
+    return report.seconds if report else 0.0

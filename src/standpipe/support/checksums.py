@@ -1,25 +1,27 @@
-"""Checksums of files and folders: what a payload contains, and whether it is still the same.
+"""Checksums of files and folders: what a reader of a payload reads, and whether it is still the same.
 
 The digest of a file is the SHA-256 of its content. The digest of a folder is that of a listing: one line of JSON for
-each entry below it, with its kind, its path below the folder, and the digest of a file or the target of a link. What a
-link leads to outside of the folder counts by names, sizes and times of change, and is not read. It may be a whole disk,
-so a payload whose links lead to very many files has no checksum.
+each entry below it, with its kind, its path below the folder, and the digest of a file. A link counts by what a reader
+finds behind it, whatever its text: a link to an entry of the listing names that entry, and another file or folder below
+the roots of the run is listed as well, once. A payload with a link that leads out of these roots has no digest: what is
+there may be a whole disk, and nobody knows who changes it.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import itertools
 import json
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.values import Checksum
+from standpipe.support.untrusted_files import open_regular
 
 _PIECE = 1024 * 1024
 
@@ -30,12 +32,16 @@ _TICK = 10_000_000
 #: Up to this many bytes, reading again later costs less than waiting for the next tick.
 _SMALL = 256 * 1024
 
-#: The most entries outside of a folder that its links may lead to.
-_MAX_OUTSIDE = 10_000
+#: The most entries that the links of a folder may lead to outside of it.
+_MAX_LINKED = 100_000
 
 
 class _NoChecksum(StandpipeError):
     """There is something without content, such as a socket, or the caller has stopped waiting."""
+
+
+class _LeadsOutside(_NoChecksum):
+    """A link leads out of the roots, or to a folder around the payload."""
 
 
 #: A ValueError is that of a path that no file can have, as a task may have written.
@@ -50,52 +56,73 @@ class _State(NamedTuple):
     changed: int
 
 
-def compute_checksum(path: str, cancel: Cancellation) -> Checksum | None:
+class _Entry(NamedTuple):
+    """Something that a reader of a folder finds: in the folder, or where its links lead to.
+
+    `kind` is `file`, `folder`, `link` or `other`, `name` its path below the listed folder; `notes` say where a link
+    leads to, and which of the linked files and folders an entry belongs to.
+    """
+
+    path: str
+    name: str
+    kind: str
+    notes: tuple[str, ...]
+    is_linked: bool
+
+
+def compute_checksum(path: str, cancel: Cancellation, roots: Sequence[str] = ()) -> Checksum | None:
     """Read the file or folder at a path, and return its checksum.
 
+    Args:
+        path: a path. It may be a link: below one of the roots, it may not lead out of them.
+        cancel: stops the reading, as gigabytes would delay the cancellation.
+        roots: absolute paths of the folders in which links of a folder may lead out of it.
+
     Returns:
-        None if nothing is there, or something that cannot be read: a device, a file of another user. Also None once
-        `cancel` is set, as reading gigabytes would delay the cancellation.
+        A checksum without a digest if a link leads outside. None if nothing is there, or something that cannot be read,
+        such as a device or a file of another user, and once `cancel` is set.
     """
     try:
-        began, before = _settled_state(path)
-        digest = _digest(path, cancel)
-        is_stable = _state(path) == before and began - before.changed > _TICK
+        began, before = _settled_state(path, roots)
+        digest = _digest(path, cancel, roots)
+        is_stable = _state(path, roots) == before and began - before.changed > _TICK
+    except _LeadsOutside:
+        return Checksum("", 0, "")
     except _UNREADABLE:
         return None  # a task that needs it reports why; the one that left it has succeeded
     return Checksum(f"sha256:{digest}", before.size, before.signature if is_stable else "")
 
 
-def compute_signature(path: str) -> str:
-    """Return what the file system says of a payload, without reading it; empty if nothing with content is there."""
+def compute_signature(path: str, roots: Sequence[str] = ()) -> str:
+    """Return what the file system says of a payload, without reading it; empty if it has no checksum."""
     try:
-        return _state(path).signature
+        return _state(path, roots).signature
     except _UNREADABLE:
         return ""
 
 
-def _settled_state(path: str) -> tuple[int, _State]:
+def _settled_state(path: str, roots: Sequence[str]) -> tuple[int, _State]:
     """Return the time, in nanoseconds, and the state of a payload then; of a large one, a tick after its change."""
-    now, state = time.time_ns(), _state(path)
+    now, state = time.time_ns(), _state(path, roots)
     if state.size > _SMALL and 0 <= now - state.changed <= _TICK:
         time.sleep((_TICK - (now - state.changed) + 1_000_000) / 1e9)
-        now, state = time.time_ns(), _state(path)
+        now, state = time.time_ns(), _state(path, roots)
     return now, state
 
 
-def _state(path: str) -> _State:
-    status = os.stat(path)
+def _state(path: str, roots: Sequence[str]) -> _State:
+    path, status = _resolve(path, roots)
     if stat.S_ISREG(status.st_mode):
         return _State(_stamp(status), status.st_size, status.st_ctime_ns)
     if not stat.S_ISDIR(status.st_mode):
         raise _NoChecksum
-    size, changed, outside = 0, status.st_ctime_ns, itertools.count()
+    size, changed = 0, status.st_ctime_ns
     lines = hashlib.sha256(_stamp(status).encode())
-    for entry, name in _below(path):
-        inner = entry.stat(follow_symlinks=False)
-        size += inner.st_size if stat.S_ISREG(inner.st_mode) else 0
+    for entry in _walk(path, roots):
+        inner = os.lstat(entry.path)
+        size += inner.st_size if stat.S_ISREG(inner.st_mode) and not entry.is_linked else 0
         changed = max(changed, inner.st_ctime_ns)
-        lines.update(_line(_stamp(inner), name, *_outside(path, entry, outside)))
+        lines.update(_line(_stamp(inner), entry.name, *entry.notes))
     return _State(f"folder-{lines.hexdigest()[:32]}", size, changed)
 
 
@@ -103,33 +130,134 @@ def _stamp(status: os.stat_result) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
 
 
-def _digest(path: str, cancel: Cancellation) -> str:
-    return _folder_digest(path, cancel) if os.path.isdir(path) else _file_digest(path, cancel)
+def _digest(path: str, cancel: Cancellation, roots: Sequence[str]) -> str:
+    path, status = _resolve(path, roots)
+    return _folder_digest(path, cancel, roots) if stat.S_ISDIR(status.st_mode) else _file_digest(path, cancel)
 
 
-def _folder_digest(folder: str, cancel: Cancellation) -> str:
-    outside = itertools.count()
+def _folder_digest(folder: str, cancel: Cancellation, roots: Sequence[str]) -> str:
     lines = hashlib.sha256(b"folder\n")  # so that an empty folder is not an empty file
-    for entry, name in _below(folder):
-        if entry.is_symlink():
-            lines.update(_line("link", name, os.readlink(entry.path), *_outside(folder, entry, outside)))
-        elif entry.is_dir(follow_symlinks=False):
-            lines.update(_line("folder", name))
-        elif entry.is_file(follow_symlinks=False):
-            lines.update(_line("file", name, _file_digest(entry.path, cancel)))
-        else:
+    for entry in _walk(folder, roots):
+        if entry.kind == "other":
             raise _NoChecksum
+        digests = (_file_digest(entry.path, cancel),) if entry.kind == "file" else ()
+        lines.update(_line(entry.kind, entry.name, *digests, *entry.notes))
     return lines.hexdigest()
 
 
 def _file_digest(path: str, cancel: Cancellation) -> str:
     digest = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:
-        while piece := file.read(_PIECE):
+    with os.fdopen(open_regular(path), "rb", buffering=0) as file:
+        left = os.fstat(file.fileno()).st_size  # what is appended meanwhile may have no end, and is noticed later
+        while left and (piece := file.read(min(left, _PIECE))):
             if cancel:
                 raise _NoChecksum
             digest.update(piece)
+            left -= len(piece)
     return digest.hexdigest()
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+
+def _resolve(path: str, roots: Sequence[str]) -> tuple[str, os.stat_result]:
+    """Return where a payload is, and what is there: something else than `path` if that is a link."""
+    status = os.lstat(path)
+    if not stat.S_ISLNK(status.st_mode):
+        return path, status
+    real = os.path.realpath(path)
+    if _is_within(path, roots) and not _is_within(real, map(os.path.realpath, roots)):
+        raise _LeadsOutside
+    return real, os.lstat(real)
+
+
+def _walk(folder: str, roots: Sequence[str]) -> Iterator[_Entry]:
+    """Yield everything in a folder, then everything that its links lead to, in an order that depends on names only."""
+    links: _Links | None = None  # few folders have any
+    for found, name in _below(folder):
+        notes: tuple[str, ...] = ()
+        if found.is_symlink():
+            links = links or _Links(folder, roots)
+            notes = links.follow(found.path)
+        yield _Entry(found.path, name, _kind(found), notes, is_linked=False)
+    if links:
+        yield from links.walk()
+
+
+class _Links:
+    """The files and folders that the links of a payload lead to, itself included, each with a number.
+
+    Args:
+        folder: the payload.
+        roots: the folders that no link may lead out of.
+    """
+
+    def __init__(self, folder: str, roots: Sequence[str]) -> None:
+        self._folder = os.path.realpath(folder)
+        self._roots = [self._folder, *map(os.path.realpath, roots)]
+        self._targets = [(self._folder, "folder")]
+        self._numbers = {self._folder: 0}
+
+    def follow(self, link: str) -> tuple[str, ...]:
+        """Return where a link leads to: the number of a target, and the path below it.
+
+        Raises:
+            _LeadsOutside: if it leads out of the roots, or to a folder around the payload, which has no bounds.
+            _NoChecksum: if it leads to something without content.
+        """
+        real = os.path.realpath(link)
+        above = real
+        while above not in self._numbers and above != os.path.dirname(above):
+            above = os.path.dirname(above)
+        if above in self._numbers:  # what is missing there, or leads in a circle, is not in the listing
+            return "link to", str(self._numbers[above]), os.path.relpath(real, above)
+        if not _is_within(real, self._roots) or _is_within(self._folder, [real]):
+            raise _LeadsOutside
+        mode = _find_mode(real)
+        if stat.S_ISLNK(mode) or not mode:  # `realpath` gives up where links lead in a circle
+            return ("link to nothing",)
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise _NoChecksum
+        self._numbers[real] = len(self._targets)
+        self._targets.append((real, "file" if stat.S_ISREG(mode) else "folder"))
+        return "link to", str(self._numbers[real]), "."
+
+    def walk(self) -> Iterator[_Entry]:
+        """Yield all targets outside of the payload, with everything below them."""
+        count = 0
+        for number, (path, kind) in enumerate(self._targets):  # grows
+            if number == 0:
+                continue
+            where = ("in", str(number))
+            yield _Entry(path, ".", kind, where, is_linked=True)
+            for found, name in _below(path) if kind == "folder" else ():
+                notes = self.follow(found.path) if found.is_symlink() else ()
+                yield _Entry(found.path, name, _kind(found), (*where, *notes), is_linked=True)
+                count += 1
+                if count > _MAX_LINKED:
+                    raise _NoChecksum
+
+
+def _find_mode(path: str) -> int:
+    """Return the mode of what is at a path; 0 if a reader finds nothing there."""
+    try:
+        return os.lstat(path).st_mode
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return 0
+        raise
+
+
+def _kind(found: os.DirEntry[str]) -> str:
+    if found.is_file(follow_symlinks=False):
+        return "file"
+    if found.is_dir(follow_symlinks=False):
+        return "folder"
+    return "link" if found.is_symlink() else "other"
+
+
+def _is_within(path: str, folders: Iterable[str]) -> bool:
+    return any(f"{path}/".startswith(os.path.join(folder, "")) for folder in folders)
 
 
 def _below(folder: str) -> Iterator[tuple[os.DirEntry[str], str]]:
@@ -143,35 +271,6 @@ def _below(folder: str) -> Iterator[tuple[os.DirEntry[str], str]]:
             yield entry, prefix + entry.name
             if entry.is_dir(follow_symlinks=False):
                 prefixes.append(f"{prefix}{entry.name}/")
-
-
-def _outside(folder: str, entry: os.DirEntry[str], count: Iterator[int]) -> Iterator[str]:
-    """Yield what the file system says of all that a link leads to, if that is not in the folder; nothing for others.
-
-    Args:
-        folder: the payload.
-        entry: an entry below it.
-        count: the number of entries outside that its links have led to so far.
-    """
-    if not entry.is_symlink():
-        return
-    target = os.path.realpath(entry.path)
-    if f"{target}/".startswith(f"{os.path.realpath(folder)}/"):
-        return
-    try:
-        yield _size_and_time(os.stat(target))
-        if os.path.isdir(target):
-            for below, name in _below(target):
-                if next(count) >= _MAX_OUTSIDE:
-                    raise _NoChecksum
-                yield name
-                yield _size_and_time(below.stat(follow_symlinks=False))
-    except OSError as error:  # the link leads nowhere, or to what another user keeps private
-        yield f"error {error.errno}"
-
-
-def _size_and_time(status: os.stat_result) -> str:
-    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def _line(*fields: str) -> bytes:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+
+from standpipe.support.forking import Descriptor, close_owned, own, paused
 
 #: Seconds between two attempts to take a lock that another process holds.
 _RETRY_INTERVAL = 0.05
@@ -31,6 +34,41 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
     return True
 
 
+def open_for_locking(open_file: Callable[[], int]) -> Descriptor:
+    """Open a file or folder that only this process may hold the lock of: forked children close it.
+
+    Close it with `unlock`.
+
+    Args:
+        open_file: opens it, and returns its descriptor; what it raises is raised.
+    """
+    with paused():
+        file = Descriptor(open_file())
+        own(file)
+    return file
+
+
+def unlock(file: Descriptor) -> None:
+    """Release the lock of an open file or folder, and close it. In a forked child, which has closed it, do nothing.
+
+    Closing alone would not release it while another process has the file open: a child of C code that forks, for
+    instance, where no hook is called.
+    """
+    with paused():
+        if file.number >= 0:
+            _unlock(file.number)
+        close_owned(file)
+
+
+def _unlock(descriptor: int) -> None:
+    try:
+        import fcntl  # Windows has none
+    except ImportError:
+        return
+    with suppress(OSError):  # the file system has no locks
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
 @contextmanager
 def lock_file(
     path: Path, *, keep_waiting: Callable[[], None], on_wait: Callable[[], None] | None = None
@@ -45,14 +83,14 @@ def lock_file(
     Raises:
         OSError: if the file cannot be made, or its file system has no locks.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    file = open_for_locking(partial(os.open, path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
     try:
-        if not try_lock(descriptor):
+        if not try_lock(file.number):
             if on_wait is not None:
                 on_wait()
-            while not try_lock(descriptor):
+            while not try_lock(file.number):
                 keep_waiting()
                 time.sleep(_RETRY_INTERVAL)
         yield
     finally:
-        os.close(descriptor)
+        unlock(file)

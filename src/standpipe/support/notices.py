@@ -13,6 +13,9 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from standpipe.support.forking import register_functions
+from standpipe.support.terminal_text import strip_controls
+
 if TYPE_CHECKING:
     from logging import Handler, Logger
 
@@ -26,6 +29,9 @@ _displays: list[Callable[[str], None]] = []
 
 #: Those that take the secrets of the runs in progress out of notices.
 _redactions: list[Callable[[str], str]] = []
+
+# A forked child has none of the threads that draw them, and these may hold the locks of the displays.
+register_functions(in_child=_displays.clear)
 
 #: Takes a notice: one or more sentences. `warn` and `inform` are such functions.
 Notice = Callable[[str], None]
@@ -79,7 +85,12 @@ def show_notices_in(write_line: Callable[[str], None]) -> Callable[[], None]:
         A function that ends this.
     """
     _displays.append(write_line)
-    return lambda: _displays.remove(write_line)
+
+    def end() -> None:
+        if write_line in _displays:  # it is not in a forked child, which may leave a block of its parent
+            _displays.remove(write_line)
+
+    return end
 
 
 class Once:
@@ -104,7 +115,7 @@ def _redact(text: str) -> str:
 
 
 def _tell(text: str, level: int) -> None:
-    text = _redact(text)
+    text = strip_controls(_redact(text))
     logger = _logger()
     if logger is not None:
         if level < logger.level:

@@ -194,7 +194,7 @@ class Redactor:
     @cached_property
     def _in_bytes(self) -> _Matcher:
         """Return the matcher for bytes, which differs only for secrets that are not UTF-8."""
-        from standpipe.support.spellings import to_bytes
+        from standpipe.support.spellings import to_bytes  # only a run with secrets needs it
 
         is_utf_8 = not any(map(_SURROGATE.search, self._pieces))
         return self._in_texts if is_utf_8 else _Matcher(map(to_bytes, self._spellings))

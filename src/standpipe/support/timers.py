@@ -23,7 +23,7 @@ def cancel_after(
     Yields:
         The cancellation, and an event that is set when the time has passed.
     """
-    linked = Cancellation()
+    linked = Cancellation(cancel)
     expired = threading.Event()
 
     def expire() -> None:
@@ -31,6 +31,7 @@ def cancel_after(
         linked.set(urgent=urgent)
 
     timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), expire)
+    timer.daemon = True  # it must not delay the end of a program that has stopped waiting for the block
     unlink = cancel.on_set(lambda: linked.set(urgent=cancel.urgent))
     if seconds:
         timer.start()

@@ -26,6 +26,7 @@ def restrict_umask() -> Iterator[None]:
     The end of the last open block restores the original umask.
     """
     global _open_blocks, _original
+    process = os.getpid()
     with _lock:
         if not _open_blocks:
             _original = _read_umask()
@@ -36,7 +37,7 @@ def restrict_umask() -> Iterator[None]:
         yield
     finally:
         with _lock:
-            _open_blocks -= 1
+            _open_blocks -= process == os.getpid()  # unless a forked child leaves the block of its parent
             if not _open_blocks and not _original & _OTHERS_WRITE:
                 os.umask(_original)
 
@@ -51,8 +52,11 @@ def _read_umask() -> int:
 
 
 def _after_fork_in_child() -> None:
-    global _lock
+    global _lock, _open_blocks
     _lock = threading.Lock()  # a thread that this process does not have may hold the old one
+    if _open_blocks and not _original & _OTHERS_WRITE:
+        os.umask(_original)
+    _open_blocks = 0  # they are blocks of the parent
 
 
 register_functions(in_child=_after_fork_in_child)

@@ -2,7 +2,8 @@
 
 * `python3 boot.py run <request.json>` runs a task;
 * `python3 boot.py debug <request.json>` runs it under a debugger, on the terminal;
-* `python3 boot.py serve <fd>` is a fork server, which forks for each task that is requested on the socket.
+* `python3 boot.py serve <fd> <seconds>` is a fork server, which forks for each task that is requested on the socket,
+  and ends after so many seconds without a task.
 
 A plain script for a bare Python 3.9 or newer. It loads its own folder as the package `standpipe_worker`, without adding
 it to `sys.path`.
@@ -10,6 +11,7 @@ it to `sys.path`.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 
@@ -34,13 +36,15 @@ def load_package() -> None:
     spec.loader.exec_module(package)
 
 
-def main(mode: str, argument: str) -> int:
+def main(mode: str, argument: str, idle_seconds: str = "inf") -> int:
     """Run one request and return its exit code, or serve until the socket closes."""
     load_package()
+    # A crash in C code prints where Python was. By the number of the stream, which is the log of each forked task.
+    faulthandler.enable(file=2)
     if mode == "serve":
         from standpipe_worker.fork_server import serve  # type: ignore[import-not-found] # just loaded
 
-        return int(serve(int(argument)))
+        return int(serve(int(argument), float(idle_seconds)))
     from standpipe_worker.task import run, use_utf8  # type: ignore[import-not-found] # just loaded
 
     if mode == "debug":

@@ -15,6 +15,7 @@ from . import annotations as ann
 from . import artifacts
 from .artifacts import Artifact
 from .json_values import check_json, describe_type
+from .large_json import write_json
 from .status import PipelineTaskFinalStatus, TaskConfig, final_status, task_config
 
 #: KFP's name for the output of a function that returns a single value.
@@ -180,8 +181,8 @@ class Executor:
             output["artifacts"] = {
                 name: {"artifacts": [_runtime(name, a)]} for name, a in self.output_artifacts.items()
             }
-        with open(self.output_file, "w", encoding="utf-8") as file:
-            file.write(json.dumps(output))
+        with open(self.output_file, "wb") as file:
+            write_json(file, output)
 
 
 def _runtime(name: str, artifact: Artifact) -> Dict[str, Any]:

@@ -16,13 +16,15 @@ whatever way, or `{"problem": …}` if it could not be started. Usage comes with
 up the process.
 
 The server has one thread and knows nothing of what tasks do. When the control socket closes, it kills its tasks, and
-removes their working directories, as the process that should remove those may be dead.
+removes their working directories, as the process that should remove those may be dead. Without tasks it ends after some
+time; an order that comes at that moment is lost, and sent to another server, because the reply socket closes.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import select
 import signal
@@ -53,9 +55,9 @@ class _Order:
         return message
 
 
-def serve(control_fd: int) -> int:
-    """Serve the control socket with that descriptor until its other end closes."""
-    server = ForkServer(socket.socket(fileno=control_fd), adopts=orphans.adopt())
+def serve(control_fd: int, idle_seconds: float) -> int:
+    """Serve the control socket with that descriptor until its other end closes, or no task comes for some seconds."""
+    server = ForkServer(socket.socket(fileno=control_fd), idle_seconds, adopts=orphans.adopt())
     use_utf8()
     with suppress(Exception):  # if the SDK in this environment is broken, the tasks report that
         warm_up()
@@ -74,11 +76,13 @@ class ForkServer:
 
     Args:
         control: the control socket.
+        idle_seconds: for how long it waits for the next task.
         adopts: whether the system gives this process the orphans of its tasks.
     """
 
-    def __init__(self, control: socket.socket, *, adopts: bool = False) -> None:
+    def __init__(self, control: socket.socket, idle_seconds: float = math.inf, *, adopts: bool = False) -> None:
         self._control = control
+        self._idle_seconds = idle_seconds
         self._adopts = adopts
         self._wake, self._waker = socket.socketpair()
         self._waker.setblocking(False)
@@ -88,11 +92,11 @@ class ForkServer:
         self._wants_spare = True
 
     def serve(self) -> None:
-        """Start tasks as they are ordered, until the control socket closes."""
+        """Start tasks as they are ordered, until the control socket closes, or none was ordered for some time."""
         signal.signal(signal.SIGCHLD, _nothing)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         while True:
-            ready, _, _ = select.select([self._control, self._wake], [], [], 0 if self._wants_spare else None)
+            ready, _, _ = select.select([self._control, self._wake], [], [], self._timeout())
             if self._wake in ready:
                 self._wake.recv(4096)
                 self._reap()
@@ -101,9 +105,17 @@ class ForkServer:
                 if order is None:
                     break
                 self._start(order)
-            elif not ready:
+            elif not ready and self._wants_spare:
                 self._make_spare()
+            elif not ready:
+                break
         self._kill_all()
+
+    def _timeout(self) -> Optional[float]:
+        """Return how many seconds to wait for what happens next; None if there is no limit."""
+        if self._wants_spare:
+            return 0
+        return None if self._replies or math.isinf(self._idle_seconds) else self._idle_seconds
 
     def close(self) -> None:
         """Close its sockets, in a forked process."""
@@ -242,7 +254,8 @@ def _detach(server: ForkServer) -> None:
 
 def _run_task(order: _Order, request: Optional[Request]) -> int:
     """Run a task in this process; return its exit code if the interpreter has to finalize, or else exit with it."""
-    _send_reply(order.reply, pid=os.getpid())
+    if not _send_reply(order.reply, pid=os.getpid()):
+        return 70  # it was cancelled before it started
     os.register_at_fork(after_in_child=order.reply.close)  # only this process may report for the task
     _redirect(order.log)
     message = order.message
@@ -291,9 +304,13 @@ def _nothing(signum: int, frame: object) -> None:
     """Do nothing: a handler must exist for the signal to wake `select`."""
 
 
-def _send_reply(reply: socket.socket, **message: Any) -> None:
-    with suppress(BrokenPipeError, ConnectionResetError):  # the process that ordered the task has ended
+def _send_reply(reply: socket.socket, **message: Any) -> bool:
+    """Send a reply, and return whether the process that ordered the task still waits for it."""
+    try:
         reply.sendall(json.dumps(message).encode() + b"\n")
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+    return True
 
 
 def _kill_group(pid: int) -> None:

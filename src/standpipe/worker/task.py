@@ -36,8 +36,8 @@ def read(path: str) -> Request:
     description of an exception; `owner`, the user and group id that the outputs are given to, or null; `usage_file`,
     the path for the task's usage, or null; and perhaps `pause`, as `pausing.run_with_pauses` takes it.
     """
-    with open(path, encoding="utf-8") as file:
-        request: Request = json.load(file)
+    with open(path, "rb") as file:
+        request: Request = json.loads(file.read().decode("utf-8"))
     return request
 
 

@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin
 from standpipe.dsl.types import artifact_type, hints_of, parameter_type
 from standpipe.errors import AuthoringError, AuthoringTypeError
 from standpipe.model.frozen import frozen
+from standpipe.model.json_values import check_depth
 from standpipe.model.kfp import SINGLE_OUTPUT
 from standpipe.model.types import (
     ArtifactInput,
@@ -169,6 +170,7 @@ def _format_annotation(annotation: Any) -> str:
 
 def _convert_default(default: Any, declared: ParameterInput, location: str) -> Json:
     try:
+        check_depth(default)
         value = coerce(_convert_bool(dump(default), declared.type), declared.type)
     except ValueMismatch as mismatch:
         raise AuthoringTypeError(f"{location}: invalid default value: {mismatch}.") from mismatch

@@ -20,8 +20,9 @@ from standpipe.dsl.tracing.channels import (
     describe_value,
 )
 from standpipe.dsl.tracing.tasks import PipelineTask
+from standpipe.model.json_values import check_json
 from standpipe.model.types import Json
-from standpipe.model.values import ValueMismatch, check_json
+from standpipe.model.values import ValueMismatch
 
 #: The fields that are kept if they are empty.
 _WITH_PRESENCE = {"medium", "optional", "run_as_non_root", "size_limit"}

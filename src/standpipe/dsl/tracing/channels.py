@@ -137,13 +137,16 @@ def describe_value(value: object) -> str:
 
 
 class _Description(reprlib.Repr):
-    """The beginning of a value as text. `repr1` and `repr_str` are hooks of `reprlib`."""
+    """The beginning of a value as text. The other methods are hooks of `reprlib`."""
 
     def repr1(self, value: object, level: int) -> str:
         return f"the {describe_channel(value)}" if isinstance(value, PipelineChannel) else super().repr1(value, level)
 
     def repr_str(self, value: str, level: int) -> str:
         return re.sub(MARK_PATTERN, lambda mark: f"{{{mark['name']}}}", repr(value))
+
+    def repr_int(self, value: int, level: int) -> str:
+        return preview(value)  # Python refuses to write one of more than 4300 digits
 
     def repr_instance(self, value: object, level: int) -> str:
         return repr(value)

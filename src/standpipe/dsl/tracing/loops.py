@@ -21,9 +21,10 @@ from standpipe.dsl.tracing.groups import TasksGroup
 from standpipe.dsl.tracing.trace import Trace, require_trace
 from standpipe.dsl.types import item_annotation, parse_annotation
 from standpipe.errors import AuthoringError
+from standpipe.model.json_values import check_depth, check_json
 from standpipe.model.plan import RawItems
 from standpipe.model.types import ArtifactType, ParameterType
-from standpipe.model.values import ValueMismatch, check_json
+from standpipe.model.values import ValueMismatch
 
 
 class InvalidItems(AuthoringError, TypeError):
@@ -97,6 +98,10 @@ def _create_list_item(items: Any, trace: Trace) -> LoopItem:
             f"got {describe_value(items)}."
         )
     raw_items = list(items)
+    try:
+        check_depth(raw_items, "the list of items")
+    except ValueMismatch as mismatch:
+        raise AuthoringError(f"dsl.ParallelFor cannot loop over the list: {mismatch}.") from mismatch
     for channel in find_channels(raw_items, "dsl.ParallelFor"):
         raise InvalidItems(
             f"dsl.ParallelFor: the list of items contains the {describe_channel(channel)}. KFP writes the list into "

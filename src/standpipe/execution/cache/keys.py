@@ -161,7 +161,7 @@ def _describe_mount(mount: Mount) -> Json:
     if not mount.read_only:
         return [mount.path, ""]
     checksum = compute_checksum(str(mount.source), Cancellation())
-    if checksum is None:
+    if not checksum:
         raise _NoKey
     return [mount.path, checksum.digest]
 

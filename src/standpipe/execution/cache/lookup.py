@@ -34,8 +34,8 @@ class ResultCache:
         run: the id of the run.
         artifacts: the store of payloads.
         notice: called with what the user should know.
-        redactor: knows the secrets. Results that hold one are not cached: a redacted output is not what the task left,
-            and the cache is no place for another one.
+        redactor: knows the secrets. Results that hold one are not cached: a redacted output would not be what the
+            task left, and another one is not to be stored.
     """
 
     def __init__(
@@ -102,8 +102,8 @@ class ResultCache:
         if self._redactor.contains_secret([*entry.outputs.values()]):
             return
         artifacts = find_artifacts(entry.outputs.values())
-        if any(artifact.checksum is None and self._artifacts.exists(artifact.location) for artifact in artifacts):
-            return  # without a checksum, a later run cannot check the payload
+        if any(not artifact.checksum and self._artifacts.exists(artifact.location) for artifact in artifacts):
+            return  # without a digest, a later run cannot check the payload
         current = self._try(lambda: self._cache.keep(key, entry))
         if current is None or current == entry:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 from standpipe.runners.api import LocalRunner
 from standpipe.support.user_dirs import cache_folder
@@ -50,7 +51,9 @@ class DockerRunner(LocalRunner):
 
         engine = Engine()
         images = DerivedImages(engine, Path(cache_folder(), "images"))
-        return ContainerTaskRunner(self._run_arguments, images, engine)
+        runner = ContainerTaskRunner(self._run_arguments, images, engine)
+        finalize(self, runner.close)  # also at the end of the program
+        return runner
 
     def workspace_path(self, workspace: Path) -> str:
         """Return KFP's path of the workspace, where it is mounted into all containers."""

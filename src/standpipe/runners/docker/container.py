@@ -19,6 +19,7 @@ from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Log, Outcome, TaskRequest
 from standpipe.runners.docker.engine import engine_errors, message_of, unknown_end
 from standpipe.runners.request_files import ErrorDetails, Usage, read_error, read_usage, write_request
+from standpipe.support.untrusted_files import open_folder
 
 if TYPE_CHECKING:
     from socket import SocketIO
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGKILL")
 _GRACE_PERIOD = 2.0
 _SIGKILL = 9
+
+#: The seconds that may pass until a stopped container and its sidecars are removed, and its files have their owner.
+_CLEANUP_TIME = 10.0
 
 #: What the init programs of Docker (tini) and Podman (catatonit) print if they cannot execute the command.
 _INIT_FAILURE = re.compile(rb"(?:\[FATAL tini \(\d+\)\]|ERROR \(catatonit:\d+\):) (.+)")
@@ -70,7 +74,7 @@ class TaskContainer:
             give_away = self._user == 0 and self.caller[0] != 0
             write_request(self.request, self.request.program, self.caller if give_away else None, usage=True)
         if self._user not in (0, self.caller[0]):
-            with _writable_by_all(self.request.folder):
+            with _writable_by_all(self.request.folder, self.request.pipeline_root):
                 yield
         else:
             yield
@@ -97,6 +101,8 @@ class TaskContainer:
                         self._container.reload()
                 except engine_errors() as error:
                     return Outcome(problem=f"how its container ended is unknown: {unknown_end(error)}")
+        if cancel:
+            cancel.expect_cleanup(_CLEANUP_TIME)
         if status and (failure := _INIT_FAILURE.match(beginning)):
             return self._not_started(failure[1].decode(errors="replace").strip())
         return self._outcome(status)
@@ -107,7 +113,18 @@ class TaskContainer:
             return []
         folders = [self.request.folder, *filter(None, [self.request.workspace])]
         folders += [mount.source for mount in self.request.pod.mounts if not mount.read_only]
-        return [folder for folder in folders if _has_foreign_files(folder, os.geteuid())]
+        return [folder for folder in folders if self._is_as_made(folder) and _has_foreign_files(folder, os.geteuid())]
+
+    def _is_as_made(self, folder: Path) -> bool:
+        """Return whether no task has put a link at the path of a folder, or on the way, as far as tasks can."""
+        root = self.request.pipeline_root
+        if not folder.is_relative_to(root):
+            return True  # it is the user's
+        try:
+            with open_folder(folder, root):
+                return True
+        except OSError:
+            return False
 
     @property
     def is_root(self) -> bool:
@@ -145,12 +162,12 @@ class TaskContainer:
 
     def _outcome(self, status: int) -> Outcome:
         has_worker = isinstance(self.request.program, PythonFunction)
-        usage = read_usage(self.request.folder) if has_worker else Usage()
+        usage = read_usage(self.request) if has_worker else Usage()
         # An engine kills single processes for memory. A cluster kills all of the container, so that the task fails.
         kernel_killed = self._container.attrs["State"]["OOMKilled"]
         if status == 0 and not kernel_killed:
             return Outcome(exit_code=0, cpu_seconds=usage.cpu_seconds, peak_memory=usage.peak_memory)
-        error = read_error(self.request.folder) if has_worker else ErrorDetails()
+        error = read_error(self.request) if has_worker else ErrorDetails()
         # Like a shell, an engine reports a signal as 128 plus its number. A process that was killed left no traceback.
         number = status - 128 if status else _SIGKILL
         killed = 0 < number <= 64 and not error.detail
@@ -236,26 +253,29 @@ class _Stopper:
 
 
 @contextlib.contextmanager
-def _writable_by_all(folder: Path) -> Iterator[None]:
-    """Let every user write into a task's folders during the block, for a container whose user is neither root nor ours.
+def _writable_by_all(folder: Path, root: Path) -> Iterator[None]:
+    """Let every user write into a task's folder during the block, for a container whose user is neither root nor ours.
 
-    On a cluster, too, the volumes of outputs are writable for every user that an image may have.
+    On a cluster, too, the volumes of outputs are writable for every user that an image may have. The folder stays open,
+    so that what a task puts at its path meanwhile does not get its permissions.
     """
-    modes = {Path(path): os.stat(path).st_mode for path, _, _ in os.walk(folder)}
-    for path, mode in modes.items():
-        path.chmod(stat.S_IMODE(mode) | 0o777)
-    try:
-        yield
-    finally:
-        for path, mode in modes.items():
-            with contextlib.suppress(FileNotFoundError):
-                path.chmod(stat.S_IMODE(mode))
+    with open_folder(folder, root) as descriptor:
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        os.fchmod(descriptor, mode | 0o777)
+        try:
+            yield
+        finally:
+            os.fchmod(descriptor, mode)
 
 
 def _has_foreign_files(folder: Path, uid: int) -> bool:
-    for path, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            with contextlib.suppress(FileNotFoundError):  # other tasks may remove files of the workspace
-                if os.lstat(os.path.join(path, name)).st_uid != uid:
+    left = [os.fspath(folder)]  # a list, as a task can nest folders deeper than Python can recurse
+    while left:
+        # Other tasks may remove files of the workspace, and a path may be too long for the system.
+        with contextlib.suppress(OSError), os.scandir(left.pop()) as entries:
+            for entry in entries:
+                if entry.stat(follow_symlinks=False).st_uid != uid:
                     return True
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(entry.path)
     return False

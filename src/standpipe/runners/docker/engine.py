@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from standpipe.errors import RunnerError
+from standpipe.support.forking import register_object
 from standpipe.support.system_files import read_text
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Engine:
         self._connect = connect
         self._lock = threading.Lock()
         self._client: DockerClient | None = None
+        register_object(self)
 
     def __call__(self) -> DockerClient:
         """Return the client.
@@ -81,10 +83,17 @@ class Engine:
 
     def close(self) -> None:
         """Close the connection; a later call opens a new one."""
-        with self._lock:
-            client, self._client = self._client, None
+        if not self._lock.acquire(blocking=False):
+            return  # a thread still waits for an engine that does not answer
+        client, self._client = self._client, None
+        self._lock.release()
         if client is not None:
             client.close()
+
+    def after_fork_in_child(self) -> None:
+        """Leave the connection to the process that this one was forked from; see `support.forking`."""
+        self._lock = threading.Lock()  # a thread that is not in this process may hold the old one
+        self._client = None
 
 
 def _reason(error: BaseException) -> str:

@@ -16,7 +16,6 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from standpipe.runners.docker.engine import engine_errors, message_of
 from standpipe.runners.package_indexes import Indexes, drop_password, hide_password, resolve_indexes
 from standpipe.support.locks import lock_file
 from standpipe.support.notices import Notice
+from standpipe.support.waiting import iterate_in_thread
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -299,36 +299,12 @@ def _pull(client: DockerClient, name: str, platform: str | None, inform: Notice,
 def _checked_events(pull: Callable[[], Iterable[dict[str, Any]]], cancel: Cancellation) -> Iterator[dict[str, Any]]:
     from docker.errors import DockerException  # costly; only a user of containers needs it
 
-    for event in _events(pull, cancel):
+    # In another thread, as a registry may pause for minutes.
+    for event in iterate_in_thread(pull, cancel):
         if "error" in event:
             raise DockerException(event["error"])  # an engine reports late errors in the stream
         yield event
-
-
-def _events(pull: Callable[[], Iterable[dict[str, Any]]], cancel: Cancellation) -> Iterator[dict[str, Any]]:
-    """Yield the events of a pull as they come. Another thread waits for them, as a registry may pause for minutes."""
     _check(cancel)
-    arrived: SimpleQueue[dict[str, Any] | Exception | None] = SimpleQueue()
-
-    def read() -> None:
-        try:
-            for event in pull():
-                arrived.put(event)
-            arrived.put(None)
-        except Exception as error:  # noqa: BLE001  it is raised in the thread that takes the events
-            arrived.put(error)
-
-    forget = cancel.on_set(lambda: arrived.put(None))
-    threading.Thread(target=read, daemon=True).start()
-    try:
-        while (event := arrived.get()) is not None:
-            _check(cancel)
-            if isinstance(event, Exception):
-                raise event
-            yield event
-        _check(cancel)
-    finally:
-        forget()
 
 
 def _progress(events: Iterable[dict[str, Any]]) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import math
 import os
@@ -35,7 +34,7 @@ from standpipe.runners.docker.create_arguments import (
 from standpipe.runners.docker.engine import Engine, Owner, engine_errors, leftovers, message_of
 from standpipe.runners.docker.pausing import pausing_command
 from standpipe.runners.docker.pod import Pod
-from standpipe.runners.docker.reaper import Reaper
+from standpipe.runners.docker.reaper import Reaper, shared_reaper
 from standpipe.runners.docker.run_arguments import RunArguments
 from standpipe.runners.missing_modules import explain_missing_module
 from standpipe.runners.package_indexes import has_variables
@@ -130,13 +129,12 @@ class ContainerTaskRunner:
         self._warn = warn
         self._inform = inform
         self._engine = engine or Engine()
-        self._reaper = reaper or Reaper()
+        self._reaper = reaper or shared_reaper
         self._unremoved: set[str] = set()
         self._lock = threading.Lock()
         self._image_ids: dict[str, tuple[float, str]] = {}  # with the time of the request
         self._traits: EngineTraits | None = None
         self._prepared: set[object] = set()
-        atexit.register(self.close)
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
         """Run one attempt in a container of its own; see `model.ports.Runner`.
@@ -257,7 +255,6 @@ class ContainerTaskRunner:
         """Close the connection to the engine. A later run opens it again."""
         self._reaper.close(everything_removed=not self._unremoved)
         self._engine.close()
-        atexit.unregister(self.close)
 
     def _prepare_engine(self, client: DockerClient) -> EngineTraits:
         with self._lock:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from standpipe.errors import UnsupportedError
@@ -83,6 +85,20 @@ class SubprocessRunner(LocalRunner):
         )
 
         return ProcessTaskRunner(Venvs(Path(cache_folder(), "envs")) if self.use_venv else CurrentEnvironment())
+
+    @contextmanager
+    def running(self) -> Iterator[Runner]:
+        """Give the open runner for the length of a run."""
+        with super().running() as runner:
+            from standpipe.runners.process.fork_servers import shared_servers  # of use to this runner only
+
+            with shared_servers.run():
+                yield runner
+
+    def retire(self, successor: LocalRunner) -> None:
+        """Leave the fork servers to the successor, if that is of the same kind: they are shared."""
+        if not isinstance(successor, SubprocessRunner):
+            super().retire(successor)
 
     def workspace_path(self, workspace: Path) -> str:
         """Return the path of the workspace on this machine, which tasks share."""

@@ -12,11 +12,12 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from standpipe.model.resources import Limits
-from standpipe.support.locks import try_lock
+from standpipe.support.forking import Descriptor
+from standpipe.support.locks import open_for_locking, try_lock, unlock
 from standpipe.support.system_files import read_text
 
 #: The period of a group's CPU quota, and the smallest quota, in microseconds.
@@ -59,7 +60,7 @@ class Group:
         try:
             self._limit(limits)
         except OSError:
-            os.close(self._lock)
+            unlock(self._lock)
             folder.rmdir()
             raise
 
@@ -82,7 +83,7 @@ class Group:
     def remove(self) -> None:
         """Kill what is left in the group, and remove it, or leave that to a later sweep if a process takes too long."""
         _kill_and_remove(self._folder)
-        os.close(self._lock)
+        unlock(self._lock)
 
     def _limit(self, limits: Limits) -> None:
         if limits.memory is not None:
@@ -167,20 +168,20 @@ def _sweep(folder: Path) -> None:
         with suppress(OSError):  # its program lives, or another process removes it
             lock = _lock(group)
             _kill_and_remove(group)
-            os.close(lock)
+            unlock(lock)
 
 
-def _lock(folder: Path) -> int:
-    """Lock a folder, and return a descriptor. The lock ends when it is closed, at the latest with this process.
+def _lock(folder: Path) -> Descriptor:
+    """Lock a folder. The lock ends with `unlock`, at the latest with this process.
 
     Raises:
         OSError: if another process has locked it, or it does not exist any more.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
-    if not try_lock(descriptor):
-        os.close(descriptor)
+    lock = open_for_locking(partial(os.open, folder, os.O_RDONLY | os.O_CLOEXEC))
+    if not try_lock(lock.number):
+        unlock(lock)
         raise BlockingIOError(f"{folder} is locked by another process")
-    return descriptor
+    return lock
 
 
 def _kill_and_remove(folder: Path) -> None:

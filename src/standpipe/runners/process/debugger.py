@@ -13,11 +13,20 @@ from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, TaskRequ
 from standpipe.runners.process.fork_servers import BOOT
 from standpipe.runners.process.process_tree import kill_tree
 from standpipe.runners.request_files import read_error, read_usage, request_file
+from standpipe.support.forking import register_functions, start_process
 
 _NOTE = b"[it ran under the debugger: what it printed was on the terminal]\n"
 
 #: There is one terminal, so one task is debugged at a time.
 _terminal = threading.Lock()
+
+
+def _after_fork_in_child() -> None:
+    global _terminal
+    _terminal = threading.Lock()  # a thread that is not in this process may hold the old one
+
+
+register_functions(in_child=_after_fork_in_child)
 
 
 def run_debugged(
@@ -36,15 +45,13 @@ def run_debugged(
     Raises:
         RunnerError: if the interpreter does not start.
     """
-    import subprocess  # costs 20 ms, which a program that runs nothing need not pay
-
     log.write(_NOTE)
     with _terminal:
         if cancel:
             return CANCELLED_BEFORE_START
         command = (str(python), str(BOOT), "debug", str(request_file(request.folder)))
         try:
-            process = subprocess.Popen(command, env=dict(env), cwd=cwd)
+            process = start_process(command, env=dict(env), cwd=cwd)
         except OSError as error:
             raise RunnerError(f"The task's Python interpreter cannot be started: {error}") from error
         forget = cancel.on_set(partial(kill_tree, process.pid))
@@ -52,14 +59,14 @@ def run_debugged(
             code = process.wait()
         finally:
             forget()
-    return _outcome(code, request.folder)
+    return _outcome(code, request)
 
 
-def _outcome(code: int, folder: Path) -> Outcome:
-    usage = read_usage(folder)
+def _outcome(code: int, request: TaskRequest) -> Outcome:
+    usage = read_usage(request)
     if code < 0:
         return Outcome(signal=-code)
-    error = read_error(folder)
+    error = read_error(request)
     return Outcome(
         exit_code=code,
         detail=error.detail,

@@ -2,74 +2,162 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
+import signal
 import socket
 import sys
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from standpipe.errors import RunnerError
 from standpipe.runners.process.installer import find_site_packages
-from standpipe.support.forking import register_object
+from standpipe.runners.process.process_tree import kill_tree, signal_tree
+from standpipe.support.forking import close_owned, own, paused, register_object, start_process
+
+if TYPE_CHECKING:
+    from subprocess import Popen
 
 BOOT = Path(__file__).parents[2] / "worker" / "boot.py"
 
 #: Variables that an interpreter reads when it starts: tasks that differ in them cannot share a fork server.
 START_VARIABLES = re.compile("PYTHON|LD_|DYLD_|LANG|LC_|MALLOC_|GLIBC_")
 
+#: The seconds without a task after which a server ends. The next task starts another one, which takes 0.1 s.
+IDLE_SECONDS = 300.0
+
+#: The most servers without a task that are kept, each of which is two processes: between runs, and during runs, whose
+#: tasks may need several environments in turns.
+_MOST_IDLE = 4
+_MOST_IDLE_IN_RUN = 16
+
+#: `subprocess.DEVNULL`, whose module costs 20 ms.
+_DEVNULL = -3
+
 #: The most of a server's own output that is read, and the end of it that errors show, in bytes.
 _OUTPUT_READ = 64 * 1024
 _OUTPUT_SHOWN = 2000
 
+#: The seconds that a server has to end, before it is killed.
+_TIME_TO_END = 2.0
+
 
 class ForkServers:
-    """The fork servers of this process, one for each interpreter and set of start variables."""
+    """Fork servers, one for each interpreter and set of start variables, shared by the runners of this process.
+
+    A server stays for the next task. One without a task ends after a while by itself, or when there are too many.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: dict[Any, ForkServer] = {}
+        self._running: dict[Any, ForkServer] = {}  # the one that was used last is at the end
+        self._runs = 0
         register_object(self)
 
-    def get(self, python: Path, env: Mapping[str, str], replacing: ForkServer | None = None) -> ForkServer:
-        """Return the server of an interpreter, which is started if there is none.
+    @contextmanager
+    def use(
+        self, python: Path, env: Mapping[str, str], user: object, replacing: ForkServer | None = None
+    ) -> Iterator[ForkServer]:
+        """Give the server of an interpreter for a task, which is started if there is none.
 
         Args:
             python: the interpreter.
             env: the environment variables that a new server starts with.
+            user: the runner of the task.
             replacing: a server that has died, in whose place a new one is started.
 
         Raises:
             RunnerError: if the interpreter does not start.
         """
-        settings = tuple(sorted((name, value) for name, value in env.items() if START_VARIABLES.match(name)))
-        key = (python, settings, _changed_at(python))
+        server = self._acquire(python, env, user, replacing)
+        try:
+            yield server
+        finally:
+            with self._lock:
+                server.tasks -= 1
+                unneeded = self._remove_unneeded()
+            _close(unneeded)
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """Keep more servers for the length of the block, a run, which may use them again and again."""
         with self._lock:
-            server = self._running.get(key)
-            if server is None or server is replacing:
-                if server is not None:
-                    server.close()
-                server = self._running[key] = ForkServer(python, env)
-            return server
+            self._runs += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._runs = max(0, self._runs - 1)  # a forked child has none
+                unneeded = self._remove_unneeded()
+            _close(unneeded)
+
+    def leave(self, user: object) -> None:
+        """Stop the servers that only this runner has used, and with them its tasks."""
+        with self._lock:
+            unneeded = {}
+            for key, server in self._running.items():
+                if user in server.users:
+                    server.users.discard(user)
+                    if not server.users:
+                        unneeded[key] = server
+            for key in unneeded:
+                del self._running[key]
+        _close(list(unneeded.values()))
 
     def close(self) -> None:
         """Stop all servers, and with them their tasks."""
         with self._lock:
             servers = list(self._running.values())
             self._running.clear()
-        for server in servers:
-            server.close()
+        _close(servers)
+        atexit.unregister(self.close)
 
     def after_fork_in_child(self) -> None:
         """Leave the servers to the process that this one was forked from; see `support.forking`."""
         self._lock = threading.Lock()  # a thread that is not in this process may hold the old one
         for server in self._running.values():
-            server.detach()
+            server.forget()
         self._running.clear()
+        self._runs = 0
+
+    def _acquire(self, python: Path, env: Mapping[str, str], user: object, replacing: ForkServer | None) -> ForkServer:
+        settings = tuple(sorted((name, value) for name, value in env.items() if START_VARIABLES.match(name)))
+        key = (python, settings, _changed_at(python))
+        with self._lock:
+            server = self._running.pop(key, None)
+            if server is not None and (server is replacing or server.has_ended):
+                server.close()
+                server = None
+            if server is None:
+                server = ForkServer(python, env)
+                atexit.register(self.close)
+            self._running[key] = server
+            server.tasks += 1
+            server.users.add(user)
+            return server
+
+    def _remove_unneeded(self) -> list[ForkServer]:
+        """Remove the servers that have ended, and the ones without a task that are too many; return them."""
+        idle = [key for key, server in self._running.items() if not server.tasks]
+        excess = idle[: max(0, len(idle) - (_MOST_IDLE_IN_RUN if self._runs else _MOST_IDLE))]
+        return [self._running.pop(key) for key in idle if key in excess or self._running[key].has_ended]
+
+
+def _close(servers: Sequence[ForkServer]) -> None:
+    for server in servers:
+        server.stop()
+    for server in servers:
+        server.close()
+
+
+#: The servers of all runners that users make.
+shared_servers = ForkServers()
 
 
 def _changed_at(python: Path) -> int:
@@ -89,30 +177,34 @@ class ForkServer:
     """A process that forks for each task (`standpipe.worker.fork_server`), seen from the process that started it."""
 
     def __init__(self, python: Path, env: Mapping[str, str]) -> None:
-        import subprocess  # costs 20 ms, which a program that runs nothing need not pay
-
         self._lock = threading.Lock()
         self._env = dict(env)  # what it starts with: a task gets what differs
-        self._control, server_end = socket.socketpair()
-        # A socket, not a file, because the server's streams become those of its tasks, which print into pipes.
-        self._output, output_end = socket.socketpair()
+        self.tasks = 0
+        self.users: WeakSet[object] = WeakSet()
+        with paused():
+            self._control, server_end = socket.socketpair()
+            # A socket, not a file, because the server's streams become those of its tasks, which print into pipes.
+            self._output, output_end = socket.socketpair()
+            own(self._control, self._output)
+            with server_end, output_end:
+                try:
+                    self._process = self._start(python, server_end.fileno(), output_end.fileno())
+                except OSError as error:
+                    close_owned(self._control, self._output)
+                    raise RunnerError(f"The task's Python interpreter cannot be started: {error}") from error
         self._output.setblocking(False)
-        with server_end, output_end:
-            try:
-                self._process = subprocess.Popen(
-                    (str(python), str(BOOT), "serve", str(server_end.fileno())),
-                    env=env,
-                    cwd="/",
-                    stdin=subprocess.DEVNULL,
-                    stdout=output_end.fileno(),
-                    stderr=output_end.fileno(),
-                    pass_fds=(server_end.fileno(),),
-                    start_new_session=True,  # Ctrl-C in the terminal is for this process to act on
-                )
-            except OSError as error:
-                self._control.close()
-                self._output.close()
-                raise RunnerError(f"The task's Python interpreter cannot be started: {error}") from error
+
+    def _start(self, python: Path, control: int, output: int) -> Popen[bytes]:
+        return start_process(
+            (str(python), str(BOOT), "serve", str(control), str(IDLE_SECONDS)),
+            env=self._env,
+            cwd="/",
+            stdin=_DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(control,),
+            start_new_session=True,  # Ctrl-C in the terminal is for this process to act on
+        )
 
     def send(self, message: Mapping[str, Any], reply: int, output: int) -> None:
         """Ask for a task. If the server is dead, nothing happens, and the other ends of the descriptors close.
@@ -144,22 +236,40 @@ class ForkServer:
         except OSError:  # there is nothing to read, or another thread has closed the socket
             return ""
 
-    def close(self) -> None:
-        """Stop the server, which kills its tasks."""
-        from subprocess import TimeoutExpired  # already imported
+    @property
+    def has_ended(self) -> bool:
+        """Whether its process has ended, because it had nothing to do for a while, or was killed."""
+        return self._process.poll() is not None
 
+    def resume(self, *, with_children: bool = False) -> None:
+        """Let the server continue if a task has stopped it (SIGSTOP), from which nothing else would wake it.
+
+        Args:
+            with_children: whether its children continue, too: a process that was to become a task may be stopped.
+        """
+        self._process.send_signal(signal.SIGCONT)
+        if with_children and self._process.returncode is None:
+            signal_tree(self._process.pid, signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Ask the server to end, which kills its tasks."""
         with suppress(OSError):  # the server has died
             self._control.shutdown(socket.SHUT_RDWR)  # closing alone does nothing while another thread polls it
-        self._control.close()
-        try:
-            self._process.wait(timeout=5)
-        except TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._output.close()
+        self.resume()
 
-    def detach(self) -> None:
-        """Close this process's ends, so that the server still notices when the process that started it dies."""
-        self._control.close()
-        self._output.close()
+    def close(self) -> None:
+        """Stop the server, and wait for its end."""
+        from subprocess import TimeoutExpired  # already imported
+
+        self.stop()
+        close_owned(self._control)
+        try:
+            self._process.wait(_TIME_TO_END)
+        except TimeoutExpired:
+            kill_tree(self._process.pid)
+            self._process.wait()
+        close_owned(self._output)
+
+    def forget(self) -> None:
+        """Leave the server to the process that this one was forked from, whose sockets are closed here already."""
         self._process.returncode = 0  # it is not a child of this process, which must not warn that it still runs

@@ -8,11 +8,12 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from standpipe.errors import EnvironmentBuildError
 from standpipe.model.cancellation import Cancellation
@@ -20,7 +21,12 @@ from standpipe.runners.credentials import pip_command
 from standpipe.runners.package_indexes import hide_password
 from standpipe.runners.process.pip_options import Arguments, pip_words, without_effect
 from standpipe.runners.process.uv_call import make_uv_call
+from standpipe.support.forking import register_functions, start_process
 from standpipe.support.notices import Notice
+from standpipe.support.waiting import iterate_in_thread
+
+if TYPE_CHECKING:
+    import subprocess
 
 #: The lines of the installers that are worth showing as progress, and those that are noise in an error message.
 _PROGRESS = re.compile(r"(Resolved|Prepared|Installed|Building|Downloading|Collecting|Successfully installed) ")
@@ -45,9 +51,32 @@ class Build(NamedTuple):
         if self.cancel:
             raise EnvironmentBuildError("It was cancelled while its environment was built.")
 
+    @contextmanager
+    def holding(self, lock: threading.Lock) -> Iterator[None]:
+        """Hold a lock during the block. The wait for it ends with an error if the build is cancelled."""
+        while not lock.acquire(timeout=_INTERVAL):
+            self.check()
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+#: The seconds between two looks at whether a build is cancelled, or a program has ended; and those that an installer
+#: has to end.
+_INTERVAL = 0.05
+_TIME_TO_END = 2.0
 
 #: Held while `sysconfig` is used, which in Python 3.10 to 3.12 fails in a thread while another is the first to use it.
 _sysconfig = threading.Lock()
+
+
+def _after_fork_in_child() -> None:
+    global _sysconfig
+    _sysconfig = threading.Lock()  # a thread that is not in this process may hold the old one
+
+
+register_functions(in_child=_after_fork_in_child)
 
 
 @cache
@@ -145,8 +174,10 @@ def _link_mode(uv: str, python: Path) -> str:
     import subprocess  # costs 20 ms, which a program that builds nothing need not pay
 
     with suppress(OSError, subprocess.SubprocessError):
-        cache = subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, cwd="/", check=True).stdout
-        if _can_clone(Path(cache.strip(), "CACHEDIR.TAG"), python.parent):
+        command = [uv, "cache", "dir"]
+        with start_process(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd="/") as process:
+            cache = process.communicate()[0]
+        if process.returncode == 0 and _can_clone(Path(cache.strip(), "CACHEDIR.TAG"), python.parent):
             return "clone"
     return "copy"
 
@@ -190,7 +221,7 @@ def _run(
     import subprocess  # costs 20 ms, which a program that builds nothing need not pay
 
     lines = []
-    with subprocess.Popen(
+    process = start_process(
         command,
         cwd="/",  # in the user's folder, uv would read the settings of the project there
         env={**_installer_environment(os.environ), **variables},
@@ -201,28 +232,47 @@ def _run(
         encoding="utf-8",
         errors="replace",
         start_new_session=True,  # so that its child processes can be stopped with it
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
+    )
+    output, process.stdout = process.stdout, None  # left to the thread that reads it
+    assert output is not None
+    assert process.stdin is not None
+    try:
         with suppress(BrokenPipeError), process.stdin:  # it may end at once
             process.stdin.write(standard_input)
-        forget = build.cancel.on_set(partial(_stop_group, process.pid, build.cancel))
-        try:
-            for line in map(hide_password, process.stdout):
-                lines.append(line.rstrip())
-                if _PROGRESS.match(line):
-                    build.inform(line.strip())
-        finally:
-            forget()
+        for line in iterate_in_thread(partial(_read_lines, output), build.cancel):
+            lines.append(line.rstrip())
+            if _PROGRESS.match(line):
+                build.inform(line.strip())
+    except BaseException:
+        _kill_group(process.pid, signal.SIGKILL)
+        raise
+    finally:
+        if build.cancel:
+            _stop(process, build.cancel)
+        process.wait()
     build.check()
     if process.returncode:
         errors = [line for line in lines if not _NOISE.match(line)][-_LINES_OF_ERROR:]
         raise EnvironmentBuildError("\n".join((f"{what}:", *errors, hint)))
 
 
-def _stop_group(leader: int, cancel: Cancellation) -> None:
+def _read_lines(output: IO[str]) -> Iterator[str]:
+    with output:
+        yield from map(hide_password, output)
+
+
+def _stop(process: subprocess.Popen[str], cancel: Cancellation) -> None:
+    """Terminate a program with its group, and kill what does not end in time."""
+    _kill_group(process.pid, signal.SIGTERM)
+    patience_ends = time.monotonic() + _TIME_TO_END
+    while not cancel.urgent and process.poll() is None and time.monotonic() < patience_ends:
+        time.sleep(_INTERVAL)
+    _kill_group(process.pid, signal.SIGKILL)  # whose number no other group has, as long as a process is in it
+
+
+def _kill_group(leader: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError, PermissionError):  # it has just ended
-        os.killpg(leader, signal.SIGKILL if cancel.urgent else signal.SIGTERM)
+        os.killpg(leader, number)
 
 
 def _installer_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import re
 import sys
@@ -21,7 +20,7 @@ from standpipe.model.resources import Capacity
 from standpipe.runners.missing_modules import explain_missing_module
 from standpipe.runners.package_indexes import drop_password, has_variables, resolve_indexes
 from standpipe.runners.pauses import announce_pauses
-from standpipe.runners.process.fork_servers import BOOT, START_VARIABLES, ForkServer, ForkServers
+from standpipe.runners.process.fork_servers import BOOT, START_VARIABLES, ForkServers, shared_servers
 from standpipe.runners.process.limits import AttemptLimits, Limiter, gpu_variables
 from standpipe.runners.process.task_process import TaskProcess
 from standpipe.runners.request_files import request_file, write_request
@@ -72,6 +71,7 @@ class ProcessTaskRunner:
 
     Args:
         environments: provides the interpreters.
+        servers: the fork servers, which it may share with others.
         warn: called with what is not done as asked.
         inform: called with the progress of what takes long.
 
@@ -79,16 +79,22 @@ class ProcessTaskRunner:
         UnsupportedError: on Windows, which has no `fork`.
     """
 
-    def __init__(self, environments: Environments, *, warn: Notice = warn, inform: Notice = inform) -> None:
+    def __init__(
+        self,
+        environments: Environments,
+        *,
+        servers: ForkServers = shared_servers,
+        warn: Notice = warn,
+        inform: Notice = inform,
+    ) -> None:
         if not hasattr(os, "fork"):
             raise UnsupportedError("Processes cannot be forked on Windows. Use local.DockerRunner(), or WSL.")
         self._environments = environments
         self._warn = warn
         self._inform = inform
-        self._servers = ForkServers()
+        self._servers = servers
         self._limiter = Limiter()
         self._noticed = Once()
-        atexit.register(self.close)
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
         """Run one attempt to its end; see `model.ports.Runner`.
@@ -162,9 +168,8 @@ class ProcessTaskRunner:
         return machine_capacity.read_capacity()
 
     def close(self) -> None:
-        """Stop the fork servers, and with them all tasks that still run."""
-        self._servers.close()
-        atexit.unregister(self.close)
+        """Stop the fork servers that no other runner has used, and with them the tasks that still run there."""
+        self._servers.leave(self)
 
     def _run_in_server(
         self, python: Path, request: TaskRequest, own: Mapping[str, str], log: Log, cancel: Cancellation
@@ -178,7 +183,7 @@ class ProcessTaskRunner:
                 message.update(_mounts(python, request, cwd))
             if limits.message:
                 message["limits"] = limits.message
-            return self._run_process(python, start, message, limits, log, cancel).outcome(request.folder)
+            return self._run_process(python, start, message, limits, log, cancel).outcome(request)
 
     def _run_process(
         self,
@@ -189,22 +194,17 @@ class ProcessTaskRunner:
         log: Log,
         cancel: Cancellation,
     ) -> TaskProcess:
-        """Run one attempt. A server that has died before it starts the task is replaced, once."""
-
-        def run_on(server: ForkServer) -> TaskProcess:
-            task = TaskProcess(server, message, limits)
-            task.wait(log, cancel)
-            return task
-
-        server = self._servers.get(python, start)
-        task = run_on(server)
-        if not task.started:
-            server = self._servers.get(python, start, replacing=server)
-            task = run_on(server)
-        if task.started:
-            return task
+        """Run one attempt. A server that has ended before it starts the task is replaced, once."""
+        replaced, printed = None, ""
+        for _ in range(2):
+            with self._servers.use(python, start, self, replacing=replaced) as server:
+                task = TaskProcess(server, message, limits)
+                task.wait(log, cancel)
+                if task.started:
+                    return task
+                replaced, printed = server, server.error_output()
         raise RunnerError(
-            f"The task's Python interpreter does not start: {python}\n{server.error_output()}\n"
+            f"The task's Python interpreter does not start: {python}\n{printed}\n"
             "If it was removed or upgraded, remove the environment, too: the next run builds it again."
         )
 

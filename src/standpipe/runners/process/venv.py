@@ -77,9 +77,10 @@ class Venvs:
         recipe = _recipe(_base_python(), function, variables)
         folder = self._root / recipe.key
         if not _is_complete(folder):
-            with self._locks.setdefault(recipe.key, threading.Lock()):
+            build = Build(inform, Cancellation() if cancel is None else cancel)
+            with build.holding(self._locks.setdefault(recipe.key, threading.Lock())):
                 try:
-                    _build_once(recipe, folder, Build(inform, Cancellation() if cancel is None else cancel))
+                    _build_once(recipe, folder, build)
                 except OSError as error:
                     raise EnvironmentBuildError(
                         f"The environment in {folder} cannot be created: {error.strerror or error}. "
@@ -121,9 +122,10 @@ class CurrentEnvironment:
         if not function.packages:
             return python
         recipe = _recipe(python, function, variables)
-        with self._lock:
+        build = Build(inform, Cancellation() if cancel is None else cancel)
+        with build.holding(self._lock):
             if recipe not in self._installed:
-                recipe.install(python, Build(inform, Cancellation() if cancel is None else cancel))
+                recipe.install(python, build)
                 self._installed.add(recipe)
         return python
 

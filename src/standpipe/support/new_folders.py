@@ -1,0 +1,55 @@
+"""New folders for attempts. What is at their path already is moved aside, because nobody knows what it is."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+from standpipe.support.untrusted_files import UntrustedFileError, open_parent
+
+#: How often what is at one path is moved aside. Only a task in progress can create it again.
+_MOST_MOVES = 10
+
+
+def make_folder(folder: Path, root: Path, aside: Path) -> Path | None:
+    """Create a new folder below `root`, and its missing parents.
+
+    It contains nothing that another task has written, nor an attempt that the run store has lost: what is at its path
+    is moved into `aside`, unread.
+
+    Args:
+        folder: the folder, which is below the parent of `aside`.
+        root: the folder below which no link is followed.
+        aside: a folder below `root`. What is moved into it keeps its path below the parent of `aside`, in a new folder.
+
+    Returns:
+        The path that the former folder, file or link was moved to; None if there was none.
+
+    Raises:
+        UntrustedFileError: if a link is on the way, or no folder, or a task creates something there again and again.
+        OSError: if it cannot be created.
+    """
+    moved = None
+    with open_parent(folder, root, create=True) as (parent, name):
+        for _ in range(_MOST_MOVES):
+            try:
+                os.mkdir(name, dir_fd=parent)
+            except FileExistsError:
+                moved = _move_aside(folder, root, aside, parent)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(folder)) from None
+            else:
+                return moved
+    raise UntrustedFileError(
+        f"Cannot create the folder {folder}: a task creates it again and again. Nothing was written. Let tasks write "
+        "to their own outputs only."
+    )
+
+
+def _move_aside(path: Path, root: Path, aside: Path, parent: int) -> Path:
+    """Move a folder, a file or a link itself into `aside`, and return its new path; `parent` is the folder it is in."""
+    target = aside / uuid.uuid4().hex[:8] / path.relative_to(aside.parent)
+    with open_parent(target, root, create=True) as (folder, name):
+        os.rename(path.name, name, src_dir_fd=parent, dst_dir_fd=folder)
+    return target

@@ -1,0 +1,38 @@
+"""Text of tasks on a terminal: what they print, their errors, their names. It can do no more than be read.
+
+A terminal takes commands among the text (ECMA-48): they move the cursor, set the title, write to the clipboard, or let
+the terminal type an answer. Text that changes its direction can hide what it says.
+"""
+
+from __future__ import annotations
+
+import re
+
+#: Commands with their parameters, or with a text up to their end, and all other control characters but tab and newline.
+_CONTROLS = re.compile(
+    r"(?P<color>\x1b\[[\d;:]*m)"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]?"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]"
+)
+
+_RESET = "\x1b[0m"
+
+
+def strip_controls(text: str, *, keep_colors: bool = False) -> str:
+    r"""Return a text without commands for a terminal; tabs and newlines stay.
+
+    Args:
+        text: the text.
+        keep_colors: whether commands for colors and styles stay; they end with the text.
+
+    >>> strip_controls("50 %\x1b[2K\x1b]0;title\x07 done\x1b[31m!")
+    '50 % done!'
+    """
+    if text.isprintable():
+        return text
+    if not keep_colors:
+        return _CONTROLS.sub("", text)
+    shown = _CONTROLS.sub(lambda match: match["color"] or "", text)
+    return shown + _RESET if "\x1b" in shown and not shown.endswith(_RESET) else shown

@@ -1,0 +1,1 @@
+"""Programs that fork, or start processes, while they run pipelines."""

@@ -1,0 +1,60 @@
+"""Call `local.init` with a new runner many times, with or without a run each, and print what this process holds.
+
+    python many.py ROOT COUNT WAY
+
+`WAY` is `process`, `container` (needs an engine), `unused` (containers without a run) or `variables` (each run has
+another fork server). The output is a line of JSON for each of some moments: the processes with the environment variable
+STANDPIPE_MARK of this one, file descriptors, threads, and memory in kB.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from standpipe import dsl, local
+
+
+@dsl.component
+def add(a: int) -> int:
+    return a + 1
+
+
+def count_processes() -> int:
+    mark = f"STANDPIPE_MARK={os.environ['STANDPIPE_MARK']}".encode()
+    found = 0
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with suppress(OSError):
+                found += mark in Path(f"/proc/{entry}/environ").read_bytes().split(b"\0")
+    return found
+
+
+def usage() -> dict[str, int]:
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return {
+        "processes": count_processes(),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "threads": threading.active_count(),
+        "memory": int(status["VmRSS"].split()[0]),
+    }
+
+
+def main(root: str, count: int, way: str) -> None:
+    for number in range(count):
+        runner = local.SubprocessRunner() if way in ("process", "variables") else local.DockerRunner()
+        local.init(runner, pipeline_root=root, quiet=True, enable_caching=False)
+        if way == "variables":
+            os.environ["LANGUAGE"] = str(number)
+        if way != "unused":
+            assert add(a=number).output == number + 1
+        if number % 10 == 9:
+            print(json.dumps(usage()), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
