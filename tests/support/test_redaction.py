@@ -90,7 +90,7 @@ def test_texts_in_facts_are_redacted_and_task_references_are_not() -> None:
     checksum = Checksum("sha256:00", 3, "s")
     model = ArtifactValue(TOKEN, kind, f"gs://{TOKEN}/m", {TOKEN: [TOKEN, 123456, 1234567, True]}, checksum=checksum)
     fact = TaskSucceeded(train, {"model": model, "n": 123456, "all": Collected([TOKEN, 1])}, AttemptReport(1250.0))
-    redacted = redactor.redact_fact(fact)
+    redacted = redactor.redact(fact)
     assert isinstance(redacted.outputs["model"].metadata, RedactedObject)  # type: ignore[union-attr]
     assert redacted == TaskSucceeded(
         train,

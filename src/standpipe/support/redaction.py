@@ -10,7 +10,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -71,19 +71,16 @@ class Redactor:
         return self._redact_partial_secrets(text) if "…" in text else text
 
     def redact(self, value: T) -> T:
-        """Return a value without secrets: JSON, an artifact, or several of them. Values that change are marked.
+        """Return a value without secrets: JSON, an artifact, several of them, or a fact. Values that change are marked.
 
-        Secrets are replaced in texts and keys, and numbers that are a secret as a whole.
+        Secrets are replaced in texts and keys, and numbers that are a secret as a whole; in a fact, in its texts and
+        values.
         """
         return self._redact(value) if self else value
 
     def contains_secret(self, value: object) -> bool:
         """Return whether redaction would change a value."""
         return self.redact(value) is not value
-
-    def redact_fact(self, fact: T) -> T:
-        """Return a fact, or the failure in one, without secrets in its texts and values."""
-        return self._redact_record(fact) if self else fact
 
     def open_stream(self) -> RedactingStream:
         """Return a stream that redacts bytes which arrive in chunks."""
@@ -93,7 +90,7 @@ class Redactor:
         """Return a sink that redacts facts before it passes them to `sink`."""
 
         def redacting_sink(facts: Sequence[Fact]) -> None:
-            sink([self.redact_fact(fact) for fact in facts])
+            sink([self.redact(fact) for fact in facts])
 
         return redacting_sink if self else sink
 
@@ -105,7 +102,7 @@ class Redactor:
 
         def redacting_attempt(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
             ended = attempt(command, cancel)
-            return replace(ended, failure=self.redact_fact(ended.failure)) if ended.failure else ended
+            return replace(ended, failure=self.redact(ended.failure)) if ended.failure else ended
 
         return redacting_attempt if self else attempt
 
@@ -142,7 +139,7 @@ class Redactor:
             return self._redact_list(value)
         if isinstance(value, ArtifactValue):
             return self._redact_artifact(value)
-        return value
+        return self._redact_record(value) if is_dataclass(value) else value
 
     def _redact_list(self, value: Any) -> Any:
         items = list(map(self._redact, value))
