@@ -92,7 +92,7 @@ def run(
     from standpipe.kfp_compat.sdk_artifacts import convert_artifacts  # of no use to authoring
 
     converted = {name: convert_artifacts(value) for name, value in (arguments or {}).items()}
-    with _redact_errors(run_options, component):
+    with _redact_messages(run_options, component):
         checked = check_arguments(component, (), converted, traced=False)
     return _start(run_options, component, checked)
 
@@ -250,14 +250,14 @@ def _run_and_options(run: str | Run, changes: Mapping[str, Any]) -> tuple[str, R
     return run.id, _options_with({"pipeline_root": run.folder.parent, **changes})
 
 
-def _redact_errors(options: RunOptions | None, component: BaseComponent) -> AbstractContextManager[None]:
+def _redact_messages(options: RunOptions | None, component: BaseComponent) -> AbstractContextManager[None]:
     """Redact errors about the arguments of a component, which are checked before a run has a redactor."""
     if options is None or not options.secret_env:
         return nullcontext()
     from standpipe.support.secrets import make_redactor  # few scripts name secrets
 
     redactor = make_redactor(options.secret_env, component.plan, options.runner.variables, {}, lambda text: None)
-    return redactor.redact_errors()
+    return redactor.redact_messages()
 
 
 def _to_component(target: object) -> BaseComponent:
@@ -288,8 +288,8 @@ def _read_plan(path: object) -> Plan:
 class _LocalBackend:
     """Runs and compiles components outside pipelines; see `standpipe.dsl.base_component.Backend`."""
 
-    def redact_errors(self, component: BaseComponent) -> AbstractContextManager[None]:
-        return _redact_errors(_defaults, component)
+    def redact_messages(self, component: BaseComponent) -> AbstractContextManager[None]:
+        return _redact_messages(_defaults, component)
 
     def run_component(self, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
         require_runs()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from standpipe.errors import StorageError
-from standpipe.model.plan import Constant, Container, Plan, PythonFunction
+from standpipe.model.expressions import parse
+from standpipe.model.plan import Constant, Container, Dag, Plan, PythonFunction, Trigger
+from standpipe.model.redacted import REDACTED, is_redacted
 from standpipe.store.plans import dump, load
 from standpipe.support.redaction import Redactor
 from tests.ir.strategies import exact, plans
@@ -51,6 +55,39 @@ def test_secrets_are_not_stored() -> None:
     body, _ = dump(made, Redactor(["secret word"]))
     assert "secret" not in body
     assert load(body) == plan(dag(node("a", x=Constant("the ***"))))
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(plans(), st.data())
+def test_a_plan_can_be_read_whatever_the_secrets_are(made: Plan, data: st.DataObject) -> None:
+    words = sorted(set(re.findall(r"[\w-]{4,}", dump(made)[0])))
+    secrets = data.draw(st.lists(st.sampled_from(words), min_size=1, max_size=3))
+    found = load(dump(made, Redactor(secrets))[0])
+    for attribute in ("components", "executors"):
+        assert list(getattr(found, attribute)) == list(getattr(made, attribute))
+    for (_, one), (_, other) in zip(found.components_by_path(), made.components_by_path(), strict=True):
+        assert [(name, port.type) for name, port in one.inputs.items()] == [
+            (name, port.type) for name, port in other.inputs.items()
+        ]
+        if isinstance(one.body, Dag) and isinstance(other.body, Dag):
+            assert list(one.body.nodes) == list(other.body.nodes)
+    assert is_redacted(found) or REDACTED not in str(found) or REDACTED in str(made) or found == made
+
+
+@pytest.mark.parametrize(
+    ("condition", "redacted"),
+    [
+        ("inputs.parameter_values['word'] == 'a word!'", "inputs.parameter_values['word'] == 'a ***!'"),
+        ("inputs.parameter_values['word'] == 'x'", "inputs.parameter_values['word'] == 'x'"),
+    ],
+)
+def test_secrets_in_conditions_are_not_stored(condition: str, redacted: str) -> None:
+    made = plan(dag(replace(node("a", x=Constant(1)), trigger=Trigger(condition=parse(condition)))))
+    found = load(dump(made, Redactor(["word", "inputs"]))[0])
+    assert isinstance(found.root.body, Dag)
+    (stored,) = found.root.body.nodes.values()
+    assert stored.trigger.condition == parse(redacted)
+    assert is_redacted(found) is (condition != redacted)
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", '{"$": "Plan"}', '{"$": "Unheard"}', '{"$": "Enum", "name": "X"}'])

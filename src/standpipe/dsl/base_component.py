@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 class Backend(Protocol):
     """Runs and compiles components outside pipelines."""
 
-    def redact_errors(self, component: BaseComponent) -> AbstractContextManager[None]:
+    def redact_messages(self, component: BaseComponent) -> AbstractContextManager[None]:
         """Return a context that removes secrets from the errors about a component's arguments."""
 
     def run_component(self, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
@@ -113,7 +113,7 @@ class BaseComponent:
         """
         trace = current_trace()
         if trace is None:
-            with get_backend().redact_errors(self):
+            with get_backend().redact_messages(self):
                 arguments = check_arguments(self, args, kwargs, traced=False)
             return get_backend().run_component(self, arguments)
         arguments = check_arguments(self, args, kwargs, traced=True)

@@ -93,7 +93,7 @@ def _start(
         check_uses(options, uses, cluster, redactor)
     except TaskFailed as error:
         return finish_with_error(options, task, error)
-    with redactor.redact_errors():
+    with redactor.redact_messages():
         folder, process = _make_run_folder(root, plan.name), os.getpid()
         try:
             workspace = make_workspace(options, plan, folder)
@@ -168,6 +168,7 @@ def drive(
         quiet_notices(options.quiet),
     ):
         artifacts, host_paths = context.artifacts, _find_host_paths(context, machine)
+        redactor = context.redactor
         executor = AttemptExecutor(
             plan=context.plan,
             run=context.info,
@@ -178,17 +179,17 @@ def drive(
             show_line=observer.line,
             cluster=context.cluster,
             cache=_open_result_cache(context, host_paths),
-            redactor=context.redactor,
+            redactor=redactor,
             debug=context.debug,
             expects_payloads=options.runner.executes_code,
             host_paths=host_paths,
             umask=options.umask,
         )
-        sinks: list[FactSink] = [context.redactor.wrap_sink(recorder), context.redactor.wrap_sink(observer)]
+        sinks: list[FactSink] = [redactor.wrap_sink(recorder), redactor.wrap_sink(observer)]
         sinks += [_MissingResources(), _log_cache_hits, *([context.cluster] if context.cluster else [])]
         driver = Driver(
             machine,
-            contain_defects(_wrap(context, context.redactor.wrap_attempt(executor.execute))),
+            contain_defects(_wrap(context, redactor.wrap_attempt(executor.execute))),
             sinks,
             cancel_requested=lambda: was_asked_to_stop(context.folder),
             timeout=get_timeout(context.plan) or None,
@@ -229,7 +230,7 @@ def _open_result_cache(context: RunContext, host_paths: HostPaths | None) -> Res
     if context.cache is None:
         return None
     may_use = host_paths.may_use if host_paths else lambda _: True
-    return ResultCache(context.cache, context.info.id, context.artifacts, warn, may_use)
+    return ResultCache(context.cache, context.info.id, context.artifacts, warn, may_use, context.redactor)
 
 
 def _find_host_paths(context: RunContext, machine: Machine) -> HostPaths | None:

@@ -56,7 +56,7 @@ def prepare_executors(
         if cancel:
             return
         try:
-            with quiet_notices(quiet), redactor.redact_errors():
+            with quiet_notices(quiet), redactor.redact_messages():
                 runner.prepare(use.executor, cancel)
         except StandpipeError as error:
             if cancel:

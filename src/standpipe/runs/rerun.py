@@ -32,7 +32,6 @@ from standpipe.runs.launch import start
 from standpipe.runs.options import RunOptions
 from standpipe.runs.stored_run import existing_context, find_tasks, load_origin, load_run
 from standpipe.support.notices import inform, quiet_notices
-from standpipe.support.redaction import is_redacted
 
 
 def rerun_task(
@@ -62,7 +61,7 @@ def rerun_task(
         is_executed = isinstance(task, ExecutorTask)
         reason = "it never started" if is_executed else "it is a pipeline or a loop: pass a task in it"
         raise ArgumentError(f"Cannot rerun task '{ref}' of run {stored.row.id}: {reason}.")
-    if stored.row.redacted and is_redacted(task.inputs):
+    if stored.has_lost_secrets(task.inputs):
         raise ArgumentError(
             f"Cannot rerun task '{ref}' of run {stored.row.id}: its inputs held a secret, which the run store does not "
             "keep. Start a new run."

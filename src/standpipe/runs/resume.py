@@ -36,7 +36,6 @@ from standpipe.store.plans import dump, load
 from standpipe.store.reading import RunRow, last_root, run_row
 from standpipe.store.runs import RunRecorder
 from standpipe.support.notices import inform, quiet_notices, warn
-from standpipe.support.redaction import is_redacted
 from standpipe.support.umask import restrict_umask
 
 #: The most tasks that a notice names.
@@ -72,7 +71,7 @@ def resume(options: RunOptions, run_id: str, component: BaseComponent | None, fr
             redactor=context.redactor,
             recorded=stored.row.length,
         )
-        with context.redactor.redact_errors(), closing(recorder):
+        with context.redactor.redact_messages(), closing(recorder):
             return _resume(context, stored, current, from_task, recorder, is_recorded=defined is None)
 
 
@@ -92,7 +91,7 @@ def _resume(
     machine = stored.replay(context, {recorder.plan: component.plan})
     requested = dict.fromkeys(find_tasks(machine.root, from_task), "requested with from_task")
     moved = dict(_find_former_paths(machine.root, last_root(Path(context.info.pipeline_root), row.id), context))
-    reasons = {**moved, **dict(_find_unusable(machine.root, row, context.artifacts)), **requested}
+    reasons = {**moved, **dict(_find_unusable(machine.root, stored, context.artifacts)), **requested}
     reruns = select_reruns(machine.root, plan, compare_components(stored.plan, plan), reasons)
     removed = find_removed_tasks(machine.root, plan)
     _announce(row, reruns, removed, describe_recorded_code(stored.plan) if is_recorded else "")
@@ -127,16 +126,16 @@ def _as_task(component: BaseComponent, root: DagTask) -> PipelineTask:
     return PipelineTask(component, component.name, from_values(root.inputs), Settings())
 
 
-def _find_unusable(root: DagTask, row: RunRow, store: ArtifactStore) -> Iterator[tuple[TaskRef, str]]:
+def _find_unusable(root: DagTask, stored: StoredRun, store: ArtifactStore) -> Iterator[tuple[TaskRef, str]]:
     """Yield the tasks whose outputs have changed, or whose values are not in the store, with the reason.
 
     Raises:
         ArgumentError: if the arguments of the run are not in the store.
     """
-    if row.redacted and is_redacted(root.inputs):
+    if stored.has_lost_secrets(root.inputs):
         raise ArgumentError(
-            f"Cannot resume run {row.id}: its arguments held a secret, which the run store does not keep. Start a new "
-            "run."
+            f"Cannot resume run {stored.row.id}: its arguments held a secret, which the run store does not keep. Start "
+            "a new run."
         )
     for task in root.walk():
         if task is root:
@@ -144,7 +143,7 @@ def _find_unusable(root: DagTask, row: RunRow, store: ArtifactStore) -> Iterator
         succeeded = task.state is TaskState.SUCCEEDED
         is_executed = isinstance(task, ExecutorTask)
         needs_inputs = not (is_executed and succeeded)
-        if row.redacted and (is_redacted(task.outputs) or (needs_inputs and is_redacted(task.inputs))):
+        if stored.has_lost_secrets(task.outputs) or (needs_inputs and stored.has_lost_secrets(task.inputs)):
             yield task.ref, "its inputs or outputs held a secret, which the run store does not keep"
         elif succeeded and is_executed:
             damages = (_describe_damage(artifact, store) for artifact in find_artifacts(task.outputs.values()))

@@ -14,6 +14,7 @@ from standpipe.errors import ArgumentError, NoSuchRun, NoSuchTask, StorageError
 from standpipe.model import events
 from standpipe.model.layout import WORKSPACE_FOLDER, StateLayout
 from standpipe.model.plan import Plan
+from standpipe.model.redacted import is_redacted, seems_redacted
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.runs.clock import SystemClock
 from standpipe.runs.context import (
@@ -26,9 +27,9 @@ from standpipe.runs.context import (
 from standpipe.runs.options import RunOptions
 from standpipe.store.reading import RunRow, last_root, read_plan, read_run, run_row
 from standpipe.store.relocation import Move
+from standpipe.store.runs import UNMARKED
 from standpipe.support.garbage_collection import pause_garbage_collection
 from standpipe.support.notices import warn
-from standpipe.support.redaction import is_redacted
 
 #: The most tasks that an error lists.
 _MAX_LISTED = 50
@@ -60,13 +61,17 @@ class StoredRun(NamedTuple):
                 machine.apply(fact)
         return machine
 
+    def has_lost_secrets(self, value: object) -> bool:
+        """Return whether a stored value, several of them or a Plan cannot be used, as secrets were redacted in it."""
+        return is_redacted(value) or (self.row.redacted == UNMARKED and seems_redacted(value))
+
     def as_component(self) -> BaseComponent:
         """Return the current pipeline of the run.
 
         Raises:
             ArgumentError: if it contains secrets, which are redacted in the store.
         """
-        if self.row.redacted and is_redacted(self.plan):
+        if self.has_lost_secrets(self.plan):
             raise ArgumentError(
                 f"The pipeline of run {self.row.id} holds secrets, which the run store does not keep. Pass it with "
                 "pipeline=..., or define it in this program."

@@ -18,6 +18,7 @@ The values that tasks pass on are JSON as they are, with these exceptions:
 
 * An object with the fields of an artifact is an artifact, and a list of nothing else is a list of artifacts.
 * `{"$collected": [...]}` is what a loop collected (`model.values.Collected`); its items are values like these.
+* `{"$redacted": ...}` is a value that has lost a secret, where `***` is now (`model.redacted`).
 * JSON that only looks like one of those is wrapped: `{"$value": ...}`.
 
 The first stores had no `$value`: there, JSON that looked like `$collected` was put into another `$collected`, and JSON
@@ -33,6 +34,7 @@ from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
 from standpipe.errors import StandpipeError
+from standpipe.model.redacted import is_marked, mark_as_redacted
 from standpipe.model.types import ArtifactType, Json
 from standpipe.model.values import ArtifactValue, Checksum, Collected, Value
 
@@ -167,6 +169,7 @@ ARTIFACT = Record(
 # --- values that tasks pass on ----------------------------------------------------------------------------------------
 
 _COLLECTED = "$collected"
+_REDACTED = "$redacted"
 _VALUE = "$value"
 _SCALARS = {str, int, float, bool, type(None)}
 _ARTIFACT_REQUIRES = {"name", "type", "uri"}
@@ -177,12 +180,17 @@ def encode_value(value: Value) -> Json:
     """Return an input, output or item as JSON."""
     if type(value) in _SCALARS:
         return value
-    if isinstance(value, ArtifactValue):
-        return ARTIFACT.encode(value)
     if isinstance(value, Collected):
         return {_COLLECTED: [encode_value(item) for item in value]}
+    body = _encode_whole(value)
+    return {_REDACTED: body} if is_marked(value) else body
+
+
+def _encode_whole(value: Value) -> Json:
+    if isinstance(value, ArtifactValue):
+        return ARTIFACT.encode(value)
     if isinstance(value, list) and value and isinstance(value[0], ArtifactValue):
-        return [encode_value(item) for item in value]
+        return [ARTIFACT.encode(item) for item in value]
     is_ambiguous = _mark_of(value) or _looks_like_artifacts(value)
     return {_VALUE: value} if is_ambiguous else value
 
@@ -194,6 +202,8 @@ def decode_value(item: Json) -> Value:
     mark = _mark_of(item)
     if mark == _COLLECTED and isinstance(item[mark], list):
         return Collected(map(decode_value, item[mark]))
+    if mark == _REDACTED:
+        return mark_as_redacted(decode_value(item[mark]))
     if mark:
         return item[mark]
     if not _looks_like_artifacts(item):
@@ -219,7 +229,7 @@ def _mark_of(value: Json) -> str:
     """Return the mark that an object has, or looks as if it had; empty for others."""
     if isinstance(value, dict) and len(value) == 1:
         (key,) = value
-        return key if key in (_COLLECTED, _VALUE) else ""
+        return key if key in (_COLLECTED, _REDACTED, _VALUE) else ""
     return ""
 
 

@@ -7,6 +7,7 @@ An object of these classes has its kind at `$` and its fields beside it. Whateve
 
 * `{"$": "<kind>", "name": ...}` is the member of an enum;
 * `{"$": "tuple", "of": [...]}` is a tuple;
+* `{"$": "Redacted", "of": ...}` is a value that has lost a secret (`model.redacted`);
 * `{"$": "object", "of": [[key, value], ...]}` is an object that has a key `$` itself;
 * `{"$": "Expression", "text": ..., "exact": ...}` is an expression, the second without an exact text of its own.
 
@@ -26,6 +27,7 @@ from standpipe.errors import StorageError
 from standpipe.model import plan as p
 from standpipe.model import templates as t
 from standpipe.model.expressions import Expression, parse
+from standpipe.model.redacted import RedactedList, RedactedObject, RedactedText, mark_as_redacted
 from standpipe.model.types import (
     ArtifactInput,
     ArtifactOutput,
@@ -36,15 +38,17 @@ from standpipe.model.types import (
     ParameterType,
 )
 from standpipe.store.notation import Codec, Field, Record, UnknownName
+from standpipe.store.plan_redaction import redact_plan
 from standpipe.support.redaction import NO_SECRETS, Redactor
 
 _MARK = "$"
+_PLAIN: dict[type, type] = {RedactedText: str, RedactedList: list, RedactedObject: dict}
 _SCALARS = {str, int, float, bool, type(None)}
 
 
 def dump(plan: p.Plan, redactor: Redactor = NO_SECRETS) -> tuple[str, str]:
     """Return a Plan as text, without secrets, and its id: the SHA-256 of the text in hexadecimal."""
-    body = json.dumps(redactor.redact(_encode(plan)), separators=(",", ":"))
+    body = json.dumps(_encode(redact_plan(plan, redactor) if redactor else plan), separators=(",", ":"))
     return body, hashlib.sha256(body.encode()).hexdigest()
 
 
@@ -72,6 +76,8 @@ def _encode(value: Any) -> Json:
     if cls in _BY_CLASS:
         record = _BY_CLASS[cls]
         return {_MARK: record.name, **record.encode(value)}
+    if cls in _PLAIN:
+        return {_MARK: "Redacted", "of": _encode(_PLAIN[cls](value))}
     if isinstance(value, tuple):
         return {_MARK: "tuple", "of": [_encode(item) for item in value]}
     if isinstance(value, list):
@@ -80,7 +86,8 @@ def _encode(value: Any) -> Json:
         items = {key: _encode(item) for key, item in value.items()}
         return {_MARK: "object", "of": list(items.items())} if _MARK in items else items
     if cls is Expression:
-        return {_MARK: "Expression", "text": value.text, **({"exact": value.exact_text} if value.exact_text else {})}
+        exact = {"exact": value.exact_text} if value.exact_text else {}
+        return {_MARK: "Expression", "text": _encode(value.text), **exact}
     if cls in _ENUM_NAMES:
         kind, names = _ENUM_NAMES[cls]
         return {_MARK: kind, "name": names[value]}
@@ -102,7 +109,9 @@ def _decode(item: Json) -> Any:
     if kind == "object":
         return {key: _decode(each) for key, each in item["of"]}
     if kind == "Expression":
-        return parse(item["text"], item.get("exact", ""))
+        return parse(_decode(item["text"]), item.get("exact", ""))
+    if kind == "Redacted":
+        return mark_as_redacted(_decode(item["of"]))
     if kind in ENUMS:
         return ENUMS[kind][item["name"]]
     raise UnknownName(f"unknown kind {kind!r}")

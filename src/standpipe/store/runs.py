@@ -4,7 +4,8 @@ Schema, version 5:
 
 * `runs`: `id` (the run's id), `pipeline` (its name), `created` (ISO 8601, UTC), `uuid`, `plan` (the id of the Plan that
   it began with), `workspace` (the folder on this machine; empty if it has none), `rerun_of` (the run and the task of
-  which it is a rerun; empty for others), `redacted` (1 if secrets may have been redacted from what is stored of it).
+  which it is a rerun; empty for others), `redacted` (0 if the run started without secrets, `MARKED` if values without
+  their secrets have marks, `UNMARKED` if an older Standpipe started it, which stored `***` without a mark).
   Those after `created` are empty or 0 where version 1 wrote them.
 * `plans`: `digest` (the id of a Plan: the SHA-256 of its body), `body` (the Plan as JSON: see `store.plans`).
 * `roots`: `run`, `seq`, `path` (bytes): from the fact of that number on, the paths of the run are those of a pipeline
@@ -34,6 +35,9 @@ from standpipe.store.database import Database, Schema, begin
 from standpipe.store.facts import encode, pieces_of
 from standpipe.store.plans import dump
 from standpipe.support.redaction import NO_SECRETS, Redactor
+
+#: The values of the column `redacted`; see above.
+UNMARKED, MARKED = 1, 2
 
 #: See `database.Schema`.
 _MIGRATIONS = (
@@ -147,7 +151,7 @@ class RunRecorder:
             ("INSERT OR IGNORE INTO plans VALUES (?, ?)", [(self.plan, body)])
         ]
         if not recorded:
-            row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, rerun_of, int(bool(redactor)))
+            row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, rerun_of, MARKED if redactor else 0)
             self._unwritten.append(("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row]))
         root = os.fsencode(pipeline_root)
         self._unwritten.append((_ADD_ROOT, [(run.id, recorded + 1, root, root, run.id)]))

@@ -27,6 +27,9 @@ _thread = threading.local()
 #: Those that write notices on the terminal while they redraw its last lines; the newest one is last.
 _displays: list[Callable[[str], None]] = []
 
+#: Those that take the secrets of the runs in progress out of notices.
+_redactions: list[Callable[[str], str]] = []
+
 # A forked child has none of the threads that draw them, and these may hold the locks of the displays.
 register_functions(in_child=_displays.clear)
 
@@ -48,7 +51,7 @@ def log(text: str) -> None:
     """Write a record of level `INFO` for those who use `logging`, and nothing on standard error."""
     logger = _logger()
     if logger is not None:
-        logger.info("%s", text)
+        logger.info("%s", _redact(text))
 
 
 @contextmanager
@@ -60,6 +63,16 @@ def quiet_notices(quiet: bool = True) -> Iterator[None]:
         yield
     finally:
         _thread.quiet = before
+
+
+@contextmanager
+def redact_notices(redact: Callable[[str], str]) -> Iterator[None]:
+    """Redact all notices of this process during the block: a run's threads, and those of its runner, are many."""
+    _redactions.append(redact)
+    try:
+        yield
+    finally:
+        _redactions.remove(redact)
 
 
 def show_notices_in(write_line: Callable[[str], None]) -> Callable[[], None]:
@@ -95,8 +108,14 @@ class Once:
         return is_new
 
 
+def _redact(text: str) -> str:
+    for redact in list(_redactions):
+        text = redact(text)
+    return text
+
+
 def _tell(text: str, level: int) -> None:
-    text = strip_controls(text)
+    text = strip_controls(_redact(text))
     logger = _logger()
     if logger is not None:
         if level < logger.level:

@@ -1,47 +1,52 @@
 """Redaction of secret values in everything that a run stores and shows.
 
-A value is found as it is, and as JSON, Python or a URL spell it; so is each of its lines. It is not found in other
-forms, such as encrypted, compressed or base64.
+A value is found in the spellings that `support.spellings` lists, and so is each of its lines. It is not found in other
+forms, such as encrypted or compressed.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import fields, is_dataclass, replace
-from enum import Enum
-from typing import Any, TypeVar
-from urllib.parse import quote
+from contextlib import contextmanager, nullcontext
+from dataclasses import is_dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.events import AttemptEnded, AttemptReport, Fact, StartAttempt
+from standpipe.model.events import AttemptEnded, Fact, Failure, StartAttempt
 from standpipe.model.ports import Attempt, FactSink
-from standpipe.model.refs import TaskRef
-from standpipe.model.resources import ResourceRequest
-from standpipe.model.types import ArtifactType
-from standpipe.model.values import Checksum, to_text
+from standpipe.model.redacted import REDACTED, RedactedList, RedactedObject, RedactedText
+from standpipe.model.values import ArtifactValue, Collected, to_text
+from standpipe.support.notices import redact_notices
+
+if TYPE_CHECKING:
+    from ahocorasick_rs import BytesAhoCorasick
 
 T = TypeVar("T")
-
-#: The text that replaces a secret.
-REDACTED = "***"
 
 #: The least number of characters of a value that is redacted: too many other texts contain shorter ones.
 MIN_LENGTH = 4
 
-#: The types of values that Standpipe itself makes, and that cannot contain a secret.
-_NEVER_SECRET = (TaskRef, Enum, ArtifactType, Checksum, ResourceRequest, AttemptReport)
+_REDACTED = REDACTED.encode()
 
 #: The mark for the omitted middle of a long text (`values.preview`, `execution.attempt`). A secret may be cut there.
 _OMISSION = re.compile(r"( \[… \d+ characters …\] |…)")
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+#: The fields of facts and failures that hold texts and values. All others hold what Standpipe itself makes: names,
+#: numbers and times, which stay as they are even if one equals a secret.
+_TEXTS = ("reason", "message", "detail", "hint", "log_tail")
+_VALUES_BY_NAME = ("inputs", "outputs")
+_VALUES = ("item", "items")
+_RECORDS = ("failure", "failures")
+
 
 class Redactor:
-    """Replaces every occurrence of some secret values by `REDACTED`; the longest, where several begin.
+    """Replaces every occurrence of some secret values by `REDACTED`, those that overlap by one.
 
     It is false without secrets, and then costs nothing.
 
@@ -50,9 +55,7 @@ class Redactor:
     """
 
     def __init__(self, values: Iterable[str | bytes] = ()) -> None:
-        pieces = {form for value in values for piece in _split(_decode(value)) for form in _spell(piece)}
-        self._pieces = sorted(pieces, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, self._pieces)))
+        self._pieces = frozenset(piece for value in values for piece in _split(_decode(value)))
 
     def __bool__(self) -> bool:
         return bool(self._pieces)
@@ -61,20 +64,27 @@ class Redactor:
         """Return a text without secrets, and without the rest of a secret next to an omission."""
         if not self:
             return text
-        redacted = self._pattern.sub(REDACTED, text)
-        return self._redact_partial_secrets(redacted) if "…" in redacted else redacted
+        data = text.encode("utf-8", "surrogatepass")
+        redacted = self._in_texts.replace(data)
+        if redacted is not data:
+            text = redacted.decode("utf-8", "surrogatepass")
+        return self._redact_partial_secrets(text) if "…" in text else text
 
     def redact(self, value: T) -> T:
-        """Return a copy of a fact, or of a JSON value, without secrets.
+        """Return a value without secrets: JSON, an artifact, several of them, or a fact. Values that change are marked.
 
-        Secrets are replaced in texts and keys, and numbers that are a secret as a whole. The types of lists and
-        dataclasses stay, and so do references to tasks.
+        Secrets are replaced in texts and keys, and numbers that are a secret as a whole; in a fact, in its texts and
+        values.
         """
         return self._redact(value) if self else value
 
+    def contains_secret(self, value: object) -> bool:
+        """Return whether redaction would change a value."""
+        return self.redact(value) is not value
+
     def open_stream(self) -> RedactingStream:
         """Return a stream that redacts bytes which arrive in chunks."""
-        return RedactingStream([piece.encode("utf-8", "surrogateescape") for piece in self._pieces])
+        return RedactingStream(self._in_bytes if self else None)
 
     def wrap_sink(self, sink: FactSink) -> FactSink:
         """Return a sink that redacts facts before it passes them to `sink`."""
@@ -97,10 +107,11 @@ class Redactor:
         return redacting_attempt if self else attempt
 
     @contextmanager
-    def redact_errors(self) -> Iterator[None]:
-        """Redact each `StandpipeError` that leaves the block, and those among its causes."""
+    def redact_messages(self) -> Iterator[None]:
+        """Redact notices during the block, and each `StandpipeError` that leaves it, with those among its causes."""
         try:
-            yield
+            with redact_notices(self.redact_text) if self else nullcontext():
+                yield
         except StandpipeError as error:
             cause: BaseException | None = error
             while cause is not None:
@@ -109,81 +120,193 @@ class Redactor:
                 cause = cause.__cause__ or cause.__context__
             raise
 
+    # --- values -------------------------------------------------------------------------------------------------------
+
     def _redact(self, value: Any) -> Any:
-        if value is None or isinstance(value, (bool, *_NEVER_SECRET)):
+        """Return a redacted copy, or the value itself if it holds no secret."""
+        if value is None or isinstance(value, bool):
             return value
         if isinstance(value, str):
-            return self.redact_text(value)
+            text = self.redact_text(value)
+            return value if text is value else RedactedText(text)
         if isinstance(value, (int, float)):
-            return REDACTED if self._pattern.fullmatch(to_text(value)) else value
+            return RedactedText(REDACTED) if self.redact_text(to_text(value)) == REDACTED else value
         if isinstance(value, Mapping):
-            return {self._redact(key): self._redact(item) for key, item in value.items()}
+            items = {self._redact(key): self._redact(item) for key, item in value.items()}
+            is_same = all(map(_is_same, items.items(), value.items()))
+            return value if is_same else RedactedObject(items)
         if isinstance(value, (list, tuple)):
-            return type(value)(map(self._redact, value))
-        if is_dataclass(value) and not isinstance(value, type):
-            return replace(value, **{field.name: self._redact(getattr(value, field.name)) for field in fields(value)})
-        return value
+            return self._redact_list(value)
+        if isinstance(value, ArtifactValue):
+            return self._redact_artifact(value)
+        return self._redact_record(value) if is_dataclass(value) else value
+
+    def _redact_list(self, value: Any) -> Any:
+        items = list(map(self._redact, value))
+        if all(item is before for item, before in zip(items, value, strict=True)):
+            return value
+        if isinstance(value, tuple):
+            return tuple(items)
+        if isinstance(value, Collected):
+            return Collected(items)
+        return items if isinstance(items[0], ArtifactValue) else RedactedList(items)
+
+    def _redact_artifact(self, artifact: ArtifactValue) -> ArtifactValue:
+        fields = {name: getattr(artifact, name) for name in ("name", "uri", "metadata", "custom_path", "registration")}
+        redacted = {name: self._redact(value) for name, value in fields.items()}
+        if all(map(_is_same, redacted.items(), fields.items())):
+            return artifact
+        return replace(artifact, **{**redacted, "metadata": RedactedObject(redacted["metadata"])})
+
+    def _redact_record(self, record: Any) -> Any:
+        changes: dict[str, Any] = {}
+        for name, value in record.__dict__.items():
+            if name in _VALUES_BY_NAME:
+                changes[name] = {key: self._redact(item) for key, item in value.items()}
+            elif name in _VALUES:
+                changes[name] = self._redact(value)
+            elif name in _TEXTS:
+                changes[name] = self.redact_text(value)
+            elif name in _RECORDS:
+                is_one = isinstance(value, Failure)
+                changes[name] = self._redact_record(value) if is_one else tuple(map(self._redact_record, value))
+        return replace(record, **changes) if changes else record
+
+    # --- texts --------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _spellings(self) -> frozenset[str]:
+        from standpipe.support.spellings import spell  # only a run with secrets needs it
+
+        return frozenset(spelling for piece in self._pieces for spelling in spell(piece))
+
+    @cached_property
+    def _in_texts(self) -> _Matcher:
+        return _Matcher(spelling.encode("utf-8", "surrogatepass") for spelling in self._spellings)
+
+    @cached_property
+    def _in_reversed_texts(self) -> _Matcher:
+        return _Matcher(spelling.encode("utf-8", "surrogatepass")[::-1] for spelling in self._spellings)
+
+    @cached_property
+    def _in_bytes(self) -> _Matcher:
+        """Return the matcher for bytes, which differs only for secrets that are not UTF-8."""
+        from standpipe.support.spellings import to_bytes  # only a run with secrets needs it
+
+        is_utf_8 = not any(map(_SURROGATE.search, self._pieces))
+        return self._in_texts if is_utf_8 else _Matcher(map(to_bytes, self._spellings))
 
     def _redact_partial_secrets(self, text: str) -> str:
         parts = _OMISSION.split(text)
         for index in range(1, len(parts), 2):
-            before, after = parts[index - 1], parts[index + 1]
-            head = max((_measure_overlap(before, piece) for piece in self._pieces), default=0)
-            tail = max((_measure_overlap(piece, after) for piece in self._pieces), default=0)
-            if head:
-                parts[index - 1] = before[:-head] + REDACTED
-            if tail:
-                parts[index + 1] = REDACTED + after[tail:]
+            parts[index - 1] = self._in_texts.replace_beginning(parts[index - 1])
+            parts[index + 1] = self._in_reversed_texts.replace_beginning(parts[index + 1], backwards=True)
         return "".join(parts)
 
 
 NO_SECRETS = Redactor()
 
 
+class _Matcher:
+    """Finds secrets in bytes, in a time that hardly depends on how many there are.
+
+    Args:
+        secrets: the secrets in all spellings; each has at least `MIN_LENGTH` bytes.
+    """
+
+    def __init__(self, secrets: Iterable[bytes]) -> None:
+        self._secrets = sorted({*secrets})
+        self._longest = max(map(len, self._secrets))
+        self._automaton = _make_automaton(self._secrets)
+
+    def find(self, data: bytes) -> Iterator[tuple[int, int]]:
+        """Yield where each secret begins and ends, in the order of the beginnings. They may overlap."""
+        if not self._automaton.find_matches_as_indexes(data):  # faster, as it skips what cannot begin a secret
+            return iter(())
+        matches = self._automaton.find_matches_as_indexes(data, overlapping=True)
+        return iter(sorted((begin, end) for _, begin, end in matches))
+
+    def replace(self, data: bytes) -> bytes:
+        """Return the redacted data, or the data itself if there is no secret in it."""
+        parts, at = self.replace_before(data, len(data), 0)
+        return b"".join((*parts, data[at:])) if parts else data
+
+    def replace_before(self, data: bytes, limit: int, at: int) -> tuple[list[bytes], int]:
+        """Redact the secrets that begin before an index, and those that overlap them.
+
+        Args:
+            data: the data.
+            limit: the index.
+            at: the number of bytes at the beginning that belong to a secret which is redacted already.
+
+        Returns:
+            The redacted data up to the end of the last secret, and the index of that.
+        """
+        parts: list[bytes] = []
+        done = at
+        for begin, end in self.find(data):
+            if begin >= max(done, 1) or (begin == 0 and not done):
+                if begin >= limit:
+                    break
+                parts += [data[done:begin], _REDACTED]
+            done = max(done, end)
+        return parts, done
+
+    def find_open(self, data: bytes) -> int:
+        """Return the index of the first secret that the data may end within; their length if there is none."""
+        if self._is_beginning(data):
+            return 0
+        tail = max(0, len(data) - self._longest + 1)
+        begins = [tail + begin for _, begin, _ in self._beginnings.find_matches_as_indexes(data[tail:], True)]
+        begins += range(max(tail, len(data) - MIN_LENGTH + 1), len(data))
+        return next((begin for begin in begins if self._is_beginning(data[begin:])), len(data))
+
+    def replace_beginning(self, text: str, *, backwards: bool = False) -> str:
+        """Return a text that may end within a secret without the beginning of it; backwards if all is reversed."""
+        step = -1 if backwards else 1
+        data = text.encode("utf-8", "surrogatepass")[::step]
+        begin = self.find_open(data)
+        if len(data) - begin < MIN_LENGTH:
+            return text
+        return (data[:begin] + _REDACTED)[::step].decode("utf-8", "surrogatepass")
+
+    def _is_beginning(self, data: bytes) -> bool:
+        """Return whether a secret begins with the data, and is longer."""
+        following = bisect_right(self._secrets, data)  # a secret that begins with it is sorted right after it
+        return following < len(self._secrets) and self._secrets[following].startswith(data)
+
+    @cached_property
+    def _beginnings(self) -> BytesAhoCorasick:
+        return _make_automaton(sorted({secret[:MIN_LENGTH] for secret in self._secrets}))
+
+
 class RedactingStream:
     """Redacts bytes that arrive in chunks. It holds back bytes that may be the beginning of a secret.
 
     Args:
-        secrets: the secrets, longest first.
+        matcher: finds the secrets; None if there are none.
     """
 
-    def __init__(self, secrets: Sequence[bytes]) -> None:
-        self._secrets = sorted(secrets)
-        self._longest = len(secrets[0]) if secrets else 0
-        self._pattern = re.compile(b"|".join(map(re.escape, secrets)))
-        self._first = re.compile(b"|".join({re.escape(secret[:1]) for secret in secrets}))
+    def __init__(self, matcher: _Matcher | None) -> None:
+        self._matcher = matcher
         self._pending = b""
+        self._redacted = 0  # so many bytes of what is pending belong to a secret that is redacted already
 
     def feed(self, data: bytes) -> bytes:
         """Take the next chunk, and return the redacted bytes that are complete by now."""
-        if not self._secrets:
+        if self._matcher is None:
             return data
         data = self._pending + data
-        output, at = [], 0
-        open_from = self._find_open_secret(data, at)
-        while match := self._pattern.search(data, at):
-            if match.start() >= open_from:
-                break  # a longer secret may begin here, or earlier
-            output += [data[at : match.start()], REDACTED.encode()]
-            at = match.end()
-            if at > open_from:
-                open_from = self._find_open_secret(data, at)
-        self._pending = data[open_from:]
-        return b"".join((*output, data[at:open_from]))
+        return self._redact(self._matcher, data, self._matcher.find_open(data))
 
     def finish(self) -> bytes:
         """Return the bytes that were held back, after the last chunk."""
-        rest, self._pending = self._pending, b""
-        return self._pattern.sub(REDACTED.encode(), rest) if rest else rest
+        return self._redact(self._matcher, self._pending, len(self._pending)) if self._matcher else b""
 
-    def _find_open_secret(self, data: bytes, at: int) -> int:
-        """Return the index, from `at` on, of the first secret that the data may end within; their length if none."""
-        for begin in self._first.finditer(data, max(at, len(data) - self._longest + 1)):
-            rest = data[begin.start() :]
-            following = bisect_right(self._secrets, rest)  # a secret that begins with `rest` is sorted right after it
-            if following < len(self._secrets) and self._secrets[following].startswith(rest):
-                return begin.start()
-        return len(data)
+    def _redact(self, matcher: _Matcher, data: bytes, limit: int) -> bytes:
+        parts, at = matcher.replace_before(data, limit, self._redacted)
+        self._pending, self._redacted = data[limit:], max(0, at - limit)
+        return b"".join((*parts, data[at:limit]))
 
 
 def is_redactable(value: str | bytes) -> bool:
@@ -191,17 +314,15 @@ def is_redactable(value: str | bytes) -> bool:
     return len(_decode(value).strip()) >= MIN_LENGTH
 
 
-def is_redacted(value: object) -> bool:
-    """Return whether a fact, or a value in one, seems to be redacted, so that it cannot be used again."""
-    if isinstance(value, str):
-        return REDACTED in value
-    if isinstance(value, Mapping):
-        return any(is_redacted(key) or is_redacted(item) for key, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return any(map(is_redacted, value))
-    if is_dataclass(value) and not isinstance(value, type):
-        return any(is_redacted(getattr(value, field.name)) for field in fields(value))
-    return False
+def _make_automaton(patterns: Sequence[bytes]) -> BytesAhoCorasick:
+    from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind  # only a run with secrets needs it
+
+    # The other ones take seconds, or a hundred megabytes, for a long secret.
+    return BytesAhoCorasick(patterns, MatchKind.Standard, Implementation.ContiguousNFA)
+
+
+def _is_same(new: tuple[Any, Any], old: tuple[Any, Any]) -> bool:
+    return new[0] is old[0] and new[1] is old[1]
 
 
 def _decode(value: str | bytes) -> str:
@@ -211,20 +332,3 @@ def _decode(value: str | bytes) -> str:
 def _split(value: str) -> Iterator[str]:
     """Yield a value and its lines, without surrounding whitespace, which readers of a file often strip."""
     return (piece for part in (value, *re.split(r"[\r\n]+", value)) if is_redactable(piece := part.strip()))
-
-
-def _spell(piece: str) -> Iterator[str]:
-    """Yield a text as it is, and as JSON, Python and a URL spell it."""
-    yield piece
-    yield json.dumps(piece)[1:-1]
-    yield json.dumps(piece, ensure_ascii=False)[1:-1]
-    yield repr(piece)[1:-1]
-    yield quote(piece.encode("utf-8", "surrogateescape"), safe="")
-
-
-def _measure_overlap(left: str, right: str) -> int:
-    """Return how many characters `left` ends with that `right` begins with; 0 if less than `MIN_LENGTH`."""
-    longest = min(len(left), len(right))
-    if right[:MIN_LENGTH] not in left[-longest:]:
-        return 0
-    return next((length for length in range(longest, MIN_LENGTH - 1, -1) if left.endswith(right[:length])), 0)

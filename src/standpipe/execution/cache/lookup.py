@@ -15,6 +15,7 @@ from standpipe.model.events import AttemptEnded, StartAttempt
 from standpipe.model.ports import ArtifactStore, Cache, CacheEntry
 from standpipe.model.refs import RunId
 from standpipe.model.values import ArtifactValue, Checksum, Value, find_artifacts
+from standpipe.support.redaction import NO_SECRETS, Redactor
 
 T = TypeVar("T")
 
@@ -34,6 +35,8 @@ class ResultCache:
         artifacts: the store of payloads.
         notice: called with what the user should know.
         may_use: returns whether the tasks of the run may read a location.
+        redactor: knows the secrets. Results that hold one are not cached: a redacted output would not be what the
+            task left, and another one is not to be stored.
     """
 
     def __init__(
@@ -43,12 +46,14 @@ class ResultCache:
         artifacts: ArtifactStore,
         notice: Callable[[str], None],
         may_use: Callable[[str], bool] = lambda _: True,
+        redactor: Redactor = NO_SECRETS,
     ) -> None:
         self._cache = cache
         self._run = run
         self._artifacts = artifacts
         self._notice = notice
         self._may_use = may_use
+        self._redactor = redactor
         self._lock = threading.Lock()
         self._location_locks: dict[str, threading.Lock] = {}
         self._is_unusable = False
@@ -81,7 +86,7 @@ class ResultCache:
             if known is not None:
                 return known
             checksum = self._artifacts.checksum(location, cancel)
-            if checksum is not None and checksum.signature:
+            if checksum is not None and checksum.signature and not self._redactor.contains_secret(location):
                 self._try(lambda: self._cache.note(location, checksum))
             return checksum
 
@@ -97,6 +102,8 @@ class ResultCache:
             return None
 
     def _store(self, key: str, entry: CacheEntry, cancel: Cancellation) -> None:
+        if self._redactor.contains_secret([*entry.outputs.values()]):
+            return
         artifacts = find_artifacts(entry.outputs.values())
         if any(not artifact.checksum and self._artifacts.exists(artifact.location) for artifact in artifacts):
             return  # without a digest, a later run cannot check the payload

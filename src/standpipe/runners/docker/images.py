@@ -16,11 +16,13 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from standpipe.errors import EnvironmentBuildError, RunnerError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
+from standpipe.runners.credentials import pip_command
 from standpipe.runners.docker.engine import engine_errors, message_of
 from standpipe.runners.package_indexes import Indexes, drop_password, hide_password, resolve_indexes
 from standpipe.support.locks import lock_file
@@ -186,12 +188,15 @@ class _Build:
             code, output = self._execute(container, ["python3", "-m", "ensurepip"])
             if code != 0:
                 self._fail("it has no pip, and ensurepip could not install it", output)
-        command = ["python3", "-m", "pip", "install", "--no-cache-dir", *_index_options(self._indexes)]
-        code, output = self._execute(container, [*command, *self._function.packages])
+        words = ["install", "--no-cache-dir", *_index_options(self._indexes), *self._function.packages]
+        command, variables = pip_command("python3", words, self._run_args.get("environment", {}))
+        code, output = self._execute(container, command, variables)
         if code != 0:
             self._fail("pip failed", output)
 
-    def _execute(self, container: Container, command: Sequence[str]) -> tuple[int | None, str]:
+    def _execute(
+        self, container: Container, command: Sequence[str], variables: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[int | None, str]:
         _check(self._cancel)
         environment = {
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
@@ -199,6 +204,7 @@ class _Build:
             # On a cluster, use_venv leaves the distribution's packages alone; this image has no other use.
             **({"PIP_BREAK_SYSTEM_PACKAGES": "1"} if self._function.use_venv else {}),
             **self._run_args.get("environment", {}),
+            **variables,
         }
         # As the environment of the execution: that of the container would be part of the committed image.
         code, output = container.exec_run(list(command), user="0", environment=environment)

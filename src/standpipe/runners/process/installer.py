@@ -17,8 +17,10 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from standpipe.errors import EnvironmentBuildError
 from standpipe.model.cancellation import Cancellation
+from standpipe.runners.credentials import pip_command
 from standpipe.runners.package_indexes import hide_password
-from standpipe.runners.process.pip_options import Arguments, pip_words, uv_options, uv_variables, without_effect
+from standpipe.runners.process.pip_options import Arguments, pip_words, without_effect
+from standpipe.runners.process.uv_call import make_uv_call
 from standpipe.support.forking import register_functions, start_process
 from standpipe.support.notices import Notice
 from standpipe.support.waiting import iterate_in_thread
@@ -138,21 +140,22 @@ def install(arguments: Arguments, python: Path, build: Build, *, refresh: bool) 
     )
     uv = find_uv()
     if uv is None:
-        command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", *pip_words(arguments.options)]
-        return _run([*command, "--", *arguments.requirements], {}, what, hint, build)
+        words = ["install", "--disable-pip-version-check", *pip_words(arguments.options), "--", *arguments.requirements]
+        command, variables = pip_command(str(python), words, os.environ)
+        return _run(command, variables, what, hint, build)
     ignored = without_effect(arguments.options)
     if ignored:
         build.inform(f"uv, which installs {names}, has no use for these options of pip: {', '.join(ignored)}.")
-    variables = uv_variables(arguments.options)
-    command = [uv, "pip", "install", "--python", str(python), "--link-mode", _link_mode(uv, python)]
-    command += uv_options(arguments.options)
+    call = make_uv_call(arguments, os.environ)
+    command = [uv, "pip", "install", "--python", str(python), "--link-mode", _link_mode(uv, python), *call.options]
     if refresh:
         command.append("--refresh")  # uv would notice changes of a project's metadata only, not of its source
     elif _FRESH.isdisjoint(option.name for option in arguments.options):
         # Packages in uv's cache need no index, whose answer takes longer than the installation and may need a network.
         with suppress(EnvironmentBuildError):
-            return _run([*command, "--offline", "--", *arguments.requirements], variables, what, hint, build)
-    return _run([*command, "--", *arguments.requirements], variables, what, hint, build)
+            offline = [*command, "--offline", "--", *call.requirements]
+            return _run(offline, call.variables, what, hint, build, call.standard_input)
+    return _run([*command, "--", *call.requirements], call.variables, what, hint, build, call.standard_input)
 
 
 def describe_packages(arguments: Arguments) -> str:
@@ -198,7 +201,9 @@ def _can_clone(source: Path, folder: Path) -> bool:
     return True
 
 
-def _run(command: Sequence[str], variables: Mapping[str, str], what: str, hint: str, build: Build) -> None:
+def _run(
+    command: Sequence[str], variables: Mapping[str, str], what: str, hint: str, build: Build, standard_input: str = ""
+) -> None:
     """Run an installer, and show its progress.
 
     Args:
@@ -207,6 +212,7 @@ def _run(command: Sequence[str], variables: Mapping[str, str], what: str, hint: 
         what: what failed, for the error message.
         hint: what to do about it, for the error message.
         build: the build that this is part of.
+        standard_input: a text for it.
 
     Raises:
         EnvironmentBuildError: if it fails, with the end of its output, or the build is cancelled.
@@ -219,7 +225,7 @@ def _run(command: Sequence[str], variables: Mapping[str, str], what: str, hint: 
         command,
         cwd="/",  # in the user's folder, uv would read the settings of the project there
         env={**_installer_environment(os.environ), **variables},
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -229,7 +235,10 @@ def _run(command: Sequence[str], variables: Mapping[str, str], what: str, hint: 
     )
     output, process.stdout = process.stdout, None  # left to the thread that reads it
     assert output is not None
+    assert process.stdin is not None
     try:
+        with suppress(BrokenPipeError), process.stdin:  # it may end at once
+            process.stdin.write(standard_input)
         for line in iterate_in_thread(partial(_read_lines, output), build.cancel):
             lines.append(line.rstrip())
             if _PROGRESS.match(line):
