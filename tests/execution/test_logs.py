@@ -49,8 +49,8 @@ def test_of_a_progress_bar_the_last_state_is_shown(tmp_path: Path) -> None:
 
 def test_the_end_of_the_log_stays_in_memory(tmp_path: Path) -> None:
     with TaskLog(tmp_path, tmp_path, lambda line: None) as log:
-        log.write(b"".join(b"%d\n" % number for number in range(100)) + b"no newline")
-    assert log.tail.splitlines() == [*map(str, range(51, 100)), "no newline"]
+        log.write(b"".join(b"%d\n" % number for number in range(300)) + b"no newline")
+    assert log.tail.splitlines() == [*map(str, range(101, 300)), "no newline"]
 
 
 def test_a_write_that_takes_a_part_only_is_continued(tmp_path: Path) -> None:

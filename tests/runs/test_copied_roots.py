@@ -39,7 +39,7 @@ def read(data: Input[Dataset], path: str, stop: str) -> str:
 
 
 @dsl.pipeline
-def chain(stop: str) -> str:
+def copied_chain(stop: str) -> str:
     data = write().outputs["data"]
     return read(data=data, path=name_path(data=data).output, stop=stop).output
 
@@ -70,7 +70,7 @@ def copied(root: Path, name: str) -> Path:
 def start(root: Path, stop: Path, options: dict[str, Any]) -> None:
     stop.touch()
     with pytest.raises(TaskFailed):
-        local.run(chain, {"stop": str(stop)}, pipeline_root=root, **options)
+        local.run(copied_chain, {"stop": str(stop)}, pipeline_root=root, **options)
     stop.unlink()
 
 

@@ -115,6 +115,7 @@ def test_flags_set_the_options(tmp_path: Path) -> None:
         "kubernetes": str(tmp_path),
         "resource_policy": "strict",
         "secret_env": ["A", "B"],
+        "group_access": False,
     }
 
 
