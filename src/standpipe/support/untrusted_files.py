@@ -29,6 +29,9 @@ _FOLDER = _ROOT | os.O_NOFOLLOW
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
+#: The steps of a path that are no names.
+_NO_NAMES = frozenset(("", ".", ".."))
+
 _KINDS = {
     stat.S_IFREG: "a regular file",
     stat.S_IFDIR: "a folder",
@@ -57,8 +60,7 @@ def read_file(path: Path, root: Path, limit: int = MAX_BYTES) -> bytes:
         UntrustedFileError: if there is something else or too much, or a link is on the way.
         OSError: if it cannot be read.
     """
-    *steps, name = _steps(path, root)
-    folder = _open_below(root, steps)
+    folder, name = _open_parent(path, root)
     try:
         file, size = _open_regular(name, folder, path, os.O_NOFOLLOW)
     except OSError as error:
@@ -121,8 +123,7 @@ def create_file(path: Path, root: Path, mode: int = 0o666) -> int:
         UntrustedFileError: if there is something already, or a link is on the way.
         OSError: if it cannot be created.
     """
-    *steps, name = _steps(path, root)
-    folder = _open_below(root, steps)
+    folder, name = _open_parent(path, root)
     try:
         return os.open(name, _NEW_FILE, mode, dir_fd=folder)
     except FileExistsError:
@@ -167,8 +168,7 @@ def open_parent(path: Path, root: Path, *, create: bool = False) -> Iterator[tup
         UntrustedFileError: if there is a link on the way, or no folder.
         OSError: if a folder cannot be opened or created.
     """
-    *steps, name = _steps(path, root)
-    descriptor = _open_below(root, steps, create=create)
+    descriptor, name = _open_parent(path, root, create=create)
     try:
         yield descriptor, name
     finally:
@@ -178,7 +178,8 @@ def open_parent(path: Path, root: Path, *, create: bool = False) -> Iterator[tup
 @contextmanager
 def open_folder(path: Path, root: Path) -> Iterator[int]:
     """Open a folder, which is `root` or below it, for the length of a block; errors are those of `open_parent`."""
-    descriptor = _open_below(root, () if path == root else _steps(path, root))
+    top = os.fspath(root)
+    descriptor = _open_below(top, () if path == root else _steps(os.fspath(path), top))
     try:
         yield descriptor
     finally:
@@ -353,27 +354,39 @@ def _remove_files(folder: int) -> list[str]:
     return [name for name, is_folder in names if is_folder]
 
 
-def _steps(path: Path, root: Path) -> Sequence[str]:
+def _open_parent(path: Path, root: Path, *, create: bool = False) -> tuple[int, str]:
+    """Return the descriptor of the folder that a path is in, and the name in it."""
+    top = os.fspath(root)  # once, as it costs as much as a system call
+    *steps, name = _steps(os.fspath(path), top)
+    return _open_below(top, steps, create=create), name
+
+
+def _steps(path: str, top: str) -> Sequence[str]:
     """Return the names from a root down to a path."""
-    text, prefix = os.fspath(path), os.path.join(os.fspath(root), "")
-    steps = text[len(prefix) :].split("/")
-    if not text.startswith(prefix) or not {"", ".", ".."}.isdisjoint(steps):
-        raise UntrustedFileError(f"{path} is not below {root}.")
+    prefix = top if top.endswith("/") else f"{top}/"
+    steps = path[len(prefix) :].split("/")
+    if not path.startswith(prefix) or not _NO_NAMES.isdisjoint(steps):
+        raise UntrustedFileError(f"{path} is not below {top}.")
     return steps
 
 
-def _open_below(root: Path, steps: Sequence[str], *, create: bool = False) -> int:
+def _open_below(top: str, steps: Sequence[str], *, create: bool = False) -> int:
     """Return the descriptor of a folder below a root."""
-    if create and not os.path.exists(root):
-        root.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(root, _ROOT)
+    try:
+        descriptor = os.open(top, _ROOT)
+    except FileNotFoundError:
+        if not create:
+            raise
+        os.makedirs(top, exist_ok=True)
+        descriptor = os.open(top, _ROOT)
     for number, step in enumerate(steps, 1):
         outer = descriptor
         try:
             descriptor = os.open(step, _FOLDER, dir_fd=outer)
         except OSError as error:
             if not create or not isinstance(error, FileNotFoundError):
-                raise _explain(error, step, outer, root.joinpath(*steps[:number]), "a folder") from None
+                shown = os.path.join(top, *steps[:number])
+                raise _explain(error, step, outer, shown, "a folder") from None
             descriptor = _make_step(step, outer)
         finally:
             os.close(outer)
