@@ -29,7 +29,7 @@ _FOLDER = _ROOT | os.O_NOFOLLOW
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-#: The steps of a path that are no names.
+#: What must not be a step of a path.
 _NO_NAMES = frozenset(("", ".", ".."))
 
 _KINDS = {
