@@ -173,7 +173,7 @@ def _download_url(uri: str, target: Path, workspace: Path, cancel: Cancellation)
             raise ImportFailed("it was cancelled during its download")
 
     try:
-        write_atomically(target, workspace, 0o666, download)
+        write_atomically(target, workspace, 0o600, download)
     except (OSError, ValueError, HTTPException) as error:
         if isinstance(error, HTTPError):
             error.close()  # it holds the connection; Python 3.14 warns where nobody closes it

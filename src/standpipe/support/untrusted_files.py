@@ -256,14 +256,14 @@ def write_atomically(target: Path, root: Path, mode: int, write: Callable[[Binar
     Args:
         target: a path below `root`; its missing parents are created.
         root: the folder that no link may lead out of.
-        mode: the permissions of the file, as far as the user's umask allows them. A temporary file would be its owner's
-            alone, and containers may run as other users.
+        mode: the permissions that its owner gets, as `0o600`. All others get the same, as far as the umask allows it.
         write: called with a temporary file, which it fills.
 
     Raises:
         UntrustedFileError: if links lead out of `root`.
         OSError: if the file cannot be written.
     """
+    owner = mode & stat.S_IRWXU
     parent, real_root = resolve_within(target.parent, root)
     with open_parent(parent / target.name, real_root, create=True) as (folder, name), _names(target):
         partial = f".partial-{uuid.uuid4().hex}"
@@ -272,7 +272,7 @@ def write_atomically(target: Path, root: Path, mode: int, write: Callable[[Binar
                 allowed = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
                 write(file)
                 file.flush()
-                os.fchmod(file.fileno(), mode & allowed)
+                os.fchmod(file.fileno(), (owner | owner >> 3 | owner >> 6) & allowed)
                 os.replace(partial, name, src_dir_fd=folder, dst_dir_fd=folder)
             except BaseException:
                 os.unlink(partial, dir_fd=folder)
