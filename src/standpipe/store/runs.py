@@ -179,6 +179,11 @@ class RunRecorder:
         if survives:
             self._unsafe = 0.0
 
+    @property
+    def has_facts(self) -> bool:
+        """Whether the store has the run: its row is written with its first facts."""
+        return not self._unwritten
+
     def close(self) -> None:
         """Close the database. The next call opens it again."""
         self._database.close()
