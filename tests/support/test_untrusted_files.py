@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from standpipe.support.new_folders import make_folder
+from standpipe.support.umask import GROUP, restrict_umask
 from standpipe.support.untrusted_files import (
     UntrustedFileError,
     create_file,
@@ -206,10 +207,11 @@ def test_links_that_stay_below_the_root_are_welcome_where_tasks_share_a_folder(r
     (root / "run" / "link").symlink_to(root / "run" / "task")
     (root / "run" / "out").symlink_to(root.parent / "outside")
     target = root / "run" / "link" / "deep" / "file"
-    write_atomically(target, root, 0o640, lambda file: file.write(b"x"))
+    with restrict_umask(GROUP):
+        write_atomically(target, root, 0o640, lambda file: file.write(b"x"))
     assert target.resolve() == root / "run" / "task" / "deep" / "file"
     assert target.read_bytes() == b"x"
-    assert target.stat().st_mode & 0o777 == 0o640
+    assert target.stat().st_mode & 0o777 == 0o660, "the group gets what the owner has"
     with pytest.raises(UntrustedFileError, match="leads out of .* Remove the link"):
         write_atomically(root / "run" / "out" / "canary", root, 0o666, lambda file: file.write(b"x"))
     with pytest.raises(ValueError, match="half"):
