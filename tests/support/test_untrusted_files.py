@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -217,3 +219,24 @@ def test_links_that_stay_below_the_root_are_welcome_where_tasks_share_a_folder(r
     with pytest.raises(ValueError, match="half"):
         write_atomically(target, root, 0o666, lambda file: int("half"))
     assert [path.name for path in target.parent.iterdir()] == ["file"]
+
+
+def test_a_system_that_cannot_open_files_safely_runs_nothing_but_compiles(tmp_path: Path) -> None:
+    """As on Windows."""
+    program = """
+import os
+os.supports_dir_fd.clear()
+from standpipe import compiler, dsl, local
+
+@dsl.component
+def say() -> str:
+    return "said"
+
+compiler.Compiler().compile(say, "say.yaml")
+try:
+    local.run(say, runner=local.FakeRunner(), pipeline_root="root")
+except NotImplementedError as error:
+    print(os.listdir(), error)
+"""
+    result = subprocess.run((sys.executable, "-c", program), cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("['say.yaml'] Standpipe runs pipelines on Linux and macOS"), result

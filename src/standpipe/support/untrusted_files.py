@@ -16,8 +16,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from standpipe.errors import StorageError
+from standpipe.errors import StorageError, UnsupportedError
 from standpipe.model.resources import format_memory
+
+if os.open not in os.supports_dir_fd:
+    raise UnsupportedError(
+        "Standpipe runs pipelines on Linux and macOS: this system cannot open files without following links. On Windows, "
+        "run them in WSL. Pipelines can be written and compiled here."
+    )
 
 #: The most bytes that are read of one file. A run store has no room for more than 10^9 bytes in one value, and JSON
 #: text takes several times its size in memory. Twice over, it holds the largest values that are in use (100 MB).

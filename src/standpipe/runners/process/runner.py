@@ -74,9 +74,6 @@ class ProcessTaskRunner:
         servers: the fork servers, which it may share with others.
         warn: called with what is not done as asked.
         inform: called with the progress of what takes long.
-
-    Raises:
-        UnsupportedError: on Windows, which has no `fork`.
     """
 
     def __init__(
@@ -87,8 +84,6 @@ class ProcessTaskRunner:
         warn: Notice = warn,
         inform: Notice = inform,
     ) -> None:
-        if not hasattr(os, "fork"):
-            raise UnsupportedError("Processes cannot be forked on Windows. Use local.DockerRunner(), or WSL.")
         self._environments = environments
         self._warn = warn
         self._inform = inform
