@@ -236,7 +236,8 @@ compiler.Compiler().compile(say, "say.yaml")
 try:
     local.run(say, runner=local.FakeRunner(), pipeline_root="root")
 except NotImplementedError as error:
-    print(os.listdir(), error)
+    print(os.path.exists("say.yaml"), os.path.exists("root"), error)
 """
-    result = subprocess.run((sys.executable, "-c", program), cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert result.stdout.startswith("['say.yaml'] Standpipe runs pipelines on Linux and macOS"), result
+    (tmp_path / "program.py").write_text(program)
+    result = subprocess.run((sys.executable, "program.py"), cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("True False Standpipe runs pipelines on Linux and macOS"), result

@@ -21,8 +21,8 @@ from standpipe.model.resources import format_memory
 
 if os.open not in os.supports_dir_fd:
     raise UnsupportedError(
-        "Standpipe runs pipelines on Linux and macOS: this system cannot open files without following links. On Windows, "
-        "run them in WSL. Pipelines can be written and compiled here."
+        "Standpipe runs pipelines on Linux and macOS: this system cannot open files without following links. On "
+        "Windows, run them in WSL. Pipelines can be written and compiled here."
     )
 
 #: The most bytes that are read of one file. A run store has no room for more than 10^9 bytes in one value, and JSON
