@@ -23,6 +23,7 @@ from standpipe.support.untrusted_files import (
     remove_path,
     write_atomically,
 )
+from standpipe.support.untrusted_folders import change_mode
 
 
 @pytest.fixture
@@ -175,6 +176,41 @@ def test_a_deep_folder_is_removed(root: Path) -> None:
     os.close(top)
     remove_path(root / "run" / "task", root)
     assert list((root / "run").iterdir()) == []
+
+
+def test_a_folder_that_a_task_has_closed_is_removed(root: Path) -> None:
+    (root / "run" / "task" / "closed").mkdir()
+    (root / "run" / "task" / "closed" / "file").touch()
+    for folder in (root / "run" / "task" / "closed", root / "run" / "task"):
+        folder.chmod(0)
+    remove_path(root / "run" / "task", root)
+    assert list((root / "run").iterdir()) == []
+
+
+def test_permissions_do_not_change_behind_a_link_that_a_task_swaps_in(root: Path) -> None:
+    canary, new = root.parent / "outside" / "canary", root / "run" / "new"
+    canary.chmod(0o600)
+    ended = threading.Event()
+
+    def swap() -> None:
+        while not ended.is_set():
+            new.touch()
+            new.replace(root / "run" / "file")
+            new.symlink_to(canary)
+            new.replace(root / "run" / "file")
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    folder = os.open(root / "run", os.O_RDONLY)
+    try:
+        for _ in range(1000):
+            change_mode("file", folder, lambda _: 0o666)
+            change_mode("file", folder, lambda _: 0o667)
+    finally:
+        ended.set()
+        thread.join()
+        os.close(folder)
+    assert canary.stat().st_mode & 0o777 == 0o600
 
 
 def test_removal_stays_below_the_root_while_a_task_swaps_folders(root: Path) -> None:

@@ -72,6 +72,10 @@ class HostPaths:
         real = self._find_real(location, ())
         return real is None or self._is_of_run(real)
 
+    def may_copy(self, path: str) -> bool:
+        """Return whether an importer may copy a file of this machine, at whose path no container has a volume here."""
+        return self._is_of_run(os.path.realpath(path))
+
     def check_outputs(
         self, outputs: Mapping[str, Value], inputs: Mapping[str, Value], request: TaskRequest
     ) -> dict[str, Value]:
@@ -142,8 +146,13 @@ class HostPaths:
         if is_remote(location):
             return _Target(is_foreign=_leaves_bucket(location))
         real = self._find_real(location, volumes)
-        if real is None or self._is_of_run(real):
-            return _Target(real or "")
+        if real is None:
+            return _Target()
+        # An engine drops `..` from the path of a mount before it looks at links. It must not end up at another path.
+        if os.path.realpath(os.path.normpath(location)) != real:
+            return _Target(real, is_foreign=True)
+        if self._is_of_run(real):
+            return _Target(real)
         roots = [os.path.realpath(path) for path in readable]
         is_allowed = any(_is_within(real, root) for root in roots) if roots else self._is_in_attempt(real)
         return _Target(real, is_foreign=not is_allowed)

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from standpipe.runners.process.task_process import TaskProcess
 from standpipe.runners.request_files import request_file, write_request
 from standpipe.support import machine_capacity
 from standpipe.support.notices import Notice, Once, inform, warn
+from standpipe.support.untrusted_files import remove_path
 
 #: Variables that would bring the packages and settings of this process into another environment.
 _HOST_PYTHON = (
@@ -308,15 +309,4 @@ def _working_directory() -> Iterator[str]:
         try:
             os.rmdir(folder)  # most tasks leave nothing there
         except OSError:
-            _remove(folder)
-
-
-def _remove(folder: str) -> None:
-    import shutil  # costs 5 ms, and tempfile has imported it
-
-    for parent, folders, _ in os.walk(folder):
-        for path in (os.path.join(parent, name) for name in folders):
-            if not os.path.islink(path):
-                with suppress(OSError):
-                    os.chmod(path, 0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+            remove_path(Path(folder), Path(folder).parent)
