@@ -75,7 +75,9 @@ class Database:
         self._db: sqlite3.Connection | None = None
         self._is_busy = False
         self._waits_for_disk = False
+        self._log = Path(f"{path}-wal")
         self._file: tuple[int, int] | None = None  # which file it is, once it was opened
+        self._log_file: tuple[int, int] | None = None  # and its log, since it was opened last
         _databases.add(self)
 
     @contextmanager
@@ -146,15 +148,16 @@ class Database:
                 self._db = None
 
     def _check_file(self) -> None:
-        """Check that the file at the path is the one that was opened first.
+        """Check that the file at the path is the one that was opened first, and that nobody removed its log.
 
         Raises:
             StorageError: if it was removed, replaced or moved meanwhile.
         """
-        if _identify(self._path) != self._file:
+        is_same = _identify(self._path) == self._file
+        if not is_same or (self._db is not None and _identify(self._log) != self._log_file):
             raise StorageError(
-                f"The {self._schema.name} {self._path} was removed, replaced or moved while it was in use, so nobody "
-                f"will find what was written to it. {self._schema.if_replaced}"
+                f"The {self._schema.name} {self._log if is_same else self._path} was removed, replaced or moved while "
+                f"it was in use, so nobody will find what was written to it. {self._schema.if_replaced}"
             )
 
     def _open(self) -> sqlite3.Connection:
@@ -171,7 +174,7 @@ class Database:
             self._waits_for_disk = False
             check_length(db, self._path, self._schema)
             self._migrate(db)
-            self._file = self._file or _identify(self._path)
+            self._file, self._log_file = self._file or _identify(self._path), _identify(self._log)
         except BaseException:
             if process == os.getpid():
                 db.close()

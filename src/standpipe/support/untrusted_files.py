@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from standpipe.errors import StorageError
 from standpipe.model.resources import format_memory
+from standpipe.support.paths import real_path
 from standpipe.support.untrusted_folders import OPEN_FOLDER, change_mode, visit_folders
 
 #: The most bytes that are read of one file. A run store has no room for more than 10^9 bytes in one value, and JSON
@@ -252,8 +253,9 @@ def resolve_within(path: Path, root: Path) -> tuple[Path, Path]:
 
     Raises:
         UntrustedFileError: if links lead out of `root`.
+        OSError: if the system does not follow so many links.
     """
-    real, real_root = Path(os.path.realpath(path)), Path(os.path.realpath(root))
+    real, real_root = Path(real_path(path)), Path(os.path.realpath(root))
     if not real.is_relative_to(real_root):
         raise UntrustedFileError(
             f"Cannot write to {path}: a symbolic link, which a task probably created, leads out of {root} to {real}. "
