@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +20,7 @@ from standpipe.model.layout import LOG_FILE, VOLUMES_FOLDER
 from standpipe.model.locations import is_remote
 from standpipe.model.ports import Mount, TaskRequest
 from standpipe.model.values import ArtifactValue, Value, find_artifacts
+from standpipe.support.properties import cached_property
 from standpipe.worker.artifacts import local_path
 
 _FOREIGN = (

@@ -25,6 +25,7 @@ from standpipe.runners.process.limits import AttemptLimits, Limiter, gpu_variabl
 from standpipe.runners.process.task_process import TaskProcess
 from standpipe.runners.request_files import request_file, write_request
 from standpipe.support import machine_capacity
+from standpipe.support.forking import paused
 from standpipe.support.notices import Notice, Once, inform, warn
 from standpipe.support.untrusted_files import remove_path
 
@@ -302,7 +303,8 @@ def _working_directory() -> Iterator[str]:
     """Make an empty folder that is removed afterwards, whatever a task did to it."""
     import tempfile  # costs 6 ms, which a program that runs nothing need not pay
 
-    folder = tempfile.mkdtemp(prefix="standpipe-")
+    with paused():  # it has a lock of its own
+        folder = tempfile.mkdtemp(prefix="standpipe-")
     try:
         yield folder
     finally:
