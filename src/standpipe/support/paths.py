@@ -1,4 +1,4 @@
-"""Paths that users name."""
+"""Paths that users name, and whether one is below another."""
 
 from __future__ import annotations
 
@@ -31,3 +31,8 @@ def absolute_path(name: str, path: str | os.PathLike[str]) -> Path:
             f"Cannot find {name}={os.fspath(path)!r}: the working directory was removed. Change to a folder that "
             "exists, or pass an absolute path."
         ) from error
+
+
+def is_within(path: str, *folders: str) -> bool:
+    """Return whether a path is one of some folders or below it, by their texts, which have neither links nor `..`."""
+    return any(path == folder or path.startswith(os.path.join(folder, "")) for folder in folders)
