@@ -184,7 +184,7 @@ def test_a_variable_that_the_stored_pipeline_has_lost_is_not_too_short(
     def configured() -> None:
         tell().set_env_variable("API_TOKEN", "of-the-task")
 
-    options = {
+    options: dict[str, Any] = {
         "runner": FakeRunner(tell=lambda: {"Output": "x"}),
         "pipeline_root": tmp_path,
         "secret_env": ["API_TOKEN"],
@@ -203,7 +203,7 @@ def test_unknown_and_short_secrets_are_warned_about_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PIN", "123")
-    options = {"pipeline_root": tmp_path, "quiet": True, "secret_env": ["PIN", "NO_SUCH_TOKEN"]}
+    options: dict[str, Any] = {"pipeline_root": tmp_path, "quiet": True, "secret_env": ["PIN", "NO_SUCH_TOKEN"]}
     runner = FakeRunner(echo=lambda text: {"Output": text})
     assert local.run(echo, {"text": "a 123"}, runner=runner, **options).output == "a 123"
     assert capsys.readouterr().err.splitlines() == [
