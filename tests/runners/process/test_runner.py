@@ -23,7 +23,6 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.kfp import DEFAULT_IMAGE
 from standpipe.model.ports import CommandLine, Mount, Outcome, PodSettings
 from standpipe.runners.process import task_process
-from standpipe.runners.process.runner import ProcessTaskRunner
 from tests.processes import is_alive, wait_until
 from tests.runners.bench import HERE, Bench, Fixed, Kept, value_in
 from tests.worker.tasks import interpreter
@@ -650,10 +649,3 @@ def test_other_images_need_no_word(bench: Bench, image: str) -> None:
     bench.run("def f(): pass", image=image)
 
     assert bench.notices == []
-
-
-def test_a_system_without_fork_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "fork")
-
-    with pytest.raises(UnsupportedError, match="DockerRunner"):
-        ProcessTaskRunner(Fixed(Path(sys.executable)))
