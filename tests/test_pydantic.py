@@ -18,6 +18,7 @@ from standpipe.dsl.base_component import BaseComponent
 from standpipe.errors import AuthoringTypeError, InconsistentTypeException, TaskFailed
 from standpipe.model.plan import Container, PythonFunction
 from standpipe.model.types import ParameterInput, ParameterOutput, ParameterType
+from standpipe.worker.models import dump
 
 MODELS = """
 from typing import Generic, List, Optional, TypeVar
@@ -376,3 +377,11 @@ def test_pydantic_is_never_imported_by_standpipe(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     subprocess.run([sys.executable, script], cwd=tmp_path, check=True)
+
+
+def test_a_value_that_is_nested_too_deeply_is_left_to_the_check_of_values() -> None:
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+
+    assert dump(value) is value

@@ -17,6 +17,9 @@ from typing import Any, Callable, Dict, Iterator, Tuple
 
 from . import annotations as ann
 
+#: Values that are nested more deeply are refused later (`model/json_values.py`), whatever is in them.
+_MAX_DEPTH = 100
+
 
 def is_model(annotation: Any) -> bool:
     """Return whether an annotation is a Pydantic model."""
@@ -76,7 +79,7 @@ def _dump(value: Any, parents: Tuple[int, ...]) -> Any:
     if is_model(type(value)):
         check_version(type(value))
         return value.model_dump(mode="json", by_alias=True)
-    if id(value) in parents:
+    if id(value) in parents or len(parents) > _MAX_DEPTH:
         return value
     if type(value) in (list, tuple):
         items = [_dump(item, (*parents, id(value))) for item in value]
