@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -32,6 +31,7 @@ from standpipe.pods.settings import (
 from standpipe.pods.settings import read as read_settings
 from standpipe.support.forking import paused
 from standpipe.support.notices import Once
+from standpipe.support.untrusted_files import open_parent, remove_entry
 
 _PATH = "platforms.kubernetes.deploymentSpec.executors"
 
@@ -259,7 +259,8 @@ class LocalCluster:
 
     def _remove(self, folder: Path) -> None:
         try:
-            shutil.rmtree(folder)
+            with open_parent(folder, folder.parent) as (parent, name):
+                remove_entry(name, parent)
         except OSError as error:
             self._notice(f"kubernetes: cannot remove the volumes in {folder}: {error.strerror} ({error.filename}).")
 

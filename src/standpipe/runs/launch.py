@@ -100,7 +100,7 @@ def _start(
             info = RunInfo(
                 id=folder.name,
                 uuid=str(uuid.uuid4()),
-                name=plan.display_name or plan.name,
+                name=redactor.redact_text(plan.display_name) or plan.name,
                 created=datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
                 pipeline_root=str(root),
                 workspace_path=options.runner.workspace_path(workspace) if workspace else "",

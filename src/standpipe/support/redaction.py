@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, Fact, Failure, StartAttempt
+from standpipe.model.fact_values import map_values
 from standpipe.model.ports import Attempt, FactSink
 from standpipe.model.redacted import REDACTED, RedactedList, RedactedObject, RedactedText
 from standpipe.model.values import ArtifactValue, Collected, to_text
@@ -37,11 +38,9 @@ _OMISSION = re.compile(r"( \[… \d+ characters …\] |…)")
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-#: The fields of facts and failures that hold texts and values. All others hold what Standpipe itself makes: names,
+#: The fields of facts and failures that hold texts. All others but values hold what Standpipe itself makes: names,
 #: numbers and times, which stay as they are even if one equals a secret.
 _TEXTS = ("reason", "message", "detail", "hint", "log_tail")
-_VALUES_BY_NAME = ("inputs", "outputs")
-_VALUES = ("item", "items")
 _RECORDS = ("failure", "failures")
 
 
@@ -159,18 +158,15 @@ class Redactor:
         return replace(artifact, **{**redacted, "metadata": RedactedObject(redacted["metadata"])})
 
     def _redact_record(self, record: Any) -> Any:
+        redacted = map_values(record, self._redact)
         changes: dict[str, Any] = {}
         for name, value in record.__dict__.items():
-            if name in _VALUES_BY_NAME:
-                changes[name] = {key: self._redact(item) for key, item in value.items()}
-            elif name in _VALUES:
-                changes[name] = self._redact(value)
-            elif name in _TEXTS:
+            if name in _TEXTS:
                 changes[name] = self.redact_text(value)
             elif name in _RECORDS:
                 is_one = isinstance(value, Failure)
                 changes[name] = self._redact_record(value) if is_one else tuple(map(self._redact_record, value))
-        return replace(record, **changes) if changes else record
+        return replace(redacted, **changes) if changes else redacted
 
     # --- texts --------------------------------------------------------------------------------------------------------
 

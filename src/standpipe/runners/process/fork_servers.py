@@ -38,9 +38,6 @@ IDLE_SECONDS = 300.0
 _MOST_IDLE = 4
 _MOST_IDLE_IN_RUN = 16
 
-#: `subprocess.DEVNULL`, whose module costs 20 ms.
-_DEVNULL = -3
-
 #: The most of a server's own output that is read, and the end of it that errors show, in bytes.
 _OUTPUT_READ = 64 * 1024
 _OUTPUT_SHOWN = 2000
@@ -202,11 +199,13 @@ class ForkServer:
         self._output.setblocking(False)
 
     def _start(self, python: Path, control: int, output: int) -> Popen[bytes]:
+        import subprocess  # costs 20 ms, which a program that runs nothing need not pay
+
         return start_process(
             (str(python), str(BOOT), "serve", str(control), str(IDLE_SECONDS)),
             env=self._env,
             cwd="/",
-            stdin=_DEVNULL,
+            stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             pass_fds=(control,),
