@@ -223,10 +223,8 @@ class AttemptExecutor:
             with open_folder(self.workspace, root):
                 pass  # a task that has made it a link would get the download where it leads
         made_by_task = comes_from_task(self.plan, command.task, uri_input(importer))
-        may_import = self.host_paths.may_import if self.host_paths and made_by_task else None
-        artifact = import_artifact(
-            importer, command.inputs, renderer, self.artifacts, self.workspace, cancel, may_import
-        )
+        allowed = self.host_paths if made_by_task else None
+        artifact = import_artifact(importer, command.inputs, renderer, self.artifacts, self.workspace, cancel, allowed)
         if self.host_paths and not made_by_task:
             self.host_paths.add_import(artifact.location)
         compute = self._checksum_function(cancel)

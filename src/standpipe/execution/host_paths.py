@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ from standpipe.model.locations import is_remote
 from standpipe.model.ports import Mount, TaskRequest
 from standpipe.model.values import ArtifactValue, Value, find_artifacts
 from standpipe.support.paths import is_within
+from standpipe.support.properties import cached_property
 from standpipe.worker.artifacts import local_path
 
 _FOREIGN = (
@@ -72,6 +72,10 @@ class HostPaths:
             return not _leaves_bucket(location)
         real = self._find_real(location, ())
         return real is None or self._is_of_run(real)
+
+    def may_copy(self, path: str) -> bool:
+        """Return whether an importer may copy a file of this machine, at whose path no container has a volume here."""
+        return self._is_of_run(os.path.realpath(path))
 
     def check_outputs(
         self, outputs: Mapping[str, Value], inputs: Mapping[str, Value], request: TaskRequest
@@ -143,8 +147,13 @@ class HostPaths:
         if is_remote(location):
             return _Target(is_foreign=_leaves_bucket(location))
         real = self._find_real(location, volumes)
-        if real is None or self._is_of_run(real):
-            return _Target(real or "")
+        if real is None:
+            return _Target()
+        # An engine drops `..` from the path of a mount before it looks at links. It must not end up at another path.
+        if os.path.realpath(os.path.normpath(location)) != real:
+            return _Target(real, is_foreign=True)
+        if self._is_of_run(real):
+            return _Target(real)
         roots = [os.path.realpath(path) for path in readable]
         is_allowed = is_within(real, *roots) if roots else self._is_in_attempt(real)
         return _Target(real, is_foreign=not is_allowed)

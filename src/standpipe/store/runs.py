@@ -31,7 +31,7 @@ from standpipe.model.kfp import DELETE_PVC
 from standpipe.model.layout import RUN_STORE_FILE, StateLayout
 from standpipe.model.plan import Container, Plan
 from standpipe.model.refs import RunInfo
-from standpipe.store.database import Database, Schema, begin
+from standpipe.store.database import Database, Schema
 from standpipe.store.facts import encode, pieces_of
 from standpipe.store.plans import dump
 from standpipe.support.redaction import NO_SECRETS, Redactor
@@ -178,6 +178,11 @@ class RunRecorder:
         if survives:
             self._unsafe = 0.0
 
+    @property
+    def has_facts(self) -> bool:
+        """Whether the store has the run: its row is written with its first facts."""
+        return not self._unwritten
+
     def close(self) -> None:
         """Close the database. The next call opens it again."""
         self._database.close()
@@ -191,7 +196,6 @@ class RunRecorder:
         if self._process != os.getpid():
             return  # a child that a signal handler has forked leaves the run, which is the parent's to record
         with self._database.transaction(survives_power_loss=survives_power_loss) as db:
-            begin(db)
             for statement, rows in statements:
                 db.executemany(statement, rows)
             if texts:

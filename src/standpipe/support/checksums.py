@@ -21,7 +21,7 @@ from typing import NamedTuple
 from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.values import Checksum
-from standpipe.support.paths import is_within
+from standpipe.support.paths import is_within, real_path
 from standpipe.support.untrusted_files import open_regular
 
 _PIECE = 1024 * 1024
@@ -166,7 +166,7 @@ def _resolve(path: str, roots: Sequence[str]) -> tuple[str, os.stat_result]:
     status = os.lstat(path)
     if not stat.S_ISLNK(status.st_mode):
         return path, status
-    real = os.path.realpath(path)
+    real = real_path(path)
     if is_within(path, *roots) and not is_within(real, *map(os.path.realpath, roots)):
         raise _LeadsOutside
     return real, os.lstat(real)
@@ -206,16 +206,20 @@ class _Links:
             _LeadsOutside: if it leads out of the roots, or to a folder around the payload, which has no bounds.
             _NoChecksum: if it leads to something without content.
         """
-        real = os.path.realpath(link)
-        above = real
+        try:
+            above = real = real_path(link)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            return ("link to nothing",)
         while above not in self._numbers and above != os.path.dirname(above):
             above = os.path.dirname(above)
-        if above in self._numbers:  # what is missing there, or leads in a circle, is not in the listing
+        if above in self._numbers:  # what is missing there is not in the listing
             return "link to", str(self._numbers[above]), os.path.relpath(real, above)
         if not is_within(real, *self._roots) or is_within(self._folder, real):
             raise _LeadsOutside
         mode = _find_mode(real)
-        if stat.S_ISLNK(mode) or not mode:  # `realpath` gives up where links lead in a circle
+        if not mode:
             return ("link to nothing",)
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise _NoChecksum

@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import is_dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from standpipe.errors import StandpipeError
@@ -22,6 +21,7 @@ from standpipe.model.ports import Attempt, FactSink
 from standpipe.model.redacted import REDACTED, RedactedList, RedactedObject, RedactedText
 from standpipe.model.values import ArtifactValue, Collected, to_text
 from standpipe.support.notices import redact_notices
+from standpipe.support.properties import cached_property
 
 if TYPE_CHECKING:
     from ahocorasick_rs import BytesAhoCorasick

@@ -57,7 +57,9 @@ class ForkServers:
         self._running: dict[Any, ForkServer] = {}  # the one that was used last is at the end
         self._runs = 0
         register_object(self)
-        atexit.register(self.close)  # before any run, whose own handlers are called first, and cancel its tasks
+        atexit.register(
+            self._close_at_exit
+        )  # before any run, whose own handlers are called first, and cancel its tasks
 
     @contextmanager
     def use(
@@ -115,6 +117,10 @@ class ForkServers:
             servers = list(self._running.values())
             self._running.clear()
         _close(servers)
+
+    def _close_at_exit(self) -> None:
+        with suppress(KeyboardInterrupt):  # Ctrl-C at the end of a program only hurries it
+            self.close()
 
     def after_fork_in_child(self) -> None:
         """Leave the servers to the process that this one was forked from; see `support.forking`."""
@@ -264,11 +270,13 @@ class ForkServer:
         self.stop()
         close_owned(self._control)
         try:
-            self._process.wait(_TIME_TO_END)
-        except TimeoutExpired:
-            kill_tree(self._process.pid)
-            self._process.wait()
-        close_owned(self._output)
+            with suppress(TimeoutExpired):
+                self._process.wait(_TIME_TO_END)
+        finally:  # also after Ctrl-C
+            if self._process.returncode is None:
+                kill_tree(self._process.pid)
+                self._process.wait()
+            close_owned(self._output)
 
     def forget(self) -> None:
         """Leave the server to the process that this one was forked from, whose sockets are closed here already."""
