@@ -375,6 +375,60 @@ def test_a_run_in_a_thread(start: Callable[..., Program], wait: str, what: str) 
         check_cancelled(program, seconds)
 
 
+@pytest.mark.skipif(
+    (3, 12) <= sys.version_info < (3, 12, 2), reason="Python itself refuses to start threads (gh-113964)"
+)
+def test_a_run_outlives_the_main_thread(start: Callable[..., Program]) -> None:
+    program = start(_HEAD + _TASK.format(body="time.sleep(0.5)") + _THREAD)
+    printed, _ = program.process.communicate(timeout=60)
+    assert program.process.returncode == 0, printed
+    assert program.states() == ["SUCCEEDED"], printed
+
+
+# --- asyncio, whose handler of SIGINT only cancels its main task
+
+_ASYNCIO = """
+import asyncio
+
+def run():
+    local.run(target, {}, runner=local.SubprocessRunner(use_venv=False), pipeline_root=ROOT)
+
+async def main():
+    WAIT
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "run()",
+        pytest.param(
+            "await asyncio.to_thread(run)",
+            marks=pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio waits for its threads after Ctrl-C"),
+        ),
+    ],
+)
+def test_a_run_in_asyncio(start: Callable[..., Program], wait: str) -> None:
+    program = start(_HEAD + _TASK.format(body=_BODIES["sleeps"]) + _ASYNCIO.replace("WAIT", wait))
+    check_cancelled(program, program.interrupt())
+
+
+def test_a_run_in_asyncio_is_not_cancelled_by_an_earlier_interrupt(start: Callable[..., Program]) -> None:
+    wait = """
+    try:
+        await asyncio.to_thread(run)
+    except asyncio.CancelledError:
+        await asyncio.to_thread(local.run, other, {}, pipeline_root=ROOT, runner=local.SubprocessRunner())
+    """
+    other = "@dsl.component\ndef other():\n    import time; time.sleep(0.5)\n"
+    program = start(_HEAD + other + _TASK.format(body=_BODIES["sleeps"]) + _ASYNCIO.replace("WAIT", wait.strip()))
+    if sys.version_info >= (3, 11):
+        program.interrupt()
+        assert sorted(program.states()) == ["CANCELLED", "SUCCEEDED"], program.printed
+
+
 # --- environments
 
 _ENVIRONMENT = """

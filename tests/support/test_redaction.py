@@ -244,7 +244,7 @@ def test_base64_is_found_wherever_the_secret_begins_in_it(before: str, encode: C
     assert len(redacted.replace(REDACTED, "")) <= 4 + len(encode(before.encode()))
 
 
-@given(st.text(), st.lists(st.text(min_size=4, max_size=10), max_size=3))
+@given(st.text(), st.lists(st.text(st.characters(exclude_characters="\r\n"), min_size=4, max_size=10), max_size=3))
 def test_a_text_without_a_secret_is_not_changed(text: str, secrets: list[str]) -> None:
     redactor = Redactor(f"\ue000{secret}" for secret in secrets)
     without = text.replace("\ue000", "").replace("7oCA", "")  # nor in base64

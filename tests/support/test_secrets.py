@@ -200,7 +200,7 @@ def test_unknown_and_short_secrets_are_warned_about_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PIN", "123")
-    options = {"pipeline_root": tmp_path, "quiet": True, "secret_env": ["PIN", "NO_SUCH_TOKEN"]}
+    options: dict[str, Any] = {"pipeline_root": tmp_path, "quiet": True, "secret_env": ["PIN", "NO_SUCH_TOKEN"]}
     runner = FakeRunner(echo=lambda text: {"Output": text})
     assert local.run(echo, {"text": "a 123"}, runner=runner, **options).output == "a 123"
     assert capsys.readouterr().err.splitlines() == [

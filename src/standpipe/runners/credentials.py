@@ -104,7 +104,7 @@ def _move_to_netrc(words: Iterable[str]) -> tuple[list[str], str]:
         if not others:
             user, _, password = login.partition(":")
             lines.append(f"machine {host} login {json.dumps(unquote(user))} password {json.dumps(unquote(password))}\n")
-            words = [word.replace(f"://{login}@", "://") for word in words]
+            words = [word.replace(f"//{login}@", "//") for word in words]
     return words, "".join(lines)
 
 

@@ -11,17 +11,18 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import is_dataclass, replace
-from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, Fact, Failure, StartAttempt
+from standpipe.model.fact_values import map_values
 from standpipe.model.ports import Attempt, FactSink
 from standpipe.model.redacted import REDACTED, RedactedList, RedactedObject, RedactedText
 from standpipe.model.values import ArtifactValue, Collected, to_text
 from standpipe.support.notices import redact_notices
+from standpipe.support.properties import cached_property
 
 if TYPE_CHECKING:
     from ahocorasick import Automaton
@@ -41,11 +42,9 @@ _OMISSION = re.compile(r"( \[… \d+ characters …\] |…)")
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-#: The fields of facts and failures that hold texts and values. All others hold what Standpipe itself makes: names,
+#: The fields of facts and failures that hold texts. All others but values hold what Standpipe itself makes: names,
 #: numbers and times, which stay as they are even if one equals a secret.
 _TEXTS = ("reason", "message", "detail", "hint", "log_tail")
-_VALUES_BY_NAME = ("inputs", "outputs")
-_VALUES = ("item", "items")
 _RECORDS = ("failure", "failures")
 
 
@@ -163,18 +162,15 @@ class Redactor:
         return replace(artifact, **{**redacted, "metadata": RedactedObject(redacted["metadata"])})
 
     def _redact_record(self, record: Any) -> Any:
+        redacted = map_values(record, self._redact)
         changes: dict[str, Any] = {}
         for name, value in record.__dict__.items():
-            if name in _VALUES_BY_NAME:
-                changes[name] = {key: self._redact(item) for key, item in value.items()}
-            elif name in _VALUES:
-                changes[name] = self._redact(value)
-            elif name in _TEXTS:
+            if name in _TEXTS:
                 changes[name] = self.redact_text(value)
             elif name in _RECORDS:
                 is_one = isinstance(value, Failure)
                 changes[name] = self._redact_record(value) if is_one else tuple(map(self._redact_record, value))
-        return replace(record, **changes) if changes else record
+        return replace(redacted, **changes) if changes else redacted
 
     # --- texts --------------------------------------------------------------------------------------------------------
 

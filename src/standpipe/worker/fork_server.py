@@ -213,7 +213,8 @@ class ForkServer:
             import shutil  # costs 5 ms, and only needed after the program was killed
 
             for folder in folders:
-                shutil.rmtree(folder, ignore_errors=True)
+                with suppress(RecursionError):  # a task has nested folders deeper than Python can descend
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _become_task(server: ForkServer, wait: Callable[[], Tuple[_Order, Optional[Request]]]) -> NoReturn:
