@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import netrc
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from standpipe.runners.credentials import has_credentials, move_git_credentials, pip_command
 from standpipe.runners.process.pip_options import Arguments, Option
@@ -57,14 +58,33 @@ def test_arguments_without_credentials_stay_on_the_command_line() -> None:
     assert pip_command("python", ["install", "x"], {}) == (["python", "-m", "pip", "install", "x"], {})
 
 
-def test_pip_gets_arguments_from_a_variable_and_passwords_from_a_netrc(tmp_path: Path) -> None:
-    words = ["install", f"x @ {URL}", "https://b:c@two/1", "https://d:e@two/2"]
-    command, variables = pip_command("python", words, {})
-    arguments, passwords = json.loads(variables["STANDPIPE_PIP"])
-    assert "t%40k" not in " ".join(command)
-    assert arguments == ["install", "x @ https://host/a", "https://b:c@two/1", "https://d:e@two/2"]
-    (tmp_path / "netrc").write_text(passwords)
-    assert netrc.netrc(tmp_path / "netrc").hosts == {"host": ("me", "", "t@k")}
+@pytest.mark.parametrize(
+    ("url", "login", "has_login_before_3_11"),
+    [
+        (URL, ["me", "t@k"], True),
+        ("https://me:%22%5c%23@host/a", ["me", '"\\#'], True),
+        ("https://token@host/a", ["token", ""], False),
+        ("https://me:%C3%A9%20@host/a", ["me", "é "], False),
+    ],
+)
+def test_pip_gets_arguments_from_a_variable_and_passwords_from_a_netrc(
+    tmp_path: Path, url: str, login: list[str], has_login_before_3_11: bool
+) -> None:
+    (tmp_path / "pip.py").write_text(
+        "import json, netrc, os, sys\n"
+        "hosts = netrc.netrc(os.environ['NETRC']).hosts if 'NETRC' in os.environ else {}\n"
+        "print(json.dumps([sys.argv[1:], {host: login[::2] for host, login in hosts.items()}]))\n"
+    )
+    others = ["https://b:c@two/1", "https://d:e@two/2"]
+    command, variables = pip_command(sys.executable, ["install", f"x @ {url}", *others], {})
+    assert url.split("/")[2] not in " ".join(command)
+    environ = {**os.environ, **variables, "PYTHONPATH": str(tmp_path), "PYTHONUTF8": "1"}
+    environ.pop("NETRC", None)
+    arguments, hosts = json.loads(subprocess.check_output(command, env=environ, text=True))
+    if sys.version_info >= (3, 11) or has_login_before_3_11:
+        assert (arguments, hosts) == (["install", "x @ https://host/a", *others], {"host": login})
+    else:
+        assert (arguments, hosts) == (["install", f"x @ {url}", *others], {})
 
 
 def test_nothing_is_left_of_a_netrc_if_pip_is_killed(tmp_path: Path) -> None:
@@ -78,7 +98,7 @@ def test_nothing_is_left_of_a_netrc_if_pip_is_killed(tmp_path: Path) -> None:
     variables["PYTHONPATH"] = str(tmp_path)
     done = subprocess.run(command, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True, check=False)
     content, path = done.stdout.splitlines()
-    assert content == 'machine host login "me" password "t@k"'
+    assert content.replace('"', "") == "machine host login me password t@k"
     assert done.returncode == -9
     if sys.platform == "linux":
         assert not Path(path).exists()

@@ -17,20 +17,28 @@ _URL = re.compile(r"(?P<scheme>(?:git\+)?https?://)(?P<login>[^/\s]+)@(?P<rest>[
 
 #: Runs pip with arguments, and with a file of passwords, from a variable. Where that is possible, the file is in memory
 #: and has no name, so that nothing is left of it if pip is killed. The processes that pip starts can read it, too.
-_PIP_PROGRAM = """\
-import json, os, runpy, sys, tempfile
-arguments, passwords = json.loads(os.environ.pop('STANDPIPE_PIP'))
+#: Before Python 3.11, the module `netrc` takes quotes for a part of the text. So it reads neither an empty password nor
+#: spaces: then the logins stay in the URLs.
+_PIP_PROGRAM = r"""import json, os, runpy, sys, tempfile
+arguments, logins, originals = json.loads(os.environ.pop('STANDPIPE_PIP'))
+def quote(text):
+    return '"%s"' % text.replace('\\', r'\\').replace('"', r'\"')
+if sys.version_info < (3, 11):
+    quote = str
+    if not all(text.isascii() and text.split() == [text] for login in logins for text in login):
+        arguments, logins = originals, []
 sys.argv[1:] = arguments
 try:
-    netrc = open(os.memfd_create('netrc'), 'w')
+    netrc = open(os.memfd_create('netrc'), 'w', encoding='utf-8')
     name = '/proc/%d/fd/%d' % (os.getpid(), netrc.fileno())
 except (AttributeError, OSError):
-    netrc = tempfile.NamedTemporaryFile('w', dir='/dev/shm' if os.path.isdir('/dev/shm') else None)
+    netrc = tempfile.NamedTemporaryFile('w', encoding='utf-8', dir='/dev/shm' if os.path.isdir('/dev/shm') else None)
     name = netrc.name
 with netrc:
-    netrc.write(passwords)
+    for host, user, password in logins:
+        netrc.write('machine %s login %s password %s\n' % (host, quote(user), quote(password)))
     netrc.flush()
-    if passwords:
+    if logins:
         os.environ['NETRC'] = name
     runpy.run_module('pip', run_name='__main__', alter_sys=True)
 """
@@ -84,12 +92,12 @@ def pip_command(python: str, words: Sequence[str], environ: Mapping[str, str]) -
     if not any(map(has_credentials, words)):
         return [python, "-m", "pip", *words], {}
     words, variables = move_git_credentials(words, environ)
-    words, passwords = _move_to_netrc(words)
-    return [python, "-c", _PIP_PROGRAM], {**variables, "STANDPIPE_PIP": json.dumps([words, passwords])}
+    moved, logins = _move_logins(words)
+    return [python, "-c", _PIP_PROGRAM], {**variables, "STANDPIPE_PIP": json.dumps([moved, logins, words])}
 
 
-def _move_to_netrc(words: Iterable[str]) -> tuple[list[str], str]:
-    """Return arguments without credentials, and the netrc file that has them.
+def _move_logins(words: Iterable[str]) -> tuple[list[str], list[tuple[str, str, str]]]:
+    """Return arguments without credentials, and the hosts, users and passwords for a netrc file.
 
     That file has one login for a host. A host with several keeps them in its URLs, which pip, unlike other arguments,
     passes on to the processes in which it builds packages from their source.
@@ -99,13 +107,13 @@ def _move_to_netrc(words: Iterable[str]) -> tuple[list[str], str]:
     urls = [url for word in words for url in _URL.finditer(word)]
     for url in urls:
         logins.setdefault(_host(url), set()).add(url["login"])
-    lines = []
+    moved = []
     for host, (login, *others) in logins.items():
         if not others:
             user, _, password = login.partition(":")
-            lines.append(f"machine {host} login {json.dumps(unquote(user))} password {json.dumps(unquote(password))}\n")
+            moved.append((host, unquote(user), unquote(password)))
             words = [word.replace(f"//{login}@", "//") for word in words]
-    return words, "".join(lines)
+    return words, moved
 
 
 def _host(url: re.Match[str]) -> str:

@@ -190,13 +190,13 @@ def test_variables_in_indexes_are_those_of_the_task_the_image_and_this_machine(
 
     (container,) = bench.engine.made
     command, environment = container.executed[-1]
-    words, passwords = json.loads(environment["STANDPIPE_PIP"])
+    words, logins, _ = json.loads(environment["STANDPIPE_PIP"])
     assert [word for word in words if word.startswith("https:")] == [
         "https://task/a",
         "https://machine/b",
         "https://image/bin",
     ]
-    assert "secret" in passwords
+    assert logins == [["task", "me", "secret"]]
     assert "secret" not in " ".join(command), "all users of the machine see it"
     assert first == second  # a password is no part of the content
 
