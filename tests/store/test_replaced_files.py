@@ -34,6 +34,10 @@ def remove(file: Path) -> None:
         each.unlink()
 
 
+def remove_log(file: Path) -> None:
+    file.with_name(f"{file.name}-wal").unlink()
+
+
 def replace(file: Path) -> None:
     shutil.copy(file, file.with_suffix(".copy"))
     file.with_suffix(".copy").replace(file)
@@ -54,7 +58,7 @@ def start(root: Path, damage: Callable[[], object], **options: object) -> dsl.Pi
     return local.run(two_tasks, pipeline_root=root, runner=runner, quiet=True, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("damage", [remove, replace, move_folder])
+@pytest.mark.parametrize("damage", [remove, remove_log, replace, move_folder])
 def test_a_run_whose_store_is_lost_ends_in_an_error(tmp_path: Path, damage: Callable[[Path], object]) -> None:
     root = tmp_path / "root"
     with pytest.raises(StorageError, match="was removed, replaced or moved while it was in use"):
@@ -79,7 +83,7 @@ def test_a_store_that_is_removed_while_it_is_closed_is_not_created_again(tmp_pat
     assert not (tmp_path / "runs.sqlite").exists()
 
 
-@pytest.mark.parametrize("damage", [remove, replace])
+@pytest.mark.parametrize("damage", [remove, remove_log, replace])
 def test_a_run_does_not_fail_for_its_cache(
     tmp_path: Path, damage: Callable[[Path], object], caplog: pytest.LogCaptureFixture
 ) -> None:

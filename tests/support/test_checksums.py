@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from standpipe.artifact_stores.local import LocalArtifactStore
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.values import Checksum
 from standpipe.support import checksums
@@ -189,6 +190,23 @@ def test_every_way_of_a_link_counts_by_what_is_at_its_end(tmp_path: Path) -> Non
         assert after.digest != before.digest
         assert after.signature not in ("", before.signature)
         before = after
+
+
+def test_a_link_through_more_links_than_the_system_follows_leads_to_nothing(tmp_path: Path) -> None:
+    folder, previous = tmp_path / "folder", "file"
+    folder.mkdir()
+    (folder / "file").write_text("content")
+    for number in range(1200):  # each of them would be followed to the file
+        (folder / str(number)).symlink_to(previous)
+        previous = str(number)
+    before = in_root(aged(folder), tmp_path)
+    assert before
+    (folder / "5").unlink()
+    (folder / "5").symlink_to("elsewhere")
+    assert in_root(folder, tmp_path) != before
+    (tmp_path / "payload").symlink_to(folder / "1199")
+    assert compute_checksum(str(tmp_path / "payload"), Cancellation(), [str(tmp_path)]) is None
+    assert LocalArtifactStore([tmp_path]).exists(str(tmp_path / "payload"))
 
 
 def test_the_place_of_a_folder_and_the_text_of_its_links_make_no_difference(tmp_path: Path) -> None:

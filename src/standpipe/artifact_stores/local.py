@@ -15,6 +15,7 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import file_name
 from standpipe.model.values import Checksum
 from standpipe.support.checksums import compute_checksum, compute_signature
+from standpipe.support.paths import real_path
 from standpipe.support.untrusted_files import (
     check_payload,
     ensure_folder,
@@ -129,7 +130,10 @@ class LocalArtifactStore:
         root = self._root_of(path)
         if root is None or not _has_links(path, root):
             return path
-        real = Path(os.path.realpath(path))
+        try:
+            real = Path(real_path(path))
+        except OSError:
+            return path  # nobody can read it
         return path if any(real.is_relative_to(os.path.realpath(each)) for each, _ in self._roots) else ""
 
 
@@ -184,7 +188,7 @@ def _is_within(folders: Iterable[str], path: str) -> bool:
 def _check_circle(path: Path, source: Path) -> None:
     """Raise an error if a folder below `source` is a link to one of those that it is in."""
     if path.is_symlink():
-        real = os.path.realpath(path)
+        real = real_path(path)
         above = accumulate(path.parent.relative_to(source).parts, os.path.join, initial=os.fspath(source))
         if real in map(os.path.realpath, above):
             raise StorageError(f"Cannot copy {source}: {path} is a link to {real}, which contains it.")

@@ -39,6 +39,7 @@ from standpipe.support.new_folders import make_folder
 from standpipe.support.notices import Once, warn
 from standpipe.support.redaction import NO_SECRETS, Redactor
 from standpipe.support.timers import cancel_after
+from standpipe.support.umask import PRIVATE
 from standpipe.support.untrusted_files import UntrustedFileError, open_folder
 
 #: Shows a line that a task has printed.
@@ -79,7 +80,7 @@ class AttemptExecutor:
     debug: bool = False
     expects_payloads: bool = True
     host_paths: HostPaths | None = None
-    umask: int = 0o077
+    umask: int = PRIVATE
     _reported: Once = field(default_factory=Once, init=False)
 
     def execute(self, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:

@@ -29,6 +29,7 @@ from standpipe.pods.settings import (
     Settings,
 )
 from standpipe.pods.settings import read as read_settings
+from standpipe.support.forking import paused
 from standpipe.support.notices import Once
 from standpipe.support.untrusted_files import open_parent, remove_entry
 
@@ -134,7 +135,8 @@ class LocalCluster:
             return
         self._report_ignored_settings(settings, task)
         # Only this user can enter the folder. Its content can be read or written by the user of any container.
-        folder = Path(tempfile.mkdtemp(prefix="standpipe-volumes-"))
+        with paused():  # `mkdtemp` has a lock of its own
+            folder = Path(tempfile.mkdtemp(prefix="standpipe-volumes-"))
         try:
             volumes = self._volumes(settings, task, folder)
             yield PodSettings(

@@ -24,7 +24,7 @@ from standpipe.model.layout import CACHE_FILE
 from standpipe.model.ports import CacheEntry
 from standpipe.model.types import ArtifactType, Json
 from standpipe.model.values import ArtifactValue, Checksum, Value
-from standpipe.store.database import Database, Schema, begin
+from standpipe.store.database import Database, Schema
 from standpipe.store.notation import decode_values, encode_values
 from standpipe.store.relocation import Move, infer_root
 
@@ -86,15 +86,14 @@ class CacheIndex:
                 "local.init(..., cache_root=...)."
             ) from error
         try:
-            with self._database.transaction() as db:
-                begin(db)  # a file that may only be read fails here, before any task runs
+            with self._database.transaction():
+                pass  # a file that may only be read fails here, before any task runs
         finally:
             self._database.close()  # the first that needs it opens it again
 
     def find(self, key: str) -> CacheEntry | None:
         """Return the entry of a key; see `model.ports.Cache`."""
-        with self._database.transaction() as db:
-            row = db.execute(_SELECT, (key,)).fetchone()
+        row = self._database.select(_SELECT, key)
         return row and self._entry(*row)
 
     def keep(self, key: str, entry: CacheEntry, instead_of: CacheEntry | None = None) -> CacheEntry:
@@ -109,7 +108,6 @@ class CacheIndex:
             "replaced": instead_of.origin if instead_of else None,
         }
         with self._database.transaction() as db:
-            begin(db)
             # One statement, so that exactly one of many processes inserts the entry.
             db.execute(
                 "INSERT INTO entries VALUES (:key, :origin, :created, :outputs, :version, :folder) "
@@ -123,17 +121,16 @@ class CacheIndex:
 
     def checksum(self, path: str, signature: str) -> Checksum | None:
         """Return the checksum of a payload; see `model.ports.Cache`."""
-        with self._database.transaction() as db:
-            row = db.execute(
-                "SELECT digest, size, signature FROM checksums WHERE path = ? AND signature = ?",
-                (os.fsencode(path), signature),
-            ).fetchone()
+        row = self._database.select(
+            "SELECT digest, size, signature FROM checksums WHERE path = ? AND signature = ?",
+            os.fsencode(path),
+            signature,
+        )
         return row and Checksum(*row)
 
     def note(self, path: str, checksum: Checksum) -> None:
         """Store the checksum of a payload; see `model.ports.Cache`."""
         with self._database.transaction() as db:
-            begin(db)
             db.execute(
                 "INSERT OR REPLACE INTO checksums VALUES (?, ?, ?, ?)",
                 (os.fsencode(path), checksum.digest, checksum.size, checksum.signature),

@@ -9,14 +9,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from weakref import WeakSet
 
 from standpipe.errors import StorageError
 from standpipe.model.frozen import frozen
-from standpipe.support.forking import register_functions
+from standpipe.support.forking import paused, register_functions
 from standpipe.support.system_limits import advise
 
 if sys.platform != "win32":
@@ -25,8 +26,8 @@ if sys.platform != "win32":
 #: The longest wait for another process that writes, in seconds.
 PATIENCE = 30
 
-#: The milliseconds of one step of that wait.
-_STEP = 100
+#: One step of that wait, in seconds: between them signals are handled.
+_STEP = 0.1
 
 #: The errors of a file system that has no locks.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
@@ -70,55 +71,68 @@ class Database:
 
     def __init__(self, path: Path, schema: Schema) -> None:
         self._path = path
-        self._name = str(path)
         self._schema = schema
         self._db: sqlite3.Connection | None = None
         self._is_busy = False
         self._waits_for_disk = False
-        self._file: tuple[int, int] | None = None  # which file it is, once it was used
+        self._log = Path(f"{path}-wal")
+        self._file: tuple[int, int] | None = None  # which file it is, once it was opened
+        self._log_file: tuple[int, int] | None = None  # and its log, since it was opened last
         _databases.add(self)
 
     @contextmanager
     def transaction(self, *, survives_power_loss: bool = False) -> Iterator[sqlite3.Connection]:
-        """Give the connection for a transaction. Keep it short: other threads of this process wait for its end.
+        """Give the connection for a transaction that writes. Keep it short: other threads and processes wait for it.
 
         In WAL mode, what is committed survives the end of this process, and a database is whole after a power loss. But
         a power loss can take the last transactions, all after a certain one.
 
         Args:
             survives_power_loss: whether the commit waits until the disk has this transaction and all before it, which
-                takes as long as a hundred commits that do not wait.
+                takes as long as a hundred commits that do not wait, and checks that the file is still at its path.
 
         Raises:
             StorageError: if the database cannot be used.
         """
+        with self._connected() as db:
+            if survives_power_loss != self._waits_for_disk:
+                db.execute(f"PRAGMA synchronous = {'FULL' if survives_power_loss else 'NORMAL'}")
+                self._waits_for_disk = survives_power_loss
+            try:
+                execute(db, "BEGIN IMMEDIATE")
+                yield db
+                if self._db is db:  # otherwise this is a forked child, which leaves the transaction of its parent
+                    db.commit()
+            except BaseException:
+                if self._db is db:
+                    db.rollback()
+                raise
+            if survives_power_loss:
+                self._check_file()  # SQLite writes to a removed one as well
+
+    def select(self, statement: str, *parameters: object) -> Any:
+        """Return the first row of a query, a tuple; None if there is none.
+
+        Raises:
+            StorageError: if the database cannot be used.
+        """
+        with self._connected() as db:
+            self._check_file()
+            return execute(db, statement, parameters).fetchone()
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
         try:
             with in_use:
                 self._is_busy = True
                 try:
                     if self._db is None:
-                        if self._file is not None:
-                            self._check_file()  # SQLite would create a missing one
                         self._db = self._open()
-                    if survives_power_loss != self._waits_for_disk:
-                        self._db.execute(f"PRAGMA synchronous = {'FULL' if survives_power_loss else 'NORMAL'}")
-                        self._waits_for_disk = survives_power_loss
-                    yield from self._commit_after(self._db)
-                    self._check_file()  # SQLite writes to a removed one as well
+                    yield self._db
                 finally:
                     self._is_busy = False
         except sqlite3.Error as error:
             raise self._unusable(error) from error
-
-    def _commit_after(self, db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-        try:
-            yield db
-            if self._db is db:  # otherwise this is a forked child, which leaves the transaction of its parent
-                db.commit()
-        except BaseException:
-            if self._db is db:
-                db.rollback()
-            raise
 
     def abandon(self) -> None:
         """Leave a connection that is in use to the process that this one was forked from; see `_before_fork`."""
@@ -134,36 +148,33 @@ class Database:
                 self._db = None
 
     def _check_file(self) -> None:
-        """Check that the file at the path is the one that was used before.
+        """Check that the file at the path is the one that was opened first, and that nobody removed its log.
 
         Raises:
             StorageError: if it was removed, replaced or moved meanwhile.
         """
-        try:
-            status = os.stat(self._name)
-        except OSError:
-            is_same = False
-        else:
-            file = status.st_dev, status.st_ino
-            is_same = file == (self._file or file)
-            self._file = self._file or file
-        if not is_same:
+        is_same = _identify(self._path) == self._file
+        if not is_same or (self._db is not None and _identify(self._log) != self._log_file):
             raise StorageError(
-                f"The {self._schema.name} {self._path} was removed, replaced or moved while it was in use, so nobody "
-                f"will find what was written to it. {self._schema.if_replaced}"
+                f"The {self._schema.name} {self._log if is_same else self._path} was removed, replaced or moved while "
+                f"it was in use, so nobody will find what was written to it. {self._schema.if_replaced}"
             )
 
     def _open(self) -> sqlite3.Connection:
+        if self._file is not None:
+            self._check_file()  # SQLite would create a missing one
         self._need_locks()
         self._create()
         # A thread that forks closes the connections of other threads.
-        db, process = sqlite3.connect(self._path, timeout=PATIENCE, check_same_thread=False), os.getpid()
+        db = sqlite3.connect(self._path, timeout=_STEP, isolation_level=None, check_same_thread=False)
+        process = os.getpid()
         try:
-            _use_wal(db)
-            db.execute("PRAGMA synchronous = NORMAL")
+            execute(db, "PRAGMA journal_mode = WAL")  # in which readers do not wait for writers
+            execute(db, "PRAGMA synchronous = NORMAL")
             self._waits_for_disk = False
             check_length(db, self._path, self._schema)
             self._migrate(db)
+            self._file, self._log_file = self._file or _identify(self._path), _identify(self._log)
         except BaseException:
             if process == os.getpid():
                 db.close()
@@ -186,7 +197,7 @@ class Database:
         if sys.platform == "win32":
             return
         try:
-            with tempfile.TemporaryFile(dir=self._path.parent) as file:
+            with paused(), tempfile.TemporaryFile(dir=self._path.parent) as file:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise self._unusable(error) from error
@@ -209,7 +220,7 @@ class Database:
         migrations = self._schema.migrations
         if version_of(db) == len(migrations):
             return
-        db.execute("BEGIN EXCLUSIVE")  # another process may be migrating it
+        execute(db, "BEGIN EXCLUSIVE")  # another process may be migrating it
         version = version_of(db)
         if version > len(migrations):
             raise StorageError(
@@ -220,7 +231,16 @@ class Database:
             for statement in filter(str.strip, script.split(";")):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {number}")
-        db.commit()
+        execute(db, "COMMIT")
+
+
+def _identify(path: Path) -> tuple[int, int] | None:
+    """Return which file is at a path; None if there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 #: Connections of the parent that are never closed here, as that would write to its database. There are some only if a
@@ -244,51 +264,28 @@ def _after_fork_in_child() -> None:
 register_functions(before=_before_fork, in_parent=lambda: in_use.release(), in_child=_after_fork_in_child)
 
 
-def _use_wal(db: sqlite3.Connection) -> None:
-    """Switch to the write-ahead log, in which readers do not wait for writers.
-
-    The switch of a new database needs exclusive access. If several processes try at once, SQLite fails instead of
-    waiting for the timeout.
-    """
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > end:
-                raise
-            time.sleep(0.005)
-        else:
-            return
-
-
 def check_length(db: sqlite3.Connection, path: Path, schema: Schema) -> None:
     """Raise StorageError if a part of the last page is missing: SQLite reads zeros for it, and does not notice."""
     if os.path.getsize(path) % db.execute("PRAGMA page_size").fetchone()[0]:
         raise schema.damage(path, "its end is missing")
 
 
-def begin(db: sqlite3.Connection) -> None:
-    """Begin a transaction that writes. It waits for other processes in short steps, between which signals are handled.
+def execute(db: sqlite3.Connection, statement: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
+    """Execute a statement. It waits for other processes in short steps, between which signals are handled.
 
     Raises:
-        sqlite3.Error: if they do not let it begin, or the database cannot be written.
+        sqlite3.Error: if they do not let it, or the database cannot be used.
     """
     end = time.monotonic() + PATIENCE
-    db.execute(f"PRAGMA busy_timeout = {_STEP}")
-    try:
-        while True:
-            try:
-                db.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > end:
-                    raise
-            else:
-                return
-    finally:
-        db.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000}")
+    while True:
+        try:
+            return db.execute(statement, parameters)
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.005)  # some statements fail at once, such as the switch of a new database to WAL
 
 
 def version_of(db: sqlite3.Connection) -> int:
     """Return the version of the schema of a database, 0 for a new one."""
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
+    return int(execute(db, "PRAGMA user_version").fetchone()[0])

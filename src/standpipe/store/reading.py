@@ -18,6 +18,7 @@ from urllib.request import pathname2url
 
 from standpipe.errors import NoSuchRun, StorageError
 from standpipe.model.events import Fact, RunEnded
+from standpipe.model.fact_values import values_of
 from standpipe.model.frozen import frozen
 from standpipe.model.layout import StateLayout
 from standpipe.model.plan import Plan
@@ -25,7 +26,7 @@ from standpipe.model.refs import RunId
 from standpipe.store import database, runs
 from standpipe.store.facts import RUN_ENDED, decode
 from standpipe.store.plans import load
-from standpipe.store.relocation import Move, infer_root, values_of
+from standpipe.store.relocation import Move, infer_root
 from standpipe.support.garbage_collection import pause_garbage_collection
 
 #: The name of the run that was started last, apart from reruns of single tasks.
@@ -212,11 +213,15 @@ class StoredFacts:
         return relocated
 
 
-def last_root(pipeline_root: Path, run: RunId) -> str:
-    """Return the pipeline root in which a run was started or resumed last; empty if that was not recorded."""
+def former_roots(pipeline_root: Path, run: RunId) -> list[str]:
+    """Return the other pipeline roots in which a run was started or resumed, the last one first.
+
+    A path of this one is none of them, whichever links lead to it and mounts show it.
+    """
     with _opened(StateLayout(pipeline_root).run_store) as db:
         roots = [] if db is None else _select_roots(db, run)
-    return os.fsdecode(roots[-1][1]) if roots else ""
+    paths = dict.fromkeys(os.fsdecode(path) for _, path in reversed(roots))
+    return [path for path in paths if not (os.path.exists(path) and os.path.samefile(path, pipeline_root))]
 
 
 def _text_reader(path: Path) -> Callable[[str], str]:

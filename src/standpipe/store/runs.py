@@ -31,7 +31,7 @@ from standpipe.model.kfp import DELETE_PVC
 from standpipe.model.layout import RUN_STORE_FILE, StateLayout
 from standpipe.model.plan import Container, Plan
 from standpipe.model.refs import RunInfo
-from standpipe.store.database import Database, Schema, begin
+from standpipe.store.database import Database, Schema
 from standpipe.store.facts import encode, pieces_of
 from standpipe.store.plans import dump
 from standpipe.support.redaction import NO_SECRETS, Redactor
@@ -81,6 +81,11 @@ _CREATE_TEXTS = """
     ) STRICT
 """
 
+_ADD_ROOT = """
+    INSERT INTO roots SELECT ?, ?, ?
+    WHERE ? IS NOT (SELECT path FROM roots WHERE run = ? ORDER BY seq DESC LIMIT 1)
+"""
+
 SCHEMA = Schema(
     name="run store",
     migrations=_MIGRATIONS,
@@ -95,12 +100,6 @@ SCHEMA = Schema(
 
 #: A power loss makes a resumed run execute again at most as much of what its tasks had done, in seconds.
 _MOST_LOST = 1.0
-
-
-_ADD_ROOT = """
-    INSERT INTO roots SELECT ?, ?, ?
-    WHERE ? IS NOT (SELECT path FROM roots WHERE run = ? ORDER BY seq DESC LIMIT 1)
-"""
 
 
 class RunRecorder:
@@ -179,6 +178,11 @@ class RunRecorder:
         if survives:
             self._unsafe = 0.0
 
+    @property
+    def has_facts(self) -> bool:
+        """Whether the store has the run: its row is written with its first facts."""
+        return not self._unwritten
+
     def close(self) -> None:
         """Close the database. The next call opens it again."""
         self._database.close()
@@ -192,7 +196,6 @@ class RunRecorder:
         if self._process != os.getpid():
             return  # a child that a signal handler has forked leaves the run, which is the parent's to record
         with self._database.transaction(survives_power_loss=survives_power_loss) as db:
-            begin(db)
             for statement, rows in statements:
                 db.executemany(statement, rows)
             if texts:

@@ -15,12 +15,13 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.values import Checksum
+from standpipe.support.paths import is_within, real_path
 from standpipe.support.untrusted_files import open_regular
 
 _PIECE = 1024 * 1024
@@ -165,8 +166,8 @@ def _resolve(path: str, roots: Sequence[str]) -> tuple[str, os.stat_result]:
     status = os.lstat(path)
     if not stat.S_ISLNK(status.st_mode):
         return path, status
-    real = os.path.realpath(path)
-    if _is_within(path, roots) and not _is_within(real, map(os.path.realpath, roots)):
+    real = real_path(path)
+    if is_within(path, *roots) and not is_within(real, *map(os.path.realpath, roots)):
         raise _LeadsOutside
     return real, os.lstat(real)
 
@@ -174,12 +175,12 @@ def _resolve(path: str, roots: Sequence[str]) -> tuple[str, os.stat_result]:
 def _walk(folder: str, roots: Sequence[str]) -> Iterator[_Entry]:
     """Yield everything in a folder, then everything that its links lead to, in an order that depends on names only."""
     links: _Links | None = None  # few folders have any
-    for found, name in _below(folder):
+    for entry, name in _below(folder):
         notes: tuple[str, ...] = ()
-        if found.is_symlink():
+        if entry.is_symlink():
             links = links or _Links(folder, roots)
-            notes = links.follow(found.path)
-        yield _Entry(found.path, name, _kind(found), notes, is_linked=False)
+            notes = links.follow(entry.path)
+        yield _Entry(entry.path, name, _kind(entry), notes, is_linked=False)
     if links:
         yield from links.walk()
 
@@ -205,16 +206,20 @@ class _Links:
             _LeadsOutside: if it leads out of the roots, or to a folder around the payload, which has no bounds.
             _NoChecksum: if it leads to something without content.
         """
-        real = os.path.realpath(link)
-        above = real
+        try:
+            above = real = real_path(link)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            return ("link to nothing",)
         while above not in self._numbers and above != os.path.dirname(above):
             above = os.path.dirname(above)
-        if above in self._numbers:  # what is missing there, or leads in a circle, is not in the listing
+        if above in self._numbers:  # what is missing there is not in the listing
             return "link to", str(self._numbers[above]), os.path.relpath(real, above)
-        if not _is_within(real, self._roots) or _is_within(self._folder, [real]):
+        if not is_within(real, *self._roots) or is_within(self._folder, real):
             raise _LeadsOutside
         mode = _find_mode(real)
-        if stat.S_ISLNK(mode) or not mode:  # `realpath` gives up where links lead in a circle
+        if not mode:
             return ("link to nothing",)
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise _NoChecksum
@@ -228,11 +233,11 @@ class _Links:
         for number, (path, kind) in enumerate(self._targets):  # grows
             if number == 0:
                 continue
-            where = ("in", str(number))
-            yield _Entry(path, ".", kind, where, is_linked=True)
-            for found, name in _below(path) if kind == "folder" else ():
-                notes = self.follow(found.path) if found.is_symlink() else ()
-                yield _Entry(found.path, name, _kind(found), (*where, *notes), is_linked=True)
+            target = ("in", str(number))
+            yield _Entry(path, ".", kind, target, is_linked=True)
+            for entry, name in _below(path) if kind == "folder" else ():
+                notes = self.follow(entry.path) if entry.is_symlink() else ()
+                yield _Entry(entry.path, name, _kind(entry), (*target, *notes), is_linked=True)
                 count += 1
                 if count > _MAX_LINKED:
                     raise _NoChecksum
@@ -248,16 +253,12 @@ def _find_mode(path: str) -> int:
         raise
 
 
-def _kind(found: os.DirEntry[str]) -> str:
-    if found.is_file(follow_symlinks=False):
+def _kind(entry: os.DirEntry[str]) -> str:
+    if entry.is_file(follow_symlinks=False):
         return "file"
-    if found.is_dir(follow_symlinks=False):
+    if entry.is_dir(follow_symlinks=False):
         return "folder"
-    return "link" if found.is_symlink() else "other"
-
-
-def _is_within(path: str, folders: Iterable[str]) -> bool:
-    return any(f"{path}/".startswith(os.path.join(folder, "")) for folder in folders)
+    return "link" if entry.is_symlink() else "other"
 
 
 def _below(folder: str) -> Iterator[tuple[os.DirEntry[str], str]]:

@@ -1,7 +1,8 @@
-"""Paths that users name."""
+"""Paths that users name, where paths lead, and whether one is below another."""
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -31,3 +32,23 @@ def absolute_path(name: str, path: str | os.PathLike[str]) -> Path:
             f"Cannot find {name}={os.fspath(path)!r}: the working directory was removed. Change to a folder that "
             "exists, or pass an absolute path."
         ) from error
+
+
+def real_path(path: str | os.PathLike[str]) -> str:
+    """Return a path without links, of which tasks may have made chains.
+
+    Raises:
+        OSError: `ELOOP`, if there are more links than the system follows, or a circle: nobody can read what is behind
+            them, and `os.path.realpath` would take minutes for a long chain, or exceed the limit of recursion.
+    """
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise
+    return os.path.realpath(path)
+
+
+def is_within(path: str, *folders: str) -> bool:
+    """Return whether a path is one of some folders or below it, by their texts, which have neither links nor `..`."""
+    return any(path == folder or path.startswith(os.path.join(folder, "")) for folder in folders)

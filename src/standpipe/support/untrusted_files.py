@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from standpipe.errors import StorageError
 from standpipe.model.resources import format_memory
+from standpipe.support.paths import real_path
 from standpipe.support.untrusted_folders import OPEN_FOLDER, change_mode, visit_folders
 
 #: The most bytes that are read of one file. A run store has no room for more than 10^9 bytes in one value, and JSON
@@ -28,6 +29,9 @@ MAX_BYTES = 512 * 1024 * 1024
 _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+#: What must not be a step of a path.
+_NO_NAMES = frozenset(("", ".", ".."))
 
 _KINDS = {
     stat.S_IFREG: "a regular file",
@@ -84,8 +88,7 @@ def open_below(path: Path, root: Path) -> int:
         UntrustedFileError: if there is something else, or a link is on the way.
         OSError: if it is missing, or cannot be read.
     """
-    *steps, name = _steps(path, root)
-    folder = _open_below(root, steps)
+    folder, name = _open_parent(path, root)
     try:
         return _open_regular(name, folder, path)
     except OSError as error:
@@ -133,8 +136,7 @@ def create_file(path: Path, root: Path, mode: int = 0o666) -> int:
         UntrustedFileError: if there is something already, or a link is on the way.
         OSError: if it cannot be created.
     """
-    *steps, name = _steps(path, root)
-    folder = _open_below(root, steps)
+    folder, name = _open_parent(path, root)
     try:
         return os.open(name, _NEW_FILE, mode, dir_fd=folder)
     except FileExistsError:
@@ -179,8 +181,7 @@ def open_parent(path: Path, root: Path, *, create: bool = False) -> Iterator[tup
         UntrustedFileError: if there is a link on the way, or no folder.
         OSError: if a folder cannot be opened or created.
     """
-    *steps, name = _steps(path, root)
-    descriptor = _open_below(root, steps, create=create)
+    descriptor, name = _open_parent(path, root, create=create)
     try:
         yield descriptor, name
     finally:
@@ -190,7 +191,8 @@ def open_parent(path: Path, root: Path, *, create: bool = False) -> Iterator[tup
 @contextmanager
 def open_folder(path: Path, root: Path) -> Iterator[int]:
     """Open a folder, which is `root` or below it, for the length of a block; errors are those of `open_parent`."""
-    descriptor = _open_below(root, () if path == root else _steps(path, root))
+    top = os.fspath(root)
+    descriptor = _open_below(top, () if path == root else _steps(os.fspath(path), top))
     try:
         yield descriptor
     finally:
@@ -251,8 +253,9 @@ def resolve_within(path: Path, root: Path) -> tuple[Path, Path]:
 
     Raises:
         UntrustedFileError: if links lead out of `root`.
+        OSError: if the system does not follow so many links.
     """
-    real, real_root = Path(os.path.realpath(path)), Path(os.path.realpath(root))
+    real, real_root = Path(real_path(path)), Path(os.path.realpath(root))
     if not real.is_relative_to(real_root):
         raise UntrustedFileError(
             f"Cannot write to {path}: a symbolic link, which a task probably created, leads out of {root} to {real}. "
@@ -267,14 +270,14 @@ def write_atomically(target: Path, root: Path, mode: int, write: Callable[[Binar
     Args:
         target: a path below `root`; its missing parents are created.
         root: the folder that no link may lead out of.
-        mode: the permissions of the file, as far as the user's umask allows them. A temporary file would be its owner's
-            alone, and containers may run as other users.
+        mode: the permissions that its owner gets, as `0o600`. All others get the same, as far as the umask allows it.
         write: called with a temporary file, which it fills.
 
     Raises:
         UntrustedFileError: if links lead out of `root`.
         OSError: if the file cannot be written.
     """
+    owner = mode & stat.S_IRWXU
     parent, real_root = resolve_within(target.parent, root)
     with open_parent(parent / target.name, real_root, create=True) as (folder, name), _names(target):
         partial = f".partial-{uuid.uuid4().hex}"
@@ -283,7 +286,7 @@ def write_atomically(target: Path, root: Path, mode: int, write: Callable[[Binar
                 allowed = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
                 write(file)
                 file.flush()
-                os.fchmod(file.fileno(), mode & allowed)
+                os.fchmod(file.fileno(), (owner | owner >> 3 | owner >> 6) & allowed)
                 os.replace(partial, name, src_dir_fd=folder, dst_dir_fd=folder)
             except BaseException:
                 os.unlink(partial, dir_fd=folder)
@@ -337,27 +340,39 @@ def _remove_folder(name: str, parent: int) -> None:
         os.rmdir(name, dir_fd=parent)
 
 
-def _steps(path: Path, root: Path) -> Sequence[str]:
+def _open_parent(path: Path, root: Path, *, create: bool = False) -> tuple[int, str]:
+    """Return the descriptor of the folder that a path is in, and the name in it."""
+    top = os.fspath(root)  # once, as it costs as much as a system call
+    *steps, name = _steps(os.fspath(path), top)
+    return _open_below(top, steps, create=create), name
+
+
+def _steps(path: str, top: str) -> Sequence[str]:
     """Return the names from a root down to a path."""
-    text, prefix = os.fspath(path), os.path.join(os.fspath(root), "")
-    steps = text[len(prefix) :].split("/")
-    if not text.startswith(prefix) or not {"", ".", ".."}.isdisjoint(steps):
-        raise UntrustedFileError(f"{path} is not below {root}.")
+    prefix = top if top.endswith("/") else f"{top}/"
+    steps = path[len(prefix) :].split("/")
+    if not path.startswith(prefix) or not _NO_NAMES.isdisjoint(steps):
+        raise UntrustedFileError(f"{path} is not below {top}.")
     return steps
 
 
-def _open_below(root: Path, steps: Sequence[str], *, create: bool = False) -> int:
+def _open_below(top: str, steps: Sequence[str], *, create: bool = False) -> int:
     """Return the descriptor of a folder below a root."""
-    if create and not os.path.exists(root):
-        root.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(root, _ROOT)
+    try:
+        descriptor = os.open(top, _ROOT)
+    except FileNotFoundError:
+        if not create:
+            raise
+        os.makedirs(top, exist_ok=True)
+        descriptor = os.open(top, _ROOT)
     for number, step in enumerate(steps, 1):
         outer = descriptor
         try:
             descriptor = os.open(step, OPEN_FOLDER, dir_fd=outer)
         except OSError as error:
             if not create or not isinstance(error, FileNotFoundError):
-                raise _explain(error, step, outer, root.joinpath(*steps[:number]), "a folder") from None
+                shown = os.path.join(top, *steps[:number])
+                raise _explain(error, step, outer, shown, "a folder") from None
             descriptor = _make_step(step, outer)
         finally:
             os.close(outer)

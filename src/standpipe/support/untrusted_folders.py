@@ -7,6 +7,14 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 
+from standpipe.errors import UnsupportedError
+
+if os.open not in os.supports_dir_fd:
+    raise UnsupportedError(
+        "Standpipe runs pipelines on Linux and macOS: this system cannot open files without following links. On "
+        "Windows, run them in WSL. Pipelines can be written and compiled here."
+    )
+
 #: The flags that open a folder, and nothing behind a link.
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
