@@ -41,7 +41,7 @@ from . import orphans, usage
 from .task import Request, prepare, run, use_utf8, warm_up
 from .teardown import Teardown
 
-#: The seconds after which the server looks for tasks that have reported their end, and go on.
+#: The seconds after which the server looks for tasks that have reported their end, and still run.
 _CHECK_SECONDS = 1.0
 
 
