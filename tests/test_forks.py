@@ -13,7 +13,7 @@ import pytest
 
 from standpipe import dsl, local
 
-PROGRAMS = Path(__file__).parent / "forks"
+PROJECT = Path(__file__).parents[1]
 
 pytestmark = [
     pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks for processes and descriptors in /proc"),
@@ -22,12 +22,11 @@ pytestmark = [
 
 
 def run_program(name: str, *arguments: object) -> list[str]:
-    """Run a program to its end, which must leave no process; return the lines that it printed."""
+    """Run a program of `tests.forks` to its end, which must leave no process; return the lines that it printed."""
     mark = uuid.uuid4().hex
-    command = [sys.executable, str(PROGRAMS / name), *map(str, arguments)]
-    done = subprocess.run(
-        command, env={**os.environ, "STANDPIPE_MARK": mark}, capture_output=True, text=True, check=False, timeout=3600
-    )
+    command = [sys.executable, "-m", f"tests.forks.{name}", *map(str, arguments)]
+    env = {**os.environ, "STANDPIPE_MARK": mark}
+    done = subprocess.run(command, env=env, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=3600)
     assert done.returncode == 0, done.stderr[-5000:]
     return done.stdout.splitlines()
 
@@ -43,17 +42,17 @@ def check_usage(lines: list[str], *, most_processes: int, more_memory: int = 300
 
 
 def test_forks_beside_runs_share_nothing(tmp_path: Path) -> None:
-    (line,) = run_program("stress.py", tmp_path / "root", 300)
-    assert line.startswith("300 forks during ")
+    (line,) = run_program("stress", tmp_path / "root", 100)
+    assert line.startswith("100 forks during ")
 
 
 def test_a_signal_handler_that_forks_does_not_disturb_a_run(tmp_path: Path) -> None:
-    assert run_program("handler.py", tmp_path, 4, "logging")
+    assert run_program("handler", tmp_path, 2, "logging")
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_processes_of_multiprocessing_run_pipelines(tmp_path: Path, method: str) -> None:
-    assert run_program("workers.py", tmp_path, method) == []
+    assert run_program("workers", tmp_path, method) == []
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
@@ -79,12 +78,12 @@ def test_a_task_may_use_multiprocessing(tmp_path: Path, method: str) -> None:
 
 
 def test_runner_after_runner_takes_no_more_processes(tmp_path: Path) -> None:
-    check_usage(run_program("many.py", tmp_path, 50, "process"), most_processes=4)
+    check_usage(run_program("many", tmp_path, 50, "process"), most_processes=4)
 
 
 def test_server_after_server_takes_no_more_processes(tmp_path: Path) -> None:
-    check_usage(run_program("many.py", tmp_path, 30, "variables"), most_processes=10)
+    check_usage(run_program("many", tmp_path, 30, "variables"), most_processes=10)
 
 
 def test_runners_of_containers_without_a_run_hold_nothing(tmp_path: Path) -> None:
-    check_usage(run_program("many.py", tmp_path, 50, "unused"), most_processes=1)
+    check_usage(run_program("many", tmp_path, 50, "unused"), most_processes=1)

@@ -17,6 +17,7 @@ from standpipe import dsl, local
 from standpipe.errors import StorageError, TaskFailed
 from standpipe.history.records import Status
 from standpipe.history.run import Run
+from standpipe.support.untrusted_files import remove_path
 
 KINDS = {
     "link inside": "is a symbolic link",
@@ -244,7 +245,7 @@ def swap_folder(where: str, outside: str, data: dsl.Output[dsl.Dataset], canary:
     return "x"
 
 
-@pytest.mark.parametrize("where", ["attempt", "run"])
+@pytest.mark.parametrize("where", ["attempt", pytest.param("run", marks=pytest.mark.slow)])
 def test_cleaning_up_after_a_cancelled_task_removes_nothing_outside(outside: Path, where: str) -> None:
     """The user's folder has files with the names of the outputs, which the clean-up would remove."""
     root = outside.parent / "root"
@@ -267,3 +268,27 @@ def test_cleaning_up_after_a_cancelled_task_removes_nothing_outside(outside: Pat
         shutil.rmtree(folder / "data")
         (folder / "error.json").unlink(missing_ok=True)  # of the task's own process, which was interrupted
     (outside / "swap-folder").rmdir()
+
+
+@dsl.component
+def nest(data: dsl.Output[dsl.Dataset]) -> str:
+    """Nest folders, deeper than Python can recurse, in the output and in the working directory."""
+    import os
+
+    for folder in (data.path, "deep"):
+        os.makedirs(folder)
+        current = os.open(folder, os.O_RDONLY)
+        for _ in range(1100):
+            os.mkdir("d", dir_fd=current)
+            inner = os.open("d", os.O_RDONLY, dir_fd=current)
+            os.close(current)
+            current = inner
+        os.close(current)
+    return os.getcwd()
+
+
+def test_folders_may_be_deeper_than_python_can_recurse(tmp_path: Path) -> None:
+    runner = local.SubprocessRunner(use_venv=False)
+    run = local.run(nest, runner=runner, pipeline_root=tmp_path, quiet=True, enable_caching=True)
+    assert not Path(run.outputs["Output"]).exists()
+    remove_path(tmp_path / local.runs(tmp_path)[0].id, tmp_path)

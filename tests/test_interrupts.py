@@ -27,6 +27,9 @@ from tests.processes import CHECKOUT, wait_until
 _LIMIT = 5.0
 _NOISE = 5.0
 
+#: Of each kind one test is fast. The others wait for seconds, too, and are slow tests.
+_slow = pytest.mark.slow
+
 #: Of which every process of a program has one, by which those that it leaves are found.
 _MARK = "STANDPIPE_TEST_PROGRAM"
 
@@ -187,13 +190,16 @@ def stall_after_headers(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
 
 
-@pytest.mark.parametrize("answer", [drip, drip_headers, stall, stall_after_headers])
+@pytest.mark.parametrize(
+    "answer", [stall, *(pytest.param(each, marks=_slow) for each in (drip, drip_headers, stall_after_headers))]
+)
 def test_a_download(start: Callable[..., Program], answer: Callable[[socket.socket], None]) -> None:
     with closing(Server(answer)) as server:
         program = start(_IMPORTER, f"{server.url}/data.bin")
         check_cancelled(program, program.interrupt(server.requested.is_set))
 
 
+@_slow
 def test_a_copy_of_a_huge_file(start: Callable[..., Program], tmp_path: Path) -> None:
     source = tmp_path / "huge"
     with source.open("wb") as file:
@@ -235,7 +241,13 @@ _BODIES = {
 }
 
 
-@pytest.mark.parametrize("body", _BODIES.values(), ids=_BODIES.keys())
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(body, id=name, marks=() if name == "stops the fork server" else _slow)
+        for name, body in _BODIES.items()
+    ],
+)
 def test_a_task(start: Callable[..., Program], body: str) -> None:
     program = start(_HEAD + _TASK.format(body=body) + _RUN)
     check_cancelled(program, program.interrupt())
@@ -286,6 +298,7 @@ def target():
 """
 
 
+@_slow
 def test_the_first_request_says_what_it_waits_for_and_runs_exit_tasks(start: Callable[..., Program]) -> None:
     program = start(_HEAD + _EXIT + _RUN)
     check_cancelled(program, program.interrupt())
@@ -322,7 +335,7 @@ local.run(target, {}, runner=local.FakeRunner(task=block), pipeline_root=ROOT)
 """
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=_slow), 2])
 def test_an_attempt_that_does_not_end(start: Callable[..., Program], times: int) -> None:
     program = start(_HEAD + _BLOCKED)
     check_cancelled(program, program.interrupt(times=times))
@@ -362,8 +375,8 @@ thread.join()
 """
 
 
-@pytest.mark.parametrize("wait", [_JOIN, _HANDLER], ids=["except", "handler"])
-@pytest.mark.parametrize("what", ["task", "download"])
+@pytest.mark.parametrize("wait", [_JOIN, pytest.param(_HANDLER, marks=_slow)], ids=["except", "handler"])
+@pytest.mark.parametrize("what", [pytest.param("task", marks=_slow), "download"])
 def test_a_run_in_a_thread(start: Callable[..., Program], wait: str, what: str) -> None:
     with closing(Server(stall)) as server:
         if what == "task":
@@ -373,6 +386,60 @@ def test_a_run_in_a_thread(start: Callable[..., Program], wait: str, what: str) 
             program = start(_IMPORTER.removesuffix(_RUN) + _THREAD + wait, f"{server.url}/data.bin")
             seconds = program.interrupt(server.requested.is_set)
         check_cancelled(program, seconds)
+
+
+@pytest.mark.skipif(
+    (3, 12) <= sys.version_info < (3, 12, 2), reason="Python itself refuses to start threads (gh-113964)"
+)
+def test_a_run_outlives_the_main_thread(start: Callable[..., Program]) -> None:
+    program = start(_HEAD + _TASK.format(body="time.sleep(0.5)") + _THREAD)
+    printed, _ = program.process.communicate(timeout=60)
+    assert program.process.returncode == 0, printed
+    assert program.states() == ["SUCCEEDED"], printed
+
+
+# --- asyncio, whose handler of SIGINT only cancels its main task
+
+_ASYNCIO = """
+import asyncio
+
+def run():
+    local.run(target, {}, runner=local.SubprocessRunner(use_venv=False), pipeline_root=ROOT)
+
+async def main():
+    WAIT
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "run()",
+        pytest.param(
+            "await asyncio.to_thread(run)",
+            marks=pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio waits for its threads after Ctrl-C"),
+        ),
+    ],
+)
+def test_a_run_in_asyncio(start: Callable[..., Program], wait: str) -> None:
+    program = start(_HEAD + _TASK.format(body=_BODIES["sleeps"]) + _ASYNCIO.replace("WAIT", wait))
+    check_cancelled(program, program.interrupt())
+
+
+def test_a_run_in_asyncio_is_not_cancelled_by_an_earlier_interrupt(start: Callable[..., Program]) -> None:
+    wait = """
+    try:
+        await asyncio.to_thread(run)
+    except asyncio.CancelledError:
+        await asyncio.to_thread(local.run, other, {}, pipeline_root=ROOT, runner=local.SubprocessRunner())
+    """
+    other = "@dsl.component\ndef other():\n    import time; time.sleep(0.5)\n"
+    program = start(_HEAD + other + _TASK.format(body=_BODIES["sleeps"]) + _ASYNCIO.replace("WAIT", wait.strip()))
+    if sys.version_info >= (3, 11):
+        program.interrupt()
+        assert sorted(program.states()) == ["CANCELLED", "SUCCEEDED"], program.printed
 
 
 # --- environments
@@ -410,8 +477,8 @@ def build_wheel(*args, **kwargs):
 """
 
 
-@pytest.mark.parametrize("is_later", [False, True], ids=["first task", "later task"])
-@pytest.mark.parametrize("has_daemon", [False, True], ids=["stuck", "with a daemon"])
+@pytest.mark.parametrize("is_later", [False, pytest.param(True, marks=_slow)], ids=["first task", "later task"])
+@pytest.mark.parametrize("has_daemon", [pytest.param(False, marks=_slow), True], ids=["stuck", "with a daemon"])
 def test_a_build(start: Callable[..., Program], tmp_path: Path, is_later: bool, has_daemon: bool) -> None:
     project = tmp_path / "project"
     project.mkdir()
@@ -431,6 +498,7 @@ def test_a_build(start: Callable[..., Program], tmp_path: Path, is_later: bool, 
         check_cancelled(program, seconds)
 
 
+@_slow
 def test_an_index_that_says_nothing(start: Callable[..., Program], tmp_path: Path) -> None:
     env = {"STANDPIPE_CACHE": str(tmp_path / "cache"), "UV_CACHE_DIR": str(tmp_path / "uv")}
     with closing(Server(stall)) as server:
@@ -454,6 +522,7 @@ local.run(target, {}, runner=local.DockerRunner(), pipeline_root=ROOT)
 """
 
 
+@_slow
 @pytest.mark.parametrize("times", [1, 2])
 def test_an_engine_that_says_nothing(start: Callable[..., Program], times: int) -> None:
     with closing(Server(stall)) as server:
@@ -483,6 +552,7 @@ local.run(target, {}, runner=local.FakeRunner(task=lock), pipeline_root=ROOT)
 """
 
 
+@_slow
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_locked_run_store(start: Callable[..., Program], times: int) -> None:
     program = start(_HEAD + _LOCKED)

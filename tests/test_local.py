@@ -362,6 +362,19 @@ def test_ctrl_c_cancels_the_run_and_reaches_the_caller(tmp_path: Path) -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_a_run_that_is_interrupted_before_it_is_recorded_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(text: str) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.stdout, "write", interrupt)  # of the first line, before the run has started
+    with pytest.raises(KeyboardInterrupt):
+        local.run(math, {"x": 1}, runner=RUNNER, pipeline_root=tmp_path)
+    assert local.runs(tmp_path) == []
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_terminating_signal_cancels_the_run_first(tmp_path: Path, number: signal.Signals) -> None:
     program = f"""

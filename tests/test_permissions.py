@@ -66,7 +66,7 @@ def modes_below(*folders: Path) -> dict[Path, int]:
 @pytest.mark.parametrize("access", ["user", "group"])
 def test_what_a_run_leaves_is_for_its_user_or_for_the_group(tmp_path: Path, umask: str, access: str) -> None:
     (tmp_path / "given").mkdir(mode=0o777)
-    for name, mode in (("data", 0o666), ("tool", 0o777)):
+    for name, mode in (("data", 0o644), ("tool", 0o755)):
         (tmp_path / "given" / name).write_text("x")
         (tmp_path / "given" / name).chmod(mode)
     run_program(tmp_path, umask, access)

@@ -79,3 +79,32 @@ def test_what_has_no_end_or_leads_outside_is_not_copied(tmp_path: Path, kind: st
         source.symlink_to(tmp_path / "outside")
     with pytest.raises(StorageError, match="which contains it|is a FIFO|leads out of"):
         LocalArtifactStore([root]).fetch(str(source), tmp_path / "space" / "copy", tmp_path / "space", Cancellation())
+
+
+@pytest.mark.parametrize("target", ["outside", "outside/file", "root/runs.sqlite", "root/run/other"])
+def test_links_in_the_payload_of_a_task_are_not_copied_from_elsewhere(tmp_path: Path, target: str) -> None:
+    root, source, space = tmp_path / "root", tmp_path / "root" / "run" / "task" / "data", tmp_path / "root/run/space"
+    for folder in (source, space, tmp_path / "outside", root / "run" / "other"):
+        folder.mkdir(parents=True)
+    for file in (tmp_path / "outside" / "file", root / "runs.sqlite", space / "shared", source / "own"):
+        file.write_text("content")
+    (source / "inside").symlink_to("own")
+    (source / "shared").symlink_to(space / "shared")
+    store = LocalArtifactStore([root])
+    store.fetch(str(source), space / "copy", space, Cancellation())
+    assert {path.name for path in (space / "copy").iterdir()} == {"own", "inside", "shared"}
+    (source / "link").symlink_to(tmp_path / target)
+    with pytest.raises(StorageError, match=f"link, which a task probably created, leads to .*/{target}, outside of"):
+        store.fetch(str(source), space / "second", space, Cancellation())
+    assert not (space / "second" / "link").exists()
+
+
+def test_only_what_the_caller_allows_is_copied(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "outside").touch()
+    (tmp_path / "data" / "link").symlink_to(tmp_path / "outside")
+    source, allowed = str(tmp_path / "data"), [str(tmp_path / "data")]
+    store = LocalArtifactStore([])
+    with pytest.raises(StorageError, match="leads to .*/outside"):
+        store.fetch(source, tmp_path / "space" / "copy", tmp_path / "space", Cancellation(), allowed.__contains__)
+    store.fetch(source, tmp_path / "space" / "copy", tmp_path / "space", Cancellation())

@@ -170,3 +170,25 @@ def test_a_root_behind_a_link_is_the_same_root(machine: Machine, tmp_path: Path)
     (mount,) = paths.list_inputs({"in": artifact(tmp_path / "shortcut" / "run" / "other" / "out")}, ())
     assert mount.source == machine.other / "out"
     assert mount.path == str(tmp_path / "shortcut" / "run" / "other" / "out")
+
+
+def test_a_mount_is_at_the_path_that_was_checked(machine: Machine) -> None:
+    """An engine drops `..` from a path before it looks at links, which would mount the file of a task anywhere."""
+    (machine.own / "a" / "b").mkdir(parents=True)
+    (machine.own / "link").symlink_to("a/b")
+    (machine.own / "file").touch()
+    location = machine.own / "link" / ".." / ".." / "file"  # for an engine, `file` beside the attempt
+    with pytest.raises(OutputError, match="which no container may see"):
+        machine.check(artifact(location))
+    with pytest.raises(InputRefused, match="which no container may see"):
+        machine.mounts(artifact(location))
+    plain = machine.own / "a" / ".." / "file"
+    assert machine.mounts(artifact(plain)) == [(str(machine.own / "file"), str(plain))]
+
+
+def test_an_importer_copies_nothing_from_a_path_at_which_containers_have_a_volume(machine: Machine) -> None:
+    assert machine.paths.may_import("/mnt")
+    assert not machine.paths.may_copy("/mnt")
+    assert machine.paths.may_copy(str(machine.workspace / "file"))
+    (machine.workspace / "link").symlink_to(machine.canary)
+    assert not machine.paths.may_copy(str(machine.workspace / "link" / "file"))

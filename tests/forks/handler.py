@@ -1,10 +1,10 @@
 """Run pipelines in the main thread, while a signal handler forks children that leave as the argument says.
 
-    python handler.py ROOT SECONDS WAY
+    python -m tests.forks.handler ROOT SECONDS WAY
 
 `WAY` is `exit`: the child raises SystemExit, and so leaves everything that the main thread was in the middle of; or
 `logging`: it logs, and ends. The first is for trials by hand only: Python itself may ignore the exception, where it
-interrupts a finalizer for instance, and then the child goes on.
+interrupts a finalizer for instance, and then the child continues.
 """
 
 from __future__ import annotations
@@ -19,20 +19,11 @@ import warnings
 from concurrent.futures import thread
 from pathlib import Path
 
-from standpipe import dsl, local
+from standpipe import local
 from standpipe.store.locks import is_active
+from tests.forks.pipelines import run
 
 children: list[int] = []
-
-
-@dsl.component
-def add(a: int) -> int:
-    return a + 1
-
-
-@dsl.pipeline
-def chain(a: int) -> int:
-    return add(a=add(a=a).output).output
 
 
 def main(root: str, seconds: float, way: str) -> None:
@@ -59,16 +50,13 @@ def main(root: str, seconds: float, way: str) -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.03)
     runs, end = 0, time.monotonic() + seconds
     while time.monotonic() < end:
-        output = local.run(
-            chain, {"a": runs}, runner=local.SubprocessRunner(), pipeline_root=root, enable_caching=False, quiet=True
-        ).output
+        run(root, runs, enable_caching=False)
         assert os.getpid() == parent, "a child takes no part in a run"
-        assert output == runs + 2
         runs += 1
     signal.setitimer(signal.ITIMER_REAL, 0)
     failed = [pid for pid in children if os.waitpid(pid, 0)[1]]
     assert not failed, f"{len(failed)} of {len(children)} children failed"
-    assert all(run.status.value == "SUCCEEDED" for run in local.runs(root))
+    assert all(each.status.value == "SUCCEEDED" for each in local.runs(root))
     assert len(local.runs(root)) == runs
     assert not any(is_active(path) for path in Path(root).iterdir() if path.is_dir())
     print(len(children), "forks during", runs, "runs")

@@ -1,6 +1,6 @@
 """Call `local.init` with a new runner many times, with or without a run each, and print what this process holds.
 
-    python many.py ROOT COUNT WAY
+    python -m tests.forks.many ROOT COUNT WAY
 
 `WAY` is `process`, `container` (needs an engine), `unused` (containers without a run) or `variables` (each run has
 another fork server). The output is a line of JSON for each of some moments: the processes with the environment variable
@@ -16,12 +16,8 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from standpipe import dsl, local
-
-
-@dsl.component
-def add(a: int) -> int:
-    return a + 1
+from standpipe import local
+from tests.forks.pipelines import add
 
 
 def count_processes() -> int:

@@ -1,6 +1,6 @@
 """Fork many times while pipelines run in other threads, and check what the children have.
 
-    python stress.py ROOT FORKS
+    python -m tests.forks.stress ROOT FORKS
 
 A thread opens and closes files and pipes of its own all the time, so that numbers of descriptors are reused at once.
 Each child checks that it has all of them, and none of Standpipe's. Some children live long, some run a pipeline.
@@ -19,27 +19,12 @@ import warnings
 from pathlib import Path
 from typing import NoReturn
 
-from standpipe import dsl, local
+from standpipe import local
 from standpipe.store.locks import is_active
+from tests.forks.pipelines import run
 
 LONG_LIVED = 5
 PIPELINES_IN_CHILDREN = 6
-
-
-@dsl.component
-def add(a: int) -> int:
-    return a + 1
-
-
-@dsl.pipeline
-def chain(a: int) -> int:
-    return add(a=add(a=a).output).output
-
-
-def run(root: str, number: int) -> None:
-    runner = local.SubprocessRunner()
-    output = local.run(chain, {"a": number}, runner=runner, pipeline_root=root, quiet=True).output
-    assert output == number + 2
 
 
 class Files:

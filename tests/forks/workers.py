@@ -1,6 +1,6 @@
 """Run pipelines in the main process and in processes of `multiprocessing`, which import this script again.
 
-python workers.py ROOT METHOD
+python -m tests.forks.workers ROOT METHOD
 """
 
 from __future__ import annotations
@@ -12,23 +12,7 @@ import warnings
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-from standpipe import dsl, local
-
-
-@dsl.component
-def add(a: int) -> int:
-    return a + 1
-
-
-@dsl.pipeline
-def chain(a: int) -> int:
-    return add(a=add(a=a).output).output
-
-
-def run(root: str, number: int) -> int:
-    output = local.run(chain, {"a": number}, runner=local.SubprocessRunner(), pipeline_root=root, quiet=True).output
-    assert isinstance(output, int)
-    return output
+from tests.forks.pipelines import run
 
 
 def main(root: str, method: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import netrc
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 from standpipe.runners.credentials import has_credentials, move_git_credentials, pip_command
@@ -63,3 +65,20 @@ def test_pip_gets_arguments_from_a_variable_and_passwords_from_a_netrc(tmp_path:
     assert arguments == ["install", "x @ https://host/a", "https://b:c@two/1", "https://d:e@two/2"]
     (tmp_path / "netrc").write_text(passwords)
     assert netrc.netrc(tmp_path / "netrc").hosts == {"host": ("me", "", "t@k")}
+
+
+def test_nothing_is_left_of_a_netrc_if_pip_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "pip.py").write_text(
+        "import os, subprocess\n"
+        "subprocess.run(['cat', os.environ['NETRC']], check=True)\n"
+        "subprocess.run(['echo', os.environ['NETRC']], check=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    command, variables = pip_command(sys.executable, [f"x @ {URL}"], {})
+    variables["PYTHONPATH"] = str(tmp_path)
+    done = subprocess.run(command, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True, check=False)
+    content, path = done.stdout.splitlines()
+    assert content == 'machine host login "me" password "t@k"'
+    assert done.returncode == -9
+    if sys.platform == "linux":
+        assert not Path(path).exists()

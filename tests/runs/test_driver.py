@@ -236,6 +236,18 @@ def test_facts_before_an_internal_error_are_recorded() -> None:
     assert TaskSucceeded(task("b"), {"y": 1}) in kept.facts
 
 
+def test_a_signal_at_the_end_of_a_run_is_not_repeated_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("standpipe.runs.driver._PATIENCE", 0.1)
+
+    def interrupt(facts: Sequence[Fact]) -> None:
+        if any(isinstance(fact, RunEnded) for fact in facts):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        drive(plan(dag(node("a"))), lambda command, cancel: AttemptEnded(command.task, {"y": 1}), interrupt)
+    time.sleep(0.3)  # an interrupt out of nowhere would end it
+
+
 def test_a_task_that_ends_when_it_is_cancelled_is_handled() -> None:
     release = threading.Event()
 

@@ -224,11 +224,11 @@ def start_and_cancel(bench: Bench, script: str) -> tuple[Outcome, str, float]:
 
 
 def test_cancelling_interrupts_a_task_which_may_clean_up(bench: Bench, docker_client: DockerClient) -> None:
-    script = "import time\nprint('started')\ntry: time.sleep(60)\nfinally: print('cleaned up')"
+    script = "import time\ntry: print('started'); time.sleep(60)\nfinally: print('cleaned up')"
     outcome, text, seconds = start_and_cancel(bench, script)
     assert not outcome.succeeded
     assert "cleaned up" in text
-    assert seconds < 2
+    assert seconds < 10
     assert containers_of(docker_client, bench.run_id) == []
 
 

@@ -88,7 +88,7 @@ def test_nothing_is_left_of_a_process_that_was_killed(
         run = process.stdout.readline().strip()
         wait_for(lambda: len(containers_of(docker_client, run)) >= containers)
         os.kill(process.pid, signal.SIGKILL)
-    wait_for(lambda: not containers_of(docker_client, run), seconds=2)
+    wait_for(lambda: not containers_of(docker_client, run))
     time.sleep(1)
     assert containers_of(docker_client, run) == [], "none that was asked for just before came after"
 

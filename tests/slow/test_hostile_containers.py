@@ -9,6 +9,7 @@ import pytest
 from standpipe import dsl, local
 from standpipe.errors import TaskFailed
 from standpipe.history.records import Status
+from standpipe.support.untrusted_files import remove_path
 
 from .docker_engine import IMAGE
 
@@ -73,3 +74,36 @@ def test_permissions_and_owners_do_not_change_behind_a_link(tmp_path: Path) -> N
     assert outside.stat().st_mode & 0o777 == 0o750
     assert (outside / "canary").stat().st_mode & 0o777 == 0o640
     assert {path.lstat().st_uid for path in outside.rglob("*")} == {outside.stat().st_uid}
+
+
+@pytest.mark.parametrize("user", ["0", "1234"])
+def test_folders_may_be_deeper_than_python_can_recurse(tmp_path: Path, user: str) -> None:
+    @dsl.container_component
+    def nest(text: dsl.OutputPath(str)):  # type: ignore[no-untyped-def,valid-type]
+        script = 'echo x > "$0"; cd "$(dirname "$0")"; for i in $(seq 1500); do mkdir d && cd -P d; done'
+        return dsl.ContainerSpec(image=IMAGE, command=["sh", "-c", script], args=[text])
+
+    run = local.run(nest, runner=local.DockerRunner(user=user), pipeline_root=tmp_path, quiet=True)
+    assert run.outputs["text"].strip() == "x"
+    remove_path(tmp_path / local.runs(tmp_path)[0].id, tmp_path)
+
+
+def test_an_importer_does_not_copy_what_links_in_the_workspace_lead_to(tmp_path: Path) -> None:
+    canary, root = tmp_path / "canary", tmp_path / "root"
+    canary.write_text("of the user")
+
+    @dsl.container_component
+    def leave_link(canary: str, text: dsl.OutputPath(str)):  # type: ignore[no-untyped-def,valid-type]
+        script = 'mkdir /kfp-workspace/data; ln -s "$0" /kfp-workspace/data/link; run="$(dirname "$(dirname "$1")")"; '
+        script += 'printf %s "$run/.workspace/data" > "$1"'
+        return dsl.ContainerSpec(image=IMAGE, command=["sh", "-c", script], args=[canary, text])
+
+    @dsl.pipeline(pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig(size="1Gi")))
+    def importing(canary: str) -> None:
+        uri = leave_link(canary=canary).outputs["text"]
+        dsl.importer(artifact_uri=uri, artifact_class=dsl.Dataset, download_to_workspace=True)
+
+    with pytest.raises(TaskFailed, match="link, which a task probably created, leads to .*/canary, outside of"):
+        local.run(importing, {"canary": str(canary)}, runner=local.DockerRunner(), pipeline_root=root, quiet=True)
+    files = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert [path for path in files if "of the user" in path.read_text("latin-1")] == []

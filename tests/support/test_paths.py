@@ -1,4 +1,4 @@
-"""Paths that users name."""
+"""Paths that users name, and whether one is below another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from standpipe.errors import ArgumentError, StorageError
-from standpipe.support.paths import absolute_path
+from standpipe.support.paths import absolute_path, is_within
 
 
 def test_a_path_is_relative_to_the_working_directory_or_the_home_folder(
@@ -38,3 +38,13 @@ def test_a_removed_working_directory_is_an_error(tmp_path: Path, monkeypatch: py
     ):
         absolute_path("pipeline_root", "out")
     assert absolute_path("pipeline_root", tmp_path) == tmp_path
+
+
+def test_a_path_is_below_a_folder_by_whole_names() -> None:
+    assert is_within("/a/b", "/a")
+    assert is_within("/a", "/x", "/a")
+    assert is_within("/a/b", "/a/")
+    assert is_within("/a", "/")
+    assert not is_within("/ab", "/a")
+    assert not is_within("/a", "/a/b")
+    assert not is_within("/a")

@@ -166,6 +166,31 @@ def test_variables_of_tasks_and_runners_are_secret(tmp_path: Path) -> None:
         local.run(configured, runner=Configured(tell=fails), pipeline_root=tmp_path, secret_env=["API_TOKEN"])
 
 
+def test_a_display_name_is_redacted(run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    @dsl.pipeline(display_name=f"with {TOKEN}")
+    def named() -> None:
+        tell().set_display_name(TOKEN)
+
+    run(named, FakeRunner(tell=lambda: {"Output": "x"}))
+    assert files_with(tmp_path) == set()
+    assert TOKEN not in "".join(capfd.readouterr())
+    assert local.get_run("latest", tmp_path).pipeline == "with ***"
+
+
+def test_a_variable_that_the_stored_pipeline_has_lost_is_not_too_short(
+    run: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    @dsl.pipeline
+    def configured() -> None:
+        tell().set_env_variable("API_TOKEN", "of-the-task")
+
+    runner = FakeRunner(tell=lambda: {"Output": "x"})
+    options: dict[str, Any] = {"runner": runner, "pipeline_root": tmp_path, "secret_env": ["API_TOKEN"]}
+    local.run(configured, **options)
+    local.rerun_task("latest", "tell", **options)
+    assert "shorter" not in capfd.readouterr().err
+
+
 def test_a_docker_runner_names_its_variables() -> None:
     assert local.DockerRunner(environment=["A=b", "C"]).variables == {"A": "b"}
     assert local.DockerRunner().variables == {}
@@ -175,7 +200,7 @@ def test_unknown_and_short_secrets_are_warned_about_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PIN", "123")
-    options = {"pipeline_root": tmp_path, "quiet": True, "secret_env": ["PIN", "NO_SUCH_TOKEN"]}
+    options: dict[str, Any] = {"pipeline_root": tmp_path, "quiet": True, "secret_env": ["PIN", "NO_SUCH_TOKEN"]}
     runner = FakeRunner(echo=lambda text: {"Output": text})
     assert local.run(echo, {"text": "a 123"}, runner=runner, **options).output == "a 123"
     assert capsys.readouterr().err.splitlines() == [

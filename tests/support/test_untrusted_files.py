@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from standpipe.support.new_folders import make_folder
+from standpipe.support.umask import GROUP, restrict_umask
 from standpipe.support.untrusted_files import (
     UntrustedFileError,
     create_file,
@@ -20,6 +23,7 @@ from standpipe.support.untrusted_files import (
     remove_path,
     write_atomically,
 )
+from standpipe.support.untrusted_folders import change_mode
 
 
 @pytest.fixture
@@ -174,6 +178,41 @@ def test_a_deep_folder_is_removed(root: Path) -> None:
     assert list((root / "run").iterdir()) == []
 
 
+def test_a_folder_that_a_task_has_closed_is_removed(root: Path) -> None:
+    (root / "run" / "task" / "closed").mkdir()
+    (root / "run" / "task" / "closed" / "file").touch()
+    for folder in (root / "run" / "task" / "closed", root / "run" / "task"):
+        folder.chmod(0)
+    remove_path(root / "run" / "task", root)
+    assert list((root / "run").iterdir()) == []
+
+
+def test_permissions_do_not_change_behind_a_link_that_a_task_swaps_in(root: Path) -> None:
+    canary, new = root.parent / "outside" / "canary", root / "run" / "new"
+    canary.chmod(0o600)
+    ended = threading.Event()
+
+    def swap() -> None:
+        while not ended.is_set():
+            new.touch()
+            new.replace(root / "run" / "file")
+            new.symlink_to(canary)
+            new.replace(root / "run" / "file")
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    folder = os.open(root / "run", os.O_RDONLY)
+    try:
+        for _ in range(1000):
+            change_mode("file", folder, lambda _: 0o666)
+            change_mode("file", folder, lambda _: 0o667)
+    finally:
+        ended.set()
+        thread.join()
+        os.close(folder)
+    assert canary.stat().st_mode & 0o777 == 0o600
+
+
 def test_removal_stays_below_the_root_while_a_task_swaps_folders(root: Path) -> None:
     """One thread swaps a folder and a link to the user's, as fast as it can, while another removes what is in it."""
     folder, link, spare = (root / "run" / name for name in ("task", "link", "spare"))
@@ -206,12 +245,35 @@ def test_links_that_stay_below_the_root_are_welcome_where_tasks_share_a_folder(r
     (root / "run" / "link").symlink_to(root / "run" / "task")
     (root / "run" / "out").symlink_to(root.parent / "outside")
     target = root / "run" / "link" / "deep" / "file"
-    write_atomically(target, root, 0o640, lambda file: file.write(b"x"))
+    with restrict_umask(GROUP):
+        write_atomically(target, root, 0o640, lambda file: file.write(b"x"))
     assert target.resolve() == root / "run" / "task" / "deep" / "file"
     assert target.read_bytes() == b"x"
-    assert target.stat().st_mode & 0o777 == 0o640
+    assert target.stat().st_mode & 0o777 == 0o660, "the group gets what the owner has"
     with pytest.raises(UntrustedFileError, match="leads out of .* Remove the link"):
         write_atomically(root / "run" / "out" / "canary", root, 0o666, lambda file: file.write(b"x"))
     with pytest.raises(ValueError, match="half"):
         write_atomically(target, root, 0o666, lambda file: int("half"))
     assert [path.name for path in target.parent.iterdir()] == ["file"]
+
+
+def test_a_system_that_cannot_open_files_safely_runs_nothing_but_compiles(tmp_path: Path) -> None:
+    """As on Windows."""
+    program = """
+import os
+os.supports_dir_fd.clear()
+from standpipe import compiler, dsl, local
+
+@dsl.component
+def say() -> str:
+    return "said"
+
+compiler.Compiler().compile(say, "say.yaml")
+try:
+    local.run(say, runner=local.FakeRunner(), pipeline_root="root")
+except NotImplementedError as error:
+    print(os.path.exists("say.yaml"), os.path.exists("root"), error)
+"""
+    (tmp_path / "program.py").write_text(program)
+    result = subprocess.run((sys.executable, "program.py"), cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("True False Standpipe runs pipelines on Linux and macOS"), result

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 
 from standpipe.errors import StorageError
 from standpipe.model.cancellation import Cancellation
@@ -18,7 +19,7 @@ from standpipe.support.paths import real_path
 from standpipe.support.untrusted_files import (
     check_payload,
     ensure_folder,
-    open_regular,
+    open_below,
     remove_path,
     resolve_within,
     write_atomically,
@@ -76,24 +77,42 @@ class LocalArtifactStore:
         path = self.local_path(location)
         return compute_signature(path, self._folders) if path else ""
 
-    def fetch(self, location: str, target: Path, root: Path, cancel: Cancellation) -> None:
+    def fetch(
+        self,
+        location: str,
+        target: Path,
+        root: Path,
+        cancel: Cancellation,
+        may_read: Callable[[str], bool] | None = None,
+    ) -> None:
         """Copy a file or folder; see `model.ports.ArtifactStore`."""
         if not os.path.isabs(location):
             raise StorageError(f"Cannot copy {location!r}: expected an absolute path of this machine.")
         source = Path(location)
         if self.owns(location) and not self._readable_path(location):
             raise StorageError(f"Cannot copy {location}: it is a link that leads out of the folders of runs.")
+        if may_read is None and self.owns(location):
+            # A task may have made links in its payload. What the user has brought may have links to anywhere.
+            may_read = partial(_is_within, [os.path.realpath(location), os.path.realpath(root)])
         if not source.is_dir():
-            _copy_file(source, target, root, cancel)
+            _copy_file(source, target, root, cancel, may_read)
             return
-        for folder, folders, files in os.walk(source, onerror=_raise, followlinks=True):
-            copy = target / os.path.relpath(folder, source)
-            real_copy, real_root = resolve_within(copy, root)
-            ensure_folder(real_copy, real_root)
-            for name in folders:
-                _check_circle(Path(folder, name), source)
-            for name in files:
-                _copy_file(Path(folder, name), copy / name, root, cancel)
+        pending = [source]  # a list, as a task can nest folders deeper than Python can recurse
+        while pending and not cancel:
+            folder = pending.pop()
+            _check_readable(folder, may_read)
+            copy = target / folder.relative_to(source)
+            ensure_folder(*resolve_within(copy, root))
+            with os.scandir(folder) as entries:
+                content = [(folder / entry.name, entry.is_dir()) for entry in entries]
+            for path, is_folder in content:
+                if is_folder:
+                    _check_circle(path, source)
+                    pending.append(path)
+                else:
+                    _copy_file(path, copy / path.name, root, cancel, may_read)
+        if cancel:
+            raise StorageError(f"Copying to {target} was cancelled.")
 
     def remove(self, location: str) -> None:
         """Remove a file or folder; see `model.ports.ArtifactStore`."""
@@ -126,8 +145,11 @@ def _has_links(path: str, root: Path) -> bool:
     return ".." in names or any(map(os.path.islink, steps))
 
 
-def _copy_file(source: Path, target: Path, root: Path, cancel: Cancellation) -> None:
-    file = open_regular(str(source), follow_link=True)
+def _copy_file(
+    source: Path, target: Path, root: Path, cancel: Cancellation, may_read: Callable[[str], bool] | None
+) -> None:
+    # Opened without links, so that one which a task makes now is not followed.
+    file = open_below(_check_readable(source, may_read), Path("/"))
     try:
         status = os.fstat(file)
 
@@ -148,6 +170,21 @@ def _copy_file(source: Path, target: Path, root: Path, cancel: Cancellation) -> 
         os.close(file)
 
 
+def _check_readable(path: Path, may_read: Callable[[str], bool] | None) -> Path:
+    """Return a path without links, or raise an error if it may not be read."""
+    real = os.path.realpath(path)
+    if may_read and not may_read(real):
+        raise StorageError(
+            f"Cannot copy {path}: a symbolic link, which a task probably created, leads to {real}, outside of the "
+            "payload and of the workspace. Copy the content to that path."
+        )
+    return Path(real)
+
+
+def _is_within(folders: Iterable[str], path: str) -> bool:
+    return any(Path(path).is_relative_to(folder) for folder in folders)
+
+
 def _check_circle(path: Path, source: Path) -> None:
     """Raise an error if a folder below `source` is a link to one of those that it is in."""
     if path.is_symlink():
@@ -155,7 +192,3 @@ def _check_circle(path: Path, source: Path) -> None:
         above = accumulate(path.parent.relative_to(source).parts, os.path.join, initial=os.fspath(source))
         if real in map(os.path.realpath, above):
             raise StorageError(f"Cannot copy {source}: {path} is a link to {real}, which contains it.")
-
-
-def _raise(error: OSError) -> NoReturn:
-    raise error

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from standpipe.dsl.tracing.tasks import PipelineTask
 
 #: The characters that JSON need not escape, and that are commands for a terminal.
-_CONTROLS = re.compile(r"[\x7f-\x9f\u202a-\u202e]")
+_CONTROLS = re.compile(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def print_outputs(task: PipelineTask) -> None:

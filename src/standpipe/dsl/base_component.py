@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from standpipe.dsl.arguments import check_arguments
@@ -34,6 +33,7 @@ from standpipe.model.types import (
     is_required,
 )
 from standpipe.model.values import preview
+from standpipe.support.properties import cached_property
 
 if TYPE_CHECKING:
     from standpipe.dsl.specs import ComponentSpec

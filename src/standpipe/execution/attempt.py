@@ -39,6 +39,7 @@ from standpipe.support.new_folders import make_folder
 from standpipe.support.notices import Once, warn
 from standpipe.support.redaction import NO_SECRETS, Redactor
 from standpipe.support.timers import cancel_after
+from standpipe.support.umask import PRIVATE
 from standpipe.support.untrusted_files import UntrustedFileError, open_folder
 
 #: Shows a line that a task has printed.
@@ -79,7 +80,7 @@ class AttemptExecutor:
     debug: bool = False
     expects_payloads: bool = True
     host_paths: HostPaths | None = None
-    umask: int = 0o077
+    umask: int = PRIVATE
     _reported: Once = field(default_factory=Once, init=False)
 
     def execute(self, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
@@ -222,10 +223,8 @@ class AttemptExecutor:
             with open_folder(self.workspace, root):
                 pass  # a task that has made it a link would get the download where it leads
         made_by_task = comes_from_task(self.plan, command.task, uri_input(importer))
-        may_import = self.host_paths.may_import if self.host_paths and made_by_task else None
-        artifact = import_artifact(
-            importer, command.inputs, renderer, self.artifacts, self.workspace, cancel, may_import
-        )
+        allowed = self.host_paths if made_by_task else None
+        artifact = import_artifact(importer, command.inputs, renderer, self.artifacts, self.workspace, cancel, allowed)
         if self.host_paths and not made_by_task:
             self.host_paths.add_import(artifact.location)
         compute = self._checksum_function(cancel)

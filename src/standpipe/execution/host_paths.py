@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +20,8 @@ from standpipe.model.layout import LOG_FILE, VOLUMES_FOLDER
 from standpipe.model.locations import is_remote
 from standpipe.model.ports import Mount, TaskRequest
 from standpipe.model.values import ArtifactValue, Value, find_artifacts
+from standpipe.support.paths import is_within
+from standpipe.support.properties import cached_property
 from standpipe.worker.artifacts import local_path
 
 _FOREIGN = (
@@ -71,6 +72,10 @@ class HostPaths:
             return not _leaves_bucket(location)
         real = self._find_real(location, ())
         return real is None or self._is_of_run(real)
+
+    def may_copy(self, path: str) -> bool:
+        """Return whether an importer may copy a file of this machine, at whose path no container has a volume here."""
+        return self._is_of_run(os.path.realpath(path))
 
     def check_outputs(
         self, outputs: Mapping[str, Value], inputs: Mapping[str, Value], request: TaskRequest
@@ -142,10 +147,15 @@ class HostPaths:
         if is_remote(location):
             return _Target(is_foreign=_leaves_bucket(location))
         real = self._find_real(location, volumes)
-        if real is None or self._is_of_run(real):
-            return _Target(real or "")
+        if real is None:
+            return _Target()
+        # An engine drops `..` from the path of a mount before it looks at links. It must not end up at another path.
+        if os.path.realpath(os.path.normpath(location)) != real:
+            return _Target(real, is_foreign=True)
+        if self._is_of_run(real):
+            return _Target(real)
         roots = [os.path.realpath(path) for path in readable]
-        is_allowed = any(_is_within(real, root) for root in roots) if roots else self._is_in_attempt(real)
+        is_allowed = is_within(real, *roots) if roots else self._is_in_attempt(real)
         return _Target(real, is_foreign=not is_allowed)
 
     def _find_real(self, location: str, volumes: Iterable[str]) -> str | None:
@@ -153,22 +163,22 @@ class HostPaths:
         if is_remote(location) or not os.path.isabs(location) or not _exists(location):
             return None
         normal = os.path.normpath(location)
-        if any(_is_within(normal, point) for point in (*self.mount_points, *volumes)):
+        if is_within(normal, *self.mount_points, *volumes):
             return None
         return os.path.realpath(location)
 
     def _is_of_run(self, real: str) -> bool:
         """Return whether a path is in the workspace, or in what the caller has passed in or imported."""
-        if self._workspace and _is_within(real, self._workspace):
+        if self._workspace and is_within(real, self._workspace):
             return True
         # What is in the pipeline root is not the caller's only because a folder above the root is.
-        is_own = _is_within(real, self._root)
+        is_own = is_within(real, self._root)
         paths = (*self._argument_paths, *self._imported)
-        return any(_is_within(real, path) for path in paths if not (is_own and _is_within(self._root, path)))
+        return any(is_within(real, path) for path in paths if not (is_own and is_within(self._root, path)))
 
     def _is_in_attempt(self, real: str) -> bool:
         """Return whether a path is the folder of an attempt, of whichever run, or in one: each of those has a log."""
-        if not _is_within(real, self._root):
+        if not is_within(real, self._root):
             return False
         run, *parts = os.path.relpath(real, self._root).split(os.sep)
         if run == VOLUMES_FOLDER or not parts or parts[0].startswith("."):
@@ -207,10 +217,6 @@ def _exists(path: str) -> bool:
 def _leaves_bucket(uri: str) -> bool:
     """Return whether the path at which a URI is mounted leads out of its mount point."""
     return ".." in local_path(uri).split("/")
-
-
-def _is_within(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 def _describe(location: str, target: _Target) -> str:

@@ -7,18 +7,20 @@ path of this machine.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from standpipe.errors import StandpipeError
+from standpipe.execution.host_paths import HostPaths
 from standpipe.execution.rendering import Renderer
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import DOWNLOADS_FOLDER
 from standpipe.model.locations import is_remote, split_scheme
 from standpipe.model.plan import FromInput, Importer
 from standpipe.model.ports import ArtifactStore
+from standpipe.model.redacted import REDACTED
 from standpipe.model.templates import InputParameter, Template, parse_text
 from standpipe.model.types import Json
 from standpipe.model.values import ArtifactValue, Value
@@ -53,7 +55,7 @@ def import_artifact(
     store: ArtifactStore,
     workspace: Path | None,
     cancel: Cancellation,
-    may_import: Callable[[str], bool] | None = None,
+    host_paths: HostPaths | None = None,
 ) -> ArtifactValue:
     """Return the artifact of an importer, without a name, and download it into the workspace if the importer says so.
 
@@ -64,20 +66,20 @@ def import_artifact(
         store: copies payloads that it can read.
         workspace: the folder that the run's tasks share, on this machine.
         cancel: stops a download.
-        may_import: returns whether it may import from a path or a URI; None if it may from all.
+        host_paths: the paths of this machine that it may import; None if it may import all.
 
     Raises:
         ImportFailed: if the URI is empty or one that tasks may not see, or a download is not possible.
     """
     uri = _resolve_uri(importer, inputs)
-    if may_import and not may_import(uri):
+    if host_paths and not host_paths.may_import(uri):
         raise ImportFailed(
             f"it cannot import {uri}, a path of this machine that a task has made: containers see no others but those "
             "of their run, and those that the caller passes in. Pass the artifact itself from task to task, or the "
             "path to the pipeline as an argument"
         )
     metadata = _render_metadata(importer.metadata, inputs, renderer)
-    copy = _download(uri, store, workspace, cancel) if importer.download_to_workspace else ""
+    copy = _download(uri, store, workspace, cancel, host_paths) if importer.download_to_workspace else ""
     return ArtifactValue("", importer.type, uri, metadata, custom_path=copy)
 
 
@@ -123,7 +125,9 @@ def _render_metadata(value: Json, inputs: Mapping[str, Value], renderer: Rendere
     return value
 
 
-def _download(uri: str, store: ArtifactStore, workspace: Path | None, cancel: Cancellation) -> str:
+def _download(
+    uri: str, store: ArtifactStore, workspace: Path | None, cancel: Cancellation, host_paths: HostPaths | None
+) -> str:
     """Copy a payload into the workspace, to the path that the backend uses, and return the path of the copy."""
     if workspace is None:
         raise ImportFailed(
@@ -147,13 +151,19 @@ def _download(uri: str, store: ArtifactStore, workspace: Path | None, cancel: Ca
         raise ImportFailed(f"it cannot copy {uri} into the workspace {workspace}, which is inside of it")
     else:
         try:
-            store.fetch(uri, target, workspace, cancel)
+            store.fetch(uri, target, workspace, cancel, host_paths.may_copy if host_paths else None)
         except OSError as error:
             raise ImportFailed(f"it cannot copy {uri} to {target}: {error}") from error
     return str(target)
 
 
 def _download_url(uri: str, target: Path, workspace: Path, cancel: Cancellation) -> None:
+    if login := urlsplit(uri).netloc.rpartition("@")[0]:
+        # `urlopen` would take them for a part of the host's name, and ask the name servers for it.
+        raise ImportFailed(
+            f"it cannot download {uri.replace(login, REDACTED, 1)!r}, because it sends no user and no password. "
+            "Download it once to this machine and import that path, or import it without download_to_workspace"
+        )
     from http.client import HTTPException  # costs 30 ms with the next two, and few importers download
     from urllib.error import HTTPError
     from urllib.request import urlopen
@@ -173,7 +183,7 @@ def _download_url(uri: str, target: Path, workspace: Path, cancel: Cancellation)
             raise ImportFailed("it was cancelled during its download")
 
     try:
-        write_atomically(target, workspace, 0o666, download)
+        write_atomically(target, workspace, 0o600, download)
     except (OSError, ValueError, HTTPException) as error:
         if isinstance(error, HTTPError):
             error.close()  # it holds the connection; Python 3.14 warns where nobody closes it

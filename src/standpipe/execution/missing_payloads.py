@@ -47,8 +47,9 @@ def describe_links(outputs: Mapping[str, Value], store: ArtifactStore) -> Iterat
     for name, artifact in outputs.items():
         if isinstance(artifact, ArtifactValue) and artifact.checksum is not None and not artifact.checksum:
             path = store.local_path(artifact.location)
-            what = f"{path} leads to {os.path.realpath(path)}" if os.path.islink(path) else f"one below {path} leads"
-            yield name, f"{what}, outside of the folders of runs"
+            target = f" to {os.path.realpath(path)}" if os.path.islink(path) else ""
+            link = path if target else f"one below {path}"
+            yield name, f"{link} leads out of the folders of runs{target}"
 
 
 def describe_missing_inputs(inputs: Mapping[str, Value], store: ArtifactStore) -> str:

@@ -14,6 +14,7 @@ from standpipe.model.plan import Container, ExecutorRef, Plan, PythonFunction
 from standpipe.model.ports import ArtifactStore, CommandLine, PodSettings, TaskRequest
 from standpipe.model.refs import RunInfo
 from standpipe.model.resources import Limits
+from standpipe.support.umask import PRIVATE
 
 
 def build_request(
@@ -26,7 +27,7 @@ def build_request(
     workspace: Path | None,
     store: ArtifactStore,
     host_paths: HostPaths | None = None,
-    umask: int = 0o077,
+    umask: int = PRIVATE,
     debug: bool = False,
 ) -> TaskRequest:
     """Return the request to the runner for one attempt.

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from standpipe.history.records import Artifact, Attempt, Status, Value, seconds_
 from standpipe.history.render import format_status
 from standpipe.history.task import Task, render_tree
 from standpipe.store.locks import ask_to_stop, is_active
+from standpipe.support.properties import cached_property
 from standpipe.support.terminal_text import strip_controls
 from standpipe.support.untrusted_files import UntrustedFileError, read_file
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from standpipe.errors import SpecError
-from standpipe.model.json_values import refuse_constant
+from standpipe.model.json_values import refuse_constant, unique_keys
 from standpipe.model.types import Json
 
 #: The limit of protobuf for messages. Without a limit, the C parser of YAML would crash the process.
@@ -50,22 +50,13 @@ def _describe(document: Json) -> str:
 
 def _parse_json(text: str, origin: str) -> list[Json]:
     try:
-        return [json.loads(text, object_pairs_hook=_unique, parse_constant=refuse_constant)]
+        return [json.loads(text, object_pairs_hook=unique_keys, parse_constant=refuse_constant)]
     except json.JSONDecodeError:
         return _parse_yaml(text, origin)  # YAML can begin with a brace, too
     except RecursionError:
         raise SpecError(f"{origin} is not a compiled pipeline: nested too deeply.") from None
     except ValueError as error:
         raise SpecError(f"{origin}: {error}") from error
-
-
-def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    result: dict[str, Json] = {}
-    for key, value in pairs:
-        if key in result:
-            raise ValueError(f"duplicate key {key!r}")
-        result[key] = value
-    return result
 
 
 class _Loader(_BaseLoader):  # type: ignore[misc]  # the class that YAML was built with

@@ -71,7 +71,7 @@ def parse_json(
     except ValueMismatch as mismatch:
         raise InvalidJson(str(mismatch)) from None
     except ValueError as error:
-        reason = _LONG_NUMBER if "4300 digits" in str(error) else str(error)
+        reason = _LONG_NUMBER if str(error).startswith("Exceeds the limit (4300") else str(error)  # of int()
         raise InvalidJson(f"{what} is invalid: {reason}") from None
     return value
 

@@ -305,7 +305,14 @@ class ArtifactStore(Protocol):
     def signature(self, location: str) -> str:
         """Return what tells one state of a payload from the next without reading it; empty if there is none."""
 
-    def fetch(self, location: str, target: Path, root: Path, cancel: Cancellation) -> None:
+    def fetch(
+        self,
+        location: str,
+        target: Path,
+        root: Path,
+        cancel: Cancellation,
+        may_read: Callable[[str], bool] | None = None,
+    ) -> None:
         """Copy a payload to `target`, over what is there. Each file appears whole, as other tasks may be reading it.
 
         Args:
@@ -313,9 +320,12 @@ class ArtifactStore(Protocol):
             target: a path below `root`; the folders above it are made.
             root: the folder that no link may lead out of.
             cancel: stops the copying.
+            may_read: returns whether a path of this machine may be read, which has no links; None if links of a payload
+                of the store's own may lead to the payload itself and to `root`, and other links to anywhere.
 
         Raises:
-            StandpipeError: if the store cannot read such a location, links lead out of `root`, or `cancel` is set.
+            StandpipeError: if the store cannot read such a location, links lead out of `root` or to what may not be
+                read, or `cancel` is set.
             OSError: if the payload is missing, or cannot be read or written.
         """
 

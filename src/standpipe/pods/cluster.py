@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -30,7 +29,9 @@ from standpipe.pods.settings import (
     Settings,
 )
 from standpipe.pods.settings import read as read_settings
+from standpipe.support.forking import paused
 from standpipe.support.notices import Once
+from standpipe.support.untrusted_files import open_parent, remove_entry
 
 _PATH = "platforms.kubernetes.deploymentSpec.executors"
 
@@ -134,7 +135,8 @@ class LocalCluster:
             return
         self._report_ignored_settings(settings, task)
         # Only this user can enter the folder. Its content can be read or written by the user of any container.
-        folder = Path(tempfile.mkdtemp(prefix="standpipe-volumes-"))
+        with paused():  # `mkdtemp` has a lock of its own
+            folder = Path(tempfile.mkdtemp(prefix="standpipe-volumes-"))
         try:
             volumes = self._volumes(settings, task, folder)
             yield PodSettings(
@@ -257,7 +259,8 @@ class LocalCluster:
 
     def _remove(self, folder: Path) -> None:
         try:
-            shutil.rmtree(folder)
+            with open_parent(folder, folder.parent) as (parent, name):
+                remove_entry(name, parent)
         except OSError as error:
             self._notice(f"kubernetes: cannot remove the volumes in {folder}: {error.strerror} ({error.filename}).")
 

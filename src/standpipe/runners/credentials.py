@@ -15,16 +15,23 @@ from urllib.parse import unquote, urlsplit
 #: A URL with a user, and a password, which may contain `@`: it ends at the last one before the path.
 _URL = re.compile(r"(?P<scheme>(?:git\+)?https?://)(?P<login>[^/\s]+)@(?P<rest>[^/\s]+(?P<path>[^\s@#?]*))")
 
-#: Runs pip with arguments, and with a file of passwords, from a variable. The file is in memory where that is possible.
+#: Runs pip with arguments, and with a file of passwords, from a variable. Where that is possible, the file is in memory
+#: and has no name, so that nothing is left of it if pip is killed. The processes that pip starts can read it, too.
 _PIP_PROGRAM = """\
 import json, os, runpy, sys, tempfile
 arguments, passwords = json.loads(os.environ.pop('STANDPIPE_PIP'))
 sys.argv[1:] = arguments
-with tempfile.NamedTemporaryFile('w', dir='/dev/shm' if os.path.isdir('/dev/shm') else None) as netrc:
+try:
+    netrc = open(os.memfd_create('netrc'), 'w')
+    name = '/proc/%d/fd/%d' % (os.getpid(), netrc.fileno())
+except (AttributeError, OSError):
+    netrc = tempfile.NamedTemporaryFile('w', dir='/dev/shm' if os.path.isdir('/dev/shm') else None)
+    name = netrc.name
+with netrc:
     netrc.write(passwords)
     netrc.flush()
     if passwords:
-        os.environ['NETRC'] = netrc.name
+        os.environ['NETRC'] = name
     runpy.run_module('pip', run_name='__main__', alter_sys=True)
 """
 
@@ -97,7 +104,7 @@ def _move_to_netrc(words: Iterable[str]) -> tuple[list[str], str]:
         if not others:
             user, _, password = login.partition(":")
             lines.append(f"machine {host} login {json.dumps(unquote(user))} password {json.dumps(unquote(password))}\n")
-            words = [word.replace(f"://{login}@", "://") for word in words]
+            words = [word.replace(f"//{login}@", "//") for word in words]
     return words, "".join(lines)
 
 

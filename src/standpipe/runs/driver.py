@@ -115,10 +115,13 @@ class Driver:
         self._threads = DaemonThreads()
         self._signals: list[int] = []
         self._signalled_at: float | None = None  # the time of a signal that the loop has not seen
+        self._asyncio = None if _is_in_main_thread() else _asyncio_runner(signal.getsignal(signal.SIGINT))
+        self._interrupts = _count_interrupts(self._asyncio)
         self._end: RunEnded | None = None
         self._stopping = threading.Lock()  # is held while a reason to stop is recorded
         self._has_started = False
         self._has_ended = threading.Event()
+        self._reminding = threading.Lock()  # is held while a signal is repeated, which only this run may receive
 
     def run(self, first: Event) -> RunEnded:
         """Handle events until the run has ended.
@@ -227,7 +230,7 @@ class Driver:
                     return _DEADLINE_REACHED
             if now >= self._next_poll:
                 self._next_poll = now + _POLL_INTERVAL
-                if self._cancel_requested():
+                if self._cancel_requested() or self._is_asyncio_interrupted():
                     return CancelRequested()
                 if overdue := self._find_overdue():
                     return overdue
@@ -237,6 +240,11 @@ class Driver:
                 return event
             if self._clock.now() >= due:
                 return TimePassed()
+
+    def _is_asyncio_interrupted(self) -> bool:
+        """Return whether Ctrl-C has cancelled the main task of asyncio, which then waits for the thread of this run."""
+        before, self._interrupts = self._interrupts, _count_interrupts(self._asyncio)
+        return self._interrupts > before
 
     def _execute(self, command: Command) -> None:
         if isinstance(command, StartAttempt):
@@ -278,6 +286,7 @@ class Driver:
             except Empty:
                 continue
             if isinstance(event, CancelRequested):
+                self._signalled_at = None
                 self._stop(list(self._cancels), urgent=True)
             elif isinstance(event, (AttemptEnded, _Defect)):
                 self._cancels.pop(event.task, None)
@@ -295,7 +304,8 @@ class Driver:
         try:
             yield
         finally:
-            self._has_ended.set()
+            with self._reminding:
+                self._has_ended.set()
             atexit.unregister(cancel)
 
     def _cancel_at_exit(self, owner: int) -> None:
@@ -328,9 +338,10 @@ class Driver:
         self._events.put(CancelRequested())
 
     def _remind(self, number: int, signalled_at: float) -> None:
-        """Repeat a signal that the loop has not seen."""
-        if self._signalled_at == signalled_at:
-            os.kill(os.getpid(), number)
+        """Repeat a signal that the loop has not seen, unless the run has ended meanwhile."""
+        with self._reminding:
+            if self._signalled_at == signalled_at and not self._has_ended.is_set():
+                os.kill(os.getpid(), number)
 
     def _interruption(self) -> BaseException:
         first = self._signals[0]
@@ -341,20 +352,31 @@ class Driver:
 def _signals_handled_by(receive: Callable[[int, object], None]) -> Iterator[None]:
     """Handle terminating signals by a function.
 
-    Signals with a handler other than Python's own are left alone. Outside of the main thread, all signals are.
+    Signals with a handler of the user are left alone. Outside of the main thread, all signals are.
     """
     replaced = {
         number: handler
-        for number, handler in _TERMINATING_SIGNALS.items()
-        if _is_in_main_thread() and signal.getsignal(number) is handler
+        for number, default in _TERMINATING_SIGNALS.items()
+        if _is_in_main_thread() and ((handler := signal.getsignal(number)) is default or _asyncio_runner(handler))
     }
     for number in replaced:
         signal.signal(number, receive)
     try:
         yield
     finally:
-        for number, handler in replaced.items():
+        for number, handler in reversed(replaced.items()):  # SIGINT last, whose own handler may raise
             signal.signal(number, handler)
+
+
+def _asyncio_runner(handler: object) -> object:
+    """Return the `asyncio.Runner` (Python 3.11) that has a handler of SIGINT, which only cancels its main task."""
+    function = getattr(handler, "func", None)
+    is_own = getattr(function, "__module__", None) == "asyncio.runners"
+    return getattr(function, "__self__", None) if is_own else None
+
+
+def _count_interrupts(runner: object) -> int:
+    return getattr(runner, "_interrupt_count", 0)
 
 
 def _is_in_main_thread() -> bool:

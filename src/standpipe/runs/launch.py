@@ -94,13 +94,13 @@ def _start(
     except TaskFailed as error:
         return finish_with_error(options, task, error)
     with redactor.redact_messages():
-        folder, process = _make_run_folder(root, plan.name), os.getpid()
+        folder, process, recorder = _make_run_folder(root, plan.name), os.getpid(), None
         try:
             workspace = make_workspace(options, plan, folder)
             info = RunInfo(
                 id=folder.name,
                 uuid=str(uuid.uuid4()),
-                name=plan.display_name or plan.name,
+                name=redactor.redact_text(plan.display_name) or plan.name,
                 created=datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
                 pipeline_root=str(root),
                 workspace_path=options.runner.workspace_path(workspace) if workspace else "",
@@ -119,12 +119,13 @@ def _start(
                 rerun_of=rerun_of,
                 redactor=redactor,
             )
+            with RunLock(folder), closing(recorder):
+                result = drive(context, machine, recorder, events.Start(inputs), uses)
         except BaseException:
-            if process == os.getpid():  # not in a child that a signal handler has forked
+            # Not in a child that a signal handler has forked.
+            if process == os.getpid() and not (recorder and recorder.has_facts):
                 remove_path(folder, root)  # the run store does not have the run
             raise
-        with RunLock(folder), closing(recorder):
-            result = drive(context, machine, recorder, events.Start(inputs), uses)
         return finish_task(context, machine, result, task)
 
 

@@ -175,7 +175,7 @@ def encode(fact: e.Fact, texts: dict[str, str] | None = None) -> tuple[str, str]
 
     Args:
         fact: the fact.
-        texts: gets the large texts among the fact's inputs, outputs and items, by their digests. The body has only the
+        texts: gets the large texts among the fact's inputs and outputs, by their digests. The body has only the
             digests then. If it is None, the body has the texts.
 
     Raises:
@@ -231,12 +231,12 @@ def _split(body: dict[str, Json]) -> list[tuple[list[str | int], str, str]]:
         if isinstance(values, dict):
             large = [name for name, value in values.items() if type(value) is str and len(value) >= _LARGE_TEXT]
             for name in large:
-                parts.append(([field, name], values[name], digest_of(values[name])))
+                parts.append(([field, name], values[name], _digest_of(values[name])))
                 values[name] = None
     return parts
 
 
-def digest_of(text: str) -> str:
+def _digest_of(text: str) -> str:
     """Return the SHA-256 of a text, in hexadecimal digits."""
     digest = hashlib.sha256()
     for piece in pieces_of(text):

@@ -7,7 +7,7 @@ equals a secret. So the stored Plan of a run can always be read, whatever the se
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass, replace
 from typing import Any
 
@@ -49,6 +49,9 @@ _DESCRIPTIONS = ("annotation", "description", "display_name", "file")
 #: A key in brackets, or a string.
 _STRING = re.compile(r"""\[\s*(?:'[^']*'|"[^"]*")\s*\]|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 
+#: What a string in an expression has escapes for; no name of an input has it.
+_NEEDS_ESCAPES = re.compile(r"""['"\\]""")
+
 
 def redact_plan(plan: p.Plan, redactor: Redactor) -> p.Plan:
     """Return a Plan without secrets. What has lost one is marked (`model.redacted`)."""
@@ -84,10 +87,24 @@ def _redact_expression(expression: Expression, redactor: Redactor) -> Expression
     def redact_string(match: re.Match[str]) -> str:
         return match[0] if match[0].startswith("[") else redactor.redact_text(match[0])
 
-    texts = [_STRING.sub(redact_string, text) for text in (expression.text, expression.exact_text)]
+    def redact_strings(text: str) -> str:
+        for value in filter(_NEEDS_ESCAPES.search, _strings(expression.tree)):  # KFP has written it without them
+            text = text.replace(value, redactor.redact_text(value))
+        return _STRING.sub(redact_string, text)
+
+    texts = [redact_strings(text) for text in (expression.text, expression.exact_text)]
     if texts == [expression.text, expression.exact_text]:
         return expression
     try:
         return parse(RedactedText(texts[0]), texts[1])
     except ExpressionError:
         return parse(RedactedText(f"'{REDACTED}'"))
+
+
+def _strings(tree: Any) -> Iterator[str]:
+    """Yield the strings in the tree of an expression."""
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, tuple) or is_dataclass(tree):
+        for part in tree if isinstance(tree, tuple) else vars(tree).values():
+            yield from _strings(part)

@@ -18,6 +18,7 @@ from urllib.request import pathname2url
 
 from standpipe.errors import NoSuchRun, StorageError
 from standpipe.model.events import Fact, RunEnded
+from standpipe.model.fact_values import values_of
 from standpipe.model.frozen import frozen
 from standpipe.model.layout import StateLayout
 from standpipe.model.plan import Plan
@@ -25,7 +26,7 @@ from standpipe.model.refs import RunId
 from standpipe.store import database, runs
 from standpipe.store.facts import RUN_ENDED, decode
 from standpipe.store.plans import load
-from standpipe.store.relocation import Move, infer_root, values_of
+from standpipe.store.relocation import Move, infer_root
 from standpipe.support.garbage_collection import pause_garbage_collection
 
 #: The name of the run that was started last, apart from reruns of single tasks.

@@ -9,15 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from standpipe.model.events import Fact
+from standpipe.model.fact_values import map_values
 from standpipe.model.values import ArtifactValue, Value, find_artifacts
-
-#: The attributes of facts that hold values: by name, in order, or one.
-_BY_NAME = ("inputs", "outputs")
-_IN_ORDER = ("items",)
-_SINGLE = ("item",)
 
 
 class Move(NamedTuple):
@@ -47,11 +43,7 @@ class Move(NamedTuple):
 
     def fact(self, fact: Fact) -> Fact:
         """Return a fact with the locations of its artifacts after the move."""
-        held = fact.__dict__
-        changes: dict[str, Any] = {name: self.values(held[name]) for name in _BY_NAME if name in held}
-        changes |= {name: tuple(map(self.value, held[name])) for name in _IN_ORDER if name in held}
-        changes |= {name: self.value(held[name]) for name in _SINGLE if name in held}
-        return replace(fact, **changes) if changes else fact
+        return map_values(fact, self.value)
 
 
 def infer_root(values: Iterable[Value], run: str) -> str:
@@ -60,15 +52,7 @@ def infer_root(values: Iterable[Value], run: str) -> str:
     Stores of older versions say nothing else about it.
     """
     for artifact in find_artifacts(values):
-        root, found, _ = artifact.location.partition(f"/{run}/")
-        if found and os.path.isabs(root):
+        root, separator, _ = artifact.location.partition(f"/{run}/")
+        if separator and os.path.isabs(root):
             return root
     return ""
-
-
-def values_of(fact: Fact) -> list[Value]:
-    """Return the inputs, outputs and items in a fact."""
-    held = fact.__dict__
-    values = [value for name in _BY_NAME if name in held for value in held[name].values()]
-    values += [value for name in _IN_ORDER if name in held for value in held[name]]
-    return values + [held[name] for name in _SINGLE if name in held]

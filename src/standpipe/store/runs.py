@@ -81,6 +81,11 @@ _CREATE_TEXTS = """
     ) STRICT
 """
 
+_ADD_ROOT = """
+    INSERT INTO roots SELECT ?, ?, ?
+    WHERE ? IS NOT (SELECT path FROM roots WHERE run = ? ORDER BY seq DESC LIMIT 1)
+"""
+
 SCHEMA = Schema(
     name="run store",
     migrations=_MIGRATIONS,
@@ -95,12 +100,6 @@ SCHEMA = Schema(
 
 #: A power loss makes a resumed run execute again at most as much of what its tasks had done, in seconds.
 _MOST_LOST = 1.0
-
-
-_ADD_ROOT = """
-    INSERT INTO roots SELECT ?, ?, ?
-    WHERE ? IS NOT (SELECT path FROM roots WHERE run = ? ORDER BY seq DESC LIMIT 1)
-"""
 
 
 class RunRecorder:
@@ -178,6 +177,11 @@ class RunRecorder:
         self._stored_texts.update(new_texts)
         if survives:
             self._unsafe = 0.0
+
+    @property
+    def has_facts(self) -> bool:
+        """Whether the store has the run: its row is written with its first facts."""
+        return not self._unwritten
 
     def close(self) -> None:
         """Close the database. The next call opens it again."""

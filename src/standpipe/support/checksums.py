@@ -15,13 +15,13 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.values import Checksum
-from standpipe.support.paths import real_path
+from standpipe.support.paths import is_within, real_path
 from standpipe.support.untrusted_files import open_regular
 
 _PIECE = 1024 * 1024
@@ -167,7 +167,7 @@ def _resolve(path: str, roots: Sequence[str]) -> tuple[str, os.stat_result]:
     if not stat.S_ISLNK(status.st_mode):
         return path, status
     real = real_path(path)
-    if _is_within(path, roots) and not _is_within(real, map(os.path.realpath, roots)):
+    if is_within(path, *roots) and not is_within(real, *map(os.path.realpath, roots)):
         raise _LeadsOutside
     return real, os.lstat(real)
 
@@ -179,14 +179,14 @@ def _walk(folder: str, roots: Sequence[str], cancel: Cancellation) -> Iterator[_
         _NoChecksum: once `cancel` is set, as a folder may have millions of files.
     """
     links: _Links | None = None  # few folders have any
-    for found, name in _below(folder):
+    for entry, name in _below(folder):
         if cancel:
             raise _NoChecksum
         notes: tuple[str, ...] = ()
-        if found.is_symlink():
+        if entry.is_symlink():
             links = links or _Links(folder, roots)
-            notes = links.follow(found.path)
-        yield _Entry(found.path, name, _kind(found), notes, is_linked=False)
+            notes = links.follow(entry.path)
+        yield _Entry(entry.path, name, _kind(entry), notes, is_linked=False)
     if links:
         yield from links.walk(cancel)
 
@@ -222,7 +222,7 @@ class _Links:
             above = os.path.dirname(above)
         if above in self._numbers:  # what is missing there is not in the listing
             return "link to", str(self._numbers[above]), os.path.relpath(real, above)
-        if not _is_within(real, self._roots) or _is_within(self._folder, [real]):
+        if not is_within(real, *self._roots) or is_within(self._folder, real):
             raise _LeadsOutside
         mode = _find_mode(real)
         if not mode:
@@ -239,11 +239,11 @@ class _Links:
         for number, (path, kind) in enumerate(self._targets):  # grows
             if number == 0:
                 continue
-            where = ("in", str(number))
-            yield _Entry(path, ".", kind, where, is_linked=True)
-            for found, name in _below(path) if kind == "folder" else ():
-                notes = self.follow(found.path) if found.is_symlink() else ()
-                yield _Entry(found.path, name, _kind(found), (*where, *notes), is_linked=True)
+            target = ("in", str(number))
+            yield _Entry(path, ".", kind, target, is_linked=True)
+            for entry, name in _below(path) if kind == "folder" else ():
+                notes = self.follow(entry.path) if entry.is_symlink() else ()
+                yield _Entry(entry.path, name, _kind(entry), (*target, *notes), is_linked=True)
                 count += 1
                 if count > _MAX_LINKED or cancel:
                     raise _NoChecksum
@@ -259,16 +259,12 @@ def _find_mode(path: str) -> int:
         raise
 
 
-def _kind(found: os.DirEntry[str]) -> str:
-    if found.is_file(follow_symlinks=False):
+def _kind(entry: os.DirEntry[str]) -> str:
+    if entry.is_file(follow_symlinks=False):
         return "file"
-    if found.is_dir(follow_symlinks=False):
+    if entry.is_dir(follow_symlinks=False):
         return "folder"
-    return "link" if found.is_symlink() else "other"
-
-
-def _is_within(path: str, folders: Iterable[str]) -> bool:
-    return any(f"{path}/".startswith(os.path.join(folder, "")) for folder in folders)
+    return "link" if entry.is_symlink() else "other"
 
 
 def _below(folder: str) -> Iterator[tuple[os.DirEntry[str], str]]:

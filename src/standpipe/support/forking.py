@@ -148,7 +148,7 @@ def _run_in_child() -> None:
 
 
 def _prepare_gate() -> None:
-    """Import what registers hooks of its own, and let forks wait for the gate before they call those.
+    """Import `logging`, which registers hooks of its own, and let forks wait for the gate before they call those.
 
     A fork calls the hooks that were registered last first. That of `logging` takes a lock, which modules need when they
     are imported, so that a fork which had it and waited for the gate would block an import that has the gate.
@@ -158,8 +158,6 @@ def _prepare_gate() -> None:
         import logging  # a run imports it anyway
     _register_gate()
     logging.getLogger(__name__)  # waits for a fork that has the lock and not yet the gate
-    with _gate:
-        import concurrent.futures.thread  # noqa: F401  a run imports it anyway
     _is_prepared = True
 
 

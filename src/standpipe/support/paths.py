@@ -1,4 +1,4 @@
-"""Paths that users name, and where paths lead."""
+"""Paths that users name, where paths lead, and whether one is below another."""
 
 from __future__ import annotations
 
@@ -47,3 +47,8 @@ def real_path(path: str | os.PathLike[str]) -> str:
         if error.errno == errno.ELOOP:
             raise
     return os.path.realpath(path)
+
+
+def is_within(path: str, *folders: str) -> bool:
+    """Return whether a path is one of some folders or below it, by their texts, which have neither links nor `..`."""
+    return any(path == folder or path.startswith(os.path.join(folder, "")) for folder in folders)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from urllib.parse import unquote
 
 from standpipe.model.plan import Container, Plan, PythonFunction
+from standpipe.model.redacted import RedactedText
 from standpipe.support.redaction import MIN_LENGTH, Redactor, is_redactable
 
 #: The user and the password in a URL, which may contain `@`.
@@ -51,7 +52,11 @@ def make_redactor(
         **{f"variable {name!r}": values for name, values in named.items()},
         **{description: [value] for description, value in provided.items()},
     }
-    short = [description for description, values in secrets.items() if not all(map(is_redactable, values))]
+    short = [
+        description
+        for description, values in secrets.items()
+        if not all(isinstance(value, RedactedText) or is_redactable(value) for value in values)  # a Plan has lost some
+    ]
     if short:
         warn(
             f"Secrets are not redacted if they are shorter than {MIN_LENGTH} characters, because many other texts "

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from standpipe.errors import StorageError
 from standpipe.model.resources import format_memory
 from standpipe.support.paths import real_path
+from standpipe.support.untrusted_folders import OPEN_FOLDER, change_mode, visit_folders
 
 #: The most bytes that are read of one file. A run store has no room for more than 10^9 bytes in one value, and JSON
 #: text takes several times its size in memory. Twice over, it holds the largest values that are in use (100 MB).
@@ -26,9 +27,11 @@ MAX_BYTES = 512 * 1024 * 1024
 
 #: What opens the root, a folder below it, and a file. Without `O_NONBLOCK`, opening a FIFO waits for a writer.
 _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_FOLDER = _ROOT | os.O_NOFOLLOW
-_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+#: What must not be a step of a path.
+_NO_NAMES = frozenset(("", ".", ".."))
 
 _KINDS = {
     stat.S_IFREG: "a regular file",
@@ -58,15 +61,9 @@ def read_file(path: Path, root: Path, limit: int = MAX_BYTES) -> bytes:
         UntrustedFileError: if there is something else or too much, or a link is on the way.
         OSError: if it cannot be read.
     """
-    *steps, name = _steps(path, root)
-    folder = _open_below(root, steps)
+    file = open_below(path, root)
     try:
-        file, size = _open_regular(name, folder, path, os.O_NOFOLLOW)
-    except OSError as error:
-        raise _named(error, path) from None
-    finally:
-        os.close(folder)
-    try:
+        size = os.fstat(file).st_size
         if size > limit:
             raise UntrustedFileError(f"{path} has {format_memory(size)}: expected at most {format_memory(limit)}.")
         content = os.read(file, size)
@@ -80,34 +77,51 @@ def read_file(path: Path, root: Path, limit: int = MAX_BYTES) -> bytes:
         os.close(file)
 
 
-def open_regular(path: str, *, follow_link: bool = False) -> int:
+def open_below(path: Path, root: Path) -> int:
+    """Open a regular file below a folder for reading, without waiting, and return its descriptor.
+
+    Args:
+        path: the file, below `root`.
+        root: the folder below which no link is followed.
+
+    Raises:
+        UntrustedFileError: if there is something else, or a link is on the way.
+        OSError: if it is missing, or cannot be read.
+    """
+    folder, name = _open_parent(path, root)
+    try:
+        return _open_regular(name, folder, path)
+    except OSError as error:
+        raise _named(error, path) from None
+    finally:
+        os.close(folder)
+
+
+def open_regular(path: str) -> int:
     """Open a regular file for reading, without waiting, and return its descriptor.
 
     Args:
-        path: its path. Links on the way are followed.
-        follow_link: whether the last step of the path may be a link.
+        path: its path. Links on the way are followed; it must not be one itself.
 
     Raises:
         UntrustedFileError: if there is something else. Devices are not opened, as that alone may have an effect.
         OSError: if it is missing, or cannot be read.
     """
-    return _open_regular(path, None, path, 0 if follow_link else os.O_NOFOLLOW)[0]
+    return _open_regular(path, None, path)
 
 
-def _open_regular(name: str, folder: int | None, shown: object, flag: int) -> tuple[int, int]:
-    """Return the descriptor of a regular file, and its size."""
-    _check_regular(os.stat(name, dir_fd=folder, follow_symlinks=not flag), shown)
+def _open_regular(name: str, folder: int | None, shown: object) -> int:
+    _check_regular(os.stat(name, dir_fd=folder, follow_symlinks=False), shown)
     try:
-        file = os.open(name, _FILE | flag, dir_fd=folder)
+        file = os.open(name, _FILE, dir_fd=folder)
     except OSError as error:
         raise _explain(error, name, folder, shown, "a regular file") from None
     try:
-        status = os.fstat(file)
-        _check_regular(status, shown)  # a task may have replaced it since
+        _check_regular(os.fstat(file), shown)  # a task may have replaced it since
     except BaseException:
         os.close(file)
         raise
-    return file, status.st_size
+    return file
 
 
 def create_file(path: Path, root: Path, mode: int = 0o666) -> int:
@@ -122,8 +136,7 @@ def create_file(path: Path, root: Path, mode: int = 0o666) -> int:
         UntrustedFileError: if there is something already, or a link is on the way.
         OSError: if it cannot be created.
     """
-    *steps, name = _steps(path, root)
-    folder = _open_below(root, steps)
+    folder, name = _open_parent(path, root)
     try:
         return os.open(name, _NEW_FILE, mode, dir_fd=folder)
     except FileExistsError:
@@ -168,8 +181,7 @@ def open_parent(path: Path, root: Path, *, create: bool = False) -> Iterator[tup
         UntrustedFileError: if there is a link on the way, or no folder.
         OSError: if a folder cannot be opened or created.
     """
-    *steps, name = _steps(path, root)
-    descriptor = _open_below(root, steps, create=create)
+    descriptor, name = _open_parent(path, root, create=create)
     try:
         yield descriptor, name
     finally:
@@ -179,7 +191,8 @@ def open_parent(path: Path, root: Path, *, create: bool = False) -> Iterator[tup
 @contextmanager
 def open_folder(path: Path, root: Path) -> Iterator[int]:
     """Open a folder, which is `root` or below it, for the length of a block; errors are those of `open_parent`."""
-    descriptor = _open_below(root, () if path == root else _steps(path, root))
+    top = os.fspath(root)
+    descriptor = _open_below(top, () if path == root else _steps(os.fspath(path), top))
     try:
         yield descriptor
     finally:
@@ -205,7 +218,7 @@ def ensure_folder(folder: Path, root: Path, mode: int | None = None) -> None:
         except FileExistsError:
             is_new = False
         try:
-            descriptor = os.open(name, _FOLDER, dir_fd=parent)
+            descriptor = os.open(name, OPEN_FOLDER, dir_fd=parent)
         except OSError as error:
             raise _explain(error, name, parent, folder, "a folder") from None
         try:
@@ -257,14 +270,14 @@ def write_atomically(target: Path, root: Path, mode: int, write: Callable[[Binar
     Args:
         target: a path below `root`; its missing parents are created.
         root: the folder that no link may lead out of.
-        mode: the permissions of the file, as far as the user's umask allows them. A temporary file would be its owner's
-            alone, and containers may run as other users.
+        mode: the permissions that its owner gets, as `0o600`. All others get the same, as far as the umask allows it.
         write: called with a temporary file, which it fills.
 
     Raises:
         UntrustedFileError: if links lead out of `root`.
         OSError: if the file cannot be written.
     """
+    owner = mode & stat.S_IRWXU
     parent, real_root = resolve_within(target.parent, root)
     with open_parent(parent / target.name, real_root, create=True) as (folder, name), _names(target):
         partial = f".partial-{uuid.uuid4().hex}"
@@ -273,7 +286,7 @@ def write_atomically(target: Path, root: Path, mode: int, write: Callable[[Binar
                 allowed = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
                 write(file)
                 file.flush()
-                os.fchmod(file.fileno(), mode & allowed)
+                os.fchmod(file.fileno(), (owner | owner >> 3 | owner >> 6) & allowed)
                 os.replace(partial, name, src_dir_fd=folder, dst_dir_fd=folder)
             except BaseException:
                 os.unlink(partial, dir_fd=folder)
@@ -302,46 +315,11 @@ def remove_entry(name: str, folder: int) -> None:
         OSError: if it is missing, or could not be removed.
     """
     if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-        _empty_folder(name, folder)
+        change_mode(name, folder, lambda mode: mode | stat.S_IRWXU)
+        visit_folders(name, folder, _remove_files, _remove_folder)
         os.rmdir(name, dir_fd=folder)
     else:
         os.unlink(name, dir_fd=folder)
-
-
-def _empty_folder(name: str, parent: int) -> None:
-    """Remove what is in a folder, as far as possible.
-
-    `shutil.rmtree` takes a descriptor since Python 3.11 only, and descends by recursion up to 3.12. Here one folder is
-    open at a time, however deep they are, and the way back up must lead to where the way down came from.
-    """
-    current = os.open(name, _FOLDER, dir_fd=parent)
-    try:
-        levels = [(os.fstat(current), _remove_files(current))]  # from the top to the open folder; folders left in each
-        while True:
-            _, left = levels[-1]
-            if left:
-                try:
-                    inner = os.open(left[-1], _FOLDER, dir_fd=current)
-                except OSError:
-                    left.pop()  # it is closed to this user, or no folder any more
-                    continue
-                os.close(current)
-                current = inner
-                levels.append((os.fstat(current), _remove_files(current)))
-                continue
-            levels.pop()
-            if not levels:
-                return
-            outer = os.open("..", _FOLDER, dir_fd=current)
-            os.close(current)
-            current = outer
-            status, left = levels[-1]
-            if not os.path.samestat(os.fstat(current), status):
-                return  # a task has moved the folder meanwhile
-            with suppress(OSError):
-                os.rmdir(left.pop(), dir_fd=current)
-    finally:
-        os.close(current)
 
 
 def _remove_files(folder: int) -> list[str]:
@@ -349,33 +327,52 @@ def _remove_files(folder: int) -> list[str]:
     with os.scandir(folder) as entries:
         names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     for name, is_folder in names:
-        if not is_folder:
+        if is_folder:
+            change_mode(name, folder, lambda mode: mode | stat.S_IRWXU)  # a task may have closed it
+        else:
             with suppress(OSError):
                 os.unlink(name, dir_fd=folder)
     return [name for name, is_folder in names if is_folder]
 
 
-def _steps(path: Path, root: Path) -> Sequence[str]:
+def _remove_folder(name: str, parent: int) -> None:
+    with suppress(OSError):
+        os.rmdir(name, dir_fd=parent)
+
+
+def _open_parent(path: Path, root: Path, *, create: bool = False) -> tuple[int, str]:
+    """Return the descriptor of the folder that a path is in, and the name in it."""
+    top = os.fspath(root)  # once, as it costs as much as a system call
+    *steps, name = _steps(os.fspath(path), top)
+    return _open_below(top, steps, create=create), name
+
+
+def _steps(path: str, top: str) -> Sequence[str]:
     """Return the names from a root down to a path."""
-    text, prefix = os.fspath(path), os.path.join(os.fspath(root), "")
-    steps = text[len(prefix) :].split("/")
-    if not text.startswith(prefix) or not {"", ".", ".."}.isdisjoint(steps):
-        raise UntrustedFileError(f"{path} is not below {root}.")
+    prefix = top if top.endswith("/") else f"{top}/"
+    steps = path[len(prefix) :].split("/")
+    if not path.startswith(prefix) or not _NO_NAMES.isdisjoint(steps):
+        raise UntrustedFileError(f"{path} is not below {top}.")
     return steps
 
 
-def _open_below(root: Path, steps: Sequence[str], *, create: bool = False) -> int:
+def _open_below(top: str, steps: Sequence[str], *, create: bool = False) -> int:
     """Return the descriptor of a folder below a root."""
-    if create and not os.path.exists(root):
-        root.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(root, _ROOT)
+    try:
+        descriptor = os.open(top, _ROOT)
+    except FileNotFoundError:
+        if not create:
+            raise
+        os.makedirs(top, exist_ok=True)
+        descriptor = os.open(top, _ROOT)
     for number, step in enumerate(steps, 1):
         outer = descriptor
         try:
-            descriptor = os.open(step, _FOLDER, dir_fd=outer)
+            descriptor = os.open(step, OPEN_FOLDER, dir_fd=outer)
         except OSError as error:
             if not create or not isinstance(error, FileNotFoundError):
-                raise _explain(error, step, outer, root.joinpath(*steps[:number]), "a folder") from None
+                shown = os.path.join(top, *steps[:number])
+                raise _explain(error, step, outer, shown, "a folder") from None
             descriptor = _make_step(step, outer)
         finally:
             os.close(outer)
@@ -385,7 +382,7 @@ def _open_below(root: Path, steps: Sequence[str], *, create: bool = False) -> in
 def _make_step(name: str, parent: int) -> int:
     with suppress(FileExistsError):  # another attempt has made it just now
         os.mkdir(name, dir_fd=parent)
-    return os.open(name, _FOLDER, dir_fd=parent)
+    return os.open(name, OPEN_FOLDER, dir_fd=parent)
 
 
 def _explain(error: OSError, name: str, folder: int | None, shown: object, expected: str) -> OSError:

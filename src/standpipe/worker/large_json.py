@@ -29,15 +29,27 @@ def write_json(file: BinaryIO, value: Any) -> None:
         OSError: if the file cannot be written.
         TypeError, ValueError: as `json.dumps`.
     """
+    if not _has_large_text(value):
+        file.write(json.dumps(value).encode("ascii"))
+        return
     mark, texts = os.urandom(16).hex(), []  # type: ignore[var-annotated]
     content = json.dumps(_replace_large_texts(value, mark, texts, _MAX_DEPTH)).encode("ascii")
-    first, *others = content.split(f'"{mark}"'.encode("ascii")) if texts else [content]
+    first, *others = content.split(f'"{mark}"'.encode("ascii"))
     file.write(first)
     for text, following in zip(texts, others):
         file.write(b'"')
         for piece in _escape(text):
             file.write(piece)
         file.write(b'"' + following)
+
+
+def _has_large_text(value: Any) -> bool:
+    items = [value]
+    for _ in range(_MAX_DEPTH + 1):
+        if any(isinstance(item, str) and len(item) >= _LARGE_TEXT for item in items):
+            return True
+        items = [inner for item in items if isinstance(item, dict) for inner in item.values()]
+    return False
 
 
 def _escape(text: str) -> Iterator[bytes]:

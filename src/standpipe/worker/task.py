@@ -175,7 +175,13 @@ def _change_owner(folder: str, owner: Optional[Sequence[int]]) -> None:
     """Give the files in the folder of a task that ran as root to another user."""
     if owner is None:
         return
-    for parent, folders, files in os.walk(folder):
-        for name in (".", *folders, *files):
-            with suppress(FileNotFoundError):  # a process that the task left running may remove it
-                os.chown(os.path.join(parent, name), owner[0], owner[1], follow_symlinks=False)
+    os.chown(folder, owner[0], owner[1], follow_symlinks=False)
+    left = [folder]  # a list, as a task can nest folders deeper than Python can recurse
+    while left:
+        # A process that the task left running may remove files, and a path may be too long for the system.
+        with suppress(OSError), os.scandir(left.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(entry.path)
+                with suppress(FileNotFoundError):
+                    os.chown(entry.path, owner[0], owner[1], follow_symlinks=False)

@@ -189,8 +189,15 @@ def test_variables_in_indexes_are_those_of_the_task_the_image_and_this_machine(
     second = bench.image(function=function, variables={"A": "https://me:another@task/a"})
 
     (container,) = bench.engine.made
-    urls = ["https://me:secret@task/a", "https://machine/b", "https://image/bin"]
-    assert [part for part in container.executed[-1][0] if part.startswith("https:")] == urls
+    command, environment = container.executed[-1]
+    words, passwords = json.loads(environment["STANDPIPE_PIP"])
+    assert [word for word in words if word.startswith("https:")] == [
+        "https://task/a",
+        "https://machine/b",
+        "https://image/bin",
+    ]
+    assert "secret" in passwords
+    assert "secret" not in " ".join(command), "all users of the machine see it"
     assert first == second  # a password is no part of the content
 
 

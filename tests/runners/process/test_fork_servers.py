@@ -187,3 +187,20 @@ def test_servers_are_closed_at_the_end_of_the_program_once(bench: Bench) -> None
     servers.close()
 
     assert server.has_ended
+
+
+def test_ctrl_c_while_a_server_ends_kills_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = bench.value(SOURCE)
+    (server,) = bench.runner._servers._running.values()
+    wait = server._process.wait
+
+    def interrupt(timeout: float | None = None) -> int:
+        if timeout is not None:
+            raise KeyboardInterrupt
+        return wait()
+
+    monkeypatch.setattr(server._process, "wait", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        bench.runner._servers.close()
+    assert not is_alive(pid)
+    assert server._process.returncode is not None

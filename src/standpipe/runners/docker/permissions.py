@@ -16,6 +16,8 @@ from pathlib import Path
 from standpipe.model.ports import TaskRequest
 from standpipe.runners.request_files import request_file
 from standpipe.support.umask import private_mode
+from standpipe.support.untrusted_files import open_parent
+from standpipe.support.untrusted_folders import change_mode, visit_folders
 
 _READ, _WRITE, _ENTER, _ALL = 0o444, 0o222, 0o111, 0o777
 
@@ -32,15 +34,15 @@ def open_to_all(request: TaskRequest) -> None:
     with suppress(FileNotFoundError):  # containers have none
         request_file(request.folder).chmod(_READ | stat.S_IWUSR)
     if request.workspace and request.workspace.resolve().is_relative_to(root):
-        _change_modes(request.workspace, lambda mode: _readable(mode) | _WRITE)
+        _change_modes(request.workspace.resolve(), root, lambda mode: _readable(mode) | _WRITE)
     for mount in request.input_mounts:
         if mount.source.is_relative_to(root):
-            _change_modes(mount.source, _readable)
+            _change_modes(mount.source, root, _readable)
 
 
 def close_to_others(request: TaskRequest) -> None:
     """Give what a container has left in its folder the permissions that files of the run have."""
-    _change_modes(request.folder, lambda mode: private_mode(mode, request.umask))
+    _change_modes(request.folder, request.pipeline_root, lambda mode: private_mode(mode, request.umask))
 
 
 def _readable(mode: int) -> int:
@@ -49,17 +51,24 @@ def _readable(mode: int) -> int:
     return stat.S_IMODE(mode) | _READ | (_ENTER if is_entered else 0)
 
 
-def _change_modes(path: Path, change: Callable[[int], int]) -> None:
-    """Change the permissions of a file, or of a folder and all files and folders in it."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        for _, folders, files, descriptor in os.fwalk(path, topdown=False):
-            for name in (*folders, *files):
-                _change_mode(name, descriptor, change)
-    _change_mode(str(path), None, change)
+def _change_modes(path: Path, root: Path, change: Callable[[int], int]) -> None:
+    """Change the permissions of a file, or of a folder and all files and folders in it.
 
+    Args:
+        path: the file or the folder, below `root`.
+        root: the folder below which no link is followed.
+        change: returns the permissions for a mode.
+    """
 
-def _change_mode(name: str, folder: int | None, change: Callable[[int], int]) -> None:
-    with suppress(FileNotFoundError, PermissionError):  # it was removed, or belongs to the user of a container
-        mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-        if (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) and change(mode) != stat.S_IMODE(mode):
-            os.chmod(name, change(mode), dir_fd=folder)
+    def change_content(folder: int) -> list[str]:
+        with os.scandir(folder) as entries:
+            content = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        for name, is_folder in content:
+            if not is_folder:
+                change_mode(name, folder, change)
+        return [name for name, is_folder in content if is_folder]
+
+    with suppress(OSError), open_parent(path, root) as (parent, name):  # it was removed, or a task has moved it
+        with suppress(NotADirectoryError):
+            visit_folders(name, parent, change_content, lambda name, parent: change_mode(name, parent, change))
+        change_mode(name, parent, change)

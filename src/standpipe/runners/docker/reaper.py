@@ -20,9 +20,6 @@ _PROGRAM = Path(__file__).with_name("reaper_program.py")
 #: Tells the program that all containers were removed.
 _ALL_REMOVED = b"."
 
-#: `subprocess.PIPE` and `DEVNULL`, whose module costs 20 ms.
-_PIPE, _DEVNULL = -1, -3
-
 #: The seconds that the program may take to end.
 _TIMEOUT = 3.0
 
@@ -87,13 +84,15 @@ class Reaper:
         self.detach()
 
     def _start(self, labels: Mapping[str, str]) -> Popen[bytes]:
+        import subprocess  # costs 20 ms, which a program that runs nothing need not pay
+
         order = json.dumps({"path": sys.path, "labels": dict(labels)})
         with paused():
             process = start_process(
                 (sys.executable, "-I", "-S", str(_PROGRAM), order),
-                stdin=_PIPE,
-                stdout=_DEVNULL,
-                stderr=_DEVNULL,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
                 bufsize=0,  # a forked child closes it, though another thread may have been using it
                 start_new_session=True,  # a signal to the group of this process must not kill it
             )

@@ -12,12 +12,13 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 from standpipe.model.resources import Limits
 from standpipe.support.forking import Descriptor
 from standpipe.support.locks import open_for_locking, try_lock, unlock
+from standpipe.support.properties import cached_property
 from standpipe.support.system_files import read_text
 
 #: The period of a group's CPU quota, and the smallest quota, in microseconds.

@@ -38,9 +38,6 @@ IDLE_SECONDS = 300.0
 _MOST_IDLE = 4
 _MOST_IDLE_IN_RUN = 16
 
-#: `subprocess.DEVNULL`, whose module costs 20 ms.
-_DEVNULL = -3
-
 #: The most of a server's own output that is read, and the end of it that errors show, in bytes.
 _OUTPUT_READ = 64 * 1024
 _OUTPUT_SHOWN = 2000
@@ -60,7 +57,9 @@ class ForkServers:
         self._running: dict[Any, ForkServer] = {}  # the one that was used last is at the end
         self._runs = 0
         register_object(self)
-        atexit.register(self.close)  # before any run, whose own handlers are called first, and cancel its tasks
+        atexit.register(
+            self._close_at_exit
+        )  # before any run, whose own handlers are called first, and cancel its tasks
 
     @contextmanager
     def use(
@@ -118,6 +117,10 @@ class ForkServers:
             servers = list(self._running.values())
             self._running.clear()
         _close(servers)
+
+    def _close_at_exit(self) -> None:
+        with suppress(KeyboardInterrupt):  # Ctrl-C at the end of a program only hurries it
+            self.close()
 
     def after_fork_in_child(self) -> None:
         """Leave the servers to the process that this one was forked from; see `support.forking`."""
@@ -196,11 +199,13 @@ class ForkServer:
         self._output.setblocking(False)
 
     def _start(self, python: Path, control: int, output: int) -> Popen[bytes]:
+        import subprocess  # costs 20 ms, which a program that runs nothing need not pay
+
         return start_process(
             (str(python), str(BOOT), "serve", str(control), str(IDLE_SECONDS)),
             env=self._env,
             cwd="/",
-            stdin=_DEVNULL,
+            stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             pass_fds=(control,),
@@ -265,11 +270,13 @@ class ForkServer:
         self.stop()
         close_owned(self._control)
         try:
-            self._process.wait(_TIME_TO_END)
-        except TimeoutExpired:
-            kill_tree(self._process.pid)
-            self._process.wait()
-        close_owned(self._output)
+            with suppress(TimeoutExpired):
+                self._process.wait(_TIME_TO_END)
+        finally:  # also after Ctrl-C
+            if self._process.returncode is None:
+                kill_tree(self._process.pid)
+                self._process.wait()
+            close_owned(self._output)
 
     def forget(self) -> None:
         """Leave the server to the process that this one was forked from, whose sockets are closed here already."""

@@ -28,6 +28,11 @@ from standpipe.support.waiting import iterate_in_thread
 if TYPE_CHECKING:
     import subprocess
 
+#: The seconds between two looks at whether a build is cancelled, or a program has ended; and those that an installer
+#: has to end.
+_INTERVAL = 0.05
+_TIME_TO_END = 2.0
+
 #: The lines of the installers that are worth showing as progress, and those that are noise in an error message.
 _PROGRESS = re.compile(r"(Resolved|Prepared|Installed|Building|Downloading|Collecting|Successfully installed) ")
 _NOISE = re.compile(r"(Using Python|Resolved|Prepared|Using CPython|Creating virtual|Activate with|\s*$|\[notice\])")
@@ -61,11 +66,6 @@ class Build(NamedTuple):
         finally:
             lock.release()
 
-
-#: The seconds between two looks at whether a build is cancelled, or a program has ended; and those that an installer
-#: has to end.
-_INTERVAL = 0.05
-_TIME_TO_END = 2.0
 
 #: Held while `sysconfig` is used, which in Python 3.10 to 3.12 fails in a thread while another is the first to use it.
 _sysconfig = threading.Lock()

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,7 +25,9 @@ from standpipe.runners.process.limits import AttemptLimits, Limiter, gpu_variabl
 from standpipe.runners.process.task_process import TaskProcess
 from standpipe.runners.request_files import request_file, write_request
 from standpipe.support import machine_capacity
+from standpipe.support.forking import paused
 from standpipe.support.notices import Notice, Once, inform, warn
+from standpipe.support.untrusted_files import remove_path
 
 #: Variables that would bring the packages and settings of this process into another environment.
 _HOST_PYTHON = (
@@ -74,9 +76,6 @@ class ProcessTaskRunner:
         servers: the fork servers, which it may share with others.
         warn: called with what is not done as asked.
         inform: called with the progress of what takes long.
-
-    Raises:
-        UnsupportedError: on Windows, which has no `fork`.
     """
 
     def __init__(
@@ -87,8 +86,6 @@ class ProcessTaskRunner:
         warn: Notice = warn,
         inform: Notice = inform,
     ) -> None:
-        if not hasattr(os, "fork"):
-            raise UnsupportedError("Processes cannot be forked on Windows. Use local.DockerRunner(), or WSL.")
         self._environments = environments
         self._warn = warn
         self._inform = inform
@@ -306,22 +303,12 @@ def _working_directory() -> Iterator[str]:
     """Make an empty folder that is removed afterwards, whatever a task did to it."""
     import tempfile  # costs 6 ms, which a program that runs nothing need not pay
 
-    folder = tempfile.mkdtemp(prefix="standpipe-")
+    with paused():  # it has a lock of its own
+        folder = tempfile.mkdtemp(prefix="standpipe-")
     try:
         yield folder
     finally:
         try:
             os.rmdir(folder)  # most tasks leave nothing there
         except OSError:
-            _remove(folder)
-
-
-def _remove(folder: str) -> None:
-    import shutil  # costs 5 ms, and tempfile has imported it
-
-    for parent, folders, _ in os.walk(folder):
-        for path in (os.path.join(parent, name) for name in folders):
-            if not os.path.islink(path):
-                with suppress(OSError):
-                    os.chmod(path, 0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+            remove_path(Path(folder), Path(folder).parent)
