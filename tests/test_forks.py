@@ -47,7 +47,7 @@ def test_forks_beside_runs_share_nothing(tmp_path: Path) -> None:
 
 
 def test_a_signal_handler_that_forks_does_not_disturb_a_run(tmp_path: Path) -> None:
-    assert run_program("handler", tmp_path, 4, "logging")
+    assert run_program("handler", tmp_path, 2, "logging")
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])

@@ -245,7 +245,7 @@ def swap_folder(where: str, outside: str, data: dsl.Output[dsl.Dataset], canary:
     return "x"
 
 
-@pytest.mark.parametrize("where", ["attempt", "run"])
+@pytest.mark.parametrize("where", ["attempt", pytest.param("run", marks=pytest.mark.slow)])
 def test_cleaning_up_after_a_cancelled_task_removes_nothing_outside(outside: Path, where: str) -> None:
     """The user's folder has files with the names of the outputs, which the clean-up would remove."""
     root = outside.parent / "root"

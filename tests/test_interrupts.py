@@ -27,6 +27,9 @@ from tests.processes import CHECKOUT, wait_until
 _LIMIT = 5.0
 _NOISE = 5.0
 
+#: Of each kind one test is fast. The others wait for seconds, too, and are slow tests.
+_slow = pytest.mark.slow
+
 #: Of which every process of a program has one, by which those that it leaves are found.
 _MARK = "STANDPIPE_TEST_PROGRAM"
 
@@ -187,13 +190,16 @@ def stall_after_headers(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
 
 
-@pytest.mark.parametrize("answer", [drip, drip_headers, stall, stall_after_headers])
+@pytest.mark.parametrize(
+    "answer", [stall, *(pytest.param(each, marks=_slow) for each in (drip, drip_headers, stall_after_headers))]
+)
 def test_a_download(start: Callable[..., Program], answer: Callable[[socket.socket], None]) -> None:
     with closing(Server(answer)) as server:
         program = start(_IMPORTER, f"{server.url}/data.bin")
         check_cancelled(program, program.interrupt(server.requested.is_set))
 
 
+@_slow
 def test_a_copy_of_a_huge_file(start: Callable[..., Program], tmp_path: Path) -> None:
     source = tmp_path / "huge"
     with source.open("wb") as file:
@@ -235,7 +241,13 @@ _BODIES = {
 }
 
 
-@pytest.mark.parametrize("body", _BODIES.values(), ids=_BODIES.keys())
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(body, id=name, marks=() if name == "stops the fork server" else _slow)
+        for name, body in _BODIES.items()
+    ],
+)
 def test_a_task(start: Callable[..., Program], body: str) -> None:
     program = start(_HEAD + _TASK.format(body=body) + _RUN)
     check_cancelled(program, program.interrupt())
@@ -286,6 +298,7 @@ def target():
 """
 
 
+@_slow
 def test_the_first_request_says_what_it_waits_for_and_runs_exit_tasks(start: Callable[..., Program]) -> None:
     program = start(_HEAD + _EXIT + _RUN)
     check_cancelled(program, program.interrupt())
@@ -322,7 +335,7 @@ local.run(target, {}, runner=local.FakeRunner(task=block), pipeline_root=ROOT)
 """
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [pytest.param(1, marks=_slow), 2])
 def test_an_attempt_that_does_not_end(start: Callable[..., Program], times: int) -> None:
     program = start(_HEAD + _BLOCKED)
     check_cancelled(program, program.interrupt(times=times))
@@ -362,8 +375,8 @@ thread.join()
 """
 
 
-@pytest.mark.parametrize("wait", [_JOIN, _HANDLER], ids=["except", "handler"])
-@pytest.mark.parametrize("what", ["task", "download"])
+@pytest.mark.parametrize("wait", [_JOIN, pytest.param(_HANDLER, marks=_slow)], ids=["except", "handler"])
+@pytest.mark.parametrize("what", [pytest.param("task", marks=_slow), "download"])
 def test_a_run_in_a_thread(start: Callable[..., Program], wait: str, what: str) -> None:
     with closing(Server(stall)) as server:
         if what == "task":
@@ -464,8 +477,8 @@ def build_wheel(*args, **kwargs):
 """
 
 
-@pytest.mark.parametrize("is_later", [False, True], ids=["first task", "later task"])
-@pytest.mark.parametrize("has_daemon", [False, True], ids=["stuck", "with a daemon"])
+@pytest.mark.parametrize("is_later", [False, pytest.param(True, marks=_slow)], ids=["first task", "later task"])
+@pytest.mark.parametrize("has_daemon", [pytest.param(False, marks=_slow), True], ids=["stuck", "with a daemon"])
 def test_a_build(start: Callable[..., Program], tmp_path: Path, is_later: bool, has_daemon: bool) -> None:
     project = tmp_path / "project"
     project.mkdir()
@@ -485,6 +498,7 @@ def test_a_build(start: Callable[..., Program], tmp_path: Path, is_later: bool, 
         check_cancelled(program, seconds)
 
 
+@_slow
 def test_an_index_that_says_nothing(start: Callable[..., Program], tmp_path: Path) -> None:
     env = {"STANDPIPE_CACHE": str(tmp_path / "cache"), "UV_CACHE_DIR": str(tmp_path / "uv")}
     with closing(Server(stall)) as server:
@@ -508,6 +522,7 @@ local.run(target, {}, runner=local.DockerRunner(), pipeline_root=ROOT)
 """
 
 
+@_slow
 @pytest.mark.parametrize("times", [1, 2])
 def test_an_engine_that_says_nothing(start: Callable[..., Program], times: int) -> None:
     with closing(Server(stall)) as server:
@@ -537,6 +552,7 @@ local.run(target, {}, runner=local.FakeRunner(task=lock), pipeline_root=ROOT)
 """
 
 
+@_slow
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_locked_run_store(start: Callable[..., Program], times: int) -> None:
     program = start(_HEAD + _LOCKED)

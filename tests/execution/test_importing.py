@@ -173,3 +173,10 @@ def test_a_failed_download_names_the_reason_and_leaves_nothing(tmp_path: Path, s
     with pytest.raises(StandpipeError, match="it was cancelled"):
         run(Importer(f"{server}/data.csv", DATASET, download_to_workspace=True), tmp_path / "workspace", stopped)
     assert [path for path in (tmp_path / "workspace").rglob("*") if path.is_file()] == []
+
+
+def test_a_password_is_neither_looked_up_nor_the_name_of_a_folder(tmp_path: Path, server: str) -> None:
+    uri = server.replace("://", "://me:t0k3n@")
+    with pytest.raises(StandpipeError, match=r"cannot download 'http://\*\*\*@.*sends no user and no password"):
+        run(Importer(FromInput("uri"), DATASET, download_to_workspace=True), tmp_path / "ws", uri=f"{uri}/data.csv")
+    assert not (tmp_path / "ws").exists()

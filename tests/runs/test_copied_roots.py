@@ -49,6 +49,33 @@ def cached() -> Dataset:
     return write().outputs["data"]
 
 
+@dsl.component
+def name_folder(data: Input[Dataset]) -> str:
+    import os
+
+    return os.path.dirname(os.path.dirname(os.path.dirname(data.path)))  # the pipeline root itself
+
+
+@dsl.component
+def fail(root: str) -> None:
+    raise ValueError("boom")
+
+
+@dsl.component
+def raise_path(path: str) -> None:
+    raise ValueError(f"at {path}.")
+
+
+@dsl.pipeline(pipeline_config=dsl.PipelineConfig(workspace=dsl.WorkspaceConfig(size="1Gi")))
+def names_workspace() -> None:
+    raise_path(path=dsl.WORKSPACE_PATH_PLACEHOLDER)
+
+
+@dsl.pipeline
+def names_root() -> None:
+    fail(root=name_folder(data=write().outputs["data"]).output)
+
+
 @pytest.fixture(scope="module")
 def runner() -> Iterator[local.SubprocessRunner]:
     runner = local.SubprocessRunner()
@@ -182,3 +209,32 @@ def test_a_workspace_that_was_not_copied_is_named(
         options.pop("workspace_root")
         local.resume("latest", pipeline_root=copy, **options)
         assert ("all copies of the run share" in caplog.text) is not inside
+
+
+def test_a_copy_has_its_own_workspace_each_time_it_is_resumed(tmp_path: Path, options: dict[str, Any]) -> None:
+    root = tmp_path / "root"
+    with pytest.raises(TaskFailed, match=f"at {root}/ws"):
+        local.run(names_workspace, pipeline_root=root, workspace_root=root / "ws", **options)
+    for name in ("copy", "copy", "copy-of-copy"):
+        root = root if root.name == name else copied(root, name)
+        with pytest.raises(TaskFailed, match=f"at {root}/ws"):
+            local.resume("latest", pipeline_root=root, **options)
+
+
+def test_a_root_under_another_path_is_no_copy(
+    tmp_path: Path, options: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    def resumes_with_a_new_path(root: Path) -> bool:
+        caplog.clear()
+        with pytest.raises(TaskFailed):
+            local.resume("latest", pipeline_root=root, **options)
+        return "name-folder: its outputs name paths in" in caplog.text
+
+    with pytest.raises(TaskFailed):
+        local.run(names_root, pipeline_root=tmp_path / "root", **options)
+    (tmp_path / "link").symlink_to("root")
+    assert not resumes_with_a_new_path(tmp_path / "link")
+    assert not resumes_with_a_new_path(tmp_path / "root")
+    copy = copied(tmp_path / "root", "root-2")
+    assert resumes_with_a_new_path(copy)
+    assert not resumes_with_a_new_path(copy), "the former root's path is the beginning of this one"

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from standpipe.model.cancellation import Cancellation
-from tests.processes import wait_until
+from tests.processes import is_alive, wait_until
 from tests.runners.bench import Bench, Fixed
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="it takes /proc")]
@@ -115,3 +115,22 @@ def test_a_gigabyte_of_output_takes_no_memory(tmp_path: Path) -> None:
     assert outcome.succeeded
     assert log.size == 1 << 30
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000, "kilobytes"
+
+
+def test_a_task_that_goes_on_after_it_has_reported_its_end_is_killed(tmp_path: Path) -> None:
+    """The task writes to the socket on which its end is reported."""
+    bench = Bench(tmp_path, Fixed(Path(sys.executable)))
+    source = """
+def f(file: str):
+    open(file, "w").write(str(os.getpid()))
+    for descriptor in range(3, 50):
+        try:
+            os.fstat(descriptor).st_mode & 0o140000 == 0o140000 and os.write(descriptor, b'{"code": 3}\\n')
+        except OSError:
+            continue
+    time.sleep(600)
+"""
+    assert bench.run(source, {"file": str(tmp_path / "pid")})[0].exit_code == 3
+    pid = int((tmp_path / "pid").read_text())
+    assert wait_until(lambda: not is_alive(pid))
+    bench.runner.close()

@@ -344,6 +344,10 @@ def test_who_has_to_stop_reads_nothing(tmp_path: Path) -> None:
     cancel = Cancellation()
     cancel.set()
     assert compute_checksum(str(tmp_path / "f"), cancel) is None
+    for number in range(3):
+        (tmp_path / "files" / str(number)).mkdir(parents=True)  # of which nothing is read
+    assert compute_checksum(str(tmp_path / "files"), Cancellation()) is not None
+    assert compute_checksum(str(tmp_path / "files"), cancel) is None
 
 
 def test_a_payload_that_changes_while_it_is_read_has_no_signature(

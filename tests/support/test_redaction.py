@@ -7,6 +7,7 @@ import html
 import json
 import re
 import shlex
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, quote_plus, urlencode
@@ -280,3 +281,13 @@ def test_a_stream_holds_back_only_possible_beginnings_of_secrets() -> None:
     assert fed == [b"Name: ", b"prompt ", b"turn", b" ", b"***? "]
     assert stream.feed(b"t0k3n-of-min") == b""
     assert stream.finish() == b"t0k3n-of-min"
+
+
+@pytest.mark.parametrize("size", [1, 100, 65536])
+def test_the_time_for_output_is_in_proportion_to_it_whatever_a_secret_is(size: int) -> None:
+    output = b"a" * 200 * min(size, 1000)
+    stream = Redactor(["a" * 5000, "a" * 4000 + "b"]).open_stream()
+    began = time.process_time()
+    written = b"".join([*map(stream.feed, cut(output, [size] * (len(output) // size))), stream.finish()])
+    assert written == (b"***" if len(output) >= 5000 else output)
+    assert time.process_time() - began < 20  # it takes 0.2 s

@@ -184,11 +184,8 @@ def test_a_variable_that_the_stored_pipeline_has_lost_is_not_too_short(
     def configured() -> None:
         tell().set_env_variable("API_TOKEN", "of-the-task")
 
-    options: dict[str, Any] = {
-        "runner": FakeRunner(tell=lambda: {"Output": "x"}),
-        "pipeline_root": tmp_path,
-        "secret_env": ["API_TOKEN"],
-    }
+    runner = FakeRunner(tell=lambda: {"Output": "x"})
+    options: dict[str, Any] = {"runner": runner, "pipeline_root": tmp_path, "secret_env": ["API_TOKEN"]}
     local.run(configured, **options)
     local.rerun_task("latest", "tell", **options)
     assert "shorter" not in capfd.readouterr().err

@@ -144,6 +144,16 @@ def test_deep_recursion(tasks: Tasks) -> None:
     assert len(result.error["traceback"].splitlines()) < 60
 
 
+def test_a_long_text_is_shortened(tasks: Tasks) -> None:
+    result = tasks.run("def f(): raise ValueError('x' * 1_000_000 + 'end')")
+
+    assert result.error["summary"].startswith("ValueError: xxx")
+    for key in ("summary", "message", "traceback"):
+        assert len(result.error[key]) < 101_000
+        assert result.error[key].rstrip().endswith("xend")
+    assert len(result.printed) > 1_000_000
+
+
 def test_an_exception_without_a_text(tasks: Tasks) -> None:
     source = """
         class Shy(Exception):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +14,7 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import file_name
 from standpipe.model.values import Checksum
 from standpipe.support.checksums import compute_checksum, compute_signature
-from standpipe.support.paths import real_path
+from standpipe.support.paths import is_within, real_path
 from standpipe.support.untrusted_files import (
     check_payload,
     ensure_folder,
@@ -93,7 +92,7 @@ class LocalArtifactStore:
             raise StorageError(f"Cannot copy {location}: it is a link that leads out of the folders of runs.")
         if may_read is None and self.owns(location):
             # A task may have made links in its payload. What the user has brought may have links to anywhere.
-            may_read = partial(_is_within, [os.path.realpath(location), os.path.realpath(root)])
+            may_read = _below(os.path.realpath(location), os.path.realpath(root))
         if not source.is_dir():
             _copy_file(source, target, root, cancel, may_read)
             return
@@ -131,10 +130,10 @@ class LocalArtifactStore:
         if root is None or not _has_links(path, root):
             return path
         try:
-            real = Path(real_path(path))
+            real = real_path(path)
         except OSError:
             return path  # nobody can read it
-        return path if any(real.is_relative_to(os.path.realpath(each)) for each, _ in self._roots) else ""
+        return path if is_within(real, *map(os.path.realpath, self._folders)) else ""
 
 
 def _has_links(path: str, root: Path) -> bool:
@@ -181,8 +180,9 @@ def _check_readable(path: Path, may_read: Callable[[str], bool] | None) -> Path:
     return Path(real)
 
 
-def _is_within(folders: Iterable[str], path: str) -> bool:
-    return any(Path(path).is_relative_to(folder) for folder in folders)
+def _below(*folders: str) -> Callable[[str], bool]:
+    """Return a function that tells whether a path without links is in one of some folders."""
+    return lambda path: is_within(path, *folders)
 
 
 def _check_circle(path: Path, source: Path) -> None:

@@ -20,6 +20,7 @@ from standpipe.model.layout import DOWNLOADS_FOLDER
 from standpipe.model.locations import is_remote, split_scheme
 from standpipe.model.plan import FromInput, Importer
 from standpipe.model.ports import ArtifactStore
+from standpipe.model.redacted import REDACTED
 from standpipe.model.templates import InputParameter, Template, parse_text
 from standpipe.model.types import Json
 from standpipe.model.values import ArtifactValue, Value
@@ -157,6 +158,12 @@ def _download(
 
 
 def _download_url(uri: str, target: Path, workspace: Path, cancel: Cancellation) -> None:
+    if login := urlsplit(uri).netloc.rpartition("@")[0]:
+        # `urlopen` would take them for a part of the host's name, and ask the name servers for it.
+        raise ImportFailed(
+            f"it cannot download {uri.replace(login, REDACTED, 1)!r}, because it sends no user and no password. "
+            "Download it once to this machine and import that path, or import it without download_to_workspace"
+        )
     from http.client import HTTPException  # costs 30 ms with the next two, and few importers download
     from urllib.error import HTTPError
     from urllib.request import urlopen

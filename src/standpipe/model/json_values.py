@@ -25,8 +25,13 @@ MAX_DEPTH = 100
 
 _MAX_INTEGER = int(sys.float_info.max)
 
-#: All bytes but those that `_check_depth` looks at.
-_NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
+#: The most lists and objects, and the most commas, in one text: with more, `{},{},…` takes 30 times its size in memory.
+_MAX_CONTAINERS = 5_000_000
+_MAX_COMMAS = 20_000_000
+
+#: All bytes but brackets and quotes, and all but commas and quotes.
+_NOT_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
+_NOT_COMMAS = bytes(set(range(256)) - set(b',"'))
 _STEPS = {**dict.fromkeys(b"[{", 1), **dict.fromkeys(b"]}", -1)}
 
 #: The longest path in a message.
@@ -178,21 +183,32 @@ def _decoder() -> json.JSONDecoder:
 
 
 def _check_depth(text: str, max_depth: int) -> None:
-    """Check how deeply a text is nested before it is parsed: the parser is recursive, and can crash the process.
+    """Check how deeply a text is nested, and how many values it has, before it is parsed.
 
-    Up to the first error in the text, which the parser does not pass, the depth is exact.
+    The parser is recursive, and can crash the process. Up to the first error in the text, which the parser does not
+    pass, the depth is exact.
 
     Raises:
-        ValueError: if it is nested too deeply.
+        ValueError: if it is nested too deeply, or has too many values.
     """
+    has_many = len(text) > _MAX_COMMAS and text.count(",") > _MAX_COMMAS  # in its strings, too
+    if has_many and len(_structure(text, _NOT_COMMAS)) > _MAX_COMMAS:
+        raise ValueError(f"it has too many values: expected at most {_MAX_COMMAS:,} in one text")
     if not _has_more(text, "[", max_depth // 2) and not _has_more(text, "{", max_depth // 2):
         return
+    brackets = _structure(text, _NOT_BRACKETS)
+    if len(brackets) > 2 * _MAX_CONTAINERS:
+        raise ValueError(f"it has too many lists and objects: expected at most {_MAX_CONTAINERS:,} in one text")
+    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > max_depth:
+        raise ValueError(_TOO_DEEP)
+
+
+def _structure(text: str, others: bytes) -> bytes:
+    """Return the bytes of a text that are in none of its strings, and not among `others`."""
     data = text.encode("utf-8", "surrogatepass")
     if b"\\" in data:
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    outside_of_strings = b"".join(data.translate(None, _NOT_STRUCTURE).split(b'"')[::2])
-    if max(accumulate(map(_STEPS.__getitem__, outside_of_strings)), default=0) > max_depth:
-        raise ValueError(_TOO_DEEP)
+    return b"".join(data.translate(None, others).split(b'"')[::2])
 
 
 def _has_more(text: str, character: str, limit: int) -> bool:

@@ -15,7 +15,7 @@ from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import TaskRequest
 from standpipe.model.types import Json
 from standpipe.runners.pauses import pause_file
-from standpipe.support.untrusted_files import MAX_BYTES, UntrustedFileError, create_file, read_file
+from standpipe.support.untrusted_files import UntrustedFileError, create_file, read_file
 from standpipe.worker.large_json import write_json
 
 #: The hint for a NameError in a component's function, at the end of the error's line.
@@ -27,6 +27,9 @@ _NAME_HINT = (
 
 #: The most bytes of a usage file, which has two numbers.
 _MAX_USAGE = 4096
+
+#: The most bytes of an error file: several times those that `worker.report` writes.
+_MAX_ERROR = 16 * 1024 * 1024
 
 #: The limit of numbers that a process reports: that of 64 bits.
 _MAX_COUNT = 2**63
@@ -97,7 +100,7 @@ def read_error(request: TaskRequest) -> ErrorDetails:
     It is empty as well if the content is not what `worker` writes. The task has failed in any case.
     """
     try:
-        error = _read_object(_error_file(request.folder), request.pipeline_root)
+        error = _read_object(_error_file(request.folder), request.pipeline_root, _MAX_ERROR)
     except UntrustedFileError as problem:
         return ErrorDetails(cause=f"its error report cannot be read: {problem}")
     texts = {key: error.get(key, "") for key in ("traceback", "summary", "kind", "name")}
@@ -133,7 +136,7 @@ def is_count(value: Json) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_COUNT
 
 
-def _read_object(path: Path, root: Path, limit: int = MAX_BYTES) -> dict[str, Json]:
+def _read_object(path: Path, root: Path, limit: int) -> dict[str, Json]:
     """Return the JSON object in a file that a task can write to; empty if it is missing, or is anything else.
 
     Raises:

@@ -352,7 +352,7 @@ class Driver:
 def _signals_handled_by(receive: Callable[[int, object], None]) -> Iterator[None]:
     """Handle terminating signals by a function.
 
-    Signals with a handler other than Python's own are left alone. Outside of the main thread, all signals are.
+    Signals with a handler of the user are left alone. Outside of the main thread, all signals are.
     """
     replaced = {
         number: handler

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -33,7 +34,7 @@ from standpipe.runs.preflight import check_uses
 from standpipe.runs.stored_run import StoredRun, existing_context, find_tasks, load_run, run_folder
 from standpipe.store.locks import RunLock
 from standpipe.store.plans import dump, load
-from standpipe.store.reading import RunRow, last_root, run_row
+from standpipe.store.reading import RunRow, former_roots, run_row
 from standpipe.store.runs import RunRecorder
 from standpipe.support.notices import inform, quiet_notices, warn
 from standpipe.support.umask import restrict_umask
@@ -90,7 +91,7 @@ def _resume(
     plan = load(dump(component.plan, context.redactor)[0]) if has_secrets else component.plan
     machine = stored.replay(context, {recorder.plan: component.plan})
     requested = dict.fromkeys(find_tasks(machine.root, from_task), "requested with from_task")
-    moved = dict(_find_former_paths(machine.root, last_root(Path(context.info.pipeline_root), row.id), context))
+    moved = dict(_find_former_paths(machine.root, former_roots(Path(context.info.pipeline_root), row.id)))
     reasons = {**moved, **dict(_find_unusable(machine.root, stored, context.artifacts)), **requested}
     reruns = select_reruns(machine.root, plan, compare_components(stored.plan, plan), reasons)
     removed = find_removed_tasks(machine.root, plan)
@@ -151,20 +152,18 @@ def _find_unusable(root: DagTask, stored: StoredRun, store: ArtifactStore) -> It
                 yield task.ref, damage
 
 
-def _find_former_paths(root: DagTask, former: str, context: RunContext) -> Iterator[tuple[TaskRef, str]]:
-    """Yield the tasks whose output parameters name paths in the pipeline root that this one was moved or copied from.
+def _find_former_paths(root: DagTask, formers: Sequence[str]) -> Iterator[tuple[TaskRef, str]]:
+    """Yield the tasks whose output parameters name paths in pipeline roots that this one was moved or copied from.
 
     Args:
         root: the run.
-        former: the pipeline root in which it was recorded; empty if that is not known.
-        context: the context of the run.
+        formers: those other pipeline roots.
     """
-    if former in ("", context.info.pipeline_root):
-        return
-    for task in root.walk():
+    patterns = {former: re.compile(re.escape(json.dumps(former)[1:-1]) + r"(?![\w-])") for former in formers}
+    for task in root.walk() if patterns else ():
         if isinstance(task, ExecutorTask) and task.state is TaskState.SUCCEEDED:
-            parameters = [value for value in task.outputs.values() if not list(find_artifacts([value]))]
-            if json.dumps(former)[1:-1] in json.dumps(parameters):
+            parameters = json.dumps([value for value in task.outputs.values() if not list(find_artifacts([value]))])
+            if former := next((each for each in formers if patterns[each].search(parameters)), ""):
                 yield task.ref, f"its outputs name paths in {former}, from which the run was moved or copied"
 
 

@@ -25,7 +25,7 @@ from standpipe.runs.context import (
     open_cache,
 )
 from standpipe.runs.options import RunOptions
-from standpipe.store.reading import RunRow, last_root, read_plan, read_run, run_row
+from standpipe.store.reading import RunRow, former_roots, read_plan, read_run, run_row
 from standpipe.store.relocation import Move
 from standpipe.store.runs import UNMARKED
 from standpipe.support.garbage_collection import pause_garbage_collection
@@ -197,9 +197,10 @@ def _workspace(options: RunOptions, row: RunRow, plan: Plan, folder: Path) -> Pa
     recorded = Path(row.workspace)
     if recorded.parts[-2:] == (row.id, WORKSPACE_FOLDER):
         return folder / WORKSPACE_FOLDER
-    root, former = str(folder.parent), last_root(folder.parent, row.id)
-    if former in ("", root):
+    formers = former_roots(folder.parent, row.id)
+    if not formers:
         return recorded
+    root, former = str(folder.parent), formers[-1]  # the one in which the run was started
     workspace = Move(former, root).path(row.workspace)
     if workspace == row.workspace:
         warn(

@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 from standpipe.errors import StorageError
 from standpipe.model.frozen import frozen
-from standpipe.support.forking import paused, register_functions
+from standpipe.support.forking import register_functions
 from standpipe.support.system_limits import advise
 
 if sys.platform != "win32":
@@ -197,7 +197,7 @@ class Database:
         if sys.platform == "win32":
             return
         try:
-            with paused(), tempfile.TemporaryFile(dir=self._path.parent) as file:
+            with tempfile.TemporaryFile(dir=self._path.parent) as file:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise self._unusable(error) from error

@@ -213,11 +213,15 @@ class StoredFacts:
         return relocated
 
 
-def last_root(pipeline_root: Path, run: RunId) -> str:
-    """Return the pipeline root in which a run was started or resumed last; empty if that was not recorded."""
+def former_roots(pipeline_root: Path, run: RunId) -> list[str]:
+    """Return the other pipeline roots in which a run was started or resumed, the last one first.
+
+    A path of this one is none of them, whichever links lead to it and mounts show it.
+    """
     with _opened(StateLayout(pipeline_root).run_store) as db:
         roots = [] if db is None else _select_roots(db, run)
-    return os.fsdecode(roots[-1][1]) if roots else ""
+    paths = dict.fromkeys(os.fsdecode(path) for _, path in reversed(roots))
+    return [path for path in paths if not (os.path.exists(path) and os.path.samefile(path, pipeline_root))]
 
 
 def _text_reader(path: Path) -> Callable[[str], str]:

@@ -84,9 +84,9 @@ def compute_checksum(path: str, cancel: Cancellation, roots: Sequence[str] = ())
         such as a device or a file of another user, and once `cancel` is set.
     """
     try:
-        began, before = _settled_state(path, roots)
+        began, before = _settled_state(path, roots, cancel)
         digest = _digest(path, cancel, roots)
-        is_stable = _state(path, roots) == before and began - before.changed > _TICK
+        is_stable = _state(path, roots, cancel) == before and began - before.changed > _TICK
     except _LeadsOutside:
         return Checksum("", 0, "")
     except _UNREADABLE:
@@ -97,21 +97,21 @@ def compute_checksum(path: str, cancel: Cancellation, roots: Sequence[str] = ())
 def compute_signature(path: str, roots: Sequence[str] = ()) -> str:
     """Return what the file system says of a payload, without reading it; empty if it has no checksum."""
     try:
-        return _state(path, roots).signature
+        return _state(path, roots, Cancellation()).signature
     except _UNREADABLE:
         return ""
 
 
-def _settled_state(path: str, roots: Sequence[str]) -> tuple[int, _State]:
+def _settled_state(path: str, roots: Sequence[str], cancel: Cancellation) -> tuple[int, _State]:
     """Return the time, in nanoseconds, and the state of a payload then; of a large one, a tick after its change."""
-    now, state = time.time_ns(), _state(path, roots)
+    now, state = time.time_ns(), _state(path, roots, cancel)
     if state.size > _SMALL and 0 <= now - state.changed <= _TICK:
         time.sleep((_TICK - (now - state.changed) + 1_000_000) / 1e9)
-        now, state = time.time_ns(), _state(path, roots)
+        now, state = time.time_ns(), _state(path, roots, cancel)
     return now, state
 
 
-def _state(path: str, roots: Sequence[str]) -> _State:
+def _state(path: str, roots: Sequence[str], cancel: Cancellation) -> _State:
     path, status = _resolve(path, roots)
     if stat.S_ISREG(status.st_mode):
         return _State(_stamp(status), status.st_size, status.st_ctime_ns)
@@ -119,7 +119,7 @@ def _state(path: str, roots: Sequence[str]) -> _State:
         raise _NoChecksum
     size, changed = 0, status.st_ctime_ns
     lines = hashlib.sha256(_stamp(status).encode())
-    for entry in _walk(path, roots):
+    for entry in _walk(path, roots, cancel):
         inner = os.lstat(entry.path)
         size += inner.st_size if stat.S_ISREG(inner.st_mode) and not entry.is_linked else 0
         changed = max(changed, inner.st_ctime_ns)
@@ -138,7 +138,7 @@ def _digest(path: str, cancel: Cancellation, roots: Sequence[str]) -> str:
 
 def _folder_digest(folder: str, cancel: Cancellation, roots: Sequence[str]) -> str:
     lines = hashlib.sha256(b"folder\n")  # so that an empty folder is not an empty file
-    for entry in _walk(folder, roots):
+    for entry in _walk(folder, roots, cancel):
         if entry.kind == "other":
             raise _NoChecksum
         digests = (_file_digest(entry.path, cancel),) if entry.kind == "file" else ()
@@ -172,17 +172,23 @@ def _resolve(path: str, roots: Sequence[str]) -> tuple[str, os.stat_result]:
     return real, os.lstat(real)
 
 
-def _walk(folder: str, roots: Sequence[str]) -> Iterator[_Entry]:
-    """Yield everything in a folder, then everything that its links lead to, in an order that depends on names only."""
+def _walk(folder: str, roots: Sequence[str], cancel: Cancellation) -> Iterator[_Entry]:
+    """Yield everything in a folder, then everything that its links lead to, in an order that depends on names only.
+
+    Raises:
+        _NoChecksum: once `cancel` is set, as a folder may have millions of files.
+    """
     links: _Links | None = None  # few folders have any
     for entry, name in _below(folder):
+        if cancel:
+            raise _NoChecksum
         notes: tuple[str, ...] = ()
         if entry.is_symlink():
             links = links or _Links(folder, roots)
             notes = links.follow(entry.path)
         yield _Entry(entry.path, name, _kind(entry), notes, is_linked=False)
     if links:
-        yield from links.walk()
+        yield from links.walk(cancel)
 
 
 class _Links:
@@ -227,7 +233,7 @@ class _Links:
         self._targets.append((real, "file" if stat.S_ISREG(mode) else "folder"))
         return "link to", str(self._numbers[real]), "."
 
-    def walk(self) -> Iterator[_Entry]:
+    def walk(self, cancel: Cancellation) -> Iterator[_Entry]:
         """Yield all targets outside of the payload, with everything below them."""
         count = 0
         for number, (path, kind) in enumerate(self._targets):  # grows
@@ -239,7 +245,7 @@ class _Links:
                 notes = self.follow(entry.path) if entry.is_symlink() else ()
                 yield _Entry(entry.path, name, _kind(entry), (*target, *notes), is_linked=True)
                 count += 1
-                if count > _MAX_LINKED:
+                if count > _MAX_LINKED or cancel:
                     raise _NoChecksum
 
 

@@ -7,10 +7,11 @@ forms, such as encrypted or compressed.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import is_dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from standpipe.errors import StandpipeError
@@ -24,7 +25,7 @@ from standpipe.support.notices import redact_notices
 from standpipe.support.properties import cached_property
 
 if TYPE_CHECKING:
-    from ahocorasick_rs import BytesAhoCorasick
+    from ahocorasick import Automaton
 
 T = TypeVar("T")
 
@@ -32,6 +33,9 @@ T = TypeVar("T")
 MIN_LENGTH = 4
 
 _REDACTED = REDACTED.encode()
+
+#: The number of bytes by which a secret is found, before the rest is compared: few other texts contain so many.
+_BEGINNING = 8
 
 #: The mark for the omitted middle of a long text (`values.preview`, `execution.attempt`). A secret may be cut there.
 _OMISSION = re.compile(r"( \[… \d+ characters …\] |…)")
@@ -204,7 +208,7 @@ NO_SECRETS = Redactor()
 
 
 class _Matcher:
-    """Finds secrets in bytes, in a time that hardly depends on how many there are.
+    """Finds secrets in bytes, in a time that hardly depends on how many there are, or how long.
 
     Args:
         secrets: the secrets in all spellings; each has at least `MIN_LENGTH` bytes.
@@ -213,14 +217,13 @@ class _Matcher:
     def __init__(self, secrets: Iterable[bytes]) -> None:
         self._secrets = sorted({*secrets})
         self._longest = max(map(len, self._secrets))
-        self._automaton = _make_automaton(self._secrets)
-
-    def find(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """Yield where each secret begins and ends, in the order of the beginnings. They may overlap."""
-        if not self._automaton.find_matches_as_indexes(data):  # faster, as it skips what cannot begin a secret
-            return iter(())
-        matches = self._automaton.find_matches_as_indexes(data, overlapping=True)
-        return iter(sorted((begin, end) for _, begin, end in matches))
+        self._beginnings = _make_automaton(secret[:_BEGINNING] for secret in self._secrets)
+        self._shorter: list[int] = []  # for each secret, the index of the longest other one that it begins with, or -1
+        for index, secret in enumerate(self._secrets):
+            shorter = index - 1
+            while shorter >= 0 and not secret.startswith(self._secrets[shorter]):
+                shorter = self._shorter[shorter]
+            self._shorter.append(shorter)
 
     def replace(self, data: bytes) -> bytes:
         """Return the redacted data, or the data itself if there is no secret in it."""
@@ -228,7 +231,7 @@ class _Matcher:
         return b"".join((*parts, data[at:])) if parts else data
 
     def replace_before(self, data: bytes, limit: int, at: int) -> tuple[list[bytes], int]:
-        """Redact the secrets that begin before an index, and those that overlap them.
+        """Redact the secrets that begin before an index.
 
         Args:
             data: the data.
@@ -239,23 +242,49 @@ class _Matcher:
             The redacted data up to the end of the last secret, and the index of that.
         """
         parts: list[bytes] = []
-        done = at
-        for begin, end in self.find(data):
-            if begin >= max(done, 1) or (begin == 0 and not done):
-                if begin >= limit:
-                    break
+        found = _find_all(self._beginnings, data[: limit + _BEGINNING])
+        begins = sorted({begin for begin, _ in found if begin < limit})
+        done, index = self._stretch(data, begins, 0, at)
+        while index < len(begins):
+            begin, index = begins[index], index + 1
+            if end := self._find_end(data, begin):
                 parts += [data[done:begin], _REDACTED]
-            done = max(done, end)
+                done, index = self._stretch(data, begins, index, end)
         return parts, done
+
+    def _find_end(self, data: bytes, begin: int) -> int:
+        """Return the end of the longest secret that begins at an index; 0 if none does."""
+        text = data[begin : begin + self._longest]
+        index = bisect_right(self._secrets, text) - 1  # all that the text begins with begin this one, or are it
+        while index >= 0 and not text.startswith(self._secrets[index]):
+            index = self._shorter[index]
+        return begin + len(self._secrets[index]) if index >= 0 else 0
+
+    def _stretch(self, data: bytes, begins: Sequence[int], index: int, end: int) -> tuple[int, int]:
+        """Return where a redacted part ends, with the secrets that overlap it, and the first index after that.
+
+        Args:
+            data: the data.
+            begins: where secrets may begin.
+            index: the index of the first of these that is in the part.
+            end: the end of the part so far.
+        """
+        while index < (following := bisect_left(begins, end, index)):
+            for begin in reversed(begins[index:following]):
+                if begin + self._longest <= end:
+                    break  # neither this nor an earlier one reaches further
+                end = max(end, self._find_end(data, begin))
+            index = following
+        return end, index
 
     def find_open(self, data: bytes) -> int:
         """Return the index of the first secret that the data may end within; their length if there is none."""
         if self._is_beginning(data):
             return 0
         tail = max(0, len(data) - self._longest + 1)
-        begins = [tail + begin for _, begin, _ in self._beginnings.find_matches_as_indexes(data[tail:], True)]
-        begins += range(max(tail, len(data) - MIN_LENGTH + 1), len(data))
-        return next((begin for begin in begins if self._is_beginning(data[begin:])), len(data))
+        begins = (tail + begin for begin, _ in _find_all(self._short_beginnings, data[tail:]))
+        last = range(max(tail, len(data) - MIN_LENGTH + 1), len(data))
+        return next((begin for begin in chain(begins, last) if self._is_beginning(data[begin:])), len(data))
 
     def replace_beginning(self, text: str, *, backwards: bool = False) -> str:
         """Return a text that may end within a secret without the beginning of it; backwards if all is reversed."""
@@ -272,8 +301,8 @@ class _Matcher:
         return following < len(self._secrets) and self._secrets[following].startswith(data)
 
     @cached_property
-    def _beginnings(self) -> BytesAhoCorasick:
-        return _make_automaton(sorted({secret[:MIN_LENGTH] for secret in self._secrets}))
+    def _short_beginnings(self) -> Automaton:
+        return _make_automaton(secret[:MIN_LENGTH] for secret in self._secrets)
 
 
 class RedactingStream:
@@ -293,7 +322,11 @@ class RedactingStream:
         if self._matcher is None:
             return data
         data = self._pending + data
-        return self._redact(self._matcher, data, self._matcher.find_open(data))
+        limit = self._matcher.find_open(data)
+        if not limit:
+            self._pending = data
+            return b""
+        return self._redact(self._matcher, data, limit)
 
     def finish(self) -> bytes:
         """Return the bytes that were held back, after the last chunk."""
@@ -310,11 +343,20 @@ def is_redactable(value: str | bytes) -> bool:
     return len(_decode(value).strip()) >= MIN_LENGTH
 
 
-def _make_automaton(patterns: Sequence[bytes]) -> BytesAhoCorasick:
-    from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind  # only a run with secrets needs it
+def _make_automaton(patterns: Iterable[bytes]) -> Automaton:
+    from ahocorasick import Automaton  # only a run with secrets needs it
 
-    # The other ones take seconds, or a hundred megabytes, for a long secret.
-    return BytesAhoCorasick(patterns, MatchKind.Standard, Implementation.ContiguousNFA)
+    automaton = Automaton()
+    for pattern in patterns:
+        automaton.add_word(pattern.decode("latin-1"), len(pattern))  # it takes text only: a character for each byte
+    automaton.make_automaton()
+    return automaton
+
+
+def _find_all(automaton: Automaton, data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where each pattern begins and ends."""
+    for last, length in automaton.iter(data.decode("latin-1")):
+        yield last + 1 - length, last + 1
 
 
 def _is_same(new: tuple[Any, Any], old: tuple[Any, Any]) -> bool:

@@ -41,6 +41,9 @@ from . import orphans, usage
 from .task import Request, prepare, run, use_utf8, warm_up
 from .teardown import Teardown
 
+#: The seconds after which the server looks for tasks that have reported their end, and still run.
+_CHECK_SECONDS = 1.0
+
 
 class _Order:
     """An order for one task: the message, the reply socket, and the descriptor for what the task prints."""
@@ -108,6 +111,8 @@ class ForkServer:
                 self._start(order)
             elif not ready and self._wants_spare:
                 self._make_spare()
+            elif not ready and self._replies:
+                self._kill_reported()
             elif not ready:
                 break
         self._kill_all()
@@ -116,7 +121,9 @@ class ForkServer:
         """Return how many seconds to wait for what happens next; None if there is no limit."""
         if self._wants_spare:
             return 0
-        return None if self._replies or math.isinf(self._idle_seconds) else self._idle_seconds
+        if self._replies:
+            return _CHECK_SECONDS
+        return None if math.isinf(self._idle_seconds) else self._idle_seconds
 
     def close(self) -> None:
         """Close its sockets, in a forked process."""
@@ -186,6 +193,13 @@ class ForkServer:
         elif pid in self._replies:
             with self._replies.pop(pid) as reply:
                 _send_reply(reply, status=status, **usage.from_rusage(rusage))
+
+    def _kill_reported(self) -> None:
+        """Kill the tasks for which nobody waits any more: they have reported their end, and have not ended."""
+        for pid, reply in self._replies.items():
+            if not _is_awaited(reply):
+                with suppress(PermissionError):  # it runs as another user by now
+                    os.kill(pid, signal.SIGKILL)
 
     def _kill_orphans(self) -> None:
         """Kill the children that the server did not fork: they are orphans of tasks that have ended."""
@@ -314,6 +328,16 @@ def _send_reply(reply: socket.socket, **message: Any) -> bool:
     except (BrokenPipeError, ConnectionResetError):
         return False
     return True
+
+
+def _is_awaited(reply: socket.socket) -> bool:
+    """Return whether the process that ordered a task still waits for its end."""
+    try:
+        return reply.recv(1, socket.MSG_DONTWAIT) != b""
+    except BlockingIOError:
+        return True  # that process sends nothing
+    except ConnectionResetError:
+        return False
 
 
 def _kill_group(pid: int) -> None:

@@ -12,6 +12,9 @@ from typing import Any, Dict, List, Optional
 
 from .source import is_user_file
 
+#: The most characters of a text in the error details. The log has all of it.
+_MAX_TEXT = 100_000
+
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -42,7 +45,15 @@ def description(error: BaseException, text: str) -> Dict[str, Any]:
     kind = "MemoryError" if isinstance(error, MemoryError) else type(error).__name__
     details = {"kind": kind, "message": _text(error), "summary": _summary(error), "traceback": text}
     name = _missing_name(error)
-    return {**details, "name": name} if name else details
+    if name:
+        details["name"] = name
+    return {key: _shorten(value) for key, value in details.items()}
+
+
+def _shorten(text: str) -> str:
+    """Return a text without its middle, if it is too long."""
+    half = _MAX_TEXT // 2
+    return text if len(text) <= _MAX_TEXT else f"{text[:half]} [… {len(text) - 2 * half} characters …] {text[-half:]}"
 
 
 def _text(error: BaseException) -> str:

@@ -57,9 +57,8 @@ class ForkServers:
         self._running: dict[Any, ForkServer] = {}  # the one that was used last is at the end
         self._runs = 0
         register_object(self)
-        atexit.register(
-            self._close_at_exit
-        )  # before any run, whose own handlers are called first, and cancel its tasks
+        # Before any run, whose own handlers are called first, and cancel its tasks.
+        atexit.register(self._close_at_exit)
 
     @contextmanager
     def use(
