@@ -37,7 +37,7 @@ def check_usage(lines: list[str], *, most_processes: int, more_memory: int = 300
     first, last = usages[len(usages) // 5], usages[-1]
     assert max(usage["processes"] for usage in usages) <= most_processes
     assert last["descriptors"] <= first["descriptors"]
-    assert last["threads"] == first["threads"]
+    assert last["threads"] <= first["threads"] + 1, "that of an attempt may be about to end"
     assert last["memory"] <= first["memory"] + more_memory
 
 

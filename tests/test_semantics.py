@@ -574,7 +574,9 @@ def test_a_pipeline_is_stopped_at_its_deadline(run: Any, monkeypatch: pytest.Mon
         return wait(seconds=wait(seconds=seconds).output).output
 
     with monkeypatch.context() as patch:
-        patch.setattr("standpipe.runs.driver.SystemClock", FastClock)
+        clock = FastClock()
+        patch.setattr(SystemClock, "now", clock.now)
+        patch.setattr(SystemClock, "wait", clock.wait)
         with pytest.raises(TaskFailed, match=r"was cancelled: it had not ended after 1000 s \(PipelineConfig"):
             run(waits, seconds=100)
     assert run(waits, seconds=0).output == 0

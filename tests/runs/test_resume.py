@@ -278,7 +278,7 @@ def read_link(data: Input[Dataset], stop: str) -> str:
 
 
 @dsl.pipeline
-def linking(target: str, stop: str) -> str:
+def resumed_with_links(target: str, stop: str) -> str:
     return read_link(data=link(target=target).outputs["data"], stop=stop).output
 
 
@@ -291,7 +291,7 @@ def test_resume_knows_what_links_lead_to(tmp_path: Path, caplog: pytest.LogCaptu
     target.write_text("one")
     options: dict[str, Any] = {"runner": local.SubprocessRunner(), "pipeline_root": root, "quiet": True}
     with pytest.raises(TaskFailed):
-        local.run(linking, {"target": str(target), "stop": str(stop)}, **options)
+        local.run(resumed_with_links, {"target": str(target), "stop": str(stop)}, **options)
     with pytest.raises(TaskFailed):
         local.resume("latest", **options)
     seen = "    link: " in caplog.text
