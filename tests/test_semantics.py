@@ -16,6 +16,7 @@ import pytest
 from standpipe import compiler, dsl, local
 from standpipe.errors import TaskFailed
 from standpipe.local import FakeRunner
+from standpipe.runs.clock import SystemClock
 from tests.clock import FastClock
 
 RUNNER = local.SubprocessRunner(use_venv=False)
