@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from typing import Any
 
 from standpipe.errors import StandpipeError
-from standpipe.model.json_values import InvalidJson, parse_json
 from standpipe.model.types import Json
 from standpipe.model.values import preview
 from standpipe.runners.request_files import is_count, is_seconds
 
 #: The most bytes of one line. A problem has a path of a task in it.
 _MAX_LINE = 64 * 1024
+
+#: The most lists and objects in a line, as the parser is recursive. A reply is one object; a problem is text.
+_MAX_BRACKETS = 500
 
 #: The keys of the last reply of a task.
 _LAST = ("code", "status", "problem")
@@ -56,9 +59,11 @@ class Replies:
 def _parse(line: bytes) -> dict[str, Json]:
     if len(line) > _MAX_LINE:
         raise InvalidReply(f"a line of {len(line)} bytes")
+    if line.count(b"[") + line.count(b"{") > _MAX_BRACKETS:
+        raise InvalidReply(preview(line))
     try:
-        reply = parse_json(line, "the line", any_text=True)
-    except InvalidJson as error:
+        reply = json.loads(line.decode())
+    except ValueError as error:
         raise InvalidReply(str(error)) from error
     if not isinstance(reply, dict) or not all(key in _IS_VALID and _IS_VALID[key](reply[key]) for key in reply):
         raise InvalidReply(preview(reply))
