@@ -43,13 +43,15 @@ def write_json(file: BinaryIO, value: Any) -> None:
         file.write(b'"' + following)
 
 
-def _has_large_text(value: Any) -> bool:
-    items = [value]
-    for _ in range(_MAX_DEPTH + 1):
-        if any(isinstance(item, str) and len(item) >= _LARGE_TEXT for item in items):
-            return True
-        items = [inner for item in items if isinstance(item, dict) for inner in item.values()]
-    return False
+def _has_large_text(value: Any, depth: int = _MAX_DEPTH) -> bool:
+    if isinstance(value, dict):
+        for item in value.values():  # a loop, as every task pays for it
+            if isinstance(item, str):
+                if len(item) >= _LARGE_TEXT:
+                    return True
+            elif depth and _has_large_text(item, depth - 1):
+                return True
+    return isinstance(value, str) and len(value) >= _LARGE_TEXT
 
 
 def _escape(text: str) -> Iterator[bytes]:
