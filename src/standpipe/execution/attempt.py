@@ -37,6 +37,7 @@ from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.values import Checksum, Value
 from standpipe.support.new_folders import make_folder
 from standpipe.support.notices import Once, warn
+from standpipe.support.properties import cached_property
 from standpipe.support.redaction import NO_SECRETS, Redactor
 from standpipe.support.timers import cancel_after
 from standpipe.support.umask import PRIVATE
@@ -216,11 +217,11 @@ class AttemptExecutor:
     def _execute_importer(
         self, importer: Importer, folder: Path, command: StartAttempt, cancel: Cancellation
     ) -> AttemptEnded:
-        component, root = self._find_component(command), Path(self.run.pipeline_root)
+        component = self._find_component(command)
         executor_input = build_executor_input(component, command.inputs, folder, self.artifacts)
         renderer = Renderer(executor_input, partial(self.run.placeholder, command.task))
-        if self.workspace and self.workspace.is_relative_to(root):
-            with open_folder(self.workspace, root):
+        if self.workspace and self.workspace.is_relative_to(self._root):
+            with open_folder(self.workspace, self._root):
                 pass  # a task that has made it a link would get the download where it leads
         made_by_task = comes_from_task(self.plan, command.task, uri_input(importer))
         allowed = self.host_paths if made_by_task else None
@@ -281,9 +282,17 @@ class AttemptExecutor:
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
+    @cached_property
+    def _root(self) -> Path:
+        return Path(self.run.pipeline_root)
+
+    @cached_property
+    def _lost_folder(self) -> Path:
+        return self.run_folder / LOST_FOLDER
+
     def _make_folder(self, folder: Path) -> Path | None:
         """Make the folder of an attempt; return where what was there was moved to."""
-        moved = make_folder(folder, Path(self.run.pipeline_root), self.run_folder / LOST_FOLDER)
+        moved = make_folder(folder, self._root, self._lost_folder)
         if moved and self._reported.is_first(LOST_FOLDER):
             warn(
                 f"{folder} existed before the attempt that needs it: facts of the run were lost (a power loss, a "
@@ -293,7 +302,7 @@ class AttemptExecutor:
         return moved
 
     def _open_log(self, folder: Path, command: StartAttempt) -> TaskLog:
-        return TaskLog(folder, Path(self.run.pipeline_root), partial(self.show_line, command.task), self.redactor)
+        return TaskLog(folder, self._root, partial(self.show_line, command.task), self.redactor)
 
     def _find_component(self, command: StartAttempt) -> Component:
         return self.plan.components[command.component]

@@ -49,7 +49,7 @@ def _has_large_text(value: Any, depth: int = _MAX_DEPTH) -> bool:
             if isinstance(item, str):
                 if len(item) >= _LARGE_TEXT:
                     return True
-            elif depth and _has_large_text(item, depth - 1):
+            elif depth and isinstance(item, dict) and _has_large_text(item, depth - 1):
                 return True
     return isinstance(value, str) and len(value) >= _LARGE_TEXT
 

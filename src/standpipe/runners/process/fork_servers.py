@@ -81,7 +81,7 @@ class ForkServers:
         finally:
             with self._lock:
                 server.tasks -= 1
-                unneeded = self._remove_unneeded()
+                unneeded = self._remove_unneeded() if len(self._running) > 1 else []
             _close(unneeded)
 
     @contextmanager

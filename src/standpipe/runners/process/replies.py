@@ -19,7 +19,7 @@ _MAX_LINE = 64 * 1024
 _MAX_BRACKETS = 500
 
 #: The keys of the last reply of a task.
-_LAST = ("code", "status", "problem")
+_LAST = frozenset(("code", "status", "problem"))
 
 
 class InvalidReply(StandpipeError, ValueError):
@@ -39,7 +39,7 @@ class Replies:
     @property
     def is_complete(self) -> bool:
         """Whether the task has ended."""
-        return any(key in self.values for key in _LAST)
+        return not _LAST.isdisjoint(self.values)
 
     def feed(self, part: bytes) -> None:
         """Take what has arrived. What comes after the last reply is ignored.
