@@ -58,10 +58,11 @@ test-slow: $(KFP)/complete $(LIBRARIES)/complete ## run the slow tests: Docker, 
 	STANDPIPE_KFP_PYTHON=$(KFP)/bin/python STANDPIPE_LIBRARIES_PYTHON=$(LIBRARIES)/bin/python \
 		$(BIN)/python -m pytest -m slow --durations=10 $(ARGS)
 
-chaos: ## kill runs of five pipelines 1,000 times, and resume them; the slow tests do it 25 times
+chaos: ## kill runs of five pipelines 1,000 times, and resume them; fork 5,000 times beside runs
 	$(bootstrap) dev
 	@[ "$$(id -u)" != 0 ] || { scripts/docker-engine && scripts/docker-test-image; }
-	STANDPIPE_KILLS=1000 $(BIN)/python -m pytest -s -m slow tests/slow/test_chaos.py $(ARGS)
+	STANDPIPE_KILLS=1000 STANDPIPE_FORKS=5000 $(BIN)/python -m pytest -s -m slow tests/slow/test_chaos.py \
+		tests/slow/test_forks.py $(ARGS)
 
 check: lint types coverage docs $(slow_in_ci) ## run the gate: lint, types, tests, docs; with CI=true also the slow tests
 
