@@ -121,6 +121,7 @@ class Driver:
         self._stopping = threading.Lock()  # is held while a reason to stop is recorded
         self._has_started = False
         self._has_ended = threading.Event()
+        self._reminders: SimpleQueue[Union[tuple[int, float], None]] = SimpleQueue()
         self._reminding = threading.Lock()  # is held while a signal is repeated, which only this run may receive
 
     def run(self, first: Event) -> RunEnded:
@@ -136,7 +137,7 @@ class Driver:
             KeyboardInterrupt: after Ctrl-C, once everything has stopped and the run's end is recorded.
             Terminated: the same after a signal that asks this process to end.
         """
-        with closing(self._threads), _signals_handled_by(self._receive_signal), self._ended_at_exit():
+        with closing(self._threads), _signals_handled_by(self._receive_signal), self._ended():
             with self._stopping:
                 self._events.put(first)
                 if self._stop_reason is not None:
@@ -293,19 +294,23 @@ class Driver:
                 self._patience_ends.pop(event.task, None)
 
     @contextmanager
-    def _ended_at_exit(self) -> Iterator[None]:
-        """Cancel the run if this process exits during the block, which a thread that is a daemon does not prevent.
+    def _ended(self) -> Iterator[None]:
+        """Repeat signals during the block, and say at its end that the run has ended.
 
-        Nor do other threads in Python 3.10 to 3.12, once Ctrl-C has interrupted their `join`.
+        Outside of the main thread, cancel the run if this process exits during the block, which a thread that is a
+        daemon does not prevent. Nor do other threads in Python 3.10 to 3.12, once Ctrl-C has interrupted their `join`.
         """
         cancel = partial(self._cancel_at_exit, os.getpid())
-        if not _is_in_main_thread():
+        if _is_in_main_thread():
+            threading.Thread(target=self._repeat_signals, daemon=True, name="standpipe-signals").start()
+        else:
             atexit.register(cancel)  # it is called before the runners, registered earlier, kill the tasks
         try:
             yield
         finally:
             with self._reminding:
                 self._has_ended.set()
+            self._reminders.put(None)
             atexit.unregister(cancel)
 
     def _cancel_at_exit(self, owner: int) -> None:
@@ -332,10 +337,18 @@ class Driver:
             raise self._interruption()
         if self._signalled_at is None:
             self._signalled_at = now
-            reminder = threading.Timer(_PATIENCE, self._remind, (number, now))
-            reminder.daemon = True
-            reminder.start()
+            self._reminders.put((number, now))
         self._events.put(CancelRequested())
+
+    def _repeat_signals(self) -> None:
+        """Wait for signals, and repeat each that the loop has not seen after a while.
+
+        This has a thread from the start of the run on. The handler of a signal cannot start one: it may have
+        interrupted the start of another thread, and would wait for its lock forever.
+        """
+        while (reminder := self._reminders.get()) is not None:
+            if not self._has_ended.wait(_PATIENCE):
+                self._remind(*reminder)
 
     def _remind(self, number: int, signalled_at: float) -> None:
         """Repeat a signal that the loop has not seen, unless the run has ended meanwhile."""
