@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from standpipe.errors import StorageError
 from standpipe.model.expressions import parse
 from standpipe.model.plan import Constant, Container, Dag, Plan, PythonFunction, Trigger
-from standpipe.model.redacted import REDACTED, is_redacted
+from standpipe.model.redacted import is_redacted
 from standpipe.store.plans import dump, load
 from standpipe.support.redaction import Redactor
 from tests.ir.strategies import exact, plans
@@ -71,7 +73,19 @@ def test_a_plan_can_be_read_whatever_the_secrets_are(made: Plan, data: st.DataOb
         ]
         if isinstance(one.body, Dag) and isinstance(other.body, Dag):
             assert list(one.body.nodes) == list(other.body.nodes)
-    assert is_redacted(found) or REDACTED not in str(found) or REDACTED in str(made) or found == made
+    assert is_redacted(found) or without_descriptions(found) == without_descriptions(made)
+
+
+def without_descriptions(plan: Plan) -> Any:
+    """Return a Plan as JSON, without what no result depends on: nothing marks a secret that was there."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, dict):
+            names = ("annotation", "description", "display_name", "file")
+            return {key: strip(item) for key, item in value.items() if key not in names}
+        return [strip(item) for item in value] if isinstance(value, list) else value
+
+    return strip(json.loads(dump(plan)[0]))
 
 
 @pytest.mark.parametrize(
