@@ -158,7 +158,7 @@ RECORDS = (
 RUN_ENDED = _RUN_ENDED.name
 
 #: The fields of a body that have values by name, and the field that names the large texts which are stored apart from
-#: it. An older Standpipe does not know that field, and says so.
+#: it.
 _VALUE_FIELDS = ("inputs", "outputs")
 _TEXTS = "texts"
 

@@ -11,9 +11,7 @@ Schema, version 5:
 * `roots`: `run`, `seq`, `path` (bytes): from the fact of that number on, the paths of the run are those of a pipeline
   root at `path`, which may have been moved or copied since. Runs of version 4 have no row for their first facts.
 * `facts`: `run`, `seq` (from 1, without gaps), `at` (seconds since the epoch), `kind`, `body` (see `store.facts`).
-* `texts`: `digest` (the SHA-256 of a large text), `part` (from 0), `body` (the part, as UTF-8). The table is created
-  with the first such text. Facts that have one name it in a field that older versions refuse, so that the version of
-  the schema stays the same.
+* `texts`: `digest` (the SHA-256 of a large text), `part` (from 0), `body` (the part, as UTF-8).
 
 A migration changes tables and columns, never bodies: those keep the names that they were written with, which
 `store.notation` explains.
@@ -25,6 +23,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from standpipe.model.events import AttemptFailed, Fact, RunEnded, TaskFailed, TaskSucceeded
 from standpipe.model.kfp import DELETE_PVC
@@ -72,14 +71,11 @@ _MIGRATIONS = (
     CREATE TABLE roots (
         run TEXT NOT NULL REFERENCES runs(id), seq INTEGER NOT NULL, path BLOB NOT NULL, PRIMARY KEY (run, seq)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE texts (
+        digest TEXT NOT NULL, part INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (digest, part)
+    ) STRICT;
     """,
 )
-
-_CREATE_TEXTS = """
-    CREATE TABLE IF NOT EXISTS texts (
-        digest TEXT NOT NULL, part INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (digest, part)
-    ) STRICT
-"""
 
 _ADD_ROOT = """
     INSERT INTO roots SELECT ?, ?, ?
@@ -190,7 +186,7 @@ class RunRecorder:
     def _write(
         self,
         statements: Sequence[tuple[str, Sequence[tuple[object, ...]]]],
-        texts: Mapping[str, str] | None = None,
+        texts: Mapping[str, str] = MappingProxyType({}),
         survives_power_loss: bool = False,
     ) -> None:
         if self._process != os.getpid():
@@ -198,9 +194,7 @@ class RunRecorder:
         with self._database.transaction(survives_power_loss=survives_power_loss) as db:
             for statement, rows in statements:
                 db.executemany(statement, rows)
-            if texts:
-                db.execute(_CREATE_TEXTS)
-            for digest, text in (texts or {}).items():
+            for digest, text in texts.items():
                 parts = (
                     (digest, part, piece.encode("utf-8", "surrogatepass")) for part, piece in enumerate(pieces_of(text))
                 )
