@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 
+#: The control characters, and those that change the direction of text, which JSON need not escape.
+_HIGH_CONTROLS = r"\x7f-\x9f\u202a-\u202e\u2066-\u2069"
+
 #: Commands with their parameters, or with a text up to their end, and all other control characters but tab and newline.
 _CONTROLS = re.compile(
     r"(?P<color>\x1b\[[\d;:]*m)"
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[ -/]*[0-~]?"
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+    rf"|[\x00-\x08\x0b-\x1f{_HIGH_CONTROLS}]"
 )
 
 _RESET = "\x1b[0m"
@@ -36,3 +39,8 @@ def strip_controls(text: str, *, keep_colors: bool = False) -> str:
         return _CONTROLS.sub("", text)
     shown = _CONTROLS.sub(lambda match: match["color"] or "", text)
     return shown + _RESET if "\x1b" in shown and not shown.endswith(_RESET) else shown
+
+
+def escape_controls(json_text: str) -> str:
+    """Return a JSON text in which control characters are codes, as those of ASCII below a space are anyway."""
+    return re.sub(f"[{_HIGH_CONTROLS}]", lambda match: f"\\u{ord(match[0]):04x}", json_text)
