@@ -37,8 +37,7 @@ class LocalArtifactStore:
     """
 
     def __init__(self, roots: Sequence[Path]) -> None:
-        self._roots = [(root, os.path.join(root, "")) for root in roots]  # each with its prefix of paths
-        self._folders = tuple(map(str, roots))
+        self._roots = tuple(map(str, roots))
 
     def locate(self, folder: Path, output: str) -> str:
         """Return the path of the output in the attempt's folder; see `model.ports.ArtifactStore`."""
@@ -64,17 +63,17 @@ class LocalArtifactStore:
         if not self.owns(location):
             return None
         check_payload(self._readable_path(location))
-        return compute_checksum(self.local_path(location), cancel, self._folders)
+        return compute_checksum(self.local_path(location), cancel, self._roots)
 
     def checksum(self, location: str, cancel: Cancellation) -> Checksum | None:
         """Return the checksum of a file or folder; see `model.ports.ArtifactStore`."""
         path = self.local_path(location)
-        return compute_checksum(path, cancel, self._folders) if path else None
+        return compute_checksum(path, cancel, self._roots) if path else None
 
     def signature(self, location: str) -> str:
         """Return sizes and times of change, as one word; see `model.ports.ArtifactStore`."""
         path = self.local_path(location)
-        return compute_signature(path, self._folders) if path else ""
+        return compute_signature(path, self._roots) if path else ""
 
     def fetch(
         self,
@@ -118,10 +117,10 @@ class LocalArtifactStore:
         path = self.local_path(location)
         root = self._root_of(path)
         if root is not None:
-            remove_path(Path(path), root)
+            remove_path(Path(path), Path(root))
 
-    def _root_of(self, path: str) -> Path | None:
-        return next((root for root, prefix in self._roots if path.startswith(prefix)), None)
+    def _root_of(self, path: str) -> str | None:
+        return next((root for root in self._roots if path.startswith(os.path.join(root, ""))), None)
 
     def _readable_path(self, location: str) -> str:
         """Return the path of a payload; empty if a task has made it a link that leads out of all roots."""
@@ -133,13 +132,13 @@ class LocalArtifactStore:
             real = real_path(path)
         except OSError:
             return path  # nobody can read it
-        return path if is_within(real, *map(os.path.realpath, self._folders)) else ""
+        return path if is_within(real, *map(os.path.realpath, self._roots)) else ""
 
 
-def _has_links(path: str, root: Path) -> bool:
+def _has_links(path: str, root: str) -> bool:
     """Return whether a step from a root, which is the user's, to a path is a link, or `..`."""
     names = path[len(os.path.join(root, "")) :].split("/")
-    steps = accumulate([os.fspath(root), *names], os.path.join)
+    steps = accumulate([root, *names], os.path.join)
     next(steps)
     return ".." in names or any(map(os.path.islink, steps))
 
