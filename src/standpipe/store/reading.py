@@ -200,6 +200,12 @@ class StoredFacts:
         read_text = _text_reader(self._path)
         with pause_garbage_collection():
             facts = [(at, decode(kind, body, read_text)) for _, at, kind, body in selected]
+        return self._relocate(run, facts, roots, seq)
+
+    def _relocate(
+        self, run: RunId, facts: list[tuple[float, Fact]], roots: list[sqlite3.Row], seq: int
+    ) -> list[tuple[float, Fact]]:
+        """Return facts, the first of which follows the number `seq`, with the locations that artifacts have now."""
         if len(roots) == 1 and roots[0][0] == 1 and os.fsdecode(roots[0][1]) == self._root:
             return facts
         starts = {first: os.fsdecode(path) for first, path in roots}
