@@ -318,7 +318,7 @@ def test_the_second_request_kills_tasks_and_skips_exit_tasks(start: Callable[...
 
 # --- what nothing can interrupt
 
-_BLOCKED = """
+_ONE_TASK = """
 @dsl.component
 def task():
     pass
@@ -326,13 +326,18 @@ def task():
 @dsl.pipeline
 def target():
     task()
+"""
 
+_BLOCKED = (
+    _ONE_TASK
+    + """
 def block():
     ready()
     time.sleep(1000)
 
 local.run(target, {}, runner=local.FakeRunner(task=block), pipeline_root=ROOT)
 """
+)
 
 
 @pytest.mark.parametrize("times", [pytest.param(1, marks=_slow), 2])
@@ -532,15 +537,9 @@ def test_an_engine_that_says_nothing(start: Callable[..., Program], times: int) 
 
 # --- a run store that another process has locked
 
-_LOCKED = """
-@dsl.component
-def task():
-    pass
-
-@dsl.pipeline
-def target():
-    task()
-
+_LOCKED = (
+    _ONE_TASK
+    + """
 def lock():
     import sqlite3
     global db
@@ -550,6 +549,7 @@ def lock():
 
 local.run(target, {}, runner=local.FakeRunner(task=lock), pipeline_root=ROOT)
 """
+)
 
 
 @_slow

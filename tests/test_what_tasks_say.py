@@ -1,4 +1,4 @@
-"""What a task says is data: any JSON, and any defect of ours in its attempt, fails that task alone."""
+"""What a task says is data: any JSON, and any defect of Standpipe in its attempt, fails that task alone."""
 
 from __future__ import annotations
 

@@ -199,7 +199,7 @@ def check_no_task_ran_twice(root: Path, run: str) -> None:
             ended_badly = fact.state is not TaskState.SUCCEEDED
         if isinstance(fact, RunResumed):
             assert ended_badly or done.isdisjoint(fact.rerun_tasks), (
-                "of what was killed, nothing that is done is done again"
+                "a task that has succeeded before a kill does not run again"
             )
             done -= set(fact.rerun_tasks)
         elif isinstance(fact, TaskSucceeded):

@@ -330,7 +330,7 @@ def test_a_store_without_its_end_is_damaged(root: Path, tasks: Tasks) -> None:
     ],
 )
 def test_a_gap_in_the_store_is_damage(root: Path, tasks: Tasks, statement: str, problem: str) -> None:
-    """No power loss and no backup makes gaps, so there is no part of the run that could be relied on."""
+    """Neither a power loss nor a backup makes gaps, so the whole run is in doubt."""
     lossy()
     with closing(sqlite3.connect(root / RUN_STORE_FILE)) as db, db:
         db.execute(statement)

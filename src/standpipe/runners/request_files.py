@@ -24,7 +24,6 @@ _NAME_HINT = (
     "or list the function it stands for in additional_funcs)"
 )
 
-
 #: The most bytes of a usage file, which has two numbers.
 _MAX_USAGE = 4096
 

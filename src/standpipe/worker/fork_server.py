@@ -118,7 +118,7 @@ class ForkServer:
         self._kill_all()
 
     def _timeout(self) -> Optional[float]:
-        """Return how many seconds to wait for what happens next; None if there is no limit."""
+        """Return how many seconds to wait for the next event; None if there is no limit."""
         if self._wants_spare:
             return 0
         if self._replies:
