@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from standpipe.errors import StorageError
 from standpipe.model.expressions import parse
-from standpipe.model.plan import Constant, Container, Dag, Plan, PythonFunction, Trigger
+from standpipe.model.plan import Command, Constant, Container, Dag, Plan, PythonFunction, Trigger
 from standpipe.model.redacted import is_redacted
 from standpipe.store.plans import dump, load
 from standpipe.support.redaction import Redactor
@@ -50,6 +50,11 @@ def test_values_of_subclasses_of_json_types_are_values() -> None:
 
     made = plan(dag(node("a", x=Constant({"a": [Text("b")]}))))
     assert load(dump(made)[0]) == made
+
+
+def test_redaction_stores_no_defaults() -> None:
+    made = replace(plan(dag(node("a"))), executors={"exec": Container("image", Command((), ()))})
+    assert dump(made, Redactor(["secret word"])) == dump(made)
 
 
 def test_secrets_are_not_stored() -> None:

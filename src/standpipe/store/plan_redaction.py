@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass, replace
+from operator import is_not
 from typing import Any
 
 from standpipe.model import plan as p
@@ -60,12 +61,15 @@ def redact_plan(plan: p.Plan, redactor: Redactor) -> p.Plan:
 
 
 def _redact(value: Any, redactor: Redactor) -> Any:
+    """Return a value without secrets: the object itself if it has none, because a default itself is not stored."""
     if isinstance(value, str):
         return redactor.redact(value)
     if isinstance(value, Mapping):
-        return {key: _redact(item, redactor) for key, item in value.items()}
+        items = {key: _redact(item, redactor) for key, item in value.items()}
+        return items if any(items[key] is not item for key, item in value.items()) else value
     if isinstance(value, (list, tuple)):
-        return type(value)(_redact(item, redactor) for item in value)
+        parts = [_redact(item, redactor) for item in value]
+        return type(value)(parts) if any(map(is_not, parts, value)) else value
     if isinstance(value, Expression):
         return _redact_expression(value, redactor)
     if not is_dataclass(value) or isinstance(value, _STRUCTURE):
@@ -78,7 +82,8 @@ def _redact(value: Any, redactor: Redactor) -> Any:
             changes[name] = redactor.redact(item)
         elif name not in _NAMES.get(type(value), ()):
             changes[name] = _redact(item, redactor)
-    return replace(value, **changes)  # type: ignore[type-var]
+    is_changed = any(new is not getattr(value, name) for name, new in changes.items())
+    return replace(value, **changes) if is_changed else value  # type: ignore[type-var]
 
 
 def _redact_expression(expression: Expression, redactor: Redactor) -> Expression:
