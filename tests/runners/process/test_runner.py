@@ -363,9 +363,11 @@ def test_an_urgent_wish_kills_what_ignores_everything(bench: Bench, at_once: boo
 def test_a_daemon_is_asked_to_end_as_its_task_is(bench: Bench) -> None:
     source = """
         def f():
-            trap = 'trap "echo cleaned up; exit" INT; echo ready; while :; do sleep 0.05; done'
-            daemon = subprocess.Popen(['sh', '-c', trap], start_new_session=True)
+            trap = 'trap "echo cleaned up; exit" INT; read line; echo ready; while :; do sleep 0.05; done'
+            daemon = subprocess.Popen(['sh', '-c', trap], stdin=subprocess.PIPE, start_new_session=True)
             try:
+                daemon.stdin.write(b'\\n')
+                daemon.stdin.flush()
                 time.sleep(60)
             finally:
                 daemon.wait()
