@@ -22,6 +22,8 @@ VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",  # Accelerate, the BLAS of macOS
     "POLARS_MAX_THREADS",
     "RAYON_NUM_THREADS",  # other libraries in Rust, such as tokenizers
+    "TF_NUM_INTRAOP_THREADS",  # TensorFlow: in an operation, and for operations at once
+    "TF_NUM_INTEROP_THREADS",
     "LOKY_MAX_CPU_COUNT",  # joblib, for all cores (`n_jobs=-1`)
 )
 

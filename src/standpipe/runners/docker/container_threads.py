@@ -40,8 +40,8 @@ class ContainerThreads:
             image: the image, which is on this machine.
             request: the attempt. Its own variables, and those in the user's arguments, win over these.
         """
-        limit = self._arguments.cpu_limit
-        threads = self._cores.thread_variables(request.concurrency, limit or request.limits.cpu, ())
+        limits = [limit for limit in (self._arguments.cpu_limit, request.limits.cpu) if limit is not None]
+        threads = self._cores.thread_variables(request.concurrency, min(limits, default=None), ())
         if not threads:
             return {}
         own = self._image_variables(client, image)
