@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Collection
 
+from standpipe.model.cluster_differences import SP128, decides
 from standpipe.support import machine_capacity
 
 #: The variables in which libraries read how many threads to start, when they are imported. None of them keeps a task
@@ -43,6 +44,7 @@ class CoreShares:
         self._count_visible_cores = count_visible_cores
         self._known: tuple[float, float] = (-math.inf, 1.0)  # when the number of cores was read, and the number
 
+    @decides(SP128)
     def thread_variables(self, concurrency: int, limit: float | None, own: Collection[str]) -> dict[str, str]:
         """Return the variables that tell libraries how many threads to start; empty if they choose right by themselves.
 
