@@ -112,7 +112,7 @@ class ConcurrencyEstimator:
 
     def _width_of_component(self, name: str) -> int:
         """Return how many tasks of a component run at once. Components may be nested to any depth."""
-        unknown = [name]
+        unknown = [] if name in self._widths else [name]
         while unknown:
             body = self._plan.components[unknown[-1]].body
             nodes = body.nodes.values() if isinstance(body, Dag) else ()

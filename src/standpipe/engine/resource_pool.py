@@ -49,12 +49,14 @@ class ResourcePool:
 
     def count_fitting(self, request: ResourceRequest) -> int:
         """Return how many attempts with this request can run at once if no others do, at least 1."""
-        pairs = (
-            (_to_millicores(self._capacity.cpu), _to_millicores(request.cpu)),
-            (self._capacity.memory, request.memory),
-            (len(self._capacity.gpus), request.gpus),
-        )
-        return max(1, min([self.slots, *(available // needed for available, needed in pairs if needed)]))
+        count = self.slots
+        if request.cpu:
+            count = min(count, _to_millicores(self._capacity.cpu) // _to_millicores(request.cpu))
+        if request.memory:
+            count = min(count, self._capacity.memory // request.memory)
+        if request.gpus:
+            count = min(count, len(self._capacity.gpus) // request.gpus)
+        return max(1, count)
 
     def select_gpus(self, number: int) -> tuple[str, ...]:
         """Return free accelerators for an attempt, in the machine's order."""

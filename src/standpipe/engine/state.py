@@ -81,7 +81,7 @@ class RunState:
         Cores that it requests are its own, however many others there are.
         """
         expected = self._concurrency.estimate(task, self.pool.count_fitting(request))
-        return min(expected, self.pool.count_fitting(ResourceRequest(cpu=request.cpu)))
+        return min(expected, self.pool.count_fitting(ResourceRequest(cpu=request.cpu))) if request.cpu else expected
 
     def apply(self, fact: Fact) -> None:
         """Change the state as a fact says.
