@@ -46,9 +46,8 @@ class ReadyQueue:
             _, ticket, task = heappop(delayed)
             if _is_valid(ticket, task):
                 self._get_lane(self._due_retries, task.resources).append((ticket, task))
-        return _find_first(self._due_retries, pool, by_due=True) or _find_first(
-            self._first_attempts, pool, by_due=False
-        )
+        due = _find_first(self._due_retries, pool, by_due=True) if self._due_retries else None
+        return due or _find_first(self._first_attempts, pool, by_due=False)
 
     @property
     def next_due(self) -> float | None:
@@ -70,7 +69,11 @@ class ReadyQueue:
 
     @staticmethod
     def _get_lane(lanes: dict[_Demand, _Lane], request: ResourceRequest) -> _Lane:
-        return lanes.setdefault((request.cpu, request.memory, request.gpus), deque())
+        demand = (request.cpu, request.memory, request.gpus)
+        lane = lanes.get(demand)
+        if lane is None:
+            lane = lanes[demand] = deque()
+        return lane
 
 
 def _is_valid(ticket: int, task: ExecutorTask) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from standpipe.engine.tasks import ExecutorTask
-from standpipe.model.resources import Capacity, ResourceRequest
+from standpipe.model.resources import NO_REQUEST, Capacity, ResourceRequest
 
 
 class ResourcePool:
@@ -46,7 +46,7 @@ class ResourcePool:
 
     def select_gpus(self, number: int) -> tuple[str, ...]:
         """Return free accelerators for an attempt, in the machine's order."""
-        return tuple(gpu for gpu in self._capacity.gpus if gpu in self._free_gpus)[:number]
+        return tuple(gpu for gpu in self._capacity.gpus if gpu in self._free_gpus)[:number] if number else ()
 
     def acquire(self, task: ExecutorTask, gpus: tuple[str, ...]) -> None:
         """Take what an attempt at the task needs, with these accelerators."""
@@ -58,11 +58,12 @@ class ResourcePool:
 
     def release(self, task: ExecutorTask) -> None:
         """Free what the task's attempt acquired, if one runs."""
-        if task not in self._holders:
+        gpus = self._holders.pop(task, None)
+        if gpus is None:
             return
-        gpus = self._holders.pop(task)
-        self._free_cpu += _to_millicores(task.resources.cpu)
-        self._free_memory += task.resources.memory
+        if task.resources is not NO_REQUEST:
+            self._free_cpu += _to_millicores(task.resources.cpu)
+            self._free_memory += task.resources.memory
         self._free_gpus.update(dict.fromkeys(gpu for gpu in gpus if gpu in self._capacity.gpus))
 
 

@@ -78,18 +78,18 @@ class RunState:
         Raises:
             IllegalTransition: if the state does not allow the fact.
         """
-        if isinstance(fact, RunStarted):
+        if not isinstance(fact, (RunStarted, RunCancelled, RunResumed, RunEnded)):
+            self._apply_to_task(fact)
+        elif isinstance(fact, RunStarted):
             self.transitions.force(self.root, TaskState.RUNNING, RunStarted)
             self._open_dag(self.root, fact.inputs)
         elif isinstance(fact, RunCancelled):
             self.cancel_requests += 1
         elif isinstance(fact, RunResumed):
             self._resume(fact)
-        elif isinstance(fact, RunEnded):
+        else:
             self.transitions.force(self.root, fact.state, RunEnded)
             self.root.outputs = fact.outputs
-        else:
-            self._apply_to_task(fact)
 
     def _apply_to_task(self, fact: TaskFact) -> None:
         task = self.tasks.get(fact.task)
@@ -109,7 +109,6 @@ class RunState:
             self._close(task, fact)
 
     def _apply_to_executor_task(self, task: ExecutorTask, fact: TaskFact) -> None:
-        self.pool.release(task)
         if isinstance(fact, TaskReady):
             task.inputs, task.resources = fact.inputs, fact.resources
             self.queue.add(task)
@@ -119,9 +118,11 @@ class RunState:
                 task.first_started_at = fact.at
             self.pool.acquire(task, fact.gpus)
         elif isinstance(fact, AttemptFailed):
+            self.pool.release(task)
             task.retry_index, task.failed_at, task.due_at = task.retry_index + 1, fact.at, fact.due
             self.queue.add_retry(task)
         else:
+            self.pool.release(task)
             self._close(task, fact)
 
     # --- start of DAGs and loops --------------------------------------------------------------------------------------
@@ -129,14 +130,14 @@ class RunState:
     def _open_dag(self, dag: DagTask, inputs: Mapping[str, Value]) -> None:
         """Make the tasks of a DAG. Those without upstream tasks can start."""
         dag.inputs = inputs
-        members = []
+        upstream, components = self.topologies.get(dag.dag).upstream, self.plan.components
         for name, node in dag.dag.nodes.items():
             position = DagMember(dag)
-            task = self._add_task(dag.ref.child(name), node, self.plan.components[node.component], position)
+            task = self._add_task(dag.ref.child(name), node, components[node.component], position)
             dag.children[name] = task
-            members.append((task, position))
-        for task, position in members:
-            self._count_upstream(task, position)
+            position.unfinished_upstream = len(upstream[name])
+            if not position.unfinished_upstream:
+                self.startable.append(task)
         self._count_parts(dag)
 
     def _open_loop(self, loop: LoopTask, parent: DagTask, fact: LoopStarted) -> None:

@@ -69,6 +69,8 @@ def _compared(self: Any) -> list[object]:
 
 
 def _eq(self: Any, other: object) -> bool:
+    if self is other:
+        return True
     return _compared(self) == _compared(other) if other.__class__ is self.__class__ else NotImplemented
 
 
