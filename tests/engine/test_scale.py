@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from standpipe.engine.machine import Machine
-from standpipe.model.events import AttemptEnded, RunEnded, Start, StartAttempt
+from standpipe.model.events import AttemptEnded, RunEnded, Start, StartAttempt, TimePassed
 from standpipe.model.plan import Constant, FromInput, FromTask, Loop, Plan, RawItems
 from standpipe.model.states import TaskState
 from standpipe.model.types import ParameterInput
@@ -25,9 +25,12 @@ def drive(plan: Plan) -> Mapping[str, Value]:
     running: deque[StartAttempt] = deque()
     while True:
         running += [command for command in step.commands if isinstance(command, StartAttempt)]
-        if not running:
+        if running:
+            step = machine.handle(AttemptEnded(running.popleft().task, {"y": 1}), 0)
+        elif machine.due is not None:
+            step = machine.handle(TimePassed(), 0)
+        else:
             break
-        step = machine.handle(AttemptEnded(running.popleft().task, {"y": 1}), 0)
     ended = step.facts[-1]
     assert isinstance(ended, RunEnded)
     assert ended.state is TaskState.SUCCEEDED

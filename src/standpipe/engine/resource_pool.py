@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from standpipe.engine.tasks import ExecutorTask
+from standpipe.engine.tasks import ExecutorTask, Task
 from standpipe.model.resources import NO_REQUEST, Capacity, ResourceRequest
 
 
@@ -51,20 +51,22 @@ class ResourcePool:
     def acquire(self, task: ExecutorTask, gpus: tuple[str, ...]) -> None:
         """Take what an attempt at the task needs, with these accelerators."""
         self._holders[task] = gpus
-        self._free_cpu -= _to_millicores(task.resources.cpu)
-        self._free_memory -= task.resources.memory
+        if task.resources is not NO_REQUEST:
+            self._free_cpu -= _to_millicores(task.resources.cpu)
+            self._free_memory -= task.resources.memory
         for gpu in gpus:
             self._free_gpus.pop(gpu, None)  # a run may have started on a machine with other accelerators
 
-    def release(self, task: ExecutorTask) -> None:
+    def release(self, task: Task) -> None:
         """Free what the task's attempt acquired, if one runs."""
-        gpus = self._holders.pop(task, None)
+        gpus = self._holders.pop(task, None)  # type: ignore[arg-type]  # no other task is a key
         if gpus is None:
             return
-        if task.resources is not NO_REQUEST:
+        if isinstance(task, ExecutorTask) and task.resources is not NO_REQUEST:
             self._free_cpu += _to_millicores(task.resources.cpu)
             self._free_memory += task.resources.memory
-        self._free_gpus.update(dict.fromkeys(gpu for gpu in gpus if gpu in self._capacity.gpus))
+        if gpus:
+            self._free_gpus.update(dict.fromkeys(gpu for gpu in gpus if gpu in self._capacity.gpus))
 
 
 def _to_millicores(cores: float) -> int:

@@ -17,6 +17,7 @@ class TaskState(enum.Enum):
     CANCELLED = "CANCELLED"
 
     is_final: bool
+    __hash__ = object.__hash__  # members are singletons; that of `Enum` is a function in Python
 
     def __init__(self, name: str) -> None:
         self.is_final = name in {"SUCCEEDED", "FAILED", "SKIPPED", "CANCELLED"}

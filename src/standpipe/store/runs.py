@@ -207,7 +207,6 @@ def _deletes_volumes(plan: Plan) -> bool:
 
 def _work(fact: Fact) -> float:
     """Return the seconds of work that are lost with a fact. The end of a run is worth any wait."""
-    if isinstance(fact, RunEnded):
-        return _MOST_LOST
-    report = fact.report if isinstance(fact, (AttemptFailed, TaskSucceeded, TaskFailed)) else None
-    return report.seconds if report else 0.0
+    if isinstance(fact, (AttemptFailed, TaskSucceeded, TaskFailed)):
+        return fact.report.seconds if fact.report else 0.0
+    return _MOST_LOST if isinstance(fact, RunEnded) else 0.0
