@@ -13,10 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from json.encoder import (
-    c_make_encoder,  # type: ignore[attr-defined]  # None where `json` has no part in C
-    encode_basestring_ascii,
-)
 
 from standpipe.errors import StorageError
 from standpipe.model import events as e
@@ -264,9 +260,10 @@ def _make_dump() -> Callable[[Json], str]:
     In ASCII, as a lone surrogate, for one in the name of a file that is not UTF-8, is text to Python and not to SQLite.
     `JSONEncoder.encode` makes an encoder in C for each call, which takes longer than to write a small body with it.
     """
-    if c_make_encoder is None:
+    make_encoder = getattr(json.encoder, "c_make_encoder", None)
+    if make_encoder is None:  # an interpreter whose `json` has no part in C
         return json.JSONEncoder(separators=(",", ":"), default=_refuse).encode
-    encode = c_make_encoder(None, _refuse, encode_basestring_ascii, None, ":", ",", False, False, True)
+    encode = make_encoder(None, _refuse, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
     return lambda body: "".join(encode(body, 0))
 
 
