@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from heapq import heappop, heappush
@@ -83,11 +84,14 @@ def _is_valid(ticket: int, task: ExecutorTask) -> bool:
 
 def _find_first(lanes: dict[_Demand, _Lane], pool: ResourcePool, *, by_due: bool) -> ExecutorTask | None:
     """Return the first task that fits, of those at the heads of the lanes."""
-    heads = []
+    first, first_rank = None, (math.inf, 0)
     for lane in lanes.values():
-        while lane and not _is_valid(*lane[0]):
-            lane.popleft()
-        if lane and pool.fits(lane[0][1].resources):
+        while lane:
             ticket, task = lane[0]
-            heads.append((task.due_at if by_due else 0.0, ticket, task))
-    return min(heads)[2] if heads else None
+            if _is_valid(ticket, task):
+                rank = (task.due_at if by_due else 0.0, ticket)
+                if rank < first_rank and pool.fits(task.resources):
+                    first, first_rank = task, rank
+                break
+            lane.popleft()
+    return first

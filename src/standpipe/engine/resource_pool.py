@@ -41,6 +41,8 @@ class ResourcePool:
         """Return whether an attempt with this request may start now. One that would run alone always may."""
         if not self._holders:
             return True
+        if request is NO_REQUEST:
+            return self.has_free_slot and self._free_cpu >= 0 and self._free_memory >= 0
         enough = _to_millicores(request.cpu) <= self._free_cpu and request.memory <= self._free_memory
         return self.has_free_slot and enough and request.gpus <= len(self._free_gpus)
 

@@ -147,7 +147,9 @@ class RunState:
             position.unfinished_upstream = len(upstream[name])
             if not position.unfinished_upstream:
                 self.startable.append(task)
-        self._count_parts(dag)
+        dag.unfinished_parts = len(dag.children)
+        if not dag.children:
+            self.finishable.append(dag)
 
     def _start_loop(self, loop: LoopTask, fact: LoopStarted) -> None:
         """Make the iterations of a loop. As many as may run at once can start."""
