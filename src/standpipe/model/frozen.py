@@ -50,7 +50,8 @@ def _make_init(cls: Any) -> Callable[..., None]:
         else:
             parameters.append(name)
         lines.append(f"held[{name!r}] = {value}")
-    exec(f"def __init__({', '.join(parameters)}):\n  " + "\n  ".join(lines), namespace)  # noqa: S102 - as dataclasses do
+    source = f"def __init__({', '.join(parameters)}):\n  " + "\n  ".join(lines)
+    exec(compile(source, "<string>", "exec"), namespace)  # noqa: S102 - as `dataclasses` does
     init: Callable[..., None] = namespace["__init__"]
     init.__qualname__ = f"{cls.__qualname__}.__init__"
     return init

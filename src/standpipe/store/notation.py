@@ -106,7 +106,8 @@ class Record:
             written = "item" if encode is None else f"encode_{attribute}(item)"
             lines.append(f"  item = held[{attribute!r}]")
             lines.append(f"  {condition and condition + ': '}body[{name!r}] = {written}")
-        exec("\n".join([*lines, "  return body"]), namespace)  # noqa: S102 - of the literals of the tables
+        # Compiled first: `exec` of text makes CPython forget that a KeyboardInterrupt ends the main thread.
+        exec(compile("\n".join([*lines, "  return body"]), "<string>", "exec"), namespace)  # noqa: S102 - of literals
         write: Callable[[Any], dict[str, Json]] = namespace["write"]
         return write
 
