@@ -32,7 +32,20 @@ PIECES = st.sampled_from(
     ]
 )
 SIMPLE: st.SearchStrategy[Json] = st.recursive(
-    st.sampled_from(["a", "x y", "1", "true", "{{$}}", "a: b", "--x", "def f():\n    return 1\n", "word " * 30 + "end"])
+    st.sampled_from(
+        [
+            "a",
+            "x y",
+            "1",
+            "true",
+            "{{$}}",
+            "a: b",
+            "--x",
+            "def f():\n    return 1\n",
+            "word " * 30 + "end",
+            "x " * 50 + "== - @",
+        ]
+    )
     | st.sampled_from([1.0, None, True, [], {}]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b-c", "x y", "1"]), inner),
     max_leaves=10,
@@ -123,6 +136,7 @@ def test_what_is_usual(text: str) -> None:
         "a: @b\n",
         "a: - b\n",
         "a:\tb\n",
+        "a:  b\n",
         "a: b\r\n",
         "#\x07\na: b\n",
         "- a\n",

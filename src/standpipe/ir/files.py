@@ -18,6 +18,7 @@ from standpipe.ir.v1_component import load_v1, read_v1_description
 from standpipe.ir.yaml_writer import write_yaml
 from standpipe.model.plan import Importer, Plan
 from standpipe.model.types import Json
+from standpipe.support.garbage_collection import pause_garbage_collection
 
 
 def dumps(plan: Plan, description: str | None = None) -> str:
@@ -30,9 +31,10 @@ def dumps(plan: Plan, description: str | None = None) -> str:
     Raises:
         SpecError: as `emit`.
     """
-    spec, platforms = emit(plan), emit_platforms(plan)
-    header = write_header(spec, description or plan.description)
-    return header + write_yaml([spec, platforms] if platforms else [spec])
+    with pause_garbage_collection():
+        spec, platforms = emit(plan), emit_platforms(plan)
+        header = write_header(spec, description or plan.description)
+        return header + write_yaml([spec, platforms] if platforms else [spec])
 
 
 class MissingFile(StorageError, FileNotFoundError):
@@ -161,6 +163,11 @@ def read_component(text: str, origin: str = "The text") -> LoadedComponent:
 
     Errors are those of `read_text`, but for that of a component which must not be used, which is returned.
     """
+    with pause_garbage_collection():
+        return _read_component(text, origin)
+
+
+def _read_component(text: str, origin: str) -> LoadedComponent:
     documents = parse(text, origin)
     if len(documents) not in (1, 2):
         raise SpecError(f"{origin}: expected one document, or two with a PlatformSpec, got {len(documents)} documents.")

@@ -15,8 +15,6 @@ from standpipe.ir.yaml_writer import is_plain
 from standpipe.model.types import Json
 
 _HEADER = re.compile(r"(?:#[^\n]*\n)*")
-_NOT_ASCII = re.compile(r"[^ -~\n]")
-_NEXT_DOCUMENT = re.compile(r"^---\n", re.MULTILINE)
 
 _LONGEST_KEY = 122
 #: libyaml reads at most 100 levels here (`documents.MAX_DEPTH`); each has two spaces.
@@ -25,8 +23,11 @@ _KEY = r"[A-Za-z_][A-Za-z0-9_./{}-]*(?: [A-Za-z0-9_./{}]+)*|'(?:[^'\n]|'')+'"
 _STARTS_MAPPING = re.compile(rf"(?:{_KEY}):(?: |$)")
 
 _QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
-#: Lines of text without quotes that mean the same everywhere: they begin with no indicator, and have no comment or key.
-_UNQUOTED = re.compile(r"(?!---|\.\.\.|- |-$)[A-Za-z0-9_./(+$-](?:(?!: |:$| #| $)[ -~])*")
+#: Text without quotes that means the same everywhere: it begins with no indicator, and has no comment or key. Its other
+#: lines may begin with indicators.
+_LINE_REST = r"(?:(?!: |:$| #| $)[ -~])*"
+_FIRST_LINE = re.compile(rf"(?!---|\.\.\.|- |-$)[A-Za-z0-9_./(+$-]{_LINE_REST}")
+_NEXT_LINE = re.compile(rf"[!-\"$-9;-~]{_LINE_REST}")
 
 
 class Unusual(Exception):
@@ -44,11 +45,11 @@ def read_yaml(text: str, read_scalar: Callable[[str], Json]) -> list[Json]:
         Unusual: if libyaml has to read it.
     """
     header_end = _HEADER.match(text).end()  # type: ignore[union-attr]  # it also matches nothing
-    header, body = text[:header_end], text[header_end:]
-    if not header.replace("\n", "").isprintable() or _NOT_ASCII.search(body) or not body.endswith("\n"):
+    body = text[header_end:]
+    if not body.isascii() or not text.replace("\n", "").isprintable() or not body.endswith("\n"):
         raise Unusual
     reader = _Reader(read_scalar)
-    return [reader.read_mapping(document, 0) for document in _NEXT_DOCUMENT.split(body)]
+    return [reader.read_mapping(f"{document}\n", 0) for document in body[:-1].split("\n---\n")]
 
 
 @functools.cache
@@ -141,4 +142,5 @@ def _split(lines: str, pattern: re.Pattern[str], indent: int) -> Iterator[tuple[
 
 
 def _is_unquoted(text: str) -> bool:
-    return all(_UNQUOTED.fullmatch(line.lstrip(" ")) for line in text.removesuffix("\n").split("\n"))
+    first, *more = text.removesuffix("\n").split("\n")
+    return bool(_FIRST_LINE.fullmatch(first)) and all(_NEXT_LINE.fullmatch(line.lstrip(" ")) for line in more)
