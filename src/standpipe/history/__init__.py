@@ -19,7 +19,7 @@ __all__ = ["Artifact", "Attempt", "Run", "Status", "Task", "get_run", "runs"]
 def runs(pipeline_root: Path) -> list[Run]:
     """Return all runs in a pipeline root, newest first; see `standpipe.local.runs`."""
     rows = run_rows(pipeline_root)
-    idle = {row.id: row.length for row in rows if row.end is None and not is_active(pipeline_root / row.id)}
+    idle = {row.id: row.length for row in rows if row.state is None and not is_active(pipeline_root / row.id)}
     if idle:
         rows = run_rows(pipeline_root)  # one of them may have ended, or been resumed, before its lock was checked
     return [_reader(pipeline_root, row.id).snapshot(row, idle_since=idle.get(row.id)) for row in rows]

@@ -13,11 +13,12 @@ from typing import Protocol, runtime_checkable
 
 from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.events import AttemptEnded, Fact, RunEnded, StartAttempt
+from standpipe.model.events import AttemptEnded, Fact, StartAttempt
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import Component, Container, ExecutorRef, PythonFunction
 from standpipe.model.refs import RunId, RunInfo, TaskRef
 from standpipe.model.resources import Capacity, Limits
+from standpipe.model.states import TaskState
 from standpipe.model.types import Json
 from standpipe.model.values import Checksum, Value
 
@@ -402,8 +403,8 @@ class RecordedRun(Protocol):
         """The seconds between its first and its last fact in which no process drove it."""
 
     @property
-    def end(self) -> RunEnded | None:
-        """Its last fact, if the run has ended."""
+    def state(self) -> TaskState | None:
+        """Its final state; None until it has ended."""
 
 
 class FactReader(Protocol):

@@ -71,6 +71,7 @@ def resume(options: RunOptions, run_id: str, component: BaseComponent | None, fr
             now=context.clock.now,
             redactor=context.redactor,
             recorded=stored.row.length,
+            outline=stored.progress(),
         )
         with context.redactor.redact_messages(), closing(recorder):
             return _resume(context, stored, current, from_task, recorder, is_recorded=defined is None)

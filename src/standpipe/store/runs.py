@@ -1,6 +1,6 @@
 """The run store: the facts of every run, append-only, in SQLite (`runs.sqlite` in the pipeline root).
 
-Schema, version 5:
+Schema, version 6:
 
 * `runs`: `id` (the run's id), `pipeline` (its name), `created` (ISO 8601, UTC), `uuid`, `plan` (the id of the Plan that
   it began with), `workspace` (the folder on this machine; empty if it has none), `rerun_of` (the run and the task of
@@ -12,6 +12,12 @@ Schema, version 5:
   root at `path`, which may have been moved or copied since. Runs of version 4 have no row for their first facts.
 * `facts`: `run`, `seq` (from 1, without gaps), `at` (seconds since the epoch), `kind`, `body` (see `store.facts`).
 * `texts`: `digest` (the SHA-256 of a large text), `part` (from 0), `body` (the part, as UTF-8).
+* `summaries`: what lists show of a run that has ended: `run`, `state`, `length` (the number of its facts), `began` and
+  `latest` (the times of the first and the last of them), `idle` (the seconds between the two in which no process drove
+  the run). Triggers keep them: the end of a run adds its summary; its resumption removes it, and so does
+  whoever deletes facts by hand.
+* `outlines`: `run`, `body` (JSON: the lines and the failures of a run that has ended, see `history.outline`). Runs that
+  version 5 or older recorded have none.
 
 A migration changes tables and columns, never bodies: those keep the names that they were written with, which
 `store.notation` explains.
@@ -24,6 +30,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
 from standpipe.model.events import AttemptFailed, Fact, RunEnded, TaskFailed, TaskSucceeded
 from standpipe.model.kfp import DELETE_PVC
@@ -75,6 +82,41 @@ _MIGRATIONS = (
         digest TEXT NOT NULL, part INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (digest, part)
     ) STRICT;
     """,
+    # Triggers, as a process of an older Standpipe may be recording a run in this moment.
+    """
+    CREATE TABLE summaries (
+        run TEXT PRIMARY KEY REFERENCES runs(id),
+        state TEXT NOT NULL,
+        length INTEGER NOT NULL,
+        began REAL NOT NULL,
+        latest REAL NOT NULL,
+        idle REAL NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE outlines (run TEXT PRIMARY KEY REFERENCES runs(id), body TEXT NOT NULL) STRICT;
+    CREATE TRIGGER run_ended AFTER INSERT ON facts WHEN NEW.kind = 'RunEnded' BEGIN
+        INSERT OR REPLACE INTO summaries SELECT NEW.run, json_extract(NEW.body, '$.state'), NEW.seq, first.at, NEW.at,
+            coalesce((SELECT sum(resumed.at - before.at) FROM facts AS resumed
+                JOIN facts AS before ON before.run = resumed.run AND before.seq = resumed.seq - 1
+                WHERE resumed.run = NEW.run AND resumed.kind = 'RunResumed'), 0.0)
+        FROM facts AS first WHERE first.run = NEW.run AND first.seq = 1;
+    END;
+    CREATE TRIGGER run_resumed AFTER INSERT ON facts WHEN NEW.kind = 'RunResumed' BEGIN
+        DELETE FROM summaries WHERE run = NEW.run;
+        DELETE FROM outlines WHERE run = NEW.run;
+    END;
+    CREATE TRIGGER facts_deleted AFTER DELETE ON facts BEGIN
+        DELETE FROM summaries WHERE run = OLD.run;
+        DELETE FROM outlines WHERE run = OLD.run;
+    END;
+    INSERT INTO summaries SELECT last.run, json_extract(last.body, '$.state'), last.seq, first.at, last.at,
+        coalesce((SELECT sum(resumed.at - before.at) FROM facts AS resumed
+            JOIN facts AS before ON before.run = resumed.run AND before.seq = resumed.seq - 1
+            WHERE resumed.run = last.run AND resumed.kind = 'RunResumed'), 0.0)
+    FROM runs
+    JOIN facts AS last ON last.run = runs.id AND last.seq = (SELECT max(seq) FROM facts WHERE run = runs.id)
+    JOIN facts AS first ON first.run = runs.id AND first.seq = 1
+    WHERE last.kind = 'RunEnded';
+    """,
 )
 
 _ADD_ROOT = """
@@ -98,6 +140,16 @@ SCHEMA = Schema(
 _MOST_LOST = 1.0
 
 
+class Outline(Protocol):
+    """What a person reads of a run, kept up to date while the run is recorded."""
+
+    def apply(self, at: float, fact: Fact) -> None:
+        """Apply the next fact of the run, which was recorded at a time in seconds since the epoch."""
+
+    def outline(self) -> str:
+        """Return the outline of the run, which has ended, as JSON."""
+
+
 class RunRecorder:
     """Appends the facts of one run, each batch in one transaction. For one thread.
 
@@ -117,6 +169,7 @@ class RunRecorder:
         rerun_of: the run and the task of which it is a rerun.
         redactor: redacts secrets from the plan; facts come without them.
         recorded: the number of facts that the store has of the run, if it is resumed.
+        outline: the outline of the run after these facts, which is stored when the run ends; None to store none.
 
     Raises:
         StorageError: from any method, if the database cannot be written.
@@ -133,6 +186,7 @@ class RunRecorder:
         rerun_of: str = "",
         redactor: Redactor = NO_SECRETS,
         recorded: int = 0,
+        outline: Outline | None = None,
     ) -> None:
         self._database = Database(StateLayout(pipeline_root).run_store, SCHEMA)
         self._run = run.id
@@ -140,6 +194,7 @@ class RunRecorder:
         self._unsafe = 0.0  # the work that a power loss could take, in seconds
         self._most_lost = 0.0 if _deletes_volumes(plan) else _MOST_LOST
         self._process = os.getpid()
+        self._outline = outline
         self._stored_texts: set[str] = set()
         body, self.plan = dump(plan, redactor)
         self._unwritten: list[tuple[str, list[tuple[object, ...]]]] = [
@@ -166,9 +221,14 @@ class RunRecorder:
             self._seq += 1
             rows.append((self._run, self._seq, now, *encode(fact, texts)))
             self._unsafe += _work(fact)
+            if self._outline:
+                self._outline.apply(now, fact)
         new_texts = {digest: text for digest, text in texts.items() if digest not in self._stored_texts}
         survives = self._unsafe >= self._most_lost
-        self._write([*self._unwritten, ("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)], new_texts, survives)
+        statements = [*self._unwritten, ("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)]
+        if self._outline and facts and isinstance(facts[-1], RunEnded):
+            statements.append(("INSERT INTO outlines VALUES (?, ?)", [(self._run, self._outline.outline())]))
+        self._write(statements, new_texts, survives)
         self._unwritten.clear()
         self._stored_texts.update(new_texts)
         if survives:
