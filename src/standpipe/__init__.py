@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-from standpipe import dsl, local
-
+TYPE_CHECKING = False  # `typing` takes longer to import than some commands of the command line take
 if TYPE_CHECKING:
-    from standpipe import compiler, components, kubernetes
+    from typing import Any
+
+    from standpipe import compiler, components, dsl, kubernetes, local
     from standpipe.kfp_compat.modules import install_as_kfp
 
 __version__ = "0.1.0.dev0"
@@ -17,8 +15,10 @@ __all__ = ["compiler", "components", "dsl", "install_as_kfp", "kubernetes", "loc
 
 
 def __getattr__(name: str) -> Any:
-    """Import a module that few programs need at its first use, to keep the import of `standpipe` fast."""
-    if name in ("compiler", "components", "kubernetes"):
+    """Import a module at its first use, to keep the import of `standpipe` fast."""
+    from importlib import import_module
+
+    if name in ("compiler", "components", "dsl", "kubernetes", "local"):
         return import_module(f"standpipe.{name}")
     if name == "install_as_kfp":
         return import_module("standpipe.kfp_compat.modules").install_as_kfp

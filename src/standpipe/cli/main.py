@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from standpipe import __version__
-from standpipe.cli import failures
-from standpipe.errors import ArgumentError
-from standpipe.model.kfp import KFP_VERSION
+TYPE_CHECKING = False  # `typing` and `argparse` take longer to import than some commands take
+if TYPE_CHECKING:
+    import argparse
 
 #: The commands and what they do. Each is the function `main` of the module with its name, imported when it is used.
 COMMANDS = {
@@ -49,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit:
         raise
     except BaseException as error:  # noqa: BLE001 - every uncaught error is reported here
+        from standpipe.cli import failures
+
         return failures.report(error)
 
 
@@ -61,6 +61,8 @@ def _choose_run(file: str) -> str:
     if "." not in file and not os.path.exists(file):
         from difflib import get_close_matches  # costs time, and only a mistake needs it
 
+        from standpipe.errors import ArgumentError
+
         for close in get_close_matches(file, COMMANDS, n=1):
             raise ArgumentError(
                 f"Unknown command {file!r}: did you mean `standpipe {close}`? `standpipe --help` lists the commands."
@@ -69,6 +71,11 @@ def _choose_run(file: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
+    import argparse
+
+    from standpipe import __version__
+    from standpipe.model.kfp import KFP_VERSION
+
     commands = "\n".join(f"  {name:<9}{does}" for name, does in COMMANDS.items())
     parser = argparse.ArgumentParser(
         "standpipe",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from standpipe.history.lineage import Lineage
@@ -16,18 +16,21 @@ from standpipe.model.refs import TaskRef
 from standpipe.model.values import Value
 
 
-@dataclass(slots=True)
 class _TaskState(TaskProgress):
     """What is known about a task so far."""
 
-    item: Value = None
-    inputs: Mapping[str, Value] = field(default_factory=dict)
-    outputs: Mapping[str, Value] = field(default_factory=dict)
-    attempts: list[Attempt] = field(default_factory=list)
+    __slots__ = ("attempts", "inputs", "item", "outputs")
+
+    def __init__(self, ref: TaskRef, group: _TaskState | None, attempts: list[Attempt]) -> None:
+        super().__init__(ref, group)
+        self.item: Value = None
+        self.inputs: Mapping[str, Value] = {}
+        self.outputs: Mapping[str, Value] = {}
+        self.attempts = attempts
 
     def reopen(self) -> None:
         """Discard how the task ended, and mark it as running."""
-        TaskProgress.reopen(self)  # `super()` would look for a class without slots
+        super().reopen()
         self.outputs = {}
 
     def interrupt_attempt(self) -> None:
@@ -60,7 +63,7 @@ class RunFold(ProgressFold[_TaskState]):
     """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(lambda ref: _TaskState(ref, attempts=self._earlier.pop(ref, [])))
+        super().__init__(lambda ref, group: _TaskState(ref, group, self._earlier.pop(ref, [])))
         self._folder = folder
         self._earlier: dict[TaskRef, list[Attempt]] = {}  # attempts of tasks that a resume has reset
         self._inputs: Mapping[str, Value] = {}

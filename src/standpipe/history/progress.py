@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from standpipe.history.outline import Line, limit_failures, select_lines
@@ -17,6 +16,7 @@ from standpipe.history.records import Status
 from standpipe.history.render import explain_status
 from standpipe.model import events as e
 from standpipe.model.refs import ROOT, TaskRef
+from standpipe.support.terminal_text import strip_controls
 
 #: The statuses that a task keeps when the run is resumed; all other tasks continue or are rerun.
 _KEPT = {Status.SUCCEEDED, Status.SKIPPED, Status.READY}
@@ -31,24 +31,31 @@ _FINAL = {
 }
 
 
-@dataclass(slots=True)
 class TaskProgress:
     """How far a task has come. `ready` and `started` are None until it was ready or has started.
 
-    `is_group` is true of a nested pipeline, a loop, or an iteration of a loop over a pipeline. `idle` are the seconds
-    since its start in which it was not in progress, because the run or the task had ended and was not yet resumed.
+    `group` is the nested pipeline, loop or iteration that it is in, None for a task of the pipeline. `is_group` is true
+    of one of those. `idle` are the seconds since its start in which it was not in progress, because the run or the task
+    had ended and was not yet resumed.
     """
 
-    ref: TaskRef
-    status: Status = Status.READY
-    is_group: bool = False
-    ready: float | None = None
-    started: float | None = None
-    ended: float | None = None
-    idle: float = 0.0
-    cached_from: str = ""
-    skip_reason: str = ""
-    failure: e.Failure | None = None
+    __slots__ = (
+        *("cached_from", "ended", "failure", "group", "idle", "is_group"),
+        *("ready", "ref", "skip_reason", "started", "status"),
+    )
+
+    def __init__(self, ref: TaskRef, group: TaskProgress | None) -> None:
+        self.ref = ref
+        self.group = group
+        self.status = Status.READY
+        self.is_group = False
+        self.ready: float | None = None
+        self.started: float | None = None
+        self.ended: float | None = None
+        self.idle = 0.0
+        self.cached_from = ""
+        self.skip_reason = ""
+        self.failure: e.Failure | None = None
 
     @property
     def name(self) -> str:
@@ -70,7 +77,7 @@ class TaskProgress:
         started, ended = self.first_start, self.ended
         seconds = None if started is None or ended is None else max(0.0, ended - started - self.idle)
         note = explain_status(self.cached_from, self.skip_reason, self.failure)
-        return Line(depth, self.name, status.value, seconds, note)
+        return Line(depth, strip_controls(self.name), status.value, seconds, strip_controls(note))
 
 
 P = TypeVar("P", bound=TaskProgress)
@@ -80,14 +87,16 @@ class ProgressFold(Generic[P]):
     """The progress of a run after some of its facts; more can be applied at any time, in their order.
 
     Args:
-        new_task: returns what is known of a task at first.
+        new_task: returns what is known at first of a task in a group, None for a task of the pipeline.
     """
 
-    def __init__(self, new_task: Callable[[TaskRef], P]) -> None:
+    def __init__(self, new_task: Callable[[TaskRef, P | None], P]) -> None:
         self._new_task = new_task
+        self._handlers = {kind: getattr(self, name) for kind, name in _METHODS.items()}
         self._tasks: dict[TaskRef, P] = {}  # each before those that it contains
         self._failures: dict[TaskRef, e.Failure] = {}
         self._latest = 0.0  # when the last fact was recorded
+        self._was_resumed = False
 
     def apply(self, at: float, fact: e.Fact) -> None:
         """Apply the next fact of the run.
@@ -96,9 +105,9 @@ class ProgressFold(Generic[P]):
             at: when the fact was recorded, in seconds since the epoch.
             fact: the fact.
         """
-        method = _METHODS.get(type(fact))
-        if method:
-            getattr(self, method)(at, fact)
+        handler = self._handlers.get(type(fact))
+        if handler:
+            handler(at, fact)
         self._latest = at
 
     def failures(self) -> list[str]:
@@ -113,8 +122,7 @@ class ProgressFold(Generic[P]):
         """
         children: dict[TaskRef, list[P]] = {}
         for state in self._tasks.values():
-            container = state.ref.whole
-            children.setdefault(container if container in self._tasks else ROOT, []).append(state)
+            children.setdefault(state.group.ref if state.group else ROOT, []).append(state)
 
         def status(state: P) -> Status:
             return Status.INTERRUPTED if is_over and state.status in OPEN else state.status
@@ -134,6 +142,7 @@ class ProgressFold(Generic[P]):
         """Nothing is known of tasks yet."""
 
     def _run_resumed(self, at: float, fact: e.RunResumed) -> None:
+        self._was_resumed = True
         self._failures.clear()
         reset = set(fact.rerun_tasks)
         for ref, state in list(self._tasks.items()):
@@ -160,7 +169,8 @@ class ProgressFold(Generic[P]):
 
     def _task_ready(self, at: float, fact: e.TaskReady) -> None:
         state = self._state(fact.task, at)
-        state.reopen()
+        if state.ready is not None:
+            state.reopen()
         state.status, state.ready, state.started, state.idle = Status.READY, at, None, 0.0
 
     def _attempt_started(self, at: float, fact: e.AttemptStarted) -> None:
@@ -192,14 +202,15 @@ class ProgressFold(Generic[P]):
         """Return the state of a task, new if needed. Groups around it that had ended before a resume are reopened."""
         state = self._tasks.get(ref)
         if state is None:
-            state = self._tasks[ref] = self._new_task(ref)
-        group = self._tasks.get(ref.whole)
-        while group and group.ended is not None:
-            self._reopen(group, at)
-            group = self._tasks.get(group.ref.whole)
+            state = self._tasks[ref] = self._new_task(ref, self._tasks.get(ref.whole))
+        if self._was_resumed:
+            group = state.group
+            while group is not None and group.ended is not None:
+                self._reopen(group, at)
+                group = group.group
         return state
 
-    def _reopen(self, group: P, at: float) -> None:
+    def _reopen(self, group: TaskProgress, at: float) -> None:
         """Mark a group as running again. The time since it ended, or since its process did, is not progress."""
         group.idle += at - (self._latest if group.ended is None else group.ended)
         group.reopen()
@@ -232,7 +243,8 @@ class RunProgress(ProgressFold[TaskProgress]):
     def outline(self) -> str:
         """Return the outline of the run, which has ended, as JSON: its lines and its failures."""
         lines = [line.fields() for line in self.lines(is_over=True)]
-        return json.dumps([lines, list(limit_failures(self.failures()))], separators=(",", ":"))
+        failures = [*map(strip_controls, limit_failures(self.failures()))]
+        return json.dumps([lines, failures], separators=(",", ":"))
 
 
 def _describe(task: TaskRef, failure: e.Failure) -> str:
