@@ -296,8 +296,13 @@ class ArtifactStore(Protocol):
             None if the location is not the store's own, or as `checksum`.
         """
 
-    def checksum(self, location: str, cancel: Cancellation) -> Checksum | None:
+    def checksum(self, location: str, cancel: Cancellation, algorithm: str = "") -> Checksum | None:
         """Return the checksum of a payload, wherever it is.
+
+        Args:
+            location: the location.
+            cancel: stops the reading.
+            algorithm: that of a checksum to compare with; by default, the store chooses it.
 
         Returns:
             None if there is no payload, it cannot be read, or `cancel` is set meanwhile.
@@ -363,6 +368,9 @@ class Cache(Protocol):
 
     def note(self, path: str, checksum: Checksum) -> None:
         """Store the checksum of a path, in place of an older one."""
+
+    def has_older_entries(self) -> bool:
+        """Return whether an older Standpipe, which had SHA-256 only, has stored entries."""
 
 
 class RecordedRun(Protocol):
