@@ -69,16 +69,16 @@ def test_all_files_of_a_folder_have_the_algorithm_of_its_size(tmp_path: Path) ->
 
 
 def test_an_error_in_any_thread_is_that_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = os.pread
+    read = os.preadv
 
-    def fail(file: int, size: int, offset: int) -> bytes:
+    def fail(file: int, buffers: list[memoryview], offset: int) -> int:
         if offset >= 4 * MIB:
             raise OSError(5, "Input/output error")
-        return read(file, size, offset)
+        return read(file, buffers, offset)
 
     make(tmp_path / "f", 16 * MIB)
     monkeypatch.setattr(file_digests, "count_cores", lambda: 4)
-    monkeypatch.setattr(os, "pread", fail)
+    monkeypatch.setattr(os, "preadv", fail)
     open_files = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
     with pytest.raises(OSError, match="Input/output error"):
         compute_digest(str(tmp_path / "f"), BLAKE3, Cancellation())
@@ -95,13 +95,13 @@ def test_who_has_to_stop_reads_no_further(tmp_path: Path) -> None:
 
 def test_a_file_that_is_truncated_meanwhile_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path / "f", 16 * MIB)
-    read = os.pread
+    read = os.preadv
 
-    def truncate(file: int, size: int, offset: int) -> bytes:
+    def truncate(file: int, buffers: list[memoryview], offset: int) -> int:
         os.truncate(tmp_path / "f", 5 * MIB)
-        return read(file, size, offset)
+        return read(file, buffers, offset)
 
-    monkeypatch.setattr(os, "pread", truncate)
+    monkeypatch.setattr(os, "preadv", truncate)
     assert checksum(tmp_path / "f").signature == ""
 
 

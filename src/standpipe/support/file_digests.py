@@ -40,7 +40,7 @@ _MOST_THREADS = 8
 class Hash(Protocol):
     """What `hashlib` and `blake3` have in common."""
 
-    def update(self, data: bytes, /) -> object: ...
+    def update(self, data: bytes | memoryview, /) -> object: ...
 
     def digest(self) -> bytes: ...
 
@@ -81,15 +81,18 @@ def compute_digest(path: str, algorithm: str, cancel: Cancellation) -> str:
     try:
         size = os.fstat(file).st_size  # what is appended meanwhile may have no end, and is noticed later
         if algorithm == SHA256:
-            return _hash_part(file, 0, size, SHA256, cancel).hexdigest()
+            return _hash_part(file, 0, size, SHA256, cancel, _make_buffer(size)).hexdigest()
         count = max(1, -(-size // _PIECE))
         digests = [b""] * count
 
-        def hash_piece(number: int) -> None:
-            begin = number * _PIECE
-            digests[number] = _hash_part(file, begin, min(begin + _PIECE, size), algorithm, cancel).digest()
+        def hash_pieces(numbers: range) -> None:
+            buffer = _make_buffer(size)
+            for number in numbers:
+                begin = number * _PIECE
+                end = min(begin + _PIECE, size)
+                digests[number] = _hash_part(file, begin, end, algorithm, cancel, buffer).digest()
 
-        _share(hash_piece, count)
+        _share(hash_pieces, count)
         whole = new_hash(algorithm)
         whole.update(b"".join(digests))
         return whole.hexdigest()
@@ -97,27 +100,29 @@ def compute_digest(path: str, algorithm: str, cancel: Cancellation) -> str:
         os.close(file)
 
 
-def _hash_part(file: int, begin: int, end: int, algorithm: str, cancel: Cancellation) -> Hash:
+def _make_buffer(size: int) -> memoryview:
+    return memoryview(bytearray(min(size, _BLOCK)))
+
+
+def _hash_part(file: int, begin: int, end: int, algorithm: str, cancel: Cancellation, buffer: memoryview) -> Hash:
     part = new_hash(algorithm)
-    while begin < end and (block := os.pread(file, min(_BLOCK, end - begin), begin)):
+    # Into one buffer: a new one for each block costs more than the system call. macOS has `preadv` since version 11.
+    while begin < end and (count := os.preadv(file, [buffer[: end - begin]], begin)):
         if cancel:
             raise Cancelled
-        part.update(block)
-        begin += len(block)
+        part.update(buffer[:count])
+        begin += count
     return part
 
 
-def _share(work: Callable[[int], None], count: int) -> None:
-    """Call a function with each number below `count`, in several threads, and raise what it raises."""
+def _share(work: Callable[[range], None], count: int) -> None:
+    """Call a function with some of the numbers below `count` in each of several threads, and raise what it raises."""
     errors: list[BaseException] = []
     number_of_threads = min(count_cores(), count, _MOST_THREADS)
 
     def work_on(first: int) -> None:
         try:
-            for number in range(first, count, number_of_threads):
-                if errors:
-                    return
-                work(number)
+            work(range(first, count, number_of_threads))
         except BaseException as error:  # noqa: BLE001 - raised below, in the thread of the caller
             errors.append(error)
 
