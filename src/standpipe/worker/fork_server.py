@@ -148,8 +148,9 @@ class ForkServer:
             return None
         (pid, orders), self._spare = self._spare, None
         with orders, suppress(BrokenPipeError, ConnectionResetError):
+            # So that later spares find the program compiled. Before the task starts: it can put a FIFO there.
+            prepare(order.message["request"])
             _forward(orders, order)
-            prepare(order.message["request"])  # while the task starts, so that later ones find the program compiled
             return pid
         return None
 
