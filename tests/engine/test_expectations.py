@@ -12,6 +12,7 @@ from standpipe.model.plan import (
     Component,
     Constant,
     Container,
+    ExecutorRef,
     FromInput,
     FromTask,
     InputItems,
@@ -136,7 +137,7 @@ def test_nothing_is_expected_of_a_cancelled_run() -> None:
 )
 def test_the_resources_must_be_known(limit: object, names: list[str]) -> None:
     pipeline = plan(dag(node("a"), node("b", component="big", x=FromTask("a", "y"))), big=leaf())
-    big = Component(replace(leaf().body, label="big"), leaf().inputs, leaf().outputs)  # type: ignore[type-var]
+    big = Component(ExecutorRef("big"), leaf().inputs, leaf().outputs)
     executor = Container("image", Command(), resources=Resources(cpu_limit=limit))  # type: ignore[arg-type]
     pipeline = replace(
         pipeline,
