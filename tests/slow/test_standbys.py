@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,11 +25,11 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.ports import ExpectAttempts, Log, Mount, Outcome, TaskRequest
 from standpipe.runners.docker.runner import ContainerTaskRunner
 from tests.processes import wait_until
-from tests.runners.contract import Harness
+from tests.runners.contract import Harness, IsolatedRunnerContract
 
-from . import test_docker_contract
 from .docker_engine import IMAGE, Bench, EngineProxy, containers_of, python_function, variant, wait_for
 from .docker_engine import Log as KeptLog
+from .test_docker_contract import open_harness
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -54,11 +56,18 @@ class StandingBy:
         self._runner = runner
         self._client = client
         self._expect = expect
+        self._lock = threading.Lock()
+        self._expected: dict[Path, TaskRequest] = {}
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
         if self._runner._may_stand_by(request) and not cancel:
-            self._expect([request], [])
-            wait_for(lambda: waiting_for(self._client, str(request.task)))
+            with self._lock:
+                self._expected[request.folder] = request
+                self._expect(list(self._expected.values()), [])
+            wait_for(lambda: waiting_for(self._client, str(request.task)), 60)
+            with self._lock:
+                del self._expected[request.folder]
+                self._expect(list(self._expected.values()), [request.folder])
         return self._runner.run(request, log=log, cancel=cancel)
 
     def __getattr__(self, name: str) -> Any:
@@ -71,17 +80,22 @@ def pass_by() -> None:
 
 @pytest.mark.skipif("DOCKER_HOST" in os.environ, reason="the engine is not at the usual place")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the SDK does not close a socket that nobody answers at
-class TestStandbys(test_docker_contract.TestContainerRunner):
+class TestStandbys(IsolatedRunnerContract):
     """Containers of a real engine that wait for their attempts."""
 
     @pytest.fixture
-    def harness(self, harness: Harness, docker_client: DockerClient) -> Iterator[Harness]:
-        runner = harness.runner
-        assert isinstance(runner, ContainerTaskRunner)
-        with runner.stand_by("contract", harness.root) as expect:
-            harness.run(harness.request(pass_by))  # there are standbys from the first attempt on
-            harness.runner = StandingBy(runner, docker_client, expect)
-            yield harness
+    def harness(
+        self, tmp_path: Path, docker_client: DockerClient, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[Harness]:
+        with open_harness(tmp_path, docker_client, monkeypatch) as harness:
+            runner = harness.runner
+            assert isinstance(runner, ContainerTaskRunner)
+            with runner.stand_by("contract", harness.root) as expect:
+                first = copy(harness)
+                first.root = harness.root / "first"
+                first.run(first.request(pass_by))  # there are standbys from the first attempt on
+                harness.runner = StandingBy(runner, docker_client, expect)
+                yield harness
 
 
 # --- one container ----------------------------------------------------------------------------------------------------
