@@ -24,8 +24,9 @@ from standpipe.support.untrusted_files import remove_path
 #: The standbys of a run that are started at the same time. An engine starts one in 0.2 to 0.3 s, using half a core.
 _THREADS = 2
 
-#: The bytes of memory that must be available, of which a standby takes 20 MB: its worker, and a process of the engine.
-_MIN_AVAILABLE_MEMORY = 200_000_000
+#: The bytes of memory that must be available to start another standby. It takes 26 MB: 13 for its worker, 12 for the
+#: process of the engine that holds it. Ten times that, as the tasks which run may need more at any time.
+_MIN_AVAILABLE_MEMORY = 260_000_000
 
 #: The seconds between two checks for a cancellation, while an attempt waits for its standby.
 _POLL_INTERVAL = 0.1
