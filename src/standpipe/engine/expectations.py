@@ -80,8 +80,9 @@ class _Outlook:
             elif isinstance(position, Iteration):
                 loop = position.parent
                 whole = self._end_part(loop)
-                next_one = loop.next_to_admit + self._ended_parts[loop.ref] - 1
-                yield from loop.iterations[next_one : next_one + 1]
+                number = loop.next_to_admit + self._ended_parts[loop.ref] - 1
+                following = loop.iterations[number : number + 1]  # a resumed run has kept some that succeeded
+                yield from (iteration for iteration in following if iteration.state is TaskState.PENDING)
 
     def _end_part(self, whole: DagTask | LoopTask) -> Task | None:
         """Count the end of a part of a DAG or loop; return the whole if it was the last one."""
@@ -113,7 +114,8 @@ class _Outlook:
             component = self._state.plan.components[node.component]
             has_artifacts = any(isinstance(declared, ArtifactInput) for declared in component.inputs.values())
             if not (node.upstream or node.trigger.condition or node.loop or has_artifacts):
-                attempts += self._expect(dag.ref.child(name), node, {}, 0)
+                ref = dag.ref.child(name)
+                attempts += self._expect(ref, node, {}, self._state.count_earlier_attempts(ref))
         return attempts
 
     def _expect(self, ref: TaskRef, node: Node, artifacts: Mapping[str, Value], attempt: int) -> list[StartAttempt]:
