@@ -123,7 +123,9 @@ class Standbys:
     @contextmanager
     def keep(self, run: RunId, root: Path) -> Iterator[ExpectAttempts]:
         """Keep standbys for a run during the block, at whose end all are removed; see `model.ports.StandbyRunner`."""
-        kept = self._runs[run] = _RunStandbys()
+        kept = _RunStandbys()
+        with self._changed:
+            self._runs[run] = kept
         threads: list[threading.Thread] = []
 
         def expect(requests: Sequence[TaskRequest], running: Collection[Path]) -> None:
@@ -215,8 +217,7 @@ class Standbys:
         while (request := self._wait_for_next(kept)) is not None:
             standby = None
             try:
-                if machine_capacity.read_available_memory() > _MIN_AVAILABLE_MEMORY:
-                    standby = self._start(request, kept.cancel)
+                standby = self._start(request, kept.cancel)
             except engine_errors(StandpipeError):
                 pass  # the attempt starts its container itself, and says what is wrong
             finally:
@@ -231,7 +232,7 @@ class Standbys:
         with self._changed:
             while not kept.is_closed:
                 request = None if self._held else kept.find_next(self._is_possible)
-                if request is not None:
+                if request is not None and machine_capacity.read_available_memory() > _MIN_AVAILABLE_MEMORY:
                     kept.begin(request)
                     return request
                 self._changed.wait()
