@@ -1,14 +1,18 @@
-"""The creation and removal of containers."""
+"""The creation and removal of containers, and the owner of what they leave."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from standpipe.errors import RunnerError
+from standpipe.model.ports import Mount
+from standpipe.runners.docker.container import TaskContainer
+from standpipe.runners.docker.create_arguments import bind_mounts, owner_labels
 from standpipe.runners.docker.engine import engine_errors, leftovers, message_of
 from standpipe.support.forking import register_object
 from standpipe.support.notices import Notice
@@ -25,7 +29,7 @@ class Containers:
     """Creates containers, and removes them. What could not be removed is removed later.
 
     Args:
-        warn: called with what is not removed.
+        warn: called with what is not removed, and with files that keep their owner.
     """
 
     def __init__(self, warn: Notice) -> None:
@@ -58,6 +62,39 @@ class Containers:
             ) from error
         self._existing.add(str(container.id))
         return container
+
+    @contextlib.contextmanager
+    def open(self, client: DockerClient, image: str, arguments: Mapping[str, Any]) -> Iterator[Container]:
+        """Create a container, and remove it at the end of the block."""
+        container = self.create(client, image, arguments)
+        try:
+            yield container
+        finally:
+            self.remove(container)
+
+    def reclaim(self, client: DockerClient, image: str, task: TaskContainer) -> None:
+        """Give the files that a container left to this process's user, if they belong to another one."""
+        folders = task.foreign_folders()
+        if not folders:
+            return
+        uid, gid = task.caller
+        arguments = {
+            "entrypoint": ["chown", "-Rh", f"{uid}:{gid}", *map(str, folders)],
+            "command": [],
+            "user": "0:0",
+            "network_mode": "none",
+            "labels": owner_labels(task.request),
+            "volumes": bind_mounts([Mount(folder, str(folder)) for folder in folders], task.traits),
+        }
+        # An image may have no chown. Whether it worked is seen in the files, not in the exit status.
+        with contextlib.suppress(*engine_errors(RunnerError)), self.open(client, image, arguments) as container:
+            container.start()
+            container.wait()
+        for folder in task.foreign_folders():
+            self._warn(
+                f"Files of {task.request.task} in {folder} belong to another user, and a container of its image "
+                f"could not change that. You can: sudo chown -R {os.geteuid()}:{os.getegid()} {folder}"
+            )
 
     def remove(self, container: Container) -> None:
         """Remove a container, whatever it does."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +19,6 @@ from standpipe.model.ports import (
     CANCELLED_BEFORE_START,
     ExpectAttempts,
     Log,
-    Mount,
     Outcome,
     PodSettings,
     TaskRequest,
@@ -29,7 +27,7 @@ from standpipe.model.refs import RunId
 from standpipe.model.resources import Capacity
 from standpipe.runners.docker.container import EngineTraits, TaskContainer
 from standpipe.runners.docker.containers import Containers
-from standpipe.runners.docker.create_arguments import CreateArguments, bind_mounts, owner_labels
+from standpipe.runners.docker.create_arguments import CreateArguments, owner_labels
 from standpipe.runners.docker.engine import Engine, Owner, engine_errors, message_of
 from standpipe.runners.docker.pausing import pausing_command
 from standpipe.runners.docker.permissions import close_to_others
@@ -46,7 +44,6 @@ from standpipe.support.notices import Notice, inform, warn
 
 if TYPE_CHECKING:
     from docker import DockerClient
-    from docker.models.containers import Container
 
 #: The seconds for which the id of an image is remembered.
 _ID_LIFETIME = 1.0
@@ -173,8 +170,8 @@ class ContainerTaskRunner:
             request,
             self._arguments,
             traits,
-            create=partial(self._container, client),
-            reclaim=partial(self._reclaim, client),
+            create=partial(self._containers.open, client),
+            reclaim=partial(self._containers.reclaim, client),
             limit_arguments=self._create_arguments.limit_arguments,
         )
         with pod.run(image, images_of_others, log, cancel) as start:
@@ -201,7 +198,7 @@ class ContainerTaskRunner:
                 task.prepare()
                 with announce_pauses(request, f"docker exec -it {task.short_id} sh", self._warn):
                     outcome = task.follow(log, cancel, tty=self._arguments.has_terminal, started=started)
-            self._reclaim(client, image, task)
+            self._containers.reclaim(client, image, task)
         return explain_missing_module(outcome, request, in_image=True) if outcome.cause else outcome
 
     @contextlib.contextmanager
@@ -362,39 +359,6 @@ class ContainerTaskRunner:
         """Return the image of an init container, which is pulled if it is missing."""
         run_args = {"labels": owner_labels(request)}
         return self._images.image(image, None, variables={}, run_args=run_args, inform=self._inform, cancel=cancel)
-
-    @contextlib.contextmanager
-    def _container(self, client: DockerClient, image: str, arguments: Mapping[str, Any]) -> Iterator[Container]:
-        """Create a container, and remove it at the end of the block."""
-        container = self._containers.create(client, image, arguments)
-        try:
-            yield container
-        finally:
-            self._containers.remove(container)
-
-    def _reclaim(self, client: DockerClient, image: str, task: TaskContainer) -> None:
-        """Give the files that a container left to this process's user, if they belong to another one."""
-        folders = task.foreign_folders()
-        if not folders:
-            return
-        uid, gid = task.caller
-        arguments = {
-            "entrypoint": ["chown", "-Rh", f"{uid}:{gid}", *map(str, folders)],
-            "command": [],
-            "user": "0:0",
-            "network_mode": "none",
-            "labels": owner_labels(task.request),
-            "volumes": bind_mounts([Mount(folder, str(folder)) for folder in folders], task.traits),
-        }
-        # An image may have no chown. Whether it worked is seen in the files, not in the exit status.
-        with contextlib.suppress(*engine_errors(RunnerError)), self._container(client, image, arguments) as container:
-            container.start()
-            container.wait()
-        for folder in task.foreign_folders():
-            self._warn(
-                f"Files of {task.request.task} in {folder} belong to another user, and a container of its image "
-                f"could not change that. You can: sudo chown -R {os.geteuid()}:{os.getegid()} {folder}"
-            )
 
 
 def _identify(image: object, program: object) -> object:
