@@ -176,6 +176,17 @@ class Runs(RuleBasedStateMachine):
     def started_attempts_are_running(self) -> None:
         assert all(self.machine.state_of(task) is TaskState.RUNNING for task in self.running)
 
+    @invariant()
+    def expected_attempts_have_not_started_and_change_nothing(self) -> None:
+        before = snapshot(self.machine)
+        expected = [attempt.task for attempt in self.machine.expect_attempts(3)]
+        assert snapshot(self.machine) == before
+        assert len(set(expected)) == len(expected) <= 3
+        assert {task for task, _ in self.machine.running_attempts} == set(self.running)
+        known = [before["tasks"][str(task)][0] for task in expected if str(task) in before["tasks"]]
+        assert not any(state.is_final or state is TaskState.RUNNING for state in known)
+        assert not (self.is_over and expected)
+
     # --- helpers
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,21 +40,28 @@ class ContainerHarness(Harness):
         self._proxy.shut()
 
 
+@contextmanager
+def open_harness(root: Path, client: DockerClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[ContainerHarness]:
+    """Give a harness for a block, and see that its containers are gone at the end."""
+    proxy = EngineProxy(root / "engine.sock")
+    proxy.open()
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{proxy.path}")
+    bench = Bench(root / "root")
+    bench.root.mkdir()
+    yield ContainerHarness(bench, proxy)
+    proxy.open()
+    bench.runner.close()
+    assert containers_of(client, "contract") == []
+    proxy.shut()
+    gc.collect()
+
+
 class TestContainerRunner(IsolatedRunnerContract):
     """Containers of a real engine."""
 
     @pytest.fixture
     def harness(
         self, tmp_path: Path, docker_client: DockerClient, monkeypatch: pytest.MonkeyPatch
-    ) -> Iterator[ContainerHarness]:
-        proxy = EngineProxy(tmp_path / "engine.sock")
-        proxy.open()
-        monkeypatch.setenv("DOCKER_HOST", f"unix://{proxy.path}")
-        bench = Bench(tmp_path / "root")
-        bench.root.mkdir()
-        yield ContainerHarness(bench, proxy)
-        proxy.open()
-        bench.runner.close()
-        assert containers_of(docker_client, "contract") == []
-        proxy.shut()
-        gc.collect()
+    ) -> Iterator[Harness]:
+        with open_harness(tmp_path, docker_client, monkeypatch) as harness:
+            yield harness

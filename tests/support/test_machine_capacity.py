@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from standpipe.model.resources import Capacity
-from standpipe.support.machine_capacity import read_capacity
+from standpipe.support.machine_capacity import read_available_memory, read_capacity
 
 GIB = 1024**3
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -122,3 +122,10 @@ def test_accelerators_are_found(tmp_path: Path, files: list[str], expected: tupl
     write(tmp_path, dict.fromkeys(files, ""))
 
     assert read_capacity(tmp_path, {}).gpus == expected
+
+
+def test_the_available_memory_is_what_the_system_says(tmp_path: Path) -> None:
+    write(tmp_path, {"proc__meminfo": "MemTotal: 8 kB\nMemFree: 1 kB\nMemAvailable:    4096 kB\nBuffers: 2 kB"})
+    assert read_available_memory(tmp_path) == 4096 * 1024
+    assert read_available_memory(tmp_path / "missing") > 2**60
+    assert read_available_memory() < read_capacity().memory * 2

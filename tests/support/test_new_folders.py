@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from standpipe.support.new_folders import make_folder
+from standpipe.support.new_folders import make_folder, replace_folder
 from standpipe.support.untrusted_files import UntrustedFileError
 
 
@@ -62,3 +62,29 @@ def test_a_task_that_creates_a_folder_again_and_again_is_an_error(run: Path, mon
     monkeypatch.setattr(os, "mkdir", create_before)
     with pytest.raises(UntrustedFileError, match="task: a task creates it again and again. Nothing was written"):
         make_folder(run / "task", run.parent, run / "aside")
+
+
+def test_a_folder_is_replaced_by_another_one_that_gets_its_entries(run: Path) -> None:
+    folder, other = run / "loop" / "task", run / "prepared" / "one"
+    (folder / "output").mkdir(parents=True)
+    other.mkdir(parents=True)
+    (other / "own").touch()
+    identity = other.stat().st_ino
+    with open(folder / "log.txt", "w") as log:
+        replace_folder(folder, other, run.parent)
+        log.write("written after the move")
+    assert folder.stat().st_ino == identity  # a mount of it stays
+    assert sorted(path.name for path in folder.iterdir()) == ["log.txt", "output", "own"]
+    assert (folder / "log.txt").read_text() == "written after the move"
+    assert not other.exists()
+
+
+@pytest.mark.parametrize("link", ["task", "prepared"])
+def test_no_folder_is_replaced_through_a_link(run: Path, link: str) -> None:
+    for name in ("task", "prepared"):
+        (run / name).mkdir()
+    (run / link).rmdir()
+    (run / link).symlink_to(run.parent.parent / "outside")
+    with pytest.raises(UntrustedFileError, match=f"{run / link} is a symbolic link"):
+        replace_folder(run / "task", run / "prepared", run.parent)
+    assert list((run.parent.parent / "outside").iterdir()) == []

@@ -88,7 +88,8 @@ class ConcurrencyEstimator:
                 if count >= self._max:
                     break
                 if other != name:
-                    count += self._width_of_task(dag.children[other])
+                    task = dag.children.get(other)  # there is none before the DAG has started
+                    count += self._width_of_task(task) if task else self._width_of_node(dag.dag.nodes[other])
             busiest = max(busiest, count)
             if busiest >= self._max:
                 break

@@ -16,12 +16,13 @@ and all others keep their state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 from standpipe.engine.conditions import explain_skip, select_parameters
+from standpipe.engine.expectations import expect_attempts
 from standpipe.engine.inputs import InputError, fit_inputs, render_constant, resolve_inputs
 from standpipe.engine.loops import collect_loop_outputs, fit_item, resolve_items
 from standpipe.engine.outputs import OutputMissing, collect_dag_outputs, describe_end, find_failure
@@ -62,10 +63,11 @@ from standpipe.model.events import (
     TaskSucceeded,
 )
 from standpipe.model.expressions import ExpressionError
-from standpipe.model.plan import Dag, Plan, Retry, TriggerStrategy
+from standpipe.model.plan import Component, Container, Dag, ExecutorRef, Plan, Retry, TriggerStrategy
 from standpipe.model.refs import ROOT, RunInfo, TaskRef
-from standpipe.model.resources import UNBOUNDED, Capacity, ResourcePolicy
+from standpipe.model.resources import UNBOUNDED, Capacity, ResourcePolicy, ResourceRequest
 from standpipe.model.states import TaskState
+from standpipe.model.templates import Template
 from standpipe.model.values import Value, flatten
 
 #: The most tasks that start after one event; see `Machine.due`. The first iterations of a long loop run while the
@@ -151,6 +153,15 @@ class Machine:
         if self._state.has_startable:
             return 0.0
         return self._state.queue.next_due if self._state.pool.has_free_slot else None
+
+    def expect_attempts(self, limit: int) -> list[StartAttempt]:
+        """Return the attempts that are expected to start next; see `expectations`. Their accelerators are not known."""
+        return expect_attempts(self._state, limit, self._resolve_fixed_resources)
+
+    @property
+    def running_attempts(self) -> Iterator[tuple[TaskRef, int]]:
+        """The tasks with a running attempt, and its number."""
+        return ((task.ref, task.next_attempt - 1) for task in self._state.pool.holders)
 
     @property
     def root(self) -> DagTask:
@@ -328,6 +339,18 @@ class Machine:
         executor = self._state.plan.executors[task.executor.label]
         request = resolve_request(task.component, executor, inputs, self._capacity, self._policy, get_field)
         return TaskReady(task.ref, self._state.list_flattener.flatten(task.executor, inputs), request)
+
+    def _resolve_fixed_resources(self, task: TaskRef, component: Component) -> ResourceRequest | None:
+        """Return the resources of a task, None if they are invalid or depend on its inputs."""
+        executor = self._state.plan.executors[component.body.label] if isinstance(component.body, ExecutorRef) else None
+        if not isinstance(executor, Container) or any(
+            isinstance(quantity, Template) for quantity in executor.resources.quantities.values()
+        ):
+            return None
+        try:
+            return resolve_request(component, executor, {}, self._capacity, self._policy, self._make_field_getter(task))
+        except InputError:
+            return None
 
     def _finish(self, whole: DagTask | LoopTask) -> None:
         """Decide how a DAG or loop ended whose parts are all final."""

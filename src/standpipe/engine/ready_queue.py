@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from heapq import heappop, heappush
+from itertools import chain, islice
 
 from standpipe.engine.resource_pool import ResourcePool
 from standpipe.engine.tasks import ExecutorTask
@@ -49,6 +50,12 @@ class ReadyQueue:
                 self._get_lane(self._due_retries, task.resources).append((ticket, task))
         due = _find_first(self._due_retries, pool, by_due=True) if self._due_retries else None
         return due or _find_first(self._first_attempts, pool, by_due=False)
+
+    def peek(self, limit: int) -> list[ExecutorTask]:
+        """Return the first tasks that start when nothing else does: due retries, then the others, in their order."""
+        lanes = [*self._due_retries.values(), *self._first_attempts.values()]
+        heads = [islice((entry for entry in lane if _is_valid(*entry)), limit) for lane in lanes]
+        return [task for _, task in sorted(chain.from_iterable(heads))[:limit]]
 
     @property
     def next_due(self) -> float | None:

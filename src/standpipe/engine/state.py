@@ -93,6 +93,10 @@ class RunState:
         expected = self._concurrency.estimate(task, self.pool.count_fitting(request))
         return min(expected, self.pool.count_fitting(ResourceRequest(cpu=request.cpu))) if request.cpu else expected
 
+    def count_earlier_attempts(self, task: TaskRef) -> int:
+        """Return how many attempts at a task there were before the run was resumed."""
+        return self._earlier_attempts.get(task, 0)
+
     def apply(self, fact: Fact) -> None:
         """Change the state as a fact says.
 
@@ -176,7 +180,7 @@ class RunState:
     def _add_task(self, ref: TaskRef, node: Node, component: Component, position: DagMember | Iteration) -> Task:
         task = self.tasks[ref] = make_task(ref, node, component, position)
         if self._earlier_attempts and isinstance(task, ExecutorTask):
-            task.next_attempt = self._earlier_attempts.get(ref, 0)
+            task.next_attempt = self.count_earlier_attempts(ref)
         return task
 
     def _count_upstream(self, task: Task, position: DagMember) -> None:
@@ -269,7 +273,7 @@ class RunState:
         """
         if task.state is TaskState.PENDING:
             if isinstance(task, ExecutorTask):
-                task.next_attempt = self._earlier_attempts.get(task.ref, 0)
+                task.next_attempt = self.count_earlier_attempts(task.ref)
             if isinstance(task.position, DagMember):
                 self._count_upstream(task, task.position)
         elif isinstance(task, ExecutorTask):

@@ -31,7 +31,7 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, AttemptReport, Failure, StartAttempt
 from standpipe.model.layout import LOG_FILE, LOST_FOLDER, attempt_folder
 from standpipe.model.origins import comes_from_task
-from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan
+from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan, PythonFunction
 from standpipe.model.ports import ArtifactStore, Attempt, Cluster, Log, Outcome, PodSettings, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.values import Checksum, Value
@@ -123,23 +123,48 @@ class AttemptExecutor:
     ) -> AttemptEnded:
         """Set up the pod, run the task in it unless its result is cached, and tear the pod down."""
         with self._open_pod(command) as pod:
-            request = build_request(
-                self.plan,
-                self.run,
-                command,
-                pod,
-                folder=folder,
-                workspace=self.workspace,
-                store=self.artifacts,
-                host_paths=self.host_paths,
-                umask=self.umask,
-                debug=self.debug,
-            )
-            request = self._add_pause(request)
+            request = self._add_pause(self._build_request(command, pod, folder))
             inputs = self._collect_key_inputs(container, request, command, cancel)
             ended = self._use_cache(inputs, command, cancel, lambda: self._run_task(request, command, cancel))
         self._report_missing_outputs(command, ended.outputs)
         return ended
+
+    def build_expected_request(self, command: StartAttempt) -> TaskRequest | None:
+        """Return the request for an attempt that is expected to start soon, of which parameters may be missing.
+
+        None if what it runs in depends on more than its component, its task and its input artifacts, or is not known
+        before it starts.
+        """
+        container = self._find_executor(command)
+        if (
+            not isinstance(container, Container)
+            or not isinstance(container.image, str)
+            or not isinstance(container.program, PythonFunction)
+            or self._find_component(command).task_config_passthroughs
+            or self.plan.kubernetes_settings(_executor_label(self._find_component(command)))
+            or find_pause(container.env)
+            or self.debug
+        ):
+            return None
+        folder = attempt_folder(self.run_folder, command.task, command.attempt)
+        try:
+            return self._build_request(command, _PLAIN_POD, folder)
+        except StandpipeError:
+            return None  # the attempt will say what is wrong
+
+    def _build_request(self, command: StartAttempt, pod: PodSettings, folder: Path) -> TaskRequest:
+        return build_request(
+            self.plan,
+            self.run,
+            command,
+            pod,
+            folder=folder,
+            workspace=self.workspace,
+            store=self.artifacts,
+            host_paths=self.host_paths,
+            umask=self.umask,
+            debug=self.debug,
+        )
 
     def _add_pause(self, request: TaskRequest) -> TaskRequest:
         """Return the request with the pause that its variables ask for, if there is a user to end it."""

@@ -10,6 +10,7 @@
     .stop
     .workspace/
       .artifacts/
+    .standby/<digits>/          becomes the folder of an attempt whose container waits for it
     .lost/<digits>/             what was where the folder of a new attempt has to be, at its path in the run
     <task>/                     the folder of a task, and of its first attempt
     <task>@1/                   the folder of its attempt 1
@@ -62,6 +63,9 @@ DOWNLOADS_FOLDER = ".artifacts"
 #: Below a run's folder: folders of attempts that the run store knows nothing of, and what tasks put where the folder of
 #: a later attempt has to be.
 LOST_FOLDER = ".lost"
+
+#: Below a run's folder: folders that containers see already, of attempts that are expected to start soon.
+STANDBY_FOLDER = ".standby"
 
 #: Everything that an attempt printed.
 LOG_FILE = "log.txt"

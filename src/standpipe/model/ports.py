@@ -5,7 +5,7 @@ A module that implements a port imports only `model`, `support` and `errors`, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
 from pathlib import Path
@@ -221,6 +221,28 @@ class PreparingRunner(Protocol):
 
         Raises:
             StandpipeError: if the tasks will not be able to start, or `cancel` was set meanwhile.
+        """
+
+
+#: Takes the requests of the attempts that are expected next, and the folders of the running ones; see `StandbyRunner`.
+ExpectAttempts = Callable[[Sequence[TaskRequest], Collection[Path]], None]
+
+
+@runtime_checkable
+class StandbyRunner(Protocol):
+    """A `Runner` that can start what an attempt runs in before the attempt, where it waits for its request."""
+
+    def stand_by(self, run: RunId, root: Path) -> AbstractContextManager[ExpectAttempts]:
+        """Start what expected attempts of a run will run in, during a block, at whose end all of it is gone.
+
+        The value of the context is called at each turn of the run, with the requests of the attempts that are expected
+        now, in the order in which they start, and with the folders of those that run. What waits for others is not
+        needed any more. Parameters may be missing in the requests, and the folders do not exist. The call takes
+        microseconds.
+
+        Args:
+            run: the run.
+            root: the pipeline root.
         """
 
 

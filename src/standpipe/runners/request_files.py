@@ -51,10 +51,14 @@ def request_file(folder: Path) -> Path:
 
 
 class Usage(NamedTuple):
-    """The usage that a function's process recorded: seconds of CPU time, and bytes of memory at its peak."""
+    """The usage that a function's process recorded: seconds of CPU time, and bytes of memory at its peak.
+
+    `exit_code` is set if nothing could change it any more when that was recorded, as the last act of the process.
+    """
 
     cpu_seconds: float | None = None
     peak_memory: int | None = None
+    exit_code: int | None = None
 
 
 def write_request(
@@ -122,7 +126,8 @@ def read_usage(request: TaskRequest) -> Usage:
     cpu_seconds, peak_memory = recorded.get("cpu_seconds"), recorded.get("peak_memory")
     if not is_seconds(cpu_seconds) or not is_count(peak_memory):
         return Usage()
-    return Usage(float(cpu_seconds), peak_memory)
+    exit_code = recorded.get("exit_code")
+    return Usage(float(cpu_seconds), peak_memory, exit_code if is_count(exit_code) else None)
 
 
 def is_seconds(value: Json) -> TypeGuard[float]:

@@ -52,6 +52,7 @@ from standpipe.runs.failure_report import Commands, failure_report
 from standpipe.runs.options import RunOptions
 from standpipe.runs.preflight import check_uses
 from standpipe.runs.preparation import prepare_executors
+from standpipe.runs.standbys import stand_by
 from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
 from standpipe.support.notices import Once, log, quiet_notices, warn
@@ -190,16 +191,17 @@ def drive(
         )
         sinks: list[FactSink] = [redactor.wrap_sink(recorder), redactor.wrap_sink(observer)]
         sinks += [_MissingResources(), _log_cache_hits, *([context.cluster] if context.cluster else [])]
-        driver = Driver(
-            machine,
-            contain_defects(_wrap(context, redactor.wrap_attempt(executor.execute))),
-            sinks,
-            cancel_requested=lambda: was_asked_to_stop(context.folder),
-            timeout=get_timeout(context.plan) or None,
-            clock=context.clock,
-        )
-        with _prepare_ahead(context, uses, driver):
-            return RunResult(driver.run(first), driver.timed_out, driver.stop_reason)
+        with stand_by(task_runner, machine, executor, max_parallel=options.max_parallel) as standby_sinks:
+            driver = Driver(
+                machine,
+                contain_defects(_wrap(context, redactor.wrap_attempt(executor.execute))),
+                [*sinks, *standby_sinks],
+                cancel_requested=lambda: was_asked_to_stop(context.folder),
+                timeout=get_timeout(context.plan) or None,
+                clock=context.clock,
+            )
+            with _prepare_ahead(context, uses, driver):
+                return RunResult(driver.run(first), driver.timed_out, driver.stop_reason)
 
 
 def finish_task(context: RunContext, machine: Machine, result: RunResult, task: PipelineTask) -> PipelineTask:

@@ -36,6 +36,15 @@ def read_capacity(root: Path = Path("/"), environ: Mapping[str, str] = os.enviro
     )
 
 
+def read_available_memory(root: Path = Path("/")) -> int:
+    """Return the bytes of memory that processes can get now without swapping; a lot where the system does not say."""
+    for line in read_text(root / "proc/meminfo").splitlines():
+        name, _, amount = line.partition(":")
+        if name == "MemAvailable":
+            return int(amount.split()[0]) * 1024
+    return _UNKNOWN_MEMORY
+
+
 def count_cores() -> int:
     """Return on how many cores this process may run, whatever share of them it may use."""
     if hasattr(os, "sched_getaffinity"):

@@ -6,7 +6,7 @@ import os
 import uuid
 from pathlib import Path
 
-from standpipe.support.untrusted_files import UntrustedFileError, open_parent
+from standpipe.support.untrusted_files import UntrustedFileError, open_folder, open_parent
 
 #: How often what is at one path is moved aside. Only a task in progress can create it again.
 _MOST_MOVES = 10
@@ -45,6 +45,25 @@ def make_folder(folder: Path, root: Path, aside: Path) -> Path | None:
         f"Cannot create the folder {folder}: a task creates it again and again. Nothing was written. Let tasks write "
         "to their own outputs only."
     )
+
+
+def replace_folder(folder: Path, other: Path, root: Path) -> None:
+    """Move another folder, both below `root`, to the path of a folder, whose entries it gets.
+
+    Args:
+        folder: the path.
+        other: the other folder, whose entries have other names. Processes that have it open see the entries.
+        root: the folder below which no link is followed.
+
+    Raises:
+        UntrustedFileError: if a link is on the way, or no folder.
+        OSError: if something cannot be moved.
+    """
+    with open_folder(folder, root) as source, open_folder(other, root) as target:
+        for name in os.listdir(source):
+            os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
+    with open_parent(other, root) as (old_parent, old_name), open_parent(folder, root) as (parent, name):
+        os.rename(old_name, name, src_dir_fd=old_parent, dst_dir_fd=parent)  # over the empty folder, in one step
 
 
 def _move_aside(path: Path, root: Path, aside: Path, parent: int) -> Path:

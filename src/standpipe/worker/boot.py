@@ -1,6 +1,7 @@
 """The entry point of the worker.
 
-* `python3 boot.py run <request.json>` runs a task;
+* `python3 boot.py run <request.json>` runs a task in a container;
+* `python3 boot.py stand-by <request.json>` does so once it gets a byte on its standard input;
 * `python3 boot.py debug <request.json>` runs it under a debugger, on the terminal;
 * `python3 boot.py serve <fd> <seconds>` is a fork server, which forks for each task that is requested on the socket,
   and ends after so many seconds without a task.
@@ -45,15 +46,21 @@ def main(mode: str, argument: str, idle_seconds: str = "inf") -> int:
         from standpipe_worker.fork_server import serve  # type: ignore[import-not-found] # just loaded
 
         return int(serve(int(argument), float(idle_seconds)))
-    from standpipe_worker.task import run, use_utf8  # type: ignore[import-not-found] # just loaded
+    from standpipe_worker.task import use_utf8  # type: ignore[import-not-found] # just loaded
 
-    if mode == "debug":
-        from standpipe_worker.debugger import run  # type: ignore[import-not-found] # costs 20 ms
-    else:
+    if mode != "debug":
         os.dup2(1, 2)  # a single stream, so that the output of both keeps its order in the log
     use_utf8()
     sys.path.insert(0, os.getcwd())  # as `python -m` does, with which KFP starts its executor
-    return int(run(argument))
+    if mode == "debug":
+        from standpipe_worker.debugger import run  # type: ignore[import-not-found] # costs 20 ms
+
+        return int(run(argument))
+    from standpipe_worker.container import run_to_end, wait_for_request  # type: ignore[import-not-found] # just loaded
+
+    if mode == "stand-by" and not wait_for_request():
+        return 0
+    return int(run_to_end(argument))
 
 
 if __name__ == "__main__":

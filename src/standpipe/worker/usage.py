@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 #: The unit of `ru_maxrss`, in bytes (getrusage(2)).
 _UNIT = 1 if sys.platform == "darwin" else 1024
@@ -31,7 +31,8 @@ def from_rusage(usage: Any) -> Dict[str, Any]:
     return {"cpu_seconds": usage.ru_utime + usage.ru_stime, "peak_memory": usage.ru_maxrss * _UNIT}
 
 
-def write(path: str) -> None:
-    """Write the usage until now into a file, as JSON."""
+def write(path: str, exit_code: Optional[int] = None) -> None:
+    """Write the usage until now into a file, as JSON, with the exit code of this process if it is known already."""
+    content = current() if exit_code is None else {**current(), "exit_code": exit_code}
     with open(path, "w", encoding="utf-8") as file:
-        json.dump(current(), file)
+        json.dump(content, file)

@@ -17,11 +17,13 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Log, Outcome, TaskRequest
 from standpipe.runners.docker.engine import engine_errors, message_of, unknown_end
+from standpipe.runners.docker.first_process import FirstProcess, find_first_process
 from standpipe.runners.docker.permissions import open_to_all
 from standpipe.runners.request_files import ErrorDetails, Usage, read_error, read_usage, write_request
 from standpipe.support.untrusted_files import open_folder
 
 if TYPE_CHECKING:
+    import socket
     from socket import SocketIO
 
     from docker.models.containers import Container
@@ -33,6 +35,10 @@ _SIGKILL = 9
 
 #: The seconds that may pass until a stopped container and its sidecars are removed, and its files have their owner.
 _CLEANUP_TIME = 10.0
+
+#: The most seconds between the end of a container's output and the end of its first process, if both end by themselves:
+#: the kernel takes microseconds, a busy machine more. After that the engine is asked.
+_KERNEL_TIME = 0.1
 
 #: What the init programs of Docker (tini) and Podman (catatonit) print if they cannot execute the command.
 _INIT_FAILURE = re.compile(rb"(?:\[FATAL tini \(\d+\)\]|ERROR \(catatonit:\d+\):) (.+)")
@@ -59,8 +65,15 @@ class TaskContainer:
 
     def __init__(self, request: TaskRequest, container: Container, traits: EngineTraits) -> None:
         self.request = request
+        self.container = container
         self.traits = traits
-        self._container = container
+        self._first_process: FirstProcess | None = None
+        self._waiting_stream: SocketIO | None = None
+
+    @property
+    def short_id(self) -> str:
+        """The beginning of the container's id, by which the engine's commands find it."""
+        return str(self.container.short_id)
 
     @property
     def caller(self) -> tuple[int, int]:
@@ -81,27 +94,74 @@ class TaskContainer:
         """Start the container, copy its output to the log, and return how it ended; call `started` meanwhile."""
         with self._attached() as stream:
             try:
-                self._container.start()
+                if self._waiting_stream is None:
+                    self._start()
+                else:  # a byte tells its worker that there is a request
+                    _socket_of(stream).sendall(b"\n")
             except engine_errors() as error:
                 return self._not_started(message_of(error))
             started()
-            with self._stopped_by(cancel):
-                beginning = b""
-                for data in _output(stream, tty):
-                    if len(beginning) < _MAX_INIT_FAILURE:  # an init program writes its message in several pieces
-                        beginning += data
-                    log.write(data)
-                try:
-                    status: int = self._container.wait()["StatusCode"]
-                    if status or self._memory_limit:
-                        self._container.reload()
-                except engine_errors() as error:
-                    return Outcome(problem=f"how its container ended is unknown: {unknown_end(error)}")
+            return self._follow(stream, log, cancel, tty=tty)
+
+    def stand_by(self) -> None:
+        """Start the container, whose worker waits for its request; `follow` then lets it continue.
+
+        Raises:
+            RunnerError: if the engine does not provide its output and its input.
+            DockerException: if the engine does not start it.
+        """
+        self._waiting_stream = self._attach(stdin=1)
+        self._start()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the container stands by: the kernel knows its first process, which has not ended."""
+        return self._first_process is not None and not self._first_process.has_ended()
+
+    def close(self) -> None:
+        """Close the stream of a container that stood by and is not needed."""
+        if self._waiting_stream is not None:
+            _close(self._waiting_stream)
+
+    def _start(self) -> None:
+        self.container.start()
+        if isinstance(self.request.program, PythonFunction):
+            self.container.reload()  # it has a process id now
+            pid = int(self.container.attrs["State"].get("Pid") or 0)
+            self._first_process = find_first_process(str(self.container.id), pid)
+
+    def _follow(self, stream: SocketIO, log: Log, cancel: Cancellation, *, tty: bool) -> Outcome:
+        """Copy the output of the container, which has started, to the log, and return how it ended."""
+        with self._stopped_by(cancel):
+            beginning = b""
+            for data in _output(stream, tty):
+                if len(beginning) < _MAX_INIT_FAILURE:  # an init program writes its message in several pieces
+                    beginning += data
+                log.write(data)
+            try:
+                status = self._wait()
+            except engine_errors() as error:
+                return Outcome(problem=f"how its container ended is unknown: {unknown_end(error)}")
         if cancel:
             cancel.expect_cleanup(_CLEANUP_TIME)
         if status and (failure := _INIT_FAILURE.match(beginning)):
             return self._not_started(failure[1].decode(errors="replace").strip())
         return self._outcome(status)
+
+    def _wait(self) -> int:
+        """Return the exit status of the container, whose output has ended.
+
+        The engine reports it 0.1 s after the end of the processes. A success is known before that: the worker has
+        recorded it, and the kernel says that no process is left. Whether the kernel has killed one for its memory is
+        known to the engine only, but does not happen without a limit.
+        """
+        is_over = self._first_process is not None and self._first_process.has_ended(_KERNEL_TIME)
+        if is_over and not self._memory_limit and read_usage(self.request).exit_code == 0:
+            return 0
+        status: int = self.container.wait()["StatusCode"]
+        if status or self._memory_limit:
+            self.container.reload()
+        return status
 
     def foreign_folders(self) -> list[Path]:
         """Return the folders in which the container left files that do not belong to this process's user."""
@@ -130,25 +190,30 @@ class TaskContainer:
     @property
     def _user(self) -> int | str:
         """The user that the container runs as: a number, or a name that only its image can resolve."""
-        name = user_of(self._container.attrs)
+        name = user_of(self.container.attrs)
         return int(name) if name.isdigit() else {"root": 0}.get(name, name)
 
     @contextlib.contextmanager
     def _attached(self) -> Iterator[SocketIO]:
         """Open the stream of the container's output, before it starts, so that nothing is missed."""
-        assert self._container.client is not None, "the container was created by a client"
+        stream = self._waiting_stream or self._attach()
         try:
-            parameters = {"stdout": 1, "stderr": 1, "stream": 1}
-            stream = self._container.client.api.attach_socket(str(self._container.id), params=parameters)
+            yield stream
+        finally:
+            _close(stream)
+
+    def _attach(self, **others: int) -> SocketIO:
+        assert self.container.client is not None, "the container was created by a client"
+        parameters = {"stdout": 1, "stderr": 1, "stream": 1, **others}
+        try:
+            stream: SocketIO = self.container.client.api.attach_socket(str(self.container.id), params=parameters)
         except engine_errors() as error:
             raise RunnerError(f"The engine does not provide the output of a container: {message_of(error)}") from error
-        # The socket belongs to the response, which the SDK keeps with it; closing only the socket would leak the rest.
-        with contextlib.closing(getattr(stream, "_response", stream)):
-            yield stream
+        return stream
 
     @contextlib.contextmanager
     def _stopped_by(self, cancel: Cancellation) -> Iterator[None]:
-        stopper = _Stopper(self._container, cancel)
+        stopper = _Stopper(self.container, cancel)
         forget = cancel.on_set(stopper.request)
         try:
             yield
@@ -160,7 +225,7 @@ class TaskContainer:
         has_worker = isinstance(self.request.program, PythonFunction)
         usage = read_usage(self.request) if has_worker else Usage()
         # An engine kills single processes for memory. A cluster kills all of the container, so that the task fails.
-        kernel_killed = self._container.attrs["State"]["OOMKilled"]
+        kernel_killed = self.container.attrs["State"]["OOMKilled"]
         if status == 0 and not kernel_killed:
             return Outcome(exit_code=0, cpu_seconds=usage.cpu_seconds, peak_memory=usage.peak_memory)
         error = read_error(self.request) if has_worker else ErrorDetails()
@@ -180,7 +245,7 @@ class TaskContainer:
     @property
     def _memory_limit(self) -> int | None:
         """The container's memory limit, in bytes: its usage when the kernel killed it for memory."""
-        limit: int | None = self._container.attrs.get("HostConfig", {}).get("Memory")
+        limit: int | None = self.container.attrs.get("HostConfig", {}).get("Memory")
         return limit or None
 
     def _not_started(self, reason: str) -> Outcome:
@@ -207,6 +272,17 @@ def _output(stream: SocketIO, tty: bool) -> Iterator[bytes]:
             yield data
     except engine_errors() as error:
         yield f"\n[the connection to the container engine broke: {message_of(error)}]\n".encode()
+
+
+def _socket_of(stream: SocketIO) -> socket.socket:
+    """Return the socket of a stream, which the SDK opens for reading only."""
+    own: socket.socket = vars(stream)["_sock"]
+    return own
+
+
+def _close(stream: SocketIO) -> None:
+    """Close a stream. Its socket belongs to the response, which the SDK keeps; closed alone, it would leak the rest."""
+    getattr(stream, "_response", stream).close()
 
 
 class _Stopper:

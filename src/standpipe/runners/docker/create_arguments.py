@@ -3,23 +3,104 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from standpipe.errors import RunnerError
 from standpipe.model.cluster_differences import SP127, decides
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Mount, TaskRequest
-from standpipe.runners.docker.container import EngineTraits
+from standpipe.model.ports import Mount, PodSettings, TaskRequest
+from standpipe.model.resources import Limits
+from standpipe.runners.docker.container import EngineTraits, user_of
+from standpipe.runners.docker.container_threads import ContainerThreads
 from standpipe.runners.docker.engine import Owner
+from standpipe.runners.docker.run_arguments import RunArguments
 from standpipe.runners.request_files import request_file
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+#: The run arguments that limit CPU, of which the engine takes only one kind.
+_CPU_ARGUMENTS = {"nano_cpus", "cpu_period", "cpu_quota"}
 
 #: The paths in a container of the package `worker`, and of the run's workspace (as in KFP).
 WORKER = "/standpipe/worker"
 WORKSPACE = "/kfp-workspace"
 
 _WORKER_FOLDER = Path(__file__).resolve().parents[2] / "worker"
+
+
+class CreateArguments:
+    """Makes the engine's arguments for containers of tasks, with those of the user, which win.
+
+    Args:
+        arguments: the user's arguments.
+    """
+
+    def __init__(self, arguments: RunArguments) -> None:
+        self._arguments = arguments
+        self._threads = ContainerThreads(arguments)
+
+    def task_arguments(
+        self, client: DockerClient, image: str, request: TaskRequest, traits: EngineTraits
+    ) -> dict[str, Any]:
+        """Return the arguments for the container of an attempt."""
+        merged = self._arguments.merged(
+            environment={
+                **self._threads.variables(client, image, request),
+                **request.env,
+                **request.pod.env,
+                "KFP_RETRY_INDEX": str(request.retry_index),
+            },
+            labels={**request.pod.labels, **owner_labels(request)},
+            binds=bind_mounts([*task_mounts(request), *request.pod.mounts], traits),
+        )
+        if hidden := hidden_folders(request):
+            merged["tmpfs"] = {**merged.get("tmpfs", {}), **hidden}
+        # The first process of a container gets no signal that it does not handle, and its zombies stay. On a cluster, a
+        # task is never the first one: KFP's launcher is.
+        ours = {"init": True, **self._pod_arguments(client, image, request.pod)}
+        ours.update(self.limit_arguments(request.limits))
+        return {**ours, **merged, **command_arguments(request)}
+
+    def _pod_arguments(self, client: DockerClient, image: str, pod: PodSettings) -> dict[str, Any]:
+        """Return Kubernetes' settings as arguments of the engine; the user's arguments override them."""
+        arguments: dict[str, Any] = {"shm_size": pod.shared_memory} if pod.shared_memory else {}
+        if pod.user is not None or pod.group is not None:
+            user = user_of(client.images.get(image).attrs) if pod.user is None else pod.user
+            arguments["user"] = str(user) if pod.group is None else f"{user}:{pod.group}"
+        return arguments
+
+    def limit_arguments(self, limits: Limits) -> dict[str, Any]:
+        """Return limits as arguments of the engine, except those that the user's arguments set, in whatever way."""
+        arguments: dict[str, Any] = {}
+        if limits.cpu is not None and not self._arguments.others.keys() & _CPU_ARGUMENTS:
+            arguments["nano_cpus"] = round(limits.cpu * 1e9)
+        if limits.memory is not None and "mem_limit" not in self._arguments.others:
+            arguments.update(mem_limit=limits.memory, memswap_limit=limits.memory)  # both the same: no swap
+        if limits.gpus:
+            from docker.types import DeviceRequest  # costly, and few tasks need it
+
+            arguments["device_requests"] = [DeviceRequest(device_ids=list(limits.gpus), capabilities=[["gpu"]])]
+        return arguments
+
+
+def standby_arguments(arguments: Mapping[str, Any], request: TaskRequest, folder: Path) -> dict[str, Any]:
+    """Return the arguments for a container that waits for an attempt at a Python component.
+
+    Args:
+        arguments: those for the container of the attempt.
+        request: the attempt, whose folder does not exist yet.
+        folder: what becomes its folder.
+    """
+    path = str(request.folder)
+    binds = [
+        bind.replace(path, str(folder), 1) if bind.startswith(f"{path}:") else bind for bind in arguments["volumes"]
+    ]
+    program, _, *rest = arguments["entrypoint"][1:]
+    entrypoint = [arguments["entrypoint"][0], program, "stand-by", *rest]
+    return {**arguments, "volumes": binds, "entrypoint": entrypoint, "stdin_open": True}
 
 
 def command_arguments(request: TaskRequest) -> dict[str, Any]:

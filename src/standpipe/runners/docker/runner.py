@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from standpipe.errors import RunnerError, StandpipeError, UnsupportedError
@@ -17,28 +17,25 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import (
     CANCELLED_BEFORE_START,
+    ExpectAttempts,
     Log,
-    Mount,
     Outcome,
     PodSettings,
     TaskRequest,
 )
-from standpipe.model.resources import Capacity, Limits
-from standpipe.runners.docker.container import EngineTraits, TaskContainer, user_of
-from standpipe.runners.docker.container_threads import ContainerThreads
-from standpipe.runners.docker.create_arguments import (
-    bind_mounts,
-    command_arguments,
-    hidden_folders,
-    owner_labels,
-    task_mounts,
-)
-from standpipe.runners.docker.engine import Engine, Owner, engine_errors, leftovers, message_of
+from standpipe.model.refs import RunId
+from standpipe.model.resources import Capacity
+from standpipe.runners.docker.container import EngineTraits, TaskContainer
+from standpipe.runners.docker.containers import Containers
+from standpipe.runners.docker.create_arguments import CreateArguments, owner_labels
+from standpipe.runners.docker.engine import Engine, Owner, engine_errors, message_of
 from standpipe.runners.docker.pausing import pausing_command
 from standpipe.runners.docker.permissions import close_to_others
 from standpipe.runners.docker.pod import Pod
 from standpipe.runners.docker.reaper import Reaper, shared_reaper
 from standpipe.runners.docker.run_arguments import RunArguments
+from standpipe.runners.docker.standby import Standby, start_standby
+from standpipe.runners.docker.standbys import Standbys
 from standpipe.runners.missing_modules import explain_missing_module
 from standpipe.runners.package_indexes import has_variables
 from standpipe.runners.pauses import announce_pauses
@@ -47,10 +44,6 @@ from standpipe.support.notices import Notice, inform, warn
 
 if TYPE_CHECKING:
     from docker import DockerClient
-    from docker.models.containers import Container
-
-#: The run arguments that limit CPU, of which the engine takes only one kind.
-_CPU_ARGUMENTS = {"nano_cpus", "cpu_period", "cpu_quota"}
 
 #: The seconds for which the id of an image is remembered.
 _ID_LIFETIME = 1.0
@@ -133,8 +126,9 @@ class ContainerTaskRunner:
         self._inform = inform
         self._engine = engine or Engine()
         self._reaper = reaper or shared_reaper
-        self._threads = ContainerThreads(arguments)
-        self._unremoved: set[str] = set()
+        self._create_arguments = CreateArguments(arguments)
+        self._containers = Containers(warn)
+        self._standbys = Standbys(self._may_stand_by, self._start_standby, self._containers)
         self._lock = threading.Lock()
         self._image_ids: dict[str, tuple[float, str]] = {}  # with the time of the request
         self._traits: EngineTraits | None = None
@@ -176,9 +170,9 @@ class ContainerTaskRunner:
             request,
             self._arguments,
             traits,
-            create=partial(self._container, client),
-            reclaim=partial(self._reclaim, client),
-            limit_arguments=self._limit_arguments,
+            create=partial(self._containers.open, client),
+            reclaim=partial(self._containers.reclaim, client),
+            limit_arguments=self._create_arguments.limit_arguments,
         )
         with pod.run(image, images_of_others, log, cancel) as start:
             return start.outcome or self._run_task(client, image, request, traits, start.network, start.log, cancel)
@@ -193,20 +187,67 @@ class ContainerTaskRunner:
         log: Log,
         cancel: Cancellation,
     ) -> Outcome:
-        arguments = {**self._create_arguments(client, image, request, traits), **network}
+        arguments = {**self._create_arguments.task_arguments(client, image, request, traits), **network}
         if request.pause and not isinstance(request.program, PythonFunction):
             arguments.update(pausing_command(request, request.pause, client.images.get(image).attrs))
         with contextlib.ExitStack() as stack:
             stack.callback(close_to_others, request)
-            with self._container(client, image, arguments) as container:
-                task = TaskContainer(request, container, traits)
+            with self._task_container(client, image, request, arguments, traits, cancel) as (task, started):
                 if request.pod.non_root and task.is_root:
                     return Outcome(problem=_MUST_NOT_BE_ROOT)
                 task.prepare()
-                with announce_pauses(request, f"docker exec -it {container.short_id} sh", self._warn):
-                    outcome = task.follow(log, cancel, tty=self._arguments.has_terminal)
-            self._reclaim(client, image, task)
+                with announce_pauses(request, f"docker exec -it {task.short_id} sh", self._warn):
+                    outcome = task.follow(log, cancel, tty=self._arguments.has_terminal, started=started)
+            self._containers.reclaim(client, image, task)
         return explain_missing_module(outcome, request, in_image=True) if outcome.cause else outcome
+
+    @contextlib.contextmanager
+    def _task_container(
+        self,
+        client: DockerClient,
+        image: str,
+        request: TaskRequest,
+        arguments: Mapping[str, Any],
+        traits: EngineTraits,
+        cancel: Cancellation,
+    ) -> Iterator[tuple[TaskContainer, Callable[[], None]]]:
+        """Give the container of a task for a block: the one that waits for it, or a new one.
+
+        Yields:
+            The container, and the function to call when it has started.
+        """
+        with self._standbys.holding_back() as started:
+            task = self._standbys.take(request, arguments, self._image_id(image), cancel)
+            task = task or TaskContainer(request, self._containers.create(client, image, arguments), traits)
+            try:
+                yield task, started
+            finally:
+                # The engine does not remove a container whose network another one uses.
+                remove = self._containers.remove if request.pod.init_containers else self._containers.remove_soon
+                remove(task.container)
+
+    @contextlib.contextmanager
+    def stand_by(self, run: RunId, root: Path) -> Iterator[ExpectAttempts]:
+        """Keep containers that wait for attempts of a run; see `model.ports.StandbyRunner`."""
+        with self._containers.removing_meanwhile(), self._standbys.keep(run, root) as expect:
+            yield expect
+
+    def _start_standby(self, request: TaskRequest, cancel: Cancellation) -> Standby | None:
+        client = self._engine()
+        with self._reaper.guard(Owner.current().labels):
+            traits = self._prepare_engine(client)
+            image = self._image(client, request, cancel)
+            arguments = self._create_arguments.task_arguments(client, image, request, traits)
+            return start_standby(client, image, request, arguments, traits, self._containers)
+
+    def _may_stand_by(self, request: TaskRequest) -> bool:
+        """Return whether a container of an attempt can be started before it: at once, and with the same result."""
+        return (
+            isinstance(request.program, PythonFunction)
+            and not (request.pause or request.debug or request.limits.gpus or self._arguments.has_terminal)
+            and request.pod == PodSettings()
+            and _identify(request.image, request.program) in self._prepared
+        )
 
     def find_problem(self, executor: plan.Container) -> StandpipeError | None:
         """Return None: an image that nobody has, or packages that no index has, are found by `prepare`."""
@@ -218,7 +259,7 @@ class ContainerTaskRunner:
         return (
             not isinstance(executor.image, str)
             or (function is not None and has_variables(function))
-            or _identify(executor) in self._prepared
+            or _identify(executor.image, executor.program) in self._prepared
         )
 
     def prepare(self, executor: plan.Container, cancel: Cancellation) -> None:
@@ -232,7 +273,7 @@ class ContainerTaskRunner:
         with self._reaper.guard(labels):
             self._prepare_engine(client)
             self._provide_image(str(executor.image), executor.program, executor.env, labels, cancel)
-        self._prepared.add(_identify(executor))
+        self._prepared.add(_identify(executor.image, executor.program))
 
     def fingerprint(self, request: TaskRequest) -> str:
         """Return the digests of its images and the user's arguments; empty while one is not on this machine."""
@@ -259,7 +300,7 @@ class ContainerTaskRunner:
 
     def close(self) -> None:
         """Close the connection to the engine. A later run opens it again."""
-        self._reaper.close(everything_removed=not self._unremoved)
+        self._reaper.close(everything_removed=self._containers.are_removed)
         self._engine.close()
 
     def _prepare_engine(self, client: DockerClient) -> EngineTraits:
@@ -267,30 +308,15 @@ class ContainerTaskRunner:
             if self._traits is None:
                 try:
                     options = client.info().get("SecurityOptions") or []
-                    self._sweep(client)
+                    self._containers.sweep(client)
                 except engine_errors() as error:
                     raise RunnerError(f"The container engine does not answer: {message_of(error)}") from error
                 self._traits = EngineTraits(
                     selinux=any("name=selinux" in option for option in options),
                     rootless=any("name=rootless" in option for option in options),
                 )
-            self._retry_removals(client)
+            self._containers.retry_removals(client)
             return self._traits
-
-    def _retry_removals(self, client: DockerClient) -> None:
-        """Remove containers that could not be removed before, because the engine had died for instance."""
-        for container in list(self._unremoved):
-            with contextlib.suppress(*engine_errors()):  # the user was warned
-                client.api.remove_container(container, v=True, force=True)
-                self._unremoved.discard(container)
-
-    def _sweep(self, client: DockerClient) -> None:
-        """Remove the containers of processes that were killed."""
-        for container in leftovers(client):
-            try:
-                client.api.remove_container(container, v=True, force=True)
-            except engine_errors() as error:
-                self._warn(f"The leftover container {container[:12]} was not removed: {message_of(error)}")
 
     def _image(self, client: DockerClient, request: TaskRequest, cancel: Cancellation) -> str:
         if request.pod.pull_policy == "Always":
@@ -303,7 +329,9 @@ class ContainerTaskRunner:
                 f"docker pull {request.image}"
             )
         variables = {**request.env, **request.pod.env}
-        return self._provide_image(request.image, request.program, variables, owner_labels(request), cancel)
+        image = self._provide_image(request.image, request.program, variables, owner_labels(request), cancel)
+        self._prepared.add(_identify(request.image, request.program))
+        return image
 
     def _provide_image(
         self,
@@ -332,96 +360,9 @@ class ContainerTaskRunner:
         run_args = {"labels": owner_labels(request)}
         return self._images.image(image, None, variables={}, run_args=run_args, inform=self._inform, cancel=cancel)
 
-    def _create_arguments(
-        self, client: DockerClient, image: str, request: TaskRequest, traits: EngineTraits
-    ) -> dict[str, Any]:
-        merged = self._arguments.merged(
-            environment={
-                **self._threads.variables(client, image, request),
-                **request.env,
-                **request.pod.env,
-                "KFP_RETRY_INDEX": str(request.retry_index),
-            },
-            labels={**request.pod.labels, **owner_labels(request)},
-            binds=bind_mounts([*task_mounts(request), *request.pod.mounts], traits),
-        )
-        if hidden := hidden_folders(request):
-            merged["tmpfs"] = {**merged.get("tmpfs", {}), **hidden}
-        # The first process of a container gets no signal that it does not handle, and its zombies stay. On a cluster, a
-        # task is never the first one: KFP's launcher is.
-        ours = {"init": True, **self._pod_arguments(client, image, request.pod)}
-        ours.update(self._limit_arguments(request.limits))
-        return {**ours, **merged, **command_arguments(request)}
 
-    def _pod_arguments(self, client: DockerClient, image: str, pod: PodSettings) -> dict[str, Any]:
-        """Return Kubernetes' settings as arguments of the engine; the user's arguments override them."""
-        arguments: dict[str, Any] = {"shm_size": pod.shared_memory} if pod.shared_memory else {}
-        if pod.user is not None or pod.group is not None:
-            user = user_of(client.images.get(image).attrs) if pod.user is None else pod.user
-            arguments["user"] = str(user) if pod.group is None else f"{user}:{pod.group}"
-        return arguments
-
-    def _limit_arguments(self, limits: Limits) -> dict[str, Any]:
-        """Return limits as arguments of the engine, except those that the user's arguments set, in whatever way."""
-        arguments: dict[str, Any] = {}
-        if limits.cpu is not None and not self._arguments.others.keys() & _CPU_ARGUMENTS:
-            arguments["nano_cpus"] = round(limits.cpu * 1e9)
-        if limits.memory is not None and "mem_limit" not in self._arguments.others:
-            arguments.update(mem_limit=limits.memory, memswap_limit=limits.memory)  # both the same: no swap
-        if limits.gpus:
-            from docker.types import DeviceRequest  # costly, and few tasks need it
-
-            arguments["device_requests"] = [DeviceRequest(device_ids=list(limits.gpus), capabilities=[["gpu"]])]
-        return arguments
-
-    @contextlib.contextmanager
-    def _container(self, client: DockerClient, image: str, arguments: Mapping[str, Any]) -> Iterator[Container]:
-        """Create a container, and remove it at the end of the block."""
-        try:
-            container = client.containers.create(image, **arguments)
-        except engine_errors(TypeError, ValueError) as error:
-            raise RunnerError(
-                f"The engine did not create a container of the image {image}: {message_of(error)}\n"
-                "Check the arguments of the DockerRunner, and the component's image and command. An engine without an "
-                "init program needs local.DockerRunner(init=False)."
-            ) from error
-        try:
-            yield container
-        finally:
-            try:
-                container.remove(v=True, force=True)
-            except engine_errors() as error:
-                self._unremoved.add(str(container.id))
-                self._warn(f"The container {container.short_id} was not removed: {message_of(error)}")
-
-    def _reclaim(self, client: DockerClient, image: str, task: TaskContainer) -> None:
-        """Give the files that a container left to this process's user, if they belong to another one."""
-        folders = task.foreign_folders()
-        if not folders:
-            return
-        uid, gid = task.caller
-        arguments = {
-            "entrypoint": ["chown", "-Rh", f"{uid}:{gid}", *map(str, folders)],
-            "command": [],
-            "user": "0:0",
-            "network_mode": "none",
-            "labels": owner_labels(task.request),
-            "volumes": bind_mounts([Mount(folder, str(folder)) for folder in folders], task.traits),
-        }
-        # An image may have no chown. Whether it worked is seen in the files, not in the exit status.
-        with contextlib.suppress(*engine_errors(RunnerError)), self._container(client, image, arguments) as container:
-            container.start()
-            container.wait()
-        for folder in task.foreign_folders():
-            self._warn(
-                f"Files of {task.request.task} in {folder} belong to another user, and a container of its image "
-                f"could not change that. You can: sudo chown -R {os.geteuid()}:{os.getegid()} {folder}"
-            )
-
-
-def _identify(executor: plan.Container) -> object:
-    """Return what determines the image of an executor."""
-    program = executor.program
+def _identify(image: object, program: object) -> object:
+    """Return what determines the image that an executor or a request needs."""
     if not isinstance(program, PythonFunction):
-        return executor.image
-    return executor.image, program.packages, program.index_urls, program.trusted_hosts, program.use_venv
+        return image
+    return image, program.packages, program.index_urls, program.trusted_hosts, program.use_venv
