@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from standpipe.engine.tasks import ExecutorTask
-from standpipe.model.resources import Capacity, ResourceRequest
+from standpipe.engine.tasks import ExecutorTask, Task
+from standpipe.model.resources import NO_REQUEST, Capacity, ResourceRequest
 
 
 class ResourcePool:
@@ -44,6 +44,8 @@ class ResourcePool:
         """Return whether an attempt with this request may start now. One that would run alone always may."""
         if not self._holders:
             return True
+        if request is NO_REQUEST:
+            return self.has_free_slot and self._free_cpu >= 0 and self._free_memory >= 0
         enough = _to_millicores(request.cpu) <= self._free_cpu and request.memory <= self._free_memory
         return self.has_free_slot and enough and request.gpus <= len(self._free_gpus)
 
@@ -60,24 +62,27 @@ class ResourcePool:
 
     def select_gpus(self, number: int) -> tuple[str, ...]:
         """Return free accelerators for an attempt, in the machine's order."""
-        return tuple(gpu for gpu in self._capacity.gpus if gpu in self._free_gpus)[:number]
+        return tuple(gpu for gpu in self._capacity.gpus if gpu in self._free_gpus)[:number] if number else ()
 
     def acquire(self, task: ExecutorTask, gpus: tuple[str, ...]) -> None:
         """Take what an attempt at the task needs, with these accelerators."""
         self._holders[task] = gpus
-        self._free_cpu -= _to_millicores(task.resources.cpu)
-        self._free_memory -= task.resources.memory
+        if task.resources is not NO_REQUEST:
+            self._free_cpu -= _to_millicores(task.resources.cpu)
+            self._free_memory -= task.resources.memory
         for gpu in gpus:
             self._free_gpus.pop(gpu, None)  # a run may have started on a machine with other accelerators
 
-    def release(self, task: ExecutorTask) -> None:
+    def release(self, task: Task) -> None:
         """Free what the task's attempt acquired, if one runs."""
-        if task not in self._holders:
+        gpus = self._holders.pop(task, None)  # type: ignore[arg-type]  # no other task is a key
+        if gpus is None:
             return
-        gpus = self._holders.pop(task)
-        self._free_cpu += _to_millicores(task.resources.cpu)
-        self._free_memory += task.resources.memory
-        self._free_gpus.update(dict.fromkeys(gpu for gpu in gpus if gpu in self._capacity.gpus))
+        if isinstance(task, ExecutorTask) and task.resources is not NO_REQUEST:
+            self._free_cpu += _to_millicores(task.resources.cpu)
+            self._free_memory += task.resources.memory
+        if gpus:
+            self._free_gpus.update(dict.fromkeys(gpu for gpu in gpus if gpu in self._capacity.gpus))
 
 
 def _to_millicores(cores: float) -> int:

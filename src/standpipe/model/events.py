@@ -25,7 +25,7 @@ from typing import Union
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import Caching
 from standpipe.model.refs import TaskRef
-from standpipe.model.resources import ResourceRequest
+from standpipe.model.resources import NO_REQUEST, ResourceRequest
 from standpipe.model.states import TaskState
 from standpipe.model.values import Value
 
@@ -146,7 +146,7 @@ class StartAttempt:
     attempt: int = 0
     retry_index: int = 0
     caching: Caching | None = None
-    resources: ResourceRequest = ResourceRequest()
+    resources: ResourceRequest = NO_REQUEST
     gpus: tuple[str, ...] = ()
     concurrency: int = 1
 
@@ -207,7 +207,7 @@ class TaskReady:
 
     task: TaskRef
     inputs: Mapping[str, Value]
-    resources: ResourceRequest = ResourceRequest()
+    resources: ResourceRequest = NO_REQUEST
 
 
 @frozen
