@@ -1,10 +1,16 @@
 """The time and memory of large pipelines with tasks that do nothing.
 
-    python scale.py FOLDER
+    python scale.py FOLDER [scheduler]
+    python scale.py FOLDER fake|subprocess ITERATIONS
 
-The scheduler runs a loop of 1,000 iterations, one of 10,000, and a pipeline of 2,000 tasks, which end as soon as they
-start. Prints as JSON, for each: the number of tasks, the seconds without a run store (`bare`), and the seconds with one
-(`stored`), each the best of several runs; and the peak memory of the process (`max_rss`).
+The scheduler runs loops of 1,000, 10,000 and 100,000 iterations, and a pipeline of 2,000 tasks, which end as soon as
+they start. Prints as JSON, for each: the number of tasks, the seconds without a run store (`bare`), and the seconds and
+processor seconds with one (`stored`, `cpu`), each the best of several runs; and the peak memory of the process
+(`max_rss`, in KiB). The largest loop runs last, once, and only with a store.
+
+`fake` and `subprocess` run a loop as users do, with `local.FakeRunner` or `local.SubprocessRunner`: each attempt has
+its folder and its log. Prints the number of tasks, the seconds, and the processor seconds and `max_rss` of this
+process.
 """
 
 from __future__ import annotations
@@ -73,9 +79,11 @@ def seconds(plan: Plan, sinks: Sequence[FactSink]) -> float:
     return time.perf_counter() - start
 
 
-def _stored_seconds(plan: Plan, folder: Path, run: str) -> float:
+def _stored_seconds(plan: Plan, folder: Path, run: str) -> tuple[float, float]:
+    """Return the seconds and the processor seconds of a whole run that is recorded."""
     with closing(RunRecorder(folder, _info(folder, run), plan)) as recorder:
-        return seconds(plan, (recorder,))
+        before = time.process_time()
+        return seconds(plan, (recorder,)), time.process_time() - before
 
 
 def _attempt(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
@@ -90,16 +98,50 @@ def main(folder: Path) -> None:
     """Measure and print."""
     seconds(loop(100), ())  # a warm-up
     results: dict[str, object] = {}
-    for name, plan, tasks in (
-        ("short", loop(1_000), 1_000),
-        ("long", loop(10_000), 10_000),
-        ("wide", wide(2_000), 2_000),
+    for name, plan, tasks, runs in (
+        ("short", loop(1_000), 1_000, RUNS),
+        ("long", loop(10_000), 10_000, RUNS),
+        ("wide", wide(2_000), 2_000, RUNS),
+        ("huge", loop(100_000), 100_000, 1),
     ):
-        bare = min(seconds(plan, ()) for _ in range(RUNS))
-        stored = min(_stored_seconds(plan, folder, f"{name}-{number}") for number in range(RUNS))
-        results[name] = {"bare": bare, "stored": stored, "tasks": tasks}
-    print(json.dumps({**results, "max_rss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+        bare = min(seconds(plan, ()) for _ in range(runs)) if runs > 1 else None
+        stored = [_stored_seconds(plan, folder, f"{name}-{number}") for number in range(runs)]
+        results[name] = {
+            "bare": bare,
+            "stored": min(wall for wall, _ in stored),
+            "cpu": min(cpu for _, cpu in stored),
+            "tasks": tasks,
+        }
+    print(json.dumps({**results, "max_rss": _max_rss()}))
+
+
+def run_loop(root: Path, runner: str, iterations: int) -> None:
+    """Run a loop of trivial tasks as users do, and print what it took."""
+    from standpipe import dsl, local
+
+    @dsl.component
+    def trivial(x: int) -> int:
+        return x
+
+    @dsl.pipeline
+    def trivial_loop() -> None:
+        with dsl.ParallelFor(list(range(iterations))) as item:
+            trivial(x=item)
+
+    made = local.FakeRunner(trivial=lambda x: x) if runner == "fake" else local.SubprocessRunner()
+    local.init(runner=made, pipeline_root=str(root), quiet=True, enable_caching=False)
+    start, before = time.perf_counter(), time.process_time()
+    trivial_loop()
+    took = {"seconds": time.perf_counter() - start, "cpu": time.process_time() - before}
+    print(json.dumps({"tasks": iterations, **took, "max_rss": _max_rss()}))
+
+
+def _max_rss() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if sys.argv[2:3] in ([], ["scheduler"]):
+        main(Path(sys.argv[1]))
+    else:
+        run_loop(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
