@@ -259,6 +259,7 @@ class Machine:
                     caching=task.node.caching,
                     resources=task.resources,
                     gpus=gpus,
+                    concurrency=state.estimate_concurrency(task, task.resources),
                 )
             )
             self._record(AttemptStarted(task.ref, task.next_attempt, now, gpus))

@@ -12,11 +12,14 @@ class ResourcePool:
     Args:
         capacity: what the machine has.
         slots: how many attempts may run at once.
+
+    Attributes:
+        slots: as above.
     """
 
     def __init__(self, capacity: Capacity, slots: int) -> None:
         self._capacity = capacity
-        self._slots = slots
+        self.slots = slots
         self._holders: dict[ExecutorTask, tuple[str, ...]] = {}
         self.release_all()
 
@@ -30,7 +33,7 @@ class ResourcePool:
     @property
     def has_free_slot(self) -> bool:
         """Whether fewer attempts run than may."""
-        return len(self._holders) < self._slots
+        return len(self._holders) < self.slots
 
     @property
     def holders(self) -> tuple[ExecutorTask, ...]:
@@ -45,6 +48,17 @@ class ResourcePool:
             return self.has_free_slot and self._free_cpu >= 0 and self._free_memory >= 0
         enough = _to_millicores(request.cpu) <= self._free_cpu and request.memory <= self._free_memory
         return self.has_free_slot and enough and request.gpus <= len(self._free_gpus)
+
+    def count_fitting(self, request: ResourceRequest) -> int:
+        """Return how many attempts with this request can run at once if no others do, at least 1."""
+        count = self.slots
+        if request.cpu:
+            count = min(count, _to_millicores(self._capacity.cpu) // _to_millicores(request.cpu))
+        if request.memory:
+            count = min(count, self._capacity.memory // request.memory)
+        if request.gpus:
+            count = min(count, len(self._capacity.gpus) // request.gpus)
+        return max(1, count)
 
     def select_gpus(self, number: int) -> tuple[str, ...]:
         """Return free accelerators for an attempt, in the machine's order."""

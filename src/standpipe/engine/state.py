@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from standpipe.engine.concurrency import ConcurrencyEstimator
 from standpipe.engine.nested_lists import ListFlattener
 from standpipe.engine.ready_queue import ReadyQueue
 from standpipe.engine.resource_pool import ResourcePool
@@ -42,6 +43,7 @@ from standpipe.model.events import (
 )
 from standpipe.model.plan import Component, Node, Plan
 from standpipe.model.refs import TaskRef
+from standpipe.model.resources import ResourceRequest
 from standpipe.model.states import TaskState
 from standpipe.model.values import Value
 
@@ -62,6 +64,7 @@ class RunState:
         self.transitions = Transitions()
         self.topologies = Topologies()
         self.list_flattener = ListFlattener(plan)
+        self._concurrency = ConcurrencyEstimator(plan, self.topologies, pool.slots)
         self.root = make_root(plan)
         self.tasks: dict[TaskRef, Task] = {self.root.ref: self.root}
         self.startable: deque[Task] = deque()  # pending tasks whose upstream tasks are final, and admitted iterations
@@ -81,6 +84,14 @@ class RunState:
     def get_plan(self, name: str) -> Plan:
         """Return the Plan that `RunResumed` names."""
         return self._later.get(name, self.plan)
+
+    def estimate_concurrency(self, task: ExecutorTask, request: ResourceRequest) -> int:
+        """Return how many tasks are expected to run at the same time as a task with a request; it counts, too.
+
+        Cores that it requests are its own, however many others there are.
+        """
+        expected = self._concurrency.estimate(task, self.pool.count_fitting(request))
+        return min(expected, self.pool.count_fitting(ResourceRequest(cpu=request.cpu))) if request.cpu else expected
 
     def apply(self, fact: Fact) -> None:
         """Change the state as a fact says.
@@ -237,6 +248,7 @@ class RunState:
         )
         self.plan = self.get_plan(fact.plan)
         self.list_flattener, self.topologies = ListFlattener(self.plan), Topologies()
+        self._concurrency = ConcurrencyEstimator(self.plan, self.topologies, self.pool.slots)
         self.pool.release_all()
         self.queue = ReadyQueue()
         self.cancel_requests = 0

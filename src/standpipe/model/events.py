@@ -137,7 +137,7 @@ class StartAttempt:
     """Run the component's executor with these inputs; send `AttemptEnded` when it has ended.
 
     `attempt` and `retry_index` count as this module's description says. `gpus` are the accelerators that the attempt
-    may use.
+    may use. `concurrency` is how many tasks are expected to run at the same time, this one included.
     """
 
     task: TaskRef
@@ -148,6 +148,7 @@ class StartAttempt:
     caching: Caching | None = None
     resources: ResourceRequest = NO_REQUEST
     gpus: tuple[str, ...] = ()
+    concurrency: int = 1
 
 
 @frozen
