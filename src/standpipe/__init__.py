@@ -16,7 +16,7 @@ __all__ = ["compiler", "components", "dsl", "install_as_kfp", "kubernetes", "loc
 
 def __getattr__(name: str) -> Any:
     """Import a module at its first use, to keep the import of `standpipe` fast."""
-    from importlib import import_module
+    from importlib import import_module  # costs time, and the command line does without
 
     if name in ("compiler", "components", "dsl", "kubernetes", "local"):
         return import_module(f"standpipe.{name}")

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit:
         raise
     except BaseException as error:  # noqa: BLE001 - every uncaught error is reported here
-        from standpipe.cli import failures
+        from standpipe.cli import failures  # costs time, and only an error needs it
 
         return failures.report(error)
 
@@ -71,7 +71,7 @@ def _choose_run(file: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    import argparse
+    import argparse  # costs time, as what follows, and only the help needs it
 
     from standpipe import __version__
     from standpipe.model.kfp import KFP_VERSION
