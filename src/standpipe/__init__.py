@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # `typing` takes longer to import than some commands of the command line take
+from importlib import import_module
+
+TYPE_CHECKING = False  # what type checkers take as true; `typing` takes longer to import than all that is here
 if TYPE_CHECKING:
     from typing import Any
 
@@ -15,11 +17,13 @@ __all__ = ["compiler", "components", "dsl", "install_as_kfp", "kubernetes", "loc
 
 
 def __getattr__(name: str) -> Any:
-    """Import a module at its first use, to keep the import of `standpipe` fast."""
-    from importlib import import_module  # costs time, and the command line does without
-
-    if name in ("compiler", "components", "dsl", "kubernetes", "local"):
-        return import_module(f"standpipe.{name}")
+    """Import a module at its first use: the command line needs none of them for its help."""
     if name == "install_as_kfp":
         return import_module("standpipe.kfp_compat.modules").install_as_kfp
+    if name in __all__:
+        return import_module(f"standpipe.{name}")
     raise AttributeError(f"module 'standpipe' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -37,6 +37,7 @@ def read_capacity(root: Path = Path("/"), environ: Mapping[str, str] = os.enviro
 
 
 def count_cores() -> int:
+    """Return on how many cores this process may run, whatever share of them it may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1  # macOS has no CPU affinity
