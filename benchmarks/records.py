@@ -1,11 +1,9 @@
-"""The time of `standpipe runs` and `standpipe show` in a root with 1,000 runs, one of which has 50,000 tasks.
+"""A pipeline root with 1,000 runs, of which the last one has 50,000 tasks; and the commands that read it.
 
     python records.py FOLDER
 
-The runs are made by tasks that do nothing, unless the folder has them already. Prints as JSON, each the median of the
-milliseconds of whole processes, taken in turns: of `python -c pass` (`pass`), of the list of runs (`runs`), and of the
-latest run where that is a small one (`show_small`) and the large one (`show_large`). Compile the package first, as
-installers do: `python -m compileall src`.
+Prints as JSON the median seconds, as whole processes in turns: of `standpipe runs` (`runs`), of `standpipe show latest`
+(`show`), and of `python -c pass` (`bare`).
 """
 
 from __future__ import annotations
@@ -14,66 +12,45 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from statistics import median
 
-from resume_and_cache import EchoRunner, echo
-from standpipe import dsl, local
+from scale import SMALL_RUN, info, loop, run_once
+from standpipe.model.plan import Plan
+from standpipe.store.runs import RunRecorder
 
-TURNS = 9
 RUNS = 1_000
 TASKS = 50_000
+TIMES = 7
 
 
-@dsl.pipeline
-def small() -> None:
-    """Run two tasks."""
-    echo(x=echo(x=1).output)
-
-
-@dsl.pipeline
-def large() -> None:
-    """Run the tasks of the large run in a loop."""
-    with dsl.ParallelFor(list(range(TASKS))) as item:
-        echo(x=item)
-
-
-def make_root(folder: Path, *, large_is_latest: bool) -> Path:
-    """Return a pipeline root with all runs, which is made if it is missing."""
-    root = folder / ("large-is-latest" if large_is_latest else "small-is-latest")
-    if root.exists():
-        return root
-    local.init(EchoRunner(), root, quiet=True)
-    pipelines = [large, *[small] * (RUNS - 1)]
-    for pipeline in reversed(pipelines) if large_is_latest else pipelines:
-        pipeline()
-    return root
-
-
-def time_process(*arguments: str) -> float:
-    """Return the milliseconds of a process of this Python."""
-    start = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
-    return (time.perf_counter() - start) * 1000
-
-
-def main(folder: Path) -> None:
-    """Measure and print."""
-    roots = {is_latest: str(make_root(folder, large_is_latest=is_latest)) for is_latest in (False, True)}
-    command = ("-c", "import sys; from standpipe.cli.main import main; sys.exit(main())")
-    processes = {
-        "pass": ("-c", "pass"),
-        "runs": (*command, "runs", "--root", roots[False]),
-        "show_small": (*command, "show", "latest", "--root", roots[False]),
-        "show_large": (*command, "show", "latest", "--root", roots[True]),
+def main(root: Path) -> None:
+    """Record the runs, measure, and print."""
+    for number in range(RUNS - 1):
+        record(root, f"small-{number}", SMALL_RUN)
+    record(root, "large", loop(TASKS))
+    scripts = Path(sys.executable).parent
+    commands = {
+        "runs": [str(scripts / "standpipe"), "runs", "--root", str(root)],
+        "show": [str(scripts / "standpipe"), "show", "latest", "--root", str(root)],
+        "bare": [sys.executable, "-c", "pass"],
     }
-    times: dict[str, list[float]] = {name: [] for name in processes}
-    for turn in range(TURNS + 1):
-        for name, arguments in processes.items():
-            milliseconds = time_process(*arguments)
-            if turn:  # the first one fills the caches
-                times[name].append(milliseconds)
-    print(json.dumps({name: median(each) for name, each in times.items()}))
+    samples = [{name: _time(command) for name, command in commands.items()} for _ in range(TIMES)]
+    print(json.dumps({name: median(sample[name] for sample in samples) for name in commands}))
+
+
+def record(root: Path, name: str, plan: Plan) -> None:
+    """Run a pipeline with tasks that do nothing, and record it."""
+    (root / name).mkdir()
+    with closing(RunRecorder(root, info(root, name), plan)) as recorder:
+        run_once(plan, (recorder,))
+
+
+def _time(command: list[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

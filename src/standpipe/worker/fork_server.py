@@ -148,6 +148,8 @@ class ForkServer:
             return None
         (pid, orders), self._spare = self._spare, None
         with orders, suppress(BrokenPipeError, ConnectionResetError):
+            # So that later spares find the program compiled. Before the task starts: it can put a FIFO there.
+            prepare(order.message["request"])
             _forward(orders, order)
             return pid
         return None
@@ -247,10 +249,11 @@ def _become_task(server: ForkServer, wait: Callable[[], Tuple[_Order, Optional[R
 
 
 def _wait_for_order(orders: socket.socket) -> Tuple[_Order, None]:
-    """Warm up, and wait for an order to the spare; exit if there is none."""
-    with suppress(Exception):  # as in `serve`
-        warm_up()
-    Teardown().warm_up()
+    """Warm up while there is no order to the spare, and wait for it; exit if there is none."""
+    if not select.select([orders], [], [], 0)[0]:
+        with suppress(Exception):  # as in `serve`
+            warm_up()
+        Teardown().warm_up()
     with orders:
         order = _receive(orders)
     if order is None:
@@ -313,8 +316,11 @@ def _receive_bytes(orders: socket.socket, size: int) -> bytes:
 
 
 def _forward(orders: socket.socket, order: _Order) -> None:
-    socket.send_fds(orders, [len(order.body).to_bytes(4, "big")], [order.reply.fileno(), order.log])
-    orders.sendall(order.body)
+    # Mostly one message, so that the spare wakes up once.
+    content = len(order.body).to_bytes(4, "big") + order.body
+    sent = socket.send_fds(orders, [content], [order.reply.fileno(), order.log])
+    if sent < len(content):
+        orders.sendall(content[sent:])
 
 
 def _nothing(signum: int, frame: object) -> None:
