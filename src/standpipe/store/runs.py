@@ -106,8 +106,6 @@ _MIGRATIONS = (
     """,
 )
 
-<<<<<<< HEAD
-=======
 #: How many rows one statement inserts. SQLite compiles each of these few once, and older ones allow 999 parameters.
 _ROWS_OF_STATEMENTS = (100, 10, 1)
 _INSERT_FACTS = {
@@ -115,7 +113,6 @@ _INSERT_FACTS = {
     + ", ".join(f"(?1, ?{n}, ?2, ?{n + 1}, ?{n + 2})" for n in range(3, 3 + 3 * size, 3))
     for size in _ROWS_OF_STATEMENTS
 }
->>>>>>> main
 #: Sums up a run after its last fact. A trigger would cost each fact half of what it costs to insert it.
 _SUM_UP = """
     INSERT OR REPLACE INTO summaries SELECT last.run, json_extract(last.body, '$.state'), last.seq, first.at, last.at,
@@ -129,17 +126,6 @@ _ADD_OUTLINE = "INSERT OR REPLACE INTO outlines VALUES (?, ?)"
 
 #: What does not hold of a run that is resumed.
 _REOPEN = ("DELETE FROM summaries WHERE run = ?", "DELETE FROM outlines WHERE run = ?")
-<<<<<<< HEAD
-
-#: How many rows one statement inserts. SQLite compiles each of these few once, and older ones allow 999 parameters.
-_ROWS_OF_STATEMENTS = (100, 10, 1)
-_INSERT_FACTS = {
-    size: "INSERT INTO facts VALUES "  # noqa: S608 - of numbers of parameters only
-    + ", ".join(f"(?1, ?{n}, ?2, ?{n + 1}, ?{n + 2})" for n in range(3, 3 + 3 * size, 3))
-    for size in _ROWS_OF_STATEMENTS
-}
-=======
->>>>>>> main
 
 _ADD_ROOT = """
     INSERT INTO roots SELECT ?, ?, ?
@@ -249,14 +235,9 @@ class RunRecorder:
         new_texts = {digest: text for digest, text in texts.items() if digest not in self._stored_texts}
         survives = self._unsafe >= self._most_lost
         statements = [*self._unwritten, *_insert_facts(self._run, self._seq + 1, now, rows)]
-<<<<<<< HEAD
-        if facts and isinstance(facts[-1], RunEnded):
-            statements.append((_SUM_UP, [(self._run, self._seq + len(rows))]))
-=======
         last = self._seq + len(rows)
         if facts and isinstance(facts[-1], RunEnded):
             statements.append((_SUM_UP, [(self._run, last)]))
->>>>>>> main
             if self._outline:
                 statements.append((_ADD_OUTLINE, [(self._run, self._outline.outline())]))
         self._write(statements, new_texts, survives)
