@@ -66,7 +66,7 @@ def _choose_run(file: str) -> str:
         ArgumentError: if there is no such file, and its name is similar to that of a command.
     """
     if "." not in file and not os.path.exists(file):
-        from difflib import get_close_matches
+        from difflib import get_close_matches  # costs time, and only a mistake needs it
 
         from standpipe.errors import ArgumentError
 
@@ -84,7 +84,7 @@ def _answer_options(args: list[str]) -> int:
         SystemExit: as argparse does, after an option.
     """
     if args[:1] == ["--version"]:
-        from standpipe.model.kfp import KFP_VERSION
+        from standpipe.model.kfp import KFP_VERSION  # costs time, and `--help` does without
 
         print(f"standpipe {__version__} (KFP {KFP_VERSION})")
     elif not args or args[0] in ("-h", "--help"):

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _print_from_facts(arguments: Sequence[str]) -> int:
     args = _parser().parse_args(arguments)
-    import json
+    import json  # not needed for the simple list, nor is what follows
 
     from standpipe import local  # not needed for `--help`
     from standpipe.history.documents import summary
@@ -50,7 +50,7 @@ def _print_from_facts(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    import argparse
+    import argparse  # not needed for the simple list
 
     from standpipe.cli import options
 

@@ -41,7 +41,7 @@ def _render(outline: StoredOutline) -> str:
 
 def _print_from_facts(arguments: Sequence[str]) -> int:
     args = _parser().parse_args(arguments)
-    import json
+    import json  # not needed for an outline, nor is what follows
 
     from standpipe.errors import ArgumentError
 
@@ -67,7 +67,7 @@ def _print_from_facts(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    import argparse
+    import argparse  # not needed for an outline
 
     from standpipe.cli import options
 

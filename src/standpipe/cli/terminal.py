@@ -29,7 +29,7 @@ def colorize_statuses(text: str) -> str:
     """Return a text with the statuses after the names of tasks in their colours, if the terminal has colours."""
     if not _has_colours():
         return text
-    import re
+    import re  # only a terminal needs it
 
     # As in `  train: failed in 3 s: …`.
     status = re.compile(rf"^( *[^:\n]+: )({'|'.join(_COLOURS).lower()})\b", re.MULTILINE)

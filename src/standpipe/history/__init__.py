@@ -26,7 +26,7 @@ _MODULES = {
 
 def __getattr__(name: str) -> Any:
     """Import what is used: `standpipe show` needs none of it most of the time."""
-    from importlib import import_module
+    from importlib import import_module  # the outline of a run does without
 
     if name in _MODULES:
         return getattr(import_module(f"standpipe.history.{_MODULES[name]}"), name)

@@ -154,9 +154,6 @@ RECORDS = (
     _RUN_ENDED,
 )
 
-#: The kind of the last fact of a run that has ended.
-RUN_ENDED = _RUN_ENDED.name
-
 #: The fields of a body that have values by name, of which each kind has one at most, and the field that names the large
 #: texts which are stored apart from it.
 _VALUE_FIELDS = ("inputs", "outputs")

@@ -21,7 +21,7 @@ _RESET = "\x1b[0m"
 @cache
 def _controls() -> re.Pattern[str]:
     """Return the pattern of commands, with their parameters or a text, and of controls other than tab and newline."""
-    import re
+    import re  # costs time, and most text has no commands
 
     return re.compile(
         r"(?P<color>\x1b\[[\d;:]*m)"
@@ -52,6 +52,6 @@ def strip_controls(text: str, *, keep_colors: bool = False) -> str:
 
 def escape_controls(json_text: str) -> str:
     """Return a JSON text in which control characters are codes, as those of ASCII below a space are anyway."""
-    import re
+    import re  # as above
 
     return re.sub(f"[{_HIGH_CONTROLS}]", lambda match: f"\\u{ord(match[0]):04x}", json_text)
