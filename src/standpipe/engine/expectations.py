@@ -10,9 +10,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 
 from standpipe.engine.state import RunState
-from standpipe.engine.tasks import DagMember, DagTask, ExecutorTask, Iteration, LoopTask, Task
+from standpipe.engine.tasks import DagMember, DagTask, ExecutorTask, Iteration, LoopTask, Task, make_task
 from standpipe.model.events import StartAttempt
-from standpipe.model.plan import Component, FromInput, FromTask, Node
+from standpipe.model.plan import Component, FromInput, FromTask
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import ResourceRequest
 from standpipe.model.states import TaskState
@@ -46,6 +46,7 @@ def expect_attempts(state: RunState, limit: int, resolve_resources: ResolveResou
             retry_index=task.retry_index,
             caching=task.node.caching,
             resources=task.resources,
+            concurrency=state.estimate_concurrency(task, task.resources),
         )
         for task in ready
     ]
@@ -104,25 +105,40 @@ class _Outlook:
         """Return the attempts that are expected once a pending task starts."""
         if isinstance(task, ExecutorTask):
             artifacts = self._find_inputs(task)
-            return [] if artifacts is None else self._expect(task.ref, task.node, artifacts, task.next_attempt)
+            return [] if artifacts is None else self._expect(task, artifacts, task.next_attempt)
         return self._open(task) if isinstance(task, DagTask) else []
 
     def _open(self, dag: DagTask) -> list[StartAttempt]:
-        """Return the first attempts of a DAG that has not started, of which only parameters are inputs."""
+        """Return the first attempts of a DAG that has not started, of which only parameters are inputs.
+
+        How many tasks run beside them is known only if none in the DAG has a condition or is a loop.
+        """
         attempts: list[StartAttempt] = []
+        if any(node.trigger.condition or node.loop for node in dag.dag.nodes.values()):
+            return attempts
         for name, node in dag.dag.nodes.items():
             component = self._state.plan.components[node.component]
             has_artifacts = any(isinstance(declared, ArtifactInput) for declared in component.inputs.values())
-            if not (node.upstream or node.trigger.condition or node.loop or has_artifacts):
-                ref = dag.ref.child(name)
-                attempts += self._expect(ref, node, {}, self._state.count_earlier_attempts(ref))
+            task = make_task(dag.ref.child(name), node, component, DagMember(dag))
+            if isinstance(task, ExecutorTask) and not node.upstream and not has_artifacts:
+                attempts += self._expect(task, {}, self._state.count_earlier_attempts(task.ref))
         return attempts
 
-    def _expect(self, ref: TaskRef, node: Node, artifacts: Mapping[str, Value], attempt: int) -> list[StartAttempt]:
-        resources = self._resolve_resources(ref, self._state.plan.components[node.component])
+    def _expect(self, task: ExecutorTask, artifacts: Mapping[str, Value], attempt: int) -> list[StartAttempt]:
+        resources = self._resolve_resources(task.ref, task.component)
         if resources is None:
             return []
-        return [StartAttempt(ref, node.component, artifacts, attempt, caching=node.caching, resources=resources)]
+        return [
+            StartAttempt(
+                task.ref,
+                task.node.component,
+                artifacts,
+                attempt,
+                caching=task.node.caching,
+                resources=resources,
+                concurrency=self._state.estimate_concurrency(task, resources),
+            )
+        ]
 
     def _find_inputs(self, task: ExecutorTask) -> Mapping[str, Value] | None:
         """Return the artifacts among the inputs of a task; None if one is not known yet."""

@@ -13,6 +13,7 @@ from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Mount, PodSettings, TaskRequest
 from standpipe.model.resources import Limits
 from standpipe.runners.docker.container import EngineTraits, user_of
+from standpipe.runners.docker.container_threads import ContainerThreads
 from standpipe.runners.docker.engine import Owner
 from standpipe.runners.docker.run_arguments import RunArguments
 from standpipe.runners.request_files import request_file
@@ -39,13 +40,19 @@ class CreateArguments:
 
     def __init__(self, arguments: RunArguments) -> None:
         self._arguments = arguments
+        self._threads = ContainerThreads(arguments)
 
     def task_arguments(
         self, client: DockerClient, image: str, request: TaskRequest, traits: EngineTraits
     ) -> dict[str, Any]:
         """Return the arguments for the container of an attempt."""
         merged = self._arguments.merged(
-            environment={**request.env, **request.pod.env, "KFP_RETRY_INDEX": str(request.retry_index)},
+            environment={
+                **self._threads.variables(client, image, request),
+                **request.env,
+                **request.pod.env,
+                "KFP_RETRY_INDEX": str(request.retry_index),
+            },
             labels={**request.pod.labels, **owner_labels(request)},
             binds=bind_mounts([*task_mounts(request), *request.pod.mounts], traits),
         )
