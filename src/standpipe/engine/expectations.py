@@ -109,15 +109,19 @@ class _Outlook:
         return self._open(task) if isinstance(task, DagTask) else []
 
     def _open(self, dag: DagTask) -> list[StartAttempt]:
-        """Return the first attempts of a DAG that has not started, of which only parameters are inputs."""
+        """Return the first attempts of a DAG that has not started, of which only parameters are inputs.
+
+        How many tasks run beside them is known only if none in the DAG has a condition or is a loop.
+        """
         attempts: list[StartAttempt] = []
+        if any(node.trigger.condition or node.loop for node in dag.dag.nodes.values()):
+            return attempts
         for name, node in dag.dag.nodes.items():
             component = self._state.plan.components[node.component]
             has_artifacts = any(isinstance(declared, ArtifactInput) for declared in component.inputs.values())
-            if not (node.upstream or node.trigger.condition or node.loop or has_artifacts):
-                task = make_task(dag.ref.child(name), node, component, DagMember(dag))
-                if isinstance(task, ExecutorTask):
-                    attempts += self._expect(task, {}, self._state.count_earlier_attempts(task.ref))
+            task = make_task(dag.ref.child(name), node, component, DagMember(dag))
+            if isinstance(task, ExecutorTask) and not node.upstream and not has_artifacts:
+                attempts += self._expect(task, {}, self._state.count_earlier_attempts(task.ref))
         return attempts
 
     def _expect(self, task: ExecutorTask, artifacts: Mapping[str, Value], attempt: int) -> list[StartAttempt]:

@@ -85,6 +85,10 @@ class RunState:
         """Return the Plan that `RunResumed` names."""
         return self._later.get(name, self.plan)
 
+    def count_earlier_attempts(self, task: TaskRef) -> int:
+        """Return how many attempts at a task there were before the run was resumed."""
+        return self._earlier_attempts.get(task, 0)
+
     def estimate_concurrency(self, task: ExecutorTask, request: ResourceRequest) -> int:
         """Return how many tasks are expected to run at the same time as a task with a request; it counts, too.
 
@@ -92,10 +96,6 @@ class RunState:
         """
         expected = self._concurrency.estimate(task, self.pool.count_fitting(request))
         return min(expected, self.pool.count_fitting(ResourceRequest(cpu=request.cpu))) if request.cpu else expected
-
-    def count_earlier_attempts(self, task: TaskRef) -> int:
-        """Return how many attempts at a task there were before the run was resumed."""
-        return self._earlier_attempts.get(task, 0)
 
     def apply(self, fact: Fact) -> None:
         """Change the state as a fact says.
