@@ -7,14 +7,19 @@ and the pipe for what the task prints), then JSON with
 * `set` and `unset`, changes of the environment variables;
 * `umask`, the permissions that files of the task do not get;
 * `mounts` and `keep`, as `mounts.enter` takes them, for a task with volumes;
-* `limits`, as `limits.enter` takes them, for a task with limits.
+* `limits`, as `limits.enter` takes them, for a task with limits;
+* `learn`, whether the task reports what it imports.
 
 The reply socket gets lines of JSON. From the task: `{"pid": …}` once it is a process group of its own,
-`{"grouped": …}`, whether a control group limits it, and `{"code": …}`, its exit code, as its last act, unless its
-interpreter has to finalize (`teardown`). From the server: `{"status": …}`, the wait status, once the task has ended, in
+`{"grouped": …}`, whether a control group limits it, `{"learned": …}`, what it has imported
+(`ImportObserver.report`), if it succeeded, and `{"code": …}`, its exit code, as its last act, unless its interpreter
+has to finalize (`teardown`). From the server: `{"status": …}`, the wait status, once the task has ended, in
 whatever way, or `{"problem": …}` if it could not be started. Usage comes with the code and the status
 (`usage.from_rusage`). Because most tasks report their code, the other side need not wait until the system has cleaned
 up the process.
+
+A server with a template (`template.py`) imports packages before it serves, and says on the control socket in one line
+of JSON how that ended: `{"cpu_seconds": …, "printing": …}`, or `{"refused": …}`, a sentence, upon which it ends.
 
 The server has one thread and knows nothing of what tasks do. When the control socket closes, it kills its tasks, and
 removes their working directories, as the process that should remove those may be dead. Without tasks it ends after some
@@ -38,6 +43,8 @@ from functools import cached_property
 from typing import Any, Callable, Dict, List, NoReturn, Optional, Set, Tuple
 
 from . import orphans, usage
+from .learning import ImportObserver
+from .shelf import Shelf
 from .task import Request, prepare, run, use_utf8, warm_up
 from .teardown import Teardown
 
@@ -59,12 +66,22 @@ class _Order:
         return message
 
 
-def serve(control_fd: int, idle_seconds: float) -> int:
-    """Serve the control socket with that descriptor until its other end closes, or no task comes for some seconds."""
-    server = ForkServer(socket.socket(fileno=control_fd), idle_seconds, adopts=orphans.adopt())
+def serve(control_fd: int, idle_seconds: float, template: str = "") -> int:
+    """Serve the control socket with that descriptor until its other end closes, or no task comes for some seconds.
+
+    Args:
+        control_fd: the descriptor.
+        idle_seconds: the seconds.
+        template: the arguments of `Template` as JSON; empty for a server without one.
+    """
+    control = socket.socket(fileno=control_fd)
+    server = ForkServer(control, idle_seconds, adopts=orphans.adopt())
+    del sys.argv[1:]
     use_utf8()
     with suppress(Exception):  # if the SDK in this environment is broken, the tasks report that
         warm_up()
+    if template and not server.load(json.loads(template)):
+        return 0
     Teardown().warm_up()
     gc.collect()
     gc.freeze()  # the objects so far are shared by all tasks, whose collectors must not touch, and so copy, them
@@ -94,6 +111,19 @@ class ForkServer:
         self._folders: Dict[int, str] = {}
         self._spare: Optional[Tuple[int, socket.socket]] = None
         self._wants_spare = True
+        self.shelf: Optional[Shelf] = None
+
+    def load(self, template: Dict[str, Any]) -> bool:
+        """Import packages ahead; return whether that is possible, after telling the other side."""
+        from .template import NotWarmable, Template
+
+        try:
+            loaded = Template(**template)
+        except NotWarmable as error:
+            _send_reply(self._control, refused=str(error))
+            return False
+        self.shelf = loaded.shelf
+        return _send_reply(self._control, cpu_seconds=loaded.cpu_seconds, printing=loaded.printing)
 
     def serve(self) -> None:
         """Start tasks as they are ordered, until the control socket closes, or none was ordered for some time."""
@@ -169,7 +199,7 @@ class ForkServer:
         else:
             if pid == 0:
                 ours.close()
-                _become_task(self, lambda: _wait_for_order(theirs))
+                _become_task(self, lambda: _wait_for_order(theirs, self.shelf))
             self._spare = pid, ours
         theirs.close()
 
@@ -240,17 +270,19 @@ def _become_task(server: ForkServer, wait: Callable[[], Tuple[_Order, Optional[R
     code = 70  # a bug of the worker, unless another code is known
     try:
         _detach(server)
-        code = _run_task(*wait())
+        code = _run_task(*wait(), server.shelf)
     except BaseException:  # noqa: BLE001  the outermost edge of this process
         traceback.print_exc()
     raise SystemExit(code)
 
 
-def _wait_for_order(orders: socket.socket) -> Tuple[_Order, None]:
+def _wait_for_order(orders: socket.socket, shelf: Optional[Shelf]) -> Tuple[_Order, None]:
     """Warm up, and wait for an order to the spare; exit if there is none."""
     with suppress(Exception):  # as in `serve`
         warm_up()
     Teardown().warm_up()
+    if shelf:
+        shelf.touch()
     with orders:
         order = _receive(orders)
     if order is None:
@@ -268,7 +300,7 @@ def _detach(server: ForkServer) -> None:
     server.close()
 
 
-def _run_task(order: _Order, request: Optional[Request]) -> int:
+def _run_task(order: _Order, request: Optional[Request], shelf: Optional[Shelf]) -> int:
     """Run a task in this process; return its exit code if the interpreter has to finalize, or else exit with it."""
     if not _send_reply(order.reply, pid=os.getpid()):
         return 70  # it was cancelled before it started
@@ -281,8 +313,13 @@ def _run_task(order: _Order, request: Optional[Request]) -> int:
     if message.get("mounts") and not _mount(order.reply, message):
         return 70
     _enter(message["cwd"], message["set"], message["unset"])
+    observer = ImportObserver(shelf) if shelf or message.get("learn") else None
+    if observer:
+        observer.install()
     teardown = Teardown()
     code = run(message["request"], request)
+    if observer and code == 0:
+        _report(order.reply, observer)
     is_complete = teardown.run()
     orphans.kill_children()  # before the end: later, nobody could find them if the server has died
     if not is_complete:
@@ -362,6 +399,12 @@ def _enter(cwd: str, changed: Dict[str, str], removed: List[str]) -> None:
     if "TZ" in changed or "TZ" in removed:
         time.tzset()
     sys.path.insert(0, cwd)  # as `python -m` does, with which KFP starts its executor
+
+
+def _report(reply: socket.socket, observer: ImportObserver) -> None:
+    """Report what a task has imported, if it has not closed all descriptors."""
+    with suppress(OSError):
+        _send_reply(reply, learned=observer.report())
 
 
 def _limit(reply: socket.socket, order: Dict[str, Any]) -> None:
