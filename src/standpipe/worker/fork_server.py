@@ -186,6 +186,8 @@ class ForkServer:
         request = prepare(order.message["request"])
         pid = os.fork()
         if pid == 0:
+            if self.shelf:
+                self.shelf.prepare()
             _become_task(self, lambda: (order, request))
         return pid
 
@@ -282,7 +284,7 @@ def _wait_for_order(orders: socket.socket, shelf: Optional[Shelf]) -> Tuple[_Ord
         warm_up()
     Teardown().warm_up()
     if shelf:
-        shelf.touch()
+        shelf.prepare()
     with orders:
         order = _receive(orders)
     if order is None:

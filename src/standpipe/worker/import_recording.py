@@ -12,14 +12,17 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from .import_system import call_without_frames, find_elsewhere, is_loading, unseen
 from .process_state import raw_environ
-from .shelf import ShelvedModule
+from .shelf import Effect, ShelvedModule
 
 #: The lists of the import system that imports extend: `six`, for instance, adds a finder.
 _LISTS = ("meta_path", "path_hooks", "path")
+
+#: The file of the code that imports, in warnings about that code.
+IMPORTING_FILE = "<template>"
 
 
 class ImportRecorder:
@@ -56,6 +59,11 @@ class ImportRecorder:
             builtins.__import__ = self._import
             atexit.register = self._register
             self._state.undo()
+
+    @property
+    def problem(self) -> str:
+        """Why what the imports do cannot be repeated in a task, as a sentence; empty if it can be."""
+        return self._state.problem
 
     def modules(self) -> Dict[str, ShelvedModule]:
         """Return what was loaded, and is still in `sys.modules`, in the order of that."""
@@ -106,7 +114,7 @@ class ImportRecorder:
     def register_exit(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
         """Register an exit handler: stands in for `atexit.register`, also where a module has imported that by name."""
         if self._active and threading.get_ident() == self._thread:
-            self._stack[-1].effects.append(partial(self._register, function, *args, **kwargs))
+            self._state.add(self._stack[-1].effects, partial(self._register, function, *args, **kwargs))
         else:
             self._register(function, *args, **kwargs)
         return function
@@ -139,19 +147,27 @@ class _Effects:
         self._filters = list(warnings.filters)
         self._environ = dict(raw_environ())
         self._position = 0
+        self._count = 0
+        self.problem = ""  # why these changes cannot be repeated in a task
         self._start = (dict(self._lists), self._filters, self._environ)
 
-    def collect(self, effects: List[Callable[[], Any]]) -> bool:
+    def add(self, effects: List[Effect], repeat: Callable[[], Any]) -> None:
+        """Append a change, which a function repeats."""
+        self._count += 1
+        effects.append((self._count, repeat))
+
+    def collect(self, effects: List[Effect]) -> bool:
         """Append the changes since the last call; return whether something was printed."""
         if raw_environ() != self._environ:
-            effects.append(partial(_change_variables, _difference(self._environ, raw_environ())))
+            self.add(effects, partial(_change_variables, _difference(self._environ, raw_environ())))
             self._environ = dict(raw_environ())
         for name, known in self._lists.items():
-            if getattr(sys, name) != known:
-                effects.append(partial(_extend, getattr(sys, name), *_additions(known, getattr(sys, name))))
-                self._lists[name] = list(getattr(sys, name))
+            now = getattr(sys, name)
+            if now != known:
+                self._add_additions(effects, partial(_extend, now), _additions(known, now))
+                self._lists[name] = list(now)
         if warnings.filters != self._filters:
-            effects.append(partial(_add_filters, *_additions(self._filters, list(warnings.filters))))
+            self._add_additions(effects, _add_filters, _additions(self._filters, list(warnings.filters)))
             self._filters = list(warnings.filters)
         return self._collect_output(effects)
 
@@ -163,31 +179,34 @@ class _Effects:
         _set_filters(filters)
         _change_variables(_difference(raw_environ(), environ))
 
-    def _collect_output(self, effects: List[Callable[[], Any]]) -> bool:
+    def _add_additions(
+        self, effects: List[Effect], repeat: Callable[..., Any], additions: Optional[Tuple[List[Any], List[Any]]]
+    ) -> None:
+        if additions is None:
+            self.problem = "its imports remove or reorder finders of modules, paths or filters of warnings"
+        else:
+            self.add(effects, partial(repeat, *additions))
+
+    def _collect_output(self, effects: List[Effect]) -> bool:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         end = os.lseek(self._output, 0, os.SEEK_CUR)
         if end == self._position:
             return False
-        effects.append(partial(_print, os.pread(self._output, end - self._position, self._position)))
+        printed = os.pread(self._output, end - self._position, self._position)
+        if IMPORTING_FILE.encode() in printed:
+            self.problem = "its imports warn about the line that imports them"
+        self.add(effects, partial(_print, printed))
         self._position = end
         return True
 
 
-class UnrepeatableChange(Exception):
-    """An import has changed the process in a way that cannot be repeated in a task."""
-
-
-def _additions(before: Sequence[Any], after: Sequence[Any]) -> Any:
-    """Return what was added at the front and at the end of a list.
-
-    Raises:
-        UnrepeatableChange: if something else was done to it.
-    """
+def _additions(before: Sequence[Any], after: Sequence[Any]) -> Optional[Tuple[List[Any], List[Any]]]:
+    """Return what was added at the front and at the end of a list; None if something else was done to it."""
     for front in range(len(after) - len(before) + 1):
         if list(after[front : front + len(before)]) == list(before):
             return list(after[:front]), list(after[front + len(before) :])
-    raise UnrepeatableChange("its imports remove or reorder finders of modules, paths or filters of warnings")
+    return None
 
 
 def _extend(listed: List[Any], front: Sequence[Any], end: Sequence[Any]) -> None:

@@ -10,8 +10,14 @@ from __future__ import annotations
 import sys
 import threading
 from importlib.machinery import ModuleSpec
+from operator import itemgetter
 from types import ModuleType
-from typing import Any, Callable, Dict, List, Optional, Sequence, Set
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
+
+from .random_state import reseed
+
+#: Something that an import did: its number in the order of all of them, and a function that does it once more.
+Effect = Tuple[int, Callable[[], Any]]
 
 
 class ShelvedModule:
@@ -25,7 +31,7 @@ class ShelvedModule:
         self.name = name
         self.module: Any = None  # usually a module; a module can put any object in its place
         self.needs: Set[str] = set()  # the modules that it imported, whether or not these were loaded already
-        self.effects: List[Callable[[], Any]] = []  # what its import did, other than to make the module
+        self.effects: List[Effect] = []  # what its import did, other than to make the module
         self.printed = False
         self.package: Optional[ModuleType] = None  # where it is an attribute because others have imported it
 
@@ -88,11 +94,15 @@ class Shelf:
             for entry in entries:
                 if entry.package is not None:
                     setattr(entry.package, entry.own_name, entry.module)
-                for effect in entry.effects:
-                    effect()
+            for _, effect in sorted((each for entry in entries for each in entry.effects), key=itemgetter(0)):
+                effect()
 
-    def touch(self) -> None:
-        """Write to the memory that `restore` writes to, so that it is copied for this process now and not then."""
+    def prepare(self) -> None:
+        """Prepare a forked process for a task: renew what fresh interpreters have different (`random_state`).
+
+        Also write to the memory that `restore` writes to, so that it is copied for this process now and not then.
+        """
+        reseed({name: entry.module for name, entry in self._modules.items()})
         sys.modules.update({name: entry.module for name, entry in self._modules.items()})
         for name in self._modules:
             del sys.modules[name]

@@ -12,12 +12,13 @@ import sys
 import time
 import types
 from contextlib import contextmanager, suppress
-from importlib import import_module
 from typing import Any, Dict, Iterator, List, Tuple
 
-from .import_recording import ImportRecorder, UnrepeatableChange
+from .fork_hazards import ForkHazards
+from .import_recording import IMPORTING_FILE, ImportRecorder
 from .learning import is_of_environment
 from .shelf import Shelf
+from .source import MODULE_NAME
 
 #: The functions that libraries replace in modules that every process has: which they are, and where.
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, type)
@@ -38,24 +39,37 @@ class Template:
 
     def __init__(self, imports: List[str], folder: str, seconds: float) -> None:
         started = time.process_time()
-        before = _Before()
         with _bounded(seconds), _as_in_task(folder) as output:
-            recorder = ImportRecorder(output)
-            try:
-                with recorder.recording():
-                    for name in imports:
-                        import_module(name)
-            except UnrepeatableChange as error:
-                raise NotWarmable(str(error)) from error
-            except BaseException as error:
-                raise NotWarmable(f"the import of {name} fails: {type(error).__name__}") from error
+            before, recorder, hazards = _Before(), ImportRecorder(output), ForkHazards()
+            with recorder.recording():
+                problem = _import_all(imports, recorder, hazards)
+            problem = problem or before.find_problem()
         self.cpu_seconds = time.process_time() - started
         modules = recorder.modules()
-        problem = before.find_problem() or _find_foreign(list(modules))
+        problem = problem or _find_foreign(list(modules))
         if problem:
             raise NotWarmable(problem)
         self.shelf = Shelf(modules, imports)
         self.printing = [name for name in imports if self.shelf.prints(name)]
+
+
+def _import_all(imports: List[str], recorder: ImportRecorder, hazards: ForkHazards) -> str:
+    """Import modules, and return the problem with them as a sentence; empty if there is none."""
+    for name in imports:
+        try:
+            _import(name)
+        except BaseException as error:  # noqa: BLE001  a module may raise anything
+            return f"the import of {name} fails: {type(error).__name__}"
+        problem = recorder.problem or hazards.find()
+        if problem:
+            return problem
+    return recorder.problem
+
+
+def _import(name: str) -> None:
+    """Import a module, from code that looks like that of a component to the warnings of the module."""
+    code = compile(f"import {name}", IMPORTING_FILE, "exec", dont_inherit=True)
+    exec(code, {"__name__": MODULE_NAME})  # noqa: S102
 
 
 class _Before:
@@ -64,7 +78,6 @@ class _Before:
     def __init__(self) -> None:
         self._modules = dict(sys.modules)
         self._functions = {name: _functions_of(module) for name, module in self._modules.items()}
-        self._handlers = _signal_handlers()
         self._others = _other_settings()
 
     def find_problem(self) -> str:
@@ -76,8 +89,6 @@ class _Before:
             for attribute, value in functions.items():
                 if now.get(attribute) is not value:
                     return f"its imports replace {name}.{attribute}"
-        if _signal_handlers() != self._handlers:
-            return "its imports change the handlers of signals"
         if _other_settings() != self._others:
             return "its imports change the working directory, the limit of recursion, or the hooks of the interpreter"
         return ""
@@ -87,10 +98,6 @@ def _functions_of(module: Any) -> Dict[str, Any]:
     if not isinstance(module, types.ModuleType):
         return {}
     return {name: value for name, value in list(vars(module).items()) if isinstance(value, _FUNCTIONS)}
-
-
-def _signal_handlers() -> List[Any]:
-    return [signal.getsignal(number) for number in range(1, signal.NSIG)]
 
 
 def _other_settings() -> Tuple[Any, ...]:
