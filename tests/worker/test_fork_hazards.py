@@ -16,7 +16,7 @@ PROGRAM = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 import ctypes, mmap, signal, socket, subprocess, threading, _thread
-import fork_hazards
+from worker import fork_hazards
 hazards = fork_hazards.ForkHazards()
 exec(sys.argv[2])
 os.write(1, hazards.find().encode())
@@ -26,9 +26,9 @@ os._exit(0)
 
 def find(source: str, cwd: Path) -> str:
     """Return the hazard in a process that has executed a source."""
-    worker = str(Path(standpipe.__file__).parent / "worker")
+    folder = str(Path(standpipe.__file__).parent)
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, worker, source], cwd=cwd, capture_output=True, text=True, check=True
+        [sys.executable, "-c", PROGRAM, folder, source], cwd=cwd, capture_output=True, text=True, check=True
     )
     return done.stdout
 

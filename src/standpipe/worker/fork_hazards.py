@@ -21,35 +21,17 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import Any, Dict, Iterable, List, Set, Tuple
+from typing import Any, Dict, Iterable, Set, Tuple
 
-#: Packages that are never imported before a fork, by the name of their module, and why.
-UNSAFE: Dict[str, str] = {
-    "onnxruntime": "it keeps a database open, and half of the forked processes aborted (onnxruntime 1.32.0)",
-}
-
-#: Folders or single files in site-packages whose C code starts OS threads when it is loaded, or comes together with
-#: such code, and works in forked processes. Measured: `docs/reference/warm-libraries.md`.
-MEASURED = frozenset(
-    (
-        *("PIL", "_cffi_backend", "_polars_runtime_32", "catboost", "cftime", "charset_normalizer", "cryptography"),
-        *("cv2", "frozenlist", "google", "google_crc32c", "grpc", "h5py", "jaxlib", "kiwisolver", "lightgbm"),
-        *("llvmlite", "lxml", "matplotlib", "ml_dtypes", "msgpack", "multidict", "netCDF4", "netcdf4", "numba"),
-        *("numcodecs", "numexpr", "numpy", "opencv_python", "opencv_python_headless", "pandas", "pillow"),
-        *("propcache", "psycopg_binary", "pyarrow", "pydantic_core", "regex", "safetensors", "scikit_learn", "scipy"),
-        *("sentencepiece", "sklearn", "sqlalchemy", "statsmodels", "tables", "tokenizers", "torch", "wrapt"),
-        *("xgboost", "yaml", "yarl"),
-    )
-)
+from .c_packages import MEASURED, UNSAFE, package_of
 
 #: Devices that have no state, which any number of processes may share.
 _STATELESS_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 #: The files of memory mappings, in the last column of /proc/self/maps (proc(5)): of those that hold code, and of those
-#: that processes share; and the part of a path that names a package.
+#: that processes share.
 _MAPPED_FILE = re.compile(r"^\S+ ..x\S* \S+ \S+ \S+ +(/.*)$", re.MULTILINE)
 _SHARED_MAPPING = re.compile(r"^\S+ .w.s \S+ (\S+ \S+) +(.*)$", re.MULTILINE)
-_PACKAGE = re.compile(r".*/(?:site|dist)-packages/([^/.]+)")
 
 #: The folders of libraries that belong to the system or to Python itself.
 _SYSTEM_FOLDERS = tuple(
@@ -98,6 +80,10 @@ class ForkHazards:
             or self._os_thread(maps)
             or ("" if maps else _c_module(added))
         )
+
+    def all_measured(self) -> bool:
+        """Return whether all C code that the imports have loaded is of measured packages, as of the last `find`."""
+        return self._c_packages <= MEASURED
 
     def _descriptor(self) -> str:
         now = _open_descriptors()
@@ -201,15 +187,12 @@ def _shared_mappings(maps: str) -> Set[Tuple[str, str]]:
 def _c_packages(maps: str) -> Set[str]:
     """Return which packages have C code in memory, by folder or file in site-packages; else by the name of the file."""
     files = set(_MAPPED_FILE.findall(maps))
-    return {package for file in files for package in _package_of(file)}
+    return {package_of(file) or os.path.basename(file) for file in files if not _is_of_system(file)}
 
 
-def _package_of(file: str) -> List[str]:
-    """Return the package of a file of C code; none if it belongs to the system or to Python itself."""
-    match = _PACKAGE.match(file)
-    if match:
-        return [match.group(1)]
-    return [] if file.startswith(_SYSTEM_FOLDERS) or file == _EXECUTABLE else [os.path.basename(file)]
+def _is_of_system(file: str) -> bool:
+    """Return whether a file of C code belongs to the system or to Python itself."""
+    return file == _EXECUTABLE or (file.startswith(_SYSTEM_FOLDERS) and not package_of(file))
 
 
 def _os_threads() -> int:
@@ -232,6 +215,6 @@ def _c_module(modules: Iterable[str]) -> str:
     """Return a sentence about modules with C code from outside the standard library, where nothing else is known."""
     for name in sorted(modules):
         file = getattr(sys.modules[name], "__file__", None) or ""
-        if file.endswith((".so", ".dylib")) and _package_of(file):
+        if file.endswith((".so", ".dylib")) and not _is_of_system(file):
             return f"{name} has C code, and whether that can be forked has been measured on Linux only"
     return ""
