@@ -40,13 +40,15 @@ import time
 import traceback
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, Callable, Dict, List, NoReturn, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NoReturn, Optional, Set, Tuple
 
 from . import orphans, usage
 from .learning import ImportObserver
-from .shelf import Shelf
 from .task import Request, prepare, run, use_utf8, warm_up
 from .teardown import Teardown
+
+if TYPE_CHECKING:
+    from .template import Template
 
 #: The seconds after which the server looks for tasks that have reported their end, and still run.
 _CHECK_SECONDS = 1.0
@@ -111,19 +113,18 @@ class ForkServer:
         self._folders: Dict[int, str] = {}
         self._spare: Optional[Tuple[int, socket.socket]] = None
         self._wants_spare = True
-        self.shelf: Optional[Shelf] = None
+        self.template: Optional[Template] = None
 
-    def load(self, template: Dict[str, Any]) -> bool:
+    def load(self, arguments: Dict[str, Any]) -> bool:
         """Import packages ahead; return whether that is possible, after telling the other side."""
-        from .template import NotWarmable, Template
+        from .template import NotWarmable, Template  # few servers have one
 
         try:
-            loaded = Template(**template)
+            self.template = Template(**arguments)
         except NotWarmable as error:
             _send_reply(self._control, refused=str(error))
             return False
-        self.shelf = loaded.shelf
-        return _send_reply(self._control, cpu_seconds=loaded.cpu_seconds, printing=loaded.printing)
+        return _send_reply(self._control, cpu_seconds=self.template.cpu_seconds, printing=self.template.printing)
 
     def serve(self) -> None:
         """Start tasks as they are ordered, until the control socket closes, or none was ordered for some time."""
@@ -186,8 +187,8 @@ class ForkServer:
         request = prepare(order.message["request"])
         pid = os.fork()
         if pid == 0:
-            if self.shelf:
-                self.shelf.prepare()
+            if self.template:
+                self.template.shelf.prepare()
             _become_task(self, lambda: (order, request))
         return pid
 
@@ -201,7 +202,7 @@ class ForkServer:
         else:
             if pid == 0:
                 ours.close()
-                _become_task(self, lambda: _wait_for_order(theirs, self.shelf))
+                _become_task(self, lambda: _wait_for_order(theirs, self.template))
             self._spare = pid, ours
         theirs.close()
 
@@ -272,19 +273,19 @@ def _become_task(server: ForkServer, wait: Callable[[], Tuple[_Order, Optional[R
     code = 70  # a bug of the worker, unless another code is known
     try:
         _detach(server)
-        code = _run_task(*wait(), server.shelf)
+        code = _run_task(*wait(), server.template)
     except BaseException:  # noqa: BLE001  the outermost edge of this process
         traceback.print_exc()
     raise SystemExit(code)
 
 
-def _wait_for_order(orders: socket.socket, shelf: Optional[Shelf]) -> Tuple[_Order, None]:
+def _wait_for_order(orders: socket.socket, template: Optional[Template]) -> Tuple[_Order, None]:
     """Warm up, and wait for an order to the spare; exit if there is none."""
     with suppress(Exception):  # as in `serve`
         warm_up()
-    Teardown().warm_up()
-    if shelf:
-        shelf.prepare()
+    Teardown(is_warm=template is not None).warm_up()
+    if template:
+        template.shelf.prepare()
     with orders:
         order = _receive(orders)
     if order is None:
@@ -302,7 +303,7 @@ def _detach(server: ForkServer) -> None:
     server.close()
 
 
-def _run_task(order: _Order, request: Optional[Request], shelf: Optional[Shelf]) -> int:
+def _run_task(order: _Order, request: Optional[Request], template: Optional[Template]) -> int:
     """Run a task in this process; return its exit code if the interpreter has to finalize, or else exit with it."""
     if not _send_reply(order.reply, pid=os.getpid()):
         return 70  # it was cancelled before it started
@@ -315,10 +316,10 @@ def _run_task(order: _Order, request: Optional[Request], shelf: Optional[Shelf])
     if message.get("mounts") and not _mount(order.reply, message):
         return 70
     _enter(message["cwd"], message["set"], message["unset"])
-    observer = ImportObserver(shelf) if shelf or message.get("learn") else None
+    observer = ImportObserver(template.shelf if template else None) if template or message.get("learn") else None
     if observer:
         observer.install()
-    teardown = Teardown()
+    teardown = Teardown(is_warm=True, is_measured=template.is_measured) if template else Teardown()
     code = run(message["request"], request)
     if observer and code == 0:
         _report(order.reply, observer)

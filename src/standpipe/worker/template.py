@@ -49,6 +49,7 @@ class Template:
         problem = problem or _find_foreign(list(modules))
         if problem:
             raise NotWarmable(problem)
+        self.is_measured = hazards.all_measured()
         self.shelf = Shelf(modules, imports)
         self.printing = [name for name in imports if self.shelf.prints(name)]
 
