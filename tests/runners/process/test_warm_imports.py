@@ -8,7 +8,7 @@ import signal
 import venv
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import Mount, Outcome, PodSettings
+from standpipe.model.ports import Mount, Outcome, PodSettings, TaskRequest
 from standpipe.runners.process import warm_imports
 from standpipe.runners.process.api import SubprocessRunner
 from standpipe.runners.process.fork_servers import ForkServer
 from standpipe.runners.process.import_store import ImportStore
 from standpipe.runners.process.runner import ProcessTaskRunner
-from standpipe.runners.process.warm_imports import COLD, WarmImports
+from standpipe.runners.process.warm_imports import COLD, Choice, WarmImports
 from tests.processes import wait_until
 from tests.runners.bench import Bench, Fixed, Kept, value_in
 
@@ -86,6 +86,11 @@ class WarmBench(Bench):
         result = self.attempt(body, **how)
         assert result.outcome.warm_imports, (result, self.known())
         return result
+
+    def choose(self, request: TaskRequest) -> Choice:
+        """Return how an attempt without variables would get its imports."""
+        assert isinstance(self.cold._environments, Fixed)
+        return self.runner._choose_imports(self.cold._environments.chosen, request, {})
 
     def known(self) -> list[dict[str, Any]]:
         return [json.loads(file.read_text()) for file in (self.folder / "imports").glob("*.json")]
@@ -388,9 +393,7 @@ def test_secrets_are_never_in_a_template(bench: WarmBench) -> None:
         assert b"correct-horse" not in Path(f"/proc/{server._process.pid}/environ").read_bytes()
 
 
-def _with_pod(request: Any, pod: PodSettings) -> Any:
-    from dataclasses import replace
-
+def _with_pod(request: TaskRequest, pod: PodSettings) -> TaskRequest:
     return replace(request, pod=pod)
 
 
@@ -565,20 +568,17 @@ def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SubprocessRunner().open()._warm is None  # type: ignore[attr-defined]
 
 
-def test_tasks_with_volumes_or_debuggers_are_cold(bench: WarmBench) -> None:
-    bench.warm("import light\nreturn []")
-    request = bench.request("def f() -> list:\n  import light\n  return []\n")
-    choice = bench.runner._choose_imports(bench.cold._environments.chosen, request, {})  # type: ignore[attr-defined]
+def test_tasks_with_volumes_are_cold(bench: WarmBench) -> None:
+    request = bench.request("def f(): import light")
     mounted = _with_pod(request, PodSettings(mounts=(Mount(bench.folder, "/mnt/x"),)))
-    assert bench.runner._choose_imports(bench.cold._environments.chosen, mounted, {}) == COLD  # type: ignore[attr-defined]
-    assert choice != COLD
+
+    assert bench.choose(request).learn
+    assert bench.choose(mounted) == COLD
 
 
 def test_a_task_without_imports_learns_once(bench: WarmBench) -> None:
     request = bench.request("def f() -> int: return 1")
-    environments = bench.cold._environments
-    assert isinstance(environments, Fixed)
-    assert bench.runner._choose_imports(environments.chosen, request, {}).learn
+    assert bench.choose(request).learn
     bench.runner.run(request, log=Kept(), cancel=Cancellation())
 
-    assert not bench.runner._choose_imports(environments.chosen, request, {}).learn
+    assert not bench.choose(request).learn

@@ -155,6 +155,12 @@ class ForkServers:
         self._running.clear()
         self._runs = 0
 
+    def start(self, python: Path, user: object, template: Template) -> None:
+        """Start the server of a template, unless there is one, for tasks that come later."""
+        server = self._acquire(python, template.variables, user, None, template)
+        with self._lock:
+            server.tasks -= 1
+
     def templates(self, python: Path) -> list[ForkServer]:
         """Return the servers with a template, of the packages that an interpreter has now, that can be used."""
         now = changed_at(python)

@@ -9,10 +9,10 @@ import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from standpipe.model.plan import PythonFunction
 from standpipe.runners.request_files import is_seconds
 from standpipe.support.notices import Notice
 
@@ -56,16 +56,18 @@ class KnownImports:
         return replace(self, seconds={name: cost for name, cost in self.seconds.items() if name in kept})
 
 
-def component_key(python: Path, changed_at: int, function: PythonFunction) -> str:
+@lru_cache(maxsize=1024)
+def component_key(python: Path, changed_at: int, name: str, source: str) -> str:
     """Return the key of a component with the packages that it runs with.
 
     Args:
         python: the interpreter of its environment, whose path says what is installed there.
         changed_at: when that was last changed, for environments that do change.
-        function: the program.
+        name: the name of its function.
+        source: its program.
     """
     digest = hashlib.sha256()
-    for part in (str(python), str(changed_at), function.name, function.source):
+    for part in (str(python), str(changed_at), name, source):
         digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
     return digest.hexdigest()
 

@@ -187,14 +187,15 @@ class ProcessTaskRunner:
             if limits.message:
                 message["limits"] = limits.message
             choice = self._choose_imports(python, request, message["env"])
-            message["learn"] = choice.learn
+            if choice.learn:
+                message["learn"] = True
             task = self._run_warm(choice, python, message, limits, log, cancel)
             is_warm = task is not None
             task = task or self._run_process(python, start, message, limits, log, cancel)
             return self._learn(choice, task, replace(task.outcome(request), warm_imports=is_warm), request, cancel)
 
     def _choose_imports(self, python: Path, request: TaskRequest, env: Mapping[str, str]) -> Choice:
-        return self._warm.choose(python, _function(request), request, env) if self._warm else COLD
+        return self._warm.choose(python, _function(request), request, env, self) if self._warm else COLD
 
     def _run_warm(
         self,

@@ -78,7 +78,9 @@ class WarmImports:
         self._lock = threading.Lock()
         self._store.after_fork_in_child()
 
-    def choose(self, python: Path, function: PythonFunction, request: TaskRequest, env: Mapping[str, str]) -> Choice:
+    def choose(
+        self, python: Path, function: PythonFunction, request: TaskRequest, env: Mapping[str, str], user: object
+    ) -> Choice:
         """Return how an attempt gets its imports.
 
         Args:
@@ -86,18 +88,20 @@ class WarmImports:
             function: its program.
             request: the attempt.
             env: all of its environment variables.
+            user: its runner.
         """
         if not _is_eligible(request, env):
             return COLD
-        key = component_key(python, changed_at(python), function)
+        key = component_key(python, changed_at(python), function.name, function.source)
+        known = self._store.get(key)
+        if known is not None and (known.problem or known.cost < MIN_SAVING):
+            return COLD
         variables = {name: value for name, value in env.items() if name not in _OWN_VARIABLES}
         is_repeated = self._note(key, variables)
-        known = self._store.get(key)
         if known is None:
             return Choice(key, learn=True)
-        if known.problem or known.cost < MIN_SAVING:
-            return COLD
-        return Choice(key, self._choose_template(python, known, variables, may_start=is_repeated))
+        template = self._choose_template(python, known, variables, user, may_start=is_repeated)
+        return Choice(key, template) if template else COLD
 
     def learn(self, choice: Choice, function: PythonFunction, report: Mapping[str, Any]) -> None:
         """Learn from an attempt that succeeded.
@@ -156,8 +160,9 @@ class WarmImports:
         return replace(outcome, hint="\n\n".join(filter(None, (outcome.hint, hint))))
 
     def _choose_template(
-        self, python: Path, known: KnownImports, variables: Mapping[str, str], *, may_start: bool
+        self, python: Path, known: KnownImports, variables: Mapping[str, str], user: object, *, may_start: bool
     ) -> Template | None:
+        """Return the template that saves most; one that has to start is waited for unless another saves half."""
         wanted = Template(known.names, variables, _START_SECONDS + _SLOWDOWN * known.cost)
         best, saving = None, 0.0
         for server in self._servers.templates(python):
@@ -169,7 +174,10 @@ class WarmImports:
                 best, saving = other, known.saving(other.imports)
         if known.cost - saving < MIN_SAVING or not may_start or not has_free_memory():
             return best if saving >= MIN_SAVING else None
-        return wanted
+        if saving < known.cost / 2:
+            return wanted
+        self._servers.start(python, user, wanted)
+        return best
 
     def _note(self, key: str, variables: Mapping[str, str]) -> bool:
         """Note the variables of a component; return whether more of its tasks are likely to have the same ones.
