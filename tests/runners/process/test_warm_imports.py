@@ -582,3 +582,10 @@ def test_a_task_without_imports_learns_once(bench: WarmBench) -> None:
     bench.runner.run(request, log=Kept(), cancel=Cancellation())
 
     assert not bench.choose(request).learn
+
+
+def test_a_function_that_an_import_replaces_is_replaced_when_the_task_imports(bench: WarmBench) -> None:
+    bench.install({"patches.py": "import copy\ndef mine(x): return 'mine'\ncopy.copy = mine"})
+    body = "import copy\nbefore = copy.copy('x')\nimport patches\nreturn [before, copy.copy('x')]"
+
+    assert check_same(bench, body).value == ["x", "mine"]
