@@ -83,21 +83,26 @@ class Teardown:
             traceback.print_exc()
         with suppress(BaseException):  # Python 3.9 prints each error of a handler, and raises the last one again
             atexit._run_exitfuncs()
-        try:
-            if not self._needs_finalization():
-                if self._is_warm:
-                    _flush_cpp()  # into those of C
-                _flush()
-                return True
-        except Exception:  # noqa: BLE001  classes and streams of the user's may raise anything
-            pass
-        gc.unfreeze()  # finalization collects cycles, in which what was here before may be
-        return False
+        is_complete = False
+        with suppress(Exception):  # classes and streams of the user's may raise anything
+            is_complete = self._end_without_finalization()
+        if not is_complete:
+            gc.unfreeze()  # finalization collects cycles, and what was here before may be in one with the user's
+        return is_complete
 
     def warm_up(self) -> None:
         """Touch the memory that `run` touches."""
         self._needs_finalization()
         _flush()
+
+    def _end_without_finalization(self) -> bool:
+        """Flush what finalization would flush, and return whether it could have no other effect."""
+        if self._needs_finalization():
+            return False
+        if self._is_warm:
+            _flush_cpp()  # into the streams of C
+        _flush()
+        return True
 
     def _needs_finalization(self) -> bool:
         """Return whether finalization could have an effect, because of what was added to this process.
