@@ -36,6 +36,26 @@ def read_capacity(root: Path = Path("/"), environ: Mapping[str, str] = os.enviro
     )
 
 
+def has_free_memory(root: Path = Path("/")) -> bool:
+    """Return whether a tenth of the memory that this process may use is available; True where that is unknown.
+
+    The page cache counts as available, as the system gives it up when memory is needed.
+
+    Args:
+        root: the folder that contains `/proc` and `/sys`.
+    """
+    match = re.search(r"^MemAvailable:\s+(\d+) kB", read_text(root / "proc/meminfo"), re.MULTILINE)
+    if match and int(match[1]) * 1024 < _read_memory() / 10:
+        return False
+    for group in _find_groups(root):
+        limits = [*_read_memory_limit(group)]
+        used = read_text(group / "memory.current")
+        cache = re.search(r"^inactive_file (\d+)", read_text(group / "memory.stat"), re.MULTILINE)
+        if limits and used.isdigit() and min(limits) - int(used) + (int(cache[1]) if cache else 0) < min(limits) / 10:
+            return False
+    return True
+
+
 def _count_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

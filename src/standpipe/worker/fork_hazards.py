@@ -18,7 +18,6 @@ import re
 import signal
 import stat
 import sys
-import sysconfig
 import threading
 import time
 from contextlib import suppress
@@ -37,8 +36,7 @@ _SHARED_MAPPING = re.compile(r"^\S+ .w.s \S+ (\S+ \S+) +(.*)$", re.MULTILINE)
 #: The folders of libraries that belong to the system or to Python itself.
 _SYSTEM_FOLDERS = tuple(
     f"{folder}/"
-    for folder in ("/lib", "/lib64", "/usr", sysconfig.get_path("stdlib"), sysconfig.get_config_var("LIBDIR"))
-    if folder
+    for folder in ("/lib", "/lib64", "/usr", os.path.dirname(os.__file__), os.path.join(sys.base_prefix, "lib"))
 )
 
 
