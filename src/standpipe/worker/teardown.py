@@ -38,8 +38,10 @@ _BUFFERED_MODULES = frozenset(("_ctypes", "_dbm", "_gdbm", "_sqlite3"))
 #: The folder of all other C modules of the standard library, unless they are built in.
 _STDLIB_FOLDER = "lib-dynload"
 
-#: The C++ streams that the standard library of GNU flushes at the end, by the names of their symbols; and their method.
+#: The C++ streams with buffers that the standard library of GNU flushes at the end; the constructor that creates them
+#: unless they exist, `std::ios_base::Init`; and `std::ostream::flush`.
 _STREAMS_OF_CPP = ("_ZSt4cout", "_ZSt4clog")
+_INIT_OF_CPP = "_ZNSt8ios_base4InitC1Ev"
 _FLUSH_OF_CPP = "_ZNSo5flushEv"
 
 #: The flag of types whose objects the garbage collector sees (`Py_TPFLAGS_HAVE_GC`).
@@ -81,20 +83,26 @@ class Teardown:
             traceback.print_exc()
         with suppress(BaseException):  # Python 3.9 prints each error of a handler, and raises the last one again
             atexit._run_exitfuncs()
-        try:
-            if self._needs_finalization():
-                return False
-            if self._is_warm:
-                _flush_cpp()  # into those of C
-            _flush()
-        except Exception:  # noqa: BLE001  classes and streams of the user's may raise anything
-            return False
-        return True
+        is_complete = False
+        with suppress(Exception):  # classes and streams of the user's may raise anything
+            is_complete = self._end_without_finalization()
+        if not is_complete:
+            gc.unfreeze()  # finalization collects cycles, and what was here before may be in one with the user's
+        return is_complete
 
     def warm_up(self) -> None:
         """Touch the memory that `run` touches."""
         self._needs_finalization()
         _flush()
+
+    def _end_without_finalization(self) -> bool:
+        """Flush what finalization would flush, and return whether it could have no other effect."""
+        if self._needs_finalization():
+            return False
+        if self._is_warm:
+            _flush_cpp()  # into the streams of C
+        _flush()
+        return True
 
     def _needs_finalization(self) -> bool:
         """Return whether finalization could have an effect, because of what was added to this process.
@@ -171,6 +179,7 @@ def _flush_cpp() -> None:
         library = ctypes.CDLL("libstdc++.so.6", mode=os.RTLD_NOLOAD)
     except OSError:
         return
+    library[_INIT_OF_CPP](ctypes.create_string_buffer(8))
     for name in _STREAMS_OF_CPP:
         library[_FLUSH_OF_CPP](ctypes.byref(ctypes.c_char.in_dll(library, name)))
 
