@@ -400,7 +400,9 @@ def test_attempts_have_their_resource_usage(tmp_path: Path) -> None:
     assert (attempt.duration, attempt.cpu_seconds, attempt.peak_memory) == (2.5, 1.5, 2048)
     assert (attempt.log_bytes, attempt.log_lines) == (10, 2)
     assert attempt.warm_imports
-    assert "attempt 1: succeeded in 2.5 s, CPU 1.5 s, memory 2 KiB, 2 lines of log\n" in str(run.task("a"))
+    assert "attempt 1: succeeded in 2.5 s, CPU 1.5 s, memory 2 KiB, warm imports, 2 lines of log\n" in str(
+        run.task("a")
+    )
 
 
 def test_a_cached_task_has_no_attempts(tmp_path: Path) -> None:

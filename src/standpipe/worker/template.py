@@ -126,7 +126,7 @@ def _other_settings() -> Tuple[Any, ...]:
 
 
 def _find_foreign(names: List[str]) -> str:
-    """Return the problem that a module comes from elsewhere than the environment, where it may change at any time."""
+    """Return the problem that a module is not a part of the environment, so that it may change at any time."""
     for name in names:
         spec = getattr(sys.modules[name], "__spec__", None)
         if spec is not None and spec.has_location and not is_of_environment(spec.origin):
