@@ -193,6 +193,8 @@ class ProcessTaskRunner:
             if choice.learn:
                 message["learn"] = True
             task = self._run_warm(choice, python, message, limits, log, cancel)
+            if task is None and choice.template and cancel:
+                return CANCELLED_BEFORE_START  # while it waited for its template
             is_warm = task is not None
             task = task or self._run_process(python, start, message, limits, log, cancel)
             return self._learn(choice, task, replace(task.outcome(request), warm_imports=is_warm), request, cancel)
