@@ -81,7 +81,7 @@ docs: ## build the documentation in docs/_build/html
 	$(bootstrap) dev docs
 	$(BIN)/sphinx-build -q -E -W --keep-going -b html docs docs/_build/html
 
-bench: $(KFP)/complete ## compare the speed with kfp.local; ARGS=--quick: a few figures in seconds, without kfp.local
+bench: $(KFP)/complete ## compare the speed with others and with an earlier commit; ARGS=--quick: a minute; ARGS="--only docker": some rows
 	$(bootstrap)
 	$(BIN)/python benchmarks/run.py $(ARGS)
 

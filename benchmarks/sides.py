@@ -1,4 +1,4 @@
-"""The two sides of a comparison, and how their programs are run and timed."""
+"""The sides of a comparison, and how their programs are run and timed."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-PROGRAMS = Path(__file__).resolve().parent / "programs"
-KFP = "kfp-2.17.3"
+from versions import BASE, KFP, SCIENCE
+
+BENCHMARKS = Path(__file__).resolve().parent
+PROGRAMS = BENCHMARKS / "programs"
 MAX_RSS_PER_MB = 1e6 if os.uname().sysname == "Darwin" else 1e3  # getrusage counts bytes there, KiB elsewhere
 
 
 class Failed(Exception):
-    """A program exited with an error; the message contains the end of its output."""
+    """A program exited with an error, or a side cannot be installed; the message says why."""
 
 
 class Chains(NamedTuple):
@@ -36,7 +40,7 @@ class Side:
     """A Python with one of the two packages, and the environment that its programs run in."""
 
     python: Path
-    package: str
+    package: str = "standpipe"
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def with_environment(self, **changes: str) -> Side:
@@ -53,13 +57,39 @@ class Side:
         with scratch() as folder:
             return self._time(folder, "-c", code)
 
+    def time_command(self, *arguments: str) -> float:
+        """Return the seconds of a command of this side's environment, such as `standpipe --help`."""
+        with scratch() as folder:
+            return time_command([str(self.python.parent / arguments[0]), *arguments[1:]], folder, self.environment)
+
     def chains(self, lengths: list[int], runner: str = "SubprocessRunner", packages: tuple[str, ...] = ()) -> Chains:
         """Run chains of trivial tasks, one after another in one process."""
-        with scratch() as folder:
-            request = {"runner": runner, "packages": packages, "lengths": lengths, "to": str(folder / "seconds.json")}
-            self._time(folder, str(self._program("chain.py", folder)), json.dumps(request))
-            result = json.loads((folder / "seconds.json").read_text())
+        result = self.run("chain.py", runner=runner, packages=packages, lengths=lengths)
         return Chains(result["seconds"], result["max_rss"] / MAX_RSS_PER_MB)
+
+    def run(self, name: str, **request: Any) -> dict[str, Any]:
+        """Run a program of `programs/`, and return what it wrote, as JSON, to the file `to` of its request."""
+        with scratch() as folder:
+            to = folder / "result.json"
+            self._time(folder, str(self._program(name, folder)), json.dumps({**request, "to": str(to)}))
+            result: dict[str, Any] = json.loads(to.read_text())
+        return result
+
+    def print_json(self, script: str, *arguments: str) -> dict[str, Any]:
+        """Run a script of this folder with a new folder and these arguments, and return the JSON that it prints."""
+        with scratch() as folder:
+            command = self.command(script, str(folder), *arguments)
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, cwd=folder, env=dict(self.environment)
+            )
+        if done.returncode:
+            raise Failed(f"{' '.join(command)} exited with code {done.returncode}:\n{done.stderr[-2000:]}")
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+    def command(self, script: str, *arguments: str) -> list[str]:
+        """Return the command that runs a script of this folder."""
+        return [str(self.python), str(BENCHMARKS / script), *arguments]
 
     def _program(self, name: str, folder: Path) -> Path:
         """Return a copy of the program, with the import line of this side, in the folder."""
@@ -74,30 +104,71 @@ class Side:
         return time_command([str(self.python), *arguments], folder, self.environment)
 
 
-@dataclass(frozen=True)
 class Sides:
-    """Both sides, byte-compiled. `cache` is the folder of the environments that Standpipe builds, empty at first."""
+    """All sides, byte-compiled, each in an environment of its own with the same Python.
 
-    standpipe: Side
-    kfp: Side | None
-    cache: Path
+    The project, as it is now, is installed at once; the others when a row first needs them.
 
-    @classmethod
-    def installed(cls, root: Path, *, with_kfp: bool) -> Sides:
-        """Install the project, as it is now, in a new environment. The Makefile has installed the KFP SDK."""
-        folder = root / ".cache" / "bench"
-        shutil.rmtree(folder / "cache", ignore_errors=True)
-        uv, python = root / ".venv" / "bin" / "uv", folder / "standpipe" / "bin" / "python"
-        make = ["venv", "--quiet", "--clear", "--python", str(root / ".venv" / "bin" / "python")]
-        install = ["pip", "install", "--quiet", "--compile-bytecode", "--refresh-package", "standpipe"]
-        subprocess.run([str(uv), *make, str(folder / "standpipe")], check=True)
-        subprocess.run([str(uv), *install, "--python", str(python), str(root)], check=True)
-        scripts = root / ".cache" / KFP / "bin"
-        kfp = Side(scripts / "python", "kfp").with_environment(PATH=f"{scripts}{os.pathsep}{os.environ['PATH']}")
-        standpipe = Side(python, "standpipe").with_environment(
-            STANDPIPE_CACHE=str(folder / "cache"), UV_CACHE_DIR=str(folder / "uv")
-        )
-        return cls(standpipe, kfp if with_kfp else None, folder / "cache")
+    Args:
+        root: the project.
+        folder: where the environments are made.
+    """
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self._root = root
+        self._folder = folder
+        #: The folder of the environments that Standpipe builds, empty at first.
+        self.cache = folder / "cache"
+        shutil.rmtree(self.cache, ignore_errors=True)
+        self.standpipe = self._side(self._install("standpipe", str(root)))
+
+    @cached_property
+    def kfp(self) -> Side:
+        """The KFP SDK, which the Makefile has installed."""
+        scripts = self._root / ".cache" / f"kfp-{KFP}" / "bin"
+        if not (scripts / "python").exists():
+            raise Failed(f"no KFP SDK in {scripts.parent}: run this with `make bench`")
+        return Side(scripts / "python", "kfp").with_environment(PATH=f"{scripts}{os.pathsep}{os.environ['PATH']}")
+
+    @cached_property
+    def base(self) -> Side:
+        """The commit before, with the same caches as the project as it is now.
+
+        Raises:
+            Failed: if the clone does not have that commit.
+        """
+        source = self._folder / f"base-{BASE[:12]}"
+        if not (source / "pyproject.toml").exists():
+            self._extract_base(source)
+        return self._side(self._install("base", str(source)))
+
+    @cached_property
+    def peers(self) -> Side:
+        """The packages of `versions.SCIENCE` alone, for programs that use a process pool."""
+        return Side(self._install("peers", *SCIENCE), "")
+
+    def _extract_base(self, source: Path) -> None:
+        git = ["git", "-C", str(self._root)]
+        if subprocess.run([*git, "cat-file", "-e", f"{BASE}^{{commit}}"], stderr=subprocess.DEVNULL).returncode:
+            raise Failed(f"this clone does not have the commit {BASE[:12]} to compare with: `git fetch --unshallow`")
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            subprocess.run([*git, "archive", "--output", f"{folder}/base.tar", BASE], check=True)
+            extracted = Path(folder, "base")
+            shutil.unpack_archive(f"{folder}/base.tar", extracted)
+            extracted.rename(source)
+
+    def _install(self, name: str, *packages: str) -> Path:
+        """Install packages in a new environment, and return its interpreter."""
+        python = self._folder / name / "bin" / "python"
+        uv = str(self._root / ".venv" / "bin" / "uv")
+        make = [uv, "venv", "--quiet", "--clear", "--python", str(self._root / ".venv" / "bin" / "python")]
+        install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--refresh-package", "standpipe"]
+        subprocess.run([*make, str(self._folder / name)], check=True)
+        subprocess.run([*install, "--python", str(python), *packages], check=True)
+        return python
+
+    def _side(self, python: Path) -> Side:
+        return Side(python).with_environment(STANDPIPE_CACHE=str(self.cache), UV_CACHE_DIR=str(self._folder / "uv"))
 
 
 @contextlib.contextmanager
@@ -105,6 +176,18 @@ def scratch(within: Path | None = None) -> Iterator[Path]:
     """Make a folder, and remove it when the block ends."""
     with tempfile.TemporaryDirectory(prefix="bench-", dir=within) as folder:
         yield Path(folder)
+
+
+@contextlib.contextmanager
+def busy_cores() -> Iterator[None]:
+    """Keep each core busy with a process that computes, for the length of the block."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def time_command(command: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> float:

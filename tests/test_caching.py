@@ -22,6 +22,7 @@ from standpipe.model.ports import Outcome, Runner, TaskRequest
 from standpipe.runners.api import LocalRunner
 from standpipe.runners.fake import FakeTaskRunner
 from standpipe.support import checksums
+from standpipe.support.file_digests import compute_digest
 from tests.processes import run_together
 
 
@@ -372,11 +373,10 @@ def test_a_large_file_is_hashed_once_for_all_tasks(
     with big.open("wb") as file:
         file.truncate(5_000_000)
     digests: list[str] = []
-    digest = checksums._file_digest
 
-    def counted(path: str, cancel: Cancellation) -> str:
+    def counted(path: str, algorithm: str, cancel: Cancellation) -> str:
         digests.append(path)
-        return digest(path, cancel)
+        return compute_digest(path, algorithm, cancel)
 
     @dsl.pipeline
     def reading(path: str) -> None:
@@ -385,7 +385,7 @@ def test_a_large_file_is_hashed_once_for_all_tasks(
             read(data=data.output)
             double(x=number)
 
-    monkeypatch.setattr(checksums, "_file_digest", counted)
+    monkeypatch.setattr(checksums, "compute_digest", counted)
     for _ in range(2):
         faked(reading, {"path": str(big)})
     faked(read, {"data": dsl.Dataset(uri=str(big))})

@@ -40,7 +40,7 @@ def test_each_payload_is_read_once_and_unchanged_inputs_not_at_all(tmp_path: Pat
     file.write_text("a")
     read: list[str] = []
 
-    def compute(location: str) -> Checksum | None:
+    def compute(location: str, _: str) -> Checksum | None:
         read.append(location)
         return store.checksum(location, Cancellation())
 
@@ -66,7 +66,7 @@ def test_a_checksum_without_a_signature_proves_nothing(tmp_path: Path, store: Lo
 
 def test_the_content_of_an_artifact_is_its_digest_or_its_uri(tmp_path: Path, store: LocalArtifactStore) -> None:
     def digest(of: ArtifactValue) -> str | None:
-        return payload_digest(of, store, lambda location: store.checksum(location, Cancellation()))
+        return payload_digest(of, store, lambda location, _: store.checksum(location, Cancellation()))
 
     (tmp_path / "f").write_text("a")
     os.mkfifo(tmp_path / "fifo")

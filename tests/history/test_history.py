@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import doctest
 import json
-import sqlite3
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -23,7 +22,6 @@ from standpipe.history import Run, Status, Task, render
 from standpipe.history.documents import document
 from standpipe.local import FakeRunner
 from standpipe.model import events as e
-from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.ports import Outcome
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
@@ -299,11 +297,10 @@ def recorded(root: Path, *facts: e.Fact) -> Run:
 
 def recorded_at(root: Path, *dated: tuple[float, e.Fact]) -> Run:
     """Record facts at these times, in seconds since the epoch."""
-    with closing(RunRecorder(root, RUN, plan(dag(node("a"))))) as recorder:
-        recorder([fact for _, fact in dated])
-    with closing(sqlite3.connect(root / RUN_STORE_FILE)) as db, db:
-        times = [(at, seq) for seq, (at, _) in enumerate(dated, start=1)]
-        db.executemany("UPDATE facts SET at = ? WHERE seq = ?", times)
+    times = iter(at for at, _ in dated)
+    with closing(RunRecorder(root, RUN, plan(dag(node("a"))), now=lambda: next(times))) as recorder:
+        for _, fact in dated:
+            recorder([fact])
     return local.get_run(RUN.id, root)
 
 

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from standpipe import dsl, history, local
+from standpipe import dsl, local
 from standpipe.engine.machine import Machine
 from standpipe.errors import NoSuchRun, StorageError
-from standpipe.history import Run, Status, get_run, runs
+from standpipe.history import Run, Status, get_run, queries, runs
 from standpipe.history.documents import document
 from standpipe.history.folding import RunFold
 from standpipe.history.reader import RunReader
@@ -194,7 +194,7 @@ def test_a_run_that_ends_while_all_are_listed_was_not_interrupted(
     with closing(RunRecorder(tmp_path, RUN._replace(id="run-0"), plan(dag(node("a"))))) as other:
         other(FACTS[:3])
     assert [run.status for run in runs(tmp_path)] == [Status.INTERRUPTED, Status.INTERRUPTED]
-    monkeypatch.setattr(history, "is_active", end_and_check)
+    monkeypatch.setattr(queries, "is_active", end_and_check)
 
     listed = {run.id: (run.status, statuses(run)) for run in runs(tmp_path)}
 

@@ -16,9 +16,9 @@ PACKAGES = ["pandas==2.3.3", "scikit-learn==1.7.2", "numpy==2.2.6"]
 
 @dsl.component(packages_to_install=PACKAGES)
 def fit(seed: int) -> float:
-    import pandas  # type: ignore[import-untyped]
-    from sklearn.datasets import load_iris  # type: ignore[import-not-found]
-    from sklearn.linear_model import LogisticRegression  # type: ignore[import-not-found]
+    import pandas
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
 
     features, classes = load_iris(return_X_y=True)
     frame = pandas.DataFrame(features).sample(100, random_state=seed)

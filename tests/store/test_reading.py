@@ -38,7 +38,7 @@ def test_large_texts_are_read_as_they_were_recorded(tmp_path: Path) -> None:
 
     assert [fact for _, fact in read_run(tmp_path, "job-1")[1]] == [RunStarted({}), succeeded, ended]
     assert [fact for _, fact in read_run(tmp_path, "job-2")[1]] == [RunStarted(large)]
-    assert StoredFacts(tmp_path).run("job-1").end == ended
+    assert StoredFacts(tmp_path).run("job-1").state is TaskState.SUCCEEDED
 
 
 def test_a_large_text_that_is_missing_is_damage(tmp_path: Path) -> None:
@@ -54,9 +54,9 @@ def test_a_run_is_read_as_it_was_recorded(tmp_path: Path) -> None:
 
     row, facts = read_run(tmp_path, "job-1")
 
-    assert (row.id, row.pipeline, row.created, row.length, row.end) == (
+    assert (row.id, row.pipeline, row.created, row.length, row.state) == (
         *("job-1", "job", "2026-01-01T00:00:00Z", 5),
-        ENDED,
+        TaskState.SUCCEEDED,
     )
     assert tuple(fact for _, fact in facts) == FACTS
     assert [facts[0][0], facts[-1][0]] == [row.began, row.latest]
@@ -67,8 +67,8 @@ def test_runs_come_newest_first_whatever_the_clock_says(tmp_path: Path) -> None:
     record(tmp_path, "c", STARTED, created="2026-01-02T00:00:00Z")
     record(tmp_path, "a")
 
-    assert [(row.id, row.length, row.end) for row in run_rows(tmp_path)] == [
-        *(("a", 0, None), ("c", 1, None), ("b", 5, ENDED)),
+    assert [(row.id, row.length, row.state) for row in run_rows(tmp_path)] == [
+        *(("a", 0, None), ("c", 1, None), ("b", 5, TaskState.SUCCEEDED)),
     ]
 
 
@@ -123,7 +123,9 @@ def test_runs_are_read_since_a_number_in_the_order_in_which_they_began(tmp_path:
     record(tmp_path, "a", STARTED)
 
     first, second = reader.runs_since()
-    assert [(run.id, run.length, run.end) for run in (first, second)] == [("b", 5, ENDED), ("a", 1, None)]
+    assert [(run.id, run.length, run.state) for run in (first, second)] == [
+        *(("b", 5, TaskState.SUCCEEDED), ("a", 1, None)),
+    ]
     assert reader.runs_since(first.number) == [second] == [reader.run("a")]
     assert reader.runs_since(second.number) == []
     record(tmp_path, "c")
@@ -227,7 +229,7 @@ def test_a_store_of_schema_1_is_read(tmp_path: Path) -> None:
 
     ended = RunEnded(TaskState.SUCCEEDED, {})
     assert [fact for _, fact in facts] == [STARTED, TaskSkipped(TaskRef((("a", None),)), "no"), ended]
-    assert (row.end, row.uuid, row.plan, row.rerun_of, row.redacted) == (ended, "", "", "", 0)
+    assert (row.state, row.uuid, row.plan, row.rerun_of, row.redacted) == (ended.state, "", "", "", 0)
     assert (tmp_path / RUN_STORE_FILE).read_bytes() == before
 
 

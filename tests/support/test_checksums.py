@@ -357,9 +357,9 @@ def test_a_payload_that_changes_while_it_is_read_has_no_signature(
     file.write_text("a")
     digest = checksums._digest
 
-    def written_meanwhile(path: str, cancel: Cancellation, roots: Sequence[str]) -> str:
+    def written_meanwhile(path: str, algorithm: str, cancel: Cancellation, roots: Sequence[str]) -> str:
         try:
-            return digest(path, cancel, roots)
+            return digest(path, algorithm, cancel, roots)
         finally:
             file.write_text("b")
 

@@ -65,10 +65,10 @@ class LocalArtifactStore:
         check_payload(self._readable_path(location))
         return compute_checksum(self.local_path(location), cancel, self._roots)
 
-    def checksum(self, location: str, cancel: Cancellation) -> Checksum | None:
+    def checksum(self, location: str, cancel: Cancellation, algorithm: str = "") -> Checksum | None:
         """Return the checksum of a file or folder; see `model.ports.ArtifactStore`."""
         path = self.local_path(location)
-        return compute_checksum(path, cancel, self._roots) if path else None
+        return compute_checksum(path, cancel, self._roots, algorithm) if path else None
 
     def signature(self, location: str) -> str:
         """Return sizes and times of change, as one word; see `model.ports.ArtifactStore`."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-from standpipe.cli import options, terminal
+from standpipe.cli import terminal
+from standpipe.cli.quick import find_root
+from standpipe.store.overview import RunOverview, read_overview
 from standpipe.support.durations import format_duration
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from standpipe.history import Run
+    import argparse
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -20,7 +20,18 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         StorageError: if the run store cannot be read.
     """
+    root = find_root(arguments)
+    runs = read_overview(root) if root else None
+    if runs:
+        terminal.print_text("\n".join(_table(runs)))
+        return 0
+    return _print_from_facts(arguments)
+
+
+def _print_from_facts(arguments: Sequence[str]) -> int:
     args = _parser().parse_args(arguments)
+    import json
+
     from standpipe import local  # not needed for `--help`
     from standpipe.history.documents import summary
 
@@ -30,29 +41,37 @@ def main(arguments: Sequence[str]) -> int:
     elif not runs:
         terminal.print_text(f"No runs in {args.pipeline_root}. Use --root FOLDER for another pipeline root.")
     else:
-        terminal.print_text("\n".join(_table(runs)))
+        rows = [
+            RunOverview(run.id, run.status.value, f"{run.created:%Y-%m-%d %H:%M}", run.duration, run.rerun_of)
+            for run in runs
+        ]
+        terminal.print_text("\n".join(_table(rows)))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
+    import argparse
+
+    from standpipe.cli import options
+
     parser = argparse.ArgumentParser("standpipe runs", allow_abbrev=False, description="List the runs, newest first.")
     options.add_root(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     return parser
 
 
-def _table(runs: Sequence[Run]) -> Iterator[str]:
+def _table(runs: Sequence[RunOverview]) -> Iterator[str]:
     """Yield a line for each run; two if the terminal is too narrow for one."""
-    widest = max(len(run.id) for run in runs)
-    rows = [(run.id, _details(run)) for run in runs]
+    widest = max(len(run.run) for run in runs)
     is_narrow = widest + len("  interrupted  2026-01-01 00:00  12 min 59 s") > terminal.width()
-    for run_id, details in rows:
-        yield f"{run_id}\n  {details}" if is_narrow else f"{run_id:<{widest}}  {details}"
+    for run in runs:
+        details = _details(run)
+        yield f"{run.run}\n  {details}" if is_narrow else f"{run.run:<{widest}}  {details}"
 
 
-def _details(run: Run) -> str:
+def _details(run: RunOverview) -> str:
     """Return status, local time of the start, duration, and what a rerun is a rerun of."""
-    status = terminal.colorize(f"{run.status.value.lower():<11}", run.status)
-    duration = "" if run.duration is None else format_duration(run.duration)
+    status = terminal.colorize(f"{run.status.lower():<11}", run.status)
+    duration = "" if run.seconds is None else format_duration(run.seconds)
     origin = f"rerun of {run.rerun_of}" if run.rerun_of else ""
-    return f"{status}  {run.created:%Y-%m-%d %H:%M}  {duration:<11}  {origin}".rstrip()
+    return f"{status}  {run.created}  {duration:<11}  {origin}".rstrip()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Sequence
 
-from standpipe.cli import options, terminal
-from standpipe.errors import ArgumentError
+from standpipe.cli import terminal
+from standpipe.cli.quick import find_root
+from standpipe.history.outline import Line, render_lines, render_run
+from standpipe.store.overview import StoredOutline, read_outline
+from standpipe.support.terminal_text import strip_controls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -19,7 +24,27 @@ def main(arguments: Sequence[str]) -> int:
         NoSuchTask: if the run has no such task.
         StorageError: if the run store or the log cannot be read.
     """
+    root = find_root(arguments[1:]) if arguments and not arguments[0].startswith("-") else ""
+    outline = read_outline(root, arguments[0]) if root else None
+    if outline:
+        terminal.print_text(terminal.colorize_statuses(_render(outline)))
+        return 0
+    return _print_from_facts(arguments)
+
+
+def _render(outline: StoredOutline) -> str:
+    """Return what `str` returns of the run."""
+    lines = render_lines(Line(*fields) for fields in outline.lines)
+    rest = (*lines, *outline.failures)
+    return strip_controls(render_run(outline.run, outline.status, outline.seconds, outline.rerun_of, rest))
+
+
+def _print_from_facts(arguments: Sequence[str]) -> int:
     args = _parser().parse_args(arguments)
+    import json
+
+    from standpipe.errors import ArgumentError
+
     if args.log and args.json:
         raise ArgumentError("Invalid options --log and --json: a log cannot be printed as JSON. Use only one of them.")
     from standpipe import local  # not needed for `--help`
@@ -36,11 +61,16 @@ def main(arguments: Sequence[str]) -> int:
         shown = task_document(run, task) if task else document(run)
         terminal.print_text(json.dumps(shown, indent=2))
     else:
-        terminal.print_text(terminal.colorize_statuses(str(task or run)))
+        text = str(task) if task else run.to_text(all_tasks=args.all)
+        terminal.print_text(terminal.colorize_statuses(text))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
+    import argparse
+
+    from standpipe.cli import options
+
     parser = argparse.ArgumentParser(
         "standpipe show",
         allow_abbrev=False,
@@ -53,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         "task", metavar="TASK", nargs="?", help="the name or the path of a task, such as for-loop-1/3/train"
     )
     options.add_root(parser)
+    parser.add_argument("--all", action="store_true", help="show every task, also of many next to each other")
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     parser.add_argument("--log", action="store_true", help="print the log of the task's last attempt, and nothing else")
     return parser

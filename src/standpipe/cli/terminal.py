@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import sys
-from typing import TYPE_CHECKING
 
 from standpipe.support.terminal_text import strip_controls
-
-if TYPE_CHECKING:
-    from standpipe.history import Status
 
 #: The colours of statuses, as ANSI codes; statuses without one are not coloured.
 _COLOURS = {"FAILED": 31, "CANCELLED": 33, "INTERRUPTED": 33, "RUNNING": 36, "SUCCEEDED": 32}
 
-#: The status in a line such as `  train: failed in 3 s: …`.
-_STATUS = re.compile(rf"^( *[^:\n]+: )({'|'.join(_COLOURS).lower()})\b", re.MULTILINE)
-
 
 def width() -> int:
     """Return the width of the terminal; unlimited if the output is not a terminal."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    if not sys.stdout.isatty():
+        return sys.maxsize
+    import shutil  # only a terminal needs it, and `re` below
+
+    return shutil.get_terminal_size().columns
 
 
-def colorize(text: str, status: Status) -> str:
+def colorize(text: str, status: str) -> str:
     """Return a text in the colour of a status, if the terminal has colours."""
-    return _colorize(text, status.value) if _has_colours() else text
+    return _colorize(text, status) if _has_colours() else text
 
 
 def colorize_statuses(text: str) -> str:
     """Return a text with the statuses after the names of tasks in their colours, if the terminal has colours."""
-    return _STATUS.sub(lambda match: match[1] + _colorize(match[2], match[2].upper()), text) if _has_colours() else text
+    if not _has_colours():
+        return text
+    import re
+
+    # As in `  train: failed in 3 s: …`.
+    status = re.compile(rf"^( *[^:\n]+: )({'|'.join(_COLOURS).lower()})\b", re.MULTILINE)
+    return status.sub(lambda match: match[1] + _colorize(match[2], match[2].upper()), text)
 
 
 def print_text(text: str) -> None:

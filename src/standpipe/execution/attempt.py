@@ -35,6 +35,7 @@ from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Im
 from standpipe.model.ports import ArtifactStore, Attempt, Cluster, Log, Outcome, PodSettings, Runner, TaskRequest
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.values import Checksum, Value
+from standpipe.support.file_digests import BLAKE3, SHA256
 from standpipe.support.new_folders import make_folder
 from standpipe.support.notices import Once, warn
 from standpipe.support.properties import cached_property
@@ -207,10 +208,10 @@ class AttemptExecutor:
         except UntrustedFileError as error:
             raise OutputError(f"its output artifact cannot be used: {error}") from error
 
-    def _put(self, location: str, cancel: Cancellation) -> Checksum | None:
+    def _put(self, location: str, algorithm: str, cancel: Cancellation) -> Checksum | None:
         """Let the store take a payload over. Other payloads are read for the cache only."""
         checksum = self.artifacts.put(location, cancel)
-        return self.cache.checksum(location, cancel) if checksum is None and self.cache else checksum
+        return self.cache.checksum(location, cancel, algorithm) if checksum is None and self.cache else checksum
 
     # --- importers and operations of the cluster ----------------------------------------------------------------------
 
@@ -229,7 +230,7 @@ class AttemptExecutor:
         if self.host_paths and not made_by_task:
             self.host_paths.add_import(artifact.location)
         compute = self._checksum_function(cancel)
-        artifact = replace(artifact, checksum=compute(artifact.location))
+        artifact = replace(artifact, checksum=compute(artifact.location, ""))
         # As in the KFP SDK's local runner (2.17.3, importer_handler.py). On a cluster, the name is the artifact's id.
         outputs: dict[str, Value] = {name: replace(artifact, name=name) for name in component.outputs}
         inputs = None
@@ -266,7 +267,9 @@ class AttemptExecutor:
     ) -> KeyInputs | None:
         if self.cache is None:
             return None
-        return collect_task_inputs(
+        digest = partial(payload_digest, store=self.artifacts, compute=self._checksum_function(cancel))
+        collect = partial(
+            collect_task_inputs,
             command,
             self._find_component(command),
             container.program,
@@ -274,11 +277,24 @@ class AttemptExecutor:
             workspace_paths=(str(self.workspace), self.run.workspace_path) if self.workspace else (),
             field=partial(self.run.placeholder, command.task),
             fingerprint=self.runner.fingerprint,
-            digest=partial(payload_digest, store=self.artifacts, compute=self._checksum_function(cancel)),
         )
+        inputs = collect(digest=digest)
+        if inputs is None or BLAKE3 not in inputs.text:
+            return inputs
+
+        def former_key() -> str:
+            former = collect(digest=partial(digest, algorithm=SHA256))
+            return former.compute_key() if former else ""
+
+        return replace(inputs, former=former_key)
 
     def _checksum_function(self, cancel: Cancellation) -> ChecksumFunction:
-        return partial(self.cache.checksum if self.cache else self._put, cancel=cancel)
+        def compute(location: str, algorithm: str) -> Checksum | None:
+            if self.cache:
+                return self.cache.checksum(location, cancel, algorithm)
+            return self._put(location, algorithm, cancel)
+
+        return compute
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 

@@ -10,8 +10,9 @@ from standpipe.model.locations import is_remote
 from standpipe.model.ports import ArtifactStore
 from standpipe.model.values import ArtifactValue, Checksum, Value, find_artifacts
 
-#: Returns the checksum of the payload at a location; None if there is none, or it should not be read.
-ChecksumFunction = Callable[[str], Union[Checksum, None]]
+#: Returns the checksum of the payload at a location, by an algorithm, or by the one for its size if that is empty; None
+#: if there is no payload, or it should not be read.
+ChecksumFunction = Callable[[str, str], Union[Checksum, None]]
 
 
 def is_unchanged(location: str, checksum: Checksum, store: ArtifactStore) -> bool:
@@ -36,7 +37,7 @@ def add_checksums(
         if location not in checksums:
             known = of_inputs.get(location)
             is_known = known is not None and is_unchanged(location, known, store)
-            checksums[location] = known if is_known else compute(location)
+            checksums[location] = known if is_known else compute(location, "")
         return replace(artifact, checksum=checksums[location])
 
     return {
@@ -44,8 +45,17 @@ def add_checksums(
     }
 
 
-def payload_digest(artifact: ArtifactValue, store: ArtifactStore, compute: ChecksumFunction) -> str | None:
+def payload_digest(
+    artifact: ArtifactValue, store: ArtifactStore, compute: ChecksumFunction, algorithm: str = ""
+) -> str | None:
     """Return what identifies the content of an artifact in a cache key.
+
+    Args:
+        artifact: the artifact.
+        store: where its payload is.
+        compute: computes checksums.
+        algorithm: that of the digest; by default that of the artifact's checksum, if it has one, so that the key stays
+            what it was.
 
     Returns:
         The digest of its payload. Where the store finds none, an empty text for an artifact of a run, which is all
@@ -54,7 +64,8 @@ def payload_digest(artifact: ArtifactValue, store: ArtifactStore, compute: Check
     location = artifact.location
     if not store.exists(location):
         return "" if store.owns(location) and not is_remote(artifact.uri) else artifact.uri
-    if artifact.checksum and is_unchanged(location, artifact.checksum, store):
-        return artifact.checksum.digest
-    checksum = compute(location)
+    known = artifact.checksum
+    if known and algorithm in ("", known.algorithm) and is_unchanged(location, known, store):
+        return known.digest
+    checksum = compute(location, algorithm or (known.algorithm if known else ""))
     return checksum.digest if checksum else None

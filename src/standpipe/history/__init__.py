@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-from standpipe.history.reader import RunReader
-from standpipe.history.records import Artifact, Attempt, Status
-from standpipe.history.run import Run
-from standpipe.history.task import Task
-from standpipe.model.layout import StateLayout
-from standpipe.model.refs import RunId
-from standpipe.store.locks import is_active
-from standpipe.store.reading import StoredFacts, run_row, run_rows
+    from standpipe.history.queries import get_run, runs
+    from standpipe.history.records import Artifact, Attempt, Status
+    from standpipe.history.run import Run
+    from standpipe.history.task import Task
 
 __all__ = ["Artifact", "Attempt", "Run", "Status", "Task", "get_run", "runs"]
 
-
-def runs(pipeline_root: Path) -> list[Run]:
-    """Return all runs in a pipeline root, newest first; see `standpipe.local.runs`."""
-    rows = run_rows(pipeline_root)
-    idle = {row.id: row.length for row in rows if row.end is None and not is_active(pipeline_root / row.id)}
-    if idle:
-        rows = run_rows(pipeline_root)  # one of them may have ended, or been resumed, before its lock was checked
-    return [_reader(pipeline_root, row.id).snapshot(row, idle_since=idle.get(row.id)) for row in rows]
-
-
-def get_run(pipeline_root: Path, run: str) -> Run:
-    """Return one run; see `standpipe.local.get_run`."""
-    row = run_row(pipeline_root, run)
-    return _reader(pipeline_root, row.id).snapshot(row)
+_MODULES = {
+    "Artifact": "records",
+    "Attempt": "records",
+    "Run": "run",
+    "Status": "records",
+    "Task": "task",
+    "get_run": "queries",
+    "runs": "queries",
+}
 
 
-def _reader(pipeline_root: Path, run: RunId) -> RunReader:
-    return RunReader(StoredFacts(pipeline_root), run, StateLayout(pipeline_root).run_folder(run))
+def __getattr__(name: str) -> Any:
+    """Import what is used: `standpipe show` needs none of it most of the time."""
+    from importlib import import_module
+
+    if name in _MODULES:
+        return getattr(import_module(f"standpipe.history.{_MODULES[name]}"), name)
+    raise AttributeError(f"module 'standpipe.history' has no attribute {name!r}")

@@ -50,7 +50,7 @@ class RunReader:
             status=status,
             created=datetime.fromisoformat(recorded.created.replace("Z", "+00:00")).astimezone(),  # 3.10 rejects the Z
             started=None if recorded.began is None else to_datetime(recorded.began),
-            ended=to_datetime(recorded.latest) if recorded.end and recorded.latest is not None else None,
+            ended=to_datetime(recorded.latest) if recorded.state and recorded.latest is not None else None,
             folder=self._folder,
             rerun_of=recorded.rerun_of,
             _idle=recorded.idle,
@@ -64,13 +64,13 @@ class RunReader:
         A run may end, or be resumed, between reading the store and checking its lock. So a run without an end that no
         process works on is interrupted only if nothing has been recorded after that check.
         """
-        while recorded.end is None:
+        while recorded.state is None:
             if recorded.length == idle_since:
                 return recorded, Status.INTERRUPTED
             if is_active(self._folder):
                 return recorded, Status.RUNNING
             recorded, idle_since = self._facts.run(self._run), recorded.length
-        return recorded, Status[recorded.end.state.name]
+        return recorded, Status[recorded.state.name]
 
     def _details(self, length: int, *, is_over: bool) -> RunDetails:
         """Return the details of the run after its first facts, as many as `length`."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from standpipe.history.records import Artifact, Attempt, Status, Value
+from standpipe.history.outline import format_progress
+from standpipe.history.records import Artifact, Attempt, Value
 from standpipe.model.events import Failure
 from standpipe.model.resources import format_memory
 from standpipe.model.types import is_complete_without_payload
@@ -14,14 +15,13 @@ from standpipe.support.durations import format_duration
 _MAX_VALUE_LENGTH = 200
 
 
-def format_status(status: Status, duration: float | None) -> str:
-    """Return a status and, unless nothing ran, a duration: `failed in 3 s`.
-
-    >>> format_status(Status.FAILED, 3.0), format_status(Status.SKIPPED, 0.0), format_status(Status.RUNNING, None)
-    ('failed in 3 s', 'skipped', 'running')
-    """
-    has_duration = duration is not None and status is not Status.SKIPPED
-    return status.value.lower() + (f" in {format_duration(duration or 0.0)}" if has_duration else "")
+def explain_status(cached_from: str, skip_reason: str, failure: Failure | None) -> str:
+    """Return what follows a status in a line: where outputs come from, why a task was skipped or has failed."""
+    if cached_from:
+        return f", cached from {cached_from}"
+    if skip_reason:
+        return f": {skip_reason}"
+    return f"{failure.in_attempt}: {failure.message}" if failure else ""
 
 
 def format_value(value: Value) -> str:
@@ -36,7 +36,7 @@ def format_value(value: Value) -> str:
 
 def render_attempt(attempt: Attempt) -> Iterator[str]:
     """Yield the lines of an attempt: its number, its status, what it used, why it failed, its log."""
-    facts = [format_status(attempt.status, attempt.duration)]
+    facts = [format_progress(attempt.status.value, attempt.duration)]
     if attempt.cpu_seconds is not None:
         facts.append(f"CPU {format_duration(attempt.cpu_seconds)}")
     if attempt.peak_memory is not None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from standpipe.errors import ArgumentError, NoSuchTask, StorageError
+from standpipe.history.outline import limit_failures, render_run
 from standpipe.history.records import Artifact, Attempt, Status, Value, seconds_of_progress
-from standpipe.history.render import format_status
 from standpipe.history.task import Task, render_tree
 from standpipe.store.locks import ask_to_stop, is_active
 from standpipe.support.properties import cached_property
@@ -154,9 +154,17 @@ class Run:
         return f"<Run {self.id}: {self.status.value}>"
 
     def __str__(self) -> str:
-        headline = f"{self.id}: {format_status(self.status, self.duration)}"
-        origin = (f"rerun of: {self.rerun_of}",) if self.rerun_of else ()
-        return strip_controls("\n".join((headline, *origin, *render_tree(self.tasks), *self.failures)))
+        return self.to_text()
+
+    def to_text(self, *, all_tasks: bool = False) -> str:
+        """Return the run as text: its status, its tasks as a tree, and why they failed.
+
+        Args:
+            all_tasks: whether every task has a line, and every failure, also of many that are only counted otherwise.
+        """
+        failures = self.failures if all_tasks else limit_failures(self.failures)
+        lines = (*render_tree(self.tasks, all_tasks=all_tasks), *failures)
+        return strip_controls(render_run(self.id, self.status.value, self.duration, self.rerun_of, lines))
 
     @cached_property
     def _details(self) -> RunDetails:

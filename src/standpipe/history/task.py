@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from standpipe.history.outline import Line, format_progress, render_lines, select_lines
 from standpipe.history.records import Artifact, Attempt, Status, Value, first_line, seconds_of_progress
-from standpipe.history.render import format_status, format_value, render_attempt, render_failure
+from standpipe.history.render import explain_status, format_value, render_attempt, render_failure
 from standpipe.model.events import Failure
 from standpipe.model.layout import task_folder
 from standpipe.model.refs import TaskRef
 from standpipe.support.shell_commands import standpipe_command
 from standpipe.support.terminal_text import strip_controls
-
-#: With more children than this, those that succeeded are only counted.
-_MAX_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -80,30 +78,27 @@ class Task:
         return strip_controls("\n".join(_render(self)))
 
 
-def render_tree(tasks: Sequence[Task]) -> Iterator[str]:
-    """Yield a line for each task and its children, indented by their depth."""
-    pending: list[str | tuple[int, Task]] = _render_level(1, tasks)
-    while pending:
-        line = pending.pop()
-        if isinstance(line, str):
-            yield line
-            continue
-        depth, task = line
-        yield f"{'  ' * depth}{task.name}: {_summarize(task)}"
-        pending += _render_level(depth + 1, task.children)
+def render_tree(tasks: Sequence[Task], *, all_tasks: bool = False) -> Iterator[str]:
+    """Yield a line for each task and its children, indented by their depth; see `history.outline`.
 
-
-def _render_level(depth: int, tasks: Sequence[Task]) -> list[str | tuple[int, Task]]:
-    """Return the lines of sibling tasks, last line first. Of many, those that succeeded are counted."""
-    shown = [task for task in tasks if len(tasks) <= _MAX_SHOWN or task.status is not Status.SUCCEEDED]
-    level: list[str | tuple[int, Task]] = [(depth, task) for task in reversed(shown)]
-    hidden = len(tasks) - len(shown)
-    return [f"{'  ' * depth}{'and ' if shown else ''}{hidden} that succeeded", *level] if hidden else level
+    Args:
+        tasks: the tasks.
+        all_tasks: whether every task has a line, also of many that are only counted otherwise.
+    """
+    return render_lines(
+        select_lines(
+            tasks,
+            lambda task: task.children,
+            lambda task: task.status.value,
+            lambda task, depth: Line(depth, task.name, task.status.value, task.duration, _explain(task)),
+            all_tasks=all_tasks,
+        )
+    )
 
 
 def _render(task: Task) -> Iterator[str]:
     """Yield the lines of a task with everything that is known about it."""
-    yield f"{task.path}: {_summarize(task)}"
+    yield f"{task.path}: {format_progress(task.status.value, task.duration)}{_explain(task)}"
     if task.started:
         yield f"started: {task.started:%Y-%m-%d %H:%M:%S}"
     if task.iteration is not None:
@@ -123,13 +118,5 @@ def _render(task: Task) -> Iterator[str]:
     yield from render_tree(task.children)
 
 
-def _summarize(task: Task) -> str:
-    """Return a task's status, duration and reason in one line."""
-    status = format_status(task.status, task.duration)
-    if task.cached_from:
-        return f"{status}, cached from {task.cached_from}"
-    if task.skip_reason:
-        return f"{status}: {task.skip_reason}"
-    if task.failure:
-        return f"{status}{task.failure.in_attempt}: {task.failure.message}"
-    return status
+def _explain(task: Task) -> str:
+    return explain_status(task.cached_from, task.skip_reason, task.failure)

@@ -13,11 +13,12 @@ from typing import Protocol, runtime_checkable
 
 from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.events import AttemptEnded, Fact, RunEnded, StartAttempt
+from standpipe.model.events import AttemptEnded, Fact, StartAttempt
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import Component, Container, ExecutorRef, PythonFunction
 from standpipe.model.refs import RunId, RunInfo, TaskRef
 from standpipe.model.resources import Capacity, Limits
+from standpipe.model.states import TaskState
 from standpipe.model.types import Json
 from standpipe.model.values import Checksum, Value
 
@@ -299,8 +300,13 @@ class ArtifactStore(Protocol):
             None if the location is not the store's own, or as `checksum`.
         """
 
-    def checksum(self, location: str, cancel: Cancellation) -> Checksum | None:
+    def checksum(self, location: str, cancel: Cancellation, algorithm: str = "") -> Checksum | None:
         """Return the checksum of a payload, wherever it is.
+
+        Args:
+            location: the location.
+            cancel: stops the reading.
+            algorithm: that of a checksum to compare with; by default, the store chooses it.
 
         Returns:
             None if there is no payload, it cannot be read, or `cancel` is set meanwhile.
@@ -367,6 +373,9 @@ class Cache(Protocol):
     def note(self, path: str, checksum: Checksum) -> None:
         """Store the checksum of a path, in place of an older one."""
 
+    def has_older_entries(self) -> bool:
+        """Return whether an older Standpipe, which had SHA-256 only, has stored entries."""
+
 
 class RecordedRun(Protocol):
     """What a store says about a run at one moment, without its facts."""
@@ -406,8 +415,8 @@ class RecordedRun(Protocol):
         """The seconds between its first and its last fact in which no process drove it."""
 
     @property
-    def end(self) -> RunEnded | None:
-        """Its last fact, if the run has ended."""
+    def state(self) -> TaskState | None:
+        """Its final state; None until it has ended."""
 
 
 class FactReader(Protocol):

@@ -25,10 +25,11 @@ class ValueMismatch(StandpipeError, TypeError):
 class Checksum:
     """The checksum of an artifact's payload, taken when its task ended.
 
-    `digest` is `sha256:` and the hexadecimal digest of the file, or of a listing of the folder with the digests of its
-    files. `size` is in bytes. `signature` is the metadata of the payload in the file system (sizes, modification
-    times): as long as it is the same, the content is the same, and need not be read. It is empty if the payload was
-    modified so recently that a later change could leave the same times.
+    `digest` is the name of an algorithm, such as `sha256`, a colon, and the hexadecimal digest of the file, or of a
+    listing of the folder with the digests of its files. Only digests of one algorithm can be compared. `size` is in
+    bytes. `signature` is the metadata of the payload in the file system (sizes, modification times): as long as it is
+    the same, the content is the same, and need not be read. It is empty if the payload was modified so recently that a
+    later change could leave the same times.
 
     Without a digest, which makes it false, nobody can know whether the payload changes: a link in it leads out of the
     folders of the run.
@@ -40,6 +41,11 @@ class Checksum:
 
     def __bool__(self) -> bool:
         return bool(self.digest)
+
+    @property
+    def algorithm(self) -> str:
+        """The name of the algorithm; empty without a digest."""
+        return self.digest.partition(":")[0]
 
 
 @frozen

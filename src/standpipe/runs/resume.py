@@ -71,6 +71,7 @@ def resume(options: RunOptions, run_id: str, component: BaseComponent | None, fr
             now=context.clock.now,
             redactor=context.redactor,
             recorded=stored.row.length,
+            outline=stored.progress(),
         )
         with context.redactor.redact_messages(), closing(recorder):
             return _resume(context, stored, current, from_task, recorder, is_recorded=defined is None)
@@ -175,7 +176,7 @@ def _describe_damage(artifact: ArtifactValue, store: ArtifactStore) -> str:
     path = store.local_path(location)
     if not store.exists(location):
         return f"its output {path} is missing"
-    current = store.checksum(location, Cancellation()) if expected else expected
+    current = store.checksum(location, Cancellation(), expected.algorithm) if expected else expected
     if current is not None and not current:
         return f"a link in its output {path} leads out of the pipeline root, so that changes there are not known"
     return "" if current and current.digest == expected.digest else f"its output {path} has changed"

@@ -11,6 +11,7 @@ from standpipe.dsl.components import component_from_plan
 from standpipe.engine.machine import Machine
 from standpipe.engine.tasks import DagTask
 from standpipe.errors import ArgumentError, NoSuchRun, NoSuchTask, StorageError
+from standpipe.history.progress import RunProgress
 from standpipe.model import events
 from standpipe.model.layout import WORKSPACE_FOLDER, StateLayout
 from standpipe.model.plan import Plan
@@ -36,10 +37,15 @@ _MAX_LISTED = 50
 
 
 class StoredRun(NamedTuple):
-    """A run as it is stored; `plans` are all Plans that it was run with, by digest, the current one last."""
+    """A run as it is stored.
+
+    `times` are those at which its facts were stored, in seconds since the epoch. `plans` are all Plans that it was run
+    with, by digest, the current one last.
+    """
 
     row: RunRow
     facts: list[events.Fact]
+    times: list[float]
     plans: dict[str, Plan]
 
     @property
@@ -60,6 +66,13 @@ class StoredRun(NamedTuple):
             for fact in self.facts:
                 machine.apply(fact)
         return machine
+
+    def progress(self) -> RunProgress:
+        """Return the progress of its tasks, to which the facts of the resumed run are added."""
+        progress = RunProgress()
+        for at, fact in zip(self.times, self.facts, strict=True):
+            progress.apply(at, fact)
+        return progress
 
     def has_lost_secrets(self, value: object) -> bool:
         """Return whether a stored value, several of them or a Plan cannot be used, as secrets were redacted in it."""
@@ -99,7 +112,9 @@ def load_run(root: Path, run: str) -> StoredRun:
     facts = [fact for _, fact in dated_facts]
     digests = [row.plan, *(fact.plan for fact in facts if isinstance(fact, events.RunResumed))]
     in_order = dict.fromkeys(digest for number, digest in enumerate(digests) if digest not in digests[number + 1 :])
-    return StoredRun(row, facts, {digest: read_plan(root, digest) for digest in in_order})
+    return StoredRun(
+        row, facts, [at for at, _ in dated_facts], {digest: read_plan(root, digest) for digest in in_order}
+    )
 
 
 class Origin(NamedTuple):

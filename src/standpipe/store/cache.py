@@ -3,9 +3,10 @@
 Schema, version 3:
 
 * `entries`: `key` (the cache key), `origin` (the run and the task that the outputs come from), `created` (seconds since
-  the epoch), `outputs` (a JSON object: values by name, written as in facts, see `store.notation`), `version` (2, or 1
-  where schema 1 wrote the outputs: `["parameter", value]` or `["artifact", fields]` by name), `folder` (bytes: that of
-  the cache when it was stored; empty before schema 3). A cache in a pipeline root may be moved or copied with it.
+  the epoch), `outputs` (a JSON object: values by name, written as in facts, see `store.notation`), `version` (3; 2 if
+  it was stored when all checksums were SHA-256; 1 where schema 1 wrote the outputs: `["parameter", value]` or
+  `["artifact", fields]` by name), `folder` (bytes: that of the cache when it was stored; empty before schema 3). A
+  cache in a pipeline root may be moved or copied with it.
 * `checksums`: `path` (bytes, as the file system has it) of a payload that no artifact in a run has a checksum of, with
   its `digest`, `size` and `signature` (`model.values.Checksum`).
 
@@ -46,7 +47,7 @@ _MIGRATIONS = (
     ALTER TABLE entries ADD COLUMN folder BLOB NOT NULL DEFAULT x'';
     """,
 )
-_VERSION = 2  # of the notation of outputs
+_VERSION = 3  # of entries
 _SELECT = "SELECT origin, outputs, version, folder FROM entries WHERE key = ?"
 
 _REPAIR = (
@@ -135,6 +136,10 @@ class CacheIndex:
                 "INSERT OR REPLACE INTO checksums VALUES (?, ?, ?, ?)",
                 (os.fsencode(path), checksum.digest, checksum.size, checksum.signature),
             )
+
+    def has_older_entries(self) -> bool:
+        """Return whether entries are from the time of SHA-256 only; see `model.ports.Cache`."""
+        return self._database.select("SELECT 1 FROM entries WHERE version < ? LIMIT 1", _VERSION) is not None
 
     def close(self) -> None:
         """Close the file. The next call opens it again."""

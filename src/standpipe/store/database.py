@@ -228,10 +228,20 @@ class Database:
                 f"most {len(migrations)}). Upgrade Standpipe, or {self._schema.alternative}."
             )
         for number, script in enumerate(migrations[version:], start=version + 1):
-            for statement in filter(str.strip, script.split(";")):
+            for statement in _statements(script):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {number}")
         execute(db, "COMMIT")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script. Those of a trigger have semicolons inside."""
+    statement = ""
+    for part in script.split(";"):
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _identify(path: Path) -> tuple[int, int] | None:

@@ -14,17 +14,19 @@ from contextlib import closing, contextmanager
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.request import pathname2url
 
 from standpipe.errors import NoSuchRun, StorageError
-from standpipe.model.events import Fact, RunEnded
+from standpipe.model.events import Fact
 from standpipe.model.fact_values import values_of
 from standpipe.model.frozen import frozen
 from standpipe.model.layout import StateLayout
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunId
+from standpipe.model.states import TaskState
 from standpipe.store import database, runs
-from standpipe.store.facts import RUN_ENDED, decode
+from standpipe.store.facts import STATES, decode
 from standpipe.store.plans import load
 from standpipe.store.relocation import Move, infer_root
 from standpipe.support.garbage_collection import pause_garbage_collection
@@ -35,11 +37,13 @@ LATEST = "latest"
 #: The largest number of runs that a message names.
 _MOST_NAMED = 5
 
-#: Of each run, its number, its row, what its first and its last fact say about it, and for how long nothing drove it:
-#: between the last fact of a process and the resumption by the next one.
+#: Of each run, its row, its number, and what its first and its last fact say about it: `state` is empty unless the last
+#: one is its end. `idle` is for how long nothing drove it: between the last fact of a process and the resumption by the
+#: next one.
 _RUNS = """
-    SELECT runs.*, first.at AS began, last.seq AS length, last.at AS latest, last.kind AS kind, last.body AS body,
-        runs.rowid AS number,
+    SELECT runs.*, runs.rowid AS number,
+        CASE last.kind WHEN 'RunEnded' THEN json_extract(last.body, '$.state') ELSE '' END AS state,
+        last.seq AS length, first.at AS began, last.at AS latest,
         (SELECT sum(resumed.at - before.at) FROM facts AS resumed
             JOIN facts AS before ON before.run = resumed.run AND before.seq = resumed.seq - 1
             WHERE resumed.run = runs.id AND resumed.kind = 'RunResumed') AS idle
@@ -47,10 +51,18 @@ _RUNS = """
     LEFT JOIN facts AS first ON first.run = runs.id AND first.seq = 1
     LEFT JOIN facts AS last ON last.run = runs.id AND last.seq = (SELECT max(seq) FROM facts WHERE run = runs.id)
 """
+#: The same from the summaries of runs that have ended, which are few rows beside all facts.
+_ENDED_RUNS = """
+    SELECT runs.*, runs.rowid AS number, state, length, began, latest, idle
+    FROM runs JOIN summaries ON summaries.run = runs.id
+"""
+_WITHOUT_SUMMARY = "WHERE runs.id NOT IN (SELECT run FROM summaries)"
+_SUMMARIES_VERSION = 6  # of the schema: the first one with that table
+
 #: By number, as the clock may have been set since.
-_NEWEST_FIRST = f"{_RUNS} ORDER BY runs.rowid DESC"
-_RUNS_SINCE = f"{_RUNS} WHERE runs.rowid > ? ORDER BY runs.rowid"
-_RUN = f"{_RUNS} WHERE runs.id = ?"
+_NEWEST_FIRST = "ORDER BY number DESC"
+_SINCE = "WHERE number > ? ORDER BY number"
+_ONE = "WHERE id = ?"
 
 #: The attributes of a row that schema 1 lacks, with their column and its name in older schemas.
 _SINCE_VERSION_2 = {
@@ -72,9 +84,9 @@ class RunRow:
 
     `created` is ISO 8601, in UTC. `length` is the number of its facts; `began` and `latest` are the times at which the
     first and the last of them were stored, in seconds since the epoch, None if it has no facts. `idle` is the number of
-    seconds between them in which no process drove the run. `end` is the last fact if the run has ended. `uuid`, `plan`,
-    `workspace`, `rerun_of` and `redacted` are the columns of the store, empty in a store of schema 1. `number` is
-    higher for runs that were recorded later.
+    seconds between them in which no process drove the run. `state` is its final state, None until it has ended. `uuid`,
+    `plan`, `workspace`, `rerun_of` and `redacted` are the columns of the store, empty in a store of schema 1. `number`
+    is higher for runs that were recorded later.
     """
 
     id: RunId
@@ -84,7 +96,7 @@ class RunRow:
     began: float | None = None
     latest: float | None = None
     idle: float = 0.0
-    end: RunEnded | None = None
+    state: TaskState | None = None
     uuid: str = ""
     plan: str = ""
     workspace: str = ""
@@ -105,7 +117,7 @@ def run_rows(pipeline_root: Path) -> list[RunRow]:
         StorageError: if the store cannot be read.
     """
     path = StateLayout(pipeline_root).run_store
-    return [_row(selected, path) for selected in _select(path, _NEWEST_FIRST)]
+    return _select_runs(path, _NEWEST_FIRST)
 
 
 def run_row(pipeline_root: Path, run: str) -> RunRow:
@@ -118,13 +130,16 @@ def run_row(pipeline_root: Path, run: str) -> RunRow:
         NoSuchRun: if there is none, or several ids have that prefix.
         StorageError: if the store cannot be read.
     """
-    rows = run_rows(pipeline_root)
+    path = StateLayout(pipeline_root).run_store
+    rows = _select(path, "SELECT * FROM runs ORDER BY rowid DESC")
+    ids: list[RunId] = [row["id"] for row in rows]
     if run == LATEST and rows:
-        return next((row for row in rows if not row.rerun_of), rows[0])
-    matches = [row for row in rows if row.id == run] or [row for row in rows if run and row.id.startswith(run)]
+        matches = [next((row["id"] for row in rows if not _column(row, "rerun_of")), ids[0])]
+    else:
+        matches = [each for each in ids if each == run] or [each for each in ids if run and each.startswith(run)]
     if len(matches) == 1:
-        return matches[0]
-    raise NoSuchRun(_no_such_run(pipeline_root, run, [row.id for row in rows], [row.id for row in matches]))
+        return StoredFacts(pipeline_root).run(matches[0])
+    raise NoSuchRun(_no_such_run(pipeline_root, run, ids, matches))
 
 
 def run_facts(pipeline_root: Path, row: RunRow) -> list[tuple[float, Fact]]:
@@ -173,14 +188,14 @@ class StoredFacts:
 
     def runs_since(self, number: int = 0) -> list[RunRow]:
         """Return the runs with a higher number, in ascending order."""
-        return [_row(selected, self._path) for selected in _select(self._path, _RUNS_SINCE, number)]
+        return _select_runs(self._path, _SINCE, number)
 
     def run(self, run: RunId) -> RunRow:
         """Return what the store says about a run now."""
-        rows = _select(self._path, _RUN, run)
+        rows = _select_runs(self._path, _ONE, run)
         if not rows:
             raise NoSuchRun(f"Run {run!r} is no longer in {self._path}.")
-        return _row(rows[0], self._path)
+        return rows[0]
 
     def facts_since(self, run: RunId, seq: int = 0, until: int | None = None) -> list[tuple[float, Fact]]:
         """Return the facts of a run with a higher sequence number, in order, with their times.
@@ -243,10 +258,18 @@ def _text_reader(path: Path) -> Callable[[str], str]:
     return read_text
 
 
-def _row(selected: sqlite3.Row, path: Path) -> RunRow:
-    columns = set(selected.keys())
-    is_end = selected["kind"] == RUN_ENDED
-    last = decode(selected["kind"], selected["body"], _text_reader(path)) if is_end else None
+def _select_runs(path: Path, clause: str, *parameters: object) -> list[RunRow]:
+    """Return the runs that a clause selects, by the columns of `_RUNS`, in its order; none if there is no store."""
+    with _opened(path) as db:
+        if db is None:
+            return []
+        has_summaries = database.version_of(db) >= _SUMMARIES_VERSION
+        of_version = (_ENDED_RUNS, "UNION ALL", _RUNS, _WITHOUT_SUMMARY) if has_summaries else (_RUNS,)
+        statement = " ".join(("SELECT * FROM (", *of_version, ")", clause))
+        return [_row(row) for row in db.execute(statement, parameters)]
+
+
+def _row(selected: sqlite3.Row) -> RunRow:
     return RunRow(
         selected["id"],
         selected["pipeline"],
@@ -255,14 +278,16 @@ def _row(selected: sqlite3.Row, path: Path) -> RunRow:
         began=selected["began"],
         latest=selected["latest"],
         idle=selected["idle"] or 0.0,
-        end=last if isinstance(last, RunEnded) else None,
+        state=STATES[selected["state"]] if selected["state"] else None,
         number=selected["number"],
-        **{
-            attribute: selected[name]
-            for attribute, names in _SINCE_VERSION_2.items()
-            for name in columns.intersection(names)
-        },
+        **{name: value for name in _SINCE_VERSION_2 if (value := _column(selected, name)) is not None},
     )
+
+
+def _column(selected: sqlite3.Row, attribute: str) -> Any:
+    """Return a column that schema 1 lacks; None there."""
+    columns = selected.keys()
+    return next((selected[name] for name in _SINCE_VERSION_2[attribute] if name in columns), None)
 
 
 def _no_such_run(root: Path, run: str, all_ids: list[RunId], matches: list[RunId]) -> str:

@@ -1,6 +1,6 @@
 """The run store: the facts of every run, append-only, in SQLite (`runs.sqlite` in the pipeline root).
 
-Schema, version 5:
+Schema, version 6:
 
 * `runs`: `id` (the run's id), `pipeline` (its name), `created` (ISO 8601, UTC), `uuid`, `plan` (the id of the Plan that
   it began with), `workspace` (the folder on this machine; empty if it has none), `rerun_of` (the run and the task of
@@ -12,6 +12,11 @@ Schema, version 5:
   root at `path`, which may have been moved or copied since. Runs of version 4 have no row for their first facts.
 * `facts`: `run`, `seq` (from 1, without gaps), `at` (seconds since the epoch), `kind`, `body` (see `store.facts`).
 * `texts`: `digest` (the SHA-256 of a large text), `part` (from 0), `body` (the part, as UTF-8).
+* `summaries`: what lists show of a run that has ended: `run`, `state`, `length` (the number of its facts), `began` and
+  `latest` (the times of the first and the last of them), `idle` (the seconds between the two in which no process drove
+  the run). The end of a run adds its summary; its resumption removes it, and so does a trigger if facts are deleted.
+* `outlines`: `run`, `body` (JSON: the lines and the failures of a run that has ended, see `history.outline`). Runs that
+  version 5 or older recorded have none.
 
 A migration changes tables and columns, never bodies: those keep the names that they were written with, which
 `store.notation` explains.
@@ -24,6 +29,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
 from standpipe.model.events import AttemptFailed, Fact, RunEnded, TaskFailed, TaskSucceeded
 from standpipe.model.kfp import DELETE_PVC
@@ -75,6 +81,29 @@ _MIGRATIONS = (
         digest TEXT NOT NULL, part INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (digest, part)
     ) STRICT;
     """,
+    """
+    CREATE TABLE summaries (
+        run TEXT PRIMARY KEY REFERENCES runs(id),
+        state TEXT NOT NULL,
+        length INTEGER NOT NULL,
+        began REAL NOT NULL,
+        latest REAL NOT NULL,
+        idle REAL NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE outlines (run TEXT PRIMARY KEY REFERENCES runs(id), body TEXT NOT NULL) STRICT;
+    CREATE TRIGGER facts_deleted AFTER DELETE ON facts BEGIN
+        DELETE FROM summaries WHERE run = OLD.run;
+        DELETE FROM outlines WHERE run = OLD.run;
+    END;
+    INSERT INTO summaries SELECT last.run, json_extract(last.body, '$.state'), last.seq, first.at, last.at,
+        coalesce((SELECT sum(resumed.at - before.at) FROM facts AS resumed
+            JOIN facts AS before ON before.run = resumed.run AND before.seq = resumed.seq - 1
+            WHERE resumed.run = last.run AND resumed.kind = 'RunResumed'), 0.0)
+    FROM runs
+    JOIN facts AS last ON last.run = runs.id AND last.seq = (SELECT max(seq) FROM facts WHERE run = runs.id)
+    JOIN facts AS first ON first.run = runs.id AND first.seq = 1
+    WHERE last.kind = 'RunEnded';
+    """,
 )
 
 #: How many rows one statement inserts. SQLite compiles each of these few once, and older ones allow 999 parameters.
@@ -84,6 +113,19 @@ _INSERT_FACTS = {
     + ", ".join(f"(?1, ?{n}, ?2, ?{n + 1}, ?{n + 2})" for n in range(3, 3 + 3 * size, 3))
     for size in _ROWS_OF_STATEMENTS
 }
+#: Sums up a run after its last fact. A trigger would cost each fact half of what it costs to insert it.
+_SUM_UP = """
+    INSERT OR REPLACE INTO summaries SELECT last.run, json_extract(last.body, '$.state'), last.seq, first.at, last.at,
+        coalesce((SELECT sum(resumed.at - before.at) FROM facts AS resumed
+            JOIN facts AS before ON before.run = resumed.run AND before.seq = resumed.seq - 1
+            WHERE resumed.run = last.run AND resumed.kind = 'RunResumed'), 0.0)
+    FROM facts AS last JOIN facts AS first ON first.run = last.run AND first.seq = 1
+    WHERE last.run = ? AND last.seq = ?
+"""
+_ADD_OUTLINE = "INSERT OR REPLACE INTO outlines VALUES (?, ?)"
+
+#: What does not hold of a run that is resumed.
+_REOPEN = ("DELETE FROM summaries WHERE run = ?", "DELETE FROM outlines WHERE run = ?")
 
 _ADD_ROOT = """
     INSERT INTO roots SELECT ?, ?, ?
@@ -106,6 +148,16 @@ SCHEMA = Schema(
 _MOST_LOST = 1.0
 
 
+class Outline(Protocol):
+    """What a person reads of a run, kept up to date while the run is recorded."""
+
+    def apply(self, at: float, fact: Fact) -> None:
+        """Apply the next fact of the run, which was recorded at a time in seconds since the epoch."""
+
+    def outline(self) -> str:
+        """Return the outline of the run, which has ended, as JSON."""
+
+
 class RunRecorder:
     """Appends the facts of one run, each batch in one transaction. For one thread.
 
@@ -125,6 +177,7 @@ class RunRecorder:
         rerun_of: the run and the task of which it is a rerun.
         redactor: redacts secrets from the plan; facts come without them.
         recorded: the number of facts that the store has of the run, if it is resumed.
+        outline: the outline of the run after these facts, which is stored when the run ends; None to store none.
 
     Raises:
         StorageError: from any method, if the database cannot be written.
@@ -141,6 +194,7 @@ class RunRecorder:
         rerun_of: str = "",
         redactor: Redactor = NO_SECRETS,
         recorded: int = 0,
+        outline: Outline | None = None,
     ) -> None:
         self._database = Database(StateLayout(pipeline_root).run_store, SCHEMA)
         self._run = run.id
@@ -148,12 +202,15 @@ class RunRecorder:
         self._unsafe = 0.0  # the work that a power loss could take, in seconds
         self._most_lost = 0.0 if _deletes_volumes(plan) else _MOST_LOST
         self._process = os.getpid()
+        self._outline = outline
         self._stored_texts: set[str] = set()
         body, self.plan = dump(plan, redactor)
         self._unwritten: list[tuple[str, list[tuple[object, ...]]]] = [
             ("INSERT OR IGNORE INTO plans VALUES (?, ?)", [(self.plan, body)])
         ]
-        if not recorded:
+        if recorded:
+            self._unwritten += [(statement, [(run.id,)]) for statement in _REOPEN]
+        else:
             row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, rerun_of, MARKED if redactor else 0)
             self._unwritten.append(("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row]))
         root = os.fsencode(pipeline_root)
@@ -167,17 +224,25 @@ class RunRecorder:
 
     def __call__(self, facts: Sequence[Fact]) -> None:
         """Append facts."""
+        now = self._now()
         rows: list[tuple[str, str]] = []
         texts: dict[str, str] = {}
         for fact in facts:
             rows.append(encode(fact, texts))
             self._unsafe += _work(fact)
+            if self._outline:
+                self._outline.apply(now, fact)
         new_texts = {digest: text for digest, text in texts.items() if digest not in self._stored_texts}
         survives = self._unsafe >= self._most_lost
-        statements = [*self._unwritten, *_insert_facts(self._run, self._seq + 1, self._now(), rows)]
+        statements = [*self._unwritten, *_insert_facts(self._run, self._seq + 1, now, rows)]
+        last = self._seq + len(rows)
+        if facts and isinstance(facts[-1], RunEnded):
+            statements.append((_SUM_UP, [(self._run, last)]))
+            if self._outline:
+                statements.append((_ADD_OUTLINE, [(self._run, self._outline.outline())]))
         self._write(statements, new_texts, survives)
         self._unwritten.clear()
-        self._seq += len(rows)
+        self._seq = last
         self._stored_texts.update(new_texts)
         if survives:
             self._unsafe = 0.0

@@ -1,10 +1,13 @@
 """Checksums of files and folders: what a reader of a payload reads, and whether it is still the same.
 
-The digest of a file is the SHA-256 of its content. The digest of a folder is that of a listing: one line of JSON for
-each entry below it, with its kind, its path below the folder, and the digest of a file. A link counts by what a reader
-finds behind it, whatever its text: a link to an entry of the listing names that entry, and another file or folder below
-the roots of the run is listed as well, once. A payload with a link that leads out of these roots has no digest: what is
-there may be a whole disk, and nobody knows who changes it.
+The digest of a file is that of its content (`support.file_digests`). The digest of a folder is that of a listing: one
+line of JSON for each entry below it, with its kind, its path below the folder, and the digest of a file. A link counts
+by what a reader finds behind it, whatever its text: a link to an entry of the listing names that entry, and another
+file or folder below the roots of the run is listed as well, once. A payload with a link that leads out of these roots
+has no digest: what is there may be a whole disk, and nobody knows who changes it.
+
+The size of a payload decides by which algorithm all of its digests are made, and the checksum says which one it is. To
+compare with a checksum that was made by another one, as older Standpipes did, pass its algorithm.
 """
 
 from __future__ import annotations
@@ -21,10 +24,8 @@ from typing import NamedTuple
 from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.values import Checksum
+from standpipe.support.file_digests import Cancelled, choose_algorithm, compute_digest, new_hash
 from standpipe.support.paths import is_within, real_path
-from standpipe.support.untrusted_files import open_regular
-
-_PIECE = 1024 * 1024
 
 #: Nanoseconds in which a file may change twice without another time of change: the clock of a file system ticks a
 #: hundred times in a second, or more often.
@@ -46,7 +47,7 @@ class _LeadsOutside(_NoChecksum):
 
 
 #: A ValueError is that of a path that no file can have, as a task may have written.
-_UNREADABLE = (OSError, ValueError, _NoChecksum)
+_UNREADABLE = (OSError, ValueError, Cancelled, _NoChecksum)
 
 
 class _State(NamedTuple):
@@ -71,13 +72,16 @@ class _Entry(NamedTuple):
     is_linked: bool
 
 
-def compute_checksum(path: str, cancel: Cancellation, roots: Sequence[str] = ()) -> Checksum | None:
+def compute_checksum(
+    path: str, cancel: Cancellation, roots: Sequence[str] = (), algorithm: str = ""
+) -> Checksum | None:
     """Read the file or folder at a path, and return its checksum.
 
     Args:
         path: a path. It may be a link: below one of the roots, it may not lead out of them.
         cancel: stops the reading, as gigabytes would delay the cancellation.
         roots: absolute paths of the folders in which links of a folder may lead out of it.
+        algorithm: that of a checksum to compare with; by default, the one for the size of the payload.
 
     Returns:
         A checksum without a digest if a link leads outside. None if nothing is there, or something that cannot be read,
@@ -85,13 +89,14 @@ def compute_checksum(path: str, cancel: Cancellation, roots: Sequence[str] = ())
     """
     try:
         began, before = _settled_state(path, roots, cancel)
-        digest = _digest(path, cancel, roots)
+        algorithm = algorithm or choose_algorithm(before.size)
+        digest = _digest(path, algorithm, cancel, roots)
         is_stable = _state(path, roots, cancel) == before and began - before.changed > _TICK
     except _LeadsOutside:
         return Checksum("", 0, "")
     except _UNREADABLE:
         return None  # a task that needs it reports why; the one that left it has succeeded
-    return Checksum(f"sha256:{digest}", before.size, before.signature if is_stable else "")
+    return Checksum(f"{algorithm}:{digest}", before.size, before.signature if is_stable else "")
 
 
 def compute_signature(path: str, roots: Sequence[str] = ()) -> str:
@@ -131,31 +136,18 @@ def _stamp(status: os.stat_result) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}-{status.st_ino}"
 
 
-def _digest(path: str, cancel: Cancellation, roots: Sequence[str]) -> str:
+def _digest(path: str, algorithm: str, cancel: Cancellation, roots: Sequence[str]) -> str:
     path, status = _resolve(path, roots)
-    return _folder_digest(path, cancel, roots) if stat.S_ISDIR(status.st_mode) else _file_digest(path, cancel)
-
-
-def _folder_digest(folder: str, cancel: Cancellation, roots: Sequence[str]) -> str:
-    lines = hashlib.sha256(b"folder\n")  # so that an empty folder is not an empty file
-    for entry in _walk(folder, roots, cancel):
+    if not stat.S_ISDIR(status.st_mode):
+        return compute_digest(path, algorithm, cancel)
+    lines = new_hash(algorithm)
+    lines.update(b"folder\n")  # so that an empty folder is not an empty file
+    for entry in _walk(path, roots, cancel):
         if entry.kind == "other":
             raise _NoChecksum
-        digests = (_file_digest(entry.path, cancel),) if entry.kind == "file" else ()
+        digests = (compute_digest(entry.path, algorithm, cancel),) if entry.kind == "file" else ()
         lines.update(_line(entry.kind, entry.name, *digests, *entry.notes))
     return lines.hexdigest()
-
-
-def _file_digest(path: str, cancel: Cancellation) -> str:
-    digest = hashlib.sha256()
-    with os.fdopen(open_regular(path), "rb", buffering=0) as file:
-        left = os.fstat(file.fileno()).st_size  # what is appended meanwhile may have no end, and is noticed later
-        while left and (piece := file.read(min(left, _PIECE))):
-            if cancel:
-                raise _NoChecksum
-            digest.update(piece)
-            left -= len(piece)
-    return digest.hexdigest()
 
 
 # --- links ------------------------------------------------------------------------------------------------------------

@@ -47,12 +47,13 @@ class Executor:
     def execute(self) -> None:
         """Call the function, and write its results: payloads and the executor output."""
         artifacts.CONTAINER_TASK_ROOT = os.path.dirname(self.output_file)
-        for path in (
+        paths = (
             self.output_file,
             *self.parameter_files.values(),
             *(a.path for a in self.output_artifacts.values()),
-        ):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+        )
+        for folder in dict.fromkeys(map(os.path.dirname, paths)):
+            os.makedirs(folder, exist_ok=True)
         returned = self.function(**self.arguments())
         if _is_chief():
             self._store_returned(returned)

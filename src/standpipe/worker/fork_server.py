@@ -60,10 +60,7 @@ _MEMORY_CHECK_SECONDS = 5.0
 def serve(control_fd: int, idle_seconds: float, template: str = "") -> int:
     """Serve the control socket with that descriptor until its other end closes, or no task comes for some seconds.
 
-    Args:
-        control_fd: the descriptor.
-        idle_seconds: the seconds.
-        template: the arguments of `Template` as JSON; empty for a server without one.
+    `template` has the arguments of `Template` as JSON; it is empty for a server without one.
     """
     control = socket.socket(fileno=control_fd)
     server = ForkServer(control, idle_seconds, adopts=orphans.adopt())
@@ -180,6 +177,8 @@ class ForkServer:
             return None
         (pid, orders), self._spare = self._spare, None
         with orders, suppress(BrokenPipeError, ConnectionResetError):
+            # So that later spares find the program compiled. Before the task starts: it can put a FIFO there.
+            prepare(order.message["request"])
             forward(orders, order)
             return pid
         return None
@@ -189,7 +188,7 @@ class ForkServer:
         pid = os.fork()
         if pid == 0:
             if self.template:
-                self.template.shelf.prepare()
+                self.template.shelf.renew()
             _become_task(self, lambda: (order, request))
         return pid
 
@@ -282,12 +281,15 @@ def _become_task(server: ForkServer, wait: Callable[[], Tuple[Order, Optional[Re
 
 
 def _wait_for_order(orders: socket.socket, template: Optional[Template]) -> Tuple[Order, None]:
-    """Warm up, and wait for an order to the spare; exit if there is none."""
-    with suppress(Exception):  # as in `serve`
-        warm_up()
-    Teardown(is_warm=template is not None).warm_up()
+    """Warm up while there is no order to the spare, and wait for it; exit if there is none."""
     if template:
-        template.shelf.prepare()
+        template.shelf.renew()
+    if not select.select([orders], [], [], 0)[0]:
+        with suppress(Exception):  # as in `serve`
+            warm_up()
+        Teardown(is_warm=template is not None).warm_up()
+        if template:
+            template.shelf.touch()
     with orders:
         order = receive(orders)
     if order is None:

@@ -41,8 +41,11 @@ def _receive_bytes(orders: socket.socket, size: int) -> bytes:
 
 
 def forward(orders: socket.socket, order: Order) -> None:
-    socket.send_fds(orders, [len(order.body).to_bytes(4, "big")], [order.reply.fileno(), order.log])
-    orders.sendall(order.body)
+    """Send an order to another process, mostly as one message, so that this wakes up once."""
+    content = len(order.body).to_bytes(4, "big") + order.body
+    sent = socket.send_fds(orders, [content], [order.reply.fileno(), order.log])
+    if sent < len(content):
+        orders.sendall(content[sent:])
 
 
 def send_reply(reply: socket.socket, **message: Any) -> bool:

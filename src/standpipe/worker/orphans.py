@@ -12,7 +12,8 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from typing import List
+from functools import lru_cache
+from typing import Any, Callable, List, Optional
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -46,17 +47,23 @@ def kill_children() -> None:
 
 
 def _prctl(option: int, value: int) -> bool:
-    if sys.platform != "linux":
-        return False
-    with suppress(ImportError, AttributeError, OSError):  # a Python without ctypes, a C library without prctl
-        import ctypes  # costs 5 ms, once per fork server
+    prctl = _prctl_of_c()
+    return prctl is not None and prctl(option, value, 0, 0, 0) == 0
 
-        return bool(ctypes.CDLL(None).prctl(option, value, 0, 0, 0) == 0)
-    return False
+
+@lru_cache(maxsize=None)  # forked tasks use the server's: to load it again touches 100 pages, which are then copied
+def _prctl_of_c() -> Optional[Callable[..., Any]]:
+    """Return the C function prctl(2); None if the system has none, or this Python cannot call it."""
+    if sys.platform == "linux":
+        with suppress(ImportError, AttributeError, OSError):  # a Python without ctypes, a C library without prctl
+            import ctypes  # costs 5 ms, once per fork server
+
+            return ctypes.CDLL(None).prctl
+    return None
 
 
 def children() -> List[int]:
     """Return the children of this process, which has one thread; none where there is no /proc (proc(5))."""
-    with suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children") as file:
-        return [int(pid) for pid in file.read().split()]
+    with suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children", "rb", buffering=0) as file:
+        return list(map(int, file.read().split()))  # unbuffered, as every task pays for it
     return []

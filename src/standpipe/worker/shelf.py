@@ -97,12 +97,12 @@ class Shelf:
             for _, effect in sorted((each for entry in entries for each in entry.effects), key=itemgetter(0)):
                 effect()
 
-    def prepare(self) -> None:
-        """Prepare a forked process for a task: renew what fresh interpreters have different (`random_state`).
-
-        Also write to the memory that `restore` writes to, so that it is copied for this process now and not then.
-        """
+    def renew(self) -> None:
+        """Renew, in a process that was forked for a task, what fresh interpreters have different (`random_state`)."""
         reseed({name: entry.module for name, entry in self._modules.items()})
+
+    def touch(self) -> None:
+        """Write to the memory that `restore` writes to, so that it is copied for this process now and not then."""
         sys.modules.update({name: entry.module for name, entry in self._modules.items()})
         for name in self._modules:
             del sys.modules[name]

@@ -50,8 +50,8 @@ COMPONENT = leaf(
 )
 
 
-def checksum(location: str) -> Checksum | None:
-    return STORE.checksum(location, Cancellation())
+def checksum(location: str, algorithm: str = "") -> Checksum | None:
+    return STORE.checksum(location, Cancellation(), algorithm)
 
 
 def digest(of: ArtifactValue) -> str | None:

@@ -35,9 +35,9 @@ class CountingStore(LocalArtifactStore):
         super().__init__([])
         self._read = read
 
-    def checksum(self, location: str, cancel: Cancellation) -> Checksum | None:
+    def checksum(self, location: str, cancel: Cancellation, algorithm: str = "") -> Checksum | None:
         self._read.append(location)
-        return super().checksum(location, cancel)
+        return super().checksum(location, cancel, algorithm)
 
 
 class Bench:

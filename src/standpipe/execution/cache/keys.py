@@ -22,6 +22,7 @@ from standpipe.model.templates import Argument, Concat, IfPresent, JobField, Jso
 from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Json, Output
 from standpipe.model.values import ArtifactValue, Value, find_artifacts
 from standpipe.support.checksums import compute_checksum
+from standpipe.support.file_digests import SHA256
 
 #: Increased with every change of what keys are made of, so that no key means two things.
 _FORMAT = 1
@@ -37,11 +38,13 @@ DigestFunction = Callable[[ArtifactValue], str | None]
 class KeyInputs:
     """Everything that goes into a cache key.
 
-    `text` describes all but the runner, whose `fingerprint` is asked for whenever the key is computed.
+    `text` describes all but the runner, whose `fingerprint` is asked for whenever the key is computed. `former` returns
+    the key by which an older Standpipe stored the same result; empty if that is no other one.
     """
 
     text: str
     fingerprint: Callable[[], str] = lambda: _NO_RUNNER
+    former: Callable[[], str] = lambda: ""
 
     def compute_key(self) -> str:
         """Return the key: 64 hexadecimal digits; empty as long as the runner does not know its fingerprint."""
@@ -157,10 +160,13 @@ def _describe_port(port: Input | Output) -> Json:
 
 
 def _describe_mount(mount: Mount) -> Json:
-    """Describe a mount and its content, such as a secret. Only a digest of the whole description is ever stored."""
+    """Describe a mount and its content, such as a secret. Only a digest of the whole description is ever stored.
+
+    It is always the SHA-256, so that the key stays what it was: such content is small.
+    """
     if not mount.read_only:
         return [mount.path, ""]
-    checksum = compute_checksum(str(mount.source), Cancellation())
+    checksum = compute_checksum(str(mount.source), Cancellation(), algorithm=SHA256)
     if not checksum:
         raise _NoKey
     return [mount.path, checksum.digest]

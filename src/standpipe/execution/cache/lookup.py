@@ -57,6 +57,8 @@ class ResultCache:
         self._lock = threading.Lock()
         self._location_locks: dict[str, threading.Lock] = {}
         self._is_unusable = False
+        self._former_checksums: dict[str, Checksum] = {}  # by location
+        self._has_older_entries: bool | None = None  # not known yet
 
     def reuse_or_run(
         self, inputs: KeyInputs, command: StartAttempt, cancel: Cancellation, run: Callable[[], AttemptEnded]
@@ -66,7 +68,9 @@ class ResultCache:
         A retry always runs.
         """
         key = inputs.compute_key()
-        entry = self._find(key, command, cancel) if key and not command.retry_index else None
+        entry = None
+        if key and not command.retry_index:
+            entry = self._find(key, command, cancel) or self._find_former(key, inputs, command, cancel)
         if entry is not None:
             return AttemptEnded(command.task, entry.outputs, cached_from=entry.origin)
         ended = run()
@@ -76,17 +80,27 @@ class ResultCache:
                 self._store(key_after, CacheEntry(f"{self._run}/{command.task}", ended.outputs), cancel)
         return ended
 
-    def checksum(self, location: str, cancel: Cancellation) -> Checksum | None:
-        """Return the checksum of a payload, which is read only if it has changed; None as in `ArtifactStore`."""
+    def checksum(self, location: str, cancel: Cancellation, algorithm: str = "") -> Checksum | None:
+        """Return the checksum of a payload, which is read only if it has changed; see `ArtifactStore`.
+
+        If any algorithm will do, it is the one of the checksum that is known, so that cache keys stay what they were.
+        """
         with self._lock:
             location_lock = self._location_locks.setdefault(location, threading.Lock())
         with location_lock:  # the second thread gets what the first one has stored
             signature = self._artifacts.signature(location)
             known = self._try(lambda: self._cache.checksum(location, signature)) if signature else None
-            if known is not None:
+            if known is not None and algorithm in ("", known.algorithm):
                 return known
-            checksum = self._artifacts.checksum(location, cancel)
-            if checksum is not None and checksum.signature and not self._redactor.contains_secret(location):
+            former = self._former_checksums.get(location)
+            if former is not None and former.signature == signature and former.algorithm == algorithm:
+                return former
+            checksum = self._artifacts.checksum(location, cancel, algorithm)
+            if checksum is None or not checksum.signature:
+                return checksum
+            if known is not None:
+                self._former_checksums[location] = checksum  # the cache keeps the one that present keys are made of
+            elif not self._redactor.contains_secret(location):
                 self._try(lambda: self._cache.note(location, checksum))
             return checksum
 
@@ -100,6 +114,19 @@ class ResultCache:
             if not cancel:
                 self._notice(f"cache: {error}; task {str(command.task)!r} runs again.")
             return None
+
+    def _find_former(
+        self, key: str, inputs: KeyInputs, command: StartAttempt, cancel: Cancellation
+    ) -> CacheEntry | None:
+        """Return the entry that an older Standpipe stored, which is found by the present key from now on."""
+        if self._has_older_entries is None:
+            self._has_older_entries = bool(self._try(self._cache.has_older_entries))
+        former = inputs.former() if self._has_older_entries else ""
+        entry = self._find(former, command, cancel) if former not in ("", key) else None
+        if entry is not None:
+            found = entry
+            self._try(lambda: self._cache.keep(key, found))
+        return entry
 
     def _store(self, key: str, entry: CacheEntry, cancel: Cancellation) -> None:
         if self._redactor.contains_secret([*entry.outputs.values()]):
@@ -135,7 +162,7 @@ class ResultCache:
             location, expected = value.location, value.checksum
             if is_unchanged(location, expected, self._artifacts):
                 return value
-            checksum = self.checksum(location, cancel)
+            checksum = self.checksum(location, cancel, expected.algorithm)
             if checksum is None or checksum.digest != expected.digest:
                 how = "has changed" if self._artifacts.exists(location) else "is missing"
                 path = self._artifacts.local_path(location)

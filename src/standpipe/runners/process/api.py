@@ -110,9 +110,11 @@ class SubprocessRunner(LocalRunner):
     def running(self) -> Iterator[Runner]:
         """Give the open runner for the length of a run."""
         with super().running() as runner:
-            from standpipe.runners.process.fork_servers import shared_servers  # of use to this runner only
+            # Of use to this runner only.
+            from standpipe.runners.process.fork_servers import shared_servers
+            from standpipe.runners.process.working_directories import shared_directories
 
-            with shared_servers.run():
+            with shared_servers.run(), shared_directories.run():
                 yield runner
 
     def retire(self, successor: LocalRunner) -> None:

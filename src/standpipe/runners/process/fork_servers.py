@@ -300,8 +300,11 @@ class ForkServer:
         order.update({"set": changed, "unset": removed})
         body = json.dumps(order).encode()
         with self._lock, suppress(OSError):  # it died, or another thread has noticed that and closed the socket
-            socket.send_fds(self._control, [len(body).to_bytes(4, "big")], [reply, output])
-            self._control.sendall(body)
+            # Mostly one message, so that the server wakes up once.
+            content = len(body).to_bytes(4, "big") + body
+            sent = socket.send_fds(self._control, [content], [reply, output])
+            if sent < len(content):
+                self._control.sendall(content[sent:])
 
     @property
     def descriptor(self) -> int:

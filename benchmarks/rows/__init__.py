@@ -1,0 +1,51 @@
+"""The rows of the table: what is measured, what it is compared with, and the target. A module for each theme."""
+
+from __future__ import annotations
+
+from rows import authoring, chains, containers, cores, imports, records, scheduler
+from rows.row import Measure
+
+#: All rows, in the order of the table, by the name that `--only` takes.
+ALL: dict[str, Measure] = {
+    measure.__name__: measure
+    for measure in (
+        authoring.seed,
+        imports.science_loop,
+        imports.torch_loop,
+        imports.science_memory,
+        cores.blas,
+        chains.chain,
+        chains.chain_on_busy_cores,
+        containers.docker_chain,
+        containers.docker_working_chain,
+        containers.docker_loop,
+        authoring.compile_pipeline,
+        authoring.load_pipeline,
+        scheduler.fake_loop,
+        scheduler.subprocess_loop,
+        scheduler.scale,
+        scheduler.recording,
+        scheduler.memory,
+        records.commands,
+        records.checksum,
+        records.resume_and_cache,
+        authoring.help_text,
+        authoring.import_time,
+        chains.build,
+        chains.next_task,
+        chains.large_parameter,
+    )
+}
+
+#: Those that take seconds, and need neither the KFP SDK, nor Docker, nor packages.
+QUICK = (
+    "chain",
+    "chain_on_busy_cores",
+    "scale",
+    "recording",
+    "memory",
+    "resume_and_cache",
+    "help_text",
+    "import_time",
+    "large_parameter",
+)

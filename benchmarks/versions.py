@@ -1,0 +1,17 @@
+"""What Standpipe is compared with, and in which version."""
+
+from __future__ import annotations
+
+#: The KFP SDK; the Makefile installs the same version.
+KFP = "2.17.3"
+
+#: The commit before this project shared imports and cores between tasks: "the commit before" in the table.
+BASE = "d02244473c75ad1d7cf90d481011ae4ac9427983"
+
+#: What tasks import. `torch` is the build that the configured index has: set PIP_EXTRA_INDEX_URL to
+#: https://download.pytorch.org/whl/cpu for the small one without CUDA.
+SCIENCE = ("numpy==2.4.6", "pandas==3.1.1", "scikit-learn==1.9.1")
+TORCH = ("torch==2.13.0",)
+
+#: The image of tasks in containers.
+IMAGE = "python:3.11"

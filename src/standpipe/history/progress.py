@@ -1,0 +1,251 @@
+"""Folds the facts of a run into the progress of its tasks: statuses, times and failures, without values and attempts.
+
+It is what an outline shows, and costs a run little enough to be kept up to date while the run is recorded. The records
+in `history.folding` add the rest. No engine decides anything again: the facts may end anywhere, as those of a run in
+progress or of one whose process was killed, and continue with `RunResumed`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from standpipe.history.outline import Line, limit_failures, select_lines
+from standpipe.history.records import Status
+from standpipe.history.render import explain_status
+from standpipe.model import events as e
+from standpipe.model.refs import ROOT, TaskRef
+from standpipe.support.terminal_text import strip_controls
+
+#: The statuses that a task keeps when the run is resumed; all other tasks continue or are rerun.
+_KEPT = {Status.SUCCEEDED, Status.SKIPPED, Status.READY}
+
+#: The statuses of tasks that have not ended.
+OPEN = {Status.READY, Status.RUNNING}
+
+_FINAL = {
+    e.TaskSucceeded: Status.SUCCEEDED,
+    e.TaskFailed: Status.FAILED,
+    e.TaskCancelled: Status.CANCELLED,
+}
+
+
+class TaskProgress:
+    """How far a task has come. `ready` and `started` are None until it was ready or has started.
+
+    `group` is the nested pipeline, loop or iteration that it is in, None for a task of the pipeline. `is_group` is true
+    of one of those. `idle` are the seconds since its start in which it was not in progress, because the run or the task
+    had ended and was not yet resumed.
+    """
+
+    __slots__ = (
+        *("cached_from", "ended", "failure", "group", "idle", "is_group"),
+        *("ready", "ref", "skip_reason", "started", "status"),
+    )
+
+    def __init__(self, ref: TaskRef, group: TaskProgress | None) -> None:
+        self.ref = ref
+        self.group = group
+        self.status = Status.READY
+        self.is_group = False
+        self.ready: float | None = None
+        self.started: float | None = None
+        self.ended: float | None = None
+        self.idle = 0.0
+        self.cached_from = ""
+        self.skip_reason = ""
+        self.failure: e.Failure | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name; that of an iteration is its number."""
+        return self.ref.name if self.ref.iteration is None else str(self.ref.iteration)
+
+    @property
+    def first_start(self) -> float | None:
+        """When it started; when it was ready, if its outputs come from the cache."""
+        return self.ready if self.started is None and self.cached_from else self.started
+
+    def reopen(self) -> None:
+        """Discard how the task ended, and mark it as running."""
+        self.status, self.ended = Status.RUNNING, None
+        self.cached_from, self.skip_reason, self.failure = "", "", None
+
+    def line(self, depth: int, status: Status) -> Line:
+        """Return its line in an outline."""
+        started, ended = self.first_start, self.ended
+        seconds = None if started is None or ended is None else max(0.0, ended - started - self.idle)
+        note = explain_status(self.cached_from, self.skip_reason, self.failure)
+        return Line(depth, strip_controls(self.name), status.value, seconds, strip_controls(note))
+
+
+P = TypeVar("P", bound=TaskProgress)
+
+
+class ProgressFold(Generic[P]):
+    """The progress of a run after some of its facts; more can be applied at any time, in their order.
+
+    Args:
+        new_task: returns what is known at first of a task in a group, None for a task of the pipeline.
+    """
+
+    def __init__(self, new_task: Callable[[TaskRef, P | None], P]) -> None:
+        self._new_task = new_task
+        self._handlers = {kind: getattr(self, name) for kind, name in _METHODS.items()}
+        self._tasks: dict[TaskRef, P] = {}  # each before those that it contains
+        self._failures: dict[TaskRef, e.Failure] = {}
+        self._latest = 0.0  # when the last fact was recorded
+        self._was_resumed = False
+
+    def apply(self, at: float, fact: e.Fact) -> None:
+        """Apply the next fact of the run.
+
+        Args:
+            at: when the fact was recorded, in seconds since the epoch.
+            fact: the fact.
+        """
+        handler = self._handlers.get(type(fact))
+        if handler:
+            handler(at, fact)
+        self._latest = at
+
+    def failures(self) -> list[str]:
+        """Return one sentence for each task that failed by itself."""
+        return [_describe(task, failure) for task, failure in self._failures.items()]
+
+    def lines(self, *, is_over: bool) -> list[Line]:
+        """Return the outline of the run after the facts so far; see `history.outline`.
+
+        Args:
+            is_over: whether no process works on the run; then tasks that have not ended are interrupted.
+        """
+        children: dict[TaskRef, list[P]] = {}
+        for state in self._tasks.values():
+            children.setdefault(state.group.ref if state.group else ROOT, []).append(state)
+
+        def status(state: P) -> Status:
+            return Status.INTERRUPTED if is_over and state.status in OPEN else state.status
+
+        return list(
+            select_lines(
+                children.get(ROOT, []),
+                lambda state: children.get(state.ref, []),
+                lambda state: status(state).value,
+                lambda state, depth: state.line(depth, status(state)),
+            )
+        )
+
+    # --- facts --------------------------------------------------------------------------------------------------------
+
+    def _run_started(self, at: float, fact: e.RunStarted) -> None:
+        """Nothing is known of tasks yet."""
+
+    def _run_resumed(self, at: float, fact: e.RunResumed) -> None:
+        self._was_resumed = True
+        self._failures.clear()
+        reset = set(fact.rerun_tasks)
+        for ref, state in list(self._tasks.items()):
+            if ref.whole in reset:
+                reset.add(ref)
+            if ref in reset or (not state.is_group and state.status not in _KEPT):
+                self._reset(ref)
+            elif state.is_group and state.status not in _KEPT:
+                self._reopen(state, at)
+            elif state.status is Status.READY and state.started is not None:  # it waits for its next attempt
+                state.idle += at - self._latest
+
+    def _reset(self, ref: TaskRef) -> None:
+        """Discard what is known of a task, which starts again from nothing."""
+        del self._tasks[ref]
+
+    def _run_ended(self, _: float, fact: e.RunEnded) -> None:
+        self._failures = {failed.task: failed.failure for failed in fact.failures}
+
+    def _group_started(self, at: float, fact: e.DagStarted | e.LoopStarted | e.IterationStarted) -> None:
+        state = self._state(fact.task, at)
+        state.reopen()
+        state.is_group, state.started, state.idle = True, at, 0.0
+
+    def _task_ready(self, at: float, fact: e.TaskReady) -> None:
+        state = self._state(fact.task, at)
+        if state.ready is not None:
+            state.reopen()
+        state.status, state.ready, state.started, state.idle = Status.READY, at, None, 0.0
+
+    def _attempt_started(self, at: float, fact: e.AttemptStarted) -> None:
+        state = self._state(fact.task, at)
+        state.status = Status.RUNNING
+        if state.started is None:
+            state.started = fact.at or at
+
+    def _attempt_failed(self, at: float, fact: e.AttemptFailed) -> None:
+        self._state(fact.task, at).status = Status.READY
+
+    def _task_ended(self, at: float, fact: e.TaskSucceeded | e.TaskFailed | e.TaskCancelled) -> None:
+        state = self._state(fact.task, at)
+        state.status, state.ended = _FINAL[type(fact)], at
+        if isinstance(fact, e.TaskSucceeded):
+            state.cached_from = fact.cached_from
+        elif isinstance(fact, e.TaskFailed):
+            state.failure = fact.failure
+            if not fact.failure.cause_task:
+                self._failures[fact.task] = fact.failure
+
+    def _task_skipped(self, at: float, fact: e.TaskSkipped) -> None:
+        state = self._state(fact.task, at)
+        state.status, state.ended, state.skip_reason = Status.SKIPPED, at, fact.reason
+
+    # --- tasks --------------------------------------------------------------------------------------------------------
+
+    def _state(self, ref: TaskRef, at: float) -> P:
+        """Return the state of a task, new if needed. Groups around it that had ended before a resume are reopened."""
+        state = self._tasks.get(ref)
+        if state is None:
+            state = self._tasks[ref] = self._new_task(ref, self._tasks.get(ref.whole))
+        if self._was_resumed:
+            group = state.group
+            while group is not None and group.ended is not None:
+                self._reopen(group, at)
+                group = group.group
+        return state
+
+    def _reopen(self, group: TaskProgress, at: float) -> None:
+        """Mark a group as running again. The time since it ended, or since its process did, is not progress."""
+        group.idle += at - (self._latest if group.ended is None else group.ended)
+        group.reopen()
+
+
+#: The method for each class of facts; facts of other classes change nothing in the records.
+_METHODS = {
+    e.RunStarted: "_run_started",
+    e.RunResumed: "_run_resumed",
+    e.RunEnded: "_run_ended",
+    e.DagStarted: "_group_started",
+    e.LoopStarted: "_group_started",
+    e.IterationStarted: "_group_started",
+    e.TaskReady: "_task_ready",
+    e.AttemptStarted: "_attempt_started",
+    e.AttemptFailed: "_attempt_failed",
+    e.TaskSucceeded: "_task_ended",
+    e.TaskFailed: "_task_ended",
+    e.TaskCancelled: "_task_ended",
+    e.TaskSkipped: "_task_skipped",
+}
+
+
+class RunProgress(ProgressFold[TaskProgress]):
+    """The progress of a run that is recorded, for its outline in the run store."""
+
+    def __init__(self) -> None:
+        super().__init__(TaskProgress)
+
+    def outline(self) -> str:
+        """Return the outline of the run, which has ended, as JSON: its lines and its failures."""
+        lines = [line.fields() for line in self.lines(is_over=True)]
+        failures = [*map(strip_controls, limit_failures(self.failures()))]
+        return json.dumps([lines, failures], separators=(",", ":"))
+
+
+def _describe(task: TaskRef, failure: e.Failure) -> str:
+    return f"{'The pipeline' if task == ROOT else f'Task {str(task)!r}'} {failure.predicate}"

@@ -1,0 +1,31 @@
+"""Runs of a run store as objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from standpipe.history.reader import RunReader
+from standpipe.history.run import Run
+from standpipe.model.layout import StateLayout
+from standpipe.model.refs import RunId
+from standpipe.store.locks import is_active
+from standpipe.store.reading import StoredFacts, run_row, run_rows
+
+
+def runs(pipeline_root: Path) -> list[Run]:
+    """Return all runs in a pipeline root, newest first; see `standpipe.local.runs`."""
+    rows = run_rows(pipeline_root)
+    idle = {row.id: row.length for row in rows if row.state is None and not is_active(pipeline_root / row.id)}
+    if idle:
+        rows = run_rows(pipeline_root)  # one of them may have ended, or been resumed, before its lock was checked
+    return [_reader(pipeline_root, row.id).snapshot(row, idle_since=idle.get(row.id)) for row in rows]
+
+
+def get_run(pipeline_root: Path, run: str) -> Run:
+    """Return one run; see `standpipe.local.get_run`."""
+    row = run_row(pipeline_root, run)
+    return _reader(pipeline_root, row.id).snapshot(row)
+
+
+def _reader(pipeline_root: Path, run: RunId) -> RunReader:
+    return RunReader(StoredFacts(pipeline_root), run, StateLayout(pipeline_root).run_folder(run))

@@ -1,0 +1,157 @@
+"""What `standpipe runs` and `standpipe show` print most of the time, read from summaries and outlines instead of facts.
+
+These commands should answer at once, and the import of a module such as `typing` or `pathlib` takes longer than to read
+a thousand runs. So this module imports next to nothing, and it does nothing about a store that is missing, damaged,
+locked or of another version: its functions return None, and `store.reading` says what is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    #: Depth, name, status, seconds, note and count.
+    LineFields = tuple[int, str, str, float | None, str, int]
+
+#: The version of the schema that has what is read here.
+_VERSION = 6
+
+#: The file of the run store; `model.layout` has it, too.
+_FILE = "runs.sqlite"
+
+#: All runs, the newest first. `state` is empty for a run that has not ended.
+_RUNS = """
+    SELECT * FROM (
+        SELECT rowid AS number, id, strftime('%Y-%m-%d %H:%M', created, 'localtime'), rerun_of,
+            state, length, max(0.0, latest - began - idle)
+        FROM runs JOIN summaries ON run = id
+        UNION ALL
+        SELECT rowid, id, strftime('%Y-%m-%d %H:%M', created, 'localtime'), rerun_of,
+            '', (SELECT coalesce(max(seq), 0) FROM facts WHERE run = id), NULL
+        FROM runs WHERE id NOT IN (SELECT run FROM summaries)
+    )
+    ORDER BY number DESC
+"""
+_LATEST = "SELECT id FROM runs ORDER BY rerun_of != '', rowid DESC LIMIT 1"  # as `reading.run_row`
+_NAMED = "SELECT id FROM runs WHERE id = ?"
+_BEGINNING = "SELECT id FROM runs WHERE substr(id, 1, length(?1)) = ?1 AND ?1 != '' LIMIT 2"
+_OUTLINE = """
+    SELECT id, state, max(0.0, latest - began - idle), rerun_of, body
+    FROM runs JOIN summaries ON summaries.run = id JOIN outlines ON outlines.run = id
+    WHERE id = ?
+"""
+_LINES = """
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+        json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]')
+    FROM json_each(?, '$[0]')
+"""
+_FAILURES = "SELECT value FROM json_each(?, '$[1]')"
+
+
+class RunOverview:
+    """A run in a list.
+
+    `created` is its local time, to the minute. `seconds` is for how long it was in progress, None until it has ended.
+    """
+
+    __slots__ = ("created", "rerun_of", "run", "seconds", "status")
+
+    def __init__(self, run: str, status: str, created: str, seconds: float | None, rerun_of: str) -> None:
+        self.run = run
+        self.status = status
+        self.created = created
+        self.seconds = seconds
+        self.rerun_of = rerun_of
+
+
+class StoredOutline:
+    """The outline of a run that has ended: its lines, as the fields of `history.outline.Line`, and its failures."""
+
+    __slots__ = ("failures", "lines", "rerun_of", "run", "seconds", "status")
+
+    def __init__(self, about: tuple[str, str, float, str], lines: list[LineFields], failures: list[str]) -> None:
+        self.run, self.status, self.seconds, self.rerun_of = about
+        self.lines = lines
+        self.failures = failures
+
+
+def read_overview(pipeline_root: str) -> list[RunOverview] | None:
+    """Return all runs below a pipeline root, the newest first; None if that cannot be told without more."""
+    try:
+        rows = _select_runs(pipeline_root)
+        idle = {
+            run: length for _, run, _, _, state, length, _ in rows if not state and not _is_active(pipeline_root, run)
+        }
+        if idle:
+            rows = _select_runs(pipeline_root)  # one may have ended, or been resumed, before its lock was checked
+    except (OSError, sqlite3.Error, _UnknownStore):
+        return None
+    return [
+        RunOverview(run, state or ("INTERRUPTED" if idle.get(run) == length else "RUNNING"), created, seconds, rerun_of)
+        for _, run, created, rerun_of, state, length, seconds in rows
+    ]
+
+
+def read_outline(pipeline_root: str, run: str) -> StoredOutline | None:
+    """Return the outline of a run, named as for `reading.run_row`; None if it has none, or that cannot be told."""
+    try:
+        db = _open(pipeline_root)
+        try:
+            if run == "latest":
+                ids = db.execute(_LATEST).fetchall()
+            else:
+                ids = db.execute(_NAMED, (run,)).fetchall() or db.execute(_BEGINNING, (run,)).fetchall()
+            row = db.execute(_OUTLINE, ids[0]).fetchone() if len(ids) == 1 else None
+            if row is None:
+                return None
+            body = row[-1]
+            lines = db.execute(_LINES, (body,)).fetchall()
+            failures = [failure for (failure,) in db.execute(_FAILURES, (body,))]
+        finally:
+            db.close()
+    except (OSError, sqlite3.Error, _UnknownStore):
+        return None
+    return StoredOutline(row[:-1], lines, failures)
+
+
+class _UnknownStore(Exception):
+    """The store is missing, truncated or of another version."""
+
+
+def _select_runs(pipeline_root: str) -> list[tuple[int, str, str, str, str, int, float | None]]:
+    db = _open(pipeline_root)
+    try:
+        rows = db.execute(_RUNS).fetchall()
+    finally:
+        db.close()
+    if any(row[2] is None for row in rows):
+        raise _UnknownStore  # a time that SQLite cannot read
+    return rows
+
+
+def _open(pipeline_root: str) -> sqlite3.Connection:
+    path = os.path.join(os.getcwd(), os.path.expanduser(pipeline_root), _FILE)
+    if not path.isascii() or not path.startswith("/"):
+        raise _UnknownStore  # `store.reading` knows the URI of any path
+    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    db = sqlite3.connect(f"file://{quoted}?mode=ro", uri=True)
+    try:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        (page_size,) = db.execute("PRAGMA page_size").fetchone()
+    except BaseException:
+        db.close()
+        raise
+    if version == _VERSION and not os.path.getsize(path) % page_size:
+        return db
+    db.close()
+    raise _UnknownStore
+
+
+def _is_active(pipeline_root: str, run: str) -> bool:
+    from pathlib import Path  # only runs that have not ended need all of this
+
+    from standpipe.store.locks import is_active
+
+    return is_active(Path(pipeline_root).expanduser() / run)
