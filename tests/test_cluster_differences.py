@@ -31,9 +31,11 @@ from standpipe.model.events import Failure
 from standpipe.model.plan import Component, ExecutorRef
 from standpipe.model.ports import CommandLine, Mount, TaskRequest
 from standpipe.model.refs import TaskRef
+from standpipe.model.resources import Capacity
 from standpipe.model.types import Json, ParameterOutput, ParameterType
 from standpipe.runners.api import LocalRunner
 from standpipe.runners.docker.create_arguments import task_mounts
+from standpipe.support import machine_capacity
 
 SOURCES = Path(standpipe.__file__).parent
 ROOT = Path(__file__).parents[1]
@@ -534,6 +536,32 @@ def test_sp127_containers_read_their_inputs(tmp_path: Path) -> None:
     hint = describe_read_only_inputs(failure, replace(request, input_mounts=(payload,)))
     assert "Copy the input first" in hint
     assert describe_read_only_inputs(failure, request) == ""
+
+
+def test_sp128_tasks_that_run_at_once_share_the_cores(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    @dsl.component
+    def count_threads(item: int) -> str:
+        import os
+
+        return os.environ.get("OMP_NUM_THREADS", "all")
+
+    @dsl.pipeline
+    def loop(items: list = [1, 2]) -> str:  # noqa: B006
+        with dsl.ParallelFor(items) as item:
+            threads = count_threads(item=item)
+        return read(values=dsl.Collected(threads.output)).output
+
+    @dsl.pipeline
+    def short() -> str:
+        return loop(items=[1]).output
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(machine_capacity, "read_capacity", lambda: Capacity(4, 2**40))
+    monkeypatch.setattr(machine_capacity, "count_cores", lambda: 4)
+    runner = local.SubprocessRunner(use_venv=False)
+    assert json.loads(run(short, runner=runner)) == ["all"]
+    assert json.loads(run(loop, runner=runner)) == ["2", "2"]
+    runner.task_runner.close()
 
 
 @pytest.mark.parametrize(

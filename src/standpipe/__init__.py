@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
-from standpipe import dsl, local
-
+TYPE_CHECKING = False  # what type checkers take as true; `typing` takes longer to import than all that is here
 if TYPE_CHECKING:
-    from standpipe import compiler, components, kubernetes
+    from typing import Any
+
+    from standpipe import compiler, components, dsl, kubernetes, local
     from standpipe.kfp_compat.modules import install_as_kfp
 
 __version__ = "0.1.0.dev0"
@@ -17,9 +17,13 @@ __all__ = ["compiler", "components", "dsl", "install_as_kfp", "kubernetes", "loc
 
 
 def __getattr__(name: str) -> Any:
-    """Import a module that few programs need at its first use, to keep the import of `standpipe` fast."""
-    if name in ("compiler", "components", "kubernetes"):
-        return import_module(f"standpipe.{name}")
+    """Import a module at its first use: the command line needs none of them for its help."""
     if name == "install_as_kfp":
         return import_module("standpipe.kfp_compat.modules").install_as_kfp
+    if name in __all__:
+        return import_module(f"standpipe.{name}")
     raise AttributeError(f"module 'standpipe' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -305,7 +306,7 @@ class _LocalBackend:
     def pipeline_spec_json(self, component: BaseComponent) -> Json:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without
 
-        return ir.emit(component.compiled_plan)
+        return json.loads(json.dumps(ir.emit(component.compiled_plan)))  # a tree: `emit` shares parts that are equal
 
     def pipeline_spec_message(self, component: BaseComponent) -> Any:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without

@@ -27,6 +27,26 @@ def test_help_lists_the_commands_and_each_has_its_own(capsys: pytest.CaptureFixt
         assert f"usage: standpipe {command}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_is_an_option_as_well(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+    expected = capsys.readouterr().out
+    with pytest.raises(SystemExit, match="0"):
+        main([option])
+    assert capsys.readouterr().out == expected
+
+
+def test_help_imports_nearly_nothing() -> None:
+    program = "from standpipe.cli.main import main\nmain([])"
+    imported = modules_of(program) - modules_of("")
+    assert {name for name in imported if name.startswith("standpipe")} == {
+        "standpipe",
+        "standpipe.cli",
+        "standpipe.cli.main",
+    }
+    assert not imported & {"argparse", "re", "typing"}
+
+
 def test_what_is_neither_a_command_nor_a_file_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "pipeline.yaml"]) == 2
     assert capsys.readouterr().err.startswith("train cannot be run: No such file or directory. Expected a KFP script")

@@ -57,6 +57,11 @@ class Run:
         self.send(Start(arguments))
 
     def send(self, event: object) -> None:
+        self._handle(event)
+        while self.machine.due == 0.0:
+            self._handle(TimePassed())
+
+    def _handle(self, event: object) -> None:
         step = self.machine.handle(event, self.now)  # type: ignore[arg-type]
         self.facts += step.facts
         self.commands += step.commands

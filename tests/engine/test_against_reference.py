@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -93,10 +94,20 @@ class Driven:
 
 SEEDS = st.integers(0, 2**32)
 
+#: How many tasks one event starts at most: small, so that other events come between.
+STARTS = st.sampled_from([1, 3, 1000])
+
 
 @settings(max_examples=100, deadline=None)
-@given(SEEDS, st.integers(1, 40), st.sampled_from([0, 0, 2, 10]), st.integers(1, 5), st.integers(0, 40))
-def test_engine_and_reference_agree(seed: int, tasks: int, failing: int, max_parallel: int, rebuilt_after: int) -> None:
+@given(SEEDS, st.integers(1, 40), st.sampled_from([0, 0, 2, 10]), st.integers(1, 5), st.integers(0, 40), STARTS)
+def test_engine_and_reference_agree(
+    seed: int, tasks: int, failing: int, max_parallel: int, rebuilt_after: int, starts: int
+) -> None:
+    with patch("standpipe.engine.machine._MOST_STARTS", starts):
+        _check_against_reference(seed, tasks, failing, max_parallel, rebuilt_after)
+
+
+def _check_against_reference(seed: int, tasks: int, failing: int, max_parallel: int, rebuilt_after: int) -> None:
     random = Random(seed)
     plan = Maker(random, tasks).plan()
     reference = Interpreter(plan, behaviour(failing))
@@ -119,10 +130,15 @@ def test_engine_and_reference_agree(seed: int, tasks: int, failing: int, max_par
 
 
 @settings(max_examples=50, deadline=None)
-@given(SEEDS, st.integers(1, 40), st.integers(0, 10), st.integers(1, 5))
+@given(SEEDS, st.integers(1, 40), st.integers(0, 10), st.integers(1, 5), STARTS)
 def test_a_cancelled_run_ends_and_starts_nothing_but_exit_tasks(
-    seed: int, tasks: int, until: int, max_parallel: int
+    seed: int, tasks: int, until: int, max_parallel: int, starts: int
 ) -> None:
+    with patch("standpipe.engine.machine._MOST_STARTS", starts):
+        _check_cancelled(seed, tasks, until, max_parallel)
+
+
+def _check_cancelled(seed: int, tasks: int, until: int, max_parallel: int) -> None:
     random = Random(seed)
     run = Driven(Maker(random, tasks).plan(), behaviour(10), random, max_parallel)
     while until and not run.is_over:

@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from standpipe.engine.machine import Machine
-from standpipe.model.events import AttemptEnded, RunEnded, Start, StartAttempt
+from standpipe.model.events import (
+    AttemptEnded,
+    AttemptStarted,
+    CancelRequested,
+    RunEnded,
+    Start,
+    StartAttempt,
+    TaskCancelled,
+    TaskReady,
+    TimePassed,
+)
 from standpipe.model.plan import Constant, FromInput, FromTask, Loop, Plan, RawItems
 from standpipe.model.states import TaskState
 from standpipe.model.types import ParameterInput
@@ -25,9 +35,12 @@ def drive(plan: Plan) -> Mapping[str, Value]:
     running: deque[StartAttempt] = deque()
     while True:
         running += [command for command in step.commands if isinstance(command, StartAttempt)]
-        if not running:
+        if running:
+            step = machine.handle(AttemptEnded(running.popleft().task, {"y": 1}), 0)
+        elif machine.due is not None:
+            step = machine.handle(TimePassed(), 0)
+        else:
             break
-        step = machine.handle(AttemptEnded(running.popleft().task, {"y": 1}), 0)
     ended = step.facts[-1]
     assert isinstance(ended, RunEnded)
     assert ended.state is TaskState.SUCCEEDED
@@ -73,3 +86,26 @@ def test_loops_and_conditions_nest_200_levels_deep() -> None:
         components[f"level{level}"] = group(dag(inner, y=FromTask("in", "y")), NUMBER)
     top = node("in", component="level199", x=Constant(1))
     assert drive(plan(dag(top, y=FromTask("in", "y")), **components)) == {"y": [1]}
+
+
+def test_a_long_loop_becomes_ready_in_parts_between_which_its_tasks_run() -> None:
+    machine = Machine(plan(dag(node("loop", loop=Loop(RawItems(tuple(range(3500))), "x")))), RUN, max_parallel=2)
+    steps = [machine.handle(Start({}), 0)]
+    while machine.due == 0.0:
+        steps.append(machine.handle(TimePassed(), 0))
+
+    ready = [sum(isinstance(fact, TaskReady) for fact in step.facts) for step in steps]
+    started = [sum(isinstance(command, StartAttempt) for command in step.commands) for step in steps]
+    assert ready == [999, 1000, 1000, 501]  # the loop itself starts first
+    assert started == [2, 0, 0, 0]
+
+
+def test_a_request_to_cancel_is_heard_while_a_long_loop_becomes_ready() -> None:
+    machine = Machine(plan(dag(node("loop", loop=Loop(RawItems(tuple(range(3500))), "x")))), RUN, max_parallel=2)
+    machine.handle(Start({}), 0)
+    facts = list(machine.handle(CancelRequested(), 0).facts)
+    while machine.due == 0.0:
+        facts += machine.handle(TimePassed(), 0).facts
+
+    assert not any(isinstance(fact, (TaskReady, AttemptStarted)) for fact in facts)
+    assert sum(isinstance(fact, TaskCancelled) for fact in facts) == 3498  # two run, and still have to stop

@@ -24,9 +24,10 @@ from standpipe.model.events import (
     RunEnded,
     Start,
     StartAttempt,
+    TaskReady,
     TaskSucceeded,
 )
-from standpipe.model.plan import Plan, Retry, Trigger, TriggerStrategy
+from standpipe.model.plan import FromTask, Loop, Plan, RawItems, Retry, Trigger, TriggerStrategy
 from standpipe.model.ports import Attempt, FactSink
 from standpipe.model.states import TaskState
 from standpipe.runs.clock import Clock, SystemClock
@@ -186,6 +187,21 @@ def test_facts_are_recorded_before_the_attempts_that_follow_from_them() -> None:
         return AttemptEnded(command.task, {"y": 1})
 
     assert drive(plan(dag(node("a"), node("b", "a"))), attempt, kept).state is TaskState.SUCCEEDED
+
+
+def test_tasks_of_a_long_loop_run_before_all_its_iterations_are_ready() -> None:
+    kept = Kept()
+    known: list[int] = []
+
+    def attempt(command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
+        known.append(sum(isinstance(fact, TaskReady) for fact in list(kept.facts)) if len(known) < 2 else 0)
+        return AttemptEnded(command.task, {"y": 1})
+
+    long_loop = plan(dag(node("loop", loop=Loop(RawItems(tuple(range(5000))), "x")), y=FromTask("loop", "y")))
+    ended = drive(long_loop, attempt, kept, max_parallel=2)
+    assert ended.outputs == {"y": [1] * 5000}
+    assert 0 < known[0] < 5000
+    assert max(map(len, kept.calls)) < 2500
 
 
 def test_facts_of_simultaneous_events_reach_the_sinks_in_one_call() -> None:

@@ -10,16 +10,17 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from standpipe.errors import RunnerError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.ports import CommandLine, Outcome
-from standpipe.model.resources import Limits
+from standpipe.model.resources import Capacity, Limits
+from standpipe.support import machine_capacity
 
-from .docker_engine import Bench, EngineProxy, Log, containers_of, python_function, wait_for
+from .docker_engine import Bench, EngineProxy, Log, MakeBench, containers_of, python_function, wait_for
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -119,3 +120,23 @@ def test_a_run_whose_engine_dies_fails_and_the_next_one_works(
     bench.runner.close()
     proxy.shut()
     gc.collect()
+
+
+def test_libraries_start_as_many_threads_as_the_container_may_use(
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine_capacity, "read_capacity", lambda: Capacity(8, 2**40))
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    script = "echo ${OMP_NUM_THREADS-unset}"
+
+    def read(bench: Bench, name: str, **settings: Any) -> str:
+        log = Log()
+        assert bench.shell(script, log, name=name, **settings).succeeded
+        return log.text.strip()
+
+    plain = make_bench()
+    assert read(plain, "alone") == "unset"
+    assert read(plain, "shared", concurrency=4) == "2"
+    assert read(plain, "limited", limits=Limits(cpu=0.5)) == "1"
+    assert read(plain, "own", concurrency=4, env={"OMP_NUM_THREADS": "6"}) == "6"
+    assert read(make_bench(environment={"OMP_NUM_THREADS": "7"}), "arguments", concurrency=4) == "7"

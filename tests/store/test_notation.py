@@ -208,7 +208,7 @@ def test_no_stored_name_has_changed() -> None:
 
 TASK = TaskRef((("loop", 3), ("train", None)))
 FAILURE = e.Failure("boom", "Traceback", "look", 1, 9, True, TASK, 3, "the last line")
-REPORT = e.AttemptReport(1.5, 1.0, 1024, 20, 2)
+REPORT = e.AttemptReport(1.5, 1.0, 1024, 20, 2, warm_imports=True)
 RESOURCES = ResourceRequest(1.0, 1024, 1, 2.0, 2048, "3 accelerators")
 CHECKSUM = values.Checksum("sha256:00", 3, "3-1-1-1")
 ARTIFACT = values.ArtifactValue(

@@ -144,6 +144,33 @@ def test_a_file_that_is_not_a_database_is_an_error(tmp_path: Path) -> None:
         RunRecorder(tmp_path, RUN, PLAN)
 
 
+@pytest.mark.parametrize("size", [0, 1, 9, 10, 99, 100, 101, 342])
+def test_a_batch_of_any_size_is_stored_in_order(tmp_path: Path, size: int) -> None:
+    recorder = RunRecorder(tmp_path, RUN, PLAN)
+    recorder((RunStarted({}),))
+    recorder([AttemptStarted(TASK, attempt) for attempt in range(size)])
+    recorder([AttemptStarted(TASK, size)])
+    recorder.close()
+    stored = facts(tmp_path)
+    assert [seq for seq, _, _ in stored] == list(range(1, size + 3))
+    assert [body["attempt"] for _, _, body in stored[1:]] == list(range(size + 1))
+
+
+def test_a_batch_that_cannot_be_stored_as_a_whole_leaves_no_fact_and_no_gap(tmp_path: Path) -> None:
+    recorder = RunRecorder(tmp_path, RUN, PLAN)
+    recorder((RunStarted({}),))
+    lock = sqlite3.connect(tmp_path / RUN_STORE_FILE)
+    lock.execute("CREATE TRIGGER fails BEFORE INSERT ON facts WHEN NEW.seq = 113 BEGIN SELECT RAISE(ABORT, 'no'); END")
+    with pytest.raises(StorageError, match="no"):
+        recorder([AttemptStarted(TASK, attempt) for attempt in range(115)])
+    assert len(facts(tmp_path)) == 1
+    lock.execute("DROP TRIGGER fails")
+    lock.close()
+    recorder([AttemptStarted(TASK, 0)])
+    recorder.close()
+    assert [seq for seq, _, _ in facts(tmp_path)] == [1, 2]
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full, which only Linux has")
 def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
     (tmp_path / RUN_STORE_FILE).symlink_to("/dev/full")

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from standpipe import __version__
-from standpipe.cli import failures
-from standpipe.errors import ArgumentError
-from standpipe.model.kfp import KFP_VERSION
 
 #: The commands and what they do. Each is the function `main` of the module with its name, imported when it is used.
 COMMANDS = {
@@ -23,6 +19,18 @@ COMMANDS = {
     "rerun": "rerun one task of a run, under a debugger if requested",
     "cancel": "cancel a run that is in progress in another process",
 }
+
+_USAGE = """\
+usage: standpipe COMMAND ...
+       standpipe FILE [ARGUMENT ...]     the same as `standpipe run FILE ...`
+"""
+_DESCRIPTION = """\
+Run Kubeflow pipelines on this machine, without a cluster.
+
+options:
+  -h, --help  show this help message and exit
+  --version   show program's version number and exit
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,10 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     args = list(sys.argv[1:] if arguments is None else arguments)
     if not args or args[0].startswith("-"):
-        parser = _parser()
-        parser.parse_args(args)
-        parser.print_help()
-        return 2
+        return _answer_options(args)
     if args[:2] == ["dsl", "compile"]:  # as in `kfp dsl compile`
         del args[0]
     try:
@@ -49,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit:
         raise
     except BaseException as error:  # noqa: BLE001 - every uncaught error is reported here
+        from standpipe.cli import failures  # here and below, to answer `--help` without these imports
+
         return failures.report(error)
 
 
@@ -59,7 +66,9 @@ def _choose_run(file: str) -> str:
         ArgumentError: if there is no such file, and its name is similar to that of a command.
     """
     if "." not in file and not os.path.exists(file):
-        from difflib import get_close_matches  # costs time, and only a mistake needs it
+        from difflib import get_close_matches
+
+        from standpipe.errors import ArgumentError
 
         for close in get_close_matches(file, COMMANDS, n=1):
             raise ArgumentError(
@@ -68,15 +77,21 @@ def _choose_run(file: str) -> str:
     return "run"
 
 
-def _parser() -> argparse.ArgumentParser:
-    commands = "\n".join(f"  {name:<9}{does}" for name, does in COMMANDS.items())
-    parser = argparse.ArgumentParser(
-        "standpipe",
-        allow_abbrev=False,
-        usage="standpipe COMMAND ...\n       standpipe FILE [ARGUMENT ...]     the same as `standpipe run FILE ...`",
-        description="Run Kubeflow pipelines on this machine, without a cluster.",
-        epilog=f"commands:\n{commands}\n\n`standpipe COMMAND --help` describes a command.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"standpipe {__version__} (KFP {KFP_VERSION})")
-    return parser
+def _answer_options(args: list[str]) -> int:
+    """Answer a command line without a command, without argparse, whose import takes half as long as Python's start.
+
+    Raises:
+        SystemExit: as argparse does, after an option.
+    """
+    if args[:1] == ["--version"]:
+        from standpipe.model.kfp import KFP_VERSION
+
+        print(f"standpipe {__version__} (KFP {KFP_VERSION})")
+    elif not args or args[0] in ("-h", "--help"):
+        commands = "".join(f"  {name:<9}{does}\n" for name, does in COMMANDS.items())
+        print(f"{_USAGE}\n{_DESCRIPTION}\ncommands:\n{commands}\n`standpipe COMMAND --help` describes a command.")
+    else:
+        sys.stderr.write(f"{_USAGE}standpipe: error: unrecognized arguments: {' '.join(args)}\n")
+    if not args:
+        return 2
+    raise SystemExit(0 if args[0] in ("-h", "--help", "--version") else 2)

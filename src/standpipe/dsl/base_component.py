@@ -2,7 +2,7 @@
 
 A call in a pipeline function records a task in the trace of that pipeline. A call outside a pipeline runs the
 component now. This package does not know how to run or to compile, so it asks a `Backend`. `standpipe.local` sets
-itself as the backend when `standpipe` is imported:
+itself as the backend when it is imported, at the latest when a component asks:
 
     component(x=1)  ->  check_arguments  ->  Backend.run_component  ->  a PipelineTask that has run
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from standpipe.dsl.arguments import check_arguments
@@ -79,7 +80,9 @@ def set_backend(backend: Backend) -> None:
 
 def get_backend() -> Backend:
     """Return what runs and compiles components outside pipelines."""
-    assert _BackendSlot.backend is not None, "`import standpipe` sets it"
+    if _BackendSlot.backend is None:
+        import_module("standpipe.local")  # named as text, because it is in a higher layer
+    assert _BackendSlot.backend is not None, "`standpipe.local` sets it"
     return _BackendSlot.backend
 
 

@@ -79,12 +79,15 @@ def resolve_inputs(
     Raises:
         InputError: if a required input has no value, a value has the wrong type, or a selector fails.
     """
-    values = {
-        name: _look_up(name, binding, scope) for name, binding in bindings.items() if not isinstance(binding, Constant)
-    }
+    values: dict[str, Value] = {}
+    constants: dict[str, Json] = {}
     for name, binding in bindings.items():
         if isinstance(binding, Constant):
-            values[name] = render_constant(binding.value, values, get_field)
+            constants[name] = binding.value
+        else:
+            values[name] = _look_up(name, binding, scope)
+    for name, constant in constants.items():  # which may refer to the others
+        values[name] = render_constant(constant, values, get_field)
 
     def explain(name: str) -> str:
         return _explain_missing(name, bindings.get(name), scope)
@@ -92,7 +95,7 @@ def resolve_inputs(
     fitted = fit_inputs(values, declared, get_field, explain)
     if is_group:
         fitted.update(_find_untyped(values, declared))
-    return {**values, **fitted}
+    return fitted if fitted.keys() >= values.keys() else {**values, **fitted}
 
 
 def _find_untyped(values: Mapping[str, Value], declared: Mapping[str, Input]) -> Iterator[tuple[str, Value]]:
@@ -138,12 +141,13 @@ def _fit_input(
     get_field: Callable[[str], str],
     explain_missing: Callable[[str], str],
 ) -> Value:
-    if value is None and isinstance(declaration, ParameterInput):
-        value = render_constant(parse_value(declaration.default), {}, get_field)
     if value is None:
-        if declaration.optional:
-            return None
-        raise InputError(f"its input {name!r} has no value: {explain_missing(name)}, and it is not optional")
+        if isinstance(declaration, ParameterInput):
+            value = render_constant(parse_value(declaration.default), {}, get_field)
+        if value is None:
+            if declaration.optional:
+                return None
+            raise InputError(f"its input {name!r} has no value: {explain_missing(name)}, and it is not optional")
     if isinstance(declaration, ArtifactInput):
         return _fit_artifact(name, value, declaration)
     return _fit_parameter(name, value, declaration)
@@ -161,7 +165,7 @@ def _fit_parameter(name: str, value: Value, declaration: ParameterInput) -> Json
         fitted = coerce(value, declaration.type)
     except ValueMismatch as mismatch:
         raise InputError(f"its input {name!r} is invalid: {mismatch}") from mismatch
-    if refused := describe_disallowed(fitted, declaration.literals):
+    if declaration.literals and (refused := describe_disallowed(fitted, declaration.literals)):
         raise InputError(f"its input {name!r} {refused}")
     return fitted
 

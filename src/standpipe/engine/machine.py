@@ -68,6 +68,10 @@ from standpipe.model.resources import UNBOUNDED, Capacity, ResourcePolicy
 from standpipe.model.states import TaskState
 from standpipe.model.values import Value, flatten
 
+#: The most tasks that start after one event; see `Machine.due`. The first iterations of a long loop run while the
+#: others become ready, a cancel request is heard of, and no batch of facts is large.
+_MOST_STARTS = 1000
+
 
 class Step(NamedTuple):
     """The facts and commands that follow from one event, in order."""
@@ -143,7 +147,9 @@ class Machine:
 
     @property
     def due(self) -> float | None:
-        """When to send `TimePassed` unless another event comes first; None if no retry is delayed."""
+        """When to send `TimePassed` unless another event comes first, 0 for at once; None if there is no need to."""
+        if self._state.has_startable:
+            return 0.0
         return self._state.queue.next_due if self._state.pool.has_free_slot else None
 
     @property
@@ -226,13 +232,17 @@ class Machine:
     # --- consequences -------------------------------------------------------------------------------------------------
 
     def _start_and_finish_tasks(self) -> None:
-        """Record all facts that follow without an attempt."""
-        state = self._state
-        while state.startable or state.finishable:
-            if state.startable:
-                self._start_task(state.startable.popleft())
+        """Record the facts that follow without an attempt, of so many starts of tasks as one event may cause."""
+        startable, finishable = self._state.startable, self._state.finishable
+        starts = 0
+        while startable or finishable:
+            if not startable:
+                self._finish(finishable.popleft())
+            elif starts == _MOST_STARTS:
+                return
             else:
-                self._finish(state.finishable.popleft())
+                starts += 1
+                self._start_task(startable.popleft())
 
     def _start_attempts(self, now: float) -> None:
         """Start attempts while there are resources for them."""
@@ -249,6 +259,7 @@ class Machine:
                     caching=task.node.caching,
                     resources=task.resources,
                     gpus=gpus,
+                    concurrency=state.estimate_concurrency(task, task.resources),
                 )
             )
             self._record(AttemptStarted(task.ref, task.next_attempt, now, gpus))
@@ -258,7 +269,7 @@ class Machine:
         if task.state is not TaskState.PENDING:
             return  # a replayed fact has started it
         position = task.position
-        if self._is_cancelled(task):
+        if self._state.cancel_requests and self._is_cancelled(task):
             self._record(TaskCancelled(task.ref))
             return
         try:
@@ -274,14 +285,15 @@ class Machine:
         reason = self._find_unmet_upstream(task, dag)
         if reason:
             return TaskSkipped(task.ref, reason)
-        inputs = self._resolve_inputs(task, dag)
+        get_field = self._make_field_getter(task.ref)
+        inputs = self._resolve_inputs(task, dag, get_field)
         if task.node.trigger.condition:
             reason = explain_skip(task.node.trigger.condition, select_parameters(inputs, task.component.inputs))
             if reason:
                 return TaskSkipped(task.ref, reason)
         if isinstance(task, LoopTask):
-            return LoopStarted(task.ref, inputs, resolve_items(task.loop, inputs, self._make_field_getter(task.ref)))
-        return DagStarted(task.ref, inputs) if isinstance(task, DagTask) else self._make_ready(task, inputs)
+            return LoopStarted(task.ref, inputs, resolve_items(task.loop, inputs, get_field))
+        return DagStarted(task.ref, inputs) if isinstance(task, DagTask) else self._make_ready(task, inputs, get_field)
 
     @decides(SP110, SP111, SP112)
     def _find_unmet_upstream(self, task: Task, dag: DagTask) -> str:
@@ -292,12 +304,11 @@ class Machine:
                     return f"its upstream task '{name}' {describe_end(upstream)}"
         return ""
 
-    def _resolve_inputs(self, task: Task, dag: DagTask) -> dict[str, Value]:
+    def _resolve_inputs(self, task: Task, dag: DagTask, get_field: Callable[[str], str]) -> dict[str, Value]:
         declared = task.component.inputs
         if isinstance(task, LoopTask):
             declared = {name: declaration for name, declaration in declared.items() if name != task.loop.item_input}
         is_group = isinstance(task.component.body, Dag)
-        get_field = self._make_field_getter(task.ref)
         return resolve_inputs(task.node.inputs, declared, DagScope(dag, self._run), get_field, is_group=is_group)
 
     def _make_field_getter(self, task: TaskRef) -> Callable[[str], str]:
@@ -305,14 +316,16 @@ class Machine:
         return partial(self._run.placeholder, task)
 
     def _decide_iteration_start(self, iteration: Task, position: Iteration) -> TaskFact:
-        item, loop = fit_item(iteration, position, self._make_field_getter(iteration.ref)), position.parent
+        get_field, loop = self._make_field_getter(iteration.ref), position.parent
+        item = fit_item(iteration, position, get_field)
         if isinstance(iteration, ExecutorTask):
-            return self._make_ready(iteration, {**loop.inputs, loop.loop.item_input: item})
+            return self._make_ready(iteration, {**loop.inputs, loop.loop.item_input: item}, get_field)
         return IterationStarted(iteration.ref, item)
 
-    def _make_ready(self, task: ExecutorTask, inputs: Mapping[str, Value]) -> TaskReady:
+    def _make_ready(
+        self, task: ExecutorTask, inputs: Mapping[str, Value], get_field: Callable[[str], str]
+    ) -> TaskReady:
         executor = self._state.plan.executors[task.executor.label]
-        get_field = self._make_field_getter(task.ref)
         request = resolve_request(task.component, executor, inputs, self._capacity, self._policy, get_field)
         return TaskReady(task.ref, self._state.list_flattener.flatten(task.executor, inputs), request)
 
@@ -320,8 +333,9 @@ class Machine:
         """Decide how a DAG or loop ended whose parts are all final."""
         if whole.state is not TaskState.RUNNING:
             return  # a replayed fact has ended it
-        failure = find_failure(whole)
-        is_cancelled = any(part.state is TaskState.CANCELLED for part in whole.parts)
+        states = {part.state for part in whole.parts}
+        failure = find_failure(whole) if TaskState.FAILED in states else None
+        is_cancelled = TaskState.CANCELLED in states
         if is_cancelled or (self._state.cancel_requests and failure):
             fact: TaskFact = TaskCancelled(whole.ref)
         elif failure:

@@ -26,8 +26,10 @@ class ListFlattener:
         self._executors = plan.executors
         self._levels: dict[str, dict[str, int]] = {}
 
-    def flatten(self, executor: ExecutorRef, inputs: Mapping[str, Value]) -> dict[str, Value]:
+    def flatten(self, executor: ExecutorRef, inputs: Mapping[str, Value]) -> Mapping[str, Value]:
         """Return the inputs of an executor, with plain lists in place of what loops collected."""
+        if Collected not in map(type, inputs.values()):
+            return inputs
         return {name: self._flatten_value(executor, name, value) for name, value in inputs.items()}
 
     @decides(SP120)

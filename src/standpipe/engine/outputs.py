@@ -27,17 +27,25 @@ def collect_dag_outputs(dag: DagTask) -> dict[str, Value]:
     """
     outputs: dict[str, Value] = {}
     for name, sources in dag.dag.outputs.items():
-        source = next((source for source in sources if source.output in dag.children[source.task].outputs), None)
-        if source:
-            outputs[name] = dag.children[source.task].outputs[source.output]
-        elif len(sources) > 1:
-            raise OutputMissing(f"no branch produced its output {name!r}: {_describe_ends(dag, sources)}")
-        elif dag.position is None and not dag.dag.nodes[sources[0].task].trigger.condition:
-            raise OutputMissing(
-                f"its output {name!r} has no value: it comes from output {sources[0].output!r} of "
-                f"{_describe_ends(dag, sources)}"
-            )
+        for source in sources:
+            produced = dag.children[source.task].outputs
+            if source.output in produced:
+                outputs[name] = produced[source.output]
+                break
+        else:
+            _require_absence(dag, name, sources)
     return outputs
+
+
+def _require_absence(dag: DagTask, name: str, sources: tuple[FromTask, ...]) -> None:
+    """Raise OutputMissing if an output that no source has produced is required."""
+    if len(sources) > 1:
+        raise OutputMissing(f"no branch produced its output {name!r}: {_describe_ends(dag, sources)}")
+    if dag.position is None and not dag.dag.nodes[sources[0].task].trigger.condition:
+        raise OutputMissing(
+            f"its output {name!r} has no value: it comes from output {sources[0].output!r} of "
+            f"{_describe_ends(dag, sources)}"
+        )
 
 
 @decides(SP103)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from heapq import heappop, heappush
@@ -46,9 +47,8 @@ class ReadyQueue:
             _, ticket, task = heappop(delayed)
             if _is_valid(ticket, task):
                 self._get_lane(self._due_retries, task.resources).append((ticket, task))
-        return _find_first(self._due_retries, pool, by_due=True) or _find_first(
-            self._first_attempts, pool, by_due=False
-        )
+        due = _find_first(self._due_retries, pool, by_due=True) if self._due_retries else None
+        return due or _find_first(self._first_attempts, pool, by_due=False)
 
     @property
     def next_due(self) -> float | None:
@@ -70,7 +70,11 @@ class ReadyQueue:
 
     @staticmethod
     def _get_lane(lanes: dict[_Demand, _Lane], request: ResourceRequest) -> _Lane:
-        return lanes.setdefault((request.cpu, request.memory, request.gpus), deque())
+        demand = (request.cpu, request.memory, request.gpus)
+        lane = lanes.get(demand)
+        if lane is None:
+            lane = lanes[demand] = deque()
+        return lane
 
 
 def _is_valid(ticket: int, task: ExecutorTask) -> bool:
@@ -80,11 +84,14 @@ def _is_valid(ticket: int, task: ExecutorTask) -> bool:
 
 def _find_first(lanes: dict[_Demand, _Lane], pool: ResourcePool, *, by_due: bool) -> ExecutorTask | None:
     """Return the first task that fits, of those at the heads of the lanes."""
-    heads = []
+    first, first_rank = None, (math.inf, 0)
     for lane in lanes.values():
-        while lane and not _is_valid(*lane[0]):
-            lane.popleft()
-        if lane and pool.fits(lane[0][1].resources):
+        while lane:
             ticket, task = lane[0]
-            heads.append((task.due_at if by_due else 0.0, ticket, task))
-    return min(heads)[2] if heads else None
+            if _is_valid(ticket, task):
+                rank = (task.due_at if by_due else 0.0, ticket)
+                if rank < first_rank and pool.fits(task.resources):
+                    first, first_rank = task, rank
+                break
+            lane.popleft()
+    return first

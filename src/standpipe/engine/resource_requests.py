@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from standpipe.engine.inputs import InputError, render_constant
-from standpipe.model.plan import Component, Container, Executor, Resources
+from standpipe.model.plan import Component, Container, Executor
 from standpipe.model.resources import (
+    NO_REQUEST,
     Capacity,
     QuantityError,
     ResourcePolicy,
@@ -46,10 +47,10 @@ def resolve_request(
         InputError: if a quantity is invalid, a request is above its limit, or a request is above the capacity and the
             policy is strict.
     """
-    if not isinstance(executor, Container) or executor.resources == Resources() or policy is ResourcePolicy.IGNORE:
-        return ResourceRequest()
+    if not isinstance(executor, Container) or policy is ResourcePolicy.IGNORE or not executor.resources.are_set:
+        return NO_REQUEST
     if any(item.field == "RESOURCES" and not item.apply_to_task for item in component.task_config_passthroughs):
-        return ResourceRequest()
+        return NO_REQUEST
     texts = {
         name: to_text(render_constant(quantity, inputs, get_field)).strip()
         if isinstance(quantity, Template)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from standpipe.engine.concurrency import ConcurrencyEstimator
 from standpipe.engine.nested_lists import ListFlattener
 from standpipe.engine.ready_queue import ReadyQueue
 from standpipe.engine.resource_pool import ResourcePool
@@ -32,13 +34,16 @@ from standpipe.model.events import (
     RunEnded,
     RunResumed,
     RunStarted,
+    TaskCancelled,
     TaskFact,
     TaskFailed,
     TaskReady,
+    TaskSkipped,
     TaskSucceeded,
 )
 from standpipe.model.plan import Component, Node, Plan
 from standpipe.model.refs import TaskRef
+from standpipe.model.resources import ResourceRequest
 from standpipe.model.states import TaskState
 from standpipe.model.values import Value
 
@@ -59,6 +64,7 @@ class RunState:
         self.transitions = Transitions()
         self.topologies = Topologies()
         self.list_flattener = ListFlattener(plan)
+        self._concurrency = ConcurrencyEstimator(plan, self.topologies, pool.slots)
         self.root = make_root(plan)
         self.tasks: dict[TaskRef, Task] = {self.root.ref: self.root}
         self.startable: deque[Task] = deque()  # pending tasks whose upstream tasks are final, and admitted iterations
@@ -68,9 +74,24 @@ class RunState:
         self._later = later
         self._earlier_attempts: dict[TaskRef, int] = {}  # the number of attempts before the run was resumed
 
+    @property
+    def has_startable(self) -> bool:
+        """Whether there are tasks to start, besides those that replayed facts have started."""
+        while self.startable and self.startable[0].state is not TaskState.PENDING:
+            self.startable.popleft()
+        return bool(self.startable)
+
     def get_plan(self, name: str) -> Plan:
         """Return the Plan that `RunResumed` names."""
         return self._later.get(name, self.plan)
+
+    def estimate_concurrency(self, task: ExecutorTask, request: ResourceRequest) -> int:
+        """Return how many tasks are expected to run at the same time as a task with a request; it counts, too.
+
+        Cores that it requests are its own, however many others there are.
+        """
+        expected = self._concurrency.estimate(task, self.pool.count_fitting(request))
+        return min(expected, self.pool.count_fitting(ResourceRequest(cpu=request.cpu))) if request.cpu else expected
 
     def apply(self, fact: Fact) -> None:
         """Change the state as a fact says.
@@ -78,6 +99,16 @@ class RunState:
         Raises:
             IllegalTransition: if the state does not allow the fact.
         """
+        if isinstance(fact, (RunStarted, RunCancelled, RunResumed, RunEnded)):
+            self._apply_to_run(fact)
+            return
+        task = self.tasks.get(fact.task)
+        if task is None:
+            raise IllegalTransition(fact.task, None, type(fact).__name__, self.transitions.event)
+        self.transitions.advance(task, fact)
+        _APPLY_TO_TASK[fact.__class__](self, task, fact)
+
+    def _apply_to_run(self, fact: RunStarted | RunCancelled | RunResumed | RunEnded) -> None:
         if isinstance(fact, RunStarted):
             self.transitions.force(self.root, TaskState.RUNNING, RunStarted)
             self._open_dag(self.root, fact.inputs)
@@ -85,62 +116,56 @@ class RunState:
             self.cancel_requests += 1
         elif isinstance(fact, RunResumed):
             self._resume(fact)
-        elif isinstance(fact, RunEnded):
+        else:
             self.transitions.force(self.root, fact.state, RunEnded)
             self.root.outputs = fact.outputs
-        else:
-            self._apply_to_task(fact)
 
-    def _apply_to_task(self, fact: TaskFact) -> None:
-        task = self.tasks.get(fact.task)
-        if task is None:
-            raise IllegalTransition(fact.task, None, type(fact).__name__, self.transitions.event)
-        self.transitions.advance(task, fact)
-        if isinstance(task, ExecutorTask):
-            self._apply_to_executor_task(task, fact)
-        elif isinstance(fact, DagStarted) and isinstance(task, DagTask):
-            self._open_dag(task, fact.inputs)
-        elif isinstance(fact, IterationStarted) and isinstance(task, DagTask) and isinstance(task.position, Iteration):
-            loop = task.position.parent
-            self._open_dag(task, {**loop.inputs, loop.loop.item_input: fact.item})
-        elif isinstance(fact, LoopStarted) and isinstance(task, LoopTask) and isinstance(task.position, DagMember):
-            self._open_loop(task, task.position.parent, fact)
-        else:
-            self._close(task, fact)
+    # --- attempts -----------------------------------------------------------------------------------------------------
 
-    def _apply_to_executor_task(self, task: ExecutorTask, fact: TaskFact) -> None:
+    def _queue_first_attempt(self, task: ExecutorTask, fact: TaskReady) -> None:
+        task.inputs, task.resources = fact.inputs, fact.resources
+        self.queue.add(task)
+
+    def _start_attempt(self, task: ExecutorTask, fact: AttemptStarted) -> None:
+        task.next_attempt = fact.attempt + 1
+        if not task.retry_index:
+            task.first_started_at = fact.at
+        self.pool.acquire(task, fact.gpus)
+
+    def _queue_retry(self, task: ExecutorTask, fact: AttemptFailed) -> None:
         self.pool.release(task)
-        if isinstance(fact, TaskReady):
-            task.inputs, task.resources = fact.inputs, fact.resources
-            self.queue.add(task)
-        elif isinstance(fact, AttemptStarted):
-            task.next_attempt = fact.attempt + 1
-            if not task.retry_index:
-                task.first_started_at = fact.at
-            self.pool.acquire(task, fact.gpus)
-        elif isinstance(fact, AttemptFailed):
-            task.retry_index, task.failed_at, task.due_at = task.retry_index + 1, fact.at, fact.due
-            self.queue.add_retry(task)
-        else:
-            self._close(task, fact)
+        task.retry_index, task.failed_at, task.due_at = task.retry_index + 1, fact.at, fact.due
+        self.queue.add_retry(task)
 
     # --- start of DAGs and loops --------------------------------------------------------------------------------------
+
+    def _start_dag(self, dag: DagTask, fact: DagStarted) -> None:
+        self._open_dag(dag, fact.inputs)
+
+    def _start_iteration(self, dag: DagTask, fact: IterationStarted) -> None:
+        assert isinstance(dag.position, Iteration), "the fact is for iterations only"
+        loop = dag.position.parent
+        self._open_dag(dag, {**loop.inputs, loop.loop.item_input: fact.item})
 
     def _open_dag(self, dag: DagTask, inputs: Mapping[str, Value]) -> None:
         """Make the tasks of a DAG. Those without upstream tasks can start."""
         dag.inputs = inputs
-        members = []
+        upstream, components = self.topologies.get(dag.dag).upstream, self.plan.components
         for name, node in dag.dag.nodes.items():
             position = DagMember(dag)
-            task = self._add_task(dag.ref.child(name), node, self.plan.components[node.component], position)
+            task = self._add_task(dag.ref.child(name), node, components[node.component], position)
             dag.children[name] = task
-            members.append((task, position))
-        for task, position in members:
-            self._count_upstream(task, position)
-        self._count_parts(dag)
+            position.unfinished_upstream = len(upstream[name])
+            if not position.unfinished_upstream:
+                self.startable.append(task)
+        dag.unfinished_parts = len(dag.children)
+        if not dag.children:
+            self.finishable.append(dag)
 
-    def _open_loop(self, loop: LoopTask, parent: DagTask, fact: LoopStarted) -> None:
+    def _start_loop(self, loop: LoopTask, fact: LoopStarted) -> None:
         """Make the iterations of a loop. As many as may run at once can start."""
+        assert isinstance(loop.position, DagMember), "an iteration is never a loop itself"
+        parent = loop.position.parent
         loop.inputs, loop.items = fact.inputs, fact.items
         for number, item in enumerate(fact.items):
             ref = parent.ref.child(loop.ref.name, number)
@@ -182,6 +207,7 @@ class RunState:
 
     def _close(self, task: Task, fact: TaskFact) -> None:
         """Keep the result of a final task, and tell its dependents and the DAG or loop around it."""
+        self.pool.release(task)
         if isinstance(fact, TaskSucceeded):
             task.outputs = fact.outputs
         elif isinstance(fact, TaskFailed):
@@ -222,6 +248,7 @@ class RunState:
         )
         self.plan = self.get_plan(fact.plan)
         self.list_flattener, self.topologies = ListFlattener(self.plan), Topologies()
+        self._concurrency = ConcurrencyEstimator(self.plan, self.topologies, self.pool.slots)
         self.pool.release_all()
         self.queue = ReadyQueue()
         self.cancel_requests = 0
@@ -256,3 +283,19 @@ class RunState:
             self._count_parts(task)
             if isinstance(task, LoopTask):
                 self._admit_iterations(task)
+
+
+#: What each kind of fact about a task does, once the state of the task has changed. A run that has a hundred thousand
+#: tasks looks into this half a million times.
+_APPLY_TO_TASK: dict[type[Fact], Callable[[RunState, Any, Any], None]] = {
+    DagStarted: RunState._start_dag,
+    LoopStarted: RunState._start_loop,
+    IterationStarted: RunState._start_iteration,
+    TaskReady: RunState._queue_first_attempt,
+    AttemptStarted: RunState._start_attempt,
+    AttemptFailed: RunState._queue_retry,
+    TaskSucceeded: RunState._close,
+    TaskFailed: RunState._close,
+    TaskSkipped: RunState._close,
+    TaskCancelled: RunState._close,
+}

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Union
 
 from standpipe.errors import InternalError
 from standpipe.model.events import Failure
 from standpipe.model.plan import Component, Dag, ExecutorRef, Loop, Node, Plan, Retry, TriggerStrategy
 from standpipe.model.refs import ROOT, TaskRef
-from standpipe.model.resources import ResourceRequest
+from standpipe.model.resources import NO_REQUEST, ResourceRequest
 from standpipe.model.states import TaskState
 from standpipe.model.values import Value
+
+#: The inputs and outputs of a task before it has any. Tasks share them: there may be a hundred thousand.
+_NO_VALUES: Mapping[str, Value] = MappingProxyType({})
 
 
 class Transition:
@@ -68,8 +72,8 @@ class BaseTask:
     retry: Retry | None = None
     state: TaskState = TaskState.PENDING
     history: Transition | None = None
-    inputs: Mapping[str, Value] = field(default_factory=dict)
-    outputs: Mapping[str, Value] = field(default_factory=dict)
+    inputs: Mapping[str, Value] = field(default_factory=lambda: _NO_VALUES)
+    outputs: Mapping[str, Value] = field(default_factory=lambda: _NO_VALUES)
     failure: Failure | None = None
 
     def __repr__(self) -> str:
@@ -142,7 +146,7 @@ class ExecutorTask(BaseTask):
     first_started_at: float = 0.0
     failed_at: float = 0.0
     due_at: float = 0.0
-    resources: ResourceRequest = ResourceRequest()
+    resources: ResourceRequest = NO_REQUEST
     ticket: int = 0
 
 

@@ -76,6 +76,7 @@ def build_request(
         debug=debug,
         component=component,
         umask=umask,
+        concurrency=command.concurrency,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from standpipe.errors import SpecError
+from standpipe.ir.yaml_reader import Unusual, read_yaml
 from standpipe.model.json_values import refuse_constant, unique_keys
 from standpipe.model.types import Json
 
@@ -76,12 +77,21 @@ class _Loader(_BaseLoader):  # type: ignore[misc]  # the class that YAML was bui
 
 def _parse_yaml(text: str, origin: str) -> list[Json]:
     try:
+        return read_yaml(text, _load_scalar)
+    except (Unusual, yaml.YAMLError, ValueError):
+        pass  # libyaml has the result, or the error with its place
+    try:
         _check_size(yaml.parse(text, Loader=_BaseLoader), len(text))
         return list(yaml.load_all(text, Loader=_Loader))
     except yaml.YAMLError as error:
         raise SpecError(f"{origin} cannot be read as YAML: {_explain(error)}") from error
     except ValueError as error:  # such as a date that does not exist
         raise SpecError(f"{origin} cannot be read as YAML: {error}") from error
+
+
+def _load_scalar(text: str) -> Json:
+    value: Json = yaml.load(text, Loader=_Loader)  # noqa: S506 - it is a safe loader
+    return value
 
 
 def _check_size(events: Iterator[yaml.Event], written: int) -> None:

@@ -49,7 +49,7 @@ SCHEMA_VERSION = "2.1.0"
 
 
 def emit(plan: Plan) -> dict[str, Json]:
-    """Return a Plan as PipelineSpec: the JSON that protobuf writes for the message.
+    """Return a Plan as PipelineSpec: the JSON that protobuf writes for the message. Parts of it may be shared.
 
     Raises:
         SpecError: if the Plan is invalid, or has a value that the format cannot represent; the error names the field.

@@ -8,8 +8,6 @@ import uuid
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from standpipe.errors import SpecError, StorageError, UnsupportedError
 from standpipe.ir.documents import parse
 from standpipe.ir.emitter import emit, emit_platforms
@@ -17,8 +15,10 @@ from standpipe.ir.header import read_description, write_header
 from standpipe.ir.loader import load
 from standpipe.ir.manifests import ManifestNames, emit_manifests, is_manifest, read_specs
 from standpipe.ir.v1_component import load_v1, read_v1_description
+from standpipe.ir.yaml_writer import write_yaml
 from standpipe.model.plan import Importer, Plan
 from standpipe.model.types import Json
+from standpipe.support.garbage_collection import pause_garbage_collection
 
 
 def dumps(plan: Plan, description: str | None = None) -> str:
@@ -31,9 +31,10 @@ def dumps(plan: Plan, description: str | None = None) -> str:
     Raises:
         SpecError: as `emit`.
     """
-    spec, platforms = emit(plan), emit_platforms(plan)
-    header = write_header(spec, description or plan.description)
-    return header + _dump([spec, platforms] if platforms else [spec])
+    with pause_garbage_collection():
+        spec, platforms = emit(plan), emit_platforms(plan)
+        header = write_header(spec, description or plan.description)
+        return header + write_yaml([spec, platforms] if platforms else [spec])
 
 
 class MissingFile(StorageError, FileNotFoundError):
@@ -74,12 +75,7 @@ def write_manifests(
     """
     _check_workspace(plan)
     manifests = emit_manifests(plan, names, description or plan.description, with_pipeline)
-    _write(Path(path), _dump(manifests))
-
-
-def _dump(documents: list[dict[str, Json]]) -> str:
-    text: str = yaml.dump_all(documents, Dumper=yaml.SafeDumper, sort_keys=True)
-    return text
+    _write(Path(path), write_yaml(manifests))
 
 
 def _check_workspace(plan: Plan) -> None:
@@ -167,6 +163,11 @@ def read_component(text: str, origin: str = "The text") -> LoadedComponent:
 
     Errors are those of `read_text`, but for that of a component which must not be used, which is returned.
     """
+    with pause_garbage_collection():
+        return _read_component(text, origin)
+
+
+def _read_component(text: str, origin: str) -> LoadedComponent:
     documents = parse(text, origin)
     if len(documents) not in (1, 2):
         raise SpecError(f"{origin}: expected one document, or two with a PlatformSpec, got {len(documents)} documents.")

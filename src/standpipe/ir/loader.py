@@ -13,7 +13,7 @@ from standpipe.ir.numbers import convert_whole_doubles, restore_integers
 from standpipe.ir.proto import canonicalize
 from standpipe.ir.python_command import recognize
 from standpipe.ir.resources import load_resources
-from standpipe.ir.section import Section
+from standpipe.ir.section import Section, Shared
 from standpipe.model.plan import (
     Binding,
     Caching,
@@ -122,7 +122,15 @@ def _load_platforms(platform: Json) -> dict[str, Json]:
 
 def _load_components(sections: Mapping[str, Section]) -> dict[str, Component]:
     """Load components by path. Interfaces are loaded first: constants of tasks have the types of their inputs."""
-    interfaces = {path: _load_interface(section) for path, section in sections.items()}
+    inputs: Shared[Mapping[str, Input]] = {}
+    outputs: Shared[Mapping[str, Output]] = {}
+    interfaces = {
+        path: _Interface(
+            section.take_shared("inputDefinitions", _load_inputs, inputs),
+            section.take_shared("outputDefinitions", _load_outputs, outputs),
+        )
+        for path, section in sections.items()
+    }
     return {path: _load_component(section, interfaces) for path, section in sections.items()}
 
 
@@ -146,23 +154,24 @@ def _load_passthrough(section: Section) -> TaskConfigPassthrough:
     return passthrough
 
 
-def _load_interface(section: Section) -> _Interface:
-    inputs, outputs = section.take_section("inputDefinitions"), section.take_section("outputDefinitions")
-    interface = _Interface(
-        _merge_tables(
-            {name: _load_parameter_input(item) for name, item in inputs.take_sections(PARAMETERS).items()},
-            {name: _load_artifact_input(item) for name, item in inputs.take_sections(ARTIFACTS).items()},
-            inputs.path,
-        ),
-        _merge_tables(
-            {name: _load_parameter_output(item) for name, item in outputs.take_sections(PARAMETERS).items()},
-            {name: _load_artifact_output(item) for name, item in outputs.take_sections(ARTIFACTS).items()},
-            outputs.path,
-        ),
+def _load_inputs(section: Section) -> Mapping[str, Input]:
+    inputs = _merge_tables(
+        {name: _load_parameter_input(item) for name, item in section.take_sections(PARAMETERS).items()},
+        {name: _load_artifact_input(item) for name, item in section.take_sections(ARTIFACTS).items()},
+        section.path,
     )
-    inputs.check_all_taken()
-    outputs.check_all_taken()
-    return interface
+    section.check_all_taken()
+    return inputs
+
+
+def _load_outputs(section: Section) -> Mapping[str, Output]:
+    outputs = _merge_tables(
+        {name: _load_parameter_output(item) for name, item in section.take_sections(PARAMETERS).items()},
+        {name: _load_artifact_output(item) for name, item in section.take_sections(ARTIFACTS).items()},
+        section.path,
+    )
+    section.check_all_taken()
+    return outputs
 
 
 def _merge_tables(parameters: Mapping[str, Json], artifacts: Mapping[str, Json], path: str) -> dict[str, Json]:
@@ -363,16 +372,19 @@ def _load_artifact_binding(section: Section) -> Binding:
 
 def _load_executors(deployment: Json) -> dict[str, Executor]:
     section = Section(canonicalize(deployment, "PipelineDeploymentConfig", "deploymentSpec"), "deploymentSpec")
-    executors = {label: _load_executor(executor) for label, executor in section.take_sections("executors").items()}
+    containers: Shared[Container] = {}
+    executors = {
+        label: _load_executor(executor, containers) for label, executor in section.take_sections("executors").items()
+    }
     section.check_all_taken()
     return executors
 
 
-def _load_executor(section: Section) -> Executor:
+def _load_executor(section: Section, containers: Shared[Container]) -> Executor:
     if "importer" in section:
         executor: Executor = load_importer(section.take_section("importer"))
     else:
-        executor = _load_container(section.take_section("container"))
+        executor = section.take_shared("container", _load_container, containers)
     section.check_all_taken()
     return executor
 

@@ -13,6 +13,7 @@ from typing import Any
 from google.protobuf import json_format, struct_pb2
 
 from standpipe.errors import SpecError, UnsupportedError
+from standpipe.ir.canonical_json import Doubtful, convert_message
 from standpipe.model.types import Json
 from standpipe.model.values import preview
 
@@ -60,7 +61,8 @@ def to_message(data: Json, name: str) -> Any:
 def canonicalize(data: Json, message: str, path: str = "") -> dict[str, Json]:
     """Validate the JSON of a message and return it as protobuf writes it: without default values, numbers as doubles.
 
-    Keys are sorted, as they are in files, because the order of protobuf is random.
+    Keys are sorted, as they are in files, because the order of protobuf is random. An object that occurs at several
+    places in the data may be one object in the result, too.
 
     Args:
         data: JSON for the message, its fields in camelCase or snake_case.
@@ -73,6 +75,10 @@ def canonicalize(data: Json, message: str, path: str = "") -> dict[str, Json]:
     if not isinstance(data, Mapping):  # protobuf accepts an empty list
         raise SpecError(f"{path or 'The file'}: expected a mapping, got {preview(data)}")
     message_class = getattr(load_messages(), message)
+    try:
+        return convert_message(data, message_class.DESCRIPTOR)
+    except (Doubtful, *_ERRORS):
+        pass  # protobuf has the answer, or a better error
     try:
         return _round_trip(data, message_class)
     except _ERRORS as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from typing import TypeVar
 
 from standpipe.errors import SpecError, UnsupportedError
@@ -11,6 +12,10 @@ from standpipe.model.types import Json
 from standpipe.model.values import preview
 
 _Choice = TypeVar("_Choice", bound=enum.Enum)
+_Loaded = TypeVar("_Loaded")
+
+#: What was loaded for mappings by their identity, with these mappings, so that no other object gets their identity.
+Shared = dict[int, tuple[dict[str, Json], _Loaded]]
 
 
 class Section:
@@ -65,6 +70,13 @@ class Section:
     def take_section(self, field: str) -> Section:
         """Take a mapping; empty if there is none."""
         return Section(self.take(field, {}), self.path_of(field))
+
+    def take_shared(self, field: str, load: Callable[[Section], _Loaded], shared: Shared[_Loaded]) -> _Loaded:
+        """Take a mapping, empty if there is none, and load it, or return what was loaded for the same object."""
+        fields = self.take(field, {})
+        if id(fields) not in shared:
+            shared[id(fields)] = fields, load(Section(fields, self.path_of(field)))
+        return shared[id(fields)][1]
 
     def take_sections(self, field: str) -> dict[str, Section]:
         """Take a mapping of mappings, by name."""

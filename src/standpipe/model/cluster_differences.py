@@ -315,6 +315,15 @@ SP127 = ClusterDifference(
     source="component/launcher_v2.go, downloadArtifacts",
     fix="Copy the payload first, and write to the copy or to an output.",
 )
+SP128 = ClusterDifference(
+    "SP128",
+    "a result that depends on the number of threads, such as the last digits of a sum in BLAS",
+    "Most libraries start a thread for each core of the node, whatever the CPU limit of the task.",
+    "Tasks that run at the same time share the cores, and a task has at most as many threads as its CPU limit.",
+    since="2.0.0",
+    source="driver/driver.go, initPodSpecPatch",
+    fix="Set the number: `task.set_env_variable('OMP_NUM_THREADS', '2')`.",
+)
 
 # --- the cache --------------------------------------------------------------------------------------------------------
 

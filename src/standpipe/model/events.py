@@ -25,7 +25,7 @@ from typing import Union
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import Caching
 from standpipe.model.refs import TaskRef
-from standpipe.model.resources import ResourceRequest
+from standpipe.model.resources import NO_REQUEST, ResourceRequest
 from standpipe.model.states import TaskState
 from standpipe.model.values import Value
 
@@ -138,7 +138,7 @@ class StartAttempt:
     """Run the component's executor with these inputs; send `AttemptEnded` when it has ended.
 
     `attempt` and `retry_index` count as this module's description says. `gpus` are the accelerators that the attempt
-    may use.
+    may use. `concurrency` is how many tasks are expected to run at the same time, this one included.
     """
 
     task: TaskRef
@@ -147,8 +147,9 @@ class StartAttempt:
     attempt: int = 0
     retry_index: int = 0
     caching: Caching | None = None
-    resources: ResourceRequest = ResourceRequest()
+    resources: ResourceRequest = NO_REQUEST
     gpus: tuple[str, ...] = ()
+    concurrency: int = 1
 
 
 @frozen
@@ -207,7 +208,7 @@ class TaskReady:
 
     task: TaskRef
     inputs: Mapping[str, Value]
-    resources: ResourceRequest = ResourceRequest()
+    resources: ResourceRequest = NO_REQUEST
 
 
 @frozen

@@ -223,6 +223,11 @@ class Resources:
     numbers: tuple[str, ...] = field(default=(), compare=False)
 
     @property
+    def are_set(self) -> bool:
+        """Whether there is any request or limit."""
+        return any(vars(self).values())
+
+    @property
     def quantities(self) -> dict[str, str | Template]:
         """The requests and limits by name, also those that are not set."""
         return {name: value for name, value in vars(self).items() if name != "numbers"}

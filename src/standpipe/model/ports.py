@@ -104,7 +104,8 @@ class TaskRequest:
     those of `env`. `attempt` and `retry_index` count as in `model.events`; the task sees the second as
     `KFP_RETRY_INDEX`. `limits` is what it may use. With `debug` it runs under a debugger, on the terminal of this
     process. `component` declares the inputs and outputs of the task. With `pause` it waits until its user lets it
-    continue. `umask` has the permissions that its files do not get.
+    continue. `umask` has the permissions that its files do not get. `concurrency` is how many tasks are expected to run
+    at the same time, this one included: unless its author decides otherwise, it uses its share of the cores.
     """
 
     run: RunId
@@ -125,6 +126,7 @@ class TaskRequest:
     component: Component = Component(ExecutorRef(""))
     pause: DebugPause | None = None
     umask: int = 0o077
+    concurrency: int = 1
 
 
 @frozen

@@ -21,7 +21,7 @@ class TaskRef(NamedTuple):
     path: tuple[tuple[str, int | None], ...]
 
     def child(self, name: str, iteration: int | None = None) -> TaskRef:
-        return TaskRef((*self.path, (name, iteration)))
+        return _make(TaskRef, ((*self.path, (name, iteration)),))
 
     @property
     def parent(self) -> TaskRef:
@@ -53,6 +53,9 @@ class TaskRef(NamedTuple):
     def __str__(self) -> str:
         return "/".join(name if iteration is None else f"{name}/{iteration}" for name, iteration in self.path)
 
+
+#: Makes a `TaskRef` of its fields in half the time of a call of the class: a run makes two for each iteration.
+_make = tuple.__new__
 
 ROOT = TaskRef(())
 

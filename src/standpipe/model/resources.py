@@ -41,6 +41,10 @@ class ResourceRequest:
     unavailable: str = ""
 
 
+#: The request of a task without requests and limits, which nearly all tasks share.
+NO_REQUEST = ResourceRequest()
+
+
 @frozen
 class Limits:
     """The limits of an attempt: cores, bytes of memory, and the accelerators reserved for it, by their CUDA names."""

@@ -16,9 +16,8 @@ class TaskState(enum.Enum):
     SKIPPED = "SKIPPED"
     CANCELLED = "CANCELLED"
 
-    @property
-    def is_final(self) -> bool:
-        return self in _FINAL
+    is_final: bool
+    __hash__ = object.__hash__  # members are singletons; that of `Enum` is a function in Python
 
-
-_FINAL = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.SKIPPED, TaskState.CANCELLED})
+    def __init__(self, name: str) -> None:
+        self.is_final = name in {"SUCCEEDED", "FAILED", "SKIPPED", "CANCELLED"}

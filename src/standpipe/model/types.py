@@ -25,6 +25,8 @@ class ParameterType(enum.Enum):
     TASK_FINAL_STATUS = "TASK_FINAL_STATUS"
     TASK_CONFIG = "TASK_CONFIG"
 
+    __hash__ = object.__hash__  # members are singletons; that of `Enum` is a function in Python
+
     def __str__(self) -> str:
         return self.value
 

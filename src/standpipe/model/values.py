@@ -88,6 +88,16 @@ def find_artifacts(values: Iterable[Value]) -> Iterator[ArtifactValue]:
 _SHOWN_DEPTH = 20
 _SHOWN_INTEGER = 10**400
 
+#: The types of values that need no conversion.
+_EXACT_TYPES: dict[ParameterType, type] = {
+    ParameterType.NUMBER_INTEGER: int,
+    ParameterType.NUMBER_DOUBLE: float,
+    ParameterType.STRING: str,
+    ParameterType.BOOLEAN: bool,
+    ParameterType.LIST: list,
+    ParameterType.STRUCT: dict,
+}
+
 _PYTHON_TYPES: dict[ParameterType, tuple[type, ...]] = {
     ParameterType.NUMBER_INTEGER: (int,),
     ParameterType.NUMBER_DOUBLE: (int, float),
@@ -158,6 +168,8 @@ def coerce(value: Json, to: ParameterType) -> Json:
     Raises:
         ValueMismatch: if the value cannot be converted; the message names both types.
     """
+    if value.__class__ is _EXACT_TYPES.get(to):
+        return value
     if to is ParameterType.STRING:
         return to_text(value)
     if to is ParameterType.NUMBER_INTEGER and isinstance(value, float) and value.is_integer():

@@ -38,6 +38,7 @@ from standpipe.model.ports import Attempt, FactSink
 from standpipe.model.refs import TaskRef
 from standpipe.runs.clock import Clock, SystemClock
 from standpipe.support.daemon_threads import DaemonThreads
+from standpipe.support.garbage_collection import reduce_garbage_collection
 from standpipe.support.notices import warn
 
 #: The signals that terminate a process, with the handlers that Python installs at startup: Ctrl-C, `kill` (also sent
@@ -144,8 +145,9 @@ class Driver:
                     self._events.put(_STOPPED)
                 self._has_started = True
             try:
-                while self._end is None:
-                    self._handle_events()
+                with reduce_garbage_collection():
+                    while self._end is None:
+                        self._handle_events()
             except BaseException:
                 self._signalled_at = None
                 self._abort()  # a defect, or a store that cannot be written: leave no task running

@@ -158,8 +158,8 @@ RECORDS = (
 #: The kind of the last fact of a run that has ended.
 RUN_ENDED = _RUN_ENDED.name
 
-#: The fields of a body that have values by name, and the field that names the large texts which are stored apart from
-#: it.
+#: The fields of a body that have values by name, of which each kind has one at most, and the field that names the large
+#: texts which are stored apart from it.
 _VALUE_FIELDS = ("inputs", "outputs")
 _TEXTS = "texts"
 
@@ -167,7 +167,10 @@ _TEXTS = "texts"
 _LARGE_TEXT = 1024 * 1024
 _PIECE = 1024 * 1024
 
-_BY_CLASS = {record.cls: (record.name, record.encode) for record in RECORDS}
+_BY_CLASS = {
+    record.cls: (record.name, record.encode, next((name for name in _VALUE_FIELDS if name in record.fields), ""))
+    for record in RECORDS
+}
 _BY_KIND = {record.name: record for record in RECORDS}
 
 
@@ -182,9 +185,9 @@ def encode(fact: e.Fact, texts: dict[str, str] | None = None) -> tuple[str, str]
     Raises:
         TypeError: if the fact holds what JSON cannot.
     """
-    kind, encode_fields = _BY_CLASS[type(fact)]
+    kind, encode_fields, value_field = _BY_CLASS[type(fact)]
     body = encode_fields(fact)
-    if texts is not None and (parts := _split(body)):
+    if texts is not None and value_field in body and (parts := _split(body, value_field)):
         texts.update((digest, text) for _, text, digest in parts)
         body[_TEXTS] = [[path, digest] for path, _, digest in parts]
     return kind, _dump(body)
@@ -224,16 +227,14 @@ def decode(kind: str, body: str, read_text: Callable[[str], str] | None = None) 
     return fact
 
 
-def _split(body: dict[str, Json]) -> list[tuple[list[str | int], str, str]]:
+def _split(body: dict[str, Json], field: str) -> list[tuple[list[str | int], str, str]]:
     """Replace large texts that are values in a body by null; return their paths, the texts and their digests."""
+    values = body[field]
+    large = [name for name, value in values.items() if type(value) is str and len(value) >= _LARGE_TEXT]
     parts: list[tuple[list[str | int], str, str]] = []
-    for field in _VALUE_FIELDS:
-        values = body.get(field)
-        if isinstance(values, dict):
-            large = [name for name, value in values.items() if type(value) is str and len(value) >= _LARGE_TEXT]
-            for name in large:
-                parts.append(([field, name], values[name], _digest_of(values[name])))
-                values[name] = None
+    for name in large:
+        parts.append(([field, name], values[name], _digest_of(values[name])))
+        values[name] = None
     return parts
 
 
@@ -254,5 +255,17 @@ def _refuse(value: object) -> Json:
     raise TypeError(f"a fact cannot hold {value!r}")
 
 
-# In ASCII: a lone surrogate, as in the name of a file that is not UTF-8, is text to Python and not to SQLite.
-_dump = json.JSONEncoder(separators=(",", ":"), default=_refuse).encode
+def _make_dump() -> Callable[[Json], str]:
+    """Return the function that writes JSON in ASCII.
+
+    In ASCII, as a lone surrogate, for one in the name of a file that is not UTF-8, is text to Python and not to SQLite.
+    `JSONEncoder.encode` makes an encoder in C for each call, which takes longer than to write a small body with it.
+    """
+    make_encoder = getattr(json.encoder, "c_make_encoder", None)
+    if make_encoder is None:  # an interpreter whose `json` has no part in C
+        return json.JSONEncoder(separators=(",", ":"), default=_refuse).encode
+    encode = make_encoder(None, _refuse, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
+    return lambda body: "".join(encode(body, 0))
+
+
+_dump = _make_dump()

@@ -37,6 +37,7 @@ from standpipe.errors import StandpipeError
 from standpipe.model.redacted import is_marked, mark_as_redacted
 from standpipe.model.types import ArtifactType, Json
 from standpipe.model.values import ArtifactValue, Checksum, Collected, Value
+from standpipe.support.properties import cached_property
 
 E = TypeVar("E", bound=Enum)
 
@@ -90,13 +91,25 @@ class Record:
 
     def encode(self, value: Any) -> dict[str, Json]:
         """Return the fields of an object as JSON."""
-        attributes = value.__dict__
-        body = {}
+        return self._write(value)
+
+    @cached_property
+    def _write(self) -> Callable[[Any], dict[str, Json]]:
+        """The function that `encode` calls, compiled when it is first needed: half a million facts are a long loop."""
+        namespace: dict[str, Any] = {}
+        lines = ["def write(value):", "  held, body = value.__dict__, {}"]
         for attribute, name, encode, default, is_compared in self._writers:
-            item = attributes[attribute]
-            if item is not default and (not is_compared or item != default):
-                body[name] = item if encode is None else encode(item)
-        return body
+            namespace[f"encode_{attribute}"], namespace[f"default_{attribute}"] = encode, default
+            condition = "" if default is MISSING else f"if item is not default_{attribute}"
+            if is_compared:
+                condition += f" and item != default_{attribute}"
+            written = "item" if encode is None else f"encode_{attribute}(item)"
+            lines.append(f"  item = held[{attribute!r}]")
+            lines.append(f"  {condition and condition + ': '}body[{name!r}] = {written}")
+        # Compiled first: `exec` of text makes CPython forget that a KeyboardInterrupt ends the main thread.
+        exec(compile("\n".join([*lines, "  return body"]), "<string>", "exec"), namespace)  # noqa: S102 - of literals
+        write: Callable[[Any], dict[str, Json]] = namespace["write"]
+        return write
 
     def decode(self, body: dict[str, Json]) -> Any:
         """Return the object that was encoded.

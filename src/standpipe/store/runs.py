@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -76,6 +76,14 @@ _MIGRATIONS = (
     ) STRICT;
     """,
 )
+
+#: How many rows one statement inserts. SQLite compiles each of these few once, and older ones allow 999 parameters.
+_ROWS_OF_STATEMENTS = (100, 10, 1)
+_INSERT_FACTS = {
+    size: "INSERT INTO facts VALUES "  # noqa: S608 - of numbers of parameters only
+    + ", ".join(f"(?1, ?{n}, ?2, ?{n + 1}, ?{n + 2})" for n in range(3, 3 + 3 * size, 3))
+    for size in _ROWS_OF_STATEMENTS
+}
 
 _ADD_ROOT = """
     INSERT INTO roots SELECT ?, ?, ?
@@ -159,17 +167,17 @@ class RunRecorder:
 
     def __call__(self, facts: Sequence[Fact]) -> None:
         """Append facts."""
-        now = self._now()
-        rows: list[tuple[object, ...]] = []
+        rows: list[tuple[str, str]] = []
         texts: dict[str, str] = {}
         for fact in facts:
-            self._seq += 1
-            rows.append((self._run, self._seq, now, *encode(fact, texts)))
+            rows.append(encode(fact, texts))
             self._unsafe += _work(fact)
         new_texts = {digest: text for digest, text in texts.items() if digest not in self._stored_texts}
         survives = self._unsafe >= self._most_lost
-        self._write([*self._unwritten, ("INSERT INTO facts VALUES (?, ?, ?, ?, ?)", rows)], new_texts, survives)
+        statements = [*self._unwritten, *_insert_facts(self._run, self._seq + 1, self._now(), rows)]
+        self._write(statements, new_texts, survives)
         self._unwritten.clear()
+        self._seq += len(rows)
         self._stored_texts.update(new_texts)
         if survives:
             self._unsafe = 0.0
@@ -201,13 +209,38 @@ class RunRecorder:
                 db.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?, ?)", parts)
 
 
+def _insert_facts(
+    run: str, first: int, at: float, rows: Sequence[tuple[str, str]]
+) -> Iterator[tuple[str, list[tuple[object, ...]]]]:
+    """Yield the statements, with their parameters, that append facts to a run.
+
+    A statement inserts many rows: Python lets go of the interpreter's lock for each statement that it executes, and
+    threads that execute attempts would take it as often as there are facts.
+
+    Args:
+        run: the id of the run.
+        first: the number of the first fact.
+        at: when they are stored, in seconds since the epoch.
+        rows: the kind and the body of each.
+    """
+    begin = 0
+    for size in _ROWS_OF_STATEMENTS:
+        while len(rows) - begin >= size:
+            columns = (
+                value
+                for seq, (kind, body) in enumerate(rows[begin : begin + size], first + begin)
+                for value in (seq, kind, body)
+            )
+            yield _INSERT_FACTS[size], [(run, at, *columns)]
+            begin += size
+
+
 def _deletes_volumes(plan: Plan) -> bool:
     return any(isinstance(each, Container) and str(each.image) == DELETE_PVC for each in plan.executors.values())
 
 
 def _work(fact: Fact) -> float:
     """Return the seconds of work that are lost with a fact. The end of a run is worth any wait."""
-    if isinstance(fact, RunEnded):
-        return _MOST_LOST
-    report = fact.report if isinstance(fact, (AttemptFailed, TaskSucceeded, TaskFailed)) else None
-    return report.seconds if report else 0.0
+    if isinstance(fact, (AttemptFailed, TaskSucceeded, TaskFailed)):
+        return fact.report.seconds if fact.report else 0.0
+    return _MOST_LOST if isinstance(fact, RunEnded) else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,27 @@ from standpipe.support.forking import register_functions
 
 #: The blocks, in all threads, at whose end the collector is enabled again.
 _open_blocks: set[object] = set()
+
+#: How many more objects than at the last collection there are before the next one, in `reduce_garbage_collection`.
+#: Python's own number is 700, or 2,000 since 3.12.
+_THRESHOLD = 20_000
+
+
+class _Reduction:
+    """The blocks of `reduce_garbage_collection` that are open, in all threads, and the thresholds before the first."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.blocks = 0
+        self.thresholds = (0, 0, 0)
+
+    def restore(self) -> None:
+        """Set the thresholds of before, unless something else has changed them meanwhile."""
+        if gc.get_threshold()[0] == _THRESHOLD:
+            gc.set_threshold(*self.thresholds)
+
+
+_reduction = _Reduction()
 
 
 @contextmanager
@@ -30,7 +52,36 @@ def pause_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
+@contextmanager
+def reduce_garbage_collection() -> Iterator[None]:
+    """Let the collector run less often for the length of a block: a run.
+
+    A run makes objects that it needs to its end, seven for each iteration of a loop, and next to no reference cycles.
+    As often as Python's thresholds say, the collector would take a tenth of the time of a long loop. Blocks may
+    overlap; the last one to end restores the thresholds. They stay as they are if they are higher, 0 (never) or changed
+    in the block.
+    """
+    with _reduction.lock:
+        if not _reduction.blocks:
+            _reduction.thresholds = gc.get_threshold()
+            if 0 < _reduction.thresholds[0] < _THRESHOLD:
+                gc.set_threshold(_THRESHOLD, *_reduction.thresholds[1:])
+        _reduction.blocks += 1
+    reduction = _reduction
+    try:
+        yield
+    finally:
+        with reduction.lock:
+            reduction.blocks -= 1
+            if not reduction.blocks and reduction is _reduction:
+                reduction.restore()
+
+
 def _after_fork_in_child() -> None:
+    global _reduction
+    if _reduction.blocks:  # of a run in the parent
+        _reduction.restore()
+    _reduction = _Reduction()  # a thread that this process does not have may hold the lock
     if _open_blocks:  # most likely of a thread that is not in this process
         _open_blocks.clear()
         gc.enable()

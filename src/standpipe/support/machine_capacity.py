@@ -30,7 +30,7 @@ def read_capacity(root: Path = Path("/"), environ: Mapping[str, str] = os.enviro
     """
     groups = list(_find_groups(root))
     return Capacity(
-        cpu=min([float(_count_cores()), *(limit for group in groups for limit in _read_cpu_limit(group))]),
+        cpu=min([float(count_cores()), *(limit for group in groups for limit in _read_cpu_limit(group))]),
         memory=min([_read_memory(), *(limit for group in groups for limit in _read_memory_limit(group))]),
         gpus=_find_gpus(root, environ),
     )
@@ -56,7 +56,8 @@ def has_free_memory(root: Path = Path("/")) -> bool:
     return True
 
 
-def _count_cores() -> int:
+def count_cores() -> int:
+    """Return on how many cores this process may run, whatever share of them it may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1  # macOS has no CPU affinity

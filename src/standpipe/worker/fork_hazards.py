@@ -7,8 +7,8 @@ fork, and so are threads, which would be missing.
 OS threads are the exception: many libraries start a pool when they are loaded (OpenBLAS, jemalloc), and start it once
 more in a forked process. Whether a package does that can only be measured, so the packages are in a table.
 
-On Linux all of this can be seen in /proc. Elsewhere it cannot, and no package with C code has been measured, so there
-any C code from outside the standard library is a hazard.
+On Linux all of this can be seen in /proc. On other systems it cannot, and no package with C code has been measured, so
+that any C code from outside the standard library is a hazard there.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from .import_system import call_without_frames, find_elsewhere, is_loading, unseen
+from .import_system import call_without_frames, find_with_others, is_loading, unseen
 from .process_state import raw_environ
 from .shelf import Effect, ShelvedModule
 
@@ -75,7 +75,7 @@ class ImportRecorder:
         """Find a module with the other finders, and record its import if it is for one."""
         if not is_loading() or not self._active:
             return None
-        spec = find_elsewhere(self, name, path, target)
+        spec = find_with_others(self, name, path, target)
         if spec is not None and hasattr(spec.loader, "exec_module"):
             spec.loader = _RecordingLoader(spec.loader, self)  # type: ignore[assignment]
         return spec

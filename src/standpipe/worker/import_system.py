@@ -2,7 +2,7 @@
 
 Python leaves out the frames of its own import system where it shows a traceback, and where a warning says which line is
 to blame (`remove_importlib_frames` in Python/import.c, `is_internal_frame` in Python/_warnings.c). It knows them by
-their file names, so a function of ours that runs between an import and its module takes such a name.
+their file names, so a function that runs between an import and its module takes such a name.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def is_loading(depth: int = 2) -> bool:
     return sys._getframe(depth + 1).f_code.co_name == _LOADING
 
 
-def find_elsewhere(finder: Any, name: str, path: Any, target: Any) -> Optional[ModuleSpec]:
+def find_with_others(finder: Any, name: str, path: Any, target: Any) -> Optional[ModuleSpec]:
     """Return the spec of a module that the other finders have."""
     for other in tuple(sys.meta_path):
         if other is not finder and hasattr(other, "find_spec"):

@@ -11,7 +11,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Dict, Iterator, List, Optional
 
-from .import_system import call_without_frames, find_elsewhere, is_loading, unseen
+from .import_system import call_without_frames, find_with_others, is_loading, unseen
 from .process_state import OTHER, QUIETER, ProcessState, read_state
 from .shelf import Shelf
 
@@ -19,7 +19,7 @@ from .shelf import Shelf
 _MAX_IMPORTS = 200
 _MAX_NAME = 200
 
-#: The folders with the packages of this environment: what is elsewhere may change at any time.
+#: The folders with the packages of this environment: all other files may change at any time.
 _PACKAGES = tuple(
     f"{prefix}/{folder}/" for prefix in {sys.prefix, sys.base_prefix, sys.exec_prefix} for folder in ("lib", "lib64")
 )
@@ -87,7 +87,7 @@ class ImportObserver:
         self._is_late |= self._is_stopped and shelved is not None
         if self._is_stopped:
             return shelved
-        spec = shelved or find_elsewhere(self, name, path, target)
+        spec = shelved or find_with_others(self, name, path, target)
         if spec is not None and (shelved or _is_learnable(spec)):
             spec.loader = _ObservingLoader(spec.loader, self)  # type: ignore[assignment]
         return spec

@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from .random_state import reseed
 
-#: Something that an import did: its number in the order of all of them, and a function that does it once more.
+#: Something that an import did: its number in the order of all of them, and a function that repeats it.
 Effect = Tuple[int, Callable[[], Any]]
 
 

@@ -12,16 +12,20 @@ import sys
 import time
 import types
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Dict, Iterator, List, Tuple
 
 from .fork_hazards import ForkHazards
 from .import_recording import IMPORTING_FILE, ImportRecorder
 from .learning import is_of_environment
-from .shelf import Shelf
+from .shelf import Shelf, ShelvedModule
 from .source import MODULE_NAME
 
 #: The functions that libraries replace in modules that every process has: which they are, and where.
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, type)
+
+#: The number of an effect that is repeated after those that have been recorded in their order.
+_AFTER_OTHERS = sys.maxsize
 
 
 class NotWarmable(Exception):
@@ -46,7 +50,7 @@ class Template:
             problem = problem or before.find_problem()
         self.cpu_seconds = time.process_time() - started
         modules = recorder.modules()
-        problem = problem or _find_foreign(list(modules))
+        problem = problem or before.undo_replacements(modules) or _find_foreign(list(modules))
         if problem:
             raise NotWarmable(problem)
         self.is_measured = hazards.all_measured()
@@ -85,13 +89,27 @@ class _Before:
         """Return what the imports have changed that a task would see before it imports anything; empty for nothing."""
         if any(sys.modules.get(name) is not module for name, module in self._modules.items()):
             return "its imports replace modules that were imported before"
-        for name, functions in self._functions.items():
-            now = vars(self._modules[name])
-            for attribute, value in functions.items():
-                if now.get(attribute) is not value:
-                    return f"its imports replace {name}.{attribute}"
         if _other_settings() != self._others:
             return "its imports change the working directory, the limit of recursion, or the hooks of the interpreter"
+        return ""
+
+    def undo_replacements(self, modules: Dict[str, ShelvedModule]) -> str:
+        """Undo the replacements of functions in modules that were imported before; return what cannot be repeated.
+
+        `typing_extensions` replaces one of `typing`, for instance. It happens again when the task imports the module
+        that the new function is from.
+        """
+        for name, functions in self._functions.items():
+            module = self._modules[name]
+            for attribute, value in functions.items():
+                now = vars(module).get(attribute)
+                if now is value:
+                    continue
+                owner = modules.get(getattr(now, "__module__", None) or "")
+                if owner is None:
+                    return f"its imports replace {name}.{attribute}"
+                owner.effects.append((_AFTER_OTHERS, partial(setattr, module, attribute, now)))
+                setattr(module, attribute, value)
         return ""
 
 
@@ -108,7 +126,7 @@ def _other_settings() -> Tuple[Any, ...]:
 
 
 def _find_foreign(names: List[str]) -> str:
-    """Return the problem that a module comes from elsewhere than the environment, where it may change at any time."""
+    """Return the problem that a module is not a part of the environment, so that it may change at any time."""
     for name in names:
         spec = getattr(sys.modules[name], "__spec__", None)
         if spec is not None and spec.has_location and not is_of_environment(spec.origin):

@@ -22,13 +22,14 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import Command, Container, PythonFunction
 from standpipe.model.ports import CommandLine, Mount, Outcome, PodSettings, TaskRequest
 from standpipe.model.refs import TaskRef
-from standpipe.model.resources import Limits
+from standpipe.model.resources import Capacity, Limits
 from standpipe.model.templates import parse_text
 from standpipe.runners.docker import container as docker_task
 from standpipe.runners.docker import runner as docker_runner
 from standpipe.runners.docker.engine import Engine, Owner
 from standpipe.runners.docker.run_arguments import RunArguments
 from standpipe.runners.docker.runner import ContainerTaskRunner
+from standpipe.support import machine_capacity
 
 SHELL = CommandLine(("sh", "-c"), ("true",))
 FUNCTION = PythonFunction("work", "def work(): ...\n")
@@ -97,6 +98,7 @@ class FakeEngine:
         self.containers = self
         self.images = self
         self.ids: dict[str, str] = {}
+        self.variables: list[str] = []
         self.looked_up: list[str] = []
         self.api = self
         self.base_url = "http+docker://localhost"
@@ -130,7 +132,7 @@ class FakeEngine:
         self.looked_up.append(name)
         if name not in self.ids:
             raise ImageNotFound("no such image")
-        return SimpleNamespace(id=self.ids[name])
+        return SimpleNamespace(id=self.ids[name], attrs={"Config": {"Env": self.variables}})
 
     def pull(self, name: str, **_: Any) -> None:
         raise AssertionError(f"no task of these tests asks for a fresh {name}")
@@ -441,6 +443,50 @@ def test_run_arguments_win_over_limits(
     arguments = Bench(tmp_path, engine, given).arguments(limits=Limits(cpu=1.0, memory=7))
     about = {"mem_limit", "memswap_limit", "nano_cpus", "cpu_quota"}
     assert {name: value for name, value in arguments.items() if name in about} == kept
+
+
+# --- threads ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def eight_cores(monkeypatch: pytest.MonkeyPatch, engine: FakeEngine) -> None:
+    monkeypatch.setattr(machine_capacity, "read_capacity", lambda: Capacity(8, 2**40))
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    engine.ids["image:1"] = "sha256:1"
+
+
+@pytest.mark.usefixtures("eight_cores")
+@pytest.mark.parametrize(
+    ("run_args", "request_args", "threads"),
+    [
+        ({}, {}, None),
+        ({}, {"concurrency": 4}, "2"),
+        ({}, {"limits": Limits(cpu=2.5)}, "3"),
+        ({}, {"concurrency": 4, "limits": Limits(cpu=5)}, "2"),
+        ({"nano_cpus": 3 * 10**9}, {}, "3"),
+        ({"cpu_quota": 150_000}, {}, "2"),
+        ({"cpu_quota": 20_000, "cpu_period": 10_000}, {"limits": Limits(cpu=4)}, "2"),
+        ({"cpu_quota": -1}, {}, None),
+        ({"cpuset_cpus": "0-2,5"}, {}, "4"),
+        ({}, {"concurrency": 4, "env": {"OMP_NUM_THREADS": "6"}}, "6"),
+        ({}, {"concurrency": 4, "pod": PodSettings(env={"OMP_NUM_THREADS": "6"})}, "6"),
+        ({"environment": {"OMP_NUM_THREADS": "6"}}, {"concurrency": 4}, "6"),
+        ({"environment": ["OMP_NUM_THREADS"]}, {"concurrency": 4}, None),
+    ],
+)
+def test_libraries_start_as_many_threads_as_the_task_has_cores(
+    tmp_path: Path, engine: FakeEngine, run_args: dict[str, Any], request_args: dict[str, Any], threads: str | None
+) -> None:
+    arguments = Bench(tmp_path, engine, run_args).arguments(**request_args)
+    assert arguments["environment"].get("OMP_NUM_THREADS") == threads
+
+
+@pytest.mark.usefixtures("eight_cores")
+def test_thread_counts_of_an_image_stay(bench: Bench) -> None:
+    bench.engine.variables = ["PATH=/bin", "OMP_NUM_THREADS=6"]
+    environment = bench.arguments(concurrency=4)["environment"]
+    assert "OMP_NUM_THREADS" not in environment
+    assert environment["POLARS_MAX_THREADS"] == "2"
 
 
 def test_a_debugger_needs_the_other_runner(bench: Bench) -> None:

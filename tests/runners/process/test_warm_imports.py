@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import venv
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from standpipe.runners.process.runner import ProcessTaskRunner
 from standpipe.runners.process.warm_imports import COLD, Choice, WarmImports
 from tests.processes import wait_until
 from tests.runners.bench import Bench, Fixed, Kept, value_in
+from tests.worker.tasks import interpreter
 
 #: Imports `heavy` and `light`, of which a template is made, and what they bring.
 USES = "import heavy.parts, light\n"
@@ -51,9 +53,9 @@ class Result:
 class WarmBench(Bench):
     """A bench whose tasks have an environment with packages of the test's, and warm imports."""
 
-    def __init__(self, folder: Path, packages: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, packages: Mapping[str, str], python: str | Path = sys.executable) -> None:
         environment = folder / "environment"
-        venv.EnvBuilder(symlinks=True, with_pip=False).create(environment)
+        subprocess.run([python, "-m", "venv", "--without-pip", environment], check=True)
         self.packages = next(environment.glob("lib/python*/site-packages"))
         self.install(packages)
         super().__init__(folder, Fixed(environment / "bin" / "python"))
@@ -278,6 +280,23 @@ def test_random_numbers_differ(bench: WarmBench) -> None:
 
     for drawn in zip(*values, strict=True):
         assert len({*drawn}) == 3
+
+
+@pytest.mark.parametrize("version", ["3.9", "3.13"])
+def test_other_versions_of_python(tmp_path: Path, version: str) -> None:
+    bench = WarmBench(tmp_path, PACKAGES, interpreter(version))
+    bench.install(
+        {"loud.py": "import warnings, atexit\nprint('out')\nwarnings.warn('old')\natexit.register(print, 'end')"}
+    )
+    body = """
+import heavy.parts, light
+names = sorted(name for name in sys.modules if not name.startswith('standpipe_worker.'))
+import loud
+return [names, heavy.core.VALUE]
+"""
+    check_same(bench, body)
+    bench.runner.close()
+    bench.cold.close()
 
 
 # --- isolation
@@ -582,3 +601,10 @@ def test_a_task_without_imports_learns_once(bench: WarmBench) -> None:
     bench.runner.run(request, log=Kept(), cancel=Cancellation())
 
     assert not bench.choose(request).learn
+
+
+def test_a_function_that_an_import_replaces_is_replaced_when_the_task_imports(bench: WarmBench) -> None:
+    bench.install({"patches.py": "import copy\ndef mine(x): return 'mine'\ncopy.copy = mine"})
+    body = "import copy\nbefore = copy.copy('x')\nimport patches\nreturn [before, copy.copy('x')]"
+
+    assert check_same(bench, body).value == ["x", "mine"]

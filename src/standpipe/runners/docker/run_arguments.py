@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,9 @@ NETWORK = frozenset(
         *("dns", "dns_opt", "dns_search"),
     )
 )
+
+#: The default of `cpu_period`, in microseconds (https://docs.docker.com/engine/containers/resource_constraints/).
+_CPU_PERIOD = 100_000
 
 Volumes = dict[str, dict[str, str]]
 
@@ -93,6 +97,18 @@ class RunArguments:
         return bool(self.others.get("tty"))
 
     @property
+    def cpu_limit(self) -> float | None:
+        """How many cores a container may use, None if these arguments do not limit them."""
+        limits = [*self._read_quota(), *_count_cores(str(self.others.get("cpuset_cpus") or ""))]
+        return min(limits, default=None)
+
+    def _read_quota(self) -> Iterator[float]:
+        if cores := self.others.get("nano_cpus"):
+            yield cores / 1e9
+        if (quota := self.others.get("cpu_quota") or 0) > 0:
+            yield quota / (self.others.get("cpu_period") or _CPU_PERIOD)
+
+    @property
     def fingerprint(self) -> str:
         """A text that is the same for the same arguments."""
         return json.dumps([self.environment, self.volumes, self.others], sort_keys=True, default=repr)
@@ -134,6 +150,13 @@ def _names() -> set[str]:
 
     names = {*containers.RUN_CREATE_KWARGS, *containers.RUN_HOST_CONFIG_KWARGS}
     return (names | {"network", "networking_config", "ports", "volumes"}) - REFUSED.keys()
+
+
+def _count_cores(cores: str) -> Iterator[float]:
+    """Yield the number of cores in a list such as `0-3,6`; nothing if it is empty or invalid, as the engine says so."""
+    ranges = [re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip()) for part in cores.split(",")]
+    if all(ranges):
+        yield float(sum(int(each[2] or each[1]) - int(each[1]) + 1 for each in ranges if each))
 
 
 def _pairs(value: Mapping[str, str] | Iterable[str] | None) -> dict[str, str | None]:

@@ -25,6 +25,7 @@ from standpipe.model.ports import (
 )
 from standpipe.model.resources import Capacity, Limits
 from standpipe.runners.docker.container import EngineTraits, TaskContainer, user_of
+from standpipe.runners.docker.container_threads import ContainerThreads
 from standpipe.runners.docker.create_arguments import (
     bind_mounts,
     command_arguments,
@@ -132,6 +133,7 @@ class ContainerTaskRunner:
         self._inform = inform
         self._engine = engine or Engine()
         self._reaper = reaper or shared_reaper
+        self._threads = ContainerThreads(arguments)
         self._unremoved: set[str] = set()
         self._lock = threading.Lock()
         self._image_ids: dict[str, tuple[float, str]] = {}  # with the time of the request
@@ -334,7 +336,12 @@ class ContainerTaskRunner:
         self, client: DockerClient, image: str, request: TaskRequest, traits: EngineTraits
     ) -> dict[str, Any]:
         merged = self._arguments.merged(
-            environment={**request.env, **request.pod.env, "KFP_RETRY_INDEX": str(request.retry_index)},
+            environment={
+                **self._threads.variables(client, image, request),
+                **request.env,
+                **request.pod.env,
+                "KFP_RETRY_INDEX": str(request.retry_index),
+            },
             labels={**request.pod.labels, **owner_labels(request)},
             binds=bind_mounts([*task_mounts(request), *request.pod.mounts], traits),
         )

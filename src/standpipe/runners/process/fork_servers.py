@@ -185,7 +185,8 @@ class ForkServers:
         key = (python, changed_at(python), tuple(sorted(settings)), template and template.imports)
         with self._lock:
             server = self._running.pop(key, None)
-            if server is not None and (server is replacing or server.has_ended):
+            is_late = server is not None and server.start is not None and server.start.is_late
+            if server is not None and (server is replacing or server.has_ended or (is_late and not server.tasks)):
                 server.close()
                 server = None
             if server is None:

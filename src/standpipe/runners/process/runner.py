@@ -26,6 +26,7 @@ from standpipe.runners.process.limits import AttemptLimits, Limiter, gpu_variabl
 from standpipe.runners.process.task_process import TaskProcess
 from standpipe.runners.process.warm_imports import COLD, Choice, WarmImports
 from standpipe.runners.request_files import request_file, write_request
+from standpipe.runners.thread_counts import CoreShares
 from standpipe.support import machine_capacity
 from standpipe.support.forking import paused
 from standpipe.support.notices import Notice, Once, inform, warn
@@ -96,6 +97,7 @@ class ProcessTaskRunner:
         self._servers = servers
         self._warm = warm
         self._limiter = Limiter()
+        self._cores = CoreShares(machine_capacity.count_cores)
         self._noticed = Once()
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
@@ -110,7 +112,8 @@ class ProcessTaskRunner:
         function = _function(request)
         self._warn_of_other_python(request.image)
         self._warn_of_ignored_settings(request)
-        variables = _task_variables(request)
+        threads = self._cores.thread_variables(request.concurrency, request.limits.cpu, os.environ)
+        variables = {**threads, **_task_variables(request)}
         python = self._environments.python(function, variables=variables, inform=self._inform, cancel=cancel)
         if cancel:
             return CANCELLED_BEFORE_START
@@ -190,6 +193,8 @@ class ProcessTaskRunner:
             if choice.learn:
                 message["learn"] = True
             task = self._run_warm(choice, python, message, limits, log, cancel)
+            if task is None and choice.template and cancel:
+                return CANCELLED_BEFORE_START  # while it waited for its template
             is_warm = task is not None
             task = task or self._run_process(python, start, message, limits, log, cancel)
             return self._learn(choice, task, replace(task.outcome(request), warm_imports=is_warm), request, cancel)

@@ -33,6 +33,7 @@ class TemplateStart:
         self._ended = False
         self.is_ready = False
         self.is_late = False
+        self.is_counted = False  # whether its failure has been counted
         self.refusal = ""  # why the packages cannot be imported ahead, as a sentence
         self.printing: frozenset[str] = frozenset()  # the modules whose import prints something
 

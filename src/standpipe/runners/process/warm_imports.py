@@ -32,8 +32,8 @@ _OWN_VARIABLES = ("KFP_RETRY_INDEX",)
 _START_SECONDS = 10.0
 _SLOWDOWN = 5.0
 
-#: After how many deaths of templates of a component it is not warmed any more.
-_MAX_DEATHS = 2
+#: After how many templates that died or took too long a component is not warmed any more.
+_MAX_FAILURES = 2
 
 #: The most components and environments that are remembered for a program.
 _MAX_SEEN = 10_000
@@ -70,7 +70,7 @@ class WarmImports:
         self._lock = threading.Lock()
         self._seen: OrderedDict[tuple[str, bytes], None] = OrderedDict()
         self._first: OrderedDict[str, bytes] = OrderedDict()
-        self._deaths: dict[str, int] = {}
+        self._failures: dict[str, int] = {}
         register_object(self)
 
     def after_fork_in_child(self) -> None:
@@ -133,19 +133,28 @@ class WarmImports:
         """Return whether a template that has ended its start can be used; remember why if it cannot."""
         if start.refusal:
             self._refuse(choice.key, start.refusal)
-        elif start.is_late:
-            self._refuse(choice.key, "its imports take much longer in a template than in a task")
         elif start.is_ready:
             known = self._store.get(choice.key)
             if known is not None and known.quiet.isdisjoint(start.printing):
                 return True
             self._refuse(choice.key, "its imports print something, which some of its attempts have switched off before")
         else:
-            with self._lock:
-                self._deaths[choice.key] = deaths = self._deaths.get(choice.key, 0) + 1
-            if deaths >= _MAX_DEATHS:
-                self._refuse(choice.key, "the process that imports its packages dies")
+            self._count_failure(choice.key, start)
         return False
+
+    def _count_failure(self, key: str, start: TemplateStart) -> None:
+        """Count a template that has died or taken too long, once, however many tasks have waited for it.
+
+        The machine may only have been busy, so that one is no reason to give up.
+        """
+        with self._lock:
+            if start.is_counted:
+                return
+            start.is_counted = True
+            self._failures[key] = failures = self._failures.get(key, 0) + 1
+        if failures >= _MAX_FAILURES:
+            late = "its imports take much longer in a template than in a task"
+            self._refuse(key, late if start.is_late else "the process that imports its packages dies")
 
     def explain_death(self, choice: Choice, outcome: Outcome) -> Outcome:
         """Return the outcome of a task that a signal has ended, with a hint, if its imports were warm.

@@ -1,0 +1,38 @@
+"""The package itself: its modules are imported at their first use."""
+
+from __future__ import annotations
+
+import pytest
+
+import standpipe
+from tests.imports import modules_of
+
+
+def test_an_import_of_the_package_imports_no_module_of_it() -> None:
+    imported = modules_of("import standpipe")
+
+    assert {name for name in imported if name.startswith("standpipe")} == {"standpipe"}
+
+
+@pytest.mark.parametrize("name", ["compiler", "components", "dsl", "kubernetes", "local"])
+def test_each_module_is_there_when_it_is_used(name: str) -> None:
+    assert f"standpipe.{name}" in modules_of(f"import standpipe\nstandpipe.{name}")
+    assert f"standpipe.{name}" in modules_of(f"from standpipe import {name}")
+
+
+def test_its_names_are_listed() -> None:
+    assert {*standpipe.__all__, "__version__"} <= set(dir(standpipe))
+
+
+def test_there_is_no_other_name() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'lokal'"):
+        standpipe.lokal  # noqa: B018
+
+
+def test_a_component_finds_what_compiles_it_without_the_import_of_local() -> None:
+    program = (
+        "from standpipe import dsl\n"
+        "@dsl.container_component\ndef noop():\n    return dsl.ContainerSpec(image='image')\n"
+        "assert noop.compile_to_json()['root']['dag']['tasks'].keys() == {'noop'}"
+    )
+    assert "standpipe.local" in modules_of(program)
