@@ -58,7 +58,7 @@ class ForkHazards:
         self._handlers = _signal_handlers()
         maps = _maps()
         self._shared = _shared_mappings(maps)
-        self._c_packages = _c_packages(maps)
+        self._c_files = _c_files(maps)
         self._os_threads = _os_threads()
 
     def find(self) -> str:
@@ -83,7 +83,7 @@ class ForkHazards:
 
     def all_measured(self) -> bool:
         """Return whether all C code that the imports have loaded is of measured packages, as of the last `find`."""
-        return self._c_packages <= MEASURED
+        return _packages_of(self._c_files) <= MEASURED
 
     def _descriptor(self) -> str:
         now = _open_descriptors()
@@ -102,8 +102,8 @@ class ForkHazards:
 
     def _os_thread(self, maps: str) -> str:
         """Return a sentence about threads that have been started since the last time, unless by measured packages."""
-        packages, self._c_packages = self._c_packages, _c_packages(maps)
-        added = self._c_packages - packages
+        files, self._c_files = self._c_files, _c_files(maps)
+        added = _packages_of(self._c_files - files)
         threads = self._os_threads
         if added and added <= MEASURED:
             self._os_threads = _os_threads()
@@ -184,10 +184,14 @@ def _shared_mappings(maps: str) -> Set[Tuple[str, str]]:
     return set(_SHARED_MAPPING.findall(maps))
 
 
-def _c_packages(maps: str) -> Set[str]:
-    """Return which packages have C code in memory, by folder or file in site-packages; else by the name of the file."""
-    files = set(_MAPPED_FILE.findall(maps))
-    return {package_of(file) or os.path.basename(file) for file in files if not _is_of_system(file)}
+def _c_files(maps: str) -> Set[str]:
+    """Return the files of C code in memory that belong neither to the system nor to Python itself."""
+    return {file for file in set(_MAPPED_FILE.findall(maps)) if not _is_of_system(file)}
+
+
+def _packages_of(files: Set[str]) -> Set[str]:
+    """Return the packages of files of C code, by folder or file in site-packages; else the name of the file."""
+    return {package_of(file) or os.path.basename(file) for file in files}
 
 
 def _is_of_system(file: str) -> bool:
