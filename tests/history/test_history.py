@@ -284,7 +284,7 @@ def test_a_finished_run_cannot_be_cancelled() -> None:
 
 A, B, LOOP = TaskRef((("a", None),)), TaskRef((("b", None),)), TaskRef((("loop", None),))
 INSIDE = TaskRef((("loop", 0), ("a", None)))
-REPORT = e.AttemptReport(2.5, cpu_seconds=1.5, peak_memory=2048, log_bytes=10, log_lines=2)
+REPORT = e.AttemptReport(2.5, cpu_seconds=1.5, peak_memory=2048, log_bytes=10, log_lines=2, warm_imports=True)
 BOOM = e.Failure("boom")
 OVER = TaskState.SUCCEEDED
 
@@ -396,7 +396,10 @@ def test_attempts_have_their_resource_usage(tmp_path: Path) -> None:
     (attempt,) = run.task("a").attempts
     assert (attempt.duration, attempt.cpu_seconds, attempt.peak_memory) == (2.5, 1.5, 2048)
     assert (attempt.log_bytes, attempt.log_lines) == (10, 2)
-    assert "attempt 1: succeeded in 2.5 s, CPU 1.5 s, memory 2 KiB, 2 lines of log\n" in str(run.task("a"))
+    assert attempt.warm_imports
+    assert "attempt 1: succeeded in 2.5 s, CPU 1.5 s, memory 2 KiB, warm imports, 2 lines of log\n" in str(
+        run.task("a")
+    )
 
 
 def test_a_cached_task_has_no_attempts(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def test_names_that_do_not_exist_are_errors() -> None:
         local.SubprocessRunner(),
         local.SubprocessRunner(use_venv=False),
         local.SubprocessRunner(ignore_init_containers=True),
+        local.SubprocessRunner(warm_imports=False),
         local.DockerRunner(),
     ],
     ids=repr,
@@ -65,7 +66,10 @@ def test_the_flags_of_a_runner_make_it_again(runner: local.LocalRunner) -> None:
     flag = options[options.index("--runner") + 1] if "--runner" in options else api.default_flag()
 
     again = api.from_command_line(
-        flag, no_venv="--no-venv" in options, no_init_containers="--no-init-containers" in options
+        flag,
+        no_venv="--no-venv" in options,
+        no_init_containers="--no-init-containers" in options,
+        no_warm_imports="--no-warm-imports" in options,
     )
     assert (type(again), repr(again)) == (type(runner), repr(runner))
 
@@ -75,6 +79,8 @@ def test_a_flag_of_another_runner_is_refused() -> None:
         api.from_command_line("docker", no_venv=True)
     with pytest.raises(ArgumentError, match="--no-init-containers is for --runner subprocess"):
         api.from_command_line("docker", no_venv=False, no_init_containers=True)
+    with pytest.raises(ArgumentError, match="--no-warm-imports is for --runner subprocess"):
+        api.from_command_line("docker", no_venv=False, no_warm_imports=True)
 
 
 @pytest.mark.usefixtures("_registered")

@@ -50,7 +50,7 @@ RunResumed: rerun_tasks (again), plan="", inputs={}, resumed_at=0.0
 RunEnded: state, outputs, failures=[]
 Failure: message, detail="", hint="", exit_code=null, signal=null, out_of_memory=false, cause_task=null (within),
     attempts=0, log_tail="" (printed)
-Report: seconds, cpu_seconds=null, peak_memory=null, log_bytes=0, log_lines=0
+Report: seconds, cpu_seconds=null, peak_memory=null, log_bytes=0, log_lines=0, warm_imports=false
 Resources: cpu=0.0, memory=0, gpus=0, cpu_limit=null, memory_limit=null, unavailable="" (lacking)
 Artifact: name, type, uri, metadata={}, custom_path="", checksum=null (seal), registry_request=null
 ArtifactType: schema_title, schema_version="0.0.1"
@@ -208,7 +208,7 @@ def test_no_stored_name_has_changed() -> None:
 
 TASK = TaskRef((("loop", 3), ("train", None)))
 FAILURE = e.Failure("boom", "Traceback", "look", 1, 9, True, TASK, 3, "the last line")
-REPORT = e.AttemptReport(1.5, 1.0, 1024, 20, 2)
+REPORT = e.AttemptReport(1.5, 1.0, 1024, 20, 2, warm_imports=True)
 RESOURCES = ResourceRequest(1.0, 1024, 1, 2.0, 2048, "3 accelerators")
 CHECKSUM = values.Checksum("sha256:00", 3, "3-1-1-1")
 ARTIFACT = values.ArtifactValue(

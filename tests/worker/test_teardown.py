@@ -46,6 +46,10 @@ PENDING: dict[str, tuple[str, Callable[[Path], str]]] = {
     "a global file": (f"global file; {OPEN}", Path.read_text),
     "a binary file without a name": ("sys.mine = [open(path, 'wb')]; sys.mine[0].write(b'rows')", Path.read_text),
     "an attribute of a module": ("import json; json.file = open(path, 'w'); json.file.write('rows')", Path.read_text),
+    "an attribute of a class that was imported before": (
+        "import json; json.JSONEncoder.file = open(path, 'w'); json.JSONEncoder.file.write('rows')",
+        Path.read_text,
+    ),
     "a context variable": (
         f"import contextvars; {OPEN}; contextvars.ContextVar('v').set(file)",
         Path.read_text,

@@ -30,6 +30,11 @@ def add_run_options(parser: _ActionsContainer) -> None:
         action="store_true",
         help="run tasks without their init containers and sidecars, which only containers can have",
     )
+    parser.add_argument(
+        "--no-warm-imports",
+        action="store_true",
+        help="let each task import its packages itself, instead of in a process that it is then a copy of",
+    )
     for option in all_options():
         if option.flag:
             _add_flag(parser, option, option.flag)
@@ -42,7 +47,10 @@ def run_options(namespace: argparse.Namespace) -> dict[str, Any]:
         ArgumentError: if two of them contradict each other.
     """
     runner = runners.from_command_line(
-        namespace.runner, no_venv=namespace.no_venv, no_init_containers=namespace.no_init_containers
+        namespace.runner,
+        no_venv=namespace.no_venv,
+        no_init_containers=namespace.no_init_containers,
+        no_warm_imports=namespace.no_warm_imports,
     )
     values = {option.name: getattr(namespace, option.name) for option in all_options() if option.flag}
     return {"runner": runner, "raise_on_error": True, **values}

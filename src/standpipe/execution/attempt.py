@@ -401,4 +401,4 @@ def _run_with_timeout(runner: Runner, request: TaskRequest, log: Log, cancel: Ca
 def _build_report(log: TaskLog, outcome: Outcome | None = None) -> AttemptReport:
     """Return the report of an attempt; its duration is added later."""
     used = outcome or Outcome()
-    return AttemptReport(0, used.cpu_seconds, used.peak_memory, log.bytes, log.lines)
+    return AttemptReport(0, used.cpu_seconds, used.peak_memory, log.bytes, log.lines, used.warm_imports)

@@ -52,6 +52,7 @@ class _TaskState(TaskProgress):
             peak_memory=report.peak_memory if report else None,
             log_bytes=report.log_bytes if report else None,
             log_lines=report.log_lines if report else None,
+            warm_imports=report is not None and report.warm_imports,
         )
 
 

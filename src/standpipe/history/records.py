@@ -79,7 +79,8 @@ class Attempt:
     """One attempt of a task. `number` counts from 1 over the whole run, resumes included.
 
     `cpu_seconds` and `peak_memory` (bytes) add up all processes of the attempt, None if they could not be measured.
-    `log_bytes` and `log_lines` are the size of its log; None for an attempt that has not ended.
+    `log_bytes` and `log_lines` are the size of its log; None for an attempt that has not ended. `warm_imports` is
+    whether its packages were imported before it was forked.
     """
 
     number: int
@@ -94,6 +95,7 @@ class Attempt:
     peak_memory: int | None = None
     log_bytes: int | None = None
     log_lines: int | None = None
+    warm_imports: bool = False
 
     def __repr__(self) -> str:
         duration = "" if self.duration is None else f" in {self.duration:.3g} s"

@@ -41,6 +41,8 @@ def render_attempt(attempt: Attempt) -> Iterator[str]:
         facts.append(f"CPU {format_duration(attempt.cpu_seconds)}")
     if attempt.peak_memory is not None:
         facts.append(f"memory {format_memory(attempt.peak_memory)}")
+    if attempt.warm_imports:
+        facts.append("warm imports")
     if attempt.log_lines is not None:
         facts.append(f"{attempt.log_lines} {'line' if attempt.log_lines == 1 else 'lines'} of log")
     failure = f": {attempt.failure.message}" if attempt.failure else ""

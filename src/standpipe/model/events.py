@@ -67,7 +67,7 @@ class AttemptReport:
 
     `seconds` is the time from its start to its end, including the preparation of its environment. `cpu_seconds` and
     `peak_memory` (bytes) are those of its processes, None if the runner does not measure them. `log_bytes` and
-    `log_lines` are the size of its log.
+    `log_lines` are the size of its log. `warm_imports` is whether its packages were imported before it was forked.
     """
 
     seconds: float
@@ -75,6 +75,7 @@ class AttemptReport:
     peak_memory: int | None = None
     log_bytes: int = 0
     log_lines: int = 0
+    warm_imports: bool = False
 
 
 # --- events -----------------------------------------------------------------------------------------------------------

@@ -50,6 +50,8 @@ def _make_init(cls: Any) -> Callable[..., None]:
         else:
             parameters.append(name)
         lines.append(f"held[{name!r}] = {value}")
+    if hasattr(cls, "__post_init__"):
+        lines.append("self.__post_init__()")
     source = f"def __init__({', '.join(parameters)}):\n  " + "\n  ".join(lines)
     exec(compile(source, "<string>", "exec"), namespace)  # noqa: S102 - as `dataclasses` does
     init: Callable[..., None] = namespace["__init__"]

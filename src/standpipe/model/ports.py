@@ -137,8 +137,9 @@ class Outcome:
     Exactly one of `exit_code`, `signal` and `problem` is set: the process exited, it was killed, or it could not be
     started or its exit status is unknown (which is a failure). `detail` is the traceback of the task's code; `cause` is
     its exception in one line, and `hint` what to do about it. `out_of_memory` is set if the process was killed for that
-    reason. `cpu_seconds` and `peak_memory` (bytes) are those of all its processes, None if unknown; they do not take
-    part in comparisons, nor does `hint`.
+    reason. `cpu_seconds` and `peak_memory` (bytes) are those of all its processes, None if unknown. `warm_imports` is
+    whether its packages were imported before it was forked. These three do not take part in comparisons, nor does
+    `hint`.
     """
 
     exit_code: int | None = None
@@ -149,6 +150,7 @@ class Outcome:
     out_of_memory: bool = False
     cpu_seconds: float | None = field(default=None, compare=False)
     peak_memory: int | None = field(default=None, compare=False)
+    warm_imports: bool = field(default=False, compare=False)
     hint: str = field(default="", compare=False)
 
     @property

@@ -145,12 +145,15 @@ class LocalRunner(ABC):
         return ("--runner", flag) if flag and flag != default_flag() else ()
 
     @classmethod
-    def from_command_line(cls, *, no_venv: bool, no_init_containers: bool = False) -> LocalRunner:
+    def from_command_line(
+        cls, *, no_venv: bool, no_init_containers: bool = False, no_warm_imports: bool = False
+    ) -> LocalRunner:
         """Make the runner that the flags of the command line ask for.
 
         Args:
             no_venv: whether `--no-venv` was passed.
             no_init_containers: whether `--no-init-containers` was passed.
+            no_warm_imports: whether `--no-warm-imports` was passed.
 
         Raises:
             ArgumentError: if a flag is not for this runner.
@@ -159,6 +162,8 @@ class LocalRunner(ABC):
             raise ArgumentError("--no-venv is for --runner subprocess: only its tasks can run in your environment.")
         if no_init_containers:
             raise ArgumentError("--no-init-containers is for --runner subprocess: other runners do run them.")
+        if no_warm_imports:
+            raise ArgumentError("--no-warm-imports is for --runner subprocess: other runners have no warm imports.")
         return cls()
 
 
@@ -189,19 +194,24 @@ def default_flag() -> str:
     return flags()[0]
 
 
-def from_command_line(flag: str, *, no_venv: bool, no_init_containers: bool = False) -> LocalRunner:
+def from_command_line(
+    flag: str, *, no_venv: bool, no_init_containers: bool = False, no_warm_imports: bool = False
+) -> LocalRunner:
     """Make the runner that the flags of the command line ask for.
 
     Args:
         flag: the value of `--runner`, one of `flags()`.
         no_venv: whether `--no-venv` was passed.
         no_init_containers: whether `--no-init-containers` was passed.
+        no_warm_imports: whether `--no-warm-imports` was passed.
 
     Raises:
         ArgumentError: if a flag is not for this runner.
     """
     name = next(name for name, registration in RUNNERS.items() if registration.flag == flag)
-    return runner_class(name).from_command_line(no_venv=no_venv, no_init_containers=no_init_containers)
+    return runner_class(name).from_command_line(
+        no_venv=no_venv, no_init_containers=no_init_containers, no_warm_imports=no_warm_imports
+    )
 
 
 def suggestions() -> list[str]:

@@ -58,6 +58,7 @@ REPORT = Record(
         "peak_memory": Field("peak_memory"),
         "log_bytes": Field("log_bytes"),
         "log_lines": Field("log_lines"),
+        "warm_imports": Field("warm_imports"),
     },
 )
 RESOURCES = Record(

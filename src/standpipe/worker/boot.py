@@ -3,8 +3,8 @@
 * `python3 boot.py run <request.json>` runs a task in a container;
 * `python3 boot.py stand-by <request.json>` does so once it gets a byte on its standard input;
 * `python3 boot.py debug <request.json>` runs it under a debugger, on the terminal;
-* `python3 boot.py serve <fd> <seconds>` is a fork server, which forks for each task that is requested on the socket,
-  and ends after so many seconds without a task.
+* `python3 boot.py serve <fd> <seconds> [<template>]` is a fork server, which forks for each task that is requested on
+  the socket, and ends after so many seconds without a task; before, it imports the packages that a template names.
 
 A plain script for a bare Python 3.9 or newer. It loads its own folder as the package `standpipe_worker`, without adding
 it to `sys.path`.
@@ -37,7 +37,7 @@ def load_package() -> None:
     spec.loader.exec_module(package)
 
 
-def main(mode: str, argument: str, idle_seconds: str = "inf") -> int:
+def main(mode: str, argument: str, idle_seconds: str = "inf", template: str = "") -> int:
     """Run one request and return its exit code, or serve until the socket closes."""
     load_package()
     # A crash in C code prints where Python was. By the number of the stream, which is the log of each forked task.
@@ -45,7 +45,7 @@ def main(mode: str, argument: str, idle_seconds: str = "inf") -> int:
     if mode == "serve":
         from standpipe_worker.fork_server import serve  # type: ignore[import-not-found] # just loaded
 
-        return int(serve(int(argument), float(idle_seconds)))
+        return int(serve(int(argument), float(idle_seconds), template))
     from standpipe_worker.task import use_utf8  # type: ignore[import-not-found] # just loaded
 
     if mode != "debug":

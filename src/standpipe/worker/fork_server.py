@@ -7,14 +7,19 @@ and the pipe for what the task prints), then JSON with
 * `set` and `unset`, changes of the environment variables;
 * `umask`, the permissions that files of the task do not get;
 * `mounts` and `keep`, as `mounts.enter` takes them, for a task with volumes;
-* `limits`, as `limits.enter` takes them, for a task with limits.
+* `limits`, as `limits.enter` takes them, for a task with limits;
+* `learn`, whether the task reports what it imports.
 
 The reply socket gets lines of JSON. From the task: `{"pid": …}` once it is a process group of its own,
-`{"grouped": …}`, whether a control group limits it, and `{"code": …}`, its exit code, as its last act, unless its
-interpreter has to finalize (`teardown`). From the server: `{"status": …}`, the wait status, once the task has ended, in
+`{"grouped": …}`, whether a control group limits it, `{"learned": …}`, what it has imported
+(`ImportObserver.report`), if it succeeded, and `{"code": …}`, its exit code, as its last act, unless its interpreter
+has to finalize (`teardown`). From the server: `{"status": …}`, the wait status, once the task has ended, in
 whatever way, or `{"problem": …}` if it could not be started. Usage comes with the code and the status
 (`usage.from_rusage`). Because most tasks report their code, the other side need not wait until the system has cleaned
 up the process.
+
+A server with a template (`template.py`) imports packages before it serves, and says on the control socket in one line
+of JSON how that ended: `{"cpu_seconds": …, "printing": …}`, or `{"refused": …}`, a sentence, upon which it ends.
 
 The server has one thread and knows nothing of what tasks do. When the control socket closes, it kills its tasks, and
 removes their working directories, as the process that should remove those may be dead. Without tasks it ends after some
@@ -34,37 +39,37 @@ import sys
 import time
 import traceback
 from contextlib import suppress
-from functools import cached_property
-from typing import Any, Callable, Dict, List, NoReturn, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NoReturn, Optional, Set, Tuple
 
 from . import orphans, usage
+from .learning import ImportObserver
+from .orders import Order, forward, is_awaited, receive, send_reply
 from .task import Request, prepare, run, use_utf8, warm_up
 from .teardown import Teardown
+
+if TYPE_CHECKING:
+    from .template import Template
 
 #: The seconds after which the server looks for tasks that have reported their end, and still run.
 _CHECK_SECONDS = 1.0
 
-
-class _Order:
-    """An order for one task: the message, the reply socket, and the descriptor for what the task prints."""
-
-    def __init__(self, body: bytes, reply: socket.socket, log: int) -> None:
-        self.body = body
-        self.reply = reply
-        self.log = log
-
-    @cached_property
-    def message(self) -> Dict[str, Any]:
-        message: Dict[str, Any] = json.loads(self.body)
-        return message
+#: The seconds after which a server with a template and without a task looks whether its memory is needed.
+_MEMORY_CHECK_SECONDS = 5.0
 
 
-def serve(control_fd: int, idle_seconds: float) -> int:
-    """Serve the control socket with that descriptor until its other end closes, or no task comes for some seconds."""
-    server = ForkServer(socket.socket(fileno=control_fd), idle_seconds, adopts=orphans.adopt())
+def serve(control_fd: int, idle_seconds: float, template: str = "") -> int:
+    """Serve the control socket with that descriptor until its other end closes, or no task comes for some seconds.
+
+    `template` has the arguments of `Template` as JSON; it is empty for a server without one.
+    """
+    control = socket.socket(fileno=control_fd)
+    server = ForkServer(control, idle_seconds, adopts=orphans.adopt())
+    del sys.argv[1:]
     use_utf8()
     with suppress(Exception):  # if the SDK in this environment is broken, the tasks report that
         warm_up()
+    if template and not server.load(json.loads(template)):
+        return 0
     Teardown().warm_up()
     gc.collect()
     gc.freeze()  # the objects so far are shared by all tasks, whose collectors must not touch, and so copy, them
@@ -88,12 +93,25 @@ class ForkServer:
         self._control = control
         self._idle_seconds = idle_seconds
         self._adopts = adopts
+        self._idle_until = time.monotonic() + idle_seconds
         self._wake, self._waker = socket.socketpair()
         self._waker.setblocking(False)
         self._replies: Dict[int, socket.socket] = {}
         self._folders: Dict[int, str] = {}
         self._spare: Optional[Tuple[int, socket.socket]] = None
         self._wants_spare = True
+        self.template: Optional[Template] = None
+
+    def load(self, arguments: Dict[str, Any]) -> bool:
+        """Import packages ahead; return whether that is possible, after telling the other side."""
+        from .template import NotWarmable, Template  # few servers have one
+
+        try:
+            self.template = Template(**arguments)
+        except NotWarmable as error:
+            send_reply(self._control, refused=str(error))
+            return False
+        return send_reply(self._control, cpu_seconds=self.template.cpu_seconds, printing=self.template.printing)
 
     def serve(self) -> None:
         """Start tasks as they are ordered, until the control socket closes, or none was ordered for some time."""
@@ -105,7 +123,7 @@ class ForkServer:
                 self._wake.recv(4096)
                 self._reap()
             if self._control in ready:
-                order = _receive(self._control)
+                order = receive(self._control)
                 if order is None:
                     break
                 self._start(order)
@@ -113,7 +131,7 @@ class ForkServer:
                 self._make_spare()
             elif not ready and self._replies:
                 self._kill_reported()
-            elif not ready:
+            elif not ready and (time.monotonic() >= self._idle_until or self._is_dispensable()):
                 break
         self._kill_all()
 
@@ -123,18 +141,29 @@ class ForkServer:
             return 0
         if self._replies:
             return _CHECK_SECONDS
-        return None if math.isinf(self._idle_seconds) else self._idle_seconds
+        left = max(0.0, self._idle_until - time.monotonic())
+        if self.template:
+            return min(left, _MEMORY_CHECK_SECONDS)
+        return None if math.isinf(left) else left
+
+    def _is_dispensable(self) -> bool:
+        """Return whether this process, which has no task, holds memory that others need."""
+        if not self.template:
+            return False
+        from .memory_pressure import is_memory_scarce  # of use to servers with a template only
+
+        return is_memory_scarce()
 
     def close(self) -> None:
         """Close its sockets, in a forked process."""
         for held in (self._control, self._wake, self._waker, *self._replies.values()):
             held.close()
 
-    def _start(self, order: _Order) -> None:
+    def _start(self, order: Order) -> None:
         try:
             pid = self._order_from_spare(order) or self._fork(order)
         except OSError as error:
-            _send_reply(order.reply, problem=f"no process could be started: {error.strerror}", errno=error.errno)
+            send_reply(order.reply, problem=f"no process could be started: {error.strerror}", errno=error.errno)
             order.reply.close()
         else:
             self._replies[pid] = order.reply
@@ -142,7 +171,7 @@ class ForkServer:
         os.close(order.log)
         self._wants_spare = True
 
-    def _order_from_spare(self, order: _Order) -> Optional[int]:
+    def _order_from_spare(self, order: Order) -> Optional[int]:
         """Send the order to the spare; return its process id, or None if there is no spare."""
         if self._spare is None:
             return None
@@ -150,14 +179,16 @@ class ForkServer:
         with orders, suppress(BrokenPipeError, ConnectionResetError):
             # So that later spares find the program compiled. Before the task starts: it can put a FIFO there.
             prepare(order.message["request"])
-            _forward(orders, order)
+            forward(orders, order)
             return pid
         return None
 
-    def _fork(self, order: _Order) -> int:
+    def _fork(self, order: Order) -> int:
         request = prepare(order.message["request"])
         pid = os.fork()
         if pid == 0:
+            if self.template:
+                self.template.shelf.renew()
             _become_task(self, lambda: (order, request))
         return pid
 
@@ -171,7 +202,7 @@ class ForkServer:
         else:
             if pid == 0:
                 ours.close()
-                _become_task(self, lambda: _wait_for_order(theirs))
+                _become_task(self, lambda: _wait_for_order(theirs, self.template))
             self._spare = pid, ours
         theirs.close()
 
@@ -193,13 +224,14 @@ class ForkServer:
             self._spare[1].close()
             self._spare = None
         elif pid in self._replies:
+            self._idle_until = time.monotonic() + self._idle_seconds
             with self._replies.pop(pid) as reply:
-                _send_reply(reply, status=status, **usage.from_rusage(rusage))
+                send_reply(reply, status=status, **usage.from_rusage(rusage))
 
     def _kill_reported(self) -> None:
         """Kill the tasks for which nobody waits any more: they have reported their end, and have not ended."""
         for pid, reply in self._replies.items():
-            if not _is_awaited(reply):
+            if not is_awaited(reply):
                 with suppress(PermissionError):  # it runs as another user by now
                     os.kill(pid, signal.SIGKILL)
 
@@ -233,7 +265,7 @@ class ForkServer:
                     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _become_task(server: ForkServer, wait: Callable[[], Tuple[_Order, Optional[Request]]]) -> NoReturn:
+def _become_task(server: ForkServer, wait: Callable[[], Tuple[Order, Optional[Request]]]) -> NoReturn:
     """Run a task in this forked process, and end it.
 
     Raises:
@@ -242,20 +274,24 @@ def _become_task(server: ForkServer, wait: Callable[[], Tuple[_Order, Optional[R
     code = 70  # a bug of the worker, unless another code is known
     try:
         _detach(server)
-        code = _run_task(*wait())
+        code = _run_task(*wait(), server.template)
     except BaseException:  # noqa: BLE001  the outermost edge of this process
         traceback.print_exc()
     raise SystemExit(code)
 
 
-def _wait_for_order(orders: socket.socket) -> Tuple[_Order, None]:
+def _wait_for_order(orders: socket.socket, template: Optional[Template]) -> Tuple[Order, None]:
     """Warm up while there is no order to the spare, and wait for it; exit if there is none."""
+    if template:
+        template.shelf.renew()
     if not select.select([orders], [], [], 0)[0]:
         with suppress(Exception):  # as in `serve`
             warm_up()
-        Teardown().warm_up()
+        Teardown(is_warm=template is not None).warm_up()
+        if template:
+            template.shelf.touch()
     with orders:
-        order = _receive(orders)
+        order = receive(orders)
     if order is None:
         os._exit(0)  # it is not needed any more
     return order, None
@@ -271,9 +307,9 @@ def _detach(server: ForkServer) -> None:
     server.close()
 
 
-def _run_task(order: _Order, request: Optional[Request]) -> int:
+def _run_task(order: Order, request: Optional[Request], template: Optional[Template]) -> int:
     """Run a task in this process; return its exit code if the interpreter has to finalize, or else exit with it."""
-    if not _send_reply(order.reply, pid=os.getpid()):
+    if not send_reply(order.reply, pid=os.getpid()):
         return 70  # it was cancelled before it started
     os.register_at_fork(after_in_child=order.reply.close)  # only this process may report for the task
     _redirect(order.log)
@@ -284,66 +320,26 @@ def _run_task(order: _Order, request: Optional[Request]) -> int:
     if message.get("mounts") and not _mount(order.reply, message):
         return 70
     _enter(message["cwd"], message["set"], message["unset"])
-    teardown = Teardown()
+    observer = ImportObserver(template.shelf if template else None) if template or message.get("learn") else None
+    if observer:
+        observer.install()
+    teardown = Teardown(is_warm=True, is_measured=template.is_measured) if template else Teardown()
     code = run(message["request"], request)
+    if observer and code == 0:
+        _report(order.reply, observer)
     is_complete = teardown.run()
     orphans.kill_children()  # before the end: later, nobody could find them if the server has died
     if not is_complete:
         return code  # which the server reports
     try:
-        _send_reply(order.reply, code=code, **usage.current())
+        send_reply(order.reply, code=code, **usage.current())
     except OSError:  # the user's code has closed all descriptors, as programs do that become daemons
         return code
     os._exit(code)
 
 
-def _receive(orders: socket.socket) -> Optional[_Order]:
-    """Receive the next order from a socket; return None if it was closed."""
-    head, fds, _, _ = socket.recv_fds(orders, 4, 2)
-    body = _receive_bytes(orders, int.from_bytes(head, "big")) if len(head) == 4 else b""
-    return _Order(body, socket.socket(fileno=fds[0]), fds[1]) if body else None
-
-
-def _receive_bytes(orders: socket.socket, size: int) -> bytes:
-    received: List[bytes] = []
-    while size:
-        part = orders.recv(size)
-        if not part:
-            return b""
-        received.append(part)
-        size -= len(part)
-    return b"".join(received)
-
-
-def _forward(orders: socket.socket, order: _Order) -> None:
-    # Mostly one message, so that the spare wakes up once.
-    content = len(order.body).to_bytes(4, "big") + order.body
-    sent = socket.send_fds(orders, [content], [order.reply.fileno(), order.log])
-    if sent < len(content):
-        orders.sendall(content[sent:])
-
-
 def _nothing(signum: int, frame: object) -> None:
     """Do nothing: a handler must exist for the signal to wake `select`."""
-
-
-def _send_reply(reply: socket.socket, **message: Any) -> bool:
-    """Send a reply, and return whether the process that ordered the task still waits for it."""
-    try:
-        reply.sendall(json.dumps(message).encode() + b"\n")
-    except (BrokenPipeError, ConnectionResetError):
-        return False
-    return True
-
-
-def _is_awaited(reply: socket.socket) -> bool:
-    """Return whether the process that ordered a task still waits for its end."""
-    try:
-        return reply.recv(1, socket.MSG_DONTWAIT) != b""
-    except BlockingIOError:
-        return True  # that process sends nothing
-    except ConnectionResetError:
-        return False
 
 
 def _kill_group(pid: int) -> None:
@@ -370,10 +366,16 @@ def _enter(cwd: str, changed: Dict[str, str], removed: List[str]) -> None:
     sys.path.insert(0, cwd)  # as `python -m` does, with which KFP starts its executor
 
 
+def _report(reply: socket.socket, observer: ImportObserver) -> None:
+    """Report what a task has imported, if it has not closed all descriptors."""
+    with suppress(OSError):
+        send_reply(reply, learned=observer.report())
+
+
 def _limit(reply: socket.socket, order: Dict[str, Any]) -> None:
     from . import limits  # few tasks have any
 
-    _send_reply(reply, grouped=limits.enter(order))
+    send_reply(reply, grouped=limits.enter(order))
 
 
 def _mount(reply: socket.socket, message: Dict[str, Any]) -> bool:
@@ -383,12 +385,12 @@ def _mount(reply: socket.socket, message: Dict[str, Any]) -> bool:
         mounts.enter(message["mounts"], message["keep"], message["cwd"])
     except mounts.MountsRefused as error:
         advice = "Use local.DockerRunner(), or a Linux system that allows this user to create mount namespaces"
-        _send_reply(reply, problem=f"its volumes could not be mounted: {error.strerror}. {advice}")
+        send_reply(reply, problem=f"its volumes could not be mounted: {error.strerror}. {advice}")
         return False
     except OSError as error:
         where = f" at {error.filename}" if error.filename else ""
         paths = ", ".join(path for _, path, _ in message["mounts"])
-        _send_reply(
+        send_reply(
             reply,
             problem=f"its volumes could not be mounted: {error.strerror}{where}. It mounts folders at {paths}: mount "
             "them at paths that do not exist yet, or that are folders",

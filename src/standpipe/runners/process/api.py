@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from standpipe.model.plan import Plan
     from standpipe.model.ports import Runner
 
+#: The values of a variable that switch something off.
+_OFF = ("0", "false", "no", "off")
+
 
 class SubprocessRunner(LocalRunner):
     """Runs lightweight Python components on this machine, each attempt in a new process.
@@ -29,6 +33,8 @@ class SubprocessRunner(LocalRunner):
         max_concurrent_pip_installs: the same.
         ignore_init_containers: whether tasks with init containers or sidecars (`kubernetes.add_init_container`) run
             without them. Otherwise a pipeline that has such tasks is refused: a process has no containers beside it.
+        warm_imports: whether tasks may start in a copy of a process that has imported their packages already. Each
+            still has a process of its own. `STANDPIPE_WARM_IMPORTS=0` switches it off as well.
     """
 
     def __init__(
@@ -38,24 +44,33 @@ class SubprocessRunner(LocalRunner):
         max_concurrent_pip_installs: int = 1,
         *,
         ignore_init_containers: bool = False,
+        warm_imports: bool = True,
     ) -> None:
         self.use_venv = use_venv
         self.ignore_init_containers = ignore_init_containers
+        self.warm_imports = warm_imports
 
     def __repr__(self) -> str:
         more = ", ignore_init_containers=True" if self.ignore_init_containers else ""
+        more += "" if self.warm_imports else ", warm_imports=False"
         return f"SubprocessRunner(use_venv={self.use_venv}{more})"
 
     @property
     def command_options(self) -> tuple[str, ...]:
         """The flags of the command line that choose this runner."""
-        flags = {"--no-venv": not self.use_venv, "--no-init-containers": self.ignore_init_containers}
+        flags = {
+            "--no-venv": not self.use_venv,
+            "--no-init-containers": self.ignore_init_containers,
+            "--no-warm-imports": not self.warm_imports,
+        }
         return tuple(flag for flag, is_set in flags.items() if is_set)
 
     @classmethod
-    def from_command_line(cls, *, no_venv: bool, no_init_containers: bool = False) -> SubprocessRunner:
+    def from_command_line(
+        cls, *, no_venv: bool, no_init_containers: bool = False, no_warm_imports: bool = False
+    ) -> SubprocessRunner:
         """Make the runner that the flags of the command line ask for."""
-        return cls(use_venv=not no_venv, ignore_init_containers=no_init_containers)
+        return cls(use_venv=not no_venv, ignore_init_containers=no_init_containers, warm_imports=not no_warm_imports)
 
     def check_plan(self, plan: Plan) -> None:
         """Refuse a pipeline whose tasks have init containers or sidecars, unless the user's options ignore them.
@@ -83,8 +98,13 @@ class SubprocessRunner(LocalRunner):
             CurrentEnvironment,
             Venvs,
         )
+        from standpipe.runners.process.warm_imports import shared_warm_imports
 
-        return ProcessTaskRunner(Venvs(Path(cache_folder(), "envs")) if self.use_venv else CurrentEnvironment())
+        environments = Venvs(Path(cache_folder(), "envs")) if self.use_venv else CurrentEnvironment()
+        return ProcessTaskRunner(environments, warm=shared_warm_imports() if self._may_warm() else None)
+
+    def _may_warm(self) -> bool:
+        return self.warm_imports and os.environ.get("STANDPIPE_WARM_IMPORTS", "1").lower() not in _OFF
 
     @contextmanager
     def running(self) -> Iterator[Runner]:

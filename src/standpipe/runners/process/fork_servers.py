@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -19,8 +20,10 @@ from weakref import WeakSet
 from standpipe.errors import RunnerError
 from standpipe.runners.process.installer import find_site_packages
 from standpipe.runners.process.process_tree import kill_tree, signal_tree
+from standpipe.runners.process.template_start import TemplateStart
 from standpipe.support.forking import close_owned, own, paused, register_object, start_process
 from standpipe.support.system_limits import advise
+from standpipe.support.untrusted_files import remove_path
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -38,6 +41,9 @@ IDLE_SECONDS = 300.0
 _MOST_IDLE = 4
 _MOST_IDLE_IN_RUN = 16
 
+#: The most templates without a task that are kept. Each holds the packages that it has imported in memory.
+_MOST_IDLE_TEMPLATES = 4
+
 #: The most of a server's own output that is read, and the end of it that errors show, in bytes.
 _OUTPUT_READ = 64 * 1024
 _OUTPUT_SHOWN = 2000
@@ -46,8 +52,22 @@ _OUTPUT_SHOWN = 2000
 _TIME_TO_END = 2.0
 
 
+@dataclass(frozen=True)
+class Template:
+    """What a fork server imports before it serves: the modules, in order, with just these environment variables.
+
+    `seconds` is how long that may take.
+    """
+
+    imports: tuple[str, ...]
+    variables: Mapping[str, str]
+    seconds: float = field(compare=False)
+
+
 class ForkServers:
     """Fork servers, one for each interpreter and set of start variables, shared by the runners of this process.
+
+    Each template has one of its own.
 
     A server stays for the next task. One without a task ends after a while by itself, or when there are too many.
     """
@@ -62,7 +82,12 @@ class ForkServers:
 
     @contextmanager
     def use(
-        self, python: Path, env: Mapping[str, str], user: object, replacing: ForkServer | None = None
+        self,
+        python: Path,
+        env: Mapping[str, str],
+        user: object,
+        replacing: ForkServer | None = None,
+        template: Template | None = None,
     ) -> Iterator[ForkServer]:
         """Give the server of an interpreter for a task, which is started if there is none.
 
@@ -71,11 +96,12 @@ class ForkServers:
             env: the environment variables that a new server starts with.
             user: the runner of the task.
             replacing: a server that has died, in whose place a new one is started.
+            template: what the server has imported, if it is one of those; `env` then has its variables.
 
         Raises:
             RunnerError: if the interpreter does not start.
         """
-        server = self._acquire(python, env, user, replacing)
+        server = self._acquire(python, env, user, replacing, template)
         try:
             yield server
         finally:
@@ -129,16 +155,42 @@ class ForkServers:
         self._running.clear()
         self._runs = 0
 
-    def _acquire(self, python: Path, env: Mapping[str, str], user: object, replacing: ForkServer | None) -> ForkServer:
-        settings = tuple(sorted((name, value) for name, value in env.items() if START_VARIABLES.match(name)))
-        key = (python, settings, _changed_at(python))
+    def start(self, python: Path, user: object, template: Template) -> None:
+        """Start the server of a template, unless there is one, for tasks that come later."""
+        server = self._acquire(python, template.variables, user, None, template)
+        with self._lock:
+            server.tasks -= 1
+
+    def templates(self, python: Path) -> list[ForkServer]:
+        """Return the servers with a template, of the packages that an interpreter has now, that can be used."""
+        now = changed_at(python)
+        with self._lock:
+            return [
+                server
+                for (path, changed, *_), server in self._running.items()
+                if server.start
+                and (path, changed) == (python, now)
+                and not (server.start.has_failed or server.has_ended)
+            ]
+
+    def _acquire(
+        self,
+        python: Path,
+        env: Mapping[str, str],
+        user: object,
+        replacing: ForkServer | None,
+        template: Template | None,
+    ) -> ForkServer:
+        settings = (item for item in env.items() if template or START_VARIABLES.match(item[0]))
+        key = (python, changed_at(python), tuple(sorted(settings)), template and template.imports)
         with self._lock:
             server = self._running.pop(key, None)
-            if server is not None and (server is replacing or server.has_ended):
+            is_late = server is not None and server.start is not None and server.start.is_late
+            if server is not None and (server is replacing or server.has_ended or (is_late and not server.tasks)):
                 server.close()
                 server = None
             if server is None:
-                server = ForkServer(python, env)
+                server = ForkServer(python, env, template)
             self._running[key] = server
             server.tasks += 1
             server.users.add(user)
@@ -147,7 +199,12 @@ class ForkServers:
     def _remove_unneeded(self) -> list[ForkServer]:
         """Remove the servers that have ended, and the ones without a task that are too many; return them."""
         idle = [key for key, server in self._running.items() if not server.tasks]
-        excess = idle[: max(0, len(idle) - (_MOST_IDLE_IN_RUN if self._runs else _MOST_IDLE))]
+        templates = [key for key in idle if self._running[key].template]
+        others = [key for key in idle if not self._running[key].template]
+        excess = [
+            *templates[: max(0, len(templates) - _MOST_IDLE_TEMPLATES)],
+            *others[: max(0, len(others) - (_MOST_IDLE_IN_RUN if self._runs else _MOST_IDLE))],
+        ]
         return [self._running.pop(key) for key in idle if key in excess or self._running[key].has_ended]
 
 
@@ -162,7 +219,7 @@ def _close(servers: Sequence[ForkServer]) -> None:
 shared_servers = ForkServers()
 
 
-def _changed_at(python: Path) -> int:
+def changed_at(python: Path) -> int:
     """Return when packages were last installed for an interpreter, in nanoseconds; 0 for environments of our own.
 
     A server knows the packages that were installed when it started, so later ones need another server. Environments of
@@ -176,10 +233,19 @@ def _changed_at(python: Path) -> int:
 
 
 class ForkServer:
-    """A process that forks for each task (`standpipe.worker.fork_server`), seen from the process that started it."""
+    """A process that forks for each task (`standpipe.worker.fork_server`), seen from the process that started it.
 
-    def __init__(self, python: Path, env: Mapping[str, str]) -> None:
+    Args:
+        python: its interpreter.
+        env: the environment variables that it starts with.
+        template: what it imports before it serves, if anything.
+    """
+
+    def __init__(self, python: Path, env: Mapping[str, str], template: Template | None = None) -> None:
         self._lock = threading.Lock()
+        self.template = template
+        self.start: TemplateStart | None = None
+        self._folder = ""  # an empty one, in which a template imports
         self._env = dict(env)  # what it starts with: a task gets what differs
         self.tasks = 0
         self.users: WeakSet[object] = WeakSet()
@@ -196,12 +262,20 @@ class ForkServer:
                     message = f"The task's Python interpreter cannot be started: {error}. {advise(error)}"
                     raise RunnerError(message.rstrip(" .")) from error
         self._output.setblocking(False)
+        if template:
+            self.start = TemplateStart(self._control, template.seconds)
 
     def _start(self, python: Path, control: int, output: int) -> Popen[bytes]:
         import subprocess  # costs 20 ms, which a program that runs nothing need not pay
+        import tempfile  # costs 6 ms
 
+        arguments = [str(python), str(BOOT), "serve", str(control), str(IDLE_SECONDS)]
+        if self.template:
+            self._folder = tempfile.mkdtemp(prefix="standpipe-")
+            imports = {"imports": self.template.imports, "folder": self._folder, "seconds": self.template.seconds}
+            arguments.append(json.dumps(imports))
         return start_process(
-            (str(python), str(BOOT), "serve", str(control), str(IDLE_SECONDS)),
+            arguments,
             env=self._env,
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -273,12 +347,14 @@ class ForkServer:
         close_owned(self._control)
         try:
             with suppress(TimeoutExpired):
-                self._process.wait(_TIME_TO_END)
+                self._process.wait(0 if self.start and not self.start.is_ready else _TIME_TO_END)
         finally:  # also after Ctrl-C
             if self._process.returncode is None:
                 kill_tree(self._process.pid)
                 self._process.wait()
             close_owned(self._output)
+            if self._folder:
+                remove_path(Path(self._folder), Path(self._folder).parent)
 
     def forget(self) -> None:
         """Leave the server to the process that this one was forked from, whose sockets are closed here already."""

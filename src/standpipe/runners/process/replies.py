@@ -10,6 +10,7 @@ from typing import Any
 from standpipe.errors import StandpipeError
 from standpipe.model.types import Json
 from standpipe.model.values import preview
+from standpipe.runners.process.import_store import MAX_IMPORTS, is_module_name
 from standpipe.runners.request_files import is_count, is_seconds
 
 #: The most bytes of one line. A problem has a path of a task in it.
@@ -70,6 +71,23 @@ def _parse(line: bytes) -> dict[str, Json]:
     return reply
 
 
+def _is_report_of_imports(value: Json) -> bool:
+    """Return whether a value is a report as `worker.learning.ImportObserver` makes it."""
+    if not isinstance(value, dict) or value.keys() != {"imports", "unused", "late"}:
+        return False
+    imports, unused = value["imports"], value["unused"]
+    if not isinstance(imports, list) or not isinstance(unused, list) or not isinstance(value["late"], bool):
+        return False
+    return len(imports) <= MAX_IMPORTS and all(map(_is_import, imports)) and all(map(is_module_name, unused))
+
+
+def _is_import(value: Json) -> bool:
+    if not isinstance(value, list) or len(value) != 3:
+        return False
+    name, seconds, is_quiet = value
+    return is_module_name(name) and is_seconds(seconds) and isinstance(is_quiet, bool)
+
+
 def _is_wait_status(value: Json) -> bool:
     try:
         os.waitstatus_to_exitcode(value)
@@ -83,6 +101,7 @@ _IS_VALID: dict[str, Callable[[Json], bool]] = {
     "grouped": lambda value: isinstance(value, bool),
     "code": lambda value: is_count(value) and value < 256,
     "status": _is_wait_status,
+    "learned": _is_report_of_imports,
     "problem": lambda value: isinstance(value, str),
     "errno": is_count,
     "cpu_seconds": is_seconds,

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ from standpipe.runners.pauses import announce_pauses
 from standpipe.runners.process.fork_servers import BOOT, START_VARIABLES, ForkServers, shared_servers
 from standpipe.runners.process.limits import AttemptLimits, Limiter, gpu_variables
 from standpipe.runners.process.task_process import TaskProcess
+from standpipe.runners.process.warm_imports import COLD, Choice, WarmImports
 from standpipe.runners.process.working_directories import WorkingDirectories, shared_directories
 from standpipe.runners.request_files import request_file, write_request
 from standpipe.runners.thread_counts import CoreShares
@@ -76,6 +78,7 @@ class ProcessTaskRunner:
         directories: the working directories, the same.
         warn: called with what is not done as asked.
         inform: called with the progress of what takes long.
+        warm: knows which packages to import ahead; None if each task imports them itself.
     """
 
     def __init__(
@@ -86,11 +89,13 @@ class ProcessTaskRunner:
         directories: WorkingDirectories = shared_directories,
         warn: Notice = warn,
         inform: Notice = inform,
+        warm: WarmImports | None = None,
     ) -> None:
         self._environments = environments
         self._warn = warn
         self._inform = inform
         self._servers = servers
+        self._warm = warm
         self._directories = directories
         self._limiter = Limiter()
         self._cores = CoreShares(machine_capacity.count_cores)
@@ -186,7 +191,52 @@ class ProcessTaskRunner:
                 message.update(_mounts(python, request, cwd))
             if limits.message:
                 message["limits"] = limits.message
-            return self._run_process(python, start, message, limits, log, cancel).outcome(request)
+            choice = self._choose_imports(python, request, message["env"])
+            if choice.learn:
+                message["learn"] = True
+            task = self._run_warm(choice, python, message, limits, log, cancel)
+            if task is None and choice.template and cancel:
+                return CANCELLED_BEFORE_START  # while it waited for its template
+            is_warm = task is not None
+            task = task or self._run_process(python, start, message, limits, log, cancel)
+            return self._learn(choice, task, replace(task.outcome(request), warm_imports=is_warm), request, cancel)
+
+    def _choose_imports(self, python: Path, request: TaskRequest, env: Mapping[str, str]) -> Choice:
+        return self._warm.choose(python, _function(request), request, env, self) if self._warm else COLD
+
+    def _run_warm(
+        self,
+        choice: Choice,
+        python: Path,
+        message: Mapping[str, Any],
+        limits: AttemptLimits,
+        log: Log,
+        cancel: Cancellation,
+    ) -> TaskProcess | None:
+        """Run one attempt in a process that is forked from its template; return None if that has not started it."""
+        template = choice.template
+        if template is None or self._warm is None:
+            return None
+        with self._servers.use(python, template.variables, self, template=template) as server:
+            assert server.start is not None, "it has a template"
+            server.start.wait(cancel)
+            if cancel or not self._warm.is_usable(choice, server.start):
+                return None
+            task = TaskProcess(server, message, limits)
+            task.wait(log, cancel)
+            return task if task.started else None
+
+    def _learn(
+        self, choice: Choice, task: TaskProcess, outcome: Outcome, request: TaskRequest, cancel: Cancellation
+    ) -> Outcome:
+        """Learn from an attempt how to import for the next ones; return its outcome, with a hint if that may be why."""
+        if self._warm is None:
+            return outcome
+        if outcome.warm_imports and outcome.signal is not None and not outcome.out_of_memory and not cancel:
+            return self._warm.explain_death(choice, outcome)
+        if task.learned is not None:
+            self._warm.learn(choice, _function(request), task.learned)
+        return outcome
 
     def _run_process(
         self,

@@ -74,6 +74,11 @@ class TaskProcess:
         """Whether the process was started: the server or the process has replied."""
         return bool(self._reply_data)
 
+    @property
+    def learned(self) -> Mapping[str, Any] | None:
+        """What it has imported (`worker.learning`), if it was asked for that and has succeeded."""
+        return self._reply_data.get("learned")
+
     def wait(self, log: Log, cancel: Cancellation) -> None:
         """Copy the task's output to its log until it has ended; stop it if it is cancelled or exceeds its memory."""
         forget = cancel.on_set(self._wake_up)

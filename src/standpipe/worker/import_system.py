@@ -1,0 +1,57 @@
+"""Access to the import system: which finder has a module, and loaders and functions that leave no trace in tracebacks.
+
+Python leaves out the frames of its own import system where it shows a traceback, and where a warning says which line is
+to blame (`remove_importlib_frames` in Python/import.c, `is_internal_frame` in Python/_warnings.c). It knows them by
+their file names, so a function that runs between an import and its module takes such a name.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import ModuleSpec
+from types import FunctionType
+from typing import Any, Optional, TypeVar
+
+_F = TypeVar("_F")
+
+#: The file name of Python's import system, as its frames have it.
+_IMPORTLIB_FILE = "<frozen importlib._bootstrap>"
+
+#: The function of Python's import system that looks for a module in order to load it.
+_LOADING = "_find_and_load_unlocked"
+
+
+def unseen(function: _F) -> _F:
+    """Return a function after marking it, for tracebacks and warnings, as a part of Python's import system."""
+    assert isinstance(function, FunctionType)
+    function.__code__ = function.__code__.replace(co_filename=_IMPORTLIB_FILE)
+    return function
+
+
+def is_loading(depth: int = 2) -> bool:
+    """Return whether a finder was called to load a module, and not by `importlib.util.find_spec` or `reload`.
+
+    Args:
+        depth: how many frames above this function `importlib._bootstrap._find_spec` is.
+    """
+    return sys._getframe(depth + 1).f_code.co_name == _LOADING
+
+
+def find_with_others(finder: Any, name: str, path: Any, target: Any) -> Optional[ModuleSpec]:
+    """Return the spec of a module that the other finders have."""
+    for other in tuple(sys.meta_path):
+        if other is not finder and hasattr(other, "find_spec"):
+            spec: Optional[ModuleSpec] = other.find_spec(name, path, target)
+            if spec is not None:
+                return spec
+    return None
+
+
+def call_without_frames(function: Any, *args: Any) -> Any:
+    """Call a function as the import system does, which tells tracebacks to leave out the frames up to here."""
+    return function(*args)
+
+
+call_without_frames.__code__ = call_without_frames.__code__.replace(
+    co_filename=_IMPORTLIB_FILE, co_name="_call_with_frames_removed"
+)
