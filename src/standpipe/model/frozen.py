@@ -35,27 +35,29 @@ def frozen(cls: type[T]) -> type[T]:
 
 
 def _make_init(cls: Any) -> Callable[..., None]:
-    """Return the `__init__` of a dataclass, which takes its fields in order and sets them."""
-    namespace: dict[str, Any] = {"MISSING": MISSING}
-    parameters, lines = ["self"], ["held = self.__dict__"]
+    """Return the `__init__` of a dataclass, which sets its fields as that of `dataclasses` would."""
+    namespace: dict[str, Any] = {"MISSING": MISSING, "__name__": cls.__module__}
+    parameters: dict[bool, list[str]] = {False: ["self"], True: []}  # by whether they are keywords only
+    lines = ["held = self.__dict__"]
     for declared in fields(cls):
-        name = value = declared.name
+        name = parameter = value = declared.name
         if declared.default_factory is not MISSING:
             namespace[f"make_{name}"] = declared.default_factory
-            parameters.append(f"{name}=MISSING")
+            parameter = f"{name}=MISSING"
             value = f"make_{name}() if {name} is MISSING else {name}"
         elif declared.default is not MISSING:
             namespace[f"default_{name}"] = declared.default
-            parameters.append(f"{name}=default_{name}")
-        else:
-            parameters.append(name)
+            parameter = f"{name}=default_{name}"
+        parameters[bool(declared.kw_only)].append(parameter)
         lines.append(f"held[{name!r}] = {value}")
     if hasattr(cls, "__post_init__"):
         lines.append("self.__post_init__()")
-    source = f"def __init__({', '.join(parameters)}):\n  " + "\n  ".join(lines)
+    keywords = ["*", *parameters[True]] if parameters[True] else []
+    source = f"def __init__({', '.join([*parameters[False], *keywords])}):\n  " + "\n  ".join(lines)
     exec(compile(source, "<string>", "exec"), namespace)  # noqa: S102 - as `dataclasses` does
     init: Callable[..., None] = namespace["__init__"]
     init.__qualname__ = f"{cls.__qualname__}.__init__"
+    init.__annotations__ = {**{declared.name: declared.type for declared in fields(cls)}, "return": None}
     return init
 
 

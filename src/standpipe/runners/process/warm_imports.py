@@ -145,7 +145,7 @@ class WarmImports:
     def _count_failure(self, key: str, start: TemplateStart) -> None:
         """Count a template that has died or taken too long, once, however many tasks have waited for it.
 
-        The machine may only have been busy, so that one is no reason to give up.
+        The machine may only have been busy, so it takes several of them to give up.
         """
         with self._lock:
             if start.is_counted:
