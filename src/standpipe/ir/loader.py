@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from standpipe.errors import SpecError
 from standpipe.ir.emitter import SCHEMA_VERSION
-from standpipe.ir.importers import load_importer, load_type
+from standpipe.ir.importers import load_importer
+from standpipe.ir.interfaces import Interface, load_interfaces, merge_tables
 from standpipe.ir.loops import load_loop
 from standpipe.ir.numbers import convert_whole_doubles, restore_integers
 from standpipe.ir.proto import canonicalize
@@ -38,23 +38,15 @@ from standpipe.model.templates import parse_argument, parse_text, parse_value
 from standpipe.model.types import (
     ARTIFACTS,
     PARAMETERS,
-    ArtifactInput,
-    ArtifactOutput,
     Input,
     Json,
     Output,
     ParameterInput,
-    ParameterOutput,
     ParameterType,
     table_of,
 )
 from standpipe.model.validation import require_valid
 from standpipe.model.wrapping import complete, find_wrapped_component, is_complete
-
-
-class _Interface(NamedTuple):
-    inputs: Mapping[str, Input]
-    outputs: Mapping[str, Output]
 
 
 def load(spec: Json, platform: Json = None) -> Plan:
@@ -122,19 +114,11 @@ def _load_platforms(platform: Json) -> dict[str, Json]:
 
 def _load_components(sections: Mapping[str, Section]) -> dict[str, Component]:
     """Load components by path. Interfaces are loaded first: constants of tasks have the types of their inputs."""
-    inputs: Shared[Mapping[str, Input]] = {}
-    outputs: Shared[Mapping[str, Output]] = {}
-    interfaces = {
-        path: _Interface(
-            section.take_shared("inputDefinitions", _load_inputs, inputs),
-            section.take_shared("outputDefinitions", _load_outputs, outputs),
-        )
-        for path, section in sections.items()
-    }
+    interfaces = load_interfaces(sections)
     return {path: _load_component(section, interfaces) for path, section in sections.items()}
 
 
-def _load_component(section: Section, interfaces: Mapping[str, _Interface]) -> Component:
+def _load_component(section: Section, interfaces: Mapping[str, Interface]) -> Component:
     inputs, outputs = interfaces[section.path]
     passthroughs = tuple(map(_load_passthrough, section.take_list("taskConfigPassthroughs")))
     body: Dag | ExecutorRef
@@ -154,77 +138,7 @@ def _load_passthrough(section: Section) -> TaskConfigPassthrough:
     return passthrough
 
 
-def _load_inputs(section: Section) -> Mapping[str, Input]:
-    inputs = _merge_tables(
-        {name: _load_parameter_input(item) for name, item in section.take_sections(PARAMETERS).items()},
-        {name: _load_artifact_input(item) for name, item in section.take_sections(ARTIFACTS).items()},
-        section.path,
-    )
-    section.check_all_taken()
-    return inputs
-
-
-def _load_outputs(section: Section) -> Mapping[str, Output]:
-    outputs = _merge_tables(
-        {name: _load_parameter_output(item) for name, item in section.take_sections(PARAMETERS).items()},
-        {name: _load_artifact_output(item) for name, item in section.take_sections(ARTIFACTS).items()},
-        section.path,
-    )
-    section.check_all_taken()
-    return outputs
-
-
-def _merge_tables(parameters: Mapping[str, Json], artifacts: Mapping[str, Json], path: str) -> dict[str, Json]:
-    for name in parameters.keys() & artifacts.keys():
-        raise SpecError(f"{path}.{ARTIFACTS}.{name}: duplicate name, it is also the name of a parameter")
-    return {**parameters, **artifacts}
-
-
-def _load_parameter_input(section: Section) -> ParameterInput:
-    parameter_type = _load_parameter_type(section)
-    item = ParameterInput(
-        parameter_type,
-        optional=section.take("isOptional", False),
-        default=restore_integers(section.take("defaultValue"), parameter_type),
-        description=section.take("description", ""),
-        literals=tuple(restore_integers(value, parameter_type) for value in section.take("literals", [])),
-    )
-    section.check_all_taken()
-    return item
-
-
-def _load_artifact_input(section: Section) -> ArtifactInput:
-    item = ArtifactInput(
-        load_type(section.take_section("artifactType")),
-        is_list=section.take("isArtifactList", False),
-        optional=section.take("isOptional", False),
-        description=section.take("description", ""),
-    )
-    section.check_all_taken()
-    return item
-
-
-def _load_parameter_output(section: Section) -> ParameterOutput:
-    item = ParameterOutput(_load_parameter_type(section), section.take("description", ""))
-    section.check_all_taken()
-    return item
-
-
-def _load_artifact_output(section: Section) -> ArtifactOutput:
-    item = ArtifactOutput(
-        load_type(section.take_section("artifactType")),
-        is_list=section.take("isArtifactList", False),
-        description=section.take("description", ""),
-    )
-    section.check_all_taken()
-    return item
-
-
-def _load_parameter_type(section: Section) -> ParameterType:
-    return section.take_enum("parameterType", ParameterType)
-
-
-def _load_dag(section: Section, outputs: Mapping[str, Output], interfaces: Mapping[str, _Interface]) -> Dag:
+def _load_dag(section: Section, outputs: Mapping[str, Output], interfaces: Mapping[str, Interface]) -> Dag:
     nodes = {name: _load_node(name, task, interfaces) for name, task in section.take_sections("tasks").items()}
     dag = Dag(nodes, _load_dag_outputs(section.take_section("outputs"), outputs))
     section.check_all_taken()
@@ -238,7 +152,7 @@ def _load_dag_outputs(section: Section, declared: Mapping[str, Output]) -> dict[
         for name, item in items.items():
             if name in declared and table_of(declared[name]) != table:
                 raise SpecError(f"{item.path}: the component declares this output in its {table_of(declared[name])}")
-    return _merge_tables(
+    return merge_tables(
         {name: _load_parameter_sources(item) for name, item in parameters.items()},
         {name: _load_artifact_sources(item) for name, item in artifacts.items()},
         section.path,
@@ -269,10 +183,10 @@ def _load_source(section: Section, key: str) -> FromTask:
     return source
 
 
-def _load_node(name: str, section: Section, interfaces: Mapping[str, _Interface]) -> Node:
+def _load_node(name: str, section: Section, interfaces: Mapping[str, Interface]) -> Node:
     info, reference = section.take_section("taskInfo"), section.take_section("componentRef")
     component, shown = reference.take_text("name"), info.take("name", "")
-    interface = interfaces.get(f"components.{component}", _Interface({}, {}))
+    interface = interfaces.get(f"components.{component}", Interface({}, {}))
     node = Node(
         name=name,
         component=component,
@@ -326,7 +240,7 @@ def _load_bindings(section: Section, declared: Mapping[str, Input]) -> dict[str,
             expected = table_of(declared[name]) if name in declared else PARAMETERS
             if expected != table:
                 raise SpecError(f"{item.path}: the component declares the input {name!r} in its {expected}")
-    return _merge_tables(
+    return merge_tables(
         {name: _load_parameter_binding(item, declared.get(name)) for name, item in parameters.items()},
         {name: _load_artifact_binding(item) for name, item in artifacts.items()},
         section.path,
