@@ -223,8 +223,8 @@ class ContainerTaskRunner:
                 yield task, started
             finally:
                 # The engine does not remove a container whose network another one uses.
-                remove = self._containers.remove if request.pod.init_containers else self._containers.remove_soon
-                remove(task.container)
+                must_be_gone = request.pod.init_containers or self._arguments.are_exclusive
+                (self._containers.remove if must_be_gone else self._containers.remove_soon)(task.container)
 
     @contextlib.contextmanager
     def stand_by(self, run: RunId, root: Path) -> Iterator[ExpectAttempts]:
@@ -242,9 +242,13 @@ class ContainerTaskRunner:
 
     def _may_stand_by(self, request: TaskRequest) -> bool:
         """Return whether a container of an attempt can be started before it: at once, and with the same result."""
+        # In these, the engine would create the folder of the attempt, to mount it there.
+        visible = [*map(Path, self._arguments.mount_points), *filter(None, [request.workspace])]
         return (
             isinstance(request.program, PythonFunction)
             and not (request.pause or request.debug or request.limits.gpus or self._arguments.has_terminal)
+            and not self._arguments.are_exclusive
+            and not any(request.folder.is_relative_to(path) for path in visible)
             and request.pod == PodSettings()
             and _identify(request.image, request.program) in self._prepared
         )
