@@ -143,7 +143,7 @@ def test_a_container_that_does_not_fit_is_replaced(
             request = replace(request, input_mounts=(Mount(tmp_path, "/data", read_only=True),))
         else:  # the name stands for another image now
             docker_client.images.get(other).tag(*one.split(":"))
-            bench.runner._image_ids.clear()
+            bench.runner._known_images._known.clear()
         log = KeptLog()
         assert bench.run(request, log).succeeded
         assert container[:12] not in log.text
