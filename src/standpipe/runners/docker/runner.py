@@ -234,7 +234,7 @@ class ContainerTaskRunner:
             traits = self._prepare_engine(client)
             image = self._image(client, request, cancel)
             arguments = self._create_arguments.task_arguments(client, image, request, traits)
-            return start_standby(client, image, request, arguments, traits, self._containers)
+            return None if cancel else start_standby(client, image, request, arguments, traits, self._containers)
 
     def _may_stand_by(self, request: TaskRequest) -> bool:
         """Return whether a container of an attempt can be started before it: at once, and with the same result."""
