@@ -31,6 +31,7 @@ from standpipe.support import machine_capacity
 from standpipe.support.forking import paused
 from standpipe.support.notices import Notice, Once, inform, warn
 from standpipe.support.untrusted_files import remove_path
+from standpipe.worker.process_state import raw_environ
 
 #: Variables that would bring the packages and settings of this process into another environment.
 _HOST_PYTHON = (
@@ -184,7 +185,7 @@ class ProcessTaskRunner:
         start = {**shared, **{name: value for name, value in own.items() if START_VARIABLES.match(name)}}
         with _working_directory() as cwd, self._limiter.limit(request.limits) as limits:
             message: dict[str, Any] = {"request": str(request_file(request.folder)), "cwd": cwd}
-            message.update(env={**shared, **own}, umask=request.umask)
+            message.update(env={**shared, **own}, umask=request.umask, program=_identify(_function(request)))
             if request.pod.mounts:
                 message.update(_mounts(python, request, cwd))
             if limits.message:
@@ -307,6 +308,11 @@ def _function(request: TaskRequest) -> PythonFunction:
     )
 
 
+def _identify(function: PythonFunction) -> int:
+    """Return a number for the program of a function, as the fork server compiles it."""
+    return hash((function.source, function.name, function.sections))
+
+
 def _mounts(python: Path, request: TaskRequest, cwd: str) -> dict[str, Any]:
     """Return what to mount, and the folders to keep visible where a volume, at `/tmp` for instance, would hide them."""
     needed = [
@@ -330,9 +336,14 @@ def _task_variables(request: TaskRequest) -> dict[str, str]:
     return {**request.env, **request.pod.env, **gpu_variables(request.limits), **retry}
 
 
-def _environment(python: Path) -> dict[str, str]:
+def _environment(python: Path) -> Mapping[str, str]:
     """Return the variables of this process, adapted to the environment of an interpreter."""
-    env = dict(os.environ)
+    return _adapt_variables(python, tuple(raw_environ().items()))
+
+
+@lru_cache(maxsize=16)  # decoding all variables takes as long as twenty system calls
+def _adapt_variables(python: Path, variables: tuple[tuple[bytes, bytes], ...]) -> Mapping[str, str]:
+    env = {os.fsdecode(name): os.fsdecode(value) for name, value in variables}
     if str(python) != sys.executable:
         for name in _HOST_PYTHON:
             env.pop(name, None)
