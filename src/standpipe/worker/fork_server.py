@@ -156,8 +156,8 @@ class ForkServer:
 
     def close(self) -> None:
         """Close its sockets, in a forked process."""
-        for held in (self._control, self._wake, self._waker, *self._replies.values()):
-            held.close()
+        for endpoint in (self._control, self._wake, self._waker, *self._replies.values()):
+            endpoint.close()
 
     def _start(self, order: Order) -> None:
         try:
