@@ -97,12 +97,14 @@ class ImportStore:
                 self._known[key] = self._read(key)
             return self._known[key]
 
-    def put(self, key: str, known: KnownImports) -> None:
-        """Store what is known about a component."""
+    def put(self, key: str, known: KnownImports, *, lasts: bool = True) -> None:
+        """Store what is known about a component; `lasts` is whether that is of use to later programs."""
         with self._lock:
             if self._known.get(key) == known:
                 return
             self._known[key] = known
+            if not lasts:
+                return
             try:
                 self._write(key, known)
             except OSError as error:

@@ -152,9 +152,12 @@ class WarmImports:
                 return
             start.is_counted = True
             self._failures[key] = failures = self._failures.get(key, 0) + 1
-        if failures >= _MAX_FAILURES:
-            late = "its imports take much longer in a template than in a task"
-            self._refuse(key, late if start.is_late else "the process that imports its packages dies")
+        if failures < _MAX_FAILURES:
+            return
+        if start.is_late:  # perhaps because the machine is busy, which says nothing about later programs
+            self._refuse(key, "its imports take much longer in a template than in a task", lasts=False)
+        else:
+            self._refuse(key, "the process that imports its packages dies")
 
     def explain_death(self, choice: Choice, outcome: Outcome) -> Outcome:
         """Return the outcome of a task that a signal has ended, with a hint, if its imports were warm.
@@ -203,9 +206,9 @@ class WarmImports:
                     remembered.popitem(last=False)
             return is_repeated
 
-    def _refuse(self, key: str, problem: str) -> None:
-        """Remember that a component is not warmed any more."""
-        self._store.put(key, replace(self._store.get(key) or KnownImports(), problem=problem))
+    def _refuse(self, key: str, problem: str, *, lasts: bool = True) -> None:
+        """Remember that a component is not warmed any more, also in later programs if that `lasts`."""
+        self._store.put(key, replace(self._store.get(key) or KnownImports(), problem=problem), lasts=lasts)
 
 
 def _is_eligible(request: TaskRequest, env: Mapping[str, str]) -> bool:
