@@ -253,7 +253,7 @@ def recorded(client: DockerClient) -> Iterator[Callable[[], list[str]]]:
             since=since,
             until=int(time.time()) + 1,
             decode=True,
-            filters={"event": "start", "label": "standpipe.task"},
+            filters={"event": "start", "label": f"standpipe.pid={os.getpid()}"},
         )
     ]
 
