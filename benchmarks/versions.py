@@ -8,8 +8,8 @@ KFP = "2.17.3"
 #: The commit before this project shared imports and cores between tasks: "the commit before" in the table.
 BASE = "d02244473c75ad1d7cf90d481011ae4ac9427983"
 
-#: What tasks import. `torch` is the build that the configured index has: set PIP_EXTRA_INDEX_URL to
-#: https://download.pytorch.org/whl/cpu for the small one without CUDA.
+#: What tasks import. `torch` is the build that the configured index has: PIP_EXTRA_INDEX_URL can add the index that
+#: PyTorch's installation guide names for CPU, whose build is the small one.
 SCIENCE = ("numpy==2.4.6", "pandas==3.1.1", "scikit-learn==1.9.1")
 TORCH = ("torch==2.13.0",)
 

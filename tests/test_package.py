@@ -36,3 +36,19 @@ def test_a_component_finds_what_compiles_it_without_the_import_of_local() -> Non
         "assert noop.compile_to_json()['root']['dag']['tasks'].keys() == {'noop'}"
     )
     assert "standpipe.local" in modules_of(program)
+
+
+def test_authoring_and_local_runs_import_no_module_that_only_some_programs_need() -> None:
+    costly = {"ast", "copy", "dataclasses", "dis", "inspect", "logging", "pathlib", "subprocess", "tokenize"}
+
+    assert not costly & (modules_of("from standpipe import dsl, local") - modules_of("pass"))
+
+
+@pytest.mark.parametrize("name", ["PipelineTaskFinalStatus", "TaskConfig"])
+def test_classes_that_few_programs_need_are_there_when_they_are_used(name: str) -> None:
+    dsl = standpipe.dsl
+    assert dsl.__dict__.keys().isdisjoint({name})
+    assert name in dir(dsl)
+    assert getattr(dsl, name).__module__ == "standpipe.worker.status"
+    with pytest.raises(AttributeError, match="no attribute 'TaskConfigs'"):
+        getattr(dsl, "TaskConfigs")  # noqa: B009 - type checkers know that there is none

@@ -7,11 +7,13 @@ import html
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -124,6 +126,10 @@ def test_secrets_are_only_where_the_documentation_says(
     messages = (*capfd.readouterr(), caplog.text, str(caught.value), repr((run, run.inputs, [*run.all_tasks()])))
     (tmp_path / "messages").write_text("\n".join(messages))
     assert set(find_in(tmp_path, CANARY)) == {"request.json", "executor_output.json", "error.json"}
+    with closing(sqlite3.connect(tmp_path / "root/runs.sqlite")) as store:
+        ((outline,),) = store.execute("SELECT body FROM outlines")
+    assert "crash" in outline
+    assert "***" in outline
     (log,) = (tmp_path / "root").rglob("leak/log.txt")
     assert log.read_text().endswith("split ***\n")
 

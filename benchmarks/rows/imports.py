@@ -10,9 +10,9 @@ from rows.row import Options, measured_row
 from sides import Side, Sides, in_turns, scratch
 from versions import SCIENCE, TORCH
 
-#: A small loop, in which Standpipe sees what the tasks import, and the loop that is measured.
-SCIENCE_LOOPS = (2, 16)
-TORCH_LOOPS = (2, 8)
+#: A small loop, in which Standpipe sees what the tasks import and imports it ahead, and the loop that is measured.
+SCIENCE_LOOPS = (4, 16)
+TORCH_LOOPS = (4, 8)
 
 #: The tasks at once whose memory is measured, and the seconds for which each keeps what it has.
 AT_ONCE = 8
@@ -98,6 +98,6 @@ def run_pool(peers: Side, threads: int | None) -> float:
 
 def measure_memory(side: Side) -> float:
     """Return the peak memory of a loop of tasks that are all in memory at once, in MB."""
-    request = loop_request("fit_iris", SCIENCE, (2, AT_ONCE), {"hold": HOLD}, max_parallel=AT_ONCE)
+    request = loop_request("fit_iris", SCIENCE, (4, AT_ONCE), {"hold": HOLD}, max_parallel=AT_ONCE)
     with scratch() as folder:
         return peak_memory(side.command("loop.py", str(folder), request), folder, side.environment)

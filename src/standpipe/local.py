@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from standpipe.dsl.arguments import check_arguments
@@ -16,6 +15,7 @@ from standpipe.dsl.registry import require_runs
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.errors import ArgumentError, NotInitialized, shorten_errors
 from standpipe.faults import Delay, Fail, Kill
+from standpipe.model.frozen import replace
 from standpipe.runners.api import RUNNERS, LocalRunner, runner_class, suggestions
 from standpipe.runs.options import RunOptions, check_folder, check_option_names, takes_run_options
 from standpipe.support.forking import paused

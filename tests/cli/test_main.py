@@ -44,7 +44,7 @@ def test_help_imports_nearly_nothing() -> None:
         "standpipe.cli",
         "standpipe.cli.main",
     }
-    assert not imported & {"argparse", "re", "typing"}
+    assert not imported & {"argparse", "collections", "functools", "re", "typing"}
 
 
 def test_what_is_neither_a_command_nor_a_file_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import doctest
 import itertools
+import re
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -126,6 +128,51 @@ def test_a_run_that_is_resumed_gets_a_new_outline(tmp_path: Path) -> None:
     assert listed(tmp_path) == recorded(tmp_path)
     local.resume("latest", pipeline=flow, runner=FakeRunner(work=lambda x: x), pipeline_root=tmp_path, quiet=True)
     assert [(run, status) for run, status, *_ in listed(tmp_path)] == [(first.run, "SUCCEEDED")]
+
+
+@dsl.pipeline
+def wide(x: int) -> None:
+    items = list(range(40))
+    with dsl.ParallelFor(items) as item:
+        first = work(x=item)
+        with dsl.If(first.output < 30):
+            work(x=first.output).set_retry(1)
+        with dsl.ParallelFor([100, 200]) as inner:
+            work(x=inner).after(first)
+    with dsl.ParallelFor(items) as other:
+        work(x=other)
+    with dsl.ParallelFor(items) as more:
+        work(x=more)
+
+
+def test_failed_iterations_of_a_long_loop_are_in_the_outline(tmp_path: Path) -> None:
+    def fail(x: int) -> int:
+        if x % 10 == 3:
+            raise ValueError("boom")
+        return x
+
+    def latest() -> str:
+        stored = read_outline(str(tmp_path), "latest")
+        assert stored is not None
+        texts = [
+            re.sub(r" in [0-9.]+ s", "", text) for text in (_render(stored), str(local.get_run("latest", tmp_path)))
+        ]
+        assert texts[0] == texts[1]
+        return texts[0]
+
+    options: dict[str, Any] = {"pipeline_root": tmp_path, "quiet": True, "raise_on_error": False}
+    local.run(wide, {"x": 1}, runner=FakeRunner(work=fail), **options)
+    failed = latest()
+    local.run(wide, {"x": 1}, runner=FakeRunner(work=lambda x: x), **options)
+    succeeded = latest()
+    local.resume("latest", pipeline=wide, from_task=["for-loop-2"], runner=FakeRunner(work=fail), **options)
+    resumed = latest()
+
+    assert failed.count("and 36 that succeeded") == 3
+    assert failed.count("\n    3: failed: its task") + failed.count("\n    3: failed: ValueError: boom\n") == 3
+    assert "      condition-3: skipped" in failed
+    assert succeeded.count("    40 that succeeded") == 3
+    assert (resumed.count("and 36 that succeeded"), resumed.count("    40 that succeeded")) == (1, 2)
 
 
 def test_runs_that_have_not_ended_are_listed_by_their_facts(tmp_path: Path) -> None:

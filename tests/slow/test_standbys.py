@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -27,7 +28,7 @@ from standpipe.runners.docker.runner import ContainerTaskRunner
 from tests.processes import wait_until
 from tests.runners.contract import Harness, IsolatedRunnerContract
 
-from .docker_engine import IMAGE, Bench, EngineProxy, containers_of, python_function, variant, wait_for
+from .docker_engine import IMAGE, Bench, EngineProxy, MakeBench, containers_of, python_function, variant, wait_for
 from .docker_engine import Log as KeptLog
 from .test_docker_contract import open_harness
 
@@ -142,7 +143,7 @@ def test_a_container_that_does_not_fit_is_replaced(
             request = replace(request, input_mounts=(Mount(tmp_path, "/data", read_only=True),))
         else:  # the name stands for another image now
             docker_client.images.get(other).tag(*one.split(":"))
-            bench.runner._image_ids.clear()
+            bench.runner._known_images._known.clear()
         log = KeptLog()
         assert bench.run(request, log).succeeded
         assert container[:12] not in log.text
@@ -197,6 +198,36 @@ def test_a_connection_that_breaks_ends_the_container_that_waits(
     bench.runner._prepare_engine(bench.engine())
     assert containers_of(docker_client, bench.run_id) == []
     gc.collect()
+
+
+def test_a_port_of_this_machine_is_free_again_for_the_next_task(
+    make_bench: MakeBench, docker_client: DockerClient
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    bench = make_bench(ports={"80/tcp": ("127.0.0.1", port)})
+    bench.root.mkdir()
+    with bench.runner.stand_by(bench.run_id, bench.root) as expect:
+        for number in range(3):
+            assert bench.run(bench.request(python_function("def work(): ..."), f"{number}")) == Outcome(exit_code=0)
+            expect([bench.request(python_function(WHERE), f"other-{number}")], [])
+            assert containers_of(docker_client, bench.run_id) == []
+
+
+def test_an_attempt_in_a_volume_of_the_user_has_no_folder_before_it_starts(
+    make_bench: MakeBench, docker_client: DockerClient, tmp_path: Path
+) -> None:
+    bench = make_bench(volumes=[f"{tmp_path}:{tmp_path}"])
+    bench.root.mkdir()
+    with bench.runner.stand_by(bench.run_id, bench.root) as expect:
+        assert bench.run(bench.request(python_function("def work(): ..."), "first")).succeeded
+        request = bench.request(python_function(WHERE))
+        request.folder.rmdir()
+        expect([request], [])
+        wait_for(lambda: not containers_of(docker_client, bench.run_id))
+        assert not request.folder.exists()
+        request.folder.mkdir()
+        assert bench.run(request).succeeded
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from standpipe.worker import usage
 from tests.worker.tasks import BOOT, PREAMBLE, Tasks, interpreter
 
 
@@ -84,10 +85,10 @@ def usage_after(python: Path, folder: Path, source: str) -> tuple[int, dict[str,
     ("body", "code"), [("pass", 0), ("raise ValueError", 1), ("raise SystemExit(3)", 3)], ids=["end", "error", "exit"]
 )
 def test_the_exit_code_is_recorded_at_the_end(python: Path, tmp_path: Path, body: str, code: int) -> None:
-    status, usage = usage_after(python, tmp_path / "task", f"def f():\n    {body}")
-    assert (status, usage["exit_code"]) == (code, code)
-    assert usage["cpu_seconds"] > 0
-    assert usage["peak_memory"] > 0
+    status, recorded = usage_after(python, tmp_path / "task", f"def f():\n    {body}")
+    assert (status, recorded["exit_code"]) == (code, code)
+    assert recorded["cpu_seconds"] > 0
+    assert recorded["peak_memory"] > 0
 
 
 @pytest.mark.parametrize(
@@ -102,9 +103,31 @@ def test_the_exit_code_is_recorded_at_the_end(python: Path, tmp_path: Path, body
     ids=["exit-without-end", "signal", "exit-handler", "lost-output", "has-to-finalize"],
 )
 def test_an_exit_code_that_is_not_certain_is_not_recorded(tmp_path: Path, body: str, code: int) -> None:
-    status, usage = usage_after(Path(sys.executable), tmp_path / "task", f"def f():\n    {body}")
+    status, recorded = usage_after(Path(sys.executable), tmp_path / "task", f"def f():\n    {body}")
     assert status == code
-    assert "exit_code" not in usage
+    assert "exit_code" not in recorded
+
+
+@pytest.mark.parametrize(
+    ("content", "kills"),
+    [
+        ("low 0\noom 3\noom_kill 2\noom_group_kill 0\n", 2),
+        ("oom_kill_disable 0\nunder_oom 0\noom_kill 0\n", 0),
+        ("oom_kill_disable 0\nunder_oom 0\n", None),
+        ("oom_kill\n", None),
+        (None, None),
+    ],
+    ids=["version-2", "version-1", "old-kernel", "other-file", "no-file"],
+)
+def test_what_the_kernel_has_killed_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, kills: int | None
+) -> None:
+    if content is not None:
+        (tmp_path / "counter").write_text(content)
+    monkeypatch.setattr(usage, "_KILL_COUNTERS", (str(tmp_path / "missing"), str(tmp_path / "counter")))
+    usage.write(str(tmp_path / "usage.json"), exit_code=0)
+    recorded = json.loads((tmp_path / "usage.json").read_text())
+    assert (recorded["exit_code"], recorded["memory_kills"]) == (0, kills)
 
 
 def test_a_child_that_the_task_has_forked_records_nothing(tmp_path: Path) -> None:
@@ -115,9 +138,9 @@ def test_a_child_that_the_task_has_forked_records_nothing(tmp_path: Path) -> Non
                 os.wait()
                 os.kill(os.getpid(), signal.SIGKILL)
     """
-    status, usage = usage_after(Path(sys.executable), tmp_path / "task", source)
+    status, recorded = usage_after(Path(sys.executable), tmp_path / "task", source)
     assert status == -9
-    assert "exit_code" not in usage
+    assert "exit_code" not in recorded
 
 
 def test_what_is_printed_at_the_very_end_is_not_lost(python: Path, tmp_path: Path) -> None:

@@ -58,7 +58,14 @@ class Task:
         self.reply, reply_end = socket.socketpair()
         self.output, output_end = os.pipe()
         unset = [name for name in os.environ if name not in env]
-        told = {"request": str(folder / "request.json"), "cwd": str(folder), "set": env, "unset": unset, "umask": 0o077}
+        told = {
+            "request": str(folder / "request.json"),
+            "cwd": str(folder),
+            "set": env,
+            "unset": unset,
+            "umask": 0o077,
+            "program": 0,
+        }
         message = json.dumps(told).encode()
         with reply_end:
             socket.send_fds(client.control, [len(message).to_bytes(4, "big")], [reply_end.fileno(), output_end])

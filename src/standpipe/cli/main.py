@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from standpipe import __version__
+
+TYPE_CHECKING = False  # the import takes longer than to answer `--help`
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 #: The commands and what they do. Each is the function `main` of the module with its name, imported when it is used.
 COMMANDS = {

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+TYPE_CHECKING = False  # the import takes longer than all that is here
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: The default of the option `pipeline_root`, and its flags; `runs.options` has them, too.
 _DEFAULT = "./local_outputs"

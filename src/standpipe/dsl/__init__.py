@@ -1,5 +1,8 @@
 """Define components and pipelines: the names and meanings of `kfp.dsl`."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from standpipe.dsl.base_component import BaseComponent
 from standpipe.dsl.components import ContainerComponent, GraphComponent, PythonComponent
 from standpipe.dsl.config import (
@@ -43,7 +46,9 @@ from standpipe.worker.constants import (
     PIPELINE_TASK_NAME_PLACEHOLDER,
     WORKSPACE_PATH_PLACEHOLDER,
 )
-from standpipe.worker.status import PipelineTaskFinalStatus, TaskConfig
+
+if TYPE_CHECKING:
+    from standpipe.worker.status import PipelineTaskFinalStatus, TaskConfig
 
 __all__ = [
     "HTML",
@@ -104,3 +109,15 @@ __all__ = [
     "pipeline",
     "run_notebook",
 ]
+
+
+if not TYPE_CHECKING:  # otherwise type checkers would take every name for one of this module
+
+    def __getattr__(name: str) -> type:
+        """Return a class of `worker.status`, which few programs need: it brings `dataclasses`."""
+        if name in ("PipelineTaskFinalStatus", "TaskConfig"):
+            return getattr(import_module("standpipe.worker.status"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

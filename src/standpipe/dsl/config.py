@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 from standpipe.errors import AuthoringError, AuthoringTypeError
-from standpipe.model.frozen import frozen
+from standpipe.model.frozen import field, frozen, lazy_dataclass
 from standpipe.model.types import Json
 
 _SIZE = r"(0|[1-9]\d*)(\.\d+)?(Ki|Mi|Gi|Ti|Pi|Ei|K|M|G|T|P|E)?"
@@ -34,7 +33,7 @@ class TaskConfigPassthrough:
     apply_to_task: bool = False
 
 
-@dataclass
+@lazy_dataclass
 class KubernetesWorkspaceConfig:
     """Settings of the workspace's volume claim on a cluster: the fields to change in the claim."""
 

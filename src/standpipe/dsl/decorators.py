@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from types import FunctionType
 from typing import Any, overload
 
 from standpipe.dsl import placeholders
@@ -21,6 +20,7 @@ from standpipe.dsl.tracing.source_locations import function_location, warn_at, w
 from standpipe.dsl.tracing.trace import Trace, record_trace
 from standpipe.errors import AuthoringError, AuthoringTypeError, shorten_errors
 from standpipe.model import plan as model
+from standpipe.model.frozen import lazy_dataclass, replace
 from standpipe.model.kfp import DEFAULT_IMAGE, KFP_REQUIREMENTS, kubernetes_name
 from standpipe.model.templates import Argument, Concat, IfPresent, parse_text
 from standpipe.model.types import Json
@@ -140,7 +140,7 @@ def component(
 
 
 def _check_is_function(func: object, decorator: str) -> None:
-    if not inspect.isfunction(func):
+    if not isinstance(func, FunctionType):
         raise AuthoringTypeError(
             f"{decorator} expected a function that is defined with `def`, got {preview(func)} of type "
             f"{type(func).__name__}. Pass the arguments of the decorator by name."
@@ -232,6 +232,8 @@ def _check_return_annotation(func: Function, location: str) -> None:
 
 def _call_function(func: Function, arguments: Mapping[str, Any]) -> Any:
     """Call a function as KFP does: with positional arguments where its signature allows it."""
+    import inspect  # takes long to import, and programs that define no pipeline do without
+
     parameters = inspect.signature(func).parameters
     for name in parameters:
         if name not in arguments:
@@ -244,7 +246,7 @@ def _call_function(func: Function, arguments: Mapping[str, Any]) -> Any:
     return func(*positional, **{name: arguments[name] for name in by_name})
 
 
-@dataclass
+@lazy_dataclass
 class ContainerSpec:
     """What a container component runs.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from standpipe.errors import AuthoringTypeError
 from standpipe.model.types import ArtifactType, ParameterType
 from standpipe.worker import annotations as kfp_annotations
-from standpipe.worker.status import PipelineTaskFinalStatus, TaskConfig
 
 _BY_CLASS: dict[Any, ParameterType] = {
     str: ParameterType.STRING,
@@ -32,11 +32,6 @@ _SDK_NAMES: Mapping[ParameterType | None, str] = {
     ParameterType.STRUCT: "Dict",
     ParameterType.TASK_FINAL_STATUS: "PipelineTaskFinalStatus",
     ParameterType.TASK_CONFIG: "TaskConfig",
-}
-
-_SYSTEM: dict[Any, ParameterType] = {
-    PipelineTaskFinalStatus: ParameterType.TASK_FINAL_STATUS,
-    TaskConfig: ParameterType.TASK_CONFIG,
 }
 
 #: The text of an annotation, and the names in it of types that items of loops can have.
@@ -73,8 +68,12 @@ def sdk_type_name(declared: ParameterType | ArtifactType, annotation: str = "") 
 
 def parameter_type(annotation: Any) -> ParameterType | None:
     """Return the parameter type of an annotation, None if it is not an annotation of a parameter."""
-    if isinstance(annotation, type) and annotation in _SYSTEM:
-        return _SYSTEM[annotation]
+    # An annotation can only be one of its classes if the module has been imported; few programs do.
+    if isinstance(annotation, type) and (status := sys.modules.get("standpipe.worker.status")):
+        if annotation is status.PipelineTaskFinalStatus:
+            return ParameterType.TASK_FINAL_STATUS
+        if annotation is status.TaskConfig:
+            return ParameterType.TASK_CONFIG
     return _BY_CLASS.get(kfp_annotations.parameter_type(annotation))
 
 

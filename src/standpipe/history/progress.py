@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
-from standpipe.history.outline import Line, limit_failures, select_lines
+from standpipe.errors import InternalError
+from standpipe.history.outline import MAX_SIBLINGS, Line, limit_failures, select_lines
 from standpipe.history.records import Status
 from standpipe.history.render import explain_status
 from standpipe.model import events as e
@@ -120,9 +121,7 @@ class ProgressFold(Generic[P]):
         Args:
             is_over: whether no process works on the run; then tasks that have not ended are interrupted.
         """
-        children: dict[TaskRef, list[P]] = {}
-        for state in self._tasks.values():
-            children.setdefault(state.group.ref if state.group else ROOT, []).append(state)
+        children = self._children()
 
         def status(state: P) -> Status:
             return Status.INTERRUPTED if is_over and state.status in OPEN else state.status
@@ -135,6 +134,13 @@ class ProgressFold(Generic[P]):
                 lambda state, depth: state.line(depth, status(state)),
             )
         )
+
+    def _children(self) -> dict[TaskRef, list[P]]:
+        """Return the tasks in each group, those of the pipeline by `ROOT`."""
+        children: dict[TaskRef, list[P]] = {}
+        for state in self._tasks.values():
+            children.setdefault(state.group.ref if state.group else ROOT, []).append(state)
+        return children
 
     # --- facts --------------------------------------------------------------------------------------------------------
 
@@ -245,6 +251,68 @@ class RunProgress(ProgressFold[TaskProgress]):
         lines = [line.fields() for line in self.lines(is_over=True)]
         failures = [*map(strip_controls, limit_failures(self.failures()))]
         return json.dumps([lines, failures], separators=(",", ":"))
+
+
+#: The step of a task's path that is an iteration: the name of the loop, and the number.
+_Step = tuple[str, int | None]
+
+_ABOUT_TASKS = frozenset(get_args(e.TaskFact))
+
+
+class NewRunProgress(RunProgress):
+    """The progress of a run from its first fact on, never resumed, for a third of the cost of each iteration.
+
+    Of a loop with more iterations than have lines, those that succeed are only counted, and with all that is in them
+    they need no fold. So the facts of an iteration are held until it ends, and folded at the end of the run if it did
+    not succeed. That is done for loops of the pipeline itself, not for those in its nested pipelines.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._succeeded: dict[str, int] = {}  # how many iterations, by the name of the loop
+        self._held: dict[_Step, list[Any]] = {}  # times and facts in turns, as that is smaller than pairs
+
+    def apply(self, at: float, fact: e.Fact) -> None:
+        """Apply the next fact of the run; see `ProgressFold.apply`."""
+        if fact.__class__ in _ABOUT_TASKS:
+            path = fact.task.path  # type: ignore[union-attr]  # the class says that it has one
+            step = path[0]
+            held = self._held.get(step)
+            if held is None and step[1] is not None and step[0] in self._succeeded:
+                held = self._held[step] = []
+            if held is not None:
+                if fact.__class__ is e.TaskSucceeded and len(path) == 1:
+                    del self._held[step]
+                    self._succeeded[step[0]] += 1
+                else:
+                    held += (at, fact)
+                return
+        elif isinstance(fact, e.RunResumed):
+            raise InternalError("The whole progress of a run is needed to resume it.")
+        elif isinstance(fact, e.RunEnded):
+            self._fold_held()
+        super().apply(at, fact)
+
+    def _fold_held(self) -> None:
+        """Fold the facts of the iterations that did not succeed."""
+        for held in self._held.values():
+            for at, fact in zip(held[::2], held[1::2], strict=True):
+                super().apply(at, fact)
+        self._held.clear()
+
+    def _group_started(self, at: float, fact: e.DagStarted | e.LoopStarted | e.IterationStarted) -> None:
+        super()._group_started(at, fact)
+        if isinstance(fact, e.LoopStarted) and len(fact.task.path) == 1 and len(fact.items) > MAX_SIBLINGS:
+            self._succeeded[fact.task.name] = 0
+
+    def _children(self) -> dict[TaskRef, list[TaskProgress]]:
+        children = super()._children()
+        for name, count in self._succeeded.items():
+            loop = TaskRef(((name, None),))
+            iteration = TaskProgress(loop, self._tasks[loop])  # stands for each: they have no line of their own
+            iteration.status = Status.SUCCEEDED
+            children.setdefault(loop, []).extend([iteration] * count)
+        return children
 
 
 def _describe(task: TaskRef, failure: e.Failure) -> str:

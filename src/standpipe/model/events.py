@@ -19,10 +19,9 @@ derive what they show from these numbers once, in the engine: `AttemptFailed.max
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Union
 
-from standpipe.model.frozen import frozen
+from standpipe.model.frozen import field, frozen
 from standpipe.model.plan import Caching
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import NO_REQUEST, ResourceRequest

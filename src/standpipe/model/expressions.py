@@ -22,12 +22,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import field
 from typing import Union
 
 from standpipe.errors import StandpipeError
 from standpipe.model import cel_strings
-from standpipe.model.frozen import frozen
+from standpipe.model.frozen import field, frozen
 from standpipe.model.types import Json
 from standpipe.model.values import preview
 

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from dataclasses import field
 from typing import TYPE_CHECKING, Union
 
-from standpipe.model.frozen import frozen
+from standpipe.model.frozen import field, frozen
 from standpipe.model.templates import Argument, Template
 from standpipe.model.types import PARAMETERS, ArtifactType, Input, Json, Output, table_of
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, Fact, StartAttempt
-from standpipe.model.frozen import frozen
+from standpipe.model.frozen import field, frozen
 from standpipe.model.plan import Component, Container, ExecutorRef, PythonFunction
 from standpipe.model.refs import RunId, RunInfo, TaskRef
 from standpipe.model.resources import Capacity, Limits

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any, Union
 
-from standpipe.model.frozen import frozen
+from standpipe.model.frozen import field, frozen
 
 #: A value that can be written as JSON. Integers stay integers, unlike in protobuf's `Value`.
 Json = Any

@@ -8,12 +8,11 @@ value of `3.0` for an integer becomes 3.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field
 from itertools import islice
 from typing import Union
 
 from standpipe.errors import StandpipeError
-from standpipe.model.frozen import frozen
+from standpipe.model.frozen import field, frozen
 from standpipe.model.types import ArtifactType, Json, ParameterType
 
 

@@ -7,8 +7,7 @@ have no outputs at the root, and libraries rename an output of the component alo
 
 from __future__ import annotations
 
-import dataclasses
-
+from standpipe.model.frozen import replace
 from standpipe.model.kfp import kubernetes_name
 from standpipe.model.plan import (
     Caching,
@@ -34,8 +33,8 @@ def wrap_component(name: str, component: Component, executor: Executor, caching:
         caching: the caching of its task.
     """
     label = f"exec-{name}"
-    inner = dataclasses.replace(component, body=ExecutorRef(label))
-    root = dataclasses.replace(component, body=_wrapping_dag(name, inner, caching))
+    inner = replace(component, body=ExecutorRef(label))
+    root = replace(component, body=_wrapping_dag(name, inner, caching))
     return Plan(name, root, {_key(name): inner}, {label: executor})
 
 
@@ -57,7 +56,7 @@ def find_wrapped_component(plan: Plan) -> Component | None:
     if any(sources != (FromTask(name, key),) for key, sources in dag.outputs.items()):
         return None
     inputs = {key: _with_default(plan.root.inputs.get(key), declared) for key, declared in inner.inputs.items()}
-    return dataclasses.replace(inner, inputs=inputs)
+    return replace(inner, inputs=inputs)
 
 
 def is_complete(plan: Plan, component: Component) -> bool:
@@ -76,8 +75,8 @@ def complete(plan: Plan, component: Component) -> Plan:
     name = kubernetes_name(plan.name)
     assert isinstance(plan.root.body, Dag)
     dag = _wrapping_dag(name, component, plan.root.body.nodes[name].caching)
-    root = dataclasses.replace(plan.root, body=dag, inputs=component.inputs, outputs=component.outputs)
-    return dataclasses.replace(plan, root=root)
+    root = replace(plan.root, body=dag, inputs=component.inputs, outputs=component.outputs)
+    return replace(plan, root=root)
 
 
 def _key(name: str) -> str:
@@ -93,5 +92,5 @@ def _wrapping_dag(name: str, component: Component, caching: Caching | None) -> D
 def _with_default(root_input: Input | None, declared: Input) -> Input:
     """Return an input as its component declares it, with the default value that it was compiled with."""
     if isinstance(root_input, ParameterInput) and isinstance(declared, ParameterInput):
-        return dataclasses.replace(declared, default=root_input.default)
+        return replace(declared, default=root_input.default)
     return declared

@@ -53,12 +53,14 @@ def request_file(folder: Path) -> Path:
 class Usage(NamedTuple):
     """The usage that a function's process recorded: seconds of CPU time, and bytes of memory at its peak.
 
-    `exit_code` is set if nothing could change it any more when that was recorded, as the last act of the process.
+    `exit_code` is set if nothing could change it any more when that was recorded, as the last act of the process. In a
+    container, `memory_kills` is then the number of processes that the kernel has killed for their memory, if known.
     """
 
     cpu_seconds: float | None = None
     peak_memory: int | None = None
     exit_code: int | None = None
+    memory_kills: int | None = None
 
 
 def write_request(
@@ -123,11 +125,11 @@ def read_usage(request: TaskRequest) -> Usage:
         recorded = _read_object(_usage_file(request.folder), request.pipeline_root, _MAX_USAGE)
     except UntrustedFileError:
         return Usage()
-    cpu_seconds, peak_memory = recorded.get("cpu_seconds"), recorded.get("peak_memory")
-    if not is_seconds(cpu_seconds) or not is_count(peak_memory):
+    cpu_seconds, *counts = map(recorded.get, Usage._fields)
+    peak_memory, exit_code, memory_kills = (count if is_count(count) else None for count in counts)
+    if not is_seconds(cpu_seconds) or peak_memory is None:
         return Usage()
-    exit_code = recorded.get("exit_code")
-    return Usage(float(cpu_seconds), peak_memory, exit_code if is_count(exit_code) else None)
+    return Usage(float(cpu_seconds), peak_memory, exit_code, memory_kills)
 
 
 def is_seconds(value: Json) -> TypeGuard[float]:

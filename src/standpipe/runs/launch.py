@@ -24,7 +24,7 @@ from standpipe.execution.cache.lookup import ResultCache
 from standpipe.execution.host_paths import HostPaths
 from standpipe.execution.importing import uri_input
 from standpipe.faults.runner import inject_faults
-from standpipe.history.progress import RunProgress
+from standpipe.history.progress import NewRunProgress
 from standpipe.model import events
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import StateLayout, file_name
@@ -120,7 +120,7 @@ def _start(
                 workspace=str(workspace or ""),
                 rerun_of=rerun_of,
                 redactor=redactor,
-                outline=RunProgress(),
+                outline=NewRunProgress(),
             )
             with RunLock(folder), closing(recorder):
                 result = drive(context, machine, recorder, events.Start(inputs), uses)

@@ -6,15 +6,14 @@ and the table in the documentation all follow from it. A new option is one field
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, field, fields
-from typing import Any, NamedTuple, ParamSpec, cast
+from types import MethodType
+from typing import Any, NamedTuple, ParamSpec
 
 from standpipe.errors import ArgumentError
 from standpipe.faults import Fault, check_faults
-from standpipe.model.frozen import frozen
+from standpipe.model.frozen import MISSING, declared_fields, field, frozen
 from standpipe.model.locations import is_remote
 from standpipe.runners.api import LocalRunner, suggestions
 from standpipe.support.umask import GROUP, PRIVATE
@@ -49,7 +48,7 @@ class Flag(NamedTuple):
 class Option(NamedTuple):
     """An option of a run as the command line and the documentation see it.
 
-    `type` is its annotation, `default` is `dataclasses.MISSING` where a value is required, and `page` is the path, in
+    `type` is its annotation, `default` is `MISSING` where a value is required, and `page` is the path, in
     `docs`, of the page that says more. `check` raises an `ArgumentError` for a value that the option cannot have; it
     is called with the option's name and the value.
     """
@@ -292,8 +291,8 @@ class RunOptions:
 
 def all_options() -> Iterator[Option]:
     """Yield the options of a run, in the order of the parameters of `local.init`."""
-    for each in fields(cast("Any", RunOptions)):
-        yield Option(each.name, str(each.type), each.default, **each.metadata)
+    for name, each in declared_fields(RunOptions).items():
+        yield Option(name, str(each.type), each.default, **each.metadata)
 
 
 def _as_flags(flag: Flag, value: object) -> list[str]:
@@ -326,25 +325,29 @@ def takes_run_options(options: Callable[P, RunOptions]) -> Callable[[Callable[..
     """
 
     def decorate(function: Callable[..., None]) -> Callable[P, None]:
-        signature = inspect.signature(options)
-
         def call(*args: P.args, **kwargs: P.kwargs) -> None:
+            import inspect  # costs time, and programs that only compile need none of it
+
             check_option_names(kwargs)
             try:
-                signature.bind(*args, **kwargs)
+                inspect.signature(options).bind(*args, **kwargs)
             except TypeError as error:
                 raise ArgumentError(f"local.{function.__name__}: {error}.") from None
             function(*args, **kwargs)
 
+        doc = function.__doc__ or ""
+        indent = doc.partition("{options}")[0].rpartition("\n")[2]
+        doc = doc.replace(f"\n{indent}", "\n").strip()  # as `inspect.cleandoc` would, which takes long to import
         args = "\n".join(f"    {option.name}: {option.help}" for option in all_options())
         call.__name__, call.__qualname__, call.__module__ = (
             function.__name__,
             function.__qualname__,
             function.__module__,
         )
-        call.__doc__ = inspect.cleandoc(function.__doc__ or "").replace("{options}", f"Args:\n{args}")
+        call.__doc__ = doc.replace("{options}", f"Args:\n{args}")
         call.__annotations__ = {option.name: option.type for option in all_options()} | {"return": "None"}
-        call.__signature__ = signature.replace(return_annotation=None)  # type: ignore[attr-defined]
+        # `inspect.signature` follows it. A signature made here would need `inspect`, which takes long to import.
+        call.__wrapped__ = MethodType(RunOptions.__init__, RunOptions)  # type: ignore[attr-defined]
         return call
 
     return decorate

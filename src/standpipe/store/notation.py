@@ -97,15 +97,15 @@ class Record:
     def _write(self) -> Callable[[Any], dict[str, Json]]:
         """The function that `encode` calls, compiled when it is first needed: half a million facts are a long loop."""
         namespace: dict[str, Any] = {}
-        lines = ["def write(value):", "  held, body = value.__dict__, {}"]
+        lines = ["def write(value):", "  attributes, body = value.__dict__, {}"]
         for attribute, name, encode, default, is_compared in self._writers:
             namespace[f"encode_{attribute}"], namespace[f"default_{attribute}"] = encode, default
             condition = "" if default is MISSING else f"if item is not default_{attribute}"
             if is_compared:
                 condition += f" and item != default_{attribute}"
-            written = "item" if encode is None else f"encode_{attribute}(item)"
-            lines.append(f"  item = held[{attribute!r}]")
-            lines.append(f"  {condition and condition + ': '}body[{name!r}] = {written}")
+            expression = "item" if encode is None else f"encode_{attribute}(item)"
+            lines.append(f"  item = attributes[{attribute!r}]")
+            lines.append(f"  {condition and condition + ': '}body[{name!r}] = {expression}")
         # Compiled first: `exec` of text makes CPython forget that a KeyboardInterrupt ends the main thread.
         exec(compile("\n".join([*lines, "  return body"]), "<string>", "exec"), namespace)  # noqa: S102 - of literals
         write: Callable[[Any], dict[str, Json]] = namespace["write"]

@@ -93,9 +93,9 @@ def compute_digest(path: str, algorithm: str, cancel: Cancellation) -> str:
                 digests[number] = _hash_part(file, begin, end, algorithm, cancel, buffer).digest()
 
         _share(hash_pieces, count)
-        whole = new_hash(algorithm)
-        whole.update(b"".join(digests))
-        return whole.hexdigest()
+        combined = new_hash(algorithm)
+        combined.update(b"".join(digests))
+        return combined.hexdigest()
     finally:
         os.close(file)
 

@@ -45,25 +45,6 @@ def read_available_memory(root: Path = Path("/")) -> int:
     return _UNKNOWN_MEMORY
 
 
-def has_free_memory(root: Path = Path("/")) -> bool:
-    """Return whether a tenth of the memory that this process may use is available; True where that is unknown.
-
-    The page cache counts as available, as the system gives it up when memory is needed.
-
-    Args:
-        root: the folder that contains `/proc` and `/sys`.
-    """
-    if read_available_memory(root) < _read_memory() / 10:
-        return False
-    for group in _find_groups(root):
-        limits = [*_read_memory_limit(group)]
-        used = read_text(group / "memory.current")
-        cache = re.search(r"^inactive_file (\d+)", read_text(group / "memory.stat"), re.MULTILINE)
-        if limits and used.isdigit() and min(limits) - int(used) + (int(cache[1]) if cache else 0) < min(limits) / 10:
-            return False
-    return True
-
-
 def count_cores() -> int:
     """Return on how many cores this process may run, whatever share of them it may use."""
     if hasattr(os, "sched_getaffinity"):

@@ -17,10 +17,11 @@ UNSAFE = {
 #: leave nothing to be written at the end of a process but what belongs to an object of theirs.
 MEASURED = frozenset(
     (
-        *("PIL", "_cffi_backend", "_duckdb", "_polars_runtime_32", "catboost", "cftime"),
+        *("PIL", "_cffi_backend", "_duckdb", "_polars_runtime_32", "bottleneck", "catboost", "cftime"),
         *("charset_normalizer", "cryptography", "cv2", "google", "google_crc32c", "grpc", "h5py"),
         *("jaxlib", "kiwisolver", "lightgbm", "llvmlite", "lxml", "matplotlib", "ml_dtypes", "msgpack"),
-        *("netCDF4", "netcdf4", "numba", "numcodecs", "numpy", "opencv_python", "opencv_python_headless"),
+        *("netCDF4", "netcdf4", "numba", "numcodecs", "numexpr", "numpy"),
+        *("opencv_python", "opencv_python_headless"),
         *("pandas", "pillow", "psycopg_binary", "pyarrow", "pydantic_core", "regex", "safetensors"),
         *("scikit_learn", "scipy", "sentencepiece", "sklearn", "sqlalchemy", "statsmodels", "tokenizers"),
         *("torch", "wrapt", "xgboost", "yaml"),

@@ -53,7 +53,8 @@ class Executor:
             *(a.path for a in self.output_artifacts.values()),
         )
         for folder in dict.fromkeys(map(os.path.dirname, paths)):
-            os.makedirs(folder, exist_ok=True)
+            if not os.path.isdir(folder):  # mostly it exists, which `makedirs` finds out by an exception
+                os.makedirs(folder, exist_ok=True)
         returned = self.function(**self.arguments())
         if _is_chief():
             self._store_returned(returned)

@@ -8,7 +8,7 @@ and the pipe for what the task prints), then JSON with
 * `umask`, the permissions that files of the task do not get;
 * `mounts` and `keep`, as `mounts.enter` takes them, for a task with volumes;
 * `limits`, as `limits.enter` takes them, for a task with limits;
-* `learn`, whether the task reports what it imports.
+* `learn`, whether the task reports what it imports; `program`, a number that is the same for the same program.
 
 The reply socket gets lines of JSON. From the task: `{"pid": …}` once it is a process group of its own,
 `{"grouped": …}`, whether a control group limits it, `{"learned": …}`, what it has imported
@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, NoReturn, Optional,
 from . import orphans, usage
 from .learning import ImportObserver
 from .orders import Order, forward, is_awaited, receive, send_reply
-from .task import Request, prepare, run, use_utf8, warm_up
+from .task import Request, prepare, prepare_once, run, use_utf8, warm_up
 from .teardown import Teardown
 
 if TYPE_CHECKING:
@@ -156,8 +156,8 @@ class ForkServer:
 
     def close(self) -> None:
         """Close its sockets, in a forked process."""
-        for held in (self._control, self._wake, self._waker, *self._replies.values()):
-            held.close()
+        for endpoint in (self._control, self._wake, self._waker, *self._replies.values()):
+            endpoint.close()
 
     def _start(self, order: Order) -> None:
         try:
@@ -178,7 +178,7 @@ class ForkServer:
         (pid, orders), self._spare = self._spare, None
         with orders, suppress(BrokenPipeError, ConnectionResetError):
             # So that later spares find the program compiled. Before the task starts: it can put a FIFO there.
-            prepare(order.message["request"])
+            prepare_once(order.message["request"], order.message["program"])
             forward(orders, order)
             return pid
         return None
@@ -226,7 +226,8 @@ class ForkServer:
         elif pid in self._replies:
             self._idle_until = time.monotonic() + self._idle_seconds
             with self._replies.pop(pid) as reply:
-                send_reply(reply, status=status, **usage.from_rusage(rusage))
+                if is_awaited(reply):  # mostly not, as it has reported its code; an attempt costs an exception
+                    send_reply(reply, status=status, **usage.from_rusage(rusage))
 
     def _kill_reported(self) -> None:
         """Kill the tasks for which nobody waits any more: they have reported their end, and have not ended."""

@@ -11,10 +11,9 @@ import warnings
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.machinery import ModuleSpec
-from types import ModuleType
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from .import_system import call_without_frames, find_with_others, is_loading, unseen
+from .import_system import ReportingLoader, call_without_frames, find_with_others, is_loading, unseen
 from .process_state import raw_environ
 from .shelf import Effect, ShelvedModule
 
@@ -77,7 +76,7 @@ class ImportRecorder:
             return None
         spec = find_with_others(self, name, path, target)
         if spec is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader = _RecordingLoader(spec.loader, self)  # type: ignore[assignment]
+            spec.loader = ReportingLoader(spec.loader, self.loading)  # type: ignore[assignment]
         return spec
 
     @contextmanager
@@ -246,34 +245,6 @@ def _print(data: bytes) -> None:
     with suppress(OSError):
         while data:
             data = data[os.write(1, data) :]
-
-
-class _RecordingLoader:
-    """Loads a module with its own loader, which it then has as if this one had never been there."""
-
-    def __init__(self, loader: Any, recorder: ImportRecorder) -> None:
-        self._loader = loader
-        self._recorder = recorder
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)
-
-    def create_module(self, spec: ModuleSpec) -> Optional[ModuleType]:
-        with self._recorder.loading(spec.name):
-            module: Optional[ModuleType] = (
-                self._loader.create_module(spec) if hasattr(self._loader, "create_module") else None
-            )
-        return module
-
-    @unseen
-    def exec_module(self, module: ModuleType) -> None:
-        spec = module.__spec__
-        assert spec is not None
-        spec.loader = self._loader
-        if module.__loader__ is self:
-            module.__loader__ = self._loader
-        with self._recorder.loading(spec.name):
-            call_without_frames(self._loader.exec_module, module)
 
 
 def _make_import(real: Callable[..., Any], note: Callable[[str, str, Sequence[str], int], None]) -> Callable[..., Any]:

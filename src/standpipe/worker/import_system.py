@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import sys
 from importlib.machinery import ModuleSpec
-from types import FunctionType
-from typing import Any, Optional, TypeVar
+from types import FunctionType, ModuleType
+from typing import Any, Callable, ContextManager, Optional, TypeVar
 
 _F = TypeVar("_F")
 
@@ -55,3 +55,38 @@ def call_without_frames(function: Any, *args: Any) -> Any:
 call_without_frames.__code__ = call_without_frames.__code__.replace(
     co_filename=_IMPORTLIB_FILE, co_name="_call_with_frames_removed"
 )
+
+
+class ReportingLoader:
+    """Loads a module with its own loader, which the module then has as if this one had never been there.
+
+    Args:
+        loader: the loader of the module.
+        loading: returns the context in which the module of a name is created and executed.
+    """
+
+    def __init__(self, loader: Any, loading: Callable[[str], ContextManager[None]]) -> None:
+        self._loader = loader
+        self._loading = loading
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> Optional[ModuleType]:
+        """Create the module of a spec; None if the import system has to, as of loaders without this method."""
+        with self._loading(spec.name):
+            module: Optional[ModuleType] = (
+                self._loader.create_module(spec) if hasattr(self._loader, "create_module") else None
+            )
+        return module
+
+    @unseen
+    def exec_module(self, module: ModuleType) -> None:
+        """Execute a module."""
+        spec = module.__spec__
+        assert spec is not None
+        spec.loader = self._loader
+        if module.__loader__ is self:
+            module.__loader__ = self._loader
+        with self._loading(spec.name):
+            call_without_frames(self._loader.exec_module, module)

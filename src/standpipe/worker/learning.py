@@ -8,10 +8,9 @@ import time
 import warnings
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
-from types import ModuleType
 from typing import Any, Dict, Iterator, List, Optional
 
-from .import_system import call_without_frames, find_with_others, is_loading, unseen
+from .import_system import ReportingLoader, find_with_others, is_loading
 from .process_state import OTHER, QUIETER, ProcessState, read_state
 from .shelf import Shelf
 
@@ -89,7 +88,7 @@ class ImportObserver:
             return shelved
         spec = shelved or find_with_others(self, name, path, target)
         if spec is not None and (shelved or _is_learnable(spec)):
-            spec.loader = _ObservingLoader(spec.loader, self)  # type: ignore[assignment]
+            spec.loader = ReportingLoader(spec.loader, self.loading)  # type: ignore[assignment]
         return spec
 
     def _check_state(self, name: str) -> None:
@@ -124,29 +123,3 @@ def _is_learnable(spec: ModuleSpec) -> bool:
         and len(spec.name) <= _MAX_NAME
         and hasattr(spec.loader, "exec_module")
     )
-
-
-class _ObservingLoader:
-    """Loads a module with its own loader, which it then has as if this one had never been there."""
-
-    def __init__(self, loader: Any, observer: ImportObserver) -> None:
-        self._loader = loader
-        self._observer = observer
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)
-
-    def create_module(self, spec: ModuleSpec) -> Optional[ModuleType]:
-        with self._observer.loading(spec.name):
-            module: Optional[ModuleType] = self._loader.create_module(spec)
-        return module
-
-    @unseen
-    def exec_module(self, module: ModuleType) -> None:
-        spec = module.__spec__
-        assert spec is not None
-        spec.loader = self._loader
-        if module.__loader__ is self:
-            module.__loader__ = self._loader
-        with self._observer.loading(spec.name):
-            call_without_frames(self._loader.exec_module, module)

@@ -8,7 +8,6 @@ has imported it.
 from __future__ import annotations
 
 import functools
-import inspect
 import operator
 import sys
 import typing
@@ -98,6 +97,8 @@ def adapt(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     if "pydantic" not in sys.modules or not isinstance(function, FunctionType):
         return function
+    import inspect  # takes long to import, and few functions have models
+
     hints = ann.annotations_of(function)
     plain = {name: _plain_hint(hint) for name, hint in hints.items()}
     if plain == hints:

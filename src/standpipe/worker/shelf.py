@@ -109,14 +109,14 @@ class Shelf:
 
     def _closure(self, name: str) -> Set[str]:
         """Return the names of the modules on the shelf that the import of one of them brings, itself included."""
-        found: Set[str] = set()
-        left = [name]
-        while left:
-            each = left.pop()
-            if each in self._modules and each not in found:
-                found.add(each)
-                left += (*self._modules[each].needs, self._modules[each].parent)
-        return found
+        closure: Set[str] = set()
+        pending = [name]
+        while pending:
+            each = pending.pop()
+            if each in self._modules and each not in closure:
+                closure.add(each)
+                pending += (*self._modules[each].needs, self._modules[each].parent)
+        return closure
 
     def _unbind(self, entry: ShelvedModule) -> None:
         """Take a module out of its package, where it is an attribute because some other module has imported it."""

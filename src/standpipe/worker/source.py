@@ -37,6 +37,9 @@ class Compiled(NamedTuple):
     files: Mapping[str, Any]
 
 
+#: How many programs stay compiled.
+MOST_PROGRAMS = 64
+
 #: The files that tracebacks name and that hold source which was compiled here.
 _user_files: Set[str] = set()
 
@@ -76,7 +79,7 @@ def unload() -> None:
         gc.collect()
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=MOST_PROGRAMS)
 def compiled(source: str, name: str, sections: Sections = ()) -> Compiled:
     """Return the code of a program whose function `name` is called, compiled once for all tasks of a fork server.
 

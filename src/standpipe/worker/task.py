@@ -6,20 +6,23 @@ import atexit
 import json
 import os
 import sys
+from collections import deque
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Deque, Dict, List, Optional, Sequence
 
 from .executor import Executor
 from .kfp_shim import install
 from .models import adapt
 from .report import report
-from .source import Sections, compiled, load_function, unload
+from .source import MOST_PROGRAMS, Sections, compiled, load_function, unload
 from .usage import write
 
 #: The size, in bytes, up to which a request is read and compiled before the fork.
 _MAX_PREPARED_SIZE = 256 * 1024
 
+#: The programs that `prepare_once` has compiled.
+_prepared: Deque[int] = deque(maxlen=MOST_PROGRAMS)
 
 Request = Dict[str, Any]
 
@@ -58,6 +61,18 @@ def prepare(path: str) -> Optional[Request]:
             compiled(request["source"], request["function"], sections_of(request))
             return request
     return None
+
+
+def prepare_once(path: str, program: int) -> None:
+    """Compile the program of a request, for processes that are forked later, unless it is one of the last ones.
+
+    Args:
+        path: the file of the request.
+        program: a number that is the same for the same program.
+    """
+    if program not in _prepared:
+        prepare(path)
+        _prepared.append(program)
 
 
 def run(path: str, request: Optional[Request] = None, *, call: Optional[Call] = None) -> int:

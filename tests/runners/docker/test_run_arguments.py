@@ -77,6 +77,19 @@ def test_the_paths_of_all_volumes_are_known() -> None:
     assert arguments.mount_points == ("/b", "/m", "/t")
 
 
+@pytest.mark.parametrize(
+    ("given", "are_exclusive"),
+    [
+        ({"ports": {"80/tcp": 8080}}, True),
+        ({"mac_address": "02:42:ac:11:65:43"}, True),
+        ({"networking_config": {}}, True),
+        ({"network_mode": "host", "volumes": ["/a:/b"], "mem_limit": "1g"}, False),
+    ],
+)
+def test_what_only_one_container_can_have_is_known(given: Any, are_exclusive: bool) -> None:
+    assert RunArguments.check(given).are_exclusive is are_exclusive
+
+
 @pytest.mark.parametrize("given", [["/a"], ["/a:/b", "/a:/c"], ["/a:/b:ro:z"]])
 def test_volumes_that_are_not_understood_are_named(given: list[str]) -> None:
     with pytest.raises(RunArgumentError, match=f"Invalid volume {given[-1]!r}"):

@@ -34,6 +34,7 @@ count_out_of_memory_kills = task_process._out_of_memory_kills
 def _no_out_of_memory_kills(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the outcomes independent of processes of others that the kernel kills meanwhile."""
     monkeypatch.setattr(task_process, "_out_of_memory_kills", lambda: 0)
+    task_process._recent_kills.cache_clear()
 
 
 @pytest.fixture
@@ -185,6 +186,15 @@ def test_the_environment_of_a_task(other: Bench, monkeypatch: pytest.MonkeyPatch
     assert other.value(source, env={"OWN": "1"}, retry_index=2) == ["é", "1", "2", None]
     assert "/host" not in other.value("def f() -> list: return sys.path")
     assert other.value("def f() -> str: return os.environ['PATH']").startswith(f"{chosen(other).parent}:")
+
+
+def test_a_variable_that_changes_between_tasks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "def f() -> str: return os.environ.get('FROM_HOST', 'none')"
+    for value in ("red", "blue", "red"):
+        monkeypatch.setenv("FROM_HOST", value)
+        assert bench.value(source) == value
+    monkeypatch.delenv("FROM_HOST")
+    assert bench.value(source) == "none"
 
 
 def test_the_host_is_not_visible(other: Bench) -> None:

@@ -572,7 +572,7 @@ def test_a_run_is_cancelled_while_its_template_starts(bench: WarmBench) -> None:
 
 
 def test_little_free_memory_starts_no_template(bench: WarmBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(warm_imports, "has_free_memory", lambda: False)
+    monkeypatch.setattr(warm_imports, "is_memory_scarce", lambda: True)
     bench.attempt("import light\nreturn []")
     assert not bench.attempt("import light\nreturn []").outcome.warm_imports
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from standpipe.dsl.types import artifact_type, hints_of, parameter_type
 from standpipe.errors import AuthoringError, AuthoringTypeError
-from standpipe.model.frozen import frozen
+from standpipe.model.frozen import frozen, replace
 from standpipe.model.json_values import check_depth
 from standpipe.model.kfp import SINGLE_OUTPUT
 from standpipe.model.types import (
@@ -28,7 +26,8 @@ from standpipe.worker import annotations as kfp_annotations
 from standpipe.worker.annotations import strip_optional
 from standpipe.worker.models import dump, is_model, models_in, plain_type
 
-_EMPTY = inspect.Parameter.empty
+if TYPE_CHECKING:
+    import inspect
 
 #: The system passes parameters of these types; callers do not.
 SYSTEM_TYPES = (ParameterType.TASK_FINAL_STATUS, ParameterType.TASK_CONFIG)
@@ -55,6 +54,8 @@ def read_interface(function: Callable[..., Any], *, container: bool = False, sub
         AuthoringTypeError: if an annotation is missing or is not a type that KFP can pass.
         AuthoringError: if a name or a default value is not allowed.
     """
+    import inspect  # takes long to import, and programs that define no component do without
+
     location = f"{subject} {function.__name__!r}"
     signature = inspect.signature(function)
     hints = _plain_hints(hints_of(function), location)
@@ -70,8 +71,8 @@ def read_interface(function: Callable[..., Any], *, container: bool = False, sub
             continue
         if container:
             _check_artifact_marker(annotation, argument)
-        inputs[parameter.name] = _create_input(annotation, parameter.default, argument)
-    returned = {} if container else _returned_outputs(hints.get("return", _EMPTY), location)
+        inputs[parameter.name] = _create_input(annotation, parameter, argument)
+    returned = {} if container else _returned_outputs(hints.get("return"), location)
     for name in returned.keys() & outputs.keys():
         raise AuthoringError(f"{location} has two outputs with the name {name!r}. Rename one of them.")
     return _add_descriptions(Interface(inputs, outputs | returned), function)
@@ -97,7 +98,7 @@ def _plain_hints(hints: Mapping[str, Any], location: str) -> dict[str, Any]:
 
 
 def _annotation(parameter: inspect.Parameter, hints: Mapping[str, Any], location: str) -> Any:
-    if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
         raise AuthoringTypeError(
             f"{location} takes {'*' * (parameter.kind is parameter.VAR_KEYWORD)}*{parameter.name}: KFP passes named "
             "arguments only. Name each of them in the signature."
@@ -142,9 +143,10 @@ def _type_name(annotation: Any) -> str:
     return annotation.__name__ if isinstance(annotation, type) else str(annotation)
 
 
-def _create_input(annotation: Any, default: Any, location: str) -> Input:
+def _create_input(annotation: Any, parameter: inspect.Parameter, location: str) -> Input:
     input_type, is_list = _parse_type(annotation, location)
-    optional = default is not _EMPTY
+    default = parameter.default
+    optional = default is not parameter.empty
     if isinstance(input_type, ArtifactType):
         if optional and default is not None:
             raise AuthoringError(f"{location}: the default value of an artifact can only be None, got {default!r}.")
@@ -195,7 +197,7 @@ def _create_output(annotation: Any, location: str) -> Output:
 
 def _returned_outputs(annotation: Any, component: str) -> dict[str, Output]:
     location = f"{component}, returned value"
-    if annotation is _EMPTY or annotation is None or annotation is type(None):
+    if annotation is None or annotation is type(None):
         return {}
     if not kfp_annotations.is_named_tuple(annotation):
         return {SINGLE_OUTPUT: _returned_output(annotation, location)}
@@ -216,7 +218,9 @@ def _returned_output(annotation: Any, location: str) -> Output:
 
 def _add_descriptions(interface: Interface, function: Callable[..., Any]) -> Interface:
     """Return the interface with the descriptions in the function's docstring."""
-    text = inspect.getdoc(function)
+    from inspect import getdoc  # as above
+
+    text = getdoc(function)
     if not text:
         return interface
     from docstring_parser import parse  # costs 10 ms, and only documented functions need it

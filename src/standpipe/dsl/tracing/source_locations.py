@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import linecache
 import os
 import re
 import sys
@@ -64,6 +62,9 @@ def function_location(function: Callable[..., Any]) -> SourceLocation:
 
     If the source cannot be read, it is the line that Python has for the function: that of its first decorator.
     """
+    import inspect  # these take long to import, and programs that define no component need neither
+    import linecache
+
     code = inspect.unwrap(function).__code__
     definition = re.compile(rf"\s*(async\s+)?def\s+{re.escape(code.co_name)}\b")
     first = code.co_firstlineno

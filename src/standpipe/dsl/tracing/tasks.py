@@ -8,7 +8,6 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from standpipe.dsl.tracing.channels import PipelineChannel, create_output_channel, describe_value, find_channels
@@ -23,6 +22,7 @@ from standpipe.errors import (
     StandpipeError,
     TaskFailed,
 )
+from standpipe.model.frozen import field, lazy_dataclass, replace
 from standpipe.model.plan import Caching, Container, Executor, Resources, Retry, SourceLocation, TriggerStrategy
 from standpipe.model.types import Input, Json, Output, is_required
 from standpipe.model.values import preview
@@ -66,7 +66,7 @@ class TaskState(enum.Enum):
     FINAL = "FINAL"
 
 
-@dataclass
+@lazy_dataclass
 class Settings:
     """The settings of a task besides its arguments, as its setters record them.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from standpipe.errors import StandpipeError, StorageError
@@ -124,8 +125,7 @@ class ResultCache:
         former = inputs.former() if self._has_older_entries else ""
         entry = self._find(former, command, cancel) if former not in ("", key) else None
         if entry is not None:
-            found = entry
-            self._try(lambda: self._cache.keep(key, found))
+            self._try(partial(self._cache.keep, key, entry))
         return entry
 
     def _store(self, key: str, entry: CacheEntry, cancel: Cancellation) -> None:

@@ -152,12 +152,14 @@ class TaskContainer:
         """Return the exit status of the container, whose output has ended.
 
         The engine reports it 0.1 s after the end of the processes. A success is known before that: the worker has
-        recorded it, and the kernel says that no process is left. Whether the kernel has killed one for its memory is
-        known to the engine only, but does not happen without a limit.
+        recorded it, with the number of processes that were killed for their memory, and the kernel says that none is
+        left. With a limit of memory the engine is asked, as one may have been killed after that.
         """
         is_over = self._first_process is not None and self._first_process.has_ended(_KERNEL_TIME)
-        if is_over and not self._memory_limit and read_usage(self.request).exit_code == 0:
-            return 0
+        if is_over and not self._memory_limit:
+            usage = read_usage(self.request)
+            if usage.exit_code == usage.memory_kills == 0:
+                return 0
         status: int = self.container.wait()["StatusCode"]
         if status or self._memory_limit:
             self.container.reload()

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import os
-import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from standpipe.model.ports import TaskRequest
-from standpipe.runners.docker.engine import engine_errors
+from standpipe.runners.docker.known_images import KnownImages
 from standpipe.runners.docker.run_arguments import RunArguments
 from standpipe.runners.thread_counts import CoreShares
 
 if TYPE_CHECKING:
     from docker import DockerClient
-
-#: The seconds for which the variables of an image are remembered: its name may stand for another one later.
-_LIFETIME = 1.0
 
 
 class ContainerThreads:
@@ -25,12 +19,13 @@ class ContainerThreads:
 
     Args:
         arguments: the user's arguments for containers, which may limit their CPU.
+        images: the images of the engine, whose variables win over these.
     """
 
-    def __init__(self, arguments: RunArguments) -> None:
+    def __init__(self, arguments: RunArguments, images: KnownImages) -> None:
         self._arguments = arguments
         self._cores = CoreShares(lambda: os.cpu_count() or 1)
-        self._known: dict[str, tuple[float, frozenset[str]]] = {}  # with the time of the request
+        self._images = images
 
     def variables(self, client: DockerClient, image: str, request: TaskRequest) -> dict[str, str]:
         """Return the variables of an attempt that set thread counts, without those that its image has.
@@ -44,15 +39,7 @@ class ContainerThreads:
         threads = self._cores.thread_variables(request.concurrency, min(limits, default=None), ())
         if not threads:
             return {}
-        own = self._image_variables(client, image)
+        found = self._images.find(client, image)  # without it, the engine does not make the container either
+        variables = found.attrs["Config"].get("Env") or () if found else ()
+        own = {variable.partition("=")[0] for variable in variables}
         return {name: value for name, value in threads.items() if name not in own}
-
-    def _image_variables(self, client: DockerClient, image: str) -> frozenset[str]:
-        now = time.monotonic()
-        requested, names = self._known.get(image, (-math.inf, frozenset()))
-        if now - requested > _LIFETIME:
-            with suppress(*engine_errors()):  # the engine does not make the container either, and says why
-                variables = client.images.get(image).attrs["Config"].get("Env") or ()
-                names = frozenset(variable.partition("=")[0] for variable in variables)
-                self._known[image] = (now, names)
-        return names

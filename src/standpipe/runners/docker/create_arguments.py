@@ -15,6 +15,7 @@ from standpipe.model.resources import Limits
 from standpipe.runners.docker.container import EngineTraits, user_of
 from standpipe.runners.docker.container_threads import ContainerThreads
 from standpipe.runners.docker.engine import Owner
+from standpipe.runners.docker.known_images import KnownImages
 from standpipe.runners.docker.run_arguments import RunArguments
 from standpipe.runners.request_files import request_file
 
@@ -36,11 +37,12 @@ class CreateArguments:
 
     Args:
         arguments: the user's arguments.
+        images: the images of the engine.
     """
 
-    def __init__(self, arguments: RunArguments) -> None:
+    def __init__(self, arguments: RunArguments, images: KnownImages) -> None:
         self._arguments = arguments
-        self._threads = ContainerThreads(arguments)
+        self._threads = ContainerThreads(arguments, images)
 
     def task_arguments(
         self, client: DockerClient, image: str, request: TaskRequest, traits: EngineTraits

@@ -44,6 +44,9 @@ NETWORK = frozenset(
     )
 )
 
+#: Those that give a container what no other one can have until it is removed: ports of this machine, addresses.
+_EXCLUSIVE = frozenset(("ports", "mac_address", "networking_config"))
+
 #: The default of `cpu_period`, in microseconds (https://docs.docker.com/engine/containers/resource_constraints/).
 _CPU_PERIOD = 100_000
 
@@ -83,6 +86,11 @@ class RunArguments:
     def network(self) -> dict[str, Any]:
         """The arguments about the network."""
         return {name: value for name, value in self.others.items() if name in NETWORK}
+
+    @property
+    def are_exclusive(self) -> bool:
+        """Whether two containers may be unable to exist at the same time."""
+        return not _EXCLUSIVE.isdisjoint(self.others)
 
     @property
     def mount_points(self) -> tuple[str, ...]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -29,6 +27,7 @@ from standpipe.runners.docker.container import EngineTraits, TaskContainer
 from standpipe.runners.docker.containers import Containers
 from standpipe.runners.docker.create_arguments import CreateArguments, owner_labels
 from standpipe.runners.docker.engine import Engine, Owner, engine_errors, message_of
+from standpipe.runners.docker.known_images import KnownImages
 from standpipe.runners.docker.pausing import pausing_command
 from standpipe.runners.docker.permissions import close_to_others
 from standpipe.runners.docker.pod import Pod
@@ -44,9 +43,6 @@ from standpipe.support.notices import Notice, inform, warn
 
 if TYPE_CHECKING:
     from docker import DockerClient
-
-#: The seconds for which the id of an image is remembered.
-_ID_LIFETIME = 1.0
 
 _MUST_NOT_BE_ROOT = (
     "its image runs as root, which kubernetes.set_security_context forbids: pass run_as_user, too, or use an image "
@@ -126,11 +122,11 @@ class ContainerTaskRunner:
         self._inform = inform
         self._engine = engine or Engine()
         self._reaper = reaper or shared_reaper
-        self._create_arguments = CreateArguments(arguments)
+        self._known_images = KnownImages()
+        self._create_arguments = CreateArguments(arguments, self._known_images)
         self._containers = Containers(warn)
         self._standbys = Standbys(self._may_stand_by, self._start_standby, self._containers)
         self._lock = threading.Lock()
-        self._image_ids: dict[str, tuple[float, str]] = {}  # with the time of the request
         self._traits: EngineTraits | None = None
         self._prepared: set[object] = set()
 
@@ -223,8 +219,8 @@ class ContainerTaskRunner:
                 yield task, started
             finally:
                 # The engine does not remove a container whose network another one uses.
-                remove = self._containers.remove if request.pod.init_containers else self._containers.remove_soon
-                remove(task.container)
+                must_be_gone = request.pod.init_containers or self._arguments.are_exclusive
+                (self._containers.remove if must_be_gone else self._containers.remove_soon)(task.container)
 
     @contextlib.contextmanager
     def stand_by(self, run: RunId, root: Path) -> Iterator[ExpectAttempts]:
@@ -238,13 +234,17 @@ class ContainerTaskRunner:
             traits = self._prepare_engine(client)
             image = self._image(client, request, cancel)
             arguments = self._create_arguments.task_arguments(client, image, request, traits)
-            return start_standby(client, image, request, arguments, traits, self._containers)
+            return None if cancel else start_standby(client, image, request, arguments, traits, self._containers)
 
     def _may_stand_by(self, request: TaskRequest) -> bool:
         """Return whether a container of an attempt can be started before it: at once, and with the same result."""
+        # In these, the engine would create the folder of the attempt, to mount it there.
+        visible = [*map(Path, self._arguments.mount_points), *filter(None, [request.workspace])]
         return (
             isinstance(request.program, PythonFunction)
             and not (request.pause or request.debug or request.limits.gpus or self._arguments.has_terminal)
+            and not self._arguments.are_exclusive
+            and not any(request.folder.is_relative_to(path) for path in visible)
             and request.pod == PodSettings()
             and _identify(request.image, request.program) in self._prepared
         )
@@ -282,14 +282,9 @@ class ContainerTaskRunner:
         return f"{' '.join(images)} {self._arguments.fingerprint}" if all(images) else ""
 
     def _image_id(self, name: str) -> str:
-        """Return the digest of an image, remembered for a moment only: its name may stand for another one later."""
-        now = time.monotonic()
-        requested, image = self._image_ids.get(name, (-math.inf, ""))
-        if now - requested > _ID_LIFETIME or not image:
-            with contextlib.suppress(*engine_errors()):  # missing, or the engine does not answer: `run` raises
-                image = str(self._engine().images.get(name).id)
-            self._image_ids[name] = (now, image)
-        return image
+        """Return the digest of an image; empty if it is missing, or the engine does not answer: `run` raises then."""
+        image = self._known_images.find(self._engine(), name)
+        return str(image.id) if image else ""
 
     def capacity(self) -> Capacity:
         """Return the capacity of this machine, where the engine is taken to be.

@@ -116,7 +116,7 @@ class Standbys:
         self._start = start
         self._containers = containers
         self._changed = threading.Condition()
-        self._held = 0
+        self._pauses = 0
         self._runs: dict[RunId, _RunStandbys] = {}
         register_object(self)
 
@@ -187,17 +187,17 @@ class Standbys:
     @contextmanager
     def holding_back(self) -> Iterator[Callable[[], None]]:
         """Start no standby during the block, in which a task starts that has none, or until the function is called."""
-        is_held = True
+        is_paused = True
 
         def change(number: int) -> None:
             with self._changed:
-                self._held += number
+                self._pauses += number
                 self._changed.notify_all()
 
         def release() -> None:
-            nonlocal is_held
-            if is_held:
-                is_held = False
+            nonlocal is_paused
+            if is_paused:
+                is_paused = False
                 change(-1)
 
         change(1)
@@ -209,7 +209,7 @@ class Standbys:
     def after_fork_in_child(self) -> None:
         """Leave all standbys to the process that this one was forked from; see `support.forking`."""
         self._changed = threading.Condition()  # a thread that is not in this process may hold the old one
-        self._held = 0
+        self._pauses = 0
         self._runs.clear()
 
     def _fill(self, kept: _RunStandbys) -> None:
@@ -231,7 +231,7 @@ class Standbys:
         """Return the attempt whose standby is to be started now; None if the run has ended."""
         with self._changed:
             while not kept.is_closed:
-                request = None if self._held else kept.find_next(self._is_possible)
+                request = None if self._pauses else kept.find_next(self._is_possible)
                 if request is not None and machine_capacity.read_available_memory() > _MIN_AVAILABLE_MEMORY:
                     kept.begin(request)
                     return request

@@ -110,11 +110,9 @@ class SubprocessRunner(LocalRunner):
     def running(self) -> Iterator[Runner]:
         """Give the open runner for the length of a run."""
         with super().running() as runner:
-            # Of use to this runner only.
-            from standpipe.runners.process.fork_servers import shared_servers
-            from standpipe.runners.process.working_directories import shared_directories
+            from standpipe.runners.process.fork_servers import shared_servers  # of use to this runner only
 
-            with shared_servers.run(), shared_directories.run():
+            with shared_servers.run():
                 yield runner
 
     def retire(self, successor: LocalRunner) -> None:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -181,8 +182,8 @@ class ForkServers:
         replacing: ForkServer | None,
         template: Template | None,
     ) -> ForkServer:
-        settings = (item for item in env.items() if template or START_VARIABLES.match(item[0]))
-        key = (python, changed_at(python), tuple(sorted(settings)), template and template.imports)
+        settings = tuple(sorted(env.items())) if template else _start_settings(tuple(env.items()))
+        key = (python, changed_at(python), settings, template and template.imports)
         with self._lock:
             server = self._running.pop(key, None)
             is_late = server is not None and server.start is not None and server.start.is_late
@@ -206,6 +207,12 @@ class ForkServers:
             *others[: max(0, len(others) - (_MOST_IDLE_IN_RUN if self._runs else _MOST_IDLE))],
         ]
         return [self._running.pop(key) for key in idle if key in excess or self._running[key].has_ended]
+
+
+@lru_cache(maxsize=16)  # every task asks, mostly with the same variables
+def _start_settings(variables: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Return the variables that an interpreter reads when it starts."""
+    return tuple(sorted(item for item in variables if START_VARIABLES.match(item[0])))
 
 
 def _close(servers: Sequence[ForkServer]) -> None:

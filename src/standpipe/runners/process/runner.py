@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,11 +25,13 @@ from standpipe.runners.process.fork_servers import BOOT, START_VARIABLES, ForkSe
 from standpipe.runners.process.limits import AttemptLimits, Limiter, gpu_variables
 from standpipe.runners.process.task_process import TaskProcess
 from standpipe.runners.process.warm_imports import COLD, Choice, WarmImports
-from standpipe.runners.process.working_directories import WorkingDirectories, shared_directories
 from standpipe.runners.request_files import request_file, write_request
 from standpipe.runners.thread_counts import CoreShares
 from standpipe.support import machine_capacity
+from standpipe.support.forking import paused
 from standpipe.support.notices import Notice, Once, inform, warn
+from standpipe.support.untrusted_files import remove_path
+from standpipe.worker.process_state import raw_environ
 
 #: Variables that would bring the packages and settings of this process into another environment.
 _HOST_PYTHON = (
@@ -75,7 +78,6 @@ class ProcessTaskRunner:
     Args:
         environments: provides the interpreters.
         servers: the fork servers, which it may share with others.
-        directories: the working directories, the same.
         warn: called with what is not done as asked.
         inform: called with the progress of what takes long.
         warm: knows which packages to import ahead; None if each task imports them itself.
@@ -86,7 +88,6 @@ class ProcessTaskRunner:
         environments: Environments,
         *,
         servers: ForkServers = shared_servers,
-        directories: WorkingDirectories = shared_directories,
         warn: Notice = warn,
         inform: Notice = inform,
         warm: WarmImports | None = None,
@@ -96,7 +97,6 @@ class ProcessTaskRunner:
         self._inform = inform
         self._servers = servers
         self._warm = warm
-        self._directories = directories
         self._limiter = Limiter()
         self._cores = CoreShares(machine_capacity.count_cores)
         self._noticed = Once()
@@ -122,7 +122,7 @@ class ProcessTaskRunner:
         if request.debug:
             from standpipe.runners.process.debugger import run_debugged  # only debugging needs it
 
-            with self._directories.use() as cwd:
+            with _working_directory() as cwd:
                 outcome = run_debugged(python, request, {**_environment(python), **variables}, cwd, log, cancel)
         else:
             with announce_pauses(request, "", self._warn):
@@ -176,7 +176,6 @@ class ProcessTaskRunner:
     def close(self) -> None:
         """Stop the fork servers that no other runner has used, and with them the tasks that still run there."""
         self._servers.leave(self)
-        self._directories.clear()
 
     def _run_in_server(
         self, python: Path, request: TaskRequest, own: Mapping[str, str], log: Log, cancel: Cancellation
@@ -184,9 +183,9 @@ class ProcessTaskRunner:
         shared = _environment(python)
         # The variables of a task may hold secrets, which other tasks of the same server must not see.
         start = {**shared, **{name: value for name, value in own.items() if START_VARIABLES.match(name)}}
-        with self._directories.use() as cwd, self._limiter.limit(request.limits) as limits:
+        with _working_directory() as cwd, self._limiter.limit(request.limits) as limits:
             message: dict[str, Any] = {"request": str(request_file(request.folder)), "cwd": cwd}
-            message.update(env={**shared, **own}, umask=request.umask)
+            message.update(env={**shared, **own}, umask=request.umask, program=_identify(_function(request)))
             if request.pod.mounts:
                 message.update(_mounts(python, request, cwd))
             if limits.message:
@@ -309,6 +308,11 @@ def _function(request: TaskRequest) -> PythonFunction:
     )
 
 
+def _identify(function: PythonFunction) -> int:
+    """Return a number for the program of a function, as the fork server compiles it."""
+    return hash((function.source, function.name, function.sections))
+
+
 def _mounts(python: Path, request: TaskRequest, cwd: str) -> dict[str, Any]:
     """Return what to mount, and the folders to keep visible where a volume, at `/tmp` for instance, would hide them."""
     needed = [
@@ -332,9 +336,14 @@ def _task_variables(request: TaskRequest) -> dict[str, str]:
     return {**request.env, **request.pod.env, **gpu_variables(request.limits), **retry}
 
 
-def _environment(python: Path) -> dict[str, str]:
+def _environment(python: Path) -> Mapping[str, str]:
     """Return the variables of this process, adapted to the environment of an interpreter."""
-    env = dict(os.environ)
+    return _adapt_variables(python, tuple(raw_environ().items()))
+
+
+@lru_cache(maxsize=16)  # decoding all variables takes as long as twenty system calls
+def _adapt_variables(python: Path, variables: tuple[tuple[bytes, bytes], ...]) -> Mapping[str, str]:
+    env = {os.fsdecode(name): os.fsdecode(value) for name, value in variables}
     if str(python) != sys.executable:
         for name in _HOST_PYTHON:
             env.pop(name, None)
@@ -351,3 +360,19 @@ def _virtual_env(python: Path) -> str:
     """Return the folder of the virtual environment of an interpreter; empty for others."""
     folder = python.parent.parent
     return str(folder) if (folder / "pyvenv.cfg").exists() else ""
+
+
+@contextmanager
+def _working_directory() -> Iterator[str]:
+    """Make an empty folder that is removed afterwards, whatever a task did to it."""
+    import tempfile  # costs 6 ms, which a program that runs nothing need not pay
+
+    with paused():  # it has a lock of its own
+        folder = tempfile.mkdtemp(prefix="standpipe-")
+    try:
+        yield folder
+    finally:
+        try:
+            os.rmdir(folder)  # most tasks leave nothing there
+        except OSError:
+            remove_path(Path(folder), Path(folder).parent)

@@ -14,7 +14,7 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from standpipe.errors import EnvironmentBuildError
@@ -155,15 +155,20 @@ class _Recipe:
     @property
     def key(self) -> str:
         """The name of the environment: a digest of all that determines its content."""
-        arguments = self.arguments
-        options = [(name, value and drop_password(value)) for name, value in arguments.options]
-        requirements = sorted(map(drop_password, arguments.requirements))
-        content = [_FORMAT, str(self.base), sys.version, requirements, options, self.local]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+        return _digest(self, _FORMAT)
 
     def install(self, python: Path, build: Build) -> None:
         """Install the packages for an interpreter."""
         install(self.arguments, python, build, refresh=bool(self.local))
+
+
+@lru_cache(maxsize=100)  # every task asks for its environment
+def _digest(recipe: _Recipe, version: int) -> str:
+    arguments = recipe.arguments
+    options = [(name, value and drop_password(value)) for name, value in arguments.options]
+    requirements = sorted(map(drop_password, arguments.requirements))
+    content = [version, str(recipe.base), sys.version, requirements, options, recipe.local]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
 
 def _recipe(python: Path, function: PythonFunction, variables: Mapping[str, str] = _NO_VARIABLES) -> _Recipe:

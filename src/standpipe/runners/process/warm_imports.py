@@ -18,9 +18,9 @@ from standpipe.runners.process.import_order import safe_imports
 from standpipe.runners.process.import_store import ImportStore, KnownImports, component_key
 from standpipe.runners.process.template_start import TemplateStart
 from standpipe.support.forking import register_object
-from standpipe.support.machine_capacity import has_free_memory
 from standpipe.support.notices import Notice, warn
 from standpipe.support.user_dirs import cache_folder
+from standpipe.worker.memory_pressure import is_memory_scarce
 
 #: The CPU time of imports, in seconds, that a template has to save: less is not worth a process.
 MIN_SAVING = 0.05
@@ -172,7 +172,7 @@ class WarmImports:
         self, python: Path, known: KnownImports, variables: Mapping[str, str], user: object, *, may_start: bool
     ) -> Template | None:
         """Return the template that saves most; one that has to start is waited for unless another saves half."""
-        wanted = Template(known.names, variables, _START_SECONDS + _SLOWDOWN * known.cost)
+        complete = Template(known.names, variables, _START_SECONDS + _SLOWDOWN * known.cost)
         best, saving = None, 0.0
         for server in self._servers.templates(python):
             other, start = server.template, server.start
@@ -181,11 +181,11 @@ class WarmImports:
             fits = other.variables == variables and {*other.imports} <= {*known.names}
             if fits and known.quiet.isdisjoint(start.printing) and known.saving(other.imports) > saving:
                 best, saving = other, known.saving(other.imports)
-        if known.cost - saving < MIN_SAVING or not may_start or not has_free_memory():
+        if known.cost - saving < MIN_SAVING or not may_start or is_memory_scarce():
             return best if saving >= MIN_SAVING else None
         if saving < known.cost / 2:
-            return wanted
-        self._servers.start(python, user, wanted)
+            return complete
+        self._servers.start(python, user, complete)
         return best
 
     def _note(self, key: str, variables: Mapping[str, str]) -> bool:
