@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,19 +31,18 @@ def test_pandas_and_scikit_learn(venvs: Venvs) -> None:
 
     assert subprocess.run([python, "-c", code], capture_output=True, check=True).stdout == b"3\n"
     assert notices[-1].startswith("The environment is ready after ")
-    start = time.perf_counter()
+    notices.clear()
     assert venvs.python(wanted, inform=notices.append) == python
-    assert time.perf_counter() - start < 0.01
+    assert notices == []  # nothing is built again
 
 
-def test_a_second_build_takes_the_wheels_from_the_cache(tmp_path: Path) -> None:
+def test_a_second_build_takes_the_wheels_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = function("pandas", "scikit-learn")
     Venvs(tmp_path / "first").python(wanted, inform=print)
-    start = time.perf_counter()
+    monkeypatch.setenv("UV_OFFLINE", "1")
     python = Venvs(tmp_path / "second").python(wanted, inform=print)
 
-    assert time.perf_counter() - start < 10  # about 1 s, for requests to the index
-    assert python.exists()
+    assert list(python.parent.parent.glob("lib/python*/site-packages/pandas"))
 
 
 def test_a_package_that_no_index_has(venvs: Venvs) -> None:
@@ -77,14 +75,11 @@ def test_the_kfp_sdk_runs_the_function_if_it_is_installed(bench: Bench, tmp_path
     assert value.startswith(f"2.17.3{tmp_path / 'envs'}")
 
 
-def test_a_task_with_packages_starts_as_quickly_as_any(bench: Bench) -> None:
-    times = []
-    for _ in range(21):
-        start = time.perf_counter()
-        bench.value("def f() -> int: return 1", packages=("pandas", "scikit-learn"))
-        times.append(time.perf_counter() - start)
+def test_tasks_with_packages_are_forked_from_one_process(bench: Bench) -> None:
+    source = "def f() -> int: return os.getppid()"
+    parents = {bench.value(source, packages=("pandas", "scikit-learn")) for _ in range(5)}
 
-    assert sorted(times[1:])[10] < 0.05  # a few milliseconds on a quiet machine
+    assert parents == {bench.server()}
 
 
 # --- without uv
