@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 from standpipe.model.cancellation import Cancellation
@@ -60,7 +59,7 @@ class TaskProcess:
         self._next_signal_at = 0.0
         self._next_wake_up = time.monotonic() + _WAKE_UP_INTERVAL
         self._start_ends = math.inf  # if it is cancelled
-        self._kills_before = _recent_kills(int(time.monotonic()))
+        self._kills_before = _out_of_memory_kills()
         with paused():
             self._reply, reply_end = socket.socketpair()
             self._wake, self._waker = socket.socketpair()
@@ -239,16 +238,7 @@ class TaskProcess:
     def _was_out_of_memory(self) -> bool:
         """Whether it was killed, not by us, while the kernel killed processes for memory."""
         was_killed = self._reply_data.get("status") == signal.SIGKILL and signal.SIGKILL in self._signals_left
-        if not was_killed:
-            return False
-        _recent_kills.cache_clear()  # this kill is not one of those during the next task
-        return _out_of_memory_kills() > self._kills_before
-
-
-@lru_cache(maxsize=1)  # to read it takes as long as 40 other system calls
-def _recent_kills(second: int) -> int:
-    """Return what `_out_of_memory_kills` did when it was first asked for in a second, by the number of that."""
-    return _out_of_memory_kills()
+        return was_killed and _out_of_memory_kills() > self._kills_before
 
 
 def _out_of_memory_kills() -> int:
