@@ -270,7 +270,7 @@ def root(tmp_path: Path, docker_client: DockerClient) -> Iterator[Path]:
 
 
 @dsl.pipeline
-def chain() -> str:
+def hosts_in_turn() -> str:
     first = host(seconds=0.5).set_caching_options(False)
     second = host(x=first.output, seconds=0.5)
     third = host(x=second.output, seconds=0.5)
@@ -278,7 +278,7 @@ def chain() -> str:
 
 
 def test_each_task_of_a_chain_has_a_container_of_its_own(root: Path) -> None:
-    chain()
+    hosts_in_turn()
     (run,) = local.runs()
     hosts = [task.outputs["Output"] for task in run.tasks]
     assert len(set(hosts)) == len(hosts) == 4
@@ -305,7 +305,7 @@ def test_the_containers_of_cached_and_of_skipped_tasks_are_removed(root: Path, d
 
 def test_two_runs_at_once_have_their_own_containers(root: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
-        for run in [pool.submit(chain) for _ in range(2)]:
+        for run in [pool.submit(hosts_in_turn) for _ in range(2)]:
             run.result()
     hosts = [task.outputs["Output"] for run in local.runs() for task in run.tasks]
     assert len(set(hosts)) == len(hosts) == 8

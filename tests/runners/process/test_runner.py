@@ -34,7 +34,6 @@ count_out_of_memory_kills = task_process._out_of_memory_kills
 def _no_out_of_memory_kills(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the outcomes independent of processes of others that the kernel kills meanwhile."""
     monkeypatch.setattr(task_process, "_out_of_memory_kills", lambda: 0)
-    task_process._recent_kills.cache_clear()
 
 
 @pytest.fixture
