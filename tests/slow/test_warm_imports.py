@@ -27,7 +27,7 @@ def fit(seed: int) -> float:
 
 
 @dsl.pipeline
-def loop() -> None:
+def fits() -> None:
     with dsl.ParallelFor(list(range(4)), parallelism=1) as seed:
         fit(seed=seed).set_caching_options(False)
 
@@ -42,7 +42,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
 def test_a_loop_is_warm_from_its_second_task_on(root: Path, monkeypatch: pytest.MonkeyPatch, warm: bool) -> None:
     monkeypatch.setenv("STANDPIPE_CACHE", str(root / "cache"))
     local.init(runner=local.SubprocessRunner(warm_imports=warm), pipeline_root=str(root / "runs"))
-    loop()
+    fits()
 
     (run,) = history.runs(root / "runs")
     attempts = [attempt for task in run.all_tasks() for attempt in task.attempts]

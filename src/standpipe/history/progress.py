@@ -76,7 +76,9 @@ class TaskProgress:
     def line(self, depth: int, status: Status) -> Line:
         """Return its line in an outline."""
         started, ended = self.first_start, self.ended
-        seconds = None if started is None or ended is None else max(0.0, ended - started - self.idle)
+        seconds = None
+        if started is not None and ended is not None:  # of whole microseconds, as `records.seconds_of_progress`
+            seconds = round(max(0.0, round(ended, 6) - round(started, 6) - self.idle), 6)
         note = explain_status(self.cached_from, self.skip_reason, self.failure)
         return Line(depth, strip_controls(self.name), status.value, seconds, strip_controls(note))
 

@@ -128,4 +128,4 @@ def seconds_of_progress(start: datetime | None, end: datetime | None, idle: floa
 
     Stores of older versions have times before and after the clock was set back, so that the sum may be negative.
     """
-    return max(0.0, (end - start).total_seconds() - idle) if start and end else None
+    return round(max(0.0, (end - start).total_seconds() - idle), 6) if start and end else None

@@ -21,11 +21,12 @@ _VERSION = 6
 #: The file of the run store; `model.layout` has it, too.
 _FILE = "runs.sqlite"
 
-#: All runs, the newest first. `state` is empty for a run that has not ended.
+#: All runs, the newest first. Durations are of whole microseconds, as in `history.records`. `state` is empty for a run
+#: that has not ended.
 _RUNS = """
     SELECT * FROM (
         SELECT rowid AS number, id, strftime('%Y-%m-%d %H:%M', created, 'localtime'), rerun_of,
-            state, length, max(0.0, latest - began - idle)
+            state, length, round(max(0.0, round(latest, 6) - round(began, 6) - idle), 6)
         FROM runs JOIN summaries ON run = id
         UNION ALL
         SELECT rowid, id, strftime('%Y-%m-%d %H:%M', created, 'localtime'), rerun_of,
@@ -38,7 +39,7 @@ _LATEST = "SELECT id FROM runs ORDER BY rerun_of != '', rowid DESC LIMIT 1"  # a
 _NAMED = "SELECT id FROM runs WHERE id = ?"
 _BEGINNING = "SELECT id FROM runs WHERE substr(id, 1, length(?1)) = ?1 AND ?1 != '' LIMIT 2"
 _OUTLINE = """
-    SELECT id, state, max(0.0, latest - began - idle), rerun_of, body
+    SELECT id, state, round(max(0.0, round(latest, 6) - round(began, 6) - idle), 6), rerun_of, body
     FROM runs JOIN summaries ON summaries.run = id JOIN outlines ON outlines.run = id
     WHERE id = ?
 """
