@@ -31,3 +31,7 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return getattr(import_module(f"standpipe.history.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'standpipe.history' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
