@@ -37,19 +37,7 @@ def expect_attempts(state: RunState, limit: int, resolve_resources: ResolveResou
     if state.cancel_requests:
         return []
     ready = state.queue.peek(limit)
-    expected = [
-        StartAttempt(
-            task.ref,
-            task.node.component,
-            task.inputs,
-            attempt=task.next_attempt,
-            retry_index=task.retry_index,
-            caching=task.node.caching,
-            resources=task.resources,
-            concurrency=state.estimate_concurrency(task, task.resources),
-        )
-        for task in ready
-    ]
+    expected = [state.make_start(task) for task in ready]
     outlook = _Outlook(state, resolve_resources)
     ending: deque[Task] = deque([*state.pool.holders, *ready])
     while ending and len(expected) < limit:

@@ -260,19 +260,7 @@ class Machine:
         state = self._state
         while state.pool.has_free_slot and (task := state.queue.find_next(now, state.pool)):
             gpus = state.pool.select_gpus(task.resources.gpus)
-            self._commands.append(
-                StartAttempt(
-                    task.ref,
-                    task.node.component,
-                    task.inputs,
-                    attempt=task.next_attempt,
-                    retry_index=task.retry_index,
-                    caching=task.node.caching,
-                    resources=task.resources,
-                    gpus=gpus,
-                    concurrency=state.estimate_concurrency(task, task.resources),
-                )
-            )
+            self._commands.append(state.make_start(task, gpus))
             self._record(AttemptStarted(task.ref, task.next_attempt, now, gpus))
 
     def _start_task(self, task: Task) -> None:

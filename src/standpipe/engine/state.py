@@ -34,6 +34,7 @@ from standpipe.model.events import (
     RunEnded,
     RunResumed,
     RunStarted,
+    StartAttempt,
     TaskCancelled,
     TaskFact,
     TaskFailed,
@@ -88,6 +89,20 @@ class RunState:
     def count_earlier_attempts(self, task: TaskRef) -> int:
         """Return how many attempts at a task there were before the run was resumed."""
         return self._earlier_attempts.get(task, 0)
+
+    def make_start(self, task: ExecutorTask, gpus: tuple[str, ...] = ()) -> StartAttempt:
+        """Return the command that starts the next attempt at a task that is ready, with these accelerators."""
+        return StartAttempt(
+            task.ref,
+            task.node.component,
+            task.inputs,
+            attempt=task.next_attempt,
+            retry_index=task.retry_index,
+            caching=task.node.caching,
+            resources=task.resources,
+            gpus=gpus,
+            concurrency=self.estimate_concurrency(task, task.resources),
+        )
 
     def estimate_concurrency(self, task: ExecutorTask, request: ResourceRequest) -> int:
         """Return how many tasks are expected to run at the same time as a task with a request; it counts, too.
