@@ -37,7 +37,9 @@ _RUNS = """
 """
 _LATEST = "SELECT id FROM runs ORDER BY rerun_of != '', rowid DESC LIMIT 1"  # as `reading.run_row`
 _NAMED = "SELECT id FROM runs WHERE id = ?"
-_BEGINNING = "SELECT id FROM runs WHERE substr(id, 1, length(?1)) = ?1 AND ?1 != '' LIMIT 2"
+_BEGINNING = (
+    "SELECT id FROM runs, (SELECT ? AS prefix) WHERE substr(id, 1, length(prefix)) = prefix AND prefix != '' LIMIT 2"
+)
 _OUTLINE = """
     SELECT id, state, round(max(0.0, round(latest, 6) - round(began, 6) - idle), 6), rerun_of, body
     FROM runs JOIN summaries ON summaries.run = id JOIN outlines ON outlines.run = id

@@ -109,8 +109,7 @@ _MIGRATIONS = (
 #: How many rows one statement inserts. SQLite compiles each of these few once, and older ones allow 999 parameters.
 _ROWS_OF_STATEMENTS = (100, 10, 1)
 _INSERT_FACTS = {
-    size: "INSERT INTO facts VALUES "  # noqa: S608 - of numbers of parameters only
-    + ", ".join(f"(?1, ?{n}, ?2, ?{n + 1}, ?{n + 2})" for n in range(3, 3 + 3 * size, 3))
+    size: "INSERT INTO facts VALUES " + ", ".join(["(?, ?, ?, ?, ?)"] * size)  # noqa: S608 - parameters only
     for size in _ROWS_OF_STATEMENTS
 }
 #: Sums up a run after its last fact. A trigger would cost each fact half of what it costs to insert it.
@@ -294,9 +293,9 @@ def _insert_facts(
             columns = (
                 value
                 for seq, (kind, body) in enumerate(rows[begin : begin + size], first + begin)
-                for value in (seq, kind, body)
+                for value in (run, seq, at, kind, body)
             )
-            yield _INSERT_FACTS[size], [(run, at, *columns)]
+            yield _INSERT_FACTS[size], [tuple(columns)]
             begin += size
 
 
