@@ -22,6 +22,7 @@ COMMANDS = {
     "rerun": "rerun one task of a run, under a debugger if requested",
     "ui": "show the runs in a browser",
     "cancel": "cancel a run that is in progress in another process",
+    "delete": "delete runs, with their logs and artifacts",
 }
 
 _USAGE = """\
