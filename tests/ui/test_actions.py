@@ -14,7 +14,6 @@ import pytest
 from starlette.testclient import TestClient
 
 from standpipe import compiler, dsl, local
-from standpipe.dsl import Artifact, Output
 from standpipe.local import FakeRunner
 from standpipe.model.layout import ACTIONS_FOLDER
 from standpipe.store.locks import RunLock
@@ -38,10 +37,6 @@ def fail_from_page() -> None:
     raise ValueError("the reason")
 
 
-@dsl.component
-def make_for_page(file: Output[Artifact]) -> None: ...
-
-
 @pytest.fixture(autouse=True)
 def _ended_processes() -> Iterator[None]:
     """Wait for the processes that a test has started."""
@@ -62,9 +57,9 @@ def post(user: TestClient, path: str, **fields: object) -> Any:
     return user.post(path, data={"csrf": ACCESS.csrf, **fields})
 
 
-def run(root: Path, component: object = greet_from_page, **arguments: object) -> str:
-    runner = FakeRunner(**{"greet-from-page": lambda **_: {"Output": "hello"}, "make-for-page": lambda **_: {}})
-    local.run(component, arguments, runner=runner, pipeline_root=root, quiet=True, raise_on_error=False)
+def run(root: Path, **arguments: object) -> str:
+    runner = FakeRunner(greet_from_page=lambda **_: {"Output": "hello"})
+    local.run(greet_from_page, arguments, runner=runner, pipeline_root=root, quiet=True, raise_on_error=False)
     return local.get_run("latest", root).id
 
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from zlib import crc32
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -25,7 +26,7 @@ from standpipe.model.layout import StateLayout
 from standpipe.model.refs import RunId
 from standpipe.model.types import Json
 from standpipe.store.changes import StoreChanges
-from standpipe.store.reading import StoredFacts
+from standpipe.store.reading import StoredFacts, run_rows
 
 #: Seconds between two looks at the files of a store, at least.
 INTERVAL = 0.05
@@ -169,11 +170,11 @@ def _look_at_run(root: Path, run: RunId) -> Event:
 
 
 def _look_at_list(root: Path) -> Event:
-    facts = StoredFacts(root)
     try:
-        length = sum(row.length for row in facts.runs_since())
-        statuses = [run.status for run in runs(root)]
+        rows = run_rows(root)
+        statuses = [(run.id, run.status.value) for run in runs(root)]
     except StandpipeError as error:
         return Event("problem", {"message": str(error)})
-    running = statuses.count(Status.RUNNING)
-    return Event("message", {"runs": len(statuses), "running": running, "length": length}, running > 0)
+    length = sum(row.length for row in rows)
+    is_running = any(status == Status.RUNNING.value for _, status in statuses)
+    return Event("message", {"length": length, "checksum": crc32(repr(statuses).encode())}, is_running)
