@@ -7,7 +7,7 @@ import json
 import shutil
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def follow(root: Path, run: str, steps: Callable[[Callable[[], Awaitable[Any]], 
     asyncio.run(main())
 
 
-async def next_event(stream: AsyncIterator[str]) -> tuple[str, Any]:
+async def next_event(stream: AsyncGenerator[str, None]) -> tuple[str, Any]:
     text = ":"
     while text.startswith(":"):
         text = await anext(stream)

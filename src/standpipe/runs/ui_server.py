@@ -17,6 +17,7 @@ import secrets
 import socket
 import stat
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ from urllib.parse import quote
 from standpipe.errors import ArgumentError, StorageError
 from standpipe.support.forking import paused, start_process
 from standpipe.support.locks import try_lock
+from standpipe.support.notices import inform, warn
 from standpipe.support.user_dirs import cache_folder
 
 #: The port that a server takes if it is free; otherwise it is one of the next.
@@ -152,6 +154,14 @@ def find_or_start(root: Path) -> UiServer:
     return UiServer(_wait_for_port(files.server), token)
 
 
+def announce(root: Path, run: str) -> None:
+    """Tell the user the address of a run's page. A server that cannot be started does not stop the run."""
+    try:
+        inform(f"The page of this run: {find_or_start(root).address(run)}")
+    except (StorageError, OSError) as error:
+        warn(f"The web UI cannot be started: {error}")
+
+
 def open_lock(path: Path) -> int | None:
     """Lock the file of a server while its descriptor is open; return that, or None if a server has the lock."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -183,13 +193,13 @@ def registered(root: Path, listener: socket.socket) -> Iterator[None]:
 def _start(root: Path, files: Files, lock: int, listener: socket.socket) -> None:
     inherited = (lock, listener.fileno())
     command = [sys.executable, "-m", "standpipe", "ui", "--root", str(root), "--inherited", "%d,%d" % inherited]
-    log = os.open(files.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    log = os.open(files.log, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        start_process(
-            command, pass_fds=inherited, stdin=log, stdout=log, stderr=log, start_new_session=True
-        ).returncode = 0  # nobody waits for it
+        process = start_process(command, pass_fds=inherited, stdin=log, stdout=log, stderr=log, start_new_session=True)
     finally:
         os.close(log)
+    process.returncode = 0  # otherwise `subprocess` would warn at the end of this process that it has not ended
+    threading.Thread(target=os.waitpid, args=(process.pid, 0), daemon=True).start()
 
 
 def _listen(port: int) -> socket.socket:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -76,7 +76,7 @@ class Live:
         """The number of pages that are connected."""
         return sum(watcher.listeners for watcher in self._watchers.values())
 
-    async def events(self, run: RunId) -> AsyncIterator[str]:
+    async def events(self, run: RunId) -> AsyncGenerator[str, None]:
         """Yield the stream of a page of a run; of the list of runs if the id is empty."""
         watcher = self._watchers.get(run)
         if watcher is None:
