@@ -73,6 +73,7 @@ _SINCE_VERSION_2 = {
     "redacted": ("redacted", "masked"),
 }
 _FACTS = "SELECT seq, at, kind, body FROM facts WHERE run = ? AND seq > ? AND seq <= ? ORDER BY seq"
+_TOTALS = "SELECT run, json_extract(body, '$[2]') FROM outlines"
 _ROOTS = "SELECT seq, path FROM roots WHERE run = ? ORDER BY seq"
 _ROOTS_VERSION = 5  # of the schema: the first one with that table
 _LAST = 2**63 - 1  # the highest number that SQLite has
@@ -173,6 +174,18 @@ def read_plan(pipeline_root: Path, digest: str) -> Plan:
     if not selected:
         raise runs.SCHEMA.damage(path, f"the pipeline {digest} of a run is missing")
     return load(selected[0]["body"])
+
+
+def read_totals(pipeline_root: Path) -> dict[RunId, str]:
+    """Return the totals of the runs that have ended, as JSON; see `history.totals`. Those of older versions have none.
+
+    Raises:
+        StorageError: if the store cannot be read.
+    """
+    with _opened(StateLayout(pipeline_root).run_store) as db:
+        if db is None or database.version_of(db) < _SUMMARIES_VERSION:
+            return {}
+        return {run: totals for run, totals in db.execute(_TOTALS) if totals is not None}
 
 
 class StoredFacts:
