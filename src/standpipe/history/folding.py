@@ -69,7 +69,7 @@ class RunFold(ProgressFold[_TaskState]):
         self._earlier: dict[TaskRef, list[Attempt]] = {}  # attempts of tasks that a resume has reset
         self._inputs: Mapping[str, Value] = {}
         self._outputs: Mapping[str, Value] = {}
-        self._resume_count = 0
+        self._pauses: list[tuple[float, float]] = []
 
     def details(self, *, is_over: bool) -> RunDetails:
         """Return the records of the run after the facts so far.
@@ -90,7 +90,7 @@ class RunFold(ProgressFold[_TaskState]):
             tasks=tuple(reversed(top_level)),
             artifacts=lineage.artifacts(),
             failures=tuple(self.failures()),
-            resume_count=self._resume_count,
+            pauses=tuple((to_datetime(start), to_datetime(end)) for start, end in self._pauses),
         )
 
     # --- facts --------------------------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ class RunFold(ProgressFold[_TaskState]):
         self._inputs = fact.inputs
 
     def _run_resumed(self, at: float, fact: e.RunResumed) -> None:
-        self._resume_count += 1
+        self._pauses.append((self._latest, at))
         self._inputs = fact.inputs
         for state in self._tasks.values():
             state.interrupt_attempt()
@@ -164,6 +164,7 @@ class RunFold(ProgressFold[_TaskState]):
             iteration=ref.iteration,
             item=lineage.convert_value(state.item),
             status=Status.INTERRUPTED if is_interrupted else state.status,
+            ready=None if state.ready is None else to_datetime(state.ready),
             started=None if started is None else to_datetime(started),
             ended=None if state.ended is None else to_datetime(state.ended),
             inputs=lineage.convert(state.inputs),

@@ -31,7 +31,7 @@ class RunDetails:
     tasks: tuple[Task, ...]
     artifacts: tuple[Artifact, ...]
     failures: tuple[str, ...]
-    resume_count: int
+    pauses: tuple[tuple[datetime, datetime], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,12 @@ class Run:
     @property
     def resume_count(self) -> int:
         """How often the run was resumed."""
-        return self._details.resume_count
+        return len(self._details.pauses)
+
+    @property
+    def pauses(self) -> tuple[tuple[datetime, datetime], ...]:
+        """The start and the end of each time in which it was not in progress, because it was not yet resumed."""
+        return self._details.pauses
 
     def all_tasks(self) -> Iterator[Task]:
         """Yield all tasks, each before its children."""

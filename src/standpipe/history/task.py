@@ -23,7 +23,8 @@ class Task:
 
     `path` joins the names of the tasks around it and its own; the name of an iteration is its number, from 0, and
     `item` is its item. `cached_from` names the run and task whose outputs were reused, empty if it ran; `skip_reason`
-    says why it was skipped. `started` is the start of its first attempt, or of the nested pipeline, loop or iteration.
+    says why it was skipped. `started` is the start of its first attempt, or of the nested pipeline, loop or iteration;
+    `ready` is when its inputs were known, so that it waited for a free slot only. It is None for tasks with `children`.
     """
 
     path: str
@@ -31,6 +32,7 @@ class Task:
     iteration: int | None
     item: Value
     status: Status
+    ready: datetime | None
     started: datetime | None
     ended: datetime | None
     inputs: Mapping[str, Value]

@@ -1,0 +1,37 @@
+"""The page of one run, with its tabs."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from standpipe.ui.pages.page import respond, source_of
+from standpipe.ui.views.states import count_states
+
+#: The tabs, by their names in addresses.
+TABS = {
+    "graph": "Graph",
+    "timeline": "Timeline",
+    "tasks": "Tasks",
+    "logs": "Logs",
+    "details": "Details",
+    "spec": "Pipeline Spec",
+}
+
+
+def show(request: Request) -> Response:
+    """Answer with one tab of a run, and the selected task beside it."""
+    run = source_of(request).run(request.path_params["run"])
+    tab = request.query_params.get("tab", "graph")
+    path = request.query_params.get("task", "")
+    return respond(
+        request,
+        "run.html",
+        run=run,
+        tabs=TABS,
+        tab=tab if tab in TABS else "graph",
+        counts=count_states(run.all_tasks()),
+        selection=path,
+        task=run.task(path) if path else None,
+        view=None,
+    )
