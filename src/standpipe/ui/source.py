@@ -8,6 +8,7 @@ from pathlib import Path
 
 from standpipe.history import Run, get_run, runs
 from standpipe.history.queries import get_plan
+from standpipe.history.totals_reader import TotalsReader
 from standpipe.model.plan import Plan
 
 #: How many runs keep their facts in memory. A run of 10,000 tasks takes about 30 MB.
@@ -19,10 +20,14 @@ class RunSource:
 
     Args:
         root: the pipeline root. It may not exist yet; then there are no runs.
+
+    Attributes:
+        totals: the totals of its runs.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.totals = TotalsReader(root)
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, Run] = OrderedDict()  # the least recently used first
 
