@@ -1,4 +1,4 @@
-"""Arguments of a run that a person types, on the command line or into a form: the text becomes the value of an input."""
+"""Arguments of a run that a person types, on the command line or into a form: text becomes the value of an input."""
 
 from __future__ import annotations
 
