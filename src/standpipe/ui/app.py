@@ -9,7 +9,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from standpipe.ui.pages import run, runs
+from standpipe.ui.pages import log, run, runs
 from standpipe.ui.security import Access, Guard
 from standpipe.ui.source import RunSource
 
@@ -27,6 +27,9 @@ def make_app(source: RunSource, access: Access) -> ASGIApp:
         routes=[
             Route("/", runs.show, name="runs"),
             Route("/runs/{run}", run.show, name="run"),
+            Route("/runs/{run}/log", log.show, name="log"),
+            Route("/runs/{run}/log/follow", log.follow, name="follow"),
+            Route("/runs/{run}/spec", run.download_spec, name="spec"),
             Mount("/static", StaticFiles(directory=_STATIC), name="static"),
         ]
     )
