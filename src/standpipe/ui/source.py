@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from functools import lru_cache, partial
 from pathlib import Path
 
 from standpipe.history import Run, get_run, runs
-from standpipe.history.queries import get_plan
 from standpipe.model.plan import Plan
+from standpipe.store.reading import plan_digest, read_plan, run_row
 
 #: How many runs keep their facts in memory. A run of 10,000 tasks takes about 30 MB.
 _MOST_KEPT = 4
@@ -24,6 +25,7 @@ class RunSource:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._lock = threading.Lock()
+        self._read_plan = lru_cache(_MOST_KEPT)(partial(read_plan, root))
         self._kept: OrderedDict[str, Run] = OrderedDict()  # the least recently used first
 
     def runs(self) -> list[Run]:
@@ -61,4 +63,5 @@ class RunSource:
             NoSuchRun: if there is no such run.
             StorageError: if the run store cannot be read.
         """
-        return get_plan(self.root, run)
+        digest = plan_digest(self.root, run_row(self.root, run))
+        return self._read_plan(digest) if digest else None
