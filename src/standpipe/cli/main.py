@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 
 from standpipe import __version__
 
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         del args[0]
     try:
         command = args.pop(0) if args[0] in COMMANDS else _choose_run(args[0])
-        call: Callable[[list[str]], int] = import_module(f"standpipe.cli.{command}").main
+        call: Callable[[list[str]], int] = __import__(f"standpipe.cli.{command}", fromlist=["main"]).main
         return call(args)
     except SystemExit:
         raise

@@ -76,6 +76,7 @@ _FACTS = "SELECT seq, at, kind, body FROM facts WHERE run = ? AND seq > ? AND se
 _FACTS_WITH = """
     SELECT run, kind, body FROM facts JOIN runs ON runs.id = run WHERE instr(body, ?) ORDER BY runs.rowid, seq
 """
+_TOTALS = "SELECT run, json_extract(body, '$[2]') FROM outlines"
 _RESUMED = "SELECT kind, body FROM facts WHERE run = ? AND kind = 'RunResumed' ORDER BY seq DESC"
 _ROOTS = "SELECT seq, path FROM roots WHERE run = ? ORDER BY seq"
 _ROOTS_VERSION = 5  # of the schema: the first one with that table
@@ -187,6 +188,18 @@ def read_plan(pipeline_root: Path, digest: str) -> Plan:
     if not selected:
         raise runs.SCHEMA.damage(path, f"the pipeline {digest} of a run is missing")
     return load(selected[0]["body"])
+
+
+def read_totals(pipeline_root: Path) -> dict[RunId, str]:
+    """Return the totals of the runs that have ended, as JSON; see `history.totals`. Those of older versions have none.
+
+    Raises:
+        StorageError: if the store cannot be read.
+    """
+    with _opened(StateLayout(pipeline_root).run_store) as db:
+        if db is None or database.version_of(db) < _SUMMARIES_VERSION:
+            return {}
+        return {run: totals for run, totals in db.execute(_TOTALS) if totals is not None}
 
 
 def plan_digest(pipeline_root: Path, row: RunRow) -> str:

@@ -10,7 +10,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from standpipe.ui.live import Live, serve_events
-from standpipe.ui.pages import actions, run, runs
+from standpipe.ui.pages import actions, log, run, runs
 from standpipe.ui.pages.errors import HANDLERS
 from standpipe.ui.security import Access, Guard
 from standpipe.ui.source import RunSource
@@ -39,6 +39,9 @@ def make_app(source: RunSource, access: Access, live: Live | None = None) -> ASG
             Route("/delete", actions.delete, methods=["POST"]),
             Route("/actions/{action}", actions.show),
             Route("/events", serve_events),
+            Route("/runs/{run}/log", log.show, name="log"),
+            Route("/runs/{run}/log/follow", log.follow, name="follow"),
+            Route("/runs/{run}/spec", run.download_spec, name="spec"),
             Mount("/static", StaticFiles(directory=_STATIC), name="static"),
         ],
         exception_handlers=HANDLERS,
