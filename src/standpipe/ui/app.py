@@ -35,6 +35,8 @@ def make_app(source: RunSource, access: Access, live: Live | None = None) -> ASG
             Route("/runs/{run}/rerun", actions.rerun, methods=["POST"]),
             Route("/runs/{run}/delete", actions.ask_to_delete, methods=["GET"]),
             Route("/runs/{run}/delete", actions.delete, methods=["POST"]),
+            Route("/stop", actions.stop, methods=["POST"]),
+            Route("/resume", actions.resume, methods=["POST"]),
             Route("/delete", actions.ask_to_delete, methods=["GET"]),
             Route("/delete", actions.delete, methods=["POST"]),
             Route("/actions/{action}", actions.show),

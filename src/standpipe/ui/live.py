@@ -62,6 +62,8 @@ class Event:
 class Live:
     """The watchers of a pipeline root. All of it happens in one event loop, apart from reading the store.
 
+    `is_closed` is whether the server is about to end: no request may wait then.
+
     Args:
         root: the pipeline root.
     """
@@ -69,7 +71,7 @@ class Live:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._watchers: dict[str, _Watcher] = {}
-        self._is_closed = False
+        self.is_closed = False
 
     @property
     def page_count(self) -> int:
@@ -86,7 +88,7 @@ class Live:
         last = None
         try:
             yield f"retry: {_RETRY}\n\n"
-            while not self._is_closed:
+            while not self.is_closed:
                 watcher.ensure_running()
                 event = watcher.event
                 if event is not None and event != last:
@@ -105,7 +107,7 @@ class Live:
 
     def close(self) -> None:
         """End all streams; the browsers connect again to the next server."""
-        self._is_closed = True
+        self.is_closed = True
         for watcher in self._watchers.values():
             watcher.stop()
 

@@ -22,10 +22,10 @@ let known = ""; // what the last event said
 async function show(address, push) {
   pending?.abort();
   leaving = push;
-  pending = new AbortController();
+  const mine = (pending = new AbortController());
   const begin = performance.now();
   try {
-    const response = await fetch(address, { signal: pending.signal, headers: { Accept: "text/html" } });
+    const response = await fetch(address, { signal: mine.signal, headers: { Accept: "text/html" } });
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     const main = page.querySelector("main");
     if (!main) return location.assign(address);
@@ -52,7 +52,7 @@ async function show(address, push) {
       notify(UNREACHABLE);
     }
   }
-  leaving = false;
+  if (pending === mine) leaving = false;
   return performance.now() - begin;
 }
 
@@ -80,26 +80,10 @@ async function refresh() {
   timer = setTimeout(refresh, Math.max(EVERY, took * SHARE));
 }
 
-<<<<<<< HEAD
-function outdate() {
-  stale = true;
-  if (!timer) refresh();
-=======
-// Refreshes the page although the run store has not changed.
+// Refreshes the page, also if the run store has not changed.
 export function requestRefresh() {
   stale = true;
   if (!timer) refresh();
-}
-
-function follow() {
-  const events = new EventSource(document.body.dataset.events);
-  events.onmessage = () => {
-    connection(true);
-    requestRefresh();
-  };
-  events.onopen = () => connection(true);
-  events.onerror = () => connection(events.readyState === EventSource.CLOSED);
->>>>>>> main
 }
 
 // A page that nobody sees is not connected: browsers have six connections to a server for all pages together.
@@ -113,7 +97,7 @@ function follow() {
     const now = JSON.stringify(state);
     const isNew = known ? now !== known : changed >= loaded - MARGIN;
     known = now;
-    if (isNew || stale) outdate();
+    if (isNew || stale) requestRefresh();
   };
   source.addEventListener("problem", ({ data }) => {
     known = "problem"; // so that the next state counts as new
@@ -121,7 +105,7 @@ function follow() {
   });
   source.addEventListener("gone", () => {
     unfollow();
-    outdate();
+    requestRefresh();
   });
   source.onerror = () => {
     notify(UNREACHABLE);
