@@ -106,6 +106,12 @@ def serve() -> Iterator[Callable[..., Server]]:
         server.process.communicate()
 
 
+def free_port() -> int:
+    """Return a port that no other test chooses, unlike the default ones."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        return int(listener.getsockname()[1])
+
+
 def run(root: Path) -> str:
     local.run(add_for_server, {"a": 1}, runner=FakeRunner(), pipeline_root=root, quiet=True, raise_on_error=False)
     return local.get_run("latest", root).id
@@ -157,13 +163,14 @@ def test_a_page_catches_up_after_the_server_was_started_again(tmp_path: Path, se
     (tmp_path / RUN.id).mkdir()
     with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
         recorder((RunStarted({}),))
-        first = serve(tmp_path)
+        port = str(free_port())
+        first = serve(tmp_path, "--port", port)
         stream = first.get(f"/events?run={RUN.id}")
         assert next(line for line in stream if line.startswith(b"data:")).startswith(b'data: {"length": 1, "status"')
         first.interrupt()
         assert stream.read() in (b"", b"\n")
         recorder((RunEnded(TaskState.SUCCEEDED, {}),))
-    second = serve(tmp_path)
+    second = serve(tmp_path, "--port", port)
     assert (second.port, second.address, second.cookie) == (first.port, first.address, first.cookie)
     stream = second.get(f"/events?run={RUN.id}")
     assert b'"status": "SUCCEEDED"' in next(line for line in stream if line.startswith(b"data:"))

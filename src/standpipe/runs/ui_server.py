@@ -111,18 +111,21 @@ def listen(root: Path, port: int | None = None) -> socket.socket:
 
     Args:
         root: the pipeline root. Its server gets the port that the server before it had, if that is free.
-        port: the port; None for the default one or one of the next.
+        port: the port, 0 for any; None for the default one or one of the next.
 
     Raises:
         ArgumentError: if the port is taken, or there is none of that number.
     """
     if port is not None:
-        try:
-            return _listen(port)
-        except (OSError, OverflowError) as error:
-            raise ArgumentError(
-                f"Invalid --port {port}: {error}. Choose another port, or leave it out: then a free one is used."
-            ) from error
+        reason = "expected a number up to 65535"
+        if 0 <= port <= 65535:
+            try:
+                return _listen(port)
+            except OSError as error:
+                reason = str(error)
+        raise ArgumentError(
+            f"Invalid --port {port}: {reason}. Choose another port, or leave it out: then a free one is used."
+        )
     former = _read_port(files_of(root).server)
     for each in (*([former] if former else []), *range(DEFAULT_PORT, DEFAULT_PORT + _TRIED_PORTS)):
         with suppress(OSError):

@@ -113,7 +113,8 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *_missing_headers(message["headers"])]}
+                added = _missing_headers(message["headers"], scope["path"])
+                message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
         scope[BEGAN] = time.time()
@@ -222,9 +223,10 @@ def _replay(body: bytes | None, receive: Receive) -> Receive:
     return replayed
 
 
-def _missing_headers(present: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _missing_headers(present: Iterable[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
     names = {name.lower() for name, _ in present}
-    added = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+    headers = {**_HEADERS, **({"Cache-Control": "no-cache"} if path.startswith("/static/") else {})}
+    added = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     return [(name, value) for name, value in added if name not in names]
 
 

@@ -4,8 +4,8 @@
 import { Idiomorph } from "./vendor/idiomorph.esm.js";
 
 const EVERY = 300; // milliseconds between two refreshes, at least
-const SHARE = 10; // a refresh takes at most one part in so many of the time
-
+const SHARE = 10; // refreshes take at most one part in so many of the time, apart from
+const CREDIT = 300; // milliseconds for which they may take all of it, after a time without any
 const AGAIN = 2000; // milliseconds until a browser that gave up connects again
 const MARGIN = 0.05; // seconds by which the clock of a file system may be behind
 
@@ -14,6 +14,8 @@ let timer = 0;
 let busy = false;
 let leaving = false; // whether the user has followed a link, which a refresh must not abort
 let pending = null;
+let credit = CREDIT;
+let credited = performance.now(); // when the credit was last counted
 let loaded = Number(document.body.dataset.loaded); // when the server began to make this page
 let events = null;
 let known = ""; // what the last event said
@@ -77,7 +79,10 @@ async function refresh() {
   busy = true;
   const took = await show(location.href, false);
   busy = false;
-  timer = setTimeout(refresh, Math.max(EVERY, took * SHARE));
+  const now = performance.now();
+  credit = Math.min(CREDIT, credit + (now - credited) / SHARE) - took;
+  credited = now;
+  timer = setTimeout(refresh, Math.max(EVERY, -credit * SHARE));
 }
 
 // Refreshes the page, also if the run store has not changed.
