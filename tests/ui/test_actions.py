@@ -130,6 +130,16 @@ def test_a_link_in_the_folder_of_actions_is_not_followed(tmp_path: Path) -> None
     assert os.listdir(outside) == []
 
 
+def test_commands_import_nothing_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "queue.py").write_text("raise SystemExit(99)")
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "greet.yaml"
+    compiler.Compiler().compile(greet_from_page, str(file))
+    started = actions.start_new_run(tmp_path, file, {"name": "a"}, options=["--no-venv"])
+    wait(started)
+    assert started.exit_code() == 0
+
+
 def test_old_actions_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(actions, "_MOST_KEPT", 2)
     folder = tmp_path / ACTIONS_FOLDER
