@@ -5,6 +5,8 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from standpipe.history import Run
+from standpipe.ui.pages.graph import show_graph
 from standpipe.ui.pages.page import respond, source_of
 from standpipe.ui.views.states import count_states
 
@@ -23,15 +25,23 @@ def show(request: Request) -> Response:
     """Answer with one tab of a run, and the selected task beside it."""
     run = source_of(request).run(request.path_params["run"])
     tab = request.query_params.get("tab", "graph")
+    tab = tab if tab in TABS else "graph"
     path = request.query_params.get("task", "")
     return respond(
         request,
         "run.html",
         run=run,
         tabs=TABS,
-        tab=tab if tab in TABS else "graph",
+        tab=tab,
         counts=count_states(run.all_tasks()),
         selection=path,
         task=run.task(path) if path else None,
-        view=None,
+        view=_view(request, run, tab),
     )
+
+
+def _view(request: Request, run: Run, tab: str) -> object:
+    """Return what a tab shows."""
+    if tab == "graph":
+        return show_graph(run, source_of(request).plan(run.id), request.query_params)
+    return None
