@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
 from standpipe.history import Run
+from standpipe.model.plan import Plan
 from standpipe.ui.pages.graph import show_graph
 from standpipe.ui.pages.page import respond, source_of
+from standpipe.ui.pages.timeline import show_timeline
 from standpipe.ui.views.states import count_states
 
 #: The tabs, by their names in addresses.
@@ -18,6 +23,12 @@ TABS = {
     "logs": "Logs",
     "details": "Details",
     "spec": "Pipeline Spec",
+}
+
+#: What returns the view of a tab.
+_VIEWS: Mapping[str, Callable[[Run, Plan | None, QueryParams], object]] = {
+    "graph": show_graph,
+    "timeline": show_timeline,
 }
 
 
@@ -42,6 +53,5 @@ def show(request: Request) -> Response:
 
 def _view(request: Request, run: Run, tab: str) -> object:
     """Return what a tab shows."""
-    if tab == "graph":
-        return show_graph(run, source_of(request).plan(run.id), request.query_params)
-    return None
+    view = _VIEWS.get(tab)
+    return view(run, source_of(request).plan(run.id), request.query_params) if view else None

@@ -38,7 +38,7 @@ async function update() {
     drawn = null;
     return;
   }
-  const data = JSON.parse(block.textContent);
+  const data = { ...JSON.parse(block.textContent), artifacts: block.dataset.artifacts };
   const key = JSON.stringify([data.layer, data.edges, data.nodes.map((node) => [node.id, node.name, node.condition])]);
   if (drawn?.canvas !== canvas || drawn.key !== key) {
     const dagre = await import("./vendor/dagre.esm.js");
@@ -53,7 +53,7 @@ function draw(canvas, data, key, dagre) {
   const hadFocus = drawn?.canvas === canvas && canvas.contains(document.activeElement);
   canvas.hidden = false;
   const world = canvas.querySelector(".graph-world");
-  const nodes = new Map(data.nodes.map((node) => [node.id, { ...node, element: makeNode(node) }]));
+  const nodes = new Map(data.nodes.map((node) => [node.id, { ...node, element: makeNode(node, data) }]));
   world.replaceChildren(...[...nodes.values()].map((node) => node.element));
   drawn = { canvas, key, world, nodes, layer: data.layer, edges: data.edges.map((edge) => ({ ...edge })) };
   for (const node of data.nodes) showState(nodes.get(node.id), node); // which gives them their sizes
@@ -91,10 +91,10 @@ function place(dagre) {
 
 // --- nodes -----------------------------------------------------------------------------------------------------------
 
-function makeNode(node) {
+function makeNode(node, { layer, artifacts }) {
   const element = make("div", `node node-${node.kind}`);
   const link = make("a", "node-link");
-  const address = selectionOf(node);
+  const address = selectionOf(node, layer);
   if (address) {
     link.href = address;
     link.dataset.soft = "";
@@ -108,7 +108,7 @@ function makeNode(node) {
   link.append(icon, text, make("span", "node-state"));
   if (node.layer) link.append(make("span", "node-counts"));
   element.append(link);
-  const target = opens(node);
+  const target = opens(node, artifacts);
   if (target) {
     const open = make("a", "node-open");
     Object.assign(open, { href: target, tabIndex: -1, title: node.layer ? `Open ${node.name}` : `Show ${node.name}` });
@@ -143,25 +143,21 @@ function showState(node, fresh) {
   );
 }
 
-// The address that selects a node, empty if there is nothing to select.
-function selectionOf(node) {
-  const address = new URL(location.href);
-  const task = node.task || document.getElementById("graph-canvas").dataset.layer;
-  if (!task) return "";
-  for (const name of ["output", "panel"]) address.searchParams.delete(name);
-  address.searchParams.set("task", task);
-  if (node.output) {
-    address.searchParams.set("output", node.output);
-    address.searchParams.set("panel", "io");
-  }
-  return address.href;
+// The address that selects a node, empty if there is nothing to select. An artifact selects the task that produces it;
+// one from outside of the layer is an input of the layer's own task.
+function selectionOf({ task, output, kind }, layer) {
+  const query = { tab: "graph", layer, task: task || layer, output, panel: kind === "artifact" ? "io" : "" };
+  return query.task && addressOf(query);
+}
+
+function addressOf(query, page = "") {
+  return `${page}?${new URLSearchParams(Object.entries(query).filter(([, value]) => value))}`;
 }
 
 // The address of what a node opens: its layer, or the page of an artifact. Empty if it opens nothing.
-function opens(node) {
-  const { artifacts } = document.getElementById("graph-canvas").dataset;
-  if (node.layer) return `?${new URLSearchParams({ tab: "graph", layer: node.layer })}`;
-  return node.output ? `${artifacts}?${new URLSearchParams({ task: node.task, output: node.output })}` : "";
+function opens({ layer, task, output }, artifacts) {
+  if (layer) return addressOf({ tab: "graph", layer });
+  return output && addressOf({ task, output }, artifacts);
 }
 
 // --- edges -----------------------------------------------------------------------------------------------------------
