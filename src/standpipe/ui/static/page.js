@@ -49,12 +49,17 @@ async function refresh() {
   timer = setTimeout(refresh, Math.max(EVERY, took * SHARE));
 }
 
+// Refreshes the page although the run store has not changed.
+export function requestRefresh() {
+  stale = true;
+  if (!timer) refresh();
+}
+
 function follow() {
   const events = new EventSource(document.body.dataset.events);
   events.onmessage = () => {
-    stale = true;
     connection(true);
-    if (!timer) refresh();
+    requestRefresh();
   };
   events.onopen = () => connection(true);
   events.onerror = () => connection(events.readyState === EventSource.CLOSED);
