@@ -301,8 +301,8 @@ def test_a_node_tells_retries_and_durations() -> None:
     first = find(graph_of(run, made), "task:say")
 
     assert first.detail.endswith(" s, attempt 2")
-    assert first.summary == f"say: Task, Succeeded, {first.detail}"
-    assert find(graph_of(run, made), "task:say-3").summary.endswith("; after say")
+    assert first.summary == "Task, Succeeded"
+    assert find(graph_of(run, made), "task:say-3").summary == "Task, Succeeded, after say"
 
 
 def test_a_cached_task_is_marked() -> None:

@@ -3,7 +3,7 @@
 // place, and a new layout is made only if there are other nodes or edges.
 
 const PARAMETERS = { rankdir: "TB", nodesep: 28, ranksep: 44, edgesep: 14, marginx: 24, marginy: 24 };
-const SCALES = { least: 0.08, most: 2, step: 1.25, fit: 1.15 };
+const SCALES = { least: 0.08, most: 2, step: 1.25, fit: 1.15, readable: 0.4 };
 const PAN = 60; // pixels for each press of an arrow key
 const DRAG = 4; // pixels after which a press of the mouse is no click
 const ARROWS = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
@@ -62,10 +62,8 @@ function draw(canvas, data, key, dagre) {
   world.prepend(drawEdges());
   drawMinimap();
   listen(canvas);
-  const view = views.get(data.layer);
-  if (view) move(view);
-  else fit();
   setCurrent([...nodes.values()][0]);
+  begin(data);
   if (hadFocus) drawn.current?.link.focus({ preventScroll: true });
 }
 
@@ -98,13 +96,14 @@ function makeNode(node, { layer, artifacts }) {
   if (address) {
     link.href = address;
     link.dataset.soft = "";
-  } else link.setAttribute("role", "img");
+  }
   link.tabIndex = -1;
   const text = make("span", "node-text");
   text.append(make("span", "node-name", node.name), make("span", "node-detail"));
   if (node.condition) text.append(make("span", "node-when", node.condition));
   const icon = make("span", "node-kind");
   icon.append(part(node.kind));
+  text.append(make("span", "visually-hidden"));
   link.append(icon, text, make("span", "node-state"));
   if (node.layer) link.append(make("span", "node-counts"));
   element.append(link);
@@ -128,7 +127,7 @@ function showState(node, fresh) {
   const link = (node.link = element.querySelector(".node-link"));
   element.dataset.state = fresh.state;
   node.box?.setAttribute("data-state", fresh.state);
-  link.setAttribute("aria-label", fresh.summary);
+  link.querySelector(".visually-hidden").textContent = `, ${fresh.summary}`;
   element.title = [fresh.name, fresh.condition].filter(Boolean).join("\n");
   element.querySelector(".node-detail").textContent = fresh.detail || fresh.kindLabel;
   const state = fresh.kind === "artifact" ? [] : [part(fresh.state)];
@@ -264,6 +263,22 @@ function zoom(factor, x = drawn.canvas.clientWidth / 2, y = drawn.canvas.clientH
   move({ scale, x: x - (x - view.x) * ratio, y: y - (y - view.y) * ratio });
 }
 
+// Shows a layer as it was left, or all of it, or the part of a large one that needs attention.
+function begin({ layer, nodes }) {
+  const view = views.get(layer);
+  if (view) return move(view);
+  fit();
+  if (drawn.view.scale >= SCALES.readable) return;
+  const states = ["FAILED", "RUNNING"];
+  const first = nodes.find((node) => states.includes(node.state)) ?? nodes[0];
+  show(drawn.nodes.get(first.id), SCALES.readable);
+}
+
+function show({ x, y }, scale) {
+  const { clientWidth, clientHeight } = drawn.canvas;
+  move({ scale, x: clientWidth / 2 - x * scale, y: clientHeight / 2 - y * scale });
+}
+
 // Shows the whole graph, or its upper end in a readable size if it is very tall.
 function fit() {
   const { clientWidth: width, clientHeight: height } = drawn.canvas;
@@ -323,8 +338,7 @@ function showFrame() {
 
 function centre(event) {
   const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(drawn.map.getScreenCTM().inverse());
-  const { view, canvas } = drawn;
-  move({ ...view, x: canvas.clientWidth / 2 - at.x * view.scale, y: canvas.clientHeight / 2 - at.y * view.scale });
+  show(at, drawn.view.scale);
 }
 
 // --- mouse and keys --------------------------------------------------------------------------------------------------

@@ -72,11 +72,10 @@ class GraphNode:
 
     @property
     def summary(self) -> str:
-        """All that the graph shows of it, as one text for screen readers."""
+        """What a graph shows by its shape, for screen readers: its kind, its state, and what it depends on."""
         state = LABELS[self.state] if not self.is_artifact or self.state == PENDING else ""
-        facts = ", ".join(filter(None, [self.kind_label, state, self.detail, self.condition]))
-        after = f"; after {', '.join(self.after)}" if self.after else ""
-        return f"{self.name}: {facts}{after}"
+        after = f"after {', '.join(self.after)}" if self.after else ""
+        return ", ".join(filter(None, [self.kind_label, state, after]))
 
 
 @dataclass(frozen=True)
