@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from starlette.testclient import TestClient
 
 from standpipe import dsl, local
 from standpipe.local import FakeRunner
+from standpipe.ui import rendering
 from standpipe.ui.rendering import link
+from standpipe.ui.source import RunSource
+from standpipe.ui.views.timeline import draw_timeline
 
 Client = Callable[[], TestClient]
 
@@ -88,6 +92,17 @@ def test_an_iteration_opens_as_a_graph(client: Client, run: str) -> None:
     assert "graph-canvas" in page
 
 
+def test_a_run_without_a_plan_says_what_its_graph_lacks(
+    client: Client, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunSource, "plan", lambda self, run: None)
+
+    page = get(client, run)
+    assert "an older version recorded" in page
+    assert '"kind": "loop"' in page
+    assert "timeline-critical" not in get(client, run, tab="timeline")
+
+
 def test_an_unknown_layer_says_so(client: Client, run: str) -> None:
     page = get(client, run, layer="no/such/<layer>")
 
@@ -97,6 +112,16 @@ def test_an_unknown_layer_says_so(client: Client, run: str) -> None:
 
 def test_a_task_that_has_not_started_can_be_selected(client: Client, run: str) -> None:
     assert "has not started." in get(client, run, layer="condition-2", task="condition-2/greet-3")
+
+
+def test_a_timeline_without_links_for_reports(tmp_path: Path, run: str) -> None:
+    source = RunSource(tmp_path)
+    timeline = draw_timeline(source.run(run), source.plan(run), datetime.now(timezone.utc))
+    macros: Any = rendering._environment.get_template("run/timeline_chart.html").module
+    text = str(macros.chart(timeline))
+
+    assert text.count('class="timeline-bars"') == 3
+    assert not re.search("<a |href|style=|script>", text)
 
 
 def test_the_timeline_has_a_row_for_each_task(client: Client, run: str) -> None:

@@ -272,6 +272,8 @@ function begin({ layer, nodes }) {
   const states = ["FAILED", "RUNNING"];
   const first = nodes.find((node) => states.includes(node.state)) ?? nodes[0];
   show(drawn.nodes.get(first.id), SCALES.readable);
+  const { x, y, scale } = drawn.view;
+  move({ scale, x: Math.min(0, x), y: Math.min(0, y) }); // nothing is beyond the margins of the graph
 }
 
 function show({ x, y }, scale) {
