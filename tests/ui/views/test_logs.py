@@ -36,7 +36,7 @@ def logs_say(text: str) -> str:
 
 
 @dsl.pipeline
-def logs_all(words: list = ["one", "two"], flag: str = "no") -> None:  # type: ignore[type-arg]  # noqa: B006 - KFP copies it
+def logs_all(words: list = ["one", "two"], flag: str = "no") -> None:  # noqa: B006 - KFP copies it
     with dsl.ParallelFor(words) as word:
         logs_say(text=word)
     with dsl.If(flag == "yes"):
@@ -245,7 +245,7 @@ def test_a_log_is_never_read_whole(recorded: Recorded, monkeypatch: pytest.Monke
         largest = max(largest, length)
         return pread(file, length, offset)
 
-    monkeypatch.setattr(log_files.os, "pread", watched)
+    monkeypatch.setattr(os, "pread", watched)
     view = read_logs(recorded.run, LogQuery(RUN.id, "a"))
     matches = read_logs(recorded.run, LogQuery(RUN.id, "a", search="x"))
 

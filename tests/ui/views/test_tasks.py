@@ -40,7 +40,7 @@ def tabs_tree(n: int = 3) -> None:
 
 
 @dsl.pipeline
-def tabs_long(items: list) -> None:  # type: ignore[type-arg]
+def tabs_long(items: list) -> None:
     with dsl.ParallelFor(items) as item:
         tabs_use(x=tabs_count(x=item).output)
 
