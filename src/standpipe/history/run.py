@@ -59,6 +59,14 @@ class Run:
         """The seconds for which it was in progress, those before it was resumed included; None until it has ended."""
         return seconds_of_progress(self.started, self.ended, self._idle)
 
+    def elapsed(self, now: datetime) -> float | None:
+        """Return its `duration`, or that of a run in progress at a time; None if it has not started or is interrupted.
+
+        Args:
+            now: the present time.
+        """
+        return seconds_of_progress(self.started, now, self._idle) if self.status is Status.RUNNING else self.duration
+
     @property
     def inputs(self) -> Mapping[str, Value]:
         """The inputs of the pipeline, defaults included."""

@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from standpipe.history import Run, get_run, runs
+from standpipe.history.totals_reader import TotalsReader
 from standpipe.model.plan import Plan
 from standpipe.store.reading import plan_digest, read_plan, run_row
 
@@ -20,10 +21,14 @@ class RunSource:
 
     Args:
         root: the pipeline root. It may not exist yet; then there are no runs.
+
+    Attributes:
+        totals: the totals of its runs.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.totals = TotalsReader(root)
         self._lock = threading.Lock()
         self._read_plan = lru_cache(_MOST_KEPT)(partial(read_plan, root))
         self._kept: OrderedDict[str, Run] = OrderedDict()  # the least recently used first

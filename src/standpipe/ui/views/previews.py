@@ -28,7 +28,7 @@ from standpipe.ui.views.tables import MAX_COLUMNS, MAX_ROWS, Table, find_delimit
 _HEAD = 256 * 1024
 _MAX_JSON = 1024 * 1024
 _MAX_COUNTED = 8 * 1024 * 1024
-_MAX_MARKDOWN = 64 * 1024
+_MAX_MARKDOWN = 32 * 1024
 _MAX_EMBEDDED = 512 * 1024
 _PIECE = 1024 * 1024
 
