@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
 
 from standpipe.errors import StandpipeError
 from standpipe.history import Run, Status
 from standpipe.ui.source import RunSource
+from standpipe.ui.views.lineage import IndexedArtifact, IndexedRun, Search
 from standpipe.ui.views.previews import location_of
 
 #: The newest runs are searched, in steps, so that no page waits for all of them: the next one continues.
@@ -18,34 +18,6 @@ _SECONDS = 0.4
 
 #: The most artifacts of runs that have ended that are kept; one takes about 500 bytes.
 _MOST_KEPT = 50_000
-
-
-@dataclass(frozen=True)
-class IndexedArtifact:
-    """An artifact of a run: what identifies its payload, and the paths of the tasks that made it and used it."""
-
-    location: str
-    digest: str
-    producer: str | None
-    is_cached: bool
-    consumers: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class IndexedRun:
-    """The artifacts of a run."""
-
-    run: str
-    artifacts: tuple[IndexedArtifact, ...]
-
-
-@dataclass(frozen=True)
-class Search:
-    """The runs that were searched, newest first, of so many that there are; `is_complete` unless a step is left."""
-
-    runs: tuple[IndexedRun, ...]
-    run_count: int
-    is_complete: bool
 
 
 class ArtifactIndex:

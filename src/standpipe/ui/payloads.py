@@ -9,12 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from standpipe.errors import StorageError
+from standpipe.errors import StandpipeError, StorageError
 from standpipe.history import Artifact
 from standpipe.support.paths import is_within, real_path
 from standpipe.support.untrusted_files import open_below, open_folder
 
 _NO_STEPS = frozenset(("", ".", ".."))
+
+
+class NoSuchArtifact(StandpipeError):
+    """A run has no artifact at an address."""
 
 
 class PayloadError(StorageError):

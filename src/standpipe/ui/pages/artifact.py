@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from standpipe.history import Artifact, Run
 from standpipe.ui.artifact_index import ArtifactIndex
 from standpipe.ui.pages.page import respond, source_of
+from standpipe.ui.payloads import NoSuchArtifact
 from standpipe.ui.views.json_tree import json_tree
 from standpipe.ui.views.lineage import draw_lineage, trace_lineage
 from standpipe.ui.views.metrics import read_metrics
@@ -53,7 +53,7 @@ def find_artifact(run: Run, query: Mapping[str, str]) -> Artifact:
             after the other. Without `uri`, `output` names the output of `task`, and `index` the item of a list.
 
     Raises:
-        HTTPException: 404, if the run has no such artifact.
+        NoSuchArtifact: if the run has no such artifact.
     """
     uri, task = query.get("uri", ""), query.get("task", "")
     if uri:
@@ -62,7 +62,7 @@ def find_artifact(run: Run, query: Mapping[str, str]) -> Artifact:
     else:
         matches = _outputs(run, task, query.get("output", ""), query.get("index", ""))
     if not matches:
-        raise HTTPException(404, f"Run {run.id} has no such artifact.")
+        raise NoSuchArtifact(f"Run {run.id} has no artifact at this address. Its tasks may have been rerun.")
     return matches[-1]
 
 

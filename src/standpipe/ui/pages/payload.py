@@ -9,7 +9,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -44,18 +43,15 @@ def show(request: Request) -> Response:
     source, query = source_of(request), request.query_params
     artifact = find_artifact(source.run(request.path_params["run"]), query)
     inner = query.get("path", "")
-    try:
-        payload = find_payload(artifact, source.root, inner)
-        if is_folder(payload):
-            raise HTTPException(404, "This artifact is a folder: download the files in it.")
-        file = open_descriptor(payload)
-    except PayloadError as error:
-        raise HTTPException(404, str(error)) from None
+    payload = find_payload(artifact, source.root, inner)
+    if is_folder(payload):
+        raise PayloadError("This artifact is a folder: download the files in it.")
+    file = open_descriptor(payload)
     try:
         media = media_type_of(file.read(_HEAD), artifact, inner)
     except OSError as error:
         os.close(file.descriptor)
-        raise HTTPException(404, f"The payload cannot be read: {error.strerror}.") from None
+        raise PayloadError(f"The payload cannot be read: {error.strerror}.") from None
     return _respond(request, file, media, Path(inner or payload.path).name)
 
 

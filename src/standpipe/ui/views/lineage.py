@@ -8,13 +8,40 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from standpipe.history import Artifact, Run, Task
-from standpipe.ui.artifact_index import Search
 from standpipe.ui.rendering import link
 from standpipe.ui.views.charts.layers import Box, Edge, draw_layers
 from standpipe.ui.views.previews import location_of
 
 #: The most boxes in one column of the picture; the table below it has all.
 _MOST_BOXES = 8
+
+
+@dataclass(frozen=True)
+class IndexedArtifact:
+    """An artifact of a run: what identifies its payload, and the paths of the tasks that made it and used it."""
+
+    location: str
+    digest: str
+    producer: str | None
+    is_cached: bool
+    consumers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class IndexedRun:
+    """The artifacts of a run."""
+
+    run: str
+    artifacts: tuple[IndexedArtifact, ...]
+
+
+@dataclass(frozen=True)
+class Search:
+    """The runs that were searched, newest first, of so many that there are; `is_complete` unless a step is left."""
+
+    runs: tuple[IndexedRun, ...]
+    run_count: int
+    is_complete: bool
 
 
 @dataclass(frozen=True)
