@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 TYPE_CHECKING = False  # what type checkers take as true; `typing` takes longer to import than all that is here
 if TYPE_CHECKING:
     from typing import Any
@@ -18,6 +16,8 @@ __all__ = ["compiler", "components", "dsl", "install_as_kfp", "kubernetes", "loc
 
 def __getattr__(name: str) -> Any:
     """Import a module at its first use: the command line needs none of them for its help."""
+    from importlib import import_module  # this, too
+
     if name == "install_as_kfp":
         return import_module("standpipe.kfp_compat.modules").install_as_kfp
     if name in __all__:

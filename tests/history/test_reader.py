@@ -154,6 +154,17 @@ def test_facts_that_were_read_are_not_decoded_again(tmp_path: Path, recorder: Ru
         statuses(get_run(tmp_path, RUN.id))
 
 
+def test_records_are_made_again_only_if_facts_are_new(tmp_path: Path, recorder: RunRecorder) -> None:
+    recorder(FACTS[:3])
+    run = get_run(tmp_path, RUN.id)
+    tasks = run.tasks
+
+    assert run.refresh().tasks is tasks
+    recorder(FACTS[3:4])
+    assert statuses(run.refresh()) == {"a": "SUCCEEDED"}
+    assert statuses(run) == {"a": "INTERRUPTED"}
+
+
 def test_a_run_stays_as_it_was_when_it_was_read(tmp_path: Path, recorder: RunRecorder) -> None:
     recorder(FACTS[:3])
     first = get_run(tmp_path, RUN.id)

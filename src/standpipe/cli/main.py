@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 
 from standpipe import __version__
 
@@ -22,6 +21,7 @@ COMMANDS = {
     "rerun": "rerun one task of a run, under a debugger if requested",
     "ui": "show the runs in a browser",
     "cancel": "cancel a run that is in progress in another process",
+    "delete": "delete runs, with their logs and artifacts",
 }
 
 _USAGE = """\
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         del args[0]
     try:
         command = args.pop(0) if args[0] in COMMANDS else _choose_run(args[0])
-        call: Callable[[list[str]], int] = import_module(f"standpipe.cli.{command}").main
+        call: Callable[[list[str]], int] = __import__(f"standpipe.cli.{command}", fromlist=["main"]).main
         return call(args)
     except SystemExit:
         raise

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 from standpipe.cli import terminal
 from standpipe.cli.quick import find_root
 from standpipe.store.overview import RunOverview, read_overview
@@ -12,6 +10,7 @@ from standpipe.support.durations import format_duration
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Iterator, Sequence
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -64,14 +63,15 @@ def _table(runs: Sequence[RunOverview]) -> Iterator[str]:
     """Yield a line for each run; two if the terminal is too narrow for one."""
     widest = max(len(run.run) for run in runs)
     is_narrow = widest + len("  interrupted  2026-01-01 00:00  12 min 59 s") > terminal.width()
+    colorize = terminal.make_colorizer()
     for run in runs:
-        details = _details(run)
+        details = _details(run, colorize)
         yield f"{run.run}\n  {details}" if is_narrow else f"{run.run:<{widest}}  {details}"
 
 
-def _details(run: RunOverview) -> str:
+def _details(run: RunOverview, colorize: Callable[[str, str], str]) -> str:
     """Return status, local time of the start, duration, and what a rerun is a rerun of."""
-    status = terminal.colorize(f"{run.status.lower():<11}", run.status)
+    status = colorize(f"{run.status.lower():<11}", run.status)
     duration = "" if run.seconds is None else format_duration(run.seconds)
     origin = f"rerun of {run.rerun_of}" if run.rerun_of else ""
     return f"{status}  {run.created}  {duration:<11}  {origin}".rstrip()

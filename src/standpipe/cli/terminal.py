@@ -7,6 +7,10 @@ import sys
 
 from standpipe.support.terminal_text import strip_controls
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 #: The colours of statuses, as ANSI codes; statuses without one are not coloured.
 _COLOURS = {"FAILED": 31, "CANCELLED": 33, "INTERRUPTED": 33, "RUNNING": 36, "SUCCEEDED": 32}
 
@@ -20,9 +24,9 @@ def width() -> int:
     return shutil.get_terminal_size().columns
 
 
-def colorize(text: str, status: str) -> str:
-    """Return a text in the colour of a status, if the terminal has colours."""
-    return _colorize(text, status) if _has_colours() else text
+def make_colorizer() -> Callable[[str, str], str]:
+    """Return the function that gives a text the colour of a status; it asks the terminal no more than once."""
+    return _colorize if _has_colours() else lambda text, status: text
 
 
 def colorize_statuses(text: str) -> str:

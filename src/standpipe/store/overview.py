@@ -24,16 +24,11 @@ _FILE = "runs.sqlite"
 #: All runs, the newest first. Durations are of whole microseconds, as in `history.records`. `state` is empty for a run
 #: that has not ended.
 _RUNS = """
-    SELECT * FROM (
-        SELECT rowid AS number, id, strftime('%Y-%m-%d %H:%M', created, 'localtime'), rerun_of,
-            state, length, round(max(0.0, round(latest, 6) - round(began, 6) - idle), 6)
-        FROM runs JOIN summaries ON run = id
-        UNION ALL
-        SELECT rowid, id, strftime('%Y-%m-%d %H:%M', created, 'localtime'), rerun_of,
-            '', (SELECT coalesce(max(seq), 0) FROM facts WHERE run = id), NULL
-        FROM runs WHERE id NOT IN (SELECT run FROM summaries)
-    )
-    ORDER BY number DESC
+    SELECT id, strftime('%Y-%m-%d %H:%M', created, 'localtime'), rerun_of, coalesce(state, ''),
+        coalesce(length, (SELECT coalesce(max(seq), 0) FROM facts WHERE run = id)),
+        round(max(0.0, round(latest, 6) - round(began, 6) - idle), 6)
+    FROM runs LEFT JOIN summaries ON run = id
+    ORDER BY runs.rowid DESC
 """
 _LATEST = "SELECT id FROM runs ORDER BY rerun_of != '', rowid DESC LIMIT 1"  # as `reading.run_row`
 _NAMED = "SELECT id FROM runs WHERE id = ?"
@@ -84,16 +79,14 @@ def read_overview(pipeline_root: str) -> list[RunOverview] | None:
     """Return all runs below a pipeline root, the newest first; None if that cannot be told without more."""
     try:
         rows = _select_runs(pipeline_root)
-        idle = {
-            run: length for _, run, _, _, state, length, _ in rows if not state and not _is_active(pipeline_root, run)
-        }
+        idle = {run: length for run, _, _, state, length, _ in rows if not state and not _is_active(pipeline_root, run)}
         if idle:
             rows = _select_runs(pipeline_root)  # one may have ended, or been resumed, before its lock was checked
     except (OSError, sqlite3.Error, _UnknownStore):
         return None
     return [
         RunOverview(run, state or ("INTERRUPTED" if idle.get(run) == length else "RUNNING"), created, seconds, rerun_of)
-        for _, run, created, rerun_of, state, length, seconds in rows
+        for run, created, rerun_of, state, length, seconds in rows
     ]
 
 
@@ -123,13 +116,13 @@ class _UnknownStore(Exception):
     """The store is missing, truncated or of another version."""
 
 
-def _select_runs(pipeline_root: str) -> list[tuple[int, str, str, str, str, int, float | None]]:
+def _select_runs(pipeline_root: str) -> list[tuple[str, str, str, str, int, float | None]]:
     db = _open(pipeline_root)
     try:
         rows = db.execute(_RUNS).fetchall()
     finally:
         db.close()
-    if any(row[2] is None for row in rows):
+    if any(row[1] is None for row in rows):
         raise _UnknownStore  # a time that SQLite cannot read
     return rows
 

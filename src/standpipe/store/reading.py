@@ -73,6 +73,9 @@ _SINCE_VERSION_2 = {
     "redacted": ("redacted", "masked"),
 }
 _FACTS = "SELECT seq, at, kind, body FROM facts WHERE run = ? AND seq > ? AND seq <= ? ORDER BY seq"
+_FACTS_WITH = """
+    SELECT run, kind, body FROM facts JOIN runs ON runs.id = run WHERE instr(body, ?) ORDER BY runs.rowid, seq
+"""
 _TOTALS = "SELECT run, json_extract(body, '$[2]') FROM outlines"
 _RESUMED = "SELECT kind, body FROM facts WHERE run = ? AND kind = 'RunResumed' ORDER BY seq DESC"
 _ROOTS = "SELECT seq, path FROM roots WHERE run = ? ORDER BY seq"
@@ -162,6 +165,16 @@ def read_run(pipeline_root: Path, run: str) -> tuple[RunRow, list[tuple[float, F
     """
     row = run_row(pipeline_root, run)
     return row, run_facts(pipeline_root, row)
+
+
+def select_facts_with(pipeline_root: Path, text: str) -> Iterator[tuple[RunId, str, str]]:
+    """Yield the run, the kind and the body of each fact in whose body a text is, in the order of the runs.
+
+    Raises:
+        StorageError: if the store cannot be read.
+    """
+    with _opened(StateLayout(pipeline_root).run_store) as db:
+        yield from (() if db is None else map(tuple, db.execute(_FACTS_WITH, (text,))))
 
 
 def read_plan(pipeline_root: Path, digest: str) -> Plan:

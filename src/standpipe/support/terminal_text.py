@@ -6,8 +6,6 @@ the terminal type an answer. Text that changes its direction can hide what it sa
 
 from __future__ import annotations
 
-from functools import cache
-
 TYPE_CHECKING = False  # most text has no commands, and then `re` is not needed
 if TYPE_CHECKING:
     import re
@@ -18,10 +16,9 @@ _HIGH_CONTROLS = r"\x7f-\x9f\u202a-\u202e\u2066-\u2069"
 _RESET = "\x1b[0m"
 
 
-@cache
 def _controls() -> re.Pattern[str]:
     """Return the pattern of commands, with their parameters or a text, and of controls other than tab and newline."""
-    import re  # costs time, and most text has no commands
+    import re  # costs time, and most text has no commands; it keeps the patterns that it has compiled
 
     return re.compile(
         r"(?P<color>\x1b\[[\d;:]*m)"

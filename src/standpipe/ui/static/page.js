@@ -1,7 +1,7 @@
 // What all pages do in the browser: refresh themselves when the run store changes, follow links without a flash,
 // copy texts, and switch the theme. Each page works without it.
 
-import "./vendor/idiomorph.min.js";
+import { Idiomorph } from "./vendor/idiomorph.esm.js";
 
 const EVERY = 300; // milliseconds between two refreshes, at least
 const SHARE = 10; // a refresh takes at most one part in so many of the time
@@ -23,7 +23,7 @@ async function show(address, push) {
     if (push) history.pushState(null, "", response.url);
     document.title = page.title;
     document.querySelector(".crumbs").innerHTML = page.querySelector(".crumbs").innerHTML;
-    window.Idiomorph.morph(document.querySelector("main"), main, {
+    Idiomorph.morph(document.querySelector("main"), main, {
       ignoreActiveValue: true,
       callbacks: {
         beforeNodeMorphed: (old) => !(old instanceof Element && old.hasAttribute("data-keep")),
