@@ -62,8 +62,8 @@ def post(user: TestClient, path: str, **fields: object) -> Any:
     return user.post(path, data={"csrf": ACCESS.csrf, **fields})
 
 
-def run(root: Path, component: object = greet_from_page, **arguments: object) -> str:
-    runner = FakeRunner(**{"greet-from-page": lambda **_: {"Output": "hello"}, "make-for-page": lambda **_: {}})
+def run(root: Path, component: Any = greet_from_page, **arguments: object) -> str:
+    runner = FakeRunner({"greet-from-page": lambda **_: {"Output": "hello"}, "make-for-page": lambda **_: {}})
     local.run(component, arguments, runner=runner, pipeline_root=root, quiet=True, raise_on_error=False)
     return local.get_run("latest", root).id
 
