@@ -61,6 +61,11 @@ def test_what_a_field_says_of_its_input() -> None:
     field = field_of(declared, texts={"x": "many"}, errors={"x": "Expected an integer."})
     assert (field.type, field.default, field.description) == ("int", "3", "How many <b>rows</b>")
     assert (field.text, field.error, field.is_required) == ("many", "Expected an integer.", False)
+    settings = ParameterInput(T.STRUCT, default={"a": [1, 2]})
+    assert field_of(settings).default == field_of(settings, texts={"x": field_of(settings).text}).default == ""
+    assert field_of(settings, texts={"x": field_of(settings).text.replace("\n", "\r\n")}).default == ""
+    assert field_of(settings, texts={"x": "{}"}).default == '{"a": [1, 2]}'
+    assert field_of(ParameterInput(T.BOOLEAN, default=False), texts={}).default == ""
     assert field_of(ArtifactInput(DATA, is_list=True)).type == "list of Dataset"
     assert field_of(ParameterInput(T.NUMBER_INTEGER, literals=(1, 2))).choices == ("", "1", "2")
     assert field_of(ParameterInput(T.BOOLEAN, optional=True)).choices == ("", "true", "false")

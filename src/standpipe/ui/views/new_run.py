@@ -32,7 +32,8 @@ class Field:
     """A field of the form.
 
     `kind` is `text`, `lines`, `integer`, `number`, `checkbox`, `choice`, `json`, `location` or `locations`. `text` is
-    what the field contains; that of a checkbox is `true` or `false`. `type` is the type as authors write it.
+    what the field contains; that of a checkbox is `true` or `false`. `type` is the type as authors write it. `default`
+    is shown unless the field contains it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Field:
     type: str
     text: str
     default: str = ""
+    has_default: bool = False
     description: str = ""
     is_required: bool = False
     choices: tuple[str, ...] = ()
@@ -83,7 +85,7 @@ def make_fields(
             name,
             number,
             each,
-            text=_first_text(name, each, earlier) if texts is None else texts.get(name, ""),
+            text=_first_text(name, each, earlier) if texts is None else _sent_text(texts.get(name, ""), each),
             note=_LOST if name in earlier.redacted else "",
             error=(errors or {}).get(name, ""),
         )
@@ -106,9 +108,7 @@ def parse_fields(
     arguments: dict[str, Json] = {}
     errors: dict[str, str] = {}
     for name, each in _askable(declared).items():
-        text = texts.get(name, "").replace("\r\n", "\n")
-        if not text and _kind(each) == "checkbox":
-            text = "false"
+        text = _sent_text(texts.get(name, ""), each)
         try:
             if not text and not _keeps_empty_text(name, each, earlier):
                 if is_required(each) or name in earlier.redacted:
@@ -119,6 +119,11 @@ def parse_fields(
         except ValueMismatch as mismatch:
             errors[name] = _sentence(str(mismatch))
     return arguments, errors
+
+
+def _sent_text(text: str, declared: Input) -> str:
+    """Return the text of a field as a browser has sent it: with other ends of lines, and nothing for an empty box."""
+    return text.replace("\r\n", "\n") or ("false" if _kind(declared) == "checkbox" else "")
 
 
 def _askable(declared: Mapping[str, Input]) -> dict[str, Input]:
@@ -136,7 +141,8 @@ def _make_field(name: str, number: int, declared: Input, *, text: str, note: str
         kind="lines" if kind == "text" and (len(text) > _LONG or "\n" in text) else kind,
         type=f"list of {declared.type.label}" if is_list else declared.type.label,
         text=text,
-        default=_default_text(declared),
+        default="" if _is_default(text, declared) else _default_text(declared, is_compact=True),
+        has_default=isinstance(declared, ParameterInput) and declared.default is not None,
         description=declared.description,
         is_required=is_required(declared) and kind != "checkbox",
         choices=_choices(declared),
@@ -180,9 +186,11 @@ def _first_text(name: str, declared: Input, earlier: Earlier) -> str:
     return _default_text(declared) if value is None else _text(value, declared)
 
 
-def _default_text(declared: Input) -> str:
+def _default_text(declared: Input, *, is_compact: bool = False) -> str:
     if isinstance(declared, ArtifactInput) or declared.default is None:
         return ""
+    if is_compact and not isinstance(declared.default, str):
+        return json.dumps(declared.default, ensure_ascii=False)
     return _text(declared.default, declared)
 
 
