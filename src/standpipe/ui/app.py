@@ -10,7 +10,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from standpipe.ui.live import Live, serve_events
-from standpipe.ui.pages import actions, log, run, runs
+from standpipe.ui.pages import actions, compare, log, run, runs
 from standpipe.ui.pages.errors import HANDLERS
 from standpipe.ui.security import Access, Guard
 from standpipe.ui.source import RunSource
@@ -29,6 +29,7 @@ def make_app(source: RunSource, access: Access, live: Live | None = None) -> ASG
     app = Starlette(
         routes=[
             Route("/", runs.show, name="runs"),
+            Route("/compare", compare.show, name="compare"),
             Route("/runs/{run}", run.show, name="run"),
             Route("/runs/{run}/stop", actions.stop, methods=["POST"]),
             Route("/runs/{run}/resume", actions.resume, methods=["POST"]),
