@@ -185,9 +185,10 @@ def find(root: Path, name: str) -> Started | None:
     """Return an action by its name; None if there is no such action."""
     if not _NAME.fullmatch(name):
         return None
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, OverflowError):
         about = json.loads(read_file(_path(root, name, ".json"), root, _TAIL))
-        return Started(name, str(about["command"]), int(about["pid"]), root)
+        pid = int(about["pid"])
+        return Started(name, str(about["command"]), pid, root) if 0 < pid < 2**31 else None
     return None
 
 
