@@ -231,6 +231,22 @@ def test_many_processes_agree_on_the_token(tmp_path: Path) -> None:
     assert len(set(tokens)) == 1
 
 
+def test_the_port_of_the_server_before_is_not_taken_for_that_of_one_that_is_starting(tmp_path: Path) -> None:
+    path = ui_server.files_of(tmp_path).server
+    lock = ui_server.open_lock(path)
+    assert lock is not None
+    with ui_server.listen(tmp_path, 0) as former:
+        ui_server.write_port(lock, former)
+    waiting = threading.Thread(target=lambda: found.append(ui_server.find_or_start(tmp_path).port))
+    found: list[int] = []
+    waiting.start()
+    with ui_server.listen(tmp_path, 0) as listener:
+        ui_server.write_port(lock, listener)
+        waiting.join()
+        assert found == [listener.getsockname()[1]]
+    os.close(lock)
+
+
 # --- servers that runs start ------------------------------------------------------------------------------------------
 
 
