@@ -53,16 +53,17 @@ function draw(canvas, data, key, dagre) {
   const hadFocus = drawn?.canvas === canvas && canvas.contains(document.activeElement);
   canvas.hidden = false;
   const world = canvas.querySelector(".graph-world");
-  const nodes = new Map(data.nodes.map((node) => [node.id, { ...node, element: makeNode(node, data) }]));
+  const nodes = new Map(data.nodes.map((node) => [node.id, { ...node, element: makeNode(node, data.artifacts) }]));
   world.replaceChildren(...[...nodes.values()].map((node) => node.element));
   drawn = { canvas, key, world, nodes, layer: data.layer, edges: data.edges.map((edge) => ({ ...edge })) };
   for (const node of data.nodes) showState(nodes.get(node.id), node); // which gives them their sizes
   world.style.transform = ""; // so that they are measured as they are
   place(dagre);
-  world.prepend(drawEdges());
+  const ordered = [...nodes.values()].sort((one, other) => one.y - other.y || one.x - other.x);
+  world.replaceChildren(drawEdges(), ...ordered.map((node) => node.element)); // screen readers read from the top
   drawMinimap();
   listen(canvas);
-  setCurrent([...nodes.values()][0]);
+  setCurrent(ordered[0]);
   begin(data);
   if (hadFocus) drawn.current?.link.focus({ preventScroll: true });
 }
@@ -89,14 +90,10 @@ function place(dagre) {
 
 // --- nodes -----------------------------------------------------------------------------------------------------------
 
-function makeNode(node, { layer, artifacts }) {
+function makeNode(node, artifacts) {
   const element = make("div", `node node-${node.kind}`);
   const link = make("a", "node-link");
-  const address = selectionOf(node, layer);
-  if (address) {
-    link.href = address;
-    link.dataset.soft = "";
-  }
+  link.dataset.soft = "";
   link.tabIndex = -1;
   const text = make("span", "node-text");
   text.append(make("span", "node-name", node.name), make("span", "node-detail"));
@@ -125,6 +122,8 @@ function showState(node, fresh) {
   if (element.dataset.shown === JSON.stringify(fresh)) return;
   element.dataset.shown = JSON.stringify(fresh);
   const link = (node.link = element.querySelector(".node-link"));
+  const address = selectionOf(fresh);
+  if (address) link.href = address;
   element.dataset.state = fresh.state;
   node.box?.setAttribute("data-state", fresh.state);
   link.querySelector(".visually-hidden").textContent = `, ${fresh.summary}`;
@@ -142,11 +141,9 @@ function showState(node, fresh) {
   );
 }
 
-// The address that selects a node, empty if there is nothing to select. An artifact selects the task that produces it;
-// one from outside of the layer is an input of the layer's own task.
-function selectionOf({ task, output, kind }, layer) {
-  const query = { tab: "graph", layer, task: task || layer, output, panel: kind === "artifact" ? "io" : "" };
-  return query.task && addressOf(query);
+// The address that selects a node, empty if there is nothing to select. An artifact selects the task that produces it.
+function selectionOf({ task, output, kind }) {
+  return task && addressOf({ tab: "graph", layer: drawn.layer, task, output, panel: kind === "artifact" ? "io" : "" });
 }
 
 function addressOf(query, page = "") {

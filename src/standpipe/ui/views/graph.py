@@ -42,10 +42,10 @@ _ENDED = {Status.SUCCEEDED.value, Status.FAILED.value, Status.CANCELLED.value, S
 class GraphNode:
     """A task or an artifact.
 
-    `kind` is that of `Member.kind`, or `artifact`. `task` is the path of the task to select, empty for an artifact from
-    outside of the layer; `output` is the name of the output that an artifact is. `layer` is the path of the layer that
-    it opens, empty if it opens none. `detail` is one line about it, `condition` when it runs. `after` are the names of
-    the nodes that it depends on.
+    `kind` is that of `Member.kind`, or `artifact`. `task` is the path of the task to select, of an artifact the one
+    that produced it. `output` is the name of the output that an artifact is, empty if it is from outside of the layer.
+    `layer` is the path of the layer that it opens, empty if it opens none. `detail` is one line about it, `condition`
+    when it runs. `after` are the names of the nodes that it depends on.
     """
 
     id: str
@@ -261,9 +261,15 @@ def _input_node(layer: Layer, name: str) -> GraphNode | None:
     declared = component.inputs.get(name) if component else None
     if not isinstance(declared, ArtifactInput):
         return None
-    has_value = layer.member.task is not None and bool(_artifacts_in(layer.member.task.inputs.get(name)))
-    state = Status.SUCCEEDED.value if has_value else PENDING
-    return GraphNode(f"input:{name}", "artifact", readable_name(name), state, detail=f"{declared.type.label}, an input")
+    artifacts = _artifacts_in(layer.inputs.get(name))
+    return GraphNode(
+        id=f"input:{name}",
+        kind="artifact",
+        name=readable_name(name),
+        state=Status.SUCCEEDED.value if artifacts else PENDING,
+        task=(artifacts[0].producer or "") if artifacts else "",
+        detail=f"{declared.type.label}, an input",
+    )
 
 
 def _merge(edges: Iterable[GraphEdge]) -> Iterator[GraphEdge]:
