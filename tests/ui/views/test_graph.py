@@ -279,6 +279,8 @@ def test_tasks_that_the_run_has_not_reached_come_from_the_plan() -> None:
         "task:say-3": ("execution", "PENDING"),
     }
     assert find(seen[0], "task:condition-1").detail == "0/1"
+    assert 0 <= time.time() - find(seen[0], "task:say").started < 100
+    assert find(seen[0], "task:say-3").started == 0
 
 
 def test_layers_that_the_run_has_not_reached_open() -> None:

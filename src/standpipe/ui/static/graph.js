@@ -2,6 +2,8 @@
 // which is shown where this module does not run. What is drawn stays when the page refreshes itself: states change in
 // place, and a new layout is made only if there are other nodes or edges.
 
+import { duration } from "./durations.js";
+
 const PARAMETERS = { rankdir: "TB", nodesep: 28, ranksep: 44, edgesep: 14, marginx: 24, marginy: 24 };
 const SCALES = { least: 0.08, most: 2, step: 1.25, fit: 1.15, readable: 0.4 };
 const PAN = 60; // pixels for each press of an arrow key
@@ -128,7 +130,8 @@ function showState(node, fresh) {
   node.box?.setAttribute("data-state", fresh.state);
   link.querySelector(".visually-hidden").textContent = `, ${fresh.summary}`;
   element.title = [fresh.name, fresh.condition].filter(Boolean).join("\n");
-  element.querySelector(".node-detail").textContent = fresh.detail || fresh.kindLabel;
+  Object.assign(node, { detail: fresh.detail || (fresh.started ? "" : fresh.kindLabel), started: fresh.started });
+  showDetail(node);
   const state = fresh.kind === "artifact" ? [] : [part(fresh.state)];
   element.querySelector(".node-state").replaceChildren(...state);
   element.querySelector(".node-counts")?.replaceChildren(
@@ -139,6 +142,15 @@ function showState(node, fresh) {
       return segment;
     }),
   );
+}
+
+function showDetail({ element, detail, started }) {
+  const elapsed = started ? duration(Math.max(0, Date.now() / 1000 - started)) : "";
+  element.querySelector(".node-detail").textContent = [detail, elapsed].filter(Boolean).join(", ");
+}
+
+function tick() {
+  for (const node of drawn?.nodes.values() ?? []) if (node.started) showDetail(node);
 }
 
 // The address that selects a node, empty if there is nothing to select. An artifact selects the task that produces it.
@@ -431,4 +443,5 @@ function neighbour(node, [dx, dy]) {
 }
 
 document.addEventListener("standpipe:refreshed", update);
+setInterval(tick, 1000);
 update();

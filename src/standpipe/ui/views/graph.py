@@ -45,7 +45,8 @@ class GraphNode:
     `kind` is that of `Member.kind`, or `artifact`. `task` is the path of the task to select, of an artifact the one
     that produced it. `output` is the name of the output that an artifact is, empty if it is from outside of the layer.
     `layer` is the path of the layer that it opens, empty if it opens none. `detail` is one line about it, `condition`
-    when it runs. `after` are the names of the nodes that it depends on.
+    when it runs. `after` are the names of the nodes that it depends on. `started` is when its running attempt started,
+    in seconds since the epoch; 0 if none is running.
     """
 
     id: str
@@ -59,6 +60,7 @@ class GraphNode:
     condition: str = ""
     counts: tuple[StateCount, ...] = ()
     after: tuple[str, ...] = ()
+    started: float = 0.0
 
     @property
     def is_artifact(self) -> bool:
@@ -162,7 +164,13 @@ def _task_node(layer: Layer, member: Member, after: Sequence[str]) -> GraphNode:
         condition=_describe_start(layer, member),
         counts=list_counts(counts),
         after=tuple(dict.fromkeys(after)),
+        started=_start_of_attempt(member.task),
     )
+
+
+def _start_of_attempt(task: Task | None) -> float:
+    is_running = task is not None and task.attempts and task.attempts[-1].status is Status.RUNNING
+    return task.attempts[-1].started.timestamp() if task and is_running else 0.0
 
 
 def _has_started(member: Member) -> bool:
