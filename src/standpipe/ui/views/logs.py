@@ -25,6 +25,9 @@ _MAX_LINES = 2000
 #: The most lines that a search returns.
 MAX_MATCHES = 500
 
+#: The most characters of the path of a task before a line.
+_MAX_LABEL = 19
+
 #: How many colors the names of tasks have.
 _COLORS = 8
 
@@ -81,6 +84,11 @@ class LogLine:
     color: int = 0
     href: str = ""
 
+    @property
+    def label(self) -> str:
+        """The end of the path of its task."""
+        return _shorten_path(self.task)
+
 
 @dataclass(frozen=True)
 class Note:
@@ -90,6 +98,11 @@ class Note:
     task: str = ""
     color: int = 0
     href: str = ""
+
+    @property
+    def label(self) -> str:
+        """The end of the path of its task."""
+        return _shorten_path(self.task)
 
 
 @dataclass(frozen=True)
@@ -472,6 +485,10 @@ def _continue(
     if has_ended and piece.stop >= piece.size:
         return [*lines, *rest], [], []
     return [*lines], rest, [Followed(followed.task, followed.attempt, piece.end, piece.stop, style.code, next_line)]
+
+
+def _shorten_path(path: str) -> str:
+    return path if len(path) <= _MAX_LABEL else f"…{path[1 - _MAX_LABEL :]}"
 
 
 def _color(path: str) -> int:
