@@ -309,17 +309,22 @@ def _read_piece(view: LogsView, task: Task, attempt: Attempt, root: Path) -> Log
     is_running = attempt.status is Status.RUNNING
     rest = [_numbered(parse_line(piece.rest, style)[0], before, len(lines) + 1)] if piece.rest else []
     is_end = query.end is None or query.end >= piece.size
+    lost = [_truncated(attempt, piece.size)] if is_end and (attempt.log_bytes or 0) > piece.size else []
     next_line = None if before is None else before + len(lines) + 1
     here = Followed(task.path, attempt.number, piece.end, piece.stop, style.code, next_line)
     return replace(
         view,
-        lines=tuple(lines if is_running and is_end else [*lines, *rest]),
+        lines=tuple(lines if is_running and is_end else [*lines, *rest, *lost]),
         unfinished=tuple(rest if is_running and is_end else ()),
         cursor=Cursor(followed=(here,)).encode() if is_running and is_end else "",
         earlier=replace(query, end=piece.start).href if piece.start else "",
         later="" if is_end else replace(query, end=None).href,
         size=piece.size,
     )
+
+
+def _truncated(attempt: Attempt, size: int) -> Note:
+    return Note(f"The log was truncated: it has {size} of the {attempt.log_bytes} bytes that the task printed.")
 
 
 def _numbered(spans: Line, before: int | None, index: int) -> LogLine:

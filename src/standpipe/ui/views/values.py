@@ -9,7 +9,7 @@ from pathlib import Path
 
 from standpipe.history import Artifact
 from standpipe.history.records import Value
-from standpipe.model.types import Json
+from standpipe.model.types import Json, is_complete_without_payload
 from standpipe.model.values import preview
 from standpipe.support.terminal_text import strip_controls
 from standpipe.ui.rendering import link
@@ -146,7 +146,6 @@ def _view_artifacts(run: str, name: str, artifacts: Sequence[Artifact], *, is_li
 
 def link_artifact(run: str, artifact: Artifact) -> ArtifactLink:
     """Return an artifact with the address of its page in a run."""
-    missing = "removed" if artifact.digest else "no file"
     return ArtifactLink(
         artifact,
         run,
@@ -154,8 +153,14 @@ def link_artifact(run: str, artifact: Artifact) -> ArtifactLink:
         artifact.type.removeprefix("system."),
         artifact.size,
         link("runs", run, "artifact", uri=location_of(artifact)),
-        missing if artifact.exists is False else "",
+        _describe_absence(artifact) if artifact.exists is False else "",
     )
+
+
+def _describe_absence(artifact: Artifact) -> str:
+    if artifact.digest:
+        return "removed"
+    return "" if is_complete_without_payload(artifact.type, artifact.metadata) else "no file"
 
 
 def _type_of(value: Json) -> str:
