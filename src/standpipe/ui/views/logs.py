@@ -17,9 +17,10 @@ from standpipe.ui import log_files
 from standpipe.ui.rendering import link
 from standpipe.ui.views.ansi import Line, Style, parse_line, parse_lines
 
-#: How many attempts a page with several logs has, how many lines of each, and how many lines in all.
+#: How many attempts a page with several logs has, how many lines and bytes of each, and how many lines in all.
 MAX_ATTEMPTS = 100
 _MAX_LINES_OF_EACH = 200
+_MAX_BYTES_OF_EACH = 64 * 1024
 _MAX_LINES = 2000
 
 #: The most lines that a search returns.
@@ -431,7 +432,7 @@ def _read_end(
     if attempt.log_bytes == 0:
         return [], [], start
     try:
-        piece = log_files.read_tail(attempt.log, run.folder.parent, most=most)
+        piece = log_files.read_tail(attempt.log, run.folder.parent, most=most, most_bytes=_MAX_BYTES_OF_EACH)
     except (OSError, StandpipeError) as error:
         if is_running and isinstance(error, FileNotFoundError):
             return [], [], start
