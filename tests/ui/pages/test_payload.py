@@ -48,6 +48,15 @@ def test_a_page_of_html_is_for_a_frame_that_can_do_nothing(client: Client, tmp_p
     assert "Content-Disposition" not in response.headers
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_page_without_scripts_has_no_frames(client: Client, tmp_path: Path, encoding: str) -> None:
+    page = '<!doctype html><IFrame src="x"></iframe><frameset><frame><p title="<iframe">é</p>'
+    run = run_with_artifacts(tmp_path, bytes_writer(page.encode(encoding)))
+    text = get(client(), run, "iframe", uri=location(tmp_path, run)).text.removeprefix("\ufeff")
+
+    assert text == '<!doctype html><x-IFrame src="x"></x-iframe><x-frameset><x-frame><p title="<x-iframe">é</p>'
+
+
 def test_scripts_run_if_the_user_asks_for_it(client: Client, tmp_path: Path) -> None:
     run = run_with_artifacts(tmp_path, text_writer(PAGE))
     rules = policy(get(client(), run, "iframe", uri=location(tmp_path, run), scripts="1"))

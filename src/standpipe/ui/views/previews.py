@@ -32,6 +32,9 @@ _MAX_MARKDOWN = 32 * 1024
 _MAX_EMBEDDED = 512 * 1024
 _PIECE = 1024 * 1024
 
+#: The most bytes of a page of HTML that is shown.
+MAX_PAGE = 32 * 1024 * 1024
+
 _MAX_LINES = 1000
 _MAX_LINE = 2000
 _HEX_BYTES = 256
@@ -177,6 +180,8 @@ def _preview_text(file: OpenFile, text: str, faults: int, artifact: Artifact, in
     note = f"{faults:,} of its bytes are not text." if faults else ""
     if kind == "svg":
         return Preview("image", "SVG image", data=_data_uri(file, "image/svg+xml") if embed else "")
+    if kind == "html" and file.size > MAX_PAGE:
+        return Preview("none", "HTML", note="The page is too large to be shown here. Download it.")
     if kind == "html":
         return Preview("html", "HTML", data=text if embed and is_whole else "", has_scripts="<script" in text.lower())
     if kind == "markdown":
