@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from standpipe.ui.pages.artifact import find_artifact
 from standpipe.ui.pages.page import source_of
 from standpipe.ui.payloads import OpenFile, PayloadError, find_payload, is_folder, open_descriptor
+from standpipe.ui.views.html_pages import make_static
 from standpipe.ui.views.previews import HTML_MEDIA, MAX_PAGE, media_type_of
 
 #: The bytes of one piece of a download, and those that show what a file contains.
@@ -37,7 +38,6 @@ _SCRIPTS_POLICY = _HTML_POLICY.format(" allow-scripts", "'unsafe-inline' 'unsafe
 _OTHER_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
-_FRAME = re.compile(rb"<(/?)(?=i?frame)", re.IGNORECASE)
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -80,10 +80,8 @@ def _respond_page(file: OpenFile, headers: dict[str, str], *, may_run: bool) -> 
         content = file.read(MAX_PAGE)
     finally:
         os.close(file.descriptor)
-    if content.startswith(_UTF_16):
-        content = content.decode("utf-16", errors="replace").encode()  # else the mark would precede the header
-    if not may_run:
-        content = _FRAME.sub(rb"<\1x-", content)  # without scripts, nothing else can make a frame
+    text = content.decode("utf-16" if content.startswith(_UTF_16) else "utf-8-sig", errors="replace")
+    content = (text if may_run else make_static(text)).encode()
     headers["Content-Security-Policy"] = _SCRIPTS_POLICY if may_run else _STATIC_POLICY
     return Response(content, headers=headers)
 

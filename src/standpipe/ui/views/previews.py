@@ -16,6 +16,7 @@ from standpipe.support.terminal_text import strip_controls
 from standpipe.ui.payloads import OpenFile, Payload, PayloadError, find_payload, is_folder, open_file, open_tree
 from standpipe.ui.views.file_types import decode, is_html, is_svg, recognise
 from standpipe.ui.views.folders import Folder, read_folder
+from standpipe.ui.views.html_pages import make_static
 from standpipe.ui.views.json_tree import JsonNode, json_tree
 from standpipe.ui.views.markdown import render_markdown
 from standpipe.ui.views.numpy_header import NumpyHeader, read_numpy_header
@@ -183,7 +184,9 @@ def _preview_text(file: OpenFile, text: str, faults: int, artifact: Artifact, in
     if kind == "html" and file.size > MAX_PAGE:
         return Preview("none", "HTML", note="The page is too large to be shown here. Download it.")
     if kind == "html":
-        return Preview("html", "HTML", data=text if embed and is_whole else "", has_scripts="<script" in text.lower())
+        return Preview(
+            "html", "HTML", data=make_static(text) if embed and is_whole else "", has_scripts="<script" in text.lower()
+        )
     if kind == "markdown":
         cut = "" if file.size <= _MAX_MARKDOWN else "Only its beginning is shown."
         return Preview("markdown", "Markdown", render_markdown(text[:_MAX_MARKDOWN]), note=cut or note)
