@@ -73,7 +73,7 @@ def test_a_page_of_html_is_a_download_anywhere_but_in_a_frame(client: Client, tm
     response = get(client(), run, use, uri=location(tmp_path, run), scripts="1")
 
     assert response.headers["Content-Type"] == "application/octet-stream"
-    assert response.headers["Content-Disposition"] == "attachment; filename=\"data\"; filename*=UTF-8''data"
+    assert response.headers["Content-Disposition"] == "attachment; filename=\"data.html\"; filename*=UTF-8''data.html"
     assert policy(response)["sandbox"] == ""
     assert policy(response)["default-src"] == "'none'"
 
@@ -123,6 +123,20 @@ def test_a_range_can_be_requested(
     assert (response.status_code, response.content) == (status, content)
     assert response.headers.get("Content-Range") == content_range
     assert response.headers["Content-Length"] == str(len(content))
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        *((b"a,b\n1,2\n", "data.csv"), (b"a\tb\n1\t2\n", "data.tsv"), (b'{"a": 1}', "data.json"), (b"hi", "data.txt")),
+        *((b"PAR1...", "data.parquet"), (b"\x80\x04...", "data.pkl"), (bytes(100), "data"), (b"<svg/>", "data.svg")),
+    ],
+)
+def test_a_download_has_the_ending_of_its_type(client: Client, tmp_path: Path, content: bytes, name: str) -> None:
+    run = run_with_artifacts(tmp_path, bytes_writer(content))
+    response = get(client(), run, uri=location(tmp_path, run))
+
+    assert response.headers["Content-Disposition"].endswith(f"UTF-8''{name}")
 
 
 def test_a_large_payload_is_sent_in_pieces(client: Client, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
+from pathlib import PurePath
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
@@ -17,7 +17,7 @@ from standpipe.ui.pages.artifact import find_artifact
 from standpipe.ui.pages.page import source_of
 from standpipe.ui.payloads import OpenFile, PayloadError, find_payload, is_folder, open_descriptor
 from standpipe.ui.views.html_pages import make_static
-from standpipe.ui.views.previews import HTML_MEDIA, MAX_PAGE, media_type_of
+from standpipe.ui.views.previews import HTML_MEDIA, MAX_PAGE, type_of
 
 #: The bytes of one piece of a download, and those that show what a file contains.
 _PIECE = 256 * 1024
@@ -51,11 +51,12 @@ def show(request: Request) -> Response:
         raise PayloadError("This artifact is a folder: download the files in it.")
     file = open_descriptor(payload)
     try:
-        media = media_type_of(file.read(_HEAD), artifact, inner)
+        type = type_of(file.read(_HEAD), artifact, inner)
     except OSError as error:
         os.close(file.descriptor)
         raise PayloadError(f"The payload cannot be read: {error.strerror}.") from None
-    return _respond(request, file, media, Path(inner or payload.path).name)
+    name = PurePath(inner or payload.path).name
+    return _respond(request, file, type.media, name if inner else name + type.ending)
 
 
 def _respond(request: Request, file: OpenFile, media: str, name: str) -> Response:
