@@ -14,6 +14,7 @@ from standpipe.history.outline import limit_failures, render_run
 from standpipe.history.records import Artifact, Attempt, Status, Value, seconds_of_progress
 from standpipe.history.task import Task, render_tree
 from standpipe.store.locks import ask_to_stop, is_active
+from standpipe.support.notebooks import to_html
 from standpipe.support.properties import cached_property
 from standpipe.support.terminal_text import strip_controls
 from standpipe.support.untrusted_files import UntrustedFileError, read_file
@@ -162,6 +163,9 @@ class Run:
             StorageError: if the run store cannot be read.
         """
         return self._refresh()
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
 
     def __repr__(self) -> str:
         return f"<Run {self.id}: {self.status.value}>"

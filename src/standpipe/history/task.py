@@ -13,6 +13,7 @@ from standpipe.history.render import explain_status, format_value, render_attemp
 from standpipe.model.events import Failure
 from standpipe.model.layout import task_folder
 from standpipe.model.refs import TaskRef
+from standpipe.support.notebooks import to_html
 from standpipe.support.shell_commands import standpipe_command
 from standpipe.support.terminal_text import strip_controls
 
@@ -68,6 +69,9 @@ class Task:
         """The artifacts among its outputs."""
         values = (each for value in self.outputs.values() for each in (value if isinstance(value, list) else (value,)))
         return tuple(value for value in values if isinstance(value, Artifact))
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
 
     def __repr__(self) -> str:
         cached = f", cached from {self.cached_from}" if self.cached_from else ""

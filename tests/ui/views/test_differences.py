@@ -82,7 +82,7 @@ def test_the_same_run_has_no_differences(tmp_path: Path) -> None:
 def test_a_parameter_is_the_cause_and_outputs_follow(tmp_path: Path) -> None:
     pipeline = define(1)
     differences = compare_runs(record(tmp_path, pipeline), record(tmp_path, pipeline, rate=0.3))
-    assert names(differences) == ["parameters", "inputs", "outputs", "metrics"]
+    assert names(differences) == ["parameters", "outputs", "metrics"]
     (rate,) = section(differences, "parameters").changes
     assert (rate.subject, rate.before, rate.after) == ("rate", "0.1", "0.3")
     assert rate.delta == pytest.approx(0.2)
@@ -91,7 +91,7 @@ def test_a_parameter_is_the_cause_and_outputs_follow(tmp_path: Path) -> None:
     assert metric.delta == pytest.approx(0.2)
     assert differences.divergence is not None
     assert (differences.divergence.task, differences.divergence.reason) == ("differ-train", "its input differs: rate")
-    assert [each.name for each in differences.causes] == ["parameters", "inputs"]
+    assert [each.name for each in differences.causes] == ["parameters"]
 
 
 def test_an_artifact_differs_by_its_checksum_and_names_the_first_task(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TypeGuard
 
 from standpipe.history.records import Artifact, Value
 from standpipe.model.resources import format_memory
+from standpipe.ui.views.charts import format_number
 
 #: The most changes of a section that are shown.
 MAX_CHANGES = 200
@@ -56,6 +57,11 @@ class Change:
     lines: tuple[DiffLine, ...] = ()
     delta: float | None = None
 
+    @property
+    def delta_text(self) -> str:
+        """The difference of two numbers as text with its sign; empty if there is none."""
+        return format_delta(self.delta)
+
 
 @dataclass(frozen=True)
 class Section:
@@ -93,6 +99,8 @@ def _change_of(subject: str, before: Value, after: Value) -> Change:
     if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
         return Change(subject, lines=compare_texts(before, after))
     old, new = value_text(before), value_text(after)
+    if isinstance(before, float) and isinstance(after, float) and format_number(before) != format_number(after):
+        old, new = format_number(before), format_number(after)
     if old == new:
         return Change(subject, old, new, note="They differ in a part that is not shown here.")
     return Change(subject, old, new, delta=difference(before, after))
@@ -101,6 +109,15 @@ def _change_of(subject: str, before: Value, after: Value) -> Change:
 def difference(before: Value, after: Value) -> float | None:
     """Return the difference of two numbers; None if one of the values is not a number."""
     return float(after) - float(before) if is_number(before) and is_number(after) else None
+
+
+def format_delta(delta: float | None) -> str:
+    """Return a difference with its sign; empty if there is none.
+
+    >>> format_delta(0.25), format_delta(-3.0), format_delta(0.0)
+    ('+0.25', '-3', '')
+    """
+    return f"{'+' if delta > 0 else '-'}{format_number(abs(delta))}" if delta else ""
 
 
 def is_number(value: Value) -> TypeGuard[float]:

@@ -70,7 +70,8 @@ def _sections(before: RecordedRun, after: RecordedRun) -> Iterator[Section]:
     parameters = compare_values(parameters_in(before.run.inputs), parameters_in(after.run.inputs))
     yield make_section("parameters", "Parameters", parameters)
     if before.plan is not None and after.plan is not None:
-        yield from compare_plans(before.plan, after.plan)
+        same = before.run.pipeline == after.run.pipeline
+        yield from (each for each in compare_plans(before.plan, after.plan) if same or each.name != "definition")
     yield from compare_tasks(before.run, after.run)
 
 

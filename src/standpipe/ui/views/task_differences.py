@@ -17,9 +17,7 @@ from standpipe.ui.views.changes import (
     same_content,
     same_value,
 )
-
-#: The type of artifacts whose metadata are scalar metrics.
-_SCALARS = "system.Metrics"
+from standpipe.ui.views.metrics import Metrics, read_metrics
 
 
 @dataclass(frozen=True)
@@ -51,16 +49,26 @@ def compare_tasks(before: Run, after: Run) -> Iterator[Section]:
     """Yield what the tasks of two runs differ in, by kind; tasks are compared by their paths."""
     old, new = tasks_by_path(before), tasks_by_path(after)
     common = [(old[path], new[path]) for path in old if path in new]
-    yield make_section("inputs", "Inputs of tasks", _inputs(before, after, common))
+    outputs = list(_outputs(before, after, common))
+    explained = {(each.before, each.after) for each in (*outputs, *_parameters(before, after))}
+    inputs = [each for each in _inputs(before, after, common) if (each.before, each.after) not in explained]
+    yield make_section("inputs", "Inputs of tasks", inputs)
     yield make_section("artifacts", "Artifacts, by checksum", (c for pair in common for c in _artifacts(*pair)))
-    yield make_section("outputs", "Outputs", _outputs(before, after, common))
+    yield make_section("outputs", "Outputs", outputs)
     yield make_section("metrics", "Metrics", (c for pair in common for c in _metrics(*pair)))
     yield make_section("tasks", "Tasks", _added_and_removed(old, new))
     yield make_section("states", "States", _states(before, after, common))
 
 
+def _parameters(before: Run, after: Run) -> Iterable[Change]:
+    return compare_values(parameters_in(before.inputs), parameters_in(after.inputs))
+
+
 def _inputs(before: Run, after: Run, common: Iterable[tuple[Task, Task]]) -> Iterator[Change]:
-    """Yield other values of parameters, and other contents of artifacts that no task of the run made."""
+    """Yield other values of parameters, and other contents of artifacts that no task of the run made.
+
+    The caller leaves out values that are those of a parameter of the pipeline or of an output, which are listed there.
+    """
     yield from compare_values(_artifacts_only(before.inputs), _artifacts_only(after.inputs), "pipeline: ")
     for old, new in common:
         if not new.children:
@@ -108,16 +116,25 @@ def parameters_in(values: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _metadata(old: Task, new: Task) -> Iterator[Change]:
+    """Yield the metadata of artifacts that differ, apart from metrics."""
     for name, one, other in _single_artifacts(old, new):
-        if one.type != _SCALARS:
+        if not (read_metrics(one) or read_metrics(other)):
             yield from compare_values(one.metadata, other.metadata, f"{new.path}: {name}.")
 
 
 def _metrics(old: Task, new: Task) -> Iterator[Change]:
-    """Yield the scalar metrics of a task that differ."""
+    """Yield the metrics of a task that differ, of matrices and curves the numbers that sum them up."""
     for name, one, other in _single_artifacts(old, new) if not new.children else ():
-        if one.type == _SCALARS:
-            yield from compare_values(one.metadata, other.metadata, f"{new.path}: {name}.")
+        yield from compare_values(_numbers(read_metrics(one)), _numbers(read_metrics(other)), f"{new.path}: {name}.")
+
+
+def _numbers(metrics: Metrics) -> dict[str, Value]:
+    numbers: dict[str, Value] = {scalar.name: scalar.value for scalar in metrics.scalars}
+    if metrics.matrix:
+        numbers["accuracy (confusion matrix)"] = metrics.matrix.accuracy
+    if metrics.curve:
+        numbers["AUC (ROC curve)"] = metrics.curve.auc
+    return numbers
 
 
 def _single_artifacts(old: Task, new: Task) -> Iterator[tuple[str, Artifact, Artifact]]:
