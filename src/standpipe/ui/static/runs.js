@@ -116,6 +116,7 @@ function tick() {
 function afterRefresh() {
   loaded = performance.now();
   showSelection();
+  document.getElementById("runs-keys-button")?.removeAttribute("hidden");
   const metrics = new URL(location).searchParams.getAll("metric");
   for (const choice of document.querySelectorAll('#runs-metrics input[name="metric"]')) {
     choice.checked = metrics.includes(choice.value);
@@ -124,7 +125,6 @@ function afterRefresh() {
 }
 
 document.addEventListener("standpipe:refreshed", afterRefresh);
-document.getElementById("runs-keys-button")?.removeAttribute("hidden");
 setInterval(tick, 1000);
 setInterval(() => !document.hidden && requestRefresh(), 60_000); // times such as "5 min ago"
 afterRefresh();
