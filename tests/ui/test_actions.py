@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,9 +16,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from standpipe import compiler, dsl, local
-from standpipe.dsl import Artifact, Output
 from standpipe.local import FakeRunner
-from standpipe.model.layout import ACTIONS_FOLDER
+from standpipe.model.layout import ACTIONS_FOLDER, RUN_STORE_FILE
 from standpipe.store.locks import RunLock
 from standpipe.ui import actions
 from standpipe.ui.pages.actions import answer
@@ -31,15 +32,6 @@ PATIENCE = 60.0
 @dsl.component
 def greet_from_page(name: str, times: int = 1) -> str:
     return " ".join([f"hello {name}"] * times)
-
-
-@dsl.component
-def fail_from_page() -> None:
-    raise ValueError("the reason")
-
-
-@dsl.component
-def make_for_page(file: Output[Artifact]) -> None: ...
 
 
 @pytest.fixture(autouse=True)
@@ -62,9 +54,9 @@ def post(user: TestClient, path: str, **fields: object) -> Any:
     return user.post(path, data={"csrf": ACCESS.csrf, **fields})
 
 
-def run(root: Path, component: object = greet_from_page, **arguments: object) -> str:
-    runner = FakeRunner(**{"greet-from-page": lambda **_: {"Output": "hello"}, "make-for-page": lambda **_: {}})
-    local.run(component, arguments, runner=runner, pipeline_root=root, quiet=True, raise_on_error=False)
+def run(root: Path, *, fails: bool = False, **arguments: object) -> str:
+    runner = FakeRunner(greet_from_page=lambda **_: {} if fails else {"Output": "hello"})
+    local.run(greet_from_page, arguments, runner=runner, pipeline_root=root, quiet=True, raise_on_error=False)
     return local.get_run("latest", root).id
 
 
@@ -162,8 +154,7 @@ def test_stop_requests_the_cancellation(tmp_path: Path, user: TestClient) -> Non
 
 
 def test_a_failed_run_is_resumed(tmp_path: Path, user: TestClient) -> None:
-    local.run(fail_from_page, runner=FakeRunner(), pipeline_root=tmp_path, quiet=True, raise_on_error=False)
-    run_id = local.get_run("latest", tmp_path).id
+    run_id = run(tmp_path, fails=True, name="a")
     response = post(user, f"/runs/{run_id}/resume")
     assert response.headers["location"] in (f"/runs/{run_id}", f"/actions/{next(iter(actions._processes))}")
     for process in actions._processes.values():
@@ -214,6 +205,34 @@ def test_deleting_a_run_in_progress_is_refused_with_the_reason(tmp_path: Path, u
     assert "still active" in response.text
     assert "Traceback" not in response.text
     assert local.get_run(run_id, tmp_path)
+
+
+def test_several_are_stopped_and_resumed_from_the_list(tmp_path: Path, user: TestClient) -> None:
+    first, second = run(tmp_path, name="a"), run(tmp_path, name="b")
+    assert post(user, "/stop", run=[first, second]).status_code == 409
+    with RunLock(tmp_path / first):
+        response = post(user, "/stop", run=[first, second])
+    assert response.headers["location"] == "/"
+    assert post(user, "/resume", run=[first, second]).headers["location"] == "/"
+    for process in actions._processes.values():
+        process.wait(PATIENCE)
+    assert [each.resume_count for each in local.runs(tmp_path)] == [1, 1]
+
+
+@pytest.mark.parametrize(("status", "shown"), [("running", "/stop"), ("failed", "/resume"), ("succeeded", "/delete")])
+def test_the_page_of_a_run_has_the_actions_for_its_state(
+    tmp_path: Path, user: TestClient, status: str, shown: str
+) -> None:
+    run_id = run(tmp_path, fails=status == "failed", name="a")
+    if status == "running":
+        with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db, db:
+            db.execute("DELETE FROM facts WHERE kind = 'RunEnded'")
+        with RunLock(tmp_path / run_id):
+            page = user.get(f"/runs/{run_id}").text
+    else:
+        page = user.get(f"/runs/{run_id}").text
+    offered = {action for action in ("/stop", "/resume", "/delete") if f"/runs/{run_id}{action}" in page}
+    assert offered == {shown, *(["/delete"] if status == "failed" else [])}
 
 
 def test_a_form_without_runs_is_refused(user: TestClient) -> None:

@@ -47,6 +47,14 @@ def test_a_link_with_the_token_on_another_page_leads_there_without_a_redirection
     assert ACCESS.token not in response.text
 
 
+def test_a_ticket_is_good_for_one_use(tmp_path: Path) -> None:
+    access = Access(7717, "a-token", {"a-ticket"})
+    stranger = TestClient(make_app(RunSource(tmp_path), access), base_url=ADDRESS, follow_redirects=False)
+    assert stranger.get("/", params={"token": "a-ticket"}).status_code == 303
+    assert stranger.get("/").status_code == 200
+    assert stranger.get("/", params={"token": "a-ticket"}).status_code == 403
+
+
 @pytest.mark.parametrize("path", ["/", "/runs/x", "/static/page.js", "/events", "/nothing"])
 def test_without_the_token_nothing_is_shown(stranger: TestClient, path: str) -> None:
     for params in ({}, {"token": ""}, {"token": "another"}, {"token": "é"}):
@@ -173,7 +181,8 @@ def test_every_response_has_the_security_headers(user: TestClient, stranger: Tes
         assert response.headers["cross-origin-opener-policy"] == "same-origin"
         assert response.headers["cross-origin-resource-policy"] == "same-origin"
         assert response.headers["referrer-policy"] == "same-origin"
-        assert "no-store" in response.headers["cache-control"]
+        is_static = "/static/" in str(response.url)
+        assert response.headers["cache-control"] == ("no-cache" if is_static else "no-store")
         assert "server" not in response.headers
 
 

@@ -26,6 +26,9 @@ _KEPT = {Status.SUCCEEDED, Status.SKIPPED, Status.READY}
 #: The statuses of tasks that have not ended.
 OPEN = {Status.READY, Status.RUNNING}
 
+#: The classes of facts that have a `task`.
+ABOUT_TASKS = frozenset(get_args(e.TaskFact))
+
 _FINAL = {
     e.TaskSucceeded: Status.SUCCEEDED,
     e.TaskFailed: Status.FAILED,
@@ -294,8 +297,6 @@ class RunProgress(ProgressFold[TaskProgress]):
 #: The step of a task's path that is an iteration: the name of the loop, and the number.
 _Step = tuple[str, int | None]
 
-_ABOUT_TASKS = frozenset(get_args(e.TaskFact))
-
 
 class NewRunProgress(RunProgress):
     """The progress of a run from its first fact on, never resumed, for a third of the cost of each iteration.
@@ -313,7 +314,7 @@ class NewRunProgress(RunProgress):
 
     def apply(self, at: float, fact: e.Fact) -> None:
         """Apply the next fact of the run; see `ProgressFold.apply`."""
-        if fact.__class__ in _ABOUT_TASKS:
+        if fact.__class__ in ABOUT_TASKS:
             path = fact.task.path  # type: ignore[union-attr]  # the class says that it has one
             step = path[0]
             held = self._held.get(step)

@@ -29,6 +29,7 @@ class RunReader:
         self._run = run
         self._folder = folder
         self._lock = threading.Lock()
+        self._latest: tuple[int, bool, RunDetails] | None = None  # after how many facts, and whether it was over
         self._restart()
 
     def snapshot(self, recorded: RecordedRun | None = None, *, idle_since: int | None = None) -> Run:
@@ -88,4 +89,4 @@ class RunReader:
 
     def _restart(self) -> None:
         self._fold, self._length = RunFold(self._folder), 0
-        self._latest: tuple[int, bool, RunDetails] | None = None  # after how many facts, and whether it was over
+        self._latest = None

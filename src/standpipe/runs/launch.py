@@ -172,6 +172,10 @@ def drive(
         closing(context.cache) if context.cache else nullcontext(),
         quiet_notices(options.quiet),
     ):
+        if options.ui:
+            from standpipe.runs.ui_server import announce  # few runs need it
+
+            announce(Path(context.info.pipeline_root), context.info.id)
         artifacts, host_paths = context.artifacts, _find_host_paths(context, machine)
         redactor = context.redactor
         executor = AttemptExecutor(

@@ -17,6 +17,7 @@ import secrets
 import socket
 import stat
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ from urllib.parse import quote
 from standpipe.errors import ArgumentError, StorageError
 from standpipe.support.forking import paused, start_process
 from standpipe.support.locks import try_lock
+from standpipe.support.notices import inform, warn
 from standpipe.support.user_dirs import cache_folder
 
 #: The port that a server takes if it is free; otherwise it is one of the next.
@@ -109,18 +111,21 @@ def listen(root: Path, port: int | None = None) -> socket.socket:
 
     Args:
         root: the pipeline root. Its server gets the port that the server before it had, if that is free.
-        port: the port; None for the default one or one of the next.
+        port: the port, 0 for any; None for the default one or one of the next.
 
     Raises:
         ArgumentError: if the port is taken, or there is none of that number.
     """
     if port is not None:
-        try:
-            return _listen(port)
-        except (OSError, OverflowError) as error:
-            raise ArgumentError(
-                f"Invalid --port {port}: {error}. Choose another port, or leave it out: then a free one is used."
-            ) from error
+        reason = "expected a number up to 65535"
+        if 0 <= port <= 65535:
+            try:
+                return _listen(port)
+            except OSError as error:
+                reason = str(error)
+        raise ArgumentError(
+            f"Invalid --port {port}: {reason}. Choose another port, or leave it out: then a free one is used."
+        )
     former = _read_port(files_of(root).server)
     for each in (*([former] if former else []), *range(DEFAULT_PORT, DEFAULT_PORT + _TRIED_PORTS)):
         with suppress(OSError):
@@ -150,6 +155,14 @@ def find_or_start(root: Path) -> UiServer:
             if lock is not None:
                 os.close(lock)  # the server has it as well, so that it stays locked
     return UiServer(_wait_for_port(files.server), token)
+
+
+def announce(root: Path, run: str) -> None:
+    """Tell the user the address of a run's page. A server that cannot be started does not stop the run."""
+    try:
+        inform(f"The page of this run: {find_or_start(root).address(run)}")
+    except (StorageError, OSError) as error:
+        warn(f"The web UI cannot be started: {error}")
 
 
 def open_lock(path: Path) -> int | None:
@@ -183,13 +196,13 @@ def registered(root: Path, listener: socket.socket) -> Iterator[None]:
 def _start(root: Path, files: Files, lock: int, listener: socket.socket) -> None:
     inherited = (lock, listener.fileno())
     command = [sys.executable, "-m", "standpipe", "ui", "--root", str(root), "--inherited", "%d,%d" % inherited]
-    log = os.open(files.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    log = os.open(files.log, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        start_process(
-            command, pass_fds=inherited, stdin=log, stdout=log, stderr=log, start_new_session=True
-        ).returncode = 0  # nobody waits for it
+        process = start_process(command, pass_fds=inherited, stdin=log, stdout=log, stderr=log, start_new_session=True)
     finally:
         os.close(log)
+    process.returncode = 0  # otherwise `subprocess` would warn at the end of this process that it has not ended
+    threading.Thread(target=os.waitpid, args=(process.pid, 0), daemon=True).start()
 
 
 def _listen(port: int) -> socket.socket:

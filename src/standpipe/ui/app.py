@@ -9,8 +9,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from standpipe.ui.artifact_index import ArtifactIndex
 from standpipe.ui.live import Live, serve_events
-from standpipe.ui.pages import actions, compare, log, run, runs
+from standpipe.ui.pages import actions, artifact, compare, log, payload, run, runs
 from standpipe.ui.pages.errors import HANDLERS
 from standpipe.ui.security import Access, Guard
 from standpipe.ui.source import RunSource
@@ -31,11 +32,15 @@ def make_app(source: RunSource, access: Access, live: Live | None = None) -> ASG
             Route("/", runs.show, name="runs"),
             Route("/compare", compare.show, name="compare"),
             Route("/runs/{run}", run.show, name="run"),
+            Route("/runs/{run}/artifact", artifact.show, name="artifact"),
+            Route("/runs/{run}/payload", payload.show, name="payload"),
             Route("/runs/{run}/stop", actions.stop, methods=["POST"]),
             Route("/runs/{run}/resume", actions.resume, methods=["POST"]),
             Route("/runs/{run}/rerun", actions.rerun, methods=["POST"]),
             Route("/runs/{run}/delete", actions.ask_to_delete, methods=["GET"]),
             Route("/runs/{run}/delete", actions.delete, methods=["POST"]),
+            Route("/stop", actions.stop, methods=["POST"]),
+            Route("/resume", actions.resume, methods=["POST"]),
             Route("/delete", actions.ask_to_delete, methods=["GET"]),
             Route("/delete", actions.delete, methods=["POST"]),
             Route("/actions/{action}", actions.show),
@@ -48,6 +53,7 @@ def make_app(source: RunSource, access: Access, live: Live | None = None) -> ASG
         exception_handlers=HANDLERS,
     )
     app.state.source = source
+    app.state.artifacts = ArtifactIndex()
     app.state.access = access
     app.state.live = live or Live(source.root)
     return Guard(app, access)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from zlib import crc32
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -25,7 +26,7 @@ from standpipe.model.layout import StateLayout
 from standpipe.model.refs import RunId
 from standpipe.model.types import Json
 from standpipe.store.changes import StoreChanges
-from standpipe.store.reading import StoredFacts
+from standpipe.store.reading import StoredFacts, run_rows
 
 #: Seconds between two looks at the files of a store, at least.
 INTERVAL = 0.05
@@ -61,6 +62,8 @@ class Event:
 class Live:
     """The watchers of a pipeline root. All of it happens in one event loop, apart from reading the store.
 
+    `is_closed` is whether the server is about to end: no request may wait then.
+
     Args:
         root: the pipeline root.
     """
@@ -68,14 +71,14 @@ class Live:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._watchers: dict[str, _Watcher] = {}
-        self._is_closed = False
+        self.is_closed = False
 
     @property
     def page_count(self) -> int:
         """The number of pages that are connected."""
         return sum(watcher.listeners for watcher in self._watchers.values())
 
-    async def events(self, run: RunId) -> AsyncIterator[str]:
+    async def events(self, run: RunId) -> AsyncGenerator[str, None]:
         """Yield the stream of a page of a run; of the list of runs if the id is empty."""
         watcher = self._watchers.get(run)
         if watcher is None:
@@ -85,7 +88,7 @@ class Live:
         last = None
         try:
             yield f"retry: {_RETRY}\n\n"
-            while not self._is_closed:
+            while not self.is_closed:
                 watcher.ensure_running()
                 event = watcher.event
                 if event is not None and event != last:
@@ -104,7 +107,7 @@ class Live:
 
     def close(self) -> None:
         """End all streams; the browsers connect again to the next server."""
-        self._is_closed = True
+        self.is_closed = True
         for watcher in self._watchers.values():
             watcher.stop()
 
@@ -169,11 +172,11 @@ def _look_at_run(root: Path, run: RunId) -> Event:
 
 
 def _look_at_list(root: Path) -> Event:
-    facts = StoredFacts(root)
     try:
-        length = sum(row.length for row in facts.runs_since())
-        statuses = [run.status for run in runs(root)]
+        rows = run_rows(root)
+        statuses = [(run.id, run.status.value) for run in runs(root)]
     except StandpipeError as error:
         return Event("problem", {"message": str(error)})
-    running = statuses.count(Status.RUNNING)
-    return Event("message", {"runs": len(statuses), "running": running, "length": length}, running > 0)
+    length = sum(row.length for row in rows)
+    is_running = any(status == Status.RUNNING.value for _, status in statuses)
+    return Event("message", {"length": length, "checksum": crc32(repr(statuses).encode())}, is_running)

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import hmac
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,7 +31,9 @@ MAX_BODY = 4 * 1024 * 1024
 
 _METHODS = ("GET", "HEAD", "POST")
 _FORM = "application/x-www-form-urlencoded"
-#: Where the fields of the form are in the scope of a request.
+#: Where the scope of a request has the time at which it began, in seconds since the epoch.
+BEGAN = "standpipe.began"
+#: Where it has the fields of the form.
 _FIELDS = "standpipe.form"
 
 #: What pages may load: files of this server only, no code or style in the page itself.
@@ -110,9 +113,11 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *_missing_headers(message["headers"])]}
+                added = _missing_headers(message["headers"], scope["path"])
+                message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
+        scope[BEGAN] = time.time()
         request = Request(scope, receive)
         answer = _refuse(request, self._access) or _let_in(request, self._access)
         if answer is None and request.method == "POST":
@@ -218,9 +223,10 @@ def _replay(body: bytes | None, receive: Receive) -> Receive:
     return replayed
 
 
-def _missing_headers(present: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _missing_headers(present: Iterable[tuple[bytes, bytes]], path: str) -> list[tuple[bytes, bytes]]:
     names = {name.lower() for name, _ in present}
-    added = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+    headers = {**_HEADERS, **({"Cache-Control": "no-cache"} if path.startswith("/static/") else {})}
+    added = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     return [(name, value) for name, value in added if name not in names]
 
 

@@ -10,7 +10,6 @@ from starlette.responses import RedirectResponse, Response
 
 from standpipe.errors import ArgumentError
 from standpipe.history import Run, Status
-from standpipe.model.layout import StateLayout
 from standpipe.runners.api import flags
 from standpipe.runs.deletion import folder_size
 from standpipe.store.deletion import find_users
@@ -33,22 +32,24 @@ class DeletableRun:
 
 
 def stop(request: Request) -> Response:
-    """Request the cancellation of a run, as `standpipe cancel` does; a second request cancels its exit tasks, too."""
-    run = _run(request)
-    if not run.cancel():
-        raise Refused(f"Run {run.id} is not in progress, so there is nothing to stop.")
-    return _to(link("runs", run.id))
+    """Request the cancellation of runs, as `standpipe cancel` does; a second request cancels their exit tasks, too."""
+    runs = _runs(request)
+    cancelled = [run.cancel() for run in runs]
+    if not any(cancelled):
+        names = ", ".join(run.id for run in runs)
+        raise Refused(f"There is nothing to stop: {names} {'is' if len(runs) == 1 else 'are'} not in progress.")
+    return _to(link("runs", runs[0].id) if len(runs) == 1 else "/")
 
 
 def resume(request: Request) -> Response:
-    """Resume a run in a process of its own."""
-    run = _run(request)
-    return answer(start(source_of(request).root, "resume", *_flags(request), run.id))
+    """Resume runs, each in a process of its own."""
+    started = [start(source_of(request).root, "resume", *_flags(request), run.id) for run in _runs(request)]
+    return answer(started[0]) if len(started) == 1 else _to("/")
 
 
 def rerun(request: Request) -> Response:
     """Rerun a task, as a new run, in a process of its own."""
-    run, path = _run(request), _field(request, "task")
+    [run], path = _runs(request), _field(request, "task")
     if not path:
         raise ArgumentError("The form names no task. Select a task of the run, and rerun it from its side panel.")
     return answer(start(source_of(request).root, "rerun", *_flags(request), run.id, run.task(path).path))
@@ -56,14 +57,10 @@ def rerun(request: Request) -> Response:
 
 def ask_to_delete(request: Request) -> Response:
     """Answer with what is deleted, and how large it is, for the user to confirm."""
-    source = source_of(request)
-    names = [request.path_params["run"]] if "run" in request.path_params else request.query_params.getlist("run")
-    if not names:
-        raise ArgumentError("The address names no run. Select runs in the list, and delete them there.")
-    runs = {run.id: run for run in map(source.run, names)}
-    layout = StateLayout(source.root)
-    sizes = [DeletableRun(run, folder_size(layout.run_folder(run.id))) for run in runs.values()]
-    users = dict.fromkeys(user for run in runs for user in find_users(source.root, run) if user not in runs)
+    root = source_of(request).root
+    runs = {run.id: run for run in _runs(request)}
+    sizes = [DeletableRun(run, folder_size(run.folder)) for run in runs.values()]
+    users = dict.fromkeys(user for run in runs for user in find_users(root, run) if user not in runs)
     return respond(
         request,
         "delete.html",
@@ -76,13 +73,8 @@ def ask_to_delete(request: Request) -> Response:
 
 def delete(request: Request) -> Response:
     """Delete runs in a process of its own."""
-    source = source_of(request)
-    names = [request.path_params["run"]] if "run" in request.path_params else form_of(request).get("run", [])
-    if not names:
-        raise ArgumentError("The form names no run. Select runs in the list, and delete them there.")
     force = ["--force"] if _field(request, "force") else []
-    started = start(source.root, "delete", *force, "--", *(source.run(name).id for name in names))
-    return answer(started)
+    return answer(start(source_of(request).root, "delete", *force, "--", *(run.id for run in _runs(request))))
 
 
 def show(request: Request) -> Response:
@@ -130,8 +122,14 @@ def answer(started: Started, where: str = "/") -> Response:
     return _to(link("actions", started.name) if code is None else where)
 
 
-def _run(request: Request) -> Run:
-    return source_of(request).run(request.path_params["run"])
+def _runs(request: Request) -> list[Run]:
+    """Return the runs that the path, the form or the query names."""
+    source, path = source_of(request), request.path_params
+    fields = form_of(request).get("run", []) if request.method == "POST" else request.query_params.getlist("run")
+    names = [path["run"]] if "run" in path else fields
+    if not names:
+        raise ArgumentError("No run is named. Select runs in the list first.")
+    return [source.run(name) for name in names]
 
 
 def _field(request: Request, name: str) -> str:

@@ -12,11 +12,14 @@ from starlette.responses import Response
 
 from standpipe.errors import ArgumentError, NoSuchRun, NoSuchTask, StandpipeError, StorageError
 from standpipe.ui.pages.page import respond
+from standpipe.ui.payloads import NoSuchArtifact, PayloadError
 
 #: The status and the title for each error, with those of its subclasses; the first that fits.
 _ANSWERS: tuple[tuple[type[Exception], int, str], ...] = (
     (NoSuchRun, 404, "There is no such run"),
     (NoSuchTask, 404, "There is no such task"),
+    (NoSuchArtifact, 404, "There is no such artifact"),
+    (PayloadError, 404, "The payload cannot be shown"),
     (ArgumentError, 400, "The address or the form is invalid"),
     (StorageError, 503, "The runs cannot be read"),
     (StandpipeError, 500, "This cannot be shown"),

@@ -58,7 +58,8 @@ async def follow(request: Request) -> Response:
     deadline = time.monotonic() + _PATIENCE
     while True:
         new = await run_in_threadpool(_read, request, cursor)
-        if new.lines or new.cursor != text or time.monotonic() > deadline or await request.is_disconnected():
+        is_over = request.app.state.live.is_closed or time.monotonic() > deadline or await request.is_disconnected()
+        if new.lines or new.cursor != text or is_over:
             return JSONResponse(await run_in_threadpool(_document, new))
         await anyio.sleep(_INTERVAL)
 

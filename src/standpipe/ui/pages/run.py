@@ -12,8 +12,10 @@ from starlette.responses import PlainTextResponse, Response
 from standpipe.errors import NoSuchTask, StandpipeError
 from standpipe.history import Run
 from standpipe.model.plan import Plan
+from standpipe.ui.pages.graph import show_graph
 from standpipe.ui.pages.page import respond, source_of
 from standpipe.ui.pages.task import panel_context
+from standpipe.ui.pages.timeline import show_timeline
 from standpipe.ui.views.details import view_details
 from standpipe.ui.views.logs import LogQuery, read_logs
 from standpipe.ui.views.spec import emit_yaml, view_spec
@@ -136,6 +138,8 @@ def _spec(request: Request, run: Run) -> object:
 
 #: What makes the view of each tab.
 _VIEWS: dict[str, Callable[[Request, Run], object]] = {
+    "graph": lambda request, run: show_graph(run, plan_of(request, run), request.query_params),
+    "timeline": lambda request, run: show_timeline(run, plan_of(request, run), request.query_params),
     "tasks": _tasks,
     "logs": _logs,
     "details": _details,

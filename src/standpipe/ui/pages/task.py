@@ -14,6 +14,7 @@ from standpipe.ui.pages.page import source_of
 from standpipe.ui.rendering import link
 from standpipe.ui.source import RunSource
 from standpipe.ui.views.cache import RecordedTask, view_cache
+from standpipe.ui.views.layers import find_member
 from standpipe.ui.views.logs import LogQuery, read_logs
 from standpipe.ui.views.task import PANELS, view_header, view_input_output, view_task_details
 
@@ -21,7 +22,7 @@ from standpipe.ui.views.task import PANELS, view_header, view_input_output, view
 _MAX_EARLIER = 5
 
 #: The parts of an address that the links of the panel keep.
-_KEPT = ("layer", "q", "state", "order", "fold", "page")
+_KEPT = ("layer", "q", "state", "order", "fold", "page", "toggle")
 
 
 def panel_context(request: Request, run: Run, tab: str) -> dict[str, Any]:
@@ -41,7 +42,9 @@ def panel_context(request: Request, run: Run, tab: str) -> dict[str, Any]:
     try:
         task = run.task(path)
     except NoSuchTask as error:
-        return {**nothing, "selection": "", "missing_task": str(error)}
+        is_planned = find_member(run, _plan(source_of(request), run.id), path) is not None
+        message = f"Task {path!r} has not started." if is_planned else str(error)
+        return {**nothing, "selection": "", "missing_task": message}
     query = request.query_params
     kept = {name: query.getlist(name) for name in _KEPT if name in query}
     return {

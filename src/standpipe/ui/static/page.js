@@ -4,23 +4,35 @@
 import { Idiomorph } from "./vendor/idiomorph.esm.js";
 
 const EVERY = 300; // milliseconds between two refreshes, at least
-const SHARE = 10; // a refresh takes at most one part in so many of the time
+const SHARE = 10; // refreshes take at most one part in so many of the time, apart from
+const CREDIT = 300; // milliseconds for which they may take all of it, after a time without any
+const AGAIN = 2000; // milliseconds until a browser that gave up connects again
+const MARGIN = 0.05; // seconds by which the clock of a file system may be behind
 
 let stale = false;
 let timer = 0;
+let busy = false;
+let leaving = false; // whether the user has followed a link, which a refresh must not abort
 let pending = null;
+let credit = CREDIT;
+let credited = performance.now(); // when the credit was last counted
+let loaded = Number(document.body.dataset.loaded); // when the server began to make this page
+let events = null;
+let known = ""; // what the last event said
 
 // Replaces <main> by that of another page. What JavaScript owns (data-keep) stays, as long as the page has it.
 async function show(address, push) {
   pending?.abort();
-  pending = new AbortController();
+  leaving = push;
+  const mine = (pending = new AbortController());
   const begin = performance.now();
   try {
-    const response = await fetch(address, { signal: pending.signal, headers: { Accept: "text/html" } });
+    const response = await fetch(address, { signal: mine.signal, headers: { Accept: "text/html" } });
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     const main = page.querySelector("main");
     if (!main) return location.assign(address);
     if (push) history.pushState(null, "", response.url);
+    loaded = Number(page.body.dataset.loaded);
     document.title = page.title;
     document.querySelector(".crumbs").innerHTML = page.querySelector(".crumbs").innerHTML;
     Idiomorph.morph(document.querySelector("main"), main, {
@@ -31,41 +43,99 @@ async function show(address, push) {
       },
     });
     document.dispatchEvent(new CustomEvent("standpipe:refreshed", { detail: { push } }));
+    if (page.body.dataset.events !== document.body.dataset.events) {
+      document.body.dataset.events = page.body.dataset.events;
+      unfollow();
+      follow();
+    }
   } catch (error) {
-    if (error.name !== "AbortError") connection(false);
+    if (error.name !== "AbortError") {
+      stale = true;
+      notify(UNREACHABLE);
+    }
   }
+  if (pending === mine) leaving = false;
   return performance.now() - begin;
 }
 
-function connection(works) {
-  document.querySelector(".connection").hidden = works;
+const UNREACHABLE = document.querySelector(".connection").textContent;
+
+// Shows why this page is not up to date; nothing if the text is empty.
+function notify(text) {
+  const line = document.querySelector(".connection");
+  line.textContent = text;
+  line.hidden = !text;
 }
 
 async function refresh() {
+  clearTimeout(timer);
   timer = 0;
-  if (!stale || document.hidden) return;
+  if (!stale || busy || document.hidden) return;
+  if (leaving) {
+    timer = setTimeout(refresh, EVERY);
+    return;
+  }
   stale = false;
-  const took = (await show(location.href, false)) ?? 0;
-  timer = setTimeout(refresh, Math.max(EVERY, took * SHARE));
+  busy = true;
+  const took = await show(location.href, false);
+  busy = false;
+  const now = performance.now();
+  credit = Math.min(CREDIT, credit + (now - credited) / SHARE) - took;
+  credited = now;
+  timer = setTimeout(refresh, Math.max(EVERY, -credit * SHARE));
 }
 
-// Refreshes the page although the run store has not changed.
+// Refreshes the page, also if the run store has not changed.
 export function requestRefresh() {
   stale = true;
   if (!timer) refresh();
 }
 
+// A page that nobody sees is not connected: browsers have six connections to a server for all pages together.
 function follow() {
-  const events = new EventSource(document.body.dataset.events);
-  events.onmessage = () => {
-    connection(true);
-    requestRefresh();
+  if (events || document.hidden || !document.body.dataset.events) return;
+  const source = new EventSource(document.body.dataset.events);
+  events = source;
+  source.onmessage = ({ data }) => {
+    notify("");
+    const { changed, ...state } = JSON.parse(data);
+    const now = JSON.stringify(state);
+    const isNew = known ? now !== known : changed >= loaded - MARGIN;
+    known = now;
+    if (isNew || stale) requestRefresh();
   };
-  events.onopen = () => connection(true);
-  events.onerror = () => connection(events.readyState === EventSource.CLOSED);
+  source.addEventListener("problem", ({ data }) => {
+    known = "problem"; // so that the next state counts as new
+    notify(JSON.parse(data).message);
+  });
+  source.addEventListener("gone", () => {
+    unfollow();
+    requestRefresh();
+  });
+  source.onerror = () => {
+    notify(UNREACHABLE);
+    if (source.readyState === EventSource.CLOSED && events === source) {
+      events = null;
+      setTimeout(follow, AGAIN);
+    }
+  };
 }
 
-document.addEventListener("visibilitychange", () => !document.hidden && !timer && refresh());
+function unfollow() {
+  events?.close();
+  events = null;
+  known = "";
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) {
+    events?.close();
+    events = null;
+    return;
+  }
+  follow();
+  if (!timer) refresh();
+});
 addEventListener("popstate", () => show(location.href, false));
 
 document.addEventListener("click", (event) => {
@@ -105,4 +175,4 @@ function applyTheme() {
 }
 
 applyTheme();
-if (document.body.dataset.events) follow();
+follow();

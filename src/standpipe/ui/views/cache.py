@@ -6,6 +6,7 @@ runner's environment, and the content of mounts, it does not have.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from standpipe.history import Artifact, Task
 from standpipe.history.records import Value
 from standpipe.model.component_changes import code_digest
 from standpipe.model.plan import Caching, Command, Container, Importer, Plan, PythonFunction
+from standpipe.model.types import Json
 from standpipe.ui.rendering import link
 from standpipe.ui.views.planned import PlannedTask, find_planned
 from standpipe.ui.views.values import format_json
@@ -248,11 +250,19 @@ def _input(name: str, value: Value) -> Iterator[tuple[str, _Part]]:
     listed = value if isinstance(value, list) else [value]
     artifacts = [each for each in listed if isinstance(each, Artifact)]
     if not artifacts:
-        yield f"parameter {name}", ((type(value).__name__, value), _shorten(format_json(value)))
+        yield f"parameter {name}", (_as_in_key(value), _shorten(format_json(value)))
         return
     content = [(each.type, dict(each.metadata), each.digest or each.uri) for each in artifacts]
     digests = ", ".join(_short_digest(each) for each in artifacts[:3])
     yield f"artifact {name}", (content, digests + (f" and {len(artifacts) - 3} more" if len(artifacts) > 3 else ""))
+
+
+def _as_in_key(value: Json) -> object:
+    """Return what tells a value from others as a key does: by its JSON, in the order of its keys."""
+    try:
+        return json.dumps(value)
+    except ValueError:  # an integer with too many digits for Python
+        return value
 
 
 def _short_digest(artifact: Artifact) -> str:

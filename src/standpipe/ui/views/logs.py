@@ -281,7 +281,10 @@ def _read_single(run: Run, task: Task, query: LogQuery) -> LogsView:
             return _search_single(view, attempt, run.folder.parent)
         return _read_piece(view, task, attempt, run.folder.parent)
     except (OSError, StandpipeError) as error:
-        return replace(view, problem=describe_problem(error, attempt))
+        will_come = isinstance(error, FileNotFoundError) and attempt.status is Status.RUNNING
+        start = Followed(task.path, attempt.number, line=1)
+        cursor = Cursor(followed=(start,)).encode() if will_come and not query.search else ""
+        return replace(view, problem=describe_problem(error, attempt), cursor=cursor)
 
 
 def _read_piece(view: LogsView, task: Task, attempt: Attempt, root: Path) -> LogsView:

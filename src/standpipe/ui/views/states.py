@@ -11,6 +11,9 @@ from standpipe.history import Status, Task
 #: Cached tasks have succeeded; pages show them apart.
 CACHED = "CACHED"
 
+#: The state of a task that the run has not reached.
+PENDING = "PENDING"
+
 #: All states with their labels. Those that need attention first.
 LABELS = {
     Status.FAILED.value: "Failed",
@@ -21,6 +24,7 @@ LABELS = {
     Status.SUCCEEDED.value: "Succeeded",
     CACHED: "Cached",
     Status.SKIPPED.value: "Skipped",
+    PENDING: "Not started",
 }
 _ORDER = {state: number for number, state in enumerate(LABELS)}
 

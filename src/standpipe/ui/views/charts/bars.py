@@ -55,7 +55,7 @@ def meter(fraction: float) -> Markup:
         f"{format_percent(share)} of the range from 0 to 1",
         element("rect", class_="chart-track", width=100, height=8, rx=2),
         element("rect", class_="series-0", width=share * 100, height=8, rx=2),
-        class_="chart meter",
+        class_="chart chart-meter",
     )
 
 

@@ -36,7 +36,7 @@ def join(parts: Iterable[Markup]) -> Markup:
     return Markup("").join(parts)
 
 
-def svg(width: float, height: float, title: str, *children: Markup, class_: str = "chart") -> Markup:
+def svg(width: float, height: float, title: str, *children: Markup, class_: str = "chart", role: str = "img") -> Markup:
     """Return a picture of that size in pixels, which screen readers announce by its title."""
     return element(
         "svg",
@@ -44,7 +44,7 @@ def svg(width: float, height: float, title: str, *children: Markup, class_: str 
         *children,
         xmlns="http://www.w3.org/2000/svg",
         class_=class_,
-        role="img",
+        role=role,
         aria_label=title,
         viewBox=f"0 0 {width:g} {height:g}",
         width=width,
