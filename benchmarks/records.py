@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from scale import SMALL_RUN, info, loop, run_once
-from standpipe.history.progress import RunProgress
+from standpipe.history.progress import NewRunProgress
 from standpipe.model.plan import Plan
 from standpipe.store.runs import RunRecorder
 
@@ -44,7 +44,7 @@ def main(root: Path) -> None:
 def record(root: Path, name: str, plan: Plan) -> None:
     """Run a pipeline with tasks that do nothing, and record it."""
     (root / name).mkdir()
-    with closing(RunRecorder(root, info(root, name), plan, outline=RunProgress())) as recorder:
+    with closing(RunRecorder(root, info(root, name), plan, outline=NewRunProgress())) as recorder:
         run_once(plan, (recorder,))
 
 

@@ -20,6 +20,7 @@ from contextlib import closing
 from pathlib import Path
 
 from standpipe.engine.machine import Machine
+from standpipe.history.progress import NewRunProgress
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, Start, StartAttempt
 from standpipe.model.plan import (
@@ -80,7 +81,7 @@ def run_once(plan: Plan, sinks: Sequence[FactSink]) -> float:
 
 
 def _stored_seconds(plan: Plan, folder: Path, run: str) -> float:
-    with closing(RunRecorder(folder, info(folder, run), plan)) as recorder:
+    with closing(RunRecorder(folder, info(folder, run), plan, outline=NewRunProgress())) as recorder:
         return run_once(plan, (recorder,))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import TaskFailed
-from standpipe.execution import attempt
+from standpipe.execution import attempt, attempt_cache
 from standpipe.execution.cache.lookup import ResultCache
 from standpipe.execution.logs import TaskLog
 from standpipe.history.records import Status
@@ -184,7 +184,7 @@ STAGES: dict[str, tuple[Any, str]] = {
     "run": (attempt, "_run_with_timeout"),
     "outputs": (attempt, "read_outputs"),
     "checksums": (attempt, "add_checksums"),
-    "cache keys": (attempt, "collect_task_inputs"),
+    "cache keys": (attempt_cache, "collect_task_inputs"),
     "cache lookup": (ResultCache, "_find"),
     "cache write": (ResultCache, "_store"),
     "start of the log": (TaskLog, "__enter__"),

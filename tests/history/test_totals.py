@@ -24,6 +24,8 @@ from standpipe.model import events as e
 from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
+from standpipe.model.types import ArtifactType
+from standpipe.model.values import ArtifactValue
 from standpipe.store.runs import RunRecorder
 from tests.history.test_reader import random_facts
 from tests.plans import RUN, dag, node, plan
@@ -132,6 +134,58 @@ def test_iterations_that_are_only_counted_are_in_the_totals() -> None:
         for number, fact in enumerate(facts):
             progress.apply(float(number), fact)
         assert progress.totals(is_over=True).counts == {"SUCCEEDED": 25, CACHED: 25, "SKIPPED": 50}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32))
+def test_the_totals_do_not_depend_on_which_iterations_are_only_counted(seed: int) -> None:
+    full, short = RunProgress(), NewRunProgress()
+    for at, fact in enumerate(facts_of_a_loop(Random(seed))):
+        full.apply(float(at), fact)
+        short.apply(float(at), fact)
+    assert short.totals(is_over=True) == full.totals(is_over=True)
+
+
+def facts_of_a_loop(random: Random) -> list[e.Fact]:
+    """Return the facts of a loop with 25 iterations, which have several tasks each and end in any way and order."""
+    artifact = ArtifactValue("m", ArtifactType("system.Metrics"), "/m", {"score": random.random()})
+    failure = e.Failure("boom")
+    loop = TaskRef((("loop", None),))
+    open_iterations: list[list[e.Fact]] = []
+    for number in range(25):
+        iteration = TaskRef((("loop", number),))
+        work, group, rest = (TaskRef((*iteration.path, (name, None))) for name in ("work", "group", "rest"))
+        ends: list[e.Fact] = [e.TaskFailed(work, failure), e.TaskSucceeded(work, {"m": artifact, "x": 3})]
+        facts: list[e.Fact] = [e.IterationStarted(iteration, number), e.TaskReady(work, {}), e.AttemptStarted(work, 0)]
+        if random.random() < 0.3:
+            facts += [e.AttemptFailed(work, 0, 2, failure, 1.0, 1.0), e.AttemptStarted(work, 1)]
+        facts += [random.choice([*ends, e.TaskSucceeded(work, {}, cached_from="a/b")])]
+        facts += [e.DagStarted(group, {}), e.TaskSkipped(rest, "no"), e.TaskSucceeded(group, {})]
+        facts += [e.TaskSucceeded(iteration, {}) if random.random() < 0.7 else e.TaskFailed(iteration, failure)]
+        open_iterations.append(facts)
+    merged: list[e.Fact] = [e.RunStarted({}), e.LoopStarted(loop, {}, tuple(range(25)))]
+    while open_iterations:
+        chosen = random.choice(open_iterations)
+        merged.append(chosen.pop(0))
+        open_iterations = [each for each in open_iterations if each]
+    return [*merged, e.TaskSucceeded(loop, {}), e.RunEnded(TaskState.SUCCEEDED, {"n": 2})]
+
+
+def test_the_totals_of_a_run_that_was_resumed_are_those_of_its_facts(tmp_path: Path) -> None:
+    def fail(x: int) -> int:
+        raise ValueError("boom")
+
+    options: dict[str, Any] = {**OPTIONS, "pipeline_root": tmp_path, "enable_caching": False}
+    local.run(totals_of_all_kinds, {"x": 7}, runner=FakeRunner(measure=score, check=fail), **options)
+    reader = TotalsReader(tmp_path)
+    before = reader.folded(runs(tmp_path), 60)
+    runner = FakeRunner(measure=score, check=lambda x: x)
+    local.resume("latest", pipeline=totals_of_all_kinds, runner=runner, **options)
+    (run,) = runs(tmp_path)
+
+    assert before[run.id].counts["FAILED"] == 11
+    assert reader.folded([run], 60)[run.id].counts == {"SUCCEEDED": 43, "SKIPPED": 20}
+    assert reader.stored([run])[run.id] == folded(tmp_path)[run.id] == stored(tmp_path)[run.id]
 
 
 def test_a_run_of_an_older_version_is_read_from_its_facts_and_then_kept(tmp_path: Path) -> None:

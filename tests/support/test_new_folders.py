@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from standpipe.support.new_folders import make_folder, replace_folder
-from standpipe.support.untrusted_files import UntrustedFileError
+from standpipe.support.new_folders import make_folder, new_folder, replace_folder
+from standpipe.support.untrusted_files import UntrustedFileError, create_file_in
 
 
 @pytest.fixture
@@ -39,6 +39,35 @@ def test_what_is_at_the_path_of_a_new_folder_is_moved_aside(run: Path) -> None:
     third = make_folder(folder, run.parent, aside)
     assert third
     assert third.is_fifo()
+
+
+def test_a_new_folder_stays_the_one_that_was_made(run: Path) -> None:
+    folder, outside = run / "task", run.parent.parent / "outside"
+    with new_folder(folder, run.parent, run / "aside") as (descriptor, moved):
+        folder.rename(run / "elsewhere")
+        folder.symlink_to(outside)
+        os.close(create_file_in(descriptor, "log.txt", folder / "log.txt"))
+        with pytest.raises(UntrustedFileError, match=f"{folder}/log.txt: it exists already"):
+            create_file_in(descriptor, "log.txt", folder / "log.txt")
+    assert moved is None
+    assert list(outside.iterdir()) == []
+    assert (run / "elsewhere" / "log.txt").is_file()
+
+
+def test_a_link_in_place_of_the_new_folder_is_not_opened(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mkdir = os.mkdir
+
+    def replace_after(name: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        mkdir(name, mode, dir_fd=dir_fd)
+        os.rmdir(name, dir_fd=dir_fd)
+        os.symlink(run.parent.parent / "outside", name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", replace_after)
+    with (
+        pytest.raises(UntrustedFileError, match="task is a symbolic link: expected a folder"),
+        new_folder(run / "task", run.parent, run / "aside"),
+    ):
+        pass
 
 
 def test_nothing_is_moved_through_a_link(run: Path) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from standpipe.errors import InternalError, StandpipeError
-from standpipe.execution.cache.keys import KeyInputs, collect_import_inputs, collect_task_inputs
+from standpipe.execution.attempt_cache import AttemptCache
+from standpipe.execution.attempt_files import AttemptFiles, LineSink
 from standpipe.execution.cache.lookup import ResultCache
-from standpipe.execution.checksums import ChecksumFunction, add_checksums, payload_digest
+from standpipe.execution.checksums import add_checksums
 from standpipe.execution.contract import OutputError, build_executor_input, read_outputs, remove_outputs
 from standpipe.execution.failures import (
     describe_defect,
@@ -29,23 +30,18 @@ from standpipe.execution.rendering import Renderer
 from standpipe.execution.requests import build_request
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, AttemptReport, Failure, StartAttempt
-from standpipe.model.layout import LOG_FILE, LOST_FOLDER, attempt_folder
+from standpipe.model.layout import LOG_FILE, attempt_folder
 from standpipe.model.origins import comes_from_task
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan, PythonFunction
 from standpipe.model.ports import ArtifactStore, Attempt, Cluster, Log, Outcome, PodSettings, Runner, TaskRequest
-from standpipe.model.refs import RunInfo, TaskRef
-from standpipe.model.values import Checksum, Value
-from standpipe.support.file_digests import BLAKE3, SHA256
-from standpipe.support.new_folders import make_folder
+from standpipe.model.refs import RunInfo
+from standpipe.model.values import Value
 from standpipe.support.notices import Once, warn
 from standpipe.support.properties import cached_property
 from standpipe.support.redaction import NO_SECRETS, Redactor
 from standpipe.support.timers import cancel_after
 from standpipe.support.umask import PRIVATE
 from standpipe.support.untrusted_files import UntrustedFileError, open_folder
-
-#: Shows a line that a task has printed.
-LineSink = Callable[[TaskRef, str], None]
 
 
 @dataclass(frozen=True)
@@ -124,8 +120,9 @@ class AttemptExecutor:
         """Set up the pod, run the task in it unless its result is cached, and tear the pod down."""
         with self._open_pod(command) as pod:
             request = self._add_pause(self._build_request(command, pod, folder))
-            inputs = self._collect_key_inputs(container, request, command, cancel)
-            ended = self._use_cache(inputs, command, cancel, lambda: self._run_task(request, command, cancel))
+            component = self._find_component(command)
+            inputs = self._reuse.collect_task_inputs(component, container, request, command, cancel)
+            ended = self._reuse.use(inputs, command, cancel, lambda: self._run_task(request, command, cancel))
         self._report_missing_outputs(command, ended.outputs)
         return ended
 
@@ -188,8 +185,7 @@ class AttemptExecutor:
 
     def _run_task(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         """Make the attempt's folder, run the task with its log open, and collect what it leaves."""
-        self._make_folder(request.folder)
-        with self._open_log(request.folder, command) as log:
+        with self._files.make_folder_with_log(request.folder, command) as log:
             outcome = _run_with_timeout(self.runner, request, log, cancel)
         report = _build_report(log, outcome)
         if not outcome.succeeded:
@@ -229,14 +225,9 @@ class AttemptExecutor:
         if self.host_paths:
             outputs = self.host_paths.check_outputs(outputs, command.inputs, request)
         try:
-            return add_checksums(outputs, command.inputs, self.artifacts, partial(self._put, cancel=cancel))
+            return add_checksums(outputs, command.inputs, self.artifacts, partial(self._reuse.put, cancel=cancel))
         except UntrustedFileError as error:
             raise OutputError(f"its output artifact cannot be used: {error}") from error
-
-    def _put(self, location: str, algorithm: str, cancel: Cancellation) -> Checksum | None:
-        """Let the store take a payload over. Other payloads are read for the cache only."""
-        checksum = self.artifacts.put(location, cancel)
-        return self.cache.checksum(location, cancel, algorithm) if checksum is None and self.cache else checksum
 
     # --- importers and operations of the cluster ----------------------------------------------------------------------
 
@@ -246,104 +237,45 @@ class AttemptExecutor:
         component = self._find_component(command)
         executor_input = build_executor_input(component, command.inputs, folder, self.artifacts)
         renderer = Renderer(executor_input, partial(self.run.placeholder, command.task))
-        if self.workspace and self.workspace.is_relative_to(self._root):
-            with open_folder(self.workspace, self._root):
+        root = self._files.root
+        if self.workspace and self.workspace.is_relative_to(root):
+            with open_folder(self.workspace, root):
                 pass  # a task that has made it a link would get the download where it leads
         made_by_task = comes_from_task(self.plan, command.task, uri_input(importer))
         allowed = self.host_paths if made_by_task else None
         artifact = import_artifact(importer, command.inputs, renderer, self.artifacts, self.workspace, cancel, allowed)
         if self.host_paths and not made_by_task:
             self.host_paths.add_import(artifact.location)
-        compute = self._checksum_function(cancel)
-        artifact = replace(artifact, checksum=compute(artifact.location, ""))
+        checksum = self._reuse.checksum_function(cancel)(artifact.location, "")
+        artifact = replace(artifact, checksum=checksum)
         # As in the KFP SDK's local runner (2.17.3, importer_handler.py). On a cluster, the name is the artifact's id.
         outputs: dict[str, Value] = {name: replace(artifact, name=name) for name in component.outputs}
-        inputs = None
-        if self.cache:
-            digest = partial(payload_digest, store=self.artifacts, compute=compute)
-            inputs = collect_import_inputs(command, component, importer, artifact, digest)
+        inputs = self._reuse.collect_import_inputs(component, importer, artifact, command, cancel)
         # The output of a cached import is the payload at the URI now, so that the cache entry has no outputs.
-        ended = self._use_cache(inputs, command, cancel, lambda: AttemptEnded(command.task))
+        ended = self._reuse.use(inputs, command, cancel, lambda: AttemptEnded(command.task))
         return replace(ended, outputs=outputs)
 
     def _execute_operation(self, cluster: Cluster, image: str, folder: Path, command: StartAttempt) -> AttemptEnded:
         """Let the cluster carry out a task by itself; its message is the log."""
-        before = self._make_folder(folder)
+        before = self._files.make_folder(folder)
         if command.attempt and not before:
             before = attempt_folder(self.run_folder, command.task, command.attempt - 1)
         # An attempt has a log only if it succeeded; if it is repeated all the same, its end was not recorded.
         is_repeated = before is not None and (before / LOG_FILE).exists()
         outputs, message = cluster.carry_out(image, command.inputs, is_repeated=is_repeated)
-        with self._open_log(folder, command) as log:
+        with self._files.open_log(folder, command) as log:
             log.write(f"{message}\n".encode())
         return AttemptEnded(command.task, outputs, report=_build_report(log))
-
-    # --- the cache ----------------------------------------------------------------------------------------------------
-
-    def _use_cache(
-        self, inputs: KeyInputs | None, command: StartAttempt, cancel: Cancellation, run: Callable[[], AttemptEnded]
-    ) -> AttemptEnded:
-        if self.cache is None or inputs is None:
-            return run()
-        return self.cache.reuse_or_run(inputs, command, cancel, run)
-
-    def _collect_key_inputs(
-        self, container: Container, request: TaskRequest, command: StartAttempt, cancel: Cancellation
-    ) -> KeyInputs | None:
-        if self.cache is None:
-            return None
-        digest = partial(payload_digest, store=self.artifacts, compute=self._checksum_function(cancel))
-        collect = partial(
-            collect_task_inputs,
-            command,
-            self._find_component(command),
-            container.program,
-            request,
-            workspace_paths=(str(self.workspace), self.run.workspace_path) if self.workspace else (),
-            field=partial(self.run.placeholder, command.task),
-            fingerprint=self.runner.fingerprint,
-        )
-        inputs = collect(digest=digest)
-        if inputs is None or BLAKE3 not in inputs.text:
-            return inputs
-
-        def former_key() -> str:
-            former = collect(digest=partial(digest, algorithm=SHA256))
-            return former.compute_key() if former else ""
-
-        return replace(inputs, former=former_key)
-
-    def _checksum_function(self, cancel: Cancellation) -> ChecksumFunction:
-        def compute(location: str, algorithm: str) -> Checksum | None:
-            if self.cache:
-                return self.cache.checksum(location, cancel, algorithm)
-            return self._put(location, algorithm, cancel)
-
-        return compute
 
     # --- helpers ------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _root(self) -> Path:
-        return Path(self.run.pipeline_root)
+    def _files(self) -> AttemptFiles:
+        return AttemptFiles(Path(self.run.pipeline_root), self.run_folder, self.show_line, self.redactor)
 
     @cached_property
-    def _lost_folder(self) -> Path:
-        return self.run_folder / LOST_FOLDER
-
-    def _make_folder(self, folder: Path) -> Path | None:
-        """Make the folder of an attempt; return where what was there was moved to."""
-        moved = make_folder(folder, self._root, self._lost_folder)
-        if moved and self._reported.is_first(LOST_FOLDER):
-            warn(
-                f"{folder} existed before the attempt that needs it: facts of the run were lost (a power loss, a "
-                "restored backup), its task was a pipeline before the run was resumed, or another task created it. It "
-                f"is now {moved}, and no task reads it. Further ones are moved to {LOST_FOLDER} without a notice."
-            )
-        return moved
-
-    def _open_log(self, folder: Path, command: StartAttempt) -> TaskLog:
-        return TaskLog(folder, self._root, partial(self.show_line, command.task), self.redactor)
+    def _reuse(self) -> AttemptCache:
+        return AttemptCache(self.run, self.workspace, self.runner, self.artifacts, self.cache)
 
     def _find_component(self, command: StartAttempt) -> Component:
         return self.plan.components[command.component]

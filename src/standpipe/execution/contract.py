@@ -38,6 +38,7 @@ def build_executor_input(
         folder: the attempt's own folder, which gets the files of output parameters.
         store: says where the payloads of output artifacts go.
     """
+    top = str(folder)
     parameters = {}
     artifacts = {}
     for name, value in inputs.items():
@@ -53,7 +54,7 @@ def build_executor_input(
         "inputs": {"parameterValues": parameters, "artifacts": artifacts},
         "outputs": {
             "parameters": {
-                name: {"outputFile": str(folder / file_name(name))}
+                name: {"outputFile": os.path.join(top, file_name(name))}
                 for name, output in component.outputs.items()
                 if isinstance(output, ParameterOutput)
             },
@@ -62,7 +63,7 @@ def build_executor_input(
                 for name, output in component.outputs.items()
                 if isinstance(output, ArtifactOutput)
             },
-            "outputFile": str(folder / EXECUTOR_OUTPUT_FILE),
+            "outputFile": os.path.join(top, EXECUTOR_OUTPUT_FILE),
         },
     }
 
@@ -92,11 +93,11 @@ def read_outputs(component: Component, executor_input: Mapping[str, Json], root:
     """
     declared = executor_input["outputs"]
     names = [name for name, output in component.outputs.items() if isinstance(output, ArtifactOutput)]
-    written = _read_executor_output(Path(declared["outputFile"]), root, names)
+    written = _read_executor_output(declared["outputFile"], root, names)
     outputs: dict[str, Value] = {}
     for name, output in component.outputs.items():
         if isinstance(output, ParameterOutput):
-            file = Path(declared["parameters"][name]["outputFile"])
+            file = declared["parameters"][name]["outputFile"]
             outputs[name] = _read_parameter(name, output, written.parameters, file, root)
         else:
             (expected,) = declared["artifacts"][name]["artifacts"]
@@ -114,7 +115,7 @@ def remove_outputs(executor_input: Mapping[str, Json], store: ArtifactStore, roo
             store.remove(artifact["uri"])
 
 
-def _read_executor_output(path: Path, root: Path, artifacts: Iterable[str]) -> ExecutorOutput:
+def _read_executor_output(path: str, root: Path, artifacts: Iterable[str]) -> ExecutorOutput:
     try:
         # Decoded here, so that the bytes are gone when the text is parsed: either may have hundreds of megabytes.
         return parse_executor_output(decode_text(read_file(path, root), EXECUTOR_OUTPUT), artifacts)
@@ -126,7 +127,7 @@ def _read_executor_output(path: Path, root: Path, artifacts: Iterable[str]) -> E
         raise OutputError(f"{error}. The file is {path}") from error
 
 
-def _read_parameter(name: str, output: ParameterOutput, written: Mapping[str, Json], file: Path, root: Path) -> Json:
+def _read_parameter(name: str, output: ParameterOutput, written: Mapping[str, Json], file: str, root: Path) -> Json:
     try:
         if name in written:
             return coerce(written[name], output.type)

@@ -34,15 +34,24 @@ class TaskLog:
         root: the folder below which no link is followed: the pipeline root.
         show: called with each line.
         redactor: removes secrets.
+        file: the descriptor of the new file, which this closes; by default, it is created on entry.
 
     Raises:
         UntrustedFileError: on entry, if another task has put anything at its path, or a link on the way.
         OSError: on entry, if it cannot be created.
     """
 
-    def __init__(self, folder: Path, root: Path, show: Callable[[str], None], redactor: Redactor = NO_SECRETS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        root: Path,
+        show: Callable[[str], None],
+        redactor: Redactor = NO_SECRETS,
+        file: int | None = None,
+    ) -> None:
         self.path = folder / LOG_FILE
         self._root = root
+        self._file = -1 if file is None else file
         self._show = show
         self._redacted = redactor.open_stream()
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
@@ -57,14 +66,15 @@ class TaskLog:
         return "\n".join(self._tail)
 
     def __enter__(self) -> TaskLog:
-        self._file = os.fdopen(create_file(self.path, self._root), "wb", buffering=0)
+        if self._file < 0:
+            self._file = create_file(self.path, self._root)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         try:
             self._store(self._redacted.finish())
         finally:
-            self._file.close()
+            os.close(self._file)
         self._decode_lines(self._decode(b"", final=True))
         if self._rest:
             self.lines += 1
@@ -77,7 +87,7 @@ class TaskLog:
     def _store(self, data: bytes) -> None:
         rest = memoryview(data)
         while rest:  # a write may be partial, as the last one before a disk is full
-            rest = rest[self._file.write(rest) :]
+            rest = rest[os.write(self._file, rest) :]
         self.bytes += len(data)
         self.lines += data.count(b"\n")
         self._decode_lines(self._decode(data))

@@ -32,6 +32,7 @@ Everything else is the state of runs, and always on this machine.
 from __future__ import annotations
 
 import uuid
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -151,6 +152,7 @@ def task_segments(task: TaskRef) -> tuple[str, ...]:
     )
 
 
+@lru_cache(maxsize=1024)  # all iterations of a loop have the same names
 def file_name(name: str) -> str:
     """Return the name of the file or folder for a task or an output: the name itself wherever that is safe.
 

@@ -156,6 +156,7 @@ class FakeTaskRunner:
         self._functions = functions
         self._capacity = capacity
         self._called = set() if called is None else called
+        self._signatures: dict[str, Mapping[str, inspect.Parameter]] = {}  # by the names of functions
         self._fingerprint = f"fake {os.urandom(16).hex()}"
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
@@ -169,7 +170,7 @@ class FakeTaskRunner:
         self._called.add(name)
         try:
             outputs = _output_artifacts(request)
-            returned = function(**_arguments(function, request, outputs))
+            returned = function(**_arguments(self._parameters(name, function), request, outputs))
             if isinstance(returned, Outcome):
                 return returned
             _write_outputs(returned, outputs, request)
@@ -191,6 +192,11 @@ class FakeTaskRunner:
 
     def close(self) -> None:
         """Do nothing: nothing is open."""
+
+    def _parameters(self, name: str, function: Function) -> Mapping[str, inspect.Parameter]:
+        if name not in self._signatures:  # which takes longer than the rest of a trivial task
+            self._signatures[name] = inspect.signature(function).parameters
+        return self._signatures[name]
 
     def _function_name(self, request: TaskRequest) -> str | None:
         names = (str(request.task), request.task.name, component_name(request.program, request.task.name))
@@ -225,13 +231,14 @@ def _output_artifacts(request: TaskRequest) -> dict[str, Artifact]:
     return {name: create(None, described["artifacts"][0]) for name, described in outputs.items()}
 
 
-def _arguments(function: Function, request: TaskRequest, outputs: Mapping[str, Artifact]) -> dict[str, Any]:
+def _arguments(
+    named: Mapping[str, inspect.Parameter], request: TaskRequest, outputs: Mapping[str, Artifact]
+) -> dict[str, Any]:
     """Return what a function is called with: what it names, and the other input parameters if it has `**`.
 
     Raises:
         _UnusableFunction: if it requires what the task does not have.
     """
-    named = inspect.signature(function).parameters
     parameters = _input_parameters(request)
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in named.values())
     arguments = {name: value for name, value in parameters.items() if takes_all or name in named}
@@ -299,7 +306,8 @@ def _write_outputs(returned: Any, artifacts: dict[str, Artifact], request: TaskR
         "parameterValues": values,
         "artifacts": {name: {"artifacts": [_runtime_artifact(artifact)]} for name, artifact in artifacts.items()},
     }
-    Path(outputs["outputFile"]).write_text(json.dumps(content), encoding="utf-8")
+    with open(outputs["outputFile"], "w", encoding="utf-8") as file:
+        file.write(json.dumps(content))
 
 
 def _by_name(returned: Any, names: set[str], declared: Mapping[str, Output]) -> dict[str, Any]:

@@ -286,7 +286,7 @@ def _wrap(context: RunContext, attempt: Attempt) -> Attempt:
     """Wrap the execution of attempts: apply `quiet` to notices, and disable caching for the uncached tasks."""
 
     def wrapped(command: events.StartAttempt, cancel: Cancellation) -> events.AttemptEnded:
-        if command.task.is_within(context.uncached):
+        if context.uncached and command.task.is_within(context.uncached):
             command = replace(command, caching=None)
         with quiet_notices(context.options.quiet):
             return attempt(command, cancel)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from standpipe.support.untrusted_files import UntrustedFileError, open_folder, open_parent
+from standpipe.support.untrusted_files import UntrustedFileError, open_folder, open_parent, open_step
 
 #: How often what is at one path is moved aside. Only a task in progress can create it again.
 _MOST_MOVES = 10
 
 
-def make_folder(folder: Path, root: Path, aside: Path) -> Path | None:
-    """Create a new folder below `root`, and its missing parents.
+@contextmanager
+def new_folder(folder: Path, root: Path, aside: Path) -> Iterator[tuple[int, Path | None]]:
+    """Create a new folder below `root`, and its missing parents, and open it for the length of a block.
 
     It contains nothing that another task has written, nor an attempt that the run store has lost: what is at its path
     is moved into `aside`, unread.
@@ -23,24 +26,41 @@ def make_folder(folder: Path, root: Path, aside: Path) -> Path | None:
         root: the folder below which no link is followed.
         aside: a folder below `root`. What is moved into it keeps its path below the parent of `aside`, in a new folder.
 
-    Returns:
-        The path that the former folder, file or link was moved to; None if there was none.
+    Yields:
+        The descriptor of the folder, and the path that the former folder, file or link was moved to; None if there was
+        none.
 
     Raises:
         UntrustedFileError: if a link is on the way, or no folder, or a task creates something there again and again.
         OSError: if it cannot be created.
     """
-    moved = None
     with open_parent(folder, root, create=True) as (parent, name):
-        for _ in range(_MOST_MOVES):
-            try:
-                os.mkdir(name, dir_fd=parent)
-            except FileExistsError:
-                moved = _move_aside(folder, root, aside, parent)
-            except OSError as error:
-                raise OSError(error.errno, error.strerror, str(folder)) from None
-            else:
-                return moved
+        moved = _make(folder, root, aside, name, parent)
+        descriptor = open_step(name, parent, folder)
+    try:
+        yield descriptor, moved
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path, root: Path, aside: Path) -> Path | None:
+    """Create a folder as `new_folder` does; return the path that the former one was moved to, None if none was."""
+    with new_folder(folder, root, aside) as (_, moved):
+        return moved
+
+
+def _make(folder: Path, root: Path, aside: Path, name: str, parent: int) -> Path | None:
+    """Create a folder in an open folder; return the path that the former one was moved to, None if there was none."""
+    moved = None
+    for _ in range(_MOST_MOVES):
+        try:
+            os.mkdir(name, dir_fd=parent)
+        except FileExistsError:
+            moved = _move_aside(folder, root, aside, parent)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(folder)) from None
+        else:
+            return moved
     raise UntrustedFileError(
         f"Cannot create the folder {folder}: a task creates it again and again. Nothing was written. Let tasks write "
         "to their own outputs only."

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Union
 
 from standpipe.errors import StorageError
 from standpipe.model.resources import format_memory
@@ -44,11 +44,15 @@ _KINDS = {
 }
 
 
+#: A path, as text or as an object.
+StrPath = Union[str, "os.PathLike[str]"]
+
+
 class UntrustedFileError(StorageError):
     """Something below a run's root is not what it must be; a task probably made it so. It was not used."""
 
 
-def read_file(path: Path, root: Path, limit: int = MAX_BYTES) -> bytes:
+def read_file(path: StrPath, root: Path, limit: int = MAX_BYTES) -> bytes:
     """Return the content of a regular file. It never waits: a file that grows meanwhile is read up to its size before.
 
     Args:
@@ -77,7 +81,7 @@ def read_file(path: Path, root: Path, limit: int = MAX_BYTES) -> bytes:
         os.close(file)
 
 
-def open_below(path: Path, root: Path) -> int:
+def open_below(path: StrPath, root: Path) -> int:
     """Open a regular file below a folder for reading, without waiting, and return its descriptor.
 
     Args:
@@ -138,13 +142,26 @@ def create_file(path: Path, root: Path, mode: int = 0o666) -> int:
     """
     folder, name = _open_parent(path, root)
     try:
+        return create_file_in(folder, name, path, mode)
+    finally:
+        os.close(folder)
+
+
+def create_file_in(folder: int, name: str, path: Path, mode: int = 0o666) -> int:
+    """Create a file in an open folder for reading and writing, and return its descriptor; see `create_file`.
+
+    Args:
+        folder: the descriptor of the folder.
+        name: the name of the file.
+        path: its path, which errors name.
+        mode: its permissions, as far as the umask allows them.
+    """
+    try:
         return os.open(name, _NEW_FILE, mode, dir_fd=folder)
     except FileExistsError:
         raise UntrustedFileError(_exists(path)) from None
     except OSError as error:
         raise _named(error, path) from None
-    finally:
-        os.close(folder)
 
 
 def open_or_create(path: Path, root: Path) -> int:
@@ -340,7 +357,7 @@ def _remove_folder(name: str, parent: int) -> None:
         os.rmdir(name, dir_fd=parent)
 
 
-def _open_parent(path: Path, root: Path, *, create: bool = False) -> tuple[int, str]:
+def _open_parent(path: StrPath, root: Path, *, create: bool = False) -> tuple[int, str]:
     """Return the descriptor of the folder that a path is in, and the name in it."""
     top = os.fspath(root)  # once, as it costs as much as a system call
     *steps, name = _steps(os.fspath(path), top)
@@ -385,6 +402,19 @@ def _make_step(name: str, parent: int) -> int:
     return os.open(name, OPEN_FOLDER, dir_fd=parent)
 
 
+def open_step(name: str, folder: int, path: Path) -> int:
+    """Open a folder in an open folder, and return its descriptor; `path` is its path, which errors name.
+
+    Raises:
+        UntrustedFileError: if it is something else, such as a link.
+        OSError: if it cannot be opened.
+    """
+    try:
+        return os.open(name, OPEN_FOLDER, dir_fd=folder)
+    except OSError as error:
+        raise _explain(error, name, folder, path, "a folder") from None
+
+
 def _explain(error: OSError, name: str, folder: int | None, shown: object, expected: str) -> OSError:
     """Return the error for what could not be opened: what it is, if that is the reason."""
     with suppress(OSError):
@@ -419,7 +449,7 @@ def _names(path: Path) -> Iterator[None]:
         raise _named(error, path) from None
 
 
-def _named(error: OSError, path: Path) -> OSError:
+def _named(error: OSError, path: StrPath) -> OSError:
     if error.errno is None or (error.filename and os.path.isabs(error.filename)):
         return error
     return OSError(error.errno, error.strerror, str(path))

@@ -20,11 +20,12 @@ from datetime import datetime
 from pathlib import Path
 from subprocess import DEVNULL, STDOUT, Popen
 
-from standpipe.errors import StorageError
+from standpipe.errors import StandpipeError, StorageError
 from standpipe.model.layout import StateLayout
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunId
 from standpipe.model.types import Json
+from standpipe.store.reading import StoredFacts
 from standpipe.support.forking import start_process
 from standpipe.support.terminal_text import strip_controls
 from standpipe.support.untrusted_files import create_file, ensure_folder, open_below, read_file, remove_path
@@ -70,12 +71,15 @@ class Started:
         return _path(self.root, self.name, ".log")
 
     def run_id(self) -> RunId | None:
-        """Return the run that the command has started or resumed; None if it has not, or not yet."""
+        """Return the run that the command has started or resumed; None if it has not, or not yet.
+
+        A command prints it before the run store has it.
+        """
         prefix = f" in {self.root}{os.sep}"
         for line in _read_part(self.log, self.root, 0, _HEAD).splitlines():
             name, separator, run = line.rpartition(prefix)
             if name.startswith(_STARTED) and separator and os.sep not in run:
-                return run
+                return run if _is_stored(self.root, run) else None
         return None
 
     def tail(self) -> str:
@@ -215,6 +219,14 @@ def _remove_old(folder: Path) -> None:
     for name in list(by_action)[:-_MOST_KEPT]:
         for each in by_action[name]:
             remove_path(folder / each, folder.parent)
+
+
+def _is_stored(root: Path, run: RunId) -> bool:
+    try:
+        StoredFacts(root).run(run)
+    except StandpipeError:
+        return False
+    return True
 
 
 def _path(root: Path, name: str, ending: str) -> Path:

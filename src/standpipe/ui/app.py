@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from standpipe.ui.artifact_index import ArtifactIndex
 from standpipe.ui.live import Live, serve_events
-from standpipe.ui.pages import actions, artifact, compare, log, payload, run, runs
+from standpipe.ui.pages import actions, artifact, compare, log, new_run, payload, run, runs
 from standpipe.ui.pages.errors import HANDLERS
 from standpipe.ui.security import Access, Guard
 from standpipe.ui.source import RunSource
@@ -30,6 +30,10 @@ def make_app(source: RunSource, access: Access, live: Live | None = None) -> ASG
     app = Starlette(
         routes=[
             Route("/", runs.show, name="runs"),
+            Route("/new", new_run.show, methods=["GET"]),
+            Route("/new", new_run.start, methods=["POST"]),
+            Route("/stop", runs.stop, methods=["POST"]),
+            Route("/resume", runs.resume, methods=["POST"]),
             Route("/compare", compare.show, name="compare"),
             Route("/runs/{run}", run.show, name="run"),
             Route("/runs/{run}/artifact", artifact.show, name="artifact"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import time
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
@@ -12,8 +14,10 @@ from starlette.testclient import TestClient
 
 from standpipe import dsl, local
 from standpipe.local import FakeRunner
+from tests.ui.conftest import ACCESS
 
 Client = Callable[[], TestClient]
+ORIGIN = "http://127.0.0.1:7717"
 
 
 @dsl.component
@@ -128,3 +132,42 @@ def test_pages_of_runs(client: Client, tmp_path: Path) -> None:
     assert len(rows(first)) == 50
     assert re.search("1.50 of 51", first)
     assert len(rows(browser.get("/", params={"page": 2}).text)) == 1
+
+
+def test_selected_runs_are_stopped_and_resumed(client: Client, tmp_path: Path) -> None:
+    make_runs(tmp_path)
+    browser = client()
+    form: dict[str, Any] = {"csrf": ACCESS.csrf, "run": [run.id for run in local.runs(tmp_path)]}
+
+    stopped = browser.post("/stop", data=form, headers={"Referer": f"{ORIGIN}/?q=a%20b"}, follow_redirects=False)
+    assert (stopped.status_code, stopped.headers["location"]) == (303, "/?q=a%20b")
+    elsewhere = browser.post("/stop", data=form, headers={"Referer": f"{ORIGIN}/new?q=a"}, follow_redirects=False)
+    assert elsewhere.headers["location"] == "/"
+    for path in ("/stop", "/resume"):
+        assert "No run is selected" in browser.post(path, data={"csrf": ACCESS.csrf}).text
+
+    (failed,) = (run for run in local.runs(tmp_path) if run.status.value == "FAILED")
+    (other, *_) = local.runs(tmp_path)
+    shutil.rmtree(other.folder)
+    refused = browser.post("/resume", data={**form, "run": [failed.id, other.id]})
+    assert refused.status_code == 409
+    assert "1 of 2 runs could not be resumed" in refused.text
+    assert "is missing" in refused.text
+    assert wait_for_resume(failed.id, tmp_path) == 1
+
+
+def wait_for_resume(run: str, root: Path) -> int:
+    for _ in range(300):
+        record = local.get_run(run, root)
+        if record.ended and record.resume_count:
+            return record.resume_count
+        time.sleep(0.1)
+    return 0
+
+
+def test_no_more_runs_are_resumed_at_once_than_a_machine_takes(client: Client, tmp_path: Path) -> None:
+    make_runs(tmp_path)
+    for _ in range(6):
+        local.run(ui_list_other, runner=FakeRunner(ui_list_check=lambda x: None), pipeline_root=tmp_path, quiet=True)
+    form: dict[str, Any] = {"csrf": ACCESS.csrf, "run": [run.id for run in local.runs(tmp_path)]}
+    assert "expected at most 10" in client().post("/resume", data=form).text

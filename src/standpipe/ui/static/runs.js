@@ -125,6 +125,10 @@ function tick() {
 function afterRefresh() {
   loaded = performance.now();
   showSelection();
+  const metrics = new URL(location).searchParams.getAll("metric");
+  for (const choice of document.querySelectorAll('#runs-metrics input[name="metric"]')) {
+    choice.checked = metrics.includes(choice.value);
+  }
   if (page()?.dataset.complete === "false") setTimeout(requestRefresh, 500);
 }
 
