@@ -15,7 +15,7 @@ import pytest
 
 from standpipe import dsl, history, local
 from standpipe.dsl import HTML, ClassificationMetrics, Dataset, Input, Markdown, Metrics, Output
-from standpipe.errors import StorageError
+from standpipe.errors import ArgumentError, StorageError
 from standpipe.history import Run
 from standpipe.local import FakeRunner, SubprocessRunner
 from standpipe.model.ports import Outcome
@@ -415,3 +415,22 @@ def test_layers_are_drawn_that_the_run_has_reached_of_a_loop_the_iteration_that_
         "condition-1",
         "for-loop-4 / 1",
     }
+
+
+# --- from Python ------------------------------------------------------------------------------------------------------
+
+
+def test_python_writes_the_same_files(tmp_path: Path) -> None:
+    run = loop(tmp_path, [1], lambda x: {"Output": x})
+    html, junit, markdown = (tmp_path / name for name in ("run.html", "run.xml", "run.md"))
+    local.write_report(run, html, junit=junit, markdown=markdown)
+    assert all(file.stat().st_size for file in (html, junit, markdown))
+    local.write_report(run.id, html, pipeline_root=tmp_path)
+    markdown.write_text("my notes")
+    html.unlink()
+    with pytest.raises(StorageError, match="force=True"):
+        local.write_report(run, html, markdown=markdown)
+    assert not html.exists()
+    local.write_report(run, markdown=markdown, force=True)
+    with pytest.raises(ArgumentError, match="Nothing to write"):
+        local.write_report(run)

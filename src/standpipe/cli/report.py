@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from standpipe.cli import options
 from standpipe.errors import ArgumentError
@@ -34,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     files = list(_files(args, run.id))
     for kind, file in files:
         if file != _STANDARD_OUTPUT:
-            report.check_target(kind, Path(os.path.realpath(os.path.expanduser(file))), force=args.force)
+            report.check_target(kind, file, force=args.force)
     for kind, file in files:
         if file == _STANDARD_OUTPUT:
             sys.stdout.buffer.write(kind.make(run).encode(errors="replace"))

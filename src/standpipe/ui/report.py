@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,6 +83,23 @@ def styles(*names: str) -> Markup:
     return Markup("\n".join((_STATIC / name).read_text(encoding="utf-8") for name in names))  # noqa: S704 - our files
 
 
+def write_reports(run: Run, files: Sequence[tuple[Format, str | os.PathLike[str]]], *, force: bool = False) -> None:
+    """Write reports of a run. None is written if one of the files is something else.
+
+    Args:
+        run: the run.
+        files: the kinds of reports, and their files.
+        force: whether files that are not earlier reports are replaced as well.
+
+    Raises:
+        StorageError: if one of them cannot be written.
+    """
+    for kind, path in files:
+        check_target(kind, path, force=force)
+    for kind, path in files:
+        write_report(kind, run, path, force=force)
+
+
 def write_report(kind: Format, run: Run, path: str | os.PathLike[str], *, force: bool = False) -> int:
     """Write a report of a run, and return its size in bytes. If that fails, the file is as it was before.
 
@@ -95,8 +112,7 @@ def write_report(kind: Format, run: Run, path: str | os.PathLike[str], *, force:
     Raises:
         StorageError: if the file is something else, or cannot be written.
     """
-    target = Path(os.path.realpath(os.path.expanduser(path)))
-    check_target(kind, target, force=force)
+    target = check_target(kind, path, force=force)
     content = kind.make(run).encode(errors="replace")
     try:
         _write(target, content)
@@ -108,12 +124,13 @@ def write_report(kind: Format, run: Run, path: str | os.PathLike[str], *, force:
     return len(content)
 
 
-def check_target(kind: Format, target: Path, *, force: bool = False) -> None:
-    """Check that a report may be written to a path.
+def check_target(kind: Format, path: str | os.PathLike[str], *, force: bool = False) -> Path:
+    """Return the file that a path leads to, if a report may be written there.
 
     Raises:
         StorageError: if it may not.
     """
+    target = Path(os.path.realpath(os.path.expanduser(path)))
     if target.is_dir():
         raise StorageError(f"Cannot write the {kind.name} {target}: it is a folder. Name a file in it.")
     if not target.parent.is_dir():
@@ -123,8 +140,9 @@ def check_target(kind: Format, target: Path, *, force: bool = False) -> None:
     if target.is_file() and not force and not _is_earlier(kind, target):
         raise StorageError(
             f"The file {target} exists, and is not an earlier {kind.name}. Choose another one, or replace it with "
-            "--force."
+            "--force (in Python, force=True)."
         )
+    return target
 
 
 def _is_earlier(kind: Format, target: Path) -> bool:
