@@ -322,6 +322,7 @@ def test_a_resume_does_not_stretch_durations(tmp_path: Path, end: tuple[float, e
     )
     assert (run.duration, run.task("a").duration, run.task("loop").duration) == (30.0, 22.0, 24.0)
     assert document(run)["duration"] == 30.0
+    assert [(start.timestamp(), end.timestamp()) for start, end in run.pauses] == [(end[0], 1000.0)]
     (listed,) = local.runs(tmp_path)
     assert listed.duration == 30.0
     assert str(run).startswith("run-1: succeeded in 30 s\n")
@@ -388,6 +389,17 @@ def test_a_run_without_an_end_is_running_or_interrupted(tmp_path: Path) -> None:
     assert shape(run.tasks) == {"a": "INTERRUPTED", "b": "INTERRUPTED"}
     (attempt,) = run.task("a").attempts
     assert (attempt.status, attempt.started.timestamp(), attempt.ended) == (Status.INTERRUPTED, 5.0, None)
+
+
+def test_a_task_is_ready_before_it_starts(tmp_path: Path) -> None:
+    run = recorded_at(
+        *(tmp_path, (0.0, e.RunStarted({})), (1.0, e.LoopStarted(LOOP, {}, (1,))), (2.0, e.TaskReady(A, {}))),
+        (5.0, e.AttemptStarted(A, 0, 4.0)),
+    )
+    times = [run.task("a").ready, run.task("a").started]
+
+    assert [time and time.timestamp() for time in times] == [2.0, 4.0]
+    assert run.task("loop").ready is None
 
 
 def test_attempts_have_their_resource_usage(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,10 +28,12 @@ from standpipe.history.folding import RunFold
 from standpipe.history.reader import RunReader
 from standpipe.local import FakeRunner
 from standpipe.model import events as e
+from standpipe.model.fact_values import map_values
 from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunId, TaskRef
 from standpipe.model.states import TaskState
+from standpipe.model.values import ArtifactValue, Checksum, Value
 from standpipe.store.locks import RunLock, is_active
 from standpipe.store.reading import RunRow, StoredFacts
 from standpipe.store.runs import RunRecorder
@@ -81,6 +85,19 @@ def facts_of(made: Plan, random: Random) -> Iterator[e.Fact]:
             event = e.AttemptEnded(command.task, outputs or {}, failure, e.AttemptReport(1.0))
 
 
+def with_shared_locations(fact: e.Fact, random: Random) -> e.Fact:
+    """Return a fact whose artifacts are at few locations, with and without checksums."""
+    checksums = (None, None, Checksum("sha256:1", 1, ""), Checksum("sha256:2", 1, ""))
+
+    def move(value: Value) -> Value:
+        if isinstance(value, ArtifactValue):
+            place = zlib.crc32(value.uri.encode()) % 7
+            return replace(value, uri=f"/{place}", checksum=checksums[place % 4 if place > 1 else random.randrange(4)])
+        return [move(item) for item in value] if isinstance(value, list) else value
+
+    return map_values(fact, move)
+
+
 def random_facts(random: Random, tasks: int) -> list[e.Fact]:
     """The facts of a run that may have been killed and resumed, each time with other tasks to rerun."""
     made = Maker(random, tasks, retried=50).plan()
@@ -109,6 +126,22 @@ def test_facts_that_are_folded_step_by_step_give_what_all_of_them_give(seed: int
             for at, fact in facts[:applied]:
                 whole.apply(at, fact)
             assert incremental.details(is_over=is_over) == whole.details(is_over=is_over)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 25), st.booleans())
+def test_artifacts_that_are_added_as_they_come_are_those_of_all_facts(seed: int, tasks: int, shared: bool) -> None:
+    random = Random(seed)
+    facts = [with_shared_locations(fact, random) if shared else fact for fact in random_facts(random, tasks)]
+    as_they_come, at_once = RunFold(FOLDER), RunFold(FOLDER)
+    for at, fact in enumerate(facts):
+        as_they_come.apply(float(at), fact)
+        at_once.apply(float(at), fact)
+        if random.randrange(4) == 0:
+            as_they_come.details(is_over=random.random() < 0.5)
+    at_once._lineage = None  # as after a resume: it starts over with the outputs of all tasks
+
+    assert as_they_come.details(is_over=True) == at_once.details(is_over=True)
 
 
 @settings(max_examples=15, deadline=None)
@@ -152,6 +185,17 @@ def test_facts_that_were_read_are_not_decoded_again(tmp_path: Path, recorder: Ru
     assert statuses(run.refresh()) == {"a": "SUCCEEDED", "b": "FAILED"}
     with pytest.raises(StorageError):
         statuses(get_run(tmp_path, RUN.id))
+
+
+def test_records_are_made_again_only_if_facts_are_new(tmp_path: Path, recorder: RunRecorder) -> None:
+    recorder(FACTS[:3])
+    run = get_run(tmp_path, RUN.id)
+    tasks = run.tasks
+
+    assert run.refresh().tasks is tasks
+    recorder(FACTS[3:4])
+    assert statuses(run.refresh()) == {"a": "SUCCEEDED"}
+    assert statuses(run) == {"a": "INTERRUPTED"}
 
 
 def test_a_run_stays_as_it_was_when_it_was_read(tmp_path: Path, recorder: RunRecorder) -> None:

@@ -19,7 +19,9 @@ COMMANDS = {
     "show": "show a run, or one of its tasks",
     "resume": "resume a run that failed, was cancelled or was killed",
     "rerun": "rerun one task of a run, under a debugger if requested",
+    "ui": "show the runs in a browser",
     "cancel": "cancel a run that is in progress in another process",
+    "delete": "delete runs, with their logs and artifacts",
 }
 
 _USAGE = """\

@@ -14,16 +14,6 @@ from standpipe.model.layout import COMPILED_ENDINGS
 if TYPE_CHECKING:
     from standpipe.dsl.base_component import BaseComponent
     from standpipe.model.types import Input
-    from standpipe.model.values import ValueMismatch
-
-#: What --arg expects for an input, by the name of its type. All other types are JSON objects.
-_NOTATIONS = {
-    "NUMBER_INTEGER": "an integer",
-    "NUMBER_DOUBLE": "a number",
-    "BOOLEAN": "true or false",
-    "LIST": "a JSON list such as [1, 2]",
-    "STRUCT": 'a JSON object such as {"a": 1}',
-}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -113,33 +103,15 @@ def _parse_arguments(component: BaseComponent, texts: Sequence[str]) -> dict[str
 
 def _parse(name: str, text: str, declared: Input | None) -> Any:
     """Return the value of an input. Unknown inputs are left to the check of arguments that every run makes."""
-    from standpipe.model.json_values import InvalidJson, parse_json, parse_text
-    from standpipe.model.types import ParameterInput  # not needed for scripts
-    from standpipe.model.values import ValueMismatch, preview
+    from standpipe.model.argument_texts import parse_argument  # not needed for scripts
+    from standpipe.model.values import ValueMismatch
 
-    if isinstance(declared, ParameterInput):
-        try:
-            return parse_text(text, declared.type)
-        except ValueMismatch as mismatch:
-            kind = _NOTATIONS.get(declared.type.value, "a JSON object")
-            raise ArgumentError(
-                f"Invalid --arg {name}: expected {kind} ({declared.type.label}), got {preview(text)}."
-                f"{_explain(mismatch)}"
-            ) from mismatch
-    if declared is not None and declared.is_list:
-        try:
-            return _value(declared, parse_json(text))
-        except InvalidJson as error:
-            raise ArgumentError(f"Invalid --arg {name}: expected a JSON list of paths or URIs: {error}.") from error
-    return _value(declared, text)
-
-
-def _explain(mismatch: ValueMismatch) -> str:
-    """Return a sentence with the reason why a text is not JSON, or not JSON that a task may get; empty for others."""
-    from standpipe.model.json_values import InvalidJson  # not needed for scripts
-
-    cause = mismatch.__cause__
-    return f" {str(cause).replace('the text', 'The text', 1)}." if isinstance(cause, InvalidJson) else ""
+    if declared is None:
+        return text
+    try:
+        return _value(declared, parse_argument(text, declared))
+    except ValueMismatch as mismatch:
+        raise ArgumentError(f"Invalid --arg {name}: {mismatch}") from mismatch
 
 
 def _value(declared: Input | None, value: Any) -> Any:

@@ -15,6 +15,7 @@ from standpipe.errors import InternalError
 from standpipe.history.outline import MAX_SIBLINGS, Line, limit_failures, select_lines
 from standpipe.history.records import Status
 from standpipe.history.render import explain_status
+from standpipe.history.totals import RunTotals, Scalars, TotalsCounter, metrics_of, numbers_of
 from standpipe.model import events as e
 from standpipe.model.refs import ROOT, TaskRef
 from standpipe.support.terminal_text import strip_controls
@@ -24,6 +25,9 @@ _KEPT = {Status.SUCCEEDED, Status.SKIPPED, Status.READY}
 
 #: The statuses of tasks that have not ended.
 OPEN = {Status.READY, Status.RUNNING}
+
+#: The classes of facts that have a `task`.
+ABOUT_TASKS = frozenset(get_args(e.TaskFact))
 
 _FINAL = {
     e.TaskSucceeded: Status.SUCCEEDED,
@@ -247,18 +251,51 @@ class RunProgress(ProgressFold[TaskProgress]):
 
     def __init__(self) -> None:
         super().__init__(TaskProgress)
+        self._scalars: dict[TaskRef, Scalars] = {}  # of the tasks that have some
+        self._outputs: Scalars = ()
 
     def outline(self) -> str:
-        """Return the outline of the run, which has ended, as JSON: its lines and its failures."""
+        """Return the outline of the run, which has ended, as JSON: its lines, its failures and its totals."""
         lines = [line.fields() for line in self.lines(is_over=True)]
         failures = [*map(strip_controls, limit_failures(self.failures()))]
-        return json.dumps([lines, failures], separators=(",", ":"))
+        return json.dumps([lines, failures, self.totals(is_over=True).fields()], separators=(",", ":"))
+
+    def totals(self, *, is_over: bool) -> RunTotals:
+        """Return the numbers of tasks in each status, and the metrics, after the facts so far.
+
+        Args:
+            is_over: whether no process works on the run; then tasks that have not ended are interrupted.
+        """
+        return self._counter(is_over=is_over).totals()
+
+    def _counter(self, *, is_over: bool) -> TotalsCounter:
+        counter = TotalsCounter()
+        for state in self._tasks.values():
+            if not state.is_group:
+                status = Status.INTERRUPTED if is_over and state.status in OPEN else state.status
+                counter.add_task(status.value, is_cached=bool(state.cached_from))
+        for scalars in (*self._scalars.values(), self._outputs):
+            counter.add_scalars(scalars)
+        return counter
+
+    def _reset(self, ref: TaskRef) -> None:
+        super()._reset(ref)
+        self._scalars.pop(ref, None)
+
+    def _task_ended(self, at: float, fact: e.TaskSucceeded | e.TaskFailed | e.TaskCancelled) -> None:
+        super()._task_ended(at, fact)
+        if isinstance(fact, e.TaskSucceeded) and fact.outputs and not self._tasks[fact.task].is_group:
+            scalars = metrics_of(fact.outputs)
+            if scalars:
+                self._scalars[fact.task] = scalars
+
+    def _run_ended(self, at: float, fact: e.RunEnded) -> None:
+        super()._run_ended(at, fact)
+        self._outputs = numbers_of(fact.outputs)
 
 
 #: The step of a task's path that is an iteration: the name of the loop, and the number.
 _Step = tuple[str, int | None]
-
-_ABOUT_TASKS = frozenset(get_args(e.TaskFact))
 
 
 class NewRunProgress(RunProgress):
@@ -273,10 +310,11 @@ class NewRunProgress(RunProgress):
         super().__init__()
         self._succeeded: dict[str, int] = {}  # how many iterations, by the name of the loop
         self._held: dict[_Step, list[Any]] = {}  # times and facts in turns, as that is smaller than pairs
+        self._totals = TotalsCounter()  # of the iterations that succeeded
 
     def apply(self, at: float, fact: e.Fact) -> None:
         """Apply the next fact of the run; see `ProgressFold.apply`."""
-        if fact.__class__ in _ABOUT_TASKS:
+        if fact.__class__ in ABOUT_TASKS:
             path = fact.task.path  # type: ignore[union-attr]  # the class says that it has one
             step = path[0]
             held = self._held.get(step)
@@ -286,6 +324,7 @@ class NewRunProgress(RunProgress):
                 if fact.__class__ is e.TaskSucceeded and len(path) == 1:
                     del self._held[step]
                     self._succeeded[step[0]] += 1
+                    self._totals.add_iteration(held, fact)
                 else:
                     held += (at, fact)
                 return
@@ -306,6 +345,11 @@ class NewRunProgress(RunProgress):
         super()._group_started(at, fact)
         if isinstance(fact, e.LoopStarted) and len(fact.task.path) == 1 and len(fact.items) > MAX_SIBLINGS:
             self._succeeded[fact.task.name] = 0
+
+    def _counter(self, *, is_over: bool) -> TotalsCounter:
+        counter = super()._counter(is_over=is_over)
+        counter.add(self._totals)
+        return counter
 
     def _children(self) -> dict[TaskRef, list[TaskProgress]]:
         children = super()._children()

@@ -7,9 +7,11 @@ from pathlib import Path
 from standpipe.history.reader import RunReader
 from standpipe.history.run import Run
 from standpipe.model.layout import StateLayout
+from standpipe.model.redacted import is_redacted, seems_redacted
 from standpipe.model.refs import RunId
 from standpipe.store.locks import is_active
 from standpipe.store.reading import StoredFacts, run_row, run_rows
+from standpipe.store.runs import UNMARKED
 
 
 def runs(pipeline_root: Path) -> list[Run]:
@@ -25,6 +27,16 @@ def get_run(pipeline_root: Path, run: str) -> Run:
     """Return one run; see `standpipe.local.get_run`."""
     row = run_row(pipeline_root, run)
     return _reader(pipeline_root, row.id).snapshot(row)
+
+
+def has_lost_secrets(pipeline_root: Path, run: str, value: object) -> bool:
+    """Return whether an input or the Plan of a run cannot be used, as secrets were redacted in it.
+
+    Raises:
+        NoSuchRun: if there is no such run.
+        StorageError: if the run store cannot be read.
+    """
+    return is_redacted(value) or (seems_redacted(value) and run_row(pipeline_root, run).redacted == UNMARKED)
 
 
 def _reader(pipeline_root: Path, run: RunId) -> RunReader:

@@ -29,6 +29,7 @@ class RunReader:
         self._run = run
         self._folder = folder
         self._lock = threading.Lock()
+        self._latest: tuple[int, bool, RunDetails] | None = None  # after how many facts, and whether it was over
         self._restart()
 
     def snapshot(self, recorded: RecordedRun | None = None, *, idle_since: int | None = None) -> Run:
@@ -75,12 +76,17 @@ class RunReader:
     def _details(self, length: int, *, is_over: bool) -> RunDetails:
         """Return the details of the run after its first facts, as many as `length`."""
         with self._lock, pause_garbage_collection():
+            if self._latest is not None and self._latest[:2] == (length, is_over):
+                return self._latest[2]  # a record of each task of a large run takes longer than a page of it
             if length < self._length:
                 self._restart()  # a later snapshot was read before this one
             for at, fact in self._facts.facts_since(self._run, self._length, length):
                 self._fold.apply(at, fact)
                 self._length += 1
-            return self._fold.details(is_over=is_over)
+            details = self._fold.details(is_over=is_over)
+            self._latest = length, is_over, details
+            return details
 
     def _restart(self) -> None:
         self._fold, self._length = RunFold(self._folder), 0
+        self._latest = None

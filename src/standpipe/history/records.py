@@ -19,6 +19,7 @@ from standpipe.model.layout import LOG_FILE, attempt_folder
 from standpipe.model.locations import is_remote
 from standpipe.model.refs import TaskRef
 from standpipe.model.types import Json
+from standpipe.support.notebooks import to_html
 
 
 class Status(enum.Enum):
@@ -54,6 +55,9 @@ class Artifact:
     consumers: tuple[str, ...]
     _location: str = field(repr=False)
     registration: Mapping[str, Json] | None = None
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
 
     def __repr__(self) -> str:
         producer = f", of task {self.producer}" if self.producer else ""

@@ -14,6 +14,7 @@ from standpipe.history.outline import limit_failures, render_run
 from standpipe.history.records import Artifact, Attempt, Status, Value, seconds_of_progress
 from standpipe.history.task import Task, render_tree
 from standpipe.store.locks import ask_to_stop, is_active
+from standpipe.support.notebooks import to_html
 from standpipe.support.properties import cached_property
 from standpipe.support.terminal_text import strip_controls
 from standpipe.support.untrusted_files import UntrustedFileError, read_file
@@ -31,7 +32,7 @@ class RunDetails:
     tasks: tuple[Task, ...]
     artifacts: tuple[Artifact, ...]
     failures: tuple[str, ...]
-    resume_count: int
+    pauses: tuple[tuple[datetime, datetime], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,14 @@ class Run:
     def duration(self) -> float | None:
         """The seconds for which it was in progress, those before it was resumed included; None until it has ended."""
         return seconds_of_progress(self.started, self.ended, self._idle)
+
+    def elapsed(self, now: datetime) -> float | None:
+        """Return its `duration`, or that of a run in progress at a time; None if it has not started or is interrupted.
+
+        Args:
+            now: the present time.
+        """
+        return seconds_of_progress(self.started, now, self._idle) if self.status is Status.RUNNING else self.duration
 
     @property
     def inputs(self) -> Mapping[str, Value]:
@@ -87,7 +96,12 @@ class Run:
     @property
     def resume_count(self) -> int:
         """How often the run was resumed."""
-        return self._details.resume_count
+        return len(self._details.pauses)
+
+    @property
+    def pauses(self) -> tuple[tuple[datetime, datetime], ...]:
+        """The start and the end of each time in which it was not in progress, because it was not yet resumed."""
+        return self._details.pauses
 
     def all_tasks(self) -> Iterator[Task]:
         """Yield all tasks, each before its children."""
@@ -149,6 +163,9 @@ class Run:
             StorageError: if the run store cannot be read.
         """
         return self._refresh()
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
 
     def __repr__(self) -> str:
         return f"<Run {self.id}: {self.status.value}>"

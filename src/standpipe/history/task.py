@@ -13,6 +13,7 @@ from standpipe.history.render import explain_status, format_value, render_attemp
 from standpipe.model.events import Failure
 from standpipe.model.layout import task_folder
 from standpipe.model.refs import TaskRef
+from standpipe.support.notebooks import to_html
 from standpipe.support.shell_commands import standpipe_command
 from standpipe.support.terminal_text import strip_controls
 
@@ -23,7 +24,8 @@ class Task:
 
     `path` joins the names of the tasks around it and its own; the name of an iteration is its number, from 0, and
     `item` is its item. `cached_from` names the run and task whose outputs were reused, empty if it ran; `skip_reason`
-    says why it was skipped. `started` is the start of its first attempt, or of the nested pipeline, loop or iteration.
+    says why it was skipped. `started` is the start of its first attempt, or of the nested pipeline, loop or iteration;
+    `ready` is when its inputs were known, so that it waited for a free slot only. It is None for tasks with `children`.
     """
 
     path: str
@@ -31,6 +33,7 @@ class Task:
     iteration: int | None
     item: Value
     status: Status
+    ready: datetime | None
     started: datetime | None
     ended: datetime | None
     inputs: Mapping[str, Value]
@@ -66,6 +69,9 @@ class Task:
         """The artifacts among its outputs."""
         values = (each for value in self.outputs.values() for each in (value if isinstance(value, list) else (value,)))
         return tuple(value for value in values if isinstance(value, Artifact))
+
+    def _repr_html_(self) -> str:
+        return to_html(self)
 
     def __repr__(self) -> str:
         cached = f", cached from {self.cached_from}" if self.cached_from else ""

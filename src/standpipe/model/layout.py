@@ -5,6 +5,8 @@
   runs.sqlite
   cache.sqlite                  unless the user chose another `cache_root`
   pvcs/<name>/
+  .deleted/<run id>/            what is left to remove of a run that was deleted
+  .actions/                     logs of the commands that the web UI started
   <run id>/                     one run
     .running
     .stop
@@ -48,6 +50,12 @@ CACHE_FILE = "cache.sqlite"
 
 #: The folder of the PVCs that pipelines create or claim.
 VOLUMES_FOLDER = "pvcs"
+
+#: Below a root: a folder for each run that is being deleted.
+DELETED_FOLDER = ".deleted"
+
+#: Below a root: logs of the commands that the web UI started.
+ACTIONS_FOLDER = ".actions"
 
 #: Locked by the process that drives the run.
 LOCK_FILE = ".running"
@@ -108,6 +116,16 @@ class StateLayout:
     def volumes(self) -> Path:
         """The folder of the PVCs that pipelines create or claim; each is a folder in it."""
         return self.root / VOLUMES_FOLDER
+
+    @property
+    def deleted(self) -> Path:
+        """The folder of what is left to remove of deleted runs."""
+        return self.root / DELETED_FOLDER
+
+    @property
+    def actions(self) -> Path:
+        """The folder of the logs of commands that the web UI started."""
+        return self.root / ACTIONS_FOLDER
 
     def run_folder(self, run: RunId) -> Path:
         """Return the folder of a run."""

@@ -55,6 +55,7 @@ from standpipe.runs.preparation import prepare_executors
 from standpipe.runs.standbys import stand_by
 from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
+from standpipe.support.notebooks import has_kernel, new_display
 from standpipe.support.notices import Once, log, quiet_notices, warn
 from standpipe.support.terminal_text import strip_controls
 from standpipe.support.umask import restrict_umask
@@ -171,6 +172,10 @@ def drive(
         closing(context.cache) if context.cache else nullcontext(),
         quiet_notices(options.quiet),
     ):
+        if options.ui:
+            from standpipe.runs.ui_server import announce  # few runs need it
+
+            announce(Path(context.info.pipeline_root), context.info.id)
         artifacts, host_paths = context.artifacts, _find_host_paths(context, machine)
         redactor = context.redactor
         executor = AttemptExecutor(
@@ -330,7 +335,8 @@ def _observer(context: RunContext, earlier: float) -> Observer:
         from standpipe.console.live import Live  # rich costs 60 ms, worth it on a terminal only
 
         return Live(context.info, str(context.folder), earlier)
-    return PlainLines(context.info, str(context.folder), earlier)
+    display: Observer | None = new_display(context.info, str(context.folder), earlier) if has_kernel() else None
+    return display or PlainLines(context.info, str(context.folder), earlier)
 
 
 def _make_run_folder(root: Path, pipeline: str) -> Path:

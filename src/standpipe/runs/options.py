@@ -268,6 +268,16 @@ class RunOptions:
             page="how-to/secrets.md",
         ),
     )
+    ui: bool = field(
+        default=False,
+        kw_only=True,
+        metadata=_declare(
+            "Whether a run prints the address of its page in the web UI, which is started if it is not running. The UI "
+            "is a process of its own that outlives the run, and ends when nobody uses it.",
+            flag=Flag(("--ui",), suggested=False, help="print the address of the run's page in the web UI"),
+            page="how-to/ui.md",
+        ),
+    )
 
     def __post_init__(self) -> None:
         for option in all_options():

@@ -158,7 +158,7 @@ RECORDS = (
 #: The fields of a body that have values by name, of which each kind has one at most, and the field that names the large
 #: texts which are stored apart from it.
 _VALUE_FIELDS = ("inputs", "outputs")
-_TEXTS = "texts"
+TEXTS = "texts"
 
 #: From how many characters on a text is stored apart, and the number of characters in one row of it.
 _LARGE_TEXT = 1024 * 1024
@@ -186,7 +186,7 @@ def encode(fact: e.Fact, texts: dict[str, str] | None = None) -> tuple[str, str]
     body = encode_fields(fact)
     if texts is not None and value_field in body and (parts := _split(body, value_field)):
         texts.update((digest, text) for _, text, digest in parts)
-        body[_TEXTS] = [[path, digest] for path, _, digest in parts]
+        body[TEXTS] = [[path, digest] for path, _, digest in parts]
     return kind, _dump(body)
 
 
@@ -209,8 +209,8 @@ def decode(kind: str, body: str, read_text: Callable[[str], str] | None = None) 
         )
     try:
         content = json.loads(body)
-        if read_text is not None and _TEXTS in content:
-            for path, digest in content.pop(_TEXTS):
+        if read_text is not None and TEXTS in content:
+            for path, digest in content.pop(TEXTS):
                 at = content
                 for step in path[:-1]:
                     at = at[step]

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.request import pathname2url
 
 from standpipe.errors import NoSuchRun, StorageError
-from standpipe.model.events import Fact
+from standpipe.model.events import Fact, RunResumed
 from standpipe.model.fact_values import values_of
 from standpipe.model.frozen import frozen
 from standpipe.model.layout import StateLayout
@@ -73,6 +73,11 @@ _SINCE_VERSION_2 = {
     "redacted": ("redacted", "masked"),
 }
 _FACTS = "SELECT seq, at, kind, body FROM facts WHERE run = ? AND seq > ? AND seq <= ? ORDER BY seq"
+_FACTS_WITH = """
+    SELECT run, kind, body FROM facts JOIN runs ON runs.id = run WHERE instr(body, ?) ORDER BY runs.rowid, seq
+"""
+_TOTALS = "SELECT run, json_extract(body, '$[2]') FROM outlines"
+_RESUMED = "SELECT kind, body FROM facts WHERE run = ? AND kind = 'RunResumed' ORDER BY seq DESC"
 _ROOTS = "SELECT seq, path FROM roots WHERE run = ? ORDER BY seq"
 _ROOTS_VERSION = 5  # of the schema: the first one with that table
 _LAST = 2**63 - 1  # the highest number that SQLite has
@@ -162,6 +167,16 @@ def read_run(pipeline_root: Path, run: str) -> tuple[RunRow, list[tuple[float, F
     return row, run_facts(pipeline_root, row)
 
 
+def select_facts_with(pipeline_root: Path, text: str) -> Iterator[tuple[RunId, str, str]]:
+    """Yield the run, the kind and the body of each fact in whose body a text is, in the order of the runs.
+
+    Raises:
+        StorageError: if the store cannot be read.
+    """
+    with _opened(StateLayout(pipeline_root).run_store) as db:
+        yield from (() if db is None else map(tuple, db.execute(_FACTS_WITH, (text,))))
+
+
 def read_plan(pipeline_root: Path, digest: str) -> Plan:
     """Return the Plan of an id.
 
@@ -173,6 +188,30 @@ def read_plan(pipeline_root: Path, digest: str) -> Plan:
     if not selected:
         raise runs.SCHEMA.damage(path, f"the pipeline {digest} of a run is missing")
     return load(selected[0]["body"])
+
+
+def read_totals(pipeline_root: Path) -> dict[RunId, str]:
+    """Return the totals of the runs that have ended, as JSON; see `history.totals`. Those of older versions have none.
+
+    Raises:
+        StorageError: if the store cannot be read.
+    """
+    with _opened(StateLayout(pipeline_root).run_store) as db:
+        if db is None or database.version_of(db) < _SUMMARIES_VERSION:
+            return {}
+        return {run: totals for run, totals in db.execute(_TOTALS) if totals is not None}
+
+
+def plan_digest(pipeline_root: Path, row: RunRow) -> str:
+    """Return the id of the Plan that a run was started or last resumed with; empty if its version stored none.
+
+    Raises:
+        StorageError: if the store cannot be read.
+    """
+    path = StateLayout(pipeline_root).run_store
+    selected = _select(path, _RESUMED, row.id)
+    resumed = (decode(each["kind"], each["body"], _text_reader(path)) for each in selected)
+    return next((fact.plan for fact in resumed if isinstance(fact, RunResumed) and fact.plan), row.plan)
 
 
 class StoredFacts:

@@ -15,8 +15,8 @@ Schema, version 6:
 * `summaries`: what lists show of a run that has ended: `run`, `state`, `length` (the number of its facts), `began` and
   `latest` (the times of the first and the last of them), `idle` (the seconds between the two in which no process drove
   the run). The end of a run adds its summary; its resumption removes it, and so does a trigger if facts are deleted.
-* `outlines`: `run`, `body` (JSON: the lines and the failures of a run that has ended, see `history.outline`). Runs that
-  version 5 or older recorded have none.
+* `outlines`: `run`, `body` (JSON: the lines and the failures of a run that has ended, see `history.outline`, and its
+  totals, see `history.totals`, which older Standpipes did not write). Runs that version 5 or older recorded have none.
 
 A migration changes tables and columns, never bodies: those keep the names that they were written with, which
 `store.notation` explains.

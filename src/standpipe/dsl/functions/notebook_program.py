@@ -18,9 +18,9 @@ def _run_notebook(folder: str, name: str, parameters: dict[str, Any]) -> None:
         TypeError: if JSON cannot hold a parameter.
     """
     # only where components are authored are these missing
-    import nbformat  # type: ignore[import-not-found]
-    from nbclient import NotebookClient  # type: ignore[import-not-found]
-    from nbclient.exceptions import CellExecutionError  # type: ignore[import-not-found]
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
 
     class Client(NotebookClient):  # type: ignore[misc]  # it is a class wherever this runs
         def process_message(self, *args: Any, **kwargs: Any) -> Any:

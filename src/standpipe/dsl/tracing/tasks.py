@@ -218,6 +218,13 @@ class PipelineTask:
             state = ", ".join(("succeeded", *outputs))
         return f"<PipelineTask {self.name!r}: {state}>"
 
+    def _repr_html_(self) -> str | None:
+        if self.state is TaskState.FUTURE:
+            return None  # its repr is shown
+        from standpipe.support.notebooks import to_html  # of no use outside of notebooks
+
+        return to_html(self)
+
     # --- order --------------------------------------------------------------------------------------------------------
 
     def after(self, *tasks: PipelineTask | TaskGroup) -> PipelineTask:

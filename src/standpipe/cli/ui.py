@@ -1,0 +1,55 @@
+"""`standpipe ui`: show the runs in a browser."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from standpipe.cli import options
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve the pages until Ctrl-C.
+
+    Raises:
+        StandpipeError: if there is no such run, the run store cannot be read, or the port is taken.
+    """
+    args = _parser().parse_args(arguments)
+    from standpipe import local  # here and below: not needed for `--help`
+    from standpipe.support.paths import absolute_path
+    from standpipe.ui import server
+
+    root = absolute_path("pipeline_root", args.pipeline_root)
+    if args.inherited:
+        lock, listener = map(int, args.inherited.split(","))
+        server.serve_inherited(root, lock, listener, args.idle_end or server.IDLE_END)
+        return 0
+    try:
+        run = local.get_run(args.run, pipeline_root=root).id if args.run else ""
+        server.serve(root, run=run, port=args.port, open_browser=not args.no_browser)
+    except KeyboardInterrupt:  # before the server has started
+        pass
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "standpipe ui",
+        allow_abbrev=False,
+        description="Show the runs in a browser. The server listens on this machine only, and runs until Ctrl-C.",
+    )
+    parser.add_argument(
+        "run",
+        metavar="RUN",
+        nargs="?",
+        help="the run to open: its id, a unique beginning of it, or `latest`; by default, the list of runs",
+    )
+    options.add_root(parser)
+    parser.add_argument(
+        "--port", type=int, metavar="NUMBER", help="the port (default: 7717, or one of the next if it is taken)"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+    # How a run starts a server: the descriptors of the lock and of the socket.
+    parser.add_argument("--inherited", help=argparse.SUPPRESS)
+    parser.add_argument("--idle-end", type=float, help=argparse.SUPPRESS)
+    return parser

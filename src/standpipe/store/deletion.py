@@ -1,0 +1,81 @@
+"""Deleting runs from the run store, and finding the runs that would miss them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from standpipe.model.events import Fact, TaskSucceeded
+from standpipe.model.fact_values import values_of
+from standpipe.model.layout import StateLayout
+from standpipe.model.refs import RunId
+from standpipe.model.values import find_artifacts
+from standpipe.store.database import Database
+from standpipe.store.facts import TEXTS, decode
+from standpipe.store.reading import select_facts_with
+from standpipe.store.runs import SCHEMA
+
+#: In this order: a trigger would look for the summary of the run after each fact that is deleted.
+_DELETE_RUN = (
+    "DELETE FROM summaries WHERE run = ?",
+    "DELETE FROM outlines WHERE run = ?",
+    "DELETE FROM facts WHERE run = ?",
+    "DELETE FROM roots WHERE run = ?",
+    "DELETE FROM runs WHERE id = ?",
+)
+_DELETE_PLANS = """
+    DELETE FROM plans WHERE digest NOT IN (SELECT plan FROM runs) AND digest NOT IN (
+        SELECT coalesce(json_extract(body, '$.plan'), '') FROM facts WHERE kind = 'RunResumed'
+    )
+"""
+#: All facts are read for it, so it is left out where the run has no large texts.
+_HAS_TEXTS = "SELECT 1 FROM facts WHERE run = ? AND instr(body, ?) LIMIT 1"
+_DELETE_TEXTS = """
+    DELETE FROM texts WHERE digest NOT IN (
+        SELECT json_extract(value, '$[1]') FROM facts, json_each(body, ?) WHERE instr(body, ?)
+    )
+"""
+
+
+def delete_run(pipeline_root: Path, run: RunId) -> None:
+    """Delete a run, and the Plans and texts that no other run has, in one transaction. The disk has it on return.
+
+    Args:
+        pipeline_root: the folder of the store, which has the run.
+        run: the id of the run. No process drives it.
+
+    Raises:
+        StorageError: if the store cannot be written.
+    """
+    mark = f'"{TEXTS}":'
+    database = Database(StateLayout(pipeline_root).run_store, SCHEMA)
+    with closing(database), database.transaction(survives_power_loss=True) as db:
+        has_texts = db.execute(_HAS_TEXTS, (run, mark)).fetchone()
+        for statement in _DELETE_RUN:
+            db.execute(statement, (run,))
+        db.execute(_DELETE_PLANS)
+        if has_texts:
+            db.execute(_DELETE_TEXTS, (f"$.{TEXTS}", mark))
+
+
+def find_users(pipeline_root: Path, run: RunId) -> list[RunId]:
+    """Return the other runs that use artifacts or cached outputs of a run, in the order in which they were recorded.
+
+    Raises:
+        StorageError: if the store cannot be read.
+    """
+    users: dict[RunId, None] = {}
+    for other, kind, body in select_facts_with(pipeline_root, run):
+        if other not in users and other != run and _uses(decode(kind, body), run):
+            users[other] = None
+    return list(users)
+
+
+def _uses(fact: Fact, run: RunId) -> bool:
+    origin = fact.cached_from if isinstance(fact, TaskSucceeded) else ""
+    return (bool(origin) and origin.startswith(f"{run}/")) or any(f"/{run}/" in each for each in _locations(fact))
+
+
+def _locations(fact: Fact) -> Iterator[str]:
+    return (artifact.location for artifact in find_artifacts(values_of(fact)))

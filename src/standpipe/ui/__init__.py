@@ -1,0 +1,1 @@
+"""The web UI: the runs of a pipeline root as pages, made on the server."""

@@ -1,0 +1,187 @@
+"""Reads the logs of attempts in pieces: a log may be longer than the memory, and may grow meanwhile."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from standpipe.support.untrusted_files import open_below
+
+#: The most bytes and lines of a log that a page gets at once.
+MAX_BYTES = 512 * 1024
+MAX_LINES = 1000
+
+#: Lines are counted, and texts are searched, in files of at most so many bytes.
+_MAX_SEARCHED = 1024**3
+_CHUNK = 1024 * 1024
+
+_COMMANDS = re.compile(rb"\x1b\[[\d;:]*[ -/]*[@-~]")
+
+
+@dataclass(frozen=True)
+class LogPiece:
+    """A part of a log.
+
+    Attributes:
+        start: the number of the byte at which it begins.
+        end: the number of the byte after its last whole line.
+        lines: its whole lines, without their ends.
+        rest: what follows the last whole line: the task has not ended that line yet.
+        stop: the number of the byte after that.
+        size: the size of the log.
+    """
+
+    start: int
+    end: int
+    lines: tuple[str, ...]
+    rest: str
+    stop: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Match:
+    """A line with the text of a search: its number, from 1, the number of the byte after it, and its text."""
+
+    number: int
+    end: int
+    text: str
+
+
+def read_tail(path: Path, root: Path, *, end: int | None = None, most: int = MAX_LINES) -> LogPiece:
+    """Return the last lines of a log, or those before a byte.
+
+    Args:
+        path: the log.
+        root: the folder below which no link is followed.
+        end: the number of the byte after the last line that is read; None for the end of the log.
+        most: the most lines.
+
+    Raises:
+        OSError: if it cannot be read; UntrustedFileError if it is no regular file.
+    """
+    with _opened(path, root) as file:
+        size = os.fstat(file).st_size
+        stop = size if end is None else min(end, size)
+        start = max(0, stop - MAX_BYTES)
+        data = _read(file, start, stop - start)
+    if start:
+        first = data.find(b"\n") + 1  # 0 if a single line is longer than all that is read
+        start, data = start + first, data[first:]
+    *lines, rest = data.split(b"\n")
+    skipped = lines[:-most] if len(lines) > most else []
+    start += sum(map(len, skipped)) + len(skipped)
+    return LogPiece(start, stop - len(rest), tuple(map(_decode, lines[len(skipped) :])), _decode(rest), stop, size)
+
+
+def read_on(path: Path, root: Path, offset: int) -> LogPiece:
+    """Return the lines of a log from a byte on, as many as one piece has; from its begin if it has become shorter.
+
+    Raises:
+        OSError: as `read_tail`.
+    """
+    with _opened(path, root) as file:
+        size = os.fstat(file).st_size
+        start = offset if 0 <= offset <= size else 0
+        data = _read(file, start, MAX_BYTES)
+    *lines, rest = data.split(b"\n")
+    if not lines and len(data) == MAX_BYTES:  # a line without an end
+        return LogPiece(start, start + len(data), (_decode(data),), "", start + len(data), size)
+    end = start + len(data) - len(rest)
+    return LogPiece(start, end, tuple(map(_decode, lines)), _decode(rest), start + len(data), size)
+
+
+def read_bytes(path: Path, root: Path, offset: int = 0) -> Iterator[bytes]:
+    """Yield a log from a byte on up to its size at the beginning, in pieces.
+
+    Raises:
+        OSError: as `read_tail`.
+    """
+    with _opened(path, root) as file:
+        size = os.fstat(file).st_size
+        while offset < size and (data := _read(file, offset, min(MAX_BYTES, size - offset))):
+            yield data
+            offset += len(data)
+
+
+def count_lines(path: Path, root: Path, end: int) -> int | None:
+    """Return how many lines end before a byte of a log; None if it is too large to count them.
+
+    Raises:
+        OSError: as `read_tail`.
+    """
+    if end > _MAX_SEARCHED:
+        return None
+    with _opened(path, root) as file:
+        return sum(_read(file, at, min(_CHUNK, end - at)).count(b"\n") for at in range(0, end, _CHUNK))
+
+
+def search(path: Path, root: Path, text: str, most: int) -> tuple[list[Match], bool]:
+    """Return the lines of a log that contain a text, and whether there are more of them.
+
+    Capital and small letters of ASCII are the same, and colors do not matter.
+
+    Args:
+        path: the log.
+        root: the folder below which no link is followed.
+        text: the text.
+        most: the most lines that are returned.
+
+    Raises:
+        OSError: as `read_tail`.
+    """
+    needle = text.encode(errors="surrogateescape").lower()
+    matches: list[Match] = []
+    number, offset = 0, 0
+    for block in _blocks(path, root):
+        if needle in _COMMANDS.sub(b"", block).lower():
+            at = offset
+            for index, line in enumerate(block.split(b"\n"), number + 1):
+                at += len(line) + 1
+                if needle in _COMMANDS.sub(b"", line).lower():
+                    matches.append(Match(index, at, _decode(line)))
+                    if len(matches) > most:
+                        return matches[:most], True
+        number += block.count(b"\n")
+        offset += len(block)
+    return matches, False
+
+
+def _blocks(path: Path, root: Path) -> Iterator[bytes]:
+    """Yield a log in blocks that end with a line, but for lines that are longer than a block."""
+    with _opened(path, root) as file:
+        at, size = 0, min(os.fstat(file).st_size, _MAX_SEARCHED)
+        while at < size:
+            block = _read(file, at, min(_CHUNK, size - at))
+            if not block:
+                return
+            whole = block.rfind(b"\n") + 1
+            if whole and at + len(block) < size:
+                block = block[:whole]
+            yield block
+            at += len(block)
+
+
+@contextmanager
+def _opened(path: Path, root: Path) -> Iterator[int]:
+    file = open_below(path, root)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+def _read(file: int, start: int, length: int) -> bytes:
+    """Return bytes of an open file, fewer only at its end."""
+    data = os.pread(file, length, start)
+    while len(data) < length and (more := os.pread(file, length - len(data), start + len(data))):
+        data += more
+    return data
+
+
+def _decode(data: bytes) -> str:
+    return data.decode(errors="replace")

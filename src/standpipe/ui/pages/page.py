@@ -1,0 +1,29 @@
+"""What all pages share: how they answer with a template."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from standpipe import __version__
+from standpipe.ui.rendering import render
+from standpipe.ui.security import BEGAN
+from standpipe.ui.source import RunSource
+
+
+def respond(request: Request, template: str, status: int = 200, **context: object) -> HTMLResponse:
+    """Return a page made of a template, which also knows the pipeline root, the version and the csrf value of forms."""
+    state = request.app.state
+    shared = {
+        "root": str(state.source.root),
+        "version": __version__,
+        "csrf": state.access.csrf,
+        "loaded": request.scope[BEGAN],
+    }
+    return HTMLResponse(render(template, {**shared, **context}), status)
+
+
+def source_of(request: Request) -> RunSource:
+    """Return the runs that the server shows."""
+    source: RunSource = request.app.state.source
+    return source

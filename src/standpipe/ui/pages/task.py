@@ -1,0 +1,102 @@
+"""The side panel of the page of a run: the selected task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+
+from standpipe.errors import NoSuchTask, StandpipeError
+from standpipe.history import Run, Task
+from standpipe.model.plan import Plan
+from standpipe.ui.pages.page import source_of
+from standpipe.ui.rendering import link
+from standpipe.ui.source import RunSource
+from standpipe.ui.views.cache import RecordedTask, view_cache
+from standpipe.ui.views.layers import find_member
+from standpipe.ui.views.logs import LogQuery, read_logs
+from standpipe.ui.views.task import PANELS, view_header, view_input_output, view_task_details
+
+#: In how many earlier runs of the pipeline a task is looked for.
+_MAX_EARLIER = 5
+
+#: The parts of an address that the links of the panel keep.
+_KEPT = ("layer", "q", "state", "order", "fold", "page", "toggle")
+
+
+def panel_context(request: Request, run: Run, tab: str) -> dict[str, Any]:
+    """Return what the template of the page needs for the panel: the selection, and the view of one section.
+
+    Args:
+        request: the request.
+        run: the run.
+        tab: the tab that is shown beside the panel.
+    """
+    path = request.query_params.get("task", "")
+    panel = request.query_params.get("panel", "io")
+    panel = panel if panel in PANELS else "io"
+    nothing: dict[str, Any] = {"selection": path, "task": None, "missing_task": "", "panel": panel, "panels": PANELS}
+    if not path:
+        return nothing
+    try:
+        task = run.task(path)
+    except NoSuchTask as error:
+        is_planned = find_member(run, _plan(source_of(request), run.id), path) is not None
+        message = f"Task {path!r} has not started." if is_planned else str(error)
+        return {**nothing, "selection": "", "missing_task": message}
+    query = request.query_params
+    kept = {name: query.getlist(name) for name in _KEPT if name in query}
+    return {
+        **nothing,
+        "task": task,
+        "header": view_header(run, task, tab=tab),
+        "section": _SECTIONS[panel](request, run, task, tab),
+        "panel_hrefs": {name: link("runs", run.id, tab=tab, **kept, task=path, panel=name) for name in PANELS},
+        "close_href": link("runs", run.id, tab=tab, **kept),
+    }
+
+
+def _plan(source: RunSource, run: str) -> Plan | None:
+    try:
+        return source.plan(run)
+    except StandpipeError:
+        return None
+
+
+def _input_output(request: Request, run: Run, task: Task, tab: str) -> object:
+    return view_input_output(run, task)
+
+
+def _details(request: Request, run: Run, task: Task, tab: str) -> object:
+    return view_task_details(run, _plan(source_of(request), run.id), task, tab=tab)
+
+
+def _logs(request: Request, run: Run, task: Task, tab: str) -> object:
+    return read_logs(run, LogQuery(run.id, task.path, selected=task.path))
+
+
+def _cache(request: Request, run: Run, task: Task, tab: str) -> object:
+    source = source_of(request)
+    return view_cache(RecordedTask(run.id, _plan(source, run.id), task), _find_earlier(source, run, task))
+
+
+def _find_earlier(source: RunSource, run: Run, task: Task) -> RecordedTask | None:
+    """Return the task in the newest earlier run of the pipeline that has it; None if there is none."""
+    runs = source.runs()
+    position = next((number for number, each in enumerate(runs) if each.id == run.id), len(runs))
+    earlier = [each for each in runs[position + 1 :] if each.pipeline == run.pipeline and not each.rerun_of]
+    for each in earlier[:_MAX_EARLIER]:
+        try:
+            return RecordedTask(each.id, _plan(source, each.id), source.run(each.id).task(task.path))
+        except StandpipeError:
+            continue  # it never got there, or cannot be read
+    return None
+
+
+_SECTIONS: dict[str, Callable[[Request, Run, Task, str], object]] = {
+    "io": _input_output,
+    "details": _details,
+    "logs": _logs,
+    "cache": _cache,
+}

@@ -1,0 +1,178 @@
+// What all pages do in the browser: refresh themselves when the run store changes, follow links without a flash,
+// copy texts, and switch the theme. Each page works without it.
+
+import { Idiomorph } from "./vendor/idiomorph.esm.js";
+
+const EVERY = 300; // milliseconds between two refreshes, at least
+const SHARE = 10; // refreshes take at most one part in so many of the time, apart from
+const CREDIT = 300; // milliseconds for which they may take all of it, after a time without any
+const AGAIN = 2000; // milliseconds until a browser that gave up connects again
+const MARGIN = 0.05; // seconds by which the clock of a file system may be behind
+
+let stale = false;
+let timer = 0;
+let busy = false;
+let leaving = false; // whether the user has followed a link, which a refresh must not abort
+let pending = null;
+let credit = CREDIT;
+let credited = performance.now(); // when the credit was last counted
+let loaded = Number(document.body.dataset.loaded); // when the server began to make this page
+let events = null;
+let known = ""; // what the last event said
+
+// Replaces <main> by that of another page. What JavaScript owns (data-keep) stays, as long as the page has it.
+async function show(address, push) {
+  pending?.abort();
+  leaving = push;
+  const mine = (pending = new AbortController());
+  const begin = performance.now();
+  try {
+    const response = await fetch(address, { signal: mine.signal, headers: { Accept: "text/html" } });
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const main = page.querySelector("main");
+    if (!main) return location.assign(address);
+    if (push) history.pushState(null, "", response.url);
+    loaded = Number(page.body.dataset.loaded);
+    document.title = page.title;
+    document.querySelector(".crumbs").innerHTML = page.querySelector(".crumbs").innerHTML;
+    Idiomorph.morph(document.querySelector("main"), main, {
+      ignoreActiveValue: true,
+      callbacks: {
+        beforeNodeMorphed: (old) => !(old instanceof Element && old.hasAttribute("data-keep")),
+        beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS") && !(name === "checked"),
+      },
+    });
+    document.dispatchEvent(new CustomEvent("standpipe:refreshed", { detail: { push } }));
+    if (page.body.dataset.events !== document.body.dataset.events) {
+      document.body.dataset.events = page.body.dataset.events;
+      unfollow();
+      follow();
+    }
+  } catch (error) {
+    if (error.name !== "AbortError") {
+      stale = true;
+      notify(UNREACHABLE);
+    }
+  }
+  if (pending === mine) leaving = false;
+  return performance.now() - begin;
+}
+
+const UNREACHABLE = document.querySelector(".connection").textContent;
+
+// Shows why this page is not up to date; nothing if the text is empty.
+function notify(text) {
+  const line = document.querySelector(".connection");
+  line.textContent = text;
+  line.hidden = !text;
+}
+
+async function refresh() {
+  clearTimeout(timer);
+  timer = 0;
+  if (!stale || busy || document.hidden) return;
+  if (leaving) {
+    timer = setTimeout(refresh, EVERY);
+    return;
+  }
+  stale = false;
+  busy = true;
+  const took = await show(location.href, false);
+  busy = false;
+  const now = performance.now();
+  credit = Math.min(CREDIT, credit + (now - credited) / SHARE) - took;
+  credited = now;
+  timer = setTimeout(refresh, Math.max(EVERY, -credit * SHARE));
+}
+
+// Refreshes the page, also if the run store has not changed.
+export function requestRefresh() {
+  stale = true;
+  if (!timer) refresh();
+}
+
+// A page that nobody sees is not connected: browsers have six connections to a server for all pages together.
+function follow() {
+  if (events || document.hidden || !document.body.dataset.events) return;
+  const source = new EventSource(document.body.dataset.events);
+  events = source;
+  source.onmessage = ({ data }) => {
+    notify("");
+    const { changed, ...state } = JSON.parse(data);
+    const now = JSON.stringify(state);
+    const isNew = known ? now !== known : changed >= loaded - MARGIN;
+    known = now;
+    if (isNew || stale) requestRefresh();
+  };
+  source.addEventListener("problem", ({ data }) => {
+    known = "problem"; // so that the next state counts as new
+    notify(JSON.parse(data).message);
+  });
+  source.addEventListener("gone", () => {
+    unfollow();
+    requestRefresh();
+  });
+  source.onerror = () => {
+    notify(UNREACHABLE);
+    if (source.readyState === EventSource.CLOSED && events === source) {
+      events = null;
+      setTimeout(follow, AGAIN);
+    }
+  };
+}
+
+function unfollow() {
+  events?.close();
+  events = null;
+  known = "";
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) {
+    events?.close();
+    events = null;
+    return;
+  }
+  follow();
+  if (!timer) refresh();
+});
+addEventListener("popstate", () => show(location.href, false));
+
+document.addEventListener("click", (event) => {
+  const copied = event.target.closest("[data-copy]");
+  if (copied) {
+    navigator.clipboard.writeText(copied.dataset.copy);
+    copied.classList.add("copied");
+    setTimeout(() => copied.classList.remove("copied"), 1200);
+  }
+  if (event.target.closest("[data-theme-switch]")) switchTheme();
+  const soft = event.target.closest("a[data-soft]");
+  if (soft && !event.metaKey && !event.ctrlKey && !event.shiftKey && event.button === 0) {
+    event.preventDefault();
+    show(soft.href, true);
+  }
+});
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches("form[data-soft]") || form.method !== "get") return;
+  event.preventDefault();
+  const address = new URL(form.action);
+  address.search = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== "")).toString();
+  show(address, true);
+});
+
+function switchTheme() {
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const now = document.documentElement.dataset.theme ?? (dark ? "dark" : "light");
+  localStorage.setItem("theme", now === "dark" ? "light" : "dark");
+  applyTheme();
+}
+
+function applyTheme() {
+  const theme = localStorage.getItem("theme");
+  if (theme) document.documentElement.dataset.theme = theme;
+}
+
+applyTheme();
+follow();

@@ -1,0 +1,139 @@
+// The list of runs: selection, keys, and numbers that change between two refreshes. It works without all of this.
+
+import { requestRefresh } from "./page.js";
+
+const page = () => document.querySelector(".runs");
+const rows = () => [...document.querySelectorAll("tr[data-run]")];
+const box = (row) => row.querySelector('input[name="run"]');
+const chosen = () => rows().filter((row) => box(row).checked);
+const text = () => document.getElementById("runs-text");
+
+let current = ""; // the id of the row that the keys are at
+let loaded = performance.now();
+let typing = 0;
+
+document.documentElement.classList.add("scripted");
+
+// --- selection --------------------------------------------------------------------------------------------------------
+
+function showSelection() {
+  const count = chosen().length;
+  const most = Number(page()?.dataset.mostCompared);
+  for (const row of rows()) {
+    row.classList.toggle("selected", box(row).checked);
+    row.classList.toggle("current", row.id === current);
+  }
+  for (const button of document.querySelectorAll("#selection button[data-needs]")) {
+    const tooMany = button.dataset.needs === "2" && count > most;
+    button.disabled = count < Number(button.dataset.needs) || tooMany;
+    button.title = tooMany ? `At most ${most} runs can be compared` : "";
+  }
+  const all = document.getElementById("runs-all");
+  if (!all) return;
+  all.hidden = false;
+  all.checked = count > 0 && count === rows().length;
+  all.indeterminate = count > 0 && !all.checked;
+  const status = document.getElementById("runs-selected");
+  status.textContent = count ? `${count} selected` : "Select runs to compare, resume, stop or delete them.";
+}
+
+document.addEventListener("change", (event) => {
+  const { target } = event;
+  if (target.id === "runs-all") for (const row of rows()) box(row).checked = target.checked;
+  if (target.id === "runs-all" || target.name === "run") showSelection();
+  if (target.id === "runs-pipeline" || target.name === "metric") target.form.requestSubmit();
+});
+
+// --- filter -----------------------------------------------------------------------------------------------------------
+
+document.addEventListener("input", (event) => {
+  if (event.target.id !== "runs-text") return;
+  clearTimeout(typing);
+  typing = setTimeout(() => event.target.form.requestSubmit(), 250);
+});
+
+document.addEventListener("click", (event) => {
+  if (event.target.closest("#runs-keys-button")) document.getElementById("runs-keys").showModal();
+  const menu = document.getElementById("runs-metrics");
+  if (menu?.open && !menu.contains(event.target)) menu.open = false;
+});
+
+// --- keys -------------------------------------------------------------------------------------------------------------
+
+function move(step) {
+  const all = rows();
+  if (!all.length) return;
+  const at = all.findIndex((row) => row.id === current);
+  const next = all[Math.min(all.length - 1, Math.max(0, at < 0 ? 0 : at + step))];
+  current = next.id;
+  next.querySelector(".run-link").focus({ preventScroll: true });
+  next.scrollIntoView({ block: "nearest" });
+  showSelection();
+}
+
+const keys = {
+  "/": () => text()?.select(),
+  j: () => move(1),
+  k: () => move(-1),
+  x: () => document.getElementById(current)?.querySelector('input[name="run"]').click(),
+  c: () => document.querySelector('#selection button[formaction="/compare"]')?.click(),
+  "?": () => document.getElementById("runs-keys")?.showModal(),
+};
+
+document.addEventListener("keydown", (event) => {
+  const { target, key } = event;
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (key === "Escape" && target.id === "runs-text") return target.blur();
+  if (key === "Escape") document.getElementById("runs-metrics")?.removeAttribute("open");
+  if (target.matches("input:not([type=checkbox]), select, textarea")) return;
+  if (key === "Enter" && target === document.body && current) {
+    return document.getElementById(current)?.querySelector(".run-link").click();
+  }
+  if (Object.hasOwn(keys, key)) {
+    event.preventDefault();
+    keys[key]();
+  }
+});
+
+document.addEventListener("focusin", (event) => {
+  const row = event.target.closest("tr[data-run]");
+  if (row) {
+    current = row.id;
+    showSelection();
+  }
+});
+
+// --- time -------------------------------------------------------------------------------------------------------------
+
+// As standpipe.support.durations writes it.
+function duration(seconds) {
+  if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes} min ${whole % 60} s`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 24 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+function tick() {
+  const since = (performance.now() - loaded) / 1000;
+  for (const cell of document.querySelectorAll("[data-elapsed]")) {
+    cell.textContent = duration(Number(cell.dataset.elapsed) + since);
+  }
+}
+
+function afterRefresh() {
+  loaded = performance.now();
+  showSelection();
+  const metrics = new URL(location).searchParams.getAll("metric");
+  for (const choice of document.querySelectorAll('#runs-metrics input[name="metric"]')) {
+    choice.checked = metrics.includes(choice.value);
+  }
+  if (page()?.dataset.complete === "false") setTimeout(requestRefresh, 500);
+}
+
+document.addEventListener("standpipe:refreshed", afterRefresh);
+document.getElementById("runs-keys-button")?.removeAttribute("hidden");
+setInterval(tick, 1000);
+setInterval(() => !document.hidden && requestRefresh(), 60_000); // times such as "5 min ago"
+afterRefresh();

@@ -1,0 +1,57 @@
+"""The runs of a pipeline root, as the pages ask for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from standpipe import dsl, local
+from standpipe.errors import NoSuchRun, TaskFailed
+from standpipe.local import FakeRunner
+from standpipe.ui.source import RunSource
+
+
+@dsl.component
+def shaky_source() -> int: ...
+
+
+@dsl.component
+def steady_source(x: int) -> int: ...
+
+
+@dsl.pipeline
+def one_task_of_source() -> int:
+    return shaky_source().output
+
+
+@dsl.pipeline(name="one-task-of-source")
+def two_tasks_of_source() -> int:
+    return steady_source(x=shaky_source().output).output
+
+
+def fails() -> int:
+    raise ValueError("not yet")
+
+
+def test_the_plan_is_that_of_the_last_resume_and_a_run_is_followed(tmp_path: Path) -> None:
+    root, source = str(tmp_path), RunSource(tmp_path)
+    with pytest.raises(TaskFailed):
+        local.run(one_task_of_source, {}, runner=FakeRunner(shaky_source=fails), pipeline_root=root, quiet=True)
+    failed = source.run("latest")
+    before = source.plan(failed.id)
+    works = FakeRunner(shaky_source=lambda: 1, steady_source=lambda x: x + 1)
+    local.resume(failed.id, pipeline=two_tasks_of_source, runner=works, pipeline_root=root, quiet=True)
+    after = source.plan(failed.id)
+
+    assert before is not None
+    assert after is not None
+    assert [*before.components] == ["comp-shaky-source"]
+    assert {*after.components} == {"comp-shaky-source", "comp-steady-source"}
+    assert source.run(failed.id).outputs == {"Output": 2}
+    assert [run.id for run in source.runs()] == [failed.id]
+
+
+def test_an_unknown_run_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(NoSuchRun, match="no run 'other'"):
+        RunSource(tmp_path).run("other")
