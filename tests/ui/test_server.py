@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -24,6 +24,7 @@ from standpipe.model.events import RunEnded, RunStarted
 from standpipe.model.states import TaskState
 from standpipe.runs import ui_server
 from standpipe.store.runs import RunRecorder
+from standpipe.ui.security import Access
 from tests.imports import modules_of
 from tests.processes import is_alive, wait_until
 from tests.ui.test_live import PLAN, RUN
@@ -34,6 +35,14 @@ PATIENCE = 60.0
 
 @dsl.component
 def add_for_server(a: int) -> int: ...
+
+
+@dsl.component
+def slow_for_server() -> int:
+    import time
+
+    time.sleep(2)
+    return 1
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +61,14 @@ class Server:
         self._opened: list[HTTPConnection | HTTPResponse] = []
 
     def get(self, path: str) -> HTTPResponse:
+        return self._request("GET", path, "", {})
+
+    def post(self, path: str, fields: dict[str, str]) -> HTTPResponse:
+        return self._request("POST", path, urlencode(fields), {"Content-Type": "application/x-www-form-urlencoded"})
+
+    def _request(self, method: str, path: str, body: str, headers: dict[str, str]) -> HTTPResponse:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        connection.request("GET", path, headers={"Cookie": self.cookie})
+        connection.request(method, path, body, {"Cookie": self.cookie, **headers})
         response = connection.getresponse()
         self._opened += [response, connection]
         return response
@@ -174,6 +189,21 @@ def test_a_page_catches_up_after_the_server_was_started_again(tmp_path: Path, se
     assert (second.port, second.address, second.cookie) == (first.port, first.address, first.cookie)
     stream = second.get(f"/events?run={RUN.id}")
     assert b'"status": "SUCCEEDED"' in next(line for line in stream if line.startswith(b"data:"))
+
+
+def test_what_a_page_has_started_outlives_the_server(tmp_path: Path, serve: Callable[..., Server]) -> None:
+    runner = FakeRunner(slow_for_server=lambda **_: {"Output": 1})
+    local.run(slow_for_server, runner=runner, pipeline_root=tmp_path, quiet=True)
+    original = local.get_run("latest", tmp_path).id
+    server = serve(tmp_path)
+    form = {"csrf": Access(server.port, ui_server.load_token(tmp_path)).csrf, "task": "slow-for-server"}
+    response = server.post(f"/runs/{original}/rerun", form)
+    assert response.status == 303
+    server.process.kill()
+    server.process.wait(PATIENCE)
+    assert wait_until(lambda: len(local.runs(tmp_path)) == 2, PATIENCE)
+    assert wait_until(lambda: local.runs(tmp_path)[0].status.value == "SUCCEEDED", PATIENCE)
+    assert local.runs(tmp_path)[0].rerun_of == f"{original}/slow-for-server"
 
 
 def test_an_error_in_a_page_is_shown_on_the_terminal_only(tmp_path: Path) -> None:
