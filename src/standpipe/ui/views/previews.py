@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from standpipe.history import Artifact
@@ -86,11 +87,16 @@ def _preview_parquet(file: OpenFile) -> Preview | None:
     if info is None:
         return None
     library = find_library()
-    rows = read_parquet_rows(file.descriptor, library, MAX_ROWS, MAX_COLUMNS) if library else None
+    rows = _read_rows(file, library) if library else None
     note = "" if rows is not None else f"Its rows cannot be read by {library}." if library else _no_library()
     columns = info.columns[:MAX_COLUMNS]
     shown = tuple(row for row in rows or () if len(row) == len(columns))
     return Preview("table", "Parquet", Table(columns, shown, info.row_count, len(info.columns)), note=note)
+
+
+@lru_cache(maxsize=8)  # pages are refreshed often, and a process takes a part of a second
+def _read_rows(file: OpenFile, library: str) -> list[tuple[str, ...]] | None:
+    return read_parquet_rows(file.descriptor, library, MAX_ROWS, MAX_COLUMNS)
 
 
 def _no_library() -> str:

@@ -68,7 +68,7 @@ def _preview_json(file: OpenFile, text: str) -> Preview | None:
         return None
     if file.size <= _MAX_JSON:
         try:
-            value = parse_json(file.read(_MAX_JSON), any_text=True)
+            value = parse_json(file.read(_MAX_JSON))
         except InvalidJson:
             return _preview_lines(file, text)
         return Preview("json", "JSON", json_tree(value))
@@ -80,7 +80,7 @@ def _preview_lines(file: OpenFile, text: str) -> Preview | None:
     lines = [line for line in _whole_lines(file, text).splitlines()[: MAX_ROWS + 1] if line.strip()]
     records: list[Json] = []
     try:
-        records.extend(parse_json(line, any_text=True) for line in lines)
+        records.extend(parse_json(line) for line in lines)
     except InvalidJson:
         return None
     if len(records) < 2:
