@@ -20,7 +20,7 @@ class Entry:
     """A file, a folder or something else in a folder.
 
     `path` is its path in the artifact, empty if that is not UTF-8, which no address can have. `kind` is `file`,
-    `folder`, `link` or `other`, `size` (bytes) is that of a file, and `hidden` is how many of a folder's entries are not
+    `folder`, `link` or `other`. `size` (bytes) is that of a file. `hidden` is how many of a folder's entries are not
     among its `children`.
     """
 
