@@ -47,6 +47,8 @@ REASONS = {
         "publishes a release",
         "needs a run in another terminal",
         "needs a run in a thread",
+        "needs another machine",
+        "serves until Ctrl-C",
     },
     "slow": {
         "installs packages",

@@ -120,6 +120,14 @@ def test_what_is_no_action_is_not_found(tmp_path: Path, name: str, user: TestCli
     assert user.get(address).status_code == 404
 
 
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"command": "x", "pid": -1}', '{"command": 1, "pid": 1e99}'])
+def test_what_a_task_may_have_written_there_is_not_trusted(tmp_path: Path, content: str) -> None:
+    name = "20261130-120000-000000-run"
+    (tmp_path / ACTIONS_FOLDER).mkdir()
+    (tmp_path / ACTIONS_FOLDER / f"{name}.json").write_text(content)
+    assert actions.find(tmp_path, name) is None
+
+
 def test_a_link_in_the_folder_of_actions_is_not_followed(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -128,6 +136,16 @@ def test_a_link_in_the_folder_of_actions_is_not_followed(tmp_path: Path) -> None
     with pytest.raises(OSError, match="symbolic link"):
         actions.start(tmp_path / "root", "runs")
     assert os.listdir(outside) == []
+
+
+def test_commands_import_nothing_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "queue.py").write_text("raise SystemExit(99)")
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "greet.yaml"
+    compiler.Compiler().compile(greet_from_page, str(file))
+    started = actions.start_new_run(tmp_path, file, {"name": "a"}, options=["--no-venv"])
+    wait(started)
+    assert started.exit_code() == 0
 
 
 def test_old_actions_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,18 +223,6 @@ def test_deleting_a_run_in_progress_is_refused_with_the_reason(tmp_path: Path, u
     assert "still active" in response.text
     assert "Traceback" not in response.text
     assert local.get_run(run_id, tmp_path)
-
-
-def test_several_are_stopped_and_resumed_from_the_list(tmp_path: Path, user: TestClient) -> None:
-    first, second = run(tmp_path, name="a"), run(tmp_path, name="b")
-    assert post(user, "/stop", run=[first, second]).status_code == 409
-    with RunLock(tmp_path / first):
-        response = post(user, "/stop", run=[first, second])
-    assert response.headers["location"] == "/"
-    assert post(user, "/resume", run=[first, second]).headers["location"] == "/"
-    for process in actions._processes.values():
-        process.wait(PATIENCE)
-    assert [each.resume_count for each in local.runs(tmp_path)] == [1, 1]
 
 
 @pytest.mark.parametrize(("status", "shown"), [("running", "/stop"), ("failed", "/resume"), ("succeeded", "/delete")])

@@ -178,9 +178,9 @@ def test_a_page_catches_up_after_the_server_was_started_again(tmp_path: Path, se
 
 def test_an_error_in_a_page_is_shown_on_the_terminal_only(tmp_path: Path) -> None:
     program = f"""
-from standpipe.ui import app
+from standpipe.ui.pages import runs
 def fail(request): raise ZeroDivisionError("a defect")
-app.runs.show = fail
+runs.show = fail
 from standpipe.cli.main import main
 raise SystemExit(main(["ui", "--no-browser", "--root", {str(tmp_path)!r}]))
 """
@@ -310,7 +310,7 @@ local.run(one, runner=runner, pipeline_root={str(tmp_path)!r}, ui=True)
 
 
 def test_a_server_of_a_user_is_found_by_runs(tmp_path: Path, serve: Callable[..., Server]) -> None:
-    server = serve(tmp_path)
+    server = serve(tmp_path, "--port", str(free_port()))
     assert ui_server.find_or_start(tmp_path).port == server.port
     server.interrupt()
     with closing(socket.create_server(("127.0.0.1", server.port))):

@@ -15,8 +15,8 @@ def main(arguments: Sequence[str]) -> int:
         StandpipeError: if there is no such run, the run store cannot be read, or the port is taken.
     """
     args = _parser().parse_args(arguments)
-    from standpipe import local  # here and below: not needed for `--help`
-    from standpipe.support.paths import absolute_path
+    from standpipe.store.reading import run_row
+    from standpipe.support.paths import absolute_path  # here and below: not needed for `--help`
     from standpipe.ui import server
 
     root = absolute_path("pipeline_root", args.pipeline_root)
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
         server.serve_inherited(root, lock, listener, args.idle_end or server.IDLE_END)
         return 0
     try:
-        run = local.get_run(args.run, pipeline_root=root).id if args.run else ""
+        run = run_row(root, args.run).id if args.run else ""
         server.serve(root, run=run, port=args.port, open_browser=not args.no_browser)
     except KeyboardInterrupt:  # before the server has started
         pass

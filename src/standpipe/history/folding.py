@@ -10,13 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from standpipe.history.lineage import Lineage
-from standpipe.history.progress import ABOUT_TASKS, OPEN, ProgressFold, TaskProgress
+from standpipe.history.progress import OPEN, ProgressFold, TaskProgress
 from standpipe.history.records import Attempt, Status, seconds_of_progress, to_datetime
 from standpipe.history.run import RunDetails
 from standpipe.history.task import Task
 from standpipe.model import events as e
 from standpipe.model.refs import TaskRef
 from standpipe.model.values import Value
+
+#: The values of a task that has none, which all tasks share.
+_NO_VALUES: Mapping[str, Value] = {}
 
 
 class _TaskState(TaskProgress):
@@ -36,8 +39,7 @@ class _TaskState(TaskProgress):
         self.position = position
         self.record: Task | None = None
         self.item: Value = None
-        self.inputs: Mapping[str, Value] = {}
-        self.outputs: Mapping[str, Value] = {}
+        self.inputs = self.outputs = _NO_VALUES
         self.attempts = attempts
 
     def change(self) -> None:
@@ -51,7 +53,7 @@ class _TaskState(TaskProgress):
     def reopen(self) -> None:
         """Discard how the task ended, and mark it as running."""
         super().reopen()
-        self.outputs = {}
+        self.outputs = _NO_VALUES
 
     def interrupt_attempt(self) -> None:
         """End the running attempt, if there is one, as interrupted."""
@@ -62,9 +64,12 @@ class _TaskState(TaskProgress):
         if not self.attempts or self.attempts[-1].status is not Status.RUNNING:
             return
         last, ended = self.attempts[-1], to_datetime(at)
-        self.attempts[-1] = replace(
-            last,
-            status=status,
+        self.attempts[-1] = Attempt(  # `replace` takes twice as long
+            last.number,
+            status,
+            last.started,
+            last._run_folder,
+            last._task,
             ended=ended,
             duration=report.seconds if report else seconds_of_progress(last.started, ended, 0.0),
             failure=failure,
@@ -87,6 +92,7 @@ class RunFold(ProgressFold[_TaskState]):
         super().__init__(self._new_state)
         self._folder = folder
         self._top_level: list[_TaskState] = []
+        self._latest_state: _TaskState  # the one that the last fact is about
         self._lineage: Lineage[_TaskState] | None = Lineage(_TaskState.change)  # None if it has to start over
         self._was_over = False
         self._earlier: dict[TaskRef, list[Attempt]] = {}  # attempts of tasks that a resume has reset
@@ -124,14 +130,6 @@ class RunFold(ProgressFold[_TaskState]):
             pauses=tuple((to_datetime(start), to_datetime(end)) for start, end in self._pauses),
         )
 
-    def apply(self, at: float, fact: e.Fact) -> None:
-        """Apply the next fact of the run; see `ProgressFold.apply`."""
-        super().apply(at, fact)
-        if fact.__class__ in ABOUT_TASKS:
-            state = self._tasks.get(fact.task)  # type: ignore[union-attr]  # the class says that it has one
-            if state is not None:
-                state.change()
-
     # --- facts --------------------------------------------------------------------------------------------------------
 
     def _run_started(self, at: float, fact: e.RunStarted) -> None:
@@ -161,13 +159,13 @@ class RunFold(ProgressFold[_TaskState]):
     def _group_started(self, at: float, fact: e.DagStarted | e.LoopStarted | e.IterationStarted) -> None:
         super()._group_started(at, fact)
         if isinstance(fact, e.IterationStarted):
-            self._tasks[fact.task].item = fact.item
+            self._latest_state.item = fact.item
         else:
-            self._tasks[fact.task].inputs = fact.inputs
+            self._latest_state.inputs = fact.inputs
 
     def _task_ready(self, at: float, fact: e.TaskReady) -> None:
         super()._task_ready(at, fact)
-        state = self._tasks[fact.task]
+        state = self._latest_state
         if state.inputs or state.is_group:
             self._lineage = None  # it has other inputs than before
         state.inputs = fact.inputs
@@ -176,18 +174,18 @@ class RunFold(ProgressFold[_TaskState]):
 
     def _attempt_started(self, at: float, fact: e.AttemptStarted) -> None:
         super()._attempt_started(at, fact)
-        state = self._tasks[fact.task]
+        state = self._latest_state
         state.interrupt_attempt()
         started = to_datetime(fact.at or at)
         state.attempts.append(Attempt(fact.attempt + 1, Status.RUNNING, started, self._folder, fact.task))
 
     def _attempt_failed(self, at: float, fact: e.AttemptFailed) -> None:
         super()._attempt_failed(at, fact)
-        self._tasks[fact.task].end_attempt(Status.FAILED, fact.at, fact.report, fact.failure)
+        self._latest_state.end_attempt(Status.FAILED, fact.at, fact.report, fact.failure)
 
     def _task_ended(self, at: float, fact: e.TaskSucceeded | e.TaskFailed | e.TaskCancelled) -> None:
         super()._task_ended(at, fact)
-        state = self._tasks[fact.task]
+        state = self._latest_state
         if isinstance(fact, e.TaskSucceeded):
             state.outputs = fact.outputs
             if self._lineage is not None and not state.is_group:
@@ -198,8 +196,15 @@ class RunFold(ProgressFold[_TaskState]):
 
     # --- records ------------------------------------------------------------------------------------------------------
 
+    def _state(self, ref: TaskRef, at: float) -> _TaskState:
+        """Return the state of a task, which is about to change."""
+        state = self._latest_state = super()._state(ref, at)
+        state.change()
+        return state
+
     def _new_state(self, ref: TaskRef, group: _TaskState | None) -> _TaskState:
-        state = _TaskState(ref, group, self._earlier.pop(ref, []), len(self._tasks))
+        attempts = self._earlier.pop(ref, []) if self._earlier else []
+        state = _TaskState(ref, group, attempts, len(self._tasks))
         self._siblings(state).append(state)
         return state
 

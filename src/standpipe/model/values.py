@@ -85,7 +85,10 @@ Value = Union[Json, ArtifactValue, "list[ArtifactValue]"]
 def find_artifacts(values: Iterable[Value]) -> Iterator[ArtifactValue]:
     """Yield the artifacts among values, including those in lists."""
     for value in values:
-        yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, ArtifactValue))
+        if isinstance(value, ArtifactValue):
+            yield value
+        elif isinstance(value, list):
+            yield from (item for item in value if isinstance(item, ArtifactValue))
 
 
 #: How deeply a preview shows lists and dicts, and from which number on it leaves out an integer: Python refuses to

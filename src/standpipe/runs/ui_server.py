@@ -41,6 +41,8 @@ HOST = "127.0.0.1"
 #: Connections that wait until the server accepts them: it is still starting when the browser opens its address.
 _BACKLOG = 100
 
+_MAIN = "import sys; sys.path[:] = filter(None, sys.path); from standpipe.cli.main import main; sys.exit(main())"
+
 #: The longest time for which another process may hold the lock of a server before it has written the port, in seconds.
 _WRITING = 2.0
 
@@ -165,6 +167,14 @@ def announce(root: Path, run: str) -> None:
         warn(f"The web UI cannot be started: {error}")
 
 
+def own_command(*arguments: str) -> list[str]:
+    """Return the command line of `standpipe` with arguments, in the Python of this process.
+
+    `python -m standpipe` would import from the current folder, where the user may have a `queue.py`.
+    """
+    return [sys.executable, "-c", _MAIN, *arguments]
+
+
 def open_lock(path: Path) -> int | None:
     """Lock the file of a server while its descriptor is open; return that, or None if a server has the lock."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -195,7 +205,7 @@ def registered(root: Path, listener: socket.socket) -> Iterator[None]:
 
 def _start(root: Path, files: Files, lock: int, listener: socket.socket) -> None:
     inherited = (lock, listener.fileno())
-    command = [sys.executable, "-m", "standpipe", "ui", "--root", str(root), "--inherited", "%d,%d" % inherited]
+    command = own_command("ui", "--root", str(root), "--inherited", "%d,%d" % inherited)
     log = os.open(files.log, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         process = start_process(command, pass_fds=inherited, stdin=log, stdout=log, stderr=log, start_new_session=True)

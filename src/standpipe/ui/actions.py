@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shlex
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from standpipe.model.layout import StateLayout
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunId
 from standpipe.model.types import Json
+from standpipe.runs.ui_server import own_command
 from standpipe.store.reading import StoredFacts
 from standpipe.support.forking import start_process
 from standpipe.support.terminal_text import strip_controls
@@ -123,12 +123,13 @@ def start(root: Path, command: str, *arguments: str, name: str = "") -> Started:
         StorageError: if the pipeline root cannot be written, or the process cannot be started.
     """
     name = name or new_name(root, command)
-    line = ["standpipe", command, "--root", str(root), *arguments]
+    arguments = (command, "--root", str(root), *arguments)
+    line = shlex.join(["standpipe", *arguments])
     try:
         log = create_file(_path(root, name, ".log"), root, 0o600)
         try:
             process = start_process(
-                [sys.executable, "-m", *line],
+                own_command(*arguments),
                 stdin=DEVNULL,
                 stdout=log,
                 stderr=STDOUT,
@@ -137,13 +138,13 @@ def start(root: Path, command: str, *arguments: str, name: str = "") -> Started:
             )
         finally:
             os.close(log)
-        started = Started(name, shlex.join(line), process.pid, root)
+        started = Started(name, line, process.pid, root)
         with _lock:
             _processes[name] = process
         _write(root, name, ".json", json.dumps({"command": started.command, "pid": started.pid}))
     except OSError as error:
         raise StorageError(
-            f"The command `{shlex.join(line)}` cannot be started: {error}. Check that you may write to the pipeline "
+            f"The command `{line}` cannot be started: {error}. Check that you may write to the pipeline "
             "root, or type the command in a terminal."
         ) from error
     threading.Thread(target=process.wait, daemon=True).start()  # the system forgets it then
@@ -184,9 +185,10 @@ def find(root: Path, name: str) -> Started | None:
     """Return an action by its name; None if there is no such action."""
     if not _NAME.fullmatch(name):
         return None
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, OverflowError):
         about = json.loads(read_file(_path(root, name, ".json"), root, _TAIL))
-        return Started(name, str(about["command"]), int(about["pid"]), root)
+        pid = int(about["pid"])
+        return Started(name, str(about["command"]), pid, root) if 0 < pid < 2**31 else None
     return None
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from inspect import iscoroutinefunction
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from standpipe.ui.artifact_index import ArtifactIndex
 from standpipe.ui.live import Live, serve_events
-from standpipe.ui.pages import actions, artifact, compare, log, new_run, payload, run, runs
 from standpipe.ui.pages.errors import HANDLERS
 from standpipe.ui.security import Access, Guard
 from standpipe.ui.source import RunSource
 
 _STATIC = Path(__file__).parent / "static"
+_PAGES = "standpipe.ui.pages"
 
 
 def make_app(source: RunSource, access: Access, live: Live | None = None) -> ASGIApp:
@@ -29,29 +35,27 @@ def make_app(source: RunSource, access: Access, live: Live | None = None) -> ASG
     """
     app = Starlette(
         routes=[
-            Route("/", runs.show, name="runs"),
-            Route("/new", new_run.show, methods=["GET"]),
-            Route("/new", new_run.start, methods=["POST"]),
-            Route("/stop", runs.stop, methods=["POST"]),
-            Route("/resume", runs.resume, methods=["POST"]),
-            Route("/compare", compare.show, name="compare"),
-            Route("/runs/{run}", run.show, name="run"),
-            Route("/runs/{run}/artifact", artifact.show, name="artifact"),
-            Route("/runs/{run}/payload", payload.show, name="payload"),
-            Route("/runs/{run}/stop", actions.stop, methods=["POST"]),
-            Route("/runs/{run}/resume", actions.resume, methods=["POST"]),
-            Route("/runs/{run}/rerun", actions.rerun, methods=["POST"]),
-            Route("/runs/{run}/delete", actions.ask_to_delete, methods=["GET"]),
-            Route("/runs/{run}/delete", actions.delete, methods=["POST"]),
-            Route("/stop", actions.stop, methods=["POST"]),
-            Route("/resume", actions.resume, methods=["POST"]),
-            Route("/delete", actions.ask_to_delete, methods=["GET"]),
-            Route("/delete", actions.delete, methods=["POST"]),
-            Route("/actions/{action}", actions.show),
+            Route("/", _page("runs.show"), name="runs"),
+            Route("/new", _page("new_run.show"), methods=["GET"]),
+            Route("/new", _page("new_run.start"), methods=["POST"]),
+            Route("/stop", _page("actions.stop"), methods=["POST"]),
+            Route("/resume", _page("actions.resume"), methods=["POST"]),
+            Route("/compare", _page("compare.show"), name="compare"),
+            Route("/runs/{run}", _page("run.show"), name="run"),
+            Route("/runs/{run}/artifact", _page("artifact.show"), name="artifact"),
+            Route("/runs/{run}/payload", _page("payload.show"), name="payload"),
+            Route("/runs/{run}/stop", _page("actions.stop"), methods=["POST"]),
+            Route("/runs/{run}/resume", _page("actions.resume"), methods=["POST"]),
+            Route("/runs/{run}/rerun", _page("actions.rerun"), methods=["POST"]),
+            Route("/runs/{run}/delete", _page("actions.ask_to_delete"), methods=["GET"]),
+            Route("/runs/{run}/delete", _page("actions.delete"), methods=["POST"]),
+            Route("/delete", _page("actions.ask_to_delete"), methods=["GET"]),
+            Route("/delete", _page("actions.delete"), methods=["POST"]),
+            Route("/actions/{action}", _page("actions.show")),
             Route("/events", serve_events),
-            Route("/runs/{run}/log", log.show, name="log"),
-            Route("/runs/{run}/log/follow", log.follow, name="follow"),
-            Route("/runs/{run}/spec", run.download_spec, name="spec"),
+            Route("/runs/{run}/log", _page("log.show"), name="log"),
+            Route("/runs/{run}/log/follow", _page("log.follow"), name="follow"),
+            Route("/runs/{run}/spec", _page("run.download_spec"), name="spec"),
             Mount("/static", StaticFiles(directory=_STATIC), name="static"),
         ],
         exception_handlers=HANDLERS,
@@ -61,3 +65,21 @@ def make_app(source: RunSource, access: Access, live: Live | None = None) -> ASG
     app.state.access = access
     app.state.live = live or Live(source.root)
     return Guard(app, access)
+
+
+def _page(name: str) -> Callable[[Request], Awaitable[Response]]:
+    """Return a handler, which is imported at the first request: all of them together take longer than the first page.
+
+    Args:
+        name: the name of the module in `pages`, and of the function in it.
+    """
+    module, _, function = name.partition(".")
+
+    async def handle(request: Request) -> Response:
+        handler = getattr(await run_in_threadpool(import_module, f"{_PAGES}.{module}"), function)
+        response: Response = await (
+            handler(request) if iscoroutinefunction(handler) else run_in_threadpool(handler, request)
+        )
+        return response
+
+    return handle

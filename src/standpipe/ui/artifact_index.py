@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
 
 from standpipe.errors import StandpipeError
 from standpipe.history import Run, Status
@@ -16,8 +19,24 @@ from standpipe.ui.views.previews import location_of
 MAX_RUNS = 200
 _SECONDS = 0.4
 
-#: The most artifacts of runs that have ended that are kept; one takes about 500 bytes.
+#: How many seconds the artifacts of a run in progress are used: pages are refreshed with each of its facts.
+_FRESH = 10.0
+
+#: The most artifacts that are kept; one takes about 500 bytes.
 _MOST_KEPT = 50_000
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What was read of a run, and how the run was then; of one in progress it is used until a time."""
+
+    indexed: IndexedRun
+    status: Status
+    ended: datetime | None
+    until: float
+
+    def describes(self, run: Run) -> bool:
+        return (self.status, self.ended) == (run.status, run.ended) and time.monotonic() < self.until
 
 
 class ArtifactIndex:
@@ -25,7 +44,8 @@ class ArtifactIndex:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, IndexedRun] = OrderedDict()  # the least recently used first
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()  # the least recently used first
+        self._size = 0
 
     def read(self, source: RunSource, current: str) -> Search:
         """Return the artifacts of as many of the newest runs as can be read in a part of a second.
@@ -40,28 +60,30 @@ class ArtifactIndex:
         indexed = []
         for run in others:
             kept = self._find(run)
-            if kept is None and time.monotonic() > end:
-                continue
-            indexed.append(kept or self._add(run))
+            if kept or time.monotonic() < end:
+                indexed.append(kept or self._add(run))
         return Search(tuple(indexed), len(all_runs), len(indexed) == len(others))
 
     def _find(self, run: Run) -> IndexedRun | None:
         with self._lock:
-            kept = self._kept.get(run.id) if run.status is not Status.RUNNING else None
-            if kept:
-                self._kept.move_to_end(run.id)
-            return kept
+            kept = self._kept.get(run.id)
+            if not kept or not kept.describes(run):
+                return None
+            self._kept.move_to_end(run.id)
+            return kept.indexed
 
     def _add(self, run: Run) -> IndexedRun:
         try:
             indexed = _index(run)
         except StandpipeError:  # deleted meanwhile, or of a version that this one cannot read
-            return IndexedRun(run.id, ())
-        if run.status is not Status.RUNNING:
-            with self._lock:
-                self._kept[run.id] = indexed
-                while len(self._kept) > 1 and sum(len(kept.artifacts) for kept in self._kept.values()) > _MOST_KEPT:
-                    self._kept.popitem(last=False)
+            indexed = IndexedRun(run.id, ())
+        until = time.monotonic() + _FRESH if run.status is Status.RUNNING else math.inf
+        with self._lock:
+            former = self._kept.pop(run.id, None)
+            self._kept[run.id] = _Kept(indexed, run.status, run.ended, until)
+            self._size += len(indexed.artifacts) - (len(former.indexed.artifacts) if former else 0)
+            while self._size > _MOST_KEPT and len(self._kept) > 1:
+                self._size -= len(self._kept.popitem(last=False)[1].indexed.artifacts)
         return indexed
 
 

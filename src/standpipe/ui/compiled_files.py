@@ -11,11 +11,14 @@ from standpipe.errors import ArgumentError
 from standpipe.model.layout import COMPILED_ENDINGS
 from standpipe.model.plan import Plan
 
-#: How deep folders are searched, how many entries are looked at, and how many bytes of how many files are read.
+#: How deep folders are searched, how many entries are looked at, and how many files are opened.
 _MAX_DEPTH = 4
 _MAX_ENTRIES = 5_000
-_MAX_FILES = 100
-_MAX_BYTES = 2 * 1024 * 1024
+_MAX_FILES = 200
+
+#: What compiled files begin with, or have near their end, and how many bytes of both are read.
+_HEADER, _FIELD = b"# PIPELINE DEFINITION", b"schemaVersion"
+_READ_BYTES = 16 * 1024
 
 #: Folders with nothing that a user compiles.
 _SKIPPED = {"node_modules", "__pycache__", "site-packages"}
@@ -87,10 +90,13 @@ def _is_skipped(entry: os.DirEntry[str], pipeline_root: Path) -> bool:
 
 
 def _is_compiled(path: str) -> bool:
+    if not os.path.isfile(path):
+        return False
     try:
-        if not os.path.isfile(path) or os.path.getsize(path) > _MAX_BYTES:
-            return False
-        content = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            begin = file.read(_READ_BYTES)
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _READ_BYTES))
+            end = file.read(_READ_BYTES)
     except OSError:
         return False
-    return b"pipelineInfo" in content and b"schemaVersion" in content
+    return begin.startswith(_HEADER) or _FIELD in end

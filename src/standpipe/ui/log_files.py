@@ -52,7 +52,9 @@ class Match:
     text: str
 
 
-def read_tail(path: Path, root: Path, *, end: int | None = None, most: int = MAX_LINES) -> LogPiece:
+def read_tail(
+    path: Path, root: Path, *, end: int | None = None, most: int = MAX_LINES, most_bytes: int = MAX_BYTES
+) -> LogPiece:
     """Return the last lines of a log, or those before a byte.
 
     Args:
@@ -60,6 +62,7 @@ def read_tail(path: Path, root: Path, *, end: int | None = None, most: int = MAX
         root: the folder below which no link is followed.
         end: the number of the byte after the last line that is read; None for the end of the log.
         most: the most lines.
+        most_bytes: the most bytes.
 
     Raises:
         OSError: if it cannot be read; UntrustedFileError if it is no regular file.
@@ -67,7 +70,7 @@ def read_tail(path: Path, root: Path, *, end: int | None = None, most: int = MAX
     with _opened(path, root) as file:
         size = os.fstat(file).st_size
         stop = size if end is None else min(end, size)
-        start = max(0, stop - MAX_BYTES)
+        start = max(0, stop - most_bytes)
         data = _read(file, start, stop - start)
     if start:
         first = data.find(b"\n") + 1  # 0 if a single line is longer than all that is read

@@ -60,7 +60,7 @@ def test_a_file_in_a_folder_has_a_page(client: Client, tmp_path: Path) -> None:
     assert "1 file 11 B notes.md 11 B" in page_text(client(), run, uri=location(tmp_path, run))
     assert "A title" in page_text(client(), run, uri=location(tmp_path, run), path="notes.md")
     missing = page_text(client(), run, uri=location(tmp_path, run), path="other.md")
-    assert "The payload is no longer there" in missing
+    assert "There is no such file in this artifact." in missing
 
 
 def test_a_payload_that_was_removed_is_named_so(client: Client, tmp_path: Path) -> None:

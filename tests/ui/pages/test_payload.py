@@ -38,7 +38,7 @@ def test_a_page_of_html_is_for_a_frame_that_can_do_nothing(client: Client, tmp_p
     run = run_with_artifacts(tmp_path, text_writer(PAGE))
     response = get(client(), run, "iframe", uri=location(tmp_path, run))
 
-    assert response.text == PAGE
+    assert response.text.startswith("<!doctype html><p>hello<style media=")
     assert response.headers["Content-Type"] == "text/html; charset=utf-8"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["X-DNS-Prefetch-Control"] == "off"
@@ -48,10 +48,21 @@ def test_a_page_of_html_is_for_a_frame_that_can_do_nothing(client: Client, tmp_p
     assert "Content-Disposition" not in response.headers
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_page_without_scripts_has_no_frames(client: Client, tmp_path: Path, encoding: str) -> None:
+    page = '<!doctype html><IFrame src="x"></iframe><frameset><frame><p title="<iframe">é</p>'
+    run = run_with_artifacts(tmp_path, bytes_writer(page.encode(encoding)))
+    text = get(client(), run, "iframe", uri=location(tmp_path, run)).text.removeprefix("\ufeff")
+
+    assert text == '<!doctype html><x-IFrame src="x"></x-iframe><x-frameset><x-frame><p title="<x-iframe">é</p>'
+
+
 def test_scripts_run_if_the_user_asks_for_it(client: Client, tmp_path: Path) -> None:
     run = run_with_artifacts(tmp_path, text_writer(PAGE))
-    rules = policy(get(client(), run, "iframe", uri=location(tmp_path, run), scripts="1"))
+    response = get(client(), run, "iframe", uri=location(tmp_path, run), scripts="1")
 
+    assert response.text == PAGE
+    rules = policy(response)
     assert rules["sandbox"] == "allow-scripts"
     assert rules["default-src"] == rules["connect-src"] == "'none'"
 
@@ -62,7 +73,7 @@ def test_a_page_of_html_is_a_download_anywhere_but_in_a_frame(client: Client, tm
     response = get(client(), run, use, uri=location(tmp_path, run), scripts="1")
 
     assert response.headers["Content-Type"] == "application/octet-stream"
-    assert response.headers["Content-Disposition"] == "attachment; filename=\"data\"; filename*=UTF-8''data"
+    assert response.headers["Content-Disposition"] == "attachment; filename=\"data.html\"; filename*=UTF-8''data.html"
     assert policy(response)["sandbox"] == ""
     assert policy(response)["default-src"] == "'none'"
 
@@ -112,6 +123,20 @@ def test_a_range_can_be_requested(
     assert (response.status_code, response.content) == (status, content)
     assert response.headers.get("Content-Range") == content_range
     assert response.headers["Content-Length"] == str(len(content))
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        *((b"a,b\n1,2\n", "data.csv"), (b"a\tb\n1\t2\n", "data.tsv"), (b'{"a": 1}', "data.json"), (b"hi", "data.txt")),
+        *((b"PAR1...", "data.parquet"), (b"\x80\x04...", "data.pkl"), (bytes(100), "data"), (b"<svg/>", "data.svg")),
+    ],
+)
+def test_a_download_has_the_ending_of_its_type(client: Client, tmp_path: Path, content: bytes, name: str) -> None:
+    run = run_with_artifacts(tmp_path, bytes_writer(content))
+    response = get(client(), run, uri=location(tmp_path, run))
+
+    assert response.headers["Content-Disposition"].endswith(f"UTF-8''{name}")
 
 
 def test_a_large_payload_is_sent_in_pieces(client: Client, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from standpipe import dsl, local
 from standpipe.local import FakeRunner
+from standpipe.store.locks import RunLock
 from tests.ui.conftest import ACCESS
 
 Client = Callable[[], TestClient]
@@ -134,26 +135,28 @@ def test_pages_of_runs(client: Client, tmp_path: Path) -> None:
     assert len(rows(browser.get("/", params={"page": 2}).text)) == 1
 
 
-def test_selected_runs_are_stopped_and_resumed(client: Client, tmp_path: Path) -> None:
+def test_selected_runs_are_resumed_and_those_that_cannot_be_are_named(client: Client, tmp_path: Path) -> None:
     make_runs(tmp_path)
-    browser = client()
-    form: dict[str, Any] = {"csrf": ACCESS.csrf, "run": [run.id for run in local.runs(tmp_path)]}
-
-    stopped = browser.post("/stop", data=form, headers={"Referer": f"{ORIGIN}/?q=a%20b"}, follow_redirects=False)
-    assert (stopped.status_code, stopped.headers["location"]) == (303, "/?q=a%20b")
-    elsewhere = browser.post("/stop", data=form, headers={"Referer": f"{ORIGIN}/new?q=a"}, follow_redirects=False)
-    assert elsewhere.headers["location"] == "/"
-    for path in ("/stop", "/resume"):
-        assert "No run is selected" in browser.post(path, data={"csrf": ACCESS.csrf}).text
-
     (failed,) = (run for run in local.runs(tmp_path) if run.status.value == "FAILED")
     (other, *_) = local.runs(tmp_path)
     shutil.rmtree(other.folder)
-    refused = browser.post("/resume", data={**form, "run": [failed.id, other.id]})
+    form: dict[str, Any] = {"csrf": ACCESS.csrf, "run": [failed.id, other.id]}
+
+    refused = client().post("/resume", data=form)
     assert refused.status_code == 409
     assert "1 of 2 runs could not be resumed" in refused.text
     assert "is missing" in refused.text
     assert wait_for_resume(failed.id, tmp_path) == 1
+
+
+def test_the_list_keeps_its_filters_after_an_action(client: Client, tmp_path: Path) -> None:
+    make_runs(tmp_path)
+    form: dict[str, Any] = {"csrf": ACCESS.csrf, "run": [run.id for run in local.runs(tmp_path)[:2]]}
+    for referrer, address in (("/?q=a%20b", "/?q=a%20b"), ("/new?q=a", "/"), ("/", "/")):
+        with RunLock(local.runs(tmp_path)[0].folder):
+            headers = {"Referer": f"{ORIGIN}{referrer}"}
+            answer = client().post("/stop", data=form, headers=headers, follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (303, address)
 
 
 def wait_for_resume(run: str, root: Path) -> int:

@@ -164,6 +164,17 @@ def test_disabled_caching_is_said(tmp_path: Path) -> None:
     )
 
 
+def test_a_task_that_mounts_a_pvc_always_runs(tmp_path: Path) -> None:
+    now = recorded(run_of(tmp_path, caching=False))
+    assert now.plan is not None
+    settings = {name: {"pvcMount": [{"mountPath": "/data", "constant": "claim"}]} for name in now.plan.executors}
+    platforms = {"kubernetes": {"deploymentSpec": {"executors": settings}}}
+    view = view_cache(replace(now, plan=replace(now.plan, platforms=platforms)), None)
+
+    assert view.headline == "Caching is disabled: the task mounts a PVC, which it may write to."
+    assert "Kubernetes settings" in [part.name for part in view.parts]
+
+
 def test_a_command_with_a_placeholder_of_the_run_has_another_key_in_each(tmp_path: Path) -> None:
     now = recorded(run_of(tmp_path, caching=False))
     assert now.plan is not None

@@ -219,7 +219,9 @@ def test_an_artifact_from_outside_of_a_layer_is_a_node_without_a_producer() -> N
         "input:data": ("artifact", "SUCCEEDED"),
         "output:train/model": ("artifact", "SUCCEEDED"),
     }
-    assert find(graph, "input:data").task == ""
+    assert (find(graph, "input:data").task, find(graph, "input:data").output) == (f"{TRAINING}/load", "")
+    iteration = graph_of(run, made, f"{TRAINING}/for-loop-3/1")
+    assert shown(iteration)["input:pipelinechannel--load-data"] == ("artifact", "SUCCEEDED")
     assert edges(graph) == {
         ("input:data", "task:train", "artifact"),
         ("task:train", "output:train/model", "artifact"),
@@ -277,6 +279,8 @@ def test_tasks_that_the_run_has_not_reached_come_from_the_plan() -> None:
         "task:say-3": ("execution", "PENDING"),
     }
     assert find(seen[0], "task:condition-1").detail == "0/1"
+    assert 0 <= time.time() - find(seen[0], "task:say").started < 100
+    assert find(seen[0], "task:say-3").started == 0
 
 
 def test_layers_that_the_run_has_not_reached_open() -> None:

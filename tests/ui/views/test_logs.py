@@ -202,6 +202,16 @@ def test_a_log_that_was_removed_says_so(recorded: Recorded) -> None:
     assert "was removed" in texts(read_logs(recorded.run, LogQuery(RUN.id)))[0]
 
 
+def test_a_log_that_was_truncated_says_so(recorded: Recorded) -> None:
+    recorded.write(A, b"one\n")
+    recorded.record([e.TaskSucceeded(A, {}, report=e.AttemptReport(1.0, log_bytes=10, log_lines=2))])
+
+    assert texts(read_logs(recorded.run, LogQuery(RUN.id, "a"))) == [
+        "one",
+        "The log was truncated: it has 4 of the 10 bytes that the task printed.",
+    ]
+
+
 def test_a_link_in_place_of_a_log_is_not_followed(recorded: Recorded) -> None:
     (recorded.root / "secret").write_text("secret")
     (recorded.root / RUN.id / "a").mkdir()

@@ -158,6 +158,18 @@ def test_a_clone_begins_with_the_inputs_of_the_run(declared: Input, value: Any, 
     assert parse(declared, text, earlier) == expected
 
 
+@pytest.mark.parametrize("value", ["x" * 200_000, ["é"] * 50_000, "first\r\nlast\r\n"])
+def test_a_value_that_no_field_can_show_is_kept(value: Any) -> None:
+    declared = ParameterInput(T.LIST if isinstance(value, list) else T.STRING)
+    earlier = Earlier({"x": value})
+    field = field_of(declared, earlier)
+    assert len(field.text) < 100
+    assert ("too long" in field.note) == (len(value) > 100)
+    assert parse(declared, field.text, earlier) == value
+    other = '["other"]'
+    assert parse(declared, other, earlier) == (["other"] if isinstance(value, list) else other)
+
+
 def test_a_list_of_artifacts_is_cloned_as_their_locations() -> None:
     earlier = Earlier({"x": [artifact("/a"), artifact("s3://b/c")]})
     declared = ArtifactInput(DATA, is_list=True)

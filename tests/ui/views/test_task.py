@@ -11,7 +11,7 @@ from standpipe import dsl, local
 from standpipe.history import Run, get_run
 from standpipe.local import FakeRunner, SubprocessRunner
 from standpipe.ui.source import RunSource
-from standpipe.ui.views.task import TaskDetails, view_header, view_input_output, view_task_details
+from standpipe.ui.views.task import TaskDetails, read_input_output, view_header, view_task_details
 
 
 @dsl.component(packages_to_install=["numpy==2.0"], base_image="python:3.12")
@@ -69,7 +69,7 @@ def test_the_header_leads_to_the_tasks_around_it(run: Run) -> None:
 
 
 def test_inputs_and_outputs_are_values_and_artifacts_with_links(run: Run) -> None:
-    shown = view_input_output(run, run.task("for-loop-1/1/panel-inner/panel-train"))
+    shown = read_input_output(run, run.task("for-loop-1/1/panel-inner/panel-train"))
     outputs = {each.name: each for each in shown.outputs}
     (model,) = outputs["model"].artifacts
 
@@ -83,11 +83,11 @@ def test_inputs_and_outputs_are_values_and_artifacts_with_links(run: Run) -> Non
 def test_an_iteration_shows_its_item_and_a_removed_artifact_says_so(run: Run) -> None:
     task = run.task("for-loop-1/1/panel-inner/panel-train")
     task.artifacts[0].path.unlink()  # type: ignore[union-attr]  # it is on this machine
-    item = view_input_output(run, run.task("for-loop-1/1")).item
+    item = read_input_output(run, run.task("for-loop-1/1")).item
 
     assert item is not None
     assert item.text == "0.2"
-    model = next(each for each in view_input_output(run, task).outputs if each.name == "model")
+    model = next(each for each in read_input_output(run, task).outputs if each.name == "model")
     assert model.artifacts[0].state == "removed"
 
 

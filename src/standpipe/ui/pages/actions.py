@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -22,6 +24,9 @@ from standpipe.ui.security import form_of
 #: Seconds for which a page waits for the command that it has started: long enough to see most mistakes.
 _PATIENCE = 5.0
 
+#: How many runs one click resumes, each in a process of its own.
+_MAX_RESUMED = 10
+
 
 @dataclass(frozen=True)
 class DeletableRun:
@@ -38,13 +43,29 @@ def stop(request: Request) -> Response:
     if not any(cancelled):
         names = ", ".join(run.id for run in runs)
         raise Refused(f"There is nothing to stop: {names} {'is' if len(runs) == 1 else 'are'} not in progress.")
-    return _to(link("runs", runs[0].id) if len(runs) == 1 else "/")
+    return _to(link("runs", runs[0].id)) if len(runs) == 1 else _to_list(request)
 
 
 def resume(request: Request) -> Response:
-    """Resume runs, each in a process of its own."""
-    started = [start(source_of(request).root, "resume", *_flags(request), run.id) for run in _runs(request)]
-    return answer(started[0]) if len(started) == 1 else _to("/")
+    """Resume runs, each in a process of its own.
+
+    Raises:
+        Refused: if some of them have failed at once.
+    """
+    runs = _runs(request)
+    if len(runs) > _MAX_RESUMED:
+        raise ArgumentError(f"{len(runs)} runs are selected: expected at most {_MAX_RESUMED} to resume at a time.")
+    started = [start(source_of(request).root, "resume", *_flags(request), run.id) for run in runs]
+    if len(started) == 1:
+        return answer(started[0])
+    deadline = time.monotonic() + _PATIENCE
+    for each in started:
+        each.wait(max(0.0, deadline - time.monotonic()))
+    failed = [each for each in started if each.is_over and each.exit_code() and not each.run_id()]
+    if failed:
+        details = "\n\n".join(f"{each.command}\n{each.tail()}" for each in failed)
+        raise Refused(f"{len(failed)} of {len(runs)} runs could not be resumed.", details)
+    return _to_list(request)
 
 
 def rerun(request: Request) -> Response:
@@ -142,6 +163,13 @@ def _flags(request: Request) -> list[str]:
     if runner and runner not in flags():
         raise ArgumentError(f"Unknown runner {runner!r}: expected one of {', '.join(flags())}.")
     return [*(["--runner", runner] if runner else []), *(["--cache"] if _field(request, "cache") else [])]
+
+
+def _to_list(request: Request) -> Response:
+    """Lead back to the list, with the filters that it had."""
+    referrer = urlsplit(request.headers.get("referer", ""))
+    query = f"?{referrer.query}" if referrer.path == "/" and referrer.query else ""
+    return _to(f"/{query}")
 
 
 def _to(address: str) -> Response:

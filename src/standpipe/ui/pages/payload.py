@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
+from pathlib import PurePath
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
@@ -16,7 +16,8 @@ from starlette.types import Receive, Scope, Send
 from standpipe.ui.pages.artifact import find_artifact
 from standpipe.ui.pages.page import source_of
 from standpipe.ui.payloads import OpenFile, PayloadError, find_payload, is_folder, open_descriptor
-from standpipe.ui.views.previews import HTML_MEDIA, media_type_of
+from standpipe.ui.views.html_pages import make_static
+from standpipe.ui.views.previews import HTML_MEDIA, MAX_PAGE, type_of
 
 #: The bytes of one piece of a download, and those that show what a file contains.
 _PIECE = 256 * 1024
@@ -25,8 +26,9 @@ _HEAD = 64 * 1024
 #: What a page of HTML may do: show what it contains, and nothing else. `sandbox` gives it an origin of its own, so that
 #: it reaches neither the pages, nor their cookie; without sources, no request leaves it. The pages have
 #: `frame-src 'self'`, so that it cannot navigate away either.
-#: Its scripts run only if the user asks for that. Chromium 150 stops their requests, and yet resolves the host of a
-#: navigation that it then blocks, and lets WebRTC send packets: it does not know `webrtc 'block'`.
+#: Its scripts run only if the user asks for that, and frames in it are then frames: Chromium 150 resolves the host of a
+#: frame or a navigation, and opens a connection, before the policy forbids it; and it lets WebRTC send packets, as it
+#: does not know `webrtc 'block'`.
 _HTML_POLICY = (
     "sandbox{}; default-src 'none'; script-src {}; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; "
     "media-src data: blob:; connect-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
@@ -36,6 +38,7 @@ _SCRIPTS_POLICY = _HTML_POLICY.format(" allow-scripts", "'unsafe-inline' 'unsafe
 _OTHER_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def show(request: Request) -> Response:
@@ -48,27 +51,40 @@ def show(request: Request) -> Response:
         raise PayloadError("This artifact is a folder: download the files in it.")
     file = open_descriptor(payload)
     try:
-        media = media_type_of(file.read(_HEAD), artifact, inner)
+        type = type_of(file.read(_HEAD), artifact, inner)
     except OSError as error:
         os.close(file.descriptor)
         raise PayloadError(f"The payload cannot be read: {error.strerror}.") from None
-    return _respond(request, file, media, Path(inner or payload.path).name)
+    name = PurePath(inner or payload.path).name
+    return _respond(request, file, type.media, name if inner else name + type.ending)
 
 
 def _respond(request: Request, file: OpenFile, media: str, name: str) -> Response:
     use = request.headers.get("sec-fetch-dest", "")
     is_page, is_image = use == "iframe" and media == HTML_MEDIA, use == "image" and media.startswith("image/")
-    page_policy = _SCRIPTS_POLICY if request.query_params.get("scripts") == "1" else _STATIC_POLICY
     headers = {
-        "Content-Security-Policy": page_policy if is_page else _OTHER_POLICY,
+        "Content-Security-Policy": _OTHER_POLICY,
+        "Content-Type": media if is_page or is_image else "application/octet-stream",
         "X-Content-Type-Options": "nosniff",
         "X-DNS-Prefetch-Control": "off",
-        "Accept-Ranges": "bytes",
-        "Content-Type": media if is_page or is_image else "application/octet-stream",
     }
-    if not is_page and not is_image:
+    if is_page:
+        return _respond_page(file, headers, may_run=request.query_params.get("scripts") == "1")
+    headers["Accept-Ranges"] = "bytes"
+    if not is_image:
         headers["Content-Disposition"] = content_disposition(name)
     return _FileResponse(file, request.headers.get("range"), headers)
+
+
+def _respond_page(file: OpenFile, headers: dict[str, str], *, may_run: bool) -> Response:
+    try:
+        content = file.read(MAX_PAGE)
+    finally:
+        os.close(file.descriptor)
+    text = content.decode("utf-16" if content.startswith(_UTF_16) else "utf-8-sig", errors="replace")
+    content = (text if may_run else make_static(text)).encode()
+    headers["Content-Security-Policy"] = _SCRIPTS_POLICY if may_run else _STATIC_POLICY
+    return Response(content, headers=headers)
 
 
 def content_disposition(name: str) -> str:

@@ -16,7 +16,7 @@ from standpipe.ui.source import RunSource
 from standpipe.ui.views.cache import RecordedTask, view_cache
 from standpipe.ui.views.layers import find_member
 from standpipe.ui.views.logs import LogQuery, read_logs
-from standpipe.ui.views.task import PANELS, view_header, view_input_output, view_task_details
+from standpipe.ui.views.task import PANELS, read_input_output, view_header, view_task_details
 
 #: In how many earlier runs of the pipeline a task is looked for.
 _MAX_EARLIER = 5
@@ -65,7 +65,7 @@ def _plan(source: RunSource, run: str) -> Plan | None:
 
 
 def _input_output(request: Request, run: Run, task: Task, tab: str) -> object:
-    return view_input_output(run, task)
+    return read_input_output(run, task)
 
 
 def _details(request: Request, run: Run, task: Task, tab: str) -> object:

@@ -2,6 +2,8 @@
 // which is shown where this module does not run. What is drawn stays when the page refreshes itself: states change in
 // place, and a new layout is made only if there are other nodes or edges.
 
+import { duration } from "./durations.js";
+
 const PARAMETERS = { rankdir: "TB", nodesep: 28, ranksep: 44, edgesep: 14, marginx: 24, marginy: 24 };
 const SCALES = { least: 0.08, most: 2, step: 1.25, fit: 1.15, readable: 0.4 };
 const PAN = 60; // pixels for each press of an arrow key
@@ -53,16 +55,17 @@ function draw(canvas, data, key, dagre) {
   const hadFocus = drawn?.canvas === canvas && canvas.contains(document.activeElement);
   canvas.hidden = false;
   const world = canvas.querySelector(".graph-world");
-  const nodes = new Map(data.nodes.map((node) => [node.id, { ...node, element: makeNode(node, data) }]));
+  const nodes = new Map(data.nodes.map((node) => [node.id, { ...node, element: makeNode(node, data.artifacts) }]));
   world.replaceChildren(...[...nodes.values()].map((node) => node.element));
   drawn = { canvas, key, world, nodes, layer: data.layer, edges: data.edges.map((edge) => ({ ...edge })) };
   for (const node of data.nodes) showState(nodes.get(node.id), node); // which gives them their sizes
   world.style.transform = ""; // so that they are measured as they are
   place(dagre);
-  world.prepend(drawEdges());
+  const ordered = [...nodes.values()].sort((one, other) => one.y - other.y || one.x - other.x);
+  world.replaceChildren(drawEdges(), ...ordered.map((node) => node.element)); // screen readers read from the top
   drawMinimap();
   listen(canvas);
-  setCurrent([...nodes.values()][0]);
+  setCurrent(ordered[0]);
   begin(data);
   if (hadFocus) drawn.current?.link.focus({ preventScroll: true });
 }
@@ -89,14 +92,10 @@ function place(dagre) {
 
 // --- nodes -----------------------------------------------------------------------------------------------------------
 
-function makeNode(node, { layer, artifacts }) {
+function makeNode(node, artifacts) {
   const element = make("div", `node node-${node.kind}`);
   const link = make("a", "node-link");
-  const address = selectionOf(node, layer);
-  if (address) {
-    link.href = address;
-    link.dataset.soft = "";
-  }
+  link.dataset.soft = "";
   link.tabIndex = -1;
   const text = make("span", "node-text");
   text.append(make("span", "node-name", node.name), make("span", "node-detail"));
@@ -125,11 +124,14 @@ function showState(node, fresh) {
   if (element.dataset.shown === JSON.stringify(fresh)) return;
   element.dataset.shown = JSON.stringify(fresh);
   const link = (node.link = element.querySelector(".node-link"));
+  const address = selectionOf(fresh);
+  if (address) link.href = address;
   element.dataset.state = fresh.state;
   node.box?.setAttribute("data-state", fresh.state);
   link.querySelector(".visually-hidden").textContent = `, ${fresh.summary}`;
   element.title = [fresh.name, fresh.condition].filter(Boolean).join("\n");
-  element.querySelector(".node-detail").textContent = fresh.detail || fresh.kindLabel;
+  Object.assign(node, { detail: fresh.detail || (fresh.started ? "" : fresh.kindLabel), started: fresh.started });
+  showDetail(node);
   const state = fresh.kind === "artifact" ? [] : [part(fresh.state)];
   element.querySelector(".node-state").replaceChildren(...state);
   element.querySelector(".node-counts")?.replaceChildren(
@@ -142,11 +144,18 @@ function showState(node, fresh) {
   );
 }
 
-// The address that selects a node, empty if there is nothing to select. An artifact selects the task that produces it;
-// one from outside of the layer is an input of the layer's own task.
-function selectionOf({ task, output, kind }, layer) {
-  const query = { tab: "graph", layer, task: task || layer, output, panel: kind === "artifact" ? "io" : "" };
-  return query.task && addressOf(query);
+function showDetail({ element, detail, started }) {
+  const elapsed = started ? duration(Math.max(0, Date.now() / 1000 - started)) : "";
+  element.querySelector(".node-detail").textContent = [detail, elapsed].filter(Boolean).join(", ");
+}
+
+function tick() {
+  for (const node of drawn?.nodes.values() ?? []) if (node.started) showDetail(node);
+}
+
+// The address that selects a node, empty if there is nothing to select. An artifact selects the task that produces it.
+function selectionOf({ task, output, kind }) {
+  return task && addressOf({ tab: "graph", layer: drawn.layer, task, output, panel: kind === "artifact" ? "io" : "" });
 }
 
 function addressOf(query, page = "") {
@@ -434,4 +443,5 @@ function neighbour(node, [dx, dy]) {
 }
 
 document.addEventListener("standpipe:refreshed", update);
+setInterval(tick, 1000);
 update();

@@ -67,7 +67,8 @@ function filter(box, text) {
   const wanted = text.toLowerCase();
   let count = 0;
   for (const line of box.querySelectorAll(".log-line")) {
-    line.hidden = wanted !== "" && !line.textContent.toLowerCase().includes(wanted);
+    const text = `${line.querySelector(".log-source")?.title ?? ""} ${line.querySelector(".log-text").textContent}`;
+    line.hidden = wanted !== "" && !text.toLowerCase().includes(wanted);
     if (!line.hidden) count += 1;
   }
   const shown = document.querySelector("[data-log-count]");
@@ -82,6 +83,7 @@ function highlight(box, text) {
   const ranges = [];
   const walker = document.createTreeWalker(box, NodeFilter.SHOW_TEXT);
   for (let node = walker.nextNode(); node && ranges.length < 2000; node = walker.nextNode()) {
+    if (!node.parentElement.closest(".log-text, .log-source")) continue;
     const content = node.data.toLowerCase();
     for (let at = content.indexOf(text.toLowerCase()); at >= 0; at = content.indexOf(text.toLowerCase(), at + text.length)) {
       const range = new Range();

@@ -6,6 +6,7 @@ import { Idiomorph } from "./vendor/idiomorph.esm.js";
 const EVERY = 300; // milliseconds between two refreshes, at least
 const SHARE = 10; // refreshes take at most one part in so many of the time, apart from
 const CREDIT = 300; // milliseconds for which they may take all of it, after a time without any
+const SIGN = 240_000; // milliseconds after which a page that nobody sees tells the server that it is still open
 const AGAIN = 2000; // milliseconds until a browser that gave up connects again
 const MARGIN = 0.05; // seconds by which the clock of a file system may be behind
 
@@ -18,6 +19,7 @@ let credit = CREDIT;
 let credited = performance.now(); // when the credit was last counted
 let loaded = Number(document.body.dataset.loaded); // when the server began to make this page
 let events = null;
+let sign = 0;
 let known = ""; // what the last event said
 
 // Replaces <main> by that of another page. What JavaScript owns (data-keep) stays, as long as the page has it.
@@ -128,9 +130,11 @@ function unfollow() {
 }
 
 document.addEventListener("visibilitychange", () => {
+  clearInterval(sign);
   if (document.hidden) {
     events?.close();
     events = null;
+    sign = setInterval(() => fetch("/static/icon.svg", { method: "HEAD", cache: "no-store" }).catch(() => {}), SIGN);
     return;
   }
   follow();

@@ -1,5 +1,6 @@
 // The list of runs: selection, keys, and numbers that change between two refreshes. It works without all of this.
 
+import { duration } from "./durations.js";
 import { requestRefresh } from "./page.js";
 
 const page = () => document.querySelector(".runs");
@@ -105,16 +106,6 @@ document.addEventListener("focusin", (event) => {
 
 // --- time -------------------------------------------------------------------------------------------------------------
 
-// As standpipe.support.durations writes it.
-function duration(seconds) {
-  if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
-  const whole = Math.round(seconds);
-  const minutes = Math.floor(whole / 60);
-  if (minutes < 60) return `${minutes} min ${whole % 60} s`;
-  const hours = Math.floor(minutes / 60);
-  return hours < 24 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
-}
-
 function tick() {
   const since = (performance.now() - loaded) / 1000;
   for (const cell of document.querySelectorAll("[data-elapsed]")) {
@@ -125,6 +116,7 @@ function tick() {
 function afterRefresh() {
   loaded = performance.now();
   showSelection();
+  document.getElementById("runs-keys-button")?.removeAttribute("hidden");
   const metrics = new URL(location).searchParams.getAll("metric");
   for (const choice of document.querySelectorAll('#runs-metrics input[name="metric"]')) {
     choice.checked = metrics.includes(choice.value);
@@ -133,7 +125,6 @@ function afterRefresh() {
 }
 
 document.addEventListener("standpipe:refreshed", afterRefresh);
-document.getElementById("runs-keys-button")?.removeAttribute("hidden");
 setInterval(tick, 1000);
 setInterval(() => !document.hidden && requestRefresh(), 60_000); // times such as "5 min ago"
 afterRefresh();

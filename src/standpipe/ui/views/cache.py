@@ -132,6 +132,10 @@ def _why_disabled(planned: PlannedTask | None) -> str:
         return ""
     if not planned.node.caching.enabled:
         return "the task has set_caching_options(False), or is a rerun."
+    if planned.kubernetes.get("pvcMount"):
+        return "the task mounts a PVC, which it may write to."
+    if planned.kubernetes.get("imagePullPolicy") == "Always":
+        return "the task pulls its image each time."
     executor = planned.executor
     if isinstance(executor, Importer) and executor.reimport:
         return "the importer has reimport=True."
@@ -215,6 +219,8 @@ def _program(planned: PlannedTask) -> Iterator[tuple[str, _Part]]:
         yield "command", _command(program)
     yield "image", (container.image, str(container.image))
     yield from _variables(container)
+    if planned.kubernetes:
+        yield "Kubernetes settings", (_as_in_key(dict(planned.kubernetes)), ", ".join(planned.kubernetes))
 
 
 def _function(function: PythonFunction) -> Iterator[tuple[str, _Part]]:

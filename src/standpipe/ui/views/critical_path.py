@@ -12,8 +12,8 @@ from standpipe.ui.views.layers import Layer, Member, find_layer
 def find_critical_path(run: Run, plan: Plan | None, now: datetime) -> frozenset[str]:
     """Return the paths of the tasks on the critical path, groups included; empty if the Plan is not known.
 
-    In each layer it leads from the task that ended last to the one of its upstream tasks that ended last, and so on. In
-    a group on the path it goes on in the same way; in a loop, in the iteration that ended last.
+    In each layer it leads from the task that ended last to the one of its upstream tasks that ended last, and so on.
+    The same holds in each group on the path; in a loop, the iteration that ended last is on it.
 
     Args:
         run: the run.

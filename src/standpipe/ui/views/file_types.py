@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-#: Beginnings of files, with the name of their type and the media type of those that browsers show.
+from typing import NamedTuple
+
+
+class FileType(NamedTuple):
+    """The type of a binary file: its name, the ending of its files, and its media type if browsers show it."""
+
+    name: str
+    ending: str
+    media: str = ""
+
+
 _BEGINNINGS = (
-    (b"\x89PNG\r\n\x1a\n", "PNG image", "image/png"),
-    (b"\xff\xd8\xff", "JPEG image", "image/jpeg"),
-    (b"GIF87a", "GIF image", "image/gif"),
-    (b"GIF89a", "GIF image", "image/gif"),
-    (b"PAR1", "Parquet file", ""),
-    (b"\x93NUMPY", "NumPy array", ""),
-    (b"ARROW1", "Arrow file", ""),
-    (b"\x89HDF\r\n\x1a\n", "HDF5 file", ""),
-    (b"SQLite format 3\x00", "SQLite database", ""),
-    (b"PK\x03\x04", "ZIP archive", ""),
-    (b"\x1f\x8b", "gzip file", ""),
-    (b"\x28\xb5\x2f\xfd", "Zstandard file", ""),
-    (b"BZh", "bzip2 file", ""),
-    (b"\xfd7zXZ\x00", "xz file", ""),
-    (b"%PDF-", "PDF document", ""),
-    (b"\x7fELF", "ELF program or library", ""),
-    (b"GGUF", "GGUF model", ""),
-    (b"Obj\x01", "Avro file", ""),
+    (b"\x89PNG\r\n\x1a\n", FileType("PNG image", ".png", "image/png")),
+    (b"\xff\xd8\xff", FileType("JPEG image", ".jpg", "image/jpeg")),
+    (b"GIF87a", FileType("GIF image", ".gif", "image/gif")),
+    (b"GIF89a", FileType("GIF image", ".gif", "image/gif")),
+    (b"PAR1", FileType("Parquet file", ".parquet")),
+    (b"\x93NUMPY", FileType("NumPy array", ".npy")),
+    (b"ARROW1", FileType("Arrow file", ".arrow")),
+    (b"\x89HDF\r\n\x1a\n", FileType("HDF5 file", ".h5")),
+    (b"SQLite format 3\x00", FileType("SQLite database", ".sqlite")),
+    (b"PK\x03\x04", FileType("ZIP archive", ".zip")),
+    (b"\x1f\x8b", FileType("gzip file", ".gz")),
+    (b"\x28\xb5\x2f\xfd", FileType("Zstandard file", ".zst")),
+    (b"BZh", FileType("bzip2 file", ".bz2")),
+    (b"\xfd7zXZ\x00", FileType("xz file", ".xz")),
+    (b"%PDF-", FileType("PDF document", ".pdf")),
+    (b"\x7fELF", FileType("ELF program or library", "")),
+    (b"GGUF", FileType("GGUF model", ".gguf")),
+    (b"Obj\x01", FileType("Avro file", ".avro")),
 )
+_WEBP = FileType("WebP image", ".webp", "image/webp")
 
 #: From protocol 2 on, a pickle begins with its number and ends with a dot.
-_PICKLE = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
+PICKLE = FileType("Python pickle", ".pkl")
+_PICKLE_BEGINNINGS = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 
 _MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
@@ -34,20 +46,17 @@ _MOST_FAULTS = 0.05
 _CONTROLS = frozenset((*range(9), 11, *range(14, 27), *range(28, 32)))
 
 
-def recognise(beginning: bytes) -> tuple[str, str]:
-    """Return the name of a binary file's type, and its media type if browsers show it; both empty for others.
+def recognise(beginning: bytes) -> FileType | None:
+    """Return the type of a binary file; None if it is not known, or a text.
 
     Args:
         beginning: its first bytes, at least 16 of a longer file.
     """
-    for bytes_, name, media in _BEGINNINGS:
-        if beginning.startswith(bytes_):
-            return name, media
     if beginning[:4] == b"RIFF" and beginning[8:12] == b"WEBP":
-        return "WebP image", "image/webp"
-    if beginning.startswith(_PICKLE):
-        return "Python pickle", ""
-    return "", ""
+        return _WEBP
+    if beginning.startswith(_PICKLE_BEGINNINGS):
+        return PICKLE
+    return next((type for bytes_, type in _BEGINNINGS if beginning.startswith(bytes_)), None)
 
 
 def decode(content: bytes, *, is_whole: bool) -> tuple[str, int] | None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from standpipe.history import Run, Task
+from standpipe.history.records import Value
 from standpipe.model.plan import Component, Dag, Executor, ExecutorRef, Importer, InputItems, Node, Plan, RawItems
 from standpipe.support.properties import cached_property
 from standpipe.ui.views.states import PENDING, state_of
@@ -99,12 +100,17 @@ class Member:
 
 @dataclass(frozen=True)
 class Layer:
-    """The pipeline, or a member that has tasks of its own. `crumbs` are the layers around it, then itself."""
+    """The pipeline, or a member that has tasks of its own.
+
+    `crumbs` are the layers around it, then itself. `tasks` are its tasks or iterations that the run has reached,
+    `inputs` the values of its inputs; an iteration has those of its loop, and its item.
+    """
 
     member: Member
     crumbs: tuple[Crumb, ...]
     plan: Plan | None = field(repr=False)
     tasks: tuple[Task, ...] = field(repr=False)
+    inputs: Mapping[str, Value] = field(repr=False)
 
     @property
     def path(self) -> str:
@@ -148,7 +154,8 @@ class Layer:
 
     def open(self, member: Member) -> Layer:
         """Return the layer of one of its members."""
-        return Layer(member, (*self.crumbs, Crumb(member.path, member.title)), self.plan, member.children)
+        crumbs = (*self.crumbs, Crumb(member.path, member.title))
+        return Layer(member, crumbs, self.plan, member.children, self._inputs_of(member))
 
     def count_states(self) -> Counter[str]:
         """Return how many of its tasks or iterations have each state."""
@@ -157,6 +164,12 @@ class Layer:
         counts = Counter(map(state_of, self.tasks))
         pending = self.member.count_iterations() - len(self.tasks)
         return counts + Counter({PENDING: pending})  # without those that none has
+
+    def _inputs_of(self, member: Member) -> Mapping[str, Value]:
+        if member.task is None:
+            return {}
+        loop = self.member.node.loop if self.member.node and member.iteration is not None else None
+        return {**self.inputs, loop.item_input: member.task.item} if loop else member.task.inputs
 
     def _member(self, name: str, node: Node | None, task: Task | None) -> Member:
         component = self.plan.components.get(node.component) if self.plan and node else None
@@ -178,7 +191,7 @@ def find_layer(run: Run, plan: Plan | None, path: str = "") -> Layer | None:
         path: the path of the task; the empty one is the pipeline.
     """
     pipeline = Member("", run.pipeline, component=plan.root if plan else None)
-    return _descend(Layer(pipeline, (Crumb("", run.pipeline),), plan, run.tasks), path)
+    return _descend(Layer(pipeline, (Crumb("", run.pipeline),), plan, run.tasks, run.inputs), path)
 
 
 def find_member(run: Run, plan: Plan | None, path: str) -> tuple[Layer, Member] | None:

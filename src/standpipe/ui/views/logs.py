@@ -17,13 +17,17 @@ from standpipe.ui import log_files
 from standpipe.ui.rendering import link
 from standpipe.ui.views.ansi import Line, Style, parse_line, parse_lines
 
-#: How many attempts a page with several logs has, how many lines of each, and how many lines in all.
+#: How many attempts a page with several logs has, how many lines and bytes of each, and how many lines in all.
 MAX_ATTEMPTS = 100
 _MAX_LINES_OF_EACH = 200
+_MAX_BYTES_OF_EACH = 64 * 1024
 _MAX_LINES = 2000
 
 #: The most lines that a search returns.
 MAX_MATCHES = 500
+
+#: The most characters of the path of a task before a line.
+_MAX_LABEL = 19
 
 #: How many colors the names of tasks have.
 _COLORS = 8
@@ -81,6 +85,11 @@ class LogLine:
     color: int = 0
     href: str = ""
 
+    @property
+    def label(self) -> str:
+        """The end of the path of its task."""
+        return _shorten_path(self.task)
+
 
 @dataclass(frozen=True)
 class Note:
@@ -90,6 +99,11 @@ class Note:
     task: str = ""
     color: int = 0
     href: str = ""
+
+    @property
+    def label(self) -> str:
+        """The end of the path of its task."""
+        return _shorten_path(self.task)
 
 
 @dataclass(frozen=True)
@@ -296,17 +310,22 @@ def _read_piece(view: LogsView, task: Task, attempt: Attempt, root: Path) -> Log
     is_running = attempt.status is Status.RUNNING
     rest = [_numbered(parse_line(piece.rest, style)[0], before, len(lines) + 1)] if piece.rest else []
     is_end = query.end is None or query.end >= piece.size
+    lost = [_truncated(attempt, piece.size)] if is_end and (attempt.log_bytes or 0) > piece.size else []
     next_line = None if before is None else before + len(lines) + 1
     here = Followed(task.path, attempt.number, piece.end, piece.stop, style.code, next_line)
     return replace(
         view,
-        lines=tuple(lines if is_running and is_end else [*lines, *rest]),
+        lines=tuple(lines if is_running and is_end else [*lines, *rest, *lost]),
         unfinished=tuple(rest if is_running and is_end else ()),
         cursor=Cursor(followed=(here,)).encode() if is_running and is_end else "",
         earlier=replace(query, end=piece.start).href if piece.start else "",
         later="" if is_end else replace(query, end=None).href,
         size=piece.size,
     )
+
+
+def _truncated(attempt: Attempt, size: int) -> Note:
+    return Note(f"The log was truncated: it has {size} of the {attempt.log_bytes} bytes that the task printed.")
 
 
 def _numbered(spans: Line, before: int | None, index: int) -> LogLine:
@@ -413,7 +432,7 @@ def _read_end(
     if attempt.log_bytes == 0:
         return [], [], start
     try:
-        piece = log_files.read_tail(attempt.log, run.folder.parent, most=most)
+        piece = log_files.read_tail(attempt.log, run.folder.parent, most=most, most_bytes=_MAX_BYTES_OF_EACH)
     except (OSError, StandpipeError) as error:
         if is_running and isinstance(error, FileNotFoundError):
             return [], [], start
@@ -472,6 +491,10 @@ def _continue(
     if has_ended and piece.stop >= piece.size:
         return [*lines, *rest], [], []
     return [*lines], rest, [Followed(followed.task, followed.attempt, piece.end, piece.stop, style.code, next_line)]
+
+
+def _shorten_path(path: str) -> str:
+    return path if len(path) <= _MAX_LABEL else f"…{path[1 - _MAX_LABEL :]}"
 
 
 def _color(path: str) -> int:

@@ -23,8 +23,12 @@ _JSON_TYPES = (ParameterType.LIST, ParameterType.STRUCT)
 #: A text that is longer, or has several lines, has a field of several lines.
 _LONG = 80
 
+#: The most characters of a value that a field shows.
+_MAX_TEXT = 100_000
+
 _MISSING = "A value is required."
 _LOST = "The value of the earlier run held a secret, which the run store does not keep. Enter it again."
+_KEPT = "The value of the earlier run is too long to show here. Leave the field empty to keep it."
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def make_fields(
             number,
             each,
             text=_first_text(name, each, earlier) if texts is None else _sent_text(texts.get(name, ""), each),
-            note=_LOST if name in earlier.redacted else "",
+            note=_note(name, each, earlier),
             error=(errors or {}).get(name, ""),
         )
         for number, (name, each) in enumerate(_askable(declared).items())
@@ -110,7 +114,10 @@ def parse_fields(
     for name, each in _askable(declared).items():
         text = _sent_text(texts.get(name, ""), each)
         try:
-            if not text and not _keeps_empty_text(name, each, earlier):
+            if _is_unchanged(text, name, each, earlier):
+                arguments[name] = earlier.inputs[name]
+                continue
+            if not text and not _may_be_empty(each):
                 if is_required(each) or name in earlier.redacted:
                     errors[name] = _LOST if name in earlier.redacted else _MISSING
                 continue
@@ -180,10 +187,28 @@ def _choices(declared: Input) -> tuple[str, ...]:
 
 
 def _first_text(name: str, declared: Input, earlier: Earlier) -> str:
-    if name in earlier.redacted:
+    if name in earlier.redacted or _is_too_long(name, declared, earlier):
         return ""
     value = earlier.inputs.get(name)
     return _default_text(declared) if value is None else _text(value, declared)
+
+
+def _note(name: str, declared: Input, earlier: Earlier) -> str:
+    if name in earlier.redacted:
+        return _LOST
+    return _KEPT if _is_too_long(name, declared, earlier) else ""
+
+
+def _is_too_long(name: str, declared: Input, earlier: Earlier) -> bool:
+    value = earlier.inputs.get(name)
+    return isinstance(value, (str, list, dict)) and len(_text(value, declared)) > _MAX_TEXT
+
+
+def _is_unchanged(text: str, name: str, declared: Input, earlier: Earlier) -> bool:
+    """Return whether a parameter has the value of the earlier run, also one that no field can show."""
+    if isinstance(declared, ArtifactInput) or name in earlier.redacted or earlier.inputs.get(name) is None:
+        return False
+    return text == _sent_text(_first_text(name, declared, earlier), declared)
 
 
 def _default_text(declared: Input, *, is_compact: bool = False) -> str:
@@ -213,11 +238,10 @@ def _location(value: Any) -> str:
     return str(value.path or value.uri) if isinstance(value, Artifact) else str(value)
 
 
-def _keeps_empty_text(name: str, declared: Input, earlier: Earlier) -> bool:
-    """Return whether an empty field is the empty text: if it is that of the earlier run, or replaces a default."""
-    if not isinstance(declared, ParameterInput) or declared.type is not ParameterType.STRING or declared.literals:
-        return False
-    return earlier.inputs.get(name) == "" or bool(declared.default)
+def _may_be_empty(declared: Input) -> bool:
+    """Return whether an empty field is the empty text, as it replaces a default."""
+    is_text = isinstance(declared, ParameterInput) and declared.type is ParameterType.STRING and not declared.literals
+    return is_text and bool(_default_text(declared))
 
 
 def _parse(text: str, declared: Input) -> Json:

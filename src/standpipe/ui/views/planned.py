@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from standpipe.history import Task
 from standpipe.model.plan import Component, Container, Dag, Executor, ExecutorRef, Node, Plan
+from standpipe.model.types import Json
 
 
 @dataclass(frozen=True)
 class PlannedTask:
-    """A task as its Plan describes it. `executor` is None for nested pipelines and loops over them."""
+    """A task as its Plan describes it. `executor` is None for nested pipelines and loops over them.
+
+    `kubernetes` are its settings for Kubernetes as JSON.
+    """
 
     node: Node
     component: Component
     executor: Executor | None
     label: str
+    kubernetes: Mapping[str, Json]
 
     @property
     def container(self) -> Container | None:
@@ -36,5 +42,6 @@ def find_planned(plan: Plan | None, task: Task) -> PlannedTask | None:
         body = component.body
         is_executed = isinstance(body, ExecutorRef)
         label = body.label if isinstance(body, ExecutorRef) else ""
-        planned = PlannedTask(node, component, plan.executors[label] if is_executed else None, label)
+        executor = plan.executors[label] if is_executed else None
+        planned = PlannedTask(node, component, executor, label, plan.kubernetes_settings(label))
     return planned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Union
@@ -14,8 +15,9 @@ from standpipe.model.json_values import InvalidJson, parse_json
 from standpipe.model.types import Json
 from standpipe.support.terminal_text import strip_controls
 from standpipe.ui.payloads import OpenFile, Payload, PayloadError, find_payload, is_folder, open_file, open_tree
-from standpipe.ui.views.file_types import decode, is_html, is_svg, recognise
+from standpipe.ui.views.file_types import PICKLE, FileType, decode, is_html, is_svg, recognise
 from standpipe.ui.views.folders import Folder, read_folder
+from standpipe.ui.views.html_pages import make_static
 from standpipe.ui.views.json_tree import JsonNode, json_tree
 from standpipe.ui.views.markdown import render_markdown
 from standpipe.ui.views.numpy_header import NumpyHeader, read_numpy_header
@@ -31,6 +33,9 @@ _MAX_COUNTED = 8 * 1024 * 1024
 _MAX_MARKDOWN = 32 * 1024
 _MAX_EMBEDDED = 512 * 1024
 _PIECE = 1024 * 1024
+
+#: The most bytes of a page of HTML that is shown.
+MAX_PAGE = 32 * 1024 * 1024
 
 _MAX_LINES = 1000
 _MAX_LINE = 2000
@@ -50,6 +55,19 @@ _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _TABLE_TYPES = {",": "CSV", "\t": "TSV", ";": "CSV with semicolons", "|": "Table with bars"}
 
 HTML_MEDIA = "text/html; charset=utf-8"
+
+_TEXT = FileType("Text", ".txt")
+_TEXT_TYPES = {
+    "svg": FileType("SVG image", ".svg", "image/svg+xml"),
+    "html": FileType("HTML", ".html", HTML_MEDIA),
+    "markdown": FileType("Markdown", ".md"),
+    "json": FileType("JSON", ".json"),
+    "csv": FileType("CSV", ".csv"),
+    "tsv": FileType("TSV", ".tsv"),
+    ",": FileType("CSV", ".csv"),
+    ";": FileType("CSV", ".csv"),
+    "\t": FileType("TSV", ".tsv"),
+}
 
 Content = Union[Table, JsonNode, NumpyHeader, Folder, Markup, str, None]
 
@@ -93,18 +111,21 @@ def location_of(artifact: Artifact) -> str:
     return str(artifact.path or artifact.uri)
 
 
-def media_type_of(head: bytes, artifact: Artifact, inner: str = "") -> str:
-    """Return the media type of a payload that browsers show, an image or a page; empty for any other.
+def type_of(head: bytes, artifact: Artifact, inner: str = "") -> FileType:
+    """Return the type of a payload that is a file, as its content has it.
 
     Args:
         head: its first bytes.
         artifact: the artifact.
         inner: the path of the file in it, if that is a folder.
     """
-    type, media = recognise(head)
-    text = None if type else decode(head, is_whole=False)
-    kind = _kind_of_text(text[0], artifact, inner) if text else ""
-    return {"svg": "image/svg+xml", "html": HTML_MEDIA}.get(kind, media)
+    type, text = recognise(head), decode(head, is_whole=False)
+    if type or not text:
+        return type or FileType("Binary file", "")
+    kind = _kind_of_text(text[0], artifact, inner)
+    if not kind:
+        kind = "json" if text[0].lstrip().startswith(("{", "[")) else find_delimiter(_cut_line(text[0]))
+    return _TEXT_TYPES.get(kind, _TEXT)
 
 
 def _read(artifact: Artifact, root: Path, inner: str, *, embed: bool) -> Preview:
@@ -112,6 +133,8 @@ def _read(artifact: Artifact, root: Path, inner: str, *, embed: bool) -> Preview
         return Preview("none", note="The task wrote no payload: this artifact has its metadata only.")
     try:
         payload = find_payload(artifact, root, inner)
+        if inner and not os.path.lexists(payload.path):
+            return Preview("none", note="There is no such file in this artifact.")
         if is_folder(payload):
             return _preview_folder(payload, inner)
         with open_file(payload) as file:
@@ -130,11 +153,11 @@ def _preview_folder(payload: Payload, inner: str) -> Preview:
 
 def _preview_file(file: OpenFile, artifact: Artifact, inner: str, *, embed: bool) -> Preview:
     head = file.read(_HEAD)
-    type, media = recognise(head)
+    type = recognise(head)
     if not head:
         preview = Preview("none", "Empty file", note="The file is empty.")
-    elif media:
-        preview = Preview("image", type, data=_data_uri(file, media) if embed else "")
+    elif type and type.media:
+        preview = Preview("image", type.name, data=_data_uri(file, type.media) if embed else "")
     elif type:
         preview = _preview_binary(file, head, type)
     else:
@@ -143,13 +166,13 @@ def _preview_file(file: OpenFile, artifact: Artifact, inner: str, *, embed: bool
     return replace(preview, size=file.size)
 
 
-def _preview_binary(file: OpenFile, head: bytes, type: str) -> Preview:
-    if type == "NumPy array" and (header := read_numpy_header(head)):
-        return Preview("numpy", type, header)
-    if type == "Parquet file":
-        return _preview_parquet(file) or _hex(head, type)
-    note = "It is not loaded, since loading a pickle can run code." if type == "Python pickle" else ""
-    return replace(_hex(head, type), note=note)
+def _preview_binary(file: OpenFile, head: bytes, type: FileType) -> Preview:
+    if type.ending == ".npy" and (header := read_numpy_header(head)):
+        return Preview("numpy", type.name, header)
+    if type.ending == ".parquet":
+        return _preview_parquet(file) or _hex(head, type.name)
+    note = "It is not loaded, since loading a pickle can run code." if type == PICKLE else ""
+    return replace(_hex(head, type.name), note=note)
 
 
 def _preview_parquet(file: OpenFile) -> Preview | None:
@@ -177,8 +200,12 @@ def _preview_text(file: OpenFile, text: str, faults: int, artifact: Artifact, in
     note = f"{faults:,} of its bytes are not text." if faults else ""
     if kind == "svg":
         return Preview("image", "SVG image", data=_data_uri(file, "image/svg+xml") if embed else "")
+    if kind == "html" and file.size > MAX_PAGE:
+        return Preview("none", "HTML", note="The page is too large to be shown here. Download it.")
     if kind == "html":
-        return Preview("html", "HTML", data=text if embed and is_whole else "", has_scripts="<script" in text.lower())
+        return Preview(
+            "html", "HTML", data=make_static(text) if embed and is_whole else "", has_scripts="<script" in text.lower()
+        )
     if kind == "markdown":
         cut = "" if file.size <= _MAX_MARKDOWN else "Only its beginning is shown."
         return Preview("markdown", "Markdown", render_markdown(text[:_MAX_MARKDOWN]), note=cut or note)
@@ -237,7 +264,12 @@ def _preview_table(file: OpenFile, text: str, kind: str) -> Preview | None:
 
 
 def _whole_lines(file: OpenFile, text: str) -> str:
-    return text if file.size <= _HEAD else text[: text.rfind("\n") + 1]
+    return text if file.size <= _HEAD else _cut_line(text)
+
+
+def _cut_line(text: str) -> str:
+    """Return a text without its last line, which may not be whole, unless it has one line only."""
+    return text[: text.rfind("\n") + 1] or text
 
 
 def _count_lines(file: OpenFile) -> tuple[int, bool]:

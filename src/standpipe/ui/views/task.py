@@ -21,7 +21,7 @@ from standpipe.ui.views.planned import PlannedTask, find_planned
 from standpipe.ui.views.spec import describe_location, function_of, view_source
 from standpipe.ui.views.states import state_of
 from standpipe.ui.views.tasks import kind_of
-from standpipe.ui.views.values import ValueView, view_value, view_values
+from standpipe.ui.views.values import ValueView, format_json, read_previews, view_value, view_values
 
 #: The sections of the panel, by their names in addresses.
 PANELS = {"io": "Input/Output", "details": "Task Details", "logs": "Logs", "cache": "Cache"}
@@ -97,6 +97,7 @@ class TaskDetails:
     environment: tuple[Fact, ...]
     variables: tuple[tuple[str, str], ...]
     command: str
+    kubernetes: str
     source: Source | None
     commands: tuple[CommandLine, ...]
 
@@ -136,12 +137,13 @@ def _steps(run: Run, task: Task, tab: str) -> Iterator[tuple[str, str]]:
     yield from reversed(steps)
 
 
-def view_input_output(run: Run, task: Task) -> InputOutput:
-    """Return the section Input/Output."""
+def read_input_output(run: Run, task: Task) -> InputOutput:
+    """Return the section Input/Output, with previews of artifacts."""
+    root = run.folder.parent
     return InputOutput(
         item=None if task.iteration is None else view_value(run.id, "item", task.item),
-        inputs=view_values(run.id, task.inputs),
-        outputs=view_values(run.id, task.outputs),
+        inputs=read_previews(view_values(run.id, task.inputs), root),
+        outputs=read_previews(view_values(run.id, task.outputs), root),
         has_ended=task.ended is not None,
     )
 
@@ -168,6 +170,7 @@ def view_task_details(run: Run, plan: Plan | None, task: Task, *, tab: str) -> T
         environment=tuple(_environment(planned)) if planned else (),
         variables=tuple((container.env or {}).items()) if container else (),
         command=_command(container) if container else "",
+        kubernetes=format_json(dict(planned.kubernetes)) if planned and planned.kubernetes else "",
         source=view_source(function, location, function.name) if function else None,
         commands=tuple(_commands(run, task)),
     )

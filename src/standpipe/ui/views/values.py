@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from standpipe.history import Artifact
 from standpipe.history.records import Value
-from standpipe.model.types import Json
+from standpipe.model.types import Json, is_complete_without_payload
 from standpipe.model.values import preview
 from standpipe.support.terminal_text import strip_controls
 from standpipe.ui.rendering import link
+from standpipe.ui.views.metrics import read_metrics
+from standpipe.ui.views.previews import Preview, location_of, read_preview
+from standpipe.ui.views.visualization import Visualization, visualize
 
 #: The most characters and artifacts of a value that are shown.
 _MAX_TEXT = 100_000
 _MAX_ARTIFACTS = 100
+
+#: The most artifacts of several values of which previews are read.
+_MAX_PREVIEWS = 6
 
 #: JSON of at most so many characters is written in one line.
 _ONE_LINE = 60
@@ -27,14 +34,21 @@ _LONG_TEXT = 600
 
 @dataclass(frozen=True)
 class ArtifactLink:
-    """An artifact, with the address of its page. `state` says what its payload is, if there is none."""
+    """An artifact of a run, with the address of its page.
+
+    `state` says what its payload is, if there is none. `preview` and `visualization` are what it contains, None if they
+    were not read.
+    """
 
     artifact: Artifact
+    run: str
     name: str
     type: str
     size: int | None
     href: str
     state: str
+    preview: Preview | None = None
+    visualization: Visualization | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +103,28 @@ def view_value(run: str, name: str, value: Value) -> ValueView:
     )
 
 
+def read_previews(values: Sequence[ValueView], root: Path) -> tuple[ValueView, ...]:
+    """Return values with previews of their first artifacts.
+
+    Args:
+        values: the values.
+        root: the pipeline root; nothing outside is read.
+    """
+    left = _MAX_PREVIEWS
+    shown = []
+    for value in values:
+        read = [_with_preview(each, root) for each in value.artifacts[:left]]
+        left -= len(read)
+        shown.append(replace(value, artifacts=(*read, *value.artifacts[len(read) :])))
+    return tuple(shown)
+
+
+def _with_preview(each: ArtifactLink, root: Path) -> ArtifactLink:
+    visualization = visualize(read_metrics(each.artifact)) or None
+    preview = None if each.state else read_preview(each.artifact, root)
+    return replace(each, preview=preview, visualization=visualization)
+
+
 def format_json(value: Json) -> str:
     """Return a value as text: text as it is, all else as JSON, in lines if it is long."""
     if isinstance(value, str):
@@ -110,16 +146,21 @@ def _view_artifacts(run: str, name: str, artifacts: Sequence[Artifact], *, is_li
 
 def link_artifact(run: str, artifact: Artifact) -> ArtifactLink:
     """Return an artifact with the address of its page in a run."""
-    location = str(artifact.path or artifact.uri)
-    missing = "removed" if artifact.digest else "no file"
     return ArtifactLink(
         artifact,
+        run,
         artifact.name,
         artifact.type.removeprefix("system."),
         artifact.size,
-        link("runs", run, "artifact", uri=location),
-        missing if artifact.exists is False else "",
+        link("runs", run, "artifact", uri=location_of(artifact)),
+        _describe_absence(artifact) if artifact.exists is False else "",
     )
+
+
+def _describe_absence(artifact: Artifact) -> str:
+    if artifact.digest:
+        return "removed"
+    return "" if is_complete_without_payload(artifact.type, artifact.metadata) else "no file"
 
 
 def _type_of(value: Json) -> str:
