@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from standpipe.history.records import Artifact
 from standpipe.support.untrusted_files import UntrustedFileError, read_file
-
-if TYPE_CHECKING:
-    from markdown_it import MarkdownIt
+from standpipe.ui.views.markdown import render_markdown
 
 #: The largest document that is read, in bytes.
 MAX_DOCUMENT = 512 * 1024
@@ -52,15 +48,3 @@ def read_document(artifact: Artifact, root: Path, limit: int = MAX_DOCUMENT) -> 
         return Document(problem=f"It cannot be shown: {error}")
     except OSError as error:
         return Document(problem=f"It cannot be read: {error.strerror}.")
-
-
-def render_markdown(text: str) -> Markup:
-    """Return Markdown as HTML. HTML in it is text, and pictures of other servers are links."""
-    return Markup(_parser().render(text))  # noqa: S704 - the parser escapes everything
-
-
-@lru_cache(maxsize=1)
-def _parser() -> MarkdownIt:
-    from markdown_it import MarkdownIt  # most pages have no Markdown
-
-    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
