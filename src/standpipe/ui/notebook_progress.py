@@ -42,8 +42,8 @@ _SHARE = 10
 #: The seconds after which the elapsed time is updated.
 _TICK = 1.0
 
-#: The most rows, rows next to each other of tasks that wait, and failures; the most lines that tasks printed, and the most
-#: characters of one.
+#: The most rows, rows next to each other of tasks that wait, and failures; the most lines that tasks printed, and the
+#: most characters of one.
 _MAX_ROWS = 60
 _MAX_WAITING = 3
 _MAX_FAILURES = 5
