@@ -96,7 +96,7 @@ def test_a_task_that_fills_the_disk_fails_and_others_finish(run: Any, tmp_path: 
 def test_a_log_that_cannot_be_written_fails_its_task_with_a_hint(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "create_file", lambda path, root: os.open("/dev/full", os.O_WRONLY))
+    monkeypatch.setattr(logs, "create_file_in", lambda *_: os.open("/dev/full", os.O_WRONLY))
     message = r"Task 'say' failed: No space left on device at .*say\n\nFree some space, or choose a pipeline root"
     with pytest.raises(TaskFailed, match=message):
         run(say, text="lost")

@@ -14,7 +14,7 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import TaskFailed
-from standpipe.execution import attempt
+from standpipe.execution import pauses
 from standpipe.execution.pauses import find_pause
 from standpipe.model.layout import PAUSE_FILE
 from standpipe.model.ports import DebugPause
@@ -48,7 +48,7 @@ def pipeline_of(configure: Callable[[dsl.PipelineTask], object], fails: bool = F
 @pytest.fixture
 def _terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody is at the terminal of this process."""
-    monkeypatch.setattr(attempt, "has_terminal", lambda: True)
+    monkeypatch.setattr(pauses, "has_terminal", lambda: True)
 
 
 def pause_of(root: Path, seconds: float = 30) -> Path:
@@ -222,7 +222,7 @@ def test_a_task_that_pauses_runs_even_if_its_result_is_cached(tmp_path: Path, mo
     for _ in range(2):
         run(cached, tmp_path / "root", enable_caching=True)
     assert marks.read_text() == "xx"
-    monkeypatch.setattr(attempt, "has_terminal", lambda: False)
+    monkeypatch.setattr(pauses, "has_terminal", lambda: False)
     for _ in range(2):
         run(cached, tmp_path / "root", enable_caching=True)
     assert marks.read_text() == "xxx"

@@ -133,6 +133,41 @@ def get_run(run: str, pipeline_root: str | os.PathLike[str] | None = None) -> Ru
 
 
 @shorten_errors
+def write_report(
+    run: str | Run,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    junit: str | os.PathLike[str] | None = None,
+    markdown: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    pipeline_root: str | os.PathLike[str] | None = None,
+) -> None:
+    """Write reports of a run, as `standpipe report` does.
+
+    Args:
+        run: the run, its id, or a unique prefix of the id; `"latest"` is the newest, apart from reruns.
+        path: a file for the page of HTML, which has all that there is to see, and needs no server and no network.
+        junit: a file for a test suite as JUnit XML, with a test for each task.
+        markdown: a file for a summary, as CI systems show it.
+        force: whether files are replaced that are not earlier reports.
+        pipeline_root: the folder of the run, if `run` is an id; by default the one that `init` set.
+
+    Raises:
+        ArgumentError: if no file is named.
+        NoSuchRun: if there is no such run.
+        StorageError: if the run store cannot be read, or a file cannot be written.
+    """
+    from importlib import import_module  # `ui` is above this package, so it can only be imported by its name
+
+    if path is None and junit is None and markdown is None:
+        raise ArgumentError('Nothing to write: name a file, as in write_report(run, "run.html").')
+    report = import_module("standpipe.ui.report")
+    record = get_run(run, pipeline_root) if isinstance(run, str) else run
+    files = ((report.HTML_REPORT, path), (report.JUNIT, junit), (report.MARKDOWN, markdown))
+    report.write_reports(record, [(kind, file) for kind, file in files if file is not None], force=force)
+
+
+@shorten_errors
 def resume(
     run: str | Run,
     *,
@@ -341,6 +376,7 @@ __all__ = [
     "resume",
     "run",
     "runs",
+    "write_report",
     *RUNNERS,
 ]
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -24,6 +24,7 @@ from standpipe.model.events import RunEnded, RunStarted
 from standpipe.model.states import TaskState
 from standpipe.runs import ui_server
 from standpipe.store.runs import RunRecorder
+from standpipe.ui.security import Access
 from tests.imports import modules_of
 from tests.processes import is_alive, wait_until
 from tests.ui.test_live import PLAN, RUN
@@ -34,6 +35,14 @@ PATIENCE = 60.0
 
 @dsl.component
 def add_for_server(a: int) -> int: ...
+
+
+@dsl.component
+def slow_for_server() -> int:
+    import time
+
+    time.sleep(2)
+    return 1
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +61,14 @@ class Server:
         self._opened: list[HTTPConnection | HTTPResponse] = []
 
     def get(self, path: str) -> HTTPResponse:
+        return self._request("GET", path, "", {})
+
+    def post(self, path: str, fields: dict[str, str]) -> HTTPResponse:
+        return self._request("POST", path, urlencode(fields), {"Content-Type": "application/x-www-form-urlencoded"})
+
+    def _request(self, method: str, path: str, body: str, headers: dict[str, str]) -> HTTPResponse:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        connection.request("GET", path, headers={"Cookie": self.cookie})
+        connection.request(method, path, body, {"Cookie": self.cookie, **headers})
         response = connection.getresponse()
         self._opened += [response, connection]
         return response
@@ -176,6 +191,21 @@ def test_a_page_catches_up_after_the_server_was_started_again(tmp_path: Path, se
     assert b'"status": "SUCCEEDED"' in next(line for line in stream if line.startswith(b"data:"))
 
 
+def test_what_a_page_has_started_outlives_the_server(tmp_path: Path, serve: Callable[..., Server]) -> None:
+    runner = FakeRunner(slow_for_server=lambda **_: {"Output": 1})
+    local.run(slow_for_server, runner=runner, pipeline_root=tmp_path, quiet=True)
+    original = local.get_run("latest", tmp_path).id
+    server = serve(tmp_path)
+    form = {"csrf": Access(server.port, ui_server.load_token(tmp_path)).csrf, "task": "slow-for-server"}
+    response = server.post(f"/runs/{original}/rerun", form)
+    assert response.status == 303
+    server.process.kill()
+    server.process.wait(PATIENCE)
+    assert wait_until(lambda: len(local.runs(tmp_path)) == 2, PATIENCE)
+    assert wait_until(lambda: local.runs(tmp_path)[0].status.value == "SUCCEEDED", PATIENCE)
+    assert local.runs(tmp_path)[0].rerun_of == f"{original}/slow-for-server"
+
+
 def test_an_error_in_a_page_is_shown_on_the_terminal_only(tmp_path: Path) -> None:
     program = f"""
 from standpipe.ui.pages import runs
@@ -229,6 +259,22 @@ def test_many_processes_agree_on_the_token(tmp_path: Path) -> None:
         thread.join()
     assert len(tokens) == 20
     assert len(set(tokens)) == 1
+
+
+def test_the_port_of_the_server_before_is_not_taken_for_that_of_one_that_is_starting(tmp_path: Path) -> None:
+    path = ui_server.files_of(tmp_path).server
+    lock = ui_server.open_lock(path)
+    assert lock is not None
+    with ui_server.listen(tmp_path, 0) as former:
+        ui_server.write_port(lock, former)
+    waiting = threading.Thread(target=lambda: found.append(ui_server.find_or_start(tmp_path).port))
+    found: list[int] = []
+    waiting.start()
+    with ui_server.listen(tmp_path, 0) as listener:
+        ui_server.write_port(lock, listener)
+        waiting.join()
+        assert found == [listener.getsockname()[1]]
+    os.close(lock)
 
 
 # --- servers that runs start ------------------------------------------------------------------------------------------

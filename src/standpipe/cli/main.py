@@ -18,6 +18,7 @@ COMMANDS = {
     "runs": "list the runs, newest first",
     "show": "show a run, or one of its tasks",
     "resume": "resume a run that failed, was cancelled or was killed",
+    "report": "write the report of a run as one HTML file, JUnit XML or Markdown",
     "rerun": "rerun one task of a run, under a debugger if requested",
     "ui": "show the runs in a browser",
     "cancel": "cancel a run that is in progress in another process",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,8 +23,8 @@ from standpipe.execution.failures import (
 from standpipe.execution.host_paths import HostPaths
 from standpipe.execution.importing import import_artifact, uri_input
 from standpipe.execution.logs import TaskLog
-from standpipe.execution.missing_payloads import describe_links, describe_missing_inputs, describe_missing_outputs
-from standpipe.execution.pauses import find_pause, has_terminal
+from standpipe.execution.missing_payloads import describe_missing_inputs, warn_of_missing_outputs
+from standpipe.execution.pauses import add_pause, find_pause
 from standpipe.execution.rendering import Renderer
 from standpipe.execution.requests import build_request
 from standpipe.model.cancellation import Cancellation
@@ -36,7 +35,7 @@ from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Im
 from standpipe.model.ports import ArtifactStore, Attempt, Cluster, Log, Outcome, PodSettings, Runner, TaskRequest
 from standpipe.model.refs import RunInfo
 from standpipe.model.values import Value
-from standpipe.support.notices import Once, warn
+from standpipe.support.notices import Once
 from standpipe.support.properties import cached_property
 from standpipe.support.redaction import NO_SECRETS, Redactor
 from standpipe.support.timers import cancel_after
@@ -119,11 +118,13 @@ class AttemptExecutor:
     ) -> AttemptEnded:
         """Set up the pod, run the task in it unless its result is cached, and tear the pod down."""
         with self._open_pod(command) as pod:
-            request = self._add_pause(self._build_request(command, pod, folder))
+            request = add_pause(self._build_request(command, pod, folder), self._reported)
             component = self._find_component(command)
             inputs = self._reuse.collect_task_inputs(component, container, request, command, cancel)
             ended = self._reuse.use(inputs, command, cancel, lambda: self._run_task(request, command, cancel))
-        self._report_missing_outputs(command, ended.outputs)
+        warn_of_missing_outputs(
+            command, ended.outputs, self.artifacts, self._reported, expects_payloads=self.expects_payloads
+        )
         return ended
 
     def build_expected_request(self, command: StartAttempt) -> TaskRequest | None:
@@ -163,20 +164,6 @@ class AttemptExecutor:
             debug=self.debug,
         )
 
-    def _add_pause(self, request: TaskRequest) -> TaskRequest:
-        """Return the request with the pause that its variables ask for, if there is a user to end it."""
-        pause = find_pause({**request.env, **request.pod.env} if request.pod.env else request.env)
-        if pause is None or request.debug:
-            return request
-        if has_terminal():
-            return replace(request, pause=pause)
-        if self._reported.is_first(request.task.name):
-            warn(
-                f"Task {str(request.task)!r} does not pause as set_debug_pause asks: this process has no terminal, at "
-                "which somebody could let it continue."
-            )
-        return request
-
     def _open_pod(self, command: StartAttempt) -> AbstractContextManager[PodSettings]:
         if self.cluster is None:
             return nullcontext(_PLAIN_POD)
@@ -203,22 +190,6 @@ class AttemptExecutor:
                 command.task, failure=Failure(str(error), hint=f"Its log is {log.path}."), report=report
             )
         return AttemptEnded(command.task, outputs, report=report)
-
-    def _report_missing_outputs(self, command: StartAttempt, outputs: Mapping[str, Value]) -> None:
-        """Warn of output artifacts that the task did not write; of each output of a component once."""
-        missing = describe_missing_outputs(outputs, self.artifacts, expects_payloads=self.expects_payloads)
-        for name, text in missing:
-            if self._reported.is_first((command.component, name)):
-                warn(
-                    f"Task '{command.task}' succeeded without its output artifact {name!r}: {text}. Write it to "
-                    f"exactly that path, which is `{name}.path` in Python: tasks that read it fail."
-                )
-        for name, text in describe_links(outputs, self.artifacts):
-            if self._reported.is_first((command.component, name)):
-                warn(
-                    f"Task '{command.task}' left links in its output artifact {name!r}: {text}. It is not read, so the "
-                    "task is not cached, and runs again when the run is resumed. Copy the content to that path."
-                )
 
     def _collect_outputs(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> dict[str, Value]:
         outputs = read_outputs(self._find_component(command), request.executor_input, request.pipeline_root)

@@ -9,13 +9,12 @@ from pathlib import Path
 
 from standpipe.execution.logs import TaskLog
 from standpipe.model.events import StartAttempt
-from standpipe.model.layout import LOG_FILE, LOST_FOLDER
+from standpipe.model.layout import LOST_FOLDER
 from standpipe.model.refs import TaskRef
 from standpipe.support.new_folders import make_folder, new_folder
 from standpipe.support.notices import Once, warn
 from standpipe.support.properties import cached_property
 from standpipe.support.redaction import Redactor
-from standpipe.support.untrusted_files import create_file_in
 
 #: Shows a line that a task has printed.
 LineSink = Callable[[TaskRef, str], None]
@@ -46,17 +45,15 @@ class AttemptFiles:
 
     def make_folder_with_log(self, folder: Path, command: StartAttempt) -> TaskLog:
         """Make the folder of an attempt, and its log in it; return the log."""
+        log = self.open_log(folder, command)
         with new_folder(folder, self.root, self._lost_folder) as (descriptor, moved):
             self._note_moved(folder, moved)
-            file = create_file_in(descriptor, LOG_FILE, folder / LOG_FILE)  # the way here is open: no step can change
-        return self._log(folder, command, file)
+            log.create_in(descriptor)  # in the folder that was made, whatever tasks put in its place
+        return log
 
     def open_log(self, folder: Path, command: StartAttempt) -> TaskLog:
-        """Return the log of an attempt, in its folder, which exists already."""
-        return self._log(folder, command, None)
-
-    def _log(self, folder: Path, command: StartAttempt, file: int | None) -> TaskLog:
-        return TaskLog(folder, self.root, partial(self.show_line, command.task), self.redactor, file)
+        """Return the log of an attempt, whose file is created on entry, unless it is before."""
+        return TaskLog(folder, self.root, partial(self.show_line, command.task), self.redactor)
 
     @cached_property
     def _lost_folder(self) -> Path:

@@ -12,7 +12,7 @@ from types import TracebackType
 from standpipe.model.layout import LOG_FILE
 from standpipe.support.redaction import NO_SECRETS, Redactor
 from standpipe.support.terminal_text import strip_controls
-from standpipe.support.untrusted_files import create_file
+from standpipe.support.untrusted_files import create_file, create_file_in
 
 #: Characters after which a line is shown in pieces, so that a task which never ends its line cannot fill the memory.
 _MAX_LINE = 8192
@@ -34,24 +34,16 @@ class TaskLog:
         root: the folder below which no link is followed: the pipeline root.
         show: called with each line.
         redactor: removes secrets.
-        file: the descriptor of the new file, which this closes; by default, it is created on entry.
 
     Raises:
         UntrustedFileError: on entry, if another task has put anything at its path, or a link on the way.
         OSError: on entry, if it cannot be created.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        root: Path,
-        show: Callable[[str], None],
-        redactor: Redactor = NO_SECRETS,
-        file: int | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, root: Path, show: Callable[[str], None], redactor: Redactor = NO_SECRETS) -> None:
         self.path = folder / LOG_FILE
         self._root = root
-        self._file = -1 if file is None else file
+        self._file = -1  # the descriptor of the file
         self._show = show
         self._redacted = redactor.open_stream()
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
@@ -64,6 +56,10 @@ class TaskLog:
     def tail(self) -> str:
         """Return the last lines that were shown."""
         return "\n".join(self._tail)
+
+    def create_in(self, folder: int) -> None:
+        """Create the file in its folder, which is open, before entry; errors are those of entry."""
+        self._file = create_file_in(folder, LOG_FILE, self.path)
 
     def __enter__(self) -> TaskLog:
         if self._file < 0:

@@ -10,14 +10,47 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
+from standpipe.model.events import StartAttempt
 from standpipe.model.layout import ATTEMPT_FILES, file_name
 from standpipe.model.locations import is_remote
 from standpipe.model.ports import ArtifactStore
 from standpipe.model.types import is_complete_without_payload
 from standpipe.model.values import ArtifactValue, Value, find_artifacts
+from standpipe.support.notices import Once, warn
 
 #: The most files beside a path that a message names.
 _MAX_NAMED = 5
+
+
+def warn_of_missing_outputs(
+    command: StartAttempt,
+    outputs: Mapping[str, Value],
+    store: ArtifactStore,
+    reported: Once,
+    *,
+    expects_payloads: bool,
+) -> None:
+    """Warn of output artifacts that a task did not write; of each output of a component once.
+
+    Args:
+        command: the attempt.
+        outputs: the outputs of the task, by name.
+        store: has the payloads.
+        reported: the components and outputs that the user knows of.
+        expects_payloads: see `describe_missing_outputs`.
+    """
+    for name, text in describe_missing_outputs(outputs, store, expects_payloads=expects_payloads):
+        if reported.is_first((command.component, name)):
+            warn(
+                f"Task '{command.task}' succeeded without its output artifact {name!r}: {text}. Write it to "
+                f"exactly that path, which is `{name}.path` in Python: tasks that read it fail."
+            )
+    for name, text in describe_links(outputs, store):
+        if reported.is_first((command.component, name)):
+            warn(
+                f"Task '{command.task}' left links in its output artifact {name!r}: {text}. It is not read, so the "
+                "task is not cached, and runs again when the run is resumed. Copy the content to that path."
+            )
 
 
 def describe_missing_outputs(

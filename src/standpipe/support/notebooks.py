@@ -1,7 +1,7 @@
 """Notebooks: whether this process runs the cells of one, and what they show of runs.
 
 The package `ui` makes the HTML. It is above `history`, `dsl` and `runs`, whose objects are shown, so they cannot import
-it. This module imports it by its name, and is the only one to import upwards.
+it. This module imports it by its name; so does `local.write_report`, and nothing else imports upwards.
 """
 
 from __future__ import annotations

@@ -155,6 +155,8 @@ class _Watcher:
 
 async def serve_events(request: Request) -> Response:
     """Answer with the events of a run, or of the list of runs."""
+    if request.method == "HEAD":
+        return Response(media_type="text/event-stream")
     live: Live = request.app.state.live
     stream = live.events(request.query_params.get("run", ""))
     return StreamingResponse(stream, media_type="text/event-stream")

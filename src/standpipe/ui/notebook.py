@@ -16,10 +16,12 @@ from markupsafe import Markup
 
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.history import Artifact, Run, Task
+from standpipe.model.layout import StateLayout
 from standpipe.support.shell_commands import standpipe_command
 from standpipe.support.terminal_text import strip_controls
 from standpipe.ui.rendering import render
 from standpipe.ui.views.changes import artifact_text, value_text
+from standpipe.ui.views.embedded import read_embedded
 from standpipe.ui.views.report import failed_tasks, show_failure, show_metrics
 from standpipe.ui.views.states import count_states, state_of
 from standpipe.ui.views.task_rows import list_tasks
@@ -30,6 +32,9 @@ _STATIC = Path(__file__).parent / "static"
 _MAX_ROWS = 60
 _MAX_FAILURES = 3
 _MAX_METRICS = 4
+
+#: The most characters of an image or a page.
+_MAX_PREVIEW = 300_000
 
 #: Where notebooks say that they are light or dark: JupyterLab and Notebook, VS Code, Colab.
 _LIGHT = ('body[data-jp-theme-light="true"]', "body.vscode-light", 'html[theme="light"]')
@@ -91,12 +96,20 @@ def _view_task(task: Task) -> tuple[str, dict[str, object]]:
 
 def _view_artifact(artifact: Artifact) -> tuple[str, dict[str, object]]:
     metrics = show_metrics([artifact])
+    root = _root_of(artifact.path)
     return "artifact", {
         "artifact": artifact,
+        "preview": read_embedded(artifact, root, _MAX_PREVIEW) if root and not metrics else None,
         "metadata": {} if metrics else _texts(artifact.metadata),
         "measured": metrics,
         "hidden_metrics": 0,
     }
+
+
+def _root_of(path: Path | None) -> Path | None:
+    """Return the pipeline root that a payload is in; None if it is in none."""
+    above = path.parents if path and path.is_absolute() else ()
+    return next((folder for folder in above if StateLayout(folder).run_store.exists()), None)
 
 
 def _view_call(task: PipelineTask) -> tuple[str, dict[str, object]]:
@@ -140,7 +153,7 @@ def styles() -> Markup:
         f"@media (prefers-color-scheme: dark) {{ .standpipe {{ {dark} }} }}",
         f"{', '.join(f'{each} .standpipe' for each in _LIGHT)} {{ {light} }}",
         f"{', '.join(f'{each} .standpipe' for each in _DARK)} {{ {dark} }}",
-        f".standpipe {{ {_rules('charts.css')}\n{_read('notebook.css')} }}",
+        f".standpipe {{ {_rules('charts.css')}\n{_rules('artifact.css')}\n{_read('notebook.css')} }}",
     ]
     return Markup("\n".join(parts))  # noqa: S704 - our own files
 

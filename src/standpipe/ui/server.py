@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from standpipe.ui.live import Live
     from standpipe.ui.source import RunSource
 
+#: Seconds that the browser has to open the address.
+_TICKET_TIME = 120.0
+
 #: The servers that runs start end when nobody has used them for so many seconds, and no run is active.
 IDLE_END = 600.0
 
@@ -78,7 +81,7 @@ def _run(root: Path, server: UiServer, listener: socket.socket, ticket: str, idl
 
     access = Access(server.port, server.token)
     if ticket:
-        access.tickets.add(ticket)
+        access.tickets[ticket] = time.monotonic() + _TICKET_TIME
     source, live = RunSource(root), Live(root)
     use = _Use(make_app(source, access, live), source, live)
 

@@ -22,7 +22,8 @@ A server with a template (`template.py`) imports packages before it serves, and 
 of JSON how that ended: `{"cpu_seconds": …, "printing": …}`, or `{"refused": …}`, a sentence, upon which it ends.
 
 The server has one thread and knows nothing of what tasks do. When the control socket closes, it kills its tasks, and
-removes their working directories, as the process that should remove those may be dead. Without tasks it ends after some
+removes their working directories, as the process that should remove those may be dead. If it is, so are the last ones
+of earlier tasks removed, which that process may have kept for others. Without tasks it ends after some
 time; an order that comes at that moment is lost, and sent to another server, because the reply socket closes.
 """
 
@@ -38,8 +39,9 @@ import socket
 import sys
 import time
 import traceback
+from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, NoReturn, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, NoReturn, Optional, Set, Tuple
 
 from . import orphans, usage
 from .learning import ImportObserver
@@ -55,6 +57,9 @@ _CHECK_SECONDS = 1.0
 
 #: The seconds after which a server with a template and without a task looks whether its memory is needed.
 _MEMORY_CHECK_SECONDS = 5.0
+
+#: The most working directories of earlier tasks that are remembered: as many as tasks can run at once on most machines.
+_MOST_FORMER_FOLDERS = 64
 
 
 def serve(control_fd: int, idle_seconds: float, template: str = "") -> int:
@@ -98,6 +103,8 @@ class ForkServer:
         self._waker.setblocking(False)
         self._replies: Dict[int, socket.socket] = {}
         self._folders: Dict[int, str] = {}
+        self._former_folders: Deque[str] = deque(maxlen=_MOST_FORMER_FOLDERS)
+        self._program = os.getppid()
         self._spare: Optional[Tuple[int, socket.socket]] = None
         self._wants_spare = True
         self.template: Optional[Template] = None
@@ -219,7 +226,8 @@ class ForkServer:
 
     def _forget(self, pid: int, status: int, rusage: Any) -> None:
         """Report a task's end, or drop the spare."""
-        self._folders.pop(pid, None)
+        if pid in self._folders:
+            self._former_folders.append(self._folders.pop(pid))
         if self._spare and pid == self._spare[0]:
             self._spare[1].close()
             self._spare = None
@@ -258,6 +266,10 @@ class ForkServer:
             self._forget(*os.wait4(pid, 0))
         if self._adopts:
             orphans.kill_children()
+        if os.getppid() != self._program:  # no other server needs them, either
+            for folder in set(self._former_folders):
+                with suppress(OSError):  # it was removed, or is not empty
+                    os.rmdir(folder)
         if folders:
             import shutil  # costs 5 ms, and only needed after the program was killed
 

@@ -22,6 +22,7 @@ from standpipe.errors import RunnerError
 from standpipe.runners.process.installer import find_site_packages
 from standpipe.runners.process.process_tree import kill_tree, signal_tree
 from standpipe.runners.process.template_start import TemplateStart
+from standpipe.runners.process.working_directories import WorkingDirectories
 from standpipe.support.forking import close_owned, own, paused, register_object, start_process
 from standpipe.support.system_limits import advise
 from standpipe.support.untrusted_files import remove_path
@@ -77,6 +78,7 @@ class ForkServers:
         self._lock = threading.Lock()
         self._running: dict[Any, ForkServer] = {}  # the one that was used last is at the end
         self._runs = 0
+        self._folders = WorkingDirectories()
         register_object(self)
         # Before any run, whose own handlers are called first, and cancel its tasks.
         atexit.register(self._close_at_exit)
@@ -121,8 +123,20 @@ class ForkServers:
         finally:
             with self._lock:
                 self._runs = max(0, self._runs - 1)  # a forked child has none
+                is_last = not self._runs
                 unneeded = self._remove_unneeded()
             _close(unneeded)
+            if is_last:
+                self._folders.clear()
+
+    @contextmanager
+    def working_directory(self) -> Iterator[str]:
+        """Give an empty folder for a task. During a run, later tasks get those that were left untouched."""
+        folder = self._folders.take()
+        try:
+            yield folder.path
+        finally:
+            (self._folders.put_back if self._runs else self._folders.remove)(folder)
 
     def leave(self, user: object) -> None:
         """Stop the servers that only this runner has used, and with them its tasks."""
@@ -143,6 +157,7 @@ class ForkServers:
             servers = list(self._running.values())
             self._running.clear()
         _close(servers)
+        self._folders.clear()
 
     def _close_at_exit(self) -> None:
         with suppress(KeyboardInterrupt):  # Ctrl-C at the end of a program only hurries it
@@ -155,6 +170,7 @@ class ForkServers:
             server.forget()
         self._running.clear()
         self._runs = 0
+        self._folders.after_fork_in_child()
 
     def start(self, python: Path, user: object, template: Template) -> None:
         """Start the server of a template, unless there is one, for tasks that come later."""

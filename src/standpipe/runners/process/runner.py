@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -28,9 +27,7 @@ from standpipe.runners.process.warm_imports import COLD, Choice, WarmImports
 from standpipe.runners.request_files import request_file, write_request
 from standpipe.runners.thread_counts import CoreShares
 from standpipe.support import machine_capacity
-from standpipe.support.forking import paused
 from standpipe.support.notices import Notice, Once, inform, warn
-from standpipe.support.untrusted_files import remove_path
 from standpipe.worker.process_state import raw_environ
 
 #: Variables that would bring the packages and settings of this process into another environment.
@@ -122,7 +119,7 @@ class ProcessTaskRunner:
         if request.debug:
             from standpipe.runners.process.debugger import run_debugged  # only debugging needs it
 
-            with _working_directory() as cwd:
+            with self._servers.working_directory() as cwd:
                 outcome = run_debugged(python, request, {**_environment(python), **variables}, cwd, log, cancel)
         else:
             with announce_pauses(request, "", self._warn):
@@ -183,7 +180,7 @@ class ProcessTaskRunner:
         shared = _environment(python)
         # The variables of a task may hold secrets, which other tasks of the same server must not see.
         start = {**shared, **{name: value for name, value in own.items() if START_VARIABLES.match(name)}}
-        with _working_directory() as cwd, self._limiter.limit(request.limits) as limits:
+        with self._servers.working_directory() as cwd, self._limiter.limit(request.limits) as limits:
             message: dict[str, Any] = {"request": str(request_file(request.folder)), "cwd": cwd}
             message.update(env={**shared, **own}, umask=request.umask, program=_identify(_function(request)))
             if request.pod.mounts:
@@ -360,19 +357,3 @@ def _virtual_env(python: Path) -> str:
     """Return the folder of the virtual environment of an interpreter; empty for others."""
     folder = python.parent.parent
     return str(folder) if (folder / "pyvenv.cfg").exists() else ""
-
-
-@contextmanager
-def _working_directory() -> Iterator[str]:
-    """Make an empty folder that is removed afterwards, whatever a task did to it."""
-    import tempfile  # costs 6 ms, which a program that runs nothing need not pay
-
-    with paused():  # it has a lock of its own
-        folder = tempfile.mkdtemp(prefix="standpipe-")
-    try:
-        yield folder
-    finally:
-        try:
-            os.rmdir(folder)  # most tasks leave nothing there
-        except OSError:
-            remove_path(Path(folder), Path(folder).parent)

@@ -12,7 +12,7 @@ from standpipe.ui.pages.page import respond, source_of
 from standpipe.ui.source import RunSource
 from standpipe.ui.views.compare import MAX_RUNS, Comparison, compare
 from standpipe.ui.views.differences import RecordedRun
-from standpipe.ui.views.documents import Document, read_document
+from standpipe.ui.views.previews import Preview, read_preview
 
 #: The most runs that can be chosen from a list, the newest ones.
 _MAX_CHOICES = 200
@@ -37,7 +37,7 @@ def show(request: Request) -> Response:
         only_differences=only_differences,
         max_runs=MAX_RUNS,
         view=view,
-        documents=_read_markdown(view, source),
+        previews=_read_previews(view, source),
     )
 
 
@@ -54,9 +54,10 @@ def _read(source: RunSource, names: Sequence[str]) -> tuple[list[RecordedRun], l
     return list(recorded.values()), problems
 
 
-def _read_markdown(view: Comparison | None, source: RunSource) -> dict[tuple[str, tuple[str, str]], Document]:
-    """Return the documents by the id of their run and the key of their artifact."""
-    located = [pair for each in (view.markdown if view else ()) for pair in each.artifacts]
+def _read_previews(view: Comparison | None, source: RunSource) -> dict[tuple[str, tuple[str, str]], Preview]:
+    """Return the previews of documents, by the id of their run and the key of their artifact."""
+    documents = (*view.markdown, *view.html) if view else ()
+    located = [pair for each in documents for pair in each.artifacts]
     return {
-        (column.id, each.key): read_document(each.artifact, source.root) for column, each in located if each is not None
+        (column.id, each.key): read_preview(each.artifact, source.root) for column, each in located if each is not None
     }

@@ -12,7 +12,7 @@ from standpipe.history import Run
 from standpipe.history.records import Artifact
 from standpipe.ui.views.charts import RocSeries, heat_map, roc_plot
 from standpipe.ui.views.differences import Differences, RecordedRun, compare_runs
-from standpipe.ui.views.documents import HTML, MARKDOWN
+from standpipe.ui.views.embedded import HTML, MARKDOWN
 from standpipe.ui.views.metrics import Metrics, read_metrics
 from standpipe.ui.views.side_by_side import Table, merge_keys, table_of_metrics, table_of_values
 from standpipe.ui.views.task_differences import parameters_in

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+#: The most bytes of a page that is shown.
+MAX_PAGE = 32 * 1024 * 1024
+
 #: Browsers do not run scripts in a sandbox, and report each one as an error. A style sheet is read in the same way, up
 #: to its end tag, and one for no medium does nothing.
 _SCRIPT = re.compile(r"<(/?)script(?=[\s/>])", re.IGNORECASE)

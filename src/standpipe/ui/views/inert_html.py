@@ -14,6 +14,9 @@ from html.parser import HTMLParser
 _WITH_CONTENT = frozenset(("script", "iframe", "object", "noscript", "template", "frameset", "applet"))
 _WITHOUT_CONTENT = frozenset(("link", "base", "embed", "frame", "meta"))
 
+#: Attributes that take the focus, or say where a form is sent.
+_ACTIVE = frozenset(("autofocus", "autoplay", "action", "formaction"))
+
 #: Attributes with an address that a browser loads, without a click.
 _LOADED = frozenset(("src", "srcset", "poster", "background", "data", "xlink:href", "imagesrcset", "srcdoc", "ping"))
 
@@ -85,7 +88,7 @@ def _is_kept(tag: str, name: str, value: str | None) -> bool:
         return False
     if name == "style" and _loads(value or ""):
         return False
-    return name not in _LOADED or (name == "src" and _is_local(value))
+    return name not in _LOADED | _ACTIVE or (name == "src" and _is_local(value))
 
 
 def _is_local(value: str | None) -> bool:

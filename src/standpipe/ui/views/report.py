@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from standpipe.history.records import Artifact
 from standpipe.support.terminal_text import strip_controls
 from standpipe.ui.views.changes import value_text
 from standpipe.ui.views.charts import format_number, heat_map, roc_plot
-from standpipe.ui.views.documents import HTML, MARKDOWN, Document, read_document
-from standpipe.ui.views.inert_html import make_inert
+from standpipe.ui.views.embedded import HTML, MARKDOWN, read_embedded, size_of
 from standpipe.ui.views.metrics import Metrics, read_metrics
+from standpipe.ui.views.previews import Preview
 from standpipe.ui.views.states import StateCount, count_states
 from standpipe.ui.views.tails import LogTail, by_urgency, read_tails
 from standpipe.ui.views.task_differences import parameters_in
@@ -28,7 +28,11 @@ _MAX_ARTIFACTS = 200
 _MAX_METRICS = 50
 _MAX_DOCUMENTS = 20
 
-#: The most bytes of all documents, and of one; of all logs, and of one, with its lines.
+#: The types of artifacts that may be documents or pictures, and how many are looked into.
+_SHOWN = (MARKDOWN, HTML, "system.Artifact")
+_MAX_READ = 60
+
+#: The most characters of all documents, and of one; the most bytes of all logs, and of one.
 _DOCUMENTS_SIZE, _DOCUMENT_SIZE = 600_000, 200_000
 _LOGS_SIZE, _LOG_SIZE, _LOG_LINES, _MAX_LOGS = 300_000, 30_000, 200, 40
 
@@ -57,11 +61,11 @@ class ShownMetrics:
 
 @dataclass(frozen=True)
 class ShownDocument:
-    """A Markdown or HTML artifact."""
+    """An artifact to read or to look at: Markdown, HTML, a picture."""
 
     name: str
-    kind: str
-    document: Document
+    type: str
+    preview: Preview
 
 
 @dataclass(frozen=True)
@@ -196,15 +200,16 @@ def _pictures(task: str, artifact: Artifact, metrics: Metrics) -> Iterator[Marku
 
 
 def _read_documents(run: Run) -> Iterator[ShownDocument]:
-    left = _DOCUMENTS_SIZE
-    shown = [artifact for artifact in run.artifacts if artifact.type in (MARKDOWN, HTML)][:_MAX_DOCUMENTS]
-    for artifact in shown:
-        document = read_document(artifact, run.folder.parent, min(_DOCUMENT_SIZE, left))
-        left -= len(document.text.encode(errors="replace"))
-        kind = artifact.type.removeprefix("system.")
-        if artifact.type == HTML:
-            document = replace(document, text=make_inert(document.text))
-        yield ShownDocument(f"{artifact.producer or 'input'} / {artifact.name}", kind, document)
+    """Yield the documents, as many as there is space for, and the pictures among artifacts of no special type."""
+    left, count = _DOCUMENTS_SIZE, 0
+    for artifact in [each for each in run.artifacts if each.type in _SHOWN][:_MAX_READ]:
+        preview = read_embedded(artifact, run.folder.parent, min(_DOCUMENT_SIZE, left))
+        if artifact.type in (MARKDOWN, HTML) or preview.data:
+            left, count = left - size_of(preview), count + 1
+            kind = artifact.type.removeprefix("system.")
+            yield ShownDocument(f"{artifact.producer or 'input'} / {artifact.name}", kind, preview)
+        if count == _MAX_DOCUMENTS:
+            return
 
 
 def _show_artifact(artifact: Artifact) -> ShownArtifact:
