@@ -156,7 +156,7 @@ def test_a_report_shows_what_the_run_is_made_of(failed: Run) -> None:
         assert text in page.text, text
     assert "raise ValueError" in page.text
     assert "standpipe/worker" not in html
-    assert ">Title</h" in html
+    assert "<h3>Title</h3>" in html
     ids = [attributes["id"] for tag, attributes in page.elements if tag == "section"]
     assert ids[:3] == ["failures", "graph", "timeline"]
     assert {"tasks", "parameters", "metrics", "documents", "artifacts", "logs", "details"} <= set(ids)
