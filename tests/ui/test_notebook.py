@@ -294,3 +294,16 @@ def test_a_notebook_that_is_closed_stops_no_run(tmp_path: Path) -> None:
 
 def test_outside_of_a_notebook_there_is_no_kernel() -> None:
     assert not notebooks.has_kernel()
+
+
+def test_many_tasks_that_wait_are_counted(tmp_path: Path) -> None:
+    loop_ref = TaskRef((("loop", None),))
+    shown = Shown()
+    progress = start(tmp_path, shown)
+    progress([e.RunStarted({}), e.LoopStarted(loop_ref, {}, tuple(range(50)))])
+    progress([e.TaskReady(TaskRef((("loop", number),)), {}) for number in range(50)])
+    time.sleep(0.6)
+    assert "47 more waiting" in shown.last
+    assert "iteration 2" in shown.last
+    assert "iteration 3" not in shown.last
+    progress.close()

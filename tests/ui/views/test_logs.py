@@ -273,7 +273,7 @@ def test_a_cursor_is_read_as_it_was_written(task: str, offset: int, style: str) 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '["a",1]', '["",1,[[1,2,3]]]', '["",-1,[["a",1,"0"]]]', "[1,2,3]"])
 def test_what_is_no_cursor_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no position in a log"):
+    with pytest.raises(ValueError, match="expected a position in a log"):
         Cursor.decode(text)
 
 

@@ -36,8 +36,8 @@ TABS = {
 def show(request: Request) -> Response:
     """Answer with one tab of a run, and the selected task beside it."""
     run = source_of(request).run(request.path_params["run"])
-    asked = request.query_params.get("tab", "graph")
-    tab = asked if asked in TABS else "graph"
+    requested = request.query_params.get("tab", "graph")
+    tab = requested if requested in TABS else "graph"
     return respond(
         request,
         "run.html",

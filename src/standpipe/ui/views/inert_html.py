@@ -14,6 +14,9 @@ from html.parser import HTMLParser
 _WITH_CONTENT = frozenset(("script", "iframe", "object", "noscript", "template", "frameset", "applet"))
 _WITHOUT_CONTENT = frozenset(("link", "base", "embed", "frame", "meta"))
 
+#: The attribute of styles that apply to nothing: what `html_pages.make_static` makes of scripts.
+_NO_MEDIUM = ("media", "not all")
+
 #: Attributes that take the focus, or say where a form is sent.
 _ACTIVE = frozenset(("autofocus", "autoplay", "action", "formaction"))
 
@@ -47,7 +50,7 @@ class _Filter(HTMLParser):
     def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
         if self._hidden_in:
             self._depth += tag == self._hidden_in
-        elif tag in _WITH_CONTENT:
+        elif tag in _WITH_CONTENT or _NO_MEDIUM in attrs:
             self._hidden_in, self._depth = tag, 1
         elif tag not in _WITHOUT_CONTENT:
             self._in_style = tag == "style"

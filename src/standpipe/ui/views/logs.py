@@ -151,17 +151,17 @@ class Cursor:
         """Return the cursor of a text.
 
         Raises:
-            ValueError: if the text is no cursor.
+            ValueError: if the text is not a cursor.
         """
         try:
             scope, known, followed = json.loads(text)
             entries = tuple(Followed(*each) for each in followed)
         except (TypeError, ValueError) as error:
-            raise ValueError("it is no position in a log") from error
+            raise ValueError("expected a position in a log") from error
         numbers = [known, *(number for each in entries for number in (*astuple(each)[1:4], each.line or 0))]
         texts = [scope, *(text for each in entries for text in (each.task, each.style))]
         if not all(type(number) is int for number in numbers) or not all(type(text) is str for text in texts):
-            raise ValueError("it is no position in a log")
+            raise ValueError("expected a position in a log")
         return Cursor(scope, known, entries)
 
 
@@ -310,12 +310,12 @@ def _read_piece(view: LogsView, task: Task, attempt: Attempt, root: Path) -> Log
     is_running = attempt.status is Status.RUNNING
     rest = [_numbered(parse_line(piece.rest, style)[0], before, len(lines) + 1)] if piece.rest else []
     is_end = query.end is None or query.end >= piece.size
-    lost = [_truncated(attempt, piece.size)] if is_end and (attempt.log_bytes or 0) > piece.size else []
+    notes = [_truncated(attempt, piece.size)] if is_end and (attempt.log_bytes or 0) > piece.size else []
     next_line = None if before is None else before + len(lines) + 1
     here = Followed(task.path, attempt.number, piece.end, piece.stop, style.code, next_line)
     return replace(
         view,
-        lines=tuple(lines if is_running and is_end else [*lines, *rest, *lost]),
+        lines=tuple(lines if is_running and is_end else [*lines, *rest, *notes]),
         unfinished=tuple(rest if is_running and is_end else ()),
         cursor=Cursor(followed=(here,)).encode() if is_running and is_end else "",
         earlier=replace(query, end=piece.start).href if piece.start else "",
@@ -379,8 +379,8 @@ def describe_problem(error: Exception, attempt: Attempt) -> str:
 def _attempts(run: Run, group: Task | None) -> list[tuple[Task, Attempt]]:
     """Return all attempts in a group, by the times at which they started."""
     tasks = run.all_tasks() if group is None else _within(group)
-    found = [(task, attempt) for task in tasks for attempt in task.attempts]
-    return sorted(found, key=lambda each: each[1].started)
+    attempts = [(task, attempt) for task in tasks for attempt in task.attempts]
+    return sorted(attempts, key=lambda each: each[1].started)
 
 
 def _within(group: Task) -> Iterator[Task]:

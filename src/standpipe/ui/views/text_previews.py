@@ -9,7 +9,7 @@ from standpipe.model.json_values import InvalidJson, parse_json
 from standpipe.model.types import Json
 from standpipe.support.terminal_text import strip_controls
 from standpipe.ui.payloads import OpenFile
-from standpipe.ui.views.html_pages import MAX_PAGE, make_static
+from standpipe.ui.views.html_pages import MAX_PAGE
 from standpipe.ui.views.json_tree import json_tree
 from standpipe.ui.views.markdown import render_markdown
 from standpipe.ui.views.payload_types import cut_line, kind_of_text
@@ -51,9 +51,7 @@ def preview_text(file: OpenFile, text: str, faults: int, artifact: Artifact, inn
     if kind == "html" and file.size > MAX_PAGE:
         return Preview("none", "HTML", note="The page is too large to be shown here. Download it.")
     if kind == "html":
-        return Preview(
-            "html", "HTML", data=make_static(text) if embed and is_whole else "", has_scripts="<script" in text.lower()
-        )
+        return Preview("html", "HTML", data=text if embed and is_whole else "", has_scripts="<script" in text.lower())
     if kind == "markdown":
         cut = "" if file.size <= _MAX_MARKDOWN else "Only its beginning is shown."
         return Preview("markdown", "Markdown", render_markdown(text[:_MAX_MARKDOWN]), note=cut or note)
