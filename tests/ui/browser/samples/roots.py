@@ -19,6 +19,7 @@ from pathlib import Path
 
 from standpipe import local
 from standpipe.errors import TaskFailed
+from standpipe.history import Status
 from tests.ui.browser.samples import shapes
 from tests.ui.browser.samples.training import churn_training
 
@@ -45,7 +46,9 @@ def make_run(root: Path, kind: str) -> str:
     root.mkdir(parents=True, exist_ok=True)
     with suppress(TaskFailed):
         KINDS[kind](root)
-    return local.get_run("latest", pipeline_root=root).id
+    run = local.get_run("latest", pipeline_root=root)
+    assert run.status is _STATUSES.get(kind, Status.SUCCEEDED), run
+    return run.id
 
 
 def start(root: Path, *arguments: str) -> subprocess.Popen[bytes]:
@@ -147,6 +150,7 @@ KINDS: dict[str, Callable[[Path], None]] = {
     "other rates": lambda root: _train(root, rates=[0.2, 0.4], seed=8),
     "cached": lambda root: _train(root),
 }
+_STATUSES = {"cancelled": Status.CANCELLED, "failed": Status.FAILED, "interrupted": Status.INTERRUPTED}
 
 
 def main(root: Path, kind: str, *arguments: str) -> None:
