@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     # For type checkers and editors; `__getattr__` provides what is in the registry.
     from standpipe.runners.docker.api import DockerRunner as DockerRunner
     from standpipe.runners.fake import FakeRunner as FakeRunner
+    from standpipe.runners.in_process.api import InProcessRunner as InProcessRunner
     from standpipe.runners.process.api import SubprocessRunner as SubprocessRunner
 
 _HOW_TO_INIT = (

@@ -58,6 +58,7 @@ def test_names_that_do_not_exist_are_errors() -> None:
         local.SubprocessRunner(ignore_init_containers=True),
         local.SubprocessRunner(warm_imports=False),
         local.DockerRunner(),
+        local.InProcessRunner(),
     ],
     ids=repr,
 )
@@ -88,14 +89,19 @@ def test_a_new_runner_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert local.RemoteRunner is RemoteRunner  # type: ignore[attr-defined]
     assert RemoteRunner().command_options == ("--runner", "remote")
     assert isinstance(api.from_command_line("remote", no_venv=False), RemoteRunner)
-    assert api.suggestions() == ["local.SubprocessRunner()", "local.DockerRunner()", "local.RemoteRunner()"]
+    assert api.suggestions() == [
+        "local.SubprocessRunner()",
+        "local.DockerRunner()",
+        "local.InProcessRunner()",
+        "local.RemoteRunner()",
+    ]
     with pytest.raises(SystemExit):
         main(["run", "--help"])
-    assert "{subprocess,docker,remote}" in capsys.readouterr().out
+    assert "{subprocess,docker,in-process,remote}" in capsys.readouterr().out
 
 
 def test_runners_without_a_flag_are_not_on_the_command_line() -> None:
-    assert api.flags() == ("subprocess", "docker")
+    assert api.flags() == ("subprocess", "docker", "in-process")
     assert FakeRunner().command_options == ()
 
 
@@ -114,5 +120,6 @@ def test_a_runner_is_opened_once() -> None:
 
 def test_authoring_imports_no_runner() -> None:
     runners = {"standpipe.runners.process", "standpipe.runners.docker", "standpipe.runners.fake"}
+    runners.add("standpipe.runners.in_process")
     costly = runners | {"pathlib", "subprocess", "logging"}
     assert not costly & modules_of("from standpipe import dsl, local")

@@ -14,10 +14,11 @@ import pytest
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Outcome, TaskRequest
 from standpipe.runners.fake import FakeTaskRunner, Function
+from standpipe.runners.in_process.runner import InProcessTaskRunner
 from standpipe.runners.process import task_process
 from standpipe.runners.process.runner import ProcessTaskRunner
 from tests.runners.bench import HERE, Fixed
-from tests.runners.contract import Harness, IsolatedRunnerContract, RunnerContract
+from tests.runners.contract import Harness, IsolatedRunnerContract, RunnerContract, add
 
 
 class FakeHarness(Harness):
@@ -47,6 +48,43 @@ class TestFakeRunner(RunnerContract):
             return Outcome(problem="the machine is gone")
 
         assert harness.run(harness.request(unknown)) == Outcome(problem="the machine is gone")
+
+
+class InProcessHarness(Harness):
+    """A runner of functions in this process, from their sources."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(InProcessTaskRunner(), root)
+
+    def lose(self, request: TaskRequest) -> None:
+        raise NotImplementedError("the end of a function in this process is always known")
+
+
+class TestInProcessRunner(RunnerContract):
+    """Components in this process. Of what runners with processes must do, this has what one process can do."""
+
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> Iterator[InProcessHarness]:
+        harness = InProcessHarness(tmp_path)
+        yield harness
+        harness.runner.close()
+
+    @pytest.mark.skip(reason="the end of a function in this process is always known")
+    def test_an_end_that_is_unknown_is_a_failure(self, harness: Harness) -> None: ...
+
+    def test_the_fingerprint_is_the_same_for_the_same_image(self, harness: Harness) -> None:
+        """It is empty: a result can depend on all of this process, so it is not cached."""
+        assert harness.runner.fingerprint(harness.request(add, {"a": 1, "b": 2})) == ""
+
+    test_an_exception_is_in_the_log = IsolatedRunnerContract.test_an_exception_is_in_the_log
+    test_environment_variables_are_those_of_the_request = (
+        IsolatedRunnerContract.test_environment_variables_are_those_of_the_request
+    )
+
+    # A task that is cancelled may clean up, which tests/runners/in_process has, as only the main thread gets signals. Of
+    # the others of `IsolatedRunnerContract`: files that are left open elsewhere (`leave_open`), the state of
+    # earlier tasks (`remember`), what child processes print (`print_all`), kills, limits and the peak of the memory
+    # need a process for each task.
 
 
 class ProcessHarness(Harness):

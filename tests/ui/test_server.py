@@ -6,13 +6,14 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
@@ -21,6 +22,7 @@ import pytest
 from standpipe import dsl, local
 from standpipe.local import FakeRunner
 from standpipe.model.events import RunEnded, RunStarted
+from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.states import TaskState
 from standpipe.runs import ui_server
 from standpipe.store.runs import RunRecorder
@@ -121,6 +123,11 @@ def serve() -> Iterator[Callable[..., Server]]:
         server.process.communicate()
 
 
+def suppress_errors(function: Callable[[], object]) -> None:
+    with suppress(OSError, HTTPException):
+        function()
+
+
 def free_port() -> int:
     """Return a port that no other test chooses, unlike the default ones."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
@@ -169,6 +176,24 @@ def test_ctrl_c_ends_it_at_once_although_pages_are_connected(tmp_path: Path, ser
         assert stream.status == 200
         stream.readline()
     assert server.interrupt() < PATIENCE / 4
+    assert server.process.returncode == 0
+    assert server.process.stderr is not None
+    assert server.process.stderr.read() == ""
+
+
+def test_ctrl_c_does_not_wait_for_a_store_that_is_locked(tmp_path: Path, serve: Callable[..., Server]) -> None:
+    run(tmp_path)
+    server = serve(tmp_path)
+    with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE, isolation_level=None)) as db:
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("BEGIN EXCLUSIVE")
+        db.execute("UPDATE runs SET uuid = uuid")
+        page = threading.Thread(target=lambda: suppress_errors(lambda: server.get("/")))
+        page.start()
+        server.get("/events")
+        time.sleep(1)
+        assert server.interrupt() < 20
+        page.join()
     assert server.process.returncode == 0
     assert server.process.stderr is not None
     assert server.process.stderr.read() == ""
@@ -371,13 +396,18 @@ def test_an_idle_server_ends_unless_a_page_or_a_run_needs_it(tmp_path: Path) -> 
     with ui_server.listen(tmp_path) as listener:
         ui_server.write_port(lock, listener)
         inherited = (lock, listener.fileno())
-        command = [sys.executable, "-m", "standpipe", "ui", "--root", str(tmp_path), "--idle-end", "0.5"]
+        command = [sys.executable, "-m", "standpipe", "ui", "--root", str(tmp_path), "--idle-end", "5"]
         process = subprocess.Popen([*command, "--inherited", "%d,%d" % inherited], pass_fds=inherited, text=True)
     os.close(lock)
     server = Server(process, ui_server.find_or_start(tmp_path).address())
-    server.log_in()
-    stream = server.get("/events")
-    stream.readline()
-    assert not wait_until(lambda: not is_alive(process.pid), 3), "a page is connected"
-    server.disconnect()
-    assert process.wait(PATIENCE) == 0
+    try:
+        server.log_in()
+        stream = server.get("/events")
+        stream.readline()
+        assert not wait_until(lambda: not is_alive(process.pid), 8), "a page is connected"
+        server.disconnect()
+        assert process.wait(PATIENCE) == 0
+    finally:
+        server.disconnect()
+        process.kill()
+        process.wait()

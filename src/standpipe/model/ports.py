@@ -247,6 +247,23 @@ class StandbyRunner(Protocol):
         """
 
 
+#: Calls a function in the thread that has called the run, and returns when the function has.
+CallInThread = Callable[[Callable[[], None]], None]
+
+
+@runtime_checkable
+class CallerThreadRunner(Protocol):
+    """A `Runner` that executes tasks in the thread that has called their run."""
+
+    def use_thread(self, run: RunId, call: CallInThread) -> AbstractContextManager[None]:
+        """Execute the attempts of a run in its caller's thread, during a block.
+
+        Args:
+            run: the run.
+            call: calls a function there. It may be called from any thread but that one.
+        """
+
+
 class Cluster(Protocol):
     """The port of a cluster: it provides on this machine what the Kubernetes settings of a pipeline refer to."""
 

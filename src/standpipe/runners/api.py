@@ -36,6 +36,7 @@ class Registration(NamedTuple):
 RUNNERS: Mapping[str, Registration] = {
     "SubprocessRunner": Registration("standpipe.runners.process.api", flag="subprocess"),
     "DockerRunner": Registration("standpipe.runners.docker.api", flag="docker"),
+    "InProcessRunner": Registration("standpipe.runners.in_process.api", flag="in-process"),
     "FakeRunner": Registration("standpipe.runners.fake", flag=""),
 }
 
@@ -49,6 +50,9 @@ class LocalRunner(ABC):
     #: Whether tasks run the code of their components. If not, nobody misses the names that the code does not define, or
     #: the output artifacts that it would have written.
     executes_code = True
+
+    #: Whether tasks run in this process, one at a time. Progress then leaves the terminal to them and to debuggers.
+    in_process = False
 
     _opening = threading.Lock()
     _opened: Runner | None = None

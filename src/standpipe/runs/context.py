@@ -75,7 +75,7 @@ class RunContext:
         return Machine(
             plan or self.plan,
             self.info,
-            max_parallel=self.options.max_parallel,
+            max_parallel=1 if self.options.runner.in_process else self.options.max_parallel,
             capacity=self.options.runner.task_runner.capacity() if _requests_resources(self.plan) else UNBOUNDED,
             policy=ResourcePolicy(self.options.resource_policy),
             later=later,

@@ -1,6 +1,7 @@
 """The main loop of a run: one queue of events, one state machine, and threads that execute attempts.
 
-Only the thread of the loop uses the machine, the store and the observers. The other threads put their results
+Only the thread of the loop uses the machine, the store and the observers: the caller's, unless attempts run there
+(`caller_thread.py`). The other threads put their results
 into the queue. They are daemons, so that one that hangs cannot keep a process from ending that has cancelled its run.
 """
 
@@ -36,6 +37,7 @@ from standpipe.model.events import (
 )
 from standpipe.model.ports import Attempt, FactSink
 from standpipe.model.refs import TaskRef
+from standpipe.runs.caller_thread import CallerThread
 from standpipe.runs.clock import Clock, SystemClock
 from standpipe.support.daemon_threads import DaemonThreads
 from standpipe.support.garbage_collection import reduce_garbage_collection
@@ -69,6 +71,12 @@ class _Defect(NamedTuple):
     error: BaseException
 
 
+class _Interrupted(NamedTuple):
+    """The thread that serves the attempts, which is not that of the loop, was interrupted."""
+
+    error: BaseException
+
+
 class Terminated(BaseException):
     """A signal asked this process to terminate. The caller lets it do so, once all tasks have stopped."""
 
@@ -88,6 +96,7 @@ class Driver:
             called a few times per second.
         timeout: the seconds after which the run is cancelled; None for no limit.
         clock: tells the time, and waits.
+        caller: the thread that calls `run`, if attempts may use it; the loop then has a thread of its own.
     """
 
     def __init__(
@@ -99,12 +108,14 @@ class Driver:
         cancel_requested: Callable[[], bool] = lambda: False,
         timeout: float | None = None,
         clock: Clock | None = None,
+        caller: CallerThread | None = None,
     ) -> None:
         self._machine = machine
         self._attempt = attempt
         self._sinks = sinks
         self._cancel_requested = cancel_requested
         self._clock = clock or SystemClock()
+        self._caller = caller
         self._next_poll = self._clock.now() + _POLL_INTERVAL
         self._deadline = math.inf if timeout is None else self._clock.now() + timeout
         self._cancelled_by_user = False
@@ -112,7 +123,7 @@ class Driver:
         self._stop_reason: StandpipeError | None = None
         self._cancels: dict[TaskRef, Cancellation] = {}  # of the running attempts
         self._patience_ends: dict[TaskRef, float] = {}  # of those that were cancelled (`time.monotonic`)
-        self._events: SimpleQueue[Union[Event, _Defect]] = SimpleQueue()
+        self._events: SimpleQueue[Union[Event, _Defect, _Interrupted]] = SimpleQueue()
         self._threads = DaemonThreads()
         self._signals: list[int] = []
         self._signalled_at: float | None = None  # the time of a signal that the loop has not seen
@@ -144,17 +155,25 @@ class Driver:
                 if self._stop_reason is not None:
                     self._events.put(_STOPPED)
                 self._has_started = True
-            try:
-                with reduce_garbage_collection():
-                    while self._end is None:
-                        self._handle_events()
-            except BaseException:
-                self._signalled_at = None
-                self._abort()  # a defect, or a store that cannot be written: leave no task running
-                raise
+            with reduce_garbage_collection():
+                if self._caller is None:
+                    self._loop()
+                else:
+                    self._caller.serve(self._loop, lambda error: self._events.put(_Interrupted(error)))
         if self._signals:
             raise self._interruption()
+        assert self._end is not None, "the loop has ended"
         return self._end
+
+    def _loop(self) -> None:
+        """Handle events until the run has ended."""
+        try:
+            while self._end is None:
+                self._handle_events()
+        except BaseException:
+            self._signalled_at = None
+            self._abort()  # a defect, or a store that cannot be written: leave no task running
+            raise
 
     @property
     def timed_out(self) -> bool:
@@ -196,7 +215,7 @@ class Driver:
         """Yield the events in the queue; if it is empty, wait for the next one."""
         event = self._wait()
         while True:
-            if isinstance(event, _Defect):
+            if isinstance(event, (_Defect, _Interrupted)):
                 raise event.error
             if self._counts(event):
                 yield event
@@ -222,7 +241,7 @@ class Driver:
         is_first, self._cancelled_by_user = not self._cancelled_by_user, True
         return not (is_first and (self._timed_out or self._stop_reason))
 
-    def _wait(self) -> Event | _Defect:
+    def _wait(self) -> Event | _Defect | _Interrupted:
         """Return the next event: from the queue, a cancel request of another process, or a time that is reached."""
         while True:
             now = self._clock.now()

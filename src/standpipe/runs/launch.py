@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -30,12 +31,13 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import StateLayout, file_name
 from standpipe.model.origins import comes_from_task
 from standpipe.model.plan import Importer
-from standpipe.model.ports import Attempt, FactSink, PreparingRunner
-from standpipe.model.refs import RunInfo, TaskRef
+from standpipe.model.ports import Attempt, CallerThreadRunner, FactSink, PreparingRunner, Runner
+from standpipe.model.refs import RunId, RunInfo, TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.templates import parse_value
 from standpipe.model.values import find_artifacts
 from standpipe.runs.arguments import from_values, to_values
+from standpipe.runs.caller_thread import CallerThread
 from standpipe.runs.context import (
     RunContext,
     get_timeout,
@@ -196,7 +198,11 @@ def drive(
         )
         sinks: list[FactSink] = [redactor.wrap_sink(recorder), redactor.wrap_sink(observer)]
         sinks += [_MissingResources(), _log_cache_hits, *([context.cluster] if context.cluster else [])]
-        with stand_by(task_runner, machine, executor, max_parallel=options.max_parallel) as standby_sinks:
+        caller = CallerThread(partial(quiet_notices, options.quiet)) if options.runner.in_process else None
+        with (
+            stand_by(task_runner, machine, executor, max_parallel=options.max_parallel) as standby_sinks,
+            _lend_thread(task_runner, context.info.id, caller),
+        ):
             driver = Driver(
                 machine,
                 contain_defects(_wrap(context, redactor.wrap_attempt(executor.execute))),
@@ -204,6 +210,7 @@ def drive(
                 cancel_requested=lambda: was_asked_to_stop(context.folder),
                 timeout=get_timeout(context.plan) or None,
                 clock=context.clock,
+                caller=caller,
             )
             with _prepare_ahead(context, uses, driver):
                 return RunResult(driver.run(first), driver.timed_out, driver.stop_reason)
@@ -257,6 +264,11 @@ def _find_host_paths(context: RunContext, machine: Machine) -> HostPaths | None:
             for artifact in find_artifacts(task.outputs.values()):
                 paths.add_import(artifact.location)
     return paths
+
+
+def _lend_thread(runner: Runner, run: RunId, caller: CallerThread | None) -> AbstractContextManager[None]:
+    """Return a context in which a runner may use the thread of the run's caller, if its tasks are to run there."""
+    return runner.use_thread(run, caller.call) if caller and isinstance(runner, CallerThreadRunner) else nullcontext()
 
 
 def _prepare_ahead(context: RunContext, uses: Sequence[ExecutorUse], driver: Driver) -> AbstractContextManager[None]:
@@ -331,7 +343,7 @@ class Observer(FactSink, Protocol):
 def _observer(context: RunContext, earlier: float) -> Observer:
     if context.options.quiet or context.debug:
         return Quiet()
-    if Screen().isatty():
+    if Screen().isatty() and not context.options.runner.in_process:
         from standpipe.console.live import Live  # rich costs 60 ms, worth it on a terminal only
 
         return Live(context.info, str(context.folder), earlier)

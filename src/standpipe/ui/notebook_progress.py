@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import os
 import threading
 import time
 from collections import deque
@@ -81,6 +82,7 @@ class NotebookProgress:
         self._message, self._is_cancelled = "", False
         self._status = Status.RUNNING
         self._is_broken = False
+        self._process = os.getpid()
         self._started_at = time.monotonic()
         self._lock = threading.Lock()
         self._changed, self._ended = threading.Event(), threading.Event()
@@ -92,6 +94,8 @@ class NotebookProgress:
         self._thread.start()
 
     def __call__(self, facts: Sequence[Fact]) -> None:
+        if os.getpid() != self._process:
+            return  # a forked child, which has neither the thread nor the connection to the notebook
         now = time.time()
         with self._lock:
             for fact in facts:
@@ -101,6 +105,8 @@ class NotebookProgress:
 
     def line(self, task: TaskRef, text: str) -> None:
         """Show a line that a task printed. Called from many threads."""
+        if os.getpid() != self._process:
+            return
         shown = text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"
         with self._lock:
             self._lines.append((str(task), strip_controls(shown)))
@@ -109,6 +115,8 @@ class NotebookProgress:
 
     def close(self) -> None:
         """Show the final state, which stays."""
+        if os.getpid() != self._process:
+            return
         self._ended.set()
         self._changed.set()
         self._thread.join(timeout=5)  # the kernel may be about to end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import sys
@@ -15,7 +16,7 @@ from .executor import Executor
 from .kfp_shim import install
 from .models import adapt
 from .report import report
-from .source import MOST_PROGRAMS, Sections, compiled, load_function, unload
+from .source import MODULE_NAME, MOST_PROGRAMS, Sections, compiled, load_function, unload
 from .usage import write
 
 #: The size, in bytes, up to which a request is read and compiled before the fork.
@@ -94,8 +95,34 @@ def run(path: str, request: Optional[Request] = None, *, call: Optional[Call] = 
 def _run(path: str, request: Request, call: Optional[Call]) -> int:
     custom: List[Any] = []
     atexit.register(_finish, path, request, custom)  # the first one, so that it is called after those of the user's
+    return _attempt(request, lambda: custom.extend(_execute(request, call)))
+
+
+def run_here(path: str, *, call: Optional[Call] = None) -> int:
+    """Execute a request in a process that goes on afterwards, and return the exit code of the task.
+
+    Args:
+        path: the file of the request.
+        call: as in `run`.
+    """
+    request = read(path)
+
+    def execute() -> None:
+        custom = _execute(request, call)
+        sys.modules.pop(MODULE_NAME, None)
+        gc.collect()  # closes the files that only the component refers to: outputs are read next
+        if custom:
+            from .custom_paths import copy_payloads  # costs 5 ms, and few artifacts have a custom path
+
+            copy_payloads(custom)
+
+    return _attempt(request, execute)
+
+
+def _attempt(request: Request, execute: Callable[[], None]) -> int:
+    """Call a function that executes a request; report what it raises, and return the exit code."""
     try:
-        custom += _execute(request, call)
+        execute()
     except SystemExit as error:
         return _exit_code(error)
     except KeyboardInterrupt as error:

@@ -1,0 +1,1 @@
+"""The runner that executes Python components in this process."""
