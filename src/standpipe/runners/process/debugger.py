@@ -12,10 +12,8 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, TaskRequest
 from standpipe.runners.process.fork_servers import BOOT
 from standpipe.runners.process.process_tree import kill_tree
-from standpipe.runners.request_files import read_error, read_usage, request_file
+from standpipe.runners.request_files import DEBUGGED_NOTE, read_error, read_usage, request_file
 from standpipe.support.forking import register_functions, start_process
-
-_NOTE = b"[it ran under the debugger: what it printed was on the terminal]\n"
 
 #: There is one terminal, so one task is debugged at a time.
 _terminal = threading.Lock()
@@ -45,7 +43,7 @@ def run_debugged(
     Raises:
         RunnerError: if the interpreter does not start.
     """
-    log.write(_NOTE)
+    log.write(DEBUGGED_NOTE)
     with _terminal:
         if cancel:
             return CANCELLED_BEFORE_START
