@@ -1,4 +1,4 @@
-# `make` lists the targets. They need git, make and Python 3.10 or newer; the slow tests also need Docker.
+# `make` lists the targets. They need git, make and Python 3.10 or newer; the slow tests also need Docker and Chromium.
 # To use another Python: make PYTHON=python3.12 ...
 
 PYTHON ?= python3
@@ -30,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test coverage test-pythons test-slow chaos check lint types docs bench dist lock clean
+.PHONY: help demo test coverage test-pythons test-slow chaos check lint types docs screenshots bench dist lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -42,7 +42,7 @@ demo: ## run a real machine-learning pipeline: examples/iris.py
 test: ## run the fast tests: no Docker, no network
 	$(bootstrap) dev
 	$(BIN)/python -m pytest -m "not slow" $(parallel) $(ARGS)
-	@echo "Not run: the slow tests (Docker, real packages, the KFP SDK). 'make test-slow' runs them."
+	@echo "Not run: the slow tests (Docker, real packages, the KFP SDK, a browser). 'make test-slow' runs them."
 
 coverage: ## run the fast tests, and measure their coverage
 	$(bootstrap) dev
@@ -52,9 +52,10 @@ test-pythons: ## run the fast tests on the other supported versions of Python
 	$(bootstrap) dev
 	scripts/test-pythons $(PYTHONS)
 
-test-slow: $(KFP)/complete $(LIBRARIES)/complete ## run the slow tests: Docker, real packages, the KFP SDK
+test-slow: $(KFP)/complete $(LIBRARIES)/complete ## run the slow tests: Docker, real packages, the KFP SDK, a browser
 	$(bootstrap) dev
 	@[ "$$(id -u)" != 0 ] || { scripts/docker-engine && scripts/docker-test-image; } || [ "$(CI)" != true ]
+	@[ "$$(id -u)" != 0 ] || scripts/chromium || [ "$(CI)" != true ]
 	STANDPIPE_KFP_PYTHON=$(KFP)/bin/python STANDPIPE_LIBRARIES_PYTHON=$(LIBRARIES)/bin/python \
 		$(BIN)/python -m pytest -m slow --durations=10 $(ARGS)
 
@@ -80,6 +81,10 @@ types: ## check types (mypy, strict)
 docs: ## build the documentation in docs/_build/html
 	$(bootstrap) dev docs
 	$(BIN)/sphinx-build -q -E -W --keep-going -b html docs docs/_build/html
+
+screenshots: ## take the pictures of the web UI in docs/images/ui, with Chromium
+	$(bootstrap) dev
+	$(BIN)/python scripts/screenshots $(ARGS)
 
 bench: $(KFP)/complete ## compare the speed with others and with an earlier commit; ARGS=--quick: a minute; ARGS="--only docker": some rows
 	$(bootstrap)

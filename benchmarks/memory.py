@@ -34,7 +34,7 @@ def peak_memory(command: list[str], folder: Path, environment: Mapping[str, str]
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
         while process.poll() is None:
-            peak = max(peak, sum(map(_read_pss, _find_family(process.pid))))
+            peak = max(peak, sum(map(read_pss, _find_family(process.pid))))
             time.sleep(_INTERVAL)
     if process.returncode:
         raise Failed((folder / "output.txt").read_text(errors="replace")[-2000:])
@@ -57,7 +57,8 @@ def _find_family(pid: int) -> set[int]:
     return family
 
 
-def _read_pss(pid: int) -> float:
+def read_pss(pid: int) -> float:
+    """Return the memory of a process in MB: its PSS. It is 0 if the process has ended."""
     with suppress(OSError):  # it has ended
         match = _PSS.search((_PROC / str(pid) / "smaps_rollup").read_text())
         return int(match[1]) / 1e3 if match else 0.0

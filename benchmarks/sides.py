@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from versions import BASE, KFP, SCIENCE
+from versions import BASE, KFP, PLAYWRIGHT, SCIENCE
 
 BENCHMARKS = Path(__file__).resolve().parent
 PROGRAMS = BENCHMARKS / "programs"
@@ -66,6 +66,10 @@ class Side:
         """Run chains of trivial tasks, one after another in one process."""
         result = self.run("chain.py", runner=runner, packages=packages, lengths=lengths)
         return Chains(result["seconds"], result["max_rss"] / MAX_RSS_PER_MB)
+
+    def time_script(self, path: Path, folder: Path) -> float:
+        """Return the seconds of a whole process that runs a script in a folder."""
+        return self._time(folder, str(path))
 
     def run(self, name: str, **request: Any) -> dict[str, Any]:
         """Run a program of `programs/`, and return what it wrote, as JSON, to the file `to` of its request."""
@@ -146,6 +150,11 @@ class Sides:
     def peers(self) -> Side:
         """The packages of `versions.SCIENCE` alone, for programs that use a process pool."""
         return Side(self._install("peers", *SCIENCE), "")
+
+    @cached_property
+    def browser(self) -> Side:
+        """The project as it is now, with the driver of a browser."""
+        return self._side(self._install("browser", str(self._root), PLAYWRIGHT))
 
     def _extract_base(self, source: Path) -> None:
         git = ["git", "-C", str(self._root)]

@@ -13,5 +13,8 @@ BASE = "d02244473c75ad1d7cf90d481011ae4ac9427983"
 SCIENCE = ("numpy==2.4.6", "pandas==3.1.1", "scikit-learn==1.9.1")
 TORCH = ("torch==2.13.0",)
 
+#: The driver of Chromium, which is the one of this machine.
+PLAYWRIGHT = "playwright==1.65.2"
+
 #: The image of tasks in containers.
 IMAGE = "python:3.11"

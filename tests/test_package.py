@@ -52,3 +52,17 @@ def test_classes_that_few_programs_need_are_there_when_they_are_used(name: str) 
     assert getattr(dsl, name).__module__ == "standpipe.worker.status"
     with pytest.raises(AttributeError, match="no attribute 'TaskConfigs'"):
         getattr(dsl, "TaskConfigs")  # noqa: B009 - type checkers know that there is none
+
+
+def test_a_local_run_imports_nothing_of_the_web_ui() -> None:
+    program = (
+        "import tempfile\n"
+        "from standpipe import dsl, local\n"
+        "@dsl.container_component\ndef noop():\n    return dsl.ContainerSpec(image='image')\n"
+        "local.init(local.FakeRunner(noop=lambda: None), tempfile.mkdtemp(), quiet=True)\n"
+        "noop()\nlocal.get_run('latest').tasks"
+    )
+    imported = modules_of(program)
+
+    assert "standpipe.runners.fake" in imported
+    assert not {"anyio", "click", "jinja2", "markdown_it", "starlette", "standpipe.ui", "uvicorn"} & imported

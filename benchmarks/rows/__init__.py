@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rows import authoring, chains, containers, cores, imports, records, scheduler
+from rows import authoring, chains, containers, cores, imports, records, scheduler, ui
 from rows.row import Measure
 
 #: All rows, in the order of the table, by the name that `--only` takes.
@@ -34,6 +34,12 @@ ALL: dict[str, Measure] = {
         chains.build,
         chains.next_task,
         chains.large_parameter,
+        ui.ui_first_page,
+        ui.ui_large_run,
+        ui.ui_interactive,
+        ui.ui_memory,
+        ui.ui_live_run,
+        ui.ui_report,
     )
 }
 
@@ -48,4 +54,7 @@ QUICK = (
     "help_text",
     "import_time",
     "large_parameter",
+    "ui_first_page",
+    "ui_large_run",
+    "ui_memory",
 )

@@ -17,6 +17,7 @@ import pytest
 from standpipe import local
 from standpipe.history import Artifact, Run
 from standpipe.model.values import ArtifactValue
+from standpipe.runs.deletion import RunIsUsed, delete_runs
 from standpipe.store.cache import CacheIndex
 from standpipe.store.runs import SCHEMA
 from tests.store.data.schema_2 import pipelines
@@ -236,3 +237,16 @@ def test_the_cache_finds_its_entries(root: Path) -> None:
             seal = cache.checksum(path.decode(), signature)
             assert seal is not None
             assert (seal.digest, seal.size, seal.signature) == (digest, size, signature)
+
+
+def test_its_runs_are_deleted(root: Path) -> None:
+    ids = [run.id for run in local.runs(root)]
+    with pytest.raises(RunIsUsed, match=ids[CACHED]):
+        delete_runs(root, [ids[FIRST]])
+    unused = [ids[SECRET], ids[RERUN]]
+    assert [deleted.id for deleted in delete_runs(root, unused)] == unused
+    assert [run.id for run in local.runs(root)] == [run for run in ids if run not in unused]
+    list(delete_runs(root, [run.id for run in local.runs(root)]))
+    with closing(sqlite3.connect(root / "runs.sqlite")) as db:
+        tables = ("runs", "facts", "plans", "texts", "roots", "summaries", "outlines")
+        assert [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables] == [0] * len(tables)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -294,3 +295,29 @@ def test_a_notebook_that_is_closed_stops_no_run(tmp_path: Path) -> None:
 
 def test_outside_of_a_notebook_there_is_no_kernel() -> None:
     assert not notebooks.has_kernel()
+
+
+def test_many_tasks_that_wait_are_counted(tmp_path: Path) -> None:
+    loop_ref = TaskRef((("loop", None),))
+    shown = Shown()
+    progress = start(tmp_path, shown)
+    progress([e.RunStarted({}), e.LoopStarted(loop_ref, {}, tuple(range(50)))])
+    progress([e.TaskReady(TaskRef((("loop", number),)), {}) for number in range(50)])
+    time.sleep(0.6)
+    assert "47 more waiting" in shown.last
+    assert "iteration 2" in shown.last
+    assert "iteration 3" not in shown.last
+    progress.close()
+
+
+def test_a_forked_child_shows_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Shown()
+    progress = start(tmp_path, shown)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: -1)
+        count = len(shown.pages)
+        progress([e.RunStarted({})])
+        progress.line(LEAF, "text")
+        progress.close()
+        assert len(shown.pages) == count
+    progress.close()

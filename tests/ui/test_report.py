@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ import pytest
 
 from standpipe import dsl, history, local
 from standpipe.dsl import HTML, ClassificationMetrics, Dataset, Input, Markdown, Metrics, Output
-from standpipe.errors import ArgumentError, StorageError
+from standpipe.errors import ArgumentError, StandpipeError, StorageError
 from standpipe.history import Run
 from standpipe.local import FakeRunner, SubprocessRunner
 from standpipe.model.ports import Outcome
@@ -153,7 +156,7 @@ def test_a_report_shows_what_the_run_is_made_of(failed: Run) -> None:
         assert text in page.text, text
     assert "raise ValueError" in page.text
     assert "standpipe/worker" not in html
-    assert "<h1>Title</h1>" in html
+    assert "<h3>Title</h3>" in html
     ids = [attributes["id"] for tag, attributes in page.elements if tag == "section"]
     assert ids[:3] == ["failures", "graph", "timeline"]
     assert {"tasks", "parameters", "metrics", "documents", "artifacts", "logs", "details"} <= set(ids)
@@ -434,3 +437,48 @@ def test_python_writes_the_same_files(tmp_path: Path) -> None:
     local.write_report(run, markdown=markdown, force=True)
     with pytest.raises(ArgumentError, match="Nothing to write"):
         local.write_report(run)
+
+
+# --- runs in any state ------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_was_recorded_without_its_pipeline_has_a_report(tmp_path: Path) -> None:
+    run = loop(tmp_path, [1, 2], lambda x: {"Output": x})
+    with closing(sqlite3.connect(tmp_path / "runs.sqlite")) as db, db:
+        db.execute("UPDATE runs SET plan = ''")
+    assert "Graph of report-loop" in make_html(history.get_run(tmp_path, run.id))
+
+
+def test_a_run_in_progress_has_a_report_that_says_so(tmp_path: Path) -> None:
+    reports: list[tuple[str, str, str]] = []
+
+    def leaf(x: int) -> object:
+        run = history.get_run(tmp_path, "latest")
+        reports.append((make_html(run), make_junit(run), make_summary(run)))
+        return {"Output": x}
+
+    loop(tmp_path, [1], leaf)
+    ((html, junit, markdown),) = reports
+    assert "the run was in progress" in html
+    (suite,) = check_junit(junit)
+    assert suite.get("skipped") == "1"
+    assert "## 🔄 report-loop running" in markdown
+
+
+def test_a_run_that_was_deleted_meanwhile_is_said(tmp_path: Path) -> None:
+    run = loop(tmp_path, [1], lambda x: {"Output": x})
+    (tmp_path / "runs.sqlite").unlink()
+    target = tmp_path / "run.html"
+    with pytest.raises(StandpipeError):
+        write_report(HTML_REPORT, run, target)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_runs_of_an_early_version_have_reports(tmp_path: Path, number: int) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(Path(__file__).parents[1] / "store" / "data" / "schema_2" / "root", root)
+    run = history.runs(root)[number]
+    assert run.id in make_html(run)
+    check_junit(make_junit(run))
+    assert run.pipeline in make_summary(run).replace("\\", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -48,8 +49,9 @@ def test_a_link_with_the_token_on_another_page_leads_there_without_a_redirection
 
 
 def test_a_ticket_is_good_for_one_use(tmp_path: Path) -> None:
-    access = Access(7717, "a-token", {"a-ticket"})
+    access = Access(7717, "a-token", {"a-ticket": time.monotonic() + 60, "expired": time.monotonic() - 1})
     stranger = TestClient(make_app(RunSource(tmp_path), access), base_url=ADDRESS, follow_redirects=False)
+    assert stranger.get("/", params={"token": "expired"}).status_code == 403
     assert stranger.get("/", params={"token": "a-ticket"}).status_code == 303
     assert stranger.get("/").status_code == 200
     assert stranger.get("/", params={"token": "a-ticket"}).status_code == 403
@@ -117,6 +119,7 @@ def test_other_methods_are_refused(user: TestClient, method: str) -> None:
 def test_head_has_no_body(user: TestClient) -> None:
     response = user.head("/")
     assert (response.status_code, response.content) == (200, b"")
+    assert user.head("/events").status_code == 200, "it does not wait for events"
 
 
 @pytest.mark.parametrize("csrf", [None, "", "wrong", ACCESS.token])

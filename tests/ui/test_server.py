@@ -6,24 +6,27 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
 from standpipe import dsl, local
 from standpipe.local import FakeRunner
 from standpipe.model.events import RunEnded, RunStarted
+from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.states import TaskState
 from standpipe.runs import ui_server
 from standpipe.store.runs import RunRecorder
+from standpipe.ui.security import Access
 from tests.imports import modules_of
 from tests.processes import is_alive, wait_until
 from tests.ui.test_live import PLAN, RUN
@@ -34,6 +37,14 @@ PATIENCE = 60.0
 
 @dsl.component
 def add_for_server(a: int) -> int: ...
+
+
+@dsl.component
+def slow_for_server() -> int:
+    import time
+
+    time.sleep(2)
+    return 1
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +63,14 @@ class Server:
         self._opened: list[HTTPConnection | HTTPResponse] = []
 
     def get(self, path: str) -> HTTPResponse:
+        return self._request("GET", path, "", {})
+
+    def post(self, path: str, fields: dict[str, str]) -> HTTPResponse:
+        return self._request("POST", path, urlencode(fields), {"Content-Type": "application/x-www-form-urlencoded"})
+
+    def _request(self, method: str, path: str, body: str, headers: dict[str, str]) -> HTTPResponse:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        connection.request("GET", path, headers={"Cookie": self.cookie})
+        connection.request(method, path, body, {"Cookie": self.cookie, **headers})
         response = connection.getresponse()
         self._opened += [response, connection]
         return response
@@ -104,6 +121,11 @@ def serve() -> Iterator[Callable[..., Server]]:
         server.disconnect()
         server.process.kill()
         server.process.communicate()
+
+
+def suppress_errors(function: Callable[[], object]) -> None:
+    with suppress(OSError, HTTPException):
+        function()
 
 
 def free_port() -> int:
@@ -159,6 +181,24 @@ def test_ctrl_c_ends_it_at_once_although_pages_are_connected(tmp_path: Path, ser
     assert server.process.stderr.read() == ""
 
 
+def test_ctrl_c_does_not_wait_for_a_store_that_is_locked(tmp_path: Path, serve: Callable[..., Server]) -> None:
+    run(tmp_path)
+    server = serve(tmp_path)
+    with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE, isolation_level=None)) as db:
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        db.execute("BEGIN EXCLUSIVE")
+        db.execute("UPDATE runs SET uuid = uuid")
+        page = threading.Thread(target=lambda: suppress_errors(lambda: server.get("/")))
+        page.start()
+        server.get("/events")
+        time.sleep(1)
+        assert server.interrupt() < 20
+        page.join()
+    assert server.process.returncode == 0
+    assert server.process.stderr is not None
+    assert server.process.stderr.read() == ""
+
+
 def test_a_page_catches_up_after_the_server_was_started_again(tmp_path: Path, serve: Callable[..., Server]) -> None:
     (tmp_path / RUN.id).mkdir()
     with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
@@ -174,6 +214,21 @@ def test_a_page_catches_up_after_the_server_was_started_again(tmp_path: Path, se
     assert (second.port, second.address, second.cookie) == (first.port, first.address, first.cookie)
     stream = second.get(f"/events?run={RUN.id}")
     assert b'"status": "SUCCEEDED"' in next(line for line in stream if line.startswith(b"data:"))
+
+
+def test_what_a_page_has_started_outlives_the_server(tmp_path: Path, serve: Callable[..., Server]) -> None:
+    runner = FakeRunner(slow_for_server=lambda **_: {"Output": 1})
+    local.run(slow_for_server, runner=runner, pipeline_root=tmp_path, quiet=True)
+    original = local.get_run("latest", tmp_path).id
+    server = serve(tmp_path)
+    form = {"csrf": Access(server.port, ui_server.load_token(tmp_path)).csrf, "task": "slow-for-server"}
+    response = server.post(f"/runs/{original}/rerun", form)
+    assert response.status == 303
+    server.process.kill()
+    server.process.wait(PATIENCE)
+    assert wait_until(lambda: len(local.runs(tmp_path)) == 2, PATIENCE)
+    assert wait_until(lambda: local.runs(tmp_path)[0].status.value == "SUCCEEDED", PATIENCE)
+    assert local.runs(tmp_path)[0].rerun_of == f"{original}/slow-for-server"
 
 
 def test_an_error_in_a_page_is_shown_on_the_terminal_only(tmp_path: Path) -> None:
@@ -229,6 +284,22 @@ def test_many_processes_agree_on_the_token(tmp_path: Path) -> None:
         thread.join()
     assert len(tokens) == 20
     assert len(set(tokens)) == 1
+
+
+def test_the_port_of_the_server_before_is_not_taken_for_that_of_one_that_is_starting(tmp_path: Path) -> None:
+    path = ui_server.files_of(tmp_path).server
+    lock = ui_server.open_lock(path)
+    assert lock is not None
+    with ui_server.listen(tmp_path, 0) as former:
+        ui_server.write_port(lock, former)
+    waiting = threading.Thread(target=lambda: found.append(ui_server.find_or_start(tmp_path).port))
+    found: list[int] = []
+    waiting.start()
+    with ui_server.listen(tmp_path, 0) as listener:
+        ui_server.write_port(lock, listener)
+        waiting.join()
+        assert found == [listener.getsockname()[1]]
+    os.close(lock)
 
 
 # --- servers that runs start ------------------------------------------------------------------------------------------
@@ -325,13 +396,18 @@ def test_an_idle_server_ends_unless_a_page_or_a_run_needs_it(tmp_path: Path) -> 
     with ui_server.listen(tmp_path) as listener:
         ui_server.write_port(lock, listener)
         inherited = (lock, listener.fileno())
-        command = [sys.executable, "-m", "standpipe", "ui", "--root", str(tmp_path), "--idle-end", "0.5"]
+        command = [sys.executable, "-m", "standpipe", "ui", "--root", str(tmp_path), "--idle-end", "5"]
         process = subprocess.Popen([*command, "--inherited", "%d,%d" % inherited], pass_fds=inherited, text=True)
     os.close(lock)
     server = Server(process, ui_server.find_or_start(tmp_path).address())
-    server.log_in()
-    stream = server.get("/events")
-    stream.readline()
-    assert not wait_until(lambda: not is_alive(process.pid), 3), "a page is connected"
-    server.disconnect()
-    assert process.wait(PATIENCE) == 0
+    try:
+        server.log_in()
+        stream = server.get("/events")
+        stream.readline()
+        assert not wait_until(lambda: not is_alive(process.pid), 8), "a page is connected"
+        server.disconnect()
+        assert process.wait(PATIENCE) == 0
+    finally:
+        server.disconnect()
+        process.kill()
+        process.wait()

@@ -9,6 +9,7 @@ import pytest
 from standpipe import dsl, local
 from standpipe.errors import NoSuchRun, TaskFailed
 from standpipe.local import FakeRunner
+from standpipe.store.reading import StoredFacts
 from standpipe.ui.source import RunSource
 
 
@@ -55,3 +56,15 @@ def test_the_plan_is_that_of_the_last_resume_and_a_run_is_followed(tmp_path: Pat
 def test_an_unknown_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NoSuchRun, match="no run 'other'"):
         RunSource(tmp_path).run("other")
+
+
+def test_a_run_that_was_prepared_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    local.run(one_task_of_source, runner=FakeRunner(shaky_source=lambda: 1), pipeline_root=tmp_path, quiet=True)
+    source = RunSource(tmp_path)
+    run = source.runs()[0].id
+    source.prepare(run)
+    monkeypatch.setattr(StoredFacts, "facts_since", None)
+
+    assert [task.path for task in source.run(run).tasks] == ["shaky-source"]
+    source.prepare(run)
+    source.prepare("nothing")

@@ -1,4 +1,4 @@
-"""Progress as plain lines, for output that is not a terminal: a file, a pipe, a CI log, a notebook."""
+"""Progress as plain lines, for output that is neither a terminal nor a notebook: a file, a pipe, a CI log."""
 
 from __future__ import annotations
 

@@ -70,8 +70,10 @@ class Lineage(Generic[H]):
         """Return all artifacts: those of tasks in the order of the tasks, then those that were passed to the run."""
         return tuple(map(_record, sorted(self._entries, key=lambda entry: entry.order)))
 
-    def convert(self, values: Mapping[str, StoredValue], holder: H | None = None) -> dict[str, Value]:
+    def convert(self, values: Mapping[str, StoredValue], holder: H | None = None) -> Mapping[str, Value]:
         """Return inputs or outputs, which a holder keeps, with the records of their artifacts."""
+        if not any(isinstance(value, (ArtifactValue, list)) for value in values.values()):
+            return values
         return {name: self.convert_value(value, holder) for name, value in values.items()}
 
     def convert_value(self, value: StoredValue, holder: H | None = None) -> Value:

@@ -223,11 +223,19 @@ def _wait_for_port(path: Path) -> int:
     end = time.monotonic() + _WRITING
     while True:
         port = _read_port(path)
-        if port:
+        if port and _is_listening(port):  # otherwise it is that of the server before
             return port
         if time.monotonic() > end:
             raise StorageError(f"The web UI has not written its port to {path}. Remove the file.")
         time.sleep(0.01)
+
+
+def _is_listening(port: int) -> bool:
+    try:
+        socket.create_connection((HOST, port), _WRITING).close()
+    except OSError:
+        return False
+    return True
 
 
 def _read_port(path: Path) -> int:

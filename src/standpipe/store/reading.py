@@ -26,7 +26,7 @@ from standpipe.model.plan import Plan
 from standpipe.model.refs import RunId
 from standpipe.model.states import TaskState
 from standpipe.store import database, runs
-from standpipe.store.facts import STATES, decode
+from standpipe.store.facts import STATES, decode, decode_all
 from standpipe.store.plans import load
 from standpipe.store.relocation import Move, infer_root
 from standpipe.support.garbage_collection import pause_garbage_collection
@@ -253,7 +253,8 @@ class StoredFacts:
             raise runs.SCHEMA.damage(self._path, problem)
         read_text = _text_reader(self._path)
         with pause_garbage_collection():
-            facts = [(at, decode(kind, body, read_text)) for _, at, kind, body in selected]
+            decoded = decode_all(((kind, body) for _, _, kind, body in selected), read_text)
+            facts = [(row["at"], fact) for row, fact in zip(selected, decoded, strict=True)]
         return self._relocate(run, facts, roots, seq)
 
     def _relocate(

@@ -1,5 +1,7 @@
 """The run store: the facts of every run, append-only, in SQLite (`runs.sqlite` in the pipeline root).
 
+A run is deleted as a whole, with all that only it has: see `store.deletion`.
+
 Schema, version 6:
 
 * `runs`: `id` (the run's id), `pipeline` (its name), `created` (ISO 8601, UTC), `uuid`, `plan` (the id of the Plan that

@@ -8,7 +8,6 @@ from inspect import iscoroutinefunction
 from pathlib import Path
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
@@ -16,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from standpipe.ui.artifact_index import ArtifactIndex
-from standpipe.ui.live import Live, serve_events
+from standpipe.ui.live import Live, in_thread, serve_events
 from standpipe.ui.pages.errors import HANDLERS
 from standpipe.ui.security import Access, Guard
 from standpipe.ui.source import RunSource
@@ -76,10 +75,8 @@ def _page(name: str) -> Callable[[Request], Awaitable[Response]]:
     module, _, function = name.partition(".")
 
     async def handle(request: Request) -> Response:
-        handler = getattr(await run_in_threadpool(import_module, f"{_PAGES}.{module}"), function)
-        response: Response = await (
-            handler(request) if iscoroutinefunction(handler) else run_in_threadpool(handler, request)
-        )
+        handler = getattr(await in_thread(import_module, f"{_PAGES}.{module}"), function)
+        response: Response = await (handler(request) if iscoroutinefunction(handler) else in_thread(handler, request))
         return response
 
     return handle

@@ -14,8 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 from zlib import crc32
 
+from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -28,6 +30,9 @@ from standpipe.model.types import Json
 from standpipe.store.changes import StoreChanges
 from standpipe.store.overview import read_overview
 from standpipe.store.reading import StoredFacts
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 #: Seconds between two looks at the files of a store, at least.
 INTERVAL = 0.05
@@ -140,7 +145,7 @@ class _Watcher:
             if self._changes.poll() or is_due:
                 changed = self._changes.last_change()
                 looked = time.monotonic()
-                event = await asyncio.to_thread(self._look)
+                event = await in_thread(self._look)
                 cost = time.monotonic() - looked
                 if event != self.event:
                     self.event = Event(event.kind, event.data, event.may_change, changed)
@@ -153,8 +158,15 @@ class _Watcher:
             change.set_result(None)
 
 
+async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function in a thread, which is left behind when the server ends: it may wait for a locked store."""
+    return await to_thread.run_sync(partial(function, *args, **kwargs), abandon_on_cancel=True)
+
+
 async def serve_events(request: Request) -> Response:
     """Answer with the events of a run, or of the list of runs."""
+    if request.method == "HEAD":
+        return Response(media_type="text/event-stream")
     live: Live = request.app.state.live
     stream = live.events(request.query_params.get("run", ""))
     return StreamingResponse(stream, media_type="text/event-stream")

@@ -65,7 +65,7 @@ def read_tail(
         most_bytes: the most bytes.
 
     Raises:
-        OSError: if it cannot be read; UntrustedFileError if it is no regular file.
+        OSError: if it cannot be read; UntrustedFileError if it is not a regular file.
     """
     with _opened(path, root) as file:
         size = os.fstat(file).st_size

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextvars
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -41,8 +43,10 @@ _SHARE = 10
 #: The seconds after which the elapsed time is updated.
 _TICK = 1.0
 
-#: The most rows and failures, the most lines that tasks printed, and the most characters of one.
+#: The most rows, rows next to each other of tasks that wait, and failures; the most lines that tasks printed, and the
+#: most characters of one.
 _MAX_ROWS = 60
+_MAX_WAITING = 3
 _MAX_FAILURES = 5
 _MAX_LINES = 100
 _MAX_LENGTH = 300
@@ -78,6 +82,7 @@ class NotebookProgress:
         self._message, self._is_cancelled = "", False
         self._status = Status.RUNNING
         self._is_broken = False
+        self._process = os.getpid()
         self._started_at = time.monotonic()
         self._lock = threading.Lock()
         self._changed, self._ended = threading.Event(), threading.Event()
@@ -89,6 +94,8 @@ class NotebookProgress:
         self._thread.start()
 
     def __call__(self, facts: Sequence[Fact]) -> None:
+        if os.getpid() != self._process:
+            return  # a forked child, which has neither the thread nor the connection to the notebook
         now = time.time()
         with self._lock:
             for fact in facts:
@@ -98,6 +105,8 @@ class NotebookProgress:
 
     def line(self, task: TaskRef, text: str) -> None:
         """Show a line that a task printed. Called from many threads."""
+        if os.getpid() != self._process:
+            return
         shown = text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"
         with self._lock:
             self._lines.append((str(task), strip_controls(shown)))
@@ -106,6 +115,8 @@ class NotebookProgress:
 
     def close(self) -> None:
         """Show the final state, which stays."""
+        if os.getpid() != self._process:
+            return
         self._ended.set()
         self._changed.set()
         self._thread.join(timeout=5)  # the kernel may be about to end
@@ -154,7 +165,7 @@ class NotebookProgress:
             lines, failures = self._fold.lines(is_over=is_over), self._fold.failures()
             counts = dict(self._fold.totals(is_over=is_over).counts)
             printed, printed_count, message = list(self._lines), self._line_count, self._message
-        seconds = self._earlier + self._elapsed()
+        rows, seconds = _rows(lines), self._earlier + self._elapsed()
         html = render_output(
             "progress",
             {
@@ -162,8 +173,8 @@ class NotebookProgress:
                 "status": self._status.value,
                 "seconds": seconds,
                 "counts": [StateCount(state, LABELS[state], counts[state]) for state in LABELS if counts.get(state)],
-                "rows": _rows(lines[:_MAX_ROWS]),
-                "hidden": max(0, len(lines) - _MAX_ROWS),
+                "rows": rows[:_MAX_ROWS],
+                "hidden": max(0, len(rows) - _MAX_ROWS),
                 "messages": [message] if message else [],
                 "failures": failures[:_MAX_FAILURES],
                 "lines": printed,
@@ -176,14 +187,21 @@ class NotebookProgress:
 
 
 def _rows(lines: Sequence[Line]) -> list[TaskRow]:
-    """Return the rows of an outline. Why a group failed is in a row below it."""
-    after = [*lines[1:], Line(0, "", "")]
+    """Return the rows of an outline. Why a group failed is in a row below it; many tasks that wait are counted."""
+    rows: list[TaskRow] = []
+    for (status, depth), group in groupby(lines, key=lambda line: (line.status, line.depth)):
+        siblings = list(group)
+        hidden = siblings[_MAX_WAITING:] if status == Status.READY.value else []
+        rows += map(_row, siblings[: len(siblings) - len(hidden)])
+        if hidden:
+            rows.append(_row(Line(depth, "", status, count=sum(line.count for line in hidden))))
+    after = [*rows[1:], _row(Line(0, "", Status.READY.value))]
     return (
         [
-            replace(_row(line), note="") if line.status == "FAILED" and line.depth < below.depth else _row(line)
-            for line, below in zip(lines, after, strict=True)
+            replace(row, note="") if row.state == Status.FAILED.value and row.depth < below.depth else row
+            for row, below in zip(rows, after, strict=True)
         ]
-        if lines
+        if rows
         else []
     )
 

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from standpipe.errors import StandpipeError, StorageError
@@ -37,11 +37,13 @@ class Payload:
 class OpenFile:
     """A payload that is a regular file, open for reading.
 
-    `size` (bytes) is that of the moment when it was opened: what is written later belongs to another version.
+    `size` (bytes) is that of the moment when it was opened: what is written later belongs to another version. Two are
+    equal if their content is the same: the file, its size and its time of change.
     """
 
-    descriptor: int
+    descriptor: int = field(compare=False)
     size: int
+    identity: tuple[int, ...] = ()
 
     def read(self, length: int, offset: int = 0) -> bytes:
         """Return at most so many bytes from an offset; fewer if the file is shorter now.
@@ -111,7 +113,8 @@ def open_descriptor(payload: Payload) -> OpenFile:
         raise PayloadError(str(error)) from None
     except OSError as error:
         raise _unreadable(error) from None
-    return OpenFile(descriptor, os.fstat(descriptor).st_size)
+    status = os.fstat(descriptor)
+    return OpenFile(descriptor, status.st_size, (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns))
 
 
 @contextmanager

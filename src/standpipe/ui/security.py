@@ -69,12 +69,12 @@ class Access:
     """Who may use a server.
 
     `token` is a secret that the address has which the user opens, and then the cookie. `tickets` can be in its place,
-    each in one request.
+    each in one request, until a time of `time.monotonic`.
     """
 
     port: int
     token: str = field(repr=False)
-    tickets: set[str] = field(default_factory=set, repr=False, compare=False)
+    tickets: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def cookie(self) -> str:
@@ -159,9 +159,7 @@ def _let_in(request: Request, access: Access) -> Response | None:
     """Return the answer to a request that has the token in its address, or no cookie; None for others."""
     token = request.query_params.get("token")
     if token is not None and request.method != "POST":
-        if token in access.tickets:
-            access.tickets.discard(token)
-        elif not _equal(token, access.token):
+        if not _equal(token, access.token) and access.tickets.pop(token, 0.0) < time.monotonic():
             return _problem(403, f"The token in this address is not that of the server. {_PRINTED}")
         response = _to_clean_address(request)
         response.set_cookie(access.cookie, access.token, httponly=True, samesite="strict", path="/")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import os
 import secrets
 import socket
@@ -19,9 +19,13 @@ from standpipe.runs.ui_server import UiServer, listen, load_token, registered
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
+    from uvicorn import Server
 
     from standpipe.ui.live import Live
     from standpipe.ui.source import RunSource
+
+#: Seconds that the browser has to open the address.
+_TICKET_TIME = 120.0
 
 #: The servers that runs start end when nobody has used them for so many seconds, and no run is active.
 IDLE_END = 600.0
@@ -47,8 +51,7 @@ def serve(root: Path, *, run: str = "", port: int | None = None, open_browser: b
         ticket = secrets.token_urlsafe(16)
         if open_browser:
             _open_browser(UiServer(server.port, ticket).address(run))
-        with suppress(KeyboardInterrupt):
-            _run(root, server, listener, ticket if open_browser else "", None)
+        _run(root, server, listener, ticket if open_browser else "", None)
 
 
 def serve_inherited(root: Path, lock: int, listener: int, idle_end: float = IDLE_END) -> None:
@@ -64,23 +67,29 @@ def serve_inherited(root: Path, lock: int, listener: int, idle_end: float = IDLE
         os.set_inheritable(descriptor, False)
     with closing(socket.socket(fileno=listener)) as opened:
         server = UiServer(opened.getsockname()[1], load_token(root))
-        with suppress(KeyboardInterrupt):
-            _run(root, server, opened, "", idle_end)
+        _run(root, server, opened, "", idle_end)
 
 
 def _run(root: Path, server: UiServer, listener: socket.socket, ticket: str, idle_end: float | None) -> None:
-    import uvicorn  # here and below: the browser starts meanwhile
-
-    from standpipe.ui.app import make_app
+    from standpipe.ui.app import make_app  # here and below: the browser starts meanwhile
     from standpipe.ui.live import Live
     from standpipe.ui.security import Access
     from standpipe.ui.source import RunSource
 
     access = Access(server.port, server.token)
     if ticket:
-        access.tickets.add(ticket)
+        access.tickets[ticket] = time.monotonic() + _TICKET_TIME
     source, live = RunSource(root), Live(root)
     use = _Use(make_app(source, access, live), source, live)
+    with suppress(KeyboardInterrupt):
+        _make_server(use, live, idle_end).run(sockets=[listener])
+    if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
+        sys.stdout.flush()
+        os._exit(0)  # a thread that waits for a locked store would keep the process for half a minute
+
+
+def _make_server(use: _Use, live: Live, idle_end: float | None) -> Server:
+    import uvicorn  # the browser starts meanwhile
 
     class Server(uvicorn.Server):
         """A server that ends at once, as it ends the streams of pages, and by itself when it is idle."""
@@ -91,6 +100,7 @@ def _run(root: Path, server: UiServer, listener: socket.socket, ticket: str, idl
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             live.close()
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # requests that do not end are cancelled
             await super().shutdown(sockets)
 
     config = uvicorn.Config(
@@ -104,7 +114,7 @@ def _run(root: Path, server: UiServer, listener: socket.socket, ticket: str, idl
         server_header=False,
         timeout_graceful_shutdown=1,
     )
-    Server(config).run(sockets=[listener])
+    return Server(config)
 
 
 class _Use:
@@ -122,10 +132,12 @@ class _Use:
 
     async def is_idle(self, seconds: float) -> bool:
         """Return whether nobody has used the server for some seconds, and no run is active."""
+        from standpipe.ui.live import in_thread  # the server has imported it
+
         now = time.monotonic()
         if now - self._last < seconds:
             return False
-        if self._live.page_count or await asyncio.to_thread(self._has_active_run):
+        if self._live.page_count or await in_thread(self._has_active_run):
             self._last = now
             return False
         return True

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
 
+from standpipe.errors import StandpipeError
 from standpipe.history import Run, get_run, runs
 from standpipe.history.totals_reader import TotalsReader
 from standpipe.model.plan import Plan
@@ -60,6 +62,14 @@ class RunSource:
             while len(self._kept) > _MOST_KEPT:
                 self._kept.popitem(last=False)
         return snapshot
+
+    def prepare(self, run: str) -> None:
+        """Read the facts of a run whose page may come next, unless they were read; an error is left to that page."""
+        with self._lock:
+            is_kept = run in self._kept
+        if not is_kept:
+            with suppress(StandpipeError):
+                self.run(run).tasks  # noqa: B018 - it reads them
 
     def plan(self, run: str) -> Plan | None:
         """Return the Plan that a run was started or last resumed with; None for a run of a version that stored none.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -50,8 +52,8 @@ def test_a_page_shows_metrics(client: Client, tmp_path: Path) -> None:
 
 
 def test_a_file_in_a_folder_has_a_page(client: Client, tmp_path: Path) -> None:
-    def write(data: object) -> None:
-        folder = Path(data.path)  # type: ignore[attr-defined]
+    def write(data: Any) -> None:
+        folder = Path(data.path)
         folder.mkdir()
         (folder / "notes.md").write_text("# A *title*")
 
@@ -61,6 +63,47 @@ def test_a_file_in_a_folder_has_a_page(client: Client, tmp_path: Path) -> None:
     assert "A title" in page_text(client(), run, uri=location(tmp_path, run), path="notes.md")
     missing = page_text(client(), run, uri=location(tmp_path, run), path="other.md")
     assert "There is no such file in this artifact." in missing
+
+
+def test_names_of_files_that_are_not_text_are_shown(client: Client, tmp_path: Path) -> None:
+    def write(data: Any) -> None:
+        inner = os.path.join(os.fsencode(data.path), b"caf\xe9")
+        os.makedirs(inner)
+        Path(os.fsdecode(inner), "x.txt").touch()
+
+    run = run_with_artifacts(tmp_path, write)
+
+    assert "1 file 0 B caf\N{REPLACEMENT CHARACTER} x.txt 0 B" in page_text(client(), run, uri=location(tmp_path, run))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(
+            b'{"a": "\\ud800", "\\udfff": 1}',
+            b'{"a": "\\ud800"}\n{"b": 1}',
+            b"a,b\n\0,\x1b\n",
+            b"\xff\xfe\0\xd8",
+            b"\xed\xa0\x80",
+        ),
+        *(
+            b"{{ 1 }}{% raw %}",
+            b"</pre></main><script>",
+            b"[[[[[[]]]]]]",
+            b'{"": {}, " ": []}',
+            b"\x93NUMPY\1\0\x02\0{}",
+        ),
+    ],
+)
+@pytest.mark.parametrize("type_ending", ["", ".md", ".csv"])
+def test_any_content_has_a_page(client: Client, tmp_path: Path, content: bytes, type_ending: str) -> None:
+    def write(data: Any) -> None:
+        Path(data.path).mkdir()
+        Path(data.path, f"x{type_ending}").write_bytes(content)
+
+    run = run_with_artifacts(tmp_path, write)
+
+    assert "Lineage" in page_text(client(), run, uri=location(tmp_path, run), path=f"x{type_ending}")
 
 
 def test_a_payload_that_was_removed_is_named_so(client: Client, tmp_path: Path) -> None:
@@ -78,8 +121,8 @@ def test_a_payload_that_was_changed_is_named_so(client: Client, tmp_path: Path) 
 
 
 def test_metadata_and_names_cannot_add_markup(client: Client, tmp_path: Path) -> None:
-    def write(data: object) -> None:
-        data.metadata["<script>alert(1)</script>"] = "</main><img src=x>"  # type: ignore[attr-defined]
+    def write(data: Any) -> None:
+        data.metadata["<script>alert(1)</script>"] = "</main><img src=x>"
 
     run = run_with_artifacts(tmp_path, write)
     html = client().get(f"/runs/{run}/artifact", params={"uri": location(tmp_path, run)}).text

@@ -12,7 +12,15 @@ from standpipe.dsl.base_component import BaseComponent
 from standpipe.local import FakeRunner, SubprocessRunner
 from standpipe.model.ports import Outcome
 from standpipe.store.reading import read_plan, run_row
-from standpipe.ui.views.changes import MAX_CHANGES, Change, Section, compare_texts, compare_values, make_section
+from standpipe.ui.views.changes import (
+    MAX_CHANGES,
+    Change,
+    Section,
+    compare_texts,
+    compare_values,
+    make_section,
+    merge_equal,
+)
 from standpipe.ui.views.differences import Differences, RecordedRun, compare_runs
 
 
@@ -182,6 +190,11 @@ def test_runs_of_different_pipelines_are_compared_by_names(tmp_path: Path) -> No
     tasks = {change.subject: (change.before, change.after) for change in section(differences, "tasks").changes}
     assert tasks["differ-leaf"] == ("succeeded", None)
     assert tasks["for-loop-1"] == (None, "succeeded")
+
+
+def test_components_with_the_same_change_are_one_entry() -> None:
+    changes = [Change("a", "1", "2"), Change("b", "1", "3"), Change("c", "1", "2")]
+    assert merge_equal(changes) == [Change("a, c", "1", "2"), Change("b", "1", "3")]
 
 
 def test_values_of_one_side_are_marked_as_missing() -> None:

@@ -22,7 +22,8 @@ from standpipe.model.states import TaskState
 from standpipe.store.locks import RunLock
 from standpipe.store.runs import RunRecorder
 from standpipe.ui import log_files
-from standpipe.ui.views.logs import Cursor, Followed, LogLine, LogQuery, LogsView, Note, read_logs, read_new_lines
+from standpipe.ui.views.log_records import Cursor, Followed, LogLine, LogQuery, LogsView, Note
+from standpipe.ui.views.logs import read_logs, read_new_lines
 from tests.plans import RUN, dag, node, plan
 
 A, B = TaskRef((("a", None),)), TaskRef((("b", None),))
@@ -273,7 +274,7 @@ def test_a_cursor_is_read_as_it_was_written(task: str, offset: int, style: str) 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '["a",1]', '["",1,[[1,2,3]]]', '["",-1,[["a",1,"0"]]]', "[1,2,3]"])
 def test_what_is_no_cursor_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no position in a log"):
+    with pytest.raises(ValueError, match="expected a position in a log"):
         Cursor.decode(text)
 
 

@@ -84,6 +84,22 @@ def test_a_library_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     assert preview.note == "Its rows cannot be read by no-such-library."
 
 
+def test_rows_are_read_once_as_long_as_the_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[tuple[str, ...]] = [("1", "a", "0.5", "true", "2026-11-30", "", "")]
+    calls = list[int]()
+    monkeypatch.setattr(previews, "find_library", lambda: "a-library")
+    monkeypatch.setattr(previews, "read_parquet_rows", lambda file, *_: calls.append(file) or rows)
+    first = show(tmp_path / "x")
+    path = tmp_path / "x"
+    again = read_preview(Artifact("x", "", str(path), "d", None, {}, None, (), str(path)), tmp_path)
+    show(path)
+
+    assert isinstance(first.content, Table)
+    assert first.content.rows == tuple(rows)
+    assert first == again
+    assert len(calls) == 2
+
+
 @pytest.mark.skipif(not find_library(), reason="no library for Parquet is installed")
 def test_a_library_reads_the_first_rows(tmp_path: Path) -> None:
     preview = show(tmp_path / "x")

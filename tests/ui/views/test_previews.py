@@ -271,7 +271,7 @@ def test_markdown_is_rendered(read: Read) -> None:
     preview = read("# Title\n\n|a|b|\n|-|--:|\n|1|2|\n", "system.Markdown")
 
     assert preview.kind == "markdown"
-    assert "<h1>Title</h1>" in str(preview.content)
+    assert "<h3>Title</h3>" in str(preview.content)
     assert '<td class="align-right">2</td>' in str(preview.content)
 
 

@@ -20,7 +20,8 @@ def respond(request: Request, template: str, status: int = 200, **context: objec
         "csrf": state.access.csrf,
         "loaded": request.scope[BEGAN],
     }
-    return HTMLResponse(render(template, {**shared, **context}), status)
+    html = render(template, {**shared, **context})
+    return HTMLResponse(html.encode(errors="replace"), status)  # half of a surrogate pair, as in names of files
 
 
 def source_of(request: Request) -> RunSource:

@@ -16,8 +16,8 @@ from starlette.types import Receive, Scope, Send
 from standpipe.ui.pages.artifact import find_artifact
 from standpipe.ui.pages.page import source_of
 from standpipe.ui.payloads import OpenFile, PayloadError, find_payload, is_folder, open_descriptor
-from standpipe.ui.views.html_pages import make_static
-from standpipe.ui.views.previews import HTML_MEDIA, MAX_PAGE, type_of
+from standpipe.ui.views.html_pages import MAX_PAGE, make_static
+from standpipe.ui.views.payload_types import HTML_MEDIA, type_of
 
 #: The bytes of one piece of a download, and those that show what a file contains.
 _PIECE = 256 * 1024

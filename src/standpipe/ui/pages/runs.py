@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,4 +24,7 @@ def show(request: Request) -> Response:
     rest = [run for run in selection.shown if run.id not in totals]
     totals |= source.totals.folded(rest, _READING_TIME)
     page = show_runs(runs, selection, totals, now)
-    return respond(request, "runs.html", page=page, most_compared=MAX_COMPARED)
+    response = respond(request, "runs.html", page=page, most_compared=MAX_COMPARED)
+    if runs:
+        response.background = BackgroundTask(source.prepare, runs[0].id)  # the page of a large run takes a second else
+    return response

@@ -38,7 +38,7 @@ async function show(address, push) {
     document.title = page.title;
     document.querySelector(".crumbs").innerHTML = page.querySelector(".crumbs").innerHTML;
     Idiomorph.morph(document.querySelector("main"), main, {
-      ignoreActiveValue: true,
+      ignoreActiveValue: document.activeElement?.matches("input, select, textarea"), // a link that was clicked has none
       callbacks: {
         beforeNodeMorphed: (old) => !(old instanceof Element && old.hasAttribute("data-keep")),
         beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS") && !(name === "checked"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 from standpipe.history.records import Artifact, Value
@@ -82,6 +82,14 @@ def make_section(name: str, title: str, changes: Iterable[Change]) -> Section:
     """Return a section with as many of its changes as are shown."""
     listed = list(changes)
     return Section(name, title, tuple(listed[:MAX_CHANGES]), max(0, len(listed) - MAX_CHANGES))
+
+
+def merge_equal(changes: Iterable[Change]) -> list[Change]:
+    """Return changes, those that are the same but for their subjects as one: of components that share their code."""
+    subjects: dict[Change, list[str]] = {}
+    for change in changes:
+        subjects.setdefault(replace(change, subject=""), []).append(change.subject)
+    return [replace(change, subject=", ".join(names)) for change, names in subjects.items()]
 
 
 def compare_values(before: Mapping[str, Value], after: Mapping[str, Value], prefix: str = "") -> Iterable[Change]:

@@ -19,8 +19,9 @@ _MAX_SCANNED = 10_000
 class Entry:
     """A file, a folder or something else in a folder.
 
-    `path` is its path in the artifact, `kind` is `file`, `folder`, `link` or `other`, `size` (bytes) is that of a file,
-    and `hidden` is how many of a folder's entries are not among its `children`.
+    `path` is its path in the artifact, empty if that is not UTF-8, which no address can have. `kind` is `file`,
+    `folder`, `link` or `other`. `size` (bytes) is that of a file. `hidden` is how many of a folder's entries are not
+    among its `children`.
     """
 
     name: str
@@ -68,20 +69,22 @@ class _Reader:
         return tuple(self._entry(entry, descriptor, path, depth) for entry in shown), len(found) - len(shown)
 
     def _entry(self, entry: os.DirEntry[str], parent: int, path: str, depth: int) -> Entry:
-        inner = f"{path}/{entry.name}" if path else entry.name
+        name = os.fsencode(entry.name).decode(errors="replace")
+        is_valid = name == entry.name and bool(path or not depth)
+        inner = "" if not is_valid else f"{path}/{name}" if path else name
         if entry.is_symlink():
-            return Entry(entry.name, inner, "link")
+            return Entry(name, inner, "link")
         if _is_folder(entry):
             children, hidden = self._children(entry.name, parent, inner, depth)
-            return Entry(entry.name, inner, "folder", None, children, hidden)
+            return Entry(name, inner, "folder", None, children, hidden)
         if not entry.is_file(follow_symlinks=False):
-            return Entry(entry.name, inner, "other")
+            return Entry(name, inner, "other")
         size = 0
         with suppress(OSError):  # removed meanwhile
             size = entry.stat(follow_symlinks=False).st_size
         self.file_count += 1
         self.total_size += size
-        return Entry(entry.name, inner, "file", size)
+        return Entry(name, inner, "file", size)
 
     def _children(self, name: str, parent: int, path: str, depth: int) -> tuple[tuple[Entry, ...], int]:
         if depth >= _MAX_DEPTH or not self._left:

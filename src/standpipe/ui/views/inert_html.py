@@ -14,6 +14,12 @@ from html.parser import HTMLParser
 _WITH_CONTENT = frozenset(("script", "iframe", "object", "noscript", "template", "frameset", "applet"))
 _WITHOUT_CONTENT = frozenset(("link", "base", "embed", "frame", "meta"))
 
+#: The attribute of styles that apply to nothing: what `html_pages.make_static` makes of scripts.
+_NO_MEDIUM = ("media", "not all")
+
+#: Attributes that take the focus, or say where a form is sent.
+_ACTIVE = frozenset(("autofocus", "autoplay", "action", "formaction"))
+
 #: Attributes with an address that a browser loads, without a click.
 _LOADED = frozenset(("src", "srcset", "poster", "background", "data", "xlink:href", "imagesrcset", "srcdoc", "ping"))
 
@@ -44,7 +50,7 @@ class _Filter(HTMLParser):
     def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
         if self._hidden_in:
             self._depth += tag == self._hidden_in
-        elif tag in _WITH_CONTENT:
+        elif tag in _WITH_CONTENT or _NO_MEDIUM in attrs:
             self._hidden_in, self._depth = tag, 1
         elif tag not in _WITHOUT_CONTENT:
             self._in_style = tag == "style"
@@ -85,7 +91,7 @@ def _is_kept(tag: str, name: str, value: str | None) -> bool:
         return False
     if name == "style" and _loads(value or ""):
         return False
-    return name not in _LOADED or (name == "src" and _is_local(value))
+    return name not in _LOADED | _ACTIVE or (name == "src" and _is_local(value))
 
 
 def _is_local(value: str | None) -> bool:

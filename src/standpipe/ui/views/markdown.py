@@ -19,13 +19,17 @@ _IMAGES = ("data:image/png;", "data:image/jpeg;", "data:image/gif;", "data:image
 #: The deepest nesting of lists and quotations: the time that the renderer takes grows with it.
 _MAX_NESTING = 20
 
+#: The levels of headings that the pages have themselves.
+_PAGE_HEADINGS = 2
+
 
 @lru_cache(maxsize=16)  # pages are refreshed often, and 100 KB take a second
 def render_markdown(text: str) -> Markup:
     """Return Markdown as HTML, with tables; HTML in it is shown as text.
 
-    Links open in a new tab, tell the other site nothing, and lead to web sites and mail addresses only. Images are
-    shown if the text contains them (`data:`), since loading one would tell its server who reads the page.
+    Its headings are two levels lower, below those of the page. Links open in a new tab, tell the other site nothing,
+    and lead to web sites and mail addresses only. Images are shown if the text contains them (`data:`), since loading
+    one would tell its server who reads the page.
 
     Args:
         text: the Markdown.
@@ -45,12 +49,14 @@ def _parser() -> MarkdownIt:
 
 
 def _restrict(tokens: Sequence[Token]) -> None:
-    """Remove from tokens what they must not do, and the inline styles, which the pages do not allow."""
+    """Fit tokens into a page, and remove what they must not do, and inline styles, which the pages do not allow."""
     for token in tokens:
         if token.type == "link_open":
             _restrict_link(token)
         elif token.type == "image" and not str(token.attrs.get("src", "")).startswith(_IMAGES):
             token.type, token.content, token.children = "text", f"[image: {token.content}]", None
+        elif token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(int(token.tag[1:]) + _PAGE_HEADINGS, 6)}"
         align = str(token.attrs.pop("style", "")).removeprefix("text-align:")
         if align in ("center", "right"):
             token.attrSet("class", f"align-{align}")

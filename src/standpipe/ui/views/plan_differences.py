@@ -25,15 +25,19 @@ from standpipe.model.plan import (
     PythonFunction,
 )
 from standpipe.model.types import ParameterInput
-from standpipe.ui.views.changes import Change, Section, compare_texts, compare_values, make_section
+from standpipe.ui.views.changes import Change, Section, compare_texts, compare_values, make_section, merge_equal
 
 
 def compare_plans(before: Plan, after: Plan) -> Iterator[Section]:
     """Yield what two Plans differ in, by kind; components and tasks are compared by their names."""
     pairs = list(_pairs(before, after))
-    yield make_section("code", "Code", (change for name, old, new in pairs for change in _code(name, old, new)))
-    yield make_section("packages", "Packages", (c for name, old, new in pairs for c in _packages(name, old, new)))
-    yield make_section("images", "Images", (c for name, old, new in pairs for c in _images(name, old, new)))
+    for name, title, compare in (
+        ("code", "Code", _code),
+        ("packages", "Packages", _packages),
+        ("images", "Images", _images),
+    ):
+        changes = (change for pair in pairs for change in compare(*pair))
+        yield make_section(name, title, merge_equal(changes))
     settings = [change for name, old, new in pairs for change in _settings(name, old, new)]
     for name, _, _ in pairs:
         labels = _label(before, name), _label(after, name)

@@ -58,7 +58,7 @@ class ValueView:
     Attributes:
         name: its name.
         type: what it is, such as `int` or `Dataset`.
-        text: the value, for what is no artifact.
+        text: the value, if it is not an artifact.
         summary: its first characters in one line.
         is_long: whether it is folded at first.
         cut: how many characters are left out.

@@ -17,6 +17,7 @@ from standpipe.ui.views.charts import (
     meter,
     roc_plot,
 )
+from standpipe.ui.views.charts.layers import Box, Edge, draw_layers
 from standpipe.ui.views.charts.svg import element, shorten
 
 HOSTILE = """<script>alert("x")</script> & 'quotes' \N{SNOWMAN}"""
@@ -190,3 +191,25 @@ def test_percentages_are_never_0_or_100_by_rounding(fraction: float, text: str) 
 
 def test_texts_are_shortened_in_their_middle() -> None:
     assert shorten("a\nb" + "c" * 50 + "end", 11) == "a bcc…ccend"
+
+
+def test_layers_have_a_box_for_each_item_and_a_curve_for_each_edge() -> None:
+    columns = [
+        [Box("a", "", "/a", "task"), Box("b", "x", "", "task")],
+        [],
+        [Box(HOSTILE, "", "/c?x=1&y=2", "artifact")],
+    ]
+    tree = parse(draw_layers(columns[::2], [Edge(0, 0, 0), Edge(0, 1, 0, is_weak=True)], "Lineage"))
+
+    assert [each.attrib["href"] for each in tree.iter(f"{SVG}a")] == ["/a", "/c?x=1&y=2"]
+    curves = [each.attrib["class"] for each in tree.iter(f"{SVG}path") if "edge" in each.attrib["class"]]
+    assert curves == ["layer-edge", "layer-edge weak"]
+    assert tree.attrib["role"] == "group"
+
+
+def test_layers_without_boxes_are_left_out() -> None:
+    columns = [[Box("a", "", "", "task")], [], [Box("b", "", "", "task")]]
+    with_gap, without = draw_layers(columns, [], "x"), draw_layers(columns[::2], [], "x")
+
+    assert parse(with_gap).attrib["width"] == parse(without).attrib["width"]
+    parse(draw_layers([], [], "x"))
