@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 
 from standpipe.errors import StandpipeError, UnsupportedError
 from standpipe.model.cancellation import Cancellation
@@ -15,6 +16,7 @@ from standpipe.model.plan import Container, PythonFunction
 from standpipe.model.ports import CANCELLED_BEFORE_START, CallInThread, DebugPause, Log, Outcome, TaskRequest
 from standpipe.model.refs import RunId
 from standpipe.model.resources import Capacity
+from standpipe.runners.attaching import debugpy_folder
 from standpipe.runners.in_process.packages import find_differences
 from standpipe.runners.in_process.state import ProcessState
 from standpipe.runners.in_process.streams import streams_to_log
@@ -29,7 +31,7 @@ from standpipe.support.umask import restrict_umask
 from standpipe.worker import usage
 from standpipe.worker.interrupts import interruptible
 from standpipe.worker.pausing import INTERRUPTED, wait
-from standpipe.worker.task import run_here
+from standpipe.worker.task import Call, run_here
 
 _MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '(\w+)[\w.]*'")
 
@@ -196,7 +198,7 @@ def _run_with_pauses(request: TaskRequest) -> int:
     pause, file = request.pause or DebugPause(), str(pause_file(request.folder))
     if pause.before:
         wait(file, "before it runs")
-    code = run_here(str(request_file(request.folder)), call=_debugged if request.debug else None)
+    code = run_here(str(request_file(request.folder)), call=_debugger(request.debug))
     if code != INTERRUPTED and (pause.after_failure if code else pause.after_success):
         wait(file, "after it has failed" if code else "after it has succeeded")
     return code
@@ -225,7 +227,10 @@ def _explain(outcome: Outcome) -> Outcome:
     )
 
 
-def _debugged(function: Callable[..., object], execute: Callable[[], None]) -> None:
-    from standpipe.worker.debugger import Debugger  # costs 20 ms, and only debugging needs it
+def _debugger(debug: bool | int) -> Call | None:
+    """Return what calls the function of a task under a debugger; None if it is not debugged."""
+    if not debug:
+        return None
+    from standpipe.worker.debugger import call_attached, call_debugged  # costs 20 ms, and only debugging needs it
 
-    Debugger(function).debug(execute)
+    return call_debugged if isinstance(debug, bool) else partial(call_attached, debug, debugpy_folder())
