@@ -22,7 +22,8 @@ from standpipe.model.states import TaskState
 from standpipe.store.locks import RunLock
 from standpipe.store.runs import RunRecorder
 from standpipe.ui import log_files
-from standpipe.ui.views.logs import Cursor, Followed, LogLine, LogQuery, LogsView, Note, read_logs, read_new_lines
+from standpipe.ui.views.log_records import Cursor, Followed, LogLine, LogQuery, LogsView, Note
+from standpipe.ui.views.logs import read_logs, read_new_lines
 from tests.plans import RUN, dag, node, plan
 
 A, B = TaskRef((("a", None),)), TaskRef((("b", None),))

@@ -14,7 +14,8 @@ from standpipe.model.layout import file_name
 from standpipe.ui import log_files
 from standpipe.ui.pages.page import number_in, source_of
 from standpipe.ui.rendering import render
-from standpipe.ui.views.logs import Cursor, NewLines, describe_problem, find_attempt, read_new_lines
+from standpipe.ui.views.log_records import Cursor, NewLines
+from standpipe.ui.views.logs import describe_problem, find_attempt, read_new_lines
 
 #: For how many seconds a request waits for new lines, and how often it looks for them.
 _PATIENCE = 15.0

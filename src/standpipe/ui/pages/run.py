@@ -17,7 +17,8 @@ from standpipe.ui.pages.page import number_in, respond, source_of
 from standpipe.ui.pages.task import panel_context
 from standpipe.ui.pages.timeline import show_timeline
 from standpipe.ui.views.details import view_details
-from standpipe.ui.views.logs import LogQuery, read_logs
+from standpipe.ui.views.log_records import LogQuery
+from standpipe.ui.views.logs import read_logs
 from standpipe.ui.views.spec import emit_yaml, view_spec
 from standpipe.ui.views.states import LABELS, count_states
 from standpipe.ui.views.tasks import TaskQuery, view_tasks

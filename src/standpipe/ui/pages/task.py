@@ -15,7 +15,8 @@ from standpipe.ui.rendering import link
 from standpipe.ui.source import RunSource
 from standpipe.ui.views.cache import RecordedTask, view_cache
 from standpipe.ui.views.layers import find_member
-from standpipe.ui.views.logs import LogQuery, read_logs
+from standpipe.ui.views.log_records import LogQuery
+from standpipe.ui.views.logs import read_logs
 from standpipe.ui.views.task import PANELS, read_input_output, view_header, view_task_details
 
 #: In how many earlier runs of the pipeline a task is looked for.
