@@ -169,6 +169,15 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// Escape closes the panel of a task, and the focus goes back to the task.
+document.addEventListener("keydown", async ({ key, target }) => {
+  const close = document.querySelector("[data-close-panel]");
+  if (key !== "Escape" || !close || target.matches("input, select, textarea") || document.querySelector("dialog[open]")) return;
+  const task = document.querySelector(".selected :is(.task-name, .timeline-link, th a), .node.is-selected .node-link");
+  await show(close.href, true);
+  if (task?.isConnected) task.focus();
+});
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.matches("form[data-soft]") || form.method !== "get") return;
