@@ -32,8 +32,8 @@ def show_graph(run: Run, plan: Plan | None, query: QueryParams) -> GraphTab:
     graph = draw_graph(layer)
     if graph:
         return GraphTab(path, graph)
-    page = number_in(query, "page")
-    return GraphTab(path, table=tabulate_layer(layer, query.get("state", ""), 1 if page is None else page))
+    table = tabulate_layer(layer, query.get("state", ""), number_in(query, "page"), query.get("task", ""))
+    return GraphTab(path, table=table)
 
 
 def layer_path(run: Run, plan: Plan | None, query: QueryParams) -> str:
