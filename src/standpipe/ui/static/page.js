@@ -39,7 +39,7 @@ async function show(address, push) {
     loaded = Number(page.body.dataset.loaded);
     document.title = page.title;
     document.querySelector(".crumbs").innerHTML = page.querySelector(".crumbs").innerHTML;
-    const task = selectedTask();
+    const [task, tab] = [selectedTask(), document.querySelector(".tab")?.id];
     Idiomorph.morph(document.querySelector("main"), main, {
       ignoreActiveValue: document.activeElement?.matches("input, select, textarea"), // a link that was clicked has none
       callbacks: {
@@ -48,6 +48,7 @@ async function show(address, push) {
       },
     });
     shown = performance.now();
+    if (push && document.querySelector(".tab")?.id !== tab) reveal();
     if (selectedTask() !== task) document.querySelector(".side-panel")?.scrollTo(0, 0);
     document.dispatchEvent(new CustomEvent("standpipe:refreshed", { detail: { push } }));
     if (page.body.dataset.events !== document.body.dataset.events) {
@@ -66,6 +67,11 @@ async function show(address, push) {
 }
 
 const selectedTask = () => document.querySelector(".side-panel")?.getAttribute("aria-label");
+
+// Scrolls to the row of the selected task, if it is out of sight.
+function reveal() {
+  document.querySelector("tr.selected, .timeline-row.selected")?.scrollIntoView({ block: "nearest" });
+}
 
 const UNREACHABLE = document.querySelector(".connection").textContent;
 
@@ -215,5 +221,6 @@ function applyTheme() {
 }
 
 applyTheme();
+reveal();
 follow();
 setInterval(tick, 1000);

@@ -26,6 +26,9 @@ from standpipe.ui.views.values import ValueView, format_json, read_previews, vie
 #: The sections of the panel, by their names in addresses.
 PANELS = {"io": "Input/Output", "details": "Task Details", "logs": "Logs", "cache": "Cache"}
 
+#: The least seconds of CPU of which an average says anything.
+_LEAST_CPU = 0.1
+
 #: The most attempts that are listed.
 _MAX_ATTEMPTS = 100
 
@@ -223,9 +226,9 @@ def _usage(task: Task, container: Container | None) -> Iterator[Usage]:
     cpu_limit = str(resources.cpu_limit) if resources else ""
     memory_limit = str(resources.memory_limit) if resources else ""
     if last.cpu_seconds is not None:
-        cores = last.cpu_seconds / last.duration if last.duration else None
+        cores = last.cpu_seconds / last.duration if last.duration and last.cpu_seconds >= _LEAST_CPU else None
         used = format_duration(last.cpu_seconds)
-        if cores is not None and last.cpu_seconds >= 0.1:
+        if cores is not None:
             used += f", {cores:.2g} cores on average"
         limit = f"limit {cpu_limit} {'core' if cpu_limit == '1' else 'cores'}" if cpu_limit else ""
         yield Usage("CPU", used, limit, _share(cores, _cores(cpu_limit)))
