@@ -92,6 +92,13 @@ def test_a_long_loop_opens_in_pages(page: Page, samples: Samples) -> None:
     expect(page.get_by_role("link", name="Earlier")).to_be_visible()
 
 
+def test_the_panel_is_beside_the_selected_row_wherever_that_is(page: Page, samples: Samples) -> None:
+    page.goto(samples.link("loop", tab="graph", task="for-loop-2/4090"))
+
+    expect(page.get_by_role("link", name="4090", exact=True)).to_be_in_viewport()
+    expect(panel(page).get_by_role("heading", name="Iteration 4090")).to_be_in_viewport()
+
+
 def test_nested_pipelines_close_and_open(page: Page, samples: Samples) -> None:
     page.goto(samples.link("nested", tab="tasks"))
     expect(page.get_by_role("link", name="level-5", exact=True)).to_be_visible()

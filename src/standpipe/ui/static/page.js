@@ -49,7 +49,7 @@ async function show(address, push) {
     });
     shown = performance.now();
     if (push && document.querySelector(".tab")?.id !== tab) reveal();
-    if (selectedTask() !== task) document.querySelector(".side-panel")?.scrollTo(0, 0);
+    if (selectedTask() !== task) document.querySelector(".panel-body")?.scrollTo(0, 0);
     document.dispatchEvent(new CustomEvent("standpipe:refreshed", { detail: { push } }));
     if (page.body.dataset.events !== document.body.dataset.events) {
       document.body.dataset.events = page.body.dataset.events;
