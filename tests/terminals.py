@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -30,6 +31,36 @@ def run_on_terminal(command: Sequence[str], env: Mapping[str, str], size: tuple[
     os.close(ours)
     assert process.returncode == 0, written.decode()
     return written.decode()
+
+
+def type_on_terminal(command: Sequence[str], dialog: Sequence[tuple[str, str]], env: Mapping[str, str] = {}) -> str:
+    """Run a program on a terminal, with a user who types when a text appears; return all that it wrote.
+
+    Args:
+        command: the program.
+        dialog: texts that are waited for, each after the one before it, and what is typed then.
+        env: variables, besides those of this process.
+    """
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "dumb", "NO_COLOR": "1", "PYTHON_COLORS": "0", "COLUMNS": "200", **env}
+    written, seen, left = "", 0, list(dialog)
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        try:
+            while select.select([ours], [], [], 60)[0]:
+                with suppress(OSError):  # the program has closed the terminal
+                    if part := os.read(ours, 65536):
+                        written += part.decode()
+                        while left and (at := written.find(left[0][0], seen)) >= 0:
+                            seen = at + len(left[0][0])
+                            os.write(ours, left.pop(0)[1].encode())
+                        continue
+                break
+        finally:
+            process.kill()
+    os.close(ours)
+    assert not left, written
+    return written
 
 
 def screen_lines(written: str) -> list[str]:

@@ -219,7 +219,7 @@ def rerun_task(
     task: str,
     *,
     pipeline: BaseComponent | str | os.PathLike[str] | None = None,
-    debug: bool = False,
+    debug: bool | int = False,
     **options: Any,
 ) -> PipelineTask:
     """Rerun one task of a run, with the inputs that it had and its current code, as a new run.
@@ -232,7 +232,8 @@ def rerun_task(
         pipeline: the pipeline or file with the task as it is now, or only its component. By default the pipeline of the
             run as this program defines it; if there is none, the one that the run had.
         debug: whether the task runs under Python's debugger, on this terminal. The debugger stops at the first line of
-            the function, and at an exception that is not caught. Only the SubprocessRunner supports it.
+            the function, and at an exception that is not caught. With a port such as 5678, the task waits for an editor
+            instead, which attaches there (it needs the extra `debug`). The DockerRunner supports neither.
         **options: the options of `init`, as for `run`; for instance another `runner`.
 
     Returns:

@@ -81,7 +81,7 @@ class TestInProcessRunner(RunnerContract):
         IsolatedRunnerContract.test_environment_variables_are_those_of_the_request
     )
 
-    # A task that is cancelled may clean up, which tests/runners/in_process has, as only the main thread gets signals. Of
+    # A task that is cancelled may clean up in the main thread, as only that gets signals (tests/runners/in_process). Of
     # the others of `IsolatedRunnerContract`: files that are left open elsewhere (`leave_open`), the state of
     # earlier tasks (`remember`), what child processes print (`print_all`), kills, limits and the peak of the memory
     # need a process for each task.

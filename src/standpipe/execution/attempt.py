@@ -74,7 +74,7 @@ class AttemptExecutor:
     cluster: Cluster | None = None
     cache: ResultCache | None = None
     redactor: Redactor = NO_SECRETS
-    debug: bool = False
+    debug: bool | int = False
     expects_payloads: bool = True
     host_paths: HostPaths | None = None
     umask: int = PRIVATE

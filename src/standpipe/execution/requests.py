@@ -28,7 +28,7 @@ def build_request(
     store: ArtifactStore,
     host_paths: HostPaths | None = None,
     umask: int = PRIVATE,
-    debug: bool = False,
+    debug: bool | int = False,
 ) -> TaskRequest:
     """Return the request to the runner for one attempt.
 

@@ -102,10 +102,11 @@ class TaskRequest:
     `pipeline_root` holds `folder`; `workspace` is the run's shared folder. `input_mounts` are the payloads of its input
     artifacts, files and folders, at their paths on this machine; they may be missing. The variables of `pod` win over
     those of `env`. `attempt` and `retry_index` count as in `model.events`; the task sees the second as
-    `KFP_RETRY_INDEX`. `limits` is what it may use. With `debug` it runs under a debugger, on the terminal of this
-    process. `component` declares the inputs and outputs of the task. With `pause` it waits until its user lets it
-    continue. `umask` has the permissions that its files do not get. `concurrency` is how many tasks are expected to run
-    at the same time, this one included: unless its author decides otherwise, it uses its share of the cores.
+    `KFP_RETRY_INDEX`. `limits` is what it may use. With `debug` it runs under a debugger: Python's, on the terminal of
+    this process, or if that is a port, that of an editor, which attaches there. `component` declares the inputs and
+    outputs of the task. With `pause` it waits until its user lets it continue. `umask` has the permissions that its
+    files do not get. `concurrency` is how many tasks are expected to run at the same time, this one included: unless
+    its author decides otherwise, it uses its share of the cores.
     """
 
     run: RunId
@@ -122,7 +123,7 @@ class TaskRequest:
     input_mounts: tuple[Mount, ...] = ()
     pod: PodSettings = PodSettings()
     retry_index: int = 0
-    debug: bool = False
+    debug: bool | int = False
     component: Component = Component(ExecutorRef(""))
     pause: DebugPause | None = None
     umask: int = 0o077

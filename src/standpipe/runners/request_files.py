@@ -24,6 +24,9 @@ _NAME_HINT = (
     "or list the function it stands for in additional_funcs)"
 )
 
+#: What the log of a task says that ran under a debugger.
+DEBUGGED_NOTE = b"[it ran under the debugger: what it printed was on the terminal]\n"
+
 #: The most bytes of a usage file, which has two numbers.
 _MAX_USAGE = 4096
 

@@ -55,7 +55,7 @@ class RunContext:
     cluster: LocalCluster | None
     cache: CacheIndex | None
     redactor: Redactor
-    debug: bool = False
+    debug: bool | int = False
     rerun_of: str = ""
     uncached: frozenset[TaskRef] = frozenset()
     clock: Clock = field(default_factory=SystemClock)

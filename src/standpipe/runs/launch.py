@@ -70,7 +70,7 @@ def start(
     arguments: Mapping[str, Any],
     *,
     rerun_of: str = "",
-    debug: bool = False,
+    debug: bool | int = False,
 ) -> PipelineTask:
     """Run a component with checked arguments; see `standpipe.local.run`.
 
@@ -86,7 +86,7 @@ def start(
 
 
 def _start(
-    options: RunOptions, component: BaseComponent, arguments: Mapping[str, Any], rerun_of: str, *, debug: bool
+    options: RunOptions, component: BaseComponent, arguments: Mapping[str, Any], rerun_of: str, *, debug: bool | int
 ) -> PipelineTask:
     plan, root = component.plan, resolve_pipeline_root(options)
     cluster, cache = make_cluster(options, plan, root), open_cache(options, root)

@@ -25,6 +25,7 @@ from standpipe.model.plan import (
     Plan,
 )
 from standpipe.model.values import Value, flatten
+from standpipe.runners.attaching import check_debug
 from standpipe.runs.arguments import from_values
 from standpipe.runs.context import resolve_pipeline_root
 from standpipe.runs.current_code import describe_recorded_code, find_redefined
@@ -35,7 +36,7 @@ from standpipe.support.notices import inform, quiet_notices
 
 
 def rerun_task(
-    options: RunOptions, run_id: str, task_name: str, current: BaseComponent | None, *, debug: bool
+    options: RunOptions, run_id: str, task_name: str, current: BaseComponent | None, *, debug: bool | int
 ) -> PipelineTask:
     """Rerun one task of a run, as a run of its own; see `standpipe.local.rerun_task`.
 
@@ -45,8 +46,9 @@ def rerun_task(
         task_name: the name or the path of the task.
         current: the pipeline with the task as it is now, or its component; None for the pipeline that is defined under
             the name of the run's, or the stored one.
-        debug: whether the task runs under a debugger.
+        debug: whether the task runs under a debugger; a port if that is the debugger of an editor.
     """
+    check_debug(debug)
     root = resolve_pipeline_root(options)
     stored = load_run(root, run_id)
     machine = stored.replay(existing_context(options, root, stored.row, stored.plan))

@@ -3,6 +3,8 @@
 * `python3 boot.py run <request.json>` runs a task in a container;
 * `python3 boot.py stand-by <request.json>` does so once it gets a byte on its standard input;
 * `python3 boot.py debug <request.json>` runs it under a debugger, on the terminal;
+* `python3 boot.py debug <request.json> <port> <folder>` runs it once an editor has attached to it on the port, by the
+  debugpy in the folder;
 * `python3 boot.py serve <fd> <seconds> [<template>]` is a fork server, which forks for each task that is requested on
   the socket, and ends after so many seconds without a task; before, it imports the packages that a template names.
 
@@ -37,7 +39,7 @@ def load_package() -> None:
     spec.loader.exec_module(package)
 
 
-def main(mode: str, argument: str, idle_seconds: str = "inf", template: str = "") -> int:
+def main(mode: str, argument: str, *more: str) -> int:
     """Run one request and return its exit code, or serve until the socket closes."""
     load_package()
     # A crash in C code prints where Python was. By the number of the stream, which is the log of each forked task.
@@ -45,7 +47,7 @@ def main(mode: str, argument: str, idle_seconds: str = "inf", template: str = ""
     if mode == "serve":
         from standpipe_worker.fork_server import serve  # type: ignore[import-not-found] # just loaded
 
-        return int(serve(int(argument), float(idle_seconds), template))
+        return int(serve(int(argument), *map(float, more[:1]), *more[1:]))
     from standpipe_worker.task import use_utf8  # type: ignore[import-not-found] # just loaded
 
     if mode != "debug":
@@ -55,7 +57,7 @@ def main(mode: str, argument: str, idle_seconds: str = "inf", template: str = ""
     if mode == "debug":
         from standpipe_worker.debugger import run  # type: ignore[import-not-found] # costs 20 ms
 
-        return int(run(argument))
+        return int(run(argument, *more))
     from standpipe_worker.container import run_to_end, wait_for_request  # type: ignore[import-not-found] # just loaded
 
     if mode == "stand-by" and not wait_for_request():

@@ -6,9 +6,11 @@ import atexit
 import pdb
 import sys
 from bdb import BdbQuit
+from functools import partial
 from typing import Any, Callable
 
 from . import orphans, report, task
+from .attach import wait_for_editor
 
 #: The modules between the user's function and the end of the task, where the debugger does not stop.
 _SKIPPED_MODULES = ("standpipe_worker.*", "kfp.*")
@@ -64,16 +66,24 @@ class Debugger(pdb.Pdb):
             self.set_continue()
 
 
-def run(path: str) -> int:
+def run(path: str, port: str = "", folder: str = "") -> int:
     """Execute the request in a file under a debugger, and return the exit code of the task.
 
+    With a port it is that of an editor, which attaches by the debugpy in a folder, otherwise Python's on the terminal.
     There is no fork server that kills what the task leaves running, or the task if the main process dies.
     """
     orphans.die_with_parent()
     if orphans.adopt():
         atexit.register(orphans.kill_children)  # the first one, so that children may be waited for before
-    return task.run(path, call=_call_debugged)
+    return task.run(path, call=partial(call_attached, int(port), folder) if port else call_debugged)
 
 
-def _call_debugged(function: Callable[..., Any], execute: Callable[[], None]) -> None:
+def call_debugged(function: Callable[..., Any], execute: Callable[[], None]) -> None:
+    """Call a function by `execute`, under Python's debugger."""
     Debugger(function).debug(execute)
+
+
+def call_attached(port: int, folder: str, function: Callable[..., Any], execute: Callable[[], None]) -> None:
+    """Call a function by `execute`, once an editor has attached to this process; see `attach.wait_for_editor`."""
+    wait_for_editor(port, folder, function.__name__)
+    execute()

@@ -49,7 +49,7 @@ class _ByException:
 
 
 class _BySignal:
-    """Sends SIGINT to the main thread. Signals from elsewhere keep their handler."""
+    """Sends SIGINT to the main thread. Other signals keep their handler."""
 
     def __init__(self, previous: Any) -> None:
         self._thread = threading.get_ident()

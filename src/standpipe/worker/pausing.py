@@ -31,7 +31,7 @@ def run_with_pauses(pause: Mapping[str, Any], run: Callable[[], int]) -> int:
     atexit.register(_pause_after, pause, codes)  # the first one, so that it is called after all others
     try:
         if pause["before"]:
-            _wait(pause["file"], "before it runs")
+            wait(pause["file"], "before it runs")
     except KeyboardInterrupt:
         return INTERRUPTED
     codes.append(run())
@@ -43,10 +43,10 @@ def _pause_after(pause: Mapping[str, Any], codes: Sequence[int]) -> None:
     if codes and codes[0] != INTERRUPTED and pause["after_failure" if codes[0] else "after_success"]:
         unload()
         with suppress(KeyboardInterrupt):
-            _wait(pause["file"], "after it has failed" if codes[0] else "after it has succeeded")
+            wait(pause["file"], "after it has failed" if codes[0] else "after it has succeeded")
 
 
-def _wait(path: str, where: str) -> None:
+def wait(path: str, where: str) -> None:
     with open(path, "w", encoding="utf-8") as file:
         file.write(where + "\n")
     print(f"[paused {where}; to let it continue, remove {path}]", flush=True)

@@ -99,7 +99,7 @@ def _run(path: str, request: Request, call: Optional[Call]) -> int:
 
 
 def run_here(path: str, *, call: Optional[Call] = None) -> int:
-    """Execute a request in a process that goes on afterwards, and return the exit code of the task.
+    """Execute a request in a process that has other work afterwards, and return the exit code of the task.
 
     Args:
         path: the file of the request.

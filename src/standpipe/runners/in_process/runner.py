@@ -5,30 +5,33 @@ from __future__ import annotations
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 
 from standpipe.errors import StandpipeError, UnsupportedError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import Container, PythonFunction
-from standpipe.model.ports import CANCELLED_BEFORE_START, CallInThread, Log, Outcome, TaskRequest
+from standpipe.model.ports import CANCELLED_BEFORE_START, CallInThread, DebugPause, Log, Outcome, TaskRequest
 from standpipe.model.refs import RunId
 from standpipe.model.resources import Capacity
+from standpipe.runners.attaching import debugpy_folder
 from standpipe.runners.in_process.packages import find_differences
 from standpipe.runners.in_process.state import ProcessState
 from standpipe.runners.in_process.streams import streams_to_log
+from standpipe.runners.pauses import announce_pauses, pause_file
 from standpipe.runners.process.limits import gpu_variables
 from standpipe.runners.process.working_directories import WorkingDirectories
-from standpipe.runners.request_files import read_error, request_file, write_request
+from standpipe.runners.request_files import DEBUGGED_NOTE, read_error, request_file, write_request
 from standpipe.support import machine_capacity
 from standpipe.support.forking import register_functions
 from standpipe.support.notices import Notice, Once, warn
 from standpipe.support.umask import restrict_umask
 from standpipe.worker import usage
 from standpipe.worker.interrupts import interruptible
-from standpipe.worker.pausing import INTERRUPTED
-from standpipe.worker.task import run_here
+from standpipe.worker.pausing import INTERRUPTED, wait
+from standpipe.worker.task import Call, run_here
 
 _MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '(\w+)[\w.]*'")
 
@@ -176,14 +179,29 @@ class InProcessTaskRunner:
             variables = {**request.env, **request.pod.env, **gpu_variables(request.limits)}
             variables["KFP_RETRY_INDEX"] = str(request.retry_index)
             stack.enter_context(_state.for_task(folder.path, variables))
-            stack.enter_context(streams_to_log(log) if not request.debug else nullcontext())
+            if request.debug:
+                log.write(DEBUGGED_NOTE)
+            else:
+                stack.enter_context(streams_to_log(log))
             interrupt = stack.enter_context(interruptible())
             stack.callback(cancel.on_set(interrupt))
-            return run_here(str(request_file(request.folder)), call=_debugged if request.debug else None)
+            stack.enter_context(announce_pauses(request, "", self._warn))
+            return _run_with_pauses(request)
 
     def _warn_once(self, key: object, text: str) -> None:
         if self._noticed.is_first(key):
             self._warn(text)
+
+
+def _run_with_pauses(request: TaskRequest) -> int:
+    """Call the function of an attempt, with the pauses that it asks for."""
+    pause, file = request.pause or DebugPause(), str(pause_file(request.folder))
+    if pause.before:
+        wait(file, "before it runs")
+    code = run_here(str(request_file(request.folder)), call=_debugger(request.debug))
+    if code != INTERRUPTED and (pause.after_failure if code else pause.after_success):
+        wait(file, "after it has failed" if code else "after it has succeeded")
+    return code
 
 
 def _outcome(code: int, request: TaskRequest, seconds: float) -> Outcome:
@@ -209,7 +227,10 @@ def _explain(outcome: Outcome) -> Outcome:
     )
 
 
-def _debugged(function: Callable[..., object], execute: Callable[[], None]) -> None:
-    from standpipe.worker.debugger import Debugger  # costs 20 ms, and only debugging needs it
+def _debugger(debug: bool | int) -> Call | None:
+    """Return what calls the function of a task under a debugger; None if it is not debugged."""
+    if not debug:
+        return None
+    from standpipe.worker.debugger import call_attached, call_debugged  # costs 20 ms, and only debugging needs it
 
-    Debugger(function).debug(execute)
+    return call_debugged if isinstance(debug, bool) else partial(call_attached, debug, debugpy_folder())

@@ -115,6 +115,7 @@ def _shown_files() -> Iterator[None]:
     finally:
         for name in [name for name, entry in linecache.cache.items() if before.get(name) is not entry]:
             del linecache.cache[name]
+        linecache.cache.update(before)
 
 
 @contextmanager

@@ -10,12 +10,11 @@ from pathlib import Path
 from standpipe.errors import RunnerError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, TaskRequest
+from standpipe.runners.attaching import debugpy_folder
 from standpipe.runners.process.fork_servers import BOOT
 from standpipe.runners.process.process_tree import kill_tree
-from standpipe.runners.request_files import read_error, read_usage, request_file
+from standpipe.runners.request_files import DEBUGGED_NOTE, read_error, read_usage, request_file
 from standpipe.support.forking import register_functions, start_process
-
-_NOTE = b"[it ran under the debugger: what it printed was on the terminal]\n"
 
 #: There is one terminal, so one task is debugged at a time.
 _terminal = threading.Lock()
@@ -45,11 +44,12 @@ def run_debugged(
     Raises:
         RunnerError: if the interpreter does not start.
     """
-    log.write(_NOTE)
+    log.write(DEBUGGED_NOTE)
     with _terminal:
         if cancel:
             return CANCELLED_BEFORE_START
-        command = (str(python), str(BOOT), "debug", str(request_file(request.folder)))
+        editor = () if isinstance(request.debug, bool) else (str(request.debug), debugpy_folder())
+        command = (str(python), str(BOOT), "debug", str(request_file(request.folder)), *editor)
         try:
             process = start_process(command, env=dict(env), cwd=cwd, umask=request.umask)
         except OSError as error:

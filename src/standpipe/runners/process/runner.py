@@ -115,7 +115,7 @@ class ProcessTaskRunner:
         python = self._environments.python(function, variables=variables, inform=self._inform, cancel=cancel)
         if cancel:
             return CANCELLED_BEFORE_START
-        write_request(request, function, usage=request.debug)
+        write_request(request, function, usage=bool(request.debug))
         if request.debug:
             from standpipe.runners.process.debugger import run_debugged  # only debugging needs it
 

@@ -167,9 +167,11 @@ def _flags(request: Request) -> list[str]:
 
 def _to_list(request: Request) -> Response:
     """Lead back to the list, with the filters that it had."""
-    referrer = urlsplit(request.headers.get("referer", ""))
-    query = f"?{referrer.query}" if referrer.path == "/" and referrer.query else ""
-    return _to(f"/{query}")
+    try:
+        referrer = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        return _to("/")
+    return _to(f"/?{referrer.query}" if referrer.path == "/" and referrer.query else "/")
 
 
 def _to(address: str) -> Response:

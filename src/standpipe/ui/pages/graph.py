@@ -8,6 +8,7 @@ from starlette.datastructures import QueryParams
 
 from standpipe.history import Run
 from standpipe.model.plan import Plan
+from standpipe.ui.pages.page import number_in
 from standpipe.ui.views.graph import Graph, draw_graph
 from standpipe.ui.views.layer_table import LayerTable, tabulate_layer
 from standpipe.ui.views.layers import find_layer
@@ -31,5 +32,5 @@ def show_graph(run: Run, plan: Plan | None, query: QueryParams) -> GraphTab:
     graph = draw_graph(layer)
     if graph:
         return GraphTab(path, graph)
-    page = query.get("page", "1")
-    return GraphTab(path, table=tabulate_layer(layer, query.get("state", ""), int(page) if page.isdecimal() else 1))
+    page = number_in(query, "page")
+    return GraphTab(path, table=tabulate_layer(layer, query.get("state", ""), 1 if page is None else page))

@@ -139,7 +139,7 @@ class Cursor:
         try:
             scope, known, followed = json.loads(text)
             entries = tuple(Followed(*each) for each in followed)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise ValueError("expected a position in a log") from error
         numbers = [known, *(number for each in entries for number in (*astuple(each)[1:4], each.line or 0))]
         texts = [scope, *(text for each in entries for text in (each.task, each.style))]
