@@ -208,8 +208,13 @@ class RunFold(ProgressFold[_TaskState]):
 
     def _state(self, ref: TaskRef, at: float) -> _TaskState:
         """Return the state of a task, which is about to change."""
-        state = self._latest_state = super()._state(ref, at)
-        state.change()
+        state = self._tasks.get(ref)
+        if state is None or self._was_resumed:
+            state = super()._state(ref, at)
+            state.change()
+        elif state.record is not None:
+            state.change()
+        self._latest_state = state
         return state
 
     def _new_state(self, ref: TaskRef, group: _TaskState | None) -> _TaskState:

@@ -35,6 +35,8 @@ class Status(enum.Enum):
     CANCELLED = "CANCELLED"
     INTERRUPTED = "INTERRUPTED"  # its process ended before it did
 
+    __hash__ = object.__hash__  # each is one object; that of `Enum` is in Python, and counting tasks calls it for each
+
 
 @frozen
 class Artifact:
