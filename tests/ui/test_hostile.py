@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import sqlite3
 import struct
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from starlette.testclient import TestClient
 
 from standpipe import dsl, local
 from standpipe.local import FakeRunner
+from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.ui.rendering import link
 from tests.ui.artifacts import run_with_artifacts, text_writer
 from tests.ui.conftest import ACCESS
@@ -55,6 +59,34 @@ def test_a_number_of_a_loop_that_has_too_many_digits(tmp_path: Path, client: Cli
     for query in ({"page": DIGITS}, {"layer": f"{loop.path}/{DIGITS}"}, {"task": f"{loop.path}/{DIGITS}"}):
         response = client().get(link("runs", run.id, **{"layer": loop.path, **query}))
         assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "replace",
+    [
+        lambda log: None,
+        os.mkfifo,
+        os.mkdir,
+        lambda log: os.symlink("/etc/passwd", log),
+        lambda log: os.symlink(log, log),
+    ],
+    ids=["gone", "fifo", "folder", "link", "loop"],
+)
+def test_a_log_that_is_something_else(
+    tmp_path: Path, client: Client, run: str, replace: Callable[[Path], None]
+) -> None:
+    [attempt] = local.get_run(run, tmp_path).task(TASK).attempts
+    attempt.log.unlink()
+    replace(attempt.log)
+    user = client()
+    for part in ("", "&download=1", "&offset=1"):
+        response = user.get(link("runs", run, "log", task=TASK) + part)
+        assert (response.status_code, response.headers["content-type"]) == (404, "text/plain; charset=utf-8")
+        assert response.text.startswith(("The log cannot be read: ", "The log was removed: "))
+    for query in ({"tab": "logs"}, {"tab": "logs", "task": TASK}, {"tab": "logs", "task": TASK, "search": "x"}):
+        response = user.get(link("runs", run, **query))
+        assert response.status_code == 200
+        assert "root:" not in response.text
 
 
 @pytest.mark.parametrize(
@@ -116,3 +148,19 @@ def test_a_footer_of_parquet_with_other_types(tmp_path: Path, client: Client, fo
     page = client().get(link("runs", run, "artifact", task=TASK, output="data"))
     assert page.status_code == 200
     assert "Parquet" in page.text
+
+
+@pytest.mark.parametrize("name", [TASK, "</title><b>x", "..", "", "new\nline", "x" * 10_000])
+def test_names_that_only_a_damaged_store_has(tmp_path: Path, client: Client, run: str, name: str) -> None:
+    escaped = json.dumps(name)[1:-1]
+    with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db, db:
+        for task in ("use-shown-artifact", TASK):  # then the Plan has a task that is upstream of itself
+            db.execute("UPDATE facts SET body = replace(body, ?, ?)", (task, escaped))
+            db.execute("UPDATE plans SET body = replace(body, ?, ?)", (task, escaped))
+    user = client()
+    for tab in ("graph", "timeline", "tasks", "logs", "details", "spec"):
+        for task in ("", name):
+            response = user.get(link("runs", run, tab=tab, task=task))
+            assert response.status_code == 200
+            assert "<b>x" not in response.text
+    assert user.get(link("runs", run, "spec")).status_code in (200, 404)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import chain
 
 import anyio
 from starlette.concurrency import run_in_threadpool
@@ -38,7 +39,8 @@ def show(request: Request) -> Response:
             name = f"{file_name(run.id)}-{file_name(task.path)}-{attempt.number}.txt"
             headers = {"Content-Disposition": f'attachment; filename="{name}"'}
             pieces = log_files.read_bytes(attempt.log, run.folder.parent)
-            return StreamingResponse(pieces, media_type="text/plain; charset=utf-8", headers=headers)
+            begin = next(pieces, b"")  # opens the log: nothing can be said once the answer has begun
+            return StreamingResponse(chain((begin,), pieces), media_type="text/plain; charset=utf-8", headers=headers)
         piece = log_files.read_on(attempt.log, run.folder.parent, number_in(query, "offset") or 0)
     except (OSError, StandpipeError) as error:
         return PlainTextResponse(f"{describe_problem(error, attempt)}\n", 404)

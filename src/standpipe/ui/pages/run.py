@@ -59,7 +59,11 @@ def download_spec(request: Request) -> Response:
     if plan is None:
         return PlainTextResponse("This run was recorded without its pipeline.\n", 404)
     headers = {"Content-Disposition": 'attachment; filename="pipeline.yaml"'}
-    return Response(emit_yaml(plan), media_type="application/yaml", headers=headers)
+    try:
+        text = emit_yaml(plan)
+    except StandpipeError as error:
+        return PlainTextResponse(f"The pipeline cannot be written as a file: {error}\n", 404)
+    return Response(text, media_type="application/yaml", headers=headers)
 
 
 def plan_of(request: Request, run: Run) -> Plan | None:
