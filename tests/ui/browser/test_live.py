@@ -19,6 +19,9 @@ from .server import Server
 SECONDS = 0.5
 SECONDS_ON_A_LOADED_MACHINE = 3.0
 
+#: The names of the tasks, and how pages call them.
+TASKS = {"wait-for": "first", "wait-for-2": "second", "wait-for-3": "third"}
+
 #: Notes the time at which an element that a selector and a text describe is in the page.
 NOTE_WHEN = """([selector, text]) => {
     window.noted = 0;
@@ -44,13 +47,13 @@ def test_a_page_shows_facts_when_they_are_stored(
     tmp_path: Path, live: LiveRun, serve: Callable[..., Server], visit: Callable[..., Visit]
 ) -> None:
     page = visit(serve(tmp_path / "root"), f"/runs/{live.id}?tab=tasks").page
-    expect(task_row(page, "wait-for")).to_contain_text("Running")
+    expect(task_row(page, "first")).to_contain_text("Running")
     delays = []
-    for step, name in enumerate(("wait-for", "wait-for-2", "wait-for-3"), 1):
+    for step, (name, title) in enumerate(TASKS.items(), 1):
         # the last task ends with its run: the header shows it
         page.evaluate(NOTE_WHEN, [".run-header .facts", f"{step} succeeded"])
         live.release(step)
-        expect(task_row(page, name)).to_contain_text("Succeeded")
+        expect(task_row(page, title)).to_contain_text("Succeeded")
         page.wait_for_function("() => window.noted")
         ended = live.read().task(name).ended
         assert ended is not None
@@ -110,16 +113,16 @@ def test_a_page_catches_up_when_the_server_has_been_restarted(
     server = serve(tmp_path / "root")
     page, watch = visit(server, f"/runs/{live.id}?tab=tasks")
     watch.expect(r"ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)")
-    expect(task_row(page, "wait-for")).to_contain_text("Running")
+    expect(task_row(page, "first")).to_contain_text("Running")
     assert server.stop() == 0
     live.release(1)
     expect(page.get_by_text("The server does not answer")).to_be_visible()
 
     serve(tmp_path / "root", "--port", server.port)
-    expect(task_row(page, "wait-for")).to_contain_text("Succeeded", timeout=20_000)
+    expect(task_row(page, "first")).to_contain_text("Succeeded", timeout=20_000)
     expect(page.get_by_text("The server does not answer")).to_be_hidden()
     live.release(2)
-    expect(task_row(page, "wait-for-2")).to_contain_text("Succeeded")
+    expect(task_row(page, "second")).to_contain_text("Succeeded")
 
 
 def test_closing_the_server_does_not_harm_a_run(tmp_path: Path, live: LiveRun, serve: Callable[..., Server]) -> None:
