@@ -16,7 +16,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_the_wheel_has_every_file_of_the_package(tmp_path: Path) -> None:
     uv = Path(sys.executable).with_name("uv")
-    command = [uv, "build", "--quiet", "--wheel", "--out-dir", tmp_path, "--build-constraint", "requirements.lock"]
+    command = [
+        str(uv),
+        "build",
+        "--quiet",
+        "--wheel",
+        "--out-dir",
+        str(tmp_path),
+        "--build-constraint",
+        "requirements.lock",
+    ]
     subprocess.run([*command, "--require-hashes"], cwd=ROOT, check=True)
 
     (wheel,) = tmp_path.glob("*.whl")

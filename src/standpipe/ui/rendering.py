@@ -19,6 +19,9 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 
+#: Names of files may have halves of surrogate pairs, for bytes that are not UTF-8.
+_ERRORS = "surrogatepass"
+
 
 def render(template: str, context: Mapping[str, Any]) -> str:
     """Return a template as text, with the values of a context by name."""
@@ -31,9 +34,9 @@ def link(*steps: str, **query: object) -> str:
     >>> link("runs", "a b", tab="logs", task="")
     '/runs/a%20b?tab=logs'
     """
-    path = "/" + "/".join(quote(step, safe="") for step in steps)
+    path = "/" + "/".join(quote(step, safe="", errors=_ERRORS) for step in steps)
     parts = {name: value for name, value in query.items() if value is not None and value not in ("", ())}
-    return f"{path}?{urlencode(parts, doseq=True)}" if parts else path
+    return f"{path}?{urlencode(parts, doseq=True, errors=_ERRORS)}" if parts else path
 
 
 def format_bytes(size: int | None) -> str:

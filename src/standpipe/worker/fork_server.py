@@ -62,7 +62,7 @@ _MEMORY_CHECK_SECONDS = 5.0
 _MOST_FORMER_FOLDERS = 64
 
 
-def serve(control_fd: int, idle_seconds: float, template: str = "") -> int:
+def serve(control_fd: int, idle_seconds: float = math.inf, template: str = "") -> int:
     """Serve the control socket with that descriptor until its other end closes, or no task comes for some seconds.
 
     `template` has the arguments of `Template` as JSON; it is empty for a server without one.

@@ -15,9 +15,9 @@ from .conftest import Visit
 from .live_run import LiveRun
 from .server import Server
 
-#: A fact is on the screen 0.5 s after it is stored. The rest is for a machine that does other things as well.
+#: A fact is on the screen at most 0.5 s after it is stored; on a machine that does other things as well, now and then.
 SECONDS = 0.5
-SECONDS_ON_A_LOADED_MACHINE = 2.0
+SECONDS_ON_A_LOADED_MACHINE = 3.0
 
 #: Notes the time at which an element that a selector and a text describe is in the page.
 NOTE_WHEN = """([selector, text]) => {
@@ -57,7 +57,8 @@ def test_a_page_shows_facts_when_they_are_stored(
         delays.append(page.evaluate("() => window.noted") / 1000 - ended.timestamp())
 
     expect(page.get_by_role("region", name="Run", exact=True)).to_contain_text("Succeeded")
-    assert sorted(delays)[1] < SECONDS_ON_A_LOADED_MACHINE, delays
+    assert min(delays) < SECONDS, delays
+    assert max(delays) < SECONDS_ON_A_LOADED_MACHINE, delays
 
 
 def test_the_list_shows_a_run_that_starts_and_ends(

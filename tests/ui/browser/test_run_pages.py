@@ -31,6 +31,18 @@ def test_a_selection_stays_in_all_tabs_and_can_be_closed(page: Page, samples: Sa
     expect(panel(page)).to_contain_text("divide")
 
 
+def test_escape_closes_the_panel_and_goes_back_to_the_task(page: Page, samples: Samples) -> None:
+    page.goto(samples.link("failed", tab="tasks"))
+    task = page.get_by_role("region", name="Tasks").get_by_role("link", name="divide", exact=True)
+    task.press("Enter")
+    expect(panel(page)).to_contain_text("divide")
+    expect(task).to_have_attribute("aria-current", "true")
+
+    page.keyboard.press("Escape")
+    expect(panel(page)).to_have_count(0)
+    expect(task).to_be_focused()
+
+
 def test_the_details_of_a_failed_task_have_the_traceback_of_the_user_and_its_attempts(
     page: Page, samples: Samples
 ) -> None:
@@ -72,7 +84,7 @@ def test_a_count_of_a_state_filters_the_tasks(page: Page, samples: Samples) -> N
 
 def test_a_long_loop_opens_in_pages(page: Page, samples: Samples) -> None:
     page.goto(samples.link("loop", tab="tasks"))
-    page.get_by_role("button", name="Open for-loop-2").click()
+    page.get_by_role("link", name="Open for-loop-2").click()
 
     expect(page.get_by_role("region", name="Tasks")).to_contain_text(f"of {ITERATIONS}")
     assert page.get_by_role("row").count() < 500
@@ -80,13 +92,13 @@ def test_a_long_loop_opens_in_pages(page: Page, samples: Samples) -> None:
     expect(page.get_by_role("link", name="Earlier")).to_be_visible()
 
 
-def test_nested_pipelines_open_level_by_level(page: Page, samples: Samples) -> None:
+def test_nested_pipelines_close_and_open(page: Page, samples: Samples) -> None:
     page.goto(samples.link("nested", tab="tasks"))
-    for level in range(2, 6):
-        button = page.get_by_role("button", name=f"Open level-{level}", exact=True)
-        if button.count():
-            button.click()
-        expect(page.get_by_role("button", name=f"Close level-{level}", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="level-5", exact=True)).to_be_visible()
+    page.get_by_role("link", name="Close level-3", exact=True).click()
+    expect(page.get_by_role("link", name="level-5", exact=True)).to_have_count(0)
+    page.get_by_role("link", name="Open level-3", exact=True).click()
+    expect(page.get_by_role("link", name="level-5", exact=True)).to_be_visible()
 
 
 def test_the_specification_is_yaml(page: Page, samples: Samples) -> None:

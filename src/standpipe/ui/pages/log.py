@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import chain
 
 import anyio
 from starlette.concurrency import run_in_threadpool
@@ -12,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from standpipe.errors import NoSuchTask, StandpipeError
 from standpipe.model.layout import file_name
 from standpipe.ui import log_files
-from standpipe.ui.pages.page import source_of
+from standpipe.ui.pages.page import number_in, source_of
 from standpipe.ui.rendering import render
 from standpipe.ui.views.log_records import Cursor, NewLines
 from standpipe.ui.views.logs import describe_problem, find_attempt, read_new_lines
@@ -30,8 +31,7 @@ def show(request: Request) -> Response:
         task = run.task(query.get("task", ""))
     except NoSuchTask as error:
         return PlainTextResponse(f"{error}\n", 404)
-    number = query.get("attempt", "")
-    attempt = find_attempt(task, int(number) if number.isdecimal() else None)
+    attempt = find_attempt(task, number_in(query, "attempt"))
     if attempt is None:
         return PlainTextResponse(f"Task {task.path!r} has no log.\n", 404)
     try:
@@ -39,9 +39,9 @@ def show(request: Request) -> Response:
             name = f"{file_name(run.id)}-{file_name(task.path)}-{attempt.number}.txt"
             headers = {"Content-Disposition": f'attachment; filename="{name}"'}
             pieces = log_files.read_bytes(attempt.log, run.folder.parent)
-            return StreamingResponse(pieces, media_type="text/plain; charset=utf-8", headers=headers)
-        offset = query.get("offset", "0")
-        piece = log_files.read_on(attempt.log, run.folder.parent, int(offset) if offset.isdecimal() else 0)
+            begin = next(pieces, b"")  # opens the log: nothing can be said once the answer has begun
+            return StreamingResponse(chain((begin,), pieces), media_type="text/plain; charset=utf-8", headers=headers)
+        piece = log_files.read_on(attempt.log, run.folder.parent, number_in(query, "offset") or 0)
     except (OSError, StandpipeError) as error:
         return PlainTextResponse(f"{describe_problem(error, attempt)}\n", 404)
     text = "".join(f"{line}\n" for line in piece.lines)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -28,3 +30,9 @@ def source_of(request: Request) -> RunSource:
     """Return the runs that the server shows."""
     source: RunSource = request.app.state.source
     return source
+
+
+def number_in(query: Mapping[str, str], name: str) -> int | None:
+    """Return a number of a query; None if it has none of that name."""
+    text = query.get(name, "")
+    return int(text) if text.isdecimal() and len(text) < 19 else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timezone
 
 from starlette.requests import Request
@@ -13,7 +13,7 @@ from standpipe.errors import NoSuchTask, StandpipeError
 from standpipe.history import Run
 from standpipe.model.plan import Plan
 from standpipe.ui.pages.graph import show_graph
-from standpipe.ui.pages.page import respond, source_of
+from standpipe.ui.pages.page import number_in, respond, source_of
 from standpipe.ui.pages.task import panel_context
 from standpipe.ui.pages.timeline import show_timeline
 from standpipe.ui.views.details import view_details
@@ -46,6 +46,7 @@ def show(request: Request) -> Response:
         tabs=TABS,
         tab=tab,
         counts=count_states(run.all_tasks()),
+        elapsed=run.elapsed(datetime.now(timezone.utc)),
         view=_VIEWS[tab](request, run) if tab in _VIEWS else None,
         **panel_context(request, run, tab),
     )
@@ -58,7 +59,11 @@ def download_spec(request: Request) -> Response:
     if plan is None:
         return PlainTextResponse("This run was recorded without its pipeline.\n", 404)
     headers = {"Content-Disposition": 'attachment; filename="pipeline.yaml"'}
-    return Response(emit_yaml(plan), media_type="application/yaml", headers=headers)
+    try:
+        text = emit_yaml(plan)
+    except StandpipeError as error:
+        return PlainTextResponse(f"The pipeline cannot be written as a file: {error}\n", 404)
+    return Response(text, media_type="application/yaml", headers=headers)
 
 
 def plan_of(request: Request, run: Run) -> Plan | None:
@@ -82,11 +87,12 @@ def _tasks(request: Request, run: Run) -> object:
             states=tuple(state for state in query.getlist("state") if state in LABELS),
             failed_first=query.get("order") == "failed",
             folds=tuple(filter(None, map(_fold, query.getlist("fold")))),
-            page=number(query, "page") or 0,
+            page=number_in(query, "page") or 0,
             selected=query.get("task", ""),
             panel=query.get("panel", ""),
         ),
         datetime.now(timezone.utc),
+        plan_of(request, run),
     )
 
 
@@ -112,18 +118,12 @@ def log_query(request: Request, run: Run) -> LogQuery:
     return LogQuery(
         run.id,
         task=scope.removeprefix("of:") if scope else selected,
-        attempt=number(query, "attempt"),
+        attempt=number_in(query, "attempt"),
         search=query.get("search", ""),
-        end=number(query, "end"),
-        before=number(query, "before"),
+        end=number_in(query, "end"),
+        before=number_in(query, "before"),
         selected=selected,
     )
-
-
-def number(query: Mapping[str, str], name: str) -> int | None:
-    """Return a number of a query; None if it has none of that name."""
-    text = query.get(name, "")
-    return int(text) if text.isdecimal() and len(text) < 19 else None
 
 
 def _details(request: Request, run: Run) -> object:

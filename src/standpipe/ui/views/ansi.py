@@ -64,7 +64,7 @@ class Style:
 
     def after(self, command: str) -> Style:
         """Return the style after a command, such as `1;31`. What it has no meaning for is ignored."""
-        numbers = [int(number) if number.isdigit() else 0 for number in command.replace(":", ";")[:200].split(";")]
+        numbers = [int(number) if number.isdecimal() else 0 for number in command.replace(":", ";")[:200].split(";")]
         style = self
         while numbers:
             style, numbers = _apply(style, numbers)

@@ -39,6 +39,7 @@ def _chain(layer: Layer, now: datetime) -> list[Member]:
     name = max(known, key=known.__getitem__, default=None)
     while name is not None:
         chain.append(layer.members[name])
+        del known[name]  # a Plan from a damaged store may have a cycle
         node = chain[-1].node
         upstream = [other for other in (node.upstream if node else ()) if other in known]
         name = max(upstream, key=known.__getitem__, default=None)

@@ -149,7 +149,7 @@ class Layer:
         """Return the task or iteration with a name; None if there is none."""
         if not self.is_loop:
             return self.members.get(name)
-        is_number = name.isascii() and name.isdigit()
+        is_number = name.isascii() and name.isdigit() and len(name) < 10
         return self.iteration(int(name)) if is_number and int(name) < self.member.count_iterations() else None
 
     def open(self, member: Member) -> Layer:

@@ -10,7 +10,7 @@ from standpipe.ui.rendering import link
 from standpipe.ui.views.ansi import Line
 
 #: The most characters of the path of a task before a line.
-_MAX_LABEL = 19
+_MAX_LABEL = 24
 
 #: How many colors the names of tasks have.
 _COLORS = 8
@@ -139,7 +139,7 @@ class Cursor:
         try:
             scope, known, followed = json.loads(text)
             entries = tuple(Followed(*each) for each in followed)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise ValueError("expected a position in a log") from error
         numbers = [known, *(number for each in entries for number in (*astuple(each)[1:4], each.line or 0))]
         texts = [scope, *(text for each in entries for text in (each.task, each.style))]

@@ -56,7 +56,7 @@ def read_parquet_info(size: int, read: Callable[[int, int], bytes]) -> ParquetIn
     try:
         footer = _Reader(read(min(length, _MAX_FOOTER), size - _TAIL - length)).structure(until=_ROWS)
         return ParquetInfo(_columns(footer[_SCHEMA]), int(footer[_ROWS]))
-    except (IndexError, KeyError, TypeError, ValueError, struct.error):
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error):
         return None
 
 
