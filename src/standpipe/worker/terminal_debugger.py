@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 #: The modules between the user's function and the end of the task, where the debugger does not stop.
-SKIPPED_MODULES = ("standpipe_worker.*", "kfp.*")
+SKIPPED_MODULES = ("standpipe_worker.*", "standpipe.worker.*", "kfp.*")
 
 #: The seconds in which a display of the run notices that a task uses the terminal, and stops redrawing it.
 _NOTICE_TIME = 0.5
