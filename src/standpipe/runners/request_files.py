@@ -95,9 +95,10 @@ def write_request(
         "artifact_classes": dict(function.artifact_classes),
         "error_file": str(_error_file(request.folder)),
         "owner": owner,
-        "terminal": terminal,
         "usage_file": str(_usage_file(request.folder)) if usage else None,
     }
+    if terminal:
+        content["terminal"] = terminal
     if request.pause:
         content["pause"] = {"file": str(pause_file(request.folder)), **asdict(request.pause)}
     try:

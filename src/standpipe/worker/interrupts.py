@@ -5,8 +5,12 @@ from __future__ import annotations
 import ctypes
 import signal
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator
+
+#: The seconds between two signals.
+_INTERVAL = 0.2
 
 
 @contextmanager
@@ -26,7 +30,7 @@ def interruptible() -> Iterator[Callable[[], None]]:
 
 
 class _ByException:
-    """Raises the exception in a thread by its number."""
+    """Raises the exception in the thread that creates it."""
 
     def __init__(self) -> None:
         self._thread = threading.get_ident()
@@ -36,44 +40,56 @@ class _ByException:
     def __call__(self) -> None:
         with self._lock:
             if self._is_open:
-                self._raise(ctypes.py_object(KeyboardInterrupt))
+                self._interrupt()
 
     def close(self) -> None:
-        """Stop, and drop an exception that has not been raised yet."""
-        with self._lock:
-            self._is_open = False
-            self._raise(None)
+        """Stop, and drop an exception that has not been raised yet, as far as that is possible.
 
-    def _raise(self, kind: Any) -> None:
+        There is a call that takes it back, but after that Python 3.11 hangs under a profiler or a debugger.
+        """
+        with suppress(KeyboardInterrupt), self._lock:
+            self._is_open = False
+
+    def _interrupt(self) -> None:
+        kind = ctypes.py_object(KeyboardInterrupt)
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), kind)
 
 
-class _BySignal:
-    """Sends SIGINT to the main thread. Other signals keep their handler."""
+class _BySignal(_ByException):
+    """Sends SIGINT to the main thread, which creates it. Other signals keep their handler.
+
+    A signal that arrives just before a system call does not end that, so it is sent until the handler has run.
+    """
 
     def __init__(self, previous: Any) -> None:
-        self._thread = threading.get_ident()
+        super().__init__()
         self._previous = previous
-        self._lock = threading.Lock()
-        self._is_open = True
-        self._sent = 0
+        self._is_pending = False
         signal.signal(signal.SIGINT, self._handle)
 
-    def __call__(self) -> None:
-        with self._lock:
-            if self._is_open:
-                self._sent += 1
-                signal.pthread_kill(self._thread, signal.SIGINT)
-
     def close(self) -> None:
-        """Restore the handler, unless the task has set one of its own that is to stay."""
-        with self._lock:
-            self._is_open = False
+        """Stop, drop what is pending, and restore the handler."""
+        super().close()
         signal.signal(signal.SIGINT, self._previous)
 
+    def _interrupt(self) -> None:
+        if signal.getsignal(signal.SIGINT) == self._handle:
+            self._is_pending = True
+            threading.Thread(target=self._send, daemon=True, name="standpipe-interrupt").start()
+        else:  # the task has a handler of its own, or a debugger
+            super()._interrupt()
+
+    def _send(self) -> None:
+        while True:
+            with self._lock:
+                if not (self._is_open and self._is_pending and signal.getsignal(signal.SIGINT) == self._handle):
+                    return
+                signal.pthread_kill(self._thread, signal.SIGINT)
+            time.sleep(_INTERVAL)
+
     def _handle(self, number: int, frame: Any) -> None:
-        if self._sent:
-            self._sent = 0
+        if self._is_pending:
+            self._is_pending = False
             if self._is_open:
                 raise KeyboardInterrupt
         elif callable(self._previous):

@@ -6,12 +6,11 @@ import fcntl
 import os
 import pdb
 import time
-from bdb import BdbQuit
 from contextlib import suppress
 from typing import Any
 
 #: The modules between the user's function and the end of the task, where the debugger does not stop.
-SKIPPED_MODULES = ("standpipe_worker.*", "kfp.*")
+SKIPPED_MODULES = ("standpipe_worker.*", "standpipe.worker.*", "kfp.*")
 
 #: The seconds in which a display of the run notices that a task uses the terminal, and stops redrawing it.
 _NOTICE_TIME = 0.5
@@ -39,13 +38,10 @@ class TerminalDebugger(pdb.Pdb):
         self._acquire()
         self.set_trace(frame)
 
-    def trace_dispatch(self, frame: Any, event: str, arg: Any) -> Any:
-        """Handle an event, as `bdb` does; the user's quit is the end of the task, without a traceback."""
-        try:
-            return super().trace_dispatch(frame, event, arg)
-        except BdbQuit:
-            self._release()
-            raise SystemExit("The user quit the debugger.") from None
+    def set_quit(self) -> None:
+        """Quit, as `bdb` does, and let others have the terminal."""
+        super().set_quit()
+        self._release()
 
     def set_continue(self) -> None:
         """Continue, as `bdb` does, and let others have the terminal."""

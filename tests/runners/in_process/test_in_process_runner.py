@@ -402,8 +402,19 @@ def test_rerun_debugs_a_task_in_this_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_in_the_debugger_cancels_the_run(tmp_path: Path) -> None:
-    command = [sys.executable, _script(tmp_path, "breakpoint(); import time; time.sleep(60)"), str(tmp_path / "root")]
-    shown = type_on_terminal(command, [("(Pdb) ", "c\n"), ("c\r\n", "\x03"), ("interrupted", "")])
+def test_ctrl_c_at_the_prompt_of_the_debugger_cancels_the_run(tmp_path: Path) -> None:
+    command = [sys.executable, _script(tmp_path, "breakpoint()"), str(tmp_path / "root")]
+    shown = type_on_terminal(command, [("(Pdb) ", "\x03"), ("(Pdb) ", "q\n"), ("interrupted", "")])
 
     assert local.get_run("latest", tmp_path / "root").status is Status.CANCELLED, shown
+
+
+@pytest.mark.slow
+def test_ctrl_c_after_the_debugger_has_continued_returns_to_it(tmp_path: Path) -> None:
+    body = "breakpoint(); import time; print('asleep', flush=True); time.sleep(3)"
+    command = [sys.executable, _script(tmp_path, body), str(tmp_path / "root")]
+    shown = type_on_terminal(command, [("(Pdb) ", "c\n"), ("asleep", "\x03"), ("(Pdb) ", "q\n")])
+
+    assert "The user quit the debugger." in shown
+    assert "BdbQuit" not in shown
+    assert local.get_run("latest", tmp_path / "root").status is Status.FAILED
