@@ -19,6 +19,7 @@ from standpipe import dsl, local
 from standpipe.local import FakeRunner
 from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.ui.rendering import link
+from tests.test_secrets_at_rest import CANARY, find_in, leaking
 from tests.ui.artifacts import run_with_artifacts, text_writer
 from tests.ui.conftest import ACCESS
 
@@ -164,3 +165,32 @@ def test_names_that_only_a_damaged_store_has(tmp_path: Path, client: Client, run
             assert response.status_code == 200
             assert "<b>x" not in response.text
     assert user.get(link("runs", run, "spec")).status_code in (200, 404)
+
+
+def test_secrets_are_on_no_page(tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANARY", CANARY)
+    runner = local.SubprocessRunner(use_venv=False)
+    local.run(
+        leaking, {"given": CANARY}, runner=runner, pipeline_root=tmp_path, secret_env=["CANARY"], raise_on_error=False
+    )
+    run, user, pages = local.get_run("latest", tmp_path), client(), tmp_path / "pages"
+    addresses = [
+        "/",
+        "/new",
+        link("new", run=run.id),
+        link("compare", run=[run.id, run.id]),
+        link("runs", run.id, "spec"),
+    ]
+    for tab in ("graph", "timeline", "tasks", "logs", "details", "spec"):
+        addresses.append(link("runs", run.id, tab=tab))
+    for task in run.all_tasks():
+        addresses += [link("runs", run.id, task=task.path, panel=panel) for panel in ("io", "details", "logs", "cache")]
+        addresses.append(link("runs", run.id, "log", task=task.path))
+    addresses += [link("runs", run.id, "artifact", uri=artifact.uri) for artifact in run.artifacts]
+    texts = [user.get(address).text for address in addresses]
+    shown: list[Any] = [run, *run.all_tasks(), *run.artifacts]
+    texts += [each._repr_html_() for each in shown]
+    pages.mkdir()
+    (pages / "all").write_text("\n".join(texts))
+    assert any("***" in text for text in texts)
+    assert find_in(pages, CANARY) == {}
