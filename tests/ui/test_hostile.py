@@ -167,6 +167,17 @@ def test_names_that_only_a_damaged_store_has(tmp_path: Path, client: Client, run
     assert user.get(link("runs", run, "spec")).status_code in (200, 404)
 
 
+@pytest.mark.parametrize("replace", [os.mkfifo, os.mkdir], ids=["fifo", "folder"])
+def test_a_store_that_is_not_a_file(tmp_path: Path, client: Client, run: str, replace: Callable[[Path], None]) -> None:
+    for file in tmp_path.glob(f"{RUN_STORE_FILE}*"):
+        file.unlink()
+    replace(tmp_path / RUN_STORE_FILE)
+    for address in ("/", link("runs", run)):
+        response = client().get(address)
+        assert response.status_code == 503
+        assert "it is not a regular file" in response.text
+
+
 def test_secrets_are_on_no_page(tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CANARY", CANARY)
     runner = local.SubprocessRunner(use_venv=False)
