@@ -41,10 +41,25 @@ def type_on_terminal(command: Sequence[str], dialog: Sequence[tuple[str, str]], 
         dialog: texts that are waited for, each after the one before it, and what is typed then.
         env: variables, besides those of this process.
     """
+    import fcntl
+    import termios
+
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "dumb", "NO_COLOR": "1", "PYTHON_COLORS": "0", "COLUMNS": "200", **env}
     written, seen, left = "", 0, list(dialog)
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
+
+    def control() -> None:
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)  # so that Ctrl-C is a signal
+
+    with subprocess.Popen(
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=control,
+    ) as process:
         os.close(theirs)
         try:
             while select.select([ours], [], [], 60)[0]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import sqlite3
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from standpipe.history import Run, Status, get_run, queries, runs
 from standpipe.history.documents import document
 from standpipe.history.folding import RunFold
 from standpipe.history.reader import RunReader
+from standpipe.history.run import RunDetails
 from standpipe.local import FakeRunner
 from standpipe.model import events as e
 from standpipe.model.fact_values import map_values
@@ -125,23 +127,44 @@ def test_facts_that_are_folded_step_by_step_give_what_all_of_them_give(seed: int
             whole = RunFold(FOLDER)
             for at, fact in facts[:applied]:
                 whole.apply(at, fact)
-            assert incremental.details(is_over=is_over) == whole.details(is_over=is_over)
+            assert content(incremental.details(is_over=is_over)) == content(whole.details(is_over=is_over))
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 25), st.booleans())
-def test_artifacts_that_are_added_as_they_come_are_those_of_all_facts(seed: int, tasks: int, shared: bool) -> None:
+def test_records_are_those_of_their_time_also_if_they_are_used_later(seed: int, tasks: int, shared: bool) -> None:
     random = Random(seed)
     facts = [with_shared_locations(fact, random) if shared else fact for fact in random_facts(random, tasks)]
-    as_they_come, at_once = RunFold(FOLDER), RunFold(FOLDER)
-    for at, fact in enumerate(facts):
-        as_they_come.apply(float(at), fact)
-        at_once.apply(float(at), fact)
-        if random.randrange(4) == 0:
-            as_they_come.details(is_over=random.random() < 0.5)
-    at_once._lineage = None  # as after a resume: it starts over with the outputs of all tasks
+    fold, earlier = RunFold(FOLDER), []
+    for at, fact in enumerate(facts, start=1):
+        fold.apply(float(at), fact)
+        if random.randrange(len(facts)) < 4:
+            is_over = random.random() < 0.5
+            earlier.append((at, is_over, fold.details(is_over=is_over)))
 
-    assert as_they_come.details(is_over=True) == at_once.details(is_over=True)
+    for applied, is_over, details in earlier:
+        whole = RunFold(FOLDER)
+        for at, fact in enumerate(facts[:applied], start=1):
+            whole.apply(float(at), fact)
+        assert content(details) == content(whole.details(is_over=is_over))
+
+
+def content(details: RunDetails) -> tuple[object, ...]:
+    lineage = details.lineage
+    return details.tasks, lineage.artifacts, lineage.inputs, lineage.outputs, details.failures, details.pauses
+
+
+def test_a_record_can_be_copied_to_another_process() -> None:
+    fold = RunFold(FOLDER)
+    for at, fact in enumerate(random_facts(Random(3), 10)):
+        fold.apply(float(at), fact)
+    tasks = fold.details(is_over=True).tasks
+
+    copies = pickle.loads(pickle.dumps(tasks))
+    assert copies == tasks
+    assert repr(copies) == repr(tasks)
+    with pytest.raises(AttributeError, match="has no attribute 'pth'"):
+        tasks[0].pth  # type: ignore[attr-defined]  # noqa: B018 - what does not exist
 
 
 @settings(max_examples=15, deadline=None)

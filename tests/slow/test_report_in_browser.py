@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +12,10 @@ from standpipe.dsl import HTML, ClassificationMetrics, Markdown, Metrics, Output
 from standpipe.history import Run
 from standpipe.local import SubprocessRunner
 from standpipe.ui.report import make_html
+from tests.chromium import browser
 
 pytestmark = pytest.mark.slow
+__all__ = ["browser"]  # a fixture
 
 HOSTILE = """
 <script>document.title = "changed"; fetch("http://127.0.0.1:9/script")</script>
@@ -62,22 +61,6 @@ def browser_pipeline(page_text: str) -> None:
         browser_leaf(x=item)
     browser_evaluate(page_text=page_text).set_display_name("<b>evaluate</b>")
     browser_fail(page_text=page_text)
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    """Yield the Chromium of this machine."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI needs Chromium")
-        pytest.skip("there is no Chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

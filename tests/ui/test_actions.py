@@ -171,6 +171,18 @@ def test_stop_requests_the_cancellation(tmp_path: Path, user: TestClient) -> Non
     assert (response.status_code, response.headers["location"]) == (303, f"/runs/{run_id}")
 
 
+def test_an_action_leads_back_to_the_tab_and_the_task_that_the_user_was_at(tmp_path: Path, user: TestClient) -> None:
+    run_id, other = run(tmp_path, name="a"), run(tmp_path, name="b")
+    for referrer, expected in (
+        (f"http://testserver/runs/{run_id}?tab=tasks&task=x", f"/runs/{run_id}?tab=tasks&task=x"),
+        (f"http://testserver/runs/{other}?tab=tasks", f"/runs/{run_id}"),
+        ("http://[/", f"/runs/{run_id}"),
+    ):
+        with RunLock(tmp_path / run_id):
+            response = user.post(f"/runs/{run_id}/stop", data={"csrf": ACCESS.csrf}, headers={"referer": referrer})
+        assert response.headers["location"] == expected
+
+
 def test_a_failed_run_is_resumed(tmp_path: Path, user: TestClient) -> None:
     run_id = run(tmp_path, fails=True, name="a")
     response = post(user, f"/runs/{run_id}/resume")

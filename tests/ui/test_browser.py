@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import threading
@@ -10,10 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import Browser, Page
 
 from standpipe.model.events import AttemptStarted, RunEnded, RunStarted, TaskReady, TaskSucceeded
 from standpipe.model.layout import RUN_STORE_FILE
@@ -21,11 +20,12 @@ from standpipe.model.states import TaskState
 from standpipe.runs.deletion import delete_runs
 from standpipe.store.locks import RunLock
 from standpipe.store.runs import RunRecorder
+from tests.chromium import browser
 from tests.ui.test_live import PLAN, RUN, TASK
 from tests.ui.test_server import Server, free_port, serve
 
 pytestmark = pytest.mark.slow
-__all__ = ["serve"]  # a fixture
+__all__ = ["browser", "serve"]  # fixtures
 
 #: Milliseconds after which a page is late on a machine that does much else.
 LATE = 20_000
@@ -37,21 +37,15 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def page() -> Iterator[Any]:
-    """Return a page of Chromium that fails the test with an error of its scripts."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = os.environ.get("STANDPIPE_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not chromium:
-        pytest.skip("no Chromium on the PATH")
-    with playwright.sync_playwright() as opened:
-        arguments = ["--no-sandbox"] if os.getuid() == 0 else []
-        browser = opened.chromium.launch(executable_path=chromium, args=arguments)
-        errors: list[str] = []
-        made = browser.new_page()
-        made.set_default_timeout(LATE)
-        made.on("pageerror", lambda error: errors.append(str(error)))
-        yield made
-        browser.close()
+def page(browser: Browser) -> Iterator[Page]:
+    """Return a page that fails the test with an error of its scripts."""
+    errors: list[str] = []
+    context = browser.new_context()
+    made = context.new_page()
+    made.set_default_timeout(LATE)
+    made.on("pageerror", lambda error: errors.append(str(error)))
+    yield made
+    context.close()
     assert errors == []
 
 
@@ -70,7 +64,7 @@ def of_run(server: Server) -> str:
 
 
 def test_a_fact_is_on_the_page_at_once(
-    tmp_path: Path, page: Any, recorder: RunRecorder, serve: Callable[..., Server]
+    tmp_path: Path, page: Page, recorder: RunRecorder, serve: Callable[..., Server]
 ) -> None:
     page.goto(of_run(serve(tmp_path)))
     for fact, shown in (
@@ -84,7 +78,7 @@ def test_a_fact_is_on_the_page_at_once(
 
 
 def test_the_page_is_not_loaded_again_while_nothing_changes(
-    tmp_path: Path, page: Any, recorder: RunRecorder, serve: Callable[..., Server]
+    tmp_path: Path, page: Page, recorder: RunRecorder, serve: Callable[..., Server]
 ) -> None:
     loads: list[str] = []
     page.on("request", lambda request: loads.append(urlsplit(request.url).path))
@@ -95,7 +89,7 @@ def test_the_page_is_not_loaded_again_while_nothing_changes(
 
 
 def test_the_page_catches_up_after_a_restart_and_tells_of_problems_and_of_the_end(
-    tmp_path: Path, page: Any, recorder: RunRecorder, serve: Callable[..., Server]
+    tmp_path: Path, page: Page, recorder: RunRecorder, serve: Callable[..., Server]
 ) -> None:
     port = str(free_port())
     server = serve(tmp_path, "--port", port)
@@ -118,7 +112,7 @@ def test_the_page_catches_up_after_a_restart_and_tells_of_problems_and_of_the_en
     assert "Succeeded" in page.inner_text(".facts")
 
 
-def test_the_page_of_a_deleted_run_says_so(tmp_path: Path, page: Any, serve: Callable[..., Server]) -> None:
+def test_the_page_of_a_deleted_run_says_so(tmp_path: Path, page: Page, serve: Callable[..., Server]) -> None:
     (tmp_path / RUN.id).mkdir()
     with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
         recorder((RunStarted({}), RunEnded(TaskState.SUCCEEDED, {})))
@@ -128,7 +122,7 @@ def test_the_page_of_a_deleted_run_says_so(tmp_path: Path, page: Any, serve: Cal
     page.wait_for_selector("h1 >> text=There is no such run")
 
 
-def test_a_run_is_deleted_in_the_browser(tmp_path: Path, page: Any, serve: Callable[..., Server]) -> None:
+def test_a_run_is_deleted_in_the_browser(tmp_path: Path, page: Page, serve: Callable[..., Server]) -> None:
     (tmp_path / RUN.id).mkdir()
     with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
         recorder((RunStarted({}), RunEnded(TaskState.SUCCEEDED, {})))
@@ -141,7 +135,7 @@ def test_a_run_is_deleted_in_the_browser(tmp_path: Path, page: Any, serve: Calla
 
 
 def test_another_server_of_this_machine_cannot_use_the_cookie_of_the_browser(
-    tmp_path: Path, page: Any, recorder: RunRecorder, serve: Callable[..., Server]
+    tmp_path: Path, page: Page, recorder: RunRecorder, serve: Callable[..., Server]
 ) -> None:
     server = serve(tmp_path)
     page.goto(of_run(server))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from typing import IO, cast
@@ -35,6 +36,10 @@ from standpipe.model.events import (
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.support.notices import show_notices_in
 from standpipe.support.terminal_text import strip_controls
+from standpipe.support.terminals import is_terminal_held, terminal_path
+
+#: The seconds between two looks at whether a task uses the terminal.
+_LOCK_INTERVAL = 0.2
 
 
 class Live:
@@ -65,6 +70,10 @@ class Live:
         self._started_at = time.monotonic()
         self._print(describe_start(run, folder), "bold")
         self._progress.start()
+        self._closed = threading.Event()
+        self._switching = threading.Lock()  # is held while the display is stopped or started
+        if terminal := terminal_path():
+            threading.Thread(target=self._make_way, args=(terminal,), daemon=True, name="standpipe-terminal").start()
         self._release_notices = show_notices_in(lambda line: self._progress.console.print(Text(line)))
 
     def __call__(self, facts: Sequence[Fact]) -> None:
@@ -97,8 +106,23 @@ class Live:
         )
 
     def close(self) -> None:
-        self._progress.stop()
+        with self._switching:
+            self._closed.set()
+            self._progress.stop()
         self._release_notices()
+
+    def _make_way(self, terminal: str) -> None:
+        """Hide the display while a task with a breakpoint uses the terminal."""
+        while not self._closed.wait(_LOCK_INTERVAL):
+            if not is_terminal_held(terminal):
+                continue
+            with self._switching:
+                self._progress.stop()
+            while is_terminal_held(terminal) and not self._closed.wait(_LOCK_INTERVAL):
+                pass
+            with self._switching:
+                if not self._closed.is_set():
+                    self._progress.start()
 
     def _finish(self, task: TaskRef, result: str, style: str, *, always: bool = False) -> None:
         spinner = self._running.pop(task, None)

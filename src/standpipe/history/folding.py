@@ -6,10 +6,11 @@ Records are kept until a fact changes them, so that a viewer can follow a run of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from standpipe.history.lineage import Lineage
+from standpipe.history.lineage import Lineage, TaskValues, may_have_artifacts
 from standpipe.history.progress import OPEN, ProgressFold, TaskProgress
 from standpipe.history.records import Attempt, Status, seconds_of_progress, to_datetime
 from standpipe.history.run import RunDetails
@@ -22,21 +23,54 @@ from standpipe.model.values import Value
 _NO_VALUES: Mapping[str, Value] = {}
 
 
+class _Attempt(NamedTuple):
+    """What is known about an attempt; times are in seconds since the epoch."""
+
+    number: int
+    status: Status
+    started: float
+    ended: float | None = None
+    report: e.AttemptReport | None = None
+    failure: e.Failure | None = None
+
+    def record(self, folder: Path, task: TaskRef) -> Attempt:
+        """Return the record of this attempt at a task of the run in a folder."""
+        started = to_datetime(self.started)
+        if self.ended is None:
+            return Attempt(self.number, self.status, started, folder, task)
+        ended, report = to_datetime(self.ended), self.report
+        return Attempt(
+            self.number,
+            self.status,
+            started,
+            folder,
+            task,
+            ended=ended,
+            duration=report.seconds if report else seconds_of_progress(started, ended, 0.0),
+            failure=self.failure,
+            cpu_seconds=report.cpu_seconds if report else None,
+            peak_memory=report.peak_memory if report else None,
+            log_bytes=report.log_bytes if report else None,
+            log_lines=report.log_lines if report else None,
+            warm_imports=report is not None and report.warm_imports,
+        )
+
+
 class _TaskState(TaskProgress):
     """What is known about a task so far.
 
-    `children` are the tasks in it, and `position` is its number among all tasks. `record` is None if it is to be made
-    of what is known; then that of the group is None, too.
+    `children` are the tasks in it. `may_have_artifacts` is true if one of its values is an artifact, or looks like one.
+    `record` is None if it is to be made of what is known; then that of the group is None, too.
     """
 
-    __slots__ = ("attempts", "children", "inputs", "item", "outputs", "position", "record")
+    __slots__ = ("attempts", "children", "inputs", "item", "may_have_artifacts", "outputs", "record")
 
     group: _TaskState | None
 
-    def __init__(self, ref: TaskRef, group: _TaskState | None, attempts: list[Attempt], position: int) -> None:
+    def __init__(self, ref: TaskRef, group: _TaskState | None, attempts: tuple[_Attempt, ...]) -> None:
         super().__init__(ref, group)
         self.children: list[_TaskState] = []
-        self.position = position
+        self.may_have_artifacts = False
         self.record: Task | None = None
         self.item: Value = None
         self.inputs = self.outputs = _NO_VALUES
@@ -55,30 +89,19 @@ class _TaskState(TaskProgress):
         super().reopen()
         self.outputs = _NO_VALUES
 
+    def values(self) -> TaskValues:
+        """Return its values, for the lineage of their artifacts."""
+        return TaskValues(self.ref, self.is_group, self.item, self.inputs, self.outputs)
+
     def interrupt_attempt(self) -> None:
         """End the running attempt, if there is one, as interrupted."""
-        self.attempts[-1:] = _interrupted(self.attempts[-1:])
+        self.attempts = _interrupted(self.attempts)
 
     def end_attempt(self, status: Status, at: float, report: e.AttemptReport | None, failure: e.Failure | None) -> None:
         """End the running attempt, if there is one."""
-        if not self.attempts or self.attempts[-1].status is not Status.RUNNING:
-            return
-        last, ended = self.attempts[-1], to_datetime(at)
-        self.attempts[-1] = Attempt(  # `replace` takes twice as long
-            last.number,
-            status,
-            last.started,
-            last._run_folder,
-            last._task,
-            ended=ended,
-            duration=report.seconds if report else seconds_of_progress(last.started, ended, 0.0),
-            failure=failure,
-            cpu_seconds=report.cpu_seconds if report else None,
-            peak_memory=report.peak_memory if report else None,
-            log_bytes=report.log_bytes if report else None,
-            log_lines=report.log_lines if report else None,
-            warm_imports=report is not None and report.warm_imports,
-        )
+        if self.attempts and self.attempts[-1].status is Status.RUNNING:
+            last = self.attempts[-1]
+            self.attempts = (*self.attempts[:-1], _Attempt(last.number, status, last.started, at, report, failure))
 
 
 class RunFold(ProgressFold[_TaskState]):
@@ -93,9 +116,8 @@ class RunFold(ProgressFold[_TaskState]):
         self._folder = folder
         self._top_level: list[_TaskState] = []
         self._latest_state: _TaskState  # the one that the last fact is about
-        self._lineage: Lineage[_TaskState] | None = Lineage(_TaskState.change)  # None if it has to start over
         self._was_over = False
-        self._earlier: dict[TaskRef, list[Attempt]] = {}  # attempts of tasks that a resume has reset
+        self._earlier: dict[TaskRef, tuple[_Attempt, ...]] = {}  # attempts of tasks that a resume has reset
         self._inputs: Mapping[str, Value] = {}
         self._outputs: Mapping[str, Value] = {}
         self._pauses: list[tuple[float, float]] = []
@@ -111,31 +133,24 @@ class RunFold(ProgressFold[_TaskState]):
             for state in self._tasks.values():
                 if state.status in OPEN:
                     state.change()
-        details = self._details(self._lineage, is_over=is_over) if self._lineage is not None else None
-        if details is None or self._lineage is None or not self._lineage.is_exact:
-            self._lineage = self._start_over()
-            details = self._details(self._lineage, is_over=is_over)
-        return details
-
-    def _details(self, lineage: Lineage[_TaskState], *, is_over: bool) -> RunDetails:
+        holders = [state for state in self._tasks.values() if state.may_have_artifacts]
+        lineage = Lineage(self._inputs, self._outputs, [state.values() for state in holders])
+        for state in holders:
+            state.change()  # another task may have taken its artifacts
         for state in reversed(self._tasks.values()):  # each after those that it contains
             if state.record is None:
                 state.record = self._task(state, lineage, is_over=is_over)
         return RunDetails(
-            inputs=lineage.convert(self._inputs),
-            outputs=lineage.convert(self._outputs),
             tasks=_records(self._top_level),
-            artifacts=lineage.artifacts(),
             failures=tuple(self.failures()),
             pauses=tuple((to_datetime(start), to_datetime(end)) for start, end in self._pauses),
+            lineage=lineage,
         )
 
     # --- facts --------------------------------------------------------------------------------------------------------
 
     def _run_started(self, at: float, fact: e.RunStarted) -> None:
         self._inputs = fact.inputs
-        if self._lineage is not None:
-            self._lineage.add_run_inputs(fact.inputs)
 
     def _run_resumed(self, at: float, fact: e.RunResumed) -> None:
         self._pauses.append((self._latest, at))
@@ -143,7 +158,6 @@ class RunFold(ProgressFold[_TaskState]):
         for state in self._tasks.values():
             state.interrupt_attempt()
         super()._run_resumed(at, fact)
-        self._lineage = None
         self._top_level.clear()
         for state in self._tasks.values():
             state.children.clear()
@@ -160,24 +174,21 @@ class RunFold(ProgressFold[_TaskState]):
         super()._group_started(at, fact)
         if isinstance(fact, e.IterationStarted):
             self._latest_state.item = fact.item
+            self._note_artifacts({"": fact.item})
         else:
             self._latest_state.inputs = fact.inputs
+            self._note_artifacts(fact.inputs)
 
     def _task_ready(self, at: float, fact: e.TaskReady) -> None:
         super()._task_ready(at, fact)
-        state = self._latest_state
-        if state.inputs or state.is_group:
-            self._lineage = None  # it has other inputs than before
-        state.inputs = fact.inputs
-        if self._lineage is not None:
-            self._lineage.add_inputs(fact.inputs, str(fact.task), state.position)
+        self._latest_state.inputs = fact.inputs
+        self._note_artifacts(fact.inputs)
 
     def _attempt_started(self, at: float, fact: e.AttemptStarted) -> None:
         super()._attempt_started(at, fact)
         state = self._latest_state
         state.interrupt_attempt()
-        started = to_datetime(fact.at or at)
-        state.attempts.append(Attempt(fact.attempt + 1, Status.RUNNING, started, self._folder, fact.task))
+        state.attempts = (*state.attempts, _Attempt(fact.attempt + 1, Status.RUNNING, fact.at or at))
 
     def _attempt_failed(self, at: float, fact: e.AttemptFailed) -> None:
         super()._attempt_failed(at, fact)
@@ -188,73 +199,121 @@ class RunFold(ProgressFold[_TaskState]):
         state = self._latest_state
         if isinstance(fact, e.TaskSucceeded):
             state.outputs = fact.outputs
-            if self._lineage is not None and not state.is_group:
-                self._lineage.add_outputs(fact.outputs, str(fact.task), state.position)
+            self._note_artifacts(fact.outputs)
         if state.cached_from and state.attempts and state.attempts[-1].status is Status.RUNNING:
-            state.attempts.pop()  # nothing had to run
+            state.attempts = state.attempts[:-1]  # nothing had to run
         state.end_attempt(state.status, at, fact.report, fact.failure if isinstance(fact, e.TaskFailed) else None)
 
     # --- records ------------------------------------------------------------------------------------------------------
 
     def _state(self, ref: TaskRef, at: float) -> _TaskState:
         """Return the state of a task, which is about to change."""
-        state = self._latest_state = super()._state(ref, at)
-        state.change()
+        state = self._tasks.get(ref)
+        if state is None or self._was_resumed:
+            state = super()._state(ref, at)
+            state.change()
+        elif state.record is not None:
+            state.change()
+        self._latest_state = state
         return state
 
     def _new_state(self, ref: TaskRef, group: _TaskState | None) -> _TaskState:
-        attempts = self._earlier.pop(ref, []) if self._earlier else []
-        state = _TaskState(ref, group, attempts, len(self._tasks))
+        attempts = self._earlier.pop(ref, ()) if self._earlier else ()
+        state = _TaskState(ref, group, attempts)
         self._siblings(state).append(state)
         return state
 
     def _siblings(self, state: _TaskState) -> list[_TaskState]:
         return self._top_level if state.group is None else state.group.children
 
-    def _start_over(self) -> Lineage[_TaskState]:
-        """Return the lineage of all tasks, and discard all records."""
-        lineage: Lineage[_TaskState] = Lineage(_TaskState.change)
-        for position, state in enumerate(self._tasks.values()):
-            state.position, state.record = position, None
-        executed = [state for state in self._tasks.values() if not state.is_group]
-        for state in executed:
-            lineage.add_outputs(state.outputs, str(state.ref), state.position)
-        lineage.add_run_inputs(self._inputs)
-        for state in executed:
-            lineage.add_inputs(state.inputs, str(state.ref), state.position)
-        return lineage
+    def _note_artifacts(self, values: Mapping[str, Value]) -> None:
+        """Note that the task of the latest fact has artifacts, if there are some among values that it has got."""
+        if values and may_have_artifacts(values):
+            self._latest_state.may_have_artifacts = True
 
-    def _task(self, state: _TaskState, lineage: Lineage[_TaskState], *, is_over: bool) -> Task:
-        ref, started = state.ref, state.first_start
+    def _task(self, state: _TaskState, lineage: Lineage, *, is_over: bool) -> Task:
         is_interrupted = is_over and state.status in OPEN
-        return Task(
-            path=str(ref),
-            name=state.name,
-            iteration=ref.iteration,
-            item=lineage.convert_value(state.item, state),
+        return _make_record(
+            _UnmadeFields(state, lineage, self._folder, is_interrupted=is_interrupted),
             status=Status.INTERRUPTED if is_interrupted else state.status,
-            ready=None if state.ready is None else to_datetime(state.ready),
-            started=None if started is None else to_datetime(started),
-            ended=None if state.ended is None else to_datetime(state.ended),
-            inputs=lineage.convert(state.inputs, state),
-            outputs=lineage.convert(state.outputs, state),
             cached_from=state.cached_from,
             skip_reason=state.skip_reason,
             failure=state.failure,
-            attempts=tuple(_interrupted(state.attempts) if is_interrupted else state.attempts),
             children=_records(state.children),
             _run_folder=self._folder,
-            _ref=ref,
+            _ref=state.ref,
             _idle=state.idle,
         )
+
+
+class _UnmadeFields:
+    """The fields of the record of a task that are made when they are first used; see `Task.__getattr__`."""
+
+    __slots__ = (
+        *("_attempts", "_ended", "_folder", "_inputs", "_item", "_lineage"),
+        *("_outputs", "_ready", "_ref", "_started"),
+    )
+
+    def __init__(self, state: _TaskState, lineage: Lineage, folder: Path, *, is_interrupted: bool) -> None:
+        self._ref, self._folder, self._lineage = state.ref, folder, lineage
+        self._item, self._inputs, self._outputs = state.item, state.inputs, state.outputs
+        self._ready, self._started, self._ended = state.ready, state.first_start, state.ended
+        self._attempts = _interrupted(state.attempts) if is_interrupted else state.attempts
+
+    @property
+    def path(self) -> str:
+        return str(self._ref)
+
+    @property
+    def name(self) -> str:
+        return self._ref.name if self._ref.iteration is None else str(self._ref.iteration)
+
+    @property
+    def iteration(self) -> int | None:
+        return self._ref.iteration
+
+    @property
+    def item(self) -> Value:
+        return self._lineage.convert_value(self._item)
+
+    @property
+    def ready(self) -> datetime | None:
+        return None if self._ready is None else to_datetime(self._ready)
+
+    @property
+    def started(self) -> datetime | None:
+        return None if self._started is None else to_datetime(self._started)
+
+    @property
+    def ended(self) -> datetime | None:
+        return None if self._ended is None else to_datetime(self._ended)
+
+    @property
+    def inputs(self) -> Mapping[str, Value]:
+        return self._lineage.convert(self._inputs)
+
+    @property
+    def outputs(self) -> Mapping[str, Value]:
+        return self._lineage.convert(self._outputs)
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        return tuple([attempt.record(self._folder, self._ref) for attempt in self._attempts])
+
+
+def _make_record(unmade: _UnmadeFields, **fields: Any) -> Task:
+    """Return a record of which some fields are made later."""
+    record = Task.__new__(Task)
+    vars(record).update(fields, _unmade=unmade)
+    return record
 
 
 def _records(states: list[_TaskState]) -> tuple[Task, ...]:
     return tuple([state.record for state in states])  # type: ignore[misc]  # each is made before that of its group
 
 
-def _interrupted(attempts: list[Attempt]) -> list[Attempt]:
+def _interrupted(attempts: tuple[_Attempt, ...]) -> tuple[_Attempt, ...]:
     """Return the attempts with the last one as interrupted, if it is running."""
     if not attempts or attempts[-1].status is not Status.RUNNING:
         return attempts
-    return [*attempts[:-1], replace(attempts[-1], status=Status.INTERRUPTED)]
+    return (*attempts[:-1], attempts[-1]._replace(status=Status.INTERRUPTED))

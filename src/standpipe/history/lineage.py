@@ -5,125 +5,158 @@ An artifact is identified by the location of its payload and, as far as it is kn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from standpipe.history.records import Artifact, Value
+from standpipe.model.frozen import field, lazy_dataclass
+from standpipe.model.refs import TaskRef
 from standpipe.model.values import ArtifactValue, Checksum, find_artifacts
 from standpipe.model.values import Value as StoredValue
+from standpipe.support.properties import cached_property
 
-H = TypeVar("H")
-
-#: The order of artifacts by who adds them: tasks that produce them, the run, tasks that take them, and all others.
-_PRODUCED, _PASSED, _TAKEN, _OTHER = range(4)
+StoredValues = Mapping[str, StoredValue]
 
 
-@dataclass
-class _Entry(Generic[H]):
-    """What is known about an artifact. `holders` have its record, which changes with what is known."""
+class TaskValues(NamedTuple):
+    """The values of a task. `is_group` is true of nested pipelines, loops and iterations."""
+
+    task: TaskRef
+    is_group: bool
+    item: StoredValue
+    inputs: StoredValues
+    outputs: StoredValues
+
+
+@lazy_dataclass
+class _Entry:
+    """What is known about an artifact."""
 
     value: ArtifactValue
-    order: tuple[int, int, int]
     producer: str | None = None
     consumers: dict[str, None] = field(default_factory=dict)  # in order
     record: Artifact | None = None
-    holders: dict[H, None] = field(default_factory=dict)
 
 
-class Lineage(Generic[H]):
-    """The artifacts of a run.
-
-    It is exact if all outputs are added first, then the inputs of the run, then those of tasks, in the order of the
-    tasks. They can also be added as they come: `is_exact` is whether that has made no difference, which is the case as
-    long as each artifact has a location of its own and is added by its producer first.
+class Lineage:
+    """The artifacts of a run after some of its facts. They are looked up when the first of them is needed.
 
     Args:
-        on_change: called with a holder of a record when that is no longer what is known.
+        inputs: the inputs of the run.
+        outputs: its outputs.
+        tasks: the values of the tasks that have artifacts, in the order of the tasks.
     """
 
-    def __init__(self, on_change: Callable[[H], object]) -> None:
-        self._on_change = on_change
-        self._by_location: dict[str, list[_Entry[H]]] = {}
-        self._entries: list[_Entry[H]] = []
-        self.is_exact = True
+    def __init__(self, inputs: StoredValues, outputs: StoredValues, tasks: Sequence[TaskValues]) -> None:
+        self._inputs = inputs
+        self._outputs = outputs
+        self._tasks = tasks
 
-    def add_outputs(self, values: Mapping[str, StoredValue], task: str, position: int) -> None:
-        """Add the outputs of a task, which has a position among all tasks."""
-        for value in find_artifacts(values.values()):
-            entry = self._origin(value, _PRODUCED, position)
-            entry.producer = entry.producer or task
+    @cached_property
+    def inputs(self) -> Mapping[str, Value]:
+        """The inputs of the run."""
+        return self.convert(self._inputs)
 
-    def add_inputs(self, values: Mapping[str, StoredValue], task: str, position: int) -> None:
-        """Add the inputs of a task, which has a position among all tasks."""
-        for value in find_artifacts(values.values()):
-            entry = self._entry(value, _TAKEN, position)
-            entry.consumers[task] = None
-            self._change(entry)
+    @cached_property
+    def outputs(self) -> Mapping[str, Value]:
+        """The outputs of the run."""
+        return self.convert(self._outputs)
 
-    def add_run_inputs(self, values: Mapping[str, StoredValue]) -> None:
-        """Add the inputs of the run."""
-        for value in find_artifacts(values.values()):
-            self._origin(value, _PASSED, 0)
-
+    @cached_property
     def artifacts(self) -> tuple[Artifact, ...]:
-        """Return all artifacts: those of tasks in the order of the tasks, then those that were passed to the run."""
-        return tuple(map(_record, sorted(self._entries, key=lambda entry: entry.order)))
+        """All artifacts: those that tasks produce in the order of the tasks, those passed to the run, all others."""
+        return tuple(map(_record, self._index.entries))
 
-    def convert(self, values: Mapping[str, StoredValue], holder: H | None = None) -> Mapping[str, Value]:
-        """Return inputs or outputs, which a holder keeps, with the records of their artifacts."""
-        if not any(isinstance(value, (ArtifactValue, list)) for value in values.values()):
+    def convert(self, values: StoredValues) -> Mapping[str, Value]:
+        """Return inputs or outputs with the records of their artifacts."""
+        if not may_have_artifacts(values):
             return values
-        return {name: self.convert_value(value, holder) for name, value in values.items()}
+        return {name: self.convert_value(value) for name, value in values.items()}
 
-    def convert_value(self, value: StoredValue, holder: H | None = None) -> Value:
-        """Return a value, which a holder keeps, with records in place of stored artifacts."""
+    def convert_value(self, value: StoredValue) -> Value:
+        """Return a value with records in place of stored artifacts."""
         if isinstance(value, ArtifactValue):
-            return self._hold(value, holder)
+            return _record(self._index.entry(value))
         if isinstance(value, list) and value and isinstance(value[0], ArtifactValue):
-            return [self._hold(item, holder) for item in value]
+            return [_record(self._index.entry(item)) for item in value]
         return value
 
-    def _hold(self, value: ArtifactValue, holder: H | None) -> Artifact:
-        entry = self._entry(value, _OTHER, 0)
-        if entry.order[0] == _OTHER:
-            self.is_exact = False
-        if holder is not None:
-            entry.holders[holder] = None
-        return _record(entry)
+    @cached_property
+    def _index(self) -> _Index:
+        index = _Index()
+        executed = [values for values in self._tasks if not values.is_group]
+        for values in executed:
+            index.add_outputs(values.outputs, str(values.task))
+        index.add(self._inputs)
+        for values in executed:
+            index.add_inputs(values.inputs, str(values.task))
+        for values in reversed(self._tasks):
+            if values.is_group:
+                index.add_others({"": values.item}, values.inputs, values.outputs)
+        index.add_others(self._outputs)
+        return index
 
-    def _origin(self, value: ArtifactValue, kind: int, position: int) -> _Entry[H]:
-        if value.location in self._by_location:
-            self.is_exact = False
-        return self._entry(value, kind, position)
 
-    def _entry(self, value: ArtifactValue, kind: int, position: int) -> _Entry[H]:
+def may_have_artifacts(values: StoredValues) -> bool:
+    """Return whether there may be artifacts among values."""
+    for value in values.values():  # noqa: SIM110 - `any` takes twice as long, and this is called for each fact
+        if isinstance(value, (ArtifactValue, list)):
+            return True
+    return False
+
+
+class _Index:
+    """Artifacts by location, added in this order: outputs of tasks, inputs of the run, inputs of tasks, all others."""
+
+    def __init__(self) -> None:
+        self.entries: list[_Entry] = []
+        self._by_location: dict[str, list[_Entry]] = {}
+
+    def add_outputs(self, values: StoredValues, task: str) -> None:
+        """Add the outputs of a task."""
+        for value in find_artifacts(values.values()):
+            entry = self._add(value)
+            entry.producer = entry.producer or task
+
+    def add(self, values: StoredValues) -> None:
+        """Add the inputs of the run."""
+        for value in find_artifacts(values.values()):
+            self._add(value)
+
+    def add_inputs(self, values: StoredValues, task: str) -> None:
+        """Add the inputs of a task."""
+        for value in find_artifacts(values.values()):
+            self._add(value).consumers[task] = None
+
+    def add_others(self, *several: StoredValues) -> None:
+        """Add what only pipelines, loops and iterations have."""
+        for values in several:
+            for value in find_artifacts(values.values()):
+                self.entry(value)
+
+    def entry(self, value: ArtifactValue) -> _Entry:
         """Return the entry of an artifact. Without a digest, it is the last one that was produced at its location."""
         at_location = self._by_location.setdefault(value.location, [])
         matches = [entry for entry in at_location if _may_be_same(entry.value.checksum, value.checksum)]
         if not matches:
-            self.is_exact = self.is_exact and not at_location
-            at_location.append(_Entry(value, (kind, position, len(self._entries))))
-            self._entries.append(at_location[-1])
-            return at_location[-1]
-        entry = next((entry for entry in reversed(matches) if entry.producer), matches[-1])
-        if not entry.value.checksum and kind != _OTHER and (value.checksum or value != entry.value):
-            entry.value = value
-            self._change(entry)
-        return entry
+            entry = _Entry(value)
+            at_location.append(entry)
+            self.entries.append(entry)
+            return entry
+        return next((entry for entry in reversed(matches) if entry.producer), matches[-1])
 
-    def _change(self, entry: _Entry[H]) -> None:
-        if entry.record is not None:
-            entry.record = None
-            for holder in entry.holders:
-                self._on_change(holder)
+    def _add(self, value: ArtifactValue) -> _Entry:
+        entry = self.entry(value)
+        if not entry.value.checksum and (value.checksum or value != entry.value):
+            entry.value = value
+        return entry
 
 
 def _may_be_same(one: Checksum | None, other: Checksum | None) -> bool:
     return one is None or other is None or one.digest == other.digest
 
 
-def _record(entry: _Entry[H]) -> Artifact:
+def _record(entry: _Entry) -> Artifact:
     if entry.record is None:
         value, checksum = entry.value, entry.value.checksum
         entry.record = Artifact(

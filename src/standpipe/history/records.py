@@ -10,13 +10,13 @@ import enum
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timezone, tzinfo
 from functools import lru_cache
 from pathlib import Path
 from typing import Union
 
 from standpipe.model.events import Failure
+from standpipe.model.frozen import field, frozen
 from standpipe.model.layout import LOG_FILE, attempt_folder
 from standpipe.model.locations import is_remote
 from standpipe.model.refs import TaskRef
@@ -35,8 +35,10 @@ class Status(enum.Enum):
     CANCELLED = "CANCELLED"
     INTERRUPTED = "INTERRUPTED"  # its process ended before it did
 
+    __hash__ = object.__hash__  # each is one object; that of `Enum` is in Python, and counting tasks calls it for each
 
-@dataclass(frozen=True)
+
+@frozen
 class Artifact:
     """An artifact of a run, with its lineage.
 
@@ -80,7 +82,7 @@ class Artifact:
 Value = Union[Json, Artifact, "list[Artifact]"]
 
 
-@dataclass(frozen=True)
+@frozen
 class Attempt:
     """One attempt of a task. `number` counts from 1 over the whole run, resumes included.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from standpipe.errors import ArgumentError, NoSuchTask, StorageError
+from standpipe.history.lineage import Lineage
 from standpipe.history.outline import limit_failures, render_run
 from standpipe.history.records import Artifact, Attempt, Status, Value, seconds_of_progress
 from standpipe.history.task import Task, render_tree
@@ -25,14 +26,12 @@ _MAX_LOG = 1024**3
 
 @dataclass(frozen=True)
 class RunDetails:
-    """What the facts of a run say about it, beyond its status."""
+    """What the facts of a run say about it, beyond its status. `lineage` has its inputs, outputs and artifacts."""
 
-    inputs: Mapping[str, Value]
-    outputs: Mapping[str, Value]
     tasks: tuple[Task, ...]
-    artifacts: tuple[Artifact, ...]
     failures: tuple[str, ...]
     pauses: tuple[tuple[datetime, datetime], ...]
+    lineage: Lineage
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +70,12 @@ class Run:
     @property
     def inputs(self) -> Mapping[str, Value]:
         """The inputs of the pipeline, defaults included."""
-        return self._details.inputs
+        return self._details.lineage.inputs
 
     @property
     def outputs(self) -> Mapping[str, Value]:
         """The outputs of the pipeline; empty until it has succeeded."""
-        return self._details.outputs
+        return self._details.lineage.outputs
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -86,7 +85,7 @@ class Run:
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
         """All artifacts that tasks produced, in that order, then those that were passed to the run."""
-        return self._details.artifacts
+        return self._details.lineage.artifacts
 
     @property
     def failures(self) -> tuple[str, ...]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from standpipe.history.outline import Line, format_progress, render_lines, select_lines
 from standpipe.history.records import Artifact, Attempt, Status, Value, first_line, seconds_of_progress
 from standpipe.history.render import explain_status, format_value, render_attempt, render_failure
 from standpipe.model.events import Failure
+from standpipe.model.frozen import frozen
 from standpipe.model.layout import task_folder
 from standpipe.model.refs import TaskRef
 from standpipe.support.notebooks import to_html
@@ -18,7 +19,7 @@ from standpipe.support.shell_commands import standpipe_command
 from standpipe.support.terminal_text import strip_controls
 
 
-@dataclass(frozen=True)
+@frozen
 class Task:
     """A task that the run has reached. Nested pipelines, loops and their iterations are tasks with `children`.
 
@@ -46,6 +47,19 @@ class Task:
     _run_folder: Path
     _ref: TaskRef
     _idle: float
+
+    if not TYPE_CHECKING:  # which would take any name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Make a field that `history.folding` has left to its first use: most pages of a large run need few."""
+            unmade = self.__dict__.get("_unmade")
+            if unmade is None or name not in Task.__frozen_fields__:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+            value = self.__dict__[name] = getattr(unmade, name)
+            return value
+
+        def __getstate__(self) -> dict[str, Any]:
+            return {name: getattr(self, name) for name in Task.__frozen_fields__}
 
     @property
     def folder(self) -> Path:

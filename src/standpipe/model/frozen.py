@@ -88,7 +88,9 @@ def lazy_dataclass(cls: type[T]) -> type[T]:
     made.__frozen_fields__ = _read_fields(cls)
     for name, make in _LAZY_ATTRIBUTES:
         setattr(made, name, _MadeAtFirstUse(cls, name, make))
-    made.__eq__, made.__hash__, made.__repr__ = _eq, None, _repr
+    made.__eq__, made.__hash__ = _eq, None
+    if "__repr__" not in vars(cls):
+        made.__repr__ = _repr
     return cls
 
 

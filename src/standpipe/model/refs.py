@@ -25,12 +25,14 @@ class TaskRef(NamedTuple):
 
     @property
     def parent(self) -> TaskRef:
-        return TaskRef(self.path[:-1])
+        return _make(TaskRef, (self.path[:-1],))
 
     @property
     def whole(self) -> TaskRef:
         """The task that this one is a part of: the loop of an iteration, otherwise the parent."""
-        return TaskRef((*self.path[:-1], (self.name, None))) if self.iteration is not None else self.parent
+        if self.iteration is None:
+            return self.parent
+        return _make(TaskRef, ((*self.path[:-1], (self.path[-1][0], None)),))
 
     def is_within(self, tasks: Container[TaskRef]) -> bool:
         """Return whether it is one of these tasks, or a part of one of them."""

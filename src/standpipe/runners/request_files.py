@@ -67,7 +67,12 @@ class Usage(NamedTuple):
 
 
 def write_request(
-    request: TaskRequest, function: PythonFunction, owner: Sequence[int] | None = None, *, usage: bool = False
+    request: TaskRequest,
+    function: PythonFunction,
+    owner: Sequence[int] | None = None,
+    *,
+    usage: bool = False,
+    terminal: str = "",
 ) -> None:
     """Write the request that `worker` executes.
 
@@ -75,6 +80,7 @@ def write_request(
         request: the attempt.
         function: its program.
         owner: the user and group ids that a task which runs as root gives its outputs to.
+        terminal: the path of the terminal that `breakpoint()` may use, empty if there is none.
         usage: whether the process records its usage, where no fork server reports it.
 
     Raises:
@@ -89,6 +95,7 @@ def write_request(
         "artifact_classes": dict(function.artifact_classes),
         "error_file": str(_error_file(request.folder)),
         "owner": owner,
+        "terminal": terminal,
         "usage_file": str(_usage_file(request.folder)) if usage else None,
     }
     if request.pause:

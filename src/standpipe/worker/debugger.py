@@ -11,16 +11,14 @@ from typing import Any, Callable
 
 from . import orphans, report, task
 from .attach import wait_for_editor
-
-#: The modules between the user's function and the end of the task, where the debugger does not stop.
-_SKIPPED_MODULES = ("standpipe_worker.*", "kfp.*")
+from .terminal_debugger import SKIPPED_MODULES
 
 
 class Debugger(pdb.Pdb):
     """A debugger that starts at the first line of one function, and stops nowhere after that has returned."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(skip=_SKIPPED_MODULES)
+        super().__init__(skip=SKIPPED_MODULES)
         self._code = function.__code__
         self._has_started = False
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence
 
+from .breakpoints import install_hook
 from .executor import Executor
 from .kfp_shim import install
 from .models import adapt
@@ -35,10 +36,11 @@ def read(path: str) -> Request:
     """Read the request in a file.
 
     The file is UTF-8 JSON with `source` and `function`, the program and the name of the function in it; `sections`, the
-    parts of the program that come from files of the author (`source.Section`);
-    `executor_input`, KFP's ExecutorInput; `artifact_classes`, sources by `module.Name`; `error_file`, the path for the
-    description of an exception; `owner`, the user and group id that the outputs are given to, or null; `usage_file`,
-    the path for the task's usage, or null; and perhaps `pause`, as `pausing.run_with_pauses` takes it.
+    parts of the program that come from files of the author (`source.Section`); `executor_input`, KFP's ExecutorInput;
+    `artifact_classes`, sources by `module.Name`; `error_file`, the path for the description of an exception; `owner`,
+    the user and group id that the outputs are given to, or null; `usage_file`, the path for the task's usage, or null;
+    `terminal`, the path of the terminal for `breakpoint()`, or empty; and perhaps `pause`, as `pausing.run_with_pauses`
+    takes it.
     """
     with open(path, "rb") as file:
         request: Request = json.loads(file.read().decode("utf-8"))
@@ -95,6 +97,8 @@ def run(path: str, request: Optional[Request] = None, *, call: Optional[Call] = 
 def _run(path: str, request: Request, call: Optional[Call]) -> int:
     custom: List[Any] = []
     atexit.register(_finish, path, request, custom)  # the first one, so that it is called after those of the user's
+    if not call:
+        install_hook(request.get("terminal", ""))
     return _attempt(request, lambda: custom.extend(_execute(request, call)))
 
 

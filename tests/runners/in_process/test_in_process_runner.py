@@ -399,3 +399,11 @@ def test_rerun_debugs_a_task_in_this_process(tmp_path: Path) -> None:
 
     assert "script.py(10)train()" in shown
     assert '"Output": 1' in shown
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_debugger_cancels_the_run(tmp_path: Path) -> None:
+    command = [sys.executable, _script(tmp_path, "breakpoint(); import time; time.sleep(60)"), str(tmp_path / "root")]
+    shown = type_on_terminal(command, [("(Pdb) ", "c\n"), ("c\r\n", "\x03"), ("interrupted", "")])
+
+    assert local.get_run("latest", tmp_path / "root").status is Status.CANCELLED, shown

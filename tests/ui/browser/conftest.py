@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from standpipe import local
 from standpipe.history import Run
 from standpipe.ui.rendering import link
+from tests.chromium import Watch, browser, find_chromium
 
-from .chromium import Watch, find_chromium, launch
 from .live_run import LiveRun
 from .samples import roots
 from .server import Server
+
+__all__ = ["browser"]  # a fixture
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -68,15 +70,6 @@ def serve() -> Iterator[Callable[..., Server]]:
     yield start
     for each in started:
         each.stop()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Return Chromium, without a window."""
-    with sync_playwright() as playwright:
-        started = launch(playwright)
-        yield started
-        started.close()
 
 
 class Visit(NamedTuple):

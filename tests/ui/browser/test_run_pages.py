@@ -31,6 +31,18 @@ def test_a_selection_stays_in_all_tabs_and_can_be_closed(page: Page, samples: Sa
     expect(panel(page)).to_contain_text("divide")
 
 
+def test_escape_closes_the_panel_and_goes_back_to_the_task(page: Page, samples: Samples) -> None:
+    page.goto(samples.link("failed", tab="tasks"))
+    task = page.get_by_role("region", name="Tasks").get_by_role("link", name="divide", exact=True)
+    task.press("Enter")
+    expect(panel(page)).to_contain_text("divide")
+    expect(task).to_have_attribute("aria-current", "true")
+
+    page.keyboard.press("Escape")
+    expect(panel(page)).to_have_count(0)
+    expect(task).to_be_focused()
+
+
 def test_the_details_of_a_failed_task_have_the_traceback_of_the_user_and_its_attempts(
     page: Page, samples: Samples
 ) -> None:

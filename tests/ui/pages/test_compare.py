@@ -128,6 +128,14 @@ def test_what_changed_is_told_from_the_first_run_to_the_others(client: Client, r
     assert "compare-evaluate</a>: its input differs: rate" in changes
 
 
+def test_the_runs_of_the_list_are_compared_with_the_oldest_one(client: Client, tmp_path: Path) -> None:
+    first, second, third = (small(tmp_path, x) for x in range(3))
+    response = client().get(link("compare", run=[third, first, second], order="start"), follow_redirects=False)
+
+    assert response.status_code == 303
+    assert response.headers["location"] == link("compare", run=[first, second, third])
+
+
 def test_fewer_than_two_runs_lead_to_a_choice(client: Client, tmp_path: Path) -> None:
     first = small(tmp_path)
     assert "Choose two runs or more" in get(client)

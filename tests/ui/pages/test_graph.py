@@ -67,6 +67,15 @@ def test_the_graph_is_in_the_page_as_data_and_as_a_list(client: Client, run: str
     assert '<li><span class="state state-succeeded"' in page
 
 
+def test_the_layer_of_the_selected_task_is_shown(client: Client, run: str) -> None:
+    page = get(client, run, task="for-loop-1/1/greet-2", panel="logs")
+
+    assert '<span aria-current="page">1</span>' in page
+    assert re.search(r'<a [^>]*layer=for-loop-1%2F1"[^>]*aria-label="Close the panel"', page)  # it stays
+    assert '<tr id="row-for-loop-1/1" class="selected">' in get(client, run, task="for-loop-1/1")
+    assert '"kind": "loop"' in client().get(link("runs", run, tab="graph") + "&layer=&task=for-loop-1/1").text
+
+
 def test_a_loop_is_a_table_with_pages_and_filters(client: Client, tmp_path: Path) -> None:
     def fails(text: str) -> dict[str, str]:
         if text == "b":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import threading
 import time
@@ -19,9 +17,11 @@ import uvicorn
 from standpipe.ui.app import make_app
 from standpipe.ui.security import Access
 from standpipe.ui.source import RunSource
+from tests.chromium import browser
 from tests.ui.artifacts import location, run_with_artifacts, text_writer
 
 pytestmark = pytest.mark.slow
+__all__ = ["browser"]  # a fixture
 
 #: What needs no scripts. The attacker's server is at `%(evil)s`, and Standpipe at `%(own)s`.
 STATIC = """<!doctype html><html><head>
@@ -172,19 +172,6 @@ def standpipe(tmp_path: Path) -> Iterator[Standpipe]:
     server = Standpipe(tmp_path)
     yield server
     server.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright  # of slow tests only
-
-    path = os.environ.get("STANDPIPE_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not path:
-        pytest.skip("no Chromium on the PATH")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def show(browser: Any, server: Standpipe, root: Path, html: str, attacker: Attacker, **query: Any) -> Any:

@@ -119,6 +119,16 @@ def test_rows_come_in_pages() -> None:
     assert len({name for page in pages[:3] for name in names(page)}) == 250
 
 
+def test_the_page_of_the_selected_task_is_shown_unless_another_is_asked_for() -> None:
+    run(table_of_squares)
+    layer = layer_of("for-loop-1")
+
+    page = tabulate_layer(layer, page=None, selected="for-loop-1/248")
+    assert (page.page, "248" in names(page)) == (3, True)
+    assert tabulate_layer(layer, page=1, selected="for-loop-1/248").page == 1
+    assert tabulate_layer(layer, page=None, selected="elsewhere").page == 1
+
+
 def test_rows_are_filtered_by_state() -> None:
     run(table_of_squares)
     layer = layer_of("for-loop-1")

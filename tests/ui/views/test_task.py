@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from standpipe.history import Run, get_run
 from standpipe.local import FakeRunner, SubprocessRunner
 from standpipe.ui.source import RunSource
 from standpipe.ui.views.task import TaskDetails, read_input_output, view_header, view_task_details
+
+NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 
 
 @dsl.component(packages_to_install=["numpy==2.0"], base_image="python:3.12")
@@ -59,13 +62,13 @@ def details(run: Run, path: str) -> TaskDetails:
 
 
 def test_the_header_leads_to_the_tasks_around_it(run: Run) -> None:
-    header = view_header(run, run.task("for-loop-1/1/panel-inner/panel-train"), tab="tasks")
+    header = view_header(run, run.task("for-loop-1/1/panel-inner/panel-train"), None, NOW, tab="tasks")
 
     assert [name for name, _ in header.steps] == ["for-loop-1", "1", "panel-inner"]
     assert header.steps[1][1] == f"/runs/{run.id}?tab=tasks&task=for-loop-1%2F1"
     assert (header.name, header.state, header.can_rerun) == ("panel-train", "SUCCEEDED", True)
-    assert view_header(run, run.task("for-loop-1/1"), tab="tasks").name == "Iteration 1"
-    assert view_header(run, run.task("for-loop-1/1"), tab="tasks").kind == "iteration"
+    assert view_header(run, run.task("for-loop-1/1"), None, NOW, tab="tasks").name == "Iteration 1"
+    assert view_header(run, run.task("for-loop-1/1"), None, NOW, tab="tasks").kind == "iteration"
 
 
 def test_inputs_and_outputs_are_values_and_artifacts_with_links(run: Run) -> None:

@@ -12,6 +12,7 @@ import pytest
 from standpipe import dsl, local
 from standpipe.history import Run, get_run
 from standpipe.local import FakeRunner
+from standpipe.ui.source import RunSource
 from standpipe.ui.views.tasks import PAGE, PageRow, TaskQuery, TaskRow, TasksView, view_tasks
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -174,3 +175,24 @@ def test_a_task_that_was_cached_leads_to_its_origin(tmp_path: Path) -> None:
     assert row.state == "CACHED"
     assert row.note == f"cached from {first}/tabs-count"
     assert row.cached_href == f"/runs/{first}?tab=tasks&task=tabs-count"
+
+
+@dsl.pipeline
+def tabs_named() -> None:
+    with dsl.ExitHandler(tabs_count(x=0)):
+        first = tabs_count(x=1).set_display_name("Count the rows")
+        with dsl.If(first.output == 1):
+            tabs_use(x=1)
+
+
+def test_tasks_have_their_display_names_and_groups_say_what_they_are(tmp_path: Path) -> None:
+    run = run_of(tmp_path, tabs_named, fails_on(6))
+    shown = view_tasks(run, TaskQuery(run.id), NOW, RunSource(tmp_path).plan(run.id)).rows
+
+    assert [(row.label, row.kind) for row in shown if isinstance(row, TaskRow)] == [
+        ("exit-handler-1", "exit handler"),
+        ("Count the rows", "task"),
+        ("condition-2", "condition"),
+        ("tabs-use", "task"),
+        ("tabs-count", "task"),
+    ]

@@ -28,6 +28,7 @@ from standpipe.runners.request_files import request_file, write_request
 from standpipe.runners.thread_counts import CoreShares
 from standpipe.support import machine_capacity
 from standpipe.support.notices import Notice, Once, inform, warn
+from standpipe.support.terminals import terminal_path
 from standpipe.worker.process_state import raw_environ
 
 #: Variables that would bring the packages and settings of this process into another environment.
@@ -115,7 +116,7 @@ class ProcessTaskRunner:
         python = self._environments.python(function, variables=variables, inform=self._inform, cancel=cancel)
         if cancel:
             return CANCELLED_BEFORE_START
-        write_request(request, function, usage=bool(request.debug))
+        write_request(request, function, usage=bool(request.debug), terminal=terminal_path())
         if request.debug:
             from standpipe.runners.process.debugger import run_debugged  # only debugging needs it
 

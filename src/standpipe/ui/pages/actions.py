@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -43,7 +43,7 @@ def stop(request: Request) -> Response:
     if not any(cancelled):
         names = ", ".join(run.id for run in runs)
         raise Refused(f"There is nothing to stop: {names} {'is' if len(runs) == 1 else 'are'} not in progress.")
-    return _to(link("runs", runs[0].id)) if len(runs) == 1 else _to_list(request)
+    return _to(_page_of(request, runs[0])) if len(runs) == 1 else _to_list(request)
 
 
 def resume(request: Request) -> Response:
@@ -57,7 +57,7 @@ def resume(request: Request) -> Response:
         raise ArgumentError(f"{len(runs)} runs are selected: expected at most {_MAX_RESUMED} to resume at a time.")
     started = [start(source_of(request).root, "resume", *_flags(request), run.id) for run in runs]
     if len(started) == 1:
-        return answer(started[0])
+        return answer(started[0], page=_page_of(request, runs[0]))
     deadline = time.monotonic() + _PATIENCE
     for each in started:
         each.wait(max(0.0, deadline - time.monotonic()))
@@ -124,12 +124,13 @@ def show(request: Request) -> Response:
     )
 
 
-def answer(started: Started, where: str = "/") -> Response:
+def answer(started: Started, where: str = "/", page: str = "") -> Response:
     """Wait a moment for a command, and lead to the run that it has started, or to its own page if it takes longer.
 
     Args:
         started: the command.
         where: the address that its success leads to if it starts no run.
+        page: the address of the page of its run, if that is not the first tab.
 
     Raises:
         Refused: if it has failed without starting a run.
@@ -137,7 +138,7 @@ def answer(started: Started, where: str = "/") -> Response:
     started.wait(_PATIENCE)
     run, code = started.run_id(), started.exit_code()
     if run:
-        return _to(link("runs", run))
+        return _to(page or link("runs", run))
     if code:
         raise Refused(f"The command `{started.command}` failed.", started.tail())
     return _to(link("actions", started.name) if code is None else where)
@@ -165,13 +166,24 @@ def _flags(request: Request) -> list[str]:
     return [*(["--runner", runner] if runner else []), *(["--cache"] if _field(request, "cache") else [])]
 
 
+def _page_of(request: Request, run: Run) -> str:
+    """Return the address of the page of a run, with the tab and the task that the user was at."""
+    page, referrer = link("runs", run.id), _referrer(request)
+    return f"{page}?{referrer.query}" if referrer.path == page and referrer.query else page
+
+
 def _to_list(request: Request) -> Response:
     """Lead back to the list, with the filters that it had."""
-    try:
-        referrer = urlsplit(request.headers.get("referer", ""))
-    except ValueError:
-        return _to("/")
+    referrer = _referrer(request)
     return _to(f"/?{referrer.query}" if referrer.path == "/" and referrer.query else "/")
+
+
+def _referrer(request: Request) -> SplitResult:
+    """Return the address of the page that the request comes from; an empty one if it is not known."""
+    try:
+        return urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        return urlsplit("")
 
 
 def _to(address: str) -> Response:

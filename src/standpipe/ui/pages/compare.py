@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from standpipe.errors import NoSuchRun
 from standpipe.ui.pages.page import respond, source_of
+from standpipe.ui.rendering import link
 from standpipe.ui.source import RunSource
 from standpipe.ui.views.compare import MAX_RUNS, Comparison, compare
 from standpipe.ui.views.differences import RecordedRun
@@ -19,9 +20,16 @@ _MAX_CHOICES = 200
 
 
 def show(request: Request) -> Response:
-    """Answer with the comparison of the runs in the address, or with a list to choose them from."""
+    """Answer with the comparison of the runs in the address, or with a list to choose them from.
+
+    The first run is the one that the others are compared with. The list of runs asks for the oldest one.
+    """
     source = source_of(request)
     requested = list(dict.fromkeys(request.query_params.getlist("run")))
+    if request.query_params.get("order") == "start":
+        positions = {run.id: number for number, run in enumerate(source.runs())}
+        oldest_first = sorted(requested, key=lambda run: -positions.get(run, -1))
+        return RedirectResponse(link("compare", run=oldest_first), 303)
     recorded, problems = _read(source, requested[:MAX_RUNS])
     if len(requested) > MAX_RUNS:
         problems.append(f"At most {MAX_RUNS} runs are compared: {len(requested) - MAX_RUNS} are left out.")

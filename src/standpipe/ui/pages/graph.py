@@ -11,7 +11,7 @@ from standpipe.model.plan import Plan
 from standpipe.ui.pages.page import number_in
 from standpipe.ui.views.graph import Graph, draw_graph
 from standpipe.ui.views.layer_table import LayerTable, tabulate_layer
-from standpipe.ui.views.layers import find_layer
+from standpipe.ui.views.layers import find_layer, find_member
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,20 @@ class GraphTab:
 
 def show_graph(run: Run, plan: Plan | None, query: QueryParams) -> GraphTab:
     """Return the tab with the layer in a query, and the page of its table."""
-    path = query.get("layer", "")
+    path = layer_path(run, plan, query)
     layer = find_layer(run, plan, path)
     if layer is None:
         return GraphTab(path)
     graph = draw_graph(layer)
     if graph:
         return GraphTab(path, graph)
-    page = number_in(query, "page")
-    return GraphTab(path, table=tabulate_layer(layer, query.get("state", ""), 1 if page is None else page))
+    table = tabulate_layer(layer, query.get("state", ""), number_in(query, "page"), query.get("task", ""))
+    return GraphTab(path, table=table)
+
+
+def layer_path(run: Run, plan: Plan | None, query: QueryParams) -> str:
+    """Return the path of the layer in a query; without one, that of the layer that the selected task is in."""
+    if "layer" in query or not query.get("task"):
+        return query.get("layer", "")
+    selected = find_member(run, plan, query["task"])
+    return selected[0].path if selected else ""

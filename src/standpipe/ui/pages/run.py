@@ -46,6 +46,7 @@ def show(request: Request) -> Response:
         tabs=TABS,
         tab=tab,
         counts=count_states(run.all_tasks()),
+        elapsed=run.elapsed(datetime.now(timezone.utc)),
         view=_VIEWS[tab](request, run) if tab in _VIEWS else None,
         **panel_context(request, run, tab),
     )
@@ -91,6 +92,7 @@ def _tasks(request: Request, run: Run) -> object:
             panel=query.get("panel", ""),
         ),
         datetime.now(timezone.utc),
+        plan_of(request, run),
     )
 
 

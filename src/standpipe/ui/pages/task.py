@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Any
 
 from starlette.requests import Request
@@ -10,6 +11,7 @@ from starlette.requests import Request
 from standpipe.errors import NoSuchTask, StandpipeError
 from standpipe.history import Run, Task
 from standpipe.model.plan import Plan
+from standpipe.ui.pages.graph import layer_path
 from standpipe.ui.pages.page import source_of
 from standpipe.ui.rendering import link
 from standpipe.ui.source import RunSource
@@ -47,11 +49,14 @@ def panel_context(request: Request, run: Run, tab: str) -> dict[str, Any]:
         message = f"Task {path!r} has not started." if is_planned else str(error)
         return {**nothing, "selection": "", "missing_task": message}
     query = request.query_params
-    kept = {name: query.getlist(name) for name in _KEPT if name in query}
+    kept: dict[str, object] = {name: query.getlist(name) for name in _KEPT if name in query}
+    plan = _plan(source_of(request), run.id)
+    if tab == "graph":
+        kept["layer"] = layer_path(run, plan, query)
     return {
         **nothing,
         "task": task,
-        "header": view_header(run, task, tab=tab),
+        "header": view_header(run, task, plan, datetime.now(timezone.utc), tab=tab),
         "section": _SECTIONS[panel](request, run, task, tab),
         "panel_hrefs": {name: link("runs", run.id, tab=tab, **kept, task=path, panel=name) for name in PANELS},
         "close_href": link("runs", run.id, tab=tab, **kept),

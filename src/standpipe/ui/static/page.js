@@ -1,6 +1,7 @@
 // What all pages do in the browser: refresh themselves when the run store changes, follow links without a flash,
 // copy texts, and switch the theme. Each page works without it.
 
+import { duration } from "./durations.js";
 import { Idiomorph } from "./vendor/idiomorph.esm.js";
 
 const EVERY = 300; // milliseconds between two refreshes, at least
@@ -21,6 +22,7 @@ let loaded = Number(document.body.dataset.loaded); // when the server began to m
 let events = null;
 let sign = 0;
 let known = ""; // what the last event said
+let shown = performance.now(); // when the page was last refreshed
 
 // Replaces <main> by that of another page. What JavaScript owns (data-keep) stays, as long as the page has it.
 async function show(address, push) {
@@ -37,6 +39,7 @@ async function show(address, push) {
     loaded = Number(page.body.dataset.loaded);
     document.title = page.title;
     document.querySelector(".crumbs").innerHTML = page.querySelector(".crumbs").innerHTML;
+    const [task, tab] = [selectedTask(), document.querySelector(".tab")?.id];
     Idiomorph.morph(document.querySelector("main"), main, {
       ignoreActiveValue: document.activeElement?.matches("input, select, textarea"), // a link that was clicked has none
       callbacks: {
@@ -44,6 +47,9 @@ async function show(address, push) {
         beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS") && !(name === "checked"),
       },
     });
+    shown = performance.now();
+    if (push && document.querySelector(".tab")?.id !== tab) reveal();
+    if (selectedTask() !== task) document.querySelector(".side-panel")?.scrollTo(0, 0);
     document.dispatchEvent(new CustomEvent("standpipe:refreshed", { detail: { push } }));
     if (page.body.dataset.events !== document.body.dataset.events) {
       document.body.dataset.events = page.body.dataset.events;
@@ -58,6 +64,13 @@ async function show(address, push) {
   }
   if (pending === mine) leaving = false;
   return performance.now() - begin;
+}
+
+const selectedTask = () => document.querySelector(".side-panel")?.getAttribute("aria-label");
+
+// Scrolls to the row of the selected task, if it is out of sight.
+function reveal() {
+  document.querySelector("tr.selected, .timeline-row.selected")?.scrollIntoView({ block: "nearest" });
 }
 
 const UNREACHABLE = document.querySelector(".connection").textContent;
@@ -145,9 +158,14 @@ addEventListener("popstate", () => show(location.href, false));
 document.addEventListener("click", (event) => {
   const copied = event.target.closest("[data-copy]");
   if (copied) {
-    navigator.clipboard.writeText(copied.dataset.copy);
-    copied.classList.add("copied");
-    setTimeout(() => copied.classList.remove("copied"), 1200);
+    navigator.clipboard.writeText(copied.dataset.copy).then(
+      () => {
+        copied.classList.add("copied");
+        setTimeout(() => copied.classList.remove("copied"), 1200);
+        announce("Copied");
+      },
+      () => announce("The browser did not allow to copy."),
+    );
   }
   if (event.target.closest("[data-theme-switch]")) switchTheme();
   const soft = event.target.closest("a[data-soft]");
@@ -155,6 +173,15 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     show(soft.href, true);
   }
+});
+
+// Escape closes the panel of a task, and the focus goes back to the task.
+document.addEventListener("keydown", async ({ key, target }) => {
+  const close = document.querySelector("[data-close-panel]");
+  if (key !== "Escape" || !close || target.matches("input, select, textarea") || document.querySelector("dialog[open]")) return;
+  const task = document.querySelector(".selected :is(.task-name, .timeline-link, th a), .node.is-selected .node-link");
+  await show(close.href, true);
+  if (task?.isConnected) task.focus();
 });
 
 document.addEventListener("submit", (event) => {
@@ -165,6 +192,21 @@ document.addEventListener("submit", (event) => {
   address.search = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== "")).toString();
   show(address, true);
 });
+
+// Says something to screen readers. It is emptied in between, so that the same text is said again.
+function announce(text) {
+  const line = document.getElementById("announcement");
+  line.textContent = "";
+  setTimeout(() => (line.textContent = text), 50);
+}
+
+// Durations of what is in progress grow between two refreshes.
+function tick() {
+  const since = (performance.now() - shown) / 1000;
+  for (const each of document.querySelectorAll("[data-elapsed]")) {
+    each.textContent = duration(Number(each.dataset.elapsed) + since);
+  }
+}
 
 function switchTheme() {
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
@@ -179,4 +221,6 @@ function applyTheme() {
 }
 
 applyTheme();
+reveal();
 follow();
+setInterval(tick, 1000);

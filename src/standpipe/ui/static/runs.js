@@ -1,6 +1,5 @@
-// The list of runs: selection, keys, and numbers that change between two refreshes. It works without all of this.
+// The list of runs: selection and keys. It works without all of this.
 
-import { duration } from "./durations.js";
 import { requestRefresh } from "./page.js";
 
 const page = () => document.querySelector(".runs");
@@ -10,7 +9,6 @@ const chosen = () => rows().filter((row) => box(row).checked);
 const text = () => document.getElementById("runs-text");
 
 let current = ""; // the id of the row that the keys are at
-let loaded = performance.now();
 let typing = 0;
 
 document.documentElement.classList.add("scripted");
@@ -104,17 +102,9 @@ document.addEventListener("focusin", (event) => {
   }
 });
 
-// --- time -------------------------------------------------------------------------------------------------------------
-
-function tick() {
-  const since = (performance.now() - loaded) / 1000;
-  for (const cell of document.querySelectorAll("[data-elapsed]")) {
-    cell.textContent = duration(Number(cell.dataset.elapsed) + since);
-  }
-}
+// --- refresh ----------------------------------------------------------------------------------------------------------
 
 function afterRefresh() {
-  loaded = performance.now();
   showSelection();
   document.getElementById("runs-keys-button")?.removeAttribute("hidden");
   const metrics = new URL(location).searchParams.getAll("metric");
@@ -125,6 +115,5 @@ function afterRefresh() {
 }
 
 document.addEventListener("standpipe:refreshed", afterRefresh);
-setInterval(tick, 1000);
 setInterval(() => !document.hidden && requestRefresh(), 60_000); // times such as "5 min ago"
 afterRefresh();

@@ -70,16 +70,21 @@ class LayerTable:
         return any(row.item for row in self.rows)
 
 
-def tabulate_layer(layer: Layer, state: str = "", page: int = 1) -> LayerTable:
+def tabulate_layer(layer: Layer, state: str = "", page: int | None = 1, selected: str = "") -> LayerTable:
     """Return a page of the rows of a layer.
 
     Args:
         layer: the layer.
         state: the state of the rows to show; all if it is empty.
-        page: the number of the page, from 1. The nearest one is shown if there is no such page.
+        page: the number of the page, from 1. The nearest one is shown if there is no such page, and that of the
+            selected task if it is None.
+        selected: the path of the selected task.
     """
     keys = [key for key in _keys(layer) if state in ("", key[0])]
     keys.sort(key=lambda key: urgency(key[0]))  # stable, so that equal ones stay in their order
+    if page is None:
+        name = selected.removeprefix(f"{layer.path}/" if layer.path else "")
+        page = next((number for number, key in enumerate(keys) if str(key[1]) == name), 0) // ROWS + 1
     page = max(1, min(page, -(-len(keys) // ROWS)))
     shown = keys[(page - 1) * ROWS : page * ROWS]
     return LayerTable(

@@ -10,7 +10,7 @@ from standpipe.ui.rendering import link
 from standpipe.ui.views.ansi import Line
 
 #: The most characters of the path of a task before a line.
-_MAX_LABEL = 19
+_MAX_LABEL = 24
 
 #: How many colors the names of tasks have.
 _COLORS = 8

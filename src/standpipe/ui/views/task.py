@@ -20,11 +20,14 @@ from standpipe.ui.views.failures import FailureView, describe_ending, view_failu
 from standpipe.ui.views.planned import PlannedTask, find_planned
 from standpipe.ui.views.spec import describe_location, function_of, view_source
 from standpipe.ui.views.states import state_of
-from standpipe.ui.views.tasks import kind_of
+from standpipe.ui.views.tasks import kind_of, title_of
 from standpipe.ui.views.values import ValueView, format_json, read_previews, view_value, view_values
 
 #: The sections of the panel, by their names in addresses.
 PANELS = {"io": "Input/Output", "details": "Task Details", "logs": "Logs", "cache": "Cache"}
+
+#: The least seconds of CPU of which an average says anything.
+_LEAST_CPU = 0.1
 
 #: The most attempts that are listed.
 _MAX_ATTEMPTS = 100
@@ -102,24 +105,27 @@ class TaskDetails:
     commands: tuple[CommandLine, ...]
 
 
-def view_header(run: Run, task: Task, *, tab: str) -> TaskHeader:
+def view_header(run: Run, task: Task, plan: Plan | None, now: datetime, *, tab: str) -> TaskHeader:
     """Return what the panel shows above its sections.
 
     Args:
         run: the run.
         task: the task.
+        plan: its Plan, which has the display name; None if that is not known.
+        now: the time by which a task in progress is measured.
         tab: the tab in which links open.
     """
+    is_open = task.started is not None and task.ended is None and task.status.value in ("RUNNING", "READY")
     run_of_origin, _, path = task.cached_from.partition("/")
     return TaskHeader(
         path=task.path,
-        name=f"Iteration {task.name}" if task.iteration is not None else task.name,
+        name=title_of(plan, task),
         kind=kind_of(task),
         state=state_of(task),
         steps=tuple(_steps(run, task, tab)),
-        seconds=task.duration,
+        seconds=max(0.0, (now - task.started).total_seconds()) if is_open and task.started else task.duration,
         started=task.started,
-        open_ended=task.started is not None and task.ended is None,
+        open_ended=is_open,
         cached_from=task.cached_from,
         cached_href=link("runs", run_of_origin, tab="tasks", task=path) if task.cached_from else "",
         note=strip_controls(task.skip_reason),
@@ -193,6 +199,7 @@ def _attempt(run: Run, task: Task, attempt: Attempt) -> AttemptRow:
 
 
 def _facts(task: Task, planned: PlannedTask | None) -> Iterator[Fact]:
+    yield Fact("Task", task.path, copy=True)
     if planned:
         yield Fact("Component", planned.node.component.removeprefix("comp-"))
     if task.started and task.ready and task.attempts:
@@ -219,11 +226,12 @@ def _usage(task: Task, container: Container | None) -> Iterator[Usage]:
     cpu_limit = str(resources.cpu_limit) if resources else ""
     memory_limit = str(resources.memory_limit) if resources else ""
     if last.cpu_seconds is not None:
-        cores = last.cpu_seconds / last.duration if last.duration else None
+        cores = last.cpu_seconds / last.duration if last.duration and last.cpu_seconds >= _LEAST_CPU else None
         used = format_duration(last.cpu_seconds)
-        if cores is not None and last.cpu_seconds >= 0.1:
+        if cores is not None:
             used += f", {cores:.2g} cores on average"
-        yield Usage("CPU", used, f"limit {cpu_limit} cores" if cpu_limit else "", _share(cores, _cores(cpu_limit)))
+        limit = f"limit {cpu_limit} {'core' if cpu_limit == '1' else 'cores'}" if cpu_limit else ""
+        yield Usage("CPU", used, limit, _share(cores, _cores(cpu_limit)))
     if last.peak_memory is not None:
         share = _share(last.peak_memory, _bytes(memory_limit))
         limit = f"limit {memory_limit}" if memory_limit else ""

@@ -5,6 +5,7 @@ Long loops are folded, and what is opened has pages, so that a run of any size i
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,9 @@ from datetime import datetime
 from standpipe.history import Run, Task
 from standpipe.history.records import first_line
 from standpipe.history.render import format_value
+from standpipe.model.plan import Plan
 from standpipe.ui.rendering import link
+from standpipe.ui.views.planned import find_planned
 from standpipe.ui.views.states import LABELS, StateCount, state_of, urgency
 
 #: With more children than this, a task is folded at first.
@@ -27,6 +30,12 @@ PAGE = 100
 
 #: The most characters of a note or an item.
 _MAX_NOTE = 240
+
+#: The names that the compiler gives to groups of tasks.
+_COMPILED_NAMES = {
+    "condition": re.compile(r"condition(-branches)?-\d+"),
+    "exit handler": re.compile(r"exit-handler-\d+"),
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ class TaskQuery:
 
 @dataclass(frozen=True)
 class TaskRow:
-    """A row of the table. `kind` is `task`, `pipeline`, `loop` or `iteration`.
+    """A row of the table. `kind` is what `kind_of` returns.
 
     `toggle` is the address at which the task is opened or closed, empty if it has no children. `counts` are the states
     of what is in it, if it is folded. `seconds` is how long it took, or has taken so far if it is `open_ended`.
@@ -143,17 +152,18 @@ class TasksView:
     clear_href: str
 
 
-def view_tasks(run: Run, query: TaskQuery, now: datetime) -> TasksView:
+def view_tasks(run: Run, query: TaskQuery, now: datetime, plan: Plan | None = None) -> TasksView:
     """Return the tab for a run.
 
     Args:
         run: the run.
         query: what the address asks for.
         now: the time by which tasks in progress are measured.
+        plan: its Plan, which has the display names; None if that is not known.
     """
     tasks = list(run.all_tasks())
     counts = Counter(state_of(task) for task in tasks if not task.children)
-    table = _Table(query, now, folds_all=len(tasks) > _MOST_OPEN)
+    table = _Table(query, now, plan, folds_all=len(tasks) > _MOST_OPEN)
     matches = [task for task in tasks if _is_match(task, query)] if query.is_list else []
     rows = table.listing(matches) if query.is_list else table.tree(run.tasks)
     return TasksView(
@@ -182,9 +192,10 @@ def _is_match(task: Task, query: TaskQuery) -> bool:
 class _Table:
     """Makes the rows."""
 
-    def __init__(self, query: TaskQuery, now: datetime, *, folds_all: bool) -> None:
+    def __init__(self, query: TaskQuery, now: datetime, plan: Plan | None, *, folds_all: bool) -> None:
         self._query = query
         self._now = now
+        self._plan = plan
         self._folds = dict(query.folds)
         self._folds_all = folds_all
 
@@ -239,7 +250,7 @@ class _Table:
             seconds = max(0.0, (self._now - task.started).total_seconds())
         return TaskRow(
             path=task.path,
-            label=f"Iteration {task.name}" if task.iteration is not None else task.name,
+            label=title_of(self._plan, task),
             depth=depth,
             kind=kind_of(task),
             state=state_of(task),
@@ -256,12 +267,22 @@ class _Table:
 
 
 def kind_of(task: Task) -> str:
-    """Return what a task is: `task`, `pipeline`, `loop` or `iteration`."""
+    """Return what a task is: `task`, `pipeline`, `condition`, `exit handler`, `loop` or `iteration`."""
     if task.iteration is not None:
         return "iteration"
     if not task.children:
         return "task"
-    return "loop" if task.children[0].iteration is not None else "pipeline"
+    if task.children[0].iteration is not None:
+        return "loop"
+    return next((kind for kind, pattern in _COMPILED_NAMES.items() if pattern.fullmatch(task.name)), "pipeline")
+
+
+def title_of(plan: Plan | None, task: Task) -> str:
+    """Return the name of a task for people: its display name, if its Plan has one."""
+    if task.iteration is not None:
+        return f"Iteration {task.name}"
+    planned = find_planned(plan, task)
+    return (planned.node.display_name if planned else "") or task.name
 
 
 def _note(task: Task) -> str:

@@ -13,6 +13,7 @@ from standpipe.model.types import Json, is_complete_without_payload
 from standpipe.model.values import preview
 from standpipe.support.terminal_text import strip_controls
 from standpipe.ui.rendering import link
+from standpipe.ui.views.conditions import readable_name
 from standpipe.ui.views.metrics import read_metrics
 from standpipe.ui.views.previews import Preview, location_of, read_preview
 from standpipe.ui.views.visualization import Visualization, visualize
@@ -83,7 +84,7 @@ def view_values(run: str, values: Mapping[str, Value]) -> tuple[ValueView, ...]:
         run: the id of the run that they belong to.
         values: the inputs or outputs.
     """
-    return tuple(view_value(run, name, value) for name, value in values.items())
+    return tuple(view_value(run, readable_name(name), value) for name, value in values.items())
 
 
 def view_value(run: str, name: str, value: Value) -> ValueView:

@@ -1,14 +1,25 @@
-"""Chromium: where it is, and a page that notices everything that goes wrong in it."""
+"""Chromium: the browser of slow tests, and what notices everything that goes wrong in its pages."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Playwright, Request, Response
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Playwright,
+    Request,
+    Response,
+    sync_playwright,
+)
 
 #: The names of Chromium and of Chrome, which Playwright drives in the same way.
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -32,6 +43,15 @@ def launch(playwright: Playwright) -> Browser:
     """Start Chromium, without its sandbox where it refuses to have one."""
     arguments = ["--no-sandbox"] if os.getuid() == 0 else []
     return playwright.chromium.launch(executable_path=find_chromium(), args=arguments)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return Chromium, without a window. No other test may use asyncio in its thread meanwhile."""
+    with sync_playwright() as playwright:
+        started = launch(playwright)
+        yield started
+        started.close()
 
 
 class Watch:
