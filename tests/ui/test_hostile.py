@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -176,6 +177,16 @@ def test_a_store_that_is_not_a_file(tmp_path: Path, client: Client, run: str, re
         response = client().get(address)
         assert response.status_code == 503
         assert "it is not a regular file" in response.text
+
+
+def test_a_new_run_on_a_full_disk(client: Client, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("standpipe.ui.actions.create_file", fail)
+    response = client().post("/new", data={"csrf": ACCESS.csrf, "run": run, "input:seed": "3"})
+    assert response.status_code == 422
+    assert "No space left on device" in response.text
 
 
 def test_secrets_are_on_no_page(tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
