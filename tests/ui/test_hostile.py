@@ -116,6 +116,15 @@ def test_a_referrer_that_is_no_address(tmp_path: Path, client: Client, monkeypat
         assert (response.status_code, response.headers["location"]) == (303, expected)
 
 
+def test_a_form_that_names_a_run_often(client: Client, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("standpipe.history.Run.cancel", lambda run: asked.append(run.id) or True)
+    data = {"csrf": ACCESS.csrf, "run": [run, "latest"] * 1000}
+    response = client().post("/stop", data=data, follow_redirects=False)
+    assert (response.status_code, response.headers["location"]) == (303, link("runs", run))
+    assert asked == [run]
+
+
 def test_a_folder_with_names_that_are_no_text(tmp_path: Path, client: Client) -> None:
     def write(data: Any) -> None:
         folder = Path(os.fsdecode(os.fsencode(data.path) + b"/sub\xff"))

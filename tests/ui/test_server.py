@@ -280,8 +280,8 @@ def test_a_token_that_others_can_read_is_replaced(tmp_path: Path) -> None:
 def test_without_a_private_token_nobody_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="the token is empty"):
         Access(7717, "")
-    with monkeypatch.context() as patch, pytest.raises(StorageError, match="cannot be made private"):
-        patch.setattr(ui_server, "_read_private", lambda path: "")  # as where files have no modes
+    monkeypatch.setattr(ui_server, "_read_private", lambda path: "")  # as where files have no modes
+    with pytest.raises(StorageError, match="cannot be made private"):
         ui_server.load_token(tmp_path)
 
 

@@ -213,11 +213,11 @@ def _make_token(path: Path) -> None:
     try:
         with open(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(32))
-        if path.exists():
-            os.replace(new, path)  # it was empty, or others could read it
-        else:
-            with suppress(FileExistsError):  # another process has made it just now
-                os.link(new, path)
+        try:
+            os.link(new, path)
+        except FileExistsError:
+            if not _read_private(path):  # otherwise another process has made it just now
+                os.replace(new, path)  # it was empty, or others could read it
     finally:
         new.unlink(missing_ok=True)
 
