@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -19,6 +20,7 @@ from standpipe import dsl, local
 from standpipe.local import FakeRunner
 from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.ui.rendering import link
+from tests.test_secrets_at_rest import CANARY, find_in, leaking
 from tests.ui.artifacts import run_with_artifacts, text_writer
 from tests.ui.conftest import ACCESS
 
@@ -114,6 +116,15 @@ def test_a_referrer_that_is_no_address(tmp_path: Path, client: Client, monkeypat
         assert (response.status_code, response.headers["location"]) == (303, expected)
 
 
+def test_a_form_that_names_a_run_often(client: Client, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("standpipe.history.Run.cancel", lambda run: asked.append(run.id) or True)
+    data = {"csrf": ACCESS.csrf, "run": [run, "latest"] * 1000}
+    response = client().post("/stop", data=data, follow_redirects=False)
+    assert (response.status_code, response.headers["location"]) == (303, link("runs", run))
+    assert asked == [run]
+
+
 def test_a_folder_with_names_that_are_no_text(tmp_path: Path, client: Client) -> None:
     def write(data: Any) -> None:
         folder = Path(os.fsdecode(os.fsencode(data.path) + b"/sub\xff"))
@@ -164,3 +175,53 @@ def test_names_that_only_a_damaged_store_has(tmp_path: Path, client: Client, run
             assert response.status_code == 200
             assert "<b>x" not in response.text
     assert user.get(link("runs", run, "spec")).status_code in (200, 404)
+
+
+@pytest.mark.parametrize("replace", [os.mkfifo, os.mkdir], ids=["fifo", "folder"])
+def test_a_store_that_is_not_a_file(tmp_path: Path, client: Client, run: str, replace: Callable[[Path], None]) -> None:
+    for file in tmp_path.glob(f"{RUN_STORE_FILE}*"):
+        file.unlink()
+    replace(tmp_path / RUN_STORE_FILE)
+    for address in ("/", link("runs", run)):
+        response = client().get(address)
+        assert response.status_code == 503
+        assert "it is not a regular file" in response.text
+
+
+def test_a_new_run_on_a_full_disk(client: Client, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("standpipe.ui.actions.create_file", fail)
+    response = client().post("/new", data={"csrf": ACCESS.csrf, "run": run, "input:seed": "3"})
+    assert response.status_code == 422
+    assert "No space left on device" in response.text
+
+
+def test_secrets_are_on_no_page(tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANARY", CANARY)
+    runner = local.SubprocessRunner(use_venv=False)
+    local.run(
+        leaking, {"given": CANARY}, runner=runner, pipeline_root=tmp_path, secret_env=["CANARY"], raise_on_error=False
+    )
+    run, user, pages = local.get_run("latest", tmp_path), client(), tmp_path / "pages"
+    addresses = [
+        "/",
+        "/new",
+        link("new", run=run.id),
+        link("compare", run=[run.id, run.id]),
+        link("runs", run.id, "spec"),
+    ]
+    for tab in ("graph", "timeline", "tasks", "logs", "details", "spec"):
+        addresses.append(link("runs", run.id, tab=tab))
+    for task in run.all_tasks():
+        addresses += [link("runs", run.id, task=task.path, panel=panel) for panel in ("io", "details", "logs", "cache")]
+        addresses.append(link("runs", run.id, "log", task=task.path))
+    addresses += [link("runs", run.id, "artifact", uri=artifact.uri) for artifact in run.artifacts]
+    texts = [user.get(address).text for address in addresses]
+    shown: list[Any] = [run, *run.all_tasks(), *run.artifacts]
+    texts += [each._repr_html_() for each in shown]
+    pages.mkdir()
+    (pages / "all").write_text("\n".join(texts))
+    assert any("***" in text for text in texts)
+    assert find_in(pages, CANARY) == {}

@@ -78,6 +78,14 @@ def test_a_search_ignores_case_and_colors(tmp_path: Path) -> None:
     assert log_files.search(log, tmp_path, "error", 1)[1]
 
 
+def test_a_search_ends_in_time_and_says_what_it_did_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = write(tmp_path, b"needle\n" * 10)
+    assert log_files.search(log, tmp_path, "needle", 100, until=0.0) == ([], True)
+    monkeypatch.setattr(log_files, "_MAX_SEARCHED", 21)
+    matches, has_more = log_files.search(log, tmp_path, "needle", 100)
+    assert (len(matches), has_more) == (3, True)
+
+
 @given(st.lists(st.sampled_from(["needle", "hay", "", "é needle", "x" * 50])), st.booleans())
 def test_a_search_gives_the_lines_with_the_text(lines: list[str], ends: bool) -> None:
     import tempfile

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -20,6 +21,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from standpipe import dsl, local
+from standpipe.errors import StorageError
 from standpipe.local import FakeRunner
 from standpipe.model.events import RunEnded, RunStarted
 from standpipe.model.layout import RUN_STORE_FILE
@@ -273,6 +275,24 @@ def test_a_token_that_others_can_read_is_replaced(tmp_path: Path) -> None:
     assert ui_server.load_token(tmp_path) not in (token, "")
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_without_a_private_token_nobody_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="the token is empty"):
+        Access(7717, "")
+    monkeypatch.setattr(ui_server, "_read_private", lambda path: "")  # as where files have no modes
+    with pytest.raises(StorageError, match="cannot be made private"):
+        ui_server.load_token(tmp_path)
+
+
+def test_a_token_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "link", fail)
+    with pytest.raises(StorageError, match=r"cannot be written: No space left on device\. .*STANDPIPE_CACHE"):
+        ui_server.load_token(tmp_path / "root")
+    assert not list(ui_server.files_of(tmp_path / "root").token.parent.glob(".*"))
 
 
 def test_many_processes_agree_on_the_token(tmp_path: Path) -> None:

@@ -91,20 +91,22 @@ def files_of(root: Path) -> Files:
 
 
 def load_token(root: Path) -> str:
-    """Return the token of a pipeline root, made if there is none yet."""
+    """Return the token of a pipeline root, made if there is none yet.
+
+    Raises:
+        StorageError: if it cannot be kept in a file that only this user may read.
+    """
     path = files_of(root).token
     token = _read_private(path)
     if not token:
-        new = path.with_name(f".{secrets.token_hex(8)}")
-        with open(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32))
-        if path.exists():
-            os.replace(new, path)  # it was empty, or others could read it
-        else:
-            with suppress(FileExistsError):  # another process has made it just now
-                os.link(new, path)
-            os.unlink(new)
+        with _writing(path):
+            _make_token(path)
         token = _read_private(path)
+    if not token:  # with an empty one, everybody would be let in
+        raise StorageError(
+            f"The file {path} of the web UI cannot be made private: its file system may not have the modes of files. "
+            "Choose another cache folder with the variable STANDPIPE_CACHE."
+        )
     return token
 
 
@@ -193,14 +195,43 @@ def write_port(lock: int, listener: socket.socket) -> None:
 @contextmanager
 def registered(root: Path, listener: socket.socket) -> Iterator[None]:
     """Let runs find the server that listens, for the length of a block, unless they find another one already."""
-    lock = open_lock(files_of(root).server)
+    path = files_of(root).server
+    with _writing(path):
+        lock = open_lock(path)
     try:
         if lock is not None:
-            write_port(lock, listener)
+            with _writing(path):
+                write_port(lock, listener)
         yield
     finally:
         if lock is not None:
             os.close(lock)
+
+
+def _make_token(path: Path) -> None:
+    new = path.with_name(f".{secrets.token_hex(8)}")
+    try:
+        with open(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32))
+        try:
+            os.link(new, path)
+        except FileExistsError:
+            if not _read_private(path):  # otherwise another process has made it just now
+                os.replace(new, path)  # it was empty, or others could read it
+    finally:
+        new.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Raise an error of the system in the block as one that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"The file {path} of the web UI cannot be written: {error.strerror}. Choose another cache folder with the "
+            "variable STANDPIPE_CACHE."
+        ) from error
 
 
 def _start(root: Path, files: Files, lock: int, listener: socket.socket) -> None:

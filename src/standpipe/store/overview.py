@@ -129,8 +129,8 @@ def _select_runs(pipeline_root: str) -> list[tuple[str, str, str, str, int, floa
 
 def _open(pipeline_root: str) -> sqlite3.Connection:
     path = os.path.join(os.getcwd(), os.path.expanduser(pipeline_root), _FILE)
-    if not path.isascii() or not path.startswith("/"):
-        raise _UnknownStore  # `store.reading` knows the URI of any path
+    if not path.isascii() or not path.startswith("/") or not os.path.isfile(path):
+        raise _UnknownStore  # `store.reading` knows the URI of any path, and says what is wrong
     quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     db = sqlite3.connect(f"file://{quoted}?mode=ro", uri=True)
     try:

@@ -390,6 +390,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     SQLite creates files beside a database while it is in use. In a folder that is write-protected it cannot: then the
     database is opened as immutable, unless a write-ahead log shows that it is in use.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise sqlite3.OperationalError("it is not a regular file")  # SQLite would wait for the other end of a FIFO
     uri = f"file:{pathname2url(str(path.absolute()))}?mode=ro"
     db = sqlite3.connect(uri, uri=True, timeout=database.PATIENCE)
     try:

@@ -206,9 +206,7 @@ def new_name(root: Path, command: str) -> str:
     except StorageError:
         raise
     except OSError as error:
-        raise StorageError(
-            f"Cannot write to the pipeline root {root}: {error.strerror} ({error.filename}). Check its permissions."
-        ) from error
+        raise _unwritable(root, error) from error
     return f"{datetime.now():%Y%m%d-%H%M%S-%f}-{command}"
 
 
@@ -236,8 +234,16 @@ def _path(root: Path, name: str, ending: str) -> Path:
 
 
 def _write(root: Path, name: str, ending: str, text: str) -> None:
-    with open(create_file(_path(root, name, ending), root, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        with open(create_file(_path(root, name, ending), root, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise _unwritable(root, error) from error
+
+
+def _unwritable(root: Path, error: OSError) -> StorageError:
+    """Return the error for a pipeline root that cannot be written."""
+    return StorageError(f"Cannot write to the pipeline root {root}: {error.strerror}. Check its permissions and space.")
 
 
 def _read_part(path: Path, root: Path, offset: int, size: int) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,8 +125,8 @@ def count_lines(path: Path, root: Path, end: int) -> int | None:
         return sum(_read(file, at, min(_CHUNK, end - at)).count(b"\n") for at in range(0, end, _CHUNK))
 
 
-def search(path: Path, root: Path, text: str, most: int) -> tuple[list[Match], bool]:
-    """Return the lines of a log that contain a text, and whether there are more of them.
+def search(path: Path, root: Path, text: str, most: int, until: float = math.inf) -> tuple[list[Match], bool]:
+    """Return the lines of a log that contain a text, and whether a part of the log was not searched.
 
     Capital and small letters of ASCII are the same, and colors do not matter.
 
@@ -133,6 +135,7 @@ def search(path: Path, root: Path, text: str, most: int) -> tuple[list[Match], b
         root: the folder below which no link is followed.
         text: the text.
         most: the most lines that are returned.
+        until: the time at which the search ends, as `time.monotonic` returns it.
 
     Raises:
         OSError: as `read_tail`.
@@ -141,6 +144,8 @@ def search(path: Path, root: Path, text: str, most: int) -> tuple[list[Match], b
     matches: list[Match] = []
     number, offset = 0, 0
     for block in _blocks(path, root):
+        if time.monotonic() > until:
+            return matches, True
         if needle in _COMMANDS.sub(b"", block).lower():
             at = offset
             for index, line in enumerate(block.split(b"\n"), number + 1):
@@ -151,7 +156,7 @@ def search(path: Path, root: Path, text: str, most: int) -> tuple[list[Match], b
                         return matches[:most], True
         number += block.count(b"\n")
         offset += len(block)
-    return matches, False
+    return matches, offset >= _MAX_SEARCHED
 
 
 def _blocks(path: Path, root: Path) -> Iterator[bytes]:

@@ -76,6 +76,10 @@ class Access:
     token: str = field(repr=False)
     tickets: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        if not self.token:
+            raise ValueError("the token is empty: requests without a cookie would have it")
+
     @property
     def cookie(self) -> str:
         """The name of the cookie. Browsers share cookies between the ports of a host, so it has the port."""

@@ -80,3 +80,10 @@ class RunSource:
         """
         digest = plan_digest(self.root, run_row(self.root, run))
         return self._read_plan(digest) if digest else None
+
+    def readable_plan(self, run: str) -> Plan | None:
+        """Return the Plan of a run as `plan` does; None also if it cannot be read."""
+        try:
+            return self.plan(run)
+        except StandpipeError:
+            return None

@@ -145,13 +145,13 @@ def answer(started: Started, where: str = "/", page: str = "") -> Response:
 
 
 def _runs(request: Request) -> list[Run]:
-    """Return the runs that the path, the form or the query names."""
+    """Return the runs that the path, the form or the query names, each once."""
     source, path = source_of(request), request.path_params
     fields = form_of(request).get("run", []) if request.method == "POST" else request.query_params.getlist("run")
     names = [path["run"]] if "run" in path else fields
     if not names:
         raise ArgumentError("No run is named. Select runs in the list first.")
-    return [source.run(name) for name in names]
+    return list({run.id: run for run in map(source.run, dict.fromkeys(names))}.values())
 
 
 def _field(request: Request, name: str) -> str:

@@ -11,7 +11,6 @@ from starlette.responses import PlainTextResponse, Response
 
 from standpipe.errors import NoSuchTask, StandpipeError
 from standpipe.history import Run
-from standpipe.model.plan import Plan
 from standpipe.ui.pages.graph import show_graph
 from standpipe.ui.pages.page import number_in, respond, source_of
 from standpipe.ui.pages.task import panel_context
@@ -66,14 +65,6 @@ def download_spec(request: Request) -> Response:
     return Response(text, media_type="application/yaml", headers=headers)
 
 
-def plan_of(request: Request, run: Run) -> Plan | None:
-    """Return the Plan of a run; None if there is none, or it cannot be read."""
-    try:
-        return source_of(request).plan(run.id)
-    except StandpipeError:
-        return None
-
-
 # --- tabs -------------------------------------------------------------------------------------------------------------
 
 
@@ -92,7 +83,7 @@ def _tasks(request: Request, run: Run) -> object:
             panel=query.get("panel", ""),
         ),
         datetime.now(timezone.utc),
-        plan_of(request, run),
+        source_of(request).readable_plan(run.id),
     )
 
 
@@ -127,20 +118,20 @@ def log_query(request: Request, run: Run) -> LogQuery:
 
 
 def _details(request: Request, run: Run) -> object:
-    plan = plan_of(request, run)
+    plan = source_of(request).readable_plan(run.id)
     location = plan.root.source_location if plan else None
     has_script = location is not None and os.path.isabs(location.file) and os.path.isfile(location.file)
     return view_details(run, plan, location.file if location and has_script else "")
 
 
 def _spec(request: Request, run: Run) -> object:
-    return view_spec(plan_of(request, run))
+    return view_spec(source_of(request).readable_plan(run.id))
 
 
 #: What makes the view of each tab.
 _VIEWS: dict[str, Callable[[Request, Run], object]] = {
-    "graph": lambda request, run: show_graph(run, plan_of(request, run), request.query_params),
-    "timeline": lambda request, run: show_timeline(run, plan_of(request, run), request.query_params),
+    "graph": lambda request, run: show_graph(run, source_of(request).readable_plan(run.id), request.query_params),
+    "timeline": lambda request, run: show_timeline(run, source_of(request).readable_plan(run.id), request.query_params),
     "tasks": _tasks,
     "logs": _logs,
     "details": _details,

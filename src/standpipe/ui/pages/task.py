@@ -10,7 +10,6 @@ from starlette.requests import Request
 
 from standpipe.errors import NoSuchTask, StandpipeError
 from standpipe.history import Run, Task
-from standpipe.model.plan import Plan
 from standpipe.ui.pages.graph import layer_path
 from standpipe.ui.pages.page import source_of
 from standpipe.ui.rendering import link
@@ -45,12 +44,12 @@ def panel_context(request: Request, run: Run, tab: str) -> dict[str, Any]:
     try:
         task = run.task(path)
     except NoSuchTask as error:
-        is_planned = find_member(run, _plan(source_of(request), run.id), path) is not None
+        is_planned = find_member(run, source_of(request).readable_plan(run.id), path) is not None
         message = f"Task {path!r} has not started." if is_planned else str(error)
         return {**nothing, "selection": "", "missing_task": message}
     query = request.query_params
     kept: dict[str, object] = {name: query.getlist(name) for name in _KEPT if name in query}
-    plan = _plan(source_of(request), run.id)
+    plan = source_of(request).readable_plan(run.id)
     if tab == "graph":
         kept["layer"] = layer_path(run, plan, query)
     return {
@@ -63,19 +62,12 @@ def panel_context(request: Request, run: Run, tab: str) -> dict[str, Any]:
     }
 
 
-def _plan(source: RunSource, run: str) -> Plan | None:
-    try:
-        return source.plan(run)
-    except StandpipeError:
-        return None
-
-
 def _input_output(request: Request, run: Run, task: Task, tab: str) -> object:
     return read_input_output(run, task)
 
 
 def _details(request: Request, run: Run, task: Task, tab: str) -> object:
-    return view_task_details(run, _plan(source_of(request), run.id), task, tab=tab)
+    return view_task_details(run, source_of(request).readable_plan(run.id), task, tab=tab)
 
 
 def _logs(request: Request, run: Run, task: Task, tab: str) -> object:
@@ -84,7 +76,7 @@ def _logs(request: Request, run: Run, task: Task, tab: str) -> object:
 
 def _cache(request: Request, run: Run, task: Task, tab: str) -> object:
     source = source_of(request)
-    return view_cache(RecordedTask(run.id, _plan(source, run.id), task), _find_earlier(source, run, task))
+    return view_cache(RecordedTask(run.id, source.readable_plan(run.id), task), _find_earlier(source, run, task))
 
 
 def _find_earlier(source: RunSource, run: Run, task: Task) -> RecordedTask | None:
@@ -94,7 +86,7 @@ def _find_earlier(source: RunSource, run: Run, task: Task) -> RecordedTask | Non
     earlier = [each for each in runs[position + 1 :] if each.pipeline == run.pipeline and not each.rerun_of]
     for each in earlier[:_MAX_EARLIER]:
         try:
-            return RecordedTask(each.id, _plan(source, each.id), source.run(each.id).task(task.path))
+            return RecordedTask(each.id, source.readable_plan(each.id), source.run(each.id).task(task.path))
         except StandpipeError:
             continue  # it never got there, or cannot be read
     return None

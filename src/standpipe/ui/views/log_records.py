@@ -174,7 +174,7 @@ class LogsView:
         earlier: the address of the lines before; empty if there are none.
         later: the address of the end of the log, if that is not shown.
         size: the size of the log in bytes.
-        has_more_matches: whether a search has found more than is shown.
+        has_more_matches: whether there may be more matches than are shown: a part of the logs was not searched.
         all_href: the address of the logs of all tasks; empty if they are shown.
     """
 

@@ -5,6 +5,7 @@ What a page shows of a log is read when it is made; `read_new_lines` continues i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,8 +33,9 @@ _MAX_LINES_OF_EACH = 200
 _MAX_BYTES_OF_EACH = 64 * 1024
 _MAX_LINES = 2000
 
-#: The most lines that a search returns.
+#: The most lines that a search returns, and for how many seconds it reads logs.
 MAX_MATCHES = 500
+_SEARCH_SECONDS = 5.0
 
 
 def read_logs(run: Run, query: LogQuery) -> LogsView:
@@ -148,7 +150,8 @@ def _numbered(spans: Line, before: int | None, index: int) -> LogLine:
 
 
 def _search_single(view: LogsView, attempt: Attempt, root: Path) -> LogsView:
-    matches, has_more = log_files.search(attempt.log, root, view.query.search, MAX_MATCHES)
+    until = time.monotonic() + _SEARCH_SECONDS
+    matches, has_more = log_files.search(attempt.log, root, view.query.search, MAX_MATCHES, until)
     lines = [
         LogLine(
             parse_line(match.text)[0],
@@ -264,12 +267,14 @@ def _read_end(
 
 def _search_several(run: Run, query: LogQuery, attempts: Sequence[tuple[Task, Attempt]]) -> LogsView:
     lines: list[LogLine | Note] = []
-    has_more = False
+    has_more, until = False, time.monotonic() + _SEARCH_SECONDS
     for task, attempt in attempts:
         if attempt.log_bytes == 0:
             continue
         try:
-            matches, has_more = log_files.search(attempt.log, run.folder.parent, query.search, MAX_MATCHES - len(lines))
+            matches, has_more = log_files.search(
+                attempt.log, run.folder.parent, query.search, MAX_MATCHES - len(lines), until
+            )
         except (OSError, StandpipeError):
             continue  # the page without the search says why
         of_task = LogQuery(query.run, task.path, attempt.number, selected=query.selected)
