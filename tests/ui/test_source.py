@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,3 +69,21 @@ def test_a_run_that_was_prepared_is_not_read_again(tmp_path: Path, monkeypatch: 
     assert [task.path for task in source.run(run).tasks] == ["shaky-source"]
     source.prepare(run)
     source.prepare("nothing")
+
+
+def test_one_run_is_prepared_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    local.run(one_task_of_source, runner=FakeRunner(shaky_source=lambda: 1), pipeline_root=tmp_path, quiet=True)
+    source = RunSource(tmp_path)
+    run, read = source.runs()[0].id, []
+    original = StoredFacts.facts_since
+
+    def facts_since(self: StoredFacts, *args: Any) -> Any:
+        read.append(args[0])
+        source._kept.clear()
+        source.prepare(run)
+        return original(self, *args)
+
+    monkeypatch.setattr(StoredFacts, "facts_since", facts_since)
+    source.prepare(run)
+
+    assert read == [run]

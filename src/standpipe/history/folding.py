@@ -160,6 +160,7 @@ class RunFold(ProgressFold[_TaskState]):
         super()._run_resumed(at, fact)
         self._top_level.clear()
         for state in self._tasks.values():
+            state.record = None
             state.children.clear()
             self._siblings(state).append(state)
 

@@ -41,6 +41,7 @@ def make_app(source: RunSource, access: Access, live: Live | None = None) -> ASG
             Route("/resume", _page("actions.resume"), methods=["POST"]),
             Route("/compare", _page("compare.show"), name="compare"),
             Route("/runs/{run}", _page("run.show"), name="run"),
+            Route("/runs/{run}/prepare", _page("run.prepare")),
             Route("/runs/{run}/artifact", _page("artifact.show"), name="artifact"),
             Route("/runs/{run}/payload", _page("payload.show"), name="payload"),
             Route("/runs/{run}/stop", _page("actions.stop"), methods=["POST"]),

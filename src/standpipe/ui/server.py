@@ -51,7 +51,7 @@ def serve(root: Path, *, run: str = "", port: int | None = None, open_browser: b
         ticket = secrets.token_urlsafe(16)
         if open_browser:
             _open_browser(UiServer(server.port, ticket).address(run))
-        _run(root, server, listener, ticket if open_browser else "", None)
+        _run(root, server, listener, ticket if open_browser else "", None, run)
 
 
 def serve_inherited(root: Path, lock: int, listener: int, idle_end: float = IDLE_END) -> None:
@@ -70,7 +70,9 @@ def serve_inherited(root: Path, lock: int, listener: int, idle_end: float = IDLE
         _run(root, server, opened, "", idle_end)
 
 
-def _run(root: Path, server: UiServer, listener: socket.socket, ticket: str, idle_end: float | None) -> None:
+def _run(
+    root: Path, server: UiServer, listener: socket.socket, ticket: str, idle_end: float | None, run: str = ""
+) -> None:
     from standpipe.ui.app import make_app  # here and below: the browser starts meanwhile
     from standpipe.ui.live import Live
     from standpipe.ui.security import Access
@@ -80,6 +82,8 @@ def _run(root: Path, server: UiServer, listener: socket.socket, ticket: str, idl
     if ticket:
         access.tickets[ticket] = time.monotonic() + _TICKET_TIME
     source, live = RunSource(root), Live(root)
+    if run:
+        threading.Thread(target=source.prepare, args=(run,), daemon=True).start()  # while the browser starts
     use = _Use(make_app(source, access, live), source, live)
     with suppress(KeyboardInterrupt):
         _make_server(use, live, idle_end).run(sockets=[listener])

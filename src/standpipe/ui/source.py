@@ -32,6 +32,7 @@ class RunSource:
         self.root = root
         self.totals = TotalsReader(root)
         self._lock = threading.Lock()
+        self._preparing = threading.Lock()
         self._read_plan = lru_cache(_MOST_KEPT)(partial(read_plan, root))
         self._kept: OrderedDict[str, Run] = OrderedDict()  # the least recently used first
 
@@ -64,12 +65,19 @@ class RunSource:
         return snapshot
 
     def prepare(self, run: str) -> None:
-        """Read the facts of a run whose page may come next, unless they were read; an error is left to that page."""
+        """Read the facts of a run whose page may come next, unless they were read; an error is left to that page.
+
+        Only one run is prepared at a time: a pointer that moves over a list must not make the server read all of them.
+        """
         with self._lock:
             is_kept = run in self._kept
-        if not is_kept:
+        if is_kept or not self._preparing.acquire(blocking=False):
+            return
+        try:
             with suppress(StandpipeError):
                 self.run(run).tasks  # noqa: B018 - it reads them
+        finally:
+            self._preparing.release()
 
     def plan(self, run: str) -> Plan | None:
         """Return the Plan that a run was started or last resumed with; None for a run of a version that stored none.

@@ -111,3 +111,14 @@ def test_rows_can_be_reached_with_the_tab_key_and_show_their_focus(page: Page, s
     link = page.get_by_role("link", name=samples.ids["cached"], exact=True)
     expect(link).to_be_focused()
     assert link.evaluate("(element) => getComputedStyle(element).outlineStyle") != "none"
+
+
+def test_a_run_is_prepared_when_the_pointer_or_the_focus_rests_on_its_link(page: Page, samples: Samples) -> None:
+    def prepares(kind: str) -> str:
+        return f"**/runs/{samples.ids[kind]}/prepare"
+
+    with page.expect_response(prepares("failed")) as answer:
+        row(page, samples, "failed").get_by_role("link", name=samples.ids["failed"], exact=True).hover()
+    assert answer.value.status == 204
+    with page.expect_response(prepares("loop")):
+        row(page, samples, "loop").get_by_role("link", name=samples.ids["loop"], exact=True).focus()

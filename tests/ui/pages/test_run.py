@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from standpipe import dsl, local
 from standpipe.history import Run, get_run
 from standpipe.local import FakeRunner, SubprocessRunner
+from standpipe.store.reading import StoredFacts
 
 Client = Callable[[], TestClient]
 EVIL = "<script>alert('1')</script>\"&"
@@ -225,6 +226,15 @@ def test_a_removed_run_folder_is_said(run: Run, client: Client) -> None:
     assert "The log was removed" in text_of(get(client, run, tab="logs", task="page-say"))
     assert "removed" in text_of(get(client, run, tab="tasks", task="page-say", panel="io"))
     assert client().get(f"/runs/{run.id}/log", params={"task": "page-say"}).status_code == 404
+
+
+def test_a_run_is_prepared_for_its_page(run: Run, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = client()
+    assert made.get(f"/runs/{run.id}/prepare").status_code == 204
+    assert made.get("/runs/nothing/prepare").status_code == 204
+    monkeypatch.setattr(StoredFacts, "facts_since", None)
+
+    assert made.get(f"/runs/{run.id}").status_code == 200
 
 
 def test_masked_secrets_stay_masked(tmp_path: Path, client: Client) -> None:

@@ -51,6 +51,12 @@ def show(request: Request) -> Response:
     )
 
 
+def prepare(request: Request) -> Response:
+    """Read a run whose page may come next, as the pointer rests on its link."""
+    source_of(request).prepare(request.path_params["run"])
+    return Response(status_code=204)
+
+
 def download_spec(request: Request) -> Response:
     """Answer with the pipeline of a run as a compiled file."""
     run = source_of(request).run(request.path_params["run"])

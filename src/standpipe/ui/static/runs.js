@@ -102,6 +102,30 @@ document.addEventListener("focusin", (event) => {
   }
 });
 
+// --- links ------------------------------------------------------------------------------------------------------------
+
+const REST = 80; // milliseconds for which the pointer or the focus rests on a link that may be followed
+let resting = 0;
+let prepared = ""; // the last run that the server has read, as its link may be followed
+let preparing = false;
+
+function rest(event) {
+  clearTimeout(resting);
+  const link = event.target.closest(".run-link");
+  if (link) resting = setTimeout(() => prepare(link.href), REST);
+}
+
+async function prepare(address) {
+  if (preparing || prepared === address) return;
+  preparing = true;
+  prepared = address;
+  await fetch(`${address}/prepare`, { priority: "low" }).catch(() => {}); // the page itself says what is wrong
+  preparing = false;
+}
+
+document.addEventListener("pointerover", rest);
+document.addEventListener("focusin", rest);
+
 // --- refresh ----------------------------------------------------------------------------------------------------------
 
 function afterRefresh() {
