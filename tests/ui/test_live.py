@@ -88,6 +88,30 @@ def test_a_page_is_told_at_once_what_a_run_is_like_and_then_of_each_change(
     follow(tmp_path, RUN.id, steps)
 
 
+def test_a_fact_that_is_stored_while_a_run_is_looked_at_is_newer_than_the_page(
+    tmp_path: Path, recorder: RunRecorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time.sleep(0.1)  # the page is made well after the facts before
+    made = time.time()
+    look = live._look_at_run
+
+    def store_and_look(*args: Any) -> live.Event:
+        recorder((AttemptStarted(TASK, 0),))
+        return look(*args)
+
+    monkeypatch.setattr(live, "_look_at_run", store_and_look)
+
+    async def main() -> None:
+        async with aclosing(Live(tmp_path).events(RUN.id)) as stream:
+            await anext(stream)
+            event = await asyncio.wait_for(anext(stream), LATE)
+        data = json.loads(event.splitlines()[1].removeprefix("data: "))
+        assert data["length"] >= 2
+        assert data["changed"] > made
+
+    asyncio.run(main())
+
+
 def test_the_list_of_runs_is_followed_from_before_the_first_run(tmp_path: Path) -> None:
     root = tmp_path / "root"
 

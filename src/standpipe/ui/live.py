@@ -143,10 +143,10 @@ class _Watcher:
         while True:
             is_due = (self.event is None or self.event.may_change) and time.monotonic() - looked > _RECHECK
             if self._changes.poll() or is_due:
-                changed = self._changes.last_change()
                 looked = time.monotonic()
                 event = await in_thread(self._look)
                 cost = time.monotonic() - looked
+                changed = self._changes.last_change()  # not before: a page that is older than what was seen must load
                 if event != self.event:
                     self.event = Event(event.kind, event.data, event.may_change, changed)
                     self._tell()
