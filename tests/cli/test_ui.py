@@ -72,7 +72,7 @@ def test_the_browser_gets_a_ticket_and_not_the_token(
     opened: list[str] = []
     monkeypatch.setattr(server, "_open_browser", opened.append)
     assert main(["ui", "--root", str(tmp_path)]) == 0
-    [(_, ui_server, _, ticket, _)] = served
+    [(_, ui_server, _, ticket, *_)] = served
     assert opened == [f"http://127.0.0.1:{ui_server.port}/?token={ticket}"]
     assert ticket != ui_server.token
     assert ui_server.address() in capsys.readouterr().out

@@ -266,7 +266,7 @@ class ForkServer:
             self._forget(*os.wait4(pid, 0))
         if self._adopts:
             orphans.kill_children()
-        if os.getppid() != self._program:  # no other server needs them, either
+        if os.getppid() != self._program or _is_ending(self._program):  # no other server needs them, either
             for folder in set(self._former_folders):
                 with suppress(OSError):  # it was removed, or is not empty
                     os.rmdir(folder)
@@ -276,6 +276,16 @@ class ForkServer:
             for folder in folders:
                 with suppress(RecursionError):  # a task has nested folders deeper than Python can descend
                     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_ending(pid: int) -> bool:
+    """Return whether a process ends: its sockets are closed before its children get another parent."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        return bool(int(fields[6]) & 0x4)  # PF_EXITING of Linux
+    except (OSError, IndexError, ValueError):
+        return False  # it has ended, or the system has no such file
 
 
 def _become_task(server: ForkServer, wait: Callable[[], Tuple[Order, Optional[Request]]]) -> NoReturn:
