@@ -293,6 +293,21 @@ def test_a_notebook_that_is_closed_stops_no_run(tmp_path: Path) -> None:
     progress.close()
 
 
+def test_progress_that_cannot_be_shown_is_text_and_a_notice(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no display")
+
+    monkeypatch.setattr("standpipe.ui.notebook_progress.NotebookProgress", fail)
+
+    assert notebooks.new_display() is None
+    [record] = caplog.records
+    assert record.getMessage() == (
+        "The progress of the run is shown as text, not in the cell: RuntimeError: no display."
+    )
+
+
 def test_outside_of_a_notebook_there_is_no_kernel() -> None:
     assert not notebooks.has_kernel()
 

@@ -55,5 +55,8 @@ def new_display(*arguments: Any) -> Any:
     """
     try:
         return import_module("standpipe.ui.notebook_progress").NotebookProgress(*arguments)
-    except Exception:  # noqa: BLE001 - the run is shown as lines of text instead
+    except Exception as error:  # noqa: BLE001 - whatever the reason, the run is shown as lines of text instead
+        from standpipe.support.notices import warn  # a display that fails is rare
+
+        warn(f"The progress of the run is shown as text, not in the cell: {type(error).__name__}: {error}.")
         return None
