@@ -138,6 +138,28 @@ def test_the_log_is_downloaded_as_it_is(run: Run, client: Client) -> None:
     assert response.headers["x-content-type-options"] == "nosniff"
 
 
+def test_the_logs_of_all_tasks_or_of_a_group_are_one_file(run: Run, client: Client) -> None:
+    said, failed = run.task("page-say").attempts[0].log, run.task("for-loop-1/0/page-fail").attempts[0].log
+    all_tasks = client().get(f"/runs/{run.id}/log", params={"download": 1})
+    loop = client().get(f"/runs/{run.id}/log", params={"download": 1, "task": "for-loop-1"})
+
+    of_loop = b"==> for-loop-1/0/page-fail, attempt 1 <==\n" + failed.read_bytes() + b"\n"
+    assert loop.content == of_loop
+    assert sorted(all_tasks.content.split(b"==> ")) == sorted(
+        (b"==> page-say, attempt 1 <==\n" + said.read_bytes() + b"\n" + of_loop).split(b"==> ")
+    )
+    assert all_tasks.headers["content-disposition"] == f'attachment; filename="{run.id}.txt"'
+    assert "Download" in text_of(get(client, run, tab="logs"))
+
+
+def test_a_log_that_is_gone_is_said_in_the_file_of_all(run: Run, client: Client) -> None:
+    run.task("page-say").attempts[0].log.unlink()
+    text = client().get(f"/runs/{run.id}/log", params={"download": 1}).text
+
+    assert "==> page-say, attempt 1 <==\nThe log was removed" in text
+    assert "==> for-loop-1/0/page-fail, attempt 1 <==\n" in text
+
+
 def test_a_cursor_of_a_log_that_has_ended_gives_its_lines_and_no_cursor(run: Run, client: Client) -> None:
     cursor = '["",-1,[["page-say",1,0,0,"",1]]]'
     new = client().get(f"/runs/{run.id}/log/follow", params={"cursor": cursor}).json()

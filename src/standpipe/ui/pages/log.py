@@ -1,8 +1,9 @@
-"""The log of an attempt as text, and what was added to logs since a page was made."""
+"""Logs as text, of one attempt or of several, and what was added to logs since a page was made."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from itertools import chain
 
 import anyio
@@ -11,12 +12,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from standpipe.errors import NoSuchTask, StandpipeError
+from standpipe.history import Attempt, Run, Task
 from standpipe.model.layout import file_name
 from standpipe.ui import log_files
 from standpipe.ui.pages.page import number_in, source_of
 from standpipe.ui.rendering import render
 from standpipe.ui.views.log_records import Cursor, NewLines
-from standpipe.ui.views.logs import describe_problem, find_attempt, read_new_lines
+from standpipe.ui.views.logs import describe_problem, find_attempt, list_attempts, read_new_lines
 
 #: For how many seconds a request waits for new lines, and how often it looks for them.
 _PATIENCE = 15.0
@@ -24,23 +26,25 @@ _INTERVAL = 0.25
 
 
 def show(request: Request) -> Response:
-    """Answer with the log of an attempt from a byte on, or with the whole of it as a file."""
+    """Answer with the log of an attempt from a byte on, or with the whole of it, or of several, as a file."""
     run = source_of(request).run(request.path_params["run"])
     query = request.query_params
+    if "download" in query and not query.get("task"):
+        return _download(run, None)
     try:
         task = run.task(query.get("task", ""))
     except NoSuchTask as error:
         return PlainTextResponse(f"{error}\n", 404)
+    if "download" in query and task.children:
+        return _download(run, task)
     attempt = find_attempt(task, number_in(query, "attempt"))
     if attempt is None:
         return PlainTextResponse(f"Task {task.path!r} has no log.\n", 404)
     try:
         if "download" in query:
-            name = f"{file_name(run.id)}-{file_name(task.path)}-{attempt.number}.txt"
-            headers = {"Content-Disposition": f'attachment; filename="{name}"'}
             pieces = log_files.read_bytes(attempt.log, run.folder.parent)
             begin = next(pieces, b"")  # opens the log: nothing can be said once the answer has begun
-            return StreamingResponse(chain((begin,), pieces), media_type="text/plain; charset=utf-8", headers=headers)
+            return _file(chain((begin,), pieces), run.id, task.path, str(attempt.number))
         piece = log_files.read_on(attempt.log, run.folder.parent, number_in(query, "offset") or 0)
     except (OSError, StandpipeError) as error:
         return PlainTextResponse(f"{describe_problem(error, attempt)}\n", 404)
@@ -63,6 +67,30 @@ async def follow(request: Request) -> Response:
         if new.lines or new.cursor != text or is_over:
             return JSONResponse(await run_in_threadpool(_document, new))
         await anyio.sleep(_INTERVAL)
+
+
+def _download(run: Run, group: Task | None) -> Response:
+    """Answer with the logs of all attempts, or those in a group, as one file."""
+    return _file(_merge(run, list_attempts(run, group)), run.id, *([group.path] if group else []))
+
+
+def _merge(run: Run, attempts: list[tuple[Task, Attempt]]) -> Iterator[bytes]:
+    """Yield logs one after the other, each below a line that says whose it is, or why it cannot be read."""
+    for task, attempt in attempts:
+        last = b"\n"
+        yield f"==> {task.path}, attempt {attempt.number} <==\n".encode(errors="replace")
+        try:
+            for last in log_files.read_bytes(attempt.log, run.folder.parent):
+                yield last
+        except (OSError, StandpipeError) as error:
+            yield f"{describe_problem(error, attempt)}\n".encode(errors="replace")
+        yield b"\n" if last.endswith(b"\n") else b"\n\n"
+
+
+def _file(pieces: Iterator[bytes], *names: str) -> Response:
+    name = "-".join(map(file_name, names))
+    headers = {"Content-Disposition": f'attachment; filename="{name}.txt"'}
+    return StreamingResponse(pieces, media_type="text/plain; charset=utf-8", headers=headers)
 
 
 def _read(request: Request, cursor: Cursor) -> NewLines:

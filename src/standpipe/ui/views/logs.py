@@ -69,7 +69,7 @@ def read_new_lines(run: Run, cursor: Cursor) -> NewLines:
     pending = list(cursor.followed)
     known = cursor.known
     if known >= 0:
-        attempts = _attempts(run, run.task(cursor.scope) if cursor.scope else None)
+        attempts = list_attempts(run, run.task(cursor.scope) if cursor.scope else None)
         known = max(known, len(attempts))
         pending += [Followed(task.path, attempt.number) for task, attempt in attempts[cursor.known :][:MAX_ATTEMPTS]]
     lines: list[LogLine | Note] = []
@@ -194,7 +194,7 @@ def describe_problem(error: Exception, attempt: Attempt) -> str:
 # --- several logs -----------------------------------------------------------------------------------------------------
 
 
-def _attempts(run: Run, group: Task | None) -> list[tuple[Task, Attempt]]:
+def list_attempts(run: Run, group: Task | None) -> list[tuple[Task, Attempt]]:
     """Return all attempts in a group, by the times at which they started."""
     tasks = run.all_tasks() if group is None else _within(group)
     attempts = [(task, attempt) for task in tasks for attempt in task.attempts]
@@ -210,7 +210,7 @@ def _within(group: Task) -> Iterator[Task]:
 
 
 def _read_several(run: Run, group: Task | None, query: LogQuery) -> LogsView:
-    attempts = _attempts(run, group)
+    attempts = list_attempts(run, group)
     if query.search:
         return _search_several(run, query, attempts)
     last = len(attempts) if query.before is None else min(query.before, len(attempts))
