@@ -42,8 +42,8 @@ def check_usage(lines: list[str], *, most_processes: int, more_memory: int = 300
 
 
 def test_forks_beside_runs_share_nothing(tmp_path: Path) -> None:
-    (line,) = run_program("stress", tmp_path / "root", 100)
-    assert line.startswith("100 forks during ")
+    (line,) = run_program("stress", tmp_path / "root", 40)  # each child writes its coverage; the slow tests fork more
+    assert line.startswith("40 forks during ")
 
 
 def test_a_signal_handler_that_forks_does_not_disturb_a_run(tmp_path: Path) -> None:
