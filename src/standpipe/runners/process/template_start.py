@@ -76,6 +76,7 @@ class TemplateStart:
         if data and not end and len(data) < _MAX_BYTES:
             return
         message = _parse(line) if end else {}
+        self.is_late = not message and time.monotonic() > self._limit  # it ends itself then
         self.refusal = message.get("refused", "")
         self.printing = frozenset(message.get("printing", ()))
         self.is_ready = "cpu_seconds" in message
