@@ -54,6 +54,20 @@ def test_the_plan_is_that_of_the_last_resume_and_a_run_is_followed(tmp_path: Pat
     assert [run.id for run in source.runs()] == [failed.id]
 
 
+def test_of_large_runs_only_the_last_one_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = FakeRunner(shaky_source=lambda: 1)
+    for _ in range(3):
+        local.run(one_task_of_source, {}, runner=runner, pipeline_root=str(tmp_path), quiet=True)
+    source = RunSource(tmp_path)
+    ids = [run.id for run in source.runs()]
+    assert all(source.run(run).tasks for run in ids)
+    kept = [source.run(run) for run in ids]
+    monkeypatch.setattr("standpipe.ui.source._MOST_FACTS", 5)
+    assert [source.run(run).tasks for run in ids] == [run.tasks for run in kept]
+
+    assert [*source._kept] == [ids[-1]]
+
+
 def test_an_unknown_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NoSuchRun, match="no run 'other'"):
         RunSource(tmp_path).run("other")

@@ -14,8 +14,10 @@ from standpipe.history.totals_reader import TotalsReader
 from standpipe.model.plan import Plan
 from standpipe.store.reading import plan_digest, read_plan, run_row
 
-#: How many runs keep their facts in memory. A run of 10,000 tasks takes about 30 MB.
+#: How many runs keep their records in memory, and of how many facts together unless it is one run: those of a run of
+#: 10,000 tasks are 50,000, and take about 40 MB.
 _MOST_KEPT = 4
+_MOST_FACTS = 60_000
 
 
 class RunSource:
@@ -35,6 +37,7 @@ class RunSource:
         self._preparing = threading.Lock()
         self._read_plan = lru_cache(_MOST_KEPT)(partial(read_plan, root))
         self._kept: OrderedDict[str, Run] = OrderedDict()  # the least recently used first
+        self._lengths: dict[str, int] = {}  # the numbers of facts that they had when they were first read
 
     def runs(self) -> list[Run]:
         """Return all runs, newest first, without reading their tasks.
@@ -57,12 +60,17 @@ class RunSource:
         with self._lock:
             kept = self._kept.get(run)
         snapshot = kept.refresh() if kept else get_run(self.root, run)
+        length = 0 if kept else run_row(self.root, snapshot.id).length
         with self._lock:
+            self._lengths[snapshot.id] = length or self._lengths.get(snapshot.id, 0)
             self._kept[snapshot.id] = snapshot
             self._kept.move_to_end(snapshot.id)
-            while len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)
+            while len(self._kept) > 1 and self._holds_too_much():
+                self._lengths.pop(self._kept.popitem(last=False)[0])
         return snapshot
+
+    def _holds_too_much(self) -> bool:
+        return len(self._kept) > _MOST_KEPT or sum(self._lengths.values()) > _MOST_FACTS
 
     def prepare(self, run: str) -> None:
         """Read the facts of a run whose page may come next, unless they were read; an error is left to that page.
