@@ -202,8 +202,8 @@ class ForkServers:
         key = (python, changed_at(python), settings, template and template.imports)
         with self._lock:
             server = self._running.pop(key, None)
-            is_late = server is not None and server.start is not None and server.start.is_late
-            if server is not None and (server is replacing or server.has_ended or (is_late and not server.tasks)):
+            has_failed = server is not None and server.start is not None and server.start.has_failed
+            if server is not None and (server is replacing or server.has_ended or (has_failed and not server.tasks)):
                 server.close()
                 server = None
             if server is None:
