@@ -56,7 +56,7 @@ class AttemptCache:
         """Return what the result of a task depends on; None if it is not cached."""
         if self.results is None:
             return None
-        digest = partial(payload_digest, store=self.artifacts, compute=self.checksum_function(cancel))
+        digest = self._digest_function(cancel)
         collect = partial(
             collect_task_inputs,
             command,
@@ -88,8 +88,10 @@ class AttemptCache:
         """Return what an import depends on; None if it is not cached."""
         if self.results is None:
             return None
-        digest = partial(payload_digest, store=self.artifacts, compute=self.checksum_function(cancel))
-        return collect_import_inputs(command, component, importer, artifact, digest)
+        return collect_import_inputs(command, component, importer, artifact, self._digest_function(cancel))
+
+    def _digest_function(self, cancel: Cancellation) -> partial[str | None]:
+        return partial(payload_digest, store=self.artifacts, compute=self.checksum_function(cancel))
 
     def checksum_function(self, cancel: Cancellation) -> ChecksumFunction:
         """Return the function that computes checksums, which the cache remembers if there is one."""
