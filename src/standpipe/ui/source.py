@@ -7,6 +7,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 from standpipe.errors import StandpipeError
 from standpipe.history import Run, get_run, runs
@@ -18,6 +19,13 @@ from standpipe.store.reading import plan_digest, read_plan, run_row
 #: 10,000 tasks are 50,000, and take about 40 MB.
 _MOST_KEPT = 4
 _MOST_FACTS = 60_000
+
+
+class _Kept(NamedTuple):
+    """A run as it was read last, and the number of facts that it had when it was first read."""
+
+    run: Run
+    length: int
 
 
 class RunSource:
@@ -36,8 +44,7 @@ class RunSource:
         self._lock = threading.Lock()
         self._preparing = threading.Lock()
         self._read_plan = lru_cache(_MOST_KEPT)(partial(read_plan, root))
-        self._kept: OrderedDict[str, Run] = OrderedDict()  # the least recently used first
-        self._lengths: dict[str, int] = {}  # the numbers of facts that they had when they were first read
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()  # the least recently used first
 
     def runs(self) -> list[Run]:
         """Return all runs, newest first, without reading their tasks.
@@ -59,18 +66,17 @@ class RunSource:
         """
         with self._lock:
             kept = self._kept.get(run)
-        snapshot = kept.refresh() if kept else get_run(self.root, run)
-        length = 0 if kept else run_row(self.root, snapshot.id).length
+        snapshot = kept.run.refresh() if kept else get_run(self.root, run)
+        length = kept.length if kept else run_row(self.root, snapshot.id).length
         with self._lock:
-            self._lengths[snapshot.id] = length or self._lengths.get(snapshot.id, 0)
-            self._kept[snapshot.id] = snapshot
+            self._kept[snapshot.id] = _Kept(snapshot, length)
             self._kept.move_to_end(snapshot.id)
             while len(self._kept) > 1 and self._holds_too_much():
-                self._lengths.pop(self._kept.popitem(last=False)[0])
+                self._kept.popitem(last=False)
         return snapshot
 
     def _holds_too_much(self) -> bool:
-        return len(self._kept) > _MOST_KEPT or sum(self._lengths.values()) > _MOST_FACTS
+        return len(self._kept) > _MOST_KEPT or sum(kept.length for kept in self._kept.values()) > _MOST_FACTS
 
     def prepare(self, run: str) -> None:
         """Read the facts of a run whose page may come next, unless they were read; an error is left to that page.
