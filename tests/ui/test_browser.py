@@ -18,14 +18,13 @@ from standpipe.model.events import AttemptStarted, RunEnded, RunStarted, TaskRea
 from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.states import TaskState
 from standpipe.runs.deletion import delete_runs
-from standpipe.store.locks import RunLock
 from standpipe.store.runs import RunRecorder
 from tests.chromium import browser
-from tests.ui.test_live import PLAN, RUN, TASK
+from tests.ui.test_live import PLAN, RUN, TASK, recorder
 from tests.ui.test_server import Server, free_port, serve
 
 pytestmark = pytest.mark.slow
-__all__ = ["browser", "serve"]  # fixtures
+__all__ = ["browser", "recorder", "serve"]  # fixtures
 
 #: Milliseconds after which a page is late on a machine that does much else.
 LATE = 20_000
@@ -47,15 +46,6 @@ def page(browser: Browser) -> Iterator[Page]:
     yield made
     context.close()
     assert errors == []
-
-
-@pytest.fixture
-def recorder(tmp_path: Path) -> Iterator[RunRecorder]:
-    """Return the recorder of a run that is in progress."""
-    (tmp_path / RUN.id).mkdir()
-    with RunLock(tmp_path / RUN.id), closing(RunRecorder(tmp_path, RUN, PLAN)) as opened:
-        opened((RunStarted({}),))
-        yield opened
 
 
 def of_run(server: Server) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from standpipe.history import Attempt, Status
 from standpipe.support.untrusted_files import open_below
 
 #: The most bytes and lines of a log that a page gets at once.
@@ -157,6 +158,17 @@ def search(path: Path, root: Path, text: str, most: int, until: float = math.inf
         number += block.count(b"\n")
         offset += len(block)
     return matches, offset >= _MAX_SEARCHED
+
+
+def describe_problem(error: Exception, attempt: Attempt) -> str:
+    """Return why a log cannot be shown."""
+    if isinstance(error, FileNotFoundError):
+        if attempt.status is Status.RUNNING:
+            return "It has not printed anything yet."
+        return f"The log was removed: {attempt.log}."
+    if isinstance(error, OSError) and error.strerror:
+        return f"The log cannot be read: {error.strerror} ({attempt.log})."
+    return f"The log cannot be read: {error}"
 
 
 def _blocks(path: Path, root: Path) -> Iterator[bytes]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from itertools import chain
 
 import anyio
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
@@ -15,10 +14,12 @@ from standpipe.errors import NoSuchTask, StandpipeError
 from standpipe.history import Attempt, Run, Task
 from standpipe.model.layout import file_name
 from standpipe.ui import log_files
+from standpipe.ui.live import in_thread
+from standpipe.ui.log_files import describe_problem
 from standpipe.ui.pages.page import number_in, source_of
 from standpipe.ui.rendering import render
 from standpipe.ui.views.log_records import Cursor, NewLines
-from standpipe.ui.views.logs import describe_problem, find_attempt, list_attempts, read_new_lines
+from standpipe.ui.views.logs import find_attempt, list_attempts, read_new_lines
 
 #: For how many seconds a request waits for new lines, and how often it looks for them.
 _PATIENCE = 15.0
@@ -62,10 +63,10 @@ async def follow(request: Request) -> Response:
         return PlainTextResponse(f"Invalid cursor: {error}.\n", 400)
     deadline = time.monotonic() + _PATIENCE
     while True:
-        new = await run_in_threadpool(_read, request, cursor)
+        new = await in_thread(_read, request, cursor)
         is_over = request.app.state.live.is_closed or time.monotonic() > deadline or await request.is_disconnected()
         if new.lines or new.cursor != text or is_over:
-            return JSONResponse(await run_in_threadpool(_document, new))
+            return JSONResponse(await in_thread(_document, new))
         await anyio.sleep(_INTERVAL)
 
 

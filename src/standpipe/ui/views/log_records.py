@@ -58,8 +58,19 @@ class LogQuery:
         return link("runs", self.run, "log", task=self.task, attempt=self.attempt, download=1)
 
 
+class _OfTask:
+    """What is on a page with the logs of several tasks."""
+
+    task: str
+
+    @property
+    def label(self) -> str:
+        """The end of the path of its task."""
+        return _shorten_path(self.task)
+
+
 @dataclass(frozen=True)
-class LogLine:
+class LogLine(_OfTask):
     """A line. `number` is counted from 1, None if it is not known. `task` is whose it is, on a page with several."""
 
     spans: Line
@@ -68,25 +79,15 @@ class LogLine:
     color: int = 0
     href: str = ""
 
-    @property
-    def label(self) -> str:
-        """The end of the path of its task."""
-        return _shorten_path(self.task)
-
 
 @dataclass(frozen=True)
-class Note:
+class Note(_OfTask):
     """A sentence between lines: what is left out, or why a log cannot be shown. `href` leads to it."""
 
     text: str
     task: str = ""
     color: int = 0
     href: str = ""
-
-    @property
-    def label(self) -> str:
-        """The end of the path of its task."""
-        return _shorten_path(self.task)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from standpipe.errors import StandpipeError
 from standpipe.history import Attempt, Run, Status, Task
 from standpipe.ui import log_files
+from standpipe.ui.log_files import describe_problem
 from standpipe.ui.rendering import link
 from standpipe.ui.views.ansi import Line, Style, parse_line, parse_lines
 from standpipe.ui.views.log_records import (
@@ -178,17 +179,6 @@ def _explain_absence(task: Task, query: LogQuery) -> tuple[str, str]:
         Status.CANCELLED: "It was cancelled before it started.",
     }
     return reasons.get(task.status, "It has no log."), ""
-
-
-def describe_problem(error: Exception, attempt: Attempt) -> str:
-    """Return why a log cannot be shown."""
-    if isinstance(error, FileNotFoundError):
-        if attempt.status is Status.RUNNING:
-            return "It has not printed anything yet."
-        return f"The log was removed: {attempt.log}."
-    if isinstance(error, OSError) and error.strerror:
-        return f"The log cannot be read: {error.strerror} ({attempt.log})."
-    return f"The log cannot be read: {error}"
 
 
 # --- several logs -----------------------------------------------------------------------------------------------------

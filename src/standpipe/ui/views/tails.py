@@ -10,6 +10,7 @@ from pathlib import Path
 from standpipe.history import Attempt, Run, Status, Task
 from standpipe.support.terminal_text import strip_controls
 from standpipe.support.untrusted_files import UntrustedFileError, open_below
+from standpipe.ui.log_files import describe_problem
 
 #: In which order the logs are: those that explain a failure first.
 _ORDER = (Status.FAILED, Status.INTERRUPTED, Status.CANCELLED, Status.RUNNING)
@@ -67,13 +68,9 @@ def read_tail(task: Task, root: Path, *, lines: int, size: int) -> LogTail:
     attempt = task.attempts[-1]
     try:
         content, is_cut = _read_end(attempt, root, size)
-    except FileNotFoundError:
-        problem = "" if attempt.status is Status.RUNNING else f"The log was removed: {attempt.log}."
-        return LogTail(task.path, task.status.value, attempt.number, problem=problem)
-    except UntrustedFileError as error:
-        return LogTail(task.path, task.status.value, attempt.number, problem=f"The log cannot be read: {error}")
-    except OSError as error:
-        problem = f"The log cannot be read: {error.strerror} ({attempt.log})."
+    except (OSError, UntrustedFileError) as error:
+        has_printed_nothing = isinstance(error, FileNotFoundError) and attempt.status is Status.RUNNING
+        problem = "" if has_printed_nothing else describe_problem(error, attempt)
         return LogTail(task.path, task.status.value, attempt.number, problem=problem)
     text = strip_controls(content.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n"))
     kept = text.splitlines()
