@@ -15,8 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from standpipe import dsl, local
+from standpipe.model.attempts import Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import Log, Outcome, Runner, TaskRequest
+from standpipe.model.ports import Log, Runner
 from standpipe.runners.api import LocalRunner
 from standpipe.runners.fake import FakeTaskRunner
 

@@ -23,6 +23,7 @@ from standpipe.engine.machine import Machine
 from standpipe.errors import StandpipeError, StorageError, TaskFailed
 from standpipe.execution import logs
 from standpipe.local import FakeRunner
+from standpipe.model.attempts import Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import (
     AttemptEnded,
@@ -34,7 +35,7 @@ from standpipe.model.events import (
 )
 from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.plan import Retry
-from standpipe.model.ports import Log, Outcome, Runner, TaskRequest
+from standpipe.model.ports import Log, Runner
 from standpipe.model.states import TaskState
 from standpipe.runners.api import LocalRunner
 from standpipe.runs.driver import Driver

@@ -17,8 +17,9 @@ import pytest
 from standpipe import dsl, local
 from standpipe.errors import StorageError, TaskFailed
 from standpipe.local import FakeRunner
+from standpipe.model.attempts import Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import Outcome, Runner, TaskRequest
+from standpipe.model.ports import Runner
 from standpipe.runners.api import LocalRunner
 from standpipe.runners.fake import FakeTaskRunner
 from standpipe.support import checksums

@@ -26,10 +26,10 @@ from standpipe.errors import TaskFailed
 from standpipe.execution.contract import OutputError, read_outputs
 from standpipe.execution.failures import describe_read_only_inputs
 from standpipe.history import Run
+from standpipe.model.attempts import CommandLine, Mount, TaskRequest
 from standpipe.model.cluster_differences import DECISIONS, RULES, VERSION
 from standpipe.model.events import Failure
 from standpipe.model.plan import Component, ExecutorRef
-from standpipe.model.ports import CommandLine, Mount, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Capacity
 from standpipe.model.types import Json, ParameterOutput, ParameterType
@@ -275,8 +275,9 @@ def test_sp107_items_that_are_no_list_fail_the_loop(failed: Callable[..., Run], 
 
 def rendered(component: Any, **arguments: Any) -> list[str]:
     """Return the command that a container component runs."""
+    from standpipe.model.attempts import CommandLine, Outcome
     from standpipe.model.cancellation import Cancellation
-    from standpipe.model.ports import CommandLine, Log, Outcome
+    from standpipe.model.ports import Log
 
     commands: list[list[str]] = []
 

@@ -14,8 +14,8 @@ from standpipe import dsl, local
 from standpipe.errors import ArgumentError, TaskFailed
 from standpipe.faults.runner import FaultInjectingRunner
 from standpipe.local import FakeRunner
+from standpipe.model.attempts import Outcome
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import Outcome
 from standpipe.model.resources import Capacity
 from standpipe.runners.api import LocalRunner
 from tests.runners.bench import Bench, Fixed, Kept

@@ -29,7 +29,7 @@ from standpipe.errors import (
     TaskFailed,
 )
 from standpipe.local import FakeRunner
-from standpipe.model.ports import Outcome
+from standpipe.model.attempts import Outcome
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -383,7 +383,7 @@ sys.path.insert(0, {str(ROOT)!r})
 from standpipe.local import FakeRunner
 from tests.test_local import add
 from standpipe import local
-from standpipe.model.ports import Outcome
+from standpipe.model.attempts import Outcome
 
 def terminate(a, b):
     os.kill(os.getpid(), {int(number)})

@@ -16,8 +16,8 @@ from standpipe import dsl, local
 from standpipe.errors import TaskFailed
 from standpipe.execution import pauses
 from standpipe.execution.pauses import find_pause
+from standpipe.model.attempts import DebugPause
 from standpipe.model.layout import PAUSE_FILE
-from standpipe.model.ports import DebugPause
 
 
 @dsl.component

@@ -14,7 +14,7 @@ import pytest
 from standpipe import dsl, local
 from standpipe.errors import TaskFailed
 from standpipe.local import FakeRunner
-from standpipe.model.ports import Outcome
+from standpipe.model.attempts import Outcome
 from standpipe.runners.api import LocalRunner
 
 

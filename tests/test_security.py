@@ -15,6 +15,7 @@ from standpipe import dsl, local
 from standpipe.errors import StandpipeError, TaskFailed
 from standpipe.ir import emit
 from standpipe.local import FakeRunner
+from standpipe.model.attempts import Outcome
 from standpipe.model.plan import (
     Command,
     Component,
@@ -27,7 +28,6 @@ from standpipe.model.plan import (
     Node,
     Plan,
 )
-from standpipe.model.ports import Outcome
 from standpipe.model.types import ArtifactOutput, ArtifactType, ParameterInput, ParameterOutput, ParameterType
 from standpipe.runners.api import LocalRunner
 

@@ -11,10 +11,11 @@ import pytest
 from standpipe.artifact_stores.local import LocalArtifactStore
 from standpipe.errors import EnvironmentBuildError, InvalidPackages, RunnerError, StandpipeError, UnsupportedError
 from standpipe.execution.attempt import AttemptExecutor
+from standpipe.model.attempts import Mount, Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, AttemptReport, StartAttempt
 from standpipe.model.plan import Command, Component, Container, Plan, TaskConfigPassthrough
-from standpipe.model.ports import Log, Mount, Outcome, Runner, TaskRequest
+from standpipe.model.ports import Log, Runner
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import UNBOUNDED, Capacity
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, ParameterInput, ParameterType

@@ -9,7 +9,7 @@ import pytest
 
 from standpipe.execution.failures import describe_failure, describe_os_error, shorten
 from standpipe.execution.logs import TaskLog
-from standpipe.model.ports import Outcome
+from standpipe.model.attempts import Outcome
 from standpipe.model.resources import Limits
 
 

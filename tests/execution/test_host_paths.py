@@ -9,7 +9,7 @@ import pytest
 
 from standpipe.execution.contract import OutputError
 from standpipe.execution.host_paths import HostPaths, InputRefused
-from standpipe.model.ports import CommandLine, Mount, PodSettings, TaskRequest
+from standpipe.model.attempts import CommandLine, Mount, PodSettings, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.model.types import ArtifactType
 from standpipe.model.values import ArtifactValue, Value

@@ -22,7 +22,7 @@ from standpipe.history import Run, Status, Task, render
 from standpipe.history.documents import document
 from standpipe.local import FakeRunner
 from standpipe.model import events as e
-from standpipe.model.ports import Outcome
+from standpipe.model.attempts import Outcome
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.types import ArtifactType

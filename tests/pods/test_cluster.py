@@ -13,8 +13,9 @@ import pytest
 from standpipe import dsl, local
 from standpipe.errors import ArgumentError, RunnerError, SpecError, TaskFailed
 from standpipe.execution import attempt
+from standpipe.model.attempts import Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import Log, Outcome, TaskRequest
+from standpipe.model.ports import Log
 from standpipe.runners.api import LocalRunner
 from standpipe.support.timers import cancel_after
 

@@ -11,7 +11,7 @@ import pytest
 from standpipe import dsl, local
 from standpipe.errors import SpecError, TaskFailed, UnsupportedError
 from standpipe.kubernetes import add_init_container
-from standpipe.model.ports import InitContainer, Mount
+from standpipe.model.attempts import InitContainer, Mount
 from standpipe.model.resources import Limits
 from standpipe.pods.init_containers import expand_references
 from standpipe.pods.settings import read

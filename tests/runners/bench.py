@@ -11,9 +11,9 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+from standpipe.model.attempts import CommandLine, Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import CommandLine, Outcome, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.runners.process.fork_servers import ForkServers
 from standpipe.runners.process.runner import Environments, ProcessTaskRunner

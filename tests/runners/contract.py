@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from standpipe.model.attempts import Mount, Outcome, PodSettings, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import Component, ExecutorRef, PythonFunction
-from standpipe.model.ports import Mount, Outcome, PodSettings, Runner, TaskRequest
+from standpipe.model.ports import Runner
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Limits
 from standpipe.model.types import ParameterOutput, ParameterType

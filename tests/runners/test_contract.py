@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from standpipe.model.attempts import Outcome, TaskRequest
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Outcome, TaskRequest
 from standpipe.runners.fake import FakeTaskRunner, Function
 from standpipe.runners.in_process.runner import InProcessTaskRunner
 from standpipe.runners.process import task_process

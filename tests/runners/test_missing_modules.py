@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from standpipe.model.attempts import Outcome, TaskRequest
 from standpipe.model.plan import Component, ExecutorRef, PythonFunction, SourceLocation
-from standpipe.model.ports import Outcome, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.runners.missing_modules import explain_missing_module
 

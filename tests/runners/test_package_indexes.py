@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from standpipe.errors import EnvironmentBuildError
-from standpipe.model.ports import TaskRequest
+from standpipe.model.attempts import TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.runners.package_indexes import drop_password, hide_password, resolve_indexes
 from standpipe.runners.process.runner import ProcessTaskRunner

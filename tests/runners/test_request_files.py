@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from standpipe.errors import StorageError
+from standpipe.model.attempts import TaskRequest
 from standpipe.model.plan import PythonFunction, SourceLocation, SourceSection
-from standpipe.model.ports import TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.runners.request_files import ErrorDetails, read_error, request_file, write_request
 

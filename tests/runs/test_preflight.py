@@ -11,9 +11,10 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import EnvironmentBuildError, StandpipeError, TaskFailed
+from standpipe.model.attempts import Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import Container, PythonFunction
-from standpipe.model.ports import Outcome, PreparingRunner, TaskRequest
+from standpipe.model.ports import PreparingRunner
 from standpipe.model.states import TaskState
 from standpipe.runners.api import LocalRunner
 from standpipe.runs.executor_uses import find_uses

@@ -20,8 +20,9 @@ from standpipe.dsl import Dataset, Input, Output
 from standpipe.dsl.registry import defined_components
 from standpipe.errors import ArgumentError, NoSuchRun, NoSuchTask, StorageError, TaskFailed
 from standpipe.local import FakeRunner
+from standpipe.model.attempts import Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import Log, Outcome, TaskRequest
+from standpipe.model.ports import Log
 from standpipe.store.locks import RunIsActive
 
 

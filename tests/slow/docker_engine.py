@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from standpipe.errors import RunnerError
+from standpipe.model.attempts import CommandLine, Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import CommandLine, Outcome, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.runners.docker.engine import Engine
 from standpipe.runners.docker.images import DerivedImages

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from standpipe.errors import RunnerError
+from standpipe.model.attempts import CommandLine, Mount, Outcome
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import CommandLine, Mount, Outcome
 from standpipe.model.resources import Limits
 from standpipe.runners.docker.engine import Owner
 

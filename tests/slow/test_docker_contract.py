@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from standpipe.model.ports import TaskRequest
+from standpipe.model.attempts import TaskRequest
 from tests.runners.contract import Harness, IsolatedRunnerContract
 
 from .docker_engine import IMAGE, Bench, EngineProxy, containers_of

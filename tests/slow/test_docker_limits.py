@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from standpipe.errors import RunnerError
+from standpipe.model.attempts import CommandLine, Outcome
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import CommandLine, Outcome
 from standpipe.model.resources import Capacity, Limits
 from standpipe.support import machine_capacity
 

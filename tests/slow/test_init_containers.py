@@ -18,8 +18,8 @@ import pytest
 from standpipe import dsl, local
 from standpipe.errors import TaskFailed
 from standpipe.kubernetes import add_init_container
+from standpipe.model.attempts import CommandLine, InitContainer, Mount, Outcome, PodSettings
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import CommandLine, InitContainer, Mount, Outcome, PodSettings
 from standpipe.model.resources import Limits
 
 from .docker_engine import IMAGE, Bench, Log, MakeBench, containers_of, variant, wait_for

@@ -19,7 +19,7 @@ import yaml
 import standpipe
 from standpipe import local
 from standpipe.errors import RunnerError, TaskFailed
-from standpipe.model.ports import CommandLine, Mount, Outcome, PodSettings
+from standpipe.model.attempts import CommandLine, Mount, Outcome, PodSettings
 
 from .docker_engine import Bench, Log, variant
 

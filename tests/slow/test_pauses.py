@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from standpipe.model.attempts import CommandLine, DebugPause, Outcome
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import CommandLine, DebugPause, Outcome
 
 from .docker_engine import Bench, Log, python_function, variant, wait_for
 

@@ -22,8 +22,9 @@ import pytest
 
 from standpipe import dsl, local
 from standpipe.errors import TaskFailed
+from standpipe.model.attempts import Mount, Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import ExpectAttempts, Log, Mount, Outcome, TaskRequest
+from standpipe.model.ports import ExpectAttempts, Log
 from standpipe.runners.docker.runner import ContainerTaskRunner
 from tests.processes import wait_until
 from tests.runners.contract import Harness, IsolatedRunnerContract

@@ -17,7 +17,7 @@ from standpipe.dsl import ClassificationMetrics, Dataset, Metrics, Output
 from standpipe.history import Run
 from standpipe.local import FakeRunner, SubprocessRunner
 from standpipe.model import events as e
-from standpipe.model.ports import Outcome
+from standpipe.model.attempts import Outcome
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.states import TaskState
 from standpipe.support import notebooks

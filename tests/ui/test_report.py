@@ -21,7 +21,7 @@ from standpipe.dsl import HTML, ClassificationMetrics, Dataset, Input, Markdown,
 from standpipe.errors import ArgumentError, StandpipeError, StorageError
 from standpipe.history import Run
 from standpipe.local import FakeRunner, SubprocessRunner
-from standpipe.model.ports import Outcome
+from standpipe.model.attempts import Outcome
 from standpipe.ui.report import HTML_REPORT, JUNIT, MARKDOWN, make_html, write_report
 from standpipe.ui.views.junit import make_junit
 from standpipe.ui.views.summary import escape, make_summary

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from standpipe.model.attempts import Outcome
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import Outcome
 from tests.runners.bench import Bench, Fixed, Kept
 from tests.worker.tasks import interpreter
 

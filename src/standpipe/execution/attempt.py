@@ -27,12 +27,13 @@ from standpipe.execution.missing_payloads import describe_missing_inputs, warn_o
 from standpipe.execution.pauses import add_pause, find_pause
 from standpipe.execution.rendering import Renderer
 from standpipe.execution.requests import build_request
+from standpipe.model.attempts import Outcome, PodSettings, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, AttemptReport, Failure, StartAttempt
 from standpipe.model.layout import LOG_FILE, attempt_folder
 from standpipe.model.origins import comes_from_task
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan, PythonFunction
-from standpipe.model.ports import ArtifactStore, Attempt, Cluster, Log, Outcome, PodSettings, Runner, TaskRequest
+from standpipe.model.ports import ArtifactStore, Attempt, Cluster, Log, Runner
 from standpipe.model.refs import RunInfo
 from standpipe.model.values import Value
 from standpipe.support.notices import Once

@@ -10,10 +10,11 @@ from pathlib import Path
 from standpipe.execution.cache.keys import KeyInputs, collect_import_inputs, collect_task_inputs
 from standpipe.execution.cache.lookup import ResultCache
 from standpipe.execution.checksums import ChecksumFunction, payload_digest
+from standpipe.model.attempts import TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, StartAttempt
 from standpipe.model.plan import Component, Container, Importer
-from standpipe.model.ports import ArtifactStore, Runner, TaskRequest
+from standpipe.model.ports import ArtifactStore, Runner
 from standpipe.model.refs import RunInfo
 from standpipe.model.values import ArtifactValue, Checksum
 from standpipe.support.file_digests import BLAKE3, SHA256

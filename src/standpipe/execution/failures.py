@@ -7,8 +7,8 @@ from pathlib import Path
 
 from standpipe.execution.crashes import drop_caller_frames, find_crash
 from standpipe.execution.logs import TaskLog
+from standpipe.model.attempts import Outcome, TaskRequest
 from standpipe.model.events import Failure
-from standpipe.model.ports import Outcome, TaskRequest
 from standpipe.model.resources import Limits, format_memory
 from standpipe.support.system_limits import advise
 

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from standpipe.errors import StandpipeError
 from standpipe.execution.contract import OutputError
+from standpipe.model.attempts import Mount, TaskRequest
 from standpipe.model.layout import LOG_FILE, VOLUMES_FOLDER
 from standpipe.model.locations import is_remote
-from standpipe.model.ports import Mount, TaskRequest
 from standpipe.model.values import ArtifactValue, Value, find_artifacts
 from standpipe.support.paths import is_within
 from standpipe.support.properties import cached_property

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 
-from standpipe.model.ports import DebugPause, TaskRequest
+from standpipe.model.attempts import DebugPause, TaskRequest
 from standpipe.support.notices import Once, warn
 
 #: The variables of a task that ask for a pause, and the fields that they set. Their names and the value `true` are

@@ -9,9 +9,10 @@ from standpipe.execution.contract import build_executor_input
 from standpipe.execution.host_paths import HostPaths, list_inputs
 from standpipe.execution.rendering import Renderer
 from standpipe.execution.task_config import build_task_configs, drop_passed_through
+from standpipe.model.attempts import CommandLine, PodSettings, TaskRequest
 from standpipe.model.events import StartAttempt
 from standpipe.model.plan import Container, ExecutorRef, Plan, PythonFunction
-from standpipe.model.ports import ArtifactStore, CommandLine, PodSettings, TaskRequest
+from standpipe.model.ports import ArtifactStore
 from standpipe.model.refs import RunInfo
 from standpipe.model.resources import Limits
 from standpipe.support.umask import PRIVATE

@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from standpipe.errors import StandpipeError
 from standpipe.faults import Delay, Fail, Fault, Kill
+from standpipe.model.attempts import CANCELLED_BEFORE_START, Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, Runner, TaskRequest
+from standpipe.model.ports import Log, Runner
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Capacity
 from standpipe.support.notices import Notice, warn

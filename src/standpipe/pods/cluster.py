@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from standpipe.model.attempts import InitContainer, Mount, PodSettings
 from standpipe.model.events import Fact
 from standpipe.model.frozen import frozen
 from standpipe.model.kfp import CREATE_PVC, DELETE_PVC
 from standpipe.model.plan import Constant, Plan
-from standpipe.model.ports import InitContainer, Mount, PodSettings
 from standpipe.model.refs import ROOT, RunInfo, TaskRef
 from standpipe.model.values import Value
 from standpipe.pods.claims import Claims

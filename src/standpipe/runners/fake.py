@@ -12,10 +12,11 @@ from types import MappingProxyType
 from typing import Any
 
 from standpipe.errors import ArgumentError
+from standpipe.model.attempts import CANCELLED_BEFORE_START, Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.json_values import check_json
 from standpipe.model.plan import Plan
-from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, Runner, TaskRequest
+from standpipe.model.ports import Log, Runner
 from standpipe.model.resources import UNBOUNDED, Capacity
 from standpipe.model.types import ArtifactInput, Input, Output, ParameterOutput, ParameterType
 from standpipe.model.values import preview

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from standpipe.model.attempts import CommandLine
 from standpipe.model.plan import Command, Container, Dag, ExecutorRef, Loop, Plan, PythonFunction, RawItems
-from standpipe.model.ports import CommandLine
 
 
 class NamedTask(NamedTuple):

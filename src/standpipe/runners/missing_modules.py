@@ -8,7 +8,7 @@ from dataclasses import replace
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
-from standpipe.model.ports import Outcome, TaskRequest
+from standpipe.model.attempts import Outcome, TaskRequest
 
 _MISSING = re.compile(r"ModuleNotFoundError: No module named '(\w+)[\w.]*'")
 

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from standpipe.model.attempts import TaskRequest
 from standpipe.model.layout import PAUSE_FILE
-from standpipe.model.ports import TaskRequest
 from standpipe.support.notices import Notice
 from standpipe.support.shell_commands import standpipe_command
 from standpipe.support.untrusted_files import read_file

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
 from standpipe.errors import StorageError
+from standpipe.model.attempts import TaskRequest
 from standpipe.model.json_values import InvalidJson, parse_json
 from standpipe.model.layout import ERROR_FILE, REQUEST_FILE, USAGE_FILE
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import TaskRequest
 from standpipe.model.types import Json
 from standpipe.runners.pauses import pause_file
 from standpipe.support.untrusted_files import UntrustedFileError, create_file, read_file

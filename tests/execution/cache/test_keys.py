@@ -13,6 +13,7 @@ from standpipe.artifact_stores.local import LocalArtifactStore
 from standpipe.execution.cache.keys import collect_import_inputs, collect_task_inputs
 from standpipe.execution.checksums import payload_digest
 from standpipe.execution.requests import build_request
+from standpipe.model.attempts import InitContainer, Mount, PodSettings
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.component_changes import code_digest
 from standpipe.model.events import StartAttempt
@@ -27,7 +28,6 @@ from standpipe.model.plan import (
     SourceLocation,
     SourceSection,
 )
-from standpipe.model.ports import InitContainer, Mount, PodSettings
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Limits, ResourceRequest
 from standpipe.model.templates import parse_argument

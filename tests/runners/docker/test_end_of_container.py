@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from standpipe.model.attempts import Outcome
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import Outcome
 from standpipe.runners.docker import container as docker_task
 
 from .test_runner import FUNCTION, Bench, FakeEngine

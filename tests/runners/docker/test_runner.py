@@ -18,9 +18,9 @@ import pytest
 from docker.errors import APIError, DockerException, ImageNotFound
 
 from standpipe.errors import EnvironmentBuildError, RunnerError, UnsupportedError
+from standpipe.model.attempts import CommandLine, Mount, Outcome, PodSettings, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import Command, Container, PythonFunction
-from standpipe.model.ports import CommandLine, Mount, Outcome, PodSettings, TaskRequest
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Capacity, Limits
 from standpipe.model.templates import parse_text

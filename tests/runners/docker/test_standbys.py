@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from standpipe.errors import RunnerError
+from standpipe.model.attempts import TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import ExpectAttempts, TaskRequest
+from standpipe.model.ports import ExpectAttempts
 from standpipe.model.refs import TaskRef
 from standpipe.runners.docker import standbys as module
 from standpipe.runners.docker.standbys import Standbys

@@ -22,9 +22,9 @@ import pytest
 from standpipe import dsl, local
 from standpipe.errors import TaskFailed
 from standpipe.history import Status
+from standpipe.model.attempts import DebugPause
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import PAUSE_FILE
-from standpipe.model.ports import DebugPause
 from standpipe.runners.in_process.runner import InProcessTaskRunner
 from tests.processes import wait_until
 from tests.runners.bench import Bench, Fixed, Kept

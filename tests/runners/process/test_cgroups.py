@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from standpipe.model.attempts import Outcome
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import Outcome
 from standpipe.model.resources import Limits
 from standpipe.runners.process import cgroups
 from standpipe.runners.process.cgroups import ControlGroups, Group, Usage

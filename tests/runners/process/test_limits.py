@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from standpipe.model.attempts import Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import Outcome, TaskRequest
 from standpipe.model.resources import Limits
 from standpipe.runners.process.cgroups import ControlGroups
 from standpipe.runners.process.cpu_affinity import CorePool

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from standpipe.errors import RunnerError, StorageError, UnsupportedError
+from standpipe.model.attempts import CommandLine, Mount, Outcome, PodSettings
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.kfp import DEFAULT_IMAGE
-from standpipe.model.ports import CommandLine, Mount, Outcome, PodSettings
 from standpipe.runners.process import task_process
 from tests.processes import is_alive, wait_until
 from tests.runners.bench import HERE, Bench, Fixed, Kept, value_in

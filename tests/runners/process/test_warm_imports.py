@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from standpipe.model.attempts import Mount, Outcome, PodSettings, TaskRequest
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import Mount, Outcome, PodSettings, TaskRequest
 from standpipe.runners.process import warm_imports
 from standpipe.runners.process.api import SubprocessRunner
 from standpipe.runners.process.fork_servers import ForkServer

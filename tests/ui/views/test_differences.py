@@ -10,7 +10,7 @@ from standpipe import dsl, history, local
 from standpipe.dsl import Dataset, Input, Metrics, Output
 from standpipe.dsl.base_component import BaseComponent
 from standpipe.local import FakeRunner, SubprocessRunner
-from standpipe.model.ports import Outcome
+from standpipe.model.attempts import Outcome
 from standpipe.store.reading import read_plan, run_row
 from standpipe.ui.views.changes import (
     MAX_CHANGES,

@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 
 from standpipe import dsl, local
 from standpipe.errors import NoSuchTask
-from standpipe.history import Run, get_run
+from standpipe.history import Run, get_run, log_files
 from standpipe.local import SubprocessRunner
 from standpipe.model import events as e
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.store.locks import RunLock
 from standpipe.store.runs import RunRecorder
-from standpipe.ui import log_files
 from standpipe.ui.views.log_records import Cursor, Followed, LogLine, LogQuery, LogsView, Note
 from standpipe.ui.views.logs import read_logs, read_new_lines
 from tests.plans import RUN, dag, node, plan

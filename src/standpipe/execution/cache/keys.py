@@ -11,13 +11,13 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from standpipe.errors import StandpipeError
+from standpipe.model.attempts import Mount, PodSettings, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.cluster_differences import SP116, decides
 from standpipe.model.component_changes import code_digest
 from standpipe.model.events import StartAttempt
 from standpipe.model.frozen import frozen
 from standpipe.model.plan import Command, Component, Importer, PythonFunction
-from standpipe.model.ports import Mount, PodSettings, TaskRequest
 from standpipe.model.templates import Argument, Concat, IfPresent, JobField, JsonEscape, Placeholder, Template
 from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Json, Output
 from standpipe.model.values import ArtifactValue, Value, find_artifacts

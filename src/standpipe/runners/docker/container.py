@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from standpipe.errors import RunnerError
+from standpipe.model.attempts import Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Log, Outcome, TaskRequest
+from standpipe.model.ports import Log
 from standpipe.runners.docker.engine import engine_errors, message_of, unknown_end
 from standpipe.runners.docker.first_process import FirstProcess, find_first_process
 from standpipe.runners.docker.permissions import open_to_all

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from standpipe.model.ports import TaskRequest
+from standpipe.model.attempts import TaskRequest
 from standpipe.runners.docker.known_images import KnownImages
 from standpipe.runners.docker.run_arguments import RunArguments
 from standpipe.runners.thread_counts import CoreShares

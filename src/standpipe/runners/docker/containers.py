@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from standpipe.errors import RunnerError
-from standpipe.model.ports import Mount
+from standpipe.model.attempts import Mount
 from standpipe.runners.docker.container import TaskContainer
 from standpipe.runners.docker.create_arguments import bind_mounts, owner_labels
 from standpipe.runners.docker.engine import engine_errors, leftovers, message_of

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from standpipe.errors import RunnerError
+from standpipe.model.attempts import Mount, PodSettings, TaskRequest
 from standpipe.model.cluster_differences import SP127, decides
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Mount, PodSettings, TaskRequest
 from standpipe.model.resources import Limits
 from standpipe.runners.docker.container import EngineTraits, user_of
 from standpipe.runners.docker.container_threads import ContainerThreads

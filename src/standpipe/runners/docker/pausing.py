@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from standpipe.model.ports import CommandLine, DebugPause, TaskRequest
+from standpipe.model.attempts import CommandLine, DebugPause, TaskRequest
 from standpipe.runners.pauses import pause_file
 
 #: A shell script that runs its arguments from the third on, and pauses before or after that. It does what

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from standpipe.model.ports import TaskRequest
+from standpipe.model.attempts import TaskRequest
 from standpipe.runners.request_files import request_file
 from standpipe.support.umask import private_mode
 from standpipe.support.untrusted_files import open_parent

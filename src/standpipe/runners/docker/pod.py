@@ -9,24 +9,24 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from standpipe.errors import RunnerError
-from standpipe.model.cancellation import Cancellation
-from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import (
+from standpipe.model.attempts import (
     CANCELLED_BEFORE_START,
     CommandLine,
     InitContainer,
-    Log,
     Outcome,
     PodSettings,
     TaskRequest,
 )
+from standpipe.model.cancellation import Cancellation
+from standpipe.model.plan import PythonFunction
+from standpipe.model.ports import Log
 from standpipe.model.resources import Limits
 from standpipe.runners.docker.container import EngineTraits, TaskContainer
 from standpipe.runners.docker.create_arguments import bind_mounts, command_arguments, owner_labels
 from standpipe.runners.docker.engine import engine_errors, message_of
-from standpipe.runners.docker.pod_log import ContainerLog, PodLog
 from standpipe.runners.docker.run_arguments import RunArguments
 from standpipe.runners.docker.sidecar import Sidecar, describe_end
+from standpipe.runners.pod_log import ContainerLog, PodLog
 
 if TYPE_CHECKING:
     from docker.models.containers import Container

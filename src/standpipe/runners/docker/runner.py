@@ -11,16 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from standpipe.errors import RunnerError, StandpipeError, UnsupportedError
 from standpipe.model import plan
+from standpipe.model.attempts import CANCELLED_BEFORE_START, Outcome, PodSettings, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import (
-    CANCELLED_BEFORE_START,
-    ExpectAttempts,
-    Log,
-    Outcome,
-    PodSettings,
-    TaskRequest,
-)
+from standpipe.model.ports import ExpectAttempts, Log
 from standpipe.model.refs import RunId
 from standpipe.model.resources import Capacity
 from standpipe.runners.docker.container import EngineTraits, TaskContainer

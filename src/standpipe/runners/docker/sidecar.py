@@ -7,11 +7,11 @@ import threading
 from typing import TYPE_CHECKING
 
 from standpipe.errors import StandpipeError
+from standpipe.model.attempts import Outcome
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import Outcome
 from standpipe.runners.docker.container import TaskContainer
 from standpipe.runners.docker.engine import engine_errors
-from standpipe.runners.docker.pod_log import ContainerLog
+from standpipe.runners.pod_log import ContainerLog
 
 if TYPE_CHECKING:
     from docker.models.containers import Container

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from standpipe.model.attempts import TaskRequest
 from standpipe.model.layout import STANDBY_FOLDER, StateLayout
-from standpipe.model.ports import TaskRequest
 from standpipe.runners.docker.container import EngineTraits, TaskContainer
 from standpipe.runners.docker.containers import Containers
 from standpipe.runners.docker.create_arguments import standby_arguments

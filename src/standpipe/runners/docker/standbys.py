@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from standpipe.errors import StandpipeError
+from standpipe.model.attempts import TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import STANDBY_FOLDER, StateLayout
-from standpipe.model.ports import ExpectAttempts, TaskRequest
+from standpipe.model.ports import ExpectAttempts
 from standpipe.model.refs import RunId
 from standpipe.runners.docker.container import TaskContainer
 from standpipe.runners.docker.containers import Containers

@@ -11,9 +11,10 @@ from dataclasses import replace
 from functools import partial
 
 from standpipe.errors import StandpipeError, UnsupportedError
+from standpipe.model.attempts import CANCELLED_BEFORE_START, DebugPause, Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import Container, PythonFunction
-from standpipe.model.ports import CANCELLED_BEFORE_START, CallInThread, DebugPause, Log, Outcome, TaskRequest
+from standpipe.model.ports import CallInThread, Log
 from standpipe.model.refs import RunId
 from standpipe.model.resources import Capacity
 from standpipe.runners.attaching import debugpy_folder

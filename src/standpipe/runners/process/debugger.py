@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from standpipe.errors import RunnerError
+from standpipe.model.attempts import CANCELLED_BEFORE_START, Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, TaskRequest
+from standpipe.model.ports import Log
 from standpipe.runners.attaching import debugpy_folder
 from standpipe.runners.process.fork_servers import BOOT
 from standpipe.runners.process.process_tree import kill_tree

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from standpipe.model.ports import Outcome
+from standpipe.model.attempts import Outcome
 from standpipe.model.resources import Limits
 from standpipe.runners.process.cgroups import ControlGroups, Group
 from standpipe.runners.process.cpu_affinity import CorePool

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from standpipe.errors import EnvironmentBuildError, RunnerError, StandpipeError, UnsupportedError
+from standpipe.model.attempts import CANCELLED_BEFORE_START, Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.kfp import DEFAULT_IMAGE
 from standpipe.model.plan import Container, PythonFunction
-from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, TaskRequest
+from standpipe.model.ports import Log
 from standpipe.model.resources import Capacity
 from standpipe.runners.missing_modules import explain_missing_module
 from standpipe.runners.package_indexes import drop_password, has_variables, resolve_indexes

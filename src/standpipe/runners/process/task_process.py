@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from standpipe.model.attempts import CANCELLED_BEFORE_START, Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import CANCELLED_BEFORE_START, Log, Outcome, TaskRequest
+from standpipe.model.ports import Log
 from standpipe.runners.process.fork_servers import ForkServer
 from standpipe.runners.process.limits import AttemptLimits
 from standpipe.runners.process.memory_watch import MemoryWatch

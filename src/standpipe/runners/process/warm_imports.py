@@ -11,8 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from standpipe.model.attempts import Outcome, TaskRequest
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import Outcome, TaskRequest
 from standpipe.runners.process.fork_servers import ForkServers, Template, changed_at, shared_servers
 from standpipe.runners.process.import_order import safe_imports
 from standpipe.runners.process.import_store import ImportStore, KnownImports, component_key

@@ -11,11 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from standpipe.errors import NoSuchTask, StandpipeError
-from standpipe.history import Attempt, Run, Task
+from standpipe.history import Attempt, Run, Task, log_files
+from standpipe.history.log_files import describe_problem
 from standpipe.model.layout import file_name
-from standpipe.ui import log_files
 from standpipe.ui.live import in_thread
-from standpipe.ui.log_files import describe_problem
 from standpipe.ui.pages.page import number_in, source_of
 from standpipe.ui.rendering import render
 from standpipe.ui.views.log_records import Cursor, NewLines

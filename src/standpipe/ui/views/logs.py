@@ -11,9 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from standpipe.errors import StandpipeError
-from standpipe.history import Attempt, Run, Status, Task
-from standpipe.ui import log_files
-from standpipe.ui.log_files import describe_problem
+from standpipe.history import Attempt, Run, Status, Task, log_files
+from standpipe.history.log_files import describe_problem
 from standpipe.ui.rendering import link
 from standpipe.ui.views.ansi import Line, Style, parse_line, parse_lines
 from standpipe.ui.views.log_records import (

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from standpipe.history import Attempt, Run, Status, Task
+from standpipe.history.log_files import describe_problem
 from standpipe.support.terminal_text import strip_controls
 from standpipe.support.untrusted_files import UntrustedFileError, open_below
-from standpipe.ui.log_files import describe_problem
 
 #: In which order the logs are: those that explain a failure first.
 _ORDER = (Status.FAILED, Status.INTERRUPTED, Status.CANCELLED, Status.RUNNING)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from standpipe.history import log_files
 from standpipe.support.untrusted_files import UntrustedFileError
-from standpipe.ui import log_files
 
 
 def write(folder: Path, content: bytes) -> Path:

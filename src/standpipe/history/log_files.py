@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from standpipe.history import Attempt, Status
+from standpipe.history.records import Attempt, Status
 from standpipe.support.untrusted_files import open_below
 
 #: The most bytes and lines of a log that a page gets at once.

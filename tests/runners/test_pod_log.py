@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from standpipe.runners.docker.pod_log import ContainerLog, PodLog
+from standpipe.runners.pod_log import ContainerLog, PodLog
 
 
 class Bytes:
