@@ -40,7 +40,17 @@ def test_only_payloads_below_a_root_are_its_own(tmp_path: Path) -> None:
     store = LocalArtifactStore([tmp_path / "root", tmp_path / "workspace"])
     own = {name: store.put(str(tmp_path / name / "data"), Cancellation()) for name in ("root", "workspace", "other")}
     assert [name for name, checksum in own.items() if checksum] == ["root", "workspace"]
-    assert store.checksum(str(tmp_path / "other" / "data"), Cancellation()) == own["root"]
+    other = store.checksum(str(tmp_path / "other" / "data"), Cancellation())
+    assert other
+    assert own["root"]
+    assert other.digest == own["root"].digest
+
+
+def test_a_path_is_a_location(tmp_path: Path) -> None:
+    store = LocalArtifactStore([tmp_path])
+    location = store.locate(tmp_path, "data")
+    Path(location).write_text("content")
+    assert store.checksum(store.local_path(location), Cancellation()) == store.checksum(location, Cancellation())
 
 
 def test_what_has_no_content_exists_without_a_checksum(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
@@ -12,7 +13,8 @@ from typing import BinaryIO
 from standpipe.errors import StorageError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import file_name
-from standpipe.model.values import Checksum
+from standpipe.model.locations import split_scheme
+from standpipe.model.values import ArtifactValue, Checksum
 from standpipe.support.checksums import compute_checksum, compute_signature
 from standpipe.support.paths import is_within, real_path
 from standpipe.support.untrusted_files import (
@@ -111,6 +113,19 @@ class LocalArtifactStore:
                     _copy_file(path, copy / path.name, root, cancel, may_read)
         if cancel:
             raise StorageError(f"Copying to {target} was cancelled.")
+
+    def find_problem(self, location: str) -> str:
+        """Return why payloads at a URI cannot be read; empty for a path."""
+        scheme, _ = split_scheme(location)
+        return f"Standpipe has no client for {scheme}://" if scheme else ""
+
+    def task_path(self, artifact: ArtifactValue) -> str:
+        """Return an empty text: tasks read payloads where they are."""
+        return ""
+
+    def provide(self, artifacts: Iterable[ArtifactValue], cancel: Cancellation) -> AbstractContextManager[None]:
+        """Do nothing: payloads are there."""
+        return nullcontext()
 
     def remove(self, location: str) -> None:
         """Remove a file or folder; see `model.ports.ArtifactStore`."""

@@ -7,6 +7,7 @@
   pvcs/<name>/
   .deleted/<run id>/            what is left to remove of a run that was deleted
   .actions/                     logs of the commands that the web UI started
+  .payloads/<digest>/           a payload that was downloaded from an object store
   <run id>/                     one run
     .running
     .stop
@@ -53,6 +54,15 @@ VOLUMES_FOLDER = "pvcs"
 
 #: Below a root: a folder for each run that is being deleted.
 DELETED_FOLDER = ".deleted"
+
+#: Below a root: payloads of object stores, as far as tasks on this machine have read them.
+PAYLOADS_FOLDER = ".payloads"
+
+
+def payload_entry(digest: str) -> str:
+    """Return the name of the entry of a content."""
+    return digest.replace(":", "-")
+
 
 #: Below a root: logs of the commands that the web UI started.
 ACTIONS_FOLDER = ".actions"
@@ -121,6 +131,15 @@ class StateLayout:
     def deleted(self) -> Path:
         """The folder of what is left to remove of deleted runs."""
         return self.root / DELETED_FOLDER
+
+    @property
+    def payloads(self) -> Path:
+        """The folder of the payloads that were downloaded from object stores."""
+        return self.root / PAYLOADS_FOLDER
+
+    def payload(self, entry: str) -> Path:
+        """The file or folder of a payload of an object store, by the name of its entry, on this machine."""
+        return self.payloads / entry / "payload"
 
     @property
     def actions(self) -> Path:

@@ -25,3 +25,20 @@ def split_scheme(location: str) -> tuple[str, str]:
     """
     scheme, separator, rest = location.partition(_SEPARATOR)
     return (scheme, rest) if separator else ("", location)
+
+
+def redact_uri(location: str) -> str:
+    """Return a location without the user, the password and the query of its URI, which may be secrets.
+
+    >>> redact_uri("https://me:token@host/data?signature=x"), redact_uri("/data?")
+    ('https://***@host/data?***', '/data?')
+    """
+    from standpipe.model.redacted import REDACTED  # takes long to import, and few programs have remote URIs
+
+    scheme, rest = split_scheme(location)
+    if not scheme:
+        return location
+    host, slash, path = rest.partition("/")
+    login, at, name = host.rpartition("@")
+    path, mark, _ = path.partition("?")
+    return f"{scheme}://{REDACTED if login else ''}{at}{name}{slash}{path}{mark}{REDACTED if mark else ''}"

@@ -5,7 +5,7 @@ A module that implements a port imports only `model`, `support` and `errors`, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -19,7 +19,7 @@ from standpipe.model.plan import Container
 from standpipe.model.refs import RunId, RunInfo, TaskRef
 from standpipe.model.resources import Capacity
 from standpipe.model.states import TaskState
-from standpipe.model.values import Checksum, Value
+from standpipe.model.values import ArtifactValue, Checksum, Value
 
 
 class Log(Protocol):
@@ -236,6 +236,27 @@ class ArtifactStore(Protocol):
             StandpipeError: if the store cannot read such a location, links lead out of `root` or to what may not be
                 read, or `cancel` is set.
             OSError: if the payload is missing, or cannot be read or written.
+        """
+
+    def find_problem(self, location: str) -> str:
+        """Return why this machine can read no payload at a location, as a phrase; empty if it can."""
+
+    def task_path(self, artifact: ArtifactValue) -> str:
+        """Return the path at which a task reads the payload of an input artifact, if that is not its location.
+
+        It is the same before and after `provide`; empty if the task reads the payload at its location.
+        """
+
+    def provide(self, artifacts: Iterable[ArtifactValue], cancel: Cancellation) -> AbstractContextManager[None]:
+        """Have the payloads of input artifacts at their `task_path`, as long as a block runs that reads them.
+
+        Args:
+            artifacts: the artifacts.
+            cancel: stops it.
+
+        Raises:
+            StandpipeError: when the block is entered: a payload is missing, cannot be got, or is not what its task
+                left, or `cancel` is set.
         """
 
     def remove(self, location: str) -> None:

@@ -55,6 +55,22 @@ class Provisions:
     claims: dict[str, Path] = field(default_factory=dict)
     ignored_kinds: set[str] = field(default_factory=set)
 
+    @property
+    def secrets(self) -> dict[str, bytes]:
+        """The values of all secrets, by their descriptions in messages."""
+        secrets = self.data[Kind.SECRET].items()
+        return {f"the key {key!r} of the secret {name!r}": data[key] for name, data in secrets for key in data}
+
+    def parse_config(self, config_map: str, key: str) -> object:
+        """Return the YAML in a key of a config map; None if it is missing.
+
+        Raises:
+            ArgumentError: if it cannot be read as YAML.
+        """
+        content = self.data[Kind.CONFIG_MAP].get(config_map, {}).get(key)
+        location = f"{self.origin}: the key {key!r} of the config map {config_map!r}"
+        return None if content is None else next(iter(_parse(content.decode(errors="replace"), location)), None)
+
 
 def read(source: Source) -> Provisions:
     """Read the objects that the option `kubernetes` names; there are none if it is None.
@@ -102,18 +118,26 @@ def _visible(folder: Path) -> Iterable[Path]:
 
 
 def _add_file(provisions: Provisions, path: Path) -> None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except ValueError as error:
+        raise ArgumentError(f"{path} cannot be read as YAML: {type(error).__name__}.") from None
+    for document in _parse(text, str(path)):
+        if document is not None:
+            _add_document(provisions, document, str(path), path.parent)
+
+
+def _parse(text: str, location: str) -> list[object]:
+    """Return the documents in a YAML text."""
     import yaml  # takes 15 ms, and few runs need it
 
     try:
-        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+        return list(yaml.safe_load_all(text))
     except yaml.MarkedYAMLError as error:  # its text quotes the line, which can contain a secret
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
-        raise ArgumentError(f"{path} cannot be read as YAML: {error.problem}{line}.") from None
+        raise ArgumentError(f"{location} cannot be read as YAML: {error.problem}{line}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ArgumentError(f"{path} cannot be read as YAML: {type(error).__name__}.") from None
-    for document in documents:
-        if document is not None:
-            _add_document(provisions, document, str(path), path.parent)
+        raise ArgumentError(f"{location} cannot be read as YAML: {type(error).__name__}.") from None
 
 
 def _add_document(provisions: Provisions, document: object, location: str, base: Path) -> None:

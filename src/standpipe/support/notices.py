@@ -47,6 +47,17 @@ def inform(text: str) -> None:
     _tell(text, _INFO)
 
 
+def inform_as_this_thread() -> Notice:
+    """Return a function that informs the user from any thread, unless the run of this thread is quiet."""
+    quiet = getattr(_thread, "quiet", False)
+
+    def tell(text: str) -> None:
+        with quiet_notices(quiet):
+            inform(text)
+
+    return tell
+
+
 def log(text: str) -> None:
     """Write a record of level `INFO` for those who use `logging`, and nothing on standard error."""
     logger = _logger()

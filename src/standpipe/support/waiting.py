@@ -27,9 +27,9 @@ def iterate_in_thread(produce: Callable[[], Iterable[T]], cancel: Cancellation) 
         cancel: ends the wait at once, as if there were no more items.
 
     Raises:
-        Exception: what `produce` raises.
+        BaseException: what `produce` raises.
     """
-    items: Queue[Union[tuple[T], Exception, None]] = Queue(_AHEAD)
+    items: Queue[Union[tuple[T], BaseException, None]] = Queue(_AHEAD)
     is_left = threading.Event()
 
     def run() -> None:
@@ -39,7 +39,7 @@ def iterate_in_thread(produce: Callable[[], Iterable[T]], cancel: Cancellation) 
                 if is_left.is_set():
                     return
             items.put(None)
-        except Exception as error:  # noqa: BLE001  it is raised in the thread that takes the items
+        except BaseException as error:  # noqa: BLE001  also a panic of Rust; it is raised in the thread that waits
             items.put(error)
 
     def wake() -> None:
@@ -50,7 +50,7 @@ def iterate_in_thread(produce: Callable[[], Iterable[T]], cancel: Cancellation) 
     threading.Thread(target=run, daemon=True, name="standpipe-wait").start()
     try:
         while not cancel and (item := items.get()) is not None:
-            if isinstance(item, Exception):
+            if isinstance(item, BaseException):
                 raise item
             if not cancel:
                 yield item[0]
