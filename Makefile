@@ -1,4 +1,4 @@
-# `make` lists the targets. They need git, make and Python 3.10 or newer; the slow tests also need Docker and Chromium.
+# `make` lists the targets. They need git, make and Python 3.10 or newer; the slow tests also Docker, Chromium, and npm.
 # To use another Python: make PYTHON=python3.12 ...
 
 PYTHON ?= python3
@@ -6,7 +6,9 @@ BIN := .venv/bin
 KFP := .cache/kfp-2.17.3
 # Libraries that build on the KFP SDK, each with its version: the slow tests compile what they define.
 LIBRARIES := .cache/libraries-2
-PYTHONS := 3.10 3.12 3.13 3.14?
+# An S3 server and other stand-ins for clouds, for the slow tests of artifact stores.
+SERVERS := .cache/servers-1
+PYTHONS := 3.10 3.13 3.14?
 # The fast tests run in several processes; ARGS="-n 0" runs them in one, as a debugger needs.
 # One worker more than there are cores: many tests wait for processes.
 workers := $(shell $(PYTHON) -c 'import os; print(min(5, (os.cpu_count() or 1) + 1))')
@@ -52,11 +54,12 @@ test-pythons: ## run the fast tests on the other supported versions of Python
 	$(bootstrap) dev
 	scripts/test-pythons $(PYTHONS)
 
-test-slow: $(KFP)/complete $(LIBRARIES)/complete ## run the slow tests: Docker, real packages, the KFP SDK, a browser
+test-slow: $(KFP)/complete $(LIBRARIES)/complete $(SERVERS)/complete ## run the slow tests: Docker, real packages, the KFP SDK, a browser
 	$(bootstrap) dev
 	@[ "$$(id -u)" != 0 ] || { scripts/docker-engine && scripts/docker-test-image; } || [ "$(CI)" != true ]
 	@[ "$$(id -u)" != 0 ] || scripts/chromium || [ "$(CI)" != true ]
 	STANDPIPE_KFP_PYTHON=$(KFP)/bin/python STANDPIPE_LIBRARIES_PYTHON=$(LIBRARIES)/bin/python \
+		STANDPIPE_SERVERS_PYTHON=$(SERVERS)/bin/python \
 		$(BIN)/python -m pytest -m slow --durations=10 $(ARGS)
 
 chaos: ## kill runs of five pipelines 1,000 times, and resume them; fork 5,000 times beside runs
@@ -116,6 +119,15 @@ $(LIBRARIES)/complete:
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LIBRARIES)
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(LIBRARIES)/bin/python 'kfp[kubernetes]==2.17.3' \
 		google-cloud-pipeline-components==2.22.0 kubeflow-kale==2.3.0 rich docker
+	touch $@
+
+$(SERVERS)/complete:
+	$(bootstrap)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(SERVERS)
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(SERVERS)/bin/python 'moto[s3,server]==5.2.5' \
+		boto3==1.44.8
+	npm install --silent --no-audit --no-fund --prefix $(SERVERS) azurite@3.35.0 || \
+		echo "The tests with Azurite are left out: npm could not install it."
 	touch $@
 
 clean: ## remove everything that the targets create

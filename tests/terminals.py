@@ -14,6 +14,12 @@ from contextlib import suppress
 _SEQUENCE = re.compile(r"\x1b\[([\d;?]*)([A-Za-z])")
 
 
+def terminal_environment() -> dict[str, str]:
+    """Return the variables of this process without those that change what a program shows on a terminal."""
+    hidden = ("CI", "GITHUB_ACTIONS", "NO_COLOR")
+    return {**{name: value for name, value in os.environ.items() if name not in hidden}, "PYTHONUTF8": "1"}
+
+
 def run_on_terminal(command: Sequence[str], env: Mapping[str, str], size: tuple[int, int] = (50, 200)) -> str:
     """Run a program with a terminal of this many lines and columns, and return all that it wrote."""
     import fcntl
@@ -89,6 +95,8 @@ def screen_lines(written: str) -> list[str]:
                 row = max(0, row - number)
             elif sequence[2] == "K":
                 lines[row] = "" if sequence[1] == "2" else lines[row][:column]
+            elif sequence[2] == "J":
+                lines[row:] = [lines[row][:column]]
             else:
                 assert sequence[2] in "mhl", f"unknown sequence {sequence[0]!r}"
             at = sequence.end()

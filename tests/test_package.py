@@ -44,6 +44,22 @@ def test_authoring_and_local_runs_import_no_module_that_only_some_programs_need(
     assert not costly & (modules_of("from standpipe import dsl, local") - modules_of("pass"))
 
 
+def test_what_is_beyond_this_machine_is_imported_when_it_is_used() -> None:
+    beyond = ("obstore", "standpipe.artifact_stores")
+    assert not [name for name in modules_of("from standpipe import dsl, local") if name.startswith(beyond)]
+    program = (
+        "import tempfile\n"
+        "from standpipe import dsl, local\n"
+        "@dsl.container_component\ndef noop():\n    return dsl.ContainerSpec(image='image')\n"
+        "local.init(local.FakeRunner(noop=lambda: None), tempfile.mkdtemp(), quiet=True)\n"
+        "noop()"
+    )
+    stores = ("standpipe.artifact_stores.local", "standpipe.artifact_stores.routing", "standpipe.artifact_stores")
+    imported = modules_of(program)
+    assert "standpipe.runs.driver" in imported
+    assert {name for name in imported if name.startswith(beyond)} <= set(stores)
+
+
 @pytest.mark.parametrize("name", ["PipelineTaskFinalStatus", "TaskConfig"])
 def test_classes_that_few_programs_need_are_there_when_they_are_used(name: str) -> None:
     dsl = standpipe.dsl

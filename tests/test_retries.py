@@ -79,9 +79,8 @@ def test_every_failed_attempt_is_retried_in_its_own_folder(run: Any, tmp_path: P
 
 
 def test_the_error_names_the_attempt(run: Any) -> None:
-    with pytest.raises(TaskFailed, match=r"^Task 'flaky' failed in attempt 3 of 3: it exited with code 3") as caught:
+    with pytest.raises(TaskFailed, match=r"^Task 'flaky' failed in attempt 3 of 3: it exited with code 3"):
         run(once, FakeRunner(flaky=failing(3)))
-    assert "flaky@2" in str(caught.value), "the folder of the last attempt"
 
 
 def test_iterations_of_a_loop_in_a_condition_are_retried_independently(run: Any) -> None:

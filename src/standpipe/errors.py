@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -166,10 +166,61 @@ class StorageError(StandpipeError, OSError):
     exit_code = 6
 
 
+class TaskFailure(NamedTuple):
+    """A task that failed, or that the check before a run found unable to run.
+
+    `task` is its path, empty for the pipeline. `message` is the reason, as one sentence without a subject, and `hint`
+    what to do about it. `file` and `line` are those of the user's code; empty and 0 if they are not known.
+    """
+
+    task: str
+    message: str
+    hint: str = ""
+    file: str = ""
+    line: int = 0
+
+
 class TaskFailed(StandpipeError, RuntimeError):
-    """A task of a run failed. The message has the name of the task and the traceback of its function."""
+    """A task of a run failed. The message begins with the line of its function, its name and the reason.
+
+    Args:
+        message: the failure report.
+        folder: the folder of the run; empty if nothing was started.
+        problems: what the check before the run found, or what cannot be built for later tasks.
+    """
 
     exit_code = 10
+
+    def __init__(self, message: str, *, folder: str = "", problems: Sequence[TaskFailure] = ()) -> None:
+        super().__init__(message)
+        self._folder = folder
+        self._problems = tuple(problems)
+
+    @property
+    def run(self) -> Any:
+        """The run, a `standpipe.history.Run` that is read when it is used; None if nothing was started."""
+        return read_run(self._folder)
+
+    @property
+    def failures(self) -> tuple[TaskFailure, ...]:
+        """The tasks that failed by themselves, or that were found unable to run before they started."""
+        run = self.run
+        return (*self._problems, *(run.failed_tasks if run else ()))
+
+
+def read_run(folder: str) -> Any:
+    """Return the `standpipe.history.Run` of a folder; None if that is empty.
+
+    Raises:
+        NoSuchRun: if the run was deleted.
+        StorageError: if the run store cannot be read.
+    """
+    if not folder:
+        return None
+    from importlib import import_module  # `history` is above this module, so it can only be imported by its name
+    from pathlib import Path
+
+    return import_module("standpipe.history").get_run(Path(folder).parent, Path(folder).name)
 
 
 class InternalError(StandpipeError, RuntimeError):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from standpipe.dsl.arguments import check_arguments
@@ -17,7 +18,15 @@ from standpipe.errors import ArgumentError, NotInitialized, shorten_errors
 from standpipe.faults import Delay, Fail, Kill
 from standpipe.model.frozen import replace
 from standpipe.runners.api import RUNNERS, LocalRunner, runner_class, suggestions
-from standpipe.runs.options import RunOptions, check_folder, check_option_names, takes_run_options
+from standpipe.runs.option_checks import check_folder
+from standpipe.runs.options import (
+    RunOptions,
+    check_option_names,
+    find_state_folder,
+    overrides_alone,
+    takes_run_options,
+    with_overrides,
+)
 from standpipe.support.forking import paused
 
 if TYPE_CHECKING:
@@ -54,7 +63,7 @@ def init(*args: Any, **kwargs: Any) -> None:
         ArgumentError: if the value of an option is invalid.
     """
     global _defaults
-    previous, _defaults = _defaults, RunOptions(*args, **kwargs)
+    previous, _defaults = _defaults, with_overrides(RunOptions(*args, **kwargs))
     if previous is not None and previous.runner is not _defaults.runner:
         previous.runner.retire(successor=_defaults.runner)
 
@@ -86,9 +95,17 @@ def run(
         TaskFailed: if a task fails and `raise_on_error` is true.
         KeyboardInterrupt: after Ctrl-C, once everything has been stopped.
     """
+    run_options, component, checked = _prepare(target, arguments, options)
+    return _start(run_options, component, checked)
+
+
+def _prepare(
+    target: object, arguments: Mapping[str, Any] | None, options: Mapping[str, Any]
+) -> tuple[RunOptions, BaseComponent, Mapping[str, Any]]:
+    """Return the options of a run, its component, and the arguments, which are checked."""
     require_runs()
     run_options = _options_with(options)
-    component = _to_component(target)
+    component = to_component(target)
     if arguments is not None and not isinstance(arguments, Mapping):
         raise ArgumentError(f"Invalid arguments={arguments!r}: expected a dict of inputs such as {{'rate': 0.1}}.")
     from standpipe.kfp_compat.sdk_artifacts import convert_artifacts  # of no use to authoring
@@ -96,7 +113,7 @@ def run(
     converted = {name: convert_artifacts(value) for name, value in (arguments or {}).items()}
     with _redact_messages(run_options, component):
         checked = check_arguments(component, (), converted, traced=False)
-    return _start(run_options, component, checked)
+    return run_options, component, checked
 
 
 @shorten_errors
@@ -119,7 +136,8 @@ def get_run(run: str, pipeline_root: str | os.PathLike[str] | None = None) -> Ru
     """Return one run: its status, its tasks with their attempts, its artifacts and their lineage.
 
     Args:
-        run: the id of the run, or a unique prefix of it; `latest` is the newest, apart from reruns.
+        run: the id of the run, or a unique prefix of it; the name of a pipeline is its newest run, and `latest` is the
+            newest of all, both apart from reruns.
         pipeline_root: the folder of the runs; by default the one that `init` set, or `./local_outputs`.
 
     Raises:
@@ -146,7 +164,7 @@ def write_report(
     """Write reports of a run, as `standpipe report` does.
 
     Args:
-        run: the run, its id, or a unique prefix of the id; `"latest"` is the newest, apart from reruns.
+        run: the run, or how `get_run` names it: an id, a unique prefix of one, the name of a pipeline, or `"latest"`.
         path: a file for the page of HTML, which has all that there is to see, and needs no server and no network.
         junit: a file for a test suite as JUnit XML, with a test for each task.
         markdown: a file for a summary, as CI systems show it.
@@ -182,7 +200,7 @@ def resume(
     output of theirs is damaged. A notice lists the tasks that are rerun, with the reasons.
 
     Args:
-        run: the run, its id, or a unique prefix of the id; `"latest"` is the newest, apart from reruns.
+        run: the run, or how `get_run` names it: an id, a unique prefix of one, the name of a pipeline, or `"latest"`.
         pipeline: the component, pipeline or file to resume it with, as for `run`. By default the pipeline or component
             of the same name that this program defines; if there is none, the one that the run had.
         from_task: the name or the path (`"for-loop-1/2/train"`) of a task, or a list of them, to rerun with all
@@ -205,7 +223,7 @@ def resume(
     names = [from_task] if isinstance(from_task, str) else from_task or ()
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise ArgumentError(f"Invalid from_task={from_task!r}: expected the name or path of a task, or a list of them.")
-    component = None if pipeline is None else _to_component(pipeline)
+    component = None if pipeline is None else to_component(pipeline)
     with paused():
         from standpipe.runs import launch, resume  # bring the engine and the store, which authoring does without
 
@@ -220,6 +238,7 @@ def rerun_task(
     *,
     pipeline: BaseComponent | str | os.PathLike[str] | None = None,
     debug: bool | int = False,
+    arguments: Mapping[str, Any] | Callable[[BaseComponent], Mapping[str, Any]] = MappingProxyType({}),
     **options: Any,
 ) -> PipelineTask:
     """Rerun one task of a run, with the inputs that it had and its current code, as a new run.
@@ -227,13 +246,15 @@ def rerun_task(
     An input that the task did not have before gets the constant that the pipeline passes to it, or its default.
 
     Args:
-        run: the run, its id, or a unique prefix of the id; `"latest"` is the newest, apart from reruns.
+        run: the run, or how `get_run` names it: an id, a unique prefix of one, the name of a pipeline, or `"latest"`.
         task: the name or the path (`"for-loop-1/2/train"`) of the task.
         pipeline: the pipeline or file with the task as it is now, or only its component. By default the pipeline of the
             run as this program defines it; if there is none, the one that the run had.
         debug: whether the task runs under Python's debugger, on this terminal. The debugger stops at the first line of
             the function, and at an exception that is not caught. With a port such as 5678, the task waits for an editor
             instead, which attaches there (it needs the extra `debug`). The DockerRunner supports neither.
+        arguments: values for inputs, instead of those that the task had; or a function that returns them for the
+            component of the task.
         **options: the options of `init`, as for `run`; for instance another `runner`.
 
     Returns:
@@ -251,19 +272,27 @@ def rerun_task(
     run_id, run_options = _run_and_options(run, options)
     if not isinstance(task, str):
         raise ArgumentError(f"Invalid task {task!r}: expected its name or its path, such as 'for-loop-1/2/train'.")
-    component = None if pipeline is None else _to_component(pipeline)
+    component = None if pipeline is None else to_component(pipeline)
     with paused():
         from standpipe.runs import launch, rerun  # bring the engine and the store, which authoring does without
 
     with launch.deferred_signals():
-        return rerun.rerun_task(run_options, run_id, task, component, debug=debug)
+        return rerun.rerun_task(
+            run_options,
+            run_id,
+            task,
+            component,
+            debug=debug,
+            get_arguments=lambda component: arguments(component) if callable(arguments) else arguments,
+        )
 
 
 def _options_with(changes: Mapping[str, Any]) -> RunOptions:
-    """Return the options that `init` set, or their defaults, with these changes."""
+    """Return the options that `init` set, or the flags of the command line, or their defaults, with these changes."""
     check_option_names(changes)
     if _defaults is not None:
         return replace(_defaults, **changes) if changes else _defaults
+    changes = {**overrides_alone(), **changes}
     if "runner" not in changes:
         raise NotInitialized(f"No runner is set. {_HOW_TO_INIT}")
     return RunOptions(**changes)
@@ -275,17 +304,20 @@ def _root(pipeline_root: str | os.PathLike[str] | None) -> Path:
     if pipeline_root is not None:
         check_folder("pipeline_root", pipeline_root)
     else:
-        pipeline_root = (_defaults or RunOptions).pipeline_root
+        pipeline_root = _defaults.state_folder if _defaults else find_state_folder(overrides_alone())
     return absolute_path("pipeline_root", pipeline_root)
 
 
 def _run_and_options(run: str | Run, changes: Mapping[str, Any]) -> tuple[str, RunOptions]:
-    """Return the id of a run, and the options with these changes; a `Run` sets the pipeline root."""
+    """Return the id of a run, and the options with these changes; a `Run` sets its folder."""
     if isinstance(run, str):
         return run, _options_with(changes)
     if not hasattr(run, "folder"):
         raise ArgumentError(f"Invalid run {run!r}: expected its id, or an object of local.runs() or local.get_run().")
-    return run.id, _options_with({"pipeline_root": run.folder.parent, **changes})
+    folder = {"state_root": run.folder.parent}
+    if not (_defaults and _defaults.artifact_root):
+        folder["pipeline_root"] = run.folder.parent
+    return run.id, _options_with({**folder, **changes})
 
 
 def _redact_messages(options: RunOptions | None, component: BaseComponent) -> AbstractContextManager[None]:
@@ -298,7 +330,16 @@ def _redact_messages(options: RunOptions | None, component: BaseComponent) -> Ab
     return redactor.redact_messages()
 
 
-def _to_component(target: object) -> BaseComponent:
+def to_component(target: object) -> BaseComponent:
+    """Return what `run` takes as a component of Standpipe.
+
+    Args:
+        target: a component or pipeline, of Standpipe or of the KFP SDK itself, or the path of a compiled file.
+
+    Raises:
+        ArgumentError: if it is none of these.
+        SpecError: if the file is not a compiled pipeline.
+    """
     if isinstance(target, BaseComponent):
         return target
     from standpipe.kfp_compat.sdk_artifacts import is_sdk_object  # of no use to authoring
@@ -327,13 +368,14 @@ class _LocalBackend:
     """Runs and compiles components outside pipelines; see `standpipe.dsl.base_component.Backend`."""
 
     def redact_messages(self, component: BaseComponent) -> AbstractContextManager[None]:
-        return _redact_messages(_defaults, component)
+        has_runner = _defaults is not None or "runner" in overrides_alone()
+        return _redact_messages(_options_with({}) if has_runner else None, component)
 
     def run_component(self, component: BaseComponent, arguments: Mapping[str, Any]) -> PipelineTask:
         require_runs()
-        if _defaults is None:
+        if _defaults is None and "runner" not in overrides_alone():
             raise NotInitialized(f"Cannot run component {component.name!r}: no runner is set. {_HOW_TO_INIT}")
-        return _start(_defaults, component, arguments)
+        return _start(_options_with({}), component, arguments)
 
     def compile_component(self, component: BaseComponent, path: str) -> None:
         from standpipe import ir  # brings protobuf and YAML, which runs of Python components do without

@@ -13,10 +13,12 @@ import fsspec
 import pytest
 from fsspec.implementations.ftp import FTPFileSystem
 
-from standpipe.artifact_stores import clients, fsspec_buckets
+from standpipe import dsl, local
+from standpipe.artifact_stores import clients, fsspec_buckets, fsspec_schemes
 from standpipe.artifact_stores.buckets import UPLOAD_PART
 from standpipe.artifact_stores.remote import RemoteArtifactStore
-from standpipe.errors import StorageError
+from standpipe.dsl import Dataset, Input, Output
+from standpipe.errors import ArgumentError, StorageError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.ports import ArtifactStore
 from tests.artifact_stores.contract import ArtifactStoreContract, put, write
@@ -66,6 +68,41 @@ class TestFtp(ArtifactStoreContract):
             write(store, location, content)
             digests.append(put(store, location).digest)
         assert len(set(digests)) == 2
+
+
+@dsl.component
+def produce(data: Output[Dataset]) -> None:
+    with open(data.path, "w") as file:
+        file.write("content")
+
+
+@dsl.component
+def read(data: Input[Dataset]) -> str:
+    with open(data.path) as file:
+        return f"{data.uri} {file.read()}"
+
+
+@dsl.pipeline
+def passing() -> str:
+    return read(data=produce().outputs["data"]).output
+
+
+@dsl.pipeline
+def importing(uri: str) -> str:
+    return read(data=dsl.importer(artifact_uri=uri, artifact_class=Dataset).output).output
+
+
+def options(tmp_path: Path, **others: Any) -> dict[str, Any]:
+    return {"runner": local.SubprocessRunner(use_venv=False), "quiet": True, "state_root": tmp_path / "state", **others}
+
+
+def test_a_run_with_its_artifacts_on_a_server(tmp_path: Path, ftp: tuple[str, Path]) -> None:
+    uri, folder = ftp
+    text = local.run(passing, **options(tmp_path, pipeline_root=f"{uri}/runs")).output
+    location = text.split()[0]
+    assert location.startswith(f"{uri}/runs/passing-")
+    assert (folder / location.removeprefix(f"{uri}/")).read_text() == "content"
+    assert local.run(importing, {"uri": location}, **options(tmp_path, pipeline_root=tmp_path / "root")).output == text
 
 
 def test_a_failed_write_leaves_no_file(ftp: tuple[str, Path]) -> None:
@@ -189,6 +226,50 @@ def test_a_server_that_has_gone_is_an_error(tmp_path: Path, monkeypatch: pytest.
         bucket = clients.connect(f"ftp://me@127.0.0.1:{port}")
     with pytest.raises(StorageError, match="ConnectionRefusedError"):
         bucket.write("a", b"content")
+
+
+@pytest.mark.parametrize(
+    ("uri", "problem"),
+    [
+        ("nothing://data/a", "neither Standpipe nor fsspec has a client for nothing://"),
+        ("file:///etc/passwd", "Standpipe has no client for file://"),
+        ("simplecache::memory://data/a", "chains of URIs cannot be used"),
+        ("memory://data/a::file:///etc/passwd", "chains of URIs cannot be used"),
+        ("ftp://me:s3cr3t@host/a", "passwords in URIs would be stored. Configure fsspec"),
+    ],
+)
+def test_other_uris_have_no_client(uri: str, problem: str, tmp_path: Path) -> None:
+    store = RemoteArtifactStore(tmp_path / "root", "", LIMIT)
+    assert problem in store.find_problem(uri)
+    with pytest.raises(StorageError, match=r"Cannot download .*: "):
+        store.fetch(uri, tmp_path / "copy", tmp_path, Cancellation())
+    with pytest.raises(ArgumentError, match=r"Invalid pipeline_root="):
+        local.run(passing, **options(tmp_path, pipeline_root=uri))
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """Forget which schemes have implementations."""
+    fsspec_schemes._problem_of.cache_clear()
+    yield
+    fsspec_schemes._problem_of.cache_clear()
+
+
+def test_without_fsspec_it_is_named(fresh: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(ArgumentError, match=r"for sftp://\. If `fsspec` has one, install: pip install fsspec"):
+        local.run(passing, **options(tmp_path, pipeline_root="sftp://host/runs"))
+
+
+def test_a_package_that_an_implementation_needs_is_named(
+    fresh: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "paramiko", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.fs", None)
+    with pytest.raises(ArgumentError, match='fsspec needs another package for sftp://: .*"paramiko"'):
+        local.run(passing, **options(tmp_path, pipeline_root="sftp://host/runs"))
+    with pytest.raises(ArgumentError, match="fsspec needs another package for hdfs://: .*pyarrow"):
+        local.run(passing, **options(tmp_path, pipeline_root="hdfs://host/runs"))
 
 
 def test_fsspec_is_imported_for_its_schemes_only(tmp_path: Path) -> None:

@@ -55,8 +55,7 @@ def test_where_it_is_not_clear_what_is_meant_the_names_are_listed(tmp_path: Path
     done = compile_(tmp_path, "script.py")
     assert done.returncode == 2
     assert (
-        "script.py has several pipelines or components to compile. Expected one of script.py:math, script.py:other."
-        in done.stderr
+        "script.py has several pipelines or components. Expected one of script.py:math, script.py:other." in done.stderr
     )
 
     (tmp_path / "script.py").write_text("")

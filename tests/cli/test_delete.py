@@ -8,15 +8,18 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from standpipe import dsl, local
 from standpipe.cli.main import main
 from standpipe.dsl import Artifact, Output
+from standpipe.errors import StorageError
 from standpipe.local import FakeRunner, SubprocessRunner
 from standpipe.model.layout import DELETED_FOLDER, RUN_STORE_FILE
 from standpipe.runs import deletion
+from standpipe.store import deletion as store_deletion
 from standpipe.store.locks import RunLock
 
 
@@ -77,6 +80,31 @@ def test_the_freed_bytes_are_those_of_the_folder(tmp_path: Path, run: Callable[.
     (tmp_path / run_id / "large").write_bytes(b"x" * 1024**2)
     [deleted] = deletion.delete_runs(tmp_path, [run_id])
     assert 1024**2 <= deleted.size < 1.2 * 1024**2
+
+
+def test_on_a_full_disk_the_folder_is_emptied_first(
+    tmp_path: Path, run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = run()
+    large = tmp_path / run_id / "echo-text" / "large"
+    large.parent.mkdir(exist_ok=True)
+    large.write_bytes(b"x" * 1024**2)
+    delete_run = store_deletion.delete_run
+
+    def fail_while_full(root: Path, name: str) -> None:
+        if large.exists():
+            raise StorageError("database or disk is full")
+        delete_run(root, name)
+
+    monkeypatch.setattr(deletion, "delete_run", fail_while_full)
+    with pytest.raises(StorageError, match="disk is full"):
+        [*deletion.delete_runs(tmp_path, [run_id])]
+    assert large.exists(), "the disk has space: the error has another cause"
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    [deleted] = deletion.delete_runs(tmp_path, [run_id])
+    assert deleted.size >= 1024**2
+    assert not (tmp_path / run_id).exists()
+    assert rows(tmp_path, "runs") == 0
 
 
 def test_other_runs_keep_what_they_share(tmp_path: Path, run: Callable[..., str]) -> None:

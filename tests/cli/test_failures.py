@@ -36,6 +36,11 @@ def test_an_error_of_ours_is_its_message_and_the_users_line(capsys: pytest.Captu
     )
 
 
+def test_a_message_that_quotes_a_server_is_not_executed_by_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert failures.report(SpecError("it says \x1b]0;evil\x07no, \x1b[31mred\x1b[0m\nreally")) == 3
+    assert capsys.readouterr().err == "it says no, \x1b[31mred\x1b[0m\nreally\x1b[0m\n"
+
+
 def test_code_that_is_in_no_file_is_not_the_users_line(capsys: pytest.CaptureFixture[str]) -> None:
     def refuse() -> None:
         local.init(local.SubprocessRunner(), max_parallel=0)  # which a method refuses that a frozen class generated

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +71,34 @@ def test_a_file_whose_name_is_similar_to_a_command_is_run(
     (tmp_path / "shwo").mkdir()
     assert main(["shwo"]) == 2
     assert capsys.readouterr().err.startswith("shwo cannot be run: Is a directory.")
+
+
+def test_an_option_that_is_misspelled_is_suggested(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--versoin"])
+    assert capsys.readouterr().err == (
+        "standpipe: error: unrecognized arguments: --versoin; did you mean --version? See `standpipe --help`.\n"
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", ["--help", "runs"])
+@pytest.mark.parametrize(
+    ("shell", "code", "errors"),
+    [
+        ("> /dev/full", 6, "The output cannot be written: No space left on device.\n"),
+        (">&-", 0, ""),
+        ("| true; exit ${PIPESTATUS[0]}", 0, ""),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_no_traceback(
+    command: str, shell: str, code: int, errors: str, unbuffered: str, tmp_path: Path
+) -> None:
+    line = f"{shlex.quote(sys.executable)} -m standpipe {command} {shell}"
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (code, errors)
 
 
 def test_wrong_options_are_named(capsys: pytest.CaptureFixture[str]) -> None:

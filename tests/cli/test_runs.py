@@ -34,7 +34,7 @@ def test_runs_are_listed_newest_first(tmp_path: Path, two_runs: list[str], capsy
     assert main(["runs", "--root", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     for line, run, status in zip(lines, two_runs, ("failed   ", "succeeded"), strict=True):
-        assert re.fullmatch(rf"{run}  {status}    \d+-\d\d-\d\d \d\d:\d\d  [\d.e-]+ s", line)
+        assert re.fullmatch(rf"{run}  {status}    \d+-\d\d-\d\d \d\d:\d\d [+-]\d\d:\d\d  [\d.e-]+ s", line)
 
 
 def test_a_narrow_terminal_gets_two_lines_for_each_and_colours(

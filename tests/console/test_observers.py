@@ -156,13 +156,10 @@ def test_the_duration_of_a_resumed_run_is_that_of_run_history(
     assert re.search(r"Succeeded in 10 min 0 s, \S+ s of them since it was resumed\n", capsys.readouterr().out)
 
 
-def test_the_duration_of_a_task_begins_with_its_first_attempt(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_duration_of_a_task_begins_with_its_first_attempt(capsys: pytest.CaptureFixture[str]) -> None:
     """As in run history: the attempts that failed and the delays between them count."""
     clock = iter([0.0, 1.0, 2.0, 12.0, 15.0])
-    monkeypatch.setattr("standpipe.console.plain.time.monotonic", lambda: next(clock))
-    shown = PlainLines(RUN, "/root-of-all/run-1")
+    shown = PlainLines(RUN, "/root-of-all/run-1", now=lambda: next(clock))
     shown((AttemptStarted(LAST, 0), AttemptFailed(LAST, 0, 2, Failure("boom"), 2.0, 10.0)))
     shown((AttemptStarted(LAST, 1), TaskSucceeded(LAST, {})))
     assert "report: failed in 1 s: boom; attempt 2 of 2 in 10 s\n" in (text := capsys.readouterr().out)

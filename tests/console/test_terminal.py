@@ -89,6 +89,6 @@ def test_tasks_cannot_move_the_cursor(tmp_path: Path) -> None:
     assert lines[0].startswith("Running hostile in ")
     assert lines[1:3] == ["[hostile] [red]shown", "[hostile] split red"]
     assert "hostile: failed: ValueError: boom" in lines
-    assert "Task 'hostile' failed: ValueError: boom" in lines
+    assert f"{tmp_path / 'script.py'}, line 14: Task 'hostile' failed: ValueError: boom" in lines
     (log,) = tmp_path.rglob("log.txt")
     assert b"\x1b[2A\x1b[2Koverwritten" in log.read_bytes()

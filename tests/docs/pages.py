@@ -7,6 +7,7 @@ before a block says what is special about it. Readers of the page do not see it:
 * `not run: REASON`: only its syntax is checked;
 * `slow: REASON`: only `make test-slow` executes it;
 * `in a pipeline`: it is the body of a pipeline function that has one task, `task`;
+* `fails`: a command of it fails, which a failed task or a finding is the reason for;
 * `output`: its lines appear, in this order, in what the blocks before it printed.
 """
 
@@ -48,6 +49,7 @@ REASONS = {
         "needs a run in another terminal",
         "needs a run in a thread",
         "needs another machine",
+        "needs an object store",
         "serves until Ctrl-C",
     },
     "slow": {
@@ -55,7 +57,7 @@ REASONS = {
         "waits for seconds",
     },
 }
-OTHER_COMMENTS = {"", "in a pipeline", "output"}
+OTHER_COMMENTS = {"", "in a pipeline", "fails", "output"}
 
 MODULES = ("math_pipeline", "train", "chain", "search")
 
@@ -64,7 +66,7 @@ NAMES = ("math_pipeline", "train")
 
 #: The runs that a page finds, oldest first: the module and the pipeline.
 RUNS = {
-    "docs/how-to/history.md": (("search", "search"),),
+    "docs/how-to/history.md": (("search", "search"), ("search", "search")),
     "docs/reference/cli.md": (("chain", "chain"), ("search", "search")),
 }
 DEFAULT_RUNS = (("train", "train_pipeline"),)
@@ -142,7 +144,9 @@ def run_commands(page: Page, block: Block) -> None:
         words = shlex.split(line, comments=True)
         if words and words[0] == "standpipe" and not {"|", ">"} & set(words):
             code = main(words[1:])
-            assert code == 0, f"exit code {code} of: {line}"
+            assert bool(code) == (block.comment == "fails"), f"exit code {code} of: {line}"
+        elif words and words[0] == "cd":
+            os.chdir(words[1])  # for the rest of the page
         else:
             path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
             subprocess.run(["bash", "-euo", "pipefail", "-c", line], check=True, env=os.environ | {"PATH": path})
@@ -169,10 +173,11 @@ def normalized(text: str) -> list[str]:
     """Return the lines of a text with the same times, numbers of seconds, absolute paths, scripts and lines."""
     for pattern, stands_for in (
         (r"\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d-\d{6}", "TIME"),
-        (r"\d{4}-\d\d-\d\d \d\d:\d\d", "TIME"),
+        (r"\d{4}-\d\d-\d\d \d\d:\d\d( [+-]\d\d:\d\d)?", "TIME"),
         (r"\d+(\.\d+)? s\b", "N s"),
         (r"[^\s]*/local_outputs", "local_outputs"),
         (r'File "[^"]+\.py", line \d+', 'File "PAGE", line N'),
+        (r"\S+\.py, line \d+:", "PAGE, line N:"),
         (r"[^\s\"]*\b\w+\.py\b", "SCRIPT"),
         (r"^ *[~^]+\n", ""),  # in tracebacks of Python 3.11 and newer
         (r"  +", "  "),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,8 @@ def test_the_blocks_of_a_page_run(
 ) -> None:
     tasks = RUNNER.task_runner
     monkeypatch.setattr(local.SubprocessRunner, "open", lambda _: tasks)  # no environment is built for a page
+    # Up to Python 3.10 the test runner's libraries bring a hook for uncaught errors, which users do not have.
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
     with opened(path, tmp_path, capfd) as page:
         for block in blocks_of(path):
             if is_executed(block) and not is_slow(block):

@@ -57,7 +57,7 @@ def fail_sum(addition: Addition, b: int) -> str:
         define_sum(b)()
     addition.fails = False
     addition.calls.clear()
-    match = re.search(r"local\.resume\('([^']*)'\)", str(error.value))
+    match = re.search(r"All files of the run are in \S+/([^/\s]+)\.\n", str(error.value))
     assert match
     return match[1]
 

@@ -73,6 +73,10 @@ class Run:
         del self.running[task(path)]
         self.send(AttemptEnded(task(path), outputs, Failure(failure) if failure else None))
 
+    def lose(self, path: str) -> None:
+        """End the running attempt at a task, lost with its machine."""
+        self.send(AttemptEnded(task(path), failure=Failure("lost"), is_lost=True))
+
     def wait(self, seconds: float) -> None:
         """Advance the time by some seconds, without other events."""
         self.now += seconds

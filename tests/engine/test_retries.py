@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from standpipe.engine.machine import Machine
-from standpipe.engine.retries import compute_retry_delay
+from standpipe.engine.retries import MOST_LOST_ATTEMPTS, compute_retry_delay
 from standpipe.model.events import AttemptFailed, AttemptStarted, CancelRequested, Failure, RunEnded, StopAttempts
 from standpipe.model.plan import Constant, FinalStatus, FromInput, FromTask, Loop, Node, RawItems, Retry
 from standpipe.model.states import TaskState
@@ -83,6 +83,32 @@ def test_a_task_waits_for_exactly_its_delay_and_only_its_last_outputs_count() ->
     assert run.inputs("b") == {"x": 7}
     run.end("b", y=1)
     assert run.ended == RunEnded(TaskState.SUCCEEDED, {})
+
+
+def test_a_lost_attempt_is_retried_without_a_retry_policy_and_does_not_count() -> None:
+    run = Run(plan(dag(retried(node("a"), Retry(1)))))
+    run.lose("a")
+    assert run.facts[-2] == AttemptFailed(task("a"), 0, 3, Failure("lost"), 0.0, 0.0, is_lost=True)
+    run.end("a", failure="boom")
+    run.lose("a")
+    run.end("a", failure="boom")
+    assert attempts(run, "a") == [0, 1, 2, 3]
+    assert run.ended.failures[0].failure == Failure("boom", attempts=2)
+
+
+def test_a_task_fails_whose_attempts_are_lost_again_and_again() -> None:
+    run = Run(plan(dag(node("a"))))
+    for _ in range(MOST_LOST_ATTEMPTS + 1):
+        run.lose("a")
+    assert attempts(run, "a") == [0, 1, 2, 3]
+    assert run.ended.failures[0].failure == Failure("lost")
+
+
+def test_a_lost_attempt_of_a_cancelled_run_is_not_retried() -> None:
+    run = Run(plan(dag(node("a"))))
+    run.send(CancelRequested())
+    run.lose("a")
+    assert run.ended.state is TaskState.CANCELLED
 
 
 def test_without_a_delay_the_next_attempt_keeps_its_slot() -> None:

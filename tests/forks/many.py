@@ -18,6 +18,7 @@ from pathlib import Path
 
 from standpipe import local
 from tests.forks.pipelines import add
+from tests.processes import wait_until
 
 
 def count_processes() -> int:
@@ -30,17 +31,24 @@ def count_processes() -> int:
     return found
 
 
-def usage() -> dict[str, int]:
+def count_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def usage(fewest: int) -> dict[str, int]:
+    """Return what this process holds; if that is more than `fewest` descriptors, once connections had time to close."""
+    wait_until(lambda: count_descriptors() <= fewest, 2)
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return {
         "processes": count_processes(),
-        "descriptors": len(os.listdir("/proc/self/fd")),
+        "descriptors": count_descriptors(),
         "threads": threading.active_count(),
         "memory": int(status["VmRSS"].split()[0]),
     }
 
 
 def main(root: str, count: int, way: str) -> None:
+    fewest = sys.maxsize
     for number in range(count):
         runner = local.SubprocessRunner() if way in ("process", "variables") else local.DockerRunner()
         local.init(runner, pipeline_root=root, quiet=True, enable_caching=False)
@@ -49,7 +57,9 @@ def main(root: str, count: int, way: str) -> None:
         if way != "unused":
             assert add(a=number).output == number + 1
         if number % 10 == 9:
-            print(json.dumps(usage()), flush=True)
+            held = usage(fewest)
+            fewest = min(fewest, held["descriptors"])
+            print(json.dumps(held), flush=True)
 
 
 if __name__ == "__main__":

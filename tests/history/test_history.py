@@ -6,18 +6,21 @@ import copy
 import dataclasses
 import doctest
 import json
+import pickle
+import re
 import time
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from standpipe import dsl, local
 from standpipe.cli.main import main
-from standpipe.errors import NoSuchRun, NoSuchTask, StorageError
+from standpipe.dsl.tracing.tasks import FailedTaskOutput
+from standpipe.errors import NoSuchRun, NoSuchTask, StorageError, TaskFailed
 from standpipe.history import Run, Status, Task, render
 from standpipe.history.documents import document
 from standpipe.local import FakeRunner
@@ -139,7 +142,7 @@ def test_a_task_is_found_by_its_path_or_its_unique_name() -> None:
     ):
         run.task("train")
     with pytest.raises(
-        NoSuchTask, match="has not reached a task 'pcik'. The closest are pick; `standpipe show search-"
+        NoSuchTask, match="has not reached a task 'pcik'. The closest are pick; `standpipe show --root .* search-"
     ):
         run.task("pcik")
 
@@ -227,7 +230,7 @@ def test_the_text_of_a_run_is_a_tree() -> None:
         "  prepare: succeeded in",
         "    make: succeeded in",
         "  for-loop-2: succeeded in",
-        "    0: succeeded in",
+        "    0 (item 10): succeeded in",
     ]
     assert "      condition-3: skipped: its condition is false" in str(run)
     assert str(run.task("pick")).startswith("pick: succeeded in ")
@@ -354,9 +357,11 @@ def test_times_are_local_with_their_offset(
         assert shown["started"] == "1970-01-01T05:30:00+05:30"
         assert shown["created"] == run.created.isoformat()
         assert run.created.utcoffset() == timedelta(hours=5, minutes=30)
-        assert "started: 1970-01-01 05:30:00\n" in str(run.task("a"))
+        assert "started: 1970-01-01 05:30:00 +05:30\n" in str(run.task("a"))
         assert main(["runs", "--root", str(tmp_path)]) == 0
-        assert f"{run.created:%Y-%m-%d %H:%M}" in capsys.readouterr().out
+        assert f"  {run.created:%Y-%m-%d %H:%M} +05:30" in capsys.readouterr().out
+        assert main(["runs", "--root", str(tmp_path), "--root", str(tmp_path)]) == 0  # from the facts
+        assert f"  {run.created:%Y-%m-%d %H:%M} +05:30" in capsys.readouterr().out
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -501,3 +506,164 @@ def test_durations_are_formatted() -> None:
 
 def test_authoring_does_not_import_sqlite() -> None:
     assert not {"sqlite3", "difflib"} & modules_of("from standpipe import dsl, local")
+
+
+class Results(NamedTuple):
+    data: dsl.Dataset
+    n: int
+
+
+def test_the_text_of_a_run_has_items_names_attempts_and_values(capsys: pytest.CaptureFixture[str]) -> None:
+    @dsl.pipeline
+    def inner(x: int) -> int:
+        return shaky(x=x).set_display_name("In it").output
+
+    @dsl.pipeline
+    def named(rows: int = 3, note: str = "x" * 300) -> Results:
+        made = make(rows=rows).set_display_name("Make the data")
+        with dsl.ParallelFor([{"rate": 0.1}, {"rate": 0.2}], name="Try rates"):
+            measure().after(made)
+            inner(x=1).set_display_name("Nested")
+        tried = shaky(x=7).set_retry(2, backoff_duration="0s")
+        return Results(data=made.outputs["data"], n=tried.output)
+
+    attempts = iter((Outcome(exit_code=1), {"Output": 5}))
+    runner = FakeRunner(measure=write_scores, shaky=lambda x: next(attempts) if x == 7 else {"Output": x})
+    run = local.run(named, runner=runner, quiet=True).run
+    first, *lines = re.sub(r" in [0-9.e-]+ s", "", str(run)).splitlines()
+
+    assert first == f"{run.id}: succeeded"
+    assert [line for line in lines if "measure" not in line] == [
+        "  make (Make the data): succeeded",
+        "  shaky: succeeded in attempt 2",
+        "  for-loop-2 (Try rates): succeeded",
+        *_lines_of_iteration("0 (item {'rate': 0.1})"),
+        *_lines_of_iteration("1 (item {'rate': 0.2})"),
+        "inputs:",
+        "  rows = 3",
+        f"  note = '{'x' * 199}…",
+        "outputs:",
+        "  data = Dataset at make/data",
+        "  n = 5",
+        "metrics:",
+        "  accuracy = 0.9, of 2 tasks",
+        "  loss = 1, of 2 tasks",
+    ]
+    assert main(["show", "latest"]) == 0  # from the outline in the run store
+    assert capsys.readouterr().out == f"{run}\n"
+    tasks = {task["path"]: task for task in document(run)["tasks"]}
+    assert (tasks["make"]["display_name"], tasks["shaky"]["display_name"]) == ("Make the data", "")
+    assert [each["number"] for each in tasks["shaky"]["attempts"]] == [1, 2]
+    assert tasks["for-loop-2/1"]["item"] == {"rate": 0.2}
+    assert "\ndisplay name: Make the data\n" in str(run.task("make"))
+    assert "\nmetrics:\n  accuracy = 0.9\n  loss = 1\n" in str(run.task("for-loop-2/0/measure"))
+
+
+def _lines_of_iteration(name: str) -> list[str]:
+    return [f"    {name}: succeeded", "      inner (Nested): succeeded", "        shaky (In it): succeeded"]
+
+
+# --- the run of an error and of a task --------------------------------------------------------------------------------
+
+
+@dsl.component
+def measure(scores: dsl.Output[dsl.Metrics], other: dsl.Output[dsl.Metrics]) -> None: ...
+
+
+def write_scores(scores: Any, other: Any) -> None:
+    scores.log_metric("accuracy", 0.9)
+    scores.metadata["note"] = "good"
+    other.log_metric("loss", 1)
+
+
+def test_an_error_knows_its_run_and_what_failed() -> None:
+    with pytest.raises(TaskFailed) as caught:
+        local.run(fragile, runner=FakeRunner(shaky=lambda x: Outcome(exit_code=3)), quiet=True)
+
+    error = pickle.loads(pickle.dumps(caught.value))  # as pytest-xdist and process pools do
+    assert isinstance(error.run, Run)
+    assert (error.run.id, error.run.status) == (local.get_run("latest").id, Status.FAILED)
+    assert [failure.task for failure in error.failures] == ["shaky"]
+    assert error.failures == error.run.failed_tasks
+    assert "exited with code 3" in error.failures[0].message
+    assert str(error) == str(caught.value)
+
+
+def test_a_failure_has_the_line_of_the_function() -> None:
+    @dsl.component
+    def divide() -> None:
+        print("about to fail")
+        1 / 0  # noqa: B018
+
+    with pytest.raises(TaskFailed) as caught:
+        local.run(divide, runner=local.SubprocessRunner(), quiet=True)
+
+    (failure,) = caught.value.failures
+    lines = Path(__file__).read_text().splitlines()
+    assert (failure.task, failure.file) == ("divide", __file__)
+    assert lines[failure.line - 1].strip().startswith("1 / 0")
+    assert document(caught.value.run)["failed_tasks"] == [failure._asdict()]
+
+
+def test_a_returned_task_knows_its_run() -> None:
+    done = local.run(search, runner=RUNNER, quiet=True)
+    failed = local.run(
+        fragile, runner=FakeRunner(shaky=lambda x: Outcome(exit_code=3)), quiet=True, raise_on_error=False
+    )
+
+    assert done.run.status is Status.SUCCEEDED
+    assert done.run.outputs == {"Output": 1}
+    assert failed.run.task("shaky").status is Status.FAILED
+    with pytest.raises(FailedTaskOutput) as caught:
+        _ = failed.output
+    assert caught.value.run.id == failed.run.id
+
+
+def test_a_traced_task_has_no_run() -> None:
+    runs = []
+
+    @dsl.pipeline
+    def traced() -> None:
+        runs.append(shaky(x=1).run)
+
+    assert runs == [None]
+
+
+def test_a_component_that_is_called_knows_its_run() -> None:
+    local.init(runner=RUNNER, quiet=True)
+
+    assert shaky(x=1).run.pipeline == "shaky"
+
+
+def test_metrics_are_numbers_by_task_and_name() -> None:
+    @dsl.pipeline
+    def twice() -> None:
+        measure()
+        with dsl.ParallelFor([1, 2]):
+            measure()
+
+    run = local.run(twice, runner=FakeRunner(measure=write_scores), quiet=True).run
+
+    each = {"accuracy": 0.9, "loss": 1.0}
+    assert run.metrics == {"measure": each, "for-loop-2/0/measure-2": each, "for-loop-2/1/measure-2": each}
+    assert document(run)["metrics"] == run.metrics
+
+
+def test_the_name_of_a_pipeline_names_its_newest_run_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    fails = FakeRunner(shaky=lambda x: Outcome(exit_code=3))
+    run_of(fragile)
+    failed = run_of(fragile, fails)
+    local.rerun_task(failed.id, "shaky", runner=RUNNER, quiet=True)
+    other = run_of(search)
+
+    assert local.get_run("fragile").id == failed.id
+    assert local.resume("fragile", runner=RUNNER, quiet=True).run.id == failed.id
+    assert local.rerun_task("fragile", "shaky", runner=RUNNER, quiet=True).run.rerun_of == f"{failed.id}/shaky"
+    assert main(["show", "fragile"]) == 0
+    assert capsys.readouterr().out.startswith(f"{failed.id}: succeeded")
+    assert main(["cancel", "fragile"]) == 1
+    assert failed.id in capsys.readouterr().out
+    assert main(["delete", "search"]) == 0
+    assert f"Deleted run {other.id}" in capsys.readouterr().out
+    assert main(["delete", "fragile", "--force"]) == 0
+    assert len([run for run in local.runs() if run.pipeline == "fragile"]) == 1  # only the newest was deleted

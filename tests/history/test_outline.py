@@ -169,7 +169,7 @@ def test_failed_iterations_of_a_long_loop_are_in_the_outline(tmp_path: Path) -> 
     resumed = latest()
 
     assert failed.count("and 36 that succeeded") == 3
-    assert failed.count("\n    3: failed: its task") + failed.count("\n    3: failed: ValueError: boom\n") == 3
+    assert len(re.findall(r"\n    3 \(item 3\): failed: (?:its task|ValueError: boom\n)", failed)) == 3
     assert "      condition-3: skipped" in failed
     assert succeeded.count("    40 that succeeded") == 3
     assert (resumed.count("and 36 that succeeded"), resumed.count("    40 that succeeded")) == (1, 2)
@@ -187,7 +187,7 @@ def test_runs_are_named_as_everywhere(tmp_path: Path) -> None:
     ended = [*loop_of(e.TaskSucceeded), e.RunEnded(TaskState.SUCCEEDED, {})]
     for run in ("job-1", "job-12", "other"):
         record(tmp_path, ended, run)
-    names = {name: read_outline(str(tmp_path), name) for name in ("job-1", "oth", "latest", "job", "", "none")}
+    names = {name: read_outline(str(tmp_path), name) for name in ("job-1", "oth", "latest", "jo", "", "none")}
     assert {name: stored.run for name, stored in names.items() if stored} == {
         "job-1": "job-1",
         "oth": "other",

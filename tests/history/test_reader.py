@@ -36,7 +36,7 @@ from standpipe.model.plan import Plan
 from standpipe.model.refs import RunId, TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, Checksum, Value
-from standpipe.store.locks import RunLock, is_active
+from standpipe.store.locks import RunLock, is_in_progress
 from standpipe.store.reading import RunRow, StoredFacts
 from standpipe.store.runs import RunRecorder
 from tests.engine.random_plans import Maker, behaviour
@@ -254,14 +254,14 @@ def test_a_run_that_ends_while_all_are_listed_was_not_interrupted(
         if not ended:
             ended.append(folder)
             recorder(FACTS[5:])
-        return is_active(folder)
+        return is_in_progress(folder)
 
     ended: list[Path] = []
     recorder(FACTS[:5])
     with closing(RunRecorder(tmp_path, RUN._replace(id="run-0"), plan(dag(node("a"))))) as other:
         other(FACTS[:3])
     assert [run.status for run in runs(tmp_path)] == [Status.INTERRUPTED, Status.INTERRUPTED]
-    monkeypatch.setattr(queries, "is_active", end_and_check)
+    monkeypatch.setattr(queries, "is_in_progress", end_and_check)
 
     listed = {run.id: (run.status, statuses(run)) for run in runs(tmp_path)}
 
@@ -350,7 +350,7 @@ RECORDS = """
 import sys
 from contextlib import closing
 from pathlib import Path
-from standpipe.store.locks import RunLock, is_active
+from standpipe.store.locks import RunLock, is_in_progress
 from standpipe.store.runs import RunRecorder
 from tests.history.test_reader import FACTS
 from tests.plans import RUN, dag, node, plan

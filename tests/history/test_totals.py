@@ -191,7 +191,7 @@ def test_the_totals_of_a_run_that_was_resumed_are_those_of_its_facts(tmp_path: P
 def test_a_run_of_an_older_version_is_read_from_its_facts_and_then_kept(tmp_path: Path) -> None:
     local.run(check, {"x": 3}, runner=FakeRunner(check=lambda x: x), pipeline_root=tmp_path, quiet=True)
     with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db, db:
-        db.execute("UPDATE outlines SET body = json_remove(body, '$[2]')")
+        db.execute("UPDATE outlines SET body = json_remove(body, '$[3]', '$[2]')")
     reader = TotalsReader(tmp_path)
     (run,) = runs(tmp_path)
 

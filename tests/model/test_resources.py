@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from standpipe.model.resources import QuantityError, parse_accelerator_count, parse_cpu, parse_memory
+from standpipe.model.resources import QuantityError, format_memory, parse_accelerator_count, parse_cpu, parse_memory
 
 
 @pytest.mark.parametrize(("text", "expected"), [("2", 2), ("0.5", 0.5), ("250m", 0.25), (".5", 0.5), ("2.", 2)])
@@ -23,6 +23,20 @@ def test_cpu(text: str, expected: float) -> None:
 )
 def test_memory(text: str, expected: int) -> None:
     assert parse_memory(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("memory", "text"),
+    [
+        (1010, "1010 bytes"),
+        (1023 * 1024, "1023 KiB"),
+        (int(999.4 * 1024**2), "999 MiB"),
+        (int(999.6 * 1024**2), "1000 MiB"),
+        (1100 * 1024**4, "1100 TiB"),
+    ],
+)
+def test_no_size_is_shown_with_an_exponent(memory: int, text: str) -> None:
+    assert format_memory(memory) == text
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,15 @@ class Fixed:
     def is_built(self, function: PythonFunction, variables: Mapping[str, str]) -> bool:
         return True
 
+    def check(self, function: PythonFunction, variables: Mapping[str, str], cancel: Cancellation) -> None:
+        """Nothing is installed."""
+
+    def has_module(self, function: PythonFunction, variables: Mapping[str, str], module: str) -> None:
+        """Nothing is known."""
+
+    def find_unreadable(self, function: PythonFunction) -> list[str]:
+        return []
+
     def python(
         self,
         function: PythonFunction,

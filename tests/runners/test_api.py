@@ -46,8 +46,8 @@ def test_each_runner_is_a_class_of_local(name: str) -> None:
 
 
 def test_names_that_do_not_exist_are_errors() -> None:
-    with pytest.raises(AttributeError, match="module 'standpipe.local' has no attribute 'RayRunner'"):
-        local.RayRunner  # type: ignore[attr-defined] # noqa: B018
+    with pytest.raises(AttributeError, match="module 'standpipe.local' has no attribute 'SlurmRunner'"):
+        local.SlurmRunner  # type: ignore[attr-defined] # noqa: B018
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,6 @@ def test_a_runner_is_opened_once() -> None:
 
 def test_authoring_imports_no_runner() -> None:
     runners = {"standpipe.runners.process", "standpipe.runners.docker", "standpipe.runners.fake"}
-    runners.add("standpipe.runners.in_process")
+    runners |= {"standpipe.runners.in_process"}
     costly = runners | {"pathlib", "subprocess", "logging"}
     assert not costly & modules_of("from standpipe import dsl, local")

@@ -171,7 +171,7 @@ def test_container_components_have_names_too(run: Any) -> None:
     [
         ({"dota": "x"}, r"The fake function returned 'dota': expected outputs of \['data'\]"),
         ({"data": 3}, "The fake function returned 3 for the output artifact 'data': expected its payload"),
-        (3, r"The fake function returned 'Output': expected outputs of \['data'\]"),
+        (3, "The fake function returned 3 for the output artifact 'data': expected its payload"),
     ],
 )
 def test_what_is_no_output_fails_the_task(run: Any, returned: Any, message: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from standpipe.errors import StorageError
 from standpipe.model.attempts import TaskRequest
+from standpipe.model.events import CodeLocation
 from standpipe.model.plan import PythonFunction, SourceLocation, SourceSection
 from standpipe.model.refs import TaskRef
 from standpipe.runners.request_files import ErrorDetails, read_error, request_file, write_request
@@ -20,6 +21,7 @@ FUNCTION = PythonFunction(
     artifact_classes={"a.B": "class B: ..."},
     sections=(SourceSection(1, 1, SourceLocation("/file.py", 12)),),
 )
+LOCATION = {"file": "/t.py", "line": 3, "function": "t", "code": "1 / 0"}
 
 
 def request(folder: Path) -> TaskRequest:
@@ -52,6 +54,10 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     [
         ({"kind": "ValueError", "traceback": "Traceback\nValueError: no\n"}, ErrorDetails("Traceback\nValueError: no")),
         ({"kind": "MemoryError", "traceback": "MemoryError"}, ErrorDetails("MemoryError", out_of_memory=True)),
+        ({"location": LOCATION}, ErrorDetails(location=CodeLocation("/t.py", 3, "t", "1 / 0"))),
+        ({"location": {**LOCATION, "line": "3"}}, ErrorDetails()),
+        ({"location": {**LOCATION, "file": None}}, ErrorDetails()),
+        ({"location": 3}, ErrorDetails()),
         ({}, ErrorDetails()),
         ([1], ErrorDetails()),
     ],

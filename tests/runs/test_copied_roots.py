@@ -186,7 +186,8 @@ def test_what_an_older_store_has_is_found_in_a_copy(tmp_path: Path, options: dic
     local.run(cached, pipeline_root=root, **options)
     with closing(sqlite3.connect(root / "runs.sqlite")) as db, db:
         db.executescript(
-            "DROP TABLE roots; DROP TABLE texts; DROP TABLE summaries; DROP TABLE outlines; DROP TRIGGER facts_deleted"
+            "DROP TABLE roots; DROP TABLE texts; DROP TABLE summaries; DROP TABLE outlines; DROP TRIGGER facts_deleted;"
+            "DROP TABLE artifact_roots"
         )
         db.execute("PRAGMA user_version = 4")
     with closing(sqlite3.connect(root / "cache.sqlite")) as db, db:

@@ -62,7 +62,6 @@ def suggested(output: str, command: str) -> list[str]:
 def check_that_both_commands_take(output: str, file: Path, flag: str, value: str, folder: Path) -> None:
     """Check that `rerun` and `resume` name the file, and run what it has once it is edited."""
     assert suggested(output, "rerun")[1:3] == suggested(output, "resume")[1:3] == [flag, value]
-    assert f"Without {flag}, the commands run the code that was recorded." in output
     file.write_text(file.read_text().replace(BROKEN, CORRECT))
     for command in ("rerun", "resume"):
         done = python(folder, "-m", "standpipe", *suggested(output, command))

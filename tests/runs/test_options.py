@@ -97,7 +97,7 @@ def test_the_help_of_a_flag_describes_what_the_command_line_takes() -> None:
     assert helps["quiet"].startswith("show neither progress nor what tasks print")
     assert helps["secret_env"].startswith("the name of an environment variable")
     assert helps["secret_env"].endswith("; may be repeated")
-    assert helps["max_parallel"].endswith("(default: %(default)s)")
+    assert helps["max_parallel"].endswith("(default: 16)")
 
 
 def test_flags_set_the_options(tmp_path: Path) -> None:
@@ -106,6 +106,7 @@ def test_flags_set_the_options(tmp_path: Path) -> None:
 
     assert {name: value for name, value in options.items() if name != "runner"} == {
         "pipeline_root": "r",
+        "state_root": "./local_outputs",
         "workspace_root": "w",
         "raise_on_error": True,
         "enable_caching": True,
@@ -117,6 +118,7 @@ def test_flags_set_the_options(tmp_path: Path) -> None:
         "secret_env": ["A", "B"],
         "group_access": False,
         "ui": False,
+        "payload_cache_size": "20Gi",
     }
 
 
@@ -151,7 +153,11 @@ def test_values_without_flags_are_not_suggested() -> None:
     [
         ("runner", "docker"),
         ("pipeline_root", 5),
-        ("pipeline_root", "s3://bucket"),
+        ("pipeline_root", "nothing://bucket"),
+        ("pipeline_root", "s3://bucket/a//b"),
+        ("pipeline_root", "s3://"),
+        ("pipeline_root", "s3://bucket/runs?region=eu-west-1"),
+        ("state_root", "s3://bucket"),
         ("workspace_root", b"w"),
         ("workspace_root", "gs://bucket"),
         ("cache_root", "a\0b"),

@@ -14,7 +14,7 @@ from standpipe.errors import EnvironmentBuildError, StandpipeError, TaskFailed
 from standpipe.model.attempts import Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import Container, PythonFunction
-from standpipe.model.ports import PreparingRunner
+from standpipe.model.ports import PreparingRunner, Problem
 from standpipe.model.states import TaskState
 from standpipe.runners.api import LocalRunner
 from standpipe.runs.executor_uses import find_uses
@@ -59,6 +59,18 @@ def run(tmp_path: Path) -> Callable[..., Any]:
     return run
 
 
+def _place(component: Any, offset: int = 0) -> str:
+    """Return a line below the `def` of a component as messages name it."""
+    (location,) = [each.source_location for each in component.plan.components.values()]
+    return f"{Path(location.file).relative_to(Path.cwd())}, line {location.line + offset}"
+
+
+def _line(component: Any) -> int:
+    """Return the line of the `def` of a component."""
+    (location,) = [each.source_location for each in component.plan.components.values()]
+    return int(location.line)
+
+
 # --- errors and warnings ----------------------------------------------------------------------------------------------
 
 
@@ -84,11 +96,143 @@ def test_all_that_cannot_run_is_found_before_the_first_task(run: Callable[..., A
 
     message = str(failure.value)
     assert message.startswith("The check before the run failed, so nothing was started.")
-    assert "Task 'container' failed: it runs a container (alpine), and the SubprocessRunner only runs" in message
-    assert "Task 'for-loop-2/invalid' failed: packages_to_install of component 'invalid': unknown option" in message
+    what = "Task 'container' failed: it runs a container (alpine), and the SubprocessRunner only runs"
+    assert f"{_place(container)}: {what}" in message
+    what = "Task 'for-loop-2/invalid' failed: packages_to_install of component 'invalid': unknown option"
+    assert f"{_place(invalid)}: {what}" in message
     assert "Task 'later' failed: it requires the secret 'db', but nothing provides it" in message
     assert "k8s.yaml has" in message
     assert not (tmp_path / "root").exists()
+
+
+def test_five_kinds_of_problems_are_found_at_once_with_their_lines(run: Callable[..., Any], tmp_path: Path) -> None:
+    @dsl.component(packages_to_install=["six", "pandas=>2"])
+    def unreadable() -> None: ...
+
+    @dsl.component
+    def lacks_a_module() -> None:
+        """Use two modules of the standard library, and one of nobody."""
+        import json
+        from os import path
+
+        import no_such_module_of_standpipe.part  # type: ignore[import-not-found]
+
+        print(json, path, no_such_module_of_standpipe)
+
+    @dsl.pipeline
+    def five() -> None:
+        container()
+        unreadable()
+        lacks_a_module()
+        uses_a_free_name()
+        task = first()
+        task.platform_config["kubernetes"] = {
+            "secretAsEnv": [
+                {
+                    "secretNameParameter": {"runtimeValue": {"constant": "db"}},
+                    "keyToEnv": [{"secretKey": key, "envVar": key} for key in ("password", "user")],
+                }
+            ]
+        }
+
+    with pytest.raises(TaskFailed) as failure:
+        run(five)
+
+    error = failure.value
+    assert [(each.task, each.message.split(",")[0].split(": ")[0]) for each in error.failures] == [
+        ("container", "it runs a container (alpine)"),
+        ("unreadable", "invalid requirement 'pandas=>2' in packages_to_install"),
+        ("lacks-a-module", "it imports 'no_such_module_of_standpipe'"),
+        ("first", "it requires the secret 'db'"),
+        ("uses-a-free-name", "Component 'uses_a_free_name' uses names that it does not define"),
+    ]
+    (call,) = [use.call for use in find_uses(five.plan) if use.task == "first" and use.call]
+    lines = [_line(container), _line(unreadable), _line(lacks_a_module) + 5, call.line, _line(uses_a_free_name) + 1]
+    assert [(Path(each.file).name, each.line) for each in error.failures] == [(Path(__file__).name, n) for n in lines]
+    assert all(f"{Path(__file__).name}, line {line}: " in str(error) for line in lines)
+    assert error.run is None
+    assert not (tmp_path / "root").exists()
+
+
+def test_equal_problems_of_many_tasks_are_listed_once(run: Callable[..., Any]) -> None:
+    tasks = [dsl.container_component(_named(f"step{number}")) for number in range(5)]
+
+    @dsl.pipeline
+    def many() -> None:
+        for each in tasks:
+            each()
+
+    with pytest.raises(TaskFailed) as failure:
+        run(many)
+
+    assert "Tasks 'step0', 'step1', 'step2' and 2 more failed: it runs a container (alpine)" in str(failure.value)
+    assert str(failure.value).count("runs a container") == 1
+    assert len(failure.value.failures) == 5
+
+
+def _named(name: str) -> Callable[[], dsl.ContainerSpec]:
+    def step() -> dsl.ContainerSpec:
+        return dsl.ContainerSpec(image="alpine", command=["true"])
+
+    step.__name__ = name
+    return step
+
+
+def test_a_module_that_this_environment_lacks_is_found_without_environments(run: Callable[..., Any]) -> None:
+    @dsl.component
+    def lacks_a_module() -> None:
+        import no_such_module_of_standpipe
+        import pytest  # which this environment has
+
+        print(pytest, no_such_module_of_standpipe)
+
+    for runner in (local.SubprocessRunner(use_venv=False), local.InProcessRunner()):
+        with pytest.raises(TaskFailed) as failure:
+            run(lacks_a_module, runner)
+        (found,) = failure.value.failures
+        assert found.message == "it imports 'no_such_module_of_standpipe', which its environment does not have"
+        assert found.line == _line(lacks_a_module) + 1
+        assert "packages_to_install" in found.hint
+
+
+def test_modules_that_may_be_there_are_no_problem(run: Callable[..., Any], tmp_path: Path) -> None:
+    own = tmp_path / "embedded"
+    own.mkdir()
+    (own / "module_that_is_embedded.py").write_text("")
+
+    @dsl.component
+    def asks_first() -> None:
+        try:
+            import no_such_module_of_standpipe  # noqa: F401
+        except ImportError:
+            print("It is missing.")
+
+    @dsl.component
+    def imports_late(go: bool = False) -> None:
+        if not go:
+            return
+        import no_such_module_of_standpipe  # noqa: F401
+
+    @dsl.component(embedded_artifact_path=str(own))
+    def embeds() -> None:
+        import module_that_is_embedded  # type: ignore[import-not-found] # noqa: F401
+
+    @dsl.component
+    def needs_the_worker() -> None:
+        import __future__
+
+        import kfp.dsl
+
+        print(__future__, kfp.dsl)
+
+    @dsl.pipeline
+    def fine() -> None:
+        asks_first()
+        imports_late()
+        embeds()
+        needs_the_worker()
+
+    assert run(fine).succeeded
 
 
 def test_what_may_not_run_is_a_warning(run: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,7 +262,8 @@ def test_a_free_name_is_a_warning(run: Callable[..., Any], capsys: pytest.Captur
 
     (warning,) = [line for line in capsys.readouterr().err.splitlines() if "names that it does not define" in line]
     assert warning.startswith(
-        "standpipe: Component 'uses_a_free_name' uses names that it does not define: later_defined (in `"
+        f"standpipe: {_place(uses_a_free_name, 1)}: Component 'uses_a_free_name' uses names that it does not define: "
+        "later_defined (in `return later_defined + 1"
     )
     assert "additional_funcs" in warning
 
@@ -135,7 +280,8 @@ def test_a_marker_that_tasks_cannot_import_has_its_own_remedy(
         run(reads)
 
     told = capsys.readouterr().err
-    assert "Component 'reads': write dsl.EmbeddedInput instead of EmbeddedInput" in told
+    assert "Component 'reads' has EmbeddedInput, which is not defined in a task, neither here" in told
+    assert "Write dsl.EmbeddedInput instead of EmbeddedInput." in told
     assert "additional_funcs" not in told
 
 
@@ -211,7 +357,7 @@ def test_uses() -> None:
             container()
         inner().after(start)
 
-    uses = {use.label: use[2:] for use in find_uses(outer.plan)}
+    uses = {use.label: use[2:6] for use in find_uses(outer.plan)}
 
     assert uses == {
         "exec-first": ("first", True, True, False),
@@ -231,6 +377,8 @@ class Preparing(LocalRunner):
         self.error = error
         self.ready = ready
         self.prepared: list[str] = []
+        self.checked: list[str] = []
+        self.unresolved = ""
         self.stopped = False
         self.begun = threading.Event()
 
@@ -249,8 +397,8 @@ class Preparing(LocalRunner):
         Path(output).write_text("1")
         return Outcome(exit_code=0)
 
-    def find_problem(self, executor: Container) -> None:
-        return None
+    def find_problems(self, executor: Container) -> list[Problem]:
+        return []
 
     def is_prepared(self, executor: Container) -> bool:
         return self.ready
@@ -259,8 +407,14 @@ class Preparing(LocalRunner):
         assert isinstance(executor.program, PythonFunction)
         self.prepared.append(executor.program.name)
         self.begun.set()
-        if self.error:
+        if self.error and executor.program.name != self.unresolved:
             raise self.error
+
+    def check(self, executor: Container, cancel: Cancellation) -> None:
+        assert isinstance(executor.program, PythonFunction)
+        self.checked.append(executor.program.name)
+        if self.unresolved == executor.program.name:
+            raise EnvironmentBuildError("No version of it exists")
 
     def close(self) -> None:
         """Nothing is open."""
@@ -300,10 +454,42 @@ def test_an_environment_that_a_later_task_needs_stops_the_run(run: Callable[...,
 
     message = str(failure.value)
     assert message.startswith("Run chain-")
-    assert "was cancelled: its task 'later' would fail: The packages later-package cannot be installed." in message
+    where = f"its task 'later' ({_place(later)}) would fail: "
+    assert f"was cancelled: {where}The packages later-package cannot be installed." in message
     assert "To resume the run" in message
     assert runner.stopped
     assert run_row(tmp_path / "root", "latest").state is TaskState.CANCELLED
+
+
+def test_all_environments_that_cannot_be_built_are_in_one_error(run: Callable[..., Any]) -> None:
+    @dsl.component(packages_to_install=["other-package"])
+    def other(x: int) -> None: ...
+
+    @dsl.component(packages_to_install=["maybe-package"])
+    def maybe(x: int) -> None: ...
+
+    @dsl.pipeline
+    def several() -> None:
+        start = first()
+        later(x=start.output)
+        other(x=start.output)
+        with dsl.If(start.output == 2):
+            maybe(x=start.output)
+
+    runner = Preparing(EnvironmentBuildError("no such package"))
+    runner.unresolved = "other"
+    with pytest.raises(TaskFailed) as failure:
+        run(several, runner, quiet=True)
+
+    error = failure.value
+    assert "its tasks would fail\n\nTask 'later' (" in str(error)
+    assert f"Task 'other' ({_place(other)}) would fail: No version of it exists" in str(error)
+    assert {(each.task, each.message) for each in error.failures} == {
+        ("later", "no such package"),
+        ("other", "No version of it exists"),
+    }
+    assert "maybe" not in runner.checked  # it may not run
+    assert error.run.status.value == "CANCELLED"
 
 
 def test_a_task_that_is_retried_is_only_warned_of(run: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,7 +88,7 @@ def failed(tasks: Counted, *failing: str, target: Any = chain) -> str:
         target()
     tasks.failing = set()
     tasks.ran.clear()
-    found = re.search(r"local\.resume\('([^']*)'\)", str(error.value))
+    found = re.search(r"All files of the run are in \S+/([^/\s]+)\.\n", str(error.value))
     assert found
     return found[1]
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+
+from .notebook_kernels import ExecuteCells, outputs
 
 pytestmark = pytest.mark.slow
 
@@ -35,46 +33,10 @@ local.init(runner=local.SubprocessRunner(use_venv=False), enable_caching=False)
 """
 
 
-class RecordingClient(NotebookClient):  # type: ignore[misc]  # nbclient has no types
-    """A client that keeps each state of the outputs that it gets."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.displays: list[tuple[str, str]] = []
-
-    def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
-        if msg["msg_type"] in ("display_data", "update_display_data"):
-            self.displays.append((msg["msg_type"], msg["content"]["data"].get("text/html", "")))
-        return super().process_message(msg, cell, cell_index)
-
-
 @pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def client(execute_cells: ExecuteCells) -> ExecuteCells:
     """Return a function that executes cells, and returns the client with their outputs."""
-    kernels = tmp_path / "jupyter" / "kernels" / "own"
-    kernels.mkdir(parents=True)
-    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    (kernels / "kernel.json").write_text(
-        f'{{"argv": {command!r}, "display_name": "own", "language": "python"}}'.replace("'", '"')
-    )
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
-    monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-
-    def execute(*cells: str, **options: Any) -> RecordingClient:
-        notebook = nbformat.v4.new_notebook()
-        notebook.cells = [nbformat.v4.new_code_cell(cell) for cell in (DEFINITIONS, *cells)]
-        resources = {"metadata": {"path": os.fspath(tmp_path)}}
-        made = RecordingClient(notebook, timeout=110, kernel_name="own", resources=resources, **options)
-        made.execute()
-        return made
-
-    return execute
-
-
-def outputs(client: RecordingClient, cell: int) -> list[Any]:
-    return list(client.nb.cells[cell]["outputs"])
+    return partial(execute_cells, DEFINITIONS)
 
 
 def test_a_run_is_one_output_that_changes_and_ends_with_its_state(client: Any) -> None:

@@ -52,8 +52,11 @@ VALUES = PLAIN_VALUES | st.recursive(
     lambda inner: st.lists(inner | JSON, max_size=3).map(Collected),
     max_leaves=4,
 )
+LOCATIONS = st.builds(e.CodeLocation, TEXT, COUNTS, TEXT, TEXT)
 FAILURES = st.builds(
-    e.Failure, TEXT, TEXT, TEXT, st.none() | COUNTS, st.none() | COUNTS, st.booleans(), st.none() | TASKS, COUNTS, TEXT
+    e.Failure,
+    *(TEXT, TEXT, TEXT, st.none() | COUNTS, st.none() | COUNTS, st.booleans(), st.none() | TASKS, COUNTS, TEXT),
+    st.none() | LOCATIONS,
 )
 FAILED = st.builds(
     e.TaskFailed, TASKS, FAILURES, st.none() | st.builds(e.AttemptReport, SECONDS, SECONDS, COUNTS, COUNTS)
@@ -62,6 +65,7 @@ FAILED = st.builds(
 #: The strategy of a field by its annotation.
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "int": COUNTS,
+    "bool": st.booleans(),
     "str": TEXT,
     "float": SECONDS,
     "Value": VALUES,

@@ -28,6 +28,19 @@ def test_one_lock_at_a_time_and_no_file_is_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_full_disk_does_not_prevent_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever deletes runs to free the disk needs it."""
+
+    def fail(file: int, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail)
+        with RunLock(tmp_path):
+            assert is_active(tmp_path)
+    assert not is_active(tmp_path)
+
+
 def test_checking_for_a_run_neither_counts_as_one_nor_blocks_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

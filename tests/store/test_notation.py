@@ -21,7 +21,7 @@ from standpipe.store.notation import Record
 
 FACT_RECORDS = facts.RECORDS
 NESTED_RECORDS = (
-    *(facts.FAILURE, facts.REPORT, facts.RESOURCES),
+    *(facts.FAILURE, facts.CODE_LOCATION, facts.REPORT, facts.RESOURCES),
     *(notation.ARTIFACT, notation.ARTIFACT_TYPE, notation.CHECKSUM),
 )
 
@@ -40,7 +40,7 @@ LoopStarted: task, inputs, items
 IterationStarted: task, item
 TaskReady: task, inputs, resources={} (needs)
 AttemptStarted: task, attempt, started_at=0.0 (at), gpus=[]
-AttemptFailed: task, attempt, max_attempts (attempts), failure, failed_at (at), retry_delay (delay), report=null
+AttemptFailed: task, attempt, max_attempts (attempts), failure, failed_at (at), retry_delay (delay), report=null, is_lost=false
 TaskSucceeded: task, outputs, report=null, cached_from="" (cached)
 TaskFailed: task, failure, report=null
 TaskSkipped: task, reason (because)
@@ -49,13 +49,14 @@ RunCancelled:
 RunResumed: rerun_tasks (again), plan="", inputs={}, resumed_at=0.0
 RunEnded: state, outputs, failures=[]
 Failure: message, detail="", hint="", exit_code=null, signal=null, out_of_memory=false, cause_task=null (within),
-    attempts=0, log_tail="" (printed)
+    attempts=0, log_tail="" (printed), location=null
+CodeLocation: file, line, function, code=""
 Report: seconds, cpu_seconds=null, peak_memory=null, log_bytes=0, log_lines=0, warm_imports=false
-Resources: cpu=0.0, memory=0, gpus=0, cpu_limit=null, memory_limit=null, unavailable="" (lacking)
+Resources: cpu=0.0, memory=0, gpus=0, cpu_limit=null, memory_limit=null, unavailable="" (lacking), accelerator=""
 Artifact: name, type, uri, metadata={}, custom_path="", checksum=null (seal), registry_request=null
 ArtifactType: schema_title, schema_version="0.0.1"
 Checksum: digest, size, signature
-"""
+"""  # noqa: E501
 
 #: The same for Plans.
 PLAN_NAMES = """
@@ -207,9 +208,10 @@ def test_no_stored_name_has_changed() -> None:
 
 
 TASK = TaskRef((("loop", 3), ("train", None)))
-FAILURE = e.Failure("boom", "Traceback", "look", 1, 9, True, TASK, 3, "the last line")
+LOCATION = e.CodeLocation("/train.py", 34, "train", "raise ValueError")
+FAILURE = e.Failure("boom", "Traceback", "look", 1, 9, True, TASK, 3, "the last line", LOCATION)
 REPORT = e.AttemptReport(1.5, 1.0, 1024, 20, 2, warm_imports=True)
-RESOURCES = ResourceRequest(1.0, 1024, 1, 2.0, 2048, "3 accelerators")
+RESOURCES = ResourceRequest(1.0, 1024, 1, 2.0, 2048, "3 accelerators", "nvidia.com/gpu")
 CHECKSUM = values.Checksum("sha256:00", 3, "3-1-1-1")
 ARTIFACT = values.ArtifactValue(
     "m", types.ArtifactType("system.Model", "0.0.2"), "/m", {"a": 1}, "/c", CHECKSUM, {"model_name": "n"}
@@ -224,7 +226,7 @@ EXAMPLES: tuple[Any, ...] = (
     e.IterationStarted(TASK, 1),
     e.TaskReady(TASK, {"x": [ARTIFACT]}, RESOURCES),
     e.AttemptStarted(TASK, 1, 2.5, ("0",)),
-    e.AttemptFailed(TASK, 1, 3, FAILURE, 2.5, 4.5, REPORT),
+    e.AttemptFailed(TASK, 1, 3, FAILURE, 2.5, 4.5, REPORT, is_lost=True),
     e.TaskSucceeded(TASK, {"y": ARTIFACT}, REPORT, "run/task"),
     e.TaskFailed(TASK, FAILURE, REPORT),
     e.TaskSkipped(TASK, "its condition is false"),
@@ -232,7 +234,7 @@ EXAMPLES: tuple[Any, ...] = (
     e.RunCancelled(),
     e.RunResumed((TASK,), "0123", {"x": 1}, 2.5),
     e.RunEnded(STATE, {"y": 1}, (e.TaskFailed(TASK, FAILURE),)),
-    *(FAILURE, REPORT, RESOURCES, ARTIFACT, ARTIFACT.type, CHECKSUM),
+    *(FAILURE, LOCATION, REPORT, RESOURCES, ARTIFACT, ARTIFACT.type, CHECKSUM),
 )
 
 

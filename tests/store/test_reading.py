@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from standpipe.errors import NoSuchRun, StorageError
+from standpipe.history.progress import RunProgress
 from standpipe.model.events import AttemptStarted, Fact, RunEnded, RunStarted, TaskReady, TaskSkipped, TaskSucceeded
 from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
+from standpipe.store.overview import read_outline
 from standpipe.store.reading import StoredFacts, read_run, run_facts, run_row, run_rows
 from standpipe.store.runs import SCHEMA, RunRecorder
 from tests.plans import RUN, dag, node, plan
@@ -25,8 +29,11 @@ FACTS = (STARTED, TaskReady(TASK, {"x": 1}), AttemptStarted(TASK, 0, 5.0), TaskS
 PLAN = plan(dag(node("a")))
 
 
-def record(root: Path, run: str, *facts: Fact, created: str = "2026-01-01T00:00:00Z") -> None:
-    with closing(RunRecorder(root, RUN._replace(id=run, created=created), PLAN)) as recorder:
+def record(
+    root: Path, run: str, *facts: Fact, created: str = "2026-01-01T00:00:00Z", name: str = "job", rerun_of: str = ""
+) -> None:
+    info = RUN._replace(id=run, created=created, name=name)
+    with closing(RunRecorder(root, info, PLAN, rerun_of=rerun_of, outline=RunProgress())) as recorder:
         recorder(facts)
 
 
@@ -91,15 +98,61 @@ def test_a_run_is_named_by_a_prefix_of_its_id_or_as_latest(tmp_path: Path) -> No
 
     assert run_row(tmp_path, "job-1").id == "job-1"
     assert run_row(tmp_path, "o").id == run_row(tmp_path, "latest").id == "other-3"
-    with pytest.raises(NoSuchRun, match="2 runs in .* begins with 'job': job-12, job-1. Use a longer prefix"):
-        run_row(tmp_path, "job")
+    with pytest.raises(NoSuchRun, match="2 runs in .* begins with 'jo': job-12, job-1. Use a longer prefix"):
+        run_row(tmp_path, "jo")
+
+
+def test_the_name_of_a_pipeline_is_its_newest_run_that_is_no_rerun(tmp_path: Path) -> None:
+    time = "-2026-01-01-00-00-00-000000"
+    record(tmp_path, f"train{time}", STARTED, ENDED)
+    record(tmp_path, f"train{time[:-1]}1", STARTED, ENDED)
+    record(tmp_path, f"train-more{time}", STARTED, ENDED)
+    record(tmp_path, f"train{time[:-1]}2", STARTED, ENDED, rerun_of=f"train{time}/fit")
+    record(tmp_path, f"other{time}", STARTED, ENDED, name="train-more")
+
+    names = ("train", "train-more", "other", "job", f"train{time}", f"train{time[:-1]}2", "train-", "tr", "fit", "")
+    found = {name: _find(run_row, tmp_path, name) for name in names}
+    outlines = {name: _find(read_outline, str(tmp_path), name) for name in names}
+
+    assert (
+        found
+        == {
+            "train": f"train{time[:-1]}1",
+            "train-more": f"other{time}",  # by its display name
+            "other": f"other{time}",
+            "job": f"train-more{time}",  # the display name of all but one
+            f"train{time}": f"train{time}",
+            f"train{time[:-1]}2": f"train{time[:-1]}2",  # an id names a rerun, too
+            **dict.fromkeys(("train-", "tr", "fit", "")),
+        }
+    )
+    assert outlines == found
+
+
+def test_an_id_wins_over_the_name_of_a_pipeline(tmp_path: Path) -> None:
+    record(tmp_path, "train-1", STARTED, ENDED)
+    record(tmp_path, "other-1", STARTED, ENDED, name="train-1")
+
+    assert run_row(tmp_path, "train-1").id == _find(read_outline, str(tmp_path), "train-1") == "train-1"
+
+
+def _find(read: Callable[[Any, str], Any], root: Any, name: str) -> str | None:
+    """Return the id of the run that a name stands for."""
+    try:
+        run = read(root, name)
+    except NoSuchRun:
+        return None
+    return run and str(getattr(run, "id", "") or run.run)
 
 
 def test_an_error_about_a_missing_run_names_the_closest(tmp_path: Path) -> None:
     for run in ("train-1", "evaluate-1"):
         record(tmp_path, run)
 
-    with pytest.raises(NoSuchRun, match=r"no run 'tarin-1' in .* closest are train-1, or use 'latest'; local.runs\(\)"):
+    with pytest.raises(
+        NoSuchRun,
+        match=r"no run 'tarin-1' in .* closest are train-1, or use 'latest' or the name",
+    ):
         run_row(tmp_path, "tarin-1")
     for nothing in ("", "%"):
         with pytest.raises(NoSuchRun, match="The newest are evaluate-1, train-1, or use"):
@@ -132,7 +185,9 @@ def test_runs_are_read_since_a_number_in_the_order_in_which_they_began(tmp_path:
     assert [run.id for run in reader.runs_since(second.number)] == ["c"]
 
 
-def test_facts_are_read_since_a_number(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [2, 200])
+def test_facts_are_read_since_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    monkeypatch.setattr("standpipe.store.reading._ROWS", rows)
     reader = StoredFacts(tmp_path)
     assert reader.facts_since("job-1") == []
     record(tmp_path, "job-1", *FACTS)
@@ -212,6 +267,27 @@ def test_a_store_in_a_read_only_folder_is_read(tmp_path: Path) -> None:
     (tmp_path / f"{RUN_STORE_FILE}-shm").mkdir()  # the shared memory of SQLite's readers and writers
 
     assert len(read_run(tmp_path, "job-1")[1]) == len(FACTS)
+
+
+@pytest.mark.parametrize(("log", "is_read"), [(b"", True), (b"facts", False)])
+def test_a_store_on_a_full_disk_is_read_unless_its_log_has_something(
+    log: bytes, is_read: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt to open it creates an empty log, and fails as there is no space for the shared memory."""
+    record(tmp_path, "job-1", *FACTS)
+    (tmp_path / f"{RUN_STORE_FILE}-wal").write_bytes(log)
+    connect: Callable[..., sqlite3.Connection] = sqlite3.connect
+
+    class FullDisk(sqlite3.Connection):
+        def execute(self, *_: Any) -> Any:
+            raise sqlite3.OperationalError("disk I/O error")
+
+    def fail_unless_immutable(path: str, **options: Any) -> sqlite3.Connection:
+        return connect(path, **options, **({} if "immutable" in path else {"factory": FullDisk}))
+
+    monkeypatch.setattr(sqlite3, "connect", fail_unless_immutable)
+    with nullcontext() if is_read else pytest.raises(StorageError, match="cannot be read: disk I/O error"):
+        assert len(read_run(tmp_path, "job-1")[1]) == len(FACTS)
 
 
 def test_a_store_of_schema_1_is_read(tmp_path: Path) -> None:

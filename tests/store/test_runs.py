@@ -213,7 +213,7 @@ def test_a_migration_does_not_change_bodies(tmp_path: Path) -> None:
     with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
         recorder((RunStarted({}),))
     with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db, db:
-        assert db.execute("PRAGMA user_version").fetchone() == (6,)
+        assert db.execute("PRAGMA user_version").fetchone() == (7,)
         assert db.execute("SELECT rerun_of, redacted, plan FROM runs WHERE id = 'old'").fetchall() == [
             ("another/task", 1, digest)
         ]

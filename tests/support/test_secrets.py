@@ -108,7 +108,11 @@ def test_failures_are_redacted_for_the_user_and_for_exit_tasks(
     with pytest.raises(TaskFailed, match=r"ValueError: no access with \*\*\*") as caught:
         run(handled)
     assert TOKEN not in str(caught.value)
-    assert "connect(os.environ" in str(caught.value), "the rest of the traceback is there"
+    (failed,) = caught.value.failures
+    assert failed.message == "ValueError: no access with ***"
+    traceback = local.get_run("latest", tmp_path).task("crash").failure
+    assert traceback
+    assert "connect(os.environ" in traceback.detail, "the rest of the traceback is there"
     assert "no access with ***" in log_of(tmp_path, "report")
     assert files_with(tmp_path) == {"error.json"}
     assert TOKEN not in "".join(capfd.readouterr())

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -255,6 +256,15 @@ def test_links_that_stay_below_the_root_are_welcome_where_tasks_share_a_folder(r
     with pytest.raises(ValueError, match="half"):
         write_atomically(target, root, 0o666, lambda file: int("half"))
     assert [path.name for path in target.parent.iterdir()] == ["file"]
+
+
+def test_the_error_of_a_write_stays_when_its_folder_is_removed_meanwhile(root: Path) -> None:
+    def fail(_: BinaryIO) -> None:
+        remove_path(root / "run" / "task", root)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(root / "run" / "task" / "file", root, 0o666, fail)
 
 
 def test_a_system_that_cannot_open_files_safely_runs_nothing_but_compiles(tmp_path: Path) -> None:

@@ -34,6 +34,18 @@ def test_a_traceback_shows_the_users_lines_and_none_of_ours(tasks: Tasks) -> Non
     assert result.error["kind"] == "ZeroDivisionError"
     assert result.error["message"] == "division by zero"
     assert "name" not in result.error
+    assert result.error["location"] == {
+        "file": "<component f>",
+        "line": 10,
+        "function": "helper",
+        "code": "return 1 / x",
+    }
+
+
+def test_the_location_is_in_the_users_code_not_in_a_library(tasks: Tasks) -> None:
+    location = tasks.run("def f():\n    import json\n    json.loads('{')").error["location"]
+
+    assert (location["function"], location["code"]) == ("f", "json.loads('{')")
 
 
 def test_frames_of_libraries_stay(tasks: Tasks) -> None:

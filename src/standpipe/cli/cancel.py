@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from standpipe.cli import options
+from standpipe.cli import options, parsers
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -14,8 +14,10 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         StandpipeError: if there is no such run, or the request cannot be written.
     """
-    args = _parser().parse_args(arguments)
+    args = make_parser().parse_args(arguments)
     from standpipe import local  # not needed for `--help`
+    from standpipe.runs.pulled import read_mark
+    from standpipe.store.locks import is_pulled_in_progress
 
     run = local.get_run(args.run, pipeline_root=args.pipeline_root)
     if run.cancel():
@@ -24,18 +26,22 @@ def main(arguments: Sequence[str]) -> int:
             "A second request cancels the exit tasks, too."
         )
         return 0
-    print(f"Run {run.id} is not in progress.")
+    pulled = read_mark(run.folder) if is_pulled_in_progress(run.folder) else None
+    advice = f" on this machine. On the cluster: standpipe cancel {pulled.id} --host {pulled.host}" if pulled else "."
+    print(f"Run {run.id} is not in progress{advice}")
     return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "standpipe cancel",
-        allow_abbrev=False,
-        description="Cancel a run that is in progress in another process, as Ctrl-C does there.",
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = parsers.new_parser(
+        "cancel",
+        "Cancel a run that is in progress in another process, as Ctrl-C does there.",
+        examples=(
+            "standpipe cancel latest",
+            "standpipe cancel train-2026  # a beginning of the id is enough",
+        ),
     )
-    parser.add_argument(
-        "run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`, which is not a rerun"
-    )
+    parsers.add_run(parser)
     options.add_root(parser)
     return parser

@@ -6,13 +6,11 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Collection, Sequence
-from types import ModuleType
+from collections.abc import Sequence
 from typing import Any
 
 from standpipe import compiler
-from standpipe.cli import script
-from standpipe.dsl import BaseComponent, GraphComponent
+from standpipe.cli import parsers, script, targets
 from standpipe.errors import ArgumentError
 from standpipe.model.layout import COMPILED_ENDINGS
 from standpipe.support.notices import warn
@@ -37,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         StandpipeError: as `Compiler.compile`.
         BaseException: whatever the script raises when it is imported.
     """
-    parser = _parser()
+    parser = make_parser()
     options = parser.parse_args(arguments)
     path, name, output = _resolve(parser, options)
     if path.endswith(COMPILED_ENDINGS) and os.path.exists(path):
@@ -49,8 +47,8 @@ def main(arguments: Sequence[str]) -> int:
         os.environ["KFP_DISABLE_EXECUTION_CACHING_BY_DEFAULT"] = "true"  # the script's tasks read it
     parameters = _parse_parameters(options.pipeline_parameters)
     manifest_options = _read_manifest_options(options)
-    module = script.load(path, [], name="__standpipe__", expected="a Python script with a pipeline or component")
-    component = _named(module, name, path) if name else _only(module, path)
+    module = script.load(path, [], targets.MODULE_NAME, expected="a Python script with a pipeline or component")
+    component = targets.select(module, name, path).component
     output = output or f"{component.name}.yaml"
     compiler.Compiler().compile(
         component,
@@ -64,19 +62,21 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "standpipe compile",
-        allow_abbrev=False,
-        usage=(
-            "standpipe compile SCRIPT[:NAME] [OUTPUT] [options]\n"
-            "       standpipe compile --py SCRIPT --output OUTPUT [--function NAME] [options]\n"
-            "       standpipe dsl compile ...     the same, as in `kfp dsl compile`"
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = parsers.new_parser(
+        "compile",
+        "Import a script, without its `if __name__ == '__main__'` block, and compile one of its pipelines or "
+        "components. The name of the file is printed. The flags are those of `kfp dsl compile`.",
+        examples=(
+            "standpipe compile train.py  # its only pipeline, to a file named after it",
+            "standpipe compile train.py:evaluate out.yaml  # a pipeline or component by its name",
+            "standpipe compile train.py --pipeline-parameters '{\"rows\": 500}'  # with other defaults",
+            "standpipe dsl compile --py train.py --output out.yaml  # as with the KFP SDK",
         ),
-        description=(
-            "Import a script, without its `if __name__ == '__main__'` block, and compile one of its pipelines or "
-            "components. The name of the file is printed. The flags are those of `kfp dsl compile`."
-        ),
+        usage="standpipe compile SCRIPT[:NAME] [OUTPUT] [options]\n"
+        "       standpipe compile --py SCRIPT --output OUTPUT [--function NAME] [options]\n"
+        "       standpipe dsl compile ...     the same, as in `kfp dsl compile`",
     )
     parser.add_argument(
         "source",
@@ -127,10 +127,9 @@ def _resolve(parser: argparse.ArgumentParser, options: argparse.Namespace) -> tu
         parser.error("expected a script: SCRIPT[:NAME], or --py SCRIPT")
     if positional:
         parser.error(f"expected the script and the output once each, got {positional[0]!r} as well")
-    source, colon, name = path.rpartition(":")
-    if options.py or options.function or not colon or name.endswith(".py"):  # a path may hold a colon
+    if options.py or options.function:
         return path, options.function or "", output
-    return source, name, output
+    return (*targets.split(path), output)
 
 
 def _parse_parameters(text: str | None) -> dict[str, Any] | None:
@@ -158,30 +157,3 @@ def _read_manifest_options(options: argparse.Namespace) -> compiler.KubernetesMa
 
 def _flag(option: str) -> str:
     return f"--{option.replace('_', '-')}"
-
-
-def _named(module: ModuleType, name: str, path: str) -> BaseComponent:
-    component = vars(module).get(name)
-    if not isinstance(component, BaseComponent):
-        raise ArgumentError(f"{path} has no pipeline or component {name!r}. {_choice(_components(module), path)}")
-    return component
-
-
-def _only(module: ModuleType, path: str) -> BaseComponent:
-    """Return the only pipeline of a script, or its only component if it has no pipeline."""
-    components = _components(module)
-    pipelines = [name for name, each in components.items() if isinstance(each, GraphComponent)] or list(components)
-    if len(pipelines) != 1:
-        problem = "several" if pipelines else "no"
-        raise ArgumentError(f"{path} has {problem} pipelines or components to compile. {_choice(pipelines, path)}")
-    return components[pipelines[0]]
-
-
-def _components(module: ModuleType) -> dict[str, BaseComponent]:
-    return {name: each for name, each in vars(module).items() if isinstance(each, BaseComponent)}
-
-
-def _choice(names: Collection[str], path: str) -> str:
-    if not names:
-        return "Define one at the top level of the script, with @dsl.pipeline or @dsl.component."
-    return f"Expected one of {', '.join(f'{path}:{name}' for name in names)}."

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from standpipe.cli import parsers
 from standpipe.model.layout import COMPILED_ENDINGS
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def split_arguments(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[s
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that take the current code; without them, the code that was recorded runs."""
-    parser.epilog = "Arguments after `--` are those of the script or module."
+    parsers.add_note(parser, "Arguments after `--` are those of the script or module.")
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
         "--script",
@@ -52,6 +53,7 @@ def load(options: argparse.Namespace, arguments: Sequence[str]) -> BaseComponent
         return components.load_component_from_file(options.script)
     from standpipe.cli import script  # installs the names of KFP, which only scripts need
     from standpipe.runs.current_code import IMPORTED_SCRIPT, defined_pipeline
+    from standpipe.runs.options import find_state_folder
     from standpipe.support.paths import absolute_path
 
     if options.module:
@@ -60,5 +62,5 @@ def load(options: argparse.Namespace, arguments: Sequence[str]) -> BaseComponent
         script.load(
             options.script, arguments, IMPORTED_SCRIPT, expected="the Python script with the pipeline of the run"
         )
-    root = absolute_path("pipeline_root", options.pipeline_root)
+    root = absolute_path("pipeline_root", find_state_folder(vars(options)))
     return defined_pipeline(root, options.run, options.script or options.module)

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 #: The commands and what they do. Each is the function `main` of the module with its name, imported when it is used.
 COMMANDS = {
-    "run": "run a KFP script unchanged, or a compiled pipeline",
+    "run": "run a KFP script unchanged, or a pipeline of a script or a file",
     "compile": "compile a pipeline or component of a script to YAML",
     "runs": "list the runs, newest first",
     "show": "show a run, or one of its tasks",
     "resume": "resume a run that failed, was cancelled or was killed",
-    "report": "write the report of a run as one HTML file, JUnit XML or Markdown",
     "rerun": "rerun one task of a run, under a debugger if requested",
+    "report": "write the report of a run as one HTML file, JUnit XML or Markdown",
     "ui": "show the runs in a browser",
     "cancel": "cancel a run that is in progress in another process",
     "delete": "delete runs, with their logs and artifacts",
@@ -47,12 +47,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: after `--help` or invalid options, as argparse does, and if a script raises it.
     """
-    args = list(sys.argv[1:] if arguments is None else arguments)
-    if not args or args[0].startswith("-"):
-        return _answer_options(args)
+    _open_missing_streams()
+    try:
+        code = _execute(list(sys.argv[1:] if arguments is None else arguments))
+    except SystemExit:
+        failure = _flush()
+        if failure:
+            return failure
+        raise
+    return _flush() or code
+
+
+def _execute(args: list[str]) -> int:
+    """Execute the command of a command line, report its error if it fails, and return the exit code.
+
+    Raises:
+        SystemExit: as `main`.
+    """
     if args[:2] == ["dsl", "compile"]:  # as in `kfp dsl compile`
         del args[0]
     try:
+        if not args or args[0].startswith("-"):
+            return _answer_options(args)
         command = args.pop(0) if args[0] in COMMANDS else _choose_run(args[0])
         call: Callable[[list[str]], int] = __import__(f"standpipe.cli.{command}", fromlist=["main"]).main
         return call(args)
@@ -64,6 +80,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return failures.report(error)
 
 
+def _open_missing_streams() -> None:
+    """Open the null device for standard streams that are closed, as a file that is opened later would be taken for one.
+
+    Python has None for such a stream, and gives the next file its number.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115 - it stays open
+            setattr(sys, name, stream)
+
+
+def _flush() -> int:
+    """Write what is left of the output, and return the exit code if that fails: Python would show a traceback."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        from standpipe.cli import failures  # only a failure needs it
+
+        return failures.report_output(error)
+    return 0
+
+
 def _choose_run(file: str) -> str:
     """Return the command that runs a file.
 
@@ -71,11 +113,10 @@ def _choose_run(file: str) -> str:
         ArgumentError: if there is no such file, and its name is similar to that of a command.
     """
     if "." not in file and not os.path.exists(file):
-        from difflib import get_close_matches  # costs time, and only a mistake needs it
+        from standpipe.errors import ArgumentError  # only a mistake needs it
+        from standpipe.support.near_misses import close_names
 
-        from standpipe.errors import ArgumentError
-
-        for close in get_close_matches(file, COMMANDS, n=1):
+        for close in close_names(file, COMMANDS):
             raise ArgumentError(
                 f"Unknown command {file!r}: did you mean `standpipe {close}`? `standpipe --help` lists the commands."
             )
@@ -93,10 +134,14 @@ def _answer_options(args: list[str]) -> int:
 
         print(f"standpipe {__version__} (KFP {KFP_VERSION})")
     elif not args or args[0] in ("-h", "--help"):
-        commands = "".join(f"  {name:<9}{does}\n" for name, does in COMMANDS.items())
+        commands = "".join(f"  {name:<12}{does}\n" for name, does in COMMANDS.items())
         print(f"{_USAGE}\n{_DESCRIPTION}\ncommands:\n{commands}\n`standpipe COMMAND --help` describes a command.")
     else:
-        sys.stderr.write(f"{_USAGE}standpipe: error: unrecognized arguments: {' '.join(args)}\n")
+        from standpipe.support.near_misses import close_names  # only a mistake needs it
+
+        close = "".join(f"; did you mean {each}?" for each in close_names(args[0], ("--help", "--version"))) or "."
+        unknown = " ".join(args)
+        sys.stderr.write(f"standpipe: error: unrecognized arguments: {unknown}{close} See `standpipe --help`.\n")
     if not args:
         return 2
     raise SystemExit(0 if args[0] in ("-h", "--help", "--version") else 2)

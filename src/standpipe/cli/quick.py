@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: The default of the option `pipeline_root`, and its flags; `runs.options` has them, too.
-_DEFAULT = "./local_outputs"
-_FLAGS = ("--root", "--pipeline-root")
+DEFAULT_ROOT = "./local_outputs"
+ROOT_FLAGS = ("--root", "--pipeline-root")
 
 
 def find_root(arguments: Sequence[str]) -> str:
@@ -21,8 +21,8 @@ def find_root(arguments: Sequence[str]) -> str:
     ('./local_outputs', 'runs', 'runs', '')
     """
     if not arguments:
-        return _DEFAULT
+        return DEFAULT_ROOT
     flag, separator, value = arguments[0].partition("=")
     values = [value] if separator else [*arguments[1:2]]
-    is_simple = flag in _FLAGS and len(arguments) == (1 if separator else 2) and not values[0].startswith("-")
+    is_simple = flag in ROOT_FLAGS and len(arguments) == (1 if separator else 2) and not values[0].startswith("-")
     return values[0] if is_simple else ""

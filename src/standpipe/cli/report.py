@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
-from standpipe.cli import options
+from standpipe.cli import options, parsers
 from standpipe.errors import ArgumentError
 
 TYPE_CHECKING = False
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
         NoSuchRun: if there is no such run.
         StorageError: if the run store cannot be read, or a file cannot be written.
     """
-    args = _parser().parse_args(arguments)
+    args = make_parser().parse_args(arguments)
     from standpipe import local  # not needed for `--help`
     from standpipe.ui import report
 
@@ -67,18 +67,19 @@ def _files(args: argparse.Namespace, run: str) -> Iterator[tuple[Format, str]]:
     yield from files
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "standpipe report",
-        allow_abbrev=False,
-        description=(
-            "Write the report of a run: one HTML file with its graph, metrics, documents and logs, which needs no "
-            "server and no network."
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = parsers.new_parser(
+        "report",
+        "Write the report of a run: one HTML file with its graph, metrics, documents and logs, which needs no "
+        "server and no network.",
+        examples=(
+            "standpipe report latest  # to RUN.html",
+            "standpipe report latest -o report.html",
+            "standpipe report latest --no-html --junit junit.xml --markdown summary.md  # for a CI job",
         ),
     )
-    parser.add_argument(
-        "run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`, which is not a rerun"
-    )
+    parsers.add_run(parser)
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="the HTML file, `-` for standard output (default: RUN.html)"
     )

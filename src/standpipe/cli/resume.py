@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from standpipe.cli import current_code, options, outputs
+from standpipe.cli import current_code, options, outputs, parsers
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str]) -> int:
         StandpipeError: as `local.resume`.
     """
     own, of_script = current_code.split_arguments(arguments)
-    args = _parser().parse_args(own)
+    args = make_parser().parse_args(own)
     from standpipe import local  # not needed for `--help`
 
     pipeline = current_code.load(args, of_script)
@@ -24,18 +24,20 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "standpipe resume",
-        allow_abbrev=False,
-        description=(
-            "Resume a run that failed, was cancelled or was killed. Tasks that succeeded are not rerun, unless they "
-            "have changed. The outputs are printed as JSON."
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = parsers.new_parser(
+        "resume",
+        "Resume a run that failed, was cancelled or was killed. Tasks that succeeded are not rerun, unless they "
+        "have changed. The outputs are printed as JSON.",
+        examples=(
+            "standpipe resume latest",
+            "standpipe resume latest --script train.py  # with the current code",
+            "standpipe resume latest --from-task train  # reruns train and what depends on it",
+            "standpipe resume latest --script train.py -- --epochs 3  # with arguments of the script",
         ),
     )
-    parser.add_argument(
-        "run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`, which is not a rerun"
-    )
+    parsers.add_run(parser)
     current_code.add_flags(parser)
     parser.add_argument(
         "--from-task",

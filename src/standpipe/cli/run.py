@@ -1,126 +1,159 @@
-"""`standpipe run`: run a KFP script unchanged, or a compiled pipeline with arguments."""
+"""`standpipe run`: run a KFP script unchanged, or a pipeline of a script or a file with arguments."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
 
+from standpipe.cli import arguments as inputs
 from standpipe.cli import options as shared
-from standpipe.cli import outputs
+from standpipe.cli import outputs, parsers
+from standpipe.cli.current_code import split_arguments
 from standpipe.errors import ArgumentError
 from standpipe.model.layout import COMPILED_ENDINGS
+from standpipe.runs.options import override_options
 
-if TYPE_CHECKING:
-    from standpipe.dsl.base_component import BaseComponent
-    from standpipe.model.types import Input
+_EXPECTED = "a KFP script, a compiled pipeline, or a command of `standpipe --help`"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a script, which gets all other arguments, or a compiled file.
+    """Run a script, which gets all arguments after it, or a pipeline.
 
     Raises:
-        ArgumentError: if the file or the arguments are invalid.
-        StandpipeError: as `local.run`, for a compiled file.
+        ArgumentError: if the target or the arguments are invalid.
+        StandpipeError: as `local.run`, for a pipeline.
         BaseException: whatever a script raises.
     """
-    if arguments and not arguments[0].startswith("-") and not arguments[0].endswith(COMPILED_ENDINGS):
-        from standpipe.cli import script  # installs the names of KFP, which only scripts need
-
-        expected = "a KFP script, a compiled pipeline, or a command of `standpipe --help`"
-        script.load(arguments[0], arguments[1:], expected=expected)
+    if arguments and not arguments[0].startswith("-") and is_script(arguments[0]):
+        _notice_own_flags(*arguments)
+        _run_script(arguments[0], arguments[1:])
         return 0
-    options = _parser().parse_args(arguments)
-    if not options.file.endswith(COMPILED_ENDINGS):
+    options = parse(arguments, make_parser)
+    if not is_script(options.target):
+        return _run_pipeline(options)
+    if options.arg or options.args_file:
         raise ArgumentError(
-            f"Invalid options for script {options.file}: the options of `standpipe run` are for compiled files "
-            f"({', '.join(COMPILED_ENDINGS)}). Configure a script in its code, with local.init(...), and put its own "
-            "options after its name."
+            f"Invalid options for script {options.target}: --arg and --args-file are for one pipeline. "
+            f"Name it, as in {options.target}:NAME, or put the script's own options after its name."
         )
-    _run_compiled(options)
+    with override_options(shared.make_overrides(options, default_runner=False)):
+        _run_script(options.target, options.arguments)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "standpipe run",
-        allow_abbrev=False,
-        usage="standpipe run SCRIPT [ARGUMENT ...]\n       standpipe run FILE [options]",
-        description=(
-            "Run a Python script that was written for the KFP SDK, unchanged, with all arguments after its name; or a "
-            "compiled pipeline or component, whose outputs are printed as JSON."
+def parse(arguments: Sequence[str], make_parser: Callable[..., argparse.ArgumentParser]) -> argparse.Namespace:
+    """Return the parsed arguments of a command that runs a target.
+
+    After a script without the name of a pipeline, everything is an argument of the script, otherwise what follows `--`:
+    the attribute `arguments` has them.
+
+    Args:
+        arguments: the arguments of the command.
+        make_parser: returns its parser; with `of_script=False`, one that takes no arguments of a script.
+    """
+    options = make_parser().parse_args(arguments)
+    if is_script(options.target):
+        return options
+    own, of_script = split_arguments(arguments)
+    options = make_parser(of_script=False).parse_args(own)
+    options.arguments = of_script
+    return options
+
+
+def is_script(target: str) -> bool:
+    """Return whether a target is a script without the name of a pipeline in it."""
+    if target.endswith(COMPILED_ENDINGS):
+        return False
+    if ":" not in target:
+        return True
+    from standpipe.cli import targets  # brings authoring, which `--help` does without
+
+    return not targets.split(target)[1]
+
+
+def make_parser(*, of_script: bool = True) -> argparse.ArgumentParser:
+    """Return the parser of the command; for `of_script`, see `parse`."""
+    return new_parser(
+        "run",
+        "Run a Python script that was written for the KFP SDK, unchanged, with all arguments after its name. Or run a "
+        "pipeline or component, of a script or of a compiled file, and print its outputs as JSON.",
+        examples=(
+            "standpipe run train.py --epochs 3  # a script, with its own arguments",
+            "standpipe run train.py:train -a rows=100 --cache  # one pipeline of a script",
+            'standpipe run pipeline.yaml -a rows=100 -a \'columns=["a", "b"]\' -a data=./iris.csv',
+            "standpipe run --cache train.py --epochs 3  # a script, with another option than in its local.init",
         ),
+        usage="standpipe run [options] SCRIPT [ARGUMENT ...]\n       standpipe run TARGET [options] [-- ARGUMENT ...]",
+        of_script=of_script,
     )
-    parser.add_argument("file", metavar="FILE", help="a script, or a compiled file: .yaml, .yml or .json")
-    compiled = parser.add_argument_group("options for compiled files")
-    compiled.add_argument(
-        *("-a", "--arg"),
-        dest="arg",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="an input: a string, JSON for other types, a path or URI for an artifact; may be repeated",
+
+
+def new_parser(
+    command: str, description: str, examples: Sequence[str], *, usage: str, of_script: bool
+) -> argparse.ArgumentParser:
+    """Return the parser of a command that runs a target; see `parse`, and `parsers.new_parser`."""
+    parser = parsers.new_parser(command, description, examples, usage=usage)
+    parsers.add_note(
+        parser,
+        "What a script passes to local.init are the defaults of the options. Arguments after `--` are those of the "
+        "script that TARGET names.",
     )
-    compiled.add_argument("--args-file", metavar="FILE", help="a JSON file with inputs by name; --arg overrides it")
-    shared.add_run_options(compiled)
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="a script, one of its pipelines as SCRIPT:NAME, or a compiled pipeline or component: .yaml, .yml, .json",
+    )
+    if of_script:
+        parser.add_argument(
+            "arguments", nargs=argparse.REMAINDER, metavar="...", help="the arguments of a script, which runs unchanged"
+        )
+    inputs.add_flags(parser.add_argument_group("inputs of a pipeline"))
+    shared.add_run_options(parser.add_argument_group("options of the run"), given_only=True)
     return parser
 
 
-def _run_compiled(options: argparse.Namespace) -> None:
-    from standpipe import components, local  # not needed for `--help`
+def _notice_own_flags(script: str, *arguments: str) -> None:
+    """Tell the user of flags of the command that the script gets, as they follow its name, if it does not have them."""
+    flags = [each.partition("=")[0] for each in arguments if each.startswith("--")]
+    if not flags:
+        return
+    known = {flag for action in make_parser()._actions for flag in action.option_strings}
+    own = [flag for flag in flags if flag in known and not _mentions(script, flag)]
+    if own:
+        from standpipe.support.notices import warn  # rarely needed
 
-    component = components.load_component_from_file(options.file)
-    arguments = {**_read_arguments(component, options.args_file), **_parse_arguments(component, options.arg)}
-    outputs.print_outputs(local.run(component, arguments, **shared.run_options(options)))
+        warn(
+            f"{', '.join(own)} after {script}: the script gets what follows its name, and does not mention this. Write "
+            f"options of standpipe before its name: standpipe run {own[0]} … {script}"
+        )
 
 
-def _read_arguments(component: BaseComponent, path: str | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    from standpipe.model.json_values import InvalidJson, parse_json  # not needed for scripts
-
+def _mentions(script: str, flag: str) -> bool:
+    """Return whether a script may have a flag: it has the name in it, with hyphens or with underscores."""
+    name = flag.removeprefix("--")
     try:
-        with open(path, "rb") as file:
-            values = parse_json(file.read(), "the file")
-    except (OSError, InvalidJson) as error:
-        raise ArgumentError(
-            f"--args-file {path} cannot be read: {error}. Expected a JSON object with inputs by name."
-        ) from error
-    if not isinstance(values, Mapping):
-        raise ArgumentError(f"Invalid --args-file {path}: expected a JSON object with inputs by name.")
-    return {name: _value(component.inputs.get(name), value) for name, value in values.items()}
+        with open(script, encoding="utf-8", errors="replace") as file:
+            source = file.read()
+    except OSError:
+        return True  # that is said when the script is loaded
+    return name in source or name.replace("-", "_") in source
 
 
-def _parse_arguments(component: BaseComponent, texts: Sequence[str]) -> dict[str, Any]:
-    arguments = {}
-    for each in texts:
-        name, equals, text = each.partition("=")
-        if not equals:
-            raise ArgumentError(f"Invalid --arg {each!r}: expected NAME=VALUE.")
-        arguments[name] = _parse(name, text, component.inputs.get(name))
-    return arguments
+def _run_pipeline(options: argparse.Namespace) -> int:
+    """Run a pipeline or component and print its outputs."""
+    from standpipe import local  # not needed for `--help`
+    from standpipe.cli import targets
+    from standpipe.dsl.base_component import get_backend
+
+    with override_options(shared.make_overrides(options, default_runner=True)):
+        component = targets.load(options.target, options.arguments, expected=_EXPECTED).component
+        with get_backend().redact_messages(component):
+            values = inputs.read_arguments(component, options.target, options.arg, options.args_file)
+        outputs.print_outputs(local.run(component, values, raise_on_error=True))
+    return 0
 
 
-def _parse(name: str, text: str, declared: Input | None) -> Any:
-    """Return the value of an input. Unknown inputs are left to the check of arguments that every run makes."""
-    from standpipe.model.argument_texts import parse_argument  # not needed for scripts
-    from standpipe.model.values import ValueMismatch
+def _run_script(path: str, arguments: Sequence[str]) -> None:
+    from standpipe.cli import script  # installs the names of KFP, which only scripts need
 
-    if declared is None:
-        return text
-    try:
-        return _value(declared, parse_argument(text, declared))
-    except ValueMismatch as mismatch:
-        raise ArgumentError(f"Invalid --arg {name}: {mismatch}") from mismatch
-
-
-def _value(declared: Input | None, value: Any) -> Any:
-    """Return the value of an input; for an artifact input, a string is its path or URI."""
-    from standpipe.model.types import ArtifactInput
-    from standpipe.worker.artifacts import BY_TITLE, Artifact  # not needed for scripts
-
-    if not isinstance(declared, ArtifactInput):
-        return value
-    if isinstance(value, list):
-        return [_value(declared, item) for item in value]
-    return BY_TITLE.get(declared.type.schema_title, Artifact)(uri=value) if isinstance(value, str) else value
+    script.load(path, arguments, expected=_EXPECTED)

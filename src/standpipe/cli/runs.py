@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from standpipe.cli import terminal
 from standpipe.cli.quick import find_root
 from standpipe.store.overview import RunOverview, read_overview
@@ -28,41 +30,53 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _print_from_facts(arguments: Sequence[str]) -> int:
-    args = _parser().parse_args(arguments)
+    args = make_parser().parse_args(arguments)
     import json  # not needed for the simple list, nor is what follows
 
     from standpipe import local  # not needed for `--help`
     from standpipe.history.documents import summary
+    from standpipe.history.records import format_time
 
     runs = local.runs(args.pipeline_root)
     if args.json:
         terminal.print_text(json.dumps([summary(run) for run in runs], indent=2))
     elif not runs:
+        if os.path.exists(root := os.path.expanduser(args.pipeline_root)) and not os.path.isdir(root):
+            from standpipe.errors import StorageError  # only a mistake needs it
+
+            raise StorageError(f"{root} is not a folder. Use --root FOLDER for another pipeline root.")
         terminal.print_text(f"No runs in {args.pipeline_root}. Use --root FOLDER for another pipeline root.")
     else:
         rows = [
-            RunOverview(run.id, run.status.value, f"{run.created:%Y-%m-%d %H:%M}", run.duration, run.rerun_of)
+            RunOverview(run.id, run.status.value, format_time(run.created, "minutes"), run.duration, run.rerun_of)
             for run in runs
         ]
         terminal.print_text("\n".join(_table(rows)))
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    import argparse  # not needed for the simple list
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    from standpipe.cli import options, parsers  # they bring argparse, which the fast paths do without
 
-    from standpipe.cli import options
-
-    parser = argparse.ArgumentParser("standpipe runs", allow_abbrev=False, description="List the runs, newest first.")
+    parser = parsers.new_parser(
+        "runs",
+        "List the runs, newest first.",
+        examples=(
+            "standpipe runs",
+            "standpipe runs --root /data/runs",
+            "standpipe runs --json | jq -r '.[0].id'  # the newest run",
+        ),
+    )
     options.add_root(parser)
-    parser.add_argument("--json", action="store_true", help="print a JSON list")
+    parsers.add_json(parser, "a list")
     return parser
 
 
 def _table(runs: Sequence[RunOverview]) -> Iterator[str]:
     """Yield a line for each run; two if the terminal is too narrow for one."""
     widest = max(len(run.run) for run in runs)
-    is_narrow = widest + len("  interrupted  2026-01-01 00:00  12 min 59 s") > terminal.width()
+    is_narrow = widest + len("  interrupted  2026-01-01 00:00 +01:00  12 min 59 s") > terminal.width()
     colorize = terminal.make_colorizer()
     for run in runs:
         details = _details(run, colorize)

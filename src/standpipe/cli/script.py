@@ -31,7 +31,7 @@ def load(path: str, arguments: Sequence[str], name: str = "__main__", *, expecte
         expected: what the command expects at `path`, for the message if it cannot be read.
 
     Raises:
-        ArgumentError: if there is no such file.
+        ArgumentError: if there is no such file, or it is binary.
         BaseException: whatever the script raises, `SystemExit` too, and SyntaxError.
     """
     file = os.path.abspath(path)
@@ -39,7 +39,11 @@ def load(path: str, arguments: Sequence[str], name: str = "__main__", *, expecte
         with open(file, "rb") as opened:
             source = opened.read()
     except OSError as error:
-        raise ArgumentError(f"{path} cannot be run: {error.strerror}. Expected {expected}.") from error
+        raise ArgumentError(
+            f"{path or 'An empty path'} cannot be run: {error.strerror}. Expected {expected}."
+        ) from error
+    if b"\0" in source:  # Python's own error does not name the file
+        raise ArgumentError(f"{path} cannot be run: it is a binary file. Expected {expected}.")
     module = ModuleType(name)
     module.__dict__.update(__file__=file, __loader__=SourceFileLoader(name, file), __builtins__=builtins)
     if name == "__main__":

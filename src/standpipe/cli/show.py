@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from standpipe.cli import terminal
@@ -9,6 +10,9 @@ from standpipe.cli.quick import find_root
 from standpipe.history.outline import Line, render_lines, render_run
 from standpipe.store.overview import StoredOutline, read_outline
 from standpipe.support.terminal_text import strip_controls
+
+#: Whose folder has it was pulled from a cluster; `model.layout` has the name, too.
+_PULLED = ".pulled"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     root = find_root(arguments[1:]) if arguments and not arguments[0].startswith("-") else ""
     outline = read_outline(root, arguments[0]) if root else None
     if outline:
-        terminal.print_text(terminal.colorize_statuses(_render(outline)))
+        terminal.print_text(terminal.colorize_statuses(_render(outline)) + _origin(f"{root}/{outline.run}"))
         return 0
     return _print_from_facts(arguments)
 
@@ -35,12 +39,24 @@ def main(arguments: Sequence[str]) -> int:
 def _render(outline: StoredOutline) -> str:
     """Return what `str` returns of the run."""
     lines = render_lines(Line(*fields) for fields in outline.lines)
-    rest = (*lines, *outline.failures)
+    rest = (*lines, *outline.values, *outline.failures)
     return strip_controls(render_run(outline.run, outline.status, outline.seconds, outline.rerun_of, rest))
 
 
+def _origin(folder: str) -> str:
+    """Return the line that says where a run was pulled from; empty for a run of this machine."""
+    if not os.path.exists(f"{folder}/{_PULLED}"):
+        return ""
+    from pathlib import Path  # few runs need these
+
+    from standpipe.runs.pulled import read_mark
+
+    pulled = read_mark(Path(folder))
+    return f"\npulled from {pulled.host}: run {pulled.id}" if pulled else ""
+
+
 def _print_from_facts(arguments: Sequence[str]) -> int:
-    args = _parser().parse_args(arguments)
+    args = make_parser().parse_args(arguments)
     import json  # not needed for an outline, nor is what follows
 
     from standpipe.errors import ArgumentError
@@ -61,29 +77,31 @@ def _print_from_facts(arguments: Sequence[str]) -> int:
         shown = task_document(run, task) if task else document(run)
         terminal.print_text(json.dumps(shown, indent=2))
     else:
-        text = str(task) if task else run.to_text(all_tasks=args.all)
+        text = str(task) if task else run.to_text(all_tasks=args.all) + _origin(str(run.folder))
         terminal.print_text(terminal.colorize_statuses(text))
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    import argparse  # not needed for an outline
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    from standpipe.cli import options, parsers  # they bring argparse, which the fast paths do without
 
-    from standpipe.cli import options
-
-    parser = argparse.ArgumentParser(
-        "standpipe show",
-        allow_abbrev=False,
-        description="Show a run and its tasks, or everything that is known about one task.",
+    parser = parsers.new_parser(
+        "show",
+        "Show a run and its tasks, or everything that is known about one task.",
+        examples=(
+            "standpipe show latest  # a run, with its tasks as a tree",
+            "standpipe show latest train  # a task: inputs, outputs, attempts",
+            "standpipe show latest for-loop-2/3/train --log  # what it printed",
+            "standpipe show latest --json | jq -r '.tasks[] | select(.status == \"FAILED\") | .path'",
+        ),
     )
-    parser.add_argument(
-        "run", metavar="RUN", help="the id of a run, a unique beginning of it, or `latest`, which is not a rerun"
-    )
+    parsers.add_run(parser)
     parser.add_argument(
         "task", metavar="TASK", nargs="?", help="the name or the path of a task, such as for-loop-1/3/train"
     )
     options.add_root(parser)
     parser.add_argument("--all", action="store_true", help="show every task, also of many next to each other")
-    parser.add_argument("--json", action="store_true", help="print a JSON object")
+    parsers.add_json(parser, "an object")
     parser.add_argument("--log", action="store_true", help="print the log of the task's last attempt, and nothing else")
     return parser

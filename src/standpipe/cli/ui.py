@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from standpipe.cli import options
+from standpipe.cli import options, parsers
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -14,7 +14,7 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         StandpipeError: if there is no such run, the run store cannot be read, or the port is taken.
     """
-    args = _parser().parse_args(arguments)
+    args = make_parser().parse_args(arguments)
     from standpipe.store.reading import run_row
     from standpipe.support.paths import absolute_path  # here and below: not needed for `--help`
     from standpipe.ui import server
@@ -32,21 +32,30 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "standpipe ui",
-        allow_abbrev=False,
-        description="Show the runs in a browser. The server listens on this machine only, and runs until Ctrl-C.",
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = parsers.new_parser(
+        "ui",
+        "Show the runs in a browser. The server listens on this machine only, and runs until Ctrl-C.",
+        examples=(
+            "standpipe ui  # all runs",
+            "standpipe ui latest  # one run",
+            "standpipe ui --port 8000 --no-browser  # only prints the address",
+        ),
     )
     parser.add_argument(
         "run",
         metavar="RUN",
         nargs="?",
-        help="the run to open: its id, a unique beginning of it, or `latest`; by default, the list of runs",
+        help="the run to open: its id, a unique beginning of it, the name of its pipeline, or `latest`; by default, "
+        "the list of runs",
     )
     options.add_root(parser)
     parser.add_argument(
-        "--port", type=int, metavar="NUMBER", help="the port (default: 7717, or one of the next if it is taken)"
+        "--port",
+        type=parsers.whole_number,
+        metavar="NUMBER",
+        help="the port (default: 7717, or one of the next if it is taken)",
     )
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     # How a run starts a server: the descriptors of the lock and of the socket.

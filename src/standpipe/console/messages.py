@@ -6,9 +6,10 @@ import threading
 from collections.abc import Collection
 from itertools import islice
 
-from standpipe.model.events import AttemptFailed, LoopStarted, RunEnded, TaskSucceeded
+from standpipe.model.events import AttemptFailed, Failure, LoopStarted, RunEnded, TaskSucceeded
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.states import TaskState
+from standpipe.support.code_locations import describe_location
 from standpipe.support.durations import format_duration
 
 _STATES = {
@@ -61,6 +62,12 @@ def describe_cancelling(running: Collection[TaskRef], *, is_first: bool) -> str:
 def describe_cached(fact: TaskSucceeded) -> str:
     """Return the text for a task whose outputs came from the cache."""
     return f"cached (from {fact.cached_from})"
+
+
+def describe_failure(failure: Failure) -> str:
+    """Return what follows `failed`: ` in attempt 3 of 3 at train.py, line 34: ValueError: …`."""
+    location = f" at {describe_location(failure.location)}" if failure.location else ""
+    return f"{failure.in_attempt}{location}: {failure.message}"
 
 
 def describe_next_attempt(fact: AttemptFailed) -> str:

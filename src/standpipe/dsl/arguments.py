@@ -74,7 +74,10 @@ def check_arguments(
 def _check_names(subject: str, names: Iterable[str], inputs: Mapping[str, Input]) -> None:
     for key in names:
         if key not in inputs:
-            raise AuthoringTypeError(f"{subject} has no input {key!r}. Its inputs are: {', '.join(inputs) or 'none'}.")
+            from standpipe.support.near_misses import suggest  # only a mistake needs it
+
+            known = ", ".join(inputs) or "none"
+            raise AuthoringTypeError(f"{subject} has no input {key!r}.{suggest(key, inputs)} Its inputs are: {known}.")
     missing = [key for key, declared in inputs.items() if key not in names and is_required(declared)]
     if missing:
         raise AuthoringTypeError(

@@ -28,7 +28,7 @@ from standpipe.engine.loops import collect_loop_outputs, fit_item, resolve_items
 from standpipe.engine.outputs import OutputMissing, collect_dag_outputs, describe_end, find_failure
 from standpipe.engine.resource_pool import ResourcePool
 from standpipe.engine.resource_requests import resolve_request
-from standpipe.engine.retries import compute_retry_delay
+from standpipe.engine.retries import MOST_LOST_ATTEMPTS, compute_retry_delay
 from standpipe.engine.scope import DagScope
 from standpipe.engine.state import RunState
 from standpipe.engine.tasks import DagMember, DagTask, ExecutorTask, Iteration, LoopTask, Task
@@ -105,7 +105,7 @@ class Machine:
         later: Mapping[str, Plan] | None = None,
     ) -> None:
         self._run = run
-        self._capacity = capacity
+        self.capacity = capacity
         self._policy = policy
         self._state = RunState(plan, later or {}, ResourcePool(capacity, max_parallel))
         self._facts: list[Fact] = []
@@ -214,13 +214,14 @@ class Machine:
             self._record(TaskCancelled(task.ref, event.report))
             return
         retry = task.retry or Retry()
-        delay = None
-        if not event.is_final:
+        is_lost = event.is_lost and task.lost_attempts < MOST_LOST_ATTEMPTS
+        delay = 0.0 if is_lost else None
+        if not is_lost and not event.is_final:
             delay = compute_retry_delay(task.retry_index, retry, task.first_started_at, now)
         if delay is not None:
             attempt = task.next_attempt - 1
-            max_attempts = task.next_attempt + retry.max_retries - task.retry_index
-            self._record(AttemptFailed(task.ref, attempt, max_attempts, failure, now, delay, event.report))
+            max_attempts = task.next_attempt + retry.max_retries - task.retry_index + is_lost
+            self._record(AttemptFailed(task.ref, attempt, max_attempts, failure, now, delay, event.report, is_lost))
         else:
             if task.retry_index:
                 failure = replace(failure, attempts=task.retry_index + 1)
@@ -325,7 +326,7 @@ class Machine:
         self, task: ExecutorTask, inputs: Mapping[str, Value], get_field: Callable[[str], str]
     ) -> TaskReady:
         executor = self._state.plan.executors[task.executor.label]
-        request = resolve_request(task.component, executor, inputs, self._capacity, self._policy, get_field)
+        request = resolve_request(task.component, executor, inputs, self.capacity, self._policy, get_field)
         return TaskReady(task.ref, self._state.list_flattener.flatten(task.executor, inputs), request)
 
     def _resolve_fixed_resources(self, task: TaskRef, component: Component) -> ResourceRequest | None:
@@ -336,7 +337,7 @@ class Machine:
         ):
             return None
         try:
-            return resolve_request(component, executor, {}, self._capacity, self._policy, self._make_field_getter(task))
+            return resolve_request(component, executor, {}, self.capacity, self._policy, self._make_field_getter(task))
         except InputError:
             return None
 

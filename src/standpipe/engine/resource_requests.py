@@ -121,6 +121,7 @@ def _clamp(request: ResourceRequest, accelerator: str, capacity: Capacity) -> Re
         cpu_limit=request.cpu_limit if request.cpu_limit and request.cpu_limit < capacity.cpu else None,
         memory_limit=request.memory_limit if request.memory_limit and request.memory_limit < capacity.memory else None,
         unavailable=" and ".join(unavailable),
+        accelerator=accelerator if request.gpus and available else "",
     )
 
 

@@ -78,7 +78,7 @@ def _keep(old: Task, new: Task, transitions: Transitions) -> None:
             return
         new.next_attempt, new.retry_index = old.next_attempt, old.retry_index
         new.first_started_at, new.failed_at, new.due_at = old.first_started_at, old.failed_at, old.due_at
-        new.resources = old.resources
+        new.resources, new.lost_attempts = old.resources, old.lost_attempts
     elif not old.parts and old.state not in (TaskState.SUCCEEDED, TaskState.SKIPPED):
         return  # it never started
     elif isinstance(new, DagTask) and isinstance(old, DagTask):

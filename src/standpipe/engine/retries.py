@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from standpipe.model.plan import Retry
 
+#: How many attempts at a task may be lost with machines before such a loss counts as a failure of the task.
+MOST_LOST_ATTEMPTS = 3
+
 
 def compute_retry_delay(retry_index: int, retry: Retry, first_started_at: float, now: float) -> float | None:
     """Return the seconds until the next attempt, or None if there is none.

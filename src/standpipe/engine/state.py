@@ -153,7 +153,11 @@ class RunState:
 
     def _queue_retry(self, task: ExecutorTask, fact: AttemptFailed) -> None:
         self.pool.release(task)
-        task.retry_index, task.failed_at, task.due_at = task.retry_index + 1, fact.at, fact.due
+        task.failed_at, task.due_at = fact.at, fact.due
+        if fact.is_lost:
+            task.lost_attempts += 1
+        else:
+            task.retry_index += 1
         self.queue.add_retry(task)
 
     # --- start of DAGs and loops --------------------------------------------------------------------------------------

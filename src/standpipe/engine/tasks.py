@@ -137,7 +137,7 @@ class ExecutorTask(BaseTask):
     attempt, or else of the next one. Both count as `model.events` says. The attempt with the retry index 0 started at
     `first_started_at`, the last one failed at `failed_at`, and the next retry may start at `due_at`, all in seconds
     since the epoch. The task acquires `resources` from the resource pool; `ticket` is its valid entry in the ready
-    queue.
+    queue. `lost_attempts` is how many were lost with the machines that they ran on.
     """
 
     executor: ExecutorRef = field(kw_only=True)
@@ -148,6 +148,7 @@ class ExecutorTask(BaseTask):
     due_at: float = 0.0
     resources: ResourceRequest = NO_REQUEST
     ticket: int = 0
+    lost_attempts: int = 0
 
 
 Task = Union[DagTask, LoopTask, ExecutorTask]

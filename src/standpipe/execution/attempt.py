@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,21 +22,22 @@ from standpipe.execution.failures import (
     describe_read_only_inputs,
 )
 from standpipe.execution.host_paths import HostPaths
-from standpipe.execution.importing import import_artifact, uri_input
+from standpipe.execution.importing import import_artifact, import_remote, uri_input
 from standpipe.execution.logs import TaskLog
 from standpipe.execution.missing_payloads import describe_missing_inputs, warn_of_missing_outputs
 from standpipe.execution.pauses import add_pause, find_pause
 from standpipe.execution.rendering import Renderer
 from standpipe.execution.requests import build_request
-from standpipe.model.attempts import Outcome, PodSettings, TaskRequest
+from standpipe.model.attempts import Outcome, PodSettings, TaskRequest, Transfers
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, AttemptReport, Failure, StartAttempt
 from standpipe.model.layout import LOG_FILE, attempt_folder
+from standpipe.model.locations import is_remote
 from standpipe.model.origins import comes_from_task
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan, PythonFunction
-from standpipe.model.ports import ArtifactStore, Attempt, Cluster, Log, Runner
+from standpipe.model.ports import ArtifactStore, Attempt, Cluster, Log, Runner, moves_payloads
 from standpipe.model.refs import RunInfo
-from standpipe.model.values import Value
+from standpipe.model.values import ArtifactValue, Checksum, Value, find_artifacts
 from standpipe.support.notices import Once
 from standpipe.support.properties import cached_property
 from standpipe.support.redaction import NO_SECRETS, Redactor
@@ -63,6 +65,7 @@ class AttemptExecutor:
         expects_payloads: whether a task that leaves no payload of an output artifact gets a notice.
         host_paths: the paths of this machine that tasks may see; None if they see all of it.
         umask: the permissions that files of tasks do not get.
+        payload_cache_size: the most bytes of payloads of object stores that a machine keeps.
     """
 
     plan: Plan
@@ -79,6 +82,7 @@ class AttemptExecutor:
     expects_payloads: bool = True
     host_paths: HostPaths | None = None
     umask: int = PRIVATE
+    payload_cache_size: int = 0
     _reported: Once = field(default_factory=Once, init=False)
 
     def execute(self, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
@@ -143,6 +147,7 @@ class AttemptExecutor:
             or self.plan.kubernetes_settings(_executor_label(self._find_component(command)))
             or find_pause(container.env)
             or self.debug
+            or any(is_remote(artifact.location) for artifact in find_artifacts(command.inputs.values()))
         ):
             return None
         folder = attempt_folder(self.run_folder, command.task, command.attempt)
@@ -173,7 +178,15 @@ class AttemptExecutor:
 
     def _run_task(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         """Make the attempt's folder, run the task with its log open, and collect what it leaves."""
-        with self._files.make_folder_with_log(request.folder, command) as log:
+        artifacts = find_artifacts(command.inputs.values())
+        if self.run.artifact_root and moves_payloads(self.runner):
+            request = replace(
+                request, transfers=Transfers(self.run.artifact_root, tuple(artifacts), self.payload_cache_size)
+            )
+        with (
+            nullcontext() if request.transfers else self.artifacts.provide(artifacts, cancel),
+            self._files.make_folder_with_log(request.folder, command) as log,
+        ):
             outcome = _run_with_timeout(self.runner, request, log, cancel)
         report = _build_report(log, outcome)
         if not outcome.succeeded:
@@ -183,21 +196,27 @@ class AttemptExecutor:
             missing = describe_missing_inputs(command.inputs, self.artifacts)
             read_only = describe_read_only_inputs(failure, request)
             failure = replace(failure, hint="\n\n".join(filter(None, [missing, read_only, failure.hint])))
-            return AttemptEnded(command.task, failure=failure, report=report)
+            return AttemptEnded(command.task, failure=failure, report=report, is_lost=outcome.is_lost)
         try:
-            outputs = self._collect_outputs(request, command, cancel)
+            outputs = self._collect_outputs(request, command, outcome.stored, cancel)
         except OutputError as error:
             return AttemptEnded(
                 command.task, failure=Failure(str(error), hint=f"Its log is {log.path}."), report=report
             )
         return AttemptEnded(command.task, outputs, report=report)
 
-    def _collect_outputs(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> dict[str, Value]:
+    def _collect_outputs(
+        self, request: TaskRequest, command: StartAttempt, stored: Mapping[str, Checksum], cancel: Cancellation
+    ) -> dict[str, Value]:
         outputs = read_outputs(self._find_component(command), request.executor_input, request.pipeline_root)
         if self.host_paths:
             outputs = self.host_paths.check_outputs(outputs, command.inputs, request)
-        try:
-            return add_checksums(outputs, command.inputs, self.artifacts, partial(self._reuse.put, cancel=cancel))
+
+        def put(location: str, algorithm: str) -> Checksum | None:
+            return stored.get(location) or self._reuse.put(location, algorithm, cancel)
+
+        try:  # the payloads are uploaded, if they do not stay here
+            return add_checksums(outputs, command.inputs, self.artifacts, put)
         except UntrustedFileError as error:
             raise OutputError(f"its output artifact cannot be used: {error}") from error
 
@@ -218,7 +237,7 @@ class AttemptExecutor:
         artifact = import_artifact(importer, command.inputs, renderer, self.artifacts, self.workspace, cancel, allowed)
         if self.host_paths and not made_by_task:
             self.host_paths.add_import(artifact.location)
-        checksum = self._reuse.checksum_function(cancel)(artifact.location, "")
+        checksum = self._checksum_import(artifact, cancel)
         artifact = replace(artifact, checksum=checksum)
         # As in the KFP SDK's local runner (2.17.3, importer_handler.py). On a cluster, the name is the artifact's id.
         outputs: dict[str, Value] = {name: replace(artifact, name=name) for name in component.outputs}
@@ -226,6 +245,13 @@ class AttemptExecutor:
         # The output of a cached import is the payload at the URI now, so that the cache entry has no outputs.
         ended = self._reuse.use(inputs, command, cancel, lambda: AttemptEnded(command.task))
         return replace(ended, outputs=outputs)
+
+    def _checksum_import(self, artifact: ArtifactValue, cancel: Cancellation) -> Checksum | None:
+        """Return the checksum of an imported payload; of one of this machine only if the cache needs it."""
+        if not is_remote(artifact.location):
+            return self._reuse.checksum_function(cancel)(artifact.location, "")
+        compute = self.cache.checksum if self.cache else self.artifacts.checksum
+        return import_remote(artifact, self.artifacts, lambda location, algorithm: compute(location, cancel, algorithm))
 
     def _execute_operation(self, cluster: Cluster, image: str, folder: Path, command: StartAttempt) -> AttemptEnded:
         """Let the cluster carry out a task by itself; its message is the log."""

@@ -16,6 +16,7 @@ from standpipe.execution.executor_output import EXECUTOR_OUTPUT, ArtifactEntry, 
 from standpipe.model.cluster_differences import SP123, decides
 from standpipe.model.json_values import InvalidJson, check_json, decode_text, parse_text
 from standpipe.model.layout import EXECUTOR_OUTPUT_FILE, file_name
+from standpipe.model.locations import is_remote
 from standpipe.model.plan import Component
 from standpipe.model.ports import ArtifactStore
 from standpipe.model.types import ArtifactOutput, ArtifactType, Json, ParameterInput, ParameterOutput
@@ -59,13 +60,19 @@ def build_executor_input(
                 if isinstance(output, ParameterOutput)
             },
             "artifacts": {
-                name: {"artifacts": [_runtime_artifact(ArtifactValue(name, output.type, store.locate(folder, name)))]}
+                name: {"artifacts": [_runtime_artifact(_new_artifact(name, output.type, folder, store))]}
                 for name, output in component.outputs.items()
                 if isinstance(output, ArtifactOutput)
             },
             "outputFile": os.path.join(top, EXECUTOR_OUTPUT_FILE),
         },
     }
+
+
+def _new_artifact(name: str, of_type: ArtifactType, folder: Path, store: ArtifactStore) -> ArtifactValue:
+    """Return an output artifact before its task; its custom path is where the task writes what goes to a remote URI."""
+    uri = store.locate(folder, name)
+    return ArtifactValue(name, of_type, uri, custom_path=store.local_path(uri) if is_remote(uri) else "")
 
 
 def _runtime_artifact(artifact: ArtifactValue) -> dict[str, Json]:
@@ -159,12 +166,14 @@ def _require_json(value: Json) -> Json:
 
 
 def _build_artifact(expected: Mapping[str, Json], entry: ArtifactEntry) -> ArtifactValue:
-    declared = expected["type"]
+    declared, uri, path = expected["type"], entry.uri or expected["uri"], entry.custom_path
+    if uri == expected["uri"] and path == expected.get("customPath"):
+        path = ""  # the store takes the payload from there to the URI
     return ArtifactValue(
         name=entry.name or expected["name"],
         type=ArtifactType(declared["schemaTitle"], declared["schemaVersion"]),
-        uri=entry.uri or expected["uri"],
+        uri=uri,
         metadata=entry.metadata,
-        custom_path=entry.custom_path if entry.custom_path and os.path.exists(entry.custom_path) else "",
+        custom_path=path if path and os.path.exists(path) else "",
         registration=entry.registration,
     )

@@ -32,11 +32,12 @@ def describe_failure(outcome: Outcome, log: TaskLog, limits: Limits) -> Failure:
     return Failure(
         shorten(_message(outcome, limits), _MAX_MESSAGE),
         detail=shorten(detail, _MAX_DETAIL),
-        hint="\n\n".join(filter(None, (outcome.hint, f"Its log is {log.path}."))),
+        hint=outcome.hint,
         exit_code=outcome.exit_code,
         signal=outcome.signal,
         out_of_memory=outcome.out_of_memory,
         log_tail=shorten(_last_lines(detail, log), _MAX_DETAIL),
+        location=outcome.location,
     )
 
 

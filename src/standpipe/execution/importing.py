@@ -7,36 +7,27 @@ path of this machine.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from standpipe.errors import StandpipeError
+from standpipe.errors import StandpipeError, StorageError
+from standpipe.execution.checksums import ChecksumFunction
 from standpipe.execution.host_paths import HostPaths
 from standpipe.execution.rendering import Renderer
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import DOWNLOADS_FOLDER
-from standpipe.model.locations import is_remote, split_scheme
+from standpipe.model.locations import is_remote, redact_uri, split_scheme
 from standpipe.model.plan import FromInput, Importer
 from standpipe.model.ports import ArtifactStore
-from standpipe.model.redacted import REDACTED
 from standpipe.model.templates import InputParameter, Template, parse_text
 from standpipe.model.types import Json
-from standpipe.model.values import ArtifactValue, Value
+from standpipe.model.values import ArtifactValue, Checksum, Value
 from standpipe.support.notices import warn
-from standpipe.support.untrusted_files import write_atomically
-from standpipe.support.waiting import iterate_in_thread
 from standpipe.worker.artifacts import local_path
 
 #: The input of the KFP SDK's importers that has the URI, also where the compiled importer has it as a constant.
 _URI_INPUT = "uri"
-
-#: The most bytes of a download that are written at once.
-_CHUNK = 1024 * 1024
-
-#: Seconds without a byte after which a download fails.
-_TIMEOUT = 60.0
 
 
 class ImportFailed(StandpipeError):
@@ -71,7 +62,7 @@ def import_artifact(
     Raises:
         ImportFailed: if the URI is empty or one that tasks may not see, or a download is not possible.
     """
-    uri = _resolve_uri(importer, inputs)
+    uri = resolve_uri(importer, inputs)
     if host_paths and not host_paths.may_import(uri):
         raise ImportFailed(
             f"it cannot import {uri}, a path of this machine that a task has made: containers see no others but those "
@@ -83,7 +74,36 @@ def import_artifact(
     return ArtifactValue("", importer.type, uri, metadata, custom_path=copy)
 
 
-def _resolve_uri(importer: Importer, inputs: Mapping[str, Value]) -> str:
+def import_remote(artifact: ArtifactValue, store: ArtifactStore, compute: ChecksumFunction) -> Checksum | None:
+    """Return the checksum of a payload that is not on this machine, which is downloaded if that is not known.
+
+    Without a client for its URI, the user gets a notice, and the payload has no checksum: its URI may be all that tasks
+    need. `https` URIs of the types of Google Cloud are names of resources.
+
+    Args:
+        artifact: the artifact.
+        store: has the payload.
+        compute: computes its checksum.
+
+    Raises:
+        ImportFailed: if nothing is at the URI, or it cannot be read.
+    """
+    uri, scheme = artifact.uri, split_scheme(artifact.uri)[0]
+    if scheme in ("http", "https") and not artifact.type.schema_title.startswith("system."):
+        return None
+    if problem := store.find_problem(uri):
+        warn(f"Cannot import {redact_uri(uri)}: {problem}. Tasks that only use its URI run; others will fail.")
+        return None
+    try:
+        checksum = compute(artifact.location, "")
+    except (OSError, StorageError) as error:
+        raise ImportFailed(f"it cannot import {redact_uri(uri)}: {error}") from error
+    if checksum is None:
+        raise ImportFailed(f"it cannot import {redact_uri(uri)}: nothing is there")
+    return checksum
+
+
+def resolve_uri(importer: Importer, inputs: Mapping[str, Value]) -> str:
     """Return the URI; that of a file on this machine is its absolute path. Other text is returned as it is."""
     # The input wins even over a constant: only there the values and placeholders in the text are replaced.
     name = uri_input(importer)
@@ -140,51 +160,16 @@ def _download(
     if ".." in below.parts:
         raise ImportFailed(f"it cannot download {uri!r}: a path with `..` in it would lead out of the workspace")
     target = workspace / DOWNLOADS_FOLDER / below
-    if scheme in ("http", "https"):
-        _download_url(uri, target, workspace, cancel)
-    elif scheme:
+    if scheme and (problem := store.find_problem(uri)):
         raise ImportFailed(
-            f"it cannot download {uri!r} into the workspace, because Standpipe has no client for {scheme}://. Download "
-            "it once to this machine and import that path, or import it without download_to_workspace"
+            f"it cannot download {redact_uri(uri)!r} into the workspace: {problem}. Or download it once to this "
+            "machine and import that path, or import it without download_to_workspace"
         )
-    elif workspace.is_relative_to(uri):
+    if not scheme and workspace.is_relative_to(uri):
         raise ImportFailed(f"it cannot copy {uri} into the workspace {workspace}, which is inside of it")
-    else:
-        try:
-            store.fetch(uri, target, workspace, cancel, host_paths.may_copy if host_paths else None)
-        except OSError as error:
-            raise ImportFailed(f"it cannot copy {uri} to {target}: {error}") from error
-    return str(target)
-
-
-def _download_url(uri: str, target: Path, workspace: Path, cancel: Cancellation) -> None:
-    if login := urlsplit(uri).netloc.rpartition("@")[0]:
-        # `urlopen` would take them for a part of the host's name, and ask the name servers for it.
-        raise ImportFailed(
-            f"it cannot download {uri.replace(login, REDACTED, 1)!r}, because it sends no user and no password. "
-            "Download it once to this machine and import that path, or import it without download_to_workspace"
-        )
-    from http.client import HTTPException  # costs 30 ms with the next two, and few importers download
-    from urllib.error import HTTPError
-    from urllib.request import urlopen
-
-    def receive() -> Iterator[bytes]:
-        with urlopen(uri, timeout=_TIMEOUT) as response:  # noqa: S310  http and https only
-            while chunk := response.read1(_CHUNK):
-                yield chunk
-            if response.length:
-                raise HTTPException(f"the connection was closed {response.length} bytes before the end")
-
-    def download(file: BinaryIO) -> None:
-        # In another thread: neither the look-up of a name, nor a server that says nothing, could be interrupted.
-        for chunk in iterate_in_thread(receive, cancel):
-            file.write(chunk)
-        if cancel:
-            raise ImportFailed("it was cancelled during its download")
-
     try:
-        write_atomically(target, workspace, 0o600, download)
-    except (OSError, ValueError, HTTPException) as error:
-        if isinstance(error, HTTPError):
-            error.close()  # it holds the connection; Python 3.14 warns where nobody closes it
-        raise ImportFailed(f"it cannot download {uri!r} to {target}: {error}") from error
+        store.fetch(uri, target, workspace, cancel, host_paths.may_copy if host_paths else None)
+    except (OSError, StorageError) as error:
+        verb = "download" if scheme else "copy"
+        raise ImportFailed(f"it cannot {verb} {redact_uri(uri)} to {target}: {error}") from error
+    return str(target)

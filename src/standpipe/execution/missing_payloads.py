@@ -109,7 +109,9 @@ def _most_similar(file: str, names: Iterable[str]) -> str:
 
 
 def _is_missing(artifact: ArtifactValue, store: ArtifactStore) -> bool:
-    if artifact.checksum is not None or is_remote(artifact.location) or not store.local_path(artifact.location):
+    if artifact.checksum is not None or not store.local_path(artifact.location):
+        return False
+    if is_remote(artifact.location) and not store.owns(artifact.location):
         return False
     return not store.exists(artifact.location)
 

@@ -12,7 +12,7 @@ from standpipe.errors import StandpipeError
 from standpipe.faults import Delay, Fail, Fault, Kill
 from standpipe.model.attempts import CANCELLED_BEFORE_START, Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import Log, Runner
+from standpipe.model.ports import Log, Runner, moves_payloads
 from standpipe.model.refs import TaskRef
 from standpipe.model.resources import Capacity
 from standpipe.support.notices import Notice, warn
@@ -72,6 +72,11 @@ class FaultInjectingRunner:
         for kill in _of_kind(Kill, faults):
             return self._run_and_kill(kill, request, log, cancel)
         return self._runner.run(request, log=log, cancel=cancel)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether tasks run on other machines; see `model.ports.RemoteRunner`."""
+        return moves_payloads(self._runner)
 
     def fingerprint(self, request: TaskRequest) -> str:
         """Return the runner's fingerprint; empty for tasks with faults, whose results are not cached."""

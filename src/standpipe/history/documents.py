@@ -12,6 +12,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from standpipe.errors import TaskFailure
+from standpipe.history.artifacts import LocatedArtifact
 from standpipe.history.records import Artifact, Attempt
 from standpipe.history.run import Run
 from standpipe.history.task import Task
@@ -26,6 +28,10 @@ _COMPUTED: dict[type, tuple[str, ...]] = {
 }
 
 
+#: The attributes of a run that only `document` has.
+_DETAILS = ("inputs", "outputs", "artifacts", "metrics", "failures", "failed_tasks", "resume_count")
+
+
 def summary(run: Run) -> dict[str, Json]:
     """Return a run without its details."""
     names = ("id", "pipeline", "status", "created", "started", "ended", "duration", "folder", "rerun_of")
@@ -36,7 +42,7 @@ def document(run: Run) -> dict[str, Json]:
     """Return a run with its details."""
     return {
         **summary(run),
-        **{name: _json(getattr(run, name)) for name in ("inputs", "outputs", "artifacts", "failures", "resume_count")},
+        **{name: _json(getattr(run, name)) for name in _DETAILS},
         "tasks": [_task(task, parent) for task, parent in _with_parents(run)],
     }
 
@@ -44,6 +50,12 @@ def document(run: Run) -> dict[str, Json]:
 def task_document(run: Run, task: Task) -> dict[str, Json]:
     """Return one task of a run."""
     return next(_task(each, parent) for each, parent in _with_parents(run) if each.path == task.path)
+
+
+def artifact_document(located: LocatedArtifact) -> dict[str, Json]:
+    """Return an artifact with the task and the output that it is in; its `reference` is what `standpipe open` takes."""
+    place = {"task": located.task, "output": located.output, "index": located.index, "reference": located.reference}
+    return {**place, **_record(located.artifact)}
 
 
 def _with_parents(run: Run) -> Iterator[tuple[Task, str | None]]:
@@ -71,6 +83,8 @@ def _json(value: Any) -> Json:
         return value.isoformat()
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, TaskFailure):
+        return value._asdict()
     if is_dataclass(value):
         return _record(value)
     if isinstance(value, dict):

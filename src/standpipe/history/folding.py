@@ -5,13 +5,15 @@ Records are kept until a fact changes them, so that a viewer can follow a run of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from standpipe.errors import TaskFailure
+from standpipe.history.display_names import NO_DISPLAY_NAMES
 from standpipe.history.lineage import Lineage, TaskValues, may_have_artifacts
-from standpipe.history.progress import OPEN, ProgressFold, TaskProgress
+from standpipe.history.progress import OPEN, RUNNING, ProgressFold, TaskProgress
 from standpipe.history.records import Attempt, Status, seconds_of_progress, to_datetime
 from standpipe.history.run import RunDetails
 from standpipe.history.task import Task
@@ -21,6 +23,9 @@ from standpipe.model.values import Value
 
 #: The values of a task that has none, which all tasks share.
 _NO_VALUES: Mapping[str, Value] = {}
+
+#: Makes a named tuple of all its fields in half the time of a call of the class: a run has several for each task.
+_make: Any = tuple.__new__
 
 
 class _Attempt(NamedTuple):
@@ -63,7 +68,7 @@ class _TaskState(TaskProgress):
     `record` is None if it is to be made of what is known; then that of the group is None, too.
     """
 
-    __slots__ = ("attempts", "children", "inputs", "item", "may_have_artifacts", "outputs", "record")
+    __slots__ = ("attempts", "children", "inputs", "may_have_artifacts", "outputs", "record")
 
     group: _TaskState | None
 
@@ -72,7 +77,6 @@ class _TaskState(TaskProgress):
         self.children: list[_TaskState] = []
         self.may_have_artifacts = False
         self.record: Task | None = None
-        self.item: Value = None
         self.inputs = self.outputs = _NO_VALUES
         self.attempts = attempts
 
@@ -99,9 +103,9 @@ class _TaskState(TaskProgress):
 
     def end_attempt(self, status: Status, at: float, report: e.AttemptReport | None, failure: e.Failure | None) -> None:
         """End the running attempt, if there is one."""
-        if self.attempts and self.attempts[-1].status is Status.RUNNING:
-            last = self.attempts[-1]
-            self.attempts = (*self.attempts[:-1], _Attempt(last.number, status, last.started, at, report, failure))
+        if self.attempts and self.attempts[-1].status is RUNNING:
+            *others, last = self.attempts
+            self.attempts = (*others, _make(_Attempt, (last.number, status, last.started, at, report, failure)))
 
 
 class RunFold(ProgressFold[_TaskState]):
@@ -109,10 +113,11 @@ class RunFold(ProgressFold[_TaskState]):
 
     Args:
         folder: the folder of the run.
+        display_name: returns the display name of a task, empty if it has none.
     """
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(self._new_state)
+    def __init__(self, folder: Path, display_name: Callable[[TaskRef], str] = NO_DISPLAY_NAMES) -> None:
+        super().__init__(self._new_state, display_name)
         self._folder = folder
         self._top_level: list[_TaskState] = []
         self._latest_state: _TaskState  # the one that the last fact is about
@@ -134,15 +139,17 @@ class RunFold(ProgressFold[_TaskState]):
                 if state.status in OPEN:
                     state.change()
         holders = [state for state in self._tasks.values() if state.may_have_artifacts]
-        lineage = Lineage(self._inputs, self._outputs, [state.values() for state in holders])
+        lineage = Lineage(self._inputs, self._outputs, [state.values() for state in holders], self._folder.parent)
         for state in holders:
             state.change()  # another task may have taken its artifacts
         for state in reversed(self._tasks.values()):  # each after those that it contains
             if state.record is None:
                 state.record = self._task(state, lineage, is_over=is_over)
+        failed = self._failures.items()
         return RunDetails(
             tasks=_records(self._top_level),
             failures=tuple(self.failures()),
+            failed_tasks=tuple(_task_failure(task, failure) for task, failure in failed),
             pauses=tuple((to_datetime(start), to_datetime(end)) for start, end in self._pauses),
             lineage=lineage,
         )
@@ -174,7 +181,6 @@ class RunFold(ProgressFold[_TaskState]):
     def _group_started(self, at: float, fact: e.DagStarted | e.LoopStarted | e.IterationStarted) -> None:
         super()._group_started(at, fact)
         if isinstance(fact, e.IterationStarted):
-            self._latest_state.item = fact.item
             self._note_artifacts({"": fact.item})
         else:
             self._latest_state.inputs = fact.inputs
@@ -188,8 +194,10 @@ class RunFold(ProgressFold[_TaskState]):
     def _attempt_started(self, at: float, fact: e.AttemptStarted) -> None:
         super()._attempt_started(at, fact)
         state = self._latest_state
-        state.interrupt_attempt()
-        state.attempts = (*state.attempts, _Attempt(fact.attempt + 1, Status.RUNNING, fact.at or at))
+        if state.attempts:
+            state.interrupt_attempt()
+        attempt = _make(_Attempt, (fact.attempt + 1, RUNNING, fact.at or at, None, None, None))
+        state.attempts = (*state.attempts, attempt)
 
     def _attempt_failed(self, at: float, fact: e.AttemptFailed) -> None:
         super()._attempt_failed(at, fact)
@@ -201,7 +209,9 @@ class RunFold(ProgressFold[_TaskState]):
         if isinstance(fact, e.TaskSucceeded):
             state.outputs = fact.outputs
             self._note_artifacts(fact.outputs)
-        if state.cached_from and state.attempts and state.attempts[-1].status is Status.RUNNING:
+        if not state.attempts:
+            return
+        if state.cached_from and state.attempts[-1].status is RUNNING:
             state.attempts = state.attempts[:-1]  # nothing had to run
         state.end_attempt(state.status, at, fact.report, fact.failure if isinstance(fact, e.TaskFailed) else None)
 
@@ -210,9 +220,14 @@ class RunFold(ProgressFold[_TaskState]):
     def _state(self, ref: TaskRef, at: float) -> _TaskState:
         """Return the state of a task, which is about to change."""
         state = self._tasks.get(ref)
-        if state is None or self._was_resumed:
+        if self._was_resumed:
             state = super()._state(ref, at)
             state.change()
+        elif state is None:
+            group = self._tasks.get(ref.whole)
+            state = self._tasks[ref] = self._new_state(ref, group)
+            if group is not None and group.record is not None:
+                state.change()
         elif state.record is not None:
             state.change()
         self._latest_state = state
@@ -233,88 +248,101 @@ class RunFold(ProgressFold[_TaskState]):
             self._latest_state.may_have_artifacts = True
 
     def _task(self, state: _TaskState, lineage: Lineage, *, is_over: bool) -> Task:
+        """Return the record of a task, of which some fields are made later; each assignment is one of a large run's."""
         is_interrupted = is_over and state.status in OPEN
-        return _make_record(
-            _UnmadeFields(state, lineage, self._folder, is_interrupted=is_interrupted),
-            status=Status.INTERRUPTED if is_interrupted else state.status,
-            cached_from=state.cached_from,
-            skip_reason=state.skip_reason,
-            failure=state.failure,
-            children=_records(state.children),
-            _run_folder=self._folder,
-            _ref=state.ref,
-            _idle=state.idle,
+        started = state.ready if state.started is None and state.cached_from else state.started  # as `first_start`
+        attempts = _interrupted(state.attempts) if is_interrupted else state.attempts
+        times = (state.ready, started, state.ended)
+        values = (state.item, state.inputs, state.outputs)
+        record = Task.__new__(Task)
+        fields = record.__dict__
+        fields["_unmade"] = _make(
+            _UnmadeFields, (state.ref, self._folder, self._display_name, lineage, *values, *times, attempts)
         )
+        fields["status"] = Status.INTERRUPTED if is_interrupted else state.status
+        fields["cached_from"] = state.cached_from
+        fields["skip_reason"] = state.skip_reason
+        fields["failure"] = state.failure
+        fields["children"] = _records(state.children) if state.children else ()
+        fields["_run_folder"] = self._folder
+        fields["_ref"] = state.ref
+        fields["_idle"] = state.idle
+        fields["_attempt"] = state.attempt
+        return record
 
 
-class _UnmadeFields:
-    """The fields of the record of a task that are made when they are first used; see `Task.__getattr__`."""
+class _UnmadeFields(NamedTuple):
+    """What the fields of the record of a task are made of when they are first used; see `Task.__getattr__`."""
 
-    __slots__ = (
-        *("_attempts", "_ended", "_folder", "_inputs", "_item", "_lineage"),
-        *("_outputs", "_ready", "_ref", "_started"),
-    )
-
-    def __init__(self, state: _TaskState, lineage: Lineage, folder: Path, *, is_interrupted: bool) -> None:
-        self._ref, self._folder, self._lineage = state.ref, folder, lineage
-        self._item, self._inputs, self._outputs = state.item, state.inputs, state.outputs
-        self._ready, self._started, self._ended = state.ready, state.first_start, state.ended
-        self._attempts = _interrupted(state.attempts) if is_interrupted else state.attempts
+    ref: TaskRef
+    folder: Path
+    find_display_name: Callable[[TaskRef], str]
+    lineage: Lineage
+    stored_item: Value
+    stored_inputs: Mapping[str, Value]
+    stored_outputs: Mapping[str, Value]
+    ready_at: float | None
+    started_at: float | None
+    ended_at: float | None
+    stored_attempts: tuple[_Attempt, ...]
 
     @property
     def path(self) -> str:
-        return str(self._ref)
+        return str(self.ref)
 
     @property
     def name(self) -> str:
-        return self._ref.name if self._ref.iteration is None else str(self._ref.iteration)
+        return self.ref.name if self.ref.iteration is None else str(self.ref.iteration)
+
+    @property
+    def display_name(self) -> str:
+        return self.find_display_name(self.ref)
 
     @property
     def iteration(self) -> int | None:
-        return self._ref.iteration
+        return self.ref.iteration
 
     @property
     def item(self) -> Value:
-        return self._lineage.convert_value(self._item)
+        return self.lineage.convert_value(self.stored_item)
 
     @property
     def ready(self) -> datetime | None:
-        return None if self._ready is None else to_datetime(self._ready)
+        return None if self.ready_at is None else to_datetime(self.ready_at)
 
     @property
     def started(self) -> datetime | None:
-        return None if self._started is None else to_datetime(self._started)
+        return None if self.started_at is None else to_datetime(self.started_at)
 
     @property
     def ended(self) -> datetime | None:
-        return None if self._ended is None else to_datetime(self._ended)
+        return None if self.ended_at is None else to_datetime(self.ended_at)
 
     @property
     def inputs(self) -> Mapping[str, Value]:
-        return self._lineage.convert(self._inputs)
+        return self.lineage.convert(self.stored_inputs)
 
     @property
     def outputs(self) -> Mapping[str, Value]:
-        return self._lineage.convert(self._outputs)
+        return self.lineage.convert(self.stored_outputs)
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        return tuple([attempt.record(self._folder, self._ref) for attempt in self._attempts])
-
-
-def _make_record(unmade: _UnmadeFields, **fields: Any) -> Task:
-    """Return a record of which some fields are made later."""
-    record = Task.__new__(Task)
-    vars(record).update(fields, _unmade=unmade)
-    return record
+        return tuple([attempt.record(self.folder, self.ref) for attempt in self.stored_attempts])
 
 
 def _records(states: list[_TaskState]) -> tuple[Task, ...]:
     return tuple([state.record for state in states])  # type: ignore[misc]  # each is made before that of its group
 
 
+def _task_failure(task: TaskRef, failure: e.Failure) -> TaskFailure:
+    location = failure.location if failure.location and failure.location.has_file else None
+    place = (location.file, location.line) if location else ()
+    return TaskFailure(str(task), failure.message, failure.hint, *place)
+
+
 def _interrupted(attempts: tuple[_Attempt, ...]) -> tuple[_Attempt, ...]:
     """Return the attempts with the last one as interrupted, if it is running."""
-    if not attempts or attempts[-1].status is not Status.RUNNING:
+    if not attempts or attempts[-1].status is not RUNNING:
         return attempts
     return (*attempts[:-1], attempts[-1]._replace(status=Status.INTERRUPTED))

@@ -6,10 +6,13 @@ An artifact is identified by the location of its payload and, as far as it is kn
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from standpipe.history.records import Artifact, Value
 from standpipe.model.frozen import field, lazy_dataclass
+from standpipe.model.layout import StateLayout, payload_entry
+from standpipe.model.locations import is_remote
 from standpipe.model.refs import TaskRef
 from standpipe.model.values import ArtifactValue, Checksum, find_artifacts
 from standpipe.model.values import Value as StoredValue
@@ -45,9 +48,11 @@ class Lineage:
         inputs: the inputs of the run.
         outputs: its outputs.
         tasks: the values of the tasks that have artifacts, in the order of the tasks.
+        root: the pipeline root, which has copies of remote payloads.
     """
 
-    def __init__(self, inputs: StoredValues, outputs: StoredValues, tasks: Sequence[TaskValues]) -> None:
+    def __init__(self, inputs: StoredValues, outputs: StoredValues, tasks: Sequence[TaskValues], root: Path) -> None:
+        self._layout = StateLayout(root)
         self._inputs = inputs
         self._outputs = outputs
         self._tasks = tasks
@@ -65,7 +70,7 @@ class Lineage:
     @cached_property
     def artifacts(self) -> tuple[Artifact, ...]:
         """All artifacts: those that tasks produce in the order of the tasks, those passed to the run, all others."""
-        return tuple(map(_record, self._index.entries))
+        return tuple(_record(entry, self._layout) for entry in self._index.entries)
 
     def convert(self, values: StoredValues) -> Mapping[str, Value]:
         """Return inputs or outputs with the records of their artifacts."""
@@ -76,9 +81,9 @@ class Lineage:
     def convert_value(self, value: StoredValue) -> Value:
         """Return a value with records in place of stored artifacts."""
         if isinstance(value, ArtifactValue):
-            return _record(self._index.entry(value))
+            return _record(self._index.entry(value), self._layout)
         if isinstance(value, list) and value and isinstance(value[0], ArtifactValue):
-            return [_record(self._index.entry(item)) for item in value]
+            return [_record(self._index.entry(item), self._layout) for item in value]
         return value
 
     @cached_property
@@ -156,7 +161,7 @@ def _may_be_same(one: Checksum | None, other: Checksum | None) -> bool:
     return one is None or other is None or one.digest == other.digest
 
 
-def _record(entry: _Entry) -> Artifact:
+def _record(entry: _Entry, layout: StateLayout) -> Artifact:
     if entry.record is None:
         value, checksum = entry.value, entry.value.checksum
         entry.record = Artifact(
@@ -170,5 +175,6 @@ def _record(entry: _Entry) -> Artifact:
             consumers=tuple(entry.consumers),
             registration=value.registration,
             _location=value.location,
+            _copy=str(layout.payload(payload_entry(checksum.digest))) if checksum and is_remote(value.location) else "",
         )
     return entry.record

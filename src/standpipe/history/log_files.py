@@ -14,7 +14,7 @@ from pathlib import Path
 from standpipe.history.records import Attempt, Status
 from standpipe.support.untrusted_files import open_below
 
-#: The most bytes and lines of a log that a page gets at once.
+#: The most bytes and lines of a log that are read at once.
 MAX_BYTES = 512 * 1024
 MAX_LINES = 1000
 
@@ -114,6 +114,39 @@ def read_bytes(path: Path, root: Path, offset: int = 0) -> Iterator[bytes]:
             offset += len(data)
 
 
+def find_tail(path: Path, root: Path, lines: int) -> int:
+    """Return the number of the byte at which the last lines of a log begin, one without an end included.
+
+    Args:
+        path: the log.
+        root: the folder below which no link is followed.
+        lines: how many lines.
+
+    Raises:
+        OSError: as `read_tail`.
+    """
+    with _opened(path, root) as file:
+        size = end = os.fstat(file).st_size
+        left = lines + (_read(file, max(0, size - 1), 1) == b"\n")
+        while end and left > 0:
+            start = max(0, end - _CHUNK)
+            block = _read(file, start, end - start)
+            for at in _line_ends(block):
+                left -= 1
+                if not left:
+                    return start + at + 1
+            end = start
+        return size if lines < 1 else 0
+
+
+def _line_ends(block: bytes) -> Iterator[int]:
+    """Yield the numbers of the bytes that end lines, the last one first."""
+    at = block.rfind(b"\n")
+    while at >= 0:
+        yield at
+        at = block.rfind(b"\n", 0, at)
+
+
 def count_lines(path: Path, root: Path, end: int) -> int | None:
     """Return how many lines end before a byte of a log; None if it is too large to count them.
 
@@ -169,6 +202,13 @@ def describe_problem(error: Exception, attempt: Attempt) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"The log cannot be read: {error.strerror} ({attempt.log})."
     return f"The log cannot be read: {error}"
+
+
+def describe_truncation(attempt: Attempt, size: int) -> str:
+    """Return that a log of some bytes lacks what its task printed; empty if nothing is missing."""
+    if (attempt.log_bytes or 0) <= size:
+        return ""
+    return f"The log was truncated: it has {size} of the {attempt.log_bytes} bytes that the task printed."
 
 
 def _blocks(path: Path, root: Path) -> Iterator[bytes]:

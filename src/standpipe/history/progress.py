@@ -8,23 +8,30 @@ progress or of one whose process was killed, and continue with `RunResumed`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, get_args
 
 from standpipe.errors import InternalError
+from standpipe.history.display_names import NO_DISPLAY_NAMES
 from standpipe.history.outline import MAX_SIBLINGS, Line, limit_failures, select_lines
 from standpipe.history.records import Status
-from standpipe.history.render import explain_status
+from standpipe.history.render import explain_status, name_task
 from standpipe.history.totals import RunTotals, Scalars, TotalsCounter, metrics_of, numbers_of
+from standpipe.history.values_text import describe_metrics, describe_values
 from standpipe.model import events as e
-from standpipe.model.refs import ROOT, TaskRef
+from standpipe.model.refs import ROOT, RunId, TaskRef
+from standpipe.model.values import Value
+from standpipe.support.code_locations import name_line
 from standpipe.support.terminal_text import strip_controls
 
+#: Python 3.11 looks up a member of an enum by a function in Python, which a fold would call for each fact.
+READY, RUNNING = Status.READY, Status.RUNNING
+
 #: The statuses that a task keeps when the run is resumed; all other tasks continue or are rerun.
-_KEPT = {Status.SUCCEEDED, Status.SKIPPED, Status.READY}
+_KEPT = {Status.SUCCEEDED, Status.SKIPPED, READY}
 
 #: The statuses of tasks that have not ended.
-OPEN = {Status.READY, Status.RUNNING}
+OPEN = {READY, RUNNING}
 
 #: The classes of facts that have a `task`.
 ABOUT_TASKS = frozenset(get_args(e.TaskFact))
@@ -41,23 +48,26 @@ class TaskProgress:
 
     `group` is the nested pipeline, loop or iteration that it is in, None for a task of the pipeline. `is_group` is true
     of one of those. `idle` are the seconds since its start in which it was not in progress, because the run or the task
-    had ended and was not yet resumed.
+    had ended and was not yet resumed. `attempt` is the number of its last attempt, from 1; 0 if it had none. `item` is
+    that of an iteration.
     """
 
     __slots__ = (
-        *("cached_from", "ended", "failure", "group", "idle", "is_group"),
+        *("attempt", "cached_from", "ended", "failure", "group", "idle", "is_group", "item"),
         *("ready", "ref", "skip_reason", "started", "status"),
     )
 
     def __init__(self, ref: TaskRef, group: TaskProgress | None) -> None:
         self.ref = ref
         self.group = group
-        self.status = Status.READY
+        self.status = READY
         self.is_group = False
         self.ready: float | None = None
         self.started: float | None = None
         self.ended: float | None = None
         self.idle = 0.0
+        self.attempt = 0
+        self.item: Value = None
         self.cached_from = ""
         self.skip_reason = ""
         self.failure: e.Failure | None = None
@@ -74,17 +84,18 @@ class TaskProgress:
 
     def reopen(self) -> None:
         """Discard how the task ended, and mark it as running."""
-        self.status, self.ended = Status.RUNNING, None
+        self.status, self.ended = RUNNING, None
         self.cached_from, self.skip_reason, self.failure = "", "", None
 
-    def line(self, depth: int, status: Status) -> Line:
+    def line(self, depth: int, status: Status, display_name: str) -> Line:
         """Return its line in an outline."""
         started, ended = self.first_start, self.ended
         seconds = None
         if started is not None and ended is not None:  # of whole microseconds, as `records.seconds_of_progress`
             seconds = round(max(0.0, round(ended, 6) - round(started, 6) - self.idle), 6)
-        note = explain_status(self.cached_from, self.skip_reason, self.failure)
-        return Line(depth, strip_controls(self.name), status.value, seconds, strip_controls(note))
+        note = explain_status(self.cached_from, self.skip_reason, self.failure, self.attempt)
+        name = name_task(self.name, display_name, self.ref.iteration, self.item)
+        return Line(depth, strip_controls(name), status.value, seconds, strip_controls(note))
 
 
 P = TypeVar("P", bound=TaskProgress)
@@ -95,10 +106,14 @@ class ProgressFold(Generic[P]):
 
     Args:
         new_task: returns what is known at first of a task in a group, None for a task of the pipeline.
+        display_name: returns the display name of a task, empty if it has none.
     """
 
-    def __init__(self, new_task: Callable[[TaskRef, P | None], P]) -> None:
+    def __init__(
+        self, new_task: Callable[[TaskRef, P | None], P], display_name: Callable[[TaskRef], str] = NO_DISPLAY_NAMES
+    ) -> None:
         self._new_task = new_task
+        self._display_name = display_name
         self._handlers = {kind: getattr(self, name) for kind, name in _METHODS.items()}
         self._tasks: dict[TaskRef, P] = {}  # each before those that it contains
         self._failures: dict[TaskRef, e.Failure] = {}
@@ -137,7 +152,7 @@ class ProgressFold(Generic[P]):
                 children.get(ROOT, []),
                 lambda state: children.get(state.ref, []),
                 lambda state: status(state).value,
-                lambda state, depth: state.line(depth, status(state)),
+                lambda state, depth: state.line(depth, status(state), self._display_name(state.ref)),
             )
         )
 
@@ -164,7 +179,7 @@ class ProgressFold(Generic[P]):
                 self._reset(ref)
             elif state.is_group and state.status not in _KEPT:
                 self._reopen(state, at)
-            elif state.status is Status.READY and state.started is not None:  # it waits for its next attempt
+            elif state.status is READY and state.started is not None:  # it waits for its next attempt
                 state.idle += at - self._latest
 
     def _reset(self, ref: TaskRef) -> None:
@@ -178,21 +193,23 @@ class ProgressFold(Generic[P]):
         state = self._state(fact.task, at)
         state.reopen()
         state.is_group, state.started, state.idle = True, at, 0.0
+        if isinstance(fact, e.IterationStarted):
+            state.item = fact.item
 
     def _task_ready(self, at: float, fact: e.TaskReady) -> None:
         state = self._state(fact.task, at)
         if state.ready is not None:
             state.reopen()
-        state.status, state.ready, state.started, state.idle = Status.READY, at, None, 0.0
+        state.status, state.ready, state.started, state.idle = READY, at, None, 0.0
 
     def _attempt_started(self, at: float, fact: e.AttemptStarted) -> None:
         state = self._state(fact.task, at)
-        state.status = Status.RUNNING
+        state.status, state.attempt = RUNNING, fact.attempt + 1
         if state.started is None:
             state.started = fact.at or at
 
     def _attempt_failed(self, at: float, fact: e.AttemptFailed) -> None:
-        self._state(fact.task, at).status = Status.READY
+        self._state(fact.task, at).status = READY
 
     def _task_ended(self, at: float, fact: e.TaskSucceeded | e.TaskFailed | e.TaskCancelled) -> None:
         state = self._state(fact.task, at)
@@ -247,18 +264,32 @@ _METHODS = {
 
 
 class RunProgress(ProgressFold[TaskProgress]):
-    """The progress of a run that is recorded, for its outline in the run store."""
+    """The progress of a run that is recorded, for its outline in the run store.
 
-    def __init__(self) -> None:
-        super().__init__(TaskProgress)
+    Args:
+        run: the id of the run.
+        display_name: returns the display name of a task, empty if it has none.
+    """
+
+    def __init__(self, run: RunId = "", display_name: Callable[[TaskRef], str] = NO_DISPLAY_NAMES) -> None:
+        super().__init__(TaskProgress, display_name)
+        self._run = run
+        self._inputs: Mapping[str, Value] = {}
+        self._outputs: Mapping[str, Value] = {}
         self._scalars: dict[TaskRef, Scalars] = {}  # of the tasks that have some
-        self._outputs: Scalars = ()
 
     def outline(self) -> str:
-        """Return the outline of the run, which has ended, as JSON: its lines, its failures and its totals."""
+        """Return the outline of the run, which has ended, as JSON: lines, failures, totals, and lines of values."""
         lines = [line.fields() for line in self.lines(is_over=True)]
         failures = [*map(strip_controls, limit_failures(self.failures()))]
-        return json.dumps([lines, failures, self.totals(is_over=True).fields()], separators=(",", ":"))
+        totals = self.totals(is_over=True).fields()
+        return json.dumps([lines, failures, totals, [*map(strip_controls, self._values())]], separators=(",", ":"))
+
+    def _values(self) -> Iterator[str]:
+        """Yield the lines of the run's inputs, outputs and metrics, as `Run.to_text` has them."""
+        yield from describe_values("inputs", self._inputs, self._run)
+        yield from describe_values("outputs", self._outputs, self._run)
+        yield from describe_metrics(self._counter(is_over=True).totals().metrics)
 
     def totals(self, *, is_over: bool) -> RunTotals:
         """Return the numbers of tasks in each status, and the metrics, after the facts so far.
@@ -266,7 +297,9 @@ class RunProgress(ProgressFold[TaskProgress]):
         Args:
             is_over: whether no process works on the run; then tasks that have not ended are interrupted.
         """
-        return self._counter(is_over=is_over).totals()
+        counter = self._counter(is_over=is_over)
+        counter.add_scalars(numbers_of(self._outputs))
+        return counter.totals()
 
     def _counter(self, *, is_over: bool) -> TotalsCounter:
         counter = TotalsCounter()
@@ -274,7 +307,7 @@ class RunProgress(ProgressFold[TaskProgress]):
             if not state.is_group:
                 status = Status.INTERRUPTED if is_over and state.status in OPEN else state.status
                 counter.add_task(status.value, is_cached=bool(state.cached_from))
-        for scalars in (*self._scalars.values(), self._outputs):
+        for scalars in self._scalars.values():
             counter.add_scalars(scalars)
         return counter
 
@@ -291,7 +324,14 @@ class RunProgress(ProgressFold[TaskProgress]):
 
     def _run_ended(self, at: float, fact: e.RunEnded) -> None:
         super()._run_ended(at, fact)
-        self._outputs = numbers_of(fact.outputs)
+        self._outputs = fact.outputs
+
+    def _run_started(self, at: float, fact: e.RunStarted) -> None:
+        self._inputs = fact.inputs
+
+    def _run_resumed(self, at: float, fact: e.RunResumed) -> None:
+        super()._run_resumed(at, fact)
+        self._inputs, self._outputs = fact.inputs, {}
 
 
 #: The step of a task's path that is an iteration: the name of the loop, and the number.
@@ -306,8 +346,8 @@ class NewRunProgress(RunProgress):
     not succeed. That is done for loops of the pipeline itself, not for those in its nested pipelines.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, run: RunId = "", display_name: Callable[[TaskRef], str] = NO_DISPLAY_NAMES) -> None:
+        super().__init__(run, display_name)
         self._succeeded: dict[str, int] = {}  # how many iterations, by the name of the loop
         self._held: dict[_Step, list[Any]] = {}  # times and facts in turns, as that is smaller than pairs
         self._totals = TotalsCounter()  # of the iterations that succeeded
@@ -362,4 +402,5 @@ class NewRunProgress(RunProgress):
 
 
 def _describe(task: TaskRef, failure: e.Failure) -> str:
-    return f"{'The pipeline' if task == ROOT else f'Task {str(task)!r}'} {failure.predicate}"
+    subject = "The pipeline" if task == ROOT else f"Task {str(task)!r}"
+    return f"{name_line(failure.location)}{subject} {failure.predicate}"

@@ -59,6 +59,7 @@ class Artifact:
     consumers: tuple[str, ...]
     _location: str = field(repr=False)
     registration: Mapping[str, Json] | None = None
+    _copy: str = field(repr=False, default="", compare=False)
 
     def _repr_html_(self) -> str:
         return to_html(self)
@@ -69,12 +70,21 @@ class Artifact:
 
     @property
     def path(self) -> Path | None:
-        """The path of its payload on this machine; None if it is in a remote store."""
-        return None if is_remote(self._location) else Path(self._location)
+        """The path of its payload on this machine; None if it is in a remote store only."""
+        if is_remote(self._location):
+            return Path(self._copy) if self._copy and os.path.lexists(self._copy) else None
+        return Path(self._location)
+
+    @property
+    def location(self) -> str:
+        """Where its payload belongs: a path of this machine, or a URI."""
+        return self._location if is_remote(self._location) else str(Path(self._location))
 
     @property
     def exists(self) -> bool | None:
-        """Whether anything is at its `path` now; None if it is in a remote store, or its URI is not a path."""
+        """Whether anything is at its `path` now; None if it is in a remote store only, or its URI is not a path."""
+        if is_remote(self._location):
+            return True if self.path else None
         return os.path.lexists(self._location) if os.path.isabs(self._location) else None
 
 
@@ -132,6 +142,17 @@ def first_line(text: str) -> str:
 def to_datetime(seconds: float) -> datetime:
     """Return the local time, with its offset from UTC, that is so many seconds after the epoch."""
     return datetime.fromtimestamp(seconds, _local_offset(seconds // _QUARTER_HOUR, time.timezone, time.tzname))
+
+
+def format_time(time: datetime, precision: str = "seconds") -> str:
+    """Return a time as text, with its offset from UTC: `2026-11-22 10:47:51 +01:00`.
+
+    Args:
+        time: the time.
+        precision: its smallest unit, as `datetime.isoformat` takes it.
+    """
+    text = time.isoformat(" ", precision)
+    return f"{text[:-6]} {text[-6:]}"
 
 
 @lru_cache(maxsize=256)

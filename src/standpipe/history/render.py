@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from standpipe.history.outline import format_progress
 from standpipe.history.records import Artifact, Attempt, Value
+from standpipe.history.values_text import describe_item
 from standpipe.model.events import Failure
 from standpipe.model.resources import format_memory
 from standpipe.model.types import is_complete_without_payload
@@ -15,13 +16,29 @@ from standpipe.support.durations import format_duration
 _MAX_VALUE_LENGTH = 200
 
 
-def explain_status(cached_from: str, skip_reason: str, failure: Failure | None) -> str:
-    """Return what follows a status in a line: where outputs come from, why a task was skipped or has failed."""
+def name_task(name: str, display_name: str, iteration: int | None, item: object) -> str:
+    """Return the name of a task in a line: with the one that its author set for people, or with the item."""
+    if iteration is not None and item is not None:
+        return f"{name} (item {describe_item(item)})"
+    return f"{name} ({display_name})" if display_name else name
+
+
+def explain_status(cached_from: str, skip_reason: str, failure: Failure | None, attempt: int) -> str:
+    """Return what follows a status in a line: where outputs come from, why a task was skipped or has failed.
+
+    Args:
+        cached_from: the run and task whose outputs were reused.
+        skip_reason: why the task was skipped.
+        failure: why it failed.
+        attempt: the number of its last attempt, from 1; 0 if it had none.
+    """
     if cached_from:
         return f", cached from {cached_from}"
     if skip_reason:
         return f": {skip_reason}"
-    return f"{failure.in_attempt}: {failure.message}" if failure else ""
+    if failure:
+        return f"{failure.in_attempt}: {failure.message}"
+    return f" in attempt {attempt}" if attempt > 1 else ""
 
 
 def format_value(value: Value) -> str:
@@ -71,11 +88,12 @@ def _format_artifact(artifact: Artifact) -> str:
     if artifact.registration:
         facts.append(f"to register as {artifact.registration.get('model_name')!r}")
     if artifact.exists is False:
-        facts.append(_describe_absence(artifact))
-    return f"{artifact.path or artifact.uri} ({', '.join(facts)})"
+        facts.append(describe_absence(artifact))
+    return f"{artifact.location} ({', '.join(facts)})"
 
 
-def _describe_absence(artifact: Artifact) -> str:
+def describe_absence(artifact: Artifact) -> str:
+    """Return why an artifact has no file."""
     if artifact.digest:
         return "removed"
     return (

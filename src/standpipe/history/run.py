@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
-from standpipe.errors import ArgumentError, NoSuchTask, StorageError
+from standpipe.errors import ArgumentError, NoSuchTask, StorageError, TaskFailure
+from standpipe.history.attempts import find_attempt
 from standpipe.history.lineage import Lineage
 from standpipe.history.outline import limit_failures, render_run
-from standpipe.history.records import Artifact, Attempt, Status, Value, seconds_of_progress
-from standpipe.history.task import Task, render_tree
-from standpipe.store.locks import ask_to_stop, is_active
+from standpipe.history.records import Artifact, Status, Value, seconds_of_progress
+from standpipe.history.task import Task, render_tree, task_metrics
+from standpipe.history.totals import scalar_metrics
+from standpipe.history.values_text import describe_metrics, describe_values
+from standpipe.model.layout import PULLED_FOLDER
+from standpipe.store.locks import ask_to_stop, is_active, read_pulled_version
 from standpipe.support.notebooks import to_html
 from standpipe.support.properties import cached_property
 from standpipe.support.terminal_text import strip_controls
@@ -24,12 +27,17 @@ from standpipe.support.untrusted_files import UntrustedFileError, read_file
 _MAX_LOG = 1024**3
 
 
+#: How a run is, and the version of its facts.
+RunState = tuple[Status, datetime | None, int]
+
+
 @dataclass(frozen=True)
 class RunDetails:
     """What the facts of a run say about it, beyond its status. `lineage` has its inputs, outputs and artifacts."""
 
     tasks: tuple[Task, ...]
     failures: tuple[str, ...]
+    failed_tasks: tuple[TaskFailure, ...]
     pauses: tuple[tuple[datetime, datetime], ...]
     lineage: Lineage
 
@@ -53,6 +61,7 @@ class Run:
     _idle: float = field(repr=False)
     _read: Callable[[], RunDetails] = field(repr=False)
     _refresh: Callable[[], Run] = field(repr=False)
+    _read_ahead: Callable[[], bool] = field(repr=False)
 
     @property
     def duration(self) -> float | None:
@@ -93,6 +102,16 @@ class Run:
         return self._details.failures
 
     @property
+    def failed_tasks(self) -> tuple[TaskFailure, ...]:
+        """The tasks that failed by themselves, each with the reason."""
+        return self._details.failed_tasks
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, float]]:
+        """The numbers in `Metrics` artifacts, by the path of the task that produced them and the name of the metric."""
+        return scalar_metrics((artifact.producer, artifact.type, artifact.metadata) for artifact in self.artifacts)
+
+    @property
     def resume_count(self) -> int:
         """How often the run was resumed."""
         return len(self._details.pauses)
@@ -127,7 +146,7 @@ class Run:
         named = [task for task in self._by_path.values() if task.name == path]
         if len(named) == 1:
             return named[0]
-        raise NoSuchTask(_no_such_task(self.id, path, [task.path for task in named], [*self._by_path]))
+        raise NoSuchTask(_no_such_task(self, path, [task.path for task in named], [*self._by_path]))
 
     def log(self, task: str | Task, attempt: int | None = None) -> str:
         """Return the log of an attempt of a task, by default the last one. Bytes that are not UTF-8 are replaced.
@@ -154,6 +173,11 @@ class Run:
             ask_to_stop(self.folder)
         return is_in_progress
 
+    @property
+    def is_pulled(self) -> bool:
+        """Whether another system executes it, or has executed it (`standpipe pull`)."""
+        return os.path.lexists(self.folder / PULLED_FOLDER)
+
     def refresh(self) -> Run:
         """Return the run as it is now. Only facts that are new since this one are read from the run store.
 
@@ -162,6 +186,17 @@ class Run:
             StorageError: if the run store cannot be read.
         """
         return self._refresh()
+
+    def read_ahead(self) -> bool:
+        """Read a part of what its tasks are made of, for a program that has other work to do in between.
+
+        Returns:
+            Whether all of it has been read.
+
+        Raises:
+            StorageError: if the run store cannot be read.
+        """
+        return self._read_ahead()
 
     def _repr_html_(self) -> str:
         return to_html(self)
@@ -179,8 +214,14 @@ class Run:
             all_tasks: whether every task has a line, and every failure, also of many that are only counted otherwise.
         """
         failures = self.failures if all_tasks else limit_failures(self.failures)
-        lines = (*render_tree(self.tasks, all_tasks=all_tasks), *failures)
+        lines = (*render_tree(self.tasks, all_tasks=all_tasks), *self._values(), *failures)
         return strip_controls(render_run(self.id, self.status.value, self.duration, self.rerun_of, lines))
+
+    def _values(self) -> Iterator[str]:
+        """Yield the lines of its inputs, outputs and metrics, as `RunProgress.outline` has them."""
+        yield from describe_values("inputs", self.inputs, self.id)
+        yield from describe_values("outputs", self.outputs, self.id)
+        yield from describe_metrics(task_metrics(self.all_tasks()))
 
     @cached_property
     def _details(self) -> RunDetails:
@@ -191,24 +232,21 @@ class Run:
         return {task.path: task for task in self.all_tasks()}
 
 
-def _no_such_task(run: str, path: str, named: list[str], paths: list[str]) -> str:
+def _no_such_task(run: Run, path: str, named: list[str], paths: list[str]) -> str:
     if named:
-        return f"{len(named)} tasks of run {run} are named {path!r}: use the path of one, such as {named[0]!r}."
-    close = get_close_matches(path, paths, n=5)
+        return f"{len(named)} tasks of run {run.id} are named {path!r}: use the path of one, such as {named[0]!r}."
+    from standpipe.support.near_misses import close_meanings  # only a mistake needs these
+    from standpipe.support.shell_commands import standpipe_command
+
+    names = {each.rpartition("/")[2]: each for each in reversed(paths)}
+    close = close_meanings(path, {**names, **{each: each for each in paths}}, most=5)
     suggestion = f"The closest are {', '.join(close)}; " if close else ""
-    return f"Run {run} has not reached a task {path!r}. {suggestion}`standpipe show {run}` lists all tasks."
+    command = standpipe_command("show", run.folder.parent, run.id)
+    return f"Run {run.id} has not reached a task {path!r}. {suggestion}`{command}` lists all tasks."
 
 
 def _read_log(task: Task, number: int | None, root: Path) -> str:
-    attempts: dict[Any, Attempt] = {each.number: each for each in task.attempts}
-    if attempts and number is not None and number not in attempts:
-        numbers = ", ".join(map(str, attempts))
-        raise NoSuchTask(f"Task {task.path!r} has no attempt {number}. Its attempts are {numbers}, numbered from 1.")
-    if not attempts:
-        reason = f"it was cached from {task.cached_from}" if task.cached_from else f"its status is {task.status.value}"
-        hint = " Its children have logs of their own." if task.children else ""
-        raise NoSuchTask(f"Task {task.path!r} has no log: {reason}.{hint}")
-    path = attempts[max(attempts) if number is None else number].log
+    path = find_attempt(task, number).log
     try:
         text = read_file(path, root, _MAX_LOG).decode(errors="replace")
         return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -218,3 +256,8 @@ def _read_log(task: Task, number: int | None, root: Path) -> str:
         raise StorageError(f"The log of task {task.path!r} cannot be read: {error}") from error
     except OSError as error:
         raise StorageError(f"The log of task {task.path!r} cannot be read: {error.strerror} ({path}).") from error
+
+
+def state_of(run: Run) -> RunState:
+    """Return what changes when a run gets other facts, also after its end: a pull may replace them."""
+    return run.status, run.ended, read_pulled_version(run.folder)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from standpipe.history.outline import Line, format_progress, render_lines, select_lines
-from standpipe.history.records import Artifact, Attempt, Status, Value, first_line, seconds_of_progress
-from standpipe.history.render import explain_status, format_value, render_attempt, render_failure
+from standpipe.history.records import Artifact, Attempt, Status, Value, first_line, format_time, seconds_of_progress
+from standpipe.history.render import explain_status, format_value, name_task, render_attempt, render_failure
+from standpipe.history.totals import Metric, TotalsCounter, scalars_of
+from standpipe.history.values_text import describe_metrics
 from standpipe.model.events import Failure
 from standpipe.model.frozen import frozen
 from standpipe.model.layout import task_folder
@@ -24,13 +26,15 @@ class Task:
     """A task that the run has reached. Nested pipelines, loops and their iterations are tasks with `children`.
 
     `path` joins the names of the tasks around it and its own; the name of an iteration is its number, from 0, and
-    `item` is its item. `cached_from` names the run and task whose outputs were reused, empty if it ran; `skip_reason`
-    says why it was skipped. `started` is the start of its first attempt, or of the nested pipeline, loop or iteration;
-    `ready` is when its inputs were known, so that it waited for a free slot only. It is None for tasks with `children`.
+    `item` is its item. `display_name` is empty unless the author set one. `cached_from` names the run and task whose
+    outputs were reused, empty if it ran; `skip_reason` says why it was skipped. `started` is the start of its first
+    attempt, or of the nested pipeline, loop or iteration; `ready` is when its inputs were known, so that it waited for
+    a free slot only. It is None for tasks with `children`.
     """
 
     path: str
     name: str
+    display_name: str
     iteration: int | None
     item: Value
     status: Status
@@ -47,6 +51,7 @@ class Task:
     _run_folder: Path
     _ref: TaskRef
     _idle: float
+    _attempt: int
 
     if not TYPE_CHECKING:  # which would take any name for an attribute
 
@@ -110,7 +115,7 @@ def render_tree(tasks: Sequence[Task], *, all_tasks: bool = False) -> Iterator[s
             tasks,
             lambda task: task.children,
             lambda task: task.status.value,
-            lambda task, depth: Line(depth, task.name, task.status.value, task.duration, _explain(task)),
+            lambda task, depth: Line(depth, _name(task), task.status.value, task.duration, _explain(task)),
             all_tasks=all_tasks,
         )
     )
@@ -119,14 +124,17 @@ def render_tree(tasks: Sequence[Task], *, all_tasks: bool = False) -> Iterator[s
 def _render(task: Task) -> Iterator[str]:
     """Yield the lines of a task with everything that is known about it."""
     yield f"{task.path}: {format_progress(task.status.value, task.duration)}{_explain(task)}"
+    if task.display_name:
+        yield f"display name: {task.display_name}"
     if task.started:
-        yield f"started: {task.started:%Y-%m-%d %H:%M:%S}"
+        yield f"started: {format_time(task.started)}"
     if task.iteration is not None:
         yield f"item: {format_value(task.item)}"
     for title, values in (("inputs", task.inputs), ("outputs", task.outputs)):
         if values:
             yield f"{title}:"
             yield from (f"  {name} = {format_value(value)}" for name, value in values.items())
+    yield from describe_metrics(task_metrics([task]))
     for attempt in task.attempts:
         yield from render_attempt(attempt)
     if task.failure:
@@ -138,5 +146,19 @@ def _render(task: Task) -> Iterator[str]:
     yield from render_tree(task.children)
 
 
+def task_metrics(tasks: Iterable[Task]) -> Mapping[str, Metric]:
+    """Return the numbers in the `Metrics` artifacts that tasks produced, added up by their names."""
+    counter = TotalsCounter()
+    for task in tasks:
+        if not task.children and task.status is Status.SUCCEEDED:
+            for artifact in task.artifacts:
+                counter.add_scalars(scalars_of(artifact.type, artifact.metadata))
+    return counter.totals().metrics
+
+
+def _name(task: Task) -> str:
+    return name_task(task.name, task.display_name, task.iteration, task.item)
+
+
 def _explain(task: Task) -> str:
-    return explain_status(task.cached_from, task.skip_reason, task.failure)
+    return explain_status(task.cached_from, task.skip_reason, task.failure, task._attempt)

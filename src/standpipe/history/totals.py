@@ -6,7 +6,7 @@ The outline of a run that has ended has them (`history.progress`), so that a lis
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,9 +139,27 @@ def metrics_of(outputs: Mapping[str, Value]) -> Scalars:
         for artifact in value if isinstance(value, list) else (value,):
             if not isinstance(artifact, ArtifactValue):
                 break  # a list of something else, which may be long
-            if artifact.type.schema_title == _METRICS:
-                pairs += numbers_of(artifact.metadata)
+            pairs += scalars_of(artifact.type.schema_title, artifact.metadata)
     return tuple(pairs)
+
+
+def scalars_of(artifact_type: str, metadata: Mapping[str, Any]) -> Scalars:
+    """Return the numbers of an artifact, if it is a `Metrics` artifact."""
+    return numbers_of(metadata) if artifact_type == _METRICS else ()
+
+
+def scalar_metrics(artifacts: Iterable[tuple[str | None, str, Mapping[str, Any]]]) -> dict[str, dict[str, float]]:
+    """Return the numbers of `Metrics` artifacts, by the path of the task that produced them and the name of the metric.
+
+    Args:
+        artifacts: the producer, the type and the metadata of each artifact.
+    """
+    metrics: dict[str, dict[str, float]] = {}
+    for producer, artifact_type, metadata in artifacts:
+        numbers = scalars_of(artifact_type, metadata)
+        if producer is not None and numbers:
+            metrics.setdefault(producer, {}).update(numbers)
+    return metrics
 
 
 def numbers_of(values: Mapping[str, Any]) -> Scalars:

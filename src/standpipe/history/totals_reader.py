@@ -10,15 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 from standpipe.errors import StandpipeError
 from standpipe.history.progress import RunProgress
 from standpipe.history.records import Status
-from standpipe.history.run import Run
+from standpipe.history.run import Run, RunState, state_of
 from standpipe.history.totals import RunTotals
 from standpipe.model.refs import RunId
+from standpipe.store.locks import read_pulled_version
 from standpipe.store.reading import StoredFacts, read_totals
 from standpipe.support.garbage_collection import pause_garbage_collection
 
@@ -39,7 +39,7 @@ class TotalsReader:
         self._clock = clock
         self._facts = StoredFacts(pipeline_root)
         self._lock = threading.Lock()
-        self._ended: dict[RunId, tuple[datetime, RunTotals | None]] = {}  # None: an older version recorded it
+        self._ended: dict[RunId, tuple[RunState, RunTotals | None]] = {}  # None: an older version recorded it
         self._open: dict[RunId, _Fold] = {}
 
     def stored(self, runs: Sequence[Run]) -> dict[RunId, RunTotals]:
@@ -53,10 +53,10 @@ class TotalsReader:
         """
         with self._lock:
             self._ended = {run.id: self._ended[run.id] for run in runs if self._is_known(run)}
-            new = {run.id: run.ended for run in runs if run.ended is not None and run.id not in self._ended}
+            new = {run.id: state_of(run) for run in runs if run.ended is not None and run.id not in self._ended}
             if new:
                 texts = read_totals(self._root)
-                self._ended |= {run: (ended, _parse(texts.get(run))) for run, ended in new.items()}
+                self._ended |= {run: (state, _parse(texts.get(run))) for run, state in new.items()}
             ids = {run.id for run in runs}
             self._open = {run: fold for run, fold in self._open.items() if run in ids}
             return {run: totals for run, (_, totals) in self._ended.items() if totals is not None}
@@ -74,25 +74,35 @@ class TotalsReader:
 
     def _is_known(self, run: Run) -> bool:
         known = self._ended.get(run.id)
-        return known is not None and known[0] == run.ended
+        return known is not None and known[0] == state_of(run)
 
     def _fold(self, run: Run, deadline: float) -> RunTotals:
-        fold = self._open.setdefault(run.id, _Fold(self._facts, run.id))
+        version = read_pulled_version(run.folder)
+        fold = self._open.get(run.id)
+        if fold is None or fold.version != version:
+            fold = self._open[run.id] = _Fold(self._facts, run.id, version)
         try:
             is_complete = fold.read(lambda: self._clock() > deadline)
         except StandpipeError:  # the page of the run says what is wrong with it
             return RunTotals(is_complete=True)
         totals = replace(fold.totals(is_over=run.status is not Status.RUNNING), is_complete=is_complete)
         if is_complete and run.ended is not None and self._is_known(run):
-            self._ended[run.id] = (run.ended, totals)
+            self._ended[run.id] = (state_of(run), totals)
             del self._open[run.id]
         return totals
 
 
 class _Fold:
-    """The facts of one run that were read so far, folded."""
+    """The facts of one run that were read so far, folded.
 
-    def __init__(self, facts: StoredFacts, run: RunId) -> None:
+    Args:
+        facts: where the facts are read.
+        run: the id of the run.
+        version: that of its facts, of which a later pull may put others in their place.
+    """
+
+    def __init__(self, facts: StoredFacts, run: RunId, version: int) -> None:
+        self.version = version
         self._facts = facts
         self._run = run
         self._length = 0

@@ -1,6 +1,8 @@
-"""Arguments of a run that a person types, on the command line or into a form: text becomes the value of an input."""
+"""Inputs as text: how they are declared, and what a person types for them, on a command line or into a form."""
 
 from __future__ import annotations
+
+import json
 
 from standpipe.model.json_values import InvalidJson, parse_json, parse_text
 from standpipe.model.types import ArtifactInput, Input, Json
@@ -14,6 +16,9 @@ _NOTATIONS = {
     "LIST": "a JSON list such as [1, 2]",
     "STRUCT": 'a JSON object such as {"a": 1}',
 }
+
+#: The longest default value that is shown.
+_LONGEST_DEFAULT = 60
 
 
 def parse_argument(text: str, declared: Input) -> Json:
@@ -33,6 +38,24 @@ def parse_argument(text: str, declared: Input) -> Json:
         raise ValueMismatch(
             f"expected {kind} ({declared.type.label}), got {preview(text)}.{_explain(mismatch)}"
         ) from mismatch
+
+
+def describe_input(name: str, declared: Input) -> str:
+    """Return an input as its author would declare it, such as `epochs: int = 3`."""
+    label = describe_type(declared)
+    if isinstance(declared, ArtifactInput) or declared.default is None:
+        return f"{name}: {label} = None" if declared.optional else f"{name}: {label}"
+    default = json.dumps(declared.default, ensure_ascii=False)
+    return f"{name}: {label} = {default if len(default) <= _LONGEST_DEFAULT else default[:_LONGEST_DEFAULT] + '…'}"
+
+
+def describe_type(declared: Input) -> str:
+    """Return the type of an input as authors write it, such as `int` or `list[Model]`."""
+    if isinstance(declared, ArtifactInput):
+        return f"list[{declared.type.label}]" if declared.is_list else declared.type.label
+    if declared.literals:
+        return f"Literal[{', '.join(map(repr, declared.literals))}]"
+    return declared.type.label
 
 
 def _parse_locations(text: str) -> Json:

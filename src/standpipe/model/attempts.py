@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from standpipe.model.events import CodeLocation
 from standpipe.model.frozen import field, frozen
 from standpipe.model.plan import Component, ExecutorRef, PythonFunction
 from standpipe.model.refs import RunId, TaskRef
-from standpipe.model.resources import Limits
+from standpipe.model.resources import NO_REQUEST, Limits, ResourceRequest
 from standpipe.model.types import Json
+from standpipe.model.values import ArtifactValue, Checksum
 
 
 @frozen
@@ -75,6 +77,20 @@ class PodSettings:
 
 
 @frozen
+class Transfers:
+    """The payloads of an attempt that its machine exchanges with an object store.
+
+    `root` is the URI below which the outputs go; those that the task leaves at the `local_path` of their URIs are
+    uploaded. `inputs` are the artifacts that the task reads, without the paths at which it finds them. `cache_size` is
+    the most bytes of payloads that the machine keeps for later attempts.
+    """
+
+    root: str
+    inputs: tuple[ArtifactValue, ...] = ()
+    cache_size: int = 20 * 1024**3
+
+
+@frozen
 class DebugPause:
     """Where an attempt waits for its user: before the task, after it has succeeded, after it has failed."""
 
@@ -96,7 +112,9 @@ class TaskRequest:
     this process, or if that is a port, that of an editor, which attaches there. `component` declares the inputs and
     outputs of the task. With `pause` it waits until its user lets it continue. `umask` has the permissions that its
     files do not get. `concurrency` is how many tasks are expected to run at the same time, this one included: unless
-    its author decides otherwise, it uses its share of the cores.
+    its author decides otherwise, it uses its share of the cores. `resources` is what is reserved for it, for runners
+    that place attempts on machines. With `transfers` the runner moves the payloads of artifacts (`RemoteRunner`): they
+    are neither on this machine before the attempt nor after it.
     """
 
     run: RunId
@@ -118,6 +136,13 @@ class TaskRequest:
     pause: DebugPause | None = None
     umask: int = 0o077
     concurrency: int = 1
+    resources: ResourceRequest = NO_REQUEST
+    transfers: Transfers | None = None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables that the task has besides those of its runner."""
+        return {**self.env, **self.pod.env}
 
 
 @frozen
@@ -126,10 +151,12 @@ class Outcome:
 
     Exactly one of `exit_code`, `signal` and `problem` is set: the process exited, it was killed, or it could not be
     started or its exit status is unknown (which is a failure). `detail` is the traceback of the task's code; `cause` is
-    its exception in one line, and `hint` what to do about it. `out_of_memory` is set if the process was killed for that
-    reason. `cpu_seconds` and `peak_memory` (bytes) are those of all its processes, None if unknown. `warm_imports` is
-    whether its packages were imported before it was forked. These three do not take part in comparisons, nor does
-    `hint`.
+    its exception in one line, `location` the line of the user's code that it comes from, and `hint` what to do about
+    it. `out_of_memory` is set if the process was killed for that reason. `cpu_seconds` and `peak_memory` (bytes) are
+    those of all its processes, None if unknown. `warm_imports` is whether its packages were imported before it was
+    forked. These three do not take part in comparisons, nor do `hint` and `location`. With a `problem`, `is_lost` is
+    whether the attempt was lost with the machine that it ran on, which says nothing about the task. `stored` are the
+    checksums of the payloads that its machine has uploaded, by their URIs.
     """
 
     exit_code: int | None = None
@@ -142,6 +169,9 @@ class Outcome:
     peak_memory: int | None = field(default=None, compare=False)
     warm_imports: bool = field(default=False, compare=False)
     hint: str = field(default="", compare=False)
+    location: CodeLocation | None = field(default=None, compare=False)
+    is_lost: bool = False
+    stored: Mapping[str, Checksum] = field(default_factory=dict)
 
     @property
     def succeeded(self) -> bool:

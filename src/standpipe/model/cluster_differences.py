@@ -208,11 +208,11 @@ SP106 = ClusterDifference(
 )
 SP108 = ClusterDifference(
     "SP108",
-    "a placeholder in the first word of the command of a container component",
+    "a placeholder in the first word of the command of a container component, other than that of an input parameter",
     "It stays as it is, except for `{{$}}`.",
     "It is replaced.",
     since="2.0.0",
-    source="component/launcher_v2.go, compileCmdAndArgs",
+    source="component/launcher_v2.go, compileCmdAndArgs; driver/util.go, resolveContainerArgs",
     fix='Begin the command with a fixed program, such as `["env", ...]`.',
 )
 SP109 = ClusterDifference(

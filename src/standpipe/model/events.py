@@ -7,8 +7,8 @@ Three numbers count the attempts at a task, here and in all other packages:
 
 * `attempt` is the number of an attempt, from 0. It counts every attempt at the task in the run, also those before the
   run was resumed and those of a process that was killed, so it is never used twice.
-* `retry_index` is the number of attempts that failed since the run was started or last resumed. It is what the task
-  reads as `KFP_RETRY_INDEX`.
+* `retry_index` is the number of attempts that failed since the run was started or last resumed, without those that were
+  lost with a machine. It is what the task reads as `KFP_RETRY_INDEX`.
 * `max_retries` is the `retry_index` of the last attempt that the author of the pipeline allows (`model.plan.Retry`).
 
 People and programs read numbers of attempts from 1, as in "attempt 2 of 3" and `history.Attempt.number`. Messages
@@ -30,13 +30,33 @@ from standpipe.model.values import Value
 
 
 @frozen
+class CodeLocation:
+    """The innermost line of the user's code in the traceback of an error.
+
+    `file` is an absolute path, or a name in angle brackets such as `<component train>` where there is no file, as in
+    compiled pipelines. `line` counts from 1; without a file, in the source of the component. `code` is the text of the
+    line; empty if it is unknown.
+    """
+
+    file: str
+    line: int
+    function: str
+    code: str = ""
+
+    @property
+    def has_file(self) -> bool:
+        return not self.file.startswith("<")
+
+
+@frozen
 class Failure:
     """The reason for the failure of a task.
 
     `message` is one sentence. `detail` is the traceback of the task's code, if there is one; `log_tail` is the end of
     its log; `hint` is what to do next. `exit_code` or `signal` is how its process ended, if it had one. A DAG or loop
     fails because of a task in it: `cause_task` is that task. `attempts` is the retry index of the last attempt plus 1,
-    for a task that was retried; 0 for other tasks.
+    for a task that was retried; 0 for other tasks. `location` is the line of the user's code that raised the error, or
+    called what raised it; None if it is unknown.
     """
 
     message: str
@@ -48,6 +68,7 @@ class Failure:
     cause_task: TaskRef | None = None
     attempts: int = 0
     log_tail: str = ""
+    location: CodeLocation | None = None
 
     @property
     def in_attempt(self) -> str:
@@ -106,7 +127,8 @@ class AttemptEnded:
     """An attempt ended: it succeeded with `outputs`, or failed if there is a `failure`.
 
     `cached_from` is the origin of outputs that were reused from the cache: a run and its task. Empty if the task ran.
-    `is_final` is whether another attempt would fail in the same way, so that the task is not retried.
+    `is_final` is whether another attempt would fail in the same way, so that the task is not retried. `is_lost` is
+    whether it failed as the machine that it ran on was lost, so that the task is retried in any case.
     """
 
     task: TaskRef
@@ -115,6 +137,7 @@ class AttemptEnded:
     report: AttemptReport | None = None
     cached_from: str = ""
     is_final: bool = False
+    is_lost: bool = False
 
 
 @frozen
@@ -225,7 +248,8 @@ class AttemptFailed:
     """An attempt failed, and the task is retried: `max_attempts` is the maximum number of attempts.
 
     `at` is the time of the failure, in seconds since the epoch by the engine's clock. The next attempt starts `delay`
-    seconds later, or when a slot is free after that.
+    seconds later, or when a slot is free after that. If the attempt `is_lost`, with the machine that it ran on, it does
+    not count as one that the author of the pipeline allows.
     """
 
     task: TaskRef
@@ -235,6 +259,7 @@ class AttemptFailed:
     at: float
     delay: float
     report: AttemptReport | None = None
+    is_lost: bool = False
 
     @property
     def due(self) -> float:

@@ -14,6 +14,7 @@
     .workspace/
       .artifacts/
     .standby/<digits>/          becomes the folder of an attempt whose container waits for it
+    .pulled/                    where the run comes from, if another system has executed it, and its artifacts
     .lost/<digits>/             what was where the folder of a new attempt has to be, at its path in the run
     <task>/                     the folder of a task, and of its first attempt
     <task>@1/                   the folder of its attempt 1
@@ -85,6 +86,15 @@ LOST_FOLDER = ".lost"
 
 #: Below a run's folder: folders that containers see already, of attempts that are expected to start soon.
 STANDBY_FOLDER = ".standby"
+
+#: Below a run's folder: where the run comes from, if another system has executed it, and payloads from there.
+PULLED_FOLDER = ".pulled"
+
+#: In that folder, as long as the other system executes the run.
+IN_PROGRESS_FILE = "in-progress"
+
+#: In that folder: its time is when facts of the run were last replaced by others.
+REPLACED_FILE = "replaced-facts"
 
 #: Everything that an attempt printed.
 LOG_FILE = "log.txt"

@@ -278,6 +278,17 @@ class PythonFunction:
     layout: str = ""
     sections: tuple[SourceSection, ...] = field(default=(), compare=False)
 
+    def locate(self, line: int) -> SourceLocation | None:
+        """Return where a line of the source comes from; None if that is not known.
+
+        Args:
+            line: the number of the line, from 1.
+        """
+        for section in self.sections:
+            if section.start <= line < section.start + section.count:
+                return SourceLocation(section.location.file, section.location.line + line - section.start)
+        return None
+
 
 @frozen
 class Container:

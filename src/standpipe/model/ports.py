@@ -1,4 +1,4 @@
-"""Ports: the protocols of the services that a run uses, with the values that they exchange.
+"""Ports: the protocols of the services that a run uses. The values of attempts that they exchange are in `attempts`.
 
 A module that implements a port imports only `model`, `support` and `errors`, and `worker` for what tasks share.
 """
@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from standpipe.errors import StandpipeError
 from standpipe.model.attempts import Outcome, PodSettings, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, Fact, StartAttempt
@@ -65,11 +64,47 @@ class Runner(Protocol):
 
 
 @runtime_checkable
-class PreparingRunner(Protocol):
-    """A `Runner` that knows before a task starts what its executor needs, and can build or pull it ahead."""
+class RemoteRunner(Protocol):
+    """A `Runner` of machines that read from and write to object stores themselves.
 
-    def find_problem(self, executor: Container) -> StandpipeError | None:
-        """Return why the tasks of an executor cannot run, as far as that is known before they start; None otherwise."""
+    If the artifacts of a run are in an object store, its requests have `transfers`, and this machine neither downloads
+    inputs for an attempt nor uploads outputs after it.
+    """
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether its tasks run on other machines."""
+
+
+def moves_payloads(runner: Runner) -> bool:
+    """Return whether a runner exchanges payloads with object stores itself, as a `RemoteRunner` does."""
+    return isinstance(runner, RemoteRunner) and runner.is_remote
+
+
+@frozen
+class Problem:
+    """A reason for which the tasks of an executor cannot run, known before they start.
+
+    `message` is a sentence about the task, without an end, and `hint` is what to do. `line` is the number of the line
+    of the executor's program that it is about, from 1; 0 if it is about the executor as a whole.
+    """
+
+    message: str
+    hint: str = ""
+    line: int = 0
+
+
+@runtime_checkable
+class CheckingRunner(Protocol):
+    """A `Runner` that knows before a task starts what is wrong with its executor."""
+
+    def find_problems(self, executor: Container) -> Iterable[Problem]:
+        """Return why the tasks of an executor cannot run, as far as that is known before they start."""
+
+
+@runtime_checkable
+class PreparingRunner(CheckingRunner, Protocol):
+    """A `CheckingRunner` that can build or pull ahead what executors need."""
 
     def is_prepared(self, executor: Container) -> bool:
         """Return whether nothing has to be built or pulled before a task of an executor can start, in microseconds."""
@@ -83,6 +118,17 @@ class PreparingRunner(Protocol):
 
         Raises:
             StandpipeError: if the tasks will not be able to start, or `cancel` was set meanwhile.
+        """
+
+    def check(self, executor: Container, cancel: Cancellation) -> None:
+        """Raise what `prepare` would, as far as that is known in a second: nothing is built or pulled.
+
+        Args:
+            executor: as for `prepare`.
+            cancel: cancels it.
+
+        Raises:
+            StandpipeError: if `prepare` is certain to fail, or `cancel` was set meanwhile.
         """
 
 
@@ -126,7 +172,10 @@ class CallerThreadRunner(Protocol):
 
 
 class Cluster(Protocol):
-    """The port of a cluster: it provides on this machine what the Kubernetes settings of a pipeline refer to."""
+    """The port of a cluster: it provides what the Kubernetes settings of a pipeline refer to.
+
+    On this machine that is a substitute. For pods of a real cluster, it is the cluster itself.
+    """
 
     def pod(self, executor: str, run: RunInfo, task: TaskRef, attempt: int) -> AbstractContextManager[PodSettings]:
         """Return the settings for an attempt at a task, as a context that removes temporary folders at its end.

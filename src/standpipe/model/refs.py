@@ -30,9 +30,10 @@ class TaskRef(NamedTuple):
     @property
     def whole(self) -> TaskRef:
         """The task that this one is a part of: the loop of an iteration, otherwise the parent."""
-        if self.iteration is None:
-            return self.parent
-        return _make(TaskRef, ((*self.path[:-1], (self.path[-1][0], None)),))
+        path = self.path
+        if not path or path[-1][1] is None:
+            return _make(TaskRef, (path[:-1],))
+        return _make(TaskRef, ((*path[:-1], (path[-1][0], None)),))
 
     def is_within(self, tasks: Container[TaskRef]) -> bool:
         """Return whether it is one of these tasks, or a part of one of them."""
@@ -67,7 +68,9 @@ class RunInfo(NamedTuple):
 
     `id` is the run's own name, and `name` that of its pipeline, which other runs have as well. As in `kfp.local`
     (`local/placeholder_utils.py`, 2.17.3) and on a cluster, the placeholder of the job's name is the run's own.
-    `workspace_path` is the path of the run's workspace as tasks see it; empty if there is none.
+    `workspace_path` is the path of the run's workspace as tasks see it; empty if there is none. `pipeline_root` is the
+    folder of the run's state, and `artifact_root` the URI below which payloads of artifacts are; empty if they are in
+    that folder.
     """
 
     id: RunId
@@ -76,6 +79,7 @@ class RunInfo(NamedTuple):
     created: str
     pipeline_root: str
     workspace_path: str = ""
+    artifact_root: str = ""
 
     @decides(SP105, SP122)
     def placeholder(self, task: TaskRef, name: str) -> str:
@@ -90,6 +94,6 @@ class RunInfo(NamedTuple):
             "pipeline_job_uuid": self.uuid,
             "pipeline_job_create_time_utc": self.created,
             "pipeline_job_schedule_time_utc": self.created,
-            "pipeline_root": self.pipeline_root,
+            "pipeline_root": self.artifact_root or self.pipeline_root,
             "workspace_path": self.workspace_path,
         }[name]

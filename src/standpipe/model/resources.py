@@ -30,7 +30,8 @@ class ResourceRequest:
 
     `cpu` (cores), `memory` (bytes) and `gpus` (a count) must be available before the task starts, and are reserved
     until it ends. `cpu_limit` and `memory_limit` are the maximum that it can use; None is no limit. `unavailable`
-    describes what the task requests beyond the capacity of the machine; empty if nothing.
+    describes what the task requests beyond the capacity of the machine; empty if nothing. `accelerator` is the kind of
+    its accelerators, as its author wrote it; empty for any.
     """
 
     cpu: float = 0.0
@@ -39,6 +40,7 @@ class ResourceRequest:
     cpu_limit: float | None = None
     memory_limit: int | None = None
     unavailable: str = ""
+    accelerator: str = ""
 
 
 #: The request of a task without requests and limits, which nearly all tasks share.
@@ -115,12 +117,17 @@ def parse_accelerator_count(text: str) -> int:
 def format_memory(memory: int) -> str:
     """Return a number of bytes as text with a unit, such as `512 MiB`.
 
-    >>> [format_memory(memory) for memory in (500, 2048, 1536 * 1024**2)]
-    ['500 bytes', '2 KiB', '1.5 GiB']
+    >>> [format_memory(memory) for memory in (500, 2048, 1023 * 1024, 1536 * 1024**2)]
+    ['500 bytes', '2 KiB', '1023 KiB', '1.5 GiB']
     """
     amount = float(memory)
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if amount < 1024:
-            return f"{amount:.3g} {unit}"
+            return f"{_digits(amount)} {unit}"
         amount /= 1024
-    return f"{amount:.3g} TiB"
+    return f"{_digits(amount)} TiB"
+
+
+def _digits(amount: float) -> str:
+    """Return three digits of a number, and all before the point."""
+    return f"{amount:.3g}" if amount < 999.5 else f"{amount:.0f}"  # otherwise 1000 becomes 1e+03

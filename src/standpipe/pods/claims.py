@@ -77,10 +77,7 @@ class Claims:
         return self._create(inputs) if image == CREATE_PVC else self._delete(inputs, is_repeated=is_repeated)
 
     def _create(self, inputs: Mapping[str, Value]) -> tuple[dict[str, Value], str]:
-        pvc_name, suffix = inputs.get("pvc_name") or "", inputs.get("pvc_name_suffix") or ""
-        if pvc_name and suffix:
-            raise SettingError("CreatePVC expected pvc_name or pvc_name_suffix, got both")
-        name = str(pvc_name or f"{uuid.uuid4()}{suffix}")
+        name = name_claim(inputs)
         ignored = [field for field in _CONTENT_INPUTS if inputs.get(field)]
         if ignored and name not in self._provided:
             self._notice(
@@ -111,3 +108,15 @@ class Claims:
                 "or digit at both ends"
             )
         return self._root / name
+
+
+def name_claim(inputs: Mapping[str, Value]) -> str:
+    """Return the name of the PVC that CreatePVC creates.
+
+    Raises:
+        SettingError: if its inputs exclude each other.
+    """
+    pvc_name, suffix = inputs.get("pvc_name") or "", inputs.get("pvc_name_suffix") or ""
+    if pvc_name and suffix:
+        raise SettingError("CreatePVC expected pvc_name or pvc_name_suffix, got both")
+    return str(pvc_name or f"{uuid.uuid4()}{suffix}")

@@ -6,6 +6,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from standpipe.model.attempts import InitContainer, Mount, PodSettings
@@ -13,6 +14,7 @@ from standpipe.model.events import Fact
 from standpipe.model.frozen import frozen
 from standpipe.model.kfp import CREATE_PVC, DELETE_PVC
 from standpipe.model.plan import Constant, Plan
+from standpipe.model.ports import Problem
 from standpipe.model.refs import ROOT, RunInfo, TaskRef
 from standpipe.model.values import Value
 from standpipe.pods.claims import Claims
@@ -77,8 +79,7 @@ class LocalCluster:
     @property
     def secrets(self) -> dict[str, bytes]:
         """The values of all secrets, by their descriptions in messages."""
-        secrets = self._provisions.data[Kind.SECRET].items()
-        return {f"the key {key!r} of the secret {name!r}": data[key] for name, data in secrets for key in data}
+        return self._provisions.secrets
 
     def carries_out(self, image: str) -> bool:
         """Return whether `carry_out` executes the tasks of an image; see `model.ports.Cluster`."""
@@ -90,22 +91,33 @@ class LocalCluster:
         """Execute CreatePVC or DeletePVC; see `model.ports.Cluster`."""
         return self._claims.carry_out(image, inputs, is_repeated=is_repeated)
 
-    def find_problem(self, executor: str) -> SettingError | None:
-        """Return why an executor's tasks are certain to fail: an object that it names is missing, or not text."""
-        settings = self._settings.get(executor)
-        if settings is None:
-            return None
-        try:
-            for source in settings.envs:
-                if isinstance(source.name, Constant):
-                    list(self._variables(source, ROOT))
-            for volume in settings.volumes:
-                if isinstance(volume, ObjectVolume) and isinstance(volume.name, Constant):
-                    self._data(volume, str(volume.name.value))
-            self._check_volumes_of_init_containers(settings)
-        except SettingError as error:
-            return error
-        return None
+    def find_problems(self, executor: str) -> Iterator[Problem]:
+        """Yield why an executor's tasks are certain to fail: each object that it names and that is missing or not text.
+
+        Args:
+            executor: the label of the executor.
+        """
+        settings, once = self._settings.get(executor), Once()
+        for check in self._checks(settings) if settings else ():
+            try:
+                check()
+            except SettingError as error:
+                if once.is_first(str(error)):  # an object is missing for each of its keys
+                    yield Problem(str(error), error.hint)
+
+    def _checks(self, settings: Settings) -> Iterator[Callable[[], object]]:
+        """Yield functions that raise a `SettingError` if an object of their own is missing."""
+        for source in settings.envs:
+            for variable in source.variables if isinstance(source.name, Constant) else ():
+                yield partial(self._check_variables, replace(source, variables=(variable,)))
+        for volume in settings.volumes:
+            if isinstance(volume, ObjectVolume) and isinstance(volume.name, Constant):
+                yield partial(self._data, volume, str(volume.name.value))
+        yield partial(self._check_volumes_of_init_containers, settings)
+
+    def _check_variables(self, source: EnvironmentSource) -> None:
+        for _ in self._variables(source, ROOT):
+            pass
 
     def _check_volumes_of_init_containers(self, settings: Settings) -> None:
         """Check the names of volumes, if all are known before the run.

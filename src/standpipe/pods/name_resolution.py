@@ -54,12 +54,17 @@ class NameResolver:
         Raises:
             SettingError: if the input does not exist, or the name is empty.
         """
-        value = self._value(source, task)
+        value = self.value(source, task)
         if value == "":
             raise SettingError("the name of a secret, config map or PVC is empty")
         return None if value is None else to_text(value)
 
-    def _value(self, source: Name, task: TaskRef) -> Value:
+    def value(self, source: Name, task: TaskRef) -> Value:
+        """Return the value of a source for a task; None if it has none.
+
+        Raises:
+            SettingError: if the input does not exist.
+        """
         if isinstance(source, Constant):
             return source.value
         if isinstance(source, FromInput):

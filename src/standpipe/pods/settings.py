@@ -101,7 +101,7 @@ def read(config: Json, path: str) -> Settings:
     fields = ConfigFields(config, path)
     metadata, security = fields.inner("podMetadata"), fields.inner("securityContext")
     claims = tuple(
-        ClaimMount(_claim_name(mount), mount.mount_path(), _sub_path(mount)) for mount in fields.entries("pvcMount")
+        ClaimMount(claim_name(mount), mount.mount_path(), sub_path(mount)) for mount in fields.entries("pvcMount")
     )
     return Settings(
         envs=(*_envs(fields, Kind.SECRET, "secret"), *_envs(fields, Kind.CONFIG_MAP, "configMap")),
@@ -131,7 +131,7 @@ def _envs(fields: ConfigFields, kind: Kind, prefix: str) -> tuple[EnvironmentSou
     return tuple(
         EnvironmentSource(
             kind,
-            _object_name(entry, prefix),
+            object_name(entry, prefix),
             tuple((pair.text(f"{prefix}Key"), pair.text("envVar")) for pair in entry.entries("keyToEnv")),
             entry.flag("optional"),
         )
@@ -141,27 +141,36 @@ def _envs(fields: ConfigFields, kind: Kind, prefix: str) -> tuple[EnvironmentSou
 
 def _volumes(fields: ConfigFields, kind: Kind, prefix: str) -> tuple[ObjectVolume, ...]:
     return tuple(
-        ObjectVolume(kind, _object_name(entry, prefix), entry.mount_path(), entry.flag("optional"))
+        ObjectVolume(kind, object_name(entry, prefix), entry.mount_path(), entry.flag("optional"))
         for entry in fields.entries(f"{prefix}AsVolume")
     )
 
 
-def _object_name(entry: ConfigFields, prefix: str) -> Name:
-    """Return the name from the newer field, which can refer to a value of the run, or from the older constant field."""
+def object_name(entry: ConfigFields, prefix: str) -> Name:
+    """Return the name of a secret or config map.
+
+    The newer field can refer to a value of the run, the older one is a constant.
+    """
     if f"{prefix}NameParameter" in entry:
-        return _reference(entry.inner(f"{prefix}NameParameter"))
+        return read_reference(entry.inner(f"{prefix}NameParameter"))
     return Constant(entry.text(f"{prefix}Name"))
 
 
-def _claim_name(mount: ConfigFields) -> Name:
+def claim_name(mount: ConfigFields) -> Name:
+    """Return the name of a PVC; older files have it in one of three fields of its mount."""
     if "pvcNameParameter" in mount:
-        return _reference(mount.inner("pvcNameParameter"))
+        return read_reference(mount.inner("pvcNameParameter"))
     if "constant" in mount:
         return Constant(mount.text("constant"))
-    return _reference(mount)
+    return read_reference(mount)
 
 
-def _reference(fields: ConfigFields) -> Name:
+def read_reference(fields: ConfigFields) -> Name:
+    """Return the constant, the input or the output that a value comes from.
+
+    Raises:
+        SpecError: if it is none of them.
+    """
     if "componentInputParameter" in fields:
         return FromInput(fields.text("componentInputParameter"))
     if "taskOutputParameter" in fields:
@@ -172,7 +181,12 @@ def _reference(fields: ConfigFields) -> Name:
     raise SpecError(f"{fields.path}: expected a name: a constant, an input of the pipeline or an output of a task.")
 
 
-def _sub_path(entry: ConfigFields) -> str:
+def sub_path(entry: ConfigFields) -> str:
+    """Return the path of a folder in a volume.
+
+    Raises:
+        SpecError: if it leads out of the volume.
+    """
     path = entry.text("subPath")
     if path.startswith("/") or ".." in path.split("/"):
         raise SpecError(f"{entry.path}.subPath: invalid path {path!r}: expected a path inside the volume.")

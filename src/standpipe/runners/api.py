@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
-from standpipe.errors import ArgumentError
+from standpipe.errors import ArgumentError, UnsupportedError
 from standpipe.support.forking import paused, register_functions
 
 if TYPE_CHECKING:
@@ -51,10 +51,16 @@ class LocalRunner(ABC):
     #: the output artifacts that it would have written.
     executes_code = True
 
+    #: Whether its tasks exchange artifacts with this program through an object store, and in no other way.
+    needs_object_store = False
+
     #: Whether tasks run in this process, one at a time. Progress then leaves the terminal to them and to debuggers.
     in_process = False
 
-    _opening = threading.Lock()
+    #: Whether tasks can wait for their user, as `set_debug_pause` asks.
+    can_pause = True
+
+    _opening = threading.RLock()  # a runner around another one opens that, too
     _opened: Runner | None = None
     _opened_by = 0
     _runs = 0  # in progress
@@ -128,6 +134,13 @@ class LocalRunner(ABC):
             StandpipeError: if the runner cannot run the pipeline as it is.
         """
 
+    def check_debug(self) -> None:  # noqa: B027 - others say it of each task
+        """Check that tasks can run under a debugger. It is called before a run whose task is to be debugged.
+
+        Raises:
+            UnsupportedError: if they cannot; the message says how to debug them.
+        """
+
     @property
     def variables(self) -> Mapping[str, str]:
         """Environment variables that the user's options set for all tasks, by name."""
@@ -172,10 +185,32 @@ class LocalRunner(ABC):
 
 
 def _after_fork_in_child() -> None:
-    LocalRunner._opening = threading.Lock()  # a thread that is not in this process may hold the old one
+    LocalRunner._opening = threading.RLock()  # a thread that is not in this process may hold the old one
 
 
 register_functions(in_child=_after_fork_in_child)
+
+
+def refuse_init_containers(plan: Plan, runner: str, advice: str = "") -> None:
+    """Refuse a pipeline whose tasks have init containers or sidecars, for a runner that has no containers.
+
+    A task reads what its init container has left, or calls its sidecar. Without them its failure, or its wrong result,
+    would come hours later.
+
+    Args:
+        plan: the Plan of the pipeline.
+        runner: the name of the class of the runner.
+        advice: what else the user can do, as a sentence.
+
+    Raises:
+        UnsupportedError: if tasks have some; the message names them.
+    """
+    tasks = plan.tasks_with_init_containers
+    if tasks:
+        raise UnsupportedError(
+            f"Pipeline {plan.name!r} has tasks with init containers or sidecars, which the {runner} does not run: "
+            f"{', '.join(map(repr, tasks))}. Use local.DockerRunner(). {advice}".rstrip()
+        )
 
 
 def runner_class(name: str) -> type[LocalRunner]:
@@ -199,7 +234,11 @@ def default_flag() -> str:
 
 
 def from_command_line(
-    flag: str, *, no_venv: bool, no_init_containers: bool = False, no_warm_imports: bool = False
+    flag: str,
+    *,
+    no_venv: bool,
+    no_init_containers: bool = False,
+    no_warm_imports: bool = False,
 ) -> LocalRunner:
     """Make the runner that the flags of the command line ask for.
 
@@ -212,8 +251,8 @@ def from_command_line(
     Raises:
         ArgumentError: if a flag is not for this runner.
     """
-    name = next(name for name, registration in RUNNERS.items() if registration.flag == flag)
-    return runner_class(name).from_command_line(
+    chosen = runner_class(next(name for name, registration in RUNNERS.items() if registration.flag == flag))
+    return chosen.from_command_line(
         no_venv=no_venv, no_init_containers=no_init_containers, no_warm_imports=no_warm_imports
     )
 

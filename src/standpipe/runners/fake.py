@@ -47,9 +47,10 @@ class FakeRunner(LocalRunner):
 
     A function gets the inputs and output artifacts that it has parameters for, by name and as a component gets them;
     `**` gets all other input parameters. What it annotates as a Pydantic model is one. It returns its outputs by name,
-    as a dict or a NamedTuple, or the value of the output `Output`. The value of an output artifact is its payload, as
-    text or bytes; a function may as well write to the artifact's `path` and set its metadata. If `Output` is a dict, a
-    dict with other keys than the names of outputs is its value, and so is an empty one.
+    as a dict or a NamedTuple, or the value of the only output or of the output `Output`. The value of an output
+    artifact is its payload, as text or bytes; a function may as well write to the artifact's `path` and set its
+    metadata. If `Output` is a dict, a dict with other keys than the names of outputs is its value, and so is an empty
+    one.
 
     An exception is the failure of the task, and `sys.exit(3)` its exit code. What a function prints goes to this
     process's own output, not to the log of the task. A task without a function succeeds if it has no output
@@ -159,6 +160,10 @@ class FakeTaskRunner:
         self._called = set() if called is None else called
         self._signatures: dict[str, Mapping[str, inspect.Parameter]] = {}  # by the names of functions
         self._fingerprint = f"fake {os.urandom(16).hex()}"
+
+    def has_function(self, request: TaskRequest) -> bool:
+        """Return whether a function stands for the task."""
+        return self._function_name(request) is not None
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
         """Call the function of one attempt; see `model.ports.Runner`."""
@@ -318,11 +323,16 @@ def _by_name(returned: Any, names: set[str], declared: Mapping[str, Output]) -> 
     if isinstance(returned, tuple) and hasattr(returned, "_asdict"):
         return dict(returned._asdict())
     if not isinstance(returned, Mapping):
-        return {SINGLE_OUTPUT: returned}
+        return {_name_of_single(names): returned}
     single = declared.get(SINGLE_OUTPUT)
     is_dict = isinstance(single, ParameterOutput) and single.type is ParameterType.STRUCT
     is_value = is_dict and (not returned or bool(returned.keys() - names))
     return {SINGLE_OUTPUT: dict(returned)} if is_value else dict(returned)
+
+
+def _name_of_single(names: set[str]) -> str:
+    """Return the output that a value is for which has no name: the only one, or the one that components return."""
+    return next(iter(names)) if len(names) == 1 else SINGLE_OUTPUT
 
 
 def _as_json(value: Any, what: str) -> Any:

@@ -12,18 +12,26 @@ from standpipe.model.plan import Command, Container, Dag, ExecutorRef, Loop, Pla
 
 
 class NamedTask(NamedTuple):
-    """A task of a Plan: its path, with the range of the iterations of each loop, and the name of its component."""
+    """A task of a Plan: its path, with the range of the iterations of each loop, and the name of its component.
+
+    `executor` is the label of its executor.
+    """
 
     path: tuple[str | range, ...]
     name: str
     component: str
+    executor: str
 
     def has_name(self, normalized: str) -> bool:
         """Return whether a normalized name is that of the task or its component, or the path of one of its runs."""
-        if normalized in (normalize(self.name), normalize(self.component)):
+        if self.has_general_name(normalized):
             return True
         steps = normalized.split("/")
         return len(steps) == len(self.path) and all(map(_is_step, steps, self.path))
+
+    def has_general_name(self, normalized: str) -> bool:
+        """Return whether a normalized name is that of the task or its component, so that it stands for all its runs."""
+        return normalized in (normalize(self.name), normalize(self.component))
 
     def __str__(self) -> str:
         return "/".join("N" if isinstance(step, range) else step for step in self.path)
@@ -52,7 +60,7 @@ def _tasks_of(plan: Plan, dag: Dag, path: tuple[str | range, ...]) -> Iterator[N
         if isinstance(body, ExecutorRef):
             executor = plan.executors[body.label]
             if isinstance(executor, Container):
-                yield NamedTask(own_path, node.name, component_name(executor.program, node.name))
+                yield NamedTask(own_path, node.name, component_name(executor.program, node.name), body.label)
         else:
             yield from _tasks_of(plan, body, own_path)
 

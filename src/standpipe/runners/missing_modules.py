@@ -9,8 +9,9 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from standpipe.model.attempts import Outcome, TaskRequest
+from standpipe.model.plan import SourceLocation
 
-_MISSING = re.compile(r"ModuleNotFoundError: No module named '(\w+)[\w.]*'")
+_MISSING = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 
 _RELATIVE = "ImportError: attempted relative import with no known parent package"
 
@@ -50,20 +51,46 @@ def explain_missing_module(outcome: Outcome, request: TaskRequest, *, in_image: 
     return replace(outcome, hint=" ".join(hints))
 
 
-def _describe_origin(module: str, request: TaskRequest) -> str:
+def _describe_origin(name: str, request: TaskRequest) -> str:
     """Return where a module comes from and how a task gets it, as far as this process knows."""
+    module = name.partition(".")[0]
     place = request.component.source_location
-    beside = [str(Path(place.file).parent)] if place else []
-    spec = PathFinder.find_spec(module, beside) or PathFinder.find_spec(module)
-    path = _path_of(spec)
-    if path is not None and _INSTALLED.isdisjoint(path.parts) and not path.is_relative_to(sys.base_prefix):
+    path = _find_path(module, place)
+    if path is not None and _is_own(path):
         return (
             f"{module!r} is code of yours, in {path}: a task has its component alone, not the files beside it. Import "
             "it in your script and list the function that is called in additional_funcs, or ship the file with "
             "embedded_artifact_path (a package: the folder that it is in), or install your project with "
             "packages_to_install."
         )
-    return f"Add the package that has it to packages_to_install of the component{_example(module) if path else ''}."
+    return advise_package(module, place)
+
+
+def advise_package(module: str, place: SourceLocation | None) -> str:
+    """Return what provides a module to a task.
+
+    Args:
+        module: the module, without the names after a dot.
+        place: where the component is defined that imports it.
+    """
+    example = _example(module) if _find_path(module, place) else ""
+    return f"Add the package that has it to packages_to_install of the component{example}."
+
+
+def is_own_module(module: str, place: SourceLocation | None) -> bool:
+    """Return whether a module is code of the user's; the arguments are those of `advise_package`."""
+    path = _find_path(module, place)
+    return path is not None and _is_own(path)
+
+
+def _find_path(module: str, place: SourceLocation | None) -> Path | None:
+    """Return the file or folder of a module that is beside a component, or that this process can import."""
+    beside = [str(Path(place.file).parent)] if place else []
+    return _path_of(PathFinder.find_spec(module, beside) or PathFinder.find_spec(module))
+
+
+def _is_own(path: Path) -> bool:
+    return _INSTALLED.isdisjoint(path.parts) and not path.is_relative_to(sys.base_prefix)
 
 
 def _path_of(spec: ModuleSpec | None) -> Path | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
 from standpipe.errors import StorageError
-from standpipe.model.attempts import TaskRequest
+from standpipe.model.attempts import Outcome, TaskRequest
+from standpipe.model.events import CodeLocation
 from standpipe.model.json_values import InvalidJson, parse_json
 from standpipe.model.layout import ERROR_FILE, REQUEST_FILE, USAGE_FILE
 from standpipe.model.plan import PythonFunction
@@ -40,12 +41,14 @@ _MAX_COUNT = 2**63
 class ErrorDetails(NamedTuple):
     """The error that a function's process recorded; empty if it recorded none.
 
-    `detail` is the user's traceback, `cause` the exception in one line; `out_of_memory` whether it is a MemoryError.
+    `detail` is the user's traceback, `cause` the exception in one line; `out_of_memory` whether it is a MemoryError;
+    `location` is the line of the user's code that it comes from.
     """
 
     detail: str = ""
     cause: str = ""
     out_of_memory: bool = False
+    location: CodeLocation | None = None
 
 
 def request_file(folder: Path) -> Path:
@@ -64,6 +67,28 @@ class Usage(NamedTuple):
     peak_memory: int | None = None
     exit_code: int | None = None
     memory_kills: int | None = None
+
+
+_NO_USAGE = Usage()
+
+
+def make_outcome(exit_code: int | None, error: ErrorDetails, usage: Usage = _NO_USAGE) -> Outcome:
+    """Return the outcome of the process of a function, with what it has recorded.
+
+    Args:
+        exit_code: its exit code; None if it was killed, whose signal the caller knows.
+        error: its error.
+        usage: its usage, if it has recorded that.
+    """
+    return Outcome(
+        exit_code=exit_code,
+        detail=error.detail,
+        cause=error.cause,
+        out_of_memory=error.out_of_memory,
+        cpu_seconds=usage.cpu_seconds,
+        peak_memory=usage.peak_memory,
+        location=error.location,
+    )
 
 
 def write_request(
@@ -119,6 +144,11 @@ def read_error(request: TaskRequest) -> ErrorDetails:
         error = _read_object(_error_file(request.folder), request.pipeline_root, _MAX_ERROR)
     except UntrustedFileError as problem:
         return ErrorDetails(cause=f"its error report cannot be read: {problem}")
+    return to_error_details(error)
+
+
+def to_error_details(error: Mapping[str, Json]) -> ErrorDetails:
+    """Return the error that a function's process has reported as JSON; empty if it is not what `worker` writes."""
     texts = {key: error.get(key, "") for key in ("traceback", "summary", "kind", "name")}
     if not all(isinstance(text, str) for text in texts.values()):
         return ErrorDetails()
@@ -127,7 +157,17 @@ def read_error(request: TaskRequest) -> ErrorDetails:
         detail=texts["traceback"].rstrip() + hint,
         cause=texts["summary"] + hint,
         out_of_memory=texts["kind"] == "MemoryError",
+        location=_to_location(error.get("location")),
     )
+
+
+def _to_location(value: Json) -> CodeLocation | None:
+    """Return the location in an error file; None if it is not what `worker` writes."""
+    content = value if isinstance(value, dict) else {}
+    file, function, code, line = map(content.get, ("file", "function", "code", "line"))
+    if not (isinstance(file, str) and isinstance(function, str) and isinstance(code, str) and is_count(line)):
+        return None
+    return CodeLocation(file, line, function, code)
 
 
 def read_usage(request: TaskRequest) -> Usage:
@@ -136,6 +176,11 @@ def read_usage(request: TaskRequest) -> Usage:
         recorded = _read_object(_usage_file(request.folder), request.pipeline_root, _MAX_USAGE)
     except UntrustedFileError:
         return Usage()
+    return to_usage(recorded)
+
+
+def to_usage(recorded: Mapping[str, Json]) -> Usage:
+    """Return the usage that a function's process has recorded as JSON; empty if it is not what `worker` writes."""
     cpu_seconds, *counts = map(recorded.get, Usage._fields)
     peak_memory, exit_code, memory_kills = (count if is_count(count) else None for count in counts)
     if not is_seconds(cpu_seconds) or peak_memory is None:

@@ -52,7 +52,7 @@ def find_code_source(component: BaseComponent) -> CodeSource:
     if component.file:
         return _script(component.file) if os.path.isfile(component.file) else CodeSource()
     main = sys.modules.get(IMPORTED_SCRIPT) or sys.modules["__main__"]
-    file = _user_file(main)
+    file = user_file(main)
     if file:
         spec = getattr(main, "__spec__", None)
         source = CodeSource(spec.name, ("--module", spec.name)) if spec else _script(file)
@@ -143,7 +143,7 @@ def _module(file: str) -> CodeSource | None:
     return None
 
 
-def _user_file(module: ModuleType) -> str:
+def user_file(module: ModuleType) -> str:
     """Return the file of a module that the user wrote; empty for a notebook, or the program of a tool."""
     file = getattr(module, "__file__", None)
     if not file or not file.endswith(".py") or not os.path.isfile(file):

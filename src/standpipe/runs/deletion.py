@@ -6,33 +6,43 @@ remove; the next deletion removes it:
 1. `.deleted/<run id>` is created: the run is about to be deleted.
 2. The run store deletes the run, in one transaction.
 3. The folder of the run is moved into `.deleted/<run id>`, and that is removed.
+
+The first two need space. On a full disk the contents of the folder are removed before them.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from standpipe.artifact_stores.routing import delete_payloads
 from standpipe.errors import StorageError
-from standpipe.model.layout import StateLayout
+from standpipe.model.layout import LOCK_FILE, StateLayout
 from standpipe.model.refs import RunId
+from standpipe.runs.credentials import find_providers
 from standpipe.store.deletion import delete_run, find_users
 from standpipe.store.locks import RunLock
-from standpipe.store.reading import RunRow, run_row, run_rows
+from standpipe.store.reading import RunRow, artifact_root, run_row, run_rows
+from standpipe.support.disk_usage import folder_size
 from standpipe.support.untrusted_files import ensure_folder, open_parent, remove_entry
-from standpipe.support.untrusted_folders import visit_folders
+
+if TYPE_CHECKING:
+    from standpipe.pods.provisions import Source
 
 #: What the folder of a run has in `.deleted/<run id>`.
 _MOVED = "run"
 
-#: The ids of runs end like this. Tasks may have put other names into `.deleted`.
-_RUN_ID = re.compile(r".*-\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d-\d{6}", re.DOTALL)
+#: A disk with fewer free bytes is full: the run store may not be able to delete a run.
+_FREE = 4 * 1024**2
 
-_BLOCK = 512  # bytes, the unit of `st_blocks`
+#: The ids of runs end like this. Tasks may have put other names into `.deleted`.
+RUN_ID = re.compile(r".*-\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d-\d{6}", re.DOTALL)
 
 
 class RunIsUsed(StorageError):
@@ -43,21 +53,26 @@ class DeletedRun(NamedTuple):
     """A run that was deleted.
 
     `size` is the number of bytes on the disk that its folder had. `remains` is the folder with what could not be
-    removed, None if everything was.
+    removed, None if everything was. `remote` is the URI below which artifacts of it are left, with the reason; empty if
+    none are.
     """
 
     id: RunId
     size: int
     remains: Path | None
+    remote: str = ""
 
 
-def delete_runs(pipeline_root: Path, names: Sequence[str], *, force: bool = False) -> Iterator[DeletedRun]:
+def delete_runs(
+    pipeline_root: Path, names: Sequence[str], *, force: bool = False, kubernetes: Source = None
+) -> Iterator[DeletedRun]:
     """Delete runs, and yield each when it is deleted. Nothing is deleted if one of them cannot be.
 
     Args:
         pipeline_root: the folder of the runs.
-        names: the ids of the runs, or unique beginnings of them, or `latest`.
+        names: the runs, each as `run_row` takes it: of the name of a pipeline, only the newest run is deleted.
         force: whether runs are deleted whose artifacts other runs use.
+        kubernetes: the objects with credentials of object stores that the environment does not have.
 
     Raises:
         NoSuchRun: if there is no such run, or several ids begin so.
@@ -65,46 +80,64 @@ def delete_runs(pipeline_root: Path, names: Sequence[str], *, force: bool = Fals
         RunIsUsed: if runs that are not deleted use artifacts of one of them.
         StorageError: if the run store or a folder cannot be written.
     """
-    _remove_remains(pipeline_root)
+    remove_remains(pipeline_root)
     rows = {row.id: row for row in [run_row(pipeline_root, name) for name in names]}
     for run in rows:
         with _locked(StateLayout(pipeline_root).run_folder(run)):
             pass  # no process drives it
         if not force:
             _check_users(pipeline_root, run, rows)
-    return (_delete(pipeline_root, row) for row in rows.values())
+    return (delete_unused(pipeline_root, run, kubernetes) for run in rows)
 
 
-def folder_size(folder: Path) -> int:
-    """Return the number of bytes on the disk that a folder and all that is in it have; 0 if it is missing."""
-    total = 0
+def delete_unused(root: Path, run: RunId, kubernetes: Source = None) -> DeletedRun:
+    """Delete a run that no other run uses, as the caller knows, or whose users may miss it; see `delete_runs`.
 
-    def enter(descriptor: int) -> list[str]:
-        nonlocal total
-        folders = []
-        with os.scandir(descriptor) as entries:
-            for entry in entries:
-                with suppress(OSError):  # it was removed meanwhile
-                    total += entry.stat(follow_symlinks=False).st_blocks * _BLOCK
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.name)
-        return folders
-
-    with suppress(OSError), open_parent(folder, folder.parent) as (parent, name):
-        visit_folders(name, parent, enter, lambda name, parent: None)
-    return total
-
-
-def _delete(root: Path, row: RunRow) -> DeletedRun:
-    layout = StateLayout(root)
-    folder, bin_folder = layout.run_folder(row.id), layout.deleted / row.id
+    Raises:
+        RunIsActive: if a process drives it.
+        StorageError: if the run store or its folder cannot be written.
+    """
+    folder = StateLayout(root).run_folder(run)
     with _locked(folder), _explained(folder):
-        ensure_folder(layout.deleted, root, 0o700)
-        ensure_folder(bin_folder, root, 0o700)
         size = folder_size(folder)
-        delete_run(root, row.id)
+        remote = _delete_remote(root, run, kubernetes)
+        try:
+            remains = _delete(root, run)
+        except (StorageError, OSError):
+            if shutil.disk_usage(root).free >= _FREE:
+                raise
+            _empty(folder, root)
+            remains = _delete(root, run)
         _move(folder, root)
-    return DeletedRun(row.id, size, None if _remove(bin_folder, root) else bin_folder)
+    return DeletedRun(run, size, None if _remove(remains, root) else remains, remote)
+
+
+def _delete(root: Path, run: RunId) -> Path:
+    """Delete a run from the run store; return the folder that names what is left to remove."""
+    deleted = StateLayout(root).deleted
+    ensure_folder(deleted, root, 0o700)
+    ensure_folder(deleted / run, root, 0o700)
+    delete_run(root, run)
+    return deleted / run
+
+
+def _delete_remote(root: Path, run: RunId, kubernetes: Source) -> str:
+    """Delete the payloads of a run in an object store; return where some are left, and why."""
+    uri = artifact_root(root, run)
+    if not uri:
+        return ""
+    try:
+        delete_payloads(f"{uri}/{run}", partial(find_providers, kubernetes))
+    except StorageError as error:
+        return f"{uri}/{run} ({error})"
+    return ""
+
+
+def _empty(folder: Path, root: Path) -> None:
+    """Remove what is in the folder of a run, but not its lock."""
+    with suppress(FileNotFoundError):
+        for name in [each for each in os.listdir(folder) if each != LOCK_FILE]:
+            _remove(folder / name, root)
 
 
 @contextmanager
@@ -142,11 +175,11 @@ def _remove(folder: Path, root: Path) -> bool:
     return not os.path.lexists(folder)
 
 
-def _remove_remains(root: Path) -> None:
+def remove_remains(root: Path) -> None:
     """Remove what deletions have left that were killed. Runs that are listed stay: these were not deleted."""
     layout = StateLayout(root)
     try:
-        left = [name for name in os.listdir(layout.deleted) if _RUN_ID.fullmatch(name)]
+        left = [name for name in os.listdir(layout.deleted) if RUN_ID.fullmatch(name)]
     except OSError:
         return
     listed = {row.id for row in run_rows(root)} if left else set()

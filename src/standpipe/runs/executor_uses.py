@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from standpipe.engine.machine import Machine
 from standpipe.engine.tasks import ExecutorTask
-from standpipe.model.plan import Component, Container, Dag, Node, Plan, RawItems, Retry
+from standpipe.model.plan import Component, Container, Dag, Node, Plan, PythonFunction, RawItems, Retry, SourceLocation
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 
@@ -17,7 +17,8 @@ class ExecutorUse(NamedTuple):
 
     `task` is the path of one of these tasks. `is_certain` is whether one of them runs unless another task fails: it is
     in no condition, and in no loop over items that are not known. `is_first` is whether one of them needs no other
-    task. `is_retried` is whether all of them are retried after a failure.
+    task. `is_retried` is whether all of them are retried after a failure. `call` and `definition` are where that task
+    and its component come from; None if that is not known.
     """
 
     label: str
@@ -26,6 +27,18 @@ class ExecutorUse(NamedTuple):
     is_certain: bool
     is_first: bool
     is_retried: bool
+    call: SourceLocation | None = None
+    definition: SourceLocation | None = None
+
+    def line(self, number: int) -> SourceLocation | None:
+        """Return where a line of its program comes from, or else its component or task.
+
+        Args:
+            number: the number of the line, from 1; 0 for the program as a whole.
+        """
+        program = self.executor.program
+        line = program.locate(number) if number and isinstance(program, PythonFunction) else None
+        return line or self.definition or self.call
 
 
 def find_uses(plan: Plan) -> list[ExecutorUse]:
@@ -36,8 +49,10 @@ def find_uses(plan: Plan) -> list[ExecutorUse]:
         if other is None:
             uses[use.label] = use
             continue
+        named = use if use.is_certain and not other.is_certain else other
         uses[use.label] = other._replace(
-            task=use.task if use.is_certain and not other.is_certain else other.task,
+            task=named.task,
+            call=named.call,
             is_certain=use.is_certain or other.is_certain,
             is_first=use.is_first or other.is_first,
             is_retried=use.is_retried and other.is_retried,
@@ -67,16 +82,24 @@ class _Walk:
         self._entered: set[object] = set()
 
     def uses(self) -> Iterator[ExecutorUse]:
-        return self._enter("", self._plan.root, self._plan.name, True, True, None)
+        return self._enter("", self._plan.root, self._plan.name, True, True, None, None)
 
     def _enter(
-        self, key: str, component: Component, path: str, is_certain: bool, is_first: bool, retry: Retry | None
+        self,
+        key: str,
+        component: Component,
+        path: str,
+        is_certain: bool,
+        is_first: bool,
+        retry: Retry | None,
+        call: SourceLocation | None,
     ) -> Iterator[ExecutorUse]:
         is_retried = retry is not None and retry.max_retries > 0
         if not isinstance(component.body, Dag):
             executor = self._plan.executors[component.body.label]
             if isinstance(executor, Container):
-                yield ExecutorUse(component.body.label, executor, path, is_certain, is_first, is_retried)
+                use = ExecutorUse(component.body.label, executor, path, is_certain, is_first, is_retried, call)
+                yield use._replace(definition=component.source_location)
             return
         way = (key, is_certain, is_first, is_retried)
         if way in self._entered:
@@ -90,6 +113,7 @@ class _Walk:
                 is_certain and _is_certain(node),
                 is_first and not node.upstream,
                 node.retry or retry,
+                node.source_location,
             )
 
 

@@ -1,21 +1,26 @@
-"""The failure report of a run, the message of `TaskFailed`: what failed, why, and what to do next."""
+"""The failure report of a run, the message of `TaskFailed`: where it failed, why, and what to do next.
+
+It begins with the line of the user's code, and is short: the task's traceback is on the screen already. Where nothing
+was shown, it has the traceback, too. The rest, such as inputs and attempts, is what `standpipe show` is for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from standpipe.engine.machine import Machine
 from standpipe.engine.tasks import ExecutorTask
 from standpipe.model import events
 from standpipe.model.frozen import frozen
+from standpipe.model.layout import StateLayout
 from standpipe.model.refs import RunInfo
-from standpipe.model.values import ArtifactValue, Value, flatten, preview
 from standpipe.runs.current_code import CodeSource
-from standpipe.support.shell_commands import standpipe_command
 
-#: The most inputs of a task that a report shows.
-_MAX_INPUTS = 20
+# Not in a function: if another thread defines a NamedTuple after Ctrl-C, CPython (3.11) exits with 1 instead of 130.
+from standpipe.runs.pulled import PulledRun, read_mark
+from standpipe.support.code_locations import describe_location
+from standpipe.support.shell_commands import standpipe_command
 
 _RUN_DEFINITION = "run its definition again (in a notebook, the cell)"
 
@@ -42,24 +47,37 @@ class Commands:
         command = self._command("rerun", run, path)
         if self.source.flags:
             return f"To rerun only this task, once you have edited {self.source.name}:\n    {command}"
+        if self._find_pulled(run):
+            return (
+                "To rerun only this task, once you have edited its script; without --script, the code of the cluster "
+                f"runs:\n    {self._command('rerun', run, path, '--script', 'SCRIPT')}"
+            )
         return (
             f"To rerun only this task, once you have edited it: {_RUN_DEFINITION}, then "
             f"local.rerun_task({run!r}, {path!r}). This command runs the code that was recorded:\n    {command}"
         )
 
     def describe_resume(self) -> str:
-        """Return how to resume the run."""
+        """Return how to resume the run, or where it was pulled from."""
         run = self.rerun_of.partition("/")[0] or self.info.id
-        command, call = self._command("resume", run), f"local.resume({run!r})"
+        if pulled := self._find_pulled(run):
+            command = f"standpipe submit {self.source.name or 'TARGET'} --host {pulled.host}"
+            return f"To start a new run on the cluster, once you have edited its code:\n    {command}"
+        command = self._command("resume", run)
         if self.source.flags:
-            return (
-                f"To resume the run, once you have edited {self.source.name}: {call} in it, or\n    {command}\n"
-                f"Without {self.source.flags[0]}, the commands run the code that was recorded."
-            )
+            return f"To resume the run, once you have edited {self.source.name}:\n    {command}"
         return (
-            f"To resume the run, once you have edited its code: {_RUN_DEFINITION}, then {call}. This command runs the "
-            f"code that was recorded:\n    {command}"
+            f"To resume the run, once you have edited its code: {_RUN_DEFINITION}, then local.resume({run!r}). This "
+            f"command runs the code that was recorded:\n    {command}"
         )
+
+    def describe_show(self, task: str) -> str:
+        """Return how to see the rest about a task."""
+        command = standpipe_command("show", self.info.pipeline_root, self.info.id, task)
+        return f"Its traceback, inputs and attempts:\n    {command}"
+
+    def _find_pulled(self, run: str) -> PulledRun | None:
+        return read_mark(StateLayout(Path(self.info.pipeline_root)).run_folder(run))
 
     def _command(self, name: str, run: str, *arguments: str) -> str:
         of_script = ("--", *self.source.arguments) if self.source.arguments else ()
@@ -75,6 +93,8 @@ def failure_report(
     timeout: float,
     commands: Commands,
     stop_reason: object = None,
+    *,
+    has_traceback: bool = True,
 ) -> str:
     """Return the report of a run that failed or was cancelled, with details of the first failure only.
 
@@ -86,6 +106,7 @@ def failure_report(
         timeout: the time limit in seconds if the run exceeded it, otherwise 0.
         commands: what to do next.
         stop_reason: the error for which the run was cancelled, if there is one.
+        has_traceback: whether the report has the traceback, which the user has not seen among the task's output.
     """
     files = f"All files of the run are in {folder}."
     next_step = commands.describe_resume()
@@ -96,47 +117,35 @@ def failure_report(
             reason = f"{stop_reason or 'cancellation was requested'}"
         return "\n\n".join((f"Run {info.id} was cancelled: {reason.rstrip('.')}.", files, next_step))
     first, *others = end.failures
-    parts = [_sentence(first, info), *_error_details(first.failure)]
-    if first.task.path:
-        parts += _task_details(first, machine, commands)
+    parts = [_sentence(first, info), *_error_details(first.failure, has_traceback=has_traceback)]
+    if has_command := _has_run(first, machine):
+        parts.append(commands.describe_show(str(first.task)))
     parts += [_sentence(other, info) for other in others]
-    status = f"The run finished with status {end.state.value}."  # the words of kfp.local, which scripts look for
-    return "\n\n".join((*parts, f"{status} {files}", next_step))
+    parts.append(f"The run finished with status {end.state.value}. {files}")  # scripts look for the words of kfp.local
+    if has_command:
+        parts.append(commands.describe_rerun(str(first.task)))
+    return "\n\n".join((*parts, next_step))
 
 
 def _sentence(fact: events.TaskFailed, info: RunInfo) -> str:
+    """Return where a task failed, in the user's code, and why: the first line says both."""
     subject = f"Task '{fact.task}'" if fact.task.path else f"Pipeline '{info.name}'"
-    return f"{subject} {fact.failure.predicate}"
+    sentence, location = f"{subject} {fact.failure.predicate}", fact.failure.location
+    if location is None:
+        return sentence
+    code = f"\n    {location.code}" if location.code else ""
+    return f"{describe_location(location)}: {sentence}{code}"
 
 
-def _error_details(failure: events.Failure) -> list[str]:
-    details = [] if failure.detail in ("", failure.message) else [failure.detail.rstrip()]
-    if failure.log_tail:
-        details.append(f"The end of its log:\n{failure.log_tail}")
+def _error_details(failure: events.Failure, *, has_traceback: bool) -> list[str]:
+    details = [f"The end of its log:\n{failure.log_tail}"] if failure.log_tail else []
+    has_traceback |= failure.location is None  # a crash report, for instance
+    if has_traceback and failure.detail not in ("", failure.message):
+        details.insert(0, failure.detail.rstrip())
     return [*details, failure.hint] if failure.hint else details
 
 
-def _task_details(fact: events.TaskFailed, machine: Machine, commands: Commands) -> list[str]:
-    """Return the exit code and the inputs of a task, and the command that reruns it."""
-    task = machine.task(fact.task)
-    if not isinstance(task, ExecutorTask) or not task.next_attempt:
-        return []  # it never started
-    code = fact.failure.exit_code
-    parts = [f"It exited with code {code}."] if code is not None and f"code {code}" not in fact.failure.message else []
-    parts += [f"Its inputs:\n{_inputs(task.inputs)}"] if task.inputs else []
-    return [*parts, commands.describe_rerun(str(fact.task))]
-
-
-def _inputs(inputs: Mapping[str, Value]) -> str:
-    lines = [f"    {name} = {_preview(value)}" for name, value in list(inputs.items())[:_MAX_INPUTS]]
-    if len(inputs) > _MAX_INPUTS:
-        lines.append(f"    and {len(inputs) - _MAX_INPUTS} more")
-    return "\n".join(lines)
-
-
-def _preview(value: Value) -> str:
-    if isinstance(value, ArtifactValue):
-        return f"{value.type.label} at {value.location}"
-    if isinstance(value, list) and value and isinstance(value[0], ArtifactValue):
-        return f"{len(value)} of {value[0].type.label}, the first at {value[0].location}"
-    return preview(flatten(value))
+def _has_run(fact: events.TaskFailed, machine: Machine) -> bool:
+    """Return whether a task has started, so that there is something to see, and to rerun."""
+    task = machine.task(fact.task) if fact.task.path else None
+    return isinstance(task, ExecutorTask) and bool(task.next_attempt)

@@ -3,50 +3,58 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from standpipe.artifact_stores.routing import check_root
 from standpipe.console.plain import PlainLines
 from standpipe.console.quiet import Quiet
 from standpipe.console.screen import Screen
 from standpipe.dsl.base_component import BaseComponent
 from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.engine.machine import Machine
-from standpipe.engine.tasks import ExecutorTask
-from standpipe.errors import StandpipeError, StorageError, TaskFailed
+from standpipe.errors import StandpipeError, StorageError, TaskFailed, UnsupportedError
 from standpipe.execution.attempt import AttemptExecutor, contain_defects
-from standpipe.execution.cache.lookup import ResultCache
-from standpipe.execution.host_paths import HostPaths
-from standpipe.execution.importing import uri_input
 from standpipe.faults.runner import inject_faults
+from standpipe.history.display_names import DisplayNames
 from standpipe.history.progress import NewRunProgress
 from standpipe.model import events
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import StateLayout, file_name
-from standpipe.model.origins import comes_from_task
-from standpipe.model.plan import Importer
-from standpipe.model.ports import Attempt, CallerThreadRunner, FactSink, PreparingRunner, Runner
-from standpipe.model.refs import RunId, RunInfo, TaskRef
+from standpipe.model.locations import is_remote
+from standpipe.model.ports import (
+    ArtifactStore,
+    Attempt,
+    CallerThreadRunner,
+    FactSink,
+    PreparingRunner,
+    Runner,
+)
+from standpipe.model.refs import RunId, TaskRef
+from standpipe.model.resources import parse_memory
 from standpipe.model.states import TaskState
 from standpipe.model.templates import parse_value
-from standpipe.model.values import find_artifacts
+from standpipe.model.values import ArtifactValue
 from standpipe.runs.arguments import from_values, to_values
 from standpipe.runs.caller_thread import CallerThread
 from standpipe.runs.context import (
     RunContext,
+    find_host_paths,
     get_timeout,
     make_cluster,
+    make_run_info,
     make_run_redactor,
     make_workspace,
     open_cache,
-    resolve_pipeline_root,
+    open_result_cache,
+    resolve_state_root,
 )
+from standpipe.runs.credentials import find_providers
 from standpipe.runs.current_code import find_code_source
 from standpipe.runs.driver import Driver, Terminated
 from standpipe.runs.executor_uses import ExecutorUse, find_uses
@@ -57,7 +65,7 @@ from standpipe.runs.preparation import prepare_executors
 from standpipe.runs.standbys import stand_by
 from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
-from standpipe.support.notebooks import has_kernel, new_display
+from standpipe.support.notebooks import has_kernel, name_cells, new_display
 from standpipe.support.notices import Once, log, quiet_notices, warn
 from standpipe.support.terminal_text import strip_controls
 from standpipe.support.umask import restrict_umask
@@ -86,11 +94,16 @@ def start(
 
 
 def _start(
-    options: RunOptions, component: BaseComponent, arguments: Mapping[str, Any], rerun_of: str, *, debug: bool | int
+    options: RunOptions,
+    component: BaseComponent,
+    arguments: Mapping[str, Any],
+    rerun_of: str,
+    *,
+    debug: bool | int,
 ) -> PipelineTask:
-    plan, root = component.plan, resolve_pipeline_root(options)
+    root, plan = resolve_state_root(options), component.plan
     cluster, cache = make_cluster(options, plan, root), open_cache(options, root)
-    redactor = make_run_redactor(options, plan, cluster)
+    redactor = make_run_redactor(options, plan, cluster, options.artifact_root)
     if not rerun_of:  # otherwise the Plan has only one of the tasks that the runner's options are for
         options.runner.check_plan(plan)
     task, uses = PipelineTask(component, component.name, arguments, Settings()), find_uses(plan)
@@ -99,17 +112,10 @@ def _start(
     except TaskFailed as error:
         return finish_with_error(options, task, error)
     with redactor.redact_messages():
-        folder, process, recorder = _make_run_folder(root, plan.name), os.getpid(), None
+        folder, process, recorder = make_run_folder(root, plan.name), os.getpid(), None
         try:
             workspace = make_workspace(options, plan, folder)
-            info = RunInfo(
-                id=folder.name,
-                uuid=str(uuid.uuid4()),
-                name=redactor.redact_text(plan.display_name) or plan.name,
-                created=datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-                pipeline_root=str(root),
-                workspace_path=options.runner.workspace_path(workspace) if workspace else "",
-            )
+            info = make_run_info(options, plan, folder, workspace, redactor)
             context = RunContext(options, plan, info, folder, workspace, cluster, cache, redactor, debug, rerun_of)
             inputs = to_values(arguments)
             if not rerun_of:  # the arguments of a call are constants of the author, those of a rerun are recorded data
@@ -123,7 +129,7 @@ def _start(
                 workspace=str(workspace or ""),
                 rerun_of=rerun_of,
                 redactor=redactor,
-                outline=NewRunProgress(),
+                outline=NewRunProgress(info.id, DisplayNames(lambda: plan, redactor.redact_text)),
             )
             with RunLock(folder), closing(recorder):
                 result = drive(context, machine, recorder, events.Start(inputs), uses)
@@ -164,9 +170,17 @@ def drive(
     Raises:
         KeyboardInterrupt: after Ctrl-C, once everything has stopped and the run's end is recorded.
         Terminated: after another signal that asks this process to end.
-        StorageError: if the run cannot be recorded.
+        StorageError: if the run cannot be recorded, or its artifacts cannot be stored.
     """
     options = context.options
+    if context.info.artifact_root:
+        check_root(context.info.artifact_root, partial(find_providers, options.kubernetes))
+    elif options.runner.needs_object_store:
+        raise UnsupportedError(
+            f"The {type(options.runner).__name__} runs tasks on machines that do not see this one, so that "
+            "artifacts have to be in an object store. Set it: local.init(pipeline_root='s3://bucket/prefix'), or "
+            "--root s3://bucket/prefix."
+        )
     with (
         options.runner.running() as task_runner,
         inject_faults(task_runner, options.faults) as runner,
@@ -178,7 +192,7 @@ def drive(
             from standpipe.runs.ui_server import announce  # few runs need it
 
             announce(Path(context.info.pipeline_root), context.info.id)
-        artifacts, host_paths = context.artifacts, _find_host_paths(context, machine)
+        artifacts, host_paths = context.artifacts, find_host_paths(context, machine)
         redactor = context.redactor
         executor = AttemptExecutor(
             plan=context.plan,
@@ -189,12 +203,13 @@ def drive(
             artifacts=artifacts,
             show_line=observer.line,
             cluster=context.cluster,
-            cache=_open_result_cache(context, host_paths),
+            cache=open_result_cache(context, host_paths),
             redactor=redactor,
             debug=context.debug,
             expects_payloads=options.runner.executes_code,
             host_paths=host_paths,
             umask=options.umask,
+            payload_cache_size=parse_memory(options.payload_cache_size),
         )
         sinks: list[FactSink] = [redactor.wrap_sink(recorder), redactor.wrap_sink(observer)]
         sinks += [_MissingResources(), _log_cache_hits, *([context.cluster] if context.cluster else [])]
@@ -202,6 +217,7 @@ def drive(
         with (
             stand_by(task_runner, machine, executor, max_parallel=options.max_parallel) as standby_sinks,
             _lend_thread(task_runner, context.info.id, caller),
+            _lend_credentials(task_runner, context),
         ):
             driver = Driver(
                 machine,
@@ -223,52 +239,74 @@ def finish_task(context: RunContext, machine: Machine, result: RunResult, task: 
         TaskFailed: if the run failed and `raise_on_error` is true.
     """
     if result.end.state is TaskState.SUCCEEDED:
-        return task.finish(from_values(result.end.outputs))
+        outputs = from_values(result.end.outputs, partial(_find_copy, context.artifacts))
+        return task.finish(outputs, folder=str(context.folder))
     timeout = get_timeout(context.plan) if result.timed_out else 0
     assert isinstance(task.component, BaseComponent), "only those are started"
     commands = Commands(
         context.info, context.rerun_of, context.options.command_options, find_code_source(task.component)
     )
-    report = failure_report(context.info, machine, result.end, context.folder, timeout, commands, result.stop_reason)
-    return finish_with_error(context.options, task, TaskFailed(strip_controls(context.redactor.redact_text(report))))
+    report = failure_report(
+        context.info,
+        machine,
+        result.end,
+        context.folder,
+        timeout,
+        commands,
+        result.stop_reason,
+        has_traceback=context.options.quiet,
+    )
+    message, folder = name_cells(strip_controls(context.redactor.redact_text(report))), str(context.folder)
+    error = TaskFailed(message, folder=folder, problems=getattr(result.stop_reason, "failures", ()))
+    return finish_with_error(context.options, task, error, folder)
 
 
-def finish_with_error(options: RunOptions, task: PipelineTask, error: TaskFailed) -> PipelineTask:
-    """Raise the error of a run, or return its task with it, as the user has chosen."""
+def _find_copy(store: ArtifactStore, artifact: ArtifactValue) -> str:
+    """Return the path of the copy of a remote payload on this machine; empty if it has none and cannot get one.
+
+    The task of an output may have run on another machine, or in an earlier run.
+    """
+    if not artifact.checksum or not is_remote(artifact.location):
+        return ""
+    try:
+        with store.provide([artifact], Cancellation()):
+            return store.task_path(artifact)
+    except StorageError as error:
+        warn(f"The output artifact {artifact.name!r} has no path on this machine: {error}")
+        return ""
+
+
+def finish_with_error(options: RunOptions, task: PipelineTask, error: TaskFailed, folder: str = "") -> PipelineTask:
+    """Raise the error of a run, or return its task with it, as the user has chosen.
+
+    Args:
+        options: the options of the run.
+        task: its task.
+        error: the error.
+        folder: the folder of the run; empty if nothing was started.
+    """
     if options.raise_on_error:
         raise error
     report = str(error)  # the caller may not look at the error of the task
     summary = report.partition("\n\n")[0]
     warn(f"{summary}\nThe task's .error has the details." if options.quiet else report)
-    return task.finish({}, error)
-
-
-def _open_result_cache(context: RunContext, host_paths: HostPaths | None) -> ResultCache | None:
-    if context.cache is None:
-        return None
-    may_use = host_paths.may_use if host_paths else lambda _: True
-    return ResultCache(context.cache, context.info.id, context.artifacts, warn, may_use, context.redactor)
-
-
-def _find_host_paths(context: RunContext, machine: Machine) -> HostPaths | None:
-    """Return the paths of this machine that tasks may see; None if they see all of it."""
-    mount_points = context.options.runner.mount_points
-    if mount_points is None:
-        return None
-    paths = HostPaths(
-        Path(context.info.pipeline_root), context.workspace, mount_points, lambda: machine.root.inputs.values()
-    )
-    for task in machine.root.walk():  # before the run was resumed
-        executor = machine.plan.executors.get(task.executor.label) if isinstance(task, ExecutorTask) else None
-        if isinstance(executor, Importer) and not comes_from_task(machine.plan, task.ref, uri_input(executor)):
-            for artifact in find_artifacts(task.outputs.values()):
-                paths.add_import(artifact.location)
-    return paths
+    return task.finish({}, error, folder=folder)
 
 
 def _lend_thread(runner: Runner, run: RunId, caller: CallerThread | None) -> AbstractContextManager[None]:
     """Return a context in which a runner may use the thread of the run's caller, if its tasks are to run there."""
     return runner.use_thread(run, caller.call) if caller and isinstance(runner, CallerThreadRunner) else nullcontext()
+
+
+def _lend_credentials(runner: Runner, context: RunContext) -> AbstractContextManager[None]:
+    """Return a context in which a runner has the credentials of a run to object stores, if it uses them here."""
+    if not context.info.artifact_root:
+        return nullcontext()
+    from standpipe.artifact_stores.providers import StoreUser  # few runs have remote payloads
+
+    if not isinstance(runner, StoreUser):
+        return nullcontext()
+    return runner.use_stores(context.info.id, partial(find_providers, context.options.kubernetes))
 
 
 def _prepare_ahead(context: RunContext, uses: Sequence[ExecutorUse], driver: Driver) -> AbstractContextManager[None]:
@@ -351,7 +389,7 @@ def _observer(context: RunContext, earlier: float) -> Observer:
     return display or PlainLines(context.info, str(context.folder), earlier)
 
 
-def _make_run_folder(root: Path, pipeline: str) -> Path:
+def make_run_folder(root: Path, pipeline: str) -> Path:
     """Create the folder of a run, named after its pipeline and the time, as in KFP."""
     moment = datetime.now()
     while True:

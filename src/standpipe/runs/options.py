@@ -7,22 +7,33 @@ and the table in the documentation all follow from it. A new option is one field
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MethodType
 from typing import Any, NamedTuple, ParamSpec
 
 from standpipe.errors import ArgumentError
-from standpipe.faults import Fault, check_faults
-from standpipe.model.frozen import MISSING, declared_fields, field, frozen
+from standpipe.faults import Fault
+from standpipe.model.frozen import MISSING, declared_fields, field, frozen, replace
 from standpipe.model.locations import is_remote
-from standpipe.runners.api import LocalRunner, suggestions
+from standpipe.runners.api import LocalRunner
+from standpipe.runs.option_checks import (
+    RESOURCE_POLICIES,
+    check_count,
+    check_faults,
+    check_folder,
+    check_kubernetes,
+    check_names,
+    check_optional_folder,
+    check_policy,
+    check_root,
+    check_runner,
+    check_size,
+    no_check,
+)
 from standpipe.support.umask import GROUP, PRIVATE
 
 P = ParamSpec("P")
-
-#: How a task that asks for more than the machine has is treated (`model.resources.ResourcePolicy`).
-RESOURCE_POLICIES = ("clamp", "strict", "ignore")
-
 
 # --- what an option is ------------------------------------------------------------------------------------------------
 
@@ -49,8 +60,8 @@ class Option(NamedTuple):
     """An option of a run as the command line and the documentation see it.
 
     `type` is its annotation, `default` is `MISSING` where a value is required, and `page` is the path, in
-    `docs`, of the page that says more. `check` raises an `ArgumentError` for a value that the option cannot have; it
-    is called with the option's name and the value.
+    `docs`, of the page that says more. `check` raises an `ArgumentError` for a value that the option cannot have
+    (`runs.option_checks`).
     """
 
     name: str
@@ -62,13 +73,9 @@ class Option(NamedTuple):
     page: str
 
 
-def _no_check(name: str, value: object) -> None:
-    """Accept any value, because only its truth matters."""
-
-
 def _declare(
     help: str,  # noqa: A002 - as argparse calls it
-    check: Callable[[str, Any], None] = _no_check,
+    check: Callable[[str, Any], None] = no_check,
     *,
     flag: Flag | None = None,
     page: str = "",
@@ -77,63 +84,10 @@ def _declare(
     return {"help": help, "check": check, "flag": flag, "page": page}
 
 
-# --- checks -----------------------------------------------------------------------------------------------------------
-
-
-def check_folder(name: str, value: object) -> None:
-    """Raise an ArgumentError unless the value is the path of a folder on this machine."""
-    if not isinstance(value, (str, os.PathLike)) or not isinstance(path := os.fspath(value), str) or "\0" in path:
-        raise ArgumentError(f"Invalid {name}={value!r}: expected the path of a folder, as str or pathlib.Path.")
-    if is_remote(path):
-        hint = " For artifacts on a cluster: @dsl.pipeline(pipeline_root=...)." if name == "pipeline_root" else ""
-        raise ArgumentError(f"Invalid {name}={path!r}: expected a folder on this machine.{hint}")
-
-
-def _check_optional_folder(name: str, value: object) -> None:
-    if value is not None:
-        check_folder(name, value)
-
-
-def _check_runner(name: str, value: object) -> None:
-    if not isinstance(value, LocalRunner):
-        raise ArgumentError(f"Invalid {name}={value!r}: expected {' or '.join(suggestions())}.")
-
-
-def _check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ArgumentError(f"Invalid {name}={value!r}: expected a whole number of tasks, at least 1.")
-
-
-def _check_policy(name: str, value: object) -> None:
-    if value not in RESOURCE_POLICIES:
-        raise ArgumentError(f"Invalid {name}={value!r}: expected one of {', '.join(map(repr, RESOURCE_POLICIES))}.")
-
-
-def _check_kubernetes(name: str, value: object) -> None:
-    if isinstance(value, (str, os.PathLike)):
-        if not os.path.exists(os.path.expanduser(value)):
-            raise ArgumentError(
-                f"Invalid {name}={str(value)!r}: there is no such file or folder. Pass the path of a file or folder "
-                "with the contents of secrets, config maps and PVCs."
-            )
-    elif not isinstance(value, (Mapping, type(None))):
-        raise ArgumentError(f"Invalid {name}: expected a file, a folder or a mapping, got {type(value).__name__}.")
-
-
-def _check_faults(_: str, value: Any) -> None:
-    check_faults(value)
-
-
-def _check_names(name: str, value: object) -> None:
-    if not isinstance(value, Collection) or isinstance(value, str) or not all(isinstance(each, str) for each in value):
-        raise ArgumentError(
-            f"Invalid {name}={value!r}: expected a list of names of environment variables, such as ['API_TOKEN']."
-        )
-
-
 # --- the options ------------------------------------------------------------------------------------------------------
 
 _FOLDER = "FOLDER"
+_LOCAL_ROOT = "./local_outputs"
 
 
 @frozen
@@ -143,15 +97,16 @@ class RunOptions:
     runner: LocalRunner = field(
         metadata=_declare(
             "Where tasks run: `local.SubprocessRunner()`, `local.DockerRunner()` or another runner of `local`.",
-            _check_runner,
+            check_runner,
             page="how-to/runners.md",
         )
     )
     pipeline_root: str | os.PathLike[str] = field(
-        default="./local_outputs",
+        default=_LOCAL_ROOT,
         metadata=_declare(
-            "The folder in which each run has a folder of its own; `~` is the home folder.",
-            check_folder,
+            "The folder in which each run has a folder of its own; `~` is the home folder. A URI such as "
+            "`s3://bucket/prefix` puts the payloads of artifacts there, and all else into `state_root`.",
+            check_root,
             flag=Flag(("--root", "--pipeline-root"), _FOLDER, suggested=False),  # commands name it by themselves
         ),
     )
@@ -160,7 +115,7 @@ class RunOptions:
         metadata=_declare(
             "The folder that tasks see as their workspace. It is never removed. By default a pipeline with a workspace "
             "has one in the folder of its run.",
-            _check_optional_folder,
+            check_optional_folder,
             flag=Flag(("--workspace-root",), _FOLDER),
         ),
     )
@@ -179,7 +134,7 @@ class RunOptions:
         default=None,
         metadata=_declare(
             "The folder of the cache; by default the pipeline root.",
-            _check_optional_folder,
+            check_optional_folder,
             flag=Flag(("--cache-root",), _FOLDER),
             page="how-to/caching.md",
         ),
@@ -189,7 +144,7 @@ class RunOptions:
         kw_only=True,
         metadata=_declare(
             "The number of tasks that may run at the same time.",
-            _check_count,
+            check_count,
             flag=Flag(("--max-parallel",), "NUMBER", parse=int, suggested=False),
         ),
     )
@@ -211,7 +166,7 @@ class RunOptions:
         metadata=_declare(
             "The contents of secrets, config maps and PVCs, for pipelines with settings of kfp-kubernetes: a YAML "
             'file, a folder, or a mapping such as `{"secrets": {"db": {"password": "..."}}}`.',
-            _check_kubernetes,
+            check_kubernetes,
             flag=Flag(
                 ("--kubernetes",),
                 "PATH",
@@ -227,7 +182,7 @@ class RunOptions:
         metadata=_declare(
             'For tasks that ask for more CPU, memory or accelerators than this machine has: `"clamp"` gives them what '
             'there is, with a notice; `"strict"` fails them; `"ignore"` neither counts nor limits what any task uses.',
-            _check_policy,
+            check_policy,
             flag=Flag(("--resource-policy",), choices=RESOURCE_POLICIES),
             page="how-to/resources.md",
         ),
@@ -237,7 +192,7 @@ class RunOptions:
         kw_only=True,
         metadata=_declare(
             "The faults to inject: `local.Fail`, `local.Delay` and `local.Kill`.",
-            _check_faults,
+            check_faults,
             page="how-to/faults.md",
         ),
     )
@@ -247,7 +202,7 @@ class RunOptions:
         metadata=_declare(
             "The names of environment variables, of this process or of tasks, whose values are redacted in logs, "
             "messages and the run store. Those of secrets in `kubernetes` always are.",
-            _check_names,
+            check_names,
             flag=Flag(
                 ("--secret-env",),
                 "NAME",
@@ -278,10 +233,47 @@ class RunOptions:
             page="how-to/ui.md",
         ),
     )
+    state_root: str | os.PathLike[str] = field(
+        default=_LOCAL_ROOT,
+        kw_only=True,
+        metadata=_declare(
+            "The folder of runs whose `pipeline_root` is a URI: the run store, logs, and the outputs that are not "
+            "artifacts.",
+            check_folder,
+            flag=Flag(("--state-root",), _FOLDER, suggested=False),
+            page="how-to/artifact-stores.md",
+        ),
+    )
+    payload_cache_size: str = field(
+        default="20Gi",
+        kw_only=True,
+        metadata=_declare(
+            "The most bytes of payloads of object stores that this machine keeps for the next tasks, such as `500Mi` "
+            "or `1Ti`. Those that tasks are using are kept in any case.",
+            check_size,
+            flag=Flag(
+                ("--payload-cache-size",),
+                "SIZE",
+                help="the most bytes of payloads of object stores that this machine keeps, such as 500Mi",
+            ),
+            page="how-to/artifact-stores.md",
+        ),
+    )
 
     def __post_init__(self) -> None:
         for option in all_options():
             option.check(option.name, getattr(self, option.name))
+
+    @property
+    def artifact_root(self) -> str:
+        """Return the URI below which payloads of artifacts are; empty if they are on this machine."""
+        root = os.fspath(self.pipeline_root)
+        return root.rstrip("/") if is_remote(root) else ""
+
+    @property
+    def state_folder(self) -> str | os.PathLike[str]:
+        """Return the folder of the run store and the runs."""
+        return find_state_folder({"pipeline_root": self.pipeline_root, "state_root": self.state_root})
 
     @property
     def umask(self) -> int:
@@ -297,6 +289,12 @@ class RunOptions:
             if option.flag and option.flag.suggested and value != option.default and not isinstance(value, Mapping):
                 flags += _as_flags(option.flag, value)
         return tuple(flags)
+
+
+def find_state_folder(options: Mapping[str, Any]) -> str | os.PathLike[str]:
+    """Return the folder of the run store and the runs, by the options that are passed."""
+    root: str | os.PathLike[str] = options.get("pipeline_root", _LOCAL_ROOT)
+    return options.get("state_root", _LOCAL_ROOT) if is_remote(os.fspath(root)) else root
 
 
 def all_options() -> Iterator[Option]:
@@ -316,14 +314,54 @@ def _as_flags(flag: Flag, value: object) -> list[str]:
     return [name, os.path.abspath(os.path.expanduser(str(value))) if is_path else str(value)]
 
 
+# --- flags of the command line ----------------------------------------------------------------------------------------
+
+#: Returns the options that flags set, by name. It gets what the program has set; None if it has set nothing.
+Overrides = Callable[["RunOptions | None"], Mapping[str, Any]]
+
+
+class _Active:
+    """The flags of the command line that this process was started with, if they have a say."""
+
+    overrides: Overrides = staticmethod(lambda _: {})
+
+
+@contextmanager
+def override_options(overrides: Overrides) -> Iterator[None]:
+    """Let flags replace, during a block, what the program passes to `local.init`.
+
+    What a call of `local.run` passes itself stays: it belongs to that run.
+    """
+    before = _Active.overrides
+    _Active.overrides = staticmethod(overrides)
+    try:
+        yield
+    finally:
+        _Active.overrides = before
+
+
+def with_overrides(options: RunOptions) -> RunOptions:
+    """Return the options that a program has set, with those that flags set in their places."""
+    changes = _Active.overrides(options)
+    return replace(options, **changes) if changes else options
+
+
+def overrides_alone() -> Mapping[str, Any]:
+    """Return the options that flags set, by name, for a program that has set none."""
+    return _Active.overrides(None)
+
+
+# --- signatures -------------------------------------------------------------------------------------------------------
+
+
 def check_option_names(names: Iterable[str]) -> None:
     """Raise an ArgumentError for the first name that no option has; it suggests the option that may be meant."""
     known = [option.name for option in all_options()]
     for name in names:
         if name not in known:
-            from difflib import get_close_matches  # costs time, and only a mistake needs it
+            from standpipe.support.near_misses import close_names  # only a mistake needs it
 
-            close = get_close_matches(name, known, n=1)
+            close = close_names(name, known)
             hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}."
             raise ArgumentError(f"Unknown option {name!r} of a run: {hint}")
 

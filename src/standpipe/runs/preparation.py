@@ -8,10 +8,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from standpipe.errors import RunnerError, StandpipeError
+from standpipe.errors import RunnerError, StandpipeError, TaskFailure
 from standpipe.model.cancellation import Cancellation
+from standpipe.model.plan import Container
 from standpipe.model.ports import PreparingRunner
 from standpipe.runs.executor_uses import ExecutorUse
+from standpipe.support.code_locations import describe_place
 from standpipe.support.notices import quiet_notices, warn
 from standpipe.support.redaction import Redactor
 
@@ -20,6 +22,42 @@ _MAX_BUILDS = 2
 
 #: The seconds that builds have to end, at the end of the run, and again after they were killed.
 _PATIENCE = 1.0
+
+
+#: The seconds that checks of other environments may take before a run is stopped.
+_MAX_CHECKING = 20.0
+
+
+class UnpreparedTasks(RunnerError):
+    """Tasks would fail, as what they run in cannot be built or pulled.
+
+    Args:
+        problems: an executor of each, and the reason.
+    """
+
+    def __init__(self, problems: Sequence[tuple[ExecutorUse, StandpipeError]]) -> None:
+        descriptions = [_describe(use, error) for use, error in problems]
+        if len(descriptions) == 1:
+            super().__init__(f"its task {descriptions[0]}")
+        else:
+            super().__init__("\n\n".join(("its tasks would fail", *(f"Task {each}" for each in descriptions))))
+        self.failures = tuple(_failure(use, error) for use, error in problems)
+
+
+def _describe(use: ExecutorUse, error: StandpipeError) -> str:
+    place = use.line(0)
+    where = f" ({describe_place(place.file, place.line)})" if place else ""
+    return f"'{use.task}'{where} would fail: {error}"
+
+
+def _failure(use: ExecutorUse, error: StandpipeError) -> TaskFailure:
+    place = use.line(0)
+    return TaskFailure(use.task, str(error), error.hint, *((place.file, place.line) if place else ()))
+
+
+def _stops_run(use: ExecutorUse) -> bool:
+    """Return whether a run is stopped if the environment of an executor cannot be built."""
+    return use.is_certain and not use.is_retried
 
 
 @contextmanager
@@ -35,7 +73,8 @@ def prepare_executors(
     """Build the environments of tasks that cannot start yet, during the block; at its end, cancel what is left.
 
     The tasks that start at once build theirs themselves. An environment that cannot be built stops the run if a task
-    is certain to need it, and is not retried; otherwise it is a warning, as the task may be skipped or cached.
+    is certain to need it, and is not retried; otherwise it is a warning, as the task may be skipped or cached. Before
+    the run is stopped, the other environments are checked, so that its error has all that cannot be built.
 
     Args:
         runner: the runner.
@@ -50,41 +89,89 @@ def prepare_executors(
     if not later:
         yield
         return
-    cancel = Cancellation()
-
-    def prepare(use: ExecutorUse) -> None:
-        if cancel:
-            return
-        try:
-            with quiet_notices(quiet), redactor.redact_messages():
-                runner.prepare(use.executor, cancel)
-        except StandpipeError as error:
-            if cancel:
-                return
-            if use.is_certain and not use.is_retried:
-                stop(RunnerError(f"its task '{use.task}' would fail: {error}"))
-            else:
-                warn(f"Task '{use.task}' will fail if it runs: {error}")
-        except Exception as error:  # noqa: BLE001  the outermost edge of a thread
-            warn(f"Standpipe itself failed to prepare task '{use.task}', please report it: {error!r}")
-
-    pending = deque(sorted(later, key=lambda use: not use.is_certain))
-
-    def prepare_pending() -> None:
-        with suppress(IndexError):  # the other threads have taken the last one
-            while True:
-                prepare(pending.popleft())
-
+    preparation = _Preparation(runner, uses, later, stop, redactor, quiet=quiet)
     count = min(_MAX_BUILDS, len(later))
-    threads = [threading.Thread(target=prepare_pending, daemon=True, name="standpipe-prepare") for _ in range(count)]
+    threads = [threading.Thread(target=preparation.run, daemon=True, name="standpipe-prepare") for _ in range(count)]
     for thread in threads:
         thread.start()
     try:
         yield
     finally:
-        pending.clear()
+        preparation.pending.clear()
         for urgent in (False, True):
-            cancel.set(urgent=urgent)
+            preparation.cancel.set(urgent=urgent)
             patience_ends = time.monotonic() + _PATIENCE
             for thread in threads:
                 thread.join(max(0.0, patience_ends - time.monotonic()))
+
+
+class _Preparation:
+    """The preparation of executors by several threads; the arguments are those of `prepare_executors`.
+
+    Args:
+        later: the executors to prepare.
+    """
+
+    def __init__(
+        self,
+        runner: PreparingRunner,
+        uses: Sequence[ExecutorUse],
+        later: Sequence[ExecutorUse],
+        stop: Callable[[StandpipeError], None],
+        redactor: Redactor,
+        *,
+        quiet: bool,
+    ) -> None:
+        self.pending = deque(sorted(later, key=lambda use: not use.is_certain))
+        self.cancel = Cancellation()
+        self._runner = runner
+        self._uses = uses
+        self._stop = stop
+        self._redactor = redactor
+        self._quiet = quiet
+        self._reporting = threading.Lock()  # is held by the thread that stops the run
+
+    def run(self) -> None:
+        """Prepare executors until none is left, or the preparation is cancelled."""
+        with suppress(IndexError):  # the other threads have taken the last one
+            while True:
+                self._prepare(self.pending.popleft())
+
+    def _prepare(self, use: ExecutorUse) -> None:
+        if self.cancel:
+            return
+        try:
+            error = self._error_of(self._runner.prepare, use)
+        except Exception as defect:  # noqa: BLE001  the outermost edge of a thread
+            warn(f"Standpipe itself failed to prepare task '{use.task}', please report it: {defect!r}")
+            return
+        if error is None or self.cancel:
+            return
+        if not _stops_run(use):
+            warn(f"Task '{use.task}' will fail if it runs: {error}")
+        elif self._reporting.acquire(blocking=False):
+            self.pending.clear()
+            problems = [(use, error), *self._find_others(use)]
+            if not self.cancel:
+                self._stop(UnpreparedTasks(problems))
+
+    def _find_others(self, failed: ExecutorUse) -> Iterator[tuple[ExecutorUse, StandpipeError]]:
+        """Yield the other tasks that cannot be prepared, as far as that is known soon."""
+        deadline = time.monotonic() + _MAX_CHECKING
+        for use in self._uses:
+            if use is failed or not _stops_run(use) or self._runner.is_prepared(use.executor):
+                continue
+            if self.cancel or time.monotonic() > deadline:
+                return
+            error = self._error_of(self._runner.check, use)
+            if error is not None:
+                yield use, error
+
+    def _error_of(self, function: Callable[[Container, Cancellation], None], use: ExecutorUse) -> StandpipeError | None:
+        """Call a function of the runner for an executor, and return its error."""
+        try:
+            with quiet_notices(self._quiet), self._redactor.redact_messages():
+                function(use.executor, self.cancel)
+        except StandpipeError as error:
+            return error
+        return None

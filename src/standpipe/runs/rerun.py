@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
+from standpipe.artifact_stores.local import LocalArtifactStore
+from standpipe.artifact_stores.routing import ArtifactStores
 from standpipe.dsl.base_component import BaseComponent
 from standpipe.dsl.components import ExecutorComponent, component_from_plan
 from standpipe.dsl.registry import defined_components
@@ -12,6 +15,8 @@ from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.engine.inputs import InputError, fit_inputs
 from standpipe.engine.tasks import ExecutorTask
 from standpipe.errors import ArgumentError, NoSuchTask
+from standpipe.model.frozen import replace
+from standpipe.model.locations import is_remote
 from standpipe.model.plan import (
     Binding,
     Caching,
@@ -24,32 +29,48 @@ from standpipe.model.plan import (
     Node,
     Plan,
 )
-from standpipe.model.values import Value, flatten
+from standpipe.model.ports import ArtifactStore
+from standpipe.model.values import Value, find_artifacts, flatten
 from standpipe.runners.attaching import check_debug
-from standpipe.runs.arguments import from_values
-from standpipe.runs.context import resolve_pipeline_root
+from standpipe.runs.arguments import from_values, to_values
+from standpipe.runs.context import resolve_state_root
+from standpipe.runs.credentials import find_providers
 from standpipe.runs.current_code import describe_recorded_code, find_redefined
 from standpipe.runs.launch import start
 from standpipe.runs.options import RunOptions
-from standpipe.runs.stored_run import existing_context, find_tasks, load_origin, load_run
-from standpipe.support.notices import inform, quiet_notices
+from standpipe.runs.pulled import read_mark
+from standpipe.runs.stored_run import existing_context, find_tasks, load_origin, load_run, run_folder
+from standpipe.store.reading import artifact_root
+from standpipe.support.notices import inform, quiet_notices, warn
+
+#: Returns values for inputs of a component.
+GetArguments = Callable[[BaseComponent], Mapping[str, Any]]
 
 
 def rerun_task(
-    options: RunOptions, run_id: str, task_name: str, current: BaseComponent | None, *, debug: bool | int
+    options: RunOptions,
+    run_id: str,
+    task_name: str,
+    current: BaseComponent | None,
+    *,
+    debug: bool | int,
+    get_arguments: GetArguments = lambda _: {},
 ) -> PipelineTask:
     """Rerun one task of a run, as a run of its own; see `standpipe.local.rerun_task`.
 
     Args:
         options: the options of the new run.
-        run_id: the id of the run, or the beginning of it, or `latest`.
+        run_id: the id of the run, or the beginning of it, the name of a pipeline, or `latest`.
         task_name: the name or the path of the task.
         current: the pipeline with the task as it is now, or its component; None for the pipeline that is defined under
             the name of the run's, or the stored one.
         debug: whether the task runs under a debugger; a port if that is the debugger of an editor.
+        get_arguments: returns values that replace inputs that the task had, or that are not known.
     """
     check_debug(debug)
-    root = resolve_pipeline_root(options)
+    if debug:
+        options.runner.check_debug()
+    root = resolve_state_root(options)
     stored = load_run(root, run_id)
     machine = stored.replay(existing_context(options, root, stored.row, stored.plan))
     (ref, *others) = find_tasks(machine.root, [task_name])
@@ -69,6 +90,8 @@ def rerun_task(
             "keep. Start a new run."
         )
     subject = f"Cannot rerun task '{ref}' of run {stored.row.id} with its code as it is now"
+    if not options.artifact_root and (uri := artifact_root(root, stored.row.id)):
+        options = replace(options, pipeline_root=uri, state_root=root)
     origin = load_origin(root, stored.row)
     current = current or defined_components.get(origin.plan.name)
     if current is None:
@@ -82,15 +105,40 @@ def rerun_task(
             definition = _find_definition(redefined, "", subject)
     component = component_from_plan(_single_task_plan(definition, ref.name, task.inputs))
     component.file = current.file if current else ""
-    arguments = {name: task.inputs[name] for name in component.inputs if name in task.inputs}
+    recorded = {name: task.inputs[name] for name in component.inputs if name in task.inputs}
+    arguments = {**recorded, **to_values(get_arguments(component))}
     try:
         fit_inputs(arguments, component.plan.root.inputs, str)  # before anything of the new run is written
     except InputError as error:
-        raise ArgumentError(
-            f"{subject}: {error}. Give that input a default, or resume the run, so that the pipeline passes a value."
-        ) from error
+        pulled = read_mark(run_folder(root, stored.row))
+        advice = (
+            f"{pulled.host}, from which the run was pulled, does not tell it: pass it with --arg NAME=VALUE"
+            if pulled
+            else "Give that input a default, or resume the run, so that the pipeline passes a value"
+        )
+        raise ArgumentError(f"{subject}: {error}. {advice}.") from error
+    if read_mark(run_folder(root, origin.row)):
+        with quiet_notices(options.quiet):
+            find = partial(find_providers, options.kubernetes)
+            stores = ArtifactStores(LocalArtifactStore([root]), root, find_providers=find)
+            _announce_downloads(origin.path or str(ref), arguments, stores)
     rerun_of = f"{origin.row.id}/{origin.path or ref}"
     return start(options, component, from_values(arguments), rerun_of=rerun_of, debug=debug)
+
+
+def _announce_downloads(task: str, arguments: Mapping[str, Value], artifacts: ArtifactStore) -> None:
+    """Tell about inputs of a task of another system whose payloads are not on this machine."""
+    for name, value in arguments.items():
+        for artifact in find_artifacts([value]):
+            if is_remote(artifact.location):
+                advice = f"pull the run with --inputs-of {task}, or pass a path with --arg {name}=PATH"
+                if problem := artifacts.find_problem(artifact.location):
+                    warn(
+                        f"Input {name!r} is at {artifact.location}, which cannot be read: {problem}. To have it here, "
+                        f"{advice}."
+                    )
+                else:
+                    inform(f"Input {name!r} is downloaded from {artifact.location}. If that fails, {advice}.")
 
 
 class _Definition(NamedTuple):

@@ -17,20 +17,23 @@ from standpipe.engine.reruns import find_removed_tasks, select_reruns
 from standpipe.engine.tasks import DagTask, ExecutorTask
 from standpipe.errors import ArgumentError, TaskFailed
 from standpipe.execution.checksums import is_unchanged
+from standpipe.history.display_names import DisplayNames
 from standpipe.model import events
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.component_changes import compare_components
+from standpipe.model.locations import is_remote
 from standpipe.model.ports import ArtifactStore
 from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.model.values import ArtifactValue, find_artifacts
 from standpipe.runs.arguments import from_values
-from standpipe.runs.context import RunContext, resolve_pipeline_root
+from standpipe.runs.context import RunContext, resolve_state_root
 from standpipe.runs.current_code import describe_recorded_code, find_redefined
 from standpipe.runs.executor_uses import find_finished, find_uses
 from standpipe.runs.launch import drive, finish_task, finish_with_error
 from standpipe.runs.options import RunOptions
 from standpipe.runs.preflight import check_uses
+from standpipe.runs.pulled import refuse_resume
 from standpipe.runs.stored_run import StoredRun, existing_context, find_tasks, load_run, run_folder
 from standpipe.store.locks import RunLock
 from standpipe.store.plans import dump, load
@@ -48,12 +51,13 @@ def resume(options: RunOptions, run_id: str, component: BaseComponent | None, fr
 
     Args:
         options: the options of the run from now on.
-        run_id: the id of the run, or the beginning of it, or `latest`.
+        run_id: the id of the run, or the beginning of it, the name of a pipeline, or `latest`.
         component: the pipeline to resume it with; None for the one of its name that is defined, or the stored one.
         from_task: the names or paths of tasks to rerun with all tasks that depend on them.
     """
-    root = resolve_pipeline_root(options)
+    root = resolve_state_root(options)
     row = run_row(root, run_id)
+    refuse_resume(run_folder(root, row))
     with quiet_notices(options.quiet), restrict_umask(options.umask), RunLock(run_folder(root, row)):
         stored = load_run(root, row.id)
         defined = component or defined_components.get(stored.plan.name)
@@ -71,7 +75,7 @@ def resume(options: RunOptions, run_id: str, component: BaseComponent | None, fr
             now=context.clock.now,
             redactor=context.redactor,
             recorded=stored.row.length,
-            outline=stored.progress(),
+            outline=stored.progress(DisplayNames(lambda: current.plan, context.redactor.redact_text)),
         )
         with context.redactor.redact_messages(), closing(recorder):
             return _resume(context, stored, current, from_task, recorder, is_recorded=defined is None)
@@ -89,8 +93,8 @@ def _resume(
     row = stored.row
     # The stored Plan has no secrets; without redaction each secret of the current one would count as a change.
     has_secrets = row.redacted or context.redactor
-    plan = load(dump(component.plan, context.redactor)[0]) if has_secrets else component.plan
-    machine = stored.replay(context, {recorder.plan: component.plan})
+    plan = load(dump(context.plan, context.redactor)[0]) if has_secrets else context.plan
+    machine = stored.replay(context, {recorder.plan: context.plan})
     requested = dict.fromkeys(find_tasks(machine.root, from_task), "requested with from_task")
     moved = dict(_find_former_paths(machine.root, former_roots(Path(context.info.pipeline_root), row.id)))
     reasons = {**moved, **dict(_find_unusable(machine.root, stored, context.artifacts)), **requested}
@@ -99,11 +103,11 @@ def _resume(
     _announce(row, reruns, removed, describe_recorded_code(stored.plan) if is_recorded else "")
     context.options.runner.check_plan(plan)
     finished = find_finished(machine, (*reruns, *removed))
-    uses = [use for use in find_uses(component.plan) if use.label not in finished]
+    uses = [use for use in find_uses(context.plan) if use.label not in finished]
     try:
         check_uses(context.options, uses, context.cluster, context.redactor)
     except TaskFailed as error:
-        return finish_with_error(context.options, _as_task(component, machine.root), error)
+        return finish_with_error(context.options, _as_task(component, machine.root), error, str(context.folder))
     if context.cluster:
         context.cluster(stored.facts)
     try:
@@ -173,7 +177,7 @@ def _describe_damage(artifact: ArtifactValue, store: ArtifactStore) -> str:
     location, expected = artifact.location, artifact.checksum
     if expected is None or is_unchanged(location, expected, store):
         return ""
-    path = store.local_path(location)
+    path = location if is_remote(location) else store.local_path(location)
     if not store.exists(location):
         return f"its output {path} is missing"
     current = store.checksum(location, Cancellation(), expected.algorithm) if expected else expected

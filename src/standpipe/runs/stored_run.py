@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,10 +26,11 @@ from standpipe.runs.context import (
     open_cache,
 )
 from standpipe.runs.options import RunOptions
-from standpipe.store.reading import RunRow, former_roots, read_plan, read_run, run_row
+from standpipe.store.reading import RunRow, artifact_root, former_roots, read_plan, read_run, run_row
 from standpipe.store.relocation import Move
 from standpipe.store.runs import UNMARKED
 from standpipe.support.garbage_collection import pause_garbage_collection
+from standpipe.support.near_misses import suggest
 from standpipe.support.notices import warn
 
 #: The most tasks that an error lists.
@@ -67,9 +68,13 @@ class StoredRun(NamedTuple):
                 machine.apply(fact)
         return machine
 
-    def progress(self) -> RunProgress:
-        """Return the progress of its tasks, to which the facts of the resumed run are added."""
-        progress = RunProgress()
+    def progress(self, display_name: Callable[[TaskRef], str]) -> RunProgress:
+        """Return the progress of its tasks, to which the facts of the resumed run are added.
+
+        Args:
+            display_name: returns the display name of a task of the resumed run.
+        """
+        progress = RunProgress(self.row.id, display_name)
         for at, fact in zip(self.times, self.facts, strict=True):
             progress.apply(at, fact)
         return progress
@@ -97,7 +102,7 @@ def load_run(root: Path, run: str) -> StoredRun:
 
     Args:
         root: the pipeline root.
-        run: the id of the run, or the beginning of it, or `latest`.
+        run: the id of the run, or the beginning of it, the name of a pipeline, or `latest`.
 
     Raises:
         NoSuchRun: if there is no such run, or several ids begin so.
@@ -156,9 +161,10 @@ def existing_context(options: RunOptions, root: Path, row: RunRow, plan: Plan) -
         created=row.created,
         pipeline_root=str(root),
         workspace_path=options.runner.workspace_path(workspace) if workspace else "",
+        artifact_root=artifact_root(root, row.id),
     )
     cluster, cache = make_cluster(options, plan, root), open_cache(options, root)
-    redactor = make_run_redactor(options, plan, cluster)
+    redactor = make_run_redactor(options, plan, cluster, info.artifact_root)
     clock = SystemClock(row.latest or 0.0)
     return RunContext(
         options, plan, info, folder, workspace, cluster, cache, redactor, rerun_of=row.rerun_of, clock=clock
@@ -197,7 +203,8 @@ def find_tasks(root: DagTask, names: Sequence[str]) -> list[TaskRef]:
         by_name = [task.ref for task in tasks if task.ref.name == name and task.ref.iteration is None]
         if not by_path and not by_name:
             known = ", ".join(sorted({str(task.ref) for task in tasks})[:_MAX_LISTED]) or "none: it never started"
-            raise NoSuchTask(f"The run has no task {name!r}. It has: {known}.")
+            close = suggest(name, {text for task in tasks for text in (task.ref.name, str(task.ref))})
+            raise NoSuchTask(f"The run has no task {name!r}.{close} It has: {known}.")
         refs += by_path or by_name
     return refs
 

@@ -55,8 +55,11 @@ class UiServer(NamedTuple):
 
     def address(self, run: str = "") -> str:
         """Return the address of a run's page; of the list of runs if the id is empty."""
-        path = f"runs/{quote(run, safe='')}" if run else ""
-        return f"http://{HOST}:{self.port}/{path}?token={self.token}"
+        return self.page(f"/runs/{quote(run, safe='')}" if run else "/")
+
+    def page(self, link: str) -> str:
+        """Return the address of a page, from its path and query."""
+        return f"http://{HOST}:{self.port}{link}{'&' if '?' in link else '?'}token={self.token}"
 
 
 class Files(NamedTuple):
@@ -161,12 +164,19 @@ def find_or_start(root: Path) -> UiServer:
     return UiServer(_wait_for_port(files.server), token)
 
 
-def announce(root: Path, run: str) -> None:
-    """Tell the user the address of a run's page. A server that cannot be started does not stop the run."""
+def announce(root: Path, run: str) -> str:
+    """Tell the user the address of a run's page. A server that cannot be started does not stop the run.
+
+    Returns:
+        The address without the token, which others may know; empty if there is no server.
+    """
     try:
-        inform(f"The page of this run: {find_or_start(root).address(run)}")
+        server = find_or_start(root)
     except (StorageError, OSError) as error:
         warn(f"The web UI cannot be started: {error}")
+        return ""
+    inform(f"The page of this run: {server.address(run)}")
+    return server.address(run).partition("?")[0]
 
 
 def own_command(*arguments: str) -> list[str]:

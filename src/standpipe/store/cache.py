@@ -19,6 +19,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from standpipe.errors import StorageError
 from standpipe.model.layout import CACHE_FILE
@@ -94,8 +95,8 @@ class CacheIndex:
 
     def find(self, key: str) -> CacheEntry | None:
         """Return the entry of a key; see `model.ports.Cache`."""
-        row = self._database.select(_SELECT, key)
-        return row and self._entry(*row)
+        row = self._select(_SELECT, key)
+        return row and _entry(self._path, *row)
 
     def keep(self, key: str, entry: CacheEntry, instead_of: CacheEntry | None = None) -> CacheEntry:
         """Store the entry of a key, unless it has one; see `model.ports.Cache`."""
@@ -118,11 +119,11 @@ class CacheIndex:
                 row,
             )
             stored = db.execute(_SELECT, (key,)).fetchone()
-        return self._entry(*stored)
+        return _entry(self._path, *stored)
 
     def checksum(self, path: str, signature: str) -> Checksum | None:
         """Return the checksum of a payload; see `model.ports.Cache`."""
-        row = self._database.select(
+        row = self._select(
             "SELECT digest, size, signature FROM checksums WHERE path = ? AND signature = ?",
             os.fsencode(path),
             signature,
@@ -139,27 +140,32 @@ class CacheIndex:
 
     def has_older_entries(self) -> bool:
         """Return whether entries are from the time of SHA-256 only; see `model.ports.Cache`."""
-        return self._database.select("SELECT 1 FROM entries WHERE version < ? LIMIT 1", _VERSION) is not None
+        return self._select("SELECT 1 FROM entries WHERE version < ? LIMIT 1", _VERSION) is not None
 
     def close(self) -> None:
         """Close the file. The next call opens it again."""
         self._database.close()
 
-    def _entry(self, origin: str, outputs: str, version: int, folder: bytes) -> CacheEntry:
-        decode = decode_values if version > 1 else _decode_version_1
-        try:
-            values = decode(json.loads(outputs))
-            return CacheEntry(origin, self._relocate(origin, values, os.fsdecode(folder)))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise StorageError(f"The cache {self._path} has a damaged entry: {error}. {_REPAIR}") from error
+    def _select(self, statement: str, *parameters: object) -> Any:
+        return self._database.select(statement, *parameters)
 
-    def _relocate(self, origin: str, values: dict[str, Value], folder: str) -> dict[str, Value]:
-        """Return outputs with the locations that they have if the run was moved or copied together with the cache."""
-        run = origin.partition("/")[0]
-        former = folder or infer_root(values.values(), run)
-        if former in ("", self._folder) or not os.path.isdir(os.path.join(self._folder, run)):
-            return values
-        return Move(former, self._folder).values(values)
+
+def _entry(path: Path, origin: str, outputs: str, version: int, folder: bytes) -> CacheEntry:
+    decode = decode_values if version > 1 else _decode_version_1
+    try:
+        values = decode(json.loads(outputs))
+        return CacheEntry(origin, _relocate(str(path.parent), origin, values, os.fsdecode(folder)))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StorageError(f"The cache {path} has a damaged entry: {error}. {_REPAIR}") from error
+
+
+def _relocate(here: str, origin: str, values: dict[str, Value], folder: str) -> dict[str, Value]:
+    """Return outputs with the locations that they have if the run was moved or copied together with the cache."""
+    run = origin.partition("/")[0]
+    former = folder or infer_root(values.values(), run)
+    if former in ("", here) or not os.path.isdir(os.path.join(here, run)):
+        return values
+    return Move(former, here).values(values)
 
 
 def _decode_version_1(outputs: Json) -> dict[str, Value]:

@@ -22,6 +22,7 @@ _DELETE_RUN = (
     "DELETE FROM outlines WHERE run = ?",
     "DELETE FROM facts WHERE run = ?",
     "DELETE FROM roots WHERE run = ?",
+    "DELETE FROM artifact_roots WHERE run = ?",
     "DELETE FROM runs WHERE id = ?",
 )
 _DELETE_PLANS = """

@@ -6,6 +6,7 @@ process was killed. Another process requests the cancellation of the run by a fi
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from functools import partial
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from standpipe.errors import StorageError
-from standpipe.model.layout import LOCK_FILE, STOP_FILE
+from standpipe.model.layout import IN_PROGRESS_FILE, LOCK_FILE, PULLED_FOLDER, REPLACED_FILE, STOP_FILE
 from standpipe.store.database import NO_LOCKS
 from standpipe.support.forking import Descriptor
 from standpipe.support.locks import open_for_locking, try_lock, unlock
@@ -27,6 +28,8 @@ _CHECK_TIME = 0.1
 
 #: The most bytes of the lock's file: the id of a process.
 _MAX_PID = 32
+
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 class RunIsActive(StorageError):
@@ -81,8 +84,7 @@ class RunLock:
                 return False
             is_current = _same(file.number, self._path)
             if is_current:
-                os.ftruncate(file.number, 0)
-                os.write(file.number, str(os.getpid()).encode())
+                _write_owner(file.number)
                 self._file = file
         finally:
             if self._file is not file:
@@ -101,6 +103,24 @@ def is_active(folder: Path) -> bool:
         return not try_lock(file.number, shared=True)  # so that two checks do not take each other for the run
     finally:
         unlock(file)
+
+
+def is_in_progress(folder: Path) -> bool:
+    """Return whether a process executes the run in a folder, or another system does, as far as this machine knows."""
+    return is_active(folder) or is_pulled_in_progress(folder)
+
+
+def is_pulled_in_progress(folder: Path) -> bool:
+    """Return whether the run in a folder was pulled from another system before it ended there."""
+    return os.path.lexists(folder / PULLED_FOLDER / IN_PROGRESS_FILE)
+
+
+def read_pulled_version(folder: Path) -> int:
+    """Return a number that changes when the facts of the run in a folder are replaced; 0 as long as none were."""
+    try:
+        return os.stat(os.path.join(folder, PULLED_FOLDER, REPLACED_FILE)).st_mtime_ns  # for each run of a list
+    except OSError:
+        return 0
 
 
 def ask_to_stop(folder: Path) -> None:
@@ -141,6 +161,16 @@ def _same(file: int, path: Path) -> bool:
         return False
 
 
+def _write_owner(file: int) -> None:
+    """Write the id of this process, which is only for messages: so a full disk, which deletion frees, does without."""
+    os.ftruncate(file, 0)
+    try:
+        os.write(file, str(os.getpid()).encode())
+    except OSError as error:
+        if error.errno not in _FULL_DISK:
+            raise
+
+
 def _owner(path: Path) -> str:
     try:
         pid = read_file(path, path.parent.parent, _MAX_PID).decode("ascii", "replace")
@@ -157,4 +187,5 @@ def _reason(error: OSError) -> str:
             f"its file system has no locks ({error.strerror}), so two processes could execute the same run. Choose a "
             "pipeline root on another file system: local.init(..., pipeline_root=...)"
         )
-    return f"{error.strerror} ({error.filename}). Check that the folder exists and that you may write to it"
+    file = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror}{file}. Check that the folder exists and that you may write to it"

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     #: Depth, name, status, seconds, note and count.
     LineFields = tuple[int, str, str, float | None, str, int]
 
-#: The version of the schema that has what is read here.
-_VERSION = 6
+#: The versions of the schema that have what is read here.
+_VERSIONS = (6, 7)
 
 #: The file of the run store; `model.layout` has it, too.
 _FILE = "runs.sqlite"
@@ -24,14 +24,24 @@ _FILE = "runs.sqlite"
 #: All runs, the newest first. Durations are of whole microseconds, as in `history.records`. `state` is empty for a run
 #: that has not ended.
 _RUNS = """
-    SELECT id, strftime('%Y-%m-%d %H:%M', created, 'localtime'), rerun_of, coalesce(state, ''),
+    SELECT id, strftime('%Y-%m-%d %H:%M', created, 'localtime') || printf(
+            ' %s%02d:%02d', CASE WHEN minutes < 0 THEN '-' ELSE '+' END, abs(minutes) / 60, abs(minutes) % 60
+        ), rerun_of, coalesce(state, ''),
         coalesce(length, (SELECT coalesce(max(seq), 0) FROM facts WHERE run = id)),
         round(max(0.0, round(latest, 6) - round(began, 6) - idle), 6)
-    FROM runs LEFT JOIN summaries ON run = id
-    ORDER BY runs.rowid DESC
+    FROM (
+        SELECT *, rowid AS number,
+            CAST(round((julianday(created, 'localtime') - julianday(created)) * 1440) AS INTEGER) AS minutes
+        FROM runs
+    ) LEFT JOIN summaries ON run = id
+    ORDER BY number DESC
 """
 _LATEST = "SELECT id FROM runs ORDER BY rerun_of != '', rowid DESC LIMIT 1"  # as `reading.run_row`
 _NAMED = "SELECT id FROM runs WHERE id = ?"
+_OF_PIPELINE = """
+    SELECT id FROM runs, (SELECT ? AS name)
+    WHERE rerun_of = '' AND name IN (pipeline, substr(id, 1, length(id) - 27)) ORDER BY runs.rowid DESC LIMIT 1
+"""  # an id ends with 27 characters that are not the name of the pipeline
 _BEGINNING = (
     "SELECT id FROM runs, (SELECT ? AS prefix) WHERE substr(id, 1, length(prefix)) = prefix AND prefix != '' LIMIT 2"
 )
@@ -46,12 +56,15 @@ _LINES = """
     FROM json_each(?, '$[0]')
 """
 _FAILURES = "SELECT value FROM json_each(?, '$[1]')"
+_VALUES = "SELECT value FROM json_each(?, '$[3]')"
+_HAS_VALUES = "SELECT json_type(?, '$[3]') IS NOT NULL"  # older Standpipes wrote none
 
 
 class RunOverview:
     """A run in a list.
 
-    `created` is its local time, to the minute. `seconds` is for how long it was in progress, None until it has ended.
+    `created` is its local time to the minute, with its offset from UTC. `seconds` is for how long it was in progress,
+    None until it has ended.
     """
 
     __slots__ = ("created", "rerun_of", "run", "seconds", "status")
@@ -65,13 +78,19 @@ class RunOverview:
 
 
 class StoredOutline:
-    """The outline of a run that has ended: its lines, as the fields of `history.outline.Line`, and its failures."""
+    """The outline of a run that has ended: its lines, as the fields of `history.outline.Line`, and its failures.
 
-    __slots__ = ("failures", "lines", "rerun_of", "run", "seconds", "status")
+    `values` are the lines of its inputs, outputs and metrics.
+    """
 
-    def __init__(self, about: tuple[str, str, float, str], lines: list[LineFields], failures: list[str]) -> None:
+    __slots__ = ("failures", "lines", "rerun_of", "run", "seconds", "status", "values")
+
+    def __init__(
+        self, about: tuple[str, str, float, str], lines: list[LineFields], values: list[str], failures: list[str]
+    ) -> None:
         self.run, self.status, self.seconds, self.rerun_of = about
         self.lines = lines
+        self.values = values
         self.failures = failures
 
 
@@ -95,21 +114,32 @@ def read_outline(pipeline_root: str, run: str) -> StoredOutline | None:
     try:
         db = _open(pipeline_root)
         try:
-            if run == "latest":
-                ids = db.execute(_LATEST).fetchall()
-            else:
-                ids = db.execute(_NAMED, (run,)).fetchall() or db.execute(_BEGINNING, (run,)).fetchall()
+            ids = _find_ids(db, run)
             row = db.execute(_OUTLINE, ids[0]).fetchone() if len(ids) == 1 else None
             if row is None:
                 return None
             body = row[-1]
+            if not db.execute(_HAS_VALUES, (body,)).fetchone()[0]:
+                return None
             lines = db.execute(_LINES, (body,)).fetchall()
-            failures = [failure for (failure,) in db.execute(_FAILURES, (body,))]
+            values, failures = (
+                [text for (text,) in db.execute(statement, (body,))] for statement in (_VALUES, _FAILURES)
+            )
         finally:
             db.close()
     except (OSError, sqlite3.Error, _UnknownStore):
         return None
-    return StoredOutline(row[:-1], lines, failures)
+    return StoredOutline(row[:-1], lines, values, failures)
+
+
+def _find_ids(db: sqlite3.Connection, run: str) -> list[tuple[str]]:
+    """Return the ids that the name of a run may stand for, as `reading.run_row` finds them."""
+    statements = (_LATEST,) if run == "latest" else (_NAMED, _OF_PIPELINE, _BEGINNING) if run else ()
+    for statement in statements:
+        ids: list[tuple[str]] = db.execute(statement, () if statement is _LATEST else (run,)).fetchall()
+        if ids:
+            return ids
+    return []
 
 
 class _UnknownStore(Exception):
@@ -139,7 +169,7 @@ def _open(pipeline_root: str) -> sqlite3.Connection:
     except BaseException:
         db.close()
         raise
-    if version == _VERSION and not os.path.getsize(path) % page_size:
+    if version in _VERSIONS and not os.path.getsize(path) % page_size:
         return db
     db.close()
     raise _UnknownStore
@@ -148,6 +178,6 @@ def _open(pipeline_root: str) -> sqlite3.Connection:
 def _is_active(pipeline_root: str, run: str) -> bool:
     from pathlib import Path  # only runs that have not ended need all of this
 
-    from standpipe.store.locks import is_active
+    from standpipe.store.locks import is_in_progress
 
-    return is_active(Path(pipeline_root).expanduser() / run)
+    return is_in_progress(Path(pipeline_root).expanduser() / run)

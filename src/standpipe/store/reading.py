@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from difflib import get_close_matches
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.request import pathname2url
 
-from standpipe.errors import NoSuchRun, StorageError
+from standpipe.errors import NoSuchRun
 from standpipe.model.events import Fact, RunResumed
 from standpipe.model.fact_values import values_of
 from standpipe.model.frozen import frozen
@@ -28,11 +25,16 @@ from standpipe.model.states import TaskState
 from standpipe.store import database, runs
 from standpipe.store.facts import STATES, decode, decode_all
 from standpipe.store.plans import load
+from standpipe.store.read_only import opened
 from standpipe.store.relocation import Move, infer_root
 from standpipe.support.garbage_collection import pause_garbage_collection
 
 #: The name of the run that was started last, apart from reruns of single tasks.
 LATEST = "latest"
+
+#: The parts of the time at the end of an id, such as `-2026-11-22-10-47-51-167596`, and the number of its characters.
+_PARTS_OF_TIME = 7
+_TIME_LENGTH = 27
 
 #: The largest number of runs that a message names.
 _MOST_NAMED = 5
@@ -72,15 +74,17 @@ _SINCE_VERSION_2 = {
     "rerun_of": ("rerun_of", "repeats"),
     "redacted": ("redacted", "masked"),
 }
-_FACTS = "SELECT seq, at, kind, body FROM facts WHERE run = ? AND seq > ? AND seq <= ? ORDER BY seq"
+_FACTS = "SELECT at, kind, body FROM facts WHERE run = ? AND seq > ? AND seq <= ? ORDER BY seq"
+_LAST_FACT = "SELECT coalesce(max(seq), 0) FROM facts WHERE run = ?"
 _FACTS_WITH = """
     SELECT run, kind, body FROM facts JOIN runs ON runs.id = run WHERE instr(body, ?) ORDER BY runs.rowid, seq
 """
 _TOTALS = "SELECT run, json_extract(body, '$[2]') FROM outlines"
 _RESUMED = "SELECT kind, body FROM facts WHERE run = ? AND kind = 'RunResumed' ORDER BY seq DESC"
 _ROOTS = "SELECT seq, path FROM roots WHERE run = ? ORDER BY seq"
+_ROWS = 200  # of facts that are decoded together
 _ROOTS_VERSION = 5  # of the schema: the first one with that table
-_LAST = 2**63 - 1  # the highest number that SQLite has
+_ARTIFACT_ROOTS_VERSION = 7
 
 
 @frozen
@@ -126,10 +130,11 @@ def run_rows(pipeline_root: Path) -> list[RunRow]:
 
 
 def run_row(pipeline_root: Path, run: str) -> RunRow:
-    """Return the run of an id, or of the only id with that prefix.
+    """Return the run of an id, of the name of a pipeline, or of the only id with that prefix; the first that fits.
 
     `latest` is the newest run that is not the rerun of a task: a debug session must not change what `resume latest`
-    continues. If there are only reruns, it is the newest of them.
+    continues. If there are only reruns, it is the newest of them. The name of a pipeline, or its display name, stands
+    for the newest of its runs, apart from reruns. `store.overview` has the same rules.
 
     Raises:
         NoSuchRun: if there is none, or several ids have that prefix.
@@ -137,14 +142,22 @@ def run_row(pipeline_root: Path, run: str) -> RunRow:
     """
     path = StateLayout(pipeline_root).run_store
     rows = _select(path, "SELECT * FROM runs ORDER BY rowid DESC")
-    ids: list[RunId] = [row["id"] for row in rows]
-    if run == LATEST and rows:
-        matches = [next((row["id"] for row in rows if not _column(row, "rerun_of")), ids[0])]
-    else:
-        matches = [each for each in ids if each == run] or [each for each in ids if run and each.startswith(run)]
+    matches = _find_matches(rows, run)
     if len(matches) == 1:
         return StoredFacts(pipeline_root).run(matches[0])
-    raise NoSuchRun(_no_such_run(pipeline_root, run, ids, matches))
+    raise NoSuchRun(_no_such_run(pipeline_root, run, [row["id"] for row in rows], matches))
+
+
+def _find_matches(rows: Sequence[sqlite3.Row], run: str) -> list[RunId]:
+    """Return the ids that the name of a run may stand for: one unless there is none, or its beginning is ambiguous."""
+    ids: list[RunId] = [row["id"] for row in rows]
+    originals = [row for row in rows if not _column(row, "rerun_of")]
+    if run == LATEST and rows:
+        return [originals[0]["id"] if originals else ids[0]]
+    if not run or run in ids:
+        return [run] if run else []
+    of_pipeline = [row["id"] for row in originals if run in (row["pipeline"], row["id"][:-_TIME_LENGTH])]
+    return of_pipeline[:1] or [each for each in ids if each.startswith(run)]
 
 
 def run_facts(pipeline_root: Path, row: RunRow) -> list[tuple[float, Fact]]:
@@ -173,7 +186,7 @@ def select_facts_with(pipeline_root: Path, text: str) -> Iterator[tuple[RunId, s
     Raises:
         StorageError: if the store cannot be read.
     """
-    with _opened(StateLayout(pipeline_root).run_store) as db:
+    with opened(StateLayout(pipeline_root).run_store, runs.SCHEMA) as db:
         yield from (() if db is None else map(tuple, db.execute(_FACTS_WITH, (text,))))
 
 
@@ -196,7 +209,7 @@ def read_totals(pipeline_root: Path) -> dict[RunId, str]:
     Raises:
         StorageError: if the store cannot be read.
     """
-    with _opened(StateLayout(pipeline_root).run_store) as db:
+    with opened(StateLayout(pipeline_root).run_store, runs.SCHEMA) as db:
         if db is None or database.version_of(db) < _SUMMARIES_VERSION:
             return {}
         return {run: totals for run, totals in db.execute(_TOTALS) if totals is not None}
@@ -241,20 +254,17 @@ class StoredFacts:
 
         The locations of artifacts are those in the pipeline root as it is now, which may have been moved or copied.
         """
-        selected: list[sqlite3.Row] = []
+        facts: list[tuple[float, Fact]] = []
         roots: list[sqlite3.Row] = []
-        with _opened(self._path) as db:
+        with pause_garbage_collection(), opened(self._path, runs.SCHEMA) as db:
             if db is not None:
-                selected = db.execute(_FACTS, (run, seq, _LAST if until is None else until)).fetchall()
+                until = db.execute(_LAST_FACT, (run,)).fetchone()[0] if until is None else until
+                facts += _select_facts(db, (run, seq, until), _text_reader(self._path))
                 roots = _select_roots(db, run)
-        expected = until if until is not None else selected[-1]["seq"] if selected else seq
-        if len(selected) != expected - seq:
-            problem = f"run {run} has {seq + len(selected)} facts, expected {expected}"
+        expected = max(0, (until or 0) - seq)
+        if len(facts) != expected:
+            problem = f"run {run} has {seq + len(facts)} facts, expected {seq + expected}"
             raise runs.SCHEMA.damage(self._path, problem)
-        read_text = _text_reader(self._path)
-        with pause_garbage_collection():
-            decoded = decode_all(((kind, body) for _, _, kind, body in selected), read_text)
-            facts = [(row["at"], fact) for row, fact in zip(selected, decoded, strict=True)]
         return self._relocate(run, facts, roots, seq)
 
     def _relocate(
@@ -279,10 +289,19 @@ def former_roots(pipeline_root: Path, run: RunId) -> list[str]:
 
     A path of this one is none of them, whichever links lead to it and mounts show it.
     """
-    with _opened(StateLayout(pipeline_root).run_store) as db:
+    with opened(StateLayout(pipeline_root).run_store, runs.SCHEMA) as db:
         roots = [] if db is None else _select_roots(db, run)
     paths = dict.fromkeys(os.fsdecode(path) for _, path in reversed(roots))
     return [path for path in paths if not (os.path.exists(path) and os.path.samefile(path, pipeline_root))]
+
+
+def artifact_root(pipeline_root: Path, run: RunId) -> str:
+    """Return the URI below which payloads of the artifacts of a run are; empty if they are in the pipeline root."""
+    with opened(StateLayout(pipeline_root).run_store, runs.SCHEMA) as db:
+        if db is None or database.version_of(db) < _ARTIFACT_ROOTS_VERSION:
+            return ""
+        row = db.execute("SELECT uri FROM artifact_roots WHERE run = ?", (run,)).fetchone()
+    return row["uri"] if row else ""
 
 
 def _text_reader(path: Path) -> Callable[[str], str]:
@@ -300,7 +319,7 @@ def _text_reader(path: Path) -> Callable[[str], str]:
 
 def _select_runs(path: Path, clause: str, *parameters: object) -> list[RunRow]:
     """Return the runs that a clause selects, by the columns of `_RUNS`, in its order; none if there is no store."""
-    with _opened(path) as db:
+    with opened(path, runs.SCHEMA) as db:
         if db is None:
             return []
         has_summaries = database.version_of(db) >= _SUMMARIES_VERSION
@@ -345,10 +364,13 @@ def _no_such_run(root: Path, run: str, all_ids: list[RunId], matches: list[RunId
     elif not all_ids:
         return f"There is no run {run!r}: {root} holds no runs. Name another folder with pipeline_root=... or --root."
     else:
-        close = get_close_matches(run, all_ids, _MOST_NAMED)
+        from standpipe.support.near_misses import close_meanings  # only a mistake needs it
+
+        newest = {each.rsplit("-", _PARTS_OF_TIME)[0]: each for each in reversed(all_ids)}  # by their pipelines
+        close = close_meanings(run, {**newest, **{each: each for each in all_ids}}, most=_MOST_NAMED)
         which = f"There is no run {run!r} in {root}. "
         which += f"The closest are {_listed(close)}" if close else f"The newest are {_listed(all_ids)}"
-    return f"{which}, or use {LATEST!r}; local.runs() and `standpipe runs` list all runs."
+    return f"{which}, or use {LATEST!r} or the name of a pipeline; local.runs() and `standpipe runs` list all runs."
 
 
 def _listed(ids: list[RunId]) -> str:
@@ -364,70 +386,21 @@ def _select(path: Path, statement: str, *parameters: object) -> list[sqlite3.Row
     Raises:
         StorageError: if the store cannot be read; the message says what to do.
     """
-    with _opened(path) as db:
+    with opened(path, runs.SCHEMA) as db:
         return [] if db is None else db.execute(statement, parameters).fetchall()
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection | None]:
-    """Open the store for reading; yield None if there is none. Errors in the block are raised as those of `_select`."""
-    if not os.path.lexists(path):
-        yield None
-        return
-    # A fork waits for readers, too: see `database.in_use`.
-    with _explained(path), database.in_use, closing(_connect(path)) as db:
-        db.row_factory = sqlite3.Row
-        yield db if _is_ready(db, path) else None
+def _select_facts(
+    db: sqlite3.Connection, parameters: tuple[RunId, int, int], read_text: Callable[[str], str]
+) -> Iterator[tuple[float, Fact]]:
+    """Yield facts with their times: few at a time, which stay in the cache of the processor until they are decoded."""
+    cursor = db.cursor()
+    cursor.row_factory = None  # plain tuples take less time
+    cursor.execute(_FACTS, parameters)
+    while rows := cursor.fetchmany(_ROWS):
+        decoded = decode_all([(kind, body) for _, kind, body in rows], read_text)
+        yield from zip([at for at, _, _ in rows], decoded, strict=True)
 
 
 def _select_roots(db: sqlite3.Connection, run: RunId) -> list[sqlite3.Row]:
     return db.execute(_ROOTS, (run,)).fetchall() if database.version_of(db) >= _ROOTS_VERSION else []
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """Return a connection for reading, which waits for writers.
-
-    SQLite creates files beside a database while it is in use. In a folder that is write-protected it cannot: then the
-    database is opened as immutable, unless a write-ahead log shows that it is in use.
-    """
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise sqlite3.OperationalError("it is not a regular file")  # SQLite would wait for the other end of a FIFO
-    uri = f"file:{pathname2url(str(path.absolute()))}?mode=ro"
-    db = sqlite3.connect(uri, uri=True, timeout=database.PATIENCE)
-    try:
-        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
-        db.close()
-        if os.path.exists(f"{path}-wal"):
-            raise
-        return sqlite3.connect(f"{uri}&immutable=1", uri=True)
-    except sqlite3.Error:
-        db.close()
-        raise
-    return db
-
-
-def _is_ready(db: sqlite3.Connection, path: Path) -> bool:
-    """Return whether the store has tables: a new store has none until its first run has started."""
-    version, known = database.version_of(db), len(runs.SCHEMA.migrations)
-    if version > known:
-        raise StorageError(
-            f"The run store {path} was written by a newer Standpipe (schema {version}, expected at most {known}). "
-            "Upgrade Standpipe, or choose another pipeline root."
-        )
-    database.check_length(db, path, runs.SCHEMA)
-    return version > 0
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Raise errors of SQLite and the system as errors that say what to do."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise StorageError(
-            f"The run store {path} cannot be read: {error}. Check that you may read the file and its folder, and that "
-            "no other program has locked it."
-        ) from error
-    except sqlite3.Error as error:
-        raise runs.SCHEMA.damage(path, str(error)) from error

@@ -2,13 +2,14 @@
 
 A run is deleted as a whole, with all that only it has: see `store.deletion`.
 
-Schema, version 6:
+Schema, version 7:
 
 * `runs`: `id` (the run's id), `pipeline` (its name), `created` (ISO 8601, UTC), `uuid`, `plan` (the id of the Plan that
   it began with), `workspace` (the folder on this machine; empty if it has none), `rerun_of` (the run and the task of
   which it is a rerun; empty for others), `redacted` (0 if the run started without secrets, `MARKED` if values without
   their secrets have marks, `UNMARKED` if an older Standpipe started it, which stored `***` without a mark).
   Those after `created` are empty or 0 where version 1 wrote them.
+* `artifact_roots`: `run`, `uri`: the payloads of the artifacts of the run are below this URI. Other runs have no row.
 * `plans`: `digest` (the id of a Plan: the SHA-256 of its body), `body` (the Plan as JSON: see `store.plans`).
 * `roots`: `run`, `seq`, `path` (bytes): from the fact of that number on, the paths of the run are those of a pipeline
   root at `path`, which may have been moved or copied since. Runs of version 4 have no row for their first facts.
@@ -17,8 +18,9 @@ Schema, version 6:
 * `summaries`: what lists show of a run that has ended: `run`, `state`, `length` (the number of its facts), `began` and
   `latest` (the times of the first and the last of them), `idle` (the seconds between the two in which no process drove
   the run). The end of a run adds its summary; its resumption removes it, and so does a trigger if facts are deleted.
-* `outlines`: `run`, `body` (JSON: the lines and the failures of a run that has ended, see `history.outline`, and its
-  totals, see `history.totals`, which older Standpipes did not write). Runs that version 5 or older recorded have none.
+* `outlines`: `run`, `body` (JSON: the lines and the failures of a run that has ended, see `history.outline`, its
+  totals, see `history.totals`, and lines of its values; older Standpipes did not write the last two). Runs that version
+  5 or older recorded have none.
 
 A migration changes tables and columns, never bodies: those keep the names that they were written with, which
 `store.notation` explains.
@@ -105,6 +107,9 @@ _MIGRATIONS = (
     JOIN facts AS last ON last.run = runs.id AND last.seq = (SELECT max(seq) FROM facts WHERE run = runs.id)
     JOIN facts AS first ON first.run = runs.id AND first.seq = 1
     WHERE last.kind = 'RunEnded';
+    """,
+    """
+    CREATE TABLE artifact_roots (run TEXT PRIMARY KEY REFERENCES runs(id), uri TEXT NOT NULL) STRICT, WITHOUT ROWID;
     """,
 )
 
@@ -214,6 +219,8 @@ class RunRecorder:
         else:
             row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, rerun_of, MARKED if redactor else 0)
             self._unwritten.append(("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row]))
+            if run.artifact_root:
+                self._unwritten.append(("INSERT INTO artifact_roots VALUES (?, ?)", [(run.id, run.artifact_root)]))
         root = os.fsencode(pipeline_root)
         self._unwritten.append((_ADD_ROOT, [(run.id, recorded + 1, root, root, run.id)]))
         self._now = now

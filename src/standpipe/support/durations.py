@@ -6,12 +6,14 @@ from __future__ import annotations
 def format_duration(seconds: float) -> str:
     """Return a duration as text: `0.442 s`, `12 min 5 s`.
 
-    >>> [format_duration(seconds) for seconds in (0.4421, 59.96, 725, 7260, 180000)]
-    ['0.442 s', '1 min 0 s', '12 min 5 s', '2 h 1 min', '2 d 2 h']
+    >>> [format_duration(seconds) for seconds in (0.00006, 0.4421, 59.96, 725, 7260, 180000)]
+    ['0.0001 s', '0.442 s', '1 min 0 s', '12 min 5 s', '2 h 1 min', '2 d 2 h']
 
     Args:
         seconds: the duration.
     """
+    if seconds < 0.0001:
+        seconds = round(seconds, 4)  # otherwise 0.00006 becomes 6e-05
     if seconds < 59.95:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -38,11 +38,21 @@ def read_capacity(root: Path = Path("/"), environ: Mapping[str, str] = os.enviro
 
 def read_available_memory(root: Path = Path("/")) -> int:
     """Return the bytes of memory that processes can get now without swapping; a lot where the system does not say."""
-    for line in read_text(root / "proc/meminfo").splitlines():
-        name, _, amount = line.partition(":")
-        if name == "MemAvailable":
-            return int(amount.split()[0]) * 1024
-    return _UNKNOWN_MEMORY
+    return _read_meminfo(root).get("MemAvailable", _UNKNOWN_MEMORY)
+
+
+def read_memory_use(root: Path = Path("/")) -> tuple[int, int] | None:
+    """Return the bytes of memory that all of this machine uses, and those that it has; None where it does not say."""
+    amounts = _read_meminfo(root)
+    if "MemAvailable" not in amounts or "MemTotal" not in amounts:
+        return None
+    return amounts["MemTotal"] - amounts["MemAvailable"], amounts["MemTotal"]
+
+
+def _read_meminfo(root: Path) -> dict[str, int]:
+    """Return the first amounts in `/proc/meminfo`, in bytes; none where there is no such file."""
+    lines = (line.partition(":") for line in read_text(root / "proc/meminfo").splitlines()[:5])
+    return {name: int(amount.split()[0]) * 1024 for name, _, amount in lines if amount.strip()}
 
 
 def count_cores() -> int:

@@ -23,6 +23,28 @@ def has_kernel() -> bool:
     return shell is not None and getattr(shell, "kernel", None) is not None
 
 
+def name_cell(file: str) -> str:
+    """Return the name of the cell whose code has a file name, such as `Cell In[4]`; empty for other files.
+
+    IPython compiles a cell under the name of a file that does not exist, and shows its number instead. So does this, as
+    long as the kernel runs that executed the cell.
+    """
+    shell = _shell()
+    format_code_name = getattr(getattr(shell, "compile", None), "format_code_name", None)
+    parts = format_code_name(file) if format_code_name is not None else None  # since IPython 8.1
+    return " ".join(parts) if parts else ""
+
+
+def name_cells(text: str) -> str:
+    """Return a text, or HTML, in which tracebacks name cells instead of files: `Cell In[4], line 2`."""
+    if not has_kernel():
+        return text
+    import re  # of no use outside of notebooks
+
+    file = r'File ("|&#34;|&quot;)([^"&\n]+)\1(?=, line \d)'
+    return re.sub(file, lambda match: name_cell(match[2]) or match[0], text)
+
+
 def _shell() -> Any:
     core = sys.modules.get("IPython.core.getipython")
     return core.get_ipython() if core is not None else None

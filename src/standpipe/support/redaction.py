@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.events import AttemptEnded, Fact, Failure, StartAttempt
+from standpipe.model.events import AttemptEnded, Fact, StartAttempt
 from standpipe.model.fact_values import map_values
 from standpipe.model.ports import Attempt, FactSink
 from standpipe.model.redacted import REDACTED, RedactedList, RedactedObject, RedactedText
@@ -44,8 +44,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 #: The fields of facts and failures that hold texts. All others but values hold what Standpipe itself makes: names,
 #: numbers and times, which stay as they are even if one equals a secret.
-_TEXTS = ("reason", "message", "detail", "hint", "log_tail")
-_RECORDS = ("failure", "failures")
+_TEXTS = ("reason", "message", "detail", "hint", "log_tail", "file", "function", "code")
+_RECORDS = ("failure", "failures", "location")
 
 
 class Redactor:
@@ -167,8 +167,8 @@ class Redactor:
         for name, value in record.__dict__.items():
             if name in _TEXTS:
                 changes[name] = self.redact_text(value)
-            elif name in _RECORDS:
-                is_one = isinstance(value, Failure)
+            elif name in _RECORDS and value:
+                is_one = not isinstance(value, tuple)
                 changes[name] = self._redact_record(value) if is_one else tuple(map(self._redact_record, value))
         return replace(redacted, **changes) if changes else redacted
 

@@ -306,7 +306,8 @@ def write_atomically(target: Path, root: Path, mode: int, write: Callable[[Binar
                 os.fchmod(file.fileno(), (owner | owner >> 3 | owner >> 6) & allowed)
                 os.replace(partial, name, src_dir_fd=folder, dst_dir_fd=folder)
             except BaseException:
-                os.unlink(partial, dir_fd=folder)
+                with suppress(FileNotFoundError):  # the run may have been removed, which is not the error to report
+                    os.unlink(partial, dir_fd=folder)
                 raise
 
 

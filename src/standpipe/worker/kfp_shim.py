@@ -45,6 +45,9 @@ RUNTIME_NAMES = (
     "run_notebook",
 )
 
+#: Names with which authors define components and pipelines, which tasks do not.
+_DEFINING = ("component", "container_component", "notebook_component", "pipeline")
+
 _MARKERS = ("EmbeddedInput", "InputAnnotation", "OutputAnnotation", "EmbeddedAnnotation")
 
 
@@ -103,9 +106,11 @@ def _public(module: ModuleType) -> Dict[str, Any]:
 
 def _explain(module: str) -> Callable[[str], NoReturn]:
     def missing(name: str) -> NoReturn:
+        defining = " A module that tasks import cannot define components: move what they use into one of its own."
         raise AttributeError(
             f"module {module!r} has no attribute {name!r} in a running task, which has only artifacts, annotations and "
             "placeholders. To use the whole KFP SDK there, add 'kfp' to packages_to_install."
+            f"{defining if name in _DEFINING else ''}"
         )
 
     return missing

@@ -8,7 +8,7 @@ import re
 import sys
 import traceback
 from contextlib import suppress
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Union
 
 from .source import is_user_file
 
@@ -16,6 +16,12 @@ from .source import is_user_file
 _MAX_TEXT = 100_000
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+#: The folder of Python's own modules.
+_PYTHON = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+
+#: Parts of the paths of installed packages, in environments and in the Python of Debian.
+_PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 
 def report(error: BaseException, path: str) -> None:
@@ -39,7 +45,7 @@ def description(error: BaseException, text: str) -> Dict[str, Any]:
     """Return the content of an error file.
 
     `kind` and `message` are the exception's class and text, `summary` is both in one line, `traceback` is the text;
-    `name` is the undefined name of a NameError in the user's code.
+    `name` is the undefined name of a NameError in the user's code; `location` is the innermost line of the user's code.
     """
     # Libraries refine MemoryError, as NumPy does for its arrays.
     kind = "MemoryError" if isinstance(error, MemoryError) else type(error).__name__
@@ -47,7 +53,29 @@ def description(error: BaseException, text: str) -> Dict[str, Any]:
     name = _missing_name(error)
     if name:
         details["name"] = name
-    return {key: _shorten(value) for key, value in details.items()}
+    shown: Dict[str, Any] = {key: _shorten(value) for key, value in details.items()}
+    location = _location(error)
+    if location:
+        shown["location"] = location
+    return shown
+
+
+def _location(error: BaseException) -> Optional[Dict[str, Union[str, int]]]:
+    """Return the file, line, function and code of the innermost frame of the user's code; None if it has none."""
+    frames = _user_frames(traceback.extract_tb(error.__traceback__))
+    for frame in reversed(frames):
+        if _is_users(frame.filename):
+            code = _shorten((frame.line or "").strip())
+            return {"file": frame.filename, "line": frame.lineno or 0, "function": frame.name, "code": code}
+    return None
+
+
+def _is_users(filename: str) -> bool:
+    """Return whether a file is the user's: the component's, or a module that is neither Python's nor a package's."""
+    if is_user_file(filename):
+        return True
+    is_installed = filename.startswith(_PYTHON) or any(part in filename for part in _PACKAGES)
+    return os.path.isabs(filename) and not is_installed
 
 
 def _shorten(text: str) -> str:

@@ -4,7 +4,7 @@ from standpipe import dsl
 
 
 @dsl.component
-def load() -> list:
+def load(rows: int) -> list:
     return [0.1]
 
 
@@ -20,7 +20,7 @@ def pick(errors: list) -> float:
 
 
 @dsl.pipeline
-def search():
-    with dsl.ParallelFor(load().output) as rate:
+def search(rows: int = 300):
+    with dsl.ParallelFor(load(rows=rows).set_display_name("Load the table").output) as rate:
         trained = train(rate=rate)
     pick(errors=dsl.Collected(trained.output))

@@ -313,3 +313,19 @@ def test_an_import_is_identified_by_its_content_or_its_remote_uri(tmp_path: Path
     for forbidden in ({"reimport": True}, {"caching": None}, {"caching": Caching(enabled=False)}):
         assert import_key(artifact("gs://b/1"), **forbidden) == ""
     assert import_key(artifact("/dev/null")) == ""
+
+
+def key_of_command(pod: PodSettings) -> str:
+    return key(command("sh", "-c", "{{$.inputs.parameters['x']}}"), pod=pod, x={"b": 1, "a": 2})
+
+
+def test_keys_are_those_by_which_results_are_stored_already() -> None:
+    settings_of_this_machine = PodSettings(
+        env={"A": "a"},
+        mounts=(Mount(Path("/none"), "/scratch", temporary=True),),
+        init_containers=(InitContainer("init", "busybox", ("sh",), ("-c", "true"), {"B": "b"}),),
+    )
+    assert key_of_command(PodSettings()) == "045c5d726a733da38f5b3966ddfa8128cfb363c00736e865d5e83ba1163e6ea1"
+    assert (
+        key_of_command(settings_of_this_machine) == "50e652d985f8c4a6f6aaa28d2c1208bf986b9916cbd73b40460e0344cc80016b"
+    )

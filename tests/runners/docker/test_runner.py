@@ -842,3 +842,36 @@ def test_an_image_is_looked_up_once_for_many_tasks_that_follow_each_other(bench:
     bench.engine.ids["image:1"] = "sha256:1"
     assert len({bench.runner.fingerprint(bench.request()) for _ in range(50)}) == 1
     assert len(bench.engine.looked_up) < 10
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        *("alpine", "python:3.11-slim", "registry.example.org:5000/team/train:1.2", "gcr.io/a/b__c/d-e.f"),
+        *(f"alpine@sha256:{'0' * 64}", f"a/b:1@sha256:{'f' * 64}", "Example.org/a", "localhost:1/a"),
+    ],
+)
+def test_names_of_images_are_no_problem(image: str, bench: Bench) -> None:
+    assert list(bench.runner.find_problems(Container(image, Command()))) == []
+
+
+@pytest.mark.parametrize(
+    "image", ["Alpine", "alpine:", "a//b", "alpine:la test", "https://example.org/a", "team/Train:1"]
+)
+def test_an_invalid_name_of_an_image_is_found_before_the_first_task(image: str, bench: Bench) -> None:
+    (problem,) = bench.runner.find_problems(Container(image, Command()))
+
+    assert problem.message.startswith(f"invalid name of an image {image!r}: expected lower case, such as")
+
+
+def test_a_missing_engine_is_found_before_the_first_task() -> None:
+    def fail() -> Any:
+        raise DockerException("connection refused")
+
+    other: Any = None
+    runner = ContainerTaskRunner(RunArguments.check({}), other, Engine(fail), other)
+
+    (problem,) = runner.find_problems(Container("alpine", Command()))
+
+    assert "connection refused" in problem.message
+    assert "local.SubprocessRunner()" in problem.message

@@ -118,6 +118,7 @@ def in_process_wrong_type() -> int:
 
 @dsl.component(packages_to_install=["standpipe-test-missing==1.0", "pytest==0.1", "pip>=1; python_version>'2'"])
 def in_process_with_packages() -> str:
+    print("not the first statement")
     import standpipe_test_missing  # type: ignore[import-not-found]
 
     return str(standpipe_test_missing)
@@ -229,6 +230,16 @@ def test_missing_packages_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     notice = capsys.readouterr().err
     assert "standpipe-test-missing is missing, pytest is " in notice
     assert "not 0.1" in notice
+
+
+def test_a_module_that_is_missing_here_is_found_before_anything_runs() -> None:
+    @dsl.component
+    def imports_at_once() -> None:
+        import standpipe_test_missing  # noqa: F401
+
+    with pytest.raises(TaskFailed, match=r"(?s)nothing was started.*The InProcessRunner uses what is installed for"):
+        imports_at_once()
+    assert local.runs() == []
 
 
 def test_a_container_is_refused_before_anything_runs() -> None:
@@ -418,3 +429,14 @@ def test_ctrl_c_after_the_debugger_has_continued_returns_to_it(tmp_path: Path) -
     assert "The user quit the debugger." in shown
     assert "BdbQuit" not in shown
     assert local.get_run("latest", tmp_path / "root").status is Status.FAILED
+
+
+def test_a_uri_needs_a_task_again_afterwards(tmp_path: Path) -> None:
+    @dsl.component
+    def where() -> str:
+        return dsl.get_uri("model")
+
+    task = local.run(where, runner=local.InProcessRunner(), pipeline_root=tmp_path, quiet=True)
+    assert task.output.endswith("/where/model")
+    with pytest.raises(RuntimeError, match="only be called at task runtime"):
+        dsl.get_uri()

@@ -384,7 +384,7 @@ def test_a_root_that_cannot_be_made(tmp_path: Path, notices: list[str]) -> None:
 def test_an_environment_that_cannot_be_made_is_not_blamed_on_packages(
     venvs: Venvs, tmp_path: Path, notices: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(venv, "_base_python", lambda: tmp_path / "nothing")
+    monkeypatch.setattr(venv, "base_python", lambda: tmp_path / "nothing")
 
     with pytest.raises(EnvironmentBuildError) as failure:
         venvs.python(function(), inform=notices.append)
@@ -466,7 +466,7 @@ def test_two_processes_build_once(tmp_path: Path) -> None:
 
 def test_waiting_for_another_process_is_said(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
     wanted = function()
-    lock = tmp_path / "envs" / f"{venv._recipe(venv._base_python(), wanted).key}.lock"
+    lock = tmp_path / "envs" / f"{venv._recipe(venv.base_python(), wanted).key}.lock"
     lock.parent.mkdir()
     with lock.open("w") as held, ThreadPoolExecutor() as pool:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -511,7 +511,7 @@ def test_a_build_that_is_given_up_ends_at_once_and_leaves_nothing(
 def test_who_waits_for_another_process_can_give_up(venvs: Venvs, tmp_path: Path, notices: list[str]) -> None:
     cancel = Cancellation()
     wanted = function()
-    lock = tmp_path / "envs" / f"{venv._recipe(venv._base_python(), wanted).key}.lock"
+    lock = tmp_path / "envs" / f"{venv._recipe(venv.base_python(), wanted).key}.lock"
     lock.parent.mkdir()
     with lock.open("w") as held, ThreadPoolExecutor() as pool:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -595,3 +595,28 @@ def test_a_package_that_the_current_environment_cannot_have(current: Path, tmp_p
 
     with pytest.raises(EnvironmentBuildError, match="The packages one==9 cannot be installed"):
         CurrentEnvironment().python(function("one==9", index_urls=(url,)), inform=notices.append)
+
+
+def test_packages_are_checked_without_an_environment(venvs: Venvs, tmp_path: Path) -> None:
+    index = make_index(tmp_path / "index", make_wheel(tmp_path, "one", requires="Requires-Dist: two\n"))
+    options, cancel = ("--index-url", index), Cancellation()
+
+    venvs.check(function(*options, str(make_wheel(tmp_path / "other", "two"))), {}, cancel)
+    for missing in ("one", "three", "one==2"):  # as nobody has `two`, which `one` requires
+        with pytest.raises(EnvironmentBuildError, match=rf"The packages {missing} cannot be installed:\n"):
+            venvs.check(function(*options, missing), {}, cancel)
+
+    assert list((tmp_path / "envs").glob("*")) == []
+
+
+def test_modules_of_an_environment_are_known_once_it_is_built(venvs: Venvs, tmp_path: Path) -> None:
+    packed, empty = function(str(make_wheel(tmp_path, "one"))), function()
+
+    assert venvs.has_module(empty, {}, "one") is False  # it has no packages
+    assert venvs.has_module(packed, {}, "one") is None
+    venvs.python(packed)
+    assert venvs.has_module(packed, {}, "one") is True
+    assert venvs.has_module(packed, {}, "two") is False
+    (packages,) = (tmp_path / "envs").glob("*/lib/python*/site-packages")
+    (packages / "project.pth").write_text("/src\n")
+    assert venvs.has_module(packed, {}, "two") is None

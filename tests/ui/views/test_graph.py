@@ -48,7 +48,7 @@ def graph_fit(data: dsl.Input[dsl.Dataset], rate: float) -> dsl.Model:
 def graph_of_all_kinds(rows: int = 3) -> None:
     with dsl.ExitHandler(report(), name='clean "up" <b>'):
         loaded = load(rows=rows)
-        old = dsl.importer(artifact_uri="gs://bucket/old", artifact_class=dsl.Model)
+        old = dsl.importer(artifact_uri="oci://registry/old", artifact_class=dsl.Model)
         with dsl.ParallelFor([0.1, 0.2, 0.3]) as rate:
             fitted = graph_fit(data=loaded.outputs["data"], rate=rate)
         chosen = best(models=dsl.Collected(fitted.output))

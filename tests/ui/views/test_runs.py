@@ -35,6 +35,7 @@ def a_run(
         "_idle": 0.0,
         "_read": lambda: pytest.fail("a list reads no facts"),
         "_refresh": lambda: pytest.fail("a list reads no facts"),
+        "_read_ahead": lambda: pytest.fail("a list reads no facts"),
     }
     return Run(id=name, status=status, **{**fields, **more})
 

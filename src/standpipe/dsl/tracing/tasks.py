@@ -21,6 +21,7 @@ from standpipe.errors import (
     NoSuchOutput,
     StandpipeError,
     TaskFailed,
+    read_run,
 )
 from standpipe.model.frozen import field, lazy_dataclass, replace
 from standpipe.model.plan import Caching, Container, Executor, Resources, Retry, SourceLocation, TriggerStrategy
@@ -166,6 +167,7 @@ class PipelineTask:
         self.source_location = source_location
         self.state = TaskState.FUTURE
         self.error: StandpipeError | None = None
+        self._run_folder = ""
         self.group: TaskGroup | None = None
         self.is_exit_task = False
         self._settings = settings
@@ -173,12 +175,29 @@ class PipelineTask:
             name, {output: create_output_channel(output, spec, self) for output, spec in component.outputs.items()}
         )
 
-    def finish(self, outputs: Mapping[str, Any], error: StandpipeError | None = None) -> PipelineTask:
-        """Mark the task as run, with its outputs, and with the error if it failed. Return the task."""
+    def finish(
+        self, outputs: Mapping[str, Any], error: StandpipeError | None = None, *, folder: str = ""
+    ) -> PipelineTask:
+        """Mark the task as run, and return it.
+
+        Args:
+            outputs: its outputs.
+            error: why it failed.
+            folder: the folder of its run; empty if nothing was started.
+        """
         self.state = TaskState.FINAL
         self._outputs = Outputs(self.name, outputs)
         self.error = error
+        self._run_folder = folder
         return self
+
+    @property
+    def run(self) -> Any:
+        """The local run, a `standpipe.history.Run` that is read when it is used.
+
+        It is None while a pipeline is traced, and if nothing was started.
+        """
+        return read_run(self._run_folder)
 
     @property
     def succeeded(self) -> bool:
@@ -199,7 +218,8 @@ class PipelineTask:
             FailedTaskOutput: if the task failed.
         """
         if self.error is not None:
-            raise FailedTaskOutput(f"Task {self.name!r} failed, so it has no output. {self.error}") from self.error
+            message = f"Task {self.name!r} failed, so it has no output. {self.error}"
+            raise FailedTaskOutput(message, folder=self._run_folder) from self.error
         if len(self._outputs) != 1:
             names = ", ".join(self._outputs) or "none"
             raise AuthoringAttributeError(

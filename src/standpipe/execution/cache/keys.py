@@ -139,7 +139,8 @@ def _sort(items: Mapping[str, Json]) -> dict[str, Json]:
 
 def _has_side_effects(pod: PodSettings) -> bool:
     """Return whether an attempt does more than leave its outputs, or may run in a newer image than the local one."""
-    return pod.pull_policy == "Always" or any(not (mount.read_only or mount.temporary) for mount in pod.mounts)
+    leaves_files = any(not (mount.read_only or mount.temporary) for mount in pod.mounts)
+    return pod.pull_policy == "Always" or leaves_files
 
 
 def _mentions(paths: Iterable[str], content: Json) -> bool:

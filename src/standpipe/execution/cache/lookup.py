@@ -13,6 +13,7 @@ from standpipe.execution.cache.keys import KeyInputs
 from standpipe.execution.checksums import is_unchanged
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import AttemptEnded, StartAttempt
+from standpipe.model.locations import is_remote
 from standpipe.model.ports import ArtifactStore, Cache, CacheEntry
 from standpipe.model.refs import RunId
 from standpipe.model.values import ArtifactValue, Checksum, Value, find_artifacts
@@ -165,7 +166,7 @@ class ResultCache:
             checksum = self.checksum(location, cancel, expected.algorithm)
             if checksum is None or checksum.digest != expected.digest:
                 how = "has changed" if self._artifacts.exists(location) else "is missing"
-                path = self._artifacts.local_path(location)
+                path = location if is_remote(location) else self._artifacts.local_path(location)
                 raise _ArtifactChanged(f"the artifact {name!r} of {entry.origin} at {path} {how}")
             return replace(value, checksum=checksum)
 

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from standpipe.errors import RunnerError
 from standpipe.model.attempts import Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
+from standpipe.model.frozen import replace
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Log
 from standpipe.runners.docker.engine import engine_errors, message_of, unknown_end
 from standpipe.runners.docker.first_process import FirstProcess, find_first_process
 from standpipe.runners.docker.permissions import open_to_all
-from standpipe.runners.request_files import ErrorDetails, Usage, read_error, read_usage, write_request
+from standpipe.runners.request_files import ErrorDetails, Usage, make_outcome, read_error, read_usage, write_request
 from standpipe.support.untrusted_files import open_folder
 
 if TYPE_CHECKING:
@@ -235,13 +236,10 @@ class TaskContainer:
         # Like a shell, an engine reports a signal as 128 plus its number. A process that was killed left no traceback.
         number = status - 128 if status else _SIGKILL
         killed = 0 < number <= 64 and not error.detail
-        return Outcome(
-            exit_code=None if killed else status,
+        return replace(
+            make_outcome(None if killed else status, error, usage),
             signal=number if killed else None,
-            detail=error.detail,
-            cause=error.cause,
             out_of_memory=error.out_of_memory or kernel_killed,
-            cpu_seconds=usage.cpu_seconds,
             peak_memory=(self._memory_limit if kernel_killed else None) or usage.peak_memory,
         )
 

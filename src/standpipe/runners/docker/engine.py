@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from standpipe.errors import RunnerError
+from standpipe.model.locations import split_scheme
 from standpipe.support.forking import register_object
 from standpipe.support.system_files import read_text
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 #: The seconds that the engine may take to answer a request; a commit of a big image takes minutes.
 _TIMEOUT = 600
+
+#: Where an engine listens if `DOCKER_HOST` does not say.
+_DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 #: The connections that are kept open. A running task needs two: one for its log, and one to wait for it or stop it.
 _CONNECTIONS = 64
@@ -42,14 +47,32 @@ def unknown_end(error: BaseException) -> str:
     """Return why it is unknown how a container ended: the engine reports an error, or does not answer."""
     if getattr(error, "explanation", None):
         return message_of(error)
-    return f"the container engine stopped answering ({_reason(error)}). Start the engine, then start a new run"
+    return f"the container engine stopped answering ({reason_of(error)}). Start the engine, then start a new run"
 
 
-def connect() -> DockerClient:
+def connect(timeout: int = _TIMEOUT) -> DockerClient:
     """Return a client of the engine that the environment names (`DOCKER_HOST` and others), or of the default socket."""
+    _check_socket(os.environ.get("DOCKER_HOST") or _DEFAULT_HOST, timeout)
     import docker  # takes 0.2 s
 
-    return docker.from_env(timeout=_TIMEOUT, max_pool_size=_CONNECTIONS)
+    return docker.from_env(timeout=timeout, max_pool_size=_CONNECTIONS)
+
+
+def _check_socket(host: str, timeout: float) -> None:
+    """Raise an OSError if nothing listens at the socket of a host: the SDK would leave its own socket open."""
+    scheme, path = split_scheme(host)
+    if scheme in ("unix", "http+unix") and os.path.isabs(path):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(timeout)
+            probe.connect(path)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why a connection failed: the system's message, from below the layers of the SDK."""
+    deepest = error
+    while cause := deepest.__cause__ or deepest.__context__:
+        deepest = cause
+    return getattr(deepest, "strerror", None) or message_of(error)
 
 
 class Engine:
@@ -78,7 +101,7 @@ class Engine:
                 try:
                     self._client = self._connect()
                 except engine_errors() as error:
-                    raise RunnerError(_no_engine(_reason(error))) from error
+                    raise RunnerError(_no_engine(reason_of(error))) from error
             return self._client
 
     def close(self) -> None:
@@ -94,14 +117,6 @@ class Engine:
         """Leave the connection to the process that this one was forked from; see `support.forking`."""
         self._lock = threading.Lock()  # a thread that is not in this process may hold the old one
         self._client = None
-
-
-def _reason(error: BaseException) -> str:
-    """Return why a connection failed: the system's message, from below the layers of the SDK."""
-    deepest = error
-    while cause := deepest.__cause__ or deepest.__context__:
-        deepest = cause
-    return getattr(deepest, "strerror", None) or message_of(error)
 
 
 def _no_engine(reason: str) -> str:

@@ -27,6 +27,7 @@ from standpipe.runners.docker.engine import engine_errors, message_of
 from standpipe.runners.package_indexes import Indexes, drop_password, hide_password, resolve_indexes
 from standpipe.support.locks import lock_file
 from standpipe.support.notices import Notice
+from standpipe.support.usage_marks import UsageMarks
 from standpipe.support.waiting import iterate_in_thread
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class DerivedImages:
     def __init__(self, client: Callable[[], DockerClient], locks: Path) -> None:
         self._client = client
         self._locks = locks
+        self._marks = UsageMarks(locks)
 
     def image(
         self,
@@ -95,6 +97,7 @@ class DerivedImages:
         indexes = resolve_indexes(function, ChainMap({**variables}, _variables(base_config), os.environ))
         key = _key(base_config["Id"], function, indexes)
         name = f"{REPOSITORY}:{key}"
+        self._marks.hold(key, keep_waiting=lambda: _check(cancel))  # so that `standpipe prune` does not remove it
         if self._inspect(name) is None:
             with self._locked(key, cancel):
                 if self._inspect(name) is None:
@@ -218,6 +221,11 @@ class _Build:
             "If the container does not reach the index, pass DockerRunner(network_mode=..., environment=..., "
             "mounts=...)."
         )
+        if self._run_args.get("network_mode") == "none":
+            hint = (
+                "The containers have no network (network_mode='none'). A test gets it with "
+                "@pytest.mark.standpipe(network=True); the image is kept for tests without."
+            )
         if "not a trusted or secure host" in output:
             hint = (
                 "pip ignores an index without TLS unless its host is trusted: list the host, with its port, in "

@@ -5,7 +5,6 @@ They are those of `containers.run` in the Docker SDK (https://docker-py.readthed
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from standpipe.errors import RunArgumentError
+from standpipe.support.near_misses import close_names
 
 _FROM_COMPONENT = "it comes from the component, as on a cluster"
 _ALWAYS_LOGGED = "the output of a task is always streamed to its log"
@@ -146,7 +146,7 @@ def _check_names(arguments: Mapping[str, Any]) -> None:
         if name in REFUSED:
             raise RunArgumentError(f"DockerRunner does not accept the argument {name!r}: {REFUSED[name]}.")
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
+            close = close_names(name, known)
             raise RunArgumentError(
                 f"DockerRunner has no argument {name!r}{f'; did you mean {close[0]!r}?' if close else '.'}\n"
                 f"Expected arguments of `containers.run` in the Docker SDK: {', '.join(sorted(known))}."

@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from standpipe.errors import RunnerError, StandpipeError, UnsupportedError
+from standpipe.errors import RunnerError, UnsupportedError
 from standpipe.model import plan
 from standpipe.model.attempts import CANCELLED_BEFORE_START, Outcome, PodSettings, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
-from standpipe.model.ports import ExpectAttempts, Log
+from standpipe.model.ports import ExpectAttempts, Log, Problem
 from standpipe.model.refs import RunId
 from standpipe.model.resources import Capacity
 from standpipe.runners.docker.container import EngineTraits, TaskContainer
@@ -29,6 +29,7 @@ from standpipe.runners.docker.reaper import Reaper, shared_reaper
 from standpipe.runners.docker.run_arguments import RunArguments
 from standpipe.runners.docker.standby import Standby, start_standby
 from standpipe.runners.docker.standbys import Standbys
+from standpipe.runners.image_names import find_image_problem
 from standpipe.runners.missing_modules import explain_missing_module
 from standpipe.runners.package_indexes import has_variables
 from standpipe.runners.pauses import announce_pauses
@@ -243,9 +244,17 @@ class ContainerTaskRunner:
             and _identify(request.image, request.program) in self._prepared
         )
 
-    def find_problem(self, executor: plan.Container) -> StandpipeError | None:
-        """Return None: an image that nobody has, or packages that no index has, are found by `prepare`."""
-        return None
+    def find_problems(self, executor: plan.Container) -> Iterator[Problem]:
+        """Yield why an executor's tasks are certain to fail, as far as that is known before they start.
+
+        An image that nobody has, or packages that no index has, are found by `prepare`.
+        """
+        if problem := find_image_problem(executor.image):
+            yield problem
+        try:
+            self._engine()
+        except RunnerError as error:
+            yield Problem(str(error), error.hint)
 
     def is_prepared(self, executor: plan.Container) -> bool:
         """Return whether this process has prepared the image of an executor, or it is not known before its task."""
@@ -268,6 +277,9 @@ class ContainerTaskRunner:
             self._prepare_engine(client)
             self._provide_image(str(executor.image), executor.program, executor.env, labels, cancel)
         self._prepared.add(_identify(executor.image, executor.program))
+
+    def check(self, executor: plan.Container, cancel: Cancellation) -> None:
+        """Check nothing: only a pull tells for certain that an image is missing."""
 
     def fingerprint(self, request: TaskRequest) -> str:
         """Return the digests of its images and the user's arguments; empty while one is not on this machine."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from standpipe.errors import UnsupportedError
-from standpipe.runners.api import LocalRunner
+from standpipe.runners.api import LocalRunner, refuse_init_containers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,12 +33,7 @@ class InProcessRunner(LocalRunner):
         Raises:
             UnsupportedError: if tasks have some; the message names them.
         """
-        tasks = plan.tasks_with_init_containers
-        if tasks:
-            raise UnsupportedError(
-                f"Pipeline {plan.name!r} has tasks with init containers or sidecars, which the InProcessRunner does "
-                f"not run: {', '.join(map(repr, tasks))}. Use local.DockerRunner()."
-            )
+        refuse_init_containers(plan, "InProcessRunner")
 
     def open(self) -> Runner:
         """Make the runner that executes attempts."""

@@ -10,21 +10,22 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 
-from standpipe.errors import StandpipeError, UnsupportedError
+from standpipe.errors import UnsupportedError
 from standpipe.model.attempts import CANCELLED_BEFORE_START, DebugPause, Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import Container, PythonFunction
-from standpipe.model.ports import CallInThread, Log
+from standpipe.model.ports import CallInThread, Log, Problem
 from standpipe.model.refs import RunId
 from standpipe.model.resources import Capacity
 from standpipe.runners.attaching import debugpy_folder
+from standpipe.runners.component_imports import find_missing_modules, is_importable
 from standpipe.runners.in_process.packages import find_differences
 from standpipe.runners.in_process.state import ProcessState
 from standpipe.runners.in_process.streams import streams_to_log
 from standpipe.runners.pauses import announce_pauses, pause_file
 from standpipe.runners.process.limits import gpu_variables
 from standpipe.runners.process.working_directories import WorkingDirectories
-from standpipe.runners.request_files import DEBUGGED_NOTE, read_error, request_file, write_request
+from standpipe.runners.request_files import DEBUGGED_NOTE, Usage, make_outcome, read_error, request_file, write_request
 from standpipe.support import machine_capacity
 from standpipe.support.forking import register_functions
 from standpipe.support.notices import Notice, Once, warn
@@ -95,21 +96,16 @@ class InProcessTaskRunner:
             call(execute)
         return outcomes[0]
 
-    def find_problem(self, executor: Container) -> StandpipeError | None:
-        """Return the error that an executor's tasks are certain to end with; None if none is known."""
+    def find_problems(self, executor: Container) -> Iterator[Problem]:
+        """Yield why an executor's tasks are certain to fail, as far as that is known."""
         if isinstance(executor.program, PythonFunction):
-            return None
-        return UnsupportedError(
-            f"it runs a container ({executor.image}), and the InProcessRunner only runs lightweight Python components. "
-            "Use local.init(runner=local.DockerRunner())."
-        )
-
-    def is_prepared(self, executor: Container) -> bool:
-        """Return True: nothing is built."""
-        return True
-
-    def prepare(self, executor: Container, cancel: Cancellation) -> None:
-        """Do nothing."""
+            yield from find_missing_modules(executor.program, is_importable, _advise)
+        else:
+            yield Problem(
+                f"it runs a container ({executor.image}), and the InProcessRunner only runs lightweight Python "
+                "components",
+                "Use local.init(runner=local.DockerRunner()).",
+            )
 
     def fingerprint(self, request: TaskRequest) -> str:
         """Return nothing: a result can depend on all of this process, so that it is not cached."""
@@ -168,8 +164,8 @@ class InProcessTaskRunner:
             if not cancel:
                 raise
             code = INTERRUPTED  # before the function was called, or after it had returned
-        seconds = usage.current()["cpu_seconds"] - before
-        return _explain(_outcome(code, request, seconds))
+        seconds = max(0.0, usage.current()["cpu_seconds"] - before)
+        return _explain(make_outcome(code, read_error(request), Usage(cpu_seconds=seconds)))
 
     def _call(self, request: TaskRequest, log: Log, cancel: Cancellation) -> int:
         """Call the function of an attempt with this process set up for it, and return the exit code."""
@@ -177,7 +173,7 @@ class InProcessTaskRunner:
             stack.enter_context(restrict_umask(request.umask))
             folder = self._folders.take()
             stack.callback(self._folders.put_back, folder)
-            variables = {**request.env, **request.pod.env, **gpu_variables(request.limits)}
+            variables = {**request.variables, **gpu_variables(request.limits)}
             variables["KFP_RETRY_INDEX"] = str(request.retry_index)
             stack.enter_context(_state.for_task(folder.path, variables))
             if request.debug:
@@ -205,26 +201,19 @@ def _run_with_pauses(request: TaskRequest) -> int:
     return code
 
 
-def _outcome(code: int, request: TaskRequest, seconds: float) -> Outcome:
-    error = read_error(request)
-    return Outcome(
-        exit_code=code,
-        detail=error.detail,
-        cause=error.cause,
-        out_of_memory=error.out_of_memory,
-        cpu_seconds=max(0.0, seconds),
-    )
-
-
 def _explain(outcome: Outcome) -> Outcome:
     """Return the outcome, with a hint if the task failed for a module that it did not find."""
     match = _MISSING_MODULE.match(outcome.cause)
     if not match:
         return outcome
-    return replace(
-        outcome,
-        hint=f"The InProcessRunner uses what is installed for {sys.executable}. Install the package that has "
-        f"{match[1]!r} there, or use local.SubprocessRunner(), which installs packages_to_install.",
+    return replace(outcome, hint=_advise(match[1]))
+
+
+def _advise(module: str, _: object = None) -> str:
+    """Return what to do about a module that is missing."""
+    return (
+        f"The InProcessRunner uses what is installed for {sys.executable}. Install the package that has {module!r} "
+        "there, or use local.SubprocessRunner(), which installs packages_to_install."
     )
 
 

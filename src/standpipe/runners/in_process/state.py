@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import ModuleType
 
+from standpipe.worker import artifacts
 from standpipe.worker.source import MODULE_NAME
 
 #: The modules of KFP, which are others in a task than in a script that defines pipelines.
@@ -38,6 +39,7 @@ class ProcessState:
             _arguments(),
             _shown_files(),
             _root_logger(),
+            _task_root(),
             self._modules(folder),
         ):
             yield
@@ -69,6 +71,15 @@ def _is_kfp(name: str) -> bool:
 def _file_of(module: object) -> str:
     """Return the file of a module; empty if it has none."""
     return str(getattr(module, "__file__", None) or "")
+
+
+@contextmanager
+def _task_root() -> Iterator[None]:
+    """Forget the folder of outputs that a task has, as `dsl.get_uri` is for tasks only."""
+    try:
+        yield
+    finally:
+        artifacts.CONTAINER_TASK_ROOT = None
 
 
 @contextmanager

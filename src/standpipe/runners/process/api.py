@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from standpipe.errors import UnsupportedError
-from standpipe.runners.api import LocalRunner
+from standpipe.runners.api import LocalRunner, refuse_init_containers
 from standpipe.support.user_dirs import cache_folder
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class SubprocessRunner(LocalRunner):
 
     @classmethod
     def from_command_line(
-        cls, *, no_venv: bool, no_init_containers: bool = False, no_warm_imports: bool = False
+        cls, *, no_venv: bool, no_init_containers: bool = False, no_warm_imports: bool = False, **_: str
     ) -> SubprocessRunner:
         """Make the runner that the flags of the command line ask for."""
         return cls(use_venv=not no_venv, ignore_init_containers=no_init_containers, warm_imports=not no_warm_imports)
@@ -75,18 +74,15 @@ class SubprocessRunner(LocalRunner):
     def check_plan(self, plan: Plan) -> None:
         """Refuse a pipeline whose tasks have init containers or sidecars, unless the user's options ignore them.
 
-        A task reads what its init container has left, or calls its sidecar. Without them its failure, or its wrong
-        result, would come hours later.
-
         Raises:
             UnsupportedError: if tasks have some; the message names them.
         """
-        tasks = () if self.ignore_init_containers else plan.tasks_with_init_containers
-        if tasks:
-            raise UnsupportedError(
-                f"Pipeline {plan.name!r} has tasks with init containers or sidecars, which the SubprocessRunner does "
-                f"not run: {', '.join(map(repr, tasks))}. Use local.DockerRunner(). To run these tasks without them, "
-                "use local.SubprocessRunner(ignore_init_containers=True) or --no-init-containers."
+        if not self.ignore_init_containers:
+            refuse_init_containers(
+                plan,
+                "SubprocessRunner",
+                "To run these tasks without them, use local.SubprocessRunner(ignore_init_containers=True) or "
+                "--no-init-containers.",
             )
 
     def open(self) -> Runner:

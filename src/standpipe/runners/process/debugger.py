@@ -14,7 +14,7 @@ from standpipe.model.ports import Log
 from standpipe.runners.attaching import debugpy_folder
 from standpipe.runners.process.fork_servers import BOOT
 from standpipe.runners.process.process_tree import kill_tree
-from standpipe.runners.request_files import DEBUGGED_NOTE, read_error, read_usage, request_file
+from standpipe.runners.request_files import DEBUGGED_NOTE, make_outcome, read_error, read_usage, request_file
 from standpipe.support.forking import register_functions, start_process
 
 #: There is one terminal, so one task is debugged at a time.
@@ -64,15 +64,6 @@ def run_debugged(
 
 
 def _outcome(code: int, request: TaskRequest) -> Outcome:
-    usage = read_usage(request)
     if code < 0:
         return Outcome(signal=-code)
-    error = read_error(request)
-    return Outcome(
-        exit_code=code,
-        detail=error.detail,
-        cause=error.cause,
-        out_of_memory=error.out_of_memory,
-        cpu_seconds=usage.cpu_seconds,
-        peak_memory=usage.peak_memory,
-    )
+    return make_outcome(code, read_error(request), read_usage(request))

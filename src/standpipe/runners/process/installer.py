@@ -38,6 +38,11 @@ _PROGRESS = re.compile(r"(Resolved|Prepared|Installed|Building|Downloading|Colle
 _NOISE = re.compile(r"(Using Python|Resolved|Prepared|Using CPython|Creating virtual|Activate with|\s*$|\[notice\])")
 _LINES_OF_ERROR = 20
 
+#: What to do about packages that cannot be installed.
+_CHECK_PACKAGES = (
+    "Check the names and versions in packages_to_install, and the indexes in pip_index_urls or in the settings of pip."
+)
+
 #: Options with which the author asks for what the index has now, not for what uv's cache has.
 _FRESH = {"upgrade", "no-cache-dir", "force-reinstall"}
 
@@ -133,11 +138,12 @@ def install(arguments: Arguments, python: Path, build: Build, *, refresh: bool) 
         EnvironmentBuildError: if they cannot be installed, or the build is cancelled.
     """
     names = describe_packages(arguments)
-    what = f"The packages {names} cannot be installed"
-    hint = (
-        "Check the names and versions in packages_to_install, "
-        "and the indexes in pip_index_urls or in the settings of pip."
-    )
+    what, hint = f"The packages {names} cannot be installed", _CHECK_PACKAGES
+    if os.environ.get("UV_OFFLINE"):
+        hint = (
+            "UV_OFFLINE is set, so nothing is downloaded: install them once with the network. A test gets it with "
+            "@pytest.mark.standpipe(network=True)."
+        )
     uv = find_uv()
     if uv is None:
         words = ["install", "--disable-pip-version-check", *pip_words(arguments.options), "--", *arguments.requirements]
@@ -146,11 +152,38 @@ def install(arguments: Arguments, python: Path, build: Build, *, refresh: bool) 
     ignored = without_effect(arguments.options)
     if ignored:
         build.inform(f"uv, which installs {names}, has no use for these options of pip: {', '.join(ignored)}.")
-    call = make_uv_call(arguments, os.environ)
-    command = [uv, "pip", "install", "--python", str(python), "--link-mode", _link_mode(uv, python), *call.options]
+    command = [uv, "pip", "install", "--python", str(python), "--link-mode", _link_mode(uv, python)]
     if refresh:
         command.append("--refresh")  # uv would notice changes of a project's metadata only, not of its source
-    elif _FRESH.isdisjoint(option.name for option in arguments.options):
+    return _run_uv(command, arguments, build, what, hint, may_be_offline=not refresh)
+
+
+def check_packages(arguments: Arguments, python: Path, target: Path, build: Build) -> None:
+    """Check that packages resolve, as far as uv knows that without installing them; pip does not.
+
+    Args:
+        arguments: the packages, with pip's options.
+        python: the interpreter that they are for.
+        target: a folder that does not exist, which uv makes.
+        build: the build that this is part of.
+
+    Raises:
+        EnvironmentBuildError: as `install`.
+    """
+    uv = find_uv()
+    if uv is not None:
+        command = [uv, "pip", "install", "--dry-run", "--python", str(python), "--target", str(target)]
+        what = f"The packages {describe_packages(arguments)} cannot be installed"
+        _run_uv(command, arguments, build, what, _CHECK_PACKAGES, may_be_offline=True)
+
+
+def _run_uv(
+    command: list[str], arguments: Arguments, build: Build, what: str, hint: str, *, may_be_offline: bool
+) -> None:
+    """Run a command of uv with packages; the other arguments are those of `_run`."""
+    call = make_uv_call(arguments, os.environ)
+    command = [*command, *call.options]
+    if may_be_offline and _FRESH.isdisjoint(option.name for option in arguments.options):
         # Packages in uv's cache need no index, whose answer takes longer than the installation and may need a network.
         with suppress(EnvironmentBuildError):
             offline = [*command, "--offline", "--", *call.requirements]
@@ -224,7 +257,7 @@ def _run(
     process = start_process(
         command,
         cwd="/",  # in the user's folder, uv would read the settings of the project there
-        env={**_installer_environment(os.environ), **variables},
+        env={**installer_environment(os.environ), **variables},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -275,7 +308,7 @@ def _kill_group(leader: int, number: signal.Signals) -> None:
         os.killpg(leader, number)
 
 
-def _installer_environment(environ: Mapping[str, str]) -> dict[str, str]:
+def installer_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of an installer: without those of another environment, with pip's certificates for uv."""
     dropped = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_SYSTEM_PYTHON")
     env = {name: value for name, value in environ.items() if name not in dropped}

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from standpipe.errors import EnvironmentBuildError, RunnerError, StandpipeError, UnsupportedError
+from standpipe.errors import EnvironmentBuildError, RunnerError, UnsupportedError
 from standpipe.model.attempts import CANCELLED_BEFORE_START, Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.kfp import DEFAULT_IMAGE
 from standpipe.model.plan import Container, PythonFunction
-from standpipe.model.ports import Log
+from standpipe.model.ports import Log, Problem
 from standpipe.model.resources import Capacity
+from standpipe.runners.component_imports import find_missing_modules
 from standpipe.runners.missing_modules import explain_missing_module
 from standpipe.runners.package_indexes import drop_password, has_variables, resolve_indexes
 from standpipe.runners.pauses import announce_pauses
@@ -70,6 +71,19 @@ class Environments(Protocol):
             EnvironmentBuildError: if the packages are not what an installer takes.
         """
 
+    def check(self, function: PythonFunction, variables: Mapping[str, str], cancel: Cancellation) -> None:
+        """Check that the function's packages resolve, without building their environment.
+
+        Raises:
+            EnvironmentBuildError: if they do not, with the installer's error, or `cancel` was set meanwhile.
+        """
+
+    def has_module(self, function: PythonFunction, variables: Mapping[str, str], module: str) -> bool | None:
+        """Return whether that environment has a module; None if that is not known, as it is not built yet."""
+
+    def find_unreadable(self, function: PythonFunction) -> Iterable[str]:
+        """Return a sentence for each requirement of the function's that no installer can read."""
+
 
 class ProcessTaskRunner:
     """Implements `model.ports.Runner` with processes.
@@ -80,6 +94,7 @@ class ProcessTaskRunner:
         warn: called with what is not done as asked.
         inform: called with the progress of what takes long.
         warm: knows which packages to import ahead; None if each task imports them itself.
+        environ: returns the variables that tasks have besides their own, as `os.environ` holds them.
     """
 
     def __init__(
@@ -90,7 +105,9 @@ class ProcessTaskRunner:
         warn: Notice = warn,
         inform: Notice = inform,
         warm: WarmImports | None = None,
+        environ: Callable[[], Mapping[bytes, bytes]] = raw_environ,
     ) -> None:
+        self._environ = environ
         self._environments = environments
         self._warn = warn
         self._inform = inform
@@ -112,7 +129,7 @@ class ProcessTaskRunner:
         function = _function(request)
         self._warn_of_other_python(request.image)
         self._warn_of_ignored_settings(request)
-        threads = self._cores.thread_variables(request.concurrency, request.limits.cpu, os.environ)
+        threads = self._cores.thread_variables(request.concurrency, request.limits.cpu, self._inherited)
         variables = {**threads, **_task_variables(request)}
         python = self._environments.python(function, variables=variables, inform=self._inform, cancel=cancel)
         if cancel:
@@ -122,31 +139,39 @@ class ProcessTaskRunner:
             from standpipe.runners.process.debugger import run_debugged  # only debugging needs it
 
             with self._servers.working_directory() as cwd:
-                outcome = run_debugged(python, request, {**_environment(python), **variables}, cwd, log, cancel)
+                outcome = run_debugged(python, request, {**self._environment(python), **variables}, cwd, log, cancel)
         else:
             with announce_pauses(request, "", self._warn):
                 outcome = self._run_in_server(python, request, variables, log, cancel)
         return explain_missing_module(outcome, request, in_image=False) if outcome.cause else outcome
 
-    def find_problem(self, executor: Container) -> StandpipeError | None:
-        """Return the error that an executor's tasks are certain to end with; None if none is known."""
-        if not isinstance(executor.program, PythonFunction):
-            return UnsupportedError(
+    def find_problems(self, executor: Container) -> Iterator[Problem]:
+        """Yield why an executor's tasks are certain to fail, as far as that is known."""
+        function, variables = executor.program, executor.env
+        if not isinstance(function, PythonFunction):
+            yield Problem(
                 f"it runs a container ({executor.image}), and the SubprocessRunner only runs lightweight Python "
-                "components. Use local.init(runner=local.DockerRunner())."
+                "components",
+                "Use local.init(runner=local.DockerRunner()).",
             )
+            return
         try:
-            self._is_prepared(executor.program, executor.env)
+            is_prepared = self._is_prepared(function, variables)
         except EnvironmentBuildError as error:
-            return error
-        return None
+            yield Problem(str(error), error.hint)
+            return
+        if not is_prepared:
+            yield from map(Problem, self._environments.find_unreadable(function))
+        if not has_variables(function) and "PYTHONPATH" not in variables:
+            has_module = partial(self._environments.has_module, function, variables)
+            yield from find_missing_modules(function, has_module)
 
     def is_prepared(self, executor: Container) -> bool:
         """Return whether the environment of an executor exists, or cannot be built before its task."""
         try:
             return not isinstance(executor.program, PythonFunction) or self._is_prepared(executor.program, executor.env)
         except EnvironmentBuildError:
-            return True  # its packages are invalid, which `find_problem` returns
+            return True  # its packages are invalid, which `find_problems` yields
 
     def _is_prepared(self, function: PythonFunction, variables: Mapping[str, str]) -> bool:
         return not function.packages or has_variables(function) or self._environments.is_built(function, variables)
@@ -160,11 +185,20 @@ class ProcessTaskRunner:
         assert isinstance(executor.program, PythonFunction), "other executors have no environment"
         self._environments.python(executor.program, variables=executor.env, inform=self._inform, cancel=cancel)
 
+    def check(self, executor: Container, cancel: Cancellation) -> None:
+        """Check that the packages of an executor resolve; see `model.ports.PreparingRunner`.
+
+        Raises:
+            EnvironmentBuildError: if they do not, or `cancel` was set meanwhile.
+        """
+        assert isinstance(executor.program, PythonFunction), "other executors have no environment"
+        self._environments.check(executor.program, executor.env, cancel)
+
     def fingerprint(self, request: TaskRequest) -> str:
         """Return the version of Python, the platform that it was built for, and indexes named by variables."""
         here = f"{sys.implementation.cache_tag}-{sys.platform}-{os.uname().machine}"
         if isinstance(request.program, PythonFunction) and has_variables(request.program):
-            urls = resolve_indexes(request.program, {**os.environ, **_task_variables(request)}).urls
+            urls = resolve_indexes(request.program, {**self._inherited, **_task_variables(request)}).urls
             return " ".join((here, *map(drop_password, urls)))
         return here
 
@@ -179,7 +213,7 @@ class ProcessTaskRunner:
     def _run_in_server(
         self, python: Path, request: TaskRequest, own: Mapping[str, str], log: Log, cancel: Cancellation
     ) -> Outcome:
-        shared = _environment(python)
+        shared = self._environment(python)
         # The variables of a task may hold secrets, which other tasks of the same server must not see.
         start = {**shared, **{name: value for name, value in own.items() if START_VARIABLES.match(name)}}
         with self._servers.working_directory() as cwd, self._limiter.limit(request.limits) as limits:
@@ -198,6 +232,15 @@ class ProcessTaskRunner:
             is_warm = task is not None
             task = task or self._run_process(python, start, message, limits, log, cancel)
             return self._learn(choice, task, replace(task.outcome(request), warm_imports=is_warm), request, cancel)
+
+    @property
+    def _inherited(self) -> Mapping[str, str]:
+        """The variables that tasks have besides their own."""
+        return os.environ if self._environ is raw_environ else _decode(tuple(self._environ().items()))
+
+    def _environment(self, python: Path) -> Mapping[str, str]:
+        """Return the variables that tasks have besides their own, adapted to the environment of an interpreter."""
+        return _adapt_variables(python, tuple(self._environ().items()))
 
     def _choose_imports(self, python: Path, request: TaskRequest, env: Mapping[str, str]) -> Choice:
         return self._warm.choose(python, _function(request), request, env, self) if self._warm else COLD
@@ -332,17 +375,12 @@ def _mounts(python: Path, request: TaskRequest, cwd: str) -> dict[str, Any]:
 def _task_variables(request: TaskRequest) -> dict[str, str]:
     """Return the environment variables of this task alone."""
     retry = {"KFP_RETRY_INDEX": str(request.retry_index)}
-    return {**request.env, **request.pod.env, **gpu_variables(request.limits), **retry}
-
-
-def _environment(python: Path) -> Mapping[str, str]:
-    """Return the variables of this process, adapted to the environment of an interpreter."""
-    return _adapt_variables(python, tuple(raw_environ().items()))
+    return {**request.variables, **gpu_variables(request.limits), **retry}
 
 
 @lru_cache(maxsize=16)  # decoding all variables takes as long as twenty system calls
 def _adapt_variables(python: Path, variables: tuple[tuple[bytes, bytes], ...]) -> Mapping[str, str]:
-    env = {os.fsdecode(name): os.fsdecode(value) for name, value in variables}
+    env = dict(_decode(variables))
     if str(python) != sys.executable:
         for name in _HOST_PYTHON:
             env.pop(name, None)
@@ -352,6 +390,11 @@ def _adapt_variables(python: Path, variables: tuple[tuple[bytes, bytes], ...]) -
     if virtual_env:
         env["VIRTUAL_ENV"] = virtual_env
     return env
+
+
+@lru_cache(maxsize=16)
+def _decode(variables: tuple[tuple[bytes, bytes], ...]) -> Mapping[str, str]:
+    return {os.fsdecode(name): os.fsdecode(value) for name, value in variables}
 
 
 @lru_cache(maxsize=1000)

@@ -22,7 +22,7 @@ from standpipe.runners.process.limits import AttemptLimits
 from standpipe.runners.process.memory_watch import MemoryWatch
 from standpipe.runners.process.process_tree import kill_tree, signal_tree
 from standpipe.runners.process.replies import InvalidReply, Replies
-from standpipe.runners.request_files import read_error
+from standpipe.runners.request_files import make_outcome, read_error
 from standpipe.support.forking import Descriptor, close_owned, own, paused
 from standpipe.support.system_limits import advise
 
@@ -108,8 +108,7 @@ class TaskProcess:
             return Outcome(signal=-code, out_of_memory=self._exceeds_memory or self._was_out_of_memory)
         if code == 0:
             return Outcome(exit_code=0)
-        error = read_error(request)
-        return Outcome(exit_code=code, detail=error.detail, cause=error.cause, out_of_memory=error.out_of_memory)
+        return make_outcome(code, read_error(request))
 
     def _watch_until_end(self, log: Log, cancel: Cancellation) -> None:
         poll = select.poll()

@@ -12,28 +12,32 @@ import threading
 import time
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from standpipe.errors import EnvironmentBuildError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.locations import is_remote
 from standpipe.model.plan import PythonFunction
+from standpipe.runners.component_imports import is_importable
 from standpipe.runners.package_indexes import drop_password, hide_password, resolve_indexes
-from standpipe.runners.process.installer import Build, describe_packages, install, make_venv
+from standpipe.runners.process.installer import Build, check_packages, describe_packages, install, make_venv
 from standpipe.runners.process.pip_options import Arguments, Option, parse_arguments
 from standpipe.runners.process.pip_settings import pip_settings
 from standpipe.support.locks import lock_file
 from standpipe.support.notices import Notice, inform
 from standpipe.support.system_limits import advise
+from standpipe.support.usage_marks import UsageMarks
 
 #: The version of the way in which environments are built. Those of another one are not used any more: version 1 made
 #: hard links into uv's cache, through which a task could change the environments of others.
 _FORMAT = 2
 
-_MARKER = "complete.json"
+#: The file in an environment that is complete, which says what it was made of.
+MARKER = "complete.json"
 
 #: Names in a package's folder that are not part of its source: its builds write to them, or tools do.
 _NOT_SOURCE = re.compile(r"(\..*|__pycache__|build|dist|.*\.egg-info)$")
@@ -45,6 +49,9 @@ _PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 _PATHS = ("constraint", "editable", "find-links", "requirement")
 
 _ARCHIVES = (".whl", ".zip", ".tar.gz")
+
+#: Files of uv and setuptools that bring no modules from other folders.
+_OWN_PATH_FILES = {"_virtualenv.pth", "distutils-precedence.pth"}
 
 _NO_VARIABLES: Mapping[str, str] = {}
 _NO_ARGUMENTS = Arguments()
@@ -60,6 +67,7 @@ class Venvs:
     def __init__(self, root: Path) -> None:
         self._root = Path(os.path.abspath(root))
         self._locks: dict[str, threading.Lock] = {}
+        self._marks = UsageMarks(self._root)
 
     def python(
         self,
@@ -75,10 +83,11 @@ class Venvs:
             EnvironmentBuildError: if the packages cannot be installed, with the installer's error, or `cancel` was
                 set meanwhile.
         """
-        recipe = _recipe(_base_python(), function, variables)
+        recipe = _recipe(base_python(), function, variables)
         folder = self._root / recipe.key
+        build = Build(inform, Cancellation() if cancel is None else cancel)
+        self._marks.hold(recipe.key, keep_waiting=build.check)  # so that `standpipe prune` does not remove it
         if not _is_complete(folder):
-            build = Build(inform, Cancellation() if cancel is None else cancel)
             with build.holding(self._locks.setdefault(recipe.key, threading.Lock())):
                 try:
                     _build_once(recipe, folder, build)
@@ -95,7 +104,53 @@ class Venvs:
         Raises:
             EnvironmentBuildError: if its packages are not what an installer takes.
         """
-        return _is_complete(self._root / _recipe(_base_python(), function, variables).key)
+        return _is_complete(self._root / _recipe(base_python(), function, variables).key)
+
+    def check(self, function: PythonFunction, variables: Mapping[str, str], cancel: Cancellation) -> None:
+        """Check that the function's packages resolve, without building their environment.
+
+        Raises:
+            EnvironmentBuildError: if they do not, with the installer's error, or `cancel` was set meanwhile.
+        """
+        recipe = _recipe(base_python(), function, variables)
+        target = self._root / f"{recipe.key}.check-{os.getpid()}"
+        try:
+            check_packages(recipe.arguments, recipe.base, target, Build(_ignore, cancel))
+        finally:
+            shutil.rmtree(target, ignore_errors=True)
+
+    def has_module(self, function: PythonFunction, variables: Mapping[str, str], module: str) -> bool | None:
+        """Return whether the environment with the function's packages has a module; None if that is not known."""
+        folder = self._root / _recipe(base_python(), function, variables).key
+        if not _is_complete(folder):
+            return None if function.packages else False
+        packages = folder / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+        if PathFinder.find_spec(module, [str(packages)]):
+            return True
+        # A project that is installed as it is, or another file of this kind, brings modules from other folders.
+        return None if any(path.name not in _OWN_PATH_FILES for path in packages.glob("*.pth")) else False
+
+    def find_unreadable(self, function: PythonFunction) -> Iterator[str]:
+        """Yield a sentence for each requirement of the function's that no installer can read.
+
+        Raises:
+            EnvironmentBuildError: if its packages are not what an installer takes.
+        """
+        from standpipe.runners.process.requirement_syntax import find_unreadable  # only new environments need it
+
+        return find_unreadable(parse_arguments(function.packages, function.name).requirements)
+
+
+def count_environments(root: Path) -> tuple[int, int]:
+    """Return how many environments a folder has, and how many of others that no run can use as they are.
+
+    Args:
+        root: the folder of `Venvs`; it need not exist.
+    """
+    with suppress(FileNotFoundError):
+        usable = [_is_complete(each) for each in root.iterdir() if each.is_dir()]
+        return sum(usable), len(usable) - sum(usable)
+    return 0, 0
 
 
 class CurrentEnvironment:
@@ -139,6 +194,17 @@ class CurrentEnvironment:
         _recipe(Path(sys.executable), function, variables)
         return True
 
+    def check(self, function: PythonFunction, variables: Mapping[str, str], cancel: Cancellation) -> None:
+        """Check nothing: packages are installed for their own task only."""
+
+    def has_module(self, function: PythonFunction, variables: Mapping[str, str], module: str) -> bool | None:
+        """Return whether this environment has a module; None if its packages may bring it."""
+        return None if function.packages else is_importable(module)
+
+    def find_unreadable(self, function: PythonFunction) -> Iterator[str]:
+        """Yield nothing: `is_built` is always true here."""
+        return iter(())
+
 
 @dataclass(frozen=True)
 class _Recipe:
@@ -160,6 +226,10 @@ class _Recipe:
     def install(self, python: Path, build: Build) -> None:
         """Install the packages for an interpreter."""
         install(self.arguments, python, build, refresh=bool(self.local))
+
+
+def _ignore(_: str) -> None:
+    """Drop the progress of a check: nothing is built."""
 
 
 @lru_cache(maxsize=100)  # every task asks for its environment
@@ -249,7 +319,7 @@ def _state(path: Path) -> Iterator[str]:
         yield f"{path} {status.st_size} {status.st_mtime_ns}"
 
 
-def _base_python() -> Path:
+def base_python() -> Path:
     """Return the interpreter that environments are created from: this one, or its base if it is in an environment."""
     return Path(getattr(sys, "_base_executable", None) or sys.executable)  # what the standard `venv` uses, too
 
@@ -260,7 +330,7 @@ def _python_in(folder: Path) -> Path:
 
 def _is_complete(folder: Path) -> bool:
     """Return whether an environment was built completely, and its base interpreter still exists."""
-    return os.path.exists(folder / _MARKER) and os.access(_python_in(folder), os.X_OK)
+    return os.path.exists(folder / MARKER) and os.access(_python_in(folder), os.X_OK)
 
 
 def _build_once(recipe: _Recipe, folder: Path, build: Build) -> None:
@@ -300,6 +370,6 @@ def _build_environment(recipe: _Recipe, folder: Path, build: Build) -> None:
         "requirements": list(map(hide_password, recipe.arguments.requirements)),
         "created": time.time(),
     }
-    draft = folder / (_MARKER + ".new")
+    draft = folder / (MARKER + ".new")
     draft.write_text(json.dumps(content), encoding="utf-8")
-    draft.replace(folder / _MARKER)
+    draft.replace(folder / MARKER)

@@ -13,8 +13,8 @@ from starlette.responses import RedirectResponse, Response
 from standpipe.errors import ArgumentError
 from standpipe.history import Run, Status
 from standpipe.runners.api import flags
-from standpipe.runs.deletion import folder_size
 from standpipe.store.deletion import find_users
+from standpipe.support.disk_usage import folder_size
 from standpipe.ui.actions import Started, find, start
 from standpipe.ui.pages.errors import Refused
 from standpipe.ui.pages.page import respond, source_of
