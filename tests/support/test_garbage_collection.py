@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from standpipe.support.garbage_collection import reduce_garbage_collection
+from standpipe.support.garbage_collection import pause_garbage_collection, reduce_garbage_collection
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def _default_thresholds() -> Iterator[None]:
 def test_the_collector_runs_less_often_during_a_block_and_as_before_after_an_error() -> None:
     block = ExitStack()
     block.enter_context(reduce_garbage_collection())
-    assert gc.get_threshold() == (20_000, 10, 10)
+    assert gc.get_threshold() == (20_000, 1_000, 10)
     with pytest.raises(ValueError, match="stop"), block:
         raise ValueError("stop")
     assert gc.get_threshold() == (700, 10, 10)
@@ -60,3 +60,23 @@ def test_a_process_forked_in_a_block_collects_as_before() -> None:
         if not child:
             os._exit(0 if gc.get_threshold() == (700, 10, 10) else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_the_collector_is_paused_until_the_last_of_overlapping_blocks_ends() -> None:
+    first, second = ExitStack(), ExitStack()
+    first.enter_context(pause_garbage_collection())
+    second.enter_context(pause_garbage_collection())
+    first.close()
+    assert not gc.isenabled()
+    second.close()
+    assert gc.isenabled()
+
+
+def test_a_program_that_has_disabled_the_collector_keeps_its_choice() -> None:
+    gc.disable()
+    try:
+        with pause_garbage_collection(), pause_garbage_collection():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -310,7 +310,7 @@ def _wait_for_order(orders: socket.socket, template: Optional[Template]) -> Tupl
     if not select.select([orders], [], [], 0)[0]:
         with suppress(Exception):  # as in `serve`
             warm_up()
-        Teardown(is_warm=template is not None).warm_up()
+        Teardown(template.shelf if template else None).warm_up()
         if template:
             template.shelf.touch()
     with orders:
@@ -327,6 +327,7 @@ def _detach(server: ForkServer) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # Ray, for one, blocks SIGINT in all that it starts
     server.close()
 
 
@@ -346,7 +347,7 @@ def _run_task(order: Order, request: Optional[Request], template: Optional[Templ
     observer = ImportObserver(template.shelf if template else None) if template or message.get("learn") else None
     if observer:
         observer.install()
-    teardown = Teardown(is_warm=True, is_measured=template.is_measured) if template else Teardown()
+    teardown = Teardown(template.shelf, is_measured=template.is_measured) if template else Teardown()
     code = run(message["request"], request)
     if observer and code == 0:
         _report(order.reply, observer)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 from importlib.machinery import ModuleSpec
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from types import ModuleType
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
@@ -21,7 +21,7 @@ Effect = Tuple[int, Callable[[], Any]]
 
 
 class ShelvedModule:
-    """A module on the shelf.
+    """A module for the shelf, as a template has recorded its import.
 
     Args:
         name: its name in `sys.modules`.
@@ -55,22 +55,30 @@ class Shelf:
     """
 
     def __init__(self, modules: Dict[str, ShelvedModule], imports: Sequence[str]) -> None:
-        self._modules = modules
         self._imports = imports
-        self._restored: Dict[str, ShelvedModule] = {}
+        self._restored: Dict[str, _Entry] = {}
         self._lock = threading.RLock()  # tasks import in threads, too
-        for entry in modules.values():
-            entry.module = sys.modules.pop(entry.name)
-        for entry in modules.values():
-            self._unbind(entry)
+        for recorded in modules.values():
+            recorded.module = sys.modules.pop(recorded.name)
+        for recorded in modules.values():
+            _unbind(recorded, modules)
+        entries = [_Entry(number, recorded) for number, recorded in enumerate(modules.values())]
+        self._modules = {entry.name: entry for entry in entries}
+        for entry, recorded in zip(entries, modules.values()):
+            needed = (*recorded.needs, recorded.parent)
+            entry.needs = tuple(self._modules[name] for name in needed if name in self._modules)
 
     def find(self, name: str) -> Optional[ModuleSpec]:
         """Return a spec that gives a module of that name back; None if there is none."""
         with self._lock:
             # Another thread may have restored it after this import had looked for it in `sys.modules`.
-            restored = self._restored.get(name)
-            is_here = name in self._modules or (restored and sys.modules.get(name) is restored.module)
+            is_here = name in self._modules or self.has_restored(name)
         return ModuleSpec(name, _ShelfLoader(self)) if is_here else None  # type: ignore[arg-type]
+
+    def has_restored(self, name: str) -> bool:
+        """Return whether the module that is imported under a name came from here."""
+        entry = self._restored.get(name)
+        return entry is not None and sys.modules.get(name) is entry.module
 
     def unused(self) -> List[str]:
         """Return the imports of the template that the task has not used."""
@@ -78,7 +86,7 @@ class Shelf:
 
     def prints(self, name: str) -> bool:
         """Return whether the import of a module prints something."""
-        return any(self._modules[each].printed for each in self._closure(name))
+        return any(entry.printed for entry in self._closure(name))
 
     def restore(self, name: str) -> None:
         """Make a module, and all that its import brings, imported."""
@@ -86,8 +94,7 @@ class Shelf:
             if name in self._restored:
                 sys.modules[name] = self._restored[name].module
                 return
-            needed = self._closure(name)
-            entries = [entry for each, entry in self._modules.items() if each in needed]
+            entries = sorted(self._closure(name), key=attrgetter("number"))
             for entry in entries:
                 sys.modules.setdefault(entry.name, entry.module)  # the task may have put another one there
                 self._restored[entry.name] = self._modules.pop(entry.name)
@@ -99,7 +106,7 @@ class Shelf:
 
     def renew(self) -> None:
         """Renew, in a process that was forked for a task, what fresh interpreters have different (`random_state`)."""
-        reseed({name: entry.module for name, entry in self._modules.items()})
+        reseed(self._find_module)
 
     def touch(self) -> None:
         """Write to the memory that `restore` writes to, so that it is copied for this process now and not then."""
@@ -107,25 +114,49 @@ class Shelf:
         for name in self._modules:
             del sys.modules[name]
 
-    def _closure(self, name: str) -> Set[str]:
-        """Return the names of the modules on the shelf that the import of one of them brings, itself included."""
-        closure: Set[str] = set()
-        pending = [name]
+    def _find_module(self, name: str) -> Any:
+        return self._modules[name].module if name in self._modules else None
+
+    def _closure(self, name: str) -> Set[_Entry]:
+        """Return what is on the shelf of the modules that the import of one of them brings, itself included."""
+        closure = {self._modules[name]} if name in self._modules else set()
+        pending = list(closure)
         while pending:
-            each = pending.pop()
-            if each in self._modules and each not in closure:
-                closure.add(each)
-                pending += (*self._modules[each].needs, self._modules[each].parent)
+            for entry in pending.pop().needs:
+                if entry not in closure and entry.name in self._modules:
+                    closure.add(entry)
+                    pending.append(entry)
         return closure
 
-    def _unbind(self, entry: ShelvedModule) -> None:
-        """Take a module out of its package, where it is an attribute because some other module has imported it."""
-        shelved = self._modules.get(entry.parent)
-        package = shelved.module if shelved else sys.modules.get(entry.parent)
-        is_own = shelved is not None and entry.name in shelved.needs
-        if not is_own and isinstance(package, ModuleType) and vars(package).get(entry.own_name) is entry.module:
-            delattr(package, entry.own_name)
-            entry.package = package
+
+class _Entry:
+    """What a task reads of a module on the shelf, made one after another in a template.
+
+    A forked process gets a copy of each page of memory with an object that it refers to. So the entries, with their
+    names, are beside each other, where those that were made between the imports are all over the memory.
+    """
+
+    __slots__ = ("effects", "module", "name", "needs", "number", "own_name", "package", "printed")
+
+    def __init__(self, number: int, recorded: ShelvedModule) -> None:
+        self.number = number
+        self.name = "".join((recorded.name[:1], recorded.name[1:]))  # a copy
+        self.own_name = recorded.own_name
+        self.module = recorded.module
+        self.package = recorded.package
+        self.printed = recorded.printed
+        self.effects = tuple(recorded.effects)
+        self.needs: Tuple[_Entry, ...] = ()
+
+
+def _unbind(recorded: ShelvedModule, modules: Dict[str, ShelvedModule]) -> None:
+    """Take a module out of its package, where it is an attribute because some other module has imported it."""
+    shelved = modules.get(recorded.parent)
+    package = shelved.module if shelved else sys.modules.get(recorded.parent)
+    is_own = shelved is not None and recorded.name in shelved.needs
+    if not is_own and isinstance(package, ModuleType) and vars(package).get(recorded.own_name) is recorded.module:
+        delattr(package, recorded.own_name)
+        recorded.package = package
 
 
 class _ShelfLoader:

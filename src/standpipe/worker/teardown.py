@@ -25,10 +25,13 @@ from functools import lru_cache, partial
 from importlib.machinery import ExtensionFileLoader
 from itertools import takewhile
 from types import BuiltinFunctionType, CellType, FunctionType, ModuleType
-from typing import Any, Callable, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, List, Optional
 
 from .c_packages import MEASURED, WRITERS, package_of
 from .source import unload
+
+if TYPE_CHECKING:  # a container does without it
+    from .shelf import Shelf
 
 #: The C modules of the standard library that have exit handlers or other state of their own, which Python does not see,
 #: and those whose objects have buffers.
@@ -60,14 +63,15 @@ class Teardown:
     Create it just before that runs: it hides the objects of then from the garbage collector.
 
     Args:
-        is_warm: whether this process was forked after the imports of packages, of which all modules are either behind
-            the others in `sys.modules` or not used.
+        shelf: the modules that were imported before this process was forked; None if none were. Those that are used
+            are behind the others in `sys.modules`.
         is_measured: whether all C code that was loaded before the fork is of measured packages.
     """
 
-    def __init__(self, *, is_warm: bool = False, is_measured: bool = True) -> None:
+    def __init__(self, shelf: Optional[Shelf] = None, *, is_measured: bool = True) -> None:
         gc.freeze()
-        self._is_warm = is_warm
+        self._shelf = shelf
+        self._is_warm = shelf is not None
         self._is_measured = is_measured
         self._mark: List[Any] = []  # the first object that the collector sees
         self._last_module = next(reversed(sys.modules))
@@ -127,15 +131,17 @@ class Teardown:
 
     def _is_stateful(self, name: str) -> bool:
         """Return whether a module is C code that may have buffers or exit handlers of its own."""
+        if name in _STATEFUL_MODULES or (name in _BUFFERED_MODULES and not self._is_warm):
+            return True
+        if self._shelf and self._shelf.has_restored(name):
+            return False  # all of them are measured, and pandas and scikit-learn have 1,500
         module = sys.modules.get(name)
         spec = vars(module).get("__spec__") if isinstance(module, ModuleType) else None
         file = getattr(spec, "origin", None) or ""
         is_foreign = isinstance(getattr(spec, "loader", None), ExtensionFileLoader) and (
             os.path.basename(os.path.dirname(file)) != _STDLIB_FOLDER
         )
-        if is_foreign and not (self._is_warm and package_of(file) in MEASURED):
-            return True
-        return name in _STATEFUL_MODULES or (name in _BUFFERED_MODULES and not self._is_warm)
+        return is_foreign and not (self._is_warm and package_of(file) in MEASURED)
 
     def _have_effects(self, objects: List[Any]) -> bool:
         """Return whether one of these objects may do something when it is dropped."""

@@ -63,7 +63,7 @@ def _import_all(imports: List[str], recorder: ImportRecorder, hazards: ForkHazar
     for name in imports:
         try:
             _import(name)
-        except BaseException as error:  # noqa: BLE001  a module may raise anything
+        except BaseException as error:  # noqa: BLE001  a module may raise anything; the reply of the process has it
             return f"the import of {name} fails: {type(error).__name__}"
         problem = recorder.problem or hazards.find()
         if problem:
