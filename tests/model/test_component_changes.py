@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from standpipe.model.component_changes import code_digest, compare_components
-from standpipe.model.plan import Command, Container, Importer, Plan, PythonFunction, Resources
+from standpipe.model.plan import Command, Container, Importer, OwnModule, Plan, PythonFunction, Resources
 from standpipe.model.types import ArtifactType, ParameterInput
 from tests.plans import INT, dag, node, plan
 
@@ -48,6 +48,10 @@ def test_a_change_that_cannot_change_a_result_is_ignored(same: Container) -> Non
         (replace(CONTAINER, program=replace(FUNCTION, source="def f(x):\n    return 2\n")), "its code"),
         (replace(CONTAINER, program=replace(FUNCTION, artifact_classes={"a.B": "class B: ..."})), "its code"),
         (replace(CONTAINER, program=replace(FUNCTION, packages=("numpy",))), "its packages"),
+        (
+            replace(CONTAINER, program=replace(FUNCTION, modules=(OwnModule("m", "x = 1"),))),
+            "it imports has changed: m",
+        ),
         (replace(CONTAINER, image="python:3.12"), "its image has changed to python:3.12"),
         (replace(CONTAINER, env={"A": "2"}), "its environment variables"),
         (replace(CONTAINER, program=Command(("echo",))), "its command"),

@@ -13,6 +13,7 @@ import standpipe
 from standpipe.model import layout
 from standpipe.model.layout import StateLayout, attempt_folder, file_name, task_folder, task_segments
 from standpipe.model.refs import TaskRef
+from standpipe.worker import process_state
 from standpipe.worker.artifacts import Artifact
 
 PACKAGE = Path(standpipe.__file__).parent
@@ -65,9 +66,11 @@ def test_no_other_module_spells_a_name() -> None:
         "store/overview.py": {"runs.sqlite"},  # it imports next to nothing
         "cli/show.py": {".pulled"},  # it answers without that import
         "worker/artifacts.py": {".artifacts"},  # it imports nothing of ours
+        "worker/process_state.py": {".modules"},  # as well
     }
 
 
 def test_tasks_look_for_downloads_where_importers_put_them() -> None:
     artifact = Artifact(uri="s3://bucket/data", metadata={"_kfp_workspace": True})
     assert Path(artifact.path).relative_to("/kfp-workspace").parts[0] == layout.DOWNLOADS_FOLDER
+    assert process_state.MODULES_FOLDER == layout.MODULES_FOLDER

@@ -40,9 +40,39 @@ def test_a_module_beside_the_script(tmp_path: Path, name: str) -> None:
     component = Component(ExecutorRef("e"), source_location=SourceLocation(str(tmp_path / "pipeline.py"), 3))
     text = hint("mylib.part", request=replace(REQUEST, component=component))
 
-    assert f"'mylib' is code of yours, in {tmp_path / name.partition('/')[0]}: " in text
-    assert "additional_funcs" in text
+    assert f"'mylib' is code of yours, in {tmp_path / name.partition('/')[0]}. " in text
+    assert "Write `import mylib.part` into the function" in text
     assert "embedded_artifact_path" in text
+
+
+def test_a_module_out_of_the_source_root(tmp_path: Path) -> None:
+    (tmp_path / "mylib.py").touch()
+    component = Component(ExecutorRef("e"), source_location=SourceLocation(str(tmp_path / "pipeline.py"), 3))
+    program = PythonFunction("work", "def work(): import mylib")
+
+    text = hint("mylib", request=replace(REQUEST, component=component, program=program))
+
+    assert f"local.init(..., source_root={str(tmp_path)!r})" in text
+
+
+@pytest.mark.parametrize("file", ["pipeline.py", "pipelines/pipeline.py"])
+def test_a_module_in_a_folder_that_may_be_the_source_root(tmp_path: Path, file: str) -> None:
+    (tmp_path / "src" / "mylib").mkdir(parents=True)
+    component = Component(ExecutorRef("e"), source_location=SourceLocation(str(tmp_path / file), 3))
+
+    text = hint("mylib.part", request=replace(REQUEST, component=component))
+
+    root = str(tmp_path / "src")
+    assert text == f"It is in {root}. Pass that folder: local.init(..., source_root={root!r}), or --source-root."
+
+
+def test_the_file_of_the_pipeline(tmp_path: Path) -> None:
+    (tmp_path / "training_run.py").touch()
+    component = Component(ExecutorRef("e"), source_location=SourceLocation(str(tmp_path / "training_run.py"), 3))
+
+    text = hint("training_run", request=replace(REQUEST, component=component))
+
+    assert "Move what it needs into a module of its own." in text
 
 
 def test_a_module_that_the_image_may_have() -> None:

@@ -37,6 +37,7 @@ def test_the_request_holds_what_inside_needs(tmp_path: Path, usage: bool) -> Non
         "sections": [[1, 1, "/file.py", 12]],
         "executor_input": {"inputs": {"ü": "🚀"}},
         "artifact_classes": {"a.B": "class B: ..."},
+        "modules": [],
         "error_file": str(tmp_path / "error.json"),
         "owner": [1, 2],
         "usage_file": str(tmp_path / "usage.json") if usage else None,

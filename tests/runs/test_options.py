@@ -117,6 +117,7 @@ def test_flags_set_the_options(tmp_path: Path) -> None:
         "resource_policy": "strict",
         "secret_env": ["A", "B"],
         "group_access": False,
+        "source_root": None,
         "ui": False,
         "payload_cache_size": "20Gi",
     }

@@ -84,7 +84,8 @@ Resources: cpu_request="", cpu_limit="", memory_request="", memory_limit="", acc
 Command: command={"$":"tuple","of":[]}, args={"$":"tuple","of":[]}
 PythonFunction: name, source, packages={"$":"tuple","of":[]}, index_urls={"$":"tuple","of":[]}, trusted_hosts=null,
     kfp_requirements={"$":"tuple","of":[]}, use_venv=false, artifact_classes={}, layout="",
-    sections={"$":"tuple","of":[]}
+    sections={"$":"tuple","of":[]}, modules={"$":"tuple","of":[]}
+OwnModule: name, source="", file="", is_package=false
 SourceSection: start, count, location
 Importer: uri, type, metadata={}, reimport=false, download_to_workspace=false
 ParameterInput: type, optional=false, default=null, description="", literals={"$":"tuple","of":[]}, annotation=""

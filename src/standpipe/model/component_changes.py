@@ -63,12 +63,25 @@ def _compare_executors(was: Executor, now: Executor) -> str:
         return "" if was.program == now.program else "its command has changed"
     if _code(was.program) != _code(now.program):
         return "its code has changed"
+    if changed := _changed_modules(was.program, now.program):
+        return f"a module of yours that it imports has changed: {changed[0]}"
     return "" if _packages(was.program) == _packages(now.program) else "its packages have changed"
 
 
 def _code(function: PythonFunction) -> object:
     classes = {name: code_digest(source) for name, source in function.artifact_classes.items()}
     return function.name, code_digest(function.source), classes
+
+
+def _changed_modules(was: PythonFunction, now: PythonFunction) -> list[str]:
+    """Return the names of the modules that only one of two programs imports, or that differ."""
+    changed = set(describe_modules(was)) ^ set(describe_modules(now))
+    return sorted({name for name, _, _ in changed})
+
+
+def describe_modules(function: PythonFunction) -> list[tuple[str, bool, str]]:
+    """Return what counts of the modules of the author that a program imports: name, kind and code, in order."""
+    return sorted((each.name, each.is_package, code_digest(each.source)) for each in function.modules)
 
 
 def _packages(function: PythonFunction) -> object:

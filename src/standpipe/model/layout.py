@@ -24,6 +24,7 @@
       usage.json
       executor_output.json
       paused.txt
+      .modules/
       <output>
 ```
 
@@ -110,8 +111,13 @@ USAGE_FILE = "usage.json"
 #: Exists while the attempt is paused, and says where (`task.set_debug_pause`).
 PAUSE_FILE = "paused.txt"
 
+#: The author's modules that the task may import, for its child processes (`worker.process_state` has it, too).
+MODULES_FOLDER = ".modules"
+
 #: The files in the folder of an attempt that are not outputs of its task.
-ATTEMPT_FILES = frozenset({LOG_FILE, EXECUTOR_OUTPUT_FILE, REQUEST_FILE, ERROR_FILE, USAGE_FILE, PAUSE_FILE})
+ATTEMPT_FILES = frozenset(
+    {LOG_FILE, EXECUTOR_OUTPUT_FILE, REQUEST_FILE, ERROR_FILE, USAGE_FILE, PAUSE_FILE, MODULES_FOLDER}
+)
 
 #: The most bytes in a file name that we make. Most file systems take 255, and the id of a run adds the time.
 _MAX_FILE_NAME = 200

@@ -254,6 +254,20 @@ class SourceSection:
 
 
 @frozen
+class OwnModule:
+    """A module of the author that a component imports, as it was when the run started.
+
+    `name` is the full name, with those of its packages. `file` is where it was, and empty for a namespace package,
+    which has no `source` either.
+    """
+
+    name: str
+    source: str = ""
+    file: str = ""
+    is_package: bool = False
+
+
+@frozen
 class PythonFunction:
     """A lightweight Python component: the source of a program, and the name of the function in it to call.
 
@@ -263,8 +277,9 @@ class PythonFunction:
     for the current one.
 
     `artifact_classes` maps `module.Name` to the source of the author's artifact classes, which the environment of the
-    function may lack. `sections` are the parts of the source that come from the author's files, in order. Compiled
-    files have neither, so they do not take part in comparisons.
+    function may lack. `sections` are the parts of the source that come from the author's files, in order. `modules` are
+    the author's modules that it imports, which a run adds when it starts. Compiled files have none of these, so they do
+    not take part in comparisons.
     """
 
     name: str
@@ -277,6 +292,7 @@ class PythonFunction:
     artifact_classes: Mapping[str, str] = field(default_factory=dict, compare=False)
     layout: str = ""
     sections: tuple[SourceSection, ...] = field(default=(), compare=False)
+    modules: tuple[OwnModule, ...] = field(default=(), compare=False)
 
     def locate(self, line: int) -> SourceLocation | None:
         """Return where a line of the source comes from; None if that is not known.
@@ -392,6 +408,7 @@ __all__ = [
     "InputItems",
     "Loop",
     "Node",
+    "OwnModule",
     "Plan",
     "PythonFunction",
     "RawItems",

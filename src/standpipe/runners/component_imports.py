@@ -17,6 +17,11 @@ from standpipe.runners.missing_modules import advise_package, is_own_module
 #: The statements beside the function of a component that make no modules importable.
 _DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
+#: What else may help a component of a compiled file, whose own modules are nowhere in sight.
+_OF_COMPILED_FILE = (
+    " If it is code of yours, pass the folder that it is in: local.init(..., source_root=...), or --source-root."
+)
+
 #: The modules that each task has besides those of the standard library: the worker answers to `import kfp`.
 _OF_WORKER = {"kfp"}
 
@@ -45,14 +50,16 @@ def find_missing_modules(
     """
     known = {*sys.stdlib_module_names, *_OF_WORKER, *(name.partition(".")[0] for name in function.artifact_classes)}
     place = function.sections[0].location if function.sections else None
+    shipped = {each.name.partition(".")[0] for each in function.modules}  # the author's own
     for module, line in find_first_imports(function.source, function.name):
         if module in known:
             continue
-        if is_own_module(module, place):
+        if module in shipped or is_own_module(module, place):
             return
         if has_module(module) is False:
             message = f"it imports {module!r}, which its environment does not have"
-            yield Problem(message, advise(module, place), line)
+            own = "" if place else _OF_COMPILED_FILE
+            yield Problem(message, f"{advise(module, place)}{own}", line)
 
 
 def is_importable(module: str) -> bool:

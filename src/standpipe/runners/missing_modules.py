@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from dataclasses import replace
@@ -9,15 +10,17 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from standpipe.model.attempts import Outcome, TaskRequest
-from standpipe.model.plan import SourceLocation
+from standpipe.model.own_modules import find_imports
+from standpipe.model.plan import PythonFunction, SourceLocation
 
 _MISSING = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 
 _RELATIVE = "ImportError: attempted relative import with no known parent package"
 
 _HINT_FOR_RELATIVE = (
-    "A component runs without the package that its file is in. Import the module by its full name, and install your "
-    "project with packages_to_install; or list the function that is called in additional_funcs."
+    "A component runs without the package that its file is in. Import the module by its full name, from the source "
+    "root (local.init(source_root=...)) or from a project that packages_to_install installs; or list the function that "
+    "is called in additional_funcs."
 )
 
 #: Images that hold Python alone.
@@ -57,22 +60,19 @@ def _describe_origin(name: str, request: TaskRequest) -> str:
     place = request.component.source_location
     path = _find_path(module, place)
     if path is not None and _is_own(path):
-        return (
-            f"{module!r} is code of yours, in {path}: a task has its component alone, not the files beside it. Import "
-            "it in your script and list the function that is called in additional_funcs, or ship the file with "
-            "embedded_artifact_path (a package: the folder that it is in), or install your project with "
-            "packages_to_install."
-        )
+        return f"{module!r} is code of yours, in {path}. {_describe_own(name, path, request)}"
     return advise_package(module, place)
 
 
 def advise_package(module: str, place: SourceLocation | None) -> str:
-    """Return what provides a module to a task.
+    """Return what provides a module to a task: a source root of the author's that has it, or else a package.
 
     Args:
         module: the module, without the names after a dot.
         place: where the component is defined that imports it.
     """
+    if root := _find_source_root(module, place):
+        return f"It is in {root}. Pass that folder: local.init(..., source_root={str(root)!r}), or --source-root."
     example = _example(module) if _find_path(module, place) else ""
     return f"Add the package that has it to packages_to_install of the component{example}."
 
@@ -89,8 +89,51 @@ def _find_path(module: str, place: SourceLocation | None) -> Path | None:
     return _path_of(PathFinder.find_spec(module, beside) or PathFinder.find_spec(module))
 
 
+def _find_source_root(module: str, place: SourceLocation | None) -> Path | None:
+    """Return the folder `src` beside a component, or beside its folder, that has a module; None if neither has it."""
+    if place is None:
+        return None
+    folder = Path(place.file).parent
+    roots = (folder / "src", folder.parent / "src")
+    return next((root for root in roots if PathFinder.find_spec(module, [str(root)])), None)
+
+
 def _is_own(path: Path) -> bool:
     return _INSTALLED.isdisjoint(path.parts) and not path.is_relative_to(sys.base_prefix)
+
+
+def _describe_own(name: str, path: Path, request: TaskRequest) -> str:
+    """Return why a task does not have a module of the author, and what to do."""
+    if _is_script(path, request):
+        return "A task does not get the file that defines its pipeline. Move what it needs into a module of its own."
+    others = (
+        "Or install your project with packages_to_install, or ship the file with embedded_artifact_path (a package: "
+        "the folder that it is in)."
+    )
+    if not path.is_dir() and path.suffix != ".py":
+        return f"A task gets modules of Python source only. {others}"
+    function = request.program
+    if isinstance(function, PythonFunction) and not _is_imported(name, function):
+        return (
+            "A task gets the modules that the code of its component imports by name, and this name is computed. Write "
+            f"`import {name}` into the function. {others}"
+        )
+    return (
+        "A task gets the modules below the source root, and this one is not. Pass the folder that it is imported from: "
+        f"local.init(..., source_root={str(path.parent)!r}), or --source-root. {others}"
+    )
+
+
+def _is_script(path: Path, request: TaskRequest) -> bool:
+    place = request.component.source_location
+    main = getattr(sys.modules["__main__"], "__file__", None)
+    return str(path) in (os.path.realpath(file) for file in (main, place and place.file) if file)
+
+
+def _is_imported(name: str, function: PythonFunction) -> bool:
+    """Return whether the code of a component, or of a module that it has, imports a module by its name."""
+    sources = (function.source, *(each.source for each in function.modules))
+    return any(f"{each}.".startswith(f"{name}.") for source in sources for each in find_imports(source))
 
 
 def _path_of(spec: ModuleSpec | None) -> Path | None:

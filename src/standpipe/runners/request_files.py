@@ -118,6 +118,7 @@ def write_request(
         "sections": [(part.start, part.count, part.location.file, part.location.line) for part in function.sections],
         "executor_input": request.executor_input,
         "artifact_classes": dict(function.artifact_classes),
+        "modules": [(each.name, each.file, each.is_package, each.source) for each in function.modules],
         "error_file": str(_error_file(request.folder)),
         "owner": owner,
         "usage_file": str(_usage_file(request.folder)) if usage else None,

@@ -27,6 +27,7 @@ from standpipe.model import events
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.layout import StateLayout, file_name
 from standpipe.model.locations import is_remote
+from standpipe.model.plan import Plan
 from standpipe.model.ports import (
     ArtifactStore,
     Attempt,
@@ -62,6 +63,7 @@ from standpipe.runs.failure_report import Commands, failure_report
 from standpipe.runs.options import RunOptions
 from standpipe.runs.preflight import check_uses
 from standpipe.runs.preparation import prepare_executors
+from standpipe.runs.source_root import add_modules
 from standpipe.runs.standbys import stand_by
 from standpipe.store.locks import RunLock, was_asked_to_stop
 from standpipe.store.runs import RunRecorder
@@ -79,6 +81,7 @@ def start(
     *,
     rerun_of: str = "",
     debug: bool | int = False,
+    is_recorded: bool = False,
 ) -> PipelineTask:
     """Run a component with checked arguments; see `standpipe.local.run`.
 
@@ -88,20 +91,23 @@ def start(
         arguments: its inputs by name.
         rerun_of: the run and the task that this run reruns; empty for other runs.
         debug: whether its task runs under a debugger.
+        is_recorded: whether the component is from the run store, with the modules that it imported then.
     """
+    plan = component.plan if is_recorded else add_modules(component.plan, options)
     with restrict_umask(options.umask):
-        return _start(options, component, arguments, rerun_of, debug=debug)
+        return _start(options, component, plan, arguments, rerun_of, debug=debug)
 
 
 def _start(
     options: RunOptions,
     component: BaseComponent,
+    plan: Plan,
     arguments: Mapping[str, Any],
     rerun_of: str,
     *,
     debug: bool | int,
 ) -> PipelineTask:
-    root, plan = resolve_state_root(options), component.plan
+    root = resolve_state_root(options)
     cluster, cache = make_cluster(options, plan, root), open_cache(options, root)
     redactor = make_run_redactor(options, plan, cluster, options.artifact_root)
     if not rerun_of:  # otherwise the Plan has only one of the tasks that the runner's options are for

@@ -61,6 +61,18 @@ def check_optional_folder(name: str, value: object) -> None:
         check_folder(name, value)
 
 
+def check_source_root(name: str, value: object) -> None:
+    """Raise an ArgumentError unless the value is None, or the path of a folder that exists."""
+    if value is None:
+        return
+    check_folder(name, value)
+    assert isinstance(value, (str, os.PathLike)), "it is checked"
+    if not os.path.isdir(os.path.expanduser(value)):
+        raise ArgumentError(
+            f"Invalid {name}={os.fspath(value)!r}: there is no such folder. Pass the folder that holds your modules."
+        )
+
+
 def check_runner(name: str, value: object) -> None:
     """Raise an ArgumentError unless the value is a runner."""
     if not isinstance(value, LocalRunner):

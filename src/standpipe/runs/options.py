@@ -29,6 +29,7 @@ from standpipe.runs.option_checks import (
     check_root,
     check_runner,
     check_size,
+    check_source_root,
     no_check,
 )
 from standpipe.support.umask import GROUP, PRIVATE
@@ -221,6 +222,17 @@ class RunOptions:
             "user who runs a pipeline may (modes 0600 and 0700).",
             flag=Flag(("--group-access",), help="let the group of the files read and write what the run leaves"),
             page="how-to/secrets.md",
+        ),
+    )
+    source_root: str | os.PathLike[str] | None = field(
+        default=None,
+        kw_only=True,
+        metadata=_declare(
+            "The folder of your own modules: tasks get those that their components import. By default the folder of "
+            "the script, or that of the notebook.",
+            check_source_root,
+            flag=Flag(("--source-root",), _FOLDER, help="the folder of your own modules, which tasks may import"),
+            page="how-to/own-modules.md",
         ),
     )
     ui: bool = field(

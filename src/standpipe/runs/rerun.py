@@ -123,7 +123,9 @@ def rerun_task(
             stores = ArtifactStores(LocalArtifactStore([root]), root, find_providers=find)
             _announce_downloads(origin.path or str(ref), arguments, stores)
     rerun_of = f"{origin.row.id}/{origin.path or ref}"
-    return start(options, component, from_values(arguments), rerun_of=rerun_of, debug=debug)
+    return start(
+        options, component, from_values(arguments), rerun_of=rerun_of, debug=debug, is_recorded=current is None
+    )
 
 
 def _announce_downloads(task: str, arguments: Mapping[str, Value], artifacts: ArtifactStore) -> None:

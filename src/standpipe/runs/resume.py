@@ -34,6 +34,7 @@ from standpipe.runs.launch import drive, finish_task, finish_with_error
 from standpipe.runs.options import RunOptions
 from standpipe.runs.preflight import check_uses
 from standpipe.runs.pulled import refuse_resume
+from standpipe.runs.source_root import add_modules
 from standpipe.runs.stored_run import StoredRun, existing_context, find_tasks, load_run, run_folder
 from standpipe.store.locks import RunLock
 from standpipe.store.plans import dump, load
@@ -67,11 +68,12 @@ def resume(options: RunOptions, run_id: str, component: BaseComponent | None, fr
                 f"Component {name!r} was defined again after pipeline {current.name!r}, which still has the earlier "
                 "one. Define the pipeline again, too: in a notebook, run its cell."
             )
-        context = existing_context(options, root, row, current.plan)
+        plan = add_modules(current.plan, options) if defined else current.plan
+        context = existing_context(options, root, row, plan)
         recorder = RunRecorder(
             root,
             context.info,
-            current.plan,
+            plan,
             now=context.clock.now,
             redactor=context.redactor,
             recorded=stored.row.length,

@@ -31,6 +31,7 @@ _STRUCTURE = (
 _NAMES = {
     p.Loop: {"item_input"},
     p.Node: {"name", "component", "after"},
+    p.OwnModule: {"name"},
     p.Plan: {"name"},
     p.PythonFunction: {"name", "layout"},
     t.IfPresent: {"input"},

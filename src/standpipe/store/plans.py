@@ -217,7 +217,9 @@ RECORDS = (
         artifact_classes="artifact_classes",
         layout="layout",
         sections="sections",
+        modules="modules",
     ),
+    _record(p.OwnModule, "OwnModule", name="name", source="source", file="file", is_package="is_package"),
     _record(p.SourceSection, "SourceSection", start="start", count="count", location="location"),
     _record(
         p.Importer,

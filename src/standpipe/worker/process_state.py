@@ -20,6 +20,10 @@ except ImportError:  # Python was built without it
 SAME, QUIETER, OTHER = range(3)
 
 
+#: The name of the folder at the end of `sys.path` with the author's modules (`own_modules`).
+MODULES_FOLDER = ".modules"
+
+
 class ProcessState(NamedTuple):
     """The state of this process at one moment.
 
@@ -47,7 +51,7 @@ class ProcessState(NamedTuple):
 
 
 def read_state(*ours: Any) -> ProcessState:
-    """Return the present state of this process, without our own finders of modules.
+    """Return the present state of this process, without our own finders of modules, and that of the author's modules.
 
     It takes some microseconds.
     """
@@ -60,8 +64,8 @@ def read_state(*ours: Any) -> ProcessState:
         dict(raw_environ()),
         folder,
         has_files,
-        tuple(sys.path),
-        tuple(finder for finder in sys.meta_path if finder not in ours),
+        tuple(path for path in sys.path if not str(path).endswith(MODULES_FOLDER)),
+        tuple(f for f in sys.meta_path if f not in ours and not hasattr(f, "has_own_modules")),
         tuple(sys.path_hooks),
         _locale.setlocale(_locale.LC_ALL, None) if _locale else "",
         list(warnings.filters),

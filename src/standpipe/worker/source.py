@@ -126,6 +126,11 @@ def _cache_entry(file: str, lines: List[str]) -> Any:
     return (sum(map(len, lines)), None, lines, file)
 
 
+def show_lines(file: str, source: str) -> None:
+    """Make tracebacks and debuggers show the lines of a module, whatever its file contains now."""
+    linecache.cache[file] = _cache_entry(file, source.splitlines(keepends=True))
+
+
 def _show_files(entries: Mapping[str, Any]) -> None:
     """Make tracebacks and debuggers show the lines in these entries, whatever the files contain now."""
     _user_files.update(entries)

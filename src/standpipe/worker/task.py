@@ -16,6 +16,7 @@ from .breakpoints import install_hook
 from .executor import Executor
 from .kfp_shim import install
 from .models import adapt
+from .process_state import MODULES_FOLDER
 from .report import report
 from .source import MODULE_NAME, MOST_PROGRAMS, Sections, compiled, load_function, unload
 from .usage import write
@@ -39,6 +40,7 @@ def read(path: str) -> Request:
     parts of the program that come from files of the author (`source.Section`); `executor_input`, KFP's ExecutorInput;
     `artifact_classes`, sources by `module.Name`; `error_file`, the path for the description of an exception; `owner`,
     the user and group id that the outputs are given to, or null; `usage_file`, the path for the task's usage, or null;
+    `modules`, the author's modules that the program imports (`own_modules.Entry`);
     `terminal`, the path of the terminal for `breakpoint()`, if there is one; and perhaps `pause`, as
     `pausing.run_with_pauses` takes it.
     """
@@ -99,7 +101,15 @@ def _run(path: str, request: Request, call: Optional[Call]) -> int:
     atexit.register(_finish, path, request, custom)  # the first one, so that it is called after those of the user's
     if not call:
         install_hook(request.get("terminal", ""))
-    return _attempt(request, lambda: custom.extend(_execute(request, call)))
+
+    def execute() -> None:
+        if request.get("modules"):
+            from .own_modules import write_modules  # many components have none
+
+            write_modules(request["modules"], os.path.join(os.path.dirname(path), MODULES_FOLDER))
+        custom.extend(_execute(request, call))
+
+    return _attempt(request, execute)
 
 
 def run_here(path: str, *, call: Optional[Call] = None) -> int:
@@ -171,6 +181,10 @@ def _execute(request: Request, call: Optional[Call]) -> List[Any]:
     """Execute a request, and return the output artifacts that have a custom path."""
     del sys.argv[1:]  # they are ours, and would confuse a program that parses arguments
     executor = executor_class()
+    if request.get("modules"):
+        from .own_modules import install_modules  # many components have none
+
+        install_modules(request["modules"])
     sections = sections_of(request)
     function = load_function(request["source"], request["function"], request["artifact_classes"], sections)
     execution = executor(request["executor_input"], adapt(function))

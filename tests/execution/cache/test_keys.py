@@ -23,6 +23,7 @@ from standpipe.model.plan import (
     Component,
     Container,
     Importer,
+    OwnModule,
     Plan,
     PythonFunction,
     SourceLocation,
@@ -140,10 +141,27 @@ def test_the_key_does_not_depend_on_the_order_of_packages() -> None:
         {"index_urls": ("https://other",)},
         {"use_venv": True},
         {"artifact_classes": {"m.A": "class A: 2"}},
+        {"modules": (OwnModule("m", "x = 1"),)},
     ],
 )
 def test_the_key_depends_on_every_part_of_a_function(changes: dict[str, Any]) -> None:
     assert key(replace(FUNCTION, **changes)) not in ("", key())
+
+
+def test_of_a_module_the_name_the_kind_and_the_code_count() -> None:
+    def with_module(*module: Any) -> str:
+        return key(replace(FUNCTION, modules=(OwnModule(*module),)))
+
+    expected = with_module("m", "x = 1", "/a/m.py")
+
+    assert with_module("m", "x = 1  # one", "/b/m.py") == expected
+    assert with_module("n", "x = 1", "/a/m.py") != expected
+    assert with_module("m", "x = 2", "/a/m.py") != expected
+    assert with_module("m", "x = 1", "/a/m/__init__.py", True) != expected
+
+
+def test_a_module_that_may_read_files_has_no_key() -> None:
+    assert key(replace(FUNCTION, modules=(OwnModule("m", "open(__file__)"),))) == ""
 
 
 def test_code_that_does_not_parse_is_its_text() -> None:

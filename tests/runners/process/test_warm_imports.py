@@ -18,6 +18,7 @@ import pytest
 
 from standpipe.model.attempts import Mount, Outcome, PodSettings, TaskRequest
 from standpipe.model.cancellation import Cancellation
+from standpipe.model.plan import OwnModule, PythonFunction
 from standpipe.runners.process import warm_imports
 from standpipe.runners.process.api import SubprocessRunner
 from standpipe.runners.process.fork_servers import ForkServer
@@ -491,6 +492,32 @@ def test_modules_from_elsewhere_are_not_imported_ahead(bench: WarmBench) -> None
     assert bench.attempt("import mine\nreturn [mine.VALUE]").value == [22]
     assert "mine" not in bench.known()[0]["seconds"]
     assert "light" in bench.known()[0]["seconds"]
+
+
+def run_with_module(bench: WarmBench, source: str) -> Result:
+    request = bench.request("def f() -> list:\n  import mine\n  return [mine.VALUE]\n")
+    assert isinstance(request.program, PythonFunction)
+    program = replace(request.program, modules=(OwnModule("mine", source, "/src/mine.py"),))
+    log = Kept()
+    outcome = bench.runner.run(replace(request, program=program), log=log, cancel=Cancellation())
+    return Result(outcome, log.data.decode(), value_in(request) if outcome.succeeded else None)
+
+
+def test_what_a_module_of_the_author_imports_is_imported_ahead_and_the_module_is_not(bench: WarmBench) -> None:
+    first, second = (run_with_module(bench, "import light\nVALUE = 1") for _ in range(2))
+
+    assert (first.value, second.value) == ([1], [1])
+    assert (first.outcome.warm_imports, second.outcome.warm_imports) == (False, True)
+    assert "light" in bench.known()[0]["seconds"]
+    assert "mine" not in bench.known()[0]["seconds"]
+    assert run_with_module(bench, "import light\nVALUE = 22").value == [22]
+
+
+def test_a_module_of_the_author_that_changes_what_imports_depend_on_is_cold(bench: WarmBench) -> None:
+    source = "import os\nos.environ['A'] = 'b'\nimport light\nVALUE = 1"
+
+    assert not any(run_with_module(bench, source).outcome.warm_imports for _ in range(2))
+    assert bench.notices == []
 
 
 def test_a_death_by_a_signal_is_explained_and_the_component_is_cold_from_then_on(bench: WarmBench) -> None:

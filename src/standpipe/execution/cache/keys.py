@@ -14,9 +14,10 @@ from standpipe.errors import StandpipeError
 from standpipe.model.attempts import Mount, PodSettings, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.cluster_differences import SP116, decides
-from standpipe.model.component_changes import code_digest
+from standpipe.model.component_changes import code_digest, describe_modules
 from standpipe.model.events import StartAttempt
 from standpipe.model.frozen import frozen
+from standpipe.model.own_modules import files_readers
 from standpipe.model.plan import Command, Component, Importer, PythonFunction
 from standpipe.model.templates import Argument, Concat, IfPresent, JobField, JsonEscape, Placeholder, Template
 from standpipe.model.types import ArtifactInput, ArtifactOutput, Input, Json, Output
@@ -82,7 +83,7 @@ def collect_task_inputs(
     """
     if command.caching is None or not command.caching.enabled or request.debug or request.pause:
         return None
-    if _has_side_effects(request.pod):
+    if _has_side_effects(request.pod) or (isinstance(program, PythonFunction) and files_readers(program)):
         return None
     parameters = request.executor_input["inputs"]["parameterValues"]
     code, fields = _describe_program(program, field)
@@ -217,6 +218,8 @@ def _describe_program(program: Command | PythonFunction, field: Callable[[str], 
         "indexes": program.index_urls,
         "venv": program.use_venv,
         "classes": _sort({name: code_digest(source) for name, source in program.artifact_classes.items()}),
+        # Nothing without any, so that keys of other components stay as they were.
+        **({"modules": [list(each) for each in describe_modules(program)]} if program.modules else {}),
     }, {}
 
 

@@ -174,8 +174,9 @@ class InProcessTaskRunner:
             folder = self._folders.take()
             stack.callback(self._folders.put_back, folder)
             variables = {**request.variables, **gpu_variables(request.limits)}
+            modules = request.program.modules if isinstance(request.program, PythonFunction) else ()
             variables["KFP_RETRY_INDEX"] = str(request.retry_index)
-            stack.enter_context(_state.for_task(folder.path, variables))
+            stack.enter_context(_state.for_task(folder.path, variables, modules))
             if request.debug:
                 log.write(DEBUGGED_NOTE)
             else:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import ModuleType
 
+from standpipe.model.plan import OwnModule
 from standpipe.worker import artifacts
+from standpipe.worker.own_modules import remove_modules
 from standpipe.worker.source import MODULE_NAME
 
 #: The modules of KFP, which are others in a task than in a script that defines pipelines.
@@ -26,12 +28,13 @@ class ProcessState:
         self._kfp_modules: dict[str, ModuleType] = {}  # as tasks see them
 
     @contextmanager
-    def for_task(self, folder: str, variables: Mapping[str, str]) -> Iterator[None]:
+    def for_task(self, folder: str, variables: Mapping[str, str], own: Collection[OwnModule] = ()) -> Iterator[None]:
         """Give a task its working directory, environment variables, arguments, modules and `sys.path` in a block.
 
         Args:
             folder: the working directory, which comes first in `sys.path`, as `python -m` has it.
             variables: the environment variables that it has besides those of this process.
+            own: the author's modules that it gets, in place of those that this process has imported.
         """
         with (
             _directory(folder),
@@ -40,25 +43,29 @@ class ProcessState:
             _shown_files(),
             _root_logger(),
             _task_root(),
-            self._modules(folder),
+            self._modules(folder, own),
         ):
             yield
 
     @contextmanager
-    def _modules(self, folder: str) -> Iterator[None]:
+    def _modules(self, folder: str, own: Collection[OwnModule]) -> Iterator[None]:
         path, modules = list(sys.path), dict(sys.modules)
         sys.path.insert(0, folder)
         for name in filter(_is_kfp, modules):
             del sys.modules[name]
         sys.modules.update(self._kfp_modules)
+        for name in [each.name for each in own if _is_same(modules.get(each.name), each)]:
+            del sys.modules[name]
+        names = {each.name for each in own}
         try:
             yield
         finally:
+            remove_modules()
             self._kfp_modules = {name: module for name, module in sys.modules.items() if _is_kfp(name)}
             folders = tuple(f"{entry}{os.sep}" for entry in {folder, *sys.path} - set(path) if entry)
             sys.path[:] = path
             for name, module in list(sys.modules.items()):
-                is_own = name == MODULE_NAME or _is_kfp(name) or _file_of(module).startswith(folders)
+                is_own = name == MODULE_NAME or name in names or _is_kfp(name) or _file_of(module).startswith(folders)
                 if is_own and name not in modules:
                     del sys.modules[name]
             sys.modules.update(modules)
@@ -66,6 +73,12 @@ class ProcessState:
 
 def _is_kfp(name: str) -> bool:
     return name == _KFP or name.startswith(f"{_KFP}.")
+
+
+def _is_same(module: object, own: OwnModule) -> bool:
+    """Return whether a module that this process has imported is one of the author's, and not another of that name."""
+    file = _file_of(module)
+    return module is not None and (os.path.realpath(file) if file else "") == own.file
 
 
 def _file_of(module: object) -> str:

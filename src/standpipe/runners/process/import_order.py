@@ -41,6 +41,15 @@ def safe_imports(source: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if first.get(name.partition(".")[0], max(changes)) < min(changes)]
 
 
+def changes_imports(source: str) -> bool:
+    """Return whether a module may change what imports depend on, when it is imported or later."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):  # for another version of Python
+        return True
+    return any(isinstance(node, (ast.expr, ast.stmt)) and _is_change(node) for node in ast.walk(tree))
+
+
 def _imported_packages(tree: ast.AST) -> Iterator[tuple[str, int]]:
     """Yield the packages that a program imports, each with the line."""
     for node in ast.walk(tree):

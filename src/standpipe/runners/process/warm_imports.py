@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from standpipe.model.attempts import Outcome, TaskRequest
 from standpipe.model.plan import PythonFunction
 from standpipe.runners.process.fork_servers import ForkServers, Template, changed_at, shared_servers
-from standpipe.runners.process.import_order import safe_imports
+from standpipe.runners.process.import_order import changes_imports, safe_imports
 from standpipe.runners.process.import_store import ImportStore, KnownImports, component_key
 from standpipe.runners.process.template_start import TemplateStart
 from standpipe.support.forking import register_object
@@ -92,7 +92,7 @@ class WarmImports:
         """
         if not _is_eligible(request, env):
             return COLD
-        key = component_key(python, changed_at(python), function.name, function.source)
+        key = component_key(python, changed_at(python), function.name, _program_text(function))
         known = self._store.get(key)
         if known is not None and (known.problem or known.cost < MIN_SAVING):
             return COLD
@@ -114,7 +114,7 @@ class WarmImports:
         known = self._store.get(choice.key)
         if choice.template is None:
             seconds = {name: cost for name, cost, _ in report["imports"]}
-            safe = safe_imports(function.source, seconds)
+            safe = _safe_imports(function, seconds)
             quiet = frozenset(name for name, _, is_quiet in report["imports"] if is_quiet)
             learned = KnownImports({name: seconds[name] for name in safe}, quiet & {*safe})
             self._store.put(choice.key, known.restrict(learned.names) if known else learned)
@@ -209,6 +209,21 @@ class WarmImports:
     def _refuse(self, key: str, problem: str, *, lasts: bool = True) -> None:
         """Remember that a component is not warmed any more, also in later programs if that `lasts`."""
         self._store.put(key, replace(self._store.get(key) or KnownImports(), problem=problem), lasts=lasts)
+
+
+def _program_text(function: PythonFunction) -> str:
+    """Return the text on which the imports of a component depend: its program, and the author's modules in it."""
+    return "\0".join((function.source, *(each.source for each in function.modules)))
+
+
+def _safe_imports(function: PythonFunction, names: Iterable[str]) -> list[str]:
+    """Return the imports that come before anything that changes what they depend on.
+
+    The order in which the author's modules run is not known: if one of them changes something, it may be the first.
+    """
+    if any(changes_imports(each.source) for each in function.modules):
+        return []
+    return safe_imports(function.source, names)
 
 
 def _is_eligible(request: TaskRequest, env: Mapping[str, str]) -> bool:
