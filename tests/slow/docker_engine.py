@@ -23,6 +23,7 @@ from standpipe.model.attempts import CommandLine, Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
 from standpipe.model.refs import TaskRef
+from standpipe.runners.docker.commit import commit
 from standpipe.runners.docker.engine import Engine
 from standpipe.runners.docker.images import DerivedImages
 from standpipe.runners.docker.run_arguments import RunArguments
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 IMAGE = "python:3.11"
+
+#: The socket of the engine; empty if it is not on this machine. Tests may set DOCKER_HOST later.
+SOCKET = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").partition("unix://")[2]
+
+#: Marks tests that stand between an engine and its client.
+needs_socket = pytest.mark.skipif(not SOCKET, reason="the engine of DOCKER_HOST is not at a Unix socket")
 
 HEADER = "import kfp\nfrom kfp import dsl\nfrom kfp.dsl import *\nfrom typing import *\n\n"
 
@@ -45,13 +52,13 @@ def leave_out(why: str) -> NoReturn:
 
 def missing(engine: Engine) -> str:
     """What an engine lacks for the tests, and how to get it; empty if that is nothing."""
-    from docker.errors import ImageNotFound  # a machine that only runs fast tests does without
+    from docker.errors import NotFound  # a machine that only runs fast tests does without
 
     try:
         engine().images.get(IMAGE)
     except RunnerError as error:
         return f"scripts/docker-engine starts an engine, as root. {str(error).splitlines()[0]}"
-    except ImageNotFound:
+    except NotFound:
         return f"The engine has no image {IMAGE}: scripts/docker-test-image makes it, as root."
     return ""
 
@@ -184,7 +191,7 @@ class EngineProxy:
             while True:
                 inside, _ = listening.accept()
                 outside = socket.socket(socket.AF_UNIX)
-                outside.connect("/var/run/docker.sock")
+                outside.connect(SOCKET)
                 self._sockets += [inside, outside]
                 for source, target in ((inside, outside), (outside, inside)):
                     threading.Thread(target=self._copy, args=(source, target), daemon=True).start()
@@ -204,7 +211,7 @@ def variant(client: DockerClient, script: str = "true", **config: Any) -> Iterat
     try:
         container.start()
         assert container.wait()["StatusCode"] == 0
-        container.commit(*tag.split(":"), conf={"Entrypoint": [], "Cmd": ["python3"], **config})
+        commit(client, container, tag, {"Entrypoint": [], "Cmd": ["python3"], **config})
     finally:
         container.remove(force=True)
     try:
@@ -217,6 +224,17 @@ def containers_of(client: DockerClient, run: str) -> list[str]:
     # The other way to list them looks at each, which may be gone by then.
     found = client.api.containers(all=True, filters={"label": f"standpipe.run={run}"})
     return [str(container["Id"]) for container in found]
+
+
+def command_of(client: DockerClient, container: str) -> list[str]:
+    """What a container runs, which Podman does not list; empty if the container is gone."""
+    from docker.errors import APIError  # a machine that only runs fast tests does without
+
+    try:
+        config = client.api.inspect_container(container)["Config"]
+    except APIError:  # Podman does not answer 404 in each case
+        return []
+    return [*(config["Entrypoint"] or ()), *(config["Cmd"] or ())]
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 20) -> Any:

@@ -13,7 +13,7 @@ import pytest
 
 from standpipe.errors import RunnerError
 
-from .docker_engine import Bench, Log, MakeBench, run_function, variant
+from .docker_engine import Bench, EngineProxy, Log, MakeBench, needs_socket, run_function, variant
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -21,26 +21,32 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.usefixtures("docker_client"),
+    needs_socket,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user"),
 ]
 
 SOMEBODY = 4242
 
 
-def as_somebody(tmp_path: Path, work: Callable[[Bench], None], groups: list[int] | None = None) -> None:
-    """Run `work` in a process of an ordinary user who may use the engine; fail if it fails."""
+def as_somebody(tmp_path: Path, work: Callable[[Bench], None], *, may_use_engine: bool = True) -> None:
+    """Run `work` in a process of an ordinary user; fail if it fails."""
     root = tmp_path / "somebody"
     root.mkdir()
     os.chown(root, SOMEBODY, SOMEBODY)
     told = root / "told"
+    proxy = EngineProxy(tmp_path / "engine.sock")  # the socket of Podman is for root alone
+    proxy.open()
+    proxy.path.chmod(0o666)
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            os.setgroups([os.stat("/var/run/docker.sock").st_gid] if groups is None else groups)
+            os.setgroups([])
             os.setgid(SOMEBODY)
             os.setuid(SOMEBODY)
             os.environ["HOME"] = str(root)
+            if may_use_engine:
+                os.environ["DOCKER_HOST"] = f"unix://{proxy.path}"
             work(Bench(root))
             code = 0
         except BaseException:  # noqa: BLE001  the outermost edge of this process
@@ -48,6 +54,7 @@ def as_somebody(tmp_path: Path, work: Callable[[Bench], None], groups: list[int]
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)
+    proxy.shut()
     assert status == 0, told.read_text() if told.exists() else f"it ended with {status}"
 
 
@@ -67,10 +74,12 @@ def open_tmp_path(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_user_who_may_not_use_the_engine_is_told_about_its_group(open_tmp_path: Path) -> None:
     def work(bench: Bench) -> None:
-        with pytest.raises(RunnerError, match=r"(?s)permission denied.*usermod -aG docker.*SubprocessRunner"):
+        with pytest.raises(
+            RunnerError, match=r"(?s)permission denied.*(usermod -aG docker|start podman.socket).*SubprocessRunner"
+        ):
             bench.shell("true")
 
-    as_somebody(open_tmp_path, work, groups=[])
+    as_somebody(open_tmp_path, work, may_use_engine=False)
 
 
 def test_files_of_a_command_belong_to_the_caller(open_tmp_path: Path) -> None:

@@ -51,8 +51,9 @@ def test_only_files_of_a_container_are_read(tmp_path: Path, kind: str, name: str
     canary.write_text('{"parameterValues": {"text": "of the user"}}')
     script, message = KINDS[kind]
     arguments = {"script": script, "name": name, "canary": str(canary)}
+    runner = local.DockerRunner(cap_add=["MKNOD"])  # which Podman does not give
     with pytest.raises(TaskFailed, match=f"cannot be read: .*/leave/{name} {message}"):
-        local.run(hostile, arguments, runner=local.DockerRunner(), pipeline_root=root, quiet=True)
+        local.run(hostile, arguments, runner=runner, pipeline_root=root, quiet=True)
     (run,) = local.runs(root)
     assert "of the user" not in str(run)
     assert run.task("say").status is Status.SUCCEEDED

@@ -22,7 +22,7 @@ from standpipe.model.attempts import CommandLine, InitContainer, Mount, Outcome,
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.resources import Limits
 
-from .docker_engine import IMAGE, Bench, Log, MakeBench, containers_of, variant, wait_for
+from .docker_engine import IMAGE, Bench, Log, MakeBench, command_of, containers_of, variant, wait_for
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -190,7 +190,7 @@ def test_a_cancel_ends_all_containers(
 
     def is_waiting() -> bool:
         found = docker_client.api.containers(filters={"label": f"standpipe.run={bench.run_id}"})
-        return any("sleep 1000" in container["Command"] for container in found)
+        return any("sleep 1000" in " ".join(command_of(docker_client, container["Id"])) for container in found)
 
     with ThreadPoolExecutor() as pool:
         running = pool.submit(bench.run, request, None, cancel)

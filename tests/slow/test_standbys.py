@@ -29,7 +29,18 @@ from standpipe.runners.docker.runner import ContainerTaskRunner
 from tests.processes import wait_until
 from tests.runners.contract import Harness, IsolatedRunnerContract
 
-from .docker_engine import IMAGE, Bench, EngineProxy, MakeBench, containers_of, python_function, variant, wait_for
+from .docker_engine import (
+    IMAGE,
+    Bench,
+    EngineProxy,
+    MakeBench,
+    command_of,
+    containers_of,
+    needs_socket,
+    python_function,
+    variant,
+    wait_for,
+)
 from .docker_engine import Log as KeptLog
 from .test_docker_contract import open_harness
 
@@ -45,7 +56,7 @@ def waiting_for(client: DockerClient, task: str, run: str = "") -> list[str]:
     """Return the ids of the containers that wait for a task."""
     labels = [f"standpipe.task={task}", *([f"standpipe.run={run}"] if run else [])]
     found = client.api.containers(filters={"label": labels})
-    return [each["Id"] for each in found if "stand-by" in each["Command"]]
+    return [each["Id"] for each in found if "stand-by" in command_of(client, each["Id"])]
 
 
 # --- the contract of runners ------------------------------------------------------------------------------------------
@@ -80,7 +91,7 @@ def pass_by() -> None:
     """Do nothing."""
 
 
-@pytest.mark.skipif("DOCKER_HOST" in os.environ, reason="the engine is not at the usual place")
+@needs_socket
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the SDK does not close a socket that nobody answers at
 class TestStandbys(IsolatedRunnerContract):
     """Containers of a real engine that wait for their attempts."""
@@ -182,6 +193,7 @@ def test_a_container_that_waits_sees_its_own_attempt_only(
     assert log.text == "['task']\n"
 
 
+@needs_socket
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the SDK does not close a socket that nobody answers at
 def test_a_connection_that_breaks_ends_the_container_that_waits(
     bench: Bench, docker_client: DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -13,7 +13,7 @@ from standpipe.model.attempts import Outcome
 from standpipe.model.cancellation import Cancellation
 from standpipe.runners.docker import container as docker_task
 
-from .test_runner import FUNCTION, Bench, FakeEngine
+from .test_runner import FUNCTION, PODMAN, Bench, FakeEngine
 
 
 def run_to_end(tmp_path: Path, usage: dict[str, Any], **behaviour: Any) -> tuple[Outcome, bool]:
@@ -75,6 +75,13 @@ def test_no_container_is_started_ahead_once_the_run_ends(tmp_path: Path) -> None
     assert bench.engine.made == []
 
 
+def test_no_container_is_started_ahead_without_a_control_group_that_tells_its_first_process(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FakeEngine())
+    bench.engine.more_info = {**PODMAN, "Rootless": True, "CgroupVersion": "1"}
+    assert bench.runner._start_standby(bench.request(FUNCTION), Cancellation()) is None
+    assert bench.engine.made == []
+
+
 @pytest.mark.parametrize(
     ("run_args", "may"),
     [({}, True), ({"ports": {"80/tcp": 80}}, False), ({"volumes": ["/:/"]}, False), ({"volumes": ["/x:/y"]}, True)],
@@ -83,3 +90,12 @@ def test_some_arguments_leave_a_container_without_standby(tmp_path: Path, run_ar
     bench = Bench(tmp_path, FakeEngine(), run_args)
     bench.run(FUNCTION)
     assert bench.runner._may_stand_by(bench.request(FUNCTION)) is may
+
+
+@pytest.mark.parametrize(
+    ("memory", "outcome"), [(0, Outcome(exit_code=0)), (1024, Outcome(signal=9, out_of_memory=True))]
+)
+def test_kills_count_if_the_container_has_a_limit_of_its_own(tmp_path: Path, memory: int, outcome: Outcome) -> None:
+    """Without one, its control group may be that of the machine, as in Podman without root."""
+    usage = {"exit_code": 0, "memory_kills": 3}
+    assert run_to_end(tmp_path, usage, memory=memory)[0] == outcome

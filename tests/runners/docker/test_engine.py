@@ -64,6 +64,14 @@ def test_a_user_who_may_not_use_the_socket_is_told_of_its_group() -> None:
     assert "SubprocessRunner" in message
 
 
+def test_a_user_who_may_not_use_the_podman_of_root_is_told_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///run/podman/podman.sock")
+    message = complaint(unreachable("Error while fetching", PermissionError(13, "Permission denied")))
+    assert "Podman's service of root is for root alone" in message
+    assert "systemctl --user start podman.socket" in message
+    assert "usermod" not in message
+
+
 def test_one_connection_is_made_for_all_threads_and_a_new_one_after_closing() -> None:
     made: list[Any] = []
 

@@ -31,7 +31,7 @@ class FakeContainer:
         self.engine = engine
         self.arguments = arguments
         self.executed: list[tuple[list[str], dict[str, str]]] = []
-        self.committed: tuple[str, str, dict[str, Any]] | None = None
+        self.committed: tuple[str, str, Any] | None = None
         self.labels = {**CONFIG["Labels"], **arguments.get("labels", {})}  # type: ignore[dict-item]
         self.removed = self.killed = False
 
@@ -43,8 +43,8 @@ class FakeContainer:
         self.executed.append((command, environment))
         return self.engine.answers(command)
 
-    def commit(self, repository: str, tag: str, *, pause: bool, conf: dict[str, Any]) -> None:
-        self.committed = (repository, tag, conf)
+    def commit(self, repository: str, tag: str, *, pause: bool, conf: Any = None, changes: Any = None) -> None:
+        self.committed = (repository, tag, conf or changes)
         self.engine.present[f"{repository}:{tag}"] = "sha256:derived"
 
     def kill(self) -> None:
@@ -65,6 +65,10 @@ class FakeEngine:
         self.images = self.containers = self.api = self
         self.answers: Callable[[list[str]], tuple[int | None, bytes]] = lambda command: (0, b"")
         self.on_start: Callable[[], None] = lambda: None
+        self.own_info: dict[str, Any] = {}
+
+    def info(self) -> dict[str, Any]:
+        return self.own_info
 
     def get(self, name: str) -> Any:
         if name not in self.present:
@@ -266,6 +270,23 @@ def test_the_commit_keeps_the_base_s_configuration_and_tells_what_is_in_it(bench
         "standpipe.packages": json.dumps(["a @ https://***@host/a.whl", "b"]),
     }
     assert "secret" not in "".join(bench.notices)
+
+
+def test_podman_takes_the_configuration_as_instructions(bench: Bench) -> None:
+    bench.engine.own_info = {"BuildahVersion": "1.28.2"}
+    bench.image(labels={"standpipe.pid": "1", "of": "several\nlines"})
+    assert bench.engine.made[0].committed is not None
+    _, tag, changes = bench.engine.made[0].committed
+    assert changes == [
+        "ENTRYPOINT []",
+        'CMD ["bash"]',
+        "ENV PATH=/bin",
+        "LABEL of=the base",
+        "LABEL standpipe.pid=",
+        f"LABEL standpipe.key={tag}",
+        "LABEL standpipe.base=base:1",
+        'LABEL standpipe.packages=["a", "b"]',
+    ]
 
 
 def pip_fails(words: bytes, code: int | None = 1) -> Callable[[list[str]], tuple[int | None, bytes]]:

@@ -34,6 +34,9 @@ from standpipe.support import machine_capacity
 SHELL = CommandLine(("sh", "-c"), ("true",))
 FUNCTION = PythonFunction("work", "def work(): ...\n")
 
+#: What only Podman says of itself.
+PODMAN = {"BuildahVersion": "1.28.2"}
+
 
 @dataclass
 class FakeContainer:
@@ -43,6 +46,7 @@ class FakeContainer:
     arguments: dict[str, Any]
     prints: Iterable[bytes] = ()
     status: int = 0
+    error: str = ""
     user: str = ""
     out_of_memory: bool = False
     memory: int = 0
@@ -55,7 +59,8 @@ class FakeContainer:
     @property
     def attrs(self) -> dict[str, Any]:
         state, host = {"OOMKilled": self.out_of_memory}, {"Memory": self.memory}
-        return {"Config": {"User": self.user}, "State": state, "HostConfig": host}
+        config = {"User": self.user, "Entrypoint": self.arguments.get("entrypoint")}
+        return {"Config": config, "State": state, "HostConfig": host}
 
     def attach(self) -> socket.socket:
         self.calls.append("attach")
@@ -69,10 +74,10 @@ class FakeContainer:
         self.calls.append("start")
         self.on_start()
 
-    def wait(self) -> dict[str, int]:
+    def wait(self) -> dict[str, Any]:
         self.calls.append("wait")
         self.on_wait()
-        return {"StatusCode": self.status}
+        return {"StatusCode": self.status, "Error": {"Message": self.error} if self.error else None}
 
     def reload(self) -> None:
         self.calls.append("reload")
@@ -92,6 +97,7 @@ class FakeEngine:
         self.behaviour = behaviour
         self.made: list[FakeContainer] = []
         self.options: list[str] = []
+        self.more_info: dict[str, Any] = {}
         self.leftovers: list[dict[str, Any]] = []
         self.removed: list[str] = []
         self.asked_for: list[tuple[str, Any, dict[str, Any]]] = []
@@ -109,7 +115,7 @@ class FakeEngine:
         return self.leftovers
 
     def info(self) -> dict[str, Any]:
-        return {"SecurityOptions": self.options}
+        return {"SecurityOptions": self.options, **self.more_info}
 
     def create(self, image: str, **arguments: Any) -> FakeContainer:
         if self.refusal:
@@ -556,6 +562,45 @@ def test_an_unknown_end_is_a_failure(bench: Bench) -> None:
     assert bench.engine.made[0].calls[-1] == "remove"
 
 
+def test_a_status_of_a_container_that_was_removed_is_not_believed(bench: Bench) -> None:
+    bench.engine.behaviour = {"error": "container has already been removed"}  # as Podman 4.3 answers
+    assert bench.run() == Outcome(problem="how its container ended is unknown: container has already been removed")
+
+
+def test_a_program_that_podman_cannot_start_without_an_init_program_is_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: FakeContainer) -> None:
+        reason = 'exec: "python4": executable file not found in $PATH'
+        raise APIError("409", explanation=f"preparing container d2b5c21df23b for attach: {reason}")
+
+    monkeypatch.setattr(FakeContainer, "attach", refuse)
+    problem = bench.run().problem
+    assert problem.startswith('its container could not be started: exec: "python4": executable file not found in $PATH')
+    assert bench.engine.made[0].calls == ["remove"]
+
+
+def test_podman_may_not_know_that_the_kernel_killed_a_task(bench: Bench) -> None:
+    bench.engine.behaviour = {"status": 137, "memory": 64 * 1024**2}
+    assert bench.run().hint == ""
+    bench = Bench(bench.root / "other", bench.engine)
+    bench.engine.more_info = PODMAN
+    assert bench.run() == Outcome(signal=9)
+    assert bench.run().hint.startswith("Its memory limit is 64 MiB. Podman may not report")
+
+
+def test_podman_without_root_ignores_limits_on_cgroups_of_version_1_which_is_said_once(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bench.engine.more_info = {**PODMAN, "Rootless": True, "CgroupVersion": "1"}
+    bench.run()
+    assert bench.notices == []
+    bench.run(limits=Limits(memory=1024**2))
+    bench.run(limits=Limits(cpu=1.0))
+    (notice,) = bench.notices
+    assert notice.startswith("Tasks run without their limits of CPU and memory: Podman without root")
+
+
 @pytest.mark.parametrize(("program", "hint"), [(SHELL, "command and args"), (FUNCTION, "needs python3")])
 def test_a_program_that_cannot_be_started_is_told(
     bench: Bench, program: CommandLine | PythonFunction, hint: str
@@ -585,6 +630,15 @@ def test_a_program_that_the_init_program_cannot_start_is_told(
     problem = bench.run(program).problem
     assert problem.startswith("its container could not be started: exec python4 failed: No such file or directory\n")
     assert hint in problem
+
+
+def test_the_program_that_podman_s_init_program_does_not_name_is_told(bench: Bench) -> None:
+    bench.engine.behaviour = {
+        "prints": [b"ERROR (catatonit:6): failed to exec pid1: No such file or directory\n"],
+        "status": 1,
+    }
+    problem = bench.run(CommandLine(("python4", "-V"), ())).problem
+    assert problem.startswith("its container could not be started: failed to exec python4: No such file or directory\n")
 
 
 def test_an_engine_without_an_init_program_is_explained(bench: Bench) -> None:
@@ -812,9 +866,12 @@ def test_what_belongs_to_another_user_is_given_to_the_caller_by_a_container_of_t
     assert notice.endswith(f"sudo chown -R 4242:4242 {bench.folder}")
 
 
-def test_a_rootless_engine_s_root_is_the_caller(bench: Bench, as_caller: Callable[[int], None]) -> None:
+@pytest.mark.parametrize("info", [{"SecurityOptions": ["name=rootless"]}, {**PODMAN, "Rootless": True}])
+def test_a_rootless_engine_s_root_is_the_caller(
+    bench: Bench, as_caller: Callable[[int], None], info: dict[str, Any]
+) -> None:
     as_caller(4242)
-    bench.engine.options, bench.engine.behaviour = ["name=rootless"], {"user": "1001"}
+    bench.engine.more_info, bench.engine.behaviour = info, {"user": "1001"}
     bench.run()
     assert bench.engine.made[1].arguments["entrypoint"][:3] == ["chown", "-Rh", "0:0"]
 

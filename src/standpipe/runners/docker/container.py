@@ -8,7 +8,6 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,12 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.frozen import replace
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Log
+from standpipe.model.resources import format_memory
 from standpipe.runners.docker.engine import engine_errors, message_of, unknown_end
 from standpipe.runners.docker.first_process import FirstProcess, find_first_process
+from standpipe.runners.docker.memory_kills import count_kills, find_counter
 from standpipe.runners.docker.permissions import open_to_all
+from standpipe.runners.docker.traits import EngineTraits
 from standpipe.runners.request_files import ErrorDetails, Usage, make_outcome, read_error, read_usage, write_request
 from standpipe.support.untrusted_files import open_folder
 
@@ -44,16 +46,15 @@ _KERNEL_TIME = 0.1
 
 #: What the init programs of Docker (tini) and Podman (catatonit) print if they cannot execute the command.
 _INIT_FAILURE = re.compile(rb"(?:\[FATAL tini \(\d+\)\]|ERROR \(catatonit:\d+\):) (.+)")
+#: How Podman reports a program that it cannot execute without an init program: as soon as it is asked for the output.
+_UNPREPARED = re.compile(r"preparing container \w+ for attach: (.+)", re.DOTALL)
+
 #: The bytes at the beginning of the output in which that message is looked for.
 _MAX_INIT_FAILURE = 1024
 
 
-@dataclass(frozen=True)
-class EngineTraits:
-    """Properties of an engine: whether it labels files for SELinux, and whether its root is the calling user."""
-
-    selinux: bool
-    rootless: bool
+class _NotStartedError(RunnerError):
+    """The engine could not start a container; the message is its reason."""
 
 
 class TaskContainer:
@@ -71,6 +72,8 @@ class TaskContainer:
         self.traits = traits
         self._first_process: FirstProcess | None = None
         self._waiting_stream: SocketIO | None = None
+        self._kill_counter: Path | None = None
+        self._memory_kills = 0
 
     @property
     def short_id(self) -> str:
@@ -94,16 +97,13 @@ class TaskContainer:
         self, log: Log, cancel: Cancellation, *, tty: bool, started: Callable[[], None] = lambda: None
     ) -> Outcome:
         """Start the container, copy its output to the log, and return how it ended; call `started` meanwhile."""
-        with self._attached() as stream:
-            try:
-                if self._waiting_stream is None:
-                    self._start()
-                else:  # a byte tells its worker that there is a request
-                    _socket_of(stream).sendall(b"\n")
-            except engine_errors() as error:
-                return self._not_started(message_of(error))
-            started()
-            return self._follow(stream, log, cancel, tty=tty)
+        try:
+            with self._attached() as stream:
+                self._let_run(stream)
+                started()
+                return self._follow(stream, log, cancel, tty=tty)
+        except _NotStartedError as error:
+            return self._not_started(str(error))
 
     def stand_by(self) -> None:
         """Start the container, whose worker waits for its request; `follow` then lets it continue.
@@ -125,12 +125,26 @@ class TaskContainer:
         if self._waiting_stream is not None:
             _close(self._waiting_stream)
 
+    def _let_run(self, stream: SocketIO) -> None:
+        try:
+            if self._waiting_stream is None:
+                self._start()
+            else:  # a byte tells its worker that there is a request
+                _socket_of(stream).sendall(b"\n")
+        except engine_errors() as error:
+            raise _NotStartedError(message_of(error)) from error
+
     def _start(self) -> None:
+        if self._may_miss_kills:  # Podman has made the process when it was asked for the output; it may end very soon
+            self._kill_counter = find_counter(str(self.container.id), self._find_process())
         self.container.start()
         if isinstance(self.request.program, PythonFunction):
-            self.container.reload()  # it has a process id now
-            pid = int(self.container.attrs["State"].get("Pid") or 0)
-            self._first_process = find_first_process(str(self.container.id), pid)
+            self._first_process = find_first_process(str(self.container.id), self._find_process())
+
+    def _find_process(self) -> int:
+        """Return the process id of the first process, which the engine knows; 0 if there is none."""
+        self.container.reload()
+        return int(self.container.attrs["State"].get("Pid") or 0)
 
     def _follow(self, stream: SocketIO, log: Log, cancel: Cancellation, *, tty: bool) -> Outcome:
         """Copy the output of the container, which has started, to the log, and return how it ended."""
@@ -140,6 +154,8 @@ class TaskContainer:
                 if len(beginning) < _MAX_INIT_FAILURE:  # an init program writes its message in several pieces
                     beginning += data
                 log.write(data)
+            if self._kill_counter is not None:  # it is removed soon
+                self._memory_kills = count_kills(self._kill_counter)
             try:
                 status = self._wait()
             except engine_errors() as error:
@@ -147,7 +163,8 @@ class TaskContainer:
         if cancel:
             cancel.expect_cleanup(_CLEANUP_TIME)
         if status and (failure := _INIT_FAILURE.match(beginning)):
-            return self._not_started(failure[1].decode(errors="replace").strip())
+            reason = failure[1].decode(errors="replace").strip()
+            return self._not_started(reason.replace("exec pid1", f"exec {self._program}"))  # Podman's does not name it
         return self._outcome(status)
 
     def _wait(self) -> int:
@@ -162,7 +179,10 @@ class TaskContainer:
             usage = read_usage(self.request)
             if usage.exit_code == usage.memory_kills == 0:
                 return 0
-        status: int = self.container.wait()["StatusCode"]
+        end = self.container.wait()
+        if end.get("Error"):  # of a container that somebody has removed Podman reports this, with the status 0
+            raise _error_of_engine(end["Error"]["Message"])
+        status: int = end["StatusCode"]
         if status or self._memory_limit:
             self.container.reload()
         return status
@@ -212,6 +232,8 @@ class TaskContainer:
         try:
             stream: SocketIO = self.container.client.api.attach_socket(str(self.container.id), params=parameters)
         except engine_errors() as error:
+            if unprepared := _UNPREPARED.match(message_of(error)):
+                raise _NotStartedError(unprepared[1]) from error
             raise RunnerError(f"The engine does not provide the output of a container: {message_of(error)}") from error
         return stream
 
@@ -229,7 +251,9 @@ class TaskContainer:
         has_worker = isinstance(self.request.program, PythonFunction)
         usage = read_usage(self.request) if has_worker else Usage()
         # An engine kills single processes for memory. A cluster kills all of the container, so that the task fails.
-        kernel_killed = self.container.attrs["State"]["OOMKilled"]
+        # The worker counts those of the whole machine if the container has no control group, thus no limit, of its own.
+        kills = self._memory_kills + (usage.memory_kills or 0 if self._memory_limit else 0)
+        kernel_killed = bool(self.container.attrs["State"]["OOMKilled"] or kills)
         if status == 0 and not kernel_killed:
             return Outcome(exit_code=0, cpu_seconds=usage.cpu_seconds, peak_memory=usage.peak_memory)
         error = read_error(self.request) if has_worker else ErrorDetails()
@@ -241,6 +265,7 @@ class TaskContainer:
             signal=number if killed else None,
             out_of_memory=error.out_of_memory or kernel_killed,
             peak_memory=(self._memory_limit if kernel_killed else None) or usage.peak_memory,
+            hint=self._memory_hint if number == _SIGKILL and killed and not kernel_killed else "",
         )
 
     @property
@@ -249,6 +274,24 @@ class TaskContainer:
         limit: int | None = self.container.attrs.get("HostConfig", {}).get("Memory")
         return limit or None
 
+    @property
+    def _may_miss_kills(self) -> bool:
+        """Whether the engine may not report that the kernel has killed a process for its memory."""
+        return self.traits.podman and self._memory_limit is not None
+
+    @property
+    def _memory_hint(self) -> str:
+        if not (self._may_miss_kills and self._memory_limit):
+            return ""
+        limit = format_memory(self._memory_limit)
+        return f"Its memory limit is {limit}. Podman may not report that the kernel has killed a task for that."
+
+    @property
+    def _program(self) -> str:
+        """The program that the container runs."""
+        config = self.container.attrs["Config"]
+        return str(next(iter([*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]), "its command"))
+
     def _not_started(self, reason: str) -> Outcome:
         hint = "Check the component's image, command and args."
         if isinstance(self.request.program, PythonFunction):
@@ -256,6 +299,12 @@ class TaskContainer:
         if "init" in reason:
             hint = "If the engine lacks its init program, install it, or use local.DockerRunner(init=False)."
         return Outcome(problem=f"its container could not be started: {reason}\n{hint}")
+
+
+def _error_of_engine(message: str) -> Exception:
+    from docker.errors import APIError  # costly; only few tasks end in this way
+
+    return APIError(message, explanation=message)
 
 
 def user_of(attrs: Mapping[str, Any]) -> str:

@@ -12,11 +12,12 @@ from standpipe.model.attempts import Mount, PodSettings, TaskRequest
 from standpipe.model.cluster_differences import SP127, decides
 from standpipe.model.plan import PythonFunction
 from standpipe.model.resources import Limits
-from standpipe.runners.docker.container import EngineTraits, user_of
+from standpipe.runners.docker.container import user_of
 from standpipe.runners.docker.container_threads import ContainerThreads
 from standpipe.runners.docker.engine import Owner
 from standpipe.runners.docker.known_images import KnownImages
 from standpipe.runners.docker.run_arguments import RunArguments
+from standpipe.runners.docker.traits import EngineTraits
 from standpipe.runners.request_files import request_file
 
 if TYPE_CHECKING:

@@ -28,6 +28,9 @@ _DEFAULT_HOST = "unix:///var/run/docker.sock"
 #: The connections that are kept open. A running task needs two: one for its log, and one to wait for it or stop it.
 _CONNECTIONS = 64
 
+#: The command that starts Podman's service of a user, and selects it.
+START_PODMAN = "systemctl --user start podman.socket && export DOCKER_HOST=unix://$XDG_RUNTIME_DIR/podman/podman.sock"
+
 _ALTERNATIVE = "Without an engine, lightweight Python components run with local.init(runner=local.SubprocessRunner())."
 
 
@@ -122,11 +125,13 @@ class Engine:
 def _no_engine(reason: str) -> str:
     address = os.environ.get("DOCKER_HOST") or "the default socket, unix:///var/run/docker.sock"
     if "Permission denied" in reason:
-        return (
-            f"This user may not use the container engine at {address}: permission denied.\n"
+        advice = (
             "Join the group that owns the socket (sudo usermod -aG docker $USER, then log in again), or use a rootless "
-            f"engine and set DOCKER_HOST to its socket.\n{_ALTERNATIVE}"
+            "engine and set DOCKER_HOST to its socket."
         )
+        if "podman" in address:
+            advice = f"Podman's service of root is for root alone. Start your own one: {START_PODMAN}"
+        return f"This user may not use the container engine at {address}: permission denied.\n{advice}\n{_ALTERNATIVE}"
     if os.environ.get("DOCKER_HOST"):
         advice = "Start it, or correct DOCKER_HOST: `docker context ls` lists the engines that this machine knows."
     elif shutil.which("dockerd") or shutil.which("docker") or shutil.which("podman"):

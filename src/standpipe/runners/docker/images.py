@@ -23,6 +23,7 @@ from standpipe.errors import EnvironmentBuildError, RunnerError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
 from standpipe.runners.credentials import pip_command
+from standpipe.runners.docker.commit import commit
 from standpipe.runners.docker.engine import engine_errors, message_of
 from standpipe.runners.package_indexes import Indexes, drop_password, hide_password, resolve_indexes
 from standpipe.support.locks import lock_file
@@ -111,12 +112,12 @@ class DerivedImages:
             _pull(self._client(), name, run_args.get("platform"), inform, cancel)
 
     def _inspect(self, name: str) -> dict[str, Any] | None:
-        from docker.errors import ImageNotFound  # costly; only a user of containers needs it
+        from docker.errors import NotFound  # costly; only a user of containers needs it
 
         with _explain_errors(f"The engine could not be asked for the image {name}"):
             try:
                 return dict(self._client().images.get(name).attrs)
-            except ImageNotFound:
+            except NotFound:
                 return None
 
     def _ensure(self, name: str, platform: str | None, inform: Notice, cancel: Cancellation) -> dict[str, Any]:
@@ -167,7 +168,7 @@ class _Build:
         failed = f"The engine failed to install {packages} into the image {self._base}"
         with _explain_errors(failed, EnvironmentBuildError), self._container() as container:
             self._install(container)
-            container.commit(*name.split(":"), pause=False, conf=self._config(container, key))
+            commit(self._client, container, name, self._config(container, key))
         inform(f"Installed {packages} in {time.monotonic() - start:.1f} s, into the image {name}.")
 
     @contextlib.contextmanager

@@ -21,11 +21,12 @@ from standpipe.model.cancellation import Cancellation
 from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import Log
 from standpipe.model.resources import Limits
-from standpipe.runners.docker.container import EngineTraits, TaskContainer
+from standpipe.runners.docker.container import TaskContainer
 from standpipe.runners.docker.create_arguments import bind_mounts, command_arguments, owner_labels
 from standpipe.runners.docker.engine import engine_errors, message_of
 from standpipe.runners.docker.run_arguments import RunArguments
 from standpipe.runners.docker.sidecar import Sidecar, describe_end
+from standpipe.runners.docker.traits import EngineTraits
 from standpipe.runners.pod_log import ContainerLog, PodLog
 
 if TYPE_CHECKING:
@@ -155,10 +156,11 @@ class Pod:
             yield {}
             return
         problem = ""
+        network = self._arguments.network
         for image in dict.fromkeys(images):
             is_python = image == images[0] and isinstance(self._request.program, PythonFunction)
             arguments = {
-                **self._arguments.network,
+                **network,
                 "entrypoint": _WAIT if is_python else _SLEEP,
                 "command": [],
                 "labels": owner_labels(self._request),
@@ -169,13 +171,20 @@ class Pod:
                 except engine_errors() as error:  # the image does not have the program
                     problem = message_of(error)
                     continue
-                yield {**dict.fromkeys(self._arguments.network), "network_mode": f"container:{container.id}"}
+                yield self._shared_network(container, network)
                 return
         raise RunnerError(
             f"The task and its sidecars cannot share a network: no container of the images {', '.join(images)} could "
             f"be started with the program `sleep`, to keep it open: {problem}. Use an image that has it, or "
             "DockerRunner(network_mode='host')."
         )
+
+    def _shared_network(self, container: Container, network: Mapping[str, Any]) -> dict[str, Any]:
+        """Return arguments that put a container into the network of another one, of which it has the host name, too."""
+        shared = {**dict.fromkeys(network), "network_mode": f"container:{container.id}"}
+        if self._traits.podman:  # it shares no names with the network, and Docker refuses this
+            shared["hostname"] = self._arguments.network.get("hostname") or str(container.short_id)
+        return shared
 
     @contextlib.contextmanager
     def _init_container(

@@ -17,7 +17,7 @@ from standpipe.model.plan import PythonFunction
 from standpipe.model.ports import ExpectAttempts, Log, Problem
 from standpipe.model.refs import RunId
 from standpipe.model.resources import Capacity
-from standpipe.runners.docker.container import EngineTraits, TaskContainer
+from standpipe.runners.docker.container import TaskContainer
 from standpipe.runners.docker.containers import Containers
 from standpipe.runners.docker.create_arguments import CreateArguments, owner_labels
 from standpipe.runners.docker.engine import Engine, Owner, engine_errors, message_of
@@ -29,6 +29,7 @@ from standpipe.runners.docker.reaper import Reaper, shared_reaper
 from standpipe.runners.docker.run_arguments import RunArguments
 from standpipe.runners.docker.standby import Standby, start_standby
 from standpipe.runners.docker.standbys import Standbys
+from standpipe.runners.docker.traits import EngineTraits
 from standpipe.runners.image_names import find_image_problem
 from standpipe.runners.missing_modules import explain_missing_module
 from standpipe.runners.package_indexes import has_variables
@@ -38,6 +39,9 @@ from standpipe.support.notices import Notice, inform, warn
 
 if TYPE_CHECKING:
     from docker import DockerClient
+
+#: The arguments of the engine that limit CPU and memory, and that an engine may ignore.
+_LIMITS = {"cpu_period", "cpu_quota", "mem_limit", "nano_cpus"}
 
 _MUST_NOT_BE_ROOT = (
     "its image runs as root, which kubernetes.set_security_context forbids: pass run_as_user, too, or use an image "
@@ -123,6 +127,7 @@ class ContainerTaskRunner:
         self._standbys = Standbys(self._may_stand_by, self._start_standby, self._containers)
         self._lock = threading.Lock()
         self._traits: EngineTraits | None = None
+        self._knows_of_limits = False
         self._prepared: set[object] = set()
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
@@ -179,6 +184,7 @@ class ContainerTaskRunner:
         cancel: Cancellation,
     ) -> Outcome:
         arguments = {**self._create_arguments.task_arguments(client, image, request, traits), **network}
+        self._warn_of_limits(traits, arguments)
         if request.pause and not isinstance(request.program, PythonFunction):
             arguments.update(pausing_command(request, request.pause, client.images.get(image).attrs))
         with contextlib.ExitStack() as stack:
@@ -191,6 +197,18 @@ class ContainerTaskRunner:
                     outcome = task.follow(log, cancel, tty=self._arguments.has_terminal, started=started)
             self._containers.reclaim(client, image, task)
         return explain_missing_module(outcome, request, in_image=True) if outcome.cause else outcome
+
+    def _warn_of_limits(self, traits: EngineTraits, arguments: Mapping[str, Any]) -> None:
+        """Tell the user once if the engine ignores the limits of a task."""
+        if not (traits.ignores_limits and arguments.keys() & _LIMITS):
+            return
+        with self._lock:
+            warns, self._knows_of_limits = not self._knows_of_limits, True
+        if warns:
+            self._warn(
+                "Tasks run without their limits of CPU and memory: Podman without root ignores them on a machine with "
+                "cgroups of version 1. Use Podman's service of root, or cgroups of version 2."
+            )
 
     @contextlib.contextmanager
     def _task_container(
@@ -279,7 +297,7 @@ class ContainerTaskRunner:
         self._prepared.add(_identify(executor.image, executor.program))
 
     def check(self, executor: plan.Container, cancel: Cancellation) -> None:
-        """Check nothing: only a pull tells for certain that an image is missing."""
+        """Check nothing: only a pull tells for certain that an image is missing, as Podman has no request for that."""
 
     def fingerprint(self, request: TaskRequest) -> str:
         """Return the digests of its images and the user's arguments; empty while one is not on this machine."""
@@ -308,14 +326,11 @@ class ContainerTaskRunner:
         with self._lock:
             if self._traits is None:
                 try:
-                    options = client.info().get("SecurityOptions") or []
+                    traits = EngineTraits.of(client.info())
                     self._containers.sweep(client)
                 except engine_errors() as error:
                     raise RunnerError(f"The container engine does not answer: {message_of(error)}") from error
-                self._traits = EngineTraits(
-                    selinux=any("name=selinux" in option for option in options),
-                    rootless=any("name=rootless" in option for option in options),
-                )
+                self._traits = traits
             self._containers.retry_removals(client)
             return self._traits
 

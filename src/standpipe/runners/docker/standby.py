@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from standpipe.model.attempts import TaskRequest
 from standpipe.model.layout import STANDBY_FOLDER, StateLayout
-from standpipe.runners.docker.container import EngineTraits, TaskContainer
+from standpipe.runners.docker.container import TaskContainer
 from standpipe.runners.docker.containers import Containers
 from standpipe.runners.docker.create_arguments import standby_arguments
+from standpipe.runners.docker.traits import EngineTraits
 from standpipe.support.new_folders import replace_folder
 from standpipe.support.untrusted_files import ensure_folder, remove_path
 
@@ -82,15 +83,15 @@ def start_standby(
         containers: creates the container, and removes it.
 
     Returns:
-        None if the attempt cannot have one: the engine is not on this machine, or labels files for SELinux when it
-        creates a container.
+        None if the attempt cannot have one: the engine is not on this machine, labels files for SELinux when it creates
+        a container, or has no control groups by which the first process is known.
 
     Raises:
         StandpipeError: if the engine or the system refuses.
         DockerException: the same.
         OSError: the same.
     """
-    if traits.selinux:
+    if traits.selinux or traits.ignores_limits:
         return None
     run_folder = StateLayout(request.pipeline_root).run_folder(request.run)
     folder = run_folder / STANDBY_FOLDER / uuid.uuid4().hex[:8]
