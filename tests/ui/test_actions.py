@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 from standpipe import compiler, dsl, local
 from standpipe.local import FakeRunner
 from standpipe.model.layout import ACTIONS_FOLDER, RUN_STORE_FILE
+from standpipe.runs.pulled import PulledRun, write_mark
 from standpipe.store.locks import RunLock
 from standpipe.ui import actions
 from standpipe.ui.pages.actions import answer
@@ -60,6 +61,12 @@ def run(root: Path, *, fails: bool = False, **arguments: object) -> str:
     return local.get_run("latest", root).id
 
 
+def forget_ends(root: Path) -> None:
+    """Let all runs be in progress, as far as the run store knows."""
+    with closing(sqlite3.connect(root / RUN_STORE_FILE)) as db, db:
+        db.execute("DELETE FROM facts WHERE kind = 'RunEnded'")
+
+
 def wait(started: actions.Started) -> None:
     end = time.monotonic() + PATIENCE
     while not started.is_over and time.monotonic() < end:
@@ -84,7 +91,8 @@ def test_a_new_run_has_its_arguments_and_a_log(tmp_path: Path) -> None:
 
 
 def test_a_new_run_of_a_pipeline_that_a_run_remembers(tmp_path: Path) -> None:
-    plan = RunSource(tmp_path).plan(run(tmp_path, name="a"))
+    source = RunSource(tmp_path)
+    plan = source.plan(source.run(run(tmp_path, name="a")))
     assert plan is not None
     started = actions.start_new_run(tmp_path, plan, {"name": "b"}, options=["--no-venv"])
     wait(started)
@@ -243,14 +251,27 @@ def test_the_page_of_a_run_has_the_actions_for_its_state(
 ) -> None:
     run_id = run(tmp_path, fails=status == "failed", name="a")
     if status == "running":
-        with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db, db:
-            db.execute("DELETE FROM facts WHERE kind = 'RunEnded'")
+        forget_ends(tmp_path)
         with RunLock(tmp_path / run_id):
             page = user.get(f"/runs/{run_id}").text
     else:
         page = user.get(f"/runs/{run_id}").text
     offered = {action for action in ("/stop", "/resume", "/delete") if f"/runs/{run_id}{action}" in page}
     assert offered == {shown, *(["/delete"] if status == "failed" else [])}
+
+
+def test_a_run_in_progress_on_a_cluster_is_deleted_and_cannot_be_stopped(tmp_path: Path, user: TestClient) -> None:
+    run_id = run(tmp_path, name="a")
+    forget_ends(tmp_path)
+    write_mark(tmp_path / run_id, PulledRun("https://kfp.example.com", "7", {}), in_progress=True)
+    page = user.get(f"/runs/{run_id}").text
+    assert [action for action in ("/stop", "/resume", "/delete") if f"/runs/{run_id}{action}" in page] == ["/delete"]
+    assert f"{run_id} is not in progress here" in post(user, f"/runs/{run_id}/stop").text
+    assert "still in progress" not in user.get(f"/runs/{run_id}/delete").text
+    post(user, "/delete", run=run_id)
+    for process in actions._processes.values():
+        process.wait(PATIENCE)
+    assert local.runs(tmp_path) == []
 
 
 def test_a_form_without_runs_is_refused(user: TestClient) -> None:

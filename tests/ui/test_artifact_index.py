@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from standpipe.history import Run
+from standpipe.runs.pulled import PulledRun, mark_replaced, write_mark
 from standpipe.ui import artifact_index
 from standpipe.ui.artifact_index import ArtifactIndex
 from standpipe.ui.source import RunSource
@@ -49,6 +50,17 @@ def test_runs_that_have_ended_are_read_once(tmp_path: Path, reads: list[str]) ->
     runs.append(run_with_artifacts(tmp_path, seed=4))
     assert [each.run for each in index.read(source, runs[2]).runs] == [runs[3], runs[1], runs[0]]
     assert reads == [runs[1], runs[0], runs[3]]
+
+
+def test_a_run_whose_facts_another_pull_has_replaced_is_read_again(tmp_path: Path, reads: list[str]) -> None:
+    run = run_with_artifacts(tmp_path)
+    write_mark(tmp_path / run, PulledRun("https://kfp.example.com", "7", {}), in_progress=False)
+    index, source = ArtifactIndex(), RunSource(tmp_path)
+    index.read(source, "another")
+    mark_replaced(tmp_path / run)
+    index.read(source, "another")
+    index.read(source, "another")
+    assert reads == [run, run]
 
 
 def test_a_search_without_time_continues_on_the_next_page(

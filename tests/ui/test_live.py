@@ -88,6 +88,29 @@ def test_a_page_is_told_at_once_what_a_run_is_like_and_then_of_each_change(
     follow(tmp_path, RUN.id, steps)
 
 
+def test_a_store_that_changes_all_the_time_is_looked_at_now_and_then(tmp_path: Path, recorder: RunRecorder) -> None:
+    stored: dict[int, float] = {}
+    seen: dict[int, float] = {}
+
+    async def steps(event: Callable[[], Awaitable[Any]], _: Live) -> None:
+        async def record() -> None:
+            for length in range(2, 200):
+                recorder((AttemptStarted(TASK, length),))
+                stored[length] = time.monotonic()
+                await asyncio.sleep(0.01)
+
+        recording = asyncio.create_task(record())
+        while max(seen, default=0) < 199:
+            length = (await event())[1]["length"]
+            seen[length] = time.monotonic()
+        await recording
+
+    follow(tmp_path, RUN.id, steps)
+    seconds = max(seen.values()) - min(seen.values())
+    assert len(seen) <= seconds / live.STEADY_INTERVAL + 4
+    assert all(min(at for number, at in seen.items() if number >= length) - stored[length] < LATE for length in stored)
+
+
 def test_a_fact_that_is_stored_while_a_run_is_looked_at_is_newer_than_the_page(
     tmp_path: Path, recorder: RunRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from standpipe.ui import static_files
 from standpipe.ui.app import make_app
 from standpipe.ui.security import MAX_BODY, Access
 from standpipe.ui.source import RunSource
@@ -187,6 +188,38 @@ def test_every_response_has_the_security_headers(user: TestClient, stranger: Tes
         is_static = "/static/" in str(response.url)
         assert response.headers["cache-control"] == ("no-cache" if is_static else "no-store")
         assert "server" not in response.headers
+
+
+def test_browsers_keep_files_at_an_address_that_changes_with_them(user: TestClient) -> None:
+    scripts = re.findall(r'src="(/static/[0-9a-f]{8}/page\.js)"', user.get("/").text)
+    kept, missing = user.get(scripts[0]), user.get(scripts[0].replace("page", "nothing"))
+
+    assert kept.text == user.get("/static/page.js").text
+    assert kept.headers["cache-control"] == "max-age=31536000, immutable"
+    assert (missing.status_code, missing.headers["cache-control"]) == (404, "no-cache")
+
+
+@pytest.mark.parametrize("names", ["nothing", "standpipe+nothing", "..%2Fapp", "", "vendor/dagre", "standpipe+"])
+def test_style_sheets_are_those_of_the_folder(user: TestClient, names: str) -> None:
+    styles = re.findall(r'href="(/static/[0-9a-f]{8}/styles/standpipe\+runs\.css)"', user.get("/").text)[0]
+    sheets = user.get(styles)
+
+    assert sheets.headers["content-type"].startswith("text/css")
+    assert sheets.text == "\n".join(user.get(f"/static/{name}.css").text for name in ("standpipe", "runs"))
+    assert sheets.headers["cache-control"] == "max-age=31536000, immutable"
+    assert user.get(styles.replace("standpipe+runs", names)).status_code == 404
+
+
+def test_the_address_of_kept_files_is_another_one_when_a_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(static_files, "STATIC", tmp_path)
+    (tmp_path / "page.js").write_text("one")
+    addresses = [static_files.kept_address.__wrapped__()]
+    (tmp_path / "page.js").write_text("other")
+    addresses.append(static_files.kept_address.__wrapped__())
+
+    assert addresses[0] != addresses[1]
 
 
 def test_pages_have_no_code_or_style_of_their_own(user: TestClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,10 @@ def test_the_plan_is_that_of_the_last_resume_and_a_run_is_followed(tmp_path: Pat
     with pytest.raises(TaskFailed):
         local.run(one_task_of_source, {}, runner=FakeRunner(shaky_source=fails), pipeline_root=root, quiet=True)
     failed = source.run("latest")
-    before = source.plan(failed.id)
+    before = source.plan(failed)
     works = FakeRunner(shaky_source=lambda: 1, steady_source=lambda x: x + 1)
     local.resume(failed.id, pipeline=two_tasks_of_source, runner=works, pipeline_root=root, quiet=True)
-    after = source.plan(failed.id)
+    after = source.plan(source.run(failed.id))
 
     assert before is not None
     assert after is not None
@@ -101,3 +102,47 @@ def test_one_run_is_prepared_at_a_time(tmp_path: Path, monkeypatch: pytest.Monke
     source.prepare(run)
 
     assert read == [run]
+
+
+def test_a_run_is_read_ahead_in_steps_while_no_page_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    local.run(one_task_of_source, runner=FakeRunner(shaky_source=lambda: 1), pipeline_root=tmp_path, quiet=True)
+    monkeypatch.setattr("standpipe.history.reader.STEP", 2)
+    source = RunSource(tmp_path)
+    run, read = source.runs()[0].id, []
+    original = StoredFacts.facts_since
+
+    def facts_since(self: StoredFacts, *args: Any) -> Any:
+        read.append(args[1:])
+        assert not source.pages._count
+        return original(self, *args)
+
+    monkeypatch.setattr(StoredFacts, "facts_since", facts_since)
+    with source.pages.one():
+        reading = threading.Thread(target=source.prepare, args=(run,))
+        reading.start()
+        reading.join(0.1)
+        assert not read
+    reading.join()
+
+    assert read[:2] == [(0, 2), (2, 4)]
+    assert [task.path for task in source.run(run).tasks] == ["shaky-source"]
+
+
+def test_a_run_that_others_have_displaced_is_not_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local.run(one_task_of_source, runner=FakeRunner(shaky_source=lambda: 1), pipeline_root=tmp_path, quiet=True)
+    monkeypatch.setattr("standpipe.history.reader.STEP", 1)
+    source = RunSource(tmp_path)
+    run, read = source.runs()[0].id, []
+    original = StoredFacts.facts_since
+
+    def facts_since(self: StoredFacts, *args: Any) -> Any:
+        read.append(args[1:])
+        source._kept.clear()
+        return original(self, *args)
+
+    monkeypatch.setattr(StoredFacts, "facts_since", facts_since)
+    source.prepare(run)
+
+    assert read == [(0, 1)]

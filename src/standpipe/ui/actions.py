@@ -14,12 +14,12 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from subprocess import DEVNULL, STDOUT, Popen
 
 from standpipe.errors import StandpipeError, StorageError
+from standpipe.model.frozen import frozen
 from standpipe.model.layout import StateLayout
 from standpipe.model.plan import Plan
 from standpipe.model.refs import RunId
@@ -49,7 +49,7 @@ _processes: dict[str, Popen[bytes]] = {}
 _lock = threading.Lock()
 
 
-@dataclass(frozen=True)
+@frozen
 class Started:
     """A command that was started.
 

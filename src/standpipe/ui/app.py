@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from importlib import import_module
 from inspect import iscoroutinefunction
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,9 +19,12 @@ from standpipe.ui.live import Live, in_thread, serve_events
 from standpipe.ui.pages.errors import HANDLERS
 from standpipe.ui.security import Access, Guard
 from standpipe.ui.source import RunSource
+from standpipe.ui.static_files import ADDRESS, STATIC, KeptFiles, kept_address, serve_styles
 
-_STATIC = Path(__file__).parent / "static"
 _PAGES = "standpipe.ui.pages"
+
+#: Handlers that may take long and make no page: they read a run ahead, or wait for the next lines of a log.
+_WAITING = ("run.prepare", "log.follow")
 
 
 def make_app(source: RunSource, access: Access, live: Live | None = None) -> ASGIApp:
@@ -56,7 +59,9 @@ def make_app(source: RunSource, access: Access, live: Live | None = None) -> ASG
             Route("/runs/{run}/log", _page("log.show"), name="log"),
             Route("/runs/{run}/log/follow", _page("log.follow"), name="follow"),
             Route("/runs/{run}/spec", _page("run.download_spec"), name="spec"),
-            Mount("/static", StaticFiles(directory=_STATIC), name="static"),
+            Route(f"{kept_address()}/styles/{{names}}.css", serve_styles),
+            Mount(kept_address(), KeptFiles(directory=STATIC)),
+            Mount(ADDRESS, StaticFiles(directory=STATIC), name="static"),
         ],
         exception_handlers=HANDLERS,
     )
@@ -76,8 +81,12 @@ def _page(name: str) -> Callable[[Request], Awaitable[Response]]:
     module, _, function = name.partition(".")
 
     async def handle(request: Request) -> Response:
-        handler = getattr(await in_thread(import_module, f"{_PAGES}.{module}"), function)
-        response: Response = await (handler(request) if iscoroutinefunction(handler) else in_thread(handler, request))
+        source: RunSource = request.app.state.source
+        with nullcontext() if name in _WAITING else source.pages.one():
+            handler = getattr(await in_thread(import_module, f"{_PAGES}.{module}"), function)
+            response: Response = await (
+                handler(request) if iscoroutinefunction(handler) else in_thread(handler, request)
+            )
         return response
 
     return handle

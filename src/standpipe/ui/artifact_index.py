@@ -6,11 +6,11 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
-from datetime import datetime
 
 from standpipe.errors import StandpipeError
 from standpipe.history import Run, Status
+from standpipe.history.run import RunState, state_of
+from standpipe.model.frozen import frozen
 from standpipe.ui.source import RunSource
 from standpipe.ui.views.lineage import IndexedArtifact, IndexedRun, Search
 from standpipe.ui.views.previews import location_of
@@ -26,17 +26,16 @@ _FRESH = 10.0
 _MOST_KEPT = 50_000
 
 
-@dataclass(frozen=True)
+@frozen
 class _Kept:
-    """What was read of a run, and how the run was then; of one in progress it is used until a time."""
+    """What was read of a run, and the state that the run was in; of one in progress it is used until a time."""
 
     indexed: IndexedRun
-    status: Status
-    ended: datetime | None
+    state: RunState
     until: float
 
     def describes(self, run: Run) -> bool:
-        return (self.status, self.ended) == (run.status, run.ended) and time.monotonic() < self.until
+        return self.state == state_of(run) and time.monotonic() < self.until
 
 
 class ArtifactIndex:
@@ -73,6 +72,7 @@ class ArtifactIndex:
             return kept.indexed
 
     def _add(self, run: Run) -> IndexedRun:
+        state = state_of(run)
         try:
             indexed = _index(run)
         except StandpipeError:  # deleted meanwhile, or of a version that this one cannot read
@@ -80,7 +80,7 @@ class ArtifactIndex:
         until = time.monotonic() + _FRESH if run.status is Status.RUNNING else math.inf
         with self._lock:
             former = self._kept.pop(run.id, None)
-            self._kept[run.id] = _Kept(indexed, run.status, run.ended, until)
+            self._kept[run.id] = _Kept(indexed, state, until)
             self._size += len(indexed.artifacts) - (len(former.indexed.artifacts) if former else 0)
             while self._size > _MOST_KEPT and len(self._kept) > 1:
                 self._size -= len(self._kept.popitem(last=False)[1].indexed.artifacts)

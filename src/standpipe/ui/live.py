@@ -11,7 +11,6 @@ import json
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -24,6 +23,7 @@ from starlette.responses import Response, StreamingResponse
 from standpipe.errors import NoSuchRun, StandpipeError
 from standpipe.history import Status, runs
 from standpipe.history.reader import RunReader
+from standpipe.model.frozen import field, frozen
 from standpipe.model.layout import StateLayout
 from standpipe.model.refs import RunId
 from standpipe.model.types import Json
@@ -36,6 +36,10 @@ R = TypeVar("R")
 
 #: Seconds between two looks at the files of a store, at least.
 INTERVAL = 0.05
+
+#: Seconds between two looks at a store that changes all the time. After each of them pages load themselves, which takes
+#: processor time from the run that is shown. A fact is to be on the screen after 0.5 s, and a page needs the rest.
+STEADY_INTERVAL = 0.4
 
 #: A look at the store takes at most one part in so many of the time.
 _SHARE = 10
@@ -51,7 +55,7 @@ _HEARTBEAT = 15.0
 _RETRY = 500
 
 
-@dataclass(frozen=True)
+@frozen
 class Event:
     """What pages are told. `may_change` is whether it can change although nothing is written to the store."""
 
@@ -139,18 +143,21 @@ class _Watcher:
         self._tell()
 
     async def _watch(self) -> None:
-        looked = cost = 0.0
+        looked = changed = cost = 0.0
         while True:
+            interval = INTERVAL
             is_due = (self.event is None or self.event.may_change) and time.monotonic() - looked > _RECHECK
             if self._changes.poll() or is_due:
                 looked = time.monotonic()
                 event = await in_thread(self._look)
                 cost = time.monotonic() - looked
-                changed = self._changes.last_change()  # not before: a page that is older than what was seen must load
+                written = self._changes.last_change()  # not before: a page that is older than what was seen must load
                 if event != self.event:
-                    self.event = Event(event.kind, event.data, event.may_change, changed)
+                    self.event = Event(event.kind, event.data, event.may_change, written)
                     self._tell()
-            await asyncio.sleep(max(INTERVAL, cost * _SHARE))
+                    interval = STEADY_INTERVAL if looked - changed < 2 * STEADY_INTERVAL else INTERVAL
+                    changed = looked
+            await asyncio.sleep(max(interval, cost * _SHARE))
 
     def _tell(self) -> None:
         change, self.change = self.change, asyncio.get_running_loop().create_future()

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from standpipe.dsl.tracing.tasks import PipelineTask
 from standpipe.history import Artifact, Run, Task
 from standpipe.model.layout import StateLayout
+from standpipe.support.notebooks import name_cells
 from standpipe.support.shell_commands import standpipe_command
 from standpipe.support.terminal_text import strip_controls
 from standpipe.ui.rendering import render
@@ -56,7 +57,7 @@ def to_html(record: object) -> str:
 
 def render_output(template: str, context: Mapping[str, Any]) -> str:
     """Return the output of a cell from a template in the folder `notebook`."""
-    return strip_controls(render(f"notebook/{template}.html", {**context, "styles": styles()}))
+    return name_cells(strip_controls(render(f"notebook/{template}.html", {**context, "styles": styles()})))
 
 
 def _view_run(run: Run) -> tuple[str, dict[str, object]]:

@@ -6,11 +6,11 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from standpipe.errors import StandpipeError, StorageError
 from standpipe.history import Artifact
+from standpipe.model.frozen import field, frozen
 from standpipe.support.paths import is_within, real_path
 from standpipe.support.untrusted_files import open_below, open_folder
 
@@ -25,7 +25,7 @@ class PayloadError(StorageError):
     """A payload cannot be shown. The message is one sentence for the page."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Payload:
     """Where a payload is: a path without links, strictly below a root without links."""
 
@@ -33,7 +33,7 @@ class Payload:
     root: Path
 
 
-@dataclass(frozen=True)
+@frozen
 class OpenFile:
     """A payload that is a regular file, open for reading.
 
@@ -75,7 +75,7 @@ def find_payload(artifact: Artifact, root: Path, inner: str = "") -> Payload:
     """
     location = artifact.path
     if location is None:
-        raise PayloadError("The payload is in a remote store, which this page does not read.")
+        raise PayloadError(f"The payload is at {artifact.location}, and this machine has no copy of it.")
     if not location.is_absolute():
         raise PayloadError("The URI of this artifact is not a path, and its payload cannot be shown.")
     top = os.path.realpath(root)

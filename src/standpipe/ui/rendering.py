@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from standpipe.history import records
 from standpipe.support.durations import format_duration
 
 _environment = Environment(
@@ -28,6 +29,12 @@ def render(template: str, context: Mapping[str, Any]) -> str:
     return _environment.get_template(template).render(context)
 
 
+def load(*templates: str) -> None:
+    """Compile templates that are needed soon, which takes longer than to render them."""
+    for template in templates:
+        _environment.get_template(template)
+
+
 def link(*steps: str, **query: object) -> str:
     """Return the address of a page: steps of its path, and a query without the parts that are None or empty.
 
@@ -42,8 +49,8 @@ def link(*steps: str, **query: object) -> str:
 def format_bytes(size: int | None) -> str:
     """Return a size in bytes for people; empty if it is not known.
 
-    >>> format_bytes(0), format_bytes(1536), format_bytes(5 * 1024**3)
-    ('0 B', '1.5 KiB', '5 GiB')
+    >>> format_bytes(0), format_bytes(1536), format_bytes(1023 * 1024 - 400), format_bytes(5 * 1024**3)
+    ('0 B', '1.5 KiB', '1023 KiB', '5 GiB')
     """
     if size is None:
         return ""
@@ -51,12 +58,12 @@ def format_bytes(size: int | None) -> str:
     unit = 0
     while number >= 1024 and unit < len(units) - 1:
         number, unit = number / 1024, unit + 1
-    return f"{number:.3g} {units[unit]}" if number < 1000 else f"{number:.0f} {units[unit]}"
+    return f"{number:.3g} {units[unit]}" if number < 999.5 else f"{number:.0f} {units[unit]}"
 
 
 def format_time(time: datetime | None) -> str:
-    """Return a local time to the second; empty if it is not known."""
-    return "" if time is None else f"{time:%Y-%m-%d %H:%M:%S}"
+    """Return a local time to the second, with its offset from UTC; empty if it is not known."""
+    return "" if time is None else records.format_time(time)
 
 
 def _format_seconds(seconds: float | None) -> str:

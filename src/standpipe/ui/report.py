@@ -7,7 +7,6 @@ import stat
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -17,6 +16,7 @@ from markupsafe import Markup
 from standpipe import __version__
 from standpipe.errors import StorageError
 from standpipe.history import Run
+from standpipe.model.frozen import frozen
 from standpipe.support.terminal_text import strip_controls
 from standpipe.ui.rendering import render
 from standpipe.ui.source import RunSource
@@ -42,7 +42,7 @@ _STYLES = (
 _BEGINNING = 1000
 
 
-@dataclass(frozen=True)
+@frozen
 class Format:
     """A kind of report. `mark` is a text at the beginning of each file of this kind, and of no other file."""
 
@@ -61,7 +61,7 @@ def make_html(run: Run) -> str:
         StorageError: if the run store cannot be read.
     """
     report = read_report(run)
-    plan = RunSource(run.folder.parent).plan(run.id)
+    plan = RunSource(run.folder.parent).plan(run)
     context = {
         "report": report,
         "graphs": list(draw_layers(run, plan)),

@@ -15,7 +15,6 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from html import escape
@@ -25,6 +24,8 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from standpipe.model.frozen import field, frozen
 
 #: The most bytes of the body of a request. Arguments of a new run are the largest.
 MAX_BODY = 4 * 1024 * 1024
@@ -64,7 +65,7 @@ _HEADERS = {
 _PRINTED = "Open the address that `standpipe ui` printed when it started; it has the token that lets you in."
 
 
-@dataclass(frozen=True)
+@frozen
 class Access:
     """Who may use a server.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from standpipe.errors import StandpipeError
 from standpipe.runs.ui_server import UiServer, listen, load_token, registered
+from standpipe.support.displays import has_display
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -160,6 +161,5 @@ def _open_browser(address: str) -> None:
     Other users can read the command line of the browser. So the address has a ticket, which is good for one use, in
     place of the token.
     """
-    has_display = sys.platform == "darwin" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")))
-    if has_display:  # otherwise it could be a browser in this terminal
+    if has_display():
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

@@ -13,7 +13,9 @@ from standpipe.errors import StandpipeError
 from standpipe.history import Run, get_run, runs
 from standpipe.history.totals_reader import TotalsReader
 from standpipe.model.plan import Plan
+from standpipe.model.refs import RunId
 from standpipe.store.reading import plan_digest, read_plan, run_row
+from standpipe.ui.pages_in_work import PagesInWork
 
 #: How many runs keep their records in memory, and of how many facts together unless it is one run: those of a run of
 #: 10,000 tasks are 50,000, and take about 40 MB.
@@ -36,14 +38,17 @@ class RunSource:
 
     Attributes:
         totals: the totals of its runs.
+        pages: the pages that are being made of them, for which `prepare` waits.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.totals = TotalsReader(root)
+        self.pages = PagesInWork()
         self._lock = threading.Lock()
         self._preparing = threading.Lock()
         self._read_plan = lru_cache(_MOST_KEPT)(partial(read_plan, root))
+        self._read_digest = lru_cache(_MOST_KEPT)(partial(_read_digest, root))
         self._kept: OrderedDict[str, _Kept] = OrderedDict()  # the least recently used first
 
     def runs(self) -> list[Run]:
@@ -58,7 +63,7 @@ class RunSource:
         """Return a run as it is now. Facts that an earlier call has read are not read again.
 
         Args:
-            run: its id, a unique beginning of it, or `latest`.
+            run: its id, a unique beginning of it, the name of a pipeline, or `latest`.
 
         Raises:
             NoSuchRun: if there is no such run.
@@ -79,9 +84,10 @@ class RunSource:
         return len(self._kept) > _MOST_KEPT or sum(kept.length for kept in self._kept.values()) > _MOST_FACTS
 
     def prepare(self, run: str) -> None:
-        """Read the facts of a run whose page may come next, unless they were read; an error is left to that page.
+        """Read the facts and the Plan of a run whose page may come next; an error is left to that page.
 
-        Only one run is prepared at a time: a pointer that moves over a list must not make the server read all of them.
+        Nothing happens if they were read. Only one run is prepared at a time: a pointer that moves over a list must not
+        make the server read all of them.
         """
         with self._lock:
             is_kept = run in self._kept
@@ -89,23 +95,39 @@ class RunSource:
             return
         try:
             with suppress(StandpipeError):
-                self.run(run).tasks  # noqa: B018 - it reads them
+                self._read_ahead(self.run(run))
         finally:
             self._preparing.release()
 
-    def plan(self, run: str) -> Plan | None:
+    def _read_ahead(self, run: Run) -> None:
+        """Read a run while no pages are being made, as long as it is kept."""
+        self.pages.wait()
+        while not run.read_ahead():
+            self.pages.wait()
+            with self._lock:
+                if run.id not in self._kept:
+                    return
+        run.tasks  # noqa: B018 - it makes them
+        self.readable_plan(run)
+
+    def plan(self, run: Run) -> Plan | None:
         """Return the Plan that a run was started or last resumed with; None for a run of a version that stored none.
 
         Raises:
             NoSuchRun: if there is no such run.
             StorageError: if the run store cannot be read.
         """
-        digest = plan_digest(self.root, run_row(self.root, run))
+        digest = self._read_digest(run.id, run.resume_count)
         return self._read_plan(digest) if digest else None
 
-    def readable_plan(self, run: str) -> Plan | None:
+    def readable_plan(self, run: Run) -> Plan | None:
         """Return the Plan of a run as `plan` does; None also if it cannot be read."""
         try:
             return self.plan(run)
         except StandpipeError:
             return None
+
+
+def _read_digest(root: Path, run: RunId, resume_count: int) -> str:
+    """Return the id of the Plan of a run, which stays the same until the run is resumed."""
+    return plan_digest(root, run_row(root, run))

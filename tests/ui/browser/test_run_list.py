@@ -122,3 +122,10 @@ def test_a_run_is_prepared_when_the_pointer_or_the_focus_rests_on_its_link(page:
     assert answer.value.status == 204
     with page.expect_response(prepares("loop")):
         row(page, samples, "loop").get_by_role("link", name=samples.ids["loop"], exact=True).focus()
+
+
+def test_the_first_run_of_the_list_is_prepared(page: Page, samples: Samples) -> None:
+    with page.expect_response("**/prepare") as answer:
+        page.reload()
+    assert answer.value.status == 204
+    assert answer.value.url.endswith(f"/runs/{page.locator('.run-link').first.inner_text()}/prepare")

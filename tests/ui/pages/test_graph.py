@@ -125,7 +125,8 @@ def test_a_task_that_has_not_started_can_be_selected(client: Client, run: str) -
 
 def test_a_timeline_without_links_for_reports(tmp_path: Path, run: str) -> None:
     source = RunSource(tmp_path)
-    timeline = draw_timeline(source.run(run), source.plan(run), datetime.now(timezone.utc))
+    record = source.run(run)
+    timeline = draw_timeline(record, source.plan(record), datetime.now(timezone.utc))
     macros: Any = rendering._environment.get_template("run/timeline_chart.html").module
     text = str(macros.chart(timeline))
 

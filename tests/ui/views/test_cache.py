@@ -11,7 +11,7 @@ import pytest
 from standpipe import dsl, local
 from standpipe.history import Run, get_run
 from standpipe.local import FakeRunner
-from standpipe.model.plan import Command, Container, Plan, PythonFunction
+from standpipe.model.plan import Command, Container, OwnModule, Plan, PythonFunction
 from standpipe.model.templates import parse_argument
 from standpipe.ui.source import RunSource
 from standpipe.ui.views.cache import CacheView, RecordedTask, view_cache
@@ -51,7 +51,7 @@ def run_of(root: Path, pipeline: Any = cached_all, *, caching: bool = True, **ar
 
 
 def recorded(run: Run, task: str = "cached-train") -> RecordedTask:
-    return RecordedTask(run.id, RunSource(run.folder.parent).plan(run.id), run.task(task))
+    return RecordedTask(run.id, RunSource(run.folder.parent).plan(run), run.task(task))
 
 
 def compare(before: Run | None, now: Run, task: str = "cached-train") -> CacheView:
@@ -121,6 +121,16 @@ def test_code_packages_and_variables_are_compared_as_keys_are(tmp_path: Path) ->
     assert changed(view_cache(now, with_program(now, packages=("numpy==1.9",)))) == {
         "packages": ("numpy==1.9", "numpy==2.0")
     }
+
+
+def test_a_module_with_another_content_is_named_once(tmp_path: Path) -> None:
+    now = recorded(run_of(tmp_path, caching=False))
+    old, new = (with_program(now, modules=(OwnModule("mylib", source),)) for source in ("a = 1", "a = 2"))
+
+    view = view_cache(new, old)
+
+    assert changed(view) == {"own modules": ("mylib", "mylib")}
+    assert view.headline.endswith("own modules changed: mylib.")
 
 
 def test_variables_and_images_are_compared(tmp_path: Path) -> None:

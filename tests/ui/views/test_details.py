@@ -29,7 +29,7 @@ def run_of(root: Path, function: Any = lambda x: x, **arguments: Any) -> Run:
 
 
 def view(run: Run, script: str = "") -> DetailsView:
-    return view_details(run, RunSource(run.folder.parent).plan(run.id), script)
+    return view_details(run, RunSource(run.folder.parent).plan(run), script)
 
 
 def test_a_run_has_its_parameters_and_outputs(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def run_of(pipeline: Any, **functions: Any) -> tuple[Run, Plan | None]:
 def latest() -> tuple[Run, Plan | None]:
     source = RunSource(Path("local_outputs").absolute())
     run = source.run("latest")
-    return run, source.plan(run.id)
+    return run, source.plan(run)
 
 
 def layer_of(run: Run, made: Plan | None, path: str = "") -> Layer:

@@ -78,7 +78,7 @@ def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def layer_of(path: str) -> Layer:
     source = RunSource(Path("local_outputs").absolute())
     run = source.run("latest")
-    layer = find_layer(run, source.plan(run.id), path)
+    layer = find_layer(run, source.plan(run), path)
     assert layer
     return layer
 

@@ -427,7 +427,7 @@ def test_what_is_no_file_is_not_opened(root: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("location", "note"),
     [
-        ("s3://bucket/key", "The payload is in a remote store, which this page does not read."),
+        ("s3://bucket/key", "The payload is at s3://bucket/key, and this machine has no copy of it."),
         ("relative", "The URI of this artifact is not a path, and its payload cannot be shown."),
         ("/root/x\0y", "The payload has a path that cannot be opened."),
     ],

@@ -58,7 +58,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def details(run: Run, path: str) -> TaskDetails:
-    return view_task_details(run, RunSource(run.folder.parent).plan(run.id), run.task(path), tab="tasks")
+    return view_task_details(run, RunSource(run.folder.parent).plan(run), run.task(path), tab="tasks")
 
 
 def test_the_header_leads_to_the_tasks_around_it(run: Run) -> None:

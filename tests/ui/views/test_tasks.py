@@ -187,7 +187,7 @@ def tabs_named() -> None:
 
 def test_tasks_have_their_display_names_and_groups_say_what_they_are(tmp_path: Path) -> None:
     run = run_of(tmp_path, tabs_named, fails_on(6))
-    shown = view_tasks(run, TaskQuery(run.id), NOW, RunSource(tmp_path).plan(run.id)).rows
+    shown = view_tasks(run, TaskQuery(run.id), NOW, RunSource(tmp_path).plan(run)).rows
 
     assert [(row.label, row.kind) for row in shown if isinstance(row, TaskRow)] == [
         ("exit-handler-1", "exit handler"),

@@ -272,7 +272,7 @@ def test_groups_are_open_and_their_tasks_in_the_order_in_which_they_were_reached
     local.run(timeline_of_groups, runner=FakeRunner(functions), quiet=True)
     source = RunSource(Path("local_outputs").absolute())
     run = source.run("latest")
-    drawn = draw_timeline(run, source.plan(run.id), datetime.now(timezone.utc))
+    drawn = draw_timeline(run, source.plan(run), datetime.now(timezone.utc))
 
     shown = [(row.depth, row.name, row.kind, row.state) for row in drawn.rows]
     assert shown[:3] == [

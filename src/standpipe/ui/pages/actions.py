@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from starlette.exceptions import HTTPException
@@ -12,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from standpipe.errors import ArgumentError
 from standpipe.history import Run, Status
+from standpipe.model.frozen import frozen
 from standpipe.runners.api import flags
 from standpipe.store.deletion import find_users
 from standpipe.support.disk_usage import folder_size
@@ -28,7 +28,7 @@ _PATIENCE = 5.0
 _MAX_RESUMED = 10
 
 
-@dataclass(frozen=True)
+@frozen
 class DeletableRun:
     """A run that the user may delete. `size` is that of its folder on the disk, in bytes."""
 
@@ -42,7 +42,7 @@ def stop(request: Request) -> Response:
     cancelled = [run.cancel() for run in runs]
     if not any(cancelled):
         names = ", ".join(run.id for run in runs)
-        raise Refused(f"There is nothing to stop: {names} {'is' if len(runs) == 1 else 'are'} not in progress.")
+        raise Refused(f"There is nothing to stop: {names} {'is' if len(runs) == 1 else 'are'} not in progress here.")
     return _to(_page_of(request, runs[0])) if len(runs) == 1 else _to_list(request)
 
 
@@ -87,7 +87,7 @@ def ask_to_delete(request: Request) -> Response:
         "delete.html",
         runs=sizes,
         size=sum(each.size for each in sizes),
-        active=[run.id for run in runs.values() if run.status is Status.RUNNING],
+        active=[run.id for run in runs.values() if run.status is Status.RUNNING and not run.is_pulled],
         users=list(users),
     )
 

@@ -56,7 +56,7 @@ def _read(source: RunSource, names: Sequence[str]) -> tuple[list[RecordedRun], l
     for name in names:
         try:
             run = source.run(name)
-            recorded[run.id] = RecordedRun(run, source.plan(run.id))
+            recorded[run.id] = RecordedRun(run, source.plan(run))
         except NoSuchRun as error:
             problems.append(str(error))
     return list(recorded.values()), problems

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from starlette.datastructures import QueryParams
 
 from standpipe.history import Run
+from standpipe.model.frozen import frozen
 from standpipe.model.plan import Plan
 from standpipe.ui.pages.page import number_in
 from standpipe.ui.views.graph import Graph, draw_graph
@@ -14,7 +13,7 @@ from standpipe.ui.views.layer_table import LayerTable, tabulate_layer
 from standpipe.ui.views.layers import find_layer, find_member
 
 
-@dataclass(frozen=True)
+@frozen
 class GraphTab:
     """What the tab shows: a graph, a table, or neither if there is no such layer."""
 

@@ -13,12 +13,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from standpipe.errors import NoSuchTask, StandpipeError
 from standpipe.history import Attempt, Run, Task, log_files
 from standpipe.history.log_files import describe_problem
+from standpipe.history.log_stream import list_attempts
 from standpipe.model.layout import file_name
 from standpipe.ui.live import in_thread
 from standpipe.ui.pages.page import number_in, source_of
 from standpipe.ui.rendering import render
 from standpipe.ui.views.log_records import Cursor, NewLines
-from standpipe.ui.views.logs import find_attempt, list_attempts, read_new_lines
+from standpipe.ui.views.logs import find_attempt, read_new_lines
 
 #: For how many seconds a request waits for new lines, and how often it looks for them.
 _PATIENCE = 15.0

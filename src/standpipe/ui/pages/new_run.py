@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from starlette.requests import Request
@@ -13,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from standpipe.errors import ArgumentError, StandpipeError
 from standpipe.history import Run
 from standpipe.history.queries import has_lost_secrets
+from standpipe.model.frozen import field, frozen
 from standpipe.model.plan import Plan
 from standpipe.runners.api import default_flag, flags
 from standpipe.ui import actions
@@ -39,7 +39,7 @@ _SECRETS = (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class _Origin:
     """What a new run is made of: a compiled file, or the pipeline of a run; the other one is empty."""
 
@@ -49,7 +49,7 @@ class _Origin:
     earlier: Earlier = field(default_factory=Earlier)
 
 
-@dataclass(frozen=True)
+@frozen
 class _Problem:
     """Why a run was not started. `details` are what its command printed."""
 
@@ -107,7 +107,8 @@ def _find_origin(source: RunSource, file: str, run: str) -> _Origin:
         return _Origin(read_compiled_file(Path.cwd(), file), file)
     if not run:
         raise ArgumentError("Choose a compiled file, or the pipeline of an earlier run.")
-    record, plan = source.run(run), source.plan(run)
+    record = source.run(run)
+    plan = source.plan(record)
     if plan is None:
         raise ArgumentError(_NO_PLAN.format(record.id))
     if has_lost_secrets(source.root, record.id, plan):

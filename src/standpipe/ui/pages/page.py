@@ -11,16 +11,18 @@ from standpipe import __version__
 from standpipe.ui.rendering import render
 from standpipe.ui.security import BEGAN
 from standpipe.ui.source import RunSource
+from standpipe.ui.static_files import kept_address
 
 
 def respond(request: Request, template: str, status: int = 200, **context: object) -> HTMLResponse:
-    """Return a page made of a template, which also knows the pipeline root, the version and the csrf value of forms."""
+    """Return a page made of a template, which also knows what all pages need, such as the csrf value of forms."""
     state = request.app.state
     shared = {
         "root": str(state.source.root),
         "version": __version__,
         "csrf": state.access.csrf,
         "loaded": request.scope[BEGAN],
+        "static": kept_address(),
     }
     html = render(template, {**shared, **context})
     return HTMLResponse(html.encode(errors="replace"), status)  # half of a surrogate pair, as in names of files

@@ -15,6 +15,7 @@ from standpipe.ui.pages.graph import show_graph
 from standpipe.ui.pages.page import number_in, respond, source_of
 from standpipe.ui.pages.task import panel_context
 from standpipe.ui.pages.timeline import show_timeline
+from standpipe.ui.rendering import load
 from standpipe.ui.views.details import view_details
 from standpipe.ui.views.log_records import LogQuery
 from standpipe.ui.views.logs import read_logs
@@ -52,7 +53,8 @@ def show(request: Request) -> Response:
 
 
 def prepare(request: Request) -> Response:
-    """Read a run whose page may come next, as the pointer rests on its link."""
+    """Prepare the page of a run that may come next: of the first in the list, or of that which the pointer is on."""
+    load("run.html", *(f"run/{tab}.html" for tab in TABS))
     source_of(request).prepare(request.path_params["run"])
     return Response(status_code=204)
 
@@ -60,7 +62,7 @@ def prepare(request: Request) -> Response:
 def download_spec(request: Request) -> Response:
     """Answer with the pipeline of a run as a compiled file."""
     run = source_of(request).run(request.path_params["run"])
-    plan = source_of(request).plan(run.id)
+    plan = source_of(request).plan(run)
     if plan is None:
         return PlainTextResponse("This run was recorded without its pipeline.\n", 404)
     headers = {"Content-Disposition": 'attachment; filename="pipeline.yaml"'}
@@ -89,7 +91,7 @@ def _tasks(request: Request, run: Run) -> object:
             panel=query.get("panel", ""),
         ),
         datetime.now(timezone.utc),
-        source_of(request).readable_plan(run.id),
+        source_of(request).readable_plan(run),
     )
 
 
@@ -124,20 +126,20 @@ def log_query(request: Request, run: Run) -> LogQuery:
 
 
 def _details(request: Request, run: Run) -> object:
-    plan = source_of(request).readable_plan(run.id)
+    plan = source_of(request).readable_plan(run)
     location = plan.root.source_location if plan else None
     has_script = location is not None and os.path.isabs(location.file) and os.path.isfile(location.file)
     return view_details(run, plan, location.file if location and has_script else "")
 
 
 def _spec(request: Request, run: Run) -> object:
-    return view_spec(source_of(request).readable_plan(run.id))
+    return view_spec(source_of(request).readable_plan(run))
 
 
 #: What makes the view of each tab.
 _VIEWS: dict[str, Callable[[Request, Run], object]] = {
-    "graph": lambda request, run: show_graph(run, source_of(request).readable_plan(run.id), request.query_params),
-    "timeline": lambda request, run: show_timeline(run, source_of(request).readable_plan(run.id), request.query_params),
+    "graph": lambda request, run: show_graph(run, source_of(request).readable_plan(run), request.query_params),
+    "timeline": lambda request, run: show_timeline(run, source_of(request).readable_plan(run), request.query_params),
     "tasks": _tasks,
     "logs": _logs,
     "details": _details,

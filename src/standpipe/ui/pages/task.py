@@ -8,20 +8,17 @@ from typing import Any
 
 from starlette.requests import Request
 
-from standpipe.errors import NoSuchTask, StandpipeError
+from standpipe.errors import NoSuchTask
 from standpipe.history import Run, Task
+from standpipe.ui.earlier_tasks import find_earlier
 from standpipe.ui.pages.graph import layer_path
 from standpipe.ui.pages.page import source_of
 from standpipe.ui.rendering import link
-from standpipe.ui.source import RunSource
 from standpipe.ui.views.cache import RecordedTask, view_cache
 from standpipe.ui.views.layers import find_member
 from standpipe.ui.views.log_records import LogQuery
 from standpipe.ui.views.logs import read_logs
 from standpipe.ui.views.task import PANELS, read_input_output, view_header, view_task_details
-
-#: In how many earlier runs of the pipeline a task is looked for.
-_MAX_EARLIER = 5
 
 #: The parts of an address that the links of the panel keep.
 _KEPT = ("layer", "q", "state", "order", "fold", "page", "toggle")
@@ -44,12 +41,12 @@ def panel_context(request: Request, run: Run, tab: str) -> dict[str, Any]:
     try:
         task = run.task(path)
     except NoSuchTask as error:
-        is_planned = find_member(run, source_of(request).readable_plan(run.id), path) is not None
+        is_planned = find_member(run, source_of(request).readable_plan(run), path) is not None
         message = f"Task {path!r} has not started." if is_planned else str(error)
         return {**nothing, "selection": "", "missing_task": message}
     query = request.query_params
     kept: dict[str, object] = {name: query.getlist(name) for name in _KEPT if name in query}
-    plan = source_of(request).readable_plan(run.id)
+    plan = source_of(request).readable_plan(run)
     if tab == "graph":
         kept["layer"] = layer_path(run, plan, query)
     return {
@@ -67,7 +64,7 @@ def _input_output(request: Request, run: Run, task: Task, tab: str) -> object:
 
 
 def _details(request: Request, run: Run, task: Task, tab: str) -> object:
-    return view_task_details(run, source_of(request).readable_plan(run.id), task, tab=tab)
+    return view_task_details(run, source_of(request).readable_plan(run), task, tab=tab)
 
 
 def _logs(request: Request, run: Run, task: Task, tab: str) -> object:
@@ -76,20 +73,7 @@ def _logs(request: Request, run: Run, task: Task, tab: str) -> object:
 
 def _cache(request: Request, run: Run, task: Task, tab: str) -> object:
     source = source_of(request)
-    return view_cache(RecordedTask(run.id, source.readable_plan(run.id), task), _find_earlier(source, run, task))
-
-
-def _find_earlier(source: RunSource, run: Run, task: Task) -> RecordedTask | None:
-    """Return the task in the newest earlier run of the pipeline that has it; None if there is none."""
-    runs = source.runs()
-    position = next((number for number, each in enumerate(runs) if each.id == run.id), len(runs))
-    earlier = [each for each in runs[position + 1 :] if each.pipeline == run.pipeline and not each.rerun_of]
-    for each in earlier[:_MAX_EARLIER]:
-        try:
-            return RecordedTask(each.id, source.readable_plan(each.id), source.run(each.id).task(task.path))
-        except StandpipeError:
-            continue  # it never got there, or cannot be read
-    return None
+    return view_cache(RecordedTask(run.id, source.readable_plan(run), task), find_earlier(source, run, task))
 
 
 _SECTIONS: dict[str, Callable[[Request, Run, Task, str], object]] = {

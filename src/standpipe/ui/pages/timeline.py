@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from starlette.datastructures import QueryParams
 
 from standpipe.history import Run
+from standpipe.model.frozen import frozen
 from standpipe.model.plan import Plan
 from standpipe.ui.views.timeline import Timeline, draw_timeline
 
 
-@dataclass(frozen=True)
+@frozen
 class TimelineTab:
     """What the tab shows: the timeline, and the paths of the groups that were opened or closed."""
 

@@ -443,5 +443,5 @@ function neighbour(node, [dx, dy]) {
 }
 
 document.addEventListener("standpipe:refreshed", update);
-setInterval(tick, 1000);
+document.addEventListener("standpipe:tick", tick);
 update();

@@ -9,6 +9,7 @@ const SHARE = 10; // refreshes take at most one part in so many of the time, apa
 const CREDIT = 300; // milliseconds for which they may take all of it, after a time without any
 const SIGN = 240_000; // milliseconds after which a page that nobody sees tells the server that it is still open
 const AGAIN = 2000; // milliseconds until a browser that gave up connects again
+const TICK = 1000; // milliseconds between two durations of what is in progress
 const MARGIN = 0.05; // seconds by which the clock of a file system may be behind
 
 let stale = false;
@@ -23,6 +24,7 @@ let events = null;
 let sign = 0;
 let known = ""; // what the last event said
 let shown = performance.now(); // when the page was last refreshed
+let angle = 0; // of the icons of what is in progress, in degrees
 
 // Replaces <main> by that of another page. What JavaScript owns (data-keep) stays, as long as the page has it.
 async function show(address, push) {
@@ -37,8 +39,9 @@ async function show(address, push) {
     if (!main) return location.assign(address);
     if (push) history.pushState(null, "", response.url);
     loaded = Number(page.body.dataset.loaded);
-    document.title = page.title;
-    document.querySelector(".crumbs").innerHTML = page.querySelector(".crumbs").innerHTML;
+    if (document.title !== page.title) document.title = page.title;
+    const [crumbs, fresh] = [document, page].map((each) => each.querySelector(".crumbs"));
+    if (crumbs.innerHTML !== fresh.innerHTML) crumbs.innerHTML = fresh.innerHTML;
     const [task, tab] = [selectedTask(), document.querySelector(".tab")?.id];
     Idiomorph.morph(document.querySelector("main"), main, {
       ignoreActiveValue: document.activeElement?.matches("input, select, textarea"), // a link that was clicked has none
@@ -48,6 +51,7 @@ async function show(address, push) {
       },
     });
     shown = performance.now();
+    turn();
     if (push && document.querySelector(".tab")?.id !== tab) reveal();
     if (selectedTask() !== task) document.querySelector(".panel-body")?.scrollTo(0, 0);
     document.dispatchEvent(new CustomEvent("standpipe:refreshed", { detail: { push } }));
@@ -200,12 +204,24 @@ function announce(text) {
   setTimeout(() => (line.textContent = text), 50);
 }
 
-// Durations of what is in progress grow between two refreshes.
+// Durations of what is in progress grow between two refreshes. What is drawn takes from the run that is shown: so all that
+// changes is drawn together, once a second, and not at all while the page refreshes itself more often.
 function tick() {
   const since = (performance.now() - shown) / 1000;
+  if (since < TICK / 1000) return;
   for (const each of document.querySelectorAll("[data-elapsed]")) {
     each.textContent = duration(Number(each.dataset.elapsed) + since);
   }
+  turn();
+  document.dispatchEvent(new CustomEvent("standpipe:tick"));
+}
+
+// Icons of what is in progress turn like the hand of a clock. Browsers compute an animation in CSS 60 times a second, also
+// if it has eight steps.
+function turn() {
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  angle = (angle + 45) % 360;
+  for (const arc of document.querySelectorAll(".icon-arc")) arc.setAttribute("transform", `rotate(${angle} 8 8)`);
 }
 
 function switchTheme() {
@@ -223,4 +239,4 @@ function applyTheme() {
 applyTheme();
 reveal();
 follow();
-setInterval(tick, 1000);
+setInterval(tick, TICK);

@@ -106,7 +106,8 @@ document.addEventListener("focusin", (event) => {
 
 const REST = 80; // milliseconds for which the pointer or the focus rests on a link that may be followed
 let resting = 0;
-let prepared = ""; // the last run that the server has read, as its link may be followed
+let wanted = ""; // the page of the run that may come next
+let prepared = ""; // that of the last run that the server has read
 let preparing = false;
 
 function rest(event) {
@@ -116,15 +117,24 @@ function rest(event) {
 }
 
 async function prepare(address) {
-  if (preparing || prepared === address) return;
+  wanted = address;
+  if (preparing) return;
   preparing = true;
-  prepared = address;
-  await fetch(`${address}/prepare`, { priority: "low" }).catch(() => {}); // the page itself says what is wrong
+  while (prepared !== wanted) {
+    prepared = wanted;
+    await fetch(`${prepared}/prepare`, { priority: "low" }).catch(() => {}); // the page itself says what is wrong
+  }
   preparing = false;
+}
+
+function prepareFirst() {
+  const link = document.querySelector(".run-link");
+  if (link) prepare(link.href);
 }
 
 document.addEventListener("pointerover", rest);
 document.addEventListener("focusin", rest);
+addEventListener("load", () => setTimeout(prepareFirst, REST)); // most people open the newest run
 
 // --- refresh ----------------------------------------------------------------------------------------------------------
 

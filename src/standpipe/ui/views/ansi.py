@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 
+from standpipe.model.frozen import frozen, replace
 from standpipe.support.terminal_text import strip_controls
 
 #: Colors and styles (SGR, of ECMA-48).
@@ -27,7 +27,7 @@ _PALETTE = (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class Span:
     """A part of a line with the classes of its style, separated by spaces."""
 
@@ -39,7 +39,7 @@ class Span:
 Line = tuple[Span, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class Style:
     """The style of text. `foreground` and `background` are numbers of the 16 colors, None for the usual one."""
 
@@ -71,11 +71,14 @@ class Style:
         return style
 
 
+PLAIN = Style()
+
+
 def _apply(style: Style, numbers: list[int]) -> tuple[Style, list[int]]:
     """Return the style after the first of some numbers, and the numbers that follow."""
     first, rest = numbers[0], numbers[1:]
     if first == 0:
-        return Style(), rest
+        return PLAIN, rest
     if first in _FLAGS:
         return replace(style, flags=style.flags | {_FLAGS[first]}), rest
     if first in _ENDS:
@@ -120,7 +123,7 @@ def _closest(color: Sequence[int]) -> int:
     return min(range(16), key=distance)
 
 
-def parse_line(text: str, style: Style = Style()) -> tuple[Line, Style]:
+def parse_line(text: str, style: Style = PLAIN) -> tuple[Line, Style]:
     r"""Return a line of a log as spans, and the style in which the next line begins.
 
     Of a line that overwrites itself, as progress bars do, the last state is shown.

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from standpipe.history import Artifact, Task
 from standpipe.history.records import Value
-from standpipe.model.component_changes import code_digest
+from standpipe.model.component_changes import code_digest, describe_modules
+from standpipe.model.frozen import frozen
 from standpipe.model.plan import Caching, Command, Container, Importer, Plan, PythonFunction
 from standpipe.model.types import Json
 from standpipe.ui.rendering import link
@@ -26,7 +26,7 @@ _MAX_VALUE = 120
 _RUN_PLACEHOLDERS = ("{{$.pipeline_job_", "{{$.pipeline_task_uuid")
 
 
-@dataclass(frozen=True)
+@frozen
 class KeyPart:
     """A part of a cache key.
 
@@ -39,7 +39,7 @@ class KeyPart:
     before: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class CacheView:
     """What the cache did for a task.
 
@@ -62,7 +62,7 @@ class CacheView:
     unknown: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class RecordedTask:
     """A task of a run, with the Plan of the run."""
 
@@ -148,11 +148,14 @@ def _describe(part: KeyPart) -> str:
     if part.state == "each":
         return f"{part.name} differs in each run"
     if (
-        part.before
+        part.name != "code"  # whose digests say nothing to a person
+        and part.before
         and part.now
         and len(part.before) + len(part.now) < _MAX_VALUE
         and "\n" not in part.before + part.now
     ):
+        if part.before == part.now:  # the names are the same, and the content is not
+            return f"{part.name} changed: {part.now}"
         return f"{part.name} {part.before} → {part.now}"
     return f"{part.name} changed"
 
@@ -227,6 +230,8 @@ def _function(function: PythonFunction) -> Iterator[tuple[str, _Part]]:
     digest = code_digest(function.source)
     classes = {name: code_digest(source) for name, source in function.artifact_classes.items()}
     yield "code", ((function.name, digest, classes), f"{function.name}, {digest[:12]}")
+    if function.modules:
+        yield "own modules", (describe_modules(function), ", ".join(each.name for each in function.modules))
     packages = sorted(function.packages)
     yield "packages", (packages, ", ".join(packages) or "none")
     if function.index_urls or function.use_venv:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 from standpipe.history.records import Artifact, Value
+from standpipe.model.frozen import frozen, replace
 from standpipe.model.resources import format_memory
 from standpipe.ui.views.charts import format_number
 
@@ -29,7 +29,7 @@ _LARGEST = 1e300
 _DIGITS = 12
 
 
-@dataclass(frozen=True)
+@frozen
 class DiffLine:
     """A line of a unified diff. `kind` is `added`, `removed`, `context` or `hunk`."""
 
@@ -42,7 +42,7 @@ class DiffLine:
         return {"added": "+", "removed": "-", "context": " ", "hunk": ""}[self.kind] + self.text
 
 
-@dataclass(frozen=True)
+@frozen
 class Change:
     """One thing in which two runs differ.
 
@@ -63,7 +63,7 @@ class Change:
         return format_delta(self.delta)
 
 
-@dataclass(frozen=True)
+@frozen
 class Section:
     """Changes of one kind. `name` is a key of that kind, and `hidden` the number of changes that are not listed."""
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 from markupsafe import Markup, escape
+
+from standpipe.model.frozen import frozen
 
 #: Longer texts are shown without colors, as the highlighter takes a second for 500 kB.
 _MAX_HIGHLIGHTED = 200_000
 
 
-@dataclass(frozen=True)
+@frozen
 class Source:
     """Code of a user. `html` has its lines, `file` and `line` are where it comes from; empty and 0 if unknown."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from markupsafe import Markup
 
 from standpipe.history import Run
-from standpipe.history.records import Artifact
+from standpipe.history.artifacts import LocatedArtifact, output_artifacts
+from standpipe.model.frozen import frozen
 from standpipe.ui.views.charts import RocSeries, heat_map, roc_plot
 from standpipe.ui.views.differences import Differences, RecordedRun, compare_runs
 from standpipe.ui.views.embedded import HTML, MARKDOWN
@@ -27,7 +27,7 @@ _MAX_ARTIFACTS = 20
 _MAX_CURVES = 10
 
 
-@dataclass(frozen=True)
+@frozen
 class RunColumn:
     """A run, as the heads of the tables name it. `letter` is its name on this page, `number` its position from 0."""
 
@@ -41,7 +41,7 @@ class RunColumn:
     tasks: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Picture:
     """A picture of one run."""
 
@@ -49,7 +49,7 @@ class Picture:
     svg: Markup | None
 
 
-@dataclass(frozen=True)
+@frozen
 class Pictures:
     """The same artifact of each run, as pictures side by side."""
 
@@ -57,22 +57,7 @@ class Pictures:
     pictures: tuple[Picture, ...]
 
 
-@dataclass(frozen=True)
-class LocatedArtifact:
-    """An artifact, and where it is in its run: the path of its task, its output, and its number in a list of them."""
-
-    task: str
-    output: str
-    index: int | None
-    artifact: Artifact
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What it has in common with the same artifact of other runs."""
-        return self.task, self.output if self.index is None else f"{self.output}[{self.index}]"
-
-
-@dataclass(frozen=True)
+@frozen
 class Documents:
     """The same artifact of each run, as documents side by side; None where a run does not have it."""
 
@@ -80,7 +65,7 @@ class Documents:
     artifacts: tuple[tuple[RunColumn, LocatedArtifact | None], ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class Comparison:
     """All that the page shows."""
 
@@ -108,7 +93,7 @@ def compare(recorded: Sequence[RecordedRun], *, only_differences: bool = False) 
     """
     runs = [each.run for each in recorded]
     columns = tuple(_column(number, run) for number, run in enumerate(runs))
-    artifacts = [{each.key: each for each in _artifacts(run)} for run in runs]
+    artifacts = [{each.key: each for each in output_artifacts(run)} for run in runs]
     metrics = [
         {key: found for key, each in by_key.items() if (found := read_metrics(each.artifact))} for by_key in artifacts
     ]
@@ -131,18 +116,6 @@ def _column(number: int, run: Run) -> RunColumn:
     return RunColumn(
         number, chr(ord("A") + number), run.id, run.pipeline, run.status.value, run.created, run.duration, tasks
     )
-
-
-def _artifacts(run: Run) -> Iterator[LocatedArtifact]:
-    """Yield the output artifacts of the tasks that made them."""
-    for task in run.all_tasks():
-        for name, value in task.outputs.items() if not task.children else ():
-            if isinstance(value, Artifact):
-                yield LocatedArtifact(task.path, name, None, value)
-            elif isinstance(value, list):
-                for number, item in enumerate(value):
-                    if isinstance(item, Artifact):
-                        yield LocatedArtifact(task.path, name, number, item)
 
 
 def _matrices(columns: Sequence[RunColumn], metrics: Sequence[Mapping[_Key, Metrics]]) -> Iterator[Pictures]:

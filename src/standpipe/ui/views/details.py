@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from standpipe.history import Run, Status, Task
+from standpipe.model.frozen import frozen
 from standpipe.model.plan import Plan
+from standpipe.runs.pulled import PulledRun, read_mark
 from standpipe.support.shell_commands import standpipe_command
 from standpipe.support.terminal_text import strip_controls
 from standpipe.ui.rendering import link
@@ -21,7 +23,7 @@ _MAX_FAILURES = 50
 _RESUMABLE = (Status.FAILED, Status.CANCELLED, Status.INTERRUPTED)
 
 
-@dataclass(frozen=True)
+@frozen
 class Fact:
     """A line of details: a label, a text, and the address that it leads to."""
 
@@ -31,7 +33,7 @@ class Fact:
     copy: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class CommandLine:
     """A command to type, and what it does."""
 
@@ -39,7 +41,7 @@ class CommandLine:
     text: str
 
 
-@dataclass(frozen=True)
+@frozen
 class TaskFailureView:
     """A task that failed by itself."""
 
@@ -49,7 +51,7 @@ class TaskFailureView:
     failure: FailureView
 
 
-@dataclass(frozen=True)
+@frozen
 class Pause:
     """A time in which the run was not in progress, before it was resumed."""
 
@@ -57,7 +59,7 @@ class Pause:
     end: datetime
 
 
-@dataclass(frozen=True)
+@frozen
 class DetailsView:
     """The tab. `more_failures` is how many are left out; `other_failures` are sentences about the run as a whole."""
 
@@ -108,6 +110,8 @@ def _facts(run: Run, plan: Plan | None) -> Iterator[Fact]:
     if plan and plan.root.source_location:
         yield Fact("Defined in", describe_location(plan.root.source_location), copy=True)
     yield Fact("Folder", str(run.folder), copy=True)
+    if pulled := read_mark(run.folder):
+        yield Fact("Pulled from", f"{pulled.host}: run {pulled.id}", copy=True)
     if run.rerun_of:
         origin, _, path = run.rerun_of.partition("/")
         yield Fact("Rerun of", run.rerun_of, link("runs", origin, tab="tasks", task=path))
@@ -127,9 +131,18 @@ def _waited(run: Run) -> float | None:
     return max(0.0, (min(starts) - run.created).total_seconds()) if starts else None
 
 
+def _commands_of_cluster(run: Run, pulled: PulledRun) -> Iterator[CommandLine]:
+    flags = ("--host", pulled.host)
+    yield CommandLine("Bring it up to date", standpipe_command("pull", run.folder.parent, pulled.id, flags=flags))
+    if run.status is Status.RUNNING:
+        yield CommandLine("Cancel it there", shlex.join(["standpipe", "cancel", pulled.id, *flags]))
+
+
 def _commands(run: Run, script: str) -> Iterator[CommandLine]:
     root = run.folder.parent
-    if run.rerun_of:
+    if pulled := read_mark(run.folder):
+        yield from _commands_of_cluster(run, pulled)
+    elif run.rerun_of:
         origin, _, path = run.rerun_of.partition("/")
         yield CommandLine("Rerun the task", standpipe_command("rerun", root, origin, path))
     elif run.status in _RESUMABLE:
@@ -139,7 +152,7 @@ def _commands(run: Run, script: str) -> Iterator[CommandLine]:
             yield CommandLine(
                 "Resume with the code as it is now", standpipe_command("resume", root, run.id, flags=flags)
             )
-    if run.status is Status.RUNNING:
+    if run.status is Status.RUNNING and not pulled:
         yield CommandLine("Stop it", standpipe_command("cancel", root, run.id))
     yield CommandLine("Show it on a terminal", standpipe_command("show", root, run.id))
 

@@ -6,9 +6,9 @@ Pure functions of the runs' records and Plans: the page Compare shows them, and 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from standpipe.history import Run, Status
+from standpipe.model.frozen import frozen
 from standpipe.model.plan import Plan
 from standpipe.ui.views.changes import Section, compare_values, make_section
 from standpipe.ui.views.plan_differences import compare_plans
@@ -18,7 +18,7 @@ from standpipe.ui.views.task_differences import Divergence, compare_tasks, find_
 CAUSES = frozenset({"parameters", "code", "packages", "images", "settings", "definition", "inputs"})
 
 
-@dataclass(frozen=True)
+@frozen
 class RecordedRun:
     """A run, and the Plan that it was started or last resumed with; None if an old version recorded it."""
 
@@ -26,7 +26,7 @@ class RecordedRun:
     plan: Plan | None
 
 
-@dataclass(frozen=True)
+@frozen
 class Differences:
     """What changed from the run `before` to the run `after`.
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
 
 from standpipe.model.events import Failure
+from standpipe.model.frozen import frozen
 from standpipe.support.terminal_text import strip_controls
 from standpipe.ui.rendering import link
 
 
-@dataclass(frozen=True)
+@frozen
 class FailureView:
     """Why a task failed.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 
+from standpipe.model.frozen import frozen
 from standpipe.support.untrusted_folders import OPEN_FOLDER
 
 #: The most entries that are shown, how deep, and how many of one folder are looked at.
@@ -15,7 +15,7 @@ _MAX_DEPTH = 8
 _MAX_SCANNED = 10_000
 
 
-@dataclass(frozen=True)
+@frozen
 class Entry:
     """A file, a folder or something else in a folder.
 
@@ -32,7 +32,7 @@ class Entry:
     hidden: int = 0
 
 
-@dataclass(frozen=True)
+@frozen
 class Folder:
     """The entries of a folder, and how many files with how many bytes are in those that are shown."""
 

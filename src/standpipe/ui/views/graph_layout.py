@@ -8,9 +8,10 @@ a few passes up and down, and then moved towards them.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
+
+from standpipe.model.frozen import frozen
 
 #: Distances in pixels.
 _GAP_X = 24.0
@@ -27,7 +28,7 @@ _PASSING = 10.0
 _Point = Hashable
 
 
-@dataclass(frozen=True)
+@frozen
 class Box:
     """The place of a node."""
 
@@ -37,7 +38,7 @@ class Box:
     height: float
 
 
-@dataclass(frozen=True)
+@frozen
 class Placement:
     """A picture: its size, the boxes of the nodes by id, and the paths of the edges, as SVG has them."""
 

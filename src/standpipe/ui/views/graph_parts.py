@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from standpipe.model.frozen import frozen
 from standpipe.ui.views.layers import Crumb
 from standpipe.ui.views.states import LABELS, PENDING, StateCount
 
@@ -20,7 +20,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class GraphNode:
     """A task or an artifact.
 
@@ -62,7 +62,7 @@ class GraphNode:
         return ", ".join(filter(None, [self.kind_label, state, after]))
 
 
-@dataclass(frozen=True)
+@frozen
 class GraphEdge:
     """A dependency. `kind` is `artifact`, `parameter` or `after`; `label` says what is passed."""
 
@@ -72,7 +72,7 @@ class GraphEdge:
     label: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class Graph:
     """The graph of a layer. `crumbs` are the layers around it, then itself."""
 

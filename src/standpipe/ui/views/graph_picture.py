@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from standpipe.history import Run, Status
+from standpipe.model.frozen import frozen, replace
 from standpipe.model.plan import Plan
 from standpipe.ui.views.charts import shorten
 from standpipe.ui.views.graph import Graph, GraphEdge, GraphNode, draw_graph
 from standpipe.ui.views.graph_layout import Box, place
 from standpipe.ui.views.layers import Layer, find_layer
+from standpipe.ui.views.plan_layers import describe_start, walk_layers
 
 #: The most layers that are drawn.
 MAX_LAYERS = 20
@@ -21,7 +22,7 @@ _SMALLEST, _LARGEST = 110.0, 300.0
 _CHARACTER, _SMALL_CHARACTER = 7.6, 6.6
 
 
-@dataclass(frozen=True)
+@frozen
 class PlacedNode:
     """A node in a picture. `title` and `detail` are as long as its box has space for."""
 
@@ -31,7 +32,7 @@ class PlacedNode:
     detail: str
 
 
-@dataclass(frozen=True)
+@frozen
 class PlacedEdge:
     """An edge in a picture; `path` is that of SVG."""
 
@@ -39,7 +40,7 @@ class PlacedEdge:
     path: str
 
 
-@dataclass(frozen=True)
+@frozen
 class GraphPicture:
     """The picture of a layer. `name` joins the names of the layers around it and its own."""
 
@@ -72,6 +73,28 @@ def draw_layers(run: Run, plan: Plan | None) -> Iterator[GraphPicture]:
             drawn += 1
             yield _picture(graph)
         pending += _inner(layer)
+
+
+def draw_plan(plan: Plan) -> Iterator[GraphPicture | str]:
+    """Yield the pictures of a Plan that nobody has run, that of the pipeline first.
+
+    In place of a layer that has too many nodes for a picture there is its name.
+    """
+    for layer in walk_layers(plan):
+        graph = draw_graph(layer)
+        if graph is None:
+            yield " / ".join(crumb.name for crumb in layer.crumbs)
+        elif graph.nodes:
+            yield _picture(replace(graph, nodes=tuple(_with_start(layer, node) for node in graph.nodes)))
+
+
+def _with_start(layer: Layer, node: GraphNode) -> GraphNode:
+    """Return a node with its condition and its loop in place of the progress, which it does not have."""
+    member = layer.members.get(node.id.removeprefix("task:"))
+    if node.is_artifact or member is None:
+        return node
+    notes = [note for note in describe_start(layer, member) if not note.startswith("after ")]
+    return replace(node, detail="; ".join(notes))
 
 
 def _inner(layer: Layer) -> Iterator[Layer]:

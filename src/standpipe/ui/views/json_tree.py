@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from standpipe.model.frozen import frozen
 from standpipe.model.types import Json
 from standpipe.ui.views.charts import shorten
 
@@ -18,7 +18,7 @@ _MAX_TEXT = 2000
 _NAMES = {dict: ("object", "key", "keys"), list: ("array", "item", "items")}
 
 
-@dataclass(frozen=True)
+@frozen
 class JsonNode:
     """One value of JSON.
 

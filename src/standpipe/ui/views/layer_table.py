@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from standpipe.history import Artifact, Task
 from standpipe.history.records import first_line
+from standpipe.model.frozen import frozen
 from standpipe.support.properties import cached_property
 from standpipe.ui.views.graph import list_counts
 from standpipe.ui.views.layers import Crumb, Layer, Member
@@ -20,7 +20,7 @@ ROWS = 100
 _MAX_ITEM_LENGTH = 120
 
 
-@dataclass(frozen=True)
+@frozen
 class LayerRow:
     """An iteration or task. `layer` is the layer that it opens, empty if it opens none; `note` says why it failed."""
 
@@ -33,7 +33,7 @@ class LayerRow:
     note: str
 
 
-@dataclass(frozen=True)
+@frozen
 class LayerTable:
     """A page of the rows of a layer, those that need attention first.
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 
 from standpipe.history import Run, Task
 from standpipe.history.records import Value
+from standpipe.model.frozen import field, frozen, replace
 from standpipe.model.plan import Component, Dag, Executor, ExecutorRef, Importer, InputItems, Node, Plan, RawItems
 from standpipe.support.properties import cached_property
 from standpipe.ui.views.states import PENDING, state_of
 
 
-@dataclass(frozen=True)
+@frozen
 class Crumb:
     """A layer around another one: the path and the name of it."""
 
@@ -27,7 +27,7 @@ class Crumb:
     name: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Member:
     """A task in a layer.
 
@@ -98,7 +98,7 @@ class Member:
         return self.task.children if self.task else ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Layer:
     """The pipeline, or a member that has tasks of its own.
 

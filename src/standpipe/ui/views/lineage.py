@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from standpipe.history import Artifact, Run, Task
+from standpipe.model.frozen import frozen
 from standpipe.ui.rendering import link
 from standpipe.ui.views.charts.layers import Box, Edge, draw_layers
 from standpipe.ui.views.previews import location_of
@@ -16,7 +16,7 @@ from standpipe.ui.views.previews import location_of
 _MOST_BOXES = 8
 
 
-@dataclass(frozen=True)
+@frozen
 class IndexedArtifact:
     """An artifact of a run: what identifies its payload, and the paths of the tasks that made it and used it."""
 
@@ -27,7 +27,7 @@ class IndexedArtifact:
     consumers: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class IndexedRun:
     """The artifacts of a run."""
 
@@ -35,7 +35,7 @@ class IndexedRun:
     artifacts: tuple[IndexedArtifact, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class Search:
     """The runs that were searched, newest first, of so many that there are; `is_complete` unless a step is left."""
 
@@ -44,7 +44,7 @@ class Search:
     is_complete: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class Use:
     """A task that made or used an artifact.
 
@@ -58,7 +58,7 @@ class Use:
     is_same_file: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class Lineage:
     """What an artifact comes from and what it was used for.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 
+from standpipe.model.frozen import frozen
 from standpipe.ui.rendering import link
 from standpipe.ui.views.ansi import Line
 
@@ -16,7 +17,7 @@ _MAX_LABEL = 24
 _COLORS = 8
 
 
-@dataclass(frozen=True)
+@frozen
 class LogQuery:
     """What the address of the tab asks for.
 
@@ -69,7 +70,7 @@ class _OfTask:
         return _shorten_path(self.task)
 
 
-@dataclass(frozen=True)
+@frozen
 class LogLine(_OfTask):
     """A line. `number` is counted from 1, None if it is not known. `task` is whose it is, on a page with several."""
 
@@ -80,7 +81,7 @@ class LogLine(_OfTask):
     href: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class Note(_OfTask):
     """A sentence between lines: what is left out, or why a log cannot be shown. `href` leads to it."""
 
@@ -90,7 +91,7 @@ class Note(_OfTask):
     href: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class Followed:
     """How far the log of an attempt that has not ended was read.
 
@@ -111,7 +112,7 @@ class Followed:
     line: int | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Cursor:
     """How far the logs of a page were read.
 
@@ -149,7 +150,7 @@ class Cursor:
         return Cursor(scope, known, entries)
 
 
-@dataclass(frozen=True)
+@frozen
 class AttemptLink:
     """A link to the log of an attempt."""
 
@@ -159,7 +160,7 @@ class AttemptLink:
     is_shown: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class LogsView:
     """The tab.
 
@@ -195,7 +196,7 @@ class LogsView:
     all_href: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class NewLines:
     """What was added to the logs of a page. `cursor` is empty if nothing more will come."""
 

@@ -6,13 +6,14 @@ What a page shows of a log is read when it is made; `read_new_lines` continues i
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from standpipe.errors import StandpipeError
 from standpipe.history import Attempt, Run, Status, Task, log_files
-from standpipe.history.log_files import describe_problem
+from standpipe.history.log_files import describe_problem, describe_truncation
+from standpipe.history.log_stream import list_attempts
 from standpipe.ui.rendering import link
 from standpipe.ui.views.ansi import Line, Style, parse_line, parse_lines
 from standpipe.ui.views.log_records import (
@@ -127,7 +128,8 @@ def _read_piece(view: LogsView, task: Task, attempt: Attempt, root: Path) -> Log
     is_running = attempt.status is Status.RUNNING
     rest = [_numbered(parse_line(piece.rest, style)[0], before, len(lines) + 1)] if piece.rest else []
     is_end = query.end is None or query.end >= piece.size
-    notes = [_truncated(attempt, piece.size)] if is_end and (attempt.log_bytes or 0) > piece.size else []
+    truncation = describe_truncation(attempt, piece.size)
+    notes = [Note(truncation)] if is_end and truncation else []
     next_line = None if before is None else before + len(lines) + 1
     here = Followed(task.path, attempt.number, piece.end, piece.stop, style.code, next_line)
     return replace(
@@ -139,10 +141,6 @@ def _read_piece(view: LogsView, task: Task, attempt: Attempt, root: Path) -> Log
         later="" if is_end else replace(query, end=None).href,
         size=piece.size,
     )
-
-
-def _truncated(attempt: Attempt, size: int) -> Note:
-    return Note(f"The log was truncated: it has {size} of the {attempt.log_bytes} bytes that the task printed.")
 
 
 def _numbered(spans: Line, before: int | None, index: int) -> LogLine:
@@ -181,21 +179,6 @@ def _explain_absence(task: Task, query: LogQuery) -> tuple[str, str]:
 
 
 # --- several logs -----------------------------------------------------------------------------------------------------
-
-
-def list_attempts(run: Run, group: Task | None) -> list[tuple[Task, Attempt]]:
-    """Return all attempts in a group, by the times at which they started."""
-    tasks = run.all_tasks() if group is None else _within(group)
-    attempts = [(task, attempt) for task in tasks for attempt in task.attempts]
-    return sorted(attempts, key=lambda each: each[1].started)
-
-
-def _within(group: Task) -> Iterator[Task]:
-    pending = [group]
-    while pending:
-        task = pending.pop()
-        yield task
-        pending += reversed(task.children)
 
 
 def _read_several(run: Run, group: Task | None, query: LogQuery) -> LogsView:

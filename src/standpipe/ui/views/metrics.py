@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 
 from standpipe.history.records import Artifact
+from standpipe.model.frozen import field, frozen
 from standpipe.model.types import Json
 from standpipe.ui.views.charts import RocSeries
 
@@ -25,7 +25,7 @@ _CURVE, _MATRIX, _SLICES = "confidenceMetrics", "confusionMatrix", "evaluationSl
 _LABELS = {"aucPrc": "AUC of precision and recall", "aucRoc": "AUC of the ROC curve", "logLoss": "Log loss"}
 
 
-@dataclass(frozen=True)
+@frozen
 class Scalar:
     """A metric that is one number."""
 
@@ -38,7 +38,7 @@ class Scalar:
         return 0 <= self.value <= 1
 
 
-@dataclass(frozen=True)
+@frozen
 class CategoryScores:
     """How well one category was predicted. A score is None if it divides by zero; `support` is its number of cases."""
 
@@ -49,7 +49,7 @@ class CategoryScores:
     support: float
 
 
-@dataclass(frozen=True)
+@frozen
 class ConfusionMatrix:
     """How often each true category (row) was predicted as each category (column)."""
 
@@ -76,7 +76,7 @@ class ConfusionMatrix:
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class Classification:
     """The metrics of a classifier, for all data or for one slice of them."""
 
@@ -91,7 +91,7 @@ class Classification:
         return logged if logged is not None else self.curve.auc if self.curve else None
 
 
-@dataclass(frozen=True)
+@frozen
 class Metrics(Classification):
     """All metrics of one artifact. `slices` are by label, in the order in which they were logged."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from standpipe.history import Artifact
 from standpipe.model.argument_texts import parse_argument
+from standpipe.model.frozen import field, frozen
 from standpipe.model.types import ArtifactInput, Input, Json, ParameterInput, ParameterType, is_required
 from standpipe.model.values import ValueMismatch, describe_disallowed
 
@@ -31,7 +31,7 @@ _LOST = "The value of the earlier run held a secret, which the run store does no
 _KEPT = "The value of the earlier run is too long to show here. Leave the field empty to keep it."
 
 
-@dataclass(frozen=True)
+@frozen
 class Field:
     """A field of the form.
 
@@ -59,7 +59,7 @@ class Field:
         return f"{PREFIX}{self.name}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Earlier:
     """The inputs of an earlier run that a new one begins with, and the names of those that have lost a secret.
 

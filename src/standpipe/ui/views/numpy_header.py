@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+
+from standpipe.model.frozen import frozen
 
 _MAGIC = b"\x93NUMPY"
 _MAX_HEADER = 64 * 1024
 
 
-@dataclass(frozen=True)
+@frozen
 class NumpyHeader:
     """The shape of an array, its data type in NumPy's notation, such as `<f8`, and the order of its items."""
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from standpipe.model.frozen import frozen
 from standpipe.ui.views.tables import Column
 
 #: The end of a file, and the most bytes of a footer that are read.
@@ -32,7 +32,7 @@ _CONVERTED_TYPES = (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class ParquetInfo:
     """The columns of the first level, and the number of rows."""
 

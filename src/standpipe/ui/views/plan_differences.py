@@ -91,7 +91,8 @@ def _program_text(executor: Executor) -> str:
         return ""
     if isinstance(executor.program, PythonFunction):
         classes = executor.program.artifact_classes.values()
-        return "\n\n".join((executor.program.source.strip("\n"), *classes))
+        modules = (f"# {each.name}\n{each.source}" for each in executor.program.modules)
+        return "\n\n".join((executor.program.source.strip("\n"), *classes, *modules))
     return "\n".join(map(str, (*executor.program.command, *executor.program.args)))
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from standpipe.history import Task
+from standpipe.model.frozen import frozen
 from standpipe.model.plan import Component, Container, Dag, Executor, ExecutorRef, Node, Plan
 from standpipe.model.types import Json
 
 
-@dataclass(frozen=True)
+@frozen
 class PlannedTask:
     """A task as its Plan describes it. `executor` is None for nested pipelines and loops over them.
 

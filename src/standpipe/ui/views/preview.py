@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from typing import Union
 
 from markupsafe import Markup
 
 from standpipe.history import Artifact
+from standpipe.model.frozen import frozen
 from standpipe.ui.payloads import OpenFile
 from standpipe.ui.views.folders import Folder
 from standpipe.ui.views.json_tree import JsonNode
@@ -23,7 +23,7 @@ _MAX_EMBEDDED = 512 * 1024
 Content = Union[Table, JsonNode, NumpyHeader, Folder, Markup, str, None]
 
 
-@dataclass(frozen=True)
+@frozen
 class Preview:
     """What a payload contains, as far as it is shown.
 
@@ -47,7 +47,7 @@ class Preview:
 
 def location_of(artifact: Artifact) -> str:
     """Return what identifies an artifact in the addresses of pages: the location of its payload, or else its URI."""
-    return str(artifact.path or artifact.uri)
+    return artifact.location
 
 
 def data_uri(file: OpenFile, media: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from markupsafe import Markup
 
 from standpipe.history import Run, Task
 from standpipe.history.records import Artifact
+from standpipe.model.frozen import frozen
 from standpipe.support.terminal_text import strip_controls
 from standpipe.ui.views.changes import value_text
 from standpipe.ui.views.charts import format_number, heat_map, roc_plot
@@ -37,7 +37,7 @@ _DOCUMENTS_SIZE, _DOCUMENT_SIZE = 600_000, 200_000
 _LOGS_SIZE, _LOG_SIZE, _LOG_LINES, _MAX_LOGS = 300_000, 30_000, 200, 40
 
 
-@dataclass(frozen=True)
+@frozen
 class FailedTask:
     """A task that failed by itself. `traceback` is that of the user's code, `log` the end of its log without one."""
 
@@ -50,7 +50,7 @@ class FailedTask:
     rerun_command: str
 
 
-@dataclass(frozen=True)
+@frozen
 class ShownMetrics:
     """The metrics of the artifacts of a task: numbers as text by their names, and pictures."""
 
@@ -59,7 +59,7 @@ class ShownMetrics:
     pictures: tuple[Markup, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class ShownDocument:
     """An artifact to read or to look at: Markdown, HTML, a picture."""
 
@@ -68,7 +68,7 @@ class ShownDocument:
     preview: Preview
 
 
-@dataclass(frozen=True)
+@frozen
 class ShownArtifact:
     """An artifact as a row. `metadata` is one text for each entry."""
 
@@ -81,7 +81,7 @@ class ShownArtifact:
     metadata: Mapping[str, str]
 
 
-@dataclass(frozen=True)
+@frozen
 class Report:
     """All that a report shows. The numbers `hidden_…` are what it leaves out."""
 

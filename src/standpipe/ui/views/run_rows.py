@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from standpipe.history import Run, Status
 from standpipe.history.totals import CACHED, Metric, RunTotals
+from standpipe.model.frozen import frozen
 from standpipe.support.durations import format_duration
 from standpipe.ui.views.states import LABELS
 
@@ -22,7 +22,7 @@ _MIN_PART = 4.0
 _RESUMABLE = {Status.FAILED, Status.CANCELLED, Status.INTERRUPTED}
 
 
-@dataclass(frozen=True)
+@frozen
 class BarPart:
     """The tasks of a run that have one state: how many, and their part of the bar."""
 
@@ -33,7 +33,7 @@ class BarPart:
     width: float
 
 
-@dataclass(frozen=True)
+@frozen
 class TaskBar:
     """The tasks of a run by state. `description` says in words what it shows."""
 
@@ -42,7 +42,7 @@ class TaskBar:
     is_complete: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class MetricCell:
     """The value of a metric as text, and in full; both are empty if the run does not have it."""
 
@@ -50,7 +50,7 @@ class MetricCell:
     title: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class RunRow:
     """A run in the list. `elapsed` are the seconds of progress of a run in progress, None for others."""
 
@@ -95,8 +95,8 @@ def make_row(run: Run, totals: RunTotals | None, metrics: Sequence[str], now: da
         ago=format_age((now - run.created).total_seconds()),
         tasks=make_bar(totals) if totals else None,
         metrics=tuple(_cell(totals.metrics.get(name) if totals else None) for name in metrics),
-        can_stop=is_running,
-        can_resume=run.status in _RESUMABLE,
+        can_stop=is_running and not run.is_pulled,
+        can_resume=run.status in _RESUMABLE and not run.is_pulled,
     )
 
 

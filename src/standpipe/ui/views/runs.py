@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from standpipe.history import Run, Status
 from standpipe.history.totals import RunTotals
+from standpipe.model.frozen import frozen, replace
 from standpipe.ui.views.run_rows import RunRow, make_row
 from standpipe.ui.views.states import LABELS
 
@@ -36,7 +36,7 @@ _METRIC = "metric:"
 _STATES = tuple(state for state in LABELS if state in Status.__members__ and state not in ("READY", "SKIPPED"))
 
 
-@dataclass(frozen=True)
+@frozen
 class RunsQuery:
     """What the address of a list of runs asks for. `sort` begins with `-` for the highest value first."""
 
@@ -81,7 +81,7 @@ class RunsQuery:
         return [(name, value) for name, value in fields if value and name not in without]
 
 
-@dataclass(frozen=True)
+@frozen
 class Column:
     """A column. `order` is the value of `aria-sort`; `href` sorts by the column."""
 
@@ -93,7 +93,7 @@ class Column:
     remove_href: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class StateChip:
     """A state with the number of its runs. `href` shows only them, or all if they are shown already."""
 
@@ -104,7 +104,7 @@ class StateChip:
     is_chosen: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class MetricChoice:
     """A metric that can be a column."""
 
@@ -112,7 +112,7 @@ class MetricChoice:
     is_chosen: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class RunsPage:
     """A page of the list. `total` is the number of all runs, `matching` that of the runs that the filters let pass."""
 
@@ -135,7 +135,7 @@ class RunsPage:
         return self.first + len(self.rows) - 1
 
 
-@dataclass(frozen=True)
+@frozen
 class Selection:
     """The runs of one page, and how many there are besides. `matching` has the runs of all states."""
 

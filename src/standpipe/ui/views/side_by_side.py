@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from standpipe.history.records import Value
+from standpipe.model.frozen import frozen
 from standpipe.ui.views.changes import difference, format_delta, same_value, value_text
 from standpipe.ui.views.charts import format_number
 from standpipe.ui.views.metrics import Metrics
@@ -22,7 +22,7 @@ _LESS_IS_BETTER = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class Cell:
     """A value of one run as text, None where the run does not have it.
 
@@ -35,7 +35,7 @@ class Cell:
     is_best: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Row:
     """One value of each run. `where` is the task and the artifact that it belongs to; empty for those of the run."""
 
@@ -46,7 +46,7 @@ class Row:
     direction: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class Table:
     """Rows, the number of those that are left out because all runs have the same, and because they are too many."""
 

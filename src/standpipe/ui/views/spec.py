@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from standpipe.errors import StandpipeError
-from standpipe.model.plan import Component, Container, ExecutorRef, Plan, PythonFunction, SourceLocation
+from standpipe.model.frozen import frozen
+from standpipe.model.plan import Component, Container, Dag, ExecutorRef, Plan, PythonFunction, SourceLocation
 from standpipe.ui.views.code import Source, highlight
 
 #: The sections of a compiled file that are folded at first.
 _FOLDED = {"components", "deploymentSpec", "platforms"}
 
-#: The longest compiled file that a page shows; longer ones are downloaded.
+#: The longest compiled file that a page shows, and the most tasks of its pipeline; others are downloaded. The tasks are
+#: counted first, as writing a file of 10,000 tasks takes 0.3 s and 30 MB.
 _MAX_SHOWN = 2_000_000
+_MAX_TASKS = 5_000
+_TOO_LONG = "The file is too long for this page: download it."
 
 
-@dataclass(frozen=True)
+@frozen
 class SpecSection:
     """A top-level field of a compiled file with its lines."""
 
@@ -28,7 +31,7 @@ class SpecSection:
     html: Markup
 
 
-@dataclass(frozen=True)
+@frozen
 class SpecView:
     """The tab. `problem` says why there is no file; `text` is the file, `location` where the pipeline is defined."""
 
@@ -45,12 +48,14 @@ def view_spec(plan: Plan | None) -> SpecView:
         return SpecView("This run was recorded by an older Standpipe, which did not store pipelines.")
     sources = tuple(_sources(plan))
     location = describe_location(plan.root.source_location)
+    if _count_tasks(plan) > _MAX_TASKS:
+        return SpecView(_TOO_LONG, sources=sources, location=location)
     try:
         text = emit_yaml(plan)
     except StandpipeError as error:
         return SpecView(f"The pipeline cannot be written as a file: {error}", sources=sources, location=location)
     if len(text) > _MAX_SHOWN:
-        return SpecView("The file is too long for this page: download it.", sources=sources, location=location)
+        return SpecView(_TOO_LONG, sources=sources, location=location)
     return SpecView(text=text, sections=tuple(_sections(text)), sources=sources, location=location)
 
 
@@ -68,6 +73,11 @@ def emit_yaml(plan: Plan) -> str:
 def describe_location(location: SourceLocation | None) -> str:
     """Return a location as `file:line`; empty if it is unknown."""
     return f"{location.file}:{location.line}" if location else ""
+
+
+def _count_tasks(plan: Plan) -> int:
+    bodies = (component.body for _, component in plan.components_by_path())
+    return sum(len(body.nodes) for body in bodies if isinstance(body, Dag))
 
 
 def _sections(text: str) -> Iterator[SpecSection]:

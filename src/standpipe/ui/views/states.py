@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from standpipe.history import Status, Task
+from standpipe.model.frozen import frozen
 
 #: Cached tasks have succeeded; pages show them apart.
 CACHED = "CACHED"
@@ -29,7 +29,7 @@ LABELS = {
 _ORDER = {state: number for number, state in enumerate(LABELS)}
 
 
-@dataclass(frozen=True)
+@frozen
 class StateCount:
     """How many tasks have a state."""
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from standpipe.history import Run
-from standpipe.history.records import Value
+from standpipe.history.records import Value, format_time
 from standpipe.support.durations import format_duration
 from standpipe.support.terminal_text import strip_controls
 from standpipe.ui.views.changes import value_text
@@ -69,7 +69,8 @@ def _parts(run: Run) -> Iterator[str]:
     """Yield parts, each of which is whole."""
     yield f"{MARK}\n## {_headline(run)}\n\n"
     counts = ", ".join(f"{each.count} {each.label.lower()}" for each in count_states(run.all_tasks()))
-    yield f"{_code(run.id)}, started {run.started or run.created:%Y-%m-%d %H:%M:%S}{f': {counts}' if counts else ''}\n"
+    started = format_time(run.started or run.created)
+    yield f"{_code(run.id)}, started {started}{f': {counts}' if counts else ''}\n"
     failed = failed_tasks(run)
     if failed:
         yield f"\n### Failures\n\n{len(failed)} {'task' if len(failed) == 1 else 'tasks'} failed.\n"

@@ -6,8 +6,8 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from standpipe.model.frozen import frozen
 from standpipe.model.types import Json
 from standpipe.ui.views.charts import shorten
 
@@ -30,7 +30,7 @@ _BOOLEANS = frozenset(("true", "false"))
 _NUMERIC = ("integer", "number", "int", "uint", "float", "double", "decimal")
 
 
-@dataclass(frozen=True)
+@frozen
 class Column:
     """A column: its name, and the type of its values, such as `integer`."""
 
@@ -43,7 +43,7 @@ class Column:
         return self.type.startswith(_NUMERIC)
 
 
-@dataclass(frozen=True)
+@frozen
 class Table:
     """The first rows of a table.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from standpipe.history import Attempt, Run, Status, Task
 from standpipe.history.log_files import describe_problem
+from standpipe.model.frozen import frozen
 from standpipe.support.terminal_text import strip_controls
 from standpipe.support.untrusted_files import UntrustedFileError, open_below
 
@@ -16,7 +16,7 @@ from standpipe.support.untrusted_files import UntrustedFileError, open_below
 _ORDER = (Status.FAILED, Status.INTERRUPTED, Status.CANCELLED, Status.RUNNING)
 
 
-@dataclass(frozen=True)
+@frozen
 class LogTail:
     """The end of the log of the last attempt of a task.
 

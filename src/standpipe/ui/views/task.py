@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from standpipe.history import Attempt, Run, Task
-from standpipe.history.records import first_line
+from standpipe.history.records import first_line, format_time
+from standpipe.model.frozen import frozen
 from standpipe.model.plan import Command, Container, Importer, Node, Plan, PythonFunction
 from standpipe.model.resources import QuantityError, parse_cpu, parse_memory
 from standpipe.support.durations import format_duration
@@ -33,7 +33,7 @@ _LEAST_CPU = 0.1
 _MAX_ATTEMPTS = 100
 
 
-@dataclass(frozen=True)
+@frozen
 class AttemptRow:
     """An attempt of the task."""
 
@@ -50,7 +50,7 @@ class AttemptRow:
     log_href: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Usage:
     """What a task used of something that it has a limit for. `share` is from 0 to 100; None without a limit."""
 
@@ -60,7 +60,7 @@ class Usage:
     share: float | None
 
 
-@dataclass(frozen=True)
+@frozen
 class TaskHeader:
     """What the panel shows above its sections: `steps` lead to the tasks around it."""
 
@@ -78,7 +78,7 @@ class TaskHeader:
     can_rerun: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class InputOutput:
     """The section Input/Output."""
 
@@ -88,7 +88,7 @@ class InputOutput:
     has_ended: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class TaskDetails:
     """The section Task Details."""
 
@@ -205,9 +205,9 @@ def _facts(task: Task, planned: PlannedTask | None) -> Iterator[Fact]:
     if task.started and task.ready and task.attempts:
         yield Fact("Waited", format_duration(max(0.0, (task.started - task.ready).total_seconds())))
     if task.started:
-        yield Fact("Started", f"{task.started:%Y-%m-%d %H:%M:%S}")
+        yield Fact("Started", format_time(task.started))
     if task.ended:
-        yield Fact("Ended", f"{task.ended:%Y-%m-%d %H:%M:%S}")
+        yield Fact("Ended", format_time(task.ended))
     if planned and planned.node.source_location:
         yield Fact("Called at", describe_location(planned.node.source_location), copy=True)
     if planned and planned.component.source_location:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from math import inf
 
 from standpipe.history import Run, Task
 from standpipe.history.records import Artifact, Value, first_line
+from standpipe.model.frozen import frozen
 from standpipe.ui.views.changes import (
     Change,
     Section,
@@ -20,7 +20,7 @@ from standpipe.ui.views.changes import (
 from standpipe.ui.views.metrics import Metrics, read_metrics
 
 
-@dataclass(frozen=True)
+@frozen
 class Divergence:
     """The first task whose outputs differ. `reason` is what differed before it, as far as that is known."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from standpipe.history import Task
 from standpipe.history.outline import Line, select_lines
 from standpipe.history.records import first_line
+from standpipe.model.frozen import frozen
 from standpipe.support.terminal_text import strip_controls
 from standpipe.ui.views.states import CACHED, LABELS, state_of
 
 
-@dataclass(frozen=True)
+@frozen
 class TaskRow:
     """A task, or the number of tasks that have no row of their own, if `path` is empty.
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 
 from standpipe.history import Run, Task
 from standpipe.history.records import first_line
 from standpipe.history.render import format_value
+from standpipe.model.frozen import frozen, replace
 from standpipe.model.plan import Plan
 from standpipe.ui.rendering import link
 from standpipe.ui.views.planned import find_planned
@@ -38,7 +38,7 @@ _COMPILED_NAMES = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class TaskQuery:
     """What the address of the tab asks for.
 
@@ -89,7 +89,7 @@ class TaskQuery:
         return replace(self, folds=(*others, (path, first)))
 
 
-@dataclass(frozen=True)
+@frozen
 class TaskRow:
     """A row of the table. `kind` is what `kind_of` returns.
 
@@ -116,7 +116,7 @@ class TaskRow:
     cached_href: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class PageRow:
     """A row with links to the other children of a task: those from `first` to `last` of `total` are shown."""
 
@@ -128,7 +128,7 @@ class PageRow:
     later: str
 
 
-@dataclass(frozen=True)
+@frozen
 class StateFilter:
     """A state with the number of its tasks, and the address that lists them, or no longer does."""
 
@@ -139,7 +139,7 @@ class StateFilter:
     is_active: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class TasksView:
     """The tab. `total` is the number of tasks without children; `matches` is how many a filter selects."""
 

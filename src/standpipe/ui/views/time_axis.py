@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+from standpipe.model.frozen import frozen
 from standpipe.support.durations import format_duration
 
 #: The distances between ticks, in seconds, up to a day; longer runs have ticks a number of days apart.
@@ -18,7 +18,7 @@ _STEPS = (
 _MAX_TICKS = 8
 
 
-@dataclass(frozen=True)
+@frozen
 class Tick:
     """A line across the timeline, at a part from 0 to 1 of its length."""
 
@@ -26,7 +26,7 @@ class Tick:
     label: str
 
 
-@dataclass(frozen=True)
+@frozen
 class TimeAxis:
     """Maps times to parts of the axis, from 0 to 1.
 

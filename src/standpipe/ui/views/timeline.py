@@ -6,12 +6,12 @@ Positions are parts of the axis, from 0 to 1, so that pages and reports of any w
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from math import ceil
 
 from standpipe.history import Attempt, Run, Status, Task
+from standpipe.model.frozen import frozen
 from standpipe.model.plan import Plan
 from standpipe.support.durations import format_duration
 from standpipe.ui.views.critical_path import find_critical_path
@@ -30,7 +30,7 @@ STEPS = 120
 _INSTANT = 1e-9
 
 
-@dataclass(frozen=True)
+@frozen
 class Bar:
     """A part of a row. `kind` is `waiting`, `attempt`, `backoff`, `cached` or `group`."""
 
@@ -46,7 +46,7 @@ class Bar:
         return self.end - self.start
 
 
-@dataclass(frozen=True)
+@frozen
 class Strip:
     """How many iterations of a loop ran at each time: parts of the most, `peak`, and where some failed."""
 
@@ -55,7 +55,7 @@ class Strip:
     failures: tuple[float, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class TimelineRow:
     """A task, group or iteration; `kind` is that of `Member.kind`, or `more` for iterations without a row.
 
@@ -76,7 +76,7 @@ class TimelineRow:
     summary: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Timeline:
     """The rows in the order of the tree. `gaps` are where the run was resumed; `is_cut` if there are more rows."""
 
@@ -108,7 +108,7 @@ def draw_timeline(run: Run, plan: Plan | None, now: datetime, toggled: Collectio
     )
 
 
-@dataclass(frozen=True)
+@frozen
 class _Drawing:
     """What all rows of a timeline need."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from standpipe.history import Artifact
 from standpipe.history.records import Value
+from standpipe.model.frozen import frozen, replace
 from standpipe.model.types import Json, is_complete_without_payload
 from standpipe.model.values import preview
 from standpipe.support.terminal_text import strip_controls
@@ -33,7 +33,7 @@ _LONG_LINES = 12
 _LONG_TEXT = 600
 
 
-@dataclass(frozen=True)
+@frozen
 class ArtifactLink:
     """An artifact of a run, with the address of its page.
 
@@ -52,7 +52,7 @@ class ArtifactLink:
     visualization: Visualization | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class ValueView:
     """An input or output.
 

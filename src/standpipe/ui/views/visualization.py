@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from markupsafe import Markup
 
+from standpipe.model.frozen import frozen
 from standpipe.ui.views.charts import format_number, format_percent, heat_map, meter, roc_plot
 from standpipe.ui.views.charts.heat_map import MAX_CATEGORIES
 from standpipe.ui.views.metrics import Classification, ConfusionMatrix, Metrics, Scalar
@@ -14,7 +13,7 @@ from standpipe.ui.views.metrics import Classification, ConfusionMatrix, Metrics,
 _MOST_MATRICES = 12
 
 
-@dataclass(frozen=True)
+@frozen
 class ScalarRow:
     """A metric that is one number, as text and in full; `meter` is a bar for a number from 0 to 1, or empty."""
 
@@ -24,7 +23,7 @@ class ScalarRow:
     meter: Markup
 
 
-@dataclass(frozen=True)
+@frozen
 class MatrixView:
     """A heat map, its accuracy, and the scores of its categories as texts: precision, recall, F1 and support."""
 
@@ -36,7 +35,7 @@ class MatrixView:
     note: str
 
 
-@dataclass(frozen=True)
+@frozen
 class SliceTable:
     """The numbers of all slices: a column for each that one of them has."""
 
@@ -44,7 +43,7 @@ class SliceTable:
     rows: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class Visualization:
     """What is shown of metrics. It is false if there is nothing."""
 

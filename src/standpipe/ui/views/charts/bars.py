@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from standpipe.model.frozen import frozen
 from standpipe.ui.views.charts.numbers import format_number, format_percent
 from standpipe.ui.views.charts.svg import element, join, shorten, svg
 
@@ -21,7 +21,7 @@ _VALUES = 90
 COLORS = 10
 
 
-@dataclass(frozen=True)
+@frozen
 class Bar:
     """One bar. `value` is None if it is missing; `series` chooses the colour."""
 
@@ -59,7 +59,7 @@ def meter(fraction: float) -> Markup:
     )
 
 
-@dataclass(frozen=True)
+@frozen
 class _Scale:
     """Where values are in the picture. Neither a span nor a step of it is computed, as floats have limits."""
 

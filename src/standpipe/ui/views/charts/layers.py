@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from standpipe.model.frozen import frozen
 from standpipe.ui.views.charts.svg import element, join, shorten, svg
 
 _WIDTH = 146
@@ -16,7 +16,7 @@ _GAP_Y = 12
 _MARGIN = 4
 
 
-@dataclass(frozen=True)
+@frozen
 class Box:
     """A box with a name and a line below it. `address` is what it links to, `class_` chooses its look."""
 
@@ -27,7 +27,7 @@ class Box:
     title: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class Edge:
     """A curve from a box of a column to one of the next, both by their numbers; dashed if it is weaker."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from standpipe.model.frozen import frozen
 from standpipe.ui.views.charts.bars import COLORS
 from standpipe.ui.views.charts.numbers import format_number
 from standpipe.ui.views.charts.svg import element, join, shorten, svg
@@ -23,7 +23,7 @@ _MAX_POINTS = _SIZE
 _MAX_MARKS = 100
 
 
-@dataclass(frozen=True)
+@frozen
 class RocSeries:
     """One curve. `points` are (false positive rate, true positive rate, threshold), in the order of the first two.
 
