@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import re
 import sys
 from pathlib import Path
 
-from tests.terminals import run_on_terminal, screen_lines
+from tests.terminals import run_on_terminal, screen_lines, terminal_environment
 from tests.wheels import make_wheel
 
 SCRIPT = """
@@ -37,7 +37,7 @@ local.run(chain, {}, runner=local.SubprocessRunner(), pipeline_root=sys.argv[2])
 def test_notices_do_not_corrupt_the_live_display(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     wheel = make_wheel(tmp_path, "one")
-    env = {**os.environ, "STANDPIPE_CACHE": str(tmp_path / "cache"), "UV_CACHE_DIR": str(tmp_path / "uv")}
+    env = {**terminal_environment(), "STANDPIPE_CACHE": str(tmp_path / "cache"), "UV_CACHE_DIR": str(tmp_path / "uv")}
     written = run_on_terminal((sys.executable, str(tmp_path / "script.py"), str(wheel), str(tmp_path / "root")), env)
 
     lines = [line for line in screen_lines(written) if line]
@@ -47,11 +47,14 @@ def test_notices_do_not_corrupt_the_live_display(tmp_path: Path) -> None:
     assert all(line.startswith("standpipe: ") for line in notices)
     assert notices[-1].startswith("standpipe: The environment is ready after ")
     others = [line for line in lines if not line.startswith("standpipe: ")][1:]
-    assert [line.partition(" in ")[0] for line in others] == [
-        "first: succeeded",
+    assert [re.sub(r"\b[\d.]+ s\b", "N s", line) for line in others] == [
         "[second] printed by the task",
-        "second: succeeded",
-        "Succeeded",
+        "✓ first   N s",
+        "✓ second  N s",
+        "Succeeded in N s",
+        "  tasks  2 ran",
+        f"  files  {lines[0].removeprefix('Running chain in ')}",
+        others[-1],
     ]
 
 
@@ -80,7 +83,9 @@ print(local.get_run("latest", sys.argv[1]))
 
 def test_tasks_cannot_move_the_cursor(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(HOSTILE)
-    written = run_on_terminal((sys.executable, str(tmp_path / "script.py"), str(tmp_path / "root")), {**os.environ})
+    written = run_on_terminal(
+        (sys.executable, str(tmp_path / "script.py"), str(tmp_path / "root")), terminal_environment()
+    )
 
     assert "\x1b]" not in written
     assert "\x07" not in written
@@ -88,7 +93,8 @@ def test_tasks_cannot_move_the_cursor(tmp_path: Path) -> None:
     lines = [line for line in screen_lines(written) if line]
     assert lines[0].startswith("Running hostile in ")
     assert lines[1:3] == ["[hostile] [red]shown", "[hostile] split red"]
-    assert "hostile: failed: ValueError: boom" in lines
-    assert f"{tmp_path / 'script.py'}, line 14: Task 'hostile' failed: ValueError: boom" in lines
+    script = tmp_path / "script.py"
+    assert f"hostile: failed at {script}, line 14: ValueError: boom" in lines
+    assert f"{script}, line 14: Task 'hostile' failed: ValueError: boom" in lines
     (log,) = tmp_path.rglob("log.txt")
     assert b"\x1b[2A\x1b[2Koverwritten" in log.read_bytes()

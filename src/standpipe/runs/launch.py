@@ -66,6 +66,7 @@ from standpipe.runs.preparation import prepare_executors
 from standpipe.runs.source_root import add_modules
 from standpipe.runs.standbys import stand_by
 from standpipe.store.locks import RunLock, was_asked_to_stop
+from standpipe.store.reading import StoredFacts
 from standpipe.store.runs import RunRecorder
 from standpipe.support.notebooks import has_kernel, name_cells, new_display
 from standpipe.support.notices import Once, log, quiet_notices, warn
@@ -190,7 +191,7 @@ def drive(
     with (
         options.runner.running() as task_runner,
         inject_faults(task_runner, options.faults) as runner,
-        closing(_observer(context, earlier)) as observer,
+        closing(_observer(context, machine, earlier)) as observer,
         closing(context.cache) if context.cache else nullcontext(),
         quiet_notices(options.quiet),
     ):
@@ -384,15 +385,24 @@ class Observer(FactSink, Protocol):
         """Remove what is displayed only while the run is running."""
 
 
-def _observer(context: RunContext, earlier: float) -> Observer:
+def _observer(context: RunContext, machine: Machine, earlier: float) -> Observer:
     if context.options.quiet or context.debug:
         return Quiet()
-    if Screen().isatty() and not context.options.runner.in_process:
-        from standpipe.console.live import Live  # rich costs 60 ms, worth it on a terminal only
+    arguments, screen = (context.info, str(context.folder), earlier), Screen()
+    if screen.is_live and not context.options.runner.in_process:
+        from standpipe.console.live import Live  # only a terminal needs it
+        from standpipe.console.status_line import Limits
 
-        return Live(context.info, str(context.folder), earlier)
-    display: Observer | None = new_display(context.info, str(context.folder), earlier) if has_kernel() else None
-    return display or PlainLines(context.info, str(context.folder), earlier)
+        limits = Limits(context.options.max_parallel, machine.capacity.memory)
+        facts = StoredFacts(Path(context.info.pipeline_root)).facts_since(context.info.id) if earlier else ()
+        restored, flags = (fact for _, fact in facts), context.options.command_options
+        return Live(*arguments, context.plan, limits, restored, flags)
+    display: Observer | None = new_display(*arguments) if has_kernel() else None
+    if display is None and os.environ.get("GITHUB_ACTIONS") == "true":
+        from standpipe.console.github import GitHubLines  # only GitHub needs it
+
+        return GitHubLines(*arguments)
+    return display or PlainLines(*arguments)
 
 
 def make_run_folder(root: Path, pipeline: str) -> Path:
