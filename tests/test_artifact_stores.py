@@ -369,3 +369,15 @@ def test_credentials_are_redacted(
     }
     assert [name for name, text in texts.items() if b"s3cr3t-k3y-of-the-test" in text] == []
     assert b"***" in texts["log.txt"]
+
+
+def test_a_dry_run_looks_results_up_and_writes_nothing(options: dict[str, Any], memory: Memory, tmp_path: Path) -> None:
+    options["enable_caching"] = True
+    local.run(passing, **options)
+    before = memory.keys("s3://data")
+    assert all(task.cached_from for task in local.dry_run(passing, **options).run.tasks)
+    memory.write("s3://other/data")
+    reasons = local.dry_run(importing, {"uri": "s3://other/data"}, **options).uncached
+    assert reasons["importer"] == "what is at its URI is not looked up"
+    assert memory.keys("s3://data") == before
+    assert len(local.runs(tmp_path / "state")) == 1

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from standpipe.runners.fake import FakeRunner as FakeRunner
     from standpipe.runners.in_process.api import InProcessRunner as InProcessRunner
     from standpipe.runners.process.api import SubprocessRunner as SubprocessRunner
+    from standpipe.runs.dry_run import DryRun
 
 _HOW_TO_INIT = (
     "Type this before the call:\n\n"
@@ -97,6 +98,18 @@ def run(
     """
     run_options, component, checked = _prepare(target, arguments, options)
     return _start(run_options, component, checked)
+
+
+@shorten_errors
+def dry_run(
+    target: BaseComponent | str | os.PathLike[str], arguments: Mapping[str, Any] | None = None, **options: Any
+) -> DryRun:
+    """Return what `run` would do with the same arguments. Nothing is written or started."""
+    run_options, component, checked = _prepare(target, arguments, options)
+    with paused():
+        from standpipe.runs import dry_run  # brings the engine, which authoring and compiling do without
+
+    return dry_run.dry_run(run_options, component, checked)
 
 
 def _prepare(

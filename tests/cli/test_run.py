@@ -270,9 +270,9 @@ def test_options_before_a_script_replace_what_it_sets_and_what_follows_is_its_ow
 @pytest.mark.parametrize(
     ("source", "arguments", "flags"),
     [
-        ("", ("--cache", "--runner=docker", "--epochs"), "--cache, --runner"),
-        ("parser.add_argument('--max-parallel')", ("--max-parallel",), ""),
-        ("def main(max_parallel: int): ...", ("--max-parallel",), ""),
+        ("", ("--dry-run", "--runner=docker", "--epochs"), "--dry-run, --runner"),
+        ("parser.add_argument('--dry-run')", ("--dry-run",), ""),
+        ("def main(dry_run: bool): ...", ("--dry-run",), ""),
         ("", ("--epochs", "3"), ""),
     ],
 )

@@ -29,11 +29,11 @@ def main(arguments: Sequence[str]) -> int:
         _run_script(arguments[0], arguments[1:])
         return 0
     options = parse(arguments, make_parser)
-    if not is_script(options.target):
+    if options.dry_run or not is_script(options.target):
         return _run_pipeline(options)
-    if options.arg or options.args_file:
+    if options.arg or options.args_file or options.json:
         raise ArgumentError(
-            f"Invalid options for script {options.target}: --arg and --args-file are for one pipeline. "
+            f"Invalid options for script {options.target}: --arg, --args-file and --json are for one pipeline. "
             f"Name it, as in {options.target}:NAME, or put the script's own options after its name."
         )
     with override_options(shared.make_overrides(options, default_runner=False)):
@@ -107,6 +107,12 @@ def new_parser(
         parser.add_argument(
             "arguments", nargs=argparse.REMAINDER, metavar="...", help="the arguments of a script, which runs unchanged"
         )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show what would run, what is cached and why the rest is not, and start nothing",
+    )
+    parsers.add_json(parser, "the dry run")
     inputs.add_flags(parser.add_argument_group("inputs of a pipeline"))
     shared.add_run_options(parser.add_argument_group("options of the run"), given_only=True)
     return parser
@@ -140,7 +146,9 @@ def _mentions(script: str, flag: str) -> bool:
 
 
 def _run_pipeline(options: argparse.Namespace) -> int:
-    """Run a pipeline or component and print its outputs."""
+    """Run a pipeline or component and print its outputs, or what it would do."""
+    if options.json and not options.dry_run:
+        raise ArgumentError("--json is for --dry-run. Without it, the outputs of a pipeline are JSON anyway.")
     from standpipe import local  # not needed for `--help`
     from standpipe.cli import targets
     from standpipe.dsl.base_component import get_backend
@@ -149,6 +157,10 @@ def _run_pipeline(options: argparse.Namespace) -> int:
         component = targets.load(options.target, options.arguments, expected=_EXPECTED).component
         with get_backend().redact_messages(component):
             values = inputs.read_arguments(component, options.target, options.arg, options.args_file)
+        if options.dry_run:
+            from standpipe.cli.dry_run import show_dry_run  # brings the records of history
+
+            return show_dry_run(component, values, options.target, as_json=options.json)
         outputs.print_outputs(local.run(component, values, raise_on_error=True))
     return 0
 

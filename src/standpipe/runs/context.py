@@ -188,16 +188,17 @@ def make_run_info(options: RunOptions, plan: Plan, folder: Path, workspace: Path
     )
 
 
-def open_cache(options: RunOptions, root: Path) -> CacheIndex | None:
+def open_cache(options: RunOptions, root: Path, index: type[CacheIndex] = CacheIndex) -> CacheIndex | None:
     """Return the cache, None if the run does not use it.
 
     Args:
         options: the options of the run.
         root: the folder of the state of runs.
+        index: the class that reads it.
     """
     if not options.enable_caching:
         return None
-    return CacheIndex(absolute_path("cache_root", options.cache_root) if options.cache_root else root)
+    return index(absolute_path("cache_root", options.cache_root) if options.cache_root else root)
 
 
 def open_result_cache(context: RunContext, host_paths: HostPaths | None) -> ResultCache | None:

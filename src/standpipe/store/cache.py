@@ -26,8 +26,9 @@ from standpipe.model.layout import CACHE_FILE
 from standpipe.model.ports import CacheEntry
 from standpipe.model.types import ArtifactType, Json
 from standpipe.model.values import ArtifactValue, Checksum, Value
-from standpipe.store.database import Database, Schema
+from standpipe.store.database import Database, Schema, execute, version_of
 from standpipe.store.notation import decode_values, encode_values
+from standpipe.store.read_only import opened
 from standpipe.store.relocation import Move, infer_root
 
 #: See `database.Schema`.
@@ -148,6 +149,43 @@ class CacheIndex:
 
     def _select(self, statement: str, *parameters: object) -> Any:
         return self._database.select(statement, *parameters)
+
+
+class CacheSnapshot(CacheIndex):
+    """A cache that is only read: the file stays as it is, also if it is missing.
+
+    Checksums of payloads that were read meanwhile are kept in memory.
+
+    Args:
+        folder: the folder of the file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = str(folder)
+        self._path = folder / CACHE_FILE
+        self._checksums: dict[str, Checksum] = {}
+
+    def keep(self, key: str, entry: CacheEntry, instead_of: CacheEntry | None = None) -> CacheEntry:
+        """Return the entry, which is not stored."""
+        return entry
+
+    def checksum(self, path: str, signature: str) -> Checksum | None:
+        """Return the checksum of a payload; see `model.ports.Cache`."""
+        known = self._checksums.get(path)
+        return known if known and known.signature == signature else super().checksum(path, signature)
+
+    def note(self, path: str, checksum: Checksum) -> None:
+        """Keep the checksum in memory."""
+        self._checksums[path] = checksum
+
+    def close(self) -> None:
+        """Do nothing: each query closes the file."""
+
+    def _select(self, statement: str, *parameters: object) -> Any:
+        """Return the first row of a query; None if there is none, or the file is of an older version."""
+        with opened(self._path, SCHEMA) as db:
+            is_current = db is not None and version_of(db) == len(_MIGRATIONS)
+            return execute(db, statement, parameters).fetchone() if db is not None and is_current else None
 
 
 def _entry(path: Path, origin: str, outputs: str, version: int, folder: bytes) -> CacheEntry:
