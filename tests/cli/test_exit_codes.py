@@ -33,6 +33,7 @@ def echo(text: str) -> str: ...
 SUCCEED = {
     "run": "run echo.yaml -a text=x --quiet",
     "compile": "compile script.py",
+    "check": "check echo.yaml",
     "runs": "runs",
     "show": "show latest",
     "resume": "resume latest --quiet",
@@ -54,6 +55,7 @@ FAIL = [
     ("compile missing.py", 2),
     ("compile raises.py", 1),
     ("compile interrupts.py", 130),
+    ("check missing.py", 2),
     ("show nothing", 2),
     ("show latest nothing", 2),
     ("resume nothing", 2),

@@ -50,6 +50,7 @@ REASONS = {
         "needs a run in a thread",
         "needs another machine",
         "needs an object store",
+        "is an example of a rule, which its own test runs",
         "serves until Ctrl-C",
     },
     "slow": {

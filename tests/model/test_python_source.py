@@ -7,11 +7,11 @@ import warnings
 
 import pytest
 
+from standpipe.check.free_names import find_free_names
 from standpipe.engine.nested_lists import parse_list_levels
 from standpipe.model.component_changes import code_digest
 from standpipe.model.plan import PythonFunction
 from standpipe.model.python_source import FILE, parse_source, without_warnings
-from standpipe.runs.free_names import find_free_names
 
 SOURCE = 'def f(x: str):\n    import re\n    return re.sub("\\d", "", x) is "", missing\n'
 

@@ -32,6 +32,7 @@ LINES: Mapping[str, list[str]] = {
     "--help": ["--help"],
     "run": ["run", "echo.yaml", "-a", "text=x", "--no-venv", "--root", "ROOT"],
     "compile": ["compile", "script.py", "out.yaml"],
+    "check": ["check", "echo.yaml"],
     "runs": ["runs", "--root", "ROOT"],
     "show": ["show", "latest", "--root", "ROOT"],
     "resume": ["resume", "latest", "--no-venv", "--root", "ROOT"],

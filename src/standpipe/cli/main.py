@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": "run a KFP script unchanged, or a pipeline of a script or a file",
     "compile": "compile a pipeline or component of a script to YAML",
+    "check": "find what would fail or differ on a cluster",
     "runs": "list the runs, newest first",
     "show": "show a run, or one of its tasks",
     "resume": "resume a run that failed, was cancelled or was killed",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from standpipe.check.free_names import find_free_names
 from standpipe.errors import TaskFailed, TaskFailure
 from standpipe.execution import pauses
 from standpipe.model.plan import PythonFunction, SourceLocation
 from standpipe.model.ports import CheckingRunner, Problem
 from standpipe.runs.executor_uses import ExecutorUse
-from standpipe.runs.free_names import find_free_names
 from standpipe.runs.options import RunOptions
 from standpipe.support.code_locations import describe_place
 from standpipe.support.notices import warn

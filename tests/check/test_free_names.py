@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from standpipe.runs.free_names import find_free_names
+from standpipe.check.free_names import find_free_names
 
 HEADER = "import kfp\nfrom kfp import dsl\nfrom kfp.dsl import *\nfrom typing import *\n\n"
 
