@@ -6,6 +6,8 @@ BIN := .venv/bin
 KFP := .cache/kfp-2.17.3
 # Libraries that build on the KFP SDK, each with its version: the slow tests compile what they define.
 LIBRARIES := .cache/libraries-2
+# Ray, beside all that the tests need.
+RAY := .cache/ray-2.60.0
 # An S3 server and other stand-ins for clouds, for the slow tests of artifact stores.
 SERVERS := .cache/servers-1
 PYTHONS := 3.10 3.13 3.14?
@@ -14,7 +16,7 @@ PYTHONS := 3.10 3.13 3.14?
 workers := $(shell $(PYTHON) -c 'import os; print(min(5, (os.cpu_count() or 1) + 1))')
 parallel := -n $(workers) --dist worksteal
 bootstrap := @$(PYTHON) scripts/bootstrap
-slow_in_ci := $(if $(filter true,$(CI)),test-pythons test-slow)
+slow_in_ci := $(if $(filter true,$(CI)),test-pythons test-slow test-ray)
 
 # uv uses the index and the certificates that are configured for pip.
 ifdef PIP_INDEX_URL
@@ -32,7 +34,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test coverage test-pythons test-slow chaos check lint types docs screenshots bench dist lock clean
+.PHONY: help demo test coverage test-pythons test-slow test-ray chaos check lint types docs screenshots bench dist lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +63,10 @@ test-slow: $(KFP)/complete $(LIBRARIES)/complete $(SERVERS)/complete ## run the 
 	STANDPIPE_KFP_PYTHON=$(KFP)/bin/python STANDPIPE_LIBRARIES_PYTHON=$(LIBRARIES)/bin/python \
 		STANDPIPE_SERVERS_PYTHON=$(SERVERS)/bin/python \
 		$(BIN)/python -m pytest -m slow --durations=10 $(ARGS)
+
+test-ray: $(RAY)/complete $(SERVERS)/complete ## run the tests of the runner on Ray clusters, with a real Ray
+	$(bootstrap) dev
+	STANDPIPE_SERVERS_PYTHON=$(SERVERS)/bin/python PYTHONPATH=src $(RAY)/bin/python -m pytest -m slow tests/ray $(ARGS)
 
 chaos: ## kill runs of five pipelines 1,000 times, and resume them; fork 5,000 times beside runs
 	$(bootstrap) dev
@@ -119,6 +125,13 @@ $(LIBRARIES)/complete:
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LIBRARIES)
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(LIBRARIES)/bin/python 'kfp[kubernetes]==2.17.3' \
 		google-cloud-pipeline-components==2.22.0 kubeflow-kale==2.3.0 rich docker
+	touch $@
+
+$(RAY)/complete:
+	$(bootstrap) dev
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(RAY)
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(RAY)/bin/python --requirements pyproject.toml --group dev \
+		'ray[client]==2.60.0'
 	touch $@
 
 $(SERVERS)/complete:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from standpipe.runners.fake import FakeRunner as FakeRunner
     from standpipe.runners.in_process.api import InProcessRunner as InProcessRunner
     from standpipe.runners.process.api import SubprocessRunner as SubprocessRunner
+    from standpipe.runners.ray.api import RayRunner as RayRunner
     from standpipe.runs.dry_run import DryRun
 
 _HOW_TO_INIT = (

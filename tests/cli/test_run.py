@@ -128,6 +128,7 @@ def test_artifacts_are_printed_with_where_they_are(capsys: pytest.CaptureFixture
         ),
         (("read.yaml", "--args-file", "list.json"), 2, "expected a JSON object"),
         (("read.yaml", "--runner", "docker", "--no-venv"), 2, "--no-venv is for --runner subprocess"),
+        (("read.yaml", "--runner-option", "address=auto"), 2, "'address' of --runner subprocess: it has none"),
         (("nowhere.yaml",), 6, "nowhere.yaml cannot be read"),
         (("broken.yaml",), 3, "broken.yaml"),
         (("fail.yaml", "--quiet"), 10, "Task 'fail' failed: ValueError: boom"),

@@ -59,6 +59,9 @@ def test_names_that_do_not_exist_are_errors() -> None:
         local.SubprocessRunner(warm_imports=False),
         local.DockerRunner(),
         local.InProcessRunner(),
+        local.RayRunner(),
+        local.RayRunner(use_venv=False),
+        local.RayRunner("ray://cluster:10001", use_venv=False),
     ],
     ids=repr,
 )
@@ -71,6 +74,7 @@ def test_the_flags_of_a_runner_make_it_again(runner: local.LocalRunner) -> None:
         no_venv="--no-venv" in options,
         no_init_containers="--no-init-containers" in options,
         no_warm_imports="--no-warm-imports" in options,
+        options=dict(text.split("=", 1) for text in options if "=" in text),
     )
     assert (type(again), repr(again)) == (type(runner), repr(runner))
 
@@ -84,6 +88,13 @@ def test_a_flag_of_another_runner_is_refused() -> None:
         api.from_command_line("docker", no_venv=False, no_warm_imports=True)
 
 
+def test_an_option_of_another_runner_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="Invalid --runner-option 'address' of --runner docker: it has none"):
+        api.from_command_line("docker", no_venv=False, options={"address": "auto"})
+    with pytest.raises(ArgumentError, match="'adress' of --runner ray: expected one of address"):
+        api.from_command_line("ray", no_venv=False, options={"adress": "auto"})
+
+
 @pytest.mark.usefixtures("_registered")
 def test_a_new_runner_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert local.RemoteRunner is RemoteRunner  # type: ignore[attr-defined]
@@ -93,15 +104,16 @@ def test_a_new_runner_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         "local.SubprocessRunner()",
         "local.DockerRunner()",
         "local.InProcessRunner()",
+        "local.RayRunner()",
         "local.RemoteRunner()",
     ]
     with pytest.raises(SystemExit):
         main(["run", "--help"])
-    assert "{subprocess,docker,in-process,remote}" in capsys.readouterr().out
+    assert "{subprocess,docker,in-process,ray,remote}" in capsys.readouterr().out
 
 
 def test_runners_without_a_flag_are_not_on_the_command_line() -> None:
-    assert api.flags() == ("subprocess", "docker", "in-process")
+    assert api.flags() == ("subprocess", "docker", "in-process", "ray")
     assert FakeRunner().command_options == ()
 
 
@@ -120,6 +132,6 @@ def test_a_runner_is_opened_once() -> None:
 
 def test_authoring_imports_no_runner() -> None:
     runners = {"standpipe.runners.process", "standpipe.runners.docker", "standpipe.runners.fake"}
-    runners |= {"standpipe.runners.in_process"}
+    runners |= {"standpipe.runners.in_process", "standpipe.runners.ray", "ray"}
     costly = runners | {"pathlib", "subprocess", "logging"}
     assert not costly & modules_of("from standpipe import dsl, local")

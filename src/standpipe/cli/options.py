@@ -97,11 +97,27 @@ def _add_runner_flags(parser: _ActionsContainer, *, given_only: bool) -> None:
     parser.add_argument("--runner", choices=runners.flags(), default=default, help="where tasks run")
     for name, text in _RUNNER_FLAGS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", action="store_true", default=off, help=text)
+    parser.add_argument(
+        "--runner-option",
+        action="append",
+        type=_parse_option,
+        metavar="NAME=VALUE",
+        default=argparse.SUPPRESS,
+        help="set an argument of the runner, such as address of --runner ray; may be repeated",
+    )
+
+
+def _parse_option(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name or not value:
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+    return name, value
 
 
 def _make_runner(flags: Mapping[str, Any]) -> LocalRunner:
     settings: dict[str, bool] = {name: flags.get(name, False) for name in _RUNNER_FLAGS}
-    return runners.from_command_line(flags.get("runner") or runners.default_flag(), **settings)
+    options = dict(flags.get("runner_option", ()))
+    return runners.from_command_line(flags.get("runner") or runners.default_flag(), **settings, options=options)
 
 
 def _choose_runner(flags: Mapping[str, Any], current: LocalRunner | None) -> LocalRunner | None:
@@ -109,7 +125,7 @@ def _choose_runner(flags: Mapping[str, Any], current: LocalRunner | None) -> Loc
 
     Of a runner of the same kind, the settings that no flag names stay.
     """
-    chosen = {name: flags[name] for name in ("runner", *_RUNNER_FLAGS) if name in flags}
+    chosen = {name: flags[name] for name in ("runner", "runner_option", *_RUNNER_FLAGS) if name in flags}
     kind = runners.RUNNERS.get(type(current).__name__)
     if not chosen or current is None or kind is None or chosen.get("runner", kind.flag) != kind.flag:
         return _make_runner(chosen) if chosen else None
@@ -118,7 +134,8 @@ def _choose_runner(flags: Mapping[str, Any], current: LocalRunner | None) -> Loc
     parser = argparse.ArgumentParser()
     _add_runner_flags(parser, given_only=True)
     before = vars(parser.parse_args(current.command_options))
-    return _make_runner({**before, **chosen})
+    options = [*before.get("runner_option", ()), *chosen.get("runner_option", ())]
+    return _make_runner({**before, **chosen, "runner_option": options})
 
 
 # --- flags ------------------------------------------------------------------------------------------------------------

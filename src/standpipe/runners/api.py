@@ -37,6 +37,7 @@ RUNNERS: Mapping[str, Registration] = {
     "SubprocessRunner": Registration("standpipe.runners.process.api", flag="subprocess"),
     "DockerRunner": Registration("standpipe.runners.docker.api", flag="docker"),
     "InProcessRunner": Registration("standpipe.runners.in_process.api", flag="in-process"),
+    "RayRunner": Registration("standpipe.runners.ray.api", flag="ray"),
     "FakeRunner": Registration("standpipe.runners.fake", flag=""),
 }
 
@@ -53,6 +54,9 @@ class LocalRunner(ABC):
 
     #: Whether its tasks exchange artifacts with this program through an object store, and in no other way.
     needs_object_store = False
+
+    #: The arguments that `--runner-option` sets, all of them texts.
+    text_options: tuple[str, ...] = ()
 
     #: Whether tasks run in this process, one at a time. Progress then leaves the terminal to them and to debuggers.
     in_process = False
@@ -159,11 +163,13 @@ class LocalRunner(ABC):
     def command_options(self) -> tuple[str, ...]:
         """The flags of the command line that choose this runner, from which `from_command_line` makes it again."""
         flag = RUNNERS[type(self).__name__].flag if type(self).__name__ in RUNNERS else ""
-        return ("--runner", flag) if flag and flag != default_flag() else ()
+        chosen = ("--runner", flag) if flag and flag != default_flag() else ()
+        values = ((name, getattr(self, name)) for name in self.text_options)
+        return (*chosen, *(part for name, value in values if value for part in ("--runner-option", f"{name}={value}")))
 
     @classmethod
     def from_command_line(
-        cls, *, no_venv: bool, no_init_containers: bool = False, no_warm_imports: bool = False
+        cls, *, no_venv: bool, no_init_containers: bool = False, no_warm_imports: bool = False, **options: str
     ) -> LocalRunner:
         """Make the runner that the flags of the command line ask for.
 
@@ -171,6 +177,7 @@ class LocalRunner(ABC):
             no_venv: whether `--no-venv` was passed.
             no_init_containers: whether `--no-init-containers` was passed.
             no_warm_imports: whether `--no-warm-imports` was passed.
+            **options: what `--runner-option` was passed, with names of `text_options`.
 
         Raises:
             ArgumentError: if a flag is not for this runner.
@@ -181,7 +188,7 @@ class LocalRunner(ABC):
             raise ArgumentError("--no-init-containers is for --runner subprocess: other runners do run them.")
         if no_warm_imports:
             raise ArgumentError("--no-warm-imports is for --runner subprocess: other runners have no warm imports.")
-        return cls()
+        return cls(**options)
 
 
 def _after_fork_in_child() -> None:
@@ -239,6 +246,7 @@ def from_command_line(
     no_venv: bool,
     no_init_containers: bool = False,
     no_warm_imports: bool = False,
+    options: Mapping[str, str] | None = None,
 ) -> LocalRunner:
     """Make the runner that the flags of the command line ask for.
 
@@ -247,13 +255,18 @@ def from_command_line(
         no_venv: whether `--no-venv` was passed.
         no_init_containers: whether `--no-init-containers` was passed.
         no_warm_imports: whether `--no-warm-imports` was passed.
+        options: what `--runner-option` was passed, by name.
 
     Raises:
         ArgumentError: if a flag is not for this runner.
     """
     chosen = runner_class(next(name for name, registration in RUNNERS.items() if registration.flag == flag))
+    for name in options or {}:
+        if name not in chosen.text_options:
+            known = f"expected one of {', '.join(chosen.text_options)}" if chosen.text_options else "it has none"
+            raise ArgumentError(f"Invalid --runner-option {name!r} of --runner {flag}: {known}.")
     return chosen.from_command_line(
-        no_venv=no_venv, no_init_containers=no_init_containers, no_warm_imports=no_warm_imports
+        no_venv=no_venv, no_init_containers=no_init_containers, no_warm_imports=no_warm_imports, **(options or {})
     )
 
 

@@ -1,0 +1,1 @@
+"""What an attempt on another machine needs and leaves: our code, its request, its files, the payloads of artifacts."""
