@@ -8,6 +8,8 @@ KFP := .cache/kfp-2.17.3
 LIBRARIES := .cache/libraries-2
 # Ray, beside all that the tests need.
 RAY := .cache/ray-2.60.0
+# The schemas of Kubernetes, and its client, beside all that the tests need.
+KUBERNETES := .cache/kubernetes-1.37.0
 # An S3 server and other stand-ins for clouds, for the slow tests of artifact stores.
 SERVERS := .cache/servers-1
 PYTHONS := 3.10 3.13 3.14?
@@ -16,7 +18,7 @@ PYTHONS := 3.10 3.13 3.14?
 workers := $(shell $(PYTHON) -c 'import os; print(min(5, (os.cpu_count() or 1) + 1))')
 parallel := -n $(workers) --dist worksteal
 bootstrap := @$(PYTHON) scripts/bootstrap
-slow_in_ci := $(if $(filter true,$(CI)),test-pythons test-slow test-ray)
+slow_in_ci := $(if $(filter true,$(CI)),test-pythons test-slow test-ray test-kubernetes)
 
 # uv uses the index and the certificates that are configured for pip.
 ifdef PIP_INDEX_URL
@@ -34,7 +36,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test coverage test-pythons test-slow test-ray chaos check lint types docs screenshots bench dist lock clean
+.PHONY: help demo test coverage test-pythons test-slow test-ray test-kubernetes chaos check lint types docs screenshots bench dist lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -67,6 +69,11 @@ test-slow: $(KFP)/complete $(LIBRARIES)/complete $(SERVERS)/complete ## run the 
 test-ray: $(RAY)/complete $(SERVERS)/complete ## run the tests of the runner on Ray clusters, with a real Ray
 	$(bootstrap) dev
 	STANDPIPE_SERVERS_PYTHON=$(SERVERS)/bin/python PYTHONPATH=src $(RAY)/bin/python -m pytest -m slow tests/ray $(ARGS)
+
+test-kubernetes: $(KUBERNETES)/complete $(SERVERS)/complete ## run the tests of the runner on Kubernetes, with a server for tests; as root
+	$(bootstrap) dev
+	STANDPIPE_SERVERS_PYTHON=$(SERVERS)/bin/python PYTHONPATH=src $(KUBERNETES)/bin/python -m pytest -m slow -n 2 --dist worksteal \
+		tests/kubernetes $(ARGS)
 
 chaos: ## kill runs of five pipelines 1,000 times, and resume them; fork 5,000 times beside runs
 	$(bootstrap) dev
@@ -132,6 +139,13 @@ $(RAY)/complete:
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(RAY)
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(RAY)/bin/python --requirements pyproject.toml --group dev \
 		'ray[client]==2.60.0'
+	touch $@
+
+$(KUBERNETES)/complete:
+	$(bootstrap) dev
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(KUBERNETES)
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(KUBERNETES)/bin/python --requirements pyproject.toml \
+		--group dev lightkube==1.0.1 lightkube-models==1.37.0.8 kubernetes-validate==1.37.0
 	touch $@
 
 $(SERVERS)/complete:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from standpipe.runners.docker.api import DockerRunner as DockerRunner
     from standpipe.runners.fake import FakeRunner as FakeRunner
     from standpipe.runners.in_process.api import InProcessRunner as InProcessRunner
+    from standpipe.runners.kubernetes.api import KubernetesRunner as KubernetesRunner
     from standpipe.runners.process.api import SubprocessRunner as SubprocessRunner
     from standpipe.runners.ray.api import RayRunner as RayRunner
     from standpipe.runs.dry_run import DryRun

@@ -94,7 +94,7 @@ def test_a_hidden_option_is_not_suggested(capsys: pytest.CaptureFixture[str]) ->
 def test_a_wrong_choice_has_a_suggestion_and_all_choices(capsys: pytest.CaptureFixture[str]) -> None:
     assert error_of(["run", "pipeline.yaml", "--runner", "dokcer"], capsys) == (
         "standpipe run: error: argument --runner: invalid choice: 'dokcer'; did you mean docker? "
-        "Choose from subprocess, docker, in-process, ray. See `standpipe run --help`.\n"
+        "Choose from subprocess, docker, in-process, ray, kubernetes. See `standpipe run --help`.\n"
     )
 
 

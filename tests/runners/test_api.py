@@ -62,6 +62,9 @@ def test_names_that_do_not_exist_are_errors() -> None:
         local.RayRunner(),
         local.RayRunner(use_venv=False),
         local.RayRunner("ray://cluster:10001", use_venv=False),
+        local.KubernetesRunner(),
+        local.KubernetesRunner("pipelines", "work", service_account="a", store_secret="s3", agent_image="python:3.12"),
+        local.KubernetesRunner(run_as_user=1000),
     ],
     ids=repr,
 )
@@ -77,6 +80,12 @@ def test_the_flags_of_a_runner_make_it_again(runner: local.LocalRunner) -> None:
         options=dict(text.split("=", 1) for text in options if "=" in text),
     )
     assert (type(again), repr(again)) == (type(runner), repr(runner))
+
+
+@pytest.mark.parametrize("user", [0, "0", -1, "", "me", "1000 ", "\u0661", True, 1.5, 2**31])
+def test_a_user_of_pods_is_the_id_of_one_that_is_not_root(user: int) -> None:
+    with pytest.raises(ArgumentError, match="Invalid run_as_user .*: expected the id of a user that is not root"):
+        local.KubernetesRunner(run_as_user=user)
 
 
 def test_a_flag_of_another_runner_is_refused() -> None:
@@ -105,15 +114,16 @@ def test_a_new_runner_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         "local.DockerRunner()",
         "local.InProcessRunner()",
         "local.RayRunner()",
+        "local.KubernetesRunner()",
         "local.RemoteRunner()",
     ]
     with pytest.raises(SystemExit):
         main(["run", "--help"])
-    assert "{subprocess,docker,in-process,ray,remote}" in capsys.readouterr().out
+    assert "{subprocess,docker,in-process,ray,kubernetes,remote}" in capsys.readouterr().out
 
 
 def test_runners_without_a_flag_are_not_on_the_command_line() -> None:
-    assert api.flags() == ("subprocess", "docker", "in-process", "ray")
+    assert api.flags() == ("subprocess", "docker", "in-process", "ray", "kubernetes")
     assert FakeRunner().command_options == ()
 
 

@@ -54,6 +54,28 @@ class InitContainer:
 
 
 @frozen
+class PodManifest:
+    """The fields of a pod that its settings make, with JSON as the API of Kubernetes has it; an empty one is not set.
+
+    `annotations` are metadata of the pod. `volumes` and `init_containers` are lists of its spec, and `spec` has the
+    other fields of that, such as `nodeSelector`. The remaining fields are those of the task's container.
+    """
+
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    volumes: tuple[Mapping[str, Json], ...] = ()
+    init_containers: tuple[Mapping[str, Json], ...] = ()
+    spec: Mapping[str, Json] = field(default_factory=dict)
+    env: tuple[Mapping[str, Json], ...] = ()
+    volume_mounts: tuple[Mapping[str, Json], ...] = ()
+    security_context: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def mounts_claims(self) -> bool:
+        """Whether the pod has a PVC, whose content outlives it."""
+        return any("persistentVolumeClaim" in volume for volume in self.volumes)
+
+
+@frozen
 class PodSettings:
     """The Kubernetes settings of an attempt that its runner applies.
 
@@ -62,6 +84,9 @@ class PodSettings:
     `IfNotPresent` or empty, which means `IfNotPresent`; `shared_memory` is in bytes, 0 for the default; `user` and
     `group` are ids, None for those of the image; `non_root` refuses to run as root; `init_containers` start in their
     order before the task.
+
+    `manifest` has the settings as fields of Kubernetes, for runners of clusters. Then only `pull_policy` and `labels`
+    are set besides it.
     """
 
     env: Mapping[str, str] = field(default_factory=dict)
@@ -74,6 +99,7 @@ class PodSettings:
     non_root: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     init_containers: tuple[InitContainer, ...] = ()
+    manifest: PodManifest = PodManifest()
 
 
 @frozen

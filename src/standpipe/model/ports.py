@@ -18,6 +18,7 @@ from standpipe.model.plan import Container
 from standpipe.model.refs import RunId, RunInfo, TaskRef
 from standpipe.model.resources import Capacity
 from standpipe.model.states import TaskState
+from standpipe.model.types import Json
 from standpipe.model.values import ArtifactValue, Checksum, Value
 
 
@@ -209,6 +210,32 @@ class Cluster(Protocol):
         Raises:
             StandpipeError: if it fails.
         """
+
+
+class ClaimStore(Protocol):
+    """The PVCs in the namespace of a real cluster.
+
+    A manifest is that of a PersistentVolumeClaim. Each method raises a `StandpipeError` if the cluster does not answer.
+    """
+
+    def create(self, manifest: Mapping[str, Json]) -> bool:
+        """Create a PVC, and return whether its name was free.
+
+        Raises:
+            StandpipeError: if the cluster refuses it.
+        """
+
+    def delete(self, name: str) -> bool:
+        """Delete a PVC, and return whether there was one."""
+
+
+@runtime_checkable
+class PodRunner(Protocol):
+    """A `Runner` whose tasks are pods of a Kubernetes cluster, with the `manifest` of their settings."""
+
+    @property
+    def claims(self) -> ClaimStore:
+        """The PVCs in the namespace of its pods."""
 
 
 class ArtifactStore(Protocol):

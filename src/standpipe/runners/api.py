@@ -38,6 +38,7 @@ RUNNERS: Mapping[str, Registration] = {
     "DockerRunner": Registration("standpipe.runners.docker.api", flag="docker"),
     "InProcessRunner": Registration("standpipe.runners.in_process.api", flag="in-process"),
     "RayRunner": Registration("standpipe.runners.ray.api", flag="ray"),
+    "KubernetesRunner": Registration("standpipe.runners.kubernetes.api", flag="kubernetes"),
     "FakeRunner": Registration("standpipe.runners.fake", flag=""),
 }
 
@@ -60,6 +61,10 @@ class LocalRunner(ABC):
 
     #: Whether tasks run in this process, one at a time. Progress then leaves the terminal to them and to debuggers.
     in_process = False
+
+    #: Whether tasks are pods of a real cluster, which has what the Kubernetes settings of a pipeline refer to. Its
+    #: runner is a `model.ports.PodRunner`.
+    runs_pods = False
 
     #: Whether tasks can wait for their user, as `set_debug_pause` asks.
     can_pause = True

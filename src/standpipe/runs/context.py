@@ -21,7 +21,7 @@ from standpipe.execution.importing import uri_input
 from standpipe.model.layout import WORKSPACE_FOLDER, StateLayout
 from standpipe.model.origins import comes_from_task
 from standpipe.model.plan import Container, Importer, Plan, Resources
-from standpipe.model.ports import ArtifactStore
+from standpipe.model.ports import ArtifactStore, ClaimStore, PodRunner
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.resources import UNBOUNDED, ResourcePolicy, parse_memory
 from standpipe.model.values import find_artifacts
@@ -38,6 +38,8 @@ from standpipe.support.secrets import make_redactor
 
 if TYPE_CHECKING:
     from standpipe.pods.cluster import LocalCluster
+    from standpipe.pods.native import NativeCluster
+    from standpipe.runners.api import LocalRunner
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class RunContext:
     info: RunInfo
     folder: Path
     workspace: Path | None
-    cluster: LocalCluster | None
+    cluster: LocalCluster | NativeCluster | None
     cache: CacheIndex | None
     redactor: Redactor
     debug: bool | int = False
@@ -138,18 +140,38 @@ def make_workspace(options: RunOptions, plan: Plan, folder: Path) -> Path | None
     return workspace
 
 
-def make_cluster(options: RunOptions, plan: Plan, root: Path) -> LocalCluster | None:
-    """Return the local substitute of Kubernetes; None if the pipeline has no settings for it."""
-    if not uses_kubernetes(plan):
+def make_cluster(options: RunOptions, plan: Plan, root: Path) -> LocalCluster | NativeCluster | None:
+    """Return Kubernetes for runners of pods, and otherwise its local substitute.
+
+    It is None if the pipeline has no settings for Kubernetes.
+    """
+    runs_pods = options.runner.runs_pods
+    if not uses_kubernetes(plan) and not (runs_pods and "workspace" in plan.pipeline_config):
         return None
     from standpipe.pods import provisions  # few pipelines need it
+
+    if runs_pods:
+        from standpipe.pods.native import NativeCluster
+
+        return NativeCluster(plan, partial(find_claims, options.runner), provisions.read(options.kubernetes), warn)
     from standpipe.pods.cluster import LocalCluster
 
     return LocalCluster(plan, provisions.read(options.kubernetes), StateLayout(root).volumes, warn)
 
 
+def find_claims(runner: LocalRunner) -> ClaimStore:
+    """Return the PVCs of the cluster that a runner has its pods in.
+
+    Raises:
+        StandpipeError: if the runner cannot be opened.
+    """
+    pods = runner.task_runner
+    assert isinstance(pods, PodRunner), "what runs pods has PVCs"
+    return pods.claims
+
+
 def make_run_redactor(
-    options: RunOptions, plan: Plan, cluster: LocalCluster | None, artifact_root: str = ""
+    options: RunOptions, plan: Plan, cluster: LocalCluster | NativeCluster | None, artifact_root: str = ""
 ) -> Redactor:
     """Return the redactor for all that a run stores and shows.
 

@@ -18,6 +18,7 @@ from standpipe.support.redaction import Redactor
 
 if TYPE_CHECKING:
     from standpipe.pods.cluster import LocalCluster
+    from standpipe.pods.native import NativeCluster
 
 #: The only name of a signature that is not in the `__all__` of `kfp.dsl` in a task (kfp 2.17.3, `dsl/__init__.py`).
 _EMBEDDED = "EmbeddedInput"
@@ -42,7 +43,7 @@ class _Finding(NamedTuple):
 
 
 def check_uses(
-    options: RunOptions, uses: Sequence[ExecutorUse], cluster: LocalCluster | None, redactor: Redactor
+    options: RunOptions, uses: Sequence[ExecutorUse], cluster: LocalCluster | NativeCluster | None, redactor: Redactor
 ) -> None:
     """Check what the tasks of a run need. What may not be needed, and what may be a mistake, is a warning only.
 
@@ -85,7 +86,9 @@ def _name_tasks(findings: Sequence[_Finding]) -> str:
     return f"Tasks {', '.join(names[:_MAX_NAMED])}{f' and {hidden} more' if hidden > 0 else ''}"
 
 
-def _find_all(options: RunOptions, uses: Sequence[ExecutorUse], cluster: LocalCluster | None) -> Iterator[_Finding]:
+def _find_all(
+    options: RunOptions, uses: Sequence[ExecutorUse], cluster: LocalCluster | NativeCluster | None
+) -> Iterator[_Finding]:
     runner = options.runner.task_runner
     checking = runner if isinstance(runner, CheckingRunner) else None  # once, as this check is slow
     for use in uses:
@@ -97,7 +100,9 @@ def _find_all(options: RunOptions, uses: Sequence[ExecutorUse], cluster: LocalCl
             yield from _find_free_names(use)
 
 
-def _find_problems(runner: CheckingRunner | None, use: ExecutorUse, cluster: LocalCluster | None) -> Iterator[_Finding]:
+def _find_problems(
+    runner: CheckingRunner | None, use: ExecutorUse, cluster: LocalCluster | NativeCluster | None
+) -> Iterator[_Finding]:
     if cluster and cluster.carries_out(str(use.executor.image)):
         return
     for problem in runner.find_problems(use.executor) if runner else ():

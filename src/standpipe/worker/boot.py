@@ -1,6 +1,7 @@
 """The entry point of the worker.
 
 * `python3 boot.py run <request.json>` runs a task in a container;
+* `python3 boot.py pod <request.json>` does so in a child of the first process of a pod's container;
 * `python3 boot.py stand-by <request.json>` does so once it gets a byte on its standard input;
 * `python3 boot.py debug <request.json>` runs it under a debugger, on the terminal;
 * `python3 boot.py debug <request.json> <port> <folder>` runs it once an editor has attached to it on the port, by the
@@ -60,6 +61,10 @@ def main(mode: str, argument: str, *more: str) -> int:
         return int(run(argument, *more))
     from standpipe_worker.container import run_to_end, wait_for_request  # type: ignore[import-not-found] # just loaded
 
+    if mode == "pod":
+        from standpipe_worker.pod import run_as_child  # type: ignore[import-not-found] # just loaded
+
+        return int(run_as_child(argument, run_to_end))
     if mode == "stand-by" and not wait_for_request():
         return 0
     return int(run_to_end(argument))

@@ -34,6 +34,8 @@ from standpipe.model.resources import Limits, ResourceRequest
 from standpipe.model.templates import parse_argument
 from standpipe.model.types import ArtifactInput, ArtifactOutput, ArtifactType, ParameterInput, ParameterType
 from standpipe.model.values import ArtifactValue, Checksum, Value
+from standpipe.pods.native import NativeCluster
+from standpipe.pods.provisions import Provisions
 from tests.plans import RUN, leaf
 
 DATASET = ArtifactType("system.Dataset")
@@ -333,6 +335,36 @@ def test_an_import_is_identified_by_its_content_or_its_remote_uri(tmp_path: Path
     assert import_key(artifact("/dev/null")) == ""
 
 
+# --- fixed keys -------------------------------------------------------------------------------------------------------
+
+SETTINGS = {
+    "secretAsEnv": [{"secretName": "db", "keyToEnv": [{"secretKey": "k", "envVar": "PW"}], "optional": False}],
+    "fieldPathAsEnv": [{"name": "POD", "fieldPath": "metadata.name"}],
+    "configMapAsVolume": [{"configMapName": "my.settings", "mountPath": "/settings"}],
+    "emptyDirMounts": [{"volumeName": "scratch", "mountPath": "/scratch", "medium": "Memory"}],
+    "initContainers": [
+        {
+            "name": "first",
+            "image": "busybox",
+            "command": ["true"],
+            "volumeMounts": [{"volumeName": "scratch", "mountPath": "/x"}],
+        }
+    ],
+    "securityContext": {"runAsUser": 1000, "runAsNonRoot": True},
+    "imagePullPolicy": "IfNotPresent",
+    "nodeSelector": {"labels": {"disk": "ssd"}},
+    "podMetadata": {"labels": {"team": "blue"}},
+}
+
+
+def pod_of(settings: dict[str, Any]) -> PodSettings:
+    """Return what a task with settings has in a pod of a real cluster."""
+    platforms = {"kubernetes": {"deploymentSpec": {"executors": {"exec": settings}}}}
+    plan = Plan("test", COMPONENT, {}, {}, platforms=platforms)
+    with NativeCluster(plan, pytest.fail, Provisions(), pytest.fail).pod("exec", RUN, TASK, 0) as pod:
+        return pod
+
+
 def key_of_command(pod: PodSettings) -> str:
     return key(command("sh", "-c", "{{$.inputs.parameters['x']}}"), pod=pod, x={"b": 1, "a": 2})
 
@@ -347,3 +379,9 @@ def test_keys_are_those_by_which_results_are_stored_already() -> None:
     assert (
         key_of_command(settings_of_this_machine) == "50e652d985f8c4a6f6aaa28d2c1208bf986b9916cbd73b40460e0344cc80016b"
     )
+    assert key_of_command(pod_of(SETTINGS)) == "74d774bd1cfacdb116f135bbad7e68b1964e13be377744f51664f3a47958f3a7"
+
+
+def test_labels_and_nodes_of_pods_do_not_count() -> None:
+    scheduling = {name: SETTINGS[name] for name in ("nodeSelector", "podMetadata", "imagePullPolicy")}
+    assert key_of_command(pod_of(scheduling)) == key_of_command(PodSettings())

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from standpipe.errors import StandpipeError
-from standpipe.model.attempts import Mount, PodSettings, TaskRequest
+from standpipe.model.attempts import Mount, PodManifest, PodSettings, TaskRequest
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.cluster_differences import SP116, decides
 from standpipe.model.component_changes import code_digest, describe_modules
@@ -100,6 +100,7 @@ def collect_task_inputs(
             "env": _sort({**request.env, **request.pod.env}),
             "mounts": [_describe_mount(mount) for mount in request.pod.mounts],
             **_describe_init_containers(request.pod),
+            **_describe_manifest(request.pod.manifest),
             "parameters": _sort(parameters),
             "artifacts": _sort({name: _describe_artifacts(value, digest) for name, value in command.inputs.items()}),
         }
@@ -141,7 +142,7 @@ def _sort(items: Mapping[str, Json]) -> dict[str, Json]:
 def _has_side_effects(pod: PodSettings) -> bool:
     """Return whether an attempt does more than leave its outputs, or may run in a newer image than the local one."""
     leaves_files = any(not (mount.read_only or mount.temporary) for mount in pod.mounts)
-    return pod.pull_policy == "Always" or leaves_files
+    return pod.pull_policy == "Always" or leaves_files or pod.manifest.mounts_claims
 
 
 def _mentions(paths: Iterable[str], content: Json) -> bool:
@@ -188,6 +189,22 @@ def _describe_init_containers(pod: PodSettings) -> dict[str, Json]:
         for container in pod.init_containers
     ]
     return {"init_containers": described} if described else {}
+
+
+def _describe_manifest(manifest: PodManifest) -> dict[str, Json]:
+    """Describe what a pod of a cluster has; nothing without settings.
+
+    The values of secrets and config maps are not known here. On a cluster of KFP they are not part of a key either.
+    """
+    parts: dict[str, Json] = {
+        "env": manifest.env,
+        "initContainers": manifest.init_containers,
+        "securityContext": manifest.security_context,
+        "volumeMounts": manifest.volume_mounts,
+        "volumes": manifest.volumes,
+    }
+    described = {name: part for name, part in parts.items() if part}
+    return {"manifest": described} if described else {}
 
 
 def _describe_artifacts(value: Value, digest: DigestFunction) -> Json:

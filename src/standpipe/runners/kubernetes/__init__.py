@@ -1,0 +1,1 @@
+"""The runner of tasks in pods of a Kubernetes cluster."""
