@@ -13,6 +13,7 @@ before a block says what is special about it. Readers of the page do not see it:
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -34,6 +35,7 @@ import yaml
 import standpipe
 from standpipe import compiler, components, dsl, local
 from standpipe.cli.main import main
+from standpipe.testing.session import Runners, open_tester
 from tests.docs.code_blocks import ROOT, Block, blocks_of
 
 WORKSPACE = Path(__file__).with_name("workspace")
@@ -71,6 +73,16 @@ RUNS = {
     "docs/reference/cli.md": (("chain", "chain"), ("search", "search")),
 }
 DEFAULT_RUNS = (("train", "train_pipeline"),)
+
+
+#: A test of the workspace, for pages that call pytest. In a file of that folder, pytest would find it here as well.
+TEST = """\
+from train import train_pipeline
+
+
+def test_the_pipeline_runs(standpipe):
+    assert standpipe.run(train_pipeline, rows=10).output == 0.1
+"""
 
 
 #: Runs the tasks of all pages, so that its fork server starts once.
@@ -134,9 +146,15 @@ def run_python(page: Page, block: Block) -> None:
     else:
         exec(code, page.names)
     for name in [name for name in page.names if name.startswith("test_")]:
-        tmp_path = page.folder / name
-        tmp_path.mkdir()
-        page.names.pop(name)(tmp_path=tmp_path)
+        run_test(page.names.pop(name), page.folder / name)
+
+
+def run_test(test: Callable[..., None], folder: Path) -> None:
+    """Call a test of a page with the fixtures that it asks for."""
+    folder.mkdir()
+    with open_tester(folder / "standpipe", Runners(), "in-process", {}) as tester:
+        fixtures = {"tmp_path": folder, "standpipe": tester}
+        test(**{name: fixtures[name] for name in inspect.signature(test).parameters})
 
 
 def run_commands(page: Page, block: Block) -> None:
@@ -234,6 +252,7 @@ def _prepare(page: Page, path: Path) -> None:
     modules = {name: import_module(f"tests.docs.workspace.{name}") for name in MODULES}
     compiler.Compiler().compile(modules["math_pipeline"].math_pipeline, "math.yaml")
     compiler.Compiler().compile(modules["math_pipeline"].table, "pipeline.yaml")
+    Path("test_train.py").write_text(TEST, encoding="utf-8")
     for module, pipeline in RUNS.get(name_of(path), DEFAULT_RUNS):
         local.run(getattr(modules[module], pipeline), runner=RUNNER, raise_on_error=False, quiet=True)
     for name in NAMES:

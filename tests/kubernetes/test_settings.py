@@ -13,6 +13,7 @@ from standpipe.dsl import Dataset, Input, Output
 from standpipe.errors import TaskFailed, UnsupportedError
 from standpipe.execution import pauses
 from standpipe.model.cancellation import Cancellation
+from standpipe.runners.partly_fake import PartlyFakeRunner
 from tests.kubernetes.test_contract import PodHarness
 from tests.kubernetes.test_runs import (  # noqa: F401  the fixtures of the runner
     IMAGE,
@@ -86,6 +87,26 @@ def test_secrets_and_config_maps_are_those_of_the_cluster(place: Place) -> None:
         return task.output
 
     assert place.run(pipeline).output == ["from-the-secret", "from-the-map"]
+
+
+def test_tasks_beside_fakes_have_the_settings_of_the_cluster(place: Place) -> None:  # noqa: F811
+    create(place, "Secret", "secrets", "db", stringData={"password": "from-the-secret"})
+    create(place, "ConfigMap", "configmaps", "settings", data={"level": "from-the-map"})
+
+    @dsl.pipeline
+    def pipeline() -> list:
+        task = look(variable="PASSWORD", path=load(path="/nowhere").output)
+        kubernetes.use_secret_as_env(task, "db", {"password": "PASSWORD"})
+        kubernetes.use_config_map_as_volume(task, "settings", "/settings")
+        claim = kubernetes.CreatePVC(
+            pvc_name_suffix="-data", access_modes=["ReadWriteOnce"], size="1Gi", storage_class_name="standard"
+        )
+        kubernetes.DeletePVC(pvc_name=claim.outputs["name"])
+        return task.output
+
+    runner = PartlyFakeRunner(local.FakeRunner(load=lambda path: "/settings/level"), place.runner())
+    assert place.run(pipeline, runner=runner).output == ["from-the-secret", "from-the-map"]
+    assert place.names("persistentvolumeclaims") == []
 
 
 @in_process  # what has made a cluster decides whether it makes volumes

@@ -14,6 +14,7 @@ from standpipe.errors import ArgumentError
 from standpipe.model.ports import Runner
 from standpipe.runners import api
 from standpipe.runners.fake import FakeRunner, FakeTaskRunner
+from standpipe.runners.partly_fake import PartlyFakeRunner
 from tests.imports import modules_of
 
 
@@ -145,3 +146,13 @@ def test_authoring_imports_no_runner() -> None:
     runners |= {"standpipe.runners.in_process", "standpipe.runners.ray", "ray"}
     costly = runners | {"pathlib", "subprocess", "logging"}
     assert not costly & modules_of("from standpipe import dsl, local")
+
+
+def test_a_runner_with_fakes_is_as_the_other_runner_in_all_respects() -> None:
+    """What a runner says of itself is said by the one around it: a default would be wrong for some runner."""
+    wrapper = PartlyFakeRunner(local.FakeRunner(), local.SubprocessRunner())
+    of_the_registry = {"text_options", "command_options", "from_command_line"}
+    of_any_runner = {"task_runner", "retire"}
+    described = {name for name in vars(local.LocalRunner) if not name.startswith("_")} - of_the_registry - of_any_runner
+
+    assert described <= {*vars(PartlyFakeRunner), *vars(wrapper)}

@@ -10,14 +10,19 @@ from typing import Any
 import pytest
 
 from standpipe import dsl, local
+from standpipe.artifact_stores import clients
+from standpipe.artifact_stores.buckets import Bucket
+from standpipe.artifact_stores.providers import ENVIRONMENT, Access
 from standpipe.dsl import Dataset, Input, Output
 from standpipe.errors import StandpipeError, StorageError, TaskFailed
 from standpipe.model.attempts import Mount, Outcome, PodSettings, TaskRequest
 from standpipe.model.cancellation import Cancellation
-from standpipe.model.ports import Log, Runner
+from standpipe.model.ports import Log, RemoteRunner, Runner
 from standpipe.model.resources import Capacity
 from standpipe.model.values import ArtifactValue
 from standpipe.runners.api import LocalRunner
+from standpipe.runners.fake import FakeRunner
+from standpipe.runners.partly_fake import PartlyFakeRunner
 from standpipe.runners.ray.transfers import Result, run_with_transfers
 from tests.artifact_stores.servers import Memory, memory
 from tests.runners.transport.requests import DATASET, build
@@ -117,6 +122,54 @@ def test_faults_are_injected_into_attempts_that_move_payloads(options: dict[str,
     task_runner = runner.task_runner
     assert isinstance(task_runner, FarTaskRunner)
     assert len(task_runner.results[0].outcome.stored) == 1
+
+
+def test_fakes_read_and_write_payloads_beside_such_attempts(options: dict[str, Any], runner: FarRunner) -> None:
+    def read_there(data: Any) -> str:
+        return Path(data.path).read_text().upper()
+
+    options["runner"] = PartlyFakeRunner(FakeRunner({"read": read_there}), runner)
+    assert local.run(passing, **options).output == "CONTENT"
+
+    def write_there(data: Any) -> None:
+        Path(data.path).write_text("of a fake")
+
+    options["runner"] = PartlyFakeRunner(FakeRunner({"write": write_there}), runner)
+    assert local.run(passing, **options).output == "of a fake"
+
+
+def test_fakes_beside_such_attempts_use_the_credentials_of_the_run(
+    options: dict[str, Any], runner: FarRunner, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[tuple[str, str] | None] = []
+
+    def connect(bucket: str, access: Access = ENVIRONMENT) -> Bucket:
+        used.append(access.keys)
+        return memory.connect(bucket, access)
+
+    def read_there(data: Any) -> str:
+        return Path(data.path).read_text()
+
+    memory.write("s3://data/before", b"content")
+    monkeypatch.setattr(clients, "connect", connect)
+    providers = "s3: {default: {credentials: {secretRef: {secretName: s, accessKeyKey: id, secretKeyKey: key}}}}"
+    objects = {
+        "configmaps": {"kfp-launcher": {"providers": providers}},
+        "secrets": {"s": {"id": "AKIA", "key": "of-the-secret"}},
+    }
+    options["runner"] = PartlyFakeRunner(FakeRunner({"read": read_there}), runner)
+
+    arguments = {"data": Dataset(uri="s3://data/before")}
+    assert local.run(read, arguments, kubernetes=objects, **options).output == "content"
+    assert set(used) == {("AKIA", "of-the-secret")}
+
+
+@pytest.mark.parametrize("is_remote", [False, True])
+def test_a_runner_around_another_one_moves_payloads_if_that_does(runner: FarRunner, is_remote: bool) -> None:
+    real = runner if is_remote else local.SubprocessRunner(use_venv=False)
+    wrapper = PartlyFakeRunner(FakeRunner({}), real).task_runner
+    assert isinstance(wrapper, RemoteRunner)
+    assert wrapper.is_remote is is_remote
 
 
 def request_of(root: Path, **fields: Any) -> TaskRequest:
