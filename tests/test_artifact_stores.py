@@ -307,16 +307,22 @@ def test_this_machine_keeps_no_more_payloads_than_it_may(options: dict[str, Any]
 # --- history and deletion ---------------------------------------------------------------------------------------------
 
 
-def test_an_artifact_has_a_path_as_long_as_this_machine_has_a_copy(options: dict[str, Any], tmp_path: Path) -> None:
+def test_an_artifact_has_a_path_as_long_as_this_machine_has_a_copy(
+    options: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     local.run(passing, **options)
     data = next(each for each in local.get_run("latest", tmp_path / "state").artifacts if each.name == "data")
     copy, exists = data.path, data.exists
     assert copy
     assert copy.read_text() == "content"
     assert exists
+    assert main(["open", "latest", "data", "--cat", "--root", str(tmp_path / "state")]) == 0
+    assert capsys.readouterr().out == "content"
     shutil.rmtree(tmp_path / "state" / ".payloads")
     copy, exists = data.path, data.exists
     assert (copy, exists) == (None, None)
+    assert main(["artifacts", "latest", "--root", str(tmp_path / "state")]) == 0
+    assert data.uri in capsys.readouterr().out
 
 
 def test_a_deleted_run_leaves_nothing_in_the_store(

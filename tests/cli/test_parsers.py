@@ -87,6 +87,10 @@ def test_an_unknown_option_that_is_similar_to_none_has_no_suggestion(capsys: pyt
     )
 
 
+def test_options_between_arguments_have_suggestions_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--jsno; did you mean --json?" in error_of(["diff", "latest", "--jsno"], capsys)
+
+
 def test_a_hidden_option_is_not_suggested(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean" not in error_of(["ui", "--inherite", "3"], capsys)
 
@@ -116,6 +120,7 @@ def test_a_missing_argument_is_one_line(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["logs", "latest", "--attempt", "x"], "argument --attempt: expected a whole number, got 'x'. See"),
         (["ui", "--port", "x"], "argument --port: expected a whole number, got 'x'. See"),
     ],
 )

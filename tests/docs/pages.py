@@ -52,6 +52,7 @@ REASONS = {
         "needs a run in a thread",
         "needs another machine",
         "needs an object store",
+        "needs two runs of a pipeline",
         "is an example of a rule, which its own test runs",
         "serves until Ctrl-C",
     },

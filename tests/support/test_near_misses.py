@@ -53,6 +53,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         (["show", "latest", "trian"], "The closest are for-loop-2/0/train"),
         (["show", "latest", "for-loop-2/0/trian"], "The closest are for-loop-2/0/train, for-loop-2/1/train"),
         (["resume", "latest", "--from-task", "trian"], "Did you mean train?"),
+        (["open", "latest", "modle"], "Did you mean for-loop-2/0/train/model?"),
         (["check", "--explain", "SP010x"], "Did you mean SP010?"),
         (["rnus"], "did you mean `standpipe runs`?"),
     ],

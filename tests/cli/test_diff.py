@@ -1,0 +1,139 @@
+"""`standpipe diff`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from standpipe import dsl, local
+from standpipe.cli.main import main
+from standpipe.dsl import Metrics, Output
+from standpipe.dsl.base_component import BaseComponent
+from standpipe.local import SubprocessRunner
+from tests.terminals import type_on_terminal
+
+
+def define(version: int) -> BaseComponent:
+    """Return one version of the pipeline."""
+    if version == 1:
+
+        @dsl.component
+        def train(rate: float, metrics: Output[Metrics]) -> float:
+            metrics.log_metric("accuracy", rate)
+            return rate
+
+    else:
+
+        @dsl.component(base_image="python:3.11-slim")
+        def train(rate: float, metrics: Output[Metrics]) -> float:
+            metrics.log_metric("accuracy", 2 * rate)
+            return 2 * rate
+
+    @dsl.component
+    def use(value: float) -> float:
+        return value
+
+    @dsl.pipeline
+    def search(rate: float = 0.1) -> None:
+        use(value=train(rate=rate).outputs["Output"])
+
+    return search
+
+
+def start(root: Path, version: int = 1, **arguments: float) -> str:
+    """Run a version of the pipeline, and return the id of the run."""
+    runner = SubprocessRunner(use_venv=False)
+    local.run(define(version), arguments, runner=runner, pipeline_root=root, quiet=True)
+    return local.get_run("latest", root).id
+
+
+def diff(root: Path, *arguments: str) -> int:
+    return main(["diff", *arguments, "--root", str(root)])
+
+
+def test_runs_that_are_the_same_exit_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, after = start(tmp_path), start(tmp_path)
+    assert diff(tmp_path, before, after) == 0
+    assert capsys.readouterr().out == (
+        f"--- {before}\n+++ {after}\nThe two runs do not differ in anything that is recorded.\n"
+    )
+
+
+def test_causes_come_first_then_what_followed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, after = start(tmp_path), start(tmp_path, 2, rate=0.3)
+    assert diff(tmp_path, before, after) == 1
+    shown = capsys.readouterr().out
+    parts = [
+        f"--- {before}\n+++ {after}\nDifferences in parameters (1), code (1), images (1)",
+        "\n\nParameters\n  rate: 0.1 → 0.3  +0.2\n",
+        "\n\nCode\n  train\n",
+        "\n    -    return rate\n    +    ",
+        "\n\nImages\n  train: python:3.11 → python:3.11-slim\n",
+        "\n\nFirst task with other outputs: train (its input differs: rate)\n",
+        "\n\nOutputs\n  train: Output: 0.1 → 0.6  +0.5\n",
+        "\n\nMetrics\n  train: metrics.accuracy: 0.1 → 0.6  +0.5\n",
+    ]
+    places = [shown.find(part) for part in parts]
+    assert -1 not in places, shown
+    assert places == sorted(places)
+
+
+def test_one_run_is_compared_with_the_one_before_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, after = start(tmp_path), start(tmp_path, rate=0.3)
+
+    @dsl.component
+    def other() -> int:
+        return 1
+
+    local.run(other, runner=SubprocessRunner(use_venv=False), pipeline_root=tmp_path, quiet=True)
+    assert diff(tmp_path, after, "--json") == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["before"], shown["after"], shown["differs"]) == (before, after, True)
+    assert diff(tmp_path, "latest") == 2
+    assert "There is no run of pipeline other before" in capsys.readouterr().err
+
+
+def test_a_rerun_is_compared_with_its_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, _ = start(tmp_path), start(tmp_path, rate=0.3)
+    local.rerun_task(first, "train", runner=SubprocessRunner(use_venv=False), pipeline_root=tmp_path, quiet=True)
+    [rerun] = [run.id for run in local.runs(tmp_path) if run.rerun_of]
+    diff(tmp_path, rerun, "--json")
+    assert json.loads(capsys.readouterr().out)["before"] == first
+
+
+def test_json_has_every_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, after = start(tmp_path), start(tmp_path, 2)
+    assert diff(tmp_path, before, "--json", after) == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["divergence"] == {"task": "train", "reason": "its inputs are the same"}
+    sections = {each["name"]: each for each in shown["sections"]}
+    assert [each["name"] for each in shown["sections"] if each["is_cause"]] == ["code", "images"]
+    assert "-    return rate" in sections["code"]["changes"][0]["lines"]
+    assert sections["outputs"]["changes"][0] == {
+        "subject": "train: Output",
+        "before": "0.1",
+        "after": "0.2",
+        "note": "",
+        "delta": 0.1,
+        "lines": [],
+    }
+
+
+def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    start(tmp_path)
+    assert diff(tmp_path, "latest", "nothing") == 2
+    assert "There is no run 'nothing'" in capsys.readouterr().err
+    (tmp_path / "runs.sqlite").write_text("not a database")
+    assert diff(tmp_path, "latest", "latest") == 6
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_lines_have_colours_on_a_terminal(tmp_path: Path) -> None:
+    start(tmp_path)
+    start(tmp_path, 2)
+    command = [sys.executable, "-m", "standpipe", "diff", "latest", "--root", str(tmp_path)]
+    assert "\x1b[31m    -    return rate\x1b[0m" in type_on_terminal(command, [], {"TERM": "xterm", "NO_COLOR": ""})
+    assert "\x1b" not in type_on_terminal(command, [])
