@@ -43,6 +43,8 @@ SUCCEED = {
     "rerun": "rerun latest echo --quiet",
     "report": "report latest",
     "delete": "delete latest",
+    "prune": "prune --keep 5 --dry-run",
+    "du": "du",
 }
 
 #: Command lines that fail, with the exit code.
@@ -73,6 +75,7 @@ FAIL = [
     ("cancel latest", 1),
     ("cancel nothing", 2),
     ("delete nothing", 2),
+    ("prune", 2),
     ("runs --root broken.yaml", 6),
     ("show latest --root damaged", 6),
 ]

@@ -487,7 +487,7 @@ def test_a_secret_of_the_cluster_signs_requests_to_minio(
     assert [path for path in states if b"s3cr3t-of-minio" in path.read_bytes()] == []
     assert keys_of(running, "signed")
     running.signers.clear()
-    deletion = ["delete", "latest"]
+    deletion = ["prune", "--keep", "0", "--yes"] if form == "providers" else ["delete", "latest"]
     assert main([*deletion, "--kubernetes", str(file), "--root", str(tmp_path / "state")]) == 0
     assert keys_of(running, "signed") == []
     assert set(running.signers) == {"AKIAMINIO"}

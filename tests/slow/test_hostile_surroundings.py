@@ -45,6 +45,8 @@ LINES: Mapping[str, list[str]] = {
     "ui": ["ui", "nothing", "--no-browser", "--root", "ROOT"],
     "cancel": ["cancel", "latest", "--root", "ROOT"],
     "delete": ["delete", "nothing", "--root", "ROOT"],
+    "prune": ["prune", "--keep", "5", "--dry-run", "--root", "ROOT"],
+    "du": ["du", "--root", "ROOT"],
 }
 
 SCRIPT = """

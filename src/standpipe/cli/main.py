@@ -28,6 +28,8 @@ COMMANDS = {
     "ui": "show the runs in a browser",
     "cancel": "cancel a run that is in progress in another process",
     "delete": "delete runs, with their logs and artifacts",
+    "prune": "delete old runs, unused environments and images",
+    "du": "show what takes space on the disk",
 }
 
 _USAGE = """\

@@ -18,8 +18,10 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from standpipe.errors import StorageError
 from standpipe.model.layout import CACHE_FILE
@@ -65,6 +67,14 @@ SCHEMA = Schema(
     alternative="choose another folder for it: local.init(..., cache_root=...)",
     if_replaced="Delete it only while nothing runs.",
 )
+
+
+class StoredEntry(NamedTuple):
+    """An entry of a cache with its key, and when it was stored, in seconds since the epoch."""
+
+    key: str
+    created: float
+    entry: CacheEntry
 
 
 class CacheIndex:
@@ -186,6 +196,38 @@ class CacheSnapshot(CacheIndex):
         with opened(self._path, SCHEMA) as db:
             is_current = db is not None and version_of(db) == len(_MIGRATIONS)
             return execute(db, statement, parameters).fetchone() if db is not None and is_current else None
+
+
+def read_entries(folder: Path) -> list[StoredEntry]:
+    """Return all entries of the cache in a folder; none if there is no cache.
+
+    Raises:
+        StorageError: if it cannot be read.
+    """
+    path = folder / CACHE_FILE
+    with opened(path, SCHEMA) as db:
+        rows = [] if db is None else [dict(row) for row in db.execute("SELECT * FROM entries ORDER BY created")]
+    return [
+        StoredEntry(
+            row["key"],
+            row["created"],
+            _entry(path, row["origin"], row["outputs"], row.get("version", 1), row.get("folder", b"")),
+        )
+        for row in rows
+    ]
+
+
+def delete_entries(folder: Path, keys: Sequence[str]) -> None:
+    """Delete entries of the cache in a folder, in one transaction: their tasks run again.
+
+    Raises:
+        StorageError: if it cannot be written.
+    """
+    if not keys:
+        return
+    database = Database(folder / CACHE_FILE, SCHEMA)
+    with closing(database), database.transaction() as db:
+        db.executemany("DELETE FROM entries WHERE key = ?", [(key,) for key in keys])
 
 
 def _entry(path: Path, origin: str, outputs: str, version: int, folder: bytes) -> CacheEntry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,8 +14,12 @@ from standpipe.model.refs import RunId
 from standpipe.model.values import find_artifacts
 from standpipe.store.database import Database
 from standpipe.store.facts import TEXTS, decode
-from standpipe.store.reading import select_facts_with
+from standpipe.store.reading import run_rows, select_facts_with
 from standpipe.store.runs import SCHEMA
+
+#: The time at the end of the ids of runs, by which facts that may name other runs are found fast.
+_STAMP = re.compile(r"-\d{4}(?:-\d\d){5}-\d{6}")
+_STAMP_LENGTH = len("-2026-01-01-00-00-00-000000")
 
 #: In this order: a trigger would look for the summary of the run after each fact that is deleted.
 _DELETE_RUN = (
@@ -71,6 +76,26 @@ def find_users(pipeline_root: Path, run: RunId) -> list[RunId]:
         if other not in users and other != run and _uses(decode(kind, body), run):
             users[other] = None
     return list(users)
+
+
+def find_all_users(pipeline_root: Path) -> dict[RunId, set[RunId]]:
+    """Return, for each run whose artifacts or cached outputs others use, these other runs: by reading all facts once.
+
+    Raises:
+        StorageError: if the store cannot be read.
+    """
+    ids: dict[str, list[RunId]] = {}
+    for row in run_rows(pipeline_root):
+        ids.setdefault(row.id[-_STAMP_LENGTH:], []).append(row.id)
+    users: dict[RunId, set[RunId]] = {}
+    for user, kind, body in select_facts_with(pipeline_root, "-"):
+        others = {run for stamp in _STAMP.findall(body) for run in ids.get(stamp, ())} - {user}
+        others = {run for run in others if user not in users.get(run, ())}
+        fact = decode(kind, body) if others else None
+        for run in others:
+            if fact is not None and _uses(fact, run):
+                users.setdefault(run, set()).add(user)
+    return users
 
 
 def _uses(fact: Fact, run: RunId) -> bool:

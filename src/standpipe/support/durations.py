@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: The units of ages, in seconds.
+_UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
 
 def format_duration(seconds: float) -> str:
     """Return a duration as text: `0.442 s`, `12 min 5 s`.
@@ -21,3 +24,18 @@ def format_duration(seconds: float) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def parse_age(text: str) -> float:
+    """Return an age in seconds.
+
+    >>> parse_age("90m"), parse_age("30d")
+    (5400.0, 2592000.0)
+
+    Raises:
+        ValueError: if the text is not a number with a unit.
+    """
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not number.replace(".", "", 1).isdecimal():
+        raise ValueError(f"invalid age {text!r}: expected a number with a unit such as 12h, 30d or 8w")
+    return float(number) * _UNITS[unit]
