@@ -120,6 +120,7 @@ def test_a_missing_argument_is_one_line(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["watch"], "the following arguments are required: TARGET. See"),
         (["logs", "latest", "--attempt", "x"], "argument --attempt: expected a whole number, got 'x'. See"),
         (["ui", "--port", "x"], "argument --port: expected a whole number, got 'x'. See"),
     ],

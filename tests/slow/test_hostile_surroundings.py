@@ -31,6 +31,7 @@ LINES: Mapping[str, list[str]] = {
     "": [],
     "--help": ["--help"],
     "run": ["run", "echo.yaml", "-a", "text=x", "--no-venv", "--root", "ROOT"],
+    "watch": ["watch", "missing.py", "--root", "ROOT"],
     "compile": ["compile", "script.py", "out.yaml"],
     "check": ["check", "echo.yaml"],
     "runs": ["runs", "--root", "ROOT"],

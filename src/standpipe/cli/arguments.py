@@ -86,6 +86,17 @@ def passable_inputs(component: BaseComponent) -> dict[str, Input]:
     return {name: each for name, each in component.inputs.items() if each.type not in SYSTEM_TYPES}
 
 
+def list_files(arguments: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the paths of this machine at which artifacts among arguments are."""
+    from standpipe.model.locations import is_remote  # not needed for scripts
+    from standpipe.worker.artifacts import Artifact
+
+    for value in arguments.values():
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, Artifact) and not is_remote(each.uri):
+                yield each.uri
+
+
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 #: The commands and what they do. Each is the function `main` of the module with its name, imported when it is used.
 COMMANDS = {
     "run": "run a KFP script unchanged, or a pipeline of a script or a file",
+    "watch": "run a script or a pipeline again whenever a file changes",
     "compile": "compile a pipeline or component of a script to YAML",
     "check": "find what would fail or differ on a cluster",
     "runs": "list the runs, newest first",

@@ -9,6 +9,7 @@ from standpipe.cli import arguments as inputs
 from standpipe.cli import options as shared
 from standpipe.cli import outputs, parsers
 from standpipe.cli.current_code import split_arguments
+from standpipe.cli.watched_files import note_files, reporting, write_report
 from standpipe.errors import ArgumentError
 from standpipe.model.layout import COMPILED_ENDINGS
 from standpipe.runs.options import override_options
@@ -24,21 +25,22 @@ def main(arguments: Sequence[str]) -> int:
         StandpipeError: as `local.run`, for a pipeline.
         BaseException: whatever a script raises.
     """
-    if arguments and not arguments[0].startswith("-") and is_script(arguments[0]):
-        _notice_own_flags(*arguments)
-        _run_script(arguments[0], arguments[1:])
+    with reporting():
+        if arguments and not arguments[0].startswith("-") and is_script(arguments[0]):
+            _notice_own_flags(*arguments)
+            _run_script(arguments[0], arguments[1:])
+            return 0
+        options = parse(arguments, make_parser)
+        if options.dry_run or not is_script(options.target):
+            return _run_pipeline(options)
+        if options.arg or options.args_file or options.json:
+            raise ArgumentError(
+                f"Invalid options for script {options.target}: --arg, --args-file and --json are for one pipeline. "
+                f"Name it, as in {options.target}:NAME, or put the script's own options after its name."
+            )
+        with override_options(shared.make_overrides(options, default_runner=False)):
+            _run_script(options.target, options.arguments)
         return 0
-    options = parse(arguments, make_parser)
-    if options.dry_run or not is_script(options.target):
-        return _run_pipeline(options)
-    if options.arg or options.args_file or options.json:
-        raise ArgumentError(
-            f"Invalid options for script {options.target}: --arg, --args-file and --json are for one pipeline. "
-            f"Name it, as in {options.target}:NAME, or put the script's own options after its name."
-        )
-    with override_options(shared.make_overrides(options, default_runner=False)):
-        _run_script(options.target, options.arguments)
-    return 0
 
 
 def parse(arguments: Sequence[str], make_parser: Callable[..., argparse.ArgumentParser]) -> argparse.Namespace:
@@ -157,6 +159,8 @@ def _run_pipeline(options: argparse.Namespace) -> int:
         component = targets.load(options.target, options.arguments, expected=_EXPECTED).component
         with get_backend().redact_messages(component):
             values = inputs.read_arguments(component, options.target, options.arg, options.args_file)
+        note_files(inputs.list_files(values))
+        write_report()  # also before a run that takes long
         if options.dry_run:
             from standpipe.cli.dry_run import show_dry_run  # brings the records of history
 

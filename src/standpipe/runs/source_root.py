@@ -16,6 +16,9 @@ from standpipe.support.notices import warn
 from standpipe.support.own_modules import SourceRoot
 from standpipe.support.paths import absolute_path
 
+#: The files of the modules that runs of this process have taken: `standpipe watch` watches them.
+taken_files: set[str] = set()
+
 
 def add_modules(plan: Plan, options: RunOptions) -> Plan:
     """Return a Plan whose components have the modules that they import, as these are now.
@@ -40,6 +43,7 @@ def _add_modules(executor: Executor, roots: _Roots, label: str, options: RunOpti
     if root is None or not isinstance(executor, Container) or not isinstance(executor.program, PythonFunction):
         return executor
     function = replace(executor.program, modules=root.collect(executor.program))
+    taken_files.update(filter(None, (module.file for module in function.modules)))
     _warn(function, root, options)
     return replace(executor, program=function) if function.modules else executor
 
