@@ -34,6 +34,7 @@ LINES: Mapping[str, list[str]] = {
     "watch": ["watch", "missing.py", "--root", "ROOT"],
     "compile": ["compile", "script.py", "out.yaml"],
     "check": ["check", "echo.yaml"],
+    "graph": ["graph", "echo.yaml"],
     "runs": ["runs", "--root", "ROOT"],
     "show": ["show", "latest", "--root", "ROOT"],
     "logs": ["logs", "latest", "--root", "ROOT"],

@@ -17,6 +17,7 @@ COMMANDS = {
     "watch": "run a script or a pipeline again whenever a file changes",
     "compile": "compile a pipeline or component of a script to YAML",
     "check": "find what would fail or differ on a cluster",
+    "graph": "show the tasks of a pipeline as text, Mermaid or SVG",
     "runs": "list the runs, newest first",
     "show": "show a run, or one of its tasks",
     "logs": "print the logs of a run, or of one of its tasks",
