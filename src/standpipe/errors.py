@@ -166,6 +166,12 @@ class StorageError(StandpipeError, OSError):
     exit_code = 6
 
 
+class ClusterError(StandpipeError, ConnectionError):
+    """A KFP cluster cannot be reached, or refuses a request."""
+
+    exit_code = 7
+
+
 class TaskFailure(NamedTuple):
     """A task that failed, or that the check before a run found unable to run.
 

@@ -72,6 +72,8 @@ FAIL = [
     ("resume nothing", 2),
     ("rerun latest nothing", 2),
     ("report nothing", 2),
+    ("submit script.py", 2),
+    ("pull nothing", 2),
     ("report latest -o /proc/report.html", 6),
     ("ui nothing", 2),
     ("cancel latest", 1),

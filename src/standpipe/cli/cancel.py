@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from standpipe.cli import options, parsers
+from standpipe.cli import clusters, options, parsers
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -15,6 +15,8 @@ def main(arguments: Sequence[str]) -> int:
         StandpipeError: if there is no such run, or the request cannot be written.
     """
     args = make_parser().parse_args(arguments)
+    if args.host:
+        return _cancel_on_cluster(args)
     from standpipe import local  # not needed for `--help`
     from standpipe.runs.pulled import read_mark
     from standpipe.store.locks import is_pulled_in_progress
@@ -40,8 +42,19 @@ def make_parser() -> argparse.ArgumentParser:
         examples=(
             "standpipe cancel latest",
             "standpipe cancel train-2026  # a beginning of the id is enough",
+            "standpipe cancel 7ae5c3a8-… --host https://kubeflow.example.com/pipeline  # a run of a KFP cluster",
         ),
     )
     parsers.add_run(parser)
     options.add_root(parser)
+    clusters.add_flags(parser, is_optional=True)
     return parser
+
+
+def _cancel_on_cluster(args: argparse.Namespace) -> int:
+    http = clusters.connect(args)
+    from standpipe.kfp_cluster.api import KfpApi  # most runs are on this machine
+
+    KfpApi(http).terminate_run(args.run)
+    print(f"Requested the cancellation of run {args.run} on {http.base}.")
+    return 0
