@@ -12,6 +12,8 @@ RAY := .cache/ray-2.60.0
 KUBERNETES := .cache/kubernetes-1.37.0
 # An S3 server and other stand-ins for clouds, for the slow tests of artifact stores.
 SERVERS := .cache/servers-1
+# A server of MLflow.
+TRACKERS := .cache/trackers-1
 PYTHONS := 3.10 3.13 3.14?
 # The fast tests run in several processes; ARGS="-n 0" runs them in one, as a debugger needs.
 # One worker more than there are cores: many tests wait for processes.
@@ -58,12 +60,12 @@ test-pythons: ## run the fast tests on the other supported versions of Python
 	$(bootstrap) dev
 	scripts/test-pythons $(PYTHONS)
 
-test-slow: $(KFP)/complete $(LIBRARIES)/complete $(SERVERS)/complete ## run the slow tests: Docker, real packages, the KFP SDK, a browser
+test-slow: $(KFP)/complete $(LIBRARIES)/complete $(SERVERS)/complete $(TRACKERS)/complete ## run the slow tests: Docker, real packages, the KFP SDK, a browser
 	$(bootstrap) dev
 	@[ "$$(id -u)" != 0 ] || { scripts/docker-engine && scripts/docker-test-image; } || [ "$(CI)" != true ]
 	@[ "$$(id -u)" != 0 ] || scripts/chromium || [ "$(CI)" != true ]
 	STANDPIPE_KFP_PYTHON=$(KFP)/bin/python STANDPIPE_LIBRARIES_PYTHON=$(LIBRARIES)/bin/python \
-		STANDPIPE_SERVERS_PYTHON=$(SERVERS)/bin/python \
+		STANDPIPE_SERVERS_PYTHON=$(SERVERS)/bin/python STANDPIPE_TRACKERS_PYTHON=$(TRACKERS)/bin/python \
 		$(BIN)/python -m pytest -m slow --durations=10 $(ARGS)
 
 test-ray: $(RAY)/complete $(SERVERS)/complete ## run the tests of the runner on Ray clusters, with a real Ray
@@ -155,6 +157,12 @@ $(SERVERS)/complete:
 		boto3==1.44.8
 	npm install --silent --no-audit --no-fund --prefix $(SERVERS) azurite@3.35.0 || \
 		echo "The tests with Azurite are left out: npm could not install it."
+	touch $@
+
+$(TRACKERS)/complete:
+	$(bootstrap)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(TRACKERS)
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(TRACKERS)/bin/python mlflow==3.17.2
 	touch $@
 
 clean: ## remove everything that the targets create

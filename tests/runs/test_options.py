@@ -119,6 +119,7 @@ def test_flags_set_the_options(tmp_path: Path) -> None:
         "group_access": False,
         "source_root": None,
         "ui": False,
+        "mlflow": None,
         "payload_cache_size": "20Gi",
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -36,7 +36,7 @@ from standpipe.model.locations import is_remote
 from standpipe.model.origins import comes_from_task
 from standpipe.model.plan import Component, Container, Executor, ExecutorRef, Importer, Plan, PythonFunction
 from standpipe.model.ports import ArtifactStore, Attempt, Cluster, Log, Runner, moves_payloads
-from standpipe.model.refs import RunInfo
+from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.model.values import ArtifactValue, Checksum, Value, find_artifacts
 from standpipe.support.notices import Once
 from standpipe.support.properties import cached_property
@@ -66,6 +66,7 @@ class AttemptExecutor:
         host_paths: the paths of this machine that tasks may see; None if they see all of it.
         umask: the permissions that files of tasks do not get.
         payload_cache_size: the most bytes of payloads of object stores that a machine keeps.
+        tracking: returns the variables by which a tracker knows an attempt; None without a tracker.
     """
 
     plan: Plan
@@ -83,6 +84,7 @@ class AttemptExecutor:
     host_paths: HostPaths | None = None
     umask: int = PRIVATE
     payload_cache_size: int = 0
+    tracking: Callable[[TaskRef, int, Cancellation], Mapping[str, str]] | None = None
     _reported: Once = field(default_factory=Once, init=False)
 
     def execute(self, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
@@ -147,6 +149,7 @@ class AttemptExecutor:
             or self.plan.kubernetes_settings(_executor_label(self._find_component(command)))
             or find_pause(container.env)
             or self.debug
+            or self.tracking is not None
             or any(is_remote(artifact.location) for artifact in find_artifacts(command.inputs.values()))
         ):
             return None
@@ -178,6 +181,8 @@ class AttemptExecutor:
 
     def _run_task(self, request: TaskRequest, command: StartAttempt, cancel: Cancellation) -> AttemptEnded:
         """Make the attempt's folder, run the task with its log open, and collect what it leaves."""
+        if self.tracking is not None:
+            request = replace(request, tracking=self.tracking(command.task, command.attempt, cancel))
         artifacts = find_artifacts(command.inputs.values())
         if self.run.artifact_root and moves_payloads(self.runner):
             request = replace(

@@ -139,8 +139,9 @@ class TaskRequest:
     outputs of the task. With `pause` it waits until its user lets it continue. `umask` has the permissions that its
     files do not get. `concurrency` is how many tasks are expected to run at the same time, this one included: unless
     its author decides otherwise, it uses its share of the cores. `resources` is what is reserved for it, for runners
-    that place attempts on machines. With `transfers` the runner moves the payloads of artifacts (`RemoteRunner`): they
-    are neither on this machine before the attempt nor after it.
+    that place attempts on machines. `tracking` has the variables by which a tracker of the run knows the attempt: they
+    differ from run to run, and cannot change its result. With `transfers` the runner moves the payloads of artifacts
+    (`RemoteRunner`): they are neither on this machine before the attempt nor after it.
     """
 
     run: RunId
@@ -163,12 +164,13 @@ class TaskRequest:
     umask: int = 0o077
     concurrency: int = 1
     resources: ResourceRequest = NO_REQUEST
+    tracking: Mapping[str, str] = field(default_factory=dict)
     transfers: Transfers | None = None
 
     @property
     def variables(self) -> dict[str, str]:
         """The variables that the task has besides those of its runner."""
-        return {**self.env, **self.pod.env}
+        return {**self.tracking, **self.env, **self.pod.env}
 
 
 @frozen

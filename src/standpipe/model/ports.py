@@ -38,6 +38,40 @@ class FactSink(Protocol):
     def __call__(self, facts: Sequence[Fact], /) -> None: ...
 
 
+@frozen
+class TrackedRun:
+    """What a tracker learns about a run, besides its facts.
+
+    `page` is the address of its page in the web UI, without the token; empty if there is none. `rerun_of` is the run
+    and the task that it reruns; empty for other runs. `quiet` is whether it shows no progress.
+    """
+
+    info: RunInfo
+    page: str = ""
+    rerun_of: str = ""
+    quiet: bool = False
+
+
+class Tracker(FactSink, Protocol):
+    """The port of a tracker: it shows a run on a server of others, from its facts, which it gets without secrets.
+
+    Neither a call nor `variables` waits long for the server, and none of them raises: whatever the server does, the run
+    is the same.
+    """
+
+    def variables(self, task: TaskRef, attempt: int, cancel: Cancellation) -> Mapping[str, str]:
+        """Return the variables by which a library in the task finds what the server has of it. Many threads call this.
+
+        Args:
+            task: the task.
+            attempt: the number of the attempt, from 0; the tracker has got the fact that it has started.
+            cancel: ends a wait for the server.
+        """
+
+    def close(self) -> None:
+        """Wait until the server has all facts, a few seconds at most."""
+
+
 class Runner(Protocol):
     """The port of a runner: it executes one attempt at a task and returns its outcome.
 

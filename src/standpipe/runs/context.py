@@ -35,6 +35,7 @@ from standpipe.support.paths import absolute_path
 from standpipe.support.properties import cached_property
 from standpipe.support.redaction import Redactor
 from standpipe.support.secrets import make_redactor
+from standpipe.trackers.api import find_secrets
 
 if TYPE_CHECKING:
     from standpipe.pods.cluster import LocalCluster
@@ -181,7 +182,7 @@ def make_run_redactor(
         cluster: Kubernetes or its substitute.
         artifact_root: the URI below which payloads of artifacts are, to which the environment may have credentials.
     """
-    provided = {**(cluster.secrets if cluster else {})}
+    provided = {**(cluster.secrets if cluster else {}), **find_secrets(options.trackers)}
     if artifact_root:
         from standpipe.pods import provisions  # few runs have remote payloads
 

@@ -35,6 +35,7 @@ from standpipe.model.ports import (
     FactSink,
     PreparingRunner,
     Runner,
+    TrackedRun,
 )
 from standpipe.model.refs import RunId, TaskRef
 from standpipe.model.resources import parse_memory
@@ -73,6 +74,7 @@ from standpipe.support.notices import Once, log, quiet_notices, warn
 from standpipe.support.terminal_text import strip_controls
 from standpipe.support.umask import restrict_umask
 from standpipe.support.untrusted_files import remove_path
+from standpipe.trackers.api import open_tracker
 
 
 def start(
@@ -195,10 +197,12 @@ def drive(
         closing(context.cache) if context.cache else nullcontext(),
         quiet_notices(options.quiet),
     ):
+        page = ""
         if options.ui:
             from standpipe.runs.ui_server import announce  # few runs need it
 
-            announce(Path(context.info.pipeline_root), context.info.id)
+            page = announce(Path(context.info.pipeline_root), context.info.id)
+        tracker = open_tracker(options.trackers, TrackedRun(context.info, page, context.rerun_of, options.quiet))
         artifacts, host_paths = context.artifacts, find_host_paths(context, machine)
         redactor = context.redactor
         executor = AttemptExecutor(
@@ -217,11 +221,14 @@ def drive(
             host_paths=host_paths,
             umask=options.umask,
             payload_cache_size=parse_memory(options.payload_cache_size),
+            tracking=tracker.variables if tracker else None,
         )
         sinks: list[FactSink] = [redactor.wrap_sink(recorder), redactor.wrap_sink(observer)]
+        sinks += [redactor.wrap_sink(tracker)] if tracker else []
         sinks += [_MissingResources(), _log_cache_hits, *([context.cluster] if context.cluster else [])]
         caller = CallerThread(partial(quiet_notices, options.quiet)) if options.runner.in_process else None
         with (
+            closing(tracker) if tracker else nullcontext(),
             stand_by(task_runner, machine, executor, max_parallel=options.max_parallel) as standby_sinks,
             _lend_thread(task_runner, context.info.id, caller),
             _lend_credentials(task_runner, context),

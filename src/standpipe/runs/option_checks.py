@@ -61,6 +61,14 @@ def check_optional_folder(name: str, value: object) -> None:
         check_folder(name, value)
 
 
+def check_tracker(name: str, value: object) -> None:
+    """Raise an ArgumentError unless the value is None, or the URL of a server for the tracker of that name."""
+    if value is not None:
+        from standpipe.trackers.api import check_server  # few runs need it
+
+        check_server(name, value)
+
+
 def check_source_root(name: str, value: object) -> None:
     """Raise an ArgumentError unless the value is None, or the path of a folder that exists."""
     if value is None:

@@ -30,6 +30,7 @@ from standpipe.runs.option_checks import (
     check_runner,
     check_size,
     check_source_root,
+    check_tracker,
     no_check,
 )
 from standpipe.support.umask import GROUP, PRIVATE
@@ -245,6 +246,17 @@ class RunOptions:
             page="how-to/ui.md",
         ),
     )
+    mlflow: str | None = field(
+        default=None,
+        kw_only=True,
+        metadata=_declare(
+            "The URL of an MLflow server that records runs, with their tasks, parameters and metrics. It never fails a "
+            "run.",
+            check_tracker,
+            flag=Flag(("--mlflow",), "URL", help="the MLflow server that records the run"),
+            page="how-to/mlflow.md",
+        ),
+    )
     state_root: str | os.PathLike[str] = field(
         default=_LOCAL_ROOT,
         kw_only=True,
@@ -291,6 +303,13 @@ class RunOptions:
     def umask(self) -> int:
         """Return the permissions that what a run leaves does not get."""
         return GROUP if self.group_access else PRIVATE
+
+    @property
+    def trackers(self) -> Mapping[str, str]:
+        """Return the server of each tracker of the run, by the option that names it."""
+        from standpipe.trackers.api import TRACKERS, find_servers  # not needed before there is a run
+
+        return find_servers({name: getattr(self, name) for name in TRACKERS})
 
     @property
     def command_options(self) -> tuple[str, ...]:

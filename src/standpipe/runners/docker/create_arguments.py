@@ -15,6 +15,7 @@ from standpipe.model.resources import Limits
 from standpipe.runners.docker.container import user_of
 from standpipe.runners.docker.container_threads import ContainerThreads
 from standpipe.runners.docker.engine import Owner
+from standpipe.runners.docker.host_services import network_arguments, tracking_variables
 from standpipe.runners.docker.known_images import KnownImages
 from standpipe.runners.docker.run_arguments import RunArguments
 from standpipe.runners.docker.traits import EngineTraits
@@ -52,6 +53,7 @@ class CreateArguments:
         merged = self._arguments.merged(
             environment={
                 **self._threads.variables(client, image, request),
+                **tracking_variables(request, self._arguments),
                 **request.env,
                 **request.pod.env,
                 "KFP_RETRY_INDEX": str(request.retry_index),
@@ -59,6 +61,7 @@ class CreateArguments:
             labels={**request.pod.labels, **owner_labels(request)},
             binds=bind_mounts([*task_mounts(request), *request.pod.mounts], traits),
         )
+        merged.update(network_arguments(request, self._arguments))
         if hidden := hidden_folders(request):
             merged["tmpfs"] = {**merged.get("tmpfs", {}), **hidden}
         # The first process of a container gets no signal that it does not handle, and its zombies stay. On a cluster, a

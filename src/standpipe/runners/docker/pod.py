@@ -24,6 +24,7 @@ from standpipe.model.resources import Limits
 from standpipe.runners.docker.container import TaskContainer
 from standpipe.runners.docker.create_arguments import bind_mounts, command_arguments, owner_labels
 from standpipe.runners.docker.engine import engine_errors, message_of
+from standpipe.runners.docker.host_services import network_arguments
 from standpipe.runners.docker.run_arguments import RunArguments
 from standpipe.runners.docker.sidecar import Sidecar, describe_end
 from standpipe.runners.docker.traits import EngineTraits
@@ -156,7 +157,7 @@ class Pod:
             yield {}
             return
         problem = ""
-        network = self._arguments.network
+        network = network_arguments(self._request, self._arguments)
         for image in dict.fromkeys(images):
             is_python = image == images[0] and isinstance(self._request.program, PythonFunction)
             arguments = {

@@ -26,7 +26,7 @@ from standpipe.worker.memory_pressure import is_memory_scarce
 MIN_SAVING = 0.05
 
 #: Variables that differ from one attempt to the next, and that no import reads.
-_OWN_VARIABLES = ("KFP_RETRY_INDEX",)
+_OWN_VARIABLES = ("KFP_RETRY_INDEX", "MLFLOW_RUN_ID")
 
 #: How long a template may take: some seconds, and a multiple of the CPU time that its imports have taken in a task.
 _START_SECONDS = 10.0

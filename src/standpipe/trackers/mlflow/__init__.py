@@ -1,0 +1,1 @@
+"""Runs in MLflow, as KFP records them (its KEP 12862), by MLflow's REST API."""
