@@ -12,7 +12,7 @@ RAY := .cache/ray-2.60.0
 KUBERNETES := .cache/kubernetes-1.37.0
 # An S3 server and other stand-ins for clouds, for the slow tests of artifact stores.
 SERVERS := .cache/servers-1
-# A server of MLflow.
+# A server of MLflow, and what validates events of OpenLineage.
 TRACKERS := .cache/trackers-1
 PYTHONS := 3.10 3.13 3.14?
 # The fast tests run in several processes; ARGS="-n 0" runs them in one, as a debugger needs.
@@ -162,7 +162,7 @@ $(SERVERS)/complete:
 $(TRACKERS)/complete:
 	$(bootstrap)
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(TRACKERS)
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(TRACKERS)/bin/python mlflow==3.17.2
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(TRACKERS)/bin/python mlflow==3.17.2 openlineage-python==1.54.0
 	touch $@
 
 clean: ## remove everything that the targets create

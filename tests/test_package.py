@@ -45,7 +45,7 @@ def test_authoring_and_local_runs_import_no_module_that_only_some_programs_need(
 
 
 def test_what_is_beyond_this_machine_is_imported_when_it_is_used() -> None:
-    beyond = ("obstore", *(f"standpipe.{name}" for name in ("artifact_stores", "kfp_cluster", "trackers")))
+    beyond = ("obstore", *(f"standpipe.{name}" for name in ("artifact_stores", "exports", "kfp_cluster", "trackers")))
     assert not [name for name in modules_of("from standpipe import dsl, local") if name.startswith(beyond)]
     program = (
         "import tempfile\n"

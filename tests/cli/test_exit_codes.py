@@ -43,6 +43,7 @@ SUCCEED = {
     "resume": "resume latest --quiet",
     "rerun": "rerun latest echo --quiet",
     "report": "report latest",
+    "export": "export latest --openlineage",
     "delete": "delete latest",
     "prune": "prune --keep 5 --dry-run",
     "du": "du",

@@ -45,6 +45,7 @@ LINES: Mapping[str, list[str]] = {
     "resume": ["resume", "latest", "--no-venv", "--root", "ROOT"],
     "rerun": ["rerun", "latest", "echo", "--no-venv", "--root", "ROOT"],
     "pull": ["pull", "nothing", "--host", "http://127.0.0.1:9", "--root", "ROOT"],
+    "export": ["export", "latest", "--openlineage", "--root", "ROOT"],
     "report": ["report", "latest", "-o", "-", "--root", "ROOT"],
     "ui": ["ui", "nothing", "--no-browser", "--root", "ROOT"],
     "cancel": ["cancel", "latest", "--root", "ROOT"],

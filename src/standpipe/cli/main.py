@@ -29,6 +29,7 @@ COMMANDS = {
     "rerun": "rerun one task of a run, under a debugger if requested",
     "pull": "bring a run of a KFP cluster into the run store",
     "report": "write the report of a run as one HTML file, JUnit XML or Markdown",
+    "export": "write a run as events of OpenLineage",
     "ui": "show the runs in a browser",
     "cancel": "cancel a run that is in progress in another process",
     "delete": "delete runs, with their logs and artifacts",
