@@ -52,6 +52,7 @@ LINES: Mapping[str, list[str]] = {
     "delete": ["delete", "nothing", "--root", "ROOT"],
     "prune": ["prune", "--keep", "5", "--dry-run", "--root", "ROOT"],
     "du": ["du", "--root", "ROOT"],
+    "doctor": ["doctor", "--root", "ROOT"],
 }
 
 SCRIPT = """

@@ -35,6 +35,7 @@ COMMANDS = {
     "delete": "delete runs, with their logs and artifacts",
     "prune": "delete old runs, unused environments and images",
     "du": "show what takes space on the disk",
+    "doctor": "check what this machine has for runs, and what to do about the rest",
 }
 
 _USAGE = """\
