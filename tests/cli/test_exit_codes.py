@@ -47,6 +47,7 @@ SUCCEED = {
     "delete": "delete latest",
     "prune": "prune --keep 5 --dry-run",
     "du": "du",
+    "completion": "completion bash",
 }
 
 #: Command lines that fail, with the exit code.

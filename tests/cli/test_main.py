@@ -83,7 +83,7 @@ def test_an_option_that_is_misspelled_is_suggested(capsys: pytest.CaptureFixture
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("command", ["--help", "runs"])
+@pytest.mark.parametrize("command", ["--help", "completion bash", "runs"])
 @pytest.mark.parametrize(
     ("shell", "code", "errors"),
     [

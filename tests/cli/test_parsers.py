@@ -121,6 +121,7 @@ def test_a_missing_argument_is_one_line(capsys: pytest.CaptureFixture[str]) -> N
     ("arguments", "says"),
     [
         (["watch"], "the following arguments are required: TARGET. See"),
+        (["completion"], "the following arguments are required: SHELL. See"),
         (["logs", "latest", "--attempt", "x"], "argument --attempt: expected a whole number, got 'x'. See"),
         (["ui", "--port", "x"], "argument --port: expected a whole number, got 'x'. See"),
     ],

@@ -44,6 +44,7 @@ WORKSPACE = Path(__file__).with_name("workspace")
 REASONS = {
     "not run": {
         "changes the environment that it runs in",
+        "changes the settings of shells",
         "depends on the machine",
         "needs files of yours",
         "is what the gate runs",

@@ -53,6 +53,7 @@ LINES: Mapping[str, list[str]] = {
     "prune": ["prune", "--keep", "5", "--dry-run", "--root", "ROOT"],
     "du": ["du", "--root", "ROOT"],
     "doctor": ["doctor", "--root", "ROOT"],
+    "completion": ["completion", "bash"],
 }
 
 SCRIPT = """

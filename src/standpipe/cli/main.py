@@ -36,6 +36,7 @@ COMMANDS = {
     "prune": "delete old runs, unused environments and images",
     "du": "show what takes space on the disk",
     "doctor": "check what this machine has for runs, and what to do about the rest",
+    "completion": "print the script that completes command lines in bash, zsh or fish",
 }
 
 _USAGE = """\

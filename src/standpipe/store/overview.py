@@ -60,6 +60,15 @@ _VALUES = "SELECT value FROM json_each(?, '$[3]')"
 _HAS_VALUES = "SELECT json_type(?, '$[3]') IS NOT NULL"  # older Standpipes wrote none
 
 
+#: For the completion of shells: the newest runs, and the tasks that the first facts of a run are about.
+_IDS = "SELECT id, pipeline FROM runs ORDER BY rowid DESC LIMIT 200"
+_TASKS = """
+    SELECT DISTINCT task FROM (
+        SELECT json_extract(body, '$.task') AS task FROM facts WHERE run = ? ORDER BY seq LIMIT 20000
+    ) WHERE task IS NOT NULL LIMIT 500
+"""
+
+
 class RunOverview:
     """A run in a list.
 
@@ -142,6 +151,31 @@ def _find_ids(db: sqlite3.Connection, run: str) -> list[tuple[str]]:
     return []
 
 
+def list_runs(pipeline_root: str) -> list[tuple[str, str]]:
+    """Return the ids of the newest runs with the names of their pipelines; none if they cannot be told."""
+    try:
+        db = _open(pipeline_root)
+        try:
+            return db.execute(_IDS).fetchall()
+        finally:
+            db.close()
+    except (OSError, sqlite3.Error, _UnknownStore):
+        return []
+
+
+def list_tasks(pipeline_root: str, run: str) -> list[str]:
+    """Return the paths of tasks of a run, named as for `reading.run_row`; none if they cannot be told."""
+    try:
+        db = _open(pipeline_root)
+        try:
+            ids = _find_ids(db, run)
+            return [_task_path(task) for (task,) in db.execute(_TASKS, ids[0])] if len(ids) == 1 else []
+        finally:
+            db.close()
+    except (OSError, sqlite3.Error, _UnknownStore):
+        return []
+
+
 class _UnknownStore(Exception):
     """The store is missing, truncated or of another version."""
 
@@ -155,6 +189,16 @@ def _select_runs(pipeline_root: str) -> list[tuple[str, str, str, str, int, floa
     if any(row[1] is None for row in rows):
         raise _UnknownStore  # a time that SQLite cannot read
     return rows
+
+
+def _task_path(steps: str) -> str:
+    """Return the path of a task as people write it, from its JSON in facts. Names have no characters of JSON.
+
+    >>> _task_path('[["for-loop-1",3],["train",null]]')
+    'for-loop-1/3/train'
+    """
+    parts = steps.translate({ord(character): None for character in '[]" '}).split(",")
+    return "/".join(part for part in parts if part != "null")
 
 
 def _open(pipeline_root: str) -> sqlite3.Connection:
