@@ -20,7 +20,7 @@ PYTHONS := 3.10 3.13 3.14?
 workers := $(shell $(PYTHON) -c 'import os; print(min(5, (os.cpu_count() or 1) + 1))')
 parallel := -n $(workers) --dist worksteal
 bootstrap := @$(PYTHON) scripts/bootstrap
-slow_in_ci := $(if $(filter true,$(CI)),test-pythons test-slow test-ray test-kubernetes)
+slow_in_ci := $(if $(filter true,$(CI)),test-pythons test-slow test-podman test-ray test-kubernetes)
 
 # uv uses the index and the certificates that are configured for pip.
 ifdef PIP_INDEX_URL
@@ -38,7 +38,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test coverage test-pythons test-slow test-ray test-kubernetes chaos check lint types docs screenshots bench dist lock clean
+.PHONY: help demo test coverage test-pythons test-slow test-podman test-ray test-kubernetes chaos check lint types docs screenshots bench dist lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -76,6 +76,12 @@ test-kubernetes: $(KUBERNETES)/complete $(SERVERS)/complete ## run the tests of 
 	$(bootstrap) dev
 	STANDPIPE_SERVERS_PYTHON=$(SERVERS)/bin/python PYTHONPATH=src $(KUBERNETES)/bin/python -m pytest -m slow -n 2 --dist worksteal \
 		tests/kubernetes $(ARGS)
+
+# Sixty containers in a row, and sixteen at once, are for Docker: Podman takes longer for each.
+test-podman: ## run the main tests of containers on Podman, if it can run containers here
+	$(bootstrap) dev
+	scripts/with-podman $(BIN)/python -m pytest -m slow -n 2 --dist loadfile -k "not sixty and not sixteen" \
+		tests/slow/test_docker_contract.py tests/slow/test_docker.py $(ARGS)
 
 chaos: ## kill runs of five pipelines 1,000 times, and resume them; fork 5,000 times beside runs
 	$(bootstrap) dev
