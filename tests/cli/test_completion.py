@@ -88,6 +88,7 @@ def test_options_are_those_of_the_command() -> None:
         ("run --args-file in", [":files"]),
         ("run --max-parallel ", []),
         ("completion f", ["fish"]),
+        ("init ", [":folders"]),
         ("run p.yaml -- a", [":files"]),
         ("run train.py --ro", [":files"]),
         ("run train.py:train --args-f", ["--args-file"]),

@@ -31,6 +31,7 @@ def echo(text: str) -> str: ...
 
 #: Command lines that succeed, in the folder of the fixture.
 SUCCEED = {
+    "init": "init project",
     "run": "run echo.yaml -a text=x --quiet",
     "compile": "compile script.py",
     "check": "check echo.yaml",
@@ -82,6 +83,7 @@ FAIL = [
     ("cancel nothing", 2),
     ("delete nothing", 2),
     ("prune", 2),
+    ("init broken.yaml", 2),
     ("runs --root broken.yaml", 6),
     ("show latest --root damaged", 6),
 ]

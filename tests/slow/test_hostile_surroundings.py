@@ -30,6 +30,7 @@ DOCUMENTED = {0, 1, 2, 3, 4, 5, 6, 7, 10, 130}
 LINES: Mapping[str, list[str]] = {
     "": [],
     "--help": ["--help"],
+    "init": ["init", "project"],
     "run": ["run", "echo.yaml", "-a", "text=x", "--no-venv", "--root", "ROOT"],
     "watch": ["watch", "missing.py", "--root", "ROOT"],
     "compile": ["compile", "script.py", "out.yaml"],

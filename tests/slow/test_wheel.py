@@ -34,5 +34,5 @@ def test_the_wheel_has_every_file_of_the_package(tmp_path: Path) -> None:
     package = [path for path in (ROOT / "src").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     files = {str(path.relative_to(ROOT / "src")) for path in package}
     assert {"standpipe/ui/templates/base.html", "standpipe/ui/static/vendor/dagre.esm.js"} <= files
-    assert "standpipe/cli/shells/options.txt" in files
+    assert {"standpipe/cli/first_project/pipeline.py.txt", "standpipe/cli/shells/options.txt"} <= files
     assert not files - packed

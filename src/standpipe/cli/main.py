@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 #: The commands and what they do. Each is the function `main` of the module with its name, imported when it is used.
 COMMANDS = {
+    "init": "create a first project: a pipeline, its tests, a workflow for CI",
     "run": "run a KFP script unchanged, or a pipeline of a script or a file",
     "watch": "run a script or a pipeline again whenever a file changes",
     "compile": "compile a pipeline or component of a script to YAML",
