@@ -38,7 +38,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test coverage test-pythons test-slow test-podman test-ray test-kubernetes chaos check lint types docs screenshots bench dist lock clean
+.PHONY: help demo test coverage test-pythons test-slow test-podman test-ray test-kubernetes chaos check lint types docs screenshots terminal-picture bench dist lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -109,6 +109,10 @@ docs: ## build the documentation in docs/_build/html
 screenshots: ## take the pictures of the web UI in docs/images/ui, with Chromium
 	$(bootstrap) dev
 	$(BIN)/python scripts/screenshots $(ARGS)
+
+terminal-picture: ## record a run on a terminal for docs/images/terminal.svg
+	$(bootstrap) dev
+	$(BIN)/python scripts/terminal-picture $(ARGS)
 
 bench: $(KFP)/complete ## compare the speed with others and with an earlier commit; ARGS=--quick: a minute; ARGS="--only docker": some rows
 	$(bootstrap)

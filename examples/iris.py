@@ -12,7 +12,7 @@ from typing import NamedTuple
 from standpipe import dsl, local
 from standpipe.dsl import ClassificationMetrics, Dataset, Input, Markdown, Metrics, Model, Output
 
-PACKAGES = ["pandas", "scikit-learn"]
+PACKAGES = ["pandas==2.3.3", "scikit-learn==1.7.2"]
 
 
 @dsl.component(packages_to_install=PACKAGES)
