@@ -114,7 +114,7 @@ terminal-picture: ## record a run on a terminal for docs/images/terminal.svg
 	$(bootstrap) dev
 	$(BIN)/python scripts/terminal-picture $(ARGS)
 
-bench: $(KFP)/complete ## compare the speed with others and with an earlier commit; ARGS=--quick: a minute; ARGS="--only docker": some rows
+bench: $(KFP)/complete $(SERVERS)/complete $(RAY)/complete ## compare the speed with others and with an earlier commit; ARGS=--quick: a minute; ARGS="--only docker": some rows
 	$(bootstrap)
 	$(BIN)/python benchmarks/run.py $(ARGS)
 

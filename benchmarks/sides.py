@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from versions import BASE, KFP, PLAYWRIGHT, SCIENCE
+from versions import BASE, KFP, PLAYWRIGHT, SCIENCE, SERVERS
 
 BENCHMARKS = Path(__file__).resolve().parent
 PROGRAMS = BENCHMARKS / "programs"
@@ -124,7 +124,7 @@ class Sides:
         #: The folder of the environments that Standpipe builds, empty at first.
         self.cache = folder / "cache"
         shutil.rmtree(self.cache, ignore_errors=True)
-        self.standpipe = self._side(self._install("standpipe", str(root)))
+        self.standpipe = self._side(self._install("standpipe", f"{root}[stores]"))
 
     @cached_property
     def kfp(self) -> Side:
@@ -133,6 +133,14 @@ class Sides:
         if not (scripts / "python").exists():
             raise Failed(f"no KFP SDK in {scripts.parent}: run this with `make bench`")
         return Side(scripts / "python", "kfp").with_environment(PATH=f"{scripts}{os.pathsep}{os.environ['PATH']}")
+
+    @cached_property
+    def servers(self) -> Path:
+        """The Python of the environment with an S3 server, which the Makefile has installed."""
+        python = self._root / ".cache" / SERVERS / "bin" / "python"
+        if not python.exists():
+            raise Failed(f"no S3 server in {python.parent.parent}: run this with `make bench`")
+        return python
 
     @cached_property
     def base(self) -> Side:

@@ -5,6 +5,9 @@ from __future__ import annotations
 #: The KFP SDK; the Makefile installs the same version.
 KFP = "2.17.3"
 
+#: The environment with an S3 server and boto3, which the Makefile installs.
+SERVERS = "servers-1"
+
 #: The commit before this project shared imports and cores between tasks: "the commit before" in the table.
 BASE = "d02244473c75ad1d7cf90d481011ae4ac9427983"
 

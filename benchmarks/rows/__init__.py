@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rows import authoring, chains, containers, cores, imports, records, scheduler, ui
+from rows import authoring, chains, console, containers, cores, imports, ray, records, scheduler, stores, ui
 from rows.row import Measure
 
 #: All rows, in the order of the table, by the name that `--only` takes.
@@ -19,6 +19,7 @@ ALL: dict[str, Measure] = {
         containers.docker_chain,
         containers.docker_working_chain,
         containers.docker_loop,
+        ray.ray_task,
         authoring.compile_pipeline,
         authoring.load_pipeline,
         scheduler.fake_loop,
@@ -26,9 +27,11 @@ ALL: dict[str, Measure] = {
         scheduler.scale,
         scheduler.recording,
         scheduler.memory,
+        console.live_display,
         records.commands,
         records.checksum,
         records.resume_and_cache,
+        stores.transfers,
         authoring.help_text,
         authoring.import_time,
         chains.build,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 from rows.chains import one_more_task
 from rows.row import Options, measured_row, milliseconds
 from sides import Failed, Side, Sides, in_turns, scratch, time_command
@@ -36,8 +39,14 @@ def docker_working_chain(sides: Sides, options: Options) -> tuple[str, str, bool
 def docker_loop(sides: Sides, options: Options) -> tuple[str, str, bool]:
     """Measure a loop of tasks in containers, compared with the commit before."""
     check_engine()
-    seconds, base = in_turns(5, lambda: docker_loop_seconds(sides.standpipe), lambda: docker_loop_seconds(sides.base))
-    return f"{seconds / base:.2f} times ({seconds:.2f} s)", f"before: {base:.2f} s", seconds / base <= 0.6
+    seconds, base, bare = in_turns(
+        5,
+        lambda: docker_loop_seconds(sides.standpipe),
+        lambda: docker_loop_seconds(sides.base),
+        bare_docker_loop,
+    )
+    comparison = f"before: {base:.2f} s; `docker run`, two at once: {bare:.2f} s"
+    return f"{seconds / base:.2f} times ({seconds:.2f} s)", comparison, seconds / base <= 0.6
 
 
 def check_engine() -> None:
@@ -70,7 +79,16 @@ def containers(side: Side, shape: str, seconds: float, *sizes: int) -> list[floa
     return measured
 
 
-def bare_docker() -> float:
-    """Return the seconds of a `docker run` that does nothing."""
+def bare_docker(code: str = "pass") -> float:
+    """Return the seconds of a `docker run` of a line of Python."""
     with scratch() as folder:
-        return time_command(["docker", "run", "--rm", IMAGE, "python3", "-c", "pass"], folder)
+        return time_command(["docker", "run", "--rm", IMAGE, "python3", "-c", code], folder)
+
+
+def bare_docker_loop() -> float:
+    """Return the seconds of the work of the loop by `docker run`, two at once."""
+    work = f"import time; time.sleep({LOOPED})"
+    start = time.perf_counter()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(bare_docker, [work] * LOOP))
+    return time.perf_counter() - start

@@ -27,14 +27,18 @@ def science_loop(sides: Sides, options: Options) -> tuple[str, str, bool]:
     """Measure tasks with pandas and scikit-learn, compared with the commit before and with a process pool."""
     for side in (sides.standpipe, sides.base):
         run_loop(side, "fit_iris", SCIENCE, (1,))  # builds the environment
-    seconds, base, one_thread, default_threads = in_turns(
+    seconds, base, one_thread, default_threads, forks = in_turns(
         5,
         lambda: run_loop(sides.standpipe, "fit_iris", SCIENCE, SCIENCE_LOOPS),
         lambda: run_loop(sides.base, "fit_iris", SCIENCE, SCIENCE_LOOPS),
-        *(lambda threads=threads: run_pool(sides.peers, threads) for threads in (1, None)),
+        *(lambda threads=threads: run_pool(sides.peers, "pool", threads) for threads in (1, None)),
+        lambda: run_pool(sides.peers, "forks", 1),
     )
     pool = min(one_thread, default_threads)
-    comparison = f"before: {base:.2f} s; pool: {one_thread:.2f} s with one thread each, else {default_threads:.2f} s"
+    comparison = (
+        f"before: {base:.2f} s; pool: {one_thread:.2f} s with one thread each, else {default_threads:.2f} s; "
+        f"a bare fork for each task: {forks:.2f} s, {forks / pool:.1f} times the pool"
+    )
     faster, slower = base / seconds, seconds / pool
     return f"{faster:.1f} times; {slower:.1f} times ({seconds:.2f} s)", comparison, faster >= 20 and slower <= 2.5
 
@@ -90,10 +94,10 @@ def loop_request(
     return json.dumps({**request, "threads": threads, "max_parallel": max_parallel})
 
 
-def run_pool(peers: Side, threads: int | None) -> float:
-    """Return the seconds of the same tasks in a process pool."""
+def run_pool(peers: Side, kind: str, threads: int | None) -> float:
+    """Return the seconds of the same tasks without a pipeline; see `process_pool.py`."""
     side = peers.with_environment(OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS=str(threads)) if threads else peers
-    return float(side.print_json("process_pool.py", str(SCIENCE_LOOPS[-1]))["seconds"])
+    return float(side.print_json("process_pool.py", str(SCIENCE_LOOPS[-1]), kind)["seconds"])
 
 
 def measure_memory(side: Side) -> float:

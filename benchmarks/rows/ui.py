@@ -10,6 +10,8 @@ from sides import BENCHMARKS, Failed, Sides, in_turns, scratch
 
 #: The tabs of a run.
 TABS = ("graph", "timeline", "tasks", "logs", "details", "spec")
+#: The runs of 10,000 tasks: a loop, and a pipeline without one.
+RUNS = ("loop", "wide")
 LIVE_TASKS = 1_000
 
 
@@ -26,18 +28,21 @@ def ui_first_page(sides: Sides, options: Options) -> tuple[str, str, bool]:
 def ui_large_run(sides: Sides, options: Options) -> tuple[str, str, bool]:
     """Measure how long the server takes for the pages of large runs."""
     seconds = pages(sides)
-    slowest = [max(seconds[run][tab]["again"] for tab in TABS) for run in ("loop", "wide")]
-    first = [max(seconds[run][tab]["first"] for tab in TABS) for run in ("loop", "wide")]
-    comparison = "opened for the first time: " + "; ".join(map(milliseconds, first))
+    slowest, first = ([max(seconds[run][tab][when] for tab in TABS) for run in RUNS] for when in ("again", "first"))
+    comparison = "when nothing of the run was read: " + "; ".join(map(milliseconds, first))
     return "; ".join(map(milliseconds, slowest)), comparison, max(slowest) <= 0.3
 
 
-@measured_row("that page is ready in Chromium (`DOMContentLoaded`): a loop; without a loop", "each 1 s")
+@measured_row(
+    "that page is ready in Chromium (`DOMContentLoaded`) after the first click on its link: a loop; without a loop",
+    "each 300 ms",
+)
 def ui_interactive(sides: Sides, options: Options) -> tuple[str, str, bool]:
     """Measure when the scripts of the pages of large runs have run in a browser."""
     ready = sides.browser.print_json("ui_browser.py", "interactive")
-    seconds = [ready[run] / 1000 for run in ("loop", "wide")]
-    return "; ".join(map(milliseconds, seconds)), "", max(seconds) <= 1
+    first, again = ([ready[f"{run}{when}"] / 1000 for run in RUNS] for when in ("-first", ""))
+    comparison = "opened again: " + "; ".join(map(milliseconds, again))
+    return "; ".join(map(milliseconds, first)), comparison, max(first + again) <= 0.3
 
 
 @measured_row("memory of the server (PSS), after all tabs of both runs", "150 MB")
