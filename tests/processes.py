@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -43,12 +44,35 @@ def run_together(program: str, arguments: Sequence[Sequence[str]], rounds: int =
     return [process.communicate()[1] for process in running]
 
 
+def process_ids() -> list[int]:
+    """Return the ids of all processes; any of them may end meanwhile.
+
+    `Path("/proc").glob` raises `ProcessLookupError` if one ends while it looks at it.
+    """
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def read_process(pid: int, file: str) -> bytes:
+    """Return a file of a process in `/proc`; nothing if the process has ended, or belongs to another user."""
+    try:
+        return Path(f"/proc/{pid}/{file}").read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return b""
+
+
+def has_variable(pid: int, variable: str) -> bool:
+    """Return whether a process was started with an environment variable, written as `NAME=value`."""
+    return variable.encode() in read_process(pid, "environ").split(b"\0")
+
+
+def command_of(pid: int) -> str:
+    """Return the command line of a process; empty if it has ended."""
+    return read_process(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace")
+
+
 def is_alive(pid: int) -> bool:
     """Return whether a process runs; a zombie does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):  # gone before the file was opened, or while it was read
-        return False
+    return read_process(pid, "stat").rpartition(b")")[2].split()[:1] not in ([], [b"Z"], [b"X"])
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 20) -> bool:

@@ -21,7 +21,7 @@ from standpipe import dsl, local
 from standpipe.errors import TaskFailed
 from standpipe.history import Status
 from standpipe.model.layout import RUN_STORE_FILE
-from tests.processes import CHECKOUT, wait_until
+from tests.processes import CHECKOUT, has_variable, process_ids, wait_until
 
 #: The seconds in which Ctrl-C ends a program, and what a busy machine may add.
 _LIMIT = 5.0
@@ -101,7 +101,7 @@ class Program:
 
     def left(self) -> list[int]:
         """Return the processes that it has left running."""
-        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self._is_own(pid)]
+        return [pid for pid in process_ids() if has_variable(pid, self.mark)]
 
     def kill(self) -> str:
         """Kill its processes, and return what it has printed."""
@@ -109,12 +109,6 @@ class Program:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         return self.process.communicate()[0] if self.process.stdout and not self.process.stdout.closed else ""
-
-    def _is_own(self, pid: int) -> bool:
-        try:
-            return self.mark.encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        except OSError:
-            return False
 
 
 @pytest.fixture

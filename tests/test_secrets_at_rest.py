@@ -29,6 +29,7 @@ from standpipe.local import FakeRunner
 from standpipe.model.plan import PythonFunction
 from standpipe.runners.process import installer
 from standpipe.runners.process.venv import Venvs
+from tests.processes import process_ids, read_process
 
 CANARY = "c4n4ry/in a'c\"oal mine+é=?"
 PASSWORD = "p4ss/w0rd@of&mine"
@@ -264,11 +265,7 @@ def command_lines() -> Iterator[set[bytes]]:
 
     def watch() -> None:
         while not stop.wait(0.005):
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    seen.add(path.read_bytes())
-                except OSError:
-                    continue  # it has just ended
+            seen.update(read_process(pid, "cmdline") for pid in process_ids())
 
     thread = threading.Thread(target=watch)
     thread.start()

@@ -21,6 +21,7 @@ from standpipe.model.refs import TaskRef
 from standpipe.model.states import TaskState
 from standpipe.store.reading import run_facts, run_rows
 from tests.chaos.pipelines import EXPECTED, LINES
+from tests.processes import command_of, has_variable, is_alive, process_ids
 
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = "tests.chaos.program"
@@ -66,19 +67,13 @@ class Chaos:
 
     def processes(self) -> set[int]:
         """Return the processes of the programs that still run."""
-        found = set()
-        for entry in os.listdir("/proc"):
-            if entry.isdigit():
-                with suppress(OSError), open(f"/proc/{entry}/environ", "rb") as file:
-                    if self.mark.encode() in file.read().split(b"\0") and _runs(int(entry)):
-                        found.add(int(entry))
-        return found
+        return {pid for pid in process_ids() if has_variable(pid, self.mark) and is_alive(pid)}
 
     def until_nothing_is_left(self) -> None:
         end = time.monotonic() + (PATIENCE_WITH_CONTAINERS if self.runner == "DockerRunner" else PATIENCE)
         while (left := self.processes()) and time.monotonic() < end:
             time.sleep(0.02)
-        assert not left, [command_of(pid) for pid in left]
+        assert not left, {pid: command_of(pid) for pid in left}
 
     @property
     def latest(self) -> str | None:
@@ -214,19 +209,6 @@ def _read(path: Path) -> str:
     with suppress(FileNotFoundError):
         return path.read_text()
     return ""
-
-
-def _runs(pid: int) -> bool:
-    with suppress(OSError), open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] not in "ZX"
-    return False
-
-
-def command_of(pid: int) -> str:
-    """Return the command line of a process, or its number if it has ended."""
-    with suppress(OSError), open(f"/proc/{pid}/cmdline") as file:
-        return file.read().replace("\0", " ")
-    return str(pid)
 
 
 def undisturbed(chaos: Chaos, seed: int) -> float:

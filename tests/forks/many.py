@@ -13,22 +13,16 @@ import json
 import os
 import sys
 import threading
-from contextlib import suppress
 from pathlib import Path
 
 from standpipe import local
 from tests.forks.pipelines import add
-from tests.processes import wait_until
+from tests.processes import has_variable, process_ids, wait_until
 
 
 def count_processes() -> int:
-    mark = f"STANDPIPE_MARK={os.environ['STANDPIPE_MARK']}".encode()
-    found = 0
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            with suppress(OSError):
-                found += mark in Path(f"/proc/{entry}/environ").read_bytes().split(b"\0")
-    return found
+    mark = f"STANDPIPE_MARK={os.environ['STANDPIPE_MARK']}"
+    return sum(has_variable(pid, mark) for pid in process_ids())
 
 
 def count_descriptors() -> int:

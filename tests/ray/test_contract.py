@@ -11,6 +11,7 @@ import pytest
 from standpipe import local
 from standpipe.model.attempts import TaskRequest
 from standpipe.model.ports import Runner
+from tests.processes import command_of, process_ids
 from tests.runners.bench import HERE
 from tests.runners.contract import Harness, IsolatedRunnerContract
 
@@ -31,15 +32,7 @@ class RayHarness(Harness):
 
 def _ray_processes(task: str) -> list[int]:
     """Return the processes that run a task of Ray, which it names `ray::<task>`."""
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    return [pid for pid in pids if _title(pid).startswith(f"ray::{task}")]
-
-
-def _title(pid: int) -> str:
-    try:
-        return Path("/proc", str(pid), "cmdline").read_bytes().decode(errors="replace")
-    except OSError:
-        return ""
+    return [pid for pid in process_ids() if command_of(pid).startswith(f"ray::{task}")]
 
 
 class TestRayRunner(IsolatedRunnerContract):

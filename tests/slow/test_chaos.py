@@ -22,8 +22,9 @@ from typing import Any
 import pytest
 
 from standpipe.store.reading import run_rows
-from tests.chaos.disturbance import Chaos, Process, check_no_task_ran_twice, command_of, undisturbed
+from tests.chaos.disturbance import Chaos, Process, check_no_task_ran_twice, undisturbed
 from tests.chaos.pipelines import EXPECTED
+from tests.processes import command_of, process_ids
 
 from .docker_engine import IMAGE, containers_of, leave_out, wait_for
 
@@ -140,7 +141,7 @@ class PrivateEngine:
         if self._process and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(30)
-        for pid in [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]:
+        for pid in process_ids():
             if str(self.folder) in command_of(pid) and pid != os.getpid():
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

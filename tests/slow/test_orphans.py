@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from standpipe.model.cancellation import Cancellation
-from tests.processes import is_alive, wait_until
+from tests.processes import command_of, has_variable, is_alive, process_ids, wait_until
 from tests.runners.bench import Bench, Fixed
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="it takes /proc")]
@@ -50,12 +50,7 @@ with ThreadPoolExecutor(4) as pool:
 
 def marked(mark: str) -> dict[int, str]:
     """Return the processes that were started with an environment variable, with their commands."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended
-            if mark.encode() in (folder / "environ").read_bytes():
-                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-    return found
+    return {pid: command_of(pid) for pid in process_ids() if has_variable(pid, mark)}
 
 
 @contextlib.contextmanager

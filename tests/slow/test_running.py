@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.processes import command_of, process_ids
+
 from .disks import mount_small_disk
 from .docker_engine import wait_for
 
@@ -103,10 +105,7 @@ class Programs:
         return f"mark-{self.folder}"
 
     def processes(self) -> list[str]:
-        commands = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):
-                commands.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        commands = map(command_of, process_ids())
         return [command for command in commands if self.mark in command or str(self.folder / "root") in command]
 
     def facts(self) -> list[tuple[str, Any]]:

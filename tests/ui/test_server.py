@@ -30,7 +30,7 @@ from standpipe.runs import ui_server
 from standpipe.store.runs import RunRecorder
 from standpipe.ui.security import Access
 from tests.imports import modules_of
-from tests.processes import is_alive, wait_until
+from tests.processes import is_alive, process_ids, wait_until
 from tests.ui.test_live import PLAN, RUN
 
 #: Seconds for what a process does on a machine that does much else.
@@ -343,10 +343,10 @@ def process_of(port: int) -> int:
     tables = Path("/proc/self/net/tcp").read_text()
     inode = re.search(rf":{port:04X} \S+ 0A \S+ \S+ \S+ +\d+ +\d+ (\d+)", tables)
     assert inode is not None
-    for entry in Path("/proc").glob("[0-9]*"):
+    for pid in process_ids():
         with suppress(OSError):
-            if any(os.readlink(file) == f"socket:[{inode[1]}]" for file in (entry / "fd").iterdir()):
-                return int(entry.name)
+            if any(os.readlink(file) == f"socket:[{inode[1]}]" for file in Path(f"/proc/{pid}/fd").iterdir()):
+                return pid
     raise ProcessLookupError(port)
 
 
