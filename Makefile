@@ -49,12 +49,12 @@ demo: ## run a real machine-learning pipeline: examples/iris.py
 
 test: ## run the fast tests: no Docker, no network
 	$(bootstrap) dev
-	$(BIN)/python -m pytest -m "not slow" $(parallel) $(ARGS)
+	scripts/run-tests $(BIN)/python -m "not slow" $(parallel) $(ARGS)
 	@echo "Not run: the slow tests (Docker, real packages, the KFP SDK, a browser). 'make test-slow' runs them."
 
 coverage: ## run the fast tests, and measure their coverage
 	$(bootstrap) dev
-	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term-missing $(parallel) $(ARGS)
+	scripts/run-tests $(BIN)/python -m "not slow" --cov --cov-report=term-missing $(parallel) $(ARGS)
 
 test-pythons: ## run the fast tests on the other supported versions of Python
 	$(bootstrap) dev
@@ -66,21 +66,21 @@ test-slow: $(KFP)/complete $(LIBRARIES)/complete $(SERVERS)/complete $(TRACKERS)
 	@[ "$$(id -u)" != 0 ] || scripts/chromium || [ "$(CI)" != true ]
 	STANDPIPE_KFP_PYTHON=$(KFP)/bin/python STANDPIPE_LIBRARIES_PYTHON=$(LIBRARIES)/bin/python \
 		STANDPIPE_SERVERS_PYTHON=$(SERVERS)/bin/python STANDPIPE_TRACKERS_PYTHON=$(TRACKERS)/bin/python \
-		$(BIN)/python -m pytest -m slow --durations=10 $(ARGS)
+		scripts/run-tests $(BIN)/python -m slow --durations=10 $(ARGS)
 
 test-ray: $(RAY)/complete $(SERVERS)/complete ## run the tests of the runner on Ray clusters, with a real Ray
 	$(bootstrap) dev
-	STANDPIPE_SERVERS_PYTHON=$(SERVERS)/bin/python PYTHONPATH=src $(RAY)/bin/python -m pytest -m slow tests/ray $(ARGS)
+	STANDPIPE_SERVERS_PYTHON=$(SERVERS)/bin/python PYTHONPATH=src scripts/run-tests $(RAY)/bin/python -m slow tests/ray $(ARGS)
 
 test-kubernetes: $(KUBERNETES)/complete $(SERVERS)/complete ## run the tests of the runner on Kubernetes, with a server for tests; as root
 	$(bootstrap) dev
-	STANDPIPE_SERVERS_PYTHON=$(SERVERS)/bin/python PYTHONPATH=src $(KUBERNETES)/bin/python -m pytest -m slow -n 2 --dist worksteal \
+	STANDPIPE_SERVERS_PYTHON=$(SERVERS)/bin/python PYTHONPATH=src scripts/run-tests $(KUBERNETES)/bin/python -m slow -n 2 --dist worksteal \
 		tests/kubernetes $(ARGS)
 
 # Sixty containers in a row, and sixteen at once, are for Docker: Podman takes longer for each.
 test-podman: ## run the main tests of containers on Podman, if it can run containers here
 	$(bootstrap) dev
-	scripts/with-podman $(BIN)/python -m pytest -m slow -n 2 --dist loadfile -k "not sixty and not sixteen" \
+	scripts/with-podman scripts/run-tests $(BIN)/python -m slow -n 2 --dist loadfile -k "not sixty and not sixteen" \
 		tests/slow/test_docker_contract.py tests/slow/test_docker.py $(ARGS)
 
 chaos: ## kill runs of five pipelines 1,000 times, and resume them; fork 5,000 times beside runs
