@@ -63,11 +63,18 @@ class ReportingLoader:
     Args:
         loader: the loader of the module.
         loading: returns the context in which the module of a name is created and executed.
+        make: makes an empty module of a name where the import system would; None to leave that to it.
     """
 
-    def __init__(self, loader: Any, loading: Callable[[str], ContextManager[None]]) -> None:
+    def __init__(
+        self,
+        loader: Any,
+        loading: Callable[[str], ContextManager[None]],
+        make: Optional[Callable[[str], ModuleType]] = None,
+    ) -> None:
         self._loader = loader
         self._loading = loading
+        self._make = make
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
@@ -78,7 +85,7 @@ class ReportingLoader:
             module: Optional[ModuleType] = (
                 self._loader.create_module(spec) if hasattr(self._loader, "create_module") else None
             )
-        return module
+        return self._make(spec.name) if module is None and self._make else module
 
     @unseen
     def exec_module(self, module: ModuleType) -> None:

@@ -33,7 +33,6 @@ class ShelvedModule:
         self.needs: Set[str] = set()  # the modules that it imported, whether or not these were loaded already
         self.effects: List[Effect] = []  # what its import did, other than to make the module
         self.printed = False
-        self.package: Optional[ModuleType] = None  # where it is an attribute because others have imported it
 
     @property
     def parent(self) -> str:
@@ -50,7 +49,7 @@ class Shelf:
     """The modules that a template has imported, in the order in which `sys.modules` had them.
 
     Args:
-        modules: the modules; they are taken out of `sys.modules`, and out of packages that have not imported them.
+        modules: the modules; they are taken out of `sys.modules`, and out of packages that every process has.
         imports: those that the template was told to import.
     """
 
@@ -60,13 +59,13 @@ class Shelf:
         self._lock = threading.RLock()  # tasks import in threads, too
         for recorded in modules.values():
             recorded.module = sys.modules.pop(recorded.name)
-        for recorded in modules.values():
-            _unbind(recorded, modules)
         entries = [_Entry(number, recorded) for number, recorded in enumerate(modules.values())]
         self._modules = {entry.name: entry for entry in entries}
         for entry, recorded in zip(entries, modules.values()):
             needed = (*recorded.needs, recorded.parent)
             entry.needs = tuple(self._modules[name] for name in needed if name in self._modules)
+        for entry, recorded in zip(entries, modules.values()):
+            self._settle(entry, recorded, modules.get(recorded.parent))
 
     def find(self, name: str) -> Optional[ModuleSpec]:
         """Return a spec that gives a module of that name back; None if there is none."""
@@ -94,7 +93,12 @@ class Shelf:
             if name in self._restored:
                 sys.modules[name] = self._restored[name].module
                 return
-            entries = sorted(self._closure(name), key=attrgetter("number"))
+            closure = self._closure(name)
+            entries = sorted(closure, key=attrgetter("number"))
+            for entry in entries:
+                for submodule in entry.submodules:
+                    if submodule not in closure:
+                        submodule.leave(entry.module)
             for entry in entries:
                 sys.modules.setdefault(entry.name, entry.module)  # the task may have put another one there
                 self._restored[entry.name] = self._modules.pop(entry.name)
@@ -113,6 +117,20 @@ class Shelf:
         sys.modules.update({name: entry.module for name, entry in self._modules.items()})
         for name in self._modules:
             del sys.modules[name]
+
+    def _settle(self, entry: _Entry, recorded: ShelvedModule, package: Optional[ShelvedModule]) -> None:
+        """Decide about a module that is an attribute of its package because some other module has imported it.
+
+        It stays one if nobody sees the package yet: mostly both come back together, and then nothing is to be done.
+        """
+        if package is not None and recorded.name in package.needs:
+            return
+        where = sys.modules.get(recorded.parent) if package is None else package.module
+        if isinstance(where, ModuleType) and vars(where).get(entry.own_name) is entry.module:
+            if package is None:
+                entry.leave(where)
+            else:
+                self._modules[package.name].submodules += (entry,)
 
     def _find_module(self, name: str) -> Any:
         return self._modules[name].module if name in self._modules else None
@@ -134,29 +152,28 @@ class _Entry:
 
     A forked process gets a copy of each page of memory with an object that it refers to. So the entries, with their
     names, are beside each other, where those that were made between the imports are all over the memory.
+
+    `submodules` are attributes of this package because others have imported them; `package` is where this one is to
+    become such an attribute again.
     """
 
-    __slots__ = ("effects", "module", "name", "needs", "number", "own_name", "package", "printed")
+    __slots__ = ("effects", "module", "name", "needs", "number", "own_name", "package", "printed", "submodules")
 
     def __init__(self, number: int, recorded: ShelvedModule) -> None:
         self.number = number
         self.name = "".join((recorded.name[:1], recorded.name[1:]))  # a copy
         self.own_name = recorded.own_name
         self.module = recorded.module
-        self.package = recorded.package
+        self.package: Optional[ModuleType] = None
         self.printed = recorded.printed
         self.effects = tuple(recorded.effects)
         self.needs: Tuple[_Entry, ...] = ()
+        self.submodules: Tuple[_Entry, ...] = ()
 
-
-def _unbind(recorded: ShelvedModule, modules: Dict[str, ShelvedModule]) -> None:
-    """Take a module out of its package, where it is an attribute because some other module has imported it."""
-    shelved = modules.get(recorded.parent)
-    package = shelved.module if shelved else sys.modules.get(recorded.parent)
-    is_own = shelved is not None and recorded.name in shelved.needs
-    if not is_own and isinstance(package, ModuleType) and vars(package).get(recorded.own_name) is recorded.module:
-        delattr(package, recorded.own_name)
-        recorded.package = package
+    def leave(self, package: ModuleType) -> None:
+        """Be no attribute of a package until this module comes back."""
+        delattr(package, self.own_name)
+        self.package = package
 
 
 class _ShelfLoader:

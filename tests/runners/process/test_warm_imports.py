@@ -142,6 +142,39 @@ return [before, middle, names(), [hasattr(heavy, 'lazy'), heavy.core.VALUE]]
     assert {*after} - {*middle} == {"heavy.parts", "heavy.lazy"}
 
 
+def test_a_package_has_the_submodules_that_were_imported(bench: WarmBench) -> None:
+    """A submodule becomes an attribute of its package when anything imports it: here one that the package does not."""
+    bench.install({"deep/__init__.py": "", "deep/inner/__init__.py": "", "deep/inner/last.py": "import deep.second"})
+    bench.install({"deep/second.py": ""})
+    body = """
+seen = lambda: [name for name in ('parts', 'lazy', 'core') if hasattr(sys.modules['heavy'], name)]
+def below():
+    deep = sys.modules['deep']
+    return [hasattr(deep, 'inner'), hasattr(deep, 'second'), hasattr(deep, 'inner') and hasattr(deep.inner, 'last')]
+import light
+steps = [seen()]
+import heavy.parts
+steps += [seen(), sorted(name for name in vars(heavy) if not name.startswith('_'))]
+import deep
+steps.append(below())
+import deep.inner
+steps.append(below())
+import deep.inner.last
+return [*steps, below(), deep.inner.last.deep is deep]
+"""
+    bench.attempt("import heavy.parts, light, deep.inner.last\nreturn []")
+
+    assert check_same(bench, body).value == [
+        ["core"],
+        ["parts", "lazy", "core"],
+        ["core", "csv", "lazy", "parts"],
+        [False, False, False],
+        [True, False, False],
+        [True, True, True],
+        True,
+    ]
+
+
 @pytest.mark.parametrize(
     "body",
     [
