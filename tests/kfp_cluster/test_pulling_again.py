@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +14,7 @@ from standpipe.cli.main import main
 from standpipe.history.records import Status
 from standpipe.history.totals_reader import TotalsReader
 from standpipe.kfp_cluster import pulled_runs
+from standpipe.model.layout import RUN_STORE_FILE
 from standpipe.store.runs import RunRecorder
 from standpipe.ui.views.details import view_details
 from standpipe.ui.views.run_rows import make_row
@@ -121,6 +124,22 @@ def test_a_viewer_that_looks_while_facts_are_replaced_sees_the_new_ones(
     end(failed, "SUCCEEDED", "COMPLETE")
     assert pull(failed) == 0
     assert seen == [(Status.SUCCEEDED, Status.SUCCEEDED)]
+
+
+def test_a_pull_that_ends_in_the_middle_loses_nothing_that_was_pulled_before(
+    failed: MockKfp, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pull(failed) == 0
+    (before,) = local.runs()
+    expected = before.to_text()
+    end(failed, "SUCCEEDED", "COMPLETE")
+    with closing(sqlite3.connect(before.folder.parent / RUN_STORE_FILE)) as db:
+        db.execute("CREATE TRIGGER fails BEFORE INSERT ON facts WHEN NEW.seq = 5 BEGIN SELECT RAISE(ABORT, 'no'); END")
+        assert pull(failed) == 6
+        assert [run.to_text() for run in local.runs()] == [expected]
+        db.execute("DROP TRIGGER fails")
+    assert pull(failed) == 0
+    assert [(run.id, run.status) for run in local.runs()] == [(before.id, Status.SUCCEEDED)]
 
 
 def test_the_totals_of_a_list_are_those_of_the_new_facts(failed: MockKfp) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timezone
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,8 +22,7 @@ from standpipe.model.events import Fact, RunEnded
 from standpipe.model.layout import PULLED_FOLDER
 from standpipe.model.refs import RunId, RunInfo
 from standpipe.runs.launch import make_run_folder
-from standpipe.runs.pulled import PulledRun, mark_replaced, read_mark, write_mark
-from standpipe.store.deletion import delete_run
+from standpipe.runs.pulled import PulledRun, mark_ended, read_mark, write_mark
 from standpipe.store.locks import RunLock, is_pulled_in_progress
 from standpipe.store.reading import StoredFacts
 from standpipe.store.runs import RunRecorder
@@ -115,8 +113,10 @@ def _write_run(
     _replay(run, info, [fact for _, fact in facts])
     unknown = find_unknown_inputs(run, facts)
     mark = PulledRun(cluster.host, run_id, unknown, list_logs(run.root), has_metadata=not cluster.metadata_problem)
-    write_mark(folder, mark, in_progress=not run.has_ended)
+    write_mark(folder, mark)
     _store(root, info, run, facts)
+    if run.has_ended:
+        mark_ended(folder)
     return Pulled(folder.name, unknown, not run.has_ended, find_failed_task(run, facts))
 
 
@@ -124,22 +124,24 @@ def _store(root: Path, info: RunInfo, run: ClusterRun, facts: Sequence[DatedFact
     """Store the facts of a run: those that are new, or all of them in place of those that an earlier pull has brought.
 
     The cluster may tell other facts than before: for instance after a retry of the run, or with payloads that are here.
+    It is one transaction: a process that is killed leaves what the earlier pull has brought, or has replaced it.
     """
     stored = _read_facts(root, info.id)
     new = _find_new(run, info, stored, facts)
+    replaces = new is None
     if new is None:
-        delete_run(root, info.id)
         stored, new = [], list(facts)
-        mark_replaced(root / info.id)  # before the first new fact, which must not follow those that were deleted
-    clock, outline = _Clock(), NewRunProgress()
+    elif not new:
+        return
+    outline = NewRunProgress()
     for each in stored:
         outline.apply(*each)
     redactor = make_redactor((), run.plan, {}, {}, warn)
     recorder = RunRecorder(
-        root, info, run.plan, now=clock.now, redactor=redactor, recorded=len(stored), outline=outline
+        root, info, run.plan, redactor=redactor, recorded=len(stored), replaces=replaces, outline=outline
     )
     with closing(recorder):
-        _record(recorder, clock, new)
+        recorder.append(new)
 
 
 def _read_facts(root: Path, run: RunId) -> list[DatedFact]:
@@ -166,21 +168,6 @@ def _find_new(
     except InternalError:
         return None  # the cluster tells another order than before
     return new
-
-
-class _Clock:
-    """Tells the time at which a recorded fact happened."""
-
-    at = 0.0
-
-    def now(self) -> float:
-        return self.at
-
-
-def _record(recorder: RunRecorder, clock: _Clock, facts: Iterable[DatedFact]) -> None:
-    for at, group in groupby(facts, key=lambda each: each.at):
-        clock.at = at
-        recorder([each.fact for each in group])
 
 
 def _replay(run: ClusterRun, info: RunInfo, facts: Iterable[Fact]) -> None:

@@ -94,9 +94,6 @@ PULLED_FOLDER = ".pulled"
 #: In that folder, as long as the other system executes the run.
 IN_PROGRESS_FILE = "in-progress"
 
-#: In that folder: its time is when facts of the run were last replaced by others.
-REPLACED_FILE = "replaced-facts"
-
 #: Everything that an attempt printed.
 LOG_FILE = "log.txt"
 

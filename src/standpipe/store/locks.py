@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from standpipe.errors import StorageError
-from standpipe.model.layout import IN_PROGRESS_FILE, LOCK_FILE, PULLED_FOLDER, REPLACED_FILE, STOP_FILE
+from standpipe.model.layout import IN_PROGRESS_FILE, LOCK_FILE, PULLED_FOLDER, STOP_FILE
 from standpipe.store.database import NO_LOCKS
 from standpipe.support.forking import Descriptor
 from standpipe.support.locks import open_for_locking, try_lock, unlock
@@ -113,14 +113,6 @@ def is_in_progress(folder: Path) -> bool:
 def is_pulled_in_progress(folder: Path) -> bool:
     """Return whether the run in a folder was pulled from another system before it ended there."""
     return os.path.lexists(folder / PULLED_FOLDER / IN_PROGRESS_FILE)
-
-
-def read_pulled_version(folder: Path) -> int:
-    """Return a number that changes when the facts of the run in a folder are replaced; 0 as long as none were."""
-    try:
-        return os.stat(os.path.join(folder, PULLED_FOLDER, REPLACED_FILE)).st_mtime_ns  # for each run of a list
-    except OSError:
-        return 0
 
 
 def ask_to_stop(folder: Path) -> None:
