@@ -17,7 +17,7 @@ from standpipe.errors import StorageError
 from standpipe.model.layout import IN_PROGRESS_FILE, LOCK_FILE, PULLED_FOLDER, STOP_FILE
 from standpipe.store.database import NO_LOCKS
 from standpipe.support.forking import Descriptor
-from standpipe.support.locks import open_for_locking, try_lock, unlock
+from standpipe.support.locks import is_file_at, open_for_locking, try_lock, unlock
 from standpipe.support.untrusted_files import UntrustedFileError, open_or_create, open_parent, read_file, remove_path
 
 _LOCK = LOCK_FILE
@@ -82,7 +82,7 @@ class RunLock:
                     raise BlockingIOError
                 time.sleep(_CHECK_TIME / 50)
                 return False
-            is_current = _same(file.number, self._path)
+            is_current = is_file_at(file.number, self._path)
             if is_current:
                 _write_owner(file.number)
                 self._file = file
@@ -144,13 +144,6 @@ def was_asked_to_stop(folder: Path) -> bool:
 
 def _remove_request(folder: Path) -> None:
     remove_path(folder / _REQUEST, folder.parent)
-
-
-def _same(file: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file), path.lstat())
-    except FileNotFoundError:
-        return False
 
 
 def _write_owner(file: int) -> None:
