@@ -165,7 +165,7 @@ def test_a_task_that_must_not_run_as_root_needs_a_user(place: Place) -> None:  #
         output: str = task.outputs["Output"]
         return output
 
-    with pytest.raises(TaskFailed, match=r"(?s)image will run as root.*Name a user that is not root: .*run_as_user="):
+    with pytest.raises(TaskFailed, match=r"(?s)image will run as root.*Name a user that is not root\."):
         place.run(pipeline)
     assert place.run(pipeline, runner=place.runner(run_as_user=1000)).output == "1000 0"
 
