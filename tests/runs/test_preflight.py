@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from standpipe import dsl, local
+from standpipe import dsl, kubernetes, local
 from standpipe.errors import EnvironmentBuildError, StandpipeError, TaskFailed
 from standpipe.model.attempts import Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
@@ -338,6 +338,49 @@ def test_secrets_are_redacted_in_warnings(
     told = capsys.readouterr().err
     assert "Task 'condition-1/secretive' will fail if it runs: packages_to_install" in told
     assert "t0ken" not in told
+
+
+class Pods(local.KubernetesRunner):
+    """Its pods are on no cluster."""
+
+    def open(self) -> Any:
+        return Preparing()
+
+
+def test_a_folder_of_runs_that_users_of_pods_cannot_enter_is_found_before_the_run() -> None:
+    @dsl.pipeline
+    def users() -> None:
+        first()
+        kubernetes.set_security_context(later(), run_as_user=1234)
+        kubernetes.set_security_context(container(), run_as_user=0)
+
+    options = {"pipeline_root": "s3://data/runs", "state_root": "/root/project/runs", "quiet": True}
+    with pytest.raises(TaskFailed) as caught:
+        local.run(users, {}, runner=Pods(run_as_user=1000), **options)
+    assert [(problem.task, problem.message) for problem in caught.value.failures] == [
+        (
+            task,
+            f"its pod runs as user {user}, and only root can enter the folder /root of its containers, in which "
+            "state_root is (/root/project/runs)",
+        )
+        for task, user in (("first", 1000), ("later", 1234))
+    ]
+    assert "Set state_root to a folder that every user can enter, such as one below /tmp" in str(caught.value)
+    assert not Path("/root/project").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "root"),
+    [
+        ({}, "/root/runs"),  # the user is that of the images
+        ({"run_as_user": 1000}, "/root"),  # the volume is at its path
+        ({"run_as_user": 1000}, "/rooted/runs"),
+        ({"run_as_user": 1000, "agent_image": "registry.example.org/agent:1"}, "/root/runs"),  # it may be open there
+    ],
+)
+def test_folders_of_runs_that_users_of_pods_may_enter(options: dict[str, Any], root: str) -> None:
+    (use,) = find_uses(first.plan)
+    assert [*local.KubernetesRunner(**options).find_user_problems(use.executor, None, Path(root))] == []
 
 
 # --- which executors a run uses ---------------------------------------------------------------------------------------
