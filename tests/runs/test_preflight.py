@@ -535,6 +535,27 @@ def test_all_environments_that_cannot_be_built_are_in_one_error(run: Callable[..
     assert error.run.status.value == "CANCELLED"
 
 
+def test_tasks_that_cannot_be_built_for_one_reason_have_it_once(run: Callable[..., Any]) -> None:
+    @dsl.component(packages_to_install=["other-package"])
+    def other(x: int) -> None: ...
+
+    @dsl.pipeline
+    def several() -> None:
+        start = first()
+        later(x=start.output)
+        other(x=start.output)
+
+    runner = Preparing(EnvironmentBuildError("No version of it exists"))
+    runner.unresolved = "other"
+    with pytest.raises(TaskFailed) as failure:
+        run(several, runner, quiet=True)
+
+    names = f"its tasks 'later' ({_place(later)}), 'other' ({_place(other)}) would fail: No version of it exists."
+    assert names in str(failure.value)
+    assert str(failure.value).count("No version") == 1
+    assert {each.task for each in failure.value.failures} == {"later", "other"}
+
+
 def test_a_task_that_is_retried_is_only_warned_of(run: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
     runner = Preparing(EnvironmentBuildError("no network"))
 

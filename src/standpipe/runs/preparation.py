@@ -24,6 +24,9 @@ _MAX_BUILDS = 2
 _PATIENCE = 1.0
 
 
+#: The most tasks that are named for one reason.
+_MAX_NAMED = 3
+
 #: The seconds that checks of other environments may take before a run is stopped.
 _MAX_CHECKING = 20.0
 
@@ -36,18 +39,31 @@ class UnpreparedTasks(RunnerError):
     """
 
     def __init__(self, problems: Sequence[tuple[ExecutorUse, StandpipeError]]) -> None:
-        descriptions = [_describe(use, error) for use, error in problems]
+        equal: dict[str, list[ExecutorUse]] = {}
+        for use, error in problems:
+            equal.setdefault(str(error), []).append(use)
+        descriptions = [f"{_name_tasks(uses)} would fail: {message}" for message, uses in equal.items()]
         if len(descriptions) == 1:
-            super().__init__(f"its task {descriptions[0]}")
+            super().__init__(f"its {descriptions[0]}")
         else:
-            super().__init__("\n\n".join(("its tasks would fail", *(f"Task {each}" for each in descriptions))))
+            super().__init__("\n\n".join(("its tasks would fail", *map(_capitalize, descriptions))))
         self.failures = tuple(_failure(use, error) for use, error in problems)
 
 
-def _describe(use: ExecutorUse, error: StandpipeError) -> str:
+def _name_tasks(uses: Sequence[ExecutorUse]) -> str:
+    names = [f"'{use.task}'{_describe_line(use)}" for use in uses]
+    hidden = len(names) - _MAX_NAMED
+    more = f" and {hidden} more" if hidden > 0 else ""
+    return f"task {names[0]}" if len(names) == 1 else f"tasks {', '.join(names[:_MAX_NAMED])}{more}"
+
+
+def _describe_line(use: ExecutorUse) -> str:
     place = use.line(0)
-    where = f" ({describe_place(place.file, place.line)})" if place else ""
-    return f"'{use.task}'{where} would fail: {error}"
+    return f" ({describe_place(place.file, place.line)})" if place else ""
+
+
+def _capitalize(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _failure(use: ExecutorUse, error: StandpipeError) -> TaskFailure:
