@@ -556,6 +556,49 @@ def test_tasks_that_cannot_be_built_for_one_reason_have_it_once(run: Callable[..
     assert {each.task for each in failure.value.failures} == {"later", "other"}
 
 
+def test_after_a_first_task_that_cannot_be_built_the_others_are_warned_of(
+    run: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    @dsl.component(packages_to_install=["other-package"])
+    def other(x: int) -> None: ...
+
+    @dsl.pipeline
+    def several() -> None:
+        start = first()
+        later(x=start.output)
+        other(x=start.output)
+
+    class Unbuilt(Preparing):
+        def run(self, request: TaskRequest, *, log: Any, cancel: Cancellation) -> Outcome:
+            raise EnvironmentBuildError("no such package")
+
+        def prepare(self, executor: Container, cancel: Cancellation) -> None:
+            """Take longer than the first task."""
+            woken = threading.Event()
+            cancel.on_set(woken.set)
+            woken.wait()
+
+    runner = Unbuilt()
+    runner.unresolved = "other"
+    with pytest.raises(TaskFailed, match="Task 'first' failed: no such package"):
+        run(several, runner, quiet=True)
+
+    assert runner.checked == ["later", "other"]
+    assert f"Task 'other' ({_place(other)}) would fail: No version of it exists" in capsys.readouterr().err
+
+
+def test_after_a_first_task_that_fails_nothing_else_is_checked(run: Callable[..., Any]) -> None:
+    class Failing(Preparing):
+        def run(self, request: TaskRequest, *, log: Any, cancel: Cancellation) -> Outcome:
+            self.ready = True  # its environment was built
+            return Outcome(exit_code=1)
+
+    runner = Failing()
+    with pytest.raises(TaskFailed, match="Task 'first' failed"):
+        run(chain, runner, quiet=True)
+    assert runner.checked == []
+
+
 def test_a_task_that_is_retried_is_only_warned_of(run: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
     runner = Preparing(EnvironmentBuildError("no network"))
 

@@ -137,6 +137,7 @@ class ContainerTaskRunner:
         self._traits: EngineTraits | None = None
         self._knows_of_limits = False
         self._prepared: set[object] = set()
+        self._checking = threading.Lock()
         self._image_errors: WeakKeyDictionary[Cancellation, dict[str, RunnerError | None]] = WeakKeyDictionary()
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
@@ -313,15 +314,20 @@ class ContainerTaskRunner:
         Raises:
             RunnerError: if there is no engine, or the image cannot be pulled.
         """
-        image, errors = str(executor.image), self._image_errors.setdefault(cancel, {})
-        if image not in errors:
-            try:
-                errors[image] = None
-                self._images.check(image, run_args=self._arguments.merged(environment={}, labels={}), cancel=cancel)
-            except RunnerError as error:
-                errors[image] = error
-        if (known := errors[image]) is not None:
-            raise known
+        image = str(executor.image)
+        with self._checking:  # two threads may come with one image
+            errors = self._image_errors.setdefault(cancel, {})
+            if image not in errors:
+                errors[image] = self._find_image_error(image, cancel)
+        if (error := errors[image]) is not None:
+            raise error
+
+    def _find_image_error(self, image: str, cancel: Cancellation) -> RunnerError | None:
+        try:
+            self._images.check(image, run_args=self._arguments.merged(environment={}, labels={}), cancel=cancel)
+        except RunnerError as error:
+            return error
+        return None
 
     def fingerprint(self, request: TaskRequest) -> str:
         """Return the digests of its images and the user's arguments; empty while one is not on this machine."""
