@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 
 import pytest
 
+from standpipe.console import github
 from standpipe.console.github import GitHubLines
 from standpipe.model.events import AttemptFailed, AttemptStarted, CodeLocation, Fact, Failure, TaskFailed, TaskSucceeded
 from standpipe.model.refs import TaskRef
 from tests.plans import RUN
+from tests.processes import wait_until
 
 TRAIN = TaskRef((("train", None),))
 LOAD = TaskRef((("load", None),))
@@ -61,6 +64,74 @@ def test_each_task_has_a_group_with_its_own_lines(capsys: pytest.CaptureFixture[
         "::endgroup::",
         "train: succeeded in N s",
     ]
+
+
+def test_an_attempt_that_takes_long_has_groups_while_it_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = [0.0]
+    lines = GitHubLines(RUN, "/runs/run-1", now=lambda: clock[0], patience=60)
+    with closing(lines):
+        lines((AttemptStarted(TRAIN, 1), AttemptStarted(LOAD, 0)))
+        lines.line(TRAIN, "epoch 1")
+        clock[0] = 59.0
+        lines.line(TRAIN, "epoch 2")
+        lines.line(LOAD, "reading")
+        lines.write_running()
+        assert "::group" not in capsys.readouterr().out, "an attempt of less than a minute has one group"
+        clock[0] = 60.0
+        lines.write_running()
+        lines.write_running()
+        lines.line(TRAIN, "epoch 3")
+        lines((TaskSucceeded(TRAIN, {}), TaskSucceeded(LOAD, {})))
+    assert groups_of(capsys.readouterr().out) == [
+        ("train, attempt 2, still running", ["epoch 1", "epoch 2"]),
+        ("train, attempt 2", ["epoch 3"]),
+        ("load", ["reading"]),
+    ]
+
+
+def test_a_group_is_written_without_another_line_or_fact(capsys: pytest.CaptureFixture[str]) -> None:
+    lines, written = GitHubLines(RUN, "/runs/run-1", patience=0.01), list[str]()
+    with closing(lines):
+        lines((AttemptStarted(TRAIN, 0),))
+        lines.line(TRAIN, "epoch 1")
+
+        def has_group() -> bool:
+            written.append(capsys.readouterr().out)
+            return "::endgroup::" in "".join(written)
+
+        assert wait_until(has_group)
+    assert groups_of("".join(written) + capsys.readouterr().out) == [("train, still running", ["epoch 1"])]
+
+
+def test_the_groups_of_a_running_attempt_have_so_many_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(github, "_MAX_LINES", 3)
+    clock = [0.0]
+    lines = GitHubLines(RUN, "/runs/run-1", now=lambda: clock[0], patience=60)
+    with closing(lines):
+        lines((AttemptStarted(TRAIN, 0),))
+        for minute in range(5):
+            lines.line(TRAIN, f"{minute}a")
+            lines.line(TRAIN, f"{minute}b")
+            clock[0] += 60
+            lines.write_running()
+        lines((TaskSucceeded(TRAIN, {}), AttemptStarted(TRAIN, 0)))
+        lines.line(TRAIN, "another attempt")
+        clock[0] += 60
+        lines.write_running()
+    assert groups_of(capsys.readouterr().out) == [
+        ("train, still running", ["0a", "0b"]),
+        ("train, still running", ["1a", "1b"]),
+        ("train", ["[3 earlier lines are in /runs/run-1/train/log.txt]", "3b", "4a", "4b"]),
+        ("train, still running", ["another attempt"]),
+    ]
+
+
+def groups_of(text: str) -> list[tuple[str, list[str]]]:
+    """Return the title and the lines of each group."""
+    groups = re.findall(r"::group::(.*)\n::stop-commands::(\w+)\n((?:.*\n)*?)::\2::\n::endgroup::\n", text)
+    return [(title, lines.splitlines()) for title, _, lines in groups]
 
 
 def test_failures_are_annotations_at_the_line_of_the_user(capsys: pytest.CaptureFixture[str]) -> None:

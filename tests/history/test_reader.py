@@ -276,9 +276,13 @@ def test_a_run_that_is_resumed_while_it_is_read_is_running(tmp_path: Path, recor
         """A store whose run is resumed just before it is read again."""
 
         def run(self, run: RunId) -> RunRow:
-            recorder((e.RunResumed(()),))
-            lock.__enter__()
+            if not lock_is_held:
+                recorder((e.RunResumed(()),))
+                lock.__enter__()
+                lock_is_held.append(True)
             return super().run(run)
+
+    lock_is_held: list[bool] = []
 
     recorder(FACTS[:5])
     (tmp_path / RUN.id).mkdir()
@@ -288,6 +292,46 @@ def test_a_run_that_is_resumed_while_it_is_read_is_running(tmp_path: Path, recor
         assert (run.status, run.resume_count) == (Status.RUNNING, 1)
     finally:
         lock.__exit__(None, None, None)
+
+
+def replace_facts(root: Path, facts: Sequence[e.Fact]) -> None:
+    with closing(RunRecorder(root, RUN, plan(dag(node("a"))), replaces=True)) as recorder:
+        recorder(facts)
+
+
+def test_facts_that_take_the_place_of_those_that_were_read_are_read(tmp_path: Path, recorder: RunRecorder) -> None:
+    recorder(FACTS[:5])
+    run = get_run(tmp_path, RUN.id)
+    assert statuses(run) == {"a": "SUCCEEDED", "b": "INTERRUPTED"}
+    replace_facts(tmp_path, (*FACTS[:3], e.TaskSkipped(A, "no"), e.TaskReady(B, {}), e.TaskSkipped(B, "no")))
+    assert statuses(run) == {"a": "SUCCEEDED", "b": "INTERRUPTED"}, "it stays as it was read"
+    assert statuses(run.refresh()) == {"a": "SKIPPED", "b": "SKIPPED"}
+
+
+@pytest.mark.parametrize("length", [2, 8])
+def test_facts_that_are_replaced_while_they_are_read_are_never_mixed(
+    tmp_path: Path, recorder: RunRecorder, length: int
+) -> None:
+    class Replaced(StoredFacts):
+        """A store in which another process replaces facts just before some are read."""
+
+        def facts_since(self, run: RunId, seq: int = 0, until: int | None = None) -> list[tuple[float, e.Fact]]:
+            if not replaced and seq:
+                replaced.append(run)
+                replace_facts(tmp_path, new)
+            return super().facts_since(run, seq, until)
+
+    replaced: list[RunId] = []
+    new: list[e.Fact] = [FACTS[0], e.TaskReady(B, {})]
+    new += [e.AttemptStarted(B, number, 5.0) for number in range(length - 2)]
+    recorder(FACTS[:4])
+    run = RunReader(Replaced(tmp_path), RUN.id, tmp_path / RUN.id).snapshot()
+    assert statuses(run) == {"a": "SUCCEEDED"}
+    recorder(FACTS[4:])
+    after = run.refresh()
+    assert [*statuses(after)] == ["b"]
+    assert statuses(after) == statuses(get_run(tmp_path, RUN.id))
+    assert replaced
 
 
 def test_a_run_that_was_deleted_is_named(tmp_path: Path, recorder: RunRecorder) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
+from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +16,14 @@ from standpipe.cli.main import main
 from standpipe.history.records import Status
 from standpipe.history.totals_reader import TotalsReader
 from standpipe.kfp_cluster import pulled_runs
+from standpipe.kfp_cluster.cluster import Cluster
+from standpipe.kfp_cluster.credentials import find_credentials
+from standpipe.kfp_cluster.facts import ClusterRun
+from standpipe.kfp_cluster.http import HttpClient
+from standpipe.kfp_cluster.pulled_runs import pull_run
+from standpipe.model.layout import RUN_STORE_FILE
+from standpipe.model.plan import Plan
+from standpipe.model.refs import RunId
 from standpipe.store.runs import RunRecorder
 from standpipe.ui.views.details import view_details
 from standpipe.ui.views.run_rows import make_row
@@ -121,6 +133,50 @@ def test_a_viewer_that_looks_while_facts_are_replaced_sees_the_new_ones(
     end(failed, "SUCCEEDED", "COMPLETE")
     assert pull(failed) == 0
     assert seen == [(Status.SUCCEEDED, Status.SUCCEEDED)]
+
+
+def test_a_pull_that_ends_in_the_middle_loses_nothing_that_was_pulled_before(
+    failed: MockKfp, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pull(failed) == 0
+    (before,) = local.runs()
+    expected = before.to_text()
+    end(failed, "SUCCEEDED", "COMPLETE")
+    with closing(sqlite3.connect(before.folder.parent / RUN_STORE_FILE)) as db:
+        db.execute("CREATE TRIGGER fails BEFORE INSERT ON facts WHEN NEW.seq = 5 BEGIN SELECT RAISE(ABORT, 'no'); END")
+        assert pull(failed) == 6
+        assert [run.to_text() for run in local.runs()] == [expected]
+        db.execute("DROP TRIGGER fails")
+    assert pull(failed) == 0
+    assert [(run.id, run.status) for run in local.runs()] == [(before.id, Status.SUCCEEDED)]
+
+
+def test_first_pulls_at_the_same_time_make_one_run(failed: MockKfp, tmp_path: Path) -> None:
+    meeting, pulled = threading.Event(), list[RunId]()
+    http = HttpClient(failed.host, find_credentials({}, "", ""))
+
+    class First(Cluster):
+        """A cluster that another pull asks while it answers the first one."""
+
+        def read_run(self, run_id: str, plan: Plan | None = None, *, with_artifacts: bool = False) -> ClusterRun:
+            second.start()
+            meeting.wait()
+            return super().read_run(run_id, plan, with_artifacts=with_artifacts)
+
+    class Second(Cluster):
+        def read_run(self, run_id: str, plan: Plan | None = None, *, with_artifacts: bool = False) -> ClusterRun:
+            meeting.set()
+            return super().read_run(run_id, plan, with_artifacts=with_artifacts)
+
+    def pull_second() -> None:
+        pulled.append(pull_run(tmp_path, Second(http), RUN, on_wait=meeting.set).id)
+
+    second = threading.Thread(target=pull_second)
+    first = pull_run(tmp_path, First(http), RUN)
+    second.join()
+    assert pulled == [first.id] == [run.id for run in local.runs(tmp_path)]
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [first.id]
+    assert not [*tmp_path.glob(".pull-*")]
 
 
 def test_the_totals_of_a_list_are_those_of_the_new_facts(failed: MockKfp) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -165,9 +166,17 @@ def test_a_task_that_must_not_run_as_root_needs_a_user(place: Place) -> None:  #
         output: str = task.outputs["Output"]
         return output
 
-    with pytest.raises(TaskFailed, match=r"(?s)image will run as root.*Name a user that is not root: .*run_as_user="):
+    with pytest.raises(TaskFailed, match=r"(?s)image will run as root.*Name a user that is not root\."):
         place.run(pipeline)
     assert place.run(pipeline, runner=place.runner(run_as_user=1000)).output == "1000 0"
+
+
+def test_a_folder_of_runs_that_the_user_cannot_enter_is_named(place: Place) -> None:  # noqa: F811
+    """Containers see the folders of this machine, and this one is open to root alone."""
+    with TemporaryDirectory(dir="/var/tmp") as closed:
+        with pytest.raises(TaskFailed) as caught:
+            place.run(identities, runner=place.runner(run_as_user=1000), state_root=Path(closed, "runs"))
+        assert f"user 1000 cannot enter {closed}. Set state_root, which is {closed}/runs, to" in str(caught.value)
 
 
 @in_process  # as above

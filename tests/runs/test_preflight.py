@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from standpipe import dsl, local
+from standpipe import dsl, kubernetes, local
 from standpipe.errors import EnvironmentBuildError, StandpipeError, TaskFailed
 from standpipe.model.attempts import Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
@@ -340,6 +340,49 @@ def test_secrets_are_redacted_in_warnings(
     assert "t0ken" not in told
 
 
+class Pods(local.KubernetesRunner):
+    """Its pods are on no cluster."""
+
+    def open(self) -> Any:
+        return Preparing()
+
+
+def test_a_folder_of_runs_that_users_of_pods_cannot_enter_is_found_before_the_run() -> None:
+    @dsl.pipeline
+    def users() -> None:
+        first()
+        kubernetes.set_security_context(later(), run_as_user=1234)
+        kubernetes.set_security_context(container(), run_as_user=0)
+
+    options = {"pipeline_root": "s3://data/runs", "state_root": "/root/project/runs", "quiet": True}
+    with pytest.raises(TaskFailed) as caught:
+        local.run(users, {}, runner=Pods(run_as_user=1000), **options)
+    assert [(problem.task, problem.message) for problem in caught.value.failures] == [
+        (
+            task,
+            f"its pod runs as user {user}, and only root can enter the folder /root of its containers, in which "
+            "state_root is (/root/project/runs)",
+        )
+        for task, user in (("first", 1000), ("later", 1234))
+    ]
+    assert "Set state_root to a folder that every user can enter, such as one below /tmp" in str(caught.value)
+    assert not Path("/root/project").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "root"),
+    [
+        ({}, "/root/runs"),  # the user is that of the images
+        ({"run_as_user": 1000}, "/root"),  # the volume is at its path
+        ({"run_as_user": 1000}, "/rooted/runs"),
+        ({"run_as_user": 1000, "agent_image": "registry.example.org/agent:1"}, "/root/runs"),  # it may be open there
+    ],
+)
+def test_folders_of_runs_that_users_of_pods_may_enter(options: dict[str, Any], root: str) -> None:
+    (use,) = find_uses(first.plan)
+    assert [*local.KubernetesRunner(**options).find_user_problems(use.executor, None, Path(root))] == []
+
+
 # --- which executors a run uses ---------------------------------------------------------------------------------------
 
 
@@ -490,6 +533,70 @@ def test_all_environments_that_cannot_be_built_are_in_one_error(run: Callable[..
     }
     assert "maybe" not in runner.checked  # it may not run
     assert error.run.status.value == "CANCELLED"
+
+
+def test_tasks_that_cannot_be_built_for_one_reason_have_it_once(run: Callable[..., Any]) -> None:
+    @dsl.component(packages_to_install=["other-package"])
+    def other(x: int) -> None: ...
+
+    @dsl.pipeline
+    def several() -> None:
+        start = first()
+        later(x=start.output)
+        other(x=start.output)
+
+    runner = Preparing(EnvironmentBuildError("No version of it exists"))
+    runner.unresolved = "other"
+    with pytest.raises(TaskFailed) as failure:
+        run(several, runner, quiet=True)
+
+    names = f"its tasks 'later' ({_place(later)}), 'other' ({_place(other)}) would fail: No version of it exists."
+    assert names in str(failure.value)
+    assert str(failure.value).count("No version") == 1
+    assert {each.task for each in failure.value.failures} == {"later", "other"}
+
+
+def test_after_a_first_task_that_cannot_be_built_the_others_are_warned_of(
+    run: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    @dsl.component(packages_to_install=["other-package"])
+    def other(x: int) -> None: ...
+
+    @dsl.pipeline
+    def several() -> None:
+        start = first()
+        later(x=start.output)
+        other(x=start.output)
+
+    class Unbuilt(Preparing):
+        def run(self, request: TaskRequest, *, log: Any, cancel: Cancellation) -> Outcome:
+            raise EnvironmentBuildError("no such package")
+
+        def prepare(self, executor: Container, cancel: Cancellation) -> None:
+            """Take longer than the first task."""
+            woken = threading.Event()
+            cancel.on_set(woken.set)
+            woken.wait()
+
+    runner = Unbuilt()
+    runner.unresolved = "other"
+    with pytest.raises(TaskFailed, match="Task 'first' failed: no such package"):
+        run(several, runner, quiet=True)
+
+    assert runner.checked == ["later", "other"]
+    assert f"Task 'other' ({_place(other)}) would fail: No version of it exists" in capsys.readouterr().err
+
+
+def test_after_a_first_task_that_fails_nothing_else_is_checked(run: Callable[..., Any]) -> None:
+    class Failing(Preparing):
+        def run(self, request: TaskRequest, *, log: Any, cancel: Cancellation) -> Outcome:
+            self.ready = True  # its environment was built
+            return Outcome(exit_code=1)
+
+    runner = Failing()
+    with pytest.raises(TaskFailed, match="Task 'first' failed"):
+        run(chain, runner, quiet=True)
+    assert runner.checked == []
 
 
 def test_a_task_that_is_retried_is_only_warned_of(run: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:

@@ -171,6 +171,59 @@ def test_a_batch_that_cannot_be_stored_as_a_whole_leaves_no_fact_and_no_gap(tmp_
     assert [seq for seq, _, _ in facts(tmp_path)] == [1, 2]
 
 
+def stored(root: Path, statement: str) -> list[Any]:
+    with closing(sqlite3.connect(root / RUN_STORE_FILE)) as db:
+        return [value for (value,) in db.execute(statement)]
+
+
+def record_before_replacement(root: Path) -> None:
+    """Record a run with a Plan and a text of its own, and another one."""
+    text = "x" * 2_000_000
+    own = replace(PLAN, name="own")
+    for run, inputs, made in ((RUN.id, {"x": text, "y": text + "own"}, own), ("other", {"x": text}, PLAN)):
+        with closing(RunRecorder(root, RUN._replace(id=run), made)) as recorder:
+            recorder((RunStarted(inputs), AttemptStarted(TASK, 0), RunEnded(TaskState.FAILED, {}, ())))
+
+
+def test_facts_that_are_replaced_leave_nothing(tmp_path: Path) -> None:
+    record_before_replacement(tmp_path)
+    numbers = stored(tmp_path, "SELECT rowid FROM runs ORDER BY rowid")
+    with closing(RunRecorder(tmp_path, RUN._replace(name="new"), PLAN, replaces=True)) as recorder:
+        recorder.append([(5.0, RunStarted({"z": 1})), (7.5, AttemptStarted(TASK, 0))])
+        assert [seq for seq, _, _ in facts(tmp_path)] == [1, 2]
+        recorder((AttemptStarted(TASK, 1),))
+    assert [(seq, kind) for seq, kind, _ in facts(tmp_path)][2:] == [(3, "AttemptStarted")]
+    assert stored(tmp_path, f"SELECT at FROM facts WHERE run = '{RUN.id}' ORDER BY seq")[:2] == [5.0, 7.5]
+    assert stored(tmp_path, "SELECT pipeline FROM runs ORDER BY rowid") == [RUN.name, "new"]
+    assert stored(tmp_path, "SELECT rowid FROM runs ORDER BY rowid") == [numbers[1], numbers[1] + 1]
+    assert stored(tmp_path, "SELECT run FROM summaries") == ["other"]
+    assert stored(tmp_path, "SELECT digest FROM plans") == [dump(PLAN)[1]]
+    assert len(stored(tmp_path, "SELECT DISTINCT digest FROM texts")) == 1
+
+
+def test_the_newest_run_has_another_number_after_its_facts_were_replaced(tmp_path: Path) -> None:
+    with closing(RunRecorder(tmp_path, RUN, PLAN)) as recorder:
+        recorder((RunStarted({}),))
+    (number,) = stored(tmp_path, "SELECT rowid FROM runs")
+    with closing(RunRecorder(tmp_path, RUN, PLAN, replaces=True)) as recorder:
+        recorder((RunStarted({}),))
+    assert stored(tmp_path, "SELECT rowid FROM runs") == [number + 1]
+
+
+def test_facts_that_cannot_be_replaced_as_a_whole_stay(tmp_path: Path) -> None:
+    record_before_replacement(tmp_path)
+    with closing(sqlite3.connect(tmp_path / RUN_STORE_FILE)) as db:
+        before = [*db.iterdump()]
+        db.execute("CREATE TRIGGER fails BEFORE INSERT ON facts WHEN NEW.seq = 4 BEGIN SELECT RAISE(ABORT, 'no'); END")
+        with (
+            closing(RunRecorder(tmp_path, RUN, PLAN, replaces=True)) as recorder,
+            pytest.raises(StorageError, match="no"),
+        ):
+            recorder.append([(float(at), AttemptStarted(TASK, at)) for at in range(4)])
+        db.execute("DROP TRIGGER fails")
+        assert [*db.iterdump()] == before
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full, which only Linux has")
 def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
     (tmp_path / RUN_STORE_FILE).symlink_to("/dev/full")

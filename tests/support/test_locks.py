@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from standpipe.support.locks import lock_file, try_lock
+from standpipe.support.locks import lock_file, lock_temporary_file, try_lock
 
 
 class GivenUp(Exception):
@@ -75,3 +75,28 @@ def test_lock_file_calls_on_wait_once_and_gets_the_released_lock(tmp_path: Path)
     with lock_file(path, keep_waiting=keep_waiting, on_wait=lambda: told.append("waiting")):
         assert told == ["waiting"]
         assert waits == [0, 1]
+
+
+def test_a_temporary_file_is_locked_and_then_removed(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+
+    with lock_temporary_file(path, keep_waiting=give_up):
+        with pytest.raises(GivenUp), lock_temporary_file(path, keep_waiting=give_up):
+            pytest.fail("the lock was taken twice")
+        assert path.exists(), "who gives up removes nothing"
+    assert not path.exists()
+
+
+def test_a_file_that_its_holder_removes_is_not_the_one_that_the_next_one_locks(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    holder = opened(path)
+    assert try_lock(holder)
+
+    def release() -> None:
+        path.unlink()
+        os.close(holder)
+
+    with lock_temporary_file(path, keep_waiting=release):
+        assert path.exists()
+        with pytest.raises(GivenUp), lock_temporary_file(path, keep_waiting=give_up):
+            pytest.fail("the lock was taken twice")

@@ -263,7 +263,7 @@ def test_the_page_of_a_run_has_the_actions_for_its_state(
 def test_a_run_in_progress_on_a_cluster_is_deleted_and_cannot_be_stopped(tmp_path: Path, user: TestClient) -> None:
     run_id = run(tmp_path, name="a")
     forget_ends(tmp_path)
-    write_mark(tmp_path / run_id, PulledRun("https://kfp.example.com", "7", {}), in_progress=True)
+    write_mark(tmp_path / run_id, PulledRun("https://kfp.example.com", "7", {}))
     page = user.get(f"/runs/{run_id}").text
     assert [action for action in ("/stop", "/resume", "/delete") if f"/runs/{run_id}{action}" in page] == ["/delete"]
     assert f"{run_id} is not in progress here" in post(user, f"/runs/{run_id}/stop").text

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from standpipe.history import Run
-from standpipe.runs.pulled import PulledRun, mark_replaced, write_mark
+from standpipe.model.refs import RunInfo
+from standpipe.store.reading import read_plan, read_run
+from standpipe.store.runs import RunRecorder
 from standpipe.ui import artifact_index
 from standpipe.ui.artifact_index import ArtifactIndex
 from standpipe.ui.source import RunSource
@@ -54,10 +57,12 @@ def test_runs_that_have_ended_are_read_once(tmp_path: Path, reads: list[str]) ->
 
 def test_a_run_whose_facts_another_pull_has_replaced_is_read_again(tmp_path: Path, reads: list[str]) -> None:
     run = run_with_artifacts(tmp_path)
-    write_mark(tmp_path / run, PulledRun("https://kfp.example.com", "7", {}), in_progress=False)
     index, source = ArtifactIndex(), RunSource(tmp_path)
     index.read(source, "another")
-    mark_replaced(tmp_path / run)
+    row, facts = read_run(tmp_path, run)
+    info = RunInfo(run, row.uuid, row.pipeline, row.created, str(tmp_path))
+    with closing(RunRecorder(tmp_path, info, read_plan(tmp_path, row.plan), replaces=True)) as recorder:
+        recorder.append(facts)
     index.read(source, "another")
     index.read(source, "another")
     assert reads == [run, run]

@@ -76,14 +76,14 @@ def test_a_page_is_told_at_once_what_a_run_is_like_and_then_of_each_change(
     tmp_path: Path, recorder: RunRecorder
 ) -> None:
     async def steps(event: Callable[[], Awaitable[Any]], _: Live) -> None:
-        assert await event() == ("message", {"length": 1, "status": "RUNNING"})
+        assert await event() == ("message", {"length": 1, "status": "RUNNING", "number": 1})
         for length in (2, 3):
             stored = time.monotonic()
             recorder((AttemptStarted(TASK, length),))
-            assert await event() == ("message", {"length": length, "status": "RUNNING"})
+            assert await event() == ("message", {"length": length, "status": "RUNNING", "number": 1})
             assert time.monotonic() - stored < LATE
         recorder((RunEnded(TaskState.SUCCEEDED, {}),))
-        assert await event() == ("message", {"length": 4, "status": "SUCCEEDED"})
+        assert await event() == ("message", {"length": 4, "status": "SUCCEEDED", "number": 1})
 
     follow(tmp_path, RUN.id, steps)
 
@@ -205,7 +205,7 @@ def test_a_store_that_cannot_be_read_is_a_problem_until_it_can(
         assert kind == "problem"
         assert str(store) in data["message"]
         (tmp_path / "copy").replace(store)
-        assert await event() == ("message", {"length": 1, "status": "RUNNING"})
+        assert await event() == ("message", {"length": 1, "status": "RUNNING", "number": 1})
 
     follow(tmp_path, RUN.id, steps)
 
@@ -228,7 +228,7 @@ def test_pages_of_a_run_share_one_watcher_which_ends_with_the_last(
         await event()
         async with aclosing(served.events(RUN.id)) as other:
             await anext(other)
-            assert (await next_event(other))[1] == {"length": 1, "status": "RUNNING"}
+            assert (await next_event(other))[1] == {"length": 1, "status": "RUNNING", "number": 1}
             assert served.page_count == 2
             await asyncio.sleep(live.INTERVAL * 10)
             assert looks <= 3, "nothing has changed, so nothing is read"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 from standpipe import dsl, local
 from standpipe.errors import NoSuchRun, TaskFailed
 from standpipe.local import FakeRunner
 from standpipe.store.reading import StoredFacts
 from standpipe.ui.source import RunSource
+from standpipe.ui.views.spec import emit_yaml
 
 
 @dsl.component
@@ -53,6 +56,24 @@ def test_the_plan_is_that_of_the_last_resume_and_a_run_is_followed(tmp_path: Pat
     assert {*after.components} == {"comp-shaky-source", "comp-steady-source"}
     assert source.run(failed.id).outputs == {"Output": 2}
     assert [run.id for run in source.runs()] == [failed.id]
+
+
+def test_the_plan_of_a_run_is_read_without_its_facts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Callable[[], TestClient]
+) -> None:
+    root = str(tmp_path)
+    with pytest.raises(TaskFailed):
+        local.run(one_task_of_source, {}, runner=FakeRunner(shaky_source=fails), pipeline_root=root, quiet=True)
+    (failed,) = local.runs(tmp_path)
+    works = FakeRunner(shaky_source=lambda: 1, steady_source=lambda x: x + 1)
+    local.resume(failed.id, pipeline=two_tasks_of_source, runner=works, pipeline_root=root, quiet=True)
+    monkeypatch.setattr(StoredFacts, "facts_since", None)
+    source = RunSource(tmp_path)
+    plan = source.plan(source.run(failed.id))
+
+    assert plan is not None
+    assert {*plan.components} == {"comp-shaky-source", "comp-steady-source"}
+    assert client().get(f"/runs/{failed.id}/spec").text == emit_yaml(plan)
 
 
 def test_of_large_runs_only_the_last_one_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -82,6 +83,28 @@ def test_a_signal_that_comes_while_the_task_starts_is_for_the_task(tmp_path: Pat
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, "KeyboardInterrupt" in done.stderr) == (128 + signal.SIGINT, True), done
+
+
+def test_a_request_in_a_folder_that_the_user_cannot_enter_is_an_error() -> None:
+    with TemporaryDirectory() as folder:  # whose parents are open to all
+        closed, message = Path(folder, "closed"), Path(folder, "message")
+        closed.mkdir()
+        path = write_request(closed, SOURCES["works"])
+        message.touch()
+        for opened, mode in ((Path(folder), 0o755), (message, 0o666), (closed, 0o600)):
+            opened.chmod(mode)
+        code = (
+            "import os, sys\n"
+            "from standpipe.worker import pod\n"
+            f"pod._MESSAGE_FILE = {str(message)!r}\n"
+            "if os.getuid() == 0: os.setuid(65534)\n"
+            f"sys.exit(pod.run_as_child({str(path)!r}, None))\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 1, done
+        assert f"cannot enter the folder {closed}, in which state_root is. Set state_root to" in done.stdout
+        assert json.loads(message.read_text())["error"]["summary"] == done.stdout.strip()
+        closed.chmod(0o700)
 
 
 @pytest.fixture

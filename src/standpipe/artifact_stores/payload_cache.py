@@ -184,7 +184,7 @@ class PayloadCache:
             ensure_folder(*resolve_within(self._folder / name, self._root))
             yield
 
-    def _downloading(self, name: str, cancel: Cancellation) -> AbstractContextManager[None]:
+    def _downloading(self, name: str, cancel: Cancellation) -> AbstractContextManager[object]:
         """Keep others from writing the payload of an entry, during a block."""
         return lock_file(self._folder / name / _DOWNLOAD_FILE, keep_waiting=partial(_check, cancel))
 

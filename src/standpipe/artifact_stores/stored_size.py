@@ -51,7 +51,7 @@ class StoredSize:
         with self._locked():
             return self._write(self._measure())
 
-    def _locked(self) -> AbstractContextManager[None]:
+    def _locked(self) -> AbstractContextManager[object]:
         return lock_file(self._folder / _LOCK_FILE, keep_waiting=lambda: None)
 
     def _write(self, size: int) -> int:

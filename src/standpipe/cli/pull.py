@@ -33,6 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     from standpipe.kfp_cluster.cluster import Cluster  # here and below: `--help` does without
     from standpipe.kfp_cluster.payloads import open_sources
     from standpipe.kfp_cluster.pulled_runs import pull_run
+    from standpipe.support.notices import inform
     from standpipe.support.paths import absolute_path
 
     cluster = Cluster(http)
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str]) -> int:
         return open_sources(http, options.namespace or namespace, root, options.kubernetes)
 
     fetches = make_fetch if options.artifacts or options.inputs_of else None
-    pulled = pull_run(root, cluster, options.run, fetches, options.inputs_of or "")
+    waiting = f"Another process pulls run {options.run} into {root}: waiting for it."
+    pulled = pull_run(root, cluster, options.run, fetches, options.inputs_of or "", on_wait=lambda: inform(waiting))
     _explain(pulled, cluster, root)
     if options.json:
         document = {"run": pulled.id, "in_progress": pulled.in_progress, "unknown_inputs": pulled.unknown_inputs}

@@ -2,15 +2,17 @@
 
 The commands for the runner are lines among the output (docs.github.com, "Workflow commands for GitHub Actions"). Tasks
 run at the same time, and groups cannot be nested, so what a task prints is written as one group when its attempt ends.
-Nothing that a task prints is a command: the runner ignores commands in there.
+Of an attempt that takes long, what it has printed so far is a group every minute. Nothing that a task prints is a
+command: the runner ignores commands in there.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from standpipe.console.plain import PlainLines
@@ -27,27 +29,59 @@ from standpipe.model.layout import LOG_FILE, attempt_folder
 from standpipe.model.refs import RunInfo, TaskRef
 from standpipe.support.terminal_text import strip_controls
 
-#: The most lines of an attempt that are kept until they are written; the log has all.
+#: The most lines of an attempt that are kept until they are written, and the most that are written while it runs; the
+#: log has all.
 _MAX_LINES = 5_000
+
+#: The seconds for which a line is kept before it is written, although its attempt has not ended.
+_PATIENCE = 60.0
+
+
+class _Printed:
+    """What an attempt has printed that is not written yet: since when, the last lines, and how many there were."""
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.lines: deque[str] = deque(maxlen=_MAX_LINES)
+        self.count = 0
 
 
 class GitHubLines(PlainLines):
-    """Writes plain lines, and the commands of GitHub Actions; see `PlainLines`."""
+    """Writes plain lines, and the commands of GitHub Actions.
 
-    def __init__(self, run: RunInfo, folder: str, earlier: float = 0.0) -> None:
+    Args:
+        run: the run.
+        folder: its folder.
+        earlier: for how long it was in progress before it was resumed, in seconds.
+        now: tells the time, in seconds.
+        patience: the seconds for which a line of an attempt in progress is kept.
+    """
+
+    def __init__(
+        self,
+        run: RunInfo,
+        folder: str,
+        earlier: float = 0.0,
+        now: Callable[[], float] = time.monotonic,
+        patience: float = _PATIENCE,
+    ) -> None:
         self._folder = Path(folder)
-        self._printed: dict[TaskRef, deque[str]] = {}
-        self._counts: dict[TaskRef, int] = {}
+        self._patience = patience
+        self._printed: dict[TaskRef, _Printed] = {}
         self._numbers: dict[TaskRef, int] = {}  # of the running attempts
+        self._shown: dict[TaskRef, int] = {}  # the lines of them that are written
         self._lock = threading.Lock()  # of what was printed
-        super().__init__(run, folder, earlier)
+        self._writing = threading.RLock()  # held by what writes: a thread besides that of the facts
+        self._is_closed = threading.Event()
+        self._writer: threading.Thread | None = None
+        super().__init__(run, folder, earlier, now)
 
     def __call__(self, facts: Sequence[Fact]) -> None:
         for fact in facts:
             if isinstance(fact, AttemptStarted):
                 self._numbers[fact.task] = fact.attempt
             elif isinstance(fact, (AttemptFailed, TaskSucceeded, TaskFailed, TaskCancelled)):
-                self._write_group(fact.task)
+                self._end_attempt(fact.task)
             super().__call__((fact,))
             if isinstance(fact, TaskFailed) and not fact.failure.cause_task:
                 self._annotate("error", fact)
@@ -57,26 +91,55 @@ class GitHubLines(PlainLines):
     def line(self, task: TaskRef, text: str) -> None:
         """Keep a line that a task printed. Called from many threads."""
         with self._lock:
-            self._printed.setdefault(task, deque(maxlen=_MAX_LINES)).append(text)
-            self._counts[task] = self._counts.get(task, 0) + 1
+            printed = self._printed.get(task)
+            if printed is None:
+                printed = self._printed[task] = _Printed(self._now())
+            printed.lines.append(text)
+            printed.count += 1
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write_regularly, daemon=True, name="standpipe-github")
+                self._writer.start()
 
     def close(self) -> None:
         """Write what tasks have printed whose end was not recorded."""
+        self._is_closed.set()
         for task in [*self._printed]:
-            self._write_group(task)
+            self._end_attempt(task)
 
-    def _write_group(self, task: TaskRef) -> None:
-        """Write what an attempt has printed, if it has printed something."""
+    def write_running(self) -> None:
+        """Write what attempts in progress have printed a while ago and since, as far as they may write so much."""
+        with self._writing:
+            with self._lock:
+                before = self._now() - self._patience
+                tasks = [task for task, printed in self._printed.items() if printed.since <= before]
+            for task in tasks:
+                if self._shown.get(task, 0) < _MAX_LINES:
+                    self._shown[task] = self._shown.get(task, 0) + self._write_group(task, ", still running")
+
+    def _write_regularly(self) -> None:
+        while not self._is_closed.wait(self._patience / 4):
+            self.write_running()
+
+    def _end_attempt(self, task: TaskRef) -> None:
+        with self._writing:
+            self._write_group(task)
+            self._numbers.pop(task, None)
+            self._shown.pop(task, None)
+
+    def _write_group(self, task: TaskRef, state: str = "") -> int:
+        """Write what an attempt has printed and is not written, if there is something; return how many lines it was."""
         with self._lock:
-            lines, count = self._printed.pop(task, ()), self._counts.pop(task, 0)
-        number = self._numbers.pop(task, 0)
-        if not lines:
-            return
+            printed = self._printed.pop(task, None)
+        if printed is None:
+            return 0
+        number, lines = self._numbers.get(task, 0), printed.lines
         log = attempt_folder(self._folder, task, number) / LOG_FILE
-        omission = [f"[{count - len(lines)} earlier lines are in {log}]"] if count > len(lines) else []
+        hidden = printed.count - len(lines)
+        omission = [f"[{hidden} earlier lines are in {log}]"] if hidden else []
         shown = (strip_controls(line, keep_colors=True) for line in lines)
-        title = f"{task}, attempt {number + 1}" if number else f"{task}"
+        title = f"{task}, attempt {number + 1}{state}" if number else f"{task}{state}"
         self._print("\n".join((_command("group", title), *_guard((*omission, *shown)), _command("endgroup"))))
+        return len(lines)
 
     def _annotate(self, level: str, fact: TaskFailed | AttemptFailed) -> None:
         """Write an annotation, which GitHub shows beside the line of the user's code."""
@@ -89,8 +152,9 @@ class GitHubLines(PlainLines):
         self._print("\n".join(_guard([text]) if _may_be_command(text) else [text]))
 
     def _print(self, text: str) -> None:
-        self._screen.write(text + "\n")
-        self._screen.flush()
+        with self._writing:
+            self._screen.write(text + "\n")
+            self._screen.flush()
 
 
 def _describe_attempt(fact: TaskFailed | AttemptFailed) -> str:

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from standpipe.errors import StorageError
 from standpipe.history.display_names import NO_DISPLAY_NAMES
 from standpipe.history.folding import RunFold
 from standpipe.history.records import Status, to_datetime
 from standpipe.history.run import Run, RunDetails
 from standpipe.model.ports import FactReader, RecordedRun
 from standpipe.model.refs import RunId, TaskRef
-from standpipe.store.locks import is_in_progress, read_pulled_version
+from standpipe.store.locks import is_in_progress
 from standpipe.support.garbage_collection import pause_garbage_collection
 
 #: How many facts are read ahead at a time. To read all of them at once takes a sixth less time.
@@ -42,9 +43,9 @@ class RunReader:
         self._folder = folder
         self._display_name = display_name
         self._lock = threading.Lock()
-        self._version = read_pulled_version(folder)
         self._latest: tuple[int, bool, RunDetails] | None = None  # after how many facts, and whether it was over
-        self._restart()
+        self._length = self._number = 0
+        self._restart(0)
 
     def snapshot(self, recorded: RecordedRun | None = None, *, idle_since: int | None = None) -> Run:
         """Return the run as it is now. Its details are read when they are first used, and stay those of now.
@@ -69,9 +70,10 @@ class RunReader:
             folder=self._folder,
             rerun_of=recorded.rerun_of,
             _idle=recorded.idle,
-            _read=lambda: self._details(recorded.length, is_over=is_over),
+            _number=recorded.number,
+            _read=lambda: self._details(recorded, is_over=is_over),
             _refresh=lambda: self.snapshot(),  # a function, which copies of the run share
-            _read_ahead=lambda: self._advance(recorded.length),
+            _read_ahead=lambda: self._advance(recorded),
         )
 
     def _status(self, recorded: RecordedRun, idle_since: int | None) -> tuple[RecordedRun, Status]:
@@ -88,40 +90,55 @@ class RunReader:
             recorded, idle_since = self._facts.run(self._run), recorded.length
         return recorded, Status[recorded.state.name]
 
-    def _details(self, length: int, *, is_over: bool) -> RunDetails:
-        """Return the details of the run after its first facts, as many as `length`."""
+    def _details(self, recorded: RecordedRun, *, is_over: bool) -> RunDetails:
+        """Return the details of a run after the facts that it had when `recorded` was read."""
         with self._lock, pause_garbage_collection():
-            self._restart_if_replaced()
-            if self._latest is not None and self._latest[:2] == (length, is_over):
-                return self._latest[2]  # a record of each task of a large run takes longer than a page of it
-            if length < self._length:
-                self._restart()  # a later snapshot was read before this one
-            self._read(length)
-            details = self._fold.details(is_over=is_over)
-            self._latest = length, is_over, details
-            return details
+            if recorded.number == self._number and recorded.length < self._length:
+                self._restart(recorded.number)  # a later snapshot was read before this one
+            self._read(recorded)
+            if self._latest is None or self._latest[:2] != (self._length, is_over):
+                # A record of each task of a large run takes longer than a page of it.
+                self._latest = self._length, is_over, self._fold.details(is_over=is_over)
+            return self._latest[2]
 
-    def _advance(self, length: int) -> bool:
-        """Read some more facts, up to a number; return whether all of them have been read."""
+    def _advance(self, recorded: RecordedRun) -> bool:
+        """Read some more facts of those that a run had when `recorded` was read; return whether it has no more."""
         with self._lock, pause_garbage_collection():
-            self._restart_if_replaced()
-            self._read(min(length, self._length + STEP))
-            return self._length >= length
+            return self._read(recorded, STEP)
 
-    def _read(self, length: int) -> None:
-        if length == self._length:
-            return
-        for at, fact in self._facts.facts_since(self._run, self._length, length):
+    def _read(self, recorded: RecordedRun, most: int | None = None) -> bool:
+        """Read the facts that a run had when `recorded` was read; all that it has now, if they were replaced since.
+
+        Args:
+            recorded: what the store said about the run.
+            most: the most facts to read; by default all.
+
+        Returns:
+            Whether all of them were read.
+        """
+        while True:
+            if recorded.number != self._number:
+                self._restart(recorded.number)
+            until = recorded.length if most is None else min(recorded.length, self._length + most)
+            if self._length >= until:
+                return self._length >= recorded.length
+            try:
+                facts = self._facts.facts_since(self._run, self._length, until)
+                current = self._facts.run(self._run)
+            except StorageError:  # there are fewer now, unless the store is damaged
+                current = self._facts.run(self._run)
+                if current.number == recorded.number:
+                    raise
+            if current.number == recorded.number:
+                break
+            recorded = current
+        for at, fact in facts:
             self._fold.apply(at, fact)
-            self._length += 1
+        self._length = until
+        return self._length >= recorded.length
 
-    def _restart_if_replaced(self) -> None:
-        """Forget the facts that were read if another pull has replaced them."""
-        version = read_pulled_version(self._folder)
-        if version != self._version:
-            self._restart()
-            self._version = version
-
-    def _restart(self) -> None:
-        self._fold, self._length = RunFold(self._folder, self._display_name), 0
+    def _restart(self, number: int) -> None:
+        """Forget the facts that were read; the next ones are those of the run with a number."""
+        self._fold = RunFold(self._folder, self._display_name)
+        self._length, self._number = 0, number
         self._latest = None

@@ -17,7 +17,7 @@ from standpipe.history.task import Task, render_tree, task_metrics
 from standpipe.history.totals import scalar_metrics
 from standpipe.history.values_text import describe_metrics, describe_values
 from standpipe.model.layout import PULLED_FOLDER
-from standpipe.store.locks import ask_to_stop, is_active, read_pulled_version
+from standpipe.store.locks import ask_to_stop, is_active
 from standpipe.support.notebooks import to_html
 from standpipe.support.properties import cached_property
 from standpipe.support.terminal_text import strip_controls
@@ -27,7 +27,7 @@ from standpipe.support.untrusted_files import UntrustedFileError, read_file
 _MAX_LOG = 1024**3
 
 
-#: How a run is, and the version of its facts.
+#: How a run is, and its number in the run store.
 RunState = tuple[Status, datetime | None, int]
 
 
@@ -59,6 +59,7 @@ class Run:
     folder: Path
     rerun_of: str
     _idle: float = field(repr=False)
+    _number: int = field(repr=False)
     _read: Callable[[], RunDetails] = field(repr=False)
     _refresh: Callable[[], Run] = field(repr=False)
     _read_ahead: Callable[[], bool] = field(repr=False)
@@ -260,4 +261,4 @@ def _read_log(task: Task, number: int | None, root: Path) -> str:
 
 def state_of(run: Run) -> RunState:
     """Return what changes when a run gets other facts, also after its end: a pull may replace them."""
-    return run.status, run.ended, read_pulled_version(run.folder)
+    return run.status, run.ended, run._number

@@ -18,7 +18,6 @@ from standpipe.history.records import Status
 from standpipe.history.run import Run, RunState, state_of
 from standpipe.history.totals import RunTotals
 from standpipe.model.refs import RunId
-from standpipe.store.locks import read_pulled_version
 from standpipe.store.reading import StoredFacts, read_totals
 from standpipe.support.garbage_collection import pause_garbage_collection
 
@@ -77,11 +76,8 @@ class TotalsReader:
         return known is not None and known[0] == state_of(run)
 
     def _fold(self, run: Run, deadline: float) -> RunTotals:
-        version = read_pulled_version(run.folder)
-        fold = self._open.get(run.id)
-        if fold is None or fold.version != version:
-            fold = self._open[run.id] = _Fold(self._facts, run.id, version)
         try:
+            fold = self._find_fold(run.id)
             is_complete = fold.read(lambda: self._clock() > deadline)
         except StandpipeError:  # the page of the run says what is wrong with it
             return RunTotals(is_complete=True)
@@ -91,6 +87,14 @@ class TotalsReader:
             del self._open[run.id]
         return totals
 
+    def _find_fold(self, run: RunId) -> _Fold:
+        """Return what was read of a run; nothing yet if its facts were replaced since."""
+        number = self._facts.run(run).number
+        fold = self._open.get(run)
+        if fold is None or fold.number != number:
+            fold = self._open[run] = _Fold(self._facts, run, number)
+        return fold
+
 
 class _Fold:
     """The facts of one run that were read so far, folded.
@@ -98,11 +102,11 @@ class _Fold:
     Args:
         facts: where the facts are read.
         run: the id of the run.
-        version: that of its facts, of which a later pull may put others in their place.
+        number: its number in the run store, which is another one after its facts were replaced.
     """
 
-    def __init__(self, facts: StoredFacts, run: RunId, version: int) -> None:
-        self.version = version
+    def __init__(self, facts: StoredFacts, run: RunId, number: int) -> None:
+        self.number = number
         self._facts = facts
         self._run = run
         self._length = 0
@@ -113,7 +117,10 @@ class _Fold:
         length = self._facts.run(self._run).length
         while self._length < length and not is_late():
             until = min(length, self._length + _STEP)
-            for at, fact in self._facts.facts_since(self._run, self._length, until):
+            facts = self._facts.facts_since(self._run, self._length, until)
+            if self._facts.run(self._run).number != self.number:
+                return False  # they were replaced, and may be those of two runs
+            for at, fact in facts:
                 self._progress.apply(at, fact)
             self._length = until
         return self._length >= length

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime, timezone
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
 from standpipe.engine.machine import Machine
-from standpipe.errors import InternalError, NoSuchRun
+from standpipe.errors import InternalError, NoSuchRun, StorageError
 from standpipe.history.progress import NewRunProgress
 from standpipe.kfp_cluster.cluster import Cluster
 from standpipe.kfp_cluster.fact_lookup import find_failed_task, find_unknown_inputs, identify
@@ -20,14 +19,14 @@ from standpipe.kfp_cluster.facts import ClusterRun, DatedFact, tell_facts
 from standpipe.kfp_cluster.logs import keep_logs, list_logs, write_logs
 from standpipe.kfp_cluster.payloads import Fetch, fetch_payloads, find_namespace, use_payloads
 from standpipe.model.events import Fact, RunEnded
-from standpipe.model.layout import PULLED_FOLDER
+from standpipe.model.layout import PULLED_FOLDER, StateLayout
 from standpipe.model.refs import RunId, RunInfo
 from standpipe.runs.launch import make_run_folder
-from standpipe.runs.pulled import PulledRun, mark_replaced, read_mark, write_mark
-from standpipe.store.deletion import delete_run
+from standpipe.runs.pulled import PulledRun, mark_ended, read_mark, write_mark
 from standpipe.store.locks import RunLock, is_pulled_in_progress
 from standpipe.store.reading import StoredFacts
 from standpipe.store.runs import RunRecorder
+from standpipe.support.locks import lock_temporary_file
 from standpipe.support.notices import warn
 from standpipe.support.secrets import make_redactor
 from standpipe.support.umask import restrict_umask
@@ -49,7 +48,12 @@ class Pulled(NamedTuple):
 
 
 def pull_run(
-    root: Path, cluster: Cluster, run_id: str, make_fetch: Callable[[str], Fetch] | None = None, inputs_of: str = ""
+    root: Path,
+    cluster: Cluster,
+    run_id: str,
+    make_fetch: Callable[[str], Fetch] | None = None,
+    inputs_of: str = "",
+    on_wait: Callable[[], None] = lambda: None,
 ) -> Pulled:
     """Write a run of a cluster, as far as it has got; one that is there already is brought up to date.
 
@@ -60,13 +64,37 @@ def pull_run(
         make_fetch: returns what fetches the payloads of its artifacts, from the namespace of the run, which is empty if
             it is not known; None to leave them where they are.
         inputs_of: the task whose inputs are fetched alone; empty for all artifacts.
+        on_wait: called if another process or thread pulls the run, whose end is waited for.
 
     Raises:
         NoSuchRun: if the cluster has no such run.
         ArgumentError: if no task `inputs_of` has started.
         ClusterError: if the cluster cannot be reached, or refuses.
-        StorageError: if the pipeline root cannot be written, or another process pulls the run.
+        StorageError: if the pipeline root cannot be written.
     """
+    with restrict_umask(), _lock_pull(root, run_id, on_wait):
+        return _pull(root, cluster, run_id, make_fetch, inputs_of)
+
+
+@contextmanager
+def _lock_pull(root: Path, run_id: str, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock of a run of a cluster for the length of a block: two pulls at once must not make two runs of it."""
+    with ExitStack() as stack:
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            lock = lock_temporary_file(StateLayout(root).pull_lock(run_id), keep_waiting=lambda: None, on_wait=on_wait)
+            stack.enter_context(lock)
+        except OSError as error:
+            raise StorageError(
+                f"Cannot lock run {run_id} in the pipeline root {root}: {error.strerror} ({error.filename or root}). "
+                "Check that you may write to it and that its file system has locks, or choose another one: --root."
+            ) from error
+        yield
+
+
+def _pull(
+    root: Path, cluster: Cluster, run_id: str, make_fetch: Callable[[str], Fetch] | None, inputs_of: str
+) -> Pulled:
     # By its id alone: the host may have had another address.
     known = next((each for each in find_pulled(root) if each[1].id == run_id), None)
     run = cluster.read_run(run_id, with_artifacts=True)
@@ -76,15 +104,14 @@ def pull_run(
     if make_fetch:
         fetch = make_fetch(find_namespace(run.root))
         fetch_all = partial(fetch_payloads, run.root, fetch=fetch, task=inputs_of)
-    with restrict_umask():
-        folder = root / known[0] if known else make_run_folder(root, run.plan.name)
-        with RunLock(folder):
-            try:
-                return _write_run(folder, cluster, run_id, run, known[1].logs if known else {}, fetch_all)
-            except BaseException:
-                if not known and not _read_facts(root, folder.name):
-                    remove_path(folder, root)
-                raise
+    folder = root / known[0] if known else make_run_folder(root, run.plan.name)
+    with RunLock(folder):
+        try:
+            return _write_run(folder, cluster, run_id, run, known[1].logs if known else {}, fetch_all)
+        except BaseException:
+            if not known and not _read_facts(root, folder.name):
+                remove_path(folder, root)
+            raise
 
 
 def find_pulled(root: Path) -> Iterator[tuple[RunId, PulledRun]]:
@@ -115,8 +142,10 @@ def _write_run(
     _replay(run, info, [fact for _, fact in facts])
     unknown = find_unknown_inputs(run, facts)
     mark = PulledRun(cluster.host, run_id, unknown, list_logs(run.root), has_metadata=not cluster.metadata_problem)
-    write_mark(folder, mark, in_progress=not run.has_ended)
+    write_mark(folder, mark)
     _store(root, info, run, facts)
+    if run.has_ended:
+        mark_ended(folder)
     return Pulled(folder.name, unknown, not run.has_ended, find_failed_task(run, facts))
 
 
@@ -124,22 +153,24 @@ def _store(root: Path, info: RunInfo, run: ClusterRun, facts: Sequence[DatedFact
     """Store the facts of a run: those that are new, or all of them in place of those that an earlier pull has brought.
 
     The cluster may tell other facts than before: for instance after a retry of the run, or with payloads that are here.
+    It is one transaction: a process that is killed leaves what the earlier pull has brought, or has replaced it.
     """
     stored = _read_facts(root, info.id)
     new = _find_new(run, info, stored, facts)
+    replaces = new is None
     if new is None:
-        delete_run(root, info.id)
         stored, new = [], list(facts)
-        mark_replaced(root / info.id)  # before the first new fact, which must not follow those that were deleted
-    clock, outline = _Clock(), NewRunProgress()
+    elif not new:
+        return
+    outline = NewRunProgress()
     for each in stored:
         outline.apply(*each)
     redactor = make_redactor((), run.plan, {}, {}, warn)
     recorder = RunRecorder(
-        root, info, run.plan, now=clock.now, redactor=redactor, recorded=len(stored), outline=outline
+        root, info, run.plan, redactor=redactor, recorded=len(stored), replaces=replaces, outline=outline
     )
     with closing(recorder):
-        _record(recorder, clock, new)
+        recorder.append(new)
 
 
 def _read_facts(root: Path, run: RunId) -> list[DatedFact]:
@@ -166,21 +197,6 @@ def _find_new(
     except InternalError:
         return None  # the cluster tells another order than before
     return new
-
-
-class _Clock:
-    """Tells the time at which a recorded fact happened."""
-
-    at = 0.0
-
-    def now(self) -> float:
-        return self.at
-
-
-def _record(recorder: RunRecorder, clock: _Clock, facts: Iterable[DatedFact]) -> None:
-    for at, group in groupby(facts, key=lambda each: each.at):
-        clock.at = at
-        recorder([each.fact for each in group])
 
 
 def _replay(run: ClusterRun, info: RunInfo, facts: Iterable[Fact]) -> None:

@@ -7,6 +7,7 @@
   pvcs/<name>/
   .deleted/<run id>/            what is left to remove of a run that was deleted
   .actions/                     logs of the commands that the web UI started
+  .pull-<id>                    as long as a run of another system is pulled
   .payloads/<digest>/           a payload that was downloaded from an object store
   <run id>/                     one run
     .running
@@ -94,8 +95,8 @@ PULLED_FOLDER = ".pulled"
 #: In that folder, as long as the other system executes the run.
 IN_PROGRESS_FILE = "in-progress"
 
-#: In that folder: its time is when facts of the run were last replaced by others.
-REPLACED_FILE = "replaced-facts"
+#: Below a root, the beginning of a name: locked by the process that pulls a run of another system, whose id follows.
+PULL_LOCK_PREFIX = ".pull-"
 
 #: Everything that an attempt printed.
 LOG_FILE = "log.txt"
@@ -156,6 +157,10 @@ class StateLayout:
     def payload(self, entry: str) -> Path:
         """The file or folder of a payload of an object store, by the name of its entry, on this machine."""
         return self.payloads / entry / "payload"
+
+    def pull_lock(self, run: str) -> Path:
+        """Return the file that the process locks which pulls a run of another system, by the id of the run there."""
+        return self.root / f"{PULL_LOCK_PREFIX}{file_name(run)}"
 
     @property
     def actions(self) -> Path:

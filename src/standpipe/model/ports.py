@@ -412,7 +412,10 @@ class RecordedRun(Protocol):
 
     @property
     def number(self) -> int:
-        """The number of the run in the store. A run that began later has a higher one."""
+        """The number of the run in the store. A run that was recorded later has a higher one.
+
+        If its facts are replaced by others, it gets a new number.
+        """
 
     @property
     def id(self) -> RunId: ...
@@ -453,8 +456,9 @@ class FactReader(Protocol):
     """Reads runs and their facts, from any thread, also while they are in progress.
 
     Facts are immutable and only appended, and the facts of a run are numbered from 1 without gaps; runs have ascending
-    numbers. So a reader that keeps the last number it has seen can follow them without reading anything twice. Each
-    method raises a `StorageError` if the store cannot be read.
+    numbers. So a reader that keeps the last number it has seen can follow them without reading anything twice. A run
+    whose facts are replaced, all at once, is a new one with the same id. Each method raises a `StorageError` if the
+    store cannot be read.
     """
 
     def runs_since(self, number: int = 0) -> Sequence[RecordedRun]:

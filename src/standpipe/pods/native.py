@@ -83,6 +83,10 @@ class NativeCluster:
         """Yield nothing: which objects the cluster has by the time of the task, the cluster knows."""
         yield from ()
 
+    def user(self, executor: str) -> int | None:
+        """Return the id of the user that the author of an executor has set; None if they set none."""
+        return read_settings(self._executors.get(executor, {}), f"{_PATH}.{executor}").user
+
     def needs_image(self, executor: str, image: str) -> bool:
         """Return whether the tasks of an executor run in its image."""
         return not self.carries_out(image)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,8 +16,8 @@ from standpipe.support.forking import paused, register_functions
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from standpipe.model.plan import Plan
-    from standpipe.model.ports import Runner
+    from standpipe.model.plan import Container, Plan
+    from standpipe.model.ports import Problem, Runner
 
 
 class Registration(NamedTuple):
@@ -142,6 +142,16 @@ class LocalRunner(ABC):
         Raises:
             StandpipeError: if the runner cannot run the pipeline as it is.
         """
+
+    def find_user_problems(self, executor: Container, user: int | None, root: Path) -> Iterable[Problem]:
+        """Return why the user of an executor's tasks cannot use the folder of runs, as far as that is known before.
+
+        Args:
+            executor: the executor.
+            user: the id of the user that the author has set; None if they set none.
+            root: the folder of the state of runs.
+        """
+        return ()
 
     def check_debug(self) -> None:  # noqa: B027 - others say it of each task
         """Check that tasks can run under a debugger. It is called before a run whose task is to be debugged.

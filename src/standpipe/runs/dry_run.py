@@ -173,6 +173,7 @@ def _make_record(info: RunInfo, folder: Path, details: RunDetails) -> Run:
         folder=folder,
         rerun_of="",
         _idle=0.0,
+        _number=0,
         _read=lambda: details,
         _refresh=lambda: run,
         _read_ahead=lambda: True,

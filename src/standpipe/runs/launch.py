@@ -63,7 +63,7 @@ from standpipe.runs.executor_uses import ExecutorUse, find_uses
 from standpipe.runs.failure_report import Commands, failure_report
 from standpipe.runs.options import RunOptions
 from standpipe.runs.preflight import check_uses
-from standpipe.runs.preparation import prepare_executors
+from standpipe.runs.preparation import WarnOfOthers, prepare_executors
 from standpipe.runs.source_root import add_modules
 from standpipe.runs.standbys import stand_by
 from standpipe.store.locks import RunLock, was_asked_to_stop
@@ -242,8 +242,11 @@ def drive(
                 clock=context.clock,
                 caller=caller,
             )
-            with _prepare_ahead(context, uses, driver):
-                return RunResult(driver.run(first), driver.timed_out, driver.stop_reason)
+            with _prepare_ahead(context, uses, driver) as warn_of_others:
+                end = driver.run(first)
+                if end.state is TaskState.FAILED:
+                    warn_of_others([str(failed.task) for failed in end.failures])
+                return RunResult(end, driver.timed_out, driver.stop_reason)
 
 
 def finish_task(context: RunContext, machine: Machine, result: RunResult, task: PipelineTask) -> PipelineTask:
@@ -323,12 +326,14 @@ def _lend_credentials(runner: Runner, context: RunContext) -> AbstractContextMan
     return runner.use_stores(context.info.id, partial(find_providers, context.options.kubernetes))
 
 
-def _prepare_ahead(context: RunContext, uses: Sequence[ExecutorUse], driver: Driver) -> AbstractContextManager[None]:
-    """Return a context in which the environments of tasks that start later are built."""
+def _prepare_ahead(
+    context: RunContext, uses: Sequence[ExecutorUse], driver: Driver
+) -> AbstractContextManager[WarnOfOthers]:
+    """Return a context in which the environments of tasks that start later are built; see `prepare_executors`."""
     options, cluster = context.options, context.cluster
     runner = options.runner.task_runner
     if not isinstance(runner, PreparingRunner):
-        return nullcontext()
+        return nullcontext(lambda _: None)
     if cluster is not None:
         uses = [use for use in uses if cluster.needs_image(use.label, str(use.executor.image))]
     return prepare_executors(

@@ -14,6 +14,7 @@ from standpipe.runs.executor_uses import ExecutorUse
 from standpipe.runs.options import RunOptions
 from standpipe.support.code_locations import describe_place
 from standpipe.support.notices import warn
+from standpipe.support.paths import absolute_path
 from standpipe.support.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -91,8 +92,13 @@ def _find_all(
 ) -> Iterator[_Finding]:
     runner = options.runner.task_runner
     checking = runner if isinstance(runner, CheckingRunner) else None  # once, as this check is slow
+    root = absolute_path("pipeline_root", options.state_folder)
     for use in uses:
         yield from _find_problems(checking, use, cluster)
+        if options.runner.runs_pods:
+            user = _find_user(use, cluster)
+            for problem in options.runner.find_user_problems(use.executor, user, root):
+                yield _problem_finding(use, problem, use.call or use.definition)
         if not options.runner.can_pause and pauses.find_pause(use.executor.env) and pauses.has_terminal():
             message = f"it is to pause, as set_debug_pause asks, which the {type(options.runner).__name__} cannot do"
             yield _problem_finding(use, Problem(message, "Remove set_debug_pause, or use another runner."), use.call)
@@ -109,6 +115,13 @@ def _find_problems(
         yield _problem_finding(use, problem, use.line(problem.line))
     for problem in cluster.find_problems(use.label) if cluster else ():
         yield _problem_finding(use, problem, use.call or use.definition)
+
+
+def _find_user(use: ExecutorUse, cluster: LocalCluster | NativeCluster | None) -> int | None:
+    """Return the id of the user of an executor's pods that the author has set; None if they set none."""
+    from standpipe.pods.native import NativeCluster  # few runners need it
+
+    return cluster.user(use.label) if isinstance(cluster, NativeCluster) else None
 
 
 def _problem_finding(use: ExecutorUse, problem: Problem, place: SourceLocation | None) -> _Finding:

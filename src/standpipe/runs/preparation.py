@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from standpipe.errors import RunnerError, StandpipeError, TaskFailure
 from standpipe.model.cancellation import Cancellation
@@ -24,8 +25,15 @@ _MAX_BUILDS = 2
 _PATIENCE = 1.0
 
 
+#: The most tasks that are named for one reason.
+_MAX_NAMED = 3
+
 #: The seconds that checks of other environments may take before a run is stopped.
 _MAX_CHECKING = 20.0
+
+
+#: See `prepare_executors`.
+WarnOfOthers = Callable[[Collection[str]], None]
 
 
 class UnpreparedTasks(RunnerError):
@@ -36,18 +44,36 @@ class UnpreparedTasks(RunnerError):
     """
 
     def __init__(self, problems: Sequence[tuple[ExecutorUse, StandpipeError]]) -> None:
-        descriptions = [_describe(use, error) for use, error in problems]
+        descriptions = _describe_all(problems)
         if len(descriptions) == 1:
-            super().__init__(f"its task {descriptions[0]}")
+            super().__init__(f"its {descriptions[0]}")
         else:
-            super().__init__("\n\n".join(("its tasks would fail", *(f"Task {each}" for each in descriptions))))
+            super().__init__("\n\n".join(("its tasks would fail", *map(_capitalize, descriptions))))
         self.failures = tuple(_failure(use, error) for use, error in problems)
 
 
-def _describe(use: ExecutorUse, error: StandpipeError) -> str:
+def _describe_all(problems: Sequence[tuple[ExecutorUse, StandpipeError]]) -> list[str]:
+    """Return a clause for each reason, with the tasks that would fail for it."""
+    equal: dict[str, list[ExecutorUse]] = {}
+    for use, error in problems:
+        equal.setdefault(str(error), []).append(use)
+    return [f"{_name_tasks(uses)} would fail: {message}" for message, uses in equal.items()]
+
+
+def _name_tasks(uses: Sequence[ExecutorUse]) -> str:
+    names = [f"'{use.task}'{_describe_line(use)}" for use in uses]
+    hidden = len(names) - _MAX_NAMED
+    more = f" and {hidden} more" if hidden > 0 else ""
+    return f"task {names[0]}" if len(names) == 1 else f"tasks {', '.join(names[:_MAX_NAMED])}{more}"
+
+
+def _describe_line(use: ExecutorUse) -> str:
     place = use.line(0)
-    where = f" ({describe_place(place.file, place.line)})" if place else ""
-    return f"'{use.task}'{where} would fail: {error}"
+    return f" ({describe_place(place.file, place.line)})" if place else ""
+
+
+def _capitalize(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _failure(use: ExecutorUse, error: StandpipeError) -> TaskFailure:
@@ -69,7 +95,7 @@ def prepare_executors(
     *,
     max_parallel: int,
     quiet: bool,
-) -> Iterator[None]:
+) -> Iterator[WarnOfOthers]:
     """Build the environments of tasks that cannot start yet, during the block; at its end, cancel what is left.
 
     The tasks that start at once build theirs themselves. An environment that cannot be built stops the run if a task
@@ -83,11 +109,15 @@ def prepare_executors(
         redactor: redacts the secrets of the run in errors: an installer may show the URL of an index.
         max_parallel: how many tasks may run at the same time.
         quiet: whether notices of progress are kept off standard error.
+
+    Yields:
+        A function to call with the paths of the tasks that have failed, at the end of a run. If one of them could not
+        start, as its environment could not be built, it warns of the other tasks for which this is so.
     """
     starting = {use.label for use in [use for use in uses if use.is_first][:max_parallel]}
     later = [use for use in uses if use.label not in starting and not runner.is_prepared(use.executor)]
     if not later:
-        yield
+        yield lambda _: None
         return
     preparation = _Preparation(runner, uses, later, stop, redactor, quiet=quiet)
     count = min(_MAX_BUILDS, len(later))
@@ -95,7 +125,7 @@ def prepare_executors(
     for thread in threads:
         thread.start()
     try:
-        yield
+        yield partial(preparation.warn_of_others, starting)
     finally:
         preparation.pending.clear()
         for urgent in (False, True):
@@ -130,6 +160,7 @@ class _Preparation:
         self._redactor = redactor
         self._quiet = quiet
         self._reporting = threading.Lock()  # is held by the thread that stops the run
+        self._has_ended = False  # the run, so that nothing has to stop it
 
     def run(self) -> None:
         """Prepare executors until none is left, or the preparation is cancelled."""
@@ -145,15 +176,31 @@ class _Preparation:
         except Exception as defect:  # noqa: BLE001  the outermost edge of a thread
             warn(f"Standpipe itself failed to prepare task '{use.task}', please report it: {defect!r}")
             return
-        if error is None or self.cancel:
+        if error is None or self.cancel or self._has_ended:
             return
         if not _stops_run(use):
             warn(f"Task '{use.task}' will fail if it runs: {error}")
         elif self._reporting.acquire(blocking=False):
             self.pending.clear()
             problems = [(use, error), *self._find_others(use)]
-            if not self.cancel:
+            if not self.cancel and not self._has_ended:
                 self._stop(UnpreparedTasks(problems))
+
+    def warn_of_others(self, starting: Collection[str], failed: Collection[str]) -> None:
+        """Warn of the tasks that cannot be prepared, if this is why tasks have failed that started at once.
+
+        Args:
+            starting: the labels of the executors whose tasks started at once.
+            failed: the paths of the tasks that have failed.
+        """
+        self._has_ended = True
+        first = next((use for use in self._uses if use.label in starting and use.task in failed), None)
+        if first is None or self._runner.is_prepared(first.executor):
+            return
+        self.pending.clear()
+        others = [(use, error) for use, error in self._find_others(first) if use.task not in failed]
+        for text in _describe_all(others):
+            warn(_capitalize(text))
 
     def _find_others(self, failed: ExecutorUse) -> Iterator[tuple[ExecutorUse, StandpipeError]]:
         """Yield the other tasks that cannot be prepared, as far as that is known soon."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from standpipe.errors import ArgumentError, StorageError
-from standpipe.model.layout import IN_PROGRESS_FILE, PULLED_FOLDER, REPLACED_FILE
+from standpipe.model.layout import IN_PROGRESS_FILE, PULLED_FOLDER
 from standpipe.support.untrusted_files import write_atomically
 
 _FILE = "run.json"
@@ -29,34 +29,30 @@ class PulledRun(NamedTuple):
     has_metadata: bool = True
 
 
-def write_mark(folder: Path, pulled: PulledRun, *, in_progress: bool) -> None:
-    """Mark a run as pulled.
+def write_mark(folder: Path, pulled: PulledRun) -> None:
+    """Mark a run as pulled, and as in progress there, for as long as its facts do not say that it has ended.
 
     Args:
         folder: its folder.
         pulled: where it comes from.
-        in_progress: whether it has not ended there.
 
     Raises:
         StorageError: if its folder cannot be written.
     """
-    text, in_progress_mark = json.dumps(pulled._asdict(), indent=2), folder / PULLED_FOLDER / IN_PROGRESS_FILE
+    text = json.dumps(pulled._asdict(), indent=2)
     with _explain_errors(folder):
         write_atomically(folder / PULLED_FOLDER / _FILE, folder, 0o666, lambda file: file.write(text.encode()))
-        if in_progress:
-            in_progress_mark.touch()
-        else:
-            in_progress_mark.unlink(missing_ok=True)
+        (folder / PULLED_FOLDER / IN_PROGRESS_FILE).touch()
 
 
-def mark_replaced(folder: Path) -> None:
-    """Let all who have read facts of the run in a folder read them again, as others take their place.
+def mark_ended(folder: Path) -> None:
+    """Mark a run that was pulled as no longer in progress there, after its facts were recorded.
 
     Raises:
-        StorageError: if the folder cannot be written.
+        StorageError: if its folder cannot be written.
     """
     with _explain_errors(folder):
-        (folder / PULLED_FOLDER / REPLACED_FILE).touch()
+        (folder / PULLED_FOLDER / IN_PROGRESS_FILE).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -12,36 +12,15 @@ from standpipe.model.fact_values import values_of
 from standpipe.model.layout import StateLayout
 from standpipe.model.refs import RunId
 from standpipe.model.values import find_artifacts
+from standpipe.store.clearing import DELETE_PLANS, clear_run
 from standpipe.store.database import Database
-from standpipe.store.facts import TEXTS, decode
+from standpipe.store.facts import decode
 from standpipe.store.reading import run_rows, select_facts_with
 from standpipe.store.runs import SCHEMA
 
 #: The time at the end of the ids of runs, by which facts that may name other runs are found fast.
 _STAMP = re.compile(r"-\d{4}(?:-\d\d){5}-\d{6}")
 _STAMP_LENGTH = len("-2026-01-01-00-00-00-000000")
-
-#: In this order: a trigger would look for the summary of the run after each fact that is deleted.
-_DELETE_RUN = (
-    "DELETE FROM summaries WHERE run = ?",
-    "DELETE FROM outlines WHERE run = ?",
-    "DELETE FROM facts WHERE run = ?",
-    "DELETE FROM roots WHERE run = ?",
-    "DELETE FROM artifact_roots WHERE run = ?",
-    "DELETE FROM runs WHERE id = ?",
-)
-_DELETE_PLANS = """
-    DELETE FROM plans WHERE digest NOT IN (SELECT plan FROM runs) AND digest NOT IN (
-        SELECT coalesce(json_extract(body, '$.plan'), '') FROM facts WHERE kind = 'RunResumed'
-    )
-"""
-#: All facts are read for it, so it is left out where the run has no large texts.
-_HAS_TEXTS = "SELECT 1 FROM facts WHERE run = ? AND instr(body, ?) LIMIT 1"
-_DELETE_TEXTS = """
-    DELETE FROM texts WHERE digest NOT IN (
-        SELECT json_extract(value, '$[1]') FROM facts, json_each(body, ?) WHERE instr(body, ?)
-    )
-"""
 
 
 def delete_run(pipeline_root: Path, run: RunId) -> None:
@@ -54,15 +33,12 @@ def delete_run(pipeline_root: Path, run: RunId) -> None:
     Raises:
         StorageError: if the store cannot be written.
     """
-    mark = f'"{TEXTS}":'
     database = Database(StateLayout(pipeline_root).run_store, SCHEMA)
     with closing(database), database.transaction(survives_power_loss=True) as db:
-        has_texts = db.execute(_HAS_TEXTS, (run, mark)).fetchone()
-        for statement in _DELETE_RUN:
-            db.execute(statement, (run,))
-        db.execute(_DELETE_PLANS)
-        if has_texts:
-            db.execute(_DELETE_TEXTS, (f"$.{TEXTS}", mark))
+        for statement, parameters in clear_run(run):
+            db.execute(statement, parameters)
+        db.execute("DELETE FROM runs WHERE id = ?", (run,))
+        db.execute(DELETE_PLANS)
 
 
 def find_users(pipeline_root: Path, run: RunId) -> list[RunId]:

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 
 from standpipe.errors import StorageError
-from standpipe.model.layout import IN_PROGRESS_FILE, LOCK_FILE, PULLED_FOLDER, REPLACED_FILE, STOP_FILE
+from standpipe.model.layout import IN_PROGRESS_FILE, LOCK_FILE, PULLED_FOLDER, STOP_FILE
 from standpipe.store.database import NO_LOCKS
 from standpipe.support.forking import Descriptor
-from standpipe.support.locks import open_for_locking, try_lock, unlock
+from standpipe.support.locks import is_file_at, open_for_locking, try_lock, unlock
 from standpipe.support.untrusted_files import UntrustedFileError, open_or_create, open_parent, read_file, remove_path
 
 _LOCK = LOCK_FILE
@@ -82,7 +82,7 @@ class RunLock:
                     raise BlockingIOError
                 time.sleep(_CHECK_TIME / 50)
                 return False
-            is_current = _same(file.number, self._path)
+            is_current = is_file_at(file.number, self._path)
             if is_current:
                 _write_owner(file.number)
                 self._file = file
@@ -115,14 +115,6 @@ def is_pulled_in_progress(folder: Path) -> bool:
     return os.path.lexists(folder / PULLED_FOLDER / IN_PROGRESS_FILE)
 
 
-def read_pulled_version(folder: Path) -> int:
-    """Return a number that changes when the facts of the run in a folder are replaced; 0 as long as none were."""
-    try:
-        return os.stat(os.path.join(folder, PULLED_FOLDER, REPLACED_FILE)).st_mtime_ns  # for each run of a list
-    except OSError:
-        return 0
-
-
 def ask_to_stop(folder: Path) -> None:
     """Request the cancellation of the run in a folder from the process that executes it.
 
@@ -152,13 +144,6 @@ def was_asked_to_stop(folder: Path) -> bool:
 
 def _remove_request(folder: Path) -> None:
     remove_path(folder / _REQUEST, folder.parent)
-
-
-def _same(file: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file), path.lstat())
-    except FileNotFoundError:
-        return False
 
 
 def _write_owner(file: int) -> None:

@@ -1,14 +1,15 @@
 """The run store: the facts of every run, append-only, in SQLite (`runs.sqlite` in the pipeline root).
 
-A run is deleted as a whole, with all that only it has: see `store.deletion`.
+A run is deleted as a whole, with all that only it has: see `store.deletion`. A pull can replace all facts of a run.
 
 Schema, version 7:
 
-* `runs`: `id` (the run's id), `pipeline` (its name), `created` (ISO 8601, UTC), `uuid`, `plan` (the id of the Plan that
-  it began with), `workspace` (the folder on this machine; empty if it has none), `rerun_of` (the run and the task of
-  which it is a rerun; empty for others), `redacted` (0 if the run started without secrets, `MARKED` if values without
-  their secrets have marks, `UNMARKED` if an older Standpipe started it, which stored `***` without a mark).
-  Those after `created` are empty or 0 where version 1 wrote them.
+* `runs`: `rowid` (higher for runs that were recorded, or whose facts were replaced, later), `id` (the run's id),
+  `pipeline` (its name), `created` (ISO 8601, UTC), `uuid`, `plan` (the id of the Plan that it began with), `workspace`
+  (the folder on this machine; empty if it has none), `rerun_of` (the run and the task of which it is a rerun; empty for
+  others), `redacted` (0 if the run started without secrets, `MARKED` if values without their secrets have marks,
+  `UNMARKED` if an older Standpipe started it, which stored `***` without a mark). Those after `created` are empty or 0
+  where version 1 wrote them.
 * `artifact_roots`: `run`, `uri`: the payloads of the artifacts of the run are below this URI. Other runs have no row.
 * `plans`: `digest` (the id of a Plan: the SHA-256 of its body), `body` (the Plan as JSON: see `store.plans`).
 * `roots`: `run`, `seq`, `path` (bytes): from the fact of that number on, the paths of the run are those of a pipeline
@@ -40,6 +41,7 @@ from standpipe.model.kfp import DELETE_PVC
 from standpipe.model.layout import RUN_STORE_FILE, StateLayout
 from standpipe.model.plan import Container, Plan
 from standpipe.model.refs import RunInfo
+from standpipe.store.clearing import DELETE_PLANS, clear_run
 from standpipe.store.database import Database, Schema
 from standpipe.store.facts import encode, pieces_of
 from standpipe.store.plans import dump
@@ -133,6 +135,12 @@ _ADD_OUTLINE = "INSERT OR REPLACE INTO outlines VALUES (?, ?)"
 #: What does not hold of a run that is resumed.
 _REOPEN = ("DELETE FROM summaries WHERE run = ?", "DELETE FROM outlines WHERE run = ?")
 
+_ADD_RUN = "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+#: With another number, by which those who have read its facts see that they were replaced.
+_REPLACE_RUN = """
+    INSERT OR REPLACE INTO runs (rowid, id, pipeline, created, uuid, plan, workspace, rerun_of, redacted)
+    SELECT max(rowid) + 1, ?, ?, ?, ?, ?, ?, ?, ? FROM runs
+"""
 _ADD_ROOT = """
     INSERT INTO roots SELECT ?, ?, ?
     WHERE ? IS NOT (SELECT path FROM roots WHERE run = ? ORDER BY seq DESC LIMIT 1)
@@ -183,6 +191,7 @@ class RunRecorder:
         rerun_of: the run and the task of which it is a rerun.
         redactor: redacts secrets from the plan; facts come without them.
         recorded: the number of facts that the store has of the run, if it is resumed.
+        replaces: whether the first batch takes the place of all that the store has of the run, in one transaction.
         outline: the outline of the run after these facts, which is stored when the run ends; None to store none.
 
     Raises:
@@ -200,6 +209,7 @@ class RunRecorder:
         rerun_of: str = "",
         redactor: Redactor = NO_SECRETS,
         recorded: int = 0,
+        replaces: bool = False,
         outline: Outline | None = None,
     ) -> None:
         self._database = Database(StateLayout(pipeline_root).run_store, SCHEMA)
@@ -212,13 +222,16 @@ class RunRecorder:
         self._stored_texts: set[str] = set()
         body, self.plan = dump(plan, redactor)
         self._unwritten: list[tuple[str, list[tuple[object, ...]]]] = [
-            ("INSERT OR IGNORE INTO plans VALUES (?, ?)", [(self.plan, body)])
+            *((statement, [parameters]) for statement, parameters in (clear_run(run.id) if replaces else ())),
+            ("INSERT OR IGNORE INTO plans VALUES (?, ?)", [(self.plan, body)]),
         ]
         if recorded:
             self._unwritten += [(statement, [(run.id,)]) for statement in _REOPEN]
         else:
             row = (run.id, run.name, run.created, run.uuid, self.plan, workspace, rerun_of, MARKED if redactor else 0)
-            self._unwritten.append(("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row]))
+            self._unwritten.append((_REPLACE_RUN if replaces else _ADD_RUN, [row]))
+            if replaces:
+                self._unwritten.append((DELETE_PLANS, [()]))
             if run.artifact_root:
                 self._unwritten.append(("INSERT INTO artifact_roots VALUES (?, ?)", [(run.id, run.artifact_root)]))
         root = os.fsencode(pipeline_root)
@@ -231,20 +244,24 @@ class RunRecorder:
             raise
 
     def __call__(self, facts: Sequence[Fact]) -> None:
-        """Append facts."""
+        """Append facts, with the time of now."""
         now = self._now()
-        rows: list[tuple[str, str]] = []
+        self.append([(now, fact) for fact in facts])
+
+    def append(self, facts: Sequence[tuple[float, Fact]]) -> None:
+        """Append facts, each with the time at which it was recorded, in seconds since the epoch."""
+        rows: list[tuple[float, str, str]] = []
         texts: dict[str, str] = {}
-        for fact in facts:
-            rows.append(encode(fact, texts))
+        for at, fact in facts:
+            rows.append((at, *encode(fact, texts)))
             self._unsafe += _work(fact)
             if self._outline:
-                self._outline.apply(now, fact)
+                self._outline.apply(at, fact)
         new_texts = {digest: text for digest, text in texts.items() if digest not in self._stored_texts}
         survives = self._unsafe >= self._most_lost
-        statements = [*self._unwritten, *_insert_facts(self._run, self._seq + 1, now, rows)]
+        statements = [*self._unwritten, *_insert_facts(self._run, self._seq + 1, rows)]
         last = self._seq + len(rows)
-        if facts and isinstance(facts[-1], RunEnded):
+        if facts and isinstance(facts[-1][1], RunEnded):
             statements.append((_SUM_UP, [(self._run, last)]))
             if self._outline:
                 statements.append((_ADD_OUTLINE, [(self._run, self._outline.outline())]))
@@ -283,7 +300,7 @@ class RunRecorder:
 
 
 def _insert_facts(
-    run: str, first: int, at: float, rows: Sequence[tuple[str, str]]
+    run: str, first: int, rows: Sequence[tuple[float, str, str]]
 ) -> Iterator[tuple[str, list[tuple[object, ...]]]]:
     """Yield the statements, with their parameters, that append facts to a run.
 
@@ -293,15 +310,14 @@ def _insert_facts(
     Args:
         run: the id of the run.
         first: the number of the first fact.
-        at: when they are stored, in seconds since the epoch.
-        rows: the kind and the body of each.
+        rows: the time, the kind and the body of each.
     """
     begin = 0
     for size in _ROWS_OF_STATEMENTS:
         while len(rows) - begin >= size:
             columns = (
                 value
-                for seq, (kind, body) in enumerate(rows[begin : begin + size], first + begin)
+                for seq, (at, kind, body) in enumerate(rows[begin : begin + size], first + begin)
                 for value in (run, seq, at, kind, body)
             )
             yield _INSERT_FACTS[size], [tuple(columns)]

@@ -69,16 +69,27 @@ def _unlock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
+def is_file_at(descriptor: int, path: Path) -> bool:
+    """Return whether an open file is the one at a path: it may have been removed since."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
 @contextmanager
 def lock_file(
     path: Path, *, keep_waiting: Callable[[], None], on_wait: Callable[[], None] | None = None
-) -> Iterator[None]:
+) -> Iterator[Descriptor]:
     """Hold an exclusive lock on a file for the length of a block. The file stays: others may be waiting for it.
 
     Args:
         path: the file; made if it is missing. Its folder exists.
         keep_waiting: called again and again while another process holds the lock; raises to give up.
         on_wait: called once if the lock is not free.
+
+    Yields:
+        The file; forked children, which leave the block as well, have closed it.
 
     Raises:
         OSError: if the file cannot be made, or its file system has no locks.
@@ -91,6 +102,23 @@ def lock_file(
             while not try_lock(file.number):
                 keep_waiting()
                 time.sleep(_RETRY_INTERVAL)
-        yield
+        yield file
     finally:
         unlock(file)
+
+
+@contextmanager
+def lock_temporary_file(
+    path: Path, *, keep_waiting: Callable[[], None], on_wait: Callable[[], None] | None = None
+) -> Iterator[None]:
+    """Hold an exclusive lock on a file as `lock_file` does, and remove the file afterwards."""
+    while True:
+        with lock_file(path, keep_waiting=keep_waiting, on_wait=on_wait) as file:
+            if not is_file_at(file.number, path):
+                continue  # its last holder has removed it: others lock another file
+            try:
+                yield
+            finally:
+                if file.number >= 0:  # not in a forked child
+                    path.unlink(missing_ok=True)
+            return

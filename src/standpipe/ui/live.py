@@ -188,7 +188,8 @@ def _look_at_run(root: Path, run: RunId) -> Event:
         return Event("gone", {"message": str(error)})
     except StandpipeError as error:
         return Event("problem", {"message": str(error)})
-    return Event("message", {"length": row.length, "status": status.value}, status is Status.RUNNING)
+    data = {"length": row.length, "status": status.value, "number": row.number}  # replaced facts have another number
+    return Event("message", data, status is Status.RUNNING)
 
 
 def _look_at_list(root: Path) -> Event:

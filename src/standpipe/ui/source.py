@@ -13,8 +13,7 @@ from standpipe.errors import StandpipeError
 from standpipe.history import Run, get_run, runs
 from standpipe.history.totals_reader import TotalsReader
 from standpipe.model.plan import Plan
-from standpipe.model.refs import RunId
-from standpipe.store.reading import plan_digest, read_plan, run_row
+from standpipe.store.reading import StoredFacts, plan_digest, read_plan, run_row
 from standpipe.ui.pages_in_work import PagesInWork
 
 #: How many runs keep their records in memory, and of how many facts together unless it is one run: those of a run of
@@ -48,7 +47,6 @@ class RunSource:
         self._lock = threading.Lock()
         self._preparing = threading.Lock()
         self._read_plan = lru_cache(_MOST_KEPT)(partial(read_plan, root))
-        self._read_digest = lru_cache(_MOST_KEPT)(partial(_read_digest, root))
         self._kept: OrderedDict[str, _Kept] = OrderedDict()  # the least recently used first
 
     def runs(self) -> list[Run]:
@@ -113,11 +111,13 @@ class RunSource:
     def plan(self, run: Run) -> Plan | None:
         """Return the Plan that a run was started or last resumed with; None for a run of a version that stored none.
 
+        The facts of the run are not read for it, apart from those of its resumptions.
+
         Raises:
             NoSuchRun: if there is no such run.
             StorageError: if the run store cannot be read.
         """
-        digest = self._read_digest(run.id, run.resume_count)
+        digest = plan_digest(self.root, StoredFacts(self.root).run(run.id))
         return self._read_plan(digest) if digest else None
 
     def readable_plan(self, run: Run) -> Plan | None:
@@ -126,8 +126,3 @@ class RunSource:
             return self.plan(run)
         except StandpipeError:
             return None
-
-
-def _read_digest(root: Path, run: RunId, resume_count: int) -> str:
-    """Return the id of the Plan of a run, which stays the same until the run is resumed."""
-    return plan_digest(root, run_row(root, run))

@@ -37,6 +37,11 @@ def run_as_child(path: str, run: Callable[[str], int]) -> int:
         path: the file of the request.
         run: executes it in the child, and returns the exit code.
     """
+    problem = _find_problem(path)
+    if problem:
+        print(problem, flush=True)
+        _write_message({"error": {"kind": "PermissionError", "summary": problem}})
+        return 1
     former = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)  # or one that comes now would be lost
     child = os.fork()
     if not child:
@@ -49,6 +54,19 @@ def run_as_child(path: str, run: Callable[[str], int]) -> int:
     with suppress(OSError, ValueError, KeyError):  # then the log and the exit code have to do
         _write_message(_make_message(read(path)))
     return code
+
+
+def _find_problem(path: str) -> str:
+    """Return why the user of this container, which only its image may name, cannot reach a file; empty if they can."""
+    folders = [path[:end] or "/" for end, character in enumerate(path) if character == "/"]
+    closed = [folder for folder in folders if not os.access(folder, os.X_OK)]
+    if not closed:
+        return ""
+    return (
+        f"User {os.geteuid()} of the container cannot enter the folder {closed[0]}, in which state_root is. Set "
+        "state_root to a folder that every user can enter, such as one below /tmp: local.init(state_root=...), or "
+        "--state-root."
+    )
 
 
 def _forward(child: int, number: int) -> None:

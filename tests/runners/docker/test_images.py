@@ -409,6 +409,32 @@ def test_an_image_that_cannot_be_pulled_is_explained(bench: Bench, late: bool) -
         assert advice in message
 
 
+def test_an_image_is_checked_without_its_layers(bench: Bench) -> None:
+    def layers() -> Iterator[dict[str, Any]]:
+        yield from ({"status": "Pulling from far", "id": "1"}, {"status": "Pulling fs layer", "id": "abc"})
+        asked_for_more.wait()
+        yield {"status": "Pull complete", "id": "abc"}
+
+    asked_for_more = threading.Event()
+    bench.engine.elsewhere["far:1"] = layers()
+    for name in ("base:1", "far:1"):
+        bench.images.check(name, run_args={"platform": "linux/amd64"}, cancel=bench.cancel)
+    asked_for_more.set()
+    assert bench.engine.pulled == [("far:1", "linux/amd64")]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_check_of_an_image_that_cannot_be_pulled_has_the_error_of_a_pull(bench: Bench, late: bool) -> None:
+    if late:
+        bench.engine.elsewhere["far:1"] = [{"status": "Pulling"}, {"error": "pull access denied"}]
+    with pytest.raises(RunnerError) as checked:
+        bench.images.check("far:1", run_args={}, cancel=bench.cancel)
+    bench.engine.present.pop("far:1", None)
+    with pytest.raises(RunnerError, match="The image far:1 is not on this machine, and could not be pulled") as pulled:
+        bench.image("far:1", None)
+    assert str(checked.value) == str(pulled.value)
+
+
 def test_a_pull_can_be_cancelled(bench: Bench) -> None:
     bench.engine.elsewhere["far:1"] = [{"status": "Pulling"}] * 3
     bench.cancel.set()

@@ -106,6 +106,7 @@ class FakeEngine:
         self.ids: dict[str, str] = {}
         self.variables: list[str] = []
         self.looked_up: list[str] = []
+        self.checked: list[str] = []
         self.api = self
         self.base_url = "http+docker://localhost"
         self.refusal: Exception | None = None
@@ -139,6 +140,11 @@ class FakeEngine:
         if name not in self.ids:
             raise ImageNotFound("no such image")
         return SimpleNamespace(id=self.ids[name], attrs={"Config": {"Env": self.variables}})
+
+    def check(self, name: str, *, run_args: Any, cancel: Any) -> None:
+        self.checked.append(name)
+        if name not in self.ids:
+            raise RunnerError(f"The image {name} could not be pulled")
 
     def pull(self, name: str, **_: Any) -> None:
         raise AssertionError(f"no task of these tests asks for a fresh {name}")
@@ -910,6 +916,20 @@ def test_an_image_is_looked_up_once_for_many_tasks_that_follow_each_other(bench:
 )
 def test_names_of_images_are_no_problem(image: str, bench: Bench) -> None:
     assert list(bench.runner.find_problems(Container(image, Command()))) == []
+
+
+def test_an_image_is_checked_once_for_the_executors_of_a_run(bench: Bench) -> None:
+    bench.engine.ids["image:1"] = "sha256:1"
+    executors = [Container(image, Command((text,))) for image in ("image:1", "missing:1") for text in "ab"]
+    for run in range(1, 3):
+        cancel, errors = Cancellation(), []
+        for executor in executors:
+            try:
+                bench.runner.check(executor, cancel)
+            except RunnerError as error:
+                errors.append(str(error))
+        assert errors == ["The image missing:1 could not be pulled"] * 2
+        assert bench.engine.checked == ["image:1", "missing:1"] * run
 
 
 @pytest.mark.parametrize(

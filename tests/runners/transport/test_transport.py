@@ -219,7 +219,7 @@ def test_a_root_that_a_node_cannot_make_is_an_error(root: Path, tmp_path: Path, 
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("missing")
     other = tmp_path / kind
-    with pytest.raises(StorageError, match=rf"cannot be made on its node: .*/{kind}.*: .* Set state_root to a folder"):
+    with pytest.raises(StorageError, match=rf"cannot be made on its node: .*/{kind}.*: .* Set state_root, which is "):
         make_folder(replace(request, pipeline_root=other, folder=other / "run-1" / "task"))
 
 

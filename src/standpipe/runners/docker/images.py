@@ -60,6 +60,9 @@ _INSTALLATION_ARGUMENTS = {
 #: Keeps a container up while commands are executed in it. Python is what an image of Python components has.
 _IDLE = ("python3", "-c", "import time\nwhile True: time.sleep(3600)")
 
+#: What engines say first of a layer: they have found the image then, also one for the platform.
+_OF_LAYERS = frozenset(("Pulling fs layer", "Already exists", "Waiting", "Downloading", "Download complete"))
+
 _SECONDS_BETWEEN_NOTICES = 2.0
 _SECONDS_TO_KILL = 2.0
 _LINES_OF_PIP = 20
@@ -110,6 +113,13 @@ class DerivedImages:
         """Pull an image that may be on this machine; see `Images`."""
         with _explain_errors(f"The image {name} could not be pulled"):
             _pull(self._client(), name, run_args.get("platform"), inform, cancel)
+
+    def check(self, name: str, *, run_args: Mapping[str, Any], cancel: Cancellation) -> None:
+        """Check that an image is on this machine, or can be pulled; see `Images`."""
+        if self._inspect(name) is None:
+            with _explain_missing(name):
+                events = _pull_events(self._client(), name, run_args.get("platform"), cancel)
+                next((event for event in events if event.get("status") in _OF_LAYERS), None)
 
     def _inspect(self, name: str) -> dict[str, Any] | None:
         from docker.errors import NotFound  # costly; only a user of containers needs it
@@ -288,26 +298,34 @@ def _index_options(indexes: Indexes) -> list[str]:
 
 def _pull_missing(client: DockerClient, name: str, platform: str | None, inform: Notice, cancel: Cancellation) -> None:
     inform(f"Pulling the image {name}, which is not on this machine.")
-    try:
+    with _explain_missing(name):
         _pull(client, name, platform, inform, cancel)
+    inform(f"Pulled the image {name}.")
+
+
+@contextlib.contextmanager
+def _explain_missing(name: str) -> Iterator[None]:
+    try:
+        yield
     except engine_errors() as error:
         raise RunnerError(
             f"The image {name} is not on this machine, and could not be pulled: {message_of(error)}\n"
             "Check the spelling of its name. If it is private, log in first: `docker login <registry>`. "
             f"Without a network, load it (`docker load`) or build it (`docker build -t {name} .`)."
         ) from error
-    inform(f"Pulled the image {name}.")
 
 
 def _pull(client: DockerClient, name: str, platform: str | None, inform: Notice, cancel: Cancellation) -> None:
-    pull = partial(client.api.pull, name, stream=True, decode=True, platform=platform)
-    for text in _progress(_checked_events(pull, cancel)):
+    for text in _progress(_pull_events(client, name, platform, cancel)):
         inform(f"Pulling the image {name}: {text}.")
 
 
-def _checked_events(pull: Callable[[], Iterable[dict[str, Any]]], cancel: Cancellation) -> Iterator[dict[str, Any]]:
+def _pull_events(
+    client: DockerClient, name: str, platform: str | None, cancel: Cancellation
+) -> Iterator[dict[str, Any]]:
     from docker.errors import DockerException  # costly; only a user of containers needs it
 
+    pull = partial(client.api.pull, name, stream=True, decode=True, platform=platform)
     # In another thread, as a registry may pause for minutes.
     for event in iterate_in_thread(pull, cancel):
         if "error" in event:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakKeyDictionary
 
 from standpipe.errors import RunnerError, UnsupportedError
 from standpipe.model import plan
@@ -85,6 +86,13 @@ class Images(Protocol):
             RunnerError: if it cannot be pulled, or `cancel` was set meanwhile.
         """
 
+    def check(self, name: str, *, run_args: Mapping[str, Any], cancel: Cancellation) -> None:
+        """Check that an image is on this machine, or can be pulled. The pull is left when its first layer comes.
+
+        Raises:
+            RunnerError: if it cannot be pulled, or `cancel` was set meanwhile.
+        """
+
 
 class ContainerTaskRunner:
     """Implements `model.ports.Runner` with containers.
@@ -129,6 +137,8 @@ class ContainerTaskRunner:
         self._traits: EngineTraits | None = None
         self._knows_of_limits = False
         self._prepared: set[object] = set()
+        self._checking = threading.Lock()
+        self._image_errors: WeakKeyDictionary[Cancellation, dict[str, RunnerError | None]] = WeakKeyDictionary()
 
     def run(self, request: TaskRequest, *, log: Log, cancel: Cancellation) -> Outcome:
         """Run one attempt in a container of its own; see `model.ports.Runner`.
@@ -297,7 +307,27 @@ class ContainerTaskRunner:
         self._prepared.add(_identify(executor.image, executor.program))
 
     def check(self, executor: plan.Container, cancel: Cancellation) -> None:
-        """Check nothing: only a pull tells for certain that an image is missing, as Podman has no request for that."""
+        """Check that the image of an executor can be pulled, once for all executors with the same `cancel`.
+
+        Only a pull tells that for certain: Podman has no other request for it, and Docker's knows no mirrors.
+
+        Raises:
+            RunnerError: if there is no engine, or the image cannot be pulled.
+        """
+        image = str(executor.image)
+        with self._checking:  # two threads may come with one image
+            errors = self._image_errors.setdefault(cancel, {})
+            if image not in errors:
+                errors[image] = self._find_image_error(image, cancel)
+        if (error := errors[image]) is not None:
+            raise error
+
+    def _find_image_error(self, image: str, cancel: Cancellation) -> RunnerError | None:
+        try:
+            self._images.check(image, run_args=self._arguments.merged(environment={}, labels={}), cancel=cancel)
+        except RunnerError as error:
+            return error
+        return None
 
     def fingerprint(self, request: TaskRequest) -> str:
         """Return the digests of its images and the user's arguments; empty while one is not on this machine."""

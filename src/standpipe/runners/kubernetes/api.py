@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import finalize
 
@@ -10,10 +11,10 @@ from standpipe.errors import ArgumentError, UnsupportedError
 from standpipe.runners.api import LocalRunner
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
-    from standpipe.model.plan import Plan
-    from standpipe.model.ports import Runner
+    from standpipe.model.plan import Container, Plan
+    from standpipe.model.ports import Problem, Runner
 
 
 class KubernetesRunner(LocalRunner):
@@ -86,6 +87,25 @@ class KubernetesRunner(LocalRunner):
                     "cannot copy to its workspace, which is a PVC of the cluster. Remove download_to_workspace: tasks "
                     "get the artifact as an input."
                 )
+
+    def find_user_problems(self, executor: Container, user: int | None, root: Path) -> Iterable[Problem]:
+        """Yield a problem if the containers that move artifacts cannot enter a folder above the folder of runs.
+
+        Only the default image of these containers is known well enough to say so.
+        """
+        # imported here, as `import standpipe` does without the model
+        from standpipe.model.ports import Problem
+        from standpipe.runners.kubernetes.settings import CLOSED_FOLDERS, DEFAULT_AGENT_IMAGE
+
+        user = self.run_as_user if user is None else user
+        closed = next((folder for folder in CLOSED_FOLDERS if Path(folder) in root.parents), "")
+        if closed and user and self.agent_image in ("", DEFAULT_AGENT_IMAGE):
+            yield Problem(
+                f"its pod runs as user {user}, and only root can enter the folder {closed} of its containers, in which "
+                f"state_root is ({root})",
+                "Set state_root to a folder that every user can enter, such as one below /tmp: "
+                "local.init(state_root=...), or --state-root.",
+            )
 
     def check_debug(self) -> None:
         """Refuse to debug tasks: a pod has no terminal.

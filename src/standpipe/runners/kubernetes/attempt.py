@@ -40,21 +40,19 @@ _POD_PATIENCE = 120.0
 
 #: What the API server says of a pod that its namespace does not allow (`pod-security-admission`, `admission.go`).
 _INSECURE = "violates PodSecurity"
+
+#: What to do about a container that must not run as root.
+_USER_HINT = (
+    "Name a user that is not root. For all containers: local.KubernetesRunner(run_as_user=1000), or --runner-option "
+    "run_as_user=1000. For one task, but not its init containers and sidecars: "
+    "kubernetes.set_security_context(task, run_as_user=1000), which wins over the option."
+)
 _INSECURE_HINT = (
-    "The namespace enforces a Pod Security Standard, and the message names what does not satisfy it. Have all "
-    "containers run as a user that is not root: local.KubernetesRunner(run_as_user=1000), or --runner-option "
-    "run_as_user=1000. For one task without init containers: kubernetes.set_security_context(task, run_as_user=1000), "
-    "which wins over the option."
+    "The namespace enforces a Pod Security Standard, and the message names what does not satisfy it. " + _USER_HINT
 )
 
 #: The seconds after the grace period in which a stopped pod is gone.
 _STOPPING = 10.0
-
-#: What to do about a container that must not run as root, whose image says nothing else.
-_ROOT_HINT = (
-    "Name a user that is not root: kubernetes.set_security_context(task, run_as_user=1000), or for all containers "
-    "local.KubernetesRunner(run_as_user=1000), or --runner-option run_as_user=1000."
-)
 
 
 class Settled(NamedTuple):
@@ -171,7 +169,7 @@ class PodAttempt:
             waited = time.monotonic() - since
             if wait.is_final or waited > _PATIENCE.get(wait.kind, float("inf")):
                 is_root = wait.kind == "config" and wait.is_final
-                return self._give_up(_describe_wait(self._request, wait), _ROOT_HINT if is_root else "")
+                return self._give_up(_describe_wait(self._request, wait), _USER_HINT if is_root else "")
             if waited > _QUIET:
                 self._tell(f"Task {str(self._request.task)!r} waits: {wait.text}")
         return None

@@ -8,6 +8,9 @@ from typing import NamedTuple
 #: The image of the containers that move artifacts, unless the user names one.
 DEFAULT_AGENT_IMAGE = f"python:{'.'.join(platform.python_version_tuple()[:2])}-slim"
 
+#: The folders of that image that only root can enter, of those that hold files of users.
+CLOSED_FOLDERS = ("/root",)
+
 
 class AgentSettings(NamedTuple):
     """The options of a `KubernetesRunner` about pods.

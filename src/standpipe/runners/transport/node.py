@@ -69,10 +69,18 @@ def make_folder(request: TaskRequest) -> bool:
     except UntrustedFileError:
         raise
     except OSError as error:
+        closed = find_closed_folder(request.pipeline_root) if isinstance(error, PermissionError) else ""
+        reason = f"user {os.geteuid()} cannot enter {closed}" if closed else f"{error.filename}: {error.strerror}"
         raise StorageError(
-            f"The folder of the task {str(request.task)!r} cannot be made on its node: {error.filename}: "
-            f"{error.strerror}. Set state_root to a folder that each node can make, such as one below /tmp."
+            f"The folder of the task {str(request.task)!r} cannot be made on its node: {reason}. Set state_root, which "
+            f"is {request.pipeline_root}, to a folder that tasks can make and enter there, such as one below /tmp: "
+            "local.init(state_root=...), or --state-root."
         ) from error
+
+
+def find_closed_folder(path: Path) -> str:
+    """Return the topmost folder above a path that this process may not enter; empty if there is none."""
+    return next((str(each) for each in reversed(path.parents) if each.is_dir() and not os.access(each, os.X_OK)), "")
 
 
 def _make_folder(request: TaskRequest, tries: int) -> bool:
