@@ -57,8 +57,10 @@ class Counting(StoredFacts):
 
     decoded = 0
 
-    def facts_since(self, run: RunId, seq: int = 0, until: int | None = None) -> list[tuple[float, e.Fact]]:
-        facts = super().facts_since(run, seq, until)
+    def facts_since(
+        self, run: RunId, seq: int = 0, until: int | None = None, *, number: int | None = None
+    ) -> list[tuple[float, e.Fact]]:
+        facts = super().facts_since(run, seq, until, number=number)
         self.decoded += len(facts)
         return facts
 
@@ -315,11 +317,13 @@ def test_facts_that_are_replaced_while_they_are_read_are_never_mixed(
     class Replaced(StoredFacts):
         """A store in which another process replaces facts just before some are read."""
 
-        def facts_since(self, run: RunId, seq: int = 0, until: int | None = None) -> list[tuple[float, e.Fact]]:
+        def facts_since(
+            self, run: RunId, seq: int = 0, until: int | None = None, *, number: int | None = None
+        ) -> list[tuple[float, e.Fact]]:
             if not replaced and seq:
                 replaced.append(run)
                 replace_facts(tmp_path, new)
-            return super().facts_since(run, seq, until)
+            return super().facts_since(run, seq, until, number=number)
 
     replaced: list[RunId] = []
     new: list[e.Fact] = [FACTS[0], e.TaskReady(B, {})]

@@ -113,11 +113,11 @@ def test_one_run_is_prepared_at_a_time(tmp_path: Path, monkeypatch: pytest.Monke
     run, read = source.runs()[0].id, []
     original = StoredFacts.facts_since
 
-    def facts_since(self: StoredFacts, *args: Any) -> Any:
+    def facts_since(self: StoredFacts, *args: Any, **how: Any) -> Any:
         read.append(args[0])
         source._kept.clear()
         source.prepare(run)
-        return original(self, *args)
+        return original(self, *args, **how)
 
     monkeypatch.setattr(StoredFacts, "facts_since", facts_since)
     source.prepare(run)
@@ -132,10 +132,10 @@ def test_a_run_is_read_ahead_in_steps_while_no_page_is_made(tmp_path: Path, monk
     run, read = source.runs()[0].id, []
     original = StoredFacts.facts_since
 
-    def facts_since(self: StoredFacts, *args: Any) -> Any:
+    def facts_since(self: StoredFacts, *args: Any, **how: Any) -> Any:
         read.append(args[1:])
         assert not source.pages._count
-        return original(self, *args)
+        return original(self, *args, **how)
 
     monkeypatch.setattr(StoredFacts, "facts_since", facts_since)
     with source.pages.one():
@@ -158,10 +158,10 @@ def test_a_run_that_others_have_displaced_is_not_read_to_its_end(
     run, read = source.runs()[0].id, []
     original = StoredFacts.facts_since
 
-    def facts_since(self: StoredFacts, *args: Any) -> Any:
+    def facts_since(self: StoredFacts, *args: Any, **how: Any) -> Any:
         read.append(args[1:])
         source._kept.clear()
-        return original(self, *args)
+        return original(self, *args, **how)
 
     monkeypatch.setattr(StoredFacts, "facts_since", facts_since)
     source.prepare(run)

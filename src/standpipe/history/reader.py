@@ -7,12 +7,11 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from standpipe.errors import StorageError
 from standpipe.history.display_names import NO_DISPLAY_NAMES
 from standpipe.history.folding import RunFold
 from standpipe.history.records import Status, to_datetime
 from standpipe.history.run import Run, RunDetails
-from standpipe.model.ports import FactReader, RecordedRun
+from standpipe.model.ports import FactReader, FactsReplaced, RecordedRun
 from standpipe.model.refs import RunId, TaskRef
 from standpipe.store.locks import is_in_progress
 from standpipe.support.garbage_collection import pause_garbage_collection
@@ -123,15 +122,10 @@ class RunReader:
             if self._length >= until:
                 return self._length >= recorded.length
             try:
-                facts = self._facts.facts_since(self._run, self._length, until)
-                current = self._facts.run(self._run)
-            except StorageError:  # there are fewer now, unless the store is damaged
-                current = self._facts.run(self._run)
-                if current.number == recorded.number:
-                    raise
-            if current.number == recorded.number:
+                facts = self._facts.facts_since(self._run, self._length, until, number=recorded.number)
                 break
-            recorded = current
+            except FactsReplaced:
+                recorded = self._facts.run(self._run)
         for at, fact in facts:
             self._fold.apply(at, fact)
         self._length = until

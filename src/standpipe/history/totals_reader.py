@@ -17,6 +17,7 @@ from standpipe.history.progress import RunProgress
 from standpipe.history.records import Status
 from standpipe.history.run import Run, RunState, state_of
 from standpipe.history.totals import RunTotals
+from standpipe.model.ports import FactsReplaced
 from standpipe.model.refs import RunId
 from standpipe.store.reading import StoredFacts, read_totals
 from standpipe.support.garbage_collection import pause_garbage_collection
@@ -77,8 +78,11 @@ class TotalsReader:
 
     def _fold(self, run: Run, deadline: float) -> RunTotals:
         try:
-            fold = self._find_fold(run.id)
-            is_complete = fold.read(lambda: self._clock() > deadline)
+            recorded = self._facts.run(run.id)
+            fold = self._open.get(run.id)
+            if fold is None or fold.number != recorded.number:
+                fold = self._open[run.id] = _Fold(self._facts, run.id, recorded.number)
+            is_complete = fold.read(recorded.length, lambda: self._clock() > deadline)
         except StandpipeError:  # the page of the run says what is wrong with it
             return RunTotals(is_complete=True)
         totals = replace(fold.totals(is_over=run.status is not Status.RUNNING), is_complete=is_complete)
@@ -86,14 +90,6 @@ class TotalsReader:
             self._ended[run.id] = (state_of(run), totals)
             del self._open[run.id]
         return totals
-
-    def _find_fold(self, run: RunId) -> _Fold:
-        """Return what was read of a run; nothing yet if its facts were replaced since."""
-        number = self._facts.run(run).number
-        fold = self._open.get(run)
-        if fold is None or fold.number != number:
-            fold = self._open[run] = _Fold(self._facts, run, number)
-        return fold
 
 
 class _Fold:
@@ -112,14 +108,14 @@ class _Fold:
         self._length = 0
         self._progress = RunProgress()
 
-    def read(self, is_late: Callable[[], bool]) -> bool:
-        """Read the facts that are new, until it is late; return whether these are all."""
-        length = self._facts.run(self._run).length
+    def read(self, length: int, is_late: Callable[[], bool]) -> bool:
+        """Read the facts that are new, up to a number of facts, until it is late; return whether these are all."""
         while self._length < length and not is_late():
             until = min(length, self._length + _STEP)
-            facts = self._facts.facts_since(self._run, self._length, until)
-            if self._facts.run(self._run).number != self.number:
-                return False  # they were replaced, and may be those of two runs
+            try:
+                facts = self._facts.facts_since(self._run, self._length, until, number=self.number)
+            except FactsReplaced:
+                return False  # the next call reads the other ones
             for at, fact in facts:
                 self._progress.apply(at, fact)
             self._length = until

@@ -452,6 +452,10 @@ class RecordedRun(Protocol):
         """Its final state; None until it has ended."""
 
 
+class FactsReplaced(Exception):
+    """The facts of a run were replaced by others after its number was read."""
+
+
 class FactReader(Protocol):
     """Reads runs and their facts, from any thread, also while they are in progress.
 
@@ -471,7 +475,9 @@ class FactReader(Protocol):
             NoSuchRun: if there is no run with this id.
         """
 
-    def facts_since(self, run: RunId, seq: int = 0, until: int | None = None) -> Sequence[tuple[float, Fact]]:
+    def facts_since(
+        self, run: RunId, seq: int = 0, until: int | None = None, *, number: int | None = None
+    ) -> Sequence[tuple[float, Fact]]:
         """Return the facts of a run with a higher sequence number, in order.
 
         Each is paired with the time at which it was recorded, in seconds since the epoch.
@@ -480,4 +486,8 @@ class FactReader(Protocol):
             run: the id of the run. An unknown run has no facts.
             seq: the sequence number of the last fact that is known; 0 returns all facts.
             until: the sequence number of the last fact to return; by default, of the last one that is recorded.
+            number: the number of the run whose facts are read; by default, of the one with this id now.
+
+        Raises:
+            FactsReplaced: if the run has another number by now.
         """

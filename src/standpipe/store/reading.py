@@ -20,6 +20,7 @@ from standpipe.model.fact_values import values_of
 from standpipe.model.frozen import frozen
 from standpipe.model.layout import StateLayout
 from standpipe.model.plan import Plan
+from standpipe.model.ports import FactsReplaced
 from standpipe.model.refs import RunId
 from standpipe.model.states import TaskState
 from standpipe.store import database, runs
@@ -75,6 +76,7 @@ _SINCE_VERSION_2 = {
     "redacted": ("redacted", "masked"),
 }
 _FACTS = "SELECT at, kind, body FROM facts WHERE run = ? AND seq > ? AND seq <= ? ORDER BY seq"
+_NUMBER = "SELECT rowid FROM runs WHERE id = ?"
 _LAST_FACT = "SELECT coalesce(max(seq), 0) FROM facts WHERE run = ?"
 _FACTS_WITH = """
     SELECT run, kind, body FROM facts JOIN runs ON runs.id = run WHERE instr(body, ?) ORDER BY runs.rowid, seq
@@ -249,7 +251,9 @@ class StoredFacts:
             raise NoSuchRun(f"Run {run!r} is no longer in {self._path}.")
         return rows[0]
 
-    def facts_since(self, run: RunId, seq: int = 0, until: int | None = None) -> list[tuple[float, Fact]]:
+    def facts_since(
+        self, run: RunId, seq: int = 0, until: int | None = None, *, number: int | None = None
+    ) -> list[tuple[float, Fact]]:
         """Return the facts of a run with a higher sequence number, in order, with their times.
 
         The locations of artifacts are those in the pipeline root as it is now, which may have been moved or copied.
@@ -261,6 +265,9 @@ class StoredFacts:
                 until = db.execute(_LAST_FACT, (run,)).fetchone()[0] if until is None else until
                 facts += _select_facts(db, (run, seq, until), _text_reader(self._path))
                 roots = _select_roots(db, run)
+                # After the facts: they are replaced at once, together with the number.
+                if number is not None and [*map(tuple, db.execute(_NUMBER, (run,)))] != [(number,)]:
+                    raise FactsReplaced
         expected = max(0, (until or 0) - seq)
         if len(facts) != expected:
             problem = f"run {run} has {seq + len(facts)} facts, expected {seq + expected}"

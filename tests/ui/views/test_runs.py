@@ -33,6 +33,7 @@ def a_run(
         "folder": Path("/root") / name,
         "rerun_of": "",
         "_idle": 0.0,
+        "_number": 1,
         "_read": lambda: pytest.fail("a list reads no facts"),
         "_refresh": lambda: pytest.fail("a list reads no facts"),
         "_read_ahead": lambda: pytest.fail("a list reads no facts"),
