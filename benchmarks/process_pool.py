@@ -3,9 +3,9 @@
     python process_pool.py FOLDER TASKS pool|forks
 
 `pool` is a pool of two workers that have imported both packages and fitted models, and that keep what earlier tasks
-have left in them. `forks` is the lower bound of tasks that have a process each: a process that has imported both forks
-for each task, two at once. Prints as JSON the seconds of the tasks. The number of threads is that of the variables
-which the packages read.
+have left in them. `forks` is the lower bound of tasks that have a process each: a process that has imported all that a
+task imports, also what the packages import when they are called, forks for each task, two at once. Prints as JSON the
+seconds of the tasks. The number of threads is that of the variables which the packages read.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
 
 from work import fit_iris
 
@@ -30,14 +31,21 @@ def run_pool(tasks: int) -> float:
 
 def run_forks(tasks: int) -> float:
     """Return the seconds of tasks that are forked from this process, after their imports."""
-    import pandas as pd  # noqa: F401
-    from sklearn.datasets import load_iris  # noqa: F401
-    from sklearn.linear_model import LogisticRegression  # noqa: F401
-
+    with ProcessPoolExecutor(1) as other:
+        names = other.submit(_list_imports).result()
+    for name in names:
+        import_module(name)
     _fork_all(4)
     start = time.perf_counter()
     _fork_all(tasks)
     return time.perf_counter() - start
+
+
+def _list_imports() -> list[str]:
+    """Return the modules that a task imports, in their order."""
+    before = set(sys.modules)
+    fit_iris(0)
+    return [name for name, module in sys.modules.items() if name not in before and hasattr(module, "__spec__")]
 
 
 def _fork_all(tasks: int, at_once: int = 2) -> None:
