@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import builtins
+import html
 import json
 import logging
 import os
+import re
 import tempfile
 import threading
 from pathlib import Path
@@ -14,9 +16,12 @@ from typing import Any, NamedTuple
 import pytest
 
 from standpipe import compiler, dsl, local
+from standpipe.cli.main import main
 from standpipe.errors import TaskFailed
 from standpipe.local import FakeRunner
 from standpipe.runs.clock import SystemClock
+from standpipe.ui.views.junit import make_junit
+from standpipe.ui.views.summary import make_summary
 from tests.clock import FastClock
 
 RUNNER = local.SubprocessRunner(use_venv=False)
@@ -562,7 +567,9 @@ def test_the_workspace_is_kept_and_shared_by_iterations(run: Any) -> None:
     assert sorted(os.listdir("mine")) == ["1", "2", "own"]
 
 
-def test_a_pipeline_is_stopped_at_its_deadline(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipeline_is_stopped_at_its_deadline_and_says_why(
+    run: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     @dsl.component
     def wait(seconds: int) -> int:
         import time
@@ -578,8 +585,16 @@ def test_a_pipeline_is_stopped_at_its_deadline(run: Any, monkeypatch: pytest.Mon
         clock = FastClock()
         patch.setattr(SystemClock, "now", clock.now)
         patch.setattr(SystemClock, "wait", clock.wait)
-        with pytest.raises(TaskFailed, match=r"was cancelled: it had not ended after 1000 s \(PipelineConfig"):
+        reason = "it had not ended after 1000 s (PipelineConfig(active_deadline_seconds=...))"
+        with pytest.raises(TaskFailed, match=re.escape(f"was cancelled: {reason}.")) as failure:
             run(waits, seconds=100)
+    stopped = failure.value.run
+    assert (stopped.status.value, stopped.stop_reason) == ("CANCELLED", reason)
+    assert stopped.failures == (f"The run was stopped: {reason}.",)
+    for text in (str(stopped), html.unescape(make_summary(stopped)).replace("\\", ""), make_junit(stopped)):
+        assert f"The run was stopped: {reason}." in text or f"cancelled, as the run was stopped: {reason}." in text
+    assert main(["show", stopped.id, "--root", str(stopped.folder.parent)]) == 0
+    assert f"The run was stopped: {reason}." in capsys.readouterr().out
     assert run(waits, seconds=0).output == 0
 
 

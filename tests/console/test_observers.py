@@ -205,3 +205,13 @@ def test_a_cancellation_names_some_of_many_tasks() -> None:
         "Cancelling: waiting for 7 tasks (t0, t1, t2, t3, t4 and 2 more). Press Ctrl-C again to kill them."
     )
     assert describe_cancelling((), is_first=True) == "Cancelling"
+
+
+def test_a_run_that_the_user_has_not_cancelled_says_nothing_of_ctrl_c() -> None:
+    tasks = [TaskRef(((f"t{number}", None),)) for number in range(2)]
+    reason = "it had not ended after 5 s"
+    assert describe_cancelling(tasks, is_first=True, reason=reason) == (
+        "Stopping the run: it had not ended after 5 s. Waiting for 2 tasks (t0, t1)."
+    )
+    assert describe_cancelling((), is_first=True, reason=reason) == "Stopping the run: it had not ended after 5 s."
+    assert describe_cancelling(tasks, is_first=False) == "Killing 2 tasks (t0, t1)"

@@ -315,6 +315,18 @@ def test_a_cancelled_run_ends_with_the_command_that_resumes_it_with_its_options(
     ]
 
 
+def test_a_run_that_was_stopped_leaves_the_next_command_to_its_error(terminal: Terminal, clock: Clock) -> None:
+    terminal.resize(160, 24)
+    display = Live(RUN, "/runs/whole-2026")
+    reason = "its task 'sweep' cannot be set up"
+    run(display, clock, started("numbers"), [RunCancelled(reason), TaskCancelled(task("numbers"))])
+    run(display, clock, [RunEnded(TaskState.FAILED, {})])
+    display.close()
+    lines = terminal.lines()
+    assert f"Stopping the run: {reason}. Waiting for 1 task (numbers)." in lines
+    assert lines[-3:] == ["Failed in 4 s", "  tasks  1 cancelled", "  files  /runs/whole-2026"]
+
+
 def test_the_display_makes_way_for_a_debugger(
     terminal: Terminal, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

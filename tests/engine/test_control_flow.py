@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from standpipe.model.events import CancelRequested, LoopStarted, RunEnded, StopAttempts
+from standpipe.model.events import CancelRequested, Failure, LoopStarted, RunEnded, StopAttempts, TaskFailed
 from standpipe.model.expressions import parse
 from standpipe.model.plan import (
     Binding,
@@ -37,7 +37,7 @@ from standpipe.model.types import (
 )
 from standpipe.model.values import ArtifactValue
 from tests.engine.driving import Run, task
-from tests.plans import COMPLETED, INT, dag, group, is_, leaf, node, plan
+from tests.plans import COMPLETED, INT, RUN, dag, group, is_, leaf, node, plan
 
 LIST = ParameterType.LIST
 STRING = ParameterType.STRING
@@ -618,6 +618,73 @@ def test_cancelling_a_loop_cancels_the_iterations_that_have_not_begun() -> None:
     run.end("loop/0/a", failure="killed")
     assert [run.state(f"loop/{number}") for number in range(3)] == [TaskState.CANCELLED] * 3
     assert run.ended.state is TaskState.CANCELLED
+
+
+def unprepared(*paths: str) -> CancelRequested:
+    """Return the request to stop a run whose tasks cannot be set up."""
+    failures = [TaskFailed(task(path), Failure(f"no image {path}", hint="build it")) for path in paths]
+    return CancelRequested("its tasks cannot be set up", tuple(failures))
+
+
+@pytest.mark.parametrize("max_parallel", [1, 2])
+def test_a_task_that_cannot_be_set_up_fails_and_the_rest_is_cancelled(max_parallel: int) -> None:
+    body = group(dag(node("a"), node("ready"), node("later", "a"), node("rest", "a"), node("after", "later")))
+    run = Run(handled(body), max_parallel=max_parallel)
+    assert run.names == ["exit-handler-1/a", "exit-handler-1/ready"][:max_parallel]
+    run.send(unprepared("exit-handler-1/later", "exit-handler-1/ready"))
+    run.end("exit-handler-1/a", failure="killed")
+    if max_parallel == 2:
+        run.end("exit-handler-1/ready", failure="killed")
+    states = {name: run.state(f"exit-handler-1/{name}") for name in ("a", "ready", "later", "rest", "after")}
+    cancelled = TaskState.CANCELLED
+    assert states == {"a": cancelled, "ready": FAILED, "later": FAILED, "rest": cancelled, "after": cancelled}
+    assert run.inputs("tidy")["status"] == {
+        "state": "FAILED",
+        "pipelineJobResourceName": RUN.id,
+        "pipelineTaskName": "exit-handler-1",
+        "error": {"code": 2, "message": "its task 'exit-handler-1/ready' failed: no image exit-handler-1/ready"},
+    }
+    run.end("tidy", y=1)
+    assert run.ended.state is FAILED
+    reasons = {str(fact.task): (fact.failure.message, fact.failure.hint) for fact in run.ended.failures}
+    assert reasons == {
+        path: (f"no image {path}", "build it") for path in ("exit-handler-1/ready", "exit-handler-1/later")
+    }
+
+
+def test_what_is_cancelled_for_a_task_outside_has_the_reason_in_its_final_status() -> None:
+    status = {"status": ParameterInput(ParameterType.TASK_FINAL_STATUS, optional=True)}
+    tidy = node("tidy", "exit-handler-1", component="tidy", trigger=COMPLETED, status=FinalStatus("exit-handler-1"))
+    root = dag(node("exit-handler-1", component="body"), tidy, node("later", "exit-handler-1"))
+    run = Run(plan(root, body=group(dag(node("a"))), tidy=leaf(status, {})))
+    run.send(unprepared("later"))
+    run.end("exit-handler-1/a", failure="killed")
+    got = run.inputs("tidy")["status"]
+    assert (got["state"], got["error"]["message"]) == ("CANCELLED", "The run was stopped: its tasks cannot be set up.")
+    run.end("tidy")
+    assert (run.ended.state, run.failures) == (FAILED, [("later", "no image later")])
+
+
+def test_a_group_that_has_not_started_fails_for_a_task_in_it_that_cannot_be_set_up() -> None:
+    inner = group(dag(node("b"), node("c")))
+    run = Run(plan(dag(node("a"), node("inner", "a", component="inner"), node("last", "inner")), inner=inner))
+    run.send(unprepared("inner/c"))
+    run.end("a", failure="killed")
+    assert run.state("last") is TaskState.CANCELLED
+    assert (run.ended.state, run.failures) == (FAILED, [("inner", "its task 'inner/c' failed: no image inner/c")])
+
+
+def test_iterations_fail_whose_task_cannot_be_set_up() -> None:
+    body = group(dag(node("a"), node("b", "a")))
+    run = Run(plan(dag(node("loop", component="body", loop=raw(1, 2, parallelism=1))), body=body))
+    run.send(unprepared("loop/b"))
+    run.end("loop/0/a", failure="killed")
+    assert run.state("loop/0/a") is TaskState.CANCELLED
+    assert run.failures == [
+        ("loop/0/b", "no image loop/b"),
+        ("loop/1", "its task 'loop/b' failed: no image loop/b"),
+    ]
+    assert (run.state("loop"), run.ended.state) == (FAILED, FAILED)
 
 
 def test_the_facts_of_a_loop_hold_its_inputs_once() -> None:

@@ -125,6 +125,19 @@ class Runs(RuleBasedStateMachine):
     def the_user_cancels(self) -> None:
         self.send(CancelRequested())
 
+    @precondition(lambda self: not self.is_over and not self.is_cancelled)
+    @rule(seed=INDEX)
+    def tasks_cannot_be_set_up(self, seed: int) -> None:
+        refs = [task.ref for task in self.machine.root.walk() if isinstance(task, ExecutorTask)]
+        chosen = Random(seed).sample(refs, min(len(refs), 2))
+        static = [TaskRef(tuple((name, None) for name, _ in ref.path)) for ref in chosen]
+        running = {*self.running}
+        self.send(CancelRequested("it stops", tuple(TaskFailed(ref, Failure("no image")) for ref in static)))
+        states = {ref: self.machine.state_of(ref) for ref in chosen if ref not in running}
+        exit_tasks = {ref for ref in chosen if ignores_upstream_failure(self.plan, ref)}
+        waiting = {ref for ref, state in states.items() if state is TaskState.READY}
+        assert waiting <= exit_tasks, "what was ready has failed"
+
     @precondition(lambda self: self.resumed < 3)
     @rule()
     def the_run_is_resumed(self) -> None:
@@ -173,6 +186,13 @@ class Runs(RuleBasedStateMachine):
             assert all(kept[0].is_final for kept in self.state["tasks"].values())
 
     @invariant()
+    def a_run_fails_if_a_task_failed_that_cannot_be_set_up(self) -> None:
+        if self.is_over and self.is_cancelled and (end := self.facts[-1]):
+            assert isinstance(end, RunEnded)
+            causes = [fact for fact in end.failures if fact.failure.message.endswith("no image")]
+            assert end.state is TaskState.FAILED or not causes
+
+    @invariant()
     def started_attempts_are_running(self) -> None:
         assert all(self.machine.state_of(task) is TaskState.RUNNING for task in self.running)
 
@@ -192,6 +212,11 @@ class Runs(RuleBasedStateMachine):
     @property
     def is_over(self) -> bool:
         return bool(self.facts) and isinstance(self.facts[-1], RunEnded)
+
+    @property
+    def is_cancelled(self) -> bool:
+        since = max((at for at, fact in enumerate(self.facts) if isinstance(fact, RunResumed)), default=0)
+        return any(isinstance(fact, RunCancelled) for fact in self.facts[since:])
 
     @property
     def has_failed(self) -> bool:

@@ -21,6 +21,7 @@ from standpipe.model.events import (
     AttemptStarted,
     Fact,
     Failure,
+    RunCancelled,
     RunEnded,
     Start,
     StartAttempt,
@@ -91,10 +92,13 @@ def test_a_run_is_cancelled_at_its_timeout() -> None:
 
     retried = replace(node("a"), retry=Retry(1, 5000, 1.0, 5000))
     machine = Machine(plan(dag(retried)), RUN, max_parallel=1)
-    driver = Driver(machine, attempt, (), timeout=1000, clock=clock)
+    kept = Kept()
+    driver = Driver(machine, attempt, (kept,), timeout=1000, clock=clock)
     assert driver.run(Start({})).state is TaskState.CANCELLED
     assert driver.timed_out
     assert clock.now() == began + 1000
+    (cancelled,) = (fact for fact in kept.facts if isinstance(fact, RunCancelled))
+    assert cancelled == RunCancelled("it had not ended after 1000 s (PipelineConfig(active_deadline_seconds=...))")
 
 
 #: A task that waits until it is cancelled, and an exit task of it.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import html
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from standpipe import dsl, kubernetes, local
+from standpipe.cli.main import main
 from standpipe.errors import EnvironmentBuildError, StandpipeError, TaskFailed
 from standpipe.model.attempts import Outcome, TaskRequest
 from standpipe.model.cancellation import Cancellation
@@ -19,6 +23,8 @@ from standpipe.model.states import TaskState
 from standpipe.runners.api import LocalRunner
 from standpipe.runs.executor_uses import find_uses
 from standpipe.store.reading import run_row
+from standpipe.support.code_locations import describe_place
+from standpipe.ui.views.details import view_details
 
 #: A name of its own, as `from kfp.dsl import *` defines it in a script.
 EmbeddedInput = dsl.EmbeddedInput
@@ -42,6 +48,11 @@ def invalid() -> int:
 @dsl.component
 def uses_a_free_name() -> int:
     return later_defined + 1  # type: ignore[name-defined]  # noqa: F821
+
+
+@dsl.component
+def container_less(x: int) -> int:
+    return x
 
 
 @dsl.container_component
@@ -498,10 +509,83 @@ def test_an_environment_that_a_later_task_needs_stops_the_run(run: Callable[...,
     message = str(failure.value)
     assert message.startswith("Run chain-")
     where = f"its task 'later' ({_place(later)}) would fail: "
-    assert f"was cancelled: {where}The packages later-package cannot be installed." in message
+    assert f"was stopped: {where}The packages later-package cannot be installed." in message
+    assert "The run finished with status FAILED." in message
+    assert message.count("standpipe ") == 1, "one command"
     assert "To resume the run" in message
     assert runner.stopped
-    assert run_row(tmp_path / "root", "latest").state is TaskState.CANCELLED
+    assert run_row(tmp_path / "root", "latest").state is TaskState.FAILED
+
+
+def test_a_run_that_was_stopped_says_why_in_all_its_records(
+    run: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @dsl.component
+    def tidy(status: dsl.PipelineTaskFinalStatus) -> str:
+        return f"{status.state}: {status.error_message}"
+
+    @dsl.pipeline
+    def handled() -> None:
+        with dsl.ExitHandler(tidy()):
+            start = first()
+            later(x=start.output)
+            container_less(x=start.output)
+
+    class Tidied(Preparing):
+        def run(self, request: TaskRequest, *, log: Any, cancel: Cancellation) -> Outcome:
+            statuses.append(request.executor_input["inputs"].get("parameterValues", {}).get("status"))
+            outcome = super().run(request, log=log, cancel=cancel)
+            return Outcome(exit_code=1) if self.stopped and cancel else outcome
+
+    statuses: list[Any] = []
+    reason, root = "The packages later-package cannot be installed", str(tmp_path / "root")
+    with pytest.raises(TaskFailed) as failure:
+        run(handled, Tidied(EnvironmentBuildError(reason)))
+    shown = capsys.readouterr().out
+    assert "Ctrl-C" not in shown
+    place = f"'exit-handler-1/later' ({_place(later)})"
+    assert f"Stopping the run: its task {place} cannot be set up. Waiting for 1 task (exit-handler-1/first)." in shown
+    status = json.loads(statuses[-1]) if isinstance(statuses[-1], str) else statuses[-1]
+    assert (status["state"], status["error"]["message"]) == (
+        "FAILED",
+        f"its task 'exit-handler-1/later' failed: {reason}",
+    )
+
+    stopped = failure.value.run
+    assert {task.path: task.status.value for task in stopped.all_tasks()} == {
+        "exit-handler-1": "FAILED",
+        "exit-handler-1/first": "CANCELLED",
+        "exit-handler-1/later": "FAILED",
+        "exit-handler-1/container-less": "CANCELLED",
+        "tidy": "SUCCEEDED",
+    }
+    ((name, message, _, file, line),) = stopped.failed_tasks
+    assert (name, message, describe_place(file, line)) == ("exit-handler-1/later", reason, _place(later))
+    assert main(["show", "latest", "--root", root]) == 0
+    assert f"    later: failed: {reason}\n" in capsys.readouterr().out
+    assert main(["show", "latest", "--json", "--root", root]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["status"], document["stop_reason"]) == ("FAILED", f"its task {place} cannot be set up")
+    assert reason in document["failures"][0]
+    assert main(["report", "latest", "--no-html", "--junit", "-", "--root", root]) == 0
+    cases = {case.get("name"): case for case in ET.fromstring(capsys.readouterr().out).iter("testcase")}
+    assert [each.get("message") for each in cases["later"].iter("failure")] == [reason]
+    assert [each.get("message") for each in cases["first"].iter("error")] == [
+        f"The task was cancelled, as the run was stopped: its task {place} cannot be set up."
+    ]
+    assert main(["report", "latest", "-o", str(tmp_path / "report.html"), "--markdown", "-", "--root", root]) == 0
+    assert f"its task {place} cannot be set up." in capsys.readouterr().out.replace("\\", "")
+    page = html.unescape((tmp_path / "report.html").read_text())
+    assert reason in page
+    assert f"its task {place} cannot be set up" in page
+    details = view_details(stopped, None)
+    assert [fact.text for fact in details.facts if fact.label == "Stopped"] == [stopped.stop_reason]
+    assert [failed.path for failed in details.failures] == ["exit-handler-1/later"]
+
+    resumed = local.resume(stopped.id, pipeline_root=root, runner=Preparing(ready=True), quiet=True)
+    assert resumed.error is None
+    again = local.get_run(stopped.id, root)
+    assert (again.status.value, again.stop_reason, again.failures) == ("SUCCEEDED", "", ())
 
 
 def test_all_environments_that_cannot_be_built_are_in_one_error(run: Callable[..., Any]) -> None:
@@ -532,7 +616,8 @@ def test_all_environments_that_cannot_be_built_are_in_one_error(run: Callable[..
         ("other", "No version of it exists"),
     }
     assert "maybe" not in runner.checked  # it may not run
-    assert error.run.status.value == "CANCELLED"
+    assert error.run.status.value == "FAILED"
+    assert {each.task for each in error.run.failed_tasks} == {"later", "other"}
 
 
 def test_tasks_that_cannot_be_built_for_one_reason_have_it_once(run: Callable[..., Any]) -> None:

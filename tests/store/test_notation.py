@@ -45,7 +45,7 @@ TaskSucceeded: task, outputs, report=null, cached_from="" (cached)
 TaskFailed: task, failure, report=null
 TaskSkipped: task, reason (because)
 TaskCancelled: task, report=null
-RunCancelled:
+RunCancelled: reason="", failures=[]
 RunResumed: rerun_tasks (again), plan="", inputs={}, resumed_at=0.0
 RunEnded: state, outputs, failures=[]
 Failure: message, detail="", hint="", exit_code=null, signal=null, out_of_memory=false, cause_task=null (within),
@@ -232,7 +232,7 @@ EXAMPLES: tuple[Any, ...] = (
     e.TaskFailed(TASK, FAILURE, REPORT),
     e.TaskSkipped(TASK, "its condition is false"),
     e.TaskCancelled(TASK, REPORT),
-    e.RunCancelled(),
+    e.RunCancelled("it had not ended after 5 s", (e.TaskFailed(TASK, FAILURE),)),
     e.RunResumed((TASK,), "0123", {"x": 1}, 2.5),
     e.RunEnded(STATE, {"y": 1}, (e.TaskFailed(TASK, FAILURE),)),
     *(FAILURE, LOCATION, REPORT, RESOURCES, ARTIFACT, ARTIFACT.type, CHECKSUM),

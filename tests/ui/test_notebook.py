@@ -269,6 +269,16 @@ def test_a_cancelled_run_says_what_it_waits_for(tmp_path: Path) -> None:
     assert "Cancelled" in shown.last
 
 
+def test_a_run_that_is_stopped_says_why(tmp_path: Path) -> None:
+    shown = Shown()
+    progress = start(tmp_path, shown)
+    reason = "it had not ended after 5 s"
+    progress([e.RunStarted({}), e.TaskReady(LEAF, {}), e.AttemptStarted(LEAF, 0), e.RunCancelled(reason)])
+    time.sleep(0.6)
+    assert f"Stopping the run: {reason}. Waiting for 1 task (leaf)." in shown.last
+    progress.close()
+
+
 def test_a_failed_group_names_the_failure_once(tmp_path: Path) -> None:
     loop_ref, iteration = TaskRef((("loop", None),)), TaskRef((("loop", 0),))
     shown = Shown()

@@ -94,7 +94,7 @@ class Live:
         self._tree.restore(restored)
         self._tails: dict[TaskRef, deque[str]] = {}
         self._above: list[str] = []
-        self._is_cancelled = self._is_held = self._is_broken = False
+        self._is_cancelled = self._is_stopped = self._is_held = self._is_broken = False
         self._memory: tuple[float, tuple[int, int] | None] = (0.0, None)
         self._started_at = time.monotonic()
         self._lock = threading.Lock()  # of all of the above
@@ -158,8 +158,10 @@ class Live:
             self._flush(fact.task)
             self._write(f"{fact.task}: failed{describe_failure(fact.failure)}; {describe_next_attempt(fact)}", "yellow")
         elif isinstance(fact, RunCancelled):
-            self._write(describe_cancelling(self._tree.running, is_first=not self._is_cancelled), "yellow")
+            text = describe_cancelling(self._tree.running, is_first=not self._is_cancelled, reason=fact.reason)
+            self._write(text, "yellow")
             self._is_cancelled = True
+            self._is_stopped |= bool(fact.reason)
 
     def _show_end(self, now: float) -> None:
         """Write the tree as it is in the end, and the summary; they stay."""
@@ -176,6 +178,7 @@ class Live:
             self._earlier,
             self._flags,
             self._next_command,
+            has_report=self._is_stopped,
         )
         lines = lay_out_end(self._tree, now, (width, self._most_lines(height)), self._symbols)
         self._above += (to_text(line, colored=self._colored) + "\n" for line in (*lines, *summary))

@@ -39,19 +39,22 @@ def describe_end(fact: RunEnded, seconds: float, earlier: float) -> str:
     return f"{_STATES[fact.state]} in {format_duration(earlier + seconds)}{since}"
 
 
-def describe_cancelling(running: Collection[TaskRef], *, is_first: bool) -> str:
+def describe_cancelling(running: Collection[TaskRef], *, is_first: bool, reason: str = "") -> str:
     """Return what a cancelled run waits for, such as `Cancelling: waiting for 1 task (train). Press Ctrl-C again …`.
 
     Args:
         running: its running tasks.
         is_first: whether this is the first request to cancel it; the second one kills its tasks.
+        reason: why it is stopped; empty if the user cancels it.
     """
     if not running:
-        return "Cancelling"
+        return f"Stopping the run: {reason}." if reason else "Cancelling"
     names = ", ".join(str(task) for task in islice(running, _MAX_NAMED))
     if len(running) > _MAX_NAMED:
         names += f" and {len(running) - _MAX_NAMED} more"
     tasks = f"1 task ({names})" if len(running) == 1 else f"{len(running)} tasks ({names})"
+    if reason:
+        return f"Stopping the run: {reason}. Waiting for {tasks}."
     if not is_first:
         return f"Killing {tasks}"
     # Python delivers signals to the main thread.

@@ -87,7 +87,7 @@ class PlainLines:
             elif isinstance(fact, TaskCancelled) and fact.task in self._attempts:
                 self._write(f"{fact.task}: cancelled after {self._end(fact.task)}")
             elif isinstance(fact, RunCancelled):
-                text = describe_cancelling(self._attempts, is_first=not self._is_cancelled)
+                text = describe_cancelling(self._attempts, is_first=not self._is_cancelled, reason=fact.reason)
                 self._is_cancelled = True
                 self._write(text)
             elif isinstance(fact, RunEnded):

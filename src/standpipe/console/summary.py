@@ -25,6 +25,8 @@ def summarize(
     earlier: float,
     flags: Sequence[str] = (),
     next_command: str = "",
+    *,
+    has_report: bool = False,
 ) -> Iterator[Line]:
     """Yield the lines of a summary.
 
@@ -37,6 +39,7 @@ def summarize(
         earlier: for how long it was in progress before it was last resumed, in seconds.
         flags: those with which commands set its options.
         next_command: the command that comes next, for a run that is not in the run store.
+        has_report: whether an error report follows that says how to resume the run, with the code as it is then.
     """
     yield [Span(describe_end(end, seconds, earlier), _STYLES[end.state])]
     counts = list(count_words(tree))
@@ -44,7 +47,8 @@ def summarize(
         separated = [(Span(", "), Span(text, style)) for text, style in counts]
         yield [Span("  tasks  ", "dim"), *[span for pair in separated for span in pair][1:]]
     yield [Span("  files  ", "dim"), Span(folder)]
-    yield [Span("  next   ", "dim"), Span(next_command or _next_command(run, end, flags))]
+    if not has_report:
+        yield [Span("  next   ", "dim"), Span(next_command or _next_command(run, end, flags))]
 
 
 def _next_command(run: RunInfo, end: RunEnded, flags: Sequence[str]) -> str:

@@ -37,6 +37,7 @@ from standpipe.model.cluster_differences import SP110, SP111, SP112, decides
 from standpipe.model.events import (
     AttemptEnded,
     AttemptFailed,
+    AttemptReport,
     AttemptStarted,
     CancelRequested,
     Command,
@@ -130,7 +131,7 @@ class Machine:
         elif isinstance(event, AttemptEnded):
             self._end_attempt(event, now)
         elif isinstance(event, CancelRequested):
-            self._cancel_run()
+            self._cancel_run(event)
         self._start_and_finish_tasks()
         self._start_attempts(now)
         step = Step(tuple(self._facts), tuple(self._commands))
@@ -211,7 +212,7 @@ class Machine:
             self._record(TaskSucceeded(task.ref, event.outputs, event.report, event.cached_from))
             return
         if self._is_cancelled(task):
-            self._record(TaskCancelled(task.ref, event.report))
+            self._record(self._end_cancelled(task, event.report))
             return
         retry = task.retry or Retry()
         is_lost = event.is_lost and task.lost_attempts < MOST_LOST_ATTEMPTS
@@ -227,14 +228,19 @@ class Machine:
                 failure = replace(failure, attempts=task.retry_index + 1)
             self._record(TaskFailed(task.ref, failure, event.report))
 
-    def _cancel_run(self) -> None:
-        self._record(RunCancelled())
+    def _cancel_run(self, event: CancelRequested) -> None:
+        self._record(RunCancelled(event.reason, event.failures))
         to_stop = tuple(task.ref for task in self._state.pool.holders if self._is_cancelled(task))
         if to_stop:
             self._commands.append(StopAttempts(to_stop, urgent=self._state.cancel_requests > 1))
         for task in list(self._state.queue):
             if self._is_cancelled(task):
-                self._record(TaskCancelled(task.ref))
+                self._record(self._end_cancelled(task))
+
+    def _end_cancelled(self, task: Task, report: AttemptReport | None = None) -> TaskFact:
+        """Return the end of a task that a cancel request is for: a task that cannot be set up fails with the reason."""
+        failure = self._state.unprepared.find(task.ref)
+        return TaskFailed(task.ref, failure, report) if failure else TaskCancelled(task.ref, report)
 
     def _is_cancelled(self, task: Task) -> bool:
         """Return whether a cancel request is for a task: exit tasks run until the second request."""
@@ -270,7 +276,7 @@ class Machine:
             return  # a replayed fact has started it
         position = task.position
         if self._state.cancel_requests and self._is_cancelled(task):
-            self._record(TaskCancelled(task.ref))
+            self._record(self._end_cancelled(task))
             return
         try:
             if isinstance(position, DagMember):
@@ -309,7 +315,8 @@ class Machine:
         if isinstance(task, LoopTask):
             declared = {name: declaration for name, declaration in declared.items() if name != task.loop.item_input}
         is_group = isinstance(task.component.body, Dag)
-        return resolve_inputs(task.node.inputs, declared, DagScope(dag, self._run), get_field, is_group=is_group)
+        scope = DagScope(dag, self._run, self._state.stop_reason)
+        return resolve_inputs(task.node.inputs, declared, scope, get_field, is_group=is_group)
 
     def _make_field_getter(self, task: TaskRef) -> Callable[[str], str]:
         """Return the function that returns the values of placeholders about the run and a task."""
@@ -347,11 +354,11 @@ class Machine:
             return  # a replayed fact has ended it
         states = {part.state for part in whole.parts}
         failure = find_failure(whole) if TaskState.FAILED in states else None
-        is_cancelled = TaskState.CANCELLED in states
-        if is_cancelled or (self._state.cancel_requests and failure):
-            fact: TaskFact = TaskCancelled(whole.ref)
-        elif failure:
-            fact = TaskFailed(whole.ref, failure)
+        is_cancelled = TaskState.CANCELLED in states or (self._state.cancel_requests and failure)
+        if failure and (self._state.unprepared or not is_cancelled):
+            fact: TaskFact = TaskFailed(whole.ref, failure)
+        elif is_cancelled:
+            fact = TaskCancelled(whole.ref)
         else:
             try:
                 outputs = collect_loop_outputs(whole) if isinstance(whole, LoopTask) else collect_dag_outputs(whole)

@@ -6,16 +6,24 @@ from standpipe.engine.outputs import describe_end
 from standpipe.engine.tasks import DagTask
 from standpipe.model.cluster_differences import SP104, decides
 from standpipe.model.refs import RunInfo
+from standpipe.model.states import TaskState
 from standpipe.model.types import Json
 from standpipe.model.values import Value
 
 
 class DagScope:
-    """The scope of the tasks of a DAG: the inputs of the DAG, and its tasks. See `inputs.Scope`."""
+    """The scope of the tasks of a DAG: the inputs of the DAG, and its tasks. See `inputs.Scope`.
 
-    def __init__(self, dag: DagTask, run: RunInfo) -> None:
+    Args:
+        dag: the DAG.
+        run: the run.
+        stop_reason: why the run is being stopped; empty if it is not, or if the user cancelled it.
+    """
+
+    def __init__(self, dag: DagTask, run: RunInfo, stop_reason: str = "") -> None:
         self._dag = dag
         self._run = run
+        self._stop_reason = stop_reason
 
     def get_input(self, name: str) -> Value:
         return self._dag.inputs.get(name)
@@ -40,4 +48,6 @@ class DagScope:
         }
         if ended.failure:
             status["error"] = {"code": 2, "message": ended.failure.message}
+        elif self._stop_reason and ended.state is TaskState.CANCELLED:
+            status["error"] = {"code": 2, "message": f"The run was stopped: {self._stop_reason}."}
         return status

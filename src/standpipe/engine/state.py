@@ -23,6 +23,7 @@ from standpipe.engine.tasks import (
 )
 from standpipe.engine.topology import Topologies
 from standpipe.engine.transitions import IllegalTransition, Transitions
+from standpipe.engine.unprepared import UnpreparedTasks
 from standpipe.model.events import (
     AttemptFailed,
     AttemptStarted,
@@ -72,6 +73,8 @@ class RunState:
         self.finishable: deque[DagTask | LoopTask] = deque()  # running DAGs and loops whose parts are final
         self.failures: list[TaskFailed] = []  # without those of DAGs and loops that failed because of a part
         self.cancel_requests = 0
+        self.stop_reason = ""
+        self.unprepared = UnpreparedTasks()
         self._later = later
         self._earlier_attempts: dict[TaskRef, int] = {}  # the number of attempts before the run was resumed
 
@@ -133,6 +136,8 @@ class RunState:
             self._open_dag(self.root, fact.inputs)
         elif isinstance(fact, RunCancelled):
             self.cancel_requests += 1
+            self.stop_reason = fact.reason or self.stop_reason
+            self.unprepared.add(fact.failures)
         elif isinstance(fact, RunResumed):
             self._resume(fact)
         else:
@@ -274,7 +279,8 @@ class RunState:
         self._concurrency = ConcurrencyEstimator(self.plan, self.topologies, self.pool.slots)
         self.pool.release_all()
         self.queue = ReadyQueue()
-        self.cancel_requests = 0
+        self.cancel_requests, self.stop_reason = 0, ""
+        self.unprepared = UnpreparedTasks()
         self.startable.clear()
         self.finishable.clear()
         self.failures.clear()

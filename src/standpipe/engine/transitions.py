@@ -34,6 +34,7 @@ TRANSITIONS: dict[TaskState, dict[type, TaskState]] = {
     },
     TaskState.READY: {
         AttemptStarted: TaskState.RUNNING,
+        TaskFailed: TaskState.FAILED,
         TaskCancelled: TaskState.CANCELLED,
     },
     TaskState.RUNNING: {

@@ -29,7 +29,7 @@ _COMPUTED: dict[type, tuple[str, ...]] = {
 
 
 #: The attributes of a run that only `document` has.
-_DETAILS = ("inputs", "outputs", "artifacts", "metrics", "failures", "failed_tasks", "resume_count")
+_DETAILS = ("inputs", "outputs", "artifacts", "metrics", "failures", "failed_tasks", "stop_reason", "resume_count")
 
 
 def summary(run: Run) -> dict[str, Json]:

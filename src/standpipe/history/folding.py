@@ -149,6 +149,7 @@ class RunFold(ProgressFold[_TaskState]):
         return RunDetails(
             tasks=_records(self._top_level),
             failures=tuple(self.failures()),
+            stop_reason=self.stop_reason,
             failed_tasks=tuple(_task_failure(task, failure) for task, failure in failed),
             pauses=tuple((to_datetime(start), to_datetime(end)) for start, end in self._pauses),
             lineage=lineage,

@@ -117,6 +117,7 @@ class ProgressFold(Generic[P]):
         self._handlers = {kind: getattr(self, name) for kind, name in _METHODS.items()}
         self._tasks: dict[TaskRef, P] = {}  # each before those that it contains
         self._failures: dict[TaskRef, e.Failure] = {}
+        self._stop: e.RunCancelled | None = None
         self._latest = 0.0  # when the last fact was recorded
         self._was_resumed = False
 
@@ -133,8 +134,19 @@ class ProgressFold(Generic[P]):
         self._latest = at
 
     def failures(self) -> list[str]:
-        """Return one sentence for each task that failed by itself."""
-        return [_describe(task, failure) for task, failure in self._failures.items()]
+        """Return one sentence for each task that failed by itself, and one that says why the run was stopped.
+
+        The latter is left out if these tasks are why.
+        """
+        sentences = [_describe(task, failure) for task, failure in self._failures.items()]
+        if self.stop_reason and not (sentences and self._stop and self._stop.failures):
+            sentences.append(f"The run was stopped: {self.stop_reason}.")
+        return sentences
+
+    @property
+    def stop_reason(self) -> str:
+        """Why the run was stopped, as a clause; empty if it was not, or if the user cancelled it."""
+        return self._stop.reason if self._stop else ""
 
     def lines(self, *, is_over: bool) -> list[Line]:
         """Return the outline of the run after the facts so far; see `history.outline`.
@@ -169,7 +181,7 @@ class ProgressFold(Generic[P]):
         """Nothing is known of tasks yet."""
 
     def _run_resumed(self, at: float, fact: e.RunResumed) -> None:
-        self._was_resumed = True
+        self._was_resumed, self._stop = True, None
         self._failures.clear()
         reset = set(fact.rerun_tasks)
         for ref, state in list(self._tasks.items()):
@@ -185,6 +197,10 @@ class ProgressFold(Generic[P]):
     def _reset(self, ref: TaskRef) -> None:
         """Discard what is known of a task, which starts again from nothing."""
         del self._tasks[ref]
+
+    def _run_cancelled(self, _: float, fact: e.RunCancelled) -> None:
+        if fact.reason:
+            self._stop = fact
 
     def _run_ended(self, _: float, fact: e.RunEnded) -> None:
         self._failures = {failed.task: failed.failure for failed in fact.failures}
@@ -249,6 +265,7 @@ class ProgressFold(Generic[P]):
 _METHODS = {
     e.RunStarted: "_run_started",
     e.RunResumed: "_run_resumed",
+    e.RunCancelled: "_run_cancelled",
     e.RunEnded: "_run_ended",
     e.DagStarted: "_group_started",
     e.LoopStarted: "_group_started",

@@ -37,6 +37,7 @@ class RunDetails:
 
     tasks: tuple[Task, ...]
     failures: tuple[str, ...]
+    stop_reason: str
     failed_tasks: tuple[TaskFailure, ...]
     pauses: tuple[tuple[datetime, datetime], ...]
     lineage: Lineage
@@ -99,8 +100,13 @@ class Run:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """One sentence for each task that failed by itself."""
+        """One sentence for each task that failed by itself; one more if the run was stopped for another reason."""
         return self._details.failures
+
+    @property
+    def stop_reason(self) -> str:
+        """Why Standpipe stopped the run, as a clause about the run; empty if it did not, or if a user cancelled it."""
+        return self._details.stop_reason
 
     @property
     def failed_tasks(self) -> tuple[TaskFailure, ...]:

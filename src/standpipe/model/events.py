@@ -142,7 +142,13 @@ class AttemptEnded:
 
 @frozen
 class CancelRequested:
-    """The user cancels the run. The second time, all tasks are stopped at once, including exit tasks."""
+    """The run is to be cancelled. The second time, all tasks are stopped at once, including exit tasks.
+
+    The fields are those of `RunCancelled`.
+    """
+
+    reason: str = ""
+    failures: tuple[TaskFailed, ...] = ()
 
 
 @frozen
@@ -304,7 +310,15 @@ class TaskCancelled:
 
 @frozen
 class RunCancelled:
-    """The user cancelled the run. A second one is recorded if the user cancels it a second time."""
+    """The run was cancelled. A second one is recorded if the user cancels it a second time.
+
+    `reason` is a clause about the run that says why it was stopped; empty if the user cancelled it. `failures` are the
+    tasks that cannot be set up, each with the failure that it would have by itself: it fails with that instead of being
+    cancelled, and so does the run. The references of these tasks have no numbers of iterations.
+    """
+
+    reason: str = ""
+    failures: tuple[TaskFailed, ...] = ()
 
 
 @frozen

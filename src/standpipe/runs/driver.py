@@ -20,7 +20,6 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple, Union
 
 from standpipe.engine.machine import Machine
-from standpipe.errors import StandpipeError
 from standpipe.model.cancellation import Cancellation
 from standpipe.model.events import (
     AttemptEnded,
@@ -39,6 +38,7 @@ from standpipe.model.ports import Attempt, FactSink
 from standpipe.model.refs import TaskRef
 from standpipe.runs.caller_thread import CallerThread
 from standpipe.runs.clock import Clock, SystemClock
+from standpipe.runs.preparation import UnpreparedTasks
 from standpipe.support.daemon_threads import DaemonThreads
 from standpipe.support.garbage_collection import reduce_garbage_collection
 from standpipe.support.notices import warn
@@ -51,10 +51,6 @@ _TERMINATING_SIGNALS: dict[int, object] = {
     if (number := getattr(signal, name, None))  # Windows has no SIGHUP
 }
 
-#: The requests to cancel that the driver itself makes.
-_DEADLINE_REACHED = CancelRequested()
-_STOPPED = CancelRequested()
-
 #: Seconds between two checks for a cancel request of another process.
 _POLL_INTERVAL = 0.2
 
@@ -62,6 +58,11 @@ _POLL_INTERVAL = 0.2
 #: ignores signals. After a second request, which kills at once, and for the loop itself to notice a request.
 _PATIENCE = 4.5
 _SHORT_PATIENCE = 1.5
+
+
+def describe_timeout(seconds: float) -> str:
+    """Return why a run was stopped that exceeded its time limit, as a clause about the run."""
+    return f"it had not ended after {seconds:g} s (PipelineConfig(active_deadline_seconds=...))"
 
 
 class _Defect(NamedTuple):
@@ -120,7 +121,10 @@ class Driver:
         self._deadline = math.inf if timeout is None else self._clock.now() + timeout
         self._cancelled_by_user = False
         self._timed_out = False
-        self._stop_reason: StandpipeError | None = None
+        self._stop_reason: UnpreparedTasks | None = None
+        # The requests to cancel that the driver itself makes.
+        self._deadline_reached = CancelRequested(describe_timeout(timeout or 0.0))
+        self._stopped = CancelRequested()
         self._cancels: dict[TaskRef, Cancellation] = {}  # of the running attempts
         self._patience_ends: dict[TaskRef, float] = {}  # of those that were cancelled (`time.monotonic`)
         self._events: SimpleQueue[Union[Event, _Defect, _Interrupted]] = SimpleQueue()
@@ -153,7 +157,7 @@ class Driver:
             with self._stopping:
                 self._events.put(first)
                 if self._stop_reason is not None:
-                    self._events.put(_STOPPED)
+                    self._events.put(self._stopped)
                 self._has_started = True
             with reduce_garbage_collection():
                 if self._caller is None:
@@ -181,17 +185,21 @@ class Driver:
         return self._timed_out
 
     @property
-    def stop_reason(self) -> StandpipeError | None:
-        """Return the error for which the run was cancelled, None if it was not."""
+    def stop_reason(self) -> UnpreparedTasks | None:
+        """Return the error for which the run was stopped, None if it was not."""
         return self._stop_reason
 
-    def stop(self, reason: StandpipeError) -> None:
-        """Cancel the run, as a first request of the user would, because it cannot succeed. Any thread may call this."""
+    def stop(self, reason: UnpreparedTasks) -> None:
+        """Fail tasks that cannot be set up, and cancel what is left of the run. Any thread may call this.
+
+        Exit tasks still run, as after a first request of the user.
+        """
         with self._stopping:
             if self._stop_reason is None:
                 self._stop_reason = reason
+                self._stopped = CancelRequested(reason.clause, reason.failed)
                 if self._has_started:
-                    self._events.put(_STOPPED)
+                    self._events.put(self._stopped)
 
     def _handle_events(self) -> None:
         """Handle all events in the queue. The sinks get the facts of all of them in one call, which is much faster."""
@@ -233,9 +241,9 @@ class Driver:
         if isinstance(event, AttemptEnded):
             self._patience_ends.pop(event.task, None)
             return self._cancels.pop(event.task, None) is not None
-        if not isinstance(event, CancelRequested) or event is _DEADLINE_REACHED:
+        if not isinstance(event, CancelRequested) or event is self._deadline_reached:
             return True
-        if event is _STOPPED:
+        if event is self._stopped:
             return not (self._cancelled_by_user or self._timed_out)
         self._signalled_at = None
         is_first, self._cancelled_by_user = not self._cancelled_by_user, True
@@ -249,7 +257,7 @@ class Driver:
                 self._deadline = math.inf
                 if not self._cancelled_by_user and not self._stop_reason:
                     self._timed_out = True
-                    return _DEADLINE_REACHED
+                    return self._deadline_reached
             if now >= self._next_poll:
                 self._next_poll = now + _POLL_INTERVAL
                 if self._cancel_requested() or self._is_asyncio_interrupted():

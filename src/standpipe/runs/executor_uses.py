@@ -8,17 +8,17 @@ from typing import NamedTuple
 from standpipe.engine.machine import Machine
 from standpipe.engine.tasks import ExecutorTask
 from standpipe.model.plan import Component, Container, Dag, Node, Plan, PythonFunction, RawItems, Retry, SourceLocation
-from standpipe.model.refs import TaskRef
+from standpipe.model.refs import ROOT, TaskRef
 from standpipe.model.states import TaskState
 
 
 class ExecutorUse(NamedTuple):
     """An executor with a container, and how the tasks of a pipeline use it.
 
-    `task` is the path of one of these tasks. `is_certain` is whether one of them runs unless another task fails: it is
-    in no condition, and in no loop over items that are not known. `is_first` is whether one of them needs no other
-    task. `is_retried` is whether all of them are retried after a failure. `call` and `definition` are where that task
-    and its component come from; None if that is not known.
+    `task` is the path of one of these tasks, and `ref` its reference, both without numbers of iterations. `is_certain`
+    is whether one of them runs unless another task fails: it is in no condition, and in no loop over items that are not
+    known. `is_first` is whether one of them needs no other task. `is_retried` is whether all of them are retried after
+    a failure. `call` and `definition` are where that task and its component come from; None if that is not known.
     """
 
     label: str
@@ -29,6 +29,7 @@ class ExecutorUse(NamedTuple):
     is_retried: bool
     call: SourceLocation | None = None
     definition: SourceLocation | None = None
+    ref: TaskRef = ROOT
 
     def line(self, number: int) -> SourceLocation | None:
         """Return where a line of its program comes from, or else its component or task.
@@ -53,6 +54,7 @@ def find_uses(plan: Plan) -> list[ExecutorUse]:
         uses[use.label] = other._replace(
             task=named.task,
             call=named.call,
+            ref=named.ref,
             is_certain=use.is_certain or other.is_certain,
             is_first=use.is_first or other.is_first,
             is_retried=use.is_retried and other.is_retried,
@@ -82,13 +84,13 @@ class _Walk:
         self._entered: set[object] = set()
 
     def uses(self) -> Iterator[ExecutorUse]:
-        return self._enter("", self._plan.root, self._plan.name, True, True, None, None)
+        return self._enter("", self._plan.root, ROOT, True, True, None, None)
 
     def _enter(
         self,
         key: str,
         component: Component,
-        path: str,
+        ref: TaskRef,
         is_certain: bool,
         is_first: bool,
         retry: Retry | None,
@@ -98,8 +100,9 @@ class _Walk:
         if not isinstance(component.body, Dag):
             executor = self._plan.executors[component.body.label]
             if isinstance(executor, Container):
+                path = str(ref) or self._plan.name
                 use = ExecutorUse(component.body.label, executor, path, is_certain, is_first, is_retried, call)
-                yield use._replace(definition=component.source_location)
+                yield use._replace(definition=component.source_location, ref=ref)
             return
         way = (key, is_certain, is_first, is_retried)
         if way in self._entered:
@@ -109,7 +112,7 @@ class _Walk:
             yield from self._enter(
                 node.component,
                 self._plan.components[node.component],
-                f"{path}/{name}" if key else name,
+                ref.child(name),
                 is_certain and _is_certain(node),
                 is_first and not node.upstream,
                 node.retry or retry,

@@ -11,11 +11,14 @@ from pathlib import Path
 
 from standpipe.engine.machine import Machine
 from standpipe.engine.tasks import ExecutorTask
+from standpipe.errors import StandpipeError
 from standpipe.model import events
 from standpipe.model.frozen import frozen
 from standpipe.model.layout import StateLayout
 from standpipe.model.refs import RunInfo
 from standpipe.runs.current_code import CodeSource
+from standpipe.runs.driver import describe_timeout
+from standpipe.runs.preparation import UnpreparedTasks
 
 # Not in a function: if another thread defines a NamedTuple after Ctrl-C, CPython (3.11) exits with 1 instead of 130.
 from standpipe.runs.pulled import PulledRun, read_mark
@@ -92,7 +95,7 @@ def failure_report(
     folder: Path,
     timeout: float,
     commands: Commands,
-    stop_reason: object = None,
+    stop_reason: UnpreparedTasks | None = None,
     *,
     has_traceback: bool = True,
 ) -> str:
@@ -105,26 +108,32 @@ def failure_report(
         folder: the run's own folder.
         timeout: the time limit in seconds if the run exceeded it, otherwise 0.
         commands: what to do next.
-        stop_reason: the error for which the run was cancelled, if there is one.
+        stop_reason: the tasks that cannot be set up, for which the run was stopped, if there are some.
         has_traceback: whether the report has the traceback, which the user has not seen among the task's output.
     """
     files = f"All files of the run are in {folder}."
     next_step = commands.describe_resume()
+    finish = f"The run finished with status {end.state.value}. {files}"  # scripts look for the words of kfp.local
+    if stop_reason:
+        others = [fact for fact in end.failures if not stop_reason.explains(fact.task)]
+        sentences = [_sentence(other, info) for other in others]
+        return "\n\n".join((f"Run {info.id} was stopped: {_end(stop_reason)}", *sentences, finish, next_step))
     if not end.failures:
-        if timeout:
-            reason = f"it had not ended after {timeout:g} s (PipelineConfig(active_deadline_seconds=...))"
-        else:
-            reason = f"{stop_reason or 'cancellation was requested'}"
-        return "\n\n".join((f"Run {info.id} was cancelled: {reason.rstrip('.')}.", files, next_step))
+        reason = describe_timeout(timeout) if timeout else "cancellation was requested"
+        return "\n\n".join((f"Run {info.id} was cancelled: {reason}.", files, next_step))
     first, *others = end.failures
     parts = [_sentence(first, info), *_error_details(first.failure, has_traceback=has_traceback)]
     if has_command := _has_run(first, machine):
         parts.append(commands.describe_show(str(first.task)))
     parts += [_sentence(other, info) for other in others]
-    parts.append(f"The run finished with status {end.state.value}. {files}")  # scripts look for the words of kfp.local
+    parts.append(finish)
     if has_command:
         parts.append(commands.describe_rerun(str(first.task)))
     return "\n\n".join((*parts, next_step))
+
+
+def _end(error: StandpipeError) -> str:
+    return f"{str(error).rstrip('.')}."
 
 
 def _sentence(fact: events.TaskFailed, info: RunInfo) -> str:

@@ -18,7 +18,7 @@ from standpipe.console.screen import Screen
 from standpipe.dsl.base_component import BaseComponent
 from standpipe.dsl.tracing.tasks import PipelineTask, Settings
 from standpipe.engine.machine import Machine
-from standpipe.errors import StandpipeError, StorageError, TaskFailed, UnsupportedError
+from standpipe.errors import StorageError, TaskFailed, UnsupportedError
 from standpipe.execution.attempt import AttemptExecutor, contain_defects
 from standpipe.faults.runner import inject_faults
 from standpipe.history.display_names import DisplayNames
@@ -63,7 +63,7 @@ from standpipe.runs.executor_uses import ExecutorUse, find_uses
 from standpipe.runs.failure_report import Commands, failure_report
 from standpipe.runs.options import RunOptions
 from standpipe.runs.preflight import check_uses
-from standpipe.runs.preparation import WarnOfOthers, prepare_executors
+from standpipe.runs.preparation import UnpreparedTasks, WarnOfOthers, prepare_executors
 from standpipe.runs.source_root import add_modules
 from standpipe.runs.standbys import stand_by
 from standpipe.store.locks import RunLock, was_asked_to_stop
@@ -151,11 +151,11 @@ def _start(
 
 
 class RunResult(NamedTuple):
-    """The last fact of a run, whether its time limit was exceeded, and the error for which it was cancelled, if any."""
+    """The last fact of a run, whether its time limit was exceeded, and the error for which it was stopped, if any."""
 
     end: events.RunEnded
     timed_out: bool
-    stop_reason: StandpipeError | None = None
+    stop_reason: UnpreparedTasks | None = None
 
 
 def drive(

@@ -11,8 +11,10 @@ from functools import partial
 
 from standpipe.errors import RunnerError, StandpipeError, TaskFailure
 from standpipe.model.cancellation import Cancellation
+from standpipe.model.events import CodeLocation, Failure, TaskFailed
 from standpipe.model.plan import Container
 from standpipe.model.ports import PreparingRunner
+from standpipe.model.refs import TaskRef
 from standpipe.runs.executor_uses import ExecutorUse
 from standpipe.support.code_locations import describe_place
 from standpipe.support.notices import quiet_notices, warn
@@ -41,6 +43,10 @@ class UnpreparedTasks(RunnerError):
 
     Args:
         problems: an executor of each, and the reason.
+
+    Attributes:
+        clause: the same in short, as a clause about the run.
+        failed: the failures of the tasks, as the run records them.
     """
 
     def __init__(self, problems: Sequence[tuple[ExecutorUse, StandpipeError]]) -> None:
@@ -50,6 +56,13 @@ class UnpreparedTasks(RunnerError):
         else:
             super().__init__("\n\n".join(("its tasks would fail", *map(_capitalize, descriptions))))
         self.failures = tuple(_failure(use, error) for use, error in problems)
+        self.clause = f"its {_name_tasks([use for use, _ in problems])} cannot be set up"
+        self.failed = tuple(_failed(use, error) for use, error in problems)
+
+    def explains(self, task: TaskRef) -> bool:
+        """Return whether a task, or one in it, is among them."""
+        names = [name for name, _ in task.path]
+        return any([name for name, _ in each.task.path][: len(names)] == names for each in self.failed)
 
 
 def _describe_all(problems: Sequence[tuple[ExecutorUse, StandpipeError]]) -> list[str]:
@@ -81,6 +94,13 @@ def _failure(use: ExecutorUse, error: StandpipeError) -> TaskFailure:
     return TaskFailure(use.task, str(error), error.hint, *((place.file, place.line) if place else ()))
 
 
+def _failed(use: ExecutorUse, error: StandpipeError) -> TaskFailed:
+    """Return the failure that the task would have by itself, with the line of its component."""
+    place = use.line(0)
+    location = CodeLocation(place.file, place.line, "") if place else None
+    return TaskFailed(use.ref, Failure(str(error), hint=error.hint, location=location))
+
+
 def _stops_run(use: ExecutorUse) -> bool:
     """Return whether a run is stopped if the environment of an executor cannot be built."""
     return use.is_certain and not use.is_retried
@@ -90,7 +110,7 @@ def _stops_run(use: ExecutorUse) -> bool:
 def prepare_executors(
     runner: PreparingRunner,
     uses: Sequence[ExecutorUse],
-    stop: Callable[[StandpipeError], None],
+    stop: Callable[[UnpreparedTasks], None],
     redactor: Redactor,
     *,
     max_parallel: int,
@@ -147,7 +167,7 @@ class _Preparation:
         runner: PreparingRunner,
         uses: Sequence[ExecutorUse],
         later: Sequence[ExecutorUse],
-        stop: Callable[[StandpipeError], None],
+        stop: Callable[[UnpreparedTasks], None],
         redactor: Redactor,
         *,
         quiet: bool,

@@ -153,7 +153,11 @@ RECORDS = (
     _TASK_FAILED,
     Record(e.TaskSkipped, "TaskSkipped", {"task": _TASK, "reason": Field("reason", former=("because",))}),
     Record(e.TaskCancelled, "TaskCancelled", {"task": _TASK, "report": _REPORT}),
-    Record(e.RunCancelled, "RunCancelled", {}),
+    Record(
+        e.RunCancelled,
+        "RunCancelled",
+        {"reason": Field("reason"), "failures": Field("failures", several(_TASK_FAILED.codec))},
+    ),
     Record(
         e.RunResumed,
         "RunResumed",

@@ -129,7 +129,7 @@ class NotebookProgress:
         if isinstance(fact, AttemptStarted):
             self._running[fact.task] = None
         elif isinstance(fact, RunCancelled):
-            self._message = describe_cancelling(self._running, is_first=not self._is_cancelled)
+            self._message = describe_cancelling(self._running, is_first=not self._is_cancelled, reason=fact.reason)
             self._is_cancelled = True
         elif isinstance(fact, RunEnded):
             self._status = Status[fact.state.name]

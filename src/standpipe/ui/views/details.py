@@ -115,6 +115,8 @@ def _facts(run: Run, plan: Plan | None) -> Iterator[Fact]:
     if run.rerun_of:
         origin, _, path = run.rerun_of.partition("/")
         yield Fact("Rerun of", run.rerun_of, link("runs", origin, tab="tasks", task=path))
+    if run.stop_reason:
+        yield Fact("Stopped", strip_controls(run.stop_reason))
     if run.resume_count:
         yield Fact("Resumed", "once" if run.resume_count == 1 else f"{run.resume_count} times")
 

@@ -80,7 +80,7 @@ def _test_case(run: Run, task: Task, tail: LogTail | None) -> ET.Element:
     name = task.name if task.iteration is None else f"{_steps(task)[-2]}/{task.name}"
     group = ".".join((run.pipeline, *_steps(task)[: -1 if task.iteration is None else -2]))
     case = ET.Element("testcase", {"name": _text(name), "classname": _text(group), "time": _seconds(task.duration)})
-    case.extend(_results(task))
+    case.extend(_results(run, task))
     if tail and tail.text:
         ET.SubElement(case, "system-out").text = _text(tail.text)
     return case
@@ -90,7 +90,7 @@ def _steps(task: Task) -> list[str]:
     return task.path.split("/")
 
 
-def _results(task: Task) -> Iterator[ET.Element]:
+def _results(run: Run, task: Task) -> Iterator[ET.Element]:
     if task.failure:
         failure = show_failure(task)
         element = ET.Element("failure", {"message": _text(failure.message), "type": _type(failure.traceback)})
@@ -99,7 +99,9 @@ def _results(task: Task) -> Iterator[ET.Element]:
         yield element
     elif task.status in _ERRORS:
         state = task.status.value.lower()
-        yield ET.Element("error", {"message": f"The task was {state}.", "type": state})
+        yield ET.Element(
+            "error", {"message": _text(f"The task was {state}{_reason(run, task.status)}."), "type": state}
+        )
     elif task.status in _NOT_RUN:
         yield ET.Element("skipped", {"message": _text(describe(task) or _NOT_RUN[task.status])})
 
@@ -114,8 +116,15 @@ def _run_case(run: Run) -> ET.Element:
     """Return a test case for a run that did not end by itself, while none of its tasks ran."""
     case = ET.Element("testcase", {"name": "run", "classname": _text(run.pipeline), "time": _seconds(run.duration)})
     state = run.status.value.lower()
-    ET.SubElement(case, "error", {"message": f"The run was {state}.", "type": state})
+    message = _text(f"The run was {state}{_reason(run, run.status)}.")
+    ET.SubElement(case, "error", {"message": message, "type": state})
     return case
+
+
+def _reason(run: Run, status: Status) -> str:
+    """Return what follows `cancelled` if Standpipe stopped the run: `, as the run was stopped: it had not ended …`."""
+    is_stopped = status is Status.CANCELLED and run.stop_reason
+    return f", as the run was stopped: {run.stop_reason}" if is_stopped else ""
 
 
 def _seconds(duration: float | None) -> str:

@@ -95,6 +95,7 @@ class Report:
     folder: Path
     rerun_of: str
     resume_count: int
+    stop_reason: str
     counts: tuple[StateCount, ...]
     parameters: Mapping[str, str]
     outputs: Mapping[str, str]
@@ -133,6 +134,7 @@ def read_report(run: Run) -> Report:
         folder=run.folder,
         rerun_of=run.rerun_of,
         resume_count=run.resume_count,
+        stop_reason=strip_controls(run.stop_reason),
         counts=tuple(count_states(run.all_tasks())),
         parameters={name: value_text(value) for name, value in run.inputs.items()},
         outputs={name: value_text(value) for name, value in parameters_in(run.outputs).items()},

@@ -71,6 +71,8 @@ def _parts(run: Run) -> Iterator[str]:
     counts = ", ".join(f"{each.count} {each.label.lower()}" for each in count_states(run.all_tasks()))
     started = format_time(run.started or run.created)
     yield f"{_code(run.id)}, started {started}{f': {counts}' if counts else ''}\n"
+    if run.stop_reason:
+        yield f"\nThe run was stopped: {escape(run.stop_reason)}.\n"
     failed = failed_tasks(run)
     if failed:
         yield f"\n### Failures\n\n{len(failed)} {'task' if len(failed) == 1 else 'tasks'} failed.\n"
