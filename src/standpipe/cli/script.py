@@ -66,9 +66,11 @@ def load_module(name: str, arguments: Sequence[str]) -> None:
         arguments: the arguments that it finds in `sys.argv`.
 
     Raises:
-        ArgumentError: if there is no such module.
+        ArgumentError: if the name is empty, or there is no such module.
         BaseException: whatever it raises.
     """
+    if not name:
+        raise ArgumentError("Invalid module '': expected the name of a module, as for `python -m`.")
     sys.argv = [name, *arguments]
     sys.path.insert(0, os.getcwd())
     install_as_kfp()
