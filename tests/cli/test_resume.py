@@ -156,3 +156,14 @@ def test_each_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> Non
             main([command, "--help"])
         assert end.value.code == 0
         assert f"standpipe {command}" in capsys.readouterr().out
+
+
+def test_what_resume_and_rerun_print_has_no_secrets(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_TOKEN", "1234567")
+    runner = FakeRunner(second=lambda x: {"Output": 1234567}).open()
+    monkeypatch.setattr(local.SubprocessRunner, "open", lambda self: runner)
+    for command in (["resume", "latest"], ["rerun", "latest", "second"]):
+        assert main([*command, "--root", str(root), "--quiet", "--secret-env", "API_TOKEN"]) == 0
+        assert json.loads(capsys.readouterr().out) == {"Output": "***"}

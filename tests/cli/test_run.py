@@ -89,7 +89,9 @@ def test_arguments_come_from_a_file_and_the_command_line_goes_before_it(capsys: 
 def test_artifacts_are_given_by_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, Any] = {}
     monkeypatch.setattr(
-        local, "run", lambda _, arguments, **options: given.update(arguments, **options) or SimpleNamespace(outputs={})
+        local,
+        "run",
+        lambda _, arguments, **options: given.update(arguments, **options) or SimpleNamespace(shown_outputs={}),
     )
     Path("args.json").write_text('{"data": "data.csv"}')
     assert main(["run", "--args-file", "args.json", "--arg", 'many=["gs://b/a", "gs://b/b"]', "read.yaml"]) == 0
@@ -404,3 +406,14 @@ def test_secrets_are_redacted_in_errors_about_inputs(
     error = capsys.readouterr().err
     assert "expected an integer (int), got" in error
     assert "correct-horse" not in error
+
+
+def test_secrets_are_redacted_in_outputs_which_logs_of_ci_keep(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_TOKEN", 'correct"horse')
+    given = ("-a", "number=1", "-a", 'text=correct"horse', "-a", "flag=true", "-a", "some=[]")
+    assert main(["run", "take.yaml", *given, "--secret-env", "API_TOKEN", "--quiet"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(json.loads(captured.out)["Output"])["text"] == "***"
+    assert "horse" not in captured.out + captured.err
