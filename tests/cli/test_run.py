@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -273,7 +275,7 @@ def test_options_before_a_script_replace_what_it_sets_and_what_follows_is_its_ow
 @pytest.mark.parametrize(
     ("source", "arguments", "flags"),
     [
-        ("", ("--dry-run", "--runner=docker", "--epochs"), "--dry-run, --runner"),
+        ("", ("--cache", "--runner=docker", "--epochs"), "--cache, --runner"),
         ("parser.add_argument('--dry-run')", ("--dry-run",), ""),
         ("def main(dry_run: bool): ...", ("--dry-run",), ""),
         ("", ("--epochs", "3"), ""),
@@ -287,6 +289,96 @@ def test_an_option_of_the_command_after_a_script_that_does_not_have_it_is_notice
     notice = f"standpipe: {flags} after own.py: the script gets what follows its name" if flags else ""
     error = capsys.readouterr().err
     assert error.startswith(notice) if flags else not error, error
+
+
+def test_an_option_of_the_command_after_a_script_is_noticed_after_options_before_it_as_well(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("own.py").write_text("import sys\nassert len(sys.argv) == 2\n")
+    assert main(["run", "--quiet", "own.py", "--cache"]) == 0
+    assert "standpipe: --cache after own.py: the script gets" in capsys.readouterr().err
+    assert main(["run", "--quiet", "--", "own.py", "--cache"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+STARTS = """\
+from pathlib import Path
+
+from kfp import dsl
+
+
+@dsl.component
+def first(): ...
+
+
+@dsl.pipeline
+def one():
+    first()
+
+
+@dsl.pipeline(name="second")
+def two():
+    first()
+
+
+Path("started").touch()
+"""
+
+
+@pytest.mark.parametrize("command", [["run"], ["run", "--quiet"], ["watch"], []])
+def test_a_dry_run_of_a_script_that_does_not_have_it_starts_nothing(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("own.py").write_text(STARTS)
+    assert main([*command, "own.py", "--epochs", "3", "--dry-run"]) == 2
+    assert not Path("started").exists()
+    error = capsys.readouterr().err
+    name = f"standpipe {(command or ['run'])[0]}"
+    assert "Nothing was started." in error
+    assert f"Use `{name} own.py:one --dry-run` or `{name} own.py:two --dry-run`, with" in error
+    assert f"use `{name} -- own.py --dry-run`." in error
+
+
+def test_a_dry_run_of_a_script_that_may_have_it_is_the_scripts_own() -> None:
+    Path("own.py").write_text(STARTS)
+    assert main(["run", "--", "own.py", "--dry-run"]) == 0
+    assert Path("started").exists()
+    assert sys.argv == ["own.py", "--dry-run"]
+
+
+@pytest.mark.parametrize("first", [[], ["--quiet"]])
+def test_a_script_that_starts_no_run_is_noticed_with_what_runs_its_pipelines(first: list[str]) -> None:
+    Path("own.py").write_text(STARTS)
+    command = [sys.executable, "-m", "standpipe", "run", *first, "own.py", "--epochs", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # threads of tests are not in it
+    assert done.stdout == ""
+    assert done.stderr == (
+        "standpipe: own.py has started no run: it only defines what can be run. Use "
+        "`standpipe run own.py:one -- --epochs 3` or `standpipe run own.py:two -- --epochs 3`.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "from kfp import compiler\ncompiler.Compiler().compile(one, 'one.yaml')",
+        "one.pipeline_spec",
+        "from kfp import local\nlocal.init(local.SubprocessRunner())\nfirst()",
+        "import threading\nthreading.Timer(0.3, print).start()",
+        "raise SystemExit(0)",
+        "del one, two, first",
+    ],
+)
+def test_a_script_that_does_something_with_what_it_defines_is_not_noticed(
+    end: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("own.py").write_text(f"{STARTS}\n{end}\n")
+    runner = FakeRunner(first=lambda **_: {})
+    monkeypatch.setattr(local.SubprocessRunner, "open", lambda self: runner.open())
+    with suppress(SystemExit):
+        assert main(["run", "own.py"]) == 0
+    assert "has started no run" not in capsys.readouterr().err
+    assert Path("started").exists()
 
 
 def test_a_runner_of_the_same_kind_keeps_its_settings_and_another_replaces_it() -> None:
