@@ -19,6 +19,7 @@ from standpipe import compiler, dsl, local
 from standpipe.cli.main import main
 from standpipe.cli.options import make_overrides
 from standpipe.cli.run import make_parser
+from standpipe.history.records import Artifact
 from standpipe.local import FakeRunner
 from standpipe.runs.options import RunOptions
 
@@ -88,19 +89,67 @@ def test_arguments_come_from_a_file_and_the_command_line_goes_before_it(capsys: 
     assert json.loads(output)["text"] == "t"
 
 
-def test_artifacts_are_given_by_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_artifacts_are_given_by_where_they_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     given: dict[str, Any] = {}
     monkeypatch.setattr(
         local,
         "run",
         lambda _, arguments, **options: given.update(arguments, **options) or SimpleNamespace(shown_outputs={}),
     )
+    Path("data.csv").touch()
     Path("args.json").write_text('{"data": "data.csv"}')
     assert main(["run", "--args-file", "args.json", "--arg", 'many=["gs://b/a", "gs://b/b"]', "read.yaml"]) == 0
+    assert capsys.readouterr().err == ""
     assert isinstance(given["data"], dsl.Dataset)
     assert given["data"].uri == "data.csv"
     assert [(type(model), model.uri) for model in given["many"]] == [(dsl.Model, "gs://b/a"), (dsl.Model, "gs://b/b")]
     assert given["raise_on_error"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-a", "data=none.csv"], "Invalid --arg data: nothing is at {}/none.csv. Pass the path of a file or folder"),
+        (["-a", "data=file://{}/none.csv"], "Invalid --arg data: nothing is at {}/none.csv."),
+        (["-a", "data="], "Invalid --arg data: expected a path or URI, got ''."),
+        (["-a", "data=data.csv", "-a", 'many=["gs://b/a", "none"]'], "Invalid --arg many: nothing is at {}/none."),
+        (["-a", "data=data.csv", "-a", 'many=[""]'], "Invalid --arg many: expected a path or URI, got ''."),
+        (["--args-file", "none.json"], "Invalid --args-file none.json, input 'data': nothing is at {}/none.csv."),
+        (["--args-file", "empty.json"], "Invalid --args-file empty.json, input 'data': expected a path or URI, got ''"),
+    ],
+)
+@pytest.mark.parametrize("flags", [[], ["--dry-run"]])
+def test_the_path_of_an_artifact_is_checked_before_anything_starts(
+    arguments: list[str], message: str, flags: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    Path("data.csv").touch()
+    Path("none.json").write_text('{"data": "none.csv", "many": []}')
+    Path("empty.json").write_text('{"data": "", "many": []}')
+    given = [each.replace("{}", str(tmp_path)) for each in arguments]
+    many = [] if "many" in arguments[-1] or arguments[0] == "--args-file" else ["-a", "many=[]"]
+    assert main(["run", "read.yaml", *given, *many, *flags]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(message.format(tmp_path))
+    assert captured.out == ""
+    assert not Path("local_outputs").exists()
+
+
+def test_a_uri_that_nothing_reads_is_noticed_before_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "read.yaml", "-a", "data=nosuch://me:secret@b/x", "-a", "many=[]", "--quiet"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith("standpipe: --arg data is nosuch://***@b/x: ")
+    assert captured.err.endswith(" Tasks that only use its URI run; others will fail.\n")
+
+
+def test_a_file_uri_is_the_path_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "my data.csv").touch()
+    arguments = ["-a", f"data=file://{tmp_path}/my%20data.csv", "-a", "many=[]"]
+    assert main(["run", "read.yaml", *arguments, "--quiet"]) == 0
+    data = local.get_run("latest").inputs["data"]
+    assert isinstance(data, Artifact)
+    assert data.uri == str(tmp_path / "my data.csv")
 
 
 def test_artifacts_are_printed_with_where_they_are(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

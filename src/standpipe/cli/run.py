@@ -194,6 +194,7 @@ def _run_pipeline(options: argparse.Namespace) -> int:
             values = inputs.read_arguments(component, options.target, options.arg, options.args_file)
         note_files(inputs.list_files(values))
         write_report()  # also before a run that takes long
+        inputs.check_payloads(values, options.arg, options.args_file)
         if options.dry_run:
             from standpipe.cli.dry_run import show_dry_run  # brings the records of history
 
